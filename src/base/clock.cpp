@@ -1,0 +1,35 @@
+#include "base/clock.hpp"
+
+#include <cstdio>
+#include <ctime>
+
+namespace vitalwire::base {
+
+namespace {
+constexpr long kMicrosPerSecond = 1'000'000;
+}
+
+std::string to_iso8601(WallTime time) {
+    const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+    const std::time_t seconds = static_cast<std::time_t>(micros / kMicrosPerSecond);
+    std::tm parts{};
+    gmtime_r(&seconds, &parts);
+    char text[48];
+    std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ", parts.tm_year + 1900, parts.tm_mon + 1,
+                  parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                  static_cast<long>(micros % kMicrosPerSecond));
+    return text;
+}
+
+WallTime from_iso8601(const std::string& text) {
+    std::tm parts{};
+    long micros = 0;
+    const int fields = std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d.%6ldZ", &parts.tm_year, &parts.tm_mon,
+                                   &parts.tm_mday, &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &micros);
+    if (fields != 7) return WallTime{};
+    parts.tm_year -= 1900;
+    parts.tm_mon -= 1;
+    return std::chrono::system_clock::from_time_t(timegm(&parts)) + std::chrono::microseconds(micros);
+}
+
+}  // namespace vitalwire::base

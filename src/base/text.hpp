@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace vitalwire::base {
+
+/// True when `text` is well-formed UTF-8 (no surrogates, no overlong forms, nothing above U+10FFFF).
+bool is_utf8(std::string_view text);
+
+/// At most `max_bytes` of `text`, never ending inside a UTF-8 sequence.
+std::string cut_utf8(std::string_view text, std::size_t max_bytes);
+
+/// `text` as one printable line for a log: control characters, quotes, backslashes and bytes that are not
+/// UTF-8 become \n, \", \xNN ...; what is longer than `max_bytes` is cut and ends in "...".
+std::string escape(std::string_view text, std::size_t max_bytes = 512);
+
+/// True when `text` has 1 to `max` characters, all of [A-Za-z0-9._-]: what may become a file name, an address or a
+/// metric label.
+bool is_plain_name(std::string_view text, std::size_t max);
+
+}  // namespace vitalwire::base

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+
+namespace vitalwire::runtime {
+
+/// One mistake in an operator's file: "controller.conf:12: [bus] interval: expected ..., found ...".
+struct ConfigError {
+    std::string file;
+    int line = 0;
+    std::string message;
+};
+std::string to_string(const ConfigError& error);
+using ConfigErrors = std::vector<ConfigError>;
+
+struct ConfigEntry {
+    std::string key;
+    std::string value;
+    int line = 0;
+};
+
+/// `[name label]` and the lines below it. Keys may be repeated where a reader asks for a list.
+struct ConfigSection {
+    std::string name;
+    std::string label;  ///< the second word of the header, empty when there is none
+    int line = 0;
+    std::vector<ConfigEntry> entries;
+};
+
+/// A file of `[section]` / `[section label]` headers, `key = value` lines, and comments after '#' or ';' at the start
+/// of a line. Values are taken as they are, without quotes.
+struct ConfigFile {
+    std::string path;
+    std::vector<ConfigSection> sections;
+
+    /// Syntax mistakes are appended to `errors`; what could be read is returned all the same, so that one run shows all
+    /// mistakes.
+    static ConfigFile parse(std::string_view text, std::string path, ConfigErrors& errors);
+    static base::Result<ConfigFile> load(const std::string& path, ConfigErrors& errors);
+};
+
+/// Reads one section key by key; every bad value and, at `finish`, every key nobody asked for becomes an error with its
+/// line.
+class ConfigReader {
+public:
+    ConfigReader(const ConfigFile& file, const ConfigSection& section, ConfigErrors& errors);
+
+    bool has(std::string_view key) const;
+    std::string text(std::string_view key, std::string fallback);
+    std::string required_text(std::string_view key);
+    std::vector<std::string> list(std::string_view key);  ///< repeated keys, and values separated by spaces
+    bool boolean(std::string_view key, bool fallback);    ///< true/false, yes/no, on/off
+    std::int64_t integer(std::string_view key, std::int64_t fallback, std::int64_t min, std::int64_t max);
+    /// A number with a unit: ms, s, min, h, d ("500 ms", "2s").
+    base::Millis duration(std::string_view key, base::Millis fallback, base::Millis min, base::Millis max);
+    /// A number of bytes, with an optional unit: K, M, G (powers of 1024).
+    std::uint64_t size(std::string_view key, std::uint64_t fallback, std::uint64_t min, std::uint64_t max);
+    std::string choice(std::string_view key, std::string fallback, const std::vector<std::string>& allowed);
+    /// For checks of the caller's own.
+    void refuse(std::string_view key, const std::string& message);
+    void finish();
+
+private:
+    const ConfigEntry* find(std::string_view key);
+    void add_error(int line, std::string_view key, const std::string& message);
+
+    const ConfigFile& file_;
+    const ConfigSection& section_;
+    ConfigErrors& errors_;
+    std::vector<std::string> known_;
+};
+
+}  // namespace vitalwire::runtime

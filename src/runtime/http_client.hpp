@@ -1,0 +1,50 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+
+namespace vitalwire::runtime {
+
+struct HttpClientRequest {
+    std::string method = "GET";
+    std::string url;          ///< http://, https://
+    std::string unix_socket;  ///< connect here instead of the URL's host; empty for TCP
+    std::map<std::string, std::string> headers;
+    std::string body;
+    std::string user_password;  ///< "user:password" for Basic; never logged
+    std::string ca_file;        ///< empty: the system's
+    bool insecure = false;
+    base::Millis timeout{5000};
+};
+
+struct HttpClientResponse {
+    long status = 0;
+    std::map<std::string, std::string> headers;  ///< names in lower case
+    std::string body;                            ///< at most 64 MiB; more is an error
+};
+
+/// Requests on the event loop (libcurl's multi interface): connections are kept and reused, no call blocks.
+class HttpClient {
+public:
+    /// An answer of any status is a response; no answer is an error (unavailable, timeout, io).
+    using Done = std::function<void(base::Result<HttpClientResponse>)>;
+
+    explicit HttpClient(boost::asio::io_context& io);
+    ~HttpClient();
+
+    void send(HttpClientRequest request, Done done);
+    /// Drops everything under way; no Done is called after it.
+    void stop();
+
+private:
+    class Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace vitalwire::runtime

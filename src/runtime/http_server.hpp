@@ -1,0 +1,49 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+
+namespace vitalwire::runtime {
+
+struct HttpRequest {
+    std::string method;
+    std::string path;   ///< decoded, without the query
+    std::string query;  ///< as sent
+    std::string body;
+    std::string peer;  ///< address of the client, or "unix"
+    /// The value of `name` in the query, decoded; empty when absent.
+    std::string query_value(const std::string& name) const;
+};
+
+struct HttpResponse {
+    int status = 200;
+    std::string content_type = "application/json";
+    std::string body;
+};
+
+/// A small HTTP/1.1 server on the event loop: keep-alive, bounded header and body, idle time-out. The handler answers
+/// at once.
+class HttpServer {
+public:
+    using Handler = std::function<HttpResponse(const HttpRequest&)>;
+
+    HttpServer(boost::asio::io_context& io, Handler handler);
+    ~HttpServer();
+
+    /// `address`: "127.0.0.1:8990", "[::1]:8990" (port 0: the kernel chooses) or "unix:/path" (mode 0660; a stale
+    /// socket is replaced).
+    base::Result<void> listen(const std::string& address);
+    /// Where it listens, with the real port.
+    const std::string& address() const;
+    void stop();
+
+private:
+    class Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace vitalwire::runtime

@@ -1,0 +1,11 @@
+#pragma once
+
+// src/runtime: what makes a daemon of a state machine.
+//   config.hpp       configuration files: sections of key = value, every mistake reported with file and line
+//   notify.hpp       systemd: ready, watchdog, status
+//   daemon.hpp       the event loop of a daemon: signals, reload, watchdog
+//   logging.hpp      spdlog behind base/log.hpp
+//   metrics.hpp      counters and gauges for /metrics
+//   store.hpp        what must survive a restart: write-behind tables on SQLite
+//   http_server.hpp  the HTTP interface, over TCP or a UNIX socket
+//   http_client.hpp  requests to sinks and clouds

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+
+namespace vitalwire::runtime {
+
+/// What must survive a restart: tables of key -> text. Reads happen once, at start; writes go to a thread of its own,
+/// coalesced by key (so what waits is never more than what lives) and committed in batches. A full or broken disk never
+/// stops the caller: writes stay pending, are retried, and `healthy()` says so until they are done.
+class Store {
+public:
+    /// Opens or makes `path`. An unreadable file is set aside (`path.unreadable-<time>`) and a fresh one begun;
+    /// `set_aside` says so.
+    static base::Result<std::unique_ptr<Store>> open(boost::asio::io_context& io, const std::string& path);
+    virtual ~Store() = default;
+
+    virtual std::map<std::string, std::string> load(const std::string& table) = 0;
+    virtual void put(const std::string& table, const std::string& key, std::string value) = 0;
+    virtual void erase(const std::string& table, const std::string& key) = 0;
+    /// Calls `done` on the event loop when everything written before this call is durable.
+    virtual void when_durable(std::function<void()> done) = 0;
+    /// Waits for pending writes, at shutdown; gives up after a few seconds.
+    virtual void close() = 0;
+
+    virtual bool healthy() const = 0;
+    virtual std::string problem() const = 0;  ///< why not healthy
+    virtual std::uint64_t pending() const = 0;
+    virtual const std::string& set_aside()
+        const = 0;  ///< path of an unreadable earlier file; empty when there was none
+};
+
+}  // namespace vitalwire::runtime

@@ -1,0 +1,468 @@
+#include "wire/heartbeat_codec.hpp"
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/text.hpp"
+#include "wire/envelope.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::wire {
+
+using base::Errc;
+using base::fail;
+using base::Millis;
+using base::Result;
+using nlohmann::json;
+
+namespace {
+
+constexpr std::int64_t kAnyInt = 9007199254740991;  // 2^53 - 1: what every JSON implementation can carry
+constexpr std::size_t kMaxExistingText = 32;  // wire limits of the existing dialect for everything but name and log_msg
+
+template <class T>
+Result<HeartbeatPdu> as_pdu(T pdu) {
+    return HeartbeatPdu(std::move(pdu));
+}
+
+/// Collects the first problem while fields are read one after the other, so that decoders read as lists of fields.
+class FieldReader {
+public:
+    explicit FieldReader(const json& data) : data_(data) {}
+
+    std::int64_t integer(const char* key, std::int64_t min, std::int64_t max) {
+        return take(read_int(data_, key, min, max));
+    }
+    std::int64_t integer_or(const char* key, std::int64_t fallback, std::int64_t min, std::int64_t max) {
+        return take(read_int_or(data_, key, fallback, min, max));
+    }
+    Millis millis(const char* key, Millis min, Millis max) { return Millis(integer(key, min.count(), max.count())); }
+    Millis millis_or(const char* key, Millis fallback, Millis min, Millis max) {
+        return Millis(integer_or(key, fallback.count(), min.count(), max.count()));
+    }
+    std::string text(const char* key, std::size_t min, std::size_t max) {
+        return take(read_text(data_, key, min, max));
+    }
+    std::string text_or(const char* key, std::size_t max) { return take(read_text_or(data_, key, {}, max)); }
+    bool boolean(const char* key) { return take(read_bool(data_, key)); }
+    bool has(const char* key) const { return data_.contains(key); }
+
+    base::SessionId session() {
+        std::string id = text("session_id", 1, kMaxSessionId);
+        if (!problem_ && !base::is_plain_name(id, kMaxSessionId))
+            problem_ = {Errc::bad_field, "key 'session_id': expected only letters, digits and '-'"};
+        return base::SessionId(std::move(id));
+    }
+
+    CorrectiveAction corrective_action() {
+        const std::string text_value = text("corrective_action", 1, kMaxExistingText);
+        const auto action = parse_corrective_action(text_value);
+        if (!action && !problem_) {
+            problem_ = {Errc::bad_field, "key 'corrective_action': expected none, log, reboot or stop, found '" +
+                                             base::escape(text_value, kMaxExistingText) + "'"};
+        }
+        return action.value_or(CorrectiveAction::none);
+    }
+
+    template <class T>
+    Result<HeartbeatPdu> finish(T pdu) {
+        if (problem_) return tl::make_unexpected(std::move(*problem_));
+        return as_pdu(std::move(pdu));
+    }
+
+    void refuse(base::Error error) {
+        if (!problem_) problem_ = std::move(error);
+    }
+
+private:
+    template <class T>
+    T take(Result<T> result) {
+        if (result) return std::move(*result);
+        if (!problem_) problem_ = std::move(result.error());
+        return T{};
+    }
+
+    const json& data_;
+    std::optional<base::Error> problem_;
+};
+
+Result<HeartbeatPdu> decode_init(const json& data) {
+    FieldReader in(data);
+    Init pdu;
+    pdu.invocation_id = in.integer("invocation_id", 0, kMaxInt31);
+    pdu.revision = static_cast<int>(in.integer_or("revision", 0, 0, kMaxInt31));
+    pdu.name = in.text("name", 1, kMaxName);
+    // The floor is the session's policy and has a nack of its own; here only what is no interval at all is refused.
+    pdu.interval = in.millis_or("heartbeat_interval_ms", kDefaultInterval, Millis(1), kMaxInterval);
+    if (in.has("response_deadline_ms")) {
+        pdu.response_deadline =
+            in.millis("response_deadline_ms", kSmallestDeadline, std::max(pdu.interval, kSmallestDeadline));
+    }
+    if (in.has("corrective_action")) pdu.corrective_action = in.corrective_action();
+    return in.finish(std::move(pdu));
+}
+
+Result<HeartbeatPdu> decode_init_ack(const json& data) {
+    FieldReader in(data);
+    InitAck pdu;
+    pdu.invocation_id = in.integer("invocation_id", 0, kMaxInt31);
+    pdu.revision = static_cast<int>(in.integer_or("revision", 0, 0, kMaxInt31));
+    pdu.session = in.session();
+    pdu.interval = in.millis("heartbeat_interval_ms", Millis(1), kMaxInterval);
+    pdu.response_deadline = in.millis_or("response_deadline_ms", pdu.interval, Millis(1), kMaxInterval);
+    return in.finish(std::move(pdu));
+}
+
+Result<HeartbeatPdu> decode_challenge(const json& data) {
+    FieldReader in(data);
+    Challenge pdu;
+    pdu.session = in.session();
+    pdu.value = in.integer("heartbeat_challenge", 0, kMaxInt31);
+    return in.finish(std::move(pdu));
+}
+
+Result<HeartbeatPdu> decode_challenge_response(const json& data) {
+    FieldReader in(data);
+    ChallengeResponse pdu;
+    pdu.session = in.session();
+    pdu.value = in.integer("heartbeat_response", 0, kMaxInt31);
+    pdu.healthy = in.boolean("healthy");
+    pdu.reason = in.text_or("reason", kMaxReason);
+    if (in.has("corrective_action")) pdu.corrective_action = in.corrective_action();
+    return in.finish(std::move(pdu));
+}
+
+Result<HeartbeatPdu> decode_exit(const json& data) {
+    FieldReader in(data);
+    Exit pdu;
+    pdu.session = in.session();
+    pdu.reason = in.text_or("reason", kMaxReason);
+    return in.finish(std::move(pdu));
+}
+
+constexpr std::array kNackCodes = {Errc::unsupported_version, Errc::bad_field,        Errc::interval_too_small,
+                                   Errc::no_session,          Errc::unknown_msg_type, Errc::unknown_address,
+                                   Errc::not_enabled,         Errc::rate_limited};
+
+Result<HeartbeatPdu> decode_nack(const json& data) {
+    FieldReader in(data);
+    Nack pdu;
+    const std::string code = in.text("code", 1, kMaxReason);
+    // A code of a later revision reads as the general refusal.
+    for (const Errc known : kNackCodes) {
+        if (to_string(known) == code) pdu.code = known;
+    }
+    pdu.message = in.text_or("log_msg", kMaxReason);
+    pdu.orig_msg_type = in.text_or("orig_msg_type", kMaxMsgType);
+    if (in.has("invocation_id")) pdu.invocation_id = in.integer("invocation_id", 0, kMaxInt31);
+    if (in.has("min_interval_ms")) pdu.min_interval = in.millis("min_interval_ms", Millis(1), kMaxInterval);
+    if (const json* versions = find(data, "supported_versions"); versions != nullptr && versions->is_array()) {
+        for (const json& version : *versions) {
+            if (version.is_number_integer()) pdu.supported_versions.push_back(version.get<int>());
+        }
+    }
+    return in.finish(std::move(pdu));
+}
+
+Result<HeartbeatPdu> decode_existing_init(const json& data) {
+    FieldReader in(data);
+    Init pdu;
+    pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
+    pdu.name = in.text("name", 0, kMaxName);
+    pdu.interval = in.millis("heartbeat_interval_ms", Millis(1), Millis(kMaxInt31));
+    for (const char* notice :
+         {"vote_secs", "shutdown_notice_secs", "suspend_notice_secs", "resume_notice_secs", "restart_secs"}) {
+        in.integer(notice, 0, kMaxInt31);
+    }
+    pdu.corrective_action = in.corrective_action();
+    return in.finish(std::move(pdu));
+}
+
+Result<HeartbeatPdu> decode_existing_response(const json& data) {
+    FieldReader in(data);
+    ChallengeResponse pdu;
+    pdu.value = in.integer("heartbeat_response", 0, kMaxInt31);
+    const std::string health = in.text("heartbeat_health", 1, kMaxExistingText);
+    if (health != "healthy" && health != "unhealthy")
+        in.refuse({Errc::bad_field, "key 'heartbeat_health': expected healthy or unhealthy"});
+    pdu.healthy = health == "healthy";
+    pdu.corrective_action = in.corrective_action();
+    pdu.reason = in.text("log_msg", 0, kMaxExistingHeartbeat);
+    return in.finish(std::move(pdu));
+}
+
+Result<HeartbeatPdu> decode_existing_exit(const json& data) {
+    FieldReader in(data);
+    Exit pdu;
+    pdu.reason = in.text("log_msg", 0, kMaxExistingHeartbeat);
+    return in.finish(std::move(pdu));
+}
+
+Result<HeartbeatPdu> decode_action_response(const json& data) {
+    FieldReader in(data);
+    ActionResponse pdu;
+    pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
+    pdu.event_type = in.text("event_type", 1, kMaxExistingText);
+    pdu.notification_type = in.text("notification_type", 1, kMaxExistingText);
+    pdu.vote_result = in.text("vote_result", 1, kMaxExistingText);
+    pdu.log_msg = in.text("log_msg", 0, kMaxExistingHeartbeat);
+    return in.finish(std::move(pdu));
+}
+
+Result<HeartbeatPdu> decode_action_notify(const json& data) {
+    FieldReader in(data);
+    ActionNotify pdu;
+    pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
+    pdu.event_type = in.text("event_type", 1, kMaxExistingText);
+    pdu.notification_type = in.text("notification_type", 1, kMaxExistingText);
+    pdu.timeout = in.millis("timeout_ms", Millis(0), Millis(kMaxInt31));
+    return in.finish(std::move(pdu));
+}
+
+Result<HeartbeatPdu> decode_existing_challenge(const json& data) {
+    FieldReader in(data);
+    Challenge pdu;
+    pdu.value = in.integer("heartbeat_challenge", 0, kMaxInt31);
+    return in.finish(std::move(pdu));
+}
+
+Result<HeartbeatPdu> decode_existing_init_ack(const json& data) {
+    FieldReader in(data);
+    InitAck pdu;
+    pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
+    return in.finish(std::move(pdu));
+}
+
+Result<HeartbeatPdu> decode_existing_nack(const json& data) {
+    FieldReader in(data);
+    Nack pdu;
+    pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
+    pdu.message = in.text_or("log_msg", kMaxExistingHeartbeat);
+    return in.finish(std::move(pdu));
+}
+
+struct MessageType {
+    std::string_view name;
+    Result<HeartbeatPdu> (*decode)(const json&);
+};
+
+constexpr std::array<MessageType, 6> kNativeTypes = {{{"init", decode_init},
+                                                      {"init_ack", decode_init_ack},
+                                                      {"challenge", decode_challenge},
+                                                      {"challenge_response", decode_challenge_response},
+                                                      {"exit", decode_exit},
+                                                      {"nack", decode_nack}}};
+
+constexpr std::array<MessageType, 8> kExistingTypes = {{{"init", decode_existing_init},
+                                                        {"init_ack", decode_existing_init_ack},
+                                                        {"challenge", decode_existing_challenge},
+                                                        {"challenge_response", decode_existing_response},
+                                                        {"exit", decode_existing_exit},
+                                                        {"nack", decode_existing_nack},
+                                                        {"action_notify", decode_action_notify},
+                                                        {"action_response", decode_action_response}}};
+
+template <std::size_t N>
+Result<HeartbeatPdu> decode_by_type(const std::array<MessageType, N>& types, const json& data) {
+    auto type = read_text(data, "msg_type", 1, kMaxNativeMessage);
+    if (!type) return tl::make_unexpected(std::move(type.error()));
+    for (const MessageType& known : types) {
+        if (known.name == *type) return known.decode(data);
+    }
+    return fail(Errc::unknown_msg_type, "unknown msg_type '" + base::escape(*type, kMaxMsgType) + "'");
+}
+
+json existing_header(const char* msg_type, std::uint32_t sequence) {
+    return {{"version", kExistingHeartbeatVersion},
+            {"revision", 1},
+            {"msg_type", msg_type},
+            {"sequence", sequence & kMaxInt31}};
+}
+
+json native_header(const char* msg_type, std::uint32_t sequence) {
+    return {{"version", kHeartbeatVersion}, {"msg_type", msg_type}, {"sequence", sequence & kMaxInt31}};
+}
+
+struct NativeEncoder {
+    std::uint32_t sequence;
+
+    json operator()(const Init& pdu) const {
+        json out = native_header("init", sequence);
+        out["invocation_id"] = pdu.invocation_id;
+        out["revision"] = pdu.revision;
+        out["name"] = pdu.name;
+        out["heartbeat_interval_ms"] = pdu.interval.count();
+        if (pdu.response_deadline) out["response_deadline_ms"] = pdu.response_deadline->count();
+        out["corrective_action"] = to_string(pdu.corrective_action);
+        return out;
+    }
+    json operator()(const InitAck& pdu) const {
+        json out = native_header("init_ack", sequence);
+        out["invocation_id"] = pdu.invocation_id;
+        out["revision"] = pdu.revision;
+        out["session_id"] = pdu.session.str();
+        out["heartbeat_interval_ms"] = pdu.interval.count();
+        out["response_deadline_ms"] = pdu.response_deadline.count();
+        return out;
+    }
+    json operator()(const Challenge& pdu) const {
+        json out = native_header("challenge", sequence);
+        out["session_id"] = pdu.session.str();
+        out["heartbeat_challenge"] = pdu.value;
+        return out;
+    }
+    json operator()(const ChallengeResponse& pdu) const {
+        json out = native_header("challenge_response", sequence);
+        out["session_id"] = pdu.session.str();
+        out["heartbeat_response"] = pdu.value;
+        out["healthy"] = pdu.healthy;
+        if (!pdu.reason.empty()) out["reason"] = base::cut_utf8(pdu.reason, kMaxReason);
+        if (pdu.corrective_action) out["corrective_action"] = to_string(*pdu.corrective_action);
+        return out;
+    }
+    json operator()(const Exit& pdu) const {
+        json out = native_header("exit", sequence);
+        out["session_id"] = pdu.session.str();
+        if (!pdu.reason.empty()) out["reason"] = base::cut_utf8(pdu.reason, kMaxReason);
+        return out;
+    }
+    json operator()(const Nack& pdu) const {
+        json out = native_header("nack", sequence);
+        out["code"] = to_string(pdu.code);
+        out["log_msg"] = base::cut_utf8(pdu.message, kMaxReason);
+        out["orig_msg_type"] = pdu.orig_msg_type;
+        if (pdu.invocation_id) out["invocation_id"] = *pdu.invocation_id;
+        if (!pdu.supported_versions.empty()) out["supported_versions"] = pdu.supported_versions;
+        if (pdu.min_interval) out["min_interval_ms"] = pdu.min_interval->count();
+        return out;
+    }
+    json operator()(const ActionNotify&) const { return native_header("action_notify", sequence); }
+    json operator()(const ActionResponse&) const { return native_header("action_response", sequence); }
+};
+
+struct ExistingEncoder {
+    std::uint32_t sequence;
+
+    json operator()(const Init& pdu) const {
+        json out = existing_header("init", sequence);
+        out["invocation_id"] = pdu.invocation_id;
+        out["name"] = pdu.name;
+        out["heartbeat_interval_ms"] = pdu.interval.count();
+        for (const char* notice :
+             {"vote_secs", "shutdown_notice_secs", "suspend_notice_secs", "resume_notice_secs", "restart_secs"}) {
+            out[notice] = 0;
+        }
+        out["corrective_action"] = to_string(pdu.corrective_action);
+        return out;
+    }
+    json operator()(const InitAck& pdu) const {
+        json out = existing_header("init_ack", sequence);
+        out["invocation_id"] = pdu.invocation_id;
+        return out;
+    }
+    json operator()(const Challenge& pdu) const {
+        json out = existing_header("challenge", sequence);
+        out["heartbeat_challenge"] = pdu.value;
+        return out;
+    }
+    json operator()(const ChallengeResponse& pdu) const {
+        json out = existing_header("challenge_response", sequence);
+        out["heartbeat_response"] = pdu.value;
+        out["heartbeat_health"] = pdu.healthy ? "healthy" : "unhealthy";
+        out["corrective_action"] = to_string(pdu.corrective_action.value_or(CorrectiveAction::none));
+        out["log_msg"] = base::cut_utf8(pdu.reason, kMaxReason);
+        return out;
+    }
+    json operator()(const Exit& pdu) const {
+        json out = existing_header("exit", sequence);
+        out["log_msg"] = base::cut_utf8(pdu.reason, kMaxReason);
+        return out;
+    }
+    json operator()(const Nack& pdu) const {
+        json out = existing_header("nack", sequence);
+        out["invocation_id"] = pdu.invocation_id.value_or(0);
+        out["log_msg"] = base::cut_utf8(pdu.message, kMaxReason - 1);
+        return out;
+    }
+    json operator()(const ActionNotify& pdu) const {
+        json out = existing_header("action_notify", sequence);
+        out["invocation_id"] = pdu.invocation_id;
+        out["event_type"] = pdu.event_type;
+        out["notification_type"] = pdu.notification_type;
+        out["timeout_ms"] = pdu.timeout.count();
+        return out;
+    }
+    json operator()(const ActionResponse& pdu) const {
+        json out = existing_header("action_response", sequence);
+        out["invocation_id"] = pdu.invocation_id;
+        out["event_type"] = pdu.event_type;
+        out["notification_type"] = pdu.notification_type;
+        out["vote_result"] = pdu.vote_result;
+        out["log_msg"] = base::cut_utf8(pdu.log_msg, kMaxReason);
+        return out;
+    }
+};
+
+}  // namespace
+
+std::string_view to_string(CorrectiveAction action) {
+    switch (action) {
+        case CorrectiveAction::none:
+            return "none";
+        case CorrectiveAction::log:
+            return "log";
+        case CorrectiveAction::reboot:
+            return "reboot";
+        case CorrectiveAction::stop:
+            return "stop";
+    }
+    return "none";
+}
+
+std::optional<CorrectiveAction> parse_corrective_action(std::string_view text) {
+    for (const auto action :
+         {CorrectiveAction::none, CorrectiveAction::log, CorrectiveAction::reboot, CorrectiveAction::stop}) {
+        if (to_string(action) == text) return action;
+    }
+    return std::nullopt;
+}
+
+Result<HeartbeatPdu> decode_heartbeat(const json& data, Dialect dialect) {
+    if (dialect == Dialect::existing) {
+        const auto version = read_int(data, "version", kExistingHeartbeatVersion, kMaxInt31);
+        if (!version) return fail(Errc::unsupported_version, "heartbeat: " + version.error().message);
+        return decode_by_type(kExistingTypes, data);
+    }
+    const auto version = read_int(data, "version", kHeartbeatVersion, kHeartbeatVersion);
+    if (!version) return fail(Errc::unsupported_version, "heartbeat: " + version.error().message);
+    return decode_by_type(kNativeTypes, data);
+}
+
+std::string encode_heartbeat(const HeartbeatPdu& pdu, Dialect dialect, std::uint32_t sequence, int base_version) {
+    if (dialect == Dialect::existing) return "\n" + dump(std::visit(ExistingEncoder{sequence}, pdu)) + "\n";
+    const EnvelopeHeader header{base_version, std::string(kHeartbeatAddress), std::string(kHeartbeatAddress)};
+    return seal_envelope(header, dump(std::visit(NativeEncoder{sequence}, pdu)));
+}
+
+Nack make_nack(const json& data, const base::Error& error, Dialect dialect) {
+    Nack nack;
+    nack.code = error.code;
+    nack.message = base::cut_utf8(error.message, kMaxReason);
+    const std::string type = text_or(data, "msg_type");
+    // Existing guests crash on a long or strange type, so only the plain start of one is echoed.
+    nack.orig_msg_type = base::is_plain_name(type, kMaxMsgType) ? type : "unknown";
+    const std::int64_t limit = dialect == Dialect::existing ? kAnyInt : kMaxInt31;
+    const auto invocation = read_int(data, "invocation_id", dialect == Dialect::existing ? -kAnyInt : 0, limit);
+    if (invocation) nack.invocation_id = *invocation;
+    if (error.code == Errc::unsupported_version) {
+        nack.supported_versions = {dialect == Dialect::existing ? kExistingHeartbeatVersion : kHeartbeatVersion};
+    }
+    return nack;
+}
+
+bool is_garbled_response(std::string_view line) {
+    return line.find("\"challenge_response\"") != std::string_view::npos;
+}
+
+}  // namespace vitalwire::wire

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "wire/limits.hpp"
+
+namespace vitalwire::wire {
+
+/// How a channel writes the heartbeat: ours, or version 3 as existing guests speak it on cgcs.heartbeat.
+enum class Dialect : std::uint8_t { native, existing };
+
+/// What the guest asks to be done with it when it fails; carried into the fault, never carried out by us.
+enum class CorrectiveAction : std::uint8_t { none, log, reboot, stop };
+std::string_view to_string(CorrectiveAction action);
+std::optional<CorrectiveAction> parse_corrective_action(std::string_view text);
+
+// One struct a PDU (proto-spec/heartbeat.md). Values are within the specification's ranges once decoded.
+struct Init {
+    std::int64_t invocation_id = 0;
+    int revision = 0;
+    std::string name;
+    base::Millis interval = kDefaultInterval;
+    std::optional<base::Millis> response_deadline;  ///< absent: the interval
+    CorrectiveAction corrective_action = CorrectiveAction::none;
+};
+
+struct InitAck {
+    std::int64_t invocation_id = 0;
+    int revision = 0;
+    base::SessionId session;
+    base::Millis interval{};
+    base::Millis response_deadline{};
+};
+
+struct Challenge {
+    base::SessionId session;
+    std::int64_t value = 0;
+};
+
+struct ChallengeResponse {
+    base::SessionId session;
+    std::int64_t value = 0;
+    bool healthy = true;
+    std::string reason;
+    std::optional<CorrectiveAction> corrective_action;
+};
+
+struct Exit {
+    base::SessionId session;
+    std::string reason;
+};
+
+struct Nack {
+    base::Errc code = base::Errc::bad_field;
+    std::string message;
+    std::string orig_msg_type;
+    std::optional<std::int64_t> invocation_id;
+    std::vector<int> supported_versions;
+    std::optional<base::Millis> min_interval;
+};
+
+/// Existing dialect only: the vote on, or notice of, an action of the cloud. Parsed, never acted on.
+struct ActionNotify {
+    std::int64_t invocation_id = 0;
+    std::string event_type;
+    std::string notification_type;
+    base::Millis timeout{};
+};
+
+struct ActionResponse {
+    std::int64_t invocation_id = 0;
+    std::string event_type;
+    std::string notification_type;
+    std::string vote_result;
+    std::string log_msg;
+};
+
+using HeartbeatPdu =
+    std::variant<Init, InitAck, Challenge, ChallengeResponse, Exit, Nack, ActionNotify, ActionResponse>;
+
+}  // namespace vitalwire::wire

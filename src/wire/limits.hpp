@@ -1,0 +1,51 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace vitalwire::wire {
+
+// Channels (proto-spec/device.md).
+inline constexpr std::string_view kNativeChannel = "org.vitalwire.0";
+inline constexpr std::string_view kExistingHeartbeatChannel = "cgcs.heartbeat";
+inline constexpr std::string_view kExistingMessagingChannel = "cgcs.messaging";
+
+// Addresses of the native base layer (proto-spec/base-layer.md).
+inline constexpr std::string_view kBaseAddress = "vitalwire.base";
+inline constexpr std::string_view kHeartbeatAddress = "vitalwire.heartbeat";
+inline constexpr std::string_view kGroupAddress = "vitalwire.group";
+
+/// A whole native message, both newlines included: the largest escaped broadcast fits (proto-spec/base-layer.md).
+inline constexpr std::size_t kMaxNativeMessage = 8192;
+/// Existing guests read with buffers of 4096 bytes, their heartbeat with 1056.
+inline constexpr std::size_t kMaxExistingMessage = 4096;
+inline constexpr std::size_t kMaxExistingHeartbeat = 1056;
+
+// JSON bounds: far above what any PDU needs, far below what costs anything.
+inline constexpr int kMaxDepth = 16;
+inline constexpr std::size_t kMaxKeys = 64;
+
+inline constexpr std::size_t kMaxAddress = 64;
+inline constexpr std::size_t kMaxName = 64;     ///< bytes of UTF-8
+inline constexpr std::size_t kMaxReason = 224;  ///< bytes of UTF-8; existing guests crash on much longer ones
+inline constexpr std::size_t kMaxSessionId = 64;
+inline constexpr std::size_t kMaxMsgType = 32;  ///< of an echoed orig_msg_type
+
+inline constexpr int kBaseVersion = 2;
+inline constexpr int kOldestBaseVersion = 1;
+inline constexpr int kHeartbeatVersion = 1;
+inline constexpr int kHeartbeatRevision = 0;
+inline constexpr int kExistingHeartbeatVersion = 3;
+
+inline constexpr std::int64_t kMaxInt31 = 2147483647;
+
+inline constexpr std::chrono::milliseconds kDefaultInterval{1000};
+inline constexpr std::chrono::milliseconds kNativeIntervalFloor{100};
+inline constexpr std::chrono::milliseconds kExistingIntervalFloor{400};
+inline constexpr std::chrono::milliseconds kMaxInterval{3'600'000};
+inline constexpr std::chrono::milliseconds kSmallestDeadline{50};
+
+}  // namespace vitalwire::wire
