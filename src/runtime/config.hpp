@@ -12,7 +12,8 @@
 
 namespace vitalwire::runtime {
 
-/// One mistake in an operator's file: "controller.conf:12: [bus] interval: expected ..., found ...".
+/// One mistake in an operator's file, printed as "/etc/vitalwire/agent.conf:12: [heartbeat] misses: expected ...,
+/// found ..."; line 0: a mistake of the file as a whole.
 struct ConfigError {
     std::string file;
     int line = 0;
@@ -36,7 +37,7 @@ struct ConfigSection {
 };
 
 /// A file of `[section]` / `[section label]` headers, `key = value` lines, and comments after '#' or ';' at the start
-/// of a line. Values are taken as they are, without quotes.
+/// of a line. Values are taken as they are, without quotes; a section appears once. At most 1 MiB of UTF-8.
 struct ConfigFile {
     std::string path;
     std::vector<ConfigSection> sections;
@@ -44,36 +45,48 @@ struct ConfigFile {
     /// Syntax mistakes are appended to `errors`; what could be read is returned all the same, so that one run shows all
     /// mistakes.
     static ConfigFile parse(std::string_view text, std::string path, ConfigErrors& errors);
+    /// Fails only when the file cannot be read; its mistakes go to `errors`.
     static base::Result<ConfigFile> load(const std::string& path, ConfigErrors& errors);
+
+    /// The sections called `name`, in the file's order.
+    std::vector<ConfigSection> sections_named(std::string_view name) const;
+    /// Every section whose name is not in `allowed` is a mistake; so is a label where only the bare name is allowed.
+    /// `allowed`: "bus" for `[bus]`, "sink *" for `[sink LABEL]`.
+    void check_sections(const std::vector<std::string>& allowed, ConfigErrors& errors) const;
 };
 
 /// Reads one section key by key; every bad value and, at `finish`, every key nobody asked for becomes an error with its
 /// line.
 class ConfigReader {
 public:
-    ConfigReader(const ConfigFile& file, const ConfigSection& section, ConfigErrors& errors);
+    ConfigReader(const ConfigFile& file, ConfigSection section, ConfigErrors& errors);
+    /// The section `[name]`; when the file has none, every key is at its default.
+    ConfigReader(const ConfigFile& file, const std::string& name, ConfigErrors& errors);
 
     bool has(std::string_view key) const;
+    const std::string& label() const { return section_.label; }
     std::string text(std::string_view key, std::string fallback);
     std::string required_text(std::string_view key);
     std::vector<std::string> list(std::string_view key);  ///< repeated keys, and values separated by spaces
     bool boolean(std::string_view key, bool fallback);    ///< true/false, yes/no, on/off
     std::int64_t integer(std::string_view key, std::int64_t fallback, std::int64_t min, std::int64_t max);
-    /// A number with a unit: ms, s, min, h, d ("500 ms", "2s").
+    /// A whole number with a unit: ms, s, min, h, d ("500 ms", "2s").
     base::Millis duration(std::string_view key, base::Millis fallback, base::Millis min, base::Millis max);
     /// A number of bytes, with an optional unit: K, M, G (powers of 1024).
     std::uint64_t size(std::string_view key, std::uint64_t fallback, std::uint64_t min, std::uint64_t max);
     std::string choice(std::string_view key, std::string fallback, const std::vector<std::string>& allowed);
-    /// For checks of the caller's own.
+    /// For checks of the caller's own; reported at the key's line, or at the section's when the key is not there.
     void refuse(std::string_view key, const std::string& message);
     void finish();
 
 private:
     const ConfigEntry* find(std::string_view key);
+    void remember(std::string_view key);
     void add_error(int line, std::string_view key, const std::string& message);
+    void expected(const ConfigEntry& entry, const std::string& what);
 
-    const ConfigFile& file_;
-    const ConfigSection& section_;
+    std::string path_;
+    ConfigSection section_;
     ConfigErrors& errors_;
     std::vector<std::string> known_;
 };

@@ -1,0 +1,158 @@
+#include "runtime/config.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace vitalwire::runtime {
+namespace {
+
+using base::Millis;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::vector<std::string> shown(const ConfigErrors& errors) {
+    std::vector<std::string> out;
+    for (const ConfigError& error : errors)
+        out.push_back(to_string(error));
+    return out;
+}
+
+class Config : public testing::Test {
+protected:
+    ConfigFile parse(std::string_view text) { return ConfigFile::parse(text, "x.conf", errors_); }
+    /// A reader of the section [s], whose lines are `text`; its first line is line 2 of the file.
+    ConfigReader section(const std::string& text) {
+        file_ = parse("[s]\n" + text);
+        return {file_, "s", errors_};
+    }
+
+    ConfigErrors errors_;
+    ConfigFile file_;
+};
+
+TEST_F(Config, HoldsSectionsWithLabelsAndKeysWithLines) {
+    const ConfigFile file = parse("# comment\n[bus]\n url = tcp://a:1 \r\n\n[sink doctor]\n;old\ntype=doctor");
+    ASSERT_THAT(errors_, IsEmpty());
+    ASSERT_EQ(file.sections.size(), 2U);
+    EXPECT_EQ(file.sections[0].name, "bus");
+    EXPECT_EQ(file.sections[0].entries[0].value, "tcp://a:1");
+    EXPECT_EQ(file.sections[0].entries[0].line, 3);
+    EXPECT_EQ(file.sections[1].label, "doctor");
+    EXPECT_EQ(file.sections[1].entries[0].line, 7);
+}
+
+TEST_F(Config, KeepsEverythingAfterTheFirstEqualsSign) {
+    EXPECT_EQ(section("url = http://h/?a=b # c").text("url", ""), "http://h/?a=b # c");
+}
+
+TEST_F(Config, ReportsAllSyntaxMistakesAtOnceWithTheirLines) {
+    parse("early = 1\n[a b c]\nlost = 1\n[ok]\nno equals\n= 5\nempty =\n[open\n[ok]\n\xFF = 1\n");
+    EXPECT_THAT(shown(errors_), ElementsAre("x.conf:1: key 'early' stands before the first [section]",
+                                            "x.conf:2: expected [section] or [section label], found '[a b c]'",
+                                            "x.conf:5: expected 'key = value', found 'no equals'",
+                                            "x.conf:6: expected a key before '=', found ''",
+                                            "x.conf:7: key 'empty' has no value; remove the line to use the default",
+                                            "x.conf:8: expected [section] or [section label], found '[open'",
+                                            "x.conf:9: [ok] is there twice, first at line 4",
+                                            "x.conf:10: this line is not UTF-8 text"));
+}
+
+TEST_F(Config, NamesUnknownSectionsAndWhatIsExpected) {
+    parse("[bus]\n[sink a]\n[sink]\n[buss]\n").check_sections({"bus", "sink *"}, errors_);
+    EXPECT_THAT(shown(errors_), ElementsAre("x.conf:3: unknown section [sink], expected [bus], [sink NAME]",
+                                            "x.conf:4: unknown section [buss], expected [bus], [sink NAME]"));
+}
+
+TEST_F(Config, GivesTheDefaultsOfASectionThatIsNotThere) {
+    const ConfigFile file = parse("[other]\n");
+    ConfigReader reader(file, "s", errors_);
+    EXPECT_EQ(reader.text("a", "x"), "x");
+    EXPECT_EQ(reader.duration("b", Millis(5), Millis(1), Millis(9)), Millis(5));
+    EXPECT_THAT(reader.list("c"), IsEmpty());
+    reader.finish();
+    EXPECT_THAT(errors_, IsEmpty());
+}
+
+TEST_F(Config, ReadsEveryTypeOfValue) {
+    ConfigReader reader = section("b = off\ni = -3\nd = 2 min\ne=250ms\nz = 16M\nc = tcp\nl = a b\nl = c\n");
+    EXPECT_FALSE(reader.boolean("b", true));
+    EXPECT_EQ(reader.integer("i", 0, -5, 5), -3);
+    EXPECT_EQ(reader.duration("d", {}, {}, std::chrono::hours(1)), std::chrono::minutes(2));
+    EXPECT_EQ(reader.duration("e", {}, {}, std::chrono::hours(1)), Millis(250));
+    EXPECT_EQ(reader.size("z", 0, 0, 1U << 30U), 16U << 20U);
+    EXPECT_EQ(reader.choice("c", "unix", {"unix", "tcp"}), "tcp");
+    EXPECT_THAT(reader.list("l"), ElementsAre("a", "b", "c"));
+    reader.finish();
+    EXPECT_THAT(errors_, IsEmpty());
+}
+
+TEST_F(Config, RefusesEveryBadValueWithWhatWasExpected) {
+    ConfigReader reader =
+        section("b = 1\ni = 6\nj = 3x\nd = 500\ne = 2 h\nz = 1T\nc = udp\nk = 99999999999999999999d\n");
+    EXPECT_TRUE(reader.boolean("b", true));
+    EXPECT_EQ(reader.integer("i", 1, 0, 5), 1);
+    reader.integer("j", 1, 0, 5);
+    reader.duration("d", Millis(1), Millis(100), std::chrono::hours(1));
+    reader.duration("e", Millis(1), Millis(100), std::chrono::hours(1));
+    reader.size("z", 0, 0, 1U << 20U);
+    reader.choice("c", "unix", {"unix", "tcp"});
+    reader.duration("k", Millis(1), Millis(100), std::chrono::hours(1));
+    EXPECT_THAT(
+        shown(errors_),
+        ElementsAre("x.conf:2: [s] b: expected true or false, found '1'",
+                    "x.conf:3: [s] i: expected a whole number from 0 to 5, found '6'",
+                    "x.conf:4: [s] j: expected a whole number from 0 to 5, found '3x'",
+                    "x.conf:5: [s] d: expected a time from 100 ms to 1 h (units: ms, s, min, h, d), found '500'",
+                    "x.conf:6: [s] e: expected a time from 100 ms to 1 h (units: ms, s, min, h, d), found '2 h'",
+                    "x.conf:7: [s] z: expected a number of bytes from 0 to 1 M (units: K, M, G), found '1T'",
+                    "x.conf:8: [s] c: expected one of unix, tcp, found 'udp'",
+                    HasSubstr("x.conf:9: [s] k: expected a time")));
+}
+
+TEST_F(Config, RefusesKeysNobodyAskedForMissingOnesAndRepeatedOnes) {
+    ConfigReader reader = section("a = 1\na = 2\ntypo = 1\n");
+    EXPECT_EQ(reader.text("a", ""), "1");
+    EXPECT_EQ(reader.required_text("url"), "");
+    reader.finish();
+    EXPECT_THAT(shown(errors_),
+                ElementsAre("x.conf:3: [s] a: is there twice, first at line 2", "x.conf:1: [s] url: is missing",
+                            "x.conf:4: [s] typo: is no key of this section, expected one of a, url"));
+}
+
+TEST_F(Config, ReportsTheCallersOwnCheckAtTheKeysLine) {
+    ConfigReader reader = section("a = 1\n");
+    reader.refuse("a", "no such host");
+    EXPECT_THAT(shown(errors_), ElementsAre("x.conf:2: [s] a: no such host"));
+}
+
+TEST_F(Config, EscapesWhatItQuotes) {
+    section("b = \x1b[2J\n").boolean("b", false);
+    EXPECT_THAT(to_string(errors_.at(0)), HasSubstr("found '\\x1b[2J'"));
+}
+
+TEST_F(Config, SaysWhyAFileCannotBeRead) {
+    const auto missing = ConfigFile::load("/nonexistent/x.conf", errors_);
+    ASSERT_FALSE(missing);
+    EXPECT_EQ(missing.error().message, "/nonexistent/x.conf: cannot read: No such file or directory");
+    const auto directory = ConfigFile::load("/", errors_);
+    ASSERT_FALSE(directory);
+    EXPECT_EQ(directory.error().message, "/: cannot read: Is a directory");
+    EXPECT_FALSE(ConfigFile::load("/dev/zero", errors_)) << "endless input must be refused, not read";
+}
+
+TEST_F(Config, LoadsAFile) {
+    const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "vitalwire-config-test.conf";
+    std::ofstream(path) << "[a]\nb = c\n";
+    const auto file = ConfigFile::load(path, errors_);
+    std::filesystem::remove(path);
+    ASSERT_TRUE(file);
+    EXPECT_EQ(file->sections.at(0).entries.at(0).value, "c");
+}
+
+}  // namespace
+}  // namespace vitalwire::runtime
