@@ -67,6 +67,12 @@ def pdu_schema(folder, msg_type, direction):
     return SCHEMAS.get(f"{folder}/{msg_type}") or SCHEMAS.get(f"{folder}/{msg_type}.{direction}")
 
 
+def payload_of(broadcast, has_encoding):
+    if has_encoding and broadcast.get("encoding") == "base64":
+        return base64.b64decode(broadcast["data"], validate=True)
+    return broadcast["data"].encode("utf-8")
+
+
 class Vectors(unittest.TestCase):
     def for_each_message(self, check, *results):
         """Calls check(vector, line, expectation) for the messages with one of these results (all, if none)."""
@@ -118,6 +124,9 @@ class Vectors(unittest.TestCase):
                 pdu_schema(folder, expect["pdu"], vector["direction"]).validate(pdu)
             if vector["channel"] == "native":
                 self.assert_fields(pdu, expect["fields"], expect.get("tolerated"))
+            if "payload_base64" in expect["fields"]:
+                native = vector["channel"] == "native"
+                self.assertEqual(payload_of(pdu, native), base64.b64decode(expect["fields"]["payload_base64"]))
 
         self.for_each_message(check, "accepted")
 
@@ -150,6 +159,13 @@ class Vectors(unittest.TestCase):
 
         self.for_each_message(check, "accepted")
         self.assertEqual({name for name in SCHEMAS if not name.endswith("/envelope")} - used, set())
+
+    def test_the_state_of_a_member_is_the_same_wherever_it_appears(self):
+        native = SCHEMAS["group/status_response"].schema["properties"]["data"]
+        self.assertEqual(SCHEMAS["group/notification"].schema["properties"]["data"], native)
+        self.assertEqual(SCHEMAS["existing-group/status_response"].schema["properties"]["data"], native)
+        existing = SCHEMAS["existing-group/notification"].schema["properties"]["data"]
+        self.assertEqual(existing["properties"]["payload"], native)
 
 
 if __name__ == "__main__":
