@@ -34,7 +34,8 @@ struct Fault {
     std::string detail;  ///< machine-readable, see FaultKind
     std::string reason;  ///< human-readable; may come from the guest: escape before logging
     wire::CorrectiveAction corrective_action = wire::CorrectiveAction::none;
-    std::uint64_t revision = 1;  ///< counts changes: opening is 1
+    std::uint64_t revision = 1;   ///< counts changes: opening is 1
+    std::uint64_t delivered = 0;  ///< the last revision confirmed delivered: a new lead does not tell it again
     base::WallTime opened_at{};
     base::WallTime updated_at{};
     std::optional<base::WallTime> cleared_at;
