@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "wire/envelope.hpp"
+#include "wire/field_reader.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::wire {
@@ -21,74 +22,35 @@ namespace {
 constexpr std::int64_t kAnyInt = 9007199254740991;  // 2^53 - 1: what every JSON implementation can carry
 constexpr std::size_t kMaxExistingText = 32;  // wire limits of the existing dialect for everything but name and log_msg
 
-template <class T>
-Result<HeartbeatPdu> as_pdu(T pdu) {
-    return HeartbeatPdu(std::move(pdu));
-}
-
-/// Collects the first problem while fields are read one after the other, so that decoders read as lists of fields.
-class FieldReader {
+class PduReader : public FieldReader {
 public:
-    explicit FieldReader(const json& data) : data_(data) {}
-
-    std::int64_t integer(const char* key, std::int64_t min, std::int64_t max) {
-        return take(read_int(data_, key, min, max));
-    }
-    std::int64_t integer_or(const char* key, std::int64_t fallback, std::int64_t min, std::int64_t max) {
-        return take(read_int_or(data_, key, fallback, min, max));
-    }
-    Millis millis(const char* key, Millis min, Millis max) { return Millis(integer(key, min.count(), max.count())); }
-    Millis millis_or(const char* key, Millis fallback, Millis min, Millis max) {
-        return Millis(integer_or(key, fallback.count(), min.count(), max.count()));
-    }
-    std::string text(const char* key, std::size_t min, std::size_t max) {
-        return take(read_text(data_, key, min, max));
-    }
-    std::string text_or(const char* key, std::size_t max) { return take(read_text_or(data_, key, {}, max)); }
-    bool boolean(const char* key) { return take(read_bool(data_, key)); }
-    bool has(const char* key) const { return data_.contains(key); }
+    using FieldReader::FieldReader;
 
     base::SessionId session() {
         std::string id = text("session_id", 1, kMaxSessionId);
-        if (!problem_ && !base::is_plain_name(id, kMaxSessionId))
-            problem_ = {Errc::bad_field, "key 'session_id': expected only letters, digits and '-'"};
+        if (!base::is_plain_name(id, kMaxSessionId))
+            refuse(Errc::bad_field, "key 'session_id': expected only letters, digits and '-'");
         return base::SessionId(std::move(id));
     }
 
     CorrectiveAction corrective_action() {
-        const std::string text_value = text("corrective_action", 1, kMaxExistingText);
-        const auto action = parse_corrective_action(text_value);
-        if (!action && !problem_) {
-            problem_ = {Errc::bad_field, "key 'corrective_action': expected none, log, reboot or stop, found '" +
-                                             base::escape(text_value, kMaxExistingText) + "'"};
+        const std::string found = text("corrective_action", 1, kMaxExistingText);
+        const auto action = parse_corrective_action(found);
+        if (!action) {
+            refuse(Errc::bad_field, "key 'corrective_action': expected none, log, reboot or stop, found '" +
+                                        base::escape(found, kMaxExistingText) + "'");
         }
         return action.value_or(CorrectiveAction::none);
     }
 
     template <class T>
     Result<HeartbeatPdu> finish(T pdu) {
-        if (problem_) return tl::make_unexpected(std::move(*problem_));
-        return as_pdu(std::move(pdu));
+        return FieldReader::finish(HeartbeatPdu(std::move(pdu)));
     }
-
-    void refuse(base::Error error) {
-        if (!problem_) problem_ = std::move(error);
-    }
-
-private:
-    template <class T>
-    T take(Result<T> result) {
-        if (result) return std::move(*result);
-        if (!problem_) problem_ = std::move(result.error());
-        return T{};
-    }
-
-    const json& data_;
-    std::optional<base::Error> problem_;
 };
 
 Result<HeartbeatPdu> decode_init(const json& data) {
-    FieldReader in(data);
+    PduReader in(data);
     Init pdu;
     pdu.invocation_id = in.integer("invocation_id", 0, kMaxInt31);
     pdu.revision = static_cast<int>(in.integer_or("revision", 0, 0, kMaxInt31));
@@ -104,7 +66,7 @@ Result<HeartbeatPdu> decode_init(const json& data) {
 }
 
 Result<HeartbeatPdu> decode_init_ack(const json& data) {
-    FieldReader in(data);
+    PduReader in(data);
     InitAck pdu;
     pdu.invocation_id = in.integer("invocation_id", 0, kMaxInt31);
     pdu.revision = static_cast<int>(in.integer_or("revision", 0, 0, kMaxInt31));
@@ -115,7 +77,7 @@ Result<HeartbeatPdu> decode_init_ack(const json& data) {
 }
 
 Result<HeartbeatPdu> decode_challenge(const json& data) {
-    FieldReader in(data);
+    PduReader in(data);
     Challenge pdu;
     pdu.session = in.session();
     pdu.value = in.integer("heartbeat_challenge", 0, kMaxInt31);
@@ -123,7 +85,7 @@ Result<HeartbeatPdu> decode_challenge(const json& data) {
 }
 
 Result<HeartbeatPdu> decode_challenge_response(const json& data) {
-    FieldReader in(data);
+    PduReader in(data);
     ChallengeResponse pdu;
     pdu.session = in.session();
     pdu.value = in.integer("heartbeat_response", 0, kMaxInt31);
@@ -134,7 +96,7 @@ Result<HeartbeatPdu> decode_challenge_response(const json& data) {
 }
 
 Result<HeartbeatPdu> decode_exit(const json& data) {
-    FieldReader in(data);
+    PduReader in(data);
     Exit pdu;
     pdu.session = in.session();
     pdu.reason = in.text_or("reason", kMaxReason);
@@ -146,7 +108,7 @@ constexpr std::array kNackCodes = {Errc::unsupported_version, Errc::bad_field,  
                                    Errc::not_enabled,         Errc::rate_limited};
 
 Result<HeartbeatPdu> decode_nack(const json& data) {
-    FieldReader in(data);
+    PduReader in(data);
     Nack pdu;
     const std::string code = in.text("code", 1, kMaxReason);
     // A code of a later revision reads as the general refusal.
@@ -166,7 +128,7 @@ Result<HeartbeatPdu> decode_nack(const json& data) {
 }
 
 Result<HeartbeatPdu> decode_existing_init(const json& data) {
-    FieldReader in(data);
+    PduReader in(data);
     Init pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
     pdu.name = in.text("name", 0, kMaxName);
@@ -180,12 +142,12 @@ Result<HeartbeatPdu> decode_existing_init(const json& data) {
 }
 
 Result<HeartbeatPdu> decode_existing_response(const json& data) {
-    FieldReader in(data);
+    PduReader in(data);
     ChallengeResponse pdu;
     pdu.value = in.integer("heartbeat_response", 0, kMaxInt31);
     const std::string health = in.text("heartbeat_health", 1, kMaxExistingText);
     if (health != "healthy" && health != "unhealthy")
-        in.refuse({Errc::bad_field, "key 'heartbeat_health': expected healthy or unhealthy"});
+        in.refuse(Errc::bad_field, "key 'heartbeat_health': expected healthy or unhealthy");
     pdu.healthy = health == "healthy";
     pdu.corrective_action = in.corrective_action();
     pdu.reason = in.text("log_msg", 0, kMaxExistingHeartbeat);
@@ -193,14 +155,14 @@ Result<HeartbeatPdu> decode_existing_response(const json& data) {
 }
 
 Result<HeartbeatPdu> decode_existing_exit(const json& data) {
-    FieldReader in(data);
+    PduReader in(data);
     Exit pdu;
     pdu.reason = in.text("log_msg", 0, kMaxExistingHeartbeat);
     return in.finish(std::move(pdu));
 }
 
 Result<HeartbeatPdu> decode_action_response(const json& data) {
-    FieldReader in(data);
+    PduReader in(data);
     ActionResponse pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
     pdu.event_type = in.text("event_type", 1, kMaxExistingText);
@@ -211,7 +173,7 @@ Result<HeartbeatPdu> decode_action_response(const json& data) {
 }
 
 Result<HeartbeatPdu> decode_action_notify(const json& data) {
-    FieldReader in(data);
+    PduReader in(data);
     ActionNotify pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
     pdu.event_type = in.text("event_type", 1, kMaxExistingText);
@@ -221,21 +183,21 @@ Result<HeartbeatPdu> decode_action_notify(const json& data) {
 }
 
 Result<HeartbeatPdu> decode_existing_challenge(const json& data) {
-    FieldReader in(data);
+    PduReader in(data);
     Challenge pdu;
     pdu.value = in.integer("heartbeat_challenge", 0, kMaxInt31);
     return in.finish(std::move(pdu));
 }
 
 Result<HeartbeatPdu> decode_existing_init_ack(const json& data) {
-    FieldReader in(data);
+    PduReader in(data);
     InitAck pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
     return in.finish(std::move(pdu));
 }
 
 Result<HeartbeatPdu> decode_existing_nack(const json& data) {
-    FieldReader in(data);
+    PduReader in(data);
     Nack pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
     pdu.message = in.text_or("log_msg", kMaxExistingHeartbeat);

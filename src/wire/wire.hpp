@@ -4,6 +4,7 @@
 //   limits.hpp           every bound of the protocol, with its reason
 //   line_framer.hpp      cuts a byte stream into lines, bounded
 //   json_reader.hpp      bounded JSON parsing and checked reading of fields
+//   field_reader.hpp     the same for a whole object: a decoder reads as a list of fields
 //   envelope.hpp         the base layer that multiplexes applications on one channel
 //   heartbeat_pdu.hpp    the heartbeat's messages as structs
 //   heartbeat_codec.hpp  the same messages as JSON, native and existing (cgcs.heartbeat) dialect

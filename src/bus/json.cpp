@@ -1,0 +1,187 @@
+#include "bus/json.hpp"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/text.hpp"
+#include "wire/field_reader.hpp"
+
+namespace vitalwire::bus {
+
+using base::Errc;
+using base::Millis;
+using base::Result;
+using base::WallTime;
+using heartbeat::Fault;
+using nlohmann::json;
+
+namespace {
+
+constexpr std::size_t kMaxGuestId = 128;
+constexpr std::size_t kMaxFaultId = 64;
+constexpr std::size_t kMaxWord = 64;  // states, details, channels
+constexpr std::size_t kMaxChannels = 8;
+constexpr std::size_t kMaxReason = 1024;
+constexpr std::int64_t kMaxCount = INT64_MAX;
+constexpr Millis kLongest = std::chrono::hours(24 * 365);
+
+class ObjectReader : public wire::FieldReader {
+public:
+    using FieldReader::FieldReader;
+
+    base::GuestId guest() { return base::GuestId(plain("guest", kMaxGuestId)); }
+
+    std::string plain(const char* key, std::size_t max) {
+        std::string value = text(key, 1, max);
+        if (!base::is_plain_name(value, max))
+            refuse(Errc::bad_field, std::string("key '") + key + "': expected only letters, digits, '.', '_' and '-'");
+        return value;
+    }
+
+    WallTime time(const char* key) {
+        const std::string value = text(key, 1, kMaxWord);
+        const WallTime parsed = base::from_iso8601(value);
+        if (parsed == WallTime{})
+            refuse(Errc::bad_field, std::string("key '") + key + "': expected a time like 2026-11-22T06:05:08.123456Z");
+        return parsed;
+    }
+
+    std::uint64_t count(const char* key) { return static_cast<std::uint64_t>(integer_or(key, 0, 0, kMaxCount)); }
+
+    Millis millis_or_zero(const char* key) { return millis_or(key, Millis(0), Millis(0), kLongest); }
+
+    heartbeat::FaultKind kind() {
+        const std::string found = text("kind", 1, kMaxWord);
+        const auto parsed = heartbeat::parse_fault_kind(found);
+        if (!parsed) refuse(Errc::bad_field, "key 'kind': '" + base::escape(found, kMaxWord) + "' is no kind of fault");
+        return parsed.value_or(heartbeat::FaultKind::heartbeat_lost);
+    }
+
+    wire::CorrectiveAction corrective_action() {
+        const std::string found = text_or("corrective_action", kMaxWord);
+        // An action of a later release is none that this one can name.
+        return wire::parse_corrective_action(found).value_or(wire::CorrectiveAction::none);
+    }
+
+    std::vector<std::string> channels() {
+        std::vector<std::string> out;
+        const json* list = wire::find(object(), "channels");
+        if (list == nullptr) return out;
+        if (!list->is_array() || list->size() > kMaxChannels) {
+            refuse(Errc::bad_field, "key 'channels': expected at most 8 names");
+            return out;
+        }
+        for (const json& name : *list) {
+            if (!name.is_string() || !base::is_plain_name(name.get_ref<const std::string&>(), kMaxWord))
+                refuse(Errc::bad_field, "key 'channels': expected names of channels");
+            else
+                out.push_back(name.get<std::string>());
+        }
+        return out;
+    }
+};
+
+}  // namespace
+
+json to_json(const Fault& fault) {
+    json out = {{"id", fault.id.str()},
+                {"guest", fault.guest.str()},
+                {"guest_name", fault.guest_name},
+                {"kind", to_string(fault.kind)},
+                {"severity", severity(fault.kind)},
+                {"state", fault.open() ? "open" : "cleared"},
+                {"detail", fault.detail},
+                {"reason", fault.reason},
+                {"corrective_action", to_string(fault.corrective_action)},
+                {"revision", fault.revision},
+                {"delivered", fault.delivered},
+                {"opened_at", base::to_iso8601(fault.opened_at)},
+                {"updated_at", base::to_iso8601(fault.updated_at)}};
+    if (fault.cleared_at) {
+        out["cleared_at"] = base::to_iso8601(*fault.cleared_at);
+        out["clear_reason"] = fault.clear_reason;
+    }
+    return out;
+}
+
+Result<Fault> fault_from_json(const json& object) {
+    ObjectReader in(object);
+    Fault fault;
+    fault.id = base::FaultId(in.plain("id", kMaxFaultId));
+    fault.guest = in.guest();
+    fault.guest_name = in.text_or("guest_name", wire::kMaxName);
+    fault.kind = in.kind();
+    fault.detail = in.text_or("detail", kMaxWord);
+    fault.reason = in.text_or("reason", kMaxReason);
+    fault.corrective_action = in.corrective_action();
+    fault.revision = static_cast<std::uint64_t>(in.integer("revision", 1, kMaxCount));
+    fault.delivered = in.count("delivered");
+    fault.opened_at = in.time("opened_at");
+    fault.updated_at = in.time("updated_at");
+    if (in.has("cleared_at")) fault.cleared_at = in.time("cleared_at");
+    fault.clear_reason = in.text_or("clear_reason", kMaxReason);
+    return in.finish(std::move(fault));
+}
+
+json to_json(const GuestReport& report) {
+    json out = {{"guest", report.guest.str()},
+                {"name", report.name},
+                {"state", report.state},
+                {"hold", report.hold},
+                {"channels", report.channels},
+                {"interval_ms", report.interval.count()},
+                {"response_deadline_ms", report.response_deadline.count()},
+                {"challenges", report.challenges},
+                {"responses", report.responses},
+                {"late", report.late},
+                {"misses", report.misses},
+                {"refused", report.refused},
+                {"last_round_trip_us", report.last_round_trip_us}};
+    if (report.registered_since != WallTime{}) out["registered_since"] = base::to_iso8601(report.registered_since);
+    return out;
+}
+
+Result<GuestReport> guest_report_from_json(const json& object) {
+    ObjectReader in(object);
+    GuestReport report;
+    report.guest = in.guest();
+    report.name = in.text_or("name", wire::kMaxName);
+    report.state = in.plain("state", kMaxWord);
+    report.hold = in.text_or("hold", kMaxWord);
+    report.channels = in.channels();
+    report.interval = in.millis_or_zero("interval_ms");
+    report.response_deadline = in.millis_or_zero("response_deadline_ms");
+    if (in.has("registered_since")) report.registered_since = in.time("registered_since");
+    report.challenges = in.count("challenges");
+    report.responses = in.count("responses");
+    report.late = in.count("late");
+    report.misses = in.count("misses");
+    report.refused = in.count("refused");
+    report.last_round_trip_us = in.integer_or("last_round_trip_us", -1, -1, kMaxCount);
+    return in.finish(std::move(report));
+}
+
+json to_json(const GuestPolicy& policy) {
+    // Thousands of these travel in one message: what the agent decides is left out.
+    json out = {{"guest", policy.guest.str()}};
+    if (policy.heartbeat) out["heartbeat"] = true;
+    if (policy.messaging) out["messaging"] = true;
+    if (policy.misses != 0) out["misses"] = policy.misses;
+    if (policy.interval_floor.count() != 0) out["interval_floor_ms"] = policy.interval_floor.count();
+    if (policy.establish_timeout.count() != 0) out["establish_timeout_ms"] = policy.establish_timeout.count();
+    return out;
+}
+
+Result<GuestPolicy> guest_policy_from_json(const json& object) {
+    ObjectReader in(object);
+    GuestPolicy policy;
+    policy.guest = in.guest();
+    policy.heartbeat = in.boolean_or("heartbeat", false);
+    policy.messaging = in.boolean_or("messaging", false);
+    policy.misses = static_cast<int>(in.integer_or("misses", 0, 0, 1000));
+    policy.interval_floor = in.millis_or_zero("interval_floor_ms");
+    policy.establish_timeout = in.millis_or_zero("establish_timeout_ms");
+    return in.finish(std::move(policy));
+}
+
+}  // namespace vitalwire::bus

@@ -1,0 +1,166 @@
+#include "bus/messages.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "bus/json.hpp"
+
+namespace vitalwire::bus {
+namespace {
+
+using base::Errc;
+using base::Millis;
+using base::WallTime;
+using testing::HasSubstr;
+
+WallTime at(long long micros) {
+    return WallTime(std::chrono::microseconds(micros));
+}
+
+heartbeat::Fault some_fault() {
+    heartbeat::Fault fault;
+    fault.id = base::FaultId("6f9619ff-8b86-4011-b42d-00c04fc964ff");
+    fault.guest = base::GuestId("g-1");
+    fault.guest_name = "web \"1\"\n";
+    fault.kind = heartbeat::FaultKind::unhealthy;
+    fault.reason = "disk full";
+    fault.corrective_action = wire::CorrectiveAction::reboot;
+    fault.revision = 3;
+    fault.delivered = 2;
+    fault.opened_at = at(1'795'327'508'123'456);
+    fault.updated_at = at(1'795'327'509'000'001);
+    return fault;
+}
+
+GuestReport some_report() {
+    GuestReport report;
+    report.guest = base::GuestId("g-1");
+    report.name = "web";
+    report.state = "registered";
+    report.hold = "paused";
+    report.channels = {"org.vitalwire.0", "cgcs.heartbeat"};
+    report.interval = Millis(1000);
+    report.response_deadline = Millis(500);
+    report.registered_since = at(1'795'327'508'123'456);
+    report.challenges = 10;
+    report.responses = 9;
+    report.late = 1;
+    report.misses = 2;
+    report.refused = 3;
+    report.last_round_trip_us = 412;
+    return report;
+}
+
+/// What a message looks like after the way over the wire: equal text means equal content.
+std::string round_trip(const ToController& message) {
+    const auto decoded = decode_to_controller(encode(message));
+    return decoded ? encode(*decoded) : decoded.error().message;
+}
+std::string round_trip(const ToAgent& message) {
+    const auto decoded = decode_to_agent(encode(message));
+    return decoded ? encode(*decoded) : decoded.error().message;
+}
+
+TEST(BusMessages, EveryMessageToTheControllerSurvivesTheWire) {
+    heartbeat::Fault cleared = some_fault();
+    cleared.cleared_at = at(1'795'327'600'000'000);
+    cleared.clear_reason = "recovered";
+    for (const ToController& message :
+         {ToController(Hello{1, base::HostId("compute-1.example"), "0.1.0", "i-1", true}),
+          ToController(LeadChanged{true}), ToController(StateBegin{}), ToController(StateEnd{}),
+          ToController(Guests{{some_report(), GuestReport{base::GuestId("g-2"), "", "unregistered", "", {}}}}),
+          ToController(GuestGone{base::GuestId("g-1")}), ToController(Faults{{some_fault(), cleared}})}) {
+        EXPECT_EQ(round_trip(message), encode(message));
+        EXPECT_EQ(decode_to_controller(encode(message))->index(), message.index());
+    }
+}
+
+TEST(BusMessages, EveryMessageToTheAgentSurvivesTheWire) {
+    const GuestPolicy full{base::GuestId("g-1"), true, true, 3, Millis(200), Millis(60'000)};
+    for (const ToAgent& message :
+         {ToAgent(Welcome{1, "controller-1"}), ToAgent(Rejected{"host is \"taken\""}),
+          ToAgent(FaultsDelivered{{{base::FaultId("f-1"), 7}, {base::FaultId("f-2"), 1}}}),
+          ToAgent(Policies{true, {full, GuestPolicy{base::GuestId("g-2"), true, false, 0, {}, {}}}})}) {
+        EXPECT_EQ(round_trip(message), encode(message));
+        EXPECT_EQ(decode_to_agent(encode(message))->index(), message.index());
+    }
+}
+
+TEST(BusMessages, NothingOfAReportOrAPolicyIsLost) {
+    EXPECT_EQ(guest_report_from_json(to_json(some_report())).value(), some_report());
+    const GuestPolicy policy{base::GuestId("g"), true, true, 2, Millis(300), Millis(1)};
+    EXPECT_EQ(guest_policy_from_json(to_json(policy)).value(), policy);
+}
+
+TEST(BusMessages, NothingOfAFaultIsLost) {
+    const heartbeat::Fault fault = fault_from_json(to_json(some_fault())).value();
+    EXPECT_EQ(fault.id, some_fault().id);
+    EXPECT_EQ(fault.guest_name, some_fault().guest_name);
+    EXPECT_EQ(fault.kind, some_fault().kind);
+    EXPECT_EQ(fault.corrective_action, some_fault().corrective_action);
+    EXPECT_EQ(fault.revision, 3U);
+    EXPECT_EQ(fault.delivered, 2U);
+    EXPECT_EQ(fault.opened_at, some_fault().opened_at);
+    EXPECT_EQ(fault.updated_at, some_fault().updated_at);
+    EXPECT_TRUE(fault.open());
+}
+
+TEST(BusMessages, AreOneLineWhateverAGuestSays) {
+    heartbeat::Fault fault = some_fault();
+    fault.reason = "a\nb\xFF";
+    const std::string line = encode(ToController(Faults{{fault}}));
+    EXPECT_EQ(line.find('\n'), std::string::npos);
+    EXPECT_TRUE(decode_to_controller(line));
+}
+
+TEST(BusMessages, OfALaterReleaseAreToldFromBrokenOnes) {
+    EXPECT_EQ(decode_to_controller(R"({"type":"teleport"})").error().code, Errc::unknown_msg_type);
+    EXPECT_EQ(decode_to_agent(R"({"type":"teleport"})").error().code, Errc::unknown_msg_type);
+    EXPECT_EQ(decode_to_agent(R"({"type":"wel)").error().code, Errc::malformed);
+}
+
+TEST(BusMessages, IgnoreKeysTheyDoNotKnow) {
+    const auto message = decode_to_agent(R"({"type":"welcome","version":2,"controller":"c","moon":{"phase":1}})");
+    ASSERT_TRUE(message);
+    EXPECT_EQ(std::get<Welcome>(*message).version, 2);
+}
+
+TEST(BusMessages, NameTheBadFieldAndItsPlace) {
+    const auto error = [](std::string_view line) {
+        const auto message = decode_to_controller(line);
+        return message ? "accepted" : message.error().message;
+    };
+    EXPECT_THAT(error(R"({"version":1})"), HasSubstr("'type' is missing"));
+    EXPECT_THAT(error(R"({"type":"hello","version":1,"host":"../x","instance":"i","lead":true})"), HasSubstr("'host'"));
+    EXPECT_THAT(error(R"({"type":"hello","version":1,"host":"h","instance":"i","lead":1})"), HasSubstr("'lead'"));
+    EXPECT_THAT(error(R"({"type":"guests"})"), HasSubstr("'guests': expected an array"));
+    EXPECT_THAT(error(R"({"type":"guests","guests":[{"guest":"a","state":"held"},7]})"), HasSubstr("guests[1]: "));
+    EXPECT_THAT(error(R"({"type":"guests","guests":[{"guest":"a b","state":"held"}]})"),
+                HasSubstr("guests[0]: key 'guest'"));
+    EXPECT_THAT(error(R"({"type":"faults","faults":[{"id":"f","guest":"g","kind":"bored"}]})"),
+                HasSubstr("'bored' is no kind of fault"));
+}
+
+TEST(BusMessages, APolicyForEveryGuestOfAFullHostFitsOneMessage) {
+    Policies policies{true, {}};
+    for (int i = 0; i < 10'000; ++i) {
+        const std::string number = std::to_string(100'000 + i);
+        policies.policies.push_back({base::GuestId("6f9619ff-8b86-4011-b42d-00c04f" + number), true, false, 0, {}, {}});
+    }
+    const std::string line = encode(ToAgent(policies));
+    EXPECT_LT(line.size(), kMaxBusMessage);
+    EXPECT_EQ(std::get<Policies>(decode_to_agent(line).value()).policies.size(), 10'000U);
+}
+
+TEST(BusMessages, AWorstChunkOfStateFitsOneMessage) {
+    heartbeat::Fault fault = some_fault();
+    fault.guest_name = std::string(wire::kMaxName, '\x01');
+    fault.reason = std::string(wire::kMaxReason, '\x01');
+    const Faults faults{std::vector<heartbeat::Fault>(kStateChunk, fault)};
+    EXPECT_LT(encode(ToController(faults)).size(), kMaxBusMessage);
+}
+
+}  // namespace
+}  // namespace vitalwire::bus
