@@ -24,7 +24,7 @@ _BOARDS = {
     "q35": "q35,usb=off,vmport=off,hpet=off",
 }
 # random.trust_cpu: without it a guest waits seconds for its first random bytes.
-_KERNEL_ARGS = (
+KERNEL_ARGS = (
     "console=ttyS0 quiet panic=0 reboot=t tsc=reliable nokaslr mitigations=off random.trust_cpu=on"
 )
 
@@ -45,7 +45,7 @@ class Machine:
             *("-m", str(self.memory_mib), "-action", "panic=pause"),
             *("-nodefaults", "-no-user-config", "-display", "none"),
             *("-kernel", str(kernel.image), "-initrd", str(image)),
-            *("-append", _KERNEL_ARGS),
+            *("-append", KERNEL_ARGS),
             *("-device", "virtio-serial-pci,id=serial0", "-device", "pvpanic-pci"),
         ]
 
