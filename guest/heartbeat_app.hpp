@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "guest/base_layer.hpp"
+#include "guest/judge.hpp"
+#include "heartbeat/guest_session.hpp"
+
+namespace vitalwire::guest {
+
+/// The heartbeat on the channel: registers the guest and answers challenges with the health that is known.
+class HeartbeatApp : public Application {
+public:
+    struct Counters {
+        std::uint64_t challenges = 0;
+        std::uint64_t ignored = 0;  ///< PDUs that violate the specification
+        std::uint64_t unsent = 0;   ///< messages dropped because no host reads them
+    };
+
+    HeartbeatApp(Judge& judge, Channel& channel, heartbeat::GuestSettings settings);
+
+    void set_health(heartbeat::Health health) { health_ = std::move(health); }
+    void reconfigure(heartbeat::GuestSettings settings);
+    /// Says exit to the host.
+    void stop(const std::string& reason);
+    /// Called after each change of `registered()`.
+    void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
+    bool registered() const { return session_.registered(); }
+    const Counters& counters() const { return counters_; }
+
+    void host_connected() override;
+    void host_disconnected() override;
+    void receive(const nlohmann::json& data) override;
+
+private:
+    void carry_out(const heartbeat::GuestSession::Actions& actions);
+    void perform(const heartbeat::GuestSession::SendPdu& action);
+    void perform(const heartbeat::GuestSession::Registered& action);
+    void perform(const heartbeat::GuestSession::Unregistered& action);
+    void perform(const heartbeat::GuestSession::Refused& action);
+
+    Judge& judge_;
+    Channel& channel_;
+    heartbeat::GuestSession session_;
+    JudgedTimer timer_;
+    heartbeat::Health health_;
+    std::function<void()> changed_ = [] {};
+    std::uint32_t sequence_ = 0;
+    std::string refusal_;  ///< the last one logged: a host repeats itself
+    Counters counters_;
+};
+
+}  // namespace vitalwire::guest

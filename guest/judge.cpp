@@ -1,0 +1,57 @@
+#include "guest/judge.hpp"
+
+#include <utility>
+
+namespace vitalwire::guest {
+
+namespace {
+
+/// Everything judged here lasts seconds, and a guest that has nothing to do should sleep.
+constexpr std::chrono::seconds kProbe{1};
+
+}  // namespace
+
+Judge::Judge(boost::asio::io_context& io) : io_(io), timer_(io), clock_(kProbe) {
+    probe();
+}
+
+base::TimePoint Judge::now() {
+    return clock_.observe(base::Clock::now());
+}
+
+void Judge::probe() {
+    now();
+    timer_.expires_after(kProbe);
+    timer_.async_wait([this](boost::system::error_code error) {
+        if (!error) probe();
+    });
+}
+
+JudgedTimer::JudgedTimer(Judge& judge) : judge_(judge), timer_(judge.io()) {}
+
+void JudgedTimer::arm(base::TimePoint when, std::function<void()> due) {
+    due_ = std::move(due);
+    if (when == when_) return;
+    when_ = when;
+    if (when == base::kNever) return cancel();
+    wait();
+}
+
+void JudgedTimer::cancel() {
+    when_ = base::kNever;
+    timer_.cancel();
+}
+
+void JudgedTimer::wait() {
+    timer_.expires_at(judge_.clock_.to_steady(when_));
+    timer_.async_wait([this](boost::system::error_code error) {
+        // A cancelled wait can still be delivered as a success when it was due already: the time decides.
+        if (error || when_ == base::kNever) return;
+        if (judge_.now() < when_) return wait();
+        when_ = base::kNever;
+        const auto due = std::move(due_);
+        due();
+    });
+}
+
+}  // namespace vitalwire::guest

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace vitalwire::guest {
+
+/// Where the kernel shows virtio-serial ports; a test has its own.
+struct PortRoots {
+    std::string dev = "/dev";
+    std::string sys_class = "/sys/class/virtio-ports";
+};
+
+/// The device node of the virtio-serial port called `name`: udev's link, or, where no udev runs, the port whose `name`
+/// in sysfs is this one. Absent while there is no such port (proto-spec/device.md, section 1).
+std::optional<std::string> find_port(const std::string& name, const PortRoots& roots = {});
+
+}  // namespace vitalwire::guest

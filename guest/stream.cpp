@@ -1,0 +1,168 @@
+#include "guest/stream.hpp"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+namespace vitalwire::guest {
+
+namespace {
+
+constexpr std::size_t kReadSize = 4096;
+/// Reads in one turn of the event loop: a host that floods does not keep the checks and applications from running.
+constexpr int kReadsPerTurn = 16;
+
+int make_edge_set(int descriptor) {
+    const int set = ::epoll_create1(EPOLL_CLOEXEC);
+    if (set < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    if (::epoll_ctl(set, EPOLL_CTL_ADD, descriptor, &event) != 0) {
+        const int error = errno;
+        ::close(set);
+        throw std::system_error(error, std::generic_category(), "epoll_ctl");
+    }
+    return set;
+}
+
+}  // namespace
+
+Stream::Stream(boost::asio::io_context& io, int descriptor, Handler handler)
+    : io_(io), descriptor_(descriptor), edges_(io, make_edge_set(descriptor)), handler_(std::move(handler)) {}
+
+Stream::~Stream() {
+    close();
+}
+
+void Stream::start() {
+    const auto self = shared_from_this();
+    look();
+    wait();
+}
+
+void Stream::close() {
+    if (closed_) return;
+    closed_ = true;
+    boost::system::error_code ignored;
+    edges_.close(ignored);
+    ::close(descriptor_);
+}
+
+void Stream::wait() {
+    if (closed_) return;
+    edges_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                      [self = shared_from_this()](boost::system::error_code error) {
+                          if (error || self->closed_) return;
+                          epoll_event event{};
+                          ::epoll_wait(self->edges_.native_handle(), &event, 1, 0);
+                          self->look();
+                          self->wait();
+                      });
+}
+
+void Stream::look() {
+    const auto self = shared_from_this();
+    reading_ = true;
+    ReadResult result = ReadResult::more;
+    for (int i = 0; i < kReadsPerTurn && result == ReadResult::more && !closed_; ++i)
+        result = read_some();
+    reading_ = false;
+    if (closed_) return;
+    switch (result) {
+        case ReadResult::gone:
+            return handler_.on_gone(gone_);
+        case ReadResult::hung_up:
+            return hung_up();
+        case ReadResult::more:
+            // No new edge will tell of bytes that are there already.
+            boost::asio::post(io_, [self] {
+                if (!self->closed_) self->look();
+            });
+            break;
+        case ReadResult::quiet:
+            opened();
+            break;
+    }
+    flush();
+}
+
+Stream::ReadResult Stream::read_some() {
+    std::array<char, kReadSize> buffer;
+    const ssize_t count = ::read(descriptor_, buffer.data(), buffer.size());
+    if (count > 0) {
+        opened();
+        if (!closed_) handler_.on_bytes({buffer.data(), static_cast<std::size_t>(count)});
+        return ReadResult::more;
+    }
+    if (count == 0) return ReadResult::hung_up;
+    if (errno == EINTR) return ReadResult::more;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return ReadResult::quiet;
+    if (errno == ECONNRESET) return ReadResult::hung_up;
+    gone_ = errno;
+    return ReadResult::gone;
+}
+
+void Stream::opened() {
+    if (host_ == Host::there) return;
+    host_ = Host::there;
+    handler_.on_open();
+}
+
+void Stream::hung_up() {
+    queue_.clear();
+    queued_bytes_ = 0;
+    written_of_first_ = 0;
+    if (host_ == Host::away) return;
+    host_ = Host::away;
+    handler_.on_hang_up();
+}
+
+bool Stream::send(std::string message, Priority priority) {
+    if (closed_ || host_ != Host::there) return false;
+    if (priority == Priority::answer) drop_earlier_answer();
+    if (queued_bytes_ + message.size() > kMaxQueued) return false;
+    queued_bytes_ += message.size();
+    if (priority == Priority::answer) {
+        queue_.insert(first_unbegun(), {std::move(message), priority});
+    } else {
+        queue_.push_back({std::move(message), priority});
+    }
+    // What is answered while reading is written after it: of two challenges in one read only the last counts.
+    if (!reading_) flush();
+    return true;
+}
+
+std::deque<Stream::Message>::iterator Stream::first_unbegun() {
+    return written_of_first_ > 0 ? std::next(queue_.begin()) : queue_.begin();
+}
+
+void Stream::drop_earlier_answer() {
+    // Answers stand in front, and there is never more than one.
+    const auto earlier = first_unbegun();
+    if (earlier == queue_.end() || earlier->priority != Priority::answer) return;
+    queued_bytes_ -= earlier->bytes.size();
+    queue_.erase(earlier);
+}
+
+void Stream::flush() {
+    while (!closed_ && !queue_.empty()) {
+        const std::string& first = queue_.front().bytes;
+        const ssize_t count = ::write(descriptor_, first.data() + written_of_first_, first.size() - written_of_first_);
+        // Writable again, hung up or unplugged: each is an edge that `look` will see.
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return;
+        written_of_first_ += static_cast<std::size_t>(count);
+        if (written_of_first_ < first.size()) continue;
+        queued_bytes_ -= first.size();
+        written_of_first_ = 0;
+        queue_.pop_front();
+    }
+}
+
+}  // namespace vitalwire::guest

@@ -1,0 +1,100 @@
+#include "guest/virtio_port.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace vitalwire::guest {
+
+namespace {
+
+constexpr std::chrono::seconds kRetry{1};
+
+std::string describe_open_error(const std::string& path, int error) {
+    if (error == EBUSY) return "port " + path + " is held by another process";
+    return "cannot open port " + path + ": " + std::generic_category().message(error);
+}
+
+}  // namespace
+
+VirtioPort::VirtioPort(boost::asio::io_context& io, std::string name_or_path, PortRoots roots)
+    : io_(io), name_(std::move(name_or_path)), roots_(std::move(roots)), retry_(io) {}
+
+VirtioPort::~VirtioPort() {
+    stop();
+}
+
+void VirtioPort::start(Events& events) {
+    events_ = &events;
+    open();
+}
+
+void VirtioPort::stop() {
+    retry_.cancel();
+    if (stream_) stream_->close();
+    stream_.reset();
+}
+
+bool VirtioPort::send(std::string message, Priority priority) {
+    return stream_ && stream_->send(std::move(message), priority);
+}
+
+std::string VirtioPort::status() const {
+    if (!stream_) return problem_;
+    return host_there_ ? "host connected" : "waiting for a host on port " + name_;
+}
+
+void VirtioPort::open() {
+    const auto path = name_.starts_with('/') ? name_ : find_port(name_, roots_);
+    if (!path) {
+        report("no virtio-serial port named " + name_);
+        return open_later();
+    }
+    const int descriptor = ::open(path->c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (descriptor < 0) {
+        report(describe_open_error(*path, errno));
+        return open_later();
+    }
+    problem_.clear();
+    log::info("port opened", {{"path", *path}});
+    stream_ = std::make_shared<Stream>(io_, descriptor,
+                                       Stream::Handler{[this](std::string_view bytes) { events_->received(bytes); },
+                                                       [this] {
+                                                           host_there_ = true;
+                                                           events_->host_connected();
+                                                       },
+                                                       [this] {
+                                                           host_there_ = false;
+                                                           events_->host_disconnected();
+                                                       },
+                                                       [this](int error) { gone(error); }});
+    stream_->start();
+}
+
+void VirtioPort::open_later() {
+    retry_.expires_after(kRetry);
+    retry_.async_wait([this](boost::system::error_code error) {
+        if (!error) open();
+    });
+}
+
+void VirtioPort::gone(int error) {
+    stream_->close();
+    stream_.reset();
+    if (std::exchange(host_there_, false)) events_->host_disconnected();
+    report("port " + name_ + " went away: " + std::generic_category().message(error));
+    open_later();
+}
+
+void VirtioPort::report(const std::string& problem) {
+    if (problem == problem_) return;
+    problem_ = problem;
+    log::warning("the channel is not available, trying again every second", {{"why", problem}});
+}
+
+}  // namespace vitalwire::guest
