@@ -22,11 +22,20 @@ constexpr Millis kCloseGrace{300};
 
 HostSession::HostSession(HostPolicy policy, Entropy& entropy) : policy_(std::move(policy)), entropy_(&entropy) {}
 
-void HostSession::resume(Registration registration, const std::vector<FaultKind>& open_faults, TimePoint now) {
-    registration_ = std::move(registration);
-    was_registered_ = true;
-    for (const FaultKind kind : open_faults)
-        open_[static_cast<std::size_t>(kind)] = true;
+void HostSession::resume(SaveRegistration saved, const std::vector<OpenFault>& open_faults, TimePoint now) {
+    now_ = now;
+    registration_ = std::move(saved.registration);
+    was_registered_ = registration_ || saved.expected_back;
+    for (const OpenFault& fault : open_faults) {
+        open_[static_cast<std::size_t>(fault.kind)] = true;
+        detail_[static_cast<std::size_t>(fault.kind)] = fault.detail;
+        if (fault.kind == FaultKind::unhealthy) unhealthy_reason_ = fault.reason;
+    }
+    crashed_ = fault_open(FaultKind::vm_crashed);
+    if (!registration_) {
+        if (saved.expected_back && !crashed_) expect_registration();
+        return;
+    }
     grace_until_ = now + policy_.resume_grace;
     // Ten thousand sessions resumed at once must not beat in step for ever after.
     const auto phase = Millis(entropy_->challenge() % std::max<std::int64_t>(registration_->interval.count(), 1));
@@ -42,15 +51,20 @@ void HostSession::step(const HostEvent& event, TimePoint now, base::WallTime wal
 }
 
 TimePoint HostSession::next_deadline() const {
-    TimePoint next = waiting_is_held() ? kNever : establish_by_;
-    if (!judged()) return next;
-    next = std::min(next, next_challenge_at_);
-    if (outstanding_) next = std::min(next, outstanding_->deadline);
+    TimePoint next = std::min(hold_until_, waiting_is_held() ? kNever : establish_by_);
+    if (challenging()) next = std::min(next, next_challenge_at_);
+    if (awaits_answer()) next = std::min(next, outstanding_->deadline);
     return next;
 }
 
 bool HostSession::judged() const {
     return registration_ && !hold_ && !crashed_ && !stopped_;
+}
+
+/// A machine that migrates or shuts down still runs: it is asked, so that it does not take its host for dead, and not
+/// judged.
+bool HostSession::challenging() const {
+    return judged() || (registration_ && (hold_ == Hold::migrating || hold_ == Hold::shutting_down));
 }
 
 bool HostSession::waiting_is_held() const {
@@ -68,7 +82,7 @@ int HostSession::misses_to_open() const {
 void HostSession::on(const Connected& event) {
     connected_[index(event.dialect)] = true;
     closed_at_ = {};
-    if (registration_ && registration_->dialect == event.dialect) return challenge_soon();
+    if (registration_ && registration_->dialect == event.dialect) return reconnected();
     if (registration_ || event.dialect != Dialect::native || !policy_.enabled) return;
     refuse(event.dialect, {Errc::no_session, "not registered: send init", "unknown", {}, {}, {}});
 }
@@ -103,12 +117,12 @@ void HostSession::receive(Dialect dialect, const wire::Init& init) {
     was_registered_ = true;
     crashed_ = false;
     stopped_ = false;
-    // A guest that can register is not paused, rebooting or gone, whatever was last heard of its domain.
-    if (hold_ == Hold::rebooting) hold_.reset();
+    reconnected_ = false;
+    if (hold_ == Hold::rebooting) release();
     establish_by_ = kNever;
     grace_until_ = now_;
     last_challenge_ = previous_challenge_ = kNoChallenge;
-    actions_->emplace_back(SaveRegistration{registration_});
+    actions_->emplace_back(SaveRegistration{registration_, false});
     send(dialect, wire::InitAck{init.invocation_id, std::min(init.revision, wire::kHeartbeatRevision),
                                 registration_->session, init.interval, deadline});
     clear(FaultKind::heartbeat_lost, "registered");
@@ -148,11 +162,7 @@ void HostSession::receive(Dialect dialect, const wire::Exit& exit) {
         ++counters_.stale;
         return;
     }
-    forget_registration();
-    was_registered_ = false;
-    clear(FaultKind::heartbeat_lost, "exit");
-    clear(FaultKind::unhealthy, "exit");
-    expect_registration();
+    unregister("exit");
 }
 
 void HostSession::on(const GarbledResponse&) {
@@ -161,13 +171,16 @@ void HostSession::on(const GarbledResponse&) {
 }
 
 void HostSession::on(const Held& event) {
-    hold_ = event.why;
+    if (hold_ == event.why) return;
     outstanding_.reset();
+    hold(event.why);
+    // A machine may ignore the request to shut down; if it hangs afterwards, that must be found.
+    if (event.why == Hold::shutting_down) hold_until_ = now_ + policy_.establish_timeout;
 }
 
 void HostSession::on(const Released&) {
     if (!hold_) return;
-    hold_.reset();
+    release();
     consecutive_misses_ = 0;
     grace_until_ = now_ + kSettle;
     challenge_soon();
@@ -176,33 +189,37 @@ void HostSession::on(const Released&) {
 
 void HostSession::on(const Rebooted&) {
     // Reported twice for one reboot (facts of QEMU); the second changes nothing.
-    if (registration_) hold_ = Hold::rebooting;
+    if (registration_) hold(Hold::rebooting);
     crashed_ = false;
-    forget_registration();
+    forget_registration(was_registered_);
     expect_registration();
 }
 
 void HostSession::on(const Started&) {
     stopped_ = false;
     crashed_ = false;
-    if (hold_ == Hold::shutting_down || hold_ == Hold::rebooting) hold_.reset();
+    if (hold_ == Hold::shutting_down || hold_ == Hold::rebooting) release();
     if (!registration_) expect_registration();
 }
 
+void HostSession::on(const ChannelRemoved& event) {
+    connected_[index(event.dialect)] = false;
+    if (registration_ && registration_->dialect == event.dialect) unregister("removed");
+}
+
 void HostSession::on(const Stopped& event) {
-    forget_registration();
+    forget_registration(false);
     clear_all(to_string(event.reason));
     stopped_ = true;
-    was_registered_ = false;
-    hold_.reset();
+    release();
     crashed_ = false;
     establish_by_ = kNever;
 }
 
 void HostSession::on(const Crashed& event) {
     const bool monitored = policy_.enabled && (policy_.required || was_registered_);
-    forget_registration();
-    hold_.reset();
+    forget_registration(was_registered_);
+    release();
     crashed_ = true;
     establish_by_ = kNever;
     if (monitored) open(FaultKind::vm_crashed, std::string(to_string(event.reason)));
@@ -214,9 +231,8 @@ void HostSession::on(const PolicyChanged& event) {
     if (!policy_.enabled) {
         if (registration_)
             send(registration_->dialect, wire::Exit{registration_->session, "heartbeat is not enabled for this guest"});
-        forget_registration();
+        forget_registration(false);
         clear_all("disabled");
-        was_registered_ = false;
         establish_by_ = kNever;
         return;
     }
@@ -231,13 +247,13 @@ void HostSession::on(const PolicyChanged& event) {
 void HostSession::on(const Tick&) {
     if (!waiting_is_held() && now_ >= establish_by_) {
         establish_by_ = kNever;
-        if (hold_ == Hold::rebooting) hold_.reset();
+        if (hold_ == Hold::rebooting) release();
         if (!fault_open(FaultKind::heartbeat_lost) && !fault_open(FaultKind::vm_crashed))
             open(FaultKind::not_established, "");
     }
-    if (!judged()) return;
-    if (outstanding_ && now_ >= outstanding_->deadline) miss();
-    if (now_ >= next_challenge_at_) send_challenge();
+    if (now_ >= hold_until_) on(Released{});
+    if (awaits_answer() && now_ >= outstanding_->deadline) miss();
+    if (challenging() && now_ >= next_challenge_at_) send_challenge();
 }
 
 void HostSession::accept_response() {
@@ -247,6 +263,7 @@ void HostSession::accept_response() {
     outstanding_.reset();
     consecutive_misses_ = 0;
     late_since_answer_ = false;
+    reconnected_ = false;
     grace_until_ = {};
     clear(FaultKind::heartbeat_lost, "recovered");
 }
@@ -260,6 +277,14 @@ void HostSession::judge_health(bool healthy, const std::string& reason) {
         return;
     }
     open(FaultKind::unhealthy, "", reason);
+}
+
+void HostSession::reconnected() {
+    // The challenge that is out may be lost with the old connection: the guest gets a fresh one with a full deadline.
+    // Once: a channel that comes and goes without an answer must not put off its deadline for ever.
+    if (reconnected_ && outstanding_) return;
+    reconnected_ = true;
+    challenge_soon();
 }
 
 void HostSession::challenge_soon() {
@@ -279,12 +304,12 @@ void HostSession::send_challenge() {
 }
 
 void HostSession::miss() {
-    ++counters_.misses;
     const bool closed = !connected_[index(registration_->dialect)];
     if (closed && closed_at_ != TimePoint{} && now_ < closed_at_ + kCloseGrace) {
         outstanding_->deadline = closed_at_ + kCloseGrace;
         return;
     }
+    ++counters_.misses;
     outstanding_.reset();
     ++consecutive_misses_;
     if (consecutive_misses_ < misses_to_open()) return;
@@ -329,14 +354,34 @@ void HostSession::clear_all(std::string_view why) {
         clear(kind, why);
 }
 
-void HostSession::forget_registration() {
-    if (!registration_) return;
+void HostSession::hold(Hold why) {
+    hold_ = why;
+    hold_until_ = kNever;
+}
+
+void HostSession::release() {
+    hold_.reset();
+    hold_until_ = kNever;
+}
+
+/// Ends a session that nobody has to answer for.
+void HostSession::unregister(std::string_view why) {
+    forget_registration(false);
+    clear(FaultKind::heartbeat_lost, why);
+    clear(FaultKind::unhealthy, why);
+    expect_registration();
+}
+
+void HostSession::forget_registration(bool expected_back) {
+    if (!registration_ && was_registered_ == expected_back) return;
     registration_.reset();
+    was_registered_ = expected_back;
     outstanding_.reset();
     next_challenge_at_ = kNever;
     consecutive_misses_ = 0;
     late_since_answer_ = false;
-    actions_->emplace_back(SaveRegistration{std::nullopt});
+    reconnected_ = false;
+    actions_->emplace_back(SaveRegistration{std::nullopt, expected_back});
 }
 
 void HostSession::expect_registration() {

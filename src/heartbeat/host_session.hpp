@@ -81,6 +81,10 @@ struct Released {};
 struct Rebooted {};
 /// The domain runs (again): seen booted, or found running.
 struct Started {};
+/// The operator took the channel out of the machine: what was registered there is not expected to answer any more.
+struct ChannelRemoved {
+    wire::Dialect dialect;
+};
 struct Stopped {
     StopReason reason;
 };
@@ -91,8 +95,8 @@ struct PolicyChanged {
     HostPolicy policy;
 };
 struct Tick {};
-using HostEvent = std::variant<Connected, Closed, Received, GarbledResponse, Held, Released, Rebooted, Started, Stopped,
-                               Crashed, PolicyChanged, Tick>;
+using HostEvent = std::variant<Connected, Closed, Received, GarbledResponse, Held, Released, Rebooted, Started,
+                               ChannelRemoved, Stopped, Crashed, PolicyChanged, Tick>;
 
 // Actions.
 struct Send {
@@ -113,9 +117,13 @@ struct ClearFault {
     FaultKind kind;
     std::string reason;
 };
-/// The registration changed: keep it, or forget it when absent.
+/// What must survive the agent has changed. Without a registration and not expected back there is nothing to keep.
 struct SaveRegistration {
     std::optional<Registration> registration;
+    bool expected_back = false;  ///< not registered now, but was before the machine rebooted or crashed
+
+    bool empty() const { return !registration && !expected_back; }
+    friend bool operator==(const SaveRegistration&, const SaveRegistration&) = default;
 };
 using HostAction = std::variant<Send, OpenFault, UpdateFault, ClearFault, SaveRegistration>;
 using HostActions = std::vector<HostAction>;
@@ -133,9 +141,9 @@ class HostSession {
 public:
     HostSession(HostPolicy policy, Entropy& entropy);
 
-    /// Continues a registration read from disk; `open_faults` are the kinds open then. The guest has `resume_grace` to
-    /// answer.
-    void resume(Registration registration, const std::vector<FaultKind>& open_faults, base::TimePoint now);
+    /// Continues with what was saved before a restart and the faults open then. A registered guest has `resume_grace`
+    /// to answer.
+    void resume(SaveRegistration saved, const std::vector<OpenFault>& open_faults, base::TimePoint now);
 
     void step(const HostEvent& event, base::TimePoint now, base::WallTime wall, HostActions& actions);
 
@@ -143,10 +151,12 @@ public:
     base::TimePoint next_deadline() const;
 
     const std::optional<Registration>& registration() const { return registration_; }
-    const std::optional<Hold>& hold() const { return hold_; }
+    const std::optional<Hold>& held() const { return hold_; }
     bool connected(wire::Dialect dialect) const { return connected_[index(dialect)]; }
     bool fault_open(FaultKind kind) const { return open_[static_cast<std::size_t>(kind)]; }
     const HostSessionCounters& counters() const { return counters_; }
+    /// A challenge is out whose deadline will be judged.
+    bool awaits_answer() const { return judged() && outstanding_.has_value(); }
     base::TimePoint last_response_at() const { return last_response_at_; }
     base::Duration last_round_trip() const { return last_round_trip_; }
 
@@ -160,6 +170,7 @@ private:
     base::Millis floor(wire::Dialect dialect) const;
     int misses_to_open() const;
     bool judged() const;
+    bool challenging() const;
     bool waiting_is_held() const;
 
     void on(const Connected& event);
@@ -170,6 +181,7 @@ private:
     void on(const Released&);
     void on(const Rebooted&);
     void on(const Started&);
+    void on(const ChannelRemoved& event);
     void on(const Stopped& event);
     void on(const Crashed& event);
     void on(const PolicyChanged& event);
@@ -181,6 +193,7 @@ private:
     void refuse(wire::Dialect dialect, wire::Nack nack);
     void accept_response();
     void judge_health(bool healthy, const std::string& reason);
+    void reconnected();
     void challenge_soon();
     void send_challenge();
     void miss();
@@ -188,7 +201,10 @@ private:
     void open(FaultKind kind, std::string detail, std::string reason = {});
     void clear(FaultKind kind, std::string_view why);
     void clear_all(std::string_view why);
-    void forget_registration();
+    void hold(Hold why);
+    void release();
+    void unregister(std::string_view why);
+    void forget_registration(bool expected_back);
     void expect_registration();
 
     HostPolicy policy_;
@@ -197,9 +213,11 @@ private:
     std::optional<Registration> registration_;
     std::array<bool, 2> connected_{};
     std::optional<Hold> hold_;
+    base::TimePoint hold_until_ = base::kNever;
     bool crashed_ = false;
     bool stopped_ = false;
     bool was_registered_ = false;  ///< since the domain started; cleared by exit and stop
+    bool reconnected_ = false;     ///< since the last valid answer
     base::TimePoint closed_at_{};
 
     static constexpr std::int64_t kNoChallenge = -1;
