@@ -95,7 +95,7 @@ void GuestSession::on(const wire::Nack& nack, TimePoint now, Actions& actions) {
         end_session("the host does not know the session", actions);
         return init_at_most_once_a_second(now, actions);
     }
-    if (!init_sent_ || nack.invocation_id != invocation_) return;
+    if (!nack.unknown_code.empty() || !init_sent_ || nack.invocation_id != invocation_) return;
     if (nack.code == Errc::interval_too_small && nack.min_interval && *nack.min_interval > asked_interval_) {
         asked_interval_ = *nack.min_interval;
         actions.emplace_back(Refused{nack, Millis(0)});

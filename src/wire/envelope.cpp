@@ -1,5 +1,6 @@
 #include "wire/envelope.hpp"
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -17,49 +18,41 @@ namespace {
 
 base::Result<std::string> read_address(const json& message, const char* key) {
     auto address = read_text(message, key, 1, kMaxAddress);
-    if (!address) return fail(Errc::unknown_address, address.error().message);
+    if (!address) return fail(Errc::malformed, address.error().message);
     if (!base::is_plain_name(*address, kMaxAddress)) {
-        return fail(Errc::unknown_address,
-                    std::string("key '") + key + "': expected only letters, digits, '.', '_' and '-'");
+        return fail(Errc::malformed, std::string("key '") + key + "': expected only letters, digits, '.', '_' and '-'");
     }
     return address;
+}
+
+base::Result<json> read_data(json& message) {
+    const auto payload = message.find("data");
+    if (payload == message.end()) return fail(Errc::malformed, "key 'data' is missing, expected an object");
+    if (payload->is_object()) return std::move(*payload);
+    if (!payload->is_string())
+        return fail(Errc::malformed, std::string("key 'data': expected an object, found a ") + payload->type_name());
+    auto parsed = parse_object(payload->get_ref<const std::string&>());
+    if (!parsed)
+        return fail(Errc::malformed, "key 'data': expected a JSON object in the string: " + parsed.error().message);
+    return parsed;
 }
 
 }  // namespace
 
 base::Result<EnvelopeHeader> open_envelope(json& message, json& data) {
-    EnvelopeHeader header;
-    const auto version = read_int(message, "version", kOldestBaseVersion, kBaseVersion);
-    if (!version) return fail(Errc::unsupported_version, "base layer: " + version.error().message);
-    header.version = static_cast<int>(*version);
+    const auto version = read_int(message, "version", INT64_MIN, INT64_MAX);
+    if (!version) return fail(Errc::malformed, "base layer: " + version.error().message);
+    auto source = read_address(message, "source_addr");
+    if (!source) return tl::make_unexpected(source.error());
     auto dest = read_address(message, "dest_addr");
     if (!dest) return tl::make_unexpected(dest.error());
-    header.dest_addr = std::move(*dest);
-    // Existing senders may leave the source out; an application answers to its own address then.
-    header.source_addr = header.dest_addr;
-    if (find(message, "source_addr") != nullptr) {
-        auto source = read_address(message, "source_addr");
-        if (!source) return tl::make_unexpected(source.error());
-        header.source_addr = std::move(*source);
+    auto payload = read_data(message);
+    if (!payload) return tl::make_unexpected(payload.error());
+    data = std::move(*payload);
+    if (*version < kOldestBaseVersion || *version > kBaseVersion) {
+        return fail(Errc::unsupported_version, "base layer version " + std::to_string(*version) + " is not supported");
     }
-    const auto payload = message.find("data");
-    if (payload == message.end()) return fail(Errc::bad_field, "key 'data' is missing, expected an object");
-    if (payload->is_object()) {
-        data = std::move(*payload);
-        return header;
-    }
-    if (!payload->is_string())
-        return fail(Errc::bad_field, std::string("key 'data': expected an object, found a ") + payload->type_name());
-    auto parsed = parse_object(payload->get_ref<const std::string&>());
-    if (!parsed)
-        return fail(Errc::bad_field, "key 'data': expected a JSON object in the string: " + parsed.error().message);
-    data = std::move(*parsed);
-    return header;
-}
-
-std::string answer_address(const json& message) {
-    std::string address = text_or(message, "source_addr");
-    return base::is_plain_name(address, kMaxAddress) ? address : std::string(kBaseAddress);
+    return EnvelopeHeader{static_cast<int>(*version), std::move(*source), std::move(*dest)};
 }
 
 std::string seal_envelope(const EnvelopeHeader& header, std::string_view data_json) {

@@ -15,13 +15,10 @@ struct EnvelopeHeader {
     std::string dest_addr;
 };
 
-/// Takes the application's object out of a parsed base-layer message. `message["data"]` may be an object or a string
-/// that holds one. Fails with unsupported_version, unknown_address (an address that is no address) or bad_field.
+/// Takes the application's object out of a parsed base-layer message (proto-spec/base-layer.md). `message["data"]` may
+/// be an object or a string that holds one. Fails with malformed, or unsupported_version for a version that is an
+/// integer but not ours; `data` is filled then too.
 base::Result<EnvelopeHeader> open_envelope(nlohmann::json& message, nlohmann::json& data);
-
-/// The address to answer to when the envelope itself was refused: the sender's own if it is a valid one, else
-/// kBaseAddress.
-std::string answer_address(const nlohmann::json& message);
 
 /// One whole message as it goes on the wire: newline, JSON, newline.
 std::string seal_envelope(const EnvelopeHeader& header, std::string_view data_json);

@@ -1,7 +1,9 @@
 #include "wire/heartbeat_codec.hpp"
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <utility>
 
 #include "base/text.hpp"
@@ -22,14 +24,25 @@ namespace {
 constexpr std::int64_t kAnyInt = 9007199254740991;  // 2^53 - 1: what every JSON implementation can carry
 constexpr std::size_t kMaxExistingText = 32;  // wire limits of the existing dialect for everything but name and log_msg
 
+bool is_session_id(std::string_view text) {
+    return base::is_plain_name(text, kMaxSessionId) && text.find_first_of("._") == std::string_view::npos;
+}
+
 class PduReader : public FieldReader {
 public:
     using FieldReader::FieldReader;
 
+    /// Text for people: too long is cut, not refused, so that a chatty guest stays alive.
+    std::string free_text(const char* key, std::size_t max) {
+        return base::cut_utf8(text(key, 0, kMaxNativeMessage), max);
+    }
+    std::string free_text_or(const char* key, std::size_t max) {
+        return has(key) ? free_text(key, max) : std::string();
+    }
+
     base::SessionId session() {
         std::string id = text("session_id", 1, kMaxSessionId);
-        if (!base::is_plain_name(id, kMaxSessionId))
-            refuse(Errc::bad_field, "key 'session_id': expected only letters, digits and '-'");
+        if (!is_session_id(id)) refuse(Errc::bad_field, "key 'session_id': expected 1 to 64 letters, digits and '-'");
         return base::SessionId(std::move(id));
     }
 
@@ -69,10 +82,10 @@ Result<HeartbeatPdu> decode_init_ack(const json& data) {
     PduReader in(data);
     InitAck pdu;
     pdu.invocation_id = in.integer("invocation_id", 0, kMaxInt31);
-    pdu.revision = static_cast<int>(in.integer_or("revision", 0, 0, kMaxInt31));
+    pdu.revision = static_cast<int>(in.integer("revision", 0, kMaxInt31));
     pdu.session = in.session();
     pdu.interval = in.millis("heartbeat_interval_ms", Millis(1), kMaxInterval);
-    pdu.response_deadline = in.millis_or("response_deadline_ms", pdu.interval, Millis(1), kMaxInterval);
+    pdu.response_deadline = in.millis("response_deadline_ms", Millis(1), kMaxInterval);
     return in.finish(std::move(pdu));
 }
 
@@ -90,7 +103,7 @@ Result<HeartbeatPdu> decode_challenge_response(const json& data) {
     pdu.session = in.session();
     pdu.value = in.integer("heartbeat_response", 0, kMaxInt31);
     pdu.healthy = in.boolean("healthy");
-    pdu.reason = in.text_or("reason", kMaxReason);
+    pdu.reason = in.free_text_or("reason", kMaxReason);
     if (in.has("corrective_action")) pdu.corrective_action = in.corrective_action();
     return in.finish(std::move(pdu));
 }
@@ -99,7 +112,7 @@ Result<HeartbeatPdu> decode_exit(const json& data) {
     PduReader in(data);
     Exit pdu;
     pdu.session = in.session();
-    pdu.reason = in.text_or("reason", kMaxReason);
+    pdu.reason = in.free_text_or("reason", kMaxReason);
     return in.finish(std::move(pdu));
 }
 
@@ -111,12 +124,15 @@ Result<HeartbeatPdu> decode_nack(const json& data) {
     PduReader in(data);
     Nack pdu;
     const std::string code = in.text("code", 1, kMaxReason);
-    // A code of a later revision reads as the general refusal.
-    for (const Errc known : kNackCodes) {
-        if (to_string(known) == code) pdu.code = known;
+    const auto* known = std::find_if(kNackCodes.begin(), kNackCodes.end(),
+                                     [&](Errc candidate) { return to_string(candidate) == code; });
+    if (known != kNackCodes.end()) {
+        pdu.code = *known;
+    } else {
+        pdu.unknown_code = code;
     }
-    pdu.message = in.text_or("log_msg", kMaxReason);
-    pdu.orig_msg_type = in.text_or("orig_msg_type", kMaxMsgType);
+    pdu.message = in.free_text_or("log_msg", kMaxReason);
+    pdu.orig_msg_type = in.free_text_or("orig_msg_type", kMaxMsgType);
     if (in.has("invocation_id")) pdu.invocation_id = in.integer("invocation_id", 0, kMaxInt31);
     if (in.has("min_interval_ms")) pdu.min_interval = in.millis("min_interval_ms", Millis(1), kMaxInterval);
     if (const json* versions = find(data, "supported_versions"); versions != nullptr && versions->is_array()) {
@@ -131,12 +147,10 @@ Result<HeartbeatPdu> decode_existing_init(const json& data) {
     PduReader in(data);
     Init pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
-    pdu.name = in.text("name", 0, kMaxName);
+    pdu.name = in.free_text("name", kMaxName);
+    if (pdu.name.empty()) in.refuse(Errc::bad_field, "key 'name': expected a string of 1 to 64 bytes, found none");
     pdu.interval = in.millis("heartbeat_interval_ms", Millis(1), Millis(kMaxInt31));
-    for (const char* notice :
-         {"vote_secs", "shutdown_notice_secs", "suspend_notice_secs", "resume_notice_secs", "restart_secs"}) {
-        in.integer(notice, 0, kMaxInt31);
-    }
+    // The notice times of the init are about votes, which nobody here holds.
     pdu.corrective_action = in.corrective_action();
     return in.finish(std::move(pdu));
 }
@@ -149,15 +163,15 @@ Result<HeartbeatPdu> decode_existing_response(const json& data) {
     if (health != "healthy" && health != "unhealthy")
         in.refuse(Errc::bad_field, "key 'heartbeat_health': expected healthy or unhealthy");
     pdu.healthy = health == "healthy";
-    pdu.corrective_action = in.corrective_action();
-    pdu.reason = in.text("log_msg", 0, kMaxExistingHeartbeat);
+    if (in.has("corrective_action")) pdu.corrective_action = in.corrective_action();
+    pdu.reason = in.free_text_or("log_msg", kMaxReason);
     return in.finish(std::move(pdu));
 }
 
 Result<HeartbeatPdu> decode_existing_exit(const json& data) {
     PduReader in(data);
     Exit pdu;
-    pdu.reason = in.text("log_msg", 0, kMaxExistingHeartbeat);
+    pdu.reason = in.free_text_or("log_msg", kMaxReason);
     return in.finish(std::move(pdu));
 }
 
@@ -168,7 +182,7 @@ Result<HeartbeatPdu> decode_action_response(const json& data) {
     pdu.event_type = in.text("event_type", 1, kMaxExistingText);
     pdu.notification_type = in.text("notification_type", 1, kMaxExistingText);
     pdu.vote_result = in.text("vote_result", 1, kMaxExistingText);
-    pdu.log_msg = in.text("log_msg", 0, kMaxExistingHeartbeat);
+    pdu.log_msg = in.free_text_or("log_msg", kMaxReason);
     return in.finish(std::move(pdu));
 }
 
@@ -200,39 +214,52 @@ Result<HeartbeatPdu> decode_existing_nack(const json& data) {
     PduReader in(data);
     Nack pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
-    pdu.message = in.text_or("log_msg", kMaxExistingHeartbeat);
+    pdu.message = in.free_text_or("log_msg", kMaxReason);
     return in.finish(std::move(pdu));
 }
 
+enum class Sender : std::uint8_t { guest, host, both };
+
 struct MessageType {
     std::string_view name;
+    Sender sender;
     Result<HeartbeatPdu> (*decode)(const json&);
 };
 
-constexpr std::array<MessageType, 6> kNativeTypes = {{{"init", decode_init},
-                                                      {"init_ack", decode_init_ack},
-                                                      {"challenge", decode_challenge},
-                                                      {"challenge_response", decode_challenge_response},
-                                                      {"exit", decode_exit},
-                                                      {"nack", decode_nack}}};
+constexpr std::array<MessageType, 6> kNativeTypes = {{{"init", Sender::guest, decode_init},
+                                                      {"init_ack", Sender::host, decode_init_ack},
+                                                      {"challenge", Sender::host, decode_challenge},
+                                                      {"challenge_response", Sender::guest, decode_challenge_response},
+                                                      {"exit", Sender::both, decode_exit},
+                                                      {"nack", Sender::host, decode_nack}}};
 
-constexpr std::array<MessageType, 8> kExistingTypes = {{{"init", decode_existing_init},
-                                                        {"init_ack", decode_existing_init_ack},
-                                                        {"challenge", decode_existing_challenge},
-                                                        {"challenge_response", decode_existing_response},
-                                                        {"exit", decode_existing_exit},
-                                                        {"nack", decode_existing_nack},
-                                                        {"action_notify", decode_action_notify},
-                                                        {"action_response", decode_action_response}}};
+constexpr std::array<MessageType, 8> kExistingTypes = {{{"init", Sender::guest, decode_existing_init},
+                                                        {"init_ack", Sender::host, decode_existing_init_ack},
+                                                        {"challenge", Sender::host, decode_existing_challenge},
+                                                        {"challenge_response", Sender::guest, decode_existing_response},
+                                                        {"exit", Sender::both, decode_existing_exit},
+                                                        {"nack", Sender::host, decode_existing_nack},
+                                                        {"action_notify", Sender::host, decode_action_notify},
+                                                        {"action_response", Sender::guest, decode_action_response}}};
 
 template <std::size_t N>
-Result<HeartbeatPdu> decode_by_type(const std::array<MessageType, N>& types, const json& data) {
-    auto type = read_text(data, "msg_type", 1, kMaxNativeMessage);
+Result<HeartbeatPdu> decode_by_type(const std::array<MessageType, N>& types, const json& data, Receiver receiver) {
+    auto type = read_text(data, "msg_type", 0, kMaxNativeMessage);
     if (!type) return tl::make_unexpected(std::move(type.error()));
+    const Sender own = receiver == Receiver::host ? Sender::host : Sender::guest;
     for (const MessageType& known : types) {
-        if (known.name == *type) return known.decode(data);
+        if (known.name == *type && known.sender != own) return known.decode(data);
     }
-    return fail(Errc::unknown_msg_type, "unknown msg_type '" + base::escape(*type, kMaxMsgType) + "'");
+    return fail(Errc::unknown_msg_type,
+                "msg_type '" + base::escape(*type, kMaxMsgType) + "' is not one that this end receives");
+}
+
+/// The layer's version, from `first` to `last`: what is no integer is a bad field, another integer another version.
+Result<void> check_version(const json& data, std::int64_t first, std::int64_t last) {
+    const auto version = read_int(data, "version", INT64_MIN, INT64_MAX);
+    if (!version) return tl::make_unexpected(version.error());
+    if (*version >= first && *version <= last) return {};
+    return fail(Errc::unsupported_version, "heartbeat version " + std::to_string(*version) + " is not supported");
 }
 
 json existing_header(const char* msg_type, std::uint32_t sequence) {
@@ -299,8 +326,9 @@ struct NativeEncoder {
         if (pdu.min_interval) out["min_interval_ms"] = pdu.min_interval->count();
         return out;
     }
-    json operator()(const ActionNotify&) const { return native_header("action_notify", sequence); }
-    json operator()(const ActionResponse&) const { return native_header("action_response", sequence); }
+    // Votes exist on the existing channel only: asking for one here is a mistake of the caller's.
+    json operator()(const ActionNotify&) const { throw std::logic_error("action_notify is not a native PDU"); }
+    json operator()(const ActionResponse&) const { throw std::logic_error("action_response is not a native PDU"); }
 };
 
 struct ExistingEncoder {
@@ -390,15 +418,12 @@ std::optional<CorrectiveAction> parse_corrective_action(std::string_view text) {
     return std::nullopt;
 }
 
-Result<HeartbeatPdu> decode_heartbeat(const json& data, Dialect dialect) {
-    if (dialect == Dialect::existing) {
-        const auto version = read_int(data, "version", kExistingHeartbeatVersion, kMaxInt31);
-        if (!version) return fail(Errc::unsupported_version, "heartbeat: " + version.error().message);
-        return decode_by_type(kExistingTypes, data);
-    }
-    const auto version = read_int(data, "version", kHeartbeatVersion, kHeartbeatVersion);
-    if (!version) return fail(Errc::unsupported_version, "heartbeat: " + version.error().message);
-    return decode_by_type(kNativeTypes, data);
+Result<HeartbeatPdu> decode_heartbeat(const json& data, Dialect dialect, Receiver receiver) {
+    const bool existing = dialect == Dialect::existing;
+    const auto version = existing ? check_version(data, kExistingHeartbeatVersion, kMaxInt31)
+                                  : check_version(data, kHeartbeatVersion, kHeartbeatVersion);
+    if (!version) return tl::make_unexpected(version.error());
+    return existing ? decode_by_type(kExistingTypes, data, receiver) : decode_by_type(kNativeTypes, data, receiver);
 }
 
 std::string encode_heartbeat(const HeartbeatPdu& pdu, Dialect dialect, std::uint32_t sequence, int base_version) {
@@ -407,13 +432,16 @@ std::string encode_heartbeat(const HeartbeatPdu& pdu, Dialect dialect, std::uint
     return seal_envelope(header, dump(std::visit(NativeEncoder{sequence}, pdu)));
 }
 
+std::string encode_nack_data(const Nack& nack, std::uint32_t sequence) {
+    return dump(NativeEncoder{sequence}(nack));
+}
+
 Nack make_nack(const json& data, const base::Error& error, Dialect dialect) {
     Nack nack;
     nack.code = error.code;
     nack.message = base::cut_utf8(error.message, kMaxReason);
-    const std::string type = text_or(data, "msg_type");
-    // Existing guests crash on a long or strange type, so only the plain start of one is echoed.
-    nack.orig_msg_type = base::is_plain_name(type, kMaxMsgType) ? type : "unknown";
+    const std::string type = base::cut_utf8(text_or(data, "msg_type"), kMaxMsgType);
+    nack.orig_msg_type = type.empty() ? "unknown" : type;
     const std::int64_t limit = dialect == Dialect::existing ? kAnyInt : kMaxInt31;
     const auto invocation = read_int(data, "invocation_id", dialect == Dialect::existing ? -kAnyInt : 0, limit);
     if (invocation) nack.invocation_id = *invocation;

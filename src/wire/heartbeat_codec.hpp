@@ -10,14 +10,17 @@
 
 namespace vitalwire::wire {
 
-/// The PDU in `data` (native: the envelope's data; existing: the whole line). Both directions are decoded; who may send
-/// what is the sessions' concern. Fails with unsupported_version, unknown_msg_type or bad_field.
-base::Result<HeartbeatPdu> decode_heartbeat(const nlohmann::json& data, Dialect dialect);
+/// The PDU in `data` (native: the envelope's data; existing: the whole line) as `receiver` may receive it. Fails with
+/// unsupported_version, unknown_msg_type or bad_field.
+base::Result<HeartbeatPdu> decode_heartbeat(const nlohmann::json& data, Dialect dialect, Receiver receiver);
 
 /// The PDU as one whole message, newlines and (native) envelope included. `sequence` is the sender's message counter.
 /// `base_version` is the base layer's version that the guest used.
 std::string encode_heartbeat(const HeartbeatPdu& pdu, Dialect dialect, std::uint32_t sequence,
                              int base_version = kBaseVersion);
+
+/// The `data` of a native nack alone: the base layer's own nacks have another envelope.
+std::string encode_nack_data(const Nack& nack, std::uint32_t sequence);
 
 /// The answer to a `data` that could not be decoded or is not allowed: what was asked, and why not.
 Nack make_nack(const nlohmann::json& data, const base::Error& error, Dialect dialect);

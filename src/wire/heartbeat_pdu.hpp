@@ -17,6 +17,9 @@ namespace vitalwire::wire {
 /// How a channel writes the heartbeat: ours, or version 3 as existing guests speak it on cgcs.heartbeat.
 enum class Dialect : std::uint8_t { native, existing };
 
+/// Which end reads. Only a host answers with nacks; a guest ignores what it does not understand.
+enum class Receiver : std::uint8_t { host, guest };
+
 /// What the guest asks to be done with it when it fails; carried into the fault, never carried out by us.
 enum class CorrectiveAction : std::uint8_t { none, log, reboot, stop };
 std::string_view to_string(CorrectiveAction action);
@@ -65,6 +68,7 @@ struct Nack {
     std::optional<std::int64_t> invocation_id;
     std::vector<int> supported_versions;
     std::optional<base::Millis> min_interval;
+    std::string unknown_code;  ///< the code as received when it is one of a later revision; `code` means nothing then
 };
 
 /// Existing dialect only: the vote on, or notice of, an action of the cloud. Parsed, never acted on.

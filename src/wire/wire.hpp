@@ -8,3 +8,4 @@
 //   envelope.hpp         the base layer that multiplexes applications on one channel
 //   heartbeat_pdu.hpp    the heartbeat's messages as structs
 //   heartbeat_codec.hpp  the same messages as JSON, native and existing (cgcs.heartbeat) dialect
+//   inbound.hpp          what one received line is: the first decision about every byte a peer sends

@@ -1,0 +1,93 @@
+#include "wire/inbound.hpp"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/text.hpp"
+#include "wire/envelope.hpp"
+#include "wire/heartbeat_codec.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::wire {
+
+using base::Errc;
+using nlohmann::json;
+
+namespace {
+
+constexpr std::size_t kNewlines = 2;
+
+Inbound refuse(const json& data, const base::Error& error, Dialect dialect, Receiver receiver, std::string_view from,
+               std::string to, int base_version) {
+    // A nack is never answered, or two ends that misunderstand each other would nack for ever.
+    if (receiver == Receiver::guest || text_or(data, "msg_type") == "nack") return Ignored{error.message};
+    return Refused{make_nack(data, error, dialect), std::string(from), std::move(to), base_version};
+}
+
+Inbound read_heartbeat(const json& data, Dialect dialect, Receiver receiver, const EnvelopeHeader& header) {
+    auto pdu = decode_heartbeat(data, dialect, receiver);
+    if (pdu) return HeartbeatMessage{std::move(*pdu), header.version};
+    return refuse(data, pdu.error(), dialect, receiver, kHeartbeatAddress, header.source_addr, header.version);
+}
+
+Inbound read_native(json& message, Receiver receiver) {
+    json data;
+    const auto header = open_envelope(message, data);
+    if (!header && header.error().code == Errc::malformed) return Malformed{header.error().message};
+    const std::string to = text_or(message, "source_addr");
+    if (!header) {
+        base::Error error = header.error();
+        Inbound refusal = refuse(data, error, Dialect::native, receiver, kBaseAddress, to, kBaseVersion);
+        if (auto* refused = std::get_if<Refused>(&refusal))
+            refused->nack.supported_versions = {kOldestBaseVersion, kBaseVersion};
+        return refusal;
+    }
+    if (header->dest_addr == kHeartbeatAddress) return read_heartbeat(data, Dialect::native, receiver, *header);
+    return refuse(data, {Errc::unknown_address, "no application at '" + header->dest_addr + "'"}, Dialect::native,
+                  receiver, kBaseAddress, to, header->version);
+}
+
+}  // namespace
+
+std::string_view channel_name(ChannelKind kind) {
+    switch (kind) {
+        case ChannelKind::native:
+            return kNativeChannel;
+        case ChannelKind::existing_heartbeat:
+            return kExistingHeartbeatChannel;
+        case ChannelKind::existing_messaging:
+            return kExistingMessagingChannel;
+    }
+    return kNativeChannel;
+}
+
+std::size_t max_line(ChannelKind kind) {
+    switch (kind) {
+        case ChannelKind::native:
+            return kMaxNativeMessage - kNewlines;
+        case ChannelKind::existing_heartbeat:
+            return kMaxExistingHeartbeat - kNewlines;
+        case ChannelKind::existing_messaging:
+            return kMaxExistingMessage - kNewlines;
+    }
+    return kMaxNativeMessage - kNewlines;
+}
+
+Inbound read_line(std::string_view line, ChannelKind channel, Receiver receiver) {
+    auto message = parse_object(line);
+    if (!message) {
+        const bool proves_life =
+            channel == ChannelKind::existing_heartbeat && receiver == Receiver::host && is_garbled_response(line);
+        return Malformed{message.error().message, proves_life};
+    }
+    if (channel == ChannelKind::existing_heartbeat) return read_heartbeat(*message, Dialect::existing, receiver, {});
+    return read_native(*message, receiver);
+}
+
+std::string encode_refusal(const Refused& refused, ChannelKind channel, std::uint32_t sequence) {
+    if (channel == ChannelKind::existing_heartbeat) return encode_heartbeat(refused.nack, Dialect::existing, sequence);
+    const std::string line = encode_nack_data(refused.nack, sequence);
+    return seal_envelope({refused.base_version, refused.from, refused.to}, line);
+}
+
+}  // namespace vitalwire::wire

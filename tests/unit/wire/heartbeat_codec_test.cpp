@@ -1,0 +1,142 @@
+#include "wire/heartbeat_codec.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "wire/envelope.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::wire {
+namespace {
+
+using base::Errc;
+using base::Millis;
+using base::SessionId;
+using nlohmann::json;
+using testing::EndsWith;
+using testing::StartsWith;
+
+HeartbeatPdu through_the_wire(const HeartbeatPdu& pdu, Dialect dialect) {
+    const std::string line = encode_heartbeat(pdu, dialect, 1);
+    json message = *parse_object(std::string_view(line).substr(1, line.size() - 2));
+    json data = message;
+    if (dialect == Dialect::native) {
+        EXPECT_TRUE(open_envelope(message, data));
+    }
+    auto decoded = decode_heartbeat(data, dialect, Receiver::host);
+    if (!decoded) decoded = decode_heartbeat(data, dialect, Receiver::guest);
+    EXPECT_TRUE(decoded) << (decoded ? "" : decoded.error().message);
+    return decoded.value_or(Exit{});
+}
+
+TEST(NativeHeartbeat, EveryMessageSurvivesTheWire) {
+    const auto init = std::get<Init>(
+        through_the_wire(Init{7, 2, "vm1", Millis(500), Millis(300), CorrectiveAction::reboot}, Dialect::native));
+    EXPECT_EQ(init.invocation_id, 7);
+    EXPECT_EQ(init.interval, Millis(500));
+    EXPECT_EQ(init.response_deadline, Millis(300));
+    EXPECT_EQ(init.corrective_action, CorrectiveAction::reboot);
+
+    const auto ack =
+        std::get<InitAck>(through_the_wire(InitAck{7, 0, SessionId("s-1"), Millis(500), Millis(300)}, Dialect::native));
+    EXPECT_EQ(ack.session.str(), "s-1");
+    EXPECT_EQ(ack.response_deadline, Millis(300));
+
+    EXPECT_EQ(std::get<Challenge>(through_the_wire(Challenge{SessionId("s-1"), 2147483647}, Dialect::native)).value,
+              2147483647);
+
+    const auto response = std::get<ChallengeResponse>(
+        through_the_wire(ChallengeResponse{SessionId("s-1"), 5, false, "disk \"a\"\n", {}}, Dialect::native));
+    EXPECT_FALSE(response.healthy);
+    EXPECT_EQ(response.reason, "disk \"a\"\n");
+
+    EXPECT_EQ(std::get<Exit>(through_the_wire(Exit{SessionId("s-1"), "bye"}, Dialect::native)).reason, "bye");
+
+    const auto nack = std::get<Nack>(
+        through_the_wire(Nack{Errc::interval_too_small, "too small", "init", 7, {}, Millis(100)}, Dialect::native));
+    EXPECT_EQ(nack.code, Errc::interval_too_small);
+    EXPECT_EQ(nack.min_interval, Millis(100));
+}
+
+TEST(NativeHeartbeat, GoesOutAsOneLineInAnEnvelope) {
+    const std::string line = encode_heartbeat(Challenge{SessionId("s"), 1}, Dialect::native, 3, 1);
+    EXPECT_THAT(line, StartsWith("\n{\"version\":1,\"source_addr\":\"vitalwire.heartbeat\",\"dest_addr\":\"vitalwire."
+                                 "heartbeat\",\"data\":{"));
+    EXPECT_THAT(line, EndsWith("}}\n"));
+}
+
+TEST(NativeHeartbeat, FillsInDefaults) {
+    const auto pdu = decode_heartbeat(json::parse(R"({"version":1,"msg_type":"init","invocation_id":1,"name":"a"})"),
+                                      Dialect::native, Receiver::host);
+    const auto& init = std::get<Init>(*pdu);
+    EXPECT_EQ(init.interval, kDefaultInterval);
+    EXPECT_FALSE(init.response_deadline);
+    EXPECT_EQ(init.corrective_action, CorrectiveAction::none);
+}
+
+TEST(NativeHeartbeat, KeepsTheCodeOfALaterRevision) {
+    const auto pdu =
+        decode_heartbeat(json::parse(R"({"version":1,"msg_type":"nack","code":"phase_of_moon","log_msg":"x"})"),
+                         Dialect::native, Receiver::guest);
+    EXPECT_EQ(std::get<Nack>(*pdu).unknown_code, "phase_of_moon");
+}
+
+TEST(ExistingHeartbeat, IsALineWithoutEnvelope) {
+    const std::string line = encode_heartbeat(Challenge{{}, 31852575}, Dialect::existing, 2);
+    EXPECT_EQ(json::parse(line),
+              json::parse(
+                  R"({"version":3,"revision":1,"msg_type":"challenge","sequence":2,"heartbeat_challenge":31852575})"));
+}
+
+TEST(ExistingHeartbeat, ReadsTheInitOfAnExistingGuest) {
+    const auto pdu = decode_heartbeat(
+        json::parse(
+            R"({"version":3,"revision":1,"msg_type":"init","sequence":1,"invocation_id":1804289383,"name":"vm1","heartbeat_interval_ms":500,"vote_secs":4,"shutdown_notice_secs":9,"suspend_notice_secs":9,"resume_notice_secs":14,"restart_secs":601,"corrective_action":"reboot"})"),
+        Dialect::existing, Receiver::host);
+    ASSERT_TRUE(pdu);
+    EXPECT_EQ(std::get<Init>(*pdu).interval, Millis(500));
+    EXPECT_EQ(std::get<Init>(*pdu).corrective_action, CorrectiveAction::reboot);
+}
+
+TEST(ExistingHeartbeat, ReadsAVoteResponse) {
+    const auto pdu = decode_heartbeat(
+        json::parse(
+            R"({"version":3,"revision":1,"msg_type":"action_response","sequence":5,"invocation_id":786148975,"event_type":"pause","notification_type":"revocable","vote_result":"accept","log_msg":""})"),
+        Dialect::existing, Receiver::host);
+    ASSERT_TRUE(pdu);
+    EXPECT_EQ(std::get<ActionResponse>(*pdu).vote_result, "accept");
+}
+
+TEST(MakeNack, TellsWhatWasRefusedAndWhatIsSupported) {
+    const Nack nack = make_nack(json::parse(R"({"msg_type":"init","invocation_id":9})"),
+                                {Errc::unsupported_version, "no"}, Dialect::native);
+    EXPECT_EQ(nack.orig_msg_type, "init");
+    EXPECT_EQ(nack.invocation_id, 9);
+    EXPECT_EQ(nack.supported_versions, std::vector<int>{1});
+}
+
+TEST(MakeNack, EchoesNoMoreThanTheStartOfAType) {
+    EXPECT_EQ(make_nack(json{{"msg_type", std::string(5000, 'x')}}, {Errc::unknown_msg_type, ""}, Dialect::native)
+                  .orig_msg_type,
+              std::string(32, 'x'));
+    EXPECT_EQ(make_nack(json{{"msg_type", 5}}, {Errc::unknown_msg_type, ""}, Dialect::existing).orig_msg_type,
+              "unknown");
+}
+
+TEST(MakeNack, StaysWithinWhatAnExistingGuestSurvives) {
+    const std::string line =
+        encode_heartbeat(Nack{Errc::bad_field, std::string(5000, 'x'), "init", 1, {}, {}}, Dialect::existing, 1);
+    EXPECT_LE(line.size(), kMaxExistingHeartbeat);
+    EXPECT_LT(json::parse(line)["log_msg"].get<std::string>().size(), kMaxReason);
+}
+
+TEST(GarbledResponse, IsAResponseThatOnlyAHumanCanRead) {
+    EXPECT_TRUE(is_garbled_response(R"({"version":3,"msg_type":"challenge_response","log_msg":"said "no""})"));
+    EXPECT_FALSE(is_garbled_response(R"({"version":3,"msg_type":"init","log_msg":"said "no""})"));
+}
+
+}  // namespace
+}  // namespace vitalwire::wire

@@ -1,0 +1,218 @@
+// The specification's test vectors (proto-spec/vectors/README.md), read as each side reads its channel.
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "wire/heartbeat_codec.hpp"
+#include "wire/inbound.hpp"
+#include "wire/json_reader.hpp"
+#include "wire/line_framer.hpp"
+
+namespace vitalwire::wire {
+namespace {
+
+using nlohmann::json;
+
+struct Vector {
+    std::string id;
+    ChannelKind channel;
+    Receiver receiver;
+    std::string bytes;
+    json expect;
+};
+
+std::string decode_base64(const std::string& text) {
+    static const std::string kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string out;
+    unsigned bits = 0;
+    int count = 0;
+    for (const char c : text) {
+        const auto value = kAlphabet.find(c);
+        if (value == std::string::npos) break;
+        bits = (bits << 6U) | static_cast<unsigned>(value);
+        count += 6;
+        if (count < 8) continue;
+        count -= 8;
+        out += static_cast<char>((bits >> static_cast<unsigned>(count)) & 0xFFU);
+    }
+    return out;
+}
+
+ChannelKind channel_of(const std::string& name) {
+    if (name == "native") return ChannelKind::native;
+    return name == kExistingHeartbeatChannel ? ChannelKind::existing_heartbeat : ChannelKind::existing_messaging;
+}
+
+std::vector<Vector> load_vectors() {
+    std::vector<Vector> vectors;
+    for (const auto& file : std::filesystem::directory_iterator(VITALWIRE_SOURCE_DIR "/proto-spec/vectors")) {
+        if (file.path().extension() != ".json") continue;
+        std::ifstream in(file.path());
+        const json document = json::parse(in);
+        for (const json& vector : document.at("vectors")) {
+            vectors.push_back(
+                {vector.at("id"), channel_of(vector.at("channel")),
+                 vector.at("direction") == "guest_to_host" ? Receiver::host : Receiver::guest,
+                 vector.contains("bytes") ? vector.at("bytes").get<std::string>() : decode_base64(vector.at("base64")),
+                 vector.at("expect")});
+        }
+    }
+    return vectors;
+}
+
+json fields_of(const Init& pdu) {
+    return {{"invocation_id", pdu.invocation_id},
+            {"revision", pdu.revision},
+            {"name", pdu.name},
+            {"heartbeat_interval_ms", pdu.interval.count()},
+            {"response_deadline_ms", pdu.response_deadline.value_or(pdu.interval).count()},
+            {"corrective_action", to_string(pdu.corrective_action)}};
+}
+json fields_of(const InitAck& pdu) {
+    return {{"invocation_id", pdu.invocation_id},
+            {"revision", pdu.revision},
+            {"session_id", pdu.session.str()},
+            {"heartbeat_interval_ms", pdu.interval.count()},
+            {"response_deadline_ms", pdu.response_deadline.count()}};
+}
+json fields_of(const Challenge& pdu) {
+    return {{"session_id", pdu.session.str()}, {"heartbeat_challenge", pdu.value}};
+}
+json fields_of(const ChallengeResponse& pdu) {
+    json fields = {{"session_id", pdu.session.str()},
+                   {"heartbeat_response", pdu.value},
+                   {"healthy", pdu.healthy},
+                   {"reason", pdu.reason}};
+    if (pdu.corrective_action) fields["corrective_action"] = to_string(*pdu.corrective_action);
+    return fields;
+}
+json fields_of(const Exit& pdu) {
+    return {{"session_id", pdu.session.str()}, {"reason", pdu.reason}};
+}
+json fields_of(const Nack& pdu) {
+    json fields = {{"log_msg", pdu.message},
+                   {"code", pdu.unknown_code.empty() ? std::string(to_string(pdu.code)) : pdu.unknown_code},
+                   {"orig_msg_type", pdu.orig_msg_type}};
+    if (pdu.invocation_id) fields["invocation_id"] = *pdu.invocation_id;
+    if (!pdu.supported_versions.empty()) fields["supported_versions"] = pdu.supported_versions;
+    if (pdu.min_interval) fields["min_interval_ms"] = pdu.min_interval->count();
+    return fields;
+}
+json fields_of(const ActionNotify& pdu) {
+    return {{"invocation_id", pdu.invocation_id},
+            {"event_type", pdu.event_type},
+            {"notification_type", pdu.notification_type},
+            {"timeout_ms", pdu.timeout.count()}};
+}
+json fields_of(const ActionResponse& pdu) {
+    return {{"invocation_id", pdu.invocation_id},
+            {"event_type", pdu.event_type},
+            {"notification_type", pdu.notification_type},
+            {"vote_result", pdu.vote_result},
+            {"log_msg", pdu.log_msg}};
+}
+
+/// Every field the vector names has the value it says.
+void expect_fields(const json& expected, const json& actual, const std::string& where) {
+    for (const auto& [key, value] : expected.items()) {
+        ASSERT_TRUE(actual.contains(key)) << where << " lacks " << key << " in " << actual;
+        EXPECT_EQ(actual.at(key), value) << where << " field " << key;
+    }
+}
+
+void expect_outcome(const Inbound& inbound, const json& expected, ChannelKind channel, const std::string& where) {
+    const std::string result = expected.at("result");
+    if (const auto* malformed = std::get_if<Malformed>(&inbound)) {
+        EXPECT_EQ(malformed->proves_life ? "alive" : "malformed", result) << where << ": " << malformed->why;
+        return;
+    }
+    if (const auto* ignored = std::get_if<Ignored>(&inbound)) {
+        EXPECT_EQ("ignored", result) << where << ": " << ignored->why;
+        return;
+    }
+    if (const auto* refused = std::get_if<Refused>(&inbound)) {
+        ASSERT_EQ("nack", result) << where << ": " << refused->nack.message;
+        const std::string answer = encode_refusal(*refused, channel, 1);
+        const json line = *parse_object(std::string_view(answer).substr(1, answer.size() - 2));
+        const json& data = line.contains("data") ? line.at("data") : line;
+        for (const char* key : {"code", "orig_msg_type", "invocation_id", "supported_versions"}) {
+            const bool on_the_wire = channel == ChannelKind::native || std::string(key) == "invocation_id";
+            if (expected.contains(key) && on_the_wire) {
+                EXPECT_EQ(data.value(key, json()), expected.at(key)) << where << " key " << key << " of " << answer;
+            }
+        }
+        if (expected.contains("from")) {
+            EXPECT_EQ(line.at("source_addr"), expected.at("from")) << where;
+        }
+        EXPECT_EQ(to_string(refused->nack.code), expected.at("code")) << where << ": " << refused->nack.message;
+        if (expected.contains("field")) {
+            EXPECT_NE(refused->nack.message.find(expected.at("field").get<std::string>()), std::string::npos) << where;
+        }
+        return;
+    }
+    const auto& message = std::get<HeartbeatMessage>(inbound);
+    const json fields = std::visit([](const auto& pdu) { return fields_of(pdu); }, message.pdu);
+    // The floor of the interval is the session's decision; a codec only hands the value on.
+    const bool left_to_session = result == "nack" && expected.at("code") == "interval_too_small";
+    ASSERT_TRUE(result == "accepted" || left_to_session) << where << " decoded as " << fields;
+    if (expected.contains("fields")) expect_fields(expected.at("fields"), fields, where);
+    if (expected.contains("base_version")) {
+        EXPECT_EQ(message.base_version, expected.at("base_version")) << where;
+    }
+}
+
+bool belongs_to_heartbeat(const Vector& vector) {
+    if (vector.channel == ChannelKind::existing_messaging) return false;
+    for (const json& expected : vector.expect) {
+        if (expected.value("address", "") == kGroupAddress || expected.value("from", "") == kGroupAddress) return false;
+    }
+    return true;
+}
+
+void check(const Vector& vector, std::size_t bytes_per_read) {
+    SCOPED_TRACE(vector.id);
+    LineFramer framer(max_line(vector.channel));
+    std::size_t next = 0;
+    std::uint64_t overlong = 0;
+    const auto next_expected = [&]() -> const json& {
+        static const json kNothing = {{"result", "nothing"}};
+        return next < vector.expect.size() ? vector.expect.at(next++) : kNothing;
+    };
+    const auto count_overlong = [&] {
+        for (; overlong < framer.overlong_lines(); ++overlong)
+            EXPECT_EQ(next_expected().at("result"), "malformed");
+    };
+    for (std::size_t at = 0; at < vector.bytes.size(); at += bytes_per_read) {
+        framer.feed(std::string_view(vector.bytes).substr(at, bytes_per_read), [&](std::string_view line) {
+            count_overlong();
+            expect_outcome(read_line(line, vector.channel, vector.receiver), next_expected(), vector.channel,
+                           vector.id);
+        });
+        count_overlong();
+    }
+    EXPECT_EQ(next, vector.expect.size()) << "lines that were expected did not come";
+}
+
+TEST(SpecificationVectors, OfBaseLayerAndHeartbeatReadAsSpecified) {
+    int checked = 0;
+    for (const Vector& vector : load_vectors()) {
+        if (!belongs_to_heartbeat(vector)) continue;
+        check(vector, vector.bytes.size() + 1);
+        ++checked;
+    }
+    EXPECT_GT(checked, 300);
+}
+
+TEST(SpecificationVectors, ReadTheSameByteByByte) {
+    for (const Vector& vector : load_vectors()) {
+        if (belongs_to_heartbeat(vector)) check(vector, 1);
+    }
+}
+
+}  // namespace
+}  // namespace vitalwire::wire
