@@ -49,7 +49,8 @@ class LibvirtTest(ProcessTestCase):
         domain = Domain(self.host, "g1", self.model, identity=self.booted.uuid)
         self.addCleanup(self.destroy, domain.name)
         self.addCleanup(domain.forget_control)
-        return domain.restore(self.saved)
+        # libvirt 9.0 gives up a domain if it is killed within moments of restoring it.
+        return domain.restore(self.saved).wait_ready()
 
     def destroy(self, name: str) -> None:
         if name in self.host.virsh("list", "--name").split():

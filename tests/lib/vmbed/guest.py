@@ -1,6 +1,7 @@
 """A real guest in QEMU, with software emulation (no /dev/kvm needed)."""
 
 from dataclasses import dataclass
+import functools
 import hashlib
 from pathlib import Path
 import re
@@ -123,9 +124,8 @@ class Guest:
         return self.restore(snapshot(self.model))
 
     def restore(self, saved: Path) -> "Guest":
-        """Continues what save() of a guest of the same model left."""
+        """Continues what save() of a guest of the same model left; returns while it is read."""
         self._launch(("-incoming", f"exec:cat {shlex.quote(str(saved))}"))
-        self._wait_running()
         return self
 
     def wait_ready(self, deadline: float = BOOT_SECONDS) -> "Guest":
@@ -153,7 +153,9 @@ class Guest:
         listen = f"unix:{destination._migration_path}"
         destination._launch(("-incoming", listen))
         self._migrate(listen)
-        destination._wait_running()
+        procs.wait_until(
+            lambda: destination.status == "running", f"guest {self.name} runs at its destination"
+        )
 
     def kill(self) -> None:
         """SIGKILL: as if QEMU had crashed. Its sockets stay in the file system, dead."""
@@ -270,9 +272,6 @@ class Guest:
             return False
         return True
 
-    def _wait_running(self) -> None:
-        procs.wait_until(lambda: self.status == "running", f"guest {self.name} runs")
-
     def _runs_commands(self) -> bool:
         self._running().require_running()
         try:
@@ -320,6 +319,7 @@ def _make_snapshot(model: Model, path: Path) -> None:
         guest.save(path)
 
 
+@functools.cache
 def _qemu_version() -> str:
     version = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True)
     return version.stdout.splitlines()[0]
