@@ -7,5 +7,6 @@
 //   logging.hpp      spdlog behind base/log.hpp
 //   metrics.hpp      counters and gauges for /metrics
 //   store.hpp        what must survive a restart: write-behind tables on SQLite
+//   listen.hpp       TCP and UNIX listening sockets
 //   http_server.hpp  the HTTP interface, over TCP or a UNIX socket
 //   http_client.hpp  requests to sinks and clouds
