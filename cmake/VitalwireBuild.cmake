@@ -22,6 +22,10 @@ add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor;-Woverloaded-v
 # Debug information of Asio and JSON templates is most of the build's disk and link time: line tables are enough.
 add_compile_options($<$<CONFIG:RelWithDebInfo>:-g1>)
 
+# What a program does not use is left out of it: the guest's daemon pays for every page.
+add_compile_options(-ffunction-sections -fdata-sections)
+add_link_options(-Wl,--gc-sections)
+
 if(VITALWIRE_SANITIZE)
   add_compile_options(-fsanitize=${VITALWIRE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1 -O1)
   add_link_options(-fsanitize=${VITALWIRE_SANITIZE})

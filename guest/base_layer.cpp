@@ -1,58 +1,54 @@
 #include "guest/base_layer.hpp"
 
-#include <nlohmann/json.hpp>
 #include <utility>
+#include <variant>
 
 #include "base/log.hpp"
-#include "wire/envelope.hpp"
-#include "wire/json_reader.hpp"
-#include "wire/limits.hpp"
+#include "guest/heartbeat_app.hpp"
 
 namespace vitalwire::guest {
 
-BaseLayer::BaseLayer() : framer_(wire::kMaxNativeMessage) {}
-
-void BaseLayer::add(std::string_view address, Application& application) {
-    applications_.emplace(address, &application);
-}
+BaseLayer::BaseLayer(HeartbeatApp& heartbeat)
+    : heartbeat_(heartbeat), framer_(wire::max_line(wire::ChannelKind::native)) {}
 
 void BaseLayer::host_connected() {
     framer_.reset();
     told_malformed_ = false;
-    for (const auto& [address, application] : applications_)
-        application->host_connected();
+    heartbeat_.host_connected();
 }
 
 void BaseLayer::host_disconnected() {
     framer_.reset();
-    for (const auto& [address, application] : applications_)
-        application->host_disconnected();
+    heartbeat_.host_disconnected();
 }
 
 void BaseLayer::received(std::string_view bytes) {
-    framer_.feed(bytes, [this](std::string_view line) { handle(line); });
+    framer_.feed(bytes, [this](std::string_view line) {
+        std::visit([this](const auto& inbound) { handle(inbound); },
+                   wire::read_line(line, wire::ChannelKind::native, wire::Receiver::guest));
+    });
 }
 
-void BaseLayer::handle(std::string_view line) {
-    auto message = wire::parse_object(line);
-    if (!message) return drop_malformed(message.error().message);
-    nlohmann::json data;
-    const auto header = wire::open_envelope(*message, data);
-    if (!header) return drop_malformed(header.error().message);
-    const auto application = applications_.find(header->dest_addr);
-    if (application == applications_.end()) {
-        ++counters_.unknown_address;
-        return log::debug("message for an unknown address dropped", {{"dest_addr", header->dest_addr}});
-    }
+void BaseLayer::handle(const wire::HeartbeatMessage& message) {
     ++counters_.messages;
-    application->second->receive(data);
+    heartbeat_.receive(message.pdu);
 }
 
-void BaseLayer::drop_malformed(const std::string& why) {
+void BaseLayer::handle(const wire::Malformed& line) {
     ++counters_.malformed;
     if (std::exchange(told_malformed_, true)) return;
     log::info("malformed line from the host dropped, further ones on this connection are only counted",
-              {{"why", why}, {"malformed", counters_.malformed}});
+              {{"why", line.why}, {"malformed", counters_.malformed}});
+}
+
+void BaseLayer::handle(const wire::Ignored& message) {
+    ++counters_.ignored;
+    log::debug("message from the host ignored", {{"why", message.why}});
+}
+
+void BaseLayer::handle(const wire::Refused& message) {
+    // A guest refuses nothing; read_line says so only to hosts.
+    handle(wire::Ignored{message.nack.message});
 }
 
 }  // namespace vitalwire::guest

@@ -2,7 +2,6 @@
 
 #include <sys/random.h>
 
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/log.hpp"
@@ -51,15 +50,10 @@ void HeartbeatApp::host_disconnected() {
     carry_out(actions);
 }
 
-void HeartbeatApp::receive(const nlohmann::json& data) {
-    const auto pdu = wire::decode_heartbeat(data, wire::Dialect::native);
-    if (!pdu) {
-        ++counters_.ignored;
-        return log::debug("heartbeat message from the host ignored", {{"why", pdu.error().message}});
-    }
-    if (std::holds_alternative<wire::Challenge>(*pdu)) ++counters_.challenges;
+void HeartbeatApp::receive(const wire::HeartbeatPdu& pdu) {
+    if (std::holds_alternative<wire::Challenge>(pdu)) ++counters_.challenges;
     GuestSession::Actions actions;
-    session_.received(*pdu, health_, judge_.now(), actions);
+    session_.received(pdu, health_, judge_.now(), actions);
     carry_out(actions);
 }
 

@@ -4,19 +4,18 @@
 #include <functional>
 #include <string>
 
-#include "guest/base_layer.hpp"
+#include "guest/channel.hpp"
 #include "guest/judge.hpp"
 #include "heartbeat/guest_session.hpp"
 
 namespace vitalwire::guest {
 
 /// The heartbeat on the channel: registers the guest and answers challenges with the health that is known.
-class HeartbeatApp : public Application {
+class HeartbeatApp {
 public:
     struct Counters {
         std::uint64_t challenges = 0;
-        std::uint64_t ignored = 0;  ///< PDUs that violate the specification
-        std::uint64_t unsent = 0;   ///< messages dropped because no host reads them
+        std::uint64_t unsent = 0;  ///< messages dropped because no host reads them
     };
 
     HeartbeatApp(Judge& judge, Channel& channel, heartbeat::GuestSettings settings);
@@ -30,9 +29,9 @@ public:
     bool registered() const { return session_.registered(); }
     const Counters& counters() const { return counters_; }
 
-    void host_connected() override;
-    void host_disconnected() override;
-    void receive(const nlohmann::json& data) override;
+    void host_connected();
+    void host_disconnected();
+    void receive(const wire::HeartbeatPdu& pdu);
 
 private:
     void carry_out(const heartbeat::GuestSession::Actions& actions);

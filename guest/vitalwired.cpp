@@ -7,6 +7,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "guest/base_layer.hpp"
 #include "guest/heartbeat_app.hpp"
 #include "guest/options.hpp"
 #include "guest/unix_channel.hpp"
@@ -37,8 +38,7 @@ int run(const Options& options) {
     settings.name = options.name.value_or(host_name());
     settings.interval = options.interval.value_or(wire::kDefaultInterval);
     HeartbeatApp heartbeat(judge, *channel, settings);
-    BaseLayer base_layer;
-    base_layer.add(wire::kHeartbeatAddress, heartbeat);
+    BaseLayer base_layer(heartbeat);
     daemon.on_stop([&](const std::function<void()>& finished) {
         heartbeat.stop("vitalwired stopped");
         channel->stop();
