@@ -46,7 +46,7 @@ void HeartbeatApp::host_connected() {
 
 void HeartbeatApp::host_disconnected() {
     GuestSession::Actions actions;
-    session_.disconnected(judge_.now(), actions);
+    session_.disconnected(actions);
     carry_out(actions);
 }
 

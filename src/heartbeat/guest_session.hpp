@@ -58,42 +58,47 @@ public:
     GuestSession(GuestSettings settings, std::int64_t first_invocation);
 
     void connected(base::TimePoint now, Actions& actions);
-    void disconnected(base::TimePoint now, Actions& actions);
+    void disconnected(Actions& actions);
     void received(const wire::HeartbeatPdu& pdu, const Health& health, base::TimePoint now, Actions& actions);
     void tick(base::TimePoint now, Actions& actions);
-    /// New settings (configuration reload): registers again with them.
+    /// New settings (configuration reload): registers again with them, if they differ.
     void reconfigure(GuestSettings settings, base::TimePoint now, Actions& actions);
     /// Orderly stop: says exit when registered.
     void stop(const std::string& reason, Actions& actions);
 
     base::TimePoint next_deadline() const { return deadline_; }
-    bool registered() const { return session_.has_value(); }
+    bool registered() const { return state_ == State::beating; }
 
 private:
-    struct Session {
-        base::SessionId id;
-        base::Millis interval;
+    /// The states of the specification's table.
+    enum class State : std::uint8_t {
+        away,     ///< no host
+        asking,   ///< init sent or due, not acknowledged
+        beating,  ///< registered
+        waiting,  ///< the host does not want us now
     };
 
-    void send_init(base::TimePoint now, Actions& actions);
-    void init_at_most_once_a_second(base::TimePoint now, Actions& actions);
-    void expect_challenge(base::TimePoint now);
-    void end_session(const std::string& why, Actions& actions);
     void on(const wire::InitAck& ack, base::TimePoint now, Actions& actions);
     void on(const wire::Challenge& challenge, const Health& health, base::TimePoint now, Actions& actions);
     void on(const wire::Exit& exit, base::TimePoint now, Actions& actions);
     void on(const wire::Nack& nack, base::TimePoint now, Actions& actions);
 
+    void send_init(base::TimePoint now, Actions& actions);
+    void init_soon(base::TimePoint now, Actions& actions);
+    void wait(const wire::Nack& nack, base::TimePoint now, Actions& actions);
+    void expect_challenge(base::TimePoint now);
+    void end_session(const std::string& why, Actions& actions);
+    bool answers_last_init(const wire::Nack& nack) const;
+
     GuestSettings settings_;
+    State state_ = State::away;
     std::int64_t invocation_;
-    bool connected_ = false;
-    std::optional<Session> session_;
-    base::Millis asked_interval_;
-    int unanswered_inits_ = 0;
-    base::TimePoint last_init_at_{};
-    std::uint64_t invocations_ = 0;
-    bool init_sent_ = false;                   ///< and not yet acknowledged
-    base::TimePoint deadline_ = base::kNever;  ///< unregistered: the next init; registered: the host counts as silent
+    base::Millis asked_interval_;  ///< the configured interval, or the host's floor where that is larger
+    std::size_t unanswered_inits_ = 0;
+    std::optional<base::TimePoint> last_init_at_;
+    base::SessionId session_;
+    base::Millis interval_{};                  ///< of the session
+    base::TimePoint deadline_ = base::kNever;  ///< T-init, T-silence or T-wait of the state
 };
 
 }  // namespace vitalwire::heartbeat

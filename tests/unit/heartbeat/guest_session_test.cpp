@@ -1,0 +1,337 @@
+// Every row of the guest's state table (proto-spec/heartbeat.md, section 3), in virtual time. Tests are named after
+// rows.
+
+#include "heartbeat/guest_session.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace vitalwire::heartbeat {
+namespace {
+
+using base::Errc;
+using base::Millis;
+using base::SessionId;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using Lines = std::vector<std::string>;
+
+/// A guest and its clock; every call returns what the guest does, as words.
+class Guest {
+public:
+    explicit Guest(GuestSettings settings = {"vm1", Millis(1000), {}, wire::CorrectiveAction::none})
+        : session_(std::move(settings), 0) {}
+
+    Guest& after(Millis time) {
+        now_ += time;
+        return *this;
+    }
+
+    Lines connect() {
+        return run([&](auto& actions) { session_.connected(now_, actions); });
+    }
+    Lines disconnect() {
+        return run([&](auto& actions) { session_.disconnected(actions); });
+    }
+    Lines tick() {
+        return run([&](auto& actions) { session_.tick(now_, actions); });
+    }
+    Lines hears(const wire::HeartbeatPdu& pdu, const Health& health = {}) {
+        return run([&](auto& actions) { session_.received(pdu, health, now_, actions); });
+    }
+    Lines reconfigure(const GuestSettings& settings) {
+        return run([&](auto& actions) { session_.reconfigure(settings, now_, actions); });
+    }
+    Lines stop() {
+        return run([&](auto& actions) { session_.stop("bye", actions); });
+    }
+
+    /// Connected and registered as session "s1", by the first init.
+    Guest& registered() {
+        connect();
+        hears(ack(1, "s1"));
+        return *this;
+    }
+    /// Refused by its host, and so in state waiting.
+    Guest& refused() {
+        connect();
+        hears(wire::Nack{Errc::not_enabled, "no", "init", 1, {}, {}});
+        return *this;
+    }
+
+    static wire::InitAck ack(std::int64_t invocation, const std::string& session, int revision = 0) {
+        return {invocation, revision, SessionId(session), Millis(1000), Millis(1000)};
+    }
+
+    const GuestSession& session() const { return session_; }
+    Millis due_in() const { return std::chrono::duration_cast<Millis>(session_.next_deadline() - now_); }
+
+private:
+    struct Words {
+        std::string operator()(const GuestSession::SendPdu& action) const { return std::visit(*this, action.pdu); }
+        std::string operator()(const GuestSession::Registered& action) const {
+            return "registered " + action.session.str();
+        }
+        std::string operator()(const GuestSession::Unregistered& action) const { return "unregistered: " + action.why; }
+        std::string operator()(const GuestSession::Refused& action) const {
+            return "refused " + std::string(to_string(action.nack.code)) + " retry " +
+                   std::to_string(action.retry_in.count());
+        }
+        std::string operator()(const wire::Init& pdu) const {
+            return "init " + std::to_string(pdu.invocation_id) + " every " + std::to_string(pdu.interval.count());
+        }
+        std::string operator()(const wire::ChallengeResponse& pdu) const {
+            return "response " + std::to_string(pdu.value) + (pdu.healthy ? " healthy" : " unhealthy " + pdu.reason);
+        }
+        std::string operator()(const wire::Exit& pdu) const { return "exit " + pdu.session.str(); }
+        template <class T>
+        std::string operator()(const T&) const {
+            return "a message only a host sends";
+        }
+    };
+
+    template <class F>
+    Lines run(F&& step) {
+        GuestSession::Actions actions;
+        step(actions);
+        Lines lines;
+        for (const auto& action : actions)
+            lines.push_back(std::visit(Words{}, action));
+        return lines;
+    }
+
+    base::TimePoint now_{std::chrono::hours(1)};
+    GuestSession session_;
+};
+
+wire::Challenge challenge(const std::string& session, std::int64_t value) {
+    return {SessionId(session), value};
+}
+wire::Nack nack(Errc code, std::int64_t invocation) {
+    return {code, "no", "init", invocation, {}, {}};
+}
+
+TEST(GuestSession, G01_AsksAsSoonAsAHostIsThere) {
+    Guest guest;
+    EXPECT_THAT(guest.connect(), ElementsAre("init 1 every 1000"));
+}
+
+TEST(GuestSession, G02_ForgetsTheSessionWhenTheHostHangsUp) {
+    Guest guest;
+    guest.registered();
+    EXPECT_THAT(guest.disconnect(), ElementsAre("unregistered: the host disconnected"));
+    EXPECT_EQ(guest.session().next_deadline(), base::kNever);
+    EXPECT_THAT(guest.hears(challenge("s1", 5)), IsEmpty());
+}
+
+TEST(GuestSession, G03_AReconnectWithoutAHangUpRegistersAnew) {
+    Guest guest;
+    guest.registered();
+    EXPECT_THAT(guest.connect(), ElementsAre("unregistered: the host disconnected", "init 2 every 1000"));
+}
+
+TEST(GuestSession, G04_RepeatsAnUnansweredInitAfterOneTwoAndThenEveryFiveSeconds) {
+    Guest guest;
+    guest.connect();
+    EXPECT_THAT(guest.after(Millis(999)).tick(), IsEmpty());
+    EXPECT_THAT(guest.after(Millis(1)).tick(), ElementsAre("init 2 every 1000"));
+    EXPECT_THAT(guest.after(Millis(2000)).tick(), ElementsAre("init 3 every 1000"));
+    EXPECT_THAT(guest.after(Millis(5000)).tick(), ElementsAre("init 4 every 1000"));
+    EXPECT_EQ(guest.due_in(), Millis(5000));
+}
+
+TEST(GuestSession, G05_IsRegisteredByTheAckOfItsLastInit) {
+    Guest guest;
+    guest.connect();
+    EXPECT_THAT(guest.hears(Guest::ack(1, "s1")), ElementsAre("registered s1"));
+    EXPECT_TRUE(guest.session().registered());
+    EXPECT_EQ(guest.due_in(), Millis(5000));
+}
+
+TEST(GuestSession, G06_IgnoresTheAckOfAnEarlierInit) {
+    Guest guest;
+    guest.connect();
+    guest.after(Millis(1000)).tick();
+    EXPECT_THAT(guest.hears(Guest::ack(1, "old")), IsEmpty());
+    EXPECT_THAT(guest.hears(Guest::ack(2, "new")), ElementsAre("registered new"));
+}
+
+TEST(GuestSession, G07_AnswersAChallengeAtOnceWithItsHealth) {
+    Guest guest;
+    guest.registered();
+    EXPECT_THAT(guest.hears(challenge("s1", 5)), ElementsAre("response 5 healthy"));
+    EXPECT_THAT(guest.after(Millis(3000)).hears(challenge("s1", 6), {false, "disk full"}),
+                ElementsAre("response 6 unhealthy disk full"));
+    EXPECT_EQ(guest.due_in(), Millis(5000));
+}
+
+TEST(GuestSession, G08_AChallengeOfAnotherSessionMakesItRegisterAgain) {
+    Guest guest;
+    guest.registered().after(Millis(2000));
+    EXPECT_THAT(guest.hears(challenge("s9", 5)),
+                ElementsAre("unregistered: the host challenges another session", "init 2 every 1000"));
+}
+
+TEST(GuestSession, G08_StaleChallengesDoNotMakeItFloodTheHost) {
+    Guest guest;
+    guest.registered();
+    EXPECT_THAT(guest.hears(challenge("s9", 5)), ElementsAre("unregistered: the host challenges another session"));
+    EXPECT_THAT(guest.hears(challenge("s9", 6)), IsEmpty());
+    EXPECT_THAT(guest.after(Millis(1000)).tick(), ElementsAre("init 2 every 1000"));
+}
+
+TEST(GuestSession, G09_IgnoresChallengesBeforeItIsRegistered) {
+    Guest guest;
+    guest.connect();
+    EXPECT_THAT(guest.after(Millis(900)).hears(challenge("s1", 5)), IsEmpty());
+}
+
+TEST(GuestSession, G10_RegistersAgainWhenTheHostDoesNotKnowTheSession) {
+    Guest guest;
+    guest.registered().after(Millis(2000));
+    EXPECT_THAT(guest.hears(wire::Nack{Errc::no_session, "", "unknown", {}, {}, {}}),
+                ElementsAre("unregistered: the host does not know the session", "init 2 every 1000"));
+}
+
+TEST(GuestSession, G11_TakesTheHostsSmallestIntervalWhenItsOwnIsTooSmall) {
+    Guest guest({"vm1", Millis(50), {}, wire::CorrectiveAction::none});
+    guest.connect();
+    EXPECT_THAT(guest.hears(wire::Nack{Errc::interval_too_small, "", "init", 1, {}, Millis(100)}),
+                ElementsAre("refused interval_too_small retry 0"));
+    EXPECT_THAT(guest.after(Millis(1000)).tick(), ElementsAre("init 2 every 100"));
+}
+
+TEST(GuestSession, G11_AHostThatRefusesItsOwnFloorIsWaitedFor) {
+    Guest guest;
+    guest.connect();
+    EXPECT_THAT(guest.hears(wire::Nack{Errc::interval_too_small, "", "init", 1, {}, Millis(1000)}),
+                ElementsAre("refused interval_too_small retry 60000"));
+}
+
+TEST(GuestSession, G12_G14_WaitsAMinuteAfterARefusalThatOnlyAnOperatorCanEnd) {
+    for (const Errc code : {Errc::not_enabled, Errc::bad_field, Errc::unknown_msg_type, Errc::unsupported_version}) {
+        Guest guest;
+        guest.connect();
+        EXPECT_THAT(guest.hears(nack(code, 1)),
+                    ElementsAre("refused " + std::string(to_string(code)) + " retry 60000"));
+        EXPECT_EQ(guest.due_in(), Millis(60000));
+    }
+}
+
+TEST(GuestSession, G12_ABaseNackWithoutInvocationIdAnswersTheLastInitToo) {
+    Guest guest;
+    guest.connect();
+    EXPECT_THAT(guest.hears(wire::Nack{Errc::unknown_address, "", "init", {}, {}, {}}),
+                ElementsAre("refused unknown_address retry 60000"));
+}
+
+TEST(GuestSession, G12_TheRefusalOfAnEarlierInitMeansNothing) {
+    Guest guest;
+    guest.connect();
+    guest.after(Millis(1000)).tick();
+    EXPECT_THAT(guest.hears(nack(Errc::not_enabled, 1)), IsEmpty());
+    EXPECT_EQ(guest.due_in(), Millis(2000));
+}
+
+TEST(GuestSession, G15_SlowsDownWhenTheHostSaysItAsksTooOften) {
+    Guest guest;
+    guest.connect();
+    EXPECT_THAT(guest.hears(nack(Errc::rate_limited, 1)), IsEmpty());
+    EXPECT_EQ(guest.due_in(), Millis(5000));
+}
+
+TEST(GuestSession, G16_AnotherNackLeavesTheSessionAlone) {
+    Guest guest;
+    guest.registered();
+    EXPECT_THAT(guest.hears(nack(Errc::bad_field, 1)), IsEmpty());
+    EXPECT_TRUE(guest.session().registered());
+}
+
+TEST(GuestSession, G16_ANackOfALaterRevisionLeavesTheSessionAlone) {
+    Guest guest;
+    guest.connect();
+    wire::Nack unknown = nack(Errc::bad_field, 1);
+    unknown.unknown_code = "too_sunny";
+    EXPECT_THAT(guest.hears(unknown), IsEmpty());
+    EXPECT_EQ(guest.due_in(), Millis(1000));
+}
+
+TEST(GuestSession, G17_WaitsWhenTheHostEndsTheSession) {
+    Guest guest;
+    guest.registered();
+    EXPECT_THAT(guest.hears(wire::Exit{SessionId("s1"), "switched off"}),
+                ElementsAre("unregistered: the host ended the session: switched off"));
+    EXPECT_EQ(guest.due_in(), Millis(60000));
+}
+
+TEST(GuestSession, G17_IgnoresTheExitOfAnotherSession) {
+    Guest guest;
+    guest.registered();
+    EXPECT_THAT(guest.hears(wire::Exit{SessionId("s0"), ""}), IsEmpty());
+    EXPECT_TRUE(guest.session().registered());
+}
+
+TEST(GuestSession, G18_RegistersAgainWhenTheHostIsSilentForFiveSecondsOrTwoIntervals) {
+    Guest guest;
+    guest.registered();
+    EXPECT_THAT(guest.after(Millis(4999)).tick(), IsEmpty());
+    EXPECT_THAT(guest.after(Millis(1)).tick(),
+                ElementsAre("unregistered: no challenge from the host", "init 2 every 1000"));
+    EXPECT_EQ(guest.due_in(), Millis(1000));
+}
+
+TEST(GuestSession, G19_AsksAgainWhenItHasWaited) {
+    Guest guest;
+    guest.refused();
+    EXPECT_THAT(guest.after(Millis(60000)).tick(), ElementsAre("init 2 every 1000"));
+    EXPECT_EQ(guest.due_in(), Millis(1000));
+}
+
+TEST(GuestSession, G20_AHostThatCallsEndsTheWait) {
+    Guest guest;
+    guest.refused().after(Millis(2000));
+    EXPECT_THAT(guest.hears(nack(Errc::no_session, 0)), ElementsAre("init 2 every 1000"));
+}
+
+TEST(GuestSession, G21_SaysExitWhenItStops) {
+    Guest guest;
+    guest.registered();
+    EXPECT_THAT(guest.stop(), ElementsAre("exit s1", "unregistered: bye"));
+}
+
+TEST(GuestSession, G22_StopsInSilenceWhenNotRegistered) {
+    Guest away;
+    EXPECT_THAT(away.stop(), IsEmpty());
+    Guest asking;
+    asking.connect();
+    EXPECT_THAT(asking.stop(), IsEmpty());
+    Guest waiting;
+    EXPECT_THAT(waiting.refused().stop(), IsEmpty());
+}
+
+TEST(GuestSession, G23_TellsAChangeOfHealthWithTheNextAnswerOnly) {
+    Guest guest;
+    guest.registered();
+    EXPECT_THAT(guest.tick(), IsEmpty());
+    EXPECT_THAT(guest.hears(challenge("s1", 1), {false, "x"}), ElementsAre("response 1 unhealthy x"));
+}
+
+TEST(GuestSession, G24_RegistersAgainWithANewConfiguration) {
+    Guest guest;
+    guest.registered().after(Millis(2000));
+    EXPECT_THAT(guest.reconfigure({"vm1", Millis(1000), {}, wire::CorrectiveAction::none}), IsEmpty());
+    EXPECT_THAT(guest.reconfigure({"vm1", Millis(200), {}, wire::CorrectiveAction::none}),
+                ElementsAre("unregistered: the configuration changed", "init 2 every 200"));
+}
+
+TEST(GuestSession, RefusesAnAckOfARevisionItDoesNotSpeak) {
+    Guest guest;
+    guest.connect();
+    EXPECT_THAT(guest.hears(Guest::ack(1, "s1", 7)), IsEmpty());
+}
+
+}  // namespace
+}  // namespace vitalwire::heartbeat
