@@ -39,7 +39,10 @@ SERVE = """
 import http.server, socket, socketserver, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        known = {"/v1/guests": b'{"guests": [1]}', "/metrics": b'# TYPE a counter\\na{x="1 2"} 3\\nb 4.5\\n'}
+        known = {
+            "/v1/guests": b'{"guests": [1]}',
+            "/metrics": b'# TYPE a counter\\na{x="1 2"} 3\\nb 4.5\\n',
+        }
         self.send_response(200 if self.path in known else 404)
         self.end_headers()
         self.wfile.write(known.get(self.path, b"no"))

@@ -10,7 +10,7 @@ import unittest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
-from vmbed import initramfs, kernel
+from vmbed import initramfs, kernel, python
 from vmbed.guest import Guest, Machine, Model
 from vmbed.initramfs import Payload, Service
 from vmbed.procs import ProcessTestCase, temporary_dir, wait_until
@@ -64,7 +64,9 @@ class GuestTest(ProcessTestCase):
         cls.kernel = kernel.obtain()
         cls.model = Model(cls.kernel, initramfs.build(initramfs.echo_payload(CHANNEL), cls.kernel))
 
-    def guest(self, name: str = "g1", folder: Path | None = None, model: Model | None = None) -> Guest:
+    def guest(
+        self, name: str = "g1", folder: Path | None = None, model: Model | None = None
+    ) -> Guest:
         folder = folder or self.dir
         return self.enterContext(Guest(name, model or self.model, folder, folder))
 
@@ -241,17 +243,13 @@ class Payloads(GuestTest):
     def test_a_dynamic_program_runs_with_its_libraries_arguments_and_files(self) -> None:
         # bash stands for any program of this machine that is linked with shared libraries.
         channel = "cgcs.heartbeat"
+        greeter = ("/usr/bin/bash", "/etc/greet", f"/dev/virtio-ports/{channel}", "good morning,")
         payload = Payload(
             files={
                 "/usr/bin/bash": Path("/usr/bin/bash"),
                 "/etc/greet": 'exec 3<>"$1"\necho "$(hostname): $2 $BASH_VERSION" >&3\nsleep 1d\n',
             },
-            services=(
-                Service(
-                    "greeter",
-                    ("/usr/bin/bash", "/etc/greet", f"/dev/virtio-ports/{channel}", "good morning,"),
-                ),
-            ),
+            services=(Service("greeter", greeter),),
             init_lines=("hostname from-init",),
         )
         model = Model(
@@ -261,6 +259,23 @@ class Payloads(GuestTest):
         line = self.enterContext(closing(Line(guest.channel(channel))))
         version = subprocess.check_output(["/usr/bin/bash", "-c", "echo $BASH_VERSION"], text=True)
         line.expect(f"from-init: good morning, {version.rstrip()}")
+
+    def test_a_python_program_runs_with_the_modules_it_imports(self) -> None:
+        script = self.dir / "greet.py"
+        script.write_text(
+            "#!/usr/bin/python3\n"
+            "import json, select, sys, time\n"
+            "port = open(sys.argv[1], 'r+b', buffering=0)\n"
+            "port.write(json.dumps({'greeting': 'hi'}).encode() + b'\\n')\n"
+            "time.sleep(86400)\n"
+        )
+        payload = Payload(
+            files=python.program(script, "/usr/bin/greet"),
+            services=(Service("greet", ("/usr/bin/greet", f"/dev/virtio-ports/{CHANNEL}")),),
+        )
+        model = Model(self.kernel, initramfs.build(payload, self.kernel))
+        guest = self.guest(model=model).boot_from_snapshot().wait_ready()
+        self.line(guest).expect('{"greeting": "hi"}')
 
     def test_a_program_without_its_libraries_is_refused(self) -> None:
         with self.assertRaisesRegex(RuntimeError, "not found"):

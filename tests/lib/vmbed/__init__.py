@@ -2,6 +2,7 @@
 
 kernel      the Debian cloud kernel, unpacked into a cache
 initramfs   a tiny guest image around a payload (the program under test)
+python      payloads that are Python scripts
 qmp         client of QEMU's monitor
 guest       one QEMU guest: boot, snapshot boot, control, migrate, kill
 libvirtbed  a private libvirtd with its own domains

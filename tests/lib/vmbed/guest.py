@@ -249,9 +249,10 @@ class Guest:
                 *("-mon", f"chardev=monitor-{identity},mode=control"),
             ]
         for name, path in self._ports():
+            chardev = _chardev_id(name)
             arguments += [
-                *("-chardev", _listening(_chardev_id(name), path)),
-                *("-device", f"virtserialport,bus=serial0.0,chardev={_chardev_id(name)},name={name}"),
+                *("-chardev", _listening(chardev, path)),
+                *("-device", f"virtserialport,bus=serial0.0,chardev={chardev},name={name}"),
             ]
         return arguments
 

@@ -108,7 +108,7 @@ def _init_script(payload: Payload) -> str:
 
 
 class _Archive:
-    """A cpio archive in the "newc" format, the kernel's initramfs; the same input, the same bytes."""
+    """A cpio archive in the kernel's format ("newc"); the same input gives the same bytes."""
 
     def __init__(self) -> None:
         self._records: list[bytes] = []

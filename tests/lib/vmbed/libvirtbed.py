@@ -68,7 +68,9 @@ class Host:
         set_up = ["bash", "-c", _SET_UP, "libvirt-host", folder, name]
         # Our end of the pipe closes when this process ends: process 1 waits for that.
         with open(folder / "set-up.log", "wb") as log:
-            self._unshare = subprocess.Popen([*_UNSHARE, *set_up], stdin=PIPE, stdout=PIPE, stderr=log)
+            self._unshare = subprocess.Popen(
+                [*_UNSHARE, *set_up], stdin=PIPE, stdout=PIPE, stderr=log
+            )
         if not self._set_up_done():
             self._unshare.kill()
             self.close()
@@ -83,7 +85,7 @@ class Host:
         self.close()
 
     def close(self) -> None:
-        """Ends everything inside: libvirtd, the domains, whatever command() started."""
+        """Ends libvirtd and the domains at once; programs run by command() are the caller's."""
         self._unshare.stdin.close()
         self._unshare.stdout.close()
         self._unshare.wait()
@@ -91,15 +93,13 @@ class Host:
     def command(self, argv: list[str | Path]) -> list[str | Path]:
         """The argv that runs a program of the test (an agent) on this host.
 
-        It sees the host's libvirt and host name; its process id is the caller's to signal.
+        It sees the host's libvirt and host name. The process stays the caller's to end.
         """
         return [*self._enter("--mount", "--uts"), f"--wd={os.getcwd()}", "--", *argv]
 
     def virsh(self, *arguments: str | Path, deadline: float = procs.PATIENCE_SECONDS) -> str:
         argv = self.command(["virsh", "--quiet", "--connect", "qemu:///system", *arguments])
-        done = subprocess.run(
-            argv, capture_output=True, text=True, check=False, timeout=deadline
-        )
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=deadline)
         if done.returncode:
             raise RuntimeError(f"virsh {' '.join(map(str, arguments))}: {done.stderr.strip()}")
         return done.stdout
@@ -153,8 +153,9 @@ class Host:
         namespace = os.readlink(f"/proc/{self.first_process}/ns/pid")
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                found = re.search(r"^NSpid:.*\t(\d+)$", (process / "status").read_text(), re.MULTILINE)
-                if int(found[1]) == inside and os.readlink(process / "ns/pid") == namespace:
+                status = (process / "status").read_text()
+                own = re.search(r"^NSpid:.*\t(\d+)$", status, re.MULTILINE)
+                if int(own[1]) == inside and os.readlink(process / "ns/pid") == namespace:
                     return int(process.name)
         raise ProcessLookupError(f"host {self.name} has no process {inside}")
 

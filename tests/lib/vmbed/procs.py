@@ -53,7 +53,7 @@ def temporary_dir() -> Iterator[Path]:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago; prefer port 0 where a daemon offers it."""
+    """A TCP port of 127.0.0.1 that was free a moment ago; a daemon that offers port 0 is better."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
