@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+"""A Vitalwire guest for the heartbeat, from proto-spec/ alone: device.md, base-layer.md, heartbeat.md."""
+import argparse, contextlib, errno, glob, json, os, pathlib, re, select, signal, socket, sys, time
+
+ADDRESS, MAX_LINE, MAX_REASON = "vitalwire.heartbeat", 8190, 224  # bytes
+T_INIT, T_SPACE, T_WAIT, T_SILENCE, LATE = (1, 2, 5), 1, 60, 5, 0.5  # seconds; heartbeat.md, section 3
+
+def integer(low, high):
+    return lambda value: type(value) is int and low <= value <= high  # type(): a bool is no integer
+
+INT, MS, TEXT = integer(0, 2**31 - 1), integer(1, 3600000), lambda value: isinstance(value, str)
+SESSION = lambda value: TEXT(value) and re.fullmatch("[A-Za-z0-9-]{1,64}", value)
+PDUS = {"init_ack": {"invocation_id": INT, "revision": INT, "session_id": SESSION, "heartbeat_interval_ms": MS, "response_deadline_ms": MS},
+        "challenge": {"session_id": SESSION, "heartbeat_challenge": INT}, "exit": {"session_id": SESSION},
+        "nack": {"code": TEXT, "log_msg": TEXT, "orig_msg_type": TEXT}}
+
+def decode(line):
+    """The PDU in a line; None if it is malformed, wrong or not for us. A guest never answers what is wrong."""
+    with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+        message = json.loads(line.decode()) if len(line) <= MAX_LINE else None
+        pdu = json.loads(message["data"]) if isinstance(message["data"], str) else message["data"]
+        ours = integer(1, 2)(message["version"]) and message["dest_addr"] == ADDRESS and integer(1, 1)(pdu["version"])
+        return pdu if ours and all(rule(pdu[key]) for key, rule in PDUS[pdu["msg_type"]].items()) else None
+
+class Channel:
+    """The port, or a UNIX socket in its place (device.md, section 7). OSError: the host went away."""
+    def __init__(self, where):
+        self.path, self.fd, self.listener = where.removeprefix("unix:"), None, None
+        if self.path != where:
+            pathlib.Path(self.path).unlink(missing_ok=True)  # left by an earlier life
+            self.listener = socket.create_server(self.path, family=socket.AF_UNIX)
+
+    def find(self):
+        nodes = {pathlib.Path(name).read_text().strip(): "/dev/" + name.split("/")[-2] for name in glob.glob("/sys/class/virtio-ports/*/name")}
+        return self.path if os.path.exists(self.path) else nodes.get(os.path.basename(self.path), self.path)
+
+    def connect(self):
+        self.buffer = self.out = b""
+        if self.listener:
+            self.host = self.listener.accept()[0]  # the one before is closed with its object
+            self.host.setblocking(False)
+            self.fd = self.host.fileno()
+        while self.fd is None:
+            with contextlib.suppress(OSError):  # not there yet, or held by another process
+                self.fd = os.open(self.find(), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            time.sleep(1 if self.fd is None else 0)
+        while not self.listener and self.wait(0) & select.POLLHUP:
+            os.read(self.fd, 65536)  # fails when the port was unplugged
+            time.sleep(0.2)  # poll says hang-up at once and for ever: do not spin
+
+    def wait(self, seconds):
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN | (select.POLLOUT if self.out else 0))
+        return sum(event for _, event in poll.poll(seconds * 1000))
+
+    def lines(self):
+        data = os.read(self.fd, 65536)
+        if not data:
+            raise ConnectionResetError("no host")
+        *lines, rest = (self.buffer + data).split(b"\n")
+        self.buffer = rest[:MAX_LINE + 2]  # enough to know that it is too long
+        return [line.removesuffix(b"\r") for line in lines]
+
+    def send(self, message=b""):
+        self.out = message or self.out  # the newest is worth most; its newline ends what was cut off
+        with contextlib.suppress(BlockingIOError):  # poll tells when to go on
+            self.out = self.out[os.write(self.fd, self.out):]
+
+class Guest:
+    """The table of heartbeat.md, section 3. Each of its timers ends in an `init`, so there is one: `due`."""
+    def __init__(self, options):
+        self.channel, self.options, self.state, self.invocation = Channel(options.channel), options, "away", time.time_ns() % 2**31
+
+    def enter(self, state, due, why=""):
+        if state != self.state:
+            print(f"{state} {ascii(str(why)[:MAX_REASON]) if why else ''}", file=sys.stderr, flush=True)
+        self.state, self.due = state, due
+
+    def send(self, msg_type, **fields):
+        pdu = {"version": 1, "msg_type": msg_type, **fields}
+        self.channel.send(b"\n%s\n" % json.dumps({"version": 2, "source_addr": ADDRESS, "dest_addr": ADDRESS, "data": pdu}).encode())
+
+    def init(self, now):
+        self.invocation, self.asked, self.tries = (self.invocation + 1) % 2**31, now, self.tries + 1
+        self.enter("asking", now + T_INIT[min(self.tries, 3) - 1])
+        self.send("init", invocation_id=self.invocation, name=self.options.name, heartbeat_interval_ms=self.options.interval)
+
+    def health(self):
+        with contextlib.suppress(OSError), open(self.options.health_file, "rb") as file:
+            return {"healthy": False, "reason": file.readline(MAX_REASON).decode(errors="ignore").strip()}
+        return {"healthy": True}
+
+    def receive(self, pdu, now):
+        kind, code, asking, beating = pdu["msg_type"], pdu.get("code"), self.state == "asking", self.state == "beating"
+        refused = kind == "nack" and asking and pdu.get("invocation_id", self.invocation) == self.invocation
+        if kind == "init_ack" and asking and pdu["invocation_id"] == self.invocation and pdu["revision"] == 0:
+            self.session, self.silence, self.tries = pdu["session_id"], max(pdu["heartbeat_interval_ms"] / 500, T_SILENCE), 0
+            self.enter("beating", now + self.silence)
+        elif kind == "challenge" and beating and pdu["session_id"] == self.session:
+            self.challenge, self.due = pdu["heartbeat_challenge"], now + self.silence
+        elif code == "no_session" or kind == "challenge" and beating:
+            self.enter("asking", max(now, self.asked + T_SPACE), "no session")
+        elif refused and code == "interval_too_small" and MS(pdu.get("min_interval_ms")):
+            self.options.interval, self.due = pdu["min_interval_ms"], max(now, self.asked + T_SPACE)
+        elif refused or kind == "exit" and beating and pdu["session_id"] == self.session:
+            self.enter("waiting", now + (T_INIT[-1] if code == "rate_limited" else T_WAIT), pdu.get("log_msg", pdu.get("reason")))
+
+    def stop(self, *_):
+        if self.state == "beating":
+            self.send("exit", session_id=self.session, reason="stopped")
+        sys.exit(0)
+
+    def serve(self):
+        self.channel.connect()
+        self.tries = 0
+        self.init(time.monotonic())
+        while True:
+            self.challenge, planned = None, max(self.due, time.monotonic())
+            events = self.channel.wait(planned - time.monotonic() + 0.001)
+            now = time.monotonic()
+            if now > planned + LATE and self.state == "beating":
+                self.due = now + self.silence  # it was us who were away
+            for pdu in filter(None, map(decode, self.channel.lines() if events & ~select.POLLOUT else [])):
+                self.receive(pdu, now)
+            if self.challenge is not None and self.state == "beating":  # the newest of those read
+                self.send("challenge_response", session_id=self.session, heartbeat_response=self.challenge, **self.health())
+            elif now >= self.due:
+                self.init(now)
+            elif events & select.POLLOUT:
+                self.channel.send()
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--channel", default="/dev/virtio-ports/org.vitalwire.0", help="the port, or unix:PATH: a socket to listen on")
+    parser.add_argument("--name", default=socket.gethostname(), help="1 to 64 bytes, for displays")
+    parser.add_argument("--interval", type=int, default=1000, metavar="MS", help="heartbeat interval, 1 to 3600000 ms")
+    parser.add_argument("--health-file", default="", metavar="PATH", help="unhealthy while it exists; its first line is the reason")
+    options = parser.parse_args()
+    if not MS(options.interval) or not 1 <= len(options.name.encode()) <= 64:
+        parser.error("--interval must be 1 to 3600000, --name 1 to 64 bytes")
+    guest = Guest(options)
+    signal.signal(signal.SIGTERM, guest.stop)
+    while True:
+        try:
+            guest.serve()
+        except OSError as error:
+            guest.enter("away", 0, error)
+            if error.errno == errno.ENODEV:  # unplugged; otherwise the port stays open for the next host
+                guest.channel.fd = os.close(guest.channel.fd)
