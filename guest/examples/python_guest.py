@@ -76,14 +76,13 @@ class Guest:
             print(f"{state} {ascii(str(why)[:MAX_REASON]) if why else ''}", file=sys.stderr, flush=True)
         self.state, self.due = state, due
 
-    def send(self, msg_type, **fields):
-        pdu = {"version": 1, "msg_type": msg_type, **fields}
-        self.channel.send(b"\n%s\n" % json.dumps({"version": 2, "source_addr": ADDRESS, "dest_addr": ADDRESS, "data": pdu}).encode())
+    def send(self, **pdu):
+        self.channel.send(b"\n%s\n" % json.dumps({"version": 2, "source_addr": ADDRESS, "dest_addr": ADDRESS, "data": {"version": 1, **pdu}}).encode())
 
     def init(self, now):
         self.invocation, self.asked, self.tries = (self.invocation + 1) % 2**31, now, self.tries + 1
         self.enter("asking", now + T_INIT[min(self.tries, 3) - 1])
-        self.send("init", invocation_id=self.invocation, name=self.options.name, heartbeat_interval_ms=self.options.interval)
+        self.send(msg_type="init", invocation_id=self.invocation, name=self.options.name, heartbeat_interval_ms=self.options.interval)
 
     def health(self):
         with contextlib.suppress(OSError), open(self.options.health_file, "rb") as file:
@@ -106,8 +105,9 @@ class Guest:
             self.enter("waiting", now + (T_INIT[-1] if code == "rate_limited" else T_WAIT), pdu.get("log_msg", pdu.get("reason")))
 
     def stop(self, *_):
-        if self.state == "beating":
-            self.send("exit", session_id=self.session, reason="stopped")
+        with contextlib.suppress(OSError):  # the host may be gone
+            if self.state == "beating":
+                self.send(msg_type="exit", session_id=self.session, reason="stopped")
         sys.exit(0)
 
     def serve(self):
@@ -123,7 +123,7 @@ class Guest:
             for pdu in filter(None, map(decode, self.channel.lines() if events & ~select.POLLOUT else [])):
                 self.receive(pdu, now)
             if self.challenge is not None and self.state == "beating":  # the newest of those read
-                self.send("challenge_response", session_id=self.session, heartbeat_response=self.challenge, **self.health())
+                self.send(msg_type="challenge_response", session_id=self.session, heartbeat_response=self.challenge, **self.health())
             elif now >= self.due:
                 self.init(now)
             elif events & select.POLLOUT:

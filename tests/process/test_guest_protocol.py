@@ -1,0 +1,312 @@
+#!/usr/bin/python3
+"""What a host sees of a guest: the guest's table of proto-spec/heartbeat.md, row by row, over a UNIX
+socket. Every guest of the project is put through the same tests."""
+
+import base64
+import json
+import os
+from pathlib import Path
+import re
+import signal
+import socket
+import sys
+import time
+import unittest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+
+from vmbed.procs import Process, ProcessTestCase, wait_until
+
+BUILD = Path(os.environ.get("VITALWIRE_BUILD", ROOT / "build" / "release"))
+ADDRESS = "vitalwire.heartbeat"
+PATIENCE = 10.0
+
+
+class Host:
+    """The host's end of the channel, played by the test."""
+
+    def __init__(self, path):
+        self._path = path
+        self._last_challenge = 1000
+        self.connect()
+
+    def connect(self):
+        """As the host does: a newline first."""
+        self._socket = socket.socket(socket.AF_UNIX)
+        wait_until(lambda: self._socket.connect_ex(str(self._path)) == 0, "the guest listens")
+        self._buffer = b""
+        self.send_bytes(b"\n")
+
+    def disconnect(self):
+        self._socket.close()
+
+    def send_bytes(self, data):
+        self._socket.sendall(data)
+
+    def send(self, msg_type, **fields):
+        self.send_bytes(message(msg_type, **fields))
+
+    def receive(self, msg_type=None, deadline=PATIENCE):
+        """The next PDU (of that type); AssertionError if none comes in time."""
+        end = time.monotonic() + deadline
+        while True:
+            while b"\n" not in self._buffer:
+                self._socket.settimeout(max(end - time.monotonic(), 0.001))
+                try:
+                    data = self._socket.recv(65536)
+                except TimeoutError:
+                    raise AssertionError(f"no {msg_type or 'message'} within {deadline:g} s") from None
+                if not data:
+                    raise AssertionError("the guest closed the connection")
+                self._buffer += data
+            line, self._buffer = self._buffer.split(b"\n", 1)
+            pdu = self._check(line) if line else None
+            if pdu and msg_type in (None, pdu["msg_type"]):
+                return pdu
+
+    def receive_all(self, seconds):
+        """What comes in that time."""
+        end, found = time.monotonic() + seconds, []
+        while True:
+            try:
+                found.append(self.receive(deadline=end - time.monotonic()))
+            except AssertionError:
+                return found
+
+    def _check(self, line):
+        envelope = json.loads(line)
+        assert envelope["version"] == 2, envelope
+        assert envelope["source_addr"] == envelope["dest_addr"] == ADDRESS, envelope
+        assert envelope["data"]["version"] == 1, envelope
+        return envelope["data"]
+
+    def register(self, session="session-1", interval=1000):
+        init = self.receive("init")
+        self.acknowledge(init, session, interval)
+        return init
+
+    def acknowledge(self, init, session, interval=1000):
+        self.send("init_ack", invocation_id=init["invocation_id"], revision=0, session_id=session,
+                  heartbeat_interval_ms=interval, response_deadline_ms=interval)
+
+    def challenge(self, session="session-1"):
+        """Asks and returns the answer."""
+        self._last_challenge += 1
+        self.send("challenge", session_id=session, heartbeat_challenge=self._last_challenge)
+        answer = self.receive("challenge_response")
+        assert answer["heartbeat_response"] == self._last_challenge, answer
+        return answer
+
+    def nack(self, code, **fields):
+        self.send("nack", **{"code": code, "log_msg": "said by the test", "orig_msg_type": "init", **fields})
+
+
+def message(msg_type, **fields):
+    pdu = {"version": 1, "msg_type": msg_type, **fields}
+    return b"\n" + json.dumps({"version": 2, "source_addr": ADDRESS, "dest_addr": ADDRESS, "data": pdu}).encode() + b"\n"
+
+
+def refused_vectors():
+    """Streams of the specification that a guest has to drop to the last byte."""
+    for path in sorted((ROOT / "proto-spec" / "vectors").glob("*host-to-guest.json")):
+        for vector in json.loads(path.read_text())["vectors"]:
+            if any(expect["result"] == "accepted" for expect in vector["expect"]):
+                continue
+            yield base64.b64decode(vector["base64"]) if "base64" in vector else vector["bytes"].encode()
+
+
+def cpu_seconds(pid):
+    user, system = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+class GuestProtocol:
+    """Given a guest that listens on a socket; `command` is the guest's."""
+
+    command = ()
+
+    def setUp(self):
+        super().setUp()
+        self.socket = self.dir / "guest.sock"
+        self.log = self.dir / "guest.log"
+        argv = [*self.command, "--channel", f"unix:{self.socket}", "--name", "vm1", "--interval", "1000"]
+        self.guest = self.start(Process(argv, self.log))
+
+    def host(self):
+        host = Host(self.socket)
+        self.addCleanup(host.disconnect)
+        return host
+
+    def registered_host(self):
+        host = self.host()
+        host.register()
+        host.challenge()
+        return host
+
+    def test_G01_init_is_sent_when_the_host_connects(self):
+        init = self.host().receive("init", deadline=1)
+        self.assertEqual((init["name"], init.get("heartbeat_interval_ms", 1000)), ("vm1", 1000))
+        self.assertIn(init["invocation_id"], range(0, 2**31))
+
+    def test_G04_an_unanswered_init_is_repeated_with_a_new_invocation_id(self):
+        host = self.host()
+        inits, times = [], []
+        for _ in range(3):
+            inits.append(host.receive("init"))
+            times.append(time.monotonic())
+        self.assertEqual(len({init["invocation_id"] for init in inits}), 3)
+        self.assertAlmostEqual(times[1] - times[0], 1.0, delta=0.5)
+        self.assertAlmostEqual(times[2] - times[1], 2.0, delta=0.5)
+
+    def test_G05_G07_a_registered_guest_answers_each_challenge(self):
+        host = self.host()
+        host.register("s-9")
+        for _ in range(3):
+            answer = host.challenge("s-9")
+            self.assertEqual((answer["session_id"], answer["healthy"]), ("s-9", True))
+
+    def test_G06_an_acknowledgment_of_another_init_is_ignored(self):
+        host = self.host()
+        init = host.receive("init")
+        host.acknowledge({"invocation_id": (init["invocation_id"] + 1) % 2**31}, "stale")
+        host.send("challenge", session_id="stale", heartbeat_challenge=1)
+        self.assertEqual(host.receive()["msg_type"], "init")
+
+    def test_G07_of_two_challenges_in_one_read_the_newer_is_answered(self):
+        host = self.registered_host()
+        host.send_bytes(b"".join(message("challenge", session_id="session-1", heartbeat_challenge=n) for n in (1, 2)))
+        self.assertEqual(host.receive()["heartbeat_response"], 2)
+
+    def test_G08_a_challenge_of_an_unknown_session_brings_an_init(self):
+        host = self.registered_host()
+        host.send("challenge", session_id="another", heartbeat_challenge=1)
+        self.assertEqual(host.receive()["msg_type"], "init")
+
+    def test_G10_no_session_brings_an_init_at_most_once_a_second(self):
+        host = self.registered_host()
+        for _ in range(50):
+            host.nack("no_session", orig_msg_type="unknown")
+        self.assertIn(len(host.receive_all(1.5)), (1, 2))
+
+    def test_G11_an_interval_that_is_too_small_is_corrected(self):
+        host = self.host()
+        init = host.receive("init")
+        host.nack("interval_too_small", invocation_id=init["invocation_id"], min_interval_ms=2500)
+        self.assertEqual(host.receive("init")["heartbeat_interval_ms"], 2500)
+
+    def test_G02_G01_the_guest_registers_again_after_the_host_was_away(self):
+        host = self.registered_host()
+        host.disconnect()
+        host.connect()
+        self.assertEqual(host.receive("init", deadline=2)["name"], "vm1")
+
+    def test_G02_a_guest_without_a_host_does_not_spin(self):
+        self.registered_host().disconnect()
+        before = cpu_seconds(self.guest.pid)
+        time.sleep(1)  # the time over which the CPU is measured
+        self.assertLess(cpu_seconds(self.guest.pid) - before, 0.1)
+
+    def test_G02_the_rest_of_a_cut_message_is_not_joined_to_the_next_connection(self):
+        host = self.registered_host()
+        host.send_bytes(message("exit", session_id="session-1")[:-20])
+        host.disconnect()
+        host.connect()
+        host.register("s-2")
+        host.challenge("s-2")
+
+    def test_G12_G20_a_refused_guest_waits_until_the_host_asks(self):
+        for code in ("not_enabled", "bad_field", "unknown_msg_type"):
+            with self.subTest(code=code):
+                host = self.host()
+                host.nack(code, invocation_id=host.receive("init")["invocation_id"])
+                self.assertEqual(host.receive_all(2), [])
+                host.nack("no_session", orig_msg_type="unknown")
+                host.register("again")
+                host.challenge("again")
+                host.disconnect()
+
+    def test_G17_G20_a_guest_whose_session_the_host_ended_waits_until_the_host_asks(self):
+        host = self.registered_host()
+        host.send("exit", session_id="session-1", reason="switched off")
+        self.assertEqual(host.receive_all(2), [])
+        host.nack("no_session", orig_msg_type="unknown")
+        host.receive("init", deadline=2)
+
+    def test_G18_a_silent_host_is_asked_again_after_5_seconds(self):
+        host = self.registered_host()
+        start = time.monotonic()
+        host.receive("init")
+        self.assertAlmostEqual(time.monotonic() - start, 5.0, delta=1.0)
+
+    def test_G21_a_registered_guest_says_exit_when_it_stops(self):
+        host = self.registered_host()
+        self.guest.signal(signal.SIGTERM)
+        self.assertEqual(host.receive("exit")["session_id"], "session-1")
+        self.assertEqual(self.guest.wait(), 0)
+
+    def test_G22_a_guest_without_a_host_stops_at_once(self):
+        self.registered_host().disconnect()
+        self.assertEqual(self.guest.stop(deadline=PATIENCE), 0)
+
+    def test_whatever_a_guest_must_drop_it_drops_and_stays_registered(self):
+        host = self.registered_host()
+        for stream in refused_vectors():
+            host.send_bytes(b"\n" + stream + b"\n")
+            self.assertTrue(host.challenge()["healthy"])
+        self.guest.require_running()
+
+    def test_messages_for_other_applications_are_ignored(self):
+        host = self.registered_host()
+        host.send_bytes(message("exit", session_id="session-1").replace(ADDRESS.encode(), b"vitalwire.other"))
+        host.challenge()
+
+    def test_an_endless_line_costs_no_memory(self):
+        host = self.registered_host()
+        for _ in range(1000):
+            host.send_bytes(b"x" * 65536)
+        host.send_bytes(b"\n")
+        host.challenge()
+        status = Path(f"/proc/{self.guest.pid}/status").read_text()
+        self.assertLess(int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)), 40_000)
+
+    def test_messages_are_understood_however_they_are_cut(self):
+        host = self.registered_host()
+        for byte in message("challenge", session_id="session-1", heartbeat_challenge=77):
+            host.send_bytes(bytes([byte]))
+        self.assertEqual(host.receive("challenge_response")["heartbeat_response"], 77)
+
+
+class PythonGuest(GuestProtocol, ProcessTestCase):
+    command = (sys.executable, ROOT / "guest" / "examples" / "python_guest.py")
+
+    def test_it_is_as_short_as_promised_and_needs_the_standard_library_only(self):
+        source = self.command[1].read_text()
+        self.assertLess(len(source.splitlines()), 150)
+        imported = re.search(r"^import (.*)$", source, re.MULTILINE).group(1).split(", ")
+        self.assertLessEqual(set(imported), sys.stdlib_module_names)
+
+
+class PythonGuestHealth(ProcessTestCase):
+    def test_it_is_unhealthy_while_the_file_exists_and_gives_its_first_line(self):
+        file = self.dir / "unhealthy"
+        argv = [*PythonGuest.command, "--channel", f"unix:{self.dir}/guest.sock", "--health-file", file]
+        self.start(Process(argv, self.dir / "guest.log"))
+        host = Host(self.dir / "guest.sock")
+        self.addCleanup(host.disconnect)
+        host.register()
+        self.assertTrue(host.challenge()["healthy"])
+        file.write_text('disk "/var" is full\nsecond line\n')
+        self.assertEqual(host.challenge()["reason"], 'disk "/var" is full')
+        file.write_text("\u00e9" * 300)
+        self.assertEqual(host.challenge()["reason"], "\u00e9" * 112)
+        file.unlink()
+        self.assertTrue(host.challenge()["healthy"])
+
+
+class Vitalwired(GuestProtocol, ProcessTestCase):
+    command = (BUILD / "guest" / "vitalwired", "--config", os.devnull, "--app-socket", "none")
+
+
+if __name__ == "__main__":
+    unittest.main()
