@@ -132,6 +132,7 @@ class GuestProtocol:
         self.log = self.dir / "guest.log"
         argv = [*self.command, "--channel", f"unix:{self.socket}", "--name", "vm1", "--interval", "1000"]
         self.guest = self.start(Process(argv, self.log))
+        wait_until(lambda: self.socket.exists() or self.guest.require_running(), "the guest listens")
 
     def host(self):
         host = Host(self.socket)
