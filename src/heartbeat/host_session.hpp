@@ -153,6 +153,8 @@ public:
     const std::optional<Registration>& registration() const { return registration_; }
     const std::optional<Hold>& held() const { return hold_; }
     bool connected(wire::Dialect dialect) const { return connected_[index(dialect)]; }
+    bool stopped() const { return stopped_; }  ///< on purpose, and not started since
+    bool any_fault_open() const { return open_ != std::array<bool, kFaultKinds>{}; }
     bool fault_open(FaultKind kind) const { return open_[static_cast<std::size_t>(kind)]; }
     const HostSessionCounters& counters() const { return counters_; }
     /// A challenge is out whose deadline will be judged.

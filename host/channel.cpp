@@ -1,0 +1,168 @@
+#include "host/channel.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <variant>
+
+#include "base/log.hpp"
+#include "wire/heartbeat_codec.hpp"
+
+namespace vitalwire::host {
+
+using base::Errc;
+using wire::ChannelKind;
+
+namespace {
+
+constexpr base::Duration kLogSpacing = std::chrono::minutes(1);
+
+Drop drop_of(Errc code) {
+    switch (code) {
+        case Errc::unsupported_version:
+            return Drop::unsupported_version;
+        case Errc::unknown_msg_type:
+            return Drop::unknown_msg_type;
+        case Errc::unknown_address:
+            return Drop::unknown_address;
+        default:
+            return Drop::bad_field;
+    }
+}
+
+}  // namespace
+
+std::string_view to_string(Drop drop) {
+    switch (drop) {
+        case Drop::malformed:
+            return "malformed";
+        case Drop::overlong:
+            return "overlong";
+        case Drop::ignored:
+            return "ignored";
+        case Drop::bad_field:
+            return "bad_field";
+        case Drop::unsupported_version:
+            return "unsupported_version";
+        case Drop::unknown_msg_type:
+            return "unknown_msg_type";
+        case Drop::unknown_address:
+            return "unknown_address";
+        case Drop::rate_limited:
+            return "rate_limited";
+        case Drop::throttled:
+            return "throttled";
+        case Drop::nack_suppressed:
+            return "nack_suppressed";
+        case Drop::not_read:
+            return "not_read";
+    }
+    return "malformed";
+}
+
+Channel::Channel(boost::asio::io_context& io, base::GuestId guest, ChannelKind kind, std::string path,
+                 const ChannelLimits& limits, Handler& handler)
+    : guest_(std::move(guest)),
+      kind_(kind),
+      handler_(handler),
+      messages_(limits.messages_per_second, limits.message_burst),
+      nacks_(limits.nacks_per_second, limits.nack_burst),
+      base_version_(wire::kBaseVersion),
+      connection_(LineConnection::make(io, std::move(path),
+                                       {wire::max_line(kind), limits.bytes_per_second, limits.queue}, *this)) {}
+
+Channel::~Channel() {
+    connection_->close();
+}
+
+wire::Dialect Channel::dialect() const {
+    return kind_ == ChannelKind::existing_heartbeat ? wire::Dialect::existing : wire::Dialect::native;
+}
+
+void Channel::send(const wire::HeartbeatPdu& pdu) {
+    if (!up()) return;
+    if (std::holds_alternative<wire::Nack>(pdu) && !nacks_.take(base::Clock::now()))
+        return dropped(Drop::nack_suppressed, 1, "too many refusals");
+    // A guest that did not read for a while has no use for the challenges of that while: only the last one counts.
+    const bool challenge = std::holds_alternative<wire::Challenge>(pdu);
+    connection_->send(wire::encode_heartbeat(pdu, dialect(), ++sequence_, base_version_),
+                      challenge ? LineConnection::Keep::latest : LineConnection::Keep::all);
+}
+
+void Channel::on_up() {
+    last_error_ = 0;
+    base_version_ = wire::kBaseVersion;
+    // Whatever half line an earlier connection left in the guest ends here.
+    connection_->send("\n");
+    handler_.on_connected(*this);
+}
+
+void Channel::on_down(const std::string& why) {
+    handler_.on_closed(*this, why);
+}
+
+void Channel::on_unreachable(int error) {
+    if (error == last_error_) return;
+    last_error_ = error;
+    log::info("channel cannot be connected, trying on",
+              {{"guest", guest_},
+               {"channel", wire::channel_name(kind_)},
+               {"path", connection_->path()},
+               {"error", std::strerror(error)}});
+}
+
+void Channel::on_line(std::string_view line) {
+    if (!messages_.take(base::Clock::now()))
+        return dropped(Drop::rate_limited, 1, "more messages than a guest may send");
+    std::visit([this](auto&& inbound) { handle(std::forward<decltype(inbound)>(inbound)); },
+               wire::read_line(line, kind_, wire::Receiver::host));
+}
+
+void Channel::on_overlong_lines(std::uint64_t count) {
+    dropped(Drop::overlong, count, "longer than " + std::to_string(wire::max_line(kind_)) + " bytes");
+}
+
+void Channel::on_throttled() {
+    dropped(Drop::throttled, 1, "more bytes than a guest may send");
+}
+
+void Channel::on_not_read(std::uint64_t messages) {
+    dropped(Drop::not_read, messages, "the guest does not read");
+}
+
+void Channel::handle(wire::HeartbeatMessage message) {
+    base_version_ = message.base_version;
+    handler_.on_heartbeat(*this, std::move(message.pdu));
+}
+
+void Channel::handle(const wire::Malformed& malformed) {
+    dropped(Drop::malformed, 1, malformed.why);
+    if (malformed.proves_life) handler_.on_garbled_response(*this);
+}
+
+void Channel::handle(const wire::Ignored& ignored) {
+    dropped(Drop::ignored, 1, ignored.why);
+}
+
+void Channel::handle(const wire::Refused& refused) {
+    dropped(drop_of(refused.nack.code), 1, refused.nack.message);
+    if (!nacks_.take(base::Clock::now())) return dropped(Drop::nack_suppressed, 1, "too many refusals");
+    connection_->send(wire::encode_refusal(refused, kind_, ++sequence_));
+}
+
+void Channel::dropped(Drop reason, std::uint64_t count, const std::string& detail) {
+    handler_.on_dropped(*this, reason, count);
+    Condition& condition = conditions_.at(static_cast<std::size_t>(reason));
+    condition.since_logged += count;
+    const base::TimePoint now = base::Clock::now();
+    if (condition.last_logged != base::TimePoint{} && now < condition.last_logged + kLogSpacing) return;
+    condition.last_logged = now;
+    log::warning("message dropped", {{"guest", guest_},
+                                     {"channel", wire::channel_name(kind_)},
+                                     {"why", to_string(reason)},
+                                     {"detail", detail},
+                                     {"count", condition.since_logged}});
+    condition.since_logged = 0;
+}
+
+}  // namespace vitalwire::host

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/ids.hpp"
+#include "host/line_connection.hpp"
+#include "host/token_bucket.hpp"
+#include "wire/heartbeat_pdu.hpp"
+#include "wire/inbound.hpp"
+
+namespace vitalwire::host {
+
+/// Why something of a guest, or for it, was not taken. Every one is counted; /metrics has them as labels.
+enum class Drop : std::uint8_t {
+    malformed,            ///< no message at all, or a message of a form that is never answered
+    overlong,             ///< a line above the channel's limit
+    ignored,              ///< understood and without effect, such as a nack from a guest
+    bad_field,            ///< refused with a nack, as all down to rate_limited
+    unsupported_version,
+    unknown_msg_type,
+    unknown_address,
+    rate_limited,     ///< more messages a second than a guest may send; dropped unread
+    throttled,        ///< more bytes a second: not read for a while
+    nack_suppressed,  ///< a refusal that was not answered because there were too many
+    not_read,         ///< a message for a guest that does not read
+};
+inline constexpr int kDrops = 11;
+std::string_view to_string(Drop drop);
+
+/// What one guest may take of the agent; from the agent's configuration.
+struct ChannelLimits {
+    double messages_per_second = 100;
+    double message_burst = 200;
+    double bytes_per_second = 256.0 * 1024;
+    std::size_t queue = 64U * 1024;
+    double nacks_per_second = 5;
+    double nack_burst = 10;
+};
+
+/// One channel of one guest: whose it is is known from where it was found, never from what it says. Turns lines into
+/// heartbeat messages and back; refuses, counts and logs (at most a line a minute and reason) what is no such message.
+class Channel final : private LineConnection::Handler {
+public:
+    class Handler {
+    public:
+        virtual ~Handler() = default;
+        virtual void on_connected(Channel& channel) = 0;
+        virtual void on_closed(Channel& channel, const std::string& why) = 0;
+        virtual void on_heartbeat(Channel& channel, wire::HeartbeatPdu pdu) = 0;
+        /// A broken line that proves all the same that the guest is alive.
+        virtual void on_garbled_response(Channel& channel) = 0;
+        virtual void on_dropped(Channel& channel, Drop reason, std::uint64_t count) = 0;
+    };
+
+    Channel(boost::asio::io_context& io, base::GuestId guest, wire::ChannelKind kind, std::string path,
+            const ChannelLimits& limits, Handler& handler);
+    ~Channel() override;
+    Channel(const Channel&) = delete;
+    Channel& operator=(const Channel&) = delete;
+
+    void start() { connection_->start(); }
+    void send(const wire::HeartbeatPdu& pdu);
+    void read_now() { connection_->read_now(); }
+    void retry_now() { connection_->retry_now(); }
+
+    const base::GuestId& guest() const { return guest_; }
+    wire::ChannelKind kind() const { return kind_; }
+    wire::Dialect dialect() const;
+    const std::string& path() const { return connection_->path(); }
+    bool up() const { return connection_->up(); }
+
+private:
+    /// One reason's log lines: one when it begins, and one a minute at most while it goes on.
+    struct Condition {
+        base::TimePoint last_logged{};
+        std::uint64_t since_logged = 0;
+    };
+
+    void on_up() override;
+    void on_down(const std::string& why) override;
+    void on_unreachable(int error) override;
+    void on_line(std::string_view line) override;
+    void on_overlong_lines(std::uint64_t count) override;
+    void on_throttled() override;
+    void on_not_read(std::uint64_t messages) override;
+
+    void handle(wire::HeartbeatMessage message);
+    void handle(const wire::Malformed& malformed);
+    void handle(const wire::Ignored& ignored);
+    void handle(const wire::Refused& refused);
+    void dropped(Drop reason, std::uint64_t count, const std::string& detail);
+
+    base::GuestId guest_;
+    wire::ChannelKind kind_;
+    Handler& handler_;
+    TokenBucket messages_;
+    TokenBucket nacks_;
+    std::uint32_t sequence_ = 0;
+    int base_version_;
+    int last_error_ = 0;  ///< of connecting; 0 when connected
+    std::array<Condition, kDrops> conditions_{};
+    std::shared_ptr<LineConnection> connection_;
+};
+
+}  // namespace vitalwire::host

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+
+#include "base/ids.hpp"
+#include "heartbeat/host_session.hpp"
+#include "wire/inbound.hpp"
+
+namespace vitalwire::host {
+
+/// Where the channels of this host's guests, and news of their machines, come from. Runs by itself and tells its
+/// handler, on the event loop's thread. What it tells are levels: after it lost sight (an overflow, libvirtd restarted)
+/// it looks at everything again and tells what differs.
+class ChannelSource {
+public:
+    class Handler {
+    public:
+        virtual ~Handler() = default;
+        /// The guest's channel is at `path`; told again when the socket was made anew or moved.
+        virtual void on_channel(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path) = 0;
+        /// The channel no longer exists.
+        virtual void on_channel_gone(const base::GuestId& guest, wire::ChannelKind kind) = 0;
+        /// News of the machine: Held, Released, Rebooted, Started, Stopped or Crashed.
+        virtual void on_machine(const base::GuestId& guest, const heartbeat::HostEvent& event) = 0;
+        /// Nothing of the guest is left here.
+        virtual void on_gone(const base::GuestId& guest, heartbeat::StopReason why) = 0;
+        /// Everything that exists now has been told. Called once, after start.
+        virtual void on_listed(ChannelSource& source) = 0;
+        /// The source cannot see (`problem`), or sees again (empty).
+        virtual void on_source_problem(ChannelSource& source, const std::string& problem) = 0;
+    };
+
+    virtual ~ChannelSource() = default;
+    /// `handler` must outlive the source.
+    virtual void start(Handler& handler) = 0;
+    virtual void stop() = 0;
+    virtual std::string name() const = 0;  ///< for logs and status, such as "directory /run/vitalwire/channels"
+};
+
+}  // namespace vitalwire::host

@@ -1,0 +1,267 @@
+#include "host/line_connection.hpp"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <cstring>
+#include <random>
+#include <utility>
+
+namespace vitalwire::host {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr base::Millis kFirstRetry{100};
+constexpr base::Millis kLongestRetry{5000};
+/// A connection that ends sooner does not count as a success: its back-off goes on growing.
+constexpr base::Millis kStable{1000};
+
+/// What one connection reads in one turn of the loop, then others have theirs. One buffer serves all of them: a
+/// connection keeps nothing but its unfinished line.
+constexpr std::size_t kReadSize = 64U * 1024;
+thread_local std::array<char, kReadSize> g_read_buffer;
+
+/// Half of the delay to one and a half: peers that went away together do not come back in step.
+base::Millis jittered(base::Millis delay) {
+    thread_local std::minstd_rand generator{std::random_device{}()};
+    return base::Millis(std::uniform_int_distribution<base::Millis::rep>(delay.count() / 2,
+                                                                        delay.count() * 3 / 2)(generator));
+}
+
+/// Connects without blocking: on UNIX sockets that works at once or not at all. Not left to Asio, which takes a full
+/// backlog (EAGAIN) for a connection on its way.
+int connect_to(const std::string& path, int& error) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) {
+        error = ENAMETOOLONG;
+        return -1;
+    }
+    std::memcpy(address.sun_path, path.data(), path.size());
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        error = errno;
+        return -1;
+    }
+    if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
+    error = errno;
+    ::close(fd);
+    return -1;
+}
+
+}  // namespace
+
+LineConnection::LineConnection(asio::io_context& io, std::string path, Limits limits, Handler& handler)
+    : socket_(io),
+      timer_(io),
+      path_(std::move(path)),
+      limits_(limits),
+      handler_(&handler),
+      framer_(limits.max_line),
+      bytes_(limits.bytes_per_second, std::max(2 * limits.bytes_per_second, static_cast<double>(kReadSize))),
+      retry_after_(kFirstRetry) {}
+
+std::shared_ptr<LineConnection> LineConnection::make(asio::io_context& io, std::string path, Limits limits,
+                                                     Handler& handler) {
+    return std::shared_ptr<LineConnection>(new LineConnection(io, std::move(path), limits, handler));
+}
+
+void LineConnection::start() {
+    // A host with thousands of channels connects them one a turn, not all in one.
+    asio::post(timer_.get_executor(), [self = shared_from_this()] { self->connect(); });
+}
+
+void LineConnection::close() {
+    closed_ = true;
+    handler_ = nullptr;
+    reset();
+}
+
+void LineConnection::retry_now() {
+    if (closed_ || up()) return;
+    retry_after_ = kFirstRetry;
+    timer_.cancel();
+    start();
+}
+
+void LineConnection::connect() {
+    if (closed_ || up()) return;
+    int error = 0;
+    const int fd = connect_to(path_, error);
+    if (fd < 0) return back_off(error);
+    boost::system::error_code refused;
+    socket_.assign(fd, refused);
+    if (refused) {
+        ::close(fd);
+        return back_off(refused.value());
+    }
+    up_since_ = base::Clock::now();
+    ++connection_;
+    await_readable();
+    handler_->on_up();
+}
+
+void LineConnection::back_off(int error) {
+    timer_.expires_after(jittered(retry_after_));
+    retry_after_ = std::min(2 * retry_after_, kLongestRetry);
+    timer_.async_wait([self = shared_from_this()](const boost::system::error_code& ec) {
+        if (!ec) self->connect();
+    });
+    if (error != 0) handler_->on_unreachable(error);
+}
+
+void LineConnection::await_readable() {
+    if (awaits_readable_ || paused_ || closed_ || !up()) return;
+    awaits_readable_ = true;
+    socket_.async_wait(asio::posix::descriptor_base::wait_read,
+                       [self = shared_from_this(), connection = connection_](const boost::system::error_code& ec) {
+                           if (ec || connection != self->connection_) return;
+                           self->awaits_readable_ = false;
+                           self->read_now();
+                           self->await_readable();
+                       });
+}
+
+void LineConnection::read_now() {
+    if (!closed_ && !paused_ && up()) read_some();
+}
+
+/// One turn's reading.
+void LineConnection::read_some() {
+    const ssize_t got = ::recv(socket_.native_handle(), g_read_buffer.data(), g_read_buffer.size(), MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got <= 0) return drop(got == 0 ? "closed by the other side" : std::strerror(errno));
+    const std::uint64_t connection = connection_;
+    deliver(std::string_view(g_read_buffer.data(), static_cast<std::size_t>(got)));
+    if (connection != connection_) return;
+    const base::Duration debt = bytes_.charge(base::Clock::now(), static_cast<double>(got));
+    if (debt > base::Duration::zero()) pause_reading(debt);
+}
+
+void LineConnection::deliver(std::string_view bytes) {
+    const std::uint64_t connection = connection_;
+    framer_.feed(bytes, [&](std::string_view line) {
+        if (connection == connection_) handler_->on_line(line);
+    });
+    if (connection != connection_ || framer_.overlong_lines() == overlong_told_) return;
+    handler_->on_overlong_lines(framer_.overlong_lines() - overlong_told_);
+    overlong_told_ = framer_.overlong_lines();
+}
+
+void LineConnection::pause_reading(base::Duration pause) {
+    paused_ = true;
+    timer_.expires_after(pause);
+    timer_.async_wait([self = shared_from_this(), connection = connection_](const boost::system::error_code& ec) {
+        if (ec || connection != self->connection_) return;
+        self->paused_ = false;
+        self->await_readable();
+    });
+    handler_->on_throttled();
+}
+
+void LineConnection::send(std::string message, Keep keep) {
+    if (closed_ || !up()) return;
+    if (!queue_.empty()) return enqueue(std::move(message), keep);
+    std::size_t written = 0;
+    if (!write_some(message, written) || written == message.size()) return;
+    written_ = written;
+    enqueue(std::move(message), keep);
+    await_writable();
+}
+
+void LineConnection::enqueue(std::string message, Keep keep) {
+    // The first message may be on its way in part: it is finished or the connection ends, but never cut short.
+    const auto first_whole = queue_.begin() + (written_ > 0 && !queue_.empty() ? 1 : 0);
+    std::uint64_t given_up = 0;
+    const auto give_up = [&](auto position) {
+        queued_bytes_ -= position->bytes.size();
+        queue_.erase(position);
+        ++given_up;
+    };
+    if (keep == Keep::latest) {
+        const auto earlier =
+            std::find_if(first_whole, queue_.end(), [](const Message& m) { return m.keep == Keep::latest; });
+        if (earlier != queue_.end()) give_up(earlier);
+    }
+    const std::size_t started = written_ > 0 && !queue_.empty() ? 1 : 0;
+    while (queue_.size() > started && queued_bytes_ + message.size() > limits_.queue)
+        give_up(queue_.begin() + static_cast<std::ptrdiff_t>(started));
+    queued_bytes_ += message.size();
+    queue_.push_back({std::move(message), keep});
+    if (given_up > 0) handler_->on_not_read(given_up);
+}
+
+void LineConnection::await_writable() {
+    if (awaits_writable_) return;
+    awaits_writable_ = true;
+    socket_.async_wait(asio::posix::descriptor_base::wait_write,
+                       [self = shared_from_this(), connection = connection_](const boost::system::error_code& ec) {
+                           if (ec || connection != self->connection_) return;
+                           self->awaits_writable_ = false;
+                           self->flush();
+                       });
+}
+
+void LineConnection::flush() {
+    std::string batch;
+    for (const Message& message : queue_)
+        batch += message.bytes;
+    std::size_t written = written_;
+    if (!write_some(batch, written)) return;
+    while (!queue_.empty() && written >= queue_.front().bytes.size()) {
+        written -= queue_.front().bytes.size();
+        queued_bytes_ -= queue_.front().bytes.size();
+        queue_.erase(queue_.begin());
+    }
+    written_ = written;
+    if (!queue_.empty()) return await_writable();
+    queue_.shrink_to_fit();
+}
+
+/// Writes from `written` on, as much as the socket takes, and moves `written`. False when the connection is broken.
+bool LineConnection::write_some(std::string_view bytes, std::size_t& written) {
+    const ssize_t sent = ::send(socket_.native_handle(), bytes.data() + written, bytes.size() - written,
+                                MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) {
+        written += static_cast<std::size_t>(sent);
+        return true;
+    }
+    if (errno == EAGAIN || errno == EINTR) return true;
+    drop_later(std::strerror(errno));
+    return false;
+}
+
+void LineConnection::drop_later(const std::string& why) {
+    asio::post(timer_.get_executor(), [self = shared_from_this(), why, connection = connection_] {
+        if (connection == self->connection_) self->drop(why);
+    });
+}
+
+void LineConnection::drop(const std::string& why) {
+    reset();
+    if (base::Clock::now() - up_since_ >= kStable) retry_after_ = kFirstRetry;
+    back_off(0);
+    handler_->on_down(why);
+}
+
+/// Everything that belongs to one connection dies with it: half a line, half a message, what waited.
+void LineConnection::reset() {
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+    timer_.cancel();
+    framer_.reset();
+    queue_.clear();
+    queued_bytes_ = 0;
+    written_ = 0;
+    awaits_readable_ = awaits_writable_ = paused_ = false;
+    ++connection_;
+}
+
+}  // namespace vitalwire::host

@@ -1,0 +1,170 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "bus/messages.hpp"
+#include "heartbeat/host_session.hpp"
+#include "host/entropy.hpp"
+#include "host/fault_book.hpp"
+
+namespace vitalwire::host {
+
+/// All guests of this host: a session each, their faults and policies, and what is told of them. Pure: it owns no
+/// socket and reads no clock; whoever drives it (the agent, the simulator, a benchmark) hands in events and time and
+/// implements Output. `now` is judged time (heartbeat::StallClock) and never goes backwards; `wall` is for people.
+/// Single-threaded.
+class Monitor {
+public:
+    /// What the monitor asks for. Called from inside its functions: an implementation must not call back, except
+    /// `count_refused`, and `step` from within `last_look`.
+    class Output {
+    public:
+        virtual ~Output() = default;
+        virtual void send(const base::GuestId& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu) = 0;
+        /// The guest's deadline has passed without an answer: read now what its channel holds, before it is judged.
+        virtual void last_look(const base::GuestId& guest, wire::Dialect dialect) = 0;
+        /// The fault was opened, updated or cleared: keep it and tell it.
+        virtual void fault_changed(const heartbeat::Fault& fault) = 0;
+        /// `fault.delivered` has grown: keep it.
+        virtual void fault_delivered(const heartbeat::Fault& fault) = 0;
+        /// Cleared and delivered (or given way to newer ones, `dropped`): forget it.
+        virtual void fault_forgotten(const base::FaultId& fault, bool dropped) = 0;
+        /// What an operator sees of the guest has changed at once: its state, its channels, its registration. Counters
+        /// grow silently.
+        virtual void guest_changed(const base::GuestId& guest) = 0;
+        virtual void guest_gone(const base::GuestId& guest) = 0;
+        /// Keep, or forget when empty, what must survive a restart.
+        virtual void save(const base::GuestId& guest, const heartbeat::SaveRegistration& saved) = 0;
+    };
+
+    struct Settings {
+        heartbeat::HostPolicy defaults;  ///< for every guest; a guest's own policy goes on top
+        bool only_enabled = false;       ///< guests whose policy does not ask for heartbeat may not register
+    };
+
+    struct Totals {
+        std::size_t total = 0, registered = 0, lost = 0, unhealthy = 0, held = 0, crashed = 0, unregistered = 0;
+        std::size_t critical = 0, major = 0, warning = 0;  ///< open faults
+    };
+
+    Monitor(Settings settings, Entropy& entropy, Output& output);
+
+    // At start, before any event: what was kept on disk. It takes effect when the guest is first heard of.
+    void restore(const base::GuestId& guest, heartbeat::SaveRegistration saved);
+    void restore(heartbeat::Fault fault);
+    void restore(bus::GuestPolicy policy);
+    /// Every source has told what exists: a restored guest of which nobody told is no longer on this host.
+    void listed(base::TimePoint now, base::WallTime wall);
+
+    void step(const base::GuestId& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
+    /// Nothing of the guest is left on this host (undefined, migrated away, its sockets removed).
+    void gone(const base::GuestId& guest, heartbeat::StopReason why, base::TimePoint now, base::WallTime wall);
+    /// A message of the guest was refused or dropped.
+    void count_refused(const base::GuestId& guest, std::uint64_t messages);
+    /// Policies from a controller. `complete`: guests not named have none.
+    void set_policies(const bus::Policies& policies, base::TimePoint now, base::WallTime wall);
+    /// New configuration.
+    void configure(Settings settings, base::TimePoint now, base::WallTime wall);
+    void delivered(const base::FaultId& fault, std::uint64_t revision);
+
+    /// To be called when `next_deadline` has come.
+    void tick(base::TimePoint now, base::WallTime wall);
+    base::TimePoint next_deadline() const { return due_.empty() ? base::kNever : due_.begin()->at; }
+
+    /// Absent for a guest about which there is nothing to tell: no channel, no registration, no policy, no fault.
+    std::optional<bus::GuestReport> report(const base::GuestId& guest) const;
+    /// Calls `visit(const bus::GuestReport&)` for every guest about which there is something to tell, in no order.
+    template <class Visit>
+    void for_each_report(Visit&& visit) const {
+        for (const auto& [id, guest] : guests_) {
+            if (guest.shown) visit(make_report(guest));
+        }
+    }
+    Totals totals() const;
+    heartbeat::HostSessionCounters counters() const;  ///< sums over all guests since start
+    const FaultBook& faults() const { return faults_; }
+    const std::unordered_map<base::GuestId, bus::GuestPolicy>& policies() const { return policies_; }
+
+private:
+    enum class State : std::uint8_t { unregistered, registered, lost, unhealthy, held, crashed };
+
+    /// What is told at once when it changes.
+    struct Shown {
+        State state = State::unregistered;
+        std::optional<heartbeat::Hold> hold;
+        bool native = false;
+        bool existing = false;
+        friend bool operator==(const Shown&, const Shown&) = default;
+    };
+
+    struct Guest {
+        Guest(base::GuestId guest, heartbeat::HostSession new_session, std::uint64_t number)
+            : id(std::move(guest)), session(std::move(new_session)), ordinal(number) {}
+
+        base::GuestId id;
+        heartbeat::HostSession session;
+        std::uint64_t ordinal;  ///< makes guests due at the same time come in a fixed order
+        base::TimePoint due = base::kNever;
+        std::optional<Shown> shown;
+        std::uint64_t refused = 0;
+        // Of the last registration: a fault names them also when the registration ended with the machine.
+        std::string name;
+        wire::CorrectiveAction corrective_action = wire::CorrectiveAction::none;
+        base::TimePoint update_allowed_at{};
+        bool update_waits = false;  ///< a new reason of an open fault is not told yet
+    };
+
+    struct Due {
+        base::TimePoint at;
+        Guest* guest;
+        bool operator<(const Due& other) const {
+            return at != other.at ? at < other.at : guest->ordinal < other.guest->ordinal;
+        }
+    };
+
+    struct Restored {
+        heartbeat::SaveRegistration saved;
+        std::vector<heartbeat::OpenFault> open;
+    };
+
+    Guest& guest_for(const base::GuestId& id, base::TimePoint now);
+    heartbeat::HostPolicy policy_for(const base::GuestId& id) const;
+    void step(Guest& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
+    void erase(const base::GuestId& id);
+    void reschedule(Guest& guest);
+    void show(Guest& guest, bool changed);
+    void apply_policy(Guest& guest, base::TimePoint now, base::WallTime wall);
+
+    void open_fault(const Guest& guest, const heartbeat::OpenFault& action, base::WallTime wall);
+    void update_fault(Guest& guest, const heartbeat::UpdateFault& action, base::TimePoint now, base::WallTime wall);
+    void clear_fault(const Guest& guest, const heartbeat::ClearFault& action, base::WallTime wall);
+    void tell_waiting_update(Guest& guest, base::TimePoint now, base::WallTime wall);
+    void publish(heartbeat::Fault& fault, base::WallTime wall);
+
+    static State state_of(const heartbeat::HostSession& session);
+    std::optional<Shown> shown_of(const Guest& guest) const;
+    static std::string to_string(State state);
+    bus::GuestReport make_report(const Guest& guest) const;
+
+    Settings settings_;
+    Entropy& entropy_;
+    Output& output_;
+    std::unordered_map<base::GuestId, Guest> guests_;
+    std::unordered_map<base::GuestId, Restored> restored_;
+    std::unordered_map<base::GuestId, bus::GuestPolicy> policies_;
+    FaultBook faults_;
+    std::set<Due> due_;
+    std::uint64_t next_ordinal_ = 0;
+    heartbeat::HostActions actions_;
+    heartbeat::HostSessionCounters counters_of_gone_;
+};
+
+}  // namespace vitalwire::host
