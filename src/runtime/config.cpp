@@ -193,6 +193,28 @@ base::Result<ConfigFile> ConfigFile::load(const std::string& path, ConfigErrors&
     return parse(*text, path, errors);
 }
 
+void ConfigFile::set(std::string_view assignment, ConfigErrors& errors) {
+    const std::size_t equals = std::min(assignment.find('='), assignment.size());
+    const std::string_view target = trim(assignment.substr(0, equals));
+    const std::string_view value = equals < assignment.size() ? trim(assignment.substr(equals + 1)) : std::string_view();
+    const std::size_t first = target.find('.');
+    const std::size_t last = target.rfind('.');
+    if (first == std::string_view::npos || first == 0 || last + 1 == target.size() || value.empty()) {
+        errors.push_back({"--set", 0, "expected section.key=value or section.label.key=value, found " + quoted(assignment)});
+        return;
+    }
+    const std::string_view name = target.substr(0, first);
+    const std::string_view label = last > first ? target.substr(first + 1, last - first - 1) : std::string_view();
+    const std::string_view key = target.substr(last + 1);
+    auto section = std::find_if(sections.begin(), sections.end(), [&](const ConfigSection& candidate) {
+        return candidate.name == name && candidate.label == label;
+    });
+    if (section == sections.end())
+        section = sections.insert(section, ConfigSection{std::string(name), std::string(label), 0, {}});
+    std::erase_if(section->entries, [&](const ConfigEntry& entry) { return entry.key == key && entry.line != 0; });
+    section->entries.push_back({std::string(key), std::string(value), 0});
+}
+
 std::vector<ConfigSection> ConfigFile::sections_named(std::string_view name) const {
     std::vector<ConfigSection> out;
     std::copy_if(sections.begin(), sections.end(), std::back_inserter(out),

@@ -48,6 +48,10 @@ struct ConfigFile {
     /// Fails only when the file cannot be read; its mistakes go to `errors`.
     static base::Result<ConfigFile> load(const std::string& path, ConfigErrors& errors);
 
+    /// Applies `section.key=value` or `section.label.key=value` from a command line. The value takes the place of the
+    /// file's; the same key once more adds a value to a list.
+    void set(std::string_view assignment, ConfigErrors& errors);
+
     /// The sections called `name`, in the file's order.
     std::vector<ConfigSection> sections_named(std::string_view name) const;
     /// Every section whose name is not in `allowed` is a mistake; so is a label where only the bare name is allowed.

@@ -50,6 +50,26 @@ TEST_F(Config, KeepsEverythingAfterTheFirstEqualsSign) {
     EXPECT_EQ(section("url = http://h/?a=b # c").text("url", ""), "http://h/?a=b # c");
 }
 
+TEST_F(Config, TakesTheCommandLineInsteadOfTheFile) {
+    ConfigFile file = parse("[bus]\nurl = tcp://a:1\n[source directory]\npath = /a\n");
+    file.set("bus.url=tcp://b:2", errors_);
+    file.set("bus.url=tcp://c:3", errors_);
+    file.set("source.directory.path = /b", errors_);
+    file.set("agent.host=n1", errors_);
+    EXPECT_THAT(errors_, IsEmpty());
+    EXPECT_THAT(ConfigReader(file, "bus", errors_).list("url"), ElementsAre("tcp://b:2", "tcp://c:3"));
+    EXPECT_EQ(ConfigReader(file, file.sections_named("source").at(0), errors_).text("path", ""), "/b");
+    EXPECT_EQ(ConfigReader(file, "agent", errors_).text("host", ""), "n1");
+}
+
+TEST_F(Config, RefusesACommandLineThatSetsNothing) {
+    ConfigFile file = parse("");
+    for (const char* wrong : {"", "=", "a=b", ".a=b", "a.=b", "a.b", "a.b="})
+        file.set(wrong, errors_);
+    EXPECT_EQ(errors_.size(), 7U);
+    EXPECT_EQ(to_string(errors_[2]), "--set: expected section.key=value or section.label.key=value, found 'a=b'");
+}
+
 TEST_F(Config, ReportsAllSyntaxMistakesAtOnceWithTheirLines) {
     parse("early = 1\n[a b c]\nlost = 1\n[ok]\nno equals\n= 5\nempty =\n[open\n[ok]\n\xFF = 1\n");
     EXPECT_THAT(shown(errors_), ElementsAre("x.conf:1: key 'early' stands before the first [section]",
