@@ -274,6 +274,15 @@ std::vector<std::string> ConfigReader::list(std::string_view key) {
     return out;
 }
 
+std::vector<std::string> ConfigReader::lines(std::string_view key) {
+    remember(key);
+    std::vector<std::string> out;
+    for (const ConfigEntry& entry : section_.entries) {
+        if (entry.key == key) out.push_back(entry.value);
+    }
+    return out;
+}
+
 bool ConfigReader::boolean(std::string_view key, bool fallback) {
     const ConfigEntry* entry = find(key);
     if (entry == nullptr) return fallback;

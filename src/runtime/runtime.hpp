@@ -6,6 +6,7 @@
 //   daemon.hpp       the event loop of a daemon: signals, reload, watchdog
 //   logging.hpp      spdlog behind base/log.hpp
 //   metrics.hpp      counters and gauges for /metrics
+//   problems.hpp     what is wrong now, since when
 //   store.hpp        what must survive a restart: write-behind tables on SQLite
 //   listen.hpp       TCP and UNIX listening sockets
 //   http_server.hpp  the HTTP interface, over TCP or a UNIX socket

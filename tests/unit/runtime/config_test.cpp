@@ -174,5 +174,10 @@ TEST_F(Config, LoadsAFile) {
     EXPECT_EQ(file->sections.at(0).entries.at(0).value, "c");
 }
 
+TEST_F(Config, ReadsRepeatedKeysAsWholeLines) {
+    ConfigReader reader = section("header = A: one two\nheader = B: three\n");
+    EXPECT_THAT(reader.lines("header"), ElementsAre("A: one two", "B: three"));
+}
+
 }  // namespace
 }  // namespace vitalwire::runtime
