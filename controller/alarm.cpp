@@ -1,0 +1,49 @@
+#include "controller/alarm.hpp"
+
+namespace vitalwire::controller {
+
+Alarm to_alarm(const heartbeat::Fault& fault, const base::HostId& host) {
+    Alarm alarm;
+    alarm.id = fault.id;
+    alarm.kind = heartbeat::to_string(fault.kind);
+    alarm.severity = heartbeat::severity(fault.kind);
+    alarm.guest = fault.guest;
+    alarm.host = host;
+    alarm.guest_name = fault.guest_name;
+    alarm.detail = fault.detail;
+    alarm.reason = fault.reason;
+    alarm.corrective_action = wire::to_string(fault.corrective_action);
+    alarm.revision = fault.revision;
+    alarm.delivered = fault.delivered;
+    alarm.opened_at = fault.opened_at;
+    alarm.updated_at = fault.updated_at;
+    alarm.cleared_at = fault.cleared_at;
+    alarm.clear_reason = fault.clear_reason;
+    return alarm;
+}
+
+std::string_view to_string(AlarmChange change) {
+    switch (change) {
+        case AlarmChange::opened:
+            return "opened";
+        case AlarmChange::updated:
+            return "updated";
+        case AlarmChange::cleared:
+            return "cleared";
+    }
+    return "opened";
+}
+
+base::WallTime AlarmEvent::time() const {
+    switch (change) {
+        case AlarmChange::opened:
+            return alarm.opened_at;
+        case AlarmChange::updated:
+            return alarm.updated_at;
+        case AlarmChange::cleared:
+            return alarm.cleared_at.value_or(alarm.updated_at);
+    }
+    return alarm.updated_at;
+}
+
+}  // namespace vitalwire::controller

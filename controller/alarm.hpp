@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "heartbeat/fault.hpp"
+
+namespace vitalwire::controller {
+
+/// A fault in the words of alarm systems: what sinks are told. It names its kind and severity as text, so that troubles
+/// other than a guest's can travel the same way.
+struct Alarm {
+    base::FaultId id;
+    std::string kind;      ///< heartbeat::to_string(FaultKind)
+    std::string severity;  ///< critical, major, warning
+    base::GuestId guest;   ///< empty when the alarm concerns a whole host
+    base::HostId host;
+    std::string guest_name;  ///< the name the guest gave itself; display only
+    std::string detail;
+    std::string reason;  ///< may come from the guest
+    std::string corrective_action;
+    std::uint64_t revision = 1;
+    /// The highest revision that an earlier lead's sinks have confirmed to the agent; 0 when none.
+    std::uint64_t delivered = 0;
+    base::WallTime opened_at{};
+    base::WallTime updated_at{};
+    std::optional<base::WallTime> cleared_at;
+    std::string clear_reason;
+
+    // From the inventory, when it is sent.
+    std::string display_name;
+    base::GroupId group;
+    std::string project;
+
+    bool open() const { return !cleared_at.has_value(); }
+    /// What must stay in order: everything about one guest, or about one host.
+    const std::string& subject() const { return guest.empty() ? host.str() : guest.str(); }
+
+    friend bool operator==(const Alarm&, const Alarm&) = default;
+};
+
+Alarm to_alarm(const heartbeat::Fault& fault, const base::HostId& host);
+
+enum class AlarmChange : std::uint8_t { opened, updated, cleared };
+std::string_view to_string(AlarmChange change);
+
+/// One message for a sink. `alarm` is as it was at this change: open for opened and updated, cleared for cleared.
+struct AlarmEvent {
+    AlarmChange change = AlarmChange::opened;
+    Alarm alarm;
+    /// Earlier alarms of this kind and guest that came and went while this sink was behind and are not told one by one.
+    std::uint64_t collapsed = 0;
+
+    base::WallTime time() const;
+};
+
+}  // namespace vitalwire::controller

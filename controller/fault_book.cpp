@@ -1,0 +1,132 @@
+#include "controller/fault_book.hpp"
+
+#include <utility>
+
+namespace vitalwire::controller {
+
+using heartbeat::Fault;
+
+namespace {
+
+FaultBook::Change change_between(const Fault* before, const Fault& after) {
+    const bool was_open = before != nullptr && before->open();
+    if (after.open()) {
+        if (!was_open) return FaultBook::Change::opened;
+        return before->revision == after.revision ? FaultBook::Change::none : FaultBook::Change::updated;
+    }
+    return before == nullptr || was_open ? FaultBook::Change::cleared : FaultBook::Change::none;
+}
+
+}  // namespace
+
+void FaultBook::restore(BookedFault booked) {
+    book(booked.host, booked.fault);
+}
+
+void FaultBook::begin_state(const base::HostId& host) {
+    hosts_[host].mentioned.emplace();
+}
+
+std::vector<FaultBook::Entry> FaultBook::end_state(const base::HostId& host, base::WallTime now) {
+    std::vector<Entry> forgotten;
+    Host& at = hosts_[host];
+    const auto mentioned = std::exchange(at.mentioned, std::nullopt);
+    if (!mentioned) return forgotten;
+    const auto known = at.faults;
+    for (const base::FaultId& id : known) {
+        if (!mentioned->contains(id) && faults_.at(id).fault.open()) forgotten.push_back(clear(id, kForgotten, now));
+    }
+    return forgotten;
+}
+
+void FaultBook::abandon_state(const base::HostId& host) {
+    const auto at = hosts_.find(host);
+    if (at != hosts_.end()) at->second.mentioned.reset();
+}
+
+base::Result<std::vector<FaultBook::Entry>> FaultBook::report(const base::HostId& host, const Fault& fault,
+                                                              base::WallTime now) {
+    const BookedFault* known = find(fault.id);
+    if (known != nullptr && known->host != host) {
+        return base::fail(base::Errc::permission,
+                          "fault " + fault.id.str() + " belongs to the agent of " + known->host.str());
+    }
+    if (known != nullptr && (known->fault.guest != fault.guest || known->fault.kind != fault.kind)) {
+        return base::fail(base::Errc::bad_field, "fault " + fault.id.str() + " changed its guest or kind");
+    }
+    Host& at = hosts_[host];
+    if (known == nullptr && at.faults.size() >= kMaxFaultsPerHost) {
+        return base::fail(base::Errc::too_large, "more than " + std::to_string(kMaxFaultsPerHost) + " faults");
+    }
+    if (at.mentioned) at.mentioned->insert(fault.id);
+
+    std::vector<Entry> entries;
+    const Change change = change_between(known != nullptr ? &known->fault : nullptr, fault);
+    if (fault.open()) {
+        const auto earlier = at.open.find({fault.guest, fault.kind});
+        if (earlier != at.open.end() && earlier->second != fault.id) {
+            const base::FaultId superseded = earlier->second;
+            entries.push_back(clear(superseded, kSuperseded, now));
+        }
+    }
+    book(host, fault);
+    entries.push_back({{fault, host}, change});
+    return entries;
+}
+
+FaultBook::Entry FaultBook::clear(const base::FaultId& id, std::string_view why, base::WallTime now) {
+    BookedFault booked = faults_.at(id);
+    ++booked.fault.revision;
+    booked.fault.updated_at = now;
+    booked.fault.cleared_at = now;
+    booked.fault.clear_reason = why;
+    book(booked.host, booked.fault);
+    return {booked, Change::cleared};
+}
+
+void FaultBook::book(const base::HostId& host, const Fault& fault) {
+    const auto [at, is_new] = faults_.try_emplace(fault.id, BookedFault{fault, host});
+    if (!is_new) {
+        if (at->second.fault.open()) note_closed(at->second);
+        at->second.fault = fault;
+    }
+    Host& of = hosts_[host];
+    of.faults.insert(fault.id);
+    if (!fault.open()) return;
+    of.open[{fault.guest, fault.kind}] = fault.id;
+    ++open_[static_cast<std::size_t>(fault.kind)];
+}
+
+void FaultBook::note_closed(const BookedFault& booked) {
+    hosts_[booked.host].open.erase({booked.fault.guest, booked.fault.kind});
+    --open_[static_cast<std::size_t>(booked.fault.kind)];
+}
+
+void FaultBook::erase(const base::FaultId& fault) {
+    const auto at = faults_.find(fault);
+    if (at == faults_.end()) return;
+    if (at->second.fault.open()) note_closed(at->second);
+    hosts_[at->second.host].faults.erase(fault);
+    faults_.erase(at);
+}
+
+const BookedFault* FaultBook::find(const base::FaultId& fault) const {
+    const auto at = faults_.find(fault);
+    return at == faults_.end() ? nullptr : &at->second;
+}
+
+std::vector<const BookedFault*> FaultBook::of_host(const base::HostId& host) const {
+    std::vector<const BookedFault*> faults;
+    const auto at = hosts_.find(host);
+    if (at == hosts_.end()) return faults;
+    for (const base::FaultId& id : at->second.faults)
+        faults.push_back(&faults_.at(id));
+    return faults;
+}
+
+std::size_t FaultBook::open_of_host(const base::HostId& host) const {
+    const auto at = hosts_.find(host);
+    return at == hosts_.end() ? 0 : at->second.open.size();
+}
+
+}  // namespace vitalwire::controller

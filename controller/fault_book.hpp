@@ -1,0 +1,83 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "heartbeat/fault.hpp"
+
+namespace vitalwire::controller {
+
+/// Of one agent, open or still to be told as cleared: far above what a host's guests can have, so that a broken agent
+/// cannot fill the controller.
+inline constexpr std::size_t kMaxFaultsPerHost = 100'000;
+
+/// Why a fault ended that its agent no longer knows.
+inline constexpr std::string_view kForgotten = "forgotten";
+/// Why a fault ended when its agent opened another one of the same kind for the same guest.
+inline constexpr std::string_view kSuperseded = "superseded";
+
+struct BookedFault {
+    heartbeat::Fault fault;
+    base::HostId host;  ///< whose agent says so
+};
+
+/// What every agent says is wrong. The agent is the truth for its host's guests: its last word counts, and after a whole
+/// state what it did not mention is over. While it is away its faults stay as they are. No I/O, no clock.
+class FaultBook {
+public:
+    enum class Change : std::uint8_t { none, opened, updated, cleared };
+    struct Entry {
+        BookedFault booked;
+        Change change = Change::none;
+    };
+
+    /// As it was before a restart.
+    void restore(BookedFault booked);
+
+    void begin_state(const base::HostId& host);
+    /// The whole state was told: what it did not mention is cleared (kForgotten).
+    std::vector<Entry> end_state(const base::HostId& host, base::WallTime now);
+    /// The agent is gone before the state's end: nothing is concluded from what it did not say.
+    void abandon_state(const base::HostId& host);
+
+    /// What an agent says of one fault. The last entry is that fault; before it, one that it supersedes. Refused: the
+    /// fault belongs to another host or is about something else than before, or the host has too many.
+    base::Result<std::vector<Entry>> report(const base::HostId& host, const heartbeat::Fault& fault, base::WallTime now);
+
+    /// Over and told: leaves the book.
+    void erase(const base::FaultId& fault);
+
+    const BookedFault* find(const base::FaultId& fault) const;
+    std::vector<const BookedFault*> of_host(const base::HostId& host) const;
+    const std::unordered_map<base::FaultId, BookedFault>& all() const { return faults_; }
+    std::size_t open_of_kind(heartbeat::FaultKind kind) const { return open_[static_cast<std::size_t>(kind)]; }
+    std::size_t open_of_host(const base::HostId& host) const;
+
+private:
+    using Slot = std::pair<base::GuestId, heartbeat::FaultKind>;
+    struct Host {
+        std::set<base::FaultId> faults;
+        std::map<Slot, base::FaultId> open;
+        /// Mentioned since begin_state; absent outside a whole state.
+        std::optional<std::set<base::FaultId>> mentioned;
+    };
+
+    Entry clear(const base::FaultId& fault, std::string_view why, base::WallTime now);
+    void book(const base::HostId& host, const heartbeat::Fault& fault);
+    void note_closed(const BookedFault& booked);
+
+    std::unordered_map<base::FaultId, BookedFault> faults_;
+    std::unordered_map<base::HostId, Host> hosts_;
+    std::array<std::size_t, heartbeat::kFaultKinds> open_{};
+};
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,81 @@
+#include "controller/fleet.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace vitalwire::controller {
+
+void Fleet::restore(const base::HostId& host, Agent agent) {
+    agents_.insert_or_assign(host, std::move(agent));
+}
+
+void Fleet::up(const base::HostId& host, const bus::Hello& hello, const std::string& peer, base::WallTime now) {
+    Agent& agent = agents_[host];
+    agent.version = hello.agent_version;
+    agent.peer = peer;
+    agent.connected = true;
+    agent.lead = hello.lead;
+    agent.since = now;
+    agent.last_seen = now;
+    agent.heard_since_start = true;
+}
+
+void Fleet::down(const base::HostId& host, base::WallTime now) {
+    const auto at = agents_.find(host);
+    if (at == agents_.end()) return;
+    at->second.connected = false;
+    at->second.since = now;
+    at->second.mentioned.reset();
+}
+
+void Fleet::set_lead(const base::HostId& host, bool lead) {
+    const auto at = agents_.find(host);
+    if (at != agents_.end()) at->second.lead = lead;
+}
+
+void Fleet::seen(const base::HostId& host, base::WallTime now) {
+    const auto at = agents_.find(host);
+    if (at != agents_.end()) at->second.last_seen = now;
+}
+
+void Fleet::begin_state(const base::HostId& host) {
+    agents_[host].mentioned.emplace();
+}
+
+void Fleet::end_state(const base::HostId& host) {
+    Agent& agent = agents_[host];
+    const auto mentioned = std::exchange(agent.mentioned, std::nullopt);
+    if (!mentioned) return;
+    std::erase_if(agent.guests, [&](const auto& item) { return !mentioned->contains(item.first); });
+}
+
+base::Result<void> Fleet::report(const base::HostId& host, const bus::GuestReport& report) {
+    Agent& agent = agents_[host];
+    if (!agent.guests.contains(report.guest) && agent.guests.size() >= kMaxGuestsPerHost) {
+        return base::fail(base::Errc::too_large, "more than " + std::to_string(kMaxGuestsPerHost) + " guests");
+    }
+    agent.guests.insert_or_assign(report.guest, report);
+    if (agent.mentioned) agent.mentioned->insert(report.guest);
+    return {};
+}
+
+void Fleet::gone(const base::HostId& host, const base::GuestId& guest) {
+    const auto at = agents_.find(host);
+    if (at != agents_.end()) at->second.guests.erase(guest);
+}
+
+void Fleet::forget(const base::HostId& host) {
+    agents_.erase(host);
+}
+
+const Agent* Fleet::find(const base::HostId& host) const {
+    const auto at = agents_.find(host);
+    return at == agents_.end() ? nullptr : &at->second;
+}
+
+std::size_t Fleet::connected() const {
+    return static_cast<std::size_t>(
+        std::count_if(agents_.begin(), agents_.end(), [](const auto& item) { return item.second.connected; }));
+}
+
+}  // namespace vitalwire::controller
