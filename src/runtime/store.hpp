@@ -16,24 +16,27 @@ namespace vitalwire::runtime {
 /// stops the caller: writes stay pending, are retried, and `healthy()` says so until they are done.
 class Store {
 public:
-    /// Opens or makes `path`. An unreadable file is set aside (`path.unreadable-<time>`) and a fresh one begun;
-    /// `set_aside` says so.
+    /// Opens or makes `path` (mode 0600); its directory must exist. An unreadable file is set aside
+    /// (`path.unreadable-<time>`) and a fresh one begun; `set_aside` says so. Fails when another process uses the file
+    /// or the permissions do not allow to.
     static base::Result<std::unique_ptr<Store>> open(boost::asio::io_context& io, const std::string& path);
     virtual ~Store() = default;
 
+    /// What the table held at start. The content is handed over: a second call finds nothing.
     virtual std::map<std::string, std::string> load(const std::string& table) = 0;
     virtual void put(const std::string& table, const std::string& key, std::string value) = 0;
     virtual void erase(const std::string& table, const std::string& key) = 0;
-    /// Calls `done` on the event loop when everything written before this call is durable.
+    /// Calls `done` on the event loop, never from here, when everything written before this call is durable; never once
+    /// the store is closed.
     virtual void when_durable(std::function<void()> done) = 0;
-    /// Waits for pending writes, at shutdown; gives up after a few seconds.
+    /// Waits for pending writes, at shutdown; gives up after 3 s. The destructor does the same.
     virtual void close() = 0;
 
     virtual bool healthy() const = 0;
     virtual std::string problem() const = 0;  ///< why not healthy
     virtual std::uint64_t pending() const = 0;
-    virtual const std::string& set_aside()
-        const = 0;  ///< path of an unreadable earlier file; empty when there was none
+    /// Path of an unreadable earlier file; empty when there was none.
+    virtual const std::string& set_aside() const = 0;
 };
 
 }  // namespace vitalwire::runtime

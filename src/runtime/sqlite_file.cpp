@@ -1,0 +1,177 @@
+#include "runtime/sqlite_file.hpp"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string_view>
+#include <system_error>
+
+namespace vitalwire::runtime {
+
+using base::Errc;
+using base::Error;
+using base::fail;
+using base::Result;
+
+namespace {
+
+/// Kept in the file's user_version; raised with a conversion when the schema changes.
+constexpr int kSchemaVersion = 1;
+
+/// One process, one writer: the exclusive lock says so to a second process, and spares the shared-memory file that WAL
+/// needs otherwise. FULL: a commit is on the disk when it returns.
+constexpr const char* kSettings =
+    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-512;";
+constexpr const char* kTakeLock = "BEGIN IMMEDIATE; COMMIT;";
+constexpr const char* kSchema =
+    "CREATE TABLE IF NOT EXISTS entry (section TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
+    " PRIMARY KEY (section, key)) WITHOUT ROWID; PRAGMA user_version=1;";
+
+constexpr const char* kCannotWrite = "cannot write";
+
+class Statement {
+public:
+    Statement(sqlite3* database, const char* sql) {
+        sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr);  // a null statement fails at its first step
+    }
+    ~Statement() { sqlite3_finalize(statement_); }
+    Statement(const Statement&) = delete;
+    Statement& operator=(const Statement&) = delete;
+
+    void bind(int place, std::string_view text) {
+        if (statement_ == nullptr) return;
+        sqlite3_bind_text64(statement_, place, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8);
+    }
+    int step() { return statement_ == nullptr ? SQLITE_ERROR : sqlite3_step(statement_); }
+    void reset() { sqlite3_reset(statement_); }
+    std::string text(int column) {
+        const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+        const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement_, column));
+        return bytes == nullptr ? std::string() : std::string(bytes, size);
+    }
+
+private:
+    sqlite3_stmt* statement_ = nullptr;
+};
+
+Errc kind_of(int code) {
+    switch (code & 0xFF) {
+        case SQLITE_NOTADB:
+        case SQLITE_CORRUPT:
+        case SQLITE_ERROR:  // the schema is not ours
+            return Errc::malformed;
+        case SQLITE_BUSY:
+        case SQLITE_LOCKED:
+            return Errc::unavailable;
+        case SQLITE_PERM:
+        case SQLITE_AUTH:
+        case SQLITE_READONLY:
+            return Errc::permission;
+        default:
+            return Errc::io;
+    }
+}
+
+/// SQLite would make the file readable for everybody.
+Result<void> make_private(const std::string& path) {
+    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        close(fd);
+        return {};
+    }
+    const int error = errno;
+    return fail(error == EACCES || error == EPERM || error == EROFS ? Errc::permission : Errc::io,
+                path + ": cannot open: " + std::generic_category().message(error));
+}
+
+}  // namespace
+
+void SqliteFile::Closer::operator()(sqlite3* database) const {
+    sqlite3_close(database);
+}
+
+SqliteFile::~SqliteFile() = default;
+
+Result<SqliteFile> SqliteFile::open(const std::string& path) {
+    if (auto made = make_private(path); !made) return tl::make_unexpected(made.error());
+    SqliteFile file(path);
+    sqlite3* database = nullptr;
+    const int opened = sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+    file.database_.reset(database);
+    if (opened != SQLITE_OK) return tl::make_unexpected(file.error("cannot open"));
+    sqlite3_extended_result_codes(database, 1);
+    if (auto checked = file.check(); !checked) return tl::make_unexpected(checked.error());
+    return file;
+}
+
+Result<void> SqliteFile::check() {
+    for (const char* sql : {kSettings, kTakeLock}) {
+        auto done = run(sql, "cannot open");
+        // A full disk does not make what is there unreadable.
+        if (!done && done.error().code != Errc::io) return done;
+    }
+    Statement version(database_.get(), "PRAGMA user_version");
+    if (version.step() != SQLITE_ROW) return tl::make_unexpected(error("cannot read"));
+    const std::string found = version.text(0);
+    if (found != "0" && found != std::to_string(kSchemaVersion)) {
+        return fail(Errc::malformed,
+                    path_ + ": schema version " + found + ", this release reads " + std::to_string(kSchemaVersion));
+    }
+    Statement whole(database_.get(), "PRAGMA quick_check(1)");
+    if (whole.step() != SQLITE_ROW) return tl::make_unexpected(error("cannot read"));
+    if (whole.text(0) != "ok") return fail(Errc::malformed, path_ + ": damaged: " + whole.text(0));
+    return {};
+}
+
+Result<std::map<StoreKey, std::string>> SqliteFile::read_all() {
+    std::map<StoreKey, std::string> out;
+    Statement is_there(database_.get(), "SELECT 1 FROM sqlite_schema WHERE name='entry'");
+    if (is_there.step() == SQLITE_DONE) return out;  // a fresh file: the first write makes the table
+    Statement rows(database_.get(), "SELECT section, key, value FROM entry");
+    int step = SQLITE_ROW;
+    while ((step = rows.step()) == SQLITE_ROW)
+        out[{rows.text(0), rows.text(1)}] = rows.text(2);
+    if (step != SQLITE_DONE) return tl::make_unexpected(error("cannot read"));
+    return out;
+}
+
+Result<void> SqliteFile::write(const StoreChanges& changes) {
+    auto done = run("BEGIN IMMEDIATE", kCannotWrite);
+    if (done) done = apply(changes);
+    if (done) done = run("COMMIT", kCannotWrite);
+    if (!done) sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+    return done;
+}
+
+Result<void> SqliteFile::apply(const StoreChanges& changes) {
+    if (auto made = run(kSchema, kCannotWrite); !made) return made;
+    Statement put(database_.get(), "INSERT OR REPLACE INTO entry (section, key, value) VALUES (?1, ?2, ?3)");
+    Statement erase(database_.get(), "DELETE FROM entry WHERE section=?1 AND key=?2");
+    for (const auto& [key, value] : changes) {
+        Statement& statement = value ? put : erase;
+        statement.bind(1, key.first);
+        statement.bind(2, key.second);
+        if (value) statement.bind(3, *value);
+        if (statement.step() != SQLITE_DONE) return tl::make_unexpected(error(kCannotWrite));
+        statement.reset();
+    }
+    return {};
+}
+
+Result<void> SqliteFile::run(const char* sql, const char* failure) {
+    if (sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr) == SQLITE_OK) return {};
+    return tl::make_unexpected(error(failure));
+}
+
+Error SqliteFile::error(const char* what) const {
+    const int code = sqlite3_extended_errcode(database_.get());
+    if (kind_of(code) == Errc::unavailable) return {Errc::unavailable, path_ + ": another process uses this file"};
+    std::string message = path_ + ": " + what + ": " + sqlite3_errmsg(database_.get());
+    const int system = sqlite3_system_errno(database_.get());
+    if ((code & 0xFF) == SQLITE_IOERR && system != 0) message += " (" + std::generic_category().message(system) + ")";
+    return {kind_of(code), std::move(message)};
+}
+
+}  // namespace vitalwire::runtime

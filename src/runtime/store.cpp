@@ -1,0 +1,293 @@
+#include "runtime/store.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <condition_variable>
+#include <ctime>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "runtime/sqlite_file.hpp"
+
+namespace vitalwire::runtime {
+
+namespace asio = boost::asio;
+using base::Errc;
+using base::Millis;
+using base::Result;
+
+namespace {
+
+constexpr Millis kFirstRetry{200};
+constexpr Millis kLongestRetry{5000};
+constexpr Millis kCloseDeadline{3000};
+
+/// "20261122T060508Z"
+std::string compact_time() {
+    const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    std::tm parts{};
+    gmtime_r(&now, &parts);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &parts);
+    return text;
+}
+
+/// Moves the file and what SQLite keeps beside it out of the way; the new path, without loss of an earlier one.
+Result<std::string> move_aside(const std::string& path) {
+    const std::string stem = path + ".unreadable-" + compact_time();
+    std::string target = stem;
+    for (int again = 2; access(target.c_str(), F_OK) == 0; ++again)
+        target = stem + '-' + std::to_string(again);
+    if (rename(path.c_str(), target.c_str()) != 0) {
+        return base::fail(Errc::io,
+                          path + ": unreadable, and cannot be set aside: " + std::generic_category().message(errno));
+    }
+    for (const char* suffix : {"-wal", "-journal", "-shm"}) {
+        // Left behind it would be taken for the new file's.
+        const std::string companion = path + suffix;
+        if (rename(companion.c_str(), (target + suffix).c_str()) != 0) unlink(companion.c_str());
+    }
+    return target;
+}
+
+/// What the writer's thread and the event loop share; outlives whichever of them ends last.
+class Writer {
+public:
+    Writer(asio::io_context& io, std::string path, std::optional<SqliteFile> file)
+        : io_(&io), path_(std::move(path)), file_(std::move(file)) {}
+
+    void change(StoreKey key, std::optional<std::string> value);
+    void when_durable(std::function<void()> done);
+    /// False when the disk did not take everything in time: the thread may hang in a system call and is left behind.
+    bool close(Millis deadline);
+    void run();
+
+    std::string problem() const;
+    std::uint64_t pending() const;
+
+private:
+    struct Waiting {
+        std::uint64_t change;  ///< the last one that must be durable
+        std::function<void()> done;
+    };
+
+    Result<void> write(const StoreChanges& changes);
+    void written(std::uint64_t up_to);
+    void failed(const std::string& why);
+    void wait_before_retry(std::unique_lock<std::mutex>& lock);
+    void tell_waiting();
+
+    asio::io_context* io_;  ///< null once closed: nobody is told anything any more
+    const std::string path_;
+    std::optional<SqliteFile> file_;  ///< the writer thread's alone
+
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;
+    std::condition_variable ended_;
+    StoreChanges pending_;
+    StoreChanges under_way_;
+    std::uint64_t changes_ = 0;  ///< so far
+    std::uint64_t durable_ = 0;  ///< of them, on the disk
+    std::vector<Waiting> waiting_;
+    std::string problem_;
+    Millis retry_after_ = kFirstRetry;
+    bool closing_ = false;
+    bool has_ended_ = false;
+};
+
+void Writer::change(StoreKey key, std::optional<std::string> value) {
+    const std::lock_guard lock(mutex_);
+    pending_[std::move(key)] = std::move(value);
+    ++changes_;
+    wake_.notify_one();
+}
+
+void Writer::when_durable(std::function<void()> done) {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back({changes_, std::move(done)});
+    tell_waiting();
+}
+
+/// With the lock held.
+void Writer::tell_waiting() {
+    const auto still_waiting = std::find_if(waiting_.begin(), waiting_.end(),
+                                            [&](const Waiting& waiting) { return waiting.change > durable_; });
+    for (auto waiting = waiting_.begin(); waiting != still_waiting; ++waiting) {
+        if (io_ != nullptr) asio::post(*io_, std::move(waiting->done));
+    }
+    waiting_.erase(waiting_.begin(), still_waiting);
+}
+
+void Writer::run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+        wake_.wait(lock, [this] { return closing_ || !pending_.empty(); });
+        if (pending_.empty()) break;
+        under_way_ = std::exchange(pending_, {});
+        const std::uint64_t up_to = changes_;
+        lock.unlock();
+        const Result<void> done = write(under_way_);
+        lock.lock();
+        if (done) {
+            written(up_to);
+            continue;
+        }
+        // What changed meanwhile is newer than what could not be written.
+        pending_.merge(under_way_);
+        under_way_.clear();
+        failed(done.error().message);
+        if (closing_) break;
+        wait_before_retry(lock);
+    }
+    file_.reset();  // unlocks it
+    has_ended_ = true;
+    ended_.notify_all();
+}
+
+Result<void> Writer::write(const StoreChanges& changes) {
+    if (!file_) {
+        auto opened = SqliteFile::open(path_);
+        if (!opened) return tl::make_unexpected(opened.error());
+        file_ = std::move(*opened);
+    }
+    auto done = file_->write(changes);
+    if (!done) file_.reset();  // after an I/O error SQLite wants a fresh connection
+    return done;
+}
+
+void Writer::written(std::uint64_t up_to) {
+    under_way_.clear();
+    durable_ = up_to;
+    retry_after_ = kFirstRetry;
+    if (!problem_.empty()) log::info("state can be written again", {{"file", path_}});
+    problem_.clear();
+    tell_waiting();
+}
+
+void Writer::failed(const std::string& why) {
+    if (problem_.empty()) log::error("state cannot be written, trying again", {{"why", why}});
+    problem_ = why;
+}
+
+void Writer::wait_before_retry(std::unique_lock<std::mutex>& lock) {
+    wake_.wait_for(lock, retry_after_, [this] { return closing_; });
+    retry_after_ = std::min(retry_after_ * 2, kLongestRetry);
+}
+
+std::string Writer::problem() const {
+    const std::lock_guard lock(mutex_);
+    return problem_;
+}
+
+std::uint64_t Writer::pending() const {
+    const std::lock_guard lock(mutex_);
+    return pending_.size() + under_way_.size();
+}
+
+bool Writer::close(Millis deadline) {
+    std::unique_lock lock(mutex_);
+    closing_ = true;
+    io_ = nullptr;
+    waiting_.clear();
+    wake_.notify_one();
+    return ended_.wait_for(lock, deadline, [this] { return has_ended_; });
+}
+
+class SqliteStore : public Store {
+public:
+    SqliteStore(asio::io_context& io, const std::string& path, std::optional<SqliteFile> file,
+                std::map<StoreKey, std::string> content, std::string aside)
+        : content_(std::move(content)),
+          aside_(std::move(aside)),
+          writer_(std::make_shared<Writer>(io, path, std::move(file))),
+          thread_([writer = writer_] { writer->run(); }) {}
+    ~SqliteStore() override { close_now(); }
+    SqliteStore(const SqliteStore&) = delete;
+    SqliteStore& operator=(const SqliteStore&) = delete;
+
+    std::map<std::string, std::string> load(const std::string& table) override {
+        std::map<std::string, std::string> out;
+        const auto first = content_.lower_bound({table, ""});
+        auto entry = first;
+        for (; entry != content_.end() && entry->first.first == table; ++entry)
+            out.emplace(entry->first.second, std::move(entry->second));
+        content_.erase(first, entry);
+        return out;
+    }
+
+    void put(const std::string& table, const std::string& key, std::string value) override {
+        writer_->change({table, key}, std::move(value));
+    }
+    void erase(const std::string& table, const std::string& key) override {
+        writer_->change({table, key}, std::nullopt);
+    }
+    void when_durable(std::function<void()> done) override {
+        // A callback that is on its way when the store is destroyed must not run: its owner may be gone too.
+        writer_->when_durable([alive = std::weak_ptr(alive_), done = std::move(done)] {
+            if (!alive.expired()) done();
+        });
+    }
+    void close() override { close_now(); }
+
+    bool healthy() const override { return writer_->problem().empty(); }
+    std::string problem() const override { return writer_->problem(); }
+    std::uint64_t pending() const override { return writer_->pending(); }
+    const std::string& set_aside() const override { return aside_; }
+
+private:
+    void close_now() {
+        if (!thread_.joinable()) return;
+        if (writer_->close(kCloseDeadline)) return thread_.join();
+        log::error("state was not written before the end", {{"changes", writer_->pending()}});
+        thread_.detach();
+    }
+
+    std::map<StoreKey, std::string> content_;  ///< read at start, handed out by `load`
+    std::string aside_;
+    std::shared_ptr<char> alive_ = std::make_shared<char>();
+    std::shared_ptr<Writer> writer_;
+    std::thread thread_;
+};
+
+struct Opened {
+    std::optional<SqliteFile> file;
+    std::map<StoreKey, std::string> content;
+};
+
+Result<Opened> open_and_read(const std::string& path) {
+    auto file = SqliteFile::open(path);
+    if (!file) return tl::make_unexpected(file.error());
+    auto content = file->read_all();
+    if (!content) return tl::make_unexpected(content.error());
+    return Opened{std::move(*file), std::move(*content)};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::open(asio::io_context& io, const std::string& path) {
+    auto opened = open_and_read(path);
+    std::string aside;
+    if (!opened && opened.error().code == Errc::malformed) {
+        auto moved = move_aside(path);
+        if (!moved) return tl::make_unexpected(moved.error());
+        aside = std::move(*moved);
+        log::error("state is unreadable, set aside and begun anew",
+                   {{"why", opened.error().message}, {"set_aside", aside}});
+        opened = open_and_read(path);
+    }
+    if (!opened) return tl::make_unexpected(opened.error());
+    return std::make_unique<SqliteStore>(io, path, std::move(opened->file), std::move(opened->content),
+                                         std::move(aside));
+}
+
+}  // namespace vitalwire::runtime

@@ -1,0 +1,266 @@
+#include "runtime/store.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+namespace vitalwire::runtime {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Pair;
+using testing::SizeIs;
+
+class StoreOnDisk : public testing::Test {
+protected:
+    void SetUp() override {
+        std::string name = testing::TempDir() + "vitalwire-store-XXXXXX";
+        directory_ = mkdtemp(name.data());
+        path_ = directory_ + "/state.db";
+    }
+    void TearDown() override { fs::remove_all(directory_); }
+
+    std::unique_ptr<Store> open() {
+        auto store = Store::open(io_, path_);
+        EXPECT_TRUE(store) << store.error().message;
+        return store ? std::move(*store) : nullptr;
+    }
+    bool wait_for(const std::function<bool()>& condition) {
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while (!condition() && std::chrono::steady_clock::now() < deadline) {
+            io_.restart();
+            io_.run_for(std::chrono::milliseconds(5));
+        }
+        return condition();
+    }
+
+    boost::asio::io_context io_{1};
+    std::string directory_;
+    std::string path_;
+};
+
+TEST_F(StoreOnDisk, KeepsWhatWasWrittenAndForgetsWhatWasErased) {
+    {
+        const auto store = open();
+        store->put("a", "one", "1");
+        store->put("a", "two", "2");
+        store->put("a", "two", std::string("2 \0 \xFF", 5));
+        store->put("b", "one", "other table");
+        store->put("a", "gone", "x");
+        store->erase("a", "gone");
+        store->erase("a", "never there");
+    }
+    const auto store = open();
+    EXPECT_THAT(store->load("a"), ElementsAre(Pair("one", "1"), Pair("two", std::string("2 \0 \xFF", 5))));
+    EXPECT_THAT(store->load("b"), ElementsAre(Pair("one", "other table")));
+    EXPECT_THAT(store->load("c"), IsEmpty());
+    EXPECT_EQ(store->set_aside(), "");
+}
+
+TEST_F(StoreOnDisk, IsNobodyElsesToRead) {
+    const auto store = open();
+    struct stat status {};
+    ASSERT_EQ(stat(path_.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777U, 0600U);
+}
+
+TEST_F(StoreOnDisk, TellsWhenEverythingBeforeIsDurable) {
+    const auto store = open();
+    bool durable = false;
+    for (int i = 0; i < 1000; ++i)
+        store->put("t", std::to_string(i), "x");
+    store->when_durable([&] { durable = true; });
+    EXPECT_FALSE(durable) << "never from within the call";
+    EXPECT_TRUE(wait_for([&] { return durable; }));
+    EXPECT_EQ(store->pending(), 0U);
+
+    bool again = false;
+    store->when_durable([&] { again = true; });
+    EXPECT_TRUE(wait_for([&] { return again; })) << "nothing to wait for";
+}
+
+TEST_F(StoreOnDisk, TellsNobodyAfterItIsGone) {
+    bool told = false;
+    {
+        const auto store = open();
+        store->put("t", "k", "v");
+        store->when_durable([&] { told = true; });
+    }
+    io_.run();
+    EXPECT_FALSE(told);
+}
+
+TEST_F(StoreOnDisk, KeepsWhatWasDurableWhenTheProcessIsKilled) {
+    const pid_t child = fork();
+    if (child == 0) {
+        auto store = Store::open(io_, path_);
+        (*store)->put("t", "k", "v");
+        (*store)->when_durable([] { kill(getpid(), SIGKILL); });
+        const auto work = boost::asio::make_work_guard(io_);
+        io_.run();
+        _exit(1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    EXPECT_THAT(open()->load("t"), ElementsAre(Pair("k", "v")));
+}
+
+TEST_F(StoreOnDisk, SetsAsideAFileThatIsNoDatabase) {
+    std::ofstream(path_) << std::string(10'000, 'x');
+    const auto store = open();
+    ASSERT_THAT(store->set_aside(), HasSubstr("state.db.unreadable-"));
+    EXPECT_EQ(fs::file_size(store->set_aside()), 10'000U);
+    EXPECT_THAT(store->load("t"), IsEmpty());
+    store->put("t", "k", "v");
+    EXPECT_TRUE(wait_for([&] { return store->pending() == 0; }));
+    EXPECT_TRUE(store->healthy());
+}
+
+TEST_F(StoreOnDisk, SetsAsideADamagedFile) {
+    {
+        const auto store = open();
+        for (int i = 0; i < 2000; ++i)
+            store->put("t", std::to_string(i), std::string(100, 'x'));
+    }
+    {
+        std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(20'000);
+        file << std::string(60'000, '\x7F');
+    }
+    EXPECT_NE(open()->set_aside(), "");
+}
+
+TEST_F(StoreOnDisk, SetsAsideAFileOfALaterRelease) {
+    {
+        const auto store = open();
+        store->put("t", "k", "v");
+    }
+    {
+        // user_version, as SQLite's file format places it.
+        std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(60);
+        file.write("\0\0\0\x63", 4);
+    }
+    EXPECT_NE(open()->set_aside(), "");
+}
+
+TEST_F(StoreOnDisk, SetsAsideASecondFileWithoutLosingTheFirst) {
+    std::ofstream(path_) << std::string(10'000, 'x');
+    const std::string first = open()->set_aside();
+    std::ofstream(path_, std::ios::trunc) << std::string(20'000, 'y');
+    const std::string second = open()->set_aside();
+    EXPECT_NE(first, second);
+    EXPECT_TRUE(fs::exists(first));
+    EXPECT_TRUE(fs::exists(second));
+}
+
+TEST_F(StoreOnDisk, RefusesAFileThatAnotherProcessUses) {
+    const auto store = open();
+    store->put("t", "k", "v");
+    const auto second = Store::open(io_, path_);
+    ASSERT_FALSE(second);
+    EXPECT_THAT(second.error().message, HasSubstr("another process uses this file"));
+    EXPECT_TRUE(wait_for([&] { return store->pending() == 0; }));
+}
+
+TEST_F(StoreOnDisk, RefusesAPathItCannotUse) {
+    EXPECT_THAT(Store::open(io_, directory_ + "/none/state.db").error().message, HasSubstr("No such file"));
+    EXPECT_FALSE(Store::open(io_, directory_));
+}
+
+/// A disk that takes no more than `bytes` of any file, as a full one does.
+class FullDisk {
+public:
+    explicit FullDisk(rlim_t bytes) {
+        std::signal(SIGXFSZ, SIG_IGN);
+        getrlimit(RLIMIT_FSIZE, &before_);
+        const rlimit limit{bytes, before_.rlim_max};
+        setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    ~FullDisk() { setrlimit(RLIMIT_FSIZE, &before_); }
+    FullDisk(const FullDisk&) = delete;
+    FullDisk& operator=(const FullDisk&) = delete;
+
+private:
+    rlimit before_{};
+};
+
+TEST_F(StoreOnDisk, KeepsWorkingAndTellingWhileTheDiskIsFull) {
+    const auto store = open();
+    bool durable = false;
+    {
+        const FullDisk full(30'000);
+        for (int i = 0; i < 1000; ++i)
+            store->put("t", std::to_string(i), std::string(100, 'x'));
+        store->when_durable([&] { durable = true; });
+        ASSERT_TRUE(wait_for([&] { return !store->healthy(); }));
+        EXPECT_THAT(store->problem(), HasSubstr(path_ + ": cannot write: "));
+        EXPECT_EQ(store->pending(), 1000U);
+        store->put("t", "0", "newer");
+        EXPECT_EQ(store->pending(), 1000U) << "coalesced by key";
+        EXPECT_FALSE(durable);
+    }
+    ASSERT_TRUE(wait_for([&] { return durable; })) << store->problem();
+    EXPECT_TRUE(store->healthy());
+    EXPECT_EQ(store->problem(), "");
+    store->close();
+
+    auto content = open()->load("t");
+    EXPECT_THAT(content, SizeIs(1000));
+    EXPECT_EQ(content["0"], "newer");
+}
+
+TEST_F(StoreOnDisk, StartsOnAFullDisk) {
+    {
+        const auto store = open();
+        store->put("t", "k", "v");
+    }
+    std::unique_ptr<Store> store;
+    {
+        const FullDisk full(0);
+        store = open();
+        ASSERT_NE(store, nullptr);
+        EXPECT_THAT(store->load("t"), ElementsAre(Pair("k", "v")));
+        store->put("t", "later", "w");
+        EXPECT_TRUE(wait_for([&] { return !store->healthy(); }));
+    }
+    EXPECT_TRUE(wait_for([&] { return store->healthy() && store->pending() == 0; }));
+}
+
+TEST_F(StoreOnDisk, BeginsAnewOnAFullDisk) {
+    std::unique_ptr<Store> store;
+    {
+        const FullDisk full(0);
+        store = open();
+        ASSERT_NE(store, nullptr);
+        store->put("t", "k", "v");
+        EXPECT_TRUE(wait_for([&] { return !store->healthy(); }));
+    }
+    EXPECT_TRUE(wait_for([&] { return store->healthy() && store->pending() == 0; }));
+}
+
+TEST_F(StoreOnDisk, DoesNotWaitForAFullDiskAtTheEnd) {
+    const FullDisk full(0);
+    const auto store = open();
+    store->put("t", "k", "v");
+    ASSERT_TRUE(wait_for([&] { return !store->healthy(); }));
+    store->close();
+    EXPECT_EQ(store->pending(), 1U);
+}
+
+}  // namespace
+}  // namespace vitalwire::runtime
