@@ -20,7 +20,7 @@ struct HttpClientRequest {
     std::string user_password;  ///< "user:password" for Basic; never logged
     std::string ca_file;        ///< empty: the system's
     bool insecure = false;
-    base::Millis timeout{5000};
+    base::Millis timeout{5000};  ///< for the whole request
 };
 
 struct HttpClientResponse {
@@ -29,17 +29,20 @@ struct HttpClientResponse {
     std::string body;                            ///< at most 64 MiB; more is an error
 };
 
-/// Requests on the event loop (libcurl's multi interface): connections are kept and reused, no call blocks.
+/// Requests on the event loop (libcurl's multi interface): connections are kept and reused, no call blocks. At most 16
+/// connections to one host, further requests wait (within their time-out). Redirects are not followed; the proxies of
+/// the environment are not used.
 class HttpClient {
 public:
-    /// An answer of any status is a response; no answer is an error (unavailable, timeout, io).
+    /// Called on the event loop, never from within `send`. An answer of any status is a response; no answer is an error
+    /// (unavailable, timeout, too_large, config, io).
     using Done = std::function<void(base::Result<HttpClientResponse>)>;
 
     explicit HttpClient(boost::asio::io_context& io);
     ~HttpClient();
 
     void send(HttpClientRequest request, Done done);
-    /// Drops everything under way; no Done is called after it.
+    /// Drops everything under way; no Done is called after it, and nothing more can be sent.
     void stop();
 
 private:
