@@ -10,6 +10,7 @@
 #include "wire/envelope.hpp"
 #include "wire/field_reader.hpp"
 #include "wire/json_reader.hpp"
+#include "wire/nack_codec.hpp"
 
 namespace vitalwire::wire {
 
@@ -116,31 +117,10 @@ Result<HeartbeatPdu> decode_exit(const json& data) {
     return in.finish(std::move(pdu));
 }
 
-constexpr std::array kNackCodes = {Errc::unsupported_version, Errc::bad_field,        Errc::interval_too_small,
-                                   Errc::no_session,          Errc::unknown_msg_type, Errc::unknown_address,
-                                   Errc::not_enabled,         Errc::rate_limited};
-
-Result<HeartbeatPdu> decode_nack(const json& data) {
-    PduReader in(data);
-    Nack pdu;
-    const std::string code = in.text("code", 1, kMaxReason);
-    const auto* known = std::find_if(kNackCodes.begin(), kNackCodes.end(),
-                                     [&](Errc candidate) { return to_string(candidate) == code; });
-    if (known != kNackCodes.end()) {
-        pdu.code = *known;
-    } else {
-        pdu.unknown_code = code;
-    }
-    pdu.message = in.free_text_or("log_msg", kMaxReason);
-    pdu.orig_msg_type = in.free_text_or("orig_msg_type", kMaxMsgType);
-    if (in.has("invocation_id")) pdu.invocation_id = in.integer("invocation_id", 0, kMaxInt31);
-    if (in.has("min_interval_ms")) pdu.min_interval = in.millis("min_interval_ms", Millis(1), kMaxInterval);
-    if (const json* versions = find(data, "supported_versions"); versions != nullptr && versions->is_array()) {
-        for (const json& version : *versions) {
-            if (version.is_number_integer()) pdu.supported_versions.push_back(version.get<int>());
-        }
-    }
-    return in.finish(std::move(pdu));
+Result<HeartbeatPdu> decode_native_nack(const json& data) {
+    auto nack = decode_nack(data);
+    if (!nack) return tl::make_unexpected(std::move(nack.error()));
+    return HeartbeatPdu(std::move(*nack));
 }
 
 Result<HeartbeatPdu> decode_existing_init(const json& data) {
@@ -231,7 +211,7 @@ constexpr std::array<MessageType, 6> kNativeTypes = {{{"init", Sender::guest, de
                                                       {"challenge", Sender::host, decode_challenge},
                                                       {"challenge_response", Sender::guest, decode_challenge_response},
                                                       {"exit", Sender::both, decode_exit},
-                                                      {"nack", Sender::host, decode_nack}}};
+                                                      {"nack", Sender::host, decode_native_nack}}};
 
 constexpr std::array<MessageType, 8> kExistingTypes = {{{"init", Sender::guest, decode_existing_init},
                                                         {"init_ack", Sender::host, decode_existing_init_ack},
@@ -317,13 +297,8 @@ struct NativeEncoder {
         return out;
     }
     json operator()(const Nack& pdu) const {
-        json out = native_header("nack", sequence);
-        out["code"] = to_string(pdu.code);
-        out["log_msg"] = base::cut_utf8(pdu.message, kMaxReason);
-        out["orig_msg_type"] = pdu.orig_msg_type;
-        if (pdu.invocation_id) out["invocation_id"] = *pdu.invocation_id;
-        if (!pdu.supported_versions.empty()) out["supported_versions"] = pdu.supported_versions;
-        if (pdu.min_interval) out["min_interval_ms"] = pdu.min_interval->count();
+        json out = nack_to_json(pdu);
+        out["sequence"] = sequence & kMaxInt31;
         return out;
     }
     // Votes exist on the existing channel only: asking for one here is a mistake of the caller's.
@@ -430,25 +405,6 @@ std::string encode_heartbeat(const HeartbeatPdu& pdu, Dialect dialect, std::uint
     if (dialect == Dialect::existing) return "\n" + dump(std::visit(ExistingEncoder{sequence}, pdu)) + "\n";
     const EnvelopeHeader header{base_version, std::string(kHeartbeatAddress), std::string(kHeartbeatAddress)};
     return seal_envelope(header, dump(std::visit(NativeEncoder{sequence}, pdu)));
-}
-
-std::string encode_nack_data(const Nack& nack, std::uint32_t sequence) {
-    return dump(NativeEncoder{sequence}(nack));
-}
-
-Nack make_nack(const json& data, const base::Error& error, Dialect dialect) {
-    Nack nack;
-    nack.code = error.code;
-    nack.message = base::cut_utf8(error.message, kMaxReason);
-    const std::string type = base::cut_utf8(text_or(data, "msg_type"), kMaxMsgType);
-    nack.orig_msg_type = type.empty() ? "unknown" : type;
-    const std::int64_t limit = dialect == Dialect::existing ? kAnyInt : kMaxInt31;
-    const auto invocation = read_int(data, "invocation_id", dialect == Dialect::existing ? -kAnyInt : 0, limit);
-    if (invocation) nack.invocation_id = *invocation;
-    if (error.code == Errc::unsupported_version) {
-        nack.supported_versions = {dialect == Dialect::existing ? kExistingHeartbeatVersion : kHeartbeatVersion};
-    }
-    return nack;
 }
 
 bool is_garbled_response(std::string_view line) {

@@ -19,12 +19,6 @@ base::Result<HeartbeatPdu> decode_heartbeat(const nlohmann::json& data, Dialect 
 std::string encode_heartbeat(const HeartbeatPdu& pdu, Dialect dialect, std::uint32_t sequence,
                              int base_version = kBaseVersion);
 
-/// The `data` of a native nack alone: the base layer's own nacks have another envelope.
-std::string encode_nack_data(const Nack& nack, std::uint32_t sequence);
-
-/// The answer to a `data` that could not be decoded or is not allowed: what was asked, and why not.
-Nack make_nack(const nlohmann::json& data, const base::Error& error, Dialect dialect);
-
 /// True for a line that is no JSON but is, to a human, an existing guest's challenge response: its log_msg is not
 /// escaped, so a quote in it breaks the line. It still proves that the guest is alive.
 bool is_garbled_response(std::string_view line);

@@ -5,12 +5,12 @@
 #include <string>
 #include <string_view>
 #include <variant>
-#include <vector>
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "wire/limits.hpp"
+#include "wire/nack.hpp"
 
 namespace vitalwire::wire {
 
@@ -59,16 +59,6 @@ struct ChallengeResponse {
 struct Exit {
     base::SessionId session;
     std::string reason;
-};
-
-struct Nack {
-    base::Errc code = base::Errc::bad_field;
-    std::string message;
-    std::string orig_msg_type;
-    std::optional<std::int64_t> invocation_id;
-    std::vector<int> supported_versions;
-    std::optional<base::Millis> min_interval;
-    std::string unknown_code;  ///< the code as received when it is one of a later revision; `code` means nothing then
 };
 
 /// Existing dialect only: the vote on, or notice of, an action of the cloud. Parsed, never acted on.

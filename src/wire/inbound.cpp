@@ -5,8 +5,10 @@
 
 #include "base/text.hpp"
 #include "wire/envelope.hpp"
+#include "wire/group_codec.hpp"
 #include "wire/heartbeat_codec.hpp"
 #include "wire/json_reader.hpp"
+#include "wire/nack_codec.hpp"
 
 namespace vitalwire::wire {
 
@@ -30,21 +32,34 @@ Inbound read_heartbeat(const json& data, Dialect dialect, Receiver receiver, con
     return refuse(data, pdu.error(), dialect, receiver, kHeartbeatAddress, header.source_addr, header.version);
 }
 
-Inbound read_native(json& message, Receiver receiver) {
+Inbound read_group(const json& data, Dialect dialect, Receiver receiver, const EnvelopeHeader& header) {
+    auto pdu = decode_group(data, dialect, receiver);
+    if (pdu) return GroupMessage{std::move(*pdu), header.version};
+    return refuse(data, pdu.error(), dialect, receiver, header.dest_addr, header.source_addr, header.version);
+}
+
+Inbound refuse_version(const json& message, const json& data, const base::Error& error, Dialect dialect,
+                       Receiver receiver) {
+    const std::string_view from = dialect == Dialect::native ? kBaseAddress : kExistingGroupAddress;
+    Inbound refusal = refuse(data, error, dialect, receiver, from, text_or(message, "source_addr"), kBaseVersion);
+    if (auto* refused = std::get_if<Refused>(&refusal))
+        refused->nack.supported_versions = {kOldestBaseVersion, kBaseVersion};
+    return refusal;
+}
+
+Inbound read_enveloped(json& message, Dialect dialect, Receiver receiver) {
     json data;
     const auto header = open_envelope(message, data);
     if (!header && header.error().code == Errc::malformed) return Malformed{header.error().message};
-    const std::string to = text_or(message, "source_addr");
-    if (!header) {
-        base::Error error = header.error();
-        Inbound refusal = refuse(data, error, Dialect::native, receiver, kBaseAddress, to, kBaseVersion);
-        if (auto* refused = std::get_if<Refused>(&refusal))
-            refused->nack.supported_versions = {kOldestBaseVersion, kBaseVersion};
-        return refusal;
+    if (!header) return refuse_version(message, data, header.error(), dialect, receiver);
+    if (dialect == Dialect::existing) {
+        if (header->dest_addr == kExistingGroupAddress) return read_group(data, dialect, receiver, *header);
+        return Ignored{"no application at '" + header->dest_addr + "'"};  // resource scaling, for one
     }
-    if (header->dest_addr == kHeartbeatAddress) return read_heartbeat(data, Dialect::native, receiver, *header);
-    return refuse(data, {Errc::unknown_address, "no application at '" + header->dest_addr + "'"}, Dialect::native,
-                  receiver, kBaseAddress, to, header->version);
+    if (header->dest_addr == kHeartbeatAddress) return read_heartbeat(data, dialect, receiver, *header);
+    if (header->dest_addr == kGroupAddress) return read_group(data, dialect, receiver, *header);
+    return refuse(data, {Errc::unknown_address, "no application at '" + header->dest_addr + "'"}, dialect, receiver,
+                  kBaseAddress, header->source_addr, header->version);
 }
 
 }  // namespace
@@ -81,13 +96,16 @@ Inbound read_line(std::string_view line, ChannelKind channel, Receiver receiver)
         return Malformed{message.error().message, proves_life};
     }
     if (channel == ChannelKind::existing_heartbeat) return read_heartbeat(*message, Dialect::existing, receiver, {});
-    return read_native(*message, receiver);
+    return read_enveloped(*message, channel == ChannelKind::native ? Dialect::native : Dialect::existing, receiver);
 }
 
 std::string encode_refusal(const Refused& refused, ChannelKind channel, std::uint32_t sequence) {
     if (channel == ChannelKind::existing_heartbeat) return encode_heartbeat(refused.nack, Dialect::existing, sequence);
-    const std::string line = encode_nack_data(refused.nack, sequence);
-    return seal_envelope({refused.base_version, refused.from, refused.to}, line);
+    const EnvelopeHeader header{refused.base_version, refused.from, refused.to};
+    json data = channel == ChannelKind::native ? nack_to_json(refused.nack)
+                                               : existing_group_nack_to_json(refused.nack, refused.base_version);
+    if (channel == ChannelKind::native) data["sequence"] = sequence & kMaxInt31;
+    return seal_envelope(header, dump(data));
 }
 
 }  // namespace vitalwire::wire

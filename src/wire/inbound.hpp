@@ -5,6 +5,7 @@
 #include <string_view>
 #include <variant>
 
+#include "wire/group_pdu.hpp"
 #include "wire/heartbeat_pdu.hpp"
 
 namespace vitalwire::wire {
@@ -37,7 +38,11 @@ struct HeartbeatMessage {
     HeartbeatPdu pdu;
     int base_version = kBaseVersion;
 };
-using Inbound = std::variant<Malformed, Ignored, Refused, HeartbeatMessage>;
+struct GroupMessage {
+    GroupPdu pdu;
+    int base_version = kBaseVersion;
+};
+using Inbound = std::variant<Malformed, Ignored, Refused, HeartbeatMessage, GroupMessage>;
 
 /// What one line of a channel is. The first decision about every byte a peer sends; never throws, bounded in time and
 /// memory.

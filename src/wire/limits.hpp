@@ -17,6 +17,8 @@ inline constexpr std::string_view kExistingMessagingChannel = "cgcs.messaging";
 inline constexpr std::string_view kBaseAddress = "vitalwire.base";
 inline constexpr std::string_view kHeartbeatAddress = "vitalwire.heartbeat";
 inline constexpr std::string_view kGroupAddress = "vitalwire.group";
+/// The server group of existing guests, on cgcs.messaging.
+inline constexpr std::string_view kExistingGroupAddress = "cgcs.server_grp";
 
 /// A whole native message, both newlines included: the largest escaped broadcast fits (proto-spec/base-layer.md).
 inline constexpr std::size_t kMaxNativeMessage = 8192;
@@ -34,10 +36,17 @@ inline constexpr std::size_t kMaxReason = 224;  ///< bytes of UTF-8; existing gu
 inline constexpr std::size_t kMaxSessionId = 64;
 inline constexpr std::size_t kMaxMsgType = 32;  ///< of an echoed orig_msg_type
 
+/// Bytes of a broadcast's payload, decoded: what existing guests and applications are built for.
+inline constexpr std::size_t kMaxPayload = 3050;
+/// The largest payload in base64, 4 * ceil(3050 / 3); text that would be longer when escaped goes as base64.
+inline constexpr std::size_t kMaxEncodedPayload = 4068;
+inline constexpr std::size_t kMaxInstanceId = 128;
+
 inline constexpr int kBaseVersion = 2;
 inline constexpr int kOldestBaseVersion = 1;
 inline constexpr int kHeartbeatVersion = 1;
 inline constexpr int kHeartbeatRevision = 0;
+inline constexpr int kGroupVersion = 1;
 inline constexpr int kExistingHeartbeatVersion = 3;
 
 inline constexpr std::int64_t kMaxInt31 = 2147483647;

@@ -110,23 +110,7 @@ TEST(ExistingHeartbeat, ReadsAVoteResponse) {
     EXPECT_EQ(std::get<ActionResponse>(*pdu).vote_result, "accept");
 }
 
-TEST(MakeNack, TellsWhatWasRefusedAndWhatIsSupported) {
-    const Nack nack = make_nack(json::parse(R"({"msg_type":"init","invocation_id":9})"),
-                                {Errc::unsupported_version, "no"}, Dialect::native);
-    EXPECT_EQ(nack.orig_msg_type, "init");
-    EXPECT_EQ(nack.invocation_id, 9);
-    EXPECT_EQ(nack.supported_versions, std::vector<int>{1});
-}
-
-TEST(MakeNack, EchoesNoMoreThanTheStartOfAType) {
-    EXPECT_EQ(make_nack(json{{"msg_type", std::string(5000, 'x')}}, {Errc::unknown_msg_type, ""}, Dialect::native)
-                  .orig_msg_type,
-              std::string(32, 'x'));
-    EXPECT_EQ(make_nack(json{{"msg_type", 5}}, {Errc::unknown_msg_type, ""}, Dialect::existing).orig_msg_type,
-              "unknown");
-}
-
-TEST(MakeNack, StaysWithinWhatAnExistingGuestSurvives) {
+TEST(ExistingHeartbeat, NackStaysWithinWhatAnExistingGuestSurvives) {
     const std::string line =
         encode_heartbeat(Nack{Errc::bad_field, std::string(5000, 'x'), "init", 1, {}, {}}, Dialect::existing, 1);
     EXPECT_LE(line.size(), kMaxExistingHeartbeat);

@@ -1,0 +1,377 @@
+#include "wire/group_codec.hpp"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/text.hpp"
+#include "wire/base64.hpp"
+#include "wire/envelope.hpp"
+#include "wire/field_reader.hpp"
+#include "wire/limits.hpp"
+#include "wire/nack_codec.hpp"
+
+namespace vitalwire::wire {
+
+using base::Errc;
+using base::fail;
+using base::Result;
+using nlohmann::json;
+
+namespace {
+
+constexpr std::size_t kMaxText = 255;
+constexpr std::size_t kMaxState = 32;
+constexpr std::size_t kMaxTask = 64;
+constexpr std::size_t kMaxShort = 64;  // tenant_id, launched_at, timestamp, heartbeat
+
+std::uint64_t read_dropped(FieldReader& in) {
+    return static_cast<std::uint64_t>(in.integer_or("dropped", 0, 0, kMaxInt31));
+}
+
+Result<std::string> decode_payload(const json& data, Dialect dialect) {
+    auto text = read_text(data, "data", 0, kMaxNativeMessage);
+    if (!text) return text;
+    std::string encoding = "utf8";
+    if (dialect == Dialect::native && find(data, "encoding") != nullptr) {
+        auto given = read_text(data, "encoding", 0, kMaxNativeMessage);
+        if (!given) return given;
+        encoding = std::move(*given);
+    }
+    if (encoding == "base64") {
+        auto bytes = decode_base64(*text);
+        if (!bytes) return fail(Errc::bad_field, "key 'data': expected base64 with padding (RFC 4648 section 4)");
+        text = std::move(*bytes);
+    } else if (encoding != "utf8") {
+        return fail(Errc::bad_field, "key 'encoding': expected utf8 or base64");
+    }
+    if (text->size() > kMaxPayload) {
+        return fail(Errc::too_large, "key 'data': payload of " + std::to_string(text->size()) + " bytes, at most " +
+                                         std::to_string(kMaxPayload) + " are accepted");
+    }
+    return text;
+}
+
+Result<GroupPdu> decode_broadcast(const json& data, Dialect dialect) {
+    FieldReader in(data);
+    Broadcast pdu;
+    pdu.payload = in.take(decode_payload(data, dialect));
+    if (dialect == Dialect::native && in.has("seq")) pdu.seq = in.integer("seq", 0, kMaxInt31);
+    return in.finish(GroupPdu(std::move(pdu)));
+}
+
+Result<GroupPdu> decode_query(const json& data, Dialect) {
+    FieldReader in(data);
+    StatusQuery pdu{in.integer("seq", 0, kMaxInt31)};
+    return in.finish(GroupPdu(pdu));
+}
+
+Result<GroupPdu> decode_delivery(const json& data, Dialect dialect) {
+    FieldReader in(data);
+    Delivery pdu;
+    pdu.source = in.text("source_instance", 1, kMaxInstanceId);
+    if (!base::is_plain_name(pdu.source, kMaxInstanceId))
+        in.refuse(Errc::bad_field, "key 'source_instance': expected an instance id");
+    pdu.payload = in.take(decode_payload(data, dialect));
+    pdu.from_operator = in.boolean_or("operator", false);
+    pdu.dropped = read_dropped(in);
+    return in.finish(GroupPdu(std::move(pdu)));
+}
+
+/// The object `key`, decoded; existing hosts wrap the state of a notification once more.
+Result<MemberState> read_state(const json& object, const char* key) {
+    const json* state = find(object, key);
+    if (state == nullptr || !state->is_object())
+        return fail(Errc::bad_field, std::string("key '") + key + "': expected a state object");
+    auto decoded = member_state_from_json(*state);
+    if (decoded) decoded->raw = dump(*state);
+    return decoded;
+}
+
+Result<GroupPdu> decode_response(const json& data, Dialect) {
+    FieldReader in(data);
+    StatusResponse pdu;
+    pdu.seq = in.integer("seq", 0, kMaxInt31);
+    pdu.state = in.take(read_state(data, "data"));
+    pdu.dropped = read_dropped(in);
+    return in.finish(GroupPdu(std::move(pdu)));
+}
+
+Result<GroupPdu> decode_done(const json& data, Dialect dialect) {
+    FieldReader in(data);
+    StatusDone pdu;
+    pdu.seq = in.integer("seq", 0, kMaxInt31);
+    if (dialect == Dialect::native) pdu.count = static_cast<std::uint64_t>(in.integer("count", 0, kMaxInt31));
+    pdu.dropped = read_dropped(in);
+    return in.finish(GroupPdu(std::move(pdu)));
+}
+
+Result<GroupPdu> decode_notification(const json& data, Dialect dialect) {
+    const json* outer = &data;
+    const char* key = "data";
+    if (dialect == Dialect::existing) {
+        const json* wrapped = find(data, "data");
+        if (wrapped == nullptr) return fail(Errc::bad_field, "key 'data' is missing, expected an object");
+        outer = wrapped;
+        key = "payload";
+    }
+    FieldReader in(*outer);
+    Notification pdu;
+    pdu.event_type = in.text("event_type", 1, kMaxInstanceId);
+    pdu.timestamp = in.text_or("timestamp", kMaxShort);
+    pdu.state = in.take(read_state(*outer, key));
+    pdu.dropped = read_dropped(in);
+    return in.finish(GroupPdu(std::move(pdu)));
+}
+
+Result<GroupPdu> decode_group_nack(const json& data, Dialect dialect) {
+    auto nack = dialect == Dialect::native ? decode_nack(data) : decode_existing_group_nack(data);
+    if (!nack) return tl::make_unexpected(nack.error());
+    return GroupPdu(std::move(*nack));
+}
+
+struct MessageType {
+    std::string_view name;
+    Receiver receiver;
+    Result<GroupPdu> (*decode)(const json&, Dialect);
+};
+
+constexpr std::array<MessageType, 7> kTypes = {{{"broadcast", Receiver::host, decode_broadcast},
+                                                {"status_query", Receiver::host, decode_query},
+                                                {"broadcast", Receiver::guest, decode_delivery},
+                                                {"status_response", Receiver::guest, decode_response},
+                                                {"status_response_done", Receiver::guest, decode_done},
+                                                {"notification", Receiver::guest, decode_notification},
+                                                {"nack", Receiver::guest, decode_group_nack}}};
+
+Result<void> check_version(const json& data, Dialect dialect) {
+    // Existing guests and hosts write all kinds of versions here, even the string "version".
+    if (dialect == Dialect::existing) return {};
+    const auto version = read_int(data, "version", INT64_MIN, INT64_MAX);
+    if (!version) return tl::make_unexpected(version.error());
+    if (*version == kGroupVersion) return {};
+    return fail(Errc::unsupported_version, "server-group version " + std::to_string(*version) + " is not supported");
+}
+
+/// `text` as a JSON string, quotes included.
+std::string quoted(const std::string& text) {
+    return dump(json(text));
+}
+
+/// The `data` and `encoding` keys of a payload: text where that is not longer than base64 would ever be.
+std::string payload_keys(const std::string& payload) {
+    if (base::is_utf8(payload)) {
+        std::string text = quoted(payload);
+        if (text.size() - 2 <= kMaxEncodedPayload) return "\"data\":" + text;
+    }
+    return "\"encoding\":\"base64\",\"data\":\"" + encode_base64(payload) + '"';
+}
+
+Result<std::string> seal(const std::string& data, Dialect dialect, int base_version) {
+    const std::string address(dialect == Dialect::native ? kGroupAddress : kExistingGroupAddress);
+    std::string line = seal_envelope({base_version, address, address}, data);
+    const std::size_t limit = dialect == Dialect::native ? kMaxNativeMessage : kMaxExistingMessage;
+    if (line.size() > limit)
+        return fail(Errc::too_large,
+                    "message of " + std::to_string(line.size()) + " bytes, the channel takes " + std::to_string(limit));
+    return line;
+}
+
+/// Fields a state loses when the message is too long, first to last.
+constexpr std::array kReducible = {"metadata", "launched_at", "tenant_id", "node", "hostname", "host"};
+
+/// Writes `state` through `write(json)` with ever fewer fields until the message fits.
+template <class Write>
+Result<std::string> reduce_until_it_fits(const MemberState& state, Write&& write) {
+    json object = to_json(state);
+    auto line = write(object);
+    for (const char* field : kReducible) {
+        if (line) break;
+        if (object.erase(field) == 0) continue;
+        object["reduced"].push_back(field);
+        line = write(object);
+    }
+    return line;
+}
+
+json header(const char* msg_type, Dialect dialect, int base_version) {
+    return {{"version", dialect == Dialect::native ? kGroupVersion : base_version}, {"msg_type", msg_type}};
+}
+
+class Encoder {
+public:
+    Encoder(Dialect dialect, int base_version) : dialect_(dialect), base_version_(base_version) {}
+
+    Result<std::string> operator()(const Broadcast& pdu) const {
+        std::string data = start("broadcast");
+        if (pdu.seq && native()) data += ",\"seq\":" + std::to_string(*pdu.seq);
+        return with_payload(std::move(data), pdu.payload);
+    }
+
+    Result<std::string> operator()(const Delivery& pdu) const {
+        std::string data = start("broadcast") + ",\"source_instance\":" + quoted(pdu.source);
+        if (pdu.from_operator && native()) data += ",\"operator\":true";
+        if (pdu.dropped > 0 && native()) data += ",\"dropped\":" + std::to_string(pdu.dropped);
+        return with_payload(std::move(data), pdu.payload);
+    }
+
+    Result<std::string> operator()(const StatusQuery& pdu) const {
+        json data = header("status_query", dialect_, base_version_);
+        data["seq"] = pdu.seq;
+        return finish(std::move(data), 0);
+    }
+
+    Result<std::string> operator()(const StatusResponse& pdu) const {
+        return reduce_until_it_fits(pdu.state, [&](const json& state) {
+            json data = header("status_response", dialect_, base_version_);
+            data["seq"] = pdu.seq;
+            data["data"] = state;
+            return finish(std::move(data), pdu.dropped);
+        });
+    }
+
+    Result<std::string> operator()(const StatusDone& pdu) const {
+        json data = header("status_response_done", dialect_, base_version_);
+        data["seq"] = pdu.seq;
+        if (native()) data["count"] = pdu.count;
+        return finish(std::move(data), pdu.dropped);
+    }
+
+    Result<std::string> operator()(const Notification& pdu) const {
+        return reduce_until_it_fits(pdu.state, [&](const json& state) {
+            json event = {{"event_type", pdu.event_type}};
+            if (!pdu.timestamp.empty()) event["timestamp"] = pdu.timestamp;
+            event[native() ? "data" : "payload"] = state;
+            json data = header("notification", dialect_, base_version_);
+            if (native()) {
+                data.update(event);
+            } else {
+                event["priority"] = "INFO";
+                data["data"] = std::move(event);
+            }
+            return finish(std::move(data), pdu.dropped);
+        });
+    }
+
+    Result<std::string> operator()(const Nack& pdu) const {
+        if (native()) return seal(dump(nack_to_json(pdu)), dialect_, base_version_);
+        return seal(dump(existing_group_nack_to_json(pdu, base_version_)), dialect_, base_version_);
+    }
+
+private:
+    bool native() const { return dialect_ == Dialect::native; }
+
+    /// The hot path writes its few keys by hand: a broadcast is encoded for every delivery's dialect.
+    std::string start(const char* msg_type) const {
+        return "{\"version\":" + std::to_string(native() ? kGroupVersion : base_version_) + ",\"msg_type\":\"" +
+               msg_type + '"';
+    }
+
+    Result<std::string> with_payload(std::string data, const std::string& payload) const {
+        if (payload.size() > kMaxPayload)
+            return fail(Errc::too_large, "payload of " + std::to_string(payload.size()) + " bytes");
+        if (!native() && !base::is_utf8(payload))
+            return fail(Errc::bad_field, "an existing guest takes only UTF-8 text");
+        data += ',';
+        data += native() ? payload_keys(payload) : "\"data\":" + quoted(payload);
+        data += '}';
+        return seal(data, dialect_, base_version_);
+    }
+
+    Result<std::string> finish(json data, std::uint64_t dropped) const {
+        if (dropped > 0 && native()) data["dropped"] = dropped;
+        return seal(dump(data), dialect_, base_version_);
+    }
+
+    Dialect dialect_;
+    int base_version_;
+};
+
+std::optional<std::string> optional_text(FieldReader& in, const char* key, std::size_t min, std::size_t max) {
+    if (!in.has(key)) return std::nullopt;
+    return in.text(key, min, max);
+}
+
+Result<std::map<std::string, std::string>> read_metadata(const json& object) {
+    std::map<std::string, std::string> out;
+    for (const auto& [key, value] : object.items()) {
+        if (!value.is_string()) return fail(Errc::bad_field, "key 'metadata': expected strings");
+        out.emplace(key, value.get<std::string>());
+    }
+    return out;
+}
+
+Result<std::vector<std::string>> read_names(const json& array) {
+    std::vector<std::string> out;
+    for (const json& name : array) {
+        if (!name.is_string()) return fail(Errc::bad_field, "key 'reduced': expected names of fields");
+        out.push_back(name.get<std::string>());
+    }
+    return out;
+}
+
+}  // namespace
+
+Result<GroupPdu> decode_group(const json& data, Dialect dialect, Receiver receiver) {
+    const auto version = check_version(data, dialect);
+    if (!version) return tl::make_unexpected(version.error());
+    auto type = read_text(data, "msg_type", 0, kMaxNativeMessage);
+    if (!type) return tl::make_unexpected(std::move(type.error()));
+    for (const MessageType& known : kTypes) {
+        if (known.receiver == receiver && known.name == *type) return known.decode(data, dialect);
+    }
+    return fail(Errc::unknown_msg_type,
+                "msg_type '" + base::escape(*type, kMaxMsgType) + "' is not one that this end receives");
+}
+
+Result<std::string> encode_group(const GroupPdu& pdu, Dialect dialect, int base_version) {
+    return std::visit(Encoder(dialect, base_version), pdu);
+}
+
+json to_json(const MemberState& state) {
+    json out = {{"instance_id", state.instance_id},
+                {"display_name", state.display_name},
+                {"state", state.state},
+                {"state_description", state.state_description}};
+    const auto add = [&](const char* key, const auto& value) {
+        if (value) out[key] = *value;
+    };
+    add("hostname", state.hostname);
+    add("host", state.host);
+    add("node", state.node);
+    add("tenant_id", state.tenant_id);
+    add("launched_at", state.launched_at);
+    add("metadata", state.metadata);
+    add("heartbeat", state.heartbeat);
+    if (!state.reduced.empty()) out["reduced"] = state.reduced;
+    return out;
+}
+
+Result<MemberState> member_state_from_json(const json& object) {
+    FieldReader in(object);
+    MemberState state;
+    state.instance_id = in.text("instance_id", 1, kMaxInstanceId);
+    if (!base::is_plain_name(state.instance_id, kMaxInstanceId))
+        in.refuse(Errc::bad_field, "key 'instance_id': expected an instance id");
+    state.display_name = in.text("display_name", 0, kMaxText);
+    state.state = in.text("state", 1, kMaxState);
+    state.state_description = in.text("state_description", 0, kMaxTask);
+    state.hostname = optional_text(in, "hostname", 0, kMaxText);
+    state.host = optional_text(in, "host", 0, kMaxText);
+    state.node = optional_text(in, "node", 0, kMaxText);
+    state.tenant_id = optional_text(in, "tenant_id", 1, kMaxShort);
+    state.launched_at = optional_text(in, "launched_at", 0, kMaxShort);
+    state.heartbeat = optional_text(in, "heartbeat", 0, kMaxShort);
+    if (const json* metadata = find(object, "metadata"); metadata != nullptr) {
+        if (!metadata->is_object()) return fail(Errc::bad_field, "key 'metadata': expected an object");
+        state.metadata = in.take(read_metadata(*metadata));
+    }
+    if (const json* reduced = find(object, "reduced"); reduced != nullptr) {
+        if (!reduced->is_array()) return fail(Errc::bad_field, "key 'reduced': expected an array");
+        state.reduced = in.take(read_names(*reduced));
+    }
+    return in.finish(std::move(state));
+}
+
+}  // namespace vitalwire::wire

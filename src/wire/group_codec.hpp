@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "base/result.hpp"
+#include "wire/group_pdu.hpp"
+#include "wire/heartbeat_pdu.hpp"
+
+namespace vitalwire::wire {
+
+/// The group PDU in an envelope's `data`. Fails with unsupported_version, unknown_msg_type, too_large or bad_field.
+base::Result<GroupPdu> decode_group(const nlohmann::json& data, Dialect dialect, Receiver receiver);
+
+/// The PDU as one whole message, newlines and envelope included, within the channel's limit: a state object is reduced
+/// by whole fields. Fails with too_large or bad_field for a payload that an existing guest cannot be told.
+base::Result<std::string> encode_group(const GroupPdu& pdu, Dialect dialect, int base_version);
+
+/// A state object as JSON, as it is on the bus and on the wire.
+nlohmann::json to_json(const MemberState& state);
+base::Result<MemberState> member_state_from_json(const nlohmann::json& object);
+
+}  // namespace vitalwire::wire
