@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace vitalwire::guest {
 
@@ -30,8 +32,16 @@ public:
     /// because no host is there or the queue is full.
     virtual bool send(std::string message, Priority priority) = 0;
     virtual void stop() = 0;
-    /// One phrase for the service manager's status line.
+    /// One phrase for people: a host is there, or what is waited for.
     virtual std::string status() const = 0;
+    /// `changed` is called after each change of `status()`.
+    void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
+
+protected:
+    void tell_change() const { changed_(); }
+
+private:
+    std::function<void()> changed_ = [] {};
 };
 
 }  // namespace vitalwire::guest

@@ -1,11 +1,23 @@
 #pragma once
 
 // guest/: what runs inside a virtual machine. vitalwired is thin around heartbeat::GuestSession.
-//   channel.hpp        the byte stream to the host: virtio-serial port or UNIX socket
-//   stream.hpp         one open non-blocking descriptor: edge-triggered reading, bounded queue of messages to write
-//   port_finder.hpp    finds a virtio-serial port by its name
-//   virtio_port.hpp    the channel on a virtio-serial port
-//   unix_channel.hpp   the channel on a UNIX socket, for development and tests without a virtual machine
-//   base_layer.hpp     takes lines apart and hands each message to its application
-//   judge.hpp          time that decides: steady time without the time in which this daemon stood still
-//   heartbeat_app.hpp  registers the guest and answers challenges
+//   guest_daemon.hpp    all of vitalwired but its process
+//   options.hpp, settings.hpp  command line and configuration file
+// Towards the host:
+//   channel.hpp         the byte stream to the host: virtio-serial port or UNIX socket
+//   port_finder.hpp     finds a virtio-serial port by its name
+//   virtio_port.hpp     the channel on a virtio-serial port
+//   unix_channel.hpp    the channel on a UNIX socket, for development and tests without a virtual machine
+//   stream.hpp          one open descriptor of either: edge-triggered reading, bounded queue of messages to write
+//   base_layer.hpp      takes lines apart and hands each message to its application of the protocol
+//   heartbeat_app.hpp   registers the guest and answers challenges
+// Health:
+//   judge.hpp           time that decides: steady time without the time in which this daemon stood still
+//   health_board.hpp    what every check and application said last; the worst wins
+//   check.hpp           health checks: commands with interval and timeout
+//   children.hpp, first_line.hpp  their processes and output
+// Towards applications in the guest:
+//   app_protocol.hpp    messages between vitalwired and libvitalwire
+//   app_server.hpp      the socket, names, and applications that ended
+//   app_connection.hpp  one connected application
+//   lib/                libvitalwire itself

@@ -28,7 +28,8 @@ private:
     heartbeat::StallClock clock_;
 };
 
-/// A timer on judged time: it moves with every stall that is noticed before it runs.
+/// A timer on judged time: it moves with every stall that is noticed before it runs. One that runs late itself waits
+/// once more for as long as it was late: who was to answer by then may have stood still as well.
 class JudgedTimer {
 public:
     explicit JudgedTimer(Judge& judge);
@@ -39,10 +40,12 @@ public:
 
 private:
     void wait();
+    void ran();
 
     Judge& judge_;
     boost::asio::steady_timer timer_;
     base::TimePoint when_ = base::kNever;
+    bool extended_ = false;
     std::function<void()> due_;
 };
 

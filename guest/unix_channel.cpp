@@ -1,10 +1,12 @@
 #include "guest/unix_channel.hpp"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <utility>
 
 #include "base/log.hpp"
+#include "runtime/unix_listener.hpp"
 
 namespace vitalwire::guest {
 
@@ -13,6 +15,9 @@ using boost::system::error_code;
 namespace {
 
 constexpr std::chrono::seconds kRetry{1};
+constexpr mode_t kMode = 0660;
+/// One host is served, the next one waits: as QEMU does.
+constexpr int kBacklog = 1;
 
 }  // namespace
 
@@ -51,11 +56,13 @@ void UnixChannel::listen() {
     const auto listening = try_listen();
     if (listening) {
         problem_.clear();
+        tell_change();
         return accept();
     }
     if (listening.error().message != problem_) {
         problem_ = listening.error().message;
         log::warning("the channel is not available, trying again every second", {{"why", problem_}});
+        tell_change();
     }
     retry_.expires_after(kRetry);
     retry_.async_wait([this](error_code error) {
@@ -64,27 +71,10 @@ void UnixChannel::listen() {
 }
 
 base::Result<void> UnixChannel::try_listen() {
-    if (path_.empty() || path_.size() >= sizeof(sockaddr_un::sun_path))
-        return base::fail(base::Errc::config, "socket path '" + path_ + "' is empty or too long");
-    const Protocol::endpoint endpoint(path_);
-    error_code error;
-    Protocol::socket probe(io_);
-    probe.open(endpoint.protocol(), error);
-    // One that listens but does not accept now must not keep us waiting; it holds the socket all the same.
-    probe.non_blocking(true, error);
-    probe.connect(endpoint, error);
-    if (!error || error == boost::asio::error::would_block)
-        return base::fail(base::Errc::io, "socket " + path_ + " is held by another process");
-    // Refused: nobody listens on a socket that an earlier process left behind.
-    if (error == boost::asio::error::connection_refused) ::unlink(path_.c_str());
-    acceptor_ = Protocol::acceptor(io_);
-    acceptor_.open(endpoint.protocol(), error);
-    if (!error) acceptor_.bind(endpoint, error);
-    if (!error) acceptor_.listen(1, error);
-    if (!error) return {};
-    const std::string why = "cannot listen on socket " + path_ + ": " + error.message();
-    acceptor_.close(error);
-    return base::fail(base::Errc::io, why);
+    const auto listener = runtime::open_unix_listener(path_, SOCK_STREAM, kMode, kBacklog);
+    if (!listener) return tl::make_unexpected(listener.error());
+    acceptor_ = Protocol::acceptor(io_, Protocol(), *listener);
+    return {};
 }
 
 void UnixChannel::accept() {
@@ -104,17 +94,21 @@ void UnixChannel::accept_later() {
 }
 
 void UnixChannel::serve(int descriptor) {
-    stream_ = std::make_shared<Stream>(
-        io_, descriptor,
-        Stream::Handler{[this](std::string_view bytes) { events_->received(bytes); },
-                        [this] { events_->host_connected(); }, [this] { hung_up(); }, [this](int) { hung_up(); }});
+    Stream::Handler handler;
+    handler.on_bytes = [this](std::string_view bytes) { events_->received(bytes); };
+    handler.on_open = [this] { events_->host_connected(); };
+    handler.on_hang_up = [this] { hung_up(); };
+    handler.on_gone = [this](int) { hung_up(); };
+    stream_ = std::make_shared<Stream>(io_, descriptor, std::move(handler));
     stream_->start();
+    tell_change();
 }
 
 void UnixChannel::hung_up() {
     stream_->close();
     stream_.reset();
     events_->host_disconnected();
+    tell_change();
     accept();
 }
 

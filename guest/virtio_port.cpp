@@ -62,18 +62,14 @@ void VirtioPort::open() {
     }
     problem_.clear();
     log::info("port opened", {{"path", *path}});
-    stream_ = std::make_shared<Stream>(io_, descriptor,
-                                       Stream::Handler{[this](std::string_view bytes) { events_->received(bytes); },
-                                                       [this] {
-                                                           host_there_ = true;
-                                                           events_->host_connected();
-                                                       },
-                                                       [this] {
-                                                           host_there_ = false;
-                                                           events_->host_disconnected();
-                                                       },
-                                                       [this](int error) { gone(error); }});
+    Stream::Handler handler;
+    handler.on_bytes = [this](std::string_view bytes) { events_->received(bytes); };
+    handler.on_open = [this] { host_is_there(true); };
+    handler.on_hang_up = [this] { host_is_there(false); };
+    handler.on_gone = [this](int error) { gone(error); };
+    stream_ = std::make_shared<Stream>(io_, descriptor, std::move(handler));
     stream_->start();
+    tell_change();
 }
 
 void VirtioPort::open_later() {
@@ -83,10 +79,20 @@ void VirtioPort::open_later() {
     });
 }
 
+void VirtioPort::host_is_there(bool there) {
+    host_there_ = there;
+    if (there) {
+        events_->host_connected();
+    } else {
+        events_->host_disconnected();
+    }
+    tell_change();
+}
+
 void VirtioPort::gone(int error) {
     stream_->close();
     stream_.reset();
-    if (std::exchange(host_there_, false)) events_->host_disconnected();
+    if (host_there_) host_is_there(false);
     report("port " + name_ + " went away: " + std::generic_category().message(error));
     open_later();
 }
@@ -95,6 +101,7 @@ void VirtioPort::report(const std::string& problem) {
     if (problem == problem_) return;
     problem_ = problem;
     log::warning("the channel is not available, trying again every second", {{"why", problem}});
+    tell_change();
 }
 
 }  // namespace vitalwire::guest

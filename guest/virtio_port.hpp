@@ -27,6 +27,7 @@ public:
 private:
     void open();
     void open_later();
+    void host_is_there(bool there);
     void gone(int error);
     void report(const std::string& problem);
 

@@ -1,51 +1,56 @@
 #include <unistd.h>
 
-#include <array>
 #include <cstdio>
 #include <exception>
-#include <memory>
+#include <string>
 
 #include "base/log.hpp"
-#include "base/text.hpp"
-#include "guest/base_layer.hpp"
-#include "guest/heartbeat_app.hpp"
+#include "guest/guest_daemon.hpp"
 #include "guest/options.hpp"
-#include "guest/unix_channel.hpp"
-#include "guest/virtio_port.hpp"
+#include "guest/settings.hpp"
 #include "runtime/daemon.hpp"
 #include "runtime/notify.hpp"
 
 namespace vitalwire::guest {
 namespace {
 
-std::unique_ptr<Channel> make_channel(boost::asio::io_context& io, const std::string& where) {
-    constexpr std::string_view kUnix = "unix:";
-    if (where.starts_with(kUnix)) return std::make_unique<UnixChannel>(io, where.substr(kUnix.size()));
-    return std::make_unique<VirtioPort>(io, where);
+constexpr int kFailure = 1;
+constexpr int kBadUsage = 2;
+
+/// For people: without the journal's priority prefix.
+void write_to_terminal(log::Level level, std::string_view line) {
+    const char* prefix = level == log::Level::error ? "error: " : level == log::Level::warning ? "warning: " : "";
+    std::fprintf(stderr, "%s%.*s\n", prefix, static_cast<int>(line.size()), line.data());
 }
 
-std::string host_name() {
-    std::array<char, 65> name{};
-    if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') return "localhost";
-    return base::cut_utf8(name.data(), wire::kMaxName);
+std::optional<Settings> load(const Options& options) {
+    runtime::ConfigErrors mistakes;
+    auto settings = load_settings(options, mistakes);
+    for (const auto& mistake : mistakes)
+        log::error(to_string(mistake));
+    return settings;
+}
+
+void reload(const Options& options, GuestDaemon& guest) {
+    const auto settings = load(options);
+    if (!settings) return log::error("the configuration was not reloaded, the earlier one stays in force");
+    log::set_level(settings->log_level);
+    guest.reload(*settings);
 }
 
 int run(const Options& options) {
+    const auto settings = load(options);
+    if (!settings) return kBadUsage;
+    log::set_level(settings->log_level);
     runtime::Daemon daemon;
-    Judge judge(daemon.io());
-    const auto channel = make_channel(daemon.io(), options.channel.value_or(std::string(wire::kNativeChannel)));
-    heartbeat::GuestSettings settings;
-    settings.name = options.name.value_or(host_name());
-    settings.interval = options.interval.value_or(wire::kDefaultInterval);
-    HeartbeatApp heartbeat(judge, *channel, settings);
-    BaseLayer base_layer(heartbeat);
+    GuestDaemon guest(daemon.io(), *settings);
+    guest.on_status(runtime::notify_status);
+    daemon.on_reload([&] { reload(options, guest); });
     daemon.on_stop([&](const std::function<void()>& finished) {
-        heartbeat.stop("vitalwired stopped");
-        channel->stop();
+        guest.stop();
         finished();
     });
-    heartbeat.on_change([&] { runtime::notify_status(heartbeat.registered() ? "registered" : channel->status()); });
-    channel->start(base_layer);
+    guest.start();
     runtime::notify_ready();
     daemon.run();
     return 0;
@@ -56,10 +61,11 @@ int run(const Options& options) {
 
 int main(int argc, char* argv[]) {
     using namespace vitalwire;
+    if (::isatty(STDERR_FILENO) == 1) log::set_backend(guest::write_to_terminal);
     const auto options = guest::parse_options(argc, argv);
     if (!options) {
         std::fprintf(stderr, "vitalwired: %s\n", options.error().message.c_str());
-        return 2;
+        return guest::kBadUsage;
     }
     if (options->help) return std::fputs(guest::usage().c_str(), stdout) < 0;
     if (options->version) return std::puts("vitalwired " VITALWIRE_VERSION) < 0;
@@ -67,6 +73,6 @@ int main(int argc, char* argv[]) {
         return guest::run(*options);
     } catch (const std::exception& problem) {
         log::error("vitalwired ends", {{"why", problem.what()}});
-        return 1;
+        return guest::kFailure;
     }
 }

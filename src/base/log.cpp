@@ -40,6 +40,14 @@ bool needs_quotes(std::string_view value) {
 
 }  // namespace
 
+std::optional<Level> parse_level(std::string_view name) {
+    if (name == "debug") return Level::debug;
+    if (name == "info") return Level::info;
+    if (name == "warning") return Level::warning;
+    if (name == "error") return Level::error;
+    return std::nullopt;
+}
+
 void set_backend(Backend backend) {
     g_backend = backend;
 }

@@ -2,12 +2,15 @@
 
 #include <concepts>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace vitalwire::log {
 
 enum class Level { debug, info, warning, error };
+/// Of "debug", "info", "warning" and "error".
+std::optional<Level> parse_level(std::string_view name);
 
 /// One `key=value` of a log line. Values may come from a guest: the line is escaped and cut where it is written.
 struct Field {

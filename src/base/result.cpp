@@ -34,6 +34,10 @@ std::string_view to_string(Errc code) {
             return "not_found";
         case Errc::permission:
             return "permission";
+        case Errc::in_use:
+            return "in_use";
+        case Errc::too_many:
+            return "too_many";
         case Errc::io:
             return "io";
         case Errc::config:

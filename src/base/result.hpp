@@ -25,6 +25,8 @@ enum class Errc : std::uint8_t {
     timeout,
     not_found,
     permission,
+    in_use,    ///< the name belongs to another
+    too_many,  ///< a limit on the number of things is reached
     io,      ///< the operating system said no
     config,  ///< an operator's file or option is wrong
 };

@@ -1,11 +1,9 @@
 #include "runtime/listen.hpp"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <charconv>
 
 #include "base/text.hpp"
+#include "runtime/unix_listener.hpp"
 
 namespace vitalwire::runtime {
 
@@ -21,20 +19,6 @@ namespace {
 
 tl::unexpected<base::Error> cannot_listen(const std::string& where, const std::string& why) {
     return fail(Errc::io, "cannot listen on " + base::escape(where) + ": " + why);
-}
-
-/// Makes room for a socket at `path`.
-Result<void> remove_stale_socket(asio::io_context& io, const std::string& path) {
-    struct stat status {};
-    if (lstat(path.c_str(), &status) != 0) return {};
-    if (!S_ISSOCK(status.st_mode)) return cannot_listen(path, "there is a file that is no socket");
-    stream_protocol::socket probe(io);
-    error_code error;
-    probe.connect(stream_protocol::endpoint(path), error);
-    if (!error) return cannot_listen(path, "another process listens there");
-    if (error != asio::error::connection_refused) return cannot_listen(path, error.message());
-    unlink(path.c_str());
-    return {};
 }
 
 }  // namespace
@@ -76,20 +60,9 @@ Result<tcp::acceptor> listen_tcp(asio::io_context& io, const std::string& host_p
 }
 
 Result<stream_protocol::acceptor> listen_unix(asio::io_context& io, const std::string& path, mode_t mode) {
-    if (path.size() >= sizeof(sockaddr_un::sun_path))
-        return fail(Errc::config, "the path of a UNIX socket has at most 107 bytes: " + base::escape(path));
-    if (auto room = remove_stale_socket(io, path); !room) return tl::make_unexpected(room.error());
-    error_code error;
-    stream_protocol::acceptor acceptor(io);
-    acceptor.open(stream_protocol(), error);
-    // The socket's own mode is what bind gives the file: it is never open wider than `mode`. The umask may have taken
-    // bits away: they are given back after.
-    if (!error && fchmod(acceptor.native_handle(), mode) != 0) error.assign(errno, boost::system::system_category());
-    if (!error) acceptor.bind(stream_protocol::endpoint(path), error);
-    if (!error && chmod(path.c_str(), mode) != 0) error.assign(errno, boost::system::system_category());
-    if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
-    if (error) return cannot_listen(path, error.message());
-    return acceptor;
+    const auto listener = open_unix_listener(path, SOCK_STREAM, mode, asio::socket_base::max_listen_connections);
+    if (!listener) return tl::make_unexpected(listener.error());
+    return stream_protocol::acceptor(io, stream_protocol(), *listener);
 }
 
 }  // namespace vitalwire::runtime

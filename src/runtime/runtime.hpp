@@ -9,5 +9,6 @@
 //   problems.hpp     what is wrong now, since when
 //   store.hpp        what must survive a restart: write-behind tables on SQLite
 //   listen.hpp       TCP and UNIX listening sockets
+//   unix_listener.hpp  a UNIX listening socket of any type, without Asio
 //   http_server.hpp  the HTTP interface, over TCP or a UNIX socket
 //   http_client.hpp  requests to sinks and clouds

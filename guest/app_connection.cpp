@@ -1,0 +1,146 @@
+#include "guest/app_connection.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace vitalwire::guest {
+
+namespace {
+
+constexpr int kLastReads = 8;
+
+}  // namespace
+
+AppConnection::AppConnection(Judge& judge, int descriptor, Owner& owner)
+    : judge_(judge), socket_(judge.io(), descriptor), owner_(owner), timer_(judge) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return;
+    uid_ = peer.uid;
+    pid_ = peer.pid;
+}
+
+void AppConnection::turn_away(const base::Error& why) {
+    refuse(why);
+    close();
+}
+
+void AppConnection::close() {
+    timer_.cancel();
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+}
+
+bool AppConnection::hung_up() {
+    pollfd state{socket_.native_handle(), POLLIN, 0};
+    return ::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+void AppConnection::wait() {
+    socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                       [self = shared_from_this()](boost::system::error_code error) {
+                           if (error || !self->socket_.is_open()) return;
+                           // One datagram a turn: an application that floods waits for all others each time.
+                           if (self->receive()) self->wait();
+                       });
+}
+
+bool AppConnection::receive() {
+    std::array<char, app::kMaxDatagram + 1> buffer;
+    const ssize_t size = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+    if (size <= 0) {
+        end();
+        return false;
+    }
+    const std::string_view datagram(buffer.data(), static_cast<std::size_t>(size));
+    if (datagram.size() > app::kMaxDatagram) {
+        refuse({base::Errc::too_large, "a message may have " + std::to_string(app::kMaxDatagram) + " bytes"});
+    } else if (const auto request = app::decode_request(datagram)) {
+        std::visit([this](const auto& each) { handle(each); }, *request);
+    } else {
+        refuse(request.error());
+    }
+    return socket_.is_open();
+}
+
+void AppConnection::handle(const app::Register& request) {
+    if (!name_.empty()) return refuse({base::Errc::in_use, "this connection is registered as " + name_ + " already"});
+    const auto admitted = owner_.admit(*this, request.name);
+    if (!admitted) return refuse(admitted.error());
+    name_ = request.name;
+    interval_ = request.interval;
+    timeout_ = request.timeout;
+    log::info("application registered", {{"name", name_}, {"pid", pid_}, {"interval_ms", interval_.count()}});
+    if (!send(app::Registered{})) return;
+    owner_.health_changed(*this, request.health);
+    asked_at_ = judge_.now();
+    timer_.arm(asked_at_ + interval_, [this] { ask(); });
+}
+
+void AppConnection::handle(const app::Report& request) {
+    if (name_.empty()) return refuse({base::Errc::no_session, "register before reporting"});
+    if (request.query == last_query_ && awaits_answer_) {
+        awaits_answer_ = false;
+        timer_.arm(asked_at_ + interval_, [this] { ask(); });
+    } else if (request.query) {
+        return;  // came too late to say anything about now; the next question finds out
+    }
+    owner_.health_changed(*this, request.health);
+}
+
+void AppConnection::handle(const app::Deregister&) {
+    if (name_.empty()) return;
+    timer_.cancel();
+    owner_.deregistered(*this);
+    log::info("application deregistered", {{"name", name_}, {"pid", pid_}});
+    name_.clear();
+}
+
+void AppConnection::ask() {
+    asked_at_ = judge_.now();
+    awaits_answer_ = true;
+    timer_.arm(asked_at_ + timeout_, [this] { unanswered(); });
+    // One that does not read cannot be asked: the same as no answer.
+    const std::string question = app::encode(app::Query{++last_query_});
+    ::send(socket_.native_handle(), question.data(), question.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void AppConnection::unanswered() {
+    // The answer may lie unread while this daemon was busy or stood still.
+    for (int i = 0; i < kLastReads && awaits_answer_; ++i) {
+        if (!receive()) return;
+    }
+    if (!awaits_answer_) return;
+    owner_.health_changed(*this, {false, "did not answer within " + std::to_string(timeout_.count()) + " ms"});
+    timer_.arm(asked_at_ + interval_, [this] { ask(); });
+}
+
+void AppConnection::refuse(const base::Error& error) {
+    log::info("request of an application refused",
+              {{"pid", pid_}, {"uid", uid_}, {"name", name_}, {"why", error.message}});
+    send(app::Refused{error});
+}
+
+bool AppConnection::send(const app::Event& event) {
+    const std::string datagram = app::encode(event);
+    const ssize_t sent = ::send(socket_.native_handle(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent >= 0) return true;
+    // An application that lets hundreds of answers lie is not worth a queue of ours.
+    end();
+    return false;
+}
+
+void AppConnection::end() {
+    if (!socket_.is_open()) return;
+    close();
+    owner_.closed(*this);
+}
+
+}  // namespace vitalwire::guest

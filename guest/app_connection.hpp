@@ -1,0 +1,73 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "guest/app_protocol.hpp"
+#include "guest/judge.hpp"
+
+namespace vitalwire::guest {
+
+/// One application at the other end of its socket: asks for its health every interval and notices when no answer comes.
+class AppConnection : public std::enable_shared_from_this<AppConnection> {
+public:
+    /// Who decides about names and hears of health.
+    class Owner {
+    public:
+        virtual ~Owner() = default;
+        /// Whether `connection` may be called `name`.
+        virtual base::Result<void> admit(AppConnection& connection, const std::string& name) = 0;
+        virtual void health_changed(AppConnection& connection, const heartbeat::Health& health) = 0;
+        virtual void deregistered(AppConnection& connection) = 0;
+        /// The last call about `connection`; it was not deregistered when `name()` is not empty.
+        virtual void closed(AppConnection& connection) = 0;
+    };
+
+    /// Takes ownership of `descriptor`, which does not block.
+    AppConnection(Judge& judge, int descriptor, Owner& owner);
+
+    void start() { wait(); }
+    /// Says why and closes; the owner is not told.
+    void turn_away(const base::Error& why);
+    void close();
+
+    uid_t uid() const { return uid_; }
+    pid_t pid() const { return pid_; }
+    /// Of the registered application; empty when none is.
+    const std::string& name() const { return name_; }
+    /// True when the process at the other end is gone, though this was not handled yet.
+    bool hung_up();
+
+private:
+    void wait();
+    /// False when the connection has ended.
+    bool receive();
+    void handle(const app::Register& request);
+    void handle(const app::Report& request);
+    void handle(const app::Deregister& request);
+    void ask();
+    void unanswered();
+    void refuse(const base::Error& error);
+    bool send(const app::Event& event);
+    void end();
+
+    Judge& judge_;
+    boost::asio::posix::stream_descriptor socket_;
+    Owner& owner_;
+    uid_t uid_ = 0;
+    pid_t pid_ = 0;
+    std::string name_;
+    base::Millis interval_{};
+    base::Millis timeout_{};
+    JudgedTimer timer_;
+    std::int64_t last_query_ = 0;
+    bool awaits_answer_ = false;
+    base::TimePoint asked_at_;
+};
+
+}  // namespace vitalwire::guest

@@ -1,0 +1,159 @@
+#include "guest/app_protocol.hpp"
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/text.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::guest::app {
+
+using base::Errc;
+using base::fail;
+using base::Millis;
+using base::Result;
+using heartbeat::Health;
+using nlohmann::json;
+
+namespace {
+
+json header(const char* type) {
+    return {{"version", kVersion}, {"type", type}};
+}
+
+void put_health(json& out, const Health& health) {
+    out["healthy"] = health.healthy;
+    out["reason"] = base::cut_utf8(health.reason, wire::kMaxReason);
+}
+
+struct RequestEncoder {
+    json operator()(const Register& request) const {
+        json out = header("register");
+        out["name"] = request.name;
+        out["interval_ms"] = request.interval.count();
+        out["timeout_ms"] = request.timeout.count();
+        put_health(out, request.health);
+        return out;
+    }
+    json operator()(const Report& request) const {
+        json out = header("report");
+        put_health(out, request.health);
+        if (request.query) out["query"] = *request.query;
+        return out;
+    }
+    json operator()(const Deregister&) const { return header("deregister"); }
+};
+
+struct EventEncoder {
+    json operator()(const Registered&) const { return header("registered"); }
+    json operator()(const Refused& event) const {
+        json out = header("refused");
+        out["code"] = to_string(event.error.code);
+        out["message"] = event.error.message;
+        return out;
+    }
+    json operator()(const Query& event) const {
+        json out = header("query");
+        out["query"] = event.id;
+        return out;
+    }
+};
+
+Result<Health> read_health(const json& data) {
+    const auto healthy = wire::read_bool(data, "healthy");
+    if (!healthy) return tl::make_unexpected(healthy.error());
+    auto reason = wire::read_text_or(data, "reason", {}, wire::kMaxReason);
+    if (!reason) return tl::make_unexpected(reason.error());
+    return Health{*healthy, std::move(*reason)};
+}
+
+Result<Request> decode_register(const json& data) {
+    auto name = wire::read_text(data, "name", 1, kMaxName);
+    if (!name) return tl::make_unexpected(name.error());
+    if (!base::is_plain_name(*name, kMaxName))
+        return fail(Errc::bad_field, "key 'name': expected only letters, digits, '.', '_' and '-'");
+    const auto interval = wire::read_int(data, "interval_ms", kSmallestInterval.count(), kLargestTime.count());
+    if (!interval) return tl::make_unexpected(interval.error());
+    const auto timeout = wire::read_int(data, "timeout_ms", kSmallestTimeout.count(), *interval);
+    if (!timeout) return tl::make_unexpected(timeout.error());
+    auto health = read_health(data);
+    if (!health) return tl::make_unexpected(health.error());
+    return Register{std::move(*name), Millis(*interval), Millis(*timeout), std::move(*health)};
+}
+
+Result<Request> decode_report(const json& data) {
+    auto health = read_health(data);
+    if (!health) return tl::make_unexpected(health.error());
+    Report report{std::move(*health), {}};
+    if (wire::find(data, "query") == nullptr) return report;
+    const auto query = wire::read_int(data, "query", 0, INT64_MAX);
+    if (!query) return tl::make_unexpected(query.error());
+    report.query = *query;
+    return report;
+}
+
+Result<Event> decode_refused(const json& data) {
+    // Those that an application can tell apart; another reads as the general refusal.
+    constexpr std::array kCodes = {Errc::bad_field, Errc::unsupported_version, Errc::in_use,
+                                   Errc::too_many,  Errc::unknown_msg_type,    Errc::no_session};
+    Refused event{{Errc::bad_field, wire::text_or(data, "message")}};
+    const std::string code = wire::text_or(data, "code");
+    for (const Errc known : kCodes) {
+        if (to_string(known) == code) event.error.code = known;
+    }
+    return event;
+}
+
+Result<Event> decode_query(const json& data) {
+    const auto id = wire::read_int(data, "query", 0, INT64_MAX);
+    if (!id) return tl::make_unexpected(id.error());
+    return Query{*id};
+}
+
+struct Message {
+    std::string type;
+    json data;
+};
+
+Result<Message> open(std::string_view datagram) {
+    auto data = wire::parse_object(datagram);
+    if (!data) return tl::make_unexpected(data.error());
+    const auto version = wire::read_int(*data, "version", kVersion, kVersion);
+    if (!version) return fail(Errc::unsupported_version, version.error().message);
+    return Message{wire::text_or(*data, "type"), std::move(*data)};
+}
+
+tl::unexpected<base::Error> unknown_type(const std::string& type) {
+    return fail(Errc::unknown_msg_type, "unknown type '" + base::escape(type, wire::kMaxMsgType) + "'");
+}
+
+}  // namespace
+
+std::string encode(const Request& request) {
+    return wire::dump(std::visit(RequestEncoder{}, request));
+}
+
+std::string encode(const Event& event) {
+    return wire::dump(std::visit(EventEncoder{}, event));
+}
+
+Result<Request> decode_request(std::string_view datagram) {
+    const auto message = open(datagram);
+    if (!message) return tl::make_unexpected(message.error());
+    if (message->type == "register") return decode_register(message->data);
+    if (message->type == "report") return decode_report(message->data);
+    if (message->type == "deregister") return Deregister{};
+    return unknown_type(message->type);
+}
+
+Result<Event> decode_event(std::string_view datagram) {
+    const auto message = open(datagram);
+    if (!message) return tl::make_unexpected(message.error());
+    if (message->type == "registered") return Registered{};
+    if (message->type == "refused") return decode_refused(message->data);
+    if (message->type == "query") return decode_query(message->data);
+    return unknown_type(message->type);
+}
+
+}  // namespace vitalwire::guest::app

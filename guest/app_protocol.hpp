@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "heartbeat/guest_session.hpp"
+
+namespace vitalwire::guest::app {
+
+// Between vitalwired and libvitalwire: one JSON object a datagram on a UNIX SOCK_SEQPACKET socket. Private to the two:
+// applications see libvitalwire's API, the host sees nothing of it. Every datagram carries "version".
+
+inline constexpr int kVersion = 1;
+inline constexpr std::size_t kMaxDatagram = 8192;
+inline constexpr std::size_t kMaxName = 32;  ///< of an application; part of the reason that the host is told
+inline constexpr base::Millis kSmallestInterval{100};
+inline constexpr base::Millis kSmallestTimeout{50};
+inline constexpr base::Millis kLargestTime{3'600'000};
+
+// From an application. A connection registers at most one.
+struct Register {
+    std::string name;
+    base::Millis interval{};  ///< from question to question
+    base::Millis timeout{};   ///< from a question to its answer
+    heartbeat::Health health;
+};
+struct Report {
+    heartbeat::Health health;
+    std::optional<std::int64_t> query;  ///< the question that this answers; absent: told unasked
+};
+struct Deregister {};
+using Request = std::variant<Register, Report, Deregister>;
+
+// From the daemon.
+struct Registered {};
+/// The request was not carried out.
+struct Refused {
+    base::Error error;
+};
+struct Query {
+    std::int64_t id = 0;
+};
+using Event = std::variant<Registered, Refused, Query>;
+
+std::string encode(const Request& request);
+std::string encode(const Event& event);
+base::Result<Request> decode_request(std::string_view datagram);
+base::Result<Event> decode_event(std::string_view datagram);
+
+}  // namespace vitalwire::guest::app

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "base/result.hpp"
+
+namespace vitalwire::guest {
+
+/// How a process ended.
+struct Ending {
+    bool by_signal = false;
+    int code = 0;  ///< exit status, or number of the signal
+};
+
+/// A process that was started in a process group of its own.
+struct Spawned {
+    pid_t pid = 0;
+    int output = -1;  ///< read end of its standard output
+    int errors = -1;  ///< read end of its standard error
+};
+
+/// Starts `/bin/sh -c command`: no input, no descriptor of ours, the service manager's variables removed.
+base::Result<Spawned> spawn_shell(const std::string& command);
+
+/// Waits for the processes that were started here. What a process leaves running in its group is killed when it ends.
+class Children {
+public:
+    using OnEnd = std::function<void(Ending)>;
+
+    explicit Children(boost::asio::io_context& io);
+    ~Children();
+
+    void watch(pid_t process, OnEnd on_end);
+    /// Kills the group; `on_end` still follows.
+    void kill(pid_t process);
+    /// Kills the group and forgets `on_end`; the process is still reaped.
+    void abandon(pid_t process);
+    /// Looks now whether any has ended, for a caller that is about to judge one late.
+    void look();
+
+private:
+    void await_signal();
+
+    boost::asio::signal_set signals_;
+    std::map<pid_t, OnEnd> watched_;
+};
+
+}  // namespace vitalwire::guest

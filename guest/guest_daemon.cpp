@@ -1,0 +1,79 @@
+#include "guest/guest_daemon.hpp"
+
+#include <utility>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "guest/unix_channel.hpp"
+#include "guest/virtio_port.hpp"
+
+namespace vitalwire::guest {
+
+namespace {
+
+std::unique_ptr<Channel> make_channel(boost::asio::io_context& io, const std::string& where) {
+    constexpr std::string_view kUnix = "unix:";
+    if (where.starts_with(kUnix)) return std::make_unique<UnixChannel>(io, where.substr(kUnix.size()));
+    return std::make_unique<VirtioPort>(io, where);
+}
+
+}  // namespace
+
+GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
+    : settings_(std::move(settings)),
+      judge_(io),
+      channel_(make_channel(io, settings_.channel)),
+      heartbeat_(judge_, *channel_, settings_.heartbeat),
+      base_layer_(heartbeat_),
+      board_([this](const heartbeat::Health& overall) { health_changed(overall); }),
+      children_(io),
+      checks_(judge_, children_, board_),
+      applications_(judge_, board_, settings_.applications) {
+    heartbeat_.on_change([this] { tell_status(); });
+    channel_->on_change([this] { tell_status(); });
+}
+
+void GuestDaemon::start() {
+    channel_->start(base_layer_);
+    applications_.start();
+    checks_.configure(settings_.checks);
+    tell_status();
+}
+
+void GuestDaemon::reload(const Settings& settings) {
+    const bool needs_restart = settings.channel != settings_.channel ||
+                               settings.applications.socket != settings_.applications.socket ||
+                               settings.applications.group != settings_.applications.group;
+    if (needs_restart) log::warning("a changed channel or application socket takes effect at the next start");
+    settings_ = settings;
+    heartbeat_.reconfigure(settings.heartbeat);
+    checks_.configure(settings.checks);
+    applications_.set_max(settings.applications.max);
+    applications_.forget_ended();
+    log::info("configuration reloaded", {{"checks", checks_.size()}});
+}
+
+void GuestDaemon::stop() {
+    heartbeat_.stop("vitalwired stopped");
+    applications_.stop();
+    checks_.configure({});
+    channel_->stop();
+}
+
+std::string GuestDaemon::status() const {
+    const heartbeat::Health health = board_.overall();
+    std::string text = heartbeat_.registered() ? "registered" : channel_->status();
+    text += health.healthy ? ", healthy" : ", unhealthy: " + base::escape(health.reason);
+    return text;
+}
+
+void GuestDaemon::health_changed(const heartbeat::Health& overall) {
+    heartbeat_.set_health(overall);
+    tell_status();
+}
+
+void GuestDaemon::tell_status() {
+    status_listener_(status());
+}
+
+}  // namespace vitalwire::guest

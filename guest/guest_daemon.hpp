@@ -1,0 +1,52 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "guest/app_server.hpp"
+#include "guest/base_layer.hpp"
+#include "guest/channel.hpp"
+#include "guest/check.hpp"
+#include "guest/children.hpp"
+#include "guest/health_board.hpp"
+#include "guest/heartbeat_app.hpp"
+#include "guest/judge.hpp"
+#include "guest/settings.hpp"
+
+namespace vitalwire::guest {
+
+/// All of vitalwired but its process: signals, options and the service manager are the program's.
+class GuestDaemon {
+public:
+    GuestDaemon(boost::asio::io_context& io, Settings settings);
+
+    void start();
+    /// Takes new settings over; what runs unchanged is not disturbed. The channel and the socket stay until the next
+    /// start.
+    void reload(const Settings& settings);
+    /// Says exit to the host and closes everything.
+    void stop();
+
+    /// One line for people: registered or why not, health.
+    std::string status() const;
+    void on_status(std::function<void(const std::string&)> listener) { status_listener_ = std::move(listener); }
+
+private:
+    void health_changed(const heartbeat::Health& overall);
+    void tell_status();
+
+    Settings settings_;
+    Judge judge_;
+    std::unique_ptr<Channel> channel_;
+    HeartbeatApp heartbeat_;
+    BaseLayer base_layer_;
+    HealthBoard board_;
+    Children children_;
+    Checks checks_;
+    AppServer applications_;
+    std::function<void(const std::string&)> status_listener_ = [](const std::string&) {};
+};
+
+}  // namespace vitalwire::guest

@@ -1,0 +1,172 @@
+#include "guest/settings.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/text.hpp"
+
+namespace vitalwire::guest {
+
+using base::Millis;
+using runtime::ConfigErrors;
+using runtime::ConfigFile;
+using runtime::ConfigReader;
+
+namespace {
+
+constexpr std::string_view kDefaultSocket = "/run/vitalwire/guest.sock";
+constexpr std::string_view kNone = "none";
+constexpr std::size_t kMaxSocketPath = 107;  // of sockaddr_un
+constexpr std::size_t kMaxPortName = 255;
+constexpr std::size_t kDefaultApplications = 32;
+constexpr std::size_t kMostApplications = 1024;
+/// A check's name is part of the reason that the host is told.
+constexpr std::size_t kMaxCheckName = 32;
+constexpr std::size_t kMaxCommand = 4096;
+constexpr Millis kSmallestCheckTime{100};
+constexpr Millis kLargestCheckTime = std::chrono::hours(24);
+constexpr Millis kDefaultCheckInterval = std::chrono::seconds(10);
+constexpr Millis kDefaultCheckTimeout = std::chrono::seconds(5);
+constexpr Millis kLargestGrace = std::chrono::hours(1);
+
+std::string host_name() {
+    std::array<char, 256> name{};
+    if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0' || !base::is_utf8(name.data()))
+        return "localhost";
+    return base::cut_utf8(name.data(), wire::kMaxName);
+}
+
+constexpr const char* kChannelForms = "expected the name of a virtio-serial port, /dev/... or unix:PATH";
+constexpr const char* kSocketForms = "expected an absolute path of at most 107 bytes, or none";
+constexpr const char* kGuestNameForm = "expected 1 to 64 bytes of UTF-8";
+
+bool is_channel(std::string_view text) {
+    constexpr std::string_view kUnix = "unix:";
+    if (text.starts_with(kUnix)) return text.size() > kUnix.size() && text.size() - kUnix.size() <= kMaxSocketPath;
+    return text.starts_with('/') || base::is_plain_name(text, kMaxPortName);
+}
+
+bool is_socket(std::string_view text) {
+    return text == kNone || (text.starts_with('/') && text.size() <= kMaxSocketPath);
+}
+
+bool is_guest_name(std::string_view text) {
+    return !text.empty() && text.size() <= wire::kMaxName && base::is_utf8(text);
+}
+
+CheckSettings read_check(ConfigReader in) {
+    CheckSettings check;
+    check.name = in.label();
+    check.command = in.required_text("command");
+    if (check.command.size() > kMaxCommand)
+        in.refuse("command", "expected at most " + std::to_string(kMaxCommand) + " bytes");
+    check.interval = in.duration("interval", kDefaultCheckInterval, kSmallestCheckTime, kLargestCheckTime);
+    check.timeout = in.duration("timeout", kDefaultCheckTimeout, kSmallestCheckTime, kLargestCheckTime);
+    check.grace = in.duration("grace", Millis(0), Millis(0), kLargestGrace);
+    in.finish();
+    return check;
+}
+
+heartbeat::GuestSettings read_heartbeat(ConfigReader in) {
+    heartbeat::GuestSettings heartbeat;
+    heartbeat.name = in.text("name", host_name());
+    if (!is_guest_name(heartbeat.name)) in.refuse("name", kGuestNameForm);
+    heartbeat.interval =
+        in.duration("interval", wire::kDefaultInterval, wire::kNativeIntervalFloor, wire::kMaxInterval);
+    if (in.has("response_deadline")) {
+        heartbeat.response_deadline =
+            in.duration("response_deadline", heartbeat.interval, wire::kSmallestDeadline, wire::kMaxInterval);
+        if (*heartbeat.response_deadline > heartbeat.interval)
+            in.refuse("response_deadline", "expected no more than the interval");
+    }
+    const std::string action = in.choice("corrective_action", "none", {"none", "log", "reboot", "stop"});
+    heartbeat.corrective_action = wire::parse_corrective_action(action).value_or(wire::CorrectiveAction::none);
+    in.finish();
+    return heartbeat;
+}
+
+ApplicationSettings read_applications(ConfigReader in) {
+    ApplicationSettings applications;
+    applications.socket = in.text("socket", std::string(kDefaultSocket));
+    if (!is_socket(applications.socket)) in.refuse("socket", kSocketForms);
+    applications.group = in.text("group", "");
+    applications.max = static_cast<std::size_t>(in.integer("max", static_cast<std::int64_t>(kDefaultApplications), 1,
+                                                           static_cast<std::int64_t>(kMostApplications)));
+    in.finish();
+    return applications;
+}
+
+std::string read_channel(ConfigReader in) {
+    std::string name = in.text("name", std::string(wire::kNativeChannel));
+    if (!is_channel(name)) in.refuse("name", kChannelForms);
+    in.finish();
+    return name;
+}
+
+log::Level read_log_level(ConfigReader in) {
+    const std::string name = in.choice("level", "info", {"debug", "info", "warning", "error"});
+    in.finish();
+    return log::parse_level(name).value_or(log::Level::info);
+}
+
+Settings read_file(const ConfigFile& file, ConfigErrors& errors) {
+    file.check_sections({"channel", "heartbeat", "check *", "applications", "log"}, errors);
+    Settings settings;
+    settings.channel = read_channel({file, "channel", errors});
+    settings.heartbeat = read_heartbeat({file, "heartbeat", errors});
+    for (const auto& section : file.sections_named("check")) {
+        if (section.label.empty()) continue;  // named by check_sections
+        if (!base::is_plain_name(section.label, kMaxCheckName)) {
+            errors.push_back({file.path, section.line,
+                              "[check NAME]: expected a name of at most " + std::to_string(kMaxCheckName) +
+                                  " letters, digits, '.', '_' and '-', found " + base::escape(section.label)});
+        }
+        settings.checks.push_back(read_check({file, section, errors}));
+    }
+    settings.applications = read_applications({file, "applications", errors});
+    settings.log_level = read_log_level({file, "log", errors});
+    return settings;
+}
+
+void put_over(const Options& options, Settings& settings, ConfigErrors& errors) {
+    const auto refuse = [&](const std::string& mistake) { errors.push_back({"command line", 0, mistake}); };
+    if (options.channel) settings.channel = *options.channel;
+    if (!is_channel(settings.channel)) refuse(std::string("--channel: ") + kChannelForms);
+    if (options.name) settings.heartbeat.name = *options.name;
+    if (!is_guest_name(settings.heartbeat.name)) refuse(std::string("--name: ") + kGuestNameForm);
+    if (options.app_socket) settings.applications.socket = *options.app_socket;
+    if (!is_socket(settings.applications.socket)) refuse(std::string("--app-socket: ") + kSocketForms);
+    if (options.log_level) {
+        const auto level = log::parse_level(*options.log_level);
+        if (!level) refuse("--log-level: expected one of debug, info, warning, error");
+        settings.log_level = level.value_or(settings.log_level);
+    }
+    if (options.interval) settings.heartbeat.interval = *options.interval;
+    auto& deadline = settings.heartbeat.response_deadline;
+    if (deadline) deadline = std::min(*deadline, settings.heartbeat.interval);
+}
+
+ConfigFile load_file(const Options& options, ConfigErrors& errors) {
+    if (!options.config_given && ::access(options.config.c_str(), F_OK) != 0) return {};
+    auto file = ConfigFile::load(options.config, errors);
+    if (file) return std::move(*file);
+    errors.push_back({"command line", 0, "--config: " + file.error().message});
+    return {};
+}
+
+}  // namespace
+
+std::optional<Settings> load_settings(const Options& options, ConfigErrors& errors) {
+    Settings settings = read_file(load_file(options, errors), errors);
+    // A file's mistakes would come again as the command line's.
+    if (errors.empty()) put_over(options, settings, errors);
+    std::stable_sort(errors.begin(), errors.end(), [](const auto& a, const auto& b) { return a.line < b.line; });
+    if (!errors.empty()) return std::nullopt;
+    if (settings.applications.socket == kNone) settings.applications.socket.clear();
+    return settings;
+}
+
+}  // namespace vitalwire::guest

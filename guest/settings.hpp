@@ -1,0 +1,48 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "guest/options.hpp"
+#include "heartbeat/guest_session.hpp"
+#include "runtime/config.hpp"
+#include "wire/limits.hpp"
+
+namespace vitalwire::guest {
+
+/// A command that says whether this guest is well (vitalwired.conf(5), [check NAME]).
+struct CheckSettings {
+    std::string name;
+    std::string command;  ///< for /bin/sh -c
+    base::Millis interval{};
+    base::Millis timeout{};
+    base::Millis grace{};  ///< after its first start, in which a failure does not count
+
+    friend bool operator==(const CheckSettings&, const CheckSettings&) = default;
+};
+
+/// The socket for applications that link libvitalwire.
+struct ApplicationSettings {
+    std::string socket;  ///< empty: none
+    std::string group;   ///< that may connect besides the daemon's user; empty: no further one
+    std::size_t max = 0;
+
+    friend bool operator==(const ApplicationSettings&, const ApplicationSettings&) = default;
+};
+
+struct Settings {
+    std::string channel;
+    heartbeat::GuestSettings heartbeat;
+    std::vector<CheckSettings> checks;
+    ApplicationSettings applications;
+    log::Level log_level = log::Level::info;
+};
+
+/// Reads the configuration file and puts the command line over it. All mistakes are in `errors` when it is absent.
+std::optional<Settings> load_settings(const Options& options, runtime::ConfigErrors& errors);
+
+}  // namespace vitalwire::guest
