@@ -3,6 +3,7 @@
 // src/bus: what agents and controllers tell each other, and the ways it travels.
 //   messages.hpp    the messages as structs, and their JSON
 //   link.hpp        the interface that a transport implements on either side
+//   transport.hpp   makes the one that a URL names
 //   stream_*.hpp    unix://, tcp:// and tls:// : line-delimited JSON
 //
 // State flows as levels: on every (re)connection the agent sends its whole state, so losing a connection or a message

@@ -14,17 +14,21 @@ public:
     class Handler {
     public:
         virtual ~Handler() = default;
-        /// Connected: the handler answers with hello and the whole state.
+        /// Connected, and the controller has shown signs of life: the handler answers with hello and the whole state.
         virtual void on_up(AgentLink& link) = 0;
+        /// Lost; while it stays down also called for a failed attempt whose reason is new. `why` may quote the peer.
         virtual void on_down(AgentLink& link, const std::string& why) = 0;
         virtual void on_message(AgentLink& link, const ToAgent& message) = 0;
     };
 
     virtual ~AgentLink() = default;
+    /// `handler` must live until stop() or the link's end.
     virtual void start(Handler& handler) = 0;
+    /// Sends what is queued as far as the socket takes it, then ends. No callback comes after it.
     virtual void stop() = 0;
-    /// Queues the message. When the bounded queue is full the connection is dropped (on_down follows) and the whole
-    /// state goes over the next one: nothing has to be remembered here.
+    /// Queues the message; nothing while the link is down. When the bounded queue is full the connection is dropped
+    /// (on_down follows, never from within) and the whole state goes over the next one: nothing has to be remembered
+    /// here.
     virtual void send(const ToController& message) = 0;
     virtual bool up() const = 0;
     virtual const std::string& name() const = 0;  ///< the URL, for logs and status
@@ -36,16 +40,20 @@ public:
     class Handler {
     public:
         virtual ~Handler() = default;
+        /// The agent said hello; the handler answers with Welcome, or with Rejected, which ends the connection (and
+        /// on_agent_down follows).
         virtual void on_agent_up(const base::HostId& host, const Hello& hello, const std::string& peer) = 0;
         virtual void on_agent_down(const base::HostId& host, const std::string& why) = 0;
         virtual void on_message(const base::HostId& host, const ToController& message) = 0;
     };
 
     virtual ~ControllerPort() = default;
+    /// `handler` must live until stop() or the port's end.
     virtual base::Result<void> start(Handler& handler) = 0;
-    virtual void stop() = 0;
-    /// As AgentLink::send: a full queue drops the agent's connection.
+    virtual void stop() = 0;  ///< as AgentLink::stop
+    /// As AgentLink::send: a full queue drops the agent's connection. Nothing for a host that is not connected.
     virtual void send(const base::HostId& host, const ToAgent& message) = 0;
+    virtual const std::string& address() const = 0;  ///< the URL it listens on, with the real port
 };
 
 }  // namespace vitalwire::bus

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+#include "bus/link.hpp"
+
+namespace vitalwire::bus {
+
+/// PEM files of tls:// URLs; read again when they change, so that renewed certificates need no restart.
+struct TlsFiles {
+    std::string ca;           ///< who may sign the other side's certificate
+    std::string certificate;  ///< our own, with the chain up to the CA
+    std::string key;
+};
+
+struct TransportOptions {
+    /// tcp:// beyond loopback carries who-is-down unprotected and lets anybody speak for any host.
+    bool allow_plain_tcp = false;
+    /// Bytes that may wait for one peer; above it the connection is dropped and the state sent anew.
+    std::size_t max_queue = 16U << 20U;
+};
+
+// URLs: "unix:///path", "tcp://host:port", "tls://host:port" (TLS 1.3, certificates on both sides). A controller
+// listens on an address, never on a name; port 0 lets the kernel choose. A URL, file or option that cannot work is an
+// error here (config), before anything runs.
+base::Result<std::unique_ptr<AgentLink>> make_agent_link(boost::asio::io_context& io, const std::string& url,
+                                                         const TlsFiles& tls = {},
+                                                         const TransportOptions& options = {});
+base::Result<std::unique_ptr<ControllerPort>> make_controller_port(boost::asio::io_context& io, const std::string& url,
+                                                                   const TlsFiles& tls = {},
+                                                                   const TransportOptions& options = {});
+
+}  // namespace vitalwire::bus
