@@ -1,0 +1,2 @@
+"""Where nova-compute looks: `compute_driver = vitalwire.VitalwireLibvirtDriver`."""
+from vitalwire_nova.driver import VitalwireLibvirtDriver  # noqa: F401

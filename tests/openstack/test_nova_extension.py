@@ -1,0 +1,245 @@
+#!/usr/bin/python3
+"""The Nova extension against the real Nova package (no services)."""
+
+import logging
+from pathlib import Path
+import subprocess
+import sys
+from types import SimpleNamespace
+import unittest
+from unittest import mock
+import xml.etree.ElementTree as ElementTree
+
+PROJECT = Path(__file__).resolve().parents[2]
+EXTENSION = PROJECT / "host" / "nova"
+sys.path.insert(0, str(EXTENSION))
+
+from nova import config
+from nova import exception
+from nova.api.validation.extra_specs import validators
+from nova.virt import vitalwire
+from nova.virt.libvirt import config as vconfig
+from nova.virt.libvirt import driver as libvirt_driver
+from vitalwire_nova import channels
+from vitalwire_nova import driver as extension
+
+
+class ChannelsAskedFor(unittest.TestCase):
+    def test_none_without_our_keys(self):
+        self.assertEqual(channels.wanted({"hw:cpu_policy": "shared"}), ([], []))
+
+    def test_heartbeat_and_messaging_share_the_native_channel(self):
+        specs = {"vitalwire:heartbeat": "true", "vitalwire:messaging": "true"}
+        self.assertEqual(channels.wanted(specs).channels, ["org.vitalwire.0"])
+
+    def test_existing_guests_get_one_channel_for_each_service(self):
+        specs = {"sw:wrs:guest:heartbeat": "True", "sw:wrs:srv_grp_messaging": "true"}
+        self.assertEqual(channels.wanted(specs).channels, ["cgcs.heartbeat", "cgcs.messaging"])
+
+    def test_every_boolean_that_nova_takes_is_taken(self):
+        validator = validators.VALIDATORS["hw:boot_menu"]
+        for word in ("1", "t", "TRUE", "On", " y ", "yes", "0", "f", "False", "off", "n", "no"):
+            validator.validate("hw:boot_menu", word)
+            wanted = channels.wanted({"vitalwire:heartbeat": word})
+            self.assertEqual(bool(wanted.channels), word.strip().lower() in channels.TRUE, word)
+            self.assertEqual(wanted.problems, [], word)
+
+    def test_a_bad_value_is_told_and_counts_as_not_asked_for(self):
+        wanted = channels.wanted({"vitalwire:heartbeat": "maybe", "vitalwire:messaging": "true"})
+        self.assertEqual(wanted.channels, ["org.vitalwire.0"])
+        self.assertEqual(len(wanted.problems), 1)
+        self.assertIn("vitalwire:heartbeat is 'maybe', expected a boolean", wanted.problems[0])
+
+
+class Driver(unittest.TestCase):
+    """The driver between Nova's own classes; only libvirt itself is not there."""
+
+    @classmethod
+    def setUpClass(cls):
+        config.parse_args(
+            ["nova-compute"], default_config_files=[], configure_db=False, init_rpc=False
+        )
+        logging.disable(logging.NOTSET)
+
+    def setUp(self):
+        extension.CONF.set_override("virt_type", "qemu", "libvirt")
+        self.addCleanup(extension.CONF.clear_override, "virt_type", "libvirt")
+        self.guest = vconfig.LibvirtConfigGuest()
+        self.guest.virt_type = "qemu"
+
+    def test_nova_loads_the_driver_by_its_configured_name(self):
+        self.assertTrue(issubclass(vitalwire.VitalwireLibvirtDriver, libvirt_driver.LibvirtDriver))
+
+    def test_the_flavor_gets_its_channel(self):
+        domain = self.domain_of({"vitalwire:heartbeat": "true"})
+        (channel,) = domain.findall("devices/channel")
+        self.assertEqual(channel.get("type"), "unix")
+        self.assertEqual(channel.find("target").get("name"), "org.vitalwire.0")
+        self.assertEqual(
+            channel.find("source").get("path"),
+            "/var/lib/libvirt/qemu/org.vitalwire.0.instance-00000001.sock",
+        )
+
+    def test_a_flavor_without_our_keys_is_left_alone(self):
+        domain = self.domain_of({})
+        self.assertEqual(domain.findall("devices/channel"), [])
+
+    def test_a_channel_that_is_there_already_is_not_added_twice(self):
+        present = vconfig.LibvirtConfigGuestChannel()
+        present.type, present.target_name = "unix", "org.vitalwire.0"
+        present.source_path = "/run/elsewhere.sock"
+        self.guest.add_device(present)
+        domain = self.domain_of({"vitalwire:heartbeat": "true"})
+        self.assertEqual(len(domain.findall("devices/channel")), 1)
+
+    def test_an_encrypted_guest_gets_a_controller_that_uses_the_iommu(self):
+        self.guest.launch_security = vconfig.LibvirtConfigGuestSEVLaunchSecurity()
+        self.guest.launch_security.cbitpos = self.guest.launch_security.reduced_phys_bits = 1
+        domain = self.domain_of({"vitalwire:heartbeat": "true"})
+        controller = domain.find("devices/controller[@type='virtio-serial']")
+        self.assertEqual(controller.find("driver").get("iommu"), "on")
+
+    def test_a_container_gets_no_channel_and_the_log_says_why(self):
+        extension.CONF.set_override("virt_type", "lxc", "libvirt")
+        with self.assertLogs(extension.LOG.logger, "WARNING") as log:
+            domain = self.domain_of({"vitalwire:heartbeat": "true"})
+        self.assertEqual(domain.findall("devices/channel"), [])
+        self.assertIn("virt_type is lxc, expected one of: kvm, qemu", log.output[0])
+
+    def test_a_failure_of_ours_leaves_novas_domain_and_is_logged(self):
+        instance = SimpleNamespace(uuid="4e9a", name="instance-00000001", flavor=None)
+        with self.assertLogs(extension.LOG.logger, "ERROR") as log:
+            domain = self.domain_of_instance(instance)
+        self.assertEqual(domain.findall("devices/channel"), [])
+        self.assertIn("the server boots as with plain Nova", log.output[0])
+
+    def test_an_unknown_nova_is_left_plain_and_the_log_says_so(self):
+        with mock.patch.object(extension, "incompatibility", return_value="something differs"):
+            with self.assertLogs(extension.LOG.logger, "ERROR") as log:
+                domain = self.domain_of({"vitalwire:heartbeat": "true"})
+        self.assertEqual(domain.findall("devices/channel"), [])
+        self.assertIn("something differs. Servers boot as with plain Nova", log.output[0])
+
+    def test_a_nova_that_was_not_tested_is_told_once_at_the_start(self):
+        with mock.patch.object(extension.version, "version_string", return_value="31.0.0"):
+            with self.assertLogs(extension.LOG.logger, "WARNING") as log:
+                domain = self.domain_of({"vitalwire:heartbeat": "true"})
+        self.assertEqual(len(domain.findall("devices/channel")), 1)
+        self.assertEqual(len(log.output), 1)
+        self.assertIn("Nova 31.0.0, which this extension was not tested with", log.output[0])
+
+    def domain_of(self, extra_specs):
+        """The domain XML of a server whose flavor has these extra specs."""
+        flavor = SimpleNamespace(extra_specs=extra_specs)
+        return self.domain_of_instance(
+            SimpleNamespace(uuid="4e9a", name="instance-00000001", flavor=flavor)
+        )
+
+    def domain_of_instance(self, instance):
+        base = mock.patch.object(
+            libvirt_driver.LibvirtDriver,
+            "_get_guest_config",
+            autospec=True,
+            return_value=self.guest,
+        )
+        driver = self.new_driver()
+        with base:
+            guest = driver._get_guest_config(instance, [], None, {})
+        return ElementTree.fromstring(guest.to_xml())
+
+    def new_driver(self):
+        return vitalwire.VitalwireLibvirtDriver(virtapi=None)
+
+
+class Compatibility(unittest.TestCase):
+    def test_this_nova_can_be_extended(self):
+        self.assertIsNone(extension.incompatibility(libvirt_driver.LibvirtDriver, vconfig))
+
+    def test_a_nova_without_the_hook_is_named(self):
+        self.assertIn("has no _get_guest_config", extension.incompatibility(object, vconfig))
+
+    def test_a_hook_with_other_arguments_is_named(self):
+        class Other:
+            def _get_guest_config(self, context, instance):
+                pass
+
+        self.assertIn("first argument", extension.incompatibility(Other, vconfig))
+
+    def test_a_config_without_channels_is_named(self):
+        found = extension.incompatibility(libvirt_driver.LibvirtDriver, SimpleNamespace())
+        self.assertIn("LibvirtConfigGuestChannel", found)
+
+    def test_a_channel_without_a_field_is_named(self):
+        fields = SimpleNamespace(type=None, source_path=None)
+        other = SimpleNamespace(LibvirtConfigGuestChannel=lambda: fields)
+        found = extension.incompatibility(libvirt_driver.LibvirtDriver, other)
+        self.assertIn("no target_name", found)
+
+
+class ExtraSpecs(unittest.TestCase):
+    """Nova's own registry, which found our validators by the entry point."""
+
+    GOOD = {
+        "heartbeat": ("true", "False", "1", "no"),
+        "messaging": ("on", "off"),
+        "heartbeat_misses": ("1", "10"),
+        "heartbeat_interval_floor_ms": ("100", "3600000"),
+        "establish_timeout_s": ("10", "3600"),
+        "messages_per_second": ("1", "10000"),
+        "bytes_per_second": ("1024", "10485760"),
+        "corrective_action": ("none", "log", "reboot", "stop"),
+    }
+    BAD = {
+        "heartbeat": ("maybe", ""),
+        "messaging": ("2",),
+        "heartbeat_misses": ("0", "11", "two", "1.5"),
+        "heartbeat_interval_floor_ms": ("99", "3600001"),
+        "establish_timeout_s": ("9", "3601"),
+        "messages_per_second": ("0", "10001"),
+        "bytes_per_second": ("1023", "10485761"),
+        "corrective_action": ("Reboot", "panic"),
+    }
+
+    def test_good_values_pass(self):
+        for key, values in self.GOOD.items():
+            for value in values:
+                with self.subTest(key=key, value=value):
+                    validators.validate(f"vitalwire:{key}", value)
+
+    def test_bad_values_are_refused(self):
+        for key, values in self.BAD.items():
+            for value in values:
+                with self.subTest(key=key, value=value):
+                    with self.assertRaises(exception.ValidationError):
+                        validators.validate(f"vitalwire:{key}", value)
+
+    def test_a_misspelt_key_is_refused(self):
+        with self.assertRaisesRegex(exception.ValidationError, "vitalwire:hartbeat"):
+            validators.validate("vitalwire:hartbeat", "true")
+
+    def test_keys_of_existing_guests_stay_free(self):
+        validators.validate("sw:wrs:guest:heartbeat", "true")
+
+    def test_every_key_is_documented(self):
+        readme = (EXTENSION / "README.md").read_text()
+        for key in self.GOOD:
+            self.assertIn(f"`vitalwire:{key}`", readme)
+
+
+class Installation(unittest.TestCase):
+    def test_one_file_beside_novas_own_is_enough(self):
+        """nova.virt is a namespace: the driver is found in a directory that Nova's path names."""
+        script = (
+            "import sys, nova.virt\n"
+            f"nova.virt.__path__.append({str(EXTENSION / 'nova' / 'virt')!r})\n"
+            f"sys.path.append({str(EXTENSION)!r})\n"
+            "from nova.virt.vitalwire import VitalwireLibvirtDriver\n"
+        )
+        done = subprocess.run(
+            ["/usr/bin/python3", "-c", script], capture_output=True, text=True, check=False
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
