@@ -1,0 +1,1 @@
+"""What Vitalwire adds to Vitrage. Name it in vitrage.conf, [datasources] path."""
