@@ -1,0 +1,15 @@
+"""A real OpenStack cloud for the tests: Debian's packages on loopback, nothing left behind.
+
+cloud      Cloud: brings everything up and down; what a test holds
+services   one process: start, wait until it is ready, stop
+settings   the configuration files
+programs   how Debian's programs are started
+infrastructure  MariaDB and RabbitMQ
+control    Keystone, Placement, Glance, Nova
+compute    one compute node: libvirtd and nova-compute in namespaces of their own
+vitrage    Vitrage with the project's datasource
+client     a small OpenStack client: tokens, requests, servers, images, alarms
+receiver   the VNF manager: an HTTP server that keeps what it is told
+networks   what Nova asks of Neutron for a server without networks
+packages   installs Debian's packages without starting their services
+"""

@@ -1,0 +1,163 @@
+"""One compute node: libvirtd and nova-compute in a mount and a host-name namespace of their own.
+
+Inside, /run and libvirt's directories are the node's, so it needs nothing of the machine's libvirt
+and disturbs nothing of it; QEMU, sockets and domains are found at the same paths as on a real node.
+"""
+import os
+import signal
+from pathlib import Path
+from typing import Sequence
+
+from vmbed.procs import wait_until
+
+from . import settings
+from .client import OpenStack
+from .programs import nova
+from .services import START_SECONDS, Service, run
+from .settings import Settings
+
+DRIVER = "vitalwire.VitalwireLibvirtDriver"
+LIBVIRT_DIRECTORIES = ("/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt")
+
+# No control groups, mount namespaces, log daemon or security labels: libvirtd is alone here.
+QEMU_CONF = """
+namespaces = []
+cgroup_controllers = []
+security_driver = "none"
+stdio_handler = "file"
+"""
+
+ENTER = """
+host=$1 root=$2
+hostname "$host"
+for directory in /run "${@:3}"; do
+    mount --bind "$root$directory" "$directory"
+done
+exec sleep infinity
+"""
+
+
+class ComputeNode:
+    def __init__(
+        self, config: Settings, nova_extension: Path, host: str, driver: str = DRIVER
+    ) -> None:
+        self.host = host
+        self.root = config.home / host
+        self._config = config
+        self._driver = driver
+        self._nova_path = {"PYTHONPATH": str(nova_extension)}
+        self._space = Service(
+            config.home,
+            f"{host}-namespace",
+            [
+                "unshare",
+                "--mount",
+                "--uts",
+                "--propagation",
+                "private",
+                "bash",
+                "-euc",
+                ENTER,
+                "enter",
+                host,
+                self.root,
+                *LIBVIRT_DIRECTORIES,
+            ],
+            ready=self._is_entered,
+        )
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """Those inside the node; they can be stopped and started while it is up."""
+        conf = self.root / "nova.conf"
+        compute = Service(
+            self._config.home,
+            f"{self.host}-nova-compute",
+            self.enter(nova("compute", "--config-file", conf)),
+            self._nova_path,
+        )
+        libvirtd = Service(
+            self._config.home,
+            f"{self.host}-libvirtd",
+            self.enter(["libvirtd"]),
+            ready=lambda: self.run(["virsh", "-q", "version"], check=False),
+        )
+        return {"libvirtd": libvirtd, "nova-compute": compute}
+
+    def enter(self, argv: Sequence[object]) -> list[object]:
+        """The command line that runs argv on this node, as the agent would be there."""
+        return ["nsenter", "--target", self._space.pid, "--mount", "--uts", *argv]
+
+    def run(self, argv: Sequence[object], check: bool = True) -> bool:
+        return run(self._config.home, self.enter(argv), check)
+
+    @property
+    def is_up(self) -> bool:
+        return self._space.pid is not None
+
+    def path(self, path: str) -> Path:
+        """Where a file of the node is seen from outside."""
+        return Path(f"/proc/{self._space.pid}/root{path}")
+
+    def up(self) -> None:
+        self._make_directories()
+        self._space.start().wait_ready()
+        state = self.root / "nova"
+        conf = self.root / "nova.conf"
+        settings.write(conf, self._config.nova_compute(self.host, state, conf, self._driver))
+        for service in self.services.values():
+            service.start().wait_ready()
+
+    def wait_up(self, admin: OpenStack) -> None:
+        """Waits until Nova counts on this node."""
+
+        def is_up() -> bool:
+            found = admin.call(
+                "compute", "GET", f"/os-services?binary=nova-compute&host={self.host}"
+            )["services"]
+            return any(service["state"] == "up" for service in found)
+
+        wait_until(is_up, f"nova-compute on {self.host} is up", START_SECONDS)
+
+    def wait_schedulable(self, admin: OpenStack) -> None:
+        def is_listed() -> bool:
+            found = admin.call("compute", "GET", "/os-hypervisors/detail")["hypervisors"]
+            return any(
+                item["service"]["host"] == self.host and item["state"] == "up" for item in found
+            )
+
+        wait_until(is_listed, f"hypervisor of {self.host} is listed", START_SECONDS)
+
+    def down(self) -> None:
+        """Kills every guest, and what services still run."""
+        if not self.is_up:
+            return
+        for pid in self._members():
+            os.kill(pid, signal.SIGKILL)
+        self._space.stop()
+
+    def _make_directories(self) -> None:
+        if self.root.exists():
+            return
+        for directory in LIBVIRT_DIRECTORIES:
+            target = self.root / directory[1:]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            run(self._config.home, ["cp", "-a", directory, target])  # with its owners and modes
+        for directory in ("run", "nova", "var/lib/libvirt/instances"):
+            (self.root / directory).mkdir(parents=True)
+        with open(self.root / "etc/libvirt/qemu.conf", "a") as conf:
+            conf.write(QEMU_CONF)
+
+    def _is_entered(self) -> bool:
+        return Path(f"/proc/{self._space.pid}/comm").read_text() == "sleep\n"
+
+    def _members(self) -> list[int]:
+        space = os.readlink(f"/proc/{self._space.pid}/ns/mnt")
+        members = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and os.readlink(entry / "ns/mnt") == space:
+                    members.append(int(entry.name))
+            except OSError:
+                continue  # it ended meanwhile
+        return [pid for pid in members if pid != self._space.pid]
