@@ -1,0 +1,62 @@
+#!/usr/bin/python3
+"""How the output of CTest becomes the counts of ./run-tests."""
+
+from pathlib import Path
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from results import Results, read_junit
+
+UNITTEST_OUTPUT = """test_one (__main__.A.test_one) ... skipped 'no root here'
+test_two (__main__.A.test_two) ... ok
+
+----------------------------------------------------------------------
+Ran {run} tests in 0.000s
+
+OK (skipped=1)
+"""
+
+
+def case(name: str, status: str, output: str = "", child: str = "") -> str:
+    return f'<testcase name="{name}" status="{status}">{child}<system-out>{output}</system-out></testcase>'
+
+
+class JUnit(unittest.TestCase):
+    def read(self, *cases: str) -> Results:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "junit.xml"
+            path.write_text(f"<testsuite>{''.join(cases)}</testsuite>")
+            return read_junit(path, "release")
+
+    def test_what_ran_has_passed_and_what_failed_is_named(self) -> None:
+        failure = '<failure message="Failed"/>'
+        results = self.read(case("a", "run"), case("b", "fail", child=failure), case("c", "run"))
+        self.assertEqual(results.summary(), "2 passed, 1 failed")
+        self.assertEqual(results.failed, ["release: b"])
+
+    def test_what_could_not_be_started_has_failed(self) -> None:
+        results = self.read(case("a", "notrun", child='<skipped message="Unable to find executable"/>'))
+        self.assertEqual(results.summary(), "0 passed, 1 failed")
+
+    def test_a_googletest_that_skips_itself_is_named_with_its_reason(self) -> None:
+        output = "[ RUN      ] A.b\n/a/b_test.cpp:12: Skipped\nneeds root\n\n[  SKIPPED ] A.b (0 ms)\n"
+        skip = '<skipped message="SKIP_REGULAR_EXPRESSION_MATCHED"/>'
+        results = self.read(case("A.b", "notrun", output, skip))
+        self.assertEqual(results.summary(), "0 passed, 0 failed")
+        self.assertEqual(results.skipped, ["release: A.b: needs root"])
+
+    def test_a_python_test_left_out_of_a_file_is_named_with_its_reason(self) -> None:
+        results = self.read(case("file", "run", UNITTEST_OUTPUT.format(run=2)))
+        self.assertEqual(results.summary(), "1 passed, 0 failed")
+        self.assertEqual(results.skipped, ["release: file: test_one (__main__.A.test_one): no root here"])
+
+    def test_a_python_file_all_of_whose_tests_are_skipped_has_not_passed(self) -> None:
+        results = self.read(case("file", "run", UNITTEST_OUTPUT.format(run=1)))
+        self.assertEqual(results.summary(), "0 passed, 0 failed")
+
+
+if __name__ == "__main__":
+    unittest.main()
