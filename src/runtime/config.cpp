@@ -196,11 +196,13 @@ base::Result<ConfigFile> ConfigFile::load(const std::string& path, ConfigErrors&
 void ConfigFile::set(std::string_view assignment, ConfigErrors& errors) {
     const std::size_t equals = std::min(assignment.find('='), assignment.size());
     const std::string_view target = trim(assignment.substr(0, equals));
-    const std::string_view value = equals < assignment.size() ? trim(assignment.substr(equals + 1)) : std::string_view();
+    const std::string_view value =
+        equals < assignment.size() ? trim(assignment.substr(equals + 1)) : std::string_view();
     const std::size_t first = target.find('.');
     const std::size_t last = target.rfind('.');
     if (first == std::string_view::npos || first == 0 || last + 1 == target.size() || value.empty()) {
-        errors.push_back({"--set", 0, "expected section.key=value or section.label.key=value, found " + quoted(assignment)});
+        errors.push_back(
+            {"--set", 0, "expected section.key=value or section.label.key=value, found " + quoted(assignment)});
         return;
     }
     const std::string_view name = target.substr(0, first);

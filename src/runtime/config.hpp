@@ -71,7 +71,7 @@ public:
     const std::string& label() const { return section_.label; }
     std::string text(std::string_view key, std::string fallback);
     std::string required_text(std::string_view key);
-    std::vector<std::string> list(std::string_view key);  ///< repeated keys, and values separated by spaces
+    std::vector<std::string> list(std::string_view key);   ///< repeated keys, and values separated by spaces
     std::vector<std::string> lines(std::string_view key);  ///< repeated keys, each value as it stands
     bool boolean(std::string_view key, bool fallback);     ///< true/false, yes/no, on/off
     std::int64_t integer(std::string_view key, std::int64_t fallback, std::int64_t min, std::int64_t max);

@@ -1,10 +1,7 @@
 #include "runtime/http_server.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
@@ -12,7 +9,6 @@
 #include <map>
 #include <optional>
 #include <utility>
-#include <variant>
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
@@ -33,9 +29,8 @@ constexpr std::uint32_t kMaxHeader = 16U << 10U;
 constexpr std::uint64_t kMaxBody = 64U << 10U;  // nothing here takes a body of any size
 constexpr std::size_t kMaxConnections = 256;    // a scraper, some operators; not the file descriptors of the guests
 constexpr base::Millis kTimeout{30'000};        // one request or answer, and an idle connection
-constexpr base::Millis kAcceptPause{100};       // out of file descriptors: do not spin
 
-using Socket = asio::generic::stream_protocol::socket;
+using Socket = Listener::Socket;
 using Stream = beast::basic_stream<asio::generic::stream_protocol>;
 
 /// "%2F" decoded; absent when a percent sign is not followed by two hexadecimal digits, or for a zero byte.
@@ -80,25 +75,21 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
 public:
     class Connection;
 
-    Impl(asio::io_context& io, Handler handler) : io_(io), handler_(std::move(handler)), accept_pause_(io) {}
+    Impl(asio::io_context& io, Handler handler) : io_(io), handler_(std::move(handler)) {}
 
     Result<void> listen(const std::string& address);
     const std::string& address() const { return address_; }
     void stop();
 
 private:
-    template <class Acceptor>
     void accept();
-    template <class Accepted>
-    void take(Accepted socket);
+    void take(Socket socket, std::string peer);
     bool has_room();
 
     asio::io_context& io_;
     Handler handler_;
-    std::variant<std::monostate, asio::ip::tcp::acceptor, asio::local::stream_protocol::acceptor> acceptor_;
-    asio::steady_timer accept_pause_;
+    std::optional<Listener> listener_;
     std::string address_;
-    std::string socket_path_;
     bool running_ = false;
     bool full_ = false;
     std::map<const Connection*, std::weak_ptr<Connection>> connections_;
@@ -188,63 +179,27 @@ private:
     bool head_ = false;
 };
 
-namespace {
-
-std::string peer_of(const asio::ip::tcp::socket& socket) {
-    error_code error;
-    const auto endpoint = socket.remote_endpoint(error);
-    return error ? "unknown" : endpoint.address().to_string();
-}
-std::string peer_of(const asio::local::stream_protocol::socket&) {
-    return "unix";
-}
-
-}  // namespace
-
 Result<void> HttpServer::Impl::listen(const std::string& address) {
-    constexpr std::string_view kUnix = "unix:";
-    if (address.starts_with(kUnix)) {
-        auto acceptor = listen_unix(io_, address.substr(kUnix.size()));
-        if (!acceptor) return tl::make_unexpected(acceptor.error());
-        socket_path_ = address.substr(kUnix.size());
-        address_ = address;
-        acceptor_ = std::move(*acceptor);
-        running_ = true;
-        accept<asio::local::stream_protocol::acceptor>();
-        return {};
-    }
-    auto acceptor = listen_tcp(io_, address);
-    if (!acceptor) return tl::make_unexpected(acceptor.error());
-    address_ = address.substr(0, address.rfind(':') + 1) + std::to_string(acceptor->local_endpoint().port());
-    acceptor_ = std::move(*acceptor);
+    auto listener = Listener::open(io_, address);
+    if (!listener) return tl::make_unexpected(listener.error());
+    listener_.emplace(std::move(*listener));
+    address_ = listener_->address();
     running_ = true;
-    accept<asio::ip::tcp::acceptor>();
+    accept();
     return {};
 }
 
-template <class Acceptor>
 void HttpServer::Impl::accept() {
-    using Accepted = typename Acceptor::protocol_type::socket;
-    auto* acceptor = std::get_if<Acceptor>(&acceptor_);
-    if (acceptor == nullptr) return;  // stopped
-    acceptor->async_accept([self = shared_from_this()](error_code error, Accepted socket) {
-        if (error == asio::error::operation_aborted) return;
-        if (error) {
-            self->accept_pause_.expires_after(kAcceptPause);
-            self->accept_pause_.async_wait([self](error_code stopped) {
-                if (!stopped) self->template accept<Acceptor>();
-            });
-            return;
-        }
-        if (self->has_room()) self->take(std::move(socket));
-        self->template accept<Acceptor>();
+    listener_->accept([weak = weak_from_this()](Socket socket, std::string peer) {
+        const auto self = weak.lock();
+        if (!self || !self->running_) return;
+        if (self->has_room()) self->take(std::move(socket), std::move(peer));
+        self->accept();
     });
 }
 
-template <class Accepted>
-void HttpServer::Impl::take(Accepted socket) {
-    std::string peer = peer_of(socket);
-    const auto connection = std::make_shared<Connection>(Socket(std::move(socket)), std::move(peer), weak_from_this());
+void HttpServer::Impl::take(Socket socket, std::string peer) {
+    const auto connection = std::make_shared<Connection>(std::move(socket), std::move(peer), weak_from_this());
     connections_[connection.get()] = connection;
     connection->read();
 }
@@ -261,9 +216,7 @@ bool HttpServer::Impl::has_room() {
 void HttpServer::Impl::stop() {
     if (!running_) return;
     running_ = false;
-    acceptor_ = std::monostate{};
-    accept_pause_.cancel();
-    if (!socket_path_.empty()) unlink(socket_path_.c_str());
+    listener_->close();
     const auto connections = std::exchange(connections_, {});
     for (const auto& [key, weak] : connections) {
         if (const auto connection = weak.lock()) connection->close();

@@ -1,7 +1,16 @@
 #include "runtime/listen.hpp"
 
-#include <charconv>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <charconv>
+#include <cstring>
+#include <utility>
+
+#include "base/clock.hpp"
 #include "base/text.hpp"
 #include "runtime/unix_listener.hpp"
 
@@ -9,7 +18,6 @@ namespace vitalwire::runtime {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
-using asio::local::stream_protocol;
 using base::Errc;
 using base::fail;
 using base::Result;
@@ -17,9 +25,9 @@ using boost::system::error_code;
 
 namespace {
 
-tl::unexpected<base::Error> cannot_listen(const std::string& where, const std::string& why) {
-    return fail(Errc::io, "cannot listen on " + base::escape(where) + ": " + why);
-}
+constexpr std::string_view kUnix = "unix:";
+constexpr mode_t kSocketMode = 0660;
+constexpr base::Millis kAcceptPause{100};  // out of file descriptors: do not spin
 
 }  // namespace
 
@@ -42,8 +50,27 @@ Result<HostPort> parse_host_port(std::string_view text) {
     return HostPort{std::string(host), std::string(port)};
 }
 
-Result<tcp::acceptor> listen_tcp(asio::io_context& io, const std::string& host_port) {
-    const auto parsed = parse_host_port(host_port);
+namespace {
+
+using Acceptor = asio::basic_socket_acceptor<asio::generic::stream_protocol>;
+
+/// A listening descriptor and where it listens.
+struct Bound {
+    int descriptor;
+    int family;
+    std::string address;
+    std::string socket_file;
+};
+
+Result<Bound> bind_unix(const std::string& address) {
+    std::string path = address.substr(kUnix.size());
+    const auto listener = open_unix_listener(path, SOCK_STREAM, kSocketMode, asio::socket_base::max_listen_connections);
+    if (!listener) return tl::make_unexpected(listener.error());
+    return Bound{*listener, AF_UNIX, address, std::move(path)};
+}
+
+Result<Bound> bind_tcp(asio::io_context& io, const std::string& text) {
+    const auto parsed = parse_host_port(text);
     if (!parsed) return tl::make_unexpected(parsed.error());
     error_code error;
     const auto address = asio::ip::make_address(parsed->host, error);
@@ -55,14 +82,85 @@ Result<tcp::acceptor> listen_tcp(asio::io_context& io, const std::string& host_p
     if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
     if (!error) acceptor.bind(endpoint, error);
     if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
-    if (error) return cannot_listen(host_port, error.message());
-    return acceptor;
+    if (error) return fail(Errc::io, "cannot listen on " + base::escape(text) + ": " + error.message());
+    const std::string port = std::to_string(acceptor.local_endpoint().port());
+    return Bound{acceptor.release(), endpoint.protocol().family(), text.substr(0, text.rfind(':') + 1) + port, ""};
 }
 
-Result<stream_protocol::acceptor> listen_unix(asio::io_context& io, const std::string& path, mode_t mode) {
-    const auto listener = open_unix_listener(path, SOCK_STREAM, mode, asio::socket_base::max_listen_connections);
-    if (!listener) return tl::make_unexpected(listener.error());
-    return stream_protocol::acceptor(io, stream_protocol(), *listener);
+std::string peer_of(const Listener::Socket& socket) {
+    error_code error;
+    const auto remote = socket.remote_endpoint(error);
+    if (error) return "unknown";
+    if (remote.protocol().family() == AF_UNIX) return "unix";
+    tcp::endpoint endpoint;
+    endpoint.resize(remote.size());
+    std::memcpy(endpoint.data(), remote.data(), remote.size());
+    return endpoint.address().to_string();
+}
+
+}  // namespace
+
+class Listener::Impl : public std::enable_shared_from_this<Impl> {
+public:
+    Impl(asio::io_context& io, Bound bound)
+        : acceptor_(io, asio::generic::stream_protocol(bound.family, 0), bound.descriptor),
+          pause_(io),
+          address_(std::move(bound.address)),
+          socket_file_(std::move(bound.socket_file)) {}
+
+    void accept(Accepted accepted) {
+        if (!acceptor_.is_open()) return;
+        acceptor_.async_accept(
+            [self = shared_from_this(), accepted = std::move(accepted)](error_code error, Socket socket) mutable {
+                if (!self->acceptor_.is_open()) return;
+                if (error) return self->accept_later(std::move(accepted));
+                std::string peer = peer_of(socket);
+                accepted(std::move(socket), std::move(peer));
+            });
+    }
+
+    void close() {
+        if (!acceptor_.is_open()) return;
+        error_code ignored;
+        acceptor_.close(ignored);
+        pause_.cancel();
+        if (!socket_file_.empty()) unlink(socket_file_.c_str());
+    }
+
+    const std::string& address() const { return address_; }
+
+private:
+    void accept_later(Accepted accepted) {
+        pause_.expires_after(kAcceptPause);
+        pause_.async_wait([self = shared_from_this(), accepted = std::move(accepted)](error_code error) mutable {
+            if (!error) self->accept(std::move(accepted));
+        });
+    }
+
+    Acceptor acceptor_;
+    asio::steady_timer pause_;
+    std::string address_;
+    std::string socket_file_;
+};
+
+Result<Listener> Listener::open(asio::io_context& io, const std::string& address) {
+    auto bound = address.starts_with(kUnix) ? bind_unix(address) : bind_tcp(io, address);
+    if (!bound) return tl::make_unexpected(bound.error());
+    return Listener(std::make_shared<Impl>(io, std::move(*bound)));
+}
+
+Listener::Listener(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Listener::~Listener() {
+    if (impl_) impl_->close();
+}
+void Listener::accept(Accepted accepted) {
+    impl_->accept(std::move(accepted));
+}
+const std::string& Listener::address() const {
+    return impl_->address();
+}
+void Listener::close() {
+    impl_->close();
 }
 
 }  // namespace vitalwire::runtime

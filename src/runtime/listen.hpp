@@ -1,9 +1,9 @@
 #pragma once
 
-#include <sys/types.h>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -18,12 +18,32 @@ struct HostPort {
 /// "host:port", "10.0.0.1:8990", "[::1]:8990".
 base::Result<HostPort> parse_host_port(std::string_view text);
 
-/// Listens on an address (no name: nothing is resolved at start). Port 0: the kernel chooses.
-base::Result<boost::asio::ip::tcp::acceptor> listen_tcp(boost::asio::io_context& io, const std::string& host_port);
+/// A TCP or UNIX socket that takes connections on the event loop. Running out of file descriptors delays it, nothing
+/// ends it but close() or its destruction; a UNIX socket's file is removed then.
+class Listener {
+public:
+    using Socket = boost::asio::generic::stream_protocol::socket;
+    /// `peer`: the address of the other end without its port, or "unix".
+    using Accepted = std::function<void(Socket socket, std::string peer)>;
 
-/// Listens on a UNIX socket that has `mode` from its first moment. A socket that nobody listens on any more is
-/// replaced; one that answers, or a file that is no socket, is an error.
-base::Result<boost::asio::local::stream_protocol::acceptor> listen_unix(boost::asio::io_context& io,
-                                                                        const std::string& path, mode_t mode = 0660);
+    /// `address`: "127.0.0.1:8990", "[::1]:8990" (an address, no name: nothing is resolved at start; port 0: the kernel
+    /// chooses) or "unix:/path" (mode 0660; a stale socket is replaced).
+    static base::Result<Listener> open(boost::asio::io_context& io, const std::string& address);
+    ~Listener();
+    Listener(Listener&&) noexcept = default;
+    Listener& operator=(Listener&&) = delete;
+
+    /// Takes one connection; call again for the next one. Not calling it leaves clients waiting in the kernel.
+    void accept(Accepted accepted);
+    /// `address` of open() with the real port.
+    const std::string& address() const;
+    /// No callback comes after it.
+    void close();
+
+private:
+    class Impl;
+    explicit Listener(std::shared_ptr<Impl> impl);
+    std::shared_ptr<Impl> impl_;
+};
 
 }  // namespace vitalwire::runtime
