@@ -34,6 +34,10 @@ void BaseLayer::handle(const wire::HeartbeatMessage& message) {
     heartbeat_.receive(message.pdu);
 }
 
+void BaseLayer::handle(const wire::GroupMessage&) {
+    handle(wire::Ignored{"no application at " + std::string(wire::kGroupAddress)});
+}
+
 void BaseLayer::handle(const wire::Malformed& line) {
     ++counters_.malformed;
     if (std::exchange(told_malformed_, true)) return;

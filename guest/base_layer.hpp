@@ -33,6 +33,7 @@ public:
 
 private:
     void handle(const wire::HeartbeatMessage& message);
+    void handle(const wire::GroupMessage& message);
     void handle(const wire::Malformed& line);
     void handle(const wire::Ignored& message);
     void handle(const wire::Refused& message);
