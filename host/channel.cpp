@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "base/log.hpp"
+#include "wire/group_codec.hpp"
 #include "wire/heartbeat_codec.hpp"
 
 namespace vitalwire::host {
@@ -104,11 +105,10 @@ void Channel::on_down(const std::string& why) {
 void Channel::on_unreachable(int error) {
     if (error == last_error_) return;
     last_error_ = error;
-    log::info("channel cannot be connected, trying on",
-              {{"guest", guest_},
-               {"channel", wire::channel_name(kind_)},
-               {"path", connection_->path()},
-               {"error", std::strerror(error)}});
+    log::info("channel cannot be connected, trying on", {{"guest", guest_},
+                                                         {"channel", wire::channel_name(kind_)},
+                                                         {"path", connection_->path()},
+                                                         {"error", std::strerror(error)}});
 }
 
 void Channel::on_line(std::string_view line) {
@@ -142,6 +142,12 @@ void Channel::handle(const wire::Malformed& malformed) {
 
 void Channel::handle(const wire::Ignored& ignored) {
     dropped(Drop::ignored, 1, ignored.why);
+}
+
+void Channel::handle(const wire::GroupMessage& message) {
+    const base::Error error{base::Errc::not_enabled, "messaging is not enabled for this guest"};
+    const std::string address(kind_ == wire::ChannelKind::native ? wire::kGroupAddress : wire::kExistingGroupAddress);
+    handle(wire::Refused{wire::make_nack(message.pdu, error), address, address, message.base_version});
 }
 
 void Channel::handle(const wire::Refused& refused) {

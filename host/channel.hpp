@@ -16,10 +16,10 @@ namespace vitalwire::host {
 
 /// Why something of a guest, or for it, was not taken. Every one is counted; /metrics has them as labels.
 enum class Drop : std::uint8_t {
-    malformed,            ///< no message at all, or a message of a form that is never answered
-    overlong,             ///< a line above the channel's limit
-    ignored,              ///< understood and without effect, such as a nack from a guest
-    bad_field,            ///< refused with a nack, as all down to rate_limited
+    malformed,  ///< no message at all, or a message of a form that is never answered
+    overlong,   ///< a line above the channel's limit
+    ignored,    ///< understood and without effect, such as a nack from a guest
+    bad_field,  ///< refused with a nack, as all down to rate_limited
     unsupported_version,
     unknown_msg_type,
     unknown_address,
@@ -92,6 +92,7 @@ private:
     void handle(const wire::Malformed& malformed);
     void handle(const wire::Ignored& ignored);
     void handle(const wire::Refused& refused);
+    void handle(const wire::GroupMessage& message);
     void dropped(Drop reason, std::uint64_t count, const std::string& detail);
 
     base::GuestId guest_;

@@ -329,6 +329,20 @@ Result<std::string> encode_group(const GroupPdu& pdu, Dialect dialect, int base_
     return std::visit(Encoder(dialect, base_version), pdu);
 }
 
+Nack make_nack(const GroupPdu& pdu, const base::Error& error) {
+    Nack nack{error.code, base::cut_utf8(error.message, kMaxReason), "unknown"};
+    if (const auto* broadcast = std::get_if<Broadcast>(&pdu)) {
+        nack.orig_msg_type = "broadcast";
+        nack.seq = broadcast->seq;
+    }
+    if (const auto* query = std::get_if<StatusQuery>(&pdu)) {
+        nack.orig_msg_type = "status_query";
+        nack.seq = query->seq;
+    }
+    if (error.code == Errc::too_large) nack.max_payload = kMaxPayload;
+    return nack;
+}
+
 json to_json(const MemberState& state) {
     json out = {{"instance_id", state.instance_id},
                 {"display_name", state.display_name},

@@ -17,6 +17,9 @@ base::Result<GroupPdu> decode_group(const nlohmann::json& data, Dialect dialect,
 /// by whole fields. Fails with too_large or bad_field for a payload that an existing guest cannot be told.
 base::Result<std::string> encode_group(const GroupPdu& pdu, Dialect dialect, int base_version);
 
+/// The refusal of a PDU that was understood.
+Nack make_nack(const GroupPdu& pdu, const base::Error& error);
+
 /// A state object as JSON, as it is on the bus and on the wire.
 nlohmann::json to_json(const MemberState& state);
 base::Result<MemberState> member_state_from_json(const nlohmann::json& object);

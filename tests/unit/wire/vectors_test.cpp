@@ -184,7 +184,8 @@ void expect_outcome(const Inbound& inbound, const json& expected, ChannelKind ch
             << where;
     }
     if (expected.contains("address")) {
-        EXPECT_EQ(group != nullptr, expected.at("address") == kGroupAddress || expected.at("address") == kExistingGroupAddress)
+        EXPECT_EQ(group != nullptr,
+                  expected.at("address") == kGroupAddress || expected.at("address") == kExistingGroupAddress)
             << where;
     }
 }
