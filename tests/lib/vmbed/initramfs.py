@@ -3,7 +3,7 @@
 The guest is described by a Payload; build() returns the image, made once for each content.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import hashlib
 from pathlib import Path
 import re
@@ -13,7 +13,7 @@ import subprocess
 from typing import Mapping
 
 from vmbed import cache
-from vmbed.kernel import MODULES, Kernel
+from vmbed.kernel import MODULES, POWER_BUTTON_MODULES, Kernel
 
 CONTROL_PORT = "org.vitalwire.test.ctl"
 BUSYBOX = Path("/bin/busybox")
@@ -58,6 +58,18 @@ def echo_payload(port: str, port_names: bool = True) -> Payload:
         files={"/bin/echo-lines": echo},
         services=(Service("echo", ("/bin/echo-lines",)),),
         port_names=port_names,
+    )
+
+
+def obeying_power_button(payload: Payload, kernel: Kernel) -> Payload:
+    """The same guest, which powers off when the power button is pressed (ACPI)."""
+    modules = {f"/modules/{name}.ko": kernel.module(name) for name in POWER_BUTTON_MODULES}
+    power_off = {"/etc/acpi/PWRF/00000080": "#!/bin/sh\npoweroff -f\n"}
+    load = tuple(f"insmod /modules/{name}.ko" for name in POWER_BUTTON_MODULES)
+    return replace(
+        payload,
+        files={**payload.files, **modules, **power_off},
+        init_lines=(*payload.init_lines, *load, "acpid -l /dev/null -p /run/acpid.pid"),
     )
 
 

@@ -1,6 +1,7 @@
 """The guests' kernel: Debian's cloud kernel, downloaded and unpacked; nothing is installed."""
 
 from dataclasses import dataclass
+import hashlib
 import os
 from pathlib import Path
 import re
@@ -25,11 +26,14 @@ MODULES = (
     "pvpanic-pci",
     "pvpanic-mmio",
 )
+# For a guest that obeys the power button (a soft reboot or stop by Nova); a payload loads them.
+POWER_BUTTON_MODULES = ("evdev", "button")
+KEPT_MODULES = MODULES + POWER_BUTTON_MODULES
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """folder holds vmlinuz and one NAME.ko for each of MODULES."""
+    """folder holds vmlinuz and one NAME.ko for each of KEPT_MODULES."""
 
     folder: Path
 
@@ -46,7 +50,9 @@ def obtain() -> Kernel:
     package = _current_package()
     if package is None:
         return Kernel(_newest_cached())
-    return Kernel(cache.entry("kernel", package, lambda path: _download(package, path)))
+    kept = hashlib.sha256(" ".join(KEPT_MODULES).encode()).hexdigest()[:8]
+    name = f"{package}-{kept}"
+    return Kernel(cache.entry("kernel", name, lambda path: _download(package, path)))
 
 
 def _current_package() -> str | None:
@@ -84,8 +90,8 @@ def _download(package: str, target: Path) -> None:
 
 
 def _unpack(archive: Path, target: Path) -> None:
-    """Keeps the image and the modules a guest loads: 9 of the package's 90 MB."""
-    wanted = {f"{name}.ko" for name in MODULES}
+    """Keeps the image and the modules a guest can load: 9 of the package's 90 MB."""
+    wanted = {f"{name}.ko" for name in KEPT_MODULES}
     target.mkdir()
     with subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE
