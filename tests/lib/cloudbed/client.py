@@ -140,23 +140,19 @@ class OpenStack:
 
     # Flavors and groups
 
-    def create_flavor(self, name: str, ram: int = 96, **extra_specs: str) -> str:
-        """Returns the flavor's id. In extra_specs a double underscore stands for the colon."""
-        flavor = self.call(
-            "compute",
-            "POST",
-            "/flavors",
-            {"flavor": {"name": name, "ram": ram, "vcpus": 1, "disk": 0}},
-        )["flavor"]
-        specs = {key.replace("__", ":"): value for key, value in extra_specs.items()}
-        if specs:
-            self.set_extra_specs(flavor["id"], specs)
-        return flavor["id"]
+    def create_flavor(
+        self, name: str, extra_specs: Mapping[str, str] | None = None, ram: int = 96
+    ) -> str:
+        """Returns the flavor's id."""
+        flavor = {"name": name, "ram": ram, "vcpus": 1, "disk": 0}
+        created = self.call("compute", "POST", "/flavors", {"flavor": flavor})["flavor"]["id"]
+        if extra_specs:
+            self.set_extra_specs(created, extra_specs)
+        return created
 
     def set_extra_specs(self, flavor: str, specs: Mapping[str, str]) -> None:
-        self.call(
-            "compute", "POST", f"/flavors/{flavor}/os-extra_specs", {"extra_specs": dict(specs)}
-        )
+        body = {"extra_specs": dict(specs)}
+        self.call("compute", "POST", f"/flavors/{flavor}/os-extra_specs", body)
 
     def create_server_group(self, name: str, policy: str = "soft-anti-affinity") -> str:
         group = {"name": name, "policy": policy}

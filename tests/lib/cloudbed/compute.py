@@ -5,6 +5,7 @@ and disturbs nothing of it; QEMU, sockets and domains are found at the same path
 """
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import Sequence
 
@@ -90,6 +91,11 @@ class ComputeNode:
 
     def run(self, argv: Sequence[object], check: bool = True) -> bool:
         return run(self._config.home, self.enter(argv), check)
+
+    def output(self, argv: Sequence[object]) -> str:
+        """What a command on this node prints; an error raises."""
+        words = [str(word) for word in self.enter(argv)]
+        return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
 
     @property
     def is_up(self) -> bool:

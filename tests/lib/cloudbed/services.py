@@ -168,9 +168,14 @@ def _is_marked(pid: int, home: Path) -> bool:
 
 
 def kill_marked(home: Path) -> None:
-    """Kills what detached itself from the service that started it."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        pid = int(entry.name)
-        if pid != os.getpid() and _is_marked(pid, home):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    """Kills what detached itself from the service that started it; returns when nothing is left."""
+    wait_until(lambda: not _kill_once(home), "every process of the cloud is gone", STOP_SECONDS)
+
+
+def _kill_once(home: Path) -> list[int]:
+    processes = (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
+    marked = [pid for pid in processes if pid != os.getpid() and _is_marked(pid, home)]
+    for pid in marked:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return marked
