@@ -12,7 +12,8 @@ namespace {
 
 constexpr LineConnection::Limits kLimits{256U * 1024, 4.0 * 1024 * 1024, 64U * 1024};
 constexpr base::Duration kPatience = std::chrono::seconds(5);
-/// A QEMU that has made its socket and does not listen yet is refused for an instant; one that died is refused for ever.
+/// A QEMU that has made its socket and does not listen yet is refused for an instant; one that died is refused for
+/// ever.
 constexpr int kRefusalsOfTheDead = 3;
 
 }  // namespace
@@ -69,12 +70,12 @@ void QmpMonitor::on_overlong_lines(std::uint64_t count) {
 
 void QmpMonitor::await_answer() {
     patience_.expires_after(kPatience);
-    patience_.async_wait([this, connection = std::weak_ptr<LineConnection>(connection_)](
-                             const boost::system::error_code& ec) {
-        if (ec || connection.expired() || session_.ready()) return;
-        log::warning("QEMU monitor does not answer: is another client connected to it?",
-                     {{"guest", guest_}, {"path", connection_->path()}});
-    });
+    patience_.async_wait(
+        [this, connection = std::weak_ptr<LineConnection>(connection_)](const boost::system::error_code& ec) {
+            if (ec || connection.expired() || session_.ready()) return;
+            log::warning("QEMU monitor does not answer: is another client connected to it?",
+                         {{"guest", guest_}, {"path", connection_->path()}});
+        });
 }
 
 void QmpMonitor::apply(QmpSession::Result result) {

@@ -42,7 +42,7 @@ private:
     QmpSession session_;
     boost::asio::steady_timer patience_;
     int last_error_ = 0;
-    int refusals_ = 0;       ///< in a row
+    int refusals_ = 0;        ///< in a row
     bool was_ready_ = false;  ///< since the last time QEMU vanished
     std::shared_ptr<LineConnection> connection_;
 };

@@ -125,8 +125,8 @@ void QmpSession::on_status(std::string_view status, Result& result) {
 }
 
 void QmpSession::on_migration(std::string_view status, Result& result) {
-    static constexpr std::array kUnderWay = {"setup",         "active",           "pre-switchover", "device",
-                                             "wait-unplug",   "postcopy-active",  "postcopy-paused", "postcopy-recover"};
+    static constexpr std::array kUnderWay = {"setup",       "active",          "pre-switchover",  "device",
+                                             "wait-unplug", "postcopy-active", "postcopy-paused", "postcopy-recover"};
     migrating_ = std::find(kUnderWay.begin(), kUnderWay.end(), status) != kUnderWay.end();
     if (migrating_) return hold(Hold::migrating, result);
     ask_status(result);

@@ -27,8 +27,8 @@ enum class Errc : std::uint8_t {
     permission,
     in_use,    ///< the name belongs to another
     too_many,  ///< a limit on the number of things is reached
-    io,      ///< the operating system said no
-    config,  ///< an operator's file or option is wrong
+    io,        ///< the operating system said no
+    config,    ///< an operator's file or option is wrong
 };
 
 std::string_view to_string(Errc code);

@@ -15,64 +15,77 @@ from results import Results, read_junit
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = max(2, os.cpu_count() or 2)
 
-# Labels of tests that say nothing more under a sanitizer, or cannot run there: other people's processes, the sources.
+# Labels of tests that say nothing more under a sanitizer: guests do not run the build at hand, sources are sources.
 NOT_SANITIZED = ("qemu", "libvirt", "openstack", "style", "bench")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One build and the tests that run on it."""
+    """A build, and which of its tests are run."""
 
+    name: str
     preset: str
-    left_out: tuple[str, ...] = ()
+    only: str = ""  # label
+    left_out: tuple[str, ...] = ()  # labels
     environment: tuple[tuple[str, str], ...] = ()
-    fixed_addresses: bool = False  # the kernel must not randomize addresses: TSan of GCC 12 cannot cope
+    fixed_addresses: bool = False  # TSan of GCC 12 cannot cope with as much randomization as newer kernels do
 
 
 STAGES = (
-    Stage("release"),
+    Stage("release", "release", left_out=("openstack",)),
+    Stage("openstack", "release", only="openstack"),
     Stage(
         "asan",
-        NOT_SANITIZED,
-        (("ASAN_OPTIONS", "detect_stack_use_after_return=1:strict_string_checks=1"), ("UBSAN_OPTIONS", "print_stacktrace=1")),
+        "asan",
+        left_out=NOT_SANITIZED,
+        environment=(
+            ("ASAN_OPTIONS", "detect_stack_use_after_return=1:strict_string_checks=1"),
+            ("UBSAN_OPTIONS", "print_stacktrace=1"),
+        ),
     ),
-    Stage("tsan", NOT_SANITIZED, (("TSAN_OPTIONS", "halt_on_error=1:second_deadlock_stack=1"),), fixed_addresses=True),
+    Stage(
+        "tsan",
+        "tsan",
+        left_out=NOT_SANITIZED,
+        environment=(("TSAN_OPTIONS", "halt_on_error=1:second_deadlock_stack=1"),),
+        fixed_addresses=True,
+    ),
 )
+QUICK_STAGES = ("release",)
+NOT_QUICK = ("qemu", "libvirt", "bench", "tidy")
 
 
 def main() -> int:
     options = parse_arguments()
     results = Results()
     for stage in STAGES:
-        if options.stage and stage.preset not in options.stage:
-            results.skipped.append(f"stage {stage.preset}: not asked for")
-            continue
-        if options.quick and stage.preset != "release":
-            results.skipped.append(f"stage {stage.preset}: left out by --quick")
+        if reason := why_not(stage, options):
+            results.skipped.append(f"stage {stage.name}: {reason}")
             continue
         started = time.monotonic()
         results.add(run_stage(stage, options))
-        print(f"== {stage.preset}: {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
+        print(f"== {stage.name}: {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
     return report(results)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run-tests", description="Installs what is missing, builds, runs all tests.")
-    parser.add_argument("--openstack", action="store_true", help="also the tests on a real OpenStack cloud")
+    parser.add_argument("--openstack", action="store_true", help="also the tests on a real OpenStack cloud; needs root")
     parser.add_argument("--quick", action="store_true", help="no sanitizers, no real guests, no clang-tidy, no benchmarks")
-    parser.add_argument("--stage", action="append", choices=[stage.preset for stage in STAGES], help="only this build")
+    names = [stage.name for stage in STAGES]
+    parser.add_argument("--stage", action="append", choices=names, help="only this stage; may be repeated")
     parser.add_argument("-R", "--regex", metavar="REGEX", help="only tests whose name matches")
     return parser.parse_args()
 
 
-def labels_left_out(stage: Stage, options: argparse.Namespace) -> dict[str, str]:
-    """Label to reason."""
-    left_out = {label: "not run on this build" for label in stage.left_out}
-    if not options.openstack:
-        left_out.setdefault("openstack", "give --openstack to run them")
-    if options.quick:
-        left_out.update(dict.fromkeys(("qemu", "libvirt", "bench", "tidy"), "left out by --quick"))
-    return left_out
+def why_not(stage: Stage, options: argparse.Namespace) -> str:
+    if options.stage and stage.name not in options.stage:
+        return "not among those of --stage"
+    if options.quick and stage.name not in QUICK_STAGES:
+        return "left out by --quick"
+    if stage.name == "openstack" and not options.openstack and not options.stage:
+        return "give --openstack to run it"
+    return ""
 
 
 def run_stage(stage: Stage, options: argparse.Namespace) -> Results:
@@ -81,26 +94,27 @@ def run_stage(stage: Stage, options: argparse.Namespace) -> Results:
         ("configure", ["cmake", "--preset", stage.preset]),
         ("build", ["cmake", "--build", str(build), "-j", str(JOBS)]),
     ):
-        print(f"== {stage.preset}: {what}", flush=True)
+        print(f"== {stage.name}: {what}", flush=True)
         if subprocess.run(command, cwd=ROOT, check=False).returncode:
-            return Results(failed=[f"{stage.preset}: {what}"])
+            return Results(failed=[f"{stage.name}: {what}"])
 
-    left_out = labels_left_out(stage, options)
-    results = run_ctest(stage, build, options, left_out)
-    for label, reason in left_out.items():
-        count = count_tests(build, label)
-        if count:
-            results.skipped.append(f"{stage.preset}: {count} tests with label {label}: {reason}")
+    left_out = stage.left_out + (NOT_QUICK if options.quick else ())
+    results = run_ctest(stage, build, left_out, options)
+    if options.quick:
+        for label in NOT_QUICK:
+            results.skipped.append(f"{stage.name}: {count_tests(build, label)} tests with label {label}: left out by --quick")
     return results
 
 
-def run_ctest(stage: Stage, build: Path, options: argparse.Namespace, left_out: dict[str, str]) -> Results:
-    print(f"== {stage.preset}: tests", flush=True)
-    junit = build / "junit.xml"
+def run_ctest(stage: Stage, build: Path, left_out: tuple[str, ...], options: argparse.Namespace) -> Results:
+    print(f"== {stage.name}: tests", flush=True)
+    junit = build / f"junit-{stage.name}.xml"
     junit.unlink(missing_ok=True)
     command = ["ctest", "--test-dir", str(build), "-j", str(JOBS), "--output-on-failure", "--timeout", "300"]
     command += ["--output-junit", str(junit), "--test-output-size-passed", "65536", "--test-output-size-failed", "1048576"]
-    command += ["--no-tests=error" if not options.regex else "--no-tests=ignore"]
+    command += [f"--no-tests={'ignore' if options.regex else 'error'}"]
+    if stage.only:
+        command += ["-L", f"^{stage.only}$"]
     if left_out:
         command += ["-LE", f"^({'|'.join(left_out)})$"]
     if options.regex:
@@ -109,9 +123,9 @@ def run_ctest(stage: Stage, build: Path, options: argparse.Namespace, left_out: 
         command = ["setarch", "-R", *command]
     environment = {**os.environ, **dict(stage.environment)}
     status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
-    results = read_junit(junit, stage.preset) if junit.exists() else Results()
+    results = read_junit(junit, stage.name) if junit.exists() else Results()
     if status and not results.failed:
-        results.failed.append(f"{stage.preset}: ctest ended with status {status}")
+        results.failed.append(f"{stage.name}: ctest ended with status {status}")
     return results
 
 

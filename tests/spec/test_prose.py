@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """The prose of proto-spec/ holds together: row ids, examples, links."""
 
-import pathlib
 import re
 import sys
 import unittest

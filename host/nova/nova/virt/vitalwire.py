@@ -1,2 +1,4 @@
 """Where nova-compute looks: `compute_driver = vitalwire.VitalwireLibvirtDriver`."""
-from vitalwire_nova.driver import VitalwireLibvirtDriver  # noqa: F401
+from vitalwire_nova.driver import VitalwireLibvirtDriver
+
+__all__ = ["VitalwireLibvirtDriver"]
