@@ -80,6 +80,7 @@ void AppConnection::handle(const app::Register& request) {
     log::info("application registered", {{"name", name_}, {"pid", pid_}, {"interval_ms", interval_.count()}});
     if (!send(app::Registered{})) return;
     owner_.health_changed(*this, request.health);
+    awaits_answer_ = false;
     asked_at_ = judge_.now();
     timer_.arm(asked_at_ + interval_, [this] { ask(); });
 }

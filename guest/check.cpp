@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "guest/reason.hpp"
 
 namespace vitalwire::guest {
 

@@ -13,6 +13,7 @@
 //   heartbeat_app.hpp   registers the guest and answers challenges
 // Health:
 //   judge.hpp           time that decides: steady time without the time in which this daemon stood still
+//   reason.hpp          text from outside as a reason
 //   health_board.hpp    what every check and application said last; the worst wins
 //   check.hpp           health checks: commands with interval and timeout
 //   children.hpp, first_line.hpp  their processes and output

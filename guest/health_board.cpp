@@ -5,6 +5,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "guest/reason.hpp"
 #include "wire/limits.hpp"
 
 namespace vitalwire::guest {
@@ -16,16 +17,6 @@ constexpr std::string_view kBetween = "; ";
 constexpr std::size_t kRoomForMore = 16;
 
 }  // namespace
-
-std::string tidy_reason(std::string_view text) {
-    constexpr std::string_view kSpaces = " \t\r";
-    text = text.substr(0, text.find('\n'));
-    const std::size_t first = text.find_first_not_of(kSpaces);
-    if (first == std::string_view::npos) return {};
-    text = text.substr(first, text.find_last_not_of(kSpaces) - first + 1);
-    if (!base::is_utf8(text)) return base::escape(text, wire::kMaxReason);
-    return base::cut_utf8(text, wire::kMaxReason);
-}
 
 void HealthBoard::set(const std::string& source, bool healthy, std::string_view reason) {
     if (healthy) {

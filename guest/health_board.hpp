@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -33,8 +34,5 @@ private:
     Changed changed_;
     std::vector<Trouble> troubles_;
 };
-
-/// `text` as part of a reason: its first line, valid UTF-8, without spaces around it.
-std::string tidy_reason(std::string_view text);
 
 }  // namespace vitalwire::guest

@@ -1,0 +1,245 @@
+#include "guest/lib/client.hpp"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+namespace vitalwire::guest {
+
+using base::Errc;
+using base::fail;
+using base::Millis;
+using base::Result;
+
+namespace {
+
+/// From the first dispatch, so that callbacks come from there only.
+constexpr std::chrono::nanoseconds kAtOnce{1};
+constexpr Millis kFirstRetry{100};
+constexpr Millis kLastRetry{2000};
+constexpr Millis kPatienceAtTheEnd{500};
+/// In one call: the application's loop gets its turn, and is called again for the rest.
+constexpr int kMessagesPerDispatch = 64;
+
+tl::unexpected<base::Error> system_failure(const char* what) {
+    return fail(Errc::io, std::string(what) + ": " + std::generic_category().message(errno));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Client>> Client::open(std::string socket_path, Events& events) {
+    const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
+    if (epoll < 0) return system_failure("epoll_create1");
+    const int timer = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = timer;
+    if (timer < 0 || ::epoll_ctl(epoll, EPOLL_CTL_ADD, timer, &event) != 0) {
+        auto failure = system_failure("timerfd_create");
+        if (timer >= 0) ::close(timer);
+        ::close(epoll);
+        return failure;
+    }
+    std::unique_ptr<Client> client(new Client(std::move(socket_path), events, epoll, timer));
+    client->connect_in(kAtOnce);
+    return client;
+}
+
+Client::Client(std::string socket_path, Events& events, int epoll, int timer)
+    : socket_path_(std::move(socket_path)), events_(events), epoll_(epoll), timer_(timer), retry_(kFirstRetry) {}
+
+Client::~Client() {
+    if (socket_ >= 0) ::close(socket_);
+    ::close(timer_);
+    ::close(epoll_);
+}
+
+Result<void> Client::dispatch(bool only_one, bool wait) {
+    if (wait) {
+        pollfd ready{epoll_, POLLIN, 0};
+        if (::poll(&ready, 1, -1) < 0 && errno != EINTR) return system_failure("poll");
+    }
+    for (int i = 0; i < (only_one ? 1 : kMessagesPerDispatch); ++i) {
+        epoll_event event{};
+        const int count = ::epoll_wait(epoll_, &event, 1, 0);
+        if (count < 0 && errno != EINTR) return system_failure("epoll_wait");
+        if (count <= 0) return {};
+        if (event.data.fd == timer_) {
+            connect();
+        } else if ((event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+            receive();
+        } else {
+            flush();
+        }
+    }
+    return {};
+}
+
+void Client::connect() {
+    std::uint64_t expirations = 0;
+    if (::read(timer_, &expirations, sizeof expirations) < 0) return;
+    const int descriptor = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return connect_later();
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, socket_path_.data(), std::min(socket_path_.size(), sizeof address.sun_path - 1));
+    if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+        ::close(descriptor);
+        return connect_later();
+    }
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = descriptor;
+    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) != 0) {
+        ::close(descriptor);
+        return connect_later();
+    }
+    socket_ = descriptor;
+    watches_writable_ = false;
+    told_ = false;
+    outbox_ = {};
+    outbox_.register_ = registration_.has_value();
+    flush();
+    events_.connection_changed(true);
+}
+
+void Client::connect_later() {
+    connect_in(retry_);
+    retry_ = std::min(2 * retry_, kLastRetry);
+}
+
+void Client::connect_in(std::chrono::nanoseconds time) {
+    constexpr long kNanosPerSecond = 1'000'000'000;
+    itimerspec when{};
+    when.it_value.tv_sec = time.count() / kNanosPerSecond;
+    when.it_value.tv_nsec = time.count() % kNanosPerSecond;
+    ::timerfd_settime(timer_, 0, &when, nullptr);
+}
+
+void Client::disconnect() {
+    ::close(std::exchange(socket_, -1));
+    told_ = false;
+    outbox_ = {};
+    connect_later();
+    events_.connection_changed(false);
+}
+
+void Client::receive() {
+    std::array<char, app::kMaxDatagram + 1> buffer;
+    const ssize_t size = ::recv(socket_, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (size <= 0) return disconnect();
+    const auto event = app::decode_event({buffer.data(), static_cast<std::size_t>(size)});
+    // A newer vitalwired may say more than this library knows.
+    if (!event) return;
+    std::visit([this](const auto& each) { handle(each); }, *event);
+}
+
+void Client::handle(const app::Registered&) {
+    retry_ = kFirstRetry;
+    if (registration_) events_.registration({});
+}
+
+void Client::handle(const app::Refused& event) {
+    if (!registration_) return;
+    registration_.reset();
+    told_ = false;
+    outbox_ = {};
+    events_.registration(tl::make_unexpected(event.error));
+}
+
+void Client::handle(const app::Query& event) {
+    if (!registration_) return;
+    heartbeat::Health health = events_.health(registration_->health);
+    // The callback may have taken the registration back.
+    if (!registration_) return;
+    registration_->health = std::move(health);
+    outbox_.answer = event.id;
+    flush();
+}
+
+void Client::register_application(app::Register registration) {
+    registration_ = std::move(registration);
+    outbox_.register_ = true;
+    flush();
+}
+
+void Client::report(heartbeat::Health health) {
+    registration_->health = std::move(health);
+    outbox_.report = true;
+    flush();
+}
+
+void Client::deregister() {
+    registration_.reset();
+    outbox_.register_ = outbox_.report = false;
+    outbox_.answer.reset();
+    outbox_.deregister = outbox_.deregister || std::exchange(told_, false);
+    flush();
+}
+
+void Client::finish() {
+    if (registration_) deregister();
+    const auto end = base::Clock::now() + kPatienceAtTheEnd;
+    while (connected() && outbox_.deregister) {
+        const auto left = std::chrono::duration_cast<Millis>(end - base::Clock::now());
+        pollfd writable{socket_, POLLOUT, 0};
+        if (left <= Millis(0) || ::poll(&writable, 1, static_cast<int>(left.count())) <= 0) return;
+        flush();
+    }
+}
+
+void Client::flush() {
+    if (!connected()) return;
+    const bool all_sent = send_deregistration() && send_registration() && send_health();
+    if (watches_writable_ == !all_sent) return;
+    watches_writable_ = !all_sent;
+    watch_socket();
+}
+
+bool Client::send_deregistration() {
+    if (outbox_.deregister) outbox_.deregister = !send(app::Deregister{});
+    return !outbox_.deregister;
+}
+
+bool Client::send_registration() {
+    if (!outbox_.register_) return true;
+    if (!send(*registration_)) return false;
+    outbox_.register_ = false;
+    outbox_.report = false;  // the registration tells the health
+    told_ = true;
+    return true;
+}
+
+bool Client::send_health() {
+    if (!outbox_.report && !outbox_.answer) return true;
+    if (!send(app::Report{registration_->health, outbox_.answer})) return false;
+    outbox_.report = false;
+    outbox_.answer.reset();
+    return true;
+}
+
+bool Client::send(const app::Request& request) {
+    const std::string datagram = app::encode(request);
+    // A connection that broke shows itself to the next receive.
+    return ::send(socket_, datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+void Client::watch_socket() {
+    epoll_event event{};
+    event.events = EPOLLIN | (watches_writable_ ? EPOLLOUT : 0U);
+    event.data.fd = socket_;
+    ::epoll_ctl(epoll_, EPOLL_CTL_MOD, socket_, &event);
+}
+
+}  // namespace vitalwire::guest

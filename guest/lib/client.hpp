@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "guest/app_protocol.hpp"
+#include "heartbeat/guest_session.hpp"
+
+namespace vitalwire::guest {
+
+/// The application's end of vitalwired's socket: what libvitalwire does, in C++. Owns one epoll descriptor that stays
+/// the same while connections come and go, so that the application polls one descriptor for ever.
+class Client {
+public:
+    /// What the application is told, from within `dispatch`.
+    class Events {
+    public:
+        virtual ~Events() = default;
+        virtual void connection_changed(bool connected) = 0;
+        /// How the application is now; `current` is what it said last.
+        virtual heartbeat::Health health(const heartbeat::Health& current) = 0;
+        /// The outcome of a registration.
+        virtual void registration(const base::Result<void>& outcome) = 0;
+    };
+
+    static base::Result<std::unique_ptr<Client>> open(std::string socket_path, Events& events);
+    ~Client();
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
+
+    int descriptor() const { return epoll_; }
+    bool connected() const { return socket_ >= 0; }
+    bool has_registration() const { return registration_.has_value(); }
+
+    base::Result<void> dispatch(bool only_one, bool wait);
+    void register_application(app::Register registration);
+    void report(heartbeat::Health health);
+    void deregister();
+    /// Waits at most half a second until a deregistration is under way.
+    void finish();
+
+private:
+    /// What has to be sent as soon as the socket takes it; each at most once, so nothing queues up.
+    struct Outbox {
+        bool deregister = false;
+        bool register_ = false;
+        bool report = false;
+        std::optional<std::int64_t> answer;
+    };
+    Client(std::string socket_path, Events& events, int epoll, int timer);
+
+    void connect();
+    void connect_later();
+    void connect_in(std::chrono::nanoseconds time);
+    void disconnect();
+    void receive();
+    void handle(const app::Registered& event);
+    void handle(const app::Refused& event);
+    void handle(const app::Query& event);
+    void flush();
+    // False while it cannot be sent.
+    bool send_deregistration();
+    bool send_registration();
+    bool send_health();
+    bool send(const app::Request& request);
+    void watch_socket();
+
+    std::string socket_path_;
+    Events& events_;
+    int epoll_;
+    int timer_;
+    int socket_ = -1;
+    bool watches_writable_ = false;
+    base::Millis retry_;
+    std::optional<app::Register> registration_;
+    bool told_ = false;  ///< this connection has sent the registration
+    Outbox outbox_;
+};
+
+}  // namespace vitalwire::guest

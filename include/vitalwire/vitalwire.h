@@ -1,0 +1,200 @@
+/*
+ * libvitalwire: an application in a virtual machine tells vitalwired whether it is well.
+ *
+ * Open a handle, register, and call vw_dispatch() whenever vw_fd() is readable. vitalwired asks
+ * every registered application each interval; an application that says it is unhealthy, does not
+ * answer in time, or ends without deregistering makes the whole guest unhealthy towards its host,
+ * and is named in the reason (proto-spec/heartbeat.md, section 1, challenge_response).
+ *
+ * Threads: a handle is used by one thread at a time; different handles are independent. After
+ * fork() the child must not use the parent's handles. No function blocks, except vw_dispatch()
+ * with VW_DISPATCH_WAIT and vw_close() for at most half a second. Texts are UTF-8.
+ *
+ * Manual pages: vitalwire(3), vw_open(3), vw_dispatch(3), vw_heartbeat_register(3), vw_strerror(3).
+ */
+#ifndef VITALWIRE_VITALWIRE_H
+#define VITALWIRE_VITALWIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define VW_API __attribute__((visibility("default")))
+#else
+#define VW_API
+#endif
+
+/** A connection to vitalwired. */
+typedef struct vw vw_t;
+
+/** What a function came to. Later versions may add values: treat an unknown one as an error. */
+typedef enum vw_result {
+    VW_OK = 0,
+    VW_ERR_INVALID = 1,        /**< an argument is missing or out of its range */
+    VW_ERR_NO_MEMORY = 2,      /**< not enough memory; nothing was changed */
+    VW_ERR_SYSTEM = 3,         /**< a system call failed; vw_last_error() says which and why */
+    VW_ERR_BUSY = 4,           /**< not from within a callback of the same handle */
+    VW_ERR_REGISTERED = 5,     /**< the handle has a registration already */
+    VW_ERR_NOT_REGISTERED = 6, /**< the handle has no registration */
+    VW_ERR_NAME_IN_USE = 7,    /**< another application has that name */
+    VW_ERR_TOO_MANY = 8,       /**< vitalwired serves as many applications as it may */
+    VW_ERR_REFUSED = 9,        /**< vitalwired does not accept the request: another version, say */
+    VW_ERR_INTERNAL = 10       /**< a mistake of the library: please report it */
+} vw_result_t;
+
+/** How an application is. */
+typedef enum vw_health { VW_HEALTHY = 0, VW_UNHEALTHY = 1 } vw_health_t;
+
+/** Largest reason in bytes, without its terminating zero; longer ones are cut (challenge_response, `reason`). */
+#define VW_MAX_REASON 224
+/** Longest name of an application in bytes, without its terminating zero. */
+#define VW_MAX_NAME 32
+/** Range and default of `interval_ms`, in milliseconds. */
+#define VW_MIN_INTERVAL_MS 100
+#define VW_MAX_INTERVAL_MS 3600000
+#define VW_DEFAULT_INTERVAL_MS 1000
+/** Smallest `timeout_ms`, in milliseconds; the largest is the interval, which is also the default. */
+#define VW_MIN_TIMEOUT_MS 50
+
+/**
+ * The connection to vitalwired came (`connected` 1) or went (0). The library reconnects and registers again by
+ * itself; this is for an application that wants to know. Called from vw_dispatch(). `context`: of vw_options.
+ */
+typedef void (*vw_connection_fn)(vw_t* vw, int connected, void* context);
+
+/** For vw_open(). Set up with VW_OPTIONS_INIT, so that fields of later versions are zero. */
+struct vw_options {
+    size_t size;                 /**< sizeof(struct vw_options) */
+    const char* socket_path;     /**< vitalwired's socket, at most 107 bytes; NULL: $VITALWIRE_SOCKET, else
+                                      /run/vitalwire/guest.sock. Copied. */
+    vw_connection_fn connection; /**< NULL: nobody wants to know */
+    void* context;               /**< handed to `connection` */
+};
+#define VW_OPTIONS_INIT \
+    { sizeof(struct vw_options), NULL, NULL, NULL }
+
+/**
+ * Opens a handle. vitalwired need not run: the library connects as soon as it does, if vw_dispatch() is called.
+ *
+ * @param options NULL: the defaults. Not kept.
+ * @param vw      receives the handle, to be given to vw_close(); NULL after an error
+ * @return VW_OK, VW_ERR_INVALID, VW_ERR_NO_MEMORY, VW_ERR_SYSTEM
+ */
+VW_API vw_result_t vw_open(const struct vw_options* options, vw_t** vw);
+
+/**
+ * Deregisters, and frees the handle; its descriptor is closed. Waits up to half a second for a vitalwired that does not
+ * read: it would otherwise call the application dead.
+ *
+ * @param vw NULL: nothing is done
+ * @return VW_OK; VW_ERR_BUSY from within a callback of the handle, which then stays open
+ */
+VW_API vw_result_t vw_close(vw_t* vw);
+
+/**
+ * A descriptor that is readable (poll, select, epoll) when vw_dispatch() has something to do. It is the same for the
+ * whole life of the handle, whatever becomes of the connection. Only to be waited for: not to be read, written or
+ * closed.
+ *
+ * @return the descriptor; -1 when `vw` is NULL
+ */
+VW_API int vw_fd(const vw_t* vw);
+
+/** 1 while vitalwired is connected, else 0. */
+VW_API int vw_is_connected(const vw_t* vw);
+
+/** For vw_dispatch(), or-ed. */
+#define VW_DISPATCH_ALL 0u  /**< handle everything that is pending; do not wait */
+#define VW_DISPATCH_ONE 1u  /**< handle at most one message from vitalwired */
+#define VW_DISPATCH_WAIT 2u /**< first wait until there is something to handle, or a signal comes */
+
+/**
+ * Handles what is pending and calls the callbacks, in this thread. An application that does not come here is taken for
+ * hung: that is what its registration is for.
+ *
+ * @return VW_OK, also when vitalwired is not there; VW_ERR_INVALID; VW_ERR_BUSY from within a callback of the handle;
+ *         VW_ERR_SYSTEM
+ */
+VW_API vw_result_t vw_dispatch(vw_t* vw, unsigned flags);
+
+/** `result` in English, without a full stop; valid for ever. Never NULL. */
+VW_API const char* vw_strerror(vw_result_t result);
+
+/**
+ * One sentence on the handle's last failure, with what was wrong and what was expected; empty when there was none.
+ * Valid until the next call with the handle. Never NULL.
+ */
+VW_API const char* vw_last_error(const vw_t* vw);
+
+/** The library's version, "MAJOR.MINOR.PATCH"; valid for ever. */
+VW_API const char* vw_version(void);
+
+/* ---- Heartbeat ------------------------------------------------------------------------------------------------- */
+
+/**
+ * vitalwired asks how the application is. To be answered at once: what takes longer is to be found out beside, and the
+ * answer kept ready. Called from vw_dispatch(), every interval.
+ *
+ * @param reason receives why it is unhealthy, for a person, terminated by a zero; empty when called
+ * @param size   of `reason` in bytes: VW_MAX_REASON + 1
+ * @return VW_HEALTHY or VW_UNHEALTHY; every other value counts as VW_UNHEALTHY
+ */
+typedef vw_health_t (*vw_health_fn)(vw_t* vw, char* reason, size_t size, void* context);
+
+/**
+ * vitalwired registered the application (`result` VW_OK; again after each reconnect), or refused to
+ * (VW_ERR_NAME_IN_USE, VW_ERR_TOO_MANY, VW_ERR_REFUSED): then the handle has no registration any more, and
+ * vw_heartbeat_register() may be called again, also from here. Called from vw_dispatch().
+ *
+ * @param message a sentence on why; valid during the call only
+ */
+typedef void (*vw_registration_fn)(vw_t* vw, vw_result_t result, const char* message, void* context);
+
+/** For vw_heartbeat_register(). Set up with VW_HEARTBEAT_OPTIONS_INIT. */
+struct vw_heartbeat_options {
+    size_t size;          /**< sizeof(struct vw_heartbeat_options) */
+    const char* name;     /**< 1 to VW_MAX_NAME of letters, digits, '.', '_', '-'; unique in the guest. Copied. */
+    uint32_t interval_ms; /**< how often to be asked: VW_MIN_INTERVAL_MS to VW_MAX_INTERVAL_MS; 0: the default */
+    uint32_t timeout_ms;  /**< in which to answer: VW_MIN_TIMEOUT_MS to the interval; 0: the interval */
+    vw_health_fn health;  /**< NULL: the answer is what vw_heartbeat_report() told last, at first VW_HEALTHY */
+    vw_registration_fn registration; /**< NULL: nobody wants to know */
+    void* context;                   /**< handed to both */
+};
+#define VW_HEARTBEAT_OPTIONS_INIT \
+    { sizeof(struct vw_heartbeat_options), NULL, 0, 0, NULL, NULL, NULL }
+
+/**
+ * Registers the application, now or as soon as vitalwired is there, and again whenever vitalwired was restarted. One
+ * registration a handle. Whether vitalwired accepts it is told by the `registration` callback.
+ *
+ * @param options not kept
+ * @return VW_OK, VW_ERR_INVALID, VW_ERR_REGISTERED, VW_ERR_NO_MEMORY
+ */
+VW_API vw_result_t vw_heartbeat_register(vw_t* vw, const struct vw_heartbeat_options* options);
+
+/**
+ * Tells a change of health at once, without waiting to be asked. With a `health` callback the next question replaces
+ * what was told. While vitalwired is away the last report is kept and told when it is back.
+ *
+ * @param reason for a person; NULL or empty: none. Cut to VW_MAX_REASON bytes; only the first line counts.
+ * @return VW_OK, VW_ERR_INVALID, VW_ERR_NOT_REGISTERED, VW_ERR_NO_MEMORY
+ */
+VW_API vw_result_t vw_heartbeat_report(vw_t* vw, vw_health_t health, const char* reason);
+
+/**
+ * Takes the registration back: the application counts no longer. vw_close() does it too; ending without either is
+ * reported as a fault.
+ *
+ * @return VW_OK, VW_ERR_INVALID, VW_ERR_NOT_REGISTERED
+ */
+VW_API vw_result_t vw_heartbeat_deregister(vw_t* vw);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
