@@ -50,10 +50,6 @@ void BaseLayer::handle(const wire::Ignored& message) {
     log::debug("message from the host ignored", {{"why", message.why}});
 }
 
-void BaseLayer::handle(const wire::GroupMessage&) {
-    handle(wire::Ignored{"no application here has joined the server group"});
-}
-
 void BaseLayer::handle(const wire::Refused& message) {
     // A guest refuses nothing; read_line says so only to hosts.
     handle(wire::Ignored{message.nack.message});

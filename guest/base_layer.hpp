@@ -37,7 +37,6 @@ private:
     void handle(const wire::Malformed& line);
     void handle(const wire::Ignored& message);
     void handle(const wire::Refused& message);
-    void handle(const wire::GroupMessage& message);
 
     HeartbeatApp& heartbeat_;
     wire::LineFramer framer_;

@@ -1,5 +1,5 @@
 // The C functions of vitalwire.h: arguments checked, exceptions kept inside, everything else is Client's.
-#include "vitalwire/vitalwire.h"
+#include <vitalwire/vitalwire.h>
 
 #include <algorithm>
 #include <array>
