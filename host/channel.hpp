@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "base/ids.hpp"
+#include "base/token_bucket.hpp"
 #include "host/line_connection.hpp"
-#include "host/token_bucket.hpp"
 #include "wire/heartbeat_pdu.hpp"
 #include "wire/inbound.hpp"
 
@@ -98,8 +98,8 @@ private:
     base::GuestId guest_;
     wire::ChannelKind kind_;
     Handler& handler_;
-    TokenBucket messages_;
-    TokenBucket nacks_;
+    base::TokenBucket messages_;
+    base::TokenBucket nacks_;
     std::uint32_t sequence_ = 0;
     int base_version_;
     int last_error_ = 0;  ///< of connecting; 0 when connected

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "host/token_bucket.hpp"
+#include "base/token_bucket.hpp"
 #include "wire/line_framer.hpp"
 
 namespace vitalwire::host {
@@ -91,7 +91,7 @@ private:
     Limits limits_;
     Handler* handler_;
     wire::LineFramer framer_;
-    TokenBucket bytes_;
+    base::TokenBucket bytes_;
     std::vector<Message> queue_;  ///< the first may be written in part
     std::size_t queued_bytes_ = 0;
     std::size_t written_ = 0;  ///< of the first message

@@ -6,3 +6,4 @@
 //   clock.hpp   the one clock type and durations
 //   text.hpp    UTF-8 checks, escaping and cutting of strings that come from outside
 //   log.hpp     the one way to log
+//   token_bucket.hpp  so many a second, and so many at once

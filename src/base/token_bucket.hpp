@@ -4,31 +4,35 @@
 
 #include "base/clock.hpp"
 
-namespace vitalwire::host {
+namespace vitalwire::base {
 
 /// So many per second, and up to `burst` at once.
 class TokenBucket {
 public:
     TokenBucket(double per_second, double burst) : per_second_(per_second), burst_(burst), tokens_(burst) {}
 
-    /// Takes `count` tokens when they are there.
-    bool take(base::TimePoint now, double count = 1) {
+    bool has(TimePoint now, double count) {
         refill(now);
-        if (tokens_ < count) return false;
+        return tokens_ >= count;
+    }
+
+    /// Takes `count` tokens when they are there.
+    bool take(TimePoint now, double count = 1) {
+        if (!has(now, count)) return false;
         tokens_ -= count;
         return true;
     }
 
     /// Takes `count` tokens in any case and returns how long it takes until the debt is paid; zero when there is none.
-    base::Duration charge(base::TimePoint now, double count) {
+    Duration charge(TimePoint now, double count) {
         refill(now);
         tokens_ -= count;
-        if (tokens_ >= 0) return base::Duration::zero();
-        return std::chrono::duration_cast<base::Duration>(std::chrono::duration<double>(-tokens_ / per_second_));
+        if (tokens_ >= 0) return Duration::zero();
+        return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(-tokens_ / per_second_));
     }
 
 private:
-    void refill(base::TimePoint now) {
+    void refill(TimePoint now) {
         if (now <= last_) return;
         const double seconds = std::chrono::duration<double>(now - last_).count();
         tokens_ = std::min(burst_, tokens_ + seconds * per_second_);
@@ -38,7 +42,7 @@ private:
     double per_second_;
     double burst_;
     double tokens_;
-    base::TimePoint last_{};
+    TimePoint last_{};
 };
 
-}  // namespace vitalwire::host
+}  // namespace vitalwire::base

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "wire/group_pdu.hpp"
+#include "wire/heartbeat_pdu.hpp"
+
+namespace vitalwire::group {
+
+/// One message for many guests: encoded once for each dialect and version that is asked for, and shared by their
+/// queues.
+class Outgoing {
+public:
+    explicit Outgoing(wire::GroupPdu pdu) : pdu_(std::move(pdu)) {}
+
+    /// The whole line; empty when a guest of this dialect cannot be told it.
+    const std::string& line(wire::Dialect dialect, int base_version) const;
+    /// The same with the count of messages that were dropped before it.
+    std::string line_with_dropped(wire::Dialect dialect, int base_version, std::uint64_t dropped) const;
+
+private:
+    struct Encoded {
+        wire::Dialect dialect;
+        int base_version;
+        std::string line;
+    };
+
+    wire::GroupPdu pdu_;
+    mutable std::deque<Encoded> encoded_;  ///< stays where it is while it grows
+};
+
+/// What waits for one guest: bounded in bytes, the oldest gives way, and the next message that the guest gets says how
+/// many did. Rows S-13 to S-17 of the host's state table.
+class Outbox {
+public:
+    Outbox(wire::Dialect dialect, std::size_t max_bytes) : dialect_(dialect), max_bytes_(max_bytes) {}
+
+    /// The version of the base layer that the guest uses.
+    void set_base_version(int version) { base_version_ = version; }
+
+    /// False when this guest cannot be told the message at all: it counts as undeliverable.
+    bool push(std::shared_ptr<const Outgoing> message);
+    bool empty() const { return waiting_.empty(); }
+    /// The next line to write.
+    std::string pop();
+    /// The channel ended: what waited is lost with it.
+    void clear();
+
+    std::size_t bytes() const { return bytes_; }
+    std::uint64_t dropped() const { return dropped_; }              ///< since start
+    std::uint64_t undeliverable() const { return undeliverable_; }  ///< since start
+
+private:
+    wire::Dialect dialect_;
+    std::size_t max_bytes_;
+    int base_version_ = 2;
+    std::deque<std::shared_ptr<const Outgoing>> waiting_;
+    std::size_t bytes_ = 0;
+    std::uint64_t dropped_ = 0;
+    std::uint64_t untold_ = 0;  ///< dropped, and the guest does not know yet
+    std::uint64_t undeliverable_ = 0;
+};
+
+}  // namespace vitalwire::group
