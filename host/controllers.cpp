@@ -64,7 +64,7 @@ Controllers::Controllers(boost::asio::io_context& io, Identity identity, const M
 Controllers::~Controllers() = default;
 
 void Controllers::add(std::unique_ptr<bus::AgentLink> link) {
-    links_.push_back({std::move(link), std::chrono::system_clock::now(), {}});
+    links_.push_back({std::move(link), false, std::chrono::system_clock::now(), {}});
 }
 
 void Controllers::start() {
@@ -148,6 +148,7 @@ void Controllers::tell_guests() {
 
 void Controllers::on_up(bus::AgentLink& link) {
     Link& entry = link_of(link);
+    entry.was_up = true;
     entry.since = std::chrono::system_clock::now();
     entry.last_error.clear();
     if (lead_ == nullptr) lead_ = &link;
@@ -160,6 +161,9 @@ void Controllers::on_up(bus::AgentLink& link) {
 void Controllers::on_down(bus::AgentLink& link, const std::string& why) {
     Link& entry = link_of(link);
     entry.last_error = why;
+    if (!std::exchange(entry.was_up, false)) {
+        return log::info("controller cannot be reached, trying on", {{"controller", link.name()}, {"why", why}});
+    }
     entry.since = std::chrono::system_clock::now();
     ++links_lost_;
     log::warning("controller lost", {{"controller", link.name()}, {"why", why}});

@@ -64,6 +64,7 @@ public:
 private:
     struct Link {
         std::unique_ptr<bus::AgentLink> link;
+        bool was_up = false;
         base::WallTime since{};
         std::string last_error;
     };
