@@ -46,4 +46,25 @@ base::WallTime AlarmEvent::time() const {
     return alarm.updated_at;
 }
 
+namespace {
+
+std::string_view sentence(const Alarm& alarm) {
+    if (alarm.kind == "heartbeat_lost") return "the guest stopped answering its heartbeat";
+    if (alarm.kind == "unhealthy") return "the guest reports that it is unhealthy";
+    if (alarm.kind == "not_established") return "the guest did not register for its heartbeat in time";
+    if (alarm.kind == "vm_crashed") return "the virtual machine crashed";
+    return alarm.kind;
+}
+
+}  // namespace
+
+std::string describe(const AlarmEvent& event) {
+    const Alarm& alarm = event.alarm;
+    std::string text(sentence(alarm));
+    if (!alarm.detail.empty()) text += " (" + alarm.detail + ")";
+    if (event.change == AlarmChange::cleared) return text + "; it is over: " + alarm.clear_reason;
+    if (!alarm.reason.empty()) text += ": " + alarm.reason;
+    return text;
+}
+
 }  // namespace vitalwire::controller

@@ -58,4 +58,7 @@ struct AlarmEvent {
     base::WallTime time() const;
 };
 
+/// One sentence for people: "the guest stopped answering (silent): disk is full". May hold the guest's own words.
+std::string describe(const AlarmEvent& event);
+
 }  // namespace vitalwire::controller

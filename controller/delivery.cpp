@@ -126,9 +126,7 @@ DeliveryView Delivery::view(const Alarm& alarm) const {
 
 std::size_t Delivery::stuck_subjects() const {
     return static_cast<std::size_t>(
-        std::count_if(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
-        return lane.second.queue.has_waiting() && is_stuck(lane.second);
-    }));
+        std::count_if(waiting_.begin(), waiting_.end(), [&](const auto& item) { return is_stuck(*item.second); }));
 }
 
 Delivery::Lane& Delivery::lane(const Alarm& alarm) {

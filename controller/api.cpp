@@ -1,0 +1,253 @@
+#include "controller/api.hpp"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bus/json.hpp"
+#include "controller/controller.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::controller {
+
+using nlohmann::json;
+using runtime::HttpRequest;
+using runtime::HttpResponse;
+
+namespace {
+
+HttpResponse reply(const json& body, int status = 200) {
+    return {status, "application/json", wire::dump(body) + "\n"};
+}
+
+/// Every guest an agent reports, then those of the inventory that none does.
+template <class Reported, class Unseen>
+void for_each_guest(const Controller& controller, Reported reported, Unseen unseen) {
+    std::set<base::GuestId> seen;
+    for (const auto& [host, agent] : controller.fleet().agents()) {
+        for (const auto& [id, report] : agent.guests) {
+            seen.insert(id);
+            reported(host, agent, report);
+        }
+    }
+    for (const auto& [id, guest] : controller.inventory().guests()) {
+        if (!seen.contains(id) && guest.state != "deleted") unseen(guest);
+    }
+}
+
+std::map<std::string, std::size_t> guests_by_state(const Controller& controller) {
+    std::map<std::string, std::size_t> counts;
+    for_each_guest(
+        controller, [&](const auto&, const auto&, const bus::GuestReport& report) { ++counts[report.state]; },
+        [&](const InventoryGuest&) { ++counts["unregistered"]; });
+    return counts;
+}
+
+void add_inventory(json& entry, const InventoryGuest* guest) {
+    entry["group"] = guest == nullptr ? "" : guest->group.str();
+    entry["display_name"] = guest == nullptr ? "" : guest->display_name;
+    if (guest != nullptr) entry["cloud_state"] = guest->state;
+}
+
+json problems_of(const Controller& controller) {
+    json list = json::array();
+    for (const auto& problem : controller.problems().list()) {
+        list.push_back(
+            {{"what", problem.what}, {"since", base::to_iso8601(problem.since)}, {"detail", problem.detail}});
+    }
+    return list;
+}
+
+json sinks_of(const Controller& controller) {
+    json list = json::array();
+    for (const auto& sink : controller.ledger().sinks()) {
+        const Delivery& delivery = sink->delivery();
+        list.push_back({{"name", sink->name()},
+                        {"type", sink->type()},
+                        {"state", sink->state()},
+                        {"queued", delivery.queued()},
+                        {"delivered", sink->delivered()},
+                        {"failed_attempts", delivery.failures_in_a_row()},
+                        {"last_error", delivery.last_error()},
+                        {"since", base::to_iso8601(sink->since())}});
+    }
+    return list;
+}
+
+json guests_summary(const Controller& controller) {
+    const auto counts = guests_by_state(controller);
+    json summary = {{"total", 0}};
+    std::size_t total = 0;
+    for (const char* state : kGuestStates) {
+        const auto at = counts.find(state);
+        summary[state] = at == counts.end() ? 0 : at->second;
+    }
+    for (const auto& [state, count] : counts)
+        total += count;
+    summary["total"] = total;
+    return summary;
+}
+
+json faults_open(const Controller& controller) {
+    std::map<std::string, std::size_t> counts = {{"critical", 0}, {"major", 0}, {"warning", 0}};
+    for (const auto& [id, booked] : controller.ledger().book().all()) {
+        if (booked.fault.open()) ++counts[std::string(heartbeat::severity(booked.fault.kind))];
+    }
+    return counts;
+}
+
+json fault_entry(const BookedFault& booked) {
+    json entry = bus::to_json(booked.fault);
+    entry["host"] = booked.host.str();
+    entry["deliveries"] = json::array();
+    return entry;
+}
+
+std::string_view to_string(DeliveryView::State state) {
+    switch (state) {
+        case DeliveryView::State::confirmed:
+            return "confirmed";
+        case DeliveryView::State::queued:
+            return "queued";
+        case DeliveryView::State::sending:
+            return "sending";
+    }
+    return "queued";
+}
+
+json booked_entry(const Controller& controller, const BookedFault& booked) {
+    json entry = fault_entry(booked);
+    const Alarm alarm = to_alarm(booked.fault, booked.host);
+    for (const auto& sink : controller.ledger().sinks()) {
+        const DeliveryView view = sink->delivery().view(alarm);
+        entry["deliveries"].push_back({{"sink", sink->name()},
+                                       {"state", to_string(view.state)},
+                                       {"revision", view.revision},
+                                       {"attempts", view.attempts},
+                                       {"last_error", view.last_error}});
+    }
+    return entry;
+}
+
+HttpResponse healthz(const Controller&, const HttpRequest&) {
+    return reply({{"status", "ok"}});
+}
+
+HttpResponse readyz(const Controller& controller, const HttpRequest&) {
+    const bool ready = controller.ready();
+    return reply({{"ready", ready},
+                  {"inventory", controller.inventory_loaded()},
+                  {"bus", controller.listening()},
+                  {"store", controller.store_healthy()}},
+                 ready ? 200 : 503);
+}
+
+HttpResponse metrics(const Controller& controller, const HttpRequest&) {
+    return {200, "text/plain; version=0.0.4", controller.metrics().text()};
+}
+
+HttpResponse status(const Controller& controller, const HttpRequest&) {
+    return reply({{"program", "vitalwire-controller"},
+                  {"version", controller.version()},
+                  {"host", controller.config().host.str()},
+                  {"since", base::to_iso8601(controller.started_at())},
+                  {"healthy", controller.problems().empty()},
+                  {"problems", problems_of(controller)},
+                  {"guests", guests_summary(controller)},
+                  {"faults_open", faults_open(controller)},
+                  {"agents",
+                   {{"connected", controller.fleet().connected()}, {"known", controller.fleet().agents().size()}}},
+                  {"sinks", sinks_of(controller)}});
+}
+
+HttpResponse guests(const Controller& controller, const HttpRequest&) {
+    std::vector<std::pair<std::string, json>> rows;
+    for_each_guest(
+        controller,
+        [&](const base::HostId& host, const Agent& agent, const bus::GuestReport& report) {
+            json entry = bus::to_json(report);
+            entry["host"] = host.str();
+            if (!agent.connected) entry["stale_since"] = base::to_iso8601(agent.since);
+            add_inventory(entry, controller.inventory().guest(report.guest));
+            rows.emplace_back(report.guest.str(), std::move(entry));
+        },
+        [&](const InventoryGuest& guest) {
+            bus::GuestReport report;
+            report.guest = guest.id;
+            report.state = "unregistered";
+            json entry = bus::to_json(report);
+            entry["host"] = guest.host.str();
+            add_inventory(entry, &guest);
+            rows.emplace_back(guest.id.str(), std::move(entry));
+        });
+    std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    json list = json::array();
+    for (auto& [id, row] : rows)
+        list.push_back(std::move(row));
+    return reply({{"guests", std::move(list)}});
+}
+
+HttpResponse faults(const Controller& controller, const HttpRequest& request) {
+    const bool all = request.query_value("all") == "1";
+    json list = json::array();
+    if (all) {
+        for (const auto& [number, past] : controller.ledger().history().all())
+            list.push_back(fault_entry(past.booked));
+    }
+    std::vector<const BookedFault*> booked;
+    for (const auto& [id, fault] : controller.ledger().book().all())
+        booked.push_back(&fault);
+    std::sort(booked.begin(), booked.end(), [](const BookedFault* a, const BookedFault* b) {
+        return std::tie(a->fault.opened_at, a->fault.id) < std::tie(b->fault.opened_at, b->fault.id);
+    });
+    for (const BookedFault* fault : booked)
+        list.push_back(booked_entry(controller, *fault));
+    return reply({{"faults", std::move(list)}});
+}
+
+HttpResponse agents(const Controller& controller, const HttpRequest&) {
+    json list = json::array();
+    for (const auto& [host, agent] : controller.fleet().agents()) {
+        list.push_back({{"host", host.str()},
+                        {"version", agent.version},
+                        {"connected", agent.connected},
+                        {"peer", agent.peer},
+                        {"since", base::to_iso8601(agent.since)},
+                        {"last_seen", base::to_iso8601(agent.last_seen)},
+                        {"lead", agent.lead},
+                        {"guests", agent.guests.size()},
+                        {"faults", controller.ledger().book().open_of_host(host)}});
+    }
+    return reply({{"agents", std::move(list)}});
+}
+
+using Page = HttpResponse (*)(const Controller&, const HttpRequest&);
+
+const std::map<std::string, Page>& pages() {
+    static const std::map<std::string, Page> all = {
+        {"/healthz", healthz},   {"/readyz", readyz},     {"/metrics", metrics},  {"/v1/status", status},
+        {"/v1/guests", guests}, {"/v1/faults", faults}, {"/v1/agents", agents},
+    };
+    return all;
+}
+
+}  // namespace
+
+HttpResponse answer(const Controller& controller, const HttpRequest& request) {
+    const auto page = pages().find(request.path);
+    if (page == pages().end()) return reply({{"error", "no such page"}}, 404);
+    if (request.method != "GET" && request.method != "HEAD") return reply({{"error", "expected GET"}}, 405);
+    return page->second(controller, request);
+}
+
+std::size_t count_guests(const Controller& controller, std::string_view state) {
+    const auto counts = guests_by_state(controller);
+    const auto at = counts.find(std::string(state));
+    return at == counts.end() ? 0 : at->second;
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,298 @@
+#include "controller/controller.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+#include <variant>
+
+#include "base/log.hpp"
+#include "bus/transport.hpp"
+#include "controller/api.hpp"
+#include "controller/file_inventory.hpp"
+
+namespace vitalwire::controller {
+
+using base::HostId;
+
+namespace {
+
+/// How often what nobody reports is looked at: the store's health, agents that are gone for good.
+constexpr base::Millis kLookAround{1000};
+
+base::WallTime wall_now() {
+    return std::chrono::system_clock::now();
+}
+
+}  // namespace
+
+/// One listening URL; tells its events apart from the others'.
+class Controller::Port : public bus::ControllerPort::Handler {
+public:
+    Port(Controller& owner, std::unique_ptr<bus::ControllerPort> port) : owner_(owner), port_(std::move(port)) {}
+
+    bus::ControllerPort& bus() { return *port_; }
+
+    void on_agent_up(const HostId& host, const bus::Hello& hello, const std::string& peer) override {
+        owner_.agent_up(*this, host, hello, peer);
+    }
+    void on_agent_down(const HostId& host, const std::string& why) override { owner_.agent_down(*this, host, why); }
+    void on_message(const HostId& host, const bus::ToController& message) override {
+        owner_.message(*this, host, message);
+    }
+
+private:
+    Controller& owner_;
+    std::unique_ptr<bus::ControllerPort> port_;
+};
+
+Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std::string version,
+                       std::unique_ptr<runtime::Store> store)
+    : io_(io),
+      config_(std::move(config)),
+      version_(std::move(version)),
+      started_at_(wall_now()),
+      store_(std::move(store)),
+      rows_(*store_),
+      http_client_(io),
+      source_(std::make_unique<FileInventory>(io, inventory_, config_.inventory, config_.inventory_required)),
+      ledger_(std::make_unique<Ledger>(
+          Ledger::Options{config_.history, config_.resume_grace}, rows_,
+          Ledger::Surroundings{io, metrics_, problems_, fleet_, [this](Alarm& alarm) { enrich(alarm); },
+                               [this](const HostId& host, const bus::FaultsDelivered& delivered) {
+                                   send(host, delivered);
+                               }})),
+      http_server_(io, [this](const runtime::HttpRequest& request) { return answer(*this, request); }),
+      look_timer_(io) {
+    bus_messages_ = metrics_.counter("vitalwire_controller_bus_messages_total", "Messages from agents.");
+    bus_refused_ = metrics_.counter("vitalwire_controller_bus_refused_total",
+                                    "Messages, or faults and guests in them, that were refused.");
+    add_metrics();
+}
+
+Controller::~Controller() = default;
+
+base::Result<void> Controller::start() {
+    add_sinks();
+    restore_agents();
+    ledger_->load();
+    if (!store_->set_aside().empty())
+        problems_.raise("the store was unreadable and was set aside", store_->set_aside());
+    source_->start(*this);
+    if (auto bus = listen(); !bus) return bus;
+    if (auto http = http_server_.listen(config_.http_listen); !http) return http;
+    look_around();
+    return {};
+}
+
+base::Result<void> Controller::listen() {
+    for (const std::string& url : config_.bus_listen) {
+        auto made = bus::make_controller_port(io_, url, config_.tls, config_.transport);
+        if (!made) return tl::make_unexpected(made.error());
+        ports_.push_back(std::make_unique<Port>(*this, std::move(*made)));
+    }
+    for (const auto& port : ports_) {
+        if (auto started = port->bus().start(*port); !started) return started;
+        log::info("listening for agents", {{"url", port->bus().address()}});
+    }
+    listening_ = true;
+    return {};
+}
+
+void Controller::add_sinks() {
+    const SinkContext context{io_, http_client_};
+    for (const SinkConfig& sink : config_.sinks)
+        ledger_->add_sink(sink.name, sink.type, sink.make(context), sink.delivery);
+}
+
+void Controller::restore_agents() {
+    for (auto& [host, agent] : rows_.load_agents())
+        fleet_.restore(host, std::move(agent));
+}
+
+void Controller::add_metrics() {
+    metrics_.gauge("vitalwire_controller_agents_connected", "Agents connected now.",
+                   [this] { return static_cast<double>(fleet_.connected()); });
+    metrics_.gauge("vitalwire_controller_agents_known", "Agents known, connected or not.",
+                   [this] { return static_cast<double>(fleet_.agents().size()); });
+    metrics_.gauge("vitalwire_controller_inventory_guests", "Guests in the inventory.",
+                   [this] { return static_cast<double>(inventory_.guests().size()); });
+    metrics_.gauge("vitalwire_controller_store_pending", "Rows that wait to be written to disk.",
+                   [this] { return static_cast<double>(store_->pending()); });
+    for (const char* state : kGuestStates) {
+        metrics_.gauge(
+            "vitalwire_controller_guests", "Guests by state.",
+            [this, state] { return static_cast<double>(count_guests(*this, state)); }, {{"state", state}});
+    }
+}
+
+void Controller::reload() {
+    source_->reload();
+}
+
+void Controller::stop() {
+    look_timer_.cancel();
+    ledger_->stop();
+    source_->stop();
+    http_server_.stop();
+    for (const auto& port : ports_)
+        port->bus().stop();
+    http_client_.stop();
+    store_->close();
+}
+
+bool Controller::ready() const {
+    return inventory_loaded() && listening_ && store_healthy();
+}
+
+std::vector<std::string> Controller::bus_addresses() const {
+    std::vector<std::string> addresses;
+    for (const auto& port : ports_)
+        addresses.push_back(port->bus().address());
+    return addresses;
+}
+
+void Controller::look_around() {
+    problems_.set("the store cannot be written", store_->healthy() ? "" : store_->problem());
+    std::vector<HostId> gone;
+    for (const auto& [host, agent] : fleet_.agents()) {
+        const std::string what = "agent " + host.str() + " is not connected";
+        problems_.set(what, agent.connected ? "" : "last seen " + base::to_iso8601(agent.last_seen));
+        const bool expired = !agent.connected && wall_now() - agent.last_seen > config_.forget_agent_after;
+        if (expired && ledger_->book().of_host(host).empty()) gone.push_back(host);
+    }
+    for (const HostId& host : gone) {
+        log::info("forgot an agent that is gone for long", {{"host", host}});
+        problems_.clear("agent " + host.str() + " is not connected");
+        fleet_.forget(host);
+        rows_.erase_agent(host);
+    }
+    look_timer_.expires_after(kLookAround);
+    look_timer_.async_wait([this](const boost::system::error_code& error) {
+        if (!error) look_around();
+    });
+}
+
+void Controller::agent_up(Port& port, const HostId& host, const bus::Hello& hello, const std::string& peer) {
+    if (hello.version != bus::kBusVersion) {
+        bus_refused_.add();
+        port.bus().send(host, bus::Rejected{"this controller speaks version " + std::to_string(bus::kBusVersion)});
+        return;
+    }
+    const auto earlier = connected_.find(host);
+    if (earlier != connected_.end() && earlier->second != &port) {
+        log::warning("an agent connected by another way, dropping the earlier one", {{"host", host}, {"peer", peer}});
+        earlier->second->bus().send(host, bus::Rejected{"connected by another URL of the same controller"});
+    }
+    connected_[host] = &port;
+    fleet_.up(host, hello, peer, wall_now());
+    rows_.put_agent(host, *fleet_.find(host));
+    log::info("agent connected",
+              {{"host", host}, {"peer", peer}, {"version", hello.agent_version}, {"lead", hello.lead}});
+    ledger_->agent_up(host);
+    send(host, bus::Welcome{bus::kBusVersion, config_.host.str()});
+    send_policies(host);
+}
+
+void Controller::agent_down(Port& port, const HostId& host, const std::string& why) {
+    const auto at = connected_.find(host);
+    if (at == connected_.end() || at->second != &port) return;
+    connected_.erase(at);
+    sent_policies_.erase(host);
+    fleet_.down(host, wall_now());
+    rows_.put_agent(host, *fleet_.find(host));
+    ledger_->agent_down(host);
+    log::warning("agent disconnected", {{"host", host}, {"why", why}});
+}
+
+void Controller::message(Port& port, const HostId& host, const bus::ToController& message) {
+    const auto at = connected_.find(host);
+    if (at == connected_.end() || at->second != &port) return;
+    bus_messages_.add();
+    fleet_.seen(host, wall_now());
+    std::visit([&](const auto& content) { on(host, content); }, message);
+}
+
+void Controller::on(const HostId& host, const bus::Hello& hello) {
+    // Said again on a connection that is up: only who leads can have changed.
+    on(host, bus::LeadChanged{hello.lead});
+}
+
+void Controller::on(const HostId& host, const bus::LeadChanged& changed) {
+    fleet_.set_lead(host, changed.lead);
+    rows_.put_agent(host, *fleet_.find(host));
+    ledger_->lead_changed(host);
+    log::info(changed.lead ? "leads for an agent" : "leads no longer for an agent", {{"host", host}});
+}
+
+void Controller::on(const HostId& host, const bus::StateBegin&) {
+    fleet_.begin_state(host);
+    ledger_->begin_state(host);
+}
+
+void Controller::on(const HostId& host, const bus::StateEnd&) {
+    fleet_.end_state(host);
+    ledger_->end_state(host);
+}
+
+void Controller::on(const HostId& host, const bus::Guests& guests) {
+    for (const bus::GuestReport& report : guests.guests) {
+        if (const auto taken = fleet_.report(host, report); !taken) refused(host, taken.error());
+    }
+}
+
+void Controller::on(const HostId& host, const bus::GuestGone& gone) {
+    fleet_.gone(host, gone.guest);
+}
+
+void Controller::on(const HostId& host, const bus::Faults& faults) {
+    for (const base::Error& error : ledger_->report(host, faults.faults))
+        refused(host, error);
+}
+
+void Controller::refused(const HostId& host, const base::Error& error) {
+    bus_refused_.add();
+    problems_.raise("agent " + host.str() + " says what cannot be", error.message);
+}
+
+void Controller::send(const HostId& host, const bus::ToAgent& message) {
+    const auto at = connected_.find(host);
+    if (at != connected_.end()) at->second->bus().send(host, message);
+}
+
+void Controller::send_policies(const HostId& host) {
+    // An inventory that is not known yet must not switch anything off.
+    if (!source_->loaded() || !connected_.contains(host)) return;
+    bus::Policies policies;
+    policies.complete = true;
+    for (const InventoryGuest* guest : inventory_.of_host(host))
+        policies.policies.push_back(guest->policy);
+    const auto sent = sent_policies_.find(host);
+    if (sent != sent_policies_.end() && sent->second == policies.policies) return;
+    sent_policies_[host] = policies.policies;
+    send(host, policies);
+}
+
+void Controller::on_inventory_changed(const std::vector<GuestChange>& changes) {
+    std::set<HostId> hosts;
+    for (const GuestChange& change : changes) {
+        if (change.before) hosts.insert(change.before->host);
+        if (change.after) hosts.insert(change.after->host);
+    }
+    for (const auto& [host, port] : connected_) {
+        if (hosts.contains(host) || !sent_policies_.contains(host)) send_policies(host);
+    }
+}
+
+void Controller::on_inventory_problem(const std::string& problem) {
+    problems_.set("the inventory cannot be read", problem);
+}
+
+void Controller::enrich(Alarm& alarm) const {
+    const InventoryGuest* guest = inventory_.guest(alarm.guest);
+    if (guest == nullptr) return;
+    alarm.display_name = guest->display_name;
+    alarm.group = guest->group;
+    alarm.project = guest->project;
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,122 @@
+#pragma once
+
+// controller/: books what the agents say is wrong and tells it to the systems that act on it.
+//   alarm.hpp            a fault in the words of alarm systems, and the events sinks are told
+//   alarm_queue.hpp      what one sink has yet to hear of one guest, in order          } pure: no I/O,
+//   delivery.hpp         what one sink is told and when: back-off, pacing              } no clock
+//   fault_book.hpp       what is wrong, by agent                                       }
+//   fault_history.hpp    what was wrong                                                }
+//   fleet.hpp            the agents and their guests                                   }
+//   inventory.hpp        guests, hosts and groups as the cloud knows them              }
+//   file_inventory.hpp   ... from a watched file
+//   sinks/               the ways out: log, Doctor, webhook
+//   sink_runner.hpp      a sink at work
+//   ledger.hpp           from the book to the sinks and back to the agents
+//   ledger_store.hpp     its rows on disk
+//   controller.hpp       everything put together
+//   api.hpp              the HTTP interface
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bus/link.hpp"
+#include "controller/controller_config.hpp"
+#include "controller/fleet.hpp"
+#include "controller/inventory.hpp"
+#include "controller/ledger.hpp"
+#include "runtime/http_client.hpp"
+#include "runtime/http_server.hpp"
+#include "runtime/metrics.hpp"
+#include "runtime/problems.hpp"
+#include "runtime/store.hpp"
+
+namespace vitalwire::controller {
+
+/// A controller on an event loop. Everything happens on the loop's thread.
+class Controller : private InventorySource::Handler {
+public:
+    Controller(boost::asio::io_context& io, ControllerConfig config, std::string version,
+               std::unique_ptr<runtime::Store> store);
+    ~Controller() override;
+
+    /// Listens; fails when an address cannot be had or the bus cannot work as configured.
+    base::Result<void> start();
+    /// Looks at the inventory again.
+    void reload();
+    /// Ends all connections and writes what is pending.
+    void stop();
+
+    /// Inventory loaded, bus listening, store working: as /readyz says.
+    bool ready() const;
+    const std::string& http_address() const { return http_server_.address(); }
+    std::vector<std::string> bus_addresses() const;
+
+    // For the HTTP interface.
+    const ControllerConfig& config() const { return config_; }
+    const std::string& version() const { return version_; }
+    base::WallTime started_at() const { return started_at_; }
+    const Fleet& fleet() const { return fleet_; }
+    const Ledger& ledger() const { return *ledger_; }
+    const Inventory& inventory() const { return inventory_; }
+    const runtime::Problems& problems() const { return problems_; }
+    const runtime::Metrics& metrics() const { return metrics_; }
+    bool inventory_loaded() const { return source_->loaded(); }
+    bool listening() const { return listening_; }
+    bool store_healthy() const { return store_->healthy(); }
+
+private:
+    class Port;
+
+    base::Result<void> listen();
+    void add_sinks();
+    void restore_agents();
+    void add_metrics();
+    void look_around();
+
+    void agent_up(Port& port, const base::HostId& host, const bus::Hello& hello, const std::string& peer);
+    void agent_down(Port& port, const base::HostId& host, const std::string& why);
+    void message(Port& port, const base::HostId& host, const bus::ToController& message);
+    void on(const base::HostId& host, const bus::Hello& hello);
+    void on(const base::HostId& host, const bus::LeadChanged& changed);
+    void on(const base::HostId& host, const bus::StateBegin&);
+    void on(const base::HostId& host, const bus::StateEnd&);
+    void on(const base::HostId& host, const bus::Guests& guests);
+    void on(const base::HostId& host, const bus::GuestGone& gone);
+    void on(const base::HostId& host, const bus::Faults& faults);
+    void refused(const base::HostId& host, const base::Error& error);
+    void send(const base::HostId& host, const bus::ToAgent& message);
+    void send_policies(const base::HostId& host);
+
+    void on_inventory_changed(const std::vector<GuestChange>& changes) override;
+    void on_inventory_problem(const std::string& problem) override;
+    void enrich(Alarm& alarm) const;
+
+    boost::asio::io_context& io_;
+    ControllerConfig config_;
+    std::string version_;
+    base::WallTime started_at_;
+    std::unique_ptr<runtime::Store> store_;
+    LedgerStore rows_;
+    runtime::Metrics metrics_;
+    runtime::Problems problems_;
+    runtime::HttpClient http_client_;
+    Fleet fleet_;
+    Inventory inventory_;
+    std::unique_ptr<InventorySource> source_;
+    std::unique_ptr<Ledger> ledger_;
+    std::vector<std::unique_ptr<Port>> ports_;
+    std::map<base::HostId, Port*> connected_;
+    std::map<base::HostId, std::vector<bus::GuestPolicy>> sent_policies_;
+    runtime::HttpServer http_server_;
+    boost::asio::steady_timer look_timer_;
+    bool listening_ = false;
+    runtime::Counter bus_messages_;
+    runtime::Counter bus_refused_;
+};
+
+}  // namespace vitalwire::controller

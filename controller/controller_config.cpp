@@ -1,0 +1,136 @@
+#include "controller/controller_config.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <utility>
+
+#include "base/text.hpp"
+
+namespace vitalwire::controller {
+
+using base::Millis;
+using runtime::ConfigErrors;
+using runtime::ConfigFile;
+using runtime::ConfigReader;
+using runtime::ConfigSection;
+
+namespace {
+
+constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
+constexpr std::size_t kMaxSinkName = 64;   // becomes a metric label and a key in the store
+constexpr Millis kDay = std::chrono::hours(24);
+constexpr std::array kSchemes = {"unix:///", "tcp://", "tls://"};
+
+std::string own_host_name() {
+    std::array<char, kMaxHostName + 2> name{};
+    if (::gethostname(name.data(), name.size() - 1) != 0) return {};
+    return name.data();
+}
+
+void read_controller(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    ConfigReader section(file, "controller", errors);
+    config.host = base::HostId(section.text("host", own_host_name()));
+    if (!base::is_plain_name(config.host.str(), kMaxHostName))
+        section.refuse("host", "expected 1 to 253 letters, digits, '.', '_' and '-'");
+    config.state = section.text("state", config.state);
+    config.log_level = section.choice("log_level", config.log_level, {"debug", "info", "warning", "error"});
+    config.history = static_cast<std::size_t>(section.integer("history", 10'000, 0, 1'000'000));
+    config.resume_grace =
+        section.duration("resume_grace", config.resume_grace, Millis(0), std::chrono::minutes(10));
+    config.forget_agent_after =
+        section.duration("forget_agent_after", config.forget_agent_after, std::chrono::minutes(1), 365 * kDay);
+    section.finish();
+}
+
+void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    ConfigReader section(file, "bus", errors);
+    config.bus_listen = section.list("listen");
+    if (config.bus_listen.empty())
+        config.bus_listen = {"unix:///run/vitalwire/controller.sock", "tcp://127.0.0.1:8991"};
+    for (const std::string& url : config.bus_listen) {
+        const bool known = std::any_of(kSchemes.begin(), kSchemes.end(),
+                                       [&](const char* scheme) { return url.starts_with(scheme); });
+        if (!known) {
+            section.refuse("listen", "expected unix:///PATH, tcp://ADDRESS:PORT or tls://ADDRESS:PORT, found '" +
+                                         base::escape(url, 80) + "'");
+        }
+    }
+    config.tls.ca = section.text("ca", "");
+    config.tls.certificate = section.text("certificate", "");
+    config.tls.key = section.text("key", "");
+    config.transport.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
+    section.finish();
+}
+
+void read_http(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    ConfigReader section(file, "http", errors);
+    config.http_listen = section.text("listen", config.http_listen);
+    section.finish();
+}
+
+void read_inventory_section(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    ConfigReader section(file, "inventory", errors);
+    section.choice("type", "file", {"file"});
+    config.inventory_required = section.has("file");
+    config.inventory = section.text("file", config.inventory);
+    section.finish();
+}
+
+std::string type_names() {
+    std::string names;
+    for (const SinkType& type : sink_types())
+        names += (names.empty() ? "" : ", ") + std::string(type.name);
+    return names;
+}
+
+void read_delivery(ConfigReader& section, DeliveryOptions& options) {
+    options.parallel = static_cast<int>(section.integer("parallel", options.parallel, 1, 256));
+    options.longest_backoff = section.duration("longest_backoff", options.longest_backoff, options.first_backoff, kDay);
+    options.burst = static_cast<int>(section.integer("guest_burst", options.burst, 2, 10'000));
+    options.pace = section.duration("guest_pace", options.pace, Millis(10), kDay);
+}
+
+void read_sink(const ConfigFile& file, const ConfigSection& found, ConfigErrors& errors, ControllerConfig& config) {
+    if (!base::is_plain_name(found.label, kMaxSinkName)) {
+        errors.push_back({file.path, found.line, "[sink NAME]: expected a name of 1 to 64 letters, digits, '.', '_', '-'"});
+        return;
+    }
+    ConfigReader section(file, found, errors);
+    const std::string name = section.required_text("type");
+    const auto& types = sink_types();
+    const auto type = std::find_if(types.begin(), types.end(), [&](const SinkType& t) { return t.name == name; });
+    if (type == types.end()) {
+        if (!name.empty())
+            section.refuse("type", "expected one of " + type_names() + ", found '" + base::escape(name, 64) + "'");
+        return;  // which keys are right depends on the type
+    }
+    SinkConfig sink{found.label, name, type->configure(section), {}};
+    read_delivery(section, sink.delivery);
+    section.finish();
+    config.sinks.push_back(std::move(sink));
+}
+
+void read_sinks(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    const auto sections = file.sections_named("sink");
+    for (const ConfigSection& section : sections)
+        read_sink(file, section, errors, config);
+    if (sections.empty()) read_sink(file, {"sink", "log", 0, {{"type", "log", 0}}}, errors, config);
+}
+
+}  // namespace
+
+ControllerConfig read_controller_config(const ConfigFile& file, ConfigErrors& errors) {
+    ControllerConfig config;
+    file.check_sections({"controller", "bus", "http", "inventory", "sink *"}, errors);
+    read_controller(file, errors, config);
+    read_bus(file, errors, config);
+    read_http(file, errors, config);
+    read_inventory_section(file, errors, config);
+    read_sinks(file, errors, config);
+    return config;
+}
+
+}  // namespace vitalwire::controller

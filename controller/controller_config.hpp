@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "bus/transport.hpp"
+#include "controller/delivery.hpp"
+#include "controller/sinks/sink_types.hpp"
+#include "runtime/config.hpp"
+
+namespace vitalwire::controller {
+
+struct SinkConfig {
+    std::string name;
+    std::string type;
+    SinkFactory make;
+    DeliveryOptions delivery;
+};
+
+/// vitalwire-controller.conf(5). Without a file the defaults work.
+struct ControllerConfig {
+    base::HostId host;  ///< this controller's name, as agents and operators see it
+    std::string state = "/var/lib/vitalwire/controller.db";
+    std::string log_level = "info";
+    std::size_t history = 10'000;
+    base::Millis resume_grace{10'000};
+    base::Millis forget_agent_after = std::chrono::hours(24 * 7);
+
+    std::vector<std::string> bus_listen;
+    bus::TlsFiles tls;
+    bus::TransportOptions transport;
+
+    std::string http_listen = "127.0.0.1:8990";
+
+    std::string inventory = "/etc/vitalwire/inventory.conf";
+    bool inventory_required = false;  ///< it was named, so it has to be there
+
+    std::vector<SinkConfig> sinks;
+};
+
+/// Reads every key; all mistakes are appended to `errors`, and the result is then not to be used.
+ControllerConfig read_controller_config(const runtime::ConfigFile& file, runtime::ConfigErrors& errors);
+
+}  // namespace vitalwire::controller

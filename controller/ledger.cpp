@@ -1,0 +1,240 @@
+#include "controller/ledger.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace vitalwire::controller {
+
+using heartbeat::Fault;
+using heartbeat::FaultKind;
+
+namespace {
+
+base::WallTime now() {
+    return std::chrono::system_clock::now();
+}
+
+}  // namespace
+
+Ledger::Ledger(Options options, LedgerStore& store, Surroundings surroundings)
+    : options_(options),
+      store_(store),
+      around_(std::move(surroundings)),
+      history_(options.history),
+      grace_(around_.io) {
+    for (const std::string& name : store_.load_sinks())
+        known_sinks_.insert(name);
+    runtime::Metrics& metrics = around_.metrics;
+    for (const FaultKind kind :
+         {FaultKind::heartbeat_lost, FaultKind::unhealthy, FaultKind::not_established, FaultKind::vm_crashed}) {
+        const runtime::Labels labels = {{"kind", std::string(heartbeat::to_string(kind))}};
+        opened_[kind] = metrics.counter("vitalwire_controller_faults_opened_total", "Faults opened.", labels);
+        cleared_[kind] = metrics.counter("vitalwire_controller_faults_cleared_total", "Faults cleared.", labels);
+        metrics.gauge(
+            "vitalwire_controller_faults_open", "Faults open now.",
+            [this, kind] { return static_cast<double>(book_.open_of_kind(kind)); }, labels);
+    }
+}
+
+void Ledger::add_sink(const std::string& name, const std::string& type, std::unique_ptr<Sink> sink,
+                      DeliveryOptions options) {
+    options.fresh = !known_sinks_.contains(name);
+    const std::size_t index = sinks_.size();
+    SinkRunnerContext context{around_.io, around_.metrics, around_.problems, around_.enrich,
+                              [this, index] { collect(*sinks_[index]); }};
+    sinks_.push_back(std::make_unique<SinkRunner>(name, type, std::move(sink), options, std::move(context)));
+    store_.put_sink(name);
+}
+
+void Ledger::load() {
+    for (BookedFault& booked : store_.load_faults())
+        book_.restore(std::move(booked));
+    for (auto& [number, entry] : store_.load_history())
+        history_.restore(number, std::move(entry));
+    for (const LedgerStore::ToldRow& row : store_.load_told()) {
+        const BookedFault* booked = book_.find(row.fault);
+        const auto sink = std::find_if(sinks_.begin(), sinks_.end(),
+                                       [&](const auto& candidate) { return candidate->name() == row.sink; });
+        if (booked == nullptr || sink == sinks_.end()) {
+            store_.erase_told(row.sink, row.fault);
+            continue;
+        }
+        (*sink)->delivery().restore(to_alarm(booked->fault, booked->host), row.told);
+    }
+    for (const std::string& name : known_sinks_) {
+        const bool configured =
+            std::any_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return sink->name() == name; });
+        if (!configured) store_.erase_sink(name);
+    }
+    grace_.expires_after(options_.resume_grace);
+    grace_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+        if (!error && !alive.expired()) resume_unheard();
+    });
+}
+
+void Ledger::stop() {
+    grace_.cancel();
+    for (const auto& sink : sinks_)
+        sink->stop();
+}
+
+void Ledger::agent_up(const base::HostId& host) {
+    lead_changed(host);
+}
+
+void Ledger::agent_down(const base::HostId& host) {
+    book_.abandon_state(host);
+}
+
+// A new lead need not be handed anything here: its agent tells what is not yet confirmed.
+void Ledger::lead_changed(const base::HostId& host) {
+    if (!delivers(host)) withdraw(host);
+}
+
+void Ledger::begin_state(const base::HostId& host) {
+    book_.begin_state(host);
+}
+
+void Ledger::end_state(const base::HostId& host) {
+    for (const FaultBook::Entry& entry : book_.end_state(host, now()))
+        take(entry);
+}
+
+std::vector<base::Error> Ledger::report(const base::HostId& host, const std::vector<Fault>& faults) {
+    std::vector<base::Error> refused;
+    for (const Fault& fault : faults) {
+        if (known_as_over(host, fault)) continue;
+        if (const auto done = report_one(host, fault); !done) refused.push_back(done.error());
+    }
+    return refused;
+}
+
+base::Result<void> Ledger::report_one(const base::HostId& host, const Fault& fault) {
+    const auto entries = book_.report(host, fault, now());
+    if (!entries) return tl::make_unexpected(entries.error());
+    for (const FaultBook::Entry& entry : *entries)
+        take(entry);
+    return {};
+}
+
+bool Ledger::known_as_over(const base::HostId& host, const Fault& fault) {
+    const FaultHistory::Entry* past = history_.find(fault.id);
+    if (past == nullptr || past->booked.host != host) return false;
+    const bool same = !fault.open() && past->booked.fault.revision == fault.revision;
+    if (same && past->delivered) confirm(host, fault);
+    if (same && (past->delivered || !delivers(host))) return true;
+    if (const auto number = history_.erase(fault.id)) store_.erase_history(*number);
+    return false;
+}
+
+void Ledger::take(const FaultBook::Entry& entry) {
+    count(entry);
+    if (entry.change != FaultBook::Change::none) store_.put_fault(entry.booked);
+    if (delivers(entry.booked.host)) {
+        tell(entry.booked);
+    } else if (!entry.booked.fault.open()) {
+        leave(entry.booked, false);
+    }
+}
+
+void Ledger::count(const FaultBook::Entry& entry) {
+    const FaultKind kind = entry.booked.fault.kind;
+    if (entry.change == FaultBook::Change::opened) opened_.at(kind).add();
+    if (entry.change == FaultBook::Change::cleared) cleared_.at(kind).add();
+}
+
+void Ledger::tell(const BookedFault& booked) {
+    const Alarm alarm = to_alarm(booked.fault, booked.host);
+    // All queues know it before the first answer can come: "settled" speaks of this state in each of them.
+    for (const auto& sink : sinks_)
+        sink->delivery().offer(alarm);
+    for (const auto& sink : sinks_)
+        sink->pump();
+    settle(alarm.id);
+}
+
+void Ledger::collect(SinkRunner& runner) {
+    for (const ToldChange& change : runner.delivery().take_changes()) {
+        if (book_.find(change.fault) == nullptr) continue;
+        store_.put_told(runner.name(), change.fault, change.told);
+        settle(change.fault);
+    }
+}
+
+void Ledger::settle(const base::FaultId& fault) {
+    const BookedFault* booked = book_.find(fault);
+    if (booked == nullptr) return;
+    const Alarm alarm = to_alarm(booked->fault, booked->host);
+    const bool everywhere = std::all_of(sinks_.begin(), sinks_.end(),
+                                        [&](const auto& sink) { return sink->delivery().settled(alarm); });
+    if (!everywhere || !delivers(booked->host)) return;
+    confirm(booked->host, booked->fault);
+    if (!booked->fault.open()) leave(BookedFault(*booked), true);
+}
+
+/// The fault is over and nothing more is to be told of it here.
+void Ledger::leave(const BookedFault& booked, bool delivered) {
+    const base::FaultId fault = booked.fault.id;
+    const Alarm alarm = to_alarm(booked.fault, booked.host);
+    for (const auto& sink : sinks_) {
+        sink->delivery().forget(alarm);
+        store_.erase_told(sink->name(), fault);
+    }
+    const FaultHistory::Entry entry{booked, delivered};
+    const FaultHistory::Added added = history_.add(entry);
+    store_.put_history(added.number, entry);
+    for (const FaultHistory::Number number : added.dropped)
+        store_.erase_history(number);
+    book_.erase(fault);
+    store_.erase_fault(fault);
+}
+
+void Ledger::withdraw(const base::HostId& host) {
+    std::vector<BookedFault> faults;
+    for (const BookedFault* booked : book_.of_host(host))
+        faults.push_back(*booked);
+    for (const BookedFault& booked : faults) {
+        const Alarm alarm = to_alarm(booked.fault, booked.host);
+        for (const auto& sink : sinks_)
+            sink->delivery().withdraw(alarm);
+        if (!booked.fault.open()) leave(booked, false);
+    }
+}
+
+bool Ledger::delivers(const base::HostId& host) const {
+    const Agent* agent = around_.fleet.find(host);
+    if (agent == nullptr) return grace_over_;
+    if (agent->connected) return agent->lead;
+    return agent->lead && (agent->heard_since_start || grace_over_);
+}
+
+void Ledger::resume_unheard() {
+    grace_over_ = true;
+    std::vector<BookedFault> faults;
+    for (const auto& [id, booked] : book_.all()) {
+        const Agent* agent = around_.fleet.find(booked.host);
+        const bool unheard = agent == nullptr || !agent->heard_since_start;
+        if (unheard && delivers(booked.host)) faults.push_back(booked);
+    }
+    for (const BookedFault& booked : faults)
+        tell(booked);
+}
+
+void Ledger::confirm(const base::HostId& host, const Fault& fault) {
+    confirmations_[host].items.push_back({fault.id, fault.revision});
+    if (std::exchange(flush_posted_, true)) return;
+    boost::asio::post(around_.io, [this, alive = std::weak_ptr(alive_)] {
+        if (!alive.expired()) flush_confirmations();
+    });
+}
+
+void Ledger::flush_confirmations() {
+    flush_posted_ = false;
+    for (const auto& [host, delivered] : std::exchange(confirmations_, {}))
+        around_.confirm(host, delivered);
+}
+
+}  // namespace vitalwire::controller

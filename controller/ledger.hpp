@@ -1,0 +1,99 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "bus/messages.hpp"
+#include "controller/fault_book.hpp"
+#include "controller/fault_history.hpp"
+#include "controller/fleet.hpp"
+#include "controller/ledger_store.hpp"
+#include "controller/sink_runner.hpp"
+#include "runtime/metrics.hpp"
+#include "runtime/problems.hpp"
+
+namespace vitalwire::controller {
+
+/// From what the agents say to what the sinks are told: books faults, keeps them on disk, hands them to every sink, and
+/// confirms them to the agent when all sinks have them. Nothing waits for the disk: until it is confirmed the agent
+/// keeps a fault, and tells it again.
+///
+/// Only faults of agents that named this controller lead are handed out. While such an agent is away, what it last said
+/// is still delivered; after a restart that waits for it to return first, `resume_grace` at most.
+class Ledger {
+public:
+    struct Options {
+        std::size_t history = 10'000;
+        base::Millis resume_grace{10'000};
+    };
+    struct Surroundings {
+        boost::asio::io_context& io;
+        runtime::Metrics& metrics;
+        runtime::Problems& problems;
+        const Fleet& fleet;
+        std::function<void(Alarm&)> enrich;
+        std::function<void(const base::HostId&, const bus::FaultsDelivered&)> confirm;
+    };
+
+    Ledger(Options options, LedgerStore& store, Surroundings surroundings);
+
+    /// Before `load`.
+    void add_sink(const std::string& name, const std::string& type, std::unique_ptr<Sink> sink,
+                  DeliveryOptions options);
+    /// What was known before a restart; the fleet is restored already.
+    void load();
+    /// Sinks are told nothing after it.
+    void stop();
+
+    // From the bus; the fleet knows already.
+    void agent_up(const base::HostId& host);
+    void agent_down(const base::HostId& host);
+    void lead_changed(const base::HostId& host);
+    void begin_state(const base::HostId& host);
+    void end_state(const base::HostId& host);
+    /// The refused ones are the result.
+    std::vector<base::Error> report(const base::HostId& host, const std::vector<heartbeat::Fault>& faults);
+
+    const FaultBook& book() const { return book_; }
+    const FaultHistory& history() const { return history_; }
+    const std::vector<std::unique_ptr<SinkRunner>>& sinks() const { return sinks_; }
+
+private:
+    bool delivers(const base::HostId& host) const;
+    base::Result<void> report_one(const base::HostId& host, const heartbeat::Fault& fault);
+    /// True when there is nothing to do about the fault any more: it is over, and was told or is another lead's.
+    bool known_as_over(const base::HostId& host, const heartbeat::Fault& fault);
+    void take(const FaultBook::Entry& entry);
+    void count(const FaultBook::Entry& entry);
+    void tell(const BookedFault& booked);
+    void collect(SinkRunner& runner);
+    void settle(const base::FaultId& fault);
+    void leave(const BookedFault& booked, bool delivered);
+    void withdraw(const base::HostId& host);
+    void resume_unheard();
+    void confirm(const base::HostId& host, const heartbeat::Fault& fault);
+    void flush_confirmations();
+
+    Options options_;
+    LedgerStore& store_;
+    Surroundings around_;
+    FaultBook book_;
+    FaultHistory history_;
+    std::vector<std::unique_ptr<SinkRunner>> sinks_;
+    std::set<std::string> known_sinks_;
+    bool grace_over_ = false;
+    boost::asio::steady_timer grace_;
+    std::map<base::HostId, bus::FaultsDelivered> confirmations_;
+    bool flush_posted_ = false;
+    std::map<heartbeat::FaultKind, runtime::Counter> opened_;
+    std::map<heartbeat::FaultKind, runtime::Counter> cleared_;
+    std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< a handler that finds it gone does nothing
+};
+
+}  // namespace vitalwire::controller

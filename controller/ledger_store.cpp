@@ -1,0 +1,172 @@
+#include "controller/ledger_store.hpp"
+
+#include <charconv>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/log.hpp"
+#include "bus/json.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::controller {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr const char* kFaults = "faults";
+constexpr const char* kTold = "deliveries";
+constexpr const char* kHistory = "history";
+constexpr const char* kSinks = "sinks";
+constexpr const char* kAgents = "agents";
+
+json to_row(const BookedFault& booked) {
+    return {{"host", booked.host.str()}, {"fault", bus::to_json(booked.fault)}};
+}
+
+std::optional<BookedFault> booked_from(const json& row) {
+    const json* object = wire::find(row, "fault");
+    const std::string host = wire::text_or(row, "host");
+    if (object == nullptr || host.empty()) return std::nullopt;
+    const auto fault = bus::fault_from_json(*object);
+    if (!fault) return std::nullopt;
+    return BookedFault{*fault, base::HostId(host)};
+}
+
+/// Numbers as keys sort as numbers.
+std::string number_key(FaultHistory::Number number) {
+    char text[24];
+    std::snprintf(text, sizeof text, "%020llu", static_cast<unsigned long long>(number));
+    return text;
+}
+
+std::optional<FaultHistory::Number> number_from(const std::string& key) {
+    FaultHistory::Number number = 0;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
+    if (error != std::errc{} || end != key.data() + key.size()) return std::nullopt;
+    return number;
+}
+
+/// Neither part holds a '/'.
+std::string told_key(const std::string& sink, const base::FaultId& fault) {
+    return sink + '/' + fault.str();
+}
+
+}  // namespace
+
+template <class Read>
+void LedgerStore::load(const std::string& table, Read read) {
+    for (const auto& [key, text] : store_.load(table)) {
+        const auto row = wire::parse_object(text);
+        if (row && read(key, *row)) continue;
+        log::warning("dropped a row of the store that cannot be read", {{"table", table}, {"key", key}});
+        store_.erase(table, key);
+    }
+}
+
+std::vector<BookedFault> LedgerStore::load_faults() {
+    std::vector<BookedFault> faults;
+    load(kFaults, [&](const std::string&, const json& row) {
+        auto booked = booked_from(row);
+        if (booked) faults.push_back(std::move(*booked));
+        return booked.has_value();
+    });
+    return faults;
+}
+
+std::vector<LedgerStore::ToldRow> LedgerStore::load_told() {
+    std::vector<ToldRow> rows;
+    load(kTold, [&](const std::string& key, const json& row) {
+        const std::size_t slash = key.find('/');
+        const std::string phase = wire::text_or(row, "phase");
+        const auto revision = wire::int_or(row, "revision", 0);
+        if (slash == std::string::npos || revision <= 0 || (phase != "open" && phase != "cleared")) return false;
+        const Told told{phase == "open" ? Told::Phase::open : Told::Phase::cleared,
+                        static_cast<std::uint64_t>(revision)};
+        rows.push_back({key.substr(0, slash), base::FaultId(key.substr(slash + 1)), told});
+        return true;
+    });
+    return rows;
+}
+
+std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> LedgerStore::load_history() {
+    std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> entries;
+    load(kHistory, [&](const std::string& key, const json& row) {
+        const auto number = number_from(key);
+        auto booked = booked_from(row);
+        if (!number || !booked) return false;
+        entries.emplace_back(*number,
+                             FaultHistory::Entry{std::move(*booked), wire::bool_or(row, "delivered", false)});
+        return true;
+    });
+    return entries;
+}
+
+std::vector<std::string> LedgerStore::load_sinks() {
+    std::vector<std::string> names;
+    for (const auto& [name, row] : store_.load(kSinks))
+        names.push_back(name);
+    return names;
+}
+
+std::vector<std::pair<base::HostId, Agent>> LedgerStore::load_agents() {
+    std::vector<std::pair<base::HostId, Agent>> agents;
+    load(kAgents, [&](const std::string& host, const json& row) {
+        Agent agent;
+        agent.version = wire::text_or(row, "version");
+        agent.lead = wire::bool_or(row, "lead", false);
+        agent.last_seen = base::from_iso8601(wire::text_or(row, "last_seen"));
+        agent.since = agent.last_seen;
+        agents.emplace_back(base::HostId(host), std::move(agent));
+        return true;
+    });
+    return agents;
+}
+
+void LedgerStore::put_fault(const BookedFault& booked) {
+    store_.put(kFaults, booked.fault.id.str(), wire::dump(to_row(booked)));
+}
+
+void LedgerStore::erase_fault(const base::FaultId& fault) {
+    store_.erase(kFaults, fault.str());
+}
+
+void LedgerStore::put_told(const std::string& sink, const base::FaultId& fault, Told told) {
+    const json row = {{"phase", told.phase == Told::Phase::open ? "open" : "cleared"}, {"revision", told.revision}};
+    store_.put(kTold, told_key(sink, fault), wire::dump(row));
+}
+
+void LedgerStore::erase_told(const std::string& sink, const base::FaultId& fault) {
+    store_.erase(kTold, told_key(sink, fault));
+}
+
+void LedgerStore::put_history(FaultHistory::Number number, const FaultHistory::Entry& entry) {
+    json row = to_row(entry.booked);
+    row["delivered"] = entry.delivered;
+    store_.put(kHistory, number_key(number), wire::dump(row));
+}
+
+void LedgerStore::erase_history(FaultHistory::Number number) {
+    store_.erase(kHistory, number_key(number));
+}
+
+void LedgerStore::put_sink(const std::string& sink) {
+    store_.put(kSinks, sink, "{}");
+}
+
+void LedgerStore::erase_sink(const std::string& sink) {
+    store_.erase(kSinks, sink);
+}
+
+void LedgerStore::put_agent(const base::HostId& host, const Agent& agent) {
+    const json row = {
+        {"version", agent.version}, {"lead", agent.lead}, {"last_seen", base::to_iso8601(agent.last_seen)}};
+    store_.put(kAgents, host.str(), wire::dump(row));
+}
+
+void LedgerStore::erase_agent(const base::HostId& host) {
+    store_.erase(kAgents, host.str());
+}
+
+}  // namespace vitalwire::controller

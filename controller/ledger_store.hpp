@@ -1,0 +1,49 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "controller/alarm_queue.hpp"
+#include "controller/fault_history.hpp"
+#include "controller/fleet.hpp"
+#include "runtime/store.hpp"
+
+namespace vitalwire::controller {
+
+/// The controller's rows in its store: the faults in the book, what each sink has confirmed of them, the history, the
+/// known sinks and agents. A row that cannot be read is dropped and logged: the agents tell their state anyway.
+class LedgerStore {
+public:
+    explicit LedgerStore(runtime::Store& store) : store_(store) {}
+
+    struct ToldRow {
+        std::string sink;
+        base::FaultId fault;
+        Told told;
+    };
+    std::vector<BookedFault> load_faults();
+    std::vector<ToldRow> load_told();
+    std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> load_history();
+    std::vector<std::string> load_sinks();
+    std::vector<std::pair<base::HostId, Agent>> load_agents();
+
+    void put_fault(const BookedFault& booked);
+    void erase_fault(const base::FaultId& fault);
+    void put_told(const std::string& sink, const base::FaultId& fault, Told told);
+    void erase_told(const std::string& sink, const base::FaultId& fault);
+    void put_history(FaultHistory::Number number, const FaultHistory::Entry& entry);
+    void erase_history(FaultHistory::Number number);
+    void put_sink(const std::string& sink);
+    void erase_sink(const std::string& sink);
+    void put_agent(const base::HostId& host, const Agent& agent);
+    void erase_agent(const base::HostId& host);
+
+private:
+    /// Reads every row of a table; what `read` refuses is dropped.
+    template <class Read>
+    void load(const std::string& table, Read read);
+
+    runtime::Store& store_;
+};
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,129 @@
+#include "controller/sink_runner.hpp"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+namespace vitalwire::controller {
+
+namespace {
+/// An operator is to look at a receiver that is away this long.
+constexpr base::Millis kDownAfter{30'000};
+}  // namespace
+
+SinkRunner::SinkRunner(std::string name, std::string type, std::unique_ptr<Sink> sink, DeliveryOptions options,
+                       SinkRunnerContext context)
+    : name_(std::move(name)),
+      type_(std::move(type)),
+      context_(std::move(context)),
+      delivery_(options, std::random_device{}()),
+      timer_(context_.io),
+      since_(std::chrono::system_clock::now()),
+      sink_(std::move(sink)) {
+    runtime::Metrics& metrics = context_.metrics;
+    const runtime::Labels labels = {{"sink", name_}};
+    for (const AlarmChange change : {AlarmChange::opened, AlarmChange::updated, AlarmChange::cleared}) {
+        delivered_by_change_.push_back(metrics.counter("vitalwire_controller_sink_delivered_total",
+                                                       "Fault events that the receiver has confirmed.",
+                                                       {{"sink", name_}, {"event", std::string(to_string(change))}}));
+    }
+    const char* failures_help = "Attempts that were not confirmed, by what is done about it.";
+    retries_ = metrics.counter("vitalwire_controller_sink_failures_total", failures_help,
+                               {{"sink", name_}, {"outcome", "retry"}});
+    refusals_ = metrics.counter("vitalwire_controller_sink_failures_total", failures_help,
+                                {{"sink", name_}, {"outcome", "refused"}});
+    collapsed_ = metrics.counter("vitalwire_controller_sink_collapsed_total",
+                                 "Faults that came and went while the sink was behind and were not told one by one.",
+                                 labels);
+    delivery_seconds_ = metrics.histogram("vitalwire_controller_sink_delivery_seconds",
+                                          "From the opening of a fault to its confirmation by the receiver.", labels);
+    metrics.gauge(
+        "vitalwire_controller_sink_queued", "Fault events that wait for this sink or are under way.",
+        [this] { return static_cast<double>(delivery_.queued()); }, labels);
+    metrics.gauge(
+        "vitalwire_controller_sink_retrying", "1 while the receiver does not take what it is told.",
+        [this] { return state() == "ok" ? 0.0 : 1.0; }, labels);
+}
+
+void SinkRunner::pump() {
+    if (pumping_ || stopped_) return;  // an answer within `deliver` is taken up by the loop below
+    pumping_ = true;
+    while (const auto attempt = delivery_.next(base::Clock::now()))
+        send(*attempt);
+    pumping_ = false;
+    arm_timer();
+    note_state();
+    context_.told();
+}
+
+void SinkRunner::send(const Delivery::Attempt& attempt) {
+    Delivery::Attempt enriched = attempt;
+    context_.enrich(enriched.event.alarm);
+    sink_->deliver(enriched.event, [this, enriched, alive = std::weak_ptr(alive_)](const Outcome& outcome) {
+        if (alive.expired() || stopped_) return;
+        ended(enriched, outcome);
+        pump();
+    });
+}
+
+void SinkRunner::ended(const Delivery::Attempt& attempt, const Outcome& outcome) {
+    const base::TimePoint now = base::Clock::now();
+    switch (outcome.kind) {
+        case Outcome::Kind::confirmed:
+            note_confirmed(attempt.event);
+            return delivery_.confirmed(attempt.ticket, now);
+        case Outcome::Kind::retry:
+            retries_.add();
+            return delivery_.failed(attempt.ticket, outcome.why, now);
+        case Outcome::Kind::refused:
+            refusals_.add();
+            return delivery_.refused(attempt.ticket, outcome.why, now);
+    }
+}
+
+void SinkRunner::note_confirmed(const AlarmEvent& event) {
+    ++delivered_;
+    delivered_by_change_.at(static_cast<std::size_t>(event.change)).add();
+    if (event.collapsed > 0) collapsed_.add(static_cast<double>(event.collapsed));
+    if (event.change != AlarmChange::opened) return;
+    const std::chrono::duration<double> taken = std::chrono::system_clock::now() - event.alarm.opened_at;
+    delivery_seconds_(std::max(taken.count(), 0.0));  // two hosts' clocks need not agree
+}
+
+void SinkRunner::arm_timer() {
+    const base::TimePoint due = delivery_.next_due();
+    const std::uint64_t generation = ++timer_generation_;
+    if (due == base::kNever) {
+        timer_.cancel();
+        return;
+    }
+    timer_.expires_at(due);
+    timer_.async_wait([this, generation, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+        if (error || alive.expired() || generation != timer_generation_) return;
+        pump();
+    });
+}
+
+void SinkRunner::note_state() {
+    const std::size_t stuck = delivery_.stuck_subjects();
+    const bool away = delivery_.away_since().has_value();
+    context_.problems.set("sink " + name_ + " cannot deliver", away ? delivery_.last_error() : "");
+    context_.problems.set("sink " + name_ + " does not take some faults",
+                          !away && stuck > 0 ? std::to_string(stuck) + " guests wait: " + delivery_.last_error() : "");
+    const bool ok = !away && stuck == 0;
+    if (std::exchange(was_ok_, ok) != ok) since_ = std::chrono::system_clock::now();
+}
+
+std::string_view SinkRunner::state() const {
+    const auto& away = delivery_.away_since();
+    if (away) return base::Clock::now() - *away >= kDownAfter ? "down" : "retrying";
+    return delivery_.stuck_subjects() > 0 ? "retrying" : "ok";
+}
+
+void SinkRunner::stop() {
+    stopped_ = true;
+    ++timer_generation_;
+    timer_.cancel();
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "controller/delivery.hpp"
+#include "controller/sinks/sink.hpp"
+#include "runtime/metrics.hpp"
+#include "runtime/problems.hpp"
+
+namespace vitalwire::controller {
+
+/// What a runner needs of its surroundings.
+struct SinkRunnerContext {
+    boost::asio::io_context& io;
+    runtime::Metrics& metrics;
+    runtime::Problems& problems;
+    /// Fills in what the inventory knows, just before an event is sent.
+    std::function<void(Alarm&)> enrich;
+    /// Called after every pump: `delivery().take_changes()` may have something.
+    std::function<void()> told;
+};
+
+/// One configured sink at work: carries out what its Delivery decides.
+class SinkRunner {
+public:
+    SinkRunner(std::string name, std::string type, std::unique_ptr<Sink> sink, DeliveryOptions options,
+               SinkRunnerContext context);
+
+    const std::string& name() const { return name_; }
+    const std::string& type() const { return type_; }
+    Delivery& delivery() { return delivery_; }
+    const Delivery& delivery() const { return delivery_; }
+
+    /// Sends what may be sent now; to be called after every change of the delivery.
+    void pump();
+    /// No attempt begins after it.
+    void stop();
+
+    /// "ok", "retrying", or "down" when the receiver is away for kDownAfter.
+    std::string_view state() const;
+    std::uint64_t delivered() const { return delivered_; }
+    /// When `state` last changed between ok and not ok.
+    base::WallTime since() const { return since_; }
+
+private:
+    void send(const Delivery::Attempt& attempt);
+    void ended(const Delivery::Attempt& attempt, const Outcome& outcome);
+    void note_confirmed(const AlarmEvent& event);
+    void note_state();
+    void arm_timer();
+
+    std::string name_;
+    std::string type_;
+    SinkRunnerContext context_;
+    Delivery delivery_;
+    boost::asio::steady_timer timer_;
+    std::uint64_t timer_generation_ = 0;
+    bool pumping_ = false;
+    bool stopped_ = false;
+    std::uint64_t delivered_ = 0;
+    bool was_ok_ = true;
+    base::WallTime since_;
+
+    std::vector<runtime::Counter> delivered_by_change_;
+    runtime::Counter retries_;
+    runtime::Counter refusals_;
+    runtime::Counter collapsed_;
+    std::function<void(double)> delivery_seconds_;
+
+    std::shared_ptr<int> alive_ = std::make_shared<int>();
+    std::unique_ptr<Sink> sink_;  ///< goes first: it may still hold answers
+};
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+namespace vitalwire::controller {
+
+/// An event loop that a test runs until what it waits for has happened.
+class Loop {
+public:
+    boost::asio::io_context io{1};
+
+    /// False when it has not happened in time.
+    template <class Condition>
+    bool until(Condition condition, std::chrono::milliseconds patience = std::chrono::seconds(20)) {
+        const auto deadline = std::chrono::steady_clock::now() + patience;
+        while (!condition()) {
+            if (std::chrono::steady_clock::now() > deadline) return false;
+            if (io.stopped()) io.restart();
+            io.run_one_for(std::chrono::milliseconds(20));
+        }
+        return true;
+    }
+
+    /// Handles what is ready now.
+    void poll() {
+        if (io.stopped()) io.restart();
+        io.poll();
+    }
+};
+
+/// A directory of the test's own, gone at its end.
+class TempDir {
+public:
+    TempDir() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "vitalwire-test-XXXXXX").string();
+        path_ = mkdtemp(pattern.data());
+    }
+    ~TempDir() { std::filesystem::remove_all(path_); }
+    TempDir(const TempDir&) = delete;
+    TempDir& operator=(const TempDir&) = delete;
+
+    std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+
+private:
+    std::filesystem::path path_;
+};
+
+}  // namespace vitalwire::controller
