@@ -32,7 +32,7 @@ class Channel:
 
     def find(self):
         nodes = {pathlib.Path(name).read_text().strip(): "/dev/" + name.split("/")[-2] for name in glob.glob("/sys/class/virtio-ports/*/name")}
-        return self.path if os.path.exists(self.path) else nodes.get(os.path.basename(self.path), self.path)
+        return nodes.get(os.path.basename(self.path), self.path)  # with or without udev
 
     def connect(self):
         self.buffer = self.out = b""
@@ -131,7 +131,7 @@ class Guest:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--channel", default="/dev/virtio-ports/org.vitalwire.0", help="the port, or unix:PATH: a socket to listen on")
+    parser.add_argument("--channel", default="org.vitalwire.0", help="the port, by name or device, or unix:PATH: a socket to listen on")
     parser.add_argument("--name", default=socket.gethostname(), help="1 to 64 bytes, for displays")
     parser.add_argument("--interval", type=int, default=1000, metavar="MS", help="heartbeat interval, 1 to 3600000 ms")
     parser.add_argument("--health-file", default="", metavar="PATH", help="unhealthy while it exists; its first line is the reason")
