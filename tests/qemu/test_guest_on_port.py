@@ -13,7 +13,7 @@ from scripted_host import Host
 from vmbed import initramfs, kernel, python
 from vmbed.guest import Guest, Model
 from vmbed.initramfs import Payload, Service
-from vmbed.procs import ProcessTestCase, wait_until
+from vmbed.procs import ProcessTestCase
 
 BUILD = Path(os.environ.get("VITALWIRE_BUILD", ROOT / "build" / "release"))
 CHANNEL = "org.vitalwire.0"
