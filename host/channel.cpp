@@ -26,6 +26,8 @@ Drop drop_of(Errc code) {
             return Drop::unknown_msg_type;
         case Errc::unknown_address:
             return Drop::unknown_address;
+        case Errc::not_enabled:
+            return Drop::not_enabled;
         default:
             return Drop::bad_field;
     }
@@ -49,6 +51,8 @@ std::string_view to_string(Drop drop) {
             return "unknown_msg_type";
         case Drop::unknown_address:
             return "unknown_address";
+        case Drop::not_enabled:
+            return "not_enabled";
         case Drop::rate_limited:
             return "rate_limited";
         case Drop::throttled:

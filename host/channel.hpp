@@ -23,12 +23,13 @@ enum class Drop : std::uint8_t {
     unsupported_version,
     unknown_msg_type,
     unknown_address,
+    not_enabled,
     rate_limited,     ///< more messages a second than a guest may send; dropped unread
     throttled,        ///< more bytes a second: not read for a while
     nack_suppressed,  ///< a refusal that was not answered because there were too many
     not_read,         ///< a message for a guest that does not read
 };
-inline constexpr int kDrops = 11;
+inline constexpr int kDrops = 12;
 std::string_view to_string(Drop drop);
 
 /// What one guest may take of the agent; from the agent's configuration.

@@ -62,6 +62,10 @@ void Monitor::listed(TimePoint now, WallTime wall) {
     }
 }
 
+void Monitor::found(const GuestId& id, TimePoint now) {
+    show(guest_for(id, now), false);
+}
+
 void Monitor::step(const GuestId& id, const HostEvent& event, TimePoint now, WallTime wall) {
     Guest& guest = guest_for(id, now);
     step(guest, event, now, wall);

@@ -64,6 +64,8 @@ public:
     /// Every source has told what exists: a restored guest of which nobody told is no longer on this host.
     void listed(base::TimePoint now, base::WallTime wall);
 
+    /// A channel of the guest was found, whether it can be connected or not.
+    void found(const base::GuestId& guest, base::TimePoint now);
     void step(const base::GuestId& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
     /// Nothing of the guest is left on this host (undefined, migrated away, its sockets removed).
     void gone(const base::GuestId& guest, heartbeat::StopReason why, base::TimePoint now, base::WallTime wall);

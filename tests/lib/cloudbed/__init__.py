@@ -11,5 +11,4 @@ vitrage    Vitrage with the project's datasource
 client     a small OpenStack client: tokens, requests, servers, images, alarms
 receiver   the VNF manager: an HTTP server that keeps what it is told
 networks   what Nova asks of Neutron for a server without networks
-packages   installs Debian's packages without starting their services
 """

@@ -1,11 +1,9 @@
 """The command line of ./cloud."""
 import argparse
 import os
-import sys
 import time
 from pathlib import Path
 
-from . import packages
 from .cloud import SHARED, Cloud
 
 
@@ -13,7 +11,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description="A real OpenStack cloud on this machine, for the tests."
     )
-    parser.add_argument("action", choices=["install", "up", "down", "status"])
+    parser.add_argument("action", choices=["up", "down", "status"])
     parser.add_argument(
         "--dir",
         type=Path,
@@ -26,21 +24,10 @@ def main() -> int:
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("needs root (libvirtd, namespaces)")
-    return {"install": _install, "up": _up, "down": _down, "status": _status}[options.action](
-        options
-    )
-
-
-def _install(_: argparse.Namespace) -> int:
-    packages.install()
-    return 0
+    return {"up": _up, "down": _down, "status": _status}[options.action](options)
 
 
 def _up(options: argparse.Namespace) -> int:
-    absent = packages.missing()
-    if absent:
-        print(f"missing packages: {' '.join(absent)}; run: cloud install", file=sys.stderr)
-        return 1
     start = time.monotonic()
     cloud = Cloud(options.dir).up()
     print(f"# up after {time.monotonic() - start:.0f} s; for the tests and the openstack command:")

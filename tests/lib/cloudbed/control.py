@@ -9,7 +9,7 @@ from .programs import PYTHON, console, nova, wsgi_service
 from .services import Service, http_answers, once, run
 from .settings import PASSWORD, REGION, Settings
 
-SERVICE_USERS = ("nova", "glance", "placement", "neutron", "vitrage")
+SERVICE_USERS = ("nova", "glance", "placement", "neutron", "vitrage", "vitalwire")
 
 
 class ControlPlane:

@@ -1,0 +1,139 @@
+#pragma once
+
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "heartbeat/stall_clock.hpp"
+#include "host/agent_config.hpp"
+#include "host/agent_metrics.hpp"
+#include "host/agent_state.hpp"
+#include "host/channel.hpp"
+#include "host/channel_source.hpp"
+#include "host/controllers.hpp"
+#include "host/entropy.hpp"
+#include "host/monitor.hpp"
+#include "host/token_bucket.hpp"
+#include "runtime/http_server.hpp"
+#include "runtime/problems.hpp"
+#include "runtime/store.hpp"
+
+namespace vitalwire::host {
+
+/// The agent: sources, channels, monitor, state and controllers on one event loop. It decides nothing itself.
+class Agent final : private Monitor::Output, private Channel::Handler, private ChannelSource::Handler {
+public:
+    struct Parts {
+        std::unique_ptr<runtime::Store> store;
+        std::vector<std::unique_ptr<ChannelSource>> sources;
+        std::vector<std::unique_ptr<bus::AgentLink>> links;
+    };
+
+    Agent(boost::asio::io_context& io, AgentConfig config, std::string version, Parts parts);
+    ~Agent() override;
+    Agent(const Agent&) = delete;
+    Agent& operator=(const Agent&) = delete;
+
+    /// Fails when the local HTTP interface cannot be opened. `on_ready` is called once, when every source has told what
+    /// exists, or after a while without that.
+    base::Result<void> start(std::function<void()> on_ready);
+    void stop();
+    /// New configuration: the rules of the heartbeat and the limits of channels found from now on.
+    void reload(const AgentConfig& config);
+
+    // What the local interface shows.
+    const AgentConfig& config() const { return config_; }
+    const std::string& version() const { return version_; }
+    base::WallTime started_at() const { return started_at_; }
+    const Monitor& monitor() const { return monitor_; }
+    const Controllers& controllers() const { return *controllers_; }
+    const runtime::Problems& problems() const { return problems_; }
+    /// Every source has told what exists, and the state can be written.
+    bool ready() const { return unlisted_.empty() && store_->healthy(); }
+    std::string metrics_text();
+
+private:
+    struct Now {
+        base::TimePoint judged;
+        base::WallTime wall;
+    };
+    struct Guest {
+        std::array<std::unique_ptr<Channel>, wire::kChannelKinds> channels;
+        TokenBucket fault_log;
+    };
+
+    Now now();
+    void probe();
+    void tell_service_manager();
+    void step(const base::GuestId& guest, const heartbeat::HostEvent& event);
+    void arm();
+    void tick();
+    void await_listing();
+    void become_ready();
+    Channel* channel(const base::GuestId& guest, wire::Dialect dialect);
+    void log_fault(const heartbeat::Fault& fault);
+    void on_policies(const bus::Policies& policies);
+    void on_delivered(const bus::FaultsDelivered& delivered);
+    AgentMetrics::Gauges gauges() const;
+
+    // Monitor::Output
+    void send(const base::GuestId& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu) override;
+    void last_look(const base::GuestId& guest, wire::Dialect dialect) override;
+    void fault_changed(const heartbeat::Fault& fault) override;
+    void fault_delivered(const heartbeat::Fault& fault) override;
+    void fault_forgotten(const base::FaultId& fault, bool dropped) override;
+    void guest_changed(const base::GuestId& guest) override;
+    void guest_gone(const base::GuestId& guest) override;
+    void save(const base::GuestId& guest, const heartbeat::SaveRegistration& saved) override;
+
+    // Channel::Handler
+    void on_connected(Channel& channel) override;
+    void on_closed(Channel& channel, const std::string& why) override;
+    void on_heartbeat(Channel& channel, wire::HeartbeatPdu pdu) override;
+    void on_garbled_response(Channel& channel) override;
+    void on_dropped(Channel& channel, Drop reason, std::uint64_t count) override;
+
+    // ChannelSource::Handler
+    void on_channel(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path) override;
+    void on_channel_gone(const base::GuestId& guest, wire::ChannelKind kind) override;
+    void on_machine(const base::GuestId& guest, const heartbeat::HostEvent& event) override;
+    void on_gone(const base::GuestId& guest, heartbeat::StopReason why) override;
+    void on_listed(ChannelSource& source) override;
+    void on_source_problem(ChannelSource& source, const std::string& problem) override;
+
+    boost::asio::io_context& io_;
+    AgentConfig config_;
+    std::string version_;
+    base::WallTime started_at_;
+    SystemEntropy entropy_;
+    heartbeat::StallClock clock_;
+    std::unique_ptr<runtime::Store> store_;
+    AgentState state_;
+    Monitor monitor_;
+    runtime::Problems problems_;
+    std::unique_ptr<Controllers> controllers_;
+    AgentMetrics metrics_;
+    std::vector<std::unique_ptr<ChannelSource>> sources_;
+    std::unordered_map<base::GuestId, Guest> guests_;
+    std::set<const ChannelSource*> unlisted_;
+    std::size_t channels_up_ = 0;
+
+    boost::asio::steady_timer deadline_;
+    base::TimePoint armed_for_ = base::kNever;
+    base::TimePoint last_tick_{};
+    boost::asio::steady_timer probe_;
+    boost::asio::steady_timer listing_;
+    std::function<void()> on_ready_;
+    bool announced_ = false;
+    boost::asio::steady_timer status_;
+    std::unique_ptr<runtime::HttpServer> http_;
+};
+
+}  // namespace vitalwire::host

@@ -1,0 +1,134 @@
+#include "host/agent_config.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.hpp"
+
+namespace vitalwire::host {
+
+using base::Millis;
+using runtime::ConfigErrors;
+using runtime::ConfigFile;
+using runtime::ConfigReader;
+
+namespace {
+
+constexpr const char* kDefaultDirectory = "/run/vitalwire/channels";
+constexpr const char* kDefaultLibvirt = "qemu:///system";
+constexpr const char* kDefaultController = "unix:///run/vitalwire/controller.sock";
+constexpr std::array<std::string_view, 3> kSchemes = {"unix:///", "tcp://", "tls://"};
+constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
+
+constexpr Millis kSecond{1000};
+constexpr Millis kDay = std::chrono::hours(24);
+
+std::string own_host_name() {
+    std::array<char, kMaxHostName + 2> name{};
+    if (::gethostname(name.data(), name.size() - 1) != 0) return {};
+    return name.data();
+}
+
+void read_agent(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
+    ConfigReader section(file, "agent", errors);
+    config.host = base::HostId(section.text("host", own_host_name()));
+    if (!base::is_plain_name(config.host.str(), kMaxHostName))
+        section.refuse("host", "expected 1 to 253 letters, digits, '.', '_' and '-'");
+    config.state = section.text("state", config.state);
+    config.listen = section.text("listen", config.listen);
+    config.log_level = section.choice("log_level", config.log_level, {"debug", "info", "warning", "error"});
+    section.finish();
+}
+
+void read_source(const ConfigFile& file, const runtime::ConfigSection& found, ConfigErrors& errors,
+                 AgentConfig& config) {
+    ConfigReader section(file, found, errors);
+    if (found.label == "directory") {
+        config.sources.push_back({found.label, section.text("path", kDefaultDirectory)});
+        if (!config.sources.back().target.starts_with('/')) section.refuse("path", "expected an absolute path");
+    } else if (found.label == "libvirt") {
+        config.sources.push_back({found.label, section.text("uri", kDefaultLibvirt)});
+    } else {
+        errors.push_back({file.path, found.line,
+                          "unknown source '" + base::escape(found.label, 64) +
+                              "', expected [source directory] or [source libvirt]"});
+        return;
+    }
+    section.finish();
+}
+
+void read_sources(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
+    const auto sections = file.sections_named("source");
+    for (const auto& section : sections)
+        read_source(file, section, errors, config);
+    if (sections.empty()) config.sources.push_back({"directory", kDefaultDirectory});
+}
+
+void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
+    ConfigReader section(file, "bus", errors);
+    config.controllers = section.list("controller");
+    if (config.controllers.empty()) config.controllers = {kDefaultController};
+    if (config.controllers == std::vector<std::string>{"none"}) config.controllers.clear();
+    for (const std::string& url : config.controllers) {
+        const bool known = std::any_of(kSchemes.begin(), kSchemes.end(),
+                                       [&](std::string_view scheme) { return url.starts_with(scheme); });
+        if (!known) {
+            section.refuse("controller", "expected unix:///PATH, tcp://HOST:PORT, tls://HOST:PORT or none, found '" +
+                                             base::escape(url, 80) + "'");
+        }
+    }
+    config.bus_ca = section.text("ca", "");
+    config.bus_certificate = section.text("certificate", "");
+    config.bus_key = section.text("key", "");
+    config.report_interval = section.duration("report_interval", config.report_interval, kSecond, kDay);
+    section.finish();
+}
+
+void read_heartbeat(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
+    ConfigReader section(file, "heartbeat", errors);
+    heartbeat::HostPolicy& rules = config.heartbeat.defaults;
+    config.heartbeat.only_enabled = section.choice("guests", "any", {"any", "enabled"}) == "enabled";
+    rules.enabled = section.boolean("enabled", rules.enabled);
+    rules.native_floor = section.duration("interval_floor", rules.native_floor, wire::kNativeIntervalFloor,
+                                          wire::kMaxInterval);
+    rules.existing_floor = section.duration("existing_interval_floor", rules.existing_floor,
+                                            wire::kNativeIntervalFloor, wire::kMaxInterval);
+    rules.native_misses = static_cast<int>(section.integer("misses", rules.native_misses, 1, 100));
+    rules.existing_misses = static_cast<int>(section.integer("existing_misses", rules.existing_misses, 1, 100));
+    rules.establish_timeout = section.duration("establish_timeout", rules.establish_timeout, kSecond, kDay);
+    rules.resume_grace = section.duration("resume_grace", rules.resume_grace, kSecond, kDay);
+    section.finish();
+}
+
+void read_limits(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
+    ConfigReader section(file, "limits", errors);
+    ChannelLimits& limits = config.limits;
+    const auto number = [&](const char* key, double fallback) {
+        return static_cast<double>(section.integer(key, static_cast<std::int64_t>(fallback), 1, 1'000'000));
+    };
+    limits.messages_per_second = number("messages_per_second", limits.messages_per_second);
+    limits.message_burst = number("message_burst", limits.message_burst);
+    limits.bytes_per_second = static_cast<double>(section.size(
+        "bytes_per_second", static_cast<std::uint64_t>(limits.bytes_per_second), 1024, std::uint64_t{1} << 30U));
+    limits.queue = section.size("queue", limits.queue, wire::kMaxNativeMessage, std::uint64_t{16} << 20U);
+    limits.nacks_per_second = number("nacks_per_second", limits.nacks_per_second);
+    limits.nack_burst = number("nack_burst", limits.nack_burst);
+    section.finish();
+}
+
+}  // namespace
+
+AgentConfig read_agent_config(const ConfigFile& file, ConfigErrors& errors) {
+    AgentConfig config;
+    file.check_sections({"agent", "source *", "bus", "heartbeat", "limits"}, errors);
+    read_agent(file, errors, config);
+    read_sources(file, errors, config);
+    read_bus(file, errors, config);
+    read_heartbeat(file, errors, config);
+    read_limits(file, errors, config);
+    return config;
+}
+
+}  // namespace vitalwire::host

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "host/channel.hpp"
+#include "host/monitor.hpp"
+#include "runtime/config.hpp"
+
+namespace vitalwire::host {
+
+struct SourceConfig {
+    std::string kind;    ///< "directory" or "libvirt"
+    std::string target;  ///< the directory's path, or libvirt's URI
+};
+
+/// vitalwire-agent.conf(5). Without a file the defaults work.
+struct AgentConfig {
+    base::HostId host;
+    std::string state = "/var/lib/vitalwire/agent.db";
+    std::string listen = "unix:/run/vitalwire/agent.sock";
+    std::string log_level = "info";
+
+    std::vector<SourceConfig> sources;
+
+    std::vector<std::string> controllers;
+    std::string bus_ca;
+    std::string bus_certificate;
+    std::string bus_key;
+    base::Millis report_interval{10'000};
+
+    Monitor::Settings heartbeat;
+    ChannelLimits limits;
+};
+
+/// Reads every key; all mistakes are appended to `errors`, and the result is then not to be used.
+AgentConfig read_agent_config(const runtime::ConfigFile& file, runtime::ConfigErrors& errors);
+
+}  // namespace vitalwire::host
