@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/ids.hpp"
@@ -40,8 +41,8 @@ public:
     class Handler {
     public:
         virtual ~Handler() = default;
-        /// The agent said hello; the handler answers with Welcome, or with Rejected, which ends the connection (and
-        /// on_agent_down follows).
+        /// The agent said hello; the handler answers with Welcome, or with Rejected, which ends the connection; then
+        /// no on_agent_down follows.
         virtual void on_agent_up(const base::HostId& host, const Hello& hello, const std::string& peer) = 0;
         virtual void on_agent_down(const base::HostId& host, const std::string& why) = 0;
         virtual void on_message(const base::HostId& host, const ToController& message) = 0;
@@ -54,6 +55,7 @@ public:
     /// As AgentLink::send: a full queue drops the agent's connection. Nothing for a host that is not connected.
     virtual void send(const base::HostId& host, const ToAgent& message) = 0;
     virtual const std::string& address() const = 0;  ///< the URL it listens on, with the real port
+    virtual std::uint64_t refused() const = 0;       ///< connections that ended before they were an agent's
 };
 
 }  // namespace vitalwire::bus

@@ -1,0 +1,138 @@
+#include "bus/stream_connection.hpp"
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "base/text.hpp"
+
+namespace vitalwire::bus {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+namespace {
+/// A sign of life; a message of an unknown type to everybody but this file.
+constexpr std::string_view kPing = R"({"type":"ping"})";
+/// What a whole state needed once is not kept for the pings after it.
+constexpr std::size_t kKeptBuffer = 256U << 10U;
+}  // namespace
+
+StreamConnection::StreamConnection(asio::io_context& io, std::unique_ptr<ByteStream> stream, std::size_t max_queue,
+                                   Handler& handler)
+    : io_(io), stream_(std::move(stream)), max_queue_(max_queue), handler_(&handler), timer_(io) {}
+
+void StreamConnection::open() {
+    stream_->handshake([self = shared_from_this()](error_code error) { self->on_handshake(error); });
+    tick();
+}
+
+void StreamConnection::on_handshake(const error_code& error) {
+    if (closed_) return;
+    if (error) return fail(stream_->explain(error));
+    ready_ = true;
+    silent_ticks_ = 0;
+    append(kPing);
+    read();
+}
+
+void StreamConnection::read() {
+    stream_->read_some(asio::buffer(input_),
+                       [self = shared_from_this()](error_code error, std::size_t size) { self->on_read(error, size); });
+}
+
+void StreamConnection::on_read(const error_code& error, std::size_t size) {
+    if (closed_) return;
+    if (error) return fail(stream_->explain(error));
+    if (!finishing_) silent_ticks_ = 0;
+    framer_.feed(std::string_view(input_.data(), size), [this](std::string_view line) { take(line); });
+    if (framer_.overlong_lines() > 0) fail("sent a message of more than 1 MiB");
+    if (!closed_) read();
+}
+
+void StreamConnection::take(std::string_view line) {
+    if (closed_ || handler_ == nullptr) return;
+    if (!std::exchange(peer_spoke_, true)) handler_->on_open();
+    // The handler may have ended us.
+    if (!closed_ && handler_ != nullptr && line != kPing) handler_->on_line(line);
+}
+
+void StreamConnection::send(std::string_view line) {
+    if (closed_ || finishing_) return;
+    if (queue_.size() + writing_.size() + line.size() + 1 > max_queue_)
+        return fail("does not read: more than " + std::to_string(max_queue_) + " bytes wait for it");
+    append(line);
+}
+
+/// What is sent in one turn of the loop goes out in one write.
+void StreamConnection::append(std::string_view line) {
+    queue_ += line;
+    queue_ += '\n';
+    said_something_ = true;
+    if (write_scheduled_ || !writing_.empty() || !ready_) return;
+    write_scheduled_ = true;
+    asio::post(io_, [self = shared_from_this()] {
+        self->write_scheduled_ = false;
+        self->write();
+    });
+}
+
+void StreamConnection::write() {
+    if (closed_ || !writing_.empty()) return;
+    if (queue_.empty()) {
+        if (finishing_) stream_->finish_sending();
+        return;
+    }
+    writing_.swap(queue_);
+    stream_->write_all(asio::buffer(writing_),
+                       [self = shared_from_this()](error_code error, std::size_t) { self->on_written(error); });
+}
+
+void StreamConnection::on_written(const error_code& error) {
+    writing_.clear();
+    if (writing_.capacity() > kKeptBuffer) writing_.shrink_to_fit();
+    if (closed_) return;
+    if (error) return fail(stream_->explain(error));
+    write();
+}
+
+void StreamConnection::tick() {
+    timer_.after(kTick, [this] { on_tick(); });
+}
+
+void StreamConnection::on_tick() {
+    if (++silent_ticks_ >= kSilentTicks)
+        return fail(ready_ ? "silent for " + std::to_string((kTick * kSilentTicks).count()) + " ms"
+                           : "no answer to the TLS handshake");
+    if (!std::exchange(said_something_, false) && ready_ && !finishing_ && queue_.empty()) append(kPing);
+    tick();
+}
+
+void StreamConnection::finish() {
+    handler_ = nullptr;
+    if (closed_ || std::exchange(finishing_, true)) return;
+    if (!ready_) return close();
+    // What the peer still sends is read and dropped until it closes: closing first would throw away what is on its way
+    // to it.
+    silent_ticks_ = 0;
+    write();
+}
+
+void StreamConnection::close() {
+    handler_ = nullptr;
+    if (std::exchange(closed_, true)) return;
+    timer_.cancel();
+    stream_->close();
+}
+
+void StreamConnection::fail(const std::string& why) {
+    if (closed_) return;
+    Handler* handler = handler_;
+    close();
+    if (handler == nullptr) return;
+    handler_ = handler;
+    asio::post(io_, [self = shared_from_this(), why] {
+        if (Handler* last = std::exchange(self->handler_, nullptr)) last->on_closed(why);
+    });
+}
+
+}  // namespace vitalwire::bus

@@ -1,0 +1,104 @@
+#include "bus/stream_link.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace vitalwire::bus {
+
+using base::Errc;
+using base::Millis;
+
+namespace {
+constexpr Millis kFirstDelay{50};
+constexpr Millis kLongestDelay{2000};
+}  // namespace
+
+StreamLink::StreamLink(boost::asio::io_context& io, std::string url, StreamUrl parsed, std::optional<TlsContext> tls,
+                       const TransportOptions& options)
+    : io_(io),
+      url_(std::move(url)),
+      max_queue_(options.max_queue),
+      dialer_(io, std::move(parsed), std::move(tls)),
+      delay_(kFirstDelay),
+      random_(std::random_device{}()),
+      retry_(io) {}
+
+StreamLink::~StreamLink() {
+    stop();
+}
+
+void StreamLink::start(AgentLink::Handler& handler) {
+    handler_ = &handler;
+    dial();
+}
+
+void StreamLink::stop() {
+    handler_ = nullptr;
+    up_ = false;
+    retry_.cancel();
+    dialer_.cancel();
+    if (const auto connection = std::exchange(connection_, nullptr)) connection->finish();
+}
+
+void StreamLink::dial() {
+    dialer_.dial([this](auto stream) { on_dialed(std::move(stream)); });
+}
+
+void StreamLink::on_dialed(base::Result<std::unique_ptr<ByteStream>> stream) {
+    if (!stream) return down(stream.error().message);
+    connection_ = std::make_shared<StreamConnection>(io_, std::move(*stream), max_queue_, *this);
+    connection_->open();
+}
+
+/// Not when the socket connects: the kernel connects it although the controller hangs, and a TLS client is told last
+/// that its certificate is refused.
+void StreamLink::on_open() {
+    up_ = true;
+    last_reason_.clear();
+    rejected_reason_.clear();
+    handler_->on_up(*this);
+}
+
+void StreamLink::send(const ToController& message) {
+    if (!up_) return;
+    const std::string line = encode(message);
+    if (line.size() >= kMaxBusMessage) {
+        log::error("a bus message is too large and was not sent", {{"bytes", line.size()}, {"to", url_}});
+        return;
+    }
+    connection_->send(line);
+}
+
+void StreamLink::on_line(std::string_view line) {
+    const auto message = decode_to_agent(line);
+    if (!message) {
+        if (message.error().code == Errc::unknown_msg_type) return;  // of a later release
+        return connection_->fail("sent no valid message: " + message.error().message);
+    }
+    if (std::holds_alternative<Welcome>(*message)) delay_ = kFirstDelay;
+    if (const auto* rejected = std::get_if<Rejected>(&*message)) rejected_reason_ = rejected->reason;
+    handler_->on_message(*this, *message);
+}
+
+void StreamLink::on_closed(const std::string& why) {
+    connection_.reset();
+    down(rejected_reason_.empty() ? why : "rejected by the controller: " + rejected_reason_);
+}
+
+void StreamLink::down(const std::string& why) {
+    retry_.after(next_delay(), [this] { dial(); });
+    const bool was_up = std::exchange(up_, false);
+    const bool is_new = std::exchange(last_reason_, why) != why;
+    if (was_up || is_new) handler_->on_down(*this, why);
+}
+
+/// Doubles; between half of it and all of it, so that a thousand agents do not come back in the same moment.
+Millis StreamLink::next_delay() {
+    const Millis delay = delay_;
+    delay_ = std::min(delay_ * 2, kLongestDelay);
+    return Millis(std::uniform_int_distribution<Millis::rep>(delay.count() / 2, delay.count())(random_));
+}
+
+}  // namespace vitalwire::bus

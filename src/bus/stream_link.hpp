@@ -1,0 +1,54 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+
+#include "bus/link.hpp"
+#include "bus/stream_connection.hpp"
+#include "bus/stream_dialer.hpp"
+#include "runtime/timer.hpp"
+
+namespace vitalwire::bus {
+
+/// The agent's end of a stream transport.
+class StreamLink final : public AgentLink, public StreamConnection::Handler {
+public:
+    StreamLink(boost::asio::io_context& io, std::string url, StreamUrl parsed, std::optional<TlsContext> tls,
+               const TransportOptions& options);
+    ~StreamLink() override;
+    StreamLink(const StreamLink&) = delete;
+    StreamLink& operator=(const StreamLink&) = delete;
+
+    void start(AgentLink::Handler& handler) override;
+    void stop() override;
+    void send(const ToController& message) override;
+    bool up() const override { return up_; }
+    const std::string& name() const override { return url_; }
+
+private:
+    void dial();
+    void on_dialed(base::Result<std::unique_ptr<ByteStream>> stream);
+    void on_open() override;
+    void on_line(std::string_view line) override;
+    void on_closed(const std::string& why) override;
+    void down(const std::string& why);
+    base::Millis next_delay();
+
+    boost::asio::io_context& io_;
+    std::string url_;
+    std::size_t max_queue_;
+    StreamDialer dialer_;
+    AgentLink::Handler* handler_ = nullptr;
+    std::shared_ptr<StreamConnection> connection_;
+    bool up_ = false;
+    std::string last_reason_;      ///< told to the handler while we are down
+    std::string rejected_reason_;  ///< what the controller said before it closed
+    base::Millis delay_;
+    std::minstd_rand random_;
+    runtime::Timer retry_;
+};
+
+}  // namespace vitalwire::bus

@@ -1,0 +1,208 @@
+#include "bus/stream_port.hpp"
+
+#include <strings.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "runtime/timer.hpp"
+
+namespace vitalwire::bus {
+
+using base::Errc;
+
+namespace {
+/// Each may make us hold 1 MiB; beyond it new ones wait in the kernel.
+constexpr std::size_t kMaxStrangers = 64;
+constexpr base::Millis kHelloDeadline{5000};
+constexpr base::Millis kRefusalPause{1000};  // between two lines of the log
+}  // namespace
+
+/// One connection: a stranger until its hello, an agent after it.
+class StreamPort::Peer : public std::enable_shared_from_this<Peer>, public StreamConnection::Handler {
+public:
+    Peer(StreamPort& port, std::unique_ptr<ByteStream> stream, std::string from)
+        : address(std::move(from)),
+          port_(port),
+          deadline_(port.io_),
+          connection_(std::make_shared<StreamConnection>(port.io_, std::move(stream), port.max_queue_, *this)) {}
+    ~Peer() override {
+        if (connection_) connection_->close();
+    }
+    Peer(const Peer&) = delete;
+    Peer& operator=(const Peer&) = delete;
+
+    void open() {
+        deadline_.after(kHelloDeadline, [this] { connection_->fail("said no hello within 5 s"); });
+        connection_->open();
+    }
+
+    void send(const ToAgent& message) {
+        const std::string line = encode(message);
+        if (line.size() >= kMaxBusMessage) {
+            log::error("a bus message is too large and was not sent", {{"bytes", line.size()}, {"to", host}});
+            return;
+        }
+        connection_->send(line);
+    }
+
+    /// The last message; nothing more is heard of this peer.
+    void reject(const std::string& why) {
+        send(Rejected{why});
+        finish();
+    }
+
+    /// Sends what is queued, then ends.
+    void finish() {
+        deadline_.cancel();
+        std::exchange(connection_, nullptr)->finish();
+    }
+
+    bool may_speak_for(const base::HostId& name) const {
+        if (!connection_->stream().authenticated()) return true;
+        const auto names = connection_->stream().certificate_names();
+        return std::any_of(names.begin(), names.end(), [&](const std::string& certified) {
+            return strcasecmp(certified.c_str(), name.str().c_str()) == 0;
+        });
+    }
+
+    void greeted_as(const base::HostId& name) {
+        host = name;
+        deadline_.cancel();
+    }
+
+    const std::string address;
+    base::HostId host;  ///< empty until the hello
+
+    void on_open() override {}
+    void on_line(std::string_view line) override;
+    void on_closed(const std::string& why) override { port_.gone(shared_from_this(), why); }
+
+private:
+    StreamPort& port_;
+    runtime::Timer deadline_;
+    std::shared_ptr<StreamConnection> connection_;
+};
+
+void StreamPort::Peer::on_line(std::string_view line) {
+    const auto self = shared_from_this();  // the port may let go of us
+    const auto message = decode_to_controller(line);
+    if (!message) {
+        if (message.error().code == Errc::unknown_msg_type) return;  // of a later release
+        return connection_->fail("sent no valid message: " + message.error().message);
+    }
+    const auto* hello = std::get_if<Hello>(&*message);
+    if (host.empty()) {
+        if (hello == nullptr) return connection_->fail("sent something else before its hello");
+        return port_.greeted(self, *hello);
+    }
+    if (hello != nullptr) return connection_->fail("said hello twice");
+    port_.handler_->on_message(host, *message);
+}
+
+StreamPort::StreamPort(boost::asio::io_context& io, std::string url, StreamUrl parsed, std::optional<TlsContext> tls,
+                       const TransportOptions& options)
+    : io_(io), url_(std::move(url)), parsed_(std::move(parsed)), tls_(std::move(tls)), max_queue_(options.max_queue) {}
+
+StreamPort::~StreamPort() {
+    stop();
+}
+
+base::Result<void> StreamPort::start(Handler& handler) {
+    const bool is_unix = parsed_.scheme == StreamUrl::Scheme::unix_socket;
+    const std::string scheme = url_.substr(0, url_.find("://") + 3);
+    auto listener = runtime::Listener::open(io_, is_unix ? "unix:" + parsed_.path : url_.substr(scheme.size()));
+    if (!listener) return tl::make_unexpected(listener.error());
+    handler_ = &handler;
+    listener_.emplace(std::move(*listener));
+    if (!is_unix) url_ = scheme + listener_->address();
+    accept();
+    return {};
+}
+
+void StreamPort::stop() {
+    handler_ = nullptr;
+    listener_.reset();
+    strangers_.clear();
+    for (const auto& [host, peer] : std::exchange(agents_, {}))
+        peer->finish();
+}
+
+void StreamPort::accept() {
+    if (!listener_ || accepting_ || strangers_.size() >= kMaxStrangers) return;
+    accepting_ = true;
+    listener_->accept([this](runtime::Listener::Socket socket, std::string peer) {
+        accepting_ = false;
+        take(std::move(socket), std::move(peer));
+        accept();
+    });
+}
+
+void StreamPort::take(runtime::Listener::Socket socket, std::string peer) {
+    auto stream = tls_ ? make_tls_stream(std::move(socket), tls_->current(), "") : make_plain_stream(std::move(socket));
+    const auto stranger = std::make_shared<Peer>(*this, std::move(stream), std::move(peer));
+    strangers_.insert(stranger);
+    stranger->open();
+}
+
+void StreamPort::greeted(const std::shared_ptr<Peer>& peer, const Hello& hello) {
+    if (hello.version != kBusVersion) {
+        return refuse(peer, "bus version " + std::to_string(hello.version) + ", this controller speaks " +
+                                std::to_string(kBusVersion));
+    }
+    if (!peer->may_speak_for(hello.host))
+        return refuse(peer, "its certificate is not for the host '" + hello.host.str() + "'");
+    strangers_.erase(peer);
+    if (const auto earlier = agents_.extract(hello.host); !earlier.empty()) {
+        // An agent that lost its connection without our knowing, or a second one of the same name.
+        earlier.mapped()->reject("another agent of this host has connected from " + peer->address);
+        handler_->on_agent_down(hello.host, "replaced by a new connection");
+    }
+    peer->greeted_as(hello.host);
+    agents_[hello.host] = peer;
+    handler_->on_agent_up(hello.host, hello, peer->address);
+    accept();
+}
+
+void StreamPort::refuse(const std::shared_ptr<Peer>& peer, const std::string& why) {
+    count_refusal(peer->address, why);
+    peer->reject(why);
+    strangers_.erase(peer);
+    accept();
+}
+
+void StreamPort::gone(const std::shared_ptr<Peer>& peer, const std::string& why) {
+    if (strangers_.erase(peer) > 0) {
+        count_refusal(peer->address, why);
+        return accept();
+    }
+    agents_.erase(peer->host);
+    handler_->on_agent_down(peer->host, why);
+}
+
+/// Nobody but the log hears of one who never was an agent; and whoever knocks every second fills no log.
+void StreamPort::count_refusal(const std::string& peer, const std::string& why) {
+    ++refused_;
+    const std::string refusal = peer + ' ' + why;
+    const auto now = base::Clock::now();
+    if (refusal == last_refusal_ || now - last_refusal_at_ < kRefusalPause) return;
+    log::warning("bus connection refused",
+                 {{"peer", peer}, {"why", why}, {"since_last_line", refused_ - refused_when_logged_}});
+    last_refusal_ = refusal;
+    last_refusal_at_ = now;
+    refused_when_logged_ = refused_;
+}
+
+void StreamPort::send(const base::HostId& host, const ToAgent& message) {
+    const auto agent = agents_.find(host);
+    if (agent == agents_.end()) return;
+    const auto peer = agent->second;
+    peer->send(message);
+    if (!std::holds_alternative<Rejected>(message)) return;
+    agents_.erase(agent);
+    peer->finish();
+}
+
+}  // namespace vitalwire::bus

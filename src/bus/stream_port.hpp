@@ -1,0 +1,59 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "bus/link.hpp"
+#include "bus/stream_connection.hpp"
+#include "bus/stream_url.hpp"
+#include "bus/tls_context.hpp"
+#include "runtime/listen.hpp"
+
+namespace vitalwire::bus {
+
+/// The controller's end of a stream transport.
+class StreamPort final : public ControllerPort {
+public:
+    StreamPort(boost::asio::io_context& io, std::string url, StreamUrl parsed, std::optional<TlsContext> tls,
+               const TransportOptions& options);
+    ~StreamPort() override;
+    StreamPort(const StreamPort&) = delete;
+    StreamPort& operator=(const StreamPort&) = delete;
+
+    base::Result<void> start(Handler& handler) override;
+    void stop() override;
+    void send(const base::HostId& host, const ToAgent& message) override;
+    const std::string& address() const override { return url_; }
+    std::uint64_t refused() const override { return refused_; }
+
+private:
+    class Peer;
+
+    void accept();
+    void take(runtime::Listener::Socket socket, std::string peer);
+    void greeted(const std::shared_ptr<Peer>& peer, const Hello& hello);
+    void gone(const std::shared_ptr<Peer>& peer, const std::string& why);
+    void refuse(const std::shared_ptr<Peer>& peer, const std::string& why);
+    void count_refusal(const std::string& peer, const std::string& why);
+
+    boost::asio::io_context& io_;
+    std::string url_;
+    StreamUrl parsed_;
+    std::optional<TlsContext> tls_;
+    std::size_t max_queue_;
+    Handler* handler_ = nullptr;
+    std::optional<runtime::Listener> listener_;
+    bool accepting_ = false;
+    std::set<std::shared_ptr<Peer>> strangers_;  ///< have not said hello
+    std::map<base::HostId, std::shared_ptr<Peer>> agents_;
+    std::uint64_t refused_ = 0;
+    std::uint64_t refused_when_logged_ = 0;
+    std::string last_refusal_;
+    base::TimePoint last_refusal_at_{};
+};
+
+}  // namespace vitalwire::bus

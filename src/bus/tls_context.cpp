@@ -1,0 +1,124 @@
+#include "bus/tls_context.hpp"
+
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <sys/stat.h>
+
+#include <boost/asio/ip/address.hpp>
+#include <utility>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+
+namespace vitalwire::bus {
+
+namespace ssl = boost::asio::ssl;
+using base::Errc;
+using base::fail;
+using base::Result;
+using boost::system::error_code;
+
+namespace {
+
+bool same(const timespec& a, const timespec& b) {
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+std::string text_of(const ASN1_STRING* value) {
+    unsigned char* utf8 = nullptr;
+    const int size = ASN1_STRING_to_UTF8(&utf8, value);
+    if (size < 0) return {};
+    std::string out(reinterpret_cast<const char*>(utf8), static_cast<std::size_t>(size));
+    OPENSSL_free(utf8);
+    return out;
+}
+
+}  // namespace
+
+Result<TlsContext> TlsContext::load(Role role, TlsFiles files) {
+    TlsContext out(role, std::move(files));
+    out.seen_ = out.stamps();
+    auto context = out.make();
+    if (!context) return tl::make_unexpected(context.error());
+    out.context_ = std::move(*context);
+    return out;
+}
+
+std::shared_ptr<ssl::context> TlsContext::current() {
+    const Stamps now = stamps();
+    if (std::equal(now.begin(), now.end(), seen_.begin(), same)) return context_;
+    seen_ = now;
+    auto renewed = make();
+    if (renewed) {
+        log::info("certificates read again", {{"certificate", files_.certificate}});
+        context_ = std::move(*renewed);
+    } else {
+        log::error("renewed certificates cannot be used, keeping the old ones", {{"why", renewed.error().message}});
+    }
+    return context_;
+}
+
+TlsContext::Stamps TlsContext::stamps() const {
+    Stamps out{};
+    auto* stamp = out.data();
+    for (const std::string* path : {&files_.ca, &files_.certificate, &files_.key}) {
+        struct stat status {};
+        if (stat(path->c_str(), &status) == 0) *stamp = status.st_mtim;
+        ++stamp;
+    }
+    return out;
+}
+
+Result<std::shared_ptr<ssl::context>> TlsContext::make() const {
+    if (files_.ca.empty() || files_.certificate.empty() || files_.key.empty())
+        return fail(Errc::config, "tls:// needs a CA file, a certificate and its key");
+    const auto context =
+        std::make_shared<ssl::context>(role_ == Role::client ? ssl::context::tls_client : ssl::context::tls_server);
+    SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_3_VERSION);
+    // Nothing is resumed: every connection shows its certificate, and no ticket is written to a peer that has gone.
+    SSL_CTX_set_num_tickets(context->native_handle(), 0);
+    SSL_CTX_set_session_cache_mode(context->native_handle(), SSL_SESS_CACHE_OFF);
+    context->set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert);
+
+    const auto wrong = [](const std::string& file, const error_code& error) {
+        return fail(Errc::config, base::escape(file) + ": " + error.message());
+    };
+    error_code error;
+    context->load_verify_file(files_.ca, error);
+    if (error) return wrong(files_.ca, error);
+    context->use_certificate_chain_file(files_.certificate, error);
+    if (error) return wrong(files_.certificate, error);
+    context->use_private_key_file(files_.key, ssl::context::pem, error);
+    if (error) return wrong(files_.key, error);
+    return context;
+}
+
+std::vector<std::string> certificate_names(SSL* connection) {
+    std::vector<std::string> out;
+    const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(connection), X509_free);
+    if (!certificate) return out;
+    auto* names =
+        static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr));
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
+        const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
+        if (name->type == GEN_DNS) out.push_back(text_of(name->d.dNSName));
+    }
+    GENERAL_NAMES_free(names);
+    const X509_NAME* subject = X509_get_subject_name(certificate.get());
+    const int place = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    if (place >= 0) out.push_back(text_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, place))));
+    return out;
+}
+
+void expect_host(SSL* connection, const std::string& host) {
+    error_code no_address;
+    boost::asio::ip::make_address(host, no_address);
+    if (!no_address) {
+        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(connection), host.c_str());
+        return;
+    }
+    SSL_set1_host(connection, host.c_str());
+    SSL_set_tlsext_host_name(connection, host.c_str());
+}
+
+}  // namespace vitalwire::bus

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <array>
+#include <boost/asio/ssl/context.hpp>
+#include <ctime>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "bus/transport.hpp"
+
+namespace vitalwire::bus {
+
+/// TLS 1.3 with certificates on both sides, from files that may be renewed while we run.
+class TlsContext {
+public:
+    enum class Role { client, server };
+
+    static base::Result<TlsContext> load(Role role, TlsFiles files);
+
+    /// The context of the files as they are now. Files that changed and cannot be used (half of a renewal) leave the
+    /// last good one in place, and are logged once.
+    std::shared_ptr<boost::asio::ssl::context> current();
+
+private:
+    using Stamps = std::array<timespec, 3>;
+
+    TlsContext(Role role, TlsFiles files) : role_(role), files_(std::move(files)) {}
+    Stamps stamps() const;
+    base::Result<std::shared_ptr<boost::asio::ssl::context>> make() const;
+
+    Role role_;
+    TlsFiles files_;
+    Stamps seen_{};
+    std::shared_ptr<boost::asio::ssl::context> context_;
+};
+
+/// The names that a peer's certificate was issued for: its DNS names, and its common name.
+std::vector<std::string> certificate_names(SSL* connection);
+
+/// Asks for a certificate of `host`, a name or an address, when the handshake comes.
+void expect_host(SSL* connection, const std::string& host);
+
+}  // namespace vitalwire::bus

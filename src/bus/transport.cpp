@@ -1,0 +1,48 @@
+#include "bus/transport.hpp"
+
+#include <optional>
+#include <utility>
+
+#include "bus/stream_link.hpp"
+#include "bus/stream_port.hpp"
+#include "bus/stream_url.hpp"
+#include "bus/tls_context.hpp"
+
+namespace vitalwire::bus {
+
+using base::Result;
+
+namespace {
+
+struct Prepared {
+    StreamUrl url;
+    std::optional<TlsContext> tls;
+};
+
+Result<Prepared> prepare(const std::string& url, const TlsFiles& files, const TransportOptions& options,
+                         TlsContext::Role role) {
+    auto parsed = StreamUrl::parse(url, options);
+    if (!parsed) return tl::make_unexpected(parsed.error());
+    if (parsed->scheme != StreamUrl::Scheme::tls) return Prepared{std::move(*parsed), std::nullopt};
+    auto tls = TlsContext::load(role, files);
+    if (!tls) return tl::make_unexpected(tls.error());
+    return Prepared{std::move(*parsed), std::move(*tls)};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<AgentLink>> make_agent_link(boost::asio::io_context& io, const std::string& url,
+                                                   const TlsFiles& tls, const TransportOptions& options) {
+    auto prepared = prepare(url, tls, options, TlsContext::Role::client);
+    if (!prepared) return tl::make_unexpected(prepared.error());
+    return std::make_unique<StreamLink>(io, url, std::move(prepared->url), std::move(prepared->tls), options);
+}
+
+Result<std::unique_ptr<ControllerPort>> make_controller_port(boost::asio::io_context& io, const std::string& url,
+                                                             const TlsFiles& tls, const TransportOptions& options) {
+    auto prepared = prepare(url, tls, options, TlsContext::Role::server);
+    if (!prepared) return tl::make_unexpected(prepared.error());
+    return std::make_unique<StreamPort>(io, url, std::move(prepared->url), std::move(prepared->tls), options);
+}
+
+}  // namespace vitalwire::bus

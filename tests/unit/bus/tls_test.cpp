@@ -1,0 +1,148 @@
+#include <boost/asio/ssl.hpp>
+#include <filesystem>
+
+#include "tests/unit/bus/stream_fixture.hpp"
+#include "tests/unit/support/certificates.hpp"
+
+namespace vitalwire::bus {
+namespace {
+
+namespace asio = boost::asio;
+using test::Authority;
+using test::Certificate;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+class Tls : public Stream {
+protected:
+    static TlsFiles files(const Authority& authority, const Certificate& certificate) {
+        return {authority.file(), certificate.certificate, certificate.key};
+    }
+    std::unique_ptr<ControllerPort> listen_tls() { return listen("tls://127.0.0.1:0", server_files_); }
+
+    /// What an agent with these files is told when it connects.
+    std::string refusal(const TlsFiles& tls, const std::string& host = "127.0.0.1") {
+        const auto port = listen_tls();
+        const auto link = connect("tls://" + host + port->address().substr(port->address().rfind(':')), agent_, tls);
+        EXPECT_TRUE(wait_for([&] { return !agent_.downs.empty(); }));
+        EXPECT_THAT(controller_.events, IsEmpty());
+        return agent_.downs.empty() ? "" : agent_.downs[0];
+    }
+
+    Authority authority_{directory_};
+    TlsFiles server_files_ = files(authority_, authority_.issue("controller-1", "DNS:localhost,IP:127.0.0.1"));
+};
+
+TEST_F(Tls, CarriesMessagesBetweenCertifiedPeers) {
+    const auto port = listen_tls();
+    const auto link = connect(port->address(), agent_, files(authority_, authority_.issue("compute-1")));
+    ASSERT_TRUE(wait_for([&] { return agent_.last<Welcome>() != nullptr; }));
+    EXPECT_THAT(controller_.events, ElementsAre("up compute-1 from 127.0.0.1"));
+    link->send(GuestGone{base::GuestId("g-1")});
+    EXPECT_TRUE(wait_for([&] { return controller_.messages.size() == 1; }));
+}
+
+TEST_F(Tls, FindsTheHostAmongTheNamesOfTheCertificate) {
+    const auto port = listen_tls();
+    const auto certificate = authority_.issue("node", "DNS:other.example,DNS:Compute-1");
+    const auto link = connect(port->address(), agent_, files(authority_, certificate));
+    EXPECT_TRUE(wait_for([&] { return agent_.last<Welcome>() != nullptr; }));
+}
+
+TEST_F(Tls, RefusesAnAgentThatSpeaksForAnotherHost) {
+    EXPECT_EQ(refusal(files(authority_, authority_.issue("compute-2"))),
+              "rejected by the controller: its certificate is not for the host 'compute-1'");
+}
+
+TEST_F(Tls, RefusesAnAgentOfAnotherAuthority) {
+    const Authority stranger(directory_, "stranger");
+    const Certificate certificate = stranger.issue("compute-1");
+    EXPECT_THAT(refusal({authority_.file(), certificate.certificate, certificate.key}), HasSubstr("unknown ca"));
+}
+
+TEST_F(Tls, RefusesAControllerOfAnotherAuthority) {
+    const Authority stranger(directory_, "stranger");
+    const Certificate certificate = stranger.issue("compute-1");
+    EXPECT_THAT(refusal({stranger.file(), certificate.certificate, certificate.key}),
+                StartsWith("the peer's certificate is refused: "));
+}
+
+TEST_F(Tls, RefusesAControllerWithTheCertificateOfAnotherHost) {
+    server_files_ = files(authority_, authority_.issue("elsewhere", "DNS:elsewhere"));
+    const TlsFiles agent_files = files(authority_, authority_.issue("compute-1"));
+    EXPECT_EQ(refusal(agent_files), "the peer's certificate is refused: IP address mismatch");
+    agent_.downs.clear();
+    EXPECT_EQ(refusal(agent_files, "localhost"), "the peer's certificate is refused: hostname mismatch");
+}
+
+TEST_F(Tls, RefusesAnExpiredCertificate) {
+    EXPECT_THAT(refusal(files(authority_, authority_.issue("compute-1", "", -1))), HasSubstr("certificate expired"));
+}
+
+TEST_F(Tls, RefusesAPeerWithoutTlsWithAnOlderOneOrWithoutACertificate) {
+    const auto port = listen_tls();
+    const auto number = static_cast<unsigned short>(std::stoul(port->address().substr(port->address().rfind(':') + 1)));
+    const asio::ip::tcp::endpoint endpoint(asio::ip::address_v4::loopback(), number);
+    const auto ends = [&](asio::ip::tcp::socket& socket) {
+        socket.non_blocking(true);
+        return wait_for([&] {
+            std::array<char, 4096> buffer{};
+            boost::system::error_code error;
+            socket.read_some(asio::buffer(buffer), error);
+            return error && error != asio::error::would_block;
+        });
+    };
+
+    asio::ip::tcp::socket plain(io_);
+    plain.connect(endpoint);
+    asio::write(plain, asio::buffer(std::string("{\"type\":\"hello\"}\n")));
+    EXPECT_TRUE(ends(plain));
+    EXPECT_TRUE(wait_for([&] { return port->refused() == 1; }));
+
+    for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+        asio::ssl::context context(asio::ssl::context::tls_client);
+        SSL_CTX_set_max_proto_version(context.native_handle(), version);
+        asio::ssl::stream<asio::ip::tcp::socket> client(io_, context);
+        client.next_layer().connect(endpoint);
+        boost::system::error_code result = asio::error::would_block;
+        client.async_handshake(asio::ssl::stream_base::client,
+                               [&](const boost::system::error_code& error) { result = error; });
+        ASSERT_TRUE(wait_for([&] { return result != asio::error::would_block; }));
+        EXPECT_EQ(!result, version == TLS1_3_VERSION) << result.message();
+        EXPECT_TRUE(ends(client.next_layer()));
+    }
+    EXPECT_TRUE(wait_for([&] { return port->refused() == 3; }));
+    EXPECT_THAT(controller_.events, IsEmpty());
+}
+
+TEST_F(Tls, NamesTheFileThatCannotBeUsed) {
+    const auto error = [&](const TlsFiles& tls) {
+        const auto link = make_agent_link(io_, "tls://localhost:1", tls);
+        return link ? "accepted" : link.error().message;
+    };
+    const TlsFiles good = server_files_;
+    EXPECT_THAT(error({"/none/ca.pem", good.certificate, good.key}), StartsWith("/none/ca.pem: "));
+    EXPECT_THAT(error({good.ca, good.key, good.key}), StartsWith(good.key + ": "));
+    EXPECT_THAT(error({good.ca, good.certificate, authority_.issue("other").key}), HasSubstr("key values mismatch"));
+    EXPECT_EQ(error(good), "accepted");
+}
+
+TEST_F(Tls, TakesRenewedCertificatesWithoutARestart) {
+    const Authority next(directory_, "next");
+    const Certificate renewed = next.issue("controller-1", "IP:127.0.0.1");
+    const auto port = listen_tls();
+    const auto link = connect(port->address(), agent_, files(next, next.issue("compute-1")));
+    ASSERT_TRUE(wait_for([&] { return !agent_.downs.empty(); }));
+    EXPECT_EQ(agent_.ups, 0);
+
+    std::filesystem::copy_file(next.file(), server_files_.ca, std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(renewed.certificate, server_files_.certificate,
+                               std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(renewed.key, server_files_.key, std::filesystem::copy_options::overwrite_existing);
+    EXPECT_TRUE(wait_for([&] { return agent_.last<Welcome>() != nullptr; }));
+}
+
+}  // namespace
+}  // namespace vitalwire::bus
