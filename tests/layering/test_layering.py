@@ -13,7 +13,7 @@ SRC = {
     "wire": {"base"},
     "heartbeat": {"base", "wire"},
     "group": {"base", "wire"},
-    "bus": {"base", "wire", "heartbeat", "group"},
+    "bus": {"base", "wire", "heartbeat", "group", "runtime"},
     "runtime": {"base", "wire"},
 }
 PROGRAMS = {"guest", "host", "controller", "cli"}
