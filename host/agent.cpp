@@ -303,7 +303,7 @@ void Agent::on_dropped(Channel& channel, Drop reason, std::uint64_t count) {
 void Agent::on_channel(const GuestId& guest, ChannelKind kind, const std::string& path) {
     // Server-group messaging on the existing channel is not served: whoever opens it stays unanswered, as without us.
     if (kind == ChannelKind::existing_messaging) return;
-    auto& entry = guests_.try_emplace(guest, Guest{{}, TokenBucket(kFaultLogsPerSecond, kFaultLogBurst)}).first->second;
+    auto& entry = guests_.try_emplace(guest, Guest{{}, base::TokenBucket(kFaultLogsPerSecond, kFaultLogBurst)}).first->second;
     auto& slot = entry.channels.at(static_cast<std::size_t>(kind));
     if (slot && slot->path() == path) return slot->retry_now();
     if (slot) on_channel_gone(guest, kind);

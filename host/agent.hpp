@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/token_bucket.hpp"
 #include "heartbeat/stall_clock.hpp"
 #include "host/agent_config.hpp"
 #include "host/agent_metrics.hpp"
@@ -20,7 +21,6 @@
 #include "host/controllers.hpp"
 #include "host/entropy.hpp"
 #include "host/monitor.hpp"
-#include "host/token_bucket.hpp"
 #include "runtime/http_server.hpp"
 #include "runtime/problems.hpp"
 #include "runtime/store.hpp"
@@ -66,7 +66,7 @@ private:
     };
     struct Guest {
         std::array<std::unique_ptr<Channel>, wire::kChannelKinds> channels;
-        TokenBucket fault_log;
+        base::TokenBucket fault_log;
     };
 
     Now now();
