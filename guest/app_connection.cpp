@@ -54,7 +54,8 @@ void AppConnection::wait() {
 bool AppConnection::receive() {
     std::array<char, app::kMaxDatagram + 1> buffer;
     const ssize_t size = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+    // An end that left our words unread shows as ECONNRESET, once; its own last words still follow.
+    if (size < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET)) return true;
     if (size <= 0) {
         end();
         return false;

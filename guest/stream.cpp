@@ -125,14 +125,14 @@ void Stream::hung_up() {
 
 bool Stream::send(std::string message, Priority priority) {
     if (closed_ || host_ != Host::there) return false;
-    if (priority == Priority::answer) drop_earlier_answer();
-    if (queued_bytes_ + message.size() > kMaxQueued) return false;
-    queued_bytes_ += message.size();
     if (priority == Priority::answer) {
-        queue_.insert(first_unbegun(), {std::move(message), priority});
-    } else {
-        queue_.push_back({std::move(message), priority});
+        drop_earlier_answer();
+    } else if (queued_bytes_ + message.size() > kMaxQueued) {
+        return false;
     }
+    queued_bytes_ += message.size();
+    const auto place = priority == Priority::answer ? first_unbegun() : queue_.end();
+    queue_.insert(place, {std::move(message), priority});
     // What is answered while reading is written after it: of two challenges in one read only the last counts.
     if (!reading_) flush();
     return true;

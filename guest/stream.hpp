@@ -28,7 +28,7 @@ public:
         std::function<void(int)> on_gone;  ///< errno: the descriptor is of no more use
     };
 
-    /// What may wait to be written: a host that does not read costs no more than this.
+    /// What may wait to be written, one answer excepted: a host that does not read costs no more than this.
     static constexpr std::size_t kMaxQueued = 64UL * 1024;
 
     /// Takes ownership of `descriptor`.

@@ -137,7 +137,8 @@ void Client::disconnect() {
 void Client::receive() {
     std::array<char, app::kMaxDatagram + 1> buffer;
     const ssize_t size = ::recv(socket_, buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    // A daemon that left our words unread shows as ECONNRESET, once; its own last words still follow.
+    if (size < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET)) return;
     if (size <= 0) return disconnect();
     const auto event = app::decode_event({buffer.data(), static_cast<std::size_t>(size)});
     // A newer vitalwired may say more than this library knows.

@@ -120,8 +120,6 @@ public:
 
     vw_result_t report(vw_health_t health, const char* reason) {
         if (!client_->has_registration()) return not_registered();
-        if (health != VW_HEALTHY && health != VW_UNHEALTHY)
-            return failed(VW_ERR_INVALID, "health: expected VW_HEALTHY or VW_UNHEALTHY");
         client_->report({health == VW_HEALTHY, tidy_reason(reason == nullptr ? "" : reason)});
         return VW_OK;
     }

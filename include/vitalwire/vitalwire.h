@@ -180,6 +180,7 @@ VW_API vw_result_t vw_heartbeat_register(vw_t* vw, const struct vw_heartbeat_opt
  * Tells a change of health at once, without waiting to be asked. With a `health` callback the next question replaces
  * what was told. While vitalwired is away the last report is kept and told when it is back.
  *
+ * @param health every value but VW_HEALTHY counts as VW_UNHEALTHY
  * @param reason for a person; NULL or empty: none. Cut to VW_MAX_REASON bytes; only the first line counts.
  * @return VW_OK, VW_ERR_INVALID, VW_ERR_NOT_REGISTERED, VW_ERR_NO_MEMORY
  */

@@ -1,0 +1,300 @@
+#include "guest/app_server.hpp"
+
+#include <gmock/gmock.h>
+
+#include <vector>
+
+#include "guest_fixture.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::guest::test {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+/// An application that does not use the library: what a broken or hostile one could send.
+class RawApplication {
+public:
+    explicit RawApplication(const std::string& path) : socket_(connect_to(path, SOCK_SEQPACKET)) {}
+    ~RawApplication() { end(); }
+    RawApplication(const RawApplication&) = delete;
+    RawApplication& operator=(const RawApplication&) = delete;
+
+    bool connected() const { return socket_ >= 0; }
+    void end() {
+        if (socket_ >= 0) ::close(std::exchange(socket_, -1));
+    }
+    bool write(const std::string& datagram) {
+        return ::send(socket_, datagram.data(), datagram.size(), MSG_NOSIGNAL) >= 0;
+    }
+    void send(const app::Request& request) { write(app::encode(request)); }
+    void register_as(const std::string& name, milliseconds interval = seconds(60), milliseconds timeout = seconds(60)) {
+        send(app::Register{name, interval, timeout, {}});
+    }
+    std::optional<app::Event> next() {
+        char buffer[app::kMaxDatagram];
+        const ssize_t size = ::recv(socket_, buffer, sizeof buffer, 0);
+        ended_ = ended_ || size == 0;
+        if (size <= 0) return std::nullopt;
+        const auto event = app::decode_event({buffer, static_cast<std::size_t>(size)});
+        return event ? std::optional(*event) : std::nullopt;
+    }
+    bool ended() {
+        while (next()) {
+        }
+        return ended_;
+    }
+
+private:
+    int socket_;
+    bool ended_ = false;
+};
+
+class AppServerTest : public LoopTest {
+protected:
+    AppServerTest() {
+        log::set_level(log::Level::error);
+        server_.start();
+    }
+    ~AppServerTest() override { log::set_level(log::Level::info); }
+
+    std::unique_ptr<RawApplication> connect() { return std::make_unique<RawApplication>(dir_ / "apps"); }
+    std::unique_ptr<RawApplication> registered(const std::string& name, milliseconds interval = seconds(60),
+                                               milliseconds timeout = seconds(60)) {
+        auto application = connect();
+        application->register_as(name, interval, timeout);
+        next<app::Registered>(*application);
+        return application;
+    }
+    /// The next event, which must be of type `Event`.
+    template <class Event>
+    Event next(RawApplication& application) {
+        std::optional<app::Event> event;
+        await("an event comes", [&] { return (event = application.next()).has_value(); });
+        if (const auto* refused = std::get_if<app::Refused>(&*event); refused && !std::holds_alternative<Event>(*event))
+            throw std::runtime_error("refused: " + refused->error.message);
+        return std::get<Event>(*event);
+    }
+    base::Error refused(RawApplication& application) { return next<app::Refused>(application).error; }
+    void await_reason(const std::string& reason) {
+        try {
+            await("the reason", [&] { return board_.overall().reason == reason; });
+        } catch (const std::runtime_error&) {
+            FAIL() << "the reason is '" << board_.overall().reason << "', not '" << reason << "'";
+        }
+    }
+
+    Judge judge_{io_};
+    HealthBoard board_{[](const heartbeat::Health&) {}};
+    AppServer server_{judge_, board_, {dir_ / "apps", "", 4}};
+};
+
+TEST_F(AppServerTest, AsksARegisteredApplicationEveryInterval) {
+    auto application = registered("db", milliseconds(100), milliseconds(100));
+    EXPECT_EQ(next<app::Query>(*application).id, 1);
+    application->send(app::Report{{true, ""}, 1});
+    EXPECT_EQ(next<app::Query>(*application).id, 2);
+}
+
+TEST_F(AppServerTest, NamesAnUnhealthyApplication) {
+    auto application = registered("db", milliseconds(100), milliseconds(100));
+    application->send(app::Report{{false, "no disk"}, next<app::Query>(*application).id});
+    await_reason("application db: no disk");
+}
+
+TEST_F(AppServerTest, NamesAnApplicationThatDoesNotAnswerAndForgivesIt) {
+    auto application = registered("db", milliseconds(200), milliseconds(100));
+    await_reason("application db: did not answer within 100 ms");
+    await("it answers again", [&] {
+        if (const auto event = application->next())
+            application->send(app::Report{{true, ""}, std::get<app::Query>(*event).id});
+        return board_.overall().healthy;
+    });
+}
+
+TEST_F(AppServerTest, AnAnswerToAnEarlierQuestionDoesNotCount) {
+    auto application = registered("db", milliseconds(200), milliseconds(100));
+    const auto first = next<app::Query>(*application).id;
+    await_reason("application db: did not answer within 100 ms");
+    EXPECT_EQ(next<app::Query>(*application).id, first + 1);
+    application->send(app::Report{{true, ""}, first});
+    application->send(app::Deregister{});
+    // Read in order: had the late answer counted, the guest had been healthy in between.
+    bool was_healthy = false;
+    await("it is deregistered", [&] {
+        was_healthy = was_healthy || (board_.overall().healthy && server_.registered() > 0);
+        return server_.registered() == 0;
+    });
+    EXPECT_FALSE(was_healthy);
+}
+
+TEST_F(AppServerTest, NamesAnApplicationThatEndsWithoutDeregistering) {
+    auto application = registered("db");
+    application->end();
+    await_reason("application db: ended without deregistering");
+}
+
+TEST_F(AppServerTest, ForgetsAnEndedApplicationThatRegistersAgain) {
+    registered("db")->end();
+    await_reason("application db: ended without deregistering");
+    auto again = registered("db");
+    await_reason("");
+}
+
+TEST_F(AppServerTest, ForgetsEndedApplicationsWhenTold) {
+    registered("db")->end();
+    await_reason("application db: ended without deregistering");
+    server_.forget_ended();
+    EXPECT_TRUE(board_.overall().healthy);
+}
+
+TEST_F(AppServerTest, AnApplicationThatDeregisteredMayEnd) {
+    auto application = registered("db");
+    application->send(app::Report{{false, "stopping"}, {}});
+    application->send(app::Deregister{});
+    application->end();
+    await("it is gone", [&] { return server_.registered() == 0; });
+    EXPECT_TRUE(board_.overall().healthy);
+}
+
+TEST_F(AppServerTest, AnApplicationMayEndWithAQuestionUnread) {
+    auto application = registered("db", milliseconds(100), milliseconds(50));
+    await_reason("application db: did not answer within 50 ms");
+    application->send(app::Deregister{});
+    application->end();
+    await("it is gone", [&] { return server_.registered() == 0; });
+    EXPECT_TRUE(board_.overall().healthy);
+}
+
+TEST_F(AppServerTest, RefusesANameThatIsInUse) {
+    auto first = registered("db");
+    auto second = connect();
+    second->register_as("db");
+    EXPECT_EQ(refused(*second).code, base::Errc::in_use);
+    second->register_as("db2");
+    next<app::Registered>(*second);
+}
+
+TEST_F(AppServerTest, ASuccessorMayHaveTheNameThoughTheEndWasNotHandledYet) {
+    auto first = registered("db");
+    auto second = connect();
+    await("it is accepted", [&] {
+        turn();
+        return true;
+    });
+    // Both are there to be read at once, whichever comes first.
+    second->register_as("db");
+    first->end();
+    next<app::Registered>(*second);
+    await_reason("");
+}
+
+TEST_F(AppServerTest, AnotherUserCannotWipeOutTheTraceOfAnEndedApplication) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root to be two users";
+    registered("db")->end();
+    await_reason("application db: ended without deregistering");
+    std::filesystem::permissions(dir_ / "apps", std::filesystem::perms::all);
+    std::filesystem::permissions(dir_ / ".", std::filesystem::perms(0755));
+    ASSERT_EQ(::seteuid(65534), 0);
+    auto other = connect();
+    ASSERT_EQ(::seteuid(0), 0);
+    ASSERT_TRUE(other->connected());
+    other->register_as("db");
+    EXPECT_THAT(refused(*other).message, HasSubstr("belonged to another user"));
+    EXPECT_FALSE(board_.overall().healthy);
+}
+
+TEST_F(AppServerTest, RefusesASecondRegistrationOfAConnection) {
+    auto application = registered("db");
+    application->register_as("db2");
+    EXPECT_EQ(refused(*application).code, base::Errc::in_use);
+}
+
+TEST_F(AppServerTest, TurnsAwayMoreApplicationsThanAllowed) {
+    std::vector<std::unique_ptr<RawApplication>> applications;
+    for (int i = 0; i < 4; ++i)
+        applications.push_back(registered("app-" + std::to_string(i)));
+    auto fifth = connect();
+    EXPECT_EQ(refused(*fifth).code, base::Errc::too_many);
+    EXPECT_TRUE(fifth->ended());
+    applications.front()->send(app::Deregister{});
+    applications.front()->end();
+    await("one has gone", [&] { return server_.registered() == 3; });
+    auto next_one = registered("app-5");
+}
+
+TEST_F(AppServerTest, EndedApplicationsTakeAPlaceToo) {
+    for (int i = 0; i < 4; ++i)
+        registered("app-" + std::to_string(i))->end();
+    await("all have ended", [&] { return server_.registered() == 0; });
+    auto fifth = connect();
+    fifth->register_as("app-5");
+    EXPECT_EQ(refused(*fifth).code, base::Errc::too_many);
+    auto known = registered("app-2");
+}
+
+TEST_F(AppServerTest, NamesWhatIsWrongWithARequestAndStaysConnected) {
+    auto application = connect();
+    const auto told = [&](const std::string& datagram) {
+        application->write(datagram);
+        return refused(*application).message;
+    };
+    EXPECT_THAT(told("not JSON"), HasSubstr("no valid JSON"));
+    EXPECT_THAT(told("[]"), HasSubstr("expected a JSON object"));
+    EXPECT_THAT(told(R"({"version":2,"type":"register"})"), HasSubstr("'version': expected an integer from 1 to 1"));
+    EXPECT_THAT(told(R"({"version":1,"type":"dance"})"), HasSubstr("unknown type 'dance'"));
+    EXPECT_THAT(told(R"({"version":1,"type":"register","name":"a b"})"), HasSubstr("only letters, digits"));
+    EXPECT_THAT(told(R"({"version":1,"type":"register","name":"a","interval_ms":99})"), HasSubstr("from 100 to"));
+    EXPECT_THAT(told(R"({"version":1,"type":"register","name":"a","interval_ms":200,"timeout_ms":201})"),
+                HasSubstr("'timeout_ms': expected an integer from 50 to 200"));
+    EXPECT_THAT(told(R"({"version":1,"type":"report","healthy":true})"), HasSubstr("register before reporting"));
+    EXPECT_THAT(told(std::string(app::kMaxDatagram + 1, 'x')), HasSubstr("8192 bytes"));
+    application->register_as("db");
+    next<app::Registered>(*application);
+}
+
+TEST_F(AppServerTest, AFloodingApplicationDoesNotKeepAnotherFromBeingHeard) {
+    auto flooder = registered("flood");
+    auto quiet = registered("quiet");
+    const std::string report = app::encode(app::Report{{true, ""}, {}});
+    bool sent = false;
+    int turns = 0;
+    await("the other is heard", [&] {
+        while (flooder->write(report)) {
+        }
+        if (!std::exchange(sent, true)) quiet->send(app::Report{{false, "heard"}, {}});
+        ++turns;
+        return board_.overall().reason == "application quiet: heard";
+    });
+    EXPECT_LT(turns, 10);
+}
+
+TEST_F(AppServerTest, EndsAnApplicationThatNeverReadsItsAnswers) {
+    auto application = connect();
+    await("it is cut off", [&] { return !application->write("garbage") && (errno == EPIPE || errno == ECONNRESET); });
+}
+
+TEST_F(AppServerTest, TheSocketIsForItsUserAndGroupOnly) {
+    const auto mode = std::filesystem::status(dir_ / "apps").permissions();
+    EXPECT_EQ(mode, std::filesystem::perms(0660));
+}
+
+TEST_F(AppServerTest, MakesTheFolderOfItsSocket) {
+    AppServer other(judge_, board_, {dir_ / "run/apps", "", 1});
+    other.start();
+    EXPECT_TRUE(RawApplication(dir_ / "run/apps").connected());
+}
+
+TEST_F(AppServerTest, DoesNotTakeTheSocketOfAnotherDaemon) {
+    AppServer other(judge_, board_, {dir_ / "apps", "", 1});
+    log::set_backend([](log::Level, std::string_view) {});
+    other.start();
+    other.stop();
+    EXPECT_TRUE(RawApplication(dir_ / "apps").connected());
+}
+
+}  // namespace
+}  // namespace vitalwire::guest::test

@@ -1,0 +1,58 @@
+#include "guest/judge.hpp"
+
+#include "guest_fixture.hpp"
+
+namespace vitalwire::guest::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+class JudgeTest : public LoopTest {
+protected:
+    Judge judge_{io_};
+    JudgedTimer timer_{judge_};
+    int ran_ = 0;
+};
+
+TEST_F(JudgeTest, RunsATimerOnceWhenItIsDue) {
+    const auto due = judge_.now() + milliseconds(5);
+    timer_.arm(due, [this] { ++ran_; });
+    await("it runs", [&] { return ran_ > 0; });
+    EXPECT_GE(judge_.now(), due);
+    turn();
+    EXPECT_EQ(ran_, 1);
+}
+
+TEST_F(JudgeTest, ForgetsACancelledTimer) {
+    bool other_ran = false;
+    JudgedTimer other(judge_);
+    timer_.arm(judge_.now(), [this] { ++ran_; });
+    timer_.cancel();
+    other.arm(judge_.now() + milliseconds(1), [&] { other_ran = true; });
+    await("another runs", [&] { return other_ran; });
+    EXPECT_EQ(ran_, 0);
+}
+
+TEST_F(JudgeTest, WaitsOnceMoreWhenItWasLateItself) {
+    const auto due = base::Clock::now() + milliseconds(1);
+    timer_.arm(judge_.now() + milliseconds(1), [this] { ++ran_; });
+    // The loop stands still for much longer than the timer was to wait.
+    while (base::Clock::now() < due + milliseconds(100)) {
+    }
+    io_.restart();
+    io_.poll();
+    EXPECT_EQ(ran_, 0);
+    await("it runs", [&] { return ran_ > 0; });
+    EXPECT_GE(base::Clock::now() - due, milliseconds(200));
+}
+
+TEST_F(JudgeTest, CanBeArmedFromWithinItsOwnRun) {
+    std::function<void()> again = [&] {
+        if (++ran_ < 3) timer_.arm(judge_.now() + milliseconds(1), again);
+    };
+    timer_.arm(judge_.now(), again);
+    await("it ran three times", [&] { return ran_ == 3; });
+}
+
+}  // namespace
+}  // namespace vitalwire::guest::test

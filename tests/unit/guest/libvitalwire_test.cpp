@@ -1,0 +1,360 @@
+#include <gmock/gmock.h>
+#include <poll.h>
+#include <vitalwire/vitalwire.h>
+
+#include <memory>
+#include <vector>
+
+#include "guest_fixture.hpp"
+
+namespace vitalwire::guest::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+/// An application as a VNF would write it: one handle, driven by its descriptor.
+class Application {
+public:
+    explicit Application(const std::string& socket) {
+        vw_options options = VW_OPTIONS_INIT;
+        options.socket_path = socket.c_str();
+        options.context = this;
+        options.connection = [](vw_t*, int connected, void* self) {
+            static_cast<Application*>(self)->told.emplace_back(connected ? "connected" : "disconnected");
+        };
+        EXPECT_EQ(vw_open(&options, &handle), VW_OK);
+    }
+    ~Application() { EXPECT_EQ(vw_close(handle), VW_OK); }
+    Application(const Application&) = delete;
+    Application& operator=(const Application&) = delete;
+
+    vw_heartbeat_options options(const char* name) {
+        vw_heartbeat_options options = VW_HEARTBEAT_OPTIONS_INIT;
+        options.name = name;
+        options.interval_ms = 100;
+        options.context = this;
+        options.registration = [](vw_t*, vw_result_t result, const char*, void* self) {
+            static_cast<Application*>(self)->told.emplace_back(vw_strerror(result));
+        };
+        options.health = [](vw_t*, char* text, size_t size, void* self) {
+            auto& application = *static_cast<Application*>(self);
+            ++application.asked;
+            std::snprintf(text, size, "%s", application.reason.c_str());
+            return application.reason.empty() ? VW_HEALTHY : VW_UNHEALTHY;
+        };
+        return options;
+    }
+    void register_as(const char* name) {
+        const auto wanted = options(name);
+        EXPECT_EQ(vw_heartbeat_register(handle, &wanted), VW_OK) << vw_last_error(handle);
+    }
+    /// As in an application's own poll loop.
+    void poll_once() {
+        pollfd ready{vw_fd(handle), POLLIN, 0};
+        if (hung || ::poll(&ready, 1, 0) != 1) return;
+        EXPECT_EQ(vw_dispatch(handle, VW_DISPATCH_ALL), VW_OK);
+    }
+    bool was_told(const std::string& what) const { return std::count(told.begin(), told.end(), what) > 0; }
+
+    vw_t* handle = nullptr;
+    bool hung = false;
+    std::string reason;
+    int asked = 0;
+    std::vector<std::string> told;
+};
+
+class LibvitalwireTest : public GuestTest {
+protected:
+    Application& application() {
+        applications_.push_back(std::make_unique<Application>(dir_ / "apps"));
+        return *applications_.back();
+    }
+    Application& registered(const char* name) {
+        Application& added = application();
+        added.register_as(name);
+        await("it is registered", [&] { return added.was_told("success"); });
+        return added;
+    }
+    void end(Application& ended) {
+        std::erase_if(applications_, [&](const auto& each) { return each.get() == &ended; });
+    }
+    void turn() override {
+        GuestTest::turn();
+        for (const auto& each : applications_)
+            each->poll_once();
+    }
+    void restart_daemon(const std::function<void()>& meanwhile = [] {}) {
+        guest_.reset();
+        turn();
+        meanwhile();
+        start();
+    }
+
+    std::vector<std::unique_ptr<Application>> applications_;
+};
+
+TEST_F(LibvitalwireTest, AsksTheCallbackAndTellsTheHost) {
+    start_registered();
+    Application& db = registered("db");
+    db.reason = "replica \"b\" is behind\nby an hour";
+    await_reason("application db: replica \"b\" is behind");
+    db.reason.clear();
+    await_reason("");
+    EXPECT_GE(db.asked, 2);
+}
+
+TEST_F(LibvitalwireTest, TheWorstOfSeveralApplicationsWins) {
+    start_registered();
+    registered("good");
+    registered("bad").reason = "b";
+    await_reason("application bad: b");
+    registered("worse").reason = "w";
+    await_reason("application bad: b; application worse: w");
+}
+
+TEST_F(LibvitalwireTest, AnApplicationThatHangsIsNamedUntilItDispatchesAgain) {
+    start_registered();
+    Application& db = registered("db");
+    db.hung = true;
+    await_reason("application db: did not answer within 100 ms");
+    db.hung = false;
+    await_reason("");
+}
+
+TEST_F(LibvitalwireTest, ClosingTheHandleDeregisters) {
+    start_registered();
+    Application& db = registered("db");
+    db.reason = "x";
+    await_reason("application db: x");
+    end(db);
+    await_reason("");
+}
+
+TEST_F(LibvitalwireTest, AReportIsToldAtOnce) {
+    start_registered();
+    Application& db = application();
+    auto options = db.options("db");
+    options.health = nullptr;
+    options.interval_ms = VW_MAX_INTERVAL_MS;
+    ASSERT_EQ(vw_heartbeat_register(db.handle, &options), VW_OK);
+    await("it is registered", [&] { return db.was_told("success"); });
+    EXPECT_EQ(vw_heartbeat_report(db.handle, VW_UNHEALTHY, "no licence"), VW_OK);
+    await_reason("application db: no licence");
+    EXPECT_EQ(vw_heartbeat_report(db.handle, VW_HEALTHY, nullptr), VW_OK);
+    await_reason("");
+}
+
+TEST_F(LibvitalwireTest, WithoutACallbackTheLastReportIsTheAnswer) {
+    start_registered();
+    Application& db = application();
+    auto options = db.options("db");
+    options.health = nullptr;
+    ASSERT_EQ(vw_heartbeat_register(db.handle, &options), VW_OK);
+    ASSERT_EQ(vw_heartbeat_report(db.handle, VW_UNHEALTHY, "told"), VW_OK);
+    await_reason("application db: told");
+    db.hung = true;
+    await_reason("application db: did not answer within 100 ms");
+    db.hung = false;
+    await_reason("application db: told");
+}
+
+TEST_F(LibvitalwireTest, RegistersWhenTheDaemonComes) {
+    Application& db = application();
+    db.register_as("db");
+    db.poll_once();
+    EXPECT_EQ(vw_is_connected(db.handle), 0);
+    ASSERT_EQ(vw_heartbeat_report(db.handle, VW_UNHEALTHY, "early"), VW_OK);
+    db.reason = "early";
+    start_registered();
+    await_reason("application db: early");
+    EXPECT_THAT(db.told, ElementsAre("connected", "success"));
+}
+
+TEST_F(LibvitalwireTest, SurvivesARestartOfTheDaemonOnTheSameDescriptor) {
+    start();
+    Application& db = registered("db");
+    const int descriptor = vw_fd(db.handle);
+    db.told.clear();
+    restart_daemon();
+    await("it is registered again", [&] { return db.was_told("success"); });
+    EXPECT_THAT(db.told, ElementsAre("disconnected", "connected", "success"));
+    EXPECT_EQ(vw_fd(db.handle), descriptor);
+}
+
+TEST_F(LibvitalwireTest, AReportGivenWhileTheDaemonIsAwayIsToldLater) {
+    start();
+    Application& db = registered("db");
+    restart_daemon([&] {
+        db.reason = "kept";
+        EXPECT_EQ(vw_heartbeat_report(db.handle, VW_UNHEALTHY, "kept"), VW_OK);
+    });
+    connect_host();
+    register_guest();
+    await_reason("application db: kept");
+}
+
+TEST_F(LibvitalwireTest, ADeregisteredApplicationCountsNoLongerAndMayRegisterAgain) {
+    start_registered();
+    Application& db = registered("db");
+    db.reason = "x";
+    await_reason("application db: x");
+    EXPECT_EQ(vw_heartbeat_deregister(db.handle), VW_OK);
+    await_reason("");
+    db.register_as("db2");
+    await_reason("application db2: x");
+}
+
+TEST_F(LibvitalwireTest, IsToldWhenItsNameIsInUse) {
+    start();
+    registered("db");
+    Application& second = application();
+    second.register_as("db");
+    await("it is refused", [&] { return second.was_told(vw_strerror(VW_ERR_NAME_IN_USE)); });
+    EXPECT_THAT(vw_last_error(second.handle), HasSubstr("called 'db' is registered already"));
+    second.register_as("db2");
+    await("it is registered", [&] { return second.was_told("success"); });
+}
+
+TEST_F(LibvitalwireTest, IsToldWhenThereAreTooMany) {
+    start();
+    for (const char* name : {"a", "b", "c", "d"})
+        registered(name);
+    Application& fifth = application();
+    fifth.register_as("e");
+    await("it is refused", [&] { return fifth.was_told(vw_strerror(VW_ERR_TOO_MANY)); });
+}
+
+TEST_F(LibvitalwireTest, TheDescriptorIsQuietWhileThereIsNothingToDo) {
+    start();
+    Application& db = application();
+    auto options = db.options("db");
+    options.interval_ms = VW_MAX_INTERVAL_MS;
+    ASSERT_EQ(vw_heartbeat_register(db.handle, &options), VW_OK);
+    await("it is registered", [&] { return db.was_told("success"); });
+    pollfd ready{vw_fd(db.handle), POLLIN, 0};
+    EXPECT_EQ(::poll(&ready, 1, 0), 0);
+}
+
+TEST_F(LibvitalwireTest, DispatchesOneMessageWhenAskedTo) {
+    start();
+    Application& db = registered("db");
+    db.hung = true;
+    const int asked = db.asked;
+    await("two questions lie unread",
+          [&] { return guest_->status().find("did not answer") != std::string::npos && db.asked == asked; });
+    EXPECT_EQ(vw_dispatch(db.handle, VW_DISPATCH_ONE | VW_DISPATCH_WAIT), VW_OK);
+    EXPECT_EQ(db.asked, asked + 1);
+}
+
+TEST_F(LibvitalwireTest, CannotBeClosedOrDispatchedFromItsOwnCallback) {
+    start();
+    Application& db = application();
+    auto options = db.options("db");
+    static std::vector<vw_result_t> results;
+    results.clear();
+    options.health = [](vw_t* vw, char*, size_t, void*) {
+        results = {vw_dispatch(vw, VW_DISPATCH_ALL), vw_close(vw)};
+        return VW_HEALTHY;
+    };
+    ASSERT_EQ(vw_heartbeat_register(db.handle, &options), VW_OK);
+    await("it was asked", [&] { return !results.empty(); });
+    EXPECT_THAT(results, ElementsAre(VW_ERR_BUSY, VW_ERR_BUSY));
+}
+
+TEST_F(LibvitalwireTest, MayDeregisterFromItsOwnCallback) {
+    start_registered();
+    Application& db = application();
+    auto options = db.options("db");
+    options.health = [](vw_t* vw, char*, size_t, void*) {
+        EXPECT_EQ(vw_heartbeat_deregister(vw), VW_OK);
+        return VW_UNHEALTHY;
+    };
+    ASSERT_EQ(vw_heartbeat_register(db.handle, &options), VW_OK);
+    await("it has deregistered", [&] { return vw_heartbeat_deregister(db.handle) == VW_ERR_NOT_REGISTERED; });
+    EXPECT_TRUE(challenge().healthy);
+}
+
+TEST_F(LibvitalwireTest, SaysWhatIsWrongWithARegistration) {
+    Application& db = application();
+    const auto refused = [&](const vw_heartbeat_options& options) {
+        EXPECT_EQ(vw_heartbeat_register(db.handle, &options), VW_ERR_INVALID);
+        return std::string(vw_last_error(db.handle));
+    };
+    auto options = db.options(nullptr);
+    EXPECT_THAT(refused(options), HasSubstr("name: expected 1 to 32 letters"));
+    options.name = "with space";
+    EXPECT_THAT(refused(options), HasSubstr("name: expected"));
+    options.name = "123456789012345678901234567890123";
+    EXPECT_THAT(refused(options), HasSubstr("name: expected"));
+    options.name = "db";
+    options.interval_ms = 99;
+    EXPECT_THAT(refused(options), HasSubstr("interval_ms: expected 100 to 3600000 milliseconds"));
+    options.interval_ms = 200;
+    options.timeout_ms = 201;
+    EXPECT_THAT(refused(options), HasSubstr("timeout_ms: expected 50 to 200 milliseconds"));
+}
+
+TEST_F(LibvitalwireTest, RefusesCallsThatDoNotFitTheRegistration) {
+    Application& db = application();
+    EXPECT_EQ(vw_heartbeat_report(db.handle, VW_HEALTHY, ""), VW_ERR_NOT_REGISTERED);
+    EXPECT_EQ(vw_heartbeat_deregister(db.handle), VW_ERR_NOT_REGISTERED);
+    db.register_as("db");
+    const auto again = db.options("db");
+    EXPECT_EQ(vw_heartbeat_register(db.handle, &again), VW_ERR_REGISTERED);
+    EXPECT_EQ(vw_dispatch(db.handle, 64), VW_ERR_INVALID);
+}
+
+TEST(LibvitalwireArguments, NullIsNoHandle) {
+    vw_heartbeat_options options = VW_HEARTBEAT_OPTIONS_INIT;
+    EXPECT_EQ(vw_open(nullptr, nullptr), VW_ERR_INVALID);
+    EXPECT_EQ(vw_dispatch(nullptr, 0), VW_ERR_INVALID);
+    EXPECT_EQ(vw_heartbeat_register(nullptr, &options), VW_ERR_INVALID);
+    EXPECT_EQ(vw_heartbeat_report(nullptr, VW_HEALTHY, ""), VW_ERR_INVALID);
+    EXPECT_EQ(vw_heartbeat_deregister(nullptr), VW_ERR_INVALID);
+    EXPECT_EQ(vw_fd(nullptr), -1);
+    EXPECT_EQ(vw_is_connected(nullptr), 0);
+    EXPECT_STREQ(vw_last_error(nullptr), "");
+    EXPECT_EQ(vw_close(nullptr), VW_OK);
+}
+
+TEST(LibvitalwireArguments, AnOptionsStructOfALaterVersionIsTakenAsLongAsItAsksForNothingNew) {
+    struct {
+        vw_options known = VW_OPTIONS_INIT;
+        std::uint64_t later = 0;
+    } options;
+    options.known.size = sizeof options;
+    vw_t* handle = nullptr;
+    EXPECT_EQ(vw_open(&options.known, &handle), VW_OK);
+    EXPECT_EQ(vw_close(handle), VW_OK);
+    options.later = 1;
+    EXPECT_EQ(vw_open(&options.known, &handle), VW_ERR_INVALID);
+    EXPECT_EQ(handle, nullptr);
+    options.known.size = sizeof(vw_options) - 1;
+    EXPECT_EQ(vw_open(&options.known, &handle), VW_ERR_INVALID);
+}
+
+TEST(LibvitalwireArguments, RefusesAPathThatNoSocketCanHave) {
+    vw_options options = VW_OPTIONS_INIT;
+    const std::string path(108, 'p');
+    vw_t* handle = nullptr;
+    options.socket_path = path.c_str();
+    EXPECT_EQ(vw_open(&options, &handle), VW_ERR_INVALID);
+    options.socket_path = "";
+    EXPECT_EQ(vw_open(&options, &handle), VW_ERR_INVALID);
+}
+
+TEST(LibvitalwireArguments, EveryResultHasItsOwnText) {
+    std::vector<std::string> texts;
+    for (int i = VW_OK; i <= VW_ERR_INTERNAL; ++i) {
+        const std::string text = vw_strerror(static_cast<vw_result_t>(i));
+        EXPECT_THAT(text, testing::Not(testing::AnyOf("", "unknown result")));
+        EXPECT_THAT(texts, testing::Not(testing::Contains(text)));
+        texts.push_back(text);
+    }
+    EXPECT_STREQ(vw_strerror(static_cast<vw_result_t>(15)), "unknown result");
+}
+
+}  // namespace
+}  // namespace vitalwire::guest::test

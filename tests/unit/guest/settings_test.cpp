@@ -1,0 +1,162 @@
+#include "guest/settings.hpp"
+
+#include <gmock/gmock.h>
+
+#include <vector>
+
+#include "guest_fixture.hpp"
+
+namespace vitalwire::guest::test {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class SettingsTest : public testing::Test {
+protected:
+    Options options(std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), "vitalwired");
+        std::vector<char*> argv;
+        for (std::string& argument : arguments)
+            argv.push_back(argument.data());
+        auto parsed = parse_options(static_cast<int>(argv.size()), argv.data());
+        if (!parsed) throw std::runtime_error(parsed.error().message);
+        return *parsed;
+    }
+    /// What stands in the configuration file when the daemon starts with `arguments`.
+    std::optional<Settings> load(const std::string& text, std::vector<std::string> arguments = {}) {
+        arguments.insert(arguments.end(), {"--config", dir_.write("vitalwired.conf", text)});
+        runtime::ConfigErrors errors;
+        auto settings = load_settings(options(std::move(arguments)), errors);
+        for (const auto& error : errors) {
+            std::string mistake = to_string(error);
+            if (const auto at = mistake.find("vitalwired.conf:"); at != std::string::npos) mistake.erase(0, at + 16);
+            mistakes_.push_back(mistake);
+        }
+        return settings;
+    }
+
+    TempDir dir_;
+    std::vector<std::string> mistakes_;
+};
+
+TEST_F(SettingsTest, HasADefaultForEverything) {
+    const auto settings = load("");
+    ASSERT_TRUE(settings);
+    EXPECT_EQ(settings->channel, "org.vitalwire.0");
+    EXPECT_EQ(settings->heartbeat.interval, seconds(1));
+    EXPECT_FALSE(settings->heartbeat.name.empty());
+    EXPECT_EQ(settings->heartbeat.response_deadline, std::nullopt);
+    EXPECT_EQ(settings->applications.socket, "/run/vitalwire/guest.sock");
+    EXPECT_EQ(settings->applications.max, 32U);
+    EXPECT_THAT(settings->checks, IsEmpty());
+}
+
+TEST_F(SettingsTest, ReadsEveryKey) {
+    const auto settings = load(R"(
+[channel]
+name = /dev/vport0p3
+[heartbeat]
+name = db server 1
+interval = 500 ms
+response_deadline = 300 ms
+corrective_action = stop
+[check disk]
+command = df / | grep -q 100% && { echo full; exit 1; } || exit 0
+interval = 30 s
+timeout = 2 s
+grace = 1 min
+[applications]
+socket = /run/x/apps
+group = vnf
+max = 7
+[log]
+level = debug
+)");
+    ASSERT_TRUE(settings) << mistakes_.front();
+    EXPECT_EQ(settings->channel, "/dev/vport0p3");
+    EXPECT_EQ(settings->heartbeat.name, "db server 1");
+    EXPECT_EQ(settings->heartbeat.interval, milliseconds(500));
+    EXPECT_EQ(settings->heartbeat.response_deadline, milliseconds(300));
+    EXPECT_EQ(settings->heartbeat.corrective_action, wire::CorrectiveAction::stop);
+    EXPECT_THAT(settings->checks,
+                ElementsAre(CheckSettings{"disk", "df / | grep -q 100% && { echo full; exit 1; } || exit 0",
+                                          seconds(30), seconds(2), seconds(60)}));
+    EXPECT_EQ(settings->applications, (ApplicationSettings{"/run/x/apps", "vnf", 7}));
+    EXPECT_EQ(settings->log_level, log::Level::debug);
+}
+
+TEST_F(SettingsTest, NamesEveryMistakeWithItsLine) {
+    EXPECT_FALSE(load(R"([heartbeat]
+interval = 30 ms
+response_deadline = 2 s
+colour = red
+[check a/b]
+interval = soon
+[check]
+[applications]
+socket = here
+max = 0
+[voting]
+[log]
+level = loud
+)"));
+    EXPECT_THAT(mistakes_,
+                ElementsAre(HasSubstr("2: [heartbeat] interval: expected a time from 100 ms to 1 h"),
+                            HasSubstr("3: [heartbeat] response_deadline: expected no more than the interval"),
+                            HasSubstr("4: [heartbeat] colour: is no key of this section"),
+                            HasSubstr("5: [check NAME]: expected a name of at most 32 letters"),
+                            HasSubstr("5: [check a/b] command: is missing"),
+                            HasSubstr("6: [check a/b] interval: expected a time from 100 ms to 1 d"),
+                            HasSubstr("7: unknown section [check]"),
+                            HasSubstr("9: [applications] socket: expected an absolute path"),
+                            HasSubstr("10: [applications] max: expected a whole number from 1 to 1024, found '0'"),
+                            HasSubstr("11: unknown section [voting]"),
+                            HasSubstr("13: [log] level: expected one of debug, info, warning, error, found 'loud'")));
+}
+
+TEST_F(SettingsTest, TheCommandLineWinsOverTheFile) {
+    const auto settings =
+        load("[heartbeat]\nname = file\ninterval = 2 s\nresponse_deadline = 1 s\n[log]\nlevel = debug\n",
+             {"--name", "line", "--interval", "700", "--channel", "unix:/x/c", "--app-socket", "none", "--log-level",
+              "error"});
+    ASSERT_TRUE(settings);
+    EXPECT_EQ(settings->heartbeat.name, "line");
+    EXPECT_EQ(settings->heartbeat.interval, milliseconds(700));
+    EXPECT_EQ(settings->heartbeat.response_deadline, milliseconds(700));
+    EXPECT_EQ(settings->channel, "unix:/x/c");
+    EXPECT_EQ(settings->applications.socket, "");
+    EXPECT_EQ(settings->log_level, log::Level::error);
+}
+
+TEST_F(SettingsTest, NamesEveryMistakeOfTheCommandLine) {
+    EXPECT_FALSE(load(
+        "", {"--name", std::string(65, 'n'), "--channel", "a b", "--app-socket", "relative", "--log-level", "loud"}));
+    EXPECT_THAT(mistakes_,
+                ElementsAre("command line: --channel: expected the name of a virtio-serial port, /dev/... or "
+                            "unix:PATH",
+                            "command line: --name: expected 1 to 64 bytes of UTF-8",
+                            "command line: --app-socket: expected an absolute path of at most 107 bytes, or "
+                            "none",
+                            "command line: --log-level: expected one of debug, info, warning, error"));
+}
+
+TEST_F(SettingsTest, ANamedFileThatIsMissingIsAMistake) {
+    runtime::ConfigErrors errors;
+    EXPECT_FALSE(load_settings(options({"--config", dir_ / "missing.conf"}), errors));
+    ASSERT_EQ(errors.size(), 1U);
+    EXPECT_THAT(to_string(errors[0]), HasSubstr("missing.conf: cannot read: No such file or directory"));
+}
+
+TEST_F(SettingsTest, RefusesOptionsThatDoNotExist) {
+    EXPECT_THROW(options({"--no-such-option"}), std::runtime_error);
+    EXPECT_THROW(options({"stray"}), std::runtime_error);
+    EXPECT_THROW(options({"--interval", "99"}), std::runtime_error);
+    EXPECT_THROW(options({"--interval", "1s"}), std::runtime_error);
+}
+
+}  // namespace
+}  // namespace vitalwire::guest::test
