@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
+#include <boost/asio/io_context.hpp>
 
 #include "base/text.hpp"
 
@@ -19,7 +19,6 @@ namespace {
 constexpr const char* kDefaultDirectory = "/run/vitalwire/channels";
 constexpr const char* kDefaultLibvirt = "qemu:///system";
 constexpr const char* kDefaultController = "unix:///run/vitalwire/controller.sock";
-constexpr std::array<std::string_view, 3> kSchemes = {"unix:///", "tcp://", "tls://"};
 constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
 
 constexpr Millis kSecond{1000};
@@ -71,17 +70,16 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config)
     config.controllers = section.list("controller");
     if (config.controllers.empty()) config.controllers = {kDefaultController};
     if (config.controllers == std::vector<std::string>{"none"}) config.controllers.clear();
+    config.tls.ca = section.text("ca", "");
+    config.tls.certificate = section.text("certificate", "");
+    config.tls.key = section.text("key", "");
+    config.transport.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
+    // Making a link checks its URL and its certificates; it does not connect.
+    boost::asio::io_context io;
     for (const std::string& url : config.controllers) {
-        const bool known = std::any_of(kSchemes.begin(), kSchemes.end(),
-                                       [&](std::string_view scheme) { return url.starts_with(scheme); });
-        if (!known) {
-            section.refuse("controller", "expected unix:///PATH, tcp://HOST:PORT, tls://HOST:PORT or none, found '" +
-                                             base::escape(url, 80) + "'");
-        }
+        if (const auto link = bus::make_agent_link(io, url, config.tls, config.transport); !link)
+            section.refuse("controller", link.error().message);
     }
-    config.bus_ca = section.text("ca", "");
-    config.bus_certificate = section.text("certificate", "");
-    config.bus_key = section.text("key", "");
     config.report_interval = section.duration("report_interval", config.report_interval, kSecond, kDay);
     section.finish();
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "bus/transport.hpp"
 #include "host/channel.hpp"
 #include "host/monitor.hpp"
 #include "runtime/config.hpp"
@@ -27,9 +28,8 @@ struct AgentConfig {
     std::vector<SourceConfig> sources;
 
     std::vector<std::string> controllers;
-    std::string bus_ca;
-    std::string bus_certificate;
-    std::string bus_key;
+    bus::TlsFiles tls;
+    bus::TransportOptions transport;
     base::Millis report_interval{10'000};
 
     Monitor::Settings heartbeat;

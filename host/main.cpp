@@ -58,6 +58,11 @@ base::Result<host::Agent::Parts> make_parts(boost::asio::io_context& io, const h
     parts.store = std::move(*store);
     for (const host::SourceConfig& source : config.sources)
         parts.sources.push_back(std::make_unique<host::DirectorySource>(io, source.target));
+    for (const std::string& url : config.controllers) {
+        auto link = bus::make_agent_link(io, url, config.tls, config.transport);
+        if (!link) return tl::make_unexpected(link.error());
+        parts.links.push_back(std::move(*link));
+    }
     return parts;
 }
 
