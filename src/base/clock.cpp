@@ -7,6 +7,9 @@ namespace vitalwire::base {
 
 namespace {
 constexpr long kMicrosPerSecond = 1'000'000;
+// What WallTime can hold, in whole years.
+constexpr int kFirstYear = 1970;
+constexpr int kLastYear = 2261;
 }
 
 std::string to_iso8601(WallTime time) {
@@ -26,10 +29,12 @@ WallTime from_iso8601(const std::string& text) {
     long micros = 0;
     const int fields = std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d.%6ldZ", &parts.tm_year, &parts.tm_mon,
                                    &parts.tm_mday, &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &micros);
-    if (fields != 7) return WallTime{};
+    if (fields != 7 || parts.tm_year < kFirstYear || parts.tm_year > kLastYear) return WallTime{};
     parts.tm_year -= 1900;
     parts.tm_mon -= 1;
-    return std::chrono::system_clock::from_time_t(timegm(&parts)) + std::chrono::microseconds(micros);
+    const WallTime time = std::chrono::system_clock::from_time_t(timegm(&parts)) + std::chrono::microseconds(micros);
+    // sscanf and timegm take a lot for a time ("2026-13-45", " +26"); only what to_iso8601 writes is one.
+    return to_iso8601(time) == text ? time : WallTime{};
 }
 
 }  // namespace vitalwire::base

@@ -142,9 +142,7 @@ void HostSession::receive(Dialect dialect, const wire::ChallengeResponse& respon
         ++counters_.stale;
         return;
     }
-    if (response.corrective_action && *response.corrective_action != wire::CorrectiveAction::none) {
-        registration_->corrective_action = *response.corrective_action;
-    }
+    adopt(response.corrective_action);
     const bool punctual = response.value == last_challenge_ && outstanding_ && now_ <= outstanding_->deadline;
     if (punctual) {
         accept_response();
@@ -154,6 +152,13 @@ void HostSession::receive(Dialect dialect, const wire::ChallengeResponse& respon
         if (fault_open(FaultKind::heartbeat_lost)) open(FaultKind::heartbeat_lost, "late");
     }
     judge_health(response.healthy, response.reason);
+}
+
+/// "none" leaves the one in force.
+void HostSession::adopt(std::optional<wire::CorrectiveAction> action) {
+    if (!action || *action == wire::CorrectiveAction::none || *action == registration_->corrective_action) return;
+    registration_->corrective_action = *action;
+    actions_->emplace_back(SaveRegistration{registration_, false});
 }
 
 void HostSession::receive(Dialect dialect, const wire::Exit& exit) {

@@ -193,6 +193,7 @@ private:
     void receive(wire::Dialect dialect, const wire::ChallengeResponse& response);
     void receive(wire::Dialect dialect, const wire::Exit& exit);
     void refuse(wire::Dialect dialect, wire::Nack nack);
+    void adopt(std::optional<wire::CorrectiveAction> action);
     void accept_response();
     void judge_health(bool healthy, const std::string& reason);
     void reconnected();

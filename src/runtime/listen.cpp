@@ -47,7 +47,7 @@ Result<HostPort> parse_host_port(std::string_view text) {
     std::uint16_t number = 0;
     const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
     if (error != std::errc{} || end != port.data() + port.size() || host.empty()) return wrong();
-    return HostPort{std::string(host), std::string(port)};
+    return HostPort{std::string(host), std::to_string(number)};
 }
 
 namespace {

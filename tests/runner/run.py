@@ -50,6 +50,7 @@ STAGES = (
         environment=(("TSAN_OPTIONS", "halt_on_error=1:second_deadlock_stack=1"),),
         fixed_addresses=True,
     ),
+    Stage("fuzz", "fuzz", only="fuzz"),
 )
 QUICK_STAGES = ("release",)
 NOT_QUICK = ("qemu", "libvirt", "bench", "tidy")
@@ -74,6 +75,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="no sanitizers, no real guests, no clang-tidy, no benchmarks")
     names = [stage.name for stage in STAGES]
     parser.add_argument("--stage", action="append", choices=names, help="only this stage; may be repeated")
+    parser.add_argument("--fuzz-seconds", type=int, default=20, help="how long each fuzzer runs (default: %(default)s)")
     parser.add_argument("-R", "--regex", metavar="REGEX", help="only tests whose name matches")
     return parser.parse_args()
 
@@ -91,8 +93,8 @@ def why_not(stage: Stage, options: argparse.Namespace) -> str:
 def run_stage(stage: Stage, options: argparse.Namespace) -> Results:
     build = ROOT / "build" / stage.preset
     for what, command in (
-        ("configure", ["cmake", "--preset", stage.preset]),
-        ("build", ["cmake", "--build", str(build), "-j", str(JOBS)]),
+        ("configure", ["cmake", "--preset", stage.preset, f"-DVITALWIRE_FUZZ_SECONDS={options.fuzz_seconds}"]),
+        ("build", ["cmake", "--build", "--preset", stage.preset, "-j", str(JOBS)]),
     ):
         print(f"== {stage.name}: {what}", flush=True)
         if subprocess.run(command, cwd=ROOT, check=False).returncode:

@@ -15,7 +15,9 @@ TEST(WallTimeText, IsIso8601InUtcWithMicroseconds) {
 }
 
 TEST(WallTimeText, ReadsAsTheEpochWhenItIsNoTime) {
-    EXPECT_EQ(from_iso8601("yesterday"), WallTime{});
+    for (const char* text : {"yesterday", "0026-11-22T06:05:08.123456Z", "9999-11-22T06:05:08.123456Z",
+                             "2026-13-22T06:05:08.123456Z", "2026-11-22T06:05:08.12Z", "2026-11-22T06:05:08.123456Z!"})
+        EXPECT_EQ(from_iso8601(text), WallTime{}) << text;
 }
 
 }  // namespace

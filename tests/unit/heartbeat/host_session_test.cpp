@@ -211,6 +211,15 @@ TEST(HostSession, H08_AnAnswerByTheDeadlineIsAllItTakes) {
     EXPECT_EQ(host.session().counters().responses, 1U);
 }
 
+TEST(HostSession, H08_KeepsACorrectiveActionThatChanged) {
+    Host host;
+    host.beating();
+    const auto action = wire::CorrectiveAction::reboot;
+    EXPECT_THAT(host.on(Received{Dialect::native, wire::ChallengeResponse{SessionId("s1"), 1, true, "", action}}),
+                ElementsAre("keep s1"));
+    EXPECT_EQ(host.session().registration()->corrective_action, action);
+}
+
 TEST(HostSession, H08_APunctualAnswerClearsTheFault) {
     Host host;
     host.lost();

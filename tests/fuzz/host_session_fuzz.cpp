@@ -1,0 +1,201 @@
+// The host's side of a heartbeat, driven by any sequence of events at any times.
+#include <map>
+#include <memory>
+
+#include "heartbeat/host_session.hpp"
+#include "session_script.hpp"
+
+namespace {
+
+using namespace vitalwire;
+using namespace vitalwire::heartbeat;
+using wire::Dialect;
+
+class CountingEntropy final : public Entropy {
+public:
+    std::int64_t challenge() override { return ++challenges_; }
+    base::SessionId session_id() override { return base::SessionId("s-" + std::to_string(++sessions_)); }
+
+private:
+    std::int64_t challenges_ = 0;
+    int sessions_ = 0;
+};
+
+constexpr std::array kDialects = {Dialect::native, Dialect::existing};
+constexpr std::array kKinds = {FaultKind::heartbeat_lost, FaultKind::unhealthy, FaultKind::not_established,
+                               FaultKind::vm_crashed};
+
+class Script {
+public:
+    explicit Script(fuzz::Input input) : input_(input), session_(std::make_unique<HostSession>(policy_, entropy_)) {}
+
+    void run() {
+        while (!input_.empty()) {
+            clock_.pass(input_, session_->next_deadline());
+            if (input_.byte() % 32 == 0) {
+                restart();
+            } else {
+                step(event());
+            }
+            settle();
+        }
+    }
+
+private:
+    HostEvent event() {
+        switch (input_.byte() % 16) {
+            case 0:
+                return Connected{input_.pick(kDialects)};
+            case 1:
+                return Closed{input_.pick(kDialects)};
+            case 2:
+                return GarbledResponse{};
+            case 3:
+                return Held{static_cast<Hold>(input_.byte() % 6)};
+            case 4:
+                return Released{};
+            case 5:
+                return Rebooted{};
+            case 6:
+                return Started{};
+            case 7:
+                return ChannelRemoved{input_.pick(kDialects)};
+            case 8:
+                return Stopped{static_cast<StopReason>(input_.byte() % 3)};
+            case 9:
+                return Crashed{static_cast<CrashReason>(input_.byte() % 4)};
+            case 10:
+                return PolicyChanged{new_policy()};
+            case 11:
+                return Received{input_.pick(kDialects), init()};
+            case 12:
+                return Received{input_.pick(kDialects), wire::Exit{some_session(), "done"}};
+            case 13:
+                return Tick{};
+            default:
+                return Received{input_.pick(kDialects), response()};
+        }
+    }
+
+    wire::Init init() {
+        static constexpr std::array kIntervals = {10, 100, 400, 1000, 60'000};
+        wire::Init init;
+        init.invocation_id = input_.byte();
+        init.name = "vm";
+        init.interval = base::Millis(input_.pick(kIntervals));
+        if (input_.coin()) init.response_deadline = base::Millis(50);
+        init.corrective_action = static_cast<wire::CorrectiveAction>(input_.byte() % 4);
+        return init;
+    }
+
+    wire::ChallengeResponse response() {
+        wire::ChallengeResponse response;
+        response.session = some_session();
+        response.value = last_challenge_ - input_.byte() % 3;
+        response.healthy = input_.coin();
+        response.reason = input_.coin() ? "disk" : "memory";
+        if (input_.coin()) response.corrective_action = static_cast<wire::CorrectiveAction>(input_.byte() % 4);
+        return response;
+    }
+
+    base::SessionId some_session() { return input_.byte() % 8 == 0 ? base::SessionId("another") : last_session_; }
+
+    HostPolicy new_policy() {
+        HostPolicy policy;
+        policy.enabled = input_.byte() % 4 != 0;
+        policy.required = policy.enabled && input_.coin();
+        policy.native_misses = policy.existing_misses = 1 + input_.byte() % 3;
+        if (input_.coin()) policy.establish_timeout = std::chrono::seconds(1);
+        return policy;
+    }
+
+    void step(const HostEvent& event) {
+        if (const auto* change = std::get_if<PolicyChanged>(&event)) policy_ = change->policy;
+        HostActions actions;
+        session_->step(event, clock_.now(), clock_.wall(), actions);
+        for (const HostAction& action : actions)
+            std::visit([&](const auto& each) { check(each, event); }, action);
+        check_state();
+    }
+
+    /// After every step the owner calls Tick when it is due. It must come to rest.
+    void settle() {
+        for (int turns = 0; session_->next_deadline() <= clock_.now(); ++turns) {
+            FUZZ_REQUIRE(turns < 4);
+            step(Tick{});
+        }
+    }
+
+    /// The agent restarts: all that goes on is what it saved and the faults it kept.
+    void restart() {
+        std::vector<OpenFault> faults;
+        for (const auto& [kind, fault] : open_)
+            faults.push_back(fault);
+        session_ = std::make_unique<HostSession>(policy_, entropy_);
+        session_->resume(saved_, faults, clock_.now());
+        check_state();
+    }
+
+    void check(const Send& send, const HostEvent&) {
+        FUZZ_REQUIRE(session_->connected(send.dialect));
+        if (const auto* challenge = std::get_if<wire::Challenge>(&send.pdu)) {
+            FUZZ_REQUIRE(session_->registration() && session_->registration()->session == challenge->session);
+            FUZZ_REQUIRE(session_->registration()->dialect == send.dialect);
+            last_challenge_ = challenge->value;
+        }
+        if (const auto* ack = std::get_if<wire::InitAck>(&send.pdu)) {
+            FUZZ_REQUIRE(ack->session != last_session_);
+            FUZZ_REQUIRE(ack->response_deadline <= ack->interval);
+            last_session_ = ack->session;
+        }
+    }
+
+    void check(const OpenFault& fault, const HostEvent& event) {
+        FUZZ_REQUIRE(open_.emplace(fault.kind, fault).second);
+        FUZZ_REQUIRE(policy_.enabled);
+        const bool by_time = fault.kind == FaultKind::heartbeat_lost || fault.kind == FaultKind::not_established;
+        FUZZ_REQUIRE(by_time == std::holds_alternative<Tick>(event));
+        FUZZ_REQUIRE((fault.kind == FaultKind::vm_crashed) == std::holds_alternative<Crashed>(event));
+        if (fault.kind == FaultKind::heartbeat_lost) FUZZ_REQUIRE(session_->registration() && !session_->held());
+    }
+
+    void check(const UpdateFault& fault, const HostEvent&) {
+        const auto open = open_.find(fault.kind);
+        FUZZ_REQUIRE(open != open_.end());
+        FUZZ_REQUIRE(open->second.detail != fault.detail || open->second.reason != fault.reason);
+        open->second = OpenFault{fault.kind, fault.detail, fault.reason};
+    }
+
+    void check(const ClearFault& fault, const HostEvent&) {
+        FUZZ_REQUIRE(open_.erase(fault.kind) == 1);
+        FUZZ_REQUIRE(!fault.reason.empty());
+    }
+
+    void check(const SaveRegistration& saved, const HostEvent&) { saved_ = saved; }
+
+    void check_state() const {
+        for (const FaultKind kind : kKinds)
+            FUZZ_REQUIRE(session_->fault_open(kind) == open_.contains(kind));
+        if (!policy_.enabled) FUZZ_REQUIRE(open_.empty());
+        // A restart at any moment continues with what is true now.
+        FUZZ_REQUIRE(saved_.registration == session_->registration());
+        FUZZ_REQUIRE(session_->next_deadline() >= base::TimePoint{});
+    }
+
+    fuzz::Input input_;
+    fuzz::ScriptClock clock_;
+    CountingEntropy entropy_;
+    HostPolicy policy_;
+    std::unique_ptr<HostSession> session_;
+    std::map<FaultKind, OpenFault> open_;
+    SaveRegistration saved_;
+    base::SessionId last_session_;
+    std::int64_t last_challenge_ = 0;
+};
+
+}  // namespace
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    Script(fuzz::Input(data, size)).run();
+    return 0;
+}
