@@ -5,7 +5,7 @@ from pathlib import Path, PurePath
 import re
 import unittest
 
-from sources import Include, cpp_files, files, includes, lines
+from sources import ROOT, Include, cpp_files, files, includes, lines
 
 # Folder of src/: the folders of src/ it may include besides itself.
 SRC = {
@@ -122,7 +122,7 @@ class Contents(unittest.TestCase):
 
     def test_what_starts_with_an_interpreter_can_be_run(self) -> None:
         scripts = [path for path in files() if lines(path)[0].startswith("#!")]
-        self.assertEqual([str(path) for path in scripts if not path.stat().st_mode & 0o100], [])
+        self.assertEqual([str(path) for path in scripts if not (ROOT / path).stat().st_mode & 0o100], [])
 
 
 if __name__ == "__main__":

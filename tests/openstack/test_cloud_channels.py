@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ElementTree
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from cloudbed import cloud as cloudbed
+from cloudbed.testcase import CloudTestCase
 from vmbed import initramfs, kernel
 from vmbed.guest import BOOT_SECONDS, KERNEL_ARGS
 from vmbed.procs import wait_until
@@ -20,7 +21,7 @@ CHANNEL = "org.vitalwire.0"
 
 def setUpModule():
     global cloud, admin, image
-    cloud = unittest.enterModuleContext(cloudbed.for_tests())
+    cloud = CloudTestCase.cloud = unittest.enterModuleContext(cloudbed.for_tests())
     admin = cloud.admin
     linux = kernel.obtain()
     guest = initramfs.obeying_power_button(initramfs.echo_payload(CHANNEL), linux)
@@ -28,18 +29,15 @@ def setUpModule():
     image = admin.upload_linux(f"echo-{uuid.uuid4()}", linux.image, ramdisk, KERNEL_ARGS)
 
 
-class ChannelTestCase(unittest.TestCase):
+class ChannelTestCase(CloudTestCase):
     def new_flavor(self, extra_specs):
         flavor = admin.create_flavor(f"channels-{uuid.uuid4()}", extra_specs)
         self.addCleanup(admin.call, "compute", "DELETE", f"/flavors/{flavor}")
         return flavor
 
-    def new_server(self, extra_specs):
+    def new_guest(self, extra_specs):
         """A server that is ACTIVE; its flavor has these extra specs."""
-        flavor = self.new_flavor(extra_specs)
-        server = admin.boot_server(self.id().rpartition(".")[2], flavor, image)
-        self.addCleanup(admin.delete_server, server)
-        return server
+        return self.new_server(self.new_flavor(extra_specs), image)
 
     def channels(self, server):
         """Channel names to socket paths, as libvirt's live XML has them."""
@@ -78,10 +76,10 @@ def answers(path):
 
 class ChannelsAtBoot(ChannelTestCase):
     def test_a_flavor_without_our_keys_gets_no_channel(self):
-        self.assertEqual(self.channels(self.new_server({})), {})
+        self.assertEqual(self.channels(self.new_guest({})), {})
 
     def test_existing_guests_get_their_two_channels(self):
-        server = self.new_server(
+        server = self.new_guest(
             {"sw:wrs:guest:heartbeat": "True", "sw:wrs:srv_grp_messaging": "True"}
         )
         self.assertEqual(sorted(self.channels(server)), ["cgcs.heartbeat", "cgcs.messaging"])
@@ -96,8 +94,7 @@ class ChannelsAtBoot(ChannelTestCase):
             {"extra_specs": {"vitalwire:heartbeat": "maybe"}},
             OpenStack_API_Version="compute 2.85",
         )
-        server = admin.boot_server("bad-value", flavor, image)
-        self.addCleanup(admin.delete_server, server)
+        server = self.new_server(flavor, image)
         self.assertEqual(self.channels(server), {})
         warning = "extra spec vitalwire:heartbeat is 'maybe', expected a boolean"
         self.assertRegex(self.nova_compute_log(), f"{server}.*{warning}")
@@ -107,7 +104,7 @@ class ChannelLife(ChannelTestCase):
     """The channel, at the same path, and a guest that answers on it, after each operation."""
 
     def test_the_channel_survives_what_an_operator_does(self):
-        server = self.new_server({"vitalwire:heartbeat": "true", "vitalwire:messaging": "true"})
+        server = self.new_guest({"vitalwire:heartbeat": "true", "vitalwire:messaging": "true"})
         at_boot = self.channels(server)
         self.assertEqual(list(at_boot), [CHANNEL])
         self.wait_for_echo(server)
@@ -129,19 +126,17 @@ class ChannelLife(ChannelTestCase):
         self.assertNotRegex(self.nova_compute_log(), f"{server}.*Failed to soft reboot")
 
     def test_the_guest_answers_on_after_a_restart_of_nova_compute_and_libvirtd(self):
-        server = self.new_server({"vitalwire:heartbeat": "true"})
+        server = self.new_guest({"vitalwire:heartbeat": "true"})
         at_boot = self.channels(server)
         self.wait_for_echo(server)
         for name in ("libvirtd", "nova-compute"):
             with self.subTest(restarted=name):
-                cloud.node.services[name].restart()
-                cloud.node.wait_up(admin)
+                cloud.node.restart(name, admin)
                 self.assertEqual(self.channels(server), at_boot)
                 self.wait_for_echo(server)
 
     def test_a_deleted_server_leaves_no_socket(self):
-        flavor = self.new_flavor({"vitalwire:heartbeat": "true"})
-        server = admin.boot_server("deleted", flavor, image)
+        server = self.new_guest({"vitalwire:heartbeat": "true"})
         path = cloud.node.path(self.channels(server)[CHANNEL])
         self.assertTrue(path.exists())
         admin.delete_server(server)

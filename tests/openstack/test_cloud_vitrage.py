@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from cloudbed import cloud as cloudbed
 from cloudbed.receiver import VnfManager
+from cloudbed.testcase import CloudTestCase
 from vmbed.procs import wait_until
 
 SECONDS = 60.0
@@ -17,20 +18,18 @@ SECONDS = 60.0
 
 def setUpModule():
     global cloud, admin, image, flavor
-    cloud = unittest.enterModuleContext(cloudbed.for_tests())
+    cloud = CloudTestCase.cloud = unittest.enterModuleContext(cloudbed.for_tests())
     admin = cloud.admin
     name = f"vitrage-{uuid.uuid4()}"
-    image = admin.upload_image(
-        name, "raw", bytes(1 << 20)
-    )  # no system: it never gets past the BIOS
+    # No system on it: the guest never gets past the BIOS.
+    image = admin.upload_image(name, "raw", bytes(1 << 20))
     flavor = admin.create_flavor(name)
 
 
-class VitrageTestCase(unittest.TestCase):
-    def new_server(self):
+class VitrageTestCase(CloudTestCase):
+    def known_server(self):
         """A running server that Vitrage knows."""
-        server = admin.boot_server(self.id().rpartition(".")[2], flavor, image)
-        self.addCleanup(admin.delete_server, server)
+        server = self.new_server(flavor, image)
         wait_until(lambda: self.entity(server), f"Vitrage knows server {server}", SECONDS)
         return server
 
@@ -75,7 +74,7 @@ class VitrageTestCase(unittest.TestCase):
 
 class Alarms(VitrageTestCase):
     def test_a_lost_heartbeat_is_an_alarm_on_the_instance(self):
-        server = self.new_server()
+        server = self.known_server()
 
         alarm = self.raise_alarm(server, cause="silent", monitor_event_id="fault-1")
 
@@ -85,7 +84,7 @@ class Alarms(VitrageTestCase):
         self.assertEqual((alarm["id"], alarm["cause"]), ("fault-1", "silent"))
 
     def test_a_repeated_event_is_the_same_alarm(self):
-        server = self.new_server()
+        server = self.known_server()
         first = self.raise_alarm(server, cause="silent")
 
         self.post(server, first["name"], "down", cause="channel closed")
@@ -100,7 +99,7 @@ class Alarms(VitrageTestCase):
         self.assertEqual(again["vitrage_id"], first["vitrage_id"])
 
     def test_an_alarm_outlives_a_snapshot_and_a_restart_and_clears_after_it(self):
-        server = self.new_server()
+        server = self.known_server()
         first = self.raise_alarm(server)
 
         snapshots = self.snapshots()
@@ -121,8 +120,7 @@ class Alarms(VitrageTestCase):
         self.clear_alarm(unknown)
 
     def test_an_alarm_clears_after_its_server_was_deleted(self):
-        server = admin.boot_server("deleted", flavor, image)
-        wait_until(lambda: self.entity(server), f"Vitrage knows server {server}", SECONDS)
+        server = self.known_server()
         self.raise_alarm(server)
         admin.delete_server(server)
         self.clear_alarm(server)
@@ -165,7 +163,7 @@ class Templates(VitrageTestCase):
     def test_a_lost_heartbeat_puts_the_server_in_error_and_the_vnf_manager_is_told(self):
         with VnfManager() as vnf_manager:
             self.subscribe(vnf_manager.url)
-            server = self.new_server()
+            server = self.known_server()
 
             self.raise_alarm(server)
             self.wait_for_nova(server, "ERROR")
@@ -176,7 +174,7 @@ class Templates(VitrageTestCase):
             self.wait_told(vnf_manager, "vitrage.alarm.deactivate", server)
 
     def test_of_two_faults_the_last_to_clear_brings_the_server_back(self):
-        server = self.new_server()
+        server = self.known_server()
         self.raise_alarm(server, "guest.heartbeat.lost")
         self.raise_alarm(server, "guest.vm.crashed")
         self.wait_for_nova(server, "ERROR")
@@ -189,7 +187,7 @@ class Templates(VitrageTestCase):
         self.wait_for_nova(server, "ACTIVE")
 
     def test_an_unhealthy_guest_is_suboptimal_and_nova_is_left_alone(self):
-        server = self.new_server()
+        server = self.known_server()
         self.raise_alarm(server, "guest.unhealthy")
         wait_until(
             lambda: self.entity(server)["vitrage_aggregated_state"] == "SUBOPTIMAL",

@@ -9,6 +9,7 @@ control    Keystone, Placement, Glance, Nova
 compute    one compute node: libvirtd and nova-compute in namespaces of their own
 vitrage    Vitrage with the project's datasource
 client     a small OpenStack client: tokens, requests, servers, images, alarms
+testcase   the base of the tests: servers, and the logs on a failure
 receiver   the VNF manager: an HTTP server that keeps what it is told
 networks   what Nova asks of Neutron for a server without networks
 """

@@ -171,12 +171,6 @@ class OpenStack:
             request["os:scheduler_hints"] = {"group": group}
         return self.call("compute", "POST", "/servers", request)["server"]["id"]
 
-    def boot_server(self, name: str, flavor: str, image: str, group: str | None = None) -> str:
-        """A server that is ACTIVE (which does not mean that its guest has booted)."""
-        server = self.create_server(name, flavor, image, group)
-        self.wait_for_status(server, "ACTIVE")
-        return server
-
     def server(self, server: str) -> dict[str, Any]:
         return self.call("compute", "GET", f"/servers/{server}")["server"]
 
@@ -203,8 +197,7 @@ class OpenStack:
         return wait_until(settled, f"server {server} is {status}", seconds)
 
     def delete_server(self, server: str) -> None:
-        """Deletes it and waits until it is gone."""
-        self.call("compute", "DELETE", f"/servers/{server}")
+        """Deletes it, if it is there, and waits until it is gone."""
 
         def gone() -> bool:
             try:
@@ -213,7 +206,9 @@ class OpenStack:
                 return refused.status == 404
             return False
 
-        wait_until(gone, f"server {server} is deleted", BOOT_SECONDS)
+        if not gone():
+            self.call("compute", "DELETE", f"/servers/{server}")
+            wait_until(gone, f"server {server} is deleted", BOOT_SECONDS)
 
     # Vitrage
 

@@ -114,16 +114,28 @@ class ComputeNode:
         for service in self.services.values():
             service.start().wait_ready()
 
-    def wait_up(self, admin: OpenStack) -> None:
-        """Waits until Nova counts on this node."""
+    def wait_up(self, admin: OpenStack, reported_after: str = "") -> None:
+        """Waits until Nova counts on this node, by a report of nova-compute newer than that one."""
 
         def is_up() -> bool:
-            found = admin.call(
-                "compute", "GET", f"/os-services?binary=nova-compute&host={self.host}"
-            )["services"]
-            return any(service["state"] == "up" for service in found)
+            service = self._record(admin)
+            is_new = service.get("updated_at") and service["updated_at"] != reported_after
+            return is_new and (service["state"], service["status"]) == ("up", "enabled")
 
         wait_until(is_up, f"nova-compute on {self.host} is up", START_SECONDS)
+
+    def restart(self, name: str, admin: OpenStack) -> None:
+        """Restarts one of its services and waits until servers can be scheduled here again."""
+        service = self.services[name]
+        service.stop()
+        last_report = self._record(admin)["updated_at"]
+        service.start().wait_ready()
+        self.wait_up(admin, reported_after=last_report)
+
+    def _record(self, admin: OpenStack) -> dict[str, str]:
+        """What Nova says of nova-compute here; empty before it ever started."""
+        path = f"/os-services?binary=nova-compute&host={self.host}"
+        return next(iter(admin.call("compute", "GET", path)["services"]), {})
 
     def wait_schedulable(self, admin: OpenStack) -> None:
         def is_listed() -> bool:

@@ -1,0 +1,49 @@
+"""The base of tests on a cloud: servers that go away, and the cloud's side of the story on a failure."""
+import sys
+import unittest
+from pathlib import Path
+
+from vmbed.procs import REPORTED_LOG_LINES
+
+from .cloud import Cloud
+
+TELLING = ("WARNING", "ERROR", "CRITICAL", "Traceback", "Error:")
+
+
+class CloudTestCase(unittest.TestCase):
+    """`cloud` is set by the module's setUpModule."""
+
+    cloud: Cloud
+
+    def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
+        result = result or self.defaultTestResult()
+        bad_before = len(result.failures) + len(result.errors)
+        sizes = {log: log.stat().st_size for log in self._logs()}
+        super().run(result)
+        if len(result.failures) + len(result.errors) > bad_before:
+            for log in self._logs():
+                self._report(log, sizes.get(log, 0))
+        return result
+
+    def new_server(self, flavor: str, image: str, group: str | None = None) -> str:
+        """A server that is ACTIVE, named after the test and deleted at its end."""
+        name = self.id().rpartition(".")[2]
+        server = self.cloud.admin.create_server(name, flavor, image, group)
+        self.addCleanup(self.cloud.admin.delete_server, server)
+        self.cloud.admin.wait_for_status(server, "ACTIVE")
+        return server
+
+    def _logs(self) -> list[Path]:
+        consoles = self.cloud.node.root.glob("var/lib/libvirt/instances/*/console.log")
+        return [*sorted((self.cloud.home / "log").glob("*.log")), *consoles]
+
+    def _report(self, log: Path, start: int) -> None:
+        """What was added since, of a service's log only the lines that tell of trouble."""
+        text = log.read_bytes()[start:].decode(errors="backslashreplace")
+        is_console = log.name == "console.log"
+        lines = [
+            line for line in text.splitlines() if is_console or any(t in line for t in TELLING)
+        ]
+        if lines:
+            shown = "\n".join(line[:500] for line in lines[-REPORTED_LOG_LINES:])
+            print(f"--- {self.id()}: {log}\n{shown}", file=sys.stderr)
