@@ -1,0 +1,10 @@
+# vw_sysconf_dir(VARIABLE PREFIX DIRECTORY): where configuration goes: /etc for the prefix /usr, else below the prefix.
+function(vw_sysconf_dir variable prefix directory)
+  if(IS_ABSOLUTE "${directory}")
+    set(${variable} "${directory}" PARENT_SCOPE)
+  elseif(prefix STREQUAL "/usr")
+    set(${variable} "/${directory}" PARENT_SCOPE)
+  else()
+    set(${variable} "${prefix}/${directory}" PARENT_SCOPE)
+  endif()
+endfunction()

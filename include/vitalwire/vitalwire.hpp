@@ -1,0 +1,149 @@
+// libvitalwire for C++17: the C interface of vitalwire.h with ownership, exceptions and std::function. Header only, so
+// that no C++ of this library's build meets the application's. What the functions do, their units and ranges: vitalwire.h.
+#ifndef VITALWIRE_VITALWIRE_HPP
+#define VITALWIRE_VITALWIRE_HPP
+
+#include <vitalwire/vitalwire.h>
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace vitalwire {
+
+/// A call that did not return VW_OK. what(): the library's sentence on it.
+class Error : public std::runtime_error {
+public:
+    Error(vw_result_t result, const std::string& message) : std::runtime_error(message), result_(result) {}
+
+    vw_result_t result() const noexcept { return result_; }
+
+private:
+    vw_result_t result_;
+};
+
+/// How an application is: vw_health_t with its reason.
+struct Health {
+    bool healthy = true;
+    std::string reason;
+
+    static Health good() { return {}; }
+    static Health bad(std::string why) { return {false, std::move(why)}; }
+};
+
+/// For Application::register_heartbeat: struct vw_heartbeat_options.
+struct Heartbeat {
+    std::string name;
+    std::chrono::milliseconds interval{VW_DEFAULT_INTERVAL_MS};
+    std::chrono::milliseconds timeout{0};  ///< 0: the interval
+    /// An exception counts as unhealthy, with its what() as the reason.
+    std::function<Health()> health;
+    /// Must not throw.
+    std::function<void(vw_result_t result, const std::string& message)> registration;
+};
+
+/// A handle: vw_t. To be used by one thread at a time; callbacks come from dispatch() only.
+class Application {
+public:
+    /// `socket_path` empty: vw_open's default. `connection` must not throw. Throws Error.
+    explicit Application(const std::string& socket_path = {}, std::function<void(bool connected)> connection = {})
+        : state_(std::make_unique<State>()) {
+        state_->connection = std::move(connection);
+        vw_options options = VW_OPTIONS_INIT;
+        options.socket_path = socket_path.empty() ? nullptr : socket_path.c_str();
+        options.connection = &Application::on_connection;
+        options.context = state_.get();
+        vw_t* opened = nullptr;
+        const vw_result_t result = vw_open(&options, &opened);
+        if (result != VW_OK) throw Error(result, vw_strerror(result));
+        handle_.reset(opened);
+    }
+
+    /// Readable when dispatch() has something to do: vw_fd.
+    int fd() const noexcept { return vw_fd(handle_.get()); }
+    bool connected() const noexcept { return vw_is_connected(handle_.get()) != 0; }
+    /// The C handle, for what this class does not wrap. Still owned by this object.
+    vw_t* get() const noexcept { return handle_.get(); }
+
+    /// Handles what is pending; `flags`: VW_DISPATCH_... Throws Error.
+    void dispatch(unsigned flags = VW_DISPATCH_ALL) { check(vw_dispatch(handle_.get(), flags)); }
+
+    /// vw_heartbeat_register. Throws Error.
+    void register_heartbeat(Heartbeat heartbeat) {
+        vw_heartbeat_options options = VW_HEARTBEAT_OPTIONS_INIT;
+        options.name = heartbeat.name.c_str();
+        options.interval_ms = to_milliseconds(heartbeat.interval);
+        options.timeout_ms = to_milliseconds(heartbeat.timeout);
+        options.health = heartbeat.health ? &Application::on_health : nullptr;
+        options.registration = &Application::on_registration;
+        options.context = state_.get();
+        check(vw_heartbeat_register(handle_.get(), &options));
+        state_->heartbeat = std::move(heartbeat);
+    }
+
+    /// vw_heartbeat_report. Throws Error.
+    void report(const Health& health) {
+        check(vw_heartbeat_report(handle_.get(), health.healthy ? VW_HEALTHY : VW_UNHEALTHY, health.reason.c_str()));
+    }
+
+    /// vw_heartbeat_deregister. Throws Error.
+    void deregister_heartbeat() { check(vw_heartbeat_deregister(handle_.get())); }
+
+private:
+    /// Where callbacks find their functions: it stays in place when the object is moved.
+    struct State {
+        std::function<void(bool)> connection;
+        Heartbeat heartbeat;
+    };
+    struct Close {
+        void operator()(vw_t* handle) const noexcept { vw_close(handle); }
+    };
+
+    static std::uint32_t to_milliseconds(std::chrono::milliseconds time) {
+        // What does not fit is out of the library's range either way, and refused there.
+        return time.count() < 0 || time.count() > UINT32_MAX ? UINT32_MAX : static_cast<std::uint32_t>(time.count());
+    }
+
+    void check(vw_result_t result) const {
+        if (result == VW_OK) return;
+        const std::string message = vw_last_error(handle_.get());
+        throw Error(result, message.empty() ? vw_strerror(result) : message);
+    }
+
+    static void on_connection(vw_t*, int connected, void* context) noexcept {
+        const State& state = *static_cast<State*>(context);
+        if (state.connection) state.connection(connected != 0);
+    }
+
+    static vw_health_t on_health(vw_t*, char* reason, std::size_t size, void* context) noexcept {
+        Health health;
+        try {
+            // A copy: the function may take its own registration back.
+            const auto ask = static_cast<State*>(context)->heartbeat.health;
+            health = ask();
+        } catch (const std::exception& problem) {
+            health = Health::bad(problem.what());
+        } catch (...) {
+            health = Health::bad("the health function threw something");
+        }
+        reason[health.reason.copy(reason, size - 1)] = '\0';
+        return health.healthy ? VW_HEALTHY : VW_UNHEALTHY;
+    }
+
+    static void on_registration(vw_t*, vw_result_t result, const char* message, void* context) noexcept {
+        const auto tell = static_cast<State*>(context)->heartbeat.registration;
+        if (tell) tell(result, message);
+    }
+
+    std::unique_ptr<State> state_;
+    std::unique_ptr<vw_t, Close> handle_;  // after state_: closed before its callbacks lose their functions
+};
+
+}  // namespace vitalwire
+
+#endif
