@@ -1,5 +1,6 @@
 // libvitalwire for C++17: the C interface of vitalwire.h with ownership, exceptions and std::function. Header only, so
-// that no C++ of this library's build meets the application's. What the functions do, their units and ranges: vitalwire.h.
+// that no C++ of this library's build meets the application's. What the functions do, their units and ranges:
+// vitalwire.h.
 #ifndef VITALWIRE_VITALWIRE_HPP
 #define VITALWIRE_VITALWIRE_HPP
 

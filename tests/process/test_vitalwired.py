@@ -1,0 +1,183 @@
+#!/usr/bin/python3
+"""vitalwired as a process: configuration, signals, service manager, health, memory."""
+
+import os
+from pathlib import Path
+import re
+import signal
+import subprocess
+import sys
+import unittest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+
+from test_guest_protocol import BUILD, Host
+from vmbed.procs import Daemon, ProcessTestCase, wait_until
+
+VITALWIRED = BUILD / "guest" / "vitalwired"
+STATIC = "statically linked" in subprocess.run(["ldd", VITALWIRED], capture_output=True, text=True).stdout
+MAX_PRIVATE_KB = 2048
+
+
+class VitalwiredTest(ProcessTestCase):
+    """A running vitalwired and a host that has it registered."""
+
+    def configure(self, text: str) -> None:
+        (self.dir / "vitalwired.conf").write_text(text)
+
+    def start_guest(self, config: str = "") -> None:
+        self.configure(config)
+        argv = [VITALWIRED, "--config", self.dir / "vitalwired.conf", "--channel", f"unix:{self.dir}/channel",
+                "--name", "vm1", "--app-socket", self.dir / "apps"]
+        self.guest = self.start(Daemon(argv, self.dir / "guest.log")).wait_ready()
+
+    def register(self) -> Host:
+        self.host = Host(self.dir / "channel")
+        self.addCleanup(self.host.disconnect)
+        self.host.register()
+        return self.host
+
+    def await_reason(self, reason: str) -> None:
+        """Challenges until the answer says so; an empty reason is healthy."""
+
+        def answered() -> bool:
+            answer = self.host.challenge()
+            self.last = answer.get("reason", "")
+            self.assertEqual(answer["healthy"], not self.last)
+            return self.last == reason
+
+        try:
+            wait_until(answered, f"the reason is {reason!r}", 30)
+        except TimeoutError:
+            self.fail(f"the reason is {self.last!r}, not {reason!r}")
+
+    def log(self) -> str:
+        return (self.dir / "guest.log").read_text()
+
+    def await_log(self, text: str) -> None:
+        wait_until(lambda: text in self.log(), f"the log says {text!r}")
+
+
+class Health(VitalwiredTest):
+    def test_a_check_that_hangs_does_not_make_the_guest_silent(self):
+        self.start_guest("[check stuck]\ncommand = sleep 1000\ninterval = 100 ms\ntimeout = 200 ms\n")
+        self.register()
+        self.await_reason("check stuck: did not finish within 200 ms")
+
+    def test_a_stopped_guest_is_silent_and_answers_when_it_goes_on(self):
+        self.start_guest()
+        host = self.register()
+        host.challenge()
+        self.guest.signal(signal.SIGSTOP)
+        host.send("challenge", session_id="session-1", heartbeat_challenge=7)
+        self.assertEqual(host.receive_all(0.5), [])
+        self.guest.signal(signal.SIGCONT)
+        self.assertEqual(host.receive("challenge_response")["heartbeat_response"], 7)
+
+    def test_a_pause_of_the_guest_is_not_held_against_its_checks(self):
+        config = f"[check quick]\ncommand = sleep 0.3; date +%s.%N >> {self.dir}/ran\ninterval = 400 ms\ntimeout = 1 s\n"
+        self.start_guest(config)
+        self.register()
+        wait_until((self.dir / "ran").exists, "the check ran")
+        for _ in range(3):
+            self.guest.signal(signal.SIGSTOP)
+            self.assertEqual(self.host.receive_all(1.2), [])
+            self.guest.signal(signal.SIGCONT)
+            self.assertTrue(self.host.challenge()["healthy"])
+        self.assertNotIn("unhealthy", self.log())
+
+
+class Reload(VitalwiredTest):
+    def reload(self, config: str) -> None:
+        self.configure(config)
+        self.guest.signal(signal.SIGHUP)
+
+    def test_a_reload_takes_new_checks_and_keeps_the_session(self):
+        self.start_guest()
+        self.register()
+        self.reload("[check disk]\ncommand = echo full; exit 1\ninterval = 100 ms\n")
+        self.await_reason("check disk: full")
+        self.reload("")
+        self.await_reason("")
+        self.guest.wait_notified("RELOADING=1")
+
+    def test_a_reload_with_mistakes_names_all_and_changes_nothing(self):
+        self.start_guest("[check disk]\ncommand = echo full; exit 1\ninterval = 100 ms\n")
+        self.register()
+        self.await_reason("check disk: full")
+        self.reload("[heartbeat]\ninterval = 1\n[check disk]\n")
+        self.await_log("the earlier one stays in force")
+        self.assertIn("vitalwired.conf:2: [heartbeat] interval: expected a time", self.log())
+        self.assertIn("vitalwired.conf:3: [check disk] command: is missing", self.log())
+        self.await_reason("check disk: full")
+
+    def test_a_new_interval_registers_again(self):
+        self.start_guest()
+        host = self.register()
+        self.reload("[heartbeat]\ninterval = 300 ms\n")
+        self.assertEqual(host.receive("init")["heartbeat_interval_ms"], 300)
+
+
+class Start(VitalwiredTest):
+    def run_guest(self, *arguments: str | Path) -> subprocess.CompletedProcess:
+        return subprocess.run([VITALWIRED, *arguments], capture_output=True, text=True, timeout=30)
+
+    def test_mistakes_in_the_configuration_are_all_named_and_end_it(self):
+        self.configure("[heartbeat]\ninterval = 1\ncolour = red\n")
+        ended = self.run_guest("--config", self.dir / "vitalwired.conf")
+        self.assertEqual(ended.returncode, 2)
+        self.assertRegex(ended.stderr, r"vitalwired.conf:2: \[heartbeat\] interval: expected")
+        self.assertRegex(ended.stderr, r"vitalwired.conf:3: \[heartbeat\] colour: is no key")
+
+    def test_a_wrong_option_is_named(self):
+        for wrong in (["--interval", "5"], ["--nonsense"], ["stray"], ["--channel", "a b"], ["--name", ""]):
+            with self.subTest(wrong=wrong):
+                ended = self.run_guest("--config", os.devnull, *wrong)
+                self.assertEqual(ended.returncode, 2)
+                self.assertIn(wrong[0].lstrip("-"), ended.stderr)
+
+    def test_the_shipped_configuration_has_no_mistakes(self):
+        shipped = (ROOT / "guest" / "vitalwired.conf").read_text()
+        self.start_guest(shipped)
+        self.register()
+        # As are its commented keys, switched on. Those without a value only show that there is one.
+        keys = re.sub(r"^#(\[check disk\]|\w+ = .+)$", r"\1", shipped, flags=re.MULTILINE)
+        keys = re.sub(r"^(group|socket|name) = .*$", "", keys, flags=re.MULTILINE)
+        self.configure(keys)
+        self.guest.signal(signal.SIGHUP)
+        self.await_log("configuration reloaded checks=1")
+
+    def test_help_and_version(self):
+        self.assertIn("--app-socket", self.run_guest("--help").stdout)
+        self.assertRegex(self.run_guest("--version").stdout, r"^vitalwired \d+\.\d+\.\d+\n$")
+
+    def test_the_service_manager_is_told_what_it_waits_for(self):
+        self.start_guest()
+        self.guest.wait_notified(f"STATUS=waiting for a host on socket {self.dir}/channel, healthy")
+        self.register()
+        self.guest.wait_notified("STATUS=registered, healthy")
+
+    def test_a_missing_port_is_waited_for(self):
+        argv = [VITALWIRED, "--config", os.devnull, "--channel", "org.vitalwire.test", "--app-socket", "none"]
+        guest = self.start(Daemon(argv, self.dir / "guest.log")).wait_ready()
+        guest.wait_notified("STATUS=no virtio-serial port named org.vitalwire.test, healthy")
+        self.assertEqual(guest.stop(), 0)
+
+
+class Memory(VitalwiredTest):
+    @unittest.skipUnless(STATIC, "only the program as it is shipped is measured, not one with sanitizers")
+    def test_a_registered_guest_with_a_check_has_at_most_2_MB_of_its_own(self):
+        self.start_guest("[check c]\ncommand = exit 1\ninterval = 100 ms\n")
+        self.register()
+        self.await_reason("check c")
+        for _ in range(500):
+            self.host.challenge()
+        rollup = Path(f"/proc/{self.guest.pid}/smaps_rollup").read_text()
+        private = sum(int(kb) for kb in re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", rollup, re.MULTILINE))
+        print(f"private memory: {private} kB", file=sys.stderr)
+        self.assertLessEqual(private, MAX_PRIVATE_KB)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,106 @@
+#include <gmock/gmock.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+#include <vitalwire/vitalwire.hpp>
+
+#include "guest_fixture.hpp"
+
+namespace vitalwire::guest::test {
+namespace {
+
+using testing::HasSubstr;
+
+class LibvitalwireCppTest : public GuestTest {
+protected:
+    void open() {
+        application_.emplace(dir_ / "apps", [this](bool connected) { connected_ = connected; });
+    }
+    void register_with(std::function<vitalwire::Health()> health) {
+        vitalwire::Heartbeat heartbeat;
+        heartbeat.name = "db";
+        heartbeat.interval = std::chrono::milliseconds(100);
+        heartbeat.health = std::move(health);
+        heartbeat.registration = [this](vw_result_t result, const std::string&) { registered_ = result; };
+        application_->register_heartbeat(std::move(heartbeat));
+    }
+    void turn() override {
+        GuestTest::turn();
+        pollfd ready{application_ ? application_->fd() : -1, POLLIN, 0};
+        if (::poll(&ready, 1, 0) == 1) application_->dispatch();
+    }
+
+    std::optional<vitalwire::Application> application_;
+    bool connected_ = false;
+    std::optional<vw_result_t> registered_;
+};
+
+TEST_F(LibvitalwireCppTest, AsksTheFunctionAndTellsTheHost) {
+    start_registered();
+    open();
+    vitalwire::Health health = vitalwire::Health::bad("no licence");
+    register_with([&] { return health; });
+    await_reason("application db: no licence");
+    health = vitalwire::Health::good();
+    await_reason("");
+    EXPECT_TRUE(connected_);
+    EXPECT_EQ(registered_, VW_OK);
+}
+
+TEST_F(LibvitalwireCppTest, AnExceptionOfTheHealthFunctionIsUnhealthy) {
+    start_registered();
+    open();
+    register_with([]() -> vitalwire::Health { throw std::runtime_error("cannot tell"); });
+    await_reason("application db: cannot tell");
+}
+
+TEST_F(LibvitalwireCppTest, CanBeMovedWithItsRegistration) {
+    start_registered();
+    open();
+    register_with([] { return vitalwire::Health::bad("moved"); });
+    vitalwire::Application other = std::move(*application_);
+    application_.emplace(std::move(other));
+    await_reason("application db: moved");
+}
+
+TEST_F(LibvitalwireCppTest, DeregistersWhenItGoesOutOfScope) {
+    start_registered();
+    open();
+    register_with([] { return vitalwire::Health::bad("x"); });
+    await_reason("application db: x");
+    application_.reset();
+    await_reason("");
+}
+
+TEST_F(LibvitalwireCppTest, TheHealthFunctionMayDeregister) {
+    start_registered();
+    open();
+    bool asked = false;
+    register_with([&] {
+        application_->deregister_heartbeat();
+        asked = true;
+        return vitalwire::Health::bad("never told");
+    });
+    await("it was asked", [&] { return asked; });
+    EXPECT_TRUE(challenge().healthy);
+}
+
+TEST_F(LibvitalwireCppTest, ThrowsWhatTheLibrarySays) {
+    open();
+    try {
+        application_->register_heartbeat({.name = "with space"});
+        FAIL() << "it was accepted";
+    } catch (const vitalwire::Error& error) {
+        EXPECT_EQ(error.result(), VW_ERR_INVALID);
+        EXPECT_THAT(error.what(), HasSubstr("name: expected 1 to 32 letters"));
+    }
+    EXPECT_THROW(application_->report(vitalwire::Health::good()), vitalwire::Error);
+    EXPECT_THROW(vitalwire::Application(std::string(200, 'p')), vitalwire::Error);
+}
+
+}  // namespace
+}  // namespace vitalwire::guest::test
