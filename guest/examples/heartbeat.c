@@ -15,25 +15,21 @@
 
 static volatile sig_atomic_t stop;
 
-static void on_signal(int number)
-{
+static void on_signal(int number) {
     (void)number;
     stop = 1;
 }
 
-static vw_health_t health(vw_t *vw, char *reason, size_t size, void *context)
-{
-    const char *file = context;
+static vw_health_t health(vw_t* vw, char* reason, size_t size, void* context) {
+    const char* file = context;
 
     (void)vw;
-    if (access(file, F_OK) == 0)
-        return VW_HEALTHY;
+    if (access(file, F_OK) == 0) return VW_HEALTHY;
     snprintf(reason, size, "%s is missing", file);
     return VW_UNHEALTHY;
 }
 
-static void registration(vw_t *vw, vw_result_t result, const char *message, void *context)
-{
+static void registration(vw_t* vw, vw_result_t result, const char* message, void* context) {
     (void)vw;
     (void)context;
     if (result == VW_OK)
@@ -43,12 +39,11 @@ static void registration(vw_t *vw, vw_result_t result, const char *message, void
     fflush(stdout);
 }
 
-int main(int argc, char *argv[])
-{
+int main(int argc, char* argv[]) {
     struct vw_heartbeat_options heartbeat = VW_HEARTBEAT_OPTIONS_INIT;
     struct sigaction action;
     vw_result_t result;
-    vw_t *vw;
+    vw_t* vw;
 
     if (argc != 3) {
         fprintf(stderr, "usage: heartbeat NAME FILE\n");
@@ -75,8 +70,7 @@ int main(int argc, char *argv[])
     while (result == VW_OK && !stop)
         result = vw_dispatch(vw, VW_DISPATCH_WAIT);
 
-    if (result != VW_OK)
-        fprintf(stderr, "heartbeat: %s\n", vw_last_error(vw));
+    if (result != VW_OK) fprintf(stderr, "heartbeat: %s\n", vw_last_error(vw));
     vw_close(vw); /* deregisters: ending without it would be reported as a fault */
     return result == VW_OK ? 0 : 1;
 }

@@ -1,8 +1,7 @@
 // libvitalwire for C++17: the C interface of vitalwire.h with ownership, exceptions and std::function. Header only, so
 // that no C++ of this library's build meets the application's. What the functions do, their units and ranges:
 // vitalwire.h.
-#ifndef VITALWIRE_VITALWIRE_HPP
-#define VITALWIRE_VITALWIRE_HPP
+#pragma once
 
 #include <vitalwire/vitalwire.h>
 
@@ -146,5 +145,3 @@ private:
 };
 
 }  // namespace vitalwire
-
-#endif
