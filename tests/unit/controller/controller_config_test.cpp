@@ -1,0 +1,79 @@
+#include "controller/controller_config.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace vitalwire::controller {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class ControllerConfigTest : public ::testing::Test {
+protected:
+    ControllerConfig read(const std::string& text, const std::vector<std::string>& settings = {}) {
+        auto file = runtime::ConfigFile::parse(text, "c", errors);
+        for (const auto& setting : settings)
+            file.set(setting, errors);
+        return read_controller_config(file, errors);
+    }
+    std::vector<std::string> mistakes() const {
+        std::vector<std::string> out;
+        for (const auto& error : errors)
+            out.push_back(runtime::to_string(error));
+        return out;
+    }
+
+    runtime::ConfigErrors errors;
+};
+
+TEST_F(ControllerConfigTest, WorksWithoutAFile) {
+    const ControllerConfig config = read("");
+    EXPECT_THAT(mistakes(), IsEmpty());
+    EXPECT_FALSE(config.host.empty());
+    EXPECT_EQ(config.state, "/var/lib/vitalwire/controller.db");
+    EXPECT_THAT(config.bus_listen, ElementsAre("unix:///run/vitalwire/controller.sock", "tcp://127.0.0.1:8991"));
+    EXPECT_EQ(config.http_listen, "127.0.0.1:8990");
+    EXPECT_FALSE(config.inventory_required);
+    ASSERT_EQ(config.sinks.size(), 1U);
+    EXPECT_EQ(config.sinks[0].type, "log");
+}
+
+TEST_F(ControllerConfigTest, ReadsSinks) {
+    const ControllerConfig config = read(
+        "[sink inspector]\ntype = doctor\nurl = http://h:1/events\nparallel = 2\n"
+        "[sink journal]\ntype = log\n");
+    EXPECT_THAT(mistakes(), IsEmpty());
+    ASSERT_EQ(config.sinks.size(), 2U);
+    EXPECT_EQ(config.sinks[0].name, "inspector");
+    EXPECT_EQ(config.sinks[0].delivery.parallel, 2);
+    EXPECT_EQ(config.sinks[1].type, "log");
+}
+
+TEST_F(ControllerConfigTest, TakesTheCommandLineOverTheFile) {
+    const ControllerConfig config =
+        read("[bus]\nlisten = tcp://127.0.0.1:1\n[sink s]\ntype = doctor\nurl = http://a/\n",
+             {"bus.listen=unix:///x", "inventory.file=/i", "sink.s.mode=single"});
+    EXPECT_THAT(mistakes(), IsEmpty());
+    EXPECT_THAT(config.bus_listen, ElementsAre("unix:///x"));
+    EXPECT_EQ(config.inventory, "/i");
+    EXPECT_TRUE(config.inventory_required);
+}
+
+TEST_F(ControllerConfigTest, ReportsEveryMistakeAtOnce) {
+    read("[controller]\nhost = a b\nlog_level = loud\n[bus]\nlisten = udp://x\n[http]\ntypo = 1\n"
+         "[sink a]\ntype = pager\n[sink b/c]\ntype = log\n[sink d]\n[sink e]\ntype = log\nurl = x\n[snk f]\n");
+    EXPECT_THAT(mistakes(), ElementsAre(HasSubstr("c:15: unknown section [snk f]"),
+                                        HasSubstr("c:2: [controller] host: expected 1 to 253 letters"),
+                                        HasSubstr("c:3: [controller] log_level: expected one of debug"),
+                                        HasSubstr("c:5: [bus] listen: expected unix:///PATH"),
+                                        HasSubstr("c:7: [http] typo: is no key"),
+                                        HasSubstr("c:9: [sink a] type: expected one of log, doctor, webhook, found 'pager'"),
+                                        HasSubstr("c:10: [sink NAME]: expected a name of 1 to 64 letters"),
+                                        HasSubstr("c:12: [sink d] type: is missing"),
+                                        HasSubstr("c:15: [sink e] url: is no key")));
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

@@ -1,0 +1,428 @@
+#include "controller/ledger.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <utility>
+
+#include "tests/unit/controller/alarms.hpp"
+#include "tests/unit/controller/faults.hpp"
+#include "tests/unit/controller/loop.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using heartbeat::Fault;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+const base::HostId kHost("compute-1");
+
+/// What a sink was told, and how it answers.
+struct Receipts {
+    std::vector<std::string> lines;
+    Outcome answer = Outcome::confirmed();
+    bool hold = false;
+    std::vector<Sink::Done> held;
+};
+
+class ScriptedSink : public Sink {
+public:
+    explicit ScriptedSink(Receipts& receipts) : receipts_(receipts) {}
+    void deliver(const AlarmEvent& event, Done done) override {
+        receipts_.lines.push_back(line(event));
+        if (receipts_.hold) return receipts_.held.push_back(std::move(done));
+        done(receipts_.answer);
+    }
+
+private:
+    Receipts& receipts_;
+};
+
+class LedgerTest : public ::testing::Test {
+protected:
+    void start(std::vector<std::string> sinks = {"a"}, std::chrono::milliseconds grace = std::chrono::seconds(60)) {
+        auto opened = runtime::Store::open(loop.io, dir / "controller.db");
+        ASSERT_TRUE(opened) << opened.error().message;
+        store = std::move(*opened);
+        rows = std::make_unique<LedgerStore>(*store);
+        metrics = std::make_unique<runtime::Metrics>();
+        fleet = Fleet();
+        for (auto& [host, agent] : rows->load_agents())
+            fleet.restore(host, agent);
+        Ledger::Surroundings around{loop.io, *metrics, problems, fleet, [](Alarm&) {},
+                                    [this](const base::HostId&, const bus::FaultsDelivered& delivered) {
+                                        for (const auto& item : delivered.items)
+                                            confirmed.push_back(item.fault.str() + " " + std::to_string(item.revision));
+                                    }};
+        ledger = std::make_unique<Ledger>(Ledger::Options{100, grace}, *rows, std::move(around));
+        for (const auto& name : sinks)
+            ledger->add_sink(name, "scripted", std::make_unique<ScriptedSink>(told[name]), {});
+        ledger->load();
+    }
+
+    void restart(std::vector<std::string> sinks = {"a"}, std::chrono::milliseconds grace = std::chrono::seconds(60)) {
+        ledger->stop();
+        ledger.reset();
+        store->close();
+        store.reset();
+        for (auto& [name, receipts] : told)
+            receipts.lines.clear();
+        confirmed.clear();
+        start(std::move(sinks), grace);
+    }
+
+    void agent_up(bool lead = true) {
+        bus::Hello hello;
+        hello.host = kHost;
+        hello.lead = lead;
+        fleet.up(kHost, hello, "peer", std::chrono::system_clock::now());
+        rows->put_agent(kHost, *fleet.find(kHost));
+        ledger->agent_up(kHost);
+    }
+    void agent_down() {
+        fleet.down(kHost, std::chrono::system_clock::now());
+        ledger->agent_down(kHost);
+    }
+    void set_lead(bool lead) {
+        fleet.set_lead(kHost, lead);
+        ledger->lead_changed(kHost);
+    }
+    void report(const Fault& fault) {
+        ledger->report(kHost, {fault});
+        loop.poll();
+    }
+    void whole_state(const std::vector<Fault>& faults) {
+        ledger->begin_state(kHost);
+        ledger->report(kHost, faults);
+        ledger->end_state(kHost);
+        loop.poll();
+    }
+    std::vector<std::string> take(const std::string& sink) { return std::exchange(told[sink].lines, {}); }
+
+    TempDir dir;
+    Loop loop;
+    std::unique_ptr<runtime::Store> store;
+    std::unique_ptr<LedgerStore> rows;
+    std::unique_ptr<runtime::Metrics> metrics;
+    runtime::Problems problems;
+    Fleet fleet;
+    std::map<std::string, Receipts> told;
+    std::vector<std::string> confirmed;
+    std::unique_ptr<Ledger> ledger;
+    const Fault f1 = open_fault("g1", "f1");
+};
+
+TEST_F(LedgerTest, TellsAFaultAtOnceAndConfirmsItToTheAgent) {
+    start();
+    agent_up();
+    ledger->report(kHost, {f1});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1")) << "before the loop, and so the disk, had a chance";
+    loop.poll();
+    EXPECT_THAT(confirmed, ElementsAre("f1 1"));
+    report(cleared(f1));
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+    EXPECT_THAT(confirmed, ElementsAre("f1 1", "f1 2"));
+}
+
+TEST_F(LedgerTest, ConfirmsOnlyWhenEverySinkHasIt) {
+    start({"a", "b"});
+    told["b"].hold = true;
+    agent_up();
+    report(f1);
+    EXPECT_THAT(confirmed, IsEmpty());
+    told["b"].held.at(0)(Outcome::confirmed());
+    loop.poll();
+    EXPECT_THAT(confirmed, ElementsAre("f1 1"));
+}
+
+TEST_F(LedgerTest, DoesNotConfirmANewRevisionThatASinkHasNotSeen) {
+    start({"a", "b"});
+    agent_up();
+    report(f1);
+    told["b"].hold = true;
+    report(updated(f1, "late"));
+    EXPECT_THAT(confirmed, ElementsAre("f1 1"));
+}
+
+TEST_F(LedgerTest, AFaultThatIsOverAndToldMovesToTheHistory) {
+    start();
+    agent_up();
+    report(f1);
+    report(cleared(f1));
+    EXPECT_EQ(ledger->book().find(f1.id), nullptr);
+    ASSERT_NE(ledger->history().find(f1.id), nullptr);
+    EXPECT_TRUE(ledger->history().find(f1.id)->delivered);
+}
+
+TEST_F(LedgerTest, KeepsAFaultThatIsOverUntilItIsTold) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    report(cleared(f1));
+    EXPECT_NE(ledger->book().find(f1.id), nullptr);
+    told["a"].answer = Outcome::confirmed();
+    ASSERT_TRUE(loop.until([&] { return ledger->history().find(f1.id) != nullptr; }));
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 opened 1", "f1 cleared 2"));
+}
+
+TEST_F(LedgerTest, ConfirmsAgainWhatTheAgentDidNotHear) {
+    start();
+    agent_up();
+    report(f1);
+    report(cleared(f1));
+    take("a");
+    confirmed.clear();
+    agent_up();
+    whole_state({cleared(f1)});
+    EXPECT_THAT(confirmed, ElementsAre("f1 2"));
+    EXPECT_THAT(take("a"), IsEmpty());
+}
+
+TEST_F(LedgerTest, ClearsWhatTheAgentNoLongerKnows) {
+    start();
+    agent_up();
+    report(f1);
+    take("a");
+    agent_down();
+    agent_up();
+    whole_state({});
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+    EXPECT_EQ(ledger->history().find(f1.id)->booked.fault.clear_reason, kForgotten);
+}
+
+TEST_F(LedgerTest, ClearsNothingBecauseAnAgentIsAway) {
+    start();
+    agent_up();
+    report(f1);
+    take("a");
+    agent_down();
+    loop.poll();
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_TRUE(ledger->book().find(f1.id)->fault.open());
+}
+
+TEST_F(LedgerTest, GoesOnTellingWhileTheAgentIsAway) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    agent_down();
+    told["a"].answer = Outcome::confirmed();
+    ASSERT_TRUE(loop.until([&] { return told["a"].lines.size() == 2; }));
+    agent_up();
+    confirmed.clear();
+    whole_state({f1});
+    EXPECT_THAT(confirmed, ElementsAre("f1 1")) << "the agent hears of it when it is back";
+    EXPECT_EQ(told["a"].lines.size(), 2U);
+}
+
+TEST_F(LedgerTest, TellsNothingOfAnAgentThatNamedAnotherLead) {
+    start();
+    agent_up(false);
+    report(f1);
+    EXPECT_TRUE(ledger->book().find(f1.id)->fault.open()) << "but knows of it";
+    report(cleared(f1));
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_THAT(confirmed, IsEmpty());
+    EXPECT_FALSE(ledger->history().find(f1.id)->delivered);
+}
+
+TEST_F(LedgerTest, ANewLeadTellsWhatTheAgentHandsIt) {
+    start();
+    agent_up(false);
+    report(f1);
+    report(cleared(f1));
+    set_lead(true);
+    report(cleared(f1));
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 cleared 2"));
+    EXPECT_THAT(confirmed, ElementsAre("f1 2"));
+}
+
+TEST_F(LedgerTest, ANewLeadDoesNotRepeatWhatTheOldOneDelivered) {
+    start();
+    restart();  // the second start knows its sink, so it is not a new one
+    agent_up();
+    Fault delivered = f1;
+    delivered.delivered = 1;
+    whole_state({delivered});
+    EXPECT_THAT(take("a"), IsEmpty());
+    delivered = cleared(delivered);
+    report(delivered);
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+}
+
+TEST_F(LedgerTest, WhoIsNoLongerLeadDropsWhatWaits) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    set_lead(false);
+    told["a"].answer = Outcome::confirmed();
+    take("a");
+    EXPECT_FALSE(loop.until([&] { return !told["a"].lines.empty(); }, std::chrono::milliseconds(400)));
+    EXPECT_EQ(ledger->sinks().at(0)->delivery().queued(), 0U);
+}
+
+TEST_F(LedgerTest, RefusesFaultsOfAnotherHost) {
+    start();
+    agent_up();
+    report(f1);
+    const auto refused = ledger->report(base::HostId("compute-2"), {cleared(f1)});
+    ASSERT_EQ(refused.size(), 1U);
+    EXPECT_THAT(refused[0].message, HasSubstr("belongs to the agent of compute-1"));
+    EXPECT_TRUE(ledger->book().find(f1.id)->fault.open());
+}
+
+TEST_F(LedgerTest, RepeatsNothingAfterARestart) {
+    start();
+    agent_up();
+    report(f1);
+    restart();
+    agent_up();
+    whole_state({f1});
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_THAT(confirmed, ElementsAre("f1 1"));
+}
+
+TEST_F(LedgerTest, SendsTheClearOfWhatWasRaisedBeforeARestart) {
+    start();
+    agent_up();
+    report(f1);
+    restart();
+    agent_up();
+    whole_state({});
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+}
+
+TEST_F(LedgerTest, TellsAfterARestartWhatWasNotConfirmedBefore) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    told["a"].answer = Outcome::confirmed();
+    restart();
+    agent_up();
+    whole_state({cleared(f1)});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 cleared 2"));
+}
+
+TEST_F(LedgerTest, WaitsAfterARestartForTheAgentButNotForEver) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    told["a"].answer = Outcome::confirmed();
+    restart({"a"}, std::chrono::milliseconds(50));
+    loop.poll();
+    EXPECT_THAT(take("a"), IsEmpty());
+    ASSERT_TRUE(loop.until([&] { return !told["a"].lines.empty(); }));
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
+}
+
+TEST_F(LedgerTest, LeavesAfterARestartTheFaultsOfAnotherLeadAlone) {
+    start();
+    agent_up(false);
+    report(f1);
+    restart({"a"}, std::chrono::milliseconds(10));
+    EXPECT_FALSE(loop.until([&] { return !told["a"].lines.empty(); }, std::chrono::milliseconds(200)));
+}
+
+TEST_F(LedgerTest, TellsANewSinkOfTheFaultsThatAreOpen) {
+    start();
+    agent_up();
+    report(f1);
+    restart({"a", "new"});
+    agent_up();
+    Fault delivered = f1;
+    delivered.delivered = 1;
+    whole_state({delivered});
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_THAT(take("new"), ElementsAre("f1 opened 1"));
+}
+
+TEST_F(LedgerTest, ASinkThatIsNoLongerConfiguredHoldsNothingUp) {
+    start({"a", "old"});
+    told["old"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    restart({"a"});
+    agent_up();
+    whole_state({f1});
+    EXPECT_THAT(confirmed, ElementsAre("f1 1"));
+}
+
+TEST_F(LedgerTest, KeepsTheHistoryOverARestart) {
+    start();
+    agent_up();
+    report(f1);
+    report(cleared(f1));
+    restart();
+    ASSERT_NE(ledger->history().find(f1.id), nullptr);
+    agent_up();
+    whole_state({cleared(f1)});
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_THAT(confirmed, ElementsAre("f1 2"));
+}
+
+TEST_F(LedgerTest, RaisesAgainAFaultThatItsAgentReopens) {
+    // The agent died after telling the clear and before keeping it, and the guest hangs again since.
+    start();
+    agent_up();
+    report(f1);
+    report(cleared(f1));
+    take("a");
+    agent_up();
+    whole_state({f1});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
+    EXPECT_EQ(ledger->history().find(f1.id), nullptr);
+}
+
+TEST_F(LedgerTest, ShowsASinkThatCannotDeliverAsAProblemUntilItCan) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    ASSERT_EQ(problems.list().size(), 1U);
+    EXPECT_EQ(problems.list()[0].what, "sink a cannot deliver");
+    EXPECT_EQ(problems.list()[0].detail, "HTTP 503");
+    EXPECT_EQ(ledger->sinks().at(0)->state(), "retrying");
+    told["a"].answer = Outcome::confirmed();
+    ASSERT_TRUE(loop.until([&] { return problems.empty(); }));
+    EXPECT_EQ(ledger->sinks().at(0)->state(), "ok");
+}
+
+TEST_F(LedgerTest, CountsWhatHappens) {
+    start();
+    told["a"].answer = Outcome::refused("HTTP 400");
+    agent_up();
+    report(f1);
+    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_faults_opened_total{kind=\"heartbeat_lost\"} 1"));
+    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_faults_open{kind=\"heartbeat_lost\"} 1"));
+    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_queued{sink=\"a\"} 1"));
+    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_retrying{sink=\"a\"} 1"));
+    EXPECT_THAT(metrics->text(),
+                HasSubstr("vitalwire_controller_sink_failures_total{outcome=\"refused\",sink=\"a\"} 1"));
+    told["a"].answer = Outcome::confirmed();
+    ASSERT_TRUE(loop.until([&] { return ledger->sinks().at(0)->delivered() == 1; }));
+    EXPECT_THAT(metrics->text(),
+                HasSubstr("vitalwire_controller_sink_delivered_total{event=\"opened\",sink=\"a\"} 1"));
+    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_delivery_seconds_count{sink=\"a\"} 1"));
+}
+
+TEST_F(LedgerTest, DropsRowsThatCannotBeRead) {
+    start();
+    store->put("faults", "broken", "{");
+    store->put("faults", "empty", "{}");
+    store->put("deliveries", "nonsense", R"({"phase":"open"})");
+    store->put("history", "x", "{}");
+    restart();
+    EXPECT_TRUE(ledger->book().all().empty());
+    restart();
+    EXPECT_THAT(store->load("faults"), IsEmpty());
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

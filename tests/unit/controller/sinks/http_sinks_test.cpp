@@ -1,0 +1,243 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "base/log.hpp"
+#include "controller/sinks/sink_types.hpp"
+#include "runtime/http_client.hpp"
+#include "tests/unit/controller/alarms.hpp"
+#include "tests/unit/controller/loop.hpp"
+#include "tests/unit/controller/receiver.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Kind = Outcome::Kind;
+
+class HttpSinksTest : public ::testing::Test {
+protected:
+    /// The sink of `[sink s]` with these lines; null and `errors` when they have mistakes.
+    std::unique_ptr<Sink> make(const std::string& lines) {
+        const auto file = runtime::ConfigFile::parse("[sink s]\n" + lines, "c", errors);
+        runtime::ConfigReader section(file, file.sections.at(0), errors);
+        const std::string wanted = section.text("type", "");
+        for (const SinkType& type : sink_types()) {
+            if (type.name != wanted) continue;
+            const SinkFactory factory = type.configure(section);
+            section.finish();
+            return errors.empty() ? factory({loop.io, http}) : nullptr;
+        }
+        ADD_FAILURE() << "no such type: " << wanted;
+        return nullptr;
+    }
+
+    Outcome deliver(Sink& sink, const AlarmEvent& event) {
+        std::vector<Outcome> outcomes;
+        sink.deliver(event, [&](const Outcome& outcome) { outcomes.push_back(outcome); });
+        EXPECT_TRUE(loop.until([&] { return !outcomes.empty(); }));
+        EXPECT_EQ(outcomes.size(), 1U);
+        return outcomes.empty() ? Outcome{} : outcomes[0];
+    }
+    Outcome deliver(const std::string& lines, const AlarmEvent& event) {
+        const auto sink = make(lines);
+        return sink ? deliver(*sink, event) : Outcome::retry("configuration");
+    }
+
+    std::vector<std::string> mistakes(const std::string& lines) {
+        make(lines);
+        std::vector<std::string> out;
+        for (const auto& error : errors)
+            out.push_back(runtime::to_string(error));
+        return out;
+    }
+
+    static AlarmEvent raise() {
+        AlarmEvent event;
+        event.alarm = open_alarm("vm-1", "f1");
+        event.alarm.reason = "no \"answer\"";
+        event.alarm.display_name = "web";
+        event.alarm.corrective_action = "reboot";
+        return event;
+    }
+    static AlarmEvent clear() {
+        AlarmEvent event;
+        event.change = AlarmChange::cleared;
+        event.alarm = cleared(raise().alarm);
+        return event;
+    }
+
+    Loop loop;
+    runtime::HttpClient http{loop.io};
+    Receiver receiver{loop.io};
+    runtime::ConfigErrors errors;
+};
+
+TEST_F(HttpSinksTest, DoctorPutsAListOfEvents) {
+    const Outcome outcome = deliver("type = doctor\nurl = " + receiver.url("/events"), raise());
+    EXPECT_EQ(outcome.kind, Kind::confirmed);
+    ASSERT_EQ(receiver.requests.size(), 1U);
+    EXPECT_EQ(receiver.requests[0].method, "PUT");
+    EXPECT_EQ(receiver.requests[0].path, "/events");
+    const json expected = json::parse(R"([{
+        "time": "2023-11-14T22:13:20.000000", "type": "compute.instance.fault",
+        "details": {"hostname": "compute-1", "source": "vitalwire", "severity": "critical", "status": "down",
+                    "cause": "the guest stopped answering its heartbeat (silent): no \"answer\"",
+                    "monitor_id": "vitalwire", "monitor_event_id": "f1:1", "instance_id": "vm-1", "fault_id": "f1",
+                    "kind": "heartbeat_lost", "detail": "silent", "reason": "no \"answer\"", "revision": 1,
+                    "corrective_action": "reboot", "display_name": "web"}}])");
+    EXPECT_EQ(receiver.confirmed.at(0), expected);
+}
+
+TEST_F(HttpSinksTest, DoctorTellsAClearAsUp) {
+    deliver("type = doctor\nurl = " + receiver.url("/events"), clear());
+    const json& event = receiver.confirmed.at(0).at(0);
+    EXPECT_EQ(event["details"]["status"], "up");
+    EXPECT_EQ(event["details"]["clear_reason"], "recovered");
+    EXPECT_EQ(event["details"]["monitor_event_id"], "f1:2");
+    EXPECT_EQ(event["time"], "2023-11-14T22:13:22.000000");
+}
+
+TEST_F(HttpSinksTest, DoctorPostsOneObjectInSingleMode) {
+    deliver("type = doctor\nmode = single\nevent_type = my.type\nmonitor_id = m1\nurl = " + receiver.url("/v1/event"),
+            raise());
+    EXPECT_EQ(receiver.requests.at(0).method, "POST");
+    EXPECT_EQ(receiver.confirmed.at(0)["type"], "my.type");
+    EXPECT_EQ(receiver.confirmed.at(0)["details"]["monitor_id"], "m1");
+}
+
+TEST_F(HttpSinksTest, WebhookPostsTheFaultAndWhatHappened) {
+    AlarmEvent event = raise();
+    event.collapsed = 3;
+    EXPECT_EQ(deliver("type = webhook\nurl = " + receiver.url("/hook"), event).kind, Kind::confirmed);
+    EXPECT_EQ(receiver.requests.at(0).method, "POST");
+    const json& body = receiver.confirmed.at(0);
+    EXPECT_EQ(body["event"], "opened");
+    EXPECT_EQ(body["collapsed"], 3);
+    EXPECT_EQ(body["fault"]["id"], "f1");
+    EXPECT_EQ(body["fault"]["state"], "open");
+    EXPECT_EQ(body["fault"]["guest"], "vm-1");
+    EXPECT_EQ(body["fault"]["host"], "compute-1");
+    EXPECT_EQ(body["fault"]["display_name"], "web");
+    EXPECT_EQ(body["fault"]["opened_at"], "2023-11-14T22:13:20.000000Z");
+    EXPECT_FALSE(body["fault"].contains("cleared_at"));
+}
+
+TEST_F(HttpSinksTest, WebhookUsesTheConfiguredMethodHeadersAndSecret) {
+    TempDir dir;
+    std::ofstream(dir / "secret") << "Bearer s3cret\n";
+    RawReceiver raw(loop.io, RawReceiver::Manner::answer);
+    deliver("type = webhook\nmethod = PUT\nheader = X-Team: night shift\nsecret_file = " + (dir / "secret") +
+                "\nurl = " + raw.url(),
+            raise());
+    EXPECT_THAT(raw.head(), HasSubstr("PUT / HTTP/1.1"));
+    EXPECT_THAT(raw.head(), HasSubstr("X-Team: night shift\r\n"));
+    EXPECT_THAT(raw.head(), HasSubstr("Authorization: Bearer s3cret\r\n"));
+    EXPECT_THAT(raw.head(), HasSubstr("Content-Type: application/json\r\n"));
+}
+
+TEST_F(HttpSinksTest, TakesSecretsFromTheEnvironment) {
+    setenv("VITALWIRE_TEST_SECRET", "t0ken", 1);
+    RawReceiver raw(loop.io, RawReceiver::Manner::answer);
+    deliver("type = webhook\nsecret_header = X-Auth-Token\nsecret_env = VITALWIRE_TEST_SECRET\nurl = " + raw.url(),
+            raise());
+    EXPECT_THAT(raw.head(), HasSubstr("X-Auth-Token: t0ken\r\n"));
+}
+
+TEST_F(HttpSinksTest, AReceiverThatCannotWorkNowIsTriedAgain) {
+    for (const int status : {401, 403, 404, 500, 502, 503}) {
+        receiver.status = status;
+        const Outcome outcome = deliver("type = doctor\nurl = " + receiver.url("/"), raise());
+        EXPECT_EQ(outcome.kind, Kind::retry) << status;
+        EXPECT_THAT(outcome.why, HasSubstr("HTTP " + std::to_string(status)));
+    }
+    EXPECT_TRUE(receiver.confirmed.empty());
+}
+
+TEST_F(HttpSinksTest, AnAnswerAboutTheMessageIsARefusal) {
+    for (const int status : {400, 409, 413, 422}) {
+        receiver.status = status;
+        const Outcome outcome = deliver("type = doctor\nurl = " + receiver.url("/"), raise());
+        EXPECT_EQ(outcome.kind, Kind::refused) << status;
+        EXPECT_THAT(outcome.why, HasSubstr("not now"));
+    }
+}
+
+TEST_F(HttpSinksTest, ARedirectIsNoConfirmation) {
+    receiver.status = 302;
+    EXPECT_EQ(deliver("type = doctor\nurl = " + receiver.url("/"), raise()).kind, Kind::retry);
+}
+
+TEST_F(HttpSinksTest, AReceiverThatIsNotThereIsTriedAgain) {
+    const std::string url = receiver.url("/");
+    receiver.stop();
+    const Outcome outcome = deliver("type = doctor\nurl = " + url, raise());
+    EXPECT_EQ(outcome.kind, Kind::retry);
+    EXPECT_NE(outcome.why, "");
+}
+
+TEST_F(HttpSinksTest, AReceiverThatHangsIsTriedAgainAfterTheTimeout) {
+    RawReceiver raw(loop.io, RawReceiver::Manner::hang);
+    const auto started = std::chrono::steady_clock::now();
+    EXPECT_EQ(deliver("type = doctor\ntimeout = 200 ms\nurl = " + raw.url(), raise()).kind, Kind::retry);
+    EXPECT_GE(std::chrono::steady_clock::now() - started, std::chrono::milliseconds(190));
+}
+
+TEST_F(HttpSinksTest, AReceiverThatClosesWithoutAnAnswerIsTriedAgain) {
+    RawReceiver raw(loop.io, RawReceiver::Manner::close);
+    EXPECT_EQ(deliver("type = doctor\nurl = " + raw.url(), raise()).kind, Kind::retry);
+}
+
+TEST_F(HttpSinksTest, ANonUtf8ReasonStillArrives) {
+    AlarmEvent event = raise();
+    event.alarm.reason = "\xff\xfe";
+    EXPECT_EQ(deliver("type = webhook\nurl = " + receiver.url("/"), event).kind, Kind::confirmed);
+    EXPECT_TRUE(receiver.confirmed.at(0).is_object());
+}
+
+TEST_F(HttpSinksTest, ReportsEveryMistakeOfASection) {
+    EXPECT_THAT(mistakes("type = webhook\nurl = ftp://x\nmethod = GET\ntimeout = 1\nheader = nonsense\nsecret_file = "
+                         "/nonexistent\npassword_env = VITALWIRE_TEST_NO_SUCH\ntypo = 1\n"),
+                ElementsAre(HasSubstr("c:3: [sink s] url: expected http://... or https://..."),
+                            HasSubstr("c:5: [sink s] timeout: expected a time from 100 ms"),
+                            HasSubstr("c:6: [sink s] header: expected 'Name: value'"),
+                            HasSubstr("c:7: [sink s] secret_file: expected a readable file"),
+                            HasSubstr("c:8: [sink s] password_env: no such variable"),
+                            HasSubstr("c:4: [sink s] method: expected one of POST"),
+                            HasSubstr("c:9: [sink s] typo: is no key")));
+}
+
+TEST_F(HttpSinksTest, RefusesAPasswordInTheUrlAndDoesNotShowIt) {
+    const auto found = mistakes("type = doctor\nurl = http://user:s3cret@host/\n");
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_THAT(found[0], HasSubstr("use the keys user and password_file"));
+    EXPECT_THAT(found[0], Not(HasSubstr("s3cret")));
+}
+
+TEST_F(HttpSinksTest, AUrlIsRequired) {
+    EXPECT_THAT(mistakes("type = doctor\n"), ElementsAre("c:1: [sink s] url: is missing"));
+}
+
+std::vector<std::string> g_lines;
+
+TEST_F(HttpSinksTest, LogWritesEachEventEscaped) {
+    g_lines.clear();
+    log::set_backend([](log::Level, std::string_view text) { g_lines.emplace_back(text); });
+    AlarmEvent event = raise();
+    event.alarm.reason = "\x1b[2J\n";
+    const auto sink = make("type = log\n");
+    EXPECT_EQ(deliver(*sink, event).kind, Kind::confirmed);
+    EXPECT_EQ(deliver(*sink, clear()).kind, Kind::confirmed);
+    ASSERT_EQ(g_lines.size(), 2U);
+    EXPECT_THAT(g_lines[0], HasSubstr("fault opened kind=heartbeat_lost guest=vm-1"));
+    EXPECT_THAT(g_lines[0], HasSubstr("reason=\"\\x1b[2J\\n\""));
+    EXPECT_THAT(g_lines[1], HasSubstr("fault cleared kind=heartbeat_lost guest=vm-1"));
+}
+
+}  // namespace
+}  // namespace vitalwire::controller
