@@ -224,7 +224,7 @@ void Ledger::resume_unheard() {
 }
 
 void Ledger::confirm(const base::HostId& host, const Fault& fault) {
-    confirmations_[host].items.push_back({fault.id, fault.revision});
+    confirmations_[host][fault.id] = fault.revision;
     if (std::exchange(flush_posted_, true)) return;
     boost::asio::post(around_.io, [this, alive = std::weak_ptr(alive_)] {
         if (!alive.expired()) flush_confirmations();
@@ -233,8 +233,12 @@ void Ledger::confirm(const base::HostId& host, const Fault& fault) {
 
 void Ledger::flush_confirmations() {
     flush_posted_ = false;
-    for (const auto& [host, delivered] : std::exchange(confirmations_, {}))
+    for (const auto& [host, revisions] : std::exchange(confirmations_, {})) {
+        bus::FaultsDelivered delivered;
+        for (const auto& [fault, revision] : revisions)
+            delivered.items.push_back({fault, revision});
         around_.confirm(host, delivered);
+    }
 }
 
 }  // namespace vitalwire::controller

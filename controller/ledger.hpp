@@ -89,7 +89,7 @@ private:
     std::set<std::string> known_sinks_;
     bool grace_over_ = false;
     boost::asio::steady_timer grace_;
-    std::map<base::HostId, bus::FaultsDelivered> confirmations_;
+    std::map<base::HostId, std::map<base::FaultId, std::uint64_t>> confirmations_;  ///< of this turn of the loop
     bool flush_posted_ = false;
     std::map<heartbeat::FaultKind, runtime::Counter> opened_;
     std::map<heartbeat::FaultKind, runtime::Counter> cleared_;

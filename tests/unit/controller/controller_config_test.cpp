@@ -64,7 +64,7 @@ TEST_F(ControllerConfigTest, TakesTheCommandLineOverTheFile) {
 TEST_F(ControllerConfigTest, ReportsEveryMistakeAtOnce) {
     read("[controller]\nhost = a b\nlog_level = loud\n[bus]\nlisten = udp://x\n[http]\ntypo = 1\n"
          "[sink a]\ntype = pager\n[sink b/c]\ntype = log\n[sink d]\n[sink e]\ntype = log\nurl = x\n[snk f]\n");
-    EXPECT_THAT(mistakes(), ElementsAre(HasSubstr("c:15: unknown section [snk f]"),
+    EXPECT_THAT(mistakes(), ElementsAre(HasSubstr("c:16: unknown section [snk f]"),
                                         HasSubstr("c:2: [controller] host: expected 1 to 253 letters"),
                                         HasSubstr("c:3: [controller] log_level: expected one of debug"),
                                         HasSubstr("c:5: [bus] listen: expected unix:///PATH"),
