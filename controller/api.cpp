@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -27,15 +27,12 @@ HttpResponse reply(const json& body, int status = 200) {
 /// Every guest an agent reports, then those of the inventory that none does.
 template <class Reported, class Unseen>
 void for_each_guest(const Controller& controller, Reported reported, Unseen unseen) {
-    std::set<base::GuestId> seen;
     for (const auto& [host, agent] : controller.fleet().agents()) {
-        for (const auto& [id, report] : agent.guests) {
-            seen.insert(id);
+        for (const auto& [id, report] : agent.guests)
             reported(host, agent, report);
-        }
     }
     for (const auto& [id, guest] : controller.inventory().guests()) {
-        if (!seen.contains(id) && guest.state != "deleted") unseen(guest);
+        if (!controller.fleet().knows(id) && guest.state != "deleted") unseen(guest);
     }
 }
 

@@ -184,6 +184,7 @@ void Controller::agent_up(Port& port, const HostId& host, const bus::Hello& hell
         earlier->second->bus().send(host, bus::Rejected{"connected by another URL of the same controller"});
     }
     connected_[host] = &port;
+    sent_policies_.erase(host);
     fleet_.up(host, hello, peer, wall_now());
     rows_.put_agent(host, *fleet_.find(host));
     log::info("agent connected",

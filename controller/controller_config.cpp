@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
+#include <boost/asio/io_context.hpp>
 #include <utility>
 
 #include "base/text.hpp"
@@ -22,7 +22,6 @@ namespace {
 constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
 constexpr std::size_t kMaxSinkName = 64;   // becomes a metric label and a key in the store
 constexpr Millis kDay = std::chrono::hours(24);
-constexpr std::array kSchemes = {"unix:///", "tcp://", "tls://"};
 
 std::string own_host_name() {
     std::array<char, kMaxHostName + 2> name{};
@@ -50,18 +49,15 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& co
     config.bus_listen = section.list("listen");
     if (config.bus_listen.empty())
         config.bus_listen = {"unix:///run/vitalwire/controller.sock", "tcp://127.0.0.1:8991"};
-    for (const std::string& url : config.bus_listen) {
-        const bool known = std::any_of(kSchemes.begin(), kSchemes.end(),
-                                       [&](const char* scheme) { return url.starts_with(scheme); });
-        if (!known) {
-            section.refuse("listen", "expected unix:///PATH, tcp://ADDRESS:PORT or tls://ADDRESS:PORT, found '" +
-                                         base::escape(url, 80) + "'");
-        }
-    }
     config.tls.ca = section.text("ca", "");
     config.tls.certificate = section.text("certificate", "");
     config.tls.key = section.text("key", "");
     config.transport.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
+    boost::asio::io_context unused;  // nothing listens yet: this finds what cannot work
+    for (const std::string& url : config.bus_listen) {
+        const auto port = bus::make_controller_port(unused, url, config.tls, config.transport);
+        if (!port) section.refuse("listen", port.error().message);
+    }
     section.finish();
 }
 

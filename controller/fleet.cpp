@@ -46,14 +46,20 @@ void Fleet::end_state(const base::HostId& host) {
     Agent& agent = agents_[host];
     const auto mentioned = std::exchange(agent.mentioned, std::nullopt);
     if (!mentioned) return;
-    std::erase_if(agent.guests, [&](const auto& item) { return !mentioned->contains(item.first); });
+    std::erase_if(agent.guests, [&](const auto& item) {
+        if (mentioned->contains(item.first)) return false;
+        drop(item.first);
+        return true;
+    });
 }
 
 base::Result<void> Fleet::report(const base::HostId& host, const bus::GuestReport& report) {
     Agent& agent = agents_[host];
-    if (!agent.guests.contains(report.guest) && agent.guests.size() >= kMaxGuestsPerHost) {
+    const bool is_new = !agent.guests.contains(report.guest);
+    if (is_new && agent.guests.size() >= kMaxGuestsPerHost) {
         return base::fail(base::Errc::too_large, "more than " + std::to_string(kMaxGuestsPerHost) + " guests");
     }
+    if (is_new) ++known_[report.guest];
     agent.guests.insert_or_assign(report.guest, report);
     if (agent.mentioned) agent.mentioned->insert(report.guest);
     return {};
@@ -61,11 +67,20 @@ base::Result<void> Fleet::report(const base::HostId& host, const bus::GuestRepor
 
 void Fleet::gone(const base::HostId& host, const base::GuestId& guest) {
     const auto at = agents_.find(host);
-    if (at != agents_.end()) at->second.guests.erase(guest);
+    if (at != agents_.end() && at->second.guests.erase(guest) > 0) drop(guest);
 }
 
 void Fleet::forget(const base::HostId& host) {
-    agents_.erase(host);
+    const auto at = agents_.find(host);
+    if (at == agents_.end()) return;
+    for (const auto& [guest, report] : at->second.guests)
+        drop(guest);
+    agents_.erase(at);
+}
+
+void Fleet::drop(const base::GuestId& guest) {
+    const auto at = known_.find(guest);
+    if (at != known_.end() && --at->second == 0) known_.erase(at);
 }
 
 const Agent* Fleet::find(const base::HostId& host) const {

@@ -48,11 +48,16 @@ public:
     void forget(const base::HostId& host);
 
     const Agent* find(const base::HostId& host) const;
+    /// An agent, connected or not, has reported the guest.
+    bool knows(const base::GuestId& guest) const { return known_.contains(guest); }
     const std::map<base::HostId, Agent>& agents() const { return agents_; }
     std::size_t connected() const;
 
 private:
+    void drop(const base::GuestId& guest);
+
     std::map<base::HostId, Agent> agents_;
+    std::unordered_map<base::GuestId, std::size_t> known_;  ///< by how many agents: two while a guest migrates
 };
 
 }  // namespace vitalwire::controller

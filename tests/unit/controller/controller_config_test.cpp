@@ -67,7 +67,7 @@ TEST_F(ControllerConfigTest, ReportsEveryMistakeAtOnce) {
     EXPECT_THAT(mistakes(), ElementsAre(HasSubstr("c:16: unknown section [snk f]"),
                                         HasSubstr("c:2: [controller] host: expected 1 to 253 letters"),
                                         HasSubstr("c:3: [controller] log_level: expected one of debug"),
-                                        HasSubstr("c:5: [bus] listen: expected unix:///PATH"),
+                                        HasSubstr("c:5: [bus] listen: expected unix:///path"),
                                         HasSubstr("c:7: [http] typo: is no key"),
                                         HasSubstr("c:9: [sink a] type: expected one of log, doctor, webhook, found 'pager'"),
                                         HasSubstr("c:10: [sink NAME]: expected a name of 1 to 64 letters"),

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "tests/unit/controller/loop.hpp"
+#include "tests/unit/support/temp_dir.hpp"
 
 namespace vitalwire::controller {
 namespace {
@@ -28,7 +29,7 @@ protected:
     }
     bool knows(const std::string& guest) const { return inventory.guest(base::GuestId(guest)) != nullptr; }
 
-    TempDir dir;
+    test::TempDir dir;
     std::string path = dir / "inventory.conf";
     Loop loop;
     Inventory inventory;

@@ -63,6 +63,20 @@ TEST_F(FleetTest, RefusesMoreGuestsThanAHostCanHave) {
     EXPECT_TRUE(fleet.report(kHost, report("g0", "lost"))) << "a known guest is still heard";
 }
 
+TEST_F(FleetTest, KnowsAGuestAsLongAsAnAgentReportsIt) {
+    const base::HostId other("compute-2");
+    ASSERT_TRUE(fleet.report(kHost, report("g1")));
+    ASSERT_TRUE(fleet.report(other, report("g1")));  // it migrates
+    fleet.gone(kHost, base::GuestId("g1"));
+    EXPECT_TRUE(fleet.knows(base::GuestId("g1")));
+    fleet.begin_state(other);
+    fleet.end_state(other);
+    EXPECT_FALSE(fleet.knows(base::GuestId("g1")));
+    ASSERT_TRUE(fleet.report(kHost, report("g2")));
+    fleet.forget(kHost);
+    EXPECT_FALSE(fleet.knows(base::GuestId("g2")));
+}
+
 TEST_F(FleetTest, KnowsAnAgentFromBeforeARestartAsNotHeard) {
     Fleet restarted;
     restarted.restore(kHost, Agent{});

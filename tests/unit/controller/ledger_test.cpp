@@ -8,6 +8,7 @@
 #include "tests/unit/controller/alarms.hpp"
 #include "tests/unit/controller/faults.hpp"
 #include "tests/unit/controller/loop.hpp"
+#include "tests/unit/support/temp_dir.hpp"
 
 namespace vitalwire::controller {
 namespace {
@@ -101,7 +102,7 @@ protected:
     }
     std::vector<std::string> take(const std::string& sink) { return std::exchange(told[sink].lines, {}); }
 
-    TempDir dir;
+    test::TempDir dir;
     Loop loop;
     std::unique_ptr<runtime::Store> store;
     std::unique_ptr<LedgerStore> rows;

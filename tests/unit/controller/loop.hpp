@@ -2,9 +2,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <chrono>
-#include <cstdlib>
-#include <filesystem>
-#include <string>
 
 namespace vitalwire::controller {
 
@@ -30,23 +27,6 @@ public:
         if (io.stopped()) io.restart();
         io.poll();
     }
-};
-
-/// A directory of the test's own, gone at its end.
-class TempDir {
-public:
-    TempDir() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "vitalwire-test-XXXXXX").string();
-        path_ = mkdtemp(pattern.data());
-    }
-    ~TempDir() { std::filesystem::remove_all(path_); }
-    TempDir(const TempDir&) = delete;
-    TempDir& operator=(const TempDir&) = delete;
-
-    std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-
-private:
-    std::filesystem::path path_;
 };
 
 }  // namespace vitalwire::controller

@@ -10,6 +10,7 @@
 #include "tests/unit/controller/alarms.hpp"
 #include "tests/unit/controller/loop.hpp"
 #include "tests/unit/controller/receiver.hpp"
+#include "tests/unit/support/temp_dir.hpp"
 
 namespace vitalwire::controller {
 namespace {
@@ -129,7 +130,7 @@ TEST_F(HttpSinksTest, WebhookPostsTheFaultAndWhatHappened) {
 }
 
 TEST_F(HttpSinksTest, WebhookUsesTheConfiguredMethodHeadersAndSecret) {
-    TempDir dir;
+    test::TempDir dir;
     std::ofstream(dir / "secret") << "Bearer s3cret\n";
     RawReceiver raw(loop.io, RawReceiver::Manner::answer);
     deliver("type = webhook\nmethod = PUT\nheader = X-Team: night shift\nsecret_file = " + (dir / "secret") +

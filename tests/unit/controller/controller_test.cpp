@@ -1,0 +1,308 @@
+#include "controller/controller.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "bus/transport.hpp"
+#include "controller/api.hpp"
+#include "tests/unit/controller/faults.hpp"
+#include "tests/unit/controller/loop.hpp"
+#include "tests/unit/controller/receiver.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using heartbeat::Fault;
+using nlohmann::json;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+/// An agent as the bus knows it: tells its whole state whenever it is connected, and keeps what it hears.
+class TestAgent : public bus::AgentLink::Handler {
+public:
+    TestAgent(boost::asio::io_context& io, const std::string& url, std::string host, bool lead = true)
+        : host_(std::move(host)), lead_(lead), link_(std::move(*bus::make_agent_link(io, url))) {
+        link_->start(*this);
+    }
+    ~TestAgent() override { link_->stop(); }
+
+    void on_up(bus::AgentLink& link) override {
+        bus::Hello hello;
+        hello.host = base::HostId(host_);
+        hello.agent_version = "9.9";
+        hello.instance = "start-1";
+        hello.lead = lead_;
+        link.send(hello);
+        link.send(bus::StateBegin{});
+        link.send(bus::Guests{guests});
+        link.send(bus::Faults{faults});
+        link.send(bus::StateEnd{});
+    }
+    void on_down(bus::AgentLink&, const std::string& why) override { downs.push_back(why); }
+    void on_message(bus::AgentLink&, const bus::ToAgent& message) override {
+        if (std::holds_alternative<bus::Welcome>(message)) welcomed = true;
+        if (const auto* policies_now = std::get_if<bus::Policies>(&message)) policies.push_back(*policies_now);
+        if (const auto* rejected_now = std::get_if<bus::Rejected>(&message)) rejected = rejected_now->reason;
+        if (const auto* delivered = std::get_if<bus::FaultsDelivered>(&message)) {
+            for (const auto& item : delivered->items)
+                confirmed.push_back(item.fault.str() + " " + std::to_string(item.revision));
+        }
+    }
+
+    void send(const bus::ToController& message) { link_->send(message); }
+    void tell(const Fault& fault) { send(bus::Faults{{fault}}); }
+
+    std::vector<bus::GuestReport> guests;
+    std::vector<Fault> faults;
+    bool welcomed = false;
+    std::vector<bus::Policies> policies;
+    std::vector<std::string> confirmed;
+    std::vector<std::string> downs;
+    std::string rejected;
+
+private:
+    std::string host_;
+    bool lead_;
+    std::unique_ptr<bus::AgentLink> link_;
+};
+
+class ControllerTest : public ::testing::Test {
+protected:
+    ControllerTest() { inventory(""); }
+    ~ControllerTest() override {
+        if (controller) controller->stop();
+    }
+
+    void start(const std::string& more = {}) {
+        runtime::ConfigErrors errors;
+        auto file = runtime::ConfigFile::parse(
+            "[controller]\nhost = ctl\n[bus]\nlisten = unix://" + (dir / "bus.sock") + "\nlisten = tcp://127.0.0.1:0\n" +
+                "[http]\nlisten = 127.0.0.1:0\n[inventory]\nfile = " + (dir / "inventory.conf") +
+                "\n[sink inspector]\ntype = doctor\nurl = " + receiver.url("/events") + "\n" + more,
+            "c", errors);
+        const ControllerConfig config = read_controller_config(file, errors);
+        ASSERT_TRUE(errors.empty()) << runtime::to_string(errors[0]);
+        auto store = runtime::Store::open(loop.io, dir / "controller.db");
+        ASSERT_TRUE(store) << store.error().message;
+        controller = std::make_unique<Controller>(loop.io, config, "1.0", std::move(*store));
+        const auto started = controller->start();
+        ASSERT_TRUE(started) << started.error().message;
+    }
+    void restart() {
+        controller->stop();
+        controller.reset();
+        start();
+    }
+    void inventory(const std::string& text) { std::ofstream(dir / "inventory.conf") << text; }
+    std::unique_ptr<TestAgent> agent(const std::string& host = "compute-1", bool lead = true) {
+        return std::make_unique<TestAgent>(loop.io, "unix://" + (dir / "bus.sock"), host, lead);
+    }
+    std::unique_ptr<TestAgent> welcomed_agent() {
+        auto one = agent();
+        EXPECT_TRUE(loop.until([&] { return one->welcomed; }));
+        return one;
+    }
+    json get(const std::string& path, const std::string& query = {}, int status = 200) {
+        runtime::HttpRequest request;
+        request.method = "GET";
+        request.path = path;
+        request.query = query;
+        const auto response = answer(*controller, request);
+        EXPECT_EQ(response.status, status) << path;
+        return json::parse(response.body);
+    }
+    /// "f1 down", in the order the inspector has confirmed them.
+    std::vector<std::string> inspected() const {
+        std::vector<std::string> lines;
+        for (const json& events : receiver.confirmed) {
+            for (const json& event : events)
+                lines.push_back(event["details"]["fault_id"].get<std::string>() + " " +
+                                event["details"]["status"].get<std::string>());
+        }
+        return lines;
+    }
+
+    test::TempDir dir;
+    Loop loop;
+    Receiver receiver{loop.io};
+    std::unique_ptr<Controller> controller;
+    const Fault f1 = open_fault("vm-1", "f1");
+};
+
+TEST_F(ControllerTest, BringsAFaultFromTheAgentToTheInspectorAndConfirmsIt) {
+    inventory("[guest vm-1]\nname = web\nhost = compute-1\n");
+    start();
+    const auto one = welcomed_agent();
+    one->tell(f1);
+    ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 1; }));
+    one->tell(cleared(f1));
+    ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 2; }));
+    EXPECT_THAT(inspected(), ElementsAre("f1 down", "f1 up"));
+    EXPECT_THAT(one->confirmed, ElementsAre("f1 1", "f1 2"));
+    EXPECT_EQ(receiver.confirmed[0][0]["details"]["display_name"], "web");
+}
+
+TEST_F(ControllerTest, AcceptsAgentsOnEveryUrl) {
+    start();
+    const auto by_unix = welcomed_agent();
+    TestAgent by_tcp(loop.io, controller->bus_addresses().at(1), "compute-2");
+    ASSERT_TRUE(loop.until([&] { return by_tcp.welcomed; }));
+    EXPECT_EQ(get("/v1/status")["agents"]["connected"], 2);
+}
+
+TEST_F(ControllerTest, TheLaterConnectionOfAnAgentCounts) {
+    start();
+    const auto by_unix = welcomed_agent();
+    TestAgent by_tcp(loop.io, controller->bus_addresses().at(1), "compute-1");
+    ASSERT_TRUE(loop.until([&] { return by_tcp.welcomed && !by_unix->rejected.empty(); }));
+    EXPECT_THAT(by_unix->rejected, HasSubstr("another URL"));
+}
+
+TEST_F(ControllerTest, TellsInOrderWhatCameAndWentWhileTheInspectorWasAway) {
+    start();
+    const std::string address = receiver.address();
+    receiver.status = 503;
+    const auto one = welcomed_agent();
+    one->tell(f1);
+    one->tell(cleared(f1));
+    one->tell(open_fault("vm-1", "f2"));
+    ASSERT_TRUE(loop.until([&] { return receiver.requests.size() >= 2; }));
+    const json fault = get("/v1/faults")["faults"].at(0);
+    EXPECT_EQ(fault["deliveries"].at(0)["sink"], "inspector");
+    EXPECT_THAT(fault["deliveries"].at(0)["last_error"].get<std::string>(), HasSubstr("HTTP 503"));
+    EXPECT_EQ(get("/v1/status")["sinks"].at(0)["state"], "retrying");
+    EXPECT_FALSE(get("/v1/status")["healthy"].get<bool>());
+    receiver.status = 200;
+    ASSERT_TRUE(loop.until([&] { return inspected().size() == 3; }));
+    EXPECT_THAT(inspected(), ElementsAre("f1 down", "f1 up", "f2 down"));
+    EXPECT_TRUE(get("/v1/status")["healthy"].get<bool>());
+}
+
+TEST_F(ControllerTest, ARestartRepeatsNothingAndForgetsNothing) {
+    start();
+    auto one = welcomed_agent();
+    one->tell(f1);
+    ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 1; }));
+    restart();
+    EXPECT_EQ(get("/v1/faults")["faults"].size(), 1U) << "known before any agent is back";
+    one->faults = {cleared(f1)};
+    ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 2; }));
+    EXPECT_THAT(inspected(), ElementsAre("f1 down", "f1 up"));
+    EXPECT_EQ(get("/v1/faults")["faults"].size(), 0U);
+    EXPECT_EQ(get("/v1/faults", "all=1")["faults"].size(), 1U);
+}
+
+TEST_F(ControllerTest, SendsThePoliciesOfItsHostAtOnceAndWhenTheyChange) {
+    inventory("[guest vm-1]\nhost = compute-1\nheartbeat = yes\n[guest vm-2]\nhost = compute-2\n");
+    start();
+    const auto one = agent();
+    ASSERT_TRUE(loop.until([&] { return !one->policies.empty(); }));
+    EXPECT_TRUE(one->policies[0].complete);
+    ASSERT_EQ(one->policies[0].policies.size(), 1U);
+    EXPECT_EQ(one->policies[0].policies[0].guest.str(), "vm-1");
+    EXPECT_TRUE(one->policies[0].policies[0].heartbeat);
+    inventory("[guest vm-1]\nhost = compute-1\nheartbeat = yes\nmisses = 4\n[guest vm-2]\nhost = compute-2\n");
+    ASSERT_TRUE(loop.until([&] { return one->policies.size() == 2; }));
+    EXPECT_EQ(one->policies[1].policies[0].misses, 4);
+}
+
+TEST_F(ControllerTest, SendsNoPoliciesFromAnInventoryThatCouldNotBeRead) {
+    inventory("[guest vm-1]\ntypo = 1\n");
+    start();
+    const auto one = welcomed_agent();
+    one->tell(f1);
+    ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 1; }));
+    EXPECT_TRUE(one->policies.empty());
+    EXPECT_EQ(get("/readyz", "", 503)["inventory"], false);
+    inventory("[guest vm-1]\nhost = compute-1\n");
+    EXPECT_TRUE(loop.until([&] { return !one->policies.empty(); }));
+    EXPECT_EQ(get("/readyz")["ready"], true);
+}
+
+TEST_F(ControllerTest, ShowsGuestsOfAgentsAndOfTheInventory) {
+    inventory("[guest vm-1]\nname = web\nhost = compute-1\n[guest vm-2]\nname = db\nhost = compute-1\n");
+    start();
+    const auto one = welcomed_agent();
+    bus::GuestReport report;
+    report.guest = base::GuestId("vm-1");
+    report.state = "registered";
+    one->send(bus::Guests{{report}});
+    ASSERT_TRUE(loop.until([&] { return get("/v1/status")["guests"]["registered"] == 1; }));
+    const json guests = get("/v1/guests")["guests"];
+    ASSERT_EQ(guests.size(), 2U);
+    EXPECT_EQ(guests[0]["guest"], "vm-1");
+    EXPECT_EQ(guests[0]["display_name"], "web");
+    EXPECT_EQ(guests[0]["host"], "compute-1");
+    EXPECT_EQ(guests[1]["guest"], "vm-2");
+    EXPECT_EQ(guests[1]["state"], "unregistered");
+    EXPECT_EQ(get("/v1/status")["guests"]["total"], 2);
+    EXPECT_EQ(get("/v1/status")["guests"]["unregistered"], 1);
+}
+
+TEST_F(ControllerTest, KeepsTheFaultsOfAnAgentThatIsLostAndSaysThatItIs) {
+    start();
+    auto one = welcomed_agent();
+    one->tell(f1);
+    ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 1; }));
+    one.reset();
+    ASSERT_TRUE(loop.until([&] { return get("/v1/agents")["agents"].at(0)["connected"] == false; }));
+    EXPECT_EQ(get("/v1/faults")["faults"].size(), 1U);
+    EXPECT_THAT(inspected(), ElementsAre("f1 down"));
+    ASSERT_TRUE(loop.until([&] { return !get("/v1/status")["problems"].empty(); }));
+    EXPECT_EQ(get("/v1/status")["problems"].at(0)["what"], "agent compute-1 is not connected");
+    EXPECT_EQ(get("/v1/status")["faults_open"]["critical"], 1);
+}
+
+TEST_F(ControllerTest, CountsWhatAnAgentMustNotSay) {
+    start();
+    const auto one = welcomed_agent();
+    one->tell(f1);
+    ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 1; }));
+    TestAgent other(loop.io, controller->bus_addresses().at(0), "compute-2");
+    ASSERT_TRUE(loop.until([&] { return other.welcomed; }));
+    other.tell(cleared(f1));
+    ASSERT_TRUE(loop.until([&] { return !controller->problems().empty(); }));
+    EXPECT_THAT(controller->metrics().text(), HasSubstr("vitalwire_controller_bus_refused_total 1"));
+    EXPECT_EQ(get("/v1/faults")["faults"].at(0)["state"], "open");
+}
+
+TEST_F(ControllerTest, AnswersOnItsHttpAddress) {
+    start();
+    runtime::HttpClient client(loop.io);
+    std::vector<long> statuses;
+    for (const char* path : {"/healthz", "/readyz", "/metrics", "/v1/status", "/v1/guests", "/v1/faults", "/v1/agents"}) {
+        runtime::HttpClientRequest request;
+        request.url = "http://" + controller->http_address() + path;
+        client.send(request, [&](const auto& response) { statuses.push_back(response ? response->status : -1); });
+    }
+    ASSERT_TRUE(loop.until([&] { return statuses.size() == 7; }));
+    EXPECT_THAT(statuses, Each(200));
+}
+
+TEST_F(ControllerTest, RefusesOtherPagesAndMethods) {
+    start();
+    get("/v2", "", 404);
+    runtime::HttpRequest post;
+    post.method = "POST";
+    post.path = "/v1/faults";
+    EXPECT_EQ(answer(*controller, post).status, 405);
+}
+
+TEST_F(ControllerTest, DoesNotStartOnAnAddressThatIsTaken) {
+    start();
+    ControllerConfig config = controller->config();
+    auto store = runtime::Store::open(loop.io, dir / "second.db");
+    Controller second(loop.io, config, "1.0", std::move(*store));
+    const auto started = second.start();
+    ASSERT_FALSE(started);
+    EXPECT_THAT(started.error().message, HasSubstr("bus.sock"));
+    second.stop();
+}
+
+}  // namespace
+}  // namespace vitalwire::controller
