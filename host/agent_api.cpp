@@ -110,11 +110,10 @@ HttpResponse agents(Agent& agent, const HttpRequest&) {
     const Monitor::Totals totals = agent.monitor().totals();
     json itself = {{"host", agent.config().host.str()},
                    {"version", agent.version()},
-                   {"up", true},
-                   {"lead", false},
+                   {"connected", true},
                    {"since", base::to_iso8601(agent.started_at())},
                    {"guests", totals.total},
-                   {"faults_open", totals.critical + totals.major + totals.warning}};
+                   {"faults", totals.critical + totals.major + totals.warning}};
     return reply({{"agents", json::array({std::move(itself)})}});
 }
 

@@ -9,6 +9,7 @@
 #include <cctype>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -111,6 +112,15 @@ Errc kind_of(CURLcode code) {
         default:
             return Errc::io;
     }
+}
+
+/// What went wrong, for people. Of a connection that did not come about libcurl tells the reason apart.
+std::string problem_of(const Transfer& transfer, CURLcode code) {
+    long system = 0;
+    curl_easy_getinfo(transfer.easy.get(), CURLINFO_OS_ERRNO, &system);
+    if (code == CURLE_COULDNT_CONNECT && system != 0)
+        return "cannot connect: " + std::generic_category().message(static_cast<int>(system));
+    return transfer.problem[0] != '\0' ? transfer.problem : curl_easy_strerror(code);
 }
 
 void set_up(Transfer& transfer) {
@@ -306,8 +316,7 @@ void HttpClient::Impl::finish(CURL* easy, CURLcode code) {
         return transfer->done(std::move(transfer->response));
     }
     if (transfer->too_large) return transfer->done(fail(Errc::too_large, "the answer is larger than 64 MiB"));
-    const char* problem = transfer->problem[0] != '\0' ? transfer->problem : curl_easy_strerror(code);
-    transfer->done(fail(kind_of(code), base::escape(problem)));
+    transfer->done(fail(kind_of(code), base::escape(problem_of(*transfer, code))));
 }
 
 void HttpClient::Impl::stop() {

@@ -165,7 +165,7 @@ TEST_F(HttpClientTest, SaysThatNobodyListens) {
     const Answer answer = send(request("http://127.0.0.1:" + std::to_string(port)));
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().code, Errc::unavailable);
-    EXPECT_THAT(answer.error().message, HasSubstr("Failed to connect to 127.0.0.1 port " + std::to_string(port)));
+    EXPECT_EQ(answer.error().message, "cannot connect: Connection refused");
 }
 
 TEST_F(HttpClientTest, GivesUpOnAPeerThatDoesNotAnswer) {

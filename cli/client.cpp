@@ -1,0 +1,86 @@
+#include "cli/client.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "base/text.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::cli {
+
+using base::Errc;
+using base::fail;
+using base::Result;
+using nlohmann::json;
+
+namespace {
+
+constexpr base::Millis kTimeout{3000};
+/// The answer's size is bounded by the client already; ten thousand guests are one array.
+constexpr wire::JsonLimits kLimits{16, 10'000'000};
+
+}  // namespace
+
+Client::Client(boost::asio::io_context& io, const Options& options, std::function<void(const std::string&)> note)
+    : io_(io), http_(io), note_(std::move(note)) {
+    for (const std::string& url : options.controllers)
+        sources_.push_back({url, url, ""});
+    if (options.agent_chosen || !options.controllers_chosen)
+        sources_.push_back({options.agent, "http://agent", options.agent});
+}
+
+Result<json> Client::get(const std::string& path) {
+    std::string problems;
+    for (std::size_t tried = 0; tried < sources_.size(); ++tried) {
+        const std::size_t index = (current_ + tried) % sources_.size();
+        Source& source = sources_[index];
+        auto answer = ask(source, path);
+        if (answer) {
+            current_ = index;
+            return answer;
+        }
+        if (io_.stopped()) return answer;  // somebody wants us to end: no more attempts
+        problems += (problems.empty() ? "" : "\n") + source.name + ": " + answer.error().message;
+        const bool is_last = tried + 1 == sources_.size();
+        if (!is_last && !std::exchange(source.passed_over, true))
+            note_(source.name + ": " + answer.error().message + "; asking " +
+                  sources_[(index + 1) % sources_.size()].name);
+    }
+    current_ = 0;
+    return fail(Errc::unavailable, std::move(problems));
+}
+
+Result<json> Client::ask(const Source& source, const std::string& path) {
+    // libcurl only says that it could not connect.
+    if (!source.unix_socket.empty() && access(source.unix_socket.c_str(), R_OK | W_OK) != 0)
+        return fail(Errc::unavailable, std::generic_category().message(errno));
+    auto response = send(source, path);
+    if (!response) return tl::make_unexpected(response.error());
+    auto body = wire::parse_object(response->body, kLimits);
+    if (response->status != 200) {
+        const std::string why = body ? wire::text_or(*body, "error") : "";
+        return fail(Errc::unavailable, "answers " + std::to_string(response->status) + ' ' + base::escape(why));
+    }
+    if (!body) return fail(Errc::malformed, "the answer is not Vitalwire's: " + body.error().message);
+    return body;
+}
+
+Result<runtime::HttpClientResponse> Client::send(const Source& source, const std::string& path) {
+    runtime::HttpClientRequest request;
+    request.url = source.url + path;
+    request.unix_socket = source.unix_socket;
+    request.timeout = kTimeout;
+    std::optional<Result<runtime::HttpClientResponse>> answer;
+    http_.send(std::move(request), [&](Result<runtime::HttpClientResponse> got) { answer = std::move(got); });
+    io_.restart();
+    while (!answer && io_.run_one() > 0) {
+    }
+    return answer ? std::move(*answer) : fail(Errc::unavailable, "interrupted");
+}
+
+}  // namespace vitalwire::cli

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/clock.hpp"
+
+namespace vitalwire::cli {
+
+/// "3 s", "5 min", "2 h 10 min", "4 d 1 h": two units at most.
+std::string human_duration(base::Millis time);
+/// "3 s ago" of an ISO 8601 time; "now" for one in the future (clocks differ); empty for none.
+std::string human_age(const std::string& iso8601, base::WallTime now);
+/// "412 us", "1.2 ms", "2.5 s"; empty for a negative one.
+std::string human_micros(std::int64_t micros);
+/// "250 ms", "1 s", "1.5 s"; empty for zero.
+std::string human_interval(std::int64_t millis);
+/// "1 fault", "2 faults".
+std::string counted(std::int64_t count, std::string_view noun);
+
+/// Columns that a UTF-8 text takes, a character a column.
+std::size_t width_of(std::string_view text);
+/// The first `width` columns of it.
+std::string cut_to_width(std::string_view text, std::size_t width);
+
+}  // namespace vitalwire::cli

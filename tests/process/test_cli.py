@@ -1,0 +1,221 @@
+#!/usr/bin/python3
+"""The operator's command against a controller whose answers the test decides."""
+
+import fcntl
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import json
+import os
+from pathlib import Path
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import unittest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+
+from vmbed.procs import Process, ProcessTestCase, wait_until
+
+BUILD = Path(os.environ.get("VITALWIRE_BUILD", ROOT / "build" / "release"))
+VITALWIRE = BUILD / "cli" / "vitalwire"
+ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def guest(name, state):
+    return {"guest": name, "state": state, "host": "c1", "name": "\x1b]0;owned\x07", "interval_ms": 1000}
+
+
+def fault(name, revision=1):
+    return {"id": f"f-{name}", "guest": name, "host": "c1", "kind": "heartbeat_lost", "severity": "critical",
+            "state": "open", "revision": revision, "detail": "silent", "opened_at": "2026-01-01T00:00:00.000000Z"}
+
+
+class Controller:
+    """Answers with what `pages` holds at that moment."""
+
+    def __init__(self):
+        self.pages = {
+            "/v1/status": {"program": "vitalwire-controller", "version": "9", "host": "ctl", "healthy": True,
+                           "problems": [], "guests": {"total": 1, "registered": 1}, "sinks": []},
+            "/v1/guests": {"guests": [guest("g-1", "registered")]},
+            "/v1/faults": {"faults": []},
+            "/v1/agents": {"agents": [{"host": "c1", "connected": True, "guests": 1}]},
+        }
+        pages = self.pages
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                page = pages.get(self.path.partition("?")[0])
+                body = json.dumps(page or {"error": "not now"}).encode()
+                self.send_response(200 if page else 503)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class CliTestCase(ProcessTestCase):
+    def setUp(self):
+        super().setUp()
+        self.controller = Controller()
+        self.addCleanup(self.controller.close)
+
+    def run_cli(self, *arguments, **environment):
+        return subprocess.run([VITALWIRE, "--controller", self.controller.url, *arguments], text=True,
+                              capture_output=True, timeout=60, env={**os.environ, **environment})
+
+
+class Answers(CliTestCase):
+    def test_status_of_a_healthy_suite(self):
+        result = self.run_cli("status")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("vitalwire-controller 9 on ctl\nhealthy\n", result.stdout)
+        self.assertEqual(result.stderr, "")
+
+    def test_status_of_a_suite_with_a_problem(self):
+        self.controller.pages["/v1/status"]["healthy"] = False
+        self.assertEqual(self.run_cli("status").returncode, 1)
+
+    def test_tables_have_no_control_characters(self):
+        for command in ("guests", "faults", "agents", "status"):
+            result = self.run_cli(command)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertRegex(result.stdout, r"\A[ -~\n]+\Z")
+
+    def test_json_is_what_was_answered(self):
+        for command in ("guests", "faults", "agents", "status"):
+            answer = json.loads(self.run_cli(command, "--json").stdout)
+            self.assertEqual(answer, self.controller.pages[f"/v1/{command}"])
+
+    def test_filters(self):
+        self.controller.pages["/v1/guests"]["guests"].append(guest("g-2", "lost"))
+        answer = json.loads(self.run_cli("guests", "--state", "lost", "--json").stdout)
+        self.assertEqual([entry["guest"] for entry in answer["guests"]], ["g-2"])
+
+    def test_wrong_usage(self):
+        for arguments in (["nonsense"], ["guests", "--state", "odd"], ["status", "--frobnicate"]):
+            result = self.run_cli(*arguments)
+            self.assertEqual(result.returncode, 2)
+            self.assertRegex(result.stderr, r"\Avitalwire: .*\n\Z")
+
+    def test_nobody_answers(self):
+        result = subprocess.run([VITALWIRE, "--controller", "http://127.0.0.1:1", "status"], text=True,
+                                capture_output=True, timeout=60)
+        self.assertEqual(result.returncode, 3)
+        self.assertEqual(result.stdout, "")
+        self.assertIn("http://127.0.0.1:1: cannot connect: Connection refused", result.stderr)
+
+    def test_environment_names_the_controller(self):
+        result = subprocess.run([VITALWIRE, "agents"], text=True, capture_output=True, timeout=60,
+                                env={**os.environ, "VITALWIRE_CONTROLLER": self.controller.url})
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("connected", result.stdout)
+
+
+class Watch(CliTestCase):
+    def start_watch(self, *arguments):
+        self.log = self.dir / "watch.log"
+        return self.start(Process([VITALWIRE, "--controller", self.controller.url, "watch", *arguments], self.log))
+
+    def popen(self, command, **files):
+        process = subprocess.Popen([VITALWIRE, "--controller", self.controller.url, command], **files)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def wait_line(self, pattern):
+        wait_until(lambda: re.search(pattern, self.log.read_text(), re.M), pattern)
+
+    def test_prints_changes_where_there_is_no_terminal(self):
+        watch = self.start_watch()
+        self.wait_line(r"Z guest g-1 .* on c1: registered$")
+        self.controller.pages["/v1/guests"] = {"guests": [guest("g-1", "lost")]}
+        self.controller.pages["/v1/faults"] = {"faults": [fault("g-1")]}
+        self.wait_line(r"guest g-1 .*: registered -> lost$")
+        self.wait_line(r"fault opened: critical heartbeat_lost of guest g-1 on c1, silent$")
+        self.controller.pages["/v1/faults"] = {"faults": []}
+        self.wait_line(r"fault cleared: ")
+        self.assertEqual(watch.stop(), 0)
+
+    def test_goes_on_when_the_controller_goes_and_comes(self):
+        self.start_watch("--json")
+        self.wait_line(r'"source":"http')
+        del self.controller.pages["/v1/faults"]
+        self.wait_line(r'"source":null')
+        self.controller.pages["/v1/faults"] = {"faults": []}
+        wait_until(lambda: self.log.read_text().count('"source":"http') == 2, "it asks again")
+        for line in self.log.read_text().splitlines():
+            self.assertIn("time", json.loads(line))
+
+    def test_draws_on_a_terminal_and_gives_it_back(self):
+        main, other = pty.openpty()
+        self.addCleanup(os.close, main)
+        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 60, 0, 0))
+        watch = self.popen("watch", stdin=other, stdout=other)
+        os.close(other)
+        self.seen = ""
+
+        def shows(text):
+            if select.select([main], [], [], 0)[0]:
+                self.seen += os.read(main, 65536).decode()
+            return text in self.seen
+
+        wait_until(lambda: shows("g-1"), "the guest is on the screen")
+        self.assertIn("\x1b[?1049h", self.seen)
+        self.controller.pages["/v1/guests"] = {"guests": [guest(f"g-{i}", "lost") for i in range(100)]}
+        wait_until(lambda: shows("more lines"), "the rest is counted")
+        frames = [ESCAPE_SEQUENCE.sub("", frame).split("\r\n") for frame in self.seen.split("\x1b[H")]
+        for frame in frames:
+            self.assertLessEqual(len(frame), 12)
+            for line in frame:
+                self.assertNotRegex(line, "[\x00-\x1f]")
+                self.assertLessEqual(len(line), 60)
+        watch.send_signal(signal.SIGINT)
+        self.assertEqual(watch.wait(timeout=60), 0)
+        wait_until(lambda: shows("\x1b[?1049l"), "the old screen is back")
+
+    def test_ends_when_nobody_reads(self):
+        watch = self.popen("watch", stdout=subprocess.PIPE)
+        watch.stdout.readline()
+        watch.stdout.close()
+        self.controller.pages["/v1/guests"] = {"guests": []}
+        self.assertEqual(watch.wait(timeout=60), 0)
+
+
+class Completion(CliTestCase):
+    def complete(self, line):
+        """What bash offers for the last word of `line`."""
+        script = f"""
+            source {ROOT / "cli" / "completion" / "vitalwire.bash"}
+            PATH={VITALWIRE.parent}:$PATH
+            COMP_LINE='{line}' COMP_POINT={len(line)}
+            _vitalwire; printf '%s\\n' "${{COMPREPLY[@]}}"
+        """
+        return subprocess.run(["bash", "-c", script], text=True, capture_output=True, timeout=60).stdout.split()
+
+    def test_offers_what_fits(self):
+        self.assertEqual(self.complete("vitalwire gu"), ["guests"])
+        self.assertIn("--state", self.complete("vitalwire guests --"))
+        self.assertNotIn("--state", self.complete("vitalwire faults --"))
+        self.assertEqual(self.complete("vitalwire guests --state un"), ["unhealthy", "unregistered"])
+        self.assertEqual(self.complete(f"vitalwire --controller {self.controller.url} guests --host "), ["c1"])
+
+
+if __name__ == "__main__":
+    unittest.main()

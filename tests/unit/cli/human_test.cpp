@@ -1,0 +1,54 @@
+#include "cli/human.hpp"
+
+#include <gtest/gtest.h>
+
+namespace vitalwire::cli {
+namespace {
+
+using base::Millis;
+
+TEST(HumanDuration, HasTheTwoLargestUnitsThatMatter) {
+    EXPECT_EQ(human_duration(Millis(900)), "0 s");
+    EXPECT_EQ(human_duration(Millis(59'999)), "59 s");
+    EXPECT_EQ(human_duration(Millis(61'000)), "1 min");
+    EXPECT_EQ(human_duration(Millis(3'600'000)), "1 h");
+    EXPECT_EQ(human_duration(Millis(2 * 3'600'000 + 10 * 60'000)), "2 h 10 min");
+    EXPECT_EQ(human_duration(Millis(4LL * 86'400'000 + 3'600'000)), "4 d 1 h");
+}
+
+TEST(HumanAge, IsSeenFromNow) {
+    const base::WallTime now = base::from_iso8601("2026-11-22T06:05:08.000000Z");
+    EXPECT_EQ(human_age("2026-11-22T06:05:05.000000Z", now), "3 s ago");
+    EXPECT_EQ(human_age("2026-11-22T07:00:00.000000Z", now), "now") << "another host's clock is ahead";
+    EXPECT_EQ(human_age("", now), "");
+    EXPECT_EQ(human_age("yesterday", now), "");
+}
+
+TEST(HumanMicros, ChoosesTheUnit) {
+    EXPECT_EQ(human_micros(-1), "");
+    EXPECT_EQ(human_micros(412), "412 us");
+    EXPECT_EQ(human_micros(1234), "1.2 ms");
+    EXPECT_EQ(human_micros(2'000'000), "2 s");
+}
+
+TEST(HumanInterval, ChoosesTheUnit) {
+    EXPECT_EQ(human_interval(0), "");
+    EXPECT_EQ(human_interval(250), "250 ms");
+    EXPECT_EQ(human_interval(1000), "1 s");
+    EXPECT_EQ(human_interval(1500), "1.5 s");
+}
+
+TEST(Counted, KnowsThePlural) {
+    EXPECT_EQ(counted(1, "fault"), "1 fault");
+    EXPECT_EQ(counted(0, "fault"), "0 faults");
+}
+
+TEST(Width, CountsCharactersNotBytes) {
+    EXPECT_EQ(width_of("caf\xC3\xA9"), 4U);
+    EXPECT_EQ(cut_to_width("caf\xC3\xA9s", 4), "caf\xC3\xA9");
+    EXPECT_EQ(cut_to_width("abc", 10), "abc");
+    EXPECT_EQ(cut_to_width("abc", 0), "");
+}
+
+}  // namespace
+}  // namespace vitalwire::cli

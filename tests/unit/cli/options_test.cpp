@@ -1,0 +1,83 @@
+#include "cli/options.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace vitalwire::cli {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+Parsed parse(std::vector<const char*> arguments, const std::string& environment = {}) {
+    arguments.insert(arguments.begin(), "vitalwire");
+    return parse_options(static_cast<int>(arguments.size()), arguments.data(), environment);
+}
+
+/// What is printed about a wrong command line.
+std::string mistake(const std::vector<const char*>& arguments, const std::string& environment = {}) {
+    testing::internal::CaptureStderr();
+    const Parsed parsed = parse(arguments, environment);
+    const std::string printed = testing::internal::GetCapturedStderr();
+    EXPECT_FALSE(parsed.options);
+    EXPECT_EQ(parsed.exit_code, kUsage);
+    EXPECT_THAT(printed, testing::StartsWith("vitalwire: "));
+    return printed;
+}
+
+TEST(CommandLine, AsksTheControllerOfThisHostByDefault) {
+    const Options options = parse({"status"}).options.value();
+    EXPECT_EQ(options.command, Command::status);
+    EXPECT_THAT(options.controllers, ElementsAre("http://127.0.0.1:8990"));
+    EXPECT_EQ(options.agent, "/run/vitalwire/agent.sock");
+    EXPECT_FALSE(options.controllers_chosen);
+    EXPECT_FALSE(options.agent_chosen);
+}
+
+TEST(CommandLine, TakesOptionsBeforeAndAfterTheCommand) {
+    const Options options =
+        parse({"--json", "guests", "--state", "lost", "--host", "c1", "--controller", "a:1"}).options.value();
+    EXPECT_EQ(options.command, Command::guests);
+    EXPECT_TRUE(options.json);
+    EXPECT_EQ(options.state, "lost");
+    EXPECT_EQ(options.host, "c1");
+    EXPECT_THAT(options.controllers, ElementsAre("http://a:1"));
+    EXPECT_EQ(parse({"--controller", "a:1", "agents"}).options.value().command, Command::agents);
+}
+
+TEST(CommandLine, TakesSeveralControllers) {
+    EXPECT_THAT(parse({"faults", "--all", "--controller", "http://a:1/", "--controller", "https://b"})
+                    .options.value()
+                    .controllers,
+                ElementsAre("http://a:1", "https://b"));
+}
+
+TEST(CommandLine, ReadsTheEnvironmentUnlessItIsToldOtherwise) {
+    EXPECT_THAT(parse({"status"}, "a:1, http://b:2").options.value().controllers,
+                ElementsAre("http://a:1", "http://b:2"));
+    EXPECT_THAT(parse({"status", "--controller", "c:3"}, "a:1").options.value().controllers, ElementsAre("http://c:3"));
+    const Options agent = parse({"status", "--agent", "/x"}, "a:1").options.value();
+    EXPECT_THAT(agent.controllers, IsEmpty());
+    EXPECT_EQ(agent.agent, "/x");
+}
+
+TEST(CommandLine, SaysWhatIsWrong) {
+    EXPECT_THAT(mistake({}), HasSubstr("subcommand"));
+    EXPECT_THAT(mistake({"gusts"}), HasSubstr("no such command: 'gusts'"));
+    EXPECT_THAT(mistake({"guests", "--state", "sad"}), HasSubstr("--state"));
+    EXPECT_THAT(mistake({"status", "--controller", "ftp://x"}), HasSubstr("expected a URL like"));
+    EXPECT_THAT(mistake({"status"}, "ftp://x"), HasSubstr("VITALWIRE_CONTROLLER: expected a URL like"));
+    EXPECT_THAT(mistake({"status", "--all"}), HasSubstr("--all"));
+}
+
+TEST(CommandLine, HelpIsNoMistake) {
+    testing::internal::CaptureStdout();
+    const Parsed parsed = parse({"guests", "--help"});
+    EXPECT_THAT(testing::internal::GetCapturedStdout(), HasSubstr("--state"));
+    EXPECT_FALSE(parsed.options);
+    EXPECT_EQ(parsed.exit_code, kOk);
+}
+
+}  // namespace
+}  // namespace vitalwire::cli
