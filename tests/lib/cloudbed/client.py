@@ -191,7 +191,8 @@ class OpenStack:
             if found["OS-EXT-STS:task_state"] is not None:
                 return None
             if found["status"] == "ERROR" != status:
-                raise RuntimeError(f"server {server} is in ERROR: {found.get('fault')}")
+                fault = self.server(server).get("fault")  # Nova adds it a moment later
+                raise RuntimeError(f"server {server} is in ERROR: {fault}")
             return found if found["status"] == status else None
 
         return wait_until(settled, f"server {server} is {status}", seconds)

@@ -24,6 +24,7 @@ VITRAGE_DATASOURCE = PROJECT / "controller" / "vitrage"
 
 # The directory of a cloud that the tests use and leave up. Without it each brings up its own.
 SHARED = "VITALWIRE_TEST_CLOUD"
+STATE = "cloud.json"
 
 
 class Cloud:
@@ -80,7 +81,7 @@ class Cloud:
         self.down()
 
     def _first_port(self) -> int:
-        known = self.home / "cloud.json"
+        known = self.home / STATE
         if not known.exists():
             known.write_text(json.dumps({"first_port": _free_ports(len(Settings.PORTS))}))
         return json.loads(known.read_text())["first_port"]
@@ -91,6 +92,8 @@ def for_tests() -> Iterator[Cloud]:
     """The shared cloud if there is one, else one of the caller's own."""
     shared = os.environ.get(SHARED)
     if shared:
+        if not (Path(shared) / STATE).exists():
+            raise RuntimeError(f"{SHARED}={shared}: no cloud is there; `./cloud up` makes one")
         yield Cloud(Path(shared)).up()
         return
     with Cloud(Path(tempfile.mkdtemp(prefix="vitalwire-cloud-"))) as cloud:
