@@ -10,6 +10,7 @@
 #include "wire/envelope.hpp"
 #include "wire/field_reader.hpp"
 #include "wire/json_reader.hpp"
+#include "wire/object_writer.hpp"
 #include "wire/nack_codec.hpp"
 
 namespace vitalwire::wire {
@@ -242,130 +243,132 @@ Result<void> check_version(const json& data, std::int64_t first, std::int64_t la
     return fail(Errc::unsupported_version, "heartbeat version " + std::to_string(*version) + " is not supported");
 }
 
-json existing_header(const char* msg_type, std::uint32_t sequence) {
-    return {{"version", kExistingHeartbeatVersion},
-            {"revision", 1},
-            {"msg_type", msg_type},
-            {"sequence", sequence & kMaxInt31}};
+ObjectWriter existing_header(const char* msg_type, std::uint32_t sequence) {
+    ObjectWriter out;
+    out.number("version", kExistingHeartbeatVersion).number("revision", 1).text("msg_type", msg_type);
+    out.number("sequence", sequence & kMaxInt31);
+    return out;
 }
 
-json native_header(const char* msg_type, std::uint32_t sequence) {
-    return {{"version", kHeartbeatVersion}, {"msg_type", msg_type}, {"sequence", sequence & kMaxInt31}};
+ObjectWriter native_header(const char* msg_type, std::uint32_t sequence) {
+    ObjectWriter out;
+    out.number("version", kHeartbeatVersion).text("msg_type", msg_type).number("sequence", sequence & kMaxInt31);
+    return out;
 }
 
 struct NativeEncoder {
     std::uint32_t sequence;
 
-    json operator()(const Init& pdu) const {
-        json out = native_header("init", sequence);
-        out["invocation_id"] = pdu.invocation_id;
-        out["revision"] = pdu.revision;
-        out["name"] = pdu.name;
-        out["heartbeat_interval_ms"] = pdu.interval.count();
-        if (pdu.response_deadline) out["response_deadline_ms"] = pdu.response_deadline->count();
-        out["corrective_action"] = to_string(pdu.corrective_action);
-        return out;
+    std::string operator()(const Init& pdu) const {
+        ObjectWriter out = native_header("init", sequence);
+        out.number("invocation_id", pdu.invocation_id);
+        out.number("revision", pdu.revision);
+        out.text("name", pdu.name);
+        out.number("heartbeat_interval_ms", pdu.interval.count());
+        if (pdu.response_deadline) out.number("response_deadline_ms", pdu.response_deadline->count());
+        out.text("corrective_action", to_string(pdu.corrective_action));
+        return out.finish();
     }
-    json operator()(const InitAck& pdu) const {
-        json out = native_header("init_ack", sequence);
-        out["invocation_id"] = pdu.invocation_id;
-        out["revision"] = pdu.revision;
-        out["session_id"] = pdu.session.str();
-        out["heartbeat_interval_ms"] = pdu.interval.count();
-        out["response_deadline_ms"] = pdu.response_deadline.count();
-        return out;
+    std::string operator()(const InitAck& pdu) const {
+        ObjectWriter out = native_header("init_ack", sequence);
+        out.number("invocation_id", pdu.invocation_id);
+        out.number("revision", pdu.revision);
+        out.text("session_id", pdu.session.str());
+        out.number("heartbeat_interval_ms", pdu.interval.count());
+        out.number("response_deadline_ms", pdu.response_deadline.count());
+        return out.finish();
     }
-    json operator()(const Challenge& pdu) const {
-        json out = native_header("challenge", sequence);
-        out["session_id"] = pdu.session.str();
-        out["heartbeat_challenge"] = pdu.value;
-        return out;
+    std::string operator()(const Challenge& pdu) const {
+        ObjectWriter out = native_header("challenge", sequence);
+        out.text("session_id", pdu.session.str());
+        out.number("heartbeat_challenge", pdu.value);
+        return out.finish();
     }
-    json operator()(const ChallengeResponse& pdu) const {
-        json out = native_header("challenge_response", sequence);
-        out["session_id"] = pdu.session.str();
-        out["heartbeat_response"] = pdu.value;
-        out["healthy"] = pdu.healthy;
-        if (!pdu.reason.empty()) out["reason"] = base::cut_utf8(pdu.reason, kMaxReason);
-        if (pdu.corrective_action) out["corrective_action"] = to_string(*pdu.corrective_action);
-        return out;
+    std::string operator()(const ChallengeResponse& pdu) const {
+        ObjectWriter out = native_header("challenge_response", sequence);
+        out.text("session_id", pdu.session.str());
+        out.number("heartbeat_response", pdu.value);
+        out.flag("healthy", pdu.healthy);
+        if (!pdu.reason.empty()) out.text("reason", base::cut_utf8(pdu.reason, kMaxReason));
+        if (pdu.corrective_action) out.text("corrective_action", to_string(*pdu.corrective_action));
+        return out.finish();
     }
-    json operator()(const Exit& pdu) const {
-        json out = native_header("exit", sequence);
-        out["session_id"] = pdu.session.str();
-        if (!pdu.reason.empty()) out["reason"] = base::cut_utf8(pdu.reason, kMaxReason);
-        return out;
+    std::string operator()(const Exit& pdu) const {
+        ObjectWriter out = native_header("exit", sequence);
+        out.text("session_id", pdu.session.str());
+        if (!pdu.reason.empty()) out.text("reason", base::cut_utf8(pdu.reason, kMaxReason));
+        return out.finish();
     }
-    json operator()(const Nack& pdu) const {
+    std::string operator()(const Nack& pdu) const {
         json out = nack_to_json(pdu);
         out["sequence"] = sequence & kMaxInt31;
-        return out;
+        return dump(out);
     }
     // Votes exist on the existing channel only: asking for one here is a mistake of the caller's.
-    json operator()(const ActionNotify&) const { throw std::logic_error("action_notify is not a native PDU"); }
-    json operator()(const ActionResponse&) const { throw std::logic_error("action_response is not a native PDU"); }
+    std::string operator()(const ActionNotify&) const { throw std::logic_error("action_notify is not a native PDU"); }
+    std::string operator()(const ActionResponse&) const { throw std::logic_error("action_response is not a native PDU"); }
 };
 
 struct ExistingEncoder {
     std::uint32_t sequence;
 
-    json operator()(const Init& pdu) const {
-        json out = existing_header("init", sequence);
-        out["invocation_id"] = pdu.invocation_id;
-        out["name"] = pdu.name;
-        out["heartbeat_interval_ms"] = pdu.interval.count();
+    std::string operator()(const Init& pdu) const {
+        ObjectWriter out = existing_header("init", sequence);
+        out.number("invocation_id", pdu.invocation_id);
+        out.text("name", pdu.name);
+        out.number("heartbeat_interval_ms", pdu.interval.count());
         for (const char* notice :
              {"vote_secs", "shutdown_notice_secs", "suspend_notice_secs", "resume_notice_secs", "restart_secs"}) {
-            out[notice] = 0;
+            out.number(notice, 0);
         }
-        out["corrective_action"] = to_string(pdu.corrective_action);
-        return out;
+        out.text("corrective_action", to_string(pdu.corrective_action));
+        return out.finish();
     }
-    json operator()(const InitAck& pdu) const {
-        json out = existing_header("init_ack", sequence);
-        out["invocation_id"] = pdu.invocation_id;
-        return out;
+    std::string operator()(const InitAck& pdu) const {
+        ObjectWriter out = existing_header("init_ack", sequence);
+        out.number("invocation_id", pdu.invocation_id);
+        return out.finish();
     }
-    json operator()(const Challenge& pdu) const {
-        json out = existing_header("challenge", sequence);
-        out["heartbeat_challenge"] = pdu.value;
-        return out;
+    std::string operator()(const Challenge& pdu) const {
+        ObjectWriter out = existing_header("challenge", sequence);
+        out.number("heartbeat_challenge", pdu.value);
+        return out.finish();
     }
-    json operator()(const ChallengeResponse& pdu) const {
-        json out = existing_header("challenge_response", sequence);
-        out["heartbeat_response"] = pdu.value;
-        out["heartbeat_health"] = pdu.healthy ? "healthy" : "unhealthy";
-        out["corrective_action"] = to_string(pdu.corrective_action.value_or(CorrectiveAction::none));
-        out["log_msg"] = base::cut_utf8(pdu.reason, kMaxReason);
-        return out;
+    std::string operator()(const ChallengeResponse& pdu) const {
+        ObjectWriter out = existing_header("challenge_response", sequence);
+        out.number("heartbeat_response", pdu.value);
+        out.text("heartbeat_health", pdu.healthy ? "healthy" : "unhealthy");
+        out.text("corrective_action", to_string(pdu.corrective_action.value_or(CorrectiveAction::none)));
+        out.text("log_msg", base::cut_utf8(pdu.reason, kMaxReason));
+        return out.finish();
     }
-    json operator()(const Exit& pdu) const {
-        json out = existing_header("exit", sequence);
-        out["log_msg"] = base::cut_utf8(pdu.reason, kMaxReason);
-        return out;
+    std::string operator()(const Exit& pdu) const {
+        ObjectWriter out = existing_header("exit", sequence);
+        out.text("log_msg", base::cut_utf8(pdu.reason, kMaxReason));
+        return out.finish();
     }
-    json operator()(const Nack& pdu) const {
-        json out = existing_header("nack", sequence);
-        out["invocation_id"] = pdu.invocation_id.value_or(0);
-        out["log_msg"] = base::cut_utf8(pdu.message, kMaxReason - 1);
-        return out;
+    std::string operator()(const Nack& pdu) const {
+        ObjectWriter out = existing_header("nack", sequence);
+        out.number("invocation_id", pdu.invocation_id.value_or(0));
+        out.text("log_msg", base::cut_utf8(pdu.message, kMaxReason - 1));
+        return out.finish();
     }
-    json operator()(const ActionNotify& pdu) const {
-        json out = existing_header("action_notify", sequence);
-        out["invocation_id"] = pdu.invocation_id;
-        out["event_type"] = pdu.event_type;
-        out["notification_type"] = pdu.notification_type;
-        out["timeout_ms"] = pdu.timeout.count();
-        return out;
+    std::string operator()(const ActionNotify& pdu) const {
+        ObjectWriter out = existing_header("action_notify", sequence);
+        out.number("invocation_id", pdu.invocation_id);
+        out.text("event_type", pdu.event_type);
+        out.text("notification_type", pdu.notification_type);
+        out.number("timeout_ms", pdu.timeout.count());
+        return out.finish();
     }
-    json operator()(const ActionResponse& pdu) const {
-        json out = existing_header("action_response", sequence);
-        out["invocation_id"] = pdu.invocation_id;
-        out["event_type"] = pdu.event_type;
-        out["notification_type"] = pdu.notification_type;
-        out["vote_result"] = pdu.vote_result;
-        out["log_msg"] = base::cut_utf8(pdu.log_msg, kMaxReason);
-        return out;
+    std::string operator()(const ActionResponse& pdu) const {
+        ObjectWriter out = existing_header("action_response", sequence);
+        out.number("invocation_id", pdu.invocation_id);
+        out.text("event_type", pdu.event_type);
+        out.text("notification_type", pdu.notification_type);
+        out.text("vote_result", pdu.vote_result);
+        out.text("log_msg", base::cut_utf8(pdu.log_msg, kMaxReason));
+        return out.finish();
     }
 };
 
@@ -402,9 +405,9 @@ Result<HeartbeatPdu> decode_heartbeat(const json& data, Dialect dialect, Receive
 }
 
 std::string encode_heartbeat(const HeartbeatPdu& pdu, Dialect dialect, std::uint32_t sequence, int base_version) {
-    if (dialect == Dialect::existing) return "\n" + dump(std::visit(ExistingEncoder{sequence}, pdu)) + "\n";
+    if (dialect == Dialect::existing) return "\n" + std::visit(ExistingEncoder{sequence}, pdu) + "\n";
     const EnvelopeHeader header{base_version, std::string(kHeartbeatAddress), std::string(kHeartbeatAddress)};
-    return seal_envelope(header, dump(std::visit(NativeEncoder{sequence}, pdu)));
+    return seal_envelope(header, std::visit(NativeEncoder{sequence}, pdu));
 }
 
 bool is_garbled_response(std::string_view line) {

@@ -1,0 +1,67 @@
+#include "wire/object_writer.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::wire {
+
+namespace {
+
+constexpr std::size_t kUsualSize = 256;
+
+bool needs_no_escape(std::string_view text) {
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
+}
+
+}  // namespace
+
+ObjectWriter::ObjectWriter() {
+    out_.reserve(kUsualSize);
+    out_ += '{';
+}
+
+void ObjectWriter::begin(std::string_view key) {
+    if (out_.size() > 1) out_ += ',';
+    out_ += '"';
+    out_ += key;
+    out_ += "\":";
+}
+
+ObjectWriter& ObjectWriter::number(std::string_view key, std::int64_t value) {
+    begin(key);
+    std::array<char, 24> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+    out_.append(digits.data(), end);
+    return *this;
+}
+
+ObjectWriter& ObjectWriter::flag(std::string_view key, bool value) {
+    begin(key);
+    out_ += value ? "true" : "false";
+    return *this;
+}
+
+ObjectWriter& ObjectWriter::text(std::string_view key, std::string_view value) {
+    begin(key);
+    if (!needs_no_escape(value)) {
+        out_ += dump(nlohmann::json(value));
+        return *this;
+    }
+    out_ += '"';
+    out_ += value;
+    out_ += '"';
+    return *this;
+}
+
+std::string ObjectWriter::finish() {
+    out_ += '}';
+    return std::move(out_);
+}
+
+}  // namespace vitalwire::wire

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace vitalwire::wire {
+
+/// Writes one flat JSON object key by key. A host sends a challenge for every beat of every guest: building a document
+/// only to print it would cost more than everything else about the beat. Keys are literals of ours that need no
+/// escaping.
+class ObjectWriter {
+public:
+    ObjectWriter();
+
+    ObjectWriter& number(std::string_view key, std::int64_t value);
+    ObjectWriter& flag(std::string_view key, bool value);
+    ObjectWriter& text(std::string_view key, std::string_view value);
+    /// The object; the writer is empty after it.
+    std::string finish();
+
+private:
+    void begin(std::string_view key);
+
+    std::string out_;
+};
+
+}  // namespace vitalwire::wire
