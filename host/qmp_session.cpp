@@ -39,6 +39,7 @@ void QmpSession::connected() {
     ready_ = false;
     migrating_ = false;
     migrated_ = false;
+    incoming_ = false;
 }
 
 void QmpSession::line(std::string_view line, Result& result) {
@@ -108,6 +109,7 @@ void QmpSession::on_event(std::string_view name, const std::string& detail, Resu
 void QmpSession::on_status(std::string_view status, Result& result) {
     if (ended_) return;
     migrated_ = status == "postmigrate";
+    incoming_ = status == "inmigrate";
     if (status == "running") {
         if (migrating_) return hold(Hold::migrating, result);
         result.events.emplace_back(heartbeat::Released{});
@@ -129,6 +131,8 @@ void QmpSession::on_migration(std::string_view status, Result& result) {
                                              "wait-unplug", "postcopy-active", "postcopy-paused", "postcopy-recover"};
     migrating_ = std::find(kUnderWay.begin(), kUnderWay.end(), status) != kUnderWay.end();
     if (migrating_) return hold(Hold::migrating, result);
+    // A QEMU whose guest has left may be ended before it can answer what its status is.
+    migrated_ = status == "completed" && !incoming_;
     ask_status(result);
 }
 

@@ -41,6 +41,7 @@ private:
     bool ended_ = false;      ///< told that it stopped or crashed
     bool migrating_ = false;  ///< away from here, still running
     bool migrated_ = false;   ///< runs elsewhere now
+    bool incoming_ = false;   ///< arrives here, does not run yet
 };
 
 }  // namespace vitalwire::host

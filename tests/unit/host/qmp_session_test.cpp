@@ -179,6 +179,25 @@ TEST_F(QmpSessionTest, TakesTheEndOfAQemuWhoseMachineHasLeftForAMigration) {
     EXPECT_THAT(take(), ElementsAre("stopped migrated"));
 }
 
+TEST_F(QmpSessionTest, KnowsThatAMachineHasLeftBeforeItsQemuSaysSo) {
+    connect();
+    event("MIGRATION", R"({"status": "active"})");
+    event("STOP");
+    event("MIGRATION", R"({"status": "completed"})");
+    take();
+    vanish();
+    EXPECT_THAT(take(), ElementsAre("stopped migrated"));
+}
+
+TEST_F(QmpSessionTest, TakesTheEndOfAQemuWhoseMachineHasArrivedForACrash) {
+    connect("inmigrate");
+    event("RESUME");
+    event("MIGRATION", R"({"status": "completed"})");
+    take();
+    vanish();
+    EXPECT_THAT(take(), ElementsAre("crashed failed"));
+}
+
 TEST_F(QmpSessionTest, ReleasesAMachineWhoseMigrationFailed) {
     connect();
     event("MIGRATION", R"({"status": "active"})");
