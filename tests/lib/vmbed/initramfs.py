@@ -10,6 +10,7 @@ import re
 import shlex
 import stat
 import subprocess
+import tempfile
 from typing import Mapping
 
 from vmbed import cache
@@ -39,7 +40,7 @@ class Service:
 class Payload:
     """What the guest holds besides busybox.
 
-    files         an ELF file brings its shared libraries; text that begins with #! is executable
+    files         an ELF file is stripped and brings its shared libraries; text that begins with #! is executable
     services      started in this order, after the ports are there
     init_lines    shell lines that init runs before the services
     port_names    False leaves /dev/virtio-ports empty, as in a guest without udev
@@ -151,10 +152,12 @@ class _Archive:
                 self._add_from_host(f"{path}/{child.name}", child)
             return
         data = source.read_bytes()
-        self._add_file(path, stat.S_IMODE(source.stat().st_mode), data)
-        if data.startswith(b"\x7fELF"):
-            for library in _shared_libraries(source):
-                self._add_file(str(library), 0o755, library.read_bytes())
+        mode = stat.S_IMODE(source.stat().st_mode)
+        if not data.startswith(b"\x7fELF"):
+            return self._add_file(path, mode, data)
+        self._add_file(path, mode, _stripped(source))
+        for library in _shared_libraries(source):
+            self._add_file(str(library), 0o755, _stripped(library))
 
     def _add_busybox(self) -> None:
         if _shared_libraries(BUSYBOX):
@@ -188,6 +191,14 @@ class _Archive:
 
 def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
+
+
+def _stripped(program: Path) -> bytes:
+    """Without debug information: the guest's memory holds the image twice while it unpacks it."""
+    with tempfile.TemporaryDirectory(prefix="vw-") as folder:
+        aside = Path(folder) / "program"
+        subprocess.run(["strip", "--strip-debug", "-o", aside, program], check=True)
+        return aside.read_bytes()
 
 
 def _shared_libraries(program: Path) -> list[Path]:
