@@ -1,0 +1,138 @@
+"""The suite as it runs in production, in a folder of its own: one controller, any number of agents, an inspector.
+
+Everything is as the programs' defaults have it but for the paths.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Callable
+
+from vmbed.inspector import Inspector
+from vmbed.procs import PATIENCE_SECONDS, Daemon, http_json, http_metrics, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("VITALWIRE_BUILD", ROOT / "build" / "release"))
+
+Wrap = Callable[[list[str | Path]], list[str | Path]]
+
+
+def settings(**values: str | Path) -> list[str]:
+    """--set arguments: settings(agent__host="a") is --set agent.host=a."""
+    return [part for key, value in values.items() for part in ("--set", f"{key.replace('__', '.')}={value}")]
+
+
+class Controller:
+    """vitalwire-controller with one Doctor sink, the inspector."""
+
+    def __init__(self, folder: Path, inspector: Inspector) -> None:
+        folder.mkdir()
+        self.bus = folder / "controller.sock"
+        self.http = folder / "http.sock"
+        self._log = folder / "controller.log"
+        self._arguments = settings(
+            controller__host="controller-1",
+            controller__state=folder / "controller.db",
+            bus__listen=f"unix://{self.bus}",
+            http__listen=f"unix:{self.http}",
+            inventory__file=folder / "inventory.conf",
+            sink__inspector__type="doctor",
+            sink__inspector__url=f"http://{inspector.address}/events",
+        )
+        self.inventory = folder / "inventory.conf"
+        self.inventory.write_text("")
+        self.start()
+
+    def start(self) -> None:
+        self.daemon = Daemon([BUILD / "controller" / "vitalwire-controller", *self._arguments], self._log)
+        self.daemon.wait_ready()
+
+    def guests(self) -> list[dict[str, Any]]:
+        return http_json(self.http, "/v1/guests")["guests"]
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The open ones."""
+        return http_json(self.http, "/v1/faults")["faults"]
+
+    def close(self) -> None:
+        self.daemon.kill()
+
+
+class Agent:
+    """vitalwire-agent of one compute node; `wrap` makes it run elsewhere (libvirtbed.Host.command)."""
+
+    def __init__(
+        self,
+        folder: Path,
+        host: str,
+        controller: Controller,
+        source: dict[str, str | Path] | None = None,
+        wrap: Wrap = list,
+    ) -> None:
+        folder.mkdir()
+        self.host = host
+        self.channels = folder / "channels"
+        self.http = folder / "agent.sock"
+        self._log = folder / "agent.log"
+        self._wrap = wrap
+        self._arguments = settings(
+            agent__host=host,
+            agent__state=folder / "agent.db",
+            agent__listen=f"unix:{self.http}",
+            bus__controller=f"unix://{controller.bus}",
+            **(source or {"source__directory__path": self.channels}),
+        )
+        self.channels.mkdir()
+        self.start()
+
+    def start(self) -> None:
+        argv = self._wrap([BUILD / "host" / "vitalwire-agent", *self._arguments])
+        self.daemon = Daemon(argv, self._log).wait_ready()
+
+    def stop(self) -> None:
+        status = self.daemon.stop()
+        if status != 0:
+            raise RuntimeError(f"the agent ended with status {status}")
+        self.daemon.kill()  # releases what we hold of it
+
+    def close(self) -> None:
+        self.daemon.kill()
+
+    def guest(self, guest: str) -> dict[str, Any]:
+        """What the agent says of a guest; empty if it knows none of that name."""
+        known = http_json(self.http, "/v1/guests")["guests"]
+        return next((entry for entry in known if entry["guest"] == guest), {})
+
+    def wait_state(self, guest: str, state: str, deadline: float = PATIENCE_SECONDS) -> dict[str, Any]:
+        """Until the guest is registered, unhealthy, lost, held, crashed or unregistered."""
+
+        def there() -> dict[str, Any]:
+            self.daemon.require_running()
+            entry = self.guest(guest)
+            return entry if entry.get("state") == state else {}
+
+        return wait_until(there, f"agent {self.host} says guest {guest} is {state}", deadline)
+
+    def wait_beats(self, guest: str, count: int = 2) -> None:
+        """Until the guest has given that many more answers in time."""
+        before = self.guest(guest)
+        wait_until(
+            lambda: self._answered_since(guest, before) >= count,
+            f"guest {guest} answers {count} more challenges",
+        )
+
+    def _answered_since(self, guest: str, before: dict[str, Any]) -> int:
+        """Zero also after a new registration, until it has answered more than before."""
+        return self.guest(guest).get("responses", 0) - before.get("responses", 0)
+
+    def faults_opened(self) -> dict[str, int]:
+        """Faults opened since the agent started: kind to number, without those that never were."""
+        name = "vitalwire_agent_faults_opened_total"
+        metrics = http_metrics(self.http)
+        kinds = {key: int(value) for key, value in metrics.items() if key.startswith(name)}
+        return {key.split('"')[1]: value for key, value in kinds.items() if value}
+
+
+def fault_event(guest: str, kind: str, status: str) -> Callable[[dict[str, Any]], bool]:
+    """Matches what the inspector is told of a fault: status `down` when it opens or changes, `up` when it is cleared."""
+    wanted = {"instance_id": guest, "kind": kind, "status": status}
+    return lambda event: wanted.items() <= event["details"].items()
