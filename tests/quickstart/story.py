@@ -19,7 +19,7 @@ from vmbed import initramfs, kernel
 from vmbed.guest import Guest, Model
 from vmbed.initramfs import Payload, Service
 from vmbed.inspector import Inspector
-from vmbed.procs import tail, temporary_dir
+from vmbed.procs import tail, temporary_dir, wait_until
 
 GUESTS = ("web-1", "web-2", "db-1")
 WELL = "/run/orders.well"  # in a guest: its application is healthy while the file exists
@@ -112,7 +112,7 @@ def tell(stage: Stage) -> None:
         step.outcome = "registered"
     with Step("they answer three challenges each") as step:
         for name in GUESTS:
-            stage.agent.wait_beats(name, 3)
+            wait_until(lambda: stage.agent.guest(name)["responses"] >= 3, f"{name} answers")
         times = [stage.agent.guest(name)["last_round_trip_us"] / 1000 for name in GUESTS]
         step.outcome = "healthy, answers within " + ", ".join(f"{each:.1f} ms" for each in times)
 
@@ -173,9 +173,9 @@ def offer(stage: Stage) -> None:
     """web-1 still beats: time to look around."""
     print(f"""
 == web-1 still beats; look around in another terminal
-   curl -s --unix-socket {stage.controller.http} http://localhost/v1/guests
+   {BUILD}/cli/vitalwire --agent {stage.agent.http} watch
+   {BUILD}/cli/vitalwire --agent {stage.agent.http} faults
    curl -s --unix-socket {stage.controller.http} http://localhost/v1/faults
-   curl -s --unix-socket {stage.agent.http} http://localhost/metrics
    kill {stage.guests["web-1"].pid}      # its QEMU: see the fault arrive
 
    Press Enter to end everything.""")
@@ -186,8 +186,7 @@ NEXT = """
 What to try next
    ./run-tests                        every test, on real guests and a real libvirt too
    proto-spec/README.md               write a guest in your language; guest/examples/python_guest.py is one
-   guest/examples/heartbeat.c         give your application a heartbeat
-   cmake --install build/quickstart   install it"""
+   guest/examples/heartbeat.c         give your application a heartbeat"""
 
 
 def interrupt_on_signals() -> None:
