@@ -17,7 +17,6 @@ using runtime::ConfigReader;
 namespace {
 
 constexpr const char* kDefaultDirectory = "/run/vitalwire/channels";
-constexpr const char* kDefaultLibvirt = "qemu:///system";
 constexpr const char* kDefaultController = "unix:///run/vitalwire/controller.sock";
 constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
 
@@ -44,17 +43,13 @@ void read_agent(const ConfigFile& file, ConfigErrors& errors, AgentConfig& confi
 void read_source(const ConfigFile& file, const runtime::ConfigSection& found, ConfigErrors& errors,
                  AgentConfig& config) {
     ConfigReader section(file, found, errors);
-    if (found.label == "directory") {
-        config.sources.push_back({found.label, section.text("path", kDefaultDirectory)});
-        if (!config.sources.back().target.starts_with('/')) section.refuse("path", "expected an absolute path");
-    } else if (found.label == "libvirt") {
-        config.sources.push_back({found.label, section.text("uri", kDefaultLibvirt)});
-    } else {
+    if (found.label != "directory") {
         errors.push_back({file.path, found.line,
-                          "unknown source '" + base::escape(found.label, 64) +
-                              "', expected [source directory] or [source libvirt]"});
+                          "unknown source '" + base::escape(found.label, 64) + "', expected [source directory]"});
         return;
     }
+    config.directories.push_back(section.text("path", kDefaultDirectory));
+    if (!config.directories.back().starts_with('/')) section.refuse("path", "expected an absolute path");
     section.finish();
 }
 
@@ -62,7 +57,7 @@ void read_sources(const ConfigFile& file, ConfigErrors& errors, AgentConfig& con
     const auto sections = file.sections_named("source");
     for (const auto& section : sections)
         read_source(file, section, errors, config);
-    if (sections.empty()) config.sources.push_back({"directory", kDefaultDirectory});
+    if (sections.empty()) config.directories.emplace_back(kDefaultDirectory);
 }
 
 void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {

@@ -13,11 +13,6 @@
 
 namespace vitalwire::host {
 
-struct SourceConfig {
-    std::string kind;    ///< "directory" or "libvirt"
-    std::string target;  ///< the directory's path, or libvirt's URI
-};
-
 /// vitalwire-agent.conf(5). Without a file the defaults work.
 struct AgentConfig {
     base::HostId host;
@@ -25,7 +20,7 @@ struct AgentConfig {
     std::string listen = "unix:/run/vitalwire/agent.sock";
     std::string log_level = "info";
 
-    std::vector<SourceConfig> sources;
+    std::vector<std::string> directories;  ///< watched for sockets
 
     std::vector<std::string> controllers;
     bus::TlsFiles tls;

@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using namespace vitalwire;
 
-constexpr const char* kDefaultFile = "/etc/vitalwire/agent.conf";
+constexpr const char* kDefaultFile = "/etc/vitalwire/vitalwire-agent.conf";
 
 struct Options {
     std::string file;
@@ -56,8 +56,8 @@ base::Result<host::Agent::Parts> make_parts(boost::asio::io_context& io, const h
     auto store = runtime::Store::open(io, config.state);
     if (!store) return tl::make_unexpected(store.error());
     parts.store = std::move(*store);
-    for (const host::SourceConfig& source : config.sources)
-        parts.sources.push_back(std::make_unique<host::DirectorySource>(io, source.target));
+    for (const std::string& directory : config.directories)
+        parts.sources.push_back(std::make_unique<host::DirectorySource>(io, directory));
     for (const std::string& url : config.controllers) {
         auto link = bus::make_agent_link(io, url, config.tls, config.transport);
         if (!link) return tl::make_unexpected(link.error());

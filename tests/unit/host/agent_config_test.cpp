@@ -31,9 +31,7 @@ TEST_F(AgentConfigTest, WorksWithoutAFile) {
     const AgentConfig config = read("");
     EXPECT_THAT(mistakes(), IsEmpty());
     EXPECT_FALSE(config.host.empty());
-    ASSERT_EQ(config.sources.size(), 1U);
-    EXPECT_EQ(config.sources[0].kind, "directory");
-    EXPECT_EQ(config.sources[0].target, "/run/vitalwire/channels");
+    EXPECT_THAT(config.directories, ElementsAre("/run/vitalwire/channels"));
     EXPECT_THAT(config.controllers, ElementsAre("unix:///run/vitalwire/controller.sock"));
     EXPECT_EQ(config.heartbeat.defaults, heartbeat::HostPolicy{});
 }
@@ -72,7 +70,7 @@ nack_burst = 2
     EXPECT_EQ(config.state, "/srv/agent.db");
     EXPECT_EQ(config.listen, "unix:/srv/agent.sock");
     EXPECT_EQ(config.log_level, "debug");
-    EXPECT_EQ(config.sources.at(0).target, "/srv/channels");
+    EXPECT_THAT(config.directories, ElementsAre("/srv/channels"));
     EXPECT_THAT(config.controllers, ElementsAre("unix:///srv/a.sock", "tcp://127.0.0.1:7001"));
     EXPECT_EQ(config.report_interval, Millis(60'000));
     EXPECT_TRUE(config.heartbeat.only_enabled);
@@ -115,14 +113,6 @@ TEST_F(AgentConfigTest, ReportsEveryMistakeAtOnceWithItsLine) {
 TEST_F(AgentConfigTest, CanDoWithoutAController) {
     EXPECT_THAT(read("[bus]\ncontroller = none\n").controllers, IsEmpty());
     EXPECT_THAT(mistakes(), IsEmpty());
-}
-
-TEST_F(AgentConfigTest, TakesBothSourcesTogether) {
-    const AgentConfig config = read("[source libvirt]\n[source directory]\npath = /d\n");
-    EXPECT_THAT(mistakes(), IsEmpty());
-    ASSERT_EQ(config.sources.size(), 2U);
-    EXPECT_EQ(config.sources[0].kind, "libvirt");
-    EXPECT_EQ(config.sources[0].target, "qemu:///system");
 }
 
 }  // namespace
