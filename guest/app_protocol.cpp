@@ -18,6 +18,10 @@ using nlohmann::json;
 
 namespace {
 
+/// The refusals that an application can tell apart; another reads as the general one.
+constexpr std::array kRefusals = {Errc::bad_field, Errc::unsupported_version, Errc::in_use,
+                                  Errc::too_many,  Errc::unknown_msg_type,    Errc::no_session};
+
 json header(const char* type) {
     return {{"version", kVersion}, {"type", type}};
 }
@@ -94,12 +98,9 @@ Result<Request> decode_report(const json& data) {
 }
 
 Result<Event> decode_refused(const json& data) {
-    // Those that an application can tell apart; another reads as the general refusal.
-    constexpr std::array kCodes = {Errc::bad_field, Errc::unsupported_version, Errc::in_use,
-                                   Errc::too_many,  Errc::unknown_msg_type,    Errc::no_session};
     Refused event{{Errc::bad_field, wire::text_or(data, "message")}};
     const std::string code = wire::text_or(data, "code");
-    for (const Errc known : kCodes) {
+    for (const Errc known : kRefusals) {
         if (to_string(known) == code) event.error.code = known;
     }
     return event;

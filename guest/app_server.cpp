@@ -48,7 +48,7 @@ AppServer::AppServer(Judge& judge, HealthBoard& board, ApplicationSettings setti
     : judge_(judge), board_(board), settings_(std::move(settings)), listener_(judge.io()), retry_(judge.io()) {}
 
 AppServer::~AppServer() {
-    stop();
+    close();
 }
 
 void AppServer::start() {
@@ -57,6 +57,10 @@ void AppServer::start() {
 
 void AppServer::stop() {
     retry_.cancel();
+    close();
+}
+
+void AppServer::close() {
     for (const auto& connection : connections_)
         connection->close();
     connections_.clear();

@@ -33,6 +33,7 @@ public:
 private:
     using Owner = AppConnection::Owner;
 
+    void close();
     void listen();
     base::Result<void> give_to_group();
     void wait();

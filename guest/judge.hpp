@@ -36,7 +36,7 @@ public:
 
     /// Calls `due` once, at or after judged `when`; replaces what was awaited before. kNever only cancels.
     void arm(base::TimePoint when, std::function<void()> due);
-    void cancel();
+    void cancel() noexcept;
 
 private:
     void wait();

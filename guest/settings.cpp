@@ -34,8 +34,11 @@ constexpr Millis kLargestGrace = std::chrono::hours(1);
 
 std::string host_name() {
     std::array<char, 256> name{};
-    if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0' || !base::is_utf8(name.data()))
+    const std::string none = "(none)";  // what the kernel says before anybody has named the machine
+    if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0' || name.data() == none ||
+        !base::is_utf8(name.data())) {
         return "localhost";
+    }
     return base::cut_utf8(name.data(), wire::kMaxName);
 }
 

@@ -12,8 +12,7 @@ import unittest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
-from test_guest_protocol import BUILD
-from test_vitalwired import VitalwiredTest
+from test_vitalwired import BUILD, VitalwiredTest
 from vmbed.procs import Process, ProcessTestCase, wait_until
 
 LIBRARY = BUILD / "guest" / "lib" / "libvitalwire.so.1"

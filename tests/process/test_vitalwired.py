@@ -12,9 +12,10 @@ import unittest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
-from test_guest_protocol import BUILD, Host
+from scripted_host import Host
 from vmbed.procs import Daemon, ProcessTestCase, wait_until
 
+BUILD = Path(os.environ.get("VITALWIRE_BUILD", ROOT / "build" / "release"))
 VITALWIRED = BUILD / "guest" / "vitalwired"
 STATIC = "statically linked" in subprocess.run(["ldd", VITALWIRED], capture_output=True, text=True).stdout
 MAX_PRIVATE_KB = 2048

@@ -13,7 +13,8 @@ from scripted_host import Host
 from vmbed import initramfs, kernel, python
 from vmbed.guest import Guest, Model
 from vmbed.initramfs import Payload, Service
-from vmbed.procs import ProcessTestCase
+from vmbed.procs import ProcessTestCase, wait_until
+from vmbed.qmp import QmpError
 
 BUILD = Path(os.environ.get("VITALWIRE_BUILD", ROOT / "build" / "release"))
 CHANNEL = "org.vitalwire.0"
@@ -117,6 +118,43 @@ class Vitalwired(OnPort, ProcessTestCase):
     @classmethod
     def argv(cls):
         return (*super().argv(), "--app-socket", "none")
+
+    def port(self):
+        """Where QEMU keeps the port among its objects."""
+        qmp = self.guest.qmp
+        for entry in qmp.execute("qom-list", path="/machine/peripheral-anon"):
+            path = f"/machine/peripheral-anon/{entry['name']}"
+            if entry["type"] == "child<virtserialport>":
+                if qmp.execute("qom-get", path=path, property="name") == CHANNEL:
+                    return path, qmp.execute("qom-get", path=path, property="chardev")
+        raise AssertionError(f"no port {CHANNEL}")
+
+    def plug(self, chardev):
+        try:
+            self.guest.qmp.execute("device_add", driver="virtserialport", bus="serial0.0", chardev=chardev, name=CHANNEL)
+        except QmpError:
+            return False
+        return True
+
+    def test_an_unplugged_port_is_looked_for_until_it_is_back(self):
+        self.boot(port_names=False)
+        host = self.registered_host()
+        path, chardev = self.port()
+        self.guest.qmp.execute("device_del", id=path)
+        wait_until(lambda: "went away" in self.guest.console.read_text(), "the guest notices")
+        wait_until(lambda: self.plug(chardev), "QEMU lets go of the old port")
+        host.serve("session-2")
+
+    def test_a_port_that_another_process_holds_is_waited_for(self):
+        self.boot()
+        host = self.registered_host()
+        self.guest.ctl("service stop guest")
+        host.receive("exit")
+        self.guest.ctl(f"sleep 1000 < /dev/virtio-ports/{CHANNEL} > /dev/null 2>&1 & echo $! > /run/holder")
+        self.guest.ctl("service start guest")
+        wait_until(lambda: "is held by another process" in self.guest.console.read_text(), "the guest notices")
+        self.guest.ctl("kill $(cat /run/holder)")
+        host.serve("session-2")
 
 
 if __name__ == "__main__":
