@@ -139,7 +139,7 @@ HttpResponse readyz(const Controller& controller, const HttpRequest&) {
     return reply({{"ready", ready},
                   {"inventory", controller.inventory_loaded()},
                   {"bus", controller.listening()},
-                  {"store", controller.store_healthy()}},
+                  {"problems", problems_of(controller)}},
                  ready ? 200 : 503);
 }
 

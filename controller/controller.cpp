@@ -18,9 +18,21 @@ namespace {
 
 /// How often what nobody reports is looked at: the store's health, agents that are gone for good.
 constexpr base::Millis kLookAround{1000};
+/// An agent that restarts is back by then; longer is a problem for somebody to look at.
+constexpr base::Millis kAgentPatience{5000};
+/// Of one message: together well below bus::kMaxBusMessage.
+constexpr std::size_t kPoliciesInMessage = 4000;
 
 base::WallTime wall_now() {
     return std::chrono::system_clock::now();
+}
+
+// What the board of problems calls them.
+std::string not_connected(const HostId& host) {
+    return "agent " + host.str() + " is not connected";
+}
+std::string impossible(const HostId& host) {
+    return "agent " + host.str() + " says what cannot be";
 }
 
 }  // namespace
@@ -114,6 +126,13 @@ void Controller::add_metrics() {
                    [this] { return static_cast<double>(fleet_.connected()); });
     metrics_.gauge("vitalwire_controller_agents_known", "Agents known, connected or not.",
                    [this] { return static_cast<double>(fleet_.agents().size()); });
+    metrics_.gauge("vitalwire_controller_bus_connections_refused", "Connections that ended before they were an agent's.",
+                   [this] {
+                       double refused = 0;
+                       for (const auto& port : ports_)
+                           refused += static_cast<double>(port->bus().refused());
+                       return refused;
+                   });
     metrics_.gauge("vitalwire_controller_inventory_guests", "Guests in the inventory.",
                    [this] { return static_cast<double>(inventory_.guests().size()); });
     metrics_.gauge("vitalwire_controller_store_pending", "Rows that wait to be written to disk.",
@@ -141,7 +160,7 @@ void Controller::stop() {
 }
 
 bool Controller::ready() const {
-    return inventory_loaded() && listening_ && store_healthy();
+    return inventory_loaded() && listening_;
 }
 
 std::vector<std::string> Controller::bus_addresses() const {
@@ -155,21 +174,26 @@ void Controller::look_around() {
     problems_.set("the store cannot be written", store_->healthy() ? "" : store_->problem());
     std::vector<HostId> gone;
     for (const auto& [host, agent] : fleet_.agents()) {
-        const std::string what = "agent " + host.str() + " is not connected";
-        problems_.set(what, agent.connected ? "" : "last seen " + base::to_iso8601(agent.last_seen));
-        const bool expired = !agent.connected && wall_now() - agent.last_seen > config_.forget_agent_after;
+        const base::WallTime now = wall_now();
+        const bool away = !agent.connected && now - std::max(agent.since, started_at_) > kAgentPatience;
+        problems_.set(not_connected(host), away ? "last seen " + base::to_iso8601(agent.last_seen) : "");
+        const bool expired = !agent.connected && now - agent.last_seen > config_.forget_agent_after;
         if (expired && ledger_->book().of_host(host).empty()) gone.push_back(host);
     }
-    for (const HostId& host : gone) {
-        log::info("forgot an agent that is gone for long", {{"host", host}});
-        problems_.clear("agent " + host.str() + " is not connected");
-        fleet_.forget(host);
-        rows_.erase_agent(host);
-    }
+    for (const HostId& host : gone)
+        forget_agent(host);
     look_timer_.expires_after(kLookAround);
     look_timer_.async_wait([this](const boost::system::error_code& error) {
         if (!error) look_around();
     });
+}
+
+void Controller::forget_agent(const HostId& host) {
+    log::info("forgot an agent that is gone for long", {{"host", host}});
+    problems_.clear(not_connected(host));
+    accepted(host);
+    fleet_.forget(host);
+    rows_.erase_agent(host);
 }
 
 void Controller::agent_up(Port& port, const HostId& host, const bus::Hello& hello, const std::string& peer) {
@@ -236,9 +260,11 @@ void Controller::on(const HostId& host, const bus::StateEnd&) {
 }
 
 void Controller::on(const HostId& host, const bus::Guests& guests) {
+    std::vector<base::Error> errors;
     for (const bus::GuestReport& report : guests.guests) {
-        if (const auto taken = fleet_.report(host, report); !taken) refused(host, taken.error());
+        if (const auto taken = fleet_.report(host, report); !taken) errors.push_back(taken.error());
     }
+    note_refused(host, errors);
 }
 
 void Controller::on(const HostId& host, const bus::GuestGone& gone) {
@@ -246,13 +272,19 @@ void Controller::on(const HostId& host, const bus::GuestGone& gone) {
 }
 
 void Controller::on(const HostId& host, const bus::Faults& faults) {
-    for (const base::Error& error : ledger_->report(host, faults.faults))
-        refused(host, error);
+    note_refused(host, ledger_->report(host, faults.faults));
 }
 
-void Controller::refused(const HostId& host, const base::Error& error) {
-    bus_refused_.add();
-    problems_.raise("agent " + host.str() + " says what cannot be", error.message);
+/// The problem lasts until a message of that agent is taken as a whole.
+void Controller::note_refused(const HostId& host, const std::vector<base::Error>& errors) {
+    if (errors.empty()) return accepted(host);
+    bus_refused_.add(static_cast<double>(errors.size()));
+    refusing_.insert(host);
+    problems_.raise(impossible(host), errors.front().message);
+}
+
+void Controller::accepted(const HostId& host) {
+    if (refusing_.erase(host) > 0) problems_.clear(impossible(host));
 }
 
 void Controller::send(const HostId& host, const bus::ToAgent& message) {
@@ -263,14 +295,21 @@ void Controller::send(const HostId& host, const bus::ToAgent& message) {
 void Controller::send_policies(const HostId& host) {
     // An inventory that is not known yet must not switch anything off.
     if (!source_->loaded() || !connected_.contains(host)) return;
-    bus::Policies policies;
-    policies.complete = true;
+    std::vector<bus::GuestPolicy> wanted;
     for (const InventoryGuest* guest : inventory_.of_host(host))
-        policies.policies.push_back(guest->policy);
+        wanted.push_back(guest->policy);
     const auto sent = sent_policies_.find(host);
-    if (sent != sent_policies_.end() && sent->second == policies.policies) return;
-    sent_policies_[host] = policies.policies;
-    send(host, policies);
+    if (sent != sent_policies_.end() && sent->second == wanted) return;
+
+    bus::Policies message;
+    message.complete = true;
+    for (const bus::GuestPolicy& policy : wanted) {
+        message.policies.push_back(policy);
+        if (message.policies.size() < kPoliciesInMessage) continue;
+        send(host, std::exchange(message, {}));  // the next ones add to these
+    }
+    if (message.complete || !message.policies.empty()) send(host, message);
+    sent_policies_[host] = std::move(wanted);
 }
 
 void Controller::on_inventory_changed(const std::vector<GuestChange>& changes) {

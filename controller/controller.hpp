@@ -21,6 +21,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,7 +52,7 @@ public:
     /// Ends all connections and writes what is pending.
     void stop();
 
-    /// Inventory loaded, bus listening, store working: as /readyz says.
+    /// Inventory loaded, bus listening; the store is open since before. What /readyz says.
     bool ready() const;
     const std::string& http_address() const { return http_server_.address(); }
     std::vector<std::string> bus_addresses() const;
@@ -67,7 +68,6 @@ public:
     const runtime::Metrics& metrics() const { return metrics_; }
     bool inventory_loaded() const { return source_->loaded(); }
     bool listening() const { return listening_; }
-    bool store_healthy() const { return store_->healthy(); }
 
 private:
     class Port;
@@ -88,7 +88,9 @@ private:
     void on(const base::HostId& host, const bus::Guests& guests);
     void on(const base::HostId& host, const bus::GuestGone& gone);
     void on(const base::HostId& host, const bus::Faults& faults);
-    void refused(const base::HostId& host, const base::Error& error);
+    void note_refused(const base::HostId& host, const std::vector<base::Error>& errors);
+    void accepted(const base::HostId& host);
+    void forget_agent(const base::HostId& host);
     void send(const base::HostId& host, const bus::ToAgent& message);
     void send_policies(const base::HostId& host);
 
@@ -114,6 +116,7 @@ private:
     std::map<base::HostId, std::vector<bus::GuestPolicy>> sent_policies_;
     runtime::HttpServer http_server_;
     boost::asio::steady_timer look_timer_;
+    std::set<base::HostId> refusing_;  ///< agents that said what cannot be
     bool listening_ = false;
     runtime::Counter bus_messages_;
     runtime::Counter bus_refused_;

@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using namespace vitalwire;
 
-constexpr const char* kDefaultFile = "/etc/vitalwire/controller.conf";
+constexpr const char* kDefaultFile = "/etc/vitalwire/vitalwire-controller.conf";
 
 struct Options {
     std::string file;

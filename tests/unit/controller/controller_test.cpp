@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
+
+#include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +14,7 @@
 #include "tests/unit/controller/faults.hpp"
 #include "tests/unit/controller/loop.hpp"
 #include "tests/unit/controller/receiver.hpp"
+#include "tests/unit/support/certificates.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace vitalwire::controller {
@@ -25,8 +29,9 @@ using ::testing::HasSubstr;
 /// An agent as the bus knows it: tells its whole state whenever it is connected, and keeps what it hears.
 class TestAgent : public bus::AgentLink::Handler {
 public:
-    TestAgent(boost::asio::io_context& io, const std::string& url, std::string host, bool lead = true)
-        : host_(std::move(host)), lead_(lead), link_(std::move(*bus::make_agent_link(io, url))) {
+    TestAgent(boost::asio::io_context& io, const std::string& url, std::string host, bool lead = true,
+              const bus::TlsFiles& tls = {})
+        : host_(std::move(host)), lead_(lead), link_(std::move(*bus::make_agent_link(io, url, tls))) {
         link_->start(*this);
     }
     ~TestAgent() override { link_->stop(); }
@@ -78,10 +83,12 @@ protected:
         if (controller) controller->stop();
     }
 
+    /// `more`: sections of the configuration, instead of the usual one of that name.
     void start(const std::string& more = {}) {
         runtime::ConfigErrors errors;
+        const std::string bus = "[bus]\nlisten = unix://" + (dir / "bus.sock") + "\nlisten = tcp://127.0.0.1:0\n";
         auto file = runtime::ConfigFile::parse(
-            "[controller]\nhost = ctl\n[bus]\nlisten = unix://" + (dir / "bus.sock") + "\nlisten = tcp://127.0.0.1:0\n" +
+            (more.starts_with("[bus]") ? "" : bus) + (more.starts_with("[controller]") ? "" : "[controller]\nhost = ctl\n") +
                 "[http]\nlisten = 127.0.0.1:0\n[inventory]\nfile = " + (dir / "inventory.conf") +
                 "\n[sink inspector]\ntype = doctor\nurl = " + receiver.url("/events") + "\n" + more,
             "c", errors);
@@ -269,6 +276,71 @@ TEST_F(ControllerTest, CountsWhatAnAgentMustNotSay) {
     ASSERT_TRUE(loop.until([&] { return !controller->problems().empty(); }));
     EXPECT_THAT(controller->metrics().text(), HasSubstr("vitalwire_controller_bus_refused_total 1"));
     EXPECT_EQ(get("/v1/faults")["faults"].at(0)["state"], "open");
+    other.tell(open_fault("vm-2", "f2"));
+    EXPECT_TRUE(loop.until([&] { return controller->problems().empty(); })) << "it speaks sense again";
+}
+
+TEST_F(ControllerTest, SendsThousandsOfPoliciesInPieces) {
+    std::string text;
+    for (int i = 0; i < 9000; ++i)
+        text += "[guest vm-" + std::to_string(i) + "]\nhost = compute-1\nheartbeat = yes\n";
+    inventory(text);
+    start();
+    const auto one = agent();
+    ASSERT_TRUE(loop.until([&] { return one->policies.size() == 3; }));
+    EXPECT_TRUE(one->policies[0].complete);
+    EXPECT_FALSE(one->policies[1].complete);
+    EXPECT_EQ(one->policies[0].policies.size() + one->policies[1].policies.size() + one->policies[2].policies.size(),
+              9000U);
+}
+
+TEST_F(ControllerTest, AcceptsAgentsOverTls) {
+    const test::Authority authority(dir);
+    const auto ours = authority.issue("controller", "IP:127.0.0.1");
+    const auto theirs = authority.issue("compute-1", "DNS:compute-1");
+    start("[bus]\nlisten = tls://127.0.0.1:0\nca = " + authority.file() + "\ncertificate = " + ours.certificate +
+          "\nkey = " + ours.key + "\n");
+    TestAgent one(loop.io, controller->bus_addresses().at(0), "compute-1", true,
+                  {authority.file(), theirs.certificate, theirs.key});
+    EXPECT_TRUE(loop.until([&] { return one.welcomed; }));
+}
+
+TEST_F(ControllerTest, SaysThatItsStoreWasUnreadable) {
+    std::ofstream(dir / "controller.db") << std::string(4096, 'x');
+    start();
+    ASSERT_EQ(controller->problems().list().size(), 1U);
+    EXPECT_THAT(controller->problems().list()[0].detail, HasSubstr("controller.db.unreadable-"));
+}
+
+TEST_F(ControllerTest, DeliversAndSaysSoWhileTheDiskIsFull) {
+    start();
+    const auto one = welcomed_agent();
+    std::signal(SIGXFSZ, SIG_IGN);
+    rlimit before{};
+    getrlimit(RLIMIT_FSIZE, &before);
+    const rlimit full{0, before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &full);
+    one->tell(f1);
+    const bool told = loop.until([&] { return one->confirmed.size() == 1; });
+    const bool seen = loop.until([&] { return !controller->problems().empty(); });
+    setrlimit(RLIMIT_FSIZE, &before);
+    EXPECT_TRUE(told);
+    ASSERT_TRUE(seen);
+    EXPECT_EQ(controller->problems().list()[0].what, "the store cannot be written");
+    EXPECT_TRUE(loop.until([&] { return controller->problems().empty(); })) << "there is room again";
+}
+
+TEST_F(ControllerTest, ForgetsAnAgentThatIsGoneForLong) {
+    start("[controller]\nhost = ctl\nforget_agent_after = 1 min\n");
+    controller->stop();
+    controller.reset();
+    {
+        auto store = runtime::Store::open(loop.io, dir / "controller.db");
+        LedgerStore(**store).put_agent(base::HostId("compute-9"), Agent{});
+        (*store)->close();
+    }
+    start("[controller]\nhost = ctl\nforget_agent_after = 1 min\n");
+    EXPECT_TRUE(get("/v1/agents")["agents"].empty());
 }
 
 TEST_F(ControllerTest, AnswersOnItsHttpAddress) {
