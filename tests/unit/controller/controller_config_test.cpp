@@ -3,9 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <regex>
+
+#include "controller/inventory_file.hpp"
+
 namespace vitalwire::controller {
 namespace {
 
+using ::testing::AnyOf;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -73,6 +80,35 @@ TEST_F(ControllerConfigTest, ReportsEveryMistakeAtOnce) {
                                         HasSubstr("c:10: [sink NAME]: expected a name of 1 to 64 letters"),
                                         HasSubstr("c:12: [sink d] type: is missing"),
                                         HasSubstr("c:15: [sink e] url: is no key")));
+}
+
+/// A default configuration file as it would be with everything in it switched on.
+std::string switched_on(const std::string& name) {
+    std::ifstream file(std::string(VITALWIRE_SOURCE_DIR) + "/controller/" + name);
+    const std::regex commented(R"(#(\[.*\]|[a-z_]+ = .+))");
+    std::string text;
+    for (std::string line; std::getline(file, line);) {
+        std::smatch match;
+        text += (std::regex_match(line, match, commented) ? match[1].str() : line) + "\n";
+    }
+    return text;
+}
+
+TEST_F(ControllerConfigTest, EveryLineOfTheDefaultFileIsRight) {
+    const ControllerConfig config = read(switched_on("vitalwire-controller.conf"));
+    // The files with secrets are an example's.
+    EXPECT_THAT(mistakes(), Each(AnyOf(HasSubstr("secret_file: expected a readable file"),
+                                       HasSubstr("password_file: expected a readable file"))));
+    ASSERT_EQ(config.sinks.size(), 3U);
+    EXPECT_EQ(config.bus_listen, ControllerConfig(read("")).bus_listen);
+}
+
+TEST_F(ControllerConfigTest, EveryLineOfTheDefaultInventoryIsRight) {
+    const auto file = runtime::ConfigFile::parse(switched_on("inventory.conf"), "i", errors);
+    const InventorySnapshot snapshot = read_inventory(file, errors);
+    EXPECT_THAT(mistakes(), IsEmpty());
+    ASSERT_EQ(snapshot.guests.size(), 1U);
+    EXPECT_EQ(snapshot.guests[0].group, snapshot.groups.at(0).id);
 }
 
 }  // namespace
