@@ -208,8 +208,7 @@ Told AlarmQueue::expected(const Entry& entry) const {
 }
 
 const AlarmQueue::Step* AlarmQueue::last_waiting(const base::FaultId& fault) const {
-    const auto at =
-        std::find_if(steps_.rbegin(), steps_.rend(), [&](const Step& step) { return step.fault == fault; });
+    const auto at = std::find_if(steps_.rbegin(), steps_.rend(), [&](const Step& step) { return step.fault == fault; });
     return at == steps_.rend() ? nullptr : &*at;
 }
 

@@ -148,17 +148,17 @@ HttpResponse metrics(const Controller& controller, const HttpRequest&) {
 }
 
 HttpResponse status(const Controller& controller, const HttpRequest&) {
-    return reply({{"program", "vitalwire-controller"},
-                  {"version", controller.version()},
-                  {"host", controller.config().host.str()},
-                  {"since", base::to_iso8601(controller.started_at())},
-                  {"healthy", controller.problems().empty()},
-                  {"problems", problems_of(controller)},
-                  {"guests", guests_summary(controller)},
-                  {"faults_open", faults_open(controller)},
-                  {"agents",
-                   {{"connected", controller.fleet().connected()}, {"known", controller.fleet().agents().size()}}},
-                  {"sinks", sinks_of(controller)}});
+    return reply(
+        {{"program", "vitalwire-controller"},
+         {"version", controller.version()},
+         {"host", controller.config().host.str()},
+         {"since", base::to_iso8601(controller.started_at())},
+         {"healthy", controller.problems().empty()},
+         {"problems", problems_of(controller)},
+         {"guests", guests_summary(controller)},
+         {"faults_open", faults_open(controller)},
+         {"agents", {{"connected", controller.fleet().connected()}, {"known", controller.fleet().agents().size()}}},
+         {"sinks", sinks_of(controller)}});
 }
 
 HttpResponse guests(const Controller& controller, const HttpRequest&) {
@@ -226,7 +226,7 @@ using Page = HttpResponse (*)(const Controller&, const HttpRequest&);
 
 const std::map<std::string, Page>& pages() {
     static const std::map<std::string, Page> all = {
-        {"/healthz", healthz},   {"/readyz", readyz},     {"/metrics", metrics},  {"/v1/status", status},
+        {"/healthz", healthz},  {"/readyz", readyz},    {"/metrics", metrics},  {"/v1/status", status},
         {"/v1/guests", guests}, {"/v1/faults", faults}, {"/v1/agents", agents},
     };
     return all;

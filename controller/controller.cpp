@@ -69,10 +69,9 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
       source_(std::make_unique<FileInventory>(io, inventory_, config_.inventory, config_.inventory_required)),
       ledger_(std::make_unique<Ledger>(
           Ledger::Options{config_.history, config_.resume_grace}, rows_,
-          Ledger::Surroundings{io, metrics_, problems_, fleet_, [this](Alarm& alarm) { enrich(alarm); },
-                               [this](const HostId& host, const bus::FaultsDelivered& delivered) {
-                                   send(host, delivered);
-                               }})),
+          Ledger::Surroundings{
+              io, metrics_, problems_, fleet_, [this](Alarm& alarm) { enrich(alarm); },
+              [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); }})),
       http_server_(io, [this](const runtime::HttpRequest& request) { return answer(*this, request); }),
       look_timer_(io) {
     bus_messages_ = metrics_.counter("vitalwire_controller_bus_messages_total", "Messages from agents.");
@@ -126,8 +125,8 @@ void Controller::add_metrics() {
                    [this] { return static_cast<double>(fleet_.connected()); });
     metrics_.gauge("vitalwire_controller_agents_known", "Agents known, connected or not.",
                    [this] { return static_cast<double>(fleet_.agents().size()); });
-    metrics_.gauge("vitalwire_controller_bus_connections_refused", "Connections that ended before they were an agent's.",
-                   [this] {
+    metrics_.gauge("vitalwire_controller_bus_connections_refused",
+                   "Connections that ended before they were an agent's.", [this] {
                        double refused = 0;
                        for (const auto& port : ports_)
                            refused += static_cast<double>(port->bus().refused());
@@ -138,9 +137,8 @@ void Controller::add_metrics() {
     metrics_.gauge("vitalwire_controller_store_pending", "Rows that wait to be written to disk.",
                    [this] { return static_cast<double>(store_->pending()); });
     for (const char* state : kGuestStates) {
-        metrics_.gauge(
-            "vitalwire_controller_guests", "Guests by state.",
-            [this, state] { return static_cast<double>(count_guests(*this, state)); }, {{"state", state}});
+        metrics_.gauge("vitalwire_controller_guests", "Guests by state.",
+                       [this, state] { return static_cast<double>(count_guests(*this, state)); }, {{"state", state}});
     }
 }
 

@@ -37,8 +37,7 @@ void read_controller(const ConfigFile& file, ConfigErrors& errors, ControllerCon
     config.state = section.text("state", config.state);
     config.log_level = section.choice("log_level", config.log_level, {"debug", "info", "warning", "error"});
     config.history = static_cast<std::size_t>(section.integer("history", 10'000, 0, 1'000'000));
-    config.resume_grace =
-        section.duration("resume_grace", config.resume_grace, Millis(0), std::chrono::minutes(10));
+    config.resume_grace = section.duration("resume_grace", config.resume_grace, Millis(0), std::chrono::minutes(10));
     config.forget_agent_after =
         section.duration("forget_agent_after", config.forget_agent_after, std::chrono::minutes(1), 365 * kDay);
     section.finish();
@@ -91,7 +90,8 @@ void read_delivery(ConfigReader& section, DeliveryOptions& options) {
 
 void read_sink(const ConfigFile& file, const ConfigSection& found, ConfigErrors& errors, ControllerConfig& config) {
     if (!base::is_plain_name(found.label, kMaxSinkName)) {
-        errors.push_back({file.path, found.line, "[sink NAME]: expected a name of 1 to 64 letters, digits, '.', '_', '-'"});
+        errors.push_back(
+            {file.path, found.line, "[sink NAME]: expected a name of 1 to 64 letters, digits, '.', '_', '-'"});
         return;
     }
     ConfigReader section(file, found, errors);

@@ -30,8 +30,8 @@ struct BookedFault {
     base::HostId host;  ///< whose agent says so
 };
 
-/// What every agent says is wrong. The agent is the truth for its host's guests: its last word counts, and after a whole
-/// state what it did not mention is over. While it is away its faults stay as they are. No I/O, no clock.
+/// What every agent says is wrong. The agent is the truth for its host's guests: its last word counts, and after a
+/// whole state what it did not mention is over. While it is away its faults stay as they are. No I/O, no clock.
 class FaultBook {
 public:
     enum class Change : std::uint8_t { none, opened, updated, cleared };
@@ -51,7 +51,8 @@ public:
 
     /// What an agent says of one fault. The last entry is that fault; before it, one that it supersedes. Refused: the
     /// fault belongs to another host or is about something else than before, or the host has too many.
-    base::Result<std::vector<Entry>> report(const base::HostId& host, const heartbeat::Fault& fault, base::WallTime now);
+    base::Result<std::vector<Entry>> report(const base::HostId& host, const heartbeat::Fault& fault,
+                                            base::WallTime now);
 
     /// Over and told: leaves the book.
     void erase(const base::FaultId& fault);

@@ -35,7 +35,7 @@ constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM |
 using Signature = std::tuple<dev_t, ino_t, off_t, time_t, long>;
 
 std::optional<Signature> signature_of(const std::string& path) {
-    struct stat status{};
+    struct stat status {};
     if (stat(path.c_str(), &status) != 0) return std::nullopt;
     return Signature{status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
 }
@@ -171,7 +171,7 @@ private:
     bool required_;
     Handler* handler_ = nullptr;
     bool loaded_ = false;
-    bool from_file_ = false;  ///< what is loaded; false: there was no file
+    bool from_file_ = false;         ///< what is loaded; false: there was no file
     std::optional<Signature> seen_;  ///< of the version that was read last
     asio::posix::stream_descriptor inotify_;
     alignas(inotify_event) std::array<char, 4096> events_{};

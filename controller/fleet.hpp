@@ -22,9 +22,9 @@ struct Agent {
     std::string version;
     std::string peer;
     bool connected = false;
-    bool lead = false;             ///< it named this controller the one that delivers its faults
-    base::WallTime since{};        ///< when it connected, or was lost
-    base::WallTime last_seen{};    ///< its last message
+    bool lead = false;               ///< it named this controller the one that delivers its faults
+    base::WallTime since{};          ///< when it connected, or was lost
+    base::WallTime last_seen{};      ///< its last message
     bool heard_since_start = false;  ///< false: known from disk only
     std::unordered_map<base::GuestId, bus::GuestReport> guests;
     std::optional<std::set<base::GuestId>> mentioned;  ///< within a whole state

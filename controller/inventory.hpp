@@ -17,11 +17,11 @@ namespace vitalwire::controller {
 struct InventoryGuest {
     base::GuestId id;
     std::string display_name;
-    std::string hostname;  ///< inside the guest
-    std::string project;   ///< tenant
-    base::HostId host;     ///< service host of its compute node; empty while it is nowhere
-    std::string node;      ///< the hypervisor's name for it
-    base::GroupId group;   ///< its server group; empty: none. A server is in one group at most.
+    std::string hostname;           ///< inside the guest
+    std::string project;            ///< tenant
+    base::HostId host;              ///< service host of its compute node; empty while it is nowhere
+    std::string node;               ///< the hypervisor's name for it
+    base::GroupId group;            ///< its server group; empty: none. A server is in one group at most.
     std::string state = "active";   ///< Nova's vm_state
     std::string state_description;  ///< Nova's task_state; empty: none
     std::string launched_at;

@@ -21,9 +21,9 @@ constexpr Millis kLongestInterval = std::chrono::hours(1);
 constexpr Millis kLongestEstablish = std::chrono::hours(24);
 
 /// Nova's vm_states, as its notifications write them.
-const std::vector<std::string> kStates = {"active",   "building", "paused",      "suspended", "stopped",
-                                          "rescued",  "resized",  "soft-delete", "deleted",   "error",
-                                          "shelved",  "shelved_offloaded"};
+const std::vector<std::string> kStates = {"active",  "building", "paused",  "suspended",
+                                          "stopped", "rescued",  "resized", "soft-delete",
+                                          "deleted", "error",    "shelved", "shelved_offloaded"};
 
 class InventoryReader {
 public:

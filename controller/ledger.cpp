@@ -168,8 +168,8 @@ void Ledger::settle(const base::FaultId& fault) {
     const BookedFault* booked = book_.find(fault);
     if (booked == nullptr) return;
     const Alarm alarm = to_alarm(booked->fault, booked->host);
-    const bool everywhere = std::all_of(sinks_.begin(), sinks_.end(),
-                                        [&](const auto& sink) { return sink->delivery().settled(alarm); });
+    const bool everywhere =
+        std::all_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return sink->delivery().settled(alarm); });
     if (!everywhere || !delivers(booked->host)) return;
     confirm(booked->host, booked->fault);
     if (!booked->fault.open()) leave(BookedFault(*booked), true);

@@ -96,8 +96,7 @@ std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> LedgerStore::l
         const auto number = number_from(key);
         auto booked = booked_from(row);
         if (!number || !booked) return false;
-        entries.emplace_back(*number,
-                             FaultHistory::Entry{std::move(*booked), wire::bool_or(row, "delivered", false)});
+        entries.emplace_back(*number, FaultHistory::Entry{std::move(*booked), wire::bool_or(row, "delivered", false)});
         return true;
     });
     return entries;

@@ -107,8 +107,7 @@ int run(const controller::ControllerConfig& config) {
         log::error("cannot start", {{"why", started.error().message}});
         return 1;
     }
-    log::info("started",
-              {{"version", VITALWIRE_VERSION}, {"host", config.host}, {"http", controller.http_address()}});
+    log::info("started", {{"version", VITALWIRE_VERSION}, {"host", config.host}, {"http", controller.http_address()}});
     const StatusLine status(daemon.io(), controller);
     runtime::notify_ready();
     daemon.run();

@@ -32,9 +32,9 @@ SinkRunner::SinkRunner(std::string name, std::string type, std::unique_ptr<Sink>
                                {{"sink", name_}, {"outcome", "retry"}});
     refusals_ = metrics.counter("vitalwire_controller_sink_failures_total", failures_help,
                                 {{"sink", name_}, {"outcome", "refused"}});
-    collapsed_ = metrics.counter("vitalwire_controller_sink_collapsed_total",
-                                 "Faults that came and went while the sink was behind and were not told one by one.",
-                                 labels);
+    collapsed_ =
+        metrics.counter("vitalwire_controller_sink_collapsed_total",
+                        "Faults that came and went while the sink was behind and were not told one by one.", labels);
     delivery_seconds_ = metrics.histogram("vitalwire_controller_sink_delivery_seconds",
                                           "From the opening of a fault to its confirmation by the receiver.", labels);
     metrics.gauge(

@@ -138,8 +138,8 @@ TEST_F(AlarmQueueTest, CollapsesWhatCameAndWentBeyondTheBacklog) {
         offer(cleared(alarm));
     }
     offer(open_alarm("g", "last"));
-    EXPECT_THAT(told(), ElementsAre("a5 opened 1 collapsed 4", "a5 cleared 2", "a6 opened 1", "a6 cleared 2",
-                                    "last opened 1"));
+    EXPECT_THAT(told(),
+                ElementsAre("a5 opened 1 collapsed 4", "a5 cleared 2", "a6 opened 1", "a6 cleared 2", "last opened 1"));
     EXPECT_TRUE(queue.settled(base::FaultId("a1"))) << "a collapsed alarm must not wait for ever";
 }
 

@@ -32,8 +32,8 @@ inline Alarm cleared(Alarm alarm) {
 
 /// "a1 opened 1": alarm, change and revision.
 inline std::string line(const AlarmEvent& event) {
-    std::string text = event.alarm.id.str() + " " + std::string(to_string(event.change)) + " " +
-                       std::to_string(event.alarm.revision);
+    std::string text =
+        event.alarm.id.str() + " " + std::string(to_string(event.change)) + " " + std::to_string(event.alarm.revision);
     if (event.collapsed > 0) text += " collapsed " + std::to_string(event.collapsed);
     return text;
 }

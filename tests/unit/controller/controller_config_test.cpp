@@ -69,17 +69,18 @@ TEST_F(ControllerConfigTest, TakesTheCommandLineOverTheFile) {
 }
 
 TEST_F(ControllerConfigTest, ReportsEveryMistakeAtOnce) {
-    read("[controller]\nhost = a b\nlog_level = loud\n[bus]\nlisten = udp://x\n[http]\ntypo = 1\n"
-         "[sink a]\ntype = pager\n[sink b/c]\ntype = log\n[sink d]\n[sink e]\ntype = log\nurl = x\n[snk f]\n");
-    EXPECT_THAT(mistakes(), ElementsAre(HasSubstr("c:16: unknown section [snk f]"),
-                                        HasSubstr("c:2: [controller] host: expected 1 to 253 letters"),
-                                        HasSubstr("c:3: [controller] log_level: expected one of debug"),
-                                        HasSubstr("c:5: [bus] listen: expected unix:///path"),
-                                        HasSubstr("c:7: [http] typo: is no key"),
-                                        HasSubstr("c:9: [sink a] type: expected one of log, doctor, webhook, found 'pager'"),
-                                        HasSubstr("c:10: [sink NAME]: expected a name of 1 to 64 letters"),
-                                        HasSubstr("c:12: [sink d] type: is missing"),
-                                        HasSubstr("c:15: [sink e] url: is no key")));
+    read(
+        "[controller]\nhost = a b\nlog_level = loud\n[bus]\nlisten = udp://x\n[http]\ntypo = 1\n"
+        "[sink a]\ntype = pager\n[sink b/c]\ntype = log\n[sink d]\n[sink e]\ntype = log\nurl = x\n[snk f]\n");
+    EXPECT_THAT(
+        mistakes(),
+        ElementsAre(HasSubstr("c:16: unknown section [snk f]"),
+                    HasSubstr("c:2: [controller] host: expected 1 to 253 letters"),
+                    HasSubstr("c:3: [controller] log_level: expected one of debug"),
+                    HasSubstr("c:5: [bus] listen: expected unix:///path"), HasSubstr("c:7: [http] typo: is no key"),
+                    HasSubstr("c:9: [sink a] type: expected one of log, doctor, webhook, found 'pager'"),
+                    HasSubstr("c:10: [sink NAME]: expected a name of 1 to 64 letters"),
+                    HasSubstr("c:12: [sink d] type: is missing"), HasSubstr("c:15: [sink e] url: is no key")));
 }
 
 /// A default configuration file as it would be with everything in it switched on.

@@ -88,7 +88,8 @@ protected:
         runtime::ConfigErrors errors;
         const std::string bus = "[bus]\nlisten = unix://" + (dir / "bus.sock") + "\nlisten = tcp://127.0.0.1:0\n";
         auto file = runtime::ConfigFile::parse(
-            (more.starts_with("[bus]") ? "" : bus) + (more.starts_with("[controller]") ? "" : "[controller]\nhost = ctl\n") +
+            (more.starts_with("[bus]") ? "" : bus) +
+                (more.starts_with("[controller]") ? "" : "[controller]\nhost = ctl\n") +
                 "[http]\nlisten = 127.0.0.1:0\n[inventory]\nfile = " + (dir / "inventory.conf") +
                 "\n[sink inspector]\ntype = doctor\nurl = " + receiver.url("/events") + "\n" + more,
             "c", errors);
@@ -347,7 +348,8 @@ TEST_F(ControllerTest, AnswersOnItsHttpAddress) {
     start();
     runtime::HttpClient client(loop.io);
     std::vector<long> statuses;
-    for (const char* path : {"/healthz", "/readyz", "/metrics", "/v1/status", "/v1/guests", "/v1/faults", "/v1/agents"}) {
+    for (const char* path :
+         {"/healthz", "/readyz", "/metrics", "/v1/status", "/v1/guests", "/v1/faults", "/v1/agents"}) {
         runtime::HttpClientRequest request;
         request.url = "http://" + controller->http_address() + path;
         client.send(request, [&](const auto& response) { statuses.push_back(response ? response->status : -1); });

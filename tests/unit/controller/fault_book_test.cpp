@@ -136,9 +136,7 @@ TEST_F(FaultBookTest, AnErasedFaultLeavesNothingBehind) {
 
 class FaultHistoryTest : public ::testing::Test {
 protected:
-    static FaultHistory::Entry entry(const std::string& id) {
-        return {{cleared(open_fault("g1", id)), kHost}, true};
-    }
+    static FaultHistory::Entry entry(const std::string& id) { return {{cleared(open_fault("g1", id)), kHost}, true}; }
     std::vector<std::string> kept() const {
         std::vector<std::string> ids;
         for (const auto& [number, past] : history.all())

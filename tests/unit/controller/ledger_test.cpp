@@ -52,7 +52,11 @@ protected:
         fleet = Fleet();
         for (auto& [host, agent] : rows->load_agents())
             fleet.restore(host, agent);
-        Ledger::Surroundings around{loop.io, *metrics, problems, fleet, [](Alarm&) {},
+        Ledger::Surroundings around{loop.io,
+                                    *metrics,
+                                    problems,
+                                    fleet,
+                                    [](Alarm&) {},
                                     [this](const base::HostId&, const bus::FaultsDelivered& delivered) {
                                         for (const auto& item : delivered.items)
                                             confirmed.push_back(item.fault.str() + " " + std::to_string(item.revision));
@@ -408,8 +412,7 @@ TEST_F(LedgerTest, CountsWhatHappens) {
                 HasSubstr("vitalwire_controller_sink_failures_total{outcome=\"refused\",sink=\"a\"} 1"));
     told["a"].answer = Outcome::confirmed();
     ASSERT_TRUE(loop.until([&] { return ledger->sinks().at(0)->delivered() == 1; }));
-    EXPECT_THAT(metrics->text(),
-                HasSubstr("vitalwire_controller_sink_delivered_total{event=\"opened\",sink=\"a\"} 1"));
+    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_delivered_total{event=\"opened\",sink=\"a\"} 1"));
     EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_delivery_seconds_count{sink=\"a\"} 1"));
 }
 

@@ -79,7 +79,8 @@ private:
                 if (manner_ == Manner::answer) {
                     boost::system::error_code ignored;
                     boost::asio::write(
-                        *socket, boost::asio::buffer(std::string("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")),
+                        *socket,
+                        boost::asio::buffer(std::string("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")),
                         ignored);
                 }
                 socket->close();
