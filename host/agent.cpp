@@ -51,11 +51,10 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
       monitor_(config_.heartbeat, entropy_, *this),
       controllers_(std::make_unique<Controllers>(
           io, Controllers::Identity{config_.host, version_, entropy_.uuid()}, monitor_, config_.report_interval,
-          Controllers::Callbacks{[this](const bus::Policies& policies) { on_policies(policies); },
-                                 [this](const bus::FaultsDelivered& delivered) { on_delivered(delivered); },
-                                 [this](bool any_up) {
-                                     problems_.set(kNoController, any_up ? "" : "faults are kept until one is");
-                                 }})),
+          Controllers::Callbacks{
+              [this](const bus::Policies& policies) { on_policies(policies); },
+              [this](const bus::FaultsDelivered& delivered) { on_delivered(delivered); },
+              [this](bool any_up) { problems_.set(kNoController, any_up ? "" : "faults are kept until one is"); }})),
       metrics_(gauges()),
       sources_(std::move(parts.sources)),
       deadline_(io),
@@ -178,7 +177,8 @@ void Agent::become_ready() {
 
 Channel* Agent::channel(const GuestId& guest, Dialect dialect) {
     const auto found = guests_.find(guest);
-    return found == guests_.end() ? nullptr : found->second.channels.at(static_cast<std::size_t>(kind_of(dialect))).get();
+    return found == guests_.end() ? nullptr
+                                  : found->second.channels.at(static_cast<std::size_t>(kind_of(dialect))).get();
 }
 
 void Agent::log_fault(const Fault& fault) {
@@ -220,7 +220,8 @@ AgentMetrics::Gauges Agent::gauges() const {
     };
     gauges.faults_unconfirmed = [this] {
         double unconfirmed = 0;
-        monitor_.faults().for_each([&](const Fault& fault) { unconfirmed += fault.delivered < fault.revision ? 1 : 0; });
+        monitor_.faults().for_each(
+            [&](const Fault& fault) { unconfirmed += fault.delivered < fault.revision ? 1 : 0; });
         return unconfirmed;
     };
     return gauges;
@@ -303,7 +304,8 @@ void Agent::on_dropped(Channel& channel, Drop reason, std::uint64_t count) {
 void Agent::on_channel(const GuestId& guest, ChannelKind kind, const std::string& path) {
     // Server-group messaging on the existing channel is not served: whoever opens it stays unanswered, as without us.
     if (kind == ChannelKind::existing_messaging) return;
-    auto& entry = guests_.try_emplace(guest, Guest{{}, base::TokenBucket(kFaultLogsPerSecond, kFaultLogBurst)}).first->second;
+    auto& entry =
+        guests_.try_emplace(guest, Guest{{}, base::TokenBucket(kFaultLogsPerSecond, kFaultLogBurst)}).first->second;
     auto& slot = entry.channels.at(static_cast<std::size_t>(kind));
     if (slot && slot->path() == path) return slot->retry_now();
     if (slot) on_channel_gone(guest, kind);

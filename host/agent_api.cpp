@@ -26,15 +26,18 @@ HttpResponse reply(const json& body, int status = 200) {
 json problems_of(const Agent& agent) {
     json out = json::array();
     for (const auto& problem : agent.problems().list()) {
-        out.push_back(
-            {{"what", problem.what}, {"since", base::to_iso8601(problem.since)}, {"detail", problem.detail}});
+        out.push_back({{"what", problem.what}, {"since", base::to_iso8601(problem.since)}, {"detail", problem.detail}});
     }
     return out;
 }
 
 json guests_of(const Monitor::Totals& totals) {
-    return {{"total", totals.total}, {"registered", totals.registered}, {"lost", totals.lost},
-            {"unhealthy", totals.unhealthy}, {"held", totals.held}, {"crashed", totals.crashed},
+    return {{"total", totals.total},
+            {"registered", totals.registered},
+            {"lost", totals.lost},
+            {"unhealthy", totals.unhealthy},
+            {"held", totals.held},
+            {"crashed", totals.crashed},
             {"unregistered", totals.unregistered}};
 }
 
@@ -122,8 +125,8 @@ struct Route {
     HttpResponse (*handle)(Agent&, const HttpRequest&);
 };
 
-constexpr Route kRoutes[] = {{"/healthz", healthz},   {"/readyz", readyz},     {"/metrics", metrics},
-                             {"/v1/status", status},  {"/v1/guests", guests},  {"/v1/faults", faults},
+constexpr Route kRoutes[] = {{"/healthz", healthz},  {"/readyz", readyz},    {"/metrics", metrics},
+                             {"/v1/status", status}, {"/v1/guests", guests}, {"/v1/faults", faults},
                              {"/v1/agents", agents}};
 
 }  // namespace
@@ -132,8 +135,9 @@ HttpResponse answer(Agent& agent, const HttpRequest& request) {
     const auto* route = std::find_if(std::begin(kRoutes), std::end(kRoutes),
                                      [&](const Route& candidate) { return candidate.path == request.path; });
     if (route == std::end(kRoutes)) {
-        return reply({{"error", "no such path; there are /healthz /readyz /metrics /v1/status /v1/guests /v1/faults "
-                                "/v1/agents"}},
+        return reply({{"error",
+                       "no such path; there are /healthz /readyz /metrics /v1/status /v1/guests /v1/faults "
+                       "/v1/agents"}},
                      404);
     }
     if (request.method != "GET") return reply({{"error", "only GET is answered"}}, 405);

@@ -84,10 +84,10 @@ void read_heartbeat(const ConfigFile& file, ConfigErrors& errors, AgentConfig& c
     heartbeat::HostPolicy& rules = config.heartbeat.defaults;
     config.heartbeat.only_enabled = section.choice("guests", "any", {"any", "enabled"}) == "enabled";
     rules.enabled = section.boolean("enabled", rules.enabled);
-    rules.native_floor = section.duration("interval_floor", rules.native_floor, wire::kNativeIntervalFloor,
-                                          wire::kMaxInterval);
-    rules.existing_floor = section.duration("existing_interval_floor", rules.existing_floor,
-                                            wire::kNativeIntervalFloor, wire::kMaxInterval);
+    rules.native_floor =
+        section.duration("interval_floor", rules.native_floor, wire::kNativeIntervalFloor, wire::kMaxInterval);
+    rules.existing_floor = section.duration("existing_interval_floor", rules.existing_floor, wire::kNativeIntervalFloor,
+                                            wire::kMaxInterval);
     rules.native_misses = static_cast<int>(section.integer("misses", rules.native_misses, 1, 100));
     rules.existing_misses = static_cast<int>(section.integer("existing_misses", rules.existing_misses, 1, 100));
     rules.establish_timeout = section.duration("establish_timeout", rules.establish_timeout, kSecond, kDay);

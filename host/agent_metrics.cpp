@@ -79,8 +79,10 @@ void AgentMetrics::nack_sent(base::Errc code) {
     auto known = nacks_.find(code);
     if (known == nacks_.end()) {
         const runtime::Labels labels{{"code", std::string(base::to_string(code))}};
-        known = nacks_.emplace(code, counter("session_nacks", "Requests of guests refused by their session, by code",
-                                             labels)).first;
+        known =
+            nacks_
+                .emplace(code, counter("session_nacks", "Requests of guests refused by their session, by code", labels))
+                .first;
     }
     known->second.add();
 }

@@ -96,12 +96,12 @@ void Controllers::stop() {
 
 void Controllers::repeat(boost::asio::steady_timer& timer, base::Duration every, std::function<void()> what) {
     timer.expires_after(every);
-    timer.async_wait([this, &timer, every, what = std::move(what),
-                      alive = alive_](const boost::system::error_code& ec) mutable {
-        if (ec || !*alive) return;
-        what();
-        repeat(timer, every, std::move(what));
-    });
+    timer.async_wait(
+        [this, &timer, every, what = std::move(what), alive = alive_](const boost::system::error_code& ec) mutable {
+            if (ec || !*alive) return;
+            what();
+            repeat(timer, every, std::move(what));
+        });
 }
 
 bool Controllers::any_up() const {
@@ -189,17 +189,18 @@ void Controllers::elect() {
 }
 
 void Controllers::on_message(bus::AgentLink& link, const bus::ToAgent& message) {
-    std::visit(Overload{[&](const bus::Welcome& welcome) {
-                            log::debug("controller welcomes", {{"controller", welcome.controller}});
-                        },
-                        [&](const bus::Rejected& rejected) {
-                            link_of(link).last_error = rejected.reason;
-                            log::error("controller rejects this agent",
-                                       {{"controller", link.name()}, {"why", rejected.reason}});
-                        },
-                        [&](const bus::FaultsDelivered& delivered) { callbacks_.on_delivered(delivered); },
-                        [&](const bus::Policies& policies) { callbacks_.on_policies(policies); }},
-               message);
+    std::visit(
+        Overload{
+            [&](const bus::Welcome& welcome) {
+                log::debug("controller welcomes", {{"controller", welcome.controller}});
+            },
+            [&](const bus::Rejected& rejected) {
+                link_of(link).last_error = rejected.reason;
+                log::error("controller rejects this agent", {{"controller", link.name()}, {"why", rejected.reason}});
+            },
+            [&](const bus::FaultsDelivered& delivered) { callbacks_.on_delivered(delivered); },
+            [&](const bus::Policies& policies) { callbacks_.on_policies(policies); }},
+        message);
 }
 
 Controllers::Link& Controllers::link_of(const bus::AgentLink& link) {
@@ -233,8 +234,7 @@ void Controllers::send_guests(bus::AgentLink& link) {
 }
 
 void Controllers::send_faults(bus::AgentLink& link, bool only_unconfirmed) {
-    Chunks<bus::Faults, Fault> chunks(&bus::Faults::faults,
-                                      [&](const bus::Faults& message) { send(link, message); });
+    Chunks<bus::Faults, Fault> chunks(&bus::Faults::faults, [&](const bus::Faults& message) { send(link, message); });
     monitor_.faults().for_each([&](const Fault& fault) {
         if (!only_unconfirmed || fault.delivered < fault.revision) chunks.add(fault);
     });

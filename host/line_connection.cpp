@@ -31,8 +31,8 @@ thread_local std::array<char, kReadSize> g_read_buffer;
 /// Half of the delay to one and a half: peers that went away together do not come back in step.
 base::Millis jittered(base::Millis delay) {
     thread_local std::minstd_rand generator{std::random_device{}()};
-    return base::Millis(std::uniform_int_distribution<base::Millis::rep>(delay.count() / 2,
-                                                                        delay.count() * 3 / 2)(generator));
+    return base::Millis(
+        std::uniform_int_distribution<base::Millis::rep>(delay.count() / 2, delay.count() * 3 / 2)(generator));
 }
 
 /// Connects without blocking: on UNIX sockets that works at once or not at all. Not left to Asio, which takes a full
@@ -227,8 +227,8 @@ void LineConnection::flush() {
 
 /// Writes from `written` on, as much as the socket takes, and moves `written`. False when the connection is broken.
 bool LineConnection::write_some(std::string_view bytes, std::size_t& written) {
-    const ssize_t sent = ::send(socket_.native_handle(), bytes.data() + written, bytes.size() - written,
-                                MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t sent =
+        ::send(socket_.native_handle(), bytes.data() + written, bytes.size() - written, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) {
         written += static_cast<std::size_t>(sent);
         return true;

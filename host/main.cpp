@@ -107,8 +107,8 @@ int main(int argc, char** argv) {
                  "vitalwire-agent");
     Options options;
     bool check_only = false;
-    app.add_option("--config", options.file, "configuration file (default: " + std::string(kDefaultFile) +
-                                                 " when there is one)");
+    app.add_option("--config", options.file,
+                   "configuration file (default: " + std::string(kDefaultFile) + " when there is one)");
     app.add_option("--set", options.settings, "section.key=value or section.label.key=value, over the file; repeatable")
         ->take_all();
     app.add_flag("--check-config", check_only, "check the configuration and exit");

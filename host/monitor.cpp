@@ -117,8 +117,7 @@ void Monitor::tick(TimePoint now, WallTime wall) {
 Monitor::Guest& Monitor::guest_for(const GuestId& id, TimePoint now) {
     const auto known = guests_.find(id);
     if (known != guests_.end()) return known->second;
-    Guest& guest =
-        guests_.try_emplace(id, id, HostSession(policy_for(id), entropy_), next_ordinal_++).first->second;
+    Guest& guest = guests_.try_emplace(id, id, HostSession(policy_for(id), entropy_), next_ordinal_++).first->second;
     if (const auto restored = restored_.find(id); restored != restored_.end()) {
         if (const auto& registration = restored->second.saved.registration) guest.name = registration->name;
         guest.session.resume(std::move(restored->second.saved), restored->second.open, now);
@@ -145,8 +144,8 @@ HostPolicy Monitor::policy_for(const GuestId& id) const {
 
 void Monitor::step(Guest& guest, const HostEvent& event, TimePoint now, WallTime wall) {
     // An answer is late once its deadline was judged, not when we came late to read it.
-    const bool heard = std::holds_alternative<heartbeat::Received>(event) ||
-                       std::holds_alternative<heartbeat::GarbledResponse>(event);
+    const bool heard =
+        std::holds_alternative<heartbeat::Received>(event) || std::holds_alternative<heartbeat::GarbledResponse>(event);
     if (const auto& registration = guest.session.registration())
         guest.corrective_action = registration->corrective_action;
     actions_.clear();

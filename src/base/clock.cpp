@@ -10,7 +10,7 @@ constexpr long kMicrosPerSecond = 1'000'000;
 // What WallTime can hold, in whole years.
 constexpr int kFirstYear = 1970;
 constexpr int kLastYear = 2261;
-}
+}  // namespace
 
 std::string to_iso8601(WallTime time) {
     const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();

@@ -10,8 +10,8 @@
 #include "wire/envelope.hpp"
 #include "wire/field_reader.hpp"
 #include "wire/json_reader.hpp"
-#include "wire/object_writer.hpp"
 #include "wire/nack_codec.hpp"
+#include "wire/object_writer.hpp"
 
 namespace vitalwire::wire {
 
@@ -306,7 +306,9 @@ struct NativeEncoder {
     }
     // Votes exist on the existing channel only: asking for one here is a mistake of the caller's.
     std::string operator()(const ActionNotify&) const { throw std::logic_error("action_notify is not a native PDU"); }
-    std::string operator()(const ActionResponse&) const { throw std::logic_error("action_response is not a native PDU"); }
+    std::string operator()(const ActionResponse&) const {
+        throw std::logic_error("action_response is not a native PDU");
+    }
 };
 
 struct ExistingEncoder {

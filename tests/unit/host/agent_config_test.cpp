@@ -89,19 +89,20 @@ nack_burst = 2
 }
 
 TEST_F(AgentConfigTest, ReportsEveryMistakeAtOnceWithItsLine) {
-    read("[agent]\n"
-         "host = two words\n"
-         "log_level = loud\n"
-         "[source cloud]\n"
-         "[source directory]\n"
-         "path = relative\n"
-         "[bus]\n"
-         "controller = http://somewhere\n"
-         "[heartbeat]\n"
-         "misses = none\n"
-         "interval_floor = 10 ms\n"
-         "[limits]\n"
-         "quue = 1\n");
+    read(
+        "[agent]\n"
+        "host = two words\n"
+        "log_level = loud\n"
+        "[source cloud]\n"
+        "[source directory]\n"
+        "path = relative\n"
+        "[bus]\n"
+        "controller = http://somewhere\n"
+        "[heartbeat]\n"
+        "misses = none\n"
+        "interval_floor = 10 ms\n"
+        "[limits]\n"
+        "quue = 1\n");
     EXPECT_THAT(mistakes(),
                 testing::UnorderedElementsAre(
                     HasSubstr("agent.conf:2: [agent] host"), HasSubstr("agent.conf:3: [agent] log_level"),

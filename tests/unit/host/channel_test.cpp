@@ -188,7 +188,8 @@ TEST_P(ChannelBadInput, IsDroppedAndCountedAndDisturbsNothing) {
 }
 
 std::string enveloped(const std::string& address, const std::string& data) {
-    return "{\"version\":2,\"source_addr\":\"vitalwire.heartbeat\",\"dest_addr\":" + address + ",\"data\":" + data + "}";
+    return "{\"version\":2,\"source_addr\":\"vitalwire.heartbeat\",\"dest_addr\":" + address + ",\"data\":" + data +
+           "}";
 }
 
 const std::string kPdu = R"({"version":1,"msg_type":"init","invocation_id":7,"name":"vm1"})";
@@ -222,9 +223,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(ChannelTest, AnswersAMessageItRefusesWithANack) {
     start();
     guest_sends(enveloped("\"vitalwire.heartbeat\"", R"({"version":9,"msg_type":"init","invocation_id":3})"));
-    EXPECT_THAT(peer_.received(),
-                AllOf(HasSubstr("\"msg_type\":\"nack\""), HasSubstr("\"supported_versions\":[1]"),
-                      HasSubstr("\"invocation_id\":3")));
+    EXPECT_THAT(peer_.received(), AllOf(HasSubstr("\"msg_type\":\"nack\""), HasSubstr("\"supported_versions\":[1]"),
+                                        HasSubstr("\"invocation_id\":3")));
 }
 
 TEST_F(ChannelTest, AnswersInTheBaseVersionTheGuestUsed) {
@@ -318,9 +318,10 @@ TEST_F(ChannelTest, DropsTheOldestMessagesForAGuestThatDoesNotRead) {
 
 TEST_F(ChannelTest, HearsAnExistingGuestWhoseOwnReasonBreaksItsResponse) {
     start(ChannelKind::existing_heartbeat);
-    peer_.write("\n{\"version\":3,\"revision\":1,\"msg_type\":\"challenge_response\",\"sequence\":2,"
-                "\"heartbeat_response\":5,\"heartbeat_health\":\"healthy\",\"corrective_action\":\"none\","
-                "\"log_msg\":\"disk \"sda\" is full\"}\n");
+    peer_.write(
+        "\n{\"version\":3,\"revision\":1,\"msg_type\":\"challenge_response\",\"sequence\":2,"
+        "\"heartbeat_response\":5,\"heartbeat_health\":\"healthy\",\"corrective_action\":\"none\","
+        "\"log_msg\":\"disk \"sda\" is full\"}\n");
     ASSERT_TRUE(run_until(io_, [&] { return garbled_ == 1; }));
     EXPECT_EQ(dropped(Drop::malformed), 1U);
 }
@@ -329,9 +330,8 @@ TEST_F(ChannelTest, SpeaksVersion3WithAnExistingGuest) {
     start(ChannelKind::existing_heartbeat);
     channel_->send(wire::Challenge{{}, 31852575});
     ASSERT_TRUE(run_until(io_, [&] { return peer_.received().size() > 2; }));
-    EXPECT_THAT(peer_.received(),
-                AllOf(HasSubstr("\"heartbeat_challenge\":31852575"), HasSubstr("\"version\":3"),
-                      Not(HasSubstr("dest_addr"))));
+    EXPECT_THAT(peer_.received(), AllOf(HasSubstr("\"heartbeat_challenge\":31852575"), HasSubstr("\"version\":3"),
+                                        Not(HasSubstr("dest_addr"))));
 }
 
 TEST_F(ChannelTest, EscapesWhatAGuestSaysBeforeItIsLogged) {

@@ -176,8 +176,7 @@ TEST_F(DirectorySourceTest, LearnsTheStateOfTheMachineFromItsMonitor) {
     start();
     ASSERT_TRUE(run_until(io_, [&] { return monitor->accept(); }));
     monitor->write("{\"QMP\": {}}\r\n");
-    ASSERT_TRUE(run_until(
-        io_, [&] { return monitor->received().find("qmp_capabilities") != std::string::npos; }));
+    ASSERT_TRUE(run_until(io_, [&] { return monitor->received().find("qmp_capabilities") != std::string::npos; }));
     monitor->write("{\"return\": {}, \"id\": \"capabilities\"}\r\n");
     ASSERT_TRUE(run_until(io_, [&] { return monitor->received().find("query-status") != std::string::npos; }));
     monitor->write("{\"return\": {\"status\": \"running\"}, \"id\": \"status\"}\r\n");

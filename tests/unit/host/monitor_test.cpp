@@ -68,8 +68,8 @@ protected:
     }
     void answer(const char* guest, bool healthy = true, const std::string& reason = "") {
         const wire::Challenge& challenge = challenges_.at(guest);
-        step(guest, heartbeat::Received{Dialect::native,
-                                        wire::ChallengeResponse{challenge.session, challenge.value, healthy, reason, {}}});
+        step(guest, heartbeat::Received{Dialect::native, wire::ChallengeResponse{
+                                                             challenge.session, challenge.value, healthy, reason, {}}});
     }
     void policy(const char* guest, bool complete = true) {
         bus::GuestPolicy wish;
@@ -106,9 +106,7 @@ protected:
     }
     void guest_changed(const GuestId& guest) override { changes_.push_back(guest.str()); }
     void guest_gone(const GuestId& guest) override { changes_.push_back("gone " + guest.str()); }
-    void save(const GuestId& guest, const heartbeat::SaveRegistration& saved) override {
-        saved_[guest.str()] = saved;
-    }
+    void save(const GuestId& guest, const heartbeat::SaveRegistration& saved) override { saved_[guest.str()] = saved; }
 
     CountingEntropy entropy_;
     Monitor monitor_;
@@ -302,10 +300,10 @@ TEST_F(MonitorTest, ContinuesAnOpenFaultAfterARestartUnderItsOldId) {
     restarted.tick(now_, wall());
     take();
     const wire::Challenge& challenge = challenges_.at("a");
-    restarted.step(GuestId("a"),
-                   heartbeat::Received{Dialect::native,
-                                       wire::ChallengeResponse{challenge.session, challenge.value, true, "", {}}},
-                   now_, wall());
+    restarted.step(
+        GuestId("a"),
+        heartbeat::Received{Dialect::native, wire::ChallengeResponse{challenge.session, challenge.value, true, "", {}}},
+        now_, wall());
     EXPECT_THAT(take(), ElementsAre("clear a heartbeat_lost recovered"));
     EXPECT_EQ(faults_.at("f1").revision, 2U);
 }
