@@ -81,8 +81,10 @@ void AlarmQueue::queue_open(Entry& entry) {
 void AlarmQueue::queue_clear(Entry& entry) {
     const Told::Phase next = expected(entry).phase;
     if (next == Told::Phase::cleared) return;
-    const Step* last = last_waiting(entry.current.id);
-    if (last != nullptr && last->change == AlarmChange::updated) drop_waiting(entry.current.id);
+    // An update that waits is pointless now; a raise that waits before it (put back after it failed) is not.
+    std::erase_if(steps_, [&](const Step& step) {
+        return step.fault == entry.current.id && step.change == AlarmChange::updated;
+    });
     if (next == Told::Phase::nothing) push(entry, AlarmChange::opened);
     push(entry, AlarmChange::cleared);
 }

@@ -105,6 +105,15 @@ TEST_F(AlarmQueueTest, RepeatsAFailedRaiseBeforeItsClear) {
     EXPECT_THAT(told(), ElementsAre("a1 opened 1", "a1 cleared 2"));
 }
 
+TEST_F(AlarmQueueTest, RepeatsAFailedRaiseBeforeTheClearThatOvertookItsUpdate) {
+    offer(a1);
+    queue.take();
+    offer(open_alarm("g", "a1", 2));
+    queue.put_back("503");
+    offer(cleared(open_alarm("g", "a1", 2)));
+    EXPECT_THAT(told(), ElementsAre("a1 opened 2", "a1 cleared 3"));
+}
+
 TEST_F(AlarmQueueTest, AFailedUpdateGivesWayToTheClear) {
     offer(a1);
     told();
