@@ -13,7 +13,7 @@ namespace vitalwire::guest {
 
 namespace {
 
-constexpr int kLastReads = 8;
+constexpr int kReadsBeforeJudging = 8;
 
 }  // namespace
 
@@ -116,7 +116,7 @@ void AppConnection::ask() {
 
 void AppConnection::unanswered() {
     // The answer may lie unread while this daemon was busy or stood still.
-    for (int i = 0; i < kLastReads && awaits_answer_; ++i) {
+    for (int i = 0; i < kReadsBeforeJudging && awaits_answer_; ++i) {
         if (!receive()) return;
     }
     if (!awaits_answer_) return;

@@ -22,10 +22,10 @@ using base::fail;
 
 namespace {
 
-constexpr std::chrono::seconds kRetry{5};
+constexpr std::chrono::seconds kListenRetry{5};
 constexpr mode_t kSocketMode = 0660;
 constexpr mode_t kFolderMode = 0755;
-constexpr int kBacklog = 64;
+constexpr int kApplicationsWaiting = 64;
 
 std::string source_of(const std::string& name) {
     return "application " + name;
@@ -75,7 +75,8 @@ void AppServer::listen() {
     // Made by the service manager where there is one.
     const std::size_t slash = settings_.socket.rfind('/');
     if (slash > 0) ::mkdir(settings_.socket.substr(0, slash).c_str(), kFolderMode);
-    const auto listener = runtime::open_unix_listener(settings_.socket, SOCK_SEQPACKET, kSocketMode, kBacklog);
+    const auto listener =
+        runtime::open_unix_listener(settings_.socket, SOCK_SEQPACKET, kSocketMode, kApplicationsWaiting);
     base::Result<void> result = {};
     if (!listener) result = tl::make_unexpected(listener.error());
     if (listener) {
@@ -126,7 +127,7 @@ void AppServer::accept() {
 }
 
 void AppServer::retry(void (AppServer::*what)()) {
-    retry_.expires_after(kRetry);
+    retry_.expires_after(kListenRetry);
     retry_.async_wait([this, what](boost::system::error_code error) {
         if (!error) (this->*what)();
     });

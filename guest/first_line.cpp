@@ -14,7 +14,7 @@ namespace {
 /// More than a reason may have, so that cutting it is left to those who know how.
 constexpr std::size_t kMaxLine = 1024;
 /// Reads after the end of the process: enough for what a pipe holds, not for one who still writes.
-constexpr int kLastReads = 16;
+constexpr int kReadsAfterEnd = 16;
 
 }  // namespace
 
@@ -40,7 +40,7 @@ FirstLine::ReadResult FirstLine::read_some() {
 }
 
 std::string FirstLine::finish() {
-    for (int i = 0; i < kLastReads && !complete_ && pipe_.is_open(); ++i) {
+    for (int i = 0; i < kReadsAfterEnd && !complete_ && pipe_.is_open(); ++i) {
         if (read_some() != ReadResult::more) break;
     }
     boost::system::error_code ignored;

@@ -11,9 +11,10 @@ namespace vitalwire::guest {
 
 namespace {
 
+constexpr std::string_view kUnixChannel = "unix:";
+
 std::unique_ptr<Channel> make_channel(boost::asio::io_context& io, const std::string& where) {
-    constexpr std::string_view kUnix = "unix:";
-    if (where.starts_with(kUnix)) return std::make_unique<UnixChannel>(io, where.substr(kUnix.size()));
+    if (where.starts_with(kUnixChannel)) return std::make_unique<UnixChannel>(io, where.substr(kUnixChannel.size()));
     return std::make_unique<VirtioPort>(io, where);
 }
 

@@ -5,8 +5,13 @@
 
 namespace vitalwire::guest {
 
+namespace {
+
+constexpr std::string_view kSpaces = " \t\r";
+
+}  // namespace
+
 std::string tidy_reason(std::string_view text) {
-    constexpr std::string_view kSpaces = " \t\r";
     text = text.substr(0, text.find('\n'));
     const std::size_t first = text.find_first_not_of(kSpaces);
     if (first == std::string_view::npos) return {};

@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::string_view kDefaultSocket = "/run/vitalwire/guest.sock";
 constexpr std::string_view kNone = "none";
+constexpr std::string_view kUnixPrefix = "unix:";
 constexpr std::size_t kMaxSocketPath = 107;  // of sockaddr_un
 constexpr std::size_t kMaxPortName = 255;
 constexpr std::size_t kDefaultApplications = 32;
@@ -47,8 +48,8 @@ constexpr const char* kSocketForms = "expected an absolute path of at most 107 b
 constexpr const char* kGuestNameForm = "expected 1 to 64 bytes of UTF-8";
 
 bool is_channel(std::string_view text) {
-    constexpr std::string_view kUnix = "unix:";
-    if (text.starts_with(kUnix)) return text.size() > kUnix.size() && text.size() - kUnix.size() <= kMaxSocketPath;
+    if (text.starts_with(kUnixPrefix))
+        return text.size() > kUnixPrefix.size() && text.size() - kUnixPrefix.size() <= kMaxSocketPath;
     return text.starts_with('/') || base::is_plain_name(text, kMaxPortName);
 }
 

@@ -14,10 +14,10 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr std::chrono::seconds kRetry{1};
-constexpr mode_t kMode = 0660;
+constexpr std::chrono::seconds kSocketRetry{1};
+constexpr mode_t kChannelMode = 0660;
 /// One host is served, the next one waits: as QEMU does.
-constexpr int kBacklog = 1;
+constexpr int kHostsWaiting = 1;
 
 }  // namespace
 
@@ -25,7 +25,7 @@ UnixChannel::UnixChannel(boost::asio::io_context& io, std::string path)
     : io_(io), path_(std::move(path)), retry_(io), acceptor_(io) {}
 
 UnixChannel::~UnixChannel() {
-    stop();
+    close();
 }
 
 void UnixChannel::start(Events& events) {
@@ -35,6 +35,10 @@ void UnixChannel::start(Events& events) {
 
 void UnixChannel::stop() {
     retry_.cancel();
+    close();
+}
+
+void UnixChannel::close() {
     if (stream_) stream_->close();
     stream_.reset();
     if (!acceptor_.is_open()) return;
@@ -64,14 +68,14 @@ void UnixChannel::listen() {
         log::warning("the channel is not available, trying again every second", {{"why", problem_}});
         tell_change();
     }
-    retry_.expires_after(kRetry);
+    retry_.expires_after(kSocketRetry);
     retry_.async_wait([this](error_code error) {
         if (!error) listen();
     });
 }
 
 base::Result<void> UnixChannel::try_listen() {
-    const auto listener = runtime::open_unix_listener(path_, SOCK_STREAM, kMode, kBacklog);
+    const auto listener = runtime::open_unix_listener(path_, SOCK_STREAM, kChannelMode, kHostsWaiting);
     if (!listener) return tl::make_unexpected(listener.error());
     acceptor_ = Protocol::acceptor(io_, Protocol(), *listener);
     return {};
@@ -87,7 +91,7 @@ void UnixChannel::accept() {
 }
 
 void UnixChannel::accept_later() {
-    retry_.expires_after(kRetry);
+    retry_.expires_after(kSocketRetry);
     retry_.async_wait([this](error_code error) {
         if (!error) accept();
     });

@@ -27,6 +27,7 @@ public:
 private:
     using Protocol = boost::asio::local::stream_protocol;
 
+    void close();
     void listen();
     base::Result<void> try_listen();
     void accept();

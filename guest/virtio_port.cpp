@@ -13,7 +13,7 @@ namespace vitalwire::guest {
 
 namespace {
 
-constexpr std::chrono::seconds kRetry{1};
+constexpr std::chrono::seconds kPortRetry{1};
 
 std::string describe_open_error(const std::string& path, int error) {
     if (error == EBUSY) return "port " + path + " is held by another process";
@@ -26,7 +26,7 @@ VirtioPort::VirtioPort(boost::asio::io_context& io, std::string name_or_path, Po
     : io_(io), name_(std::move(name_or_path)), roots_(std::move(roots)), retry_(io) {}
 
 VirtioPort::~VirtioPort() {
-    stop();
+    close();
 }
 
 void VirtioPort::start(Events& events) {
@@ -36,6 +36,10 @@ void VirtioPort::start(Events& events) {
 
 void VirtioPort::stop() {
     retry_.cancel();
+    close();
+}
+
+void VirtioPort::close() {
     if (stream_) stream_->close();
     stream_.reset();
 }
@@ -73,7 +77,7 @@ void VirtioPort::open() {
 }
 
 void VirtioPort::open_later() {
-    retry_.expires_after(kRetry);
+    retry_.expires_after(kPortRetry);
     retry_.async_wait([this](boost::system::error_code error) {
         if (!error) open();
     });

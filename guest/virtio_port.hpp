@@ -25,6 +25,7 @@ public:
     std::string status() const override;
 
 private:
+    void close();
     void open();
     void open_later();
     void host_is_there(bool there);

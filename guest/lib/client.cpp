@@ -26,12 +26,13 @@ namespace {
 /// From the first dispatch, so that callbacks come from there only.
 constexpr std::chrono::nanoseconds kAtOnce{1};
 constexpr Millis kFirstRetry{100};
+constexpr long kNanosPerSecond = 1'000'000'000;
 constexpr Millis kLastRetry{2000};
 constexpr Millis kPatienceAtTheEnd{500};
 /// In one call: the application's loop gets its turn, and is called again for the rest.
 constexpr int kMessagesPerDispatch = 64;
 
-tl::unexpected<base::Error> system_failure(const char* what) {
+tl::unexpected<base::Error> client_failure(const char* what) {
     return fail(Errc::io, std::string(what) + ": " + std::generic_category().message(errno));
 }
 
@@ -39,13 +40,13 @@ tl::unexpected<base::Error> system_failure(const char* what) {
 
 Result<std::unique_ptr<Client>> Client::open(std::string socket_path, Events& events) {
     const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
-    if (epoll < 0) return system_failure("epoll_create1");
+    if (epoll < 0) return client_failure("epoll_create1");
     const int timer = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.fd = timer;
     if (timer < 0 || ::epoll_ctl(epoll, EPOLL_CTL_ADD, timer, &event) != 0) {
-        auto failure = system_failure("timerfd_create");
+        auto failure = client_failure("timerfd_create");
         if (timer >= 0) ::close(timer);
         ::close(epoll);
         return failure;
@@ -67,12 +68,12 @@ Client::~Client() {
 Result<void> Client::dispatch(bool only_one, bool wait) {
     if (wait) {
         pollfd ready{epoll_, POLLIN, 0};
-        if (::poll(&ready, 1, -1) < 0 && errno != EINTR) return system_failure("poll");
+        if (::poll(&ready, 1, -1) < 0 && errno != EINTR) return client_failure("poll");
     }
     for (int i = 0; i < (only_one ? 1 : kMessagesPerDispatch); ++i) {
         epoll_event event{};
         const int count = ::epoll_wait(epoll_, &event, 1, 0);
-        if (count < 0 && errno != EINTR) return system_failure("epoll_wait");
+        if (count < 0 && errno != EINTR) return client_failure("epoll_wait");
         if (count <= 0) return {};
         if (event.data.fd == timer_) {
             connect();
@@ -119,7 +120,6 @@ void Client::connect_later() {
 }
 
 void Client::connect_in(std::chrono::nanoseconds time) {
-    constexpr long kNanosPerSecond = 1'000'000'000;
     itimerspec when{};
     when.it_value.tv_sec = time.count() / kNanosPerSecond;
     when.it_value.tv_nsec = time.count() % kNanosPerSecond;

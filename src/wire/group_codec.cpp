@@ -131,19 +131,19 @@ Result<GroupPdu> decode_group_nack(const json& data, Dialect dialect) {
     return GroupPdu(std::move(*nack));
 }
 
-struct MessageType {
+struct GroupMessageType {
     std::string_view name;
     Receiver receiver;
     Result<GroupPdu> (*decode)(const json&, Dialect);
 };
 
-constexpr std::array<MessageType, 7> kTypes = {{{"broadcast", Receiver::host, decode_broadcast},
-                                                {"status_query", Receiver::host, decode_query},
-                                                {"broadcast", Receiver::guest, decode_delivery},
-                                                {"status_response", Receiver::guest, decode_response},
-                                                {"status_response_done", Receiver::guest, decode_done},
-                                                {"notification", Receiver::guest, decode_notification},
-                                                {"nack", Receiver::guest, decode_group_nack}}};
+constexpr std::array<GroupMessageType, 7> kTypes = {{{"broadcast", Receiver::host, decode_broadcast},
+                                                     {"status_query", Receiver::host, decode_query},
+                                                     {"broadcast", Receiver::guest, decode_delivery},
+                                                     {"status_response", Receiver::guest, decode_response},
+                                                     {"status_response_done", Receiver::guest, decode_done},
+                                                     {"notification", Receiver::guest, decode_notification},
+                                                     {"nack", Receiver::guest, decode_group_nack}}};
 
 Result<void> check_version(const json& data, Dialect dialect) {
     // Existing guests and hosts write all kinds of versions here, even the string "version".
@@ -318,7 +318,7 @@ Result<GroupPdu> decode_group(const json& data, Dialect dialect, Receiver receiv
     if (!version) return tl::make_unexpected(version.error());
     auto type = read_text(data, "msg_type", 0, kMaxNativeMessage);
     if (!type) return tl::make_unexpected(std::move(type.error()));
-    for (const MessageType& known : kTypes) {
+    for (const GroupMessageType& known : kTypes) {
         if (known.receiver == receiver && known.name == *type) return known.decode(data, dialect);
     }
     return fail(Errc::unknown_msg_type,
