@@ -2,6 +2,7 @@
 
 // src/bus: what agents and controllers tell each other, and the ways it travels.
 //   messages.hpp    the messages as structs, and their JSON
+//   limits.hpp      bounds of what a peer may send
 //   link.hpp        the interface that a transport implements on either side
 //   transport.hpp   makes the one that a URL names
 //   stream_*.hpp    unix://, tcp:// and tls:// : line-delimited JSON

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "bus/limits.hpp"
 #include "wire/field_reader.hpp"
 
 namespace vitalwire::bus {
@@ -17,11 +18,6 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::size_t kMaxGuestId = 128;
-constexpr std::size_t kMaxFaultId = 64;
-constexpr std::size_t kMaxWord = 64;  // states, details, channels
-constexpr std::size_t kMaxChannels = 8;
-constexpr std::size_t kMaxReason = 1024;
 constexpr std::int64_t kMaxCount = INT64_MAX;
 constexpr Millis kLongest = std::chrono::hours(24 * 365);
 
@@ -29,14 +25,7 @@ class ObjectReader : public wire::FieldReader {
 public:
     using FieldReader::FieldReader;
 
-    base::GuestId guest() { return base::GuestId(plain("guest", kMaxGuestId)); }
-
-    std::string plain(const char* key, std::size_t max) {
-        std::string value = text(key, 1, max);
-        if (!base::is_plain_name(value, max))
-            refuse(Errc::bad_field, std::string("key '") + key + "': expected only letters, digits, '.', '_' and '-'");
-        return value;
-    }
+    base::GuestId guest() { return base::GuestId(plain_name("guest", kMaxGuestId)); }
 
     WallTime time(const char* key) {
         const std::string value = text(key, 1, kMaxWord);
@@ -107,7 +96,7 @@ json to_json(const Fault& fault) {
 Result<Fault> fault_from_json(const json& object) {
     ObjectReader in(object);
     Fault fault;
-    fault.id = base::FaultId(in.plain("id", kMaxFaultId));
+    fault.id = base::FaultId(in.plain_name("id", kMaxFaultId));
     fault.guest = in.guest();
     fault.guest_name = in.text_or("guest_name", wire::kMaxName);
     fault.kind = in.kind();
@@ -146,7 +135,7 @@ Result<GuestReport> guest_report_from_json(const json& object) {
     GuestReport report;
     report.guest = in.guest();
     report.name = in.text_or("name", wire::kMaxName);
-    report.state = in.plain("state", kMaxWord);
+    report.state = in.plain_name("state", kMaxWord);
     report.hold = in.text_or("hold", kMaxWord);
     report.channels = in.channels();
     report.interval = in.millis_or_zero("interval_ms");

@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "bus/json.hpp"
+#include "bus/limits.hpp"
 #include "wire/field_reader.hpp"
 
 namespace vitalwire::bus {
@@ -17,10 +18,6 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::size_t kMaxHost = 255;
-constexpr std::size_t kMaxGuestId = 128;
-constexpr std::size_t kMaxWord = 64;
-constexpr std::size_t kMaxReason = 1024;
 /// The message's size bounds a list already; this only keeps a list of nothing from growing.
 constexpr wire::JsonLimits kLimits{8, kMaxBusMessage / 32};
 
@@ -80,17 +77,11 @@ struct Encoder {
     }
 };
 
-base::HostId read_host(wire::FieldReader& in) {
-    std::string host = in.text("host", 1, kMaxHost);
-    if (!base::is_plain_name(host, kMaxHost)) in.refuse(Errc::bad_field, "key 'host': expected a host's name");
-    return base::HostId(std::move(host));
-}
-
 Result<ToController> decode_hello(const json& object) {
     wire::FieldReader in(object);
     Hello message;
     message.version = static_cast<int>(in.integer("version", 1, wire::kMaxInt31));
-    message.host = read_host(in);
+    message.host = base::HostId(in.plain_name("host", kMaxHostName));
     message.agent_version = in.text_or("agent_version", kMaxWord);
     message.instance = in.text("instance", 1, kMaxWord);
     message.lead = in.boolean("lead");
@@ -119,7 +110,7 @@ Result<ToController> decode_guests(const json& object) {
 
 Result<ToController> decode_guest_gone(const json& object) {
     wire::FieldReader in(object);
-    GuestGone message{base::GuestId(in.text("guest", 1, kMaxGuestId))};
+    GuestGone message{base::GuestId(in.plain_name("guest", kMaxGuestId))};
     return in.finish(ToController(std::move(message)));
 }
 
@@ -133,7 +124,7 @@ Result<ToAgent> decode_welcome(const json& object) {
     wire::FieldReader in(object);
     Welcome message;
     message.version = static_cast<int>(in.integer("version", 1, wire::kMaxInt31));
-    message.controller = in.text_or("controller", kMaxHost);
+    message.controller = in.text_or("controller", kMaxHostName);
     return in.finish(ToAgent(std::move(message)));
 }
 
@@ -146,7 +137,7 @@ Result<ToAgent> decode_rejected(const json& object) {
 Result<FaultsDelivered::Item> delivered_item_from_json(const json& object) {
     wire::FieldReader in(object);
     FaultsDelivered::Item item;
-    item.fault = base::FaultId(in.text("fault", 1, kMaxWord));
+    item.fault = base::FaultId(in.plain_name("fault", kMaxFaultId));
     item.revision = static_cast<std::uint64_t>(in.integer("revision", 1, INT64_MAX));
     return in.finish(std::move(item));
 }

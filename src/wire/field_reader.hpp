@@ -8,6 +8,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "base/text.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::wire {
@@ -35,6 +36,15 @@ public:
     }
     std::string text_or(const char* key, std::size_t max_bytes) {
         return take(read_text_or(object_, key, {}, max_bytes));
+    }
+    /// What base::is_plain_name allows.
+    std::string plain_name(const char* key, std::size_t max_bytes) {
+        std::string value = text(key, 1, max_bytes);
+        if (!base::is_plain_name(value, max_bytes)) {
+            refuse(base::Errc::bad_field,
+                   std::string("key '") + key + "': expected only letters, digits, '.', '_' and '-'");
+        }
+        return value;
     }
     bool boolean(const char* key) { return take(read_bool(object_, key)); }
     bool boolean_or(const char* key, bool fallback) { return has(key) ? boolean(key) : fallback; }

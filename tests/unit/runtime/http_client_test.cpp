@@ -19,7 +19,7 @@ using base::Millis;
 using testing::HasSubstr;
 using tcp = asio::ip::tcp;
 
-HttpResponse echo(const HttpRequest& request) {
+HttpResponse repeat(const HttpRequest& request) {
     return {request.path == "/missing" ? 404 : 200, "text/plain",
             request.method + '|' + request.path + '|' + request.body};
 }
@@ -81,7 +81,7 @@ void wait_for_close(tcp::socket& socket) {
 }
 
 TEST_F(HttpClientTest, SendsEachMethodWithItsBody) {
-    RunningServer server(echo);
+    RunningServer server(repeat);
     for (const char* method : {"PUT", "POST", "PATCH", "DELETE"}) {
         HttpClientRequest out = request(server.url() + "/a");
         out.method = method;
@@ -95,7 +95,7 @@ TEST_F(HttpClientTest, SendsEachMethodWithItsBody) {
 }
 
 TEST_F(HttpClientTest, GivesAnyStatusAndTheHeadersInLowerCase) {
-    RunningServer server(echo);
+    RunningServer server(repeat);
     const Answer answer = send(request(server.url() + "/missing"));
     ASSERT_TRUE(answer);
     EXPECT_EQ(answer->status, 404);
@@ -135,7 +135,7 @@ TEST_F(HttpClientTest, ReusesTheConnection) {
 }
 
 TEST_F(HttpClientTest, ManageManyRequestsAtOnce) {
-    RunningServer server(echo);
+    RunningServer server(repeat);
     int answers = 0;
     for (int i = 0; i < 500; ++i) {
         HttpClientRequest out = request(server.url() + "/" + std::to_string(i));
@@ -150,7 +150,7 @@ TEST_F(HttpClientTest, ManageManyRequestsAtOnce) {
 
 TEST_F(HttpClientTest, TalksToAUnixSocket) {
     const std::string path = testing::TempDir() + "vitalwire-client-" + std::to_string(getpid()) + ".sock";
-    RunningServer server(echo, "unix:" + path);
+    RunningServer server(repeat, "unix:" + path);
     HttpClientRequest out = request("http://agent/v1/status");
     out.unix_socket = path;
     EXPECT_EQ(send(std::move(out)).value().body, "GET|/v1/status|");
@@ -217,7 +217,7 @@ TEST_F(HttpClientTest, SpeaksNothingButHttp) {
 }
 
 TEST_F(HttpClientTest, CallsNobodyAfterStop) {
-    RunningServer server(echo);
+    RunningServer server(repeat);
     bool called = false;
     client_.send(request(server.url()), [&](const Answer&) { called = true; });
     io_.run_one_for(Millis(10));
@@ -229,7 +229,7 @@ TEST_F(HttpClientTest, CallsNobodyAfterStop) {
 }
 
 TEST_F(HttpClientTest, MayBeStoppedFromACallback) {
-    RunningServer server(echo);
+    RunningServer server(repeat);
     int answers = 0;
     for (int i = 0; i < 10; ++i) {
         client_.send(request(server.url()), [&](const Answer&) {
@@ -244,7 +244,7 @@ TEST_F(HttpClientTest, MayBeStoppedFromACallback) {
 }
 
 TEST_F(HttpClientTest, MaySendAgainFromACallback) {
-    RunningServer server(echo);
+    RunningServer server(repeat);
     int answers = 0;
     std::function<void()> again = [&] {
         client_.send(request(server.url()), [&](const Answer&) {
