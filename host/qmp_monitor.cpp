@@ -10,7 +10,7 @@ namespace vitalwire::host {
 
 namespace {
 
-constexpr LineConnection::Limits kLimits{256U * 1024, 4.0 * 1024 * 1024, 64U * 1024};
+constexpr LineConnection::Limits kConnectionLimits{256U * 1024, 4.0 * 1024 * 1024, 64U * 1024};
 constexpr base::Duration kPatience = std::chrono::seconds(5);
 /// A QEMU that has made its socket and does not listen yet is refused for an instant; one that died is refused for
 /// ever.
@@ -22,7 +22,7 @@ QmpMonitor::QmpMonitor(boost::asio::io_context& io, base::GuestId guest, std::st
     : guest_(std::move(guest)),
       on_event_(std::move(on_event)),
       patience_(io),
-      connection_(LineConnection::make(io, std::move(path), kLimits, *this)) {}
+      connection_(LineConnection::make(io, std::move(path), kConnectionLimits, *this)) {}
 
 QmpMonitor::~QmpMonitor() {
     connection_->close();
