@@ -114,7 +114,7 @@ class RawGuest:
     def _hear(self, connection: socket.socket, message: dict[str, Any]) -> None:
         data = message.get("data", message)
         if data.get("msg_type") == "init_ack":
-            self.session = data.get("session_id", "")
+            self.session = data.get("session_id", "")  # existing guests have none
         if data.get("msg_type") == "challenge" and self.answering:
             connection.sendall(
                 heartbeat(
