@@ -22,6 +22,7 @@ constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
 
 constexpr Millis kSecond{1000};
 constexpr Millis kDay = std::chrono::hours(24);
+constexpr Millis kMaxCallDeadline = std::chrono::minutes(10);
 
 std::string own_host_name() {
     std::array<char, kMaxHostName + 2> name{};
@@ -40,17 +41,29 @@ void read_agent(const ConfigFile& file, ConfigErrors& errors, AgentConfig& confi
     section.finish();
 }
 
-void read_source(const ConfigFile& file, const runtime::ConfigSection& found, ConfigErrors& errors,
-                 AgentConfig& config) {
-    ConfigReader section(file, found, errors);
-    if (found.label != "directory") {
-        errors.push_back({file.path, found.line,
-                          "unknown source '" + base::escape(found.label, 64) + "', expected [source directory]"});
-        return;
-    }
+void read_directory(ConfigReader& section, AgentConfig& config) {
     config.directories.push_back(section.text("path", kDefaultDirectory));
     if (!config.directories.back().starts_with('/')) section.refuse("path", "expected an absolute path");
     section.finish();
+}
+
+void read_libvirt(ConfigReader& section, AgentConfig& config) {
+    LibvirtOptions& libvirt = config.libvirt.emplace();
+    libvirt.uri = section.text("uri", libvirt.uri);
+    if (libvirt.uri.find(":///") == std::string::npos)
+        section.refuse("uri", "expected a connection URI of this host's libvirt, such as qemu:///system");
+    libvirt.call_deadline = section.duration("call_deadline", libvirt.call_deadline, kSecond, kMaxCallDeadline);
+    section.finish();
+}
+
+void read_source(const ConfigFile& file, const runtime::ConfigSection& found, ConfigErrors& errors,
+                 AgentConfig& config) {
+    ConfigReader section(file, found, errors);
+    if (found.label == "directory") return read_directory(section, config);
+    if (found.label == "libvirt") return read_libvirt(section, config);
+    errors.push_back({file.path, found.line,
+                      "unknown source '" + base::escape(found.label, 64) +
+                          "', expected [source directory] or [source libvirt]"});
 }
 
 void read_sources(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {

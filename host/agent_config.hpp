@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "base/ids.hpp"
 #include "bus/transport.hpp"
 #include "host/channel.hpp"
+#include "host/libvirt_session.hpp"
 #include "host/monitor.hpp"
 #include "runtime/config.hpp"
 
@@ -20,7 +22,8 @@ struct AgentConfig {
     std::string listen = "unix:/run/vitalwire/agent.sock";
     std::string log_level = "info";
 
-    std::vector<std::string> directories;  ///< watched for sockets
+    std::vector<std::string> directories;   ///< watched for sockets
+    std::optional<LibvirtOptions> libvirt;  ///< whose domains are the guests
 
     std::vector<std::string> controllers;
     bus::TlsFiles tls;

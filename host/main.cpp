@@ -11,6 +11,7 @@
 #include "host/agent.hpp"
 #include "host/agent_config.hpp"
 #include "host/directory_source.hpp"
+#include "host/libvirt_source.hpp"
 #include "runtime/daemon.hpp"
 #include "runtime/logging.hpp"
 #include "runtime/notify.hpp"
@@ -58,6 +59,7 @@ base::Result<host::Agent::Parts> make_parts(boost::asio::io_context& io, const h
     parts.store = std::move(*store);
     for (const std::string& directory : config.directories)
         parts.sources.push_back(std::make_unique<host::DirectorySource>(io, directory));
+    if (config.libvirt) parts.sources.push_back(std::make_unique<host::LibvirtSource>(io, *config.libvirt));
     for (const std::string& url : config.controllers) {
         auto link = bus::make_agent_link(io, url, config.tls, config.transport);
         if (!link) return tl::make_unexpected(link.error());

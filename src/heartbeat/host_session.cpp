@@ -227,7 +227,9 @@ void HostSession::on(const Crashed& event) {
     release();
     crashed_ = true;
     establish_by_ = kNever;
-    if (monitored) open(FaultKind::vm_crashed, std::string(to_string(event.reason)));
+    // The first reason is the best known: what is looked up later says less.
+    if (monitored && !fault_open(FaultKind::vm_crashed))
+        open(FaultKind::vm_crashed, std::string(to_string(event.reason)));
 }
 
 void HostSession::on(const PolicyChanged& event) {

@@ -32,6 +32,7 @@ TEST_F(AgentConfigTest, WorksWithoutAFile) {
     EXPECT_THAT(mistakes(), IsEmpty());
     EXPECT_FALSE(config.host.empty());
     EXPECT_THAT(config.directories, ElementsAre("/run/vitalwire/channels"));
+    EXPECT_FALSE(config.libvirt);
     EXPECT_THAT(config.controllers, ElementsAre("unix:///run/vitalwire/controller.sock"));
     EXPECT_EQ(config.heartbeat.defaults, heartbeat::HostPolicy{});
 }
@@ -45,6 +46,9 @@ listen = unix:/srv/agent.sock
 log_level = debug
 [source directory]
 path = /srv/channels
+[source libvirt]
+uri = qemu+unix:///system?socket=/srv/libvirt-sock
+call_deadline = 3 s
 [bus]
 controller = unix:///srv/a.sock
 controller = tcp://127.0.0.1:7001
@@ -71,6 +75,8 @@ nack_burst = 2
     EXPECT_EQ(config.listen, "unix:/srv/agent.sock");
     EXPECT_EQ(config.log_level, "debug");
     EXPECT_THAT(config.directories, ElementsAre("/srv/channels"));
+    EXPECT_EQ(config.libvirt->uri, "qemu+unix:///system?socket=/srv/libvirt-sock");
+    EXPECT_EQ(config.libvirt->call_deadline, Millis(3'000));
     EXPECT_THAT(config.controllers, ElementsAre("unix:///srv/a.sock", "tcp://127.0.0.1:7001"));
     EXPECT_EQ(config.report_interval, Millis(60'000));
     EXPECT_TRUE(config.heartbeat.only_enabled);
@@ -86,6 +92,23 @@ nack_burst = 2
     EXPECT_EQ(config.limits.queue, 32768U);
     EXPECT_EQ(config.limits.nacks_per_second, 1);
     EXPECT_EQ(config.limits.nack_burst, 2);
+}
+
+TEST_F(AgentConfigTest, ASourceThatIsNamedTakesThePlaceOfTheDefaultOne) {
+    const AgentConfig config = read("[source libvirt]\n");
+    EXPECT_THAT(mistakes(), IsEmpty());
+    EXPECT_EQ(config.libvirt->uri, "qemu:///system");
+    EXPECT_EQ(config.libvirt->call_deadline, Millis(10'000));
+    EXPECT_THAT(config.directories, IsEmpty());
+}
+
+TEST_F(AgentConfigTest, ASourceOfLibvirtIsOfThisHostAndAnswersInTime) {
+    read(
+        "[source libvirt]\n"
+        "uri = qemu+ssh://elsewhere/system\n"
+        "call_deadline = 0 s\n");
+    EXPECT_THAT(mistakes(), ElementsAre(HasSubstr("agent.conf:2: [source libvirt] uri"),
+                                        HasSubstr("agent.conf:3: [source libvirt] call_deadline")));
 }
 
 TEST_F(AgentConfigTest, ReportsEveryMistakeAtOnceWithItsLine) {
