@@ -30,8 +30,12 @@ bool exists(const std::string& path) {
 
 }  // namespace
 
-std::optional<std::string> find_port(const std::string& name, const PortRoots& roots) {
-    std::string link = roots.dev + "/virtio-ports/" + name;
+std::optional<std::string> find_port(const std::string& name_or_path, const PortRoots& roots) {
+    const std::string links = roots.dev + "/virtio-ports/";
+    const bool is_link = name_or_path.starts_with(links);
+    if (name_or_path.starts_with('/') && !is_link) return name_or_path;
+    const std::string name = is_link ? name_or_path.substr(links.size()) : name_or_path;
+    std::string link = links + name;
     if (exists(link)) return link;
     const std::unique_ptr<DIR, int (*)(DIR*)> ports(::opendir(roots.sys_class.c_str()), ::closedir);
     if (!ports) return std::nullopt;

@@ -54,7 +54,7 @@ std::string VirtioPort::status() const {
 }
 
 void VirtioPort::open() {
-    const auto path = name_.starts_with('/') ? name_ : find_port(name_, roots_);
+    const auto path = find_port(name_, roots_);
     if (!path) {
         report("no virtio-serial port named " + name_);
         return open_later();

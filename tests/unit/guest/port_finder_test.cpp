@@ -40,6 +40,15 @@ TEST_F(PortFinder, FindsThePortByItsNameWhereNoUdevRuns) {
     EXPECT_EQ(find_port("org.vitalwire.0", roots_), roots_.dev + "/vport0p2");
 }
 
+TEST_F(PortFinder, FindsThePortByThePathOfItsLinkWhereNoUdevRuns) {
+    add_port("vport0p2", "org.vitalwire.0\n");
+    EXPECT_EQ(find_port(roots_.dev + "/virtio-ports/org.vitalwire.0", roots_), roots_.dev + "/vport0p2");
+}
+
+TEST_F(PortFinder, TakesAnyOtherPathForADevice) {
+    EXPECT_EQ(find_port("/dev/hvc7", roots_), "/dev/hvc7");
+}
+
 TEST_F(PortFinder, FindsNothingWhileThePortIsMissing) {
     add_port("vport0p1", "org.vitalwire.00\n");
     add_port("vport0p2", "");
