@@ -1,0 +1,47 @@
+#!/usr/bin/python3
+"""What clang-tidy says of the suite's own C++ (.clang-tidy): nothing.
+
+A folder is looked at as one unit: Boost's headers, most of the work, are then read once and not once a file.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+import json
+import os
+from pathlib import Path
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = Path(__file__).resolve().parents[2]
+UNITS = ("-DCMAKE_UNITY_BUILD=ON", "-DCMAKE_UNITY_BUILD_BATCH_SIZE=0", "-DVITALWIRE_BUILD_TESTS=OFF")
+
+
+def configure(build: Path) -> list[Path]:
+    """The sources to look at: one that includes all of its folder's, for each target."""
+    command = ["cmake", "--preset", "debug", "-B", str(build), *UNITS]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    commands = json.loads((build / "compile_commands.json").read_text())
+    return sorted({Path(command["file"]) for command in commands})
+
+
+def look_at(build: Path, source: Path) -> str:
+    """What is wrong, or nothing. That a unit includes sources is what makes it one."""
+    command = ["clang-tidy", "-p", str(build), "--quiet", "--checks=-bugprone-suspicious-include", str(source)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    print(f"{source.relative_to(build) if build in source.parents else source.relative_to(ROOT)}: {done.returncode}", flush=True)
+    return done.stdout if done.returncode else ""
+
+
+class Tidy(unittest.TestCase):
+    def test_clang_tidy_finds_nothing(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="vw-tidy-") as folder:
+            sources = configure(Path(folder))
+            self.assertTrue(sources)
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                findings = list(pool.map(lambda source: look_at(Path(folder), source), sources))
+        self.assertEqual("".join(findings), "")
+
+
+if __name__ == "__main__":
+    unittest.main()
