@@ -27,7 +27,8 @@ def configure(build: Path) -> list[Path]:
 
 def look_at(build: Path, source: Path) -> str:
     """What is wrong, or nothing. That a unit includes sources is what makes it one."""
-    command = ["clang-tidy", "-p", str(build), "--quiet", "--checks=-bugprone-suspicious-include", str(source)]
+    command = ["clang-tidy", "-p", str(build), "--quiet", f"--config-file={ROOT / '.clang-tidy'}"]
+    command += ["--checks=-bugprone-suspicious-include", str(source)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     print(f"{source.relative_to(build) if build in source.parents else source.relative_to(ROOT)}: {done.returncode}", flush=True)
     return done.stdout if done.returncode else ""
