@@ -25,13 +25,14 @@ def configure(build: Path) -> list[Path]:
     return sorted({Path(command["file"]) for command in commands})
 
 
-def look_at(build: Path, source: Path) -> str:
-    """What is wrong, or nothing. That a unit includes sources is what makes it one."""
+def look_at(build: Path, source: Path) -> bool:
+    """Prints what is wrong. That a unit includes sources is what makes it one."""
     command = ["clang-tidy", "-p", str(build), "--quiet", f"--config-file={ROOT / '.clang-tidy'}"]
     command += ["--checks=-bugprone-suspicious-include", str(source)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    print(f"{source.relative_to(build) if build in source.parents else source.relative_to(ROOT)}: {done.returncode}", flush=True)
-    return done.stdout if done.returncode else ""
+    name = source.relative_to(build if build in source.parents else ROOT)
+    print(f"{name}: {'as it should be' if done.returncode == 0 else done.stdout}", flush=True)
+    return done.returncode == 0
 
 
 class Tidy(unittest.TestCase):
@@ -40,8 +41,8 @@ class Tidy(unittest.TestCase):
             sources = configure(Path(folder))
             self.assertTrue(sources)
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                findings = list(pool.map(lambda source: look_at(Path(folder), source), sources))
-        self.assertEqual("".join(findings), "")
+                clean = list(pool.map(lambda source: look_at(Path(folder), source), sources))
+        self.assertEqual([str(source) for source, is_clean in zip(sources, clean) if not is_clean], [])
 
 
 if __name__ == "__main__":
