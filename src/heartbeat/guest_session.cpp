@@ -69,8 +69,9 @@ void GuestSession::stop(const std::string& reason, Actions& actions) {
 }
 
 void GuestSession::on(const wire::InitAck& ack, TimePoint now, Actions& actions) {
-    // An ack of an earlier init is stale: the session it names was replaced.
-    if (state_ != State::asking || ack.invocation_id != invocation_) return;
+    // An ack of an earlier init is stale: the session it names was replaced. Of two for the same one the later counts.
+    const bool expected = state_ == State::asking || state_ == State::beating;
+    if (!expected || ack.invocation_id != invocation_ || ack.session == session_) return;
     if (ack.revision > wire::kHeartbeatRevision) return;
     state_ = State::beating;
     session_ = ack.session;

@@ -17,6 +17,9 @@ namespace {
 constexpr Millis kSettle{2000};
 /// libvirt tells why a channel ended shortly after it ended; until then a closed channel is not called lost.
 constexpr Millis kCloseGrace{300};
+/// Challenges of many guests fall on common instants: a host that wakes up for each alone spends more on waking up than
+/// on the beat.
+constexpr Millis kBeatGrid{10};
 
 }  // namespace
 
@@ -52,7 +55,7 @@ void HostSession::step(const HostEvent& event, TimePoint now, base::WallTime wal
 
 TimePoint HostSession::next_deadline() const {
     TimePoint next = std::min(hold_until_, waiting_is_held() ? kNever : establish_by_);
-    if (challenging()) next = std::min(next, next_challenge_at_);
+    if (challenging()) next = std::min(next, challenge_due());
     if (awaits_answer()) next = std::min(next, outstanding_->deadline);
     return next;
 }
@@ -65,6 +68,13 @@ bool HostSession::judged() const {
 /// judged.
 bool HostSession::challenging() const {
     return judged() || (registration_ && (hold_ == Hold::migrating || hold_ == Hold::shutting_down));
+}
+
+/// The last challenge is judged before the next one takes its place, also when it was sent a little late. In a grace
+/// guests are asked on: the first challenge may be lost.
+TimePoint HostSession::challenge_due() const {
+    const bool to_be_judged = outstanding_ && outstanding_->deadline > grace_until_;
+    return to_be_judged ? std::max(next_challenge_at_, outstanding_->deadline) : next_challenge_at_;
 }
 
 bool HostSession::waiting_is_held() const {
@@ -138,12 +148,14 @@ void HostSession::receive(Dialect dialect, const wire::ChallengeResponse& respon
         ++counters_.stale;
         return refuse(dialect, {Errc::no_session, "no such session: send init", "challenge_response", {}, {}, {}});
     }
-    if (response.value != last_challenge_ && response.value != previous_challenge_) {
+    const bool to_last = response.value == last_challenge_;
+    if (!to_last && response.value != previous_challenge_) {
         ++counters_.stale;
         return;
     }
+    (to_last ? last_challenge_ : previous_challenge_) = kNoChallenge;  // a second answer to it is stale
     adopt(response.corrective_action);
-    const bool punctual = response.value == last_challenge_ && outstanding_ && now_ <= outstanding_->deadline;
+    const bool punctual = to_last && outstanding_ && now_ <= outstanding_->deadline;
     if (punctual) {
         accept_response();
     } else if (!hold_) {
@@ -203,7 +215,8 @@ void HostSession::on(const Rebooted&) {
 void HostSession::on(const Started&) {
     stopped_ = false;
     crashed_ = false;
-    if (hold_ == Hold::shutting_down || hold_ == Hold::rebooting) release();
+    // A machine that runs is neither paused nor shut down any more, whether that was told or not; it may still migrate.
+    if (hold_ != Hold::migrating) on(Released{});
     if (!registration_) expect_registration();
 }
 
@@ -260,7 +273,7 @@ void HostSession::on(const Tick&) {
     }
     if (now_ >= hold_until_) on(Released{});
     if (awaits_answer() && now_ >= outstanding_->deadline) miss();
-    if (challenging() && now_ >= next_challenge_at_) send_challenge();
+    if (challenging() && now_ >= challenge_due()) send_challenge();
 }
 
 void HostSession::accept_response() {
@@ -303,11 +316,20 @@ void HostSession::send_challenge() {
     ++counters_.challenges;
     previous_challenge_ = last_challenge_;
     last_challenge_ = entropy_->challenge();
-    // A challenge every interval on a fixed beat; after a delay of more than a beat the beat starts again from now.
-    const TimePoint on_beat = next_challenge_at_ + registration_->interval;
-    next_challenge_at_ = on_beat > now_ ? on_beat : now_ + registration_->interval;
+    next_challenge_at_ = next_beat();
     outstanding_ = Outstanding{now_, std::max(now_ + registration_->response_deadline, grace_until_)};
     send(registration_->dialect, wire::Challenge{registration_->session, last_challenge_});
+}
+
+/// A challenge every interval on a fixed beat; after a delay of more than a beat the beat starts again from now.
+TimePoint HostSession::next_beat() const {
+    const Millis interval = registration_->interval;
+    const TimePoint on_beat = next_challenge_at_ + interval;
+    const TimePoint next = on_beat > now_ ? on_beat : now_ + interval;
+    // An interval that does not fit the grid would be longer with every beat.
+    if (interval % kBeatGrid != Millis::zero()) return next;
+    using Grid = std::chrono::duration<Millis::rep, std::ratio<kBeatGrid.count(), Millis::period::den>>;
+    return TimePoint(std::chrono::ceil<Grid>(next.time_since_epoch()));
 }
 
 void HostSession::miss() {

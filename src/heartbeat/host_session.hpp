@@ -173,6 +173,7 @@ private:
     int misses_to_open() const;
     bool judged() const;
     bool challenging() const;
+    base::TimePoint challenge_due() const;
     bool waiting_is_held() const;
 
     void on(const Connected& event);
@@ -199,6 +200,7 @@ private:
     void reconnected();
     void challenge_soon();
     void send_challenge();
+    base::TimePoint next_beat() const;
     void miss();
     void send(wire::Dialect dialect, wire::HeartbeatPdu pdu);
     void open(FaultKind kind, std::string detail, std::string reason = {});
@@ -224,7 +226,7 @@ private:
     base::TimePoint closed_at_{};
 
     static constexpr std::int64_t kNoChallenge = -1;
-    std::int64_t last_challenge_ = kNoChallenge;
+    std::int64_t last_challenge_ = kNoChallenge;      ///< until it is answered; likewise the one before it
     std::int64_t previous_challenge_ = kNoChallenge;  ///< its answer is late, not stale
     std::optional<Outstanding> outstanding_;
     base::TimePoint next_challenge_at_ = base::kNever;

@@ -151,6 +151,15 @@ TEST(GuestSession, G05_IsRegisteredByTheAckOfItsLastInit) {
     EXPECT_EQ(guest.due_in(), Millis(5000));
 }
 
+TEST(GuestSession, G05_OfTwoSessionsForTheSameInitTheLaterCounts) {
+    Guest guest;
+    guest.connect();
+    guest.hears(Guest::ack(1, "s1"));
+    EXPECT_THAT(guest.hears(Guest::ack(1, "s1")), IsEmpty());
+    EXPECT_THAT(guest.hears(Guest::ack(1, "s2")), ElementsAre("registered s2"));
+    EXPECT_THAT(guest.hears(challenge("s2", 5)), ElementsAre("response 5 healthy"));
+}
+
 TEST(GuestSession, G06_IgnoresTheAckOfAnEarlierInit) {
     Guest guest;
     guest.connect();
@@ -234,6 +243,15 @@ TEST(GuestSession, G12_TheRefusalOfAnEarlierInitMeansNothing) {
     guest.after(Millis(1000)).tick();
     EXPECT_THAT(guest.hears(nack(Errc::not_enabled, 1)), IsEmpty());
     EXPECT_EQ(guest.due_in(), Millis(2000));
+}
+
+TEST(GuestSession, G13_AHostThatOffersTheVersionItRefusesIsWaitedFor) {
+    Guest guest;
+    guest.connect();
+    wire::Nack refusal = nack(Errc::unsupported_version, 1);
+    refusal.supported_versions = {wire::kHeartbeatVersion};
+    EXPECT_THAT(guest.hears(refusal), ElementsAre("refused unsupported_version retry 60000"));
+    EXPECT_EQ(guest.due_in(), Millis(60000));
 }
 
 TEST(GuestSession, G15_SlowsDownWhenTheHostSaysItAsksTooOften) {

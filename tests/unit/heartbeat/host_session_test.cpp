@@ -1,5 +1,5 @@
 // Every row of the host's state table (proto-spec/heartbeat.md, section 4), in virtual time. Tests are named after
-// rows.
+// rows. A violated rule (H-06) never gets as far as the session: tests/unit/host/channel_test.cpp.
 
 #include "heartbeat/host_session.hpp"
 
@@ -203,6 +203,25 @@ TEST(HostSession, H07_ChallengesOnAFixedBeat) {
     EXPECT_EQ(host.due_in(), Millis(996));
 }
 
+TEST(HostSession, H07_GuestsWithCommonIntervalsBeatTogether) {
+    Host host;
+    host.after(Millis(1003)).beating();
+    host.answer(1);
+    EXPECT_EQ(host.due_in(), Millis(1007));
+    host.after(Millis(1007)).tick();
+    host.answer(2);
+    EXPECT_EQ(host.due_in(), Millis(1000));
+}
+
+TEST(HostSession, H07_AnIntervalThatDoesNotFitTheOthersIsKeptAllTheSame) {
+    Host host;
+    host.connect();
+    host.init(Millis(333));
+    host.tick();
+    host.answer(1);
+    EXPECT_EQ(host.due_in(), Millis(333));
+}
+
 TEST(HostSession, H08_AnAnswerByTheDeadlineIsAllItTakes) {
     Host host;
     host.beating();
@@ -240,6 +259,27 @@ TEST(HostSession, H10_IgnoresAnyOtherValue) {
     EXPECT_THAT(host.answer(99), IsEmpty());
     EXPECT_EQ(host.session().counters().stale, 1U);
     EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("open heartbeat_lost silent", "challenge 2"));
+}
+
+TEST(HostSession, H10_ASecondAnswerToTheSameChallengeIsStale) {
+    Host host;
+    host.beating();
+    host.answer(1);
+    EXPECT_THAT(host.answer(1, false, "old news"), IsEmpty());
+    EXPECT_EQ(host.session().counters().stale, 1U);
+    EXPECT_EQ(host.session().counters().late, 0U);
+    host.after(Millis(1000)).tick();
+    host.answer(1);
+    EXPECT_EQ(host.session().counters().stale, 2U);
+}
+
+TEST(HostSession, H10_ALateAnswerCountsOnce) {
+    Host host;
+    host.lost();
+    host.answer(1);
+    EXPECT_THAT(host.answer(1), IsEmpty());
+    EXPECT_EQ(host.session().counters().late, 1U);
+    EXPECT_EQ(host.session().counters().stale, 1U);
 }
 
 TEST(HostSession, H11_AnAnswerOfAnotherSessionIsToldToRegister) {
@@ -287,6 +327,16 @@ TEST(HostSession, H16_OpensOnceHoweverLongTheSilence) {
     EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("challenge 3"));
 }
 
+TEST(HostSession, H16_AChallengeThatWasSentLateIsJudgedBeforeTheNextOne) {
+    Host host;
+    host.connect();
+    host.init();
+    host.after(Millis(5)).tick();
+    EXPECT_THAT(host.after(Millis(995)).tick(), IsEmpty());
+    EXPECT_EQ(host.due_in(), Millis(5));
+    EXPECT_THAT(host.after(Millis(5)).tick(), ElementsAre("open heartbeat_lost silent", "challenge 2"));
+}
+
 TEST(HostSession, H16_TellsAGuestThatAlwaysAnswersLateFromASilentOne) {
     HostPolicy patient;
     patient.native_misses = 2;
@@ -310,6 +360,13 @@ TEST(HostSession, H17_LeavesTimeForTheReasonOfTheEndToArrive) {
     EXPECT_THAT(host.after(Millis(100)).tick(), IsEmpty());
     EXPECT_THAT(host.after(Millis(100)).on(Stopped{StopReason::domain_stopped}), ElementsAre("forget"));
     EXPECT_TRUE(host.idle());
+}
+
+TEST(HostSession, H17_TheWaitForTheReasonIsNotPutOffByTheNextChallenge) {
+    Host host;
+    host.beating().after(Millis(900)).on(Closed{Dialect::native});
+    EXPECT_THAT(host.after(Millis(100)).tick(), IsEmpty());
+    EXPECT_THAT(host.after(Millis(200)).tick(), ElementsAre("open heartbeat_lost channel_closed"));
 }
 
 TEST(HostSession, H18_ExitUnregistersWithoutAFault) {
@@ -356,17 +413,6 @@ TEST(HostSession, H20_AMachineThatMigratesIsAskedButNotJudged) {
     EXPECT_FALSE(host.session().fault_open(FaultKind::heartbeat_lost));
 }
 
-TEST(HostSession, H20_AMachineThatIgnoresItsShutdownIsJudgedAgainInTheEnd) {
-    Host host;
-    host.beating().on(Held{Hold::shutting_down});
-    Lines seen;
-    for (int second = 0; second < 130; ++second) {
-        for (const auto& line : host.after(Millis(1000)).tick())
-            seen.push_back(line);
-    }
-    EXPECT_THAT(seen, testing::Contains("open heartbeat_lost silent"));
-}
-
 TEST(HostSession, H21_AfterAHoldTheGuestGetsTimeToSettle) {
     Host host;
     host.beating().on(Held{Hold::paused});
@@ -374,6 +420,22 @@ TEST(HostSession, H21_AfterAHoldTheGuestGetsTimeToSettle) {
     EXPECT_THAT(host.tick(), ElementsAre("challenge 2"));
     EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("challenge 3"));
     EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("open heartbeat_lost silent", "challenge 4"));
+}
+
+TEST(HostSession, H21_AMachineFoundRunningIsNotPausedAnyMore) {
+    Host host;
+    host.beating().on(Held{Hold::paused});
+    host.after(Millis(5000)).on(Started{});
+    EXPECT_FALSE(host.session().held());
+    EXPECT_THAT(host.tick(), ElementsAre("challenge 2"));
+    EXPECT_EQ(host.due_in(), Millis(1000));
+}
+
+TEST(HostSession, H20_AMachineThatMigratesRunsAllTheTime) {
+    Host host;
+    host.beating().on(Held{Hold::migrating});
+    host.on(Started{});
+    EXPECT_EQ(host.session().held(), Hold::migrating);
 }
 
 TEST(HostSession, H22_ARebootEndsTheSessionAndStartsTheWaitForANewOne) {
@@ -511,6 +573,23 @@ TEST(HostSession, H29_AnAnswerDuringAHoldTellsOnlyHealth) {
     EXPECT_EQ(host.session().counters().late, 0U);
 }
 
+TEST(HostSession, H30_AMachineThatIgnoresItsShutdownIsJudgedAgainInTheEnd) {
+    Host host;
+    host.beating().on(Held{Hold::shutting_down});
+    Lines seen;
+    for (int second = 0; second < 130; ++second) {
+        for (const auto& line : host.after(Millis(1000)).tick())
+            seen.push_back(line);
+    }
+    EXPECT_THAT(seen, testing::Contains("open heartbeat_lost silent"));
+}
+
+TEST(HostSession, H31_ASilentGuestWhoseChannelIsTakenAwayIsNoFault) {
+    Host host;
+    host.lost();
+    EXPECT_THAT(host.on(ChannelRemoved{Dialect::native}), ElementsAre("forget", "clear heartbeat_lost removed"));
+}
+
 TEST(HostSession, AnExistingGuestsBrokenAnswerProvesThatItLives) {
     Host host;
     host.beating(Dialect::existing);
@@ -524,12 +603,6 @@ TEST(HostSession, AVoteThatNobodyAskedForHasNoEffect) {
     host.beating(Dialect::existing);
     EXPECT_THAT(host.on(Received{Dialect::existing, wire::ActionResponse{1, "pause", "revocable", "reject", ""}}),
                 IsEmpty());
-}
-
-TEST(HostSession, ASilentGuestWhoseChannelIsTakenAwayIsNoFault) {
-    Host host;
-    host.lost();
-    EXPECT_THAT(host.on(ChannelRemoved{Dialect::native}), ElementsAre("forget", "clear heartbeat_lost removed"));
 }
 
 }  // namespace

@@ -220,7 +220,7 @@ INSTANTIATE_TEST_SUITE_P(
                  Drop::ignored}),
     [](const auto& instance) { return std::string(instance.param.name); });
 
-TEST_F(ChannelTest, AnswersAMessageItRefusesWithANack) {
+TEST_F(ChannelTest, H06_AnswersAMessageThatViolatesARuleWithANackAndGoesOn) {
     start();
     guest_sends(enveloped("\"vitalwire.heartbeat\"", R"({"version":9,"msg_type":"init","invocation_id":3})"));
     EXPECT_THAT(peer_.received(), AllOf(HasSubstr("\"msg_type\":\"nack\""), HasSubstr("\"supported_versions\":[1]"),
