@@ -46,4 +46,11 @@ std::string_view to_string(Errc code) {
     return "unknown";
 }
 
+std::optional<Errc> parse_errc(std::string_view name) {
+    for (int code = 0; code <= static_cast<int>(Errc::config); ++code) {
+        if (to_string(static_cast<Errc>(code)) == name) return static_cast<Errc>(code);
+    }
+    return std::nullopt;
+}
+
 }  // namespace vitalwire::base

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -32,6 +33,8 @@ enum class Errc : std::uint8_t {
 };
 
 std::string_view to_string(Errc code);
+/// The kind with this name; absent for the name of none.
+std::optional<Errc> parse_errc(std::string_view name);
 
 /// The one error type: a kind for programs, a sentence for people.
 struct Error {

@@ -158,6 +158,8 @@ json to_json(const GuestPolicy& policy) {
     if (policy.misses != 0) out["misses"] = policy.misses;
     if (policy.interval_floor.count() != 0) out["interval_floor_ms"] = policy.interval_floor.count();
     if (policy.establish_timeout.count() != 0) out["establish_timeout_ms"] = policy.establish_timeout.count();
+    if (policy.messages_per_second != 0) out["messages_per_second"] = policy.messages_per_second;
+    if (policy.bytes_per_second != 0) out["bytes_per_second"] = policy.bytes_per_second;
     return out;
 }
 
@@ -170,6 +172,8 @@ Result<GuestPolicy> guest_policy_from_json(const json& object) {
     policy.misses = static_cast<int>(in.integer_or("misses", 0, 0, 1000));
     policy.interval_floor = in.millis_or_zero("interval_floor_ms");
     policy.establish_timeout = in.millis_or_zero("establish_timeout_ms");
+    policy.messages_per_second = static_cast<int>(in.integer_or("messages_per_second", 0, 0, 1'000'000));
+    policy.bytes_per_second = in.integer_or("bytes_per_second", 0, 0, wire::kMaxInt31);
     return in.finish(std::move(policy));
 }
 

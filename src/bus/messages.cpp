@@ -7,7 +7,10 @@
 #include "base/text.hpp"
 #include "bus/json.hpp"
 #include "bus/limits.hpp"
+#include "wire/base64.hpp"
 #include "wire/field_reader.hpp"
+#include "wire/group_codec.hpp"
+#include "wire/limits.hpp"
 
 namespace vitalwire::bus {
 
@@ -47,6 +50,19 @@ Result<std::vector<Item>> read_array(const json& object, const char* key, Result
     return out;
 }
 
+json names_of(const std::vector<base::GuestId>& guests) {
+    json out = json::array();
+    for (const base::GuestId& guest : guests)
+        out.push_back(guest.str());
+    return out;
+}
+
+/// Payloads are any bytes: what is no text goes as base64.
+void put_payload(json& out, const std::string& payload) {
+    const bool text = base::is_utf8(payload);
+    out[text ? "text" : "base64"] = text ? payload : wire::encode_base64(payload);
+}
+
 /// The message without its type.
 struct Encoder {
     json operator()(const Hello& message) const {
@@ -62,6 +78,39 @@ struct Encoder {
     json operator()(const Guests& message) const { return {{"guests", array_of(message.guests)}}; }
     json operator()(const GuestGone& message) const { return {{"guest", message.guest.str()}}; }
     json operator()(const Faults& message) const { return {{"faults", array_of(message.faults)}}; }
+    json operator()(const GroupSend& message) const {
+        json out = {{"number", message.number}, {"guest", message.guest.str()}};
+        put_payload(out, message.payload);
+        return out;
+    }
+    json operator()(const GroupQuery& message) const {
+        return {{"number", message.number}, {"guest", message.guest.str()}};
+    }
+    json operator()(const GroupAccepted& message) const { return {{"up_to", message.up_to}}; }
+    json operator()(const GroupRefused& message) const {
+        return {{"number", message.number}, {"code", to_string(message.code)}, {"message", message.message}};
+    }
+    json operator()(const GroupDeliver& message) const {
+        json out = {{"guests", names_of(message.guests)},
+                    {"source", message.source},
+                    {"agent", message.agent},
+                    {"number", message.number}};
+        if (message.from_operator) out["operator"] = true;
+        put_payload(out, message.payload);
+        return out;
+    }
+    json operator()(const GroupNotify& message) const {
+        return {{"guests", names_of(message.guests)},
+                {"event_type", message.event_type},
+                {"timestamp", message.timestamp},
+                {"state", wire::to_json(message.state)}};
+    }
+    json operator()(const GroupStatus& message) const {
+        json members = json::array();
+        for (const wire::MemberState& member : message.members)
+            members.push_back(wire::to_json(member));
+        return {{"number", message.number}, {"members", std::move(members)}, {"last", message.last}};
+    }
     json operator()(const Welcome& message) const {
         return {{"version", message.version}, {"controller", message.controller}};
     }
@@ -120,6 +169,89 @@ Result<ToController> decode_faults(const json& object) {
     return in.finish(ToController(std::move(message)));
 }
 
+std::string read_payload(wire::FieldReader& in) {
+    std::string payload;
+    if (in.has("base64")) {
+        auto bytes = wire::decode_base64(in.text("base64", 0, wire::kMaxEncodedPayload));
+        if (!bytes) in.refuse(Errc::bad_field, "key 'base64': expected base64");
+        payload = bytes.value_or(std::string());
+    } else {
+        payload = in.text("text", 0, wire::kMaxPayload);
+    }
+    if (payload.size() > wire::kMaxPayload) in.refuse(Errc::too_large, "a payload above 3050 bytes");
+    return payload;
+}
+
+std::uint64_t read_number(wire::FieldReader& in, const char* key = "number") {
+    return static_cast<std::uint64_t>(in.integer(key, 0, INT64_MAX));
+}
+
+Result<base::GuestId> guest_from_json(const json& name) {
+    if (!name.is_string() || !base::is_plain_name(name.get_ref<const std::string&>(), kMaxGuestId))
+        return fail(Errc::bad_field, "expected a guest's id");
+    return base::GuestId(name.get<std::string>());
+}
+
+Result<ToController> decode_group_send(const json& object) {
+    wire::FieldReader in(object);
+    GroupSend message{read_number(in), base::GuestId(in.plain_name("guest", kMaxGuestId)), read_payload(in)};
+    return in.finish(ToController(std::move(message)));
+}
+
+Result<ToController> decode_group_query(const json& object) {
+    wire::FieldReader in(object);
+    GroupQuery message{read_number(in), base::GuestId(in.plain_name("guest", kMaxGuestId))};
+    return in.finish(ToController(std::move(message)));
+}
+
+Result<ToAgent> decode_group_accepted(const json& object) {
+    wire::FieldReader in(object);
+    GroupAccepted message{read_number(in, "up_to")};
+    return in.finish(ToAgent(message));
+}
+
+Result<ToAgent> decode_group_refused(const json& object) {
+    wire::FieldReader in(object);
+    GroupRefused message;
+    message.number = read_number(in);
+    // A reason of a later release reads as the general one.
+    message.code = base::parse_errc(in.text("code", 1, kMaxWord)).value_or(Errc::unavailable);
+    message.message = in.text_or("message", kMaxReason);
+    return in.finish(ToAgent(std::move(message)));
+}
+
+Result<ToAgent> decode_group_deliver(const json& object) {
+    wire::FieldReader in(object);
+    GroupDeliver message;
+    message.guests = in.take(read_array(object, "guests", guest_from_json));
+    message.source = in.text("source", 1, kMaxGuestId);
+    message.from_operator = in.boolean_or("operator", false);
+    message.payload = read_payload(in);
+    message.agent = in.text("agent", 1, kMaxHostName + kMaxWord);
+    message.number = read_number(in);
+    return in.finish(ToAgent(std::move(message)));
+}
+
+Result<ToAgent> decode_group_notify(const json& object) {
+    wire::FieldReader in(object);
+    GroupNotify message;
+    message.guests = in.take(read_array(object, "guests", guest_from_json));
+    message.event_type = in.text("event_type", 1, kMaxHostName);
+    message.timestamp = in.text_or("timestamp", kMaxWord);
+    const json* state = wire::find(object, "state");
+    message.state = in.take(wire::member_state_from_json(state == nullptr ? json() : *state));
+    return in.finish(ToAgent(std::move(message)));
+}
+
+Result<ToAgent> decode_group_status(const json& object) {
+    wire::FieldReader in(object);
+    GroupStatus message;
+    message.number = read_number(in);
+    message.members = in.take(read_array(object, "members", wire::member_state_from_json));
+    message.last = in.boolean("last");
+    return in.finish(ToAgent(std::move(message)));
+}
+
 Result<ToAgent> decode_welcome(const json& object) {
     wire::FieldReader in(object);
     Welcome message;
@@ -170,13 +302,20 @@ constexpr std::array<MessageType<ToController>, std::variant_size_v<ToController
      {"state_end", decode_state_end},
      {"guests", decode_guests},
      {"guest_gone", decode_guest_gone},
-     {"faults", decode_faults}}};
+     {"faults", decode_faults},
+     {"group_send", decode_group_send},
+     {"group_query", decode_group_query}}};
 
 constexpr std::array<MessageType<ToAgent>, std::variant_size_v<ToAgent>> kToAgent = {
     {{"welcome", decode_welcome},
      {"rejected", decode_rejected},
      {"faults_delivered", decode_faults_delivered},
-     {"policies", decode_policies}}};
+     {"policies", decode_policies},
+     {"group_accepted", decode_group_accepted},
+     {"group_refused", decode_group_refused},
+     {"group_deliver", decode_group_deliver},
+     {"group_notify", decode_group_notify},
+     {"group_status", decode_group_status}}};
 
 template <class Message, std::size_t N>
 std::string encode_with(const std::array<MessageType<Message>, N>& types, const Message& message) {

@@ -10,6 +10,7 @@
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "heartbeat/fault.hpp"
+#include "wire/group_pdu.hpp"
 
 namespace vitalwire::bus {
 
@@ -48,6 +49,8 @@ struct GuestPolicy {
     int misses = 0;
     base::Millis interval_floor{};
     base::Millis establish_timeout{};
+    int messages_per_second = 0;
+    std::int64_t bytes_per_second = 0;
 
     friend bool operator==(const GuestPolicy&, const GuestPolicy&) = default;
 };
@@ -77,7 +80,20 @@ struct Faults {
     std::vector<heartbeat::Fault> faults;
 };
 
-using ToController = std::variant<Hello, LeadChanged, StateBegin, StateEnd, Guests, GuestGone, Faults>;
+/// A guest's broadcast. `number` grows by one with each GroupSend and GroupQuery of an agent's life.
+struct GroupSend {
+    std::uint64_t number = 0;
+    base::GuestId guest;
+    std::string payload;  ///< any bytes, at most wire::kMaxPayload
+};
+/// A guest asks for its group's state.
+struct GroupQuery {
+    std::uint64_t number = 0;
+    base::GuestId guest;
+};
+
+using ToController =
+    std::variant<Hello, LeadChanged, StateBegin, StateEnd, Guests, GuestGone, Faults, GroupSend, GroupQuery>;
 
 // Controller to agent.
 struct Welcome {
@@ -101,7 +117,40 @@ struct Policies {
     std::vector<GuestPolicy> policies;
 };
 
-using ToAgent = std::variant<Welcome, Rejected, FaultsDelivered, Policies>;
+/// Every GroupSend up to this number has been forwarded or refused.
+struct GroupAccepted {
+    std::uint64_t up_to = 0;
+};
+struct GroupRefused {
+    std::uint64_t number = 0;
+    base::Errc code = base::Errc::not_in_group;
+    std::string message;
+};
+/// A broadcast for some of this host's guests.
+struct GroupDeliver {
+    std::vector<base::GuestId> guests;
+    std::string source;  ///< the sender's id, or "operator"
+    bool from_operator = false;
+    std::string payload;
+    std::string agent;  ///< Hello::instance of the sender's agent, and its number: against duplicates
+    std::uint64_t number = 0;
+};
+/// The state of a member has changed: for its peers on this host.
+struct GroupNotify {
+    std::vector<base::GuestId> guests;
+    std::string event_type;
+    std::string timestamp;
+    wire::MemberState state;
+};
+/// A piece of the answer to a GroupQuery.
+struct GroupStatus {
+    std::uint64_t number = 0;
+    std::vector<wire::MemberState> members;
+    bool last = false;
+};
+
+using ToAgent = std::variant<Welcome, Rejected, FaultsDelivered, Policies, GroupAccepted, GroupRefused, GroupDeliver,
+                             GroupNotify, GroupStatus>;
 
 std::string encode(const ToController& message);  ///< one line without the newline
 std::string encode(const ToAgent& message);

@@ -34,6 +34,11 @@ void Gate::set_limits(const base::GuestId& guest, const Limits& limits) {
     guests_.insert_or_assign(guest, Guest(limits));
 }
 
+Limits Gate::limits(const base::GuestId& guest) const {
+    const auto known = guests_.find(guest);
+    return known == guests_.end() ? Limits{} : known->second.limits;
+}
+
 void Gate::forget(const base::GuestId& guest) {
     guests_.erase(guest);
     std::erase_if(pending_, [&](const auto& item) { return item.second.from.guest == guest; });

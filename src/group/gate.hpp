@@ -66,6 +66,7 @@ public:
     explicit Gate(Output& output) : output_(output) {}
 
     void set_limits(const base::GuestId& guest, const Limits& limits);
+    Limits limits(const base::GuestId& guest) const;  ///< not enabled for one that is not known
     void forget(const base::GuestId& guest);
 
     void received(const Channel& from, const wire::GroupPdu& pdu, base::TimePoint now);

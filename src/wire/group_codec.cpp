@@ -21,11 +21,6 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::size_t kMaxText = 255;
-constexpr std::size_t kMaxState = 32;
-constexpr std::size_t kMaxTask = 64;
-constexpr std::size_t kMaxShort = 64;  // tenant_id, launched_at, timestamp, heartbeat
-
 std::uint64_t read_dropped(FieldReader& in) {
     return static_cast<std::uint64_t>(in.integer_or("dropped", 0, 0, kMaxInt31));
 }
@@ -119,7 +114,7 @@ Result<GroupPdu> decode_notification(const json& data, Dialect dialect) {
     FieldReader in(*outer);
     Notification pdu;
     pdu.event_type = in.text("event_type", 1, kMaxInstanceId);
-    pdu.timestamp = in.text_or("timestamp", kMaxShort);
+    pdu.timestamp = in.text_or("timestamp", kMaxStateWord);
     pdu.state = in.take(read_state(*outer, key));
     pdu.dropped = read_dropped(in);
     return in.finish(GroupPdu(std::move(pdu)));
@@ -368,15 +363,15 @@ Result<MemberState> member_state_from_json(const json& object) {
     state.instance_id = in.text("instance_id", 1, kMaxInstanceId);
     if (!base::is_plain_name(state.instance_id, kMaxInstanceId))
         in.refuse(Errc::bad_field, "key 'instance_id': expected an instance id");
-    state.display_name = in.text("display_name", 0, kMaxText);
+    state.display_name = in.text("display_name", 0, kMaxStateText);
     state.state = in.text("state", 1, kMaxState);
     state.state_description = in.text("state_description", 0, kMaxTask);
-    state.hostname = optional_text(in, "hostname", 0, kMaxText);
-    state.host = optional_text(in, "host", 0, kMaxText);
-    state.node = optional_text(in, "node", 0, kMaxText);
-    state.tenant_id = optional_text(in, "tenant_id", 1, kMaxShort);
-    state.launched_at = optional_text(in, "launched_at", 0, kMaxShort);
-    state.heartbeat = optional_text(in, "heartbeat", 0, kMaxShort);
+    state.hostname = optional_text(in, "hostname", 0, kMaxStateText);
+    state.host = optional_text(in, "host", 0, kMaxStateText);
+    state.node = optional_text(in, "node", 0, kMaxStateText);
+    state.tenant_id = optional_text(in, "tenant_id", 1, kMaxStateWord);
+    state.launched_at = optional_text(in, "launched_at", 0, kMaxStateWord);
+    state.heartbeat = optional_text(in, "heartbeat", 0, kMaxStateWord);
     if (const json* metadata = find(object, "metadata"); metadata != nullptr) {
         if (!metadata->is_object()) return fail(Errc::bad_field, "key 'metadata': expected an object");
         state.metadata = in.take(read_metadata(*metadata));

@@ -42,6 +42,12 @@ inline constexpr std::size_t kMaxPayload = 3050;
 inline constexpr std::size_t kMaxEncodedPayload = 4068;
 inline constexpr std::size_t kMaxInstanceId = 128;
 
+// Fields of a member's state, in bytes of UTF-8.
+inline constexpr std::size_t kMaxStateText = 255;  ///< display_name, hostname, host, node
+inline constexpr std::size_t kMaxState = 32;
+inline constexpr std::size_t kMaxTask = 64;       ///< state_description
+inline constexpr std::size_t kMaxStateWord = 64;  ///< tenant_id, launched_at, timestamp, heartbeat
+
 inline constexpr int kBaseVersion = 2;
 inline constexpr int kOldestBaseVersion = 1;
 inline constexpr int kHeartbeatVersion = 1;

@@ -88,9 +88,33 @@ TEST(BusMessages, EveryMessageToTheAgentSurvivesTheWire) {
     }
 }
 
+TEST(BusMessages, EveryMessageOfAServerGroupSurvivesTheWire) {
+    const std::string any_bytes("\0\xFF\n\"", 4);
+    wire::MemberState member;
+    member.instance_id = "g-1";
+    member.state = "active";
+    member.metadata = std::map<std::string, std::string>{{"role", "db"}};
+    for (const ToController& message : {ToController(GroupSend{7, base::GuestId("g-1"), any_bytes}),
+                                        ToController(GroupSend{8, base::GuestId("g-1"), "text"}),
+                                        ToController(GroupQuery{9, base::GuestId("g-1")})}) {
+        EXPECT_EQ(round_trip(message), encode(message));
+    }
+    for (const ToAgent& message :
+         {ToAgent(GroupAccepted{7}), ToAgent(GroupRefused{8, Errc::not_in_group, "no"}),
+          ToAgent(GroupDeliver{{base::GuestId("g-2")}, "g-1", true, any_bytes, "life-1", 7}),
+          ToAgent(GroupNotify{{base::GuestId("g-2")}, "compute.instance.update", "2026-11-22T06:05:08Z", member}),
+          ToAgent(GroupStatus{9, {member, member}, true})}) {
+        EXPECT_EQ(round_trip(message), encode(message));
+    }
+    EXPECT_EQ(
+        std::get<GroupSend>(*decode_to_controller(encode(ToController(GroupSend{7, base::GuestId("g"), any_bytes}))))
+            .payload,
+        any_bytes);
+}
+
 TEST(BusMessages, NothingOfAReportOrAPolicyIsLost) {
     EXPECT_EQ(guest_report_from_json(to_json(some_report())).value(), some_report());
-    const GuestPolicy policy{base::GuestId("g"), true, true, 2, Millis(300), Millis(1)};
+    const GuestPolicy policy{base::GuestId("g"), true, true, 2, Millis(300), Millis(1), 70, 9000};
     EXPECT_EQ(guest_policy_from_json(to_json(policy)).value(), policy);
 }
 
