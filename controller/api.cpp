@@ -10,6 +10,7 @@
 
 #include "bus/json.hpp"
 #include "controller/controller.hpp"
+#include "controller/group_api.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
@@ -19,10 +20,6 @@ using runtime::HttpRequest;
 using runtime::HttpResponse;
 
 namespace {
-
-HttpResponse reply(const json& body, int status = 200) {
-    return {status, "application/json", wire::dump(body) + "\n"};
-}
 
 /// Every guest an agent reports, then those of the inventory that none does.
 template <class Reported, class Unseen>
@@ -131,16 +128,16 @@ json booked_entry(const Controller& controller, const BookedFault& booked) {
 }
 
 HttpResponse healthz(const Controller&, const HttpRequest&) {
-    return reply({{"status", "ok"}});
+    return json_reply({{"status", "ok"}});
 }
 
 HttpResponse readyz(const Controller& controller, const HttpRequest&) {
     const bool ready = controller.ready();
-    return reply({{"ready", ready},
-                  {"inventory", controller.inventory_loaded()},
-                  {"bus", controller.listening()},
-                  {"problems", problems_of(controller)}},
-                 ready ? 200 : 503);
+    return json_reply({{"ready", ready},
+                       {"inventory", controller.inventory_loaded()},
+                       {"bus", controller.listening()},
+                       {"problems", problems_of(controller)}},
+                      ready ? 200 : 503);
 }
 
 HttpResponse metrics(const Controller& controller, const HttpRequest&) {
@@ -148,7 +145,7 @@ HttpResponse metrics(const Controller& controller, const HttpRequest&) {
 }
 
 HttpResponse status(const Controller& controller, const HttpRequest&) {
-    return reply(
+    return json_reply(
         {{"program", "vitalwire-controller"},
          {"version", controller.version()},
          {"host", controller.config().host.str()},
@@ -185,7 +182,7 @@ HttpResponse guests(const Controller& controller, const HttpRequest&) {
     json list = json::array();
     for (auto& [id, row] : rows)
         list.push_back(std::move(row));
-    return reply({{"guests", std::move(list)}});
+    return json_reply({{"guests", std::move(list)}});
 }
 
 HttpResponse faults(const Controller& controller, const HttpRequest& request) {
@@ -203,7 +200,7 @@ HttpResponse faults(const Controller& controller, const HttpRequest& request) {
     });
     for (const BookedFault* fault : booked)
         list.push_back(booked_entry(controller, *fault));
-    return reply({{"faults", std::move(list)}});
+    return json_reply({{"faults", std::move(list)}});
 }
 
 HttpResponse agents(const Controller& controller, const HttpRequest&) {
@@ -219,7 +216,7 @@ HttpResponse agents(const Controller& controller, const HttpRequest&) {
                         {"guests", agent.guests.size()},
                         {"faults", controller.ledger().book().open_of_host(host)}});
     }
-    return reply({{"agents", std::move(list)}});
+    return json_reply({{"agents", std::move(list)}});
 }
 
 using Page = HttpResponse (*)(const Controller&, const HttpRequest&);
@@ -234,10 +231,15 @@ const std::map<std::string, Page>& pages() {
 
 }  // namespace
 
-HttpResponse answer(const Controller& controller, const HttpRequest& request) {
+HttpResponse json_reply(const json& body, int status) {
+    return {status, "application/json", wire::dump(body) + "\n"};
+}
+
+HttpResponse answer(Controller& controller, const HttpRequest& request) {
+    if (is_group_page(request.path)) return answer_group(controller, request);
     const auto page = pages().find(request.path);
-    if (page == pages().end()) return reply({{"error", "no such page"}}, 404);
-    if (request.method != "GET" && request.method != "HEAD") return reply({{"error", "expected GET"}}, 405);
+    if (page == pages().end()) return json_reply({{"error", "no such page"}}, 404);
+    if (request.method != "GET" && request.method != "HEAD") return json_reply({{"error", "expected GET"}}, 405);
     return page->second(controller, request);
 }
 

@@ -66,6 +66,8 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
       store_(std::move(store)),
       rows_(*store_),
       http_client_(io),
+      groups_(inventory_, fleet_, metrics_, config_.host.str() + "@" + base::to_iso8601(started_at_),
+              [this](const HostId& host, const bus::ToAgent& message) { send(host, message); }),
       source_(std::make_unique<FileInventory>(io, inventory_, config_.inventory, config_.inventory_required)),
       ledger_(std::make_unique<Ledger>(
           Ledger::Options{config_.history, config_.resume_grace}, rows_,
@@ -260,7 +262,12 @@ void Controller::on(const HostId& host, const bus::StateEnd&) {
 void Controller::on(const HostId& host, const bus::Guests& guests) {
     std::vector<base::Error> errors;
     for (const bus::GuestReport& report : guests.guests) {
-        if (const auto taken = fleet_.report(host, report); !taken) errors.push_back(taken.error());
+        const auto taken = fleet_.report(host, report);
+        if (!taken) {
+            errors.push_back(taken.error());
+            continue;
+        }
+        groups_.heartbeat_changed(report.guest, wall_now());
     }
     note_refused(host, errors);
 }
@@ -311,6 +318,8 @@ void Controller::send_policies(const HostId& host) {
 }
 
 void Controller::on_inventory_changed(const std::vector<GuestChange>& changes) {
+    // The first load is no news for anybody.
+    if (std::exchange(inventory_seen_, true)) groups_.inventory_changed(changes, wall_now());
     std::set<HostId> hosts;
     for (const GuestChange& change : changes) {
         if (change.before) hosts.insert(change.before->host);

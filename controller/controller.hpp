@@ -11,6 +11,8 @@
 //   file_inventory.hpp   ... from a watched file
 //   sinks/               the ways out: log, Doctor, webhook
 //   sink_runner.hpp      a sink at work
+//   group_service.hpp    server groups: routes broadcasts, answers queries, tells peers
+//   group_api.hpp        ... at the HTTP interface
 //   ledger.hpp           from the book to the sinks and back to the agents
 //   ledger_store.hpp     its rows on disk
 //   controller.hpp       everything put together
@@ -28,6 +30,7 @@
 #include "bus/link.hpp"
 #include "controller/controller_config.hpp"
 #include "controller/fleet.hpp"
+#include "controller/group_service.hpp"
 #include "controller/inventory.hpp"
 #include "controller/ledger.hpp"
 #include "runtime/http_client.hpp"
@@ -64,6 +67,11 @@ public:
     const Fleet& fleet() const { return fleet_; }
     const Ledger& ledger() const { return *ledger_; }
     const Inventory& inventory() const { return inventory_; }
+    const GroupService& groups() const { return groups_; }
+    /// A test message to a whole group, marked as the operator's.
+    base::Result<std::size_t> send_to_group(const base::GroupId& group, const std::string& payload) {
+        return groups_.send_as_operator(group, payload);
+    }
     const runtime::Problems& problems() const { return problems_; }
     const runtime::Metrics& metrics() const { return metrics_; }
     bool inventory_loaded() const { return source_->loaded(); }
@@ -88,6 +96,8 @@ private:
     void on(const base::HostId& host, const bus::Guests& guests);
     void on(const base::HostId& host, const bus::GuestGone& gone);
     void on(const base::HostId& host, const bus::Faults& faults);
+    void on(const base::HostId& host, const bus::GroupSend& message) { groups_.on(host, message); }
+    void on(const base::HostId& host, const bus::GroupQuery& message) { groups_.on(host, message); }
     void note_refused(const base::HostId& host, const std::vector<base::Error>& errors);
     void accepted(const base::HostId& host);
     void forget_agent(const base::HostId& host);
@@ -109,6 +119,8 @@ private:
     runtime::HttpClient http_client_;
     Fleet fleet_;
     Inventory inventory_;
+    bool inventory_seen_ = false;
+    GroupService groups_;
     std::unique_ptr<InventorySource> source_;
     std::unique_ptr<Ledger> ledger_;
     std::vector<std::unique_ptr<Port>> ports_;

@@ -12,6 +12,7 @@ void Fleet::restore(const base::HostId& host, Agent agent) {
 void Fleet::up(const base::HostId& host, const bus::Hello& hello, const std::string& peer, base::WallTime now) {
     Agent& agent = agents_[host];
     agent.version = hello.agent_version;
+    agent.instance = hello.instance;
     agent.peer = peer;
     agent.connected = true;
     agent.lead = hello.lead;

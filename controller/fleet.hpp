@@ -20,6 +20,7 @@ inline constexpr std::size_t kMaxGuestsPerHost = 20'000;
 /// One agent and what it says of its guests. While it is away its guests stay as it last told them.
 struct Agent {
     std::string version;
+    std::string instance;  ///< of the agent's life
     std::string peer;
     bool connected = false;
     bool lead = false;               ///< it named this controller the one that delivers its faults

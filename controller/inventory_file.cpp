@@ -17,6 +17,7 @@ using runtime::ConfigSection;
 namespace {
 
 constexpr std::size_t kMaxId = 128;  // a guest's id is part of a file name
+constexpr std::uint64_t kMostBytesPerSecond = std::uint64_t{1} << 30U;
 constexpr Millis kLongestInterval = std::chrono::hours(1);
 constexpr Millis kLongestEstablish = std::chrono::hours(24);
 
@@ -110,6 +111,9 @@ private:
         policy.interval_floor = reader.duration("interval_floor", Millis(0), Millis(100), kLongestInterval);
         policy.establish_timeout =
             reader.duration("establish_timeout", Millis(0), std::chrono::seconds(1), kLongestEstablish);
+        policy.messages_per_second = static_cast<int>(reader.integer("messages_per_second", 0, 1, 1'000'000));
+        policy.bytes_per_second =
+            static_cast<std::int64_t>(reader.size("bytes_per_second", 0, 1024, kMostBytesPerSecond));
     }
 
     const ConfigFile& file_;

@@ -95,7 +95,8 @@ protected:
 TEST_F(InventoryFileTest, ReadsGuestsAndGroups) {
     const auto snapshot = read(
         "[guest vm-1]\nname = web 1\nhost = compute-1\ngroup = pair\nstate = paused\nheartbeat = yes\nmisses = 3\n"
-        "interval_floor = 500 ms\nestablish_timeout = 30 s\nmetadata = role=web server\n"
+        "interval_floor = 500 ms\nestablish_timeout = 30 s\nmessages_per_second = 9\nbytes_per_second = 2K\nmetadata = "
+        "role=web server\n"
         "[guest vm-2]\n[group pair]\nname = The pair\nproject = red\n");
     ASSERT_TRUE(errors.empty()) << runtime::to_string(errors[0]);
     ASSERT_EQ(snapshot.guests.size(), 2U);
@@ -112,6 +113,8 @@ TEST_F(InventoryFileTest, ReadsGuestsAndGroups) {
     EXPECT_EQ(vm.policy.misses, 3);
     EXPECT_EQ(vm.policy.interval_floor, std::chrono::milliseconds(500));
     EXPECT_EQ(vm.policy.establish_timeout, std::chrono::seconds(30));
+    EXPECT_EQ(vm.policy.messages_per_second, 9);
+    EXPECT_EQ(vm.policy.bytes_per_second, 2048);
     EXPECT_FALSE(snapshot.guests[1].policy.heartbeat);
     EXPECT_FALSE(snapshot.guests[1].policy.messaging);
     EXPECT_EQ(snapshot.groups.at(0).name, "The pair");
