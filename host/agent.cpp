@@ -35,8 +35,16 @@ std::string source_problem(const ChannelSource& source) {
     return "source " + source.name() + " cannot see";
 }
 
-ChannelKind kind_of(Dialect dialect) {
+ChannelKind heartbeat_kind(Dialect dialect) {
     return dialect == Dialect::existing ? ChannelKind::existing_heartbeat : ChannelKind::native;
+}
+
+ChannelKind group_kind(Dialect dialect) {
+    return dialect == Dialect::existing ? ChannelKind::existing_messaging : ChannelKind::native;
+}
+
+bool beats(const Channel& channel) {
+    return channel.kind() != ChannelKind::existing_messaging;
 }
 
 }  // namespace
@@ -54,7 +62,13 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
           Controllers::Callbacks{
               [this](const bus::Policies& policies) { on_policies(policies); },
               [this](const bus::FaultsDelivered& delivered) { on_delivered(delivered); },
+              [this](bool any) { groups_.lead_changed(any); },
+              [this](const bus::ToAgent& message) { on_group_message(message); },
               [this](bool any_up) { problems_.set(kNoController, any_up ? "" : "faults are kept until one is"); }})),
+      groups_(io, config_.messaging,
+              {[this](const bus::ToController& message) { return controllers_->send_to_lead(message); },
+               [this](const GuestId& guest) { return group_channel(guest); },
+               [this](const GuestId& guest, Dialect dialect) { return channel(guest, group_kind(dialect)); }}),
       metrics_(gauges()),
       sources_(std::move(parts.sources)),
       deadline_(io),
@@ -75,6 +89,8 @@ base::Result<void> Agent::start(std::function<void()> on_ready) {
     if (!store_->set_aside().empty())
         log::error("the state could not be read and was set aside, beginning anew", {{"path", store_->set_aside()}});
     metrics_.rows_unreadable(state_.load_into(monitor_));
+    for (const auto& [guest, policy] : monitor_.policies())
+        allow(policy);
     probe();
     controllers_->start();
     for (const auto& source : sources_)
@@ -101,6 +117,10 @@ void Agent::stop() {
 void Agent::reload(const AgentConfig& config) {
     config_.heartbeat = config.heartbeat;
     config_.limits = config.limits;
+    config_.messaging = config.messaging;
+    groups_.configure(config_.messaging);
+    for (const auto& [guest, policy] : monitor_.policies())
+        allow(policy);
     const Now at = now();
     monitor_.configure(config_.heartbeat, at.judged, at.wall);
     arm();
@@ -108,6 +128,7 @@ void Agent::reload(const AgentConfig& config) {
 
 std::string Agent::metrics_text() {
     metrics_.update(monitor_.counters(), clock_.stalls(), controllers_->messages_sent(), controllers_->links_lost());
+    metrics_.update(groups_.gate_counters(), groups_.counters());
     return metrics_.text();
 }
 
@@ -175,10 +196,9 @@ void Agent::become_ready() {
     tell_service_manager();
 }
 
-Channel* Agent::channel(const GuestId& guest, Dialect dialect) {
+Channel* Agent::channel(const GuestId& guest, ChannelKind kind) {
     const auto found = guests_.find(guest);
-    return found == guests_.end() ? nullptr
-                                  : found->second.channels.at(static_cast<std::size_t>(kind_of(dialect))).get();
+    return found == guests_.end() ? nullptr : found->second.channels.at(static_cast<std::size_t>(kind)).get();
 }
 
 void Agent::log_fault(const Fault& fault) {
@@ -198,13 +218,46 @@ void Agent::log_fault(const Fault& fault) {
 void Agent::on_policies(const bus::Policies& policies) {
     const Now at = now();
     state_.keep(policies, monitor_);
+    std::vector<GuestId> known;
+    for (const auto& [guest, policy] : monitor_.policies())
+        known.push_back(guest);
     monitor_.set_policies(policies, at.judged, at.wall);
+    for (const GuestId& guest : known) {
+        if (!monitor_.policies().contains(guest)) groups_.forget(guest);
+    }
+    for (const bus::GuestPolicy& policy : policies.policies)
+        allow(policy);
     arm();
+}
+
+void Agent::allow(const bus::GuestPolicy& policy) {
+    groups_.set_policy(policy);
+    for (const Dialect dialect : {Dialect::native, Dialect::existing}) {
+        if (Channel* way = channel(policy.guest, group_kind(dialect))) way->allow(groups_.limits(policy.guest));
+    }
 }
 
 void Agent::on_delivered(const bus::FaultsDelivered& delivered) {
     for (const bus::FaultsDelivered::Item& item : delivered.items)
         monitor_.delivered(item.fault, item.revision);
+}
+
+void Agent::on_group_message(const bus::ToAgent& message) {
+    std::visit(
+        [this](const auto& content) {
+            if constexpr (requires { groups_.on(content); }) groups_.on(content);
+        },
+        message);
+}
+
+/// A guest may have both channels; it takes part on the native one when it speaks there, or has no other.
+Channel* Agent::group_channel(const GuestId& guest) {
+    Channel* native = channel(guest, ChannelKind::native);
+    Channel* existing = channel(guest, ChannelKind::existing_messaging);
+    const bool native_up = native != nullptr && native->up();
+    const bool existing_up = existing != nullptr && existing->up();
+    if (native_up && (native->heard() || !existing_up)) return native;
+    return existing_up ? existing : nullptr;
 }
 
 AgentMetrics::Gauges Agent::gauges() const {
@@ -229,11 +282,11 @@ AgentMetrics::Gauges Agent::gauges() const {
 
 void Agent::send(const GuestId& guest, Dialect dialect, const wire::HeartbeatPdu& pdu) {
     if (const auto* nack = std::get_if<wire::Nack>(&pdu)) metrics_.nack_sent(nack->code);
-    if (Channel* way = channel(guest, dialect)) way->send(pdu);
+    if (Channel* way = channel(guest, heartbeat_kind(dialect))) way->send(pdu);
 }
 
 void Agent::last_look(const GuestId& guest, Dialect dialect) {
-    if (Channel* way = channel(guest, dialect)) way->read_now();
+    if (Channel* way = channel(guest, heartbeat_kind(dialect))) way->read_now();
 }
 
 void Agent::fault_changed(const Fault& fault) {
@@ -277,6 +330,7 @@ void Agent::on_connected(Channel& channel) {
     ++channels_up_;
     metrics_.channel_connected();
     log::debug("channel connected", {{"guest", channel.guest()}, {"channel", wire::channel_name(channel.kind())}});
+    if (!beats(channel)) return monitor_.messaging_channel(channel.guest(), true, now().judged);
     step(channel.guest(), heartbeat::Connected{channel.dialect()});
 }
 
@@ -285,6 +339,7 @@ void Agent::on_closed(Channel& channel, const std::string& why) {
     metrics_.channel_closed();
     log::debug("channel closed",
                {{"guest", channel.guest()}, {"channel", wire::channel_name(channel.kind())}, {"why", why}});
+    if (!beats(channel)) return monitor_.messaging_channel(channel.guest(), false, now().judged);
     step(channel.guest(), heartbeat::Closed{channel.dialect()});
 }
 
@@ -296,14 +351,16 @@ void Agent::on_garbled_response(Channel& channel) {
     step(channel.guest(), heartbeat::GarbledResponse{});
 }
 
+void Agent::on_group(Channel& channel, const wire::GroupPdu& pdu, int base_version) {
+    groups_.received(channel, pdu, base_version);
+}
+
 void Agent::on_dropped(Channel& channel, Drop reason, std::uint64_t count) {
     metrics_.dropped(reason, count);
     monitor_.count_refused(channel.guest(), count);
 }
 
 void Agent::on_channel(const GuestId& guest, ChannelKind kind, const std::string& path) {
-    // Server-group messaging on the existing channel is not served: whoever opens it stays unanswered, as without us.
-    if (kind == ChannelKind::existing_messaging) return;
     auto& entry =
         guests_.try_emplace(guest, Guest{{}, base::TokenBucket(kFaultLogsPerSecond, kFaultLogBurst)}).first->second;
     auto& slot = entry.channels.at(static_cast<std::size_t>(kind));
@@ -311,6 +368,7 @@ void Agent::on_channel(const GuestId& guest, ChannelKind kind, const std::string
     if (slot) on_channel_gone(guest, kind);
     Channel::Handler& events = *this;
     slot = std::make_unique<Channel>(io_, guest, kind, path, config_.limits, events);
+    slot->allow(groups_.limits(guest));
     slot->start();
     monitor_.found(guest, now().judged);
     arm();
@@ -322,6 +380,7 @@ void Agent::on_channel_gone(const GuestId& guest, ChannelKind kind) {
     const auto gone = std::move(found->second.channels.at(static_cast<std::size_t>(kind)));
     if (!gone) return;
     if (gone->up()) --channels_up_;
+    if (!beats(*gone)) return monitor_.messaging_channel(guest, false, now().judged);
     step(guest, heartbeat::ChannelRemoved{gone->dialect()});
 }
 
@@ -330,7 +389,8 @@ void Agent::on_machine(const GuestId& guest, const heartbeat::HostEvent& event) 
 }
 
 void Agent::on_gone(const GuestId& guest, heartbeat::StopReason why) {
-    for (const ChannelKind kind : {ChannelKind::native, ChannelKind::existing_heartbeat})
+    for (const ChannelKind kind :
+         {ChannelKind::native, ChannelKind::existing_heartbeat, ChannelKind::existing_messaging})
         on_channel_gone(guest, kind);
     const Now at = now();
     monitor_.gone(guest, why, at.judged, at.wall);

@@ -20,6 +20,7 @@
 #include "host/channel_source.hpp"
 #include "host/controllers.hpp"
 #include "host/entropy.hpp"
+#include "host/group_hub.hpp"
 #include "host/monitor.hpp"
 #include "runtime/http_server.hpp"
 #include "runtime/problems.hpp"
@@ -53,6 +54,7 @@ public:
     const std::string& version() const { return version_; }
     base::WallTime started_at() const { return started_at_; }
     const Monitor& monitor() const { return monitor_; }
+    const GroupHub& groups() const { return groups_; }
     const Controllers& controllers() const { return *controllers_; }
     const runtime::Problems& problems() const { return problems_; }
     /// Every source has told what exists, and the state can be written.
@@ -77,10 +79,13 @@ private:
     void tick();
     void await_listing();
     void become_ready();
-    Channel* channel(const base::GuestId& guest, wire::Dialect dialect);
+    Channel* channel(const base::GuestId& guest, wire::ChannelKind kind);
     void log_fault(const heartbeat::Fault& fault);
     void on_policies(const bus::Policies& policies);
     void on_delivered(const bus::FaultsDelivered& delivered);
+    void on_group_message(const bus::ToAgent& message);
+    Channel* group_channel(const base::GuestId& guest);
+    void allow(const bus::GuestPolicy& policy);
     AgentMetrics::Gauges gauges() const;
 
     // Monitor::Output
@@ -98,6 +103,7 @@ private:
     void on_closed(Channel& channel, const std::string& why) override;
     void on_heartbeat(Channel& channel, wire::HeartbeatPdu pdu) override;
     void on_garbled_response(Channel& channel) override;
+    void on_group(Channel& channel, const wire::GroupPdu& pdu, int base_version) override;
     void on_dropped(Channel& channel, Drop reason, std::uint64_t count) override;
 
     // ChannelSource::Handler
@@ -119,6 +125,7 @@ private:
     Monitor monitor_;
     runtime::Problems problems_;
     std::unique_ptr<Controllers> controllers_;
+    GroupHub groups_;
     AgentMetrics metrics_;
     std::vector<std::unique_ptr<ChannelSource>> sources_;
     std::unordered_map<base::GuestId, Guest> guests_;

@@ -124,16 +124,29 @@ void read_limits(const ConfigFile& file, ConfigErrors& errors, AgentConfig& conf
     section.finish();
 }
 
+void read_messaging(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
+    ConfigReader section(file, "messaging", errors);
+    group::Limits& limits = config.messaging;
+    limits.messages_per_second = static_cast<double>(
+        section.integer("messages_per_second", static_cast<std::int64_t>(limits.messages_per_second), 1, 1'000'000));
+    limits.bytes_per_second = static_cast<double>(section.size(
+        "bytes_per_second", static_cast<std::uint64_t>(limits.bytes_per_second), 1024, std::uint64_t{1} << 30U));
+    config.limits.group_queue =
+        section.size("queue", config.limits.group_queue, wire::kMaxNativeMessage, std::uint64_t{16} << 20U);
+    section.finish();
+}
+
 }  // namespace
 
 AgentConfig read_agent_config(const ConfigFile& file, ConfigErrors& errors) {
     AgentConfig config;
-    file.check_sections({"agent", "source *", "bus", "heartbeat", "limits"}, errors);
+    file.check_sections({"agent", "source *", "bus", "heartbeat", "limits", "messaging"}, errors);
     read_agent(file, errors, config);
     read_sources(file, errors, config);
     read_bus(file, errors, config);
     read_heartbeat(file, errors, config);
     read_limits(file, errors, config);
+    read_messaging(file, errors, config);
     return config;
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "bus/transport.hpp"
+#include "group/gate.hpp"
 #include "host/channel.hpp"
 #include "host/libvirt_session.hpp"
 #include "host/monitor.hpp"
@@ -32,6 +33,7 @@ struct AgentConfig {
 
     Monitor::Settings heartbeat;
     ChannelLimits limits;
+    group::Limits messaging;  ///< of a guest whose flavor enables it and says nothing more
 };
 
 /// Reads every key; all mistakes are appended to `errors`, and the result is then not to be used.

@@ -42,6 +42,20 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     stalls_ = counter("stalls", "Times this agent itself did not run; not held against any guest");
     bus_messages_ = counter("bus_messages", "Messages sent to controllers");
     links_lost_ = counter("bus_links_lost", "Connections to controllers that ended");
+    broadcasts_ = counter("group_broadcasts", "Broadcasts of guests handed to a controller");
+    queries_ = counter("group_queries", "Status queries of guests handed to a controller");
+    const auto refused = [&](const char* code) {
+        return counter("group_refusals", "Server-group messages of guests that were refused, by code",
+                       {{"code", code}});
+    };
+    group_not_enabled_ = refused("not_enabled");
+    group_rate_limited_ = refused("rate_limited");
+    group_unavailable_ = refused("unavailable");
+    group_refused_ = refused("by_controller");
+    group_delivered_ = counter("group_deliveries", "Server-group messages put into guests' queues");
+    group_not_connected_ = counter("group_not_connected", "Server-group messages for guests without a channel");
+    group_undeliverable_ = counter("group_undeliverable", "Server-group messages that existing guests cannot be told");
+    group_duplicates_ = counter("group_duplicates", "Broadcasts that came a second time and were not delivered again");
 
     const auto gauge = [this](const std::string& what, const std::string& help, std::function<double()> read,
                               const runtime::Labels& labels = {}) {
@@ -101,6 +115,19 @@ void AgentMetrics::update(const heartbeat::HostSessionCounters& sessions, std::u
     bring_to(stalls_, stalls);
     bring_to(bus_messages_, bus_messages);
     bring_to(links_lost_, links_lost);
+}
+
+void AgentMetrics::update(const group::GateCounters& gate, const GroupHub::Counters& hub) {
+    bring_to(broadcasts_, gate.broadcasts);
+    bring_to(queries_, gate.queries);
+    bring_to(group_not_enabled_, gate.not_enabled);
+    bring_to(group_rate_limited_, gate.rate_limited);
+    bring_to(group_unavailable_, gate.unavailable);
+    bring_to(group_refused_, gate.refused);
+    bring_to(group_delivered_, hub.delivered);
+    bring_to(group_not_connected_, hub.not_connected);
+    bring_to(group_undeliverable_, hub.undeliverable);
+    bring_to(group_duplicates_, hub.duplicates);
 }
 
 }  // namespace vitalwire::host

@@ -7,6 +7,7 @@
 
 #include "heartbeat/host_session.hpp"
 #include "host/channel.hpp"
+#include "host/group_hub.hpp"
 #include "host/monitor.hpp"
 #include "runtime/metrics.hpp"
 
@@ -41,6 +42,7 @@ public:
     /// Counts that others keep are brought up to date when they are read.
     void update(const heartbeat::HostSessionCounters& sessions, std::uint64_t stalls, std::uint64_t bus_messages,
                 std::uint64_t links_lost);
+    void update(const group::GateCounters& gate, const GroupHub::Counters& hub);
     std::string text() const { return metrics_.text(); }
 
 private:
@@ -52,6 +54,9 @@ private:
     std::map<base::Errc, runtime::Counter> nacks_;
     runtime::Counter channels_connected_, channels_closed_, registrations_, faults_dropped_, rows_unreadable_,
         source_problems_, challenges_, responses_, late_, stale_, misses_, stalls_, bus_messages_, links_lost_;
+    // Of the server group.
+    runtime::Counter broadcasts_, queries_, group_not_enabled_, group_rate_limited_, group_unavailable_, group_refused_,
+        group_delivered_, group_not_connected_, group_undeliverable_, group_duplicates_;
 };
 
 }  // namespace vitalwire::host

@@ -6,7 +6,6 @@
 #include <variant>
 
 #include "base/log.hpp"
-#include "wire/group_codec.hpp"
 #include "wire/heartbeat_codec.hpp"
 
 namespace vitalwire::host {
@@ -15,6 +14,18 @@ using base::Errc;
 using wire::ChannelKind;
 
 namespace {
+
+/// A challenge waits for at most so much of the group's messages.
+constexpr std::size_t kGroupBatch = 8192;
+
+/// Of answers at the shortest interval. A guest that floods is refused, but not taken for dead.
+constexpr double kAnswersPerSecond = 10;
+constexpr double kAnswerBurst = 20;
+constexpr std::string_view kAnswer = "challenge_response";
+
+/// What a payload costs on the wire at most: base64, or escapes where they are shorter, and the envelope.
+constexpr double kWireBytesOfByte = 2;
+constexpr double kWireBytesOfMessage = 512;
 
 constexpr base::Duration kLogSpacing = std::chrono::minutes(1);
 
@@ -69,10 +80,13 @@ Channel::Channel(boost::asio::io_context& io, base::GuestId guest, ChannelKind k
                  const ChannelLimits& limits, Handler& handler)
     : guest_(std::move(guest)),
       kind_(kind),
+      limits_(limits),
       handler_(handler),
       messages_(limits.messages_per_second, limits.message_burst),
+      answers_(kAnswersPerSecond, kAnswerBurst),
       nacks_(limits.nacks_per_second, limits.nack_burst),
       base_version_(wire::kBaseVersion),
+      outbox_(kind == ChannelKind::native ? wire::Dialect::native : wire::Dialect::existing, limits.group_queue),
       connection_(LineConnection::make(io, std::move(path),
                                        {wire::max_line(kind), limits.bytes_per_second, limits.queue}, *this)) {}
 
@@ -81,7 +95,16 @@ Channel::~Channel() {
 }
 
 wire::Dialect Channel::dialect() const {
-    return kind_ == ChannelKind::existing_heartbeat ? wire::Dialect::existing : wire::Dialect::native;
+    return kind_ == ChannelKind::native ? wire::Dialect::native : wire::Dialect::existing;
+}
+
+void Channel::allow(const group::Limits& group) {
+    if (group == allowed_) return;
+    allowed_ = group;
+    const double messages = group.enabled ? group.messages_per_second : 0;
+    const double bytes = group.enabled ? group.bytes_per_second * kWireBytesOfByte + messages * kWireBytesOfMessage : 0;
+    messages_ = {limits_.messages_per_second + messages, limits_.message_burst + messages * group.burst};
+    connection_->set_bytes_per_second(limits_.bytes_per_second + bytes);
 }
 
 void Channel::send(const wire::HeartbeatPdu& pdu) {
@@ -94,15 +117,38 @@ void Channel::send(const wire::HeartbeatPdu& pdu) {
                       challenge ? LineConnection::Keep::latest : LineConnection::Keep::all);
 }
 
+bool Channel::enqueue(const std::shared_ptr<const group::Outgoing>& message) {
+    const std::uint64_t dropped_before = outbox_.dropped();
+    outbox_.set_base_version(base_version_);
+    const bool taken = outbox_.push(message);
+    if (outbox_.dropped() > dropped_before)
+        dropped(Drop::not_read, outbox_.dropped() - dropped_before, "the guest does not read its group's messages");
+    return taken;
+}
+
+void Channel::write_queued() {
+    while (up() && connection_->idle() && !outbox_.empty()) {
+        std::string batch;
+        while (!outbox_.empty() && batch.size() < kGroupBatch)
+            batch += outbox_.pop();
+        connection_->send(std::move(batch));
+    }
+}
+
 void Channel::on_up() {
     last_error_ = 0;
     base_version_ = wire::kBaseVersion;
+    heard_ = false;
     // Whatever half line an earlier connection left in the guest ends here.
     connection_->send("\n");
     handler_.on_connected(*this);
 }
 
 void Channel::on_down(const std::string& why) {
+    const std::uint64_t dropped_before = outbox_.dropped();
+    outbox_.clear();
+    if (outbox_.dropped() > dropped_before)
+        dropped(Drop::not_read, outbox_.dropped() - dropped_before, "the channel ended before the guest read them");
     handler_.on_closed(*this, why);
 }
 
@@ -116,7 +162,9 @@ void Channel::on_unreachable(int error) {
 }
 
 void Channel::on_line(std::string_view line) {
-    if (!messages_.take(base::Clock::now()))
+    const base::TimePoint now = base::Clock::now();
+    const auto is_answer = [&] { return line.find(kAnswer) != std::string_view::npos; };
+    if (!messages_.take(now) && !(is_answer() && answers_.take(now)))
         return dropped(Drop::rate_limited, 1, "more messages than a guest may send");
     std::visit([this](auto&& inbound) { handle(std::forward<decltype(inbound)>(inbound)); },
                wire::read_line(line, kind_, wire::Receiver::host));
@@ -135,6 +183,7 @@ void Channel::on_not_read(std::uint64_t messages) {
 }
 
 void Channel::handle(wire::HeartbeatMessage message) {
+    heard_ = true;
     base_version_ = message.base_version;
     handler_.on_heartbeat(*this, std::move(message.pdu));
 }
@@ -149,9 +198,9 @@ void Channel::handle(const wire::Ignored& ignored) {
 }
 
 void Channel::handle(const wire::GroupMessage& message) {
-    const base::Error error{base::Errc::not_enabled, "messaging is not enabled for this guest"};
-    const std::string address(kind_ == wire::ChannelKind::native ? wire::kGroupAddress : wire::kExistingGroupAddress);
-    handle(wire::Refused{wire::make_nack(message.pdu, error), address, address, message.base_version});
+    heard_ = true;
+    base_version_ = message.base_version;
+    handler_.on_group(*this, message.pdu, message.base_version);
 }
 
 void Channel::handle(const wire::Refused& refused) {

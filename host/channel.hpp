@@ -8,6 +8,8 @@
 
 #include "base/ids.hpp"
 #include "base/token_bucket.hpp"
+#include "group/gate.hpp"
+#include "group/outbox.hpp"
 #include "host/line_connection.hpp"
 #include "wire/heartbeat_pdu.hpp"
 #include "wire/inbound.hpp"
@@ -32,18 +34,19 @@ enum class Drop : std::uint8_t {
 inline constexpr int kDrops = 12;
 std::string_view to_string(Drop drop);
 
-/// What one guest may take of the agent; from the agent's configuration.
+/// What one guest may take of the agent, its server group's messages apart; from the agent's configuration.
 struct ChannelLimits {
     double messages_per_second = 100;
     double message_burst = 200;
     double bytes_per_second = 256.0 * 1024;
-    std::size_t queue = 64U * 1024;
+    std::size_t queue = 64U * 1024;        ///< bytes that wait for a guest that does not read
+    std::size_t group_queue = 64U * 1024;  ///< the same of its server group's messages
     double nacks_per_second = 5;
     double nack_burst = 10;
 };
 
 /// One channel of one guest: whose it is is known from where it was found, never from what it says. Turns lines into
-/// heartbeat messages and back; refuses, counts and logs (at most a line a minute and reason) what is no such message.
+/// messages and back; refuses, counts and logs (at most a line a minute and reason) what is no such message.
 class Channel final : private LineConnection::Handler {
 public:
     class Handler {
@@ -54,6 +57,7 @@ public:
         virtual void on_heartbeat(Channel& channel, wire::HeartbeatPdu pdu) = 0;
         /// A broken line that proves all the same that the guest is alive.
         virtual void on_garbled_response(Channel& channel) = 0;
+        virtual void on_group(Channel& channel, const wire::GroupPdu& pdu, int base_version) = 0;
         virtual void on_dropped(Channel& channel, Drop reason, std::uint64_t count) = 0;
     };
 
@@ -64,7 +68,13 @@ public:
     Channel& operator=(const Channel&) = delete;
 
     void start() { connection_->start(); }
+    /// The server group's messages come on top of what the channel's limits allow.
+    void allow(const group::Limits& group);
     void send(const wire::HeartbeatPdu& pdu);
+    /// Queues a message of the server group behind those that wait; the oldest give way and are counted. False when
+    /// this guest cannot be told it. `write_queued` writes what the guest takes, always behind the heartbeat's.
+    bool enqueue(const std::shared_ptr<const group::Outgoing>& message);
+    void write_queued();
     void read_now() { connection_->read_now(); }
     void retry_now() { connection_->retry_now(); }
 
@@ -73,6 +83,8 @@ public:
     wire::Dialect dialect() const;
     const std::string& path() const { return connection_->path(); }
     bool up() const { return connection_->up(); }
+    /// The guest has said something that was understood since the channel connected.
+    bool heard() const { return heard_; }
 
 private:
     /// One reason's log lines: one when it begins, and one a minute at most while it goes on.
@@ -88,6 +100,7 @@ private:
     void on_overlong_lines(std::uint64_t count) override;
     void on_throttled() override;
     void on_not_read(std::uint64_t messages) override;
+    void on_drained() override { write_queued(); }
 
     void handle(wire::HeartbeatMessage message);
     void handle(const wire::Malformed& malformed);
@@ -98,11 +111,16 @@ private:
 
     base::GuestId guest_;
     wire::ChannelKind kind_;
+    ChannelLimits limits_;
+    group::Limits allowed_;
     Handler& handler_;
     base::TokenBucket messages_;
+    base::TokenBucket answers_;  ///< to challenges, when a flood has used up the other
     base::TokenBucket nacks_;
     std::uint32_t sequence_ = 0;
     int base_version_;
+    group::Outbox outbox_;
+    bool heard_ = false;
     int last_error_ = 0;  ///< of connecting; 0 when connected
     std::array<Condition, kDrops> conditions_{};
     std::shared_ptr<LineConnection> connection_;

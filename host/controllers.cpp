@@ -151,9 +151,11 @@ void Controllers::on_up(bus::AgentLink& link) {
     entry.was_up = true;
     entry.since = std::chrono::system_clock::now();
     entry.last_error.clear();
-    if (lead_ == nullptr) lead_ = &link;
+    const bool leads_now = lead_ == nullptr;
+    if (leads_now) lead_ = &link;
     log::info("controller connected", {{"controller", link.name()}, {"lead", lead_ == &link}});
     send_whole_state(link);
+    if (leads_now) callbacks_.on_lead(true);
     absence_timer_.cancel();
     callbacks_.on_reachable(true);
 }
@@ -181,6 +183,7 @@ void Controllers::notice_absence() {
 void Controllers::elect() {
     const auto next = std::find_if(links_.begin(), links_.end(), [](const Link& link) { return link.link->up(); });
     lead_ = next == links_.end() ? nullptr : next->link.get();
+    callbacks_.on_lead(lead_ != nullptr);
     if (lead_ == nullptr) return;
     log::info("another controller leads now", {{"controller", lead_->name()}});
     send(*lead_, bus::LeadChanged{true});
@@ -199,8 +202,19 @@ void Controllers::on_message(bus::AgentLink& link, const bus::ToAgent& message) 
                 log::error("controller rejects this agent", {{"controller", link.name()}, {"why", rejected.reason}});
             },
             [&](const bus::FaultsDelivered& delivered) { callbacks_.on_delivered(delivered); },
-            [&](const bus::Policies& policies) { callbacks_.on_policies(policies); }},
+            [&](const bus::Policies& policies) { callbacks_.on_policies(policies); },
+            [&](const bus::GroupDeliver&) { callbacks_.on_group(message); },
+            [&](const auto&) {
+                // Another controller than the one that was asked has nothing to answer.
+                if (&link == lead_) callbacks_.on_group(message);
+            }},
         message);
+}
+
+bool Controllers::send_to_lead(const bus::ToController& message) {
+    if (lead_ == nullptr) return false;
+    send(*lead_, message);
+    return true;
 }
 
 Controllers::Link& Controllers::link_of(const bus::AgentLink& link) {

@@ -33,6 +33,10 @@ public:
     struct Callbacks {
         std::function<void(const bus::Policies&)> on_policies;
         std::function<void(const bus::FaultsDelivered&)> on_delivered;
+        /// Another controller leads, or none.
+        std::function<void(bool)> on_lead;
+        /// Of the server group: GroupDeliver from any controller, the rest from the one that leads.
+        std::function<void(const bus::ToAgent&)> on_group;
         std::function<void(bool)> on_reachable;  ///< false: none has been up for some seconds
     };
 
@@ -54,6 +58,9 @@ public:
     /// Told within the same turn of the loop, once for all guests that changed in it.
     void guest_changed(const base::GuestId& guest) { note_guest(guest, true); }
     void guest_gone(const base::GuestId& guest) { note_guest(guest, false); }
+
+    /// False when no controller leads.
+    bool send_to_lead(const bus::ToController& message);
 
     bool any() const { return !links_.empty(); }
     bool any_up() const;

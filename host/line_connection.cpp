@@ -35,6 +35,10 @@ base::Millis jittered(base::Millis delay) {
         std::uniform_int_distribution<base::Millis::rep>(delay.count() / 2, delay.count() * 3 / 2)(generator));
 }
 
+base::TokenBucket bytes_bucket(double per_second) {
+    return {per_second, std::max(2 * per_second, static_cast<double>(kReadSize))};
+}
+
 /// Connects without blocking: on UNIX sockets that works at once or not at all. Not left to Asio, which takes a full
 /// backlog (EAGAIN) for a connection on its way.
 int connect_to(const std::string& path, int& error) {
@@ -65,7 +69,7 @@ LineConnection::LineConnection(asio::io_context& io, std::string path, Limits li
       limits_(limits),
       handler_(&handler),
       framer_(limits.max_line),
-      bytes_(limits.bytes_per_second, std::max(2 * limits.bytes_per_second, static_cast<double>(kReadSize))),
+      bytes_(bytes_bucket(limits.bytes_per_second)),
       retry_after_(kFirstRetry) {}
 
 std::shared_ptr<LineConnection> LineConnection::make(asio::io_context& io, std::string path, Limits limits,
@@ -76,6 +80,10 @@ std::shared_ptr<LineConnection> LineConnection::make(asio::io_context& io, std::
 void LineConnection::start() {
     // A host with thousands of channels connects them one a turn, not all in one.
     asio::post(timer_.get_executor(), [self = shared_from_this()] { self->connect(); });
+}
+
+void LineConnection::set_bytes_per_second(double bytes_per_second) {
+    bytes_ = bytes_bucket(bytes_per_second);
 }
 
 void LineConnection::close() {
@@ -223,6 +231,7 @@ void LineConnection::flush() {
     written_ = written;
     if (!queue_.empty()) return await_writable();
     queue_.shrink_to_fit();
+    handler_->on_drained();
 }
 
 /// Writes from `written` on, as much as the socket takes, and moves `written`. False when the connection is broken.

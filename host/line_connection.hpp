@@ -42,6 +42,8 @@ public:
         virtual void on_throttled() = 0;
         /// The peer does not read: so many of our messages were given up.
         virtual void on_not_read(std::uint64_t messages) = 0;
+        /// All that waited to be written is written.
+        virtual void on_drained() {}
     };
 
     /// A message that another one makes pointless (a challenge) waits in the queue at most once.
@@ -51,6 +53,7 @@ public:
                                                 Handler& handler);
 
     void start();
+    void set_bytes_per_second(double bytes_per_second);
     /// Ends it for good; the handler is not called any more.
     void close();
     /// Connects at once instead of after the back-off: the socket was made anew.
@@ -61,6 +64,8 @@ public:
     void read_now();
 
     bool up() const { return socket_.is_open(); }
+    /// Nothing waits to be written.
+    bool idle() const { return queue_.empty(); }
     const std::string& path() const { return path_; }
 
 private:

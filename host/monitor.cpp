@@ -66,12 +66,22 @@ void Monitor::found(const GuestId& id, TimePoint now) {
     show(guest_for(id, now), false);
 }
 
+void Monitor::messaging_channel(const GuestId& id, bool connected, TimePoint now) {
+    Guest& guest = guest_for(id, now);
+    guest.messaging = connected;
+    show(guest, false);
+    if (guest.session.stopped() && !has_channel(guest)) erase(id);
+}
+
 void Monitor::step(const GuestId& id, const HostEvent& event, TimePoint now, WallTime wall) {
     Guest& guest = guest_for(id, now);
     step(guest, event, now, wall);
     // A machine that is off and has no channel open is no guest of this host until it starts again.
-    const HostSession& session = guest.session;
-    if (session.stopped() && !session.connected(Dialect::native) && !session.connected(Dialect::existing)) erase(id);
+    if (guest.session.stopped() && !has_channel(guest)) erase(id);
+}
+
+bool Monitor::has_channel(const Guest& guest) {
+    return guest.session.connected(Dialect::native) || guest.session.connected(Dialect::existing) || guest.messaging;
 }
 
 void Monitor::gone(const GuestId& id, heartbeat::StopReason why, TimePoint now, WallTime wall) {
@@ -269,9 +279,9 @@ Monitor::State Monitor::state_of(const HostSession& session) {
 std::optional<Monitor::Shown> Monitor::shown_of(const Guest& guest) const {
     const HostSession& session = guest.session;
     const Shown shown{state_of(session), session.held(), session.connected(Dialect::native),
-                      session.connected(Dialect::existing)};
-    const bool something_to_tell = shown.native || shown.existing || session.registration() ||
-                                   session.any_fault_open() || policies_.contains(guest.id);
+                      session.connected(Dialect::existing), guest.messaging};
+    const bool something_to_tell =
+        has_channel(guest) || session.registration() || session.any_fault_open() || policies_.contains(guest.id);
     return something_to_tell ? std::optional<Shown>(shown) : std::nullopt;
 }
 
@@ -308,6 +318,7 @@ bus::GuestReport Monitor::make_report(const Guest& guest) const {
     if (session.held()) report.hold = heartbeat::to_string(*session.held());
     if (session.connected(Dialect::native)) report.channels.emplace_back(wire::kNativeChannel);
     if (session.connected(Dialect::existing)) report.channels.emplace_back(wire::kExistingHeartbeatChannel);
+    if (guest.messaging) report.channels.emplace_back(wire::kExistingMessagingChannel);
     if (const auto& registration = session.registration()) {
         report.interval = registration->interval;
         report.response_deadline = registration->response_deadline;

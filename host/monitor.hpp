@@ -66,6 +66,8 @@ public:
 
     /// A channel of the guest was found, whether it can be connected or not.
     void found(const base::GuestId& guest, base::TimePoint now);
+    /// The channel on which an existing guest only talks to its server group.
+    void messaging_channel(const base::GuestId& guest, bool connected, base::TimePoint now);
     void step(const base::GuestId& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
     /// Nothing of the guest is left on this host (undefined, migrated away, its sockets removed).
     void gone(const base::GuestId& guest, heartbeat::StopReason why, base::TimePoint now, base::WallTime wall);
@@ -104,6 +106,7 @@ private:
         std::optional<heartbeat::Hold> hold;
         bool native = false;
         bool existing = false;
+        bool messaging = false;
         friend bool operator==(const Shown&, const Shown&) = default;
     };
 
@@ -117,6 +120,7 @@ private:
         base::TimePoint due = base::kNever;
         std::optional<Shown> shown;
         std::uint64_t refused = 0;
+        bool messaging = false;  ///< its messaging channel is connected
         // Of the last registration: a fault names them also when the registration ended with the machine.
         std::string name;
         wire::CorrectiveAction corrective_action = wire::CorrectiveAction::none;
@@ -152,6 +156,7 @@ private:
     void publish(heartbeat::Fault& fault, base::WallTime wall);
 
     static State state_of(const heartbeat::HostSession& session);
+    static bool has_channel(const Guest& guest);
     std::optional<Shown> shown_of(const Guest& guest) const;
     static std::string to_string(State state);
     bus::GuestReport make_report(const Guest& guest) const;

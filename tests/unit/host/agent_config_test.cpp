@@ -68,6 +68,10 @@ bytes_per_second = 64K
 queue = 32K
 nacks_per_second = 1
 nack_burst = 2
+[messaging]
+messages_per_second = 7
+bytes_per_second = 8K
+queue = 16K
 )");
     EXPECT_THAT(mistakes(), IsEmpty());
     EXPECT_EQ(config.host.str(), "compute-7");
@@ -84,6 +88,8 @@ nack_burst = 2
     EXPECT_EQ(config.heartbeat.defaults.existing_floor, Millis(1000));
     EXPECT_EQ(config.heartbeat.defaults.native_misses, 2);
     EXPECT_EQ(config.heartbeat.defaults.existing_misses, 3);
+    EXPECT_EQ(config.messaging, (group::Limits{false, 7, 8192, 2}));
+    EXPECT_EQ(config.limits.group_queue, 16'384U);
     EXPECT_EQ(config.heartbeat.defaults.establish_timeout, Millis(300'000));
     EXPECT_EQ(config.heartbeat.defaults.resume_grace, Millis(10'000));
     EXPECT_EQ(config.limits.messages_per_second, 50);

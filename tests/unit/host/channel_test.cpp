@@ -68,6 +68,10 @@ protected:
         pdus_.push_back(std::move(pdu));
     }
     void on_garbled_response(Channel&) override { ++garbled_; }
+    void on_group(Channel&, const wire::GroupPdu& pdu, int base_version) override {
+        group_pdus_.push_back(pdu);
+        group_version_ = base_version;
+    }
     void on_dropped(Channel&, Drop reason, std::uint64_t count) override { drops_[reason] += count; }
 
     TempDir dir_;
@@ -79,6 +83,8 @@ protected:
     std::vector<wire::HeartbeatPdu> pdus_;
     std::size_t inits_ = 0;
     std::size_t garbled_ = 0;
+    std::vector<wire::GroupPdu> group_pdus_;
+    int group_version_ = 0;
     std::map<Drop, std::size_t> drops_;
 };
 
@@ -339,6 +345,82 @@ TEST_F(ChannelTest, EscapesWhatAGuestSaysBeforeItIsLogged) {
     guest_sends(enveloped("\"vitalwire.heartbeat\"", "{\"version\":1,\"msg_type\":\"a\\u001b[31mb\"}"));
     ASSERT_FALSE(g_log.empty());
     EXPECT_EQ(g_log.front().find('\x1b'), std::string::npos);
+}
+
+std::shared_ptr<const group::Outgoing> delivery(const std::string& payload) {
+    return std::make_shared<const group::Outgoing>(wire::Delivery{"g2", payload});
+}
+
+std::string broadcast(const std::string& payload) {
+    return "{\"version\":2,\"source_addr\":\"vitalwire.group\",\"dest_addr\":\"vitalwire.group\","
+           "\"data\":{\"version\":1,\"msg_type\":\"broadcast\",\"data\":\"" +
+           payload + "\"}}\n";
+}
+
+TEST_F(ChannelTest, WritesTheGroupsMessagesInOrder) {
+    start();
+    EXPECT_TRUE(channel_->enqueue(delivery("one")));
+    EXPECT_TRUE(channel_->enqueue(delivery("two")));
+    channel_->write_queued();
+    ASSERT_TRUE(run_until(io_, [&] { return peer_.received().find("two") != std::string::npos; }));
+    EXPECT_LT(peer_.received().find("one"), peer_.received().find("two"));
+}
+
+TEST_F(ChannelTest, DropsTheOldestOfTheGroupsMessagesAndTellsTheGuestHowMany) {
+    ChannelLimits limits;
+    limits.group_queue = 10'000;
+    start(ChannelKind::native, limits);
+    int sent = 0;
+    for (; dropped(Drop::not_read) == 0; ++sent) {
+        channel_->enqueue(delivery(std::string(3000, 'x')));
+        channel_->write_queued();
+    }
+    channel_->enqueue(delivery("last"));
+    const std::size_t lost = dropped(Drop::not_read);
+    ASSERT_TRUE(run_until(io_, [&] { return peer_.received().find("last") != std::string::npos; }));
+    EXPECT_THAT(peer_.received(), HasSubstr("\"dropped\":" + std::to_string(lost)));
+}
+
+TEST_F(ChannelTest, AnExistingGuestIsAnsweredInItsVersion) {
+    start(ChannelKind::existing_messaging);
+    const std::string line =
+        "{\"data\":{\"version\":\"version\",\"msg_type\":\"broadcast\",\"data\":\"hello\"},\"version\":1,"
+        "\"dest_addr\":\"cgcs.server_grp\",\"source_addr\":\"cgcs.server_grp\"}";
+    peer_.write("\n" + line + "\n");
+    ASSERT_TRUE(run_until(io_, [&] { return !group_pdus_.empty(); }));
+    EXPECT_EQ(std::get<wire::Broadcast>(group_pdus_.front()).payload, "hello");
+    EXPECT_EQ(group_version_, 1);
+    channel_->enqueue(delivery("hi"));
+    channel_->write_queued();
+    ASSERT_TRUE(run_until(io_, [&] { return peer_.received().find("hi") != std::string::npos; }));
+    EXPECT_THAT(peer_.received(), AllOf(HasSubstr("\"version\":1"), HasSubstr("cgcs.server_grp")));
+}
+
+TEST_F(ChannelTest, WhatAGuestsFlavorAllowsItsGroupComesOnTopOfTheChannelsRate) {
+    start();
+    channel_->allow({true, 1000, 1'000'000, 2});
+    std::string flood;
+    for (int i = 0; i < 500; ++i)
+        flood += broadcast("x");
+    guest_sends(flood);
+    EXPECT_EQ(group_pdus_.size(), 500U);
+    EXPECT_EQ(dropped(Drop::rate_limited), 0U);
+}
+
+TEST_F(ChannelTest, AGuestThatFloodsItsGroupIsStillHeardWhenItAnswersAChallenge) {
+    start();
+    std::string flood;
+    for (int i = 0; i < 400; ++i)
+        flood += broadcast("x");
+    const std::string answer =
+        "{\"version\":2,\"source_addr\":\"vitalwire.heartbeat\",\"dest_addr\":\"vitalwire.heartbeat\",\"data\":"
+        "{\"version\":1,\"msg_type\":\"challenge_response\",\"session_id\":\"s\",\"heartbeat_response\":1,"
+        "\"healthy\":true}}\n";
+    ASSERT_LT(flood.size(), 100'000U);
+    peer_.write(flood + answer);
+    ASSERT_TRUE(run_until(io_, [&] { return !pdus_.empty(); }));
+    EXPECT_TRUE(std::holds_alternative<wire::ChallengeResponse>(pdus_.front()));
+    EXPECT_GT(dropped(Drop::rate_limited), 0U);
 }
 
 }  // namespace

@@ -92,6 +92,7 @@ protected:
                             for (const auto& item : delivered.items)
                                 monitor_.delivered(item.fault, item.revision);
                         },
+                        [this](bool any) { leads_.push_back(any); }, [this](const bus::ToAgent&) { ++group_messages_; },
                         [this](bool any) { reachable_.push_back(any); }}) {}
     ~ControllersTest() override {
         controllers_.stop();
@@ -137,6 +138,8 @@ protected:
     SystemEntropy entropy_;
     Monitor monitor_;
     std::vector<std::string> sent_;
+    std::vector<bool> leads_;  ///< any controller, at each change
+    int group_messages_ = 0;
     Controllers controllers_;
     std::vector<FakeLink*> links_;
     std::vector<bool> reachable_;
@@ -231,6 +234,31 @@ TEST_F(ControllersTest, RemembersWhyAControllerWasLostOrRefused) {
     links_[0]->go_down();
     EXPECT_EQ(controllers_.status().at(0).last_error, "gone");
     EXPECT_EQ(controllers_.links_lost(), 1U);
+}
+
+TEST_F(ControllersTest, AsksTheLeadForTheServerGroupAndHearsFromItOnly) {
+    start(2);
+    EXPECT_FALSE(controllers_.send_to_lead(bus::GroupQuery{1, GuestId("g1")})) << "nobody leads";
+    links_[0]->come_up();
+    links_[1]->come_up();
+    take();
+    EXPECT_TRUE(controllers_.send_to_lead(bus::GroupQuery{1, GuestId("g1")}));
+    EXPECT_THAT(take(), ElementsAre("A: another message"));
+    links_[1]->says(bus::GroupStatus{1, {}, true});
+    links_[1]->says(bus::GroupNotify{});
+    EXPECT_EQ(group_messages_, 0) << "of one that was not asked";
+    links_[1]->says(bus::GroupDeliver{});
+    links_[0]->says(bus::GroupStatus{1, {}, true});
+    EXPECT_EQ(group_messages_, 2) << "a broadcast comes by any";
+}
+
+TEST_F(ControllersTest, TellsWhenAnotherControllerLeadsOrNone) {
+    start(2);
+    links_[0]->come_up();
+    links_[1]->come_up();
+    links_[0]->go_down();
+    links_[1]->go_down();
+    EXPECT_THAT(leads_, ElementsAre(true, true, false));
 }
 
 }  // namespace

@@ -1,0 +1,117 @@
+#include "host/group_hub.hpp"
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+namespace vitalwire::host {
+
+using base::GuestId;
+
+GroupHub::GroupHub(boost::asio::io_context& io, group::Limits defaults, Surroundings surroundings)
+    : io_(io), defaults_(defaults), surroundings_(std::move(surroundings)), deadline_(io) {}
+
+GroupHub::~GroupHub() {
+    *alive_ = false;
+}
+
+void GroupHub::set_policy(const bus::GuestPolicy& policy) {
+    group::Limits limits = defaults_;
+    limits.enabled = policy.messaging;
+    if (policy.messages_per_second > 0) limits.messages_per_second = policy.messages_per_second;
+    if (policy.bytes_per_second > 0) limits.bytes_per_second = static_cast<double>(policy.bytes_per_second);
+    gate_.set_limits(policy.guest, limits);
+}
+
+void GroupHub::forget(const GuestId& guest) {
+    gate_.forget(guest);
+}
+
+void GroupHub::received(const Channel& from, const wire::GroupPdu& pdu, int base_version) {
+    gate_.received({from.guest(), from.dialect(), base_version}, pdu, base::Clock::now());
+    arm();
+}
+
+void GroupHub::lead_changed(bool any) {
+    gate_.cut_off();
+    if (any) gate_.serving();
+    arm();
+}
+
+void GroupHub::on(const bus::GroupDeliver& message) {
+    if (!duplicates_.fresh(message.source, message.agent, message.number)) {
+        ++counters_.duplicates;
+        return;
+    }
+    tell(message.guests, wire::Delivery{message.source, message.payload, message.from_operator});
+}
+
+void GroupHub::on(const bus::GroupNotify& message) {
+    tell(message.guests, wire::Notification{message.event_type, message.timestamp, message.state});
+}
+
+void GroupHub::on(const bus::GroupStatus& message) {
+    gate_.status(message.number, message.members, message.last);
+}
+
+void GroupHub::broadcast(std::uint64_t number, const GuestId& sender, const std::string& payload) {
+    surroundings_.to_lead(bus::GroupSend{number, sender, payload});
+}
+
+void GroupHub::query(std::uint64_t number, const GuestId& asker) {
+    surroundings_.to_lead(bus::GroupQuery{number, asker});
+}
+
+void GroupHub::answer(const group::Channel& to, wire::GroupPdu pdu) {
+    put(surroundings_.channel_of(to.guest, to.dialect), std::make_shared<const group::Outgoing>(std::move(pdu)));
+}
+
+void GroupHub::tell(const std::vector<GuestId>& guests, wire::GroupPdu pdu) {
+    const auto message = std::make_shared<const group::Outgoing>(std::move(pdu));
+    for (const GuestId& guest : guests)
+        put(surroundings_.channel(guest), message);
+}
+
+void GroupHub::put(Channel* channel, const std::shared_ptr<const group::Outgoing>& message) {
+    if (channel == nullptr || !channel->up()) {
+        ++counters_.not_connected;
+        return;
+    }
+    if (!channel->enqueue(message)) {
+        ++counters_.undeliverable;
+        return;
+    }
+    ++counters_.delivered;
+    write_soon(*channel);
+}
+
+/// Once for all that a turn of the loop brings: a system call for a guest, not for a message.
+void GroupHub::write_soon(const Channel& channel) {
+    const bool first = to_write_.empty();
+    to_write_.emplace(channel.guest(), channel.dialect());
+    if (!first) return;
+    boost::asio::post(io_, [this, alive = alive_] {
+        if (!*alive) return;
+        for (const auto& [guest, dialect] : std::exchange(to_write_, {})) {
+            if (Channel* way = surroundings_.channel_of(guest, dialect)) way->write_queued();
+        }
+    });
+}
+
+void GroupHub::arm() {
+    const base::TimePoint due = gate_.next_deadline();
+    if (due == armed_for_) return;
+    armed_for_ = due;
+    if (due == base::kNever) {
+        deadline_.cancel();
+        return;
+    }
+    deadline_.expires_at(due);
+    deadline_.async_wait([this, alive = alive_](const boost::system::error_code& ec) {
+        if (ec || !*alive) return;
+        armed_for_ = base::kNever;
+        gate_.tick(base::Clock::now());
+        arm();
+    });
+}
+
+}  // namespace vitalwire::host
