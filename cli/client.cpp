@@ -34,13 +34,19 @@ Client::Client(boost::asio::io_context& io, const Options& options, std::functio
         sources_.push_back({options.agent, "http://agent", options.agent});
 }
 
-Result<json> Client::get(const std::string& path) {
+Result<json> Client::ask_any(const std::string& method, const std::string& path, const std::string& body) {
     std::string problems;
     for (std::size_t tried = 0; tried < sources_.size(); ++tried) {
         const std::size_t index = (current_ + tried) % sources_.size();
         Source& source = sources_[index];
-        auto answer = ask(source, path);
-        if (answer) {
+        runtime::HttpClientRequest request;
+        request.method = method;
+        request.url = source.url + path;
+        request.unix_socket = source.unix_socket;
+        request.body = body;
+        request.timeout = kTimeout;
+        auto answer = ask(source, std::move(request));
+        if (answer || answer.error().code == Errc::permission) {
             current_ = index;
             return answer;
         }
@@ -55,26 +61,23 @@ Result<json> Client::get(const std::string& path) {
     return fail(Errc::unavailable, std::move(problems));
 }
 
-Result<json> Client::ask(const Source& source, const std::string& path) {
+Result<json> Client::ask(const Source& source, runtime::HttpClientRequest request) {
     // libcurl only says that it could not connect.
     if (!source.unix_socket.empty() && access(source.unix_socket.c_str(), R_OK | W_OK) != 0)
         return fail(Errc::unavailable, std::generic_category().message(errno));
-    auto response = send(source, path);
+    auto response = send(std::move(request));
     if (!response) return tl::make_unexpected(response.error());
     auto body = wire::parse_object(response->body, kLimits);
-    if (response->status != 200) {
+    if (response->status / 100 != 2) {
         const std::string why = body ? wire::text_or(*body, "error") : "";
+        if (response->status / 100 == 4 && !why.empty()) return fail(Errc::permission, why);
         return fail(Errc::unavailable, "answers " + std::to_string(response->status) + ' ' + base::escape(why));
     }
     if (!body) return fail(Errc::malformed, "the answer is not Vitalwire's: " + body.error().message);
     return body;
 }
 
-Result<runtime::HttpClientResponse> Client::send(const Source& source, const std::string& path) {
-    runtime::HttpClientRequest request;
-    request.url = source.url + path;
-    request.unix_socket = source.unix_socket;
-    request.timeout = kTimeout;
+Result<runtime::HttpClientResponse> Client::send(runtime::HttpClientRequest request) {
     std::optional<Result<runtime::HttpClientResponse>> answer;
     http_.send(std::move(request), [&](Result<runtime::HttpClientResponse> got) { answer = std::move(got); });
     io_.restart();

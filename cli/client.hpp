@@ -19,8 +19,12 @@ public:
     /// `note` is called with one line for people when a source is passed over, once for each.
     Client(boost::asio::io_context& io, const Options& options, std::function<void(const std::string&)> note);
 
-    /// Waits for the answer to GET `path`: a JSON object. The error names every source and why it did not answer.
-    base::Result<nlohmann::json> get(const std::string& path);
+    /// Waits for the answer to GET `path`: a JSON object. The error names every source and why it did not answer; it
+    /// is `permission` when one answered, and refused.
+    base::Result<nlohmann::json> get(const std::string& path) { return ask_any("GET", path, ""); }
+    base::Result<nlohmann::json> post(const std::string& path, const std::string& body) {
+        return ask_any("POST", path, body);
+    }
     /// Who answered last: a URL or a path.
     const std::string& source() const { return sources_[current_].name; }
 
@@ -32,8 +36,9 @@ private:
         bool passed_over = false;
     };
 
-    base::Result<nlohmann::json> ask(const Source& source, const std::string& path);
-    base::Result<runtime::HttpClientResponse> send(const Source& source, const std::string& path);
+    base::Result<nlohmann::json> ask_any(const std::string& method, const std::string& path, const std::string& body);
+    base::Result<nlohmann::json> ask(const Source& source, runtime::HttpClientRequest request);
+    base::Result<runtime::HttpClientResponse> send(runtime::HttpClientRequest request);
 
     boost::asio::io_context& io_;
     runtime::HttpClient http_;

@@ -16,6 +16,7 @@
 #include "cli/views.hpp"
 #include "cli/watch.hpp"
 #include "wire/json_reader.hpp"
+#include "wire/limits.hpp"
 
 namespace {
 
@@ -45,6 +46,12 @@ Page page_of(const Options& options) {
             return {options.all_faults ? "/v1/faults?all=1" : "/v1/faults", cli::faults_view};
         case Command::agents:
             return {"/v1/agents", cli::agents_view};
+        case Command::groups:
+            return {"/v1/groups", cli::groups_view};
+        case Command::group:
+            return {"/v1/groups/" + options.to_group, cli::group_view};
+        case Command::send:
+            return {"/v1/groups/" + options.to_group + "/send", cli::sent_view};
         case Command::status:
         case Command::watch:
             break;
@@ -62,9 +69,22 @@ void report_silence(const std::string& problems) {
     }
 }
 
+/// One byte more than fits is enough for the controller to refuse it.
+std::string message_of(const Options& options) {
+    if (options.message != "-") return options.message;
+    std::string text(wire::kMaxPayload + 1, '\0');
+    text.resize(std::fread(text.data(), 1, text.size(), stdin));
+    return text;
+}
+
 int show(cli::Client& client, const Options& options) {
     const Page page = page_of(options);
-    auto document = client.get(page.path);
+    auto document =
+        options.command == Command::send ? client.post(page.path, message_of(options)) : client.get(page.path);
+    if (!document && document.error().code == base::Errc::permission) {
+        note(document.error().message);
+        return cli::kUnhealthy;
+    }
     if (!document) {
         report_silence(document.error().message);
         return cli::kUnreachable;

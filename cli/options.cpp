@@ -13,6 +13,8 @@ namespace {
 constexpr const char* kDefaultController = "http://127.0.0.1:8990";
 constexpr const char* kDefaultAgent = "/run/vitalwire/agent.sock";
 
+constexpr std::size_t kMaxGroupId = 128;
+
 constexpr const char* kFooter =
     "Without --controller and --agent the controller on this host is asked, and the agent of this host when that does "
     "not answer.\nExit status: 0 done, 1 status found a problem, 2 wrong usage, 3 nobody answered. See vitalwire(1).";
@@ -37,6 +39,16 @@ std::string check_controller(const std::string& text) {
     if (http && url.size() > std::string("https://").size() && url.find_first_of(" \t\r\n") == std::string::npos)
         return {};
     return "expected a URL like " + std::string(kDefaultController) + ", found '" + base::escape(text, 80) + "'";
+}
+
+std::string check_group(const std::string& text) {
+    if (base::is_plain_name(text, kMaxGroupId)) return {};
+    return "expected the id of a group: 1 to 128 letters, digits, '.', '_' and '-'";
+}
+
+/// What only a controller can answer.
+bool is_of_groups(Command command) {
+    return command == Command::groups || command == Command::group || command == Command::send;
 }
 
 void describe(CLI::App& app, Options& options, std::string& version) {
@@ -67,6 +79,17 @@ void describe(CLI::App& app, Options& options, std::string& version) {
     faults->add_flag("--all", options.all_faults, "Cleared faults too");
     faults->add_option("--guest", options.guest, "Only faults of this guest (id or name)")->type_name("GUEST");
     command("agents", "Every agent that the controller knows", Command::agents);
+    command("groups", "Every server group and what it has sent", Command::groups);
+    CLI::App* group = command("group", "The members of a server group", Command::group);
+    CLI::App* send = command("send", "A test message to all members, marked as the operator's", Command::send);
+    for (CLI::App* sub : {group, send})
+        sub->add_option("group", options.to_group, "Its id")
+            ->type_name("GROUP")
+            ->required()
+            ->check(CLI::Validator(check_group, ""));
+    send->add_option("message", options.message, "At most 3050 bytes; - reads standard input")
+        ->type_name("MESSAGE")
+        ->required();
     command("watch", "Guests and faults live; changes line by line when the output is no terminal", Command::watch);
 }
 
@@ -98,6 +121,14 @@ Parsed parse_options(int argc, const char* const* argv, const std::string& envir
     options.controllers_chosen = !options.controllers.empty();
     if (!options.controllers_chosen && !options.agent_chosen) options.controllers = {kDefaultController};
     std::transform(options.controllers.begin(), options.controllers.end(), options.controllers.begin(), as_url);
+    if (is_of_groups(options.command)) {
+        if (options.agent_chosen && !options.controllers_chosen) {
+            std::fputs("vitalwire: only controllers know server groups: give --controller, not --agent\n", stderr);
+            return {std::nullopt, kUsage};
+        }
+        options.agent_chosen = false;
+        options.controllers_chosen = true;
+    }
     if (!options.agent_chosen) options.agent = kDefaultAgent;
     return {options, kOk};
 }

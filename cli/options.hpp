@@ -9,12 +9,12 @@ namespace vitalwire::cli {
 
 enum ExitCode : std::uint8_t {
     kOk = 0,
-    kUnhealthy = 1,    ///< status: it answers, and reports a problem
+    kUnhealthy = 1,    ///< status: it answers, and reports a problem; group, send: it answers, and refuses
     kUsage = 2,        ///< the command line is wrong
     kUnreachable = 3,  ///< nobody answered, or the answer was none
 };
 
-enum class Command : std::uint8_t { status, guests, faults, agents, watch };
+enum class Command : std::uint8_t { status, guests, faults, agents, groups, group, send, watch };
 
 struct Options {
     Command command = Command::status;
@@ -30,6 +30,9 @@ struct Options {
     std::string state;
     std::string guest;
     bool all_faults = false;
+    // Of group and send.
+    std::string to_group;
+    std::string message;
 };
 
 struct Parsed {

@@ -37,6 +37,12 @@ Tone tone_of_state(std::string_view state) {
     return state == "unregistered" ? Tone::plain : Tone::warning;
 }
 
+Tone tone_of_heartbeat(std::string_view heartbeat) {
+    if (heartbeat == "healthy") return Tone::good;
+    if (heartbeat == "lost") return Tone::bad;
+    return heartbeat == "unhealthy" ? Tone::warning : Tone::plain;
+}
+
 Tone tone_of_severity(std::string_view severity) {
     return severity == "critical" ? Tone::bad : Tone::warning;
 }
@@ -291,6 +297,58 @@ Lines agents_view(const json& document, WallTime now, const Style& style) {
                    number(*agent, "faults")});
     }
     return with_note_when_empty(table, style, "no agents");
+}
+
+Lines groups_view(const json& document, WallTime, const Style& style) {
+    Table table({"GROUP", "NAME", "PROJECT", "MEMBERS", "BROADCASTS", "DELIVERIES", "NOTIFICATIONS", "QUERIES"});
+    for (const json* group : sorted(document, "groups", [](const json& entry) { return text_or(entry, "id"); })) {
+        table.add({text_or(*group, "id"), text_or(*group, "name"), text_or(*group, "project"),
+                   std::to_string(int_or(*group, "members", 0)), number(*group, "broadcasts"),
+                   number(*group, "deliveries"), number(*group, "notifications"), number(*group, "queries")});
+    }
+    return with_note_when_empty(table, style, "no groups");
+}
+
+Lines group_view(const json& document, WallTime, const Style& style) {
+    Lines out;
+    const std::string project = safe(document, "project");
+    add_line(
+        out,
+        join({"group " + safe(document, "id"), safe(document, "name"), project.empty() ? "" : "project " + project},
+             ", "),
+        style);
+    add_line(out,
+             counted(int_or(document, "broadcasts", 0), "broadcast") + " to " +
+                 counted(int_or(document, "deliveries", 0), "receiver") + ", " +
+                 counted(int_or(document, "notifications", 0), "notification") + ", " +
+                 std::to_string(int_or(document, "queries", 0)) + " queries",
+             style);
+    Table table({"HEARTBEAT", "GUEST", "NAME", "STATE", "TASK", "HOST", "MESSAGING", "REFUSED"});
+    for (const json* guest : sorted(document, "guests", [](const json& g) { return text_or(g, "instance_id"); })) {
+        const std::string heartbeat = text_or(*guest, "heartbeat");
+        const json* channels = wire::find(*guest, "channels");
+        const bool connected = channels != nullptr && channels->is_array() && !channels->empty();
+        const bool enabled = bool_or(*guest, "messaging", false);
+        table.add({{heartbeat, tone_of_heartbeat(heartbeat)},
+                   text_or(*guest, "instance_id"),
+                   text_or(*guest, "display_name"),
+                   text_or(*guest, "state"),
+                   text_or(*guest, "state_description"),
+                   text_or(*guest, "host"),
+                   !enabled    ? "off"
+                   : connected ? "connected"
+                               : "no channel",
+                   number(*guest, "refused")});
+    }
+    add_section(out, table, style);
+    return out;
+}
+
+Lines sent_view(const json& document, WallTime, const Style& style) {
+    Lines out;
+    add_line(out, "sent to " + counted(int_or(document, "guests", 0), "guest") + " of group " + safe(document, "group"),
+             style);
+    return out;
 }
 
 std::string json_text(const json& document, bool one_line) {

@@ -21,6 +21,9 @@ Lines status_view(const nlohmann::json& document, base::WallTime now, const Styl
 Lines guests_view(const nlohmann::json& document, base::WallTime now, const Style& style);
 Lines faults_view(const nlohmann::json& document, base::WallTime now, const Style& style);
 Lines agents_view(const nlohmann::json& document, base::WallTime now, const Style& style);
+Lines groups_view(const nlohmann::json& document, base::WallTime now, const Style& style);
+Lines group_view(const nlohmann::json& document, base::WallTime now, const Style& style);
+Lines sent_view(const nlohmann::json& document, base::WallTime now, const Style& style);
 
 /// The answer as JSON for people and programs: indented, nothing but ASCII.
 std::string json_text(const nlohmann::json& document, bool one_line = false);

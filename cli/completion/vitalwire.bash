@@ -41,7 +41,7 @@ _vitalwire() {
     for ((i = 1; i + 1 < ${#words[@]}; i++)); do
         case ${words[i]} in
             --controller | --agent) ((i++)) ;;
-            status | guests | faults | agents | watch) command=${words[i]} && break ;;
+            status | guests | faults | agents | groups | group | send | watch) command=${words[i]} && break ;;
         esac
     done
 
@@ -54,7 +54,9 @@ _vitalwire() {
     if [[ $current == -* ]]; then
         _vitalwire_offer "$options"
     elif [[ -z $command ]]; then
-        _vitalwire_offer "status guests faults agents watch"
+        _vitalwire_offer "status guests faults agents groups group send watch"
+    elif [[ $command == @(group|send) && ${words[-2]} == "$command" ]]; then
+        _vitalwire_offer "$(_vitalwire_known groups id)"
     fi
 }
 

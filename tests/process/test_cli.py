@@ -46,14 +46,29 @@ class Controller:
             "/v1/guests": {"guests": [guest("g-1", "registered")]},
             "/v1/faults": {"faults": []},
             "/v1/agents": {"agents": [{"host": "c1", "connected": True, "guests": 1}]},
+            "/v1/groups": {"groups": [{"id": "pair", "name": "\x1b[31mred", "project": "p", "members": 2}]},
+            "/v1/groups/pair": {"id": "pair", "name": "n", "project": "p", "guests": [
+                {"instance_id": "g-1", "display_name": "\x07bell", "state": "active", "heartbeat": "healthy"}]},
         }
+        self.sent = []
+        sent = self.sent
         pages = self.pages
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 page = pages.get(self.path.partition("?")[0])
-                body = json.dumps(page or {"error": "not now"}).encode()
-                self.send_response(200 if page else 503)
+                self.answer(200 if page else 503, page or {"error": "not now"})
+
+            def do_POST(self):
+                sent.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+                if self.path == "/v1/groups/pair/send":
+                    self.answer(202, {"group": "pair", "guests": 2})
+                else:
+                    self.answer(404, {"error": "no group 'x'"})
+
+            def answer(self, status, page):
+                body = json.dumps(page).encode()
+                self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -103,13 +118,34 @@ class Answers(CliTestCase):
             answer = json.loads(self.run_cli(command, "--json").stdout)
             self.assertEqual(answer, self.controller.pages[f"/v1/{command}"])
 
+    def test_groups_and_the_members_of_one(self):
+        for arguments, page in ((["groups"], "/v1/groups"), (["group", "pair"], "/v1/groups/pair")):
+            result = self.run_cli(*arguments)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertRegex(result.stdout, r"\A[ -~\n]+\Z")
+            self.assertIn("pair", result.stdout)
+            self.assertEqual(json.loads(self.run_cli(*arguments, "--json").stdout), self.controller.pages[page])
+
+    def test_send_says_how_many_hear_it(self):
+        self.assertEqual(self.run_cli("send", "pair", "hello all").stdout, "sent to 2 guests of group pair\n")
+        self.assertEqual(json.loads(self.run_cli("send", "pair", "x", "--json").stdout)["guests"], 2)
+        piped = subprocess.run([VITALWIRE, "--controller", self.controller.url, "send", "pair", "-"],
+                               input=b"any\0\xff", capture_output=True, timeout=60)
+        self.assertEqual(piped.returncode, 0, piped.stderr)
+        self.assertEqual([body for _, body in self.controller.sent], [b"hello all", b"x", b"any\0\xff"])
+
+    def test_a_refusal_is_told_as_the_controller_says_it(self):
+        result = self.run_cli("send", "nobody", "hello")
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (1, "", "vitalwire: no group 'x'\n"))
+
     def test_filters(self):
         self.controller.pages["/v1/guests"]["guests"].append(guest("g-2", "lost"))
         answer = json.loads(self.run_cli("guests", "--state", "lost", "--json").stdout)
         self.assertEqual([entry["guest"] for entry in answer["guests"]], ["g-2"])
 
     def test_wrong_usage(self):
-        for arguments in (["nonsense"], ["guests", "--state", "odd"], ["status", "--frobnicate"]):
+        for arguments in (["nonsense"], ["guests", "--state", "odd"], ["status", "--frobnicate"], ["group"],
+                          ["group", "../x"], ["send", "pair"]):
             result = self.run_cli(*arguments)
             self.assertEqual(result.returncode, 2)
             self.assertRegex(result.stderr, r"\Avitalwire: .*\n\Z")
@@ -211,6 +247,9 @@ class Completion(CliTestCase):
 
     def test_offers_what_fits(self):
         self.assertEqual(self.complete("vitalwire gu"), ["guests"])
+        self.assertEqual(self.complete("vitalwire gr"), ["groups", "group"])
+        self.assertEqual(self.complete(f"vitalwire --controller {self.controller.url} group "), ["pair"])
+        self.assertEqual(self.complete(f"vitalwire --controller {self.controller.url} send pa"), ["pair"])
         self.assertIn("--state", self.complete("vitalwire guests --"))
         self.assertNotIn("--state", self.complete("vitalwire faults --"))
         self.assertEqual(self.complete("vitalwire guests --state un"), ["unhealthy", "unregistered"])

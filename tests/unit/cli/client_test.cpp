@@ -54,6 +54,20 @@ TEST_F(ClientTest, AsksAController) {
     EXPECT_THAT(notes_, IsEmpty());
 }
 
+TEST_F(ClientTest, ARefusalIsAnAnswerAndNobodyElseIsAsked) {
+    const RunningServer refusing([](const HttpRequest&) {
+        return HttpResponse{404, "application/json", R"({"error":"no group 'x'"})"};
+    });
+    const RunningServer other(says("other"));
+    options_.controllers = {refusing.url(), other.url()};
+    options_.controllers_chosen = true;
+    Client asking = client();
+    const auto answer = asking.post("/v1/groups/x/send", "hello");
+    EXPECT_EQ(answer.error().code, base::Errc::permission);
+    EXPECT_EQ(answer.error().message, "no group 'x'");
+    EXPECT_THAT(notes_, IsEmpty());
+}
+
 TEST_F(ClientTest, TakesTheFirstControllerThatAnswersAndStaysWithIt) {
     const RunningServer server(says("second"));
     options_.controllers = {kNobody, server.url()};

@@ -46,6 +46,21 @@ TEST(CommandLine, TakesOptionsBeforeAndAfterTheCommand) {
     EXPECT_EQ(parse({"--controller", "a:1", "agents"}).options.value().command, Command::agents);
 }
 
+TEST(CommandLine, NamesAGroupAndWhatToSendToIt) {
+    const Options options = parse({"send", "g-1", "hello all"}).options.value();
+    EXPECT_EQ(options.command, Command::send);
+    EXPECT_EQ(options.to_group, "g-1");
+    EXPECT_EQ(options.message, "hello all");
+    EXPECT_EQ(parse({"group", "g-1", "--json"}).options.value().command, Command::group);
+    EXPECT_THAT(mistake({"group", "a/b"}), HasSubstr("expected the id of a group"));
+    EXPECT_THAT(mistake({"send", "g-1"}), HasSubstr("message"));
+}
+
+TEST(CommandLine, AsksControllersOnlyForGroups) {
+    EXPECT_TRUE(parse({"groups"}).options.value().controllers_chosen) << "not the agent when it does not answer";
+    EXPECT_THAT(mistake({"groups", "--agent", "/x"}), HasSubstr("only controllers know server groups"));
+}
+
 TEST(CommandLine, TakesSeveralControllers) {
     EXPECT_THAT(parse({"faults", "--all", "--controller", "http://a:1/", "--controller", "https://b"})
                     .options.value()

@@ -44,6 +44,31 @@ TEST(GuestsView, BeginsWithTheWorst) {
         EXPECT_THAT(lines[place++], StartsWith(state));
 }
 
+TEST(GroupsView, ShowsWhatEachGroupHasSent) {
+    const json group = {{"id", "g"},       {"name", "pair"},   {"project", "p"},     {"members", 2},
+                        {"broadcasts", 7}, {"deliveries", 14}, {"notifications", 0}, {"queries", 0}};
+    EXPECT_THAT(groups_view({{"groups", {group}}}, kNow, {}),
+                ElementsAre("GROUP  NAME  PROJECT  MEMBERS  BROADCASTS  DELIVERIES",
+                            "g      pair  p        2        7           14"));
+    EXPECT_THAT(groups_view({{"groups", json::array()}}, kNow, {}), ElementsAre("no groups"));
+}
+
+TEST(GroupView, ShowsEveryMemberAndWhetherItCanBeReached) {
+    const json lost = {{"instance_id", "b"}, {"state", "active"}, {"heartbeat", "lost"}, {"messaging", true}};
+    const json healthy = {{"instance_id", "a"}, {"state", "paused"}, {"heartbeat", "healthy"},
+                          {"messaging", true},  {"refused", 3},      {"channels", {"org.vitalwire.0"}}};
+    const json document = {{"id", "g"},       {"name", "pair"},  {"project", "p"},
+                           {"broadcasts", 1}, {"deliveries", 2}, {"guests", json::array({lost, healthy})}};
+    EXPECT_THAT(group_view(document, kNow, {}),
+                ElementsAre("group g, pair, project p", "1 broadcast to 2 receivers, 0 notifications, 0 queries", "",
+                            "HEARTBEAT  GUEST  STATE   MESSAGING   REFUSED", "healthy    a      paused  connected   3",
+                            "lost       b      active  no channel  -"));
+}
+
+TEST(SentView, SaysHowManyHearIt) {
+    EXPECT_THAT(sent_view({{"group", "g"}, {"guests", 3}}, kNow, {}), ElementsAre("sent to 3 guests of group g"));
+}
+
 TEST(GuestsView, SaysWhenWhatAndWhy) {
     json entry = guest("g-1", "held");
     entry["registered_since"] = "2026-11-22T06:05:05.000000Z";
