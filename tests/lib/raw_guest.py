@@ -33,6 +33,8 @@ class RawGuest:
         self.path = channels / f"{channel}.{guest}.sock"
         self.answering = True
         self.session = ""
+        self.challenges = 0
+        self.longest_line = 0  # both newlines included
         self._lines: list[dict[str, Any]] = []
         self._changed = threading.Condition()
         self._connection: socket.socket | None = None
@@ -99,6 +101,9 @@ class RawGuest:
                 self._read(connection)
             except OSError:
                 pass
+            if self._connection is connection:
+                self._connection = None  # until the agent connects again
+                connection.close()
 
     def _read(self, connection: socket.socket) -> None:
         buffer = b""
@@ -109,12 +114,14 @@ class RawGuest:
                 return
             *lines, buffer = (buffer + data).split(b"\n")
             for line in filter(None, lines):
+                self.longest_line = max(self.longest_line, len(line) + 2)
                 self._hear(connection, json.loads(line))
 
     def _hear(self, connection: socket.socket, message: dict[str, Any]) -> None:
         data = message.get("data", message)
         if data.get("msg_type") == "init_ack":
             self.session = data.get("session_id", "")  # existing guests have none
+        self.challenges += data.get("msg_type") == "challenge"
         if data.get("msg_type") == "challenge" and self.answering:
             connection.sendall(
                 heartbeat(

@@ -64,11 +64,12 @@ class Agent:
         self,
         folder: Path,
         host: str,
-        controller: Controller,
+        controller: Controller | list[Controller],
         source: dict[str, str | Path] | None = None,
         wrap: Wrap = list,
     ) -> None:
         folder.mkdir()
+        controllers = controller if isinstance(controller, list) else [controller]
         self.host = host
         self.channels = folder / "channels"
         self.http = folder / "agent.sock"
@@ -78,7 +79,7 @@ class Agent:
             agent__host=host,
             agent__state=folder / "agent.db",
             agent__listen=f"unix:{self.http}",
-            bus__controller=f"unix://{controller.bus}",
+            bus__controller=" ".join(f"unix://{one.bus}" for one in controllers),
             **(source or {"source__directory__path": self.channels}),
         )
         self.channels.mkdir()
