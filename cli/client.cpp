@@ -70,8 +70,10 @@ Result<json> Client::ask(const Source& source, runtime::HttpClientRequest reques
     auto body = wire::parse_object(response->body, kLimits);
     if (response->status / 100 != 2) {
         const std::string why = body ? wire::text_or(*body, "error") : "";
-        if (response->status / 100 == 4 && !why.empty()) return fail(Errc::permission, why);
-        return fail(Errc::unavailable, "answers " + std::to_string(response->status) + ' ' + base::escape(why));
+        // What says why it refuses is one of ours, and another would refuse it too.
+        const bool refuses = response->status / 100 == 4 && !why.empty();
+        return fail(refuses ? Errc::permission : Errc::unavailable,
+                    "answers " + std::to_string(response->status) + ' ' + base::escape(why));
     }
     if (!body) return fail(Errc::malformed, "the answer is not Vitalwire's: " + body.error().message);
     return body;

@@ -82,7 +82,8 @@ int show(cli::Client& client, const Options& options) {
     auto document =
         options.command == Command::send ? client.post(page.path, message_of(options)) : client.get(page.path);
     if (!document && document.error().code == base::Errc::permission) {
-        note(document.error().message);
+        std::fprintf(stderr, "vitalwire: %s %s\n", base::escape(client.source()).c_str(),
+                     document.error().message.c_str());
         return cli::kUnhealthy;
     }
     if (!document) {

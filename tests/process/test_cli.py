@@ -136,7 +136,8 @@ class Answers(CliTestCase):
 
     def test_a_refusal_is_told_as_the_controller_says_it(self):
         result = self.run_cli("send", "nobody", "hello")
-        self.assertEqual((result.returncode, result.stdout, result.stderr), (1, "", "vitalwire: no group 'x'\n"))
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertEqual(result.stderr, f"vitalwire: {self.controller.url} answers 404 no group 'x'\n")
 
     def test_filters(self):
         self.controller.pages["/v1/guests"]["guests"].append(guest("g-2", "lost"))

@@ -64,7 +64,7 @@ TEST_F(ClientTest, ARefusalIsAnAnswerAndNobodyElseIsAsked) {
     Client asking = client();
     const auto answer = asking.post("/v1/groups/x/send", "hello");
     EXPECT_EQ(answer.error().code, base::Errc::permission);
-    EXPECT_EQ(answer.error().message, "no group 'x'");
+    EXPECT_EQ(answer.error().message, "answers 404 no group 'x'");
     EXPECT_THAT(notes_, IsEmpty());
 }
 
