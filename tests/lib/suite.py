@@ -5,13 +5,21 @@ Everything is as the programs' defaults have it but for the paths.
 
 import os
 from pathlib import Path
+import time
 from typing import Any, Callable
 
+from vmbed.guest import BOOT_SECONDS
+from vmbed.initramfs import Payload, Service
 from vmbed.inspector import Inspector
-from vmbed.procs import PATIENCE_SECONDS, Daemon, http_json, http_metrics, wait_until
+from vmbed.procs import PATIENCE_SECONDS, Daemon, ProcessTestCase, http_json, http_metrics, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("VITALWIRE_BUILD", ROOT / "build" / "release"))
+
+# Of guests in emulated machines: a loaded machine may stop one for a second.
+INTERVAL_MS = 2000
+SERVICE = "guest"  # of their payload
+ILLNESS = "/run/illness"  # in the guest: unhealthy while it exists, for the reason in it
 
 Wrap = Callable[[list[str | Path]], list[str | Path]]
 
@@ -98,6 +106,13 @@ class Agent:
     def close(self) -> None:
         self.daemon.kill()
 
+    def problems(self) -> list[str]:
+        """What the agent says is wrong now."""
+        return [f"{entry['what']}: {entry['detail']}" for entry in http_json(self.http, "/v1/status")["problems"]]
+
+    def metric(self, name: str) -> float:
+        return http_metrics(self.http)[name]
+
     def guest(self, guest: str) -> dict[str, Any]:
         """What the agent says of a guest; empty if it knows none of that name."""
         known = http_json(self.http, "/v1/guests")["guests"]
@@ -137,3 +152,61 @@ def fault_event(guest: str, kind: str, status: str) -> Callable[[dict[str, Any]]
     """Matches what the inspector is told of a fault: status `down` when it opens or changes, `up` when it is cleared."""
     wanted = {"instance_id": guest, "kind": kind, "status": status}
     return lambda event: wanted.items() <= event["details"].items()
+
+
+def vitalwired_payload(name: str) -> Payload:
+    """A guest of that host name which runs vitalwired as the service SERVICE, with a check of ILLNESS."""
+    program = "/usr/sbin/vitalwired"
+    configuration = f"""
+        [heartbeat]
+        interval = {INTERVAL_MS}ms
+        [check application]
+        command = test ! -e {ILLNESS} || {{ cat {ILLNESS}; exit 1; }}
+        interval = 1s
+        timeout = 60s
+    """
+    return Payload(
+        files={program: BUILD / "guest" / "vitalwired", "/etc/vitalwire/vitalwired.conf": configuration},
+        services=(Service(SERVICE, (program,)),),
+        init_lines=(f"hostname {name}",),
+    )
+
+
+class GuestTestCase(ProcessTestCase):
+    """What is seen of one guest (`guest_id`) at the inspector and at the agents."""
+
+    guest_id: str
+    misses_to_open = 1
+
+    def setUp(self) -> None:
+        self.inspector = self.enterContext(Inspector())
+        self.controller = Controller(self.dir / "controller", self.inspector)
+        self.addCleanup(self.controller.close)
+
+    def start_agent(self, host: str, source: dict[str, str | Path] | None = None, wrap: Wrap = list) -> Agent:
+        agent = Agent(self.dir / host, host, self.controller, source, wrap)
+        self.addCleanup(agent.close)
+        return agent
+
+    def wait_down(self, kind: str) -> dict[str, Any]:
+        """The details of the fault as the inspector was told of it."""
+        matches = fault_event(self.guest_id, kind, "down")
+        return self.inspector.wait_event(matches, f"{kind} of {self.guest_id}")["details"]
+
+    def wait_up(self, kind: str, deadline: float = BOOT_SECONDS) -> dict[str, Any]:
+        matches = fault_event(self.guest_id, kind, "up")
+        return self.inspector.wait_event(matches, f"the end of {kind} of {self.guest_id}", deadline)["details"]
+
+    def assert_told(self, *expected: tuple[str, str]) -> None:
+        """The inspector was told exactly of these faults, in order: (kind, down or up)."""
+        told = [(event["details"]["kind"], event["details"]["status"]) for event in self.inspector.events()]
+        self.assertEqual(told, list(expected))
+
+    def assert_no_fault(self, *agents: Agent) -> None:
+        for agent in agents:
+            self.assertEqual(agent.faults_opened(), {})
+        self.assertEqual(self.inspector.events(), [])
+
+    def outlast_deadlines(self) -> None:
+        """A guest that is not held would be lost in this time."""
+        time.sleep((self.misses_to_open + 1.5) * INTERVAL_MS / 1000)

@@ -6,31 +6,24 @@ The same tests for vitalwired, for the example guest in Python, and for an exist
 
 from pathlib import Path
 import sys
-import time
 import unittest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
-from suite import BUILD, Agent, Controller, fault_event
+from suite import ILLNESS, INTERVAL_MS, SERVICE, Agent, GuestTestCase, vitalwired_payload
 from vmbed import initramfs, kernel, python
 from vmbed.guest import BOOT_SECONDS, Guest, Machine, Model
 from vmbed.initramfs import Payload, Service
-from vmbed.inspector import Inspector
-from vmbed.procs import ProcessTestCase
 
 GUEST = "web-1"
-SERVICE = "guest"
-ILLNESS = "/run/illness"  # in the guest: unhealthy while it exists, for the reason in it
-# Longer than the default: a loaded machine may stop an emulated guest for a second.
-INTERVAL_MS = 2000
 
 
 class HeartbeatGuests:
     """Given a guest that beats, its agent, a controller and an inspector."""
 
+    guest_id = GUEST
     channel = "org.vitalwire.0"
-    misses_to_open = 1
 
     @classmethod
     def payload(cls) -> Payload:
@@ -43,47 +36,15 @@ class HeartbeatGuests:
         cls.model = Model(found, initramfs.build(cls.payload(), found), Machine(channels=(cls.channel,)))
 
     def setUp(self) -> None:
-        self.inspector = self.enterContext(Inspector())
-        self.controller = Controller(self.dir / "controller", self.inspector)
-        self.addCleanup(self.controller.close)
-        self.agent = self.new_agent("compute-1")
+        super().setUp()
+        self.agent = self.start_agent("compute-1")
         self.guest = self.new_guest(self.agent)
         self.guest.boot_from_snapshot().wait_ready()
         self.agent.wait_state(GUEST, "registered")
         self.agent.wait_beats(GUEST)
 
-    def new_agent(self, host: str) -> Agent:
-        agent = Agent(self.dir / host, host, self.controller)
-        self.addCleanup(agent.close)
-        return agent
-
     def new_guest(self, agent: Agent) -> Guest:
         return self.enterContext(Guest(GUEST, self.model, agent.channels, agent.channels.parent))
-
-    # ---- what is seen
-
-    def wait_down(self, kind: str) -> dict:
-        """The details of the fault as the inspector was told of it."""
-        matches = fault_event(GUEST, kind, "down")
-        return self.inspector.wait_event(matches, f"{kind} of {GUEST}")["details"]
-
-    def wait_up(self, kind: str, deadline: float = BOOT_SECONDS) -> dict:
-        matches = fault_event(GUEST, kind, "up")
-        return self.inspector.wait_event(matches, f"the end of {kind} of {GUEST}", deadline)["details"]
-
-    def assert_told(self, *expected: tuple[str, str]) -> None:
-        """The inspector was told exactly of these faults, in order: (kind, down or up)."""
-        told = [(event["details"]["kind"], event["details"]["status"]) for event in self.inspector.events()]
-        self.assertEqual(told, list(expected))
-
-    def assert_no_fault(self, *agents: Agent) -> None:
-        for agent in agents or (self.agent,):
-            self.assertEqual(agent.faults_opened(), {})
-        self.assertEqual(self.inspector.events(), [])
-
-    def outlast_deadlines(self) -> None:
-        """A guest that is not held would be lost in this time."""
-        time.sleep((self.misses_to_open + 1.5) * INTERVAL_MS / 1000)
 
     # ---- in the guest
 
@@ -99,7 +60,7 @@ class HeartbeatGuests:
         entry = next(entry for entry in self.controller.guests() if entry["guest"] == GUEST)
         self.assertEqual((entry["host"], entry["state"]), ("compute-1", "registered"))
         self.assertEqual(entry["interval_ms"], INTERVAL_MS)
-        self.assert_no_fault()
+        self.assert_no_fault(self.agent)
 
     def test_an_unhealthy_guest_is_a_fault_until_it_heals(self) -> None:
         self.guest.ctl(f"echo disk full > {ILLNESS}.new && mv {ILLNESS}.new {ILLNESS}")
@@ -137,21 +98,21 @@ class HeartbeatGuests:
         self.guest.poweroff()
         self.guest.wait_exit()
         self.outlast_deadlines()
-        self.assert_no_fault()
+        self.assert_no_fault(self.agent)
 
     def test_a_guest_that_reboots_is_no_fault_and_comes_back(self) -> None:
         self.guest.reboot()
         self.guest.wait_restarted()
         self.agent.wait_state(GUEST, "registered", BOOT_SECONDS)
         self.agent.wait_beats(GUEST)
-        self.assert_no_fault()
+        self.assert_no_fault(self.agent)
 
     def test_a_guest_that_is_reset_is_no_fault_and_comes_back(self) -> None:
         self.guest.reset()
         self.guest.wait_restarted()
         self.agent.wait_state(GUEST, "registered", BOOT_SECONDS)
         self.agent.wait_beats(GUEST)
-        self.assert_no_fault()
+        self.assert_no_fault(self.agent)
 
     def test_a_paused_guest_is_no_fault_and_goes_on(self) -> None:
         self.guest.pause()
@@ -160,7 +121,7 @@ class HeartbeatGuests:
         self.guest.resume()
         self.agent.wait_state(GUEST, "registered")
         self.agent.wait_beats(GUEST)
-        self.assert_no_fault()
+        self.assert_no_fault(self.agent)
 
     def test_a_saved_and_restored_guest_is_no_fault(self) -> None:
         saved = self.dir / "saved"
@@ -170,10 +131,10 @@ class HeartbeatGuests:
         self.guest.restore(saved).wait_ready()
         self.agent.wait_state(GUEST, "registered")
         self.agent.wait_beats(GUEST)
-        self.assert_no_fault()
+        self.assert_no_fault(self.agent)
 
     def test_a_migrated_guest_is_no_fault_and_beats_at_its_destination(self) -> None:
-        second = self.new_agent("compute-2")
+        second = self.start_agent("compute-2")
         destination = self.new_guest(second)
         self.guest.migrate_to(destination)
         second.wait_state(GUEST, "registered")
@@ -196,37 +157,23 @@ class HeartbeatGuests:
             end()
             self.agent.start()
             self.agent.wait_beats(GUEST)
-            self.assert_no_fault()
+            self.assert_no_fault(self.agent)
 
 
-class Vitalwired(HeartbeatGuests, ProcessTestCase):
+class Vitalwired(HeartbeatGuests, GuestTestCase):
     @classmethod
     def payload(cls) -> Payload:
-        program = "/usr/sbin/vitalwired"
-        check = f"test ! -e {ILLNESS} || {{ cat {ILLNESS}; exit 1; }}"
-        configuration = f"""
-            [heartbeat]
-            interval = {INTERVAL_MS}ms
-            [check application]
-            command = {check}
-            interval = 1s
-            timeout = 60s
-        """
-        return Payload(
-            files={program: BUILD / "guest" / "vitalwired", "/etc/vitalwire/vitalwired.conf": configuration},
-            services=(Service(SERVICE, (program,)),),
-            init_lines=(f"hostname {GUEST}",),
-        )
+        return vitalwired_payload(GUEST)
 
     def test_a_daemon_that_is_stopped_says_exit_and_is_no_fault(self) -> None:
         self.guest.ctl(f"service stop {SERVICE}")
         self.agent.wait_state(GUEST, "unregistered")
         self.guest.ctl(f"service start {SERVICE}")
         self.agent.wait_state(GUEST, "registered")
-        self.assert_no_fault()
+        self.assert_no_fault(self.agent)
 
 
-class PythonGuest(HeartbeatGuests, ProcessTestCase):
+class PythonGuest(HeartbeatGuests, GuestTestCase):
     @classmethod
     def payload(cls) -> Payload:
         program = "/usr/bin/python_guest"
@@ -237,7 +184,7 @@ class PythonGuest(HeartbeatGuests, ProcessTestCase):
         )
 
 
-class ExistingGuest(HeartbeatGuests, ProcessTestCase):
+class ExistingGuest(HeartbeatGuests, GuestTestCase):
     channel = "cgcs.heartbeat"
     misses_to_open = 2
 
@@ -255,7 +202,7 @@ class ExistingGuest(HeartbeatGuests, ProcessTestCase):
     def test_an_answer_broken_by_a_quote_in_its_words_is_an_answer(self) -> None:
         self.guest.ctl(f"echo 'disk \"sda\" is full' > {ILLNESS}.new && mv {ILLNESS}.new {ILLNESS}")
         self.agent.wait_beats(GUEST, 3)
-        self.assert_no_fault()
+        self.assert_no_fault(self.agent)
 
 
 if __name__ == "__main__":

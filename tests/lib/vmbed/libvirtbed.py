@@ -125,6 +125,13 @@ class Host:
     def start_libvirtd(self) -> None:
         self._inside("libvirtd --daemon")
 
+    def hang_libvirtd(self) -> None:
+        """It takes connections and does not answer."""
+        self._inside("kill -STOP $(cat /run/libvirtd.pid)")
+
+    def continue_libvirtd(self) -> None:
+        self._inside("kill -CONT $(cat /run/libvirtd.pid)")
+
     # ---- domains
 
     def create(self, xml: str) -> None:
@@ -241,9 +248,8 @@ class Domain:
 
     def channels(self) -> dict[str, str]:
         """Channel names to sockets as libvirt's live XML has them."""
-        tree = ElementTree.fromstring(self.virsh("dumpxml"))
         found = {}
-        for channel in tree.findall("devices/channel"):
+        for channel in self._channel_elements():
             source = channel.find("source")
             if source is not None:
                 found[channel.find("target").get("name")] = source.get("path")
@@ -279,6 +285,12 @@ class Domain:
         """Hot-plugs a channel."""
         self.virsh("attach-device", self.host.xml_file(_channel_xml(name)), "--live")
 
+    def detach_channel(self, name: str) -> None:
+        """Unplugs a channel."""
+        for channel in self._channel_elements():
+            if channel.find("target").get("name") == name:
+                self.virsh("detach-device-alias", channel.find("alias").get("name"), "--live")
+
     def save(self, path: Path) -> None:
         """Stops it and keeps its state for restore(), as often as wanted."""
         self.virsh("save", path)
@@ -302,6 +314,9 @@ class Domain:
         )
         self.host = destination
         self.forget_control()
+
+    def _channel_elements(self) -> list[ElementTree.Element]:
+        return ElementTree.fromstring(self.virsh("dumpxml")).findall("devices/channel")
 
     def _runs_commands(self) -> bool:
         try:
