@@ -8,17 +8,37 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "wire/group_codec.hpp"
+#include "wire/inbound.hpp"
 
 namespace vitalwire::guest {
 
 namespace {
 
 constexpr int kReadsBeforeJudging = 8;
+/// What may wait for an application beside what the kernel holds.
+constexpr std::size_t kMaxWaiting = 64UL * 1024;
+
+bool has_room(int descriptor) {
+    pollfd state{descriptor, POLLOUT, 0};
+    return ::poll(&state, 1, 0) == 1 && (state.revents & POLLOUT) != 0;
+}
+
+std::optional<std::int64_t> seq_of(const wire::GroupPdu& request) {
+    if (const auto* broadcast = std::get_if<wire::Broadcast>(&request)) return broadcast->seq;
+    if (const auto* query = std::get_if<wire::StatusQuery>(&request)) return query->seq;
+    return std::nullopt;
+}
 
 }  // namespace
 
-AppConnection::AppConnection(Judge& judge, int descriptor, Owner& owner)
-    : judge_(judge), socket_(judge.io(), descriptor), owner_(owner), timer_(judge) {
+AppConnection::AppConnection(Judge& judge, GroupApp& group, int descriptor, Owner& owner)
+    : judge_(judge),
+      group_(group),
+      socket_(judge.io(), descriptor),
+      owner_(owner),
+      timer_(judge),
+      waiting_(wire::Dialect::native, kMaxWaiting) {
     ucred peer{};
     socklen_t size = sizeof peer;
     if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return;
@@ -33,6 +53,7 @@ void AppConnection::turn_away(const base::Error& why) {
 
 void AppConnection::close() {
     timer_.cancel();
+    group_.leave(*this);
     boost::system::error_code ignored;
     socket_.close(ignored);
 }
@@ -63,6 +84,8 @@ bool AppConnection::receive() {
     const std::string_view datagram(buffer.data(), static_cast<std::size_t>(size));
     if (datagram.size() > app::kMaxDatagram) {
         refuse({base::Errc::too_large, "a message may have " + std::to_string(app::kMaxDatagram) + " bytes"});
+    } else if (datagram.starts_with('\n')) {
+        receive_group(datagram);
     } else if (const auto request = app::decode_request(datagram)) {
         std::visit([this](const auto& each) { handle(each); }, *request);
     } else {
@@ -103,6 +126,52 @@ void AppConnection::handle(const app::Deregister&) {
     owner_.deregistered(*this);
     log::info("application deregistered", {{"name", name_}, {"pid", pid_}});
     name_.clear();
+}
+
+void AppConnection::handle(const app::Subscribe& request) {
+    group_.join(*this, {request.broadcasts, request.notifications});
+}
+
+void AppConnection::receive_group(std::string_view datagram) {
+    while (datagram.starts_with('\n'))
+        datagram.remove_prefix(1);
+    while (datagram.ends_with('\n'))
+        datagram.remove_suffix(1);
+    auto inbound = wire::read_line(datagram, wire::ChannelKind::native, wire::Receiver::host);
+    if (const auto* message = std::get_if<wire::GroupMessage>(&inbound)) return handle_group(message->pdu);
+    if (const auto* refused = std::get_if<wire::Refused>(&inbound))
+        return deliver(std::make_shared<group::Outgoing>(refused->nack));
+    refuse({base::Errc::malformed, "expected a message of the server group"});
+}
+
+void AppConnection::handle_group(const wire::GroupPdu& request) {
+    const auto seq = seq_of(request);
+    if (seq.value_or(0) <= app::kMaxSeq) return group_.send(*this, request);
+    const base::Error error{base::Errc::bad_field, "key 'seq': expected 0 to " + std::to_string(app::kMaxSeq)};
+    deliver(std::make_shared<group::Outgoing>(wire::make_nack(request, error)));
+}
+
+void AppConnection::deliver(std::shared_ptr<const group::Outgoing> message) {
+    waiting_.push(std::move(message));
+    write_waiting();
+}
+
+void AppConnection::write_waiting() {
+    // The kernel calls a socket writable while a quarter of its buffer is taken at most: the rest is left to the
+    // heartbeat's words, which do not queue.
+    while (!waiting_.empty() && socket_.is_open() && has_room(socket_.native_handle())) {
+        const std::string datagram = waiting_.pop();
+        const ssize_t sent =
+            ::send(socket_.native_handle(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent < 0) waiting_.add_lost(1);
+    }
+    if (waiting_.empty() || awaits_room_ || !socket_.is_open()) return;
+    awaits_room_ = true;
+    socket_.async_wait(boost::asio::posix::stream_descriptor::wait_write,
+                       [self = shared_from_this()](boost::system::error_code error) {
+                           self->awaits_room_ = false;
+                           if (!error) self->write_waiting();
+                       });
 }
 
 void AppConnection::ask() {

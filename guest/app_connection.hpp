@@ -8,13 +8,16 @@
 #include <optional>
 #include <string>
 
+#include "group/outbox.hpp"
 #include "guest/app_protocol.hpp"
+#include "guest/group_app.hpp"
 #include "guest/judge.hpp"
 
 namespace vitalwire::guest {
 
-/// One application at the other end of its socket: asks for its health every interval and notices when no answer comes.
-class AppConnection : public std::enable_shared_from_this<AppConnection> {
+/// One application at the other end of its socket: asks for its health every interval and notices when no answer comes,
+/// and carries its messages of the server group. One that does not read them loses the oldest and is told how many.
+class AppConnection : public std::enable_shared_from_this<AppConnection>, private GroupApp::Member {
 public:
     /// Who decides about names and hears of health.
     class Owner {
@@ -29,7 +32,7 @@ public:
     };
 
     /// Takes ownership of `descriptor`, which does not block.
-    AppConnection(Judge& judge, int descriptor, Owner& owner);
+    AppConnection(Judge& judge, GroupApp& group, int descriptor, Owner& owner);
 
     void start() { wait(); }
     /// Says why and closes; the owner is not told.
@@ -50,6 +53,12 @@ private:
     void handle(const app::Register& request);
     void handle(const app::Report& request);
     void handle(const app::Deregister& request);
+    void handle(const app::Subscribe& request);
+    void receive_group(std::string_view datagram);
+    void handle_group(const wire::GroupPdu& request);
+    void deliver(std::shared_ptr<const group::Outgoing> message) override;
+    void lost(std::uint64_t count) override { waiting_.add_lost(count); }
+    void write_waiting();
     void ask();
     void unanswered();
     void refuse(const base::Error& error);
@@ -57,6 +66,7 @@ private:
     void end();
 
     Judge& judge_;
+    GroupApp& group_;
     boost::asio::posix::stream_descriptor socket_;
     Owner& owner_;
     uid_t uid_ = 0;
@@ -68,6 +78,8 @@ private:
     std::int64_t last_query_ = 0;
     bool awaits_answer_ = false;
     base::TimePoint asked_at_;
+    group::Outbox waiting_;  ///< messages of the server group that it has not read
+    bool awaits_room_ = false;
 };
 
 }  // namespace vitalwire::guest

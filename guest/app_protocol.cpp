@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "wire/field_reader.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::guest::app {
@@ -47,6 +48,12 @@ struct RequestEncoder {
         return out;
     }
     json operator()(const Deregister&) const { return header("deregister"); }
+    json operator()(const Subscribe& request) const {
+        json out = header("subscribe");
+        out["broadcasts"] = request.broadcasts;
+        out["notifications"] = request.notifications;
+        return out;
+    }
 };
 
 struct EventEncoder {
@@ -97,6 +104,12 @@ Result<Request> decode_report(const json& data) {
     return report;
 }
 
+Result<Request> decode_subscribe(const json& data) {
+    wire::FieldReader in(data);
+    const Subscribe request{in.boolean("broadcasts"), in.boolean("notifications")};
+    return in.finish(Request(request));
+}
+
 Result<Event> decode_refused(const json& data) {
     Refused event{{Errc::bad_field, wire::text_or(data, "message")}};
     const std::string code = wire::text_or(data, "code");
@@ -145,6 +158,7 @@ Result<Request> decode_request(std::string_view datagram) {
     if (message->type == "register") return decode_register(message->data);
     if (message->type == "report") return decode_report(message->data);
     if (message->type == "deregister") return Deregister{};
+    if (message->type == "subscribe") return decode_subscribe(message->data);
     return unknown_type(message->type);
 }
 

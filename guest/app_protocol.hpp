@@ -14,9 +14,14 @@ namespace vitalwire::guest::app {
 
 // Between vitalwired and libvitalwire: one JSON object a datagram on a UNIX SOCK_SEQPACKET socket. Private to the two:
 // applications see libvitalwire's API, the host sees nothing of it. Every datagram carries "version".
+//
+// A datagram that begins with a newline is a message of the server group instead, exactly as on the channel
+// (proto-spec/server-group.md): the application is a guest to vitalwired. What it sends has a `seq` of at most kMaxSeq;
+// vitalwired makes it one that is unique on the channel, and puts the application's own back into what comes for it.
 
 inline constexpr int kVersion = 1;
 inline constexpr std::size_t kMaxDatagram = 8192;
+inline constexpr std::int64_t kMaxSeq = 65535;
 inline constexpr std::size_t kMaxName = 32;  ///< of an application; part of the reason that the host is told
 inline constexpr base::Millis kSmallestInterval{100};
 inline constexpr base::Millis kSmallestTimeout{50};
@@ -34,7 +39,12 @@ struct Report {
     std::optional<std::int64_t> query;  ///< the question that this answers; absent: told unasked
 };
 struct Deregister {};
-using Request = std::variant<Register, Report, Deregister>;
+/// What of the server group the application wants unasked. Answers to its own messages need none.
+struct Subscribe {
+    bool broadcasts = false;
+    bool notifications = false;
+};
+using Request = std::variant<Register, Report, Deregister, Subscribe>;
 
 // From the daemon.
 struct Registered {};

@@ -36,7 +36,7 @@ std::optional<gid_t> find_group(const std::string& name) {
     const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen("/etc/group", "re"), std::fclose);
     if (!file) return std::nullopt;
     // Only this thread reads this file.
-    while (const group* entry = ::fgetgrent(file.get())) {  // NOLINT(concurrency-mt-unsafe)
+    while (const ::group* entry = ::fgetgrent(file.get())) {  // NOLINT(concurrency-mt-unsafe)
         if (name == entry->gr_name) return entry->gr_gid;
     }
     return std::nullopt;
@@ -44,8 +44,13 @@ std::optional<gid_t> find_group(const std::string& name) {
 
 }  // namespace
 
-AppServer::AppServer(Judge& judge, HealthBoard& board, ApplicationSettings settings)
-    : judge_(judge), board_(board), settings_(std::move(settings)), listener_(judge.io()), retry_(judge.io()) {}
+AppServer::AppServer(Judge& judge, HealthBoard& board, GroupApp& group, ApplicationSettings settings)
+    : judge_(judge),
+      board_(board),
+      group_(group),
+      settings_(std::move(settings)),
+      listener_(judge.io()),
+      retry_(judge.io()) {}
 
 AppServer::~AppServer() {
     close();
@@ -115,7 +120,7 @@ void AppServer::accept() {
         const bool passing = errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
         return passing ? wait() : retry(&AppServer::wait);
     }
-    const auto connection = std::make_shared<AppConnection>(judge_, descriptor, static_cast<Owner&>(*this));
+    const auto connection = std::make_shared<AppConnection>(judge_, group_, descriptor, static_cast<Owner&>(*this));
     if (connections_.size() >= settings_.max) {
         connection->turn_away({Errc::too_many, "there are " + std::to_string(settings_.max) +
                                                    " applications already, [applications] max"});

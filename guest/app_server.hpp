@@ -18,7 +18,7 @@ namespace vitalwire::guest {
 /// deregistering. One that cannot be opened is tried again; the heartbeat does not wait for it.
 class AppServer : private AppConnection::Owner {
 public:
-    AppServer(Judge& judge, HealthBoard& board, ApplicationSettings settings);
+    AppServer(Judge& judge, HealthBoard& board, GroupApp& group, ApplicationSettings settings);
     ~AppServer() override;
     AppServer(const AppServer&) = delete;
     AppServer& operator=(const AppServer&) = delete;
@@ -46,6 +46,7 @@ private:
 
     Judge& judge_;
     HealthBoard& board_;
+    GroupApp& group_;
     ApplicationSettings settings_;
     boost::asio::posix::stream_descriptor listener_;
     boost::asio::steady_timer retry_;

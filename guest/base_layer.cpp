@@ -4,22 +4,25 @@
 #include <variant>
 
 #include "base/log.hpp"
+#include "guest/group_app.hpp"
 #include "guest/heartbeat_app.hpp"
 
 namespace vitalwire::guest {
 
-BaseLayer::BaseLayer(HeartbeatApp& heartbeat)
-    : heartbeat_(heartbeat), framer_(wire::max_line(wire::ChannelKind::native)) {}
+BaseLayer::BaseLayer(HeartbeatApp& heartbeat, GroupApp& group)
+    : heartbeat_(heartbeat), group_(group), framer_(wire::max_line(wire::ChannelKind::native)) {}
 
 void BaseLayer::host_connected() {
     framer_.reset();
     told_malformed_ = false;
     heartbeat_.host_connected();
+    group_.host_connected();
 }
 
 void BaseLayer::host_disconnected() {
     framer_.reset();
     heartbeat_.host_disconnected();
+    group_.host_disconnected();
 }
 
 void BaseLayer::received(std::string_view bytes) {
@@ -34,8 +37,9 @@ void BaseLayer::handle(const wire::HeartbeatMessage& message) {
     heartbeat_.receive(message.pdu);
 }
 
-void BaseLayer::handle(const wire::GroupMessage&) {
-    handle(wire::Ignored{"no application at " + std::string(wire::kGroupAddress)});
+void BaseLayer::handle(const wire::GroupMessage& message) {
+    ++counters_.messages;
+    group_.receive(message.pdu);
 }
 
 void BaseLayer::handle(const wire::Malformed& line) {

@@ -10,6 +10,7 @@
 
 namespace vitalwire::guest {
 
+class GroupApp;
 class HeartbeatApp;
 
 /// Cuts the channel's bytes into messages and hands each to the application it is addressed to. What is no message, or
@@ -23,7 +24,7 @@ public:
         std::uint64_t ignored = 0;  ///< messages, but none that a guest receives
     };
 
-    explicit BaseLayer(HeartbeatApp& heartbeat);
+    BaseLayer(HeartbeatApp& heartbeat, GroupApp& group);
 
     const Counters& counters() const { return counters_; }
 
@@ -39,6 +40,7 @@ private:
     void handle(const wire::Refused& message);
 
     HeartbeatApp& heartbeat_;
+    GroupApp& group_;
     wire::LineFramer framer_;
     Counters counters_;
     bool told_malformed_ = false;  ///< once a connection: stale fragments are ordinary

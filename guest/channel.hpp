@@ -8,6 +8,7 @@
 namespace vitalwire::guest {
 
 enum class Priority {
+    bulk,  ///< of applications: must not take the last of the queue from the heartbeat
     normal,
     answer,  ///< to a challenge: written before what waits, and in place of an earlier answer that still waits
 };

@@ -11,6 +11,7 @@
 //   stream.hpp          one open descriptor of either: edge-triggered reading, bounded queue of messages to write
 //   base_layer.hpp      takes lines apart and hands each message to its application of the protocol
 //   heartbeat_app.hpp   registers the guest and answers challenges
+//   group_app.hpp       the server group: between the host and the applications in this guest
 // Health:
 //   judge.hpp           time that decides: steady time without the time in which this daemon stood still
 //   reason.hpp          text from outside as a reason

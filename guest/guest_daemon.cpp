@@ -25,11 +25,12 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
       judge_(io),
       channel_(make_channel(io, settings_.channel)),
       heartbeat_(judge_, *channel_, settings_.heartbeat),
-      base_layer_(heartbeat_),
+      group_(*channel_),
+      base_layer_(heartbeat_, group_),
       board_([this](const heartbeat::Health& overall) { health_changed(overall); }),
       children_(io),
       checks_(judge_, children_, board_),
-      applications_(judge_, board_, settings_.applications) {
+      applications_(judge_, board_, group_, settings_.applications) {
     heartbeat_.on_change([this] { tell_status(); });
     channel_->on_change([this] { tell_status(); });
 }

@@ -10,6 +10,7 @@
 #include "guest/channel.hpp"
 #include "guest/check.hpp"
 #include "guest/children.hpp"
+#include "guest/group_app.hpp"
 #include "guest/health_board.hpp"
 #include "guest/heartbeat_app.hpp"
 #include "guest/judge.hpp"
@@ -41,6 +42,7 @@ private:
     Judge judge_;
     std::unique_ptr<Channel> channel_;
     HeartbeatApp heartbeat_;
+    GroupApp group_;
     BaseLayer base_layer_;
     HealthBoard board_;
     Children children_;

@@ -127,7 +127,7 @@ bool Stream::send(std::string message, Priority priority) {
     if (closed_ || host_ != Host::there) return false;
     if (priority == Priority::answer) {
         drop_earlier_answer();
-    } else if (queued_bytes_ + message.size() > kMaxQueued) {
+    } else if (queued_bytes_ + message.size() > (priority == Priority::bulk ? kMaxBulk : kMaxQueued)) {
         return false;
     }
     queued_bytes_ += message.size();

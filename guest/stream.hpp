@@ -30,6 +30,8 @@ public:
 
     /// What may wait to be written, one answer excepted: a host that does not read costs no more than this.
     static constexpr std::size_t kMaxQueued = 64UL * 1024;
+    /// Of it, what messages of applications may take.
+    static constexpr std::size_t kMaxBulk = 56UL * 1024;
 
     /// Takes ownership of `descriptor`.
     Stream(boost::asio::io_context& io, int descriptor, Handler handler);

@@ -14,6 +14,9 @@
 #include <system_error>
 #include <utility>
 
+#include "wire/group_codec.hpp"
+#include "wire/inbound.hpp"
+
 namespace vitalwire::guest {
 
 using base::Errc;
@@ -52,7 +55,7 @@ Result<std::unique_ptr<Client>> Client::open(std::string socket_path, Events& ev
         return failure;
     }
     std::unique_ptr<Client> client(new Client(std::move(socket_path), events, epoll, timer));
-    client->connect_in(kAtOnce);
+    client->start_timer(kAtOnce);
     return client;
 }
 
@@ -76,7 +79,7 @@ Result<void> Client::dispatch(bool only_one, bool wait) {
         if (count < 0 && errno != EINTR) return client_failure("epoll_wait");
         if (count <= 0) return {};
         if (event.data.fd == timer_) {
-            connect();
+            timer_expired();
         } else if ((event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
             receive();
         } else {
@@ -86,9 +89,19 @@ Result<void> Client::dispatch(bool only_one, bool wait) {
     return {};
 }
 
-void Client::connect() {
+void Client::timer_expired() {
+    // The answer may lie unread while this application was busy or stood still: nothing is judged before it is read.
+    if (connected() && receive()) return;
     std::uint64_t expirations = 0;
     if (::read(timer_, &expirations, sizeof expirations) < 0) return;
+    if (!connected()) return connect();
+    const auto expired = queries_.expire(base::Clock::now());
+    await_deadline();
+    for (const auto& outcome : expired)
+        events_.status(outcome);
+}
+
+void Client::connect() {
     const int descriptor = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return connect_later();
     sockaddr_un address{};
@@ -110,16 +123,17 @@ void Client::connect() {
     told_ = false;
     outbox_ = {};
     outbox_.register_ = registration_.has_value();
+    outbox_.subscribe = wish_.broadcasts || wish_.notifications;
     flush();
     events_.connection_changed(true);
 }
 
 void Client::connect_later() {
-    connect_in(retry_);
+    start_timer(retry_);
     retry_ = std::min(2 * retry_, kLastRetry);
 }
 
-void Client::connect_in(std::chrono::nanoseconds time) {
+void Client::start_timer(std::chrono::nanoseconds time) {
     itimerspec when{};
     when.it_value.tv_sec = time.count() / kNanosPerSecond;
     when.it_value.tv_nsec = time.count() % kNanosPerSecond;
@@ -132,18 +146,125 @@ void Client::disconnect() {
     outbox_ = {};
     connect_later();
     events_.connection_changed(false);
+    fail_queries({Errc::disconnected, "the connection to vitalwired ended"});
 }
 
-void Client::receive() {
+bool Client::receive() {
     std::array<char, app::kMaxDatagram + 1> buffer;
     const ssize_t size = ::recv(socket_, buffer.data(), buffer.size(), MSG_DONTWAIT);
     // A daemon that left our words unread shows as ECONNRESET, once; its own last words still follow.
-    if (size < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET)) return;
-    if (size <= 0) return disconnect();
-    const auto event = app::decode_event({buffer.data(), static_cast<std::size_t>(size)});
-    // A newer vitalwired may say more than this library knows.
-    if (!event) return;
-    std::visit([this](const auto& each) { handle(each); }, *event);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET)) return errno != EAGAIN;
+    if (size <= 0) {
+        disconnect();
+        return true;
+    }
+    const std::string_view datagram(buffer.data(), static_cast<std::size_t>(size));
+    if (datagram.starts_with('\n')) {
+        receive_group(datagram);
+    } else if (const auto event = app::decode_event(datagram)) {
+        std::visit([this](const auto& each) { handle(each); }, *event);
+    }
+    // Else a newer vitalwired says more than this library knows.
+    return true;
+}
+
+void Client::receive_group(std::string_view datagram) {
+    datagram.remove_prefix(1);
+    if (datagram.ends_with('\n')) datagram.remove_suffix(1);
+    const auto inbound = wire::read_line(datagram, wire::ChannelKind::native, wire::Receiver::guest);
+    retry_ = kFirstRetry;
+    if (const auto* message = std::get_if<wire::GroupMessage>(&inbound))
+        std::visit([this](const auto& each) { handle(each); }, message->pdu);
+}
+
+void Client::handle(const wire::Delivery& message) {
+    tell_dropped(message.dropped);
+    events_.broadcast(message);
+}
+
+void Client::handle(const wire::Notification& message) {
+    tell_dropped(message.dropped);
+    events_.notification(message);
+}
+
+void Client::handle(const wire::StatusResponse& message) {
+    tell_dropped(message.dropped);
+    queries_.received(message);
+}
+
+void Client::handle(const wire::StatusDone& message) {
+    tell_dropped(message.dropped);
+    const auto outcome = queries_.received(message);
+    if (!outcome) return;
+    await_deadline();
+    events_.status(*outcome);
+}
+
+void Client::handle(const wire::Nack& nack) {
+    if (const auto outcome = queries_.received(nack)) {
+        await_deadline();
+        return events_.status(*outcome);
+    }
+    // Of a query that has ended already; what has no `seq` is about everything under way.
+    if (nack.seq && nack.orig_msg_type == "status_query") return;
+    if (!nack.seq && nack.orig_msg_type != "broadcast") fail_queries({nack.code, nack.message});
+    events_.refused(nack);
+}
+
+void Client::tell_dropped(std::uint64_t count) {
+    if (count > 0) events_.dropped(count);
+}
+
+void Client::fail_queries(const base::Error& why) {
+    const auto failed = queries_.fail_all(why);
+    if (connected()) await_deadline();
+    for (const auto& outcome : failed)
+        events_.status(outcome);
+}
+
+void Client::await_deadline() {
+    const base::TimePoint next = queries_.next_deadline();
+    // A timer of zero would be none at all.
+    start_timer(next == base::kNever ? std::chrono::nanoseconds(0)
+                                     : std::max<std::chrono::nanoseconds>(next - base::Clock::now(), kAtOnce));
+}
+
+void Client::subscribe(app::Subscribe wish) {
+    wish_ = wish;
+    outbox_.subscribe = true;
+    flush();
+}
+
+Result<std::int64_t> Client::broadcast(std::string payload) {
+    const std::int64_t seq = next_seq();
+    const auto sent = send_group(wire::Broadcast{std::move(payload), seq});
+    if (!sent) return tl::make_unexpected(sent.error());
+    return seq;
+}
+
+Result<std::int64_t> Client::query(Millis timeout) {
+    const std::int64_t seq = next_seq();
+    const auto sent = send_group(wire::StatusQuery{seq});
+    if (!sent) return tl::make_unexpected(sent.error());
+    queries_.start(seq, base::Clock::now() + timeout);
+    await_deadline();
+    return seq;
+}
+
+std::int64_t Client::next_seq() {
+    do {
+        last_seq_ = last_seq_ % app::kMaxSeq + 1;
+    } while (queries_.is_open(last_seq_));
+    return last_seq_;
+}
+
+Result<void> Client::send_group(const wire::GroupPdu& pdu) {
+    if (!connected()) return fail(Errc::disconnected, "vitalwired is not connected");
+    const auto datagram = wire::encode_group(pdu, wire::Dialect::native, wire::kBaseVersion);
+    if (!datagram) return tl::make_unexpected(datagram.error());
+    if (::send(socket_, datagram->data(), datagram->size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return {};
+    if (errno == EAGAIN || errno == ENOBUFS) return fail(Errc::too_many, "vitalwired does not read");
+    return fail(Errc::disconnected, "vitalwired went away");
 }
 
 void Client::handle(const app::Registered&) {
@@ -155,7 +276,8 @@ void Client::handle(const app::Refused& event) {
     if (!registration_) return;
     registration_.reset();
     told_ = false;
-    outbox_ = {};
+    outbox_.register_ = outbox_.report = outbox_.deregister = false;
+    outbox_.answer.reset();
     events_.registration(tl::make_unexpected(event.error));
 }
 
@@ -202,7 +324,7 @@ void Client::finish() {
 
 void Client::flush() {
     if (!connected()) return;
-    const bool all_sent = send_deregistration() && send_registration() && send_health();
+    const bool all_sent = send_deregistration() && send_registration() && send_health() && send_subscription();
     if (watches_writable_ == !all_sent) return;
     watches_writable_ = !all_sent;
     watch_socket();
@@ -228,6 +350,11 @@ bool Client::send_health() {
     outbox_.report = false;
     outbox_.answer.reset();
     return true;
+}
+
+bool Client::send_subscription() {
+    if (outbox_.subscribe) outbox_.subscribe = !send(wish_);
+    return !outbox_.subscribe;
 }
 
 bool Client::send(const app::Request& request) {

@@ -8,8 +8,10 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "group/queries.hpp"
 #include "guest/app_protocol.hpp"
 #include "heartbeat/guest_session.hpp"
+#include "wire/group_pdu.hpp"
 
 namespace vitalwire::guest {
 
@@ -26,6 +28,12 @@ public:
         virtual heartbeat::Health health(const heartbeat::Health& current) = 0;
         /// The outcome of a registration.
         virtual void registration(const base::Result<void>& outcome) = 0;
+        virtual void broadcast(const wire::Delivery& message) = 0;
+        virtual void notification(const wire::Notification& message) = 0;
+        /// A broadcast with that `seq`, or without one all that are under way.
+        virtual void refused(const wire::Nack& nack) = 0;
+        virtual void dropped(std::uint64_t count) = 0;
+        virtual void status(const group::Queries::Outcome& outcome) = 0;
     };
 
     static base::Result<std::unique_ptr<Client>> open(std::string socket_path, Events& events);
@@ -41,6 +49,10 @@ public:
     void register_application(app::Register registration);
     void report(heartbeat::Health health);
     void deregister();
+    void subscribe(app::Subscribe wish);
+    /// Both give the `seq` of what was sent. They fail with disconnected, or too_many when it cannot be sent now.
+    base::Result<std::int64_t> broadcast(std::string payload);
+    base::Result<std::int64_t> query(base::Millis timeout);
     /// Waits at most half a second until a deregistration is under way.
     void finish();
 
@@ -50,15 +62,31 @@ private:
         bool deregister = false;
         bool register_ = false;
         bool report = false;
+        bool subscribe = false;
         std::optional<std::int64_t> answer;
     };
     Client(std::string socket_path, Events& events, int epoll, int timer);
 
+    void timer_expired();
     void connect();
     void connect_later();
-    void connect_in(std::chrono::nanoseconds time);
+    void start_timer(std::chrono::nanoseconds time);
     void disconnect();
-    void receive();
+    /// False when there was nothing to receive.
+    bool receive();
+    void receive_group(std::string_view datagram);
+    void handle(const wire::Delivery& message);
+    void handle(const wire::Notification& message);
+    void handle(const wire::StatusResponse& message);
+    void handle(const wire::StatusDone& message);
+    void handle(const wire::Nack& nack);
+    void handle(const wire::Broadcast&) {}
+    void handle(const wire::StatusQuery&) {}
+    void tell_dropped(std::uint64_t count);
+    void fail_queries(const base::Error& why);
+    void await_deadline();
+    base::Result<void> send_group(const wire::GroupPdu& pdu);
+    std::int64_t next_seq();
     void handle(const app::Registered& event);
     void handle(const app::Refused& event);
     void handle(const app::Query& event);
@@ -67,6 +95,7 @@ private:
     bool send_deregistration();
     bool send_registration();
     bool send_health();
+    bool send_subscription();
     bool send(const app::Request& request);
     void watch_socket();
 
@@ -79,6 +108,9 @@ private:
     base::Millis retry_;
     std::optional<app::Register> registration_;
     bool told_ = false;  ///< this connection has sent the registration
+    app::Subscribe wish_;
+    group::Queries queries_;
+    std::int64_t last_seq_ = 0;
     Outbox outbox_;
 };
 

@@ -1,16 +1,22 @@
 /*
- * libvitalwire: an application in a virtual machine tells vitalwired whether it is well.
+ * libvitalwire: an application in a virtual machine tells vitalwired whether it is well, and exchanges messages with
+ * the other guests of its server group.
  *
- * Open a handle, register, and call vw_dispatch() whenever vw_fd() is readable. vitalwired asks
- * every registered application each interval; an application that says it is unhealthy, does not
- * answer in time, or ends without deregistering makes the whole guest unhealthy towards its host,
+ * Open a handle and call vw_dispatch() whenever vw_fd() is readable.
+ *
+ * Heartbeat: register. vitalwired asks every registered application each interval; an application that says it is
+ * unhealthy, does not answer in time, or ends without deregistering makes the whole guest unhealthy towards its host,
  * and is named in the reason (proto-spec/heartbeat.md, section 1, challenge_response).
+ *
+ * Server group: subscribe, broadcast, query the status. Which guests form the group, the cloud knows
+ * (proto-spec/server-group.md). Any number of applications in one guest do so at once, each for itself.
  *
  * Threads: a handle is used by one thread at a time; different handles are independent. After
  * fork() the child must not use the parent's handles. No function blocks, except vw_dispatch()
  * with VW_DISPATCH_WAIT and vw_close() for at most half a second. Texts are UTF-8.
  *
- * Manual pages: vitalwire(3), vw_open(3), vw_dispatch(3), vw_heartbeat_register(3), vw_strerror(3).
+ * Manual pages: vitalwire(3), vw_open(3), vw_dispatch(3), vw_heartbeat_register(3), vw_group_subscribe(3),
+ * vw_group_broadcast(3), vw_group_query(3), vw_strerror(3).
  */
 #ifndef VITALWIRE_VITALWIRE_H
 #define VITALWIRE_VITALWIRE_H
@@ -43,7 +49,16 @@ typedef enum vw_result {
     VW_ERR_NAME_IN_USE = 7,    /**< another application has that name */
     VW_ERR_TOO_MANY = 8,       /**< vitalwired serves as many applications as it may */
     VW_ERR_REFUSED = 9,        /**< vitalwired does not accept the request: another version, say */
-    VW_ERR_INTERNAL = 10       /**< a mistake of the library: please report it */
+    VW_ERR_INTERNAL = 10,      /**< a mistake of the library: please report it */
+    VW_ERR_DISCONNECTED = 11,  /**< no connection to vitalwired, or from there to the host */
+    VW_ERR_UNAVAILABLE = 12,   /**< the host cannot reach what knows the server groups; the service resumes by itself */
+    VW_ERR_NOT_IN_GROUP = 13,  /**< this guest is in no server group */
+    VW_ERR_NOT_ENABLED = 14,   /**< messaging is switched off for this guest */
+    VW_ERR_TOO_LARGE = 15,     /**< more than VW_MAX_PAYLOAD bytes */
+    VW_ERR_RATE_LIMITED = 16,  /**< more than this guest may send, or than the host reads; slow down */
+    VW_ERR_QUEUE_FULL = 17,    /**< vitalwired does not read, or too many queries are under way; nothing was sent */
+    VW_ERR_TIMEOUT = 18,       /**< no answer in time */
+    VW_ERR_INCOMPLETE = 19     /**< a part of the answer was lost */
 } vw_result_t;
 
 /** How an application is. */
@@ -193,6 +208,144 @@ VW_API vw_result_t vw_heartbeat_report(vw_t* vw, vw_health_t health, const char*
  * @return VW_OK, VW_ERR_INVALID, VW_ERR_NOT_REGISTERED
  */
 VW_API vw_result_t vw_heartbeat_deregister(vw_t* vw);
+
+/* ---- Server group ---------------------------------------------------------------------------------------------- */
+
+/** Largest payload of a broadcast in bytes; exact (server-group.md, section 2). */
+#define VW_MAX_PAYLOAD 3050
+/** Range and default of a query's `timeout_ms`, in milliseconds. */
+#define VW_MIN_QUERY_TIMEOUT_MS 1
+#define VW_MAX_QUERY_TIMEOUT_MS 3600000
+#define VW_DEFAULT_QUERY_TIMEOUT_MS 5000
+/** Queries of one handle that may be under way at once. */
+#define VW_MAX_QUERIES 64
+
+/*
+ * What callbacks are handed. All of it is valid during the call only. Later versions add fields at the end: take a
+ * pointer, never a copy of the whole struct. Texts are UTF-8, terminated by a zero, and come from outside this guest:
+ * escape them before they are shown.
+ */
+
+/** A message of another guest of the group. */
+struct vw_group_message {
+    const char* source_instance; /**< the sender's instance id, stamped by the host: cannot be forged */
+    const void* data;            /**< `size` bytes of any value; hostile input, like everything from a peer */
+    size_t size;                 /**< 0 to VW_MAX_PAYLOAD */
+    int from_operator;           /**< 1: a test message of the cloud's operator; `source_instance` is "operator" */
+};
+
+struct vw_group_metadata {
+    const char* key;
+    const char* value;
+};
+
+/** What the cloud knows of one member of the group (server-group.md, section 3, "State of a member"). */
+struct vw_group_member {
+    const char* instance_id;
+    const char* display_name;
+    const char* state;             /**< Nova's: "active", "stopped", "paused", "error", ...; unknown values happen */
+    const char* state_description; /**< the task under way: "rebooting", ...; empty when none */
+    const char* heartbeat;         /**< "unmonitored", "healthy", "unhealthy", "lost", ...; NULL: not told */
+    const char* hostname;          /**< this and the following: NULL when not told */
+    const char* host;
+    const char* node;
+    const char* tenant_id;
+    const char* launched_at;
+    const struct vw_group_metadata* metadata; /**< NULL when not told */
+    size_t metadata_count;
+    const char* const* reduced; /**< names of fields left out because the message would have been too long */
+    size_t reduced_count;
+    const char* json; /**< the whole object as received, with what this struct does not name */
+};
+
+/** The state of another member changed. */
+struct vw_group_notification {
+    const char* event_type; /**< e.g. "compute.instance.update"; do not depend on it: what counts is `member` */
+    const char* timestamp;  /**< RFC 3339, UTC; NULL when not told */
+    const struct vw_group_member* member; /**< as it is now */
+};
+
+/** Broadcasts that did not leave, or what happened to the way out. */
+struct vw_group_refusal {
+    vw_result_t result;  /**< why: VW_ERR_DISCONNECTED to VW_ERR_RATE_LIMITED, or VW_ERR_REFUSED */
+    const char* message; /**< a sentence on it */
+    uint32_t id;         /**< of the broadcast, as vw_group_broadcast() gave it; 0: not of a single one */
+    uint32_t refused;    /**< broadcasts this stands for: with VW_ERR_RATE_LIMITED the host tells once a second */
+};
+
+/** Called from vw_dispatch(). `context`: of vw_group_options. */
+typedef void (*vw_group_broadcast_fn)(vw_t* vw, const struct vw_group_message* message, void* context);
+typedef void (*vw_group_notification_fn)(vw_t* vw, const struct vw_group_notification* notification, void* context);
+typedef void (*vw_group_refused_fn)(vw_t* vw, const struct vw_group_refusal* refusal, void* context);
+/**
+ * `count` messages for this application were lost before the next one, because this guest or this application did not
+ * read (server-group.md, section 4). Whoever needs what they said asks again: vw_group_query() for states.
+ */
+typedef void (*vw_group_dropped_fn)(vw_t* vw, uint64_t count, void* context);
+
+/** For vw_group_subscribe(). Set up with VW_GROUP_OPTIONS_INIT. A callback that is NULL asks for nothing. */
+struct vw_group_options {
+    size_t size; /**< sizeof(struct vw_group_options) */
+    vw_group_broadcast_fn broadcast;
+    vw_group_notification_fn notification;
+    vw_group_refused_fn refused;
+    vw_group_dropped_fn dropped;
+    void* context; /**< handed to all of them */
+};
+#define VW_GROUP_OPTIONS_INIT \
+    { sizeof(struct vw_group_options), NULL, NULL, NULL, NULL, NULL }
+
+/**
+ * Asks for broadcasts and notifications, from now on and after each reconnect. A further call replaces the callbacks.
+ * Messages that are sent while vitalwired, the host or this application is away do not reach it.
+ *
+ * @param options not kept
+ * @return VW_OK, VW_ERR_INVALID, VW_ERR_NO_MEMORY
+ */
+VW_API vw_result_t vw_group_subscribe(vw_t* vw, const struct vw_group_options* options);
+
+/**
+ * No callback of the subscription is called any more. Queries under way go on.
+ *
+ * @return VW_OK, VW_ERR_INVALID
+ */
+VW_API vw_result_t vw_group_unsubscribe(vw_t* vw);
+
+/**
+ * Sends a message to all other guests of the group: best effort, at most once, in order of this guest's sending. Never
+ * repeated by the library. VW_OK means that vitalwired has it; a refusal further on comes to the `refused` callback of
+ * the subscription, a loss is not told.
+ *
+ * @param data `size` bytes of any value, zeros included; NULL only with size 0. Not kept.
+ * @param size 0 to VW_MAX_PAYLOAD
+ * @param id   receives a number, 1 to 65535, by which a refusal names this broadcast; NULL: nobody wants to know
+ * @return VW_OK; VW_ERR_INVALID; VW_ERR_TOO_LARGE; VW_ERR_DISCONNECTED while there is no vitalwired;
+ *         VW_ERR_QUEUE_FULL; VW_ERR_NO_MEMORY
+ */
+VW_API vw_result_t vw_group_broadcast(vw_t* vw, const void* data, size_t size, uint32_t* id);
+
+/**
+ * The end of a query, exactly one. Called from vw_dispatch().
+ *
+ * @param result  VW_OK; VW_ERR_TIMEOUT; VW_ERR_INCOMPLETE: ask again; VW_ERR_DISCONNECTED: vitalwired or the host went
+ *                away meanwhile; VW_ERR_UNAVAILABLE, VW_ERR_NOT_IN_GROUP, VW_ERR_NOT_ENABLED, VW_ERR_RATE_LIMITED,
+ *                VW_ERR_REFUSED
+ * @param message a sentence on an error, else empty; valid during the call only
+ * @param members `count` pointers, this guest's own state included, in no particular order; NULL after an error. Valid
+ *                during the call only.
+ */
+typedef void (*vw_group_status_fn)(vw_t* vw, vw_result_t result, const char* message,
+                                   const struct vw_group_member* const* members, size_t count, void* context);
+
+/**
+ * Asks for the state of the whole group, as the cloud knows it now. It ends after `timeout_ms` at the latest, if
+ * vw_dispatch() is called; after VW_OK `status` is called once, unless the handle is closed before.
+ *
+ * @param timeout_ms VW_MIN_QUERY_TIMEOUT_MS to VW_MAX_QUERY_TIMEOUT_MS; 0: VW_DEFAULT_QUERY_TIMEOUT_MS
+ * @param context    handed to `status`
+ * @return VW_OK, VW_ERR_INVALID, VW_ERR_DISCONNECTED, VW_ERR_QUEUE_FULL, VW_ERR_NO_MEMORY
+ */
+VW_API vw_result_t vw_group_query(vw_t* vw, uint32_t timeout_ms, vw_group_status_fn status, void* context);
 
 #ifdef __cplusplus
 }

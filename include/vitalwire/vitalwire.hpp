@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <list>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace vitalwire {
 
@@ -46,6 +48,20 @@ struct Heartbeat {
     /// Must not throw.
     std::function<void(vw_result_t result, const std::string& message)> registration;
 };
+
+/// For Application::subscribe_group: struct vw_group_options. What the functions are handed is valid during the call
+/// only; they must not throw.
+struct Group {
+    std::function<void(const vw_group_message& message)> broadcast;
+    std::function<void(const vw_group_notification& notification)> notification;
+    std::function<void(const vw_group_refusal& refusal)> refused;
+    std::function<void(std::uint64_t count)> dropped;
+};
+
+/// The end of a query: vw_group_status_fn. `members` is empty after an error and valid during the call only. Must not
+/// throw.
+using GroupStatus = std::function<void(vw_result_t result, const std::string& message,
+                                       const std::vector<const vw_group_member*>& members)>;
 
 /// A handle: vw_t. To be used by one thread at a time; callbacks come from dispatch() only.
 class Application {
@@ -94,11 +110,52 @@ public:
     /// vw_heartbeat_deregister. Throws Error.
     void deregister_heartbeat() { check(vw_heartbeat_deregister(handle_.get())); }
 
+    /// vw_group_subscribe: asks for what `group` has functions for. Throws Error.
+    void subscribe_group(Group group) {
+        vw_group_options options = VW_GROUP_OPTIONS_INIT;
+        if (group.broadcast) options.broadcast = &Application::on_broadcast;
+        if (group.notification) options.notification = &Application::on_notification;
+        if (group.refused) options.refused = &Application::on_refused;
+        if (group.dropped) options.dropped = &Application::on_dropped;
+        options.context = state_.get();
+        check(vw_group_subscribe(handle_.get(), &options));
+        state_->group = std::make_shared<Group>(std::move(group));
+    }
+
+    /// vw_group_unsubscribe. Throws Error.
+    void unsubscribe_group() { check(vw_group_unsubscribe(handle_.get())); }
+
+    /// vw_group_broadcast: up to VW_MAX_PAYLOAD bytes of any value. Returns the broadcast's number. Throws Error.
+    std::uint32_t broadcast(const std::string& payload) {
+        std::uint32_t id = 0;
+        check(vw_group_broadcast(handle_.get(), payload.data(), payload.size(), &id));
+        return id;
+    }
+
+    /// vw_group_query: `status` is called once, unless this object ends before. Throws Error.
+    void query(GroupStatus status, std::chrono::milliseconds timeout = std::chrono::milliseconds(0)) {
+        auto& queries = state_->queries;
+        const auto place = queries.insert(queries.end(), Query{state_.get(), {}, std::move(status)});
+        place->self = place;
+        const vw_result_t result =
+            vw_group_query(handle_.get(), to_milliseconds(timeout), &Application::on_status, &*place);
+        if (result != VW_OK) queries.erase(place);
+        check(result);
+    }
+
 private:
+    struct State;
+    struct Query {
+        State* state;
+        std::list<Query>::iterator self;
+        GroupStatus status;
+    };
     /// Where callbacks find their functions: it stays in place when the object is moved.
     struct State {
         std::function<void(bool)> connection;
         Heartbeat heartbeat;
+        std::shared_ptr<Group> group;
+        std::list<Query> queries;
     };
     struct Close {
         void operator()(vw_t* handle) const noexcept { vw_close(handle); }
@@ -138,6 +195,28 @@ private:
     static void on_registration(vw_t*, vw_result_t result, const char* message, void* context) noexcept {
         const auto tell = static_cast<State*>(context)->heartbeat.registration;
         if (tell) tell(result, message);
+    }
+
+    /// A copy: a function may subscribe anew.
+    static std::shared_ptr<Group> group_of(void* context) { return static_cast<State*>(context)->group; }
+
+    static void on_broadcast(vw_t*, const vw_group_message* message, void* context) noexcept {
+        group_of(context)->broadcast(*message);
+    }
+    static void on_notification(vw_t*, const vw_group_notification* notification, void* context) noexcept {
+        group_of(context)->notification(*notification);
+    }
+    static void on_refused(vw_t*, const vw_group_refusal* refusal, void* context) noexcept {
+        group_of(context)->refused(*refusal);
+    }
+    static void on_dropped(vw_t*, std::uint64_t count, void* context) noexcept { group_of(context)->dropped(count); }
+
+    static void on_status(vw_t*, vw_result_t result, const char* message, const vw_group_member* const* members,
+                          std::size_t count, void* context) noexcept {
+        Query& query = *static_cast<Query*>(context);
+        const GroupStatus tell = std::move(query.status);
+        query.state->queries.erase(query.self);
+        tell(result, message, {members, members + count});
     }
 
     std::unique_ptr<State> state_;

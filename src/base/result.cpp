@@ -28,6 +28,10 @@ std::string_view to_string(Errc code) {
             return "too_large";
         case Errc::unavailable:
             return "unavailable";
+        case Errc::disconnected:
+            return "disconnected";
+        case Errc::incomplete:
+            return "incomplete";
         case Errc::timeout:
             return "timeout";
         case Errc::not_found:

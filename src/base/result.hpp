@@ -22,7 +22,9 @@ enum class Errc : std::uint8_t {
     not_in_group,  ///< the guest is a member of no server group
     rate_limited,
     too_large,
-    unavailable,  ///< the other side cannot be reached now; worth another try
+    unavailable,   ///< the other side cannot be reached now; worth another try
+    disconnected,  ///< nobody is at the other end of the connection
+    incomplete,    ///< some of the answer was lost
     timeout,
     not_found,
     permission,

@@ -32,6 +32,16 @@ std::string Outgoing::line_with_dropped(Dialect dialect, int base_version, std::
     return wire::encode_group(pdu, dialect, base_version).value_or(line(dialect, base_version));
 }
 
+bool Outgoing::can_tell_dropped() const {
+    return std::visit(
+        [](const auto& message) {
+            return requires {
+                message.dropped;
+            };
+        },
+        pdu_);
+}
+
 bool Outbox::push(std::shared_ptr<const Outgoing> message) {
     const std::size_t size = message->line(dialect_, base_version_).size();
     if (size == 0) {
@@ -54,7 +64,7 @@ std::string Outbox::pop() {
     waiting_.pop_front();
     const std::string& line = message->line(dialect_, base_version_);
     bytes_ -= line.size();
-    if (untold_ == 0) return line;
+    if (untold_ == 0 || !message->can_tell_dropped()) return line;
     return message->line_with_dropped(dialect_, base_version_, std::exchange(untold_, 0));
 }
 

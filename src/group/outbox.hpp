@@ -21,6 +21,8 @@ public:
     const std::string& line(wire::Dialect dialect, int base_version) const;
     /// The same with the count of messages that were dropped before it.
     std::string line_with_dropped(wire::Dialect dialect, int base_version, std::uint64_t dropped) const;
+    /// A nack has no place for the count.
+    bool can_tell_dropped() const;
 
 private:
     struct Encoded {
@@ -44,6 +46,8 @@ public:
 
     /// False when this guest cannot be told the message at all: it counts as undeliverable.
     bool push(std::shared_ptr<const Outgoing> message);
+    /// Messages that were lost before they came here: the guest is told of them with its own.
+    void add_lost(std::uint64_t count) { untold_ += count; }
     bool empty() const { return waiting_.empty(); }
     /// The next line to write.
     std::string pop();

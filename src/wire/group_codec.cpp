@@ -176,11 +176,33 @@ Result<std::string> seal(const std::string& data, Dialect dialect, int base_vers
 /// Fields a state loses when the message is too long, first to last.
 constexpr std::array kReducible = {"metadata", "launched_at", "tenant_id", "node", "hostname", "host"};
 
+/// `state` as it was received, with the fields that we do not know; else what we know of it.
+json whole_object(const MemberState& state) {
+    if (state.raw.empty()) return to_json(state);
+    auto received = parse_object(state.raw);
+    return received ? std::move(*received) : to_json(state);
+}
+
+/// Leaves out what server-group.md does not name.
+void leave_unknown_out(json& object, const MemberState& state) {
+    const json known = to_json(state);
+    json reduced = known.value("reduced", json::array());
+    for (const auto& [key, value] : object.items()) {
+        if (!known.contains(key)) reduced.push_back(key);
+    }
+    object = known;
+    if (!reduced.empty()) object["reduced"] = std::move(reduced);
+}
+
 /// Writes `state` through `write(json)` with ever fewer fields until the message fits.
 template <class Write>
 Result<std::string> reduce_until_it_fits(const MemberState& state, Write&& write) {
-    json object = to_json(state);
+    json object = whole_object(state);
     auto line = write(object);
+    if (!line) {
+        leave_unknown_out(object, state);
+        line = write(object);
+    }
     for (const char* field : kReducible) {
         if (line) break;
         if (object.erase(field) == 0) continue;

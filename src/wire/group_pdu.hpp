@@ -44,7 +44,7 @@ struct MemberState {
     std::optional<std::map<std::string, std::string>> metadata;
     std::optional<std::string> heartbeat;  ///< unmonitored, healthy, unhealthy, lost
     std::vector<std::string> reduced;      ///< fields left out because the message would have been too long
-    std::string raw;                       ///< as received, JSON; empty on the sending side
+    std::string raw;                       ///< as received, JSON; empty on the sending side. What is passed on is this
 
     friend bool operator==(const MemberState&, const MemberState&) = default;
 };

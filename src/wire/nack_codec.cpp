@@ -20,7 +20,7 @@ namespace {
 constexpr std::array kCodes = {Errc::unsupported_version, Errc::bad_field,        Errc::interval_too_small,
                                Errc::no_session,          Errc::unknown_msg_type, Errc::unknown_address,
                                Errc::not_enabled,         Errc::rate_limited,     Errc::not_in_group,
-                               Errc::too_large,           Errc::unavailable};
+                               Errc::too_large,           Errc::unavailable,      Errc::disconnected};
 
 constexpr std::int64_t kExistingInvocationLimit = 9007199254740991;  // existing guests put any integer there
 
@@ -45,7 +45,7 @@ std::optional<std::int64_t> read_valid(const json& data, const char* key, std::i
 json nack_to_json(const Nack& nack) {
     json out = {{"version", kHeartbeatVersion},
                 {"msg_type", "nack"},
-                {"code", to_string(nack.code)},
+                {"code", nack.unknown_code.empty() ? to_string(nack.code) : nack.unknown_code},
                 {"log_msg", base::cut_utf8(nack.message, kMaxReason)},
                 {"orig_msg_type", nack.orig_msg_type}};
     if (nack.invocation_id) out["invocation_id"] = *nack.invocation_id;

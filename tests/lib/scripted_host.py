@@ -1,4 +1,4 @@
-"""The host's end of a native channel, played by a test: it speaks proto-spec/heartbeat.md line by line."""
+"""The host's end of a native channel, played by a test: it speaks heartbeat.md and server-group.md line by line."""
 
 import json
 import socket
@@ -7,6 +7,7 @@ import time
 from vmbed.procs import wait_until
 
 ADDRESS = "vitalwire.heartbeat"
+GROUP = "vitalwire.group"
 PATIENCE = 30.0  # emulated guests on a loaded machine are slow
 
 
@@ -23,6 +24,7 @@ class Host:
         self._socket = socket.socket(socket.AF_UNIX)
         wait_until(lambda: self._socket.connect_ex(str(self._path)) == 0, "the guest listens")
         self._buffer = b""
+        self._group = []  # messages of the server group that came while others were waited for
         self.send_bytes(b"\n")
 
     def disconnect(self):
@@ -52,6 +54,29 @@ class Host:
             if pdu and msg_type in (None, pdu["msg_type"]):
                 return pdu
 
+    def receive_group(self, msg_type, deadline=PATIENCE):
+        """The next PDU of the server group, which must be of that type. Meanwhile heartbeats are dropped."""
+        end = time.monotonic() + deadline
+        while not self._group:
+            try:
+                self.receive("nothing that exists", min(0.05, end - time.monotonic()))
+            except AssertionError:
+                if time.monotonic() > end:
+                    raise AssertionError(f"no {msg_type} within {deadline:g} s") from None
+        pdu = self._group.pop(0)
+        assert pdu["msg_type"] == msg_type, pdu
+        return pdu
+
+    def send_group(self, msg_type, **fields):
+        self.send_bytes(message(msg_type, GROUP, **fields))
+
+    def answer_query(self, *members):
+        """Answers the next query with these states; more than the mandatory fields as a dict."""
+        seq = self.receive_group("status_query")["seq"]
+        for each in members:
+            self.send_group("status_response", seq=seq, data=each if isinstance(each, dict) else member(each))
+        self.send_group("status_response_done", seq=seq, count=len(members))
+
     def receive_all(self, seconds):
         """What comes in that time."""
         end, found = time.monotonic() + seconds, []
@@ -64,9 +89,13 @@ class Host:
     def _check(self, line):
         envelope = json.loads(line)
         assert envelope["version"] == 2, envelope
-        assert envelope["source_addr"] == envelope["dest_addr"] == ADDRESS, envelope
+        assert envelope["source_addr"] == envelope["dest_addr"], envelope
+        assert envelope["source_addr"] in (ADDRESS, GROUP), envelope
         assert envelope["data"]["version"] == 1, envelope
-        return envelope["data"]
+        if envelope["source_addr"] == ADDRESS:
+            return envelope["data"]
+        self._group.append(envelope["data"])
+        return None
 
     def register(self, session="session-1", interval=1000):
         init = self.receive("init")
@@ -101,6 +130,11 @@ class Host:
         self.send("nack", **{"code": code, "log_msg": "said by the test", "orig_msg_type": "init", **fields})
 
 
-def message(msg_type, **fields):
+def member(instance, state="active", **fields):
+    return {"instance_id": instance, "display_name": f"name of {instance}", "state": state, "state_description": "",
+            **fields}
+
+
+def message(msg_type, address=ADDRESS, **fields):
     pdu = {"version": 1, "msg_type": msg_type, **fields}
-    return b"\n" + json.dumps({"version": 2, "source_addr": ADDRESS, "dest_addr": ADDRESS, "data": pdu}).encode() + b"\n"
+    return b"\n" + json.dumps({"version": 2, "source_addr": address, "dest_addr": address, "data": pdu}).encode() + b"\n"

@@ -29,7 +29,7 @@ def run(*command: str | Path, **options) -> str:
 
 def exported() -> set[str]:
     lines = run("nm", "-D", "--defined-only", LIBRARY).splitlines()
-    return {line.split()[2].split("@")[0] for line in lines} - {"VITALWIRE_1"}
+    return {line.split()[2].split("@")[0] for line in lines if line.split()[1] != "A"}  # A: names of versions
 
 
 def declared() -> set[str]:
@@ -89,7 +89,7 @@ class InstalledPackage(ProcessTestCase):
         self.assertEqual(pages, exported() | {"vitalwire"})
 
     def test_the_manual_pages_are_well_formed(self):
-        for page in (ROOT / "guest" / "man").glob("*.[358]"):
+        for page in (ROOT / "guest" / "man").glob("*.[1358]"):
             with self.subTest(page=page.name):
                 checked = subprocess.run(["groff", "-mdoc", "-Tutf8", "-ww", "-z", page], capture_output=True, text=True)
                 self.assertEqual((checked.returncode, checked.stderr), (0, ""))

@@ -34,6 +34,12 @@ public:
     void register_as(const std::string& name, milliseconds interval = seconds(60), milliseconds timeout = seconds(60)) {
         send(app::Register{name, interval, timeout, {}});
     }
+    /// One datagram; empty when there is none.
+    std::string read() {
+        char buffer[app::kMaxDatagram];
+        const ssize_t size = ::recv(socket_, buffer, sizeof buffer, 0);
+        return size > 0 ? std::string(buffer, static_cast<std::size_t>(size)) : std::string();
+    }
     std::optional<app::Event> next() {
         char buffer[app::kMaxDatagram];
         const ssize_t size = ::recv(socket_, buffer, sizeof buffer, 0);
@@ -89,7 +95,9 @@ protected:
 
     Judge judge_{io_};
     HealthBoard board_{[](const heartbeat::Health&) {}};
-    AppServer server_{judge_, board_, {dir_ / "apps", "", 4}};
+    FakeChannel channel_;
+    GroupApp group_{channel_};
+    AppServer server_{judge_, board_, group_, {dir_ / "apps", "", 4}};
 };
 
 TEST_F(AppServerTest, AsksARegisteredApplicationEveryInterval) {
@@ -283,17 +291,103 @@ TEST_F(AppServerTest, TheSocketIsForItsUserAndGroupOnly) {
 }
 
 TEST_F(AppServerTest, MakesTheFolderOfItsSocket) {
-    AppServer other(judge_, board_, {dir_ / "run/apps", "", 1});
+    AppServer other(judge_, board_, group_, {dir_ / "run/apps", "", 1});
     other.start();
     EXPECT_TRUE(RawApplication(dir_ / "run/apps").connected());
 }
 
 TEST_F(AppServerTest, DoesNotTakeTheSocketOfAnotherDaemon) {
-    AppServer other(judge_, board_, {dir_ / "apps", "", 1});
+    AppServer other(judge_, board_, group_, {dir_ / "apps", "", 1});
     log::set_backend([](log::Level, std::string_view) {});
     other.start();
     other.stop();
     EXPECT_TRUE(RawApplication(dir_ / "apps").connected());
+}
+
+/// A host is there, and an application that sends `datagram` as a message of the server group.
+class AppServerGroupTest : public AppServerTest {
+protected:
+    AppServerGroupTest() { group_.host_connected(); }
+
+    static std::string encode(const wire::GroupPdu& pdu) { return *wire::encode_group(pdu, wire::Dialect::native, 2); }
+    /// The next datagram as a guest reads it.
+    wire::GroupPdu next_group(RawApplication& application) {
+        std::string datagram;
+        await("a datagram comes", [&] { return !(datagram = application.read()).empty(); });
+        EXPECT_TRUE(datagram.starts_with('\n') && datagram.ends_with('\n')) << datagram;
+        auto inbound = wire::read_line(std::string_view(datagram).substr(1, datagram.size() - 2),
+                                       wire::ChannelKind::native, wire::Receiver::guest);
+        return std::get<wire::GroupMessage>(inbound).pdu;
+    }
+    std::unique_ptr<RawApplication> subscribed() {
+        auto application = connect();
+        application->send(app::Subscribe{true, true});
+        // An answer shows that the subscription before it was read.
+        application->write(encode(wire::Broadcast{std::string("x"), app::kMaxSeq + 1}));
+        EXPECT_EQ(std::get<wire::Nack>(next_group(*application)).code, base::Errc::bad_field);
+        return application;
+    }
+};
+
+TEST_F(AppServerGroupTest, PassesBroadcastsToWhoeverAskedForThem) {
+    auto one = subscribed();
+    auto two = subscribed();
+    auto other = registered("db");
+    group_.receive(wire::Delivery{"vm-2", "hello"});
+    EXPECT_EQ(std::get<wire::Delivery>(next_group(*one)).payload, "hello");
+    EXPECT_EQ(std::get<wire::Delivery>(next_group(*two)).source, "vm-2");
+    EXPECT_FALSE(other->next());
+}
+
+TEST_F(AppServerGroupTest, RefusesWhatIsNoGuestsMessage) {
+    auto application = subscribed();
+    application->write("\nrubbish\n");
+    EXPECT_EQ(refused(*application).code, base::Errc::bad_field);
+    application->write(encode(wire::Delivery{"vm-9", "forged"}));  // a host's message is one without its `source`
+    await("it is passed on as a broadcast of this guest", [&] { return channel_.sent.size() == 1; });
+    EXPECT_EQ(channel_.sent[0].find("vm-9"), std::string::npos);
+    application->write(
+        "\n{\"version\":2,\"source_addr\":\"a\",\"dest_addr\":\"vitalwire.heartbeat\",\"data\":{"
+        "\"version\":1,\"msg_type\":\"exit\",\"session_id\":\"s\"}}\n");
+    refused(*application);
+    EXPECT_EQ(channel_.sent.size(), 1U) << "nobody but the daemon speaks for the heartbeat";
+}
+
+TEST_F(AppServerGroupTest, ASlowApplicationLosesTheOldestAndIsToldHowMany) {
+    auto slow = subscribed();
+    auto quick = subscribed();
+    constexpr int kSent = 400;
+    const std::string filler(1000, '.');
+    for (int i = 0; i < kSent; ++i) {
+        group_.receive(wire::Delivery{"vm-2", std::to_string(i) + filler});
+        const auto got = std::get<wire::Delivery>(next_group(*quick));
+        EXPECT_EQ(got.payload, std::to_string(i) + filler);
+        EXPECT_EQ(got.dropped, 0U);
+    }
+    std::uint64_t received = 0, dropped = 0;
+    int last = -1;
+    while (last < kSent - 1) {
+        const auto got = std::get<wire::Delivery>(next_group(*slow));
+        EXPECT_GT(std::stoi(got.payload), last) << "in order";
+        dropped += got.dropped;
+        EXPECT_EQ(std::stoi(got.payload), last + 1 + static_cast<int>(got.dropped)) << "told with the next one";
+        last = std::stoi(got.payload);
+        ++received;
+    }
+    EXPECT_GT(dropped, 0U);
+    EXPECT_EQ(received + dropped, static_cast<std::uint64_t>(kSent));
+}
+
+TEST_F(AppServerGroupTest, AnApplicationThatReadsNoMessagesStillHearsOfItsRegistration) {
+    auto application = subscribed();
+    for (int i = 0; i < 400; ++i)
+        group_.receive(wire::Delivery{"vm-2", std::string(1000, '.')});
+    application->register_as("slow");
+    await("it is registered", [&] { return server_.registered() == 1; });
+    await("it is told", [&] {
+        const auto event = application->next();
+        return event && std::holds_alternative<app::Registered>(*event);
+    });
 }
 
 }  // namespace

@@ -19,11 +19,13 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
 #include "guest/guest_daemon.hpp"
 #include "guest/settings.hpp"
+#include "wire/group_codec.hpp"
 #include "wire/heartbeat_codec.hpp"
 #include "wire/inbound.hpp"
 #include "wire/line_framer.hpp"
@@ -105,6 +107,7 @@ public:
             throw std::runtime_error("cannot write to the guest");
     }
     void send(const wire::HeartbeatPdu& pdu) { write(encode(pdu)); }
+    void send_group(const wire::GroupPdu& pdu) { write(*wire::encode_group(pdu, wire::Dialect::native, 2)); }
     static std::string encode(const wire::HeartbeatPdu& pdu) {
         return wire::encode_heartbeat(pdu, wire::Dialect::native, 1);
     }
@@ -116,6 +119,17 @@ public:
         while (!pdus_.empty()) {
             const wire::HeartbeatPdu pdu = std::move(pdus_.front());
             pdus_.pop_front();
+            if (const auto* wanted = std::get_if<Pdu>(&pdu)) return *wanted;
+        }
+        return std::nullopt;
+    }
+    /// The next group PDU of type `Pdu` that has arrived; others are dropped.
+    template <class Pdu>
+    std::optional<Pdu> next_group() {
+        read();
+        while (!group_pdus_.empty()) {
+            const wire::GroupPdu pdu = std::move(group_pdus_.front());
+            group_pdus_.pop_front();
             if (const auto* wanted = std::get_if<Pdu>(&pdu)) return *wanted;
         }
         return std::nullopt;
@@ -134,6 +148,8 @@ private:
                 auto inbound = wire::read_line(line, wire::ChannelKind::native, wire::Receiver::host);
                 if (auto* message = std::get_if<wire::HeartbeatMessage>(&inbound))
                     pdus_.push_back(std::move(message->pdu));
+                if (auto* message = std::get_if<wire::GroupMessage>(&inbound))
+                    group_pdus_.push_back(std::move(message->pdu));
             });
         }
         ended_ = ended_ || count == 0;
@@ -143,6 +159,25 @@ private:
     bool ended_ = false;
     wire::LineFramer framer_{wire::kMaxNativeMessage};
     std::deque<wire::HeartbeatPdu> pdus_;
+    std::deque<wire::GroupPdu> group_pdus_;
+};
+
+/// A channel that keeps what is sent, or is full.
+class FakeChannel : public Channel {
+public:
+    void start(Events&) override {}
+    bool send(std::string message, Priority priority) override {
+        if (full) return false;
+        sent.push_back(std::move(message));
+        last_priority = priority;
+        return true;
+    }
+    void stop() override {}
+    std::string status() const override { return {}; }
+
+    std::vector<std::string> sent;
+    Priority last_priority = Priority::normal;
+    bool full = false;
 };
 
 /// A whole guest in this process, and a host for it.
@@ -188,6 +223,12 @@ protected:
             FAIL() << "the last reason was '" << last.reason << "', not '" << reason << "'";
         }
         EXPECT_EQ(last.healthy, reason.empty());
+    }
+    template <class Pdu>
+    Pdu await_group() {
+        std::optional<Pdu> pdu;
+        await("a group PDU comes", [&] { return (pdu = host_->next_group<Pdu>()).has_value(); });
+        return *pdu;
     }
     template <class Pdu>
     Pdu await_pdu() {
