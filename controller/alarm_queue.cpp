@@ -118,6 +118,17 @@ void AlarmQueue::withdraw(const base::FaultId& fault) {
     if (at != entries_.end()) at->second.withdrawn = true;
 }
 
+void AlarmQueue::finish(const Alarm& alarm) {
+    const auto at = entries_.find(alarm.id);
+    if (at == entries_.end()) return;
+    Entry& entry = at->second;
+    entry.current = alarm;
+    entry.withdrawn = false;
+    // A raise that failed may have arrived all the same.
+    const bool raised = is_under_way(alarm.id) || entry.told.phase == Told::Phase::open || entry.attempts > 0;
+    raised ? queue_clear(entry) : drop_waiting(alarm.id);
+}
+
 void AlarmQueue::forget(const base::FaultId& fault) {
     drop_waiting(fault);
     entries_.erase(fault);

@@ -50,6 +50,9 @@ public:
     std::vector<ToldChange> offer(const Alarm& alarm, bool trust_delivered);
     /// Somebody else tells this alarm from now on: what waits is dropped, what was told is remembered.
     void withdraw(const base::FaultId& fault);
+    /// The alarm is over, and somebody else tells it. What this sink was raised from here is cleared from here too: our
+    /// raise may have come after the other's clear.
+    void finish(const Alarm& alarm);
     void forget(const base::FaultId& fault);
 
     /// The next message; it is under way until `confirm` or `put_back`. Absent when none waits or one is under way.
@@ -61,6 +64,8 @@ public:
     bool idle() const { return entries_.empty() && !under_way_; }
     std::size_t size() const { return steps_.size() + (under_way_ ? 1 : 0); }
     bool settled(const base::FaultId& fault) const;
+    /// Something about the alarm waits or is under way.
+    bool busy(const base::FaultId& fault) const { return last_waiting(fault) != nullptr || is_under_way(fault); }
     DeliveryView view(const base::FaultId& fault) const;
 
 private:

@@ -28,6 +28,10 @@ void Delivery::withdraw(const Alarm& alarm) {
     with(lane(alarm), [&](AlarmQueue& queue) { queue.withdraw(alarm.id); });
 }
 
+void Delivery::finish(const Alarm& alarm) {
+    with(lane(alarm), [&](AlarmQueue& queue) { queue.finish(alarm); });
+}
+
 void Delivery::forget(const Alarm& alarm) {
     with(lane(alarm), [&](AlarmQueue& queue) { queue.forget(alarm.id); });
 }
@@ -117,6 +121,11 @@ std::vector<ToldChange> Delivery::take_changes() {
 bool Delivery::settled(const Alarm& alarm) const {
     const auto at = lanes_.find(alarm.subject());
     return at != lanes_.end() && at->second.queue.settled(alarm.id);
+}
+
+bool Delivery::busy(const Alarm& alarm) const {
+    const auto at = lanes_.find(alarm.subject());
+    return at != lanes_.end() && at->second.queue.busy(alarm.id);
 }
 
 DeliveryView Delivery::view(const Alarm& alarm) const {

@@ -42,6 +42,7 @@ public:
     void restore(const Alarm& alarm, Told told);
     void offer(const Alarm& alarm);
     void withdraw(const Alarm& alarm);
+    void finish(const Alarm& alarm);
     void forget(const Alarm& alarm);
 
     std::optional<Attempt> next(base::TimePoint now);
@@ -59,6 +60,8 @@ public:
 
     /// True when the sink has confirmed the newest state.
     bool settled(const Alarm& alarm) const;
+    /// Something about the alarm waits or is under way.
+    bool busy(const Alarm& alarm) const;
     DeliveryView view(const Alarm& alarm) const;
 
     std::size_t queued() const { return queued_; }          ///< messages waiting or under way

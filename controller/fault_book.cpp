@@ -34,7 +34,9 @@ std::vector<FaultBook::Entry> FaultBook::end_state(const base::HostId& host, bas
     if (!mentioned) return forgotten;
     const auto known = at.faults;
     for (const base::FaultId& id : known) {
-        if (!mentioned->contains(id) && faults_.at(id).fault.open()) forgotten.push_back(clear(id, kForgotten, now));
+        if (mentioned->contains(id)) continue;
+        const BookedFault& booked = faults_.at(id);
+        forgotten.push_back(booked.fault.open() ? clear(id, kForgotten, now) : Entry{booked, Change::none});
     }
     return forgotten;
 }

@@ -44,7 +44,8 @@ public:
     void restore(BookedFault booked);
 
     void begin_state(const base::HostId& host);
-    /// The whole state was told: what it did not mention is cleared (kForgotten).
+    /// The whole state was told. What it did not mention and is open is cleared (kForgotten); what is over is among the
+    /// entries as well: its agent will not speak of it again, so whatever is still to do about it is to be done now.
     std::vector<Entry> end_state(const base::HostId& host, base::WallTime now);
     /// The agent is gone before the state's end: nothing is concluded from what it did not say.
     void abandon_state(const base::HostId& host);

@@ -136,7 +136,7 @@ void Ledger::take(const FaultBook::Entry& entry) {
     if (delivers(entry.booked.host)) {
         tell(entry.booked);
     } else if (!entry.booked.fault.open()) {
-        leave(entry.booked, false);
+        finish(entry.booked);
     }
 }
 
@@ -156,6 +156,16 @@ void Ledger::tell(const BookedFault& booked) {
     settle(alarm.id);
 }
 
+/// Over, and another lead's to tell; what was raised from here is cleared from here.
+void Ledger::finish(const BookedFault& booked) {
+    const Alarm alarm = to_alarm(booked.fault, booked.host);
+    for (const auto& sink : sinks_)
+        sink->delivery().finish(alarm);
+    for (const auto& sink : sinks_)
+        sink->pump();
+    settle(alarm.id);
+}
+
 void Ledger::collect(SinkRunner& runner) {
     for (const ToldChange& change : runner.delivery().take_changes()) {
         if (book_.find(change.fault) == nullptr) continue;
@@ -168,11 +178,20 @@ void Ledger::settle(const base::FaultId& fault) {
     const BookedFault* booked = book_.find(fault);
     if (booked == nullptr) return;
     const Alarm alarm = to_alarm(booked->fault, booked->host);
-    const bool everywhere =
-        std::all_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return sink->delivery().settled(alarm); });
-    if (!everywhere || !delivers(booked->host)) return;
+    const bool over = !booked->fault.open();
+    if (!delivers(booked->host)) {
+        const bool quiet = at_every_sink([&](const Delivery& delivery) { return !delivery.busy(alarm); });
+        if (over && quiet) leave(BookedFault(*booked), false);
+        return;
+    }
+    if (!at_every_sink([&](const Delivery& delivery) { return delivery.settled(alarm); })) return;
     confirm(booked->host, booked->fault);
-    if (!booked->fault.open()) leave(BookedFault(*booked), true);
+    if (over) leave(BookedFault(*booked), true);
+}
+
+template <class Predicate>
+bool Ledger::at_every_sink(Predicate holds) const {
+    return std::all_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return holds(sink->delivery()); });
 }
 
 /// The fault is over and nothing more is to be told of it here.
@@ -198,9 +217,12 @@ void Ledger::withdraw(const base::HostId& host) {
         faults.push_back(*booked);
     for (const BookedFault& booked : faults) {
         const Alarm alarm = to_alarm(booked.fault, booked.host);
+        if (!booked.fault.open()) {
+            finish(booked);
+            continue;
+        }
         for (const auto& sink : sinks_)
             sink->delivery().withdraw(alarm);
-        if (!booked.fault.open()) leave(booked, false);
     }
 }
 

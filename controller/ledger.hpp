@@ -72,8 +72,11 @@ private:
     void take(const FaultBook::Entry& entry);
     void count(const FaultBook::Entry& entry);
     void tell(const BookedFault& booked);
+    void finish(const BookedFault& booked);
     void collect(SinkRunner& runner);
     void settle(const base::FaultId& fault);
+    template <class Predicate>
+    bool at_every_sink(Predicate holds) const;
     void leave(const BookedFault& booked, bool delivered);
     void withdraw(const base::HostId& host);
     void resume_unheard();

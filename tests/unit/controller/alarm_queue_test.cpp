@@ -219,6 +219,33 @@ TEST_F(AlarmQueueTest, DropsWhatWaitsWhenAnotherControllerTellsIt) {
     EXPECT_THAT(told(), IsEmpty());
 }
 
+TEST_F(AlarmQueueTest, ClearsWhatItRaisedThoughAnotherControllerTellsIt) {
+    offer(a1);
+    told();
+    queue.withdraw(a1.id);
+    queue.finish(cleared(a1));
+    EXPECT_TRUE(queue.busy(a1.id));
+    EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
+    EXPECT_FALSE(queue.busy(a1.id));
+}
+
+TEST_F(AlarmQueueTest, LeavesToAnotherControllerWhatItNeverRaised) {
+    offer(a1);
+    queue.withdraw(a1.id);
+    queue.finish(cleared(a1));
+    EXPECT_FALSE(queue.busy(a1.id));
+    EXPECT_THAT(told(), IsEmpty());
+}
+
+TEST_F(AlarmQueueTest, TakesAFailedRaiseForOneThatMayHaveArrived) {
+    offer(a1);
+    queue.take();
+    queue.withdraw(a1.id);
+    queue.put_back("no answer");
+    queue.finish(cleared(a1));
+    EXPECT_THAT(told(), ElementsAre("a1 opened 1", "a1 cleared 2"));
+}
+
 TEST_F(AlarmQueueTest, DoesNotRepeatAFailedMessageThatWasWithdrawnMeanwhile) {
     offer(a1);
     queue.take();

@@ -76,6 +76,14 @@ TEST_F(FaultBookTest, ClearsWhatAWholeStateDoesNotMention) {
     EXPECT_EQ(gone[0].booked.fault.revision, 2U);
 }
 
+TEST_F(FaultBookTest, HandsOutWhatIsOverAndNoLongerMentioned) {
+    report(open_fault("g1", "f1"));
+    report(cleared(open_fault("g1", "f1")));
+    book.begin_state(kHost);
+    EXPECT_THAT(lines(book.end_state(kHost, now)), ElementsAre("f1 none"));
+    EXPECT_NE(book.find(base::FaultId("f1")), nullptr);
+}
+
 TEST_F(FaultBookTest, AWholeStateOfOneHostLeavesOthersAlone) {
     report(open_fault("g1", "f1"));
     report(open_fault("g2", "f2"), kOther);

@@ -271,6 +271,34 @@ TEST_F(LedgerTest, WhoIsNoLongerLeadDropsWhatWaits) {
     EXPECT_EQ(ledger->sinks().at(0)->delivery().queued(), 0U);
 }
 
+TEST_F(LedgerTest, WhoIsNoLongerLeadClearsWhatItRaised) {
+    start();
+    agent_up();
+    report(f1);
+    take("a");
+    confirmed.clear();
+    agent_down();
+    agent_up(false);
+    whole_state({});
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2")) << "its raise may have come after the new lead's clear";
+    EXPECT_THAT(confirmed, IsEmpty());
+    EXPECT_FALSE(ledger->history().find(f1.id)->delivered);
+}
+
+TEST_F(LedgerTest, EndsWhatIsOverWhenItsAgentWillNotSpeakOfItAgain) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    report(cleared(f1));
+    told["a"].answer = Outcome::confirmed();
+    restart();
+    agent_up();
+    whole_state({});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 cleared 2"));
+    EXPECT_EQ(ledger->book().find(f1.id), nullptr);
+}
+
 TEST_F(LedgerTest, RefusesFaultsOfAnotherHost) {
     start();
     agent_up();
