@@ -1,0 +1,184 @@
+// bench_guests DIRECTORY COUNT INTERVAL_MS: so many guests in one process, on the sockets QEMU would have in DIRECTORY.
+// They do as little as a guest can, so that the CPU is left to whom is measured. Told on standard input:
+//   silence NUMBER   the guest answers no more; printed when it does not, for the first time: silent NAME NANOSECONDS
+//   count            prints: beats SO_MANY
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+#include <initializer_list>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sockets.hpp"
+
+namespace {
+
+using namespace vitalwire::bench;
+
+struct Guest {
+    int descriptor = -1;  ///< of the socket it listens at, then of its only connection
+    bool connected = false;
+    bool silent = false;
+    bool noted = false;  ///< that it is silent
+};
+
+class Guests {
+public:
+    Guests(const std::string& directory, std::size_t count, int interval_ms)
+        : guests_(count), interval_(std::to_string(interval_ms)) {
+        for (std::size_t i = 0; i < count; ++i)
+            listen(directory, i);
+        watch(STDIN_FILENO, count);
+    }
+
+    void run() {
+        std::cout << "listening" << std::endl;
+        std::array<epoll_event, 512> events{};
+        while (true) {
+            const int ready = ::epoll_wait(epoll_, events.data(), events.size(), -1);
+            if (ready < 0 && errno != EINTR) give_up("epoll_wait");
+            for (int i = 0; i < ready; ++i) {
+                const std::size_t number = events.at(static_cast<std::size_t>(i)).data.u64;
+                if (number == guests_.size()) {
+                    if (!obey()) return;
+                } else if (guests_[number].connected) {
+                    read(number);
+                } else {
+                    accept(number);
+                }
+            }
+        }
+    }
+
+private:
+    void watch(int descriptor, std::size_t number) {
+        epoll_event event{EPOLLIN, {.u64 = number}};
+        if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) != 0) give_up("epoll_ctl");
+    }
+
+    void listen(const std::string& directory, std::size_t number) {
+        const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (descriptor < 0) give_up("socket");
+        const std::string path = channel_path(directory, number);
+        const sockaddr_un address = address_of(path);
+        if (::bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) give_up(path);
+        if (::listen(descriptor, 1) != 0) give_up("listen");
+        guests_[number].descriptor = descriptor;
+        watch(descriptor, number);
+    }
+
+    /// The host connects once: whoever loses its connection is missed by the host for the rest of the run.
+    void accept(std::size_t number) {
+        Guest& guest = guests_[number];
+        const int connection = ::accept4(guest.descriptor, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (connection < 0) give_up("accept");
+        ::close(guest.descriptor);
+        guest.descriptor = connection;
+        guest.connected = true;
+        watch(connection, number);
+    }
+
+    void read(std::size_t number) {
+        const ssize_t got = ::recv(guests_[number].descriptor, buffer_.data(), buffer_.size(), 0);
+        if (got <= 0) {
+            ::close(guests_[number].descriptor);
+            return;
+        }
+        std::string_view bytes(buffer_.data(), static_cast<std::size_t>(got));
+        while (!bytes.empty()) {
+            const std::size_t end = std::min(bytes.find('\n'), bytes.size());
+            hear(number, bytes.substr(0, end));
+            bytes.remove_prefix(std::min(end + 1, bytes.size()));
+        }
+    }
+
+    /// The host's messages fit into one read, and it writes no spaces.
+    void hear(std::size_t number, std::string_view line) {
+        const std::string_view challenge = value_of(line, "\"heartbeat_challenge\":");
+        if (!challenge.empty()) return answer(number, challenge, value_of(line, "\"session_id\":"));
+        if (line.find("\"no_session\"") != std::string_view::npos) register_with_host(number);
+    }
+
+    static std::string_view value_of(std::string_view line, std::string_view key) {
+        const std::size_t at = line.find(key);
+        if (at == std::string_view::npos) return {};
+        const std::string_view rest = line.substr(at + key.size());
+        return rest.substr(0, rest.find_first_of(",}"));
+    }
+
+    void register_with_host(std::size_t number) {
+        send(number, {"\"msg_type\":\"init\",\"invocation_id\":1,\"name\":\"", guest_name(number),
+                      "\",\"heartbeat_interval_ms\":", interval_});
+    }
+
+    void answer(std::size_t number, std::string_view challenge, std::string_view session) {
+        Guest& guest = guests_[number];
+        if (!guest.silent) {
+            ++beats_;
+            return send(number, {"\"msg_type\":\"challenge_response\",\"session_id\":", session,
+                                 ",\"heartbeat_response\":", challenge, ",\"healthy\":true"});
+        }
+        if (guest.noted) return;
+        guest.noted = true;
+        std::cout << "silent " << guest_name(number) << " "
+                  << std::chrono::steady_clock::now().time_since_epoch().count() << std::endl;
+    }
+
+    void send(std::size_t number, std::initializer_list<std::string_view> fields) {
+        message_ =
+            "\n{\"version\":2,\"source_addr\":\"vitalwire.heartbeat\",\"dest_addr\":\"vitalwire.heartbeat\","
+            "\"data\":{\"version\":1,";
+        for (const std::string_view field : fields)
+            message_ += field;
+        message_ += "}}\n";
+        if (::send(guests_[number].descriptor, message_.data(), message_.size(), MSG_NOSIGNAL) < 0) give_up("send");
+    }
+
+    /// False at the end of the input.
+    bool obey() {
+        const ssize_t got = ::read(STDIN_FILENO, buffer_.data(), buffer_.size());
+        if (got <= 0) return false;
+        input_.append(buffer_.data(), static_cast<std::size_t>(got));
+        for (std::size_t end = input_.find('\n'); end != std::string::npos; end = input_.find('\n')) {
+            obey(std::string_view(input_).substr(0, end));
+            input_.erase(0, end + 1);
+        }
+        return true;
+    }
+
+    void obey(std::string_view command) {
+        if (command == "count") {
+            std::cout << "beats " << beats_ << std::endl;
+        } else if (command.starts_with("silence ")) {
+            std::size_t number = guests_.size();
+            std::from_chars(command.data() + 8, command.data() + command.size(), number);
+            guests_.at(number).silent = true;
+        }
+    }
+
+    int epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+    std::vector<Guest> guests_;
+    std::string interval_;
+    std::array<char, 65536> buffer_{};
+    std::string message_;
+    std::string input_;
+    std::uint64_t beats_ = 0;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 4) {
+        std::cerr << "usage: bench_guests DIRECTORY COUNT INTERVAL_MS\n";
+        return 2;
+    }
+    raise_file_limit();
+    Guests guests(argv[1], std::stoul(argv[2]), std::stoi(argv[3]));
+    guests.run();
+}

@@ -1,0 +1,47 @@
+#!/usr/bin/python3
+"""The benchmarks run to their end and print a plausible figure for every claim. How large it is is no test's business."""
+
+import os
+from pathlib import Path
+import re
+import subprocess
+import unittest
+
+BENCH = Path(__file__).resolve().parent
+ROOT = BENCH.parents[1]
+CLAIMS = [
+    "vitalwired: private memory",
+    "agent: memory with 20 guests (RSS)",
+    "agent: CPU of a challenge and its answer",
+    "silent guest to inspector, p99 of 5",
+    "50 guests: missed or late answers",
+    "50 guests: CPU of the agent's core",
+]
+PURE = ["frame_lines", "read_json", "decode_response", "encode_challenge", "session_turn", "beat"]
+
+
+class Bench(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        environment = {"VITALWIRE_BUILD": str(ROOT / "build" / "release"), **os.environ}
+        cls.ran = subprocess.run([BENCH / "run", "--smoke"], env=environment, capture_output=True, text=True, check=False)
+
+    def test_they_run_to_their_end(self) -> None:
+        self.assertEqual(self.ran.returncode, 0, self.ran.stdout + self.ran.stderr)
+
+    def test_every_claim_has_a_figure(self) -> None:
+        for claim in CLAIMS:
+            found = re.search(rf"^{re.escape(claim)} +(\d+\.\d+) ", self.ran.stdout, re.MULTILINE)
+            self.assertIsNotNone(found, f"no figure of {claim!r} in:\n{self.ran.stdout}")
+            if "missed" not in claim:
+                self.assertGreater(float(found.group(1)), 0, claim)
+
+    def test_every_pure_part_has_a_ratio(self) -> None:
+        for part in PURE:
+            found = re.search(rf"^{part} +\d+ +\w+ +\d+ +(\d+\.\d+)$", self.ran.stdout, re.MULTILINE)
+            self.assertIsNotNone(found, f"no ratio of {part} in:\n{self.ran.stdout}")
+            self.assertGreater(float(found.group(1)), 0, part)
+
+
+if __name__ == "__main__":
+    unittest.main()
