@@ -246,6 +246,7 @@ void Controller::on(const HostId& host, const bus::LeadChanged& changed) {
     fleet_.set_lead(host, changed.lead);
     rows_.put_agent(host, *fleet_.find(host));
     ledger_->lead_changed(host);
+    groups_.tell_everything(host, wall_now());
     log::info(changed.lead ? "leads for an agent" : "leads no longer for an agent", {{"host", host}});
 }
 
@@ -257,6 +258,7 @@ void Controller::on(const HostId& host, const bus::StateBegin&) {
 void Controller::on(const HostId& host, const bus::StateEnd&) {
     fleet_.end_state(host);
     ledger_->end_state(host);
+    groups_.tell_everything(host, wall_now());
 }
 
 void Controller::on(const HostId& host, const bus::Guests& guests) {
@@ -274,6 +276,7 @@ void Controller::on(const HostId& host, const bus::Guests& guests) {
 
 void Controller::on(const HostId& host, const bus::GuestGone& gone) {
     fleet_.gone(host, gone.guest);
+    groups_.heartbeat_changed(gone.guest, wall_now());
 }
 
 void Controller::on(const HostId& host, const bus::Faults& faults) {
@@ -318,8 +321,12 @@ void Controller::send_policies(const HostId& host) {
 }
 
 void Controller::on_inventory_changed(const std::vector<GuestChange>& changes) {
-    // The first load is no news for anybody.
-    if (std::exchange(inventory_seen_, true)) groups_.inventory_changed(changes, wall_now());
+    if (std::exchange(inventory_seen_, true)) {
+        groups_.inventory_changed(changes, wall_now());
+    } else {
+        for (const auto& [host, port] : connected_)
+            groups_.tell_everything(host, wall_now());
+    }
     std::set<HostId> hosts;
     for (const GuestChange& change : changes) {
         if (change.before) hosts.insert(change.before->host);

@@ -1,6 +1,7 @@
 #include "controller/group_service.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/text.hpp"
@@ -24,6 +25,7 @@ constexpr const char* kUpdated = "compute.instance.update";
 constexpr const char* kCreated = "compute.instance.create.end";
 constexpr const char* kDeleted = "compute.instance.delete.end";
 constexpr const char* kHeartbeat = "vitalwire.heartbeat";
+constexpr const char* kRepeated = "vitalwire.state";
 
 // The heartbeat field of a state.
 constexpr const char* kUnmonitored = "unmonitored";
@@ -117,6 +119,29 @@ void GroupService::inventory_changed(const std::vector<GuestChange>& changes, ba
     });
 }
 
+void GroupService::tell_everything(const HostId& host, base::WallTime now) {
+    if (!leads(host)) return;
+    std::set<GroupId> groups;
+    for (const InventoryGuest* guest : inventory_.of_host(host)) {
+        if (takes_part(*guest) && guest->policy.messaging) groups.insert(guest->group);
+    }
+    for (const GroupId& group : groups) {
+        for (const group::Member& member : members(group)) {
+            // Of a guest whose agent is not there yet more is known in a moment.
+            const Agent* agent = fleet_.find(member.host);
+            if (agent == nullptr || !agent->connected) continue;
+            for (const group::Hop& hop : router_.peers(group, member.guest)) {
+                if (hop.host == host) tell(hop, kRepeated, state(member.guest), now);
+            }
+        }
+    }
+}
+
+bool GroupService::leads(const HostId& host) const {
+    const Agent* agent = fleet_.find(host);
+    return agent != nullptr && agent->connected && agent->lead;
+}
+
 void GroupService::tell_gone(const InventoryGuest& guest, base::WallTime now) {
     told_heartbeat_.erase(guest.id);
     MemberState state = state_of(guest);
@@ -129,12 +154,10 @@ void GroupService::heartbeat_changed(const GuestId& guest, base::WallTime now) {
     const InventoryGuest* known = inventory_.guest(guest);
     if (known == nullptr || !takes_part(*known)) return;
     const MemberState state = state_of(*known);
-    // What is heard of a guest for the first time, after a start of this controller too, is told only when it is bad:
-    // peers may have been told the same before, but must not miss it.
     const auto [told, first] = told_heartbeat_.try_emplace(guest, *state.heartbeat);
-    const std::string before = std::exchange(told->second, *state.heartbeat);
-    const bool bad = *state.heartbeat == kLost || *state.heartbeat == kUnhealthy;
-    if (first ? bad : before != *state.heartbeat) notify(*known, kHeartbeat, state, now);
+    if (!first && told->second == *state.heartbeat) return;
+    told->second = *state.heartbeat;
+    notify(*known, kHeartbeat, state, now);
 }
 
 base::Result<std::size_t> GroupService::send_as_operator(const GroupId& group, const std::string& payload) {
@@ -217,12 +240,16 @@ void GroupService::notify(const InventoryGuest& about, const std::string& event_
     if (!takes_part(about)) return;
     for (const group::Hop& hop : router_.peers(about.group, about.id)) {
         // Every controller sees the change; each host is told by the one that leads for it.
-        const Agent* agent = fleet_.find(hop.host);
-        if (agent == nullptr || !agent->connected || !agent->lead) continue;
+        if (!leads(hop.host)) continue;
         counters_[about.group].notifications += hop.guests.size();
-        notifications_.add(static_cast<double>(hop.guests.size()));
-        send_(hop.host, bus::GroupNotify{hop.guests, event_type, base::to_iso8601(now), state});
+        tell(hop, event_type, state, now);
     }
+}
+
+void GroupService::tell(const group::Hop& hop, const std::string& event_type, const MemberState& state,
+                        base::WallTime now) {
+    notifications_.add(static_cast<double>(hop.guests.size()));
+    send_(hop.host, bus::GroupNotify{hop.guests, event_type, base::to_iso8601(now), state});
 }
 
 void GroupService::refuse(const HostId& host, std::uint64_t number, const base::Error& error) {

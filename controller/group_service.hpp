@@ -42,6 +42,9 @@ public:
     /// Guests changed in the inventory: their peers are told, unless nothing that a peer sees has changed. Who leaves a
     /// group is "deleted" to those who stay.
     void inventory_changed(const std::vector<GuestChange>& changes, base::WallTime now);
+    /// An agent that this controller leads is there with its whole state: its guests are told of all their peers, for
+    /// nobody may have told them of a change meanwhile. The agent knows what they know already.
+    void tell_everything(const base::HostId& host, base::WallTime now);
     /// An agent's report of a guest changed what its peers know of its heartbeat.
     void heartbeat_changed(const base::GuestId& guest, base::WallTime now);
 
@@ -59,11 +62,13 @@ private:
     std::vector<group::Member> members(const base::GroupId& group) const override;
 
     bool takes_part(const InventoryGuest& guest) const;
+    bool leads(const base::HostId& host) const;
     void tell_gone(const InventoryGuest& guest, base::WallTime now);
     std::string heartbeat_of(const base::GuestId& guest, const base::HostId& host) const;
     wire::MemberState state_of(const InventoryGuest& guest) const;
     void notify(const InventoryGuest& about, const std::string& event_type, const wire::MemberState& state,
                 base::WallTime now);
+    void tell(const group::Hop& hop, const std::string& event_type, const wire::MemberState& state, base::WallTime now);
     void refuse(const base::HostId& host, std::uint64_t number, const base::Error& error);
 
     const Inventory& inventory_;

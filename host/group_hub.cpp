@@ -1,11 +1,21 @@
 #include "host/group_hub.hpp"
 
 #include <boost/asio/post.hpp>
+#include <nlohmann/json.hpp>
 #include <utility>
+
+#include "wire/group_codec.hpp"
 
 namespace vitalwire::host {
 
 using base::GuestId;
+
+namespace {
+
+/// Members of all groups with guests here; beyond it what was told is forgotten, and told again.
+constexpr std::size_t kMaxToldStates = 100'000;
+
+}  // namespace
 
 GroupHub::GroupHub(boost::asio::io_context& io, group::Limits defaults, Surroundings surroundings)
     : io_(io), defaults_(defaults), surroundings_(std::move(surroundings)), deadline_(io) {}
@@ -45,7 +55,20 @@ void GroupHub::on(const bus::GroupDeliver& message) {
     tell(message.guests, wire::Delivery{message.source, message.payload, message.from_operator});
 }
 
+/// Controllers tell everything again when they cannot know what was told.
+bool GroupHub::is_news(const wire::MemberState& state) {
+    if (told_states_.size() >= kMaxToldStates) told_states_.clear();
+    const std::size_t now = std::hash<std::string>{}(wire::to_json(state).dump());
+    const auto [told, first] = told_states_.try_emplace(state.instance_id, now);
+    if (!first && std::exchange(told->second, now) == now) {
+        ++counters_.duplicates;
+        return false;
+    }
+    return true;
+}
+
 void GroupHub::on(const bus::GroupNotify& message) {
+    if (!is_news(message.state)) return;
     tell(message.guests, wire::Notification{message.event_type, message.timestamp, message.state});
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -28,7 +29,7 @@ public:
         std::uint64_t delivered = 0;      ///< messages put into a guest's queue
         std::uint64_t not_connected = 0;  ///< messages for guests without a channel
         std::uint64_t undeliverable = 0;  ///< that an existing guest cannot be told
-        std::uint64_t duplicates = 0;     ///< broadcasts that came a second time
+        std::uint64_t duplicates = 0;     ///< broadcasts, and states of members, that came a second time
     };
 
     struct Surroundings {
@@ -66,6 +67,7 @@ private:
     void query(std::uint64_t number, const base::GuestId& asker) override;
     void answer(const group::Channel& to, wire::GroupPdu pdu) override;
 
+    bool is_news(const wire::MemberState& state);
     void tell(const std::vector<base::GuestId>& guests, wire::GroupPdu pdu);
     void put(Channel* channel, const std::shared_ptr<const group::Outgoing>& message);
     void write_soon(const Channel& channel);
@@ -77,6 +79,7 @@ private:
     group::Gate gate_{*this};
     group::Duplicates duplicates_;
     Counters counters_;
+    std::unordered_map<std::string, std::size_t> told_states_;  ///< member to a hash of what was told of it last
     /// Channels whose queues got something in this turn of the loop.
     std::set<std::pair<base::GuestId, wire::Dialect>> to_write_;
     boost::asio::steady_timer deadline_;

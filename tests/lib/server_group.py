@@ -74,7 +74,9 @@ class GroupTestCase(ProcessTestCase):
 
         for guest in guests:
             wait_until(lambda each=guest: served(each), f"{guest.id} is served", pause=0.1)
+        # What was told before the first of them was served has arrived when each has another answer.
         for guest in guests:
+            self.settle(guest)
             guest.forget()
 
     def settle(self, guest: RawGuest, seq: int = 99) -> None:

@@ -143,6 +143,7 @@ class State(GroupTestCase):
 
     def test_a_guest_that_moved_is_reached_where_it_is(self) -> None:
         moved = self.guest("c", host="compute-1")
+        moved.wait("nack", code="no_session")
         self.guests["c"].close()
         self.write_inventory(places={"c": "compute-1"})
         self.guests["a"].wait("notification")

