@@ -19,7 +19,7 @@ FaultBook::Change change_between(const Fault* before, const Fault& after) {
 
 }  // namespace
 
-void FaultBook::restore(BookedFault booked) {
+void FaultBook::restore(const BookedFault& booked) {
     book(booked.host, booked.fault);
 }
 

@@ -41,7 +41,7 @@ public:
     };
 
     /// As it was before a restart.
-    void restore(BookedFault booked);
+    void restore(const BookedFault& booked);
 
     void begin_state(const base::HostId& host);
     /// The whole state was told. What it did not mention and is open is cleared (kForgotten); what is over is among the

@@ -23,6 +23,7 @@ std::vector<GuestChange> Inventory::replace(InventorySnapshot snapshot) {
         put_group(std::move(group));
 
     std::unordered_set<base::GuestId> present;
+    present.reserve(snapshot.guests.size());
     for (const InventoryGuest& guest : snapshot.guests)
         present.insert(guest.id);
     std::vector<base::GuestId> gone;

@@ -69,6 +69,8 @@ std::string usage() {
 base::Result<Options> parse_options(int argc, char* argv[]) {
     Options options;
     optind = 0;  // start over: a test parses more than once
+    // Before any thread is started.
+    // NOLINTNEXTLINE(concurrency-mt-unsafe)
     for (int found = 0; (found = getopt_long(argc, argv, "c:n:hV", kOptions, nullptr)) != -1;) {
         switch (found) {
             case kConfig:
