@@ -39,8 +39,8 @@ struct ChannelLimits {
     double messages_per_second = 100;
     double message_burst = 200;
     double bytes_per_second = 256.0 * 1024;
-    std::size_t queue = 64U * 1024;        ///< bytes that wait for a guest that does not read
-    std::size_t group_queue = 64U * 1024;  ///< the same of its server group's messages
+    std::size_t queue = 64UL * 1024;        ///< bytes that wait for a guest that does not read
+    std::size_t group_queue = 64UL * 1024;  ///< the same of its server group's messages
     double nacks_per_second = 5;
     double nack_burst = 10;
 };

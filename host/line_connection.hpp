@@ -26,7 +26,7 @@ public:
     struct Limits {
         std::size_t max_line = 4096;
         double bytes_per_second = 256.0 * 1024;  ///< burst: one turn's reading, or twice this
-        std::size_t queue = 64U * 1024;          ///< bytes that wait to be written
+        std::size_t queue = 64UL * 1024;         ///< bytes that wait to be written
     };
 
     class Handler {
