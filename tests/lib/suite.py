@@ -50,6 +50,12 @@ class Controller:
         self.inventory.write_text("")
         self.start()
 
+    def write_inventory(self, text: str) -> None:
+        """As an editor does: the file is whole at every moment."""
+        aside = self.inventory.with_suffix(".new")
+        aside.write_text(text)
+        aside.replace(self.inventory)
+
     def start(self) -> None:
         self.daemon = Daemon([BUILD / "controller" / "vitalwire-controller", *self._arguments], self._log)
         self.daemon.wait_ready()

@@ -49,7 +49,8 @@ class Quickstart(ProcessTestCase):
         self.assertEqual(self.tell().wait(DEADLINE_SECONDS), 0)
         text = self.log.read_text()
         self.assertEqual(text.count("FAULT at the inspector"), 4, text)
-        self.assertEqual(text.count("CLEARED at the inspector"), 2, text)
+        self.assertEqual(text.count("CLEARED at the inspector"), 3, text)
+        self.assertEqual(text.count("takes over"), 1, text)
         self.assertEqual(text.count("NO fault"), 1, text)
         self.assert_nothing_left()
 
