@@ -264,6 +264,7 @@ AgentMetrics::Gauges Agent::gauges() const {
     AgentMetrics::Gauges gauges;
     gauges.totals = [this] { return monitor_.totals(); };
     gauges.channels_up = [this] { return static_cast<double>(channels_up_); };
+    gauges.sources_blind = [this] { return static_cast<double>(blind_.size()); };
     gauges.stalled_seconds = [this] { return std::chrono::duration<double>(clock_.stalled()).count(); };
     gauges.store_pending = [this] { return static_cast<double>(store_->pending()); };
     gauges.store_healthy = [this] { return store_->healthy() ? 1.0 : 0.0; };
@@ -409,7 +410,12 @@ void Agent::on_listed(ChannelSource& source) {
 }
 
 void Agent::on_source_problem(ChannelSource& source, const std::string& problem) {
-    if (!problem.empty()) metrics_.source_problem();
+    if (problem.empty()) {
+        blind_.erase(&source);
+    } else {
+        blind_.insert(&source);
+        metrics_.source_problem();
+    }
     problems_.set(source_problem(source), problem);
 }
 

@@ -130,6 +130,7 @@ private:
     std::vector<std::unique_ptr<ChannelSource>> sources_;
     std::unordered_map<base::GuestId, Guest> guests_;
     std::set<const ChannelSource*> unlisted_;
+    std::set<const ChannelSource*> blind_;  ///< cannot see now
     std::size_t channels_up_ = 0;
 
     boost::asio::steady_timer deadline_;

@@ -77,6 +77,7 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     count("faults_open", "Open faults by severity", "severity", "major", &Totals::major);
     count("faults_open", "Open faults by severity", "severity", "warning", &Totals::warning);
     gauge("channels_up", "Channels connected now", gauges.channels_up);
+    gauge("sources_blind", "Sources of channels that cannot see now", gauges.sources_blind);
     gauge("stalled_seconds", "Time in which this agent itself did not run", gauges.stalled_seconds);
     gauge("state_pending_writes", "Changes not on disk yet", gauges.store_pending);
     gauge("state_healthy", "1 when the state can be written", gauges.store_healthy);

@@ -20,6 +20,7 @@ public:
     struct Gauges {
         std::function<Monitor::Totals()> totals;
         std::function<double()> channels_up;
+        std::function<double()> sources_blind;
         std::function<double()> stalled_seconds;
         std::function<double()> store_pending;
         std::function<double()> store_healthy;

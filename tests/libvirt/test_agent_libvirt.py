@@ -309,7 +309,7 @@ class Libvirtd(LibvirtAgentTest):
         self.host.hang_libvirtd()
         self.addCleanup(self.host.continue_libvirtd)
         self.wait_blind(agent)
-        self.assertGreater(agent.metric("vitalwire_agent_source_problems_total"), 0)
+        self.assertEqual(agent.metric("vitalwire_agent_sources_blind"), 1)
         agent.wait_beats(self.guest_id, 3)
         self.assertLess(agent.metric("vitalwire_agent_stalled_seconds") - stalled, 1)  # a call hangs for 2 s and more
         self.hang()
@@ -318,6 +318,7 @@ class Libvirtd(LibvirtAgentTest):
         self.wait_up("heartbeat_lost")
         self.host.continue_libvirtd()
         wait_until(lambda: not agent.problems(), "the agent sees libvirt again")
+        self.assertEqual(agent.metric("vitalwire_agent_sources_blind"), 0)
         self.domain.virsh("suspend")
         self.wait_held(agent, "paused")
 
