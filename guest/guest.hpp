@@ -23,3 +23,5 @@
 //   app_server.hpp      the socket, names, and applications that ended
 //   app_connection.hpp  one connected application
 //   lib/                libvitalwire itself
+//   sdk_socket.hpp      the socket of applications of the existing guest SDK
+//   sdk/                libservergroup: the SDK's functions over libvitalwire

@@ -30,7 +30,8 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
       board_([this](const heartbeat::Health& overall) { health_changed(overall); }),
       children_(io),
       checks_(judge_, children_, board_),
-      applications_(judge_, board_, group_, settings_.applications) {
+      applications_(judge_, board_, group_, settings_.applications),
+      sdk_(io, group_, settings_.sdk) {
     heartbeat_.on_change([this] { tell_status(); });
     channel_->on_change([this] { tell_status(); });
 }
@@ -38,14 +39,15 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
 void GuestDaemon::start() {
     channel_->start(base_layer_);
     applications_.start();
+    sdk_.start();
     checks_.configure(settings_.checks);
     tell_status();
 }
 
 void GuestDaemon::reload(const Settings& settings) {
-    const bool needs_restart = settings.channel != settings_.channel ||
-                               settings.applications.socket != settings_.applications.socket ||
-                               settings.applications.group != settings_.applications.group;
+    const bool needs_restart =
+        settings.channel != settings_.channel || settings.applications.socket != settings_.applications.socket ||
+        settings.applications.group != settings_.applications.group || settings.sdk != settings_.sdk;
     if (needs_restart) log::warning("a changed channel or application socket takes effect at the next start");
     settings_ = settings;
     heartbeat_.reconfigure(settings.heartbeat);
@@ -58,6 +60,7 @@ void GuestDaemon::reload(const Settings& settings) {
 void GuestDaemon::stop() {
     heartbeat_.stop("vitalwired stopped");
     applications_.stop();
+    sdk_.stop();
     checks_.configure({});
     channel_->stop();
 }

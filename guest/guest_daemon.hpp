@@ -14,6 +14,7 @@
 #include "guest/health_board.hpp"
 #include "guest/heartbeat_app.hpp"
 #include "guest/judge.hpp"
+#include "guest/sdk_socket.hpp"
 #include "guest/settings.hpp"
 
 namespace vitalwire::guest {
@@ -48,6 +49,7 @@ private:
     Children children_;
     Checks checks_;
     AppServer applications_;
+    SdkSocket sdk_;
     std::function<void(const std::string&)> status_listener_ = [](const std::string&) {};
 };
 

@@ -103,6 +103,22 @@ ApplicationSettings read_applications(ConfigReader in) {
     return applications;
 }
 
+std::string read_abstract_name(ConfigReader& in, std::string_view key, std::string_view fallback) {
+    std::string name = in.text(key, std::string(fallback));
+    if (!base::is_plain_name(name, kMaxSocketPath))
+        in.refuse(key, "expected at most 107 letters, digits, '.', '_' and '-'");
+    return name;
+}
+
+SdkSettings read_sdk(ConfigReader in) {
+    SdkSettings sdk;
+    sdk.socket = read_abstract_name(in, "socket", kNone);
+    sdk.application = read_abstract_name(in, "application", wire::kExistingGroupAddress);
+    in.finish();
+    if (sdk.socket == kNone) sdk.socket.clear();
+    return sdk;
+}
+
 std::string read_channel(ConfigReader in) {
     std::string name = in.text("name", std::string(wire::kNativeChannel));
     if (!is_channel(name)) in.refuse("name", kChannelForms);
@@ -117,7 +133,7 @@ log::Level read_log_level(ConfigReader in) {
 }
 
 Settings read_file(const ConfigFile& file, ConfigErrors& errors) {
-    file.check_sections({"channel", "heartbeat", "check *", "applications", "log"}, errors);
+    file.check_sections({"channel", "heartbeat", "check *", "applications", "sdk", "log"}, errors);
     Settings settings;
     settings.channel = read_channel({file, "channel", errors});
     settings.heartbeat = read_heartbeat({file, "heartbeat", errors});
@@ -131,6 +147,7 @@ Settings read_file(const ConfigFile& file, ConfigErrors& errors) {
         settings.checks.push_back(read_check({file, section, errors}));
     }
     settings.applications = read_applications({file, "applications", errors});
+    settings.sdk = read_sdk({file, "sdk", errors});
     settings.log_level = read_log_level({file, "log", errors});
     return settings;
 }

@@ -34,11 +34,20 @@ struct ApplicationSettings {
     friend bool operator==(const ApplicationSettings&, const ApplicationSettings&) = default;
 };
 
+/// The sockets of the existing guest SDK's applications, by their names in the abstract namespace.
+struct SdkSettings {
+    std::string socket;       ///< the daemon's; empty: none
+    std::string application;  ///< the application's
+
+    friend bool operator==(const SdkSettings&, const SdkSettings&) = default;
+};
+
 struct Settings {
     std::string channel;
     heartbeat::GuestSettings heartbeat;
     std::vector<CheckSettings> checks;
     ApplicationSettings applications;
+    SdkSettings sdk;
     log::Level log_level = log::Level::info;
 };
 

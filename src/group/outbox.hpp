@@ -23,6 +23,7 @@ public:
     std::string line_with_dropped(wire::Dialect dialect, int base_version, std::uint64_t dropped) const;
     /// A nack has no place for the count.
     bool can_tell_dropped() const;
+    const wire::GroupPdu& pdu() const { return pdu_; }
 
 private:
     struct Encoded {

@@ -52,6 +52,8 @@ TEST_F(SettingsTest, HasADefaultForEverything) {
     EXPECT_EQ(settings->heartbeat.response_deadline, std::nullopt);
     EXPECT_EQ(settings->applications.socket, "/run/vitalwire/guest.sock");
     EXPECT_EQ(settings->applications.max, 32U);
+    EXPECT_EQ(settings->sdk.socket, "") << "abstract sockets have no owner";
+    EXPECT_EQ(settings->sdk.application, "cgcs.server_grp");
     EXPECT_THAT(settings->checks, IsEmpty());
 }
 
