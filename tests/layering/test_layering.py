@@ -40,9 +40,13 @@ def layer(path: PurePath) -> str:
     return path.parts[1] if path.parts[0] == "src" else path.parts[0]
 
 
+EXAMPLES = ("guest", "examples")
+
+
 def product_files() -> list[Path]:
     """What is built into programs and libraries, not the tests."""
-    return [path for path in cpp_files() if path.parts[0] in PROGRAMS | {"src", "include"}]
+    files_of_ours = [path for path in cpp_files() if path.parts[0] in PROGRAMS | {"src", "include"}]
+    return [path for path in files_of_ours if path.parts[:2] != EXAMPLES]
 
 
 class Includes(unittest.TestCase):
@@ -85,6 +89,11 @@ class Includes(unittest.TestCase):
             lambda include: bool(HEAVY.match(include.name)),
             [path for path in product_files() if path.parts[0] == "guest"],
         )
+
+    def test_examples_need_the_public_headers_only(self) -> None:
+        examples = [path for path in cpp_files() if path.parts[:2] == EXAMPLES]
+        self.assertNotEqual(examples, [])
+        self.check(lambda include: not include.is_system and "/" in include.name, examples)
 
     def test_public_headers_are_in_include_and_need_the_c_library_only(self) -> None:
         public = [path for path in cpp_files() if path.parts[0] == "include"]
