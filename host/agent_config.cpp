@@ -61,9 +61,9 @@ void read_source(const ConfigFile& file, const runtime::ConfigSection& found, Co
     ConfigReader section(file, found, errors);
     if (found.label == "directory") return read_directory(section, config);
     if (found.label == "libvirt") return read_libvirt(section, config);
-    errors.push_back({file.path, found.line,
-                      "unknown source '" + base::escape(found.label, 64) +
-                          "', expected [source directory] or [source libvirt]"});
+    errors.push_back(
+        {file.path, found.line,
+         "unknown source '" + base::escape(found.label, 64) + "', expected [source directory] or [source libvirt]"});
 }
 
 void read_sources(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {

@@ -55,7 +55,8 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     group_delivered_ = counter("group_deliveries", "Server-group messages put into guests' queues");
     group_not_connected_ = counter("group_not_connected", "Server-group messages for guests without a channel");
     group_undeliverable_ = counter("group_undeliverable", "Server-group messages that existing guests cannot be told");
-    group_duplicates_ = counter("group_duplicates", "Broadcasts and states that came a second time and were not told again");
+    group_duplicates_ =
+        counter("group_duplicates", "Broadcasts and states that came a second time and were not told again");
 
     const auto gauge = [this](const std::string& what, const std::string& help, std::function<double()> read,
                               const runtime::Labels& labels = {}) {

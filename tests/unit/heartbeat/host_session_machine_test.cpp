@@ -1,0 +1,209 @@
+// Rows of the host's state table (proto-spec/heartbeat.md, section 4) about the guests' machines and restarts of the
+// agent, in virtual time.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "host_under_test.hpp"
+
+namespace vitalwire::heartbeat::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST(HostSession, H20_NobodyIsJudgedWhileTheMachineIsHeld) {
+    for (const Hold why : {Hold::paused, Hold::suspended, Hold::saving}) {
+        Host host;
+        host.beating().after(Millis(500)).on(Held{why});
+        EXPECT_THAT(host.after(std::chrono::hours(5)).tick(), IsEmpty()) << to_string(why);
+    }
+}
+
+TEST(HostSession, H20_AMachineThatMigratesIsAskedButNotJudged) {
+    Host host;
+    host.beating().after(Millis(500)).on(Held{Hold::migrating});
+    EXPECT_THAT(host.after(Millis(500)).tick(), ElementsAre("challenge 2"));
+    EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("challenge 3"));
+    EXPECT_FALSE(host.session().fault_open(FaultKind::heartbeat_lost));
+}
+
+TEST(HostSession, H21_AfterAHoldTheGuestGetsTimeToSettle) {
+    Host host;
+    host.beating().on(Held{Hold::paused});
+    EXPECT_THAT(host.after(Millis(60'000)).on(Released{}), IsEmpty());
+    EXPECT_THAT(host.tick(), ElementsAre("challenge 2"));
+    EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("challenge 3"));
+    EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("open heartbeat_lost silent", "challenge 4"));
+}
+
+TEST(HostSession, H21_AMachineFoundRunningIsNotPausedAnyMore) {
+    Host host;
+    host.beating().on(Held{Hold::paused});
+    host.after(Millis(5000)).on(Started{});
+    EXPECT_FALSE(host.session().held());
+    EXPECT_THAT(host.tick(), ElementsAre("challenge 2"));
+    EXPECT_EQ(host.due_in(), Millis(1000));
+}
+
+TEST(HostSession, H20_AMachineThatMigratesRunsAllTheTime) {
+    Host host;
+    host.beating().on(Held{Hold::migrating});
+    host.on(Started{});
+    EXPECT_EQ(host.session().held(), Hold::migrating);
+}
+
+TEST(HostSession, H22_ARebootEndsTheSessionAndStartsTheWaitForANewOne) {
+    Host host;
+    host.beating();
+    EXPECT_THAT(host.on(Rebooted{}), ElementsAre("expect back"));
+    EXPECT_THAT(host.on(Rebooted{}), IsEmpty()) << "reported twice for one reboot";
+    EXPECT_THAT(host.after(Millis(60'000)).init(), ElementsAre("keep s2", "init_ack s2"));
+    EXPECT_FALSE(host.session().held());
+}
+
+TEST(HostSession, H23_AGuestThatDoesNotComeBackFromItsRebootIsAFault) {
+    Host host;
+    host.beating().on(Rebooted{});
+    EXPECT_THAT(host.after(Millis(119'999)).tick(), IsEmpty());
+    EXPECT_THAT(host.after(Millis(1)).tick(), ElementsAre("open not_established"));
+    EXPECT_THAT(host.init(), ElementsAre("keep s2", "init_ack s2", "clear not_established registered"));
+}
+
+TEST(HostSession, H23_ALostGuestThatRebootsStaysLostAndIsNoSecondFault) {
+    Host host;
+    host.lost().on(Rebooted{});
+    EXPECT_THAT(host.after(Millis(120'000)).tick(), IsEmpty());
+    EXPECT_THAT(host.init(), ElementsAre("keep s2", "init_ack s2", "clear heartbeat_lost registered"));
+}
+
+TEST(HostSession, H23_APauseStopsTheWaitForARegistration) {
+    Host host(required());
+    host.on(Started{});
+    host.after(Millis(100'000)).on(Held{Hold::paused});
+    EXPECT_THAT(host.after(Millis(100'000)).tick(), IsEmpty());
+    host.on(Released{});
+    EXPECT_EQ(host.due_in(), Millis(120'000));
+}
+
+TEST(HostSession, H24_ACrashIsReportedAtOnce) {
+    Host host;
+    host.beating();
+    EXPECT_THAT(host.on(Crashed{CrashReason::panicked}), ElementsAre("expect back", "open vm_crashed panicked"));
+    EXPECT_TRUE(host.idle());
+    EXPECT_THAT(host.after(Millis(5000)).tick(), IsEmpty()) << "no heartbeat_lost for the same death";
+}
+
+TEST(HostSession, H24_ACrashOfAGuestNobodyMonitorsIsNoFault) {
+    Host host;
+    EXPECT_THAT(host.on(Crashed{CrashReason::failed}), IsEmpty());
+}
+
+TEST(HostSession, H24_ACrashOfALostGuestKeepsTheFirstFault) {
+    Host host;
+    host.lost();
+    EXPECT_THAT(host.on(Crashed{CrashReason::failed}), ElementsAre("expect back", "open vm_crashed failed"));
+    host.after(Millis(5000)).on(Started{});
+    EXPECT_THAT(host.init(), ElementsAre("keep s2", "init_ack s2", "clear heartbeat_lost registered",
+                                         "clear vm_crashed registered"));
+}
+
+TEST(HostSession, H25_AStopOnPurposeClearsEverything) {
+    Host host;
+    host.lost();
+    EXPECT_THAT(host.on(Stopped{StopReason::migrated}), ElementsAre("forget", "clear heartbeat_lost migrated"));
+    EXPECT_TRUE(host.idle());
+}
+
+TEST(HostSession, H26_SwitchingOffTellsTheGuestAndClearsItsFaults) {
+    Host host;
+    host.beating();
+    host.answer(1, false, "x");
+    HostPolicy off;
+    off.enabled = false;
+    EXPECT_THAT(host.on(PolicyChanged{off}), ElementsAre("exit s1", "forget", "clear unhealthy disabled"));
+    EXPECT_TRUE(host.idle());
+}
+
+TEST(HostSession, H27_AGuestThatMustRegisterAndDoesNotIsAFault) {
+    Host host;
+    host.connect();
+    EXPECT_TRUE(host.idle());
+    host.on(PolicyChanged{required()});
+    EXPECT_THAT(host.after(Millis(120'000)).tick(), ElementsAre("open not_established"));
+    EXPECT_THAT(host.on(PolicyChanged{HostPolicy{}}), ElementsAre("clear not_established disabled"));
+}
+
+TEST(HostSession, H27_TheWaitStartsAgainWithTheMachine) {
+    Host host(required());
+    host.on(Stopped{StopReason::domain_stopped});
+    EXPECT_TRUE(host.idle());
+    host.on(Started{});
+    EXPECT_EQ(host.due_in(), Millis(120'000));
+}
+
+TEST(HostSession, H28_AnAgentThatRestartsContinuesTheSession) {
+    Host host;
+    host.resume({});
+    host.connect();
+    EXPECT_THAT(host.tick(), ElementsAre("challenge 2"));
+    EXPECT_THAT(host.answer(2, true, "", "s0"), IsEmpty());
+    EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("challenge 3"));
+}
+
+TEST(HostSession, H28_AGuestThatHungWhileTheAgentWasAwayIsFoundWithinTheGrace) {
+    Host host;
+    host.resume({});
+    host.connect();
+    Lines seen;
+    for (int second = 0; second < 5; ++second) {
+        for (const auto& line : host.tick())
+            seen.push_back(line);
+        host.after(Millis(1000));
+    }
+    EXPECT_THAT(seen, testing::Not(testing::Contains("open heartbeat_lost silent")));
+    EXPECT_THAT(host.tick(), testing::Contains("open heartbeat_lost silent"));
+}
+
+TEST(HostSession, H28_AFaultThatWasOpenIsNotOpenedTwice) {
+    Host host;
+    host.resume({{FaultKind::heartbeat_lost, "silent", ""}});
+    host.connect();
+    Lines seen;
+    for (int second = 0; second < 10; ++second) {
+        for (const auto& line : host.tick())
+            seen.push_back(line);
+        host.after(Millis(1000));
+    }
+    EXPECT_THAT(seen, testing::Not(testing::Contains(testing::StartsWith("open heartbeat_lost"))));
+    EXPECT_THAT(host.tick(), testing::Not(IsEmpty()));
+    EXPECT_THAT(host.answer(static_cast<std::int64_t>(host.session().counters().challenges) + 1, true, "", "s0"),
+                ElementsAre("clear heartbeat_lost recovered"));
+}
+
+TEST(HostSession, H29_AnAnswerDuringAHoldTellsOnlyHealth) {
+    Host host;
+    host.beating().on(Held{Hold::paused});
+    EXPECT_THAT(host.answer(1, false, "x"), ElementsAre("open unhealthy: x"));
+    EXPECT_EQ(host.session().counters().late, 0U);
+}
+
+TEST(HostSession, H30_AMachineThatIgnoresItsShutdownIsJudgedAgainInTheEnd) {
+    Host host;
+    host.beating().on(Held{Hold::shutting_down});
+    Lines seen;
+    for (int second = 0; second < 130; ++second) {
+        for (const auto& line : host.after(Millis(1000)).tick())
+            seen.push_back(line);
+    }
+    EXPECT_THAT(seen, testing::Contains("open heartbeat_lost silent"));
+}
+
+TEST(HostSession, H31_ASilentGuestWhoseChannelIsTakenAwayIsNoFault) {
+    Host host;
+    host.lost();
+    EXPECT_THAT(host.on(ChannelRemoved{Dialect::native}), ElementsAre("forget", "clear heartbeat_lost removed"));
+}
+
+}  // namespace
+}  // namespace vitalwire::heartbeat::test
