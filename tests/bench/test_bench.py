@@ -16,6 +16,9 @@ CLAIMS = [
     "silent guest to inspector, p99 of 5",
     "50 guests: missed or late answers",
     "50 guests: CPU of the agent's core",
+    "forwarding 200 B, 10 guests, one core",
+    "guest to guest by the controller, median",
+    "the same beside a guest that floods, p99",
 ]
 PURE = ["frame_lines", "read_json", "decode_response", "encode_challenge", "session_turn", "beat"]
 
