@@ -226,18 +226,27 @@ private:
         if (!start_events()) return lost("libvirt cannot be initialised: " + last_error());
         connection_.reset(call([&] { return virConnectOpenReadOnly(options_.uri.c_str()); }));
         if (!connection_) return lost("cannot connect: " + last_error());
-        // Neither is offered by every driver of libvirt; a driver inside this process cannot be lost.
-        void* held = hold_shared();
-        if (virConnectRegisterCloseCallback(connection_.get(), &Worker::on_closed, held, &Worker::let_go) < 0)
-            let_go(held);
-        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options_.call_deadline).count();
-        virConnectSetKeepAlive(connection_.get(), static_cast<int>(std::max<std::int64_t>(seconds / 2, 1)), 1);
+        if (!watch_connection()) return lost("cannot watch the connection: " + last_error());
         return watch(VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_lifecycle)) &&
                watch(VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_reboot)) &&
                watch(VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_iteration)) &&
                watch(VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_job_completed)) &&
                watch(VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_device)) &&
                watch(VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_device));
+    }
+
+    /// A driver of libvirt inside this process has no connection that could be lost, and cannot keep one alive.
+    bool watch_connection() {
+        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options_.call_deadline).count();
+        const auto interval = static_cast<int>(std::max<std::int64_t>(seconds / 2, 1));
+        if (virConnectSetKeepAlive(connection_.get(), interval, 1) < 0) return true;
+        void* held = hold_shared();
+        const auto register_callback = [&] {
+            return virConnectRegisterCloseCallback(connection_.get(), &Worker::on_closed, held, &Worker::let_go);
+        };
+        if (call(register_callback) == 0) return true;
+        let_go(held);
+        return false;
     }
 
     void close() {

@@ -47,7 +47,9 @@ STAGES = (
         "tsan",
         "tsan",
         left_out=NOT_SANITIZED,
-        environment=(("TSAN_OPTIONS", "halt_on_error=1:second_deadlock_stack=1"),),
+        environment=(
+            ("TSAN_OPTIONS", f"halt_on_error=1:second_deadlock_stack=1:suppressions={ROOT}/tests/runner/tsan.supp"),
+        ),
         fixed_addresses=True,
     ),
     Stage("fuzz", "fuzz", only="fuzz"),
