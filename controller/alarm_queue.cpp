@@ -32,6 +32,7 @@ void AlarmQueue::restore(const Alarm& alarm, Told told) {
     entry.current = alarm;
     entry.last_open = alarm.open() ? alarm : before_clear(alarm);
     entry.told = told;
+    entry.raised = true;
 }
 
 std::vector<ToldChange> AlarmQueue::offer(const Alarm& alarm, bool trust_delivered) {
@@ -124,9 +125,7 @@ void AlarmQueue::finish(const Alarm& alarm) {
     Entry& entry = at->second;
     entry.current = alarm;
     entry.withdrawn = false;
-    // A raise that failed may have arrived all the same.
-    const bool raised = is_under_way(alarm.id) || entry.told.phase == Told::Phase::open || entry.attempts > 0;
-    raised ? queue_clear(entry) : drop_waiting(alarm.id);
+    entry.raised ? queue_clear(entry) : drop_waiting(alarm.id);
 }
 
 void AlarmQueue::forget(const base::FaultId& fault) {
@@ -138,7 +137,8 @@ std::optional<AlarmEvent> AlarmQueue::take() {
     if (under_way_ || steps_.empty()) return std::nullopt;
     const Step step = steps_.front();
     steps_.pop_front();
-    const Entry& entry = entries_.at(step.fault);
+    Entry& entry = entries_.at(step.fault);
+    entry.raised |= step.change != AlarmChange::cleared;
     AlarmEvent event;
     event.change = step.change;
     event.alarm = step.change == AlarmChange::cleared ? entry.current : entry.last_open;

@@ -43,7 +43,7 @@ public:
     /// `backlog`: alarms of one kind that may wait although they are over.
     explicit AlarmQueue(int backlog) : backlog_(backlog) {}
 
-    /// What was confirmed before a restart.
+    /// What was confirmed before a restart; of an alarm that may have been told without that: nothing.
     void restore(const Alarm& alarm, Told told);
     /// The newest state of an alarm: whatever it takes to bring the sink there is queued. `trust_delivered`: what an
     /// earlier lead has delivered needs no repetition. Returns what counts as told from now on.
@@ -73,6 +73,7 @@ private:
         Alarm current;
         Alarm last_open;  ///< what a raise or an update tells, also when the alarm is over by then
         Told told;
+        bool raised = false;  ///< it was at least tried to tell that it is open, and may have arrived
         bool withdrawn = false;
         std::uint64_t attempts = 0;
         std::string last_error;

@@ -54,6 +54,7 @@ void Ledger::load() {
         book_.restore(std::move(booked));
     for (auto& [number, entry] : store_.load_history())
         history_.restore(number, std::move(entry));
+    assume_under_way();
     for (const LedgerStore::ToldRow& row : store_.load_told()) {
         const BookedFault* booked = book_.find(row.fault);
         const auto sink = std::find_if(sinks_.begin(), sinks_.end(),
@@ -75,6 +76,18 @@ void Ledger::load() {
     });
 }
 
+/// What was under way before the restart may have arrived: of agents that we led for, and of faults that are over and
+/// were still here because we had raised them.
+void Ledger::assume_under_way() {
+    for (const auto& [id, booked] : book_.all()) {
+        const Agent* agent = around_.fleet.find(booked.host);
+        const bool told_from_here = !booked.fault.open() || (agent != nullptr && agent->lead);
+        if (!told_from_here) continue;
+        for (const auto& sink : sinks_)
+            sink->delivery().restore(to_alarm(booked.fault, booked.host), {});
+    }
+}
+
 void Ledger::stop() {
     grace_.cancel();
     for (const auto& sink : sinks_)
@@ -82,16 +95,19 @@ void Ledger::stop() {
 }
 
 void Ledger::agent_up(const base::HostId& host) {
-    lead_changed(host);
+    if (!delivers(host)) withdraw(host);
 }
 
 void Ledger::agent_down(const base::HostId& host) {
     book_.abandon_state(host);
 }
 
-// A new lead need not be handed anything here: its agent tells what is not yet confirmed.
 void Ledger::lead_changed(const base::HostId& host) {
-    if (!delivers(host)) withdraw(host);
+    if (!delivers(host)) return withdraw(host);
+    // A new lead is told by its agent what is not yet confirmed, but not what is over and forgotten there.
+    for (const BookedFault& booked : faults_of(host)) {
+        if (!booked.fault.open()) tell(booked);
+    }
 }
 
 void Ledger::begin_state(const base::HostId& host) {
@@ -211,11 +227,16 @@ void Ledger::leave(const BookedFault& booked, bool delivered) {
     store_.erase_fault(fault);
 }
 
-void Ledger::withdraw(const base::HostId& host) {
+/// Copies: they may leave the book while one goes through them.
+std::vector<BookedFault> Ledger::faults_of(const base::HostId& host) const {
     std::vector<BookedFault> faults;
     for (const BookedFault* booked : book_.of_host(host))
         faults.push_back(*booked);
-    for (const BookedFault& booked : faults) {
+    return faults;
+}
+
+void Ledger::withdraw(const base::HostId& host) {
+    for (const BookedFault& booked : faults_of(host)) {
         const Alarm alarm = to_alarm(booked.fault, booked.host);
         if (!booked.fault.open()) {
             finish(booked);

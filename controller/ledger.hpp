@@ -25,7 +25,9 @@ namespace vitalwire::controller {
 /// keeps a fault, and tells it again.
 ///
 /// Only faults of agents that named this controller lead are handed out. While such an agent is away, what it last said
-/// is still delivered; after a restart that waits for it to return first, `resume_grace` at most.
+/// is still delivered; after a restart that waits for it to return first, `resume_grace` at most. So a raise may come
+/// after the clear that another lead has told meanwhile: whoever raised a fault also clears it, lead or not, once it
+/// knows that it is over. In order is what one controller tells; across controllers the revision says which is newer.
 class Ledger {
 public:
     struct Options {
@@ -65,6 +67,7 @@ public:
     const std::vector<std::unique_ptr<SinkRunner>>& sinks() const { return sinks_; }
 
 private:
+    void assume_under_way();
     bool delivers(const base::HostId& host) const;
     base::Result<void> report_one(const base::HostId& host, const heartbeat::Fault& fault);
     /// True when there is nothing to do about the fault any more: it is over, and was told or is another lead's.
@@ -78,6 +81,7 @@ private:
     template <class Predicate>
     bool at_every_sink(Predicate holds) const;
     void leave(const BookedFault& booked, bool delivered);
+    std::vector<BookedFault> faults_of(const base::HostId& host) const;
     void withdraw(const base::HostId& host);
     void resume_unheard();
     void confirm(const base::HostId& host, const heartbeat::Fault& fault);

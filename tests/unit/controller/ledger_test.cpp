@@ -299,6 +299,32 @@ TEST_F(LedgerTest, EndsWhatIsOverWhenItsAgentWillNotSpeakOfItAgain) {
     EXPECT_EQ(ledger->book().find(f1.id), nullptr);
 }
 
+TEST_F(LedgerTest, WhoBecomesLeadAgainEndsWhatItsAgentHasForgotten) {
+    start();
+    agent_up();
+    report(f1);
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up(false);
+    whole_state({});
+    set_lead(true);
+    EXPECT_NE(ledger->book().find(f1.id), nullptr);
+    told["a"].answer = Outcome::confirmed();
+    ASSERT_TRUE(loop.until([&] { return ledger->book().find(f1.id) == nullptr; }));
+    EXPECT_EQ(take("a").back(), "f1 cleared 2");
+}
+
+TEST_F(LedgerTest, ClearsAfterARestartWhatItMayHaveRaisedBefore) {
+    start();
+    told["a"].hold = true;
+    agent_up();
+    report(f1);
+    told["a"].hold = false;
+    restart();
+    agent_up(false);
+    whole_state({});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 cleared 2"));
+}
+
 TEST_F(LedgerTest, RefusesFaultsOfAnotherHost) {
     start();
     agent_up();
