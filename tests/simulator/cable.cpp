@@ -1,0 +1,146 @@
+#include "cable.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace vitalwire::simulator {
+
+namespace {
+
+constexpr Millis kRedial{500};
+// How long an end takes nothing for an answer.
+constexpr seconds kShortestPatience{3};
+constexpr seconds kLongestPatience{12};
+
+}  // namespace
+
+void CableLink::start(Handler& handler) {
+    handler_ = &handler;
+    cable_.link_ = this;
+    cable_.dial(this);
+}
+
+void CableLink::stop() {
+    if (handler_ == nullptr) return;
+    handler_ = nullptr;
+    up_ = false;
+    cable_.hang_up();
+}
+
+void CableLink::send(const bus::ToController& message) {
+    if (up_) cable_.send(Cable::kToController, bus::encode(message));
+}
+
+/// Tries until it works.
+void Cable::dial(CableLink* link) {
+    world_.after(kRedial, [this, link] {
+        if (link_ != link || agent_end_) return;
+        if (cut_ || server_ == nullptr) return dial(link);
+        // A new connection of the same agent replaces one that the controller still believes in.
+        server_loses();
+        ++connection_;
+        for (auto& waiting : held_up_)
+            waiting.clear();
+        agent_end_ = true;
+        link_->up_ = true;
+        link_->handler_->on_up(*link_);
+    });
+}
+
+void Cable::hang_up() {
+    link_ = nullptr;
+    agent_end_ = false;
+    within_connection(world_.between(Millis(0), Millis(5)), [this] {
+        if (!cut_) server_loses();
+    });
+}
+
+void Cable::serve(CableServer* server) {
+    server_ = server;
+}
+
+void Cable::server_died() {
+    server_ = nullptr;
+    server_end_ = false;
+    within_connection(world_.between(Millis(0), Millis(5)), [this] {
+        if (!cut_) agent_loses("connection reset");
+    });
+}
+
+void Cable::cut() {
+    if (std::exchange(cut_, true)) return;
+    const std::uint64_t cut = ++cuts_;
+    within_connection(world_.between(kShortestPatience, kLongestPatience), [this, cut] {
+        if (cut_ && cuts_ == cut) agent_loses("no sign of life");
+    });
+    within_connection(world_.between(kShortestPatience, kLongestPatience), [this, cut] {
+        if (cut_ && cuts_ == cut) server_loses();
+    });
+}
+
+void Cable::heal() {
+    if (!std::exchange(cut_, false)) return;
+    if (!agent_end_ || !server_end_) {
+        // The end that still believes in the connection is told otherwise by its first packet.
+        agent_loses("connection reset");
+        return server_loses();
+    }
+    for (const Direction direction : {kToController, kToAgent}) {
+        for (const std::string& line : std::exchange(held_up_[direction], {}))
+            deliver(direction, line);
+    }
+}
+
+void Cable::send_to_agent(const bus::ToAgent& message) {
+    if (server_end_) send(kToAgent, bus::encode(message));
+}
+
+void Cable::send(Direction direction, std::string line) {
+    const TimePoint arrival =
+        std::max(last_arrival_[direction], world_.now() + world_.between(std::chrono::microseconds(100), Millis(8)));
+    last_arrival_[direction] = arrival;
+    within_connection(arrival - world_.now(), [this, direction, line = std::move(line)] { arrive(direction, line); });
+}
+
+void Cable::arrive(Direction direction, const std::string& line) {
+    if (cut_) {
+        held_up_[direction].push_back(line);
+    } else {
+        deliver(direction, line);
+    }
+}
+
+void Cable::deliver(Direction direction, const std::string& line) {
+    if (direction == kToAgent) {
+        if (agent_end_) link_->handler_->on_message(*link_, bus::decode_to_agent(line).value());
+        return;
+    }
+    if (server_ == nullptr) return;
+    const bus::ToController message = bus::decode_to_controller(line).value();
+    if (server_end_) return server_->message(host_, message);
+    const auto* hello = std::get_if<bus::Hello>(&message);
+    if (hello == nullptr) return;
+    server_end_ = true;
+    server_->agent_up(host_, *hello);
+}
+
+void Cable::agent_loses(const std::string& why) {
+    if (!std::exchange(agent_end_, false)) return;
+    CableLink* const link = link_;
+    link->up_ = false;
+    dial(link);
+    link->handler_->on_down(*link, why);
+}
+
+void Cable::server_loses() {
+    if (std::exchange(server_end_, false) && server_ != nullptr) server_->agent_down(host_);
+}
+
+/// Later, unless another connection has begun by then.
+void Cable::within_connection(Duration delay, std::function<void()> call) {
+    world_.after(delay, [this, connection = connection_, call = std::move(call)] {
+        if (connection_ == connection) call();
+    });
+}
+
+}  // namespace vitalwire::simulator

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "bus/link.hpp"
+#include "world.hpp"
+
+namespace vitalwire::simulator {
+
+/// The controller's end of a cable, as long as its process runs.
+class CableServer {
+public:
+    virtual ~CableServer() = default;
+    virtual void agent_up(const base::HostId& host, const bus::Hello& hello) = 0;
+    virtual void agent_down(const base::HostId& host) = 0;
+    virtual void message(const base::HostId& host, const bus::ToController& message) = 0;
+};
+
+/// Between one agent and one controller: a stream in both directions that can be cut. What is under way when it is cut
+/// waits; each end notices after a while that it hears nothing.
+class Cable {
+public:
+    Cable(World& world, base::HostId host, std::string name)
+        : world_(world), host_(std::move(host)), name_(std::move(name)) {}
+
+    std::string name() const { return host_.str() + " and " + name_; }
+
+    void cut();
+    void heal();
+
+    // The controller's process.
+    void serve(CableServer* server);
+    void server_died();
+    void send_to_agent(const bus::ToAgent& message);
+
+private:
+    friend class CableLink;
+    enum Direction { kToController, kToAgent };
+
+    void dial(class CableLink* link);
+    void hang_up();
+    void send(Direction direction, std::string line);
+    void arrive(Direction direction, const std::string& line);
+    void deliver(Direction direction, const std::string& line);
+    void agent_loses(const std::string& why);
+    void server_loses();
+    void within_connection(Duration delay, std::function<void()> call);
+
+    World& world_;
+    base::HostId host_;
+    std::string name_;
+    class CableLink* link_ = nullptr;  ///< while the agent's process runs
+    CableServer* server_ = nullptr;    ///< while the controller's process runs
+    bool cut_ = false;
+    std::uint64_t cuts_ = 0;
+    std::uint64_t connection_ = 0;  ///< number of the present or last one
+    bool agent_end_ = false;        ///< the agent takes it for connected
+    bool server_end_ = false;       ///< the controller does
+    TimePoint last_arrival_[2]{};
+    std::deque<std::string> held_up_[2];
+};
+
+/// The agent's end.
+class CableLink final : public bus::AgentLink {
+public:
+    explicit CableLink(Cable& cable) : cable_(cable) {}
+    ~CableLink() override { stop(); }
+
+    void start(Handler& handler) override;
+    void stop() override;
+    void send(const bus::ToController& message) override;
+    bool up() const override { return up_; }
+    const std::string& name() const override { return cable_.name_; }
+
+private:
+    friend class Cable;
+
+    Cable& cable_;
+    Handler* handler_ = nullptr;
+    bool up_ = false;
+};
+
+}  // namespace vitalwire::simulator

@@ -1,0 +1,143 @@
+#include "controller_node.hpp"
+
+#include <utility>
+
+namespace vitalwire::simulator {
+
+using base::HostId;
+
+struct ControllerNode::Process {
+    explicit Process(ControllerNode& owner)
+        : node(owner),
+          store(node.world_, node.disk_),
+          rows(store),
+          ledger({}, rows,
+                 {node.world_.io(), metrics, problems, fleet, [](controller::Alarm&) {},
+                  [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); }}) {
+        for (Inspector* inspector : node.inspectors_) {
+            auto sink = std::make_unique<InspectorSink>(node.world_, *inspector, node.inspectors_cut_off_);
+            controller::DeliveryOptions options;
+            options.backlog = node.backlog_;
+            ledger.add_sink(inspector->name(), "webhook", std::move(sink), options);
+        }
+        for (auto& [host, agent] : rows.load_agents())
+            fleet.restore(host, std::move(agent));
+        ledger.load();
+    }
+
+    void send(const HostId& host, const bus::ToAgent& message) { node.cables_.at(host)->send_to_agent(message); }
+
+    void up(const HostId& host, const bus::Hello& hello) {
+        fleet.up(host, hello, "simulated", virtual_time::wall());
+        rows.put_agent(host, *fleet.find(host));
+        ledger.agent_up(host);
+        send(host, bus::Welcome{bus::kBusVersion, node.name_});
+        node.send_policies(host);
+    }
+
+    void down(const HostId& host) {
+        fleet.down(host, virtual_time::wall());
+        rows.put_agent(host, *fleet.find(host));
+        ledger.agent_down(host);
+    }
+
+    void on(const HostId& host, const bus::Hello& hello) { on(host, bus::LeadChanged{hello.lead}); }
+    void on(const HostId& host, const bus::LeadChanged& changed) {
+        fleet.set_lead(host, changed.lead);
+        rows.put_agent(host, *fleet.find(host));
+        ledger.lead_changed(host);
+    }
+    void on(const HostId& host, const bus::StateBegin&) {
+        fleet.begin_state(host);
+        ledger.begin_state(host);
+    }
+    void on(const HostId& host, const bus::StateEnd&) {
+        fleet.end_state(host);
+        ledger.end_state(host);
+    }
+    void on(const HostId& host, const bus::Guests& guests) {
+        for (const bus::GuestReport& report : guests.guests)
+            require(fleet.report(host, report));
+    }
+    void on(const HostId& host, const bus::GuestGone& gone) { fleet.gone(host, gone.guest); }
+    void on(const HostId& host, const bus::Faults& faults) {
+        for (const base::Error& error : ledger.report(host, faults.faults))
+            node.world_.violated(node.name_ + " refuses what an agent says: " + error.message);
+    }
+
+    /// Server groups are not simulated.
+    template <class GroupMessage>
+    void on(const HostId&, const GroupMessage&) {}
+
+    void require(const base::Result<void>& done) const {
+        if (!done) node.world_.violated(node.name_ + " refuses what an agent says: " + done.error().message);
+    }
+
+    ControllerNode& node;
+    SimulatedStore store;
+    controller::LedgerStore rows;
+    runtime::Metrics metrics;
+    runtime::Problems problems;
+    controller::Fleet fleet;
+    controller::Ledger ledger;
+};
+
+ControllerNode::ControllerNode(World& world, std::string name, std::vector<Inspector*> inspectors, int backlog,
+                               PoliciesOf policies_of)
+    : world_(world),
+      name_(std::move(name)),
+      inspectors_(std::move(inspectors)),
+      backlog_(backlog),
+      policies_of_(std::move(policies_of)),
+      inbox_(world) {}
+
+ControllerNode::~ControllerNode() = default;
+
+void ControllerNode::start() {
+    if (process_) return;
+    world_.tell(name_ + " starts");
+    inbox_.renew();
+    process_ = std::make_unique<Process>(*this);
+    for (const auto& [host, cable] : cables_)
+        cable->serve(this);
+}
+
+void ControllerNode::stop(bool killed) {
+    if (!process_) return;
+    world_.tell(name_ + (killed ? " is killed" : " stops"));
+    process_->ledger.stop();
+    if (!killed) process_->store.close();
+    process_.reset();
+    inbox_.renew();
+    for (const auto& [host, cable] : cables_)
+        cable->server_died();
+}
+
+void ControllerNode::send_policies(const HostId& host) {
+    if (process_) cables_.at(host)->send_to_agent(bus::Policies{true, policies_of_(host)});
+}
+
+const controller::FaultBook& ControllerNode::book() const {
+    return process_->ledger.book();
+}
+
+void ControllerNode::agent_up(const HostId& host, const bus::Hello& hello) {
+    run([host, hello](Process& process) { process.up(host, hello); });
+}
+
+void ControllerNode::agent_down(const HostId& host) {
+    run([host](Process& process) { process.down(host); });
+}
+
+void ControllerNode::message(const HostId& host, const bus::ToController& message) {
+    run([host, message](Process& process) {
+        process.fleet.seen(host, virtual_time::wall());
+        std::visit([&](const auto& content) { process.on(host, content); }, message);
+    });
+}
+
+void ControllerNode::run(std::function<void(Process&)> call) {
+    inbox_.run([this, call = std::move(call)] { call(*process_); });
+}
+
+}  // namespace vitalwire::simulator

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bus/messages.hpp"
+#include "cable.hpp"
+#include "controller/ledger.hpp"
+#include "disk.hpp"
+#include "inbox.hpp"
+#include "inspector.hpp"
+#include "world.hpp"
+
+namespace vitalwire::simulator {
+
+/// A controller's machine: its disk, its network, and a process on it that comes and goes. The process is the real
+/// ledger, fleet and deliveries; only Controller's glue between bus and ledger is repeated here.
+class ControllerNode final : private CableServer {
+public:
+    using PoliciesOf = std::function<std::vector<bus::GuestPolicy>(const base::HostId&)>;
+
+    /// `backlog`: controller::DeliveryOptions.
+    ControllerNode(World& world, std::string name, std::vector<Inspector*> inspectors, int backlog,
+                   PoliciesOf policies_of);
+    ~ControllerNode() override;
+
+    void plug_in(const base::HostId& host, Cable& cable) { cables_[host] = &cable; }
+    void start();
+    /// Killed: nothing is said, what was not on disk is lost. Otherwise in order.
+    void stop(bool killed);
+    bool running() const { return process_ != nullptr; }
+    /// Does nothing for that long; what arrives meanwhile waits.
+    void stall(Duration time) { inbox_.stall(time); }
+    void cut_off_inspectors(bool cut) { inspectors_cut_off_ = cut; }
+    /// The inventory has changed for these guests' hosts.
+    void send_policies(const base::HostId& host);
+
+    const std::string& name() const { return name_; }
+    const controller::FaultBook& book() const;
+
+private:
+    struct Process;
+
+    void agent_up(const base::HostId& host, const bus::Hello& hello) override;
+    void agent_down(const base::HostId& host) override;
+    void message(const base::HostId& host, const bus::ToController& message) override;
+    void run(std::function<void(Process&)> call);
+
+    World& world_;
+    std::string name_;
+    std::vector<Inspector*> inspectors_;
+    int backlog_;
+    PoliciesOf policies_of_;
+    std::map<base::HostId, Cable*> cables_;
+    Disk disk_;
+    bool inspectors_cut_off_ = false;
+    Inbox inbox_;
+    std::unique_ptr<Process> process_;
+};
+
+}  // namespace vitalwire::simulator

@@ -1,0 +1,242 @@
+#include "guest_machine.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "host_node.hpp"
+
+namespace vitalwire::simulator {
+
+namespace {
+
+constexpr seconds kProbe{1};  // guest/judge.cpp
+constexpr Duration kFastest = std::chrono::microseconds(100);
+constexpr Millis kSlowest{4};
+// Even a good channel holds old bytes: of an earlier connection, or the same again.
+constexpr double kStale = 0.02;
+constexpr double kRepeated = 0.002;
+
+struct Words {
+    std::string operator()(const wire::Init& pdu) const { return "init " + std::to_string(pdu.invocation_id); }
+    std::string operator()(const wire::InitAck& pdu) const {
+        return "init_ack " + std::to_string(pdu.invocation_id) + " " + pdu.session.str();
+    }
+    std::string operator()(const wire::Challenge& pdu) const {
+        return "challenge " + std::to_string(pdu.value) + " " + pdu.session.str();
+    }
+    std::string operator()(const wire::ChallengeResponse& pdu) const {
+        return "challenge_response " + std::to_string(pdu.value) + " " + pdu.session.str();
+    }
+    std::string operator()(const wire::Exit& pdu) const { return "exit " + pdu.session.str(); }
+    std::string operator()(const wire::Nack& pdu) const { return "nack " + std::string(to_string(pdu.code)); }
+    template <class Pdu>
+    std::string operator()(const Pdu&) const {
+        return "another message";
+    }
+};
+
+}  // namespace
+
+GuestMachine::GuestMachine(World& world, Plan plan)
+    : world_(world), plan_(std::move(plan)), inbox_(world), clock_(kProbe) {}
+
+template <class Change>
+void GuestMachine::changing(Change change) {
+    const bool was_mute = mute();
+    const bool was_excused = excused();
+    change();
+    if (mute() && !was_mute) mute_since_ = world_.now();
+    if (!mute() && was_mute) last_mute_ = world_.now();
+    if (!excused() && was_excused) last_excused_ = world_.now();
+}
+
+void GuestMachine::boot(Duration time) {
+    changing([&] {
+        power_ = Power::running;
+        hung_ = false;
+        expected_away_ = true;
+        inbox_.renew();
+        stand_still_or_run();
+    });
+    world_.after(time, [this, daemons = daemons_] {
+        if (power_ != Power::off && power_ != Power::crashed && !daemon_ && daemons == daemons_) start_daemon();
+    });
+}
+
+void GuestMachine::power_off(Power how) {
+    if (how == Power::crashed) last_crash_ = world_.now();
+    changing([&] {
+        power_ = how;
+        daemon_.reset();
+        expected_away_ = true;
+        ++daemons_;
+        connected_ = false;
+        ++connection_;
+        inbox_.renew();
+    });
+}
+
+void GuestMachine::pause() {
+    changing([&] { power_ = Power::paused; });
+    stand_still_or_run();
+}
+
+void GuestMachine::unpause() {
+    changing([&] { power_ = Power::running; });
+    stand_still_or_run();
+}
+
+void GuestMachine::set_hung(bool hung) {
+    changing([&] { hung_ = hung; });
+    stand_still_or_run();
+}
+
+void GuestMachine::stand_still_or_run() {
+    if (hung_ || power_ == Power::paused) {
+        judged_now();
+        stood_still_ = true;
+        inbox_.suspend();
+    } else {
+        inbox_.resume();
+    }
+}
+
+void GuestMachine::start_daemon() {
+    if (daemon_ || !listens()) return;
+    changing([&] {
+        ++daemons_;
+        const auto invocation = static_cast<std::int64_t>(world_.below(1U << 30U));
+        daemon_ = std::make_unique<heartbeat::GuestSession>(plan_.settings, invocation);
+        clock_ = heartbeat::StallClock(kProbe);
+        clock_seen_ = world_.now();
+        expected_away_ = false;
+    });
+    if (connected_) host_connected();
+}
+
+void GuestMachine::stop_daemon(bool in_order) {
+    if (!daemon_) return;
+    // Whoever is not registered yet has no session to end, and the host may just have made one.
+    const bool says_exit = in_order && connected_ && daemon_->registered();
+    heartbeat::GuestSession::Actions actions;
+    if (in_order) daemon_->stop("asked to", actions);
+    carry_out(actions);
+    changing([&] {
+        daemon_.reset();
+        expected_away_ = says_exit;
+        ++daemons_;
+        inbox_.renew();
+        stand_still_or_run();
+    });
+}
+
+void GuestMachine::set_healthy(bool healthy) {
+    if (health_.healthy == healthy) return;
+    if (healthy) last_unhealthy_ = world_.now();
+    health_ = {healthy, healthy ? "" : "disk full"};
+    health_changed_ = world_.now();
+}
+
+void GuestMachine::set_noise(double loss, Duration delay) {
+    changing([&] {
+        loss_ = loss;
+        delay_ = delay;
+    });
+}
+
+void GuestMachine::host_connected() {
+    connected_ = true;
+    last_connected_ = world_.now();
+    inbox_.run([this] {
+        if (!daemon_) return;
+        heartbeat::GuestSession::Actions actions;
+        daemon_->connected(judged_now(), actions);
+        carry_out(actions);
+    });
+}
+
+void GuestMachine::host_disconnected() {
+    connected_ = false;
+    ++connection_;
+    inbox_.run([this] {
+        if (!daemon_) return;
+        heartbeat::GuestSession::Actions actions;
+        daemon_->disconnected(actions);
+        carry_out(actions);
+    });
+}
+
+void GuestMachine::from_host(const wire::HeartbeatPdu& pdu) {
+    travel(last_arrival_in_guest_, [this, pdu] {
+        tell_traffic(" < ", pdu);
+        inbox_.run([this, pdu] { receive(pdu); });
+    });
+}
+
+void GuestMachine::to_host(const wire::HeartbeatPdu& pdu) {
+    if (!connected_) return;
+    travel(last_arrival_at_host_, [this, pdu] {
+        tell_traffic(" > ", pdu);
+        host_->from_guest(*this, pdu);
+    });
+}
+
+void GuestMachine::tell_traffic(const char* direction, const wire::HeartbeatPdu& pdu) const {
+    if (world_.verbose()) world_.tell(id().str() + direction + std::visit(Words{}, pdu));
+}
+
+/// In order; gone with the connection, unless it lingers in a buffer.
+template <class Deliver>
+void GuestMachine::travel(TimePoint& last_arrival, Deliver deliver) {
+    if (world_.chance(loss_)) return;
+    const Duration detour = noisy() ? world_.between({}, delay_) : Duration{};
+    last_arrival = std::max(last_arrival, world_.now() + world_.between(kFastest, kSlowest) + detour);
+    const bool stale = world_.chance(kStale);
+    for (int copies = world_.chance(kRepeated) ? 2 : 1; copies > 0; --copies) {
+        world_.at(last_arrival, [this, deliver, stale, connection = connection_] {
+            if (connection == connection_ || (stale && listens())) deliver();
+        });
+    }
+}
+
+void GuestMachine::receive(const wire::HeartbeatPdu& pdu) {
+    if (!daemon_ || !connected_) return;
+    heartbeat::GuestSession::Actions actions;
+    daemon_->received(pdu, health_, judged_now(), actions);
+    carry_out(actions);
+}
+
+void GuestMachine::carry_out(const heartbeat::GuestSession::Actions& actions) {
+    for (const auto& action : actions) {
+        if (const auto* send = std::get_if<heartbeat::GuestSession::SendPdu>(&action)) to_host(send->pdu);
+    }
+    arm();
+}
+
+void GuestMachine::arm() {
+    const std::uint64_t timer = ++timer_;
+    if (!daemon_) return;
+    const TimePoint due = clock_.to_steady(daemon_->next_deadline());
+    if (due == base::kNever) return;
+    world_.at(std::max(due, world_.now()), [this, timer] {
+        inbox_.run([this, timer] {
+            if (timer != timer_ || !daemon_) return;
+            heartbeat::GuestSession::Actions actions;
+            daemon_->tick(judged_now(), actions);
+            carry_out(actions);
+        });
+    });
+}
+
+/// As if the daemon's probe had run whenever the machine did: a gap is what it stood still.
+TimePoint GuestMachine::judged_now() {
+    while (!stood_still_ && world_.now() - clock_seen_ > kProbe) {
+        clock_seen_ += kProbe;
+        clock_.observe(clock_seen_);
+    }
+    stood_still_ = false;
+    clock_seen_ = world_.now();
+    return clock_.observe(clock_seen_);
+}
+
+}  // namespace vitalwire::simulator

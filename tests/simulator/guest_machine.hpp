@@ -1,0 +1,133 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "bus/messages.hpp"
+#include "heartbeat/guest_session.hpp"
+#include "heartbeat/host_session.hpp"
+#include "heartbeat/stall_clock.hpp"
+#include "inbox.hpp"
+#include "world.hpp"
+
+namespace vitalwire::simulator {
+
+class HostNode;
+
+/// A virtual machine with the guest's daemon in it: the real GuestSession behind a channel that can be slow, lossy and
+/// full of old bytes. It remembers what it went through, so that the invariants can tell an alarm from a false one.
+class GuestMachine {
+public:
+    /// What a compute node can see of it.
+    enum class Power : std::uint8_t { off, running, paused, crashed };
+
+    struct Plan {
+        base::GuestId id;
+        heartbeat::GuestSettings settings;
+        bus::GuestPolicy policy;
+        Millis interval() const { return settings.interval; }
+        Millis deadline() const { return settings.response_deadline.value_or(settings.interval); }
+    };
+
+    GuestMachine(World& world, Plan plan);
+
+    // What happens to the machine. Whoever does it tells the host (HostNode::tell_machine) where a hypervisor would.
+    void boot(Duration time);  ///< the daemon starts after `time`
+    void power_off(Power how);
+    void pause();
+    void unpause();
+    void move_to(HostNode* host) { host_ = host; }
+
+    // What happens in it.
+    void hang() { set_hung(true); }
+    void wake() { set_hung(false); }
+    void start_daemon();
+    void stop_daemon(bool in_order);
+    void set_healthy(bool healthy);
+    /// Messages are lost with this probability, and come up to so much later; 0 and 0: a good channel.
+    void set_noise(double loss, Duration delay);
+
+    // The host's end of the channel.
+    void host_connected();
+    void host_disconnected();
+    /// Delivers `pdu` to the guest after its way through the channel.
+    void from_host(const wire::HeartbeatPdu& pdu);
+    bool listens() const { return power_ != Power::off && power_ != Power::crashed; }
+
+    const Plan& plan() const { return plan_; }
+    const base::GuestId& id() const { return plan_.id; }
+    HostNode& host() const { return *host_; }
+    Power power() const { return power_; }
+    bool healthy() const { return health_.healthy; }
+
+    /// Cannot answer at all.
+    bool mute() const { return !listens() || !daemon_ || hung_ || power_ == Power::paused; }
+    TimePoint mute_since() const { return mute_since_; }
+    /// When it last was mute; the time now while it is.
+    TimePoint last_mute() const { return mute() ? world_.now() : last_mute_; }
+    /// May fail to answer in time although nobody has said that it is away for a while.
+    bool excused() const { return noisy() || hung_ || (listens() && !daemon_ && !expected_away_); }
+    TimePoint last_excused() const { return excused() ? world_.now() : last_excused_; }
+    /// The hypervisor does something with it: nobody may be judged.
+    void set_held(bool held) {
+        if (!held) last_held_ = world_.now();
+        held_ = held;
+    }
+    TimePoint last_held() const { return held_ ? world_.now() : last_held_; }
+    TimePoint last_connected() const { return last_connected_; }
+    TimePoint health_changed() const { return health_changed_; }
+    TimePoint last_unhealthy() const { return healthy() ? last_unhealthy_ : world_.now(); }
+    TimePoint last_crash() const { return last_crash_; }
+
+private:
+    bool noisy() const { return loss_ > 0 || delay_ > Duration{}; }
+    void set_hung(bool hung);
+    /// Calls `change` and notes what began or ended with it.
+    template <class Change>
+    void changing(Change change);
+    void stand_still_or_run();
+    TimePoint judged_now();
+    void receive(const wire::HeartbeatPdu& pdu);
+    void carry_out(const heartbeat::GuestSession::Actions& actions);
+    void arm();
+    void to_host(const wire::HeartbeatPdu& pdu);
+    void tell_traffic(const char* direction, const wire::HeartbeatPdu& pdu) const;
+    template <class Deliver>
+    void travel(TimePoint& last_arrival, Deliver deliver);
+
+    World& world_;
+    Plan plan_;
+    HostNode* host_ = nullptr;
+    Power power_ = Power::off;
+    bool hung_ = false;
+    double loss_ = 0;
+    Duration delay_{};
+    heartbeat::Health health_;
+
+    Inbox inbox_;
+    std::unique_ptr<heartbeat::GuestSession> daemon_;
+    heartbeat::StallClock clock_;
+    TimePoint clock_seen_ = virtual_time::now();
+    bool stood_still_ = false;
+    std::uint64_t daemons_ = 0;
+    std::uint64_t timer_ = 0;
+
+    bool connected_ = false;
+    std::uint64_t connection_ = 0;
+    TimePoint last_arrival_in_guest_{};
+    TimePoint last_arrival_at_host_{};
+
+    bool expected_away_ = true;  ///< it boots, or its daemon said exit
+    bool held_ = false;
+    TimePoint mute_since_ = virtual_time::now();
+    TimePoint last_mute_ = virtual_time::now();
+    TimePoint last_excused_{};
+    TimePoint last_held_{};
+    TimePoint last_connected_{};
+    TimePoint health_changed_{};
+    TimePoint last_unhealthy_{};
+    TimePoint last_crash_{};
+};
+
+}  // namespace vitalwire::simulator

@@ -1,0 +1,58 @@
+#include "inspector.hpp"
+
+#include <memory>
+#include <utility>
+
+namespace vitalwire::simulator {
+
+namespace {
+
+constexpr double kRefused = 0.2;
+constexpr double kAnswerLost = 0.2;
+constexpr seconds kTimeout{5};
+
+}  // namespace
+
+controller::Outcome Inspector::receive(const controller::AlarmEvent& event) {
+    if (away_) return controller::Outcome::retry("503");
+    if (unreliable_ && world_.chance(kRefused)) return controller::Outcome::refused("400");
+    take(event);
+    if (unreliable_ && world_.chance(kAnswerLost)) return controller::Outcome::retry("timed out");
+    return controller::Outcome::confirmed();
+}
+
+void Inspector::take(const controller::AlarmEvent& event) {
+    ++events_;
+    collapsed_ += event.collapsed;
+    const controller::Alarm& alarm = event.alarm;
+    world_.tell(name_ + " is told: " + alarm.guest.str() + " " + alarm.kind + " " +
+                std::string(to_string(event.change)) + " " + alarm.id.str());
+    const bool clear = event.change == controller::AlarmChange::cleared;
+    const auto [at, is_new] = told_.try_emplace(alarm.id, Told{alarm.kind, alarm.guest.str()});
+    if (clear && is_new) world_.violated(name_ + ": clear before raise: " + alarm.guest.str() + " " + alarm.kind);
+    at->second.open = !clear;
+    at->second.cleared |= clear;
+}
+
+std::multiset<std::string> Inspector::open_alarms() const {
+    std::multiset<std::string> open;
+    for (const auto& [id, told] : told_) {
+        if (told.open) open.insert(told.guest + " " + told.kind);
+    }
+    return open;
+}
+
+void InspectorSink::deliver(const controller::AlarmEvent& event, Done done) {
+    const auto result = std::make_shared<controller::Outcome>(controller::Outcome::retry("no connection"));
+    Duration way = kTimeout;
+    if (!cut_off_) {
+        // A message that is on its way arrives, whatever becomes of its sender.
+        way = world_.between(Millis(1), Millis(20));
+        world_.after(way, [&inspector = inspector_, event, result] { *result = inspector.receive(event); });
+    }
+    world_.after(2 * way, [done = std::move(done), result, alive = std::weak_ptr(alive_)] {
+        if (!alive.expired()) done(*result);
+    });
+}
+
+}  // namespace vitalwire::simulator

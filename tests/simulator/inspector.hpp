@@ -1,0 +1,68 @@
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "controller/sinks/sink.hpp"
+#include "heartbeat/fault.hpp"
+#include "world.hpp"
+
+namespace vitalwire::simulator {
+
+/// A receiver of faults: what all controllers tell it, and what must hold of that. It takes an event more than once, as
+/// real ones do.
+class Inspector {
+public:
+    Inspector(World& world, std::string name) : world_(world), name_(std::move(name)) {}
+
+    const std::string& name() const { return name_; }
+
+    /// Away: nothing arrives. Picky: some events are refused at first. Forgetful of answers: the event arrives and the
+    /// confirmation does not.
+    void set_away(bool away) { away_ = away; }
+    void set_unreliable(bool unreliable) { unreliable_ = unreliable; }
+
+    /// An event arrives; the outcome is what its sender learns.
+    controller::Outcome receive(const controller::AlarmEvent& event);
+
+    struct Told {
+        std::string kind;
+        std::string guest;
+        bool open = false;
+        bool cleared = false;  ///< once at least: a new lead may tell the whole story again
+    };
+    const std::map<base::FaultId, Told>& told() const { return told_; }
+    /// "guest kind" of every alarm that is open here.
+    std::multiset<std::string> open_alarms() const;
+    std::uint64_t collapsed() const { return collapsed_; }
+    std::uint64_t events() const { return events_; }
+
+private:
+    void take(const controller::AlarmEvent& event);
+
+    World& world_;
+    std::string name_;
+    bool away_ = false;
+    bool unreliable_ = false;
+    std::map<base::FaultId, Told> told_;
+    std::uint64_t collapsed_ = 0;
+    std::uint64_t events_ = 0;
+};
+
+/// A controller's way to an inspector.
+class InspectorSink final : public controller::Sink {
+public:
+    InspectorSink(World& world, Inspector& inspector, const bool& cut_off)
+        : world_(world), inspector_(inspector), cut_off_(cut_off) {}
+
+    void deliver(const controller::AlarmEvent& event, Done done) override;
+
+private:
+    World& world_;
+    Inspector& inspector_;
+    const bool& cut_off_;  ///< the network between this controller and all inspectors
+    std::shared_ptr<int> alive_ = std::make_shared<int>();
+};
+
+}  // namespace vitalwire::simulator

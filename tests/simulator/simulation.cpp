@@ -1,0 +1,102 @@
+#include "simulation.hpp"
+
+#include <utility>
+
+namespace vitalwire::simulator {
+
+namespace {
+
+constexpr Millis kIntervals[] = {Millis(500), Millis(1000), Millis(2000)};
+constexpr seconds kEstablishTimeout{20};
+// Longest back-off of a delivery, and the agent's repetition of what is not confirmed, twice.
+constexpr seconds kCalm{150};
+
+GuestMachine::Plan plan_of(World& world, std::size_t number) {
+    GuestMachine::Plan plan;
+    plan.id = base::GuestId("guest-" + std::to_string(number));
+    plan.settings.name = plan.id.str();
+    plan.settings.interval = world.pick(kIntervals);
+    if (world.chance(0.5)) plan.settings.response_deadline = Millis(300);
+    plan.policy.guest = plan.id;
+    plan.policy.heartbeat = world.chance(0.7);
+    plan.policy.misses = world.chance(0.3) ? 2 : 1;
+    plan.policy.establish_timeout = kEstablishTimeout;
+    return plan;
+}
+
+}  // namespace
+
+Simulation::Simulation(std::uint64_t seed, const Size& size, bool verbose)
+    : world_(seed, verbose), size_(size), backlog_(world_.chance(0.5) ? kShortBacklog : kEndlessBacklog) {
+    std::vector<Inspector*> inspectors;
+    for (std::size_t i = 0; i < size.inspectors; ++i) {
+        inspectors_.push_back(std::make_unique<Inspector>(world_, "inspector-" + std::to_string(i)));
+        inspectors.push_back(inspectors_.back().get());
+    }
+    for (std::size_t i = 0; i < size.controllers; ++i) {
+        controllers_.push_back(
+            std::make_unique<ControllerNode>(world_, "controller-" + std::to_string(i), inspectors, backlog_,
+                                             [this](const base::HostId& host) { return policies_of(host); }));
+    }
+    FaultObserver& observer = *this;
+    for (std::size_t i = 0; i < size.hosts; ++i) {
+        HostNode& host =
+            *hosts_.emplace_back(std::make_unique<HostNode>(world_, "host-" + std::to_string(i), observer));
+        for (const auto& controller : controllers_) {
+            cables_.push_back(std::make_unique<Cable>(world_, host.id(), controller->name()));
+            host.plug_in(*cables_.back());
+            controller->plug_in(host.id(), *cables_.back());
+        }
+    }
+    for (std::size_t i = 0; i < size.guests; ++i) {
+        GuestMachine& machine = *machines_.emplace_back(std::make_unique<GuestMachine>(world_, plan_of(world_, i)));
+        by_id_[machine.id()] = &machine;
+        hosts_[i % hosts_.size()]->add(machine);
+    }
+}
+
+Simulation::~Simulation() = default;
+
+void Simulation::run() {
+    for (const auto& controller : controllers_)
+        controller->start();
+    for (const auto& host : hosts_)
+        host->start_agent();
+    for (const auto& machine : machines_)
+        world_.after(world_.between({}, seconds(3)), [this, &machine = *machine] { start_machine(machine); });
+    watch();
+    world_.run_for(seconds(10));
+    schedule_troubles();
+    world_.run_for(size_.trouble);
+    calm_ = true;
+    repair_everything();
+    world_.run_for(kCalm);
+    check_agreement();
+}
+
+std::string Simulation::summary() const {
+    std::string text = std::to_string(troubles_) + " troubles, " + std::to_string(world_.events()) + " events, faults:";
+    for (const auto& [kind, count] : opened_)
+        text += " " + kind + " " + std::to_string(count);
+    std::uint64_t told = 0;
+    for (const auto& inspector : inspectors_)
+        told += inspector->events();
+    return text + ", told " + std::to_string(told);
+}
+
+std::vector<bus::GuestPolicy> Simulation::policies_of(const base::HostId& host) const {
+    std::vector<bus::GuestPolicy> policies;
+    for (const auto& node : hosts_) {
+        if (node->id() != host) continue;
+        for (const auto& [id, machine] : node->machines())
+            policies.push_back(machine->plan().policy);
+    }
+    return policies;
+}
+
+void Simulation::policies_changed(const HostNode& host) {
+    for (const auto& controller : controllers_)
+        controller->send_policies(host.id());
+}
+
+}  // namespace vitalwire::simulator
