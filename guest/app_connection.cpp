@@ -152,8 +152,16 @@ void AppConnection::handle_group(const wire::GroupPdu& request) {
 }
 
 void AppConnection::deliver(std::shared_ptr<const group::Outgoing> message) {
+    const std::uint64_t before = waiting_.dropped();
     waiting_.push(std::move(message));
+    if (waiting_.dropped() > before) tell_slow(true);
     write_waiting();
+}
+
+void AppConnection::tell_slow(bool slow) {
+    if (std::exchange(told_slow_, slow) == slow) return;
+    if (slow) return log::warning("application does not read its messages, the oldest are dropped", {{"pid", pid_}});
+    log::info("application reads its messages again", {{"pid", pid_}, {"dropped", waiting_.dropped()}});
 }
 
 void AppConnection::write_waiting() {
@@ -165,6 +173,7 @@ void AppConnection::write_waiting() {
             ::send(socket_.native_handle(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0) waiting_.add_lost(1);
     }
+    if (waiting_.empty()) tell_slow(false);
     if (waiting_.empty() || awaits_room_ || !socket_.is_open()) return;
     awaits_room_ = true;
     socket_.async_wait(boost::asio::posix::stream_descriptor::wait_write,

@@ -59,6 +59,7 @@ private:
     void deliver(std::shared_ptr<const group::Outgoing> message) override;
     void lost(std::uint64_t count) override { waiting_.add_lost(count); }
     void write_waiting();
+    void tell_slow(bool slow);
     void ask();
     void unanswered();
     void refuse(const base::Error& error);
@@ -80,6 +81,7 @@ private:
     base::TimePoint asked_at_;
     group::Outbox waiting_;  ///< messages of the server group that it has not read
     bool awaits_room_ = false;
+    bool told_slow_ = false;
 };
 
 }  // namespace vitalwire::guest

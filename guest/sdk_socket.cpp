@@ -143,7 +143,10 @@ void SdkSocket::deliver(std::shared_ptr<const group::Outgoing> message) {
     if (response != nullptr && !give_seq_back(response->seq)) return;
     if (done != nullptr && !give_seq_back(done->seq)) return;
     if (response != nullptr || done != nullptr) message = std::make_shared<group::Outgoing>(std::move(pdu));
+    const std::uint64_t before = waiting_.dropped();
     waiting_.push(std::move(message));
+    if (waiting_.dropped() > before && !std::exchange(told_slow_, true))
+        log::warning("application of the guest SDK does not read its messages, the oldest are dropped");
     write_waiting();
 }
 
@@ -158,6 +161,8 @@ void SdkSocket::write_waiting() {
         if (!write(unwritten_)) return retry(kWriteRetry, &SdkSocket::write_waiting);
         unwritten_.clear();
     }
+    if (std::exchange(told_slow_, false))
+        log::info("application of the guest SDK reads its messages again", {{"dropped", waiting_.dropped()}});
 }
 
 bool SdkSocket::write(const std::string& datagram) {

@@ -49,6 +49,7 @@ private:
     std::string unwritten_;        ///< the next datagram, that the application had no room for
     std::int64_t last_query_ = 0;  ///< whole `seq`; the SDK's library counts without end and knows only its last one
     bool told_ignored_ = false;
+    bool told_slow_ = false;
     std::string problem_;
 };
 

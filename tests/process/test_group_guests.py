@@ -115,8 +115,8 @@ class ActiveStandby(GuestsTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.pair = {name: self.start_pair(name) for name in "ac"}
-        # The preferred one, when both are heard.
-        self.await_role("c", "active")
+        wait_until(lambda: sorted(map(self.role, "ac")) == ["active", "standby"], "one of them is active")
+        self.active, self.other = ("a", "c") if self.role("a") == "active" else ("c", "a")
 
     def start_pair(self, name: str) -> Process:
         return self.start_application(name, ACTIVE_STANDBY, "--instance", name, "--beat", "200", "--lease", "1500")
@@ -135,28 +135,37 @@ class ActiveStandby(GuestsTestCase):
         for process in (self.pair[name], self.daemons[name]):
             process.signal(signal.SIGCONT)
 
+    def await_takeover(self) -> None:
+        self.await_role(self.other, "active")
+
+    def await_return(self) -> None:
+        """The former active is back, and the role stays where it went."""
+        self.await_role(self.active, "standby")
+        wait_until(lambda: self.heartbeat_of(self.active, seen_by=self.other) == "healthy", "it is healthy", pause=0.2)
+        self.assertEqual((self.role(self.active), self.role(self.other)), ("standby", "active"))
+
     def test_the_standby_takes_over_from_a_frozen_active_and_keeps_the_role(self) -> None:
-        self.assertEqual(self.role("a"), "standby")
-        self.freeze("c")
-        self.await_role("a", "active")
-        self.assertEqual(self.lines("a")[-1], "active: the peer is reported down")
-        self.thaw("c")
-        self.await_role("c", "standby")
-        self.assertEqual(self.role("a"), "active")
+        self.freeze(self.active)
+        self.await_takeover()
+        self.assertEqual(self.lines(self.other)[-1], "active: the peer is reported down")
+        self.thaw(self.active)
+        self.await_return()
 
     def test_the_standby_takes_over_when_the_application_dies_in_a_living_guest(self) -> None:
-        self.pair["c"].kill()
-        self.await_role("a", "active")
-        self.pair["c"] = self.start_pair("c")
-        wait_until(lambda: self.heartbeat_of("c", seen_by="a") == "healthy", "c is back", pause=0.2)
-        self.assertEqual((self.role("a"), self.role("c")), ("active", "standby"))
+        self.pair[self.active].kill()
+        self.await_takeover()
+        self.start_pair(self.active)
+        self.await_return()
+
+    def test_the_standby_takes_over_when_the_active_is_stopped(self) -> None:
+        self.assertEqual(self.pair[self.active].stop(), 0)
+        self.await_takeover()
 
     def test_the_standby_takes_over_when_nova_says_that_the_active_has_stopped(self) -> None:
-        self.write_pair(c="state = stopped")
-        self.await_role("a", "active")
-        self.await_role("c", "standby")
+        self.write_pair(**{self.active: "state = stopped"})
+        self.await_takeover()
         self.write_pair()
-        self.assertEqual(self.role("a"), "active")
+        self.await_return()
 
     def test_an_outage_of_the_controller_changes_nothing(self) -> None:
         before = {name: self.lines(name) for name in "ac"}

@@ -72,14 +72,19 @@ class InstalledPackage(ProcessTestCase):
         ended = subprocess.run([sample], env={**os.environ, "LD_LIBRARY_PATH": library}, capture_output=True)
         self.assertEqual((ended.returncode, ended.stderr), (2, b"usage: heartbeat NAME FILE\n"))
 
+    def test_the_sample_of_a_group_builds_in_c99(self):
+        run("cc", "-std=c99", "-D_GNU_SOURCE", *STRICT, self.examples / "group.c", *self.flags(), "-o", self.dir / "group")
+
     def test_the_samples_build_with_cmake(self):
         run("cmake", "-S", self.examples, "-B", self.dir / "build", f"-DCMAKE_PREFIX_PATH={self.prefix}")
         run("cmake", "--build", self.dir / "build")
-        self.assertTrue((self.dir / "build" / "heartbeat_thread").exists())
+        for sample in ("heartbeat_thread", "group", "active_standby"):
+            self.assertTrue((self.dir / "build" / sample).exists(), sample)
 
     def test_the_headers_stand_alone_in_c99_and_cpp17(self):
         for compiler, standard, header in (("cc", "-std=c99", "vitalwire.h"), ("c++", "-std=c++11", "vitalwire.h"),
-                                           ("c++", "-std=c++17", "vitalwire.hpp")):
+                                           ("c++", "-std=c++17", "vitalwire.hpp"), ("cc", "-std=c99", "sdk/server_group.h"),
+                                           ("c++", "-std=c++11", "sdk/server_group.h")):
             source = self.dir / f"header{'.c' if compiler == 'cc' else '.cpp'}"
             source.write_text(f"#include <vitalwire/{header}>\n")
             run(compiler, standard, *STRICT, "-c", f"-I{self.prefix}/include", source, "-o", self.dir / "header.o")

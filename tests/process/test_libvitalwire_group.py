@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
 from scripted_host import member
+from test_libvitalwire import LIBRARY, SANITIZED
 from test_vitalwired import BUILD, VitalwiredTest
 from vmbed.procs import Process, wait_until
 
@@ -208,6 +209,40 @@ class Status(GroupTest):
         ended = self.run_tool("status", "--timeout", "0.2")
         self.assertEqual((ended.returncode, ended.stderr),
                          (1, b"vitalwire-group: no status: the host has not answered in time\n"))
+
+
+class Samples(GroupTest):
+    """guest/examples/group.c and python_group.py do the same."""
+
+    def start_sample(self, *argv: str | Path) -> None:
+        os.mkfifo(self.dir / "input")
+        command = ["bash", "-c", 'input=$1; shift; exec "$@" < "$input"', "sample", self.dir / "input", *argv]
+        self.start(Process(command, self.dir / "tool.log", self.socket))
+        self.input = self.enterContext(open(self.dir / "input", "w"))
+
+    def check(self) -> None:
+        def heard() -> bool:
+            self.host.send_group("broadcast", source_instance="vm-2", data="hi\u001b")
+            return bool(self.lines())
+
+        wait_until(heard, "the sample listens", pause=0.1)
+        self.assertRegex(self.lines()[0], r"^vm-2 says: (hi\.|b'hi\\x1b')$")
+        print("hello", file=self.input, flush=True)
+        self.assertEqual(self.host.receive_group("broadcast")["data"], "hello")
+        self.host.send_group("notification", event_type="e", data=member("vm-2", "paused"), dropped=3)
+        wait_until(lambda: "paused" in self.lines()[-1], "the change is printed")
+        self.assertEqual(self.lines()[-2], "missed 3")
+        self.host.disconnect()
+        wait_until(lambda: self.lines()[-1].startswith("not sent: "), "the loss of the host is printed")
+
+    def test_the_sample_in_c(self) -> None:
+        self.start_sample(BUILD / "guest" / "examples" / "group")
+        self.check()
+
+    @unittest.skipIf(SANITIZED, "Python is not built with sanitizers")
+    def test_the_sample_in_python(self) -> None:
+        self.start_sample(ROOT / "guest" / "examples" / "python_group.py", LIBRARY)
+        self.check()
 
 
 class Usage(unittest.TestCase):

@@ -63,7 +63,7 @@ public:
         application_.register_heartbeat(std::move(heartbeat));
     }
 
-    void run() {
+    [[noreturn]] void run() {
         std::cout << "standby: started" << std::endl;
         while (stop == 0) {
             perform(election_.tick(Clock::now()));
@@ -74,6 +74,9 @@ public:
             perform(election_.tick(Clock::now()));
             application_.dispatch();
         }
+        std::cout << "standby: stopped" << std::endl;
+        // Without deregistering: the guest then counts as unhealthy, which is what tells the peer to take over.
+        std::_Exit(0);
     }
 
 private:
@@ -168,5 +171,4 @@ int main(int argc, char* argv[]) {
         std::cerr << "active_standby: " << problem.what() << '\n';
         return 1;
     }
-    return 0;
 }

@@ -51,6 +51,15 @@ TEST(Outbox, TakesOneMessageHoweverSmallTheLimit) {
     EXPECT_EQ(payload_of(outbox.pop()), "larger than ten bytes");
 }
 
+TEST(Outbox, ANackDoesNotSwallowTheCountOfDrops) {
+    Outbox outbox(Dialect::native, 64 * 1024);
+    outbox.add_lost(2);
+    outbox.push(std::make_shared<Outgoing>(wire::Nack{base::Errc::unavailable, "why", "broadcast"}));
+    outbox.push(message("next"));
+    EXPECT_EQ(dropped_in(outbox.pop()), 0U) << "it has no place for it";
+    EXPECT_EQ(dropped_in(outbox.pop()), 2U);
+}
+
 TEST(Outbox, S17_WhatWaitedIsLostWithTheChannel) {
     Outbox outbox(Dialect::native, 64 * 1024);
     outbox.push(message("one"));

@@ -102,5 +102,51 @@ TEST_F(LibvitalwireCppTest, ThrowsWhatTheLibrarySays) {
     EXPECT_THROW(vitalwire::Application(std::string(200, 'p')), vitalwire::Error);
 }
 
+TEST_F(LibvitalwireCppTest, TheGroupGoesThroughFunctionsAndSurvivesAMove) {
+    start_registered();
+    open();
+    std::string heard, state;
+    std::uint64_t missed = 0;
+    vitalwire::Group group;
+    group.broadcast = [&](const vw_group_message& message) {
+        heard.assign(static_cast<const char*>(message.data), message.size);
+        application_->unsubscribe_group();
+    };
+    group.dropped = [&](std::uint64_t count) { missed = count; };
+    application_->subscribe_group(std::move(group));
+    vitalwire::Application other = std::move(*application_);
+    application_.emplace(std::move(other));
+    await("it is connected", [&] { return connected_; });
+
+    const std::string payload("a\0b", 3);
+    EXPECT_GE(application_->broadcast(payload), 1U);
+    EXPECT_EQ(await_group<wire::Broadcast>().payload, payload);
+    application_->query([&](vw_result_t result, const std::string&, const auto& members) {
+        if (result == VW_OK) state = members.at(0)->state;
+    });
+    const auto seq = await_group<wire::StatusQuery>().seq;
+    wire::MemberState member;
+    member.instance_id = "vm-1";
+    member.state = "paused";
+    host_->send_group(wire::StatusResponse{seq, member});
+    host_->send_group(wire::StatusDone{seq, 1});
+    host_->send_group(wire::Delivery{"vm-2", payload, false, 4});
+    await("the message comes", [&] { return !heard.empty(); });
+    EXPECT_EQ(heard, payload);
+    EXPECT_EQ(state, "paused");
+    EXPECT_EQ(missed, 4U);
+}
+
+TEST_F(LibvitalwireCppTest, AGroupsErrorsAreThrown) {
+    open();
+    EXPECT_THROW(application_->broadcast(std::string(3051, 'x')), vitalwire::Error);
+    try {
+        application_->query([](vw_result_t, const std::string&, const auto&) { ADD_FAILURE(); });
+        ADD_FAILURE() << "there is no vitalwired";
+    } catch (const vitalwire::Error& problem) {
+        EXPECT_EQ(problem.result(), VW_ERR_DISCONNECTED);
+    }
+}
+
 }  // namespace
 }  // namespace vitalwire::guest::test

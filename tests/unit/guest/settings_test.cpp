@@ -75,11 +75,15 @@ grace = 1 min
 socket = /run/x/apps
 group = vnf
 max = 7
+[sdk]
+socket = cgcs.messaging
+application = x
 [log]
 level = debug
 )");
     ASSERT_TRUE(settings) << mistakes_.front();
     EXPECT_EQ(settings->channel, "/dev/vport0p3");
+    EXPECT_EQ(settings->sdk, (SdkSettings{"cgcs.messaging", "x"}));
     EXPECT_EQ(settings->heartbeat.name, "db server 1");
     EXPECT_EQ(settings->heartbeat.interval, milliseconds(500));
     EXPECT_EQ(settings->heartbeat.response_deadline, milliseconds(300));
@@ -105,6 +109,8 @@ max = 0
 [voting]
 [log]
 level = loud
+[sdk]
+socket = /a/b
 )"));
     EXPECT_THAT(mistakes_,
                 ElementsAre(HasSubstr("2: [heartbeat] interval: expected a time from 100 ms to 1 h"),
@@ -117,7 +123,8 @@ level = loud
                             HasSubstr("9: [applications] socket: expected an absolute path"),
                             HasSubstr("10: [applications] max: expected a whole number from 1 to 1024, found '0'"),
                             HasSubstr("11: unknown section [voting]"),
-                            HasSubstr("13: [log] level: expected one of debug, info, warning, error, found 'loud'")));
+                            HasSubstr("13: [log] level: expected one of debug, info, warning, error, found 'loud'"),
+                            HasSubstr("15: [sdk] socket: expected at most 107 letters")));
 }
 
 TEST_F(SettingsTest, TheCommandLineWinsOverTheFile) {
