@@ -15,7 +15,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-const base::HostId kHost("compute-1");
+const base::HostId kComputeHost("compute-1");
 const base::HostId kOther("compute-2");
 
 class FaultBookTest : public ::testing::Test {
@@ -28,7 +28,7 @@ protected:
             out.push_back(entry.booked.fault.id.str() + " " + names[static_cast<int>(entry.change)]);
         return out;
     }
-    std::vector<std::string> report(const Fault& fault, const base::HostId& host = kHost) {
+    std::vector<std::string> report(const Fault& fault, const base::HostId& host = kComputeHost) {
         const auto entries = book.report(host, fault, now);
         return entries ? lines(*entries) : std::vector<std::string>{"refused: " + entries.error().message};
     }
@@ -45,7 +45,7 @@ TEST_F(FaultBookTest, FollowsAFaultFromItsOpeningToItsClearing) {
     EXPECT_EQ(open(), 1U);
     EXPECT_THAT(report(cleared(updated(fault, "late"))), ElementsAre("f1 cleared"));
     EXPECT_EQ(open(), 0U);
-    EXPECT_EQ(book.open_of_host(kHost), 0U);
+    EXPECT_EQ(book.open_of_host(kComputeHost), 0U);
 }
 
 TEST_F(FaultBookTest, SeesNoChangeInARepetition) {
@@ -67,9 +67,9 @@ TEST_F(FaultBookTest, TakesTheAgentsLastWordEvenWhenItsRevisionWentBack) {
 TEST_F(FaultBookTest, ClearsWhatAWholeStateDoesNotMention) {
     report(open_fault("g1", "f1"));
     report(open_fault("g2", "f2"));
-    book.begin_state(kHost);
+    book.begin_state(kComputeHost);
     report(open_fault("g1", "f1"));
-    const auto gone = book.end_state(kHost, now);
+    const auto gone = book.end_state(kComputeHost, now);
     EXPECT_THAT(lines(gone), ElementsAre("f2 cleared"));
     EXPECT_EQ(gone[0].booked.fault.clear_reason, kForgotten);
     EXPECT_EQ(gone[0].booked.fault.cleared_at, now);
@@ -79,24 +79,24 @@ TEST_F(FaultBookTest, ClearsWhatAWholeStateDoesNotMention) {
 TEST_F(FaultBookTest, HandsOutWhatIsOverAndNoLongerMentioned) {
     report(open_fault("g1", "f1"));
     report(cleared(open_fault("g1", "f1")));
-    book.begin_state(kHost);
-    EXPECT_THAT(lines(book.end_state(kHost, now)), ElementsAre("f1 none"));
+    book.begin_state(kComputeHost);
+    EXPECT_THAT(lines(book.end_state(kComputeHost, now)), ElementsAre("f1 none"));
     EXPECT_NE(book.find(base::FaultId("f1")), nullptr);
 }
 
 TEST_F(FaultBookTest, AWholeStateOfOneHostLeavesOthersAlone) {
     report(open_fault("g1", "f1"));
     report(open_fault("g2", "f2"), kOther);
-    book.begin_state(kHost);
-    EXPECT_THAT(lines(book.end_state(kHost, now)), ElementsAre("f1 cleared"));
+    book.begin_state(kComputeHost);
+    EXPECT_THAT(lines(book.end_state(kComputeHost, now)), ElementsAre("f1 cleared"));
     EXPECT_TRUE(book.find(base::FaultId("f2"))->fault.open());
 }
 
 TEST_F(FaultBookTest, KeepsFaultsWhenTheAgentIsLostBeforeItsWholeStateWasTold) {
     report(open_fault("g1", "f1"));
-    book.begin_state(kHost);
-    book.abandon_state(kHost);
-    EXPECT_THAT(book.end_state(kHost, now), IsEmpty());
+    book.begin_state(kComputeHost);
+    book.abandon_state(kComputeHost);
+    EXPECT_THAT(book.end_state(kComputeHost, now), IsEmpty());
     EXPECT_EQ(open(), 1U);
 }
 
@@ -104,7 +104,7 @@ TEST_F(FaultBookTest, ClearsBeforehandAFaultThatAnotherOfItsKindReplaces) {
     report(open_fault("g1", "f1"));
     EXPECT_THAT(report(open_fault("g1", "f2")), ElementsAre("f1 cleared", "f2 opened"));
     EXPECT_THAT(report(open_fault("g1", "u1", FaultKind::unhealthy)), ElementsAre("u1 opened"));
-    EXPECT_EQ(book.open_of_host(kHost), 2U);
+    EXPECT_EQ(book.open_of_host(kComputeHost), 2U);
 }
 
 TEST_F(FaultBookTest, RefusesAFaultOfAnotherHost) {
@@ -121,30 +121,32 @@ TEST_F(FaultBookTest, RefusesAFaultThatIsAboutSomethingElseThanBefore) {
 
 TEST_F(FaultBookTest, RefusesMoreFaultsThanAHostCanHave) {
     for (std::size_t i = 0; i < kMaxFaultsPerHost; ++i)
-        ASSERT_TRUE(book.report(kHost, open_fault("g" + std::to_string(i), "f" + std::to_string(i)), now));
-    EXPECT_FALSE(book.report(kHost, open_fault("one", "more"), now));
+        ASSERT_TRUE(book.report(kComputeHost, open_fault("g" + std::to_string(i), "f" + std::to_string(i)), now));
+    EXPECT_FALSE(book.report(kComputeHost, open_fault("one", "more"), now));
     EXPECT_TRUE(book.report(kOther, open_fault("one", "more"), now));
 }
 
 TEST_F(FaultBookTest, RemembersARestoredFault) {
-    book.restore({open_fault("g1", "f1"), kHost});
+    book.restore({open_fault("g1", "f1"), kComputeHost});
     EXPECT_EQ(open(), 1U);
     EXPECT_THAT(report(open_fault("g1", "f1")), ElementsAre("f1 none"));
-    book.begin_state(kHost);
-    EXPECT_THAT(lines(book.end_state(kHost, now)), ElementsAre("f1 cleared"));
+    book.begin_state(kComputeHost);
+    EXPECT_THAT(lines(book.end_state(kComputeHost, now)), ElementsAre("f1 cleared"));
 }
 
 TEST_F(FaultBookTest, AnErasedFaultLeavesNothingBehind) {
     report(open_fault("g1", "f1"));
     book.erase(base::FaultId("f1"));
     EXPECT_EQ(open(), 0U);
-    EXPECT_THAT(book.of_host(kHost), IsEmpty());
+    EXPECT_THAT(book.of_host(kComputeHost), IsEmpty());
     EXPECT_THAT(report(open_fault("g1", "f2")), ElementsAre("f2 opened"));
 }
 
 class FaultHistoryTest : public ::testing::Test {
 protected:
-    static FaultHistory::Entry entry(const std::string& id) { return {{cleared(open_fault("g1", id)), kHost}, true}; }
+    static FaultHistory::Entry entry(const std::string& id) {
+        return {{cleared(open_fault("g1", id)), kComputeHost}, true};
+    }
     std::vector<std::string> kept() const {
         std::vector<std::string> ids;
         for (const auto& [number, past] : history.all())
