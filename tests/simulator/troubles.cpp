@@ -21,8 +21,8 @@ constexpr seconds kEndlessBoot{45};  // beyond the time a guest has to register
 /// Each part of the cloud fails at its own pace; the more guests, the more of them at once.
 void Simulation::schedule_troubles() {
     const auto guests = static_cast<Duration::rep>(size_.guests);
-    schedule(seconds(40) / guests, &Simulation::trouble_in_guest);
-    schedule(seconds(60) / guests, &Simulation::trouble_with_machine);
+    schedule(Duration(seconds(40)) / guests, &Simulation::trouble_in_guest);
+    schedule(Duration(seconds(60)) / guests, &Simulation::trouble_with_machine);
     schedule(seconds(25), &Simulation::trouble_with_agent);
     schedule(seconds(25), &Simulation::trouble_with_controller);
     schedule(seconds(20), &Simulation::trouble_on_network);
