@@ -34,6 +34,14 @@ Client::Client(boost::asio::io_context& io, const Options& options, std::functio
         sources_.push_back({options.agent, "http://agent", options.agent});
 }
 
+Result<json> Client::get(const std::string& path) {
+    return ask_any("GET", path, "");
+}
+
+Result<json> Client::post(const std::string& path, const std::string& body) {
+    return ask_any("POST", path, body);
+}
+
 Result<json> Client::ask_any(const std::string& method, const std::string& path, const std::string& body) {
     std::string problems;
     for (std::size_t tried = 0; tried < sources_.size(); ++tried) {

@@ -21,10 +21,8 @@ public:
 
     /// Waits for the answer to GET `path`: a JSON object. The error names every source and why it did not answer; it
     /// is `permission` when one answered, and refused.
-    base::Result<nlohmann::json> get(const std::string& path) { return ask_any("GET", path, ""); }
-    base::Result<nlohmann::json> post(const std::string& path, const std::string& body) {
-        return ask_any("POST", path, body);
-    }
+    base::Result<nlohmann::json> get(const std::string& path);
+    base::Result<nlohmann::json> post(const std::string& path, const std::string& body);
     /// Who answered last: a URL or a path.
     const std::string& source() const { return sources_[current_].name; }
 
