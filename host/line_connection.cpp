@@ -63,7 +63,7 @@ int connect_to(const std::string& path, int& error) {
 }  // namespace
 
 LineConnection::LineConnection(asio::io_context& io, std::string path, Limits limits, Handler& handler)
-    : socket_(io),
+    : readiness_(asio::use_service<Readiness>(io)),
       timer_(io),
       path_(std::move(path)),
       limits_(limits),
@@ -71,6 +71,10 @@ LineConnection::LineConnection(asio::io_context& io, std::string path, Limits li
       framer_(limits.max_line),
       bytes_(bytes_bucket(limits.bytes_per_second)),
       retry_after_(kFirstRetry) {}
+
+LineConnection::~LineConnection() {
+    reset();
+}
 
 std::shared_ptr<LineConnection> LineConnection::make(asio::io_context& io, std::string path, Limits limits,
                                                      Handler& handler) {
@@ -102,17 +106,14 @@ void LineConnection::retry_now() {
 void LineConnection::connect() {
     if (closed_ || up()) return;
     int error = 0;
-    const int fd = connect_to(path_, error);
-    if (fd < 0) return back_off(error);
-    boost::system::error_code refused;
-    socket_.assign(fd, refused);
-    if (refused) {
-        ::close(fd);
-        return back_off(refused.value());
+    fd_ = connect_to(path_, error);
+    if (fd_ < 0) return back_off(error);
+    if (const int refused = readiness_.watch(fd_, {.read = true}, weak_from_this()); refused != 0) {
+        ::close(std::exchange(fd_, -1));
+        return back_off(refused);
     }
     up_since_ = base::Clock::now();
     ++connection_;
-    await_readable();
     handler_->on_up();
 }
 
@@ -125,16 +126,16 @@ void LineConnection::back_off(int error) {
     if (error != 0) handler_->on_unreachable(error);
 }
 
-void LineConnection::await_readable() {
-    if (awaits_readable_ || paused_ || closed_ || !up()) return;
-    awaits_readable_ = true;
-    socket_.async_wait(asio::posix::descriptor_base::wait_read,
-                       [self = shared_from_this(), connection = connection_](const boost::system::error_code& ec) {
-                           if (ec || connection != self->connection_) return;
-                           self->awaits_readable_ = false;
-                           self->read_now();
-                           self->await_readable();
-                       });
+void LineConnection::on_ready(bool readable, bool writable) {
+    const std::uint64_t connection = connection_;
+    if (writable) flush();
+    if (readable && connection == connection_) read_now();
+}
+
+void LineConnection::update_interest() {
+    if (!up()) return;
+    const int refused = readiness_.watch(fd_, {.read = !paused_, .write = !queue_.empty()}, weak_from_this());
+    if (refused != 0) drop_later(std::strerror(refused));
 }
 
 void LineConnection::read_now() {
@@ -143,7 +144,7 @@ void LineConnection::read_now() {
 
 /// One turn's reading.
 void LineConnection::read_some() {
-    const ssize_t got = ::recv(socket_.native_handle(), g_read_buffer.data(), g_read_buffer.size(), MSG_DONTWAIT);
+    const ssize_t got = ::recv(fd_, g_read_buffer.data(), g_read_buffer.size(), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) return drop(got == 0 ? "closed by the other side" : std::strerror(errno));
     const std::uint64_t connection = connection_;
@@ -169,8 +170,9 @@ void LineConnection::pause_reading(base::Duration pause) {
     timer_.async_wait([self = shared_from_this(), connection = connection_](const boost::system::error_code& ec) {
         if (ec || connection != self->connection_) return;
         self->paused_ = false;
-        self->await_readable();
+        self->update_interest();
     });
+    update_interest();
     handler_->on_throttled();
 }
 
@@ -181,7 +183,7 @@ void LineConnection::send(std::string message, Keep keep) {
     if (!write_some(message, written) || written == message.size()) return;
     written_ = written;
     enqueue(std::move(message), keep);
-    await_writable();
+    update_interest();
 }
 
 void LineConnection::enqueue(std::string message, Keep keep) {
@@ -206,17 +208,6 @@ void LineConnection::enqueue(std::string message, Keep keep) {
     if (given_up > 0) handler_->on_not_read(given_up);
 }
 
-void LineConnection::await_writable() {
-    if (awaits_writable_) return;
-    awaits_writable_ = true;
-    socket_.async_wait(asio::posix::descriptor_base::wait_write,
-                       [self = shared_from_this(), connection = connection_](const boost::system::error_code& ec) {
-                           if (ec || connection != self->connection_) return;
-                           self->awaits_writable_ = false;
-                           self->flush();
-                       });
-}
-
 void LineConnection::flush() {
     std::string batch;
     for (const Message& message : queue_)
@@ -229,15 +220,15 @@ void LineConnection::flush() {
         queue_.erase(queue_.begin());
     }
     written_ = written;
-    if (!queue_.empty()) return await_writable();
+    if (!queue_.empty()) return;
     queue_.shrink_to_fit();
+    update_interest();
     handler_->on_drained();
 }
 
 /// Writes from `written` on, as much as the socket takes, and moves `written`. False when the connection is broken.
 bool LineConnection::write_some(std::string_view bytes, std::size_t& written) {
-    const ssize_t sent =
-        ::send(socket_.native_handle(), bytes.data() + written, bytes.size() - written, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t sent = ::send(fd_, bytes.data() + written, bytes.size() - written, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) {
         written += static_cast<std::size_t>(sent);
         return true;
@@ -262,14 +253,16 @@ void LineConnection::drop(const std::string& why) {
 
 /// Everything that belongs to one connection dies with it: half a line, half a message, what waited.
 void LineConnection::reset() {
-    boost::system::error_code ignored;
-    socket_.close(ignored);
+    if (up()) {
+        readiness_.forget(fd_);
+        ::close(std::exchange(fd_, -1));
+    }
     timer_.cancel();
     framer_.reset();
     queue_.clear();
     queued_bytes_ = 0;
     written_ = 0;
-    awaits_readable_ = awaits_writable_ = paused_ = false;
+    paused_ = false;
     ++connection_;
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +11,7 @@
 
 #include "base/clock.hpp"
 #include "base/token_bucket.hpp"
+#include "host/readiness.hpp"
 #include "wire/line_framer.hpp"
 
 namespace vitalwire::host {
@@ -21,7 +21,7 @@ namespace vitalwire::host {
 /// is read a second (beyond it the connection is not read for a while, which stops the sender too), what waits to be
 /// written. All calls and callbacks are on the loop's thread; no callback comes from inside a call, except from
 /// `read_now`, and `on_not_read` from `send`.
-class LineConnection : public std::enable_shared_from_this<LineConnection> {
+class LineConnection final : public Readiness::Watcher, public std::enable_shared_from_this<LineConnection> {
 public:
     struct Limits {
         std::size_t max_line = 4096;
@@ -49,6 +49,9 @@ public:
     /// A message that another one makes pointless (a challenge) waits in the queue at most once.
     enum class Keep : std::uint8_t { all, latest };
 
+    ~LineConnection();
+    LineConnection(const LineConnection&) = delete;
+    LineConnection& operator=(const LineConnection&) = delete;
     static std::shared_ptr<LineConnection> make(boost::asio::io_context& io, std::string path, Limits limits,
                                                 Handler& handler);
 
@@ -63,7 +66,7 @@ public:
     /// Reads now what has arrived, without waiting for the loop.
     void read_now();
 
-    bool up() const { return socket_.is_open(); }
+    bool up() const { return fd_ >= 0; }
     /// Nothing waits to be written.
     bool idle() const { return queue_.empty(); }
     const std::string& path() const { return path_; }
@@ -78,11 +81,11 @@ private:
 
     void connect();
     void back_off(int error);
-    void await_readable();
+    void on_ready(bool readable, bool writable) override;
+    void update_interest();
     void read_some();
     void deliver(std::string_view bytes);
     void pause_reading(base::Duration pause);
-    void await_writable();
     void flush();
     bool write_some(std::string_view bytes, std::size_t& written);
     void enqueue(std::string message, Keep keep);
@@ -90,7 +93,8 @@ private:
     void drop_later(const std::string& why);
     void reset();
 
-    boost::asio::posix::stream_descriptor socket_;
+    Readiness& readiness_;
+    int fd_ = -1;
     boost::asio::steady_timer timer_;  ///< back-off while down, pause of reading while up
     std::string path_;
     Limits limits_;
@@ -105,8 +109,6 @@ private:
     base::Millis retry_after_;
     base::TimePoint up_since_{};
     bool closed_ = false;
-    bool awaits_readable_ = false;
-    bool awaits_writable_ = false;
     bool paused_ = false;
 };
 
