@@ -27,6 +27,8 @@ constexpr base::Millis kStable{1000};
 /// connection keeps nothing but its unfinished line.
 constexpr std::size_t kReadSize = 64U * 1024;
 thread_local std::array<char, kReadSize> g_read_buffer;
+/// What a socket holds at most, of a side that is gone.
+constexpr int kLastReads = 8;
 
 /// Half of the delay to one and a half: peers that went away together do not come back in step.
 base::Millis jittered(base::Millis delay) {
@@ -240,8 +242,16 @@ bool LineConnection::write_some(std::string_view bytes, std::size_t& written) {
 
 void LineConnection::drop_later(const std::string& why) {
     asio::post(timer_.get_executor(), [self = shared_from_this(), why, connection = connection_] {
-        if (connection == self->connection_) self->drop(why);
+        if (connection == self->connection_) self->hear_out(why);
     });
+}
+
+/// The other side went without hearing us; what it said before is heard.
+void LineConnection::hear_out(const std::string& why) {
+    const std::uint64_t connection = connection_;
+    for (int reads = 0; reads < kLastReads && connection == connection_; ++reads)
+        read_now();
+    if (connection == connection_) drop(why);
 }
 
 void LineConnection::drop(const std::string& why) {

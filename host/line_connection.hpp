@@ -91,6 +91,7 @@ private:
     void enqueue(std::string message, Keep keep);
     void drop(const std::string& why);
     void drop_later(const std::string& why);
+    void hear_out(const std::string& why);
     void reset();
 
     Readiness& readiness_;
