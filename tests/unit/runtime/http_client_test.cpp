@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <filesystem>
 #include <optional>
@@ -119,13 +120,14 @@ TEST_F(HttpClientTest, SendsHeadersAndBasicAuthentication) {
 }
 
 TEST_F(HttpClientTest, ReusesTheConnection) {
-    int requests = 0;
+    std::atomic<int> requests = 0;
     Peer peer([&](tcp::socket& socket) {  // one connection only
         std::string buffer;
-        for (; requests < 3; ++requests) {
+        while (requests < 3) {
             boost::system::error_code error;
             const std::size_t size = asio::read_until(socket, asio::dynamic_buffer(buffer), "\r\n\r\n", error);
             buffer.erase(0, size);
+            ++requests;
             asio::write(socket, asio::buffer(std::string("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")), error);
         }
     });

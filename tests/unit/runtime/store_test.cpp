@@ -209,9 +209,10 @@ TEST_F(StoreOnDisk, KeepsWorkingAndTellingWhileTheDiskIsFull) {
         store->when_durable([&] { durable = true; });
         ASSERT_TRUE(wait_for([&] { return !store->healthy(); }));
         EXPECT_THAT(store->problem(), HasSubstr(path_ + ": cannot write: "));
-        EXPECT_EQ(store->pending(), 1000U);
-        store->put("t", "0", "newer");
-        EXPECT_EQ(store->pending(), 1000U) << "coalesced by key";
+        const std::size_t waiting = store->pending();  // all but what went to disk while there was room
+        EXPECT_GT(waiting, 0U);
+        store->put("t", "999", "newer");
+        EXPECT_EQ(store->pending(), waiting) << "coalesced by key";
         EXPECT_FALSE(durable);
     }
     ASSERT_TRUE(wait_for([&] { return durable; })) << store->problem();
@@ -221,7 +222,7 @@ TEST_F(StoreOnDisk, KeepsWorkingAndTellingWhileTheDiskIsFull) {
 
     auto content = open()->load("t");
     EXPECT_THAT(content, SizeIs(1000));
-    EXPECT_EQ(content["0"], "newer");
+    EXPECT_EQ(content["999"], "newer");
 }
 
 TEST_F(StoreOnDisk, StartsOnAFullDisk) {
