@@ -108,7 +108,8 @@ void QmpSession::on_event(std::string_view name, const std::string& detail, Resu
 
 void QmpSession::on_status(std::string_view status, Result& result) {
     if (ended_) return;
-    migrated_ = status == "postmigrate";
+    // The answer to an earlier question may come after the event that the guest has left.
+    if (status != "finish-migrate") migrated_ = status == "postmigrate";
     incoming_ = status == "inmigrate";
     if (status == "running") {
         if (migrating_) return hold(Hold::migrating, result);

@@ -189,6 +189,17 @@ TEST_F(QmpSessionTest, KnowsThatAMachineHasLeftBeforeItsQemuSaysSo) {
     EXPECT_THAT(take(), ElementsAre("stopped migrated"));
 }
 
+TEST_F(QmpSessionTest, KnowsThatAMachineHasLeftWhenAnAnswerOfBeforeComesLate) {
+    connect();
+    event("MIGRATION", R"({"status": "active"})");
+    event("STOP");
+    event("MIGRATION", R"({"status": "completed"})");
+    status("finish-migrate");
+    take();
+    vanish();
+    EXPECT_THAT(take(), ElementsAre("stopped migrated"));
+}
+
 TEST_F(QmpSessionTest, TakesTheEndOfAQemuWhoseMachineHasArrivedForACrash) {
     connect("inmigrate");
     event("RESUME");
