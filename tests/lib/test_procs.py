@@ -92,9 +92,10 @@ class Processes(ProcessTestCase):
         )
         with subprocess.Popen(python(script), stdout=subprocess.PIPE, text=True) as test:
             pid = int(test.stdout.readline())
-            os.kill(pid, 0)
+            child = Path("/proc", str(pid))
+            wait_until(lambda: (child / "comm").read_text() == "sleep\n", "the program runs")  # bound to us by then
             test.kill()
-        wait_until(lambda: not Path(f"/proc/{pid}").exists(), "its end")
+        wait_until(lambda: not child.exists() or " Z " in (child / "stat").read_text(), "its end")
 
 
 class Daemons(ProcessTestCase):
