@@ -7,7 +7,6 @@ from pathlib import Path
 import re
 import shlex
 import subprocess
-import time
 from typing import Any
 
 from vmbed import cache, procs
@@ -130,12 +129,10 @@ class Guest:
 
     def wait_ready(self, deadline: float = BOOT_SECONDS) -> "Guest":
         """Until the guest runs commands and has opened every channel."""
-        end = time.monotonic() + deadline
         try:
-            while not self._runs_commands() or not self._channels_open():
-                if time.monotonic() > end:
-                    raise TimeoutError(f"guest {self.name} not ready within {deadline:g} s")
-                time.sleep(0.02)
+            procs.wait_until(
+                lambda: self._runs_commands() and self._channels_open(), f"guest {self.name} is ready", deadline
+            )
         except (RuntimeError, OSError) as error:
             error.add_note(f"--- console of {self.name}\n{procs.tail(self.console)}")
             raise
