@@ -66,6 +66,7 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
       store_(std::move(store)),
       rows_(*store_),
       http_client_(io),
+      keystone_(config_.openstack ? std::make_unique<Keystone>(io, http_client_, *config_.openstack) : nullptr),
       groups_(inventory_, fleet_, metrics_, config_.host.str() + "@" + base::to_iso8601(started_at_),
               [this](const HostId& host, const bus::ToAgent& message) { send(host, message); }),
       source_(std::make_unique<FileInventory>(io, inventory_, config_.inventory, config_.inventory_required)),
@@ -112,7 +113,7 @@ base::Result<void> Controller::listen() {
 }
 
 void Controller::add_sinks() {
-    const SinkContext context{io_, http_client_};
+    const SinkContext context{io_, http_client_, keystone_.get()};
     for (const SinkConfig& sink : config_.sinks)
         ledger_->add_sink(sink.name, sink.type, sink.make(context), sink.delivery);
 }
@@ -155,6 +156,7 @@ void Controller::stop() {
     http_server_.stop();
     for (const auto& port : ports_)
         port->bus().stop();
+    if (keystone_) keystone_->stop();
     http_client_.stop();
     store_->close();
 }

@@ -9,6 +9,7 @@
 //   fleet.hpp            the agents and their guests                                   }
 //   inventory.hpp        guests, hosts and groups as the cloud knows them              }
 //   file_inventory.hpp   ... from a watched file
+//   openstack/           Keystone, Nova, its notifications
 //   sinks/               the ways out: log, Doctor, webhook
 //   sink_runner.hpp      a sink at work
 //   group_service.hpp    server groups: routes broadcasts, answers queries, tells peers
@@ -33,6 +34,7 @@
 #include "controller/group_service.hpp"
 #include "controller/inventory.hpp"
 #include "controller/ledger.hpp"
+#include "controller/openstack/keystone.hpp"
 #include "runtime/http_client.hpp"
 #include "runtime/http_server.hpp"
 #include "runtime/metrics.hpp"
@@ -117,6 +119,7 @@ private:
     runtime::Metrics metrics_;
     runtime::Problems problems_;
     runtime::HttpClient http_client_;
+    std::unique_ptr<Keystone> keystone_;  ///< null when nothing needs OpenStack
     Fleet fleet_;
     Inventory inventory_;
     bool inventory_seen_ = false;

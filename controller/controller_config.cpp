@@ -116,16 +116,33 @@ void read_sinks(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& 
     if (sections.empty()) read_sink(file, {"sink", "log", 0, {{"type", "log", 0}}}, errors, config);
 }
 
+bool needs_openstack(const SinkConfig& sink) {
+    const auto& types = sink_types();
+    return std::any_of(types.begin(), types.end(),
+                       [&](const SinkType& type) { return type.name == sink.type && type.needs_openstack; });
+}
+
+void read_openstack(const ConfigFile& file, ConfigErrors& errors, const Environment& environment,
+                    ControllerConfig& config) {
+    const bool needed = !file.sections_named("openstack").empty() ||
+                        std::any_of(config.sinks.begin(), config.sinks.end(), needs_openstack);
+    if (!needed) return;
+    ConfigReader section(file, "openstack", errors);
+    config.openstack = read_cloud_access(section, environment);
+    section.finish();
+}
+
 }  // namespace
 
-ControllerConfig read_controller_config(const ConfigFile& file, ConfigErrors& errors) {
+ControllerConfig read_controller_config(const ConfigFile& file, ConfigErrors& errors, const Environment& environment) {
     ControllerConfig config;
-    file.check_sections({"controller", "bus", "http", "inventory", "sink *"}, errors);
+    file.check_sections({"controller", "bus", "http", "inventory", "openstack", "sink *"}, errors);
     read_controller(file, errors, config);
     read_bus(file, errors, config);
     read_http(file, errors, config);
     read_inventory_section(file, errors, config);
     read_sinks(file, errors, config);
+    read_openstack(file, errors, environment, config);
     return config;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include "base/ids.hpp"
 #include "bus/transport.hpp"
 #include "controller/delivery.hpp"
+#include "controller/openstack/cloud_access.hpp"
 #include "controller/sinks/sink_types.hpp"
 #include "runtime/config.hpp"
 
@@ -37,10 +39,13 @@ struct ControllerConfig {
     std::string inventory = "/etc/vitalwire/inventory.conf";
     bool inventory_required = false;  ///< it was named, so it has to be there
 
+    std::optional<CloudAccess> openstack;  ///< absent when nothing needs it
+
     std::vector<SinkConfig> sinks;
 };
 
 /// Reads every key; all mistakes are appended to `errors`, and the result is then not to be used.
-ControllerConfig read_controller_config(const runtime::ConfigFile& file, runtime::ConfigErrors& errors);
+ControllerConfig read_controller_config(const runtime::ConfigFile& file, runtime::ConfigErrors& errors,
+                                        const Environment& environment = openstack_environment());
 
 }  // namespace vitalwire::controller

@@ -15,6 +15,8 @@ class HttpClient;
 
 namespace vitalwire::controller {
 
+class Keystone;
+
 /// How an attempt to tell a receiver ended.
 struct Outcome {
     enum class Kind : std::uint8_t {
@@ -45,6 +47,7 @@ public:
 struct SinkContext {
     boost::asio::io_context& io;
     runtime::HttpClient& http;
+    Keystone* keystone = nullptr;  ///< there for the types of sink that need OpenStack
 };
 
 }  // namespace vitalwire::controller

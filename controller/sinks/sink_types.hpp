@@ -19,6 +19,7 @@ using SinkFactory = std::function<std::unique_ptr<Sink>(const SinkContext&)>;
 struct SinkType {
     std::string_view name;
     SinkFactory (*configure)(runtime::ConfigReader& section);
+    bool needs_openstack = false;  ///< the section [openstack] has to be right
 };
 
 /// All kinds. A new one is a file of its own and a line here.

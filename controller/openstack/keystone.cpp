@@ -1,0 +1,319 @@
+#include "controller/openstack/keystone.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::controller {
+
+using base::Errc;
+using base::fail;
+using base::Result;
+using base::TimePoint;
+using nlohmann::json;
+using runtime::HttpClientRequest;
+using runtime::HttpClientResponse;
+
+namespace {
+
+/// A large cloud's catalog has some hundred endpoints.
+constexpr wire::JsonLimits kCatalogLimits{32, 10'000};
+constexpr std::size_t kMaxToken = 16'384;  // a header has to hold it
+/// How long before its end a token is renewed: the longer of these, at most half its life.
+constexpr base::Millis kRenewBefore{30'000};
+constexpr int kRenewFraction = 10;
+/// When Keystone does not say how long its token lives.
+constexpr base::Millis kUnknownLife{5 * 60'000};
+/// How long Keystone is left alone after a failure; longer when it refused us, so that an account is not locked.
+constexpr base::Millis kPauseAfterFailure{1'000};
+constexpr base::Millis kPauseAfterRefusal{10'000};
+constexpr std::size_t kShownBody = 160;
+
+json named(const std::string& id, const std::string& name) {
+    return id.empty() ? json{{"name", name}} : json{{"id", id}};
+}
+
+/// A user or project, with its domain unless the id says all.
+json in_domain(const std::string& id, const std::string& name, const std::string& domain_id,
+               const std::string& domain_name) {
+    json thing = named(id, name);
+    if (!id.empty()) return thing;
+    const bool unsaid = domain_id.empty() && domain_name.empty();
+    thing["domain"] = named(unsaid ? "default" : domain_id, domain_name);
+    return thing;
+}
+
+json user_of(const CloudAccess& access) {
+    return in_domain(access.user_id, access.user_name, access.user_domain_id, access.user_domain_name);
+}
+
+json by_application_credential(const CloudAccess& access) {
+    json credential = named(access.application_credential_id, access.application_credential_name);
+    if (access.application_credential_id.empty()) credential["user"] = user_of(access);
+    credential["secret"] = access.application_credential_secret;
+    return {{"identity", {{"methods", {"application_credential"}}, {"application_credential", credential}}}};
+}
+
+json by_password(const CloudAccess& access) {
+    json user = user_of(access);
+    user["password"] = access.password;
+    const json project =
+        in_domain(access.project_id, access.project_name, access.project_domain_id, access.project_domain_name);
+    return {{"identity", {{"methods", {"password"}}, {"password", {{"user", user}}}}},
+            {"scope", {{"project", project}}}};
+}
+
+std::string auth_body(const CloudAccess& access) {
+    const bool by_credential =
+        !access.application_credential_secret.empty() &&
+        (!access.application_credential_id.empty() || !access.application_credential_name.empty());
+    return wire::dump({{"auth", by_credential ? by_application_credential(access) : by_password(access)}});
+}
+
+/// A token and what it opens.
+struct Session {
+    std::string token;
+    json catalog;
+    TimePoint renew_at{};
+    TimePoint ends_at{};
+};
+
+/// Keystone's two times are of one clock, ours is another.
+base::Duration life_of(const json& token) {
+    const auto issued = base::from_iso8601(wire::text_or(token, "issued_at"));
+    const auto expires = base::from_iso8601(wire::text_or(token, "expires_at"));
+    if (issued == base::WallTime{} || expires <= issued) return kUnknownLife;
+    return std::chrono::duration_cast<base::Duration>(expires - issued);
+}
+
+Result<Session> read_session(const HttpClientResponse& response, TimePoint asked_at) {
+    auto body = wire::parse_object(response.body, kCatalogLimits);
+    if (!body) return fail(Errc::malformed, "Keystone's answer: " + body.error().message);
+    const auto header = response.headers.find("x-subject-token");
+    const json* token = wire::find(*body, "token");
+    if (header == response.headers.end() || header->second.empty() || header->second.size() > kMaxToken ||
+        token == nullptr) {
+        return fail(Errc::malformed, "Keystone's answer holds no token");
+    }
+    Session session;
+    session.token = header->second;
+    if (const json* catalog = wire::find(*token, "catalog"); catalog != nullptr) session.catalog = *catalog;
+    const base::Duration life = life_of(*token);
+    const base::Duration before = std::min(life / 2, std::max<base::Duration>(kRenewBefore, life / kRenewFraction));
+    session.ends_at = asked_at + life;
+    session.renew_at = session.ends_at - before;
+    return session;
+}
+
+std::string without_slash(std::string url) {
+    while (url.ends_with('/'))
+        url.pop_back();
+    return url;
+}
+
+bool is_in_region(const json& endpoint, const std::string& region) {
+    return region.empty() || wire::text_or(endpoint, "region_id") == region ||
+           wire::text_or(endpoint, "region") == region;
+}
+
+std::optional<std::string> in_catalog(const json& catalog, const std::string& service, const CloudAccess& access) {
+    if (!catalog.is_array()) return std::nullopt;
+    for (const json& entry : catalog) {
+        const json* endpoints = wire::find(entry, "endpoints");
+        if (wire::text_or(entry, "type") != service || endpoints == nullptr || !endpoints->is_array()) continue;
+        for (const json& endpoint : *endpoints) {
+            if (wire::text_or(endpoint, "interface") == access.interface && is_in_region(endpoint, access.region))
+                return without_slash(wire::text_or(endpoint, "url"));
+        }
+    }
+    return std::nullopt;
+}
+
+Result<CloudGrant> grant(const Session& session, const std::string& service, const CloudAccess& access) {
+    const auto own = access.endpoints.find(service);
+    if (own != access.endpoints.end()) return CloudGrant{session.token, without_slash(own->second)};
+    if (auto found = in_catalog(session.catalog, service, access)) return CloudGrant{session.token, std::move(*found)};
+    return fail(Errc::not_found, "Keystone's catalog has no " + access.interface + " endpoint of type '" + service +
+                                     "'" + (access.region.empty() ? "" : " in region " + access.region));
+}
+
+/// The sentence that OpenStack's services put into their errors, whatever the object around it is called.
+std::string message_in(const std::string& body) {
+    const auto parsed = wire::parse_object(body);
+    if (!parsed) return body;
+    std::string message = wire::text_or(*parsed, "message");
+    for (const auto& [key, value] : parsed->items()) {
+        if (message.empty()) message = wire::text_or(value, "message");
+    }
+    return message.empty() ? body : message;
+}
+
+}  // namespace
+
+std::string describe_answer(const HttpClientResponse& response) {
+    std::string text = "HTTP " + std::to_string(response.status);
+    if (!response.body.empty()) text += ": " + base::escape(message_in(response.body), kShownBody);
+    return text;
+}
+
+class Keystone::Impl : public std::enable_shared_from_this<Impl> {
+public:
+    Impl(boost::asio::io_context& io, runtime::HttpClient& http, CloudAccess access)
+        : io_(io), http_(http), access_(std::move(access)), auth_body_(auth_body(access_)) {}
+
+    void with_token(const std::string& service, Granted granted) {
+        if (stopped_) return;
+        const bool nobody_waits = waiting_.empty();
+        waiting_.push_back({service, std::move(granted)});
+        if (nobody_waits && !asking_) boost::asio::post(io_, [self = shared_from_this()] { self->serve(); });
+    }
+
+    void token_rejected(const std::string& token) {
+        if (session_ && session_->token == token) session_.reset();
+    }
+
+    void call(const std::string& service, HttpClientRequest request, Answered answered, bool once_more) {
+        with_token(service, [self = shared_from_this(), service, request = std::move(request),
+                             answered = std::move(answered), once_more](Result<CloudGrant> granted) mutable {
+            if (!granted) return answered(tl::make_unexpected(std::move(granted.error())));
+            self->send(service, std::move(request), std::move(answered), std::move(*granted), once_more);
+        });
+    }
+
+    void stop() {
+        stopped_ = true;
+        waiting_.clear();
+    }
+
+private:
+    struct Waiting {
+        std::string service;
+        Granted granted;
+    };
+
+    void send(const std::string& service, HttpClientRequest request, Answered answered, CloudGrant granted,
+              bool once_more) {
+        HttpClientRequest sent = request;
+        sent.url = granted.endpoint + request.url;
+        sent.headers["X-Auth-Token"] = granted.token;
+        equip(sent);
+        http_.send(std::move(sent),
+                   [self = shared_from_this(), service, request = std::move(request), answered = std::move(answered),
+                    token = granted.token, once_more](Result<HttpClientResponse> response) mutable {
+                       if (self->stopped_) return;
+                       const bool refused = response && response->status == 401;
+                       if (refused) self->token_rejected(token);
+                       if (!refused || !once_more) return answered(std::move(response));
+                       self->call(service, std::move(request), std::move(answered), false);
+                   });
+    }
+
+    void equip(HttpClientRequest& request) const {
+        request.headers.try_emplace("Accept", "application/json");
+        if (!request.body.empty()) request.headers.try_emplace("Content-Type", "application/json");
+        request.ca_file = access_.ca_file;
+        request.insecure = access_.insecure;
+        request.timeout = access_.timeout;
+    }
+
+    void serve() {
+        if (stopped_ || asking_) return;
+        const TimePoint now = base::Clock::now();
+        const bool fresh = session_ && now < session_->renew_at;
+        if (fresh || now < pause_until_) return answer_all();
+        ask(now);
+    }
+
+    void ask(TimePoint now) {
+        asking_ = true;
+        HttpClientRequest request;
+        request.method = "POST";
+        request.url = access_.auth_url + "/auth/tokens";
+        request.body = auth_body_;
+        equip(request);
+        http_.send(std::move(request), [self = shared_from_this(), now](const Result<HttpClientResponse>& response) {
+            if (self->stopped_) return;
+            self->asking_ = false;
+            self->note(self->read(response, now));
+            self->answer_all();
+        });
+    }
+
+    static Result<Session> read(const Result<HttpClientResponse>& response, TimePoint asked_at) {
+        if (!response) return fail(response.error().code, "Keystone: " + response.error().message);
+        if (response->status == 200 || response->status == 201) return read_session(*response, asked_at);
+        const bool refused = response->status == 401 || response->status == 403;
+        return fail(refused ? Errc::permission : Errc::unavailable, "Keystone: " + describe_answer(*response));
+    }
+
+    void note(Result<Session> session) {
+        if (session) {
+            session_ = std::move(*session);
+            problem_.reset();
+            pause_until_ = {};
+            return;
+        }
+        if (!problem_ || problem_->message != session.error().message)
+            log::warning("no token from Keystone", {{"why", session.error().message}});
+        const bool refused = session.error().code == Errc::permission;
+        pause_until_ = base::Clock::now() + (refused ? kPauseAfterRefusal : kPauseAfterFailure);
+        problem_ = std::move(session.error());
+    }
+
+    /// A token that could not be renewed serves until its end.
+    void answer_all() {
+        const bool usable = session_ && base::Clock::now() < session_->ends_at;
+        for (Waiting& waiting : std::exchange(waiting_, {})) {
+            if (stopped_) return;
+            if (usable && session_) {
+                waiting.granted(grant(*session_, waiting.service, access_));
+            } else {
+                waiting.granted(tl::make_unexpected(
+                    problem_.value_or(base::Error{Errc::unavailable, "Keystone: the token was refused just now"})));
+            }
+        }
+    }
+
+    boost::asio::io_context& io_;
+    runtime::HttpClient& http_;
+    CloudAccess access_;
+    std::string auth_body_;
+    std::optional<Session> session_;
+    std::optional<base::Error> problem_;  ///< of the last attempt
+    TimePoint pause_until_{};
+    std::vector<Waiting> waiting_;
+    bool asking_ = false;
+    bool stopped_ = false;
+};
+
+Keystone::Keystone(boost::asio::io_context& io, runtime::HttpClient& http, CloudAccess access)
+    : impl_(std::make_shared<Impl>(io, http, std::move(access))) {}
+
+Keystone::~Keystone() {
+    impl_->stop();
+}
+
+void Keystone::with_token(const std::string& service, Granted granted) {
+    impl_->with_token(service, std::move(granted));
+}
+
+void Keystone::token_rejected(const std::string& token) {
+    impl_->token_rejected(token);
+}
+
+void Keystone::call(const std::string& service, HttpClientRequest request, Answered answered) {
+    impl_->call(service, std::move(request), std::move(answered), true);
+}
+
+void Keystone::stop() {
+    impl_->stop();
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,43 @@
+#include "controller/secret.hpp"
+
+#include <cstdlib>
+#include <fstream>
+
+namespace vitalwire::controller {
+
+namespace {
+
+std::string first_line(const std::string& path) {
+    std::ifstream file(path);
+    std::string line;
+    std::getline(file, line);
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' '))
+        line.pop_back();
+    return line;
+}
+
+}  // namespace
+
+std::string read_secret(runtime::ConfigReader& section, const std::string& key) {
+    const std::string file_key = key + "_file";
+    const std::string env_key = key + "_env";
+    const std::string path = section.text(file_key, "");
+    const std::string variable = section.text(env_key, "");
+    if (!path.empty() && !variable.empty()) {
+        section.refuse(env_key, "expected either this or " + file_key);
+        return {};
+    }
+    if (!path.empty()) {
+        std::string secret = first_line(path);
+        if (secret.empty()) section.refuse(file_key, "expected a readable file with the secret in its first line");
+        return secret;
+    }
+    if (variable.empty()) return {};
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): read at start, nothing sets variables
+    const char* value = std::getenv(variable.c_str());
+    if (value != nullptr && *value != '\0') return value;
+    section.refuse(env_key, "no such variable in the environment");
+    return {};
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+
+#include "runtime/config.hpp"
+
+namespace vitalwire::controller {
+
+/// The secret named by `KEY_file` (its first line) or `KEY_env`; the configuration itself never holds one. Empty when
+/// neither is given.
+std::string read_secret(runtime::ConfigReader& section, const std::string& key);
+
+}  // namespace vitalwire::controller
