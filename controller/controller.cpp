@@ -1,6 +1,7 @@
 #include "controller/controller.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 #include <variant>
@@ -9,6 +10,7 @@
 #include "bus/transport.hpp"
 #include "controller/api.hpp"
 #include "controller/file_inventory.hpp"
+#include "controller/openstack/nova_inventory.hpp"
 
 namespace vitalwire::controller {
 
@@ -69,7 +71,7 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
       keystone_(config_.openstack ? std::make_unique<Keystone>(io, http_client_, *config_.openstack) : nullptr),
       groups_(inventory_, fleet_, metrics_, config_.host.str() + "@" + base::to_iso8601(started_at_),
               [this](const HostId& host, const bus::ToAgent& message) { send(host, message); }),
-      source_(std::make_unique<FileInventory>(io, inventory_, config_.inventory, config_.inventory_required)),
+      source_(make_source()),
       ledger_(std::make_unique<Ledger>(
           Ledger::Options{config_.history, config_.resume_grace}, rows_,
           Ledger::Surroundings{
@@ -84,6 +86,11 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
 }
 
 Controller::~Controller() = default;
+
+std::unique_ptr<InventorySource> Controller::make_source() {
+    if (config_.nova) return std::make_unique<NovaInventory>(io_, inventory_, *keystone_, metrics_, *config_.nova);
+    return std::make_unique<FileInventory>(io_, inventory_, config_.inventory, config_.inventory_required);
+}
 
 base::Result<void> Controller::start() {
     add_sinks();
@@ -181,6 +188,7 @@ void Controller::look_around() {
         problems_.set(not_connected(host), away ? "last seen " + base::to_iso8601(agent.last_seen) : "");
         const bool expired = !agent.connected && now - agent.last_seen > config_.forget_agent_after;
         if (expired && ledger_->book().of_host(host).empty()) gone.push_back(host);
+        if (away) end_faults_of(host);
     }
     for (const HostId& host : gone)
         forget_agent(host);
@@ -188,6 +196,18 @@ void Controller::look_around() {
     look_timer_.async_wait([this](const boost::system::error_code& error) {
         if (!error) look_around();
     });
+}
+
+/// A host that never returns cannot end its faults: they end when the cloud says that their guests are not there.
+void Controller::end_faults_of(const HostId& host) {
+    if (!source_->loaded()) return;
+    std::vector<std::pair<base::FaultId, std::string_view>> over;
+    for (const BookedFault* booked : ledger_->book().of_host(host)) {
+        const auto why = why_over(inventory_, source_->names_all(), *booked);
+        if (why) over.emplace_back(booked->fault.id, *why);
+    }
+    for (const auto& [fault, why] : over)
+        ledger_->end(fault, why);
 }
 
 void Controller::forget_agent(const HostId& host) {
@@ -339,8 +359,8 @@ void Controller::on_inventory_changed(const std::vector<GuestChange>& changes) {
     }
 }
 
-void Controller::on_inventory_problem(const std::string& problem) {
-    problems_.set("the inventory cannot be read", problem);
+void Controller::on_inventory_problem(const std::string& what, const std::string& detail) {
+    problems_.set(what, detail);
 }
 
 void Controller::enrich(Alarm& alarm) const {

@@ -82,11 +82,13 @@ public:
 private:
     class Port;
 
+    std::unique_ptr<InventorySource> make_source();
     base::Result<void> listen();
     void add_sinks();
     void restore_agents();
     void add_metrics();
     void look_around();
+    void end_faults_of(const base::HostId& host);
 
     void agent_up(Port& port, const base::HostId& host, const bus::Hello& hello, const std::string& peer);
     void agent_down(Port& port, const base::HostId& host, const std::string& why);
@@ -107,7 +109,7 @@ private:
     void send_policies(const base::HostId& host);
 
     void on_inventory_changed(const std::vector<GuestChange>& changes) override;
-    void on_inventory_problem(const std::string& problem) override;
+    void on_inventory_problem(const std::string& what, const std::string& detail) override;
     void enrich(Alarm& alarm) const;
 
     boost::asio::io_context& io_;

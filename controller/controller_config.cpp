@@ -68,9 +68,26 @@ void read_http(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& c
 
 void read_inventory_section(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
     ConfigReader section(file, "inventory", errors);
-    section.choice("type", "file", {"file"});
+    const bool nova = section.choice("type", "file", {"file", "nova"}) == "nova";
     config.inventory_required = section.has("file");
     config.inventory = section.text("file", config.inventory);
+    NovaInventoryConfig of_nova;
+    of_nova.look = section.duration("look", of_nova.look, std::chrono::seconds(1), kDay);
+    of_nova.audit = section.duration("audit", of_nova.audit, of_nova.look, kDay);
+    if (nova) config.nova = std::move(of_nova);
+    section.finish();
+}
+
+void read_notifications(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    const auto sections = file.sections_named("notifications");
+    if (!config.nova) {
+        if (!sections.empty())
+            errors.push_back({file.path, sections.front().line, "[notifications]: only with [inventory] type = nova"});
+        return;
+    }
+    ConfigReader section(file, "notifications", errors);
+    config.nova->feed = read_notification_feed(section);
+    config.nova->feed.queue = "vitalwire.notifications." + config.host.str();
     section.finish();
 }
 
@@ -124,7 +141,7 @@ bool needs_openstack(const SinkConfig& sink) {
 
 void read_openstack(const ConfigFile& file, ConfigErrors& errors, const Environment& environment,
                     ControllerConfig& config) {
-    const bool needed = !file.sections_named("openstack").empty() ||
+    const bool needed = config.nova || !file.sections_named("openstack").empty() ||
                         std::any_of(config.sinks.begin(), config.sinks.end(), needs_openstack);
     if (!needed) return;
     ConfigReader section(file, "openstack", errors);
@@ -136,11 +153,12 @@ void read_openstack(const ConfigFile& file, ConfigErrors& errors, const Environm
 
 ControllerConfig read_controller_config(const ConfigFile& file, ConfigErrors& errors, const Environment& environment) {
     ControllerConfig config;
-    file.check_sections({"controller", "bus", "http", "inventory", "openstack", "sink *"}, errors);
+    file.check_sections({"controller", "bus", "http", "inventory", "notifications", "openstack", "sink *"}, errors);
     read_controller(file, errors, config);
     read_bus(file, errors, config);
     read_http(file, errors, config);
     read_inventory_section(file, errors, config);
+    read_notifications(file, errors, config);
     read_sinks(file, errors, config);
     read_openstack(file, errors, environment, config);
     return config;

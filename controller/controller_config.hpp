@@ -9,6 +9,7 @@
 #include "bus/transport.hpp"
 #include "controller/delivery.hpp"
 #include "controller/openstack/cloud_access.hpp"
+#include "controller/openstack/nova_inventory.hpp"
 #include "controller/sinks/sink_types.hpp"
 #include "runtime/config.hpp"
 
@@ -38,6 +39,8 @@ struct ControllerConfig {
 
     std::string inventory = "/etc/vitalwire/inventory.conf";
     bool inventory_required = false;  ///< it was named, so it has to be there
+
+    std::optional<NovaInventoryConfig> nova;  ///< instead of the file
 
     std::optional<CloudAccess> openstack;  ///< absent when nothing needs it
 

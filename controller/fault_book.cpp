@@ -131,4 +131,12 @@ std::size_t FaultBook::open_of_host(const base::HostId& host) const {
     return at == hosts_.end() ? 0 : at->second.open.size();
 }
 
+std::optional<std::string_view> why_over(const Inventory& inventory, bool names_all, const BookedFault& booked) {
+    if (!booked.fault.open()) return std::nullopt;
+    const InventoryGuest* guest = inventory.guest(booked.fault.guest);
+    if (guest == nullptr) return names_all ? std::optional(kGuestDeleted) : std::nullopt;
+    const bool elsewhere = !guest->host.empty() && guest->host != booked.host;
+    return elsewhere ? std::optional(kGuestMoved) : std::nullopt;
+}
+
 }  // namespace vitalwire::controller

@@ -12,6 +12,7 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
+#include "controller/inventory.hpp"
 #include "heartbeat/fault.hpp"
 
 namespace vitalwire::controller {
@@ -24,6 +25,10 @@ inline constexpr std::size_t kMaxFaultsPerHost = 100'000;
 inline constexpr std::string_view kForgotten = "forgotten";
 /// Why a fault ended when its agent opened another one of the same kind for the same guest.
 inline constexpr std::string_view kSuperseded = "superseded";
+
+/// Why a fault ended whose agent is away: its guest is on another host now, or exists no more.
+inline constexpr std::string_view kGuestMoved = "moved";
+inline constexpr std::string_view kGuestDeleted = "deleted";
 
 struct BookedFault {
     heartbeat::Fault fault;
@@ -55,6 +60,9 @@ public:
     base::Result<std::vector<Entry>> report(const base::HostId& host, const heartbeat::Fault& fault,
                                             base::WallTime now);
 
+    /// Ends an open fault without its agent's word.
+    Entry clear(const base::FaultId& fault, std::string_view why, base::WallTime now);
+
     /// Over and told: leaves the book.
     void erase(const base::FaultId& fault);
 
@@ -73,7 +81,6 @@ private:
         std::optional<std::set<base::FaultId>> mentioned;
     };
 
-    Entry clear(const base::FaultId& fault, std::string_view why, base::WallTime now);
     void book(const base::HostId& host, const heartbeat::Fault& fault);
     void note_closed(const BookedFault& booked);
 
@@ -81,5 +88,9 @@ private:
     std::unordered_map<base::HostId, Host> hosts_;
     std::array<std::size_t, heartbeat::kFaultKinds> open_{};
 };
+
+/// Why a fault is over whose agent is away. Absent while it stays: it is over already, its guest is there, or nobody
+/// knows where. `names_all`: a guest that the inventory does not name does not exist.
+std::optional<std::string_view> why_over(const Inventory& inventory, bool names_all, const BookedFault& booked);
 
 }  // namespace vitalwire::controller

@@ -28,6 +28,7 @@ namespace {
 constexpr base::Millis kSettle{20};
 /// What no event told (a watch that could not be had, a link that points elsewhere now) is found by looking.
 constexpr base::Millis kLook{5000};
+constexpr const char* kUnreadable = "the inventory cannot be read";
 constexpr std::size_t kShownMistakes = 10;
 constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE;
 
@@ -82,7 +83,7 @@ public:
         if (!seen_) return missing();
         runtime::ConfigErrors errors;
         const auto file = runtime::ConfigFile::load(path_, errors);
-        if (!file) return handler_->on_inventory_problem(file.error().message);
+        if (!file) return handler_->on_inventory_problem(kUnreadable, file.error().message);
         InventorySnapshot snapshot = read_inventory(*file, errors);
         if (!errors.empty()) return broken(errors);
         apply(std::move(snapshot));
@@ -95,13 +96,14 @@ private:
         if (!loaded_ && !required_) return apply({});
         const bool never_was = loaded_ && !from_file_;
         if (never_was) return;
-        handler_->on_inventory_problem(path_ + ": no such file" + (loaded_ ? "; what it said last still counts" : ""));
+        handler_->on_inventory_problem(kUnreadable,
+                                       path_ + ": no such file" + (loaded_ ? "; what it said last still counts" : ""));
     }
 
     void broken(const runtime::ConfigErrors& errors) {
         for (const runtime::ConfigError& error : errors)
             log::warning("mistake in the inventory file", {{"mistake", runtime::to_string(error)}});
-        handler_->on_inventory_problem(joined(errors));
+        handler_->on_inventory_problem(kUnreadable, joined(errors));
     }
 
     void apply(InventorySnapshot snapshot) {
@@ -112,7 +114,7 @@ private:
                                        {"guests", inventory_.guests().size()},
                                        {"groups", inventory_.groups().size()},
                                        {"changes", changes.size()}});
-        handler_->on_inventory_problem("");
+        handler_->on_inventory_problem(kUnreadable, "");
         handler_->on_inventory_changed(changes);
     }
 

@@ -20,6 +20,7 @@ public:
     void reload() override;
     void stop() override;
     bool loaded() const override;
+    bool names_all() const override { return false; }
 
 private:
     class Impl;

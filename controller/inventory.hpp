@@ -94,8 +94,9 @@ public:
         virtual ~Handler() = default;
         /// The inventory has changed already; at the first load `changes` names everything.
         virtual void on_inventory_changed(const std::vector<GuestChange>& changes) = 0;
-        /// Something is wrong with the source; empty: not any more. The inventory stays as it was.
-        virtual void on_inventory_problem(const std::string& problem) = 0;
+        /// Something is wrong with the source: `what` is a fixed sentence, an empty `detail` means not any more. The
+        /// inventory stays as it was.
+        virtual void on_inventory_problem(const std::string& what, const std::string& detail) = 0;
     };
 
     virtual ~InventorySource() = default;
@@ -104,6 +105,8 @@ public:
     virtual void stop() = 0;
     /// The inventory was loaded at least once.
     virtual bool loaded() const = 0;
+    /// A guest that the inventory does not name does not exist.
+    virtual bool names_all() const = 0;
 };
 
 }  // namespace vitalwire::controller

@@ -17,6 +17,11 @@ base::WallTime now() {
     return std::chrono::system_clock::now();
 }
 
+/// An agent that was away for long says again what it said before its guest went.
+bool was_ended_here(const Fault& past, const Fault& fault) {
+    return (past.clear_reason == kGuestMoved || past.clear_reason == kGuestDeleted) && fault.revision < past.revision;
+}
+
 }  // namespace
 
 Ledger::Ledger(Options options, LedgerStore& store, Surroundings surroundings)
@@ -136,9 +141,14 @@ base::Result<void> Ledger::report_one(const base::HostId& host, const Fault& fau
     return {};
 }
 
+void Ledger::end(const base::FaultId& fault, std::string_view why) {
+    take(book_.clear(fault, why, now()));
+}
+
 bool Ledger::known_as_over(const base::HostId& host, const Fault& fault) {
     const FaultHistory::Entry* past = history_.find(fault.id);
     if (past == nullptr || past->booked.host != host) return false;
+    if (fault.open() && was_ended_here(past->booked.fault, fault)) return true;
     const bool same = !fault.open() && past->booked.fault.revision == fault.revision;
     if (same && past->delivered) confirm(host, fault);
     if (same && (past->delivered || !delivers(host))) return true;

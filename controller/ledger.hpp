@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bus/messages.hpp"
@@ -61,6 +62,9 @@ public:
     void end_state(const base::HostId& host);
     /// The refused ones are the result.
     std::vector<base::Error> report(const base::HostId& host, const std::vector<heartbeat::Fault>& faults);
+
+    /// Ends an open fault whose agent is away; what that agent said before does not open it again.
+    void end(const base::FaultId& fault, std::string_view why);
 
     const FaultBook& book() const { return book_; }
     const FaultHistory& history() const { return history_; }

@@ -18,6 +18,10 @@ std::string first_line(const std::string& path) {
 
 }  // namespace
 
+bool names_secret(const runtime::ConfigReader& section, const std::string& key) {
+    return section.has(key + "_file") || section.has(key + "_env");
+}
+
 std::string read_secret(runtime::ConfigReader& section, const std::string& key) {
     const std::string file_key = key + "_file";
     const std::string env_key = key + "_env";

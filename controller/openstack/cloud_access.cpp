@@ -157,14 +157,15 @@ void check(ConfigReader& section, const CloudAccess& access) {
     const bool named_user = !access.user_id.empty() || !access.user_name.empty();
     const bool by_credential = !access.application_credential_id.empty() || !access.application_credential_name.empty();
     if (by_credential) {
-        if (access.application_credential_secret.empty())
+        if (access.application_credential_secret.empty() && !names_secret(section, "application_credential_secret"))
             section.refuse("application_credential_secret_file", "the application credential has no secret");
         if (access.application_credential_id.empty() && !named_user)
             section.refuse("application_credential_name", "a name needs its user: username or user_id");
         return;
     }
     if (!named_user) section.refuse("username", "missing: a user or an application credential is needed");
-    if (named_user && access.password.empty()) section.refuse("password_file", "the user has no password");
+    if (named_user && access.password.empty() && !names_secret(section, "password"))
+        section.refuse("password_file", "the user has no password");
     if (access.project_id.empty() && access.project_name.empty()) section.refuse("project_name", "missing");
 }
 

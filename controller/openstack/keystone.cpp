@@ -21,6 +21,14 @@ using nlohmann::json;
 using runtime::HttpClientRequest;
 using runtime::HttpClientResponse;
 
+/// A token and what it opens.
+struct KeystoneSession {
+    std::string token;
+    json catalog;
+    TimePoint renew_at{};
+    TimePoint ends_at{};
+};
+
 namespace {
 
 /// A large cloud's catalog has some hundred endpoints.
@@ -34,7 +42,7 @@ constexpr base::Millis kUnknownLife{5 * 60'000};
 /// How long Keystone is left alone after a failure; longer when it refused us, so that an account is not locked.
 constexpr base::Millis kPauseAfterFailure{1'000};
 constexpr base::Millis kPauseAfterRefusal{10'000};
-constexpr std::size_t kShownBody = 160;
+constexpr std::size_t kShownAnswer = 160;
 
 json named(const std::string& id, const std::string& name) {
     return id.empty() ? json{{"name", name}} : json{{"id", id}};
@@ -77,14 +85,6 @@ std::string auth_body(const CloudAccess& access) {
     return wire::dump({{"auth", by_credential ? by_application_credential(access) : by_password(access)}});
 }
 
-/// A token and what it opens.
-struct Session {
-    std::string token;
-    json catalog;
-    TimePoint renew_at{};
-    TimePoint ends_at{};
-};
-
 /// Keystone's two times are of one clock, ours is another.
 base::Duration life_of(const json& token) {
     const auto issued = base::from_iso8601(wire::text_or(token, "issued_at"));
@@ -93,7 +93,7 @@ base::Duration life_of(const json& token) {
     return std::chrono::duration_cast<base::Duration>(expires - issued);
 }
 
-Result<Session> read_session(const HttpClientResponse& response, TimePoint asked_at) {
+Result<KeystoneSession> read_session(const HttpClientResponse& response, TimePoint asked_at) {
     auto body = wire::parse_object(response.body, kCatalogLimits);
     if (!body) return fail(Errc::malformed, "Keystone's answer: " + body.error().message);
     const auto header = response.headers.find("x-subject-token");
@@ -102,7 +102,7 @@ Result<Session> read_session(const HttpClientResponse& response, TimePoint asked
         token == nullptr) {
         return fail(Errc::malformed, "Keystone's answer holds no token");
     }
-    Session session;
+    KeystoneSession session;
     session.token = header->second;
     if (const json* catalog = wire::find(*token, "catalog"); catalog != nullptr) session.catalog = *catalog;
     const base::Duration life = life_of(*token);
@@ -136,7 +136,7 @@ std::optional<std::string> in_catalog(const json& catalog, const std::string& se
     return std::nullopt;
 }
 
-Result<CloudGrant> grant(const Session& session, const std::string& service, const CloudAccess& access) {
+Result<CloudGrant> grant(const KeystoneSession& session, const std::string& service, const CloudAccess& access) {
     const auto own = access.endpoints.find(service);
     if (own != access.endpoints.end()) return CloudGrant{session.token, without_slash(own->second)};
     if (auto found = in_catalog(session.catalog, service, access)) return CloudGrant{session.token, std::move(*found)};
@@ -159,7 +159,7 @@ std::string message_in(const std::string& body) {
 
 std::string describe_answer(const HttpClientResponse& response) {
     std::string text = "HTTP " + std::to_string(response.status);
-    if (!response.body.empty()) text += ": " + base::escape(message_in(response.body), kShownBody);
+    if (!response.body.empty()) text += ": " + base::escape(message_in(response.body), kShownAnswer);
     return text;
 }
 
@@ -246,14 +246,14 @@ private:
         });
     }
 
-    static Result<Session> read(const Result<HttpClientResponse>& response, TimePoint asked_at) {
+    static Result<KeystoneSession> read(const Result<HttpClientResponse>& response, TimePoint asked_at) {
         if (!response) return fail(response.error().code, "Keystone: " + response.error().message);
         if (response->status == 200 || response->status == 201) return read_session(*response, asked_at);
         const bool refused = response->status == 401 || response->status == 403;
         return fail(refused ? Errc::permission : Errc::unavailable, "Keystone: " + describe_answer(*response));
     }
 
-    void note(Result<Session> session) {
+    void note(Result<KeystoneSession> session) {
         if (session) {
             session_ = std::move(*session);
             problem_.reset();
@@ -285,7 +285,7 @@ private:
     runtime::HttpClient& http_;
     CloudAccess access_;
     std::string auth_body_;
-    std::optional<Session> session_;
+    std::optional<KeystoneSession> session_;
     std::optional<base::Error> problem_;  ///< of the last attempt
     TimePoint pause_until_{};
     std::vector<Waiting> waiting_;

@@ -266,6 +266,57 @@ TEST_F(ControllerTest, KeepsTheFaultsOfAnAgentThatIsLostAndSaysThatItIs) {
     EXPECT_EQ(get("/v1/status")["faults_open"]["critical"], 1);
 }
 
+TEST_F(ControllerTest, EndsTheFaultOfAGuestThatIsElsewhereWhileItsAgentIsAway) {
+    inventory("[guest vm-1]\nhost = compute-1\n[guest vm-2]\nhost = compute-1\n");
+    start();
+    auto one = welcomed_agent();
+    one->tell(f1);
+    one->tell(open_fault("vm-2", "f2"));
+    ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 2; }));
+    one.reset();
+    inventory("[guest vm-1]\nhost = compute-2\n[guest vm-2]\nhost = compute-1\n");  // evacuated, one of them yet
+    ASSERT_TRUE(loop.until([&] { return inspected().size() == 3; }));
+    EXPECT_EQ(inspected().back(), "f1 up");
+    const json past = get("/v1/faults", "all=1")["faults"];
+    ASSERT_EQ(past.size(), 2U);
+    const json& ended = past[past[0]["id"] == "f1" ? 0 : 1];
+    EXPECT_EQ(ended["clear_reason"], "moved");
+    ASSERT_TRUE(loop.until([&] { return get("/v1/faults")["faults"].size() == 1; }));
+
+    const auto back = agent();  // the host returns and says what it last knew
+    back->faults = {f1, updated(open_fault("vm-2", "f2"), "late")};
+    ASSERT_TRUE(loop.until([&] { return !back->confirmed.empty(); }));
+    const json open = get("/v1/faults")["faults"];
+    ASSERT_EQ(open.size(), 1U) << "what is over is not opened again: " << open;
+    EXPECT_EQ(open[0]["id"], "f2");
+}
+
+TEST_F(ControllerTest, KeepsTheFaultOfAGuestThatIsElsewhereWhileItsAgentIsThere) {
+    inventory("[guest vm-1]\nhost = compute-2\n");
+    start();
+    const auto one = welcomed_agent();
+    one->tell(f1);
+    ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 1; }));
+    const auto looked = std::chrono::steady_clock::now() + std::chrono::milliseconds(1500);  // more than one look
+    loop.until([&] { return std::chrono::steady_clock::now() > looked; });
+    EXPECT_EQ(get("/v1/faults")["faults"].size(), 1U) << "only its agent knows whether it moved";
+}
+
+TEST(WhyOver, AGuestThatIsNotNamedIsDeletedOnlyWhereAllAreNamed) {
+    const Inventory inventory;
+    const BookedFault booked{open_fault("vm-1", "f1"), base::HostId("compute-1")};
+    EXPECT_EQ(why_over(inventory, true, booked), kGuestDeleted);
+    EXPECT_EQ(why_over(inventory, false, booked), std::nullopt);
+}
+
+TEST(WhyOver, AGuestThatIsOnNoHostNowStays) {
+    Inventory inventory;
+    InventoryGuest guest;
+    guest.id = base::GuestId("vm-1");
+    inventory.put(guest);
+    EXPECT_EQ(why_over(inventory, true, {open_fault("vm-1", "f1"), base::HostId("compute-1")}), std::nullopt);
+}
+
 TEST_F(ControllerTest, CountsWhatAnAgentMustNotSay) {
     start();
     const auto one = welcomed_agent();

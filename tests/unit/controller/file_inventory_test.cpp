@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 class FileInventoryTest : public ::testing::Test, public InventorySource::Handler {
 protected:
     void on_inventory_changed(const std::vector<GuestChange>&) override { ++changes; }
-    void on_inventory_problem(const std::string& text) override { problem = text; }
+    void on_inventory_problem(const std::string&, const std::string& detail) override { problem = detail; }
 
     void write(const std::string& text) { std::ofstream(path) << text; }
     void start(bool required = true) {

@@ -1,0 +1,111 @@
+#include "controller/openstack/extra_specs.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <optional>
+#include <string_view>
+
+#include "base/text.hpp"
+
+namespace vitalwire::controller {
+
+namespace {
+
+constexpr std::string_view kOurs = "vitalwire:";
+constexpr std::size_t kShown = 64;
+
+/// The words Nova takes.
+std::optional<bool> truth(std::string word) {
+    std::transform(word.begin(), word.end(), word.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    static constexpr std::array kTrue = {"1", "t", "true", "on", "y", "yes"};
+    static constexpr std::array kFalse = {"0", "f", "false", "off", "n", "no"};
+    if (std::find(kTrue.begin(), kTrue.end(), word) != kTrue.end()) return true;
+    if (std::find(kFalse.begin(), kFalse.end(), word) != kFalse.end()) return false;
+    return std::nullopt;
+}
+
+std::optional<std::int64_t> number(const std::string& text) {
+    std::int64_t value = 0;
+    const char* end = text.data() + text.size();
+    const auto [stopped, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc{} || stopped != end) return std::nullopt;
+    return value;
+}
+
+class SpecReader {
+public:
+    SpecReader(const ExtraSpecs& specs, std::vector<std::string>& problems) : specs_(specs), problems_(problems) {}
+
+    bool boolean(const std::string& key) {
+        const std::string* value = find(key);
+        if (value == nullptr) return false;
+        const auto said = truth(*value);
+        if (!said) refuse(key, "true or false", *value);
+        return said.value_or(false);
+    }
+
+    /// 0 when not given.
+    std::int64_t integer(const std::string& key, std::int64_t min, std::int64_t max) {
+        const std::string* value = find(key);
+        if (value == nullptr) return 0;
+        const auto said = number(*value);
+        if (said && *said >= min && *said <= max) return *said;
+        refuse(key, std::to_string(min) + " to " + std::to_string(max), *value);
+        return 0;
+    }
+
+    void word(const std::string& key, const std::vector<std::string_view>& allowed, const std::string& expected) {
+        const std::string* value = find(key);
+        if (value != nullptr && std::find(allowed.begin(), allowed.end(), *value) == allowed.end())
+            refuse(key, expected, *value);
+    }
+
+    /// Every key of our namespace that nobody asked for.
+    void finish() {
+        for (const auto& [key, value] : specs_) {
+            const bool ours = key.starts_with(kOurs);
+            if (ours && std::find(known_.begin(), known_.end(), key) == known_.end())
+                problems_.push_back(base::escape(key, kShown) + ": no such key");
+        }
+    }
+
+private:
+    const std::string* find(const std::string& key) {
+        known_.push_back(key);
+        const auto at = specs_.find(key);
+        return at == specs_.end() ? nullptr : &at->second;
+    }
+    void refuse(const std::string& key, const std::string& expected, const std::string& found) {
+        problems_.push_back(key + ": expected " + expected + ", found '" + base::escape(found, kShown) + "'");
+    }
+
+    const ExtraSpecs& specs_;
+    std::vector<std::string>& problems_;
+    std::vector<std::string> known_;
+};
+
+}  // namespace
+
+bus::GuestPolicy read_extra_specs(const base::GuestId& guest, const ExtraSpecs& specs,
+                                  std::vector<std::string>& problems) {
+    SpecReader reader(specs, problems);
+    bus::GuestPolicy policy;
+    policy.guest = guest;
+    const bool existing_heartbeat = reader.boolean("sw:wrs:guest:heartbeat");
+    const bool existing_messaging = reader.boolean("sw:wrs:srv_grp_messaging");
+    policy.heartbeat = reader.boolean("vitalwire:heartbeat") || existing_heartbeat;
+    policy.messaging = reader.boolean("vitalwire:messaging") || existing_messaging;
+    policy.misses = static_cast<int>(reader.integer("vitalwire:heartbeat_misses", 1, 10));
+    policy.interval_floor = base::Millis(reader.integer("vitalwire:heartbeat_interval_floor_ms", 100, 3'600'000));
+    policy.establish_timeout = std::chrono::seconds(reader.integer("vitalwire:establish_timeout_s", 10, 3600));
+    policy.messages_per_second = static_cast<int>(reader.integer("vitalwire:messages_per_second", 1, 10'000));
+    policy.bytes_per_second = reader.integer("vitalwire:bytes_per_second", 1024, 10'485'760);
+    reader.word("vitalwire:corrective_action", {"none", "log", "reboot", "stop"}, "none, log, reboot or stop");
+    reader.finish();
+    return policy;
+}
+
+}  // namespace vitalwire::controller

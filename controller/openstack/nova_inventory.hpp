@@ -1,0 +1,41 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+
+#include "controller/inventory.hpp"
+#include "controller/openstack/keystone.hpp"
+#include "controller/openstack/notification_feed.hpp"
+#include "runtime/metrics.hpp"
+
+namespace vitalwire::controller {
+
+struct NovaInventoryConfig {
+    /// Between looks at what changed (changes-since) and at the groups.
+    base::Millis look = std::chrono::minutes(1);
+    /// Between looks at everything.
+    base::Millis audit = std::chrono::minutes(30);
+    NotificationFeedConfig feed;
+};
+
+/// The inventory as Nova has it: everything is listed at the start and at every audit, kept current by notifications,
+/// and by looks in between for what notifications did not tell. What Nova fails to list stays as it was; a server goes
+/// when Nova says so: in a notification, in a list, or with 404 to its id.
+class NovaInventory : public InventorySource {
+public:
+    NovaInventory(boost::asio::io_context& io, Inventory& inventory, Keystone& keystone, runtime::Metrics& metrics,
+                  NovaInventoryConfig config);
+    ~NovaInventory() override;
+
+    void start(Handler& handler) override;
+    void reload() override;
+    void stop() override;
+    bool loaded() const override;
+    bool names_all() const override { return true; }
+
+private:
+    class Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,243 @@
+#include "controller/openstack/nova_view.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace vitalwire::controller {
+
+using base::GroupId;
+using base::GuestId;
+using About = NovaNotification::About;
+
+namespace {
+
+/// Twins arrive within milliseconds, redeliveries within a reconnection: some thousand messages.
+constexpr std::size_t kRemembered = 20'000;
+/// How long after a versioned notification unversioned ones count as its twins.
+constexpr base::Duration kVersionedLast = std::chrono::minutes(5);
+
+/// Adds to a set that forgets its oldest; false when it was there.
+template <class T>
+bool remember(std::unordered_set<T>& set, std::deque<T>& order, const T& value) {
+    if (!set.insert(value).second) return false;
+    order.push_back(value);
+    if (order.size() > kRemembered) {
+        set.erase(order.front());
+        order.pop_front();
+    }
+    return true;
+}
+
+void append(std::vector<GuestChange>& changes, std::optional<GuestChange> change) {
+    if (change) changes.push_back(std::move(*change));
+}
+
+}  // namespace
+
+bool NovaView::is_repetition(const std::string& message_id) {
+    return !message_id.empty() && !remember(seen_, seen_order_, message_id);
+}
+
+NovaView::Effect NovaView::apply(const NovaNotification& notification, base::TimePoint now) {
+    Effect effect;
+    if (is_repetition(notification.message_id)) return effect;
+    if (notification.versioned) versioned_until_ = now + kVersionedLast;
+    const bool twin = !notification.versioned && now < versioned_until_;
+    if (twin || notification.about == About::nothing_of_ours) return effect;
+    effect.used = true;
+
+    const GuestId& guest = notification.server.guest.id;
+    const GroupId& group = notification.group.group.id;
+    if (look_ && !guest.empty()) look_->servers.insert(guest);
+    if (look_ && !group.empty()) look_->groups.insert(group);
+    switch (notification.about) {
+        case About::server:
+            if (notification.server.deleted) {
+                remove(guest, effect.changes);
+                note_deleted(guest);
+            } else if (!deleted_.contains(guest)) {
+                put(notification.server, effect.changes);
+                if (!known_[guest].policy) effect.ask.push_back(guest);
+            }
+            break;
+        case About::server_gone:
+            remove(guest, effect.changes);
+            note_deleted(guest);
+            break;
+        case About::group:
+            inventory_.put_group(notification.group.group);
+            add_members(group, notification.group.members, effect.changes);
+            break;
+        case About::group_members:
+            add_members(group, notification.group.members, effect.changes);
+            break;
+        case About::group_gone:
+            remove_group(group, effect.changes);
+            break;
+        case About::nothing_of_ours:
+            break;
+    }
+    return effect;
+}
+
+void NovaView::begin_look() {
+    look_.emplace();
+}
+
+std::vector<GuestId> NovaView::missing(const std::vector<NovaServer>& listed) const {
+    std::unordered_set<GuestId> present;
+    for (const NovaServer& server : listed)
+        present.insert(server.guest.id);
+    std::vector<GuestId> missing;
+    for (const auto& [id, guest] : inventory_.guests()) {
+        const bool notified = look_ && look_->servers.contains(id);
+        if (!present.contains(id) && !notified) missing.push_back(id);
+    }
+    std::sort(missing.begin(), missing.end());
+    return missing;
+}
+
+std::vector<GuestChange> NovaView::end_look(std::vector<NovaServer> servers, std::vector<NovaGroup> groups,
+                                            const std::vector<GuestId>& gone) {
+    const Look notified = std::exchange(look_, std::nullopt).value_or(Look{});
+    std::vector<GuestChange> changes;
+    std::erase_if(groups, [&](const NovaGroup& group) { return notified.groups.contains(group.group.id); });
+    for (const GroupId& id : notified.groups) {  // as notified
+        if (const InventoryGroup* group = inventory_.group(id))
+            groups.push_back({*group, {members_[id].begin(), members_[id].end()}});
+    }
+    replace_groups(std::move(groups), changes);
+    for (const NovaServer& server : servers) {
+        const GuestId& id = server.guest.id;
+        if (notified.servers.contains(id)) continue;
+        if (server.deleted) {
+            remove(id, changes);
+        } else {
+            put(server, changes);
+        }
+    }
+    for (const GuestId& id : gone) {
+        if (!notified.servers.contains(id)) remove(id, changes);
+    }
+    return changes;
+}
+
+std::vector<GuestChange> NovaView::answer(const NovaServer& server) {
+    std::vector<GuestChange> changes;
+    const InventoryGuest* guest = inventory_.guest(server.guest.id);
+    if (guest == nullptr) return changes;
+    Known& known = known_[guest->id];
+    learn_flavor(known, server);
+    InventoryGuest now = *guest;
+    if (known.policy) now.policy = *known.policy;
+    append(changes, inventory_.put(std::move(now)));
+    return changes;
+}
+
+void NovaView::put(const NovaServer& server, std::vector<GuestChange>& changes) {
+    Known& known = known_[server.guest.id];
+    learn_flavor(known, server);
+    InventoryGuest guest = server.guest;
+    // A flavor that is not known yet changes nothing of what was asked for before.
+    const InventoryGuest* before = inventory_.guest(guest.id);
+    if (before != nullptr) guest.policy = before->policy;
+    if (known.policy) guest.policy = *known.policy;
+    guest.policy.guest = guest.id;
+    const auto group = group_of_.find(guest.id);
+    if (group != group_of_.end()) guest.group = group->second;
+    append(changes, inventory_.put(std::move(guest)));
+}
+
+void NovaView::learn_flavor(Known& known, const NovaServer& server) {
+    const bool other = known.flavor != server.flavor;
+    known.flavor = server.flavor;
+    if (!server.specs) {
+        if (other) known.policy.reset();
+        return;
+    }
+    std::vector<std::string> problems;
+    known.policy = read_extra_specs(server.guest.id, *server.specs, problems);
+    if (problems != known.problems) set_problems(known, std::move(problems));
+}
+
+void NovaView::set_problems(Known& known, std::vector<std::string> problems) {
+    for (const std::string& problem : known.problems) {
+        if (--spec_problems_[problem] == 0) spec_problems_.erase(problem);
+    }
+    known.problems = std::move(problems);
+    for (const std::string& problem : known.problems)
+        ++spec_problems_[problem];
+}
+
+void NovaView::remove(const GuestId& guest, std::vector<GuestChange>& changes) {
+    append(changes, inventory_.remove(guest));
+    const auto known = known_.find(guest);
+    if (known != known_.end()) {
+        set_problems(known->second, {});
+        known_.erase(known);
+    }
+    const auto group = group_of_.find(guest);
+    if (group == group_of_.end()) return;
+    members_[group->second].erase(guest);
+    group_of_.erase(group);
+}
+
+void NovaView::note_deleted(const GuestId& guest) {
+    remember(deleted_, deleted_order_, guest);
+}
+
+void NovaView::add_members(const GroupId& group, const std::vector<GuestId>& members,
+                           std::vector<GuestChange>& changes) {
+    for (const GuestId& guest : members) {
+        if (!deleted_.contains(guest)) set_group(guest, group, changes);
+    }
+}
+
+void NovaView::set_group(const GuestId& guest, const GroupId& group, std::vector<GuestChange>& changes) {
+    GroupId& now = group_of_[guest];
+    if (now == group) return;
+    if (!now.empty()) members_[now].erase(guest);
+    now = group;
+    if (group.empty()) {
+        group_of_.erase(guest);
+    } else {
+        members_[group].insert(guest);
+    }
+    const InventoryGuest* known = inventory_.guest(guest);
+    if (known == nullptr) return;
+    InventoryGuest moved = *known;
+    moved.group = group;
+    append(changes, inventory_.put(std::move(moved)));
+}
+
+/// The group goes first: its members have nobody left to be told of.
+void NovaView::remove_group(const GroupId& group, std::vector<GuestChange>& changes) {
+    inventory_.remove_group(group);
+    const auto members = members_.find(group);
+    if (members == members_.end()) return;
+    const std::set<GuestId> left = members->second;
+    for (const GuestId& guest : left)
+        set_group(guest, GroupId(), changes);
+    members_.erase(group);
+}
+
+void NovaView::replace_groups(std::vector<NovaGroup> groups, std::vector<GuestChange>& changes) {
+    std::set<GroupId> present;
+    for (const NovaGroup& group : groups)
+        present.insert(group.group.id);
+    std::vector<GroupId> gone;
+    for (const auto& [id, group] : inventory_.groups()) {
+        if (!present.contains(id)) gone.push_back(id);
+    }
+    for (const GroupId& id : gone)
+        remove_group(id, changes);
+    for (NovaGroup& listed : groups) {
+        const GroupId id = listed.group.id;
+        inventory_.put_group(std::move(listed.group));
+        // Members that Nova does not list are deleted, or not yet created where it notified of them: the servers
+        // themselves say which.
+        add_members(id, listed.members, changes);
+    }
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "controller/inventory.hpp"
+#include "controller/openstack/nova_records.hpp"
+
+namespace vitalwire::controller {
+
+/// Turns what Nova says, in notifications and in lists, into changes of the inventory. No I/O, no clock.
+///
+/// A look (listing servers and groups) takes a while; what is notified meanwhile is newer than what the look finds, and
+/// stays. Where Nova sends both formats of notifications the versioned ones are used: their unversioned twins could
+/// arrive between two of them and take a state back.
+class NovaView {
+public:
+    struct Effect {
+        std::vector<GuestChange> changes;
+        std::vector<base::GuestId> ask;  ///< servers whose flavor has to be asked for
+        bool used = false;               ///< false: a repetition, or nothing of ours
+    };
+
+    explicit NovaView(Inventory& inventory) : inventory_(inventory) {}
+
+    Effect apply(const NovaNotification& notification, base::TimePoint now);
+
+    void begin_look();
+    void abandon_look() { look_.reset(); }
+    /// Known servers that a complete list did not name. It may lack those of a cell that is down: only Nova's 404
+    /// proves that a server is gone.
+    std::vector<base::GuestId> missing(const std::vector<NovaServer>& listed) const;
+    /// Ends the look. `gone`: servers of `missing` that Nova says it has no more. Groups are always listed completely.
+    std::vector<GuestChange> end_look(std::vector<NovaServer> servers, std::vector<NovaGroup> groups,
+                                      const std::vector<base::GuestId>& gone);
+
+    /// The answer about one server of `Effect::ask`: what the flavor says; its state comes by notifications.
+    std::vector<GuestChange> answer(const NovaServer& server);
+
+    /// "vitalwire:heartbeat_misses: expected 1 to 10, found '11'", and how many servers have it.
+    const std::map<std::string, std::size_t>& spec_problems() const { return spec_problems_; }
+
+private:
+    struct Known {
+        std::string flavor;
+        std::optional<bus::GuestPolicy> policy;  ///< absent until the flavor is known
+        std::vector<std::string> problems;
+    };
+    /// What was notified since a look began.
+    struct Look {
+        std::unordered_set<base::GuestId> servers;
+        std::set<base::GroupId> groups;
+    };
+
+    bool is_repetition(const std::string& message_id);
+    void put(const NovaServer& server, std::vector<GuestChange>& changes);
+    void remove(const base::GuestId& guest, std::vector<GuestChange>& changes);
+    void learn_flavor(Known& known, const NovaServer& server);
+    void set_problems(Known& known, std::vector<std::string> problems);
+    void add_members(const base::GroupId& group, const std::vector<base::GuestId>& members,
+                     std::vector<GuestChange>& changes);
+    void set_group(const base::GuestId& guest, const base::GroupId& group, std::vector<GuestChange>& changes);
+    void remove_group(const base::GroupId& group, std::vector<GuestChange>& changes);
+    void replace_groups(std::vector<NovaGroup> groups, std::vector<GuestChange>& changes);
+    void note_deleted(const base::GuestId& guest);
+
+    Inventory& inventory_;
+    std::unordered_map<base::GuestId, Known> known_;
+    /// Also of servers that are not in the inventory yet: Nova tells of the membership first.
+    std::unordered_map<base::GuestId, base::GroupId> group_of_;
+    std::map<base::GroupId, std::set<base::GuestId>> members_;
+    std::map<std::string, std::size_t> spec_problems_;
+    std::optional<Look> look_;
+    base::TimePoint versioned_until_{};
+    std::unordered_set<std::string> seen_;  ///< message ids, the newest some thousand
+    std::deque<std::string> seen_order_;
+    std::unordered_set<base::GuestId> deleted_;  ///< a late message must not bring them back
+    std::deque<base::GuestId> deleted_order_;
+};
+
+}  // namespace vitalwire::controller

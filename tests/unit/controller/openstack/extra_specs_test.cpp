@@ -1,0 +1,73 @@
+#include "controller/openstack/extra_specs.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace vitalwire::controller {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class ExtraSpecsTest : public ::testing::Test {
+protected:
+    bus::GuestPolicy read(const ExtraSpecs& specs) {
+        problems.clear();
+        return read_extra_specs(base::GuestId("vm-1"), specs, problems);
+    }
+    std::vector<std::string> problems;
+};
+
+TEST_F(ExtraSpecsTest, NothingIsAskedForWithoutOurKeys) {
+    const auto policy = read({{"hw:cpu_policy", "dedicated"}, {"quota:disk", "?"}});
+    bus::GuestPolicy nothing;
+    nothing.guest = base::GuestId("vm-1");
+    EXPECT_EQ(policy, nothing);
+    EXPECT_THAT(problems, IsEmpty());
+}
+
+TEST_F(ExtraSpecsTest, EveryKeyIsTaken) {
+    const auto policy = read({{"vitalwire:heartbeat", "True"},
+                              {"vitalwire:messaging", "yes"},
+                              {"vitalwire:heartbeat_misses", "3"},
+                              {"vitalwire:heartbeat_interval_floor_ms", "500"},
+                              {"vitalwire:establish_timeout_s", "60"},
+                              {"vitalwire:messages_per_second", "20"},
+                              {"vitalwire:bytes_per_second", "65536"},
+                              {"vitalwire:corrective_action", "reboot"}});
+    EXPECT_THAT(problems, IsEmpty());
+    EXPECT_TRUE(policy.heartbeat);
+    EXPECT_TRUE(policy.messaging);
+    EXPECT_EQ(policy.misses, 3);
+    EXPECT_EQ(policy.interval_floor, base::Millis(500));
+    EXPECT_EQ(policy.establish_timeout, base::Millis(60'000));
+    EXPECT_EQ(policy.messages_per_second, 20);
+    EXPECT_EQ(policy.bytes_per_second, 65'536);
+}
+
+TEST_F(ExtraSpecsTest, TheKeysOfExistingGuestsCountAsOurs) {
+    const auto policy = read({{"sw:wrs:guest:heartbeat", "true"}, {"sw:wrs:srv_grp_messaging", "1"}});
+    EXPECT_TRUE(policy.heartbeat);
+    EXPECT_TRUE(policy.messaging);
+}
+
+TEST_F(ExtraSpecsTest, ABadValueIsReportedAndDisablesNothing) {
+    const auto policy = read({{"vitalwire:heartbeat", "true"},
+                              {"vitalwire:messaging", "perhaps"},
+                              {"vitalwire:heartbeat_misses", "11"},
+                              {"vitalwire:bytes_per_second", "1k"},
+                              {"vitalwire:corrective_action", "explode"},
+                              {"vitalwire:hartbeat\n", "true"}});
+    EXPECT_TRUE(policy.heartbeat);
+    EXPECT_FALSE(policy.messaging);
+    EXPECT_EQ(policy.misses, 0) << "the agent's own rule";
+    EXPECT_THAT(problems,
+                ElementsAre("vitalwire:messaging: expected true or false, found 'perhaps'",
+                            "vitalwire:heartbeat_misses: expected 1 to 10, found '11'",
+                            "vitalwire:bytes_per_second: expected 1024 to 10485760, found '1k'",
+                            "vitalwire:corrective_action: expected none, log, reboot or stop, found 'explode'",
+                            "vitalwire:hartbeat\\n: no such key"));
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

@@ -1,0 +1,204 @@
+#include "controller/openstack/keystone.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "tests/unit/controller/loop.hpp"
+#include "tests/unit/controller/openstack/cloud_server.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using nlohmann::json;
+using runtime::HttpClientResponse;
+using ::testing::HasSubstr;
+
+/// What this unit needs of Keystone and of a service behind it: tokens are numbered, the newest is taken.
+class KeystoneTest : public ::testing::Test {
+protected:
+    KeystoneTest() {
+        access.auth_url = url("/v3");
+        access.user_name = "vitalwire";
+        access.password = "secret";
+        access.project_name = "service";
+    }
+
+    std::string url(const std::string& path) const { return server.url(path); }
+
+    CloudAnswer answer(const CloudRequest& request) {
+        if (request.target != "/v3/auth/tokens") {
+            served.push_back(request.target);
+            return {request.token == "token-" + std::to_string(tokens) ? 200 : 401};
+        }
+        asked.push_back(json::parse(request.body));
+        if (status != 201) return {status, R"({"error":{"message":"not you","code":401}})"};
+        ++tokens;
+        json token = {{"issued_at", issued},
+                      {"expires_at", expires},
+                      {"catalog", json::array({{{"type", "compute"}, {"endpoints", endpoints}}})}};
+        return {201, json{{"token", token}}.dump(), {{"X-Subject-Token", "token-" + std::to_string(tokens)}}};
+    }
+    json endpoint(const std::string& interface, const std::string& region, const std::string& path) const {
+        return {{"interface", interface}, {"region_id", region}, {"url", url(path)}};
+    }
+
+    base::Result<CloudGrant> token(Keystone& keystone, const std::string& service = "compute") {
+        std::optional<base::Result<CloudGrant>> got;
+        keystone.with_token(service, [&](base::Result<CloudGrant> grant) { got = std::move(grant); });
+        EXPECT_FALSE(got) << "never from within the call";
+        EXPECT_TRUE(loop.until([&] { return got.has_value(); }));
+        return *got;
+    }
+
+    Loop loop;
+    CloudServer server{loop.io, [this](const CloudRequest& request) { return answer(request); }};
+    runtime::HttpClient http{loop.io};
+    CloudAccess access;
+    json endpoints = json::array();
+    std::string issued = "2026-11-22T06:00:00.000000Z";
+    std::string expires = "2026-11-22T07:00:00.000000Z";
+    int status = 201;
+    int tokens = 0;
+    std::vector<json> asked;
+    std::vector<std::string> served;
+};
+
+TEST_F(KeystoneTest, AsksOnceForManyAndSaysWhereTheServiceIs) {
+    endpoints = {endpoint("internal", "east", "/internal"), endpoint("public", "east", "/v2.1/")};
+    Keystone keystone(loop.io, http, access);
+    std::vector<std::string> got;
+    for (int i = 0; i < 3; ++i)
+        keystone.with_token("compute", [&](const auto& grant) { got.push_back(grant->token + " " + grant->endpoint); });
+    ASSERT_TRUE(loop.until([&] { return got.size() == 3; }));
+    EXPECT_THAT(got, ::testing::Each("token-1 " + url("/v2.1")));
+    EXPECT_EQ(token(keystone)->token, "token-1");
+    ASSERT_EQ(asked.size(), 1U);
+    EXPECT_EQ(asked[0], json::parse(R"({"auth":{
+        "identity":{"methods":["password"],"password":{"user":
+            {"name":"vitalwire","password":"secret","domain":{"id":"default"}}}},
+        "scope":{"project":{"name":"service","domain":{"id":"default"}}}}})"));
+}
+
+TEST_F(KeystoneTest, UsesAnApplicationCredential) {
+    endpoints = {endpoint("public", "east", "/v2.1")};
+    access = {};
+    access.auth_url = url("/v3");
+    access.application_credential_id = "abc";
+    access.application_credential_secret = "s3cret";
+    Keystone keystone(loop.io, http, access);
+    ASSERT_TRUE(token(keystone));
+    EXPECT_EQ(asked[0], json::parse(R"({"auth":{"identity":{"methods":["application_credential"],
+        "application_credential":{"id":"abc","secret":"s3cret"}}}})"));
+}
+
+TEST_F(KeystoneTest, ChoosesByRegionAndInterface) {
+    endpoints = {endpoint("public", "east", "/e"), endpoint("internal", "west", "/w"),
+                 endpoint("public", "west", "/p")};
+    access.region = "west";
+    access.interface = "internal";
+    Keystone keystone(loop.io, http, access);
+    EXPECT_EQ(token(keystone)->endpoint, url("/w"));
+}
+
+TEST_F(KeystoneTest, AnEndpointOfTheConfigurationGoesFirst) {
+    access.endpoints["compute"] = "http://nova:8774/v2.1/";
+    Keystone keystone(loop.io, http, access);
+    EXPECT_EQ(token(keystone)->endpoint, "http://nova:8774/v2.1");
+}
+
+TEST_F(KeystoneTest, NamesTheServiceThatTheCatalogLacks) {
+    access.region = "west";
+    Keystone keystone(loop.io, http, access);
+    const auto got = token(keystone, "rca");
+    ASSERT_FALSE(got);
+    EXPECT_EQ(got.error().code, base::Errc::not_found);
+    EXPECT_EQ(got.error().message, "Keystone's catalog has no public endpoint of type 'rca' in region west");
+}
+
+TEST_F(KeystoneTest, RenewsATokenThatEndsSoonWhateverKeystonesClockSays) {
+    endpoints = {endpoint("public", "east", "/v2.1")};
+    issued = "1999-01-01T00:00:00.000000Z";
+    expires = "1999-01-01T00:00:00.000000Z";  // unknown life: some minutes
+    Keystone keystone(loop.io, http, access);
+    EXPECT_EQ(token(keystone)->token, "token-1");
+    EXPECT_EQ(token(keystone)->token, "token-1");
+    keystone.token_rejected("token-1");
+    issued = "2000-01-01T00:00:00.000000Z";
+    expires = "2000-01-01T00:00:00.200000Z";
+    EXPECT_EQ(token(keystone)->token, "token-2");
+    EXPECT_TRUE(loop.until([&] { return token(keystone)->token == "token-3"; })) << "renewed at half of 0.2 s";
+}
+
+TEST_F(KeystoneTest, DropsOnlyTheTokenThatWasRefused) {
+    endpoints = {endpoint("public", "east", "/v2.1")};
+    Keystone keystone(loop.io, http, access);
+    EXPECT_EQ(token(keystone)->token, "token-1");
+    keystone.token_rejected("another");
+    EXPECT_EQ(token(keystone)->token, "token-1");
+}
+
+TEST_F(KeystoneTest, ServesTheOldTokenToItsEndWhileItCannotBeRenewed) {
+    endpoints = {endpoint("public", "east", "/v2.1")};
+    issued = "2000-01-01T00:00:00.000000Z";
+    expires = "2000-01-01T00:00:01.000000Z";  // renewed at half of it
+    Keystone keystone(loop.io, http, access);
+    EXPECT_EQ(token(keystone)->token, "token-1");
+    status = 503;
+    ASSERT_TRUE(loop.until([&] {
+        const auto got = token(keystone);
+        EXPECT_TRUE(got || asked.size() == 2U);
+        return asked.size() == 2U;
+    }));
+    EXPECT_TRUE(loop.until([&] { return !token(keystone); })) << "it has an end";
+}
+
+TEST_F(KeystoneTest, RepeatsACallOnceWithANewTokenAfterA401) {
+    endpoints = {endpoint("public", "east", "/v2.1")};
+    Keystone keystone(loop.io, http, access);
+    ASSERT_TRUE(token(keystone));
+    tokens = 7;  // token-1 is revoked
+    std::optional<long> got;
+    runtime::HttpClientRequest request;
+    request.url = "/servers";
+    keystone.call("compute", request,
+                  [&](const base::Result<HttpClientResponse>& response) { got = response ? response->status : 0; });
+    ASSERT_TRUE(loop.until([&] { return got.has_value(); }));
+    EXPECT_EQ(*got, 200);
+    EXPECT_THAT(served, ::testing::ElementsAre("/v2.1/servers", "/v2.1/servers"));
+    EXPECT_EQ(asked.size(), 2U);
+}
+
+TEST_F(KeystoneTest, SaysWhyItWasRefusedAndDoesNotHammer) {
+    status = 401;
+    Keystone keystone(loop.io, http, access);
+    for (int i = 0; i < 3; ++i) {
+        const auto got = token(keystone);
+        ASSERT_FALSE(got);
+        EXPECT_EQ(got.error().code, base::Errc::permission);
+        EXPECT_EQ(got.error().message, "Keystone: HTTP 401: not you");
+        EXPECT_THAT(got.error().message, ::testing::Not(HasSubstr("secret")));
+    }
+    EXPECT_EQ(asked.size(), 1U);
+}
+
+TEST_F(KeystoneTest, TriesAgainSoonWhenKeystoneWasAway) {
+    endpoints = {endpoint("public", "east", "/v2.1")};
+    status = 503;
+    Keystone keystone(loop.io, http, access);
+    EXPECT_EQ(token(keystone).error().code, base::Errc::unavailable);
+    status = 201;
+    EXPECT_TRUE(loop.until([&] { return token(keystone).has_value(); }));
+}
+
+TEST_F(KeystoneTest, TellsNobodyOnceItIsStopped) {
+    Keystone keystone(loop.io, http, access);
+    keystone.with_token("compute", [](const auto&) { FAIL(); });
+    keystone.stop();
+    loop.poll();
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

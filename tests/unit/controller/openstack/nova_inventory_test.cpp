@@ -1,0 +1,228 @@
+#include "controller/openstack/nova_inventory.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/unit/controller/loop.hpp"
+#include "tests/unit/controller/openstack/cloud_server.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using base::GuestId;
+using nlohmann::json;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+/// Keystone and Nova as they were observed: servers by pages of two, groups by offset.
+class NovaInventoryTest : public ::testing::Test, public InventorySource::Handler {
+protected:
+    NovaInventoryTest() {
+        access.auth_url = server.url("/v3");
+        access.user_name = "vitalwire";
+        access.password = "secret";
+        access.project_name = "service";
+        config.look = base::Millis(50);
+        config.audit = base::Millis(50);  // every look lists everything, unless a test says otherwise
+    }
+    ~NovaInventoryTest() override {
+        if (source) source->stop();
+    }
+
+    void on_inventory_changed(const std::vector<GuestChange>& changes) override {
+        ++rounds;
+        changed += changes.size();
+    }
+    void on_inventory_problem(const std::string& what, const std::string& detail) override { problems[what] = detail; }
+
+    static json nova_server(const std::string& id, const std::string& state = "active") {
+        return {{"id", id},
+                {"name", "name of " + id},
+                {"tenant_id", "project"},
+                {"metadata", {{"k", "v"}}},
+                {"updated", "2026-11-22T06:29:49Z"},
+                {"OS-EXT-SRV-ATTR:host", "compute-1"},
+                {"OS-EXT-SRV-ATTR:hostname", id},
+                {"OS-EXT-SRV-ATTR:hypervisor_hostname", "compute-1.site"},
+                {"OS-EXT-STS:vm_state", state},
+                {"OS-EXT-STS:task_state", nullptr},
+                {"OS-SRV-USG:launched_at", "2026-11-22T06:29:49.000000"},
+                {"flavor", {{"original_name", "ha"}, {"extra_specs", {{"vitalwire:heartbeat", "true"}}}}}};
+    }
+
+    CloudAnswer answer(const CloudRequest& request) {
+        if (request.target == "/v3/auth/tokens") {
+            const json token = {{"token", {{"catalog", {{{"type", "compute"}, {"endpoints", {endpoint()}}}}}}}};
+            return {201, token.dump(), {{"X-Subject-Token", "good"}}};
+        }
+        asked.push_back(request.target);
+        if (status != 200) return {status, R"({"computeFault":{"message":"out of order"}})"};
+        if (request.target == "/v2.1/") return {200, json{{"version", {{"version", newest}}}}.dump()};
+        microversions.push_back(request.microversion);
+        if (request.target.starts_with("/v2.1/servers/detail")) return servers_page(request.target);
+        if (request.target.starts_with("/v2.1/os-server-groups")) return groups_page(request.target);
+        const std::string id = request.target.substr(request.target.rfind('/') + 1);
+        for (const json& known : hidden) {
+            if (known["id"] == id) return {200, json{{"server", known}}.dump()};
+        }
+        return {404, R"({"itemNotFound":{"message":"no such server"}})"};
+    }
+    json endpoint() const { return {{"interface", "public"}, {"url", server.url("/v2.1")}}; }
+
+    CloudAnswer servers_page(const std::string& target) const {
+        const std::size_t marker = target.find("marker=");
+        const std::size_t begin = marker == std::string::npos ? 0 : std::stoul(target.substr(marker + 7));
+        json page = {{"servers", json::array()}};
+        for (std::size_t i = begin; i < servers.size() && i < begin + 2; ++i)
+            page["servers"].push_back(servers[i]);
+        if (begin + 2 < servers.size()) {
+            page["servers_links"] = {
+                {{"rel", "next"},
+                 {"href", "http://nova.internal/v2.1/servers/detail?all_tenants=1&limit=500&marker=" +
+                              std::to_string(begin + 2)}}};
+        }
+        return {200, page.dump()};
+    }
+    CloudAnswer groups_page(const std::string& target) const {
+        const std::size_t offset = std::stoul(target.substr(target.find("offset=") + 7));
+        json page = {{"server_groups", json::array()}};
+        if (offset < groups.size()) page["server_groups"].push_back(groups[offset]);
+        return {200, page.dump()};
+    }
+
+    void start() {
+        source = std::make_unique<NovaInventory>(loop.io, inventory, keystone(), metrics, config);
+        source->start(*this);
+    }
+    Keystone& keystone() {
+        if (!keystone_) keystone_ = std::make_unique<Keystone>(loop.io, http, access);
+        return *keystone_;
+    }
+    bool until_loaded() {
+        return loop.until([&] { return source->loaded(); });
+    }
+    bool until_next_round() {
+        return loop.until([&, before = rounds] { return rounds >= before + 2; });
+    }
+    const std::string& problem() { return problems["the inventory cannot be read from Nova"]; }
+
+    Loop loop;
+    CloudServer server{loop.io, [this](const CloudRequest& request) { return answer(request); }};
+    runtime::HttpClient http{loop.io};
+    runtime::Metrics metrics;
+    CloudAccess access;
+    NovaInventoryConfig config;
+    std::unique_ptr<Keystone> keystone_;
+    Inventory inventory;
+    std::unique_ptr<NovaInventory> source;
+
+    std::string newest = "2.93";
+    int status = 200;
+    std::vector<json> servers, hidden, groups;
+    std::vector<std::string> asked, microversions;
+    std::map<std::string, std::string> problems;
+    std::size_t rounds = 0;
+    std::size_t changed = 0;
+};
+
+TEST_F(NovaInventoryTest, ListsAllPagesOfServersAndGroups) {
+    for (const char* id : {"vm-1", "vm-2", "vm-3", "vm-4", "vm-5"})
+        servers.push_back(nova_server(id));
+    groups = {{{"id", "g1"}, {"name", "one"}, {"project_id", "project"}, {"members", {"vm-1", "vm-5"}}},
+              {{"id", "g2"}, {"name", "two"}, {"project_id", "project"}, {"members", {"vm-2"}}}};
+    start();
+    ASSERT_TRUE(until_loaded());
+    EXPECT_EQ(inventory.guests().size(), 5U);
+    EXPECT_EQ(inventory.groups().size(), 2U);
+    const InventoryGuest guest = *inventory.guest(GuestId("vm-5"));
+    EXPECT_EQ(guest.display_name, "name of vm-5");
+    EXPECT_EQ(guest.host.str(), "compute-1");
+    EXPECT_EQ(guest.node, "compute-1.site");
+    EXPECT_EQ(guest.group.str(), "g1");
+    EXPECT_EQ(guest.project, "project");
+    EXPECT_TRUE(guest.policy.heartbeat);
+    EXPECT_EQ(guest.launched_at, "2026-11-22T06:29:49.000000");
+    EXPECT_THAT(microversions, ::testing::Each("compute 2.93"));
+    EXPECT_EQ(changed, 5U);
+    EXPECT_EQ(problem(), "");
+}
+
+TEST_F(NovaInventoryTest, AFailingNovaLeavesTheInventoryAsItWas) {
+    servers = {nova_server("vm-1")};
+    start();
+    ASSERT_TRUE(until_loaded());
+    status = 503;
+    ASSERT_TRUE(loop.until([&] { return !problem().empty(); }));
+    EXPECT_THAT(problem(), HasSubstr("Nova: HTTP 503: out of order; what it said last still counts"));
+    EXPECT_EQ(inventory.guests().size(), 1U);
+    status = 200;
+    servers.push_back(nova_server("vm-2"));
+    EXPECT_TRUE(loop.until([&] { return inventory.guests().size() == 2; }));
+    EXPECT_EQ(problem(), "");
+}
+
+TEST_F(NovaInventoryTest, AServerThatIsNotListedStaysUntilNovaSaysItIsGone) {
+    servers = {nova_server("vm-1"), nova_server("vm-2")};
+    hidden = {nova_server("vm-2")};
+    start();
+    ASSERT_TRUE(until_loaded());
+    servers.pop_back();  // its cell is down
+    ASSERT_TRUE(until_next_round());
+    EXPECT_NE(inventory.guest(GuestId("vm-2")), nullptr);
+    hidden.clear();
+    EXPECT_TRUE(loop.until([&] { return inventory.guest(GuestId("vm-2")) == nullptr; }));
+    EXPECT_NE(inventory.guest(GuestId("vm-1")), nullptr);
+}
+
+TEST_F(NovaInventoryTest, BetweenAuditsItAsksOnlyForWhatChanged) {
+    config.audit = std::chrono::hours(1);
+    servers = {nova_server("vm-1"), nova_server("vm-2")};
+    start();
+    ASSERT_TRUE(until_loaded());
+    servers = {nova_server("vm-2", "deleted")};
+    ASSERT_TRUE(loop.until([&] { return inventory.guest(GuestId("vm-2")) == nullptr; }));
+    EXPECT_NE(inventory.guest(GuestId("vm-1")), nullptr);
+    EXPECT_THAT(asked, Contains(HasSubstr("changes-since=2026-11-22T06:29:49Z")));
+    asked.clear();
+    servers = {nova_server("vm-1"), nova_server("vm-3")};
+    source->reload();
+    EXPECT_TRUE(loop.until([&] { return inventory.guest(GuestId("vm-3")) != nullptr; }));
+    EXPECT_THAT(asked, Contains(Not(HasSubstr("changes-since")))) << "told to look again, it looks at everything";
+}
+
+TEST_F(NovaInventoryTest, SaysThatNovaIsTooOld) {
+    newest = "2.38";
+    start();
+    ASSERT_TRUE(loop.until([&] { return !problem().empty(); }));
+    EXPECT_EQ(problem(), "Nova's API is 2.38, expected 2.47 or newer");
+    EXPECT_FALSE(source->loaded());
+}
+
+TEST_F(NovaInventoryTest, SpeaksTheVersionThatNovaHas) {
+    newest = "2.60";
+    start();
+    ASSERT_TRUE(until_loaded());
+    EXPECT_THAT(microversions, ::testing::Each("compute 2.60"));
+}
+
+TEST_F(NovaInventoryTest, SaysWhichExtraSpecsCannotBeUsed) {
+    servers = {nova_server("vm-1")};
+    servers[0]["flavor"]["extra_specs"]["vitalwire:hartbeat"] = "true";
+    start();
+    ASSERT_TRUE(until_loaded());
+    EXPECT_EQ(problems["flavors have extra specs that cannot be used"], "vitalwire:hartbeat: no such key (servers: 1)");
+}
+
+TEST_F(NovaInventoryTest, IsSilentOnceStopped) {
+    servers = {nova_server("vm-1")};
+    start();
+    source->stop();
+    loop.poll();
+    EXPECT_EQ(rounds, 0U);
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

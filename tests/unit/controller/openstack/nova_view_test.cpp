@@ -1,0 +1,357 @@
+#include "controller/openstack/nova_view.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace vitalwire::controller {
+namespace {
+
+using base::GroupId;
+using base::GuestId;
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
+using ::testing::IsEmpty;
+
+constexpr const char* kGroup = "f6e2bc46-0363-480d-969e-ee7152d5fed7";
+const std::map<std::string, std::string> kNames = {{"c4fbb761-93aa-4e6d-bbf3-959b078478ac", "A"},
+                                                   {"70a3e36d-9c08-4b7f-9051-4751b7dc3a48", "B"},
+                                                   {"e181bf23-335f-4e33-90d7-530fcb1d9f79", "C"}};
+
+/// "A stopped/powering-on@compute-1 in the group"
+std::string shown(const GuestChange& change) {
+    const InventoryGuest& guest = change.after ? *change.after : *change.before;
+    const auto name = kNames.find(guest.id.str());
+    const std::string who = name == kNames.end() ? guest.id.str() : name->second;
+    if (!change.after) return who + " gone";
+    return who + " " + guest.state + "/" + guest.state_description + "@" + guest.host.str() +
+           (guest.group.empty() ? "" : " in the group");
+}
+
+std::vector<std::string> shown(const std::vector<GuestChange>& changes) {
+    std::vector<std::string> lines;
+    for (const GuestChange& change : changes)
+        lines.push_back(shown(change));
+    return lines;
+}
+
+/// What Nova told of a whole life: create, all that can be done to a server, evacuation, deletion; in both formats.
+std::vector<std::string> captured() {
+    std::ifstream file(std::string(VITALWIRE_SOURCE_DIR) + "/tests/unit/controller/openstack/nova_life.jsonl");
+    std::vector<std::string> bodies;
+    for (std::string line; std::getline(file, line);)
+        bodies.push_back(line);
+    EXPECT_EQ(bodies.size(), 344U);
+    return bodies;
+}
+
+const std::vector<std::string> kLife = {
+    // Both are created in the group.
+    "A building/scheduling@ in the group",
+    "A building/@ in the group",
+    "A building/@compute-1 in the group",
+    "A building/networking@compute-1 in the group",
+    "A building/block_device_mapping@compute-1 in the group",
+    "A building/spawning@compute-1 in the group",
+    "A active/@compute-1 in the group",
+    "B building/scheduling@ in the group",
+    "B building/@ in the group",
+    "B building/@compute-0 in the group",
+    "B building/networking@compute-0 in the group",
+    "B building/block_device_mapping@compute-0 in the group",
+    "B building/spawning@compute-0 in the group",
+    "B active/@compute-0 in the group",
+    // stop, start
+    "A active/powering-off@compute-1 in the group",
+    "A stopped/@compute-1 in the group",
+    "A stopped/powering-on@compute-1 in the group",
+    "A active/@compute-1 in the group",
+    // pause, unpause
+    "A active/pausing@compute-1 in the group",
+    "A paused/@compute-1 in the group",
+    "A paused/unpausing@compute-1 in the group",
+    "A active/@compute-1 in the group",
+    // suspend, resume
+    "A active/suspending@compute-1 in the group",
+    "A suspended/@compute-1 in the group",
+    "A suspended/resuming@compute-1 in the group",
+    "A active/@compute-1 in the group",
+    // soft and hard reboot
+    "A active/rebooting@compute-1 in the group",
+    "A active/reboot_pending@compute-1 in the group",
+    "A active/reboot_started@compute-1 in the group",
+    "A active/@compute-1 in the group",
+    "A active/rebooting_hard@compute-1 in the group",
+    "A active/reboot_pending_hard@compute-1 in the group",
+    "A active/reboot_started_hard@compute-1 in the group",
+    "A active/@compute-1 in the group",
+    // reset-state error, hard reboot, reset-state error, active
+    "A error/@compute-1 in the group",
+    "A error/rebooting_hard@compute-1 in the group",
+    "A error/reboot_pending_hard@compute-1 in the group",
+    "A error/reboot_started_hard@compute-1 in the group",
+    "A active/@compute-1 in the group",
+    "A error/@compute-1 in the group",
+    "A active/@compute-1 in the group",
+    // resize to the other host, confirmed
+    "A active/resize_prep@compute-1 in the group",
+    "A active/resize_migrating@compute-1 in the group",
+    "A active/resize_migrated@compute-0 in the group",
+    "A active/resize_finish@compute-0 in the group",
+    "A resized/@compute-0 in the group",
+    "A active/@compute-0 in the group",
+    // cold migration back, reverted; its launch time changes while it reverts
+    "A active/resize_prep@compute-0 in the group",
+    "A active/resize_migrating@compute-0 in the group",
+    "A active/resize_migrated@compute-1 in the group",
+    "A active/resize_finish@compute-1 in the group",
+    "A resized/@compute-1 in the group",
+    "A resized/resize_reverting@compute-1 in the group",
+    "A resized/resize_reverting@compute-0 in the group",
+    "A resized/resize_reverting@compute-0 in the group",
+    "A active/@compute-0 in the group",
+    // live migration
+    "A active/migrating@compute-0 in the group",
+    "A active/@compute-1 in the group",
+    // rebuild
+    "A active/rebuilding@compute-1 in the group",
+    "A active/rebuild_block_device_mapping@compute-1 in the group",
+    "A active/rebuild_spawning@compute-1 in the group",
+    "A active/@compute-1 in the group",
+    // its name, its metadata
+    "A active/@compute-1 in the group",
+    "A active/@compute-1 in the group",
+    // no valid host, and its deletion
+    "C error/@",
+    "C error/deleting@",
+    "C gone",
+    // evacuation: the host is the old one to the end
+    "B active/rebuilding@compute-0 in the group",
+    "B active/rebuild_block_device_mapping@compute-0 in the group",
+    "B active/rebuild_spawning@compute-0 in the group",
+    "B active/@compute-0 in the group",
+    "B active/@compute-1 in the group",
+    // one is deleted, then the group, then the other
+    "A active/deleting@compute-1 in the group",
+    "A gone",
+    "B active/@compute-1",
+    "B active/deleting@compute-1",
+    "B gone",
+};
+
+class NovaViewTest : public ::testing::Test {
+protected:
+    std::vector<std::string> tell(const NovaNotification& notification) {
+        auto effect = view.apply(notification, now);
+        asked.insert(asked.end(), effect.ask.begin(), effect.ask.end());
+        return shown(effect.changes);
+    }
+    std::vector<std::string> tell(const std::string& body) {
+        const auto notification = read_notification(body);
+        EXPECT_TRUE(notification) << notification.error().message;
+        return notification ? tell(*notification) : std::vector<std::string>{};
+    }
+    std::vector<std::string> replay(const std::vector<std::string>& bodies) {
+        std::vector<std::string> lines;
+        for (const std::string& body : bodies) {
+            const auto told = tell(body);
+            lines.insert(lines.end(), told.begin(), told.end());
+        }
+        return lines;
+    }
+
+    static NovaServer server(const std::string& id, const std::string& host = "compute-1",
+                             const std::string& state = "active") {
+        NovaServer server;
+        server.guest.id = GuestId(id);
+        server.guest.host = base::HostId(host);
+        server.guest.state = state;
+        server.flavor = "small";
+        server.specs = ExtraSpecs{{"vitalwire:messaging", "true"}};
+        return server;
+    }
+    static NovaGroup group(const std::string& id, const std::vector<std::string>& members) {
+        NovaGroup group;
+        group.group.id = GroupId(id);
+        for (const std::string& member : members)
+            group.members.emplace_back(member);
+        return group;
+    }
+    NovaNotification update(const NovaServer& server) {
+        NovaNotification notification;
+        notification.message_id = std::to_string(++messages);
+        notification.event_type = "instance.update";
+        notification.versioned = true;
+        notification.about = server.deleted ? NovaNotification::About::server_gone : NovaNotification::About::server;
+        notification.server = server;
+        return notification;
+    }
+    std::vector<std::string> look(std::vector<NovaServer> servers, std::vector<NovaGroup> groups = {},
+                                  const std::vector<GuestId>& gone = {}) {
+        return shown(view.end_look(std::move(servers), std::move(groups), gone));
+    }
+
+    Inventory inventory;
+    NovaView view{inventory};
+    base::TimePoint now{};
+    std::vector<GuestId> asked;
+    int messages = 0;
+};
+
+TEST_F(NovaViewTest, ReplayingALifeGivesEachChangeOnce) {
+    EXPECT_THAT(replay(captured()), ElementsAreArray(kLife));
+    EXPECT_THAT(inventory.guests(), IsEmpty());
+    EXPECT_THAT(inventory.groups(), IsEmpty());
+    EXPECT_THAT(asked, IsEmpty());
+}
+
+TEST_F(NovaViewTest, UnversionedNotificationsAloneGiveTheSame) {
+    auto bodies = captured();
+    std::erase_if(bodies, [](const std::string& body) { return read_notification(body)->versioned; });
+    EXPECT_EQ(bodies.size(), 169U);
+    EXPECT_THAT(replay(bodies), ElementsAreArray(kLife));
+    EXPECT_EQ(asked.front().str(), "c4fbb761-93aa-4e6d-bbf3-959b078478ac") << "what its flavor wants they do not say";
+}
+
+TEST_F(NovaViewTest, VersionedNotificationsAloneGiveTheSame) {
+    auto bodies = captured();
+    std::erase_if(bodies, [](const std::string& body) { return !read_notification(body)->versioned; });
+    EXPECT_THAT(replay(bodies), ElementsAreArray(kLife));
+}
+
+TEST_F(NovaViewTest, MessagesThatAreDeliveredTwiceGiveTheSame) {
+    auto bodies = captured();
+    const auto again = bodies;
+    bodies.insert(bodies.end(), again.begin(), again.end());
+    EXPECT_THAT(replay(bodies), ElementsAreArray(kLife));
+}
+
+TEST_F(NovaViewTest, ATwinThatIsLateTakesNothingBack) {
+    const std::string id = "vm-1";
+    tell(update(server(id, "compute-1", "active")));
+    tell(update(server(id, "compute-1", "stopped")));
+    auto late = update(server(id, "compute-1", "active"));
+    late.versioned = false;
+    EXPECT_THAT(tell(late), IsEmpty());
+    now += std::chrono::hours(1);  // Nova sends unversioned ones only since then
+    late.message_id = "another";
+    EXPECT_THAT(tell(late), ElementsAre("vm-1 active/@compute-1"));
+}
+
+TEST_F(NovaViewTest, ADeletedServerIsNotBroughtBackByALateMessage) {
+    auto deleted = server("vm-1");
+    tell(update(deleted));
+    deleted.deleted = true;
+    EXPECT_THAT(tell(update(deleted)), ElementsAre("vm-1 gone"));
+    EXPECT_THAT(tell(update(server("vm-1"))), IsEmpty());
+    EXPECT_EQ(inventory.guest(GuestId("vm-1")), nullptr);
+}
+
+TEST_F(NovaViewTest, ALookFindsServersTheirGroupsAndWhatTheirFlavorsWant) {
+    view.begin_look();
+    EXPECT_THAT(look({server("vm-1"), server("vm-2")}, {group("g", {"vm-1"})}),
+                ElementsAre("vm-1 active/@compute-1 in the group", "vm-2 active/@compute-1"));
+    EXPECT_TRUE(inventory.guest(GuestId("vm-1"))->policy.messaging);
+    EXPECT_NE(inventory.group(GroupId("g")), nullptr);
+}
+
+TEST_F(NovaViewTest, WhatALookDidNotListStaysUntilNovaSaysItIsGone) {
+    view.begin_look();
+    look({server("vm-1"), server("vm-2")});
+    view.begin_look();
+    EXPECT_THAT(view.missing({server("vm-1")}), ElementsAre(GuestId("vm-2")));
+    EXPECT_THAT(look({server("vm-1")}), IsEmpty());
+    EXPECT_NE(inventory.guest(GuestId("vm-2")), nullptr);
+    view.begin_look();
+    EXPECT_THAT(look({server("vm-1")}, {}, {GuestId("vm-2")}), ElementsAre("vm-2 gone"));
+}
+
+TEST_F(NovaViewTest, WhatIsNotifiedDuringALookIsNewerThanWhatItFinds) {
+    view.begin_look();
+    look({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})});
+    view.begin_look();
+    tell(update(server("vm-1", "compute-2", "stopped")));
+    auto deleted = server("vm-2");
+    deleted.deleted = true;
+    tell(update(deleted));
+    tell(update(server("vm-3")));
+    EXPECT_THAT(view.missing({}), IsEmpty());
+    EXPECT_THAT(look({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})}), IsEmpty());
+    EXPECT_EQ(inventory.guest(GuestId("vm-1"))->state, "stopped");
+    EXPECT_EQ(inventory.guest(GuestId("vm-2")), nullptr);
+    EXPECT_NE(inventory.guest(GuestId("vm-3")), nullptr);
+}
+
+TEST_F(NovaViewTest, AGroupThatIsDeletedWithMembersLeavesThemInNone) {
+    view.begin_look();
+    look({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})});
+    NovaNotification gone;
+    gone.about = NovaNotification::About::group_gone;
+    gone.versioned = true;
+    gone.group = group("g", {"vm-1", "vm-2"});
+    EXPECT_THAT(tell(gone), ElementsAre("vm-1 active/@compute-1", "vm-2 active/@compute-1"));
+    EXPECT_EQ(inventory.group(GroupId("g")), nullptr);
+}
+
+TEST_F(NovaViewTest, BadExtraSpecsAreCountedByWhatIsWrongWithThem) {
+    auto bad = server("vm-1");
+    bad.specs = ExtraSpecs{{"vitalwire:messaging", "true"}, {"vitalwire:heartbeat_misses", "0"}};
+    tell(update(bad));
+    bad.guest.id = GuestId("vm-2");
+    tell(update(bad));
+    const std::string problem = "vitalwire:heartbeat_misses: expected 1 to 10, found '0'";
+    EXPECT_THAT(view.spec_problems(), ElementsAre(std::pair(problem, 2U)));
+    EXPECT_TRUE(inventory.guest(GuestId("vm-1"))->policy.messaging);
+    tell(update(server("vm-2")));  // resized to a good flavor
+    EXPECT_THAT(view.spec_problems(), ElementsAre(std::pair(problem, 1U)));
+    bad.guest.id = GuestId("vm-1");
+    bad.deleted = true;
+    tell(update(bad));
+    EXPECT_THAT(view.spec_problems(), IsEmpty());
+}
+
+TEST_F(NovaViewTest, AFlavorThatIsNotKnownYetChangesNothingOfWhatWasAskedFor) {
+    tell(update(server("vm-1")));
+    now += std::chrono::hours(1);
+    auto resized = server("vm-1");
+    resized.flavor = "big";
+    resized.specs.reset();
+    auto notification = update(resized);
+    notification.versioned = false;
+    tell(notification);
+    EXPECT_THAT(asked, ElementsAre(GuestId("vm-1")));
+    EXPECT_TRUE(inventory.guest(GuestId("vm-1"))->policy.messaging);
+    resized.specs = ExtraSpecs{};
+    view.answer(resized);
+    EXPECT_FALSE(inventory.guest(GuestId("vm-1"))->policy.messaging);
+}
+
+TEST(NovaNotificationTest, WhatCannotBeReadIsRefused) {
+    for (const std::string body : {"", "[]", "{}", R"({"oslo.message":1})", R"({"oslo.message":"{"})",
+                                   R"({"event_type":"instance.update","payload":{"nova_object.data":{"uuid":"../x"}}})",
+                                   R"({"event_type":"compute.instance.update","payload":{"instance_id":7}})"})
+        EXPECT_FALSE(read_notification(body)) << body;
+    EXPECT_EQ(read_notification(std::string(2'000'000, ' ')).error().code, base::Errc::too_large);
+    EXPECT_FALSE(read_notification(std::string(100'000, '[')));
+}
+
+TEST(NovaNotificationTest, EventsOfOthersSayNothing) {
+    const auto other = read_notification(R"({"event_type":"volume.create.end","payload":{"uuid":1}})");
+    ASSERT_TRUE(other);
+    EXPECT_EQ(other->about, NovaNotification::About::nothing_of_ours);
+}
+
+TEST(NovaNotificationTest, NamesMayBeAnyText) {
+    const json body = {
+        {"event_type", "instance.update"},
+        {"payload",
+         {{"nova_object.data", {{"uuid", "vm-1"}, {"state", "active"}, {"display_name", "Größe \U0001F600 \"\\\n"}}}}}};
+    EXPECT_EQ(read_notification(body.dump())->server.guest.display_name, "Größe \U0001F600 \"\\\n");
+}
+
+}  // namespace
+}  // namespace vitalwire::controller
