@@ -44,7 +44,10 @@ std::map<std::string, std::size_t> guests_by_state(const Controller& controller)
 void add_inventory(json& entry, const InventoryGuest* guest) {
     entry["group"] = guest == nullptr ? "" : guest->group.str();
     entry["display_name"] = guest == nullptr ? "" : guest->display_name;
-    if (guest != nullptr) entry["cloud_state"] = guest->state;
+    if (guest == nullptr) return;
+    entry["cloud_state"] = guest->state;
+    entry["policy"] = bus::to_json(guest->policy);
+    entry["policy"].erase("guest");
 }
 
 json problems_of(const Controller& controller) {

@@ -22,6 +22,24 @@ def inventory(places: dict[str, str], groups: dict[str, str], more: dict[str, st
     return "\n".join(lines) + "\n"
 
 
+def wait_served(guest: RawGuest) -> None:
+    """Until the agent has the guest's policy, and a controller; what the guest heard by then is forgotten."""
+
+    def served() -> bool:
+        guest.forget()
+        guest.say(group("status_query", seq=1))
+        wait_until(lambda: guest.heard("nack") or guest.heard("status_response_done"), "an answer")
+        return bool(guest.heard("status_response_done"))
+
+    wait_until(served, f"{guest.id} is served", pause=0.1)
+
+
+def settle(guest: RawGuest, seq: int = 99) -> None:
+    """Until all that the guest said before has been handled by agent and controller."""
+    guest.say(group("status_query", seq=seq))
+    guest.wait("status_response_done", seq=seq)
+
+
 class GroupTestCase(ProcessTestCase):
     """a and b on compute-1 and c on compute-2 are a group; x is another project's, loner nobody's, both on compute-2."""
 
@@ -65,24 +83,15 @@ class GroupTestCase(ProcessTestCase):
 
     def wait_served(self, *guests: RawGuest) -> None:
         """Until the policies have reached their agents, and these a controller."""
-
-        def served(guest: RawGuest) -> bool:
-            guest.forget()
-            guest.say(group("status_query", seq=1))
-            wait_until(lambda: guest.heard("nack") or guest.heard("status_response_done"), "an answer")
-            return bool(guest.heard("status_response_done"))
-
         for guest in guests:
-            wait_until(lambda each=guest: served(each), f"{guest.id} is served", pause=0.1)
+            wait_served(guest)
         # What was told before the first of them was served has arrived when each has another answer.
         for guest in guests:
-            self.settle(guest)
+            settle(guest)
             guest.forget()
 
     def settle(self, guest: RawGuest, seq: int = 99) -> None:
-        """Until all that the guest said before has been handled by agent and controller."""
-        guest.say(group("status_query", seq=seq))
-        guest.wait("status_response_done", seq=seq)
+        settle(guest, seq)
 
     def links(self, host: str) -> list[dict[str, Any]]:
         return http_json(self.agents[host].http, "/v1/status")["links"]

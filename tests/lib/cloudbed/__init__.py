@@ -10,6 +10,9 @@ compute    one compute node: libvirtd and nova-compute in namespaces of their ow
 vitrage    Vitrage with the project's datasource
 client     a small OpenStack client: tokens, requests, servers, images, alarms
 testcase   the base of the tests: servers, and the logs on a failure
+account    how a controller gets into the cloud
+controller vitalwire-controller with the inventory of a cloud
+front      a load balancer before a service, which can refuse
 receiver   the VNF manager: an HTTP server that keeps what it is told
 networks   what Nova asks of Neutron for a server without networks
 """

@@ -132,6 +132,10 @@ class ComputeNode:
         service.start().wait_ready()
         self.wait_up(admin, reported_after=last_report)
 
+    def wait_reports(self, admin: OpenStack) -> None:
+        """Waits until nova-compute has told Nova once more that it is there."""
+        self.wait_up(admin, reported_after=self._record(admin)["updated_at"])
+
     def _record(self, admin: OpenStack) -> dict[str, str]:
         """What Nova says of nova-compute here; empty before it ever started."""
         path = f"/os-services?binary=nova-compute&host={self.host}"

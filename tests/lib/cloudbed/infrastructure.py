@@ -29,14 +29,15 @@ class Infrastructure:
         once(self._home, "databases", self._create_databases)
         self.rabbitmq.wait_ready()
 
-    def add_broker_user(self, name: str, configure: str, write: str, read: str) -> str:
-        """A user with these rights (regular expressions) and no more; returns its AMQP URL."""
+    def add_broker_user(
+        self, name: str, configure: str, write: str, read: str, password: str = PASSWORD
+    ) -> None:
+        """A user with these rights (regular expressions) and no more."""
         control = ["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", "-n", "cloudbed@localhost"]
         environment = self._broker_environment()
-        run(self._home, [*control, "add_user", name, PASSWORD], env=environment)
+        run(self._home, [*control, "add_user", name, password], env=environment)
         rights = ["set_permissions", "-p", "/", name, configure, write, read]
         run(self._home, [*control, *rights], env=environment)
-        return f"amqp://{name}:{PASSWORD}@{LOOPBACK}:{self._config.ports['broker']}/"
 
     def _write_configuration(self) -> None:
         settings.write(self._etc / "my.cnf", self._config.mariadb())
