@@ -13,6 +13,7 @@ testcase   the base of the tests: servers, and the logs on a failure
 account    how a controller gets into the cloud
 controller vitalwire-controller with the inventory of a cloud
 front      a load balancer before a service, which can refuse
+vnf        guests with vitalwired that tell on their console what they hear
 receiver   the VNF manager: an HTTP server that keeps what it is told
 networks   what Nova asks of Neutron for a server without networks
 """

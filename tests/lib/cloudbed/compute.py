@@ -85,17 +85,19 @@ class ComputeNode:
         )
         return {"libvirtd": libvirtd, "nova-compute": compute}
 
-    def enter(self, argv: Sequence[object]) -> list[object]:
+    def enter(self, argv: Sequence[object]) -> list[str]:
         """The command line that runs argv on this node, as the agent would be there."""
-        return ["nsenter", "--target", self._space.pid, "--mount", "--uts", *argv]
+        words = ["nsenter", "--target", self._space.pid, "--mount", "--uts", *argv]
+        return [str(word) for word in words]
 
     def run(self, argv: Sequence[object], check: bool = True) -> bool:
         return run(self._config.home, self.enter(argv), check)
 
     def output(self, argv: Sequence[object]) -> str:
         """What a command on this node prints; an error raises."""
-        words = [str(word) for word in self.enter(argv)]
-        return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
+        return subprocess.run(
+            self.enter(argv), stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
 
     @property
     def is_up(self) -> bool:

@@ -11,9 +11,10 @@ TELLING = ("WARNING", "ERROR", "CRITICAL", "Traceback", "Error:")
 
 
 class CloudTestCase(unittest.TestCase):
-    """`cloud` is set by the module's setUpModule."""
+    """`cloud` is set by the module's setUpModule, or the class's setUpClass."""
 
     cloud: Cloud
+    dir: Path | None = None  # where the test's own programs write theirs
 
     def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
         result = result or self.defaultTestResult()
@@ -35,14 +36,15 @@ class CloudTestCase(unittest.TestCase):
 
     def _logs(self) -> list[Path]:
         consoles = self.cloud.node.root.glob("var/lib/libvirt/instances/*/console.log")
-        return [*sorted((self.cloud.home / "log").glob("*.log")), *consoles]
+        own = sorted(self.dir.rglob("*.log")) if self.dir else []
+        return [*sorted((self.cloud.home / "log").glob("*.log")), *consoles, *own]
 
     def _report(self, log: Path, start: int) -> None:
         """What was added since, of a service's log only the lines that tell of trouble."""
         text = log.read_bytes()[start:].decode(errors="backslashreplace")
-        is_console = log.name == "console.log"
+        is_service = log.parent == self.cloud.home / "log"
         lines = [
-            line for line in text.splitlines() if is_console or any(t in line for t in TELLING)
+            line for line in text.splitlines() if not is_service or any(t in line for t in TELLING)
         ]
         if lines:
             shown = "\n".join(line[:500] for line in lines[-REPORTED_LOG_LINES:])
