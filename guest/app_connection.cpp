@@ -139,8 +139,7 @@ void AppConnection::receive_group(std::string_view datagram) {
         datagram.remove_suffix(1);
     auto inbound = wire::read_line(datagram, wire::ChannelKind::native, wire::Receiver::host);
     if (const auto* message = std::get_if<wire::GroupMessage>(&inbound)) return handle_group(message->pdu);
-    if (const auto* refused = std::get_if<wire::Refused>(&inbound))
-        return deliver(std::make_shared<group::Outgoing>(refused->nack));
+    if (const auto* refused = std::get_if<wire::Refused>(&inbound)) return deliver(group::Outgoing(refused->nack));
     refuse({base::Errc::malformed, "expected a message of the server group"});
 }
 
@@ -148,12 +147,12 @@ void AppConnection::handle_group(const wire::GroupPdu& request) {
     const auto seq = seq_of(request);
     if (seq.value_or(0) <= app::kMaxSeq) return group_.send(*this, request);
     const base::Error error{base::Errc::bad_field, "key 'seq': expected 0 to " + std::to_string(app::kMaxSeq)};
-    deliver(std::make_shared<group::Outgoing>(wire::make_nack(request, error)));
+    deliver(group::Outgoing(wire::make_nack(request, error)));
 }
 
-void AppConnection::deliver(std::shared_ptr<const group::Outgoing> message) {
+void AppConnection::deliver(const group::Outgoing& message) {
     const std::uint64_t before = waiting_.dropped();
-    waiting_.push(std::move(message));
+    waiting_.push(message);
     if (waiting_.dropped() > before) tell_slow(true);
     write_waiting();
 }

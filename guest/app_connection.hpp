@@ -56,7 +56,7 @@ private:
     void handle(const app::Subscribe& request);
     void receive_group(std::string_view datagram);
     void handle_group(const wire::GroupPdu& request);
-    void deliver(std::shared_ptr<const group::Outgoing> message) override;
+    void deliver(const group::Outgoing& message) override;
     void lost(std::uint64_t count) override { waiting_.add_lost(count); }
     void write_waiting();
     void tell_slow(bool slow);

@@ -75,7 +75,7 @@ void GroupApp::send(Member& member, wire::GroupPdu request) {
 
 void GroupApp::refuse(Member& member, const wire::GroupPdu& request, const base::Error& error) {
     ++counters_.refused;
-    member.deliver(std::make_shared<group::Outgoing>(wire::make_nack(request, error)));
+    member.deliver(group::Outgoing(wire::make_nack(request, error)));
 }
 
 void GroupApp::host_connected() {
@@ -105,18 +105,18 @@ void GroupApp::handle(wire::Notification pdu) {
 
 void GroupApp::handle(wire::StatusResponse pdu) {
     told_of_drops(pdu.dropped);
-    if (Member* member = claim(pdu.seq)) member->deliver(std::make_shared<group::Outgoing>(std::move(pdu)));
+    if (Member* member = claim(pdu.seq)) member->deliver(group::Outgoing(std::move(pdu)));
 }
 
 void GroupApp::handle(wire::StatusDone pdu) {
     told_of_drops(pdu.dropped);
-    if (Member* member = claim(pdu.seq)) member->deliver(std::make_shared<group::Outgoing>(pdu));
+    if (Member* member = claim(pdu.seq)) member->deliver(group::Outgoing(pdu));
 }
 
 void GroupApp::handle(wire::Nack pdu) {
     log::debug("the host refused a message of the server group", {{"why", pdu.message}});
     if (!pdu.seq) return to_all(std::move(pdu));
-    if (Member* member = claim(*pdu.seq)) member->deliver(std::make_shared<group::Outgoing>(std::move(pdu)));
+    if (Member* member = claim(*pdu.seq)) member->deliver(group::Outgoing(std::move(pdu)));
 }
 
 GroupApp::Member* GroupApp::claim(std::int64_t& seq) {
@@ -130,14 +130,14 @@ GroupApp::Member* GroupApp::claim(std::int64_t& seq) {
 }
 
 void GroupApp::to_all(wire::GroupPdu pdu, bool Wish::*wanted) {
-    const auto message = std::make_shared<group::Outgoing>(std::move(pdu));
+    const group::Outgoing message(std::move(pdu));
     for (const Entry& entry : members_) {
         if (entry.wish.*wanted) entry.member->deliver(message);
     }
 }
 
 void GroupApp::to_all(wire::GroupPdu pdu) {
-    const auto message = std::make_shared<group::Outgoing>(std::move(pdu));
+    const group::Outgoing message(std::move(pdu));
     for (const Entry& entry : members_)
         entry.member->deliver(message);
 }

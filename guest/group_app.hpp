@@ -20,7 +20,7 @@ public:
     class Member {
     public:
         virtual ~Member() = default;
-        virtual void deliver(std::shared_ptr<const group::Outgoing> message) = 0;
+        virtual void deliver(const group::Outgoing& message) = 0;
         /// The host dropped so many messages for this guest; to be told with the next one.
         virtual void lost(std::uint64_t count) = 0;
     };

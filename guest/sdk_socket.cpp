@@ -117,7 +117,7 @@ void SdkSocket::handle(std::string_view datagram) {
     if (!request) {
         // The text of a nack is all that the SDK's library looks at.
         wire::Nack nack{request.error().code, request.error().message, wire::text_or(*data, "msg_type", "unknown")};
-        return deliver(std::make_shared<group::Outgoing>(std::move(nack)));
+        return deliver(group::Outgoing(std::move(nack)));
     }
     if (auto* query = std::get_if<wire::StatusQuery>(&*request)) {
         last_query_ = query->seq;
@@ -131,8 +131,8 @@ void SdkSocket::ignore(const std::string& why) {
     log::info("datagram of an application of the guest SDK ignored, further ones in silence", {{"why", why}});
 }
 
-void SdkSocket::deliver(std::shared_ptr<const group::Outgoing> message) {
-    wire::GroupPdu pdu = message->pdu();
+void SdkSocket::deliver(const group::Outgoing& message) {
+    wire::GroupPdu pdu = message.pdu();
     const auto give_seq_back = [this](std::int64_t& seq) {
         const bool ours = seq == short_seq(last_query_);
         seq = last_query_;
@@ -142,9 +142,9 @@ void SdkSocket::deliver(std::shared_ptr<const group::Outgoing> message) {
     auto* done = std::get_if<wire::StatusDone>(&pdu);
     if (response != nullptr && !give_seq_back(response->seq)) return;
     if (done != nullptr && !give_seq_back(done->seq)) return;
-    if (response != nullptr || done != nullptr) message = std::make_shared<group::Outgoing>(std::move(pdu));
+    const bool changed = response != nullptr || done != nullptr;
     const std::uint64_t before = waiting_.dropped();
-    waiting_.push(std::move(message));
+    waiting_.push(changed ? group::Outgoing(std::move(pdu)) : message);
     if (waiting_.dropped() > before && !std::exchange(told_slow_, true))
         log::warning("application of the guest SDK does not read its messages, the oldest are dropped");
     write_waiting();

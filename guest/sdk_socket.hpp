@@ -34,7 +34,7 @@ private:
     void receive();
     void handle(std::string_view datagram);
     void ignore(const std::string& why);
-    void deliver(std::shared_ptr<const group::Outgoing> message) override;
+    void deliver(const group::Outgoing& message) override;
     void lost(std::uint64_t count) override;
     void write_waiting();
     /// False when the application does not read now.

@@ -117,7 +117,7 @@ void Channel::send(const wire::HeartbeatPdu& pdu) {
                       challenge ? LineConnection::Keep::latest : LineConnection::Keep::all);
 }
 
-bool Channel::enqueue(const std::shared_ptr<const group::Outgoing>& message) {
+bool Channel::enqueue(const group::Outgoing& message) {
     const std::uint64_t dropped_before = outbox_.dropped();
     outbox_.set_base_version(base_version_);
     const bool taken = outbox_.push(message);

@@ -73,7 +73,7 @@ public:
     void send(const wire::HeartbeatPdu& pdu);
     /// Queues a message of the server group behind those that wait; the oldest give way and are counted. False when
     /// this guest cannot be told it. `write_queued` writes what the guest takes, always behind the heartbeat's.
-    bool enqueue(const std::shared_ptr<const group::Outgoing>& message);
+    bool enqueue(const group::Outgoing& message);
     void write_queued();
     void read_now() { connection_->read_now(); }
     void retry_now() { connection_->retry_now(); }

@@ -85,16 +85,16 @@ void GroupHub::query(std::uint64_t number, const GuestId& asker) {
 }
 
 void GroupHub::answer(const group::Channel& to, wire::GroupPdu pdu) {
-    put(surroundings_.channel_of(to.guest, to.dialect), std::make_shared<const group::Outgoing>(std::move(pdu)));
+    put(surroundings_.channel_of(to.guest, to.dialect), group::Outgoing(std::move(pdu)));
 }
 
 void GroupHub::tell(const std::vector<GuestId>& guests, wire::GroupPdu pdu) {
-    const auto message = std::make_shared<const group::Outgoing>(std::move(pdu));
+    const group::Outgoing message(std::move(pdu));
     for (const GuestId& guest : guests)
         put(surroundings_.channel(guest), message);
 }
 
-void GroupHub::put(Channel* channel, const std::shared_ptr<const group::Outgoing>& message) {
+void GroupHub::put(Channel* channel, const group::Outgoing& message) {
     if (channel == nullptr || !channel->up()) {
         ++counters_.not_connected;
         return;

@@ -69,7 +69,7 @@ private:
 
     bool is_news(const wire::MemberState& state);
     void tell(const std::vector<base::GuestId>& guests, wire::GroupPdu pdu);
-    void put(Channel* channel, const std::shared_ptr<const group::Outgoing>& message);
+    void put(Channel* channel, const group::Outgoing& message);
     void write_soon(const Channel& channel);
     void arm();
 

@@ -11,6 +11,9 @@
 
 namespace vitalwire::group {
 
+/// A message as a guest gets it; what waits in queues holds nothing else of it.
+using SharedLine = std::shared_ptr<const std::string>;
+
 /// One message for many guests: encoded once for each dialect and version that is asked for, and shared by their
 /// queues.
 class Outgoing {
@@ -18,10 +21,8 @@ public:
     explicit Outgoing(wire::GroupPdu pdu) : pdu_(std::move(pdu)) {}
 
     /// The whole line; empty when a guest of this dialect cannot be told it.
-    const std::string& line(wire::Dialect dialect, int base_version) const;
-    /// The same with the count of messages that were dropped before it.
-    std::string line_with_dropped(wire::Dialect dialect, int base_version, std::uint64_t dropped) const;
-    /// A nack has no place for the count.
+    const SharedLine& line(wire::Dialect dialect, int base_version) const;
+    /// A nack has no place for the count of dropped messages.
     bool can_tell_dropped() const;
     const wire::GroupPdu& pdu() const { return pdu_; }
 
@@ -29,7 +30,7 @@ private:
     struct Encoded {
         wire::Dialect dialect;
         int base_version;
-        std::string line;
+        SharedLine line;
     };
 
     wire::GroupPdu pdu_;
@@ -40,13 +41,16 @@ private:
 /// many did. Rows S-13 to S-17 of the host's state table.
 class Outbox {
 public:
+    /// What a message costs beside its bytes, counted with them: many small ones must not cost a multiple.
+    static constexpr std::size_t kMessageCost = 128;
+
     Outbox(wire::Dialect dialect, std::size_t max_bytes) : dialect_(dialect), max_bytes_(max_bytes) {}
 
     /// The version of the base layer that the guest uses.
     void set_base_version(int version) { base_version_ = version; }
 
     /// False when this guest cannot be told the message at all: it counts as undeliverable.
-    bool push(std::shared_ptr<const Outgoing> message);
+    bool push(const Outgoing& message);
     /// Messages that were lost before they came here: the guest is told of them with its own.
     void add_lost(std::uint64_t count) { untold_ += count; }
     bool empty() const { return waiting_.empty(); }
@@ -60,10 +64,16 @@ public:
     std::uint64_t undeliverable() const { return undeliverable_; }  ///< since start
 
 private:
+    struct Waiting {
+        SharedLine line;
+        bool can_tell_dropped;
+        std::size_t cost() const { return line->size() + kMessageCost; }
+    };
+
     wire::Dialect dialect_;
     std::size_t max_bytes_;
     int base_version_ = 2;
-    std::deque<std::shared_ptr<const Outgoing>> waiting_;
+    std::deque<Waiting> waiting_;
     std::size_t bytes_ = 0;
     std::uint64_t dropped_ = 0;
     std::uint64_t untold_ = 0;  ///< dropped, and the guest does not know yet

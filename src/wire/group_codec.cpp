@@ -346,6 +346,14 @@ Result<std::string> encode_group(const GroupPdu& pdu, Dialect dialect, int base_
     return std::visit(Encoder(dialect, base_version), pdu);
 }
 
+bool add_dropped(std::string& line, std::uint64_t dropped) {
+    constexpr std::string_view kEnd = "}}\n";  // of the PDU, of the envelope and of the message (seal_envelope)
+    const std::string key = ",\"dropped\":" + std::to_string(std::min<std::uint64_t>(dropped, kMaxInt31));
+    if (!line.ends_with(kEnd) || line.size() + key.size() > kMaxNativeMessage) return false;
+    line.insert(line.size() - kEnd.size(), key);
+    return true;
+}
+
 Nack make_nack(const GroupPdu& pdu, const base::Error& error) {
     Nack nack{error.code, base::cut_utf8(error.message, kMaxReason), "unknown"};
     if (const auto* broadcast = std::get_if<Broadcast>(&pdu)) {

@@ -17,6 +17,10 @@ base::Result<GroupPdu> decode_group(const nlohmann::json& data, Dialect dialect,
 /// by whole fields. Fails with too_large or bad_field for a payload that an existing guest cannot be told.
 base::Result<std::string> encode_group(const GroupPdu& pdu, Dialect dialect, int base_version);
 
+/// Adds to an encoded native PDU, other than a nack, how many messages its receiver lost before it. False when the
+/// message has no room for that.
+bool add_dropped(std::string& line, std::uint64_t dropped);
+
 /// The refusal of a PDU that was understood.
 Nack make_nack(const GroupPdu& pdu, const base::Error& error);
 

@@ -3,10 +3,10 @@
 //   throughput SECONDS   guest 0 broadcasts to a group of all of them, as fast as its peers hear it; prints: delivered
 //                        MESSAGES NANOSECONDS
 //   latency COUNT        guest 0 broadcasts to guest 1, one at a time; prints: latency MEDIAN_NS P99_NS
-//   unread COUNT         guest 0 broadcasts so often and nobody reads; prints: unread COUNT
-//   hops COUNT           a byte to another process and back, twice; prints: hops MEDIAN_NS
-//   bare COUNT           sends a message of a delivery's size to COUNT sockets; prints: bare MESSAGES CPU_NANOSECONDS
-//   flood on|off         guest 2 writes broadcasts as fast as its channel takes them, meanwhile
+//   unread COUNT         every second guest broadcasts so often to its pair's other, and nobody reads; prints: unread
+//   COUNT hops COUNT           a byte to another process and back, twice; prints: hops MEDIAN_NS bare COUNT sends a
+//   message of a delivery's size to COUNT sockets; prints: bare MESSAGES CPU_NANOSECONDS flood on|off         guest 2
+//   writes broadcasts as fast as its channel takes them, meanwhile
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -83,8 +83,9 @@ public:
     /// At a pace at which the agent reads them all.
     void unread(std::size_t count) {
         for (std::size_t sent = 0; sent < count; ++sent) {
-            say(0);
-            ::usleep(200);
+            for (std::size_t guest = 0; guest < channels_.size(); guest += 2)
+                say(guest);
+            ::usleep(5000);
         }
         ::usleep(500'000);
         std::cout << "unread " << count << std::endl;

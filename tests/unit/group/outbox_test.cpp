@@ -11,8 +11,8 @@ namespace {
 using nlohmann::json;
 using wire::Dialect;
 
-std::shared_ptr<const Outgoing> message(const std::string& payload) {
-    return std::make_shared<Outgoing>(wire::Delivery{"g1", payload});
+Outgoing message(const std::string& payload) {
+    return Outgoing(wire::Delivery{"g1", payload});
 }
 
 std::string payload_of(const std::string& line) {
@@ -33,7 +33,7 @@ TEST(Outbox, S13_GivesBackWhatItTookInOrder) {
 }
 
 TEST(Outbox, S14_S15_DropsTheOldestAndTellsHowMany) {
-    const std::size_t size = message("0")->line(Dialect::native, 2).size();
+    const std::size_t size = message("0").line(Dialect::native, 2)->size() + Outbox::kMessageCost;
     Outbox outbox(Dialect::native, 3 * size);
     for (const char* payload : {"0", "1", "2", "3", "4"})
         outbox.push(message(payload));
@@ -54,10 +54,21 @@ TEST(Outbox, TakesOneMessageHoweverSmallTheLimit) {
 TEST(Outbox, ANackDoesNotSwallowTheCountOfDrops) {
     Outbox outbox(Dialect::native, 64 * 1024);
     outbox.add_lost(2);
-    outbox.push(std::make_shared<Outgoing>(wire::Nack{base::Errc::unavailable, "why", "broadcast"}));
+    outbox.push(Outgoing(wire::Nack{base::Errc::unavailable, "why", "broadcast"}));
     outbox.push(message("next"));
     EXPECT_EQ(dropped_in(outbox.pop()), 0U) << "it has no place for it";
     EXPECT_EQ(dropped_in(outbox.pop()), 2U);
+}
+
+TEST(Outbox, ManySmallMessagesCostNoMoreThanItsBound) {
+    Outbox outbox(Dialect::native, 64 * 1024);
+    for (int i = 0; i < 1000; ++i)
+        outbox.push(message("x"));
+    std::size_t messages = 0;
+    for (; !outbox.empty(); ++messages)
+        outbox.pop();
+    EXPECT_LE(messages * (message("x").line(Dialect::native, 2)->size() + Outbox::kMessageCost), 64U * 1024);
+    EXPECT_EQ(messages + outbox.dropped(), 1000U);
 }
 
 TEST(Outbox, S17_WhatWaitedIsLostWithTheChannel) {
@@ -79,10 +90,10 @@ TEST(Outbox, CountsWhatAnExistingGuestCannotBeTold) {
 }
 
 TEST(Outgoing, IsEncodedOnceForEachKindOfGuest) {
-    const auto shared = message("x");
-    EXPECT_EQ(&shared->line(Dialect::native, 2), &shared->line(Dialect::native, 2));
-    EXPECT_NE(shared->line(Dialect::native, 2), shared->line(Dialect::existing, 2));
-    EXPECT_NE(shared->line(Dialect::existing, 1), shared->line(Dialect::existing, 2));
+    const Outgoing shared = message("x");
+    EXPECT_EQ(shared.line(Dialect::native, 2), shared.line(Dialect::native, 2));
+    EXPECT_NE(*shared.line(Dialect::native, 2), *shared.line(Dialect::existing, 2));
+    EXPECT_NE(*shared.line(Dialect::existing, 1), *shared.line(Dialect::existing, 2));
 }
 
 }  // namespace

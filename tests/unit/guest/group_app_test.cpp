@@ -18,8 +18,8 @@ using testing::SizeIs;
 
 class RecordingMember : public GroupApp::Member {
 public:
-    void deliver(std::shared_ptr<const group::Outgoing> message) override {
-        got.push_back(json::parse(message->line(wire::Dialect::native, 2)).at("data"));
+    void deliver(const group::Outgoing& message) override {
+        got.push_back(json::parse(*message.line(wire::Dialect::native, 2)).at("data"));
     }
     void lost(std::uint64_t count) override { dropped += count; }
     /// The last message, which came as the only new one.

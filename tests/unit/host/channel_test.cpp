@@ -347,8 +347,8 @@ TEST_F(ChannelTest, EscapesWhatAGuestSaysBeforeItIsLogged) {
     EXPECT_EQ(g_log.front().find('\x1b'), std::string::npos);
 }
 
-std::shared_ptr<const group::Outgoing> delivery(const std::string& payload) {
-    return std::make_shared<const group::Outgoing>(wire::Delivery{"g2", payload});
+group::Outgoing delivery(const std::string& payload) {
+    return group::Outgoing(wire::Delivery{"g2", payload});
 }
 
 std::string broadcast(const std::string& payload) {

@@ -115,6 +115,21 @@ TEST(GroupNotification, IsWrappedForAnExistingGuest) {
     EXPECT_EQ(data.at("payload").at("state"), "active");
 }
 
+TEST(GroupDelivery, IsToldOfWhatWasLostAfterItWasEncoded) {
+    auto line = encode_group(Delivery{"g1", "payload"}, Dialect::native, 2).value();
+    ASSERT_TRUE(add_dropped(line, 3));
+    EXPECT_EQ(json::parse(line).at("data").at("dropped"), 3);
+    EXPECT_EQ(json::parse(line).at("data").at("data"), "payload");
+}
+
+TEST(GroupDelivery, OfTheLongestLengthStaysAsItIs) {
+    const std::string longest = "\n{\"data\":{" + std::string(kMaxNativeMessage - 13, ' ') + "}}\n";
+    std::string line = longest;
+    ASSERT_EQ(line.size(), kMaxNativeMessage);
+    EXPECT_FALSE(add_dropped(line, 3));
+    EXPECT_EQ(line, longest);
+}
+
 TEST(GroupQuery, EveryAnswerSurvivesTheWire) {
     EXPECT_EQ(through_the_wire(StatusQuery{9}, ChannelKind::native, Receiver::host).seq, 9);
     const StatusDone done = through_the_wire(StatusDone{9, 4, 1}, ChannelKind::native, Receiver::guest);
