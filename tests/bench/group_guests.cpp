@@ -3,10 +3,12 @@
 //   throughput SECONDS   guest 0 broadcasts to a group of all of them, as fast as its peers hear it; prints: delivered
 //                        MESSAGES NANOSECONDS
 //   latency COUNT        guest 0 broadcasts to guest 1, one at a time; prints: latency MEDIAN_NS P99_NS
-//   unread COUNT         every second guest broadcasts so often to its pair's other, and nobody reads; prints: unread
-//   COUNT hops COUNT           a byte to another process and back, twice; prints: hops MEDIAN_NS bare COUNT sends a
-//   message of a delivery's size to COUNT sockets; prints: bare MESSAGES CPU_NANOSECONDS flood on|off         guest 2
-//   writes broadcasts as fast as its channel takes them, meanwhile
+//   unread COUNT         every second guest broadcasts so often to the other of its pair, and nobody reads; prints:
+//                        unread COUNT
+//   hops COUNT           a byte to another process and back, twice; prints: hops MEDIAN_NS
+//   bare COUNT           sends a message of a delivery's size to COUNT sockets; prints: bare MESSAGES CPU_NANOSECONDS
+//   flood BYTES          guest 2 writes broadcasts of so many bytes as fast as its channel takes them, meanwhile; 0
+//                        ends it
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -31,11 +33,11 @@ constexpr std::size_t kPayload = 200;
 /// Broadcasts that no peer has to have heard yet: what fits into a guest's queue several times.
 constexpr std::uint64_t kWindow = 64;
 
-std::string broadcast() {
+std::string broadcast(std::size_t payload) {
     return "\n{\"version\":2,\"source_addr\":\"vitalwire.group\",\"dest_addr\":\"vitalwire.group\",\"data\":{"
            "\"version\":1,"
            "\"msg_type\":\"broadcast\",\"data\":\"" +
-           std::string(kPayload, 'x') + "\"}}\n";
+           std::string(payload, 'x') + "\"}}\n";
 }
 
 class Guests {
@@ -99,7 +101,7 @@ public:
             const auto begin = Clock::now();
             say(0);
             while (newlines_[1] < before + 2) {
-                if (flooding_) flood();
+                if (!flood_.empty()) flood();
                 read_all(0);
             }
             took.push_back((Clock::now() - begin).count());
@@ -162,7 +164,12 @@ public:
         while (read_all(200)) {
         }
     }
-    void set_flooding(bool on) { flooding_ = on; }
+    /// A message that was begun is finished first.
+    void set_flood(std::size_t payload) {
+        while (flooded_ > 0)
+            flood();
+        flood_ = payload == 0 ? std::string() : broadcast(payload);
+    }
 
 private:
     static std::int64_t cpu_ns() {
@@ -179,9 +186,9 @@ private:
 
     /// What the channel takes; a message that it took in part is finished next time.
     void flood() {
-        std::string_view rest = std::string_view(message_).substr(flooded_);
+        const std::string_view rest = std::string_view(flood_).substr(flooded_);
         const ssize_t sent = ::send(channels_[2], rest.data(), rest.size(), MSG_NOSIGNAL);
-        if (sent > 0) flooded_ = (flooded_ + static_cast<std::size_t>(sent)) % message_.size();
+        if (sent > 0) flooded_ = (flooded_ + static_cast<std::size_t>(sent)) % flood_.size();
     }
 
     /// False when there was nothing for so long.
@@ -205,12 +212,12 @@ private:
     int epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
     std::vector<int> listeners_;
     std::vector<int> channels_;
-    std::string message_ = broadcast();
+    const std::string message_ = broadcast(kPayload);
     std::vector<std::uint64_t> newlines_;
     std::uint64_t all_newlines_ = 0;
     std::array<char, 65536> buffer_{};
+    std::string flood_;  ///< empty: none
     std::size_t flooded_ = 0;
-    bool flooding_ = false;
 };
 
 }  // namespace
@@ -234,6 +241,6 @@ int main(int argc, char** argv) {
         if (command == "unread") guests.unread(std::stoul(argument));
         if (command == "hops") Guests::hops(std::stoul(argument));
         if (command == "bare") guests.bare(std::stoul(argument));
-        if (command == "flood") guests.set_flooding(argument == "on");
+        if (command == "flood") guests.set_flood(std::stoul(argument));
     }
 }

@@ -52,11 +52,13 @@ class Rates(GroupTestCase):
         a.register(interval=1000)
         self.agents["compute-1"].wait_state("a", "registered")
 
-        def flooded() -> bool:
-            a.say(group("broadcast", data="x") * 20)
-            return a.challenges >= 4
+        for size in (1, 3050):
 
-        wait_until(flooded, "it was challenged several times")
+            def flooded(flood: bytes = 20 * group("broadcast", data="x" * size), enough: int = a.challenges + 4) -> bool:
+                a.say(flood)
+                return a.challenges >= enough
+
+            wait_until(flooded, f"it was challenged several times while it sent messages of {size} bytes")
         self.assertGreater(self.metric(self.agents["compute-1"].http, f'{DROPPED}{{reason="rate_limited"}}'), 0)
         self.assertEqual(self.agents["compute-1"].faults_opened(), {})
 
