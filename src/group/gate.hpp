@@ -57,7 +57,8 @@ public:
         virtual void answer(const Channel& to, wire::GroupPdu pdu) = 0;
     };
 
-    static constexpr base::Millis kReach{1000};  ///< T-reach
+    /// T-reach is a second, in which the guest has its answer: the rest of it is for the way there.
+    static constexpr base::Millis kReach{900};
     static constexpr base::Millis kRate{1000};   ///< T-rate
     /// Messages the controller has not taken yet: what four hundred guests may send in T-reach at the default rate.
     /// Beyond it a guest is told `unavailable` at once.

@@ -7,6 +7,7 @@ Nothing fails because a machine is slow.
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+import signal
 import sys
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,9 +27,10 @@ class Size:
     seconds: float = 10.0
     messages: int = 5000
     unread: int = 1000
+    refusals: int = 5
 
 
-SMOKE = Size(guests=10, seconds=1.0, messages=100, unread=20)
+SMOKE = Size(guests=10, seconds=1.0, messages=100, unread=20, refusals=1)
 
 
 class Bed:
@@ -46,6 +48,9 @@ class Bed:
 
     def known(self) -> int:
         return len([guest for guest in http_json(self.agent.http, "/v1/guests")["guests"] if guest["channels"]])
+
+    def served(self) -> bool:
+        return any(link["up"] for link in http_json(self.agent.http, "/v1/status")["links"])
 
     def ask(self, command: str) -> list[int]:
         self.guests.say(command)
@@ -110,12 +115,26 @@ def latency_figures(folder: Path, size: Size) -> list[Figure]:
     ]
 
 
+def refusal_figures(folder: Path, size: Size) -> list[Figure]:
+    """From a broadcast to the nack that says nobody took it: the controller hangs, then it is gone."""
+    with Bed(folder / "refusal", 10, 10, 0) as bed:
+        bed.controller.daemon.signal(signal.SIGSTOP)
+        _, hangs = bed.ask(f"refusal {size.refusals}")
+        bed.controller.close()
+        wait_until(lambda: not bed.served(), "the agent knows")
+        _, gone = bed.ask(f"refusal {size.refusals}")
+    return [
+        Figure("nack while the controller hangs, slowest", hangs / 1e6, 1000, "ms", "<= 1000", "a second"),
+        Figure("nack while the controller is gone, slowest", gone / 1e6, 1000, "ms", "<= 1000", "a second"),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="small and short: shows that it runs, measures nothing")
     size = SMOKE if parser.parse_args().smoke else Size()
     with temporary_dir() as folder:
-        for figures in (forwarding_figures, memory_figures, latency_figures):
+        for figures in (forwarding_figures, memory_figures, latency_figures, refusal_figures):
             for figure in figures(folder, size):
                 print(figure, flush=True)
 

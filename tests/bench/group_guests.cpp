@@ -7,6 +7,8 @@
 //                        unread COUNT
 //   hops COUNT           a byte to another process and back, twice; prints: hops MEDIAN_NS
 //   bare COUNT           sends a message of a delivery's size to COUNT sockets; prints: bare MESSAGES CPU_NANOSECONDS
+//   refusal COUNT        guest 0 broadcasts and waits for what it is answered, one at a time; prints: refusal MEDIAN_NS
+//                        WORST_NS
 //   flood BYTES          guest 2 writes broadcasts of so many bytes as fast as its channel takes them, meanwhile; 0
 //                        ends it
 #include <sys/epoll.h>
@@ -108,6 +110,20 @@ public:
         }
         std::sort(took.begin(), took.end());
         std::cout << "latency " << took[took.size() / 2] << " " << took[took.size() * 99 / 100] << std::endl;
+    }
+
+    void refusal(std::size_t count) {
+        std::vector<std::int64_t> took;
+        while (took.size() < count) {
+            const std::uint64_t before = newlines_[0];
+            const auto begin = Clock::now();
+            say(0);
+            while (newlines_[0] < before + 2)
+                read_all(-1);
+            took.push_back((Clock::now() - begin).count());
+        }
+        std::sort(took.begin(), took.end());
+        std::cout << "refusal " << took[took.size() / 2] << " " << took.back() << std::endl;
     }
 
     /// What a message costs at least that passes through agent and controller and back: four hops.
@@ -241,6 +257,7 @@ int main(int argc, char** argv) {
         if (command == "unread") guests.unread(std::stoul(argument));
         if (command == "hops") Guests::hops(std::stoul(argument));
         if (command == "bare") guests.bare(std::stoul(argument));
+        if (command == "refusal") guests.refusal(std::stoul(argument));
         if (command == "flood") guests.set_flood(std::stoul(argument));
     }
 }
