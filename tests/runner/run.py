@@ -85,10 +85,10 @@ def parse_arguments() -> argparse.Namespace:
 def why_not(stage: Stage, options: argparse.Namespace) -> str:
     if options.stage and stage.name not in options.stage:
         return "not among those of --stage"
+    if stage.name == "openstack":
+        return "" if options.openstack or options.stage else "give --openstack to run it"
     if options.quick and stage.name not in QUICK_STAGES:
         return "left out by --quick"
-    if stage.name == "openstack" and not options.openstack and not options.stage:
-        return "give --openstack to run it"
     return ""
 
 
