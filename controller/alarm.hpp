@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
@@ -54,6 +55,10 @@ struct AlarmEvent {
     Alarm alarm;
     /// Earlier alarms of this kind and guest that came and went while this sink was behind and are not told one by one.
     std::uint64_t collapsed = 0;
+    /// Of opened and updated: the alarm is over by now, and its clear follows.
+    bool over = false;
+    /// Kinds of the same subject's other alarms that are open now.
+    std::vector<std::string> others_open;
 
     base::WallTime time() const;
 };

@@ -133,6 +133,16 @@ void AlarmQueue::forget(const base::FaultId& fault) {
     entries_.erase(fault);
 }
 
+std::optional<ToldChange> AlarmQueue::retell(const base::FaultId& fault) {
+    const auto at = entries_.find(fault);
+    if (at == entries_.end()) return std::nullopt;
+    Entry& entry = at->second;
+    if (!entry.current.open() || entry.withdrawn || !settled(entry)) return std::nullopt;
+    entry.told = {};
+    queue_open(entry);
+    return ToldChange{fault, entry.told};
+}
+
 std::optional<AlarmEvent> AlarmQueue::take() {
     if (under_way_ || steps_.empty()) return std::nullopt;
     const Step step = steps_.front();
@@ -142,6 +152,10 @@ std::optional<AlarmEvent> AlarmQueue::take() {
     AlarmEvent event;
     event.change = step.change;
     event.alarm = step.change == AlarmChange::cleared ? entry.current : entry.last_open;
+    event.over = step.change != AlarmChange::cleared && !entry.current.open();
+    for (const auto& [id, other] : entries_) {
+        if (id != step.fault && other.current.open()) event.others_open.push_back(other.current.kind);
+    }
     const auto collapsed = collapsed_.find(event.alarm.kind);
     if (step.change == AlarmChange::opened && collapsed != collapsed_.end()) event.collapsed = collapsed->second;
     under_way_ = event;

@@ -54,6 +54,9 @@ public:
     /// raise may have come after the other's clear.
     void finish(const Alarm& alarm);
     void forget(const base::FaultId& fault);
+    /// The sink has lost an open alarm that it had confirmed: it is told again. Returns what counts as told from now
+    /// on; nothing when something about the alarm is to be told anyway.
+    std::optional<ToldChange> retell(const base::FaultId& fault);
 
     /// The next message; it is under way until `confirm` or `put_back`. Absent when none waits or one is under way.
     std::optional<AlarmEvent> take();

@@ -9,8 +9,8 @@
 //   fleet.hpp            the agents and their guests                                   }
 //   inventory.hpp        guests, hosts and groups as the cloud knows them              }
 //   file_inventory.hpp   ... from a watched file
-//   openstack/           Keystone, Nova, its notifications
-//   sinks/               the ways out: log, Doctor, webhook
+//   openstack/           Keystone, Nova, its notifications, Vitrage
+//   sinks/               the ways out: log, Doctor, webhook, Vitrage, Nova
 //   sink_runner.hpp      a sink at work
 //   group_service.hpp    server groups: routes broadcasts, answers queries, tells peers
 //   group_api.hpp        ... at the HTTP interface

@@ -36,6 +36,13 @@ void Delivery::forget(const Alarm& alarm) {
     with(lane(alarm), [&](AlarmQueue& queue) { queue.forget(alarm.id); });
 }
 
+bool Delivery::retell(const Alarm& alarm) {
+    std::optional<ToldChange> change;
+    with(lane(alarm), [&](AlarmQueue& queue) { change = queue.retell(alarm.id); });
+    if (change) changes_.push_back(*change);
+    return change.has_value();
+}
+
 template <class Change>
 void Delivery::with(Lane& lane, Change change) {
     queued_ -= lane.queue.size();

@@ -44,6 +44,8 @@ public:
     void withdraw(const Alarm& alarm);
     void finish(const Alarm& alarm);
     void forget(const Alarm& alarm);
+    /// As AlarmQueue's; false when there was no need.
+    bool retell(const Alarm& alarm);
 
     std::optional<Attempt> next(base::TimePoint now);
     /// When `next` may have something although nothing else happens; kNever when that will not be.

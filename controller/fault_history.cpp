@@ -39,4 +39,9 @@ const FaultHistory::Entry* FaultHistory::find(const base::FaultId& fault) const 
     return at == numbers_.end() ? nullptr : &entries_.at(at->second);
 }
 
+std::optional<FaultHistory::Number> FaultHistory::number_of(const base::FaultId& fault) const {
+    const auto at = numbers_.find(fault);
+    return at == numbers_.end() ? std::nullopt : std::optional(at->second);
+}
+
 }  // namespace vitalwire::controller

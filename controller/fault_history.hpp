@@ -33,6 +33,10 @@ public:
     std::optional<Number> erase(const base::FaultId& fault);
 
     const Entry* find(const base::FaultId& fault) const;
+    /// Absent when `find` finds nothing.
+    std::optional<Number> number_of(const base::FaultId& fault) const;
+    /// The newest entry's number; 0 before the first.
+    Number newest() const { return last_; }
     const std::map<Number, Entry>& all() const { return entries_; }
 
 private:

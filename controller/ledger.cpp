@@ -22,6 +22,13 @@ bool was_ended_here(const Fault& past, const Fault& fault) {
     return (past.clear_reason == kGuestMoved || past.clear_reason == kGuestDeleted) && fault.revision < past.revision;
 }
 
+/// At most one alarm is open at each.
+using AlarmPlace = std::pair<base::GuestId, std::string>;
+
+AlarmPlace place_of(const BookedFault& booked) {
+    return {booked.fault.guest, std::string(heartbeat::to_string(booked.fault.kind))};
+}
+
 }  // namespace
 
 Ledger::Ledger(Options options, LedgerStore& store, Surroundings surroundings)
@@ -48,8 +55,12 @@ void Ledger::add_sink(const std::string& name, const std::string& type, std::uni
                       DeliveryOptions options) {
     options.fresh = !known_sinks_.contains(name);
     const std::size_t index = sinks_.size();
-    SinkRunnerContext context{around_.io, around_.metrics, around_.problems, around_.enrich,
-                              [this, index] { collect(*sinks_[index]); }};
+    SinkRunnerContext context{around_.io,
+                              around_.metrics,
+                              around_.problems,
+                              around_.enrich,
+                              [this, index] { collect(*sinks_[index]); },
+                              [this, index] { audit(*sinks_[index]); }};
     sinks_.push_back(std::make_unique<SinkRunner>(name, type, std::move(sink), options, std::move(context)));
     store_.put_sink(name);
 }
@@ -198,6 +209,73 @@ void Ledger::collect(SinkRunner& runner) {
         store_.put_told(runner.name(), change.fault, change.told);
         settle(change.fault);
     }
+}
+
+/// A receiver can lose what it confirmed, and show what was cleared. Only what was so before it is asked is compared:
+/// what changes meanwhile may or may not be in its answer.
+void Ledger::audit(SinkRunner& runner) {
+    runner.list([this, &runner, confirmed = confirmed_open(runner),
+                 newest = history_.newest()](const std::vector<ShownAlarm>& shown) {
+        const std::size_t raised = raise_again(runner, confirmed, shown);
+        runner.note_audited(raised, clear_again(runner, newest, shown));
+        runner.pump();
+    });
+}
+
+std::vector<base::FaultId> Ledger::confirmed_open(const SinkRunner& runner) const {
+    std::vector<base::FaultId> confirmed;
+    for (const auto& [id, booked] : book_.all()) {
+        const bool ours = booked.fault.open() && delivers(booked.host);
+        if (ours && runner.delivery().settled(to_alarm(booked.fault, booked.host))) confirmed.push_back(id);
+    }
+    return confirmed;
+}
+
+std::size_t Ledger::raise_again(SinkRunner& runner, const std::vector<base::FaultId>& confirmed,
+                                const std::vector<ShownAlarm>& shown) {
+    std::set<AlarmPlace> there;
+    for (const ShownAlarm& alarm : shown)
+        there.emplace(alarm.guest, alarm.kind);
+    std::size_t count = 0;
+    for (const base::FaultId& id : confirmed) {
+        const BookedFault* booked = book_.find(id);
+        if (booked == nullptr || there.contains(place_of(*booked)) || !delivers(booked->host)) continue;
+        if (runner.delivery().retell(to_alarm(booked->fault, booked->host))) ++count;
+    }
+    return count;
+}
+
+/// Whatever is in the book is told of in its own time, and what is not in the history may be another controller's.
+std::size_t Ledger::clear_again(SinkRunner& runner, FaultHistory::Number newest, const std::vector<ShownAlarm>& shown) {
+    std::set<AlarmPlace> booked;
+    for (const auto& [id, fault] : book_.all())
+        booked.insert(place_of(fault));
+    std::vector<BookedFault> over;
+    for (const ShownAlarm& alarm : shown) {
+        const auto number = history_.number_of(alarm.fault);
+        const bool known = number && *number <= newest && !booked.contains({alarm.guest, alarm.kind});
+        if (known) over.push_back(history_.find(alarm.fault)->booked);
+    }
+    for (const BookedFault& fault : over)
+        clear_again(runner, fault);
+    return over.size();
+}
+
+/// Back into the book as a fault whose clear this sink alone has yet to hear.
+void Ledger::clear_again(SinkRunner& runner, BookedFault booked) {
+    const auto number = history_.erase(booked.fault.id);
+    if (!number) return;
+    store_.erase_history(*number);
+    booked.fault.delivered = 0;
+    book_.restore(booked);
+    store_.put_fault(booked);
+    const Alarm alarm = to_alarm(booked.fault, booked.host);
+    for (const auto& sink : sinks_) {
+        const Told told{sink.get() == &runner ? Told::Phase::open : Told::Phase::cleared, alarm.revision};
+        sink->delivery().restore(alarm, told);
+        store_.put_told(sink->name(), alarm.id, told);
+    }
+    finish(booked);
 }
 
 void Ledger::settle(const base::FaultId& fault) {

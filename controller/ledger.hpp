@@ -81,6 +81,12 @@ private:
     void tell(const BookedFault& booked);
     void finish(const BookedFault& booked);
     void collect(SinkRunner& runner);
+    void audit(SinkRunner& runner);
+    std::vector<base::FaultId> confirmed_open(const SinkRunner& runner) const;
+    std::size_t raise_again(SinkRunner& runner, const std::vector<base::FaultId>& confirmed,
+                            const std::vector<ShownAlarm>& shown);
+    std::size_t clear_again(SinkRunner& runner, FaultHistory::Number newest, const std::vector<ShownAlarm>& shown);
+    void clear_again(SinkRunner& runner, BookedFault booked);
     void settle(const base::FaultId& fault);
     template <class Predicate>
     bool at_every_sink(Predicate holds) const;

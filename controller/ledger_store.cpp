@@ -132,6 +132,7 @@ void LedgerStore::erase_fault(const base::FaultId& fault) {
 }
 
 void LedgerStore::put_told(const std::string& sink, const base::FaultId& fault, Told told) {
+    if (told.phase == Told::Phase::nothing) return erase_told(sink, fault);
     const json row = {{"phase", told.phase == Told::Phase::open ? "open" : "cleared"}, {"revision", told.revision}};
     store_.put(kTold, told_key(sink, fault), wire::dump(row));
 }

@@ -4,6 +4,8 @@
 #include <random>
 #include <utility>
 
+#include "base/log.hpp"
+
 namespace vitalwire::controller {
 
 namespace {
@@ -19,6 +21,7 @@ SinkRunner::SinkRunner(std::string name, std::string type, std::unique_ptr<Sink>
       delivery_(options, std::random_device{}()),
       timer_(context_.io),
       since_(std::chrono::system_clock::now()),
+      audit_timer_(context_.io),
       sink_(std::move(sink)) {
     runtime::Metrics& metrics = context_.metrics;
     const runtime::Labels labels = {{"sink", name_}};
@@ -43,6 +46,36 @@ SinkRunner::SinkRunner(std::string name, std::string type, std::unique_ptr<Sink>
     metrics.gauge(
         "vitalwire_controller_sink_retrying", "1 while the receiver does not take what it is told.",
         [this] { return state() == "ok" ? 0.0 : 1.0; }, labels);
+    if (!sink_->audit_interval()) return;
+    const char* again_help = "Faults told again because the receiver no longer showed what it had confirmed.";
+    raised_again_ = metrics.counter("vitalwire_controller_sink_told_again_total", again_help,
+                                    {{"sink", name_}, {"event", "opened"}});
+    cleared_again_ = metrics.counter("vitalwire_controller_sink_told_again_total", again_help,
+                                     {{"sink", name_}, {"event", "cleared"}});
+    arm_audit();
+}
+
+void SinkRunner::arm_audit() {
+    audit_timer_.after(*sink_->audit_interval(), [this] {
+        arm_audit();
+        context_.audit();
+    });
+}
+
+void SinkRunner::list(std::function<void(const std::vector<ShownAlarm>&)> listed) {
+    sink_->list([this, listed = std::move(listed), alive = std::weak_ptr(alive_)](const auto& shown) {
+        if (alive.expired() || stopped_) return;
+        context_.problems.set("sink " + name_ + " does not say what it shows", shown ? "" : shown.error().message);
+        if (shown) listed(*shown);
+    });
+}
+
+void SinkRunner::note_audited(std::size_t raised_again, std::size_t cleared_again) {
+    if (raised_again + cleared_again == 0) return;
+    raised_again_.add(static_cast<double>(raised_again));
+    cleared_again_.add(static_cast<double>(cleared_again));
+    log::warning("the receiver no longer showed what it had confirmed, telling it again",
+                 {{"sink", name_}, {"raised", raised_again}, {"cleared", cleared_again}});
 }
 
 void SinkRunner::pump() {
@@ -124,6 +157,7 @@ void SinkRunner::stop() {
     stopped_ = true;
     ++timer_generation_;
     timer_.cancel();
+    audit_timer_.cancel();
 }
 
 }  // namespace vitalwire::controller

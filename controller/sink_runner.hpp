@@ -11,6 +11,7 @@
 #include "controller/sinks/sink.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::controller {
 
@@ -23,6 +24,8 @@ struct SinkRunnerContext {
     std::function<void(Alarm&)> enrich;
     /// Called after every pump: `delivery().take_changes()` may have something.
     std::function<void()> told;
+    /// Called as often as the sink wants its receiver compared with what it has confirmed.
+    std::function<void()> audit;
 };
 
 /// One configured sink at work: carries out what its Delivery decides.
@@ -38,6 +41,10 @@ public:
 
     /// Sends what may be sent now; to be called after every change of the delivery.
     void pump();
+    /// What the receiver shows (Sink::list); `listed` is not called when that cannot be known.
+    void list(std::function<void(const std::vector<ShownAlarm>&)> listed);
+    /// What such an answer led to.
+    void note_audited(std::size_t raised_again, std::size_t cleared_again);
     /// No attempt begins after it.
     void stop();
 
@@ -53,6 +60,7 @@ private:
     void note_confirmed(const AlarmEvent& event);
     void note_state();
     void arm_timer();
+    void arm_audit();
 
     std::string name_;
     std::string type_;
@@ -71,6 +79,9 @@ private:
     runtime::Counter refusals_;
     runtime::Counter collapsed_;
     std::function<void(double)> delivery_seconds_;
+    runtime::Counter raised_again_;
+    runtime::Counter cleared_again_;
+    runtime::Timer audit_timer_;
 
     std::shared_ptr<int> alive_ = std::make_shared<int>();
     std::unique_ptr<Sink> sink_;  ///< goes first: it may still hold answers

@@ -4,9 +4,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "base/result.hpp"
 #include "controller/alarm.hpp"
 
 namespace vitalwire::runtime {
@@ -32,15 +37,29 @@ struct Outcome {
     static Outcome refused(std::string why) { return {Kind::refused, std::move(why)}; }
 };
 
+/// An alarm of ours as a receiver shows it.
+struct ShownAlarm {
+    base::GuestId guest;
+    std::string kind;     ///< as Alarm::kind
+    base::FaultId fault;  ///< that raised it first
+};
+
 /// A way out for faults. It carries one event at a time and says how that ended; order, repetition and back-off are
 /// not its business (delivery.hpp).
 class Sink {
 public:
     using Done = std::function<void(Outcome)>;
+    using Listed = std::function<void(const base::Result<std::vector<ShownAlarm>>&)>;
 
     virtual ~Sink() = default;
     /// Calls `done` once, within the call or later on the event loop. Events of different guests come in parallel.
     virtual void deliver(const AlarmEvent& event, Done done) = 0;
+
+    /// How often what the receiver shows is to be compared with what it has confirmed. Absent: it cannot be asked, and
+    /// `list` is not called.
+    virtual std::optional<base::Millis> audit_interval() const { return std::nullopt; }
+    /// The open alarms of ours that the receiver shows, at some moment after this call. Calls `listed` once, later.
+    virtual void list(Listed listed) { listed(std::vector<ShownAlarm>()); }
 };
 
 /// What a sink may use.

@@ -7,6 +7,8 @@ const std::vector<SinkType>& sink_types() {
         {"log", configure_log_sink},
         {"doctor", configure_doctor_sink},
         {"webhook", configure_webhook_sink},
+        {"vitrage", configure_vitrage_sink, true},
+        {"nova_reset_state", configure_reset_state_sink, true},
     };
     return types;
 }

@@ -29,5 +29,7 @@ const std::vector<SinkType>& sink_types();
 SinkFactory configure_log_sink(runtime::ConfigReader& section);
 SinkFactory configure_doctor_sink(runtime::ConfigReader& section);
 SinkFactory configure_webhook_sink(runtime::ConfigReader& section);
+SinkFactory configure_vitrage_sink(runtime::ConfigReader& section);
+SinkFactory configure_reset_state_sink(runtime::ConfigReader& section);
 
 }  // namespace vitalwire::controller

@@ -117,4 +117,12 @@ bool is_plain_name(std::string_view text, std::size_t max) {
     return !text.empty() && text.size() <= max && std::all_of(text.begin(), text.end(), plain);
 }
 
+bool is_uuid(std::string_view text) {
+    constexpr std::string_view kShape = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    const auto fits = [](char c, char place) {
+        return place == '-' ? c == '-' : (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    };
+    return std::equal(text.begin(), text.end(), kShape.begin(), kShape.end(), fits);
+}
+
 }  // namespace vitalwire::base

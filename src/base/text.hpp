@@ -20,4 +20,7 @@ std::string escape(std::string_view text, std::size_t max_bytes = 512);
 /// metric label.
 bool is_plain_name(std::string_view text, std::size_t max);
 
+/// True for a uuid as OpenStack and libvirt write it: 8-4-4-4-12 hexadecimal digits in lower case.
+bool is_uuid(std::string_view text);
+
 }  // namespace vitalwire::base

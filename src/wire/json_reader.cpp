@@ -139,9 +139,7 @@ tl::unexpected<base::Error> wrong(const char* key, const std::string& expected, 
     return fail(Errc::bad_field, std::string("key '") + key + "': expected " + expected + ", found " + found);
 }
 
-}  // namespace
-
-base::Result<json> parse_object(std::string_view text, const JsonLimits& limits) {
+base::Result<json> parse(std::string_view text, const JsonLimits& limits) {
     json root;
     boost::json::parse_options options;
     options.max_depth = static_cast<std::size_t>(limits.depth) + 1;  // the builder says it in its own words first
@@ -150,7 +148,20 @@ base::Result<json> parse_object(std::string_view text, const JsonLimits& limits)
     const std::size_t read = parser.write_some(false, text.data(), text.size(), code);
     if (!parser.handler().problem().empty()) return fail(Errc::malformed, parser.handler().problem());
     if (code || read != text.size()) return fail(Errc::malformed, "no valid JSON at byte " + std::to_string(read + 1));
-    if (!root.is_object()) return fail(Errc::malformed, "expected a JSON object, found " + kind_of(root));
+    return root;
+}
+
+}  // namespace
+
+base::Result<json> parse_object(std::string_view text, const JsonLimits& limits) {
+    auto root = parse(text, limits);
+    if (root && !root->is_object()) return fail(Errc::malformed, "expected a JSON object, found " + kind_of(*root));
+    return root;
+}
+
+base::Result<json> parse_array(std::string_view text, const JsonLimits& limits) {
+    auto root = parse(text, limits);
+    if (root && !root->is_array()) return fail(Errc::malformed, "expected a JSON array, found " + kind_of(*root));
     return root;
 }
 

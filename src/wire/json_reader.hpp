@@ -20,6 +20,8 @@ struct JsonLimits {
 /// Parses one JSON object, bounded in depth and number of keys while it is read. Duplicate keys, invalid UTF-8, lone
 /// surrogates, numbers out of double's range and anything after the object are malformed.
 base::Result<nlohmann::json> parse_object(std::string_view text, const JsonLimits& limits = {});
+/// The same for one JSON array.
+base::Result<nlohmann::json> parse_array(std::string_view text, const JsonLimits& limits = {});
 
 /// Compact JSON; strings that are not UTF-8 are written with replacement characters instead of throwing.
 std::string dump(const nlohmann::json& value);

@@ -40,5 +40,15 @@ TEST(PlainName, AllowsOnlyWhatIsSafeInAFileName) {
     EXPECT_FALSE(is_plain_name("abc", 2));
 }
 
+TEST(Uuid, IsWhatOpenStackAndLibvirtWrite) {
+    EXPECT_TRUE(is_uuid("0f8fad5b-d9cb-469f-a165-70867728950e"));
+    EXPECT_FALSE(is_uuid(""));
+    EXPECT_FALSE(is_uuid("vm-1"));
+    EXPECT_FALSE(is_uuid("0F8FAD5B-D9CB-469F-A165-70867728950E"));
+    EXPECT_FALSE(is_uuid("0f8fad5b-d9cb-469f-a165-70867728950"));
+    EXPECT_FALSE(is_uuid("0f8fad5b-d9cb-469f-a165-70867728950e0"));
+    EXPECT_FALSE(is_uuid("0f8fad5bxd9cb-469f-a165-70867728950e"));
+}
+
 }  // namespace
 }  // namespace vitalwire::base

@@ -276,5 +276,33 @@ TEST_F(AlarmQueueTest, ShowsHowFarAnAlarmIs) {
     EXPECT_EQ(queue.view(a1.id).attempts, 0U);
 }
 
+TEST_F(AlarmQueueTest, TellsAgainWhatTheSinkHasLost) {
+    offer(a1);
+    told();
+    EXPECT_TRUE(queue.retell(a1.id));
+    EXPECT_FALSE(queue.retell(a1.id)) << "it waits already";
+    EXPECT_THAT(told(), ElementsAre("a1 opened 1"));
+    offer(cleared(a1));
+    EXPECT_FALSE(queue.retell(a1.id)) << "it is over";
+    EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
+}
+
+TEST_F(AlarmQueueTest, SaysThatARaiseComesTooLateAndWhatElseIsOpen) {
+    Alarm unhealthy = open_alarm("g", "u1");
+    unhealthy.kind = "unhealthy";
+    offer(unhealthy);
+    offer(a1);
+    offer(cleared(unhealthy));
+    const auto late = queue.take();
+    EXPECT_TRUE(late->over);
+    EXPECT_THAT(late->others_open, ElementsAre("heartbeat_lost"));
+    queue.confirm();
+    const auto raise = queue.take();
+    EXPECT_FALSE(raise->over);
+    EXPECT_THAT(raise->others_open, IsEmpty());
+    queue.confirm();
+    EXPECT_FALSE(queue.take()->over) << "a clear is not late";
+}
+
 }  // namespace
 }  // namespace vitalwire::controller

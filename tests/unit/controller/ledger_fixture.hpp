@@ -1,0 +1,126 @@
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "controller/ledger.hpp"
+#include "tests/unit/controller/alarms.hpp"
+#include "tests/unit/controller/faults.hpp"
+#include "tests/unit/controller/loop.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace vitalwire::controller {
+
+inline const base::HostId kHost("compute-1");
+
+/// What a sink was told, and how it answers.
+struct Receipts {
+    std::vector<std::string> lines;
+    Outcome answer = Outcome::confirmed();
+    bool hold = false;
+    std::vector<Sink::Done> held;
+    std::optional<base::Millis> audit;
+    std::vector<Sink::Listed> asked;  ///< what it shows
+};
+
+class ScriptedSink : public Sink {
+public:
+    explicit ScriptedSink(Receipts& receipts) : receipts_(receipts) {}
+    void deliver(const AlarmEvent& event, Done done) override {
+        receipts_.lines.push_back(line(event));
+        if (receipts_.hold) return receipts_.held.push_back(std::move(done));
+        done(receipts_.answer);
+    }
+    std::optional<base::Millis> audit_interval() const override { return receipts_.audit; }
+    void list(Listed listed) override { receipts_.asked.push_back(std::move(listed)); }
+
+private:
+    Receipts& receipts_;
+};
+
+class LedgerTest : public ::testing::Test {
+protected:
+    void start(std::vector<std::string> sinks = {"a"}, std::chrono::milliseconds grace = std::chrono::seconds(60)) {
+        auto opened = runtime::Store::open(loop.io, dir / "controller.db");
+        ASSERT_TRUE(opened) << opened.error().message;
+        store = std::move(*opened);
+        rows = std::make_unique<LedgerStore>(*store);
+        metrics = std::make_unique<runtime::Metrics>();
+        fleet = Fleet();
+        for (auto& [host, agent] : rows->load_agents())
+            fleet.restore(host, agent);
+        Ledger::Surroundings around{loop.io,
+                                    *metrics,
+                                    problems,
+                                    fleet,
+                                    [](Alarm&) {},
+                                    [this](const base::HostId&, const bus::FaultsDelivered& delivered) {
+                                        for (const auto& item : delivered.items)
+                                            confirmed.push_back(item.fault.str() + " " + std::to_string(item.revision));
+                                    }};
+        ledger = std::make_unique<Ledger>(Ledger::Options{100, grace}, *rows, std::move(around));
+        for (const auto& name : sinks)
+            ledger->add_sink(name, "scripted", std::make_unique<ScriptedSink>(told[name]), {});
+        ledger->load();
+    }
+
+    void restart(std::vector<std::string> sinks = {"a"}, std::chrono::milliseconds grace = std::chrono::seconds(60)) {
+        ledger->stop();
+        ledger.reset();
+        store->close();
+        store.reset();
+        for (auto& [name, receipts] : told)
+            receipts.lines.clear();
+        confirmed.clear();
+        start(std::move(sinks), grace);
+    }
+
+    void agent_up(bool lead = true) {
+        bus::Hello hello;
+        hello.host = kHost;
+        hello.lead = lead;
+        fleet.up(kHost, hello, "peer", std::chrono::system_clock::now());
+        rows->put_agent(kHost, *fleet.find(kHost));
+        ledger->agent_up(kHost);
+    }
+    void agent_down() {
+        fleet.down(kHost, std::chrono::system_clock::now());
+        ledger->agent_down(kHost);
+    }
+    void set_lead(bool lead) {
+        fleet.set_lead(kHost, lead);
+        ledger->lead_changed(kHost);
+    }
+    void report(const heartbeat::Fault& fault) {
+        ledger->report(kHost, {fault});
+        loop.poll();
+    }
+    void whole_state(const std::vector<heartbeat::Fault>& faults) {
+        ledger->begin_state(kHost);
+        ledger->report(kHost, faults);
+        ledger->end_state(kHost);
+        loop.poll();
+    }
+    std::vector<std::string> take(const std::string& sink) { return std::exchange(told[sink].lines, {}); }
+
+    test::TempDir dir;
+    Loop loop;
+    std::unique_ptr<runtime::Store> store;
+    std::unique_ptr<LedgerStore> rows;
+    std::unique_ptr<runtime::Metrics> metrics;
+    runtime::Problems problems;
+    Fleet fleet;
+    std::map<std::string, Receipts> told;
+    std::vector<std::string> confirmed;
+    std::unique_ptr<Ledger> ledger;
+    const heartbeat::Fault f1 = open_fault("g1", "f1");
+};
+
+}  // namespace vitalwire::controller
