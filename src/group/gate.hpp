@@ -59,7 +59,7 @@ public:
 
     /// T-reach is a second, in which the guest has its answer: the rest of it is for the way there.
     static constexpr base::Millis kReach{900};
-    static constexpr base::Millis kRate{1000};   ///< T-rate
+    static constexpr base::Millis kRate{1000};  ///< T-rate
     /// Messages the controller has not taken yet: what four hundred guests may send in T-reach at the default rate.
     /// Beyond it a guest is told `unavailable` at once.
     static constexpr std::size_t kMaxPending = 20'000;

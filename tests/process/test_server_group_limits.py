@@ -110,6 +110,22 @@ class SlowReader(GroupTestCase):
         return self.agents["compute-2"].guest(guest)["refused"]
 
 
+class Disconnected(GroupTestCase):
+    def test_what_a_guest_without_a_channel_misses_is_counted_and_not_kept(self) -> None:
+        """Row S-16 of the host's state table."""
+        self.guests["c"].close()
+        agent = self.agents["compute-2"]
+        name = "vitalwire_agent_group_not_connected_total"
+        wait_until(lambda: agent.guest("c")["channels"] == [], "the agent knows that the channel ended")
+        before = self.metric(agent.http, name)
+        self.guests["a"].say(group("broadcast", data="missed"))
+        wait_until(lambda: self.metric(agent.http, name) == before + 1, "it is counted")
+        again = self.guest("c")
+        self.wait_served(again)
+        self.guests["a"].say(group("broadcast", data="heard"))
+        self.assertEqual(again.wait("broadcast")["data"], "heard")
+
+
 class BadInput(GroupTestCase):
     def check(self, guest: RawGuest, query: bytes) -> None:
         for line in BAD_INPUT:
@@ -132,6 +148,7 @@ class BadInput(GroupTestCase):
         self.check(self.guest("a", "cgcs.messaging"), existing("status_query", seq=1))
 
     def test_pdus_that_break_a_rule_are_refused_by_name(self) -> None:
+        """Row S-04 of the host's state table."""
         a = self.guests["a"]
         for fields, code in (
             ({"msg_type": "broadcast"}, "bad_field"),

@@ -38,6 +38,18 @@ class Prose(unittest.TestCase):
         for letter, numbers in by_letter.items():
             self.assertEqual(numbers, list(range(1, len(numbers) + 1)), letter)
 
+    def test_every_row_of_the_state_tables_is_named_by_a_test(self):
+        """C++ tests are named G01_...; Python tests say "Row S-04" in their docstrings."""
+        tests = SPEC.parent / "tests"
+        sources = [path for kind in ("*_test.cpp", "test_*.py") for path in tests.rglob(kind)]
+        named = {
+            f"{letter}-{number}"
+            for path in sources
+            for letter, number in re.findall(r"(?<![A-Za-z0-9])([GHPS])-?(\d\d)(?![0-9])", path.read_text())
+        }
+        rows = {row for page in pages() for row in ROW.findall(page.read_text())}
+        self.assertEqual(rows - named, set())
+
     def test_every_example_is_a_valid_message(self):
         for page, channel, direction, example in examples():
             with self.subTest(page=page, example=example):

@@ -128,7 +128,7 @@ TEST_F(LibvitalwireGroupTest, ABroadcastReachesTheHostByteForByte) {
     }
 }
 
-TEST_F(LibvitalwireGroupTest, TheLimitIsExact) {
+TEST_F(LibvitalwireGroupTest, P09_TheLimitIsExact) {
     start_registered();
     auto& app = application();
     EXPECT_EQ(app.broadcast(std::string(VW_MAX_PAYLOAD, 'x')), VW_OK);
@@ -137,7 +137,7 @@ TEST_F(LibvitalwireGroupTest, TheLimitIsExact) {
     EXPECT_EQ(vw_group_broadcast(app.handle, nullptr, 1, nullptr), VW_ERR_INVALID);
 }
 
-TEST_F(LibvitalwireGroupTest, EverySubscriberHearsABroadcast) {
+TEST_F(LibvitalwireGroupTest, P12_EverySubscriberHearsABroadcast) {
     start_registered();
     auto& one = subscribed();
     auto& two = subscribed();
@@ -153,7 +153,7 @@ TEST_F(LibvitalwireGroupTest, EverySubscriberHearsABroadcast) {
     EXPECT_THAT(deaf.broadcasts, IsEmpty());
 }
 
-TEST_F(LibvitalwireGroupTest, ANotificationHasFieldsAndTheWholeObject) {
+TEST_F(LibvitalwireGroupTest, P13_ANotificationHasFieldsAndTheWholeObject) {
     start_registered();
     auto& app = subscribed();
     host_->write(R"({"version":2,"source_addr":"vitalwire.group","dest_addr":"vitalwire.group","data":{"version":1,)"
@@ -166,7 +166,7 @@ TEST_F(LibvitalwireGroupTest, ANotificationHasFieldsAndTheWholeObject) {
     EXPECT_FALSE(app.timestamp_told);
 }
 
-TEST_F(LibvitalwireGroupTest, QueriesOfSeveralApplicationsAreToldApart) {
+TEST_F(LibvitalwireGroupTest, P01_QueriesOfSeveralApplicationsAreToldApart) {
     start_registered();
     auto& one = application();
     auto& two = application();
