@@ -16,6 +16,7 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "base/text.hpp"
+#include "controller/openstack/nova_records.hpp"
 
 namespace vitalwire::controller {
 
@@ -32,6 +33,7 @@ constexpr int kHeartbeatSeconds = 10;
 constexpr std::uint16_t kPrefetch = 500;
 /// Messages handed to the event loop at once; as many batches may wait there before the thread stops reading.
 constexpr std::size_t kBatch = 200;
+constexpr std::size_t kBatchBytes = 4U << 20U;
 constexpr std::size_t kWaitingBatches = 5;
 /// How long the thread waits for a message before it looks whether it is to end.
 constexpr Millis kWaitForMessage{200};
@@ -92,13 +94,16 @@ public:
     Result<void> read(std::vector<std::string>& bodies) {
         bodies.clear();
         std::uint64_t last_tag = 0;
-        while (bodies.size() < kBatch) {
+        std::size_t size = 0;
+        while (bodies.size() < kBatch && size < kBatchBytes) {
             const timeval wait = to_timeval(bodies.empty() ? kWaitForMessage : Millis(0));
             amqp_envelope_t envelope;
             amqp_maybe_release_buffers(state_);
             const amqp_rpc_reply_t reply = amqp_consume_message(state_, &envelope, &wait, 0);
             if (reply.reply_type == AMQP_RESPONSE_NORMAL) {
-                bodies.emplace_back(view(envelope.message.body));
+                // Of a longer one its reader needs to see only that it is too long.
+                bodies.emplace_back(view(envelope.message.body).substr(0, kMaxNotification + 1));
+                size += bodies.back().size();
                 last_tag = envelope.delivery_tag;
                 amqp_destroy_envelope(&envelope);
                 continue;

@@ -17,9 +17,8 @@ using About = NovaNotification::About;
 
 namespace {
 
-constexpr std::size_t kMaxNotification = 1U << 20U;  // the longest that were seen have some 8 KB
-constexpr std::size_t kMaxUuid = 36;                 // Nova's ids are UUIDs
-constexpr std::size_t kMaxText = 255;                // as Nova's columns
+constexpr std::size_t kMaxUuid = 36;   // Nova's ids are UUIDs
+constexpr std::size_t kMaxText = 255;  // as Nova's columns
 constexpr wire::JsonLimits kNotificationLimits{32, 20'000};
 
 const json kNothing;
@@ -187,7 +186,7 @@ Result<NovaNotification> read_notification(std::string_view body) {
     notification.event_type = text(*message, "event_type");
     if (notification.event_type.empty()) return fail(Errc::malformed, "a notification without event_type");
     const json& payload = member(*message, "payload");
-    if (!payload.is_object()) return notification;
+    if (!payload.is_object()) return fail(Errc::malformed, "a notification whose payload is no object");
     notification.versioned = payload.contains("nova_object.data");
     return notification.versioned ? read_versioned(std::move(notification), data(payload))
                                   : read_unversioned(std::move(notification), payload);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -10,6 +11,9 @@
 #include "controller/openstack/extra_specs.hpp"
 
 namespace vitalwire::controller {
+
+/// Bytes of a message's body; the longest that were seen have some 8 KB.
+inline constexpr std::size_t kMaxNotification = 1U << 20U;
 
 /// What Nova says of one server, through its API or in a notification.
 struct NovaServer {

@@ -1,7 +1,9 @@
 """What stands before a service: passes everything on, or answers for it, as a load balancer does."""
 import http.client
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from .services import LOOPBACK
@@ -10,14 +12,15 @@ NOT_PASSED_ON = ("connection", "keep-alive", "transfer-encoding", "content-lengt
 
 
 class Front:
-    """Context manager; `url` instead of the service's `target`.
+    """Context manager; `url` instead of the service's `target`; https with the server's certificate of a folder
+    (certificates.py).
 
     refuse_with  the status that it answers to everything while that is not 0
     requests     lines of requests, as "GET /v2.1/servers"
     tokens       those that Keystone gave out through it
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, certificates: Path | None = None) -> None:
         self.refuse_with = 0
         self.requests: list[str] = []
         self.tokens: list[str] = []
@@ -34,11 +37,17 @@ class Front:
                 pass
 
         self._server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
+        self._scheme = "http"
+        if certificates:
+            self._scheme = "https"
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever)
 
     @property
     def url(self) -> str:
-        return f"http://{LOOPBACK}:{self._server.server_address[1]}"
+        return f"{self._scheme}://{LOOPBACK}:{self._server.server_address[1]}"
 
     def __enter__(self) -> "Front":
         self._thread.start()

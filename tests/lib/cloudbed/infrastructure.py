@@ -1,5 +1,5 @@
 """What every OpenStack service stands on: MariaDB and RabbitMQ."""
-from . import settings
+from . import certificates, settings
 from .services import LOOPBACK, Service, once, port_is_open, run
 from .settings import PASSWORD, Settings
 
@@ -20,6 +20,7 @@ class Infrastructure:
             self._home, "rabbitmq", broker, self._broker_environment(), self._broker_answers
         )
         self.services = {"mariadb": self.mariadb, "rabbitmq": self.rabbitmq}
+        self.certificates = self._etc / "certificates"
 
     def up(self) -> None:
         self._write_configuration()
@@ -41,10 +42,26 @@ class Infrastructure:
 
     def _write_configuration(self) -> None:
         settings.write(self._etc / "my.cnf", self._config.mariadb())
-        user = f"default_user = cloudbed\ndefault_pass = {PASSWORD}\n"
-        (self._etc / "rabbitmq.conf").write_text(user)
+        once(self._home, "certificates", lambda: certificates.issue(self.certificates))
+        (self._etc / "rabbitmq.conf").write_text(self._broker_settings())
         (self._home / "rabbitmq").mkdir(exist_ok=True)
         (self._home / "rabbitmq" / "plugins").write_text("[].\n")
+
+    def _broker_settings(self) -> str:
+        """Over TLS it lets in only clients with a certificate of the same authority."""
+        return "\n".join(
+            (
+                "default_user = cloudbed",
+                f"default_pass = {PASSWORD}",
+                f"listeners.ssl.1 = {LOOPBACK}:{self._config.ports['broker_tls']}",
+                f"ssl_options.cacertfile = {self.certificates / 'authority.pem'}",
+                f"ssl_options.certfile = {self.certificates / 'server.pem'}",
+                f"ssl_options.keyfile = {self.certificates / 'server.key'}",
+                "ssl_options.verify = verify_peer",
+                "ssl_options.fail_if_no_peer_cert = true",
+                "",
+            )
+        )
 
     def _install_database(self) -> None:
         (self._home / "mariadb").mkdir(exist_ok=True)

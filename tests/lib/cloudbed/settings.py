@@ -26,6 +26,7 @@ class Settings:
     PORTS = (
         "database",
         "broker",
+        "broker_tls",
         "broker_cluster",
         "epmd",
         "identity",
