@@ -107,11 +107,11 @@ void SdkSocket::handle(std::string_view datagram) {
     // Some applications send the zero that ends their text.
     while (!datagram.empty() && (datagram.back() == '\0' || datagram.back() == '\n'))
         datagram.remove_suffix(1);
-    const auto message = wire::parse_object(datagram);
-    if (!message) return ignore(message.error().message);
-    if (wire::text_or(*message, "dest_addr") != wire::kExistingGroupAddress)
+    wire::JsonDocument message;
+    if (const auto read = message.read(datagram); !read) return ignore(read.error().message);
+    if (wire::text_or(message.root(), "dest_addr") != wire::kExistingGroupAddress)
         return ignore("key 'dest_addr': expected " + std::string(wire::kExistingGroupAddress));
-    const auto* data = wire::find(*message, "data");
+    const auto* data = wire::find(message.root(), "data");
     if (data == nullptr) return ignore("key 'data' is missing");
     auto request = wire::decode_group(*data, wire::Dialect::existing, wire::Receiver::host);
     if (!request) {

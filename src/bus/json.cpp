@@ -21,7 +21,7 @@ namespace {
 constexpr std::int64_t kMaxCount = INT64_MAX;
 constexpr Millis kLongest = std::chrono::hours(24 * 365);
 
-class ObjectReader : public wire::FieldReader {
+class ObjectReader : public wire::FieldReader<json> {
 public:
     using FieldReader::FieldReader;
 

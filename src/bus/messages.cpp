@@ -169,7 +169,7 @@ Result<ToController> decode_faults(const json& object) {
     return in.finish(ToController(std::move(message)));
 }
 
-std::string read_payload(wire::FieldReader& in) {
+std::string read_payload(wire::FieldReader<json>& in) {
     std::string payload;
     if (in.has("base64")) {
         auto bytes = wire::decode_base64(in.text("base64", 0, wire::kMaxEncodedPayload));
@@ -182,7 +182,7 @@ std::string read_payload(wire::FieldReader& in) {
     return payload;
 }
 
-std::uint64_t read_number(wire::FieldReader& in, const char* key = "number") {
+std::uint64_t read_number(wire::FieldReader<json>& in, const char* key = "number") {
     return static_cast<std::uint64_t>(in.integer(key, 0, INT64_MAX));
 }
 

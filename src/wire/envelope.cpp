@@ -1,23 +1,23 @@
 #include "wire/envelope.hpp"
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
-#include <utility>
 
 #include "base/text.hpp"
 #include "wire/json_reader.hpp"
-#include "wire/limits.hpp"
 
 namespace vitalwire::wire {
 
 using base::Errc;
 using base::fail;
-using nlohmann::json;
+using base::Result;
 
 namespace {
 
-base::Result<std::string> read_address(const json& message, const char* key) {
-    auto address = read_text(message, key, 1, kMaxAddress);
+/// What most messages take.
+constexpr std::size_t kUsualSize = 320;
+
+Result<std::string_view> read_address(const JsonValue& message, const char* key) {
+    auto address = read_view(message, key, 1, kMaxAddress);
     if (!address) return fail(Errc::malformed, address.error().message);
     if (!base::is_plain_name(*address, kMaxAddress)) {
         return fail(Errc::malformed, std::string("key '") + key + "': expected only letters, digits, '.', '_' and '-'");
@@ -25,40 +25,35 @@ base::Result<std::string> read_address(const json& message, const char* key) {
     return address;
 }
 
-base::Result<json> read_data(json& message) {
-    const auto payload = message.find("data");
-    if (payload == message.end()) return fail(Errc::malformed, "key 'data' is missing, expected an object");
-    if (payload->is_object()) return std::move(*payload);
-    if (!payload->is_string())
-        return fail(Errc::malformed, std::string("key 'data': expected an object, found a ") + payload->type_name());
-    auto parsed = parse_object(payload->get_ref<const std::string&>());
-    if (!parsed)
-        return fail(Errc::malformed, "key 'data': expected a JSON object in the string: " + parsed.error().message);
-    return parsed;
+Result<const JsonValue*> read_data(const JsonValue& message, JsonDocument& unpacked) {
+    const JsonValue* data = find(message, "data");
+    if (data == nullptr) return fail(Errc::malformed, "key 'data' is missing, expected an object");
+    if (data->is<JsonObject>()) return data;
+    const auto* text = data->as<std::string_view>();
+    if (text == nullptr) return fail(Errc::malformed, "key 'data': expected an object, found " + kind_of(*data));
+    if (const auto read = unpacked.read(*text); !read)
+        return fail(Errc::malformed, "key 'data': expected a JSON object in the string: " + read.error().message);
+    return &unpacked.root();
 }
 
 }  // namespace
 
-base::Result<EnvelopeHeader> open_envelope(json& message, json& data) {
+Result<Envelope> open_envelope(const JsonValue& message, JsonDocument& unpacked) {
     const auto version = read_int(message, "version", INT64_MIN, INT64_MAX);
     if (!version) return fail(Errc::malformed, "base layer: " + version.error().message);
-    auto source = read_address(message, "source_addr");
+    const auto source = read_address(message, "source_addr");
     if (!source) return tl::make_unexpected(source.error());
-    auto dest = read_address(message, "dest_addr");
+    const auto dest = read_address(message, "dest_addr");
     if (!dest) return tl::make_unexpected(dest.error());
-    auto payload = read_data(message);
-    if (!payload) return tl::make_unexpected(payload.error());
-    data = std::move(*payload);
-    if (*version < kOldestBaseVersion || *version > kBaseVersion) {
-        return fail(Errc::unsupported_version, "base layer version " + std::to_string(*version) + " is not supported");
-    }
-    return EnvelopeHeader{static_cast<int>(*version), std::move(*source), std::move(*dest)};
+    const auto data = read_data(message, unpacked);
+    if (!data) return tl::make_unexpected(data.error());
+    return Envelope{*version, *source, *dest, *data};
 }
 
-std::string seal_envelope(const EnvelopeHeader& header, std::string_view data_json) {
+std::string begin_envelope(const EnvelopeHeader& header) {
     // Addresses are plain names (checked where they enter), so they need no escaping.
     std::string line;
-    line.reserve(data_json.size() + header.source_addr.size() + header.dest_addr.size() + 64);
+    line.reserve(kUsualSize);
     line += "\n{\"version\":";
     line += std::to_string(header.version);
     line += ",\"source_addr\":\"";
@@ -66,8 +61,13 @@ std::string seal_envelope(const EnvelopeHeader& header, std::string_view data_js
     line += "\",\"dest_addr\":\"";
     line += header.dest_addr;
     line += "\",\"data\":";
+    return line;
+}
+
+std::string seal_envelope(const EnvelopeHeader& header, std::string_view data_json) {
+    std::string line = begin_envelope(header);
     line += data_json;
-    line += "}\n";
+    line += kEnvelopeEnd;
     return line;
 }
 

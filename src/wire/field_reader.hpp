@@ -14,10 +14,12 @@
 namespace vitalwire::wire {
 
 /// Reads the fields of one JSON object one after the other and keeps the first problem, so that a decoder reads as a
-/// list of fields. After a problem the values are empty and `finish` fails. The object must outlive the reader.
+/// list of fields. After a problem the values are empty and `finish` fails. The object, a document's or a tree, must
+/// outlive the reader.
+template <class Object>
 class FieldReader {
 public:
-    explicit FieldReader(const nlohmann::json& object) : object_(object) {}
+    explicit FieldReader(const Object& object) : object_(object) {}
 
     std::int64_t integer(const char* key, std::int64_t min, std::int64_t max) {
         return take(read_int(object_, key, min, max));
@@ -33,6 +35,10 @@ public:
     }
     std::string text(const char* key, std::size_t min_bytes, std::size_t max_bytes) {
         return take(read_text(object_, key, min_bytes, max_bytes));
+    }
+    /// The same, in the object itself.
+    std::string_view view(const char* key, std::size_t min_bytes, std::size_t max_bytes) {
+        return take(read_view(object_, key, min_bytes, max_bytes));
     }
     std::string text_or(const char* key, std::size_t max_bytes) {
         return take(read_text_or(object_, key, {}, max_bytes));
@@ -69,10 +75,10 @@ public:
     }
 
 protected:
-    const nlohmann::json& object() const { return object_; }
+    const Object& object() const { return object_; }
 
 private:
-    const nlohmann::json& object_;
+    const Object& object_;
     std::optional<base::Error> problem_;
 };
 

@@ -21,11 +21,11 @@ using nlohmann::json;
 
 namespace {
 
-std::uint64_t read_dropped(FieldReader& in) {
+std::uint64_t read_dropped(FieldReader<JsonValue>& in) {
     return static_cast<std::uint64_t>(in.integer_or("dropped", 0, 0, kMaxInt31));
 }
 
-Result<std::string> decode_payload(const json& data, Dialect dialect) {
+Result<std::string> decode_payload(const JsonValue& data, Dialect dialect) {
     auto text = read_text(data, "data", 0, kMaxNativeMessage);
     if (!text) return text;
     std::string encoding = "utf8";
@@ -48,7 +48,7 @@ Result<std::string> decode_payload(const json& data, Dialect dialect) {
     return text;
 }
 
-Result<GroupPdu> decode_broadcast(const json& data, Dialect dialect) {
+Result<GroupPdu> decode_broadcast(const JsonValue& data, Dialect dialect) {
     FieldReader in(data);
     Broadcast pdu;
     pdu.payload = in.take(decode_payload(data, dialect));
@@ -56,13 +56,13 @@ Result<GroupPdu> decode_broadcast(const json& data, Dialect dialect) {
     return in.finish(GroupPdu(std::move(pdu)));
 }
 
-Result<GroupPdu> decode_query(const json& data, Dialect) {
+Result<GroupPdu> decode_query(const JsonValue& data, Dialect) {
     FieldReader in(data);
     StatusQuery pdu{in.integer("seq", 0, kMaxInt31)};
     return in.finish(GroupPdu(pdu));
 }
 
-Result<GroupPdu> decode_delivery(const json& data, Dialect dialect) {
+Result<GroupPdu> decode_delivery(const JsonValue& data, Dialect dialect) {
     FieldReader in(data);
     Delivery pdu;
     pdu.source = in.text("source_instance", 1, kMaxInstanceId);
@@ -75,16 +75,17 @@ Result<GroupPdu> decode_delivery(const json& data, Dialect dialect) {
 }
 
 /// The object `key`, decoded; existing hosts wrap the state of a notification once more.
-Result<MemberState> read_state(const json& object, const char* key) {
-    const json* state = find(object, key);
-    if (state == nullptr || !state->is_object())
+Result<MemberState> read_state(const JsonValue& object, const char* key) {
+    const JsonValue* found = find(object, key);
+    if (found == nullptr || !found->is<JsonObject>())
         return fail(Errc::bad_field, std::string("key '") + key + "': expected a state object");
-    auto decoded = member_state_from_json(*state);
-    if (decoded) decoded->raw = dump(*state);
+    const json state = to_json(*found);
+    auto decoded = member_state_from_json(state);
+    if (decoded) decoded->raw = dump(state);
     return decoded;
 }
 
-Result<GroupPdu> decode_response(const json& data, Dialect) {
+Result<GroupPdu> decode_response(const JsonValue& data, Dialect) {
     FieldReader in(data);
     StatusResponse pdu;
     pdu.seq = in.integer("seq", 0, kMaxInt31);
@@ -93,7 +94,7 @@ Result<GroupPdu> decode_response(const json& data, Dialect) {
     return in.finish(GroupPdu(std::move(pdu)));
 }
 
-Result<GroupPdu> decode_done(const json& data, Dialect dialect) {
+Result<GroupPdu> decode_done(const JsonValue& data, Dialect dialect) {
     FieldReader in(data);
     StatusDone pdu;
     pdu.seq = in.integer("seq", 0, kMaxInt31);
@@ -102,11 +103,11 @@ Result<GroupPdu> decode_done(const json& data, Dialect dialect) {
     return in.finish(GroupPdu(std::move(pdu)));
 }
 
-Result<GroupPdu> decode_notification(const json& data, Dialect dialect) {
-    const json* outer = &data;
+Result<GroupPdu> decode_notification(const JsonValue& data, Dialect dialect) {
+    const JsonValue* outer = &data;
     const char* key = "data";
     if (dialect == Dialect::existing) {
-        const json* wrapped = find(data, "data");
+        const JsonValue* wrapped = find(data, "data");
         if (wrapped == nullptr) return fail(Errc::bad_field, "key 'data' is missing, expected an object");
         outer = wrapped;
         key = "payload";
@@ -120,7 +121,7 @@ Result<GroupPdu> decode_notification(const json& data, Dialect dialect) {
     return in.finish(GroupPdu(std::move(pdu)));
 }
 
-Result<GroupPdu> decode_group_nack(const json& data, Dialect dialect) {
+Result<GroupPdu> decode_group_nack(const JsonValue& data, Dialect dialect) {
     auto nack = dialect == Dialect::native ? decode_nack(data) : decode_existing_group_nack(data);
     if (!nack) return tl::make_unexpected(nack.error());
     return GroupPdu(std::move(*nack));
@@ -129,7 +130,7 @@ Result<GroupPdu> decode_group_nack(const json& data, Dialect dialect) {
 struct GroupMessageType {
     std::string_view name;
     Receiver receiver;
-    Result<GroupPdu> (*decode)(const json&, Dialect);
+    Result<GroupPdu> (*decode)(const JsonValue&, Dialect);
 };
 
 constexpr std::array<GroupMessageType, 7> kTypes = {{{"broadcast", Receiver::host, decode_broadcast},
@@ -140,7 +141,7 @@ constexpr std::array<GroupMessageType, 7> kTypes = {{{"broadcast", Receiver::hos
                                                      {"notification", Receiver::guest, decode_notification},
                                                      {"nack", Receiver::guest, decode_group_nack}}};
 
-Result<void> check_version(const json& data, Dialect dialect) {
+Result<void> check_version(const JsonValue& data, Dialect dialect) {
     // Existing guests and hosts write all kinds of versions here, even the string "version".
     if (dialect == Dialect::existing) return {};
     const auto version = read_int(data, "version", INT64_MIN, INT64_MAX);
@@ -164,7 +165,7 @@ std::string payload_keys(const std::string& payload) {
 }
 
 Result<std::string> seal(const std::string& data, Dialect dialect, int base_version) {
-    const std::string address(dialect == Dialect::native ? kGroupAddress : kExistingGroupAddress);
+    const std::string_view address = dialect == Dialect::native ? kGroupAddress : kExistingGroupAddress;
     std::string line = seal_envelope({base_version, address, address}, data);
     const std::size_t limit = dialect == Dialect::native ? kMaxNativeMessage : kMaxExistingMessage;
     if (line.size() > limit)
@@ -305,7 +306,7 @@ private:
     int base_version_;
 };
 
-std::optional<std::string> optional_text(FieldReader& in, const char* key, std::size_t min, std::size_t max) {
+std::optional<std::string> optional_text(FieldReader<json>& in, const char* key, std::size_t min, std::size_t max) {
     if (!in.has(key)) return std::nullopt;
     return in.text(key, min, max);
 }
@@ -330,11 +331,11 @@ Result<std::vector<std::string>> read_names(const json& array) {
 
 }  // namespace
 
-Result<GroupPdu> decode_group(const json& data, Dialect dialect, Receiver receiver) {
+Result<GroupPdu> decode_group(const JsonValue& data, Dialect dialect, Receiver receiver) {
     const auto version = check_version(data, dialect);
     if (!version) return tl::make_unexpected(version.error());
-    auto type = read_text(data, "msg_type", 0, kMaxNativeMessage);
-    if (!type) return tl::make_unexpected(std::move(type.error()));
+    const auto type = read_view(data, "msg_type", 0, kMaxNativeMessage);
+    if (!type) return tl::make_unexpected(type.error());
     for (const GroupMessageType& known : kTypes) {
         if (known.receiver == receiver && known.name == *type) return known.decode(data, dialect);
     }

@@ -7,11 +7,12 @@
 #include "base/result.hpp"
 #include "wire/group_pdu.hpp"
 #include "wire/heartbeat_pdu.hpp"
+#include "wire/json_document.hpp"
 
 namespace vitalwire::wire {
 
 /// The group PDU in an envelope's `data`. Fails with unsupported_version, unknown_msg_type, too_large or bad_field.
-base::Result<GroupPdu> decode_group(const nlohmann::json& data, Dialect dialect, Receiver receiver);
+base::Result<GroupPdu> decode_group(const JsonValue& data, Dialect dialect, Receiver receiver);
 
 /// The PDU as one whole message, newlines and envelope included, within the channel's limit: a state object is reduced
 /// by whole fields. Fails with too_large or bad_field for a payload that an existing guest cannot be told.

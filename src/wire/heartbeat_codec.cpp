@@ -30,26 +30,26 @@ bool is_session_id(std::string_view text) {
     return base::is_plain_name(text, kMaxSessionId) && text.find_first_of("._") == std::string_view::npos;
 }
 
-class PduReader : public FieldReader {
+class PduReader : public FieldReader<JsonValue> {
 public:
     using FieldReader::FieldReader;
 
     /// Text for people: too long is cut, not refused, so that a chatty guest stays alive.
     std::string free_text(const char* key, std::size_t max) {
-        return base::cut_utf8(text(key, 0, kMaxNativeMessage), max);
+        return base::cut_utf8(view(key, 0, kMaxNativeMessage), max);
     }
     std::string free_text_or(const char* key, std::size_t max) {
         return has(key) ? free_text(key, max) : std::string();
     }
 
     base::SessionId session() {
-        std::string id = text("session_id", 1, kMaxSessionId);
+        const std::string_view id = view("session_id", 1, kMaxSessionId);
         if (!is_session_id(id)) refuse(Errc::bad_field, "key 'session_id': expected 1 to 64 letters, digits and '-'");
-        return base::SessionId(std::move(id));
+        return base::SessionId(std::string(id));
     }
 
     CorrectiveAction corrective_action() {
-        const std::string found = text("corrective_action", 1, kMaxExistingText);
+        const std::string_view found = view("corrective_action", 1, kMaxExistingText);
         const auto action = parse_corrective_action(found);
         if (!action) {
             refuse(Errc::bad_field, "key 'corrective_action': expected none, log, reboot or stop, found '" +
@@ -64,7 +64,7 @@ public:
     }
 };
 
-Result<HeartbeatPdu> decode_init(const json& data) {
+Result<HeartbeatPdu> decode_init(const JsonValue& data) {
     PduReader in(data);
     Init pdu;
     pdu.invocation_id = in.integer("invocation_id", 0, kMaxInt31);
@@ -80,7 +80,7 @@ Result<HeartbeatPdu> decode_init(const json& data) {
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_init_ack(const json& data) {
+Result<HeartbeatPdu> decode_init_ack(const JsonValue& data) {
     PduReader in(data);
     InitAck pdu;
     pdu.invocation_id = in.integer("invocation_id", 0, kMaxInt31);
@@ -91,7 +91,7 @@ Result<HeartbeatPdu> decode_init_ack(const json& data) {
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_challenge(const json& data) {
+Result<HeartbeatPdu> decode_challenge(const JsonValue& data) {
     PduReader in(data);
     Challenge pdu;
     pdu.session = in.session();
@@ -99,7 +99,7 @@ Result<HeartbeatPdu> decode_challenge(const json& data) {
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_challenge_response(const json& data) {
+Result<HeartbeatPdu> decode_challenge_response(const JsonValue& data) {
     PduReader in(data);
     ChallengeResponse pdu;
     pdu.session = in.session();
@@ -110,7 +110,7 @@ Result<HeartbeatPdu> decode_challenge_response(const json& data) {
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_exit(const json& data) {
+Result<HeartbeatPdu> decode_exit(const JsonValue& data) {
     PduReader in(data);
     Exit pdu;
     pdu.session = in.session();
@@ -118,13 +118,13 @@ Result<HeartbeatPdu> decode_exit(const json& data) {
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_native_nack(const json& data) {
+Result<HeartbeatPdu> decode_native_nack(const JsonValue& data) {
     auto nack = decode_nack(data);
     if (!nack) return tl::make_unexpected(std::move(nack.error()));
     return HeartbeatPdu(std::move(*nack));
 }
 
-Result<HeartbeatPdu> decode_existing_init(const json& data) {
+Result<HeartbeatPdu> decode_existing_init(const JsonValue& data) {
     PduReader in(data);
     Init pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
@@ -136,11 +136,11 @@ Result<HeartbeatPdu> decode_existing_init(const json& data) {
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_existing_response(const json& data) {
+Result<HeartbeatPdu> decode_existing_response(const JsonValue& data) {
     PduReader in(data);
     ChallengeResponse pdu;
     pdu.value = in.integer("heartbeat_response", 0, kMaxInt31);
-    const std::string health = in.text("heartbeat_health", 1, kMaxExistingText);
+    const std::string_view health = in.view("heartbeat_health", 1, kMaxExistingText);
     if (health != "healthy" && health != "unhealthy")
         in.refuse(Errc::bad_field, "key 'heartbeat_health': expected healthy or unhealthy");
     pdu.healthy = health == "healthy";
@@ -149,14 +149,14 @@ Result<HeartbeatPdu> decode_existing_response(const json& data) {
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_existing_exit(const json& data) {
+Result<HeartbeatPdu> decode_existing_exit(const JsonValue& data) {
     PduReader in(data);
     Exit pdu;
     pdu.reason = in.free_text_or("log_msg", kMaxReason);
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_action_response(const json& data) {
+Result<HeartbeatPdu> decode_action_response(const JsonValue& data) {
     PduReader in(data);
     ActionResponse pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
@@ -167,7 +167,7 @@ Result<HeartbeatPdu> decode_action_response(const json& data) {
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_action_notify(const json& data) {
+Result<HeartbeatPdu> decode_action_notify(const JsonValue& data) {
     PduReader in(data);
     ActionNotify pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
@@ -177,21 +177,21 @@ Result<HeartbeatPdu> decode_action_notify(const json& data) {
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_existing_challenge(const json& data) {
+Result<HeartbeatPdu> decode_existing_challenge(const JsonValue& data) {
     PduReader in(data);
     Challenge pdu;
     pdu.value = in.integer("heartbeat_challenge", 0, kMaxInt31);
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_existing_init_ack(const json& data) {
+Result<HeartbeatPdu> decode_existing_init_ack(const JsonValue& data) {
     PduReader in(data);
     InitAck pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_existing_nack(const json& data) {
+Result<HeartbeatPdu> decode_existing_nack(const JsonValue& data) {
     PduReader in(data);
     Nack pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
@@ -204,7 +204,7 @@ enum class Sender : std::uint8_t { guest, host, both };
 struct MessageType {
     std::string_view name;
     Sender sender;
-    Result<HeartbeatPdu> (*decode)(const json&);
+    Result<HeartbeatPdu> (*decode)(const JsonValue&);
 };
 
 constexpr std::array<MessageType, 6> kNativeTypes = {{{"init", Sender::guest, decode_init},
@@ -224,9 +224,9 @@ constexpr std::array<MessageType, 8> kExistingTypes = {{{"init", Sender::guest, 
                                                         {"action_response", Sender::guest, decode_action_response}}};
 
 template <std::size_t N>
-Result<HeartbeatPdu> decode_by_type(const std::array<MessageType, N>& types, const json& data, Receiver receiver) {
-    auto type = read_text(data, "msg_type", 0, kMaxNativeMessage);
-    if (!type) return tl::make_unexpected(std::move(type.error()));
+Result<HeartbeatPdu> decode_by_type(const std::array<MessageType, N>& types, const JsonValue& data, Receiver receiver) {
+    const auto type = read_view(data, "msg_type", 0, kMaxNativeMessage);
+    if (!type) return tl::make_unexpected(type.error());
     const Sender own = receiver == Receiver::host ? Sender::host : Sender::guest;
     for (const MessageType& known : types) {
         if (known.name == *type && known.sender != own) return known.decode(data);
@@ -236,78 +236,76 @@ Result<HeartbeatPdu> decode_by_type(const std::array<MessageType, N>& types, con
 }
 
 /// The layer's version, from `first` to `last`: what is no integer is a bad field, another integer another version.
-Result<void> check_version(const json& data, std::int64_t first, std::int64_t last) {
+Result<void> check_version(const JsonValue& data, std::int64_t first, std::int64_t last) {
     const auto version = read_int(data, "version", INT64_MIN, INT64_MAX);
     if (!version) return tl::make_unexpected(version.error());
     if (*version >= first && *version <= last) return {};
     return fail(Errc::unsupported_version, "heartbeat version " + std::to_string(*version) + " is not supported");
 }
 
-ObjectWriter existing_header(const char* msg_type, std::uint32_t sequence) {
-    ObjectWriter out;
-    out.number("version", kExistingHeartbeatVersion).number("revision", 1).text("msg_type", msg_type);
-    out.number("sequence", sequence & kMaxInt31);
-    return out;
-}
+constexpr std::string_view kNewline = "\n";
 
-ObjectWriter native_header(const char* msg_type, std::uint32_t sequence) {
-    ObjectWriter out;
-    out.number("version", kHeartbeatVersion).text("msg_type", msg_type).number("sequence", sequence & kMaxInt31);
-    return out;
-}
-
+/// Each writes a whole message.
 struct NativeEncoder {
     std::uint32_t sequence;
+    EnvelopeHeader header;
 
     std::string operator()(const Init& pdu) const {
-        ObjectWriter out = native_header("init", sequence);
+        ObjectWriter out = start("init");
         out.number("invocation_id", pdu.invocation_id);
         out.number("revision", pdu.revision);
         out.text("name", pdu.name);
         out.number("heartbeat_interval_ms", pdu.interval.count());
         if (pdu.response_deadline) out.number("response_deadline_ms", pdu.response_deadline->count());
         out.text("corrective_action", to_string(pdu.corrective_action));
-        return out.finish();
+        return out.finish(kEnvelopeEnd);
     }
     std::string operator()(const InitAck& pdu) const {
-        ObjectWriter out = native_header("init_ack", sequence);
+        ObjectWriter out = start("init_ack");
         out.number("invocation_id", pdu.invocation_id);
         out.number("revision", pdu.revision);
         out.text("session_id", pdu.session.str());
         out.number("heartbeat_interval_ms", pdu.interval.count());
         out.number("response_deadline_ms", pdu.response_deadline.count());
-        return out.finish();
+        return out.finish(kEnvelopeEnd);
     }
     std::string operator()(const Challenge& pdu) const {
-        ObjectWriter out = native_header("challenge", sequence);
+        ObjectWriter out = start("challenge");
         out.text("session_id", pdu.session.str());
         out.number("heartbeat_challenge", pdu.value);
-        return out.finish();
+        return out.finish(kEnvelopeEnd);
     }
     std::string operator()(const ChallengeResponse& pdu) const {
-        ObjectWriter out = native_header("challenge_response", sequence);
+        ObjectWriter out = start("challenge_response");
         out.text("session_id", pdu.session.str());
         out.number("heartbeat_response", pdu.value);
         out.flag("healthy", pdu.healthy);
         if (!pdu.reason.empty()) out.text("reason", base::cut_utf8(pdu.reason, kMaxReason));
         if (pdu.corrective_action) out.text("corrective_action", to_string(*pdu.corrective_action));
-        return out.finish();
+        return out.finish(kEnvelopeEnd);
     }
     std::string operator()(const Exit& pdu) const {
-        ObjectWriter out = native_header("exit", sequence);
+        ObjectWriter out = start("exit");
         out.text("session_id", pdu.session.str());
         if (!pdu.reason.empty()) out.text("reason", base::cut_utf8(pdu.reason, kMaxReason));
-        return out.finish();
+        return out.finish(kEnvelopeEnd);
     }
     std::string operator()(const Nack& pdu) const {
         json out = nack_to_json(pdu);
         out["sequence"] = sequence & kMaxInt31;
-        return dump(out);
+        return seal_envelope(header, dump(out));
     }
     // Votes exist on the existing channel only: asking for one here is a mistake of the caller's.
     std::string operator()(const ActionNotify&) const { throw std::logic_error("action_notify is not a native PDU"); }
     std::string operator()(const ActionResponse&) const {
         throw std::logic_error("action_response is not a native PDU");
+    }
+
+private:
+    ObjectWriter start(std::string_view msg_type) const {
+        ObjectWriter out(begin_envelope(header));
+        out.number("version", kHeartbeatVersion).text("msg_type", msg_type).number("sequence", sequence & kMaxInt31);
+        return out;
     }
 };
 
@@ -315,7 +313,7 @@ struct ExistingEncoder {
     std::uint32_t sequence;
 
     std::string operator()(const Init& pdu) const {
-        ObjectWriter out = existing_header("init", sequence);
+        ObjectWriter out = start("init");
         out.number("invocation_id", pdu.invocation_id);
         out.text("name", pdu.name);
         out.number("heartbeat_interval_ms", pdu.interval.count());
@@ -324,53 +322,61 @@ struct ExistingEncoder {
             out.number(notice, 0);
         }
         out.text("corrective_action", to_string(pdu.corrective_action));
-        return out.finish();
+        return out.finish(kNewline);
     }
     std::string operator()(const InitAck& pdu) const {
-        ObjectWriter out = existing_header("init_ack", sequence);
+        ObjectWriter out = start("init_ack");
         out.number("invocation_id", pdu.invocation_id);
-        return out.finish();
+        return out.finish(kNewline);
     }
     std::string operator()(const Challenge& pdu) const {
-        ObjectWriter out = existing_header("challenge", sequence);
+        ObjectWriter out = start("challenge");
         out.number("heartbeat_challenge", pdu.value);
-        return out.finish();
+        return out.finish(kNewline);
     }
     std::string operator()(const ChallengeResponse& pdu) const {
-        ObjectWriter out = existing_header("challenge_response", sequence);
+        ObjectWriter out = start("challenge_response");
         out.number("heartbeat_response", pdu.value);
         out.text("heartbeat_health", pdu.healthy ? "healthy" : "unhealthy");
         out.text("corrective_action", to_string(pdu.corrective_action.value_or(CorrectiveAction::none)));
         out.text("log_msg", base::cut_utf8(pdu.reason, kMaxReason));
-        return out.finish();
+        return out.finish(kNewline);
     }
     std::string operator()(const Exit& pdu) const {
-        ObjectWriter out = existing_header("exit", sequence);
+        ObjectWriter out = start("exit");
         out.text("log_msg", base::cut_utf8(pdu.reason, kMaxReason));
-        return out.finish();
+        return out.finish(kNewline);
     }
     std::string operator()(const Nack& pdu) const {
-        ObjectWriter out = existing_header("nack", sequence);
+        ObjectWriter out = start("nack");
         out.number("invocation_id", pdu.invocation_id.value_or(0));
         out.text("log_msg", base::cut_utf8(pdu.message, kMaxReason - 1));
-        return out.finish();
+        return out.finish(kNewline);
     }
     std::string operator()(const ActionNotify& pdu) const {
-        ObjectWriter out = existing_header("action_notify", sequence);
+        ObjectWriter out = start("action_notify");
         out.number("invocation_id", pdu.invocation_id);
         out.text("event_type", pdu.event_type);
         out.text("notification_type", pdu.notification_type);
         out.number("timeout_ms", pdu.timeout.count());
-        return out.finish();
+        return out.finish(kNewline);
     }
     std::string operator()(const ActionResponse& pdu) const {
-        ObjectWriter out = existing_header("action_response", sequence);
+        ObjectWriter out = start("action_response");
         out.number("invocation_id", pdu.invocation_id);
         out.text("event_type", pdu.event_type);
         out.text("notification_type", pdu.notification_type);
         out.text("vote_result", pdu.vote_result);
         out.text("log_msg", base::cut_utf8(pdu.log_msg, kMaxReason));
-        return out.finish();
+        return out.finish(kNewline);
+    }
+
+private:
+    ObjectWriter start(std::string_view msg_type) const {
+        ObjectWriter out{std::string(kNewline)};
+        out.number("version", kExistingHeartbeatVersion).number("revision", 1).text("msg_type", msg_type);
+        out.number("sequence", sequence & kMaxInt31);
+        return out;
     }
 };
 
@@ -398,7 +404,7 @@ std::optional<CorrectiveAction> parse_corrective_action(std::string_view text) {
     return std::nullopt;
 }
 
-Result<HeartbeatPdu> decode_heartbeat(const json& data, Dialect dialect, Receiver receiver) {
+Result<HeartbeatPdu> decode_heartbeat(const JsonValue& data, Dialect dialect, Receiver receiver) {
     const bool existing = dialect == Dialect::existing;
     const auto version = existing ? check_version(data, kExistingHeartbeatVersion, kMaxInt31)
                                   : check_version(data, kHeartbeatVersion, kHeartbeatVersion);
@@ -407,9 +413,8 @@ Result<HeartbeatPdu> decode_heartbeat(const json& data, Dialect dialect, Receive
 }
 
 std::string encode_heartbeat(const HeartbeatPdu& pdu, Dialect dialect, std::uint32_t sequence, int base_version) {
-    if (dialect == Dialect::existing) return "\n" + std::visit(ExistingEncoder{sequence}, pdu) + "\n";
-    const EnvelopeHeader header{base_version, std::string(kHeartbeatAddress), std::string(kHeartbeatAddress)};
-    return seal_envelope(header, std::visit(NativeEncoder{sequence}, pdu));
+    if (dialect == Dialect::existing) return std::visit(ExistingEncoder{sequence}, pdu);
+    return std::visit(NativeEncoder{sequence, {base_version, kHeartbeatAddress, kHeartbeatAddress}}, pdu);
 }
 
 bool is_garbled_response(std::string_view line) {

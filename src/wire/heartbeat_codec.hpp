@@ -1,18 +1,18 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
 #include "base/result.hpp"
 #include "wire/heartbeat_pdu.hpp"
+#include "wire/json_document.hpp"
 
 namespace vitalwire::wire {
 
 /// The PDU in `data` (native: the envelope's data; existing: the whole line) as `receiver` may receive it. Fails with
 /// unsupported_version, unknown_msg_type or bad_field.
-base::Result<HeartbeatPdu> decode_heartbeat(const nlohmann::json& data, Dialect dialect, Receiver receiver);
+base::Result<HeartbeatPdu> decode_heartbeat(const JsonValue& data, Dialect dialect, Receiver receiver);
 
 /// The PDU as one whole message, newlines and (native) envelope included. `sequence` is the sender's message counter.
 /// `base_version` is the base layer's version that the guest used.

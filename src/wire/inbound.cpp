@@ -19,47 +19,55 @@ namespace {
 
 constexpr std::size_t kNewlines = 2;
 
-Inbound refuse(const json& data, const base::Error& error, Dialect dialect, Receiver receiver, std::string_view from,
-               std::string to, int base_version) {
+Inbound refuse(const JsonValue& data, const base::Error& error, Dialect dialect, Receiver receiver,
+               std::string_view from, std::string_view to, int base_version) {
     // A nack is never answered, or two ends that misunderstand each other would nack for ever.
     if (receiver == Receiver::guest || text_or(data, "msg_type") == "nack") return Ignored{error.message};
-    return Refused{make_nack(data, error, dialect), std::string(from), std::move(to), base_version};
+    return Refused{make_nack(data, error, dialect), std::string(from), std::string(to), base_version};
 }
 
-Inbound read_heartbeat(const json& data, Dialect dialect, Receiver receiver, const EnvelopeHeader& header) {
+Inbound read_heartbeat(const JsonValue& data, Dialect dialect, Receiver receiver, const EnvelopeHeader& header) {
     auto pdu = decode_heartbeat(data, dialect, receiver);
     if (pdu) return HeartbeatMessage{std::move(*pdu), header.version};
     return refuse(data, pdu.error(), dialect, receiver, kHeartbeatAddress, header.source_addr, header.version);
 }
 
-Inbound read_group(const json& data, Dialect dialect, Receiver receiver, const EnvelopeHeader& header) {
+Inbound read_group(const JsonValue& data, Dialect dialect, Receiver receiver, const EnvelopeHeader& header) {
     auto pdu = decode_group(data, dialect, receiver);
     if (pdu) return GroupMessage{std::move(*pdu), header.version};
     return refuse(data, pdu.error(), dialect, receiver, header.dest_addr, header.source_addr, header.version);
 }
 
-Inbound refuse_version(const json& message, const json& data, const base::Error& error, Dialect dialect,
-                       Receiver receiver) {
+Inbound refuse_version(const Envelope& message, Dialect dialect, Receiver receiver) {
     const std::string_view from = dialect == Dialect::native ? kBaseAddress : kExistingGroupAddress;
-    Inbound refusal = refuse(data, error, dialect, receiver, from, text_or(message, "source_addr"), kBaseVersion);
+    const base::Error error{Errc::unsupported_version,
+                            "base layer version " + std::to_string(message.version) + " is not supported"};
+    Inbound refusal = refuse(*message.data, error, dialect, receiver, from, message.source_addr, kBaseVersion);
     if (auto* refused = std::get_if<Refused>(&refusal))
         refused->nack.supported_versions = {kOldestBaseVersion, kBaseVersion};
     return refusal;
 }
 
-Inbound read_enveloped(json& message, Dialect dialect, Receiver receiver) {
-    json data;
-    const auto header = open_envelope(message, data);
-    if (!header && header.error().code == Errc::malformed) return Malformed{header.error().message};
-    if (!header) return refuse_version(message, data, header.error(), dialect, receiver);
+std::string no_application(std::string_view address) {
+    return "no application at '" + std::string(address) + "'";
+}
+
+Inbound read_enveloped(const JsonValue& line, Dialect dialect, Receiver receiver) {
+    JsonDocument unpacked;
+    const auto message = open_envelope(line, unpacked);
+    if (!message) return Malformed{message.error().message};
+    if (message->version < kOldestBaseVersion || message->version > kBaseVersion)
+        return refuse_version(*message, dialect, receiver);
+    const JsonValue& data = *message->data;
+    const EnvelopeHeader header{static_cast<int>(message->version), message->source_addr, message->dest_addr};
     if (dialect == Dialect::existing) {
-        if (header->dest_addr == kExistingGroupAddress) return read_group(data, dialect, receiver, *header);
-        return Ignored{"no application at '" + header->dest_addr + "'"};  // resource scaling, for one
+        if (header.dest_addr == kExistingGroupAddress) return read_group(data, dialect, receiver, header);
+        return Ignored{no_application(header.dest_addr)};  // resource scaling, for one
     }
-    if (header->dest_addr == kHeartbeatAddress) return read_heartbeat(data, dialect, receiver, *header);
-    if (header->dest_addr == kGroupAddress) return read_group(data, dialect, receiver, *header);
-    return refuse(data, {Errc::unknown_address, "no application at '" + header->dest_addr + "'"}, dialect, receiver,
-                  kBaseAddress, header->source_addr, header->version);
+    if (header.dest_addr == kHeartbeatAddress) return read_heartbeat(data, dialect, receiver, header);
+    if (header.dest_addr == kGroupAddress) return read_group(data, dialect, receiver, header);
+    return refuse(data, {Errc::unknown_address, no_application(header.dest_addr)}, dialect, receiver, kBaseAddress,
+                  header.source_addr, header.version);
 }
 
 }  // namespace
@@ -89,14 +97,16 @@ std::size_t max_line(ChannelKind kind) {
 }
 
 Inbound read_line(std::string_view line, ChannelKind channel, Receiver receiver) {
-    auto message = parse_object(line);
-    if (!message) {
+    JsonDocument message;
+    if (const auto read = message.read(line); !read) {
         const bool proves_life =
             channel == ChannelKind::existing_heartbeat && receiver == Receiver::host && is_garbled_response(line);
-        return Malformed{message.error().message, proves_life};
+        return Malformed{read.error().message, proves_life};
     }
-    if (channel == ChannelKind::existing_heartbeat) return read_heartbeat(*message, Dialect::existing, receiver, {});
-    return read_enveloped(*message, channel == ChannelKind::native ? Dialect::native : Dialect::existing, receiver);
+    if (channel == ChannelKind::existing_heartbeat)
+        return read_heartbeat(message.root(), Dialect::existing, receiver, {});
+    return read_enveloped(message.root(), channel == ChannelKind::native ? Dialect::native : Dialect::existing,
+                          receiver);
 }
 
 std::string encode_refusal(const Refused& refused, ChannelKind channel, std::uint32_t sequence) {

@@ -24,17 +24,17 @@ constexpr std::array kCodes = {Errc::unsupported_version, Errc::bad_field,      
 
 constexpr std::int64_t kExistingInvocationLimit = 9007199254740991;  // existing guests put any integer there
 
-std::vector<int> read_versions(const json& data) {
+std::vector<int> read_versions(const JsonValue& data) {
     std::vector<int> versions;
-    const json* list = find(data, "supported_versions");
-    if (list == nullptr || !list->is_array()) return versions;
-    for (const json& version : *list) {
-        if (version.is_number_integer()) versions.push_back(version.get<int>());
+    const JsonValue* list = find(data, "supported_versions");
+    if (list == nullptr || !list->is<JsonArray>()) return versions;
+    for (const JsonValue& version : *list) {
+        if (const auto* number = version.as<std::int64_t>()) versions.push_back(static_cast<int>(*number));
     }
     return versions;
 }
 
-std::optional<std::int64_t> read_valid(const json& data, const char* key, std::int64_t min, std::int64_t max) {
+std::optional<std::int64_t> read_valid(const JsonValue& data, const char* key, std::int64_t min, std::int64_t max) {
     const auto value = read_int(data, key, min, max);
     if (!value) return std::nullopt;
     return *value;
@@ -57,7 +57,7 @@ json nack_to_json(const Nack& nack) {
     return out;
 }
 
-Result<Nack> decode_nack(const json& data) {
+Result<Nack> decode_nack(const JsonValue& data) {
     FieldReader in(data);
     Nack nack;
     const std::string code = in.text("code", 1, kMaxReason);
@@ -87,7 +87,7 @@ json existing_group_nack_to_json(const Nack& nack, int base_version) {
             {"log_msg", base::cut_utf8(nack.message, kMaxReason - 1)}};
 }
 
-Result<Nack> decode_existing_group_nack(const json& data) {
+Result<Nack> decode_existing_group_nack(const JsonValue& data) {
     FieldReader in(data);
     Nack nack;
     nack.message = base::cut_utf8(in.text_or("log_msg", kMaxNativeMessage), kMaxReason);
@@ -95,7 +95,7 @@ Result<Nack> decode_existing_group_nack(const json& data) {
     return in.finish(std::move(nack));
 }
 
-Nack make_nack(const json& data, const base::Error& error, Dialect dialect) {
+Nack make_nack(const JsonValue& data, const base::Error& error, Dialect dialect) {
     const bool existing = dialect == Dialect::existing;
     Nack nack;
     nack.code = error.code;

@@ -20,14 +20,13 @@ bool needs_no_escape(std::string_view text) {
 
 }  // namespace
 
-ObjectWriter::ObjectWriter() {
-    out_.reserve(kUsualSize);
+ObjectWriter::ObjectWriter(std::string before) : out_(std::move(before)) {
+    out_.reserve(out_.size() + kUsualSize);
     out_ += '{';
 }
 
 void ObjectWriter::begin(std::string_view key) {
-    if (out_.size() > 1) out_ += ',';
-    out_ += '"';
+    out_ += std::exchange(first_, false) ? "\"" : ",\"";
     out_ += key;
     out_ += "\":";
 }
@@ -58,8 +57,9 @@ ObjectWriter& ObjectWriter::text(std::string_view key, std::string_view value) {
     return *this;
 }
 
-std::string ObjectWriter::finish() {
+std::string ObjectWriter::finish(std::string_view after) {
     out_ += '}';
+    out_ += after;
     return std::move(out_);
 }
 

@@ -11,18 +11,20 @@ namespace vitalwire::wire {
 /// escaping.
 class ObjectWriter {
 public:
-    ObjectWriter();
+    /// `before` is what the line begins with.
+    explicit ObjectWriter(std::string before = {});
 
     ObjectWriter& number(std::string_view key, std::int64_t value);
     ObjectWriter& flag(std::string_view key, bool value);
     ObjectWriter& text(std::string_view key, std::string_view value);
-    /// The object; the writer is empty after it.
-    std::string finish();
+    /// The line; the writer is empty after it.
+    std::string finish(std::string_view after = {});
 
 private:
     void begin(std::string_view key);
 
     std::string out_;
+    bool first_ = true;
 };
 
 }  // namespace vitalwire::wire

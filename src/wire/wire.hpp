@@ -3,7 +3,8 @@
 // src/wire: bytes <-> structs, for the three channels a guest can have. No I/O.
 //   limits.hpp           every bound of the protocol, with its reason
 //   line_framer.hpp      cuts a byte stream into lines, bounded
-//   json_reader.hpp      bounded JSON parsing and checked reading of fields
+//   json_document.hpp    one JSON object as it was read, bounded
+//   json_reader.hpp      checked reading of its fields, and of those of a tree
 //   field_reader.hpp     the same for a whole object: a decoder reads as a list of fields
 //   envelope.hpp         the base layer that multiplexes applications on one channel
 //   heartbeat_pdu.hpp    the heartbeat's messages as structs

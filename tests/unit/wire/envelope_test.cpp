@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <string>
 
+#include "read_text.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::wire {
@@ -13,36 +15,49 @@ namespace {
 using base::Errc;
 using nlohmann::json;
 
-struct Opened {
-    base::Result<EnvelopeHeader> header;
-    json data;
-};
+std::string text(const std::string& version, const std::string& data) {
+    return R"({"version":)" + version + R"(,"source_addr":"a.b","dest_addr":"c_d-1","data":)" + data + "}";
+}
 
-Opened open(const char* text) {
-    json message = json::parse(text);
-    json data;
-    auto header = open_envelope(message, data);
-    return {std::move(header), std::move(data)};
+Errc refusal(const std::string& message) {
+    const Text line(message);
+    JsonDocument unpacked;
+    const auto opened = open_envelope(line.root(), unpacked);
+    EXPECT_FALSE(opened) << message;
+    return opened ? Errc::io : opened.error().code;
 }
 
 TEST(Envelope, GivesTheApplicationsObjectAndTheAddresses) {
-    const auto opened = open(R"({"version":2,"source_addr":"a.b","dest_addr":"c_d-1","data":{"x":1}})");
-    ASSERT_TRUE(opened.header);
-    EXPECT_EQ(opened.header->source_addr, "a.b");
-    EXPECT_EQ(opened.header->dest_addr, "c_d-1");
-    EXPECT_EQ(opened.data, json({{"x", 1}}));
+    const Text line(text("2", R"({"x":1})"));
+    JsonDocument unpacked;
+    const auto opened = open_envelope(line.root(), unpacked);
+    ASSERT_TRUE(opened);
+    EXPECT_EQ(opened->source_addr, "a.b");
+    EXPECT_EQ(opened->dest_addr, "c_d-1");
+    EXPECT_EQ(to_json(*opened->data), json({{"x", 1}}));
 }
 
 TEST(Envelope, AcceptsAnObjectInAString) {
-    EXPECT_EQ(open(R"({"version":1,"source_addr":"a","dest_addr":"a","data":"{\"x\":1}"})").data, json({{"x", 1}}));
+    const Text line(text("1", R"("{\"x\":\"\\u0041\"}")"));
+    JsonDocument unpacked;
+    const auto opened = open_envelope(line.root(), unpacked);
+    ASSERT_TRUE(opened);
+    EXPECT_EQ(to_json(*opened->data), json({{"x", "A"}}));
 }
 
 TEST(Envelope, TellsAnotherVersionFromWhatIsNoVersion) {
-    EXPECT_EQ(open(R"({"version":3,"source_addr":"a","dest_addr":"a","data":{}})").header.error().code,
-              Errc::unsupported_version);
-    EXPECT_EQ(open(R"({"version":"2","source_addr":"a","dest_addr":"a","data":{}})").header.error().code,
-              Errc::malformed);
-    EXPECT_EQ(open(R"({"source_addr":"a","dest_addr":"a","data":{}})").header.error().code, Errc::malformed);
+    const Text line(text("3", "{}"));
+    JsonDocument unpacked;
+    const auto opened = open_envelope(line.root(), unpacked);
+    ASSERT_TRUE(opened);
+    EXPECT_EQ(opened->version, 3);
+    EXPECT_EQ(refusal(text("\"2\"", "{}")), Errc::malformed);
+    EXPECT_EQ(refusal(R"({"source_addr":"a","dest_addr":"a","data":{}})"), Errc::malformed);
+}
+
+TEST(Envelope, IsMalformedWithoutAnObject) {
+    for (const char* data : {"[]", "1", "null", "\"[1]\"", "\"{\""})
+        EXPECT_EQ(refusal(text("2", data)), Errc::malformed);
 }
 
 TEST(Envelope, IsOneLineBetweenNewlines) {
