@@ -104,7 +104,7 @@ def run_stage(stage: Stage, options: argparse.Namespace) -> Results:
 
     left_out = stage.left_out + (NOT_QUICK if options.quick else ())
     results = run_ctest(stage, build, left_out, options)
-    if options.quick:
+    if options.quick and stage.name in QUICK_STAGES:
         for label in NOT_QUICK:
             results.skipped.append(f"{stage.name}: {count_tests(build, label)} tests with label {label}: left out by --quick")
     return results
