@@ -16,12 +16,19 @@ from cloudbed import vnf
 from cloudbed.controller import CloudController
 from cloudbed.receiver import VnfManager
 from cloudbed.testcase import CloudTestCase
+import stopwatch
+from stopwatch import Stopwatch
 from suite import Agent
 from vmbed import initramfs, kernel
 from vmbed.guest import BOOT_SECONDS, KERNEL_ARGS
 from vmbed.procs import temporary_dir, wait_until
 
 SPECS = {"vitalwire:heartbeat": "true", "vitalwire:messaging": "true"}
+VITRAGE = {"type": "vitrage"}
+RESET_STATE = {"type": "nova_reset_state", "on_clear": "active"}
+# From the deadline that a guest has missed until Nova and the VNF manager know; the median of some rounds.
+BOUND_MS = 1000
+ROUNDS = 3
 SOURCE = {"source__libvirt__uri": "qemu:///system"}
 
 
@@ -58,7 +65,7 @@ class Chain(CloudTestCase):
     def start_vitalwire(cls):
         account = accounts.open_account(cls.cloud)
         webhook = {"type": "webhook", "url": cls.vnf_manager.url}
-        settings = {"sink vnfm": webhook, "sink journal": {"type": "log"}}
+        settings = {"sink vnfm": webhook, "sink rca": VITRAGE}
         cls.controller = CloudController(cls.dir / "controller", cls.cloud, account, settings)
         cls.addClassCleanup(cls.controller.close)
         cls.controller.start().wait_loaded()
@@ -104,6 +111,7 @@ class Chain(CloudTestCase):
 
     def test_what_an_operator_does_is_no_fault_and_the_guest_comes_back(self):
         server = self.web_1.server
+        before = self.faults()
         for name, *steps in (
             ("soft reboot", ("reboot", {"type": "SOFT"}, "ACTIVE")),
             ("hard reboot", ("reboot", {"type": "HARD"}, "ACTIVE")),
@@ -117,9 +125,90 @@ class Chain(CloudTestCase):
                     self.admin.act_and_wait(server, action, status, argument)
                     time.sleep(2.5 * vnf.INTERVAL_SECONDS)  # a guest that is not held would be lost by now
                 self.wait_beating(self.web_1)
-                self.assertEqual(self.agent.faults_opened(), {})
-        self.assertEqual(self.controller.faults(), [])
-        self.assertEqual(self.vnf_manager.received, [])
+                self.assertEqual(self.faults(), before)
+
+    def faults(self):
+        """Everything there ever was, at the agent, at the controller and at the VNF manager."""
+        return self.agent.faults_opened(), self.controller.faults(), list(self.vnf_manager.received)
+
+    def test_a_guest_that_hangs_is_an_alarm_in_vitrage_an_error_in_nova_and_told_to_the_vnf_manager(self):
+        webhook = self.admin.call("rca", "POST", "/v1/webhook", {"url": self.vnf_manager.url})
+        self.addCleanup(self.admin.call, "rca", "DELETE", f"/v1/webhook?id={webhook['id']}")
+        all_times = [self.hang_and_recover(["vnfm", "rca"], by_vitrage=True) for _ in range(ROUNDS)]
+        self.report("by Vitrage", all_times)
+
+    def test_a_guest_that_hangs_is_an_error_in_nova_without_vitrage(self):
+        self.restart_controller({"sink rca": None, "sink nova": RESET_STATE})
+        self.addCleanup(self.restart_controller, {"sink rca": VITRAGE, "sink nova": None})
+        self.wait_beating(self.web_2)
+        all_times = [self.hang_and_recover(["vnfm", "nova"]) for _ in range(ROUNDS)]
+        self.report("by os-resetState", all_times)
+
+    def restart_controller(self, sections):
+        self.controller.close()
+        for section, values in sections.items():
+            self.controller.replace(section, values)
+        self.controller.start().wait_loaded()
+
+    def hang_and_recover(self, sinks, by_vitrage=False):
+        """Hangs web-2 until everybody knows, lets it go on until everybody knows that."""
+        server = self.web_2.server
+        self.vnf_manager.received.clear()
+        self.wait_beating(self.web_2)
+        heard = len(self.web_1.heard("notification", server))
+        with Stopwatch(self.agent, self.controller, server, sinks, "error") as watch:
+            with self.web_2.frozen():
+                told = {"VNF manager: told": self.wait_told("opened", server)}
+                if by_vitrage:
+                    told["VNF manager: told by Vitrage"] = self.wait_told_by_vitrage("activate", server)
+                times = watch.times(vnf.INTERVAL_SECONDS, told)
+                self.assertEqual(self.alarms(server), ["CRITICAL"] if by_vitrage else [])
+                self.assertEqual(self.admin.server(server)["status"], "ERROR")
+                self.wait_notified(heard, server, "error", "lost")
+        self.wait_told("cleared", server)
+        wait_until(lambda: self.admin.server(server)["status"] == "ACTIVE", "Nova says it is well")
+        if by_vitrage:
+            self.wait_told_by_vitrage("deactivate", server)
+            self.assertEqual(self.alarms(server), [])
+        wait_until(lambda: not self.controller.page("/v1/faults")["faults"], "the fault is over everywhere")
+        return times
+
+    def wait_notified(self, heard, server, state, heartbeat):
+        """Until web-1, beyond the first `heard` notifications, is told that of its peer."""
+
+        def told():
+            lines = self.web_1.heard("notification", server)[heard:]
+            return any(line.split("\t")[0::2][:2] == [state, heartbeat] for line in lines)
+
+        wait_until(told, f"web-1 is told that its peer is {state} and {heartbeat}")
+
+    def wait_told(self, event, server):
+        """When the VNF manager was told by the controller's own webhook."""
+
+        def matches(body):
+            return (body.get("event"), body.get("fault", {}).get("guest")) == (event, server)
+
+        return self.vnf_manager.wait_for(matches, f"{event} of {server}").at
+
+    def wait_told_by_vitrage(self, event, server):
+        def matches(body):
+            resource = body.get("payload", {}).get("resource") or {}
+            is_ours = body.get("payload", {}).get("name") == "VM guest not responding"
+            return is_ours and (body["notification"], resource.get("id")) == (f"vitrage.alarm.{event}", server)
+
+        return self.vnf_manager.wait_for(matches, f"{event} of {server} by Vitrage").at
+
+    def alarms(self, server):
+        """How severe Vitrage calls what we have raised on the instance."""
+        return [
+            alarm["vitrage_operational_severity"]
+            for alarm in self.admin.alarms()
+            if alarm["name"] == "guest.heartbeat.lost" and alarm.get("instance_id") == server
+        ]
+
+    def report(self, how, all_times):
+        print(stopwatch.table(how, all_times), flush=True)
+        self.assertLess(stopwatch.median_of_last(all_times), BOUND_MS)
 
 
 if __name__ == "__main__":

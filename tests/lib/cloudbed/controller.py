@@ -61,6 +61,12 @@ class CloudController:
     def configure(self, section: str, **values: object) -> None:
         self._sections[section] = {**self._sections.get(section, {}), **values}
 
+    def replace(self, section: str, values: Section | None) -> None:
+        """None: without that section."""
+        self._sections.pop(section, None)
+        if values is not None:
+            self._sections[section] = values
+
     def start(self) -> "CloudController":
         """Returns when it runs; see wait_loaded."""
         lines = []
