@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "controller/openstack/keystone.hpp"
 #include "controller/sinks/http_target.hpp"
+#include "controller/sinks/kinds.hpp"
 #include "controller/sinks/sink_types.hpp"
 #include "wire/json_reader.hpp"
 
@@ -105,19 +106,6 @@ private:
     Options options_;
     std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< an answer that finds it gone is nobody's
 };
-
-std::set<std::string> read_kinds(runtime::ConfigReader& section) {
-    static const std::set<std::string> known = {"heartbeat_lost", "vm_crashed", "unhealthy", "not_established"};
-    if (!section.has("kinds")) return {"heartbeat_lost", "vm_crashed"};
-    std::set<std::string> kinds;
-    for (const std::string& kind : section.list("kinds")) {
-        kinds.insert(kind);
-        if (!known.contains(kind))
-            section.refuse("kinds", "expected some of heartbeat_lost, vm_crashed, unhealthy, not_established, found '" +
-                                        base::escape(kind, 64) + "'");
-    }
-    return kinds;
-}
 
 }  // namespace
 

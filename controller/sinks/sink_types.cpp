@@ -9,6 +9,8 @@ const std::vector<SinkType>& sink_types() {
         {"webhook", configure_webhook_sink},
         {"vitrage", configure_vitrage_sink, true},
         {"nova_reset_state", configure_reset_state_sink, true},
+        {"masakari", configure_masakari_sink, true},
+        {"alertmanager", configure_alertmanager_sink},
     };
     return types;
 }

@@ -31,5 +31,7 @@ SinkFactory configure_doctor_sink(runtime::ConfigReader& section);
 SinkFactory configure_webhook_sink(runtime::ConfigReader& section);
 SinkFactory configure_vitrage_sink(runtime::ConfigReader& section);
 SinkFactory configure_reset_state_sink(runtime::ConfigReader& section);
+SinkFactory configure_masakari_sink(runtime::ConfigReader& section);
+SinkFactory configure_alertmanager_sink(runtime::ConfigReader& section);
 
 }  // namespace vitalwire::controller

@@ -79,7 +79,7 @@ TEST_F(ControllerConfigTest, ReportsEveryMistakeAtOnce) {
                     HasSubstr("c:3: [controller] log_level: expected one of debug"),
                     HasSubstr("c:5: [bus] listen: expected unix:///path"), HasSubstr("c:7: [http] typo: is no key"),
                     HasSubstr("c:9: [sink a] type: expected one of log, doctor, webhook, vitrage, "
-                              "nova_reset_state, found 'pager'"),
+                              "nova_reset_state, masakari, alertmanager, found 'pager'"),
                     HasSubstr("c:10: [sink NAME]: expected a name of 1 to 64 letters"),
                     HasSubstr("c:12: [sink d] type: is missing"), HasSubstr("c:15: [sink e] url: is no key")));
 }
@@ -102,7 +102,7 @@ TEST_F(ControllerConfigTest, EveryLineOfTheDefaultFileIsRight) {
     EXPECT_THAT(mistakes(),
                 Each(AnyOf(HasSubstr("secret_file: expected a readable file"), HasSubstr("clouds.yaml cannot be read"),
                            HasSubstr("password_file: expected a readable file"))));
-    ASSERT_EQ(config.sinks.size(), 5U);
+    ASSERT_EQ(config.sinks.size(), 7U);
     EXPECT_EQ(config.bus_listen, ControllerConfig(read("")).bus_listen);
 }
 

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "runtime/config.hpp"
+
+namespace vitalwire::controller {
+
+/// The key `kinds` of a sink that acts on some kinds of fault only: heartbeat_lost and vm_crashed when it is not given.
+std::set<std::string> read_kinds(runtime::ConfigReader& section);
+
+}  // namespace vitalwire::controller
