@@ -23,7 +23,7 @@ constexpr base::Millis kLookAround{1000};
 /// An agent that restarts is back by then; longer is a problem for somebody to look at.
 constexpr base::Millis kAgentPatience{5000};
 /// Of one message: together well below bus::kMaxBusMessage.
-constexpr std::size_t kPoliciesInMessage = 4000;
+constexpr std::size_t kPoliciesInMessage = 2000;
 
 base::WallTime wall_now() {
     return std::chrono::system_clock::now();

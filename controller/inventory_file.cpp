@@ -1,10 +1,14 @@
 #include "controller/inventory_file.hpp"
 
 #include <map>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/text.hpp"
+#include "wire/heartbeat_pdu.hpp"
+#include "wire/limits.hpp"
 
 namespace vitalwire::controller {
 
@@ -114,6 +118,22 @@ private:
         policy.messages_per_second = static_cast<int>(reader.integer("messages_per_second", 0, 1, 1'000'000));
         policy.bytes_per_second =
             static_cast<std::int64_t>(reader.size("bytes_per_second", 0, 1024, kMostBytesPerSecond));
+        policy.corrective_action =
+            wire::parse_corrective_action(reader.choice("corrective_action", "none", {"none", "log", "reboot", "stop"}))
+                .value_or(wire::CorrectiveAction::none);
+        read_channels(reader, policy);
+    }
+
+    static void read_channels(ConfigReader& reader, bus::GuestPolicy& policy) {
+        static const std::set<std::string_view> known = {wire::kNativeChannel, wire::kExistingHeartbeatChannel,
+                                                         wire::kExistingMessagingChannel};
+        policy.channels = reader.list("channels");
+        for (const std::string& name : policy.channels) {
+            if (known.contains(name)) continue;
+            return reader.refuse("channels",
+                                 "expected some of org.vitalwire.0, cgcs.heartbeat, cgcs.messaging, found '" +
+                                     base::escape(name, kMaxId) + "'");
+        }
     }
 
     const ConfigFile& file_;

@@ -29,7 +29,13 @@ constexpr double kFaultLogBurst = 20;
 constexpr base::Duration kStatusEvery = std::chrono::seconds(5);
 
 constexpr const char* kNoController = "no controller is connected";
+constexpr const char* kNoPort = "guests lack a channel, and their machines a virtio-serial controller for it";
+constexpr const char* kNotAttached = "guests lack a channel that cannot be attached";
 constexpr const char* kStoreProblem = "the state cannot be written";
+
+std::string count_of(std::size_t guests) {
+    return std::to_string(guests) + (guests == 1 ? " guest, " : " guests, such as ");
+}
 
 std::string source_problem(const ChannelSource& source) {
     return "source " + source.name() + " cannot see";
@@ -91,6 +97,7 @@ base::Result<void> Agent::start(std::function<void()> on_ready) {
     metrics_.rows_unreadable(state_.load_into(monitor_));
     for (const auto& [guest, policy] : monitor_.policies())
         allow(policy);
+    want_channels();
     probe();
     controllers_->start();
     for (const auto& source : sources_)
@@ -227,7 +234,21 @@ void Agent::on_policies(const bus::Policies& policies) {
     }
     for (const bus::GuestPolicy& policy : policies.policies)
         allow(policy);
+    want_channels();
     arm();
+}
+
+void Agent::want_channels() {
+    WantedChannels wanted;
+    for (const auto& [guest, policy] : monitor_.policies()) {
+        for (const std::string& name : policy.channels) {
+            if (const auto kind = wire::channel_kind(name)) wanted[guest].insert(*kind);
+        }
+    }
+    std::erase_if(not_attached_, [&](const auto& entry) { return !wanted.contains(entry.first); });
+    show_attachments();
+    for (const auto& source : sources_)
+        source->want(wanted);
 }
 
 void Agent::allow(const bus::GuestPolicy& policy) {
@@ -371,6 +392,7 @@ void Agent::on_channel(const GuestId& guest, ChannelKind kind, const std::string
     slot = std::make_unique<Channel>(io_, guest, kind, path, config_.limits, events);
     slot->allow(groups_.limits(guest));
     slot->start();
+    if (not_attached_.erase(guest) > 0) show_attachments();
     monitor_.found(guest, now().judged);
     arm();
 }
@@ -396,6 +418,7 @@ void Agent::on_gone(const GuestId& guest, heartbeat::StopReason why) {
     const Now at = now();
     monitor_.gone(guest, why, at.judged, at.wall);
     guests_.erase(guest);
+    if (not_attached_.erase(guest) > 0) show_attachments();
     arm();
 }
 
@@ -417,6 +440,39 @@ void Agent::on_source_problem(ChannelSource& source, const std::string& problem)
         metrics_.source_problem();
     }
     problems_.set(source_problem(source), problem);
+}
+
+void Agent::on_attached(const GuestId& guest, ChannelKind kind, const std::string& failure) {
+    metrics_.channel_attached(failure.empty());
+    if (failure.empty()) {
+        not_attached_.erase(guest);
+        log::info("attached a channel to a running machine", {{"guest", guest}, {"channel", wire::channel_name(kind)}});
+    } else if (std::exchange(not_attached_[guest], failure) != failure) {
+        log::warning("cannot attach a channel to a running machine, trying again",
+                     {{"guest", guest}, {"channel", wire::channel_name(kind)}, {"why", failure}});
+    }
+    show_attachments();
+}
+
+void Agent::show_attachments() {
+    const auto first = not_attached_.begin();
+    problems_.set(kNotAttached, not_attached_.empty()
+                                    ? ""
+                                    : count_of(not_attached_.size()) + first->first.str() + ": " + first->second);
+}
+
+void Agent::on_unattachable(const std::set<GuestId>& guests) {
+    for (const GuestId& guest : guests) {
+        if (unattachable_.contains(guest)) continue;
+        metrics_.machine_without_controller();
+        log::warning(
+            "a guest lacks the channel that its flavor asks for: its machine has no virtio-serial controller, and gets "
+            "none while it runs. Start it anew with Nova's extension for it, or with hw_qemu_guest_agent=yes in its "
+            "image",
+            {{"guest", guest}});
+    }
+    unattachable_ = guests;
+    problems_.set(kNoPort, guests.empty() ? "" : count_of(guests.size()) + guests.begin()->str());
 }
 
 }  // namespace vitalwire::host

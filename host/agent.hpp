@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -86,6 +87,8 @@ private:
     void on_group_message(const bus::ToAgent& message);
     Channel* group_channel(const base::GuestId& guest);
     void allow(const bus::GuestPolicy& policy);
+    void want_channels();
+    void show_attachments();
     AgentMetrics::Gauges gauges() const;
 
     // Monitor::Output
@@ -113,6 +116,8 @@ private:
     void on_gone(const base::GuestId& guest, heartbeat::StopReason why) override;
     void on_listed(ChannelSource& source) override;
     void on_source_problem(ChannelSource& source, const std::string& problem) override;
+    void on_attached(const base::GuestId& guest, wire::ChannelKind kind, const std::string& failure) override;
+    void on_unattachable(const std::set<base::GuestId>& guests) override;
 
     boost::asio::io_context& io_;
     AgentConfig config_;
@@ -130,7 +135,9 @@ private:
     std::vector<std::unique_ptr<ChannelSource>> sources_;
     std::unordered_map<base::GuestId, Guest> guests_;
     std::set<const ChannelSource*> unlisted_;
-    std::set<const ChannelSource*> blind_;  ///< cannot see now
+    std::set<const ChannelSource*> blind_;               ///< cannot see now
+    std::set<base::GuestId> unattachable_;               ///< lack a channel and cannot be given it
+    std::map<base::GuestId, std::string> not_attached_;  ///< lack a channel, and why the last attempt failed
     std::size_t channels_up_ = 0;
 
     boost::asio::steady_timer deadline_;

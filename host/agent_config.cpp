@@ -53,6 +53,7 @@ void read_libvirt(ConfigReader& section, AgentConfig& config) {
     if (libvirt.uri.find(":///") == std::string::npos)
         section.refuse("uri", "expected a connection URI of this host's libvirt, such as qemu:///system");
     libvirt.call_deadline = section.duration("call_deadline", libvirt.call_deadline, kSecond, kMaxCallDeadline);
+    libvirt.hot_plug = section.boolean("hot_plug", libvirt.hot_plug);
     section.finish();
 }
 

@@ -34,6 +34,12 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     faults_dropped_ = counter("faults_dropped", "Cleared faults given up before a controller confirmed them");
     rows_unreadable_ = counter("state_rows_unreadable", "Rows of the state on disk that could not be read");
     source_problems_ = counter("source_problems", "Times a source of channels could not see");
+    const char* attachments = "Attachments of wanted channels to running machines, by outcome";
+    attached_ = counter("channel_attachments", attachments, {{"outcome", "done"}});
+    not_attached_ = counter("channel_attachments", attachments, {{"outcome", "failed"}});
+    without_controller_ =
+        counter("machines_without_port_controller",
+                "Running machines found without the virtio-serial controller that a wanted channel needs");
     challenges_ = counter("challenges", "Challenges sent");
     responses_ = counter("responses", "Valid answers in time");
     late_ = counter("responses_late", "Valid answers after their deadline");

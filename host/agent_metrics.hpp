@@ -39,6 +39,8 @@ public:
     void fault_dropped() const { faults_dropped_.add(); }
     void rows_unreadable(std::uint64_t rows) const { rows_unreadable_.add(static_cast<double>(rows)); }
     void source_problem() const { source_problems_.add(); }
+    void channel_attached(bool done) const { (done ? attached_ : not_attached_).add(); }
+    void machine_without_controller() const { without_controller_.add(); }
 
     /// Counts that others keep are brought up to date when they are read.
     void update(const heartbeat::HostSessionCounters& sessions, std::uint64_t stalls, std::uint64_t bus_messages,
@@ -54,7 +56,8 @@ private:
     std::array<runtime::Counter, heartbeat::kFaultKinds> faults_opened_;
     std::map<base::Errc, runtime::Counter> nacks_;
     runtime::Counter channels_connected_, channels_closed_, registrations_, faults_dropped_, rows_unreadable_,
-        source_problems_, challenges_, responses_, late_, stale_, misses_, stalls_, bus_messages_, links_lost_;
+        source_problems_, attached_, not_attached_, without_controller_, challenges_, responses_, late_, stale_,
+        misses_, stalls_, bus_messages_, links_lost_;
     // Of the server group.
     runtime::Counter broadcasts_, queries_, group_not_enabled_, group_rate_limited_, group_unavailable_, group_refused_,
         group_delivered_, group_not_connected_, group_undeliverable_, group_duplicates_;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <map>
+#include <set>
 #include <string>
 
 #include "base/ids.hpp"
@@ -7,6 +9,8 @@
 #include "wire/inbound.hpp"
 
 namespace vitalwire::host {
+
+using WantedChannels = std::map<base::GuestId, std::set<wire::ChannelKind>>;
 
 /// Where the channels of this host's guests, and news of their machines, come from. Runs by itself and tells its
 /// handler, on the event loop's thread. What it tells are levels: after it lost sight (an overflow, libvirtd restarted)
@@ -28,12 +32,19 @@ public:
         virtual void on_listed(ChannelSource& source) = 0;
         /// The source cannot see (`problem`), or sees again (empty).
         virtual void on_source_problem(ChannelSource& source, const std::string& problem) = 0;
+        /// A wanted channel was attached to the guest's machine, or could not be (`failure`).
+        virtual void on_attached(const base::GuestId& guest, wire::ChannelKind kind, const std::string& failure) = 0;
+        /// The guests that lack a wanted channel and cannot be given it while their machines run; all of them, told
+        /// when they change.
+        virtual void on_unattachable(const std::set<base::GuestId>& guests) = 0;
     };
 
     virtual ~ChannelSource() = default;
     /// `handler` must outlive the source.
     virtual void start(Handler& handler) = 0;
     virtual void stop() = 0;
+    /// The channels that guests should have, all of them. A source that can attach what is missing does.
+    virtual void want(const WantedChannels&) {}
     virtual std::string name() const = 0;  ///< for logs and status, such as "directory /run/vitalwire/channels"
 };
 

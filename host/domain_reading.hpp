@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,15 @@ struct DomainChannel {
     friend bool operator==(const DomainChannel&, const DomainChannel&) = default;
 };
 
+/// What a domain has for virtio ports.
+struct DomainPorts {
+    std::vector<DomainChannel> channels;  ///< of ours
+    std::set<wire::ChannelKind> taken;    ///< names of ours that a port has, whatever is behind it
+    bool controller = false;              ///< there is a virtio-serial controller: ports can be added while it runs
+
+    friend bool operator==(const DomainPorts&, const DomainPorts&) = default;
+};
+
 /// What libvirt said of a domain at one moment. Numbers are libvirt's: a virDomainState and the reason that goes with
 /// it.
 struct DomainReading {
@@ -26,7 +36,7 @@ struct DomainReading {
     int reason = 0;
     bool persistent = true;   ///< stays defined when it ends
     std::optional<bool> job;  ///< whether a migration, a save or the like is under way; absent when it was not asked
-    std::vector<DomainChannel> channels;
+    DomainPorts ports;        ///< none while it does not run
 };
 
 }  // namespace vitalwire::host

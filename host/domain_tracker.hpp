@@ -29,6 +29,7 @@ public:
     /// libvirt does not know the domain.
     void vanished(Events& out);
 
+    bool is_running() const { return phase_ == Phase::alive && !hold_ && !transferring_ && !arriving_; }
     bool is_transferring() const { return phase_ == Phase::alive && transferring_; }
     /// Nothing of it is left here, for `stop_reason`.
     bool is_stopped() const { return phase_ == Phase::stopped; }

@@ -3,9 +3,7 @@
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 
-#include <algorithm>
 #include <memory>
-#include <optional>
 #include <string>
 
 namespace vitalwire::host {
@@ -41,29 +39,22 @@ std::string attribute(const xmlNode& node, const char* name) {
     return copy;
 }
 
-std::optional<ChannelKind> kind_of(std::string_view name) {
-    for (const ChannelKind kind :
-         {ChannelKind::native, ChannelKind::existing_heartbeat, ChannelKind::existing_messaging}) {
-        if (name == wire::channel_name(kind)) return kind;
-    }
-    return std::nullopt;
-}
-
-std::optional<DomainChannel> read_channel(const xmlNode& channel) {
+void read_channel(const xmlNode& channel, DomainPorts& ports) {
     const xmlNode* target = child(channel, "target");
+    if (target == nullptr || attribute(*target, "type") != "virtio") return;
+    const auto kind = wire::channel_kind(attribute(*target, "name"));
+    if (!kind || !ports.taken.insert(*kind).second) return;
     const xmlNode* source = child(channel, "source");
-    if (target == nullptr || source == nullptr) return std::nullopt;
-    if (attribute(channel, "type") != "unix" || attribute(*target, "type") != "virtio") return std::nullopt;
-    const auto kind = kind_of(attribute(*target, "name"));
+    if (source == nullptr || attribute(channel, "type") != "unix") return;
     std::string path = attribute(*source, "path");
     // mode "connect": QEMU is the client of a server that somebody else runs.
-    if (!kind || attribute(*source, "mode") != "bind" || !path.starts_with('/')) return std::nullopt;
-    return DomainChannel{*kind, std::move(path)};
+    if (attribute(*source, "mode") == "bind" && path.starts_with('/'))
+        ports.channels.push_back({*kind, std::move(path)});
 }
 
 }  // namespace
 
-base::Result<std::vector<DomainChannel>> channels_of(std::string_view xml) {
+base::Result<DomainPorts> ports_of(std::string_view xml) {
     if (xml.size() > kMaxXml)
         return base::fail(base::Errc::too_large, "the domain's XML is longer than " + std::to_string(kMaxXml));
     const Document document(xmlReadMemory(xml.data(), static_cast<int>(xml.size()), nullptr, nullptr, kParse),
@@ -71,17 +62,18 @@ base::Result<std::vector<DomainChannel>> channels_of(std::string_view xml) {
     const xmlNode* root = document ? xmlDocGetRootElement(document.get()) : nullptr;
     if (root == nullptr || xmlGetIntSubset(document.get()) != nullptr || !is_element(*root, "domain"))
         return base::fail(base::Errc::malformed, "the domain's XML cannot be read: expected <domain> without a DTD");
-    std::vector<DomainChannel> channels;
+    DomainPorts ports;
     const xmlNode* devices = child(*root, "devices");
     for (const xmlNode* node = devices == nullptr ? nullptr : devices->children; node != nullptr; node = node->next) {
-        if (!is_element(*node, "channel")) continue;
-        auto channel = read_channel(*node);
-        const bool second_of_a_name =
-            channel && std::any_of(channels.begin(), channels.end(),
-                                   [&](const DomainChannel& known) { return known.kind == channel->kind; });
-        if (channel && !second_of_a_name) channels.push_back(std::move(*channel));
+        if (is_element(*node, "channel")) read_channel(*node, ports);
+        ports.controller |= is_element(*node, "controller") && attribute(*node, "type") == "virtio-serial";
     }
-    return channels;
+    return ports;
+}
+
+std::string channel_xml(ChannelKind kind) {
+    return "<channel type='unix'><source mode='bind'/><target type='virtio' name='" +
+           std::string(wire::channel_name(kind)) + "'/></channel>";
 }
 
 }  // namespace vitalwire::host

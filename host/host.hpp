@@ -7,6 +7,7 @@
 //     directory_source.hpp  a watched directory of sockets, qmp_session.hpp the QEMU monitors in it
 //     libvirt_source.hpp    libvirt's domains; libvirt_session.hpp its connection and thread, domain_xml.hpp what their
 //                           XML says, domain_tracker.hpp what events and states mean (pure)
+//     hot_plug.hpp          which wanted channels running domains lack (pure); libvirt_attacher.hpp attaches them
 //   monitor.hpp           all guests of the host: sessions, policies, reports; fault_book.hpp their faults (pure)
 //   group_hub.hpp         server groups: what guests send to the controller that leads, and what comes back
 //   controllers.hpp       the links to the controllers: lead, whole state, repetition until delivered

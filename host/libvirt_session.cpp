@@ -2,13 +2,13 @@
 
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <boost/asio/post.hpp>
-#include <functional>
+#include <condition_variable>
+#include <mutex>
 #include <optional>
 #include <system_error>
 #include <thread>
@@ -29,22 +29,6 @@ constexpr std::size_t kMaxNews = 4096;
 std::string last_error() {
     const char* text = virGetLastErrorMessage();
     return text == nullptr ? "unknown error" : text;
-}
-
-/// Signals are the main thread's business.
-std::thread quiet_thread(std::function<void()> body) {
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    try {
-        std::thread thread(std::move(body));
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        return thread;
-    } catch (const std::system_error&) {
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        throw;
-    }
 }
 
 void run_events() {
@@ -81,24 +65,6 @@ std::string why_closed(int reason) {
 }
 
 }  // namespace
-
-bool LibvirtThreads::enter() {
-    const std::lock_guard lock(mutex_);
-    if (count_ >= kMax) return false;
-    ++count_;
-    return true;
-}
-
-void LibvirtThreads::leave() {
-    const std::lock_guard lock(mutex_);
-    --count_;
-    changed_.notify_all();
-}
-
-void LibvirtThreads::await_none(base::Duration patience) {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, patience, [this] { return count_ == 0; });
-}
 
 struct LibvirtSession::Question {
     bool all = false;
@@ -317,9 +283,9 @@ private:
         reading.persistent = persistent == 1;
         if (reading.state != VIR_DOMAIN_SHUTOFF) {
             reading.id = static_cast<int>(virDomainGetID(domain));
-            auto channels = channels_of(xml.get());
-            if (!channels) return answer.failures.push_back({guest, channels.error().message});
-            reading.channels = std::move(*channels);
+            auto ports = ports_of(xml.get());
+            if (!ports) return answer.failures.push_back({guest, ports.error().message});
+            reading.ports = std::move(*ports);
         }
         answer.domains.push_back(std::move(reading));
     }

@@ -2,16 +2,15 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "host/domain_reading.hpp"
+#include "host/libvirt_threads.hpp"
 
 namespace vitalwire::host {
 
@@ -19,6 +18,7 @@ namespace vitalwire::host {
 struct LibvirtOptions {
     std::string uri = "qemu:///system";
     base::Millis call_deadline{10'000};
+    bool hot_plug = true;  ///< attach channels that policies ask for
 };
 
 /// What libvirt tells of a domain by itself.
@@ -33,23 +33,6 @@ struct DomainNews {
     Kind kind = Kind::changed;
     int event = 0;
     int detail = 0;
-};
-
-/// How many threads are inside libvirt. A call that does not return keeps its thread: their number is bounded.
-class LibvirtThreads {
-public:
-    static constexpr int kMax = 4;
-
-    /// False when there are as many as may be.
-    bool enter();
-    void leave();
-    /// Until all have left, or the time is over.
-    void await_none(base::Duration patience);
-
-private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    int count_ = 0;
 };
 
 /// One connection to libvirt, read only, with a thread of its own that makes every call. Asked and answering on the

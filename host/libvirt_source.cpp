@@ -8,6 +8,7 @@
 namespace vitalwire::host {
 
 using base::GuestId;
+using base::TimePoint;
 using wire::ChannelKind;
 
 namespace {
@@ -28,7 +29,8 @@ LibvirtSource::LibvirtSource(boost::asio::io_context& io, LibvirtOptions options
       threads_(std::make_shared<LibvirtThreads>()),
       reopen_(io),
       audit_(io),
-      transfers_(io) {}
+      transfers_(io),
+      plug_later_(io) {}
 
 LibvirtSource::~LibvirtSource() {
     stop();
@@ -36,6 +38,7 @@ LibvirtSource::~LibvirtSource() {
 
 void LibvirtSource::start(ChannelSource::Handler& handler) {
     handler_ = &handler;
+    attacher_ = std::make_unique<LibvirtAttacher>(io_, options_);
     open();
 }
 
@@ -45,6 +48,8 @@ void LibvirtSource::stop() {
     reopen_.cancel();
     audit_.cancel();
     transfers_.cancel();
+    plug_later_.cancel();
+    attacher_.reset();
     session_.reset();
     domains_.clear();
     threads_->await_none(kStopPatience);
@@ -150,6 +155,7 @@ void LibvirtSource::on_answer(const LibvirtSession::Answer& answer) {
         return entry.second.tracker.is_idle() && !changed_.contains(entry.first);
     });
     watch_transfers();
+    plug();
     ask();
 }
 
@@ -160,7 +166,9 @@ void LibvirtSource::take(const DomainReading& reading) {
     DomainTracker::Events events;
     domain.tracker.read(reading, events);
     tell(reading.guest, domain, events);
-    if (!domain.tracker.is_idle()) tell_channels(reading.guest, domain, reading.channels);
+    if (domain.tracker.is_idle()) return;
+    tell_channels(reading.guest, domain, reading.ports.channels);
+    hot_plug_.see(reading, domain.tracker.is_running());
 }
 
 void LibvirtSource::vanished(const GuestId& guest) {
@@ -199,6 +207,7 @@ void LibvirtSource::tell(const GuestId& guest, Domain& domain, const DomainTrack
         handler_->on_machine(guest, event);
     if (events.empty() || !domain.tracker.is_stopped()) return;
     domain.channels.clear();
+    hot_plug_.gone(guest);
     handler_->on_gone(guest, domain.tracker.stop_reason());
 }
 
@@ -214,6 +223,35 @@ void LibvirtSource::tell_channels(const GuestId& guest, Domain& domain, const st
         const auto known = before.find(kind);
         if (known == before.end() || known->second != path) handler_->on_channel(guest, kind, path);
     }
+}
+
+void LibvirtSource::want(const WantedChannels& wanted) {
+    if (!options_.hot_plug) return;
+    hot_plug_.want(wanted);
+    plug();
+}
+
+/// Only by what libvirt says now: not before everything was read, nor while it is away.
+void LibvirtSource::plug() {
+    if (handler_ == nullptr || !session_ || !read_all_) return;
+    auto unattachable = hot_plug_.unattachable();
+    if (unattachable != unattachable_) handler_->on_unattachable(unattachable_ = std::move(unattachable));
+    const TimePoint now = base::Clock::now();
+    if (const auto attachment = hot_plug_.next(now)) {
+        attacher_->attach(*attachment,
+                          [this, attachment = *attachment](const auto& failure) { plugged(attachment, failure); });
+    }
+    const TimePoint due = hot_plug_.next_due();
+    due == base::kNever ? plug_later_.cancel() : plug_later_.after(due - now, [this] { plug(); });
+}
+
+void LibvirtSource::plugged(const HotPlug::Attachment& attachment, const std::string& failure) {
+    const TimePoint now = base::Clock::now();
+    failure.empty() ? hot_plug_.attached(now) : hot_plug_.failed(now);
+    handler_->on_attached(attachment.guest, attachment.kind, failure);
+    changed_.insert(attachment.guest);
+    ask();
+    plug();
 }
 
 void LibvirtSource::ask_all_later() {

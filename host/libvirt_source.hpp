@@ -11,13 +11,18 @@
 
 #include "host/channel_source.hpp"
 #include "host/domain_tracker.hpp"
+#include "host/hot_plug.hpp"
+#include "host/libvirt_attacher.hpp"
 #include "host/libvirt_session.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::host {
 
 /// The domains of libvirt; a guest is a domain's uuid. libvirt's events are followed at once and taken for hints: each
 /// makes the domain be read again, and after a connection was lost, and now and then, all are. A domain is never judged
 /// by a reading that is older than its last event.
+///
+/// Wanted channels that a running domain lacks are attached (hot_plug.hpp).
 ///
 /// While libvirt cannot be asked, channels stay as they are: they are QEMU's.
 class LibvirtSource final : public ChannelSource, private LibvirtSession::Handler {
@@ -28,6 +33,7 @@ public:
     void start(ChannelSource::Handler& handler) override;
     /// Does not wait for libvirt, but for a moment, so that threads that can end do.
     void stop() override;
+    void want(const WantedChannels& wanted) override;
     std::string name() const override { return "libvirt " + options_.uri; }
 
 private:
@@ -59,6 +65,8 @@ private:
     void forget_missing(const LibvirtSession::Answer& answer);
     void tell(const base::GuestId& guest, Domain& domain, const DomainTracker::Events& events);
     void tell_channels(const base::GuestId& guest, Domain& domain, const std::vector<DomainChannel>& found);
+    void plug();
+    void plugged(const HotPlug::Attachment& attachment, const std::string& failure);
 
     boost::asio::io_context& io_;
     LibvirtOptions options_;
@@ -78,6 +86,11 @@ private:
     bool read_all_ = false;                  ///< since the session was opened
     bool listed_ = false;
     std::string problem_;
+
+    HotPlug hot_plug_;
+    std::unique_ptr<LibvirtAttacher> attacher_;
+    runtime::Timer plug_later_;
+    std::set<base::GuestId> unattachable_;  ///< as told
 };
 
 }  // namespace vitalwire::host

@@ -226,9 +226,17 @@ void Monitor::open_fault(const Guest& guest, const heartbeat::OpenFault& action,
     fault.revision = 0;
     fault.opened_at = wall;
     fault.guest_name = guest.name;
-    const auto& registration = guest.session.registration();
-    fault.corrective_action = registration ? registration->corrective_action : guest.corrective_action;
+    fault.corrective_action = corrective_action_for(guest);
     publish(faults_.open(std::move(fault)), wall);
+}
+
+/// The guest's own word goes before its flavor's.
+wire::CorrectiveAction Monitor::corrective_action_for(const Guest& guest) const {
+    const auto& registration = guest.session.registration();
+    const auto named = registration ? registration->corrective_action : guest.corrective_action;
+    const auto policy = policies_.find(guest.id);
+    const bool unnamed = named == wire::CorrectiveAction::none && policy != policies_.end();
+    return unnamed ? policy->second.corrective_action : named;
 }
 
 void Monitor::update_fault(Guest& guest, const heartbeat::UpdateFault& action, TimePoint now, WallTime wall) {

@@ -149,6 +149,7 @@ private:
     void show(Guest& guest, bool changed);
     void apply_policy(Guest& guest, base::TimePoint now, base::WallTime wall);
 
+    wire::CorrectiveAction corrective_action_for(const Guest& guest) const;
     void open_fault(const Guest& guest, const heartbeat::OpenFault& action, base::WallTime wall);
     void update_fault(Guest& guest, const heartbeat::UpdateFault& action, base::TimePoint now, base::WallTime wall);
     void clear_fault(const Guest& guest, const heartbeat::ClearFault& action, base::WallTime wall);

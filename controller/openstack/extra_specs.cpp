@@ -8,6 +8,8 @@
 #include <string_view>
 
 #include "base/text.hpp"
+#include "wire/heartbeat_pdu.hpp"
+#include "wire/limits.hpp"
 
 namespace vitalwire::controller {
 
@@ -57,10 +59,12 @@ public:
         return 0;
     }
 
-    void word(const std::string& key, const std::vector<std::string_view>& allowed, const std::string& expected) {
+    wire::CorrectiveAction corrective_action(const std::string& key) {
         const std::string* value = find(key);
-        if (value != nullptr && std::find(allowed.begin(), allowed.end(), *value) == allowed.end())
-            refuse(key, expected, *value);
+        if (value == nullptr) return wire::CorrectiveAction::none;
+        const auto said = wire::parse_corrective_action(*value);
+        if (!said) refuse(key, "none, log, reboot or stop", *value);
+        return said.value_or(wire::CorrectiveAction::none);
     }
 
     /// Every key of our namespace that nobody asked for.
@@ -94,16 +98,22 @@ bus::GuestPolicy read_extra_specs(const base::GuestId& guest, const ExtraSpecs& 
     SpecReader reader(specs, problems);
     bus::GuestPolicy policy;
     policy.guest = guest;
+    const bool heartbeat = reader.boolean("vitalwire:heartbeat");
+    const bool messaging = reader.boolean("vitalwire:messaging");
     const bool existing_heartbeat = reader.boolean("sw:wrs:guest:heartbeat");
     const bool existing_messaging = reader.boolean("sw:wrs:srv_grp_messaging");
-    policy.heartbeat = reader.boolean("vitalwire:heartbeat") || existing_heartbeat;
-    policy.messaging = reader.boolean("vitalwire:messaging") || existing_messaging;
+    policy.heartbeat = heartbeat || existing_heartbeat;
+    policy.messaging = messaging || existing_messaging;
+    // The native channel carries both; existing guests have one for each.
+    if (heartbeat || messaging) policy.channels.emplace_back(wire::kNativeChannel);
+    if (existing_heartbeat) policy.channels.emplace_back(wire::kExistingHeartbeatChannel);
+    if (existing_messaging) policy.channels.emplace_back(wire::kExistingMessagingChannel);
     policy.misses = static_cast<int>(reader.integer("vitalwire:heartbeat_misses", 1, 10));
     policy.interval_floor = base::Millis(reader.integer("vitalwire:heartbeat_interval_floor_ms", 100, 3'600'000));
     policy.establish_timeout = std::chrono::seconds(reader.integer("vitalwire:establish_timeout_s", 10, 3600));
     policy.messages_per_second = static_cast<int>(reader.integer("vitalwire:messages_per_second", 1, 10'000));
     policy.bytes_per_second = reader.integer("vitalwire:bytes_per_second", 1024, 10'485'760);
-    reader.word("vitalwire:corrective_action", {"none", "log", "reboot", "stop"}, "none, log, reboot or stop");
+    policy.corrective_action = reader.corrective_action("vitalwire:corrective_action");
     reader.finish();
     return policy;
 }

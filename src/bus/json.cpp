@@ -160,6 +160,9 @@ json to_json(const GuestPolicy& policy) {
     if (policy.establish_timeout.count() != 0) out["establish_timeout_ms"] = policy.establish_timeout.count();
     if (policy.messages_per_second != 0) out["messages_per_second"] = policy.messages_per_second;
     if (policy.bytes_per_second != 0) out["bytes_per_second"] = policy.bytes_per_second;
+    if (policy.corrective_action != wire::CorrectiveAction::none)
+        out["corrective_action"] = to_string(policy.corrective_action);
+    if (!policy.channels.empty()) out["channels"] = policy.channels;
     return out;
 }
 
@@ -174,6 +177,8 @@ Result<GuestPolicy> guest_policy_from_json(const json& object) {
     policy.establish_timeout = in.millis_or_zero("establish_timeout_ms");
     policy.messages_per_second = static_cast<int>(in.integer_or("messages_per_second", 0, 0, 1'000'000));
     policy.bytes_per_second = in.integer_or("bytes_per_second", 0, 0, wire::kMaxInt31);
+    policy.corrective_action = in.corrective_action();
+    policy.channels = in.channels();
     return in.finish(std::move(policy));
 }
 

@@ -51,6 +51,10 @@ struct GuestPolicy {
     base::Millis establish_timeout{};
     int messages_per_second = 0;
     std::int64_t bytes_per_second = 0;
+    /// What a fault advises when the guest itself named nothing.
+    wire::CorrectiveAction corrective_action = wire::CorrectiveAction::none;
+    /// Names of channels that its machine should have; the agent attaches those that are missing.
+    std::vector<std::string> channels;
 
     friend bool operator==(const GuestPolicy&, const GuestPolicy&) = default;
 };

@@ -84,6 +84,14 @@ std::string_view channel_name(ChannelKind kind) {
     return kNativeChannel;
 }
 
+std::optional<ChannelKind> channel_kind(std::string_view name) {
+    for (const ChannelKind kind :
+         {ChannelKind::native, ChannelKind::existing_heartbeat, ChannelKind::existing_messaging}) {
+        if (name == channel_name(kind)) return kind;
+    }
+    return std::nullopt;
+}
+
 std::size_t max_line(ChannelKind kind) {
     switch (kind) {
         case ChannelKind::native:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -15,6 +16,8 @@ enum class ChannelKind : std::uint8_t { native, existing_heartbeat, existing_mes
 inline constexpr int kChannelKinds = 3;
 
 std::string_view channel_name(ChannelKind kind);
+/// Absent for the name of no channel of ours.
+std::optional<ChannelKind> channel_kind(std::string_view name);
 /// Longest line between two newlines that a receiver on this channel accepts.
 std::size_t max_line(ChannelKind kind);
 

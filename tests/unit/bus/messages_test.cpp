@@ -114,7 +114,9 @@ TEST(BusMessages, EveryMessageOfAServerGroupSurvivesTheWire) {
 
 TEST(BusMessages, NothingOfAReportOrAPolicyIsLost) {
     EXPECT_EQ(guest_report_from_json(to_json(some_report())).value(), some_report());
-    const GuestPolicy policy{base::GuestId("g"), true, true, 2, Millis(300), Millis(1), 70, 9000};
+    const GuestPolicy policy{
+        base::GuestId("g"), true, true, 2, Millis(300), Millis(1), 70, 9000, wire::CorrectiveAction::reboot,
+        {"org.vitalwire.0"}};
     EXPECT_EQ(guest_policy_from_json(to_json(policy)).value(), policy);
 }
 

@@ -334,7 +334,7 @@ TEST_F(ControllerTest, CountsWhatAnAgentMustNotSay) {
 
 TEST_F(ControllerTest, SendsThousandsOfPoliciesInPieces) {
     std::string text;
-    for (int i = 0; i < 9000; ++i)
+    for (int i = 0; i < 5000; ++i)
         text += "[guest vm-" + std::to_string(i) + "]\nhost = compute-1\nheartbeat = yes\n";
     inventory(text);
     start();
@@ -343,7 +343,7 @@ TEST_F(ControllerTest, SendsThousandsOfPoliciesInPieces) {
     EXPECT_TRUE(one->policies[0].complete);
     EXPECT_FALSE(one->policies[1].complete);
     EXPECT_EQ(one->policies[0].policies.size() + one->policies[1].policies.size() + one->policies[2].policies.size(),
-              9000U);
+              5000U);
 }
 
 TEST_F(ControllerTest, AcceptsAgentsOverTls) {

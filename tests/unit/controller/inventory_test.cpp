@@ -96,7 +96,7 @@ TEST_F(InventoryFileTest, ReadsGuestsAndGroups) {
     const auto snapshot = read(
         "[guest vm-1]\nname = web 1\nhost = compute-1\ngroup = pair\nstate = paused\nheartbeat = yes\nmisses = 3\n"
         "interval_floor = 500 ms\nestablish_timeout = 30 s\nmessages_per_second = 9\nbytes_per_second = 2K\nmetadata = "
-        "role=web server\n"
+        "role=web server\ncorrective_action = reboot\nchannels = cgcs.heartbeat cgcs.messaging\n"
         "[guest vm-2]\n[group pair]\nname = The pair\nproject = red\n");
     ASSERT_TRUE(errors.empty()) << runtime::to_string(errors[0]);
     ASSERT_EQ(snapshot.guests.size(), 2U);
@@ -115,6 +115,9 @@ TEST_F(InventoryFileTest, ReadsGuestsAndGroups) {
     EXPECT_EQ(vm.policy.establish_timeout, std::chrono::seconds(30));
     EXPECT_EQ(vm.policy.messages_per_second, 9);
     EXPECT_EQ(vm.policy.bytes_per_second, 2048);
+    EXPECT_EQ(vm.policy.corrective_action, wire::CorrectiveAction::reboot);
+    EXPECT_EQ(vm.policy.channels, (std::vector<std::string>{"cgcs.heartbeat", "cgcs.messaging"}));
+    EXPECT_TRUE(snapshot.guests[1].policy.channels.empty());
     EXPECT_FALSE(snapshot.guests[1].policy.heartbeat);
     EXPECT_FALSE(snapshot.guests[1].policy.messaging);
     EXPECT_EQ(snapshot.groups.at(0).name, "The pair");
@@ -122,7 +125,7 @@ TEST_F(InventoryFileTest, ReadsGuestsAndGroups) {
 
 TEST_F(InventoryFileTest, ReportsEveryMistakeWithItsLine) {
     EXPECT_THAT(mistakes("[guest ../etc]\n[guest vm-1]\nstate = dead\nhost = h\ngroup = none\nheartbeat = maybe\n"
-                         "misses = 0\ntypo = 1\n[gest vm-2]\n[guest vm-3]\nmetadata = x\n"),
+                         "misses = 0\ntypo = 1\n[gest vm-2]\n[guest vm-3]\nmetadata = x\nchannels = eth0\n"),
                 ElementsAre(HasSubstr("inv:9: unknown section [gest vm-2]"),
                             HasSubstr("inv:1: [guest ...]: expected an id of 1 to 128 letters"),
                             HasSubstr("inv:5: [guest vm-1] group: there is no [group none] in this file"),
@@ -130,7 +133,8 @@ TEST_F(InventoryFileTest, ReportsEveryMistakeWithItsLine) {
                             HasSubstr("inv:6: [guest vm-1] heartbeat: expected true or false"),
                             HasSubstr("inv:7: [guest vm-1] misses: expected a whole number from 1"),
                             HasSubstr("inv:8: [guest vm-1] typo: is no key"),
-                            HasSubstr("inv:11: [guest vm-3] metadata: expected name=value")));
+                            HasSubstr("inv:11: [guest vm-3] metadata: expected name=value"),
+                            HasSubstr("inv:12: [guest vm-3] channels: expected some of org.vitalwire.0")));
 }
 
 TEST_F(InventoryFileTest, RefusesAGuestInAnotherProjectsGroup) {

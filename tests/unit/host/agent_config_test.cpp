@@ -105,6 +105,7 @@ TEST_F(AgentConfigTest, ASourceThatIsNamedTakesThePlaceOfTheDefaultOne) {
     EXPECT_THAT(mistakes(), IsEmpty());
     EXPECT_EQ(config.libvirt->uri, "qemu:///system");
     EXPECT_EQ(config.libvirt->call_deadline, Millis(10'000));
+    EXPECT_TRUE(config.libvirt->hot_plug);
     EXPECT_THAT(config.directories, IsEmpty());
 }
 

@@ -97,6 +97,8 @@ protected:
         told_.push_back("gone " + guest.str() + ' ' + std::string(to_string(why)));
     }
     void on_listed(ChannelSource&) override { listed_ = true; }
+    void on_attached(const base::GuestId&, ChannelKind, const std::string&) override {}
+    void on_unattachable(const std::set<base::GuestId>&) override {}
     void on_source_problem(ChannelSource&, const std::string& problem) override { problems_.push_back(problem); }
 
     TempDir dir_;

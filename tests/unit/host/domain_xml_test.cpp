@@ -27,6 +27,10 @@ std::string domain(const std::string& devices) {
            devices + "</devices></domain>";
 }
 
+base::Result<std::vector<DomainChannel>> channels_of(const std::string& xml) {
+    return ports_of(xml).map([](const DomainPorts& ports) { return ports.channels; });
+}
+
 TEST(DomainXml, NamesTheSocketOfEachChannelOfOurs) {
     const auto channels = channels_of(
         domain(channel("org.vitalwire.0", bound("/run/a")) + channel("org.qemu.guest_agent.0", bound("/run/b")) +
@@ -58,6 +62,26 @@ TEST(DomainXml, TakesTheFirstOfTwoChannelsOfOneName) {
     const auto channels =
         channels_of(domain(channel("org.vitalwire.0", bound("/run/a")) + channel("org.vitalwire.0", bound("/run/b"))));
     EXPECT_THAT(*channels, ElementsAre(DomainChannel{ChannelKind::native, "/run/a"}));
+}
+
+TEST(DomainXml, SaysWhichNamesAreTakenWhateverIsBehindThem) {
+    const auto ports = ports_of(domain(channel("org.vitalwire.0", "", "spicevmc") +
+                                       channel("cgcs.heartbeat", bound("/run/a")) + channel("else", bound("/run/b"))));
+    EXPECT_THAT(ports->taken, ElementsAre(ChannelKind::native, ChannelKind::existing_heartbeat));
+    EXPECT_THAT(ports->channels, ElementsAre(DomainChannel{ChannelKind::existing_heartbeat, "/run/a"}));
+}
+
+TEST(DomainXml, SaysWhetherPortsCanBeAdded) {
+    EXPECT_TRUE(ports_of(domain("<controller type='usb'/><controller type='virtio-serial' index='0'/>"))->controller);
+    EXPECT_FALSE(ports_of(domain("<controller type='usb'/>"))->controller);
+    EXPECT_FALSE(ports_of(domain("<x:controller xmlns:x='urn:x' type='virtio-serial'/>"))->controller);
+}
+
+TEST(DomainXml, ADeviceToAttachIsAChannelOnceItHasAPath) {
+    std::string device = channel_xml(ChannelKind::existing_messaging);
+    EXPECT_THAT(*channels_of(domain(device)), IsEmpty());
+    device.replace(device.find("mode='bind'"), 11, "mode='bind' path='/run/a'");
+    EXPECT_THAT(*channels_of(domain(device)), ElementsAre(DomainChannel{ChannelKind::existing_messaging, "/run/a"}));
 }
 
 TEST(DomainXml, ADomainWithoutDevicesHasNoChannels) {

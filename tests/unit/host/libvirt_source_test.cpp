@@ -21,6 +21,7 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using wire::ChannelKind;
 
 constexpr const char* kUuid = "11111111-2222-4333-8444-555555555555";
@@ -65,7 +66,7 @@ std::string channel_xml(const std::string& name, const std::string& path) {
 class LibvirtSourceTest : public testing::Test, protected ChannelSource::Handler {
 protected:
     void start(const std::string& uri = "test:///default", Millis deadline = Millis(10'000)) {
-        source_ = std::make_unique<LibvirtSource>(io_, LibvirtOptions{uri, deadline});
+        source_ = std::make_unique<LibvirtSource>(io_, LibvirtOptions{uri, deadline, hot_plug_});
         ChannelSource::Handler& events = *this;
         source_->start(events);
     }
@@ -103,9 +104,16 @@ protected:
     }
     void on_listed(ChannelSource&) override { listed_ = true; }
     void on_source_problem(ChannelSource&, const std::string& problem) override { problems_.push_back(problem); }
+    void on_attached(const base::GuestId& guest, ChannelKind kind, const std::string& failure) override {
+        tell(guest, "attach " + std::string(wire::channel_name(kind)) + ": " + failure);
+    }
+    void on_unattachable(const std::set<base::GuestId>& guests) override {
+        told_.push_back("unattachable " + std::to_string(guests.size()));
+    }
 
     TempDir dir_;
     boost::asio::io_context io_;
+    bool hot_plug_ = true;
     std::unique_ptr<LibvirtSource> source_;
     std::vector<std::string> told_;
     std::vector<std::string> problems_;
@@ -177,6 +185,42 @@ TEST_F(LibvirtSourceTest, CanBeStoppedAtAnyTime) {
     io_.poll();
     EXPECT_THAT(told_, IsEmpty());
     EXPECT_FALSE(listed_);
+}
+
+const WantedChannels kWanted = {{base::GuestId(kUuid), {ChannelKind::native}}};
+
+// The test driver attaches nothing; that it is asked to shows in its refusal.
+TEST_F(LibvirtSourceTest, AttachesAWantedChannelAndSaysWhyItCouldNot) {
+    TestDomain domain("<controller type='virtio-serial' index='0'/>");
+    domain.start();
+    start_listed();
+    source_->want(kWanted);
+    EXPECT_TRUE(run_until(io_, [&] {
+        return std::any_of(told_.begin(), told_.end(), [](const std::string& line) {
+            return line.starts_with("attach org.vitalwire.0: this function is not supported");
+        });
+    }));
+}
+
+TEST_F(LibvirtSourceTest, AttachesNothingWhenItMayNot) {
+    TestDomain domain("");
+    domain.start();
+    hot_plug_ = false;
+    start_listed();
+    source_->want(kWanted);
+    domain.suspend();
+    ASSERT_TRUE(told("held paused"));
+    EXPECT_THAT(told_, Not(Contains("unattachable 1")));
+}
+
+TEST_F(LibvirtSourceTest, NamesAWantedDomainWithoutAControllerUntilItIsGone) {
+    TestDomain domain("");
+    domain.start();
+    start_listed();
+    source_->want(kWanted);
+    ASSERT_TRUE(told("unattachable 1"));
+    domain.destroy();
+    EXPECT_TRUE(told("unattachable 0"));
 }
 
 }  // namespace

@@ -145,6 +145,17 @@ TEST_F(MonitorTest, GivesAFaultItsIdNameActionAndRevisions) {
     EXPECT_EQ(fault.cleared_at, base::WallTime{} + Millis(2500));
 }
 
+TEST_F(MonitorTest, AdvisesWhatTheFlavorSaysWhenTheGuestNamesNothing) {
+    bus::GuestPolicy wish;
+    wish.guest = GuestId("a");
+    wish.heartbeat = true;
+    wish.corrective_action = wire::CorrectiveAction::stop;
+    monitor_.set_policies({true, {wish}}, now_, wall());
+    step("a", heartbeat::Started{});
+    step("a", heartbeat::Crashed{heartbeat::CrashReason::panicked});
+    EXPECT_EQ(faults_.at("f1").corrective_action, wire::CorrectiveAction::stop);
+}
+
 TEST_F(MonitorTest, NamesTheGuestOfACrashWhoseSessionEndedWithIt) {
     registered("a");
     step("a", heartbeat::Crashed{heartbeat::CrashReason::panicked});

@@ -43,12 +43,15 @@ TEST_F(ExtraSpecsTest, EveryKeyIsTaken) {
     EXPECT_EQ(policy.establish_timeout, base::Millis(60'000));
     EXPECT_EQ(policy.messages_per_second, 20);
     EXPECT_EQ(policy.bytes_per_second, 65'536);
+    EXPECT_EQ(policy.corrective_action, wire::CorrectiveAction::reboot);
+    EXPECT_THAT(policy.channels, ElementsAre("org.vitalwire.0"));
 }
 
 TEST_F(ExtraSpecsTest, TheKeysOfExistingGuestsCountAsOurs) {
     const auto policy = read({{"sw:wrs:guest:heartbeat", "true"}, {"sw:wrs:srv_grp_messaging", "1"}});
     EXPECT_TRUE(policy.heartbeat);
     EXPECT_TRUE(policy.messaging);
+    EXPECT_THAT(policy.channels, ElementsAre("cgcs.heartbeat", "cgcs.messaging"));
 }
 
 TEST_F(ExtraSpecsTest, ABadValueIsReportedAndDisablesNothing) {
