@@ -1,16 +1,14 @@
 // vitalwire-controller(8)
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "base/log.hpp"
 #include "controller/controller.hpp"
 #include "controller/controller_config.hpp"
+#include "runtime/command_line.hpp"
 #include "runtime/daemon.hpp"
 #include "runtime/logging.hpp"
 #include "runtime/notify.hpp"
@@ -20,33 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 using namespace vitalwire;
 
-constexpr const char* kDefaultFile = "/etc/vitalwire/vitalwire-controller.conf";
-
-struct Options {
-    std::string file;
-    std::vector<std::string> settings;
-};
-
-/// The configuration; every mistake goes to standard error, and then there is none.
-std::optional<controller::ControllerConfig> load_config(const Options& options) {
-    runtime::ConfigErrors errors;
-    runtime::ConfigFile file{"the built-in defaults", {}};
-    const bool default_file_there = options.file.empty() && fs::exists(kDefaultFile);
-    if (!options.file.empty() || default_file_there) {
-        auto loaded = runtime::ConfigFile::load(default_file_there ? kDefaultFile : options.file, errors);
-        if (!loaded) {
-            std::fprintf(stderr, "vitalwire-controller: %s\n", loaded.error().message.c_str());
-            return std::nullopt;
-        }
-        file = std::move(*loaded);
-    }
-    for (const std::string& setting : options.settings)
-        file.set(setting, errors);
-    auto config = controller::read_controller_config(file, errors);
-    for (const runtime::ConfigError& error : errors)
-        std::fprintf(stderr, "vitalwire-controller: %s\n", runtime::to_string(error).c_str());
-    if (!errors.empty()) return std::nullopt;
-    return config;
+controller::ControllerConfig read_config(const runtime::ConfigFile& file, runtime::ConfigErrors& errors) {
+    return controller::read_controller_config(file, errors);
 }
 
 base::Result<std::unique_ptr<runtime::Store>> open_store(boost::asio::io_context& io, const std::string& path) {
@@ -117,21 +90,14 @@ int run(const controller::ControllerConfig& config) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Books the faults that the agents find and tells them to the systems that act on them.",
-                 "vitalwire-controller");
-    Options options;
-    bool check_only = false;
-    app.add_option("--config", options.file,
-                   "configuration file (default: " + std::string(kDefaultFile) + " when there is one)");
-    app.add_option("--set", options.settings, "section.key=value or section.label.key=value, over the file; repeatable")
-        ->take_all();
-    app.add_flag("--check-config", check_only, "check the configuration and exit");
-    app.set_version_flag("--version", std::string("vitalwire-controller ") + VITALWIRE_VERSION);
-    CLI11_PARSE(app, argc, argv);
-
-    const auto config = load_config(options);
+    runtime::CommandLine command(
+        {"vitalwire-controller",
+         "Books the faults that the agents find and tells them to the systems that act on them.", VITALWIRE_VERSION,
+         "/etc/vitalwire/vitalwire-controller.conf"});
+    if (const auto status = command.parse(argc, argv)) return *status;
+    const auto config = command.load(read_config);
     if (!config) return 2;
-    if (check_only) {
+    if (command.check_only()) {
         std::puts("the configuration is good");
         return 0;
     }
