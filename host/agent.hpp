@@ -9,7 +9,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/token_bucket.hpp"
@@ -22,6 +21,7 @@
 #include "host/controllers.hpp"
 #include "host/entropy.hpp"
 #include "host/group_hub.hpp"
+#include "host/guest_map.hpp"
 #include "host/monitor.hpp"
 #include "runtime/http_server.hpp"
 #include "runtime/problems.hpp"
@@ -133,7 +133,7 @@ private:
     GroupHub groups_;
     AgentMetrics metrics_;
     std::vector<std::unique_ptr<ChannelSource>> sources_;
-    std::unordered_map<base::GuestId, Guest> guests_;
+    GuestMap<Guest> guests_;
     std::set<const ChannelSource*> unlisted_;
     std::set<const ChannelSource*> blind_;               ///< cannot see now
     std::set<base::GuestId> unattachable_;               ///< lack a channel and cannot be given it

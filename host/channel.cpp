@@ -182,7 +182,7 @@ void Channel::on_not_read(std::uint64_t messages) {
     dropped(Drop::not_read, messages, "the guest does not read");
 }
 
-void Channel::handle(wire::HeartbeatMessage message) {
+void Channel::handle(wire::HeartbeatMessage&& message) {
     heard_ = true;
     base_version_ = message.base_version;
     handler_.on_heartbeat(*this, std::move(message.pdu));

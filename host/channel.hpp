@@ -102,7 +102,7 @@ private:
     void on_not_read(std::uint64_t messages) override;
     void on_drained() override { write_queued(); }
 
-    void handle(wire::HeartbeatMessage message);
+    void handle(wire::HeartbeatMessage&& message);
     void handle(const wire::Malformed& malformed);
     void handle(const wire::Ignored& ignored);
     void handle(const wire::Refused& refused);

@@ -9,6 +9,7 @@
 //                           XML says, domain_tracker.hpp what events and states mean (pure)
 //     hot_plug.hpp          which wanted channels running domains lack (pure); libvirt_attacher.hpp attaches them
 //   monitor.hpp           all guests of the host: sessions, policies, reports; fault_book.hpp their faults (pure)
+//   guest_map.hpp         guests by id, looked up for every beat
 //   group_hub.hpp         server groups: what guests send to the controller that leads, and what comes back
 //   controllers.hpp       the links to the controllers: lead, whole state, repetition until delivered
 //   agent_state.hpp       what survives a restart, as JSON in the store

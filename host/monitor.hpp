@@ -14,6 +14,7 @@
 #include "heartbeat/host_session.hpp"
 #include "host/entropy.hpp"
 #include "host/fault_book.hpp"
+#include "host/guest_map.hpp"
 
 namespace vitalwire::host {
 
@@ -165,7 +166,7 @@ private:
     Settings settings_;
     Entropy& entropy_;
     Output& output_;
-    std::unordered_map<base::GuestId, Guest> guests_;
+    GuestMap<Guest> guests_;
     std::unordered_map<base::GuestId, Restored> restored_;
     std::unordered_map<base::GuestId, bus::GuestPolicy> policies_;
     FaultBook faults_;

@@ -30,9 +30,14 @@ Readiness::Readiness(asio::execution_context& context)
     : asio::execution_context::service(context), epoll_(static_cast<asio::io_context&>(context), make_epoll()) {}
 
 void Readiness::shutdown() {
-    watched_.clear();
+    by_fd_.clear();
+    watched_ = 0;
     boost::system::error_code ignored;
     epoll_.close(ignored);
+}
+
+bool Readiness::watches(int fd) const {
+    return static_cast<std::size_t>(fd) < by_fd_.size() && by_fd_[static_cast<std::size_t>(fd)].watched;
 }
 
 int Readiness::watch(int fd, Interest interest, std::weak_ptr<Watcher> watcher) {
@@ -43,21 +48,27 @@ int Readiness::watch(int fd, Interest interest, std::weak_ptr<Watcher> watcher) 
     epoll_event event{};
     event.events = (interest.read ? EPOLLIN : 0U) | (interest.write ? EPOLLOUT : 0U);
     event.data.fd = fd;
-    const bool is_new = watched_.insert_or_assign(fd, std::move(watcher)).second;
+    const bool is_new = !watches(fd);
     if (::epoll_ctl(epoll_.native_handle(), is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) != 0) {
         const int error = errno;
-        watched_.erase(fd);
+        forget(fd);
         return error;
     }
+    const auto slot = static_cast<std::size_t>(fd);
+    if (slot >= by_fd_.size()) by_fd_.resize(slot + 1);
+    by_fd_[slot] = {std::move(watcher), true};
+    if (is_new) ++watched_;
     arm();
     return 0;
 }
 
 void Readiness::forget(int fd) {
-    if (watched_.erase(fd) == 0) return;
+    if (!watches(fd)) return;
+    by_fd_[static_cast<std::size_t>(fd)] = {};
+    --watched_;
     ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_DEL, fd, nullptr);
     boost::system::error_code ignored;
-    if (watched_.empty()) epoll_.cancel(ignored);  // a loop without work may end
+    if (watched_ == 0) epoll_.cancel(ignored);  // a loop without work may end
 }
 
 void Readiness::arm() {
@@ -65,7 +76,7 @@ void Readiness::arm() {
     epoll_.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
         armed_ = false;
         if (!error) tell();
-        if (!watched_.empty() && epoll_.is_open()) arm();
+        if (watched_ > 0 && epoll_.is_open()) arm();
     });
 }
 
@@ -74,9 +85,8 @@ void Readiness::tell() {
     const int ready = ::epoll_wait(epoll_.native_handle(), events.data(), static_cast<int>(events.size()), 0);
     for (int i = 0; i < ready; ++i) {
         const epoll_event& event = events.at(static_cast<std::size_t>(i));
-        const auto found = watched_.find(event.data.fd);
-        if (found == watched_.end()) continue;  // forgotten in this turn
-        const std::shared_ptr<Watcher> watcher = found->second.lock();
+        if (!watches(event.data.fd)) continue;  // forgotten in this turn
+        const std::shared_ptr<Watcher> watcher = by_fd_[static_cast<std::size_t>(event.data.fd)].watcher.lock();
         if (watcher) watcher->on_ready((event.events & ~EPOLLOUT) != 0, (event.events & EPOLLOUT) != 0);
     }
 }

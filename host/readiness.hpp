@@ -2,8 +2,9 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <cstddef>
 #include <memory>
-#include <unordered_map>
+#include <vector>
 
 namespace vitalwire::host {
 
@@ -41,8 +42,16 @@ private:
     void arm();
     void tell();
 
+    bool watches(int fd) const;
+
+    struct Watched {
+        std::weak_ptr<Watcher> watcher;
+        bool watched = false;
+    };
+
     boost::asio::posix::stream_descriptor epoll_;
-    std::unordered_map<int, std::weak_ptr<Watcher>> watched_;
+    std::vector<Watched> by_fd_;  ///< the kernel gives the lowest numbers that are free
+    std::size_t watched_ = 0;
     bool armed_ = false;
 };
 

@@ -70,6 +70,14 @@ bool is_c1_control(std::string_view sequence) {
            static_cast<std::uint8_t>(sequence[1]) < 0xA0;
 }
 
+/// By byte, for a host looks at the names in every message.
+constexpr std::array<bool, 256> kPlain = [] {
+    std::array<bool, 256> plain{};
+    for (const char c : std::string_view("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"))
+        plain[static_cast<std::uint8_t>(c)] = true;
+    return plain;
+}();
+
 }  // namespace
 
 bool is_utf8(std::string_view text) {
@@ -110,10 +118,7 @@ std::string escape(std::string_view text, std::size_t max_bytes) {
 }
 
 bool is_plain_name(std::string_view text, std::size_t max) {
-    const auto plain = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-               c == '-';
-    };
+    const auto plain = [](char c) { return kPlain[static_cast<std::uint8_t>(c)]; };
     return !text.empty() && text.size() <= max && std::all_of(text.begin(), text.end(), plain);
 }
 

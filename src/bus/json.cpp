@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "bus/limits.hpp"
 #include "wire/field_reader.hpp"
+#include "wire/object_writer.hpp"
 
 namespace vitalwire::bus {
 
@@ -112,22 +113,23 @@ Result<Fault> fault_from_json(const json& object) {
     return in.finish(std::move(fault));
 }
 
+std::string to_text(const GuestReport& report) {
+    const auto count = [](std::uint64_t counter) { return static_cast<std::int64_t>(counter); };
+    wire::ObjectWriter out;
+    out.text("guest", report.guest.str()).text("name", report.name);
+    out.text("state", report.state).text("hold", report.hold).texts("channels", report.channels);
+    out.number("interval_ms", report.interval.count());
+    out.number("response_deadline_ms", report.response_deadline.count());
+    out.number("challenges", count(report.challenges)).number("responses", count(report.responses));
+    out.number("late", count(report.late)).number("misses", count(report.misses));
+    out.number("refused", count(report.refused));
+    out.number("last_round_trip_us", report.last_round_trip_us);
+    if (report.registered_since != WallTime{}) out.text("registered_since", base::to_iso8601(report.registered_since));
+    return out.finish();
+}
+
 json to_json(const GuestReport& report) {
-    json out = {{"guest", report.guest.str()},
-                {"name", report.name},
-                {"state", report.state},
-                {"hold", report.hold},
-                {"channels", report.channels},
-                {"interval_ms", report.interval.count()},
-                {"response_deadline_ms", report.response_deadline.count()},
-                {"challenges", report.challenges},
-                {"responses", report.responses},
-                {"late", report.late},
-                {"misses", report.misses},
-                {"refused", report.refused},
-                {"last_round_trip_us", report.last_round_trip_us}};
-    if (report.registered_since != WallTime{}) out["registered_since"] = base::to_iso8601(report.registered_since);
-    return out;
+    return json::parse(to_text(report), nullptr, false);
 }
 
 Result<GuestReport> guest_report_from_json(const json& object) {

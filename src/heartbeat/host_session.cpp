@@ -19,7 +19,7 @@ constexpr Millis kSettle{2000};
 constexpr Millis kCloseGrace{300};
 /// Challenges of many guests fall on common instants: a host that wakes up for each alone spends more on waking up than
 /// on the beat.
-constexpr Millis kBeatGrid{10};
+constexpr Millis kBeatGrid{25};
 
 }  // namespace
 

@@ -27,7 +27,8 @@ constexpr std::int64_t kAnyInt = 9007199254740991;  // 2^53 - 1: what every JSON
 constexpr std::size_t kMaxExistingText = 32;  // wire limits of the existing dialect for everything but name and log_msg
 
 bool is_session_id(std::string_view text) {
-    return base::is_plain_name(text, kMaxSessionId) && text.find_first_of("._") == std::string_view::npos;
+    return base::is_plain_name(text, kMaxSessionId) &&
+           std::none_of(text.begin(), text.end(), [](char c) { return c == '.' || c == '_'; });
 }
 
 class PduReader : public FieldReader<JsonValue> {

@@ -95,15 +95,9 @@ std::optional<JsonValue> member(const json& object, const char* key) {
     return value == nullptr ? std::nullopt : std::optional(shallow(*value));
 }
 
-std::optional<JsonValue> member(const JsonValue& object, const char* key) {
-    const JsonValue* value = find(object, key);
-    return value == nullptr ? std::nullopt : std::optional(*value);
-}
-
-base::Result<std::int64_t> check_int(const std::optional<JsonValue>& value, const char* key, std::int64_t min,
-                                     std::int64_t max) {
+base::Result<std::int64_t> check_int(const JsonValue* value, const char* key, std::int64_t min, std::int64_t max) {
     const auto expected = [&] { return "an integer from " + std::to_string(min) + " to " + std::to_string(max); };
-    if (!value) return missing(key, expected());
+    if (value == nullptr) return missing(key, expected());
     const auto in_range = [&](auto number) -> base::Result<std::int64_t> {
         if (std::cmp_less(number, min) || std::cmp_greater(number, max))
             return wrong(key, expected(), std::to_string(number));
@@ -114,12 +108,12 @@ base::Result<std::int64_t> check_int(const std::optional<JsonValue>& value, cons
     return wrong(key, expected(), kind_of(*value));
 }
 
-base::Result<std::string_view> check_text(const std::optional<JsonValue>& value, const char* key, std::size_t min_bytes,
+base::Result<std::string_view> check_text(const JsonValue* value, const char* key, std::size_t min_bytes,
                                           std::size_t max_bytes) {
     const auto expected = [&] {
         return "a string of " + std::to_string(min_bytes) + " to " + std::to_string(max_bytes) + " bytes";
     };
-    if (!value) return missing(key, expected());
+    if (value == nullptr) return missing(key, expected());
     const auto* text = value->as<std::string_view>();
     if (text == nullptr) return wrong(key, expected(), kind_of(*value));
     if (text->size() < min_bytes || text->size() > max_bytes)
@@ -127,8 +121,8 @@ base::Result<std::string_view> check_text(const std::optional<JsonValue>& value,
     return *text;
 }
 
-base::Result<bool> check_bool(const std::optional<JsonValue>& value, const char* key) {
-    if (!value) return missing(key, "true or false");
+base::Result<bool> check_bool(const JsonValue* value, const char* key) {
+    if (value == nullptr) return missing(key, "true or false");
     const bool* flag = value->as<bool>();
     if (flag == nullptr) return wrong(key, "true or false", kind_of(*value));
     return *flag;

@@ -21,32 +21,35 @@ nlohmann::json to_json(const JsonValue& value);
 std::string dump(const nlohmann::json& value);
 
 /// The member `key` of a document's object or of a tree's; of an array or object in a tree only that it is one.
-std::optional<JsonValue> member(const JsonValue& object, const char* key);
+inline const JsonValue* member(const JsonValue& object, const char* key) {
+    return find(object, key);
+}
 std::optional<JsonValue> member(const nlohmann::json& object, const char* key);
 
-// Whether a member is what it should be. A failure is bad_field and names the key, what was expected and what was
-// found. Text points into where the member came from.
-base::Result<std::int64_t> check_int(const std::optional<JsonValue>& value, const char* key, std::int64_t min,
-                                     std::int64_t max);
-base::Result<std::string_view> check_text(const std::optional<JsonValue>& value, const char* key, std::size_t min_bytes,
+// Whether a member, or none, is what it should be. A failure is bad_field and names the key, what was expected and what
+// was found. Text points into where the member came from.
+base::Result<std::int64_t> check_int(const JsonValue* value, const char* key, std::int64_t min, std::int64_t max);
+base::Result<std::string_view> check_text(const JsonValue* value, const char* key, std::size_t min_bytes,
                                           std::size_t max_bytes);
-base::Result<bool> check_bool(const std::optional<JsonValue>& value, const char* key);
+base::Result<bool> check_bool(const JsonValue* value, const char* key);
 
 // Checked reading of one key of an object, be it a document's or a tree.
 template <class Object>
 base::Result<std::int64_t> read_int(const Object& object, const char* key, std::int64_t min, std::int64_t max) {
-    return check_int(member(object, key), key, min, max);
+    const auto found = member(object, key);
+    return check_int(found ? &*found : nullptr, key, min, max);
 }
 template <class Object>
 base::Result<std::int64_t> read_int_or(const Object& object, const char* key, std::int64_t fallback, std::int64_t min,
                                        std::int64_t max) {
     const auto found = member(object, key);
-    return found ? check_int(found, key, min, max) : fallback;
+    return found ? check_int(&*found, key, min, max) : fallback;
 }
 template <class Object>
 base::Result<std::string_view> read_view(const Object& object, const char* key, std::size_t min_bytes,
                                          std::size_t max_bytes) {
-    return check_text(member(object, key), key, min_bytes, max_bytes);
+    const auto found = member(object, key);
+    return check_text(found ? &*found : nullptr, key, min_bytes, max_bytes);
 }
 template <class Object>
 base::Result<std::string> read_text(const Object& object, const char* key, std::size_t min_bytes,
@@ -61,7 +64,8 @@ base::Result<std::string> read_text_or(const Object& object, const char* key, st
 }
 template <class Object>
 base::Result<bool> read_bool(const Object& object, const char* key) {
-    return check_bool(member(object, key), key);
+    const auto found = member(object, key);
+    return check_bool(found ? &*found : nullptr, key);
 }
 
 // Lenient reading, for files of our own and for peers whose fields are optional: nullptr-free, never fails.

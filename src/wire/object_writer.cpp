@@ -21,7 +21,7 @@ bool needs_no_escape(std::string_view text) {
 }  // namespace
 
 ObjectWriter::ObjectWriter(std::string before) : out_(std::move(before)) {
-    out_.reserve(out_.size() + kUsualSize);
+    out_.reserve(std::max(out_.capacity(), kUsualSize));
     out_ += '{';
 }
 
@@ -29,6 +29,16 @@ void ObjectWriter::begin(std::string_view key) {
     out_ += std::exchange(first_, false) ? "\"" : ",\"";
     out_ += key;
     out_ += "\":";
+}
+
+void ObjectWriter::quote(std::string_view value) {
+    if (!needs_no_escape(value)) {
+        out_ += dump(nlohmann::json(value));
+        return;
+    }
+    out_ += '"';
+    out_ += value;
+    out_ += '"';
 }
 
 ObjectWriter& ObjectWriter::number(std::string_view key, std::int64_t value) {
@@ -47,13 +57,18 @@ ObjectWriter& ObjectWriter::flag(std::string_view key, bool value) {
 
 ObjectWriter& ObjectWriter::text(std::string_view key, std::string_view value) {
     begin(key);
-    if (!needs_no_escape(value)) {
-        out_ += dump(nlohmann::json(value));
-        return *this;
+    quote(value);
+    return *this;
+}
+
+ObjectWriter& ObjectWriter::texts(std::string_view key, const std::vector<std::string>& values) {
+    begin(key);
+    out_ += '[';
+    for (const std::string& value : values) {
+        if (&value != &values.front()) out_ += ',';
+        quote(value);
     }
-    out_ += '"';
-    out_ += value;
-    out_ += '"';
+    out_ += ']';
     return *this;
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace vitalwire::wire {
 
@@ -17,11 +18,13 @@ public:
     ObjectWriter& number(std::string_view key, std::int64_t value);
     ObjectWriter& flag(std::string_view key, bool value);
     ObjectWriter& text(std::string_view key, std::string_view value);
+    ObjectWriter& texts(std::string_view key, const std::vector<std::string>& values);
     /// The line; the writer is empty after it.
     std::string finish(std::string_view after = {});
 
 private:
     void begin(std::string_view key);
+    void quote(std::string_view value);
 
     std::string out_;
     bool first_ = true;

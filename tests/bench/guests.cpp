@@ -9,6 +9,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <initializer_list>
 #include <iostream>
 #include <string>
@@ -30,8 +31,7 @@ struct Guest {
 
 class Guests {
 public:
-    Guests(const std::string& directory, std::size_t count, int interval_ms)
-        : guests_(count), interval_(std::to_string(interval_ms)) {
+    Guests(const std::string& directory, std::size_t count, int interval_ms) : guests_(count), interval_(interval_ms) {
         for (std::size_t i = 0; i < count; ++i)
             listen(directory, i);
         watch(STDIN_FILENO, count);
@@ -41,7 +41,7 @@ public:
         std::cout << "listening" << std::endl;
         std::array<epoll_event, 512> events{};
         while (true) {
-            const int ready = ::epoll_wait(epoll_, events.data(), events.size(), -1);
+            const int ready = ::epoll_wait(epoll_, events.data(), events.size(), waiting_.empty() ? -1 : 1);
             if (ready < 0 && errno != EINTR) give_up("epoll_wait");
             for (int i = 0; i < ready; ++i) {
                 const std::size_t number = events.at(static_cast<std::size_t>(i)).data.u64;
@@ -53,6 +53,7 @@ public:
                     accept(number);
                 }
             }
+            register_those_due();
         }
     }
 
@@ -102,7 +103,17 @@ private:
     void hear(std::size_t number, std::string_view line) {
         const std::string_view challenge = value_of(line, "\"heartbeat_challenge\":");
         if (!challenge.empty()) return answer(number, challenge, value_of(line, "\"session_id\":"));
-        if (line.find("\"no_session\"") != std::string_view::npos) register_with_host(number);
+        if (line.find("\"no_session\"") != std::string_view::npos) waiting_.push_back(number);
+    }
+
+    /// One after the other over an interval: the machines of a host do not start in step, so they do not beat in step.
+    void register_those_due() {
+        const auto now = std::chrono::steady_clock::now();
+        if (registered_ == 0) began_ = now;
+        for (; !waiting_.empty() && now >= began_ + interval_ * registered_ / guests_.size(); ++registered_) {
+            register_with_host(waiting_.front());
+            waiting_.pop_front();
+        }
     }
 
     static std::string_view value_of(std::string_view line, std::string_view key) {
@@ -114,7 +125,7 @@ private:
 
     void register_with_host(std::size_t number) {
         send(number, {"\"msg_type\":\"init\",\"invocation_id\":1,\"name\":\"", guest_name(number),
-                      "\",\"heartbeat_interval_ms\":", interval_});
+                      "\",\"heartbeat_interval_ms\":", std::to_string(interval_.count())});
     }
 
     void answer(std::size_t number, std::string_view challenge, std::string_view session) {
@@ -164,7 +175,10 @@ private:
 
     int epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
     std::vector<Guest> guests_;
-    std::string interval_;
+    std::chrono::milliseconds interval_;
+    std::deque<std::size_t> waiting_;  ///< to register
+    std::size_t registered_ = 0;
+    std::chrono::steady_clock::time_point began_{};
     std::array<char, 65536> buffer_{};
     std::string message_;
     std::string input_;

@@ -15,6 +15,7 @@ CLAIMS = [
     "agent: CPU of a challenge and its answer",
     "silent guest to inspector, p99 of 5",
     "50 guests: missed or late answers",
+    "50 guests: CPU of a challenge and its answer",
     "50 guests: CPU of the agent's core",
     "forwarding 200 B, 10 guests, one core",
     "guest to guest by the controller, median",

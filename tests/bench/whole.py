@@ -133,32 +133,35 @@ def private_mb(pid: int) -> float:
     return memory_mb(pid, "Private_Clean", "Private_Dirty")
 
 
-def cpu_per_beat(hosts: list[tuple[int, Program]], seconds: float) -> list[float]:
-    """Microseconds of each host's process for each answer its guests gave, all in the same seconds."""
-    before = [(cpu_us(pid), guests.beats()) for pid, guests in hosts]
+def cpu_per_beat(host: int, guests: Program, seconds: float) -> float:
+    """Microseconds of the host's process for each answer its guests gave."""
+    cpu, beats = cpu_us(host), guests.beats()
     time.sleep(seconds)
-    after = [(cpu_us(pid), guests.beats()) for pid, guests in hosts]
-    return [(b[0] - a[0]) / max(b[1] - a[1], 1) for a, b in zip(before, after)]
+    return (cpu_us(host) - cpu) / max(guests.beats() - beats, 1)
+
+
+def bare_cpu_per_beat(channels: Path, guests: int, seconds: float) -> float:
+    """What the same messages cost a program that does not look at them, nothing else running: the kernel's share."""
+    channels.mkdir()
+    with (
+        Program("bench_guests", channels, guests, INTERVAL_MS) as bare_guests,
+        Program("bench_bare_host", channels, guests, INTERVAL_MS) as bare_host,
+    ):
+        return cpu_per_beat(bare_host.pid, bare_guests, seconds)
 
 
 def agent_figures(folder: Path, size: Size) -> list[Figure]:
     """Memory and CPU of an agent, beside an agent without guests and a program that only sends and reads."""
     with Bed(folder / "empty", 0) as bed:
         empty = memory_mb(bed.agent.daemon.pid, "Rss")
-    channels = folder / "bare"
-    channels.mkdir()
-    with (
-        Bed(folder / "agent", size.guests) as bed,
-        Program("bench_guests", channels, size.guests, INTERVAL_MS) as bare_guests,
-        Program("bench_bare_host", channels, size.guests, INTERVAL_MS) as bare_host,
-    ):
+    bare = bare_cpu_per_beat(folder / "bare", size.guests, size.window)
+    with Bed(folder / "agent", size.guests) as bed:
         agent = bed.agent.daemon.pid
-        beat, bare = cpu_per_beat([(agent, bed.guests), (bare_host.pid, bare_guests)], size.window)
+        beat = cpu_per_beat(agent, bed.guests, size.window)
         return [
             Figure(f"agent: memory with {size.guests} guests (RSS)", memory_mb(agent, "Rss"), empty, "MB", "<= 24",
                    "the agent without guests"),
-            Figure("agent: CPU of a challenge and its answer", beat, bare, "us", "<= 10",
-                   "send and recv alone, at the same time"),
+            Figure("agent: CPU of a challenge and its answer", beat, bare, "us", "<= 10", "send and recv alone"),
         ]
 
 
@@ -181,14 +184,17 @@ def latency_figure(folder: Path, size: Size) -> Figure:
 
 
 def scale_figures(folder: Path, size: Size) -> list[Figure]:
+    bare = bare_cpu_per_beat(folder / "many", size.many_guests, size.window)
     with Bed(folder / "scale", size.many_guests) as bed:
         names = ("challenges_total", "misses_total", "responses_late_total")
         before = [bed.metric(name) for name in names]
-        (beat,) = cpu_per_beat([(bed.agent.daemon.pid, bed.guests)], size.window)
+        beat = cpu_per_beat(bed.agent.daemon.pid, bed.guests, size.window)
         challenges, misses, late = (bed.metric(name) - old for name, old in zip(names, before))
         return [
             Figure(f"{size.many_guests} guests: missed or late answers", misses + late, challenges, "", "0",
                    "challenges in that time"),
+            Figure(f"{size.many_guests} guests: CPU of a challenge and its answer", beat, bare, "us", "",
+                   "send and recv alone"),
             Figure(f"{size.many_guests} guests: CPU of the agent's core", beat * size.many_guests / 10_000, 100, "%", "",
                    "one core"),
             Figure(f"{size.many_guests} guests: agent's memory (RSS)", memory_mb(bed.agent.daemon.pid, "Rss"),

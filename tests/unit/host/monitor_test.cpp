@@ -423,7 +423,7 @@ TEST_F(MonitorTest, JudgesThousandsOfGuestsEachByItsOwnDeadline) {
     for (const auto& [id, fault] : faults_) {
         const int guest = std::stoi(fault.guest.str().substr(1));
         // Registered at guest / 10; the next challenge came an interval later, with those of its neighbours.
-        const Millis unanswered(1000 + (guest / 10 + 9) / 10 * 10);
+        const Millis unanswered(1000 + (guest / 10 + 24) / 25 * 25);
         EXPECT_EQ(fault.opened_at, base::WallTime{} + unanswered + Millis(1000)) << fault.guest.str();
     }
 }
