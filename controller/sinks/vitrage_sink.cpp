@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <nlohmann/json.hpp>
@@ -67,6 +68,8 @@ public:
         if (!base::is_uuid(event.alarm.guest.str()))
             return done(Outcome::refused("Vitrage takes alarms on Nova's servers: the guest '" +
                                          event.alarm.guest.str() + "' is no uuid"));
+        // Vitrage has one alarm for both: it is the other's now, who is open (on another host, after an evacuation).
+        if (event.change == AlarmChange::cleared && is_open_elsewhere(event)) return done(Outcome::confirmed());
         auto attempt = std::make_shared<Attempt>(io_);
         attempt->alarm = name;
         attempt->instance = event.alarm.guest.str();
@@ -143,6 +146,11 @@ private:
             if (shows(*alarms, *attempt) == attempt->raised) return attempt->done(Outcome::confirmed());
             ask_later(attempt);
         });
+    }
+
+    static bool is_open_elsewhere(const AlarmEvent& event) {
+        const auto& others = event.others_open;
+        return std::find(others.begin(), others.end(), event.alarm.kind) != others.end();
     }
 
     static bool shows(const VitrageClient::Alarms& alarms, const Attempt& attempt) {

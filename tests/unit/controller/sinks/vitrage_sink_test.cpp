@@ -132,6 +132,19 @@ TEST_F(VitrageSinkTest, AClearThatIsTakenAndLostIsTriedAgain) {
     EXPECT_EQ(deliver(*sink, clear()).why, "Vitrage took the event and still shows the alarm");
 }
 
+TEST_F(VitrageSinkTest, ClearsNothingWhileAnotherFaultOfTheSameKindIsOpen) {
+    const auto sink = make();
+    ASSERT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
+    AlarmEvent of_old_host = clear();
+    of_old_host.others_open = {"heartbeat_lost"};
+    EXPECT_EQ(deliver(*sink, of_old_host).kind, Kind::confirmed);
+    EXPECT_EQ(shown.size(), 1U);
+    AlarmEvent of_another_kind = clear();
+    of_another_kind.others_open = {"unhealthy"};
+    EXPECT_EQ(deliver(*sink, of_another_kind).kind, Kind::confirmed);
+    EXPECT_TRUE(shown.empty());
+}
+
 TEST_F(VitrageSinkTest, ManyThatWaitShareTheList) {
     const auto sink = make();
     int confirmed = 0;
