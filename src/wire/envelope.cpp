@@ -14,7 +14,7 @@ using base::Result;
 namespace {
 
 /// What most messages take.
-constexpr std::size_t kUsualSize = 320;
+constexpr std::size_t kUsualMessage = 320;
 
 Result<std::string_view> read_address(const JsonValue& message, const char* key) {
     auto address = read_view(message, key, 1, kMaxAddress);
@@ -53,7 +53,7 @@ Result<Envelope> open_envelope(const JsonValue& message, JsonDocument& unpacked)
 std::string begin_envelope(const EnvelopeHeader& header) {
     // Addresses are plain names (checked where they enter), so they need no escaping.
     std::string line;
-    line.reserve(kUsualSize);
+    line.reserve(kUsualMessage);
     line += "\n{\"version\":";
     line += std::to_string(header.version);
     line += ",\"source_addr\":\"";

@@ -12,7 +12,7 @@ namespace vitalwire::wire {
 
 namespace {
 
-constexpr std::size_t kUsualSize = 256;
+constexpr std::size_t kUsualObject = 256;
 
 bool needs_no_escape(std::string_view text) {
     return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
@@ -21,7 +21,7 @@ bool needs_no_escape(std::string_view text) {
 }  // namespace
 
 ObjectWriter::ObjectWriter(std::string before) : out_(std::move(before)) {
-    out_.reserve(std::max(out_.capacity(), kUsualSize));
+    out_.reserve(std::max(out_.capacity(), kUsualObject));
     out_ += '{';
 }
 
