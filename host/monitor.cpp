@@ -181,7 +181,7 @@ void Monitor::step(Guest& guest, const HostEvent& event, TimePoint now, WallTime
 void Monitor::erase(const GuestId& id) {
     const auto found = guests_.find(id);
     Guest& guest = found->second;
-    if (guest.due != base::kNever) due_.erase({guest.due, &guest});
+    if (guest.due != base::kNever) due_.erase(guest.place);
     if (guest.shown) output_.guest_gone(guest.id);
     add(counters_of_gone_, guest.session.counters());
     guests_.erase(found);
@@ -191,14 +191,14 @@ void Monitor::reschedule(Guest& guest) {
     const TimePoint due = guest.session.next_deadline();
     if (due == guest.due) return;
     if (guest.due == base::kNever) {
-        due_.insert({due, &guest});
+        guest.place = due_.insert({due, guest.ordinal, &guest}).first;
     } else if (due == base::kNever) {
-        due_.erase({guest.due, &guest});
+        due_.erase(guest.place);
     } else {
-        // The node is moved, not made anew: a beat costs no allocation.
-        auto node = due_.extract({guest.due, &guest});
+        // The node is moved, not made anew: a beat costs no allocation. Mostly it is due last from now on.
+        auto node = due_.extract(guest.place);
         node.value().at = due;
-        due_.insert(std::move(node));
+        guest.place = due_.insert(due_.end(), std::move(node));
     }
     guest.due = due;
 }

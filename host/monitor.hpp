@@ -111,6 +111,17 @@ private:
         friend bool operator==(const Shown&, const Shown&) = default;
     };
 
+    struct Guest;
+
+    /// In the tree itself all that decides an order: the guests are in no cache when they are passed by.
+    struct Due {
+        base::TimePoint at;
+        std::uint64_t ordinal;
+        Guest* guest;
+        bool operator<(const Due& other) const { return at != other.at ? at < other.at : ordinal < other.ordinal; }
+    };
+    using Schedule = std::set<Due>;
+
     struct Guest {
         Guest(base::GuestId guest, heartbeat::HostSession new_session, std::uint64_t number)
             : id(std::move(guest)), session(std::move(new_session)), ordinal(number) {}
@@ -119,6 +130,7 @@ private:
         heartbeat::HostSession session;
         std::uint64_t ordinal;  ///< makes guests due at the same time come in a fixed order
         base::TimePoint due = base::kNever;
+        Schedule::iterator place;  ///< in the schedule, unless never due
         std::optional<Shown> shown;
         std::uint64_t refused = 0;
         bool messaging = false;  ///< its messaging channel is connected
@@ -127,14 +139,6 @@ private:
         wire::CorrectiveAction corrective_action = wire::CorrectiveAction::none;
         base::TimePoint update_allowed_at{};
         bool update_waits = false;  ///< a new reason of an open fault is not told yet
-    };
-
-    struct Due {
-        base::TimePoint at;
-        Guest* guest;
-        bool operator<(const Due& other) const {
-            return at != other.at ? at < other.at : guest->ordinal < other.guest->ordinal;
-        }
     };
 
     struct Restored {
@@ -170,7 +174,7 @@ private:
     std::unordered_map<base::GuestId, Restored> restored_;
     std::unordered_map<base::GuestId, bus::GuestPolicy> policies_;
     FaultBook faults_;
-    std::set<Due> due_;
+    Schedule due_;
     std::uint64_t next_ordinal_ = 0;
     heartbeat::HostActions actions_;
     heartbeat::HostSessionCounters counters_of_gone_;
