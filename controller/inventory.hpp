@@ -92,7 +92,8 @@ public:
     class Handler {
     public:
         virtual ~Handler() = default;
-        /// The inventory has changed already; at the first load `changes` names everything.
+        /// The inventory has changed already. The first call is that of the first load, after which everything is new,
+        /// whatever `changes` names.
         virtual void on_inventory_changed(const std::vector<GuestChange>& changes) = 0;
         /// Something is wrong with the source: `what` is a fixed sentence, an empty `detail` means not any more. The
         /// inventory stays as it was.

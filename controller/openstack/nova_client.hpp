@@ -20,6 +20,8 @@ class NovaClient {
 public:
     template <class T>
     using Done = std::function<void(base::Result<T>)>;
+    template <class T>
+    using Page = std::function<void(const T&)>;
     using Servers = std::vector<NovaServer>;
     using Groups = std::vector<NovaGroup>;
 
@@ -28,10 +30,10 @@ public:
     NovaClient(const NovaClient&) = delete;
     NovaClient& operator=(const NovaClient&) = delete;
 
-    /// All servers, page by page. With `changed_since` (a time by Nova's clock) those that changed from then on,
-    /// deleted ones among them.
-    void list_servers(const std::string& changed_since, Done<Servers> done);
-    void list_groups(Done<Groups> done);
+    /// All servers, each page as it comes. With `changed_since` (a time by Nova's clock) those that changed from then
+    /// on, deleted ones among them.
+    void list_servers(const std::string& changed_since, Page<Servers> page, Done<void> done);
+    void list_groups(Page<Groups> page, Done<void> done);
     /// Absent when Nova knows that there is none of this id.
     void get_server(const base::GuestId& server, Done<std::optional<NovaServer>> done);
 

@@ -90,11 +90,11 @@ public:
     bool loaded() const { return loaded_; }
 
 private:
-    /// One pass over Nova's lists.
+    /// One pass over Nova's lists. What they say is used page by page: a large cloud must not hold up the loop.
     struct Look {
         bool complete = false;
-        NovaClient::Servers servers;
-        NovaClient::Groups groups;
+        std::size_t changes = 0;
+        std::string changed_since;     ///< the newest change that was listed
         std::vector<GuestId> missing;  ///< not asked for yet
         std::vector<GuestId> gone;
         std::size_t asking = 0;
@@ -102,11 +102,17 @@ private:
     using LookPtr = std::shared_ptr<Look>;
 
     template <class T>
-    auto then(void (Impl::*next)(const LookPtr&, T), const LookPtr& look) {
-        return [self = shared_from_this(), look, next](Result<T> got) {
+    NovaClient::Page<T> take(const LookPtr& look) {
+        return [self = shared_from_this(), look](const T& page) {
+            if (self->handler_ != nullptr) self->taken(look, page);
+        };
+    }
+
+    NovaClient::Done<void> then(void (Impl::*next)(const LookPtr&), const LookPtr& look) {
+        return [self = shared_from_this(), look, next](const Result<void>& listed) {
             if (self->handler_ == nullptr) return;
-            if (!got) return self->failed(got.error());
-            (self.get()->*next)(look, std::move(*got));
+            if (!listed) return self->failed(listed.error());
+            (self.get()->*next)(look);
         };
     }
 
@@ -126,17 +132,31 @@ private:
         const base::TimePoint now = base::Clock::now();
         look->complete = !loaded_ || changed_since_.empty() || now >= audit_at_;
         if (look->complete) began_complete_ = now;
-        client_.list_servers(look->complete ? "" : changed_since_, then(&Impl::take_servers, look));
+        client_.list_groups(take<NovaClient::Groups>(look), then(&Impl::list_servers, look));
     }
 
-    void take_servers(const LookPtr& look, NovaClient::Servers servers) {
-        look->servers = std::move(servers);
-        client_.list_groups(then(&Impl::take_groups, look));
+    /// After the groups: servers are found with their group then.
+    void list_servers(const LookPtr& look) {
+        client_.list_servers(look->complete ? "" : changed_since_, take<NovaClient::Servers>(look),
+                             then(&Impl::find_missing, look));
     }
 
-    void take_groups(const LookPtr& look, NovaClient::Groups groups) {
-        look->groups = std::move(groups);
-        if (look->complete) look->missing = view_.missing(look->servers);
+    void taken(const LookPtr& look, const NovaClient::Groups& groups) { used(look, view_.take(groups)); }
+
+    void taken(const LookPtr& look, const NovaClient::Servers& servers) {
+        for (const NovaServer& server : servers)
+            look->changed_since = std::max(look->changed_since, server.updated_at);
+        used(look, view_.take(servers));
+    }
+
+    /// At the first load everything is new: it is told at its end.
+    void used(const LookPtr& look, const std::vector<GuestChange>& changes) {
+        look->changes += changes.size();
+        if (loaded_) changed(changes, false);
+    }
+
+    void find_missing(const LookPtr& look) {
+        if (look->complete) look->missing = view_.missing();
         if (look->missing.size() > kMissingAsked) {
             kept_.add(static_cast<double>(look->missing.size() - kMissingAsked));
             look->missing.resize(kMissingAsked);
@@ -162,15 +182,15 @@ private:
     }
 
     void finish(const LookPtr& look) {
-        for (const NovaServer& server : look->servers)
-            changed_since_ = std::max(changed_since_, server.updated_at);
-        const auto changes = view_.end_look(std::move(look->servers), std::move(look->groups), look->gone);
+        changed_since_ = std::max(changed_since_, look->changed_since);
+        const auto changes = view_.end_look(look->gone);
+        look->changes += changes.size();
         looks_.add();
         if (look->complete) audit_at_ = began_complete_ + config_.audit;
-        if (!std::exchange(loaded_, true) || !changes.empty())
+        if (!std::exchange(loaded_, true) || look->changes > 0)
             log::info("inventory looked up in Nova", {{"guests", inventory_.guests().size()},
                                                       {"groups", inventory_.groups().size()},
-                                                      {"changes", changes.size()}});
+                                                      {"changes", look->changes}});
         backoff_ = kFirstRetry;
         ended(config_.look);
         tell_problem(kNotListed, "");

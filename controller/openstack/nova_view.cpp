@@ -48,8 +48,8 @@ NovaView::Effect NovaView::apply(const NovaNotification& notification, base::Tim
 
     const GuestId& guest = notification.server.guest.id;
     const GroupId& group = notification.group.group.id;
-    if (look_ && !guest.empty()) look_->servers.insert(guest);
-    if (look_ && !group.empty()) look_->groups.insert(group);
+    if (look_ && !guest.empty()) look_->notified_servers.insert(guest);
+    if (look_ && !group.empty()) look_->notified_groups.insert(group);
     switch (notification.about) {
         case About::server:
             if (notification.server.deleted) {
@@ -84,40 +84,58 @@ void NovaView::begin_look() {
     look_.emplace();
 }
 
-std::vector<GuestId> NovaView::missing(const std::vector<NovaServer>& listed) const {
-    std::unordered_set<GuestId> present;
-    for (const NovaServer& server : listed)
-        present.insert(server.guest.id);
-    std::vector<GuestId> missing;
-    for (const auto& [id, guest] : inventory_.guests()) {
-        const bool notified = look_ && look_->servers.contains(id);
-        if (!present.contains(id) && !notified) missing.push_back(id);
+std::vector<GuestChange> NovaView::take(const std::vector<NovaGroup>& groups) {
+    std::vector<GuestChange> changes;
+    if (!look_) return changes;
+    for (const NovaGroup& listed : groups) {
+        const GroupId& id = listed.group.id;
+        look_->listed_groups.insert(id);
+        if (look_->notified_groups.contains(id)) continue;
+        inventory_.put_group(listed.group);
+        // Members that Nova does not list are deleted, or not yet created where it notified of them: the servers
+        // themselves say which.
+        add_members(id, listed.members, changes);
     }
-    std::sort(missing.begin(), missing.end());
-    return missing;
+    return changes;
 }
 
-std::vector<GuestChange> NovaView::end_look(std::vector<NovaServer> servers, std::vector<NovaGroup> groups,
-                                            const std::vector<GuestId>& gone) {
-    const Look notified = std::exchange(look_, std::nullopt).value_or(Look{});
+std::vector<GuestChange> NovaView::take(const std::vector<NovaServer>& servers) {
     std::vector<GuestChange> changes;
-    std::erase_if(groups, [&](const NovaGroup& group) { return notified.groups.contains(group.group.id); });
-    for (const GroupId& id : notified.groups) {  // as notified
-        if (const InventoryGroup* group = inventory_.group(id))
-            groups.push_back({*group, {members_[id].begin(), members_[id].end()}});
-    }
-    replace_groups(std::move(groups), changes);
+    if (!look_) return changes;
     for (const NovaServer& server : servers) {
         const GuestId& id = server.guest.id;
-        if (notified.servers.contains(id)) continue;
+        look_->listed_servers.insert(id);
+        if (look_->notified_servers.contains(id)) continue;
         if (server.deleted) {
             remove(id, changes);
         } else {
             put(server, changes);
         }
     }
+    return changes;
+}
+
+std::vector<GuestId> NovaView::missing() const {
+    std::vector<GuestId> missing;
+    for (const auto& [id, guest] : inventory_.guests()) {
+        const bool named = look_ && (look_->listed_servers.contains(id) || look_->notified_servers.contains(id));
+        if (!named) missing.push_back(id);
+    }
+    std::sort(missing.begin(), missing.end());
+    return missing;
+}
+
+std::vector<GuestChange> NovaView::end_look(const std::vector<GuestId>& gone) {
+    const Look look = std::exchange(look_, std::nullopt).value_or(Look{});
+    std::vector<GuestChange> changes;
+    std::vector<GroupId> gone_groups;
+    for (const auto& [id, group] : inventory_.groups()) {
+        if (!look.listed_groups.contains(id) && !look.notified_groups.contains(id)) gone_groups.push_back(id);
+    }
+    for (const GroupId& id : gone_groups)
+        remove_group(id, changes);
     for (const GuestId& id : gone) {
-        if (!notified.servers.contains(id)) remove(id, changes);
+        if (!look.notified_servers.contains(id)) remove(id, changes);
     }
     return changes;
 }
@@ -219,25 +237,6 @@ void NovaView::remove_group(const GroupId& group, std::vector<GuestChange>& chan
     for (const GuestId& guest : left)
         set_group(guest, GroupId(), changes);
     members_.erase(group);
-}
-
-void NovaView::replace_groups(std::vector<NovaGroup> groups, std::vector<GuestChange>& changes) {
-    std::set<GroupId> present;
-    for (const NovaGroup& group : groups)
-        present.insert(group.group.id);
-    std::vector<GroupId> gone;
-    for (const auto& [id, group] : inventory_.groups()) {
-        if (!present.contains(id)) gone.push_back(id);
-    }
-    for (const GroupId& id : gone)
-        remove_group(id, changes);
-    for (NovaGroup& listed : groups) {
-        const GroupId id = listed.group.id;
-        inventory_.put_group(std::move(listed.group));
-        // Members that Nova does not list are deleted, or not yet created where it notified of them: the servers
-        // themselves say which.
-        add_members(id, listed.members, changes);
-    }
 }
 
 }  // namespace vitalwire::controller

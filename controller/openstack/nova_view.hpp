@@ -33,14 +33,16 @@ public:
 
     Effect apply(const NovaNotification& notification, base::TimePoint now);
 
+    /// A look takes all groups, in pieces, then servers, in pieces: all of them or those that changed.
     void begin_look();
     void abandon_look() { look_.reset(); }
-    /// Known servers that a complete list did not name. It may lack those of a cell that is down: only Nova's 404
+    std::vector<GuestChange> take(const std::vector<NovaGroup>& groups);
+    std::vector<GuestChange> take(const std::vector<NovaServer>& servers);
+    /// Known servers that a look at all of them did not name. It may lack those of a cell that is down: only Nova's 404
     /// proves that a server is gone.
-    std::vector<base::GuestId> missing(const std::vector<NovaServer>& listed) const;
-    /// Ends the look. `gone`: servers of `missing` that Nova says it has no more. Groups are always listed completely.
-    std::vector<GuestChange> end_look(std::vector<NovaServer> servers, std::vector<NovaGroup> groups,
-                                      const std::vector<base::GuestId>& gone);
+    std::vector<base::GuestId> missing() const;
+    /// Ends the look: groups that it did not name are gone, and of `missing` those that Nova says it has no more.
+    std::vector<GuestChange> end_look(const std::vector<base::GuestId>& gone);
 
     /// The answer about one server of `Effect::ask`: what the flavor says; its state comes by notifications.
     std::vector<GuestChange> answer(const NovaServer& server);
@@ -54,10 +56,12 @@ private:
         std::optional<bus::GuestPolicy> policy;  ///< absent until the flavor is known
         std::vector<std::string> problems;
     };
-    /// What was notified since a look began.
+    /// What was notified, and what was listed, since a look began.
     struct Look {
-        std::unordered_set<base::GuestId> servers;
-        std::set<base::GroupId> groups;
+        std::unordered_set<base::GuestId> notified_servers;
+        std::set<base::GroupId> notified_groups;
+        std::unordered_set<base::GuestId> listed_servers;
+        std::set<base::GroupId> listed_groups;
     };
 
     bool is_repetition(const std::string& message_id);
@@ -69,7 +73,6 @@ private:
                      std::vector<GuestChange>& changes);
     void set_group(const base::GuestId& guest, const base::GroupId& group, std::vector<GuestChange>& changes);
     void remove_group(const base::GroupId& group, std::vector<GuestChange>& changes);
-    void replace_groups(std::vector<NovaGroup> groups, std::vector<GuestChange>& changes);
     void note_deleted(const base::GuestId& guest);
 
     Inventory& inventory_;

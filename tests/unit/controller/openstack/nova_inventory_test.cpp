@@ -32,9 +32,8 @@ protected:
         if (source) source->stop();
     }
 
-    void on_inventory_changed(const std::vector<GuestChange>& changes) override {
+    void on_inventory_changed(const std::vector<GuestChange>&) override {
         ++rounds;
-        changed += changes.size();
     }
     void on_inventory_problem(const std::string& what, const std::string& detail) override { problems[what] = detail; }
 
@@ -125,7 +124,6 @@ protected:
     std::vector<std::string> asked, microversions;
     std::map<std::string, std::string> problems;
     std::size_t rounds = 0;
-    std::size_t changed = 0;
 };
 
 TEST_F(NovaInventoryTest, ListsAllPagesOfServersAndGroups) {
@@ -146,7 +144,6 @@ TEST_F(NovaInventoryTest, ListsAllPagesOfServersAndGroups) {
     EXPECT_TRUE(guest.policy.heartbeat);
     EXPECT_EQ(guest.launched_at, "2026-11-22T06:29:49.000000");
     EXPECT_THAT(microversions, ::testing::Each("compute 2.93"));
-    EXPECT_EQ(changed, 5U);
     EXPECT_EQ(problem(), "");
 }
 

@@ -107,9 +107,14 @@ protected:
         notification.server = server;
         return notification;
     }
-    std::vector<std::string> look(std::vector<NovaServer> servers, std::vector<NovaGroup> groups = {},
+    std::vector<std::string> look(const std::vector<NovaServer>& servers, const std::vector<NovaGroup>& groups = {},
                                   const std::vector<GuestId>& gone = {}) {
-        return shown(view.end_look(std::move(servers), std::move(groups), gone));
+        std::vector<std::string> lines = shown(view.take(groups));
+        for (const auto& changes : {view.take(servers), view.end_look(gone)}) {
+            const auto more = shown(changes);
+            lines.insert(lines.end(), more.begin(), more.end());
+        }
+        return lines;
     }
 
     Inventory inventory;
@@ -180,7 +185,8 @@ TEST_F(NovaViewTest, WhatALookDidNotListStaysUntilNovaSaysItIsGone) {
     view.begin_look();
     look({server("vm-1"), server("vm-2")});
     view.begin_look();
-    EXPECT_THAT(view.missing({server("vm-1")}), ElementsAre(GuestId("vm-2")));
+    view.take(std::vector{server("vm-1")});
+    EXPECT_THAT(view.missing(), ElementsAre(GuestId("vm-2")));
     EXPECT_THAT(look({server("vm-1")}), IsEmpty());
     EXPECT_NE(inventory.guest(GuestId("vm-2")), nullptr);
     view.begin_look();
@@ -196,11 +202,30 @@ TEST_F(NovaViewTest, WhatIsNotifiedDuringALookIsNewerThanWhatItFinds) {
     deleted.deleted = true;
     tell(update(deleted));
     tell(update(server("vm-3")));
-    EXPECT_THAT(view.missing({}), IsEmpty());
+    EXPECT_THAT(view.missing(), IsEmpty());
     EXPECT_THAT(look({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})}), IsEmpty());
     EXPECT_EQ(inventory.guest(GuestId("vm-1"))->state, "stopped");
     EXPECT_EQ(inventory.guest(GuestId("vm-2")), nullptr);
     EXPECT_NE(inventory.guest(GuestId("vm-3")), nullptr);
+}
+
+TEST_F(NovaViewTest, ALookThatIsAbandonedTakesNothingAway) {
+    view.begin_look();
+    look({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})});
+    view.begin_look();
+    EXPECT_THAT(shown(view.take(std::vector{server("vm-1", "compute-2")})),
+                ElementsAre("vm-1 active/@compute-2 in the group"));
+    view.abandon_look();
+    EXPECT_EQ(inventory.of_group(GroupId("g")).size(), 2U);
+    EXPECT_THAT(shown(view.take(std::vector{server("vm-3")})), IsEmpty()) << "a page that comes after it";
+}
+
+TEST_F(NovaViewTest, AGroupThatALookDoesNotNameIsGone) {
+    view.begin_look();
+    look({server("vm-1")}, {group("g", {"vm-1"})});
+    view.begin_look();
+    EXPECT_THAT(look({server("vm-1")}), ElementsAre("vm-1 active/@compute-1"));
+    EXPECT_EQ(inventory.group(GroupId("g")), nullptr);
 }
 
 TEST_F(NovaViewTest, AGroupThatIsDeletedWithMembersLeavesThemInNone) {
