@@ -78,7 +78,8 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
               io, metrics_, problems_, fleet_, [this](Alarm& alarm) { enrich(alarm); },
               [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); }})),
       http_server_(io, [this](const runtime::HttpRequest& request) { return answer(*this, request); }),
-      look_timer_(io) {
+      look_timer_(io),
+      brief_timer_(io) {
     bus_messages_ = metrics_.counter("vitalwire_controller_bus_messages_total", "Messages from agents.");
     bus_refused_ = metrics_.counter("vitalwire_controller_bus_refused_total",
                                     "Messages, or faults and guests in them, that were refused.");
@@ -158,6 +159,7 @@ void Controller::reload() {
 
 void Controller::stop() {
     look_timer_.cancel();
+    brief_timer_.cancel();
     ledger_->stop();
     source_->stop();
     http_server_.stop();
@@ -342,21 +344,33 @@ void Controller::send_policies(const HostId& host) {
     sent_policies_[host] = std::move(wanted);
 }
 
-void Controller::on_inventory_changed(const std::vector<GuestChange>& changes) {
-    if (std::exchange(inventory_seen_, true)) {
-        groups_.inventory_changed(changes, wall_now());
-    } else {
-        for (const auto& [host, port] : connected_)
-            groups_.tell_everything(host, wall_now());
+/// Tells the agents, one in each turn of the loop, all that the inventory says: of a large cloud it says much.
+void Controller::brief_agents(std::vector<HostId> hosts) {
+    if (hosts.empty()) return;
+    const HostId host = hosts.back();
+    hosts.pop_back();
+    if (connected_.contains(host)) {
+        groups_.tell_everything(host, wall_now());
+        send_policies(host);
     }
+    brief_timer_.after(base::Duration::zero(),
+                       [this, hosts = std::move(hosts)]() mutable { brief_agents(std::move(hosts)); });
+}
+
+void Controller::on_inventory_changed(const std::vector<GuestChange>& changes) {
     std::set<HostId> hosts;
+    if (!std::exchange(inventory_seen_, true)) {
+        for (const auto& [host, port] : connected_)
+            hosts.insert(host);
+        return brief_agents({hosts.begin(), hosts.end()});
+    }
+    groups_.inventory_changed(changes, wall_now());
     for (const GuestChange& change : changes) {
         if (change.before) hosts.insert(change.before->host);
         if (change.after) hosts.insert(change.after->host);
     }
-    for (const auto& [host, port] : connected_) {
-        if (hosts.contains(host) || !sent_policies_.contains(host)) send_policies(host);
-    }
+    for (const HostId& host : hosts)
+        send_policies(host);
 }
 
 void Controller::on_inventory_problem(const std::string& what, const std::string& detail) {

@@ -40,6 +40,7 @@
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
 #include "runtime/store.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::controller {
 
@@ -107,6 +108,7 @@ private:
     void forget_agent(const base::HostId& host);
     void send(const base::HostId& host, const bus::ToAgent& message);
     void send_policies(const base::HostId& host);
+    void brief_agents(std::vector<base::HostId> hosts);
 
     void on_inventory_changed(const std::vector<GuestChange>& changes) override;
     void on_inventory_problem(const std::string& what, const std::string& detail) override;
@@ -133,6 +135,7 @@ private:
     std::map<base::HostId, std::vector<bus::GuestPolicy>> sent_policies_;
     runtime::HttpServer http_server_;
     boost::asio::steady_timer look_timer_;
+    runtime::Timer brief_timer_;
     std::set<base::HostId> refusing_;  ///< agents that said what cannot be
     bool listening_ = false;
     runtime::Counter bus_messages_;

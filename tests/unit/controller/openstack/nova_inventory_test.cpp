@@ -32,9 +32,7 @@ protected:
         if (source) source->stop();
     }
 
-    void on_inventory_changed(const std::vector<GuestChange>&) override {
-        ++rounds;
-    }
+    void on_inventory_changed(const std::vector<GuestChange>&) override { ++rounds; }
     void on_inventory_problem(const std::string& what, const std::string& detail) override { problems[what] = detail; }
 
     static json nova_server(const std::string& id, const std::string& state = "active") {
