@@ -20,6 +20,9 @@ CLAIMS = [
     "forwarding 200 B, 10 guests, one core",
     "guest to guest by the controller, median",
     "the same beside a guest that floods, p99",
+    "inventory of 1200 servers: start-up",
+    "inventory of 1200 servers: RSS",
+    "inventory: longest absence of the loop",
 ]
 PURE = ["frame_lines", "read_json", "decode_response", "encode_challenge", "session_turn", "beat"]
 

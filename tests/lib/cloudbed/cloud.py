@@ -83,7 +83,7 @@ class Cloud:
     def _first_port(self) -> int:
         known = self.home / STATE
         if not known.exists():
-            known.write_text(json.dumps({"first_port": _free_ports(len(Settings.PORTS))}))
+            known.write_text(json.dumps({"first_port": free_ports(len(Settings.PORTS))}))
         return json.loads(known.read_text())["first_port"]
 
 
@@ -100,7 +100,7 @@ def for_tests() -> Iterator[Cloud]:
         yield cloud
 
 
-def _free_ports(count: int) -> int:
+def free_ports(count: int) -> int:
     """The first of `count` free ports in a row, outside the range the kernel gives to clients."""
     client_ports = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
     while True:

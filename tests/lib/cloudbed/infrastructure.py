@@ -30,6 +30,11 @@ class Infrastructure:
         once(self._home, "databases", self._create_databases)
         self.rabbitmq.wait_ready()
 
+    def broker_up(self) -> None:
+        """RabbitMQ alone."""
+        self._write_configuration()
+        self.rabbitmq.start().wait_ready()
+
     def add_broker_user(
         self, name: str, configure: str, write: str, read: str, password: str = PASSWORD
     ) -> None:
