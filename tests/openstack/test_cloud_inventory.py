@@ -27,7 +27,7 @@ SPECS = {
     "vitalwire:messaging": "true",
     "vitalwire:heartbeat_misses": "3",
 }
-POLICY = {"heartbeat": True, "messaging": True, "misses": 3}
+POLICY = {"heartbeat": True, "messaging": True, "misses": 3, "channels": ["org.vitalwire.0"]}
 # What the captured notifications of such a life tell peers; a unit test proves that.
 LIFE = ROOT / "tests" / "unit" / "controller" / "openstack" / "nova_life.txt"
 
