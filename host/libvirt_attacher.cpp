@@ -23,11 +23,6 @@ struct Freed {
     void operator()(char* text) const { ::free(text); }  // NOLINT(cppcoreguidelines-no-malloc): libvirt's malloc
 };
 
-std::string last_error() {
-    const char* text = virGetLastErrorMessage();
-    return text == nullptr ? "unknown error" : text;
-}
-
 /// It can be in the definition although the running domain lacks it, and twice is refused.
 bool is_defined(virDomainPtr domain, wire::ChannelKind kind) {
     const std::unique_ptr<char, Freed> xml(virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE));
@@ -38,15 +33,15 @@ bool is_defined(virDomainPtr domain, wire::ChannelKind kind) {
 /// Every call in here may hang. Empty, or what went wrong.
 std::string attach_to_domain(const std::string& uri, const HotPlug::Attachment& attachment) {
     const std::unique_ptr<virConnect, Freed> connection(virConnectOpen(uri.c_str()));
-    if (!connection) return "cannot connect to libvirt: " + last_error();
+    if (!connection) return "cannot connect to libvirt: " + last_libvirt_error();
     const std::unique_ptr<virDomain, Freed> domain(
         virDomainLookupByUUIDString(connection.get(), attachment.guest.str().c_str()));
-    if (!domain) return last_error();
+    if (!domain) return last_libvirt_error();
     const bool define = attachment.persistent && !is_defined(domain.get(), attachment.kind);
     unsigned flags = VIR_DOMAIN_AFFECT_LIVE;
     if (define) flags |= VIR_DOMAIN_AFFECT_CONFIG;
     const std::string device = channel_xml(attachment.kind);
-    return virDomainAttachDeviceFlags(domain.get(), device.c_str(), flags) == 0 ? "" : last_error();
+    return virDomainAttachDeviceFlags(domain.get(), device.c_str(), flags) == 0 ? "" : last_libvirt_error();
 }
 
 }  // namespace

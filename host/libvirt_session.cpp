@@ -26,11 +26,6 @@ namespace {
 /// What libvirt may tell before the loop takes it; beyond that news are dropped and everything is looked at again.
 constexpr std::size_t kMaxNews = 4096;
 
-std::string last_error() {
-    const char* text = virGetLastErrorMessage();
-    return text == nullptr ? "unknown error" : text;
-}
-
 void run_events() {
     for (;;) {
         if (virEventRunDefaultImpl() < 0) std::this_thread::sleep_for(std::chrono::milliseconds(100));
@@ -189,10 +184,10 @@ private:
     }
 
     bool open() {
-        if (!start_events()) return lost("libvirt cannot be initialised: " + last_error());
+        if (!start_events()) return lost("libvirt cannot be initialised: " + last_libvirt_error());
         connection_.reset(call([&] { return virConnectOpenReadOnly(options_.uri.c_str()); }));
-        if (!connection_) return lost("cannot connect: " + last_error());
-        if (!watch_connection()) return lost("cannot watch the connection: " + last_error());
+        if (!connection_) return lost("cannot connect: " + last_libvirt_error());
+        if (!watch_connection()) return lost("cannot watch the connection: " + last_libvirt_error());
         return watch(VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_lifecycle)) &&
                watch(VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_reboot)) &&
                watch(VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_iteration)) &&
@@ -237,13 +232,13 @@ private:
             return true;
         }
         let_go(held);
-        return lost("cannot watch events: " + last_error());
+        return lost("cannot watch events: " + last_libvirt_error());
     }
 
     bool read_all(Answer& answer) {
         virDomainPtr* listed = nullptr;
         const int count = call([&] { return virConnectListAllDomains(connection_.get(), &listed, 0); });
-        if (count < 0) return lost("cannot list domains: " + last_error());
+        if (count < 0) return lost("cannot list domains: " + last_libvirt_error());
         const std::unique_ptr<virDomainPtr, decltype(&::free)> list(listed, &::free);
         std::vector<Domain> domains;
         for (int i = 0; i < count; ++i)
@@ -300,7 +295,7 @@ private:
     static void failed(const GuestId& guest, Answer& answer) {
         const virError* error = virGetLastError();
         if (error != nullptr && error->code == VIR_ERR_NO_DOMAIN) return answer.unknown.push_back(guest);
-        answer.failures.push_back({guest, last_error()});
+        answer.failures.push_back({guest, last_libvirt_error()});
     }
 
     // libvirt keeps a plain pointer for its callbacks: to a shared pointer of their own.

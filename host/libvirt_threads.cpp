@@ -1,5 +1,6 @@
 #include "host/libvirt_threads.hpp"
 
+#include <libvirt/virterror.h>
 #include <signal.h>
 
 #include <system_error>
@@ -38,6 +39,11 @@ std::thread quiet_thread(std::function<void()> body) {
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
         throw;
     }
+}
+
+std::string last_libvirt_error() {
+    const char* text = virGetLastErrorMessage();
+    return text == nullptr ? "unknown error" : text;
 }
 
 }  // namespace vitalwire::host

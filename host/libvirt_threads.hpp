@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include "base/clock.hpp"
@@ -29,5 +30,8 @@ private:
 /// A thread that no signal interrupts: they are the main thread's business. Throws std::system_error as std::thread
 /// does.
 std::thread quiet_thread(std::function<void()> body);
+
+/// Why the calling thread's last call of libvirt failed.
+std::string last_libvirt_error();
 
 }  // namespace vitalwire::host
