@@ -13,9 +13,10 @@ const SharedLine& Outgoing::line(Dialect dialect, int base_version) const {
     for (const Encoded& known : encoded_) {
         if (known.dialect == dialect && known.base_version == base_version) return known.line;
     }
-    auto line =
-        std::make_shared<const std::string>(wire::encode_group(pdu_, dialect, base_version).value_or(std::string()));
-    return encoded_.emplace_back(Encoded{dialect, base_version, std::move(line)}).line;
+    std::string line = wire::encode_group(pdu_, dialect, base_version).value_or(std::string());
+    line.shrink_to_fit();  // it may wait long: queues count what it holds, not what it was given room for
+    auto shared = std::make_shared<const std::string>(std::move(line));
+    return encoded_.emplace_back(Encoded{dialect, base_version, std::move(shared)}).line;
 }
 
 bool Outgoing::can_tell_dropped() const {
