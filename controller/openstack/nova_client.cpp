@@ -27,7 +27,7 @@ constexpr int kNewest = 93;
 /// Servers in one answer: some 500 KB, read in some ten milliseconds, in which the event loop does nothing else.
 constexpr int kServersInPage = 200;
 constexpr int kGroupsInPage = 200;
-constexpr wire::JsonLimits kAnswerLimits{32, 100'000};
+constexpr wire::JsonLimits kListLimits{32, 100'000};
 
 Result<json> body_of(const Result<HttpClientResponse>& response) {
     if (!response) return tl::make_unexpected(response.error());
@@ -36,7 +36,7 @@ Result<json> body_of(const Result<HttpClientResponse>& response) {
     if (response->status == 406) return fail(Errc::unsupported_version, "Nova: " + describe_answer(*response));
     if (response->status < 200 || response->status >= 300)
         return fail(Errc::unavailable, "Nova: " + describe_answer(*response));
-    auto body = wire::parse_object(response->body, kAnswerLimits);
+    auto body = wire::parse_object(response->body, kListLimits);
     if (!body) return fail(Errc::malformed, "Nova's answer: " + body.error().message);
     return body;
 }

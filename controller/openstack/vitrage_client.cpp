@@ -21,12 +21,12 @@ constexpr const char* kRca = "rca";
 /// Alarms in one answer: some 1 MB, parsed in some ten milliseconds. Vitrage itself stops at 10000, without a word.
 constexpr std::size_t kAlarmsInPage = 1000;
 constexpr int kMaxPages = 100;
-constexpr wire::JsonLimits kAnswerLimits{16, 20'000};
+constexpr wire::JsonLimits kPageLimits{16, 20'000};
 
 Result<json> alarms_in(const Result<HttpClientResponse>& response) {
     if (!response) return tl::make_unexpected(response.error());
     if (response->status != 200) return fail(Errc::unavailable, "Vitrage: " + describe_answer(*response));
-    auto alarms = wire::parse_array(response->body, kAnswerLimits);
+    auto alarms = wire::parse_array(response->body, kPageLimits);
     if (!alarms) return fail(Errc::malformed, "Vitrage's list of alarms: " + alarms.error().message);
     return alarms;
 }

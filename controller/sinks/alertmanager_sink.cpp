@@ -21,9 +21,9 @@ namespace {
 
 constexpr const char* kAlerts = "/api/v2/alerts";
 /// source="vitalwire", also of alerts that are silenced or inhibited.
-constexpr const char* kOurs = "?filter=source%3D%22vitalwire%22";
+constexpr const char* kOurAlerts = "?filter=source%3D%22vitalwire%22";
 /// 20 000 alerts of ours.
-constexpr wire::JsonLimits kAnswerLimits{16, 1'000'000};
+constexpr wire::JsonLimits kAlertsLimits{16, 1'000'000};
 
 /// "VitalwireHeartbeatLost" for heartbeat_lost.
 std::string alert_name(std::string_view kind) {
@@ -68,7 +68,7 @@ public:
 
     void list(Listed listed) override {
         HttpClientRequest request = options_.request;
-        request.url += std::string(kAlerts) + kOurs;
+        request.url += std::string(kAlerts) + kOurAlerts;
         // Half of its life is time enough to tell it again.
         const base::WallTime soon = std::chrono::system_clock::now() + options_.lifetime / 2;
         http_.send(std::move(request),
@@ -104,7 +104,7 @@ private:
     static Result<std::vector<ShownAlarm>> shown_in(const Result<HttpClientResponse>& response, base::WallTime soon) {
         if (!response) return tl::make_unexpected(response.error());
         if (response->status != 200) return fail(Errc::unavailable, outcome_of(response).why);
-        const auto alerts = wire::parse_array(response->body, kAnswerLimits);
+        const auto alerts = wire::parse_array(response->body, kAlertsLimits);
         if (!alerts) return fail(Errc::malformed, "Alertmanager's list of alerts: " + alerts.error().message);
         std::vector<ShownAlarm> shown;
         for (const json& alert : *alerts) {

@@ -19,13 +19,13 @@ using runtime::HttpClientResponse;
 
 namespace {
 
-constexpr wire::JsonLimits kAnswerLimits{32, 10'000};
+constexpr wire::JsonLimits kServerLimits{32, 10'000};
 constexpr int kRunning = 1;  // Nova's power_state
 
 /// Nova that has no such server, unlike a proxy that finds no Nova.
 bool no_such_server(const base::Result<HttpClientResponse>& response) {
     if (!response || response->status != 404) return false;
-    const auto body = wire::parse_object(response->body, kAnswerLimits);
+    const auto body = wire::parse_object(response->body, kServerLimits);
     return body && wire::find(*body, "itemNotFound") != nullptr;
 }
 
@@ -65,7 +65,7 @@ private:
         if (no_such_server(response)) return done(nothing_to_do(guest));
         Outcome outcome = outcome_of(response);
         if (outcome.kind != Outcome::Kind::confirmed) return done(std::move(outcome));
-        const auto body = wire::parse_object(response->body, kAnswerLimits);
+        const auto body = wire::parse_object(response->body, kServerLimits);
         const json* server = body ? wire::find(*body, "server") : nullptr;
         if (server == nullptr) return done(Outcome::retry("Nova's answer holds no server"));
         const std::string state = wire::text_or(*server, "OS-EXT-STS:vm_state");
