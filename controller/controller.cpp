@@ -112,6 +112,11 @@ base::Result<void> Controller::listen() {
         if (!made) return tl::make_unexpected(made.error());
         ports_.push_back(std::make_unique<Port>(*this, std::move(*made)));
     }
+    if (!config_.brokers.empty()) {
+        auto made = bus::make_broker_port(io_, config_.brokers, config_.broker_access, config_.tls, config_.transport);
+        if (!made) return tl::make_unexpected(made.error());
+        ports_.push_back(std::make_unique<Port>(*this, std::move(*made)));
+    }
     for (const auto& port : ports_) {
         if (auto started = port->bus().start(*port); !started) return started;
         log::info("listening for agents", {{"url", port->bus().address()}});
@@ -183,6 +188,8 @@ std::vector<std::string> Controller::bus_addresses() const {
 
 void Controller::look_around() {
     problems_.set("the store cannot be written", store_->healthy() ? "" : store_->problem());
+    for (const auto& port : ports_)
+        problems_.set("no agent can come by " + port->bus().address(), port->bus().problem());
     std::vector<HostId> gone;
     for (const auto& [host, agent] : fleet_.agents()) {
         const base::WallTime now = wall_now();

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "runtime/secret.hpp"
 
 namespace vitalwire::controller {
 
@@ -45,8 +46,9 @@ void read_controller(const ConfigFile& file, ConfigErrors& errors, ControllerCon
 
 void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
     ConfigReader section(file, "bus", errors);
-    config.bus_listen = section.list("listen");
-    if (config.bus_listen.empty())
+    for (const std::string& url : section.list("listen"))
+        (bus::is_broker_url(url) ? config.brokers : config.bus_listen).push_back(url);
+    if (config.bus_listen.empty() && config.brokers.empty())
         config.bus_listen = {"unix:///run/vitalwire/controller.sock", "tcp://127.0.0.1:8991"};
     config.tls.ca = section.text("ca", "");
     config.tls.certificate = section.text("certificate", "");
@@ -55,6 +57,12 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& co
     boost::asio::io_context unused;  // nothing listens yet: this finds what cannot work
     for (const std::string& url : config.bus_listen) {
         const auto port = bus::make_controller_port(unused, url, config.tls, config.transport);
+        if (!port) section.refuse("listen", port.error().message);
+    }
+    config.broker_access = {config.host.str(), runtime::read_secret(section, "password")};
+    if (!config.brokers.empty()) {
+        const auto port =
+            bus::make_broker_port(unused, config.brokers, config.broker_access, config.tls, config.transport);
         if (!port) section.refuse("listen", port.error().message);
     }
     section.finish();

@@ -32,6 +32,8 @@ struct ControllerConfig {
     base::Millis forget_agent_after = std::chrono::hours(24 * 7);
 
     std::vector<std::string> bus_listen;
+    std::vector<std::string> brokers;  ///< of one cluster, where agents find this controller
+    bus::BrokerAccess broker_access;
     bus::TlsFiles tls;
     bus::TransportOptions transport;
 

@@ -70,7 +70,7 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
               [this](const bus::FaultsDelivered& delivered) { on_delivered(delivered); },
               [this](bool any) { groups_.lead_changed(any); },
               [this](const bus::ToAgent& message) { on_group_message(message); },
-              [this](bool any_up) { problems_.set(kNoController, any_up ? "" : "faults are kept until one is"); }})),
+              [this](bool any_up) { problems_.set(kNoController, any_up ? "" : why_unreachable()); }})),
       groups_(io, config_.messaging,
               {[this](const bus::ToController& message) { return controllers_->send_to_lead(message); },
                [this](const GuestId& guest) { return group_channel(guest); },
@@ -85,6 +85,7 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
           io, [this](const runtime::HttpRequest& request) { return answer(*this, request); })) {
     for (auto& link : parts.links)
         controllers_->add(std::move(link));
+    if (parts.finder) controllers_->find_by(std::move(parts.finder));
 }
 
 Agent::~Agent() = default;
@@ -256,6 +257,11 @@ void Agent::allow(const bus::GuestPolicy& policy) {
     for (const Dialect dialect : {Dialect::native, Dialect::existing}) {
         if (Channel* way = channel(policy.guest, group_kind(dialect))) way->allow(groups_.limits(policy.guest));
     }
+}
+
+std::string Agent::why_unreachable() const {
+    const std::string problem = controllers_->problem();
+    return "faults are kept until one is" + (problem.empty() ? "" : "; " + problem);
 }
 
 void Agent::on_delivered(const bus::FaultsDelivered& delivered) {

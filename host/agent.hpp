@@ -36,6 +36,7 @@ public:
         std::unique_ptr<runtime::Store> store;
         std::vector<std::unique_ptr<ChannelSource>> sources;
         std::vector<std::unique_ptr<bus::AgentLink>> links;
+        std::unique_ptr<bus::ControllerFinder> finder;  ///< may be null
     };
 
     Agent(boost::asio::io_context& io, AgentConfig config, std::string version, Parts parts);
@@ -83,6 +84,7 @@ private:
     Channel* channel(const base::GuestId& guest, wire::ChannelKind kind);
     void log_fault(const heartbeat::Fault& fault);
     void on_policies(const bus::Policies& policies);
+    std::string why_unreachable() const;
     void on_delivered(const bus::FaultsDelivered& delivered);
     void on_group_message(const bus::ToAgent& message);
     Channel* group_channel(const base::GuestId& guest);

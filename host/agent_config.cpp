@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "base/text.hpp"
+#include "runtime/secret.hpp"
 
 namespace vitalwire::host {
 
@@ -76,8 +77,9 @@ void read_sources(const ConfigFile& file, ConfigErrors& errors, AgentConfig& con
 
 void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
     ConfigReader section(file, "bus", errors);
-    config.controllers = section.list("controller");
-    if (config.controllers.empty()) config.controllers = {kDefaultController};
+    for (const std::string& url : section.list("controller"))
+        (bus::is_broker_url(url) ? config.brokers : config.controllers).push_back(url);
+    if (config.controllers.empty() && config.brokers.empty()) config.controllers = {kDefaultController};
     if (config.controllers == std::vector<std::string>{"none"}) config.controllers.clear();
     config.tls.ca = section.text("ca", "");
     config.tls.certificate = section.text("certificate", "");
@@ -88,6 +90,12 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config)
     for (const std::string& url : config.controllers) {
         if (const auto link = bus::make_agent_link(io, url, config.tls, config.transport); !link)
             section.refuse("controller", link.error().message);
+    }
+    config.broker_access = {config.host.str(), runtime::read_secret(section, "password")};
+    if (!config.brokers.empty()) {
+        const auto finder =
+            bus::make_controller_finder(io, config.brokers, config.broker_access, config.tls, config.transport);
+        if (!finder) section.refuse("controller", finder.error().message);
     }
     config.report_interval = section.duration("report_interval", config.report_interval, kSecond, kDay);
     section.finish();

@@ -64,17 +64,20 @@ Controllers::Controllers(boost::asio::io_context& io, Identity identity, const M
 Controllers::~Controllers() = default;
 
 void Controllers::add(std::unique_ptr<bus::AgentLink> link) {
-    links_.push_back({std::move(link), false, std::chrono::system_clock::now(), {}});
+    const std::size_t rank = std::hash<std::string>{}(identity_.host.str() + ' ' + link->name());
+    const auto place = std::find_if(links_.begin(), links_.end(), [&](const Link& other) { return other.rank > rank; });
+    bus::AgentLink& added = *link;
+    links_.insert(place, {std::move(link), rank, false, std::chrono::system_clock::now(), {}});
+    if (started_) added.start(*this);
 }
 
 void Controllers::start() {
-    if (links_.empty()) return;
-    // Each host begins with another controller, so that leading is spread over all of them.
-    const std::size_t first = std::hash<std::string>{}(identity_.host.str()) % links_.size();
-    std::rotate(links_.begin(), links_.begin() + static_cast<std::ptrdiff_t>(first), links_.end());
+    if (!any()) return;
+    started_ = true;
     notice_absence();
     for (Link& link : links_)
         link.link->start(*this);
+    if (finder_) finder_->start([this](std::unique_ptr<bus::AgentLink> link) { add(std::move(link)); });
     repeat(report_timer_, report_interval_, [this] {
         for (Link& link : links_) {
             if (link.link->up()) send_guests(*link.link);
@@ -92,6 +95,7 @@ void Controllers::stop() {
     absence_timer_.cancel();
     for (Link& link : links_)
         link.link->stop();
+    if (finder_) finder_->stop();
 }
 
 void Controllers::repeat(boost::asio::steady_timer& timer, base::Duration every, std::function<void()> what) {
@@ -121,7 +125,7 @@ void Controllers::fault_changed(const Fault& fault) {
 }
 
 void Controllers::note_guest(const base::GuestId& guest, bool exists) {
-    if (links_.empty()) return;
+    if (!any()) return;
     if (noted_.empty()) {
         boost::asio::post(io_, [this, alive = alive_] {
             if (*alive) tell_guests();

@@ -51,6 +51,8 @@ public:
     ~Controllers() override;
 
     void add(std::unique_ptr<bus::AgentLink> link);
+    /// Those that it finds are added while we run.
+    void find_by(std::unique_ptr<bus::ControllerFinder> finder) { finder_ = std::move(finder); }
     void start();
     void stop();
 
@@ -62,7 +64,10 @@ public:
     /// False when no controller leads.
     bool send_to_lead(const bus::ToController& message);
 
-    bool any() const { return !links_.empty(); }
+    /// False: faults are nobody's but this host's.
+    bool any() const { return !links_.empty() || finder_; }
+    /// Why no controller can be found; empty when all is well.
+    std::string problem() const { return finder_ ? finder_->problem() : std::string(); }
     bool any_up() const;
     std::vector<LinkStatus> status() const;
     std::uint64_t messages_sent() const { return messages_sent_; }
@@ -71,6 +76,7 @@ public:
 private:
     struct Link {
         std::unique_ptr<bus::AgentLink> link;
+        std::size_t rank = 0;  ///< each host prefers others, so that leading is spread over all of them
         bool was_up = false;
         base::WallTime since{};
         std::string last_error;
@@ -97,7 +103,9 @@ private:
     const Monitor& monitor_;
     base::Millis report_interval_;
     Callbacks callbacks_;
-    std::vector<Link> links_;  ///< in this host's order of preference
+    std::unique_ptr<bus::ControllerFinder> finder_;  ///< may be null; outlives the links
+    std::vector<Link> links_;                        ///< in this host's order of preference
+    bool started_ = false;
     bus::AgentLink* lead_ = nullptr;
     std::map<base::GuestId, bool> noted_;  ///< changed in this turn: still there or gone
     boost::asio::steady_timer report_timer_;

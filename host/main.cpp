@@ -35,6 +35,12 @@ base::Result<host::Agent::Parts> make_parts(boost::asio::io_context& io, const h
         if (!link) return tl::make_unexpected(link.error());
         parts.links.push_back(std::move(*link));
     }
+    if (!config.brokers.empty()) {
+        auto finder =
+            bus::make_controller_finder(io, config.brokers, config.broker_access, config.tls, config.transport);
+        if (!finder) return tl::make_unexpected(finder.error());
+        parts.finder = std::move(*finder);
+    }
     return parts;
 }
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/text.hpp"
-#include "controller/secret.hpp"
+#include "runtime/secret.hpp"
 
 namespace vitalwire::controller {
 

@@ -8,31 +8,19 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "runtime/amqp_session.hpp"
 #include "runtime/config.hpp"
 
 namespace vitalwire::controller {
 
-struct Broker {
-    std::string host;
-    int port = 0;
-    std::string vhost = "/";
-    std::string user;
-    bool tls = false;
-};
-
 struct NotificationFeedConfig {
-    std::vector<Broker> brokers;  ///< of one cluster, tried in turn; empty: no notifications
-    std::string password;
+    std::vector<runtime::AmqpBroker> brokers;  ///< of one cluster, tried in turn; empty: no notifications
+    runtime::AmqpAccess access;
     std::string exchange = "nova";
     std::string queue;  ///< ours, one a controller
     std::vector<std::string> topics{"versioned_notifications", "notifications"};
     base::Millis queue_expiry = std::chrono::minutes(30);  ///< without a consumer
     int queue_length = 50'000;                             ///< messages; the oldest go first
-    std::string ca_file;                                   ///< of TLS; empty: the system's
-    std::string certificate;
-    std::string key;
-    bool insecure = false;        ///< any certificate will do
-    base::Millis timeout{2'000};  ///< of each step of connecting
 };
 
 /// Reads `[notifications]`, all but the queue's name. Mistakes go to the reader's errors.

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "base/text.hpp"
-#include "controller/secret.hpp"
+#include "runtime/secret.hpp"
 
 namespace vitalwire::controller {
 

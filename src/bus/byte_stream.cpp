@@ -54,7 +54,7 @@ public:
     void close() override { close_socket(socket_); }
     std::string explain(const error_code& error) const override { return explain_transport(error); }
     bool authenticated() const override { return false; }
-    std::vector<std::string> certificate_names() const override { return {}; }
+    std::vector<std::string> certified_names() const override { return {}; }
 
 private:
     Socket socket_;
@@ -88,7 +88,7 @@ public:
         return "TLS: " + error.message();
     }
     bool authenticated() const override { return true; }
-    std::vector<std::string> certificate_names() const override { return bus::certificate_names(native()); }
+    std::vector<std::string> certified_names() const override { return bus::certificate_names(native()); }
 
 private:
     SSL* native() const { return stream_.native_handle(); }

@@ -27,9 +27,10 @@ public:
     virtual void close() = 0;
     /// Why an operation failed, for people: names what is wrong with a certificate.
     virtual std::string explain(const boost::system::error_code& error) const = 0;
-    /// True when the peer has proved its names; they are certificate_names().
+    /// True when the peer has proved its names; they are certified_names(), by its `credential`.
     virtual bool authenticated() const = 0;
-    virtual std::vector<std::string> certificate_names() const = 0;
+    virtual std::vector<std::string> certified_names() const = 0;
+    virtual std::string credential() const { return "certificate"; }
 };
 
 std::unique_ptr<ByteStream> make_plain_stream(ByteStream::Socket socket);

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "base/ids.hpp"
@@ -8,8 +10,8 @@
 
 namespace vitalwire::bus {
 
-/// An agent's way to one controller (stream transports) or to the controllers as a set (a broker). Reconnects by itself
-/// with back-off for ever. All calls and callbacks are on the event loop's thread.
+/// An agent's way to one controller. Reconnects by itself with back-off for ever. All calls and callbacks are on the
+/// event loop's thread.
 class AgentLink {
 public:
     class Handler {
@@ -35,6 +37,19 @@ public:
     virtual const std::string& name() const = 0;  ///< the URL, for logs and status
 };
 
+/// Finds the controllers that meet the agents at a broker: nobody lists them, they may come at any time.
+class ControllerFinder {
+public:
+    using Found = std::function<void(std::unique_ptr<AgentLink>)>;
+
+    /// It must outlive the links that it has found.
+    virtual ~ControllerFinder() = default;
+    /// `found` is called once for each controller, by its name; whether it is there now, its link says.
+    virtual void start(Found found) = 0;
+    virtual void stop() = 0;
+    virtual std::string problem() const = 0;  ///< why none can be found now; empty when all is well
+};
+
 /// A controller's end: accepts agents. One agent per host; a second one with the same host replaces the first.
 class ControllerPort {
 public:
@@ -56,6 +71,7 @@ public:
     virtual void send(const base::HostId& host, const ToAgent& message) = 0;
     virtual const std::string& address() const = 0;  ///< the URL it listens on, with the real port
     virtual std::uint64_t refused() const = 0;       ///< connections that ended before they were an agent's
+    virtual std::string problem() const = 0;         ///< why no agent can come in; empty when all is well
 };
 
 }  // namespace vitalwire::bus

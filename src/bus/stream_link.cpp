@@ -15,12 +15,12 @@ constexpr Millis kFirstDelay{50};
 constexpr Millis kLongestDelay{2000};
 }  // namespace
 
-StreamLink::StreamLink(boost::asio::io_context& io, std::string url, StreamUrl parsed, std::optional<TlsContext> tls,
+StreamLink::StreamLink(boost::asio::io_context& io, std::string name, std::unique_ptr<Dialer> dialer,
                        const TransportOptions& options)
     : io_(io),
-      url_(std::move(url)),
+      name_(std::move(name)),
       max_queue_(options.max_queue),
-      dialer_(io, std::move(parsed), std::move(tls)),
+      dialer_(std::move(dialer)),
       delay_(kFirstDelay),
       random_(std::random_device{}()),
       retry_(io) {}
@@ -38,12 +38,12 @@ void StreamLink::stop() {
     handler_ = nullptr;
     up_ = false;
     retry_.cancel();
-    dialer_.cancel();
+    dialer_->cancel();
     if (const auto connection = std::exchange(connection_, nullptr)) connection->finish();
 }
 
 void StreamLink::dial() {
-    dialer_.dial([this](auto stream) { on_dialed(std::move(stream)); });
+    dialer_->dial([this](auto stream) { on_dialed(std::move(stream)); });
 }
 
 void StreamLink::on_dialed(base::Result<std::unique_ptr<ByteStream>> stream) {
@@ -65,7 +65,7 @@ void StreamLink::send(const ToController& message) {
     if (!up_) return;
     const std::string line = encode(message);
     if (line.size() >= kMaxBusMessage) {
-        log::error("a bus message is too large and was not sent", {{"bytes", line.size()}, {"to", url_}});
+        log::error("a bus message is too large and was not sent", {{"bytes", line.size()}, {"to", name_}});
         return;
     }
     connection_->send(line);

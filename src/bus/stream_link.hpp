@@ -2,21 +2,21 @@
 
 #include <boost/asio/io_context.hpp>
 #include <memory>
-#include <optional>
 #include <random>
 #include <string>
 
 #include "bus/link.hpp"
 #include "bus/stream_connection.hpp"
-#include "bus/stream_dialer.hpp"
+#include "bus/stream_ends.hpp"
+#include "bus/transport.hpp"
 #include "runtime/timer.hpp"
 
 namespace vitalwire::bus {
 
-/// The agent's end of a stream transport.
+/// The agent's way to one controller, over streams that a dialer makes.
 class StreamLink final : public AgentLink, public StreamConnection::Handler {
 public:
-    StreamLink(boost::asio::io_context& io, std::string url, StreamUrl parsed, std::optional<TlsContext> tls,
+    StreamLink(boost::asio::io_context& io, std::string name, std::unique_ptr<Dialer> dialer,
                const TransportOptions& options);
     ~StreamLink() override;
     StreamLink(const StreamLink&) = delete;
@@ -26,7 +26,7 @@ public:
     void stop() override;
     void send(const ToController& message) override;
     bool up() const override { return up_; }
-    const std::string& name() const override { return url_; }
+    const std::string& name() const override { return name_; }
 
 private:
     void dial();
@@ -38,9 +38,9 @@ private:
     base::Millis next_delay();
 
     boost::asio::io_context& io_;
-    std::string url_;
+    std::string name_;
     std::size_t max_queue_;
-    StreamDialer dialer_;
+    std::unique_ptr<Dialer> dialer_;
     AgentLink::Handler* handler_ = nullptr;
     std::shared_ptr<StreamConnection> connection_;
     bool up_ = false;

@@ -62,11 +62,13 @@ public:
 
     bool may_speak_for(const base::HostId& name) const {
         if (!connection_->stream().authenticated()) return true;
-        const auto names = connection_->stream().certificate_names();
+        const auto names = connection_->stream().certified_names();
         return std::any_of(names.begin(), names.end(), [&](const std::string& certified) {
             return strcasecmp(certified.c_str(), name.str().c_str()) == 0;
         });
     }
+
+    std::string credential() const { return "its " + connection_->stream().credential(); }
 
     void greeted_as(const base::HostId& name) {
         host = name;
@@ -102,46 +104,44 @@ void StreamPort::Peer::on_line(std::string_view line) {
     port_.handler_->on_message(host, *message);
 }
 
-StreamPort::StreamPort(boost::asio::io_context& io, std::string url, StreamUrl parsed, std::optional<TlsContext> tls,
+StreamPort::StreamPort(boost::asio::io_context& io, std::string url, std::unique_ptr<Acceptor> acceptor,
                        const TransportOptions& options)
-    : io_(io), url_(std::move(url)), parsed_(std::move(parsed)), tls_(std::move(tls)), max_queue_(options.max_queue) {}
+    : io_(io), url_(std::move(url)), acceptor_(std::move(acceptor)), max_queue_(options.max_queue) {}
 
 StreamPort::~StreamPort() {
     stop();
 }
 
 base::Result<void> StreamPort::start(Handler& handler) {
-    const bool is_unix = parsed_.scheme == StreamUrl::Scheme::unix_socket;
-    const std::string scheme = url_.substr(0, url_.find("://") + 3);
-    auto listener = runtime::Listener::open(io_, is_unix ? "unix:" + parsed_.path : url_.substr(scheme.size()));
-    if (!listener) return tl::make_unexpected(listener.error());
+    auto opened = acceptor_->open();
+    if (!opened) return tl::make_unexpected(opened.error());
     handler_ = &handler;
-    listener_.emplace(std::move(*listener));
-    if (!is_unix) url_ = scheme + listener_->address();
+    url_ = std::move(*opened);
+    listening_ = true;
     accept();
     return {};
 }
 
 void StreamPort::stop() {
     handler_ = nullptr;
-    listener_.reset();
+    listening_ = false;
+    acceptor_->close();
     strangers_.clear();
     for (const auto& [host, peer] : std::exchange(agents_, {}))
         peer->finish();
 }
 
 void StreamPort::accept() {
-    if (!listener_ || accepting_ || strangers_.size() >= kMaxStrangers) return;
+    if (!listening_ || accepting_ || strangers_.size() >= kMaxStrangers) return;
     accepting_ = true;
-    listener_->accept([this](runtime::Listener::Socket socket, std::string peer) {
+    acceptor_->accept([this](std::unique_ptr<ByteStream> stream, std::string peer) {
         accepting_ = false;
-        take(std::move(socket), std::move(peer));
+        take(std::move(stream), std::move(peer));
         accept();
     });
 }
 
-void StreamPort::take(runtime::Listener::Socket socket, std::string peer) {
-    auto stream = tls_ ? make_tls_stream(std::move(socket), tls_->current(), "") : make_plain_stream(std::move(socket));
+void StreamPort::take(std::unique_ptr<ByteStream> stream, std::string peer) {
     const auto stranger = std::make_shared<Peer>(*this, std::move(stream), std::move(peer));
     strangers_.insert(stranger);
     stranger->open();
@@ -153,7 +153,7 @@ void StreamPort::greeted(const std::shared_ptr<Peer>& peer, const Hello& hello) 
                                 std::to_string(kBusVersion));
     }
     if (!peer->may_speak_for(hello.host))
-        return refuse(peer, "its certificate is not for the host '" + hello.host.str() + "'");
+        return refuse(peer, peer->credential() + " is not for the host '" + hello.host.str() + "'");
     strangers_.erase(peer);
     if (const auto earlier = agents_.extract(hello.host); !earlier.empty()) {
         // An agent that lost its connection without our knowing, or a second one of the same name.

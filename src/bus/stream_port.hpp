@@ -3,22 +3,20 @@
 #include <boost/asio/io_context.hpp>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 
 #include "bus/link.hpp"
 #include "bus/stream_connection.hpp"
-#include "bus/stream_url.hpp"
-#include "bus/tls_context.hpp"
-#include "runtime/listen.hpp"
+#include "bus/stream_ends.hpp"
+#include "bus/transport.hpp"
 
 namespace vitalwire::bus {
 
-/// The controller's end of a stream transport.
+/// The controller's end of all streams that an acceptor takes in.
 class StreamPort final : public ControllerPort {
 public:
-    StreamPort(boost::asio::io_context& io, std::string url, StreamUrl parsed, std::optional<TlsContext> tls,
+    StreamPort(boost::asio::io_context& io, std::string url, std::unique_ptr<Acceptor> acceptor,
                const TransportOptions& options);
     ~StreamPort() override;
     StreamPort(const StreamPort&) = delete;
@@ -28,13 +26,14 @@ public:
     void stop() override;
     void send(const base::HostId& host, const ToAgent& message) override;
     const std::string& address() const override { return url_; }
-    std::uint64_t refused() const override { return refused_; }
+    std::uint64_t refused() const override { return refused_ + acceptor_->refused(); }
+    std::string problem() const override { return acceptor_->problem(); }
 
 private:
     class Peer;
 
     void accept();
-    void take(runtime::Listener::Socket socket, std::string peer);
+    void take(std::unique_ptr<ByteStream> stream, std::string peer);
     void greeted(const std::shared_ptr<Peer>& peer, const Hello& hello);
     void gone(const std::shared_ptr<Peer>& peer, const std::string& why);
     void refuse(const std::shared_ptr<Peer>& peer, const std::string& why);
@@ -42,11 +41,10 @@ private:
 
     boost::asio::io_context& io_;
     std::string url_;
-    StreamUrl parsed_;
-    std::optional<TlsContext> tls_;
+    std::unique_ptr<Acceptor> acceptor_;
     std::size_t max_queue_;
     Handler* handler_ = nullptr;
-    std::optional<runtime::Listener> listener_;
+    bool listening_ = false;
     bool accepting_ = false;
     std::set<std::shared_ptr<Peer>> strangers_;  ///< have not said hello
     std::map<base::HostId, std::shared_ptr<Peer>> agents_;

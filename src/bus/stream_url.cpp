@@ -10,15 +10,11 @@ namespace vitalwire::bus {
 using base::Errc;
 using base::fail;
 
-namespace {
-
 bool is_loopback(const std::string& host) {
     boost::system::error_code no_address;
     const auto address = boost::asio::ip::make_address(host, no_address);
     return no_address ? host == "localhost" : address.is_loopback();
 }
-
-}  // namespace
 
 base::Result<StreamUrl> StreamUrl::parse(const std::string& url, const TransportOptions& options) {
     constexpr std::string_view kUnix = "unix://";
@@ -31,8 +27,10 @@ base::Result<StreamUrl> StreamUrl::parse(const std::string& url, const Transport
         return out;
     }
     if (!url.starts_with(kTcp) && !url.starts_with(kTls)) {
-        return fail(Errc::config, "expected unix:///path, tcp://host:port or tls://host:port, found '" +
-                                      base::escape(url, 120) + "'");
+        return fail(
+            Errc::config,
+            "expected unix:///path, tcp://host:port, tls://host:port, amqp://broker or amqps://broker, found '" +
+                base::escape(url, 120) + "'");
     }
     out.scheme = url.starts_with(kTls) ? Scheme::tls : Scheme::tcp;
     auto host_port = runtime::parse_host_port(std::string_view(url).substr(kTcp.size()));

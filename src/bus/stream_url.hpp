@@ -20,4 +20,7 @@ struct StreamUrl {
     static base::Result<StreamUrl> parse(const std::string& url, const TransportOptions& options);
 };
 
+/// An address of loopback, or "localhost".
+bool is_loopback(const std::string& host);
+
 }  // namespace vitalwire::bus

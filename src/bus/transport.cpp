@@ -3,6 +3,8 @@
 #include <optional>
 #include <utility>
 
+#include "bus/socket_acceptor.hpp"
+#include "bus/stream_dialer.hpp"
 #include "bus/stream_link.hpp"
 #include "bus/stream_port.hpp"
 #include "bus/stream_url.hpp"
@@ -35,14 +37,16 @@ Result<std::unique_ptr<AgentLink>> make_agent_link(boost::asio::io_context& io, 
                                                    const TlsFiles& tls, const TransportOptions& options) {
     auto prepared = prepare(url, tls, options, TlsContext::Role::client);
     if (!prepared) return tl::make_unexpected(prepared.error());
-    return std::make_unique<StreamLink>(io, url, std::move(prepared->url), std::move(prepared->tls), options);
+    auto dialer = std::make_unique<StreamDialer>(io, std::move(prepared->url), std::move(prepared->tls));
+    return std::make_unique<StreamLink>(io, url, std::move(dialer), options);
 }
 
 Result<std::unique_ptr<ControllerPort>> make_controller_port(boost::asio::io_context& io, const std::string& url,
                                                              const TlsFiles& tls, const TransportOptions& options) {
     auto prepared = prepare(url, tls, options, TlsContext::Role::server);
     if (!prepared) return tl::make_unexpected(prepared.error());
-    return std::make_unique<StreamPort>(io, url, std::move(prepared->url), std::move(prepared->tls), options);
+    auto acceptor = std::make_unique<SocketAcceptor>(io, url, std::move(prepared->url), std::move(prepared->tls));
+    return std::make_unique<StreamPort>(io, url, std::move(acceptor), options);
 }
 
 }  // namespace vitalwire::bus

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 #include "bus/link.hpp"
@@ -24,6 +25,12 @@ struct TransportOptions {
     std::size_t max_queue = 16U << 20U;
 };
 
+/// Of amqp:// and amqps:// URLs.
+struct BrokerAccess {
+    std::string name;      ///< of the host or the controller; also the broker user where a URL names none
+    std::string password;  ///< empty: the certificate says who we are (SASL EXTERNAL)
+};
+
 // URLs: "unix:///path", "tcp://host:port", "tls://host:port" (TLS 1.3, certificates on both sides). A controller
 // listens on an address, never on a name; port 0 lets the kernel choose. A URL, file or option that cannot work is an
 // error here (config), before anything runs.
@@ -33,5 +40,18 @@ base::Result<std::unique_ptr<AgentLink>> make_agent_link(boost::asio::io_context
 base::Result<std::unique_ptr<ControllerPort>> make_controller_port(boost::asio::io_context& io, const std::string& url,
                                                                    const TlsFiles& tls = {},
                                                                    const TransportOptions& options = {});
+
+// URLs: "amqp://USER@HOST:PORT/VHOST", "amqps://..." (TLS; with a certificate, or a password, or both), the brokers of
+// one RabbitMQ cluster. Agents and controllers find each other there; an agent's user is its host's name.
+bool is_broker_url(const std::string& url);
+base::Result<std::unique_ptr<ControllerFinder>> make_controller_finder(boost::asio::io_context& io,
+                                                                       const std::vector<std::string>& urls,
+                                                                       const BrokerAccess& access,
+                                                                       const TlsFiles& tls = {},
+                                                                       const TransportOptions& options = {});
+base::Result<std::unique_ptr<ControllerPort>> make_broker_port(boost::asio::io_context& io,
+                                                               const std::vector<std::string>& urls,
+                                                               const BrokerAccess& access, const TlsFiles& tls = {},
+                                                               const TransportOptions& options = {});
 
 }  // namespace vitalwire::bus

@@ -15,7 +15,7 @@ sys.path[:0] = [str(ROOT / "tests" / "lib"), str(Path(__file__).resolve().parent
 
 from suite import Agent, Controller
 from vmbed.procs import http_json, temporary_dir, wait_until
-from whole import Address, Figure, Program, cpu_us, memory_mb
+from whole import Address, Bus, Figure, Program, cpu_us, memory_mb
 
 HOST = "compute-1"
 UNLIMITED = "messages_per_second = 1000000\nbytes_per_second = 1G"
@@ -36,11 +36,11 @@ SMOKE = Size(guests=10, seconds=1.0, messages=100, unread=20, refusals=1)
 class Bed:
     """A controller, an agent and guests in groups of `members`; the first `unlimited` may send without limits."""
 
-    def __init__(self, folder: Path, guests: int, members: int, unlimited: int) -> None:
+    def __init__(self, folder: Path, guests: int, members: int, unlimited: int, bus: Bus = Bus()) -> None:
         folder.mkdir()
-        self.controller = Controller(folder / "controller", Address("127.0.0.1:1"))
+        self.controller = Controller(folder / "controller", Address("127.0.0.1:1"), bus.controller)
         self.controller.inventory.write_text(inventory(guests, members, unlimited))
-        self.agent = Agent(folder / "agent", HOST, self.controller)
+        self.agent = Agent(folder / "agent", HOST, self.controller, bus=bus.agent)
         self.guests = Program("bench_group_guests", self.agent.channels, guests)
         if self.guests.line() != ["connected"]:
             raise RuntimeError("the agent does not connect")

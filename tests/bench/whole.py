@@ -87,14 +87,22 @@ class Program:
         return int(self.line()[1])
 
 
+@dataclass(frozen=True)
+class Bus:
+    """Settings of the two ends; without any, UNIX sockets."""
+
+    controller: dict[str, str | Path] | None = None
+    agent: dict[str, str | Path] | None = None
+
+
 class Bed:
     """A controller and its inspector, an agent, and that many registered guests."""
 
-    def __init__(self, folder: Path, guests: int) -> None:
+    def __init__(self, folder: Path, guests: int, bus: Bus = Bus()) -> None:
         folder.mkdir()
         self.inspector = Program("bench_inspector")
-        self.controller = Controller(folder / "controller", Address(self.inspector.first_line[1]))
-        self.agent = Agent(folder / "agent", "compute-1", self.controller)
+        self.controller = Controller(folder / "controller", Address(self.inspector.first_line[1]), bus.controller)
+        self.agent = Agent(folder / "agent", "compute-1", self.controller, bus=bus.agent)
         self.guests = Program("bench_guests", self.agent.channels, guests, INTERVAL_MS)
         wait_until(lambda: self.metric('guests{state="registered"}') == guests, f"{guests} guests are registered", 120, 0.2)
 
@@ -165,10 +173,10 @@ def agent_figures(folder: Path, size: Size) -> list[Figure]:
         ]
 
 
-def latency_figure(folder: Path, size: Size) -> Figure:
-    """From the first challenge that a guest leaves unanswered to the inspector."""
-    with Bed(folder / "latency", size.guests) as bed:
-        chosen = random.Random(1).sample(range(size.guests), size.silenced)
+def fault_latencies(folder: Path, guests: int, silenced: int, bus: Bus = Bus()) -> list[float]:
+    """From the first challenge that a guest leaves unanswered to the inspector: milliseconds, in order."""
+    with Bed(folder, guests, bus) as bed:
+        chosen = random.Random(1).sample(range(guests), silenced)
         for number in chosen:
             bed.guests.say(f"silence {number}")
             time.sleep(random.uniform(0, 0.08))
@@ -178,7 +186,12 @@ def latency_figure(folder: Path, size: Size) -> Figure:
             _, guest, status, moment = bed.inspector.line()
             if guest in since and status == "down":
                 took.setdefault(guest, (int(moment) - since[guest]) / 1e6)
-    p99 = sorted(took.values())[min(len(took) - 1, round(len(took) * 0.99))]
+    return sorted(took.values())
+
+
+def latency_figure(folder: Path, size: Size) -> Figure:
+    took = fault_latencies(folder / "latency", size.guests, size.silenced)
+    p99 = took[min(len(took) - 1, round(len(took) * 0.99))]
     return Figure(f"silent guest to inspector, p99 of {len(took)}", p99, DEADLINE_MS, "ms", f"<= {DEADLINE_MS + 20}",
                   "the deadline")
 

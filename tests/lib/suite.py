@@ -1,13 +1,18 @@
 """The suite as it runs in production, in a folder of its own: one controller, any number of agents, an inspector.
 
-Everything is as the programs' defaults have it but for the paths.
+Everything is as the programs' defaults have it but for the paths. With VITALWIRE_TEST_BUS=amqp in the environment agents
+and controllers meet at a RabbitMQ, which is started with the first of them; else they use UNIX sockets.
 """
 
+import atexit
+import functools
 import os
 from pathlib import Path
+import tempfile
 import time
 from typing import Any, Callable
 
+from message_broker import CONTROLLER, Broker
 from vmbed.guest import BOOT_SECONDS
 from vmbed.initramfs import Payload, Service
 from vmbed.inspector import Inspector
@@ -29,18 +34,31 @@ def settings(**values: str | Path) -> list[str]:
     return [part for key, value in values.items() for part in ("--set", f"{key.replace('__', '.')}={value}")]
 
 
-class Controller:
-    """vitalwire-controller with one Doctor sink, the inspector."""
+@functools.cache
+def common_broker() -> Broker | None:
+    """Where all of this process's agents and controllers meet, if they do so at a broker."""
+    if os.environ.get("VITALWIRE_TEST_BUS") != "amqp":
+        return None
+    folder = tempfile.TemporaryDirectory(prefix="vitalwire-broker-")
+    broker = Broker(Path(folder.name))
+    atexit.register(folder.cleanup)
+    atexit.register(broker.close)
+    return broker.start()
 
-    def __init__(self, folder: Path, inspector: Inspector) -> None:
+
+class Controller:
+    """vitalwire-controller with one Doctor sink, the inspector. `bus`: settings of its own instead of the common ones."""
+
+    def __init__(self, folder: Path, inspector: Inspector, bus: dict[str, str | Path] | None = None) -> None:
         folder.mkdir()
+        self.name = folder.name
         self.bus = folder / "controller.sock"
         self.http = folder / "http.sock"
         self._log = folder / "controller.log"
         self._arguments = settings(
-            controller__host="controller-1",
+            controller__host=self.name,
             controller__state=folder / "controller.db",
-            bus__listen=f"unix://{self.bus}",
+            **(bus or self._bus_settings()),
             http__listen=f"unix:{self.http}",
             inventory__file=folder / "inventory.conf",
             sink__inspector__type="doctor",
@@ -49,6 +67,16 @@ class Controller:
         self.inventory = folder / "inventory.conf"
         self.inventory.write_text("")
         self.start()
+
+    def _bus_settings(self) -> dict[str, str | Path]:
+        broker = common_broker()
+        if broker is None:
+            return {"bus__listen": f"unix://{self.bus}"}
+        return {"bus__listen": broker.url(CONTROLLER), "bus__password_file": broker.password_file}
+
+    def link(self) -> str:
+        """What agents call their link to it."""
+        return f"amqp:{self.name}" if common_broker() else f"unix://{self.bus}"
 
     def write_inventory(self, text: str) -> None:
         """As an editor does: the file is whole at every moment."""
@@ -81,6 +109,7 @@ class Agent:
         controller: Controller | list[Controller],
         source: dict[str, str | Path] | None = None,
         wrap: Wrap = list,
+        bus: dict[str, str | Path] | None = None,
     ) -> None:
         folder.mkdir()
         controllers = controller if isinstance(controller, list) else [controller]
@@ -93,11 +122,17 @@ class Agent:
             agent__host=host,
             agent__state=folder / "agent.db",
             agent__listen=f"unix:{self.http}",
-            bus__controller=" ".join(f"unix://{one.bus}" for one in controllers),
+            **(bus or self._bus_settings(host, controllers)),
             **(source or {"source__directory__path": self.channels}),
         )
         self.channels.mkdir()
         self.start()
+
+    def _bus_settings(self, host: str, controllers: list[Controller]) -> dict[str, str | Path]:
+        broker = common_broker()
+        if broker is None:
+            return {"bus__controller": " ".join(f"unix://{one.bus}" for one in controllers)}
+        return {"bus__controller": broker.url(host), "bus__password_file": broker.password_file}
 
     def start(self) -> None:
         argv = self._wrap([BUILD / "host" / "vitalwire-agent", *self._arguments])

@@ -117,9 +117,11 @@ class Faults(ProcessTestCase):
         self.controller.close()
         self.guest.answering = False
         self.agent.wait_state("g1", "lost")
-        status = http_json(self.agent.http, "/v1/status")
-        self.assertEqual(status["faults_open"]["critical"], 1)
-        self.assertEqual([link["up"] for link in status["links"]], [False])
+        def status() -> dict:
+            return http_json(self.agent.http, "/v1/status")
+
+        self.assertEqual(status()["faults_open"]["critical"], 1)
+        wait_until(lambda: [link["up"] for link in status()["links"]] == [False], "the link is down")
 
 
 if __name__ == "__main__":

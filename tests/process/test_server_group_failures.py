@@ -122,10 +122,10 @@ class TwoControllers(FailureTestCase):
     CONTROLLERS = 2
 
     def lead_of(self, host: str) -> int:
-        return next(index for index, one in enumerate(self.controllers) if self.leads(host, str(one.bus)))
+        return next(index for index, one in enumerate(self.controllers) if self.leads(host, one.link()))
 
-    def leads(self, host: str, bus: str) -> bool:
-        return any(link["lead"] and bus in link["name"] for link in self.links(host))
+    def leads(self, host: str, name: str) -> bool:
+        return any(link["lead"] and link["name"] == name for link in self.links(host))
 
     def test_the_other_controller_takes_over_and_nothing_comes_twice(self) -> None:
         a, b, c = (self.guests[name] for name in "abc")

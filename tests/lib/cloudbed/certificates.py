@@ -13,6 +13,11 @@ def issue(folder: Path) -> None:
     _signed(folder, "client", "/CN=client", "extendedKeyUsage=clientAuth")
 
 
+def issue_client(folder: Path, name: str) -> None:
+    """NAME.pem, NAME.key: a client's of that common name, signed by the authority of the folder."""
+    _signed(folder, name, f"/CN={name}", "extendedKeyUsage=clientAuth")
+
+
 def _self_signed(folder: Path, name: str, subject: str) -> None:
     _openssl(folder, "req", "-x509", *_new_key(name), "-subj", subject, "-days", "1", "-out", f"{name}.pem")
 

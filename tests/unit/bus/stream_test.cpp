@@ -281,7 +281,8 @@ TEST_F(Stream, RefusesUrlsThatCannotWork) {
         const auto link = make_agent_link(io_, url);
         return link ? "accepted" : link.error().message;
     };
-    EXPECT_THAT(error("http://x:1"), HasSubstr("expected unix:///path, tcp://host:port or tls://host:port"));
+    EXPECT_THAT(error("http://x:1"),
+                HasSubstr("expected unix:///path, tcp://host:port, tls://host:port, amqp://broker"));
     EXPECT_THAT(error("unix://relative"), HasSubstr("expected unix:///path"));
     EXPECT_THAT(error("tcp://127.0.0.1"), HasSubstr("expected host:port"));
     EXPECT_THAT(error("tcp://127.0.0.1:70000"), HasSubstr("expected host:port"));

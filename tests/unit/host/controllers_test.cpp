@@ -82,6 +82,24 @@ private:
     bool up_ = false;
 };
 
+/// A broker at which the test makes controllers appear.
+class FakeFinder final : public bus::ControllerFinder {
+public:
+    void start(Found found) override { found_ = std::move(found); }
+    void stop() override { found_ = nullptr; }
+    std::string problem() const override { return found_ ? "" : "not started"; }
+
+    FakeLink& appears(const std::string& name, std::vector<std::string>& sent) {
+        auto link = std::make_unique<FakeLink>(name, sent);
+        FakeLink& there = *link;
+        found_(std::move(link));
+        return there;
+    }
+
+private:
+    Found found_;
+};
+
 class ControllersTest : public testing::Test, protected Monitor::Output {
 protected:
     ControllersTest()
@@ -147,6 +165,35 @@ protected:
     FaultId last_fault_;
     base::TimePoint now_{};
 };
+
+TEST_F(ControllersTest, KeepsFaultsForControllersThatAreYetToBeFound) {
+    EXPECT_FALSE(controllers_.any());
+    auto finder = std::make_unique<FakeFinder>();
+    FakeFinder& broker = *finder;
+    controllers_.find_by(std::move(finder));
+    EXPECT_TRUE(controllers_.any());
+    EXPECT_EQ(controllers_.problem(), "not started");
+    controllers_.start();
+    lose("g");
+    EXPECT_THAT(take(), IsEmpty());
+    broker.appears("A", sent_).come_up();
+    EXPECT_THAT(take(), ElementsAre("A: hello lead", "A: begin", "A: guests g=lost", "A: faults g#1/0", "A: end"));
+    broker.appears("B", sent_).come_up();
+    EXPECT_EQ(take().front(), "B: hello");
+}
+
+TEST_F(ControllersTest, PrefersControllersInAnOrderOfTheHostsOwn) {
+    const auto order = [this](const std::vector<std::string>& names) {
+        Controllers some(io_, {base::HostId("node"), "1", "i"}, monitor_, base::Millis(1000), {});
+        for (const std::string& name : names)
+            some.add(std::make_unique<FakeLink>(name, sent_));
+        std::vector<std::string> found;
+        for (const auto& link : some.status())
+            found.push_back(link.name);
+        return found;
+    };
+    EXPECT_EQ(order({"A", "B", "C", "D"}), order({"D", "B", "A", "C"}));
+}
 
 TEST_F(ControllersTest, TellsTheWholeStateToAControllerThatConnects) {
     start(1);

@@ -1,9 +1,9 @@
-#include "controller/secret.hpp"
+#include "runtime/secret.hpp"
 
 #include <cstdlib>
 #include <fstream>
 
-namespace vitalwire::controller {
+namespace vitalwire::runtime {
 
 namespace {
 
@@ -18,11 +18,11 @@ std::string first_line(const std::string& path) {
 
 }  // namespace
 
-bool names_secret(const runtime::ConfigReader& section, const std::string& key) {
+bool names_secret(const ConfigReader& section, const std::string& key) {
     return section.has(key + "_file") || section.has(key + "_env");
 }
 
-std::string read_secret(runtime::ConfigReader& section, const std::string& key) {
+std::string read_secret(ConfigReader& section, const std::string& key) {
     const std::string file_key = key + "_file";
     const std::string env_key = key + "_env";
     const std::string path = section.text(file_key, "");
@@ -44,4 +44,4 @@ std::string read_secret(runtime::ConfigReader& section, const std::string& key) 
     return {};
 }
 
-}  // namespace vitalwire::controller
+}  // namespace vitalwire::runtime

@@ -4,12 +4,12 @@
 
 #include "runtime/config.hpp"
 
-namespace vitalwire::controller {
+namespace vitalwire::runtime {
 
 /// The secret named by `KEY_file` (its first line) or `KEY_env`; the configuration itself never holds one. Empty when
 /// neither is given.
-std::string read_secret(runtime::ConfigReader& section, const std::string& key);
+std::string read_secret(ConfigReader& section, const std::string& key);
 /// The section says where the secret is, right or wrong.
-bool names_secret(const runtime::ConfigReader& section, const std::string& key);
+bool names_secret(const ConfigReader& section, const std::string& key);
 
-}  // namespace vitalwire::controller
+}  // namespace vitalwire::runtime

@@ -1,0 +1,70 @@
+#include "bus/amqp_acceptor.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include "base/log.hpp"
+#include "bus/amqp_names.hpp"
+
+namespace vitalwire::bus {
+
+namespace {
+/// All agents of a cloud may come at once; whoever is turned away comes again.
+constexpr std::size_t kMaxWaiting = 10'000;
+}  // namespace
+
+AmqpAcceptor::AmqpAcceptor(boost::asio::io_context& io, std::string url, AmqpStreams::Options streams)
+    : io_(io), url_(std::move(url)), streams_(std::make_shared<AmqpStreams>(io, std::move(streams))) {}
+
+AmqpAcceptor::~AmqpAcceptor() {
+    close();
+}
+
+base::Result<std::string> AmqpAcceptor::open() {
+    streams_->start(*this);
+    return url_;
+}
+
+void AmqpAcceptor::accept(Accepted accepted) {
+    accepted_ = std::move(accepted);
+    if (waiting_.empty()) return;
+    boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
+        if (!alive.expired()) hand_out();
+    });
+}
+
+void AmqpAcceptor::close() {
+    accepted_ = nullptr;
+    waiting_.clear();
+    streams_->stop();
+}
+
+void AmqpAcceptor::on_connected() {
+    log::info("broker connected");
+    problem_.clear();
+}
+
+void AmqpAcceptor::on_lost(const std::string& why) {
+    if (std::exchange(problem_, why) != why) log::warning("broker lost, trying on", {{"why", why}});
+}
+
+void AmqpAcceptor::on_word(const std::string& word, const std::string&, const std::string& queue) {
+    if (word == kSeek && !streams_->has_stream_to(queue)) streams_->say(kHere, queue);
+}
+
+void AmqpAcceptor::on_stream(std::unique_ptr<ByteStream> stream, const std::string& name) {
+    if (waiting_.size() >= kMaxWaiting) {
+        ++turned_away_;
+        return;
+    }
+    waiting_.emplace_back(std::move(stream), name);
+    hand_out();
+}
+
+void AmqpAcceptor::hand_out() {
+    if (waiting_.empty() || !accepted_) return;
+    auto [stream, name] = std::move(waiting_.front());
+    waiting_.pop_front();
+    std::exchange(accepted_, nullptr)(std::move(stream), "broker user " + name);
+}
+
+}  // namespace vitalwire::bus

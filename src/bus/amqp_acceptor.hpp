@@ -1,0 +1,47 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "bus/amqp_streams.hpp"
+#include "bus/stream_ends.hpp"
+
+namespace vitalwire::bus {
+
+/// The controller's end of a broker: answers agents that look for controllers, and takes the streams they open.
+class AmqpAcceptor final : public Acceptor, private AmqpStreams::Handler {
+public:
+    /// `url`: for people.
+    AmqpAcceptor(boost::asio::io_context& io, std::string url, AmqpStreams::Options streams);
+    ~AmqpAcceptor() override;
+    AmqpAcceptor(const AmqpAcceptor&) = delete;
+    AmqpAcceptor& operator=(const AmqpAcceptor&) = delete;
+
+    /// Never fails: a broker that is away is looked for.
+    base::Result<std::string> open() override;
+    void accept(Accepted accepted) override;
+    void close() override;
+    std::string problem() const override { return problem_; }
+    std::uint64_t refused() const override { return streams_->refused() + turned_away_; }
+
+private:
+    void on_connected() override;
+    void on_lost(const std::string& why) override;
+    void on_word(const std::string& word, const std::string& name, const std::string& queue) override;
+    void on_stream(std::unique_ptr<ByteStream> stream, const std::string& name) override;
+    void hand_out();
+
+    boost::asio::io_context& io_;
+    std::string url_;
+    std::shared_ptr<AmqpStreams> streams_;
+    Accepted accepted_;
+    std::deque<std::pair<std::unique_ptr<ByteStream>, std::string>> waiting_;
+    std::uint64_t turned_away_ = 0;
+    std::string problem_;
+    std::shared_ptr<char> alive_ = std::make_shared<char>();  ///< for what was posted and may run after the end
+};
+
+}  // namespace vitalwire::bus

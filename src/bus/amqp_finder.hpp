@@ -1,0 +1,46 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "bus/amqp_streams.hpp"
+#include "bus/link.hpp"
+#include "bus/transport.hpp"
+#include "runtime/timer.hpp"
+
+namespace vitalwire::bus {
+
+/// The agent's end of a broker. It asks again and again which controllers are there; each that answers has a link.
+class AmqpFinder final : public ControllerFinder, private AmqpStreams::Handler {
+public:
+    AmqpFinder(boost::asio::io_context& io, AmqpStreams::Options streams, const TransportOptions& options);
+    ~AmqpFinder() override;
+    AmqpFinder(const AmqpFinder&) = delete;
+    AmqpFinder& operator=(const AmqpFinder&) = delete;
+
+    void start(Found found) override;
+    void stop() override;
+    std::string problem() const override { return problem_; }
+
+private:
+    class Way;
+    struct Place;
+
+    void on_connected() override;
+    void on_lost(const std::string& why) override;
+    void on_word(const std::string& word, const std::string& name, const std::string& queue) override;
+    void on_stream(std::unique_ptr<ByteStream>, const std::string&) override {}
+    void seek();
+
+    boost::asio::io_context& io_;
+    TransportOptions options_;
+    std::shared_ptr<AmqpStreams> streams_;
+    Found found_;
+    std::map<std::string, std::shared_ptr<Place>> places_;  ///< by the controllers' names
+    std::string problem_;
+    runtime::Timer timer_;
+};
+
+}  // namespace vitalwire::bus

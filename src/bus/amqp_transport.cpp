@@ -1,0 +1,129 @@
+// The makers of transport.hpp for brokers.
+#include <algorithm>
+#include <utility>
+
+#include "base/text.hpp"
+#include "bus/amqp_acceptor.hpp"
+#include "bus/amqp_finder.hpp"
+#include "bus/amqp_names.hpp"
+#include "bus/stream_port.hpp"
+#include "bus/stream_url.hpp"
+#include "bus/transport.hpp"
+
+namespace vitalwire::bus {
+
+using base::Errc;
+using base::fail;
+using base::Result;
+using runtime::AmqpBroker;
+using runtime::AmqpSession;
+
+namespace {
+
+/// A dead broker is noticed within twice that.
+constexpr int kHeartbeatSeconds = 2;
+// Bounds of a queue at the broker. What waits for longer belongs to a stream that has been given up; of more than that
+// the oldest goes, and the stream's reader notices the gap.
+constexpr std::int64_t kMaxAgentQueue = 16 << 20;       // bytes
+constexpr std::int64_t kMaxControllerQueue = 64 << 20;  // a thousand agents may tell their whole state at once
+constexpr std::int64_t kTimeToLiveMs = 10'000;
+
+Result<void> declare_own_queue(AmqpSession& session, const std::string& queue, std::int64_t max_bytes) {
+    AmqpSession::Queue how;
+    how.exclusive = true;
+    how.arguments["x-max-length-bytes"] = max_bytes;
+    how.arguments["x-overflow"] = "drop-head";
+    how.arguments["x-message-ttl"] = kTimeToLiveMs;
+    return session.declare_queue(queue, how);
+}
+
+Result<void> prepare_agent(AmqpSession& session, const std::string& queue) {
+    if (auto declared = declare_own_queue(session, queue, kMaxAgentQueue); !declared) return declared;
+    return session.consume(queue, "streams", false);
+}
+
+Result<void> prepare_controller(AmqpSession& session, const std::string& queue) {
+    if (auto declared = session.declare_exchange(kControllersExchange, "direct"); !declared) return declared;
+    if (auto declared = declare_own_queue(session, queue, kMaxControllerQueue); !declared) return declared;
+    for (const std::string& key : {queue, std::string(kEveryController)}) {
+        if (auto bound = session.bind(queue, kControllersExchange, key); !bound) return bound;
+    }
+    return session.consume(queue, "streams", false);
+}
+
+Result<AmqpBroker> parse_broker(const std::string& url, const BrokerAccess& access, const TlsFiles& tls,
+                                const TransportOptions& options) {
+    auto broker = AmqpBroker::parse(url);
+    if (!broker) return broker;
+    if (broker->user.empty()) broker->user = access.name;
+    const std::string shown = base::escape(url, 120);
+    if (!broker->tls && !options.allow_plain_tcp && !is_loopback(broker->host))
+        return fail(Errc::config,
+                    shown + ": beyond loopback amqps:// is expected; allow_plain_tcp permits amqp:// all the same");
+    if (access.password.empty() && (!broker->tls || tls.certificate.empty()))
+        return fail(Errc::config, shown + ": expected a password_file, or amqps:// and a certificate");
+    if (tls.certificate.empty() != tls.key.empty()) return fail(Errc::config, "certificate and key belong together");
+    return broker;
+}
+
+Result<AmqpStreams::Options> streams_options(const std::vector<std::string>& urls, const BrokerAccess& access,
+                                             const TlsFiles& tls, const TransportOptions& options) {
+    AmqpStreams::Options out;
+    for (const std::string& url : urls) {
+        auto broker = parse_broker(url, access, tls, options);
+        if (!broker) return tl::make_unexpected(broker.error());
+        out.client.brokers.push_back(std::move(*broker));
+    }
+    out.user = out.client.brokers.front().user;
+    const auto& brokers = out.client.brokers;
+    if (!std::all_of(brokers.begin(), brokers.end(), [&](const AmqpBroker& each) { return each.user == out.user; }))
+        return fail(Errc::config, "the brokers of one cluster know us by one user");
+    runtime::AmqpAccess& login = out.client.access;
+    login.password = access.password;
+    login.ca_file = tls.ca;
+    login.certificate = tls.certificate;
+    login.key = tls.key;
+    login.heartbeat_seconds = kHeartbeatSeconds;
+    return out;
+}
+
+}  // namespace
+
+bool is_broker_url(const std::string& url) {
+    return url.starts_with("amqp://") || url.starts_with("amqps://");
+}
+
+Result<std::unique_ptr<ControllerFinder>> make_controller_finder(boost::asio::io_context& io,
+                                                                 const std::vector<std::string>& urls,
+                                                                 const BrokerAccess& access, const TlsFiles& tls,
+                                                                 const TransportOptions& options) {
+    auto streams = streams_options(urls, access, tls, options);
+    if (!streams) return tl::make_unexpected(streams.error());
+    if (streams->user != access.name)
+        return fail(Errc::config, "an agent's broker user is its host's name, expected '" + access.name + "', found '" +
+                                      base::escape(streams->user, 64) + "'");
+    streams->client.queue_prefix = agent_queue_prefix(access.name);
+    streams->client.prepare = prepare_agent;
+    streams->exchange = kControllersExchange;
+    streams->sender = [](const runtime::AmqpMessage& message) { return controller_of_queue(message.reply_to); };
+    return std::make_unique<AmqpFinder>(io, std::move(*streams), options);
+}
+
+Result<std::unique_ptr<ControllerPort>> make_broker_port(boost::asio::io_context& io,
+                                                         const std::vector<std::string>& urls,
+                                                         const BrokerAccess& access, const TlsFiles& tls,
+                                                         const TransportOptions& options) {
+    auto streams = streams_options(urls, access, tls, options);
+    if (!streams) return tl::make_unexpected(streams.error());
+    streams->client.queue_prefix = controller_queue_prefix(access.name);
+    streams->client.prepare = prepare_controller;
+    streams->accepts = true;
+    streams->sender = agent_that_sent;
+    std::string shown;
+    for (const std::string& url : urls)
+        shown += (shown.empty() ? "" : " ") + url;
+    auto acceptor = std::make_unique<AmqpAcceptor>(io, shown, std::move(*streams));
+    return std::make_unique<StreamPort>(io, shown, std::move(acceptor), options);
+}
+
+}  // namespace vitalwire::bus

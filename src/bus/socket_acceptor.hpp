@@ -1,0 +1,32 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <optional>
+#include <string>
+
+#include "bus/stream_ends.hpp"
+#include "bus/stream_url.hpp"
+#include "bus/tls_context.hpp"
+#include "runtime/listen.hpp"
+
+namespace vitalwire::bus {
+
+/// Listens on a unix://, tcp:// or tls:// URL.
+class SocketAcceptor final : public Acceptor {
+public:
+    SocketAcceptor(boost::asio::io_context& io, std::string url, StreamUrl parsed, std::optional<TlsContext> tls);
+
+    base::Result<std::string> open() override;
+    void accept(Accepted accepted) override;
+    void close() override { listener_.reset(); }
+    std::string problem() const override { return {}; }
+
+private:
+    boost::asio::io_context& io_;
+    std::string url_;
+    StreamUrl parsed_;
+    std::optional<TlsContext> tls_;
+    std::optional<runtime::Listener> listener_;
+};
+
+}  // namespace vitalwire::bus

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+#include "bus/byte_stream.hpp"
+
+namespace vitalwire::bus {
+
+/// Makes streams to one controller. One attempt at a time.
+class Dialer {
+public:
+    using Dialed = std::function<void(base::Result<std::unique_ptr<ByteStream>>)>;
+
+    virtual ~Dialer() = default;
+    /// The stream's handshake is still to be done. `dialed` is never called from within.
+    virtual void dial(Dialed dialed) = 0;
+    /// No callback comes after it.
+    virtual void cancel() = 0;
+};
+
+/// Where agents' streams come in.
+class Acceptor {
+public:
+    using Accepted = std::function<void(std::unique_ptr<ByteStream>, std::string peer)>;
+
+    virtual ~Acceptor() = default;
+    /// The URL, with the real port.
+    virtual base::Result<std::string> open() = 0;
+    /// Calls `accepted` once, never from within. One at a time.
+    virtual void accept(Accepted accepted) = 0;
+    /// No callback comes after it.
+    virtual void close() = 0;
+    virtual std::string problem() const = 0;             ///< why nobody can come in; empty when all is well
+    virtual std::uint64_t refused() const { return 0; }  ///< who never became a stream
+};
+
+}  // namespace vitalwire::bus

@@ -1,0 +1,243 @@
+#!/usr/bin/python3
+"""Agents and controllers that meet at RabbitMQ: how it can fail, who is let in, and who may say what."""
+
+import json
+from pathlib import Path
+import sys
+from typing import Any
+import unittest
+import uuid
+
+import amqp
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+from cloudbed import certificates
+from message_broker import CONTROLLER, Broker
+from raw_guest import RawGuest
+from suite import Agent, Controller
+from vmbed.inspector import Inspector
+from vmbed.procs import ProcessTestCase, http_json, http_metrics, temporary_dir, wait_until
+
+EXCHANGE = "vitalwire.controllers"
+REFUSED = "vitalwire_controller_bus_connections_refused"
+
+
+def setUpModule() -> None:
+    global common_broker
+    folder = unittest.enterModuleContext(temporary_dir())
+    common_broker = unittest.enterModuleContext(Broker(folder / "broker"))
+
+
+class BrokerTestCase(ProcessTestCase):
+    """An agent with one guest, and two controllers."""
+
+    def setUp(self) -> None:
+        self.broker = common_broker
+        self.addCleanup(self.broker.restore)
+        self.inspector = self.enterContext(Inspector())
+        self.guest: RawGuest | None = None
+
+    def start_suite(self, *brokers: Broker, controllers: int = 2) -> None:
+        self.controllers = [self.start_controller(number, brokers or (self.broker,)) for number in range(controllers)]
+        self.agent = self.start_agent(brokers or (self.broker,))
+        self.wait_links(controllers)
+        self.guest = RawGuest(self.agent.channels, "g1")
+        self.addCleanup(self.guest.close)
+        self.guest.register()
+        self.agent.wait_state("g1", "registered")
+
+    def start_controller(self, number: int, brokers: tuple[Broker, ...]) -> Controller:
+        bus = {"bus__listen": " ".join(broker.url(CONTROLLER) for broker in brokers),
+               "bus__password_file": brokers[0].password_file}
+        controller = Controller(self.dir / f"controller-{number}", self.inspector, bus)
+        self.addCleanup(lambda: controller.close())
+        return controller
+
+    def start_agent(self, brokers: tuple[Broker, ...]) -> Agent:
+        bus = {"bus__controller": " ".join(broker.url("compute-1") for broker in brokers),
+               "bus__password_file": brokers[0].password_file}
+        agent = Agent(self.dir / "agent", "compute-1", [], bus=bus)
+        self.addCleanup(lambda: agent.close())
+        return agent
+
+    def links(self) -> list[dict[str, Any]]:
+        return http_json(self.agent.http, "/v1/status")["links"]
+
+    def wait_links(self, count: int) -> None:
+        wait_until(lambda: sum(link["up"] for link in self.links()) == count, f"{count} controllers are connected")
+
+    def lead(self) -> Controller:
+        name = next(link["name"] for link in self.links() if link["lead"])
+        return next(each for each in self.controllers if name == f"amqp:{each.name}")
+
+    def wait_story(self, *statuses: str) -> None:
+        """Until the inspector was told exactly that of the guest's heartbeat."""
+        wait_until(lambda: self.story() == list(statuses), f"the inspector is told {statuses}")
+
+    def story(self) -> list[str]:
+        return [event["details"]["status"] for event in self.inspector.events()]
+
+    def lose_guest(self) -> None:
+        self.guest.answering = False
+        self.agent.wait_state("g1", "lost")
+
+    def recover_guest(self) -> None:
+        self.guest.answering = True
+        self.agent.wait_state("g1", "registered")
+
+
+class Outages(BrokerTestCase):
+    def test_a_fault_is_told_once_whichever_controller_is_killed(self) -> None:
+        self.start_suite()
+        for round_ in range(1, 3):
+            lead = self.lead()
+            lead.close()
+            self.lose_guest()
+            self.recover_guest()
+            self.wait_story(*["down", "up"] * round_)
+            lead.start()
+            self.wait_links(2)
+
+    def test_a_broker_that_is_killed_loses_nothing(self) -> None:
+        self.start_suite()
+        self.broker.kill()
+        self.wait_links(0)
+        wait_until(self.agent.problems, "the agent says that it has no controller")
+        wait_until(lambda: self.problems(self.controllers[0]), "the controller says that it has no broker")
+        self.lose_guest()
+        self.broker.start()
+        self.wait_story("down")
+        self.wait_links(2)
+        self.recover_guest()
+        self.wait_story("down", "up")
+        self.assertEqual(self.agent.problems(), [])
+        wait_until(lambda: not self.problems(self.controllers[0]), "the controller is well")
+
+    def problems(self, controller: Controller) -> list[str]:
+        status = http_json(controller.http, "/v1/status")
+        return [entry["detail"] for entry in status["problems"] if "amqp://" in entry["what"]]
+
+    def test_a_broker_that_hangs_is_noticed_and_loses_nothing(self) -> None:
+        self.start_suite()
+        self.broker.pause()
+        self.wait_links(0)
+        self.lose_guest()
+        self.recover_guest()
+        self.broker.resume()
+        self.wait_links(2)
+        self.wait_story("down", "up")
+
+    def test_the_next_broker_serves_when_one_is_lost(self) -> None:
+        first = self.enterContext(Broker(self.dir / "first"))
+        self.start_suite(first, self.broker, controllers=1)
+        first.kill()
+        self.wait_links(0)
+        self.wait_links(1)
+        self.lose_guest()
+        self.wait_story("down")
+
+
+class Rights(BrokerTestCase):
+    """What a stolen password of compute-2's agent is good for."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.start_suite(controllers=1)
+        self.controller = self.controllers[0]
+        self.connection = amqp.Connection(
+            f"127.0.0.1:{self.broker.port}", "compute-2", "secret", login_method="PLAIN"
+        )
+        self.connection.connect()
+        self.addCleanup(self.connection.close)
+        self.queue = f"vitalwire.agent.compute-2.{uuid.uuid4().hex}"
+
+    def refused(self) -> float:
+        return http_metrics(self.controller.http)[REFUSED]
+
+    def hosts(self) -> list[str]:
+        agents = http_json(self.controller.http, "/v1/agents")["agents"]
+        return [agent["host"] for agent in agents if agent["connected"]]
+
+    def say(self, channel: amqp.Channel, host: str, **properties: str) -> None:
+        """A whole hello, as an agent of that host says it."""
+        hello = {"type": "hello", "version": 1, "host": host, "agent_version": "1", "instance": "i", "lead": True}
+        properties = {"reply_to": self.queue, "type": "data", "message_id": "0", "correlation_id": "1", **properties}
+        channel.basic_publish(amqp.Message(json.dumps(hello) + "\n", **properties), EXCHANGE, "all")
+
+    def test_its_own_host_it_may_speak_for(self) -> None:
+        channel = self.connection.channel()
+        channel.queue_declare(self.queue, exclusive=True)
+        self.say(channel, "compute-2", user_id="compute-2")
+        wait_until(lambda: "compute-2" in self.hosts(), "compute-2 is known")
+
+    def test_another_host_it_may_not_speak_for(self) -> None:
+        channel = self.connection.channel()
+        channel.queue_declare(self.queue, exclusive=True)
+        before = self.refused()
+        for number, (host, properties) in enumerate((
+            ("compute-1", {"user_id": "compute-2"}),
+            ("compute-1", {}),
+            ("compute-1", {"user_id": "compute-2", "reply_to": self.queue.replace("compute-2", "compute-1")}),
+        ), 1):
+            self.say(channel, host, correlation_id=str(number), **properties)
+            wait_until(lambda: self.refused() >= before + number, f"message {number} is refused")
+        self.assertEqual(self.hosts(), ["compute-1"])
+        self.assertEqual([link["up"] for link in self.links()], [True])
+
+    def test_the_broker_refuses_a_foreign_name(self) -> None:
+        channel = self.connection.channel()
+        self.say(channel, "compute-1", user_id="compute-1")
+        with self.assertRaises(amqp.PreconditionFailed):
+            self.connection.drain_events(timeout=20)
+
+    def test_it_reaches_no_queue_and_no_exchange_but_the_controllers(self) -> None:
+        foreign = f"vitalwire.agent.compute-1.{'0' * 32}"
+        message = amqp.Message("x")
+        for what, attempt in {
+            "declare another's queue": lambda c: c.queue_declare(foreign),
+            "consume all there is": lambda c: c.queue_declare("vitalwire.controller.spy." + "0" * 32),
+            "hear what agents say": lambda c: (c.queue_declare(self.queue), c.queue_bind(self.queue, EXCHANGE, "all")),
+            "write to a queue": lambda c: (c.confirm_select(), c.basic_publish_confirm(message, "", foreign)),
+            "write to Nova": lambda c: (c.confirm_select(), c.basic_publish_confirm(message, "amq.topic", "x")),
+        }.items():
+            with self.subTest(what), self.assertRaises(amqp.AccessRefused):
+                attempt(self.connection.channel())
+
+
+class Certificates(BrokerTestCase):
+    """amqps without passwords: the certificate says who we are."""
+
+    def bus(self, key: str, user: str, certified: str) -> dict[str, str | Path]:
+        folder = self.broker.certificates
+        certificates.issue_client(folder, certified)
+        return {
+            f"bus__{key}": f"amqps://{user}@localhost:{self.broker.tls_port}/",
+            "bus__ca": folder / "authority.pem",
+            "bus__certificate": folder / f"{certified}.pem",
+            "bus__key": folder / f"{certified}.key",
+        }
+
+    def setUp(self) -> None:
+        super().setUp()
+        bus = self.bus("listen", CONTROLLER, CONTROLLER)
+        self.controllers = [Controller(self.dir / "controller", self.inspector, bus)]
+        self.addCleanup(self.controllers[0].close)
+
+    def start_certified(self, certified: str) -> None:
+        bus = self.bus("controller", "compute-1", certified)
+        self.agent = Agent(self.dir / "agent", "compute-1", [], bus=bus)
+        self.addCleanup(self.agent.close)
+
+    def test_they_let_agents_and_controllers_in(self) -> None:
+        self.start_certified("compute-1")
+        self.wait_links(1)
+
+    def test_that_of_another_host_is_of_no_use(self) -> None:
+        self.start_certified("compute-2")
+        wait_until(self.agent.problems, "the agent says that it has no controller")
+        self.assertIn("vitalwire.agent.compute-1", self.agent.problems()[0])
+
+
+if __name__ == "__main__":
+    unittest.main()
