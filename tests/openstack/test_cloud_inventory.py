@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The controller's inventory of a real Nova: what servers do, what their peers are told, and parts of the cloud away."""
+"""The controller's inventory of a real Nova: what servers do, and parts of the cloud away."""
 
 import contextlib
 from pathlib import Path
@@ -15,9 +15,6 @@ from cloudbed import cloud as cloudbed
 from cloudbed.controller import CloudController
 from cloudbed.front import Front
 from cloudbed.testcase import CloudTestCase
-from raw_guest import RawGuest
-from server_group import settle, wait_served
-from suite import Agent
 from vmbed import initramfs, kernel
 from vmbed.guest import KERNEL_ARGS
 from vmbed.procs import ProcessTestCase, wait_until
@@ -28,8 +25,6 @@ SPECS = {
     "vitalwire:heartbeat_misses": "3",
 }
 POLICY = {"heartbeat": True, "messaging": True, "misses": 3, "channels": ["org.vitalwire.0"]}
-# What the captured notifications of such a life tell peers; a unit test proves that.
-LIFE = ROOT / "tests" / "unit" / "controller" / "openstack" / "nova_life.txt"
 
 NOT_LISTED = "the inventory cannot be read from Nova"
 NOT_LISTENING = "Nova's notifications cannot be received"
@@ -49,35 +44,11 @@ def setUpModule():
     flavor = admin.create_flavor(name, SPECS)
 
 
-def life():
-    """Section to lines: "active/powering-off@compute-1"."""
-    sections = {}
-    for line in filter(None, LIFE.read_text().splitlines()):
-        if line.startswith("["):
-            lines = sections.setdefault(line.strip("[]"), [])
-        elif not line.startswith("#"):
-            # All of them are in the group, and there are two of them on one node here.
-            lines.append(line.partition(" ")[2].removesuffix(" in the group"))
-    return sections
-
-
 class InventoryTestCase(CloudTestCase, ProcessTestCase):
     def new_controller(self, start=True, **settings):
         controller = CloudController(self.dir / "controller", cloud, account, settings)
         self.addCleanup(controller.close)
         return controller.start().wait_loaded() if start else controller
-
-    def new_group(self):
-        group = admin.create_server_group(f"group-{uuid.uuid4()}")
-        self.addCleanup(self.delete_group, group)
-        return group
-
-    def delete_group(self, group):
-        if any(each["id"] == group for each in self.groups_of_nova()):
-            admin.call("compute", "DELETE", f"/os-server-groups/{group}")
-
-    def groups_of_nova(self):
-        return admin.call("compute", "GET", "/os-server-groups")["server_groups"]
 
     def wait_guest(self, controller, server, seconds=60.0, **expected):
         """Until the controller shows these values of a server."""
@@ -133,7 +104,7 @@ class Servers(InventoryTestCase):
         admin.delete_server(server)
         wait_until(lambda: controller.groups()[group]["members"] == 0, "the member is gone")
         self.assertEqual(controller.guest(server), {})
-        self.delete_group(group)
+        admin.delete_server_group(group)
         wait_until(lambda: group not in controller.groups(), "the group is gone")
 
     def test_members_outlive_their_group(self):
@@ -141,7 +112,7 @@ class Servers(InventoryTestCase):
         group = self.new_group()
         server = self.new_server(flavor, image, group)
         self.wait_guest(controller, server, group=group)
-        self.delete_group(group)
+        admin.delete_server_group(group)
         self.wait_guest(controller, server, group="", cloud_state="active")
 
     def test_a_server_that_no_host_takes_is_shown_in_error(self):
@@ -152,61 +123,6 @@ class Servers(InventoryTestCase):
         server = admin.create_server("unfit", unfit, image)
         self.addCleanup(admin.delete_server, server)
         self.wait_guest(controller, server, cloud_state="error", host="")
-
-
-class Peers(InventoryTestCase):
-    def test_a_members_life_is_told_as_the_captured_one(self):
-        controller = self.new_controller()
-        agent = Agent(self.dir / cloud.node.host, cloud.node.host, controller)
-        self.addCleanup(agent.close)
-        group = self.new_group()
-        peer = RawGuest(agent.channels, self.new_server(flavor, image, group))
-        self.addCleanup(peer.close)
-        wait_served(peer)
-
-        expected = []
-        for name, lines in self.do_all(group):
-            expected += [line.removeprefix("gone") or "deleted/@compute-1" for line in lines]
-            with self.subTest(operation=name):
-                wait_until(lambda: len(self.told(peer)) >= len(expected), f"the peer is told of {name}")
-                self.assertEqual(self.told(peer)[-len(lines):], expected[-len(lines):])
-        settle(peer)
-        self.assertEqual(self.told(peer), expected)
-
-    def do_all(self, group):
-        """What was done to server A when the notifications were captured, as far as one node can."""
-        sections = life()
-        server = self.new_server(flavor, image, group)
-        yield "create", sections["create"]
-        for name, action, argument, status in (
-            ("stop", "os-stop", None, "SHUTOFF"),
-            ("start", "os-start", None, "ACTIVE"),
-            ("pause", "pause", None, "PAUSED"),
-            ("unpause", "unpause", None, "ACTIVE"),
-            ("suspend", "suspend", None, "SUSPENDED"),
-            ("resume", "resume", None, "ACTIVE"),
-            ("soft reboot", "reboot", {"type": "SOFT"}, "ACTIVE"),
-            ("hard reboot", "reboot", {"type": "HARD"}, "ACTIVE"),
-            ("reset-state to error", "os-resetState", {"state": "error"}, "ERROR"),
-            ("hard reboot out of error", "reboot", {"type": "HARD"}, "ACTIVE"),
-            ("reset-state to error again", "os-resetState", {"state": "error"}, "ERROR"),
-            ("reset-state to active", "os-resetState", {"state": "active"}, "ACTIVE"),
-            ("rebuild", "rebuild", {"imageRef": image}, "ACTIVE"),
-        ):
-            admin.act_and_wait(server, action, status, argument)
-            yield name, sections[name]
-        admin.call("compute", "PUT", f"/servers/{server}", {"server": {"name": "other"}})
-        yield "rename", sections["rename"]
-        metadata = {"metadata": {"role": "db"}}
-        admin.call("compute", "POST", f"/servers/{server}/metadata", metadata)
-        yield "set metadata", sections["set metadata"]
-        admin.delete_server(server)
-        yield "delete", sections["delete"]
-
-    def told(self, guest):
-        """As nova_life.txt writes it."""
-        states = [message["data"] for message in guest.heard("notification")]
-        return [f"{s['state']}/{s['state_description']}@{s.get('host', '')}" for s in states]
 
 
 class PartsAway(InventoryTestCase):

@@ -10,7 +10,7 @@ from vmbed.procs import wait_until
 
 
 MICROVERSION = "2.93"
-BOOT_SECONDS = 90.0
+BOOT_SECONDS = 240.0  # of an emulated guest, while the machine does much else
 
 
 class Refused(Exception):
@@ -160,13 +160,23 @@ class OpenStack:
             "server_group"
         ]["id"]
 
+    def delete_server_group(self, group: str) -> None:
+        """Deletes it, if it is there."""
+        groups = self.call("compute", "GET", "/os-server-groups")["server_groups"]
+        if any(each["id"] == group for each in groups):
+            self.call("compute", "DELETE", f"/os-server-groups/{group}")
+
     # Servers
 
-    def create_server(self, name: str, flavor: str, image: str, group: str | None = None) -> str:
-        """Asks for a server and returns its uuid at once."""
+    def create_server(
+        self, name: str, flavor: str, image: str, group: str | None = None, host: str = ""
+    ) -> str:
+        """Asks for a server, on that host if one is named, and returns its uuid at once."""
         request: dict[str, Any] = {
             "server": {"name": name, "flavorRef": flavor, "imageRef": image, "networks": "none"}
         }
+        if host:
+            request["server"]["availability_zone"] = f"nova:{host}"
         if group:
             request["os:scheduler_hints"] = {"group": group}
         return self.call("compute", "POST", "/servers", request)["server"]["id"]
@@ -196,6 +206,16 @@ class OpenStack:
             return found if found["status"] == status else None
 
         return wait_until(settled, f"server {server} is {status}", seconds)
+
+    def wait_for_host(self, server: str, host: str) -> None:
+        """Waits until it runs there, and no task is under way."""
+
+        def is_there() -> bool:
+            found = self.server(server)
+            where, task = found["OS-EXT-SRV-ATTR:host"], found["OS-EXT-STS:task_state"]
+            return (where, task, found["status"]) == (host, None, "ACTIVE")
+
+        wait_until(is_there, f"server {server} is ACTIVE on {host}", BOOT_SECONDS)
 
     def delete_server(self, server: str) -> None:
         """Deletes it, if it is there, and waits until it is gone."""

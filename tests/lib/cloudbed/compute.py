@@ -9,15 +9,15 @@ import subprocess
 from pathlib import Path
 from typing import Sequence
 
-from vmbed.procs import wait_until
-
 from . import settings
 from .client import OpenStack
+from .nova_host import NovaHost
 from .programs import nova
-from .services import START_SECONDS, Service, run
+from .services import Service, run
 from .settings import Settings
 
 DRIVER = "vitalwire.VitalwireLibvirtDriver"
+PLAIN_DRIVER = "libvirt.LibvirtDriver"  # Nova's own, without our extension
 LIBVIRT_DIRECTORIES = ("/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt")
 
 # No control groups, mount namespaces, log daemon or security labels: libvirtd is alone here.
@@ -38,11 +38,11 @@ exec sleep infinity
 """
 
 
-class ComputeNode:
+class ComputeNode(NovaHost):
     def __init__(
         self, config: Settings, nova_extension: Path, host: str, driver: str = DRIVER
     ) -> None:
-        self.host = host
+        super().__init__(host)
         self.root = config.home / host
         self._config = config
         self._driver = driver
@@ -110,47 +110,23 @@ class ComputeNode:
     def up(self) -> None:
         self._make_directories()
         self._space.start().wait_ready()
-        state = self.root / "nova"
-        conf = self.root / "nova.conf"
-        settings.write(conf, self._config.nova_compute(self.host, state, conf, self._driver))
+        self._write_configuration()
         for service in self.services.values():
             service.start().wait_ready()
-
-    def wait_up(self, admin: OpenStack, reported_after: str = "") -> None:
-        """Waits until Nova counts on this node, by a report of nova-compute newer than that one."""
-
-        def is_up() -> bool:
-            service = self._record(admin)
-            is_new = service.get("updated_at") and service["updated_at"] != reported_after
-            return is_new and (service["state"], service["status"]) == ("up", "enabled")
-
-        wait_until(is_up, f"nova-compute on {self.host} is up", START_SECONDS)
 
     def restart(self, name: str, admin: OpenStack) -> None:
         """Restarts one of its services and waits until servers can be scheduled here again."""
         service = self.services[name]
         service.stop()
-        last_report = self._record(admin)["updated_at"]
+        last_report = self.record(admin)["updated_at"]
         service.start().wait_ready()
         self.wait_up(admin, reported_after=last_report)
 
-    def wait_reports(self, admin: OpenStack) -> None:
-        """Waits until nova-compute has told Nova once more that it is there."""
-        self.wait_up(admin, reported_after=self._record(admin)["updated_at"])
-
-    def _record(self, admin: OpenStack) -> dict[str, str]:
-        """What Nova says of nova-compute here; empty before it ever started."""
-        path = f"/os-services?binary=nova-compute&host={self.host}"
-        return next(iter(admin.call("compute", "GET", path)["services"]), {})
-
-    def wait_schedulable(self, admin: OpenStack) -> None:
-        def is_listed() -> bool:
-            found = admin.call("compute", "GET", "/os-hypervisors/detail")["hypervisors"]
-            return any(
-                item["service"]["host"] == self.host and item["state"] == "up" for item in found
-            )
-
-        wait_until(is_listed, f"hypervisor of {self.host} is listed", START_SECONDS)
+    def use_driver(self, driver: str, admin: OpenStack) -> None:
+        """From now on nova-compute has this one; its servers stay as they are until they are built again."""
+        self._driver = driver
+        self._write_configuration()
+        self.restart("nova-compute", admin)
 
     def down(self) -> None:
         """Kills every guest, and what services still run."""
@@ -159,6 +135,11 @@ class ComputeNode:
         for pid in self._members():
             os.kill(pid, signal.SIGKILL)
         self._space.stop()
+
+    def _write_configuration(self) -> None:
+        conf = self.root / "nova.conf"
+        state = self.root / "nova"
+        settings.write(conf, self._config.nova_compute(self.host, state, conf, self._driver))
 
     def _make_directories(self) -> None:
         if self.root.exists():

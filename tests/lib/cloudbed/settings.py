@@ -251,7 +251,7 @@ class Settings:
             "images_type": "raw",
             "inject_partition": -2,
             "rng_dev_path": "/dev/urandom",
-            "wait_soft_reboot_seconds": 20,
+            "wait_soft_reboot_seconds": 120,
         }
         sections["nova_sys_admin"] = {"helper_command": helper}
         sections["privsep"] = {"helper_command": helper}

@@ -1,6 +1,7 @@
 """The base of tests on a cloud: servers that go away, and the cloud's side of the story on a failure."""
 import sys
 import unittest
+import uuid
 from pathlib import Path
 
 from vmbed.procs import REPORTED_LOG_LINES
@@ -26,13 +27,21 @@ class CloudTestCase(unittest.TestCase):
                 self._report(log, sizes.get(log, 0))
         return result
 
-    def new_server(self, flavor: str, image: str, group: str | None = None) -> str:
+    def new_server(
+        self, flavor: str, image: str, group: str | None = None, host: str = ""
+    ) -> str:
         """A server that is ACTIVE, named after the test and deleted at its end."""
         name = self.id().rpartition(".")[2]
-        server = self.cloud.admin.create_server(name, flavor, image, group)
+        server = self.cloud.admin.create_server(name, flavor, image, group, host)
         self.addCleanup(self.cloud.admin.delete_server, server)
         self.cloud.admin.wait_for_status(server, "ACTIVE")
         return server
+
+    def new_group(self) -> str:
+        """A server group that is gone at the test's end, whoever deletes it."""
+        group = self.cloud.admin.create_server_group(f"group-{uuid.uuid4()}")
+        self.addCleanup(self.cloud.admin.delete_server_group, group)
+        return group
 
     def _logs(self) -> list[Path]:
         consoles = self.cloud.node.root.glob("var/lib/libvirt/instances/*/console.log")
