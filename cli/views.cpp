@@ -105,13 +105,12 @@ std::string delivery_of(const json& fault) {
     std::int64_t confirmed = 0;
     std::string waiting;
     for (const json* delivery : listed(fault, "deliveries")) {
-        if (text_or(*delivery, "state") == "confirmed") {
-            ++confirmed;
-            continue;
-        }
+        const std::string state = text_or(*delivery, "state");
+        if (state == "confirmed") ++confirmed;
+        if (state == "confirmed" || state == "untold") continue;
         const std::string error = text_or(*delivery, "last_error");
         waiting = join({waiting, text_or(*delivery, "sink") + ' ' +
-                                     (error.empty() ? text_or(*delivery, "state") : "retries: " + error)},
+                                     (error.empty() ? state : "retries: " + error)},
                        ", ");
     }
     return join({confirmed == 0 ? "" : std::to_string(confirmed) + " confirmed", waiting}, ", ");

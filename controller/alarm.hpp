@@ -35,7 +35,9 @@ struct Alarm {
     // From the inventory, when it is sent.
     std::string display_name;
     base::GroupId group;
+    std::string group_name;
     std::string project;
+    std::string flavor;
 
     bool open() const { return !cleared_at.has_value(); }
     /// What must stay in order: everything about one guest, or about one host.

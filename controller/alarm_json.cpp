@@ -12,6 +12,7 @@ nlohmann::json to_json(const Alarm& alarm) {
                           {"host", alarm.host.str()},
                           {"group", alarm.group.str()},
                           {"project", alarm.project},
+                          {"flavor", alarm.flavor},
                           {"kind", alarm.kind},
                           {"severity", alarm.severity},
                           {"state", alarm.open() ? "open" : "cleared"},

@@ -28,7 +28,13 @@ struct ToldChange {
 
 /// Of one alarm at one sink, for operators.
 struct DeliveryView {
-    enum class State : std::uint8_t { confirmed, queued, sending };
+    enum class State : std::uint8_t {
+        confirmed,
+        queued,
+        sending,
+        held,    ///< its hold-off lasts, or where its guest belongs is not known yet
+        untold,  ///< no policy sends it there, or it was over before its hold-off
+    };
     State state = State::confirmed;
     std::uint64_t revision = 0;  ///< the last one confirmed
     std::uint64_t attempts = 0;  ///< failed ones since the last that was confirmed

@@ -67,6 +67,7 @@ json sinks_of(const Controller& controller) {
                         {"type", sink->type()},
                         {"state", sink->state()},
                         {"queued", delivery.queued()},
+                        {"held", sink->gate().held()},
                         {"delivered", sink->delivered()},
                         {"failed_attempts", delivery.failures_in_a_row()},
                         {"last_error", delivery.last_error()},
@@ -112,6 +113,10 @@ std::string_view to_string(DeliveryView::State state) {
             return "queued";
         case DeliveryView::State::sending:
             return "sending";
+        case DeliveryView::State::held:
+            return "held";
+        case DeliveryView::State::untold:
+            return "untold";
     }
     return "queued";
 }
@@ -120,7 +125,7 @@ json booked_entry(const Controller& controller, const BookedFault& booked) {
     json entry = fault_entry(booked);
     const Alarm alarm = to_alarm(booked.fault, booked.host);
     for (const auto& sink : controller.ledger().sinks()) {
-        const DeliveryView view = sink->delivery().view(alarm);
+        const DeliveryView view = sink->view(alarm);
         entry["deliveries"].push_back({{"sink", sink->name()},
                                        {"state", to_string(view.state)},
                                        {"revision", view.revision},

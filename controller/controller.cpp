@@ -76,7 +76,8 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
           Ledger::Options{config_.history, config_.resume_grace}, rows_,
           Ledger::Surroundings{
               io, metrics_, problems_, fleet_, [this](Alarm& alarm) { enrich(alarm); },
-              [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); }})),
+              [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); },
+              [this] { return inventory_loaded(); }})),
       http_server_(io, [this](const runtime::HttpRequest& request) { return answer(*this, request); }),
       look_timer_(io),
       brief_timer_(io) {
@@ -128,7 +129,7 @@ base::Result<void> Controller::listen() {
 void Controller::add_sinks() {
     const SinkContext context{io_, http_client_, keystone_.get()};
     for (const SinkConfig& sink : config_.sinks)
-        ledger_->add_sink(sink.name, sink.type, sink.make(context), sink.delivery);
+        ledger_->add_sink(sink.name, sink.type, sink.make(context), sink.delivery, sink.policies);
 }
 
 void Controller::restore_agents() {
@@ -369,9 +370,11 @@ void Controller::on_inventory_changed(const std::vector<GuestChange>& changes) {
     if (!std::exchange(inventory_seen_, true)) {
         for (const auto& [host, port] : connected_)
             hosts.insert(host);
+        ledger_->reconsider_all();
         return brief_agents({hosts.begin(), hosts.end()});
     }
     groups_.inventory_changed(changes, wall_now());
+    ledger_->reconsider(changes);
     for (const GuestChange& change : changes) {
         if (change.before) hosts.insert(change.before->host);
         if (change.after) hosts.insert(change.after->host);
@@ -390,6 +393,8 @@ void Controller::enrich(Alarm& alarm) const {
     alarm.display_name = guest->display_name;
     alarm.group = guest->group;
     alarm.project = guest->project;
+    alarm.flavor = guest->flavor;
+    if (const InventoryGroup* group = inventory_.group(guest->group)) alarm.group_name = group->name;
 }
 
 }  // namespace vitalwire::controller

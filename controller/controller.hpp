@@ -4,6 +4,8 @@
 //   alarm.hpp            a fault in the words of alarm systems, and the events sinks are told
 //   alarm_queue.hpp      what one sink has yet to hear of one guest, in order          } pure: no I/O,
 //   delivery.hpp         what one sink is told and when: back-off, pacing              } no clock
+//   policy.hpp           which faults go to which sinks, and after how long            }
+//   sink_gate.hpp        ... what of that one sink is told, and what is held off       }
 //   fault_book.hpp       what is wrong, by agent                                       }
 //   fault_history.hpp    what was wrong                                                }
 //   fleet.hpp            the agents and their guests                                   }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "controller/policy_config.hpp"
 #include "runtime/secret.hpp"
 
 namespace vitalwire::controller {
@@ -141,6 +142,19 @@ void read_sinks(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& 
     if (sections.empty()) read_sink(file, {"sink", "log", 0, {{"type", "log", 0}}}, errors, config);
 }
 
+/// To each sink those that name it. One that none names would never be told anything.
+void share_out_policies(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    if (file.sections_named("policy").empty()) return;
+    const std::vector<Policy> policies = read_policies(file, errors);
+    for (SinkConfig& sink : config.sinks) {
+        sink.policies.emplace();
+        for (const Policy& policy : policies) {
+            const bool named = std::find(policy.sinks.begin(), policy.sinks.end(), sink.name) != policy.sinks.end();
+            if (named) sink.policies->push_back(policy);
+        }
+    }
+}
+
 bool needs_openstack(const SinkConfig& sink) {
     const auto& types = sink_types();
     return std::any_of(types.begin(), types.end(),
@@ -161,13 +175,15 @@ void read_openstack(const ConfigFile& file, ConfigErrors& errors, const Environm
 
 ControllerConfig read_controller_config(const ConfigFile& file, ConfigErrors& errors, const Environment& environment) {
     ControllerConfig config;
-    file.check_sections({"controller", "bus", "http", "inventory", "notifications", "openstack", "sink *"}, errors);
+    file.check_sections({"controller", "bus", "http", "inventory", "notifications", "openstack", "sink *", "policy *"},
+                        errors);
     read_controller(file, errors, config);
     read_bus(file, errors, config);
     read_http(file, errors, config);
     read_inventory_section(file, errors, config);
     read_notifications(file, errors, config);
     read_sinks(file, errors, config);
+    share_out_policies(file, errors, config);
     read_openstack(file, errors, environment, config);
     return config;
 }

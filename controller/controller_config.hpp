@@ -10,6 +10,7 @@
 #include "controller/delivery.hpp"
 #include "controller/openstack/cloud_access.hpp"
 #include "controller/openstack/nova_inventory.hpp"
+#include "controller/policy.hpp"
 #include "controller/sinks/sink_types.hpp"
 #include "runtime/config.hpp"
 
@@ -20,6 +21,7 @@ struct SinkConfig {
     std::string type;
     SinkFactory make;
     DeliveryOptions delivery;
+    std::optional<std::vector<Policy>> policies;  ///< that name it; absent when there are none at all
 };
 
 /// vitalwire-controller.conf(5). Without a file the defaults work.

@@ -19,6 +19,7 @@ struct InventoryGuest {
     std::string display_name;
     std::string hostname;           ///< inside the guest
     std::string project;            ///< tenant
+    std::string flavor;             ///< its name; empty: not known
     base::HostId host;              ///< service host of its compute node; empty while it is nowhere
     std::string node;               ///< the hypervisor's name for it
     base::GroupId group;            ///< its server group; empty: none. A server is in one group at most.

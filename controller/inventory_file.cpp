@@ -73,6 +73,7 @@ private:
         guest.hostname = reader.text("hostname", "");
         guest.host = base::HostId(reader.text("host", ""));
         guest.node = reader.text("node", guest.host.str());
+        guest.flavor = reader.text("flavor", "");
         read_group_of(reader, guest);
         guest.state = reader.choice("state", "active", kStates);
         guest.state_description = reader.text("task_state", "");

@@ -22,6 +22,9 @@ bool was_ended_here(const Fault& past, const Fault& fault) {
     return (past.clear_reason == kGuestMoved || past.clear_reason == kGuestDeleted) && fault.revision < past.revision;
 }
 
+/// The default of the guest's side, for a guest whose interval is not known.
+constexpr base::Millis kUsualBeat{1000};
+
 /// At most one alarm is open at each.
 using AlarmPlace = std::pair<base::GuestId, std::string>;
 
@@ -52,16 +55,19 @@ Ledger::Ledger(Options options, LedgerStore& store, Surroundings surroundings)
 }
 
 void Ledger::add_sink(const std::string& name, const std::string& type, std::unique_ptr<Sink> sink,
-                      DeliveryOptions options) {
+                      DeliveryOptions options, std::optional<std::vector<Policy>> policies) {
     options.fresh = !known_sinks_.contains(name);
     const std::size_t index = sinks_.size();
     SinkRunnerContext context{around_.io,
                               around_.metrics,
                               around_.problems,
                               around_.enrich,
+                              around_.inventory_known,
+                              [this](const Alarm& alarm) { return beat_of(alarm); },
                               [this, index] { collect(*sinks_[index]); },
                               [this, index] { audit(*sinks_[index]); }};
-    sinks_.push_back(std::make_unique<SinkRunner>(name, type, std::move(sink), options, std::move(context)));
+    sinks_.push_back(std::make_unique<SinkRunner>(name, type, std::move(sink), options, std::move(policies),
+                                                  std::move(context)));
     store_.put_sink(name);
 }
 
@@ -79,7 +85,7 @@ void Ledger::load() {
             store_.erase_told(row.sink, row.fault);
             continue;
         }
-        (*sink)->delivery().restore(to_alarm(booked->fault, booked->host), row.told);
+        (*sink)->restore(to_alarm(booked->fault, booked->host), row.told);
     }
     for (const std::string& name : known_sinks_) {
         const bool configured =
@@ -100,7 +106,7 @@ void Ledger::assume_under_way() {
         const bool told_from_here = !booked.fault.open() || (agent != nullptr && agent->lead);
         if (!told_from_here) continue;
         for (const auto& sink : sinks_)
-            sink->delivery().restore(to_alarm(booked.fault, booked.host), {});
+            sink->restore(to_alarm(booked.fault, booked.host), {});
     }
 }
 
@@ -187,7 +193,7 @@ void Ledger::tell(const BookedFault& booked) {
     const Alarm alarm = to_alarm(booked.fault, booked.host);
     // All queues know it before the first answer can come: "settled" speaks of this state in each of them.
     for (const auto& sink : sinks_)
-        sink->delivery().offer(alarm);
+        sink->offer(alarm);
     for (const auto& sink : sinks_)
         sink->pump();
     settle(alarm.id);
@@ -197,14 +203,46 @@ void Ledger::tell(const BookedFault& booked) {
 void Ledger::finish(const BookedFault& booked) {
     const Alarm alarm = to_alarm(booked.fault, booked.host);
     for (const auto& sink : sinks_)
-        sink->delivery().finish(alarm);
+        sink->finish(alarm);
     for (const auto& sink : sinks_)
         sink->pump();
     settle(alarm.id);
 }
 
+void Ledger::reconsider(const std::vector<GuestChange>& changes) {
+    std::set<base::GuestId> guests;
+    for (const GuestChange& change : changes)
+        guests.insert(change.after ? change.after->id : change.before->id);
+    tell_again([&](const BookedFault& booked) { return guests.contains(booked.fault.guest); });
+}
+
+void Ledger::reconsider_all() {
+    tell_again([](const BookedFault&) { return true; });
+}
+
+template <class Predicate>
+void Ledger::tell_again(Predicate concerned) {
+    const bool matters =
+        std::any_of(sinks_.begin(), sinks_.end(), [](const auto& sink) { return sink->gate().asks_inventory(); });
+    if (!matters) return;
+    std::vector<BookedFault> faults;
+    for (const auto& [id, booked] : book_.all()) {
+        if (concerned(booked) && delivers(booked.host)) faults.push_back(booked);
+    }
+    for (const BookedFault& booked : faults)
+        tell(booked);
+}
+
+base::Millis Ledger::beat_of(const Alarm& alarm) const {
+    const Agent* agent = around_.fleet.find(alarm.host);
+    if (agent == nullptr) return kUsualBeat;
+    const auto guest = agent->guests.find(alarm.guest);
+    const bool known = guest != agent->guests.end() && guest->second.interval > base::Millis::zero();
+    return known ? guest->second.interval : kUsualBeat;
+}
+
 void Ledger::collect(SinkRunner& runner) {
-    for (const ToldChange& change : runner.delivery().take_changes()) {
+    for (const ToldChange& change : runner.take_changes()) {
         if (book_.find(change.fault) == nullptr) continue;
         store_.put_told(runner.name(), change.fault, change.told);
         settle(change.fault);
@@ -226,7 +264,7 @@ std::vector<base::FaultId> Ledger::confirmed_open(const SinkRunner& runner) cons
     std::vector<base::FaultId> confirmed;
     for (const auto& [id, booked] : book_.all()) {
         const bool ours = booked.fault.open() && delivers(booked.host);
-        if (ours && runner.delivery().settled(to_alarm(booked.fault, booked.host))) confirmed.push_back(id);
+        if (ours && runner.confirmed(to_alarm(booked.fault, booked.host))) confirmed.push_back(id);
     }
     return confirmed;
 }
@@ -240,7 +278,7 @@ std::size_t Ledger::raise_again(SinkRunner& runner, const std::vector<base::Faul
     for (const base::FaultId& id : confirmed) {
         const BookedFault* booked = book_.find(id);
         if (booked == nullptr || there.contains(place_of(*booked)) || !delivers(booked->host)) continue;
-        if (runner.delivery().retell(to_alarm(booked->fault, booked->host))) ++count;
+        if (runner.retell(to_alarm(booked->fault, booked->host))) ++count;
     }
     return count;
 }
@@ -272,7 +310,7 @@ void Ledger::clear_again(SinkRunner& runner, BookedFault booked) {
     const Alarm alarm = to_alarm(booked.fault, booked.host);
     for (const auto& sink : sinks_) {
         const Told told{sink.get() == &runner ? Told::Phase::open : Told::Phase::cleared, alarm.revision};
-        sink->delivery().restore(alarm, told);
+        sink->restore(alarm, told);
         store_.put_told(sink->name(), alarm.id, told);
     }
     finish(booked);
@@ -284,18 +322,18 @@ void Ledger::settle(const base::FaultId& fault) {
     const Alarm alarm = to_alarm(booked->fault, booked->host);
     const bool over = !booked->fault.open();
     if (!delivers(booked->host)) {
-        const bool quiet = at_every_sink([&](const Delivery& delivery) { return !delivery.busy(alarm); });
+        const bool quiet = at_every_sink([&](const SinkRunner& sink) { return !sink.busy(alarm); });
         if (over && quiet) leave(BookedFault(*booked), false);
         return;
     }
-    if (!at_every_sink([&](const Delivery& delivery) { return delivery.settled(alarm); })) return;
+    if (!at_every_sink([&](const SinkRunner& sink) { return sink.settled(alarm); })) return;
     confirm(booked->host, booked->fault);
     if (over) leave(BookedFault(*booked), true);
 }
 
 template <class Predicate>
 bool Ledger::at_every_sink(Predicate holds) const {
-    return std::all_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return holds(sink->delivery()); });
+    return std::all_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return holds(*sink); });
 }
 
 /// The fault is over and nothing more is to be told of it here.
@@ -303,7 +341,7 @@ void Ledger::leave(const BookedFault& booked, bool delivered) {
     const base::FaultId fault = booked.fault.id;
     const Alarm alarm = to_alarm(booked.fault, booked.host);
     for (const auto& sink : sinks_) {
-        sink->delivery().forget(alarm);
+        sink->forget(alarm);
         store_.erase_told(sink->name(), fault);
     }
     const FaultHistory::Entry entry{booked, delivered};
@@ -331,7 +369,7 @@ void Ledger::withdraw(const base::HostId& host) {
             continue;
         }
         for (const auto& sink : sinks_)
-            sink->delivery().withdraw(alarm);
+            sink->withdraw(alarm);
     }
 }
 

@@ -42,13 +42,14 @@ public:
         const Fleet& fleet;
         std::function<void(Alarm&)> enrich;
         std::function<void(const base::HostId&, const bus::FaultsDelivered&)> confirm;
+        std::function<bool()> inventory_known = [] { return true; };
     };
 
     Ledger(Options options, LedgerStore& store, Surroundings surroundings);
 
     /// Before `load`.
     void add_sink(const std::string& name, const std::string& type, std::unique_ptr<Sink> sink,
-                  DeliveryOptions options);
+                  DeliveryOptions options, std::optional<std::vector<Policy>> policies = std::nullopt);
     /// What was known before a restart; the fleet is restored already.
     void load();
     /// Sinks are told nothing after it.
@@ -66,6 +67,10 @@ public:
     /// Ends an open fault whose agent is away; what that agent said before does not open it again.
     void end(const base::FaultId& fault, std::string_view why);
 
+    // The inventory has changed: what policies say of a guest may be another.
+    void reconsider(const std::vector<GuestChange>& changes);
+    void reconsider_all();
+
     const FaultBook& book() const { return book_; }
     const FaultHistory& history() const { return history_; }
     const std::vector<std::unique_ptr<SinkRunner>>& sinks() const { return sinks_; }
@@ -80,6 +85,9 @@ private:
     void count(const FaultBook::Entry& entry);
     void tell(const BookedFault& booked);
     void finish(const BookedFault& booked);
+    template <class Predicate>
+    void tell_again(Predicate concerned);
+    base::Millis beat_of(const Alarm& alarm) const;
     void collect(SinkRunner& runner);
     void audit(SinkRunner& runner);
     std::vector<base::FaultId> confirmed_open(const SinkRunner& runner) const;

@@ -14,10 +14,11 @@ constexpr base::Millis kDownAfter{30'000};
 }  // namespace
 
 SinkRunner::SinkRunner(std::string name, std::string type, std::unique_ptr<Sink> sink, DeliveryOptions options,
-                       SinkRunnerContext context)
+                       std::optional<std::vector<Policy>> policies, SinkRunnerContext context)
     : name_(std::move(name)),
       type_(std::move(type)),
       context_(std::move(context)),
+      gate_(std::move(policies)),
       delivery_(options, std::random_device{}()),
       timer_(context_.io),
       since_(std::chrono::system_clock::now()),
@@ -38,6 +39,11 @@ SinkRunner::SinkRunner(std::string name, std::string type, std::unique_ptr<Sink>
     collapsed_ =
         metrics.counter("vitalwire_controller_sink_collapsed_total",
                         "Faults that came and went while the sink was behind and were not told one by one.", labels);
+    spared_ = metrics.counter("vitalwire_controller_sink_spared_total",
+                              "Faults that were over before their hold-off was, and were not told.", labels);
+    metrics.gauge(
+        "vitalwire_controller_sink_held", "Faults whose hold-off for this sink lasts.",
+        [this] { return static_cast<double>(gate_.held()); }, labels);
     delivery_seconds_ = metrics.histogram("vitalwire_controller_sink_delivery_seconds",
                                           "From the opening of a fault to its confirmation by the receiver.", labels);
     metrics.gauge(
@@ -78,9 +84,67 @@ void SinkRunner::note_audited(std::size_t raised_again, std::size_t cleared_agai
                  {{"sink", name_}, {"raised", raised_again}, {"cleared", cleared_again}});
 }
 
+SinkGate::Verdict SinkRunner::ask_gate(Alarm alarm) {
+    if (gate_.lets_all_through()) return SinkGate::Verdict::pass;
+    context_.enrich(alarm);
+    const auto spared = gate_.spared();
+    const auto verdict = gate_.offer(alarm, context_.inventory_known(), context_.beat(alarm),
+                                     {base::Clock::now(), std::chrono::system_clock::now()});
+    spared_.add(static_cast<double>(gate_.spared() - spared));
+    return verdict;
+}
+
+/// Nothing told: it may have arrived all the same, if the gate lets it through.
+void SinkRunner::restore(const Alarm& alarm, Told told) {
+    if (told.phase != Told::Phase::nothing) gate_.note_passed(alarm.id);
+    if (ask_gate(alarm) == SinkGate::Verdict::pass) delivery_.restore(alarm, told);
+}
+
+void SinkRunner::offer(Alarm alarm) {
+    // What was stopped here was confirmed without being told: that does not count now.
+    if (gate_.stops(alarm.id)) alarm.delivered = 0;
+    if (ask_gate(alarm) == SinkGate::Verdict::pass) delivery_.offer(alarm);
+}
+
+void SinkRunner::withdraw(const Alarm& alarm) {
+    gate_.drop(alarm.id);
+    if (gate_.has_passed(alarm.id)) delivery_.withdraw(alarm);
+}
+
+void SinkRunner::finish(const Alarm& alarm) {
+    gate_.drop(alarm.id);
+    if (gate_.has_passed(alarm.id)) delivery_.finish(alarm);
+}
+
+void SinkRunner::forget(const Alarm& alarm) {
+    if (gate_.has_passed(alarm.id)) delivery_.forget(alarm);
+    gate_.forget(alarm.id);
+}
+
+bool SinkRunner::retell(const Alarm& alarm) {
+    return gate_.has_passed(alarm.id) && delivery_.retell(alarm);
+}
+
+bool SinkRunner::settled(const Alarm& alarm) const {
+    return gate_.has_passed(alarm.id) ? delivery_.settled(alarm) : !gate_.holds(alarm.id);
+}
+
+bool SinkRunner::busy(const Alarm& alarm) const {
+    return gate_.has_passed(alarm.id) && delivery_.busy(alarm);
+}
+
+DeliveryView SinkRunner::view(const Alarm& alarm) const {
+    if (gate_.has_passed(alarm.id)) return delivery_.view(alarm);
+    DeliveryView view;
+    view.state = gate_.holds(alarm.id) ? DeliveryView::State::held : DeliveryView::State::untold;
+    return view;
+}
+
 void SinkRunner::pump() {
     if (pumping_ || stopped_) return;  // an answer within `deliver` is taken up by the loop below
     pumping_ = true;
+    for (const Alarm& alarm : gate_.take_due(base::Clock::now()))
+        delivery_.offer(alarm);
     while (const auto attempt = delivery_.next(base::Clock::now()))
         send(*attempt);
     pumping_ = false;
@@ -124,7 +188,7 @@ void SinkRunner::note_confirmed(const AlarmEvent& event) {
 }
 
 void SinkRunner::arm_timer() {
-    const base::TimePoint due = delivery_.next_due();
+    const base::TimePoint due = std::min(delivery_.next_due(), gate_.next_due());
     const std::uint64_t generation = ++timer_generation_;
     if (due == base::kNever) {
         timer_.cancel();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "controller/delivery.hpp"
+#include "controller/sink_gate.hpp"
 #include "controller/sinks/sink.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
@@ -22,24 +23,42 @@ struct SinkRunnerContext {
     runtime::Problems& problems;
     /// Fills in what the inventory knows, just before an event is sent.
     std::function<void(Alarm&)> enrich;
+    std::function<bool()> inventory_known;
+    /// The heartbeat interval of an alarm's guest.
+    std::function<base::Millis(const Alarm&)> beat;
     /// Called after every pump: `delivery().take_changes()` may have something.
     std::function<void()> told;
     /// Called as often as the sink wants its receiver compared with what it has confirmed.
     std::function<void()> audit;
 };
 
-/// One configured sink at work: carries out what its Delivery decides.
+/// One configured sink at work: carries out what its Delivery decides about the alarms that its policies let through.
 class SinkRunner {
 public:
     SinkRunner(std::string name, std::string type, std::unique_ptr<Sink> sink, DeliveryOptions options,
-               SinkRunnerContext context);
+               std::optional<std::vector<Policy>> policies, SinkRunnerContext context);
 
     const std::string& name() const { return name_; }
     const std::string& type() const { return type_; }
-    Delivery& delivery() { return delivery_; }
     const Delivery& delivery() const { return delivery_; }
+    const SinkGate& gate() const { return gate_; }
 
-    /// Sends what may be sent now; to be called after every change of the delivery.
+    // As Delivery's, for what the policies let through; what they do not needs nothing.
+    void restore(const Alarm& alarm, Told told);
+    void offer(Alarm alarm);
+    void withdraw(const Alarm& alarm);
+    void finish(const Alarm& alarm);
+    void forget(const Alarm& alarm);
+    bool retell(const Alarm& alarm);
+    /// Nothing is left to tell: also of what no policy sends here.
+    bool settled(const Alarm& alarm) const;
+    /// The sink has confirmed the newest state.
+    bool confirmed(const Alarm& alarm) const { return delivery_.settled(alarm); }
+    bool busy(const Alarm& alarm) const;
+    DeliveryView view(const Alarm& alarm) const;
+    std::vector<ToldChange> take_changes() { return delivery_.take_changes(); }
+
+    /// Sends what may be sent now; to be called after every change.
     void pump();
     /// What the receiver shows (Sink::list); `listed` is not called when that cannot be known.
     void list(std::function<void(const std::vector<ShownAlarm>&)> listed);
@@ -55,6 +74,7 @@ public:
     base::WallTime since() const { return since_; }
 
 private:
+    SinkGate::Verdict ask_gate(Alarm alarm);
     void send(const Delivery::Attempt& attempt);
     void ended(const Delivery::Attempt& attempt, const Outcome& outcome);
     void note_confirmed(const AlarmEvent& event);
@@ -65,6 +85,7 @@ private:
     std::string name_;
     std::string type_;
     SinkRunnerContext context_;
+    SinkGate gate_;
     Delivery delivery_;
     boost::asio::steady_timer timer_;
     std::uint64_t timer_generation_ = 0;
@@ -78,6 +99,7 @@ private:
     runtime::Counter retries_;
     runtime::Counter refusals_;
     runtime::Counter collapsed_;
+    runtime::Counter spared_;
     std::function<void(double)> delivery_seconds_;
     runtime::Counter raised_again_;
     runtime::Counter cleared_again_;

@@ -148,6 +148,7 @@ std::vector<GuestChange> NovaView::answer(const NovaServer& server) {
     learn_flavor(known, server);
     InventoryGuest now = *guest;
     if (known.policy) now.policy = *known.policy;
+    now.flavor = known.flavor;
     append(changes, inventory_.put(std::move(now)));
     return changes;
 }
@@ -161,6 +162,7 @@ void NovaView::put(const NovaServer& server, std::vector<GuestChange>& changes) 
     if (before != nullptr) guest.policy = before->policy;
     if (known.policy) guest.policy = *known.policy;
     guest.policy.guest = guest.id;
+    guest.flavor = known.flavor;
     const auto group = group_of_.find(guest.id);
     if (group != group_of_.end()) guest.group = group->second;
     append(changes, inventory_.put(std::move(guest)));

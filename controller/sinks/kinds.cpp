@@ -1,20 +1,39 @@
 #include "controller/sinks/kinds.hpp"
 
+#include <algorithm>
+#include <vector>
+
 #include "base/text.hpp"
 
 namespace vitalwire::controller {
 
-std::set<std::string> read_kinds(runtime::ConfigReader& section) {
-    static const std::set<std::string> known = {"heartbeat_lost", "vm_crashed", "unhealthy", "not_established"};
-    if (!section.has("kinds")) return {"heartbeat_lost", "vm_crashed"};
+namespace {
+
+const std::vector<std::string> kGuestKinds = {"heartbeat_lost", "vm_crashed", "unhealthy", "not_established"};
+
+std::set<std::string> read_some_of(runtime::ConfigReader& section, const std::vector<std::string>& known) {
+    std::string names;
+    for (const std::string& kind : known)
+        names += (names.empty() ? "" : ", ") + kind;
     std::set<std::string> kinds;
+    if (section.list("kinds").empty()) section.refuse("kinds", "expected some of " + names);
     for (const std::string& kind : section.list("kinds")) {
         kinds.insert(kind);
-        if (!known.contains(kind))
-            section.refuse("kinds", "expected some of heartbeat_lost, vm_crashed, unhealthy, not_established, found '" +
-                                        base::escape(kind, 64) + "'");
+        if (std::find(known.begin(), known.end(), kind) == known.end())
+            section.refuse("kinds", "expected some of " + names + ", found '" + base::escape(kind, 64) + "'");
     }
     return kinds;
+}
+
+}  // namespace
+
+std::set<std::string> read_kinds(runtime::ConfigReader& section) {
+    if (!section.has("kinds")) return {"heartbeat_lost", "vm_crashed"};
+    return read_some_of(section, kGuestKinds);
+}
+
+std::set<std::string> read_alarm_kinds(runtime::ConfigReader& section) {
+    return read_some_of(section, kGuestKinds);
 }
 
 }  // namespace vitalwire::controller

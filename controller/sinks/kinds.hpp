@@ -10,4 +10,7 @@ namespace vitalwire::controller {
 /// The key `kinds` of a sink that acts on some kinds of fault only: heartbeat_lost and vm_crashed when it is not given.
 std::set<std::string> read_kinds(runtime::ConfigReader& section);
 
+/// The key `kinds` of a policy, which has to be there.
+std::set<std::string> read_alarm_kinds(runtime::ConfigReader& section);
+
 }  // namespace vitalwire::controller

@@ -1,149 +1,21 @@
 #!/usr/bin/python3
 """vitalwire-controller as a process: configuration, agents, sinks, restarts, secrets."""
 
-import itertools
-import json
-import os
 from pathlib import Path
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import unittest
-import uuid
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
-from vmbed.inspector import Inspector
-from vmbed.procs import Daemon, ProcessTestCase, http_json, http_metrics, http_request, wait_until
-
-BUILD = Path(os.environ.get("VITALWIRE_BUILD", ROOT / "build" / "release"))
-CONTROLLER = BUILD / "controller" / "vitalwire-controller"
-OPENED = "2026-11-22T06:05:08.123456Z"
+from controller_case import CONTROLLER, ControllerTestCase
+from vmbed.procs import Daemon, http_metrics, http_request, wait_until
 
 
-class Agent:
-    """The agent's end of the bus, played by the test; connects again whenever it is cut off, and tells its faults."""
-
-    def __init__(self, path, host="compute-1", lead=True):
-        self.faults = {}
-        self.delivered = {}
-        self._path, self._host, self._lead = str(path), host, lead
-        self._lock = threading.Lock()
-        self._socket = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def close(self):
-        self._ended.set()
-        self._thread.join()
-
-    def open(self, guest, kind="heartbeat_lost"):
-        fault = {"id": str(uuid.uuid4()), "guest": guest, "kind": kind, "detail": "silent", "revision": 1,
-                 "opened_at": OPENED, "updated_at": OPENED}
-        self._tell(fault)
-        return fault["id"]
-
-    def clear(self, fault_id):
-        fault = self.faults[fault_id]
-        self._tell({**fault, "revision": fault["revision"] + 1, "cleared_at": OPENED, "clear_reason": "recovered"})
-
-    def send_bytes(self, data):
-        with self._lock:
-            self._socket.sendall(data)
-
-    def await_delivered(self, fault_id):
-        wait_until(lambda: self.delivered.get(fault_id) == self.faults[fault_id]["revision"], "the agent is told so")
-
-    def _tell(self, fault):
-        with self._lock:
-            self.faults[fault["id"]] = fault
-            self._send(type="faults", faults=[fault])
-
-    def _send(self, **message):
-        try:
-            if self._socket:
-                self._socket.sendall(json.dumps(message).encode() + b"\n")
-        except OSError:
-            pass  # the next connection tells everything
-
-    def _run(self):
-        while not self._ended.is_set():
-            link = socket.socket(socket.AF_UNIX)
-            try:
-                link.connect(self._path)
-                self._talk(link)
-            except OSError:
-                self._ended.wait(0.05)
-            finally:
-                with self._lock:
-                    self._socket = None
-                link.close()
-
-    def _talk(self, link):
-        with self._lock:
-            self._socket = link
-            self._send(type="hello", version=1, host=self._host, agent_version="test", instance="1", lead=self._lead)
-            self._send(type="state_begin")
-            self._send(type="faults", faults=list(self.faults.values()))
-            self._send(type="state_end")
-        buffer = b""
-        link.settimeout(0.3)
-        while not self._ended.is_set():
-            try:
-                data = link.recv(65536)
-            except TimeoutError:
-                with self._lock:
-                    self._send(type="ping")
-                continue
-            if not data:
-                return
-            *lines, buffer = (buffer + data).split(b"\n")
-            for message in map(json.loads, lines):
-                for item in message.get("items", []):
-                    self.delivered[item["fault"]] = item["revision"]
-
-
-class ControllerTest(ProcessTestCase):
-    def setUp(self):
-        self.inspector = self.enterContext(Inspector())
-        self.configure()
-
-    def configure(self, more=""):
-        (self.dir / "inventory.conf").touch()
-        (self.dir / "controller.conf").write_text(
-            f"[controller]\nhost = ctl\nstate = {self.dir}/controller.db\n[bus]\nlisten = unix://{self.dir}/bus\n"
-            f"[http]\nlisten = unix:{self.dir}/http\n[inventory]\nfile = {self.dir}/inventory.conf\n"
-            f"[sink inspector]\ntype = doctor\nurl = http://{self.inspector.address}/events\ntimeout = 500 ms\n"
-            f"longest_backoff = 500 ms\n{more}")
-
-    def start_controller(self):
-        argv = [CONTROLLER, "--config", self.dir / "controller.conf"]
-        self.controller = self.start(Daemon(argv, self.dir / "controller.log")).wait_ready()
-
-    def start_agent(self, host="compute-1"):
-        agent = Agent(self.dir / "bus", host)
-        self.addCleanup(agent.close)
-        wait_until(lambda: host in [a["host"] for a in self.get("/v1/agents")["agents"] if a["connected"]],
-                   "the agent is connected")
-        return agent
-
-    def get(self, path):
-        return http_json(self.dir / "http", path)
-
-    def told(self, fault_id):
-        """What the inspector has accepted of that fault, without repetitions: they are allowed after a kill."""
-        details = [event["details"] for event in self.inspector.events()]
-        return [status for status, _ in itertools.groupby(d["status"] for d in details if d["fault_id"] == fault_id)]
-
-    def await_told(self, fault_id, *statuses):
-        wait_until(lambda: self.told(fault_id) == list(statuses), f"the inspector is told {statuses}")
-
-
-class Configuration(ControllerTest):
+class Configuration(ControllerTestCase):
     def check(self, *arguments):
         return subprocess.run([CONTROLLER, *arguments], capture_output=True, text=True, timeout=60)
 
@@ -175,7 +47,7 @@ class Configuration(ControllerTest):
         self.assertEqual(self.controller.stop(), 0)
 
 
-class Delivery(ControllerTest):
+class Delivery(ControllerTestCase):
     def test_a_fault_goes_from_the_agent_to_the_inspector_and_back_as_delivered(self):
         self.start_controller()
         agent = self.start_agent()
@@ -251,7 +123,7 @@ class Delivery(ControllerTest):
         self.assertEqual(self.told(fault), ["down"])
 
 
-class BadInput(ControllerTest):
+class BadInput(ControllerTestCase):
     def test_garbage_on_the_bus_ends_that_connection_and_disturbs_nobody(self):
         self.start_controller()
         agent, other = self.start_agent(), self.start_agent("compute-2")
@@ -289,7 +161,7 @@ class BadInput(ControllerTest):
         self.assertTrue(self.get("/v1/status")["healthy"])
 
 
-class Secrets(ControllerTest):
+class Secrets(ControllerTestCase):
     def test_they_reach_the_receiver_and_nothing_else(self):
         (self.dir / "token").write_text("Bearer s3cr3t-token\n")
         self.configure(f"secret_file = {self.dir}/token\nuser = u\npassword_env = VW_TEST_PASSWORD\n"

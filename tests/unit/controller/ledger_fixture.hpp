@@ -60,14 +60,15 @@ protected:
                                     *metrics,
                                     problems,
                                     fleet,
-                                    [](Alarm&) {},
+                                    [this](Alarm& alarm) { alarm.project = project; },
                                     [this](const base::HostId&, const bus::FaultsDelivered& delivered) {
                                         for (const auto& item : delivered.items)
                                             confirmed.push_back(item.fault.str() + " " + std::to_string(item.revision));
-                                    }};
+                                    },
+                                    [this] { return inventory_known; }};
         ledger = std::make_unique<Ledger>(Ledger::Options{100, grace}, *rows, std::move(around));
         for (const auto& name : sinks)
-            ledger->add_sink(name, "scripted", std::make_unique<ScriptedSink>(told[name]), {});
+            ledger->add_sink(name, "scripted", std::make_unique<ScriptedSink>(told[name]), {}, policies[name]);
         ledger->load();
     }
 
@@ -118,6 +119,9 @@ protected:
     runtime::Problems problems;
     Fleet fleet;
     std::map<std::string, Receipts> told;
+    std::map<std::string, std::optional<std::vector<Policy>>> policies;
+    std::string project;  ///< of every guest
+    bool inventory_known = true;
     std::vector<std::string> confirmed;
     std::unique_ptr<Ledger> ledger;
     const heartbeat::Fault f1 = open_fault("g1", "f1");
