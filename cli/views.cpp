@@ -109,9 +109,8 @@ std::string delivery_of(const json& fault) {
         if (state == "confirmed") ++confirmed;
         if (state == "confirmed" || state == "untold") continue;
         const std::string error = text_or(*delivery, "last_error");
-        waiting = join({waiting, text_or(*delivery, "sink") + ' ' +
-                                     (error.empty() ? state : "retries: " + error)},
-                       ", ");
+        waiting =
+            join({waiting, text_or(*delivery, "sink") + ' ' + (error.empty() ? state : "retries: " + error)}, ", ");
     }
     return join({confirmed == 0 ? "" : std::to_string(confirmed) + " confirmed", waiting}, ", ");
 }
@@ -144,7 +143,7 @@ void add_section(Lines& out, const Table& table, const Style& style) {
 }
 
 Table sinks_table(const json& document, WallTime now) {
-    Table table({"SINK", "TYPE", "STATE", "SINCE", "QUEUED", "DELIVERED", "FAILED", "LAST ERROR"});
+    Table table({"SINK", "TYPE", "STATE", "SINCE", "QUEUED", "OLDEST", "HELD", "DELIVERED", "FAILED", "LAST ERROR"});
     for (const json* sink : listed(document, "sinks")) {
         const std::string state = text_or(*sink, "state");
         table.add({text_or(*sink, "name"),
@@ -152,9 +151,24 @@ Table sinks_table(const json& document, WallTime now) {
                    {state, state == "ok" ? Tone::good : Tone::bad},
                    human_age(text_or(*sink, "since"), now),
                    std::to_string(int_or(*sink, "queued", 0)),
+                   human_age(text_or(*sink, "oldest_waiting"), now),
+                   number(*sink, "held"),
                    std::to_string(int_or(*sink, "delivered", 0)),
                    number(*sink, "failed_attempts"),
                    text_or(*sink, "last_error")});
+    }
+    return table;
+}
+
+Table lost_agents_table(const json& document, WallTime now) {
+    Table table({"LOST AGENT", "SINCE", "GUESTS", "FAULTS"});
+    const json* agents = wire::find(document, "agents");
+    if (agents == nullptr) return table;
+    for (const json* agent : listed(*agents, "lost")) {
+        table.add({{text_or(*agent, "host"), Tone::bad},
+                   human_age(text_or(*agent, "since"), now),
+                   std::to_string(int_or(*agent, "guests", 0)),
+                   number(*agent, "faults")});
     }
     return table;
 }
@@ -221,6 +235,7 @@ Lines status_view(const json& document, WallTime now, const Style& style) {
                  style);
     }
     add_section(out, problems_table(document, now), style);
+    add_section(out, lost_agents_table(document, now), style);
     add_section(out, sinks_table(document, now), style);
     add_section(out, links_table(document, now), style);
     return out;

@@ -12,6 +12,10 @@
 
 namespace vitalwire::controller {
 
+// Kinds of the controller's own alarms, beside the faults' (heartbeat::FaultKind).
+inline constexpr const char* kAgentLost = "agent_lost";      ///< of a host: nobody watches its guests
+inline constexpr const char* kSinkFailing = "sink_failing";  ///< of the controller's host; `detail` names the sink
+
 /// A fault in the words of alarm systems: what sinks are told. It names its kind and severity as text, so that troubles
 /// other than a guest's can travel the same way.
 struct Alarm {

@@ -143,15 +143,21 @@ std::optional<ToldChange> AlarmQueue::retell(const base::FaultId& fault) {
     return ToldChange{fault, entry.told};
 }
 
+AlarmEvent AlarmQueue::event_of(const Step& step) const {
+    const Entry& entry = entries_.at(step.fault);
+    AlarmEvent event;
+    event.change = step.change;
+    event.alarm = step.change == AlarmChange::cleared ? entry.current : entry.last_open;
+    return event;
+}
+
 std::optional<AlarmEvent> AlarmQueue::take() {
     if (under_way_ || steps_.empty()) return std::nullopt;
     const Step step = steps_.front();
     steps_.pop_front();
     Entry& entry = entries_.at(step.fault);
     entry.raised |= step.change != AlarmChange::cleared;
-    AlarmEvent event;
-    event.change = step.change;
-    event.alarm = step.change == AlarmChange::cleared ? entry.current : entry.last_open;
+    AlarmEvent event = event_of(step);
     event.over = step.change != AlarmChange::cleared && !entry.current.open();
     for (const auto& [id, other] : entries_) {
         if (id != step.fault && other.current.open()) event.others_open.push_back(other.current.kind);
@@ -207,6 +213,12 @@ bool AlarmQueue::settled(const Entry& entry) const {
 bool AlarmQueue::settled(const base::FaultId& fault) const {
     const auto at = entries_.find(fault);
     return at != entries_.end() && settled(at->second);
+}
+
+std::optional<base::WallTime> AlarmQueue::oldest() const {
+    if (under_way_) return under_way_->time();
+    if (steps_.empty()) return std::nullopt;
+    return event_of(steps_.front()).time();
 }
 
 DeliveryView AlarmQueue::view(const base::FaultId& fault) const {

@@ -71,6 +71,8 @@ public:
 
     bool has_waiting() const { return !steps_.empty(); }
     bool idle() const { return entries_.empty() && !under_way_; }
+    /// When what it would tell first has happened.
+    std::optional<base::WallTime> oldest() const;
     std::size_t size() const { return steps_.size() + (under_way_ ? 1 : 0); }
     bool settled(const base::FaultId& fault) const;
     /// Something about the alarm waits or is under way.
@@ -100,6 +102,7 @@ private:
     std::vector<ToldChange> collapse(const std::string& kind);
     bool over_and_untold(const Entry& entry) const;
     Told expected(const Entry& entry) const;
+    AlarmEvent event_of(const Step& step) const;
     const Step* last_waiting(const base::FaultId& fault) const;
     void push(const Entry& entry, AlarmChange change) { steps_.push_back({entry.current.id, change}); }
     void drop_waiting(const base::FaultId& fault);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bus/json.hpp"
+#include "controller/alarm_json.hpp"
 #include "controller/controller.hpp"
 #include "controller/group_api.hpp"
 #include "wire/json_reader.hpp"
@@ -63,15 +64,41 @@ json sinks_of(const Controller& controller) {
     json list = json::array();
     for (const auto& sink : controller.ledger().sinks()) {
         const Delivery& delivery = sink->delivery();
-        list.push_back({{"name", sink->name()},
-                        {"type", sink->type()},
-                        {"state", sink->state()},
-                        {"queued", delivery.queued()},
-                        {"held", sink->gate().held()},
-                        {"delivered", sink->delivered()},
-                        {"failed_attempts", delivery.failures_in_a_row()},
-                        {"last_error", delivery.last_error()},
-                        {"since", base::to_iso8601(sink->since())}});
+        json entry = {{"name", sink->name()},
+                      {"type", sink->type()},
+                      {"state", sink->state()},
+                      {"queued", delivery.queued()},
+                      {"held", sink->gate().held()},
+                      {"delivered", sink->delivered()},
+                      {"failed_attempts", delivery.failures_in_a_row()},
+                      {"last_error", delivery.last_error()},
+                      {"since", base::to_iso8601(sink->since())}};
+        if (sink->state() != "ok") entry["failing_since"] = base::to_iso8601(sink->since());
+        if (const auto oldest = delivery.oldest_queued()) entry["oldest_waiting"] = base::to_iso8601(*oldest);
+        list.push_back(std::move(entry));
+    }
+    return list;
+}
+
+json agents_summary(const Controller& controller) {
+    json lost = json::array();
+    for (const auto& [host, agent] : controller.fleet().agents()) {
+        if (!agent.connected)
+            lost.push_back({{"host", host.str()},
+                            {"since", base::to_iso8601(agent.since)},
+                            {"guests", agent.guests.size()},
+                            {"faults", controller.ledger().book().open_of_host(host)}});
+    }
+    return {{"connected", controller.fleet().connected()},
+            {"known", controller.fleet().agents().size()},
+            {"lost", std::move(lost)}};
+}
+
+/// Of the suite itself: what its sinks are told beside the guests' faults.
+json own_alarms(const Controller& controller) {
+    json list = json::array();
+    for (const auto& [id, alarm] : controller.ledger().own().all()) {
+        if (alarm.open()) list.push_back(to_json(alarm));
     }
     return list;
 }
@@ -153,17 +180,17 @@ HttpResponse metrics(const Controller& controller, const HttpRequest&) {
 }
 
 HttpResponse status(const Controller& controller, const HttpRequest&) {
-    return json_reply(
-        {{"program", "vitalwire-controller"},
-         {"version", controller.version()},
-         {"host", controller.config().host.str()},
-         {"since", base::to_iso8601(controller.started_at())},
-         {"healthy", controller.problems().empty()},
-         {"problems", problems_of(controller)},
-         {"guests", guests_summary(controller)},
-         {"faults_open", faults_open(controller)},
-         {"agents", {{"connected", controller.fleet().connected()}, {"known", controller.fleet().agents().size()}}},
-         {"sinks", sinks_of(controller)}});
+    return json_reply({{"program", "vitalwire-controller"},
+                       {"version", controller.version()},
+                       {"host", controller.config().host.str()},
+                       {"since", base::to_iso8601(controller.started_at())},
+                       {"healthy", controller.problems().empty()},
+                       {"problems", problems_of(controller)},
+                       {"guests", guests_summary(controller)},
+                       {"faults_open", faults_open(controller)},
+                       {"agents", agents_summary(controller)},
+                       {"alarms", own_alarms(controller)},
+                       {"sinks", sinks_of(controller)}});
 }
 
 HttpResponse guests(const Controller& controller, const HttpRequest&) {

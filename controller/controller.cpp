@@ -78,6 +78,7 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
               io, metrics_, problems_, fleet_, [this](Alarm& alarm) { enrich(alarm); },
               [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); },
               [this] { return inventory_loaded(); }})),
+      self_watch_({config_.host, config_.agent_lost_after, config_.resume_grace, config_.sink_failing_after}),
       http_server_(io, [this](const runtime::HttpRequest& request) { return answer(*this, request); }),
       look_timer_(io),
       brief_timer_(io) {
@@ -97,7 +98,10 @@ std::unique_ptr<InventorySource> Controller::make_source() {
 base::Result<void> Controller::start() {
     add_sinks();
     restore_agents();
+    ledger_->own().on_finished = [this](const base::FaultId& alarm) { self_watch_.forget(alarm); };
     ledger_->load();
+    for (const auto& [id, alarm] : ledger_->own().all())
+        self_watch_.restore(alarm);
     if (!store_->set_aside().empty())
         problems_.raise("the store was unreadable and was set aside", store_->set_aside());
     source_->start(*this);
@@ -153,6 +157,10 @@ void Controller::add_metrics() {
                    [this] { return static_cast<double>(inventory_.guests().size()); });
     metrics_.gauge("vitalwire_controller_store_pending", "Rows that wait to be written to disk.",
                    [this] { return static_cast<double>(store_->pending()); });
+    for (const char* kind : {kAgentLost, kSinkFailing}) {
+        metrics_.gauge("vitalwire_controller_own_alarms_open", "Alarms about the suite itself that are open.",
+                       [this, kind] { return static_cast<double>(self_watch_.open_of_kind(kind)); }, {{"kind", kind}});
+    }
     for (const char* state : kGuestStates) {
         metrics_.gauge("vitalwire_controller_guests", "Guests by state.",
                        [this, state] { return static_cast<double>(count_guests(*this, state)); }, {{"state", state}});
@@ -202,10 +210,19 @@ void Controller::look_around() {
     }
     for (const HostId& host : gone)
         forget_agent(host);
+    watch_itself();
     look_timer_.expires_after(kLookAround);
     look_timer_.async_wait([this](const boost::system::error_code& error) {
         if (!error) look_around();
     });
+}
+
+void Controller::watch_itself() {
+    std::vector<SelfWatch::SinkState> sinks;
+    for (const auto& sink : ledger_->sinks())
+        sinks.push_back({sink->name(), sink->delivery().away_since(), sink->delivery().last_error()});
+    for (const Alarm& alarm : self_watch_.look(fleet_, sinks, {base::Clock::now(), wall_now()}))
+        ledger_->own().tell(alarm);
 }
 
 /// A host that never returns cannot end its faults: they end when the cloud says that their guests are not there.

@@ -18,6 +18,8 @@
 //   group_api.hpp        ... at the HTTP interface
 //   ledger.hpp           from the book to the sinks and back to the agents
 //   ledger_store.hpp     its rows on disk
+//   self_watch.hpp       lost agents and failing sinks, as alarms of hosts
+//   own_alarms.hpp       ... on their way to the sinks
 //   controller.hpp       everything put together
 //   api.hpp              the HTTP interface
 
@@ -37,6 +39,7 @@
 #include "controller/inventory.hpp"
 #include "controller/ledger.hpp"
 #include "controller/openstack/keystone.hpp"
+#include "controller/self_watch.hpp"
 #include "runtime/http_client.hpp"
 #include "runtime/http_server.hpp"
 #include "runtime/metrics.hpp"
@@ -91,6 +94,7 @@ private:
     void restore_agents();
     void add_metrics();
     void look_around();
+    void watch_itself();
     void end_faults_of(const base::HostId& host);
 
     void agent_up(Port& port, const base::HostId& host, const bus::Hello& hello, const std::string& peer);
@@ -132,6 +136,7 @@ private:
     GroupService groups_;
     std::unique_ptr<InventorySource> source_;
     std::unique_ptr<Ledger> ledger_;
+    SelfWatch self_watch_;
     std::vector<std::unique_ptr<Port>> ports_;
     std::map<base::HostId, Port*> connected_;
     std::map<base::HostId, std::vector<bus::GuestPolicy>> sent_policies_;

@@ -45,6 +45,15 @@ void read_controller(const ConfigFile& file, ConfigErrors& errors, ControllerCon
     section.finish();
 }
 
+void read_self_watch(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    ConfigReader section(file, "self_watch", errors);
+    config.agent_lost_after =
+        section.duration("agent_lost_after", config.agent_lost_after, std::chrono::seconds(1), kDay);
+    config.sink_failing_after =
+        section.duration("sink_failing_after", config.sink_failing_after, std::chrono::seconds(1), kDay);
+    section.finish();
+}
+
 void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
     ConfigReader section(file, "bus", errors);
     for (const std::string& url : section.list("listen"))
@@ -175,9 +184,11 @@ void read_openstack(const ConfigFile& file, ConfigErrors& errors, const Environm
 
 ControllerConfig read_controller_config(const ConfigFile& file, ConfigErrors& errors, const Environment& environment) {
     ControllerConfig config;
-    file.check_sections({"controller", "bus", "http", "inventory", "notifications", "openstack", "sink *", "policy *"},
-                        errors);
+    file.check_sections(
+        {"controller", "self_watch", "bus", "http", "inventory", "notifications", "openstack", "sink *", "policy *"},
+        errors);
     read_controller(file, errors, config);
+    read_self_watch(file, errors, config);
     read_bus(file, errors, config);
     read_http(file, errors, config);
     read_inventory_section(file, errors, config);

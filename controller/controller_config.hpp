@@ -33,6 +33,9 @@ struct ControllerConfig {
     base::Millis resume_grace{10'000};
     base::Millis forget_agent_after = std::chrono::hours(24 * 7);
 
+    base::Millis agent_lost_after{3000};
+    base::Millis sink_failing_after{30'000};
+
     std::vector<std::string> bus_listen;
     std::vector<std::string> brokers;  ///< of one cluster, where agents find this controller
     bus::BrokerAccess broker_access;

@@ -140,6 +140,15 @@ DeliveryView Delivery::view(const Alarm& alarm) const {
     return at == lanes_.end() ? DeliveryView{} : at->second.queue.view(alarm.id);
 }
 
+std::optional<base::WallTime> Delivery::oldest_queued() const {
+    std::optional<base::WallTime> oldest;
+    for (const auto& [subject, lane] : lanes_) {
+        const auto first = lane.queue.oldest();
+        if (first && (!oldest || *first < *oldest)) oldest = first;
+    }
+    return oldest;
+}
+
 std::size_t Delivery::stuck_subjects() const {
     return static_cast<std::size_t>(
         std::count_if(waiting_.begin(), waiting_.end(), [&](const auto& item) { return is_stuck(*item.second); }));

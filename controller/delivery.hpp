@@ -66,7 +66,9 @@ public:
     bool busy(const Alarm& alarm) const;
     DeliveryView view(const Alarm& alarm) const;
 
-    std::size_t queued() const { return queued_; }          ///< messages waiting or under way
+    std::size_t queued() const { return queued_; }  ///< messages waiting or under way
+    /// When the oldest of them has happened.
+    std::optional<base::WallTime> oldest_queued() const;
     std::size_t subjects() const { return lanes_.size(); }  ///< of which anything is remembered
     std::uint64_t failures_in_a_row() const { return failures_in_a_row_; }
     /// Since when the receiver is away; absent when it is not.

@@ -39,6 +39,7 @@ Ledger::Ledger(Options options, LedgerStore& store, Surroundings surroundings)
       store_(store),
       around_(std::move(surroundings)),
       history_(options.history),
+      own_(store, sinks_),
       grace_(around_.io) {
     for (const std::string& name : store_.load_sinks())
         known_sinks_.insert(name);
@@ -66,8 +67,8 @@ void Ledger::add_sink(const std::string& name, const std::string& type, std::uni
                               [this](const Alarm& alarm) { return beat_of(alarm); },
                               [this, index] { collect(*sinks_[index]); },
                               [this, index] { audit(*sinks_[index]); }};
-    sinks_.push_back(std::make_unique<SinkRunner>(name, type, std::move(sink), options, std::move(policies),
-                                                  std::move(context)));
+    sinks_.push_back(
+        std::make_unique<SinkRunner>(name, type, std::move(sink), options, std::move(policies), std::move(context)));
     store_.put_sink(name);
 }
 
@@ -77,21 +78,26 @@ void Ledger::load() {
     for (auto& [number, entry] : store_.load_history())
         history_.restore(number, std::move(entry));
     assume_under_way();
+    own_.load();
     for (const LedgerStore::ToldRow& row : store_.load_told()) {
         const BookedFault* booked = book_.find(row.fault);
         const auto sink = std::find_if(sinks_.begin(), sinks_.end(),
                                        [&](const auto& candidate) { return candidate->name() == row.sink; });
-        if (booked == nullptr || sink == sinks_.end()) {
+        const bool own = own_.knows(row.fault);
+        if (sink == sinks_.end() || (booked == nullptr && !own)) {
             store_.erase_told(row.sink, row.fault);
-            continue;
+        } else if (own) {
+            own_.restore(**sink, row.fault, row.told);
+        } else {
+            (*sink)->restore(to_alarm(booked->fault, booked->host), row.told);
         }
-        (*sink)->restore(to_alarm(booked->fault, booked->host), row.told);
     }
     for (const std::string& name : known_sinks_) {
         const bool configured =
             std::any_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return sink->name() == name; });
         if (!configured) store_.erase_sink(name);
     }
+    own_.resume();
     grace_.expires_after(options_.resume_grace);
     grace_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
         if (!error && !alive.expired()) resume_unheard();
@@ -243,6 +249,7 @@ base::Millis Ledger::beat_of(const Alarm& alarm) const {
 
 void Ledger::collect(SinkRunner& runner) {
     for (const ToldChange& change : runner.take_changes()) {
+        if (own_.knows(change.fault)) own_.told(runner, change);
         if (book_.find(change.fault) == nullptr) continue;
         store_.put_told(runner.name(), change.fault, change.told);
         settle(change.fault);
@@ -252,9 +259,9 @@ void Ledger::collect(SinkRunner& runner) {
 /// A receiver can lose what it confirmed, and show what was cleared. Only what was so before it is asked is compared:
 /// what changes meanwhile may or may not be in its answer.
 void Ledger::audit(SinkRunner& runner) {
-    runner.list([this, &runner, confirmed = confirmed_open(runner),
+    runner.list([this, &runner, confirmed = confirmed_open(runner), own = own_.confirmed_open(runner),
                  newest = history_.newest()](const std::vector<ShownAlarm>& shown) {
-        const std::size_t raised = raise_again(runner, confirmed, shown);
+        const std::size_t raised = raise_again(runner, confirmed, shown) + raise_own_again(runner, own, shown);
         runner.note_audited(raised, clear_again(runner, newest, shown));
         runner.pump();
     });
@@ -281,6 +288,16 @@ std::size_t Ledger::raise_again(SinkRunner& runner, const std::vector<base::Faul
         if (runner.retell(to_alarm(booked->fault, booked->host))) ++count;
     }
     return count;
+}
+
+std::size_t Ledger::raise_own_again(SinkRunner& runner, const std::vector<base::FaultId>& confirmed,
+                                    const std::vector<ShownAlarm>& shown) {
+    std::set<base::FaultId> there;
+    for (const ShownAlarm& alarm : shown)
+        there.insert(alarm.fault);
+    return static_cast<std::size_t>(std::count_if(confirmed.begin(), confirmed.end(), [&](const base::FaultId& id) {
+        return !there.contains(id) && own_.retell(runner, id);
+    }));
 }
 
 /// Whatever is in the book is told of in its own time, and what is not in the history may be another controller's.

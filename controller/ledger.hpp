@@ -15,6 +15,7 @@
 #include "controller/fault_history.hpp"
 #include "controller/fleet.hpp"
 #include "controller/ledger_store.hpp"
+#include "controller/own_alarms.hpp"
 #include "controller/sink_runner.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
@@ -48,8 +49,8 @@ public:
     Ledger(Options options, LedgerStore& store, Surroundings surroundings);
 
     /// Before `load`.
-    void add_sink(const std::string& name, const std::string& type, std::unique_ptr<Sink> sink,
-                  DeliveryOptions options, std::optional<std::vector<Policy>> policies = std::nullopt);
+    void add_sink(const std::string& name, const std::string& type, std::unique_ptr<Sink> sink, DeliveryOptions options,
+                  std::optional<std::vector<Policy>> policies = std::nullopt);
     /// What was known before a restart; the fleet is restored already.
     void load();
     /// Sinks are told nothing after it.
@@ -70,6 +71,10 @@ public:
     // The inventory has changed: what policies say of a guest may be another.
     void reconsider(const std::vector<GuestChange>& changes);
     void reconsider_all();
+
+    /// The controller's own alarms go to the same sinks.
+    OwnAlarms& own() { return own_; }
+    const OwnAlarms& own() const { return own_; }
 
     const FaultBook& book() const { return book_; }
     const FaultHistory& history() const { return history_; }
@@ -93,6 +98,8 @@ private:
     std::vector<base::FaultId> confirmed_open(const SinkRunner& runner) const;
     std::size_t raise_again(SinkRunner& runner, const std::vector<base::FaultId>& confirmed,
                             const std::vector<ShownAlarm>& shown);
+    std::size_t raise_own_again(SinkRunner& runner, const std::vector<base::FaultId>& confirmed,
+                                const std::vector<ShownAlarm>& shown);
     std::size_t clear_again(SinkRunner& runner, FaultHistory::Number newest, const std::vector<ShownAlarm>& shown);
     void clear_again(SinkRunner& runner, BookedFault booked);
     void settle(const base::FaultId& fault);
@@ -111,6 +118,7 @@ private:
     FaultBook book_;
     FaultHistory history_;
     std::vector<std::unique_ptr<SinkRunner>> sinks_;
+    OwnAlarms own_;
     std::set<std::string> known_sinks_;
     bool grace_over_ = false;
     boost::asio::steady_timer grace_;

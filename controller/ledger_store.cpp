@@ -7,6 +7,7 @@
 
 #include "base/log.hpp"
 #include "bus/json.hpp"
+#include "controller/alarm_json.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
@@ -20,6 +21,7 @@ constexpr const char* kTold = "deliveries";
 constexpr const char* kHistory = "history";
 constexpr const char* kSinks = "sinks";
 constexpr const char* kAgents = "agents";
+constexpr const char* kOwnAlarms = "own_alarms";
 
 json to_row(const BookedFault& booked) {
     return {{"host", booked.host.str()}, {"fault", bus::to_json(booked.fault)}};
@@ -121,6 +123,38 @@ std::vector<std::pair<base::HostId, Agent>> LedgerStore::load_agents() {
         return true;
     });
     return agents;
+}
+
+std::vector<Alarm> LedgerStore::load_own_alarms() {
+    std::vector<Alarm> alarms;
+    load(kOwnAlarms, [&](const std::string& id, const json& row) {
+        Alarm alarm;
+        alarm.id = base::FaultId(id);
+        alarm.kind = wire::text_or(row, "kind");
+        alarm.severity = wire::text_or(row, "severity");
+        alarm.host = base::HostId(wire::text_or(row, "host"));
+        alarm.detail = wire::text_or(row, "detail");
+        alarm.reason = wire::text_or(row, "reason");
+        const auto revision = wire::int_or(row, "revision", 0);
+        if (alarm.kind.empty() || alarm.host.empty() || revision <= 0) return false;
+        alarm.revision = static_cast<std::uint64_t>(revision);
+        alarm.opened_at = base::from_iso8601(wire::text_or(row, "opened_at"));
+        alarm.updated_at = base::from_iso8601(wire::text_or(row, "updated_at"));
+        const std::string cleared = wire::text_or(row, "cleared_at");
+        if (!cleared.empty()) alarm.cleared_at = base::from_iso8601(cleared);
+        alarm.clear_reason = wire::text_or(row, "clear_reason");
+        alarms.push_back(std::move(alarm));
+        return true;
+    });
+    return alarms;
+}
+
+void LedgerStore::put_own_alarm(const Alarm& alarm) {
+    store_.put(kOwnAlarms, alarm.id.str(), wire::dump(to_json(alarm)));
+}
+
+void LedgerStore::erase_own_alarm(const base::FaultId& alarm) {
+    store_.erase(kOwnAlarms, alarm.str());
 }
 
 void LedgerStore::put_fault(const BookedFault& booked) {

@@ -27,12 +27,16 @@ public:
     std::vector<std::string> load_sinks();
     std::vector<std::pair<base::HostId, Agent>> load_agents();
 
+    std::vector<Alarm> load_own_alarms();
+
     void put_fault(const BookedFault& booked);
     void erase_fault(const base::FaultId& fault);
     void put_told(const std::string& sink, const base::FaultId& fault, Told told);
     void erase_told(const std::string& sink, const base::FaultId& fault);
     void put_history(FaultHistory::Number number, const FaultHistory::Entry& entry);
     void erase_history(FaultHistory::Number number);
+    void put_own_alarm(const Alarm& alarm);
+    void erase_own_alarm(const base::FaultId& alarm);
     void put_sink(const std::string& sink);
     void erase_sink(const std::string& sink);
     void put_agent(const base::HostId& host, const Agent& agent);

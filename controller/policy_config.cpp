@@ -48,13 +48,6 @@ void read_hold_off(ConfigReader& section, Policy& policy) {
     if (*beats == 0) section.refuse("hold_off", "expected a time ('5 s'), or 1 to 1000 beats ('2 beats')");
 }
 
-/// None would mean any: not what a key without a value says.
-std::vector<std::string> read_patterns(ConfigReader& section, std::string_view key) {
-    auto patterns = section.list(key);
-    if (section.has(key) && patterns.empty()) section.refuse(key, "expected at least one name or pattern");
-    return patterns;
-}
-
 void read_sink_names(ConfigReader& section, const std::set<std::string>& sinks, Policy& policy) {
     policy.sinks = section.list("sinks");
     if (policy.sinks.empty()) section.refuse("sinks", "is missing");
@@ -70,9 +63,9 @@ Policy read_policy(const ConfigFile& file, const ConfigSection& found, const std
     Policy policy;
     policy.name = found.label;
     if (section.has("kinds")) policy.kinds = read_alarm_kinds(section);
-    policy.groups = read_patterns(section, "groups");
-    policy.projects = read_patterns(section, "projects");
-    policy.flavors = read_patterns(section, "flavors");
+    policy.groups = section.list("groups");
+    policy.projects = section.list("projects");
+    policy.flavors = section.list("flavors");
     read_hold_off(section, policy);
     read_sink_names(section, sinks, policy);
     section.finish();
@@ -97,16 +90,17 @@ std::vector<Policy> read_policies(const ConfigFile& file, ConfigErrors& errors) 
     std::vector<Policy> policies;
     for (const ConfigSection& section : file.sections_named("policy")) {
         if (!base::is_plain_name(section.label, kMaxPolicyName)) {
-            errors.push_back({file.path, section.line,
-                              "[policy NAME]: expected a name of 1 to 64 letters, digits, '.', '_', '-'"});
+            errors.push_back(
+                {file.path, section.line, "[policy NAME]: expected a name of 1 to 64 letters, digits, '.', '_', '-'"});
             continue;
         }
         policies.push_back(read_policy(file, section, sinks, errors));
     }
     for (const ConfigSection& sink : sink_sections) {
         if (!is_named(policies, sink.label))
-            errors.push_back({file.path, sink.line, "[sink " + base::escape(sink.label, kShownName) +
-                                                        "]: no policy names it, so it would never be told anything"});
+            errors.push_back({file.path, sink.line,
+                              "[sink " + base::escape(sink.label, kShownName) +
+                                  "]: no policy names it, so it would never be told anything"});
     }
     return policies;
 }

@@ -84,6 +84,11 @@ void SinkRunner::note_audited(std::size_t raised_again, std::size_t cleared_agai
                  {{"sink", name_}, {"raised", raised_again}, {"cleared", cleared_again}});
 }
 
+bool SinkRunner::takes(const Alarm& alarm) const {
+    const bool its_own_failure = alarm.kind == kSinkFailing && alarm.detail == name_;
+    return sink_->takes_hosts() && !its_own_failure;
+}
+
 SinkGate::Verdict SinkRunner::ask_gate(Alarm alarm) {
     if (gate_.lets_all_through()) return SinkGate::Verdict::pass;
     context_.enrich(alarm);

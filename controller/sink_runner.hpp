@@ -40,6 +40,8 @@ public:
 
     const std::string& name() const { return name_; }
     const std::string& type() const { return type_; }
+    /// Of the controller's own alarms those that this sink can be told: of its own failure it cannot.
+    bool takes(const Alarm& alarm) const;
     const Delivery& delivery() const { return delivery_; }
     const SinkGate& gate() const { return gate_; }
 

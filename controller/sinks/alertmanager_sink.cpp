@@ -88,13 +88,14 @@ private:
         annotate("group", alarm.group.str());
         annotate("project", alarm.project);
         annotate("clear_reason", alarm.clear_reason);
-        return {{"labels",
-                 {{"alertname", alert_name(alarm.kind)},
-                  {"source", "vitalwire"},
-                  {"severity", alarm.severity},
-                  {"kind", alarm.kind},
-                  {"instance_id", alarm.guest.str()},
-                  {"host", alarm.host.str()}}},
+        json labels = {{"alertname", alert_name(alarm.kind)},
+                       {"source", "vitalwire"},
+                       {"severity", alarm.severity},
+                       {"kind", alarm.kind},
+                       {"host", alarm.host.str()}};
+        if (!alarm.guest.empty()) labels["instance_id"] = alarm.guest.str();
+        if (alarm.kind == kSinkFailing) labels["sink"] = alarm.detail;
+        return {{"labels", std::move(labels)},
                 {"annotations", std::move(annotations)},
                 {"startsAt", base::to_iso8601(alarm.opened_at)},
                 {"endsAt",
@@ -112,9 +113,9 @@ private:
             const json* annotations = wire::find(alert, "annotations");
             if (labels == nullptr || annotations == nullptr) continue;
             const bool lasts = read_time(wire::text_or(alert, "endsAt")) > soon;
-            const std::string guest = wire::text_or(*labels, "instance_id");
-            if (lasts && !guest.empty())
-                shown.push_back({base::GuestId(guest), wire::text_or(*labels, "kind"),
+            const std::string kind = wire::text_or(*labels, "kind");
+            if (lasts && !kind.empty())
+                shown.push_back({base::GuestId(wire::text_or(*labels, "instance_id")), kind,
                                  base::FaultId(wire::text_or(*annotations, "fault_id"))});
         }
         return shown;

@@ -18,6 +18,7 @@ public:
         runtime::HttpClientRequest request;
         bool list = true;
         std::string event_type;
+        std::string host_event_type;
         std::string monitor_id;
     };
 
@@ -45,17 +46,18 @@ private:
                         {"status", event.change == AlarmChange::cleared ? "up" : "down"},
                         {"monitor_id", options_.monitor_id},
                         {"monitor_event_id", alarm.id.str() + ":" + std::to_string(alarm.revision)},
-                        {"instance_id", alarm.guest.str()},
                         {"fault_id", alarm.id.str()},
                         {"kind", alarm.kind},
                         {"detail", alarm.detail},
                         {"reason", alarm.reason},
                         {"revision", alarm.revision},
                         {"corrective_action", alarm.corrective_action}};
+        if (!alarm.guest.empty()) details["instance_id"] = alarm.guest.str();
         if (!alarm.display_name.empty()) details["display_name"] = alarm.display_name;
         if (!alarm.clear_reason.empty()) details["clear_reason"] = alarm.clear_reason;
         if (event.collapsed > 0) details["collapsed"] = event.collapsed;
-        return {{"time", time}, {"type", options_.event_type}, {"details", std::move(details)}};
+        const std::string& type = alarm.guest.empty() ? options_.host_event_type : options_.event_type;
+        return {{"time", time}, {"type", type}, {"details", std::move(details)}};
     }
 
     runtime::HttpClient& http_;
@@ -70,6 +72,7 @@ SinkFactory configure_doctor_sink(runtime::ConfigReader& section) {
     options.list = section.choice("mode", "list", {"list", "single"}) == "list";
     options.request.method = options.list ? "PUT" : "POST";
     options.event_type = section.text("event_type", "compute.instance.fault");
+    options.host_event_type = section.text("host_event_type", "compute.host.vitalwire");
     options.monitor_id = section.text("monitor_id", "vitalwire");
     return [options](const SinkContext& context) { return std::make_unique<DoctorSink>(context, options); };
 }

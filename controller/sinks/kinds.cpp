@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/text.hpp"
+#include "controller/alarm.hpp"
 
 namespace vitalwire::controller {
 
@@ -16,7 +17,6 @@ std::set<std::string> read_some_of(runtime::ConfigReader& section, const std::ve
     for (const std::string& kind : known)
         names += (names.empty() ? "" : ", ") + kind;
     std::set<std::string> kinds;
-    if (section.list("kinds").empty()) section.refuse("kinds", "expected some of " + names);
     for (const std::string& kind : section.list("kinds")) {
         kinds.insert(kind);
         if (std::find(known.begin(), known.end(), kind) == known.end())
@@ -33,7 +33,9 @@ std::set<std::string> read_kinds(runtime::ConfigReader& section) {
 }
 
 std::set<std::string> read_alarm_kinds(runtime::ConfigReader& section) {
-    return read_some_of(section, kGuestKinds);
+    std::vector<std::string> kinds = kGuestKinds;
+    kinds.insert(kinds.end(), {kAgentLost, kSinkFailing});
+    return read_some_of(section, kinds);
 }
 
 }  // namespace vitalwire::controller

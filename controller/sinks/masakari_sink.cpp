@@ -44,6 +44,8 @@ public:
                        });
     }
 
+    bool takes_hosts() const override { return false; }
+
 private:
     bool concerned(const AlarmEvent& event) const {
         const bool news = event.change == AlarmChange::opened && !event.over;

@@ -49,6 +49,8 @@ public:
         cleared(event, std::move(done));
     }
 
+    bool takes_hosts() const override { return false; }
+
 private:
     void cleared(const AlarmEvent& event, Done done) {
         const bool last = std::none_of(event.others_open.begin(), event.others_open.end(),

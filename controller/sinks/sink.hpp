@@ -55,6 +55,9 @@ public:
     /// Calls `done` once, within the call or later on the event loop. Events of different guests come in parallel.
     virtual void deliver(const AlarmEvent& event, Done done) = 0;
 
+    /// Alarms of a whole host are told to it, too.
+    virtual bool takes_hosts() const { return true; }
+
     /// How often what the receiver shows is to be compared with what it has confirmed. Absent: it cannot be asked, and
     /// `list` is not called.
     virtual std::optional<base::Millis> audit_interval() const { return std::nullopt; }

@@ -78,6 +78,8 @@ public:
         vitrage_.post(to_event(event, name), [this, attempt](const auto& response) { posted(attempt, response); });
     }
 
+    bool takes_hosts() const override { return false; }
+
     std::optional<base::Millis> audit_interval() const override { return options_.audit; }
 
     void list(Listed listed) override {

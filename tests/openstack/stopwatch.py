@@ -7,6 +7,7 @@ import threading
 import time
 
 from vmbed.procs import wait_until
+from vmbed.serving import Background
 
 # What is not told to the test itself is known to this; it has to leave the machine to those it measures.
 PAUSE_SECONDS = 0.01
@@ -24,7 +25,7 @@ class Times:
         return {what: 1000 * (at - self.deadline) for what, at in self.reached.items()}
 
 
-class Stopwatch:
+class Stopwatch(Background):
     """Watches an agent and a controller from before a guest hangs until the sink has delivered and Nova has changed.
 
     It asks only the suite itself: what Vitrage and Nova have done is known there, by the sink's proof and by Nova's
@@ -39,15 +40,7 @@ class Stopwatch:
         self._fault: dict = {}
         self._challenges = agent.guest(guest)["challenges"]
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> "Stopwatch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
+        super().__init__(self._watch, self._ended.set)
 
     def times(self, response_deadline: float, told: dict[str, float]) -> Times:
         """`told`: what the test saw itself, when."""

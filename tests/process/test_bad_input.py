@@ -47,7 +47,7 @@ class BadInput(ProcessTestCase):
         """The agent runs, the good guest beats and never was a fault."""
         self.agent.daemon.require_running()
         self.agent.wait_beats("good", 3)
-        told = [event for event in self.inspector.events() if event["details"]["instance_id"] == "good"]
+        told = [event for event in self.inspector.events() if event["details"].get("instance_id") == "good"]
         self.assertEqual(told, [])
         self.assertEqual([fault for fault in self.controller.faults() if fault["guest"] == "good"], [])
 

@@ -7,5 +7,6 @@ qmp         client of QEMU's monitor
 guest       one QEMU guest: boot, snapshot boot, control, migrate, kill
 libvirtbed  a private libvirtd with its own domains
 procs       temporary directories, daemons, readiness, waiting, HTTP over TCP and UNIX sockets
+serving     a thread or an HTTP server beside a test
 inspector   a fault receiver that can be told to fail
 """

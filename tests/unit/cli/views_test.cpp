@@ -152,8 +152,17 @@ TEST(StatusView, OfAController) {
         {"problems", {{{"what", "sink doctor: cannot deliver"}, {"detail", "refused"}}}},
         {"guests", {{"total", 12}, {"registered", 10}, {"lost", 2}, {"held", 0}}},
         {"faults_open", {{"critical", 2}, {"major", 0}}},
-        {"agents", {{"connected", 1}, {"known", 2}}},
-        {"sinks", {{{"name", "doctor"}, {"type", "doctor"}, {"state", "retrying"}, {"queued", 4}, {"delivered", 9}}}}};
+        {"agents",
+         {{"connected", 1},
+          {"known", 2},
+          {"lost", {{{"host", "compute-7"}, {"since", "2026-11-22T06:00:08.000000Z"}, {"guests", 3}}}}}},
+        {"sinks",
+         {{{"name", "doctor"},
+           {"type", "doctor"},
+           {"state", "retrying"},
+           {"queued", 4},
+           {"delivered", 9},
+           {"oldest_waiting", "2026-11-22T06:00:08.000000Z"}}}}};
     const Lines lines = status_view(document, kNow, {});
     EXPECT_EQ(lines[0], "vitalwire-controller 1.2 on ctl started 5 min ago");
     EXPECT_EQ(lines[1], "not healthy");
@@ -161,7 +170,8 @@ TEST(StatusView, OfAController) {
     EXPECT_EQ(lines[3], "open faults: 2 critical");
     EXPECT_EQ(lines[4], "agents: 1 connected of 2");
     EXPECT_THAT(lines, Contains(AllOf(HasSubstr("sink doctor: cannot deliver"), HasSubstr("refused"))));
-    EXPECT_THAT(lines, Contains(StartsWith("doctor  doctor  retrying")));
+    EXPECT_THAT(lines, Contains(AllOf(StartsWith("doctor  doctor  retrying"), HasSubstr("5 min ago"))));
+    EXPECT_THAT(lines, Contains(AllOf(StartsWith("compute-7"), HasSubstr("5 min ago"), HasSubstr("3"))));
 }
 
 TEST(StatusView, FitsATerminal) {

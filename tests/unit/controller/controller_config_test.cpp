@@ -103,17 +103,16 @@ TEST_F(ControllerConfigTest, ReportsEveryMistakeOfThePolicies) {
     read(
         "[sink a]\ntype = log\n[sink b]\ntype = log\n"
         "[policy 1]\nkinds = heartbeat_lost asleep\nsinks = a c\nhold_off = 2 beets\n"
-        "[policy 2]\nhold_off = 0 beats\ngroups =\ntypo = 1\n[policy x/y]\nsinks = b\n");
-    EXPECT_THAT(mistakes(),
-                ElementsAre(HasSubstr("c:6: [policy 1] kinds: expected some of heartbeat_lost, vm_crashed, unhealthy, "
-                                      "not_established, found 'asleep'"),
-                            HasSubstr("c:8: [policy 1] hold_off: expected a time"),
-                            HasSubstr("c:7: [policy 1] sinks: there is no [sink c]"),
-                            HasSubstr("c:11: [policy 2] groups: expected at least one"),
-                            HasSubstr("c:10: [policy 2] hold_off: expected a time ('5 s'), or 1 to 1000 beats"),
-                            HasSubstr("c:9: [policy 2] sinks: is missing"), HasSubstr("c:12: [policy 2] typo: is no key"),
-                            HasSubstr("c:13: [policy NAME]: expected a name"),
-                            HasSubstr("c:3: [sink b]: no policy names it")));
+        "[policy 2]\nhold_off = 0 beats\ntypo = 1\n[policy x/y]\nsinks = b\n");
+    EXPECT_THAT(
+        mistakes(),
+        ElementsAre(HasSubstr("c:6: [policy 1] kinds: expected some of heartbeat_lost, vm_crashed, unhealthy, "
+                              "not_established, agent_lost, sink_failing, found 'asleep'"),
+                    HasSubstr("c:8: [policy 1] hold_off: expected a time"),
+                    HasSubstr("c:7: [policy 1] sinks: there is no [sink c]"),
+                    HasSubstr("c:10: [policy 2] hold_off: expected a time ('5 s'), or 1 to 1000 beats"),
+                    HasSubstr("c:9: [policy 2] sinks: is missing"), HasSubstr("c:11: [policy 2] typo: is no key"),
+                    HasSubstr("c:12: [policy NAME]: expected a name"), HasSubstr("c:3: [sink b]: no policy names it")));
 }
 
 /// A default configuration file as it would be with everything in it switched on.

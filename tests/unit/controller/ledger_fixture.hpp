@@ -27,6 +27,7 @@ struct Receipts {
     bool hold = false;
     std::vector<Sink::Done> held;
     std::optional<base::Millis> audit;
+    bool takes_hosts = true;
     std::vector<Sink::Listed> asked;  ///< what it shows
 };
 
@@ -38,6 +39,7 @@ public:
         if (receipts_.hold) return receipts_.held.push_back(std::move(done));
         done(receipts_.answer);
     }
+    bool takes_hosts() const override { return receipts_.takes_hosts; }
     std::optional<base::Millis> audit_interval() const override { return receipts_.audit; }
     void list(Listed listed) override { receipts_.asked.push_back(std::move(listed)); }
 

@@ -189,14 +189,16 @@ protected:
     Ruling ruling(bool inventory_known = true) const { return rule(policies, alarm, inventory_known, seconds(2)); }
     bool told() const { return ruling().kind == Ruling::Kind::told; }
 
-    Alarm alarm = [] {
-        Alarm alarm = open_alarm("g1", "a1");
-        alarm.group = base::GroupId("0f8fad5b");
-        alarm.group_name = "web-pair";
-        alarm.project = "gold";
-        alarm.flavor = "nfv.large";
-        return alarm;
-    }();
+    static Alarm of_the_web_pair() {
+        Alarm lost = open_alarm("g1", "a1");
+        lost.group = base::GroupId("0f8fad5b");
+        lost.group_name = "web-pair";
+        lost.project = "gold";
+        lost.flavor = "nfv.large";
+        return lost;
+    }
+
+    Alarm alarm = of_the_web_pair();
     std::vector<Policy> policies = {Policy{}};
 };
 

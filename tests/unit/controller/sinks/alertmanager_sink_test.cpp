@@ -1,14 +1,8 @@
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "controller/sinks/sink_types.hpp"
-#include "runtime/http_client.hpp"
-#include "tests/unit/controller/alarms.hpp"
-#include "tests/unit/controller/loop.hpp"
 #include "tests/unit/controller/openstack/cloud_server.hpp"
+#include "tests/unit/controller/sinks/sink_fixture.hpp"
 
 namespace vitalwire::controller {
 namespace {
@@ -21,22 +15,11 @@ using ::testing::IsEmpty;
 using Kind = Outcome::Kind;
 
 /// An Alertmanager that keeps the alerts it is sent, as it does: the newest for each set of labels.
-class AlertmanagerSinkTest : public ::testing::Test {
+class AlertmanagerSinkTest : public SinkTest {
 protected:
+    SinkFactory configure(runtime::ConfigReader& section) override { return configure_alertmanager_sink(section); }
     std::unique_ptr<Sink> make(const std::string& lines = "") {
-        const auto file =
-            runtime::ConfigFile::parse("[sink s]\nurl = " + server.url("/am/") + "\n" + lines, "c", errors);
-        runtime::ConfigReader section(file, file.sections.at(0), errors);
-        const SinkFactory factory = configure_alertmanager_sink(section);
-        section.finish();
-        return errors.empty() ? factory({loop.io, http}) : nullptr;
-    }
-
-    Outcome deliver(Sink& sink, const AlarmEvent& event) {
-        std::optional<Outcome> outcome;
-        sink.deliver(event, [&](const Outcome& result) { outcome = result; });
-        EXPECT_TRUE(loop.until([&] { return outcome.has_value(); }));
-        return outcome.value_or(Outcome{});
+        return SinkTest::make("url = " + server.url("/am/") + "\n" + lines);
     }
 
     base::Result<std::vector<ShownAlarm>> list(Sink& sink) {
@@ -73,22 +56,13 @@ protected:
     }
 
     static AlarmEvent raise() {
-        AlarmEvent event;
-        event.alarm = open_alarm("vm-1", "f1");
-        event.alarm.reason = "disk is full";
-        return event;
+        Alarm alarm = open_alarm("vm-1", "f1");
+        alarm.reason = "disk is full";
+        return raise_of(std::move(alarm));
     }
-    static AlarmEvent clear() {
-        AlarmEvent event;
-        event.change = AlarmChange::cleared;
-        event.alarm = cleared(raise().alarm);
-        return event;
-    }
+    static AlarmEvent clear() { return clear_of(raise()); }
 
-    Loop loop;
     CloudServer server{loop.io, [this](const CloudRequest& request) { return serve(request); }};
-    runtime::HttpClient http{loop.io};
-    runtime::ConfigErrors errors;
     std::map<std::string, json> alerts;
     std::vector<std::string> requests;
     std::optional<CloudAnswer> bad;
@@ -166,6 +140,25 @@ TEST_F(AlertmanagerSinkTest, ABadAlertIsRefusedAndAFailureTriedAgain) {
     EXPECT_THAT(outcome.why, HasSubstr("bad labels"));
     bad = CloudAnswer{503, ""};
     EXPECT_EQ(deliver(*sink, raise()).kind, Kind::retry);
+}
+
+TEST_F(AlertmanagerSinkTest, AnAlarmOfAHostIsShownToo) {
+    const auto sink = make();
+    Alarm lost = open_alarm("", "agent_lost.compute-1");
+    lost.kind = kAgentLost;
+    deliver(*sink, raise_of(lost));
+    EXPECT_EQ(alerts.begin()->second.at("labels"),
+              json::parse(R"({"alertname":"VitalwireAgentLost","source":"vitalwire","severity":"critical",
+                              "kind":"agent_lost","host":"compute-1"})"));
+    EXPECT_THAT(shown(*sink), ElementsAre(" agent_lost agent_lost.compute-1"));
+}
+
+TEST_F(AlertmanagerSinkTest, AFailingSinkIsAnAlertOfItsOwn) {
+    Alarm failing = open_alarm("", "sink_failing.ctl.rca");
+    failing.kind = kSinkFailing;
+    failing.detail = "rca";
+    deliver(*make(), raise_of(failing));
+    EXPECT_EQ(alerts.begin()->second.at("labels").at("sink"), "rca");
 }
 
 TEST_F(AlertmanagerSinkTest, ALifeTooShortForTheAuditIsReported) {

@@ -1,26 +1,20 @@
 #pragma once
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "controller/openstack/keystone.hpp"
-#include "controller/sinks/sink_types.hpp"
-#include "runtime/http_client.hpp"
-#include "tests/unit/controller/alarms.hpp"
-#include "tests/unit/controller/loop.hpp"
 #include "tests/unit/controller/openstack/cloud_server.hpp"
+#include "tests/unit/controller/sinks/sink_fixture.hpp"
 
 namespace vitalwire::controller {
 
 inline constexpr const char* kServer = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
 /// A sink that tells OpenStack: a Keystone whose newest token is good, and a service that the test writes.
-class CloudSinkTest : public ::testing::Test {
+class CloudSinkTest : public SinkTest {
 protected:
     explicit CloudSinkTest(std::string service) : service_(std::move(service)) {
         access.auth_url = server.url("/v3");
@@ -33,56 +27,23 @@ protected:
     /// What the service answers to a request with a good token.
     virtual CloudAnswer serve(const CloudRequest& request) = 0;
 
-    /// The sink of `[sink s]` with these lines; null and `errors` when they have mistakes.
-    std::unique_ptr<Sink> make(const std::string& lines = "") {
-        const auto file = runtime::ConfigFile::parse("[sink s]\n" + lines, "c", errors);
-        runtime::ConfigReader section(file, file.sections.at(0), errors);
-        const SinkFactory factory = configure(section);
-        section.finish();
-        return errors.empty() ? factory({loop.io, http, &keystone()}) : nullptr;
-    }
-    virtual SinkFactory configure(runtime::ConfigReader& section) = 0;
-
-    Outcome deliver(Sink& sink, const AlarmEvent& event) {
-        std::vector<Outcome> outcomes;
-        sink.deliver(event, [&](const Outcome& outcome) { outcomes.push_back(outcome); });
-        EXPECT_TRUE(loop.until([&] { return !outcomes.empty(); }));
-        EXPECT_EQ(outcomes.size(), 1U);
-        return outcomes.empty() ? Outcome{} : outcomes[0];
-    }
-
-    std::vector<std::string> mistakes(const std::string& lines) {
-        make(lines);
-        std::vector<std::string> out;
-        for (const auto& error : errors)
-            out.push_back(runtime::to_string(error));
-        return out;
-    }
+    SinkContext context() override { return {loop.io, http, &keystone()}; }
 
     static AlarmEvent raise(const std::string& kind = "heartbeat_lost") {
-        AlarmEvent event;
-        event.alarm = open_alarm(kServer, "f1");
-        event.alarm.kind = kind;
-        event.alarm.reason = "disk is full";
-        return event;
+        Alarm alarm = open_alarm(kServer, "f1");
+        alarm.kind = kind;
+        alarm.reason = "disk is full";
+        return raise_of(std::move(alarm));
     }
-    static AlarmEvent clear(const std::string& kind = "heartbeat_lost") {
-        AlarmEvent event = raise(kind);
-        event.change = AlarmChange::cleared;
-        event.alarm = cleared(event.alarm);
-        return event;
-    }
+    static AlarmEvent clear(const std::string& kind = "heartbeat_lost") { return clear_of(raise(kind)); }
     static AlarmEvent update() {
         AlarmEvent event = raise();
         event.change = AlarmChange::updated;
         return event;
     }
 
-    Loop loop;
     CloudServer server{loop.io, [this](const CloudRequest& request) { return answer(request); }};
-    runtime::HttpClient http{loop.io};
     CloudAccess access;
-    runtime::ConfigErrors errors;
     int tokens = 0;  ///< given out; only the newest is good
     std::vector<CloudRequest> served;
 

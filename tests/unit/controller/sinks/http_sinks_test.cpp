@@ -1,15 +1,9 @@
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <fstream>
 
 #include "base/log.hpp"
-#include "controller/sinks/sink_types.hpp"
-#include "runtime/http_client.hpp"
-#include "tests/unit/controller/alarms.hpp"
-#include "tests/unit/controller/loop.hpp"
 #include "tests/unit/controller/receiver.hpp"
+#include "tests/unit/controller/sinks/sink_fixture.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace vitalwire::controller {
@@ -21,62 +15,33 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using Kind = Outcome::Kind;
 
-class HttpSinksTest : public ::testing::Test {
+class HttpSinksTest : public SinkTest {
 protected:
-    /// The sink of `[sink s]` with these lines; null and `errors` when they have mistakes.
-    std::unique_ptr<Sink> make(const std::string& lines) {
-        const auto file = runtime::ConfigFile::parse("[sink s]\n" + lines, "c", errors);
-        runtime::ConfigReader section(file, file.sections.at(0), errors);
+    SinkFactory configure(runtime::ConfigReader& section) override {
         const std::string wanted = section.text("type", "");
         for (const SinkType& type : sink_types()) {
-            if (type.name != wanted) continue;
-            const SinkFactory factory = type.configure(section);
-            section.finish();
-            return errors.empty() ? factory({loop.io, http}) : nullptr;
+            if (type.name == wanted) return type.configure(section);
         }
         ADD_FAILURE() << "no such type: " << wanted;
-        return nullptr;
+        return {};
     }
 
-    Outcome deliver(Sink& sink, const AlarmEvent& event) {
-        std::vector<Outcome> outcomes;
-        sink.deliver(event, [&](const Outcome& outcome) { outcomes.push_back(outcome); });
-        EXPECT_TRUE(loop.until([&] { return !outcomes.empty(); }));
-        EXPECT_EQ(outcomes.size(), 1U);
-        return outcomes.empty() ? Outcome{} : outcomes[0];
-    }
+    using SinkTest::deliver;
     Outcome deliver(const std::string& lines, const AlarmEvent& event) {
         const auto sink = make(lines);
         return sink ? deliver(*sink, event) : Outcome::retry("configuration");
     }
 
-    std::vector<std::string> mistakes(const std::string& lines) {
-        make(lines);
-        std::vector<std::string> out;
-        for (const auto& error : errors)
-            out.push_back(runtime::to_string(error));
-        return out;
-    }
-
     static AlarmEvent raise() {
-        AlarmEvent event;
-        event.alarm = open_alarm("vm-1", "f1");
-        event.alarm.reason = "no \"answer\"";
-        event.alarm.display_name = "web";
-        event.alarm.corrective_action = "reboot";
-        return event;
+        Alarm alarm = open_alarm("vm-1", "f1");
+        alarm.reason = "no \"answer\"";
+        alarm.display_name = "web";
+        alarm.corrective_action = "reboot";
+        return raise_of(std::move(alarm));
     }
-    static AlarmEvent clear() {
-        AlarmEvent event;
-        event.change = AlarmChange::cleared;
-        event.alarm = cleared(raise().alarm);
-        return event;
-    }
+    static AlarmEvent clear() { return clear_of(raise()); }
 
-    Loop loop;
-    runtime::HttpClient http{loop.io};
     Receiver receiver{loop.io};
-    runtime::ConfigErrors errors;
 };
 
 TEST_F(HttpSinksTest, DoctorPutsAListOfEvents) {
@@ -110,6 +75,23 @@ TEST_F(HttpSinksTest, DoctorPostsOneObjectInSingleMode) {
     EXPECT_EQ(receiver.requests.at(0).method, "POST");
     EXPECT_EQ(receiver.confirmed.at(0)["type"], "my.type");
     EXPECT_EQ(receiver.confirmed.at(0)["details"]["monitor_id"], "m1");
+}
+
+TEST_F(HttpSinksTest, DoctorTellsAnAlarmOfAHostAsAnEventOfItsOwnType) {
+    Alarm lost = open_alarm("", "agent_lost.compute-1");
+    lost.kind = kAgentLost;
+    lost.detail.clear();
+    const std::string lines = "type = doctor\nurl = " + receiver.url("/events");
+    EXPECT_EQ(deliver(lines, raise_of(lost)).kind, Kind::confirmed);
+    EXPECT_EQ(receiver.confirmed.at(0), json::parse(R"([{
+        "time": "2023-11-14T22:13:20.000000", "type": "compute.host.vitalwire",
+        "details": {"hostname": "compute-1", "source": "vitalwire", "severity": "critical", "status": "down",
+                    "cause": "the agent of the host is lost: nobody watches its guests",
+                    "monitor_id": "vitalwire", "monitor_event_id": "agent_lost.compute-1:1",
+                    "fault_id": "agent_lost.compute-1", "kind": "agent_lost", "detail": "", "reason": "",
+                    "revision": 1, "corrective_action": ""}}])"));
+    deliver(lines, clear_of(raise_of(lost)));
+    EXPECT_EQ(receiver.confirmed.at(1).at(0).at("details").at("status"), "up");
 }
 
 TEST_F(HttpSinksTest, WebhookPostsTheFaultAndWhatHappened) {

@@ -1,0 +1,73 @@
+#include "controller/own_alarms.hpp"
+
+#include <algorithm>
+
+namespace vitalwire::controller {
+
+void OwnAlarms::load() {
+    for (Alarm& alarm : store_.load_own_alarms()) {
+        for (const auto& sink : sinks_) {
+            if (sink->takes(alarm)) sink->restore(alarm, {});  // it may have been under way
+        }
+        alarms_.insert_or_assign(alarm.id, std::move(alarm));
+    }
+}
+
+void OwnAlarms::restore(SinkRunner& sink, const base::FaultId& alarm, Told told) {
+    sink.restore(alarms_.at(alarm), told);
+}
+
+void OwnAlarms::resume() {
+    std::vector<Alarm> known;
+    for (const auto& [id, alarm] : alarms_)
+        known.push_back(alarm);
+    for (const Alarm& alarm : known)
+        tell(alarm);
+}
+
+void OwnAlarms::tell(const Alarm& alarm) {
+    alarms_.insert_or_assign(alarm.id, alarm);
+    store_.put_own_alarm(alarm);
+    for (const auto& sink : sinks_) {
+        if (sink->takes(alarm)) sink->offer(alarm);
+    }
+    for (const auto& sink : sinks_)
+        sink->pump();
+    settle(alarm.id);
+}
+
+void OwnAlarms::told(const SinkRunner& sink, const ToldChange& change) {
+    store_.put_told(sink.name(), change.fault, change.told);
+    settle(change.fault);
+}
+
+void OwnAlarms::settle(const base::FaultId& id) {
+    const auto at = alarms_.find(id);
+    if (at == alarms_.end() || at->second.open()) return;
+    const Alarm alarm = at->second;
+    const bool done = std::all_of(sinks_.begin(), sinks_.end(),
+                                  [&](const auto& sink) { return !sink->takes(alarm) || sink->settled(alarm); });
+    if (!done) return;
+    for (const auto& sink : sinks_) {
+        sink->forget(alarm);
+        store_.erase_told(sink->name(), id);
+    }
+    store_.erase_own_alarm(id);
+    alarms_.erase(id);
+    on_finished(id);
+}
+
+std::vector<base::FaultId> OwnAlarms::confirmed_open(const SinkRunner& sink) const {
+    std::vector<base::FaultId> confirmed;
+    for (const auto& [id, alarm] : alarms_) {
+        if (alarm.open() && sink.takes(alarm) && sink.confirmed(alarm)) confirmed.push_back(id);
+    }
+    return confirmed;
+}
+
+bool OwnAlarms::retell(SinkRunner& sink, const base::FaultId& id) {
+    const auto at = alarms_.find(id);
+    return at != alarms_.end() && at->second.open() && sink.retell(at->second);
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "controller/alarm.hpp"
+#include "controller/ledger_store.hpp"
+#include "controller/sink_runner.hpp"
+
+namespace vitalwire::controller {
+
+/// The controller's own alarms (self_watch.hpp) on their way to the sinks that take alarms of hosts: kept on disk until
+/// they are over and every sink has confirmed it.
+class OwnAlarms {
+public:
+    using Sinks = std::vector<std::unique_ptr<SinkRunner>>;
+
+    OwnAlarms(LedgerStore& store, const Sinks& sinks) : store_(store), sinks_(sinks) {}
+
+    /// Those of before a restart; what the sinks have confirmed of them comes by `restore`.
+    void load();
+    void restore(SinkRunner& sink, const base::FaultId& alarm, Told told);
+    /// Says again what was not told to the end.
+    void resume();
+
+    void tell(const Alarm& alarm);
+    bool knows(const base::FaultId& alarm) const { return alarms_.contains(alarm); }
+    /// A sink has confirmed something of it.
+    void told(const SinkRunner& sink, const ToldChange& change);
+
+    /// Open ones that this sink has confirmed.
+    std::vector<base::FaultId> confirmed_open(const SinkRunner& sink) const;
+    bool retell(SinkRunner& sink, const base::FaultId& alarm);
+
+    const std::map<base::FaultId, Alarm>& all() const { return alarms_; }
+    std::function<void(const base::FaultId&)> on_finished = [](const base::FaultId&) {};
+
+private:
+    void settle(const base::FaultId& id);
+
+    LedgerStore& store_;
+    const Sinks& sinks_;
+    std::map<base::FaultId, Alarm> alarms_;
+};
+
+}  // namespace vitalwire::controller
