@@ -73,6 +73,7 @@ json sinks_of(const Controller& controller) {
                       {"failed_attempts", delivery.failures_in_a_row()},
                       {"last_error", delivery.last_error()},
                       {"since", base::to_iso8601(sink->since())}};
+        if (!sink->address().empty()) entry["listens"] = sink->address();
         if (sink->state() != "ok") entry["failing_since"] = base::to_iso8601(sink->since());
         if (const auto oldest = delivery.oldest_queued()) entry["oldest_waiting"] = base::to_iso8601(*oldest);
         list.push_back(std::move(entry));

@@ -105,6 +105,9 @@ base::Result<void> Controller::start() {
     if (!store_->set_aside().empty())
         problems_.raise("the store was unreadable and was set aside", store_->set_aside());
     source_->start(*this);
+    for (const auto& sink : ledger_->sinks()) {
+        if (auto started = sink->start(); !started) return started;
+    }
     if (auto bus = listen(); !bus) return bus;
     if (auto http = http_server_.listen(config_.http_listen); !http) return http;
     look_around();
@@ -131,9 +134,18 @@ base::Result<void> Controller::listen() {
 }
 
 void Controller::add_sinks() {
-    const SinkContext context{io_, http_client_, keystone_.get()};
-    for (const SinkConfig& sink : config_.sinks)
+    for (const SinkConfig& sink : config_.sinks) {
+        const SinkContext context{
+            io_,
+            http_client_,
+            keystone_.get(),
+            sink.name,
+            store_.get(),
+            &metrics_,
+            &problems_,
+            [this, name = sink.name](const base::GuestId& guest) { ledger_->retell(name, guest); }};
         ledger_->add_sink(sink.name, sink.type, sink.make(context), sink.delivery, sink.policies);
+    }
 }
 
 void Controller::restore_agents() {

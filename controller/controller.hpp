@@ -12,7 +12,8 @@
 //   inventory.hpp        guests, hosts and groups as the cloud knows them              }
 //   file_inventory.hpp   ... from a watched file
 //   openstack/           Keystone, Nova, its notifications, Vitrage
-//   sinks/               the ways out: log, Doctor, webhook, Vitrage, Nova
+//   sinks/               the ways out: log, Doctor, webhook, Vitrage, Nova, Masakari, Alertmanager, Tacker
+//   tacker/              what Tacker registers, and how controllers share it
 //   sink_runner.hpp      a sink at work
 //   group_service.hpp    server groups: routes broadcasts, answers queries, tells peers
 //   group_api.hpp        ... at the HTTP interface

@@ -247,6 +247,17 @@ base::Millis Ledger::beat_of(const Alarm& alarm) const {
     return known ? guest->second.interval : kUsualBeat;
 }
 
+void Ledger::retell(const std::string& sink, const base::GuestId& guest) {
+    const auto runner =
+        std::find_if(sinks_.begin(), sinks_.end(), [&](const auto& candidate) { return candidate->name() == sink; });
+    if (runner == sinks_.end()) return;
+    for (const auto& [id, booked] : book_.all()) {
+        if (booked.fault.guest == guest && booked.fault.open() && delivers(booked.host))
+            (*runner)->retell(to_alarm(booked.fault, booked.host));
+    }
+    (*runner)->pump();
+}
+
 void Ledger::collect(SinkRunner& runner) {
     for (const ToldChange& change : runner.take_changes()) {
         if (own_.knows(change.fault)) own_.told(runner, change);

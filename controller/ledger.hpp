@@ -68,6 +68,9 @@ public:
     /// Ends an open fault whose agent is away; what that agent said before does not open it again.
     void end(const base::FaultId& fault, std::string_view why);
 
+    /// Tells one sink the open faults of a guest once more.
+    void retell(const std::string& sink, const base::GuestId& guest);
+
     // The inventory has changed: what policies say of a guest may be another.
     void reconsider(const std::vector<GuestChange>& changes);
     void reconsider_all();

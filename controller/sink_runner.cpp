@@ -224,6 +224,7 @@ std::string_view SinkRunner::state() const {
 
 void SinkRunner::stop() {
     stopped_ = true;
+    sink_->stop();
     ++timer_generation_;
     timer_.cancel();
     audit_timer_.cancel();

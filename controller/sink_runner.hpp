@@ -66,6 +66,9 @@ public:
     void list(std::function<void(const std::vector<ShownAlarm>&)> listed);
     /// What such an answer led to.
     void note_audited(std::size_t raised_again, std::size_t cleared_again);
+    base::Result<void> start() { return sink_->start(); }
+    /// Where the sink itself listens, if it does.
+    std::string address() const { return sink_->address(); }
     /// No attempt begins after it.
     void stop();
 

@@ -16,7 +16,10 @@
 
 namespace vitalwire::runtime {
 class HttpClient;
-}
+class Metrics;
+class Problems;
+class Store;
+}  // namespace vitalwire::runtime
 
 namespace vitalwire::controller {
 
@@ -52,6 +55,11 @@ public:
     using Listed = std::function<void(const base::Result<std::vector<ShownAlarm>>&)>;
 
     virtual ~Sink() = default;
+    /// Of a sink that listens, once everything is in place: where it cannot, it fails.
+    virtual base::Result<void> start() { return {}; }
+    virtual void stop() {}
+    /// Where it listens; empty when it does not.
+    virtual std::string address() const { return {}; }
     /// Calls `done` once, within the call or later on the event loop. Events of different guests come in parallel.
     virtual void deliver(const AlarmEvent& event, Done done) = 0;
 
@@ -70,6 +78,13 @@ struct SinkContext {
     boost::asio::io_context& io;
     runtime::HttpClient& http;
     Keystone* keystone = nullptr;  ///< there for the types of sink that need OpenStack
+    std::string name = {};         ///< of the sink
+    // For sinks that keep something or can be asked themselves.
+    runtime::Store* store = nullptr;
+    runtime::Metrics* metrics = nullptr;
+    runtime::Problems* problems = nullptr;
+    /// Tells the sink the open faults of the guest once more.
+    std::function<void(const base::GuestId&)> tell_again = {};
 };
 
 }  // namespace vitalwire::controller

@@ -11,6 +11,7 @@ const std::vector<SinkType>& sink_types() {
         {"nova_reset_state", configure_reset_state_sink, true},
         {"masakari", configure_masakari_sink, true},
         {"alertmanager", configure_alertmanager_sink},
+        {"tacker", configure_tacker_sink},
     };
     return types;
 }

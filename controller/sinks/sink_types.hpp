@@ -33,5 +33,6 @@ SinkFactory configure_vitrage_sink(runtime::ConfigReader& section);
 SinkFactory configure_reset_state_sink(runtime::ConfigReader& section);
 SinkFactory configure_masakari_sink(runtime::ConfigReader& section);
 SinkFactory configure_alertmanager_sink(runtime::ConfigReader& section);
+SinkFactory configure_tacker_sink(runtime::ConfigReader& section);
 
 }  // namespace vitalwire::controller

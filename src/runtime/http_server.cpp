@@ -75,7 +75,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
 public:
     class Connection;
 
-    Impl(asio::io_context& io, Handler handler) : io_(io), handler_(std::move(handler)) {}
+    Impl(asio::io_context& io, LateHandler handler) : io_(io), handler_(std::move(handler)) {}
 
     Result<void> listen(const std::string& address);
     const std::string& address() const { return address_; }
@@ -87,7 +87,7 @@ private:
     bool has_room();
 
     asio::io_context& io_;
-    Handler handler_;
+    LateHandler handler_;
     std::optional<Listener> listener_;
     std::string address_;
     bool running_ = false;
@@ -147,7 +147,10 @@ private:
         request.query = target.substr(std::min(question + 1, target.size()));
         request.body = std::move(message.body());
         request.peer = peer_;
-        write(server->handler_(request), message.keep_alive());
+        stream_.expires_never();
+        server->handler_(request, [self = shared_from_this(), keep_alive = message.keep_alive()](HttpResponse answer) {
+            self->write(std::move(answer), keep_alive);
+        });
     }
 
     void write(HttpResponse response, bool keep_alive) {
@@ -223,7 +226,14 @@ void HttpServer::Impl::stop() {
     }
 }
 
-HttpServer::HttpServer(asio::io_context& io, Handler handler) : impl_(std::make_shared<Impl>(io, std::move(handler))) {}
+HttpServer::HttpServer(asio::io_context& io, Handler handler)
+    : HttpServer(io, LateHandler([handler = std::move(handler)](const HttpRequest& request, const Respond& respond) {
+                     respond(handler(request));
+                 })) {}
+
+HttpServer::HttpServer(asio::io_context& io, LateHandler handler)
+    : impl_(std::make_shared<Impl>(io, std::move(handler))) {}
+
 HttpServer::~HttpServer() {
     impl_->stop();
 }

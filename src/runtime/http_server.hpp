@@ -25,13 +25,16 @@ struct HttpResponse {
     std::string body;
 };
 
-/// A small HTTP/1.1 server on the event loop: keep-alive, bounded header and body, idle time-out. The handler answers
-/// at once.
+/// A small HTTP/1.1 server on the event loop: keep-alive, bounded header and body, idle time-out.
 class HttpServer {
 public:
-    using Handler = std::function<HttpResponse(const HttpRequest&)>;
+    using Handler = std::function<HttpResponse(const HttpRequest&)>;  ///< answers at once
+    using Respond = std::function<void(HttpResponse)>;
+    /// Answers by calling the function, once, at once or later; the connection lasts as long as that is held.
+    using LateHandler = std::function<void(const HttpRequest&, Respond)>;
 
     HttpServer(boost::asio::io_context& io, Handler handler);
+    HttpServer(boost::asio::io_context& io, LateHandler handler);
     ~HttpServer();
 
     /// `address`: "127.0.0.1:8990", "[::1]:8990" (port 0: the kernel chooses) or "unix:/path" (mode 0660; a stale

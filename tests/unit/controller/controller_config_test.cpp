@@ -79,7 +79,7 @@ TEST_F(ControllerConfigTest, ReportsEveryMistakeAtOnce) {
                     HasSubstr("c:3: [controller] log_level: expected one of debug"),
                     HasSubstr("c:5: [bus] listen: expected unix:///path"), HasSubstr("c:7: [http] typo: is no key"),
                     HasSubstr("c:9: [sink a] type: expected one of log, doctor, webhook, vitrage, "
-                              "nova_reset_state, masakari, alertmanager, found 'pager'"),
+                              "nova_reset_state, masakari, alertmanager, tacker, found 'pager'"),
                     HasSubstr("c:10: [sink NAME]: expected a name of 1 to 64 letters"),
                     HasSubstr("c:12: [sink d] type: is missing"), HasSubstr("c:15: [sink e] url: is no key")));
 }
@@ -132,8 +132,9 @@ TEST_F(ControllerConfigTest, EveryLineOfTheDefaultFileIsRight) {
     // The files with secrets, and of the cloud, are an example's.
     EXPECT_THAT(mistakes(),
                 Each(AnyOf(HasSubstr("secret_file: expected a readable file"), HasSubstr("clouds.yaml cannot be read"),
-                           HasSubstr("password_file: expected a readable file"))));
-    ASSERT_EQ(config.sinks.size(), 7U);
+                           HasSubstr("password_file: expected a readable file"),
+                           HasSubstr("token_file: expected a readable file"))));
+    ASSERT_EQ(config.sinks.size(), 8U);
     EXPECT_EQ(config.bus_listen, ControllerConfig(read("")).bus_listen);
 }
 

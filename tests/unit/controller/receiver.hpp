@@ -36,6 +36,7 @@ private:
         requests.push_back(request);
         const bool good = status >= 200 && status < 300;
         if (good) confirmed.push_back(nlohmann::json::parse(request.body, nullptr, false));
+        if (status == 204) return {status, "application/json", ""};
         return {status, "application/json", good ? "{}" : R"({"error":"not now"})"};
     }
 

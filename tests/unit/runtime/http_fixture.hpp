@@ -19,7 +19,8 @@ namespace vitalwire::runtime {
 /// A server whose loop runs on a thread of its own, so that tests talk to it with plain blocking calls.
 class RunningServer {
 public:
-    explicit RunningServer(HttpServer::Handler handler, const std::string& address = "127.0.0.1:0")
+    template <class Handler>
+    explicit RunningServer(Handler handler, const std::string& address = "127.0.0.1:0")
         : server_(io_, std::move(handler)), listening_(server_.listen(address)), thread_([this] { io_.run(); }) {}
     ~RunningServer() {
         boost::asio::post(io_, [this] { server_.stop(); });

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <random>
 
 #include "tests/unit/runtime/http_fixture.hpp"
@@ -51,6 +52,23 @@ TEST(HttpServer, AnswersRequestsOfOneConnectionInOrder) {
                                      "GET /second HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     EXPECT_LT(answers.find("GET|/first"), answers.find("GET|/second"));
     EXPECT_THAT(answers, HasSubstr("GET|/second"));
+}
+
+TEST(HttpServer, AnAnswerMayComeLaterAndHoldsNobodyUp) {
+    HttpServer::Respond waiting;
+    RunningServer server([&waiting](const HttpRequest& request, HttpServer::Respond respond) {
+        if (request.path == "/later") {
+            waiting = std::move(respond);
+            return;
+        }
+        respond({200, "text/plain", "now"});
+        if (waiting) std::exchange(waiting, nullptr)({200, "text/plain", "later"});
+    });
+    auto later = std::async(std::launch::async, [&] { return get(server.port(), "/later"); });
+    do {
+        EXPECT_THAT(get(server.port(), "/now"), EndsWith("\r\n\r\nnow"));
+    } while (later.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready);
+    EXPECT_THAT(later.get(), EndsWith("\r\n\r\nlater"));
 }
 
 TEST(HttpServer, AnswersHeadWithoutABody) {

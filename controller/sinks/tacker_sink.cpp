@@ -1,0 +1,203 @@
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "base/text.hpp"
+#include "controller/sinks/http_target.hpp"
+#include "controller/sinks/sink_types.hpp"
+#include "controller/tacker/registration_json.hpp"
+#include "controller/tacker/registry.hpp"
+#include "runtime/secret.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::controller {
+
+using base::Result;
+using nlohmann::json;
+using runtime::ConfigReader;
+using runtime::HttpClientRequest;
+using runtime::HttpClientResponse;
+using tacker::Registration;
+
+namespace {
+
+constexpr std::size_t kMaxMessage = 255;
+constexpr std::size_t kMaxToken = 128;  // plain characters: part of a URL
+
+/// What a kind of fault is to Tacker.
+struct TackerFault {
+    std::string id;
+    std::string type;
+};
+
+/// Tacker's Server Notifier: tells Tacker of faults of the servers that it has registered, and Tacker heals them. It
+/// knows no update and no clear; while one fault of a guest is open, another one would only heal it once more.
+class TackerSink : public Sink {
+public:
+    struct Options {
+        HttpClientRequest request;
+        std::map<std::string, TackerFault> faults;  ///< by kind
+        tacker::Registry::Options registry;
+    };
+
+    TackerSink(const SinkContext& context, Options options)
+        : http_(context.http),
+          options_(std::move(options)),
+          registry_(context.name, context, options_.registry, context.tell_again) {}
+
+    Result<void> start() override { return registry_.start(); }
+    void stop() override { registry_.stop(); }
+    std::string address() const override { return registry_.address(); }
+    bool takes_hosts() const override { return false; }
+
+    void deliver(const AlarmEvent& event, Done done) override {
+        if (event.change == AlarmChange::cleared) told_.erase(event.alarm.id);
+        if (!concerned(event)) return done(Outcome::confirmed());
+        auto attempt = std::make_shared<Attempt>();
+        attempt->done = std::move(done);
+        for (const Registration* registration : registry_.registrations().of_server(event.alarm.guest)) {
+            if (!registration->fault_ids.contains(fault_of(event).id)) continue;
+            if (told_[event.alarm.id].contains(registration->alarm_id)) continue;
+            notify(event, *registration, attempt);
+        }
+        // What is told to nobody, and what everybody has answered, ends with the last who holds the attempt.
+    }
+
+private:
+    /// One event on its way to everybody who has registered for it. It ends when the last answer is there; requests
+    /// that are dropped (at our own end) are no answers.
+    struct Attempt {
+        ~Attempt() {
+            if (waiting == 0) done(std::move(worst));
+        }
+        std::size_t waiting = 0;
+        Outcome worst;
+        Done done;
+    };
+
+    const TackerFault& fault_of(const AlarmEvent& event) const { return options_.faults.at(event.alarm.kind); }
+
+    bool concerned(const AlarmEvent& event) const {
+        const bool news = event.change == AlarmChange::opened && !event.over;
+        const auto matters = [&](const std::string& kind) { return options_.faults.contains(kind); };
+        return news && matters(event.alarm.kind) &&
+               std::none_of(event.others_open.begin(), event.others_open.end(), matters);
+    }
+
+    void notify(const AlarmEvent& event, const Registration& registration, const std::shared_ptr<Attempt>& attempt) {
+        const TackerFault& fault = fault_of(event);
+        HttpClientRequest request = options_.request;
+        request.method = "POST";
+        request.url = registration.fault_action;
+        request.body = wire::dump({{"notification",
+                                    {{"host_id", event.alarm.host.str()},
+                                     {"alarm_id", registration.alarm_id},
+                                     {"fault_id", fault.id},
+                                     {"fault_type", fault.type},
+                                     {"fault_option", {{"message", base::cut_utf8(describe(event), kMaxMessage)}}}}}});
+        ++attempt->waiting;
+        http_.send(std::move(request), [this, attempt, id = registration.alarm_id, alarm = event.alarm.id,
+                                        alive = std::weak_ptr(alive_)](const auto& response) {
+            if (alive.expired()) return;
+            --attempt->waiting;
+            Outcome outcome = outcome_of_tacker(response);
+            if (outcome.kind == Outcome::Kind::confirmed) told_[alarm].insert(id);
+            // What can be better soon decides when it is tried again; those who have it are not told once more.
+            const bool worse = outcome.kind == Outcome::Kind::retry || attempt->worst.kind == Outcome::Kind::confirmed;
+            if (outcome.kind != Outcome::Kind::confirmed && worse) attempt->worst = std::move(outcome);
+        });
+    }
+
+    static Outcome outcome_of_tacker(const Result<HttpClientResponse>& response) {
+        if (!response) return Outcome::retry(response.error().message);
+        if (response->status == 204) return Outcome::confirmed();
+        if (response->status / 100 == 2)
+            return Outcome::retry("HTTP " + std::to_string(response->status) + ", Tacker says 204");
+        Outcome outcome = outcome_of(response);
+        // No such VNF, or this Tacker has the interface switched off: that is this server's trouble alone.
+        if (response->status == 404) outcome.kind = Outcome::Kind::refused;
+        return outcome;
+    }
+
+    runtime::HttpClient& http_;
+    Options options_;
+    std::map<base::FaultId, std::set<std::string>> told_;  ///< open faults: the registrations that were told
+    tacker::Registry registry_;
+    std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< an answer that finds it gone is nobody's
+};
+
+/// "heartbeat_lost 1234 20".
+void read_fault(ConfigReader& section, const std::string& line, std::map<std::string, TackerFault>& faults) {
+    static const std::set<std::string> kinds = {"heartbeat_lost", "vm_crashed", "unhealthy", "not_established"};
+    static const std::set<std::string> types = {"10", "11", "20", "21"};
+    const auto word = [&line](std::size_t number) {
+        std::size_t at = 0;
+        for (;; --number) {
+            at = std::min(line.find_first_not_of(' ', at), line.size());
+            const std::size_t end = std::min(line.find(' ', at), line.size());
+            if (number == 0) return line.substr(at, end - at);
+            at = end;
+        }
+    };
+    const std::string kind = word(0);
+    const TackerFault fault{word(1), word(2)};
+    const bool good = kinds.contains(kind) && tacker::is_fault_id(fault.id) && types.contains(fault.type);
+    if (!good || !word(3).empty())
+        return section.refuse("fault",
+                              "expected a kind of fault, a fault_id of 4 characters and a fault_type of 10, 11, 20 or "
+                              "21, found '" +
+                                  base::escape(line, 64) + "'");
+    faults[kind] = fault;
+}
+
+std::map<std::string, TackerFault> read_faults(ConfigReader& section) {
+    if (!section.has("fault")) return {{"heartbeat_lost", {"1234", "20"}}, {"vm_crashed", {"1234", "20"}}};
+    std::map<std::string, TackerFault> faults;
+    for (const std::string& line : section.lines("fault"))
+        read_fault(section, line, faults);
+    return faults;
+}
+
+tacker::Registry::Options read_registry(ConfigReader& section) {
+    tacker::Registry::Options options;
+    options.listen = section.required_text("listen");
+    const auto allowed = section.list("allow");
+    for (const std::string& network : allowed.empty() ? std::vector<std::string>{"127.0.0.0/8", "::1"} : allowed) {
+        if (!options.allow.add(network))
+            section.refuse("allow",
+                           "expected addresses or networks, as 10.0.0.0/8, found '" + base::escape(network, 64) + "'");
+    }
+    options.token = runtime::read_secret(section, "token");
+    if (!options.token.empty() && !base::is_plain_name(options.token, kMaxToken))
+        section.refuse(section.has("token_file") ? "token_file" : "token_env",
+                       "expected 1 to 128 letters, digits, '.', '_' and '-' in it: it is part of a URL");
+    for (std::string peer : section.list("peers")) {
+        while (peer.ends_with('/'))
+            peer.pop_back();
+        if (!peer.starts_with("http://") && !peer.starts_with("https://"))
+            section.refuse("peers", "expected http://HOST:PORT, found '" + base::escape(peer, 64) + "'");
+        options.peers.push_back(std::move(peer));
+    }
+    options.sync =
+        section.duration("sync", std::chrono::seconds(10), std::chrono::milliseconds(100), std::chrono::hours(1));
+    return options;
+}
+
+}  // namespace
+
+SinkFactory configure_tacker_sink(ConfigReader& section) {
+    TackerSink::Options options;
+    options.request.timeout =
+        section.duration("timeout", std::chrono::seconds(5), base::Millis(100), std::chrono::minutes(1));
+    options.request.ca_file = section.text("ca_file", "");
+    options.request.insecure = section.boolean("insecure", false);
+    options.request.headers["Content-Type"] = "application/json";
+    options.faults = read_faults(section);
+    options.registry = read_registry(section);
+    return [options](const SinkContext& context) { return std::make_unique<TackerSink>(context, options); };
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,251 @@
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "runtime/metrics.hpp"
+#include "runtime/problems.hpp"
+#include "runtime/store.hpp"
+#include "tests/unit/controller/receiver.hpp"
+#include "tests/unit/controller/sinks/sink_fixture.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using Kind = Outcome::Kind;
+
+const std::string kVm = "0f8fad5b-d9cb-469f-a165-70867728950e";
+const std::string kAlarms = "/v2/3f0c5c0d8a3b4d0f/servers/" + kVm + "/alarms";
+const std::string kNotify = "/server_notification/vnf_instances/v1/servers/" + kVm + "/notify";
+
+/// A controller with a sink for Tacker, a Tacker that registers there, and what that is told.
+class TackerSinkTest : public SinkTest {
+protected:
+    SinkFactory configure(runtime::ConfigReader& section) override { return configure_tacker_sink(section); }
+    SinkContext context() override {
+        if (!store) store = std::move(*runtime::Store::open(loop.io, dir / "controller.db"));
+        metrics.push_back(std::make_unique<runtime::Metrics>());
+        return {loop.io,     http,
+                nullptr,     "s",
+                store.get(), metrics.back().get(),
+                &problems,   [this](const base::GuestId& guest) { registered.push_back(guest.str()); }};
+    }
+
+    std::unique_ptr<Sink> started(const std::string& lines = "") {
+        auto sink = make("listen = 127.0.0.1:0\n" + lines);
+        if (!sink) {
+            ADD_FAILURE() << "mistakes in the configuration";
+            return nullptr;
+        }
+        const auto listening = sink->start();
+        EXPECT_TRUE(listening) << listening.error().message;
+        return sink;
+    }
+
+    runtime::HttpClientResponse ask(const Sink& sink, const std::string& method, const std::string& path,
+                                    const std::string& body = "") {
+        std::optional<runtime::HttpClientResponse> answer;
+        runtime::HttpClientRequest request;
+        request.method = method;
+        request.url = "http://" + sink.address() + path;
+        request.body = body;
+        http.send(request, [&](const auto& response) {
+            answer = response ? *response : runtime::HttpClientResponse{0, {}, response.error().message};
+        });
+        EXPECT_TRUE(loop.until([&] { return answer.has_value(); }));
+        return *answer;
+    }
+    std::string request_for(const std::string& ids) const {
+        return R"({"fault_action":")" + tacker.url(kNotify) + R"(","fault_id":)" + ids + "}";
+    }
+    /// The alarm id.
+    std::string register_at(const Sink& sink, const std::string& ids = R"(["1111","1234"])",
+                            const std::string& prefix = "") {
+        const auto answer = ask(sink, "POST", prefix + kAlarms, request_for(ids));
+        EXPECT_EQ(answer.status, 201) << answer.body;
+        const json body = json::parse(answer.body, nullptr, false);
+        return body.is_object() ? body.value("alarm_id", "") : "";
+    }
+
+    static AlarmEvent raise(const std::string& kind = "heartbeat_lost") {
+        Alarm alarm = open_alarm(kVm, "f1");
+        alarm.kind = kind;
+        return raise_of(std::move(alarm));
+    }
+    static AlarmEvent clear() { return clear_of(raise()); }
+
+    test::TempDir dir;
+    std::unique_ptr<runtime::Store> store;
+    std::vector<std::unique_ptr<runtime::Metrics>> metrics;
+    runtime::Problems problems;
+    Receiver tacker{loop.io};
+    std::vector<std::string> registered;
+
+    TackerSinkTest() { tacker.status = 204; }
+};
+
+TEST_F(TackerSinkTest, TellsWhoHasRegisteredTheServer) {
+    const auto sink = started();
+    const std::string id = register_at(*sink);
+    EXPECT_THAT(registered, ElementsAre(kVm));
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
+    ASSERT_THAT(tacker.requests, SizeIs(1));
+    EXPECT_EQ(tacker.requests[0].method, "POST");
+    EXPECT_EQ(tacker.requests[0].path, kNotify);
+    EXPECT_EQ(json::parse(tacker.requests[0].body),
+              json({{"notification",
+                     {{"host_id", "compute-1"},
+                      {"alarm_id", id},
+                      {"fault_id", "1234"},
+                      {"fault_type", "20"},
+                      {"fault_option", {{"message", "the guest stopped answering its heartbeat (silent)"}}}}}}));
+}
+
+TEST_F(TackerSinkTest, WithoutARegistrationThereIsNobodyToTell) {
+    const auto sink = started();
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
+    const std::string id = register_at(*sink);
+    EXPECT_EQ(ask(*sink, "DELETE", kAlarms + "/" + id).status, 204);
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
+    EXPECT_THAT(tacker.requests, IsEmpty());
+}
+
+TEST_F(TackerSinkTest, AFaultThatWasNotRegisteredIsNotTold) {
+    const auto sink = started("fault = heartbeat_lost 1111 21\nfault = unhealthy 9999 20\n");
+    register_at(*sink, R"(["1111"])");
+    EXPECT_EQ(deliver(*sink, raise("unhealthy")).kind, Kind::confirmed);
+    EXPECT_EQ(deliver(*sink, raise("vm_crashed")).kind, Kind::confirmed);
+    EXPECT_THAT(tacker.requests, IsEmpty());
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
+    ASSERT_THAT(tacker.requests, SizeIs(1));
+    const json notification = json::parse(tacker.requests[0].body)["notification"];
+    EXPECT_EQ(notification["fault_id"], "1111");
+    EXPECT_EQ(notification["fault_type"], "21");
+}
+
+TEST_F(TackerSinkTest, KnowsNoUpdateAndNoClearAndHealsOnce) {
+    const auto sink = started();
+    register_at(*sink);
+    AlarmEvent update = raise();
+    update.change = AlarmChange::updated;
+    AlarmEvent late = raise();
+    late.over = true;
+    AlarmEvent second = raise("vm_crashed");
+    second.others_open = {"heartbeat_lost"};
+    for (const AlarmEvent& event : {update, clear(), late, second})
+        EXPECT_EQ(deliver(*sink, event).kind, Kind::confirmed);
+    EXPECT_THAT(tacker.requests, IsEmpty());
+}
+
+TEST_F(TackerSinkTest, WhoHasItIsNotToldOnceMoreWhenAnotherOneComes) {
+    const auto sink = started();
+    register_at(*sink);
+    deliver(*sink, raise());
+    register_at(*sink, R"(["1234"])");
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
+    EXPECT_THAT(tacker.requests, SizeIs(2));
+}
+
+TEST_F(TackerSinkTest, OnlyNoContentIsProof) {
+    const auto sink = started();
+    register_at(*sink);
+    for (const auto& [status, kind] : std::map<int, Kind>{{200, Kind::retry},
+                                                          {400, Kind::refused},
+                                                          {401, Kind::retry},
+                                                          {404, Kind::refused},
+                                                          {503, Kind::retry},
+                                                          {204, Kind::confirmed}}) {
+        tacker.status = status;
+        EXPECT_EQ(deliver(*sink, raise()).kind, kind) << status;
+        deliver(*sink, clear());
+    }
+    tacker.stop();
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::retry);
+}
+
+TEST_F(TackerSinkTest, RegistrationsSurviveARestart) {
+    auto sink = started();
+    const std::string kept = register_at(*sink);
+    const std::string removed = register_at(*sink, R"(["1234"])");
+    ask(*sink, "DELETE", kAlarms + "/" + removed);
+    ASSERT_TRUE(loop.until([&] { return store->pending() == 0; }));
+    sink->stop();
+    sink.reset();
+    store->close();
+    store.reset();
+    sink = started();
+    EXPECT_EQ(register_at(*sink), kept);
+    deliver(*sink, raise());
+    EXPECT_THAT(tacker.requests, SizeIs(1));
+}
+
+TEST_F(TackerSinkTest, WhatIsRegisteredAtOneControllerTheOthersKnowToo) {
+    const auto first = started();
+    const auto second = started("peers = http://" + first->address() + "\n");
+    const std::string id = register_at(*second);
+    deliver(*first, raise());
+    EXPECT_THAT(tacker.requests, SizeIs(1)) << "before Tacker was answered";
+    EXPECT_EQ(ask(*second, "DELETE", kAlarms + "/" + id).status, 204);
+    deliver(*first, clear());
+    deliver(*first, raise());
+    EXPECT_THAT(tacker.requests, SizeIs(1));
+}
+
+TEST_F(TackerSinkTest, WhoWasAwayFetchesWhatHeMissed) {
+    const auto first = started();
+    register_at(*first);
+    registered.clear();
+    const auto second = started("sync = 100 ms\npeers = http://" + first->address() + "\n");
+    ASSERT_TRUE(loop.until([&] { return !registered.empty(); }));
+    deliver(*second, raise());
+    EXPECT_THAT(tacker.requests, SizeIs(1));
+    first->stop();
+    ASSERT_TRUE(loop.until([&] { return !problems.empty(); }));
+    EXPECT_THAT(problems.list().at(0).what, HasSubstr("does not hear what is registered at http://"));
+    EXPECT_EQ(ask(*second, "POST", kAlarms, request_for(R"(["1111"])")).status, 201) << "it does not wait for ever";
+}
+
+TEST_F(TackerSinkTest, OnlyTheAllowedNetworksMayRegister) {
+    const auto sink = started("allow = 192.0.2.0/24\n");
+    const auto answer = ask(*sink, "POST", kAlarms, request_for(R"(["1111"])"));
+    EXPECT_EQ(answer.status, 403);
+    EXPECT_THAT(answer.body, HasSubstr("your address may not register"));
+    EXPECT_EQ(ask(*sink, "GET", "/v1/registrations").status, 403);
+}
+
+TEST_F(TackerSinkTest, WithATokenOnlyWhoKnowsItMayRegister) {
+    std::ofstream(dir / "token") << "s3cret\n";
+    const auto sink = started("token_file = " + (dir / "token") + "\n");
+    for (const char* prefix : {"", "/guess", "/s3cre", "/s3cret1"})
+        EXPECT_EQ(ask(*sink, "POST", prefix + kAlarms, request_for(R"(["1111"])")).status, 404) << prefix;
+    EXPECT_EQ(ask(*sink, "GET", "/v1/registrations").status, 404);
+    register_at(*sink, R"(["1111"])", "/s3cret");
+}
+
+TEST_F(TackerSinkTest, ABadRequestIsToldWhatIsWrongWithIt) {
+    const auto sink = started();
+    const std::string body = request_for(R"(["1111"])");
+    EXPECT_EQ(ask(*sink, "POST", kAlarms, "{").status, 400);
+    EXPECT_THAT(ask(*sink, "POST", kAlarms, request_for(R"(["11"])")).body, HasSubstr("4 characters each"));
+    EXPECT_EQ(ask(*sink, "POST", "/v2/t/servers/vm-1/alarms", body).status, 400);
+    EXPECT_EQ(ask(*sink, "POST", "/v2/t/servers", body).status, 404);
+    EXPECT_EQ(ask(*sink, "GET", kAlarms).status, 405);
+    EXPECT_EQ(ask(*sink, "DELETE", kAlarms + "/x").status, 404);
+    EXPECT_THAT(metrics.back()->text(), HasSubstr("vitalwire_controller_tacker_refused_total{sink=\"s\"} 6"));
+}
+
+TEST_F(TackerSinkTest, ReportsEveryMistakeOfItsSection) {
+    EXPECT_THAT(mistakes("fault = heartbeat_lost 123 20\nfault = asleep 1234 20\nfault = unhealthy 1234 30\n"
+                         "allow = everybody\npeers = ctl-2:8993\n"),
+                ElementsAre(HasSubstr("c:2: [sink s] fault: expected a kind of fault"), HasSubstr("'asleep 1234 20'"),
+                            HasSubstr("'unhealthy 1234 30'"), HasSubstr("c:1: [sink s] listen: is missing"),
+                            HasSubstr("c:5: [sink s] allow: expected addresses or networks"),
+                            HasSubstr("c:6: [sink s] peers: expected http://HOST:PORT")));
+}
+
+}  // namespace
+}  // namespace vitalwire::controller
