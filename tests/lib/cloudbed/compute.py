@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import Sequence
 
+from vmbed.libvirtbed import HIDE_KVM
+
 from . import settings
 from .client import OpenStack
 from .nova_host import NovaHost
@@ -28,10 +30,11 @@ security_driver = "none"
 stdio_handler = "file"
 """
 
-ENTER = """
+ENTER = f"""
 host=$1 root=$2
+{HIDE_KVM}
 hostname "$host"
-for directory in /run "${@:3}"; do
+for directory in /run "${{@:3}}"; do
     mount --bind "$root$directory" "$directory"
 done
 exec sleep infinity

@@ -22,12 +22,23 @@ from vmbed.control import Control
 from vmbed.guest import BOOT_SECONDS, KERNEL_ARGS, Model
 from vmbed.initramfs import CONTROL_PORT
 
+# Emulation is all that is used. Where QEMU may open /dev/kvm and has no use of it, libvirt takes what it knows of QEMU
+# for outdated and asks anew at every call, which costs seconds. $root: a directory that stays.
+HIDE_KVM = """
+if [ -e /dev/kvm ]; then
+    install --mode=0 /dev/null "$root/no-kvm"
+    mount --bind "$root/no-kvm" /dev/kvm
+fi
+"""
+
 _UNSHARE = ("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 # Process 1 of the namespaces: when the test ends, however it ends, `read` sees the end of its
 # input, process 1 exits, and the kernel kills all others. $1 is the host's folder, $2 its name.
-_SET_UP = """
+_SET_UP = f"""
 set -e
+root=$1
+{HIDE_KVM}
 mount --bind "$1/run" /run
 mount --bind "$1/etc" /etc/libvirt
 for kind in lib cache log; do mount --bind "$1/$kind" "/var/$kind/libvirt"; done
