@@ -25,7 +25,7 @@ using tacker::Registration;
 namespace {
 
 constexpr std::size_t kMaxMessage = 255;
-constexpr std::size_t kMaxToken = 128;  // plain characters: part of a URL
+constexpr std::size_t kMaxUriToken = 128;  // plain characters: part of a URL
 
 /// What a kind of fault is to Tacker.
 struct TackerFault {
@@ -171,7 +171,7 @@ tacker::Registry::Options read_registry(ConfigReader& section) {
                            "expected addresses or networks, as 10.0.0.0/8, found '" + base::escape(network, 64) + "'");
     }
     options.token = runtime::read_secret(section, "token");
-    if (!options.token.empty() && !base::is_plain_name(options.token, kMaxToken))
+    if (!options.token.empty() && !base::is_plain_name(options.token, kMaxUriToken))
         section.refuse(section.has("token_file") ? "token_file" : "token_env",
                        "expected 1 to 128 letters, digits, '.', '_' and '-' in it: it is part of a URL");
     for (std::string peer : section.list("peers")) {

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 from raw_guest import RawGuest
 from suite import Agent, Controller, fault_event
 from vmbed.inspector import Inspector
-from vmbed.procs import ProcessTestCase, http_json, wait_until
+from vmbed.procs import ProcessTestCase, http_json, http_metrics, wait_until
 
 
 class Faults(ProcessTestCase):
@@ -29,8 +29,9 @@ class Faults(ProcessTestCase):
         self.inspector.wait_event(fault_event("g1", kind, status), f"{kind} {status} of g1")
 
     def story(self) -> list[str]:
-        """What the inspector was told of the guest, in order."""
-        return [f"{event['details']['kind']} {event['details']['status']}" for event in self.inspector.events()]
+        """What the inspector was told of the guest, in order; of an agent that is long away it is told as well."""
+        details = [event["details"] for event in self.inspector.events() if "instance_id" in event["details"]]
+        return [f"{each['kind']} {each['status']}" for each in details]
 
     def test_a_silent_guest_is_told_and_cleared_when_it_answers(self) -> None:
         self.guest.answering = False
@@ -122,6 +123,18 @@ class Faults(ProcessTestCase):
 
         self.assertEqual(status()["faults_open"]["critical"], 1)
         wait_until(lambda: [link["up"] for link in status()["links"]] == [False], "the link is down")
+        missing = "no controller is connected"
+
+        def says_so(path: str) -> bool:
+            return missing in [problem["what"] for problem in http_json(self.agent.http, path)["problems"]]
+
+        wait_until(lambda: says_so("/v1/status") and says_so("/readyz"), "the agent says so")
+        self.assertFalse(status()["healthy"])
+        self.assertEqual(http_metrics(self.agent.http)["vitalwire_agent_controllers_up"], 0)
+        self.assertIn(missing.encode(), (self.dir / "agent" / "agent.log").read_bytes())
+        self.controller.start()
+        self.told("down")
+        wait_until(lambda: not says_so("/v1/status"), "the agent is content")
 
 
 if __name__ == "__main__":
