@@ -79,6 +79,10 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
               [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); },
               [this] { return inventory_loaded(); }})),
       self_watch_({config_.host, config_.agent_lost_after, config_.resume_grace, config_.sink_failing_after}),
+      deposits_(io, config_.resume_grace,
+                {[this](const HostId& host) { return connected_.contains(host); },
+                 [this](const HostId& host, const Deposits::Faults& faults) { take_on(host, faults); },
+                 [this](std::function<void()> done) { store_->when_durable(std::move(done)); }}),
       http_server_(io, [this](const runtime::HttpRequest& request) { return answer(*this, request); }),
       look_timer_(io),
       brief_timer_(io) {
@@ -124,10 +128,18 @@ base::Result<void> Controller::listen() {
         auto made = bus::make_broker_port(io_, config_.brokers, config_.broker_access, config_.tls, config_.transport);
         if (!made) return tl::make_unexpected(made.error());
         ports_.push_back(std::make_unique<Port>(*this, std::move(*made)));
+        auto mailbox = bus::make_mailbox(io_, config_.brokers, config_.broker_access, config_.tls, config_.transport);
+        if (!mailbox) return tl::make_unexpected(mailbox.error());
+        mailbox_ = std::move(*mailbox);
     }
     for (const auto& port : ports_) {
         if (auto started = port->bus().start(*port); !started) return started;
         log::info("listening for agents", {{"url", port->bus().address()}});
+    }
+    if (mailbox_) {
+        mailbox_->start([this](const HostId& host, const bus::Faults& faults, std::function<void()> done) {
+            deposits_.take(host, faults.faults, std::move(done));
+        });
     }
     listening_ = true;
     return {};
@@ -163,8 +175,10 @@ void Controller::add_metrics() {
                        double refused = 0;
                        for (const auto& port : ports_)
                            refused += static_cast<double>(port->bus().refused());
-                       return refused;
+                       return refused + static_cast<double>(mailbox_ ? mailbox_->refused() : 0);
                    });
+    metrics_.gauge("vitalwire_controller_deposits_waiting", "Messages of faults left by agents that are away.",
+                   [this] { return static_cast<double>(deposits_.waiting()); });
     metrics_.gauge("vitalwire_controller_inventory_guests", "Guests in the inventory.",
                    [this] { return static_cast<double>(inventory_.guests().size()); });
     metrics_.gauge("vitalwire_controller_store_pending", "Rows that wait to be written to disk.",
@@ -189,6 +203,8 @@ void Controller::stop() {
     ledger_->stop();
     source_->stop();
     http_server_.stop();
+    deposits_.stop();
+    if (mailbox_) mailbox_->stop();
     for (const auto& port : ports_)
         port->bus().stop();
     if (keystone_) keystone_->stop();
@@ -211,6 +227,7 @@ void Controller::look_around() {
     problems_.set("the store cannot be written", store_->healthy() ? "" : store_->problem());
     for (const auto& port : ports_)
         problems_.set("no agent can come by " + port->bus().address(), port->bus().problem());
+    problems_.set("faults left at the broker cannot be read", mailbox_ ? mailbox_->problem() : "");
     std::vector<HostId> gone;
     for (const auto& [host, agent] : fleet_.agents()) {
         const base::WallTime now = wall_now();
@@ -235,6 +252,13 @@ void Controller::watch_itself() {
         sinks.push_back({sink->name(), sink->delivery().away_since(), sink->delivery().last_error()});
     for (const Alarm& alarm : self_watch_.look(fleet_, sinks, {base::Clock::now(), wall_now()}))
         ledger_->own().tell(alarm);
+}
+
+/// No controller was there to hear of them.
+void Controller::take_on(const HostId& host, const Deposits::Faults& faults) {
+    fleet_.take_on(host, wall_now());
+    rows_.put_agent(host, *fleet_.find(host));
+    note_refused(host, ledger_->report_left(host, faults));
 }
 
 /// A host that never returns cannot end its faults: they end when the cloud says that their guests are not there.
@@ -275,6 +299,7 @@ void Controller::agent_up(Port& port, const HostId& host, const bus::Hello& hell
     log::info("agent connected",
               {{"host", host}, {"peer", peer}, {"version", hello.agent_version}, {"lead", hello.lead}});
     ledger_->agent_up(host);
+    deposits_.agent_up(host);
     send(host, bus::Welcome{bus::kBusVersion, config_.host.str()});
     send_policies(host);
 }

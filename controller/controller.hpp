@@ -8,6 +8,7 @@
 //   sink_gate.hpp        ... what of that one sink is told, and what is held off       }
 //   fault_book.hpp       what is wrong, by agent                                       }
 //   fault_history.hpp    what was wrong                                                }
+//   deposits.hpp         what agents left at a broker that are away
 //   fleet.hpp            the agents and their guests                                   }
 //   inventory.hpp        guests, hosts and groups as the cloud knows them              }
 //   file_inventory.hpp   ... from a watched file
@@ -35,6 +36,7 @@
 
 #include "bus/link.hpp"
 #include "controller/controller_config.hpp"
+#include "controller/deposits.hpp"
 #include "controller/fleet.hpp"
 #include "controller/group_service.hpp"
 #include "controller/inventory.hpp"
@@ -96,6 +98,7 @@ private:
     void add_metrics();
     void look_around();
     void watch_itself();
+    void take_on(const base::HostId& host, const Deposits::Faults& faults);
     void end_faults_of(const base::HostId& host);
 
     void agent_up(Port& port, const base::HostId& host, const bus::Hello& hello, const std::string& peer);
@@ -139,6 +142,8 @@ private:
     std::unique_ptr<Ledger> ledger_;
     SelfWatch self_watch_;
     std::vector<std::unique_ptr<Port>> ports_;
+    Deposits deposits_;
+    std::unique_ptr<bus::Mailbox> mailbox_;  ///< null without a broker
     std::map<base::HostId, Port*> connected_;
     std::map<base::HostId, std::vector<bus::GuestPolicy>> sent_policies_;
     runtime::HttpServer http_server_;

@@ -34,6 +34,13 @@ void Fleet::set_lead(const base::HostId& host, bool lead) {
     if (at != agents_.end()) at->second.lead = lead;
 }
 
+void Fleet::take_on(const base::HostId& host, base::WallTime now) {
+    const auto [at, is_new] = agents_.try_emplace(host);
+    if (is_new) at->second.since = at->second.last_seen = now;
+    at->second.lead = true;
+    at->second.heard_since_start = true;
+}
+
 void Fleet::seen(const base::HostId& host, base::WallTime now) {
     const auto at = agents_.find(host);
     if (at != agents_.end()) at->second.last_seen = now;

@@ -39,6 +39,8 @@ public:
     void up(const base::HostId& host, const bus::Hello& hello, const std::string& peer, base::WallTime now);
     void down(const base::HostId& host, base::WallTime now);
     void set_lead(const base::HostId& host, bool lead);
+    /// This controller speaks for an agent that is away, known or not.
+    void take_on(const base::HostId& host, base::WallTime now);
     void seen(const base::HostId& host, base::WallTime now);
 
     void begin_state(const base::HostId& host);

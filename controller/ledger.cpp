@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <iterator>
 #include <utility>
 
 #include "base/log.hpp"
@@ -154,6 +155,19 @@ std::vector<base::Error> Ledger::report(const base::HostId& host, const std::vec
         if (const auto done = report_one(host, fault); !done) refused.push_back(done.error());
     }
     return refused;
+}
+
+std::vector<base::Error> Ledger::report_left(const base::HostId& host, const std::vector<Fault>& faults) {
+    std::vector<Fault> news;
+    std::copy_if(faults.begin(), faults.end(), std::back_inserter(news),
+                 [this](const Fault& fault) { return is_news(fault); });
+    return report(host, news);
+}
+
+bool Ledger::is_news(const Fault& fault) const {
+    if (const BookedFault* booked = book_.find(fault.id)) return fault.revision > booked->fault.revision;
+    const FaultHistory::Entry* past = history_.find(fault.id);
+    return past == nullptr || fault.revision > past->booked.fault.revision;
 }
 
 base::Result<void> Ledger::report_one(const base::HostId& host, const Fault& fault) {

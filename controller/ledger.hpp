@@ -64,6 +64,8 @@ public:
     void end_state(const base::HostId& host);
     /// The refused ones are the result.
     std::vector<base::Error> report(const base::HostId& host, const std::vector<heartbeat::Fault>& faults);
+    /// What an agent said some time ago: counts as far as nothing newer is known.
+    std::vector<base::Error> report_left(const base::HostId& host, const std::vector<heartbeat::Fault>& faults);
 
     /// Ends an open fault whose agent is away; what that agent said before does not open it again.
     void end(const base::FaultId& fault, std::string_view why);
@@ -88,6 +90,7 @@ private:
     bool delivers(const base::HostId& host) const;
     base::Result<void> report_one(const base::HostId& host, const heartbeat::Fault& fault);
     /// True when there is nothing to do about the fault any more: it is over, and was told or is another lead's.
+    bool is_news(const heartbeat::Fault& fault) const;
     bool known_as_over(const base::HostId& host, const heartbeat::Fault& fault);
     void take(const FaultBook::Entry& entry);
     void count(const FaultBook::Entry& entry);

@@ -77,7 +77,10 @@ void Controllers::start() {
     notice_absence();
     for (Link& link : links_)
         link.link->start(*this);
-    if (finder_) finder_->start([this](std::unique_ptr<bus::AgentLink> link) { add(std::move(link)); });
+    if (finder_) {
+        finder_->start([this](std::unique_ptr<bus::AgentLink> link) { add(std::move(link)); },
+                       [this] { deposit_unconfirmed(); });
+    }
     repeat(report_timer_, report_interval_, [this] {
         for (Link& link : links_) {
             if (link.link->up()) send_guests(*link.link);
@@ -121,7 +124,9 @@ std::vector<Controllers::LinkStatus> Controllers::status() const {
 }
 
 void Controllers::fault_changed(const Fault& fault) {
-    if (any_up()) send_to_all(bus::Faults{{fault}});
+    const bus::Faults message{{fault}};
+    if (finder_) finder_->deposit(message);
+    if (any_up()) send_to_all(message);
 }
 
 void Controllers::note_guest(const base::GuestId& guest, bool exists) {
@@ -252,7 +257,15 @@ void Controllers::send_guests(bus::AgentLink& link) {
 }
 
 void Controllers::send_faults(bus::AgentLink& link, bool only_unconfirmed) {
-    Chunks<bus::Faults, Fault> chunks(&bus::Faults::faults, [&](const bus::Faults& message) { send(link, message); });
+    for_faults(only_unconfirmed, [&](const bus::Faults& message) { send(link, message); });
+}
+
+void Controllers::deposit_unconfirmed() {
+    for_faults(true, [this](const bus::Faults& message) { finder_->deposit(message); });
+}
+
+void Controllers::for_faults(bool only_unconfirmed, const std::function<void(const bus::Faults&)>& send) const {
+    Chunks<bus::Faults, Fault> chunks(&bus::Faults::faults, send);
     monitor_.faults().for_each([&](const Fault& fault) {
         if (!only_unconfirmed || fault.delivered < fault.revision) chunks.add(fault);
     });

@@ -93,6 +93,10 @@ private:
     void send_whole_state(bus::AgentLink& link);
     void send_guests(bus::AgentLink& link);
     void send_faults(bus::AgentLink& link, bool only_unconfirmed);
+    /// To be found by the controllers even if this host is lost before one of them is there.
+    void deposit_unconfirmed();
+    /// In messages of bounded size.
+    void for_faults(bool only_unconfirmed, const std::function<void(const bus::Faults&)>& send) const;
     void note_guest(const base::GuestId& guest, bool exists);
     void tell_guests();
     void notice_absence();

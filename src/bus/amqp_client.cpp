@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/log.hpp"
 #include "bus/messages.hpp"
 
 namespace vitalwire::bus {
@@ -35,6 +36,9 @@ constexpr Millis kLongestPause{2'000};
 /// Events handed to the event loop at once, and the bytes that may wait there before the socket is left alone.
 constexpr std::size_t kBatch = 500;
 constexpr std::size_t kMaxUndelivered = 8U << 20U;
+/// What may wait for the socket; beyond it messages are dropped, and whoever reads a stream notices the gap. It ends
+/// with the connection, at the latest when the broker has been silent for two heartbeats.
+constexpr std::size_t kMaxOutgoing = 64U << 20U;
 /// Of a message that weighs little more than its properties.
 constexpr std::size_t kEventOverhead = 256;
 
@@ -116,12 +120,24 @@ private:
     void add(Outgoing outgoing) {
         if (connection_ == 0) return;
         bool first = false;
+        bool full = false;
         {
             const std::lock_guard lock(mutex_);
             first = outgoing_.empty();
-            outgoing_.push_back(std::move(outgoing));
+            full = outgoing_bytes_ > kMaxOutgoing;
+            if (!full) {
+                outgoing_bytes_ += outgoing.message.body.size() + kEventOverhead;
+                outgoing_.push_back(std::move(outgoing));
+            }
         }
+        if (full) return note_full();
         if (first) bell_.ring();
+    }
+
+    void note_full() {
+        if (std::exchange(full_on_, connection_) == connection_) return;
+        log::warning("the broker does not take what is sent to it, dropping messages",
+                     {{"bytes_waiting", kMaxOutgoing}});
     }
 
     void run() {
@@ -172,6 +188,7 @@ private:
         {
             const std::lock_guard lock(mutex_);
             waiting.swap(outgoing_);
+            outgoing_bytes_ = 0;
         }
         std::vector<std::function<void()>> sent;
         for (Outgoing& outgoing : waiting) {
@@ -267,11 +284,13 @@ private:
     // Of the event loop.
     Handler* handler_ = nullptr;
     std::uint64_t connection_ = 0;  ///< 0: none
+    std::uint64_t full_on_ = 0;     ///< the last one that was told to be full
     // Of both threads.
     std::mutex mutex_;
     std::condition_variable changed_;
     bool stopping_ = false;
     std::vector<Outgoing> outgoing_;
+    std::size_t outgoing_bytes_ = 0;
     std::size_t undelivered_ = 0;
     Bell bell_;
     std::minstd_rand random_{std::random_device{}()};  ///< of the thread

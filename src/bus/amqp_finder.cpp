@@ -55,8 +55,9 @@ AmqpFinder::~AmqpFinder() {
     stop();
 }
 
-void AmqpFinder::start(Found found) {
+void AmqpFinder::start(Found found, Reached reached) {
     found_ = std::move(found);
+    reached_ = std::move(reached);
     streams_->start(*this);
 }
 
@@ -68,6 +69,7 @@ void AmqpFinder::stop() {
 void AmqpFinder::on_connected() {
     log::info("broker connected");
     problem_.clear();
+    reached_();
     seek();
 }
 
@@ -76,6 +78,10 @@ void AmqpFinder::on_lost(const std::string& why) {
     for (const auto& [name, place] : places_)
         place->queue.clear();
     if (std::exchange(problem_, why) != why) log::warning("broker lost, trying on", {{"why", why}});
+}
+
+void AmqpFinder::deposit(const Faults& faults) {
+    streams_->deposit(kFaultsKey, encode(faults));
 }
 
 void AmqpFinder::seek() {

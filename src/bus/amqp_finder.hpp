@@ -20,8 +20,9 @@ public:
     AmqpFinder(const AmqpFinder&) = delete;
     AmqpFinder& operator=(const AmqpFinder&) = delete;
 
-    void start(Found found) override;
+    void start(Found found, Reached reached) override;
     void stop() override;
+    void deposit(const Faults& faults) override;
     std::string problem() const override { return problem_; }
 
 private:
@@ -38,6 +39,7 @@ private:
     TransportOptions options_;
     std::shared_ptr<AmqpStreams> streams_;
     Found found_;
+    Reached reached_;
     std::map<std::string, std::shared_ptr<Place>> places_;  ///< by the controllers' names
     std::string problem_;
     runtime::Timer timer_;

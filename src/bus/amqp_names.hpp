@@ -15,6 +15,10 @@ inline constexpr const char* kControllersExchange = "vitalwire.controllers";
 /// The key that all controllers' queues are bound by; each is bound by its own name as well.
 inline constexpr const char* kEveryController = "all";
 
+/// The queue that all controllers share, and the key that leads to it: a durable quorum queue with one active consumer.
+inline constexpr const char* kFaultsQueue = "vitalwire.faults";
+inline constexpr const char* kFaultsKey = "faults";
+
 // What agents and controllers tell each other outside of streams.
 inline constexpr const char* kSeek = "seek";  ///< an agent to all controllers: who has no stream with me?
 inline constexpr const char* kHere = "here";  ///< a controller's answer

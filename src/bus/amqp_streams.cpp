@@ -188,6 +188,13 @@ void AmqpStreams::say(const std::string& word, const std::string& key) {
     client_.publish(message_to(key, word));
 }
 
+void AmqpStreams::deposit(const std::string& key, std::string body) {
+    AmqpMessage message = message_to(key, "deposit");
+    message.persistent = true;
+    message.body = std::move(body);
+    client_.publish(std::move(message));
+}
+
 bool AmqpStreams::has_stream_to(const std::string& queue) const {
     const auto at = streams_.lower_bound({queue, {}});
     return at != streams_.end() && at->first.first == queue;

@@ -52,6 +52,8 @@ public:
     std::unique_ptr<ByteStream> open(const std::string& queue, const std::string& name);
     /// Nothing while not connected.
     void say(const std::string& word, const std::string& key);
+    /// Leaves something that outlives the broker and us where the key leads to.
+    void deposit(const std::string& key, std::string body);
     bool connected() const { return !queue_.empty(); }
     bool has_stream_to(const std::string& queue) const;
     std::uint64_t refused() const { return refused_; }  ///< messages

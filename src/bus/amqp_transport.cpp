@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 #include "bus/amqp_acceptor.hpp"
 #include "bus/amqp_finder.hpp"
+#include "bus/amqp_mailbox.hpp"
 #include "bus/amqp_names.hpp"
 #include "bus/stream_port.hpp"
 #include "bus/stream_url.hpp"
@@ -27,12 +28,15 @@ constexpr int kHeartbeatSeconds = 2;
 constexpr std::int64_t kMaxAgentQueue = 16 << 20;       // bytes
 constexpr std::int64_t kMaxControllerQueue = 64 << 20;  // a thousand agents may tell their whole state at once
 constexpr std::int64_t kTimeToLiveMs = 10'000;
+/// What agents leave while no controller is there; they keep it as well, so the oldest may go.
+constexpr std::int64_t kMaxFaults = 100'000;
+constexpr std::uint16_t kMailboxPrefetch = 200;
 
 Result<void> declare_own_queue(AmqpSession& session, const std::string& queue, std::int64_t max_bytes) {
     AmqpSession::Queue how;
     how.exclusive = true;
     how.arguments["x-max-length-bytes"] = max_bytes;
-    how.arguments["x-overflow"] = "drop-head";
+    how.arguments["x-overflow"] = std::string("drop-head");
     how.arguments["x-message-ttl"] = kTimeToLiveMs;
     return session.declare_queue(queue, how);
 }
@@ -49,6 +53,21 @@ Result<void> prepare_controller(AmqpSession& session, const std::string& queue) 
         if (auto bound = session.bind(queue, kControllersExchange, key); !bound) return bound;
     }
     return session.consume(queue, "streams", false);
+}
+
+Result<void> prepare_mailbox(AmqpSession& session, const std::string&) {
+    if (auto declared = session.declare_exchange(kControllersExchange, "direct"); !declared) return declared;
+    AmqpSession::Queue how;
+    how.durable = true;
+    how.arguments["x-queue-type"] = std::string("quorum");
+    // One at a time, so that a clear never overtakes its fault.
+    how.arguments["x-single-active-consumer"] = true;
+    how.arguments["x-max-length"] = kMaxFaults;
+    how.arguments["x-overflow"] = std::string("drop-head");
+    if (auto declared = session.declare_queue(kFaultsQueue, how); !declared) return declared;
+    if (auto bound = session.bind(kFaultsQueue, kControllersExchange, kFaultsKey); !bound) return bound;
+    if (auto limited = session.prefetch(kMailboxPrefetch); !limited) return limited;
+    return session.consume(kFaultsQueue, "faults", true);
 }
 
 Result<AmqpBroker> parse_broker(const std::string& url, const BrokerAccess& access, const TlsFiles& tls,
@@ -124,6 +143,15 @@ Result<std::unique_ptr<ControllerPort>> make_broker_port(boost::asio::io_context
         shown += (shown.empty() ? "" : " ") + url;
     auto acceptor = std::make_unique<AmqpAcceptor>(io, shown, std::move(*streams));
     return std::make_unique<StreamPort>(io, shown, std::move(acceptor), options);
+}
+
+Result<std::unique_ptr<Mailbox>> make_mailbox(boost::asio::io_context& io, const std::vector<std::string>& urls,
+                                              const BrokerAccess& access, const TlsFiles& tls,
+                                              const TransportOptions& options) {
+    auto streams = streams_options(urls, access, tls, options);
+    if (!streams) return tl::make_unexpected(streams.error());
+    streams->client.prepare = prepare_mailbox;
+    return std::make_unique<AmqpMailbox>(io, std::move(streams->client));
 }
 
 }  // namespace vitalwire::bus

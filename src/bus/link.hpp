@@ -41,13 +41,30 @@ public:
 class ControllerFinder {
 public:
     using Found = std::function<void(std::unique_ptr<AgentLink>)>;
+    using Reached = std::function<void()>;
 
     /// It must outlive the links that it has found.
     virtual ~ControllerFinder() = default;
     /// `found` is called once for each controller, by its name; whether it is there now, its link says.
-    virtual void start(Found found) = 0;
+    /// `reached`: now deposits are taken, those of before may not have been.
+    virtual void start(Found found, Reached reached) = 0;
     virtual void stop() = 0;
+    /// Leaves them for the controllers as a set, whether one is there or not; nothing while the broker is away.
+    virtual void deposit(const Faults& faults) = 0;
     virtual std::string problem() const = 0;  ///< why none can be found now; empty when all is well
+};
+
+/// What agents have left at a broker for the controllers as a set; one controller at a time takes it, in order.
+class Mailbox {
+public:
+    /// `done` is to be called when it is handled for good: until then it goes to another controller if this one dies.
+    using Taken = std::function<void(const base::HostId& host, const Faults& faults, std::function<void()> done)>;
+
+    virtual ~Mailbox() = default;
+    virtual void start(Taken taken) = 0;
+    virtual void stop() = 0;
+    virtual std::string problem() const = 0;    ///< why nothing can be taken; empty when all is well
+    virtual std::uint64_t refused() const = 0;  ///< messages that were no agent's or no faults
 };
 
 /// A controller's end: accepts agents. One agent per host; a second one with the same host replaces the first.

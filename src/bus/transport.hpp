@@ -53,5 +53,8 @@ base::Result<std::unique_ptr<ControllerPort>> make_broker_port(boost::asio::io_c
                                                                const std::vector<std::string>& urls,
                                                                const BrokerAccess& access, const TlsFiles& tls = {},
                                                                const TransportOptions& options = {});
+base::Result<std::unique_ptr<Mailbox>> make_mailbox(boost::asio::io_context& io, const std::vector<std::string>& urls,
+                                                    const BrokerAccess& access, const TlsFiles& tls = {},
+                                                    const TransportOptions& options = {});
 
 }  // namespace vitalwire::bus

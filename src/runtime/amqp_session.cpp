@@ -104,6 +104,9 @@ std::vector<amqp_table_entry_t> entries_of(const AmqpSession::Arguments& argumen
         if (const auto* number = std::get_if<std::int64_t>(&value)) {
             entry.value.kind = AMQP_FIELD_KIND_I64;
             entry.value.value.i64 = *number;
+        } else if (const auto* flag = std::get_if<bool>(&value)) {
+            entry.value.kind = AMQP_FIELD_KIND_BOOLEAN;
+            entry.value.value.boolean = *flag ? 1 : 0;
         } else {
             entry.value.kind = AMQP_FIELD_KIND_UTF8;
             entry.value.value.bytes = bytes(std::get<std::string>(value));

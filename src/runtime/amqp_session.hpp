@@ -64,7 +64,7 @@ struct AmqpEvent {
 /// call has a deadline. After a call that failed there is nothing to do but to end it. Errors hold no secret.
 class AmqpSession {
 public:
-    using Arguments = std::map<std::string, std::variant<std::int64_t, std::string>>;
+    using Arguments = std::map<std::string, std::variant<bool, std::int64_t, std::string>>;
 
     struct Queue {
         bool durable = false;

@@ -21,7 +21,7 @@ Rights = tuple[str, str, str]  # configure, write, read
 
 
 def controller_rights() -> Rights:
-    own = r"vitalwire\.controller\..*"
+    own = r"vitalwire\.(faults|controller\..*)"
     return (
         rf"^vitalwire\.controllers$|^{own}$",
         rf"^amq\.default$|^{own}$",

@@ -49,7 +49,8 @@ class BrokerTestCase(ProcessTestCase):
 
     def start_controller(self, number: int, brokers: tuple[Broker, ...]) -> Controller:
         bus = {"bus__listen": " ".join(broker.url(CONTROLLER) for broker in brokers),
-               "bus__password_file": brokers[0].password_file}
+               "bus__password_file": brokers[0].password_file,
+               "controller__resume_grace": "1 s"}
         controller = Controller(self.dir / f"controller-{number}", self.inspector, bus)
         self.addCleanup(lambda: controller.close())
         return controller
@@ -76,7 +77,8 @@ class BrokerTestCase(ProcessTestCase):
         wait_until(lambda: self.story() == list(statuses), f"the inspector is told {statuses}")
 
     def story(self) -> list[str]:
-        return [event["details"]["status"] for event in self.inspector.events()]
+        told = [event["details"] for event in self.inspector.events()]
+        return [details["status"] for details in told if details["kind"] == "heartbeat_lost"]
 
     def lose_guest(self) -> None:
         self.guest.answering = False
@@ -127,6 +129,41 @@ class Outages(BrokerTestCase):
         self.broker.resume()
         self.wait_links(2)
         self.wait_story("down", "up")
+
+    def test_a_host_that_is_lost_while_no_controller_runs_is_not_forgotten(self) -> None:
+        self.start_suite(controllers=1)
+        self.controllers[0].close()
+        self.lose_guest()
+        wait_until(lambda: self.left() == 1, "the broker has the fault")
+        self.agent.close()
+        self.controllers[0].start()
+        self.wait_story("down")
+        self.agent.start()
+        self.recover_guest()
+        self.wait_story("down", "up")
+
+    def test_what_was_left_for_the_controllers_is_gone_when_they_know_it(self) -> None:
+        self.start_suite()
+        self.controllers[0].close()
+        self.lose_guest()
+        self.wait_story("down")
+        self.recover_guest()
+        self.wait_story("down", "up")
+        self.agent.close()
+        self.controllers[1].close()
+        for controller in self.controllers:
+            controller.start()
+        metric = "vitalwire_controller_deposits_waiting"
+        wait_until(
+            lambda: self.left() + sum(http_metrics(each.http)[metric] for each in self.controllers) == 0,
+            "all that was left is taken",
+        )
+        self.assertEqual(self.story(), ["down", "up"])
+
+    def left(self) -> int:
+        """Messages of faults that wait at the broker."""
+        with amqp.Connection(f"127.0.0.1:{self.broker.port}", CONTROLLER, "secret", login_method="PLAIN") as connection:
+            return connection.channel().queue_declare("vitalwire.faults", passive=True).message_count
 
     def test_the_next_broker_serves_when_one_is_lost(self) -> None:
         first = self.enterContext(Broker(self.dir / "first"))

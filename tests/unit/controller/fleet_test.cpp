@@ -84,5 +84,21 @@ TEST_F(FleetTest, KnowsAnAgentFromBeforeARestartAsNotHeard) {
     EXPECT_TRUE(agent().heard_since_start);
 }
 
+TEST_F(FleetTest, TakesOnAnAgentThatItHasNeverSeen) {
+    const base::HostId stranger("compute-9");
+    fleet.take_on(stranger, now);
+    EXPECT_TRUE(fleet.find(stranger)->lead);
+    EXPECT_FALSE(fleet.find(stranger)->connected);
+    EXPECT_EQ(fleet.find(stranger)->last_seen, now);
+}
+
+TEST_F(FleetTest, LeadsForAnAgentThatItTakesOn) {
+    fleet.set_lead(kAgentHost, false);
+    fleet.down(kAgentHost, now + std::chrono::seconds(1));
+    fleet.take_on(kAgentHost, now + std::chrono::seconds(9));
+    EXPECT_TRUE(agent().lead);
+    EXPECT_EQ(agent().since, now + std::chrono::seconds(1)) << "it was lost then";
+}
+
 }  // namespace
 }  // namespace vitalwire::controller

@@ -52,6 +52,24 @@ TEST_F(LedgerTest, AFaultThatIsOverAndToldMovesToTheHistory) {
     EXPECT_TRUE(ledger->history().find(f1.id)->delivered);
 }
 
+TEST_F(LedgerTest, WhatAnAgentLeftCountsOnlyIfNothingNewerIsKnown) {
+    start();
+    agent_up();
+    ledger->report_left(kHost, {f1});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
+    report(updated(f1, "late"));
+    take("a");
+    ledger->report_left(kHost, {f1});
+    EXPECT_THAT(take("a"), IsEmpty()) << "it is open, and was updated since";
+    Fault over = cleared(f1);
+    over.revision = 3;
+    report(over);
+    take("a");
+    ledger->report_left(kHost, {f1, updated(f1, "late"), over});
+    EXPECT_THAT(take("a"), IsEmpty()) << "it is over";
+    EXPECT_EQ(ledger->book().find(f1.id), nullptr);
+}
+
 TEST_F(LedgerTest, KeepsAFaultThatIsOverUntilItIsTold) {
     start();
     told["a"].answer = Outcome::retry("HTTP 503");

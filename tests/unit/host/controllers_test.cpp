@@ -85,7 +85,11 @@ private:
 /// A broker at which the test makes controllers appear.
 class FakeFinder final : public bus::ControllerFinder {
 public:
-    void start(Found found) override { found_ = std::move(found); }
+    void start(Found found, Reached reached) override {
+        found_ = std::move(found);
+        this->reached = std::move(reached);
+    }
+    void deposit(const bus::Faults& faults) override { deposited.push_back(in_words(faults)); }
     void stop() override { found_ = nullptr; }
     std::string problem() const override { return found_ ? "" : "not started"; }
 
@@ -95,6 +99,9 @@ public:
         found_(std::move(link));
         return there;
     }
+
+    Reached reached;
+    std::vector<std::string> deposited;
 
 private:
     Found found_;
@@ -176,6 +183,9 @@ TEST_F(ControllersTest, KeepsFaultsForControllersThatAreYetToBeFound) {
     controllers_.start();
     lose("g");
     EXPECT_THAT(take(), IsEmpty());
+    EXPECT_THAT(std::exchange(broker.deposited, {}), ElementsAre("faults g#1/0"));
+    broker.reached();
+    EXPECT_THAT(broker.deposited, ElementsAre("faults g#1/0")) << "the broker may have been away";
     broker.appears("A", sent_).come_up();
     EXPECT_THAT(take(), ElementsAre("A: hello lead", "A: begin", "A: guests g=lost", "A: faults g#1/0", "A: end"));
     broker.appears("B", sent_).come_up();
