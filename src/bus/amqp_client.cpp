@@ -62,25 +62,6 @@ std::size_t weight(const std::vector<AmqpEvent>& events) {
     return bytes;
 }
 
-/// Wakes up a thread that sleeps in poll().
-class Bell {
-public:
-    Bell() : fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
-    ~Bell() { ::close(fd_); }
-    Bell(const Bell&) = delete;
-    Bell& operator=(const Bell&) = delete;
-
-    int fd() const { return fd_; }
-    void ring() const { ::eventfd_write(fd_, 1); }
-    void silence() const {
-        eventfd_t count = 0;
-        ::eventfd_read(fd_, &count);
-    }
-
-private:
-    int fd_;
-};
-
 }  // namespace
 
 class AmqpClient::Impl : public std::enable_shared_from_this<Impl> {
@@ -110,6 +91,25 @@ public:
     void acknowledge(std::uint64_t tag) { add({{}, nullptr, tag, connection_}); }
 
 private:
+    /// Wakes up a thread that sleeps in poll().
+    class Bell {
+    public:
+        Bell() : fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+        ~Bell() { ::close(fd_); }
+        Bell(const Bell&) = delete;
+        Bell& operator=(const Bell&) = delete;
+
+        int fd() const { return fd_; }
+        void ring() const { ::eventfd_write(fd_, 1); }
+        void silence() const {
+            eventfd_t count = 0;
+            ::eventfd_read(fd_, &count);
+        }
+
+    private:
+        int fd_;
+    };
+
     struct Outgoing {
         AmqpMessage message;
         std::function<void()> sent;

@@ -21,7 +21,7 @@ constexpr const char* kData = "data";
 constexpr const char* kEnd = "end";
 /// Small enough that one stream's whole state does not hold up the others' signs of life.
 constexpr std::size_t kPiece = 64U << 10U;
-constexpr std::size_t kMaxReason = 256;  // of an end
+constexpr std::size_t kShownReason = 256;  // of an end
 }  // namespace
 
 class AmqpStreams::Stream final : public ByteStream {
@@ -220,7 +220,7 @@ void AmqpStreams::on_event(const AmqpEvent& event) {
     if (!name) return refuse(message);
     if (message.type == kData) return received(message, *name);
     if (message.type == kEnd) {
-        const std::string why = base::escape(message.body, kMaxReason);
+        const std::string why = base::escape(message.body, kShownReason);
         return end({message.reply_to, message.correlation_id}, why.empty() ? "closed by the peer" : why);
     }
     handler_->on_word(message.type, *name, message.reply_to);
