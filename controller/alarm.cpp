@@ -53,7 +53,7 @@ std::string_view sentence(const Alarm& alarm) {
     if (alarm.kind == "unhealthy") return "the guest reports that it is unhealthy";
     if (alarm.kind == "not_established") return "the guest did not register for its heartbeat in time";
     if (alarm.kind == "vm_crashed") return "the virtual machine crashed";
-    if (alarm.kind == kAgentLost) return "the agent of the host is lost: nobody watches its guests";
+    if (alarm.kind == kAgentLost) return "the agent of the host is lost: nothing is heard of its guests";
     if (alarm.kind == kSinkFailing) return "the controller cannot deliver faults to one of its receivers";
     return alarm.kind;
 }

@@ -21,6 +21,14 @@ Alarm agent_lost(const base::HostId& host) {
     return alarm;
 }
 
+/// It is rather we who are cut off: one alarm, of our own host.
+Alarm all_agents_lost(const base::HostId& controller) {
+    Alarm alarm = agent_lost(controller);
+    alarm.id = id_of(kAgentLost, controller.str() + ".all");
+    alarm.detail = "all agents";
+    return alarm;
+}
+
 Alarm sink_failing(const base::HostId& controller, const SelfWatch::SinkState& sink) {
     Alarm alarm;
     alarm.id = id_of(kSinkFailing, controller.str() + "." + sink.name);
@@ -44,6 +52,7 @@ std::vector<Alarm> SelfWatch::look(const Fleet& fleet, const std::vector<SinkSta
 /// Counted from when we first saw it away: when we ourselves were stopped, all are away at first.
 void SelfWatch::look_at_agents(const Fleet& fleet, Moment moment, std::vector<Alarm>& changed) {
     std::map<base::HostId, base::TimePoint> lost_since;
+    std::vector<base::HostId> lost;
     for (const auto& [host, agent] : fleet.agents()) {
         if (agent.connected) {
             clear(id_of(kAgentLost, host.str()), "connected", moment, changed);
@@ -55,12 +64,22 @@ void SelfWatch::look_at_agents(const Fleet& fleet, Moment moment, std::vector<Al
         const base::Millis patience = agent.heard_since_start
                                           ? options_.agent_lost_after
                                           : std::max(options_.agent_lost_after, options_.start_grace);
-        if (moment.now - since >= patience) raise(agent_lost(host), moment, changed);
+        if (moment.now - since >= patience) lost.push_back(host);
     }
     lost_since_ = std::move(lost_since);
+    const Alarm all = all_agents_lost(options_.controller);
+    const bool cut_off = lost.size() > 1 && lost.size() == fleet.agents().size();
+    if (cut_off) {
+        raise(all, moment, changed);
+    } else {
+        clear(all.id, "connected", moment, changed);
+        for (const base::HostId& host : lost)
+            raise(agent_lost(host), moment, changed);
+    }
     std::vector<base::FaultId> forgotten;
     for (const auto& [id, alarm] : alarms_) {
-        if (alarm.kind == kAgentLost && fleet.find(alarm.host) == nullptr) forgotten.push_back(id);
+        const bool of_an_agent = alarm.kind == kAgentLost && id != all.id;
+        if (of_an_agent && fleet.find(alarm.host) == nullptr) forgotten.push_back(id);
     }
     for (const base::FaultId& id : forgotten)
         clear(id, "forgotten", moment, changed);

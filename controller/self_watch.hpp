@@ -15,7 +15,8 @@ namespace vitalwire::controller {
 /// `look` is called about once a second.
 ///
 /// An alarm's id says what it is about, so two controllers that lose the same agent raise the same alarm. An agent that
-/// was stopped in order is lost like any other: nobody watches the guests of its host.
+/// was stopped in order is lost like any other: nobody watches the guests of its host. When all are lost it is rather
+/// the controller that is cut off (from the brokers, from the network): that is one alarm, on its own host.
 class SelfWatch {
 public:
     struct Options {

@@ -101,6 +101,22 @@ TEST_F(SelfWatchTest, TheTimeWeWereStoppedOurselvesDoesNotCount) {
     EXPECT_THAT(look(), IsEmpty());
 }
 
+TEST_F(SelfWatchTest, WhenAllAgentsAreLostItIsTheControllerThatIsCutOff) {
+    for (const char* host : {"compute-2", "compute-3"})
+        fleet.up(base::HostId(host), {}, "peer", wall);
+    for (const char* host : {"compute-1", "compute-2", "compute-3"})
+        fleet.down(base::HostId(host), wall);
+    look();
+    pass(seconds(3));
+    EXPECT_THAT(look(), ElementsAre("agent_lost ctl-1 opened 1"));
+    EXPECT_EQ(last.detail, "all agents");
+    EXPECT_THAT(look(), IsEmpty());
+    fleet.up(base::HostId("compute-2"), {}, "peer", wall);
+    EXPECT_THAT(look(), ElementsAre("agent_lost ctl-1 cleared 2", "agent_lost compute-1 opened 1",
+                                    "agent_lost compute-3 opened 1"))
+        << "one is back: the others are lost indeed";
+}
+
 TEST_F(SelfWatchTest, AfterOurStartAgentsHaveTimeToReturn) {
     Fleet known;
     known.restore(kNode, {});
