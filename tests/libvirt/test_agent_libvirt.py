@@ -9,53 +9,18 @@ import sys
 import threading
 import time
 import unittest
-import uuid
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
-from suite import SERVICE, Agent, GuestTestCase, vitalwired_payload
-from vmbed import initramfs, kernel
-from vmbed.guest import BOOT_SECONDS, Model
-from vmbed.libvirtbed import Domain, Host
+from libvirt_guests import LibvirtTestCase
+from suite import SERVICE, Agent
+from vmbed.libvirtbed import Host
 from vmbed.procs import temporary_dir, wait_until
 
-NAME = "web-1"
-SOURCE = {"source__libvirt__uri": "qemu:///system", "source__libvirt__call_deadline": "2s"}
 
-
-class LibvirtAgentTest(GuestTestCase):
-    """Each test has a domain, defined as Nova's are, that was booted once for the class."""
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.host = cls.enterClassContext(Host(cls.class_dir))
-        found = kernel.obtain()
-        cls.model = Model(found, initramfs.build(vitalwired_payload(NAME), found))
-        cls.guest_id = str(uuid.uuid4())
-        cls.saved = cls.class_dir / "booted"
-        Domain(cls.host, NAME, cls.model, identity=cls.guest_id).create().wait_ready().save(cls.saved)
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.domain = Domain(self.host, NAME, self.model, identity=self.guest_id)
-        self.addCleanup(self.remove_domain)
-
-    def remove_domain(self) -> None:
-        self.domain.forget_control()
-        for command in ("destroy", "undefine"):
-            with contextlib.suppress(RuntimeError):  # it does not run; it is not defined
-                self.domain.virsh(command)
-
+class LibvirtAgentTest(LibvirtTestCase):
     # ---- given
-
-    def start_domain(self) -> None:
-        # libvirt 9.0 gives up a domain if it is killed within moments of restoring it: wait until it is ready.
-        self.domain.restore(self.saved).wait_ready().define()
-
-    def agent_on(self, host: Host) -> Agent:
-        return self.start_agent(host.name, SOURCE, host.command)
 
     def beating(self) -> Agent:
         agent = self.agent_on(self.host)
@@ -75,10 +40,6 @@ class LibvirtAgentTest(GuestTestCase):
         os.kill(self.domain.qemu_pid(), signal.SIGKILL)
 
     # ---- then
-
-    def wait_beating(self, agent: Agent) -> None:
-        agent.wait_state(self.guest_id, "registered", BOOT_SECONDS)
-        agent.wait_beats(self.guest_id)
 
     def wait_held(self, agent: Agent, why: str) -> None:
         self.assertEqual(agent.wait_state(self.guest_id, "held")["hold"], why)

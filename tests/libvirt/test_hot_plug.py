@@ -1,66 +1,37 @@
 #!/usr/bin/python3
 """Channels that the agent attaches to running domains: real libvirtd, real guests with vitalwired. Needs root."""
 
-import contextlib
 import os
 from pathlib import Path
 import signal
 import sys
 import unittest
-import uuid
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
-from suite import GuestTestCase, vitalwired_payload
-from vmbed import initramfs, kernel
-from vmbed.guest import BOOT_SECONDS, Machine, Model
-from vmbed.libvirtbed import Domain, Host
+from libvirt_guests import LibvirtTestCase
+from vmbed.guest import Machine
 from vmbed.procs import wait_until
 
-NAME = "web-1"
 CHANNEL = "org.vitalwire.0"
-SOURCE = {"source__libvirt__uri": "qemu:///system", "source__libvirt__call_deadline": "2s"}
 NO_CONTROLLER = "vitalwire_agent_machines_without_port_controller_total"
 ATTACHED = 'vitalwire_agent_channel_attachments_total{outcome="done"}'
 
 
-class HotPlug(GuestTestCase):
-    """A domain without any channel of ours, booted once; its guest waits for one."""
+class HotPlug(LibvirtTestCase):
+    """A domain without any channel of ours; its guest waits for one."""
 
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.host = cls.enterClassContext(Host(cls.class_dir))
-        found = kernel.obtain()
-        cls.model = Model(found, initramfs.build(vitalwired_payload(NAME), found), Machine(channels=()))
-        cls.guest_id = str(uuid.uuid4())
-        cls.saved = cls.class_dir / "booted"
-        Domain(cls.host, NAME, cls.model, identity=cls.guest_id).create().wait_ready().save(cls.saved)
+    MACHINE = Machine(channels=())
 
     def setUp(self) -> None:
         super().setUp()
-        self.domain = Domain(self.host, NAME, self.model, identity=self.guest_id)
-        self.addCleanup(self.remove_domain)
-        self.agent = self.start_agent(self.host.name, SOURCE, self.host.command)
-
-    def remove_domain(self) -> None:
-        self.domain.forget_control()
-        for command in ("destroy", "undefine"):
-            with contextlib.suppress(RuntimeError):  # it does not run; it is not defined
-                self.domain.virsh(command)
-
-    def start_domain(self) -> None:
-        self.domain.restore(self.saved).wait_ready().define()
+        self.agent = self.agent_on(self.host)
 
     def ask_for(self, *channels: str) -> None:
         """What the operator wants of the guest."""
         wanted = f"channels = {' '.join(channels)}\n" if channels else ""
         self.controller.write_inventory(f"[guest {self.guest_id}]\nhost = {self.host.name}\n{wanted}")
-
-    def wait_beating(self) -> None:
-        self.agent.wait_state(self.guest_id, "registered", BOOT_SECONDS)
-        self.agent.wait_beats(self.guest_id)
 
     def wait_problem(self, text: str) -> None:
         wait_until(lambda: text in self.problems(), f"the agent's status says '{text}'")
@@ -74,7 +45,7 @@ class HotPlug(GuestTestCase):
     def test_a_guest_answers_on_the_channel_it_is_given(self) -> None:
         self.start_domain()
         self.ask_for(CHANNEL)
-        self.wait_beating()
+        self.wait_beating(self.agent)
         self.assertIn(CHANNEL, self.domain.virsh("dumpxml", "--inactive"))
         self.assertEqual(self.agent.metric(ATTACHED), 1)
         self.assert_no_fault(self.agent)
@@ -82,12 +53,12 @@ class HotPlug(GuestTestCase):
     def test_a_domain_that_was_made_anew_is_given_its_channel_again(self) -> None:
         self.ask_for(CHANNEL)
         self.start_domain()
-        self.wait_beating()
+        self.wait_beating(self.agent)
         self.domain.virsh("destroy")
         self.domain.define()  # as Nova does it, without what it did not make itself
         self.domain.virsh("start")
         wait_until(lambda: self.agent.metric(ATTACHED) == 2, "the channel is attached again")
-        self.wait_beating()
+        self.wait_beating(self.agent)
         self.assert_no_fault(self.agent)
 
     def test_only_what_was_asked_for_is_attached(self) -> None:
@@ -101,7 +72,7 @@ class HotPlug(GuestTestCase):
         self.assertNotIn(CHANNEL, self.domain.virsh("dumpxml"))
 
     def test_a_domain_without_a_controller_is_named_until_it_ends(self) -> None:
-        self.domain = Domain(self.host, NAME, self.model, identity=self.guest_id, serial_controller=False)
+        self.domain = self.new_domain(serial_controller=False)
         self.domain.create()
         self.ask_for(CHANNEL)
         self.wait_problem(f"their machines a virtio-serial controller for it: 1 guest, {self.guest_id}")
@@ -118,7 +89,7 @@ class HotPlug(GuestTestCase):
         self.wait_problem("libvirt does not finish it within 2000 ms")
         self.assertNotIn("cannot see", self.problems())
         os.kill(self.domain.qemu_pid(), signal.SIGCONT)
-        self.wait_beating()
+        self.wait_beating(self.agent)
         self.wait_no_problem()
 
 

@@ -1,0 +1,54 @@
+"""A domain with vitalwired on a libvirt host of the test's own, booted once for all tests of a class."""
+
+import contextlib
+from typing import Any
+import uuid
+
+from suite import Agent, GuestTestCase, vitalwired_payload
+from vmbed import initramfs, kernel
+from vmbed.guest import BOOT_SECONDS, Machine, Model
+from vmbed.libvirtbed import Domain, Host
+
+NAME = "web-1"
+SOURCE = {"source__libvirt__uri": "qemu:///system", "source__libvirt__call_deadline": "2s"}
+
+
+class LibvirtTestCase(GuestTestCase):
+    MACHINE = Machine()
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.host = cls.enterClassContext(Host(cls.class_dir))
+        found = kernel.obtain()
+        cls.model = Model(found, initramfs.build(vitalwired_payload(NAME), found), cls.MACHINE)
+        cls.guest_id = str(uuid.uuid4())
+        cls.saved = cls.class_dir / "booted"
+        cls.new_domain().create().wait_ready().save(cls.saved)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.domain = self.new_domain()
+        self.addCleanup(self.remove_domain)
+
+    @classmethod
+    def new_domain(cls, **traits: Any) -> Domain:
+        return Domain(cls.host, NAME, cls.model, identity=cls.guest_id, **traits)
+
+    def remove_domain(self) -> None:
+        self.domain.forget_control()
+        for command in ("destroy", "undefine"):
+            with contextlib.suppress(RuntimeError):  # it does not run; it is not defined
+                self.domain.virsh(command)
+
+    def start_domain(self) -> None:
+        """From what was booted; defined as Nova's domains are."""
+        # libvirt 9.0 gives up a domain if it is killed within moments of restoring it: wait until it is ready.
+        self.domain.restore(self.saved).wait_ready().define()
+
+    def agent_on(self, host: Host) -> Agent:
+        return self.start_agent(host.name, SOURCE, host.command)
+
+    def wait_beating(self, agent: Agent) -> None:
+        agent.wait_state(self.guest_id, "registered", BOOT_SECONDS)
+        agent.wait_beats(self.guest_id)
