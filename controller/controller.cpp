@@ -252,6 +252,7 @@ void Controller::watch_itself() {
         sinks.push_back({sink->name(), sink->delivery().away_since(), sink->delivery().last_error()});
     for (const Alarm& alarm : self_watch_.look(fleet_, sinks, {base::Clock::now(), wall_now()}))
         ledger_->own().tell(alarm);
+    ledger_->own().look();
 }
 
 /// No controller was there to hear of them.

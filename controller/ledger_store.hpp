@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "controller/alarm_queue.hpp"
@@ -35,6 +37,10 @@ public:
     void erase_told(const std::string& sink, const base::FaultId& fault);
     void put_history(FaultHistory::Number number, const FaultHistory::Entry& entry);
     void erase_history(FaultHistory::Number number);
+    bool healthy() const { return store_.healthy(); }
+    /// As Store's.
+    void when_durable(std::function<void()> done) { store_.when_durable(std::move(done)); }
+
     void put_own_alarm(const Alarm& alarm);
     void erase_own_alarm(const base::FaultId& alarm);
     void put_sink(const std::string& sink);

@@ -1,6 +1,7 @@
 #include "controller/own_alarms.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace vitalwire::controller {
 
@@ -18,22 +19,39 @@ void OwnAlarms::restore(SinkRunner& sink, const base::FaultId& alarm, Told told)
 }
 
 void OwnAlarms::resume() {
-    std::vector<Alarm> known;
+    std::vector<base::FaultId> known;
     for (const auto& [id, alarm] : alarms_)
-        known.push_back(alarm);
-    for (const Alarm& alarm : known)
-        tell(alarm);
+        known.push_back(id);
+    for (const base::FaultId& id : known)
+        hand_out(id);
 }
 
 void OwnAlarms::tell(const Alarm& alarm) {
     alarms_.insert_or_assign(alarm.id, alarm);
     store_.put_own_alarm(alarm);
+    waiting_.insert(alarm.id);
+    store_.when_durable([this, id = alarm.id, alive = std::weak_ptr(alive_)] {
+        if (!alive.expired() && waiting_.erase(id) > 0) hand_out(id);
+    });
+    look();
+}
+
+void OwnAlarms::look() {
+    if (store_.healthy()) return;
+    for (const base::FaultId& id : std::exchange(waiting_, {}))
+        hand_out(id);
+}
+
+void OwnAlarms::hand_out(const base::FaultId& id) {
+    const auto at = alarms_.find(id);
+    if (at == alarms_.end()) return;
+    const Alarm alarm = at->second;
     for (const auto& sink : sinks_) {
         if (sink->takes(alarm)) sink->offer(alarm);
     }
     for (const auto& sink : sinks_)
         sink->pump();
-    settle(alarm.id);
+    settle(id);
 }
 
 void OwnAlarms::told(const SinkRunner& sink, const ToldChange& change) {
@@ -43,7 +61,7 @@ void OwnAlarms::told(const SinkRunner& sink, const ToldChange& change) {
 
 void OwnAlarms::settle(const base::FaultId& id) {
     const auto at = alarms_.find(id);
-    if (at == alarms_.end() || at->second.open()) return;
+    if (at == alarms_.end() || at->second.open() || waiting_.contains(id)) return;
     const Alarm alarm = at->second;
     const bool done = std::all_of(sinks_.begin(), sinks_.end(),
                                   [&](const auto& sink) { return !sink->takes(alarm) || sink->settled(alarm); });

@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "controller/alarm.hpp"
@@ -12,7 +13,8 @@
 namespace vitalwire::controller {
 
 /// The controller's own alarms (self_watch.hpp) on their way to the sinks that take alarms of hosts: kept on disk until
-/// they are over and every sink has confirmed it.
+/// they are over and every sink has confirmed it. As nobody else remembers them they are told once they are on disk,
+/// or when the disk cannot be written.
 class OwnAlarms {
 public:
     using Sinks = std::vector<std::unique_ptr<SinkRunner>>;
@@ -26,6 +28,9 @@ public:
     void resume();
 
     void tell(const Alarm& alarm);
+    /// About once a second: tells what waits for a disk that cannot be written.
+    void look();
+    bool waits() const { return !waiting_.empty(); }
     bool knows(const base::FaultId& alarm) const { return alarms_.contains(alarm); }
     /// A sink has confirmed something of it.
     void told(const SinkRunner& sink, const ToldChange& change);
@@ -38,11 +43,14 @@ public:
     std::function<void(const base::FaultId&)> on_finished = [](const base::FaultId&) {};
 
 private:
+    void hand_out(const base::FaultId& id);
     void settle(const base::FaultId& id);
 
     LedgerStore& store_;
     const Sinks& sinks_;
     std::map<base::FaultId, Alarm> alarms_;
+    std::set<base::FaultId> waiting_;                       ///< for the disk
+    std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< a handler that finds it gone does nothing
 };
 
 }  // namespace vitalwire::controller

@@ -12,6 +12,7 @@ class OwnAlarmsTest : public LedgerTest {
 protected:
     void tell(const Alarm& alarm) {
         ledger->own().tell(alarm);
+        EXPECT_TRUE(loop.until([&] { return !ledger->own().waits(); }));
         loop.poll();
     }
     static Alarm own(const std::string& kind, const std::string& detail = "") {
@@ -31,6 +32,15 @@ TEST_F(OwnAlarmsTest, GoToEverySinkAndEndThere) {
     for (const char* sink : {"a", "b"})
         EXPECT_THAT(take(sink), ElementsAre("agent_lost opened 1", "agent_lost cleared 2"));
     EXPECT_TRUE(ledger->own().all().empty());
+}
+
+TEST_F(OwnAlarmsTest, AreToldOnceTheyAreOnDisk) {
+    start();
+    ledger->own().tell(lost);
+    EXPECT_THAT(take("a"), IsEmpty());
+    ASSERT_TRUE(loop.until([&] { return !told["a"].lines.empty(); }));
+    restart();
+    EXPECT_EQ(ledger->own().all().size(), 1U);
 }
 
 TEST_F(OwnAlarmsTest, ASinkIsNotToldOfItsOwnFailure) {
