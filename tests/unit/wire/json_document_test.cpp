@@ -6,7 +6,6 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <regex>
 #include <set>
 #include <string>
 #include <vector>
@@ -165,8 +164,7 @@ private:
 
 /// An exponent that fits no int: no number to one of the libraries, zero to the other.
 bool absurd_exponent(const std::string& text) {
-    static const std::regex kExponent("[eE][-+]?[0-9]{9}");
-    return std::regex_search(text, kExponent);
+    return testing::Value(text, testing::ContainsRegex("[eE][-+]?[0-9]{9}"));
 }
 
 TEST(JsonDocument, TakesAndRefusesWhatTheRulesSayOfAnyText) {
