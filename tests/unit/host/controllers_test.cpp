@@ -85,9 +85,9 @@ private:
 /// A broker at which the test makes controllers appear.
 class FakeFinder final : public bus::ControllerFinder {
 public:
-    void start(Found found, Reached reached) override {
+    void start(Found found, Reached when_reached) override {
         found_ = std::move(found);
-        this->reached = std::move(reached);
+        reached = std::move(when_reached);
     }
     void deposit(const bus::Faults& faults) override { deposited.push_back(in_words(faults)); }
     void stop() override { found_ = nullptr; }
