@@ -49,7 +49,9 @@ class GuestsTestCase(GroupTestCase):
         return self.start(Process(argv, self.dir / f"{name}.application.log", self.socket(name)))
 
     def lines(self, name: str) -> list[str]:
-        return (self.dir / f"{name}.application.log").read_text().splitlines()
+        """Those that are written to their end."""
+        text = (self.dir / f"{name}.application.log").read_text()
+        return text[: text.rfind("\n") + 1].splitlines()
 
     def run_tool(self, name: str, *arguments: str, **options) -> subprocess.CompletedProcess:
         return subprocess.run([TOOL, *arguments], env={**os.environ, **self.socket(name)}, capture_output=True,
