@@ -120,6 +120,7 @@ class Vitrage(SinkTestCase):
         self.fall_silent()
 
         graph.start()
+        cloud.vitrage.wait_up(admin)
 
         alarm = self.wait_alarm()
         self.assertNotEqual(self.fault()["id"], first)
