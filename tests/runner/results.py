@@ -13,16 +13,27 @@ _GTEST_SKIP = re.compile(r"^.*: Skipped\n(?P<reason>.*)$", re.MULTILINE)
 
 @dataclass
 class Results:
-    """`skipped` has a line for every test that did not run, or ran in part, and why."""
+    """`skipped` has a line for every test that did not run, or ran in part, and why; `unsteady` names those that
+    passed only when they were run again."""
 
     passed: int = 0
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    unsteady: list[str] = field(default_factory=list)
+    succeeded: set[str] = field(default_factory=set)
 
     def add(self, other: "Results") -> None:
         self.passed += other.passed
         self.failed += other.failed
         self.skipped += other.skipped
+        self.unsteady += other.unsteady
+
+    def try_again(self, second: "Results") -> None:
+        """`second`: of what had failed, when it was run once more."""
+        mended = [name for name in self.failed if name in second.succeeded]
+        self.failed = [name for name in self.failed if name not in second.succeeded]
+        self.passed += len(mended)
+        self.unsteady += mended
 
     def summary(self) -> str:
         return f"{self.passed} passed, {len(self.failed)} failed"
@@ -36,6 +47,7 @@ def read_junit(path: Path, stage: str) -> Results:
         name = f"{stage}: {case.get('name')}"
         output = case.findtext("system-out") or ""
         if case.get("status") == "run":
+            results.succeeded.add(name)
             results.passed += not _all_skipped(output)
             results.skipped += [f"{name}: {test}: {reason}" for test, reason in _skips_inside(output)]
         elif _skipped_itself(case):

@@ -77,6 +77,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="no sanitizers, no real guests, no clang-tidy, no benchmarks")
     names = [stage.name for stage in STAGES]
     parser.add_argument("--stage", action="append", choices=names, help="only this stage; may be repeated")
+    parser.add_argument("--again", action="store_true", help="run what failed once more, and name what passed only then")
     parser.add_argument("--fuzz-seconds", type=int, default=20, help="how long each fuzzer runs (default: %(default)s)")
     parser.add_argument("-R", "--regex", metavar="REGEX", help="only tests whose name matches")
     return parser.parse_args()
@@ -104,15 +105,19 @@ def run_stage(stage: Stage, options: argparse.Namespace) -> Results:
 
     left_out = stage.left_out + (NOT_QUICK if options.quick else ())
     results = run_ctest(stage, build, left_out, options)
+    if options.again and results.failed:
+        results.try_again(run_ctest(stage, build, left_out, options, only_failed=True))
     if options.quick and stage.name in QUICK_STAGES:
         for label in NOT_QUICK:
             results.skipped.append(f"{stage.name}: {count_tests(build, label)} tests with label {label}: left out by --quick")
     return results
 
 
-def run_ctest(stage: Stage, build: Path, left_out: tuple[str, ...], options: argparse.Namespace) -> Results:
-    print(f"== {stage.name}: tests", flush=True)
-    junit = build / f"junit-{stage.name}.xml"
+def run_ctest(
+    stage: Stage, build: Path, left_out: tuple[str, ...], options: argparse.Namespace, only_failed: bool = False
+) -> Results:
+    print(f"== {stage.name}: {'failed tests again' if only_failed else 'tests'}", flush=True)
+    junit = build / f"junit-{stage.name}{'-again' if only_failed else ''}.xml"
     junit.unlink(missing_ok=True)
     command = ["ctest", "--test-dir", str(build), "-j", str(JOBS), "--output-on-failure", "--timeout", "300"]
     command += ["--output-junit", str(junit), "--test-output-size-passed", "65536", "--test-output-size-failed", "1048576"]
@@ -123,6 +128,8 @@ def run_ctest(stage: Stage, build: Path, left_out: tuple[str, ...], options: arg
         command += ["-LE", f"^({'|'.join(left_out)})$"]
     if options.regex:
         command += ["-R", options.regex]
+    if only_failed:
+        command += ["--rerun-failed"]
     if stage.fixed_addresses:
         command = ["setarch", "-R", *command]
     environment = {**os.environ, **dict(stage.environment)}
@@ -145,6 +152,8 @@ def report(results: Results) -> int:
     print("== results")
     for line in results.skipped:
         print(f"skipped: {line}")
+    for line in results.unsteady:
+        print(f"unsteady, passed only when it was run again: {line}")
     for line in results.failed:
         print(f"failed: {line}")
     print(results.summary())

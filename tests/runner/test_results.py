@@ -37,6 +37,18 @@ class JUnit(unittest.TestCase):
         self.assertEqual(results.summary(), "2 passed, 1 failed")
         self.assertEqual(results.failed, ["release: b"])
 
+    def test_what_passes_when_it_is_run_again_has_passed_and_is_named(self) -> None:
+        failure = '<failure message="Failed"/>'
+        results = self.read(case("a", "run"), case("b", "fail", child=failure), case("c", "fail", child=failure))
+        results.try_again(self.read(case("b", "run"), case("c", "fail", child=failure)))
+        self.assertEqual(results.summary(), "2 passed, 1 failed")
+        self.assertEqual((results.unsteady, results.failed), (["release: b"], ["release: c"]))
+
+    def test_what_was_not_reached_when_it_was_to_be_run_again_has_failed(self) -> None:
+        results = self.read(case("b", "fail", child='<failure message="Failed"/>'))
+        results.try_again(Results(failed=["release: ctest ended with status 8"]))
+        self.assertEqual(results.summary(), "0 passed, 1 failed")
+
     def test_what_could_not_be_started_has_failed(self) -> None:
         results = self.read(case("a", "notrun", child='<skipped message="Unable to find executable"/>'))
         self.assertEqual(results.summary(), "0 passed, 1 failed")
