@@ -81,6 +81,10 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
       self_watch_({config_.host, config_.agent_lost_after, config_.resume_grace, config_.sink_failing_after}),
       deposits_(io, config_.resume_grace,
                 {[this](const HostId& host) { return connected_.contains(host); },
+                 [this] {
+                     return std::any_of(ports_.begin(), ports_.end(),
+                                        [](const auto& port) { return port->bus().problem().empty(); });
+                 },
                  [this](const HostId& host, const Deposits::Faults& faults) { take_on(host, faults); },
                  [this](std::function<void()> done) { store_->when_durable(std::move(done)); }}),
       http_server_(io, [this](const runtime::HttpRequest& request) { return answer(*this, request); }),

@@ -33,11 +33,17 @@ void Deposits::stop() {
 
 void Deposits::arm() {
     if (waiting_.empty()) return;
-    timer_.after(waiting_.front().until - base::Clock::now(), [this] { look(); });
+    timer_.after(patience_ / 10, [this] { look(); });
 }
 
 void Deposits::look() {
-    while (!waiting_.empty() && waiting_.front().until <= base::Clock::now()) {
+    const base::TimePoint now = base::Clock::now();
+    // After an outage of the broker that is no sign that an agent is away.
+    if (!around_.reachable()) {
+        for (Deposit& deposit : waiting_)
+            deposit.until = now + patience_;
+    }
+    while (!waiting_.empty() && waiting_.front().until <= now) {
         Deposit deposit = std::move(waiting_.front());
         waiting_.pop_front();
         log::info("takes on what an agent left that is away",

@@ -21,11 +21,12 @@ public:
     using Faults = std::vector<heartbeat::Fault>;
     struct Surroundings {
         std::function<bool(const base::HostId&)> connected;
+        std::function<bool()> reachable;  ///< false: no agent can connect to this controller now
         std::function<void(const base::HostId&, const Faults&)> take_on;
         std::function<void(std::function<void()>)> when_durable;
     };
 
-    /// `patience`: for an agent to connect.
+    /// `patience`: for an agent to connect, from when it can.
     Deposits(boost::asio::io_context& io, base::Millis patience, Surroundings surroundings);
 
     void take(const base::HostId& host, Faults faults, std::function<void()> done);

@@ -28,18 +28,28 @@ protected:
         }
     }
 
+    bool reachable() {
+        if (unreachable_looks_ == 0) return true;
+        --unreachable_looks_;
+        reachable_since_ = base::Clock::now();
+        return false;
+    }
+
     boost::asio::io_context io_;
     std::set<HostId> connected_;
+    int unreachable_looks_ = 0;  ///< as many times as it asks, no agent can connect
+    base::TimePoint reachable_since_ = base::Clock::now();
     std::vector<std::string> taken_on_;
     std::vector<std::function<void()>> undurable_;
     std::vector<std::string> done_;
-    Deposits deposits_{io_,
-                       base::Millis(50),
-                       {[this](const HostId& host) { return connected_.contains(host); },
-                        [this](const HostId& host, const Deposits::Faults& faults) {
-                            taken_on_.push_back(host.str() + ' ' + faults.front().id.str());
-                        },
-                        [this](std::function<void()> done) { undurable_.push_back(std::move(done)); }}};
+    Deposits deposits_{
+        io_,
+        base::Millis(50),
+        {[this](const HostId& host) { return connected_.contains(host); }, [this] { return reachable(); },
+         [this](const HostId& host, const Deposits::Faults& faults) {
+             taken_on_.push_back(host.str() + ' ' + faults.front().id.str());
+         },
+         [this](std::function<void()> done) { undurable_.push_back(std::move(done)); }}};
 };
 
 TEST_F(DepositsTest, LeaveItToAConnectedAgentToTellAndAreDoneWhenThatIsDurable) {
@@ -73,6 +83,15 @@ TEST_F(DepositsTest, AreTakenOnInOrderWhenTheAgentStaysAway) {
     for (const auto& durable : undurable_)
         durable();
     EXPECT_THAT(done_, ElementsAre("1", "2", "3"));
+}
+
+TEST_F(DepositsTest, GiveAnAgentItsTimeFromWhenItCanConnect) {
+    unreachable_looks_ = 20;  // a tenth of the patience each
+    leave("a", "1");
+    run_until([this] { return deposits_.waiting() == 0; });
+    EXPECT_THAT(taken_on_, ElementsAre("a 1"));
+    EXPECT_EQ(unreachable_looks_, 0);
+    EXPECT_GE(base::Clock::now() - reachable_since_, base::Millis(50));
 }
 
 TEST_F(DepositsTest, AreLeftToAnotherControllerWhenThisOneEnds) {
