@@ -44,7 +44,7 @@ class _Rabbit(Infrastructure):
     def _write_configuration(self) -> None:
         super()._write_configuration()
         (self._home / "rabbitmq" / "plugins").write_text("[rabbitmq_auth_mechanism_ssl].\n")
-        (self._etc / "definitions.json").write_text(json.dumps(self._definitions()))
+        (self._etc / "definitions.json").write_text(definitions(self._users))
 
     def _broker_settings(self) -> str:
         more = (
@@ -55,19 +55,21 @@ class _Rabbit(Infrastructure):
         )
         return super()._broker_settings() + "\n".join(more) + "\n"
 
-    def _definitions(self) -> dict:
-        algorithm = "rabbit_password_hashing_sha256"
-        return {
-            "users": [
-                {"name": name, "password_hash": _hashed(PASSWORD), "hashing_algorithm": algorithm, "tags": ""}
-                for name in self._users
-            ],
-            "vhosts": [{"name": "/"}],
-            "permissions": [
-                {"user": name, "vhost": "/", "configure": configure, "write": write, "read": read}
-                for name, (configure, write, read) in self._users.items()
-            ],
-        }
+
+def definitions(users: dict[str, Rights]) -> str:
+    """For `load_definitions`: these users, and no others."""
+    algorithm = "rabbit_password_hashing_sha256"
+    return json.dumps({
+        "users": [
+            {"name": name, "password_hash": _hashed(PASSWORD), "hashing_algorithm": algorithm, "tags": ""}
+            for name in users
+        ],
+        "vhosts": [{"name": "/"}],
+        "permissions": [
+            {"user": name, "vhost": "/", "configure": configure, "write": write, "read": read}
+            for name, (configure, write, read) in users.items()
+        ],
+    })
 
 
 def _hashed(password: str) -> str:

@@ -1,4 +1,6 @@
 """What every OpenStack service stands on: MariaDB and RabbitMQ."""
+from typing import Callable, Sequence
+
 from . import certificates, settings
 from .services import LOOPBACK, Service, once, port_is_open, run
 from .settings import PASSWORD, Settings
@@ -7,12 +9,13 @@ DATABASES = ("keystone", "placement", "glance", "nova_api", "nova", "nova_cell0"
 
 
 class Infrastructure:
-    def __init__(self, config: Settings) -> None:
+    def __init__(self, config: Settings, wrap: Callable[[list[str]], Sequence[object]] = list) -> None:
+        """`wrap` makes the broker run elsewhere."""
         self._config = config
         self._home = config.home
         self._etc = config.home / "etc"
         self._options = f"--defaults-file={self._etc / 'my.cnf'}"
-        broker = ["/usr/lib/rabbitmq/bin/rabbitmq-server"]
+        broker = wrap(["/usr/lib/rabbitmq/bin/rabbitmq-server"])
         self.mariadb = Service(
             self._home, "mariadb", ["mariadbd", self._options], ready=self._database_answers
         )
