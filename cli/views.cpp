@@ -142,6 +142,18 @@ void add_section(Lines& out, const Table& table, const Style& style) {
     out.insert(out.end(), lines.begin(), lines.end());
 }
 
+/// Of an agent: what nobody has been told yet as far as it knows.
+void add_undelivered(Lines& out, const json& document, WallTime now, const Style& style) {
+    const json* undelivered = wire::find(document, "undelivered");
+    const std::int64_t faults = undelivered == nullptr ? 0 : int_or(*undelivered, "faults", 0);
+    if (faults == 0) return;
+    const std::string oldest = human_age(text_or(*undelivered, "oldest"), now);
+    add_line(
+        out,
+        "not delivered yet: " + join({counted(faults, "fault"), oldest.empty() ? "" : "the oldest " + oldest}, ", "),
+        style);
+}
+
 Table sinks_table(const json& document, WallTime now) {
     Table table({"SINK", "TYPE", "STATE", "SINCE", "QUEUED", "OLDEST", "HELD", "DELIVERED", "FAILED", "LAST ERROR"});
     for (const json* sink : listed(document, "sinks")) {
@@ -228,6 +240,7 @@ Lines status_view(const json& document, WallTime now, const Style& style) {
     add_line(out, join({total, counts_of(document, "guests", kStates)}, ": "), style);
     const std::string faults = counts_of(document, "faults_open", kSeverities);
     add_line(out, faults.empty() ? "no open faults" : "open faults: " + faults, style);
+    add_undelivered(out, document, now, style);
     if (const json* agents = wire::find(document, "agents"); agents != nullptr) {
         add_line(out,
                  "agents: " + std::to_string(int_or(*agents, "connected", 0)) + " connected of " +

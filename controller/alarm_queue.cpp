@@ -125,7 +125,10 @@ void AlarmQueue::finish(const Alarm& alarm) {
     Entry& entry = at->second;
     entry.current = alarm;
     entry.withdrawn = false;
-    entry.raised ? queue_clear(entry) : drop_waiting(alarm.id);
+    if (!entry.raised) return drop_waiting(alarm.id);
+    // Nobody knows whether our raise has arrived. Told again it would be a false alarm after the other's clear.
+    if (expected(entry).phase == Told::Phase::nothing) return push(entry, AlarmChange::cleared);
+    queue_clear(entry);
 }
 
 void AlarmQueue::forget(const base::FaultId& fault) {

@@ -56,8 +56,8 @@ public:
     std::vector<ToldChange> offer(const Alarm& alarm, bool trust_delivered);
     /// Somebody else tells this alarm from now on: what waits is dropped, what was told is remembered.
     void withdraw(const base::FaultId& fault);
-    /// The alarm is over, and somebody else tells it. What this sink was raised from here is cleared from here too: our
-    /// raise may have come after the other's clear.
+    /// The alarm is over, and somebody else tells it. What this sink was raised from here, or may have been, is cleared
+    /// from here too: our raise may have come after the other's clear.
     void finish(const Alarm& alarm);
     void forget(const base::FaultId& fault);
     /// The sink has lost an open alarm that it had confirmed: it is told again. Returns what counts as told from now

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 #include <tuple>
 #include <utility>
@@ -45,6 +46,20 @@ json faults_of(const Monitor::Totals& totals) {
     return {{"critical", totals.critical}, {"major", totals.major}, {"warning", totals.warning}};
 }
 
+/// What no controller has confirmed to be told yet.
+json undelivered_of(const Monitor& monitor) {
+    std::size_t count = 0;
+    std::optional<base::WallTime> oldest;
+    monitor.faults().for_each([&](const heartbeat::Fault& fault) {
+        if (fault.delivered >= fault.revision) return;
+        ++count;
+        if (!oldest || fault.updated_at < *oldest) oldest = fault.updated_at;
+    });
+    json out = {{"faults", count}};
+    if (oldest) out["oldest"] = base::to_iso8601(*oldest);
+    return out;
+}
+
 HttpResponse healthz(Agent&, const HttpRequest&) {
     return reply({{"status", "ok"}});
 }
@@ -75,6 +90,7 @@ HttpResponse status(Agent& agent, const HttpRequest&) {
                   {"problems", problems_of(agent)},
                   {"guests", guests_of(totals)},
                   {"faults_open", faults_of(totals)},
+                  {"undelivered", undelivered_of(agent.monitor())},
                   {"links", std::move(links)}});
 }
 

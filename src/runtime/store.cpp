@@ -186,7 +186,8 @@ void Writer::wait_before_retry(std::unique_lock<std::mutex>& lock) {
 
 std::string Writer::problem() const {
     const std::lock_guard lock(mutex_);
-    return problem_;
+    if (problem_.empty()) return {};
+    return problem_ + "; changes that wait: " + std::to_string(pending_.size() + under_way_.size());
 }
 
 std::uint64_t Writer::pending() const {

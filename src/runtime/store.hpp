@@ -33,7 +33,7 @@ public:
     virtual void close() = 0;
 
     virtual bool healthy() const = 0;
-    virtual std::string problem() const = 0;  ///< why not healthy
+    virtual std::string problem() const = 0;  ///< why not healthy, and how much waits
     virtual std::uint64_t pending() const = 0;
     /// Path of an unreadable earlier file; empty when there was none.
     virtual const std::string& set_aside() const = 0;

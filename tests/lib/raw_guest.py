@@ -32,6 +32,7 @@ class RawGuest:
         self.id = guest
         self.path = channels / f"{channel}.{guest}.sock"
         self.answering = True
+        self.healthy = True  # what it answers
         self.session = ""
         self.challenges = 0
         self.longest_line = 0  # both newlines included
@@ -128,7 +129,7 @@ class RawGuest:
                     "challenge_response",
                     session_id=data["session_id"],
                     heartbeat_response=data["heartbeat_challenge"],
-                    healthy=True,
+                    healthy=self.healthy,
                 )
             )
         with self._changed:

@@ -47,23 +47,37 @@ def common_broker() -> Broker | None:
 
 
 class Controller:
-    """vitalwire-controller with one Doctor sink, the inspector. `bus`: settings of its own instead of the common ones."""
+    """vitalwire-controller with one Doctor sink, the inspector.
 
-    def __init__(self, folder: Path, inspector: Inspector, bus: dict[str, str | Path] | None = None) -> None:
+    `bus`: settings of its own instead of the common ones; `more`: further settings, as settings() takes them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        inspector: Inspector,
+        bus: dict[str, str | Path] | None = None,
+        wrap: Wrap = list,
+        **more: str | Path,
+    ) -> None:
         folder.mkdir()
+        self._wrap = wrap
         self.name = folder.name
         self.bus = folder / "controller.sock"
         self.http = folder / "http.sock"
         self._log = folder / "controller.log"
-        self._arguments = settings(
-            controller__host=self.name,
-            controller__state=folder / "controller.db",
+        chosen: dict[str, str | Path] = {
+            "controller__host": self.name,
+            "controller__state": folder / "controller.db",
             **(bus or self._bus_settings()),
-            http__listen=f"unix:{self.http}",
-            inventory__file=folder / "inventory.conf",
-            sink__inspector__type="doctor",
-            sink__inspector__url=f"http://{inspector.address}/events",
-        )
+            "http__listen": f"unix:{self.http}",
+            "inventory__file": folder / "inventory.conf",
+            "sink__inspector__type": "doctor",
+            "sink__inspector__url": f"http://{inspector.address}/events",
+            **more,
+        }
+        self.state = Path(chosen["controller__state"])
+        self._arguments = settings(**chosen)
         self.inventory = folder / "inventory.conf"
         self.inventory.write_text("")
         self.start()
@@ -85,8 +99,8 @@ class Controller:
         aside.replace(self.inventory)
 
     def start(self) -> None:
-        self.daemon = Daemon([BUILD / "controller" / "vitalwire-controller", *self._arguments], self._log)
-        self.daemon.wait_ready()
+        argv = self._wrap([BUILD / "controller" / "vitalwire-controller", *self._arguments])
+        self.daemon = Daemon(argv, self._log).wait_ready()
 
     def guests(self) -> list[dict[str, Any]]:
         return http_json(self.http, "/v1/guests")["guests"]
@@ -94,6 +108,9 @@ class Controller:
     def faults(self) -> list[dict[str, Any]]:
         """The open ones."""
         return http_json(self.http, "/v1/faults")["faults"]
+
+    def status(self) -> dict[str, Any]:
+        return http_json(self.http, "/v1/status")
 
     def close(self) -> None:
         self.daemon.kill()
@@ -110,6 +127,7 @@ class Agent:
         source: dict[str, str | Path] | None = None,
         wrap: Wrap = list,
         bus: dict[str, str | Path] | None = None,
+        **more: str | Path,
     ) -> None:
         folder.mkdir()
         controllers = controller if isinstance(controller, list) else [controller]
@@ -118,13 +136,15 @@ class Agent:
         self.http = folder / "agent.sock"
         self._log = folder / "agent.log"
         self._wrap = wrap
-        self._arguments = settings(
-            agent__host=host,
-            agent__state=folder / "agent.db",
-            agent__listen=f"unix:{self.http}",
+        chosen: dict[str, str | Path] = {
+            "agent__host": host,
+            "agent__state": folder / "agent.db",
+            "agent__listen": f"unix:{self.http}",
             **(bus or self._bus_settings(host, controllers)),
             **(source or {"source__directory__path": self.channels}),
-        )
+            **more,
+        }
+        self._arguments = settings(**chosen)
         self.channels.mkdir()
         self.start()
 
@@ -147,9 +167,16 @@ class Agent:
     def close(self) -> None:
         self.daemon.kill()
 
+    def status(self) -> dict[str, Any]:
+        return http_json(self.http, "/v1/status")
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The open ones, and those that are over and not yet known to be delivered."""
+        return http_json(self.http, "/v1/faults?all=1")["faults"]
+
     def problems(self) -> list[str]:
         """What the agent says is wrong now."""
-        return [f"{entry['what']}: {entry['detail']}" for entry in http_json(self.http, "/v1/status")["problems"]]
+        return [f"{entry['what']}: {entry['detail']}" for entry in self.status()["problems"]]
 
     def metric(self, name: str) -> float:
         return http_metrics(self.http)[name]

@@ -29,6 +29,7 @@ class Inspector:
 
     def __init__(self) -> None:
         self._requests: list[Request] = []
+        self._hanging: list[bytes] = []
         self._changed = threading.Condition()
         self._mode = "accept"
         self._server: _Server | None = None
@@ -52,8 +53,12 @@ class Inspector:
 
     def events(self) -> list[Any]:
         """The JSON objects accepted so far, in order, whether sent one at a time or as lists."""
-        bodies = [json.loads(request.body) for request in self.requests if request.accepted]
-        return [event for body in bodies for event in (body if isinstance(body, list) else [body])]
+        return _events([request.body for request in self.requests if request.accepted])
+
+    def hanging(self) -> list[Any]:
+        """Those that it was sent and has not answered yet."""
+        with self._changed:
+            return _events(self._hanging)
 
     def wait_event(
         self,
@@ -103,12 +108,19 @@ class Inspector:
         """The status to answer with, or None to drop the connection."""
         arrived = time.monotonic()
         with self._changed:
+            self._hanging.append(body)
             self._changed.wait_for(lambda: self._mode != "hang")
+            self._hanging.remove(body)
             accepted = self._mode == "accept"
             headers = dict(handler.headers.items())
             request = Request(arrived, handler.command, handler.path, headers, body, accepted)
             self._requests.append(request)
             return {"accept": 200, "refuse": 503}.get(self._mode)
+
+
+def _events(bodies: list[bytes]) -> list[Any]:
+    parsed = [json.loads(body) for body in bodies]
+    return [event for body in parsed for event in (body if isinstance(body, list) else [body])]
 
 
 class _Server(http.server.ThreadingHTTPServer):

@@ -195,6 +195,14 @@ TEST(StatusView, OfAnAgent) {
     EXPECT_THAT(lines, Not(Contains(HasSubstr("agents:"))));
 }
 
+TEST(StatusView, OfAnAgentWithoutAControllerSaysWhatWaits) {
+    json document = {{"program", "vitalwire-agent"},
+                     {"undelivered", {{"faults", 3}, {"oldest", "2026-11-22T06:00:08.000000Z"}}}};
+    EXPECT_THAT(status_view(document, kNow, {}), Contains("not delivered yet: 3 faults, the oldest 5 min ago"));
+    document["undelivered"] = {{"faults", 0}};
+    EXPECT_THAT(status_view(document, kNow, {}), Not(Contains(HasSubstr("not delivered"))));
+}
+
 TEST(Filters, KeepWhatMatchesAllOfThem) {
     const json document = {{"guests", {guest("a", "lost", "c1"), guest("b", "lost", "c2"), guest("c", "held", "c1")}}};
     const auto left = [&](const Options& options) {

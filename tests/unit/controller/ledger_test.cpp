@@ -231,7 +231,7 @@ TEST_F(LedgerTest, ClearsAfterARestartWhatItMayHaveRaisedBefore) {
     restart();
     agent_up(false);
     whole_state({});
-    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 cleared 2"));
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
 }
 
 TEST_F(LedgerTest, RefusesFaultsOfAnotherHost) {

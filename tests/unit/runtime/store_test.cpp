@@ -18,6 +18,7 @@ namespace vitalwire::runtime {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -208,7 +209,7 @@ TEST_F(StoreOnDisk, KeepsWorkingAndTellingWhileTheDiskIsFull) {
             store->put("t", std::to_string(i), std::string(100, 'x'));
         store->when_durable([&] { durable = true; });
         ASSERT_TRUE(wait_for([&] { return !store->healthy(); }));
-        EXPECT_THAT(store->problem(), HasSubstr(path_ + ": cannot write: "));
+        EXPECT_THAT(store->problem(), AllOf(HasSubstr(path_ + ": cannot write: "), HasSubstr("; changes that wait: ")));
         const std::size_t waiting = store->pending();  // all but what went to disk while there was room
         EXPECT_GT(waiting, 0U);
         store->put("t", "999", "newer");
