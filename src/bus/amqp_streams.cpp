@@ -162,6 +162,8 @@ void AmqpStreams::stop() {
     handler_ = nullptr;
     client_.stop();
     queue_.clear();
+    // A connection that waits for its peer's end, and its stream, hold each other.
+    end_all([](const Key&) { return true; }, "stopped");
 }
 
 std::unique_ptr<ByteStream> AmqpStreams::open(const std::string& queue, const std::string& name) {
