@@ -1,0 +1,223 @@
+#!/usr/bin/python3
+"""Whatever fails, in any order: controllers, agents, guests, the inspector, the broker. The seed says in which.
+
+VITALWIRE_TEST_SEED=N repeats a run, VITALWIRE_TEST_STEPS makes it longer or shorter.
+"""
+
+import itertools
+import os
+from pathlib import Path
+import random
+import signal
+import sys
+import time
+from typing import Callable
+import unittest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+from outage import Guest, OutageTestCase, store_rows
+from suite import Agent, Controller, common_broker
+from vmbed.procs import wait_until
+
+SEED = int(os.environ.get("VITALWIRE_TEST_SEED", "5"))
+STEPS = int(os.environ.get("VITALWIRE_TEST_STEPS", "40"))
+LONGEST_PAUSE = 1.0
+
+Move = tuple[str, Callable[[], None]]
+
+
+class RandomOutages(OutageTestCase):
+    HOSTS = ("compute-1", "compute-2", "compute-3")
+    MORE = {"self_watch__agent_lost_after": "2 s", "self_watch__sink_failing_after": "2 s",
+            "sink__inspector__longest_backoff": "500 ms", "sink__inspector__timeout": "2 s"}
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.frail: list[Guest] = []
+        for agent in self.agents:
+            self.frail += [self.guest(f"{agent.host}-{name}", agent) for name in ("a", "b")]
+            self.guest(f"{agent.host}-sound", agent, interval=5000)
+        self.wait_connected()
+        self.condition: dict[Agent | Controller, str] = {each: "runs" for each in (*self.agents, *self.controllers)}
+        self.broker_runs = common_broker() is not None
+        self.broker_was_killed = False
+        self.inspector_accepts = True
+        self.disturbances = 1
+        self.kept: set[str] = set()  # of faults that an agent has said or written: to be told, whatever comes
+        self.said: dict[Agent, tuple[int, set[str]]] = {}  # by the process of that number when it was last asked
+        self.journal = self.dir / "steps.log"  # printed after a failure
+        self.addCleanup(self.restore_broker)
+
+    # What can happen next: the same in every run of a seed, so it must not depend on what the programs say.
+
+    def moves(self) -> list[Move]:
+        moves = [move for one, condition in self.condition.items() for move in self.moves_of(one, condition)]
+        for guest in self.frail:
+            moves.append((f"{guest.id} {'falls silent' if guest.answering else 'answers'}",
+                          lambda each=guest: setattr(each, "answering", not each.answering)))
+            moves.append((f"{guest.id} {'is unhealthy' if guest.healthy else 'is healthy'}",
+                          lambda each=guest: setattr(each, "healthy", not each.healthy)))
+        return moves + self.moves_of_the_inspector() + self.moves_of_the_broker()
+
+    def moves_of(self, one: Agent | Controller, condition: str) -> list[Move]:
+        possible: dict[str, dict[str, Callable[[Agent | Controller], None]]] = {
+            "runs": {"killed": self.kill, "stopped": self.stop, "frozen": self.freeze},
+            "frozen": {"killed": self.kill, "runs": self.thaw},
+            "killed": {"runs": self.start_again},
+            "stopped": {"runs": self.start_again},
+        }
+
+        def move(to: str, act: Callable[[Agent | Controller], None]) -> None:
+            act(one)
+            self.condition[one] = to
+
+        name = one.http.parent.name
+        return [(f"{name} {condition} -> {to}", lambda to=to, act=act: move(to, act))
+                for to, act in possible[condition].items()]
+
+    def moves_of_the_inspector(self) -> list[Move]:
+        def change(act: Callable[[], None], accepts: bool) -> None:
+            act()
+            self.inspector_accepts = accepts
+
+        if not self.inspector_accepts:
+            return [("the inspector is well", lambda: change(self.inspector.up, True))]
+        return [("the inspector is away", lambda: change(self.inspector.down, False)),
+                ("the inspector refuses", lambda: change(self.inspector.refuse, False)),
+                ("the inspector hangs", lambda: change(self.inspector.hang, False))]
+
+    def moves_of_the_broker(self) -> list[Move]:
+        broker = common_broker()
+        if broker is None:
+            return []
+        if not self.broker_runs:
+            return [("the broker is well", self.restore_broker)]
+        hang = ("the broker hangs", lambda: self.end_broker(broker.pause))
+        # It takes long to start on a small machine: once is enough.
+        return [hang] if self.broker_was_killed else [hang, ("the broker is killed", self.kill_broker)]
+
+    def end_broker(self, how: Callable[[], None]) -> None:
+        how()
+        self.broker_runs = False
+
+    def kill_broker(self) -> None:
+        self.end_broker(common_broker().kill)
+        self.broker_was_killed = True
+
+    def restore_broker(self) -> None:
+        broker = common_broker()
+        if broker and not self.broker_runs:
+            broker.restore()
+            self.broker_runs = True
+
+    def kill(self, one: Agent | Controller) -> None:
+        one.daemon.kill()
+        self.note_written(one)
+
+    def stop(self, one: Agent | Controller) -> None:
+        self.assertEqual(one.daemon.stop(), 0, one.http.parent.name)
+        one.daemon.kill()
+        self.note_written(one)
+
+    def note_written(self, one: Agent | Controller) -> None:
+        """What the agent has written it says again, so it has to be told."""
+        if isinstance(one, Agent):
+            self.kept |= set(store_rows(one.http.parent / "agent.db", "faults"))
+
+    def freeze(self, one: Agent | Controller) -> None:
+        one.daemon.signal(signal.SIGSTOP)
+
+    def thaw(self, one: Agent | Controller) -> None:
+        one.daemon.signal(signal.SIGCONT)
+
+    def start_again(self, one: Agent | Controller) -> None:
+        one.start()
+
+    # The run
+
+    def run_steps(self) -> None:
+        chance = random.Random(SEED)
+        with open(self.journal, "w", buffering=1) as journal:
+            print(f"VITALWIRE_TEST_SEED={SEED}", file=journal)
+            for number in range(STEPS):
+                what, act = chance.choice(self.moves())
+                print(f"{number}: {what}", file=journal)
+                act()
+                self.disturbances += not what.startswith("compute-") or "->" in what
+                time.sleep(chance.uniform(0, LONGEST_PAUSE))
+                self.require_alive()
+                self.ask_agents()
+
+    def ask_agents(self) -> None:
+        """What an agent has said and outlived for a while is on its disk: it is to be told as well."""
+        for agent in self.agents:
+            if self.condition[agent] != "runs":
+                continue
+            process, faults = self.said.get(agent, (0, set()))
+            if process == agent.daemon.pid:
+                self.kept |= faults
+            self.said[agent] = agent.daemon.pid, {fault["id"] for fault in agent.faults()}
+
+    def require_alive(self) -> None:
+        for one, condition in self.condition.items():
+            if condition in ("runs", "frozen"):
+                one.daemon.require_running()
+
+    def bring_all_back(self) -> None:
+        self.restore_broker()
+        self.inspector.up()
+        for one, condition in self.condition.items():
+            if condition == "frozen":
+                self.thaw(one)
+            elif condition != "runs":
+                self.start_again(one)
+        for guest in self.frail:
+            guest.answering = guest.healthy = True
+
+    def test_nothing_is_lost_and_nothing_is_invented(self) -> None:
+        self.run_steps()
+        self.bring_all_back()
+        self.wait_connected()
+        for agent in self.agents:
+            self.kept |= {fault["id"] for fault in agent.faults()}
+        self.wait_all_over()
+        self.wait_well()
+        for controller in self.controllers:
+            wait_until(lambda each=controller: self.sees_all_well(each), f"{controller.name} sees all guests well")
+        self.require_alive()
+        self.assert_every_fault_is_told_and_over()
+        self.assert_nothing_is_invented()
+        self.assert_bounded()
+
+    def sees_all_well(self, controller: Controller) -> bool:
+        return {guest["state"] for guest in controller.guests()} == {"registered"}
+
+    def assert_every_fault_is_told_and_over(self) -> None:
+        stories = self.told_of()
+        self.assertEqual(self.kept - set(stories), set(), "never told")
+        for fault, story in stories.items():
+            self.assertIn("down", [details["status"] for details in story], fault)
+            self.assertEqual(self.last_state(fault), "up", fault)
+
+    def assert_nothing_is_invented(self) -> None:
+        guests = {details["instance_id"] for details in self.told()}
+        self.assertLessEqual(guests, {guest.id for guest in self.frail})
+        wait_until(self.own_alarms_are_over, "the inspector is told that the suite is well")
+
+    def own_alarms_are_over(self) -> bool:
+        alarms = [event["details"] for event in self.inspector.events() if "instance_id" not in event["details"]]
+        last = {details["fault_id"]: details["status"] for details in alarms}
+        return "down" not in last.values()
+
+    def assert_bounded(self) -> None:
+        """A fault is repeated only by who was disturbed while it was being told."""
+        for fault, story in self.told_of().items():
+            changes = len({(details["revision"], details["status"]) for details in story})
+            repeats = len(story) - changes
+            self.assertLessEqual(repeats, 2 * self.disturbances, fault)
+            self.assertLessEqual(len(list(itertools.groupby(details["status"] for details in story))), 6, fault)
+
+
+if __name__ == "__main__":
+    unittest.main()
