@@ -119,16 +119,16 @@ void AlarmQueue::withdraw(const base::FaultId& fault) {
     if (at != entries_.end()) at->second.withdrawn = true;
 }
 
-void AlarmQueue::finish(const Alarm& alarm) {
+void AlarmQueue::finish(const Alarm& alarm, bool others_done) {
     const auto at = entries_.find(alarm.id);
     if (at == entries_.end()) return;
     Entry& entry = at->second;
     entry.current = alarm;
     entry.withdrawn = false;
     if (!entry.raised) return drop_waiting(alarm.id);
+    if (expected(entry).phase != Told::Phase::nothing) return queue_clear(entry);
     // Nobody knows whether our raise has arrived. Told again it would be a false alarm after the other's clear.
-    if (expected(entry).phase == Told::Phase::nothing) return push(entry, AlarmChange::cleared);
-    queue_clear(entry);
+    if (others_done) push(entry, AlarmChange::cleared);
 }
 
 void AlarmQueue::forget(const base::FaultId& fault) {

@@ -56,9 +56,10 @@ public:
     std::vector<ToldChange> offer(const Alarm& alarm, bool trust_delivered);
     /// Somebody else tells this alarm from now on: what waits is dropped, what was told is remembered.
     void withdraw(const base::FaultId& fault);
-    /// The alarm is over, and somebody else tells it. What this sink was raised from here, or may have been, is cleared
-    /// from here too: our raise may have come after the other's clear.
-    void finish(const Alarm& alarm);
+    /// The alarm is over, and somebody else tells it. What this sink was raised from here is cleared from here too: our
+    /// raise may have come after the other's clear. So is what may have been raised, but only when the other is done
+    /// with it: before, our clear could come before its raise.
+    void finish(const Alarm& alarm, bool others_done);
     void forget(const base::FaultId& fault);
     /// The sink has lost an open alarm that it had confirmed: it is told again. Returns what counts as told from now
     /// on; nothing when something about the alarm is to be told anyway.

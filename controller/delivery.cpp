@@ -28,8 +28,8 @@ void Delivery::withdraw(const Alarm& alarm) {
     with(lane(alarm), [&](AlarmQueue& queue) { queue.withdraw(alarm.id); });
 }
 
-void Delivery::finish(const Alarm& alarm) {
-    with(lane(alarm), [&](AlarmQueue& queue) { queue.finish(alarm); });
+void Delivery::finish(const Alarm& alarm, bool others_done) {
+    with(lane(alarm), [&](AlarmQueue& queue) { queue.finish(alarm, others_done); });
 }
 
 void Delivery::forget(const Alarm& alarm) {

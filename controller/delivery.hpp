@@ -42,7 +42,7 @@ public:
     void restore(const Alarm& alarm, Told told);
     void offer(const Alarm& alarm);
     void withdraw(const Alarm& alarm);
-    void finish(const Alarm& alarm);
+    void finish(const Alarm& alarm, bool others_done);
     void forget(const Alarm& alarm);
     /// As AlarmQueue's; false when there was no need.
     bool retell(const Alarm& alarm);

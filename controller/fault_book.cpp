@@ -37,6 +37,7 @@ std::vector<FaultBook::Entry> FaultBook::end_state(const base::HostId& host, bas
         if (mentioned->contains(id)) continue;
         const BookedFault& booked = faults_.at(id);
         forgotten.push_back(booked.fault.open() ? clear(id, kForgotten, now) : Entry{booked, Change::none});
+        forgotten.back().forgotten = true;
     }
     return forgotten;
 }

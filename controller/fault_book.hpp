@@ -43,6 +43,7 @@ public:
     struct Entry {
         BookedFault booked;
         Change change = Change::none;
+        bool forgotten = false;  ///< its agent no longer speaks of it: whoever led has delivered its end
     };
 
     /// As it was before a restart.

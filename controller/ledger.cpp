@@ -66,6 +66,7 @@ void Ledger::add_sink(const std::string& name, const std::string& type, std::uni
                               around_.enrich,
                               around_.inventory_known,
                               [this](const Alarm& alarm) { return beat_of(alarm); },
+                              [this](AlarmEvent& event) { add_others_open(event); },
                               [this, index] { collect(*sinks_[index]); },
                               [this, index] { audit(*sinks_[index]); }};
     sinks_.push_back(
@@ -124,7 +125,7 @@ void Ledger::stop() {
 }
 
 void Ledger::agent_up(const base::HostId& host) {
-    if (!delivers(host)) withdraw(host);
+    if (!delivers(host)) withdraw(host);  // the state that follows says what of it is over
 }
 
 void Ledger::agent_down(const base::HostId& host) {
@@ -132,7 +133,13 @@ void Ledger::agent_down(const base::HostId& host) {
 }
 
 void Ledger::lead_changed(const base::HostId& host) {
-    if (!delivers(host)) return withdraw(host);
+    if (!delivers(host)) {
+        withdraw(host);
+        for (const BookedFault& booked : faults_of(host)) {
+            if (!booked.fault.open()) finish(booked, false);
+        }
+        return;
+    }
     // A new lead is told by its agent what is not yet confirmed, but not what is over and forgotten there.
     for (const BookedFault& booked : faults_of(host)) {
         if (!booked.fault.open()) tell(booked);
@@ -199,7 +206,7 @@ void Ledger::take(const FaultBook::Entry& entry) {
     if (delivers(entry.booked.host)) {
         tell(entry.booked);
     } else if (!entry.booked.fault.open()) {
-        finish(entry.booked);
+        finish(entry.booked, entry.forgotten);
     }
 }
 
@@ -220,10 +227,10 @@ void Ledger::tell(const BookedFault& booked) {
 }
 
 /// Over, and another lead's to tell; what was raised from here is cleared from here.
-void Ledger::finish(const BookedFault& booked) {
+void Ledger::finish(const BookedFault& booked, bool others_done) {
     const Alarm alarm = to_alarm(booked.fault, booked.host);
     for (const auto& sink : sinks_)
-        sink->finish(alarm);
+        sink->finish(alarm, others_done);
     for (const auto& sink : sinks_)
         sink->pump();
     settle(alarm.id);
@@ -259,6 +266,17 @@ base::Millis Ledger::beat_of(const Alarm& alarm) const {
     const auto guest = agent->guests.find(alarm.guest);
     const bool known = guest != agent->guests.end() && guest->second.interval > base::Millis::zero();
     return known ? guest->second.interval : kUsualBeat;
+}
+
+/// Also those that another lead tells: the clear of an earlier one from here must not end their alarm at a receiver
+/// that knows one of a kind.
+void Ledger::add_others_open(AlarmEvent& event) const {
+    if (event.change != AlarmChange::cleared) return;
+    for (const BookedFault* other : book_.of_host(event.alarm.host)) {
+        const bool counts = other->fault.open() && other->fault.guest == event.alarm.guest &&
+                            other->fault.id != event.alarm.id && !delivers(other->host);
+        if (counts) event.others_open.emplace_back(heartbeat::to_string(other->fault.kind));
+    }
 }
 
 void Ledger::retell(const std::string& sink, const base::GuestId& guest) {
@@ -355,7 +373,7 @@ void Ledger::clear_again(SinkRunner& runner, BookedFault booked) {
         sink->restore(alarm, told);
         store_.put_told(sink->name(), alarm.id, told);
     }
-    finish(booked);
+    finish(booked, true);
 }
 
 void Ledger::settle(const base::FaultId& fault) {
@@ -406,10 +424,6 @@ std::vector<BookedFault> Ledger::faults_of(const base::HostId& host) const {
 void Ledger::withdraw(const base::HostId& host) {
     for (const BookedFault& booked : faults_of(host)) {
         const Alarm alarm = to_alarm(booked.fault, booked.host);
-        if (!booked.fault.open()) {
-            finish(booked);
-            continue;
-        }
         for (const auto& sink : sinks_)
             sink->withdraw(alarm);
     }

@@ -95,10 +95,11 @@ private:
     void take(const FaultBook::Entry& entry);
     void count(const FaultBook::Entry& entry);
     void tell(const BookedFault& booked);
-    void finish(const BookedFault& booked);
+    void finish(const BookedFault& booked, bool others_done);
     template <class Predicate>
     void tell_again(Predicate concerned);
     base::Millis beat_of(const Alarm& alarm) const;
+    void add_others_open(AlarmEvent& event) const;
     void collect(SinkRunner& runner);
     void audit(SinkRunner& runner);
     std::vector<base::FaultId> confirmed_open(const SinkRunner& runner) const;

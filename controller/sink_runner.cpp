@@ -116,9 +116,9 @@ void SinkRunner::withdraw(const Alarm& alarm) {
     if (gate_.has_passed(alarm.id)) delivery_.withdraw(alarm);
 }
 
-void SinkRunner::finish(const Alarm& alarm) {
+void SinkRunner::finish(const Alarm& alarm, bool others_done) {
     gate_.drop(alarm.id);
-    if (gate_.has_passed(alarm.id)) delivery_.finish(alarm);
+    if (gate_.has_passed(alarm.id)) delivery_.finish(alarm, others_done);
 }
 
 void SinkRunner::forget(const Alarm& alarm) {
@@ -161,6 +161,7 @@ void SinkRunner::pump() {
 void SinkRunner::send(const Delivery::Attempt& attempt) {
     Delivery::Attempt enriched = attempt;
     context_.enrich(enriched.event.alarm);
+    context_.add_others_open(enriched.event);
     sink_->deliver(enriched.event, [this, enriched, alive = std::weak_ptr(alive_)](const Outcome& outcome) {
         if (alive.expired() || stopped_) return;
         ended(enriched, outcome);

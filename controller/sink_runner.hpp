@@ -26,6 +26,8 @@ struct SinkRunnerContext {
     std::function<bool()> inventory_known;
     /// The heartbeat interval of an alarm's guest.
     std::function<base::Millis(const Alarm&)> beat;
+    /// Adds to an event what is open of the same guest and not told from here.
+    std::function<void(AlarmEvent&)> add_others_open;
     /// Called after every pump: `delivery().take_changes()` may have something.
     std::function<void()> told;
     /// Called as often as the sink wants its receiver compared with what it has confirmed.
@@ -49,7 +51,7 @@ public:
     void restore(const Alarm& alarm, Told told);
     void offer(Alarm alarm);
     void withdraw(const Alarm& alarm);
-    void finish(const Alarm& alarm);
+    void finish(const Alarm& alarm, bool others_done);
     void forget(const Alarm& alarm);
     bool retell(const Alarm& alarm);
     /// Nothing is left to tell: also of what no policy sends here.

@@ -223,7 +223,7 @@ TEST_F(AlarmQueueTest, ClearsWhatItRaisedThoughAnotherControllerTellsIt) {
     offer(a1);
     told();
     queue.withdraw(a1.id);
-    queue.finish(cleared(a1));
+    queue.finish(cleared(a1), false);
     EXPECT_TRUE(queue.busy(a1.id));
     EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
     EXPECT_FALSE(queue.busy(a1.id));
@@ -232,7 +232,7 @@ TEST_F(AlarmQueueTest, ClearsWhatItRaisedThoughAnotherControllerTellsIt) {
 TEST_F(AlarmQueueTest, LeavesToAnotherControllerWhatItNeverRaised) {
     offer(a1);
     queue.withdraw(a1.id);
-    queue.finish(cleared(a1));
+    queue.finish(cleared(a1), false);
     EXPECT_FALSE(queue.busy(a1.id));
     EXPECT_THAT(told(), IsEmpty());
 }
@@ -242,8 +242,18 @@ TEST_F(AlarmQueueTest, TakesAFailedRaiseForOneThatMayHaveArrived) {
     queue.take();
     queue.withdraw(a1.id);
     queue.put_back("no answer");
-    queue.finish(cleared(a1));
+    queue.finish(cleared(a1), true);
     EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
+}
+
+TEST_F(AlarmQueueTest, LeavesWhatMayHaveArrivedToWhoStillTellsIt) {
+    offer(a1);
+    queue.take();
+    queue.withdraw(a1.id);
+    queue.put_back("no answer");
+    queue.finish(cleared(a1), false);
+    EXPECT_FALSE(queue.busy(a1.id));
+    EXPECT_THAT(told(), IsEmpty());
 }
 
 TEST_F(AlarmQueueTest, DoesNotRepeatAFailedMessageThatWasWithdrawnMeanwhile) {

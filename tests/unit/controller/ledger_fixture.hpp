@@ -23,6 +23,7 @@ inline const base::HostId kHost("compute-1");
 /// What a sink was told, and how it answers.
 struct Receipts {
     std::vector<std::string> lines;
+    std::vector<AlarmEvent> events;
     Outcome answer = Outcome::confirmed();
     bool hold = false;
     std::vector<Sink::Done> held;
@@ -36,6 +37,7 @@ public:
     explicit ScriptedSink(Receipts& receipts) : receipts_(receipts) {}
     void deliver(const AlarmEvent& event, Done done) override {
         receipts_.lines.push_back(line(event));
+        receipts_.events.push_back(event);
         if (receipts_.hold) return receipts_.held.push_back(std::move(done));
         done(receipts_.answer);
     }

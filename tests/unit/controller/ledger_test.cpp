@@ -234,6 +234,34 @@ TEST_F(LedgerTest, ClearsAfterARestartWhatItMayHaveRaisedBefore) {
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
 }
 
+TEST_F(LedgerTest, LeavesAfterARestartToTheLeadWhatItsAgentStillSpeaksOf) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    report(cleared(f1));
+    told["a"].answer = Outcome::confirmed();
+    restart();
+    agent_up(false);
+    whole_state({cleared(f1)});
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_EQ(ledger->book().find(f1.id), nullptr);
+}
+
+TEST_F(LedgerTest, TellsWithAClearWhatAnotherLeadHasRaisedMeanwhile) {
+    start();
+    agent_up();
+    report(f1);
+    take("a");
+    restart();
+    agent_up(false);
+    heartbeat::Fault later = f1;
+    later.id = base::FaultId("f2");
+    whole_state({later});
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+    EXPECT_THAT(told["a"].events.back().others_open, ElementsAre("heartbeat_lost"));
+}
+
 TEST_F(LedgerTest, RefusesFaultsOfAnotherHost) {
     start();
     agent_up();
