@@ -30,7 +30,11 @@ class Ambush:
         if held:
             argv += ["-e", f"inject={held}:delay_enter={HELD_MICROSECONDS}"]
         self._strace = Process(argv, self._log)
-        wait_until(self._attached, f"strace lies in wait for {victim.name}")
+        try:
+            wait_until(self._attached, f"strace lies in wait for {victim.name}")
+        except Exception:
+            self.call_off()
+            raise
 
     def _attached(self) -> bool:
         if self._strace.running or not self._victim.running:
