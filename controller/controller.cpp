@@ -181,6 +181,13 @@ void Controller::add_metrics() {
                            refused += static_cast<double>(port->bus().refused());
                        return refused + static_cast<double>(mailbox_ ? mailbox_->refused() : 0);
                    });
+    metrics_.gauge("vitalwire_controller_bus_messages_dropped",
+                   "Messages to and from agents that full queues lost; the whole state was told after it.", [this] {
+                       double dropped = 0;
+                       for (const auto& port : ports_)
+                           dropped += static_cast<double>(port->bus().dropped());
+                       return dropped;
+                   });
     metrics_.gauge("vitalwire_controller_deposits_waiting", "Messages of faults left by agents that are away.",
                    [this] { return static_cast<double>(deposits_.waiting()); });
     metrics_.gauge("vitalwire_controller_inventory_guests", "Guests in the inventory.",

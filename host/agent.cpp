@@ -135,7 +135,8 @@ void Agent::reload(const AgentConfig& config) {
 }
 
 std::string Agent::metrics_text() {
-    metrics_.update(monitor_.counters(), clock_.stalls(), controllers_->messages_sent(), controllers_->links_lost());
+    metrics_.update(monitor_.counters(), clock_.stalls(), controllers_->messages_sent(), controllers_->links_lost(),
+                    controllers_->messages_dropped());
     metrics_.update(groups_.gate_counters(), groups_.counters());
     return metrics_.text();
 }

@@ -48,6 +48,8 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     stalls_ = counter("stalls", "Times this agent itself did not run; not held against any guest");
     bus_messages_ = counter("bus_messages", "Messages sent to controllers");
     links_lost_ = counter("bus_links_lost", "Connections to controllers that ended");
+    bus_dropped_ = counter("bus_messages_dropped",
+                           "Messages to and from controllers that full queues lost; the whole state was told after it");
     broadcasts_ = counter("group_broadcasts", "Broadcasts of guests handed to a controller");
     queries_ = counter("group_queries", "Status queries of guests handed to a controller");
     const auto refused = [&](const char* code) {
@@ -114,7 +116,7 @@ void AgentMetrics::fault_opened(FaultKind kind) const {
 }
 
 void AgentMetrics::update(const heartbeat::HostSessionCounters& sessions, std::uint64_t stalls,
-                          std::uint64_t bus_messages, std::uint64_t links_lost) {
+                          std::uint64_t bus_messages, std::uint64_t links_lost, std::uint64_t messages_dropped) {
     bring_to(challenges_, sessions.challenges);
     bring_to(responses_, sessions.responses);
     bring_to(late_, sessions.late);
@@ -123,6 +125,7 @@ void AgentMetrics::update(const heartbeat::HostSessionCounters& sessions, std::u
     bring_to(stalls_, stalls);
     bring_to(bus_messages_, bus_messages);
     bring_to(links_lost_, links_lost);
+    bring_to(bus_dropped_, messages_dropped);
 }
 
 void AgentMetrics::update(const group::GateCounters& gate, const GroupHub::Counters& hub) {

@@ -44,7 +44,7 @@ public:
 
     /// Counts that others keep are brought up to date when they are read.
     void update(const heartbeat::HostSessionCounters& sessions, std::uint64_t stalls, std::uint64_t bus_messages,
-                std::uint64_t links_lost);
+                std::uint64_t links_lost, std::uint64_t messages_dropped);
     void update(const group::GateCounters& gate, const GroupHub::Counters& hub);
     std::string text() const { return metrics_.text(); }
 
@@ -57,7 +57,7 @@ private:
     std::map<base::Errc, runtime::Counter> nacks_;
     runtime::Counter channels_connected_, channels_closed_, registrations_, faults_dropped_, rows_unreadable_,
         source_problems_, attached_, not_attached_, without_controller_, challenges_, responses_, late_, stale_,
-        misses_, stalls_, bus_messages_, links_lost_;
+        misses_, stalls_, bus_messages_, links_lost_, bus_dropped_;
     // Of the server group.
     runtime::Counter broadcasts_, queries_, group_not_enabled_, group_rate_limited_, group_unavailable_, group_refused_,
         group_delivered_, group_not_connected_, group_undeliverable_, group_duplicates_;

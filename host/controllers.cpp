@@ -115,6 +115,13 @@ bool Controllers::any_up() const {
     return std::any_of(links_.begin(), links_.end(), [](const Link& link) { return link.link->up(); });
 }
 
+std::uint64_t Controllers::messages_dropped() const {
+    std::uint64_t dropped = finder_ ? finder_->dropped() : 0;
+    for (const Link& link : links_)
+        dropped += link.link->dropped();
+    return dropped;
+}
+
 std::vector<Controllers::LinkStatus> Controllers::status() const {
     std::vector<LinkStatus> out;
     for (const Link& link : links_) {

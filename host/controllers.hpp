@@ -72,6 +72,8 @@ public:
     std::vector<LinkStatus> status() const;
     std::uint64_t messages_sent() const { return messages_sent_; }
     std::uint64_t links_lost() const { return links_lost_; }
+    /// Messages that full queues have lost on the way; the whole state was told after it.
+    std::uint64_t messages_dropped() const;
 
 private:
     struct Link {

@@ -26,6 +26,7 @@ public:
     void close() override;
     std::string problem() const override { return problem_; }
     std::uint64_t refused() const override { return streams_->refused() + turned_away_; }
+    std::uint64_t dropped() const override { return streams_->dropped(); }
 
 private:
     void on_connected() override;

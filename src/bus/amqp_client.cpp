@@ -89,6 +89,7 @@ public:
         add({std::move(message), std::move(sent), 0, connection_});
     }
     void acknowledge(std::uint64_t tag) { add({{}, nullptr, tag, connection_}); }
+    std::uint64_t dropped() const { return dropped_; }
 
 private:
     /// Wakes up a thread that sleeps in poll().
@@ -135,6 +136,7 @@ private:
     }
 
     void note_full() {
+        ++dropped_;
         if (std::exchange(full_on_, connection_) == connection_) return;
         log::warning("the broker does not take what is sent to it, dropping messages",
                      {{"bytes_waiting", kMaxOutgoing}});
@@ -285,6 +287,7 @@ private:
     Handler* handler_ = nullptr;
     std::uint64_t connection_ = 0;  ///< 0: none
     std::uint64_t full_on_ = 0;     ///< the last one that was told to be full
+    std::uint64_t dropped_ = 0;
     // Of both threads.
     std::mutex mutex_;
     std::condition_variable changed_;
@@ -318,6 +321,10 @@ void AmqpClient::publish(AmqpMessage message, std::function<void()> sent) {
 
 void AmqpClient::acknowledge(std::uint64_t tag) {
     impl_->acknowledge(tag);
+}
+
+std::uint64_t AmqpClient::dropped() const {
+    return impl_->dropped();
 }
 
 }  // namespace vitalwire::bus

@@ -48,6 +48,8 @@ public:
     /// Nothing while not connected. `sent` is called when the socket has taken it; never if the connection is lost.
     void publish(runtime::AmqpMessage message, std::function<void()> sent = nullptr);
     void acknowledge(std::uint64_t tag);
+    /// Messages for which there was no room: the broker does not take what is sent to it.
+    std::uint64_t dropped() const;
 
 private:
     class Impl;

@@ -24,6 +24,7 @@ public:
     void stop() override;
     void deposit(const Faults& faults) override;
     std::string problem() const override { return problem_; }
+    std::uint64_t dropped() const override { return streams_->dropped(); }
 
 private:
     class Way;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
+#include <charconv>
 #include <vector>
 
 #include "base/log.hpp"
@@ -22,6 +23,16 @@ constexpr const char* kEnd = "end";
 /// Small enough that one stream's whole state does not hold up the others' signs of life.
 constexpr std::size_t kPiece = 64U << 10U;
 constexpr std::size_t kShownReason = 256;  // of an end
+
+/// Its place in its stream.
+std::optional<std::uint64_t> number_of(const AmqpMessage& message) {
+    std::uint64_t number = 0;
+    const std::string& text = message.message_id;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return number;
+}
+
 }  // namespace
 
 class AmqpStreams::Stream final : public ByteStream {
@@ -71,11 +82,15 @@ public:
 
     void receive(const AmqpMessage& message) {
         if (ended_) return;
-        if (message.message_id != std::to_string(received_++)) {
-            constexpr const char* kDropped = "the broker dropped messages on the way";
-            send(kEnd, kDropped);
-            return end(kDropped);
+        const auto number = number_of(message);
+        if (number != received_) {
+            const std::uint64_t missed = number > received_ ? *number - received_ : 1;
+            streams_->missed_ += missed;
+            const std::string why = "the broker dropped " + std::to_string(missed) + " messages on the way";
+            send(kEnd, why);
+            return end(why);
         }
+        ++received_;
         input_ += message.body;
         feed();
     }

@@ -57,6 +57,8 @@ public:
     bool connected() const { return !queue_.empty(); }
     bool has_stream_to(const std::string& queue) const;
     std::uint64_t refused() const { return refused_; }  ///< messages
+    /// Messages that our queue to the broker or the broker's queue to us had no room for.
+    std::uint64_t dropped() const { return client_.dropped() + missed_; }
 
 private:
     class Stream;
@@ -81,6 +83,7 @@ private:
     std::map<Key, Stream*> streams_;
     std::uint64_t last_number_ = 0;
     std::uint64_t refused_ = 0;
+    std::uint64_t missed_ = 0;  ///< counted by gaps in streams
     bool refusing_ = false;
 };
 

@@ -34,7 +34,8 @@ public:
     /// here.
     virtual void send(const ToController& message) = 0;
     virtual bool up() const = 0;
-    virtual const std::string& name() const = 0;  ///< the URL, for logs and status
+    virtual const std::string& name() const = 0;         ///< the URL, for logs and status
+    virtual std::uint64_t dropped() const { return 0; }  ///< messages that never left because a queue was full
 };
 
 /// Finds the controllers that meet the agents at a broker: nobody lists them, they may come at any time.
@@ -51,7 +52,8 @@ public:
     virtual void stop() = 0;
     /// Leaves them for the controllers as a set, whether one is there or not; nothing while the broker is away.
     virtual void deposit(const Faults& faults) = 0;
-    virtual std::string problem() const = 0;  ///< why none can be found now; empty when all is well
+    virtual std::string problem() const = 0;             ///< why none can be found now; empty when all is well
+    virtual std::uint64_t dropped() const { return 0; }  ///< messages that full queues lost on their way, both ways
 };
 
 /// What agents have left at a broker for the controllers as a set; one controller at a time takes it, in order.
@@ -89,6 +91,7 @@ public:
     virtual const std::string& address() const = 0;  ///< the URL it listens on, with the real port
     virtual std::uint64_t refused() const = 0;       ///< connections that ended before they were an agent's
     virtual std::string problem() const = 0;         ///< why no agent can come in; empty when all is well
+    virtual std::uint64_t dropped() const = 0;       ///< messages that full queues lost on their way, both ways
 };
 
 }  // namespace vitalwire::bus

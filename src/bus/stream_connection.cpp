@@ -56,11 +56,18 @@ void StreamConnection::take(std::string_view line) {
     if (!closed_ && handler_ != nullptr && line != kPing) handler_->on_line(line);
 }
 
-void StreamConnection::send(std::string_view line) {
-    if (closed_ || finishing_) return;
-    if (queue_.size() + writing_.size() + line.size() + 1 > max_queue_)
-        return fail("does not read: more than " + std::to_string(max_queue_) + " bytes wait for it");
+std::size_t StreamConnection::send(std::string_view line) {
+    if (full_) return 1;
+    if (closed_ || finishing_) return 0;
+    ++waiting_messages_;
+    if (queue_.size() + writing_.size() + line.size() + 1 > max_queue_) {
+        full_ = true;
+        fail("does not read: more than " + std::to_string(max_queue_) + " bytes wait for it; dropped " +
+             std::to_string(waiting_messages_) + " messages");
+        return waiting_messages_;
+    }
     append(line);
+    return 0;
 }
 
 /// What is sent in one turn of the loop goes out in one write.
@@ -83,12 +90,14 @@ void StreamConnection::write() {
         return;
     }
     writing_.swap(queue_);
+    writing_messages_ = waiting_messages_;
     stream_->write_all(asio::buffer(writing_),
                        [self = shared_from_this()](error_code error, std::size_t) { self->on_written(error); });
 }
 
 void StreamConnection::on_written(const error_code& error) {
     writing_.clear();
+    waiting_messages_ -= std::exchange(writing_messages_, 0);
     if (writing_.capacity() > kKeptBuffer) writing_.shrink_to_fit();
     if (closed_) return;
     if (error) return fail(stream_->explain(error));

@@ -38,8 +38,9 @@ public:
                      Handler& handler);
 
     void open();
-    /// `line` without its newline.
-    void send(std::string_view line);
+    /// `line` without its newline. Returns how many messages a full queue has lost with it: all that wait and this one,
+    /// then the connection ends, and whatever else is sent before on_closed says so.
+    std::size_t send(std::string_view line);
     /// Ends the connection when everything queued is sent; `send` does nothing from here on.
     void finish();
     void close();
@@ -72,6 +73,9 @@ private:
 
     std::string queue_;    ///< waits
     std::string writing_;  ///< is being written
+    std::size_t waiting_messages_ = 0;  ///< in both, without signs of life
+    std::size_t writing_messages_ = 0;  ///< of them being written
+    bool full_ = false;                 ///< that ended us
     bool write_scheduled_ = false;
     bool said_something_ = false;
     bool ready_ = false;  ///< the handshake is done

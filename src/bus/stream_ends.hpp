@@ -36,6 +36,7 @@ public:
     virtual void close() = 0;
     virtual std::string problem() const = 0;             ///< why nobody can come in; empty when all is well
     virtual std::uint64_t refused() const { return 0; }  ///< who never became a stream
+    virtual std::uint64_t dropped() const { return 0; }  ///< messages between streams that full queues have lost
 };
 
 }  // namespace vitalwire::bus

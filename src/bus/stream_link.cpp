@@ -68,7 +68,7 @@ void StreamLink::send(const ToController& message) {
         log::error("a bus message is too large and was not sent", {{"bytes", line.size()}, {"to", name_}});
         return;
     }
-    connection_->send(line);
+    dropped_ += connection_->send(line);
 }
 
 void StreamLink::on_line(std::string_view line) {

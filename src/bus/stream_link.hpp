@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <cstdint>
 #include <memory>
 #include <random>
 #include <string>
@@ -27,6 +28,7 @@ public:
     void send(const ToController& message) override;
     bool up() const override { return up_; }
     const std::string& name() const override { return name_; }
+    std::uint64_t dropped() const override { return dropped_; }
 
 private:
     void dial();
@@ -44,6 +46,7 @@ private:
     AgentLink::Handler* handler_ = nullptr;
     std::shared_ptr<StreamConnection> connection_;
     bool up_ = false;
+    std::uint64_t dropped_ = 0;
     std::string last_reason_;      ///< told to the handler while we are down
     std::string rejected_reason_;  ///< what the controller said before it closed
     base::Millis delay_;

@@ -45,7 +45,7 @@ public:
             log::error("a bus message is too large and was not sent", {{"bytes", line.size()}, {"to", host}});
             return;
         }
-        connection_->send(line);
+        port_.dropped_ += connection_->send(line);
     }
 
     /// The last message; nothing more is heard of this peer.

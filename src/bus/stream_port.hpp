@@ -28,6 +28,7 @@ public:
     const std::string& address() const override { return url_; }
     std::uint64_t refused() const override { return refused_ + acceptor_->refused(); }
     std::string problem() const override { return acceptor_->problem(); }
+    std::uint64_t dropped() const override { return dropped_ + acceptor_->dropped(); }
 
 private:
     class Peer;
@@ -48,6 +49,7 @@ private:
     bool accepting_ = false;
     std::set<std::shared_ptr<Peer>> strangers_;  ///< have not said hello
     std::map<base::HostId, std::shared_ptr<Peer>> agents_;
+    std::uint64_t dropped_ = 0;
     std::uint64_t refused_ = 0;
     std::uint64_t refused_when_logged_ = 0;
     std::string last_refusal_;

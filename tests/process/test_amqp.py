@@ -21,6 +21,7 @@ from vmbed.procs import ProcessTestCase, http_json, http_metrics, temporary_dir,
 
 EXCHANGE = "vitalwire.controllers"
 REFUSED = "vitalwire_controller_bus_connections_refused"
+DROPPED = "vitalwire_controller_bus_messages_dropped"
 
 
 def setUpModule() -> None:
@@ -175,8 +176,8 @@ class Outages(BrokerTestCase):
         self.wait_story("down")
 
 
-class Rights(BrokerTestCase):
-    """What a stolen password of compute-2's agent is good for."""
+class PlayedAgentTestCase(BrokerTestCase):
+    """The agent of compute-2 is played by the test."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -189,9 +190,6 @@ class Rights(BrokerTestCase):
         self.addCleanup(self.connection.close)
         self.queue = f"vitalwire.agent.compute-2.{uuid.uuid4().hex}"
 
-    def refused(self) -> float:
-        return http_metrics(self.controller.http)[REFUSED]
-
     def hosts(self) -> list[str]:
         agents = http_json(self.controller.http, "/v1/agents")["agents"]
         return [agent["host"] for agent in agents if agent["connected"]]
@@ -201,6 +199,23 @@ class Rights(BrokerTestCase):
         hello = {"type": "hello", "version": 1, "host": host, "agent_version": "1", "instance": "i", "lead": True}
         properties = {"reply_to": self.queue, "type": "data", "message_id": "0", "correlation_id": "1", **properties}
         channel.basic_publish(amqp.Message(json.dumps(hello) + "\n", **properties), EXCHANGE, "all")
+
+
+class Losses(PlayedAgentTestCase):
+    def test_what_a_full_queue_of_the_broker_lost_is_counted_and_ends_the_stream(self) -> None:
+        channel = self.connection.channel()
+        channel.queue_declare(self.queue, exclusive=True)
+        for number in ("0", "4"):
+            self.say(channel, "compute-2", user_id="compute-2", message_id=number)
+        wait_until(lambda: http_metrics(self.controller.http)[DROPPED] == 3, "three messages are counted")
+        wait_until(lambda: "compute-2" not in self.hosts(), "its next stream is waited for")
+
+
+class Rights(PlayedAgentTestCase):
+    """What a stolen password of compute-2's agent is good for."""
+
+    def refused(self) -> float:
+        return http_metrics(self.controller.http)[REFUSED]
 
     def test_its_own_host_it_may_speak_for(self) -> None:
         channel = self.connection.channel()

@@ -259,7 +259,9 @@ TEST_F(Stream, DropsAPeerThatDoesNotRead) {
         port->send(base::HostId("raw"), policies);
         return controller_.events.size() == 2;
     }));
-    EXPECT_EQ(controller_.events[1], "down raw: does not read: more than 1048576 bytes wait for it");
+    EXPECT_THAT(controller_.events[1],
+                StartsWith("down raw: does not read: more than 1048576 bytes wait for it; dropped "));
+    EXPECT_GT(port->dropped(), 0U);
 }
 
 TEST_F(Stream, DropsAControllerThatDoesNotReadAndNeverFromWithinSend) {
@@ -268,11 +270,17 @@ TEST_F(Stream, DropsAControllerThatDoesNotReadAndNeverFromWithinSend) {
     const auto port = listen(unix_url());
     const auto link = connect(unix_url(), agent_, {}, options);
     ASSERT_TRUE(wait_for([&] { return agent_.last<Welcome>() != nullptr; }));
+    const std::size_t fit = 10'000 / (encode(ToController(GuestGone{base::GuestId("g")})).size() + 1);
+    for (std::size_t i = 0; i < fit; ++i)
+        link->send(GuestGone{base::GuestId("g")});
+    EXPECT_EQ(link->dropped(), 0U);
     for (int i = 0; i < 1000; ++i)
         link->send(GuestGone{base::GuestId("g")});
     EXPECT_THAT(agent_.downs, IsEmpty());
     ASSERT_TRUE(wait_for([&] { return !agent_.downs.empty(); }));
-    EXPECT_EQ(agent_.downs[0], "does not read: more than 10000 bytes wait for it");
+    EXPECT_EQ(link->dropped(), fit + 1000) << "all that waited, and what came before we were told";
+    EXPECT_EQ(agent_.downs[0], "does not read: more than 10000 bytes wait for it; dropped " + std::to_string(fit + 1) +
+                                   " messages");
     EXPECT_TRUE(wait_for([&] { return agent_.ups == 2; })) << "and the next connection starts anew";
 }
 
