@@ -22,24 +22,20 @@ using runtime::HttpResponse;
 
 namespace {
 
-/// Every guest an agent reports, then those of the inventory that none does.
-template <class Reported, class Unseen>
-void for_each_guest(const Controller& controller, Reported reported, Unseen unseen) {
-    for (const auto& [host, agent] : controller.fleet().agents()) {
-        for (const auto& [id, report] : agent.guests)
-            reported(host, agent, report);
-    }
+constexpr const char* kUnregistered = "unregistered";
+
+/// Guests of the inventory that no agent reports.
+template <class Unseen>
+void for_each_unseen(const Controller& controller, Unseen unseen) {
     for (const auto& [id, guest] : controller.inventory().guests()) {
         if (!controller.fleet().knows(id) && guest.state != "deleted") unseen(guest);
     }
 }
 
-std::map<std::string, std::size_t> guests_by_state(const Controller& controller) {
-    std::map<std::string, std::size_t> counts;
-    for_each_guest(
-        controller, [&](const auto&, const auto&, const bus::GuestReport& report) { ++counts[report.state]; },
-        [&](const InventoryGuest&) { ++counts["unregistered"]; });
-    return counts;
+std::size_t count_unseen(const Controller& controller) {
+    std::size_t count = 0;
+    for_each_unseen(controller, [&](const InventoryGuest&) { ++count; });
+    return count;
 }
 
 void add_inventory(json& entry, const InventoryGuest* guest) {
@@ -105,7 +101,8 @@ json own_alarms(const Controller& controller) {
 }
 
 json guests_summary(const Controller& controller) {
-    const auto counts = guests_by_state(controller);
+    auto counts = controller.fleet().states();
+    counts[kUnregistered] += count_unseen(controller);
     json summary = {{"total", 0}};
     std::size_t total = 0;
     for (const char* state : kGuestStates) {
@@ -196,24 +193,24 @@ HttpResponse status(const Controller& controller, const HttpRequest&) {
 
 HttpResponse guests(const Controller& controller, const HttpRequest&) {
     std::vector<std::pair<std::string, json>> rows;
-    for_each_guest(
-        controller,
-        [&](const base::HostId& host, const Agent& agent, const bus::GuestReport& report) {
+    for (const auto& [host, agent] : controller.fleet().agents()) {
+        for (const auto& [id, report] : agent.guests) {
             json entry = bus::to_json(report);
             entry["host"] = host.str();
             if (!agent.connected) entry["stale_since"] = base::to_iso8601(agent.since);
-            add_inventory(entry, controller.inventory().guest(report.guest));
-            rows.emplace_back(report.guest.str(), std::move(entry));
-        },
-        [&](const InventoryGuest& guest) {
-            bus::GuestReport report;
-            report.guest = guest.id;
-            report.state = "unregistered";
-            json entry = bus::to_json(report);
-            entry["host"] = guest.host.str();
-            add_inventory(entry, &guest);
-            rows.emplace_back(guest.id.str(), std::move(entry));
-        });
+            add_inventory(entry, controller.inventory().guest(id));
+            rows.emplace_back(id.str(), std::move(entry));
+        }
+    }
+    for_each_unseen(controller, [&](const InventoryGuest& guest) {
+        bus::GuestReport report;
+        report.guest = guest.id;
+        report.state = kUnregistered;
+        json entry = bus::to_json(report);
+        entry["host"] = guest.host.str();
+        add_inventory(entry, &guest);
+        rows.emplace_back(guest.id.str(), std::move(entry));
+    });
     std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     json list = json::array();
     for (auto& [id, row] : rows)
@@ -280,9 +277,9 @@ HttpResponse answer(Controller& controller, const HttpRequest& request) {
 }
 
 std::size_t count_guests(const Controller& controller, std::string_view state) {
-    const auto counts = guests_by_state(controller);
+    const auto& counts = controller.fleet().states();
     const auto at = counts.find(std::string(state));
-    return at == counts.end() ? 0 : at->second;
+    return (at == counts.end() ? 0 : at->second) + (state == kUnregistered ? count_unseen(controller) : 0);
 }
 
 }  // namespace vitalwire::controller

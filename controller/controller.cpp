@@ -22,6 +22,10 @@ namespace {
 constexpr base::Millis kLookAround{1000};
 /// An agent that restarts is back by then; longer is a problem for somebody to look at.
 constexpr base::Millis kAgentPatience{5000};
+/// A thousand agents come back one after the other, within this altogether.
+constexpr base::Millis kSettle{100};
+constexpr base::Millis kLongestSettle{3000};
+constexpr std::size_t kFewAgents = 5;
 /// Of one message: together well below bus::kMaxBusMessage.
 constexpr std::size_t kPoliciesInMessage = 2000;
 
@@ -311,6 +315,7 @@ void Controller::agent_up(Port& port, const HostId& host, const bus::Hello& hell
     log::info("agent connected",
               {{"host", host}, {"peer", peer}, {"version", hello.agent_version}, {"lead", hello.lead}});
     ledger_->agent_up(host);
+    groups_.expect(host);
     deposits_.agent_up(host);
     send(host, bus::Welcome{bus::kBusVersion, config_.host.str()});
     send_policies(host);
@@ -324,6 +329,7 @@ void Controller::agent_down(Port& port, const HostId& host, const std::string& w
     fleet_.down(host, wall_now());
     rows_.put_agent(host, *fleet_.find(host));
     ledger_->agent_down(host);
+    groups_.agent_down(host);
     log::warning("agent disconnected", {{"host", host}, {"why", why}});
 }
 
@@ -344,7 +350,7 @@ void Controller::on(const HostId& host, const bus::LeadChanged& changed) {
     fleet_.set_lead(host, changed.lead);
     rows_.put_agent(host, *fleet_.find(host));
     ledger_->lead_changed(host);
-    groups_.tell_everything(host, wall_now());
+    brief(host);
     log::info(changed.lead ? "leads for an agent" : "leads no longer for an agent", {{"host", host}});
 }
 
@@ -356,7 +362,7 @@ void Controller::on(const HostId& host, const bus::StateBegin&) {
 void Controller::on(const HostId& host, const bus::StateEnd&) {
     fleet_.end_state(host);
     ledger_->end_state(host);
-    groups_.tell_everything(host, wall_now());
+    brief(host);
 }
 
 void Controller::on(const HostId& host, const bus::Guests& guests) {
@@ -418,26 +424,33 @@ void Controller::send_policies(const HostId& host) {
     sent_policies_[host] = std::move(wanted);
 }
 
-/// Tells the agents, one in each turn of the loop, all that the inventory says: of a large cloud it says much.
-void Controller::brief_agents(std::vector<HostId> hosts) {
-    if (hosts.empty()) return;
-    const HostId host = hosts.back();
-    hosts.pop_back();
-    if (connected_.contains(host)) {
-        groups_.tell_everything(host, wall_now());
+/// One in each turn of the loop: of a large cloud there is much to say. When many come, after the last of them.
+void Controller::brief(const HostId& host) {
+    groups_.expect(host);
+    const base::TimePoint now = base::Clock::now();
+    if (to_brief_.empty()) brief_by_ = now + kLongestSettle;
+    to_brief_.insert(host);
+    const base::Duration settle = to_brief_.size() > kFewAgents ? kSettle : base::Millis::zero();
+    brief_timer_.after(std::min(settle, brief_by_ - now), [this] { brief_next(); });
+}
+
+void Controller::brief_next() {
+    const HostId host = to_brief_.extract(to_brief_.begin()).value();
+    // Without an inventory nothing can be said; when it is there, all agents are briefed.
+    if (connected_.contains(host) && source_->loaded()) {
+        groups_.introduce(host, wall_now());
         send_policies(host);
     }
-    brief_timer_.after(base::Duration::zero(),
-                       [this, hosts = std::move(hosts)]() mutable { brief_agents(std::move(hosts)); });
+    if (!to_brief_.empty()) brief_timer_.after(base::Duration::zero(), [this] { brief_next(); });
 }
 
 void Controller::on_inventory_changed(const std::vector<GuestChange>& changes) {
     std::set<HostId> hosts;
     if (!std::exchange(inventory_seen_, true)) {
-        for (const auto& [host, port] : connected_)
-            hosts.insert(host);
         ledger_->reconsider_all();
-        return brief_agents({hosts.begin(), hosts.end()});
+        for (const auto& [host, port] : connected_)
+            brief(host);
+        return;
     }
     groups_.inventory_changed(changes, wall_now());
     ledger_->reconsider(changes);

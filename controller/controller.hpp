@@ -118,7 +118,8 @@ private:
     void forget_agent(const base::HostId& host);
     void send(const base::HostId& host, const bus::ToAgent& message);
     void send_policies(const base::HostId& host);
-    void brief_agents(std::vector<base::HostId> hosts);
+    void brief(const base::HostId& host);
+    void brief_next();
 
     void on_inventory_changed(const std::vector<GuestChange>& changes) override;
     void on_inventory_problem(const std::string& what, const std::string& detail) override;
@@ -148,6 +149,8 @@ private:
     std::map<base::HostId, std::vector<bus::GuestPolicy>> sent_policies_;
     runtime::HttpServer http_server_;
     boost::asio::steady_timer look_timer_;
+    std::set<base::HostId> to_brief_;
+    base::TimePoint brief_by_{};
     runtime::Timer brief_timer_;
     std::set<base::HostId> refusing_;  ///< agents that said what cannot be
     bool listening_ = false;

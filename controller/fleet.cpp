@@ -15,6 +15,7 @@ void Fleet::up(const base::HostId& host, const bus::Hello& hello, const std::str
     agent.instance = hello.instance;
     agent.peer = peer;
     agent.connected = true;
+    agent.whole = false;
     agent.lead = hello.lead;
     agent.since = now;
     agent.last_seen = now;
@@ -54,41 +55,56 @@ void Fleet::end_state(const base::HostId& host) {
     Agent& agent = agents_[host];
     const auto mentioned = std::exchange(agent.mentioned, std::nullopt);
     if (!mentioned) return;
+    agent.whole = true;
     std::erase_if(agent.guests, [&](const auto& item) {
         if (mentioned->contains(item.first)) return false;
-        drop(item.first);
+        drop(item.second);
         return true;
     });
 }
 
 base::Result<void> Fleet::report(const base::HostId& host, const bus::GuestReport& report) {
     Agent& agent = agents_[host];
-    const bool is_new = !agent.guests.contains(report.guest);
+    const auto known = agent.guests.find(report.guest);
+    const bool is_new = known == agent.guests.end();
     if (is_new && agent.guests.size() >= kMaxGuestsPerHost) {
         return base::fail(base::Errc::too_large, "more than " + std::to_string(kMaxGuestsPerHost) + " guests");
     }
-    if (is_new) ++known_[report.guest];
-    agent.guests.insert_or_assign(report.guest, report);
+    ++states_[report.state];
+    if (is_new) {
+        ++known_[report.guest];
+        agent.guests.emplace(report.guest, report);
+    } else {
+        leave_state(known->second.state);
+        known->second = report;
+    }
     if (agent.mentioned) agent.mentioned->insert(report.guest);
     return {};
 }
 
 void Fleet::gone(const base::HostId& host, const base::GuestId& guest) {
     const auto at = agents_.find(host);
-    if (at != agents_.end() && at->second.guests.erase(guest) > 0) drop(guest);
+    if (at == agents_.end()) return;
+    if (const auto report = at->second.guests.extract(guest); !report.empty()) drop(report.mapped());
 }
 
 void Fleet::forget(const base::HostId& host) {
     const auto at = agents_.find(host);
     if (at == agents_.end()) return;
     for (const auto& [guest, report] : at->second.guests)
-        drop(guest);
+        drop(report);
     agents_.erase(at);
 }
 
-void Fleet::drop(const base::GuestId& guest) {
-    const auto at = known_.find(guest);
+void Fleet::drop(const bus::GuestReport& report) {
+    leave_state(report.state);
+    const auto at = known_.find(report.guest);
     if (at != known_.end() && --at->second == 0) known_.erase(at);
+}
+
+void Fleet::leave_state(const std::string& state) {
+    const auto at = states_.find(state);
+    if (--at->second == 0) states_.erase(at);
 }
 
 const Agent* Fleet::find(const base::HostId& host) const {

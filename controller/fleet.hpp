@@ -27,6 +27,7 @@ struct Agent {
     base::WallTime since{};          ///< when it connected, or was lost
     base::WallTime last_seen{};      ///< its last message
     bool heard_since_start = false;  ///< false: known from disk only
+    bool whole = false;              ///< it has told its whole state since it connected
     std::unordered_map<base::GuestId, bus::GuestReport> guests;
     std::optional<std::set<base::GuestId>> mentioned;  ///< within a whole state
 };
@@ -53,14 +54,18 @@ public:
     const Agent* find(const base::HostId& host) const;
     /// An agent, connected or not, has reported the guest.
     bool knows(const base::GuestId& guest) const { return known_.contains(guest); }
+    /// How many reported guests are in which state; no state without a guest.
+    const std::map<std::string, std::size_t>& states() const { return states_; }
     const std::map<base::HostId, Agent>& agents() const { return agents_; }
     std::size_t connected() const;
 
 private:
-    void drop(const base::GuestId& guest);
+    void drop(const bus::GuestReport& report);
+    void leave_state(const std::string& state);
 
     std::map<base::HostId, Agent> agents_;
     std::unordered_map<base::GuestId, std::size_t> known_;  ///< by how many agents: two while a guest migrates
+    std::map<std::string, std::size_t> states_;             ///< counted, because metrics are asked for often
 };
 
 }  // namespace vitalwire::controller

@@ -119,27 +119,75 @@ void GroupService::inventory_changed(const std::vector<GuestChange>& changes, ba
     });
 }
 
-void GroupService::tell_everything(const HostId& host, base::WallTime now) {
-    if (!leads(host)) return;
+void GroupService::introduce(const HostId& host, base::WallTime now) {
+    if (!is_whole(host)) return;
+    const auto newcomer = newcomers_.extract(host);
+    const std::uint64_t since = newcomer.empty() ? ++events_ : newcomer.mapped();
+    const std::string timestamp = base::to_iso8601(now);
+    std::vector<const InventoryGuest*> guests;
     std::set<GroupId> groups;
     for (const InventoryGuest* guest : inventory_.of_host(host)) {
-        if (takes_part(*guest) && guest->policy.messaging) groups.insert(guest->group);
+        if (!takes_part(*guest)) continue;
+        guests.push_back(guest);
+        groups.insert(guest->group);
+        told_heartbeat_[guest->id] = heartbeat_of(guest->id, host);
     }
-    for (const GroupId& group : groups) {
-        for (const group::Member& member : members(group)) {
-            // Of a guest whose agent is not there yet more is known in a moment.
-            const Agent* agent = fleet_.find(member.host);
-            if (agent == nullptr || !agent->connected) continue;
-            for (const group::Hop& hop : router_.peers(group, member.guest)) {
-                if (hop.host == host) tell(hop, kRepeated, state(member.guest), now);
-            }
+    tell_earlier(guests, since, timestamp);
+    introduced_[host] = ++events_;
+    if (!leads(host)) return;
+    for (const GroupId& group : groups)
+        tell_of_all(host, group, timestamp);
+}
+
+/// Who was introduced later was told already.
+void GroupService::tell_earlier(const std::vector<const InventoryGuest*>& guests, std::uint64_t event,
+                                const std::string& timestamp) {
+    const bool anybody =
+        std::any_of(introduced_.begin(), introduced_.end(), [&](const auto& item) { return item.second < event; });
+    if (!anybody) return;
+    for (const InventoryGuest* guest : guests) {
+        const MemberState state = state_of(*guest);
+        for (const group::Hop& hop : router_.peers(guest->group, guest->id)) {
+            const bool later = hop.host == guest->host || was_introduced_after(hop.host, event);
+            if (!later && leads(hop.host)) tell(hop, kRepeated, state, timestamp);
         }
     }
+}
+
+/// Tells the guests here of each other, and of the members elsewhere.
+void GroupService::tell_of_all(const HostId& host, const GroupId& group, const std::string& timestamp) {
+    std::vector<const InventoryGuest*> all = inventory_.of_group(group);
+    std::erase_if(all, [this](const InventoryGuest* guest) { return !takes_part(*guest); });
+    for (const InventoryGuest* member : all) {
+        // Of a guest whose agent is not there yet more is known in a moment.
+        if (!is_whole(member->host)) continue;
+        group::Hop here{host, {}};
+        for (const InventoryGuest* guest : all) {
+            if (guest->host == host && guest->policy.messaging && guest != member) here.guests.push_back(guest->id);
+        }
+        if (!here.guests.empty()) tell(here, kRepeated, state_of(*member), timestamp);
+    }
+}
+
+void GroupService::agent_down(const HostId& host) {
+    newcomers_.erase(host);
+    introduced_.erase(host);
 }
 
 bool GroupService::leads(const HostId& host) const {
     const Agent* agent = fleet_.find(host);
     return agent != nullptr && agent->connected && agent->lead;
+}
+
+bool GroupService::is_whole(const HostId& host) const {
+    const Agent* agent = fleet_.find(host);
+    return agent != nullptr && agent->connected && agent->whole;
+}
+
+bool GroupService::was_introduced_after(const HostId& host, std::uint64_t event) const {
+    if (newcomers_.contains(host)) return true;  // it will be
+    const auto at = introduced_.find(host);
+    return at != introduced_.end() && at->second > event;
 }
 
 void GroupService::tell_gone(const InventoryGuest& guest, base::WallTime now) {
@@ -153,11 +201,11 @@ void GroupService::tell_gone(const InventoryGuest& guest, base::WallTime now) {
 void GroupService::heartbeat_changed(const GuestId& guest, base::WallTime now) {
     const InventoryGuest* known = inventory_.guest(guest);
     if (known == nullptr || !takes_part(*known)) return;
-    const MemberState state = state_of(*known);
-    const auto [told, first] = told_heartbeat_.try_emplace(guest, *state.heartbeat);
-    if (!first && told->second == *state.heartbeat) return;
-    told->second = *state.heartbeat;
-    notify(*known, kHeartbeat, state, now);
+    const std::string heartbeat = heartbeat_of(guest, known->host);
+    const auto [told, first] = told_heartbeat_.try_emplace(guest, heartbeat);
+    if (!first && told->second == heartbeat) return;
+    told->second = heartbeat;
+    if (!newcomers_.contains(known->host)) notify(*known, kHeartbeat, state_of(*known), now);
 }
 
 base::Result<std::size_t> GroupService::send_as_operator(const GroupId& group, const std::string& payload) {
@@ -238,18 +286,19 @@ MemberState GroupService::state_of(const InventoryGuest& guest) const {
 void GroupService::notify(const InventoryGuest& about, const std::string& event_type, const MemberState& state,
                           base::WallTime now) {
     if (!takes_part(about)) return;
+    const std::string timestamp = base::to_iso8601(now);
     for (const group::Hop& hop : router_.peers(about.group, about.id)) {
         // Every controller sees the change; each host is told by the one that leads for it.
-        if (!leads(hop.host)) continue;
+        if (!leads(hop.host) || newcomers_.contains(hop.host)) continue;
         counters_[about.group].notifications += hop.guests.size();
-        tell(hop, event_type, state, now);
+        tell(hop, event_type, state, timestamp);
     }
 }
 
 void GroupService::tell(const group::Hop& hop, const std::string& event_type, const MemberState& state,
-                        base::WallTime now) {
+                        const std::string& timestamp) {
     notifications_.add(static_cast<double>(hop.guests.size()));
-    send_(hop.host, bus::GroupNotify{hop.guests, event_type, base::to_iso8601(now), state});
+    send_(hop.host, bus::GroupNotify{hop.guests, event_type, timestamp, state});
 }
 
 void GroupService::refuse(const HostId& host, std::uint64_t number, const base::Error& error) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -42,9 +43,14 @@ public:
     /// Guests changed in the inventory: their peers are told, unless nothing that a peer sees has changed. Who leaves a
     /// group is "deleted" to those who stay.
     void inventory_changed(const std::vector<GuestChange>& changes, base::WallTime now);
-    /// An agent that this controller leads is there with its whole state: its guests are told of all their peers, for
-    /// nobody may have told them of a change meanwhile. The agent knows what they know already.
-    void tell_everything(const base::HostId& host, base::WallTime now);
+    /// An agent has connected, or its whole state is there. Until it is introduced its guests are told of no change,
+    /// and nobody of theirs.
+    void expect(const base::HostId& host) { newcomers_[host] = ++events_; }
+    /// Its guests are told of all their peers, for nobody may have told them of a change meanwhile; and those of hosts
+    /// that were introduced before this one was expected are told of its guests. So a thousand agents that come back
+    /// at once are told of each peer once, each in one go. The agents know what their guests know already.
+    void introduce(const base::HostId& host, base::WallTime now);
+    void agent_down(const base::HostId& host);
     /// An agent's report of a guest changed what its peers know of its heartbeat.
     void heartbeat_changed(const base::GuestId& guest, base::WallTime now);
 
@@ -63,12 +69,18 @@ private:
 
     bool takes_part(const InventoryGuest& guest) const;
     bool leads(const base::HostId& host) const;
+    bool is_whole(const base::HostId& host) const;
+    bool was_introduced_after(const base::HostId& host, std::uint64_t event) const;
+    void tell_of_all(const base::HostId& host, const base::GroupId& group, const std::string& timestamp);
+    void tell_earlier(const std::vector<const InventoryGuest*>& guests, std::uint64_t event,
+                      const std::string& timestamp);
     void tell_gone(const InventoryGuest& guest, base::WallTime now);
     std::string heartbeat_of(const base::GuestId& guest, const base::HostId& host) const;
     wire::MemberState state_of(const InventoryGuest& guest) const;
     void notify(const InventoryGuest& about, const std::string& event_type, const wire::MemberState& state,
                 base::WallTime now);
-    void tell(const group::Hop& hop, const std::string& event_type, const wire::MemberState& state, base::WallTime now);
+    void tell(const group::Hop& hop, const std::string& event_type, const wire::MemberState& state,
+              const std::string& timestamp);
     void refuse(const base::HostId& host, std::uint64_t number, const base::Error& error);
 
     const Inventory& inventory_;
@@ -76,6 +88,9 @@ private:
     std::string name_;
     Send send_;
     group::Router router_{*this};
+    std::uint64_t events_ = 0;
+    std::map<base::HostId, std::uint64_t> newcomers_;      ///< not introduced yet, and since which event
+    std::map<base::HostId, std::uint64_t> introduced_;     ///< connected, and at which event
     std::map<base::GuestId, std::string> told_heartbeat_;  ///< of guests in groups
     std::map<base::GroupId, GroupCounters> counters_;
     runtime::Counter broadcasts_, deliveries_, notifications_, queries_, refusals_;  ///< of all groups

@@ -58,7 +58,7 @@ void GroupHub::on(const bus::GroupDeliver& message) {
 /// Controllers tell everything again when they cannot know what was told.
 bool GroupHub::is_news(const wire::MemberState& state) {
     if (told_states_.size() >= kMaxToldStates) told_states_.clear();
-    const std::size_t now = std::hash<std::string>{}(wire::to_json(state).dump());
+    const std::size_t now = std::hash<std::string>{}(wire::to_text(state));
     const auto [told, first] = told_states_.try_emplace(state.instance_id, now);
     if (!first && std::exchange(told->second, now) == now) {
         ++counters_.duplicates;

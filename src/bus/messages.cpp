@@ -11,6 +11,7 @@
 #include "wire/field_reader.hpp"
 #include "wire/group_codec.hpp"
 #include "wire/limits.hpp"
+#include "wire/object_writer.hpp"
 
 namespace vitalwire::bus {
 
@@ -97,12 +98,6 @@ struct Encoder {
         if (message.from_operator) out["operator"] = true;
         put_payload(out, message.payload);
         return out;
-    }
-    json operator()(const GroupNotify& message) const {
-        return {{"guests", names_of(message.guests)},
-                {"event_type", message.event_type},
-                {"timestamp", message.timestamp},
-                {"state", wire::to_json(message.state)}};
     }
     json operator()(const GroupStatus& message) const {
         json members = json::array();
@@ -331,6 +326,17 @@ std::string encode_as(std::string_view type, const Guests& message) {
         out += to_text(report);
     }
     return out += "]}";
+}
+
+/// Without a tree as well: a controller that starts sends hundreds of thousands of these.
+std::string encode_as(std::string_view type, const GroupNotify& message) {
+    std::vector<std::string> guests;
+    for (const base::GuestId& guest : message.guests)
+        guests.push_back(guest.str());
+    wire::ObjectWriter out;
+    out.text("type", type).texts("guests", guests).text("event_type", message.event_type);
+    out.text("timestamp", message.timestamp).json("state", wire::to_text(message.state));
+    return out.finish();
 }
 
 template <class Message, std::size_t N>

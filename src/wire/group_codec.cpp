@@ -11,6 +11,7 @@
 #include "wire/field_reader.hpp"
 #include "wire/limits.hpp"
 #include "wire/nack_codec.hpp"
+#include "wire/object_writer.hpp"
 
 namespace vitalwire::wire {
 
@@ -370,22 +371,25 @@ Nack make_nack(const GroupPdu& pdu, const base::Error& error) {
 }
 
 json to_json(const MemberState& state) {
-    json out = {{"instance_id", state.instance_id},
-                {"display_name", state.display_name},
-                {"state", state.state},
-                {"state_description", state.state_description}};
-    const auto add = [&](const char* key, const auto& value) {
-        if (value) out[key] = *value;
+    return json::parse(to_text(state), nullptr, false);
+}
+
+std::string to_text(const MemberState& state) {
+    ObjectWriter out;
+    out.text("instance_id", state.instance_id).text("display_name", state.display_name);
+    out.text("state", state.state).text("state_description", state.state_description);
+    const auto add = [&](const char* key, const std::optional<std::string>& value) {
+        if (value) out.text(key, *value);
     };
     add("hostname", state.hostname);
     add("host", state.host);
     add("node", state.node);
     add("tenant_id", state.tenant_id);
     add("launched_at", state.launched_at);
-    add("metadata", state.metadata);
+    if (state.metadata) out.json("metadata", dump(*state.metadata));
     add("heartbeat", state.heartbeat);
-    if (!state.reduced.empty()) out["reduced"] = state.reduced;
-    return out;
+    if (!state.reduced.empty()) out.texts("reduced", state.reduced);
+    return out.finish();
 }
 
 Result<MemberState> member_state_from_json(const json& object) {

@@ -27,6 +27,8 @@ Nack make_nack(const GroupPdu& pdu, const base::Error& error);
 
 /// A state object as JSON, as it is on the bus and on the wire.
 nlohmann::json to_json(const MemberState& state);
+/// As text: a controller that starts tells each host of all the peers of its guests.
+std::string to_text(const MemberState& state);
 base::Result<MemberState> member_state_from_json(const nlohmann::json& object);
 
 }  // namespace vitalwire::wire

@@ -61,6 +61,12 @@ ObjectWriter& ObjectWriter::text(std::string_view key, std::string_view value) {
     return *this;
 }
 
+ObjectWriter& ObjectWriter::json(std::string_view key, std::string_view value) {
+    begin(key);
+    out_ += value;
+    return *this;
+}
+
 ObjectWriter& ObjectWriter::texts(std::string_view key, const std::vector<std::string>& values) {
     begin(key);
     out_ += '[';

@@ -18,6 +18,8 @@ public:
     ObjectWriter& number(std::string_view key, std::int64_t value);
     ObjectWriter& flag(std::string_view key, bool value);
     ObjectWriter& text(std::string_view key, std::string_view value);
+    /// `value` is JSON already.
+    ObjectWriter& json(std::string_view key, std::string_view value);
     ObjectWriter& texts(std::string_view key, const std::vector<std::string>& values);
     /// The line; the writer is empty after it.
     std::string finish(std::string_view after = {});

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+
 namespace vitalwire::controller {
 namespace {
 
@@ -46,6 +49,33 @@ TEST_F(FleetTest, ForgetsGuestsThatAWholeStateDoesNotMention) {
     fleet.end_state(kAgentHost);
     ASSERT_EQ(agent().guests.size(), 1U);
     EXPECT_EQ(agent().guests.at(base::GuestId("g2")).state, "lost");
+}
+
+TEST_F(FleetTest, CountsGuestsByTheirStates) {
+    using Counts = std::map<std::string, std::size_t>;
+    for (const char* guest : {"g1", "g2", "g3"})
+        ASSERT_TRUE(fleet.report(kAgentHost, report(guest)));
+    ASSERT_TRUE(fleet.report(kAgentHost, report("g2", "lost")));
+    EXPECT_EQ(fleet.states(), (Counts{{"lost", 1}, {"registered", 2}}));
+    fleet.gone(kAgentHost, base::GuestId("g1"));
+    fleet.gone(kAgentHost, base::GuestId("nobody"));
+    EXPECT_EQ(fleet.states(), (Counts{{"lost", 1}, {"registered", 1}}));
+    fleet.begin_state(kAgentHost);
+    ASSERT_TRUE(fleet.report(kAgentHost, report("g3", "unhealthy")));
+    fleet.end_state(kAgentHost);
+    EXPECT_EQ(fleet.states(), (Counts{{"unhealthy", 1}}));
+    fleet.forget(kAgentHost);
+    EXPECT_EQ(fleet.states(), Counts());
+}
+
+TEST_F(FleetTest, AnAgentIsWholeOnceItHasToldItsWholeStateOnThisConnection) {
+    EXPECT_FALSE(agent().whole);
+    fleet.begin_state(kAgentHost);
+    EXPECT_FALSE(agent().whole);
+    fleet.end_state(kAgentHost);
+    EXPECT_TRUE(agent().whole);
+    fleet.up(kAgentHost, {}, "127.0.0.1:2", now);
+    EXPECT_FALSE(agent().whole);
 }
 
 TEST_F(FleetTest, KeepsGuestsWhenTheWholeStateBrokeOff) {

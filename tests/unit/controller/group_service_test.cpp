@@ -14,6 +14,7 @@ namespace {
 using base::GroupId;
 using base::GuestId;
 using base::HostId;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
@@ -59,8 +60,7 @@ class GroupServiceTest : public testing::Test {
 protected:
     GroupServiceTest() {
         for (const char* host : {"h1", "h2"})
-            fleet_.up(HostId(host), {bus::kBusVersion, HostId(host), "1", std::string("life-of-") + host, true}, "",
-                      {});
+            come(host);
         inventory_.put_group({GroupId("g"), "g", "p"});
         inventory_.put_group({GroupId("other"), "other", "q"});
         for (const auto& made : {guest("a", "h1", "g"), guest("b", "h1", "g"), guest("c", "h2", "g"),
@@ -68,6 +68,12 @@ protected:
             inventory_.put(made);
     }
 
+    /// An agent connects and tells that it has no guests.
+    void come(const char* host) {
+        fleet_.up(HostId(host), {bus::kBusVersion, HostId(host), "1", std::string("life-of-") + host, true}, "", {});
+        fleet_.begin_state(HostId(host));
+        fleet_.end_state(HostId(host));
+    }
     void change(const InventoryGuest& made) { service_.inventory_changed({*inventory_.put(made)}, {}); }
     void report(const char* id, const char* host, const char* state) {
         bus::GuestReport report;
@@ -173,15 +179,76 @@ TEST_F(GroupServiceTest, AMemberThatWasLostWhenThisControllerStartedIsTold) {
     EXPECT_THAT(take(), ElementsAre("h1: tell b a active lost", "h2: tell c a active lost"));
 }
 
-TEST_F(GroupServiceTest, AnAgentThatConnectsIsToldOfAllPeersOfItsGuests) {
-    service_.tell_everything(HostId("h2"), {});
-    EXPECT_THAT(take(), ElementsAre("h2: tell c a active unmonitored", "h2: tell c b active unmonitored"));
+TEST_F(GroupServiceTest, AnAgentThatConnectsAndTheOthersAreToldOfEachOthersGuests) {
+    service_.introduce(HostId("h1"), {});
+    take();
+    service_.introduce(HostId("h2"), {});
+    EXPECT_THAT(take(), ElementsAre("h1: tell a,b c active unmonitored", "h2: tell c a active unmonitored",
+                                    "h2: tell c b active unmonitored"));
     fleet_.down(HostId("h1"), {});
-    service_.tell_everything(HostId("h2"), {});
+    service_.introduce(HostId("h2"), {});
     EXPECT_THAT(take(), IsEmpty()) << "their agent knows more, and is not there yet";
+}
+
+TEST_F(GroupServiceTest, AnAgentThatAnotherControllerLeadsIsToldNothingButItsGuestsAreKnown) {
+    service_.introduce(HostId("h1"), {});
+    take();
     fleet_.set_lead(HostId("h2"), false);
-    service_.tell_everything(HostId("h2"), {});
-    EXPECT_THAT(take(), IsEmpty()) << "another controller tells it";
+    service_.introduce(HostId("h2"), {});
+    EXPECT_THAT(take(), ElementsAre("h1: tell a,b c active unmonitored"));
+}
+
+TEST_F(GroupServiceTest, ANewcomerIsToldOfNoChangeNorAreOthersOfItsGuestsUntilItIsIntroduced) {
+    service_.introduce(HostId("h1"), {});
+    take();
+    come("h2");
+    service_.expect(HostId("h2"));
+    report("c", "h2", "registered");
+    report("a", "h1", "lost");
+    EXPECT_THAT(take(), ElementsAre("h1: tell b a active lost"));
+    service_.introduce(HostId("h2"), {});
+    EXPECT_THAT(take(), ElementsAre("h1: tell a,b c active healthy", "h2: tell c a active lost",
+                                    "h2: tell c b active unmonitored"));
+}
+
+TEST_F(GroupServiceTest, WhatWasToldWithAHostIsNotToldAgain) {
+    service_.introduce(HostId("h1"), {});
+    take();
+    bus::GuestReport lost;
+    lost.guest = GuestId("c");
+    lost.state = "lost";
+    ASSERT_TRUE(fleet_.report(HostId("h2"), lost));
+    service_.introduce(HostId("h2"), {});
+    EXPECT_THAT(take(), Contains("h1: tell a,b c active lost"));
+    report("c", "h2", "lost");
+    EXPECT_THAT(take(), IsEmpty());
+}
+
+TEST_F(GroupServiceTest, AHostIsIntroducedWhenItsWholeStateIsThere) {
+    fleet_.up(HostId("h2"), {bus::kBusVersion, HostId("h2"), "1", "its next life", true}, "", {});
+    service_.expect(HostId("h2"));
+    service_.introduce(HostId("h2"), {});
+    report("a", "h1", "lost");
+    EXPECT_THAT(take(), ElementsAre("h1: tell b a active lost")) << "still a newcomer";
+}
+
+TEST_F(GroupServiceTest, AgentsThatComeBackTogetherAreToldOfEachPeerOnce) {
+    for (const char* host : {"h1", "h2"})
+        service_.expect(HostId(host));
+    service_.introduce(HostId("h1"), {});
+    EXPECT_THAT(take(), ElementsAre("h1: tell b a active unmonitored", "h1: tell a b active unmonitored",
+                                    "h1: tell a,b c active unmonitored"));
+    service_.introduce(HostId("h2"), {});
+    EXPECT_THAT(take(), ElementsAre("h2: tell c a active unmonitored", "h2: tell c b active unmonitored"));
+}
+
+TEST_F(GroupServiceTest, WhoWasIntroducedBeforeAnAgentCameIsToldOfItsGuests) {
+    service_.introduce(HostId("h1"), {});
+    take();
+    service_.expect(HostId("h2"));
+    service_.introduce(HostId("h2"), {});
+    EXPECT_THAT(take(), ElementsAre("h1: tell a,b c active unmonitored", "h2: tell c a active unmonitored",
+                                    "h2: tell c b active unmonitored"));
 }
 
 TEST_F(GroupServiceTest, WhatTheCloudKnowsIsCutToWhatTheWireAllows) {

@@ -14,6 +14,12 @@ TEST(ObjectWriter, WritesKeysInTheirOrder) {
     EXPECT_EQ(out.finish(), R"({"a":-5,"b":true,"c":false,"d":"plain"})");
 }
 
+TEST(ObjectWriter, TakesWhatIsJsonAlready) {
+    ObjectWriter out;
+    out.json("a", R"({"b":[1]})").texts("c", {"d", "e"});
+    EXPECT_EQ(out.finish(), R"({"a":{"b":[1]},"c":["d","e"]})");
+}
+
 TEST(ObjectWriter, WritesAnEmptyObject) {
     EXPECT_EQ(ObjectWriter().finish(), "{}");
 }
