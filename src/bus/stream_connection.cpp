@@ -13,8 +13,8 @@ using boost::system::error_code;
 namespace {
 /// A sign of life; a message of an unknown type to everybody but this file.
 constexpr std::string_view kPing = R"({"type":"ping"})";
-/// What a whole state needed once is not kept for the pings after it.
-constexpr std::size_t kKeptBuffer = 256U << 10U;
+/// What a whole state needed once is not kept for the pings after it, of each of a thousand agents.
+constexpr std::size_t kKeptBuffer = 16U << 10U;
 }  // namespace
 
 StreamConnection::StreamConnection(asio::io_context& io, std::unique_ptr<ByteStream> stream, std::size_t max_queue,

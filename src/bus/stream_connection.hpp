@@ -71,8 +71,8 @@ private:
     bool peer_spoke_ = false;
     int silent_ticks_ = 0;
 
-    std::string queue_;    ///< waits
-    std::string writing_;  ///< is being written
+    std::string queue_;                 ///< waits
+    std::string writing_;               ///< is being written
     std::size_t waiting_messages_ = 0;  ///< in both, without signs of life
     std::size_t writing_messages_ = 0;  ///< of them being written
     bool full_ = false;                 ///< that ended us
