@@ -23,8 +23,8 @@ constexpr base::Millis kLookAround{1000};
 /// An agent that restarts is back by then; longer is a problem for somebody to look at.
 constexpr base::Millis kAgentPatience{5000};
 /// A thousand agents come back one after the other, within this altogether.
-constexpr base::Millis kSettle{100};
-constexpr base::Millis kLongestSettle{3000};
+constexpr base::Millis kBriefingPause{100};
+constexpr base::Millis kLongestBriefingPause{3000};
 constexpr std::size_t kFewAgents = 5;
 /// Of one message: together well below bus::kMaxBusMessage.
 constexpr std::size_t kPoliciesInMessage = 2000;
@@ -428,9 +428,9 @@ void Controller::send_policies(const HostId& host) {
 void Controller::brief(const HostId& host) {
     groups_.expect(host);
     const base::TimePoint now = base::Clock::now();
-    if (to_brief_.empty()) brief_by_ = now + kLongestSettle;
+    if (to_brief_.empty()) brief_by_ = now + kLongestBriefingPause;
     to_brief_.insert(host);
-    const base::Duration settle = to_brief_.size() > kFewAgents ? kSettle : base::Millis::zero();
+    const base::Duration settle = to_brief_.size() > kFewAgents ? kBriefingPause : base::Millis::zero();
     brief_timer_.after(std::min(settle, brief_by_ - now), [this] { brief_next(); });
 }
 
