@@ -82,11 +82,12 @@ void describe(CLI::App& app, Options& options, std::string& version) {
     command("groups", "Every server group and what it has sent", Command::groups);
     CLI::App* group = command("group", "The members of a server group", Command::group);
     CLI::App* send = command("send", "A test message to all members, marked as the operator's", Command::send);
-    for (CLI::App* sub : {group, send})
+    for (CLI::App* sub : {group, send}) {
         sub->add_option("group", options.to_group, "Its id")
             ->type_name("GROUP")
             ->required()
             ->check(CLI::Validator(check_group, ""));
+    }
     send->add_option("message", options.message, "At most 3050 bytes; - reads standard input")
         ->type_name("MESSAGE")
         ->required();

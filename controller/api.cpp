@@ -80,11 +80,11 @@ json sinks_of(const Controller& controller) {
 json agents_summary(const Controller& controller) {
     json lost = json::array();
     for (const auto& [host, agent] : controller.fleet().agents()) {
-        if (!agent.connected)
-            lost.push_back({{"host", host.str()},
-                            {"since", base::to_iso8601(agent.since)},
-                            {"guests", agent.guests.size()},
-                            {"faults", controller.ledger().book().open_of_host(host)}});
+        if (agent.connected) continue;
+        lost.push_back({{"host", host.str()},
+                        {"since", base::to_iso8601(agent.since)},
+                        {"guests", agent.guests.size()},
+                        {"faults", controller.ledger().book().open_of_host(host)}});
     }
     return {{"connected", controller.fleet().connected()},
             {"known", controller.fleet().agents().size()},

@@ -32,6 +32,7 @@ std::vector<GuestChange> Inventory::replace(InventorySnapshot snapshot) {
     }
 
     std::vector<GuestChange> changes;
+    changes.reserve(gone.size());
     for (const base::GuestId& id : gone)
         changes.push_back(*remove(id));
     for (InventoryGuest& guest : snapshot.guests) {

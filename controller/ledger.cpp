@@ -75,8 +75,8 @@ void Ledger::add_sink(const std::string& name, const std::string& type, std::uni
 }
 
 void Ledger::load() {
-    for (BookedFault& booked : store_.load_faults())
-        book_.restore(std::move(booked));
+    for (const BookedFault& booked : store_.load_faults())
+        book_.restore(booked);
     for (auto& [number, entry] : store_.load_history())
         history_.restore(number, std::move(entry));
     assume_under_way();

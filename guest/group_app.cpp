@@ -58,7 +58,7 @@ std::int64_t GroupApp::free_number() {
     return last_number_;
 }
 
-void GroupApp::send(Member& member, wire::GroupPdu request) {
+void GroupApp::send(Member& member, const wire::GroupPdu& request) {
     if (!host_there_) return refuse(member, request, {Errc::disconnected, "no host is on the channel"});
     const Entry* known = find(member);
     const std::int64_t base = (known != nullptr ? *known : add(member)).number * kSeqs;

@@ -43,7 +43,7 @@ public:
     void join(Member& member, Wish wish);
     void leave(Member& member);
     /// A Broadcast or StatusQuery, its `seq` at most app::kMaxSeq. A refusal is delivered as a nack.
-    void send(Member& member, wire::GroupPdu request);
+    void send(Member& member, const wire::GroupPdu& request);
     const Counters& counters() const { return counters_; }
 
     void host_connected();

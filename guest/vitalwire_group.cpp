@@ -28,7 +28,7 @@ constexpr int kFailure = 1;
 constexpr int kBadUsage = 2;
 constexpr std::chrono::seconds kDefaultTimeout{5};
 constexpr double kMostSeconds = 3600;
-constexpr std::size_t kShown = 4 * VW_MAX_PAYLOAD;  // a payload, escaped
+constexpr std::size_t kShown = std::size_t{4} * VW_MAX_PAYLOAD;  // a payload, escaped
 
 constexpr const char* kUsage =
     "usage: vitalwire-group send [options] [MESSAGE]    to all other guests of the server group;\n"
@@ -227,6 +227,7 @@ constexpr option kOptions[] = {{"socket", required_argument, nullptr, 's'},
 
 /// Fills `options`; the status to end with when there is nothing more to do.
 std::optional<int> parse_options(int argc, char* argv[], Options& options) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
     for (int found = 0; (found = getopt_long(argc, argv, "s:t:n:jVh", kOptions, nullptr)) != -1;) {
         switch (found) {
             case 's':

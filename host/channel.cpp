@@ -1,7 +1,7 @@
 #include "host/channel.hpp"
 
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 #include <utility>
 #include <variant>
 
@@ -158,7 +158,7 @@ void Channel::on_unreachable(int error) {
     log::info("channel cannot be connected, trying on", {{"guest", guest_},
                                                          {"channel", wire::channel_name(kind_)},
                                                          {"path", connection_->path()},
-                                                         {"error", std::strerror(error)}});
+                                                         {"error", std::generic_category().message(error)}});
 }
 
 void Channel::on_line(std::string_view line) {

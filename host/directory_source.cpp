@@ -7,8 +7,8 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -80,10 +80,10 @@ void DirectorySource::open() {
     std::filesystem::create_directories(directory_, error);
     if (error) return retry_open("cannot make the directory: " + error.message());
     const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (fd < 0) return retry_open(std::string("inotify: ") + std::strerror(errno));
+    if (fd < 0) return retry_open("inotify: " + std::generic_category().message(errno));
     watch_.assign(fd);
     if (::inotify_add_watch(fd, directory_.c_str(), kWatched | IN_ONLYDIR) < 0)
-        return retry_open(std::string("cannot watch the directory: ") + std::strerror(errno));
+        return retry_open("cannot watch the directory: " + std::generic_category().message(errno));
     await_events();
     rescan();
     if (std::exchange(has_problem_, false)) handler_->on_source_problem(*this, "");

@@ -61,7 +61,7 @@ const Fault* FaultBook::find(const base::FaultId& fault) const {
     return &*std::find_if(faults.begin(), faults.end(), [&](const Fault& f) { return f.id == fault; });
 }
 
-void FaultBook::erase(base::GuestId guest, Faults::iterator position) {
+void FaultBook::erase(const base::GuestId& guest, Faults::iterator position) {
     const auto entry = faults_.find(guest);
     guest_of_.erase(position->id);
     entry->second.erase(position);

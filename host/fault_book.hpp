@@ -42,7 +42,7 @@ public:
 private:
     using Faults = std::vector<heartbeat::Fault>;
 
-    void erase(base::GuestId guest, Faults::iterator position);
+    void erase(const base::GuestId& guest, Faults::iterator position);
 
     std::unordered_map<base::GuestId, Faults> faults_;
     std::unordered_map<base::FaultId, base::GuestId> guest_of_;

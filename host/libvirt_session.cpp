@@ -241,6 +241,7 @@ private:
         if (count < 0) return lost("cannot list domains: " + last_libvirt_error());
         const std::unique_ptr<virDomainPtr, decltype(&::free)> list(listed, &::free);
         std::vector<Domain> domains;
+        domains.reserve(static_cast<std::size_t>(count));
         for (int i = 0; i < count; ++i)
             domains.emplace_back(listed[i]);
         for (const Domain& domain : domains) {

@@ -1,8 +1,7 @@
 #include "host/libvirt_threads.hpp"
 
 #include <libvirt/virterror.h>
-#include <signal.h>
-
+#include <csignal>
 #include <system_error>
 #include <utility>
 

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <random>
+#include <system_error>
 #include <utility>
 
 namespace vitalwire::host {
@@ -25,7 +26,7 @@ constexpr base::Millis kStable{1000};
 
 /// What one connection reads in one turn of the loop, then others have theirs. One buffer serves all of them: a
 /// connection keeps nothing but its unfinished line.
-constexpr std::size_t kReadSize = 64U * 1024;
+constexpr std::size_t kReadSize = 64UL * 1024;
 thread_local std::array<char, kReadSize> g_read_buffer;
 /// What a socket holds at most, of a side that is gone.
 constexpr int kLastReads = 8;
@@ -137,7 +138,7 @@ void LineConnection::on_ready(bool readable, bool writable) {
 void LineConnection::update_interest() {
     if (!up()) return;
     const int refused = readiness_.watch(fd_, {.read = !paused_, .write = !queue_.empty()}, weak_from_this());
-    if (refused != 0) drop_later(std::strerror(refused));
+    if (refused != 0) drop_later(std::generic_category().message(refused));
 }
 
 void LineConnection::read_now() {
@@ -148,7 +149,7 @@ void LineConnection::read_now() {
 void LineConnection::read_some() {
     const ssize_t got = ::recv(fd_, g_read_buffer.data(), g_read_buffer.size(), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0) return drop(got == 0 ? "closed by the other side" : std::strerror(errno));
+    if (got <= 0) return drop(got == 0 ? "closed by the other side" : std::generic_category().message(errno));
     const std::uint64_t connection = connection_;
     deliver(std::string_view(g_read_buffer.data(), static_cast<std::size_t>(got)));
     if (connection != connection_) return;
@@ -236,7 +237,7 @@ bool LineConnection::write_some(std::string_view bytes, std::size_t& written) {
         return true;
     }
     if (errno == EAGAIN || errno == EINTR) return true;
-    drop_later(std::strerror(errno));
+    drop_later(std::generic_category().message(errno));
     return false;
 }
 

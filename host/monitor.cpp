@@ -39,7 +39,7 @@ void add(HostSessionCounters& sum, const HostSessionCounters& counters) {
 }  // namespace
 
 Monitor::Monitor(Settings settings, Entropy& entropy, Output& output)
-    : settings_(std::move(settings)), entropy_(entropy), output_(output) {}
+    : settings_(settings), entropy_(entropy), output_(output) {}
 
 void Monitor::restore(const GuestId& guest, heartbeat::SaveRegistration saved) {
     restored_[guest].saved = std::move(saved);
@@ -103,7 +103,7 @@ void Monitor::set_policies(const bus::Policies& policies, TimePoint now, WallTim
 }
 
 void Monitor::configure(Settings settings, TimePoint now, WallTime wall) {
-    settings_ = std::move(settings);
+    settings_ = settings;
     for (auto& [id, guest] : guests_)
         apply_policy(guest, now, wall);
 }

@@ -1,7 +1,7 @@
 #include "host/qmp_monitor.hpp"
 
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "base/log.hpp"
@@ -10,7 +10,7 @@ namespace vitalwire::host {
 
 namespace {
 
-constexpr LineConnection::Limits kConnectionLimits{256U * 1024, 4.0 * 1024 * 1024, 64U * 1024};
+constexpr LineConnection::Limits kConnectionLimits{256UL * 1024, 4.0 * 1024 * 1024, 64UL * 1024};
 constexpr base::Duration kPatience = std::chrono::seconds(5);
 /// A QEMU that has made its socket and does not listen yet is refused for an instant; one that died is refused for
 /// ever.
@@ -51,7 +51,7 @@ void QmpMonitor::on_unreachable(int error) {
     last_error_ = error;
     if (nobody_listens) return;
     log::warning("QEMU monitor cannot be connected, trying on",
-                 {{"guest", guest_}, {"path", connection_->path()}, {"error", std::strerror(error)}});
+                 {{"guest", guest_}, {"path", connection_->path()}, {"error", std::generic_category().message(error)}});
 }
 
 void QmpMonitor::on_line(std::string_view line) {

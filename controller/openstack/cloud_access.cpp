@@ -32,9 +32,10 @@ std::string lower(std::string text) {
     return text;
 }
 
-std::string value_or(const std::map<std::string, std::string>& map, const std::string& key, std::string fallback = {}) {
+std::string value_or(const std::map<std::string, std::string>& map, const std::string& key,
+                     const std::string& fallback = {}) {
     const auto at = map.find(key);
-    return at == map.end() ? std::move(fallback) : at->second;
+    return at == map.end() ? fallback : at->second;
 }
 
 Settings from_environment(const Environment& environment) {

@@ -198,7 +198,7 @@ private:
         Granted granted;
     };
 
-    void send(const std::string& service, HttpClientRequest request, Answered answered, CloudGrant granted,
+    void send(const std::string& service, HttpClientRequest request, Answered answered, const CloudGrant& granted,
               bool once_more) {
         HttpClientRequest sent = request;
         sent.url = granted.endpoint + request.url;

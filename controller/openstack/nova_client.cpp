@@ -118,7 +118,7 @@ public:
     void stop() { stopped_ = true; }
 
 private:
-    void next_servers(std::string query, Page<Servers> page, Done<void> done) {
+    void next_servers(const std::string& query, Page<Servers> page, Done<void> done) {
         get("/servers/detail" + query, [self = shared_from_this(), query, page = std::move(page),
                                         done = std::move(done)](const Result<json>& body) mutable {
             if (!body) return done(tl::make_unexpected(body.error()));
@@ -126,9 +126,9 @@ private:
             if (auto read = read_list(*body, "servers", add_server, servers); !read)
                 return done(tl::make_unexpected(read.error()));
             page(servers);
-            std::string next = next_query(*body);
+            const std::string next = next_query(*body);
             if (next.empty() || next == query) return done({});
-            self->next_servers(std::move(next), std::move(page), std::move(done));
+            self->next_servers(next, std::move(page), std::move(done));
         });
     }
 

@@ -67,7 +67,7 @@ private:
         next_page(first_page(), std::make_shared<Alarms>());
     }
 
-    void next_page(const std::string& path, std::shared_ptr<Alarms> alarms) {
+    void next_page(const std::string& path, const std::shared_ptr<Alarms>& alarms) {
         HttpClientRequest request;
         request.url = path;
         keystone_.call(kRca, std::move(request), [self = shared_from_this(), alarms](const auto& response) {

@@ -145,11 +145,12 @@ void read_fault(ConfigReader& section, const std::string& line, std::map<std::st
     const std::string kind = word(0);
     const TackerFault fault{word(1), word(2)};
     const bool good = kinds.contains(kind) && tacker::is_fault_id(fault.id) && types.contains(fault.type);
-    if (!good || !word(3).empty())
+    if (!good || !word(3).empty()) {
         return section.refuse("fault",
                               "expected a kind of fault, a fault_id of 4 characters and a fault_type of 10, 11, 20 or "
                               "21, found '" +
                                   base::escape(line, 64) + "'");
+    }
     faults[kind] = fault;
 }
 

@@ -136,7 +136,7 @@ void Registry::answer(const HttpRequest& request, Respond respond) {
 }
 
 /// POST v2/{tenant}/servers/{server_id}/alarms, DELETE v2/{tenant}/servers/{server_id}/alarms/{alarm_id}
-void Registry::answer_tacker(const HttpRequest& request, std::vector<std::string> path, Respond respond) {
+void Registry::answer_tacker(const HttpRequest& request, std::vector<std::string> path, const Respond& respond) {
     const bool ours =
         (path.size() == 5 || path.size() == 6) && path[0] == "v2" && path[2] == "servers" && path[4] == "alarms";
     if (!ours) return refuse(respond, 404, "no such page");

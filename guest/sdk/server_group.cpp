@@ -44,7 +44,7 @@ int guarded(Call call) noexcept {
     try {
         return call();
     } catch (const std::exception&) {
-        std::strcpy(the_group.error.data(), "not enough memory");
+        std::snprintf(the_group.error.data(), the_group.error.size(), "not enough memory");
         return -1;
     }
 }
@@ -84,9 +84,9 @@ void broadcast(vw_t*, const vw_group_message* message, void*) {
 
 void notification(vw_t*, const vw_group_notification* told, void*) {
     guarded([&] {
-        std::string text = std::string("{\"payload\":") + told->member->json;
-        text += ",\"event_type\":" + quoted(told->event_type) + ",\"priority\":\"INFO\"";
-        if (told->timestamp != nullptr) text += ",\"timestamp\":" + quoted(told->timestamp);
+        std::string text = std::string(R"({"payload":)") + told->member->json;
+        text += R"(,"event_type":)" + quoted(told->event_type) + R"(,"priority":"INFO")";
+        if (told->timestamp != nullptr) text += R"(,"timestamp":)" + quoted(told->timestamp);
         hand_over(text + '}', the_group.on_notification);
         return 0;
     });
@@ -159,6 +159,7 @@ int sg_msg_broadcast(void* msg, unsigned int) {
 int sg_request_status(void) {
     if (the_group.vw == nullptr) return fail("init_sg was not called");
     const std::uintptr_t request = the_group.request + 1;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): a number, never followed
     const vw_result_t result = vw_group_query(the_group.vw, 0, status, reinterpret_cast<void*>(request));
     if (result != VW_OK) return fail_call(result);
     the_group.request = request;

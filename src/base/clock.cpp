@@ -14,7 +14,7 @@ constexpr int kLastYear = 2261;
 
 std::string to_iso8601(WallTime time) {
     const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
-    const std::time_t seconds = static_cast<std::time_t>(micros / kMicrosPerSecond);
+    const auto seconds = static_cast<std::time_t>(micros / kMicrosPerSecond);
     std::tm parts{};
     gmtime_r(&seconds, &parts);
     char text[48];

@@ -320,7 +320,7 @@ std::string encode_as(std::string_view type, const Content& content) {
 
 /// Without a tree: this is most of what an agent ever sends.
 std::string encode_as(std::string_view type, const Guests& message) {
-    std::string out = "{\"type\":\"" + std::string(type) + "\",\"guests\":[";
+    std::string out = R"({"type":")" + std::string(type) + R"(","guests":[)";
     for (const GuestReport& report : message.guests) {
         if (&report != &message.guests.front()) out += ',';
         out += to_text(report);

@@ -23,7 +23,7 @@ constexpr Millis kBeatGrid{25};
 
 }  // namespace
 
-HostSession::HostSession(HostPolicy policy, Entropy& entropy) : policy_(std::move(policy)), entropy_(&entropy) {}
+HostSession::HostSession(HostPolicy policy, Entropy& entropy) : policy_(policy), entropy_(&entropy) {}
 
 void HostSession::resume(SaveRegistration saved, const std::vector<OpenFault>& open_faults, TimePoint now) {
     now_ = now;

@@ -229,6 +229,7 @@ void ConfigFile::check_sections(const std::vector<std::string>& allowed, ConfigE
         return std::find(allowed.begin(), allowed.end(), form) != allowed.end();
     };
     std::vector<std::string> forms;
+    forms.reserve(allowed.size());
     for (const std::string& form : allowed)
         forms.push_back('[' + (form.ends_with(" *") ? form.substr(0, form.size() - 1) + "NAME" : form) + ']');
     for (const ConfigSection& section : sections) {
@@ -253,9 +254,9 @@ bool ConfigReader::has(std::string_view key) const {
                        [&](const ConfigEntry& entry) { return entry.key == key; });
 }
 
-std::string ConfigReader::text(std::string_view key, std::string fallback) {
+std::string ConfigReader::text(std::string_view key, const std::string& fallback) {
     const ConfigEntry* entry = find(key);
-    return entry == nullptr ? std::move(fallback) : entry->value;
+    return entry == nullptr ? fallback : entry->value;
 }
 
 std::string ConfigReader::required_text(std::string_view key) {

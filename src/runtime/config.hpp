@@ -69,7 +69,7 @@ public:
 
     bool has(std::string_view key) const;
     const std::string& label() const { return section_.label; }
-    std::string text(std::string_view key, std::string fallback);
+    std::string text(std::string_view key, const std::string& fallback);
     std::string required_text(std::string_view key);
     std::vector<std::string> list(std::string_view key);   ///< repeated keys, and values separated by spaces
     std::vector<std::string> lines(std::string_view key);  ///< repeated keys, each value as it stands

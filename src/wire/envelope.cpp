@@ -56,11 +56,11 @@ std::string begin_envelope(const EnvelopeHeader& header) {
     line.reserve(kUsualMessage);
     line += "\n{\"version\":";
     line += std::to_string(header.version);
-    line += ",\"source_addr\":\"";
+    line += R"(,"source_addr":")";
     line += header.source_addr;
-    line += "\",\"dest_addr\":\"";
+    line += R"(","dest_addr":")";
     line += header.dest_addr;
-    line += "\",\"data\":";
+    line += R"(","data":)";
     return line;
 }
 

@@ -101,7 +101,7 @@ Result<GroupPdu> decode_done(const JsonValue& data, Dialect dialect) {
     pdu.seq = in.integer("seq", 0, kMaxInt31);
     if (dialect == Dialect::native) pdu.count = static_cast<std::uint64_t>(in.integer("count", 0, kMaxInt31));
     pdu.dropped = read_dropped(in);
-    return in.finish(GroupPdu(std::move(pdu)));
+    return in.finish(GroupPdu(pdu));
 }
 
 Result<GroupPdu> decode_notification(const JsonValue& data, Dialect dialect) {
@@ -162,7 +162,7 @@ std::string payload_keys(const std::string& payload) {
         std::string text = quoted(payload);
         if (text.size() - 2 <= kMaxEncodedPayload) return "\"data\":" + text;
     }
-    return "\"encoding\":\"base64\",\"data\":\"" + encode_base64(payload) + '"';
+    return R"("encoding":"base64","data":")" + encode_base64(payload) + '"';
 }
 
 Result<std::string> seal(const std::string& data, Dialect dialect, int base_version) {
@@ -283,7 +283,7 @@ private:
 
     /// The hot path writes its few keys by hand: a broadcast is encoded for every delivery's dialect.
     std::string start(const char* msg_type) const {
-        return "{\"version\":" + std::to_string(native() ? kGroupVersion : base_version_) + ",\"msg_type\":\"" +
+        return "{\"version\":" + std::to_string(native() ? kGroupVersion : base_version_) + R"(,"msg_type":")" +
                msg_type + '"';
     }
 

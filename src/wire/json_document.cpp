@@ -48,10 +48,13 @@ std::string kind_of(const JsonValue& value) {
 /// Takes what Boost.JSON's parser finds, and stops at the first thing over a limit.
 class JsonDocument::Builder {
 public:
+    // The parser asks for them by these names.
+    // NOLINTBEGIN(readability-identifier-naming)
     static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
     static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
     static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
     static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
+    // NOLINTEND(readability-identifier-naming)
 
     Builder(JsonDocument& document, std::string_view text, const JsonLimits& limits)
         : document_(document), text_(text), limits_(limits) {}
@@ -122,7 +125,7 @@ private:
     }
 
     bool lies_in_text(View part) const {
-        const std::less_equal<const char*> not_behind;
+        const std::less_equal<> not_behind;
         return not_behind(text_.data(), part.data()) &&
                not_behind(part.data() + part.size(), text_.data() + text_.size());
     }

@@ -103,6 +103,7 @@ private:
                     if (result == VW_ERR_UNAVAILABLE) perform(election_.unavailable(number, Clock::now()));
                     if (result != VW_OK) return;
                     std::vector<Report> group;
+                    group.reserve(members.size());
                     for (const vw_group_member* member : members)
                         group.push_back({member->instance_id, is_up(*member)});
                     perform(election_.answered(number, group, Clock::now()));
@@ -124,6 +125,7 @@ constexpr option kOptions[] = {
     {"ride-out", required_argument, nullptr, 'r'}, {nullptr, 0, nullptr, 0}};
 
 bool parse(int argc, char* argv[], Options& options) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
     for (int found = 0; (found = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
         switch (found) {
             case 'i':
