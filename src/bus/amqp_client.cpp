@@ -33,9 +33,11 @@ namespace {
 constexpr Millis kLongestSleep{500};
 constexpr Millis kFirstPause{50};
 constexpr Millis kLongestPause{2'000};
-/// Events handed to the event loop at once, and the bytes that may wait there before the socket is left alone.
+/// Events handed to the event loop at once, and the bytes that may wait there before the socket is left alone: while
+/// a hundred agents tell their whole state, others want to be served between two pieces.
 constexpr std::size_t kBatch = 500;
-constexpr std::size_t kMaxUndelivered = 8U << 20U;
+constexpr std::size_t kBatchBytes = 64U << 10U;
+constexpr std::size_t kMaxUndelivered = 512U << 10U;
 /// What may wait for the socket; beyond it messages are dropped, and whoever reads a stream notices the gap. It ends
 /// with the connection, at the latest when the broker has been silent for two heartbeats.
 constexpr std::size_t kMaxOutgoing = 64U << 20U;
@@ -55,11 +57,8 @@ std::string random_name() {
     return name;
 }
 
-std::size_t weight(const std::vector<AmqpEvent>& events) {
-    std::size_t bytes = 0;
-    for (const AmqpEvent& event : events)
-        bytes += event.message.body.size() + kEventOverhead;
-    return bytes;
+std::size_t weight(const AmqpEvent& event) {
+    return event.message.body.size() + kEventOverhead;
 }
 
 }  // namespace
@@ -211,19 +210,20 @@ private:
     /// What has arrived; true when there may be more.
     Result<bool> receive(AmqpSession& session) {
         std::vector<AmqpEvent> events;
-        while (events.size() < kBatch) {
+        std::size_t bytes = 0;
+        while (events.size() < kBatch && bytes < kBatchBytes) {
             auto event = session.next(Millis(0), kMaxBusMessage);
             if (!event) return tl::make_unexpected(event.error());
             if (!*event) break;
+            bytes += weight(**event);
             events.push_back(std::move(**event));
         }
-        const bool more = events.size() == kBatch;
-        if (!events.empty()) hand_over(std::move(events));
+        const bool more = events.size() == kBatch || bytes >= kBatchBytes;
+        if (!events.empty()) hand_over(std::move(events), bytes);
         return more;
     }
 
-    void hand_over(std::vector<AmqpEvent> events) {
-        const std::size_t bytes = weight(events);
+    void hand_over(std::vector<AmqpEvent> events, std::size_t bytes) {
         {
             const std::lock_guard lock(mutex_);
             undelivered_ += bytes;
