@@ -274,7 +274,11 @@ void HostNode::channel_appeared(GuestMachine& machine) {
 }
 
 void HostNode::channel_closed(GuestMachine& machine) {
-    soon(machine, [guest = machine.id()](Process& process) { process.closed(guest); });
+    soon(machine, [this, &machine](Process& process) {
+        process.closed(machine.id());
+        // It may have started again before we heard that it was off.
+        if (machine.listens()) connect(machine);
+    });
 }
 
 void HostNode::flap_channel(GuestMachine& machine) {
