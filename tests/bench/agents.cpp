@@ -5,9 +5,6 @@
 //   count   prints: heard UP POLICIES PEERS DELIVERED: agents that are connected now; guests' policies, states of peers
 //           and confirmed faults that all agents have been told since they are connected
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/read_until.hpp>
-#include <boost/asio/streambuf.hpp>
 #include <cstdint>
 #include <iostream>
 #include <memory>
@@ -16,6 +13,7 @@
 
 #include "base/log.hpp"
 #include "bus/transport.hpp"
+#include "commands.hpp"
 #include "runtime/timer.hpp"
 #include "sockets.hpp"
 
@@ -164,22 +162,12 @@ private:
 
 class Agents {
 public:
-    Agents(boost::asio::io_context& io, Agent::Place place) : input_(io, ::dup(STDIN_FILENO)) {
+    Agents(boost::asio::io_context& io, Agent::Place place) : commands_(io, [this] { print(); }) {
         for (; place.number < place.agents; ++place.number)
             agents_.push_back(std::make_unique<Agent>(io, place));
-        obey();
     }
 
 private:
-    void obey() {
-        boost::asio::async_read_until(input_, lines_, '\n', [this](const auto& error, std::size_t size) {
-            if (error) std::exit(0);  // nobody asks any more
-            lines_.consume(size);
-            print();
-            obey();
-        });
-    }
-
     void print() const {
         Heard sum;
         for (const auto& agent : agents_)
@@ -187,9 +175,8 @@ private:
         std::cout << "heard " << sum.up << " " << sum.policies << " " << sum.peers << " " << sum.delivered << std::endl;
     }
 
-    boost::asio::posix::stream_descriptor input_;
-    boost::asio::streambuf lines_;
     std::vector<std::unique_ptr<Agent>> agents_;
+    bench::Commands commands_;
 };
 
 }  // namespace

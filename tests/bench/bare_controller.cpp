@@ -2,15 +2,13 @@
 // checks what they say, and does nothing about it. Prints "listening URL". Told on standard input:
 //   count   prints: known AGENTS GUESTS: agents whose whole state is there, and the guests in it
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/read_until.hpp>
-#include <boost/asio/streambuf.hpp>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <string>
 
 #include "bus/transport.hpp"
+#include "commands.hpp"
 #include "sockets.hpp"
 
 namespace {
@@ -19,7 +17,7 @@ using namespace vitalwire;
 
 class BareController final : public bus::ControllerPort::Handler {
 public:
-    BareController(boost::asio::io_context& io, const std::string& url) : input_(io, ::dup(STDIN_FILENO)) {
+    BareController(boost::asio::io_context& io, const std::string& url) : commands_(io, [this] { print(); }) {
         auto port = bus::make_controller_port(io, url);
         const auto started = port ? (port_ = std::move(*port))->start(*this) : tl::make_unexpected(port.error());
         if (!started) {
@@ -27,7 +25,6 @@ public:
             std::exit(1);
         }
         std::cout << "listening " << port_->address() << std::endl;
-        obey();
     }
 
 private:
@@ -38,15 +35,6 @@ private:
     void on_message(const base::HostId& host, const bus::ToController& message) override {
         if (const auto* guests = std::get_if<bus::Guests>(&message)) told_[host].guests = guests->guests.size();
         if (std::holds_alternative<bus::StateEnd>(message)) told_[host].whole = true;
-    }
-
-    void obey() {
-        boost::asio::async_read_until(input_, lines_, '\n', [this](const auto& error, std::size_t size) {
-            if (error) std::exit(0);  // nobody asks any more
-            lines_.consume(size);
-            print();
-            obey();
-        });
     }
 
     void print() const {
@@ -67,8 +55,7 @@ private:
 
     std::unique_ptr<bus::ControllerPort> port_;
     std::map<base::HostId, Told> told_;
-    boost::asio::posix::stream_descriptor input_;
-    boost::asio::streambuf lines_;
+    bench::Commands commands_;
 };
 
 }  // namespace

@@ -45,36 +45,47 @@ SMOKE = Size(times=1, calm=0.5)
 
 
 class Listener(RawGuest):
-    """Notes the longest time in which no broadcast came."""
+    """Notes the longest time in which no broadcast came, and the number of the last."""
 
     def __init__(self, channels: Path, guest: str) -> None:
         self._last = 0.0
         self._longest = 0.0
-        self.count = 0
+        self._latest = 0
         super().__init__(channels, guest)
 
     def begin(self) -> None:
         """Until the next broadcast has come; the gap before it does not count."""
-        before = self.count
-        wait_until(lambda: self.count > before, "a broadcast is heard")
+        self.hear(self._latest + 1)
         self._longest = 0.0
+
+    def hear(self, number: int) -> None:
+        """Until that broadcast has come, or a later one."""
+        wait_until(lambda: self._latest >= number, f"broadcast {number} is heard")
+
+    def hear_for(self, seconds: float) -> None:
+        """So many broadcasts as are said in that time."""
+        self.hear(self._latest + round(seconds / PACE_SECONDS))
 
     def longest_ms(self) -> float:
         return 1000 * self._longest
 
     def _hear(self, connection: Any, message: dict[str, Any]) -> None:
         super()._hear(connection, message)
-        if message.get("data", {}).get("msg_type") != "broadcast":
+        data = message.get("data", {})
+        if data.get("msg_type") != "broadcast":
             return
         now = time.monotonic()
         self._longest = max(self._longest, now - self._last)
         self._last = now
-        self.count += 1
+        self._latest = int(data["data"])
 
 
 class Speaker:
+    """Says numbers that grow."""
+
     def __init__(self, guest: RawGuest) -> None:
         self._guest = guest
+        self.said = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -88,7 +99,8 @@ class Speaker:
 
     def _run(self) -> None:
         while not self._ended.wait(PACE_SECONDS):
-            self._guest.say(group("broadcast", data="are you there?"))
+            self._guest.say(group("broadcast", data=str(self.said + 1)))
+            self.said += 1
 
 
 class Bed:
@@ -134,49 +146,47 @@ def settings(buses: list[Bus], host: str) -> dict[str, str | Path]:
 
 def calm(bed: Bed, size: Size) -> float:
     bed.listener.begin()
-    time.sleep(size.calm)
+    bed.listener.hear_for(size.calm)
     return bed.listener.longest_ms()
 
 
-def killed(bed: Bed) -> float:
+def killed(bed: Bed, speaker: Speaker) -> float:
     """It is started again when broadcasts go on."""
     lead = bed.lead()
     bed.listener.begin()
-    time.sleep(random.uniform(0, 0.5))
+    bed.listener.hear_for(random.uniform(0, 0.5))
     lead.daemon.signal(signal.SIGKILL)
     lead.daemon.wait()
-    time.sleep(0.1)  # what the dead one has sent is heard by now
-    longest = until_heard(bed)
+    longest = until_heard(bed, speaker)
     lead.close()
     lead.start()
     bed.wait_linked()
     return longest
 
 
-def hung(bed: Bed) -> float:
+def hung(bed: Bed, speaker: Speaker) -> float:
     lead = bed.lead()
     bed.listener.begin()
     lead.daemon.signal(signal.SIGSTOP)
-    time.sleep(0.1)
-    longest = until_heard(bed)
+    longest = until_heard(bed, speaker)
     lead.daemon.signal(signal.SIGCONT)
     bed.wait_linked()
     return longest
 
 
-def until_heard(bed: Bed) -> float:
-    before = bed.listener.count
-    wait_until(lambda: bed.listener.count > before + 10, "broadcasts go on")
+def until_heard(bed: Bed, speaker: Speaker) -> float:
+    """Something that is said from now on: what the former lead has passed on does not count."""
+    bed.listener.hear(speaker.said + 2)
     return bed.listener.longest_ms()
 
 
 def figures(folder: Path, size: Size, what: str, buses: list[Bus]) -> list[Figure]:
     with ExitStack() as keep:
         bed = Bed(folder, keep, buses)
-        with Speaker(bed.speaker):
+        with Speaker(bed.speaker) as speaker:
             undisturbed = calm(bed, size)
-            kill = max(killed(bed) for _ in range(size.times))
-            hang = hung(bed)
+            kill = max(killed(bed, speaker) for _ in range(size.times))
+            hang = hung(bed, speaker)
     return [
         Figure(f"{what}: longest silence, lead killed {size.times} times", kill, undisturbed, "ms", "<= 1000",
                "without a kill"),

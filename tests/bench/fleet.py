@@ -35,6 +35,7 @@ class Size:
     guests: int = 50  # of each
     group: int = 10
     away: float = 5.0  # seconds; afterwards an agent tries every 1 to 2 s
+    calm_answers: int = 80
     amqp_agents: int = 100  # with as many guests altogether: a broker on the same machine lets no thousand in at once
 
     @property
@@ -47,7 +48,7 @@ class Size:
         return self.all_guests * (self.group - 1)
 
 
-SMOKE = Size(agents=20, guests=10, away=0.5, amqp_agents=10)
+SMOKE = Size(agents=20, guests=10, away=0.5, calm_answers=20, amqp_agents=10)
 
 
 def with_inventory(bus: Bus, cloud: FakeCloud, folder: Path) -> Bus:
@@ -168,7 +169,7 @@ def figures(
         if groups:
             bed.wait_told()
         pulse = Pulse(bed.controller.http, 0.02)
-        time.sleep(min(2.0, size.away))
+        wait_until(lambda: pulse.answers >= size.calm_answers, "it has answered when nothing happens", PATIENCE)
         calm = pulse.stop()
         bed.kill()
         time.sleep(size.away)

@@ -174,6 +174,7 @@ class Pulse:
 
     def __init__(self, address: Path, every: float = 0.005) -> None:
         self.longest = 0.0
+        self.answers = 0
         self._every = every
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(address,))
@@ -189,6 +190,7 @@ class Pulse:
             began = time.monotonic()
             http_request(address, "/healthz")
             self.longest = max(self.longest, time.monotonic() - began)
+            self.answers += 1
 
 
 def notification(number: int, size: Size) -> str:

@@ -4,7 +4,6 @@
 import json
 from pathlib import Path
 import sys
-from typing import Any
 import unittest
 import uuid
 
@@ -14,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from cloudbed import certificates
 from message_broker import CONTROLLER, Broker
-from raw_guest import RawGuest
+from one_guest import OneGuestTestCase
 from suite import Agent, Controller
 from vmbed.inspector import Inspector
-from vmbed.procs import ProcessTestCase, http_json, http_metrics, temporary_dir, wait_until
+from vmbed.procs import http_json, http_metrics, temporary_dir, wait_until
 
 EXCHANGE = "vitalwire.controllers"
 REFUSED = "vitalwire_controller_bus_connections_refused"
@@ -30,23 +29,19 @@ def setUpModule() -> None:
     common_broker = unittest.enterModuleContext(Broker(folder / "broker"))
 
 
-class BrokerTestCase(ProcessTestCase):
+class BrokerTestCase(OneGuestTestCase):
     """An agent with one guest, and two controllers."""
 
     def setUp(self) -> None:
         self.broker = common_broker
         self.addCleanup(self.broker.restore)
         self.inspector = self.enterContext(Inspector())
-        self.guest: RawGuest | None = None
 
     def start_suite(self, *brokers: Broker, controllers: int = 2) -> None:
         self.controllers = [self.start_controller(number, brokers or (self.broker,)) for number in range(controllers)]
         self.agent = self.start_agent(brokers or (self.broker,))
         self.wait_links(controllers)
-        self.guest = RawGuest(self.agent.channels, "g1")
-        self.addCleanup(self.guest.close)
-        self.guest.register()
-        self.agent.wait_state("g1", "registered")
+        self.meet_guest()
 
     def start_controller(self, number: int, brokers: tuple[Broker, ...]) -> Controller:
         bus = {"bus__listen": " ".join(broker.url(CONTROLLER) for broker in brokers),
@@ -63,12 +58,6 @@ class BrokerTestCase(ProcessTestCase):
         self.addCleanup(lambda: agent.close())
         return agent
 
-    def links(self) -> list[dict[str, Any]]:
-        return http_json(self.agent.http, "/v1/status")["links"]
-
-    def wait_links(self, count: int) -> None:
-        wait_until(lambda: sum(link["up"] for link in self.links()) == count, f"{count} controllers are connected")
-
     def lead(self) -> Controller:
         name = next(link["name"] for link in self.links() if link["lead"])
         return next(each for each in self.controllers if name == f"amqp:{each.name}")
@@ -80,14 +69,6 @@ class BrokerTestCase(ProcessTestCase):
     def story(self) -> list[str]:
         told = [event["details"] for event in self.inspector.events()]
         return [details["status"] for details in told if details["kind"] == "heartbeat_lost"]
-
-    def lose_guest(self) -> None:
-        self.guest.answering = False
-        self.agent.wait_state("g1", "lost")
-
-    def recover_guest(self) -> None:
-        self.guest.answering = True
-        self.agent.wait_state("g1", "registered")
 
 
 class Outages(BrokerTestCase):
@@ -118,8 +99,7 @@ class Outages(BrokerTestCase):
         wait_until(lambda: not self.problems(self.controllers[0]), "the controller is well")
 
     def problems(self, controller: Controller) -> list[str]:
-        status = http_json(controller.http, "/v1/status")
-        return [entry["detail"] for entry in status["problems"] if "amqp://" in entry["what"]]
+        return [entry["detail"] for entry in controller.status()["problems"] if "amqp://" in entry["what"]]
 
     def test_a_broker_that_hangs_is_noticed_and_loses_nothing(self) -> None:
         self.start_suite()

@@ -10,10 +10,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from broker_cluster import Cluster, enter_network
 from message_broker import CONTROLLER
-from raw_guest import RawGuest
+from one_guest import OneGuestTestCase
 from suite import Agent, Controller
 from vmbed.inspector import Inspector
-from vmbed.procs import ProcessTestCase, http_json, temporary_dir, wait_until
+from vmbed.procs import temporary_dir, wait_until
 
 ABSENCE = "no controller is connected"
 
@@ -25,7 +25,7 @@ def setUpModule() -> None:
     cluster = unittest.enterModuleContext(Cluster(folder))
 
 
-class Partition(ProcessTestCase):
+class Partition(OneGuestTestCase):
     """The agent is at the place of broker 3, which it prefers; the controllers are beside brokers 1 and 2."""
 
     def setUp(self) -> None:
@@ -36,10 +36,7 @@ class Partition(ProcessTestCase):
         self.agent = Agent(self.dir / "agent", "compute-1", [], wrap=cluster.places[2].command, bus=bus)
         self.addCleanup(self.agent.close)
         self.wait_links(2)
-        self.guest = RawGuest(self.agent.channels, "g1")
-        self.addCleanup(self.guest.close)
-        self.guest.register()
-        self.agent.wait_state("g1", "registered")
+        self.meet_guest()
 
     def start_controller(self, name: str, *brokers: int) -> Controller:
         bus = {"bus__listen": cluster.urls(CONTROLLER, *brokers), **self.access()}
@@ -50,37 +47,26 @@ class Partition(ProcessTestCase):
     def access(self) -> dict[str, str | Path]:
         return {"bus__allow_plain_tcp": "yes", "bus__password_file": cluster.password_file}
 
-    def wait_links(self, count: int) -> None:
-        def up() -> int:
-            return sum(link["up"] for link in http_json(self.agent.http, "/v1/status")["links"])
-
-        wait_until(lambda: up() == count, f"{count} controllers are connected")
-
-    def lose_guest(self) -> None:
-        self.guest.answering = False
-        self.agent.wait_state("g1", "lost")
-
-    def recover_guest(self) -> None:
-        self.guest.answering = True
-        self.agent.wait_state("g1", "registered")
-
     def story(self) -> list[str]:
         """What the inspector was told of the guest, without repetitions: another lead does not know what was told."""
         told = [event["details"] for event in self.inspector.events() if "instance_id" in event["details"]]
         return [key[1] for key, _ in itertools.groupby((each["fault_id"], each["status"]) for each in told)]
 
     def wait_story(self, *statuses: str) -> None:
-        wait_until(lambda: self.story() == list(statuses), f"the inspector is told {statuses}")
+        try:
+            wait_until(lambda: self.story() == list(statuses), f"the inspector is told {statuses}")
+        except TimeoutError as error:
+            self.fail(f"{error}; it was told {self.story()}")
 
     def wait_well(self) -> None:
         def problems() -> list[str]:
-            of_controllers = [http_json(each.http, "/v1/status")["problems"] for each in self.controllers]
+            of_controllers = [each.status()["problems"] for each in self.controllers]
             return [*self.agent.problems(), *(entry["what"] for each in of_controllers for entry in each)]
 
         wait_until(lambda: not problems(), "nobody has a problem")
 
     def lost_hosts(self) -> list[str]:
-        return [lost["host"] for lost in http_json(self.controllers[0].http, "/v1/status")["agents"]["lost"]]
+        return [lost["host"] for lost in self.controllers[0].status()["agents"]["lost"]]
 
     def test_what_happens_beyond_it_is_told_when_it_is_over(self) -> None:
         cluster.places[2].cut()

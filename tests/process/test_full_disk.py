@@ -90,17 +90,20 @@ class OfAnAgent(FullDisk):
     def start_agent(self, host: str, **_: object) -> Agent:
         return super().start_agent(host, self.disk.wrap, agent__state=self.disk.folder / "agent.db")
 
+    def assert_survives_a_kill(self, fault: str) -> None:
+        self.agent.close()
+        self.agent.start()
+        self.agent.wait_state("sick", "lost")
+        self.assertEqual(self.fault_of("sick"), fault)
+        self.wait_connected()
+
     def test_a_fault_is_told_and_written_when_there_is_space_again(self) -> None:
         self.disk.fill()
         fault = self.lose()
         self.wait_says_so(self.agent, self.PROBLEM, self.agent.status()["since"])
         self.disk.empty()
         self.wait_well()
-        self.agent.close()
-        self.agent.start()
-        self.agent.wait_state("sick", "lost")
-        self.assertEqual(self.fault_of("sick"), fault)
-        self.wait_connected()
+        self.assert_survives_a_kill(fault)
         self.recover()
         self.assert_told_in_order(fault)
 
@@ -108,11 +111,7 @@ class OfAnAgent(FullDisk):
         fault = self.lose()
         self.wait_well()
         self.disk.fill()
-        self.agent.close()
-        self.agent.start()
-        self.agent.wait_state("sick", "lost")
-        self.assertEqual(self.fault_of("sick"), fault)
-        self.wait_connected()
+        self.assert_survives_a_kill(fault)
         self.recover()
         self.disk.empty()
         self.wait_well()
