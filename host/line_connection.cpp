@@ -24,10 +24,12 @@ constexpr base::Millis kLongestRetry{5000};
 /// A connection that ends sooner does not count as a success: its back-off goes on growing.
 constexpr base::Millis kStable{1000};
 
-/// What one connection reads in one turn of the loop, then others have theirs. One buffer serves all of them: a
-/// connection keeps nothing but its unfinished line.
+/// What one connection reads at once. One buffer serves all of them: a connection keeps nothing but its unfinished
+/// line.
 constexpr std::size_t kReadSize = 64UL * 1024;
 thread_local std::array<char, kReadSize> g_read_buffer;
+/// Messages for which an empty queue keeps its memory: a challenge waits in it with every beat.
+constexpr std::size_t kKeptQueue = 1;
 /// What a socket holds at most, of a side that is gone.
 constexpr int kLastReads = 8;
 
@@ -111,7 +113,8 @@ void LineConnection::connect() {
     int error = 0;
     fd_ = connect_to(path_, error);
     if (fd_ < 0) return back_off(error);
-    if (const int refused = readiness_.watch(fd_, {.read = true}, weak_from_this()); refused != 0) {
+    interest_ = {.read = true};
+    if (const int refused = readiness_.watch(fd_, interest_, weak_from_this()); refused != 0) {
         ::close(std::exchange(fd_, -1));
         return back_off(refused);
     }
@@ -129,31 +132,28 @@ void LineConnection::back_off(int error) {
     if (error != 0) handler_->on_unreachable(error);
 }
 
-void LineConnection::on_ready(bool readable, bool writable) {
-    const std::uint64_t connection = connection_;
-    if (writable) flush();
-    if (readable && connection == connection_) read_now();
-}
-
 void LineConnection::update_interest() {
-    if (!up()) return;
-    const int refused = readiness_.watch(fd_, {.read = !paused_, .write = !queue_.empty()}, weak_from_this());
+    const Readiness::Interest wanted{.read = !paused_, .write = !queue_.empty()};
+    if (!up() || wanted == interest_) return;
+    interest_ = wanted;
+    const int refused = readiness_.watch(fd_, interest_, weak_from_this());
     if (refused != 0) drop_later(std::generic_category().message(refused));
 }
 
 void LineConnection::read_now() {
-    if (!closed_ && !paused_ && up()) read_some();
-}
-
-/// One turn's reading.
-void LineConnection::read_some() {
+    if (closed_ || paused_ || !up()) return;
     const ssize_t got = ::recv(fd_, g_read_buffer.data(), g_read_buffer.size(), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0) return drop(got == 0 ? "closed by the other side" : std::generic_category().message(errno));
+    if (got < 0) return on_read({}, errno);
+    on_read(std::string_view(g_read_buffer.data(), static_cast<std::size_t>(got)), 0);
+}
+
+void LineConnection::on_read(std::string_view bytes, int error) {
+    if (bytes.empty()) return drop(error == 0 ? "closed by the other side" : std::generic_category().message(error));
     const std::uint64_t connection = connection_;
-    deliver(std::string_view(g_read_buffer.data(), static_cast<std::size_t>(got)));
+    deliver(bytes);
     if (connection != connection_) return;
-    const base::Duration debt = bytes_.charge(base::Clock::now(), static_cast<double>(got));
+    const base::Duration debt = bytes_.charge(base::Clock::now(), static_cast<double>(bytes.size()));
     if (debt > base::Duration::zero()) pause_reading(debt);
 }
 
@@ -182,6 +182,10 @@ void LineConnection::pause_reading(base::Duration pause) {
 void LineConnection::send(std::string message, Keep keep) {
     if (closed_ || !up()) return;
     if (!queue_.empty()) return enqueue(std::move(message), keep);
+    if (keep == Keep::latest && !paused_) {  // one that is paused is not watched now
+        enqueue(std::move(message), keep);
+        return readiness_.write_soon(fd_);
+    }
     std::size_t written = 0;
     if (!write_some(message, written) || written == message.size()) return;
     written_ = written;
@@ -211,21 +215,25 @@ void LineConnection::enqueue(std::string message, Keep keep) {
     if (given_up > 0) handler_->on_not_read(given_up);
 }
 
+void LineConnection::on_writable() {
+    if (!queue_.empty()) flush();
+}
+
 void LineConnection::flush() {
     std::string batch;
-    for (const Message& message : queue_)
-        batch += message.bytes;
+    for (std::size_t i = 0; queue_.size() > 1 && i < queue_.size(); ++i)
+        batch += queue_[i].bytes;
     std::size_t written = written_;
-    if (!write_some(batch, written)) return;
+    if (!write_some(queue_.size() > 1 ? batch : queue_.front().bytes, written)) return;
     while (!queue_.empty() && written >= queue_.front().bytes.size()) {
         written -= queue_.front().bytes.size();
         queued_bytes_ -= queue_.front().bytes.size();
         queue_.erase(queue_.begin());
     }
     written_ = written;
-    if (!queue_.empty()) return;
-    queue_.shrink_to_fit();
     update_interest();
+    if (!queue_.empty()) return;
+    if (queue_.capacity() > kKeptQueue) queue_.shrink_to_fit();
     handler_->on_drained();
 }
 

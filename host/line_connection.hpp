@@ -46,7 +46,8 @@ public:
         virtual void on_drained() {}
     };
 
-    /// A message that another one makes pointless (a challenge) waits in the queue at most once.
+    /// A message that another one makes pointless (a challenge) waits in the queue at most once. It waits for the end
+    /// of the turn, when those of all connections are written together.
     enum class Keep : std::uint8_t { all, latest };
 
     ~LineConnection();
@@ -81,9 +82,9 @@ private:
 
     void connect();
     void back_off(int error);
-    void on_ready(bool readable, bool writable) override;
+    void on_read(std::string_view bytes, int error) override;
+    void on_writable() override;
     void update_interest();
-    void read_some();
     void deliver(std::string_view bytes);
     void pause_reading(base::Duration pause);
     void flush();
@@ -96,6 +97,7 @@ private:
 
     Readiness& readiness_;
     int fd_ = -1;
+    Readiness::Interest interest_;     ///< as told to it
     boost::asio::steady_timer timer_;  ///< back-off while down, pause of reading while up
     std::string path_;
     Limits limits_;

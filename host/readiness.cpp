@@ -1,8 +1,10 @@
 #include "host/readiness.hpp"
 
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include <array>
+#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -15,6 +17,10 @@ namespace {
 
 /// In one turn of the loop, then its other events have theirs.
 constexpr std::size_t kInOneTurn = 64;
+/// Of one descriptor in one turn.
+constexpr std::size_t kReadSize = 64UL * 1024;
+/// Of those that are read before they are told. A few answers fill little of it, so that they are told from the cache.
+constexpr std::size_t kBufferSize = 4 * kReadSize;
 
 int make_epoll() {
     const int fd = ::epoll_create1(EPOLL_CLOEXEC);
@@ -27,17 +33,27 @@ int make_epoll() {
 asio::execution_context::id Readiness::id;
 
 Readiness::Readiness(asio::execution_context& context)
-    : asio::execution_context::service(context), epoll_(static_cast<asio::io_context&>(context), make_epoll()) {}
+    : asio::execution_context::service(context),
+      io_(static_cast<asio::io_context&>(context)),
+      epoll_(io_, make_epoll()),
+      buffer_(std::make_unique_for_overwrite<char[]>(kBufferSize)) {}
 
 void Readiness::shutdown() {
     by_fd_.clear();
+    to_write_.clear();
     watched_ = 0;
     boost::system::error_code ignored;
     epoll_.close(ignored);
 }
 
-bool Readiness::watches(int fd) const {
-    return static_cast<std::size_t>(fd) < by_fd_.size() && by_fd_[static_cast<std::size_t>(fd)].watched;
+const Readiness::Watched* Readiness::watched(int fd) const {
+    const auto slot = static_cast<std::size_t>(fd);
+    return slot < by_fd_.size() && by_fd_[slot].serial != 0 ? &by_fd_[slot] : nullptr;
+}
+
+std::shared_ptr<Readiness::Watcher> Readiness::watcher(Watch watch) const {
+    const Watched* found = watched(watch.fd);
+    return found != nullptr && found->serial == watch.serial ? found->watcher.lock() : nullptr;
 }
 
 int Readiness::watch(int fd, Interest interest, std::weak_ptr<Watcher> watcher) {
@@ -48,7 +64,7 @@ int Readiness::watch(int fd, Interest interest, std::weak_ptr<Watcher> watcher) 
     epoll_event event{};
     event.events = (interest.read ? EPOLLIN : 0U) | (interest.write ? EPOLLOUT : 0U);
     event.data.fd = fd;
-    const bool is_new = !watches(fd);
+    const bool is_new = watched(fd) == nullptr;
     if (::epoll_ctl(epoll_.native_handle(), is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) != 0) {
         const int error = errno;
         forget(fd);
@@ -56,14 +72,14 @@ int Readiness::watch(int fd, Interest interest, std::weak_ptr<Watcher> watcher) 
     }
     const auto slot = static_cast<std::size_t>(fd);
     if (slot >= by_fd_.size()) by_fd_.resize(slot + 1);
-    by_fd_[slot] = {std::move(watcher), true};
+    by_fd_[slot] = {std::move(watcher), is_new ? ++last_serial_ : by_fd_[slot].serial, interest.read};
     if (is_new) ++watched_;
     arm();
     return 0;
 }
 
 void Readiness::forget(int fd) {
-    if (!watches(fd)) return;
+    if (watched(fd) == nullptr) return;
     by_fd_[static_cast<std::size_t>(fd)] = {};
     --watched_;
     ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_DEL, fd, nullptr);
@@ -71,24 +87,67 @@ void Readiness::forget(int fd) {
     if (watched_ == 0) epoll_.cancel(ignored);  // a loop without work may end
 }
 
+void Readiness::write_soon(int fd) {
+    const Watched* found = watched(fd);
+    if (found == nullptr) return;
+    if (to_write_.empty()) asio::post(io_, [this] { write_together(); });
+    to_write_.push_back({fd, found->serial});
+}
+
+void Readiness::write_together() {
+    for (std::size_t i = 0; i < to_write_.size(); ++i) {
+        if (const auto writer = watcher(to_write_[i])) writer->on_writable();
+    }
+    to_write_.clear();
+}
+
 void Readiness::arm() {
     if (std::exchange(armed_, true)) return;
     epoll_.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
         armed_ = false;
-        if (!error) tell();
+        if (!error) serve_ready();
         if (watched_ > 0 && epoll_.is_open()) arm();
     });
 }
 
-void Readiness::tell() {
+void Readiness::serve_ready() {
     std::array<epoll_event, kInOneTurn> events;
     const int ready = ::epoll_wait(epoll_.native_handle(), events.data(), static_cast<int>(events.size()), 0);
-    for (int i = 0; i < ready; ++i) {
-        const epoll_event& event = events.at(static_cast<std::size_t>(i));
-        if (!watches(event.data.fd)) continue;  // forgotten in this turn
-        const std::shared_ptr<Watcher> watcher = by_fd_[static_cast<std::size_t>(event.data.fd)].watcher.lock();
-        if (watcher) watcher->on_ready((event.events & ~EPOLLOUT) != 0, (event.events & EPOLLOUT) != 0);
+    for (std::span<const epoll_event> rest(events.data(), ready > 0 ? static_cast<std::size_t>(ready) : 0);
+         !rest.empty();)
+        rest = rest.subspan(serve(rest));
+}
+
+/// As many as the buffer has room for; how many these were.
+std::size_t Readiness::serve(std::span<const epoll_event> events) {
+    readings_.clear();
+    for (std::size_t used = 0; readings_.size() < events.size() && used + kReadSize <= kBufferSize;) {
+        readings_.push_back(read(events[readings_.size()], buffer_.get() + used));
+        used += readings_.back().bytes.size();
     }
+    for (const Reading& reading : readings_) {
+        // It may have been forgotten since, by what came of another one's bytes.
+        if (const auto writer = reading.writable ? watcher(reading.watch) : nullptr) writer->on_writable();
+        if (const auto reader = reading.told ? watcher(reading.watch) : nullptr) {
+            reader->on_read(reading.bytes, reading.error);
+        }
+    }
+    return readings_.size();
+}
+
+Readiness::Reading Readiness::read(const epoll_event& event, char* into) const {
+    const int fd = event.data.fd;
+    const Watched* found = watched(fd);
+    if (found == nullptr) return {};
+    Reading reading{{fd, found->serial}, {}, 0, false, (event.events & EPOLLOUT) != 0};
+    // The other side's end is told also to who does not read now, and is read later.
+    if (!found->read || (event.events & ~EPOLLOUT) == 0) return reading;
+    const ssize_t got = ::recv(fd, into, kReadSize, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return reading;
+    reading.told = true;
+    if (got < 0) reading.error = errno;
+    if (got > 0) reading.bytes = {into, static_cast<std::size_t>(got)};
+    return reading;
 }
 
 }  // namespace vitalwire::host

@@ -23,7 +23,7 @@ protected:
     void on_unreachable(int) override {}
     void on_line(std::string_view line) override { lines_.emplace_back(line); }
     void on_overlong_lines(std::uint64_t) override {}
-    void on_throttled() override {}
+    void on_throttled() override { throttled_ = true; }
     void on_not_read(std::uint64_t) override {}
 
     boost::asio::io_context io_;
@@ -32,6 +32,7 @@ protected:
     std::shared_ptr<LineConnection> connection_;
     std::vector<std::string> lines_;
     std::string ended_;
+    bool throttled_ = false;
 };
 
 TEST_F(LineConnectionTest, HearsWhatWasSaidBeforeTheEnd) {
@@ -47,6 +48,43 @@ TEST_F(LineConnectionTest, HearsWhatWasSaidBeforeAnEndThatItNoticesWhenItSpeaks)
     connection_->send("nobody hears this\n");
     ASSERT_TRUE(run_until(io_, [&] { return !ended_.empty(); }));
     EXPECT_THAT(lines_, testing::ElementsAre("one", "two"));
+}
+
+TEST_F(LineConnectionTest, WritesAChallengeAtTheEndOfTheTurn) {
+    connection_->send("challenge\n", LineConnection::Keep::latest);
+    EXPECT_EQ(peer_.received(), "");
+    EXPECT_FALSE(connection_->idle());
+    io_.restart();
+    io_.poll();
+    EXPECT_EQ(peer_.received(), "challenge\n");
+    EXPECT_TRUE(connection_->idle());
+}
+
+TEST_F(LineConnectionTest, WritesInTheOrderInWhichItWasAsked) {
+    connection_->send("one\n");
+    connection_->send("challenge\n", LineConnection::Keep::latest);
+    connection_->send("two\n");
+    io_.restart();
+    io_.poll();
+    EXPECT_EQ(peer_.received(), "one\nchallenge\ntwo\n");
+}
+
+TEST_F(LineConnectionTest, OfTwoChallengesInOneTurnTheLaterIsWritten) {
+    connection_->send("challenge 1\n", LineConnection::Keep::latest);
+    connection_->send("challenge 2\n", LineConnection::Keep::latest);
+    io_.restart();
+    io_.poll();
+    EXPECT_EQ(peer_.received(), "challenge 2\n");
+}
+
+TEST_F(LineConnectionTest, WritesAChallengeToWhoIsNotReadForAWhile) {
+    connection_->set_bytes_per_second(1);
+    peer_.write(std::string(70'000, 'x') + '\n');
+    ASSERT_TRUE(run_until(io_, [&] { return throttled_; }));
+    connection_->send("challenge\n", LineConnection::Keep::latest);
+    io_.restart();
+    io_.poll();
+    EXPECT_EQ(peer_.received(), "challenge\n");
 }
 
 }  // namespace
