@@ -85,6 +85,7 @@ Channel::Channel(boost::asio::io_context& io, base::GuestId guest, ChannelKind k
       messages_(limits.messages_per_second, limits.message_burst),
       answers_(kAnswersPerSecond, kAnswerBurst),
       nacks_(limits.nacks_per_second, limits.nack_burst),
+      reader_(kind),
       base_version_(wire::kBaseVersion),
       outbox_(kind == ChannelKind::native ? wire::Dialect::native : wire::Dialect::existing, limits.group_queue),
       connection_(LineConnection::make(io, std::move(path),
@@ -155,7 +156,7 @@ void Channel::on_down(const std::string& why) {
 void Channel::on_unreachable(int error) {
     if (error == last_error_) return;
     last_error_ = error;
-    log::info("channel cannot be connected, trying on", {{"guest", guest_},
+    log::info("channel cannot be connected, trying on", {{"guest", guest_.id()},
                                                          {"channel", wire::channel_name(kind_)},
                                                          {"path", connection_->path()},
                                                          {"error", std::generic_category().message(error)}});
@@ -166,8 +167,7 @@ void Channel::on_line(std::string_view line) {
     const auto is_answer = [&] { return line.find(kAnswer) != std::string_view::npos; };
     if (!messages_.take(now) && !(is_answer() && answers_.take(now)))
         return dropped(Drop::rate_limited, 1, "more messages than a guest may send");
-    std::visit([this](auto&& inbound) { handle(std::forward<decltype(inbound)>(inbound)); },
-               wire::read_line(line, kind_, wire::Receiver::host));
+    std::visit([this](auto&& inbound) { handle(std::forward<decltype(inbound)>(inbound)); }, reader_.read(line));
 }
 
 void Channel::on_overlong_lines(std::uint64_t count) {
@@ -216,7 +216,7 @@ void Channel::dropped(Drop reason, std::uint64_t count, const std::string& detai
     const base::TimePoint now = base::Clock::now();
     if (condition.last_logged != base::TimePoint{} && now < condition.last_logged + kLogSpacing) return;
     condition.last_logged = now;
-    log::warning("message dropped", {{"guest", guest_},
+    log::warning("message dropped", {{"guest", guest_.id()},
                                      {"channel", wire::channel_name(kind_)},
                                      {"why", to_string(reason)},
                                      {"detail", detail},

@@ -10,9 +10,11 @@
 #include "base/token_bucket.hpp"
 #include "group/gate.hpp"
 #include "group/outbox.hpp"
+#include "host/guest_map.hpp"
 #include "host/line_connection.hpp"
 #include "wire/heartbeat_pdu.hpp"
 #include "wire/inbound.hpp"
+#include "wire/line_reader.hpp"
 
 namespace vitalwire::host {
 
@@ -78,7 +80,8 @@ public:
     void read_now() { connection_->read_now(); }
     void retry_now() { connection_->retry_now(); }
 
-    const base::GuestId& guest() const { return guest_; }
+    const base::GuestId& guest() const { return guest_.id(); }
+    const GuestKey& guest_key() const { return guest_; }
     wire::ChannelKind kind() const { return kind_; }
     wire::Dialect dialect() const;
     const std::string& path() const { return connection_->path(); }
@@ -109,7 +112,7 @@ private:
     void handle(const wire::GroupMessage& message);
     void dropped(Drop reason, std::uint64_t count, const std::string& detail);
 
-    base::GuestId guest_;
+    GuestKey guest_;
     wire::ChannelKind kind_;
     ChannelLimits limits_;
     group::Limits allowed_;
@@ -118,6 +121,7 @@ private:
     base::TokenBucket answers_;  ///< to challenges, when a flood has used up the other
     base::TokenBucket nacks_;
     std::uint32_t sequence_ = 0;
+    wire::LineReader reader_;
     int base_version_;
     group::Outbox outbox_;
     bool heard_ = false;
