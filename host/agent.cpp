@@ -149,7 +149,9 @@ Agent::Now Agent::now() {
 void Agent::probe() {
     now();
     problems_.set(kStoreProblem, store_->healthy() ? "" : store_->problem());
-    probe_.expires_after(heartbeat::StallClock::kProbe);
+    // On the grid of the beats, so that one wake-up serves both.
+    const base::Duration since = base::Clock::now().time_since_epoch();
+    probe_.expires_at(TimePoint(since - since % heartbeat::StallClock::kProbe + heartbeat::StallClock::kProbe));
     probe_.async_wait([this](const boost::system::error_code& ec) {
         if (!ec) probe();
     });
@@ -165,7 +167,8 @@ void Agent::tell_service_manager() {
     });
 }
 
-void Agent::step(const GuestId& guest, const heartbeat::HostEvent& event) {
+template <class GuestRef>
+void Agent::step(const GuestRef& guest, const heartbeat::HostEvent& event) {
     const Now at = now();
     monitor_.step(guest, event, at.judged, at.wall);
     arm();
@@ -205,14 +208,15 @@ void Agent::become_ready() {
     tell_service_manager();
 }
 
-Channel* Agent::channel(const GuestId& guest, ChannelKind kind) {
-    const auto found = guests_.find(guest);
-    return found == guests_.end() ? nullptr : found->second.channels.at(static_cast<std::size_t>(kind)).get();
+template <class GuestRef>
+Channel* Agent::channel(const GuestRef& guest, ChannelKind kind) {
+    Guest* known = guests_.find(guest);
+    return known == nullptr ? nullptr : known->channels.at(static_cast<std::size_t>(kind)).get();
 }
 
 void Agent::log_fault(const Fault& fault) {
-    const auto guest = guests_.find(fault.guest);
-    if (guest != guests_.end() && !guest->second.fault_log.take(base::Clock::now())) return;
+    Guest* guest = guests_.find(fault.guest);
+    if (guest != nullptr && !guest->fault_log.take(base::Clock::now())) return;
     const auto level = fault.open() ? log::Level::warning : log::Level::info;
     const char* what = !fault.open() ? "fault cleared" : fault.revision == 1 ? "fault opened" : "fault updated";
     log::write(level, what,
@@ -309,12 +313,12 @@ AgentMetrics::Gauges Agent::gauges() const {
     return gauges;
 }
 
-void Agent::send(const GuestId& guest, Dialect dialect, const wire::HeartbeatPdu& pdu) {
+void Agent::send(const GuestKey& guest, Dialect dialect, const wire::HeartbeatPdu& pdu) {
     if (const auto* nack = std::get_if<wire::Nack>(&pdu)) metrics_.nack_sent(nack->code);
     if (Channel* way = channel(guest, heartbeat_kind(dialect))) way->send(pdu);
 }
 
-void Agent::last_look(const GuestId& guest, Dialect dialect) {
+void Agent::last_look(const GuestKey& guest, Dialect dialect) {
     if (Channel* way = channel(guest, heartbeat_kind(dialect))) way->read_now();
 }
 
@@ -360,7 +364,7 @@ void Agent::on_connected(Channel& channel) {
     metrics_.channel_connected();
     log::debug("channel connected", {{"guest", channel.guest()}, {"channel", wire::channel_name(channel.kind())}});
     if (!beats(channel)) return monitor_.messaging_channel(channel.guest(), true, now().judged);
-    step(channel.guest(), heartbeat::Connected{channel.dialect()});
+    step(channel.guest_key(), heartbeat::Connected{channel.dialect()});
 }
 
 void Agent::on_closed(Channel& channel, const std::string& why) {
@@ -369,11 +373,11 @@ void Agent::on_closed(Channel& channel, const std::string& why) {
     log::debug("channel closed",
                {{"guest", channel.guest()}, {"channel", wire::channel_name(channel.kind())}, {"why", why}});
     if (!beats(channel)) return monitor_.messaging_channel(channel.guest(), false, now().judged);
-    step(channel.guest(), heartbeat::Closed{channel.dialect()});
+    step(channel.guest_key(), heartbeat::Closed{channel.dialect()});
 }
 
 void Agent::on_heartbeat(Channel& channel, wire::HeartbeatPdu pdu) {
-    step(channel.guest(), heartbeat::Received{channel.dialect(), std::move(pdu)});
+    step(channel.guest_key(), heartbeat::Received{channel.dialect(), std::move(pdu)});
 }
 
 void Agent::on_garbled_response(Channel& channel) {
@@ -390,8 +394,7 @@ void Agent::on_dropped(Channel& channel, Drop reason, std::uint64_t count) {
 }
 
 void Agent::on_channel(const GuestId& guest, ChannelKind kind, const std::string& path) {
-    auto& entry =
-        guests_.try_emplace(guest, Guest{{}, base::TokenBucket(kFaultLogsPerSecond, kFaultLogBurst)}).first->second;
+    Guest& entry = guests_.emplace(guest, Guest{{}, base::TokenBucket(kFaultLogsPerSecond, kFaultLogBurst)});
     auto& slot = entry.channels.at(static_cast<std::size_t>(kind));
     if (slot && slot->path() == path) return slot->retry_now();
     if (slot) on_channel_gone(guest, kind);
@@ -405,9 +408,9 @@ void Agent::on_channel(const GuestId& guest, ChannelKind kind, const std::string
 }
 
 void Agent::on_channel_gone(const GuestId& guest, ChannelKind kind) {
-    const auto found = guests_.find(guest);
-    if (found == guests_.end()) return;
-    const auto gone = std::move(found->second.channels.at(static_cast<std::size_t>(kind)));
+    Guest* known = guests_.find(guest);
+    if (known == nullptr) return;
+    const auto gone = std::move(known->channels.at(static_cast<std::size_t>(kind)));
     if (!gone) return;
     if (gone->up()) --channels_up_;
     if (!beats(*gone)) return monitor_.messaging_channel(guest, false, now().judged);

@@ -76,12 +76,14 @@ private:
     Now now();
     void probe();
     void tell_service_manager();
-    void step(const base::GuestId& guest, const heartbeat::HostEvent& event);
+    template <class GuestRef>
+    void step(const GuestRef& guest, const heartbeat::HostEvent& event);
     void arm();
     void tick();
     void await_listing();
     void become_ready();
-    Channel* channel(const base::GuestId& guest, wire::ChannelKind kind);
+    template <class GuestRef>
+    Channel* channel(const GuestRef& guest, wire::ChannelKind kind);
     void log_fault(const heartbeat::Fault& fault);
     void on_policies(const bus::Policies& policies);
     std::string why_unreachable() const;
@@ -94,8 +96,8 @@ private:
     AgentMetrics::Gauges gauges() const;
 
     // Monitor::Output
-    void send(const base::GuestId& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu) override;
-    void last_look(const base::GuestId& guest, wire::Dialect dialect) override;
+    void send(const GuestKey& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu) override;
+    void last_look(const GuestKey& guest, wire::Dialect dialect) override;
     void fault_changed(const heartbeat::Fault& fault) override;
     void fault_delivered(const heartbeat::Fault& fault) override;
     void fault_forgotten(const base::FaultId& fault, bool dropped) override;

@@ -74,10 +74,18 @@ void Monitor::messaging_channel(const GuestId& id, bool connected, TimePoint now
 }
 
 void Monitor::step(const GuestId& id, const HostEvent& event, TimePoint now, WallTime wall) {
-    Guest& guest = guest_for(id, now);
+    step_or_forget(guest_for(id, now), event, now, wall);
+}
+
+void Monitor::step(const GuestKey& key, const HostEvent& event, TimePoint now, WallTime wall) {
+    Guest* known = guests_.find(key);
+    step_or_forget(known == nullptr ? guest_for(key.id(), now) : *known, event, now, wall);
+}
+
+void Monitor::step_or_forget(Guest& guest, const HostEvent& event, TimePoint now, WallTime wall) {
     step(guest, event, now, wall);
     // A machine that is off and has no channel open is no guest of this host until it starts again.
-    if (guest.session.stopped() && !has_channel(guest)) erase(id);
+    if (guest.session.stopped() && !has_channel(guest)) erase(guest.key.id());
 }
 
 bool Monitor::has_channel(const Guest& guest) {
@@ -90,8 +98,7 @@ void Monitor::gone(const GuestId& id, heartbeat::StopReason why, TimePoint now, 
 }
 
 void Monitor::count_refused(const GuestId& guest, std::uint64_t messages) {
-    const auto found = guests_.find(guest);
-    if (found != guests_.end()) found->second.refused += messages;
+    if (Guest* known = guests_.find(guest)) known->refused += messages;
 }
 
 void Monitor::set_policies(const bus::Policies& policies, TimePoint now, WallTime wall) {
@@ -117,7 +124,7 @@ void Monitor::tick(TimePoint now, WallTime wall) {
     while (!due_.empty() && due_.begin()->at <= now) {
         Guest& guest = *due_.begin()->guest;
         if (guest.session.awaits_answer()) {
-            output_.last_look(guest.id, guest.session.registration()->dialect);
+            output_.last_look(guest.key, guest.session.registration()->dialect);
             if (guest.due > now) continue;
         }
         step(guest, heartbeat::Tick{}, now, wall);
@@ -125,9 +132,8 @@ void Monitor::tick(TimePoint now, WallTime wall) {
 }
 
 Monitor::Guest& Monitor::guest_for(const GuestId& id, TimePoint now) {
-    const auto known = guests_.find(id);
-    if (known != guests_.end()) return known->second;
-    Guest& guest = guests_.try_emplace(id, id, HostSession(policy_for(id), entropy_), next_ordinal_++).first->second;
+    if (Guest* known = guests_.find(id)) return *known;
+    Guest& guest = guests_.emplace(id, id, HostSession(policy_for(id), entropy_), next_ordinal_++);
     if (const auto restored = restored_.find(id); restored != restored_.end()) {
         if (const auto& registration = restored->second.saved.registration) guest.name = registration->name;
         guest.session.resume(std::move(restored->second.saved), restored->second.open, now);
@@ -162,14 +168,14 @@ void Monitor::step(Guest& guest, const HostEvent& event, TimePoint now, WallTime
     guest.session.step(event, heard ? std::min(now, guest.due) : now, wall, actions_);
     bool changed = false;
     for (const heartbeat::HostAction& action : actions_) {
-        std::visit(Overload{[&](const heartbeat::Send& send) { output_.send(guest.id, send.dialect, send.pdu); },
+        std::visit(Overload{[&](const heartbeat::Send& send) { output_.send(guest.key, send.dialect, send.pdu); },
                             [&](const heartbeat::OpenFault& open) { open_fault(guest, open, wall); },
                             [&](const heartbeat::UpdateFault& update) { update_fault(guest, update, now, wall); },
                             [&](const heartbeat::ClearFault& clear) { clear_fault(guest, clear, wall); },
                             [&](const heartbeat::SaveRegistration& saved) {
                                 changed = true;
                                 if (saved.registration) guest.name = saved.registration->name;
-                                output_.save(guest.id, saved);
+                                output_.save(guest.key.id(), saved);
                             }},
                    action);
     }
@@ -179,12 +185,11 @@ void Monitor::step(Guest& guest, const HostEvent& event, TimePoint now, WallTime
 }
 
 void Monitor::erase(const GuestId& id) {
-    const auto found = guests_.find(id);
-    Guest& guest = found->second;
+    Guest& guest = *guests_.find(id);
     if (guest.due != base::kNever) due_.erase(guest.place);
-    if (guest.shown) output_.guest_gone(guest.id);
+    if (guest.shown) output_.guest_gone(guest.key.id());
     add(counters_of_gone_, guest.session.counters());
-    guests_.erase(found);
+    guests_.erase(GuestId(id));  // `id` may be the guest's own
 }
 
 void Monitor::reschedule(Guest& guest) {
@@ -208,18 +213,18 @@ void Monitor::show(Guest& guest, bool changed) {
     if (shown == guest.shown && !(changed && shown)) return;
     const bool was_shown = guest.shown.has_value();
     guest.shown = shown;
-    if (shown) return output_.guest_changed(guest.id);
-    if (was_shown) output_.guest_gone(guest.id);
+    if (shown) return output_.guest_changed(guest.key.id());
+    if (was_shown) output_.guest_gone(guest.key.id());
 }
 
 void Monitor::apply_policy(Guest& guest, TimePoint now, WallTime wall) {
-    step(guest, heartbeat::PolicyChanged{policy_for(guest.id)}, now, wall);
+    step(guest, heartbeat::PolicyChanged{policy_for(guest.key.id())}, now, wall);
 }
 
 void Monitor::open_fault(const Guest& guest, const heartbeat::OpenFault& action, WallTime wall) {
     Fault fault;
     fault.id = entropy_.fault_id();
-    fault.guest = guest.id;
+    fault.guest = guest.key.id();
     fault.kind = action.kind;
     fault.detail = action.detail;
     fault.reason = action.reason;
@@ -234,13 +239,13 @@ void Monitor::open_fault(const Guest& guest, const heartbeat::OpenFault& action,
 wire::CorrectiveAction Monitor::corrective_action_for(const Guest& guest) const {
     const auto& registration = guest.session.registration();
     const auto named = registration ? registration->corrective_action : guest.corrective_action;
-    const auto policy = policies_.find(guest.id);
+    const auto policy = policies_.find(guest.key.id());
     const bool unnamed = named == wire::CorrectiveAction::none && policy != policies_.end();
     return unnamed ? policy->second.corrective_action : named;
 }
 
 void Monitor::update_fault(Guest& guest, const heartbeat::UpdateFault& action, TimePoint now, WallTime wall) {
-    Fault* fault = faults_.find_open(guest.id, action.kind);
+    Fault* fault = faults_.find_open(guest.key.id(), action.kind);
     if (fault == nullptr) return;
     const bool new_detail = fault->detail != action.detail;
     fault->detail = action.detail;
@@ -257,16 +262,16 @@ void Monitor::tell_waiting_update(Guest& guest, TimePoint now, WallTime wall) {
     if (now < guest.update_allowed_at) return;
     guest.update_waits = false;
     guest.update_allowed_at = now + kUpdateSpacing;
-    if (Fault* fault = faults_.find_open(guest.id, FaultKind::unhealthy)) publish(*fault, wall);
+    if (Fault* fault = faults_.find_open(guest.key.id(), FaultKind::unhealthy)) publish(*fault, wall);
 }
 
 void Monitor::clear_fault(const Guest& guest, const heartbeat::ClearFault& action, WallTime wall) {
-    Fault* fault = faults_.find_open(guest.id, action.kind);
+    Fault* fault = faults_.find_open(guest.key.id(), action.kind);
     if (fault == nullptr) return;
     fault->cleared_at = wall;
     fault->clear_reason = action.reason;
     publish(*fault, wall);
-    for (const base::FaultId& dropped : faults_.trim(guest.id))
+    for (const base::FaultId& dropped : faults_.trim(guest.key.id()))
         output_.fault_forgotten(dropped, true);
 }
 
@@ -289,7 +294,7 @@ std::optional<Monitor::Shown> Monitor::shown_of(const Guest& guest) const {
     const Shown shown{state_of(session), session.held(), session.connected(Dialect::native),
                       session.connected(Dialect::existing), guest.messaging};
     const bool something_to_tell =
-        has_channel(guest) || session.registration() || session.any_fault_open() || policies_.contains(guest.id);
+        has_channel(guest) || session.registration() || session.any_fault_open() || policies_.contains(guest.key.id());
     return something_to_tell ? std::optional<Shown>(shown) : std::nullopt;
 }
 
@@ -312,15 +317,15 @@ std::string Monitor::to_string(State state) {
 }
 
 std::optional<bus::GuestReport> Monitor::report(const GuestId& guest) const {
-    const auto found = guests_.find(guest);
-    if (found == guests_.end() || !found->second.shown) return std::nullopt;
-    return make_report(found->second);
+    const Guest* known = guests_.find(guest);
+    if (known == nullptr || !known->shown) return std::nullopt;
+    return make_report(*known);
 }
 
 bus::GuestReport Monitor::make_report(const Guest& guest) const {
     const HostSession& session = guest.session;
     bus::GuestReport report;
-    report.guest = guest.id;
+    report.guest = guest.key.id();
     report.name = guest.name;
     report.state = to_string(state_of(session));
     if (session.held()) report.hold = heartbeat::to_string(*session.held());

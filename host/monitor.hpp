@@ -29,9 +29,9 @@ public:
     class Output {
     public:
         virtual ~Output() = default;
-        virtual void send(const base::GuestId& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu) = 0;
+        virtual void send(const GuestKey& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu) = 0;
         /// The guest's deadline has passed without an answer: read now what its channel holds, before it is judged.
-        virtual void last_look(const base::GuestId& guest, wire::Dialect dialect) = 0;
+        virtual void last_look(const GuestKey& guest, wire::Dialect dialect) = 0;
         /// The fault was opened, updated or cleared: keep it and tell it.
         virtual void fault_changed(const heartbeat::Fault& fault) = 0;
         /// `fault.delivered` has grown: keep it.
@@ -70,6 +70,8 @@ public:
     /// The channel on which an existing guest only talks to its server group.
     void messaging_channel(const base::GuestId& guest, bool connected, base::TimePoint now);
     void step(const base::GuestId& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
+    /// The same, for what happens with every beat.
+    void step(const GuestKey& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
     /// Nothing of the guest is left on this host (undefined, migrated away, its sockets removed).
     void gone(const base::GuestId& guest, heartbeat::StopReason why, base::TimePoint now, base::WallTime wall);
     /// A message of the guest was refused or dropped.
@@ -124,9 +126,9 @@ private:
 
     struct Guest {
         Guest(base::GuestId guest, heartbeat::HostSession new_session, std::uint64_t number)
-            : id(std::move(guest)), session(std::move(new_session)), ordinal(number) {}
+            : key(std::move(guest)), session(std::move(new_session)), ordinal(number) {}
 
-        base::GuestId id;
+        GuestKey key;  ///< of the output's own map
         heartbeat::HostSession session;
         std::uint64_t ordinal;  ///< makes guests due at the same time come in a fixed order
         base::TimePoint due = base::kNever;
@@ -149,6 +151,7 @@ private:
     Guest& guest_for(const base::GuestId& id, base::TimePoint now);
     heartbeat::HostPolicy policy_for(const base::GuestId& id) const;
     void step(Guest& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
+    void step_or_forget(Guest& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
     void erase(const base::GuestId& id);
     void reschedule(Guest& guest);
     void show(Guest& guest, bool changed);

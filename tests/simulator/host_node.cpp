@@ -153,11 +153,11 @@ private:
         });
     }
 
-    void send(const GuestId& guest, wire::Dialect, const wire::HeartbeatPdu& pdu) override {
-        const auto way = connected_.find(guest);
+    void send(const host::GuestKey& guest, wire::Dialect, const wire::HeartbeatPdu& pdu) override {
+        const auto way = connected_.find(guest.id());
         if (way != connected_.end()) way->second->from_host(pdu);
     }
-    void last_look(const GuestId&, wire::Dialect) override {}
+    void last_look(const host::GuestKey&, wire::Dialect) override {}
     void fault_changed(const heartbeat::Fault& fault) override {
         state_.keep(fault);
         controllers_.fault_changed(fault);

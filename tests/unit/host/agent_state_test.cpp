@@ -36,8 +36,8 @@ private:
 
 class Ignore final : public Monitor::Output {
 public:
-    void send(const GuestId&, wire::Dialect, const wire::HeartbeatPdu&) override {}
-    void last_look(const GuestId&, wire::Dialect) override {}
+    void send(const GuestKey&, wire::Dialect, const wire::HeartbeatPdu&) override {}
+    void last_look(const GuestKey&, wire::Dialect) override {}
     void fault_changed(const heartbeat::Fault&) override {}
     void fault_delivered(const heartbeat::Fault&) override {}
     void fault_forgotten(const base::FaultId&, bool) override {}

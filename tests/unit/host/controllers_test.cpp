@@ -147,8 +147,8 @@ protected:
         return std::exchange(sent_, {});
     }
 
-    void send(const GuestId&, Dialect, const wire::HeartbeatPdu&) override {}
-    void last_look(const GuestId&, Dialect) override {}
+    void send(const GuestKey&, Dialect, const wire::HeartbeatPdu&) override {}
+    void last_look(const GuestKey&, Dialect) override {}
     void fault_changed(const heartbeat::Fault& fault) override {
         last_fault_ = fault.id;
         controllers_.fault_changed(fault);

@@ -87,11 +87,11 @@ protected:
     }
 
     // What comes out.
-    void send(const GuestId& guest, Dialect, const wire::HeartbeatPdu& pdu) override {
-        if (const auto* challenge = std::get_if<wire::Challenge>(&pdu)) challenges_[guest.str()] = *challenge;
+    void send(const GuestKey& guest, Dialect, const wire::HeartbeatPdu& pdu) override {
+        if (const auto* challenge = std::get_if<wire::Challenge>(&pdu)) challenges_[guest.id().str()] = *challenge;
     }
-    void last_look(const GuestId& guest, Dialect) override {
-        if (unread_.erase(guest.str()) > 0) answer(guest.str().c_str());
+    void last_look(const GuestKey& guest, Dialect) override {
+        if (unread_.erase(guest.id().str()) > 0) answer(guest.id().str().c_str());
     }
     void fault_changed(const heartbeat::Fault& fault) override {
         std::string line = fault.open() ? (fault.revision == 1 ? "open " : "update ") : "clear ";
@@ -423,7 +423,7 @@ TEST_F(MonitorTest, JudgesThousandsOfGuestsEachByItsOwnDeadline) {
     for (const auto& [id, fault] : faults_) {
         const int guest = std::stoi(fault.guest.str().substr(1));
         // Registered at guest / 10; the next challenge came an interval later, with those of its neighbours.
-        const Millis unanswered(1000 + (guest / 10 + 24) / 25 * 25);
+        const Millis unanswered(1000 + (guest / 10 + 99) / 100 * 100);
         EXPECT_EQ(fault.opened_at, base::WallTime{} + unanswered + Millis(1000)) << fault.guest.str();
     }
 }
