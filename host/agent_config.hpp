@@ -31,7 +31,7 @@ struct AgentConfig {
     bus::BrokerAccess broker_access;
     bus::TlsFiles tls;
     bus::TransportOptions transport;
-    base::Millis report_interval{10'000};
+    base::Millis report_interval{30'000};
 
     Monitor::Settings heartbeat;
     ChannelLimits limits;

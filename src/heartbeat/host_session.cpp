@@ -17,9 +17,9 @@ namespace {
 constexpr Millis kSettle{2000};
 /// libvirt tells why a channel ended shortly after it ended; until then a closed channel is not called lost.
 constexpr Millis kCloseGrace{300};
-/// Challenges of many guests fall on common instants: a host that wakes up for each alone spends more on waking up than
-/// on the beat.
-constexpr Millis kBeatGrid{25};
+/// Challenges of many guests fall on common instants, a tenth of the interval apart but no more than this: a host that
+/// wakes up for each alone spends more on waking up than on the beat.
+constexpr Millis kWidestGrid{100};
 
 }  // namespace
 
@@ -326,10 +326,11 @@ TimePoint HostSession::next_beat() const {
     const Millis interval = registration_->interval;
     const TimePoint on_beat = next_challenge_at_ + interval;
     const TimePoint next = on_beat > now_ ? on_beat : now_ + interval;
+    const Millis grid = std::clamp(interval / 10, Millis(1), kWidestGrid);
     // An interval that does not fit the grid would be longer with every beat.
-    if (interval % kBeatGrid != Millis::zero()) return next;
-    using Grid = std::chrono::duration<Millis::rep, std::ratio<kBeatGrid.count(), Millis::period::den>>;
-    return TimePoint(std::chrono::ceil<Grid>(next.time_since_epoch()));
+    if (interval % grid != Millis::zero()) return next;
+    const base::Duration beyond = next.time_since_epoch() % grid;
+    return beyond == base::Duration::zero() ? next : next - beyond + grid;
 }
 
 void HostSession::miss() {

@@ -245,6 +245,8 @@ Result<void> check_version(const JsonValue& data, std::int64_t first, std::int64
 }
 
 constexpr std::string_view kNewline = "\n";
+constexpr std::string_view kChallengeToSequence = R"({"version":1,"msg_type":"challenge","sequence":)";
+static_assert(kHeartbeatVersion == 1);
 
 /// Each writes a whole message.
 struct NativeEncoder {
@@ -270,11 +272,18 @@ struct NativeEncoder {
         out.number("response_deadline_ms", pdu.response_deadline.count());
         return out.finish(kEnvelopeEnd);
     }
+    /// Written for every beat of every guest: of few pieces, none of which needs an escape.
     std::string operator()(const Challenge& pdu) const {
-        ObjectWriter out = start("challenge");
-        out.text("session_id", pdu.session.str());
-        out.number("heartbeat_challenge", pdu.value);
-        return out.finish(kEnvelopeEnd);
+        std::string line = begin_envelope(header);
+        line += kChallengeToSequence;
+        line += std::to_string(sequence & kMaxInt31);
+        line += R"(,"session_id":")";
+        line += pdu.session.str();
+        line += R"(","heartbeat_challenge":)";
+        line += std::to_string(pdu.value);
+        line += '}';
+        line += kEnvelopeEnd;
+        return line;
     }
     std::string operator()(const ChallengeResponse& pdu) const {
         ObjectWriter out = start("challenge_response");

@@ -16,7 +16,7 @@ using namespace vitalwire::bench;
 using Clock = std::chrono::steady_clock;
 
 /// As often as the agent wakes up for its guests.
-constexpr std::chrono::milliseconds kSlot{25};
+constexpr std::chrono::milliseconds kSlot{100};
 
 const std::string kChallenge =
     "\n{\"version\":2,\"source_addr\":\"vitalwire.heartbeat\",\"dest_addr\":\"vitalwire.heartbeat\",\"data\":{"

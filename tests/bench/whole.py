@@ -35,7 +35,7 @@ class Size:
     guests: int = 1000
     silenced: int = 300
     many_guests: int = 10_000
-    window: float = 20.0  # seconds of measuring
+    window: float = 30.0  # seconds of measuring: one report of all guests to the controllers is among them
 
 
 SMOKE = Size(guests=20, silenced=5, many_guests=50, window=1.5)

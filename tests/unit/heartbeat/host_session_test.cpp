@@ -90,10 +90,19 @@ TEST(HostSession, H07_GuestsWithCommonIntervalsBeatTogether) {
     Host host;
     host.after(Millis(1003)).beating();
     host.answer(1);
-    EXPECT_EQ(host.due_in(), Millis(1022));
-    host.after(Millis(1022)).tick();
+    EXPECT_EQ(host.due_in(), Millis(1097));
+    host.after(Millis(1097)).tick();
     host.answer(2);
     EXPECT_EQ(host.due_in(), Millis(1000));
+}
+
+TEST(HostSession, H07_WaitsForTheOthersNoLongerThanATenthOfTheInterval) {
+    Host host;
+    host.after(Millis(1003)).connect();
+    host.init(Millis(200));
+    host.tick();
+    host.answer(1);
+    EXPECT_EQ(host.due_in(), Millis(217));
 }
 
 TEST(HostSession, H07_AnIntervalThatDoesNotFitTheOthersIsKeptAllTheSame) {
