@@ -20,7 +20,7 @@ constexpr std::size_t kInOneTurn = 64;
 /// Of one descriptor in one turn.
 constexpr std::size_t kReadSize = 64UL * 1024;
 /// Of those that are read before they are told. A few answers fill little of it, so that they are told from the cache.
-constexpr std::size_t kBufferSize = 4 * kReadSize;
+constexpr std::size_t kBufferSize = 2 * kReadSize;
 
 int make_epoll() {
     const int fd = ::epoll_create1(EPOLL_CLOEXEC);
