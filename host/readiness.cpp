@@ -17,10 +17,8 @@ namespace {
 
 /// In one turn of the loop, then its other events have theirs.
 constexpr std::size_t kInOneTurn = 64;
-/// Of one descriptor in one turn.
-constexpr std::size_t kReadSize = 64UL * 1024;
 /// Of those that are read before they are told. A few answers fill little of it, so that they are told from the cache.
-constexpr std::size_t kBufferSize = 2 * kReadSize;
+constexpr std::size_t kBufferSize = 2 * Readiness::kReadSize;
 
 int make_epoll() {
     const int fd = ::epoll_create1(EPOLL_CLOEXEC);

@@ -22,6 +22,8 @@ namespace vitalwire::host {
 class Readiness : public boost::asio::execution_context::service {
 public:
     static boost::asio::execution_context::id id;
+    /// Of one descriptor at once.
+    static constexpr std::size_t kReadSize = 64UL * 1024;
 
     class Watcher {
     public:
