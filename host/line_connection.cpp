@@ -24,10 +24,8 @@ constexpr base::Millis kLongestRetry{5000};
 /// A connection that ends sooner does not count as a success: its back-off goes on growing.
 constexpr base::Millis kStable{1000};
 
-/// What one connection reads at once. One buffer serves all of them: a connection keeps nothing but its unfinished
-/// line.
-constexpr std::size_t kReadSize = 64UL * 1024;
-thread_local std::array<char, kReadSize> g_read_buffer;
+/// One buffer serves all of them: a connection keeps nothing but its unfinished line.
+thread_local std::array<char, Readiness::kReadSize> g_read_buffer;
 /// Messages for which an empty queue keeps its memory: a challenge waits in it with every beat.
 constexpr std::size_t kKeptQueue = 1;
 /// What a socket holds at most, of a side that is gone.
@@ -41,7 +39,7 @@ base::Millis jittered(base::Millis delay) {
 }
 
 base::TokenBucket bytes_bucket(double per_second) {
-    return {per_second, std::max(2 * per_second, static_cast<double>(kReadSize))};
+    return {per_second, std::max(2 * per_second, static_cast<double>(Readiness::kReadSize))};
 }
 
 /// Connects without blocking: on UNIX sockets that works at once or not at all. Not left to Asio, which takes a full
