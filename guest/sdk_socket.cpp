@@ -116,8 +116,9 @@ void SdkSocket::handle(std::string_view datagram) {
     auto request = wire::decode_group(*data, wire::Dialect::existing, wire::Receiver::host);
     if (!request) {
         // The text of a nack is all that the SDK's library looks at.
-        wire::Nack nack{request.error().code, request.error().message, wire::text_or(*data, "msg_type", "unknown")};
-        return deliver(group::Outgoing(std::move(nack)));
+        const wire::Nack nack{request.error().code, request.error().message,
+                              wire::text_or(*data, "msg_type", "unknown")};
+        return deliver(group::Outgoing(nack));
     }
     if (auto* query = std::get_if<wire::StatusQuery>(&*request)) {
         last_query_ = query->seq;

@@ -93,10 +93,11 @@ void Readiness::write_soon(int fd) {
 }
 
 void Readiness::write_together() {
-    for (std::size_t i = 0; i < to_write_.size(); ++i) {
-        if (const auto writer = watcher(to_write_[i])) writer->on_writable();
+    writing_.swap(to_write_);
+    for (const Watch& watch : writing_) {
+        if (const auto writer = watcher(watch)) writer->on_writable();
     }
-    to_write_.clear();
+    writing_.clear();
 }
 
 void Readiness::arm() {

@@ -87,6 +87,7 @@ private:
     std::unique_ptr<char[]> buffer_;
     std::vector<Reading> readings_;
     std::vector<Watch> to_write_;
+    std::vector<Watch> writing_;  ///< those of before; kept for its memory
     std::uint64_t last_serial_ = 0;
     std::size_t watched_ = 0;
     bool armed_ = false;

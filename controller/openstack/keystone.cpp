@@ -183,7 +183,7 @@ public:
         with_token(service, [self = shared_from_this(), service, request = std::move(request),
                              answered = std::move(answered), once_more](Result<CloudGrant> granted) mutable {
             if (!granted) return answered(tl::make_unexpected(std::move(granted.error())));
-            self->send(service, std::move(request), std::move(answered), std::move(*granted), once_more);
+            self->send(service, std::move(request), std::move(answered), *granted, once_more);
         });
     }
 

@@ -99,7 +99,7 @@ public:
     void list_servers(const std::string& changed_since, Page<Servers> page, Done<void> done) {
         std::string query = "?all_tenants=1&limit=" + std::to_string(kServersInPage);
         if (!changed_since.empty()) query += "&changes-since=" + changed_since;
-        next_servers(std::move(query), std::move(page), std::move(done));
+        next_servers(query, std::move(page), std::move(done));
     }
 
     void list_groups(Page<Groups> page, Done<void> done) { next_groups(0, std::move(page), std::move(done)); }

@@ -124,7 +124,7 @@ void Registry::refuse(const Respond& respond, int status, const std::string& why
     respond(reply(status, {{"error", why}}));
 }
 
-void Registry::answer(const HttpRequest& request, Respond respond) {
+void Registry::answer(const HttpRequest& request, const Respond& respond) {
     if (!options_.allow.contains(request.peer)) return refuse(respond, 403, "your address may not register");
     std::vector<std::string> path = parts_of(request.path);
     if (!options_.token.empty()) {
@@ -132,7 +132,7 @@ void Registry::answer(const HttpRequest& request, Respond respond) {
         path.erase(path.begin());
     }
     if (path == std::vector<std::string>{"v1", "registrations"}) return answer_peer(request, respond);
-    answer_tacker(request, std::move(path), std::move(respond));
+    answer_tacker(request, std::move(path), respond);
 }
 
 /// POST v2/{tenant}/servers/{server_id}/alarms, DELETE v2/{tenant}/servers/{server_id}/alarms/{alarm_id}

@@ -44,7 +44,7 @@ private:
 
     void load();
     void changed(const Registration& registration, bool gone);
-    void answer(const runtime::HttpRequest& request, Respond respond);
+    void answer(const runtime::HttpRequest& request, const Respond& respond);
     void answer_tacker(const runtime::HttpRequest& request, std::vector<std::string> path, const Respond& respond);
     void answer_peer(const runtime::HttpRequest& request, const Respond& respond);
     void refuse(const Respond& respond, int status, const std::string& why);

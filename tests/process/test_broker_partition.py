@@ -12,7 +12,7 @@ from message_broker import CONTROLLER
 from one_guest import OneGuestTestCase
 from suite import Agent, Controller
 from vmbed.inspector import Inspector
-from vmbed.procs import temporary_dir, wait_until
+from vmbed.procs import temporary_dir, wait_equal, wait_until
 
 ABSENCE = "no controller is connected"
 
@@ -55,10 +55,7 @@ class Partition(OneGuestTestCase):
         return [status for _, status in (story if told[-1:] == story[-1:] else [*story, told[-1]])]
 
     def wait_story(self, *statuses: str) -> None:
-        try:
-            wait_until(lambda: self.story() == list(statuses), f"the inspector is told {statuses}")
-        except TimeoutError as error:
-            self.fail(f"{error}; it was told {self.story()}")
+        wait_equal(self.story, list(statuses), f"the inspector is told {statuses}")
 
     def wait_well(self) -> None:
         def problems() -> list[str]:

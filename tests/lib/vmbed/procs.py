@@ -47,6 +47,21 @@ def wait_until(
         time.sleep(max(pause, min(4 * (answered - asked), MOST_PAUSE_SECONDS)) if pause else 0)
 
 
+def wait_equal(actual: Callable[[], T], expected: T, what: str) -> None:
+    """As `wait_until`; TimeoutError says what it was instead."""
+    found = actual()
+
+    def is_equal() -> bool:
+        nonlocal found
+        found = actual()
+        return found == expected
+
+    try:
+        wait_until(is_equal, what)
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}; it was {found!r}") from None
+
+
 @contextlib.contextmanager
 def temporary_dir() -> Iterator[Path]:
     """A short path (a UNIX socket's is limited to 107 bytes) that other users may enter."""
