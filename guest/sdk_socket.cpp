@@ -124,7 +124,7 @@ void SdkSocket::handle(std::string_view datagram) {
         last_query_ = query->seq;
         query->seq = short_seq(query->seq);
     }
-    group_.send(*this, std::move(*request));
+    group_.send(*this, *request);
 }
 
 void SdkSocket::ignore(const std::string& why) {

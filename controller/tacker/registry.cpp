@@ -73,7 +73,7 @@ Registry::Registry(std::string name, const SinkContext& context, Options options
       options_(std::move(options)),
       registered_(std::move(registered)),
       registrations_([this](const Registration& registration, bool gone) { changed(registration, gone); }),
-      server_(context.io, [this](const HttpRequest& request, Respond respond) { answer(request, std::move(respond)); }),
+      server_(context.io, [this](const HttpRequest& request, const Respond& respond) { answer(request, respond); }),
       fetch_timer_(context.io) {
     const runtime::Labels labels = {{"sink", name_}};
     refused_ = context_.metrics->counter("vitalwire_controller_tacker_refused_total",
