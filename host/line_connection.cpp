@@ -111,8 +111,7 @@ void LineConnection::connect() {
     int error = 0;
     fd_ = connect_to(path_, error);
     if (fd_ < 0) return back_off(error);
-    interest_ = {.read = true};
-    if (const int refused = readiness_.watch(fd_, interest_, weak_from_this()); refused != 0) {
+    if (const int refused = readiness_.watch(fd_, {.read = true}, weak_from_this()); refused != 0) {
         ::close(std::exchange(fd_, -1));
         return back_off(refused);
     }
@@ -131,19 +130,14 @@ void LineConnection::back_off(int error) {
 }
 
 void LineConnection::update_interest() {
-    const Readiness::Interest wanted{.read = !paused_, .write = !queue_.empty()};
-    if (!up() || wanted == interest_) return;
-    interest_ = wanted;
-    const int refused = readiness_.watch(fd_, interest_, weak_from_this());
+    if (!up()) return;
+    const int refused = readiness_.watch(fd_, {.read = !paused_, .write = !queue_.empty()}, weak_from_this());
     if (refused != 0) drop_later(std::generic_category().message(refused));
 }
 
 void LineConnection::read_now() {
     if (closed_ || paused_ || !up()) return;
-    const ssize_t got = ::recv(fd_, g_read_buffer.data(), g_read_buffer.size(), MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got < 0) return on_read({}, errno);
-    on_read(std::string_view(g_read_buffer.data(), static_cast<std::size_t>(got)), 0);
+    if (const auto got = Readiness::read(fd_, g_read_buffer.data())) on_read(got->bytes, got->error);
 }
 
 void LineConnection::on_read(std::string_view bytes, int error) {
@@ -218,11 +212,14 @@ void LineConnection::on_writable() {
 }
 
 void LineConnection::flush() {
-    std::string batch;
-    for (std::size_t i = 0; queue_.size() > 1 && i < queue_.size(); ++i)
-        batch += queue_[i].bytes;
+    std::string joined;
+    if (queue_.size() > 1) {
+        for (const Message& message : queue_)
+            joined += message.bytes;
+    }
+    const std::string& waiting = joined.empty() ? queue_.front().bytes : joined;
     std::size_t written = written_;
-    if (!write_some(queue_.size() > 1 ? batch : queue_.front().bytes, written)) return;
+    if (!write_some(waiting, written)) return;
     while (!queue_.empty() && written >= queue_.front().bytes.size()) {
         written -= queue_.front().bytes.size();
         queued_bytes_ -= queue_.front().bytes.size();

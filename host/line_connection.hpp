@@ -97,7 +97,6 @@ private:
 
     Readiness& readiness_;
     int fd_ = -1;
-    Readiness::Interest interest_;     ///< as told to it
     boost::asio::steady_timer timer_;  ///< back-off while down, pause of reading while up
     std::string path_;
     Limits limits_;

@@ -70,7 +70,7 @@ void Monitor::messaging_channel(const GuestId& id, bool connected, TimePoint now
     Guest& guest = guest_for(id, now);
     guest.messaging = connected;
     show(guest, false);
-    if (guest.session.stopped() && !has_channel(guest)) erase(id);
+    if (guest.session.stopped() && !has_channel(guest)) erase(guest);
 }
 
 void Monitor::step(const GuestId& id, const HostEvent& event, TimePoint now, WallTime wall) {
@@ -85,7 +85,7 @@ void Monitor::step(const GuestKey& key, const HostEvent& event, TimePoint now, W
 void Monitor::step_or_forget(Guest& guest, const HostEvent& event, TimePoint now, WallTime wall) {
     step(guest, event, now, wall);
     // A machine that is off and has no channel open is no guest of this host until it starts again.
-    if (guest.session.stopped() && !has_channel(guest)) erase(guest.key.id());
+    if (guest.session.stopped() && !has_channel(guest)) erase(guest);
 }
 
 bool Monitor::has_channel(const Guest& guest) {
@@ -93,8 +93,9 @@ bool Monitor::has_channel(const Guest& guest) {
 }
 
 void Monitor::gone(const GuestId& id, heartbeat::StopReason why, TimePoint now, WallTime wall) {
-    step(guest_for(id, now), heartbeat::Stopped{why}, now, wall);
-    erase(id);
+    Guest& guest = guest_for(id, now);
+    step(guest, heartbeat::Stopped{why}, now, wall);
+    erase(guest);
 }
 
 void Monitor::count_refused(const GuestId& guest, std::uint64_t messages) {
@@ -184,12 +185,11 @@ void Monitor::step(Guest& guest, const HostEvent& event, TimePoint now, WallTime
     show(guest, changed);
 }
 
-void Monitor::erase(const GuestId& id) {
-    Guest& guest = *guests_.find(id);
+void Monitor::erase(Guest& guest) {
     if (guest.due != base::kNever) due_.erase(guest.place);
     if (guest.shown) output_.guest_gone(guest.key.id());
     add(counters_of_gone_, guest.session.counters());
-    guests_.erase(GuestId(id));  // `id` may be the guest's own
+    guests_.erase(GuestId(guest.key.id()));  // not the guest's own, which goes with it
 }
 
 void Monitor::reschedule(Guest& guest) {

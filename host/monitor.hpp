@@ -152,7 +152,7 @@ private:
     heartbeat::HostPolicy policy_for(const base::GuestId& id) const;
     void step(Guest& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
     void step_or_forget(Guest& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
-    void erase(const base::GuestId& id);
+    void erase(Guest& guest);
     void reschedule(Guest& guest);
     void show(Guest& guest, bool changed);
     void apply_policy(Guest& guest, base::TimePoint now, base::WallTime wall);

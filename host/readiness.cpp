@@ -59,10 +59,12 @@ int Readiness::watch(int fd, Interest interest, std::weak_ptr<Watcher> watcher) 
         forget(fd);
         return 0;
     }
+    const Watched* known = watched(fd);
+    if (known != nullptr && known->interest == interest) return 0;
     epoll_event event{};
     event.events = (interest.read ? EPOLLIN : 0U) | (interest.write ? EPOLLOUT : 0U);
     event.data.fd = fd;
-    const bool is_new = watched(fd) == nullptr;
+    const bool is_new = known == nullptr;
     if (::epoll_ctl(epoll_.native_handle(), is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) != 0) {
         const int error = errno;
         forget(fd);
@@ -70,7 +72,7 @@ int Readiness::watch(int fd, Interest interest, std::weak_ptr<Watcher> watcher) 
     }
     const auto slot = static_cast<std::size_t>(fd);
     if (slot >= by_fd_.size()) by_fd_.resize(slot + 1);
-    by_fd_[slot] = {std::move(watcher), is_new ? ++last_serial_ : by_fd_[slot].serial, interest.read};
+    by_fd_[slot] = {std::move(watcher), is_new ? ++last_serial_ : by_fd_[slot].serial, interest};
     if (is_new) ++watched_;
     arm();
     return 0;
@@ -121,32 +123,33 @@ void Readiness::serve_ready() {
 std::size_t Readiness::serve(std::span<const epoll_event> events) {
     readings_.clear();
     for (std::size_t used = 0; readings_.size() < events.size() && used + kReadSize <= kBufferSize;) {
-        readings_.push_back(read(events[readings_.size()], buffer_.get() + used));
-        used += readings_.back().bytes.size();
+        readings_.push_back(read_ready(events[readings_.size()], buffer_.get() + used));
+        if (const auto& got = readings_.back().got) used += got->bytes.size();
     }
     for (const Reading& reading : readings_) {
         // It may have been forgotten since, by what came of another one's bytes.
         if (const auto writer = reading.writable ? watcher(reading.watch) : nullptr) writer->on_writable();
-        if (const auto reader = reading.told ? watcher(reading.watch) : nullptr) {
-            reader->on_read(reading.bytes, reading.error);
-        }
+        if (const auto reader = reading.got ? watcher(reading.watch) : nullptr)
+            reader->on_read(reading.got->bytes, reading.got->error);
     }
     return readings_.size();
 }
 
-Readiness::Reading Readiness::read(const epoll_event& event, char* into) const {
+Readiness::Reading Readiness::read_ready(const epoll_event& event, char* into) const {
     const int fd = event.data.fd;
     const Watched* found = watched(fd);
     if (found == nullptr) return {};
-    Reading reading{{fd, found->serial}, {}, 0, false, (event.events & EPOLLOUT) != 0};
+    Reading reading{{fd, found->serial}, std::nullopt, (event.events & EPOLLOUT) != 0};
     // The other side's end is told also to who does not read now, and is read later.
-    if (!found->read || (event.events & ~EPOLLOUT) == 0) return reading;
-    const ssize_t got = ::recv(fd, into, kReadSize, MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return reading;
-    reading.told = true;
-    if (got < 0) reading.error = errno;
-    if (got > 0) reading.bytes = {into, static_cast<std::size_t>(got)};
+    if (found->interest.read && (event.events & ~EPOLLOUT) != 0) reading.got = read(fd, into);
     return reading;
+}
+
+std::optional<Readiness::Got> Readiness::read(int fd, char* into) {
+    const ssize_t got = ::recv(fd, into, kReadSize, MSG_DONTWAIT);
+    if (got >= 0) return Got{{into, static_cast<std::size_t>(got)}, 0};
+    if (errno == EAGAIN || errno == EINTR) return std::nullopt;
+    return Got{{}, errno};
 }
 
 }  // namespace vitalwire::host

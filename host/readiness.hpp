@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -41,7 +42,16 @@ public:
         friend bool operator==(const Interest&, const Interest&) = default;
     };
 
+    /// What has arrived; nothing in it: the other side has ended (0), or this is broken (errno).
+    struct Got {
+        std::string_view bytes;
+        int error = 0;
+    };
+
     explicit Readiness(boost::asio::execution_context& context);
+
+    /// Reads into `into`, which has room for kReadSize, without waiting; absent when nothing has arrived.
+    static std::optional<Got> read(int fd, char* into);
 
     /// Tells `watcher` from now on, until `forget`, which has to come before the descriptor is closed. Called again it
     /// changes the interest. Without any interest it is forgotten: an end would be told again and again. The errno, or
@@ -66,20 +76,18 @@ private:
     };
     struct Reading {
         Watch watch;
-        std::string_view bytes;
-        int error;
-        bool told;  ///< there is something to tell
+        std::optional<Got> got;
         bool writable;
     };
     struct Watched {
         std::weak_ptr<Watcher> watcher;
         std::uint64_t serial = 0;  ///< 0: not watched
-        bool read = false;
+        Interest interest;
     };
 
     const Watched* watched(int fd) const;
     std::shared_ptr<Watcher> watcher(Watch watch) const;
-    Reading read(const epoll_event& event, char* into) const;
+    Reading read_ready(const epoll_event& event, char* into) const;
 
     boost::asio::io_context& io_;
     boost::asio::posix::stream_descriptor epoll_;
