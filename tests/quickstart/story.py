@@ -76,7 +76,7 @@ def main() -> int:
         print("\nquickstart: interrupted", file=sys.stderr)
         return 130
     except Exception as error:  # already told by its step
-        print(f"quickstart: {error}", file=sys.stderr)
+        print("\n".join([f"quickstart: {error}", *getattr(error, "__notes__", ())]), file=sys.stderr)
         return 1
     print(f"== done in {time.monotonic() - begin:.0f} s{NEXT}")
     return 0
