@@ -152,7 +152,7 @@ class BetweenNodes(LifeTestCase):
             node.wait_ready()
         specs = {**SPECS, **fake_compute.SPECS}
         self.flavor = admin.create_flavor(f"life-{uuid.uuid4()}", specs)
-        self.larger = admin.create_flavor(f"larger-{uuid.uuid4()}", specs, ram=128)
+        self.larger = admin.create_flavor(f"larger-{uuid.uuid4()}", specs, ram=192)
 
     def test_is_told_as_captured(self):
         peer = self.new_peer(self.flavor, self.home.host)

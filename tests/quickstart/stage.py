@@ -13,12 +13,11 @@ sys.path.insert(0, str(ROOT / "tests" / "lib"))
 from suite import BUILD, Agent, Controller, fault_event
 from vmbed import guest as vm
 from vmbed import initramfs, kernel
-from vmbed.guest import Guest, Machine, Model
+from vmbed.guest import Guest, Model
 from vmbed.initramfs import Payload, Service
 from vmbed.inspector import Inspector
 
 GUESTS = ("web-1", "web-2", "db-1")
-MACHINE = Machine(memory_mib=160)  # programs that are not optimised are large
 WELL = "/run/orders.well"  # in a guest: its application is healthy while the file exists
 
 
@@ -88,7 +87,7 @@ def set_up(folder: Path, keep: contextlib.ExitStack) -> Stage:
         keep.callback(agent.close)
     with Step("the guests' kernel and image") as step:
         found = kernel.obtain()
-        model = Model(found, initramfs.build(payload(), found), MACHINE)
+        model = Model(found, initramfs.build(payload(), found))
         step.outcome = found.folder.name
     with Step("a guest boots and is saved, unless an earlier run has done it"):
         vm.snapshot(model)

@@ -141,7 +141,7 @@ class OpenStack:
     # Flavors and groups
 
     def create_flavor(
-        self, name: str, extra_specs: Mapping[str, str] | None = None, ram: int = 96
+        self, name: str, extra_specs: Mapping[str, str] | None = None, ram: int = 160
     ) -> str:
         """Returns the flavor's id."""
         flavor = {"name": name, "ram": ram, "vcpus": 1, "disk": 0}

@@ -36,7 +36,7 @@ class Machine:
 
     board: str = "pc"  # or "q35"
     channels: tuple[str, ...] = ("org.vitalwire.0",)
-    memory_mib: int = 96
+    memory_mib: int = 160  # Linux keeps 60 of them, and holds the image twice at boot
 
     def arguments(self, kernel: Kernel, image: Path) -> list[str]:
         """The command line but for names and sockets."""
