@@ -76,7 +76,7 @@ class InstalledPackage(ProcessTestCase):
         run("cc", "-std=c99", "-D_GNU_SOURCE", *STRICT, self.examples / "group.c", *self.flags(), "-o", self.dir / "group")
 
     def test_the_samples_build_with_cmake(self):
-        run("cmake", "-S", self.examples, "-B", self.dir / "build", f"-DCMAKE_PREFIX_PATH={self.prefix}")
+        run("cmake", "-G", "Ninja", "-S", self.examples, "-B", self.dir / "build", f"-DCMAKE_PREFIX_PATH={self.prefix}")
         run("cmake", "--build", self.dir / "build")
         for sample in ("heartbeat_thread", "group", "active_standby"):
             self.assertTrue((self.dir / "build" / sample).exists(), sample)

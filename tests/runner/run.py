@@ -2,138 +2,158 @@
 """Builds the suite in every flavour and runs the tests of each: what ./run-tests does once the packages are there."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import replace
 import os
 from pathlib import Path
 import re
+import signal
 import subprocess
 import sys
 import time
 
 from results import Results, read_junit
+from stages import ROOT, Plan, Stage, plan
 
-ROOT = Path(__file__).resolve().parents[2]
 JOBS = max(2, os.cpu_count() or 2)
-
-# Labels of tests that say nothing more under a sanitizer: guests do not run the build at hand, sources are sources.
-NOT_SANITIZED = ("qemu", "libvirt", "openstack", "style", "bench")
+GRACE_MINUTES = 15  # what runs then is ended that long after a plan's limit
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A build, and which of its tests are run."""
+class Clock:
+    """Where the time of a run went, and what is left of it."""
 
-    name: str
-    preset: str
-    only: str = ""  # label
-    left_out: tuple[str, ...] = ()  # labels
-    environment: tuple[tuple[str, str], ...] = ()
-    fixed_addresses: bool = False  # TSan of GCC 12 cannot cope with as much randomization as newer kernels do
+    def __init__(self, limit_minutes: int) -> None:
+        self._limit = limit_minutes
+        self._begin = time.monotonic()
+        self.parts: list[tuple[str, float]] = []
 
+    def minutes(self) -> float:
+        return (time.monotonic() - self._begin) / 60
 
-STAGES = (
-    Stage("release", "release", left_out=("openstack",)),
-    Stage("openstack", "release", only="openstack"),
-    Stage(
-        "asan",
-        "asan",
-        left_out=NOT_SANITIZED,
-        environment=(
-            ("ASAN_OPTIONS", "detect_stack_use_after_return=1:strict_string_checks=1"),
-            ("UBSAN_OPTIONS", "print_stacktrace=1"),
-        ),
-    ),
-    Stage(
-        "tsan",
-        "tsan",
-        left_out=NOT_SANITIZED,
-        environment=(
-            ("TSAN_OPTIONS", f"halt_on_error=1:second_deadlock_stack=1:suppressions={ROOT}/tests/runner/tsan.supp"),
-        ),
-        fixed_addresses=True,
-    ),
-    Stage("fuzz", "fuzz", only="fuzz"),
-)
-QUICK_STAGES = ("release",)
-NOT_QUICK = ("qemu", "libvirt", "bench", "tidy")
+    def has_room_for(self, stage: Stage) -> bool:
+        return not self._limit or self.minutes() + stage.minutes <= self._limit
+
+    def run(self, what: str, command: list[str], environment: dict[str, str] | None = None) -> int:
+        """The status of the command, which is ended when the limit and its grace are over."""
+        print(f"== {what}", flush=True)
+        begin = time.monotonic()
+        left = (self._limit + GRACE_MINUTES - self.minutes()) * 60 if self._limit else None
+        with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True) as process:
+            try:
+                status = process.wait(left)
+            except BaseException as error:
+                os.killpg(process.pid, signal.SIGKILL)
+                status = process.wait()
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+                print(f"{what}: ended after {self.minutes():.0f} minutes of the whole run", flush=True)
+        self.parts.append((what, (time.monotonic() - begin) / 60))
+        return status
+
+    def story(self) -> str:
+        parts = [f"{what} {minutes:.1f}" for what, minutes in self.parts]
+        return f"minutes: {', '.join([*parts, f'all {self.minutes():.1f}'])}"
 
 
 def main() -> int:
     options = parse_arguments()
+    chosen = plan_of(options)
+    clock = Clock(chosen.minutes)
     results = Results()
-    for stage in STAGES:
-        if reason := why_not(stage, options):
+    for stage in chosen.stages:
+        if reason := why_not(stage, options, clock):
             results.skipped.append(f"stage {stage.name}: {reason}")
-            continue
-        started = time.monotonic()
-        results.add(run_stage(stage, options))
-        print(f"== {stage.name}: {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
-    return report(results)
+        else:
+            results.add(run_stage(stage, chosen, options, clock))
+    return report(results, clock)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run-tests", description="Installs what is missing, builds, runs all tests.")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="no sanitizers, no real guests, no clang-tidy, no benchmarks")
+    size.add_argument("--ci", action="store_true", help="what has to pass before a change is taken: as much as fits into 70 minutes")
+    size.add_argument("--long", action="store_true", help="everything, repetitions, soaks and the real cloud: many hours")
     parser.add_argument("--openstack", action="store_true", help="also the tests on a real OpenStack cloud; needs root")
-    parser.add_argument("--quick", action="store_true", help="no sanitizers, no real guests, no clang-tidy, no benchmarks")
-    names = [stage.name for stage in STAGES]
-    parser.add_argument("--stage", action="append", choices=names, help="only this stage; may be repeated")
+    parser.add_argument("--stage", action="append", metavar="STAGE", help="only this stage (release, openstack, asan, tsan, "
+                        "fuzz, tidy, repeat, long); may be repeated")
     parser.add_argument("--again", action="store_true", help="run what failed once more, and name what passed only then")
-    parser.add_argument("--fuzz-seconds", type=int, default=20, help="how long each fuzzer runs (default: %(default)s)")
+    parser.add_argument("--minutes", type=int, help="leave out the stages that do not fit; 0: no limit")
+    parser.add_argument("--fuzz-seconds", type=int, help="how long each fuzzer runs")
     parser.add_argument("-R", "--regex", metavar="REGEX", help="only tests whose name matches")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.stage:
+        known = {stage.name for name in ("ci", "long") for stage in plan(name).stages}
+        if unknown := [name for name in options.stage if name not in known]:
+            parser.error(f"no stage {unknown[0]}: expected one of {', '.join(sorted(known))}")
+    return options
 
 
-def why_not(stage: Stage, options: argparse.Namespace) -> str:
-    if options.stage and stage.name not in options.stage:
-        return "not among those of --stage"
-    if stage.name == "openstack":
-        return "" if options.openstack or options.stage else "give --openstack to run it"
-    if options.quick and stage.name not in QUICK_STAGES:
-        return "left out by --quick"
+def plan_of(options: argparse.Namespace) -> Plan:
+    name = "quick" if options.quick else "ci" if options.ci else "long" if options.long else "all"
+    chosen = plan(name)
+    if options.stage:
+        missing = [name for name in options.stage if name not in {stage.name for stage in chosen.stages}]
+        more = [stage for name in ("long", "ci") for stage in plan(name).stages if stage.name in missing]
+        chosen = replace(chosen, stages=chosen.stages + tuple({stage.name: stage for stage in more}.values()))
+    if options.openstack and not any(stage.name == "openstack" for stage in chosen.stages):
+        chosen = replace(chosen, stages=chosen.stages + tuple(s for s in plan("all").stages if s.name == "openstack"))
+    return replace(
+        chosen,
+        again=chosen.again or options.again,
+        minutes=chosen.minutes if options.minutes is None else options.minutes,
+        fuzz_seconds=chosen.fuzz_seconds if options.fuzz_seconds is None else options.fuzz_seconds,
+    )
+
+
+def why_not(stage: Stage, options: argparse.Namespace, clock: Clock) -> str:
+    if options.stage:
+        return "" if stage.name in options.stage else "not among those of --stage"
+    if stage.name == "openstack" and not (options.openstack or options.ci or options.long):
+        return "give --openstack to run it"
+    if not clock.has_room_for(stage):
+        return f"it takes {stage.minutes} minutes, and {clock.minutes():.0f} are over"
     return ""
 
 
-def run_stage(stage: Stage, options: argparse.Namespace) -> Results:
+def run_stage(stage: Stage, chosen: Plan, options: argparse.Namespace, clock: Clock) -> Results:
     build = ROOT / "build" / stage.preset
+    targets = ["--target", *stage.targets] if stage.targets else []
     for what, command in (
-        ("configure", ["cmake", "--preset", stage.preset, f"-DVITALWIRE_FUZZ_SECONDS={options.fuzz_seconds}"]),
-        ("build", ["cmake", "--build", "--preset", stage.preset, "-j", str(JOBS)]),
+        ("configure", ["cmake", "--preset", stage.preset, f"-DVITALWIRE_FUZZ_SECONDS={chosen.fuzz_seconds}"]),
+        ("build", ["cmake", "--build", "--preset", stage.preset, "-j", str(JOBS), *targets]),
     ):
-        print(f"== {stage.name}: {what}", flush=True)
-        if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        if clock.run(f"{stage.name}: {what}", command):
             return Results(failed=[f"{stage.name}: {what}"])
-
-    left_out = stage.left_out + (NOT_QUICK if options.quick else ())
-    results = run_ctest(stage, build, left_out, options)
-    if options.again and results.failed:
-        results.try_again(run_ctest(stage, build, left_out, options, only_failed=True))
-    if options.quick and stage.name in QUICK_STAGES:
-        for label in NOT_QUICK:
-            results.skipped.append(f"{stage.name}: {count_tests(build, label)} tests with label {label}: left out by --quick")
+    results = run_ctest(stage, build, options, clock)
+    if chosen.again and results.failed:
+        results.try_again(run_ctest(stage, build, options, clock, only_failed=True))
+    for label in stage.left_out:
+        results.skipped.append(f"{stage.name}: {count_tests(build, label)} tests with label {label}: not of this stage")
     return results
 
 
 def run_ctest(
-    stage: Stage, build: Path, left_out: tuple[str, ...], options: argparse.Namespace, only_failed: bool = False
+    stage: Stage, build: Path, options: argparse.Namespace, clock: Clock, only_failed: bool = False
 ) -> Results:
-    print(f"== {stage.name}: {'failed tests again' if only_failed else 'tests'}", flush=True)
+    what = "failed tests again" if only_failed else "tests"
     junit = build / f"junit-{stage.name}{'-again' if only_failed else ''}.xml"
     junit.unlink(missing_ok=True)
     command = ["ctest", "--test-dir", str(build), "-j", str(JOBS), "--output-on-failure", "--timeout", "300"]
     command += ["--output-junit", str(junit), "--test-output-size-passed", "65536", "--test-output-size-failed", "1048576"]
     command += [f"--no-tests={'ignore' if options.regex else 'error'}"]
     if stage.only:
-        command += ["-L", f"^{stage.only}$"]
-    if left_out:
-        command += ["-LE", f"^({'|'.join(left_out)})$"]
+        command += ["-L", f"^({'|'.join(stage.only)})$"]
+    if stage.left_out:
+        command += ["-LE", f"^({'|'.join(stage.left_out)})$"]
     if options.regex:
         command += ["-R", options.regex]
     if only_failed:
         command += ["--rerun-failed"]
+    elif stage.repeat > 1:
+        command += ["--repeat", f"until-fail:{stage.repeat}"]
     if stage.fixed_addresses:
         command = ["setarch", "-R", *command]
-    environment = {**os.environ, **dict(stage.environment)}
-    status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    status = clock.run(f"{stage.name}: {what}", command, {**os.environ, **dict(stage.environment)})
     results = read_junit(junit, stage.name) if junit.exists() else Results()
     if status and not results.failed:
         results.failed.append(f"{stage.name}: ctest ended with status {status}")
@@ -148,14 +168,15 @@ def count_tests(build: Path, label: str) -> int:
     return int(total[1]) if total else 0
 
 
-def report(results: Results) -> int:
+def report(results: Results, clock: Clock) -> int:
     print("== results")
     for line in results.skipped:
         print(f"skipped: {line}")
-    for line in results.unsteady:
-        print(f"unsteady, passed only when it was run again: {line}")
     for line in results.failed:
         print(f"failed: {line}")
+    for line in results.unsteady:
+        print(f"unsteady, a defect to be mended: passed only when it was run again: {line}")
+    print(clock.story())
     print(results.summary())
     return 1 if results.failed or not results.passed else 0
 

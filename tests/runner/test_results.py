@@ -1,14 +1,17 @@
 #!/usr/bin/python3
-"""How the output of CTest becomes the counts of ./run-tests."""
+"""How the output of CTest becomes the counts of ./run-tests, and how its time is limited."""
 
 from pathlib import Path
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from results import Results, read_junit
+from run import Clock
+from stages import Stage, plan
 
 UNITTEST_OUTPUT = """test_one (__main__.A.test_one) ... skipped 'no root here'
 test_two (__main__.A.test_two) ... ok
@@ -68,6 +71,41 @@ class JUnit(unittest.TestCase):
     def test_a_python_file_all_of_whose_tests_are_skipped_has_not_passed(self) -> None:
         results = self.read(case("file", "run", UNITTEST_OUTPUT.format(run=1)))
         self.assertEqual(results.summary(), "0 passed, 0 failed")
+
+
+class Limits(unittest.TestCase):
+    def test_a_stage_that_does_not_fit_is_left_out(self) -> None:
+        clock = Clock(10)
+        self.assertTrue(clock.has_room_for(Stage("a", "release", minutes=9)))
+        self.assertFalse(clock.has_room_for(Stage("a", "release", minutes=11)))
+        self.assertTrue(Clock(0).has_room_for(Stage("a", "release", minutes=1000)))
+
+    def test_what_runs_when_the_limit_is_over_is_ended_with_its_children(self) -> None:
+        clock = Clock(1)
+        clock._begin -= 16 * 60 - 1
+        with tempfile.NamedTemporaryFile() as kept:
+            begin = time.monotonic()
+            status = clock.run("a", ["sh", "-c", f"sleep 600 & echo $! >{kept.name}; wait"])
+            self.assertLess(time.monotonic() - begin, 60)
+            self.assertNotEqual(status, 0)
+            child = Path("/proc", Path(kept.name).read_text().strip(), "stat")
+            deadline = time.monotonic() + 60
+            while child.exists() and child.read_text().split()[2] != "Z" and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.assertLess(time.monotonic(), deadline)
+        self.assertIn("a ", clock.story())
+
+    def test_the_minutes_of_what_has_to_pass_stay_below_the_limit_without_what_may_be_left_out(self) -> None:
+        wanted = plan("ci")
+        self.assertEqual([stage.name for stage in wanted.stages][:2], ["release", "openstack"])
+        self.assertLessEqual(sum(stage.minutes for stage in wanted.stages[:3]), wanted.minutes)
+        self.assertTrue(all(stage.minutes for stage in wanted.stages))
+
+    def test_the_long_plan_leaves_out_no_label_that_another_plan_runs(self) -> None:
+        names = [stage.name for stage in plan("long").stages]
+        for other in ("quick", "all"):
+            self.assertLessEqual({stage.name for stage in plan(other).stages}, set(names))
+        self.assertIn("long", names)
 
 
 if __name__ == "__main__":
