@@ -9,7 +9,7 @@
 
 #include "base/result.hpp"
 #include "cli/options.hpp"
-#include "runtime/http_client.hpp"
+#include "runtime/http/http_client.hpp"
 
 namespace vitalwire::cli {
 

@@ -8,9 +8,9 @@
 
 #include "base/log.hpp"
 #include "bus/transport.hpp"
-#include "controller/api.hpp"
-#include "controller/file_inventory.hpp"
+#include "controller/http/api.hpp"
 #include "controller/openstack/nova_inventory.hpp"
+#include "controller/sources/file_inventory.hpp"
 
 namespace vitalwire::controller {
 
@@ -76,20 +76,20 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
       groups_(inventory_, fleet_, metrics_, config_.host.str() + "@" + base::to_iso8601(started_at_),
               [this](const HostId& host, const bus::ToAgent& message) { send(host, message); }),
       source_(make_source()),
-      ledger_(std::make_unique<Ledger>(
-          Ledger::Options{config_.history, config_.resume_grace}, rows_,
-          Ledger::Surroundings{
+      alarms_(std::make_unique<AlarmManager>(
+          AlarmManager::Options{config_.history, config_.resume_grace}, rows_,
+          AlarmManager::Dependencies{
               io, metrics_, problems_, fleet_, [this](Alarm& alarm) { enrich(alarm); },
               [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); },
               [this] { return inventory_loaded(); }})),
-      self_watch_({config_.host, config_.agent_lost_after, config_.resume_grace, config_.sink_failing_after}),
-      deposits_(io, config_.resume_grace,
+      self_monitoring_({config_.host, config_.agent_lost_after, config_.resume_grace, config_.sink_failing_after}),
+      orphaned_(io, config_.resume_grace,
                 {[this](const HostId& host) { return connected_.contains(host); },
                  [this] {
                      return std::any_of(ports_.begin(), ports_.end(),
                                         [](const auto& port) { return port->bus().problem().empty(); });
                  },
-                 [this](const HostId& host, const Deposits::Faults& faults) { take_on(host, faults); },
+                 [this](const HostId& host, const OrphanedReports::Faults& faults) { adopt(host, faults); },
                  [this](std::function<void()> done) { store_->when_durable(std::move(done)); }}),
       http_server_(io, [this](const runtime::HttpRequest& request) { return answer(*this, request); }),
       look_timer_(io),
@@ -110,19 +110,19 @@ std::unique_ptr<InventorySource> Controller::make_source() {
 base::Result<void> Controller::start() {
     add_sinks();
     restore_agents();
-    ledger_->own().on_finished = [this](const base::FaultId& alarm) { self_watch_.forget(alarm); };
-    ledger_->load();
-    for (const auto& [id, alarm] : ledger_->own().all())
-        self_watch_.restore(alarm);
+    alarms_->own().on_finished = [this](const base::FaultId& alarm) { self_monitoring_.forget(alarm); };
+    alarms_->load();
+    for (const auto& [id, alarm] : alarms_->own().all())
+        self_monitoring_.restore(alarm);
     if (!store_->set_aside().empty())
         problems_.raise("the store was unreadable and was set aside", store_->set_aside());
     source_->start(*this);
-    for (const auto& sink : ledger_->sinks()) {
+    for (const auto& sink : alarms_->sinks()) {
         if (auto started = sink->start(); !started) return started;
     }
     if (auto bus = listen(); !bus) return bus;
     if (auto http = http_server_.listen(config_.http_listen); !http) return http;
-    look_around();
+    housekeeping();
     return {};
 }
 
@@ -146,7 +146,7 @@ base::Result<void> Controller::listen() {
     }
     if (mailbox_) {
         mailbox_->start([this](const HostId& host, const bus::Faults& faults, std::function<void()> done) {
-            deposits_.take(host, faults.faults, std::move(done));
+            orphaned_.take(host, faults.faults, std::move(done));
         });
     }
     listening_ = true;
@@ -163,8 +163,8 @@ void Controller::add_sinks() {
             store_.get(),
             &metrics_,
             &problems_,
-            [this, name = sink.name](const base::GuestId& guest) { ledger_->retell(name, guest); }};
-        ledger_->add_sink(sink.name, sink.type, sink.make(context), sink.delivery, sink.policies);
+            [this, name = sink.name](const base::GuestId& guest) { alarms_->retell(name, guest); }};
+        alarms_->add_sink(sink.name, sink.type, sink.make(context), sink.delivery, sink.policies);
     }
 }
 
@@ -193,14 +193,15 @@ void Controller::add_metrics() {
                        return dropped;
                    });
     metrics_.gauge("vitalwire_controller_deposits_waiting", "Messages of faults left by agents that are away.",
-                   [this] { return static_cast<double>(deposits_.waiting()); });
+                   [this] { return static_cast<double>(orphaned_.waiting()); });
     metrics_.gauge("vitalwire_controller_inventory_guests", "Guests in the inventory.",
                    [this] { return static_cast<double>(inventory_.guests().size()); });
     metrics_.gauge("vitalwire_controller_store_pending", "Rows that wait to be written to disk.",
                    [this] { return static_cast<double>(store_->pending()); });
     for (const char* kind : {kAgentLost, kSinkFailing}) {
         metrics_.gauge("vitalwire_controller_own_alarms_open", "Alarms about the suite itself that are open.",
-                       [this, kind] { return static_cast<double>(self_watch_.open_of_kind(kind)); }, {{"kind", kind}});
+                       [this, kind] { return static_cast<double>(self_monitoring_.open_of_kind(kind)); },
+                       {{"kind", kind}});
     }
     for (const char* state : kGuestStates) {
         metrics_.gauge("vitalwire_controller_guests", "Guests by state.",
@@ -215,10 +216,10 @@ void Controller::reload() {
 void Controller::stop() {
     look_timer_.cancel();
     brief_timer_.cancel();
-    ledger_->stop();
+    alarms_->stop();
     source_->stop();
     http_server_.stop();
-    deposits_.stop();
+    orphaned_.stop();
     if (mailbox_) mailbox_->stop();
     for (const auto& port : ports_)
         port->bus().stop();
@@ -238,7 +239,7 @@ std::vector<std::string> Controller::bus_addresses() const {
     return addresses;
 }
 
-void Controller::look_around() {
+void Controller::housekeeping() {
     problems_.set("the store cannot be written", store_->healthy() ? "" : store_->problem());
     for (const auto& port : ports_)
         problems_.set("no agent can come by " + port->bus().address(), port->bus().problem());
@@ -249,44 +250,44 @@ void Controller::look_around() {
         const bool away = !agent.connected && now - std::max(agent.since, started_at_) > kAgentPatience;
         problems_.set(not_connected(host), away ? "last seen " + base::to_iso8601(agent.last_seen) : "");
         const bool expired = !agent.connected && now - agent.last_seen > config_.forget_agent_after;
-        if (expired && ledger_->book().of_host(host).empty()) gone.push_back(host);
+        if (expired && alarms_->book().of_host(host).empty()) gone.push_back(host);
         if (away) end_faults_of(host);
     }
     for (const HostId& host : gone)
         forget_agent(host);
-    watch_itself();
+    monitor_itself();
     look_timer_.expires_after(kLookAround);
     look_timer_.async_wait([this](const boost::system::error_code& error) {
-        if (!error) look_around();
+        if (!error) housekeeping();
     });
 }
 
-void Controller::watch_itself() {
-    std::vector<SelfWatch::SinkState> sinks;
-    for (const auto& sink : ledger_->sinks())
+void Controller::monitor_itself() {
+    std::vector<SelfMonitoring::SinkState> sinks;
+    for (const auto& sink : alarms_->sinks())
         sinks.push_back({sink->name(), sink->delivery().away_since(), sink->delivery().last_error()});
-    for (const Alarm& alarm : self_watch_.look(fleet_, sinks, {base::Clock::now(), wall_now()}))
-        ledger_->own().tell(alarm);
-    ledger_->own().look();
+    for (const Alarm& alarm : self_monitoring_.look(fleet_, sinks, {base::Clock::now(), wall_now()}))
+        alarms_->own().tell(alarm);
+    alarms_->own().look();
 }
 
 /// No controller was there to hear of them.
-void Controller::take_on(const HostId& host, const Deposits::Faults& faults) {
-    fleet_.take_on(host, wall_now());
+void Controller::adopt(const HostId& host, const OrphanedReports::Faults& faults) {
+    fleet_.adopt(host, wall_now());
     rows_.put_agent(host, *fleet_.find(host));
-    note_refused(host, ledger_->report_left(host, faults));
+    note_refused(host, alarms_->report_left(host, faults));
 }
 
 /// A host that never returns cannot end its faults: they end when the cloud says that their guests are not there.
 void Controller::end_faults_of(const HostId& host) {
     if (!source_->loaded()) return;
     std::vector<std::pair<base::FaultId, std::string_view>> over;
-    for (const BookedFault* booked : ledger_->book().of_host(host)) {
+    for (const TrackedFault* booked : alarms_->book().of_host(host)) {
         const auto why = why_over(inventory_, source_->names_all(), *booked);
         if (why) over.emplace_back(booked->fault.id, *why);
     }
     for (const auto& [fault, why] : over)
-        ledger_->end(fault, why);
+        alarms_->end(fault, why);
 }
 
 void Controller::forget_agent(const HostId& host) {
@@ -314,9 +315,9 @@ void Controller::agent_up(Port& port, const HostId& host, const bus::Hello& hell
     rows_.put_agent(host, *fleet_.find(host));
     log::info("agent connected",
               {{"host", host}, {"peer", peer}, {"version", hello.agent_version}, {"lead", hello.lead}});
-    ledger_->agent_up(host);
+    alarms_->agent_up(host);
     groups_.expect(host);
-    deposits_.agent_up(host);
+    orphaned_.agent_up(host);
     send(host, bus::Welcome{bus::kBusVersion, config_.host.str()});
     send_policies(host);
 }
@@ -328,7 +329,7 @@ void Controller::agent_down(Port& port, const HostId& host, const std::string& w
     sent_policies_.erase(host);
     fleet_.down(host, wall_now());
     rows_.put_agent(host, *fleet_.find(host));
-    ledger_->agent_down(host);
+    alarms_->agent_down(host);
     groups_.agent_down(host);
     log::warning("agent disconnected", {{"host", host}, {"why", why}});
 }
@@ -349,25 +350,25 @@ void Controller::on(const HostId& host, const bus::Hello& hello) {
 void Controller::on(const HostId& host, const bus::LeadChanged& changed) {
     fleet_.set_lead(host, changed.lead);
     rows_.put_agent(host, *fleet_.find(host));
-    ledger_->lead_changed(host);
-    brief(host);
+    alarms_->lead_changed(host);
+    initial_sync(host);
     log::info(changed.lead ? "leads for an agent" : "leads no longer for an agent", {{"host", host}});
 }
 
-void Controller::on(const HostId& host, const bus::StateBegin&) {
-    fleet_.begin_state(host);
-    ledger_->begin_state(host);
+void Controller::on(const HostId& host, const bus::SnapshotBegin&) {
+    fleet_.begin_snapshot(host);
+    alarms_->begin_snapshot(host);
 }
 
-void Controller::on(const HostId& host, const bus::StateEnd&) {
-    fleet_.end_state(host);
-    ledger_->end_state(host);
-    brief(host);
+void Controller::on(const HostId& host, const bus::SnapshotEnd&) {
+    fleet_.end_snapshot(host);
+    alarms_->end_snapshot(host);
+    initial_sync(host);
 }
 
 void Controller::on(const HostId& host, const bus::Guests& guests) {
     std::vector<base::Error> errors;
-    for (const bus::GuestReport& report : guests.guests) {
+    for (const model::GuestReport& report : guests.guests) {
         const auto taken = fleet_.report(host, report);
         if (!taken) {
             errors.push_back(taken.error());
@@ -384,7 +385,7 @@ void Controller::on(const HostId& host, const bus::GuestGone& gone) {
 }
 
 void Controller::on(const HostId& host, const bus::Faults& faults) {
-    note_refused(host, ledger_->report(host, faults.faults));
+    note_refused(host, alarms_->report(host, faults.faults));
 }
 
 /// The problem lasts until a message of that agent is taken as a whole.
@@ -407,7 +408,7 @@ void Controller::send(const HostId& host, const bus::ToAgent& message) {
 void Controller::send_policies(const HostId& host) {
     // An inventory that is not known yet must not switch anything off.
     if (!source_->loaded() || !connected_.contains(host)) return;
-    std::vector<bus::GuestPolicy> wanted;
+    std::vector<model::GuestPolicy> wanted;
     for (const InventoryGuest* guest : inventory_.of_host(host))
         wanted.push_back(guest->policy);
     const auto sent = sent_policies_.find(host);
@@ -415,7 +416,7 @@ void Controller::send_policies(const HostId& host) {
 
     bus::Policies message;
     message.complete = true;
-    for (const bus::GuestPolicy& policy : wanted) {
+    for (const model::GuestPolicy& policy : wanted) {
         message.policies.push_back(policy);
         if (message.policies.size() < kPoliciesInMessage) continue;
         send(host, std::exchange(message, {}));  // the next ones add to these
@@ -425,35 +426,35 @@ void Controller::send_policies(const HostId& host) {
 }
 
 /// One in each turn of the loop: of a large cloud there is much to say. When many come, after the last of them.
-void Controller::brief(const HostId& host) {
+void Controller::initial_sync(const HostId& host) {
     groups_.expect(host);
     const base::TimePoint now = base::Clock::now();
     if (to_brief_.empty()) brief_by_ = now + kLongestBriefingPause;
     to_brief_.insert(host);
     const base::Duration settle = to_brief_.size() > kFewAgents ? kBriefingPause : base::Millis::zero();
-    brief_timer_.after(std::min(settle, brief_by_ - now), [this] { brief_next(); });
+    brief_timer_.after(std::min(settle, brief_by_ - now), [this] { sync_next(); });
 }
 
-void Controller::brief_next() {
+void Controller::sync_next() {
     const HostId host = to_brief_.extract(to_brief_.begin()).value();
     // Without an inventory nothing can be said; when it is there, all agents are briefed.
     if (connected_.contains(host) && source_->loaded()) {
         groups_.introduce(host, wall_now());
         send_policies(host);
     }
-    if (!to_brief_.empty()) brief_timer_.after(base::Duration::zero(), [this] { brief_next(); });
+    if (!to_brief_.empty()) brief_timer_.after(base::Duration::zero(), [this] { sync_next(); });
 }
 
 void Controller::on_inventory_changed(const std::vector<GuestChange>& changes) {
     std::set<HostId> hosts;
     if (!std::exchange(inventory_seen_, true)) {
-        ledger_->reconsider_all();
+        alarms_->reconsider_all();
         for (const auto& [host, port] : connected_)
-            brief(host);
+            initial_sync(host);
         return;
     }
     groups_.inventory_changed(changes, wall_now());
-    ledger_->reconsider(changes);
+    alarms_->reconsider(changes);
     for (const GuestChange& change : changes) {
         if (change.before) hosts.insert(change.before->host);
         if (change.after) hosts.insert(change.after->host);

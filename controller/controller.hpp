@@ -1,29 +1,18 @@
 #pragma once
 
-// controller/: books what the agents say is wrong and tells it to the systems that act on it.
-//   alarm.hpp            a fault in the words of alarm systems, and the events sinks are told
-//   alarm_queue.hpp      what one sink has yet to hear of one guest, in order          } pure: no I/O,
-//   delivery.hpp         what one sink is told and when: back-off, pacing              } no clock
-//   policy.hpp           which faults go to which sinks, and after how long            }
-//   sink_gate.hpp        ... what of that one sink is told, and what is held off       }
-//   fault_book.hpp       what is wrong, by agent                                       }
-//   fault_history.hpp    what was wrong                                                }
-//   deposits.hpp         what agents left at a broker that are away
-//   fleet.hpp            the agents and their guests                                   }
-//   inventory.hpp        guests, hosts and groups as the cloud knows them              }
-//   file_inventory.hpp   ... from a watched file
-//   openstack/           Keystone, Nova, its notifications, Vitrage
-//   sinks/               the ways out: log, Doctor, webhook, Vitrage, Nova, Masakari, Alertmanager, Tacker
-//   tacker/              what Tacker registers, and how controllers share it
-//   sink_runner.hpp      a sink at work
-//   group_service.hpp    server groups: routes broadcasts, answers queries, tells peers
-//   group_api.hpp        ... at the HTTP interface
-//   ledger.hpp           from the book to the sinks and back to the agents
-//   ledger_store.hpp     its rows on disk
-//   self_watch.hpp       lost agents and failing sinks, as alarms of hosts
-//   own_alarms.hpp       ... on their way to the sinks
-//   controller.hpp       everything put together
-//   api.hpp              the HTTP interface
+// controller/: lists what the agents report and notifies the systems that act on it. A folder a concern; those marked
+// (pure) own no socket and read no clock.
+//   model/      (pure) an alarm, the events sinks get, policies
+//   fleet/      (pure) agents and their guests; guests, hosts and groups as the cloud has them
+//   alarms/     faults by agent, their history, orphaned reports, self-monitoring and internal alarms
+//   delivery/   what one sink gets and when: queue, back-off, pacing, filter; sink_worker does the I/O
+//   groups/     server groups: routes broadcasts, answers queries, notifies peers
+//   sinks/      log, Doctor, webhook, Vitrage, Nova, Masakari, Alertmanager, tacker/
+//   sources/    the inventory from a watched file
+//   openstack/  Keystone, Nova, its notifications, Vitrage
+//   state/      rows on disk
+//   http/       the HTTP interface
+//   controller.hpp  the shell that connects them on one event loop
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -35,16 +24,16 @@
 #include <vector>
 
 #include "bus/link.hpp"
-#include "controller/controller_config.hpp"
-#include "controller/deposits.hpp"
-#include "controller/fleet.hpp"
-#include "controller/group_service.hpp"
-#include "controller/inventory.hpp"
-#include "controller/ledger.hpp"
+#include "controller/alarms/alarm_manager.hpp"
+#include "controller/alarms/orphaned_reports.hpp"
+#include "controller/alarms/self_monitoring.hpp"
+#include "controller/config.hpp"
+#include "controller/fleet/fleet.hpp"
+#include "controller/fleet/inventory.hpp"
+#include "controller/groups/group_service.hpp"
 #include "controller/openstack/keystone.hpp"
-#include "controller/self_watch.hpp"
-#include "runtime/http_client.hpp"
-#include "runtime/http_server.hpp"
+#include "runtime/http/http_client.hpp"
+#include "runtime/http/http_server.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
 #include "runtime/store.hpp"
@@ -76,7 +65,7 @@ public:
     const std::string& version() const { return version_; }
     base::WallTime started_at() const { return started_at_; }
     const Fleet& fleet() const { return fleet_; }
-    const Ledger& ledger() const { return *ledger_; }
+    const AlarmManager& alarms() const { return *alarms_; }
     const Inventory& inventory() const { return inventory_; }
     const GroupService& groups() const { return groups_; }
     /// A test message to a whole group, marked as the operator's.
@@ -96,9 +85,9 @@ private:
     void add_sinks();
     void restore_agents();
     void add_metrics();
-    void look_around();
-    void watch_itself();
-    void take_on(const base::HostId& host, const Deposits::Faults& faults);
+    void housekeeping();
+    void monitor_itself();
+    void adopt(const base::HostId& host, const OrphanedReports::Faults& faults);
     void end_faults_of(const base::HostId& host);
 
     void agent_up(Port& port, const base::HostId& host, const bus::Hello& hello, const std::string& peer);
@@ -106,8 +95,8 @@ private:
     void message(Port& port, const base::HostId& host, const bus::ToController& message);
     void on(const base::HostId& host, const bus::Hello& hello);
     void on(const base::HostId& host, const bus::LeadChanged& changed);
-    void on(const base::HostId& host, const bus::StateBegin&);
-    void on(const base::HostId& host, const bus::StateEnd&);
+    void on(const base::HostId& host, const bus::SnapshotBegin&);
+    void on(const base::HostId& host, const bus::SnapshotEnd&);
     void on(const base::HostId& host, const bus::Guests& guests);
     void on(const base::HostId& host, const bus::GuestGone& gone);
     void on(const base::HostId& host, const bus::Faults& faults);
@@ -118,8 +107,8 @@ private:
     void forget_agent(const base::HostId& host);
     void send(const base::HostId& host, const bus::ToAgent& message);
     void send_policies(const base::HostId& host);
-    void brief(const base::HostId& host);
-    void brief_next();
+    void initial_sync(const base::HostId& host);
+    void sync_next();
 
     void on_inventory_changed(const std::vector<GuestChange>& changes) override;
     void on_inventory_problem(const std::string& what, const std::string& detail) override;
@@ -130,7 +119,7 @@ private:
     std::string version_;
     base::WallTime started_at_;
     std::unique_ptr<runtime::Store> store_;
-    LedgerStore rows_;
+    AlarmStore rows_;
     runtime::Metrics metrics_;
     runtime::Problems problems_;
     runtime::HttpClient http_client_;
@@ -140,13 +129,13 @@ private:
     bool inventory_seen_ = false;
     GroupService groups_;
     std::unique_ptr<InventorySource> source_;
-    std::unique_ptr<Ledger> ledger_;
-    SelfWatch self_watch_;
+    std::unique_ptr<AlarmManager> alarms_;
+    SelfMonitoring self_monitoring_;
     std::vector<std::unique_ptr<Port>> ports_;
-    Deposits deposits_;
+    OrphanedReports orphaned_;
     std::unique_ptr<bus::Mailbox> mailbox_;  ///< null without a broker
     std::map<base::HostId, Port*> connected_;
-    std::map<base::HostId, std::vector<bus::GuestPolicy>> sent_policies_;
+    std::map<base::HostId, std::vector<model::GuestPolicy>> sent_policies_;
     runtime::HttpServer http_server_;
     boost::asio::steady_timer look_timer_;
     std::set<base::HostId> to_brief_;

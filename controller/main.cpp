@@ -6,8 +6,8 @@
 #include <string>
 
 #include "base/log.hpp"
+#include "controller/config.hpp"
 #include "controller/controller.hpp"
-#include "controller/controller_config.hpp"
 #include "runtime/command_line.hpp"
 #include "runtime/daemon.hpp"
 #include "runtime/logging.hpp"

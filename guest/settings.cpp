@@ -87,7 +87,7 @@ heartbeat::GuestSettings read_heartbeat(ConfigReader in) {
             in.refuse("response_deadline", "expected no more than the interval");
     }
     const std::string action = in.choice("corrective_action", "none", {"none", "log", "reboot", "stop"});
-    heartbeat.corrective_action = wire::parse_corrective_action(action).value_or(wire::CorrectiveAction::none);
+    heartbeat.corrective_action = model::parse_corrective_action(action).value_or(model::CorrectiveAction::none);
     in.finish();
     return heartbeat;
 }

@@ -5,14 +5,14 @@
 #include <utility>
 
 #include "base/log.hpp"
-#include "host/agent_api.hpp"
+#include "host/http/agent_api.hpp"
 #include "runtime/notify.hpp"
 
 namespace vitalwire::host {
 
 using base::GuestId;
 using base::TimePoint;
-using heartbeat::Fault;
+using model::Fault;
 using wire::ChannelKind;
 using wire::Dialect;
 
@@ -62,9 +62,9 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
       started_at_(std::chrono::system_clock::now()),
       store_(std::move(parts.store)),
       state_(*store_),
-      monitor_(config_.heartbeat, entropy_, *this),
+      monitor_(config_.heartbeat, ids_, *this),
       controllers_(std::make_unique<Controllers>(
-          io, Controllers::Identity{config_.host, version_, entropy_.uuid()}, monitor_, config_.report_interval,
+          io, Controllers::Identity{config_.host, version_, ids_.uuid()}, monitor_, config_.report_interval,
           Controllers::Callbacks{
               [this](const bus::Policies& policies) { on_policies(policies); },
               [this](const bus::FaultsDelivered& delivered) { on_delivered(delivered); },
@@ -137,7 +137,7 @@ void Agent::reload(const AgentConfig& config) {
 std::string Agent::metrics_text() {
     metrics_.update(monitor_.counters(), clock_.stalls(), controllers_->messages_sent(), controllers_->links_lost(),
                     controllers_->messages_dropped());
-    metrics_.update(groups_.gate_counters(), groups_.counters());
+    metrics_.update(groups_.rate_limiter_counters(), groups_.counters());
     return metrics_.text();
 }
 
@@ -222,7 +222,7 @@ void Agent::log_fault(const Fault& fault) {
     log::write(level, what,
                {{"guest", fault.guest},
                 {"name", fault.guest_name},
-                {"kind", heartbeat::to_string(fault.kind)},
+                {"kind", model::to_string(fault.kind)},
                 {"detail", fault.detail},
                 {"reason", fault.open() ? fault.reason : fault.clear_reason},
                 {"fault", fault.id}});
@@ -238,7 +238,7 @@ void Agent::on_policies(const bus::Policies& policies) {
     for (const GuestId& guest : known) {
         if (!monitor_.policies().contains(guest)) groups_.forget(guest);
     }
-    for (const bus::GuestPolicy& policy : policies.policies)
+    for (const model::GuestPolicy& policy : policies.policies)
         allow(policy);
     want_channels();
     arm();
@@ -257,7 +257,7 @@ void Agent::want_channels() {
         source->want(wanted);
 }
 
-void Agent::allow(const bus::GuestPolicy& policy) {
+void Agent::allow(const model::GuestPolicy& policy) {
     groups_.set_policy(policy);
     for (const Dialect dialect : {Dialect::native, Dialect::existing}) {
         if (Channel* way = channel(policy.guest, group_kind(dialect))) way->allow(groups_.limits(policy.guest));
@@ -318,7 +318,7 @@ void Agent::send(const GuestKey& guest, Dialect dialect, const wire::HeartbeatPd
     if (Channel* way = channel(guest, heartbeat_kind(dialect))) way->send(pdu);
 }
 
-void Agent::last_look(const GuestKey& guest, Dialect dialect) {
+void Agent::final_drain(const GuestKey& guest, Dialect dialect) {
     if (Channel* way = channel(guest, heartbeat_kind(dialect))) way->read_now();
 }
 

@@ -13,17 +13,17 @@
 
 #include "base/token_bucket.hpp"
 #include "heartbeat/stall_clock.hpp"
-#include "host/agent_config.hpp"
-#include "host/agent_metrics.hpp"
-#include "host/agent_state.hpp"
-#include "host/channel.hpp"
-#include "host/channel_source.hpp"
-#include "host/controllers.hpp"
-#include "host/entropy.hpp"
-#include "host/group_hub.hpp"
-#include "host/guest_map.hpp"
-#include "host/monitor.hpp"
-#include "runtime/http_server.hpp"
+#include "host/bus/controllers.hpp"
+#include "host/channels/channel.hpp"
+#include "host/config.hpp"
+#include "host/core/guest_map.hpp"
+#include "host/core/id_generator.hpp"
+#include "host/core/monitor.hpp"
+#include "host/groups/group_relay.hpp"
+#include "host/http/agent_metrics.hpp"
+#include "host/sources/channel_source.hpp"
+#include "host/state/agent_state.hpp"
+#include "runtime/http/http_server.hpp"
 #include "runtime/problems.hpp"
 #include "runtime/store.hpp"
 
@@ -56,7 +56,7 @@ public:
     const std::string& version() const { return version_; }
     base::WallTime started_at() const { return started_at_; }
     const Monitor& monitor() const { return monitor_; }
-    const GroupHub& groups() const { return groups_; }
+    const GroupRelay& groups() const { return groups_; }
     const Controllers& controllers() const { return *controllers_; }
     const runtime::Problems& problems() const { return problems_; }
     /// Every source has told what exists, and the state can be written.
@@ -84,22 +84,22 @@ private:
     void become_ready();
     template <class GuestRef>
     Channel* channel(const GuestRef& guest, wire::ChannelKind kind);
-    void log_fault(const heartbeat::Fault& fault);
+    void log_fault(const model::Fault& fault);
     void on_policies(const bus::Policies& policies);
     std::string why_unreachable() const;
     void on_delivered(const bus::FaultsDelivered& delivered);
     void on_group_message(const bus::ToAgent& message);
     Channel* group_channel(const base::GuestId& guest);
-    void allow(const bus::GuestPolicy& policy);
+    void allow(const model::GuestPolicy& policy);
     void want_channels();
     void show_attachments();
     AgentMetrics::Gauges gauges() const;
 
     // Monitor::Output
     void send(const GuestKey& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu) override;
-    void last_look(const GuestKey& guest, wire::Dialect dialect) override;
-    void fault_changed(const heartbeat::Fault& fault) override;
-    void fault_delivered(const heartbeat::Fault& fault) override;
+    void final_drain(const GuestKey& guest, wire::Dialect dialect) override;
+    void fault_changed(const model::Fault& fault) override;
+    void fault_delivered(const model::Fault& fault) override;
     void fault_forgotten(const base::FaultId& fault, bool dropped) override;
     void guest_changed(const base::GuestId& guest) override;
     void guest_gone(const base::GuestId& guest) override;
@@ -127,14 +127,14 @@ private:
     AgentConfig config_;
     std::string version_;
     base::WallTime started_at_;
-    SystemEntropy entropy_;
+    SystemIdGenerator ids_;
     heartbeat::StallClock clock_;
     std::unique_ptr<runtime::Store> store_;
     AgentState state_;
     Monitor monitor_;
     runtime::Problems problems_;
     std::unique_ptr<Controllers> controllers_;
-    GroupHub groups_;
+    GroupRelay groups_;
     AgentMetrics metrics_;
     std::vector<std::unique_ptr<ChannelSource>> sources_;
     GuestMap<Guest> guests_;

@@ -7,9 +7,9 @@
 
 #include "base/log.hpp"
 #include "host/agent.hpp"
-#include "host/agent_config.hpp"
-#include "host/directory_source.hpp"
-#include "host/libvirt_source.hpp"
+#include "host/config.hpp"
+#include "host/sources/directory/directory_source.hpp"
+#include "host/sources/libvirt/libvirt_source.hpp"
 #include "runtime/command_line.hpp"
 #include "runtime/daemon.hpp"
 #include "runtime/logging.hpp"

@@ -59,12 +59,12 @@ public:
         return 0;
     }
 
-    wire::CorrectiveAction corrective_action(const std::string& key) {
+    model::CorrectiveAction corrective_action(const std::string& key) {
         const std::string* value = find(key);
-        if (value == nullptr) return wire::CorrectiveAction::none;
-        const auto said = wire::parse_corrective_action(*value);
+        if (value == nullptr) return model::CorrectiveAction::none;
+        const auto said = model::parse_corrective_action(*value);
         if (!said) refuse(key, "none, log, reboot or stop", *value);
-        return said.value_or(wire::CorrectiveAction::none);
+        return said.value_or(model::CorrectiveAction::none);
     }
 
     /// Every key of our namespace that nobody asked for.
@@ -93,10 +93,10 @@ private:
 
 }  // namespace
 
-bus::GuestPolicy read_extra_specs(const base::GuestId& guest, const ExtraSpecs& specs,
-                                  std::vector<std::string>& problems) {
+model::GuestPolicy read_extra_specs(const base::GuestId& guest, const ExtraSpecs& specs,
+                                    std::vector<std::string>& problems) {
     SpecReader reader(specs, problems);
-    bus::GuestPolicy policy;
+    model::GuestPolicy policy;
     policy.guest = guest;
     const bool heartbeat = reader.boolean("vitalwire:heartbeat");
     const bool messaging = reader.boolean("vitalwire:messaging");

@@ -7,7 +7,7 @@
 
 #include "base/result.hpp"
 #include "controller/openstack/cloud_access.hpp"
-#include "runtime/http_client.hpp"
+#include "runtime/http/http_client.hpp"
 
 namespace vitalwire::controller {
 

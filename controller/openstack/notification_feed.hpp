@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "runtime/amqp_session.hpp"
+#include "runtime/amqp/amqp_session.hpp"
 #include "runtime/config.hpp"
 
 namespace vitalwire::controller {

@@ -3,7 +3,7 @@
 #include <boost/asio/io_context.hpp>
 #include <memory>
 
-#include "controller/inventory.hpp"
+#include "controller/fleet/inventory.hpp"
 #include "controller/openstack/keystone.hpp"
 #include "controller/openstack/notification_feed.hpp"
 #include "runtime/metrics.hpp"

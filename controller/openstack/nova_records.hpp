@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "controller/inventory.hpp"
+#include "controller/fleet/inventory.hpp"
 #include "controller/openstack/extra_specs.hpp"
 
 namespace vitalwire::controller {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "controller/inventory.hpp"
+#include "controller/fleet/inventory.hpp"
 #include "controller/openstack/nova_records.hpp"
 
 namespace vitalwire::controller {
@@ -53,7 +53,7 @@ public:
 private:
     struct Known {
         std::string flavor;
-        std::optional<bus::GuestPolicy> policy;  ///< absent until the flavor is known
+        std::optional<model::GuestPolicy> policy;  ///< absent until the flavor is known
         std::vector<std::string> problems;
     };
     /// What was notified, and what was listed, since a look began.

@@ -2,7 +2,7 @@
 
 #include "controller/sinks/sink.hpp"
 #include "runtime/config.hpp"
-#include "runtime/http_client.hpp"
+#include "runtime/http/http_client.hpp"
 
 namespace vitalwire::controller {
 

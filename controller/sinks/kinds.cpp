@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/text.hpp"
-#include "controller/alarm.hpp"
+#include "controller/model/alarm.hpp"
 
 namespace vitalwire::controller {
 

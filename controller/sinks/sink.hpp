@@ -12,7 +12,7 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
-#include "controller/alarm.hpp"
+#include "controller/model/alarm.hpp"
 
 namespace vitalwire::runtime {
 class HttpClient;

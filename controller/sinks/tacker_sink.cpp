@@ -8,8 +8,8 @@
 #include "base/text.hpp"
 #include "controller/sinks/http_target.hpp"
 #include "controller/sinks/sink_types.hpp"
-#include "controller/tacker/registration_json.hpp"
-#include "controller/tacker/registry.hpp"
+#include "controller/sinks/tacker/registration_json.hpp"
+#include "controller/sinks/tacker/registry.hpp"
 #include "runtime/secret.hpp"
 #include "wire/json_reader.hpp"
 

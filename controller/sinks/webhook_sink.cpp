@@ -1,6 +1,6 @@
 #include <nlohmann/json.hpp>
 
-#include "controller/alarm_json.hpp"
+#include "controller/model/alarm_json.hpp"
 #include "controller/sinks/http_target.hpp"
 #include "controller/sinks/sink_types.hpp"
 #include "wire/json_reader.hpp"

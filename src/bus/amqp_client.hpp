@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/amqp_session.hpp"
+#include "runtime/amqp/amqp_session.hpp"
 
 namespace vitalwire::bus {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "runtime/amqp_session.hpp"
+#include "runtime/amqp/amqp_session.hpp"
 
 namespace vitalwire::bus {
 

@@ -14,7 +14,7 @@ using base::Errc;
 using base::Millis;
 using base::Result;
 using base::WallTime;
-using heartbeat::Fault;
+using model::Fault;
 using nlohmann::json;
 
 namespace {
@@ -40,17 +40,17 @@ public:
 
     Millis millis_or_zero(const char* key) { return millis_or(key, Millis(0), Millis(0), kLongest); }
 
-    heartbeat::FaultKind kind() {
+    model::FaultKind kind() {
         const std::string found = text("kind", 1, kMaxWord);
-        const auto parsed = heartbeat::parse_fault_kind(found);
+        const auto parsed = model::parse_fault_kind(found);
         if (!parsed) refuse(Errc::bad_field, "key 'kind': '" + base::escape(found, kMaxWord) + "' is no kind of fault");
-        return parsed.value_or(heartbeat::FaultKind::heartbeat_lost);
+        return parsed.value_or(model::FaultKind::heartbeat_lost);
     }
 
-    wire::CorrectiveAction corrective_action() {
+    model::CorrectiveAction corrective_action() {
         const std::string found = text_or("corrective_action", kMaxWord);
         // An action of a later release is none that this one can name.
-        return wire::parse_corrective_action(found).value_or(wire::CorrectiveAction::none);
+        return model::parse_corrective_action(found).value_or(model::CorrectiveAction::none);
     }
 
     std::vector<std::string> channels() {
@@ -113,7 +113,7 @@ Result<Fault> fault_from_json(const json& object) {
     return in.finish(std::move(fault));
 }
 
-std::string to_text(const GuestReport& report) {
+std::string to_text(const model::GuestReport& report) {
     const auto count = [](std::uint64_t counter) { return static_cast<std::int64_t>(counter); };
     wire::ObjectWriter out;
     out.text("guest", report.guest.str()).text("name", report.name);
@@ -128,13 +128,13 @@ std::string to_text(const GuestReport& report) {
     return out.finish();
 }
 
-json to_json(const GuestReport& report) {
+json to_json(const model::GuestReport& report) {
     return json::parse(to_text(report), nullptr, false);
 }
 
-Result<GuestReport> guest_report_from_json(const json& object) {
+Result<model::GuestReport> guest_report_from_json(const json& object) {
     ObjectReader in(object);
-    GuestReport report;
+    model::GuestReport report;
     report.guest = in.guest();
     report.name = in.text_or("name", wire::kMaxName);
     report.state = in.plain_name("state", kMaxWord);
@@ -152,7 +152,7 @@ Result<GuestReport> guest_report_from_json(const json& object) {
     return in.finish(std::move(report));
 }
 
-json to_json(const GuestPolicy& policy) {
+json to_json(const model::GuestPolicy& policy) {
     // Thousands of these travel in one message: what the agent decides is left out.
     json out = {{"guest", policy.guest.str()}};
     if (policy.heartbeat) out["heartbeat"] = true;
@@ -162,15 +162,15 @@ json to_json(const GuestPolicy& policy) {
     if (policy.establish_timeout.count() != 0) out["establish_timeout_ms"] = policy.establish_timeout.count();
     if (policy.messages_per_second != 0) out["messages_per_second"] = policy.messages_per_second;
     if (policy.bytes_per_second != 0) out["bytes_per_second"] = policy.bytes_per_second;
-    if (policy.corrective_action != wire::CorrectiveAction::none)
+    if (policy.corrective_action != model::CorrectiveAction::none)
         out["corrective_action"] = to_string(policy.corrective_action);
     if (!policy.channels.empty()) out["channels"] = policy.channels;
     return out;
 }
 
-Result<GuestPolicy> guest_policy_from_json(const json& object) {
+Result<model::GuestPolicy> guest_policy_from_json(const json& object) {
     ObjectReader in(object);
-    GuestPolicy policy;
+    model::GuestPolicy policy;
     policy.guest = in.guest();
     policy.heartbeat = in.boolean_or("heartbeat", false);
     policy.messaging = in.boolean_or("messaging", false);

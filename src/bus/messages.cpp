@@ -74,8 +74,8 @@ struct Encoder {
                 {"lead", message.lead}};
     }
     json operator()(const LeadChanged& message) const { return {{"lead", message.lead}}; }
-    json operator()(const StateBegin&) const { return json::object(); }
-    json operator()(const StateEnd&) const { return json::object(); }
+    json operator()(const SnapshotBegin&) const { return json::object(); }
+    json operator()(const SnapshotEnd&) const { return json::object(); }
     json operator()(const GuestGone& message) const { return {{"guest", message.guest.str()}}; }
     json operator()(const Faults& message) const { return {{"faults", array_of(message.faults)}}; }
     json operator()(const GroupSend& message) const {
@@ -138,11 +138,11 @@ Result<ToController> decode_lead_changed(const json& object) {
 }
 
 Result<ToController> decode_state_begin(const json&) {
-    return StateBegin{};
+    return SnapshotBegin{};
 }
 
 Result<ToController> decode_state_end(const json&) {
-    return StateEnd{};
+    return SnapshotEnd{};
 }
 
 Result<ToController> decode_guests(const json& object) {
@@ -321,7 +321,7 @@ std::string encode_as(std::string_view type, const Content& content) {
 /// Without a tree: this is most of what an agent ever sends.
 std::string encode_as(std::string_view type, const Guests& message) {
     std::string out = R"({"type":")" + std::string(type) + R"(","guests":[)";
-    for (const GuestReport& report : message.guests) {
+    for (const model::GuestReport& report : message.guests) {
         if (&report != &message.guests.front()) out += ',';
         out += to_text(report);
     }

@@ -9,7 +9,8 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
-#include "heartbeat/fault.hpp"
+#include "model/fault.hpp"
+#include "model/guest.hpp"
 #include "wire/group_pdu.hpp"
 
 namespace vitalwire::bus {
@@ -19,45 +20,6 @@ inline constexpr int kBusVersion = 1;
 inline constexpr std::size_t kMaxBusMessage = 1U << 20U;
 /// Guests or faults in one message of a whole state.
 inline constexpr std::size_t kStateChunk = 200;
-
-/// What an agent knows of one guest, for operators and for the controller's decisions.
-struct GuestReport {
-    base::GuestId guest;
-    std::string name;                   ///< the name the guest gave itself; display only
-    std::string state;                  ///< registered, unregistered, lost, unhealthy, crashed, held
-    std::string hold;                   ///< why nobody is judged now; empty when judged
-    std::vector<std::string> channels;  ///< connected channels: org.vitalwire.0, cgcs.heartbeat, cgcs.messaging
-    base::Millis interval{};
-    base::Millis response_deadline{};
-    base::WallTime registered_since{};  ///< the epoch when not registered
-    std::uint64_t challenges = 0;
-    std::uint64_t responses = 0;
-    std::uint64_t late = 0;
-    std::uint64_t misses = 0;
-    std::uint64_t refused = 0;  ///< messages of this guest that were refused or dropped
-    std::int64_t last_round_trip_us = -1;
-
-    friend bool operator==(const GuestReport&, const GuestReport&) = default;
-};
-
-/// What the cloud wants of one guest (flavor extra specs, or the inventory file).
-struct GuestPolicy {
-    base::GuestId guest;
-    bool heartbeat = false;  ///< asked for by the flavor: not registering is a fault
-    bool messaging = false;
-    // 0: the agent's configuration decides.
-    int misses = 0;
-    base::Millis interval_floor{};
-    base::Millis establish_timeout{};
-    int messages_per_second = 0;
-    std::int64_t bytes_per_second = 0;
-    /// What a fault advises when the guest itself named nothing.
-    wire::CorrectiveAction corrective_action = wire::CorrectiveAction::none;
-    /// Names of channels that its machine should have; the agent attaches those that are missing.
-    std::vector<std::string> channels;
-
-    friend bool operator==(const GuestPolicy&, const GuestPolicy&) = default;
-};
 
 // Agent to controller.
 struct Hello {
@@ -70,18 +32,18 @@ struct Hello {
 struct LeadChanged {
     bool lead = false;
 };
-/// Begins a whole state: what is not repeated until StateEnd no longer exists.
-struct StateBegin {};
-struct StateEnd {};
+/// Begins a whole state: what is not repeated until SnapshotEnd no longer exists.
+struct SnapshotBegin {};
+struct SnapshotEnd {};
 struct Guests {
-    std::vector<GuestReport> guests;
+    std::vector<model::GuestReport> guests;
 };
 struct GuestGone {
     base::GuestId guest;
 };
 /// Opened, updated and cleared faults. Repeated until confirmed by FaultsDelivered.
 struct Faults {
-    std::vector<heartbeat::Fault> faults;
+    std::vector<model::Fault> faults;
 };
 
 /// A guest's broadcast. `number` grows by one with each GroupSend and GroupQuery of an agent's life.
@@ -97,7 +59,7 @@ struct GroupQuery {
 };
 
 using ToController =
-    std::variant<Hello, LeadChanged, StateBegin, StateEnd, Guests, GuestGone, Faults, GroupSend, GroupQuery>;
+    std::variant<Hello, LeadChanged, SnapshotBegin, SnapshotEnd, Guests, GuestGone, Faults, GroupSend, GroupQuery>;
 
 // Controller to agent.
 struct Welcome {
@@ -118,7 +80,7 @@ struct FaultsDelivered {
 /// The policies of this host's guests. `complete`: guests not named have none.
 struct Policies {
     bool complete = false;
-    std::vector<GuestPolicy> policies;
+    std::vector<model::GuestPolicy> policies;
 };
 
 /// Every GroupSend up to this number has been forwarded or refused.

@@ -1,7 +1,7 @@
 #pragma once
 
 // src/group: server-group messaging without I/O (proto-spec/server-group.md).
-//   gate.hpp        the agent's side: what a guest may send, and who answers for it
+//   rate_limiter.hpp  the agent's side: what a guest may send, and who answers for it
 //   outbox.hpp      the agent's side: what waits for a guest that does not read
 //   duplicates.hpp  the agent's side: nothing is delivered twice or out of order
 //   queries.hpp     the guest's side: status queries under way

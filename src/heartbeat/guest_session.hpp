@@ -16,7 +16,7 @@ struct GuestSettings {
     std::string name;
     base::Millis interval = wire::kDefaultInterval;
     std::optional<base::Millis> response_deadline;
-    wire::CorrectiveAction corrective_action = wire::CorrectiveAction::none;
+    model::CorrectiveAction corrective_action = model::CorrectiveAction::none;
 
     friend bool operator==(const GuestSettings&, const GuestSettings&) = default;
 };

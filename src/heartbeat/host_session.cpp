@@ -23,7 +23,7 @@ constexpr Millis kWidestGrid{100};
 
 }  // namespace
 
-HostSession::HostSession(HostPolicy policy, Entropy& entropy) : policy_(policy), entropy_(&entropy) {}
+HostSession::HostSession(HostPolicy policy, IdGenerator& entropy) : policy_(policy), ids_(&entropy) {}
 
 void HostSession::resume(SaveRegistration saved, const std::vector<OpenFault>& open_faults, TimePoint now) {
     now_ = now;
@@ -41,7 +41,7 @@ void HostSession::resume(SaveRegistration saved, const std::vector<OpenFault>& o
     }
     grace_until_ = now + policy_.resume_grace;
     // Ten thousand sessions resumed at once must not beat in step for ever after.
-    const auto phase = Millis(entropy_->challenge() % std::max<std::int64_t>(registration_->interval.count(), 1));
+    const auto phase = Millis(ids_->challenge() % std::max<std::int64_t>(registration_->interval.count(), 1));
     next_challenge_at_ = now + phase;
 }
 
@@ -122,8 +122,8 @@ void HostSession::receive(Dialect dialect, const wire::Init& init) {
         return refuse(dialect, {Errc::interval_too_small, text, "init", init.invocation_id, {}, floor(dialect)});
     }
     const Millis deadline = std::min(init.response_deadline.value_or(init.interval), init.interval);
-    registration_ = Registration{dialect,  entropy_->session_id(), init.name, init.interval,
-                                 deadline, init.corrective_action, wall_};
+    registration_ =
+        Registration{dialect, ids_->session_id(), init.name, init.interval, deadline, init.corrective_action, wall_};
     was_registered_ = true;
     crashed_ = false;
     stopped_ = false;
@@ -167,8 +167,8 @@ void HostSession::receive(Dialect dialect, const wire::ChallengeResponse& respon
 }
 
 /// "none" leaves the one in force.
-void HostSession::adopt(std::optional<wire::CorrectiveAction> action) {
-    if (!action || *action == wire::CorrectiveAction::none || *action == registration_->corrective_action) return;
+void HostSession::adopt(std::optional<model::CorrectiveAction> action) {
+    if (!action || *action == model::CorrectiveAction::none || *action == registration_->corrective_action) return;
     registration_->corrective_action = *action;
     actions_->emplace_back(SaveRegistration{registration_, false});
 }
@@ -315,7 +315,7 @@ void HostSession::challenge_soon() {
 void HostSession::send_challenge() {
     ++counters_.challenges;
     previous_challenge_ = last_challenge_;
-    last_challenge_ = entropy_->challenge();
+    last_challenge_ = ids_->challenge();
     next_challenge_at_ = next_beat();
     outstanding_ = Outstanding{now_, std::max(now_ + registration_->response_deadline, grace_until_)};
     send(registration_->dialect, wire::Challenge{registration_->session, last_challenge_});
@@ -379,8 +379,7 @@ void HostSession::clear(FaultKind kind, std::string_view why) {
 }
 
 void HostSession::clear_all(std::string_view why) {
-    for (const auto kind :
-         {FaultKind::heartbeat_lost, FaultKind::unhealthy, FaultKind::not_established, FaultKind::vm_crashed})
+    for (const FaultKind kind : model::all_fault_kinds())
         clear(kind, why);
 }
 

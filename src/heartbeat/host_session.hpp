@@ -10,15 +10,18 @@
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
-#include "heartbeat/fault.hpp"
+#include "model/fault.hpp"
 #include "wire/heartbeat_pdu.hpp"
 
 namespace vitalwire::heartbeat {
 
+using model::FaultKind;
+using model::kFaultKinds;
+
 /// What must be unpredictable or unique comes from the host (a cloned guest repeats its random numbers).
-class Entropy {
+class IdGenerator {
 public:
-    virtual ~Entropy() = default;
+    virtual ~IdGenerator() = default;
     virtual std::int64_t challenge() = 0;  ///< 0 .. 2^31-1
     virtual base::SessionId session_id() = 0;
 };
@@ -55,7 +58,7 @@ struct Registration {
     std::string name;
     base::Millis interval{};
     base::Millis response_deadline{};
-    wire::CorrectiveAction corrective_action = wire::CorrectiveAction::none;
+    model::CorrectiveAction corrective_action = model::CorrectiveAction::none;
     base::WallTime since{};
 
     friend bool operator==(const Registration&, const Registration&) = default;
@@ -139,7 +142,7 @@ struct HostSessionCounters {
 /// The host's side of one guest's heartbeat. Times are judged time (StallClock).
 class HostSession {
 public:
-    HostSession(HostPolicy policy, Entropy& entropy);
+    HostSession(HostPolicy policy, IdGenerator& entropy);
 
     /// Continues with what was saved before a restart and the faults open then. A registered guest has `resume_grace`
     /// to answer.
@@ -194,7 +197,7 @@ private:
     void receive(wire::Dialect dialect, const wire::ChallengeResponse& response);
     void receive(wire::Dialect dialect, const wire::Exit& exit);
     void refuse(wire::Dialect dialect, wire::Nack nack);
-    void adopt(std::optional<wire::CorrectiveAction> action);
+    void adopt(std::optional<model::CorrectiveAction> action);
     void accept_response();
     void judge_health(bool healthy, const std::string& reason);
     void reconnected();
@@ -213,7 +216,7 @@ private:
     void expect_registration();
 
     HostPolicy policy_;
-    Entropy* entropy_;
+    IdGenerator* ids_;
 
     std::optional<Registration> registration_;
     std::array<bool, 2> connected_{};

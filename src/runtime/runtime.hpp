@@ -12,5 +12,5 @@
 //   timer.hpp        a timer that never fires after it was cancelled
 //   listen.hpp       TCP and UNIX listening sockets
 //   unix_listener.hpp  a UNIX listening socket of any type, without Asio
-//   http_server.hpp  the HTTP interface, over TCP or a UNIX socket
-//   http_client.hpp  requests to sinks and clouds
+//   http/http_server.hpp  the HTTP interface, over TCP or a UNIX socket
+//   http/http_client.hpp  requests to sinks and clouds

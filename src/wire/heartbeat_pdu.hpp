@@ -9,6 +9,7 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
+#include "model/corrective_action.hpp"
 #include "wire/limits.hpp"
 #include "wire/nack.hpp"
 
@@ -20,10 +21,9 @@ enum class Dialect : std::uint8_t { native, existing };
 /// Which end reads. Only a host answers with nacks; a guest ignores what it does not understand.
 enum class Receiver : std::uint8_t { host, guest };
 
-/// What the guest asks to be done with it when it fails; carried into the fault, never carried out by us.
-enum class CorrectiveAction : std::uint8_t { none, log, reboot, stop };
-std::string_view to_string(CorrectiveAction action);
-std::optional<CorrectiveAction> parse_corrective_action(std::string_view text);
+using model::CorrectiveAction;
+using model::parse_corrective_action;
+using model::to_string;
 
 // One struct a PDU (proto-spec/heartbeat.md). Values are within the specification's ranges once decoded.
 struct Init {

@@ -1,7 +1,7 @@
 // bench_agents URL AGENTS GUESTS [PASSWORD]: so many agents in one process, as the project's own bus library has them,
 // each with GUESTS registered guests; of every tenth agent one guest is lost. Agent N is compute-N and has the guests
 // N, N + AGENTS, N + 2 AGENTS, ... They tell their whole state whenever they are connected, the state of their guests
-// every 10 s, and try again for ever. PASSWORD: of their broker users, for amqp:// URLs. Told on standard input:
+// every 10 s, and try again for ever. PASSWORD: of their broker users, for amqp:// URLs. Acked on standard input:
 //   count   prints: heard UP POLICIES PEERS DELIVERED: agents that are connected now; guests' policies, states of peers
 //           and confirmed faults that all agents have been told since they are connected
 #include <boost/asio/io_context.hpp>
@@ -70,13 +70,13 @@ public:
         ++sum.up;
         sum.policies += policies_;
         sum.peers += peers_;
-        for (const heartbeat::Fault& fault : faults_)
+        for (const model::Fault& fault : faults_)
             sum.delivered += fault.delivered == fault.revision ? 1 : 0;
     }
 
 private:
     void add_guest(std::size_t number) {
-        bus::GuestReport report;
+        model::GuestReport report;
         report.guest = base::GuestId(uuid(number));
         report.name = "vnf-" + std::to_string(number);
         report.state = "registered";
@@ -88,9 +88,9 @@ private:
         reports_.push_back(std::move(report));
     }
 
-    void lose(bus::GuestReport& report) {
+    void lose(model::GuestReport& report) {
         report.state = "lost";
-        heartbeat::Fault fault;
+        model::Fault fault;
         fault.id = base::FaultId("f" + report.guest.str());
         fault.guest = report.guest;
         fault.guest_name = report.name;
@@ -120,10 +120,10 @@ private:
     void on_up(bus::AgentLink& link) override {
         policies_ = peers_ = 0;
         link.send(bus::Hello{bus::kBusVersion, base::HostId(host_), "bench", "life-of-" + host_, true});
-        link.send(bus::StateBegin{});
+        link.send(bus::SnapshotBegin{});
         link.send(bus::Guests{reports_});
         if (!faults_.empty()) link.send(bus::Faults{faults_});
-        link.send(bus::StateEnd{});
+        link.send(bus::SnapshotEnd{});
         report_later();
     }
 
@@ -137,7 +137,7 @@ private:
 
     void note(const bus::FaultsDelivered& delivered) {
         for (const auto& item : delivered.items) {
-            for (heartbeat::Fault& fault : faults_) {
+            for (model::Fault& fault : faults_) {
                 if (fault.id == item.fault) fault.delivered = item.revision;
             }
         }
@@ -151,8 +151,8 @@ private:
     }
 
     std::string host_;
-    std::vector<bus::GuestReport> reports_;
-    std::vector<heartbeat::Fault> faults_;
+    std::vector<model::GuestReport> reports_;
+    std::vector<model::Fault> faults_;
     std::size_t policies_ = 0;
     std::size_t peers_ = 0;
     std::unique_ptr<bus::ControllerFinder> finder_;  ///< outlives the link

@@ -1,5 +1,5 @@
 // bench_bare_controller URL: the controller's baseline. Takes agents in by the project's own bus library, reads and
-// checks what they say, and does nothing about it. Prints "listening URL". Told on standard input:
+// checks what they say, and does nothing about it. Prints "listening URL". Acked on standard input:
 //   count   prints: known AGENTS GUESTS: agents whose whole state is there, and the guests in it
 #include <boost/asio/io_context.hpp>
 #include <iostream>
@@ -34,7 +34,7 @@ private:
     void on_agent_down(const base::HostId& host, const std::string&) override { told_.erase(host); }
     void on_message(const base::HostId& host, const bus::ToController& message) override {
         if (const auto* guests = std::get_if<bus::Guests>(&message)) told_[host].guests = guests->guests.size();
-        if (std::holds_alternative<bus::StateEnd>(message)) told_[host].whole = true;
+        if (std::holds_alternative<bus::SnapshotEnd>(message)) told_[host].whole = true;
     }
 
     void print() const {
@@ -48,13 +48,13 @@ private:
         std::cout << "known " << agents << " " << guests << std::endl;
     }
 
-    struct Told {
+    struct Acked {
         std::size_t guests = 0;
         bool whole = false;
     };
 
     std::unique_ptr<bus::ControllerPort> port_;
-    std::map<base::HostId, Told> told_;
+    std::map<base::HostId, Acked> told_;
     bench::Commands commands_;
 };
 

@@ -1,5 +1,5 @@
 // bench_group_guests DIRECTORY COUNT: so many guests in one process, on the sockets QEMU would have in DIRECTORY, that
-// only talk to their server groups. Told on standard input:
+// only talk to their server groups. Acked on standard input:
 //   throughput SECONDS   guest 0 broadcasts to a group of all of them, as fast as its peers hear it; prints: delivered
 //                        MESSAGES NANOSECONDS
 //   latency COUNT        guest 0 broadcasts to guest 1, one at a time; prints: latency MEDIAN_NS P99_NS

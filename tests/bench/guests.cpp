@@ -1,5 +1,5 @@
 // bench_guests DIRECTORY COUNT INTERVAL_MS: so many guests in one process, on the sockets QEMU would have in DIRECTORY.
-// They do as little as a guest can, so that the CPU is left to whom is measured. Told on standard input:
+// They do as little as a guest can, so that the CPU is left to whom is measured. Acked on standard input:
 //   silence NUMBER   the guest answers no more; printed when it does not, for the first time: silent NAME NANOSECONDS
 //   count            prints: beats SO_MANY
 #include <sys/epoll.h>

@@ -5,7 +5,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "runtime/http_server.hpp"
+#include "runtime/http/http_server.hpp"
 
 namespace {
 

@@ -90,7 +90,7 @@ void encode_challenge(benchmark::State& state) {
         benchmark::DoNotOptimize(wire::encode_heartbeat(kChallenge, wire::Dialect::native, 1));
 }
 
-class CountingEntropy final : public heartbeat::Entropy {
+class CountingEntropy final : public heartbeat::IdGenerator {
 public:
     std::int64_t challenge() override { return ++challenges_ & wire::kMaxInt31; }
     base::SessionId session_id() override { return kChallenge.session; }

@@ -91,7 +91,7 @@ private:
     }
 
     GuestSettings new_settings() {
-        GuestSettings settings{"vm", base::Millis(100 + input_.byte()), {}, wire::CorrectiveAction::none};
+        GuestSettings settings{"vm", base::Millis(100 + input_.byte()), {}, model::CorrectiveAction::none};
         if (input_.coin()) settings.response_deadline = base::Millis(80);
         return settings;
     }
@@ -148,7 +148,7 @@ private:
 
     fuzz::Input input_;
     fuzz::ScriptClock clock_;
-    GuestSession session_{{"vm", base::Millis(1000), {}, wire::CorrectiveAction::none}, 41};
+    GuestSession session_{{"vm", base::Millis(1000), {}, model::CorrectiveAction::none}, 41};
     bool registered_ = false;
     base::SessionId own_session_;
     std::int64_t last_invocation_ = 41;

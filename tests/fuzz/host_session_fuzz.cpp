@@ -11,7 +11,7 @@ using namespace vitalwire;
 using namespace vitalwire::heartbeat;
 using wire::Dialect;
 
-class CountingEntropy final : public Entropy {
+class CountingEntropy final : public IdGenerator {
 public:
     std::int64_t challenge() override { return ++challenges_; }
     base::SessionId session_id() override { return base::SessionId("s-" + std::to_string(++sessions_)); }
@@ -22,12 +22,11 @@ private:
 };
 
 constexpr std::array kDialects = {Dialect::native, Dialect::existing};
-constexpr std::array kKinds = {FaultKind::heartbeat_lost, FaultKind::unhealthy, FaultKind::not_established,
-                               FaultKind::vm_crashed};
+const auto& kKinds = model::all_fault_kinds();
 
 class Script {
 public:
-    explicit Script(fuzz::Input input) : input_(input), session_(std::make_unique<HostSession>(policy_, entropy_)) {}
+    explicit Script(fuzz::Input input) : input_(input), session_(std::make_unique<HostSession>(policy_, ids_)) {}
 
     void run() {
         while (!input_.empty()) {
@@ -84,7 +83,7 @@ private:
         init.name = "vm";
         init.interval = base::Millis(input_.pick(kIntervals));
         if (input_.coin()) init.response_deadline = base::Millis(50);
-        init.corrective_action = static_cast<wire::CorrectiveAction>(input_.byte() % 4);
+        init.corrective_action = static_cast<model::CorrectiveAction>(input_.byte() % 4);
         return init;
     }
 
@@ -94,7 +93,7 @@ private:
         response.value = last_challenge_ - input_.byte() % 3;
         response.healthy = input_.coin();
         response.reason = input_.coin() ? "disk" : "memory";
-        if (input_.coin()) response.corrective_action = static_cast<wire::CorrectiveAction>(input_.byte() % 4);
+        if (input_.coin()) response.corrective_action = static_cast<model::CorrectiveAction>(input_.byte() % 4);
         return response;
     }
 
@@ -131,7 +130,7 @@ private:
         std::vector<OpenFault> faults;
         for (const auto& [kind, fault] : open_)
             faults.push_back(fault);
-        session_ = std::make_unique<HostSession>(policy_, entropy_);
+        session_ = std::make_unique<HostSession>(policy_, ids_);
         session_->resume(saved_, faults, clock_.now());
         check_state();
     }
@@ -184,7 +183,7 @@ private:
 
     fuzz::Input input_;
     fuzz::ScriptClock clock_;
-    CountingEntropy entropy_;
+    CountingEntropy ids_;
     HostPolicy policy_;
     std::unique_ptr<HostSession> session_;
     std::map<FaultKind, OpenFault> open_;

@@ -1,6 +1,6 @@
 // What a client asks: the query of a URL, an address to listen on or to connect to.
 #include "fuzz.hpp"
-#include "runtime/http_server.hpp"
+#include "runtime/http/http_server.hpp"
 #include "runtime/listen.hpp"
 
 using namespace vitalwire;

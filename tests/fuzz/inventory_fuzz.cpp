@@ -1,7 +1,7 @@
 // The file that says which guests and groups there are.
 #include <set>
 
-#include "controller/inventory_file.hpp"
+#include "controller/sources/inventory_file.hpp"
 #include "fuzz.hpp"
 
 using namespace vitalwire;

@@ -1,6 +1,6 @@
 // What QEMU's monitor says, line by line, with connections lost between.
 #include "fuzz.hpp"
-#include "host/qmp_session.hpp"
+#include "host/sources/qmp/qmp_session.hpp"
 #include "wire/line_framer.hpp"
 
 using namespace vitalwire;

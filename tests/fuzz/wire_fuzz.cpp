@@ -6,7 +6,7 @@
 #include "wire/heartbeat_codec.hpp"
 #include "wire/inbound.hpp"
 #include "wire/line_framer.hpp"
-#include "wire/line_reader.hpp"
+#include "wire/response_cache.hpp"
 
 namespace {
 
@@ -76,7 +76,7 @@ std::string told(const wire::Inbound& read, ChannelKind channel) {
 }
 
 // Who remembers the last answer reads the same as who does not, whatever comes after it.
-void check_reader(wire::LineReader& reader, const std::string& line, ChannelKind channel, std::uint8_t where) {
+void check_reader(wire::ResponseCache& reader, const std::string& line, ChannelKind channel, std::uint8_t where) {
     const auto same = [&](const std::string& text) {
         FUZZ_REQUIRE(told(reader.read(text), channel) == told(wire::read_line(text, channel, Receiver::host), channel));
     };
@@ -110,7 +110,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     FUZZ_REQUIRE(whole == in_pieces);
     FUZZ_REQUIRE(one.overlong_lines() == other.overlong_lines());
 
-    wire::LineReader reader(channel);
+    wire::ResponseCache reader(channel);
     for (const std::string& line : whole) {
         check_reader(reader, line, channel, static_cast<std::uint8_t>(piece));
         FUZZ_REQUIRE(line.size() <= wire::max_line(channel));

@@ -11,18 +11,18 @@ struct ControllerNode::Process {
         : node(owner),
           store(node.world_, node.disk_),
           rows(store),
-          ledger({}, rows,
+          alarms({}, rows,
                  {node.world_.io(), metrics, problems, fleet, [](controller::Alarm&) {},
                   [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); }}) {
         for (Inspector* inspector : node.inspectors_) {
             auto sink = std::make_unique<InspectorSink>(node.world_, *inspector, node.inspectors_cut_off_);
             controller::DeliveryOptions options;
             options.backlog = node.backlog_;
-            ledger.add_sink(inspector->name(), "webhook", std::move(sink), options);
+            alarms.add_sink(inspector->name(), "webhook", std::move(sink), options);
         }
         for (auto& [host, agent] : rows.load_agents())
             fleet.restore(host, std::move(agent));
-        ledger.load();
+        alarms.load();
     }
 
     void send(const HostId& host, const bus::ToAgent& message) { node.cables_.at(host)->send_to_agent(message); }
@@ -30,7 +30,7 @@ struct ControllerNode::Process {
     void up(const HostId& host, const bus::Hello& hello) {
         fleet.up(host, hello, "simulated", virtual_time::wall());
         rows.put_agent(host, *fleet.find(host));
-        ledger.agent_up(host);
+        alarms.agent_up(host);
         send(host, bus::Welcome{bus::kBusVersion, node.name_});
         node.send_policies(host);
     }
@@ -38,30 +38,30 @@ struct ControllerNode::Process {
     void down(const HostId& host) {
         fleet.down(host, virtual_time::wall());
         rows.put_agent(host, *fleet.find(host));
-        ledger.agent_down(host);
+        alarms.agent_down(host);
     }
 
     void on(const HostId& host, const bus::Hello& hello) { on(host, bus::LeadChanged{hello.lead}); }
     void on(const HostId& host, const bus::LeadChanged& changed) {
         fleet.set_lead(host, changed.lead);
         rows.put_agent(host, *fleet.find(host));
-        ledger.lead_changed(host);
+        alarms.lead_changed(host);
     }
-    void on(const HostId& host, const bus::StateBegin&) {
-        fleet.begin_state(host);
-        ledger.begin_state(host);
+    void on(const HostId& host, const bus::SnapshotBegin&) {
+        fleet.begin_snapshot(host);
+        alarms.begin_snapshot(host);
     }
-    void on(const HostId& host, const bus::StateEnd&) {
-        fleet.end_state(host);
-        ledger.end_state(host);
+    void on(const HostId& host, const bus::SnapshotEnd&) {
+        fleet.end_snapshot(host);
+        alarms.end_snapshot(host);
     }
     void on(const HostId& host, const bus::Guests& guests) {
-        for (const bus::GuestReport& report : guests.guests)
+        for (const model::GuestReport& report : guests.guests)
             require(fleet.report(host, report));
     }
     void on(const HostId& host, const bus::GuestGone& gone) { fleet.gone(host, gone.guest); }
     void on(const HostId& host, const bus::Faults& faults) {
-        for (const base::Error& error : ledger.report(host, faults.faults))
+        for (const base::Error& error : alarms.report(host, faults.faults))
             node.world_.violated(node.name_ + " refuses what an agent says: " + error.message);
     }
 
@@ -75,11 +75,11 @@ struct ControllerNode::Process {
 
     ControllerNode& node;
     SimulatedStore store;
-    controller::LedgerStore rows;
+    controller::AlarmStore rows;
     runtime::Metrics metrics;
     runtime::Problems problems;
     controller::Fleet fleet;
-    controller::Ledger ledger;
+    controller::AlarmManager alarms;
 };
 
 ControllerNode::ControllerNode(World& world, std::string name, std::vector<Inspector*> inspectors, int backlog,
@@ -105,7 +105,7 @@ void ControllerNode::start() {
 void ControllerNode::stop(bool killed) {
     if (!process_) return;
     world_.tell(name_ + (killed ? " is killed" : " stops"));
-    process_->ledger.stop();
+    process_->alarms.stop();
     if (!killed) process_->store.close();
     process_.reset();
     inbox_.renew();
@@ -117,8 +117,8 @@ void ControllerNode::send_policies(const HostId& host) {
     if (process_) cables_.at(host)->send_to_agent(bus::Policies{true, policies_of_(host)});
 }
 
-const controller::FaultBook& ControllerNode::book() const {
-    return process_->ledger.book();
+const controller::FaultTable& ControllerNode::book() const {
+    return process_->alarms.book();
 }
 
 void ControllerNode::agent_up(const HostId& host, const bus::Hello& hello) {

@@ -8,7 +8,7 @@
 
 #include "bus/messages.hpp"
 #include "cable.hpp"
-#include "controller/ledger.hpp"
+#include "controller/alarms/alarm_manager.hpp"
 #include "disk.hpp"
 #include "inbox.hpp"
 #include "inspector.hpp"
@@ -17,10 +17,10 @@
 namespace vitalwire::simulator {
 
 /// A controller's machine: its disk, its network, and a process on it that comes and goes. The process is the real
-/// ledger, fleet and deliveries; only Controller's glue between bus and ledger is repeated here.
+/// alarms, fleet and deliveries; only Controller's glue between bus and alarms is repeated here.
 class ControllerNode final : private CableServer {
 public:
-    using PoliciesOf = std::function<std::vector<bus::GuestPolicy>(const base::HostId&)>;
+    using PoliciesOf = std::function<std::vector<model::GuestPolicy>(const base::HostId&)>;
 
     /// `backlog`: controller::DeliveryOptions.
     ControllerNode(World& world, std::string name, std::vector<Inspector*> inspectors, int backlog,
@@ -39,7 +39,7 @@ public:
     void send_policies(const base::HostId& host);
 
     const std::string& name() const { return name_; }
-    const controller::FaultBook& book() const;
+    const controller::FaultTable& book() const;
 
 private:
     struct Process;

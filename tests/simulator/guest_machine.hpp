@@ -25,7 +25,7 @@ public:
     struct Plan {
         base::GuestId id;
         heartbeat::GuestSettings settings;
-        bus::GuestPolicy policy;
+        model::GuestPolicy policy;
         Millis interval() const { return settings.interval; }
         Millis deadline() const { return settings.response_deadline.value_or(settings.interval); }
     };

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "host/agent_state.hpp"
-#include "host/controllers.hpp"
+#include "host/bus/controllers.hpp"
+#include "host/state/agent_state.hpp"
 
 namespace vitalwire::simulator {
 
@@ -18,7 +18,7 @@ constexpr Millis kNewsDelay{40};
 constexpr Millis kConnectDelay{60};
 constexpr Millis kCatchUp{100};
 
-class DrawnEntropy final : public host::Entropy {
+class DrawnEntropy final : public host::IdGenerator {
 public:
     explicit DrawnEntropy(World& world) : world_(world) {}
 
@@ -52,11 +52,11 @@ public:
     explicit Process(HostNode& node)
         : node_(node),
           world_(node.world_),
-          entropy_(world_),
+          ids_(world_),
           store_(world_, node.disk_),
           state_(store_),
-          monitor_({}, entropy_, *this),
-          controllers_(world_.io(), {node.id_, "simulated", entropy_.number()}, monitor_, kReportInterval,
+          monitor_({}, ids_, *this),
+          controllers_(world_.io(), {node.id_, "simulated", ids_.number()}, monitor_, kReportInterval,
                        {[this](const bus::Policies& policies) { on_policies(policies); },
                         [this](const bus::FaultsDelivered& delivered) { on_delivered(delivered); }, [](bool) {},
                         [](const bus::ToAgent&) {}, [](bool) {}}) {
@@ -146,7 +146,7 @@ private:
     void on_delivered(const bus::FaultsDelivered& delivered) {
         node_.inbox_.run([this, delivered] {
             for (const bus::FaultsDelivered::Item& item : delivered.items) {
-                if (const heartbeat::Fault* fault = monitor_.faults().find(item.fault))
+                if (const model::Fault* fault = monitor_.faults().find(item.fault))
                     node_.observer_.fault_delivered(*fault, item.revision);
                 monitor_.delivered(item.fault, item.revision);
             }
@@ -157,13 +157,13 @@ private:
         const auto way = connected_.find(guest.id());
         if (way != connected_.end()) way->second->from_host(pdu);
     }
-    void last_look(const host::GuestKey&, wire::Dialect) override {}
-    void fault_changed(const heartbeat::Fault& fault) override {
+    void final_drain(const host::GuestKey&, wire::Dialect) override {}
+    void fault_changed(const model::Fault& fault) override {
         state_.keep(fault);
         controllers_.fault_changed(fault);
         node_.observer_.fault_changed(node_.id_, fault);
     }
-    void fault_delivered(const heartbeat::Fault& fault) override { state_.keep(fault); }
+    void fault_delivered(const model::Fault& fault) override { state_.keep(fault); }
     void fault_forgotten(const base::FaultId& fault, bool) override { state_.forget(fault); }
     void guest_changed(const GuestId& guest) override { controllers_.guest_changed(guest); }
     void guest_gone(const GuestId& guest) override { controllers_.guest_gone(guest); }
@@ -171,7 +171,7 @@ private:
 
     HostNode& node_;
     World& world_;
-    DrawnEntropy entropy_;
+    DrawnEntropy ids_;
     SimulatedStore store_;
     host::AgentState state_;
     host::Monitor monitor_;

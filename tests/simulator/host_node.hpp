@@ -8,7 +8,7 @@
 #include "cable.hpp"
 #include "disk.hpp"
 #include "guest_machine.hpp"
-#include "host/monitor.hpp"
+#include "host/core/monitor.hpp"
 #include "inbox.hpp"
 #include "world.hpp"
 
@@ -18,8 +18,8 @@ namespace vitalwire::simulator {
 class FaultObserver {
 public:
     virtual ~FaultObserver() = default;
-    virtual void fault_changed(const base::HostId& host, const heartbeat::Fault& fault) = 0;
-    virtual void fault_delivered(const heartbeat::Fault& fault, std::uint64_t revision) = 0;
+    virtual void fault_changed(const base::HostId& host, const model::Fault& fault) = 0;
+    virtual void fault_delivered(const model::Fault& fault, std::uint64_t revision) = 0;
 };
 
 /// A compute node: its machines, its disk, and an agent's process that comes and goes. The process is the real monitor,

@@ -28,7 +28,7 @@ void Inspector::take(const controller::AlarmEvent& event) {
     world_.tell(name_ + " is told: " + alarm.guest.str() + " " + alarm.kind + " " +
                 std::string(to_string(event.change)) + " " + alarm.id.str());
     const bool clear = event.change == controller::AlarmChange::cleared;
-    const auto [at, is_new] = told_.try_emplace(alarm.id, Told{alarm.kind, alarm.guest.str()});
+    const auto [at, is_new] = told_.try_emplace(alarm.id, Acked{alarm.kind, alarm.guest.str()});
     if (clear && is_new) world_.violated(name_ + ": clear before raise: " + alarm.guest.str() + " " + alarm.kind);
     at->second.open = !clear;
     at->second.cleared |= clear;

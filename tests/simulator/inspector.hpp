@@ -5,7 +5,7 @@
 #include <string>
 
 #include "controller/sinks/sink.hpp"
-#include "heartbeat/fault.hpp"
+#include "model/fault.hpp"
 #include "world.hpp"
 
 namespace vitalwire::simulator {
@@ -26,13 +26,13 @@ public:
     /// An event arrives; the outcome is what its sender learns.
     controller::Outcome receive(const controller::AlarmEvent& event);
 
-    struct Told {
+    struct Acked {
         std::string kind;
         std::string guest;
         bool open = false;
         bool cleared = false;  ///< once at least: a new lead may tell the whole story again
     };
-    const std::map<base::FaultId, Told>& told() const { return told_; }
+    const std::map<base::FaultId, Acked>& told() const { return told_; }
     /// "guest kind" of every alarm that is open here.
     std::multiset<std::string> open_alarms() const;
     std::uint64_t collapsed() const { return collapsed_; }
@@ -45,7 +45,7 @@ private:
     std::string name_;
     bool away_ = false;
     bool unreliable_ = false;
-    std::map<base::FaultId, Told> told_;
+    std::map<base::FaultId, Acked> told_;
     std::uint64_t collapsed_ = 0;
     std::uint64_t events_ = 0;
 };

@@ -4,7 +4,7 @@
 
 namespace vitalwire::simulator {
 
-using heartbeat::FaultKind;
+using model::FaultKind;
 
 namespace {
 
@@ -52,7 +52,7 @@ void Simulation::check_detection(const GuestMachine& machine) const {
     if ((report->state == "registered") != machine.healthy()) world_.violated(who + "says otherwise");
 }
 
-void Simulation::fault_changed(const base::HostId& host, const heartbeat::Fault& fault) {
+void Simulation::fault_changed(const base::HostId& host, const model::Fault& fault) {
     const bool opened = fault.open() && fault.revision == 1;
     world_.tell(host.str() + ": " + fault.guest.str() + " " + std::string(to_string(fault.kind)) + " " + fault.detail +
                 (opened         ? " opened "
@@ -65,7 +65,7 @@ void Simulation::fault_changed(const base::HostId& host, const heartbeat::Fault&
 }
 
 /// No false alarm: the guest did what it is reported for, lately.
-void Simulation::check_not_false(const GuestMachine& machine, const heartbeat::Fault& fault) const {
+void Simulation::check_not_false(const GuestMachine& machine, const model::Fault& fault) const {
     const GuestMachine::Plan& plan = machine.plan();
     const Duration window = plan.policy.misses * plan.interval() + plan.deadline() + kGrace;
     const auto lately = [&](TimePoint time) { return time + window >= world_.now(); };
@@ -93,7 +93,7 @@ void Simulation::check_not_false(const GuestMachine& machine, const heartbeat::F
 }
 
 /// What an agent is told to be delivered has arrived at every inspector, unless it was over and no longer worth it.
-void Simulation::fault_delivered(const heartbeat::Fault& fault, std::uint64_t revision) {
+void Simulation::fault_delivered(const model::Fault& fault, std::uint64_t revision) {
     const bool clear_too = !fault.open() && revision == fault.revision;
     if (clear_too && backlog_ == kShortBacklog) return;
     for (const auto& inspector : inspectors_) {
@@ -107,7 +107,7 @@ void Simulation::fault_delivered(const heartbeat::Fault& fault, std::uint64_t re
 std::multiset<std::string> Simulation::truth() const {
     std::multiset<std::string> open;
     for (const auto& host : hosts_) {
-        host->monitor().faults().for_each([&](const heartbeat::Fault& fault) {
+        host->monitor().faults().for_each([&](const model::Fault& fault) {
             const std::string name = fault.guest.str() + " " + std::string(to_string(fault.kind));
             if (!fault.open()) world_.violated(host->id().str() + " still keeps " + name + ", which is over");
             if (fault.delivered < fault.revision) world_.violated(name + " is not confirmed");

@@ -84,8 +84,8 @@ std::string Simulation::summary() const {
     return text + ", told " + std::to_string(told);
 }
 
-std::vector<bus::GuestPolicy> Simulation::policies_of(const base::HostId& host) const {
-    std::vector<bus::GuestPolicy> policies;
+std::vector<model::GuestPolicy> Simulation::policies_of(const base::HostId& host) const {
+    std::vector<model::GuestPolicy> policies;
     for (const auto& node : hosts_) {
         if (node->id() != host) continue;
         for (const auto& [id, machine] : node->machines())

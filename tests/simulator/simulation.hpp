@@ -67,12 +67,12 @@ private:
     void watch();
     void check_detection(const GuestMachine& machine) const;
     void check_agreement() const;
-    void fault_changed(const base::HostId& host, const heartbeat::Fault& fault) override;
-    void fault_delivered(const heartbeat::Fault& fault, std::uint64_t revision) override;
-    void check_not_false(const GuestMachine& machine, const heartbeat::Fault& fault) const;
+    void fault_changed(const base::HostId& host, const model::Fault& fault) override;
+    void fault_delivered(const model::Fault& fault, std::uint64_t revision) override;
+    void check_not_false(const GuestMachine& machine, const model::Fault& fault) const;
     std::multiset<std::string> truth() const;
 
-    std::vector<bus::GuestPolicy> policies_of(const base::HostId& host) const;
+    std::vector<model::GuestPolicy> policies_of(const base::HostId& host) const;
     void policies_changed(const HostNode& host);
 
     World world_;

@@ -4,7 +4,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "bus/transport.hpp"
-#include "runtime/amqp_session.hpp"
+#include "runtime/amqp/amqp_session.hpp"
 
 namespace vitalwire::bus {
 namespace {

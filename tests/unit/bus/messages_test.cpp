@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bus/json.hpp"
+#include "wire/limits.hpp"
 
 namespace vitalwire::bus {
 namespace {
@@ -19,14 +20,14 @@ WallTime at(long long micros) {
     return WallTime(std::chrono::microseconds(micros));
 }
 
-heartbeat::Fault some_fault() {
-    heartbeat::Fault fault;
+model::Fault some_fault() {
+    model::Fault fault;
     fault.id = base::FaultId("6f9619ff-8b86-4011-b42d-00c04fc964ff");
     fault.guest = base::GuestId("g-1");
     fault.guest_name = "web \"1\"\n";
-    fault.kind = heartbeat::FaultKind::unhealthy;
+    fault.kind = model::FaultKind::unhealthy;
     fault.reason = "disk full";
-    fault.corrective_action = wire::CorrectiveAction::reboot;
+    fault.corrective_action = model::CorrectiveAction::reboot;
     fault.revision = 3;
     fault.delivered = 2;
     fault.opened_at = at(1'795'327'508'123'456);
@@ -34,8 +35,8 @@ heartbeat::Fault some_fault() {
     return fault;
 }
 
-GuestReport some_report() {
-    GuestReport report;
+model::GuestReport some_report() {
+    model::GuestReport report;
     report.guest = base::GuestId("g-1");
     report.name = "web";
     report.state = "registered";
@@ -64,13 +65,13 @@ std::string round_trip(const ToAgent& message) {
 }
 
 TEST(BusMessages, EveryMessageToTheControllerSurvivesTheWire) {
-    heartbeat::Fault cleared = some_fault();
+    model::Fault cleared = some_fault();
     cleared.cleared_at = at(1'795'327'600'000'000);
     cleared.clear_reason = "recovered";
     for (const ToController& message :
          {ToController(Hello{1, base::HostId("compute-1.example"), "0.1.0", "i-1", true}),
-          ToController(LeadChanged{true}), ToController(StateBegin{}), ToController(StateEnd{}),
-          ToController(Guests{{some_report(), GuestReport{base::GuestId("g-2"), "", "unregistered", "", {}}}}),
+          ToController(LeadChanged{true}), ToController(SnapshotBegin{}), ToController(SnapshotEnd{}),
+          ToController(Guests{{some_report(), model::GuestReport{base::GuestId("g-2"), "", "unregistered", "", {}}}}),
           ToController(GuestGone{base::GuestId("g-1")}), ToController(Faults{{some_fault(), cleared}})}) {
         EXPECT_EQ(round_trip(message), encode(message));
         EXPECT_EQ(decode_to_controller(encode(message))->index(), message.index());
@@ -78,11 +79,11 @@ TEST(BusMessages, EveryMessageToTheControllerSurvivesTheWire) {
 }
 
 TEST(BusMessages, EveryMessageToTheAgentSurvivesTheWire) {
-    const GuestPolicy full{base::GuestId("g-1"), true, true, 3, Millis(200), Millis(60'000)};
+    const model::GuestPolicy full{base::GuestId("g-1"), true, true, 3, Millis(200), Millis(60'000)};
     for (const ToAgent& message :
          {ToAgent(Welcome{1, "controller-1"}), ToAgent(Rejected{"host is \"taken\""}),
           ToAgent(FaultsDelivered{{{base::FaultId("f-1"), 7}, {base::FaultId("f-2"), 1}}}),
-          ToAgent(Policies{true, {full, GuestPolicy{base::GuestId("g-2"), true, false, 0, {}, {}}}})}) {
+          ToAgent(Policies{true, {full, model::GuestPolicy{base::GuestId("g-2"), true, false, 0, {}, {}}}})}) {
         EXPECT_EQ(round_trip(message), encode(message));
         EXPECT_EQ(decode_to_agent(encode(message))->index(), message.index());
     }
@@ -114,14 +115,14 @@ TEST(BusMessages, EveryMessageOfAServerGroupSurvivesTheWire) {
 
 TEST(BusMessages, NothingOfAReportOrAPolicyIsLost) {
     EXPECT_EQ(guest_report_from_json(to_json(some_report())).value(), some_report());
-    const GuestPolicy policy{
-        base::GuestId("g"), true, true, 2, Millis(300), Millis(1), 70, 9000, wire::CorrectiveAction::reboot,
+    const model::GuestPolicy policy{
+        base::GuestId("g"), true, true, 2, Millis(300), Millis(1), 70, 9000, model::CorrectiveAction::reboot,
         {"org.vitalwire.0"}};
     EXPECT_EQ(guest_policy_from_json(to_json(policy)).value(), policy);
 }
 
 TEST(BusMessages, NothingOfAFaultIsLost) {
-    const heartbeat::Fault fault = fault_from_json(to_json(some_fault())).value();
+    const model::Fault fault = fault_from_json(to_json(some_fault())).value();
     EXPECT_EQ(fault.id, some_fault().id);
     EXPECT_EQ(fault.guest_name, some_fault().guest_name);
     EXPECT_EQ(fault.kind, some_fault().kind);
@@ -134,7 +135,7 @@ TEST(BusMessages, NothingOfAFaultIsLost) {
 }
 
 TEST(BusMessages, AreOneLineWhateverAGuestSays) {
-    heartbeat::Fault fault = some_fault();
+    model::Fault fault = some_fault();
     fault.reason = "a\nb\xFF";
     const std::string line = encode(ToController(Faults{{fault}}));
     EXPECT_EQ(line.find('\n'), std::string::npos);
@@ -181,10 +182,10 @@ TEST(BusMessages, APolicyForEveryGuestOfAFullHostFitsOneMessage) {
 }
 
 TEST(BusMessages, AWorstChunkOfStateFitsOneMessage) {
-    heartbeat::Fault fault = some_fault();
+    model::Fault fault = some_fault();
     fault.guest_name = std::string(wire::kMaxName, '\x01');
     fault.reason = std::string(wire::kMaxReason, '\x01');
-    const Faults faults{std::vector<heartbeat::Fault>(kStateChunk, fault)};
+    const Faults faults{std::vector<model::Fault>(kStateChunk, fault)};
     EXPECT_LT(encode(ToController(faults)).size(), kMaxBusMessage);
 }
 

@@ -50,9 +50,9 @@ TEST_F(Stream, CarriesMessagesBothWaysOverAUnixSocket) {
     EXPECT_TRUE(link->up());
     EXPECT_THAT(controller_.events, ElementsAre("up compute-1 from unix"));
 
-    link->send(StateBegin{});
+    link->send(SnapshotBegin{});
     link->send(GuestGone{base::GuestId("g-1")});
-    link->send(StateEnd{});
+    link->send(SnapshotEnd{});
     port->send(base::HostId("compute-1"), FaultsDelivered{{{base::FaultId("f"), 2}}});
     port->send(base::HostId("nobody"), Policies{true, {}});
     ASSERT_TRUE(wait_for([&] { return controller_.messages.size() == 3 && agent_.messages.size() == 2; }));
@@ -73,8 +73,8 @@ TEST_F(Stream, CarriesAWholeStateOfTenThousandGuestsInOrder) {
     const auto link = connect(unix_url(), agent_);
     ASSERT_TRUE(wait_for([&] { return agent_.last<Welcome>() != nullptr; }));
     for (int chunk = 0; chunk < 50; ++chunk) {
-        Guests guests{std::vector<GuestReport>(kStateChunk)};
-        for (GuestReport& guest : guests.guests) {
+        Guests guests{std::vector<model::GuestReport>(kStateChunk)};
+        for (model::GuestReport& guest : guests.guests) {
             guest.guest = base::GuestId("g-" + std::to_string(chunk));
             guest.state = "registered";
         }
@@ -98,7 +98,7 @@ TEST_F(Stream, ConnectsWhenTheControllerComesAndAgainWhenItComesBack) {
     ASSERT_TRUE(wait_for([&] { return agent_.downs.size() >= 2; }));
     EXPECT_EQ(agent_.downs[1], "closed by the peer");
     EXPECT_FALSE(link->up());
-    link->send(StateBegin{});
+    link->send(SnapshotBegin{});
 
     port = listen(unix_url());
     ASSERT_TRUE(wait_for([&] { return agent_.ups == 2 && controller_.events.size() == 2; }));
@@ -203,7 +203,7 @@ TEST_F(Stream, IgnoresMessagesOfALaterRelease) {
     RawClient client(io_, directory_ / "bus.sock");
     client.write(std::string(kHello) + "{\"type\":\"teleport\"}\n{\"type\":\"state_begin\",\"new\":1}\n");
     ASSERT_TRUE(wait_for([&] { return controller_.messages.size() == 1; }));
-    EXPECT_TRUE(std::holds_alternative<StateBegin>(controller_.messages[0]));
+    EXPECT_TRUE(std::holds_alternative<SnapshotBegin>(controller_.messages[0]));
 }
 
 TEST_F(Stream, NoticesADeadPeerWithinThreeSeconds) {
@@ -253,7 +253,8 @@ TEST_F(Stream, DropsAPeerThatDoesNotRead) {
     RawClient client(io_, directory_ / "bus.sock");
     client.write(kHello);
     ASSERT_TRUE(wait_for([&] { return controller_.events.size() == 1; }));
-    const Policies policies{true, std::vector<GuestPolicy>(1000, GuestPolicy{base::GuestId("guest"), true, true, 1})};
+    const Policies policies{
+        true, std::vector<model::GuestPolicy>(1000, model::GuestPolicy{base::GuestId("guest"), true, true, 1})};
     ASSERT_TRUE(wait_for([&] {
         client.write("{\"type\":\"ping\"}\n");
         port->send(base::HostId("raw"), policies);

@@ -10,17 +10,17 @@
 #include <nlohmann/json.hpp>
 
 #include "bus/transport.hpp"
-#include "controller/api.hpp"
-#include "tests/unit/controller/faults.hpp"
-#include "tests/unit/controller/loop.hpp"
-#include "tests/unit/controller/receiver.hpp"
+#include "controller/http/api.hpp"
+#include "tests/unit/controller/support/faults.hpp"
+#include "tests/unit/controller/support/loop.hpp"
+#include "tests/unit/controller/support/receiver.hpp"
 #include "tests/unit/support/certificates.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace vitalwire::controller {
 namespace {
 
-using heartbeat::Fault;
+using model::Fault;
 using nlohmann::json;
 using ::testing::Each;
 using ::testing::ElementsAre;
@@ -43,10 +43,10 @@ public:
         hello.instance = "start-1";
         hello.lead = lead_;
         link.send(hello);
-        link.send(bus::StateBegin{});
+        link.send(bus::SnapshotBegin{});
         link.send(bus::Guests{guests});
         link.send(bus::Faults{faults});
-        link.send(bus::StateEnd{});
+        link.send(bus::SnapshotEnd{});
     }
     void on_down(bus::AgentLink&, const std::string& why) override { downs.push_back(why); }
     void on_message(bus::AgentLink&, const bus::ToAgent& message) override {
@@ -62,7 +62,7 @@ public:
     void send(const bus::ToController& message) { link_->send(message); }
     void tell(const Fault& fault) { send(bus::Faults{{fault}}); }
 
-    std::vector<bus::GuestReport> guests;
+    std::vector<model::GuestReport> guests;
     std::vector<Fault> faults;
     bool welcomed = false;
     std::vector<bus::Policies> policies;
@@ -238,7 +238,7 @@ TEST_F(ControllerTest, ShowsGuestsOfAgentsAndOfTheInventory) {
     inventory("[guest vm-1]\nname = web\nhost = compute-1\n[guest vm-2]\nname = db\nhost = compute-1\n");
     start();
     const auto one = welcomed_agent();
-    bus::GuestReport report;
+    model::GuestReport report;
     report.guest = base::GuestId("vm-1");
     report.state = "registered";
     one->send(bus::Guests{{report}});
@@ -306,7 +306,7 @@ TEST_F(ControllerTest, KeepsTheFaultOfAGuestThatIsElsewhereWhileItsAgentIsThere)
 
 TEST(WhyOver, AGuestThatIsNotNamedIsDeletedOnlyWhereAllAreNamed) {
     const Inventory inventory;
-    const BookedFault booked{open_fault("vm-1", "f1"), base::HostId("compute-1")};
+    const TrackedFault booked{open_fault("vm-1", "f1"), base::HostId("compute-1")};
     EXPECT_EQ(why_over(inventory, true, booked), kGuestDeleted);
     EXPECT_EQ(why_over(inventory, false, booked), std::nullopt);
 }
@@ -390,7 +390,7 @@ TEST_F(ControllerTest, ForgetsAnAgentThatIsGoneForLong) {
     controller.reset();
     {
         auto store = runtime::Store::open(loop.io, dir / "controller.db");
-        LedgerStore(**store).put_agent(base::HostId("compute-9"), Agent{});
+        AlarmStore(**store).put_agent(base::HostId("compute-9"), Agent{});
         (*store)->close();
     }
     start("[controller]\nhost = ctl\nforget_agent_after = 1 min\n");

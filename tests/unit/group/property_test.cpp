@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "group/duplicates.hpp"
-#include "group/gate.hpp"
+#include "group/rate_limiter.hpp"
 #include "group/router.hpp"
 #include "unit/group/fake_directory.hpp"
 
@@ -43,7 +43,7 @@ std::string group_name(int guest) {
 }
 
 /// The sending side of one compute node and the controller behind it.
-class Node : private Gate::Output {
+class Node : private RateLimiter::Output {
 public:
     Node(int host, const Router& router, std::vector<Packet>& wire)
         : host_(host_name(host)), router_(router), wire_(wire) {
@@ -51,20 +51,20 @@ public:
     }
 
     void start() {
-        gate_ = std::make_unique<Gate>(static_cast<Gate::Output&>(*this));
-        gate_->serving();
+        rate_limiter_ = std::make_unique<RateLimiter>(static_cast<RateLimiter::Output&>(*this));
+        rate_limiter_->serving();
         for (int guest = 0; guest < kGuests; ++guest)
-            gate_->set_limits(GuestId(guest_name(guest)), Limits{true, 1e9, 1e9});
+            rate_limiter_->set_limits(GuestId(guest_name(guest)), Limits{true, 1e9, 1e9});
         agent_ = host_ + "#" + std::to_string(++life_);
     }
     void say(int guest, int message) {
-        gate_->received({GuestId(guest_name(guest))}, wire::Broadcast{std::to_string(message), {}},
-                        base::TimePoint(std::chrono::hours(1)));
+        rate_limiter_->received({GuestId(guest_name(guest))}, wire::Broadcast{std::to_string(message), {}},
+                                base::TimePoint(std::chrono::hours(1)));
     }
 
 private:
     void broadcast(std::uint64_t number, const GuestId& sender, const std::string& payload) override {
-        gate_->accepted(number);
+        rate_limiter_->accepted(number);
         const auto hops = router_.broadcast(sender, HostId(host_));
         ASSERT_TRUE(hops) << hops.error().message;
         for (const Hop& hop : *hops)
@@ -76,7 +76,7 @@ private:
     std::string host_;
     const Router& router_;
     std::vector<Packet>& wire_;
-    std::unique_ptr<Gate> gate_;
+    std::unique_ptr<RateLimiter> rate_limiter_;
     std::string agent_;
     int life_ = 0;
 };

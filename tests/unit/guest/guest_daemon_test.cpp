@@ -15,14 +15,14 @@ class GuestDaemonTest : public GuestTest {};
 TEST_F(GuestDaemonTest, RegistersWithAHostThatConnects) {
     settings_.heartbeat.interval = milliseconds(300);
     settings_.heartbeat.response_deadline = milliseconds(200);
-    settings_.heartbeat.corrective_action = wire::CorrectiveAction::reboot;
+    settings_.heartbeat.corrective_action = model::CorrectiveAction::reboot;
     start();
     connect_host();
     const auto init = register_guest();
     EXPECT_EQ(init.name, "web-1");
     EXPECT_EQ(init.interval, milliseconds(300));
     EXPECT_EQ(init.response_deadline, milliseconds(200));
-    EXPECT_EQ(init.corrective_action, wire::CorrectiveAction::reboot);
+    EXPECT_EQ(init.corrective_action, model::CorrectiveAction::reboot);
     await("it knows", [&] { return guest_->status() == "registered, healthy"; });
 }
 

@@ -87,7 +87,7 @@ level = debug
     EXPECT_EQ(settings->heartbeat.name, "db server 1");
     EXPECT_EQ(settings->heartbeat.interval, milliseconds(500));
     EXPECT_EQ(settings->heartbeat.response_deadline, milliseconds(300));
-    EXPECT_EQ(settings->heartbeat.corrective_action, wire::CorrectiveAction::stop);
+    EXPECT_EQ(settings->heartbeat.corrective_action, model::CorrectiveAction::stop);
     EXPECT_THAT(settings->checks,
                 ElementsAre(CheckSettings{"disk", "df / | grep -q 100% && { echo full; exit 1; } || exit 0",
                                           seconds(30), seconds(2), seconds(60)}));

@@ -22,7 +22,7 @@ using Lines = std::vector<std::string>;
 /// A guest and its clock; every call returns what the guest does, as words.
 class Guest {
 public:
-    explicit Guest(GuestSettings settings = {"vm1", Millis(1000), {}, wire::CorrectiveAction::none})
+    explicit Guest(GuestSettings settings = {"vm1", Millis(1000), {}, model::CorrectiveAction::none})
         : session_(std::move(settings), 0) {}
 
     Guest& after(Millis time) {
@@ -206,7 +206,7 @@ TEST(GuestSession, G10_RegistersAgainWhenTheHostDoesNotKnowTheSession) {
 }
 
 TEST(GuestSession, G11_TakesTheHostsSmallestIntervalWhenItsOwnIsTooSmall) {
-    Guest guest({"vm1", Millis(50), {}, wire::CorrectiveAction::none});
+    Guest guest({"vm1", Millis(50), {}, model::CorrectiveAction::none});
     guest.connect();
     EXPECT_THAT(guest.hears(wire::Nack{Errc::interval_too_small, "", "init", 1, {}, Millis(100)}),
                 ElementsAre("refused interval_too_small retry 0"));
@@ -340,8 +340,8 @@ TEST(GuestSession, G23_TellsAChangeOfHealthWithTheNextAnswerOnly) {
 TEST(GuestSession, G24_RegistersAgainWithANewConfiguration) {
     Guest guest;
     guest.registered().after(Millis(2000));
-    EXPECT_THAT(guest.reconfigure({"vm1", Millis(1000), {}, wire::CorrectiveAction::none}), IsEmpty());
-    EXPECT_THAT(guest.reconfigure({"vm1", Millis(200), {}, wire::CorrectiveAction::none}),
+    EXPECT_THAT(guest.reconfigure({"vm1", Millis(1000), {}, model::CorrectiveAction::none}), IsEmpty());
+    EXPECT_THAT(guest.reconfigure({"vm1", Millis(200), {}, model::CorrectiveAction::none}),
                 ElementsAre("unregistered: the configuration changed", "init 2 every 200"));
 }
 

@@ -125,7 +125,7 @@ TEST(HostSession, H08_AnAnswerByTheDeadlineIsAllItTakes) {
 TEST(HostSession, H08_KeepsACorrectiveActionThatChanged) {
     Host host;
     host.beating();
-    const auto action = wire::CorrectiveAction::reboot;
+    const auto action = model::CorrectiveAction::reboot;
     EXPECT_THAT(host.on(Received{Dialect::native, wire::ChallengeResponse{SessionId("s1"), 1, true, "", action}}),
                 ElementsAre("keep s1"));
     EXPECT_EQ(host.session().registration()->corrective_action, action);

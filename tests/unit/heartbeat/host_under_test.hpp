@@ -13,7 +13,7 @@ using wire::Dialect;
 using Lines = std::vector<std::string>;
 
 /// Challenges count 1, 2, 3 ...; sessions are s1, s2 ...
-class CountingEntropy : public Entropy {
+class CountingEntropy : public IdGenerator {
 public:
     std::int64_t challenge() override { return ++challenges_; }
     SessionId session_id() override { return SessionId("s" + std::to_string(++sessions_)); }
@@ -59,7 +59,7 @@ struct Words {
 /// One guest as its host sees it; every call returns what the host does, as words.
 class Host {
 public:
-    explicit Host(HostPolicy policy = {}) : session_(policy, entropy_) {}
+    explicit Host(HostPolicy policy = {}) : session_(policy, ids_) {}
 
     Host& after(Millis time) {
         now_ += time;
@@ -77,7 +77,7 @@ public:
     Lines tick() { return on(Tick{}); }
     Lines connect(Dialect dialect = Dialect::native) { return on(Connected{dialect}); }
     Lines init(Millis interval = Millis(1000), Dialect dialect = Dialect::native) {
-        return on(Received{dialect, wire::Init{7, 0, "vm1", interval, {}, wire::CorrectiveAction::none}});
+        return on(Received{dialect, wire::Init{7, 0, "vm1", interval, {}, model::CorrectiveAction::none}});
     }
     Lines answer(std::int64_t value, bool healthy = true, const std::string& reason = "",
                  const std::string& session = "s1") {
@@ -110,7 +110,7 @@ public:
     bool idle() const { return session_.next_deadline() == base::kNever; }
 
 private:
-    CountingEntropy entropy_;
+    CountingEntropy ids_;
     base::TimePoint now_{std::chrono::hours(1)};
     base::WallTime wall_{std::chrono::hours(500000)};
     HostSession session_;

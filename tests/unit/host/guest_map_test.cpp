@@ -1,4 +1,4 @@
-#include "host/guest_map.hpp"
+#include "host/core/guest_map.hpp"
 
 #include <gtest/gtest.h>
 

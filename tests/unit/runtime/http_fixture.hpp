@@ -12,7 +12,7 @@
 #include <string>
 #include <thread>
 
-#include "runtime/http_server.hpp"
+#include "runtime/http/http_server.hpp"
 
 namespace vitalwire::runtime {
 

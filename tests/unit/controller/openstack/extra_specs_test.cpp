@@ -11,7 +11,7 @@ using ::testing::IsEmpty;
 
 class ExtraSpecsTest : public ::testing::Test {
 protected:
-    bus::GuestPolicy read(const ExtraSpecs& specs) {
+    model::GuestPolicy read(const ExtraSpecs& specs) {
         problems.clear();
         return read_extra_specs(base::GuestId("vm-1"), specs, problems);
     }
@@ -20,7 +20,7 @@ protected:
 
 TEST_F(ExtraSpecsTest, NothingIsAskedForWithoutOurKeys) {
     const auto policy = read({{"hw:cpu_policy", "dedicated"}, {"quota:disk", "?"}});
-    bus::GuestPolicy nothing;
+    model::GuestPolicy nothing;
     nothing.guest = base::GuestId("vm-1");
     EXPECT_EQ(policy, nothing);
     EXPECT_THAT(problems, IsEmpty());
@@ -43,7 +43,7 @@ TEST_F(ExtraSpecsTest, EveryKeyIsTaken) {
     EXPECT_EQ(policy.establish_timeout, base::Millis(60'000));
     EXPECT_EQ(policy.messages_per_second, 20);
     EXPECT_EQ(policy.bytes_per_second, 65'536);
-    EXPECT_EQ(policy.corrective_action, wire::CorrectiveAction::reboot);
+    EXPECT_EQ(policy.corrective_action, model::CorrectiveAction::reboot);
     EXPECT_THAT(policy.channels, ElementsAre("org.vitalwire.0"));
 }
 

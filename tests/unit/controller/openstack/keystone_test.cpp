@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "tests/unit/controller/loop.hpp"
 #include "tests/unit/controller/openstack/cloud_server.hpp"
+#include "tests/unit/controller/support/loop.hpp"
 
 namespace vitalwire::controller {
 namespace {

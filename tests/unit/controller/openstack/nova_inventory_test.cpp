@@ -5,8 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tests/unit/controller/loop.hpp"
 #include "tests/unit/controller/openstack/cloud_server.hpp"
+#include "tests/unit/controller/support/loop.hpp"
 
 namespace vitalwire::controller {
 namespace {

@@ -2,8 +2,8 @@
 #include <fstream>
 
 #include "base/log.hpp"
-#include "tests/unit/controller/receiver.hpp"
 #include "tests/unit/controller/sinks/sink_fixture.hpp"
+#include "tests/unit/controller/support/receiver.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace vitalwire::controller {

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "controller/sinks/sink_types.hpp"
-#include "runtime/http_client.hpp"
-#include "tests/unit/controller/alarms.hpp"
-#include "tests/unit/controller/loop.hpp"
+#include "runtime/http/http_client.hpp"
+#include "tests/unit/controller/support/alarms.hpp"
+#include "tests/unit/controller/support/loop.hpp"
 
 namespace vitalwire::controller {
 

@@ -4,8 +4,8 @@
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
 #include "runtime/store.hpp"
-#include "tests/unit/controller/receiver.hpp"
 #include "tests/unit/controller/sinks/sink_fixture.hpp"
+#include "tests/unit/controller/support/receiver.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace vitalwire::controller {

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "controller/alarms/fault_table.hpp"
+
+namespace vitalwire::controller {
+
+/// The faults that are over, the newest `limit` of them.
+class FaultHistory {
+public:
+    struct Entry {
+        TrackedFault booked;
+        /// Every sink of this controller has confirmed the clear; false when another controller was to tell it.
+        bool delivered = false;
+    };
+    using Number = std::uint64_t;  ///< grows with every entry; the entry's key on disk
+
+    explicit FaultHistory(std::size_t limit) : limit_(limit) {}
+
+    void restore(Number number, Entry entry);
+    /// Adds the fault, in place of an earlier entry of it. `dropped` are the numbers that are no longer kept.
+    struct Added {
+        Number number = 0;
+        std::vector<Number> dropped;
+    };
+    Added add(Entry entry);
+    std::optional<Number> erase(const base::FaultId& fault);
+
+    const Entry* find(const base::FaultId& fault) const;
+    /// Absent when `find` finds nothing.
+    std::optional<Number> number_of(const base::FaultId& fault) const;
+    /// The newest entry's number; 0 before the first.
+    Number newest() const { return last_; }
+    const std::map<Number, Entry>& all() const { return entries_; }
+
+private:
+    std::size_t limit_;
+    std::map<Number, Entry> entries_;
+    std::unordered_map<base::FaultId, Number> numbers_;
+    Number last_ = 0;
+};
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,91 @@
+#include "controller/alarms/internal_alarms.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace vitalwire::controller {
+
+void InternalAlarms::load() {
+    for (Alarm& alarm : store_.load_own_alarms()) {
+        for (const auto& sink : sinks_) {
+            if (sink->takes(alarm)) sink->restore(alarm, {});  // it may have been under way
+        }
+        alarms_.insert_or_assign(alarm.id, std::move(alarm));
+    }
+}
+
+void InternalAlarms::restore(SinkWorker& sink, const base::FaultId& alarm, Acked told) {
+    sink.restore(alarms_.at(alarm), told);
+}
+
+void InternalAlarms::resume() {
+    std::vector<base::FaultId> known;
+    for (const auto& [id, alarm] : alarms_)
+        known.push_back(id);
+    for (const base::FaultId& id : known)
+        hand_out(id);
+}
+
+void InternalAlarms::tell(const Alarm& alarm) {
+    alarms_.insert_or_assign(alarm.id, alarm);
+    store_.put_own_alarm(alarm);
+    waiting_.insert(alarm.id);
+    store_.when_durable([this, id = alarm.id, alive = std::weak_ptr(alive_)] {
+        if (!alive.expired() && waiting_.erase(id) > 0) hand_out(id);
+    });
+    look();
+}
+
+void InternalAlarms::look() {
+    if (store_.healthy()) return;
+    for (const base::FaultId& id : std::exchange(waiting_, {}))
+        hand_out(id);
+}
+
+void InternalAlarms::hand_out(const base::FaultId& id) {
+    const auto at = alarms_.find(id);
+    if (at == alarms_.end()) return;
+    const Alarm alarm = at->second;
+    for (const auto& sink : sinks_) {
+        if (sink->takes(alarm)) sink->offer(alarm);
+    }
+    for (const auto& sink : sinks_)
+        sink->pump();
+    settle(id);
+}
+
+void InternalAlarms::told(const SinkWorker& sink, const AckChange& change) {
+    store_.put_told(sink.name(), change.fault, change.told);
+    settle(change.fault);
+}
+
+void InternalAlarms::settle(const base::FaultId& id) {
+    const auto at = alarms_.find(id);
+    if (at == alarms_.end() || at->second.open() || waiting_.contains(id)) return;
+    const Alarm alarm = at->second;
+    const bool done = std::all_of(sinks_.begin(), sinks_.end(),
+                                  [&](const auto& sink) { return !sink->takes(alarm) || sink->settled(alarm); });
+    if (!done) return;
+    for (const auto& sink : sinks_) {
+        sink->forget(alarm);
+        store_.erase_told(sink->name(), id);
+    }
+    store_.erase_own_alarm(id);
+    alarms_.erase(id);
+    on_finished(id);
+}
+
+std::vector<base::FaultId> InternalAlarms::confirmed_open(const SinkWorker& sink) const {
+    std::vector<base::FaultId> confirmed;
+    for (const auto& [id, alarm] : alarms_) {
+        if (alarm.open() && sink.takes(alarm) && sink.confirmed(alarm)) confirmed.push_back(id);
+    }
+    return confirmed;
+}
+
+bool InternalAlarms::retell(SinkWorker& sink, const base::FaultId& id) {
+    const auto at = alarms_.find(id);
+    return at != alarms_.end() && at->second.open() && sink.retell(at->second);
+}
+
+}  // namespace vitalwire::controller

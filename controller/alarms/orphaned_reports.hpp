@@ -1,0 +1,54 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <list>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "model/fault.hpp"
+#include "runtime/timer.hpp"
+
+namespace vitalwire::controller {
+
+/// Faults that agents have left at the broker for whichever controller takes them. An agent that is connected tells all
+/// it knows itself; what is left of one that stays away is the last that was heard of its host, and this controller
+/// takes it on. Each deposit is done with when what it says is on disk; until then the broker gives it to another
+/// controller if this one dies.
+class OrphanedReports {
+public:
+    using Faults = std::vector<model::Fault>;
+    struct Dependencies {
+        std::function<bool(const base::HostId&)> connected;
+        std::function<bool()> reachable;  ///< false: no agent can connect to this controller now
+        std::function<void(const base::HostId&, const Faults&)> adopt;
+        std::function<void(std::function<void()>)> when_durable;
+    };
+
+    /// `patience`: for an agent to connect, from when it can.
+    OrphanedReports(boost::asio::io_context& io, base::Millis patience, Dependencies surroundings);
+
+    void take(const base::HostId& host, Faults faults, std::function<void()> done);
+    void agent_up(const base::HostId& host);
+    void stop();
+    std::size_t waiting() const { return waiting_.size(); }
+
+private:
+    struct Deposit {
+        base::HostId host;
+        Faults faults;
+        std::function<void()> done;
+        base::TimePoint until;
+    };
+
+    void look();
+    void arm();
+
+    base::Millis patience_;
+    Dependencies around_;
+    std::list<Deposit> waiting_;  ///< the oldest first; at most what the broker sends ahead of our acknowledgement
+    runtime::Timer timer_;
+};
+
+}  // namespace vitalwire::controller

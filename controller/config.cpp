@@ -1,0 +1,202 @@
+#include "controller/config.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <utility>
+
+#include "base/text.hpp"
+#include "controller/model/policy_config.hpp"
+#include "runtime/secret.hpp"
+
+namespace vitalwire::controller {
+
+using base::Millis;
+using runtime::ConfigErrors;
+using runtime::ConfigFile;
+using runtime::ConfigReader;
+using runtime::ConfigSection;
+
+namespace {
+
+constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
+constexpr std::size_t kMaxSinkName = 64;   // becomes a metric label and a key in the store
+constexpr Millis kDay = std::chrono::hours(24);
+
+std::string own_host_name() {
+    std::array<char, kMaxHostName + 2> name{};
+    if (::gethostname(name.data(), name.size() - 1) != 0) return {};
+    return name.data();
+}
+
+void read_controller(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    ConfigReader section(file, "controller", errors);
+    config.host = base::HostId(section.text("host", own_host_name()));
+    if (!base::is_plain_name(config.host.str(), kMaxHostName))
+        section.refuse("host", "expected 1 to 253 letters, digits, '.', '_' and '-'");
+    config.state = section.text("state", config.state);
+    config.log_level = section.choice("log_level", config.log_level, {"debug", "info", "warning", "error"});
+    config.history = static_cast<std::size_t>(section.integer("history", 10'000, 0, 1'000'000));
+    config.resume_grace = section.duration("resume_grace", config.resume_grace, Millis(0), std::chrono::minutes(10));
+    config.forget_agent_after =
+        section.duration("forget_agent_after", config.forget_agent_after, std::chrono::minutes(1), 365 * kDay);
+    section.finish();
+}
+
+void read_self_watch(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    ConfigReader section(file, "self_watch", errors);
+    config.agent_lost_after =
+        section.duration("agent_lost_after", config.agent_lost_after, std::chrono::seconds(1), kDay);
+    config.sink_failing_after =
+        section.duration("sink_failing_after", config.sink_failing_after, std::chrono::seconds(1), kDay);
+    section.finish();
+}
+
+void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    ConfigReader section(file, "bus", errors);
+    for (const std::string& url : section.list("listen"))
+        (bus::is_broker_url(url) ? config.brokers : config.bus_listen).push_back(url);
+    if (config.bus_listen.empty() && config.brokers.empty())
+        config.bus_listen = {"unix:///run/vitalwire/controller.sock", "tcp://127.0.0.1:8991"};
+    config.tls.ca = section.text("ca", "");
+    config.tls.certificate = section.text("certificate", "");
+    config.tls.key = section.text("key", "");
+    config.transport.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
+    boost::asio::io_context unused;  // nothing listens yet: this finds what cannot work
+    for (const std::string& url : config.bus_listen) {
+        const auto port = bus::make_controller_port(unused, url, config.tls, config.transport);
+        if (!port) section.refuse("listen", port.error().message);
+    }
+    config.broker_access = {config.host.str(), runtime::read_secret(section, "password")};
+    if (!config.brokers.empty()) {
+        const auto port =
+            bus::make_broker_port(unused, config.brokers, config.broker_access, config.tls, config.transport);
+        if (!port) section.refuse("listen", port.error().message);
+    }
+    section.finish();
+}
+
+void read_http(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    ConfigReader section(file, "http", errors);
+    config.http_listen = section.text("listen", config.http_listen);
+    section.finish();
+}
+
+void read_inventory_section(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    ConfigReader section(file, "inventory", errors);
+    const bool nova = section.choice("type", "file", {"file", "nova"}) == "nova";
+    config.inventory_required = section.has("file");
+    config.inventory = section.text("file", config.inventory);
+    NovaInventoryConfig of_nova;
+    of_nova.look = section.duration("look", of_nova.look, std::chrono::seconds(1), kDay);
+    of_nova.audit = section.duration("audit", of_nova.audit, of_nova.look, kDay);
+    if (nova) config.nova = std::move(of_nova);
+    section.finish();
+}
+
+void read_notifications(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    const auto sections = file.sections_named("notifications");
+    if (!config.nova) {
+        if (!sections.empty())
+            errors.push_back({file.path, sections.front().line, "[notifications]: only with [inventory] type = nova"});
+        return;
+    }
+    ConfigReader section(file, "notifications", errors);
+    config.nova->feed = read_notification_feed(section);
+    config.nova->feed.queue = "vitalwire.notifications." + config.host.str();
+    section.finish();
+}
+
+std::string type_names() {
+    std::string names;
+    for (const SinkType& type : sink_types())
+        names += (names.empty() ? "" : ", ") + std::string(type.name);
+    return names;
+}
+
+void read_delivery(ConfigReader& section, DeliveryOptions& options) {
+    options.parallel = static_cast<int>(section.integer("parallel", options.parallel, 1, 256));
+    options.longest_backoff = section.duration("longest_backoff", options.longest_backoff, options.first_backoff, kDay);
+    options.burst = static_cast<int>(section.integer("guest_burst", options.burst, 2, 10'000));
+    options.pace = section.duration("guest_pace", options.pace, Millis(10), kDay);
+}
+
+void read_sink(const ConfigFile& file, const ConfigSection& found, ConfigErrors& errors, ControllerConfig& config) {
+    if (!base::is_plain_name(found.label, kMaxSinkName)) {
+        errors.push_back(
+            {file.path, found.line, "[sink NAME]: expected a name of 1 to 64 letters, digits, '.', '_', '-'"});
+        return;
+    }
+    ConfigReader section(file, found, errors);
+    const std::string name = section.required_text("type");
+    const auto& types = sink_types();
+    const auto type = std::find_if(types.begin(), types.end(), [&](const SinkType& t) { return t.name == name; });
+    if (type == types.end()) {
+        if (!name.empty())
+            section.refuse("type", "expected one of " + type_names() + ", found '" + base::escape(name, 64) + "'");
+        return;  // which keys are right depends on the type
+    }
+    SinkConfig sink{found.label, name, type->configure(section), {}};
+    read_delivery(section, sink.delivery);
+    section.finish();
+    config.sinks.push_back(std::move(sink));
+}
+
+void read_sinks(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    const auto sections = file.sections_named("sink");
+    for (const ConfigSection& section : sections)
+        read_sink(file, section, errors, config);
+    if (sections.empty()) read_sink(file, {"sink", "log", 0, {{"type", "log", 0}}}, errors, config);
+}
+
+/// To each sink those that name it. One that none names would never be told anything.
+void share_out_policies(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    if (file.sections_named("policy").empty()) return;
+    const std::vector<Policy> policies = read_policies(file, errors);
+    for (SinkConfig& sink : config.sinks) {
+        sink.policies.emplace();
+        for (const Policy& policy : policies) {
+            const bool named = std::find(policy.sinks.begin(), policy.sinks.end(), sink.name) != policy.sinks.end();
+            if (named) sink.policies->push_back(policy);
+        }
+    }
+}
+
+bool needs_openstack(const SinkConfig& sink) {
+    const auto& types = sink_types();
+    return std::any_of(types.begin(), types.end(),
+                       [&](const SinkType& type) { return type.name == sink.type && type.needs_openstack; });
+}
+
+void read_openstack(const ConfigFile& file, ConfigErrors& errors, const Environment& environment,
+                    ControllerConfig& config) {
+    const bool needed = config.nova || !file.sections_named("openstack").empty() ||
+                        std::any_of(config.sinks.begin(), config.sinks.end(), needs_openstack);
+    if (!needed) return;
+    ConfigReader section(file, "openstack", errors);
+    config.openstack = read_cloud_access(section, environment);
+    section.finish();
+}
+
+}  // namespace
+
+ControllerConfig read_controller_config(const ConfigFile& file, ConfigErrors& errors, const Environment& environment) {
+    ControllerConfig config;
+    file.check_sections(
+        {"controller", "self_watch", "bus", "http", "inventory", "notifications", "openstack", "sink *", "policy *"},
+        errors);
+    read_controller(file, errors, config);
+    read_self_watch(file, errors, config);
+    read_bus(file, errors, config);
+    read_http(file, errors, config);
+    read_inventory_section(file, errors, config);
+    read_notifications(file, errors, config);
+    read_sinks(file, errors, config);
+    share_out_policies(file, errors, config);
+    read_openstack(file, errors, environment, config);
+    return config;
+}
+
+}  // namespace vitalwire::controller

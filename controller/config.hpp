@@ -1,0 +1,61 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "bus/transport.hpp"
+#include "controller/delivery/delivery.hpp"
+#include "controller/model/policy.hpp"
+#include "controller/openstack/cloud_access.hpp"
+#include "controller/openstack/nova_inventory.hpp"
+#include "controller/sinks/sink_types.hpp"
+#include "runtime/config.hpp"
+
+namespace vitalwire::controller {
+
+struct SinkConfig {
+    std::string name;
+    std::string type;
+    SinkFactory make;
+    DeliveryOptions delivery;
+    std::optional<std::vector<Policy>> policies;  ///< that name it; absent when there are none at all
+};
+
+/// vitalwire-controller.conf(5). Without a file the defaults work.
+struct ControllerConfig {
+    base::HostId host;  ///< this controller's name, as agents and operators see it
+    std::string state = "/var/lib/vitalwire/controller.db";
+    std::string log_level = "info";
+    std::size_t history = 10'000;
+    base::Millis resume_grace{10'000};
+    base::Millis forget_agent_after = std::chrono::hours(24 * 7);
+
+    base::Millis agent_lost_after{3000};
+    base::Millis sink_failing_after{30'000};
+
+    std::vector<std::string> bus_listen;
+    std::vector<std::string> brokers;  ///< of one cluster, where agents find this controller
+    bus::BrokerAccess broker_access;
+    bus::TlsFiles tls;
+    bus::TransportOptions transport;
+
+    std::string http_listen = "127.0.0.1:8990";
+
+    std::string inventory = "/etc/vitalwire/inventory.conf";
+    bool inventory_required = false;  ///< it was named, so it has to be there
+
+    std::optional<NovaInventoryConfig> nova;  ///< instead of the file
+
+    std::optional<CloudAccess> openstack;  ///< absent when nothing needs it
+
+    std::vector<SinkConfig> sinks;
+};
+
+/// Reads every key; all mistakes are appended to `errors`, and the result is then not to be used.
+ControllerConfig read_controller_config(const runtime::ConfigFile& file, runtime::ConfigErrors& errors,
+                                        const Environment& environment = openstack_environment());
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,123 @@
+#include "controller/fleet/inventory.hpp"
+
+#include <unordered_set>
+#include <utility>
+
+namespace vitalwire::controller {
+
+namespace {
+
+template <class Key, class Index>
+void erase_from(Index& index, const Key& key, const base::GuestId& guest) {
+    const auto at = index.find(key);
+    if (at == index.end()) return;
+    at->second.erase(guest);
+    if (at->second.empty()) index.erase(at);
+}
+
+}  // namespace
+
+std::vector<GuestChange> Inventory::replace(InventorySnapshot snapshot) {
+    groups_.clear();
+    for (InventoryGroup& group : snapshot.groups)
+        put_group(std::move(group));
+
+    std::unordered_set<base::GuestId> present;
+    present.reserve(snapshot.guests.size());
+    for (const InventoryGuest& guest : snapshot.guests)
+        present.insert(guest.id);
+    std::vector<base::GuestId> gone;
+    for (const auto& [id, guest] : guests_) {
+        if (!present.contains(id)) gone.push_back(id);
+    }
+
+    std::vector<GuestChange> changes;
+    changes.reserve(gone.size());
+    for (const base::GuestId& id : gone)
+        changes.push_back(*remove(id));
+    for (InventoryGuest& guest : snapshot.guests) {
+        if (auto change = put(std::move(guest))) changes.push_back(std::move(*change));
+    }
+    return changes;
+}
+
+std::optional<GuestChange> Inventory::put(InventoryGuest guest) {
+    GuestChange change;
+    const auto known = guests_.find(guest.id);
+    if (known != guests_.end()) {
+        if (known->second == guest) return std::nullopt;
+        remove_from_indexes(known->second);
+        change.before = std::move(known->second);
+    }
+    add_to_indexes(guest);
+    change.after = guest;
+    const base::GuestId id = guest.id;
+    guests_.insert_or_assign(id, std::move(guest));
+    return change;
+}
+
+std::optional<GuestChange> Inventory::remove(const base::GuestId& guest) {
+    const auto known = guests_.find(guest);
+    if (known == guests_.end()) return std::nullopt;
+    remove_from_indexes(known->second);
+    GuestChange change;
+    change.before = std::move(known->second);
+    guests_.erase(known);
+    return change;
+}
+
+void Inventory::put_group(InventoryGroup group) {
+    const base::GroupId id = group.id;
+    groups_.insert_or_assign(id, std::move(group));
+}
+
+void Inventory::remove_group(const base::GroupId& group) {
+    groups_.erase(group);
+}
+
+const InventoryGuest* Inventory::guest(const base::GuestId& guest) const {
+    const auto at = guests_.find(guest);
+    return at == guests_.end() ? nullptr : &at->second;
+}
+
+const InventoryGroup* Inventory::group(const base::GroupId& group) const {
+    const auto at = groups_.find(group);
+    return at == groups_.end() ? nullptr : &at->second;
+}
+
+std::vector<const InventoryGuest*> Inventory::of_host(const base::HostId& host) const {
+    return listed(by_host_, host);
+}
+
+std::vector<const InventoryGuest*> Inventory::of_group(const base::GroupId& group) const {
+    return listed(by_group_, group);
+}
+
+std::vector<base::HostId> Inventory::hosts() const {
+    std::vector<base::HostId> hosts;
+    for (const auto& [host, guests] : by_host_)
+        hosts.push_back(host);
+    return hosts;
+}
+
+template <class Key>
+std::vector<const InventoryGuest*> Inventory::listed(const Index<Key>& index, const Key& key) const {
+    std::vector<const InventoryGuest*> guests;
+    const auto at = index.find(key);
+    if (at == index.end()) return guests;
+    for (const base::GuestId& id : at->second)
+        guests.push_back(&guests_.at(id));
+    return guests;
+}
+
+void Inventory::add_to_indexes(const InventoryGuest& guest) {
+    if (!guest.host.empty()) by_host_[guest.host].insert(guest.id);
+    if (!guest.group.empty()) by_group_[guest.group].insert(guest.id);
+}
+
+void Inventory::remove_from_indexes(const InventoryGuest& guest) {
+    erase_from(by_host_, guest.host, guest.id);
+    erase_from(by_group_, guest.group, guest.id);
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "bus/messages.hpp"
+
+namespace vitalwire::controller {
+
+/// One guest as the cloud knows it. Named after Nova's server.
+struct InventoryGuest {
+    base::GuestId id;
+    std::string display_name;
+    std::string hostname;           ///< inside the guest
+    std::string project;            ///< tenant
+    std::string flavor;             ///< its name; empty: not known
+    base::HostId host;              ///< service host of its compute node; empty while it is nowhere
+    std::string node;               ///< the hypervisor's name for it
+    base::GroupId group;            ///< its server group; empty: none. A server is in one group at most.
+    std::string state = "active";   ///< Nova's vm_state
+    std::string state_description;  ///< Nova's task_state; empty: none
+    std::string launched_at;
+    std::map<std::string, std::string> metadata;
+    model::GuestPolicy policy;  ///< `policy.guest` is `id`
+
+    friend bool operator==(const InventoryGuest&, const InventoryGuest&) = default;
+};
+
+struct InventoryGroup {
+    base::GroupId id;
+    std::string name;
+    std::string project;
+
+    friend bool operator==(const InventoryGroup&, const InventoryGroup&) = default;
+};
+
+struct InventorySnapshot {
+    std::vector<InventoryGuest> guests;
+    std::vector<InventoryGroup> groups;
+};
+
+/// A guest came (no `before`), changed, or went (no `after`).
+struct GuestChange {
+    std::optional<InventoryGuest> before;
+    std::optional<InventoryGuest> after;
+};
+
+/// Guests, where they are and what they belong to, indexed by what the controller asks. A source (a file, Nova) fills
+/// it. No I/O.
+class Inventory {
+public:
+    /// Replaces everything and returns what that changed.
+    std::vector<GuestChange> replace(InventorySnapshot snapshot);
+    /// Adds or replaces one guest; absent when nothing changed.
+    std::optional<GuestChange> put(InventoryGuest guest);
+    std::optional<GuestChange> remove(const base::GuestId& guest);
+    void put_group(InventoryGroup group);
+    void remove_group(const base::GroupId& group);
+
+    const InventoryGuest* guest(const base::GuestId& guest) const;
+    const InventoryGroup* group(const base::GroupId& group) const;
+    std::vector<const InventoryGuest*> of_host(const base::HostId& host) const;
+    std::vector<const InventoryGuest*> of_group(const base::GroupId& group) const;
+    std::vector<base::HostId> hosts() const;  ///< that have guests
+
+    const std::unordered_map<base::GuestId, InventoryGuest>& guests() const { return guests_; }
+    const std::map<base::GroupId, InventoryGroup>& groups() const { return groups_; }
+
+private:
+    template <class Key>
+    using Index = std::map<Key, std::set<base::GuestId>>;
+
+    template <class Key>
+    std::vector<const InventoryGuest*> listed(const Index<Key>& index, const Key& key) const;
+    void add_to_indexes(const InventoryGuest& guest);
+    void remove_from_indexes(const InventoryGuest& guest);
+
+    std::unordered_map<base::GuestId, InventoryGuest> guests_;
+    std::map<base::GroupId, InventoryGroup> groups_;
+    Index<base::HostId> by_host_;
+    Index<base::GroupId> by_group_;
+};
+
+/// Fills an inventory and keeps it current. All calls and callbacks are on the event loop's thread.
+class InventorySource {
+public:
+    class Handler {
+    public:
+        virtual ~Handler() = default;
+        /// The inventory has changed already. The first call is that of the first load, after which everything is new,
+        /// whatever `changes` names.
+        virtual void on_inventory_changed(const std::vector<GuestChange>& changes) = 0;
+        /// Something is wrong with the source: `what` is a fixed sentence, an empty `detail` means not any more. The
+        /// inventory stays as it was.
+        virtual void on_inventory_problem(const std::string& what, const std::string& detail) = 0;
+    };
+
+    virtual ~InventorySource() = default;
+    virtual void start(Handler& handler) = 0;
+    virtual void reload() = 0;  ///< looks again now
+    virtual void stop() = 0;
+    /// The inventory was loaded at least once.
+    virtual bool loaded() const = 0;
+    /// A guest that the inventory does not name does not exist.
+    virtual bool names_all() const = 0;
+};
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,309 @@
+#include "controller/groups/group_service.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/text.hpp"
+#include "wire/limits.hpp"
+
+namespace vitalwire::controller {
+
+using base::Errc;
+using base::fail;
+using base::GroupId;
+using base::GuestId;
+using base::HostId;
+using wire::MemberState;
+
+namespace {
+
+/// Members in one piece of an answer: with the longest metadata still well below a bus message.
+constexpr std::size_t kStatusPiece = 50;
+
+constexpr const char* kUpdated = "compute.instance.update";
+constexpr const char* kCreated = "compute.instance.create.end";
+constexpr const char* kDeleted = "compute.instance.delete.end";
+constexpr const char* kHeartbeat = "vitalwire.heartbeat";
+constexpr const char* kRepeated = "vitalwire.state";
+
+// The heartbeat field of a state.
+constexpr const char* kUnmonitored = "unmonitored";
+constexpr const char* kHealthy = "healthy";
+constexpr const char* kUnhealthy = "unhealthy";
+constexpr const char* kLost = "lost";
+
+/// As the wire allows; what the cloud calls things may be longer.
+std::string bounded(const std::string& text, std::size_t max_bytes) {
+    return base::cut_utf8(base::is_utf8(text) ? text : base::escape(text), max_bytes);
+}
+
+std::optional<std::string> unless_empty(const std::string& text, std::size_t max_bytes) {
+    if (text.empty()) return std::nullopt;
+    return bounded(text, max_bytes);
+}
+
+/// More than this fits in no message to a guest.
+bool fits(const std::map<std::string, std::string>& metadata) {
+    std::size_t bytes = 0;
+    for (const auto& [key, value] : metadata)
+        bytes += key.size() + value.size();
+    return metadata.size() <= wire::kMaxKeys && bytes <= wire::kMaxNativeMessage;
+}
+
+std::size_t guests_in(const std::vector<group::Hop>& hops) {
+    std::size_t count = 0;
+    for (const group::Hop& hop : hops)
+        count += hop.guests.size();
+    return count;
+}
+
+}  // namespace
+
+GroupService::GroupService(const Inventory& inventory, const Fleet& fleet, runtime::Metrics& metrics, std::string name,
+                           Send send)
+    : inventory_(inventory), fleet_(fleet), name_(std::move(name)), send_(std::move(send)) {
+    const auto counter = [&](const std::string& what, const std::string& help) {
+        return metrics.counter("vitalwire_controller_group_" + what + "_total", help);
+    };
+    broadcasts_ = counter("broadcasts", "Broadcasts of guests that were forwarded.");
+    deliveries_ = counter("deliveries", "Guests that broadcasts were sent to.");
+    notifications_ = counter("notifications", "Guests that were told of a change of a peer.");
+    queries_ = counter("queries", "Status queries that were answered.");
+    refusals_ = counter("refusals", "Broadcasts and queries that were refused: no group, or another host's guest.");
+}
+
+void GroupService::on(const HostId& host, const bus::GroupSend& message) {
+    const auto hops = router_.broadcast(message.guest, host);
+    if (!hops) return refuse(host, message.number, hops.error());
+    const Agent* agent = fleet_.find(host);
+    GroupCounters& counters = counters_[*group_of(message.guest)];
+    ++counters.broadcasts;
+    counters.deliveries += guests_in(*hops);
+    broadcasts_.add();
+    deliveries_.add(static_cast<double>(guests_in(*hops)));
+    for (const group::Hop& hop : *hops) {
+        send_(hop.host, bus::GroupDeliver{hop.guests, message.guest.str(), false, message.payload,
+                                          agent == nullptr ? std::string() : agent->instance, message.number});
+    }
+    send_(host, bus::GroupAccepted{message.number});
+}
+
+void GroupService::on(const HostId& host, const bus::GroupQuery& message) {
+    auto states = router_.status(message.guest, host);
+    if (!states) return refuse(host, message.number, states.error());
+    ++counters_[*group_of(message.guest)].queries;
+    queries_.add();
+    bus::GroupStatus piece{message.number, {}, false};
+    for (MemberState& state : *states) {
+        piece.members.push_back(std::move(state));
+        if (piece.members.size() < kStatusPiece) continue;
+        send_(host, piece);
+        piece.members.clear();
+    }
+    piece.last = true;
+    send_(host, piece);
+}
+
+void GroupService::inventory_changed(const std::vector<GuestChange>& changes, base::WallTime now) {
+    for (const GuestChange& change : changes) {
+        const bool stays = change.before && change.after && change.before->group == change.after->group;
+        if (change.before && !stays) tell_gone(*change.before, now);
+        if (!change.after) continue;
+        const MemberState after = state_of(*change.after);
+        if (stays && state_of(*change.before) == after) continue;
+        notify(*change.after, stays ? kUpdated : kCreated, after, now);
+    }
+    std::erase_if(counters_, [&](const auto& item) {
+        return inventory_.group(item.first) == nullptr && inventory_.of_group(item.first).empty();
+    });
+}
+
+void GroupService::introduce(const HostId& host, base::WallTime now) {
+    if (!is_whole(host)) return;
+    const auto newcomer = newcomers_.extract(host);
+    const std::uint64_t since = newcomer.empty() ? ++events_ : newcomer.mapped();
+    const std::string timestamp = base::to_iso8601(now);
+    std::vector<const InventoryGuest*> guests;
+    std::set<GroupId> groups;
+    for (const InventoryGuest* guest : inventory_.of_host(host)) {
+        if (!takes_part(*guest)) continue;
+        guests.push_back(guest);
+        groups.insert(guest->group);
+        told_heartbeat_[guest->id] = heartbeat_of(guest->id, host);
+    }
+    tell_earlier(guests, since, timestamp);
+    introduced_[host] = ++events_;
+    if (!leads(host)) return;
+    for (const GroupId& group : groups)
+        tell_of_all(host, group, timestamp);
+}
+
+/// Who was introduced later was told already.
+void GroupService::tell_earlier(const std::vector<const InventoryGuest*>& guests, std::uint64_t event,
+                                const std::string& timestamp) {
+    const bool anybody =
+        std::any_of(introduced_.begin(), introduced_.end(), [&](const auto& item) { return item.second < event; });
+    if (!anybody) return;
+    for (const InventoryGuest* guest : guests) {
+        const MemberState state = state_of(*guest);
+        for (const group::Hop& hop : router_.peers(guest->group, guest->id)) {
+            const bool later = hop.host == guest->host || was_introduced_after(hop.host, event);
+            if (!later && leads(hop.host)) tell(hop, kRepeated, state, timestamp);
+        }
+    }
+}
+
+/// Tells the guests here of each other, and of the members elsewhere.
+void GroupService::tell_of_all(const HostId& host, const GroupId& group, const std::string& timestamp) {
+    std::vector<const InventoryGuest*> all = inventory_.of_group(group);
+    std::erase_if(all, [this](const InventoryGuest* guest) { return !takes_part(*guest); });
+    for (const InventoryGuest* member : all) {
+        // Of a guest whose agent is not there yet more is known in a moment.
+        if (!is_whole(member->host)) continue;
+        group::Hop here{host, {}};
+        for (const InventoryGuest* guest : all) {
+            if (guest->host == host && guest->policy.messaging && guest != member) here.guests.push_back(guest->id);
+        }
+        if (!here.guests.empty()) tell(here, kRepeated, state_of(*member), timestamp);
+    }
+}
+
+void GroupService::agent_down(const HostId& host) {
+    newcomers_.erase(host);
+    introduced_.erase(host);
+}
+
+bool GroupService::leads(const HostId& host) const {
+    const Agent* agent = fleet_.find(host);
+    return agent != nullptr && agent->connected && agent->lead;
+}
+
+bool GroupService::is_whole(const HostId& host) const {
+    const Agent* agent = fleet_.find(host);
+    return agent != nullptr && agent->connected && agent->whole;
+}
+
+bool GroupService::was_introduced_after(const HostId& host, std::uint64_t event) const {
+    if (newcomers_.contains(host)) return true;  // it will be
+    const auto at = introduced_.find(host);
+    return at != introduced_.end() && at->second > event;
+}
+
+void GroupService::tell_gone(const InventoryGuest& guest, base::WallTime now) {
+    told_heartbeat_.erase(guest.id);
+    MemberState state = state_of(guest);
+    state.state = "deleted";
+    state.state_description.clear();
+    notify(guest, kDeleted, state, now);
+}
+
+void GroupService::heartbeat_changed(const GuestId& guest, base::WallTime now) {
+    const InventoryGuest* known = inventory_.guest(guest);
+    if (known == nullptr || !takes_part(*known)) return;
+    const std::string heartbeat = heartbeat_of(guest, known->host);
+    const auto [told, first] = told_heartbeat_.try_emplace(guest, heartbeat);
+    if (!first && told->second == heartbeat) return;
+    told->second = heartbeat;
+    if (!newcomers_.contains(known->host)) notify(*known, kHeartbeat, state_of(*known), now);
+}
+
+base::Result<std::size_t> GroupService::send_as_operator(const GroupId& group, const std::string& payload) {
+    if (payload.size() > wire::kMaxPayload)
+        return fail(Errc::too_large, "payload of " + std::to_string(payload.size()) + " bytes, at most " +
+                                         std::to_string(wire::kMaxPayload) + " are accepted");
+    const auto hops = router_.broadcast_by_operator(group);
+    if (!hops) return tl::make_unexpected(hops.error());
+    const std::uint64_t number = next_number_++;
+    for (const group::Hop& hop : *hops)
+        send_(hop.host, bus::GroupDeliver{hop.guests, "operator", true, payload, name_, number});
+    return guests_in(*hops);
+}
+
+MemberState GroupService::state(const GuestId& guest) const {
+    const InventoryGuest* known = inventory_.guest(guest);
+    return known == nullptr ? MemberState{} : state_of(*known);
+}
+
+std::optional<group::Member> GroupService::member(const GuestId& guest) const {
+    const InventoryGuest* known = inventory_.guest(guest);
+    if (known == nullptr) return std::nullopt;
+    return group::Member{known->id, known->host, known->policy.messaging};
+}
+
+std::optional<GroupId> GroupService::group_of(const GuestId& guest) const {
+    const InventoryGuest* known = inventory_.guest(guest);
+    if (known == nullptr || !takes_part(*known)) return std::nullopt;
+    return known->group;
+}
+
+std::vector<group::Member> GroupService::members(const GroupId& group) const {
+    std::vector<group::Member> members;
+    for (const InventoryGuest* guest : inventory_.of_group(group)) {
+        if (takes_part(*guest)) members.push_back({guest->id, guest->host, guest->policy.messaging});
+    }
+    return members;
+}
+
+/// Two projects never meet, whatever an inventory says.
+bool GroupService::takes_part(const InventoryGuest& guest) const {
+    const InventoryGroup* group = inventory_.group(guest.group);
+    return group != nullptr && guest.project == group->project;
+}
+
+std::string GroupService::heartbeat_of(const GuestId& guest, const HostId& host) const {
+    const Agent* agent = fleet_.find(host);
+    if (agent == nullptr || !agent->connected) return kUnmonitored;
+    const auto report = agent->guests.find(guest);
+    if (report == agent->guests.end()) return kUnmonitored;
+    const std::string& state = report->second.state;
+    if (state == "registered") return kHealthy;
+    if (state == "unhealthy") return kUnhealthy;
+    if (state == "lost" || state == "crashed") return kLost;
+    return kUnmonitored;
+}
+
+MemberState GroupService::state_of(const InventoryGuest& guest) const {
+    MemberState state;
+    state.instance_id = guest.id.str();
+    state.display_name = bounded(guest.display_name, wire::kMaxStateText);
+    state.state = bounded(guest.state, wire::kMaxState);
+    state.state_description = bounded(guest.state_description, wire::kMaxTask);
+    state.hostname = unless_empty(guest.hostname, wire::kMaxStateText);
+    state.host = unless_empty(guest.host.str(), wire::kMaxStateText);
+    state.node = unless_empty(guest.node, wire::kMaxStateText);
+    state.tenant_id = unless_empty(guest.project, wire::kMaxStateWord);
+    state.launched_at = unless_empty(guest.launched_at, wire::kMaxStateWord);
+    if (!fits(guest.metadata)) {
+        state.reduced.emplace_back("metadata");
+    } else if (!guest.metadata.empty()) {
+        state.metadata = guest.metadata;
+    }
+    state.heartbeat = heartbeat_of(guest.id, guest.host);
+    return state;
+}
+
+void GroupService::notify(const InventoryGuest& about, const std::string& event_type, const MemberState& state,
+                          base::WallTime now) {
+    if (!takes_part(about)) return;
+    const std::string timestamp = base::to_iso8601(now);
+    for (const group::Hop& hop : router_.peers(about.group, about.id)) {
+        // Every controller sees the change; each host is told by the one that leads for it.
+        if (!leads(hop.host) || newcomers_.contains(hop.host)) continue;
+        counters_[about.group].notifications += hop.guests.size();
+        tell(hop, event_type, state, timestamp);
+    }
+}
+
+void GroupService::tell(const group::Hop& hop, const std::string& event_type, const MemberState& state,
+                        const std::string& timestamp) {
+    notifications_.add(static_cast<double>(hop.guests.size()));
+    send_(hop.host, bus::GroupNotify{hop.guests, event_type, timestamp, state});
+}
+
+void GroupService::refuse(const HostId& host, std::uint64_t number, const base::Error& error) {
+    refusals_.add();
+    send_(host, bus::GroupRefused{number, error.code, error.message});
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "bus/messages.hpp"
+#include "controller/fleet/fleet.hpp"
+#include "controller/fleet/inventory.hpp"
+#include "group/router.hpp"
+#include "runtime/metrics.hpp"
+
+namespace vitalwire::controller {
+
+/// What the controller has done for one group since it started.
+struct GroupCounters {
+    std::uint64_t broadcasts = 0;
+    std::uint64_t deliveries = 0;  ///< guests a broadcast was sent to
+    std::uint64_t notifications = 0;
+    std::uint64_t queries = 0;
+};
+
+/// Server groups: routes what guests send, answers what they ask, tells them of their peers. Decides by the inventory
+/// and what the agents report, as they are at that moment. No I/O: it speaks through `Send`.
+class GroupService final : private group::Directory {
+public:
+    using Send = std::function<void(const base::HostId&, const bus::ToAgent&)>;
+
+    /// `name`: of this controller's life, fresh at each start, for messages of its own. References must outlive this.
+    GroupService(const Inventory& inventory, const Fleet& fleet, runtime::Metrics& metrics, std::string name,
+                 Send send);
+
+    void on(const base::HostId& host, const bus::GroupSend& message);
+    void on(const base::HostId& host, const bus::GroupQuery& message);
+
+    /// Guests changed in the inventory: their peers are told, unless nothing that a peer sees has changed. Who leaves a
+    /// group is "deleted" to those who stay.
+    void inventory_changed(const std::vector<GuestChange>& changes, base::WallTime now);
+    /// An agent has connected, or its whole state is there. Until it is introduced its guests are told of no change,
+    /// and nobody of theirs.
+    void expect(const base::HostId& host) { newcomers_[host] = ++events_; }
+    /// Its guests are told of all their peers, for nobody may have told them of a change meanwhile; and those of hosts
+    /// that were introduced before this one was expected are told of its guests. So a thousand agents that come back
+    /// at once are told of each peer once, each in one go. The agents know what their guests know already.
+    void introduce(const base::HostId& host, base::WallTime now);
+    void agent_down(const base::HostId& host);
+    /// An agent's report of a guest changed what its peers know of its heartbeat.
+    void heartbeat_changed(const base::GuestId& guest, base::WallTime now);
+
+    /// A test message to a whole group, marked as the operator's. Returns how many guests it was sent to.
+    base::Result<std::size_t> send_as_operator(const base::GroupId& group, const std::string& payload);
+
+    /// The state of one guest as its peers see it.
+    wire::MemberState state(const base::GuestId& guest) const override;
+    const std::map<base::GroupId, GroupCounters>& counters() const { return counters_; }
+
+private:
+    // group::Directory, on the inventory.
+    std::optional<group::Member> member(const base::GuestId& guest) const override;
+    std::optional<base::GroupId> group_of(const base::GuestId& guest) const override;
+    std::vector<group::Member> members(const base::GroupId& group) const override;
+
+    bool takes_part(const InventoryGuest& guest) const;
+    bool leads(const base::HostId& host) const;
+    bool is_whole(const base::HostId& host) const;
+    bool was_introduced_after(const base::HostId& host, std::uint64_t event) const;
+    void tell_of_all(const base::HostId& host, const base::GroupId& group, const std::string& timestamp);
+    void tell_earlier(const std::vector<const InventoryGuest*>& guests, std::uint64_t event,
+                      const std::string& timestamp);
+    void tell_gone(const InventoryGuest& guest, base::WallTime now);
+    std::string heartbeat_of(const base::GuestId& guest, const base::HostId& host) const;
+    wire::MemberState state_of(const InventoryGuest& guest) const;
+    void notify(const InventoryGuest& about, const std::string& event_type, const wire::MemberState& state,
+                base::WallTime now);
+    void tell(const group::Hop& hop, const std::string& event_type, const wire::MemberState& state,
+              const std::string& timestamp);
+    void refuse(const base::HostId& host, std::uint64_t number, const base::Error& error);
+
+    const Inventory& inventory_;
+    const Fleet& fleet_;
+    std::string name_;
+    Send send_;
+    group::Router router_{*this};
+    std::uint64_t events_ = 0;
+    std::map<base::HostId, std::uint64_t> newcomers_;      ///< not introduced yet, and since which event
+    std::map<base::HostId, std::uint64_t> introduced_;     ///< connected, and at which event
+    std::map<base::GuestId, std::string> told_heartbeat_;  ///< of guests in groups
+    std::map<base::GroupId, GroupCounters> counters_;
+    runtime::Counter broadcasts_, deliveries_, notifications_, queries_, refusals_;  ///< of all groups
+    std::uint64_t next_number_ = 1;
+};
+
+}  // namespace vitalwire::controller

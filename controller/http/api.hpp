@@ -1,0 +1,25 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <nlohmann/json_fwd.hpp>
+#include <string_view>
+
+#include "runtime/http/http_server.hpp"
+
+namespace vitalwire::controller {
+
+class Controller;
+
+/// model::GuestReport::state, all of them.
+inline constexpr std::array kGuestStates = {"registered", "unregistered", "lost", "unhealthy", "crashed", "held"};
+
+runtime::HttpResponse json_reply(const nlohmann::json& body, int status = 200);
+
+/// The HTTP interface: /healthz, /readyz, /metrics, /v1/status, /v1/guests, /v1/faults, /v1/agents, /v1/groups.
+runtime::HttpResponse answer(Controller& controller, const runtime::HttpRequest& request);
+
+/// Guests in that state; those of the inventory that no agent knows are "unregistered".
+std::size_t count_guests(const Controller& controller, std::string_view state);
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,72 @@
+#include "controller/model/alarm.hpp"
+
+namespace vitalwire::controller {
+
+Alarm to_alarm(const model::Fault& fault, const base::HostId& host) {
+    Alarm alarm;
+    alarm.id = fault.id;
+    alarm.kind = model::to_string(fault.kind);
+    alarm.severity = model::severity(fault.kind);
+    alarm.guest = fault.guest;
+    alarm.host = host;
+    alarm.guest_name = fault.guest_name;
+    alarm.detail = fault.detail;
+    alarm.reason = fault.reason;
+    alarm.corrective_action = model::to_string(fault.corrective_action);
+    alarm.revision = fault.revision;
+    alarm.delivered = fault.delivered;
+    alarm.opened_at = fault.opened_at;
+    alarm.updated_at = fault.updated_at;
+    alarm.cleared_at = fault.cleared_at;
+    alarm.clear_reason = fault.clear_reason;
+    return alarm;
+}
+
+std::string_view to_string(AlarmChange change) {
+    switch (change) {
+        case AlarmChange::opened:
+            return "opened";
+        case AlarmChange::updated:
+            return "updated";
+        case AlarmChange::cleared:
+            return "cleared";
+    }
+    return "opened";
+}
+
+base::WallTime AlarmEvent::time() const {
+    switch (change) {
+        case AlarmChange::opened:
+            return alarm.opened_at;
+        case AlarmChange::updated:
+            return alarm.updated_at;
+        case AlarmChange::cleared:
+            return alarm.cleared_at.value_or(alarm.updated_at);
+    }
+    return alarm.updated_at;
+}
+
+namespace {
+
+std::string_view sentence(const Alarm& alarm) {
+    if (alarm.kind == "heartbeat_lost") return "the guest stopped answering its heartbeat";
+    if (alarm.kind == "unhealthy") return "the guest reports that it is unhealthy";
+    if (alarm.kind == "not_established") return "the guest did not register for its heartbeat in time";
+    if (alarm.kind == "vm_crashed") return "the virtual machine crashed";
+    if (alarm.kind == kAgentLost) return "the agent of the host is lost: nothing is heard of its guests";
+    if (alarm.kind == kSinkFailing) return "the controller cannot deliver faults to one of its receivers";
+    return alarm.kind;
+}
+
+}  // namespace
+
+std::string describe(const AlarmEvent& event) {
+    const Alarm& alarm = event.alarm;
+    std::string text(sentence(alarm));
+    if (!alarm.detail.empty()) text += " (" + alarm.detail + ")";
+    if (event.change == AlarmChange::cleared) return text + "; it is over: " + alarm.clear_reason;
+    if (!alarm.reason.empty()) text += ": " + alarm.reason;
+    return text;
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "model/fault.hpp"
+
+namespace vitalwire::controller {
+
+// Kinds of the controller's own alarms, beside the faults' (model::FaultKind).
+inline constexpr const char* kAgentLost = "agent_lost";      ///< of a host: nobody watches its guests
+inline constexpr const char* kSinkFailing = "sink_failing";  ///< of the controller's host; `detail` names the sink
+
+/// A fault in the words of alarm systems: what sinks are told. It names its kind and severity as text, so that troubles
+/// other than a guest's can travel the same way.
+struct Alarm {
+    base::FaultId id;
+    std::string kind;      ///< model::to_string(FaultKind)
+    std::string severity;  ///< critical, major, warning
+    base::GuestId guest;   ///< empty when the alarm concerns a whole host
+    base::HostId host;
+    std::string guest_name;  ///< the name the guest gave itself; display only
+    std::string detail;
+    std::string reason;  ///< may come from the guest
+    std::string corrective_action;
+    std::uint64_t revision = 1;
+    /// The highest revision that an earlier lead's sinks have confirmed to the agent; 0 when none.
+    std::uint64_t delivered = 0;
+    base::WallTime opened_at{};
+    base::WallTime updated_at{};
+    std::optional<base::WallTime> cleared_at;
+    std::string clear_reason;
+
+    // From the inventory, when it is sent.
+    std::string display_name;
+    base::GroupId group;
+    std::string group_name;
+    std::string project;
+    std::string flavor;
+
+    bool open() const { return !cleared_at.has_value(); }
+    /// What must stay in order: everything about one guest, or about one host.
+    const std::string& subject() const { return guest.empty() ? host.str() : guest.str(); }
+
+    friend bool operator==(const Alarm&, const Alarm&) = default;
+};
+
+Alarm to_alarm(const model::Fault& fault, const base::HostId& host);
+
+enum class AlarmChange : std::uint8_t { opened, updated, cleared };
+std::string_view to_string(AlarmChange change);
+
+/// One message for a sink. `alarm` is as it was at this change: open for opened and updated, cleared for cleared.
+struct AlarmEvent {
+    AlarmChange change = AlarmChange::opened;
+    Alarm alarm;
+    /// Earlier alarms of this kind and guest that came and went while this sink was behind and are not told one by one.
+    std::uint64_t collapsed = 0;
+    /// Of opened and updated: the alarm is over by now, and its clear follows.
+    bool over = false;
+    /// Kinds of the same subject's other alarms that are open now.
+    std::vector<std::string> others_open;
+
+    base::WallTime time() const;
+};
+
+/// One sentence for people: "the guest stopped answering (silent): disk is full". May hold the guest's own words.
+std::string describe(const AlarmEvent& event);
+
+}  // namespace vitalwire::controller

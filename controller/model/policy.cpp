@@ -1,0 +1,50 @@
+#include "controller/model/policy.hpp"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+
+namespace vitalwire::controller {
+
+namespace {
+
+bool any_matches(const std::vector<std::string>& patterns, const std::string& text) {
+    return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+        return ::fnmatch(pattern.c_str(), text.c_str(), FNM_NOESCAPE) == 0;
+    });
+}
+
+bool place_matches(const Policy& policy, const Alarm& alarm) {
+    const auto allows = [](const std::vector<std::string>& patterns, const std::string& text) {
+        return patterns.empty() || any_matches(patterns, text);
+    };
+    const bool group = allows(policy.groups, alarm.group.str()) || any_matches(policy.groups, alarm.group_name);
+    return group && allows(policy.projects, alarm.project) && allows(policy.flavors, alarm.flavor);
+}
+
+base::Millis hold_off_of(const Policy& policy, base::Millis beat) {
+    return policy.hold_off_beats > 0 ? policy.hold_off_beats * beat : policy.hold_off;
+}
+
+}  // namespace
+
+Ruling rule(const std::vector<Policy>& policies, const Alarm& alarm, bool inventory_known, base::Millis beat) {
+    Ruling ruling{Ruling::Kind::untold, base::Millis::max()};
+    for (const Policy& policy : policies) {
+        if (!policy.kinds.empty() && !policy.kinds.contains(alarm.kind)) continue;
+        if (policy.asks_inventory()) {
+            if (alarm.guest.empty()) continue;
+            if (!inventory_known) {
+                if (ruling.kind == Ruling::Kind::untold) ruling.kind = Ruling::Kind::unknown;
+                continue;
+            }
+            if (!place_matches(policy, alarm)) continue;
+        }
+        ruling.kind = Ruling::Kind::told;
+        ruling.hold_off = std::min(ruling.hold_off, hold_off_of(policy, beat));
+    }
+    if (ruling.kind != Ruling::Kind::told) ruling.hold_off = {};
+    return ruling;
+}
+
+}  // namespace vitalwire::controller

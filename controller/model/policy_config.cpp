@@ -1,0 +1,108 @@
+#include "controller/model/policy_config.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string>
+
+#include "base/text.hpp"
+#include "controller/sinks/kinds.hpp"
+
+namespace vitalwire::controller {
+
+using base::Millis;
+using runtime::ConfigErrors;
+using runtime::ConfigFile;
+using runtime::ConfigReader;
+using runtime::ConfigSection;
+
+namespace {
+
+constexpr std::size_t kMaxPolicyName = 64;
+constexpr std::size_t kShownName = 64;
+constexpr int kMostBeats = 1000;
+constexpr Millis kLongestHoldOff = std::chrono::hours(24);
+
+/// The number in "2 beats"; absent when the text is something else, 0 when the number is none.
+std::optional<int> beats_in(std::string_view text) {
+    const std::size_t unit = text.find("beat");
+    if (unit == std::string_view::npos) return std::nullopt;
+    const std::string_view word = text.substr(unit);
+    if (word != "beat" && word != "beats") return 0;
+    std::string_view digits = text.substr(0, unit);
+    while (digits.ends_with(' '))
+        digits.remove_suffix(1);
+    int beats = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), beats);
+    const bool whole = error == std::errc{} && end == digits.data() + digits.size();
+    return whole && beats >= 1 && beats <= kMostBeats ? beats : 0;
+}
+
+void read_hold_off(ConfigReader& section, Policy& policy) {
+    const auto beats = beats_in(section.text("hold_off", ""));
+    if (!beats) {
+        policy.hold_off = section.duration("hold_off", Millis(0), Millis(0), kLongestHoldOff);
+        return;
+    }
+    policy.hold_off_beats = *beats;
+    if (*beats == 0) section.refuse("hold_off", "expected a time ('5 s'), or 1 to 1000 beats ('2 beats')");
+}
+
+void read_sink_names(ConfigReader& section, const std::set<std::string>& sinks, Policy& policy) {
+    policy.sinks = section.list("sinks");
+    if (policy.sinks.empty()) section.refuse("sinks", "is missing");
+    for (const std::string& sink : policy.sinks) {
+        if (!sinks.contains(sink))
+            section.refuse("sinks", "there is no [sink " + base::escape(sink, kShownName) + "] in this file");
+    }
+}
+
+Policy read_policy(const ConfigFile& file, const ConfigSection& found, const std::set<std::string>& sinks,
+                   ConfigErrors& errors) {
+    ConfigReader section(file, found, errors);
+    Policy policy;
+    policy.name = found.label;
+    if (section.has("kinds")) policy.kinds = read_alarm_kinds(section);
+    policy.groups = section.list("groups");
+    policy.projects = section.list("projects");
+    policy.flavors = section.list("flavors");
+    read_hold_off(section, policy);
+    read_sink_names(section, sinks, policy);
+    section.finish();
+    return policy;
+}
+
+bool is_named(const std::vector<Policy>& policies, const std::string& sink) {
+    return std::any_of(policies.begin(), policies.end(), [&](const Policy& policy) {
+        return std::find(policy.sinks.begin(), policy.sinks.end(), sink) != policy.sinks.end();
+    });
+}
+
+}  // namespace
+
+std::vector<Policy> read_policies(const ConfigFile& file, ConfigErrors& errors) {
+    const auto sink_sections = file.sections_named("sink");
+    std::set<std::string> sinks;
+    for (const ConfigSection& sink : sink_sections)
+        sinks.insert(sink.label);
+    if (sinks.empty()) sinks.insert("log");  // what there is when none is configured
+
+    std::vector<Policy> policies;
+    for (const ConfigSection& section : file.sections_named("policy")) {
+        if (!base::is_plain_name(section.label, kMaxPolicyName)) {
+            errors.push_back(
+                {file.path, section.line, "[policy NAME]: expected a name of 1 to 64 letters, digits, '.', '_', '-'"});
+            continue;
+        }
+        policies.push_back(read_policy(file, section, sinks, errors));
+    }
+    for (const ConfigSection& sink : sink_sections) {
+        if (!is_named(policies, sink.label))
+            errors.push_back({file.path, sink.line,
+                              "[sink " + base::escape(sink.label, kShownName) +
+                                  "]: no policy names it, so it would never be told anything"});
+    }
+    return policies;
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,204 @@
+#include "controller/sources/file_inventory.hpp"
+
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include "base/log.hpp"
+#include "controller/sources/inventory_file.hpp"
+#include "runtime/config.hpp"
+
+namespace vitalwire::controller {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+namespace {
+
+/// An editor's several steps of saving are one change.
+constexpr base::Millis kSettle{20};
+/// What no event told (a watch that could not be had, a link that points elsewhere now) is found by looking.
+constexpr base::Millis kLook{5000};
+constexpr const char* kUnreadable = "the inventory cannot be read";
+constexpr std::size_t kShownMistakes = 10;
+constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE;
+
+/// Tells two versions of a file apart.
+using Signature = std::tuple<dev_t, ino_t, off_t, time_t, long>;
+
+std::optional<Signature> signature_of(const std::string& path) {
+    struct stat status {};
+    if (stat(path.c_str(), &status) != 0) return std::nullopt;
+    return Signature{status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+}
+
+std::string joined(const runtime::ConfigErrors& errors) {
+    std::string text;
+    for (std::size_t i = 0; i < errors.size() && i < kShownMistakes; ++i)
+        text += (i == 0 ? "" : "; ") + runtime::to_string(errors[i]);
+    if (errors.size() > kShownMistakes) text += "; and " + std::to_string(errors.size() - kShownMistakes) + " more";
+    return text;
+}
+
+}  // namespace
+
+class FileInventory::Impl : public std::enable_shared_from_this<Impl> {
+public:
+    Impl(asio::io_context& io, Inventory& inventory, std::string path, bool required)
+        : inventory_(inventory),
+          path_(std::move(path)),
+          name_(std::filesystem::path(path_).filename()),
+          required_(required),
+          inotify_(io),
+          settle_(io),
+          look_(io) {}
+
+    void start(Handler& handler) {
+        handler_ = &handler;
+        watch();
+        load();
+        look_later();
+    }
+
+    void stop() {
+        handler_ = nullptr;
+        error_code ignored;
+        inotify_.close(ignored);
+        settle_.cancel();
+        look_.cancel();
+    }
+
+    void load() {
+        if (handler_ == nullptr) return;
+        seen_ = signature_of(path_);
+        if (!seen_) return missing();
+        runtime::ConfigErrors errors;
+        const auto file = runtime::ConfigFile::load(path_, errors);
+        if (!file) return handler_->on_inventory_problem(kUnreadable, file.error().message);
+        InventorySnapshot snapshot = read_inventory(*file, errors);
+        if (!errors.empty()) return broken(errors);
+        apply(std::move(snapshot));
+    }
+
+    bool loaded() const { return loaded_; }
+
+private:
+    void missing() {
+        if (!loaded_ && !required_) return apply({});
+        const bool never_was = loaded_ && !from_file_;
+        if (never_was) return;
+        handler_->on_inventory_problem(kUnreadable,
+                                       path_ + ": no such file" + (loaded_ ? "; what it said last still counts" : ""));
+    }
+
+    void broken(const runtime::ConfigErrors& errors) {
+        for (const runtime::ConfigError& error : errors)
+            log::warning("mistake in the inventory file", {{"mistake", runtime::to_string(error)}});
+        handler_->on_inventory_problem(kUnreadable, joined(errors));
+    }
+
+    void apply(InventorySnapshot snapshot) {
+        loaded_ = true;
+        from_file_ = seen_.has_value();
+        const auto changes = inventory_.replace(std::move(snapshot));
+        log::info("inventory loaded", {{"file", path_},
+                                       {"guests", inventory_.guests().size()},
+                                       {"groups", inventory_.groups().size()},
+                                       {"changes", changes.size()}});
+        handler_->on_inventory_problem(kUnreadable, "");
+        handler_->on_inventory_changed(changes);
+    }
+
+    /// Watches the directory: an editor replaces the file, and with it a watch on the file itself.
+    void watch() {
+        const int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+        if (fd < 0) return;
+        const std::filesystem::path directory = std::filesystem::absolute(path_).parent_path();
+        if (inotify_add_watch(fd, directory.c_str(), kEvents) < 0) {
+            close(fd);
+            return;
+        }
+        inotify_.assign(fd);
+        await_event();
+    }
+
+    void await_event() {
+        inotify_.async_read_some(asio::buffer(events_),
+                                 [self = shared_from_this()](const error_code& error, std::size_t size) {
+                                     if (error || self->handler_ == nullptr) return;
+                                     if (self->concerns_the_file(size)) self->load_soon();
+                                     self->await_event();
+                                 });
+    }
+
+    bool concerns_the_file(std::size_t size) const {
+        bool concerned = false;
+        for (std::size_t at = 0; at + sizeof(inotify_event) <= size;) {
+            const auto* event = reinterpret_cast<const inotify_event*>(events_.data() + at);
+            concerned = concerned || (event->mask & IN_Q_OVERFLOW) != 0 || (event->len > 0 && name_ == event->name);
+            at += sizeof(inotify_event) + event->len;
+        }
+        return concerned;
+    }
+
+    void load_soon() {
+        settle_.expires_after(kSettle);
+        settle_.async_wait([self = shared_from_this()](const error_code& error) {
+            if (!error) self->load();
+        });
+    }
+
+    void look_later() {
+        look_.expires_after(kLook);
+        look_.async_wait([self = shared_from_this()](const error_code& error) {
+            if (error || self->handler_ == nullptr) return;
+            if (!self->inotify_.is_open()) self->watch();
+            if (signature_of(self->path_) != self->seen_) self->load();
+            self->look_later();
+        });
+    }
+
+    Inventory& inventory_;
+    std::string path_;
+    std::string name_;
+    bool required_;
+    Handler* handler_ = nullptr;
+    bool loaded_ = false;
+    bool from_file_ = false;         ///< what is loaded; false: there was no file
+    std::optional<Signature> seen_;  ///< of the version that was read last
+    asio::posix::stream_descriptor inotify_;
+    alignas(inotify_event) std::array<char, 4096> events_{};
+    asio::steady_timer settle_;
+    asio::steady_timer look_;
+};
+
+FileInventory::FileInventory(asio::io_context& io, Inventory& inventory, std::string path, bool required)
+    : impl_(std::make_shared<Impl>(io, inventory, std::move(path), required)) {}
+
+FileInventory::~FileInventory() {
+    stop();
+}
+
+void FileInventory::start(Handler& handler) {
+    impl_->start(handler);
+}
+void FileInventory::reload() {
+    impl_->load();
+}
+void FileInventory::stop() {
+    impl_->stop();
+}
+bool FileInventory::loaded() const {
+    return impl_->loaded();
+}
+
+}  // namespace vitalwire::controller

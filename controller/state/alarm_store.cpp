@@ -1,0 +1,206 @@
+#include "controller/state/alarm_store.hpp"
+
+#include <charconv>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/log.hpp"
+#include "bus/json.hpp"
+#include "controller/model/alarm_json.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::controller {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr const char* kFaults = "faults";
+constexpr const char* kTold = "deliveries";
+constexpr const char* kHistory = "history";
+constexpr const char* kSinks = "sinks";
+constexpr const char* kAgents = "agents";
+constexpr const char* kOwnAlarms = "own_alarms";
+
+json to_row(const TrackedFault& booked) {
+    return {{"host", booked.host.str()}, {"fault", bus::to_json(booked.fault)}};
+}
+
+std::optional<TrackedFault> booked_from(const json& row) {
+    const json* object = wire::find(row, "fault");
+    const std::string host = wire::text_or(row, "host");
+    if (object == nullptr || host.empty()) return std::nullopt;
+    const auto fault = bus::fault_from_json(*object);
+    if (!fault) return std::nullopt;
+    return TrackedFault{*fault, base::HostId(host)};
+}
+
+/// Numbers as keys sort as numbers.
+std::string number_key(FaultHistory::Number number) {
+    char text[24];
+    std::snprintf(text, sizeof text, "%020llu", static_cast<unsigned long long>(number));
+    return text;
+}
+
+std::optional<FaultHistory::Number> number_from(const std::string& key) {
+    FaultHistory::Number number = 0;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
+    if (error != std::errc{} || end != key.data() + key.size()) return std::nullopt;
+    return number;
+}
+
+/// Neither part holds a '/'.
+std::string told_key(const std::string& sink, const base::FaultId& fault) {
+    return sink + '/' + fault.str();
+}
+
+}  // namespace
+
+template <class Read>
+void AlarmStore::load(const std::string& table, Read read) {
+    for (const auto& [key, text] : store_.load(table)) {
+        const auto row = wire::parse_object(text);
+        if (row && read(key, *row)) continue;
+        log::warning("dropped a row of the store that cannot be read", {{"table", table}, {"key", key}});
+        store_.erase(table, key);
+    }
+}
+
+std::vector<TrackedFault> AlarmStore::load_faults() {
+    std::vector<TrackedFault> faults;
+    load(kFaults, [&](const std::string&, const json& row) {
+        auto booked = booked_from(row);
+        if (booked) faults.push_back(std::move(*booked));
+        return booked.has_value();
+    });
+    return faults;
+}
+
+std::vector<AlarmStore::ToldRow> AlarmStore::load_told() {
+    std::vector<ToldRow> rows;
+    load(kTold, [&](const std::string& key, const json& row) {
+        const std::size_t slash = key.find('/');
+        const std::string phase = wire::text_or(row, "phase");
+        const auto revision = wire::int_or(row, "revision", 0);
+        if (slash == std::string::npos || revision <= 0 || (phase != "open" && phase != "cleared")) return false;
+        const Acked told{phase == "open" ? Acked::Phase::open : Acked::Phase::cleared,
+                         static_cast<std::uint64_t>(revision)};
+        rows.push_back({key.substr(0, slash), base::FaultId(key.substr(slash + 1)), told});
+        return true;
+    });
+    return rows;
+}
+
+std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> AlarmStore::load_history() {
+    std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> entries;
+    load(kHistory, [&](const std::string& key, const json& row) {
+        const auto number = number_from(key);
+        auto booked = booked_from(row);
+        if (!number || !booked) return false;
+        entries.emplace_back(*number, FaultHistory::Entry{std::move(*booked), wire::bool_or(row, "delivered", false)});
+        return true;
+    });
+    return entries;
+}
+
+std::vector<std::string> AlarmStore::load_sinks() {
+    std::vector<std::string> names;
+    for (const auto& [name, row] : store_.load(kSinks))
+        names.push_back(name);
+    return names;
+}
+
+std::vector<std::pair<base::HostId, Agent>> AlarmStore::load_agents() {
+    std::vector<std::pair<base::HostId, Agent>> agents;
+    load(kAgents, [&](const std::string& host, const json& row) {
+        Agent agent;
+        agent.version = wire::text_or(row, "version");
+        agent.lead = wire::bool_or(row, "lead", false);
+        agent.last_seen = base::from_iso8601(wire::text_or(row, "last_seen"));
+        agent.since = agent.last_seen;
+        agents.emplace_back(base::HostId(host), std::move(agent));
+        return true;
+    });
+    return agents;
+}
+
+std::vector<Alarm> AlarmStore::load_own_alarms() {
+    std::vector<Alarm> alarms;
+    load(kOwnAlarms, [&](const std::string& id, const json& row) {
+        Alarm alarm;
+        alarm.id = base::FaultId(id);
+        alarm.kind = wire::text_or(row, "kind");
+        alarm.severity = wire::text_or(row, "severity");
+        alarm.host = base::HostId(wire::text_or(row, "host"));
+        alarm.detail = wire::text_or(row, "detail");
+        alarm.reason = wire::text_or(row, "reason");
+        const auto revision = wire::int_or(row, "revision", 0);
+        if (alarm.kind.empty() || alarm.host.empty() || revision <= 0) return false;
+        alarm.revision = static_cast<std::uint64_t>(revision);
+        alarm.opened_at = base::from_iso8601(wire::text_or(row, "opened_at"));
+        alarm.updated_at = base::from_iso8601(wire::text_or(row, "updated_at"));
+        const std::string cleared = wire::text_or(row, "cleared_at");
+        if (!cleared.empty()) alarm.cleared_at = base::from_iso8601(cleared);
+        alarm.clear_reason = wire::text_or(row, "clear_reason");
+        alarms.push_back(std::move(alarm));
+        return true;
+    });
+    return alarms;
+}
+
+void AlarmStore::put_own_alarm(const Alarm& alarm) {
+    store_.put(kOwnAlarms, alarm.id.str(), wire::dump(to_json(alarm)));
+}
+
+void AlarmStore::erase_own_alarm(const base::FaultId& alarm) {
+    store_.erase(kOwnAlarms, alarm.str());
+}
+
+void AlarmStore::put_fault(const TrackedFault& booked) {
+    store_.put(kFaults, booked.fault.id.str(), wire::dump(to_row(booked)));
+}
+
+void AlarmStore::erase_fault(const base::FaultId& fault) {
+    store_.erase(kFaults, fault.str());
+}
+
+void AlarmStore::put_told(const std::string& sink, const base::FaultId& fault, Acked told) {
+    if (told.phase == Acked::Phase::nothing) return erase_told(sink, fault);
+    const json row = {{"phase", told.phase == Acked::Phase::open ? "open" : "cleared"}, {"revision", told.revision}};
+    store_.put(kTold, told_key(sink, fault), wire::dump(row));
+}
+
+void AlarmStore::erase_told(const std::string& sink, const base::FaultId& fault) {
+    store_.erase(kTold, told_key(sink, fault));
+}
+
+void AlarmStore::put_history(FaultHistory::Number number, const FaultHistory::Entry& entry) {
+    json row = to_row(entry.booked);
+    row["delivered"] = entry.delivered;
+    store_.put(kHistory, number_key(number), wire::dump(row));
+}
+
+void AlarmStore::erase_history(FaultHistory::Number number) {
+    store_.erase(kHistory, number_key(number));
+}
+
+void AlarmStore::put_sink(const std::string& sink) {
+    store_.put(kSinks, sink, "{}");
+}
+
+void AlarmStore::erase_sink(const std::string& sink) {
+    store_.erase(kSinks, sink);
+}
+
+void AlarmStore::put_agent(const base::HostId& host, const Agent& agent) {
+    const json row = {
+        {"version", agent.version}, {"lead", agent.lead}, {"last_seen", base::to_iso8601(agent.last_seen)}};
+    store_.put(kAgents, host.str(), wire::dump(row));
+}
+
+void AlarmStore::erase_agent(const base::HostId& host) {
+    store_.erase(kAgents, host.str());
+}
+
+}  // namespace vitalwire::controller

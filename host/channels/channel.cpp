@@ -1,0 +1,227 @@
+#include "host/channels/channel.hpp"
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+#include <variant>
+
+#include "base/log.hpp"
+#include "wire/heartbeat_codec.hpp"
+
+namespace vitalwire::host {
+
+using base::Errc;
+using wire::ChannelKind;
+
+namespace {
+
+/// A challenge waits for at most so much of the group's messages.
+constexpr std::size_t kGroupBatch = 8192;
+
+/// Of answers at the shortest interval. A guest that floods is refused, but not taken for dead.
+constexpr double kAnswersPerSecond = 10;
+constexpr double kAnswerBurst = 20;
+constexpr std::string_view kAnswer = "challenge_response";
+
+/// What a payload costs on the wire at most: base64, or escapes where they are shorter, and the envelope.
+constexpr double kWireBytesOfByte = 2;
+constexpr double kWireBytesOfMessage = 512;
+
+constexpr base::Duration kLogSpacing = std::chrono::minutes(1);
+
+Drop drop_of(Errc code) {
+    switch (code) {
+        case Errc::unsupported_version:
+            return Drop::unsupported_version;
+        case Errc::unknown_msg_type:
+            return Drop::unknown_msg_type;
+        case Errc::unknown_address:
+            return Drop::unknown_address;
+        case Errc::not_enabled:
+            return Drop::not_enabled;
+        default:
+            return Drop::bad_field;
+    }
+}
+
+}  // namespace
+
+std::string_view to_string(Drop drop) {
+    switch (drop) {
+        case Drop::malformed:
+            return "malformed";
+        case Drop::overlong:
+            return "overlong";
+        case Drop::ignored:
+            return "ignored";
+        case Drop::bad_field:
+            return "bad_field";
+        case Drop::unsupported_version:
+            return "unsupported_version";
+        case Drop::unknown_msg_type:
+            return "unknown_msg_type";
+        case Drop::unknown_address:
+            return "unknown_address";
+        case Drop::not_enabled:
+            return "not_enabled";
+        case Drop::rate_limited:
+            return "rate_limited";
+        case Drop::throttled:
+            return "throttled";
+        case Drop::nack_suppressed:
+            return "nack_suppressed";
+        case Drop::not_read:
+            return "not_read";
+    }
+    return "malformed";
+}
+
+Channel::Channel(boost::asio::io_context& io, base::GuestId guest, ChannelKind kind, std::string path,
+                 const ChannelLimits& limits, Handler& handler)
+    : guest_(std::move(guest)),
+      kind_(kind),
+      limits_(limits),
+      handler_(handler),
+      messages_(limits.messages_per_second, limits.message_burst),
+      answers_(kAnswersPerSecond, kAnswerBurst),
+      nacks_(limits.nacks_per_second, limits.nack_burst),
+      reader_(kind),
+      base_version_(wire::kBaseVersion),
+      outbox_(kind == ChannelKind::native ? wire::Dialect::native : wire::Dialect::existing, limits.group_queue),
+      connection_(LineConnection::make(io, std::move(path),
+                                       {wire::max_line(kind), limits.bytes_per_second, limits.queue}, *this)) {}
+
+Channel::~Channel() {
+    connection_->close();
+}
+
+wire::Dialect Channel::dialect() const {
+    return kind_ == ChannelKind::native ? wire::Dialect::native : wire::Dialect::existing;
+}
+
+void Channel::allow(const group::Limits& group) {
+    if (group == allowed_) return;
+    allowed_ = group;
+    const double messages = group.enabled ? group.messages_per_second : 0;
+    const double bytes = group.enabled ? group.bytes_per_second * kWireBytesOfByte + messages * kWireBytesOfMessage : 0;
+    messages_ = {limits_.messages_per_second + messages, limits_.message_burst + messages * group.burst};
+    connection_->set_bytes_per_second(limits_.bytes_per_second + bytes);
+}
+
+void Channel::send(const wire::HeartbeatPdu& pdu) {
+    if (!up()) return;
+    if (std::holds_alternative<wire::Nack>(pdu) && !nacks_.take(base::Clock::now()))
+        return dropped(Drop::nack_suppressed, 1, "too many refusals");
+    // A guest that did not read for a while has no use for the challenges of that while: only the last one counts.
+    const bool challenge = std::holds_alternative<wire::Challenge>(pdu);
+    connection_->send(wire::encode_heartbeat(pdu, dialect(), ++sequence_, base_version_),
+                      challenge ? LineConnection::Keep::latest : LineConnection::Keep::all);
+}
+
+bool Channel::enqueue(const group::Outgoing& message) {
+    const std::uint64_t dropped_before = outbox_.dropped();
+    outbox_.set_base_version(base_version_);
+    const bool taken = outbox_.push(message);
+    if (outbox_.dropped() > dropped_before)
+        dropped(Drop::not_read, outbox_.dropped() - dropped_before, "the guest does not read its group's messages");
+    return taken;
+}
+
+void Channel::write_queued() {
+    while (up() && connection_->idle() && !outbox_.empty()) {
+        std::string batch;
+        while (!outbox_.empty() && batch.size() < kGroupBatch)
+            batch += outbox_.pop();
+        connection_->send(std::move(batch));
+    }
+}
+
+void Channel::on_up() {
+    last_error_ = 0;
+    base_version_ = wire::kBaseVersion;
+    heard_ = false;
+    // Whatever half line an earlier connection left in the guest ends here.
+    connection_->send("\n");
+    handler_.on_connected(*this);
+}
+
+void Channel::on_down(const std::string& why) {
+    const std::uint64_t dropped_before = outbox_.dropped();
+    outbox_.clear();
+    if (outbox_.dropped() > dropped_before)
+        dropped(Drop::not_read, outbox_.dropped() - dropped_before, "the channel ended before the guest read them");
+    handler_.on_closed(*this, why);
+}
+
+void Channel::on_unreachable(int error) {
+    if (error == last_error_) return;
+    last_error_ = error;
+    log::info("channel cannot be connected, trying on", {{"guest", guest_.id()},
+                                                         {"channel", wire::channel_name(kind_)},
+                                                         {"path", connection_->path()},
+                                                         {"error", std::generic_category().message(error)}});
+}
+
+void Channel::on_line(std::string_view line) {
+    const base::TimePoint now = base::Clock::now();
+    const auto is_answer = [&] { return line.find(kAnswer) != std::string_view::npos; };
+    if (!messages_.take(now) && !(is_answer() && answers_.take(now)))
+        return dropped(Drop::rate_limited, 1, "more messages than a guest may send");
+    std::visit([this](auto&& inbound) { handle(std::forward<decltype(inbound)>(inbound)); }, reader_.read(line));
+}
+
+void Channel::on_overlong_lines(std::uint64_t count) {
+    dropped(Drop::overlong, count, "longer than " + std::to_string(wire::max_line(kind_)) + " bytes");
+}
+
+void Channel::on_throttled() {
+    dropped(Drop::throttled, 1, "more bytes than a guest may send");
+}
+
+void Channel::on_not_read(std::uint64_t messages) {
+    dropped(Drop::not_read, messages, "the guest does not read");
+}
+
+void Channel::handle(wire::HeartbeatMessage&& message) {
+    heard_ = true;
+    base_version_ = message.base_version;
+    handler_.on_heartbeat(*this, std::move(message.pdu));
+}
+
+void Channel::handle(const wire::Malformed& malformed) {
+    dropped(Drop::malformed, 1, malformed.why);
+    if (malformed.proves_life) handler_.on_garbled_response(*this);
+}
+
+void Channel::handle(const wire::Ignored& ignored) {
+    dropped(Drop::ignored, 1, ignored.why);
+}
+
+void Channel::handle(const wire::GroupMessage& message) {
+    heard_ = true;
+    base_version_ = message.base_version;
+    handler_.on_group(*this, message.pdu, message.base_version);
+}
+
+void Channel::handle(const wire::Refused& refused) {
+    dropped(drop_of(refused.nack.code), 1, refused.nack.message);
+    if (!nacks_.take(base::Clock::now())) return dropped(Drop::nack_suppressed, 1, "too many refusals");
+    connection_->send(wire::encode_refusal(refused, kind_, ++sequence_));
+}
+
+void Channel::dropped(Drop reason, std::uint64_t count, const std::string& detail) {
+    handler_.on_dropped(*this, reason, count);
+    Condition& condition = conditions_.at(static_cast<std::size_t>(reason));
+    condition.since_logged += count;
+    const base::TimePoint now = base::Clock::now();
+    if (condition.last_logged != base::TimePoint{} && now < condition.last_logged + kLogSpacing) return;
+    condition.last_logged = now;
+    log::warning("message dropped", {{"guest", guest_.id()},
+                                     {"channel", wire::channel_name(kind_)},
+                                     {"why", to_string(reason)},
+                                     {"detail", detail},
+                                     {"count", condition.since_logged}});
+    condition.since_logged = 0;
+}
+
+}  // namespace vitalwire::host

@@ -1,0 +1,133 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/ids.hpp"
+#include "base/token_bucket.hpp"
+#include "group/outbox.hpp"
+#include "group/rate_limiter.hpp"
+#include "host/channels/line_connection.hpp"
+#include "host/core/guest_map.hpp"
+#include "wire/heartbeat_pdu.hpp"
+#include "wire/inbound.hpp"
+#include "wire/response_cache.hpp"
+
+namespace vitalwire::host {
+
+/// Why something of a guest, or for it, was not taken. Every one is counted; /metrics has them as labels.
+enum class Drop : std::uint8_t {
+    malformed,  ///< no message at all, or a message of a form that is never answered
+    overlong,   ///< a line above the channel's limit
+    ignored,    ///< understood and without effect, such as a nack from a guest
+    bad_field,  ///< refused with a nack, as all down to rate_limited
+    unsupported_version,
+    unknown_msg_type,
+    unknown_address,
+    not_enabled,
+    rate_limited,     ///< more messages a second than a guest may send; dropped unread
+    throttled,        ///< more bytes a second: not read for a while
+    nack_suppressed,  ///< a refusal that was not answered because there were too many
+    not_read,         ///< a message for a guest that does not read
+};
+inline constexpr int kDrops = 12;
+std::string_view to_string(Drop drop);
+
+/// What one guest may take of the agent, its server group's messages apart; from the agent's configuration.
+struct ChannelLimits {
+    double messages_per_second = 100;
+    double message_burst = 200;
+    double bytes_per_second = 256.0 * 1024;
+    std::size_t queue = 64UL * 1024;        ///< bytes that wait for a guest that does not read
+    std::size_t group_queue = 64UL * 1024;  ///< the same of its server group's messages
+    double nacks_per_second = 5;
+    double nack_burst = 10;
+};
+
+/// One channel of one guest: whose it is is known from where it was found, never from what it says. Turns lines into
+/// messages and back; refuses, counts and logs (at most a line a minute and reason) what is no such message.
+class Channel final : private LineConnection::Handler {
+public:
+    class Handler {
+    public:
+        virtual ~Handler() = default;
+        virtual void on_connected(Channel& channel) = 0;
+        virtual void on_closed(Channel& channel, const std::string& why) = 0;
+        virtual void on_heartbeat(Channel& channel, wire::HeartbeatPdu pdu) = 0;
+        /// A broken line that proves all the same that the guest is alive.
+        virtual void on_garbled_response(Channel& channel) = 0;
+        virtual void on_group(Channel& channel, const wire::GroupPdu& pdu, int base_version) = 0;
+        virtual void on_dropped(Channel& channel, Drop reason, std::uint64_t count) = 0;
+    };
+
+    Channel(boost::asio::io_context& io, base::GuestId guest, wire::ChannelKind kind, std::string path,
+            const ChannelLimits& limits, Handler& handler);
+    ~Channel() override;
+    Channel(const Channel&) = delete;
+    Channel& operator=(const Channel&) = delete;
+
+    void start() { connection_->start(); }
+    /// The server group's messages come on top of what the channel's limits allow.
+    void allow(const group::Limits& group);
+    void send(const wire::HeartbeatPdu& pdu);
+    /// Queues a message of the server group behind those that wait; the oldest give way and are counted. False when
+    /// this guest cannot be told it. `write_queued` writes what the guest takes, always behind the heartbeat's.
+    bool enqueue(const group::Outgoing& message);
+    void write_queued();
+    void read_now() { connection_->read_now(); }
+    void retry_now() { connection_->retry_now(); }
+
+    const base::GuestId& guest() const { return guest_.id(); }
+    const GuestKey& guest_key() const { return guest_; }
+    wire::ChannelKind kind() const { return kind_; }
+    wire::Dialect dialect() const;
+    const std::string& path() const { return connection_->path(); }
+    bool up() const { return connection_->up(); }
+    /// The guest has said something that was understood since the channel connected.
+    bool heard() const { return heard_; }
+
+private:
+    /// One reason's log lines: one when it begins, and one a minute at most while it goes on.
+    struct Condition {
+        base::TimePoint last_logged{};
+        std::uint64_t since_logged = 0;
+    };
+
+    void on_up() override;
+    void on_down(const std::string& why) override;
+    void on_unreachable(int error) override;
+    void on_line(std::string_view line) override;
+    void on_overlong_lines(std::uint64_t count) override;
+    void on_throttled() override;
+    void on_not_read(std::uint64_t messages) override;
+    void on_drained() override { write_queued(); }
+
+    void handle(wire::HeartbeatMessage&& message);
+    void handle(const wire::Malformed& malformed);
+    void handle(const wire::Ignored& ignored);
+    void handle(const wire::Refused& refused);
+    void handle(const wire::GroupMessage& message);
+    void dropped(Drop reason, std::uint64_t count, const std::string& detail);
+
+    GuestKey guest_;
+    wire::ChannelKind kind_;
+    ChannelLimits limits_;
+    group::Limits allowed_;
+    Handler& handler_;
+    base::TokenBucket messages_;
+    base::TokenBucket answers_;  ///< to challenges, when a flood has used up the other
+    base::TokenBucket nacks_;
+    std::uint32_t sequence_ = 0;
+    wire::ResponseCache reader_;
+    int base_version_;
+    group::Outbox outbox_;
+    bool heard_ = false;
+    int last_error_ = 0;  ///< of connecting; 0 when connected
+    std::array<Condition, kDrops> conditions_{};
+    std::shared_ptr<LineConnection> connection_;
+};
+
+}  // namespace vitalwire::host

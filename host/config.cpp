@@ -1,0 +1,162 @@
+#include "host/config.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/io_context.hpp>
+
+#include "base/text.hpp"
+#include "runtime/secret.hpp"
+
+namespace vitalwire::host {
+
+using base::Millis;
+using runtime::ConfigErrors;
+using runtime::ConfigFile;
+using runtime::ConfigReader;
+
+namespace {
+
+constexpr const char* kDefaultDirectory = "/run/vitalwire/channels";
+constexpr const char* kDefaultController = "unix:///run/vitalwire/controller.sock";
+constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
+
+constexpr Millis kSecond{1000};
+constexpr Millis kDay = std::chrono::hours(24);
+constexpr Millis kMaxCallDeadline = std::chrono::minutes(10);
+
+std::string own_host_name() {
+    std::array<char, kMaxHostName + 2> name{};
+    if (::gethostname(name.data(), name.size() - 1) != 0) return {};
+    return name.data();
+}
+
+void read_agent(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
+    ConfigReader section(file, "agent", errors);
+    config.host = base::HostId(section.text("host", own_host_name()));
+    if (!base::is_plain_name(config.host.str(), kMaxHostName))
+        section.refuse("host", "expected 1 to 253 letters, digits, '.', '_' and '-'");
+    config.state = section.text("state", config.state);
+    config.listen = section.text("listen", config.listen);
+    config.log_level = section.choice("log_level", config.log_level, {"debug", "info", "warning", "error"});
+    section.finish();
+}
+
+void read_directory(ConfigReader& section, AgentConfig& config) {
+    config.directories.push_back(section.text("path", kDefaultDirectory));
+    if (!config.directories.back().starts_with('/')) section.refuse("path", "expected an absolute path");
+    section.finish();
+}
+
+void read_libvirt(ConfigReader& section, AgentConfig& config) {
+    LibvirtOptions& libvirt = config.libvirt.emplace();
+    libvirt.uri = section.text("uri", libvirt.uri);
+    if (libvirt.uri.find(":///") == std::string::npos)
+        section.refuse("uri", "expected a connection URI of this host's libvirt, such as qemu:///system");
+    libvirt.call_deadline = section.duration("call_deadline", libvirt.call_deadline, kSecond, kMaxCallDeadline);
+    libvirt.hot_plug = section.boolean("hot_plug", libvirt.hot_plug);
+    section.finish();
+}
+
+void read_source(const ConfigFile& file, const runtime::ConfigSection& found, ConfigErrors& errors,
+                 AgentConfig& config) {
+    ConfigReader section(file, found, errors);
+    if (found.label == "directory") return read_directory(section, config);
+    if (found.label == "libvirt") return read_libvirt(section, config);
+    errors.push_back(
+        {file.path, found.line,
+         "unknown source '" + base::escape(found.label, 64) + "', expected [source directory] or [source libvirt]"});
+}
+
+void read_sources(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
+    const auto sections = file.sections_named("source");
+    for (const auto& section : sections)
+        read_source(file, section, errors, config);
+    if (sections.empty()) config.directories.emplace_back(kDefaultDirectory);
+}
+
+void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
+    ConfigReader section(file, "bus", errors);
+    for (const std::string& url : section.list("controller"))
+        (bus::is_broker_url(url) ? config.brokers : config.controllers).push_back(url);
+    if (config.controllers.empty() && config.brokers.empty()) config.controllers = {kDefaultController};
+    if (config.controllers == std::vector<std::string>{"none"}) config.controllers.clear();
+    config.tls.ca = section.text("ca", "");
+    config.tls.certificate = section.text("certificate", "");
+    config.tls.key = section.text("key", "");
+    config.transport.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
+    // Making a link checks its URL and its certificates; it does not connect.
+    boost::asio::io_context io;
+    for (const std::string& url : config.controllers) {
+        if (const auto link = bus::make_agent_link(io, url, config.tls, config.transport); !link)
+            section.refuse("controller", link.error().message);
+    }
+    config.broker_access = {config.host.str(), runtime::read_secret(section, "password")};
+    if (!config.brokers.empty()) {
+        const auto finder =
+            bus::make_controller_finder(io, config.brokers, config.broker_access, config.tls, config.transport);
+        if (!finder) section.refuse("controller", finder.error().message);
+    }
+    config.report_interval = section.duration("report_interval", config.report_interval, kSecond, kDay);
+    section.finish();
+}
+
+void read_heartbeat(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
+    ConfigReader section(file, "heartbeat", errors);
+    heartbeat::HostPolicy& rules = config.heartbeat.defaults;
+    config.heartbeat.only_enabled = section.choice("guests", "any", {"any", "enabled"}) == "enabled";
+    rules.enabled = section.boolean("enabled", rules.enabled);
+    rules.native_floor =
+        section.duration("interval_floor", rules.native_floor, wire::kNativeIntervalFloor, wire::kMaxInterval);
+    rules.existing_floor = section.duration("existing_interval_floor", rules.existing_floor, wire::kNativeIntervalFloor,
+                                            wire::kMaxInterval);
+    rules.native_misses = static_cast<int>(section.integer("misses", rules.native_misses, 1, 100));
+    rules.existing_misses = static_cast<int>(section.integer("existing_misses", rules.existing_misses, 1, 100));
+    rules.establish_timeout = section.duration("establish_timeout", rules.establish_timeout, kSecond, kDay);
+    rules.resume_grace = section.duration("resume_grace", rules.resume_grace, kSecond, kDay);
+    section.finish();
+}
+
+void read_limits(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
+    ConfigReader section(file, "limits", errors);
+    ChannelLimits& limits = config.limits;
+    const auto number = [&](const char* key, double fallback) {
+        return static_cast<double>(section.integer(key, static_cast<std::int64_t>(fallback), 1, 1'000'000));
+    };
+    limits.messages_per_second = number("messages_per_second", limits.messages_per_second);
+    limits.message_burst = number("message_burst", limits.message_burst);
+    limits.bytes_per_second = static_cast<double>(section.size(
+        "bytes_per_second", static_cast<std::uint64_t>(limits.bytes_per_second), 1024, std::uint64_t{1} << 30U));
+    limits.queue = section.size("queue", limits.queue, wire::kMaxNativeMessage, std::uint64_t{16} << 20U);
+    limits.nacks_per_second = number("nacks_per_second", limits.nacks_per_second);
+    limits.nack_burst = number("nack_burst", limits.nack_burst);
+    section.finish();
+}
+
+void read_messaging(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
+    ConfigReader section(file, "messaging", errors);
+    group::Limits& limits = config.messaging;
+    limits.messages_per_second = static_cast<double>(
+        section.integer("messages_per_second", static_cast<std::int64_t>(limits.messages_per_second), 1, 1'000'000));
+    limits.bytes_per_second = static_cast<double>(section.size(
+        "bytes_per_second", static_cast<std::uint64_t>(limits.bytes_per_second), 1024, std::uint64_t{1} << 30U));
+    config.limits.group_queue =
+        section.size("queue", config.limits.group_queue, wire::kMaxNativeMessage, std::uint64_t{16} << 20U);
+    section.finish();
+}
+
+}  // namespace
+
+AgentConfig read_agent_config(const ConfigFile& file, ConfigErrors& errors) {
+    AgentConfig config;
+    file.check_sections({"agent", "source *", "bus", "heartbeat", "limits", "messaging"}, errors);
+    read_agent(file, errors, config);
+    read_sources(file, errors, config);
+    read_bus(file, errors, config);
+    read_heartbeat(file, errors, config);
+    read_limits(file, errors, config);
+    read_messaging(file, errors, config);
+    return config;
+}
+
+}  // namespace vitalwire::host

@@ -1,0 +1,393 @@
+#include "host/core/monitor.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace vitalwire::host {
+
+using base::GuestId;
+using base::TimePoint;
+using base::WallTime;
+using heartbeat::HostEvent;
+using heartbeat::HostPolicy;
+using heartbeat::HostSession;
+using heartbeat::HostSessionCounters;
+using model::Fault;
+using model::FaultKind;
+using wire::Dialect;
+
+namespace {
+
+/// A guest that gives another reason with each answer must not make a message of each.
+constexpr base::Millis kUpdateSpacing{1000};
+
+template <class... F>
+struct Overload : F... {
+    using F::operator()...;
+};
+template <class... F>
+Overload(F...) -> Overload<F...>;
+
+void add(HostSessionCounters& sum, const HostSessionCounters& counters) {
+    sum.challenges += counters.challenges;
+    sum.responses += counters.responses;
+    sum.late += counters.late;
+    sum.stale += counters.stale;
+    sum.misses += counters.misses;
+}
+
+}  // namespace
+
+Monitor::Monitor(Settings settings, IdGenerator& ids, Output& output)
+    : settings_(settings), ids_(ids), output_(output) {}
+
+void Monitor::restore(const GuestId& guest, heartbeat::SaveRegistration saved) {
+    restored_[guest].saved = std::move(saved);
+}
+
+void Monitor::restore(Fault fault) {
+    if (fault.open()) restored_[fault.guest].open.push_back({fault.kind, fault.detail, fault.reason});
+    faults_.restore(std::move(fault));
+}
+
+void Monitor::restore(model::GuestPolicy policy) {
+    GuestId guest = policy.guest;
+    policies_.insert_or_assign(std::move(guest), std::move(policy));
+}
+
+void Monitor::listed(TimePoint now, WallTime wall) {
+    while (!restored_.empty()) {
+        const GuestId id = restored_.begin()->first;
+        gone(id, heartbeat::StopReason::removed, now, wall);
+    }
+}
+
+void Monitor::found(const GuestId& id, TimePoint now) {
+    show(guest_for(id, now), false);
+}
+
+void Monitor::messaging_channel(const GuestId& id, bool connected, TimePoint now) {
+    Guest& guest = guest_for(id, now);
+    guest.messaging = connected;
+    show(guest, false);
+    if (guest.session.stopped() && !has_channel(guest)) erase(guest);
+}
+
+void Monitor::step(const GuestId& id, const HostEvent& event, TimePoint now, WallTime wall) {
+    step_or_forget(guest_for(id, now), event, now, wall);
+}
+
+void Monitor::step(const GuestKey& key, const HostEvent& event, TimePoint now, WallTime wall) {
+    Guest* known = guests_.find(key);
+    step_or_forget(known == nullptr ? guest_for(key.id(), now) : *known, event, now, wall);
+}
+
+void Monitor::step_or_forget(Guest& guest, const HostEvent& event, TimePoint now, WallTime wall) {
+    step(guest, event, now, wall);
+    // A machine that is off and has no channel open is no guest of this host until it starts again.
+    if (guest.session.stopped() && !has_channel(guest)) erase(guest);
+}
+
+bool Monitor::has_channel(const Guest& guest) {
+    return guest.session.connected(Dialect::native) || guest.session.connected(Dialect::existing) || guest.messaging;
+}
+
+void Monitor::gone(const GuestId& id, heartbeat::StopReason why, TimePoint now, WallTime wall) {
+    Guest& guest = guest_for(id, now);
+    step(guest, heartbeat::Stopped{why}, now, wall);
+    erase(guest);
+}
+
+void Monitor::count_refused(const GuestId& guest, std::uint64_t messages) {
+    if (Guest* known = guests_.find(guest)) known->refused += messages;
+}
+
+void Monitor::set_policies(const bus::Policies& policies, TimePoint now, WallTime wall) {
+    if (policies.complete) policies_.clear();
+    for (const model::GuestPolicy& policy : policies.policies)
+        policies_.insert_or_assign(policy.guest, policy);
+    for (auto& [id, guest] : guests_)
+        apply_policy(guest, now, wall);
+}
+
+void Monitor::configure(Settings settings, TimePoint now, WallTime wall) {
+    settings_ = settings;
+    for (auto& [id, guest] : guests_)
+        apply_policy(guest, now, wall);
+}
+
+void Monitor::delivered(const base::FaultId& fault, std::uint64_t revision) {
+    if (faults_.delivered(fault, revision)) return output_.fault_forgotten(fault, false);
+    if (const Fault* known = faults_.find(fault)) output_.fault_delivered(*known);
+}
+
+void Monitor::tick(TimePoint now, WallTime wall) {
+    while (!due_.empty() && due_.begin()->at <= now) {
+        Guest& guest = *due_.begin()->guest;
+        if (guest.session.awaits_answer()) {
+            output_.final_drain(guest.key, guest.session.registration()->dialect);
+            if (guest.due > now) continue;
+        }
+        step(guest, heartbeat::Tick{}, now, wall);
+    }
+}
+
+Monitor::Guest& Monitor::guest_for(const GuestId& id, TimePoint now) {
+    if (Guest* known = guests_.find(id)) return *known;
+    Guest& guest = guests_.emplace(id, id, HostSession(policy_for(id), ids_), next_ordinal_++);
+    if (const auto restored = restored_.find(id); restored != restored_.end()) {
+        if (const auto& registration = restored->second.saved.registration) guest.name = registration->name;
+        guest.session.resume(std::move(restored->second.saved), restored->second.open, now);
+        restored_.erase(restored);
+        reschedule(guest);
+    }
+    return guest;
+}
+
+HostPolicy Monitor::policy_for(const GuestId& id) const {
+    HostPolicy policy = settings_.defaults;
+    const auto found = policies_.find(id);
+    const bool asked_for = found != policies_.end() && found->second.heartbeat;
+    policy.enabled = policy.enabled && (asked_for || !settings_.only_enabled);
+    policy.required = policy.enabled && asked_for;
+    if (found == policies_.end()) return policy;
+    const model::GuestPolicy& wish = found->second;
+    if (wish.misses > 0) policy.native_misses = policy.existing_misses = wish.misses;
+    policy.native_floor = std::max(policy.native_floor, wish.interval_floor);
+    policy.existing_floor = std::max(policy.existing_floor, wish.interval_floor);
+    if (wish.establish_timeout.count() > 0) policy.establish_timeout = wish.establish_timeout;
+    return policy;
+}
+
+void Monitor::step(Guest& guest, const HostEvent& event, TimePoint now, WallTime wall) {
+    // An answer is late once its deadline was judged, not when we came late to read it.
+    const bool heard =
+        std::holds_alternative<heartbeat::Received>(event) || std::holds_alternative<heartbeat::GarbledResponse>(event);
+    if (const auto& registration = guest.session.registration())
+        guest.corrective_action = registration->corrective_action;
+    actions_.clear();
+    guest.session.step(event, heard ? std::min(now, guest.due) : now, wall, actions_);
+    bool changed = false;
+    for (const heartbeat::HostAction& action : actions_) {
+        std::visit(Overload{[&](const heartbeat::Send& send) { output_.send(guest.key, send.dialect, send.pdu); },
+                            [&](const heartbeat::OpenFault& open) { open_fault(guest, open, wall); },
+                            [&](const heartbeat::UpdateFault& update) { update_fault(guest, update, now, wall); },
+                            [&](const heartbeat::ClearFault& clear) { clear_fault(guest, clear, wall); },
+                            [&](const heartbeat::SaveRegistration& saved) {
+                                changed = true;
+                                if (saved.registration) guest.name = saved.registration->name;
+                                output_.save(guest.key.id(), saved);
+                            }},
+                   action);
+    }
+    if (guest.update_waits) tell_waiting_update(guest, now, wall);
+    reschedule(guest);
+    show(guest, changed);
+}
+
+void Monitor::erase(Guest& guest) {
+    if (guest.due != base::kNever) due_.erase(guest.place);
+    if (guest.shown) output_.guest_gone(guest.key.id());
+    add(counters_of_gone_, guest.session.counters());
+    guests_.erase(GuestId(guest.key.id()));  // not the guest's own, which goes with it
+}
+
+void Monitor::reschedule(Guest& guest) {
+    const TimePoint due = guest.session.next_deadline();
+    if (due == guest.due) return;
+    if (guest.due == base::kNever) {
+        guest.place = due_.insert({due, guest.ordinal, &guest}).first;
+    } else if (due == base::kNever) {
+        due_.erase(guest.place);
+    } else {
+        // The node is moved, not made anew: a beat costs no allocation. Mostly it is due last from now on.
+        auto node = due_.extract(guest.place);
+        node.value().at = due;
+        guest.place = due_.insert(due_.end(), std::move(node));
+    }
+    guest.due = due;
+}
+
+void Monitor::show(Guest& guest, bool changed) {
+    const std::optional<Shown> shown = shown_of(guest);
+    if (shown == guest.shown && !(changed && shown)) return;
+    const bool was_shown = guest.shown.has_value();
+    guest.shown = shown;
+    if (shown) return output_.guest_changed(guest.key.id());
+    if (was_shown) output_.guest_gone(guest.key.id());
+}
+
+void Monitor::apply_policy(Guest& guest, TimePoint now, WallTime wall) {
+    step(guest, heartbeat::PolicyChanged{policy_for(guest.key.id())}, now, wall);
+}
+
+void Monitor::open_fault(const Guest& guest, const heartbeat::OpenFault& action, WallTime wall) {
+    Fault fault;
+    fault.id = ids_.fault_id();
+    fault.guest = guest.key.id();
+    fault.kind = action.kind;
+    fault.detail = action.detail;
+    fault.reason = action.reason;
+    fault.revision = 0;
+    fault.opened_at = wall;
+    fault.guest_name = guest.name;
+    fault.corrective_action = corrective_action_for(guest);
+    publish(faults_.open(std::move(fault)), wall);
+}
+
+/// The guest's own word goes before its flavor's.
+model::CorrectiveAction Monitor::corrective_action_for(const Guest& guest) const {
+    const auto& registration = guest.session.registration();
+    const auto named = registration ? registration->corrective_action : guest.corrective_action;
+    const auto policy = policies_.find(guest.key.id());
+    const bool unnamed = named == model::CorrectiveAction::none && policy != policies_.end();
+    return unnamed ? policy->second.corrective_action : named;
+}
+
+void Monitor::update_fault(Guest& guest, const heartbeat::UpdateFault& action, TimePoint now, WallTime wall) {
+    Fault* fault = faults_.find_open(guest.key.id(), action.kind);
+    if (fault == nullptr) return;
+    const bool new_detail = fault->detail != action.detail;
+    fault->detail = action.detail;
+    fault->reason = action.reason;
+    if (!new_detail && now < guest.update_allowed_at) {
+        guest.update_waits = true;
+        return;
+    }
+    guest.update_allowed_at = now + kUpdateSpacing;
+    publish(*fault, wall);
+}
+
+void Monitor::tell_waiting_update(Guest& guest, TimePoint now, WallTime wall) {
+    if (now < guest.update_allowed_at) return;
+    guest.update_waits = false;
+    guest.update_allowed_at = now + kUpdateSpacing;
+    if (Fault* fault = faults_.find_open(guest.key.id(), FaultKind::unhealthy)) publish(*fault, wall);
+}
+
+void Monitor::clear_fault(const Guest& guest, const heartbeat::ClearFault& action, WallTime wall) {
+    Fault* fault = faults_.find_open(guest.key.id(), action.kind);
+    if (fault == nullptr) return;
+    fault->cleared_at = wall;
+    fault->clear_reason = action.reason;
+    publish(*fault, wall);
+    for (const base::FaultId& dropped : faults_.trim(guest.key.id()))
+        output_.fault_forgotten(dropped, true);
+}
+
+void Monitor::publish(Fault& fault, WallTime wall) {
+    ++fault.revision;
+    fault.updated_at = wall;
+    output_.fault_changed(fault);
+}
+
+Monitor::State Monitor::state_of(const HostSession& session) {
+    if (session.fault_open(FaultKind::vm_crashed)) return State::crashed;
+    if (session.held()) return State::held;
+    if (session.fault_open(FaultKind::heartbeat_lost)) return State::lost;
+    if (!session.registration()) return State::unregistered;
+    return session.fault_open(FaultKind::unhealthy) ? State::unhealthy : State::registered;
+}
+
+std::optional<Monitor::Shown> Monitor::shown_of(const Guest& guest) const {
+    const HostSession& session = guest.session;
+    const Shown shown{state_of(session), session.held(), session.connected(Dialect::native),
+                      session.connected(Dialect::existing), guest.messaging};
+    const bool something_to_tell =
+        has_channel(guest) || session.registration() || session.any_fault_open() || policies_.contains(guest.key.id());
+    return something_to_tell ? std::optional<Shown>(shown) : std::nullopt;
+}
+
+std::string Monitor::to_string(State state) {
+    switch (state) {
+        case State::unregistered:
+            return "unregistered";
+        case State::registered:
+            return "registered";
+        case State::lost:
+            return "lost";
+        case State::unhealthy:
+            return "unhealthy";
+        case State::held:
+            return "held";
+        case State::crashed:
+            return "crashed";
+    }
+    return "unregistered";
+}
+
+std::optional<model::GuestReport> Monitor::report(const GuestId& guest) const {
+    const Guest* known = guests_.find(guest);
+    if (known == nullptr || !known->shown) return std::nullopt;
+    return make_report(*known);
+}
+
+model::GuestReport Monitor::make_report(const Guest& guest) const {
+    const HostSession& session = guest.session;
+    model::GuestReport report;
+    report.guest = guest.key.id();
+    report.name = guest.name;
+    report.state = to_string(state_of(session));
+    if (session.held()) report.hold = heartbeat::to_string(*session.held());
+    if (session.connected(Dialect::native)) report.channels.emplace_back(wire::kNativeChannel);
+    if (session.connected(Dialect::existing)) report.channels.emplace_back(wire::kExistingHeartbeatChannel);
+    if (guest.messaging) report.channels.emplace_back(wire::kExistingMessagingChannel);
+    if (const auto& registration = session.registration()) {
+        report.interval = registration->interval;
+        report.response_deadline = registration->response_deadline;
+        report.registered_since = registration->since;
+    }
+    report.challenges = session.counters().challenges;
+    report.responses = session.counters().responses;
+    report.late = session.counters().late;
+    report.misses = session.counters().misses;
+    report.refused = guest.refused;
+    if (session.counters().responses > 0) {
+        report.last_round_trip_us =
+            std::chrono::duration_cast<std::chrono::microseconds>(session.last_round_trip()).count();
+    }
+    return report;
+}
+
+Monitor::Totals Monitor::totals() const {
+    Totals totals;
+    for (const auto& [id, guest] : guests_) {
+        if (!guest.shown) continue;
+        ++totals.total;
+        switch (guest.shown->state) {
+            case State::unregistered:
+                ++totals.unregistered;
+                break;
+            case State::registered:
+                ++totals.registered;
+                break;
+            case State::lost:
+                ++totals.lost;
+                break;
+            case State::unhealthy:
+                ++totals.unhealthy;
+                break;
+            case State::held:
+                ++totals.held;
+                break;
+            case State::crashed:
+                ++totals.crashed;
+                break;
+        }
+    }
+    faults_.for_each([&](const Fault& fault) {
+        if (!fault.open()) return;
+        const std::string_view severity = model::severity(fault.kind);
+        ++(severity == "critical" ? totals.critical : severity == "major" ? totals.major : totals.warning);
+    });
+    return totals;
+}
+
+HostSessionCounters Monitor::counters() const {
+    HostSessionCounters sum = counters_of_gone_;
+    for (const auto& [id, guest] : guests_)
+        add(sum, guest.session.counters());
+    return sum;
+}
+
+}  // namespace vitalwire::host

@@ -1,0 +1,186 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "bus/messages.hpp"
+#include "heartbeat/host_session.hpp"
+#include "host/core/fault_table.hpp"
+#include "host/core/guest_map.hpp"
+#include "host/core/id_generator.hpp"
+
+namespace vitalwire::host {
+
+/// All guests of this host: a session each, their faults and policies, and what is told of them. Pure: it owns no
+/// socket and reads no clock; whoever drives it (the agent, the simulator, a benchmark) hands in events and time and
+/// implements Output. `now` is judged time (heartbeat::StallClock) and never goes backwards; `wall` is for people.
+/// Single-threaded.
+class Monitor {
+public:
+    /// What the monitor asks for. Called from inside its functions: an implementation must not call back, except
+    /// `count_refused`, and `step` from within `final_drain`.
+    class Output {
+    public:
+        virtual ~Output() = default;
+        virtual void send(const GuestKey& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu) = 0;
+        /// The guest's deadline has passed without an answer: read now what its channel holds, before it is judged.
+        virtual void final_drain(const GuestKey& guest, wire::Dialect dialect) = 0;
+        /// The fault was opened, updated or cleared: keep it and tell it.
+        virtual void fault_changed(const model::Fault& fault) = 0;
+        /// `fault.delivered` has grown: keep it.
+        virtual void fault_delivered(const model::Fault& fault) = 0;
+        /// Cleared and delivered (or given way to newer ones, `dropped`): forget it.
+        virtual void fault_forgotten(const base::FaultId& fault, bool dropped) = 0;
+        /// What an operator sees of the guest has changed at once: its state, its channels, its registration. Counters
+        /// grow silently.
+        virtual void guest_changed(const base::GuestId& guest) = 0;
+        virtual void guest_gone(const base::GuestId& guest) = 0;
+        /// Keep, or forget when empty, what must survive a restart.
+        virtual void save(const base::GuestId& guest, const heartbeat::SaveRegistration& saved) = 0;
+    };
+
+    struct Settings {
+        heartbeat::HostPolicy defaults;  ///< for every guest; a guest's own policy goes on top
+        bool only_enabled = false;       ///< guests whose policy does not ask for heartbeat may not register
+    };
+
+    struct Totals {
+        std::size_t total = 0, registered = 0, lost = 0, unhealthy = 0, held = 0, crashed = 0, unregistered = 0;
+        std::size_t critical = 0, major = 0, warning = 0;  ///< open faults
+    };
+
+    Monitor(Settings settings, IdGenerator& ids, Output& output);
+
+    // At start, before any event: what was kept on disk. It takes effect when the guest is first heard of.
+    void restore(const base::GuestId& guest, heartbeat::SaveRegistration saved);
+    void restore(model::Fault fault);
+    void restore(model::GuestPolicy policy);
+    /// Every source has told what exists: a restored guest of which nobody told is no longer on this host.
+    void listed(base::TimePoint now, base::WallTime wall);
+
+    /// A channel of the guest was found, whether it can be connected or not.
+    void found(const base::GuestId& guest, base::TimePoint now);
+    /// The channel on which an existing guest only talks to its server group.
+    void messaging_channel(const base::GuestId& guest, bool connected, base::TimePoint now);
+    void step(const base::GuestId& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
+    /// The same, for what happens with every beat.
+    void step(const GuestKey& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
+    /// Nothing of the guest is left on this host (undefined, migrated away, its sockets removed).
+    void gone(const base::GuestId& guest, heartbeat::StopReason why, base::TimePoint now, base::WallTime wall);
+    /// A message of the guest was refused or dropped.
+    void count_refused(const base::GuestId& guest, std::uint64_t messages);
+    /// Policies from a controller. `complete`: guests not named have none.
+    void set_policies(const bus::Policies& policies, base::TimePoint now, base::WallTime wall);
+    /// New configuration.
+    void configure(Settings settings, base::TimePoint now, base::WallTime wall);
+    void delivered(const base::FaultId& fault, std::uint64_t revision);
+
+    /// To be called when `next_deadline` has come.
+    void tick(base::TimePoint now, base::WallTime wall);
+    base::TimePoint next_deadline() const { return due_.empty() ? base::kNever : due_.begin()->at; }
+
+    /// Absent for a guest about which there is nothing to tell: no channel, no registration, no policy, no fault.
+    std::optional<model::GuestReport> report(const base::GuestId& guest) const;
+    /// Calls `visit(const model::GuestReport&)` for every guest about which there is something to tell, in no order.
+    template <class Visit>
+    void for_each_report(Visit&& visit) const {
+        for (const auto& [id, guest] : guests_) {
+            if (guest.shown) visit(make_report(guest));
+        }
+    }
+    Totals totals() const;
+    heartbeat::HostSessionCounters counters() const;  ///< sums over all guests since start
+    const FaultTable& faults() const { return faults_; }
+    const std::unordered_map<base::GuestId, model::GuestPolicy>& policies() const { return policies_; }
+
+private:
+    enum class State : std::uint8_t { unregistered, registered, lost, unhealthy, held, crashed };
+
+    /// What is told at once when it changes.
+    struct Shown {
+        State state = State::unregistered;
+        std::optional<heartbeat::Hold> hold;
+        bool native = false;
+        bool existing = false;
+        bool messaging = false;
+        friend bool operator==(const Shown&, const Shown&) = default;
+    };
+
+    struct Guest;
+
+    /// In the tree itself all that decides an order: the guests are in no cache when they are passed by.
+    struct Due {
+        base::TimePoint at;
+        std::uint64_t ordinal;
+        Guest* guest;
+        bool operator<(const Due& other) const { return at != other.at ? at < other.at : ordinal < other.ordinal; }
+    };
+    using Schedule = std::set<Due>;
+
+    struct Guest {
+        Guest(base::GuestId guest, heartbeat::HostSession new_session, std::uint64_t number)
+            : key(std::move(guest)), session(std::move(new_session)), ordinal(number) {}
+
+        GuestKey key;  ///< of the output's own map
+        heartbeat::HostSession session;
+        std::uint64_t ordinal;  ///< makes guests due at the same time come in a fixed order
+        base::TimePoint due = base::kNever;
+        Schedule::iterator place;  ///< in the schedule, unless never due
+        std::optional<Shown> shown;
+        std::uint64_t refused = 0;
+        bool messaging = false;  ///< its messaging channel is connected
+        // Of the last registration: a fault names them also when the registration ended with the machine.
+        std::string name;
+        model::CorrectiveAction corrective_action = model::CorrectiveAction::none;
+        base::TimePoint update_allowed_at{};
+        bool update_waits = false;  ///< a new reason of an open fault is not told yet
+    };
+
+    struct Restored {
+        heartbeat::SaveRegistration saved;
+        std::vector<heartbeat::OpenFault> open;
+    };
+
+    Guest& guest_for(const base::GuestId& id, base::TimePoint now);
+    heartbeat::HostPolicy policy_for(const base::GuestId& id) const;
+    void step(Guest& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
+    void step_or_forget(Guest& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
+    void erase(Guest& guest);
+    void reschedule(Guest& guest);
+    void show(Guest& guest, bool changed);
+    void apply_policy(Guest& guest, base::TimePoint now, base::WallTime wall);
+
+    model::CorrectiveAction corrective_action_for(const Guest& guest) const;
+    void open_fault(const Guest& guest, const heartbeat::OpenFault& action, base::WallTime wall);
+    void update_fault(Guest& guest, const heartbeat::UpdateFault& action, base::TimePoint now, base::WallTime wall);
+    void clear_fault(const Guest& guest, const heartbeat::ClearFault& action, base::WallTime wall);
+    void tell_waiting_update(Guest& guest, base::TimePoint now, base::WallTime wall);
+    void publish(model::Fault& fault, base::WallTime wall);
+
+    static State state_of(const heartbeat::HostSession& session);
+    static bool has_channel(const Guest& guest);
+    std::optional<Shown> shown_of(const Guest& guest) const;
+    static std::string to_string(State state);
+    model::GuestReport make_report(const Guest& guest) const;
+
+    Settings settings_;
+    IdGenerator& ids_;
+    Output& output_;
+    GuestMap<Guest> guests_;
+    std::unordered_map<base::GuestId, Restored> restored_;
+    std::unordered_map<base::GuestId, model::GuestPolicy> policies_;
+    FaultTable faults_;
+    Schedule due_;
+    std::uint64_t next_ordinal_ = 0;
+    heartbeat::HostActions actions_;
+    heartbeat::HostSessionCounters counters_of_gone_;
+};
+
+}  // namespace vitalwire::host

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "runtime/http/http_server.hpp"
+
+namespace vitalwire::host {
+
+class Agent;
+
+/// The local HTTP interface: the same paths and shapes as the controller's, for this host alone.
+///   GET /healthz           200 while the event loop answers
+///   GET /readyz            200 once every source was listed and the state on disk can be written, else 503
+///   GET /metrics           Prometheus' text format
+///   GET /v1/status /v1/guests /v1/faults[?all=1] /v1/agents
+runtime::HttpResponse answer(Agent& agent, const runtime::HttpRequest& request);
+
+}  // namespace vitalwire::host

@@ -1,0 +1,143 @@
+#include "host/http/agent_metrics.hpp"
+
+namespace vitalwire::host {
+
+using model::FaultKind;
+using runtime::Counter;
+
+namespace {
+
+void bring_to(const Counter& counter, std::uint64_t value) {
+    counter.add(static_cast<double>(value) - counter.value());
+}
+
+}  // namespace
+
+Counter AgentMetrics::counter(const std::string& what, const std::string& help, const runtime::Labels& labels) {
+    return metrics_.counter("vitalwire_agent_" + what + "_total", help, labels);
+}
+
+AgentMetrics::AgentMetrics(const Gauges& gauges) {
+    for (int i = 0; i < kDrops; ++i) {
+        drops_.at(static_cast<std::size_t>(i)) =
+            counter("messages_dropped", "Messages of guests, or for them, that were not taken, by reason",
+                    {{"reason", std::string(to_string(static_cast<Drop>(i)))}});
+    }
+    for (const FaultKind kind : model::all_fault_kinds()) {
+        faults_opened_.at(static_cast<std::size_t>(kind)) =
+            counter("faults_opened", "Faults opened, by kind", {{"kind", std::string(model::to_string(kind))}});
+    }
+    channels_connected_ = counter("channel_connects", "Connections made to channels of guests");
+    channels_closed_ = counter("channel_closes", "Connections to channels that ended");
+    registrations_ = counter("registrations", "Sessions begun by guests");
+    faults_dropped_ = counter("faults_dropped", "Cleared faults given up before a controller confirmed them");
+    rows_unreadable_ = counter("state_rows_unreadable", "Rows of the state on disk that could not be read");
+    source_problems_ = counter("source_problems", "Times a source of channels could not see");
+    const char* attachments = "Attachments of wanted channels to running machines, by outcome";
+    attached_ = counter("channel_attachments", attachments, {{"outcome", "done"}});
+    not_attached_ = counter("channel_attachments", attachments, {{"outcome", "failed"}});
+    without_controller_ =
+        counter("machines_without_port_controller",
+                "Running machines found without the virtio-serial controller that a wanted channel needs");
+    challenges_ = counter("challenges", "Challenges sent");
+    responses_ = counter("responses", "Valid answers in time");
+    late_ = counter("responses_late", "Valid answers after their deadline");
+    stale_ = counter("responses_stale", "Answers of another session or to an older challenge");
+    misses_ = counter("misses", "Deadlines without a valid answer");
+    stalls_ = counter("stalls", "Times this agent itself did not run; not held against any guest");
+    bus_messages_ = counter("bus_messages", "Messages sent to controllers");
+    links_lost_ = counter("bus_links_lost", "Connections to controllers that ended");
+    bus_dropped_ = counter("bus_messages_dropped",
+                           "Messages to and from controllers that full queues lost; the whole state was told after it");
+    broadcasts_ = counter("group_broadcasts", "Broadcasts of guests handed to a controller");
+    queries_ = counter("group_queries", "Status queries of guests handed to a controller");
+    const auto refused = [&](const char* code) {
+        return counter("group_refusals", "Server-group messages of guests that were refused, by code",
+                       {{"code", code}});
+    };
+    group_not_enabled_ = refused("not_enabled");
+    group_rate_limited_ = refused("rate_limited");
+    group_unavailable_ = refused("unavailable");
+    group_refused_ = refused("by_controller");
+    group_delivered_ = counter("group_deliveries", "Server-group messages put into guests' queues");
+    group_not_connected_ = counter("group_not_connected", "Server-group messages for guests without a channel");
+    group_undeliverable_ = counter("group_undeliverable", "Server-group messages that existing guests cannot be told");
+    group_duplicates_ =
+        counter("group_duplicates", "Broadcasts and states that came a second time and were not told again");
+
+    const auto gauge = [this](const std::string& what, const std::string& help, std::function<double()> read,
+                              const runtime::Labels& labels = {}) {
+        metrics_.gauge("vitalwire_agent_" + what, help, std::move(read), labels);
+    };
+    const auto count = [&](const std::string& what, const std::string& help, const char* key, const char* label,
+                           std::size_t Monitor::Totals::*member) {
+        gauge(what, help, [totals = gauges.totals, member] { return static_cast<double>(totals().*member); },
+              {{key, label}});
+    };
+    using Totals = Monitor::Totals;
+    count("guests", "Guests by state", "state", "registered", &Totals::registered);
+    count("guests", "Guests by state", "state", "lost", &Totals::lost);
+    count("guests", "Guests by state", "state", "unhealthy", &Totals::unhealthy);
+    count("guests", "Guests by state", "state", "held", &Totals::held);
+    count("guests", "Guests by state", "state", "crashed", &Totals::crashed);
+    count("guests", "Guests by state", "state", "unregistered", &Totals::unregistered);
+    count("faults_open", "Open faults by severity", "severity", "critical", &Totals::critical);
+    count("faults_open", "Open faults by severity", "severity", "major", &Totals::major);
+    count("faults_open", "Open faults by severity", "severity", "warning", &Totals::warning);
+    gauge("channels_up", "Channels connected now", gauges.channels_up);
+    gauge("sources_blind", "Sources of channels that cannot see now", gauges.sources_blind);
+    gauge("stalled_seconds", "Time in which this agent itself did not run", gauges.stalled_seconds);
+    gauge("state_pending_writes", "Changes not on disk yet", gauges.store_pending);
+    gauge("state_healthy", "1 when the state can be written", gauges.store_healthy);
+    gauge("controllers_up", "Controllers connected now", gauges.controllers_up);
+    gauge("faults_unconfirmed", "Faults with a change that no controller has confirmed delivered",
+          gauges.faults_unconfirmed);
+}
+
+void AgentMetrics::dropped(Drop reason, std::uint64_t count) const {
+    drops_.at(static_cast<std::size_t>(reason)).add(static_cast<double>(count));
+}
+
+void AgentMetrics::nack_sent(base::Errc code) {
+    auto known = nacks_.find(code);
+    if (known == nacks_.end()) {
+        const runtime::Labels labels{{"code", std::string(base::to_string(code))}};
+        known =
+            nacks_
+                .emplace(code, counter("session_nacks", "Requests of guests refused by their session, by code", labels))
+                .first;
+    }
+    known->second.add();
+}
+
+void AgentMetrics::fault_opened(FaultKind kind) const {
+    faults_opened_.at(static_cast<std::size_t>(kind)).add();
+}
+
+void AgentMetrics::update(const heartbeat::HostSessionCounters& sessions, std::uint64_t stalls,
+                          std::uint64_t bus_messages, std::uint64_t links_lost, std::uint64_t messages_dropped) {
+    bring_to(challenges_, sessions.challenges);
+    bring_to(responses_, sessions.responses);
+    bring_to(late_, sessions.late);
+    bring_to(stale_, sessions.stale);
+    bring_to(misses_, sessions.misses);
+    bring_to(stalls_, stalls);
+    bring_to(bus_messages_, bus_messages);
+    bring_to(links_lost_, links_lost);
+    bring_to(bus_dropped_, messages_dropped);
+}
+
+void AgentMetrics::update(const group::RateLimiterCounters& gate, const GroupRelay::Counters& hub) {
+    bring_to(broadcasts_, gate.broadcasts);
+    bring_to(queries_, gate.queries);
+    bring_to(group_not_enabled_, gate.not_enabled);
+    bring_to(group_rate_limited_, gate.rate_limited);
+    bring_to(group_unavailable_, gate.unavailable);
+    bring_to(group_refused_, gate.refused);
+    bring_to(group_delivered_, hub.delivered);
+    bring_to(group_not_connected_, hub.not_connected);
+    bring_to(group_undeliverable_, hub.undeliverable);
+    bring_to(group_duplicates_, hub.duplicates);
+}
+
+}  // namespace vitalwire::host

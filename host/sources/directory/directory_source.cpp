@@ -1,0 +1,201 @@
+#include "host/sources/directory/directory_source.hpp"
+
+#include <dirent.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+
+namespace vitalwire::host {
+
+using wire::ChannelKind;
+
+namespace {
+
+constexpr std::size_t kMaxGuestName = 128;
+constexpr base::Duration kReopen = std::chrono::seconds(1);
+/// QEMU removes a socket that is in its way and makes it anew at once: only what stays away is gone. Shorter than the
+/// time a session waits for the reason of a closed channel.
+constexpr base::Duration kSettle = std::chrono::milliseconds(200);
+constexpr std::uint32_t kWatched = IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF;
+
+bool is_socket(const std::string& path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+std::optional<SocketName> with_guest(std::string_view guest, std::optional<ChannelKind> channel) {
+    if (!base::is_plain_name(guest, kMaxGuestName)) return std::nullopt;
+    return SocketName{base::GuestId(std::string(guest)), channel};
+}
+
+}  // namespace
+
+std::optional<SocketName> parse_socket_name(std::string_view file) {
+    static constexpr std::string_view kMonitor = ".qmp";
+    static constexpr std::string_view kSocket = ".sock";
+    if (file.ends_with(kMonitor)) return with_guest(file.substr(0, file.size() - kMonitor.size()), std::nullopt);
+    if (!file.ends_with(kSocket)) return std::nullopt;
+    file.remove_suffix(kSocket.size());
+    for (const ChannelKind kind :
+         {ChannelKind::native, ChannelKind::existing_heartbeat, ChannelKind::existing_messaging}) {
+        const std::string_view prefix = wire::channel_name(kind);
+        if (file.size() > prefix.size() && file.starts_with(prefix) && file[prefix.size()] == '.')
+            return with_guest(file.substr(prefix.size() + 1), kind);
+    }
+    return std::nullopt;
+}
+
+DirectorySource::DirectorySource(boost::asio::io_context& io, std::string directory)
+    : io_(io), directory_(std::move(directory)), watch_(io), reopen_(io), settle_(io) {}
+
+DirectorySource::~DirectorySource() = default;
+
+void DirectorySource::start(Handler& handler) {
+    handler_ = &handler;
+    open();
+}
+
+void DirectorySource::stop() {
+    boost::system::error_code ignored;
+    watch_.close(ignored);
+    reopen_.cancel();
+    settle_.cancel();
+    guests_.clear();
+    known_.clear();
+    handler_ = nullptr;
+}
+
+void DirectorySource::open() {
+    std::error_code error;
+    std::filesystem::create_directories(directory_, error);
+    if (error) return retry_open("cannot make the directory: " + error.message());
+    const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (fd < 0) return retry_open("inotify: " + std::generic_category().message(errno));
+    watch_.assign(fd);
+    if (::inotify_add_watch(fd, directory_.c_str(), kWatched | IN_ONLYDIR) < 0)
+        return retry_open("cannot watch the directory: " + std::generic_category().message(errno));
+    await_events();
+    rescan();
+    if (std::exchange(has_problem_, false)) handler_->on_source_problem(*this, "");
+    if (!std::exchange(listed_, true)) handler_->on_listed(*this);
+}
+
+void DirectorySource::retry_open(const std::string& problem) {
+    boost::system::error_code ignored;
+    watch_.close(ignored);
+    if (!std::exchange(has_problem_, true)) handler_->on_source_problem(*this, problem);
+    reopen_.expires_after(kReopen);
+    reopen_.async_wait([this](const boost::system::error_code& ec) {
+        if (!ec && handler_ != nullptr) open();
+    });
+}
+
+/// Looks at everything: what the directory holds, and what was known and is there no more.
+void DirectorySource::rescan() {
+    std::set<std::string> files;
+    for (const auto& [file, name] : known_)
+        files.insert(file);
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_, error))
+        files.insert(entry.path().filename().string());
+    if (error) log::warning("cannot list the directory of channels", {{"error", error.message()}});
+    for (const std::string& file : files) {
+        if (!known_.contains(file) || !is_socket(path_of(file))) look_at(file);
+    }
+}
+
+void DirectorySource::await_events() {
+    watch_.async_wait(boost::asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& ec) {
+        if (ec || handler_ == nullptr) return;
+        if (read_events()) await_events();
+    });
+}
+
+/// False when the directory itself went away.
+bool DirectorySource::read_events() {
+    alignas(inotify_event) std::array<char, 16384> buffer{};
+    for (;;) {
+        const ssize_t size = ::read(watch_.native_handle(), buffer.data(), buffer.size());
+        if (size <= 0) return true;
+        for (ssize_t at = 0; at < size;) {
+            const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
+            at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+            if ((event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0) {
+                retry_open("the directory was removed");
+                return false;
+            }
+            if ((event->mask & IN_Q_OVERFLOW) != 0) {
+                log::warning("more changes than could be watched, looking at the whole directory again");
+                rescan();
+            } else if (event->len > 0) {
+                look_at(event->name);
+            }
+        }
+    }
+}
+
+void DirectorySource::look_at(const std::string& file) {
+    const auto name = parse_socket_name(file);
+    if (!name) return log::debug("file is no channel", {{"file", file}});
+    if (is_socket(path_of(file))) return appeared(file, *name);
+    if (known_.contains(file)) return look_again_later(file);
+    log::debug("file has a channel's name and is no socket", {{"file", file}});
+}
+
+void DirectorySource::appeared(const std::string& file, const SocketName& name) {
+    known_.emplace(file, name);
+    removed_.erase(file);
+    Guest& guest = guests_[name.guest];
+    if (name.channel) {
+        guest.channels.insert(*name.channel);
+        return handler_->on_channel(name.guest, *name.channel, path_of(file));
+    }
+    if (guest.monitor) return guest.monitor->retry_now();
+    guest.monitor = std::make_unique<QmpMonitor>(
+        io_, name.guest, path_of(file),
+        [this, id = name.guest](const heartbeat::HostEvent& event) { handler_->on_machine(id, event); });
+    guest.monitor->start();
+}
+
+void DirectorySource::look_again_later(const std::string& file) {
+    const bool waits = !removed_.empty();
+    removed_.insert(file);
+    if (waits) return;
+    settle_.expires_after(kSettle);
+    settle_.async_wait([this](const boost::system::error_code& ec) {
+        if (ec || handler_ == nullptr) return;
+        for (const std::string& candidate : std::exchange(removed_, std::set<std::string>())) {
+            if (!is_socket(path_of(candidate))) disappeared(candidate);
+        }
+    });
+}
+
+void DirectorySource::disappeared(const std::string& file) {
+    const auto known = known_.find(file);
+    if (known == known_.end()) return;
+    const SocketName name = std::move(known->second);
+    known_.erase(known);
+    const auto entry = guests_.find(name.guest);
+    Guest& guest = entry->second;
+    if (name.channel) {
+        guest.channels.erase(*name.channel);
+        handler_->on_channel_gone(name.guest, *name.channel);
+    } else {
+        guest.monitor.reset();
+    }
+    if (!guest.channels.empty() || guest.monitor) return;
+    guests_.erase(entry);
+    handler_->on_gone(name.guest, heartbeat::StopReason::removed);
+}
+
+}  // namespace vitalwire::host

@@ -1,0 +1,183 @@
+#include "host/sources/libvirt/domain_tracker.hpp"
+
+#include <libvirt/libvirt.h>
+
+#include <utility>
+
+namespace vitalwire::host {
+
+using heartbeat::CrashReason;
+using heartbeat::Hold;
+using heartbeat::StopReason;
+
+void DomainTracker::lifecycle(int event, int detail, Events& out) {
+    switch (event) {
+        case VIR_DOMAIN_EVENT_STARTED:
+            id_ = -1;
+            if (detail == VIR_DOMAIN_EVENT_STARTED_WAKEUP) return run(out);
+            if (detail != VIR_DOMAIN_EVENT_STARTED_MIGRATED) return live(out);
+            arriving_ = true;
+            return hold(Hold::migrating, out);
+        case VIR_DOMAIN_EVENT_SUSPENDED:
+            return suspended(detail, out);
+        case VIR_DOMAIN_EVENT_RESUMED:
+            return run(out);
+        case VIR_DOMAIN_EVENT_SHUTDOWN:
+            if (phase_ != Phase::crashed) hold(Hold::shutting_down, out);
+            return;
+        case VIR_DOMAIN_EVENT_PMSUSPENDED:
+            return hold(Hold::suspended, out);
+        case VIR_DOMAIN_EVENT_CRASHED:
+            return crash(detail == VIR_DOMAIN_EVENT_CRASHED_CRASHLOADED ? CrashReason::crashed : CrashReason::panicked,
+                         out);
+        case VIR_DOMAIN_EVENT_STOPPED:
+            return stopped(detail, out);
+        default:
+            // Defined and undefined: a reading says what that means.
+            return;
+    }
+}
+
+void DomainTracker::suspended(int detail, Events& out) {
+    if (phase_ == Phase::crashed) return;
+    const bool migrates = detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED ||
+                          detail == VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY ||
+                          detail == VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY_FAILED;
+    hold(migrates ? Hold::migrating : Hold::paused, out);
+}
+
+void DomainTracker::stopped(int detail, Events& out) {
+    if (phase_ == Phase::unknown) return;
+    if (detail == VIR_DOMAIN_EVENT_STOPPED_CRASHED) return crash(CrashReason::crashed, out);
+    if (detail == VIR_DOMAIN_EVENT_STOPPED_FAILED) return crash(CrashReason::failed, out);
+    stop(detail == VIR_DOMAIN_EVENT_STOPPED_MIGRATED ? StopReason::migrated : StopReason::domain_stopped, out);
+}
+
+void DomainTracker::rebooted(Events& out) {
+    live(out);
+    // The session holds for the reboot now, in place of what we told before.
+    hold_.reset();
+    out.emplace_back(heartbeat::Rebooted{});
+}
+
+void DomainTracker::transferring(Events& out) {
+    transferring_ = true;
+    if (phase_ != Phase::crashed && !hold_) hold(Hold::migrating, out);
+}
+
+void DomainTracker::read(const DomainReading& reading, Events& out) {
+    const bool another_run = phase_ == Phase::alive && id_ >= 0 && reading.id >= 0 && reading.id != id_;
+    if (another_run) stop(StopReason::domain_stopped, out);
+    id_ = reading.id;
+    persistent_ = reading.persistent;
+    if (reading.job) transferring_ = transferring_ && *reading.job;
+    switch (reading.state) {
+        case VIR_DOMAIN_PAUSED:
+            return read_paused(reading.reason, out);
+        case VIR_DOMAIN_SHUTDOWN:
+            return hold(Hold::shutting_down, out);
+        case VIR_DOMAIN_PMSUSPENDED:
+            return hold(Hold::suspended, out);
+        case VIR_DOMAIN_CRASHED:
+            return crash(CrashReason::panicked, out);
+        case VIR_DOMAIN_SHUTOFF:
+            return read_shutoff(reading.reason, out);
+        default:
+            return run(out);
+    }
+}
+
+void DomainTracker::read_paused(int reason, Events& out) {
+    if (reason == VIR_DOMAIN_PAUSED_CRASHED) return crash(CrashReason::panicked, out);
+    const bool new_here = phase_ != Phase::alive;
+    switch (reason) {
+        case VIR_DOMAIN_PAUSED_STARTING_UP:
+            arriving_ = arriving_ || new_here;
+            return hold(Hold::paused, out);
+        case VIR_DOMAIN_PAUSED_MIGRATION:
+            arriving_ = arriving_ || new_here;
+            return hold(Hold::migrating, out);
+        case VIR_DOMAIN_PAUSED_POSTCOPY:
+        case VIR_DOMAIN_PAUSED_POSTCOPY_FAILED:
+            return hold(Hold::migrating, out);
+        case VIR_DOMAIN_PAUSED_SAVE:
+        case VIR_DOMAIN_PAUSED_DUMP:
+        case VIR_DOMAIN_PAUSED_SNAPSHOT:
+        case VIR_DOMAIN_PAUSED_FROM_SNAPSHOT:
+            return hold(Hold::saving, out);
+        case VIR_DOMAIN_PAUSED_SHUTTING_DOWN:
+            return hold(Hold::shutting_down, out);
+        default:
+            // By the operator, an I/O error, a watchdog: it stands still and somebody decides about it.
+            return hold(Hold::paused, out);
+    }
+}
+
+void DomainTracker::read_shutoff(int reason, Events& out) {
+    switch (reason) {
+        case VIR_DOMAIN_SHUTOFF_CRASHED:
+            return crash(CrashReason::failed, out);
+        case VIR_DOMAIN_SHUTOFF_MIGRATED:
+            return stop(StopReason::migrated, out);
+        case VIR_DOMAIN_SHUTOFF_SHUTDOWN:
+        case VIR_DOMAIN_SHUTOFF_DESTROYED:
+        case VIR_DOMAIN_SHUTOFF_SAVED:
+        case VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT:
+            return stop(StopReason::domain_stopped, out);
+        default:
+            // A libvirtd that was restarted has forgotten why, and a start that failed says nothing of the crash
+            // before.
+            if (phase_ != Phase::crashed) stop(StopReason::domain_stopped, out);
+    }
+}
+
+void DomainTracker::vanished(Events& out) {
+    // A transient domain that crashed disappears by itself; nobody has dealt with it.
+    if (phase_ == Phase::crashed && !persistent_) return;
+    stop(StopReason::removed, out);
+}
+
+void DomainTracker::live(Events& out) {
+    if (phase_ == Phase::alive) return;
+    phase_ = Phase::alive;
+    out.emplace_back(heartbeat::Started{});
+}
+
+void DomainTracker::run(Events& out) {
+    live(out);
+    arriving_ = false;
+    if (transferring_) return hold(Hold::migrating, out);
+    if (!hold_) return;
+    hold_.reset();
+    out.emplace_back(heartbeat::Released{});
+}
+
+void DomainTracker::hold(Hold why, Events& out) {
+    live(out);
+    if (hold_ == why) return;
+    hold_ = why;
+    out.emplace_back(heartbeat::Held{why});
+}
+
+void DomainTracker::stop(StopReason why, Events& out) {
+    const bool known = phase_ == Phase::alive || phase_ == Phase::crashed;
+    hold_.reset();
+    transferring_ = arriving_ = false;
+    id_ = -1;
+    if (!known) return;
+    phase_ = Phase::stopped;
+    stop_reason_ = why;
+    out.emplace_back(heartbeat::Stopped{why});
+}
+
+void DomainTracker::crash(CrashReason why, Events& out) {
+    if (arriving_) return stop(StopReason::domain_stopped, out);
+    hold_.reset();
+    transferring_ = false;
+    // What has ended cannot crash; what is first seen crashed did so while nobody looked.
+    if (phase_ != Phase::alive && phase_ != Phase::unknown) return;
+    phase_ = Phase::crashed;
+    out.emplace_back(heartbeat::Crashed{why});
+}
+
+}  // namespace vitalwire::host

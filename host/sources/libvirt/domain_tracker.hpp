@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "heartbeat/host_session.hpp"
+#include "host/sources/libvirt/domain_reading.hpp"
+
+namespace vitalwire::host {
+
+/// What libvirt's events and readings of one domain mean for its guest. Pure. Events are quick and may be lost; a
+/// reading says how it is now; both lead to the same level, and only what changes is told.
+///
+/// A domain that crashed stays crashed until it is started again, ended by the operator or undefined. One that arrives
+/// from another host and fails to was never a guest of this host: no crash.
+class DomainTracker {
+public:
+    using Events = std::vector<heartbeat::HostEvent>;
+
+    /// A lifecycle event: a virDomainEventType and the detail that goes with it.
+    void lifecycle(int event, int detail, Events& out);
+    /// libvirt tells each reboot twice, and so do we.
+    void rebooted(Events& out);
+    /// The domain's memory is being written out: a migration, a save or a snapshot. Its end is known from readings
+    /// only.
+    void transferring(Events& out);
+    void read(const DomainReading& reading, Events& out);
+    /// libvirt does not know the domain.
+    void vanished(Events& out);
+
+    bool is_running() const { return phase_ == Phase::alive && !hold_ && !transferring_ && !arriving_; }
+    bool is_transferring() const { return phase_ == Phase::alive && transferring_; }
+    /// Nothing of it is left here, for `stop_reason`.
+    bool is_stopped() const { return phase_ == Phase::stopped; }
+    heartbeat::StopReason stop_reason() const { return stop_reason_; }
+    /// There is nothing to remember of it.
+    bool is_idle() const { return phase_ == Phase::stopped || phase_ == Phase::unknown; }
+
+private:
+    enum class Phase : std::uint8_t { unknown, alive, crashed, stopped };
+
+    void suspended(int detail, Events& out);
+    void stopped(int detail, Events& out);
+    void read_paused(int reason, Events& out);
+    void read_shutoff(int reason, Events& out);
+    void live(Events& out);
+    void run(Events& out);
+    void hold(heartbeat::Hold why, Events& out);
+    void stop(heartbeat::StopReason why, Events& out);
+    void crash(heartbeat::CrashReason why, Events& out);
+
+    Phase phase_ = Phase::unknown;
+    std::optional<heartbeat::Hold> hold_;
+    bool transferring_ = false;
+    bool arriving_ = false;  ///< has not run here
+    bool persistent_ = true;
+    int id_ = -1;
+    heartbeat::StopReason stop_reason_ = heartbeat::StopReason::removed;
+};
+
+}  // namespace vitalwire::host

@@ -1,0 +1,282 @@
+#include "host/sources/libvirt/libvirt_source.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace vitalwire::host {
+
+using base::GuestId;
+using base::TimePoint;
+using wire::ChannelKind;
+
+namespace {
+
+constexpr base::Duration kReopen = std::chrono::seconds(1);
+/// Nothing is known to be missed by the events; this is for what is not known.
+constexpr base::Duration kAudit = std::chrono::minutes(1);
+/// No event tells that a migration was given up.
+constexpr base::Duration kTransfers = std::chrono::seconds(1);
+constexpr std::size_t kMaxQueries = 64;
+constexpr base::Duration kStopPatience = std::chrono::milliseconds(500);
+
+}  // namespace
+
+LibvirtSource::LibvirtSource(boost::asio::io_context& io, LibvirtOptions options)
+    : io_(io),
+      options_(std::move(options)),
+      threads_(std::make_shared<LibvirtThreads>()),
+      reopen_(io),
+      audit_(io),
+      transfers_(io),
+      plug_later_(io) {}
+
+LibvirtSource::~LibvirtSource() {
+    stop();
+}
+
+void LibvirtSource::start(ChannelSource::Handler& handler) {
+    handler_ = &handler;
+    attacher_ = std::make_unique<LibvirtAttacher>(io_, options_);
+    open();
+}
+
+void LibvirtSource::stop() {
+    if (handler_ == nullptr) return;
+    handler_ = nullptr;
+    reopen_.cancel();
+    audit_.cancel();
+    transfers_.cancel();
+    plug_later_.cancel();
+    attacher_.reset();
+    session_.reset();
+    domains_.clear();
+    threads_->await_none(kStopPatience);
+}
+
+void LibvirtSource::open() {
+    read_all_ = false;
+    LibvirtSession::Handler& events = *this;
+    session_ = std::make_unique<LibvirtSession>(io_, options_, threads_, events);
+}
+
+void LibvirtSource::on_open() {
+    all_changed_ = true;
+    ask();
+}
+
+void LibvirtSource::on_lost(const std::string& why) {
+    session_.reset();
+    audit_.cancel();
+    transfers_.cancel();
+    for (const GuestId& guest : std::exchange(asked_jobs_, {}))
+        domains_[guest].job_in_vain = true;
+    problem(why);
+    reopen_.expires_after(kReopen);
+    reopen_.async_wait([this](const boost::system::error_code& ec) {
+        if (!ec && handler_ != nullptr) open();
+    });
+}
+
+void LibvirtSource::problem(const std::string& text) {
+    if (std::exchange(problem_, text) != text) handler_->on_source_problem(*this, text);
+}
+
+void LibvirtSource::on_news_lost() {
+    log::warning("more events of libvirt than could be taken, looking at all domains again");
+    all_changed_ = true;
+    ask();
+}
+
+void LibvirtSource::on_news(const DomainNews& news) {
+    Domain& domain = domains_[news.guest];
+    domain.last_news = ++news_;
+    changed_.insert(news.guest);
+    // Until all was read it is not known what the event changes.
+    if (read_all_) follow(domain, news);
+    ask();
+}
+
+void LibvirtSource::follow(Domain& domain, const DomainNews& news) {
+    DomainTracker::Events events;
+    switch (news.kind) {
+        case DomainNews::Kind::lifecycle:
+            domain.tracker.lifecycle(news.event, news.detail, events);
+            break;
+        case DomainNews::Kind::rebooted:
+            domain.tracker.rebooted(events);
+            break;
+        case DomainNews::Kind::transferring:
+            domain.tracker.transferring(events);
+            break;
+        case DomainNews::Kind::changed:
+            break;
+    }
+    tell(news.guest, domain, events);
+}
+
+/// One question at a time; what changes meanwhile is asked next.
+void LibvirtSource::ask() {
+    if (!session_ || !session_->idle()) return;
+    asked_at_ = news_;
+    if (std::exchange(all_changed_, false)) {
+        changed_.clear();
+        return session_->ask_all();
+    }
+    std::vector<LibvirtSession::Query> queries;
+    while (!changed_.empty() && queries.size() < kMaxQueries) {
+        GuestId guest = std::move(changed_.extract(changed_.begin()).value());
+        const auto known = domains_.find(guest);
+        const bool job =
+            known != domains_.end() && known->second.tracker.is_transferring() && !known->second.job_in_vain;
+        if (job) asked_jobs_.push_back(guest);
+        queries.push_back({std::move(guest), job});
+    }
+    if (!queries.empty()) session_->ask(std::move(queries));
+}
+
+void LibvirtSource::on_answer(const LibvirtSession::Answer& answer) {
+    asked_jobs_.clear();
+    for (const DomainReading& reading : answer.domains)
+        take(reading);
+    for (const GuestId& guest : answer.unknown)
+        vanished(guest);
+    for (const LibvirtSession::Failure& failure : answer.failures)
+        failed(failure);
+    if (answer.of_all) {
+        forget_missing(answer);
+        read_all_ = true;
+        ask_all_later();
+        problem("");
+        if (!std::exchange(listed_, true)) handler_->on_listed(*this);
+    }
+    std::erase_if(domains_, [this](const auto& entry) {
+        return entry.second.tracker.is_idle() && !changed_.contains(entry.first);
+    });
+    watch_transfers();
+    plug();
+    ask();
+}
+
+void LibvirtSource::take(const DomainReading& reading) {
+    Domain& domain = domains_[reading.guest];
+    if (is_old_news(domain)) return;
+    domain.unreadable = false;
+    DomainTracker::Events events;
+    domain.tracker.read(reading, events);
+    tell(reading.guest, domain, events);
+    if (domain.tracker.is_idle()) return;
+    tell_channels(reading.guest, domain, reading.ports.channels);
+    hot_plug_.see(reading, domain.tracker.is_running());
+}
+
+void LibvirtSource::vanished(const GuestId& guest) {
+    const auto known = domains_.find(guest);
+    if (known == domains_.end() || is_old_news(known->second)) return;
+    DomainTracker::Events events;
+    known->second.tracker.vanished(events);
+    tell(guest, known->second, events);
+    if (!known->second.tracker.is_idle()) tell_channels(guest, known->second, {});
+}
+
+/// It ends or begins just now, or libvirt has trouble with it: it is read again with the next reading of all, or at its
+/// next event.
+void LibvirtSource::failed(const LibvirtSession::Failure& failure) {
+    Domain& domain = domains_[failure.guest];
+    if (is_old_news(domain) || std::exchange(domain.unreadable, true)) return;
+    log::warning("domain cannot be read", {{"guest", failure.guest}, {"error", failure.why}});
+}
+
+void LibvirtSource::forget_missing(const LibvirtSession::Answer& answer) {
+    std::set<GuestId> told;
+    for (const DomainReading& reading : answer.domains)
+        told.insert(reading.guest);
+    for (const LibvirtSession::Failure& failure : answer.failures)
+        told.insert(failure.guest);
+    std::vector<GuestId> missing;
+    for (const auto& [guest, domain] : domains_) {
+        if (!told.contains(guest)) missing.push_back(guest);
+    }
+    for (const GuestId& guest : missing)
+        vanished(guest);
+}
+
+void LibvirtSource::tell(const GuestId& guest, Domain& domain, const DomainTracker::Events& events) {
+    for (const heartbeat::HostEvent& event : events)
+        handler_->on_machine(guest, event);
+    if (events.empty() || !domain.tracker.is_stopped()) return;
+    domain.channels.clear();
+    hot_plug_.gone(guest);
+    handler_->on_gone(guest, domain.tracker.stop_reason());
+}
+
+void LibvirtSource::tell_channels(const GuestId& guest, Domain& domain, const std::vector<DomainChannel>& found) {
+    std::map<ChannelKind, std::string> channels;
+    for (const DomainChannel& channel : found)
+        channels.emplace(channel.kind, channel.path);
+    const auto before = std::exchange(domain.channels, channels);
+    for (const auto& [kind, path] : before) {
+        if (!channels.contains(kind)) handler_->on_channel_gone(guest, kind);
+    }
+    for (const auto& [kind, path] : channels) {
+        const auto known = before.find(kind);
+        if (known == before.end() || known->second != path) handler_->on_channel(guest, kind, path);
+    }
+}
+
+void LibvirtSource::want(const WantedChannels& wanted) {
+    if (!options_.hot_plug) return;
+    hot_plug_.want(wanted);
+    plug();
+}
+
+/// Only by what libvirt says now: not before everything was read, nor while it is away.
+void LibvirtSource::plug() {
+    if (handler_ == nullptr || !session_ || !read_all_) return;
+    auto unattachable = hot_plug_.unattachable();
+    if (unattachable != unattachable_) handler_->on_unattachable(unattachable_ = std::move(unattachable));
+    const TimePoint now = base::Clock::now();
+    if (const auto attachment = hot_plug_.next(now)) {
+        attacher_->attach(*attachment,
+                          [this, attachment = *attachment](const auto& failure) { plugged(attachment, failure); });
+    }
+    const TimePoint due = hot_plug_.next_due();
+    due == base::kNever ? plug_later_.cancel() : plug_later_.after(due - now, [this] { plug(); });
+}
+
+void LibvirtSource::plugged(const HotPlug::Attachment& attachment, const std::string& failure) {
+    const TimePoint now = base::Clock::now();
+    failure.empty() ? hot_plug_.attached(now) : hot_plug_.failed(now);
+    handler_->on_attached(attachment.guest, attachment.kind, failure);
+    changed_.insert(attachment.guest);
+    ask();
+    plug();
+}
+
+void LibvirtSource::ask_all_later() {
+    audit_.expires_after(kAudit);
+    audit_.async_wait([this](const boost::system::error_code& ec) {
+        if (ec || handler_ == nullptr) return;
+        for (auto& [guest, domain] : domains_)
+            domain.job_in_vain = false;
+        all_changed_ = true;
+        ask();
+    });
+}
+
+void LibvirtSource::watch_transfers() {
+    const bool any = std::any_of(domains_.begin(), domains_.end(),
+                                 [](const auto& entry) { return entry.second.tracker.is_transferring(); });
+    if (!any) return;
+    transfers_.expires_after(kTransfers);
+    transfers_.async_wait([this](const boost::system::error_code& ec) {
+        if (ec || handler_ == nullptr) return;
+        for (const auto& [guest, domain] : domains_) {
+            if (domain.tracker.is_transferring()) changed_.insert(guest);
+        }
+        ask();
+    });
+}
+
+}  // namespace vitalwire::host

@@ -1,0 +1,88 @@
+#include "host/sources/qmp/qmp_monitor.hpp"
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace vitalwire::host {
+
+namespace {
+
+constexpr LineConnection::Limits kConnectionLimits{256UL * 1024, 4.0 * 1024 * 1024, 64UL * 1024};
+constexpr base::Duration kPatience = std::chrono::seconds(5);
+/// A QEMU that has made its socket and does not listen yet is refused for an instant; one that died is refused for
+/// ever.
+constexpr int kRefusalsOfTheDead = 3;
+
+}  // namespace
+
+QmpMonitor::QmpMonitor(boost::asio::io_context& io, base::GuestId guest, std::string path, OnEvent on_event)
+    : guest_(std::move(guest)),
+      on_event_(std::move(on_event)),
+      patience_(io),
+      connection_(LineConnection::make(io, std::move(path), kConnectionLimits, *this)) {}
+
+QmpMonitor::~QmpMonitor() {
+    connection_->close();
+}
+
+void QmpMonitor::on_up() {
+    last_error_ = 0;
+    refusals_ = 0;
+    session_.connected();
+    await_answer();
+}
+
+void QmpMonitor::on_down(const std::string&) {
+    patience_.cancel();
+}
+
+void QmpMonitor::on_unreachable(int error) {
+    const bool nobody_listens = error == ECONNREFUSED || error == ENOENT;
+    if (nobody_listens && (++refusals_ == kRefusalsOfTheDead || was_ready_)) {
+        was_ready_ = false;
+        QmpSession::Result result;
+        session_.vanished(result);
+        apply(std::move(result));
+    }
+    if (error == last_error_) return;
+    last_error_ = error;
+    if (nobody_listens) return;
+    log::warning("QEMU monitor cannot be connected, trying on",
+                 {{"guest", guest_}, {"path", connection_->path()}, {"error", std::generic_category().message(error)}});
+}
+
+void QmpMonitor::on_line(std::string_view line) {
+    QmpSession::Result result;
+    session_.line(line, result);
+    if (session_.ready()) {
+        was_ready_ = true;
+        patience_.cancel();
+    }
+    apply(std::move(result));
+}
+
+void QmpMonitor::on_overlong_lines(std::uint64_t count) {
+    log::warning("QEMU monitor sent a line that is too long", {{"guest", guest_}, {"count", count}});
+}
+
+void QmpMonitor::await_answer() {
+    patience_.expires_after(kPatience);
+    patience_.async_wait(
+        [this, connection = std::weak_ptr<LineConnection>(connection_)](const boost::system::error_code& ec) {
+            if (ec || connection.expired() || session_.ready()) return;
+            log::warning("QEMU monitor does not answer: is another client connected to it?",
+                         {{"guest", guest_}, {"path", connection_->path()}});
+        });
+}
+
+void QmpMonitor::apply(QmpSession::Result result) {
+    for (std::string& command : result.commands)
+        connection_->send(std::move(command));
+    for (const heartbeat::HostEvent& event : result.events)
+        on_event_(event);
+}
+
+}  // namespace vitalwire::host

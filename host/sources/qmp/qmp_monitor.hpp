@@ -1,0 +1,50 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/ids.hpp"
+#include "host/channels/line_connection.hpp"
+#include "host/sources/qmp/qmp_session.hpp"
+
+namespace vitalwire::host {
+
+/// The connection to one guest's QEMU monitor. QEMU serves one client at a time: a socket for us alone is expected.
+class QmpMonitor final : private LineConnection::Handler {
+public:
+    using OnEvent = std::function<void(const heartbeat::HostEvent&)>;
+
+    QmpMonitor(boost::asio::io_context& io, base::GuestId guest, std::string path, OnEvent on_event);
+    ~QmpMonitor() override;
+    QmpMonitor(const QmpMonitor&) = delete;
+    QmpMonitor& operator=(const QmpMonitor&) = delete;
+
+    void start() { connection_->start(); }
+    void retry_now() { connection_->retry_now(); }
+
+private:
+    void on_up() override;
+    void on_down(const std::string& why) override;
+    void on_unreachable(int error) override;
+    void on_line(std::string_view line) override;
+    void on_overlong_lines(std::uint64_t count) override;
+    void on_throttled() override {}
+    void on_not_read(std::uint64_t) override {}
+
+    void await_answer();
+    void apply(QmpSession::Result result);
+
+    base::GuestId guest_;
+    OnEvent on_event_;
+    QmpSession session_;
+    boost::asio::steady_timer patience_;
+    int last_error_ = 0;
+    int refusals_ = 0;        ///< in a row
+    bool was_ready_ = false;  ///< since the last time QEMU vanished
+    std::shared_ptr<LineConnection> connection_;
+};
+
+}  // namespace vitalwire::host

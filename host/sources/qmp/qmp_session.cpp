@@ -1,0 +1,164 @@
+#include "host/sources/qmp/qmp_session.hpp"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::host {
+
+using heartbeat::CrashReason;
+using heartbeat::Hold;
+using heartbeat::StopReason;
+using nlohmann::json;
+
+namespace {
+
+/// QEMU's answers are trusted more than a guest's, and larger (the greeting, a panic's information).
+constexpr wire::JsonLimits kLimits{32, 4096};
+
+constexpr const char* kCapabilities = "{\"execute\":\"qmp_capabilities\",\"id\":\"capabilities\"}\n";
+constexpr const char* kStatus = "{\"execute\":\"query-status\",\"id\":\"status\"}\n";
+/// Without it QEMU does not tell of a migration's begin and end.
+constexpr const char* kMigrationEvents =
+    "{\"execute\":\"migrate-set-capabilities\",\"arguments\":{\"capabilities\":[{\"capability\":\"events\",\"state\":"
+    "true}]},\"id\":\"migration-events\"}\n";
+
+/// What of an event's data decides: its status (MIGRATION) or its reason (SHUTDOWN).
+std::string detail_of(const json& message) {
+    const json* data = wire::find(message, "data");
+    if (data == nullptr) return {};
+    const std::string status = wire::text_or(*data, "status");
+    return status.empty() ? wire::text_or(*data, "reason") : status;
+}
+
+}  // namespace
+
+void QmpSession::connected() {
+    ready_ = false;
+    migrating_ = false;
+    migrated_ = false;
+    incoming_ = false;
+}
+
+void QmpSession::line(std::string_view line, Result& result) {
+    const auto message = wire::parse_object(line, kLimits);
+    if (!message) return;
+    if (wire::find(*message, "QMP") != nullptr) return greeted(result);
+    const std::string event = wire::text_or(*message, "event");
+    if (!event.empty()) return on_event(event, detail_of(*message), result);
+    const json* answer = wire::find(*message, "return");
+    if (answer == nullptr) return;
+    answered(wire::text_or(*message, "id"), wire::text_or(*answer, "status"), result);
+}
+
+void QmpSession::vanished(Result& result) {
+    ready_ = false;
+    if (ended_) return;
+    if (migrated_) return stopped(StopReason::migrated, result);
+    crashed(CrashReason::failed, result);
+}
+
+void QmpSession::greeted(Result& result) {
+    result.commands.emplace_back(kCapabilities);
+}
+
+void QmpSession::answered(const std::string& id, const std::string& status, Result& result) {
+    if (id == "capabilities") {
+        result.commands.emplace_back(kMigrationEvents);
+        return ask_status(result);
+    }
+    if (id != "status") return;
+    if (!ready_) {
+        // A QEMU that answers is there, whatever was told of the one before it at this path.
+        ready_ = true;
+        started(result);
+    }
+    on_status(status, result);
+}
+
+void QmpSession::on_event(std::string_view name, const std::string& detail, Result& result) {
+    if (name == "STOP") {
+        hold(migrating_ ? Hold::migrating : Hold::paused, result);
+        return ask_status(result);
+    }
+    if (name == "RESUME") {
+        if (ended_) started(result);
+        return ask_status(result);
+    }
+    if (name == "WAKEUP") return ask_status(result);
+    if (name == "SUSPEND") return hold(Hold::suspended, result);
+    if (name == "POWERDOWN") return hold(Hold::shutting_down, result);
+    if (name == "RESET") {
+        if (ended_) started(result);
+        result.events.emplace_back(heartbeat::Rebooted{});
+        return;
+    }
+    if (name == "SHUTDOWN") {
+        if (detail == "guest-panic") return crashed(CrashReason::panicked, result);
+        if (detail == "host-error") return crashed(CrashReason::failed, result);
+        return stopped(migrated_ ? StopReason::migrated : StopReason::domain_stopped, result);
+    }
+    if (name == "GUEST_PANICKED") return crashed(CrashReason::panicked, result);
+    if (name == "GUEST_CRASHLOADED") return crashed(CrashReason::crashed, result);
+    if (name == "MIGRATION") return on_migration(detail, result);
+    if (name == "MIGRATION_PASS") return on_migration("active", result);
+}
+
+void QmpSession::on_status(std::string_view status, Result& result) {
+    if (ended_) return;
+    // The answer to an earlier question may come after the event that the guest has left.
+    if (status != "finish-migrate") migrated_ = status == "postmigrate";
+    incoming_ = status == "inmigrate";
+    if (status == "running") {
+        if (migrating_) return hold(Hold::migrating, result);
+        result.events.emplace_back(heartbeat::Released{});
+        return;
+    }
+    if (status == "guest-panicked") return crashed(CrashReason::panicked, result);
+    if (status == "internal-error") return crashed(CrashReason::internal_error, result);
+    if (status == "shutdown") return stopped(StopReason::domain_stopped, result);
+    if (status == "suspended") return hold(Hold::suspended, result);
+    if (status == "save-vm") return hold(Hold::saving, result);
+    if (status == "inmigrate" || status == "finish-migrate" || status == "postmigrate" || status == "restore-vm")
+        return hold(Hold::migrating, result);
+    // paused, prelaunch, debug, io-error, watchdog, colo: the machine stands still and somebody decides about it.
+    hold(Hold::paused, result);
+}
+
+void QmpSession::on_migration(std::string_view status, Result& result) {
+    static constexpr std::array kUnderWay = {"setup",       "active",          "pre-switchover",  "device",
+                                             "wait-unplug", "postcopy-active", "postcopy-paused", "postcopy-recover"};
+    migrating_ = std::find(kUnderWay.begin(), kUnderWay.end(), status) != kUnderWay.end();
+    if (migrating_) return hold(Hold::migrating, result);
+    // A QEMU whose guest has left may be ended before it can answer what its status is.
+    migrated_ = status == "completed" && !incoming_;
+    ask_status(result);
+}
+
+void QmpSession::ask_status(Result& result) {
+    result.commands.emplace_back(kStatus);
+}
+
+void QmpSession::hold(Hold why, Result& result) {
+    if (!ended_) result.events.emplace_back(heartbeat::Held{why});
+}
+
+void QmpSession::stopped(StopReason why, Result& result) {
+    ended_ = true;
+    result.events.emplace_back(heartbeat::Stopped{why});
+}
+
+void QmpSession::crashed(CrashReason why, Result& result) {
+    if (ended_) return;
+    ended_ = true;
+    result.events.emplace_back(heartbeat::Crashed{why});
+}
+
+void QmpSession::started(Result& result) {
+    ended_ = false;
+    result.events.emplace_back(heartbeat::Started{});
+}
+
+}  // namespace vitalwire::host

@@ -1,0 +1,123 @@
+#include "host/state/agent_state.hpp"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/log.hpp"
+#include "bus/json.hpp"
+#include "wire/field_reader.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::host {
+
+using base::Millis;
+using base::Result;
+using heartbeat::Registration;
+using heartbeat::SaveRegistration;
+using nlohmann::json;
+
+namespace {
+
+constexpr const char* kGuests = "guests";
+constexpr const char* kFaults = "faults";
+constexpr const char* kPolicies = "policies";
+
+Result<Registration> registration_from_json(const json& object) {
+    wire::FieldReader in(object);
+    Registration registration;
+    const std::string dialect = in.text("dialect", 1, 16);
+    if (dialect != "native" && dialect != "existing")
+        in.refuse(base::Errc::bad_field, "key 'dialect': expected native or existing");
+    registration.dialect = dialect == "existing" ? wire::Dialect::existing : wire::Dialect::native;
+    registration.session = base::SessionId(in.text("session", 1, wire::kMaxSessionId));
+    registration.name = in.text("name", 0, wire::kMaxName);
+    registration.interval = in.millis("interval_ms", Millis(1), Millis(wire::kMaxInt31));
+    registration.response_deadline = in.millis("response_deadline_ms", Millis(1), Millis(wire::kMaxInt31));
+    const auto action = model::parse_corrective_action(in.text("corrective_action", 1, 16));
+    if (!action) in.refuse(base::Errc::bad_field, "key 'corrective_action': expected none, log, reboot or stop");
+    registration.corrective_action = action.value_or(model::CorrectiveAction::none);
+    registration.since = base::from_iso8601(in.text("since", 0, 64));
+    return in.finish(std::move(registration));
+}
+
+/// Hands every row of `table` that `read` understands to `use`; returns the number of the others.
+template <class Read, class Use>
+std::uint64_t load(runtime::Store& store, const char* table, const Read& read, const Use& use) {
+    std::uint64_t unreadable = 0;
+    for (const auto& [key, text] : store.load(table)) {
+        const auto object = wire::parse_object(text);
+        auto value = object ? read(*object) : tl::make_unexpected(object.error());
+        if (value) {
+            use(key, std::move(*value));
+            continue;
+        }
+        ++unreadable;
+        log::error("a row of the state cannot be read and is forgotten",
+                   {{"table", table}, {"key", key}, {"why", value.error().message}});
+        store.erase(table, key);
+    }
+    return unreadable;
+}
+
+}  // namespace
+
+json to_json(const SaveRegistration& saved) {
+    json out = {{"expected_back", saved.expected_back}};
+    if (!saved.registration) return out;
+    const Registration& registration = *saved.registration;
+    out["registration"] = {{"dialect", registration.dialect == wire::Dialect::existing ? "existing" : "native"},
+                           {"session", registration.session.str()},
+                           {"name", registration.name},
+                           {"interval_ms", registration.interval.count()},
+                           {"response_deadline_ms", registration.response_deadline.count()},
+                           {"corrective_action", model::to_string(registration.corrective_action)},
+                           {"since", base::to_iso8601(registration.since)}};
+    return out;
+}
+
+Result<SaveRegistration> saved_from_json(const json& object) {
+    SaveRegistration saved;
+    saved.expected_back = wire::bool_or(object, "expected_back", false);
+    const json* found = wire::find(object, "registration");
+    if (found == nullptr) return saved;
+    auto registration = registration_from_json(*found);
+    if (!registration) return tl::make_unexpected(std::move(registration.error()));
+    saved.registration = std::move(*registration);
+    return saved;
+}
+
+std::uint64_t AgentState::load_into(Monitor& monitor) {
+    std::uint64_t unreadable = 0;
+    unreadable += load(store_, kPolicies, bus::guest_policy_from_json,
+                       [&](const std::string&, model::GuestPolicy policy) { monitor.restore(std::move(policy)); });
+    unreadable += load(store_, kFaults, bus::fault_from_json,
+                       [&](const std::string&, model::Fault fault) { monitor.restore(std::move(fault)); });
+    unreadable += load(store_, kGuests, saved_from_json, [&](const std::string& guest, SaveRegistration saved) {
+        monitor.restore(base::GuestId(guest), std::move(saved));
+    });
+    return unreadable;
+}
+
+void AgentState::keep(const base::GuestId& guest, const SaveRegistration& saved) {
+    if (saved.empty()) return store_.erase(kGuests, guest.str());
+    store_.put(kGuests, guest.str(), wire::dump(to_json(saved)));
+}
+
+void AgentState::keep(const model::Fault& fault) {
+    store_.put(kFaults, fault.id.str(), wire::dump(bus::to_json(fault)));
+}
+
+void AgentState::forget(const base::FaultId& fault) {
+    store_.erase(kFaults, fault.str());
+}
+
+void AgentState::keep(const bus::Policies& policies, const Monitor& monitor) {
+    if (policies.complete) {
+        for (const auto& [guest, policy] : monitor.policies())
+            store_.erase(kPolicies, guest.str());
+    }
+    for (const model::GuestPolicy& policy : policies.policies)
+        store_.put(kPolicies, policy.guest.str(), wire::dump(bus::to_json(policy)));
+}
+
+}  // namespace vitalwire::host

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "model/corrective_action.hpp"
+
+namespace vitalwire::model {
+
+enum class FaultKind : std::uint8_t {
+    heartbeat_lost,   ///< no valid answer by the deadline; detail: silent, channel_closed, late
+    unhealthy,        ///< the guest answers "unhealthy"; reason: its own words
+    not_established,  ///< the flavor asks for heartbeat, or the guest rebooted, and no init came in time
+    vm_crashed,       ///< detail: failed, crashed, panicked, internal_error
+};
+inline constexpr std::size_t kFaultKinds = 4;
+
+/// In the order of the enumeration.
+const std::array<FaultKind, kFaultKinds>& all_fault_kinds();
+
+std::string_view to_string(FaultKind kind);
+std::optional<FaultKind> parse_fault_kind(std::string_view text);
+
+/// "critical", "major" or "warning", as alarm systems use the words.
+std::string_view severity(FaultKind kind);
+
+/// One fault of one guest from its opening to its clearing. Opened once, updated, cleared once.
+struct Fault {
+    base::FaultId id;
+    base::GuestId guest;
+    std::string guest_name;  ///< display only: the name the guest gave itself
+    FaultKind kind = FaultKind::heartbeat_lost;
+    std::string detail;  ///< machine-readable, see FaultKind
+    std::string reason;  ///< human-readable; may come from the guest: escape before logging
+    CorrectiveAction corrective_action = CorrectiveAction::none;
+    std::uint64_t revision = 1;   ///< counts changes: opening is 1
+    std::uint64_t delivered = 0;  ///< the last revision confirmed delivered: a new lead does not tell it again
+    base::WallTime opened_at{};
+    base::WallTime updated_at{};
+    std::optional<base::WallTime> cleared_at;
+    std::string clear_reason;  ///< recovered, registered, domain_stopped, migrated, exit, removed, disabled
+
+    bool open() const { return !cleared_at.has_value(); }
+};
+
+}  // namespace vitalwire::model

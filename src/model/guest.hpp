@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "model/corrective_action.hpp"
+
+namespace vitalwire::model {
+
+/// What an agent knows of one guest, for operators and for the controller's decisions.
+struct GuestReport {
+    base::GuestId guest;
+    std::string name;                   ///< the name the guest gave itself; display only
+    std::string state;                  ///< registered, unregistered, lost, unhealthy, crashed, held
+    std::string hold;                   ///< why nobody is judged now; empty when judged
+    std::vector<std::string> channels;  ///< connected channels: org.vitalwire.0, cgcs.heartbeat, cgcs.messaging
+    base::Millis interval{};
+    base::Millis response_deadline{};
+    base::WallTime registered_since{};  ///< the epoch when not registered
+    std::uint64_t challenges = 0;
+    std::uint64_t responses = 0;
+    std::uint64_t late = 0;
+    std::uint64_t misses = 0;
+    std::uint64_t refused = 0;  ///< messages of this guest that were refused or dropped
+    std::int64_t last_round_trip_us = -1;
+
+    friend bool operator==(const GuestReport&, const GuestReport&) = default;
+};
+
+/// What the cloud wants of one guest (flavor extra specs, or the inventory file).
+struct GuestPolicy {
+    base::GuestId guest;
+    bool heartbeat = false;  ///< asked for by the flavor: not registering is a fault
+    bool messaging = false;
+    // 0: the agent's configuration decides.
+    int misses = 0;
+    base::Millis interval_floor{};
+    base::Millis establish_timeout{};
+    int messages_per_second = 0;
+    std::int64_t bytes_per_second = 0;
+    /// What a fault advises when the guest itself named nothing.
+    CorrectiveAction corrective_action = CorrectiveAction::none;
+    /// Names of channels that its machine should have; the agent attaches those that are missing.
+    std::vector<std::string> channels;
+
+    friend bool operator==(const GuestPolicy&, const GuestPolicy&) = default;
+};
+
+}  // namespace vitalwire::model

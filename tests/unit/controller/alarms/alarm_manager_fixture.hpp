@@ -1,0 +1,135 @@
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "controller/alarms/alarm_manager.hpp"
+#include "tests/unit/controller/support/alarms.hpp"
+#include "tests/unit/controller/support/faults.hpp"
+#include "tests/unit/controller/support/loop.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace vitalwire::controller {
+
+inline const base::HostId kHost("compute-1");
+
+/// What a sink was told, and how it answers.
+struct Receipts {
+    std::vector<std::string> lines;
+    std::vector<AlarmEvent> events;
+    Outcome answer = Outcome::confirmed();
+    bool hold = false;
+    std::vector<Sink::Done> held;
+    std::optional<base::Millis> audit;
+    bool takes_hosts = true;
+    std::vector<Sink::Listed> asked;  ///< what it shows
+};
+
+class ScriptedSink : public Sink {
+public:
+    explicit ScriptedSink(Receipts& receipts) : receipts_(receipts) {}
+    void deliver(const AlarmEvent& event, Done done) override {
+        receipts_.lines.push_back(line(event));
+        receipts_.events.push_back(event);
+        if (receipts_.hold) return receipts_.held.push_back(std::move(done));
+        done(receipts_.answer);
+    }
+    bool takes_hosts() const override { return receipts_.takes_hosts; }
+    std::optional<base::Millis> audit_interval() const override { return receipts_.audit; }
+    void list(Listed listed) override { receipts_.asked.push_back(std::move(listed)); }
+
+private:
+    Receipts& receipts_;
+};
+
+class LedgerTest : public ::testing::Test {
+protected:
+    void start(std::vector<std::string> sinks = {"a"}, std::chrono::milliseconds grace = std::chrono::seconds(60)) {
+        auto opened = runtime::Store::open(loop.io, dir / "controller.db");
+        ASSERT_TRUE(opened) << opened.error().message;
+        store = std::move(*opened);
+        rows = std::make_unique<AlarmStore>(*store);
+        metrics = std::make_unique<runtime::Metrics>();
+        fleet = Fleet();
+        for (auto& [host, agent] : rows->load_agents())
+            fleet.restore(host, agent);
+        AlarmManager::Dependencies around{
+            loop.io,
+            *metrics,
+            problems,
+            fleet,
+            [this](Alarm& alarm) { alarm.project = project; },
+            [this](const base::HostId&, const bus::FaultsDelivered& delivered) {
+                for (const auto& item : delivered.items)
+                    confirmed.push_back(item.fault.str() + " " + std::to_string(item.revision));
+            },
+            [this] { return inventory_known; }};
+        alarms = std::make_unique<AlarmManager>(AlarmManager::Options{100, grace}, *rows, std::move(around));
+        for (const auto& name : sinks)
+            alarms->add_sink(name, "scripted", std::make_unique<ScriptedSink>(told[name]), {}, policies[name]);
+        alarms->load();
+    }
+
+    void restart(std::vector<std::string> sinks = {"a"}, std::chrono::milliseconds grace = std::chrono::seconds(60)) {
+        alarms->stop();
+        alarms.reset();
+        store->close();
+        store.reset();
+        for (auto& [name, receipts] : told)
+            receipts.lines.clear();
+        confirmed.clear();
+        start(std::move(sinks), grace);
+    }
+
+    void agent_up(bool lead = true) {
+        bus::Hello hello;
+        hello.host = kHost;
+        hello.lead = lead;
+        fleet.up(kHost, hello, "peer", std::chrono::system_clock::now());
+        rows->put_agent(kHost, *fleet.find(kHost));
+        alarms->agent_up(kHost);
+    }
+    void agent_down() {
+        fleet.down(kHost, std::chrono::system_clock::now());
+        alarms->agent_down(kHost);
+    }
+    void set_lead(bool lead) {
+        fleet.set_lead(kHost, lead);
+        alarms->lead_changed(kHost);
+    }
+    void report(const model::Fault& fault) {
+        alarms->report(kHost, {fault});
+        loop.poll();
+    }
+    void whole_state(const std::vector<model::Fault>& faults) {
+        alarms->begin_snapshot(kHost);
+        alarms->report(kHost, faults);
+        alarms->end_snapshot(kHost);
+        loop.poll();
+    }
+    std::vector<std::string> take(const std::string& sink) { return std::exchange(told[sink].lines, {}); }
+
+    test::TempDir dir;
+    Loop loop;
+    std::unique_ptr<runtime::Store> store;
+    std::unique_ptr<AlarmStore> rows;
+    std::unique_ptr<runtime::Metrics> metrics;
+    runtime::Problems problems;
+    Fleet fleet;
+    std::map<std::string, Receipts> told;
+    std::map<std::string, std::optional<std::vector<Policy>>> policies;
+    std::string project;  ///< of every guest
+    bool inventory_known = true;
+    std::vector<std::string> confirmed;
+    std::unique_ptr<AlarmManager> alarms;
+    const model::Fault f1 = open_fault("g1", "f1");
+};
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,423 @@
+#include "controller/alarms/alarm_manager.hpp"
+
+#include "tests/unit/controller/alarms/alarm_manager_fixture.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using model::Fault;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+TEST_F(LedgerTest, TellsAFaultAtOnceAndConfirmsItToTheAgent) {
+    start();
+    agent_up();
+    alarms->report(kHost, {f1});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1")) << "before the loop, and so the disk, had a chance";
+    loop.poll();
+    EXPECT_THAT(confirmed, ElementsAre("f1 1"));
+    report(cleared(f1));
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+    EXPECT_THAT(confirmed, ElementsAre("f1 1", "f1 2"));
+}
+
+TEST_F(LedgerTest, ConfirmsOnlyWhenEverySinkHasIt) {
+    start({"a", "b"});
+    told["b"].hold = true;
+    agent_up();
+    report(f1);
+    EXPECT_THAT(confirmed, IsEmpty());
+    told["b"].held.at(0)(Outcome::confirmed());
+    loop.poll();
+    EXPECT_THAT(confirmed, ElementsAre("f1 1"));
+}
+
+TEST_F(LedgerTest, DoesNotConfirmANewRevisionThatASinkHasNotSeen) {
+    start({"a", "b"});
+    agent_up();
+    report(f1);
+    told["b"].hold = true;
+    report(updated(f1, "late"));
+    EXPECT_THAT(confirmed, ElementsAre("f1 1"));
+}
+
+TEST_F(LedgerTest, AFaultThatIsOverAndToldMovesToTheHistory) {
+    start();
+    agent_up();
+    report(f1);
+    report(cleared(f1));
+    EXPECT_EQ(alarms->book().find(f1.id), nullptr);
+    ASSERT_NE(alarms->history().find(f1.id), nullptr);
+    EXPECT_TRUE(alarms->history().find(f1.id)->delivered);
+}
+
+TEST_F(LedgerTest, WhatAnAgentLeftCountsOnlyIfNothingNewerIsKnown) {
+    start();
+    agent_up();
+    alarms->report_left(kHost, {f1});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
+    report(updated(f1, "late"));
+    take("a");
+    alarms->report_left(kHost, {f1});
+    EXPECT_THAT(take("a"), IsEmpty()) << "it is open, and was updated since";
+    Fault over = cleared(f1);
+    over.revision = 3;
+    report(over);
+    take("a");
+    alarms->report_left(kHost, {f1, updated(f1, "late"), over});
+    EXPECT_THAT(take("a"), IsEmpty()) << "it is over";
+    EXPECT_EQ(alarms->book().find(f1.id), nullptr);
+}
+
+TEST_F(LedgerTest, KeepsAFaultThatIsOverUntilItIsTold) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    report(cleared(f1));
+    EXPECT_NE(alarms->book().find(f1.id), nullptr);
+    told["a"].answer = Outcome::confirmed();
+    ASSERT_TRUE(loop.until([&] { return alarms->history().find(f1.id) != nullptr; }));
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 opened 1", "f1 cleared 2"));
+}
+
+TEST_F(LedgerTest, ConfirmsAgainWhatTheAgentDidNotHear) {
+    start();
+    agent_up();
+    report(f1);
+    report(cleared(f1));
+    take("a");
+    confirmed.clear();
+    agent_up();
+    whole_state({cleared(f1)});
+    EXPECT_THAT(confirmed, ElementsAre("f1 2"));
+    EXPECT_THAT(take("a"), IsEmpty());
+}
+
+TEST_F(LedgerTest, ClearsWhatTheAgentNoLongerKnows) {
+    start();
+    agent_up();
+    report(f1);
+    take("a");
+    agent_down();
+    agent_up();
+    whole_state({});
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+    EXPECT_EQ(alarms->history().find(f1.id)->booked.fault.clear_reason, kForgotten);
+}
+
+TEST_F(LedgerTest, ClearsNothingBecauseAnAgentIsAway) {
+    start();
+    agent_up();
+    report(f1);
+    take("a");
+    agent_down();
+    loop.poll();
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_TRUE(alarms->book().find(f1.id)->fault.open());
+}
+
+TEST_F(LedgerTest, GoesOnTellingWhileTheAgentIsAway) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    agent_down();
+    told["a"].answer = Outcome::confirmed();
+    ASSERT_TRUE(loop.until([&] { return told["a"].lines.size() == 2; }));
+    agent_up();
+    confirmed.clear();
+    whole_state({f1});
+    EXPECT_THAT(confirmed, ElementsAre("f1 1")) << "the agent hears of it when it is back";
+    EXPECT_EQ(told["a"].lines.size(), 2U);
+}
+
+TEST_F(LedgerTest, TellsNothingOfAnAgentThatNamedAnotherLead) {
+    start();
+    agent_up(false);
+    report(f1);
+    EXPECT_TRUE(alarms->book().find(f1.id)->fault.open()) << "but knows of it";
+    report(cleared(f1));
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_THAT(confirmed, IsEmpty());
+    EXPECT_FALSE(alarms->history().find(f1.id)->delivered);
+}
+
+TEST_F(LedgerTest, ANewLeadTellsWhatTheAgentHandsIt) {
+    start();
+    agent_up(false);
+    report(f1);
+    report(cleared(f1));
+    set_lead(true);
+    report(cleared(f1));
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 cleared 2"));
+    EXPECT_THAT(confirmed, ElementsAre("f1 2"));
+}
+
+TEST_F(LedgerTest, ANewLeadDoesNotRepeatWhatTheOldOneDelivered) {
+    start();
+    restart();  // the second start knows its sink, so it is not a new one
+    agent_up();
+    Fault delivered = f1;
+    delivered.delivered = 1;
+    whole_state({delivered});
+    EXPECT_THAT(take("a"), IsEmpty());
+    delivered = cleared(delivered);
+    report(delivered);
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+}
+
+TEST_F(LedgerTest, WhoIsNoLongerLeadDropsWhatWaits) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    set_lead(false);
+    told["a"].answer = Outcome::confirmed();
+    take("a");
+    EXPECT_FALSE(loop.until([&] { return !told["a"].lines.empty(); }, std::chrono::milliseconds(400)));
+    EXPECT_EQ(alarms->sinks().at(0)->delivery().queued(), 0U);
+}
+
+TEST_F(LedgerTest, WhoIsNoLongerLeadClearsWhatItRaised) {
+    start();
+    agent_up();
+    report(f1);
+    take("a");
+    confirmed.clear();
+    agent_down();
+    agent_up(false);
+    whole_state({});
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2")) << "its raise may have come after the new lead's clear";
+    EXPECT_THAT(confirmed, IsEmpty());
+    EXPECT_FALSE(alarms->history().find(f1.id)->delivered);
+}
+
+TEST_F(LedgerTest, EndsWhatIsOverWhenItsAgentWillNotSpeakOfItAgain) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    report(cleared(f1));
+    told["a"].answer = Outcome::confirmed();
+    restart();
+    agent_up();
+    whole_state({});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 cleared 2"));
+    EXPECT_EQ(alarms->book().find(f1.id), nullptr);
+}
+
+TEST_F(LedgerTest, WhoBecomesLeadAgainEndsWhatItsAgentHasForgotten) {
+    start();
+    agent_up();
+    report(f1);
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up(false);
+    whole_state({});
+    set_lead(true);
+    EXPECT_NE(alarms->book().find(f1.id), nullptr);
+    told["a"].answer = Outcome::confirmed();
+    ASSERT_TRUE(loop.until([&] { return alarms->book().find(f1.id) == nullptr; }));
+    EXPECT_EQ(take("a").back(), "f1 cleared 2");
+}
+
+TEST_F(LedgerTest, ClearsAfterARestartWhatItMayHaveRaisedBefore) {
+    start();
+    told["a"].hold = true;
+    agent_up();
+    report(f1);
+    told["a"].hold = false;
+    restart();
+    agent_up(false);
+    whole_state({});
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+}
+
+TEST_F(LedgerTest, LeavesAfterARestartToTheLeadWhatItsAgentStillSpeaksOf) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    report(cleared(f1));
+    told["a"].answer = Outcome::confirmed();
+    restart();
+    agent_up(false);
+    whole_state({cleared(f1)});
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_EQ(alarms->book().find(f1.id), nullptr);
+}
+
+TEST_F(LedgerTest, TellsWithAClearWhatAnotherLeadHasRaisedMeanwhile) {
+    start();
+    agent_up();
+    report(f1);
+    take("a");
+    restart();
+    agent_up(false);
+    model::Fault later = f1;
+    later.id = base::FaultId("f2");
+    whole_state({later});
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+    EXPECT_THAT(told["a"].events.back().others_open, ElementsAre("heartbeat_lost"));
+}
+
+TEST_F(LedgerTest, RefusesFaultsOfAnotherHost) {
+    start();
+    agent_up();
+    report(f1);
+    const auto refused = alarms->report(base::HostId("compute-2"), {cleared(f1)});
+    ASSERT_EQ(refused.size(), 1U);
+    EXPECT_THAT(refused[0].message, HasSubstr("belongs to the agent of compute-1"));
+    EXPECT_TRUE(alarms->book().find(f1.id)->fault.open());
+}
+
+TEST_F(LedgerTest, RepeatsNothingAfterARestart) {
+    start();
+    agent_up();
+    report(f1);
+    restart();
+    agent_up();
+    whole_state({f1});
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_THAT(confirmed, ElementsAre("f1 1"));
+}
+
+TEST_F(LedgerTest, SendsTheClearOfWhatWasRaisedBeforeARestart) {
+    start();
+    agent_up();
+    report(f1);
+    restart();
+    agent_up();
+    whole_state({});
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+}
+
+TEST_F(LedgerTest, TellsAfterARestartWhatWasNotConfirmedBefore) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    told["a"].answer = Outcome::confirmed();
+    restart();
+    agent_up();
+    whole_state({cleared(f1)});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 cleared 2"));
+}
+
+TEST_F(LedgerTest, WaitsAfterARestartForTheAgentButNotForEver) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    told["a"].answer = Outcome::confirmed();
+    restart({"a"}, std::chrono::milliseconds(50));
+    loop.poll();
+    EXPECT_THAT(take("a"), IsEmpty());
+    ASSERT_TRUE(loop.until([&] { return !told["a"].lines.empty(); }));
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
+}
+
+TEST_F(LedgerTest, LeavesAfterARestartTheFaultsOfAnotherLeadAlone) {
+    start();
+    agent_up(false);
+    report(f1);
+    restart({"a"}, std::chrono::milliseconds(10));
+    EXPECT_FALSE(loop.until([&] { return !told["a"].lines.empty(); }, std::chrono::milliseconds(200)));
+}
+
+TEST_F(LedgerTest, TellsANewSinkOfTheFaultsThatAreOpen) {
+    start();
+    agent_up();
+    report(f1);
+    restart({"a", "new"});
+    agent_up();
+    Fault delivered = f1;
+    delivered.delivered = 1;
+    whole_state({delivered});
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_THAT(take("new"), ElementsAre("f1 opened 1"));
+}
+
+TEST_F(LedgerTest, ASinkThatIsNoLongerConfiguredHoldsNothingUp) {
+    start({"a", "old"});
+    told["old"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    restart({"a"});
+    agent_up();
+    whole_state({f1});
+    EXPECT_THAT(confirmed, ElementsAre("f1 1"));
+}
+
+TEST_F(LedgerTest, KeepsTheHistoryOverARestart) {
+    start();
+    agent_up();
+    report(f1);
+    report(cleared(f1));
+    restart();
+    ASSERT_NE(alarms->history().find(f1.id), nullptr);
+    agent_up();
+    whole_state({cleared(f1)});
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_THAT(confirmed, ElementsAre("f1 2"));
+}
+
+TEST_F(LedgerTest, RaisesAgainAFaultThatItsAgentReopens) {
+    // The agent died after telling the clear and before keeping it, and the guest hangs again since.
+    start();
+    agent_up();
+    report(f1);
+    report(cleared(f1));
+    take("a");
+    agent_up();
+    whole_state({f1});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
+    EXPECT_EQ(alarms->history().find(f1.id), nullptr);
+}
+
+TEST_F(LedgerTest, ShowsASinkThatCannotDeliverAsAProblemUntilItCan) {
+    start();
+    told["a"].answer = Outcome::retry("HTTP 503");
+    agent_up();
+    report(f1);
+    ASSERT_EQ(problems.list().size(), 1U);
+    EXPECT_EQ(problems.list()[0].what, "sink a cannot deliver");
+    EXPECT_EQ(problems.list()[0].detail, "HTTP 503");
+    EXPECT_EQ(alarms->sinks().at(0)->state(), "retrying");
+    told["a"].answer = Outcome::confirmed();
+    ASSERT_TRUE(loop.until([&] { return problems.empty(); }));
+    EXPECT_EQ(alarms->sinks().at(0)->state(), "ok");
+}
+
+TEST_F(LedgerTest, CountsWhatHappens) {
+    start();
+    told["a"].answer = Outcome::refused("HTTP 400");
+    agent_up();
+    report(f1);
+    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_faults_opened_total{kind=\"heartbeat_lost\"} 1"));
+    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_faults_open{kind=\"heartbeat_lost\"} 1"));
+    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_queued{sink=\"a\"} 1"));
+    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_retrying{sink=\"a\"} 1"));
+    EXPECT_THAT(metrics->text(),
+                HasSubstr("vitalwire_controller_sink_failures_total{outcome=\"refused\",sink=\"a\"} 1"));
+    told["a"].answer = Outcome::confirmed();
+    ASSERT_TRUE(loop.until([&] { return alarms->sinks().at(0)->delivered() == 1; }));
+    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_delivered_total{event=\"opened\",sink=\"a\"} 1"));
+    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_delivery_seconds_count{sink=\"a\"} 1"));
+}
+
+TEST_F(LedgerTest, DropsRowsThatCannotBeRead) {
+    start();
+    store->put("faults", "broken", "{");
+    store->put("faults", "empty", "{}");
+    store->put("deliveries", "nonsense", R"({"phase":"open"})");
+    store->put("history", "x", "{}");
+    restart();
+    EXPECT_TRUE(alarms->book().all().empty());
+    restart();
+    EXPECT_THAT(store->load("faults"), IsEmpty());
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

@@ -1,0 +1,133 @@
+#include "controller/alarms/internal_alarms.hpp"
+
+#include "tests/unit/controller/alarms/alarm_manager_fixture.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class OwnAlarmsTest : public LedgerTest {
+protected:
+    void tell(const Alarm& alarm) {
+        alarms->own().tell(alarm);
+        EXPECT_TRUE(loop.until([&] { return !alarms->own().waits(); }));
+        loop.poll();
+    }
+    static Alarm own(const std::string& kind, const std::string& detail = "") {
+        Alarm alarm = open_alarm("", kind);
+        alarm.kind = kind;
+        alarm.detail = detail;
+        return alarm;
+    }
+
+    const Alarm lost = own(kAgentLost);
+};
+
+TEST_F(OwnAlarmsTest, GoToEverySinkAndEndThere) {
+    start({"a", "b"});
+    tell(lost);
+    tell(cleared(lost));
+    for (const char* sink : {"a", "b"})
+        EXPECT_THAT(take(sink), ElementsAre("agent_lost opened 1", "agent_lost cleared 2"));
+    EXPECT_TRUE(alarms->own().all().empty());
+}
+
+TEST_F(OwnAlarmsTest, AreToldOnceTheyAreOnDisk) {
+    start();
+    alarms->own().tell(lost);
+    EXPECT_THAT(take("a"), IsEmpty());
+    ASSERT_TRUE(loop.until([&] { return !told["a"].lines.empty(); }));
+    restart();
+    EXPECT_EQ(alarms->own().all().size(), 1U);
+}
+
+TEST_F(OwnAlarmsTest, ASinkIsNotToldOfItsOwnFailure) {
+    start({"a", "b"});
+    tell(own(kSinkFailing, "a"));
+    tell(cleared(own(kSinkFailing, "a")));
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_THAT(take("b"), ElementsAre("sink_failing opened 1", "sink_failing cleared 2"));
+    EXPECT_TRUE(alarms->own().all().empty());
+}
+
+TEST_F(OwnAlarmsTest, ASinkOfGuestsOnlyIsNotTold) {
+    told["b"].takes_hosts = false;
+    start({"a", "b"});
+    tell(lost);
+    EXPECT_THAT(take("a"), ElementsAre("agent_lost opened 1"));
+    EXPECT_THAT(take("b"), IsEmpty());
+}
+
+TEST_F(OwnAlarmsTest, AreSubjectToPolicies) {
+    Policy guests_only;
+    guests_only.kinds = {"heartbeat_lost"};
+    policies["a"] = {guests_only};
+    start();
+    tell(lost);
+    EXPECT_THAT(take("a"), IsEmpty());
+    tell(cleared(lost));
+    EXPECT_TRUE(alarms->own().all().empty());
+}
+
+TEST_F(OwnAlarmsTest, SurviveARestartWithoutBeingToldTwice) {
+    start();
+    tell(lost);
+    ASSERT_TRUE(loop.until([&] { return store->pending() == 0; }));
+    restart();
+    ASSERT_EQ(alarms->own().all().size(), 1U);
+    EXPECT_THAT(take("a"), IsEmpty());
+    tell(cleared(alarms->own().all().begin()->second));
+    EXPECT_THAT(take("a"), ElementsAre("agent_lost cleared 2"));
+    restart();
+    EXPECT_TRUE(alarms->own().all().empty());
+}
+
+TEST_F(OwnAlarmsTest, WhatIsNotConfirmedIsToldAfterARestart) {
+    start();
+    told["a"].hold = true;
+    tell(lost);
+    tell(cleared(lost));
+    ASSERT_TRUE(loop.until([&] { return store->pending() == 0; }));
+    told["a"].hold = false;
+    restart();
+    loop.poll();
+    EXPECT_THAT(take("a"), ElementsAre("agent_lost opened 1", "agent_lost cleared 2"));
+    EXPECT_TRUE(alarms->own().all().empty());
+}
+
+TEST_F(OwnAlarmsTest, AnAgentThatFlapsWhileASinkIsAwayLeavesItsLastState) {
+    start();
+    told["a"].hold = true;
+    Alarm alarm = lost;
+    tell(alarm);
+    for (int i = 0; i < 100; ++i) {
+        alarm = cleared(alarm);
+        tell(alarm);
+        alarm.cleared_at.reset();
+        ++alarm.revision;
+        tell(alarm);
+    }
+    told["a"].hold = false;
+    std::exchange(told["a"].held, {}).at(0)(Outcome::confirmed());
+    loop.poll();
+    EXPECT_LE(told["a"].lines.size(), 3U);
+    EXPECT_EQ(told["a"].lines.back(), "agent_lost opened 201");
+}
+
+TEST_F(OwnAlarmsTest, TheAuditTellsAgainWhatAReceiverHasLost) {
+    told["a"].audit = base::Millis(5);
+    start();
+    tell(lost);
+    take("a");
+    ASSERT_TRUE(loop.until([&] { return !told["a"].asked.empty(); }));
+    std::exchange(told["a"].asked, {}).at(0)(std::vector<ShownAlarm>{{base::GuestId(), kAgentLost, lost.id}});
+    EXPECT_THAT(take("a"), IsEmpty());
+    ASSERT_TRUE(loop.until([&] { return !told["a"].asked.empty(); }));
+    std::exchange(told["a"].asked, {}).at(0)(std::vector<ShownAlarm>{});
+    EXPECT_THAT(take("a"), ElementsAre("agent_lost opened 1"));
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

@@ -1,0 +1,154 @@
+#include "controller/alarms/alarm_manager.hpp"
+
+#include "tests/unit/controller/alarms/alarm_manager_fixture.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using model::Fault;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+/// Sink "a" can be asked what it shows.
+class LedgerAuditTest : public LedgerTest {
+protected:
+    void SetUp() override {
+        told["a"].audit = base::Millis(1);
+        start({"a", "b"});
+        agent_up();
+    }
+    /// What it was asked earlier is not about what the test has done since.
+    void ask() {
+        told["a"].asked.clear();
+        ASSERT_TRUE(loop.until([&] { return !told["a"].asked.empty(); }));
+    }
+    void shows(const base::Result<std::vector<ShownAlarm>>& alarms) {
+        const auto listed = std::move(told["a"].asked.front());
+        told["a"].asked.clear();
+        listed(alarms);
+        loop.poll();
+        told["a"].asked.clear();
+    }
+    static ShownAlarm as_shown(const Fault& fault) {
+        return {fault.guest, std::string(model::to_string(fault.kind)), fault.id};
+    }
+    void raise_and_clear(const Fault& fault) {
+        report(fault);
+        report(cleared(fault));
+        forget_lines();
+    }
+    void forget_lines() {
+        take("a");
+        take("b");
+    }
+};
+
+TEST_F(LedgerAuditTest, RaisesAgainWhatTheReceiverLost) {
+    report(f1);
+    forget_lines();
+    ask();
+    shows({});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
+    EXPECT_THAT(take("b"), IsEmpty());
+    ask();
+    shows({{as_shown(f1)}});
+    EXPECT_THAT(take("a"), IsEmpty());
+}
+
+TEST_F(LedgerAuditTest, ARestartDoesNotForgetThatSomethingIsToBeRaisedAgain) {
+    report(f1);
+    told["a"].hold = true;
+    ask();
+    shows({});
+    told["a"].hold = false;
+    told["a"].asked.clear();
+    restart({"a", "b"});
+    agent_up();
+    whole_state({f1});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
+    EXPECT_THAT(take("b"), IsEmpty());
+}
+
+TEST_F(LedgerAuditTest, ClearsAgainWhatTheReceiverStillShows) {
+    raise_and_clear(f1);
+    ask();
+    shows({{as_shown(f1)}});
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+    EXPECT_THAT(take("b"), IsEmpty());
+    EXPECT_TRUE(alarms->book().all().empty());
+    EXPECT_NE(alarms->history().find(f1.id), nullptr);
+    ask();
+    shows({});
+    EXPECT_THAT(take("a"), IsEmpty());
+}
+
+TEST_F(LedgerAuditTest, ClearsAgainAlsoAfterARestartAndWithoutTheLead) {
+    raise_and_clear(f1);
+    told["a"].asked.clear();
+    restart({"a", "b"});
+    agent_up(false);
+    ask();
+    told["a"].hold = true;
+    shows({{as_shown(f1)}});
+    told["a"].hold = false;
+    told["a"].asked.clear();
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+    told["a"].held.clear();
+    restart({"a", "b"});
+    agent_up(false);
+    whole_state({});
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2")) << "it was not confirmed before the restart";
+}
+
+TEST_F(LedgerAuditTest, WhatChangesWhileItAsksIsNotCompared) {
+    report(f1);
+    forget_lines();
+    ask();
+    report(cleared(f1));
+    const Fault f2 = open_fault("g2", "f2");
+    report(f2);
+    forget_lines();
+    shows({{as_shown(f1)}});
+    EXPECT_THAT(take("a"), IsEmpty());
+}
+
+TEST_F(LedgerAuditTest, LeavesAlarmsAloneThatItDoesNotKnow) {
+    ask();
+    shows({{as_shown(open_fault("g9", "f9"))}});
+    EXPECT_THAT(take("a"), IsEmpty());
+}
+
+TEST_F(LedgerAuditTest, DoesNotClearWhatANewerFaultHasTakenOver) {
+    raise_and_clear(f1);
+    const Fault f2 = open_fault("g1", "f2");
+    report(f2);
+    forget_lines();
+    ask();
+    shows({{as_shown(f1)}});
+    EXPECT_THAT(take("a"), IsEmpty());
+}
+
+TEST_F(LedgerAuditTest, DoesNotRaiseForAnotherLead) {
+    report(f1);
+    forget_lines();
+    set_lead(false);
+    ask();
+    shows({});
+    EXPECT_THAT(take("a"), IsEmpty());
+}
+
+TEST_F(LedgerAuditTest, AReceiverThatDoesNotSayChangesNothing) {
+    report(f1);
+    forget_lines();
+    ask();
+    shows(base::fail(base::Errc::unavailable, "HTTP 503"));
+    EXPECT_THAT(take("a"), IsEmpty());
+    ASSERT_EQ(problems.list().size(), 1U);
+    EXPECT_EQ(problems.list()[0].what, "sink a does not say what it shows");
+    ask();
+    shows({{as_shown(f1)}});
+    EXPECT_TRUE(problems.empty());
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

@@ -1,0 +1,190 @@
+#include "controller/alarms/self_monitoring.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace vitalwire::controller {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+/// A controller with the agent of compute-1, in virtual time.
+class SelfWatchTest : public ::testing::Test {
+protected:
+    SelfWatchTest() { up(); }
+
+    void up() { fleet.up(kNode, {}, "peer", wall); }
+    void down() { fleet.down(kNode, wall); }
+    void pass(milliseconds time) {
+        now += time;
+        wall += time;
+    }
+    /// "agent_lost compute-1 opened 1".
+    std::vector<std::string> look() {
+        std::vector<std::string> lines;
+        for (const Alarm& alarm : watch.look(fleet, sinks, {now, wall})) {
+            last = alarm;
+            lines.push_back(alarm.kind + " " + alarm.host.str() + (alarm.open() ? " opened " : " cleared ") +
+                            std::to_string(alarm.revision));
+        }
+        return lines;
+    }
+
+    const base::HostId kNode{"compute-1"};
+    Fleet fleet;
+    std::vector<SelfMonitoring::SinkState> sinks;
+    base::TimePoint now{seconds(1000)};
+    base::WallTime wall{seconds(1'700'000'000)};
+    SelfMonitoring::Options options{base::HostId("ctl-1"), seconds(3), seconds(10), seconds(30)};
+    SelfMonitoring watch{options};
+    Alarm last;
+};
+
+TEST_F(SelfWatchTest, AnAgentThatIsAwayForItsTimeIsAnAlarmOfItsHost) {
+    EXPECT_THAT(look(), IsEmpty());
+    down();
+    EXPECT_THAT(look(), IsEmpty());
+    pass(milliseconds(2999));
+    EXPECT_THAT(look(), IsEmpty());
+    pass(milliseconds(1));
+    EXPECT_THAT(look(), ElementsAre("agent_lost compute-1 opened 1"));
+    EXPECT_TRUE(last.guest.empty());
+    EXPECT_EQ(last.severity, "critical");
+    pass(seconds(60));
+    EXPECT_THAT(look(), IsEmpty()) << "once";
+}
+
+TEST_F(SelfWatchTest, ItIsOverWhenTheAgentIsBack) {
+    down();
+    look();
+    pass(seconds(3));
+    look();
+    up();
+    EXPECT_THAT(look(), ElementsAre("agent_lost compute-1 cleared 2"));
+    EXPECT_EQ(last.clear_reason, "connected");
+    EXPECT_THAT(look(), IsEmpty());
+}
+
+TEST_F(SelfWatchTest, ARestartOfTheAgentIsNoAlarm) {
+    for (int i = 0; i < 10; ++i) {
+        down();
+        look();
+        pass(seconds(2));
+        EXPECT_THAT(look(), IsEmpty());
+        up();
+        EXPECT_THAT(look(), IsEmpty());
+    }
+}
+
+TEST_F(SelfWatchTest, TwoControllersRaiseTheSameAlarm) {
+    SelfMonitoring other({base::HostId("ctl-2"), seconds(3), seconds(10), seconds(30)});
+    down();
+    look();
+    other.look(fleet, {}, {now, wall});
+    pass(seconds(3));
+    look();
+    const auto others = other.look(fleet, {}, {now, wall});
+    ASSERT_EQ(others.size(), 1U);
+    EXPECT_EQ(others[0], last);
+}
+
+TEST_F(SelfWatchTest, TheTimeWeWereStoppedOurselvesDoesNotCount) {
+    look();
+    pass(std::chrono::minutes(10));  // then the loop finds all connections dead
+    down();
+    EXPECT_THAT(look(), IsEmpty());
+    pass(seconds(1));
+    up();
+    EXPECT_THAT(look(), IsEmpty());
+}
+
+TEST_F(SelfWatchTest, WhenAllAgentsAreLostItIsTheControllerThatIsCutOff) {
+    for (const char* host : {"compute-2", "compute-3"})
+        fleet.up(base::HostId(host), {}, "peer", wall);
+    for (const char* host : {"compute-1", "compute-2", "compute-3"})
+        fleet.down(base::HostId(host), wall);
+    look();
+    pass(seconds(3));
+    EXPECT_THAT(look(), ElementsAre("agent_lost ctl-1 opened 1"));
+    EXPECT_EQ(last.detail, "all agents");
+    EXPECT_THAT(look(), IsEmpty());
+    fleet.up(base::HostId("compute-2"), {}, "peer", wall);
+    EXPECT_THAT(look(), ElementsAre("agent_lost ctl-1 cleared 2", "agent_lost compute-1 opened 1",
+                                    "agent_lost compute-3 opened 1"))
+        << "one is back: the others are lost indeed";
+}
+
+TEST_F(SelfWatchTest, AfterOurStartAgentsHaveTimeToReturn) {
+    Fleet known;
+    known.restore(kNode, {});
+    fleet = known;
+    look();
+    pass(seconds(9));
+    EXPECT_THAT(look(), IsEmpty());
+    pass(seconds(1));
+    EXPECT_THAT(look(), ElementsAre("agent_lost compute-1 opened 1"));
+}
+
+TEST_F(SelfWatchTest, AnAlarmOfBeforeARestartEndsWithItsAgentsReturn) {
+    down();
+    look();
+    pass(seconds(3));
+    look();
+    SelfMonitoring restarted(options);
+    restarted.restore(last);
+    up();
+    const auto changed = restarted.look(fleet, {}, {now, wall});
+    ASSERT_EQ(changed.size(), 1U);
+    EXPECT_FALSE(changed[0].open());
+}
+
+TEST_F(SelfWatchTest, AHostThatIsForgottenHasNoAlarm) {
+    down();
+    look();
+    pass(seconds(3));
+    look();
+    fleet.forget(kNode);
+    EXPECT_THAT(look(), ElementsAre("agent_lost compute-1 cleared 2"));
+    EXPECT_EQ(last.clear_reason, "forgotten");
+}
+
+TEST_F(SelfWatchTest, TheNextLossIsNewerThanTheClearThatIsStillOnItsWay) {
+    down();
+    look();
+    pass(seconds(3));
+    look();
+    up();
+    look();
+    down();
+    look();
+    pass(seconds(3));
+    EXPECT_THAT(look(), ElementsAre("agent_lost compute-1 opened 3"));
+    watch.forget(last.id);
+    EXPECT_EQ(watch.open_of_kind(kAgentLost), 1U) << "it is not over";
+}
+
+TEST_F(SelfWatchTest, ASinkThatFailsForLongIsAnAlarmOfTheControllersHost) {
+    sinks = {{"rca", now, "HTTP 503"}, {"log", std::nullopt, ""}};
+    pass(seconds(29));
+    EXPECT_THAT(look(), IsEmpty());
+    pass(seconds(1));
+    EXPECT_THAT(look(), ElementsAre("sink_failing ctl-1 opened 1"));
+    EXPECT_EQ(last.detail, "rca");
+    EXPECT_EQ(last.reason, "HTTP 503");
+    sinks[0].away_since.reset();
+    EXPECT_THAT(look(), ElementsAre("sink_failing ctl-1 cleared 2"));
+}
+
+TEST_F(SelfWatchTest, ASinkThatIsConfiguredNoMoreDoesNotFail) {
+    sinks = {{"rca", now, "HTTP 503"}};
+    pass(seconds(30));
+    look();
+    sinks.clear();
+    EXPECT_THAT(look(), ElementsAre("sink_failing ctl-1 cleared 2"));
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

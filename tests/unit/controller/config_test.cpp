@@ -1,0 +1,148 @@
+#include "controller/config.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "controller/sources/inventory_file.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class ControllerConfigTest : public ::testing::Test {
+protected:
+    ControllerConfig read(const std::string& text, const std::vector<std::string>& settings = {}) {
+        auto file = runtime::ConfigFile::parse(text, "c", errors);
+        for (const auto& setting : settings)
+            file.set(setting, errors);
+        return read_controller_config(file, errors);
+    }
+    std::vector<std::string> mistakes() const {
+        std::vector<std::string> out;
+        for (const auto& error : errors)
+            out.push_back(runtime::to_string(error));
+        return out;
+    }
+
+    runtime::ConfigErrors errors;
+};
+
+TEST_F(ControllerConfigTest, WorksWithoutAFile) {
+    const ControllerConfig config = read("");
+    EXPECT_THAT(mistakes(), IsEmpty());
+    EXPECT_FALSE(config.host.empty());
+    EXPECT_EQ(config.state, "/var/lib/vitalwire/controller.db");
+    EXPECT_THAT(config.bus_listen, ElementsAre("unix:///run/vitalwire/controller.sock", "tcp://127.0.0.1:8991"));
+    EXPECT_EQ(config.http_listen, "127.0.0.1:8990");
+    EXPECT_FALSE(config.inventory_required);
+    ASSERT_EQ(config.sinks.size(), 1U);
+    EXPECT_EQ(config.sinks[0].type, "log");
+}
+
+TEST_F(ControllerConfigTest, ReadsSinks) {
+    const ControllerConfig config = read(
+        "[sink inspector]\ntype = doctor\nurl = http://h:1/events\nparallel = 2\n"
+        "[sink journal]\ntype = log\n");
+    EXPECT_THAT(mistakes(), IsEmpty());
+    ASSERT_EQ(config.sinks.size(), 2U);
+    EXPECT_EQ(config.sinks[0].name, "inspector");
+    EXPECT_EQ(config.sinks[0].delivery.parallel, 2);
+    EXPECT_EQ(config.sinks[1].type, "log");
+}
+
+TEST_F(ControllerConfigTest, TakesTheCommandLineOverTheFile) {
+    const ControllerConfig config =
+        read("[bus]\nlisten = tcp://127.0.0.1:1\n[sink s]\ntype = doctor\nurl = http://a/\n",
+             {"bus.listen=unix:///x", "inventory.file=/i", "sink.s.mode=single"});
+    EXPECT_THAT(mistakes(), IsEmpty());
+    EXPECT_THAT(config.bus_listen, ElementsAre("unix:///x"));
+    EXPECT_EQ(config.inventory, "/i");
+    EXPECT_TRUE(config.inventory_required);
+}
+
+TEST_F(ControllerConfigTest, ReportsEveryMistakeAtOnce) {
+    read(
+        "[controller]\nhost = a b\nlog_level = loud\n[bus]\nlisten = udp://x\n[http]\ntypo = 1\n"
+        "[sink a]\ntype = pager\n[sink b/c]\ntype = log\n[sink d]\n[sink e]\ntype = log\nurl = x\n[snk f]\n");
+    EXPECT_THAT(
+        mistakes(),
+        ElementsAre(HasSubstr("c:16: unknown section [snk f]"),
+                    HasSubstr("c:2: [controller] host: expected 1 to 253 letters"),
+                    HasSubstr("c:3: [controller] log_level: expected one of debug"),
+                    HasSubstr("c:5: [bus] listen: expected unix:///path"), HasSubstr("c:7: [http] typo: is no key"),
+                    HasSubstr("c:9: [sink a] type: expected one of log, doctor, webhook, vitrage, "
+                              "nova_reset_state, masakari, alertmanager, tacker, found 'pager'"),
+                    HasSubstr("c:10: [sink NAME]: expected a name of 1 to 64 letters"),
+                    HasSubstr("c:12: [sink d] type: is missing"), HasSubstr("c:15: [sink e] url: is no key")));
+}
+
+TEST_F(ControllerConfigTest, SharesOutPoliciesToTheSinksThatTheyName) {
+    const ControllerConfig config = read(
+        "[sink a]\ntype = log\n[sink b]\ntype = log\n"
+        "[policy all]\nsinks = a\n"
+        "[policy later]\nkinds = heartbeat_lost\nflavors = nfv.* vnf\nhold_off = 2 beats\nsinks = a b\n");
+    EXPECT_THAT(mistakes(), IsEmpty());
+    ASSERT_EQ(config.sinks[0].policies->size(), 2U);
+    ASSERT_EQ(config.sinks[1].policies->size(), 1U);
+    const Policy& later = config.sinks[1].policies->at(0);
+    EXPECT_THAT(later.kinds, ElementsAre("heartbeat_lost"));
+    EXPECT_THAT(later.flavors, ElementsAre("nfv.*", "vnf"));
+    EXPECT_EQ(later.hold_off_beats, 2);
+    EXPECT_FALSE(read("[sink a]\ntype = log\n").sinks[0].policies);
+}
+
+TEST_F(ControllerConfigTest, ReportsEveryMistakeOfThePolicies) {
+    read(
+        "[sink a]\ntype = log\n[sink b]\ntype = log\n"
+        "[policy 1]\nkinds = heartbeat_lost asleep\nsinks = a c\nhold_off = 2 beets\n"
+        "[policy 2]\nhold_off = 0 beats\ntypo = 1\n[policy x/y]\nsinks = b\n");
+    EXPECT_THAT(
+        mistakes(),
+        ElementsAre(HasSubstr("c:6: [policy 1] kinds: expected some of heartbeat_lost, vm_crashed, unhealthy, "
+                              "not_established, agent_lost, sink_failing, found 'asleep'"),
+                    HasSubstr("c:8: [policy 1] hold_off: expected a time"),
+                    HasSubstr("c:7: [policy 1] sinks: there is no [sink c]"),
+                    HasSubstr("c:10: [policy 2] hold_off: expected a time ('5 s'), or 1 to 1000 beats"),
+                    HasSubstr("c:9: [policy 2] sinks: is missing"), HasSubstr("c:11: [policy 2] typo: is no key"),
+                    HasSubstr("c:12: [policy NAME]: expected a name"), HasSubstr("c:3: [sink b]: no policy names it")));
+}
+
+/// A default configuration file as it would be with everything in it switched on.
+std::string switched_on(const std::string& name) {
+    std::ifstream file(std::string(VITALWIRE_SOURCE_DIR) + "/controller/" + name);
+    std::string text;
+    for (std::string line; std::getline(file, line);) {
+        const bool off = testing::Value(line, testing::MatchesRegex(R"(#(\[.*\]|[a-z_]+ = .+))"));
+        text += (off ? line.substr(1) : line) + "\n";
+    }
+    return text;
+}
+
+TEST_F(ControllerConfigTest, EveryLineOfTheDefaultFileIsRight) {
+    const ControllerConfig config = read(switched_on("vitalwire-controller.conf"));
+    // The files with secrets, and of the cloud, are an example's.
+    EXPECT_THAT(mistakes(),
+                Each(AnyOf(HasSubstr("secret_file: expected a readable file"), HasSubstr("clouds.yaml cannot be read"),
+                           HasSubstr("password_file: expected a readable file"),
+                           HasSubstr("token_file: expected a readable file"))));
+    ASSERT_EQ(config.sinks.size(), 8U);
+    EXPECT_EQ(config.bus_listen, ControllerConfig(read("")).bus_listen);
+}
+
+TEST_F(ControllerConfigTest, EveryLineOfTheDefaultInventoryIsRight) {
+    const auto file = runtime::ConfigFile::parse(switched_on("inventory.conf"), "i", errors);
+    const InventorySnapshot snapshot = read_inventory(file, errors);
+    EXPECT_THAT(mistakes(), IsEmpty());
+    ASSERT_EQ(snapshot.guests.size(), 1U);
+    EXPECT_EQ(snapshot.guests[0].group, snapshot.groups.at(0).id);
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

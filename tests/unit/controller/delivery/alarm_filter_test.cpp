@@ -1,0 +1,256 @@
+#include "controller/delivery/alarm_filter.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/controller/support/alarms.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using Verdict = AlarmFilter::Verdict;
+
+Alarm lasted(Alarm alarm, base::Duration time) {
+    alarm = cleared(std::move(alarm));
+    alarm.cleared_at = alarm.opened_at + time;
+    return alarm;
+}
+
+Policy policy(base::Millis hold_off = {}) {
+    Policy policy;
+    policy.sinks = {"s"};
+    policy.hold_off = hold_off;
+    return policy;
+}
+
+/// A gate in virtual time. Alarm a1 opens at the beginning.
+class SinkGateTest : public ::testing::Test {
+protected:
+    void given(std::vector<Policy> policies) { gate = AlarmFilter(std::move(policies)); }
+    Verdict offer(const Alarm& alarm, bool inventory_known = true) {
+        return gate.offer(alarm, inventory_known, seconds(1), {base::TimePoint(seconds(100)) + passed, began + passed});
+    }
+    std::vector<std::string> due() {
+        std::vector<std::string> ids;
+        for (const Alarm& alarm : gate.take_due(base::TimePoint(seconds(100)) + passed))
+            ids.push_back(alarm.id.str() + " " + std::to_string(alarm.revision));
+        return ids;
+    }
+
+    AlarmFilter gate{std::nullopt};
+    const Alarm a1 = open_alarm("g1", "a1");
+    base::WallTime began = a1.opened_at;
+    base::Duration passed{};
+};
+
+TEST_F(SinkGateTest, WithoutPoliciesEverythingPasses) {
+    EXPECT_EQ(offer(a1), Verdict::pass);
+    EXPECT_EQ(offer(cleared(a1)), Verdict::pass);
+    EXPECT_TRUE(gate.has_passed(a1.id));
+}
+
+TEST_F(SinkGateTest, ASinkThatNoPolicyNamesIsToldNothing) {
+    given({});
+    EXPECT_EQ(offer(a1), Verdict::stop);
+    EXPECT_EQ(offer(cleared(a1)), Verdict::stop);
+    EXPECT_TRUE(gate.stops(a1.id));
+}
+
+TEST_F(SinkGateTest, WithoutAHoldOffAFaultThatIsOverIsStillTold) {
+    given({policy()});
+    EXPECT_EQ(offer(lasted(a1, milliseconds(1))), Verdict::pass);
+}
+
+TEST_F(SinkGateTest, HoldsAFaultOffAndThenLetsItsNewestStateThrough) {
+    given({policy(seconds(5))});
+    EXPECT_EQ(offer(a1), Verdict::hold);
+    passed = seconds(3);
+    EXPECT_EQ(offer(open_alarm("g1", "a1", 2)), Verdict::hold);
+    EXPECT_EQ(gate.next_due(), base::TimePoint(seconds(105))) << "an update does not prolong it";
+    EXPECT_THAT(due(), IsEmpty());
+    passed = seconds(5);
+    EXPECT_THAT(due(), ElementsAre("a1 2"));
+    EXPECT_EQ(gate.held(), 0U);
+    EXPECT_EQ(gate.next_due(), base::kNever);
+}
+
+TEST_F(SinkGateTest, AFaultThatClearsWithinItsHoldOffIsNotTold) {
+    given({policy(seconds(5))});
+    offer(a1);
+    passed = seconds(4);
+    EXPECT_EQ(offer(lasted(a1, seconds(4))), Verdict::stop);
+    passed = seconds(60);
+    EXPECT_THAT(due(), IsEmpty());
+    EXPECT_EQ(gate.spared(), 1U);
+}
+
+TEST_F(SinkGateTest, WhatWasToldGetsItsClearHoweverShortItWas) {
+    given({policy(seconds(5))});
+    offer(a1);
+    passed = seconds(5);
+    due();
+    EXPECT_EQ(offer(lasted(a1, seconds(4))), Verdict::pass) << "the agent's clock is behind ours";
+}
+
+TEST_F(SinkGateTest, AFaultThatWasOverWhenItWasHeardOfIsToldIfItLasted) {
+    given({policy(seconds(5))});
+    EXPECT_EQ(offer(lasted(a1, seconds(4))), Verdict::stop);
+    EXPECT_EQ(offer(lasted(open_alarm("g1", "a2"), seconds(5))), Verdict::pass);
+}
+
+TEST_F(SinkGateTest, TheHoldOffDoesNotBeginAgainAfterARestart) {
+    given({policy(seconds(5))});
+    passed = seconds(3);
+    EXPECT_EQ(offer(a1), Verdict::hold);
+    EXPECT_EQ(gate.next_due(), base::TimePoint(seconds(105)));
+    passed = seconds(6);
+    EXPECT_EQ(offer(open_alarm("g2", "a2")), Verdict::pass);
+}
+
+TEST_F(SinkGateTest, AFaultFromTheFutureIsHeldOffNoLongerThanAnother) {
+    given({policy(seconds(5))});
+    began -= std::chrono::hours(1);
+    EXPECT_EQ(offer(a1), Verdict::hold);
+    EXPECT_EQ(gate.next_due(), base::TimePoint(seconds(105)));
+}
+
+TEST_F(SinkGateTest, CountsInBeatsOfTheGuest) {
+    Policy two_beats = policy();
+    two_beats.hold_off_beats = 2;
+    given({two_beats});
+    EXPECT_EQ(offer(a1), Verdict::hold);
+    EXPECT_EQ(gate.next_due(), base::TimePoint(seconds(102)));
+}
+
+TEST_F(SinkGateTest, WhatAnEarlierLeadHasToldPassesAtOnce) {
+    given({policy(seconds(5))});
+    Alarm told = lasted(a1, seconds(1));
+    told.delivered = 1;
+    EXPECT_EQ(offer(told), Verdict::pass);
+}
+
+TEST_F(SinkGateTest, WhatIsDroppedIsHeldNoMoreAndIsANewFaultTheNextTime) {
+    given({policy(seconds(5))});
+    offer(a1);
+    gate.drop(a1.id);
+    EXPECT_EQ(gate.held(), 0U);
+    EXPECT_EQ(gate.next_due(), base::kNever);
+    EXPECT_FALSE(gate.stops(a1.id));
+    EXPECT_EQ(offer(a1), Verdict::hold);
+}
+
+TEST_F(SinkGateTest, AFlappingGuestThatIsNeverLostForLongIsNeverTold) {
+    given({policy(seconds(5))});
+    for (int i = 0; i < 1000; ++i) {
+        const Alarm alarm = open_alarm("g1", "flap" + std::to_string(i));
+        began = alarm.opened_at;
+        passed = {};
+        EXPECT_EQ(offer(alarm), Verdict::hold);
+        passed = seconds(1);
+        EXPECT_EQ(offer(lasted(alarm, seconds(1))), Verdict::stop);
+        gate.forget(alarm.id);
+    }
+    EXPECT_EQ(gate.spared(), 1000U);
+    EXPECT_EQ(gate.held(), 0U);
+}
+
+TEST_F(SinkGateTest, WaitsForTheInventoryWhereItDecides) {
+    Policy gold = policy();
+    gold.projects = {"gold"};
+    given({gold});
+    Alarm alarm = a1;
+    EXPECT_EQ(offer(alarm, false), Verdict::hold);
+    EXPECT_EQ(gate.next_due(), base::kNever);
+    EXPECT_TRUE(gate.holds(a1.id));
+    alarm.project = "gold";
+    EXPECT_EQ(offer(alarm), Verdict::pass);
+}
+
+TEST_F(SinkGateTest, AGuestThatMovesIntoAPolicyIsToldFromThenOnAndToTheEnd) {
+    Policy gold = policy();
+    gold.projects = {"gold"};
+    given({gold});
+    Alarm alarm = a1;
+    EXPECT_EQ(offer(alarm), Verdict::stop);
+    alarm.project = "gold";
+    EXPECT_EQ(offer(alarm), Verdict::pass);
+    alarm.project = "silver";
+    EXPECT_EQ(offer(cleared(alarm)), Verdict::pass);
+}
+
+// What policies say.
+
+class PolicyTest : public ::testing::Test {
+protected:
+    Ruling ruling(bool inventory_known = true) const { return rule(policies, alarm, inventory_known, seconds(2)); }
+    bool told() const { return ruling().kind == Ruling::Kind::told; }
+
+    static Alarm of_the_web_pair() {
+        Alarm lost = open_alarm("g1", "a1");
+        lost.group = base::GroupId("0f8fad5b");
+        lost.group_name = "web-pair";
+        lost.project = "gold";
+        lost.flavor = "nfv.large";
+        return lost;
+    }
+
+    Alarm alarm = of_the_web_pair();
+    std::vector<Policy> policies = {Policy{}};
+};
+
+TEST_F(PolicyTest, OneWithoutConditionsMatchesEverything) {
+    EXPECT_TRUE(told());
+    alarm = Alarm{};
+    EXPECT_TRUE(told());
+}
+
+TEST_F(PolicyTest, EveryConditionHasToHold) {
+    policies[0].kinds = {"unhealthy", "heartbeat_lost"};
+    policies[0].groups = {"db-*", "web-*"};
+    policies[0].projects = {"gold"};
+    policies[0].flavors = {"nfv.*"};
+    EXPECT_TRUE(told());
+    alarm.flavor = "m1.small";
+    EXPECT_FALSE(told());
+}
+
+TEST_F(PolicyTest, AGroupIsKnownByItsIdOrItsName) {
+    policies[0].groups = {"0f8fad5b"};
+    EXPECT_TRUE(told());
+    policies[0].groups = {"web-pair"};
+    EXPECT_TRUE(told());
+    policies[0].groups = {"web"};
+    EXPECT_FALSE(told());
+}
+
+TEST_F(PolicyTest, TheShortestHoldOffOfThoseThatMatchCounts) {
+    policies[0].hold_off = seconds(10);
+    Policy sooner;
+    sooner.hold_off_beats = 2;
+    policies.push_back(sooner);
+    EXPECT_EQ(ruling(), (Ruling{Ruling::Kind::told, seconds(4)}));
+    policies[1].kinds = {"unhealthy"};
+    EXPECT_EQ(ruling(), (Ruling{Ruling::Kind::told, seconds(10)}));
+}
+
+TEST_F(PolicyTest, WithoutAnInventoryOnlyWhatDoesNotAskForItIsKnown) {
+    policies[0].flavors = {"nfv.*"};
+    EXPECT_EQ(ruling(false).kind, Ruling::Kind::unknown);
+    policies.push_back(Policy{});
+    EXPECT_EQ(ruling(false).kind, Ruling::Kind::told);
+}
+
+TEST_F(PolicyTest, AnAlarmOfAHostBelongsToNobody) {
+    alarm = Alarm{};
+    alarm.host = base::HostId("compute-1");
+    policies[0].projects = {"*"};
+    EXPECT_FALSE(told());
+    EXPECT_EQ(ruling(false).kind, Ruling::Kind::untold);
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

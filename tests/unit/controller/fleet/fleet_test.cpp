@@ -1,0 +1,134 @@
+#include "controller/fleet/fleet.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+
+namespace vitalwire::controller {
+namespace {
+
+const base::HostId kAgentHost("compute-1");
+
+model::GuestReport report(const std::string& guest, const std::string& state = "registered") {
+    model::GuestReport report;
+    report.guest = base::GuestId(guest);
+    report.state = state;
+    return report;
+}
+
+class FleetTest : public ::testing::Test {
+protected:
+    FleetTest() {
+        bus::Hello hello;
+        hello.host = kAgentHost;
+        hello.agent_version = "1.2";
+        hello.lead = true;
+        fleet.up(kAgentHost, hello, "127.0.0.1:1", now);
+    }
+    const Agent& agent() const { return *fleet.find(kAgentHost); }
+
+    base::WallTime now{std::chrono::seconds(1'700'000'000)};
+    Fleet fleet;
+};
+
+TEST_F(FleetTest, KeepsTheGuestsOfAnAgentThatIsAway) {
+    ASSERT_TRUE(fleet.report(kAgentHost, report("g1")));
+    fleet.down(kAgentHost, now + std::chrono::seconds(5));
+    EXPECT_FALSE(agent().connected);
+    EXPECT_EQ(agent().since, now + std::chrono::seconds(5));
+    EXPECT_EQ(agent().guests.size(), 1U);
+    EXPECT_EQ(fleet.connected(), 0U);
+}
+
+TEST_F(FleetTest, ForgetsGuestsThatAWholeStateDoesNotMention) {
+    ASSERT_TRUE(fleet.report(kAgentHost, report("g1")));
+    ASSERT_TRUE(fleet.report(kAgentHost, report("g2")));
+    fleet.begin_snapshot(kAgentHost);
+    ASSERT_TRUE(fleet.report(kAgentHost, report("g2", "lost")));
+    fleet.end_snapshot(kAgentHost);
+    ASSERT_EQ(agent().guests.size(), 1U);
+    EXPECT_EQ(agent().guests.at(base::GuestId("g2")).state, "lost");
+}
+
+TEST_F(FleetTest, CountsGuestsByTheirStates) {
+    using Counts = std::map<std::string, std::size_t>;
+    for (const char* guest : {"g1", "g2", "g3"})
+        ASSERT_TRUE(fleet.report(kAgentHost, report(guest)));
+    ASSERT_TRUE(fleet.report(kAgentHost, report("g2", "lost")));
+    EXPECT_EQ(fleet.states(), (Counts{{"lost", 1}, {"registered", 2}}));
+    fleet.gone(kAgentHost, base::GuestId("g1"));
+    fleet.gone(kAgentHost, base::GuestId("nobody"));
+    EXPECT_EQ(fleet.states(), (Counts{{"lost", 1}, {"registered", 1}}));
+    fleet.begin_snapshot(kAgentHost);
+    ASSERT_TRUE(fleet.report(kAgentHost, report("g3", "unhealthy")));
+    fleet.end_snapshot(kAgentHost);
+    EXPECT_EQ(fleet.states(), (Counts{{"unhealthy", 1}}));
+    fleet.forget(kAgentHost);
+    EXPECT_EQ(fleet.states(), Counts());
+}
+
+TEST_F(FleetTest, AnAgentIsWholeOnceItHasToldItsWholeStateOnThisConnection) {
+    EXPECT_FALSE(agent().whole);
+    fleet.begin_snapshot(kAgentHost);
+    EXPECT_FALSE(agent().whole);
+    fleet.end_snapshot(kAgentHost);
+    EXPECT_TRUE(agent().whole);
+    fleet.up(kAgentHost, {}, "127.0.0.1:2", now);
+    EXPECT_FALSE(agent().whole);
+}
+
+TEST_F(FleetTest, KeepsGuestsWhenTheWholeStateBrokeOff) {
+    ASSERT_TRUE(fleet.report(kAgentHost, report("g1")));
+    fleet.begin_snapshot(kAgentHost);
+    fleet.down(kAgentHost, now);
+    fleet.end_snapshot(kAgentHost);
+    EXPECT_EQ(agent().guests.size(), 1U);
+}
+
+TEST_F(FleetTest, RefusesMoreGuestsThanAHostCanHave) {
+    for (std::size_t i = 0; i < kMaxGuestsPerHost; ++i)
+        ASSERT_TRUE(fleet.report(kAgentHost, report("g" + std::to_string(i))));
+    EXPECT_FALSE(fleet.report(kAgentHost, report("one-more")));
+    EXPECT_TRUE(fleet.report(kAgentHost, report("g0", "lost"))) << "a known guest is still heard";
+}
+
+TEST_F(FleetTest, KnowsAGuestAsLongAsAnAgentReportsIt) {
+    const base::HostId other("compute-2");
+    ASSERT_TRUE(fleet.report(kAgentHost, report("g1")));
+    ASSERT_TRUE(fleet.report(other, report("g1")));  // it migrates
+    fleet.gone(kAgentHost, base::GuestId("g1"));
+    EXPECT_TRUE(fleet.knows(base::GuestId("g1")));
+    fleet.begin_snapshot(other);
+    fleet.end_snapshot(other);
+    EXPECT_FALSE(fleet.knows(base::GuestId("g1")));
+    ASSERT_TRUE(fleet.report(kAgentHost, report("g2")));
+    fleet.forget(kAgentHost);
+    EXPECT_FALSE(fleet.knows(base::GuestId("g2")));
+}
+
+TEST_F(FleetTest, KnowsAnAgentFromBeforeARestartAsNotHeard) {
+    Fleet restarted;
+    restarted.restore(kAgentHost, Agent{});
+    EXPECT_FALSE(restarted.find(kAgentHost)->heard_since_start);
+    EXPECT_TRUE(agent().heard_since_start);
+}
+
+TEST_F(FleetTest, TakesOnAnAgentThatItHasNeverSeen) {
+    const base::HostId stranger("compute-9");
+    fleet.adopt(stranger, now);
+    EXPECT_TRUE(fleet.find(stranger)->lead);
+    EXPECT_FALSE(fleet.find(stranger)->connected);
+    EXPECT_EQ(fleet.find(stranger)->last_seen, now);
+}
+
+TEST_F(FleetTest, LeadsForAnAgentThatItTakesOn) {
+    fleet.set_lead(kAgentHost, false);
+    fleet.down(kAgentHost, now + std::chrono::seconds(1));
+    fleet.adopt(kAgentHost, now + std::chrono::seconds(9));
+    EXPECT_TRUE(agent().lead);
+    EXPECT_EQ(agent().since, now + std::chrono::seconds(1)) << "it was lost then";
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

@@ -1,0 +1,145 @@
+#include "controller/sources/file_inventory.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/unit/controller/support/loop.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using ::testing::HasSubstr;
+
+class FileInventoryTest : public ::testing::Test, public InventorySource::Handler {
+protected:
+    void on_inventory_changed(const std::vector<GuestChange>&) override { ++changes; }
+    void on_inventory_problem(const std::string&, const std::string& detail) override { problem = detail; }
+
+    void write(const std::string& text) { std::ofstream(path) << text; }
+    void start(bool required = true) {
+        source = std::make_unique<FileInventory>(loop.io, inventory, path, required);
+        source->start(*this);
+    }
+    bool until_known(const std::string& guest) {
+        return loop.until([&] { return inventory.guest(base::GuestId(guest)) != nullptr; });
+    }
+    bool knows(const std::string& guest) const { return inventory.guest(base::GuestId(guest)) != nullptr; }
+
+    test::TempDir dir;
+    std::string path = dir / "inventory.conf";
+    Loop loop;
+    Inventory inventory;
+    std::unique_ptr<FileInventory> source;
+    int changes = 0;
+    std::string problem;
+};
+
+TEST_F(FileInventoryTest, IsLoadedAtStart) {
+    write("[guest a]\n");
+    start();
+    EXPECT_TRUE(source->loaded());
+    EXPECT_TRUE(knows("a"));
+    EXPECT_EQ(changes, 1);
+}
+
+TEST_F(FileInventoryTest, SeesAFileWrittenInPlace) {
+    write("[guest a]\n");
+    start();
+    write("[guest b]\n");
+    EXPECT_TRUE(until_known("b"));
+    EXPECT_FALSE(knows("a"));
+}
+
+TEST_F(FileInventoryTest, SeesAFileReplacedAsEditorsDo) {
+    write("[guest a]\n");
+    start();
+    for (const char* id : {"b", "c"}) {  // the second time the watch must not hang on the first file
+        std::ofstream(dir / "inventory.conf~") << "[guest " << id << "]\n";
+        std::filesystem::rename(dir / "inventory.conf~", path);
+        EXPECT_TRUE(until_known(id));
+    }
+}
+
+TEST_F(FileInventoryTest, ABrokenFileLeavesTheInventoryAndIsReportedWithAllItsMistakes) {
+    write("[guest a]\n");
+    start();
+    write("[guest b]\nstate = dead\ntypo = 1\n");
+    ASSERT_TRUE(loop.until([&] { return !problem.empty(); }));
+    EXPECT_THAT(problem, HasSubstr("inventory.conf:2: [guest b] state: expected one of"));
+    EXPECT_THAT(problem, HasSubstr("inventory.conf:3: [guest b] typo: is no key"));
+    EXPECT_TRUE(knows("a"));
+    write("[guest b]\n");
+    ASSERT_TRUE(until_known("b"));
+    EXPECT_EQ(problem, "");
+}
+
+TEST_F(FileInventoryTest, AFileThatIsDeletedLeavesTheInventory) {
+    write("[guest a]\n");
+    start();
+    std::filesystem::remove(path);
+    ASSERT_TRUE(loop.until([&] { return !problem.empty(); }));
+    EXPECT_THAT(problem, HasSubstr("no such file; what it said last still counts"));
+    EXPECT_TRUE(knows("a"));
+}
+
+TEST_F(FileInventoryTest, ABrokenFileAtStartIsNoInventory) {
+    write("[guest a]\ntypo = 1\n");
+    start();
+    EXPECT_FALSE(source->loaded());
+    EXPECT_NE(problem, "");
+    write("[guest a]\n");
+    EXPECT_TRUE(until_known("a"));
+    EXPECT_TRUE(source->loaded());
+}
+
+TEST_F(FileInventoryTest, ARequiredFileThatIsMissingIsAProblemUntilItComes) {
+    start();
+    EXPECT_FALSE(source->loaded());
+    EXPECT_THAT(problem, HasSubstr("no such file"));
+    write("[guest a]\n");
+    EXPECT_TRUE(until_known("a"));
+    EXPECT_EQ(problem, "");
+}
+
+TEST_F(FileInventoryTest, TheDefaultFileMayBeMissing) {
+    start(false);
+    EXPECT_TRUE(source->loaded());
+    EXPECT_EQ(problem, "");
+    write("[guest a]\n");
+    EXPECT_TRUE(until_known("a"));
+}
+
+TEST_F(FileInventoryTest, LooksAgainWhenAsked) {
+    start();
+    std::ofstream(dir / "other") << "[guest a]\n";
+    std::filesystem::create_symlink(dir / "other", path);
+    source->reload();
+    EXPECT_TRUE(knows("a"));
+}
+
+TEST_F(FileInventoryTest, SeesAChangeBehindALinkThatNoEventTells) {
+    std::filesystem::create_directory(dir / "elsewhere");
+    std::ofstream(dir / "elsewhere/real") << "[guest a]\n";
+    std::filesystem::create_symlink(dir / "elsewhere/real", path);
+    start();
+    ASSERT_TRUE(knows("a"));
+    std::ofstream(dir / "elsewhere/real") << "[guest another]\n";
+    EXPECT_TRUE(until_known("another"));
+}
+
+TEST_F(FileInventoryTest, IsSilentOnceStopped) {
+    write("[guest a]\n");
+    start();
+    source->stop();
+    write("[guest b]\n");
+    source->reload();
+    loop.poll();
+    EXPECT_FALSE(knows("b"));
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

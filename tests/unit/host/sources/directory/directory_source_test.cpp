@@ -1,0 +1,220 @@
+#include "host/sources/directory/directory_source.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "unix_peer.hpp"
+
+namespace vitalwire::host {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+using wire::ChannelKind;
+
+TEST(SocketName, NamesTheChannelAndTheGuest) {
+    const auto name = parse_socket_name("org.vitalwire.0.vm.7_a-b.sock");
+    ASSERT_TRUE(name);
+    EXPECT_EQ(name->guest.str(), "vm.7_a-b");
+    EXPECT_EQ(name->channel, ChannelKind::native);
+    EXPECT_EQ(parse_socket_name("cgcs.heartbeat.u-1.sock")->channel, ChannelKind::existing_heartbeat);
+    EXPECT_EQ(parse_socket_name("cgcs.messaging.instance-00000001.sock")->channel, ChannelKind::existing_messaging);
+}
+
+TEST(SocketName, NamesTheMonitorOfAGuest) {
+    const auto name = parse_socket_name("vm1.qmp");
+    ASSERT_TRUE(name);
+    EXPECT_EQ(name->guest.str(), "vm1");
+    EXPECT_FALSE(name->channel);
+}
+
+TEST(SocketName, IsExactAndNeverCut) {
+    const std::string longest(128, 'g');
+    EXPECT_EQ(parse_socket_name("org.vitalwire.0." + longest + ".sock")->guest.str(), longest);
+    for (const std::string& other :
+         {std::string("org.vitalwire.0.vm.sock.bak"), std::string("org.vitalwire.0..sock"),
+          std::string("org.vitalwire.0.sock"), std::string("org.vitalwire.1.vm.sock"), std::string("vm.sock"),
+          std::string("org.vitalwire.0.v m.sock"), std::string("org.vitalwire.0.v\nm.sock"), std::string(".qmp"),
+          std::string("org.vitalwire.0vm.sock"), std::string(""), "org.vitalwire.0." + longest + "g.sock"})
+        EXPECT_FALSE(parse_socket_name(other)) << other;
+}
+
+class DirectorySourceTest : public testing::Test, protected ChannelSource::Handler {
+protected:
+    void start() {
+        source_ = std::make_unique<DirectorySource>(io_, dir_ / "channels");
+        ChannelSource::Handler& events = *this;
+        source_->start(events);
+        ASSERT_TRUE(run_until(io_, [&] { return listed_; }));
+    }
+    ~DirectorySourceTest() override {
+        if (source_) source_->stop();
+        io_.restart();
+        io_.poll();
+    }
+    std::unique_ptr<UnixPeer> listen(const std::string& name) {
+        std::filesystem::create_directories(dir_ / "channels");
+        return std::make_unique<UnixPeer>(dir_ / ("channels/" + name));
+    }
+    bool told(const std::string& what) {
+        return run_until(io_, [&] { return std::find(told_.begin(), told_.end(), what) != told_.end(); });
+    }
+    /// Lets everything happen that is under way: a fresh socket is told after all before it.
+    void settle() {
+        static int number = 0;
+        const std::string name = "settle" + std::to_string(++number);
+        const auto socket = listen("org.vitalwire.0." + name + ".sock");
+        ASSERT_TRUE(told("channel " + name + " org.vitalwire.0"));
+        std::erase(told_, "channel " + name + " org.vitalwire.0");
+    }
+
+    void on_channel(const base::GuestId& guest, ChannelKind kind, const std::string& path) override {
+        told_.push_back("channel " + guest.str() + ' ' + std::string(wire::channel_name(kind)));
+        path_ = path;
+    }
+    void on_channel_gone(const base::GuestId& guest, ChannelKind kind) override {
+        told_.push_back("channel gone " + guest.str() + ' ' + std::string(wire::channel_name(kind)));
+    }
+    void on_machine(const base::GuestId& guest, const heartbeat::HostEvent& event) override {
+        std::string what = "event";
+        if (std::holds_alternative<heartbeat::Started>(event)) what = "started";
+        if (std::holds_alternative<heartbeat::Released>(event)) what = "released";
+        if (const auto* crashed = std::get_if<heartbeat::Crashed>(&event))
+            what = "crashed " + std::string(to_string(crashed->reason));
+        if (const auto* stopped = std::get_if<heartbeat::Stopped>(&event))
+            what = "stopped " + std::string(to_string(stopped->reason));
+        told_.push_back(what + ' ' + guest.str());
+    }
+    void on_gone(const base::GuestId& guest, heartbeat::StopReason why) override {
+        told_.push_back("gone " + guest.str() + ' ' + std::string(to_string(why)));
+    }
+    void on_listed(ChannelSource&) override { listed_ = true; }
+    void on_attached(const base::GuestId&, ChannelKind, const std::string&) override {}
+    void on_unattachable(const std::set<base::GuestId>&) override {}
+    void on_source_problem(ChannelSource&, const std::string& problem) override { problems_.push_back(problem); }
+
+    TempDir dir_;
+    boost::asio::io_context io_;
+    std::unique_ptr<DirectorySource> source_;
+    std::vector<std::string> told_;
+    std::vector<std::string> problems_;
+    std::string path_;
+    bool listed_ = false;
+};
+
+TEST_F(DirectorySourceTest, MakesItsDirectory) {
+    start();
+    EXPECT_TRUE(std::filesystem::is_directory(dir_ / "channels"));
+    EXPECT_THAT(told_, IsEmpty());
+}
+
+TEST_F(DirectorySourceTest, FindsTheSocketsThatAreThereBeforeItSaysListed) {
+    const auto a = listen("org.vitalwire.0.a.sock");
+    const auto b = listen("cgcs.heartbeat.b.sock");
+    start();
+    EXPECT_THAT(told_, UnorderedElementsAre("channel a org.vitalwire.0", "channel b cgcs.heartbeat"));
+}
+
+TEST_F(DirectorySourceTest, FindsASocketWhenItIsMade) {
+    start();
+    const auto a = listen("org.vitalwire.0.a.sock");
+    EXPECT_TRUE(told("channel a org.vitalwire.0"));
+    EXPECT_EQ(path_, dir_ / "channels/org.vitalwire.0.a.sock");
+}
+
+TEST_F(DirectorySourceTest, LeavesOtherFilesAlone) {
+    start();
+    std::ofstream(dir_ / "channels/org.vitalwire.0.plain.sock") << "no socket";
+    const auto backup = listen("org.vitalwire.0.a.sock.bak");
+    settle();
+    EXPECT_THAT(told_, IsEmpty());
+}
+
+TEST_F(DirectorySourceTest, TellsThatAGuestIsGoneWhenItsLastSocketWasRemoved) {
+    const auto native = listen("org.vitalwire.0.a.sock");
+    const auto existing = listen("cgcs.heartbeat.a.sock");
+    start();
+    told_.clear();
+    native->end();
+    EXPECT_TRUE(told("channel gone a org.vitalwire.0"));
+    EXPECT_THAT(told_, ElementsAre("channel gone a org.vitalwire.0"));
+    existing->end();
+    EXPECT_TRUE(told("gone a removed"));
+}
+
+TEST_F(DirectorySourceTest, TakesASocketThatIsMadeAnewAtOnceForTheSameChannel) {
+    auto first = listen("org.vitalwire.0.a.sock");
+    start();
+    told_.clear();
+    first->end();
+    const auto second = listen("org.vitalwire.0.a.sock");
+    EXPECT_TRUE(told("channel a org.vitalwire.0"));
+    const auto other = listen("org.vitalwire.0.b.sock");
+    ASSERT_TRUE(told("channel b org.vitalwire.0"));
+    other->end();
+    EXPECT_TRUE(told("gone b removed"));
+    EXPECT_THAT(told_, testing::Not(Contains("channel gone a org.vitalwire.0")));
+}
+
+TEST_F(DirectorySourceTest, KeepsTheGuestOfASocketWhoseListenerDied) {
+    const auto a = listen("org.vitalwire.0.a.sock");
+    start();
+    told_.clear();
+    a->die();
+    settle();
+    EXPECT_THAT(told_, IsEmpty());
+}
+
+TEST_F(DirectorySourceTest, LearnsTheStateOfTheMachineFromItsMonitor) {
+    const auto monitor = listen("a.qmp");
+    start();
+    ASSERT_TRUE(run_until(io_, [&] { return monitor->accept(); }));
+    monitor->write("{\"QMP\": {}}\r\n");
+    ASSERT_TRUE(run_until(io_, [&] { return monitor->received().find("qmp_capabilities") != std::string::npos; }));
+    monitor->write("{\"return\": {}, \"id\": \"capabilities\"}\r\n");
+    ASSERT_TRUE(run_until(io_, [&] { return monitor->received().find("query-status") != std::string::npos; }));
+    monitor->write("{\"return\": {\"status\": \"running\"}, \"id\": \"status\"}\r\n");
+    EXPECT_TRUE(told("released a"));
+    monitor->die();
+    EXPECT_TRUE(told("crashed failed a"));
+}
+
+TEST_F(DirectorySourceTest, FindsAMachineThatDiedWhileNobodyWatched) {
+    const auto monitor = listen("a.qmp");
+    monitor->die();
+    start();
+    EXPECT_TRUE(told("crashed failed a"));
+}
+
+TEST_F(DirectorySourceTest, SaysWhenItsDirectoryIsTakenAwayAndLooksAgain) {
+    const auto a = listen("org.vitalwire.0.a.sock");
+    start();
+    std::filesystem::rename(dir_ / "channels", dir_ / "elsewhere");
+    ASSERT_TRUE(run_until(io_, [&] { return problems_.size() == 2; }));
+    EXPECT_THAT(problems_, ElementsAre("the directory was removed", ""));
+    const auto b = listen("org.vitalwire.0.b.sock");
+    EXPECT_TRUE(told("channel b org.vitalwire.0"));
+}
+
+TEST_F(DirectorySourceTest, SaysWhyItCannotSee) {
+    std::ofstream(dir_ / "channels") << "a file";
+    source_ = std::make_unique<DirectorySource>(io_, dir_ / "channels");
+    ChannelSource::Handler& events = *this;
+    source_->start(events);
+    ASSERT_TRUE(run_until(io_, [&] { return !problems_.empty(); }));
+    EXPECT_FALSE(listed_);
+    std::filesystem::remove(dir_ / "channels");
+    EXPECT_TRUE(run_until(io_, [&] { return listed_; }));
+    EXPECT_EQ(problems_.back(), "");
+}
+
+}  // namespace
+}  // namespace vitalwire::host

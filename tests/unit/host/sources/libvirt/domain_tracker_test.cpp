@@ -1,0 +1,378 @@
+#include "host/sources/libvirt/domain_tracker.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <libvirt/libvirt.h>
+
+#include <string>
+#include <vector>
+
+namespace vitalwire::host {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+using Acked = std::vector<std::string>;
+
+struct Describe {
+    std::string operator()(const heartbeat::Held& held) const { return "held " + std::string(to_string(held.why)); }
+    std::string operator()(const heartbeat::Released&) const { return "released"; }
+    std::string operator()(const heartbeat::Rebooted&) const { return "rebooted"; }
+    std::string operator()(const heartbeat::Started&) const { return "started"; }
+    std::string operator()(const heartbeat::Stopped& stopped) const {
+        return "stopped " + std::string(to_string(stopped.reason));
+    }
+    std::string operator()(const heartbeat::Crashed& crashed) const {
+        return "crashed " + std::string(to_string(crashed.reason));
+    }
+    template <class Other>
+    std::string operator()(const Other&) const {
+        return "another event";
+    }
+};
+
+DomainReading active(int state, int reason, int id = 1) {
+    DomainReading reading;
+    reading.id = id;
+    reading.state = state;
+    reading.reason = reason;
+    return reading;
+}
+
+DomainReading shutoff(int reason) {
+    return active(VIR_DOMAIN_SHUTOFF, reason, -1);
+}
+
+const DomainReading kRunning = active(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED);
+
+class Tracked {
+public:
+    Acked event(int event, int detail) {
+        return told([&](DomainTracker::Events& out) { tracker.lifecycle(event, detail, out); });
+    }
+    Acked read(const DomainReading& reading) {
+        return told([&](DomainTracker::Events& out) { tracker.read(reading, out); });
+    }
+    Acked read_job(DomainReading reading, bool job) {
+        reading.job = job;
+        return read(reading);
+    }
+    Acked rebooted() {
+        return told([&](DomainTracker::Events& out) { tracker.rebooted(out); });
+    }
+    Acked transferring() {
+        return told([&](DomainTracker::Events& out) { tracker.transferring(out); });
+    }
+    Acked vanished() {
+        return told([&](DomainTracker::Events& out) { tracker.vanished(out); });
+    }
+    Tracked& running() {
+        read(kRunning);
+        return *this;
+    }
+
+    DomainTracker tracker;
+
+private:
+    template <class Step>
+    Acked told(Step step) {
+        DomainTracker::Events events;
+        step(events);
+        Acked out;
+        for (const heartbeat::HostEvent& event : events)
+            out.push_back(std::visit(Describe{}, event));
+        return out;
+    }
+};
+
+TEST(DomainTracker, ADomainThatIsStartedIsToldOnce) {
+    Tracked domain;
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_UNPAUSED), ElementsAre("started"));
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_BOOTED), IsEmpty());
+    EXPECT_THAT(domain.read(kRunning), IsEmpty());
+}
+
+TEST(DomainTracker, APauseHoldsUntilItEnds) {
+    Tracked domain;
+    domain.running();
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_PAUSED),
+                ElementsAre("held paused"));
+    EXPECT_THAT(domain.read(active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER)), IsEmpty());
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_UNPAUSED), ElementsAre("released"));
+    EXPECT_THAT(domain.read(kRunning), IsEmpty());
+}
+
+TEST(DomainTracker, EveryStateAtFirstSightIsToldAsItIs) {
+    const struct {
+        int state, reason;
+        Acked told;
+    } kCases[] = {
+        {VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED, {"started"}},
+        {VIR_DOMAIN_BLOCKED, VIR_DOMAIN_BLOCKED_UNKNOWN, {"started"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER, {"started", "held paused"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR, {"started", "held paused"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_WATCHDOG, {"started", "held paused"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_STARTING_UP, {"started", "held paused"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SAVE, {"started", "held saving"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_DUMP, {"started", "held saving"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SNAPSHOT, {"started", "held saving"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_FROM_SNAPSHOT, {"started", "held saving"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION, {"started", "held migrating"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY, {"started", "held migrating"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY_FAILED, {"started", "held migrating"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SHUTTING_DOWN, {"started", "held shutting_down"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_CRASHED, {"crashed panicked"}},
+        {VIR_DOMAIN_SHUTDOWN, VIR_DOMAIN_SHUTDOWN_USER, {"started", "held shutting_down"}},
+        {VIR_DOMAIN_PMSUSPENDED, VIR_DOMAIN_PMSUSPENDED_UNKNOWN, {"started", "held suspended"}},
+        {VIR_DOMAIN_CRASHED, VIR_DOMAIN_CRASHED_PANICKED, {"crashed panicked"}},
+        {VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_CRASHED, {"crashed failed"}},
+        {VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_SHUTDOWN, {}},
+        {VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_UNKNOWN, {}},
+    };
+    for (const auto& one : kCases) {
+        Tracked domain;
+        EXPECT_EQ(domain.read(active(one.state, one.reason)), one.told) << one.state << " " << one.reason;
+    }
+}
+
+TEST(DomainTracker, EveryEndIsAStopOrACrash) {
+    const struct {
+        int detail;
+        Acked told;
+    } kCases[] = {
+        {VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN, {"stopped domain_stopped"}},
+        {VIR_DOMAIN_EVENT_STOPPED_DESTROYED, {"stopped domain_stopped"}},
+        {VIR_DOMAIN_EVENT_STOPPED_SAVED, {"stopped domain_stopped"}},
+        {VIR_DOMAIN_EVENT_STOPPED_FROM_SNAPSHOT, {"stopped domain_stopped"}},
+        {VIR_DOMAIN_EVENT_STOPPED_MIGRATED, {"stopped migrated"}},
+        {VIR_DOMAIN_EVENT_STOPPED_CRASHED, {"crashed crashed"}},
+        {VIR_DOMAIN_EVENT_STOPPED_FAILED, {"crashed failed"}},
+    };
+    for (const auto& one : kCases) {
+        Tracked domain;
+        domain.running();
+        EXPECT_EQ(domain.event(VIR_DOMAIN_EVENT_STOPPED, one.detail), one.told) << one.detail;
+    }
+}
+
+TEST(DomainTracker, AnEndThatOnlyAReadingTellsIsAStopOrACrash) {
+    const struct {
+        int reason;
+        Acked told;
+    } kCases[] = {
+        {VIR_DOMAIN_SHUTOFF_SHUTDOWN, {"stopped domain_stopped"}},
+        {VIR_DOMAIN_SHUTOFF_DESTROYED, {"stopped domain_stopped"}},
+        {VIR_DOMAIN_SHUTOFF_SAVED, {"stopped domain_stopped"}},
+        {VIR_DOMAIN_SHUTOFF_MIGRATED, {"stopped migrated"}},
+        {VIR_DOMAIN_SHUTOFF_CRASHED, {"crashed failed"}},
+        {VIR_DOMAIN_SHUTOFF_UNKNOWN, {"stopped domain_stopped"}},
+        {VIR_DOMAIN_SHUTOFF_FAILED, {"stopped domain_stopped"}},
+        {VIR_DOMAIN_SHUTOFF_DAEMON, {"stopped domain_stopped"}},
+    };
+    for (const auto& one : kCases) {
+        Tracked domain;
+        domain.running();
+        EXPECT_EQ(domain.read(shutoff(one.reason)), one.told) << one.reason;
+    }
+}
+
+TEST(DomainTracker, AMigrationHoldsFromItsFirstIteration) {
+    Tracked domain;
+    domain.running();
+    EXPECT_THAT(domain.transferring(), ElementsAre("held migrating"));
+    EXPECT_THAT(domain.read_job(kRunning, true), IsEmpty());
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED), IsEmpty());
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_MIGRATED),
+                ElementsAre("stopped migrated"));
+    EXPECT_TRUE(domain.tracker.is_stopped());
+    EXPECT_EQ(domain.tracker.stop_reason(), heartbeat::StopReason::migrated);
+}
+
+TEST(DomainTracker, AMigrationThatIsGivenUpReleasesWhenItsJobIsOver) {
+    Tracked domain;
+    domain.running();
+    domain.transferring();
+    EXPECT_TRUE(domain.tracker.is_transferring());
+    EXPECT_THAT(domain.read_job(kRunning, false), ElementsAre("released"));
+    EXPECT_FALSE(domain.tracker.is_transferring());
+}
+
+TEST(DomainTracker, AMigrationGoesOnWhenItsJobIsNotKnown) {
+    Tracked domain;
+    domain.running();
+    domain.transferring();
+    EXPECT_THAT(domain.read(kRunning), IsEmpty());
+    EXPECT_TRUE(domain.tracker.is_transferring());
+}
+
+TEST(DomainTracker, APauseDuringAMigrationEndsInTheMigration) {
+    Tracked domain;
+    domain.running();
+    domain.transferring();
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_PAUSED),
+                ElementsAre("held paused"));
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_UNPAUSED),
+                ElementsAre("held migrating"));
+}
+
+TEST(DomainTracker, ADomainThatArrivesIsHeldUntilItRuns) {
+    Tracked domain;
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_MIGRATED),
+                ElementsAre("started", "held migrating"));
+    EXPECT_THAT(domain.read(active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION)), IsEmpty());
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_MIGRATED), ElementsAre("released"));
+}
+
+TEST(DomainTracker, ADomainThatFailsToArriveDidNotCrashHere) {
+    Tracked told_by_events;
+    told_by_events.event(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_MIGRATED);
+    EXPECT_THAT(told_by_events.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_FAILED),
+                ElementsAre("stopped domain_stopped"));
+    Tracked read;
+    read.read(active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_STARTING_UP));
+    EXPECT_THAT(read.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_FAILED),
+                ElementsAre("stopped domain_stopped"));
+}
+
+TEST(DomainTracker, ADomainThatArrivedCanCrash) {
+    Tracked domain;
+    domain.event(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_MIGRATED);
+    domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_MIGRATED);
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_FAILED), ElementsAre("crashed failed"));
+}
+
+TEST(DomainTracker, ASaveHoldsAndStops) {
+    Tracked domain;
+    domain.running();
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_PAUSED),
+                ElementsAre("held paused"));
+    EXPECT_THAT(domain.transferring(), IsEmpty());
+    EXPECT_THAT(domain.read_job(active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SAVE), true), ElementsAre("held saving"));
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_SAVED),
+                ElementsAre("stopped domain_stopped"));
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_RESTORED), ElementsAre("started"));
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_FROM_SNAPSHOT), IsEmpty());
+}
+
+TEST(DomainTracker, AShutdownHoldsUntilTheEnd) {
+    Tracked domain;
+    domain.running();
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SHUTDOWN, VIR_DOMAIN_EVENT_SHUTDOWN_GUEST),
+                ElementsAre("held shutting_down"));
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN),
+                ElementsAre("stopped domain_stopped"));
+    EXPECT_THAT(domain.read(shutoff(VIR_DOMAIN_SHUTOFF_SHUTDOWN)), IsEmpty());
+    EXPECT_TRUE(domain.tracker.is_idle());
+}
+
+TEST(DomainTracker, ASuspendedSystemIsHeldUntilItWakesUp) {
+    Tracked domain;
+    domain.running();
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_PMSUSPENDED, VIR_DOMAIN_EVENT_PMSUSPENDED_MEMORY),
+                ElementsAre("held suspended"));
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_WAKEUP), ElementsAre("released"));
+}
+
+TEST(DomainTracker, ARebootIsToldAndAPauseThatOutlastsItAgain) {
+    Tracked domain;
+    domain.running();
+    EXPECT_THAT(domain.rebooted(), ElementsAre("rebooted"));
+    EXPECT_THAT(domain.read(kRunning), IsEmpty());
+    const DomainReading paused = active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER);
+    domain.read(paused);
+    EXPECT_THAT(domain.rebooted(), ElementsAre("rebooted"));
+    EXPECT_THAT(domain.read(paused), ElementsAre("held paused"));
+}
+
+TEST(DomainTracker, ACrashIsToldOnceHoweverItIsHeardOf) {
+    Tracked domain;
+    domain.running();
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_CRASHED, VIR_DOMAIN_EVENT_CRASHED_PANICKED),
+                ElementsAre("crashed panicked"));
+    EXPECT_THAT(domain.read(active(VIR_DOMAIN_CRASHED, VIR_DOMAIN_CRASHED_PANICKED)), IsEmpty());
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_CRASHED), IsEmpty());
+    EXPECT_THAT(domain.read(shutoff(VIR_DOMAIN_SHUTOFF_CRASHED)), IsEmpty());
+    EXPECT_FALSE(domain.tracker.is_idle());
+}
+
+TEST(DomainTracker, ACrashEndsWithTheNextStart) {
+    Tracked domain;
+    domain.running();
+    domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_FAILED);
+    EXPECT_THAT(domain.read(active(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED, 2)), ElementsAre("started"));
+}
+
+TEST(DomainTracker, ACrashThatRestartsTheDomainIsAStartAndAReboot) {
+    Tracked domain;
+    domain.running();
+    domain.event(VIR_DOMAIN_EVENT_CRASHED, VIR_DOMAIN_EVENT_CRASHED_PANICKED);
+    EXPECT_THAT(domain.rebooted(), ElementsAre("started", "rebooted"));
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_UNPAUSED), IsEmpty());
+}
+
+TEST(DomainTracker, ACrashEndsWhenTheOperatorEndsTheDomain) {
+    Tracked domain;
+    domain.running();
+    domain.event(VIR_DOMAIN_EVENT_CRASHED, VIR_DOMAIN_EVENT_CRASHED_PANICKED);
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SHUTDOWN, VIR_DOMAIN_EVENT_SHUTDOWN_HOST), IsEmpty());
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_DESTROYED),
+                ElementsAre("stopped domain_stopped"));
+}
+
+TEST(DomainTracker, ACrashOutlastsALibvirtdThatForgotIt) {
+    Tracked domain;
+    domain.running();
+    domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_FAILED);
+    EXPECT_THAT(domain.read(shutoff(VIR_DOMAIN_SHUTOFF_UNKNOWN)), IsEmpty());
+    EXPECT_THAT(domain.read(shutoff(VIR_DOMAIN_SHUTOFF_FAILED)), IsEmpty()) << "a start that failed";
+}
+
+TEST(DomainTracker, ACrashOfADefinedDomainEndsWhenItIsUndefined) {
+    Tracked domain;
+    domain.running();
+    domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_FAILED);
+    domain.read(shutoff(VIR_DOMAIN_SHUTOFF_CRASHED));
+    EXPECT_THAT(domain.vanished(), ElementsAre("stopped removed"));
+}
+
+TEST(DomainTracker, ACrashOfATransientDomainOutlastsIt) {
+    Tracked domain;
+    DomainReading transient = kRunning;
+    transient.persistent = false;
+    domain.read(transient);
+    domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_FAILED);
+    EXPECT_THAT(domain.vanished(), IsEmpty());
+    EXPECT_FALSE(domain.tracker.is_idle());
+}
+
+TEST(DomainTracker, ADomainThatVanishedWhileNobodyLookedIsRemoved) {
+    Tracked domain;
+    domain.running();
+    EXPECT_THAT(domain.vanished(), ElementsAre("stopped removed"));
+    EXPECT_THAT(Tracked().vanished(), IsEmpty());
+}
+
+TEST(DomainTracker, AnotherRunThatBeganWhileNobodyLookedIsAStopAndAStart) {
+    Tracked domain;
+    domain.running();
+    EXPECT_THAT(domain.read(active(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED, 2)),
+                ElementsAre("stopped domain_stopped", "started"));
+}
+
+TEST(DomainTracker, ADomainThatFailsToStartIsNothing) {
+    Tracked domain;
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_FAILED), IsEmpty());
+    EXPECT_THAT(domain.read(shutoff(VIR_DOMAIN_SHUTOFF_FAILED)), IsEmpty());
+    EXPECT_TRUE(domain.tracker.is_idle());
+}
+
+TEST(DomainTracker, ADefinitionIsNothing) {
+    Tracked domain;
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_DEFINED, VIR_DOMAIN_EVENT_DEFINED_ADDED), IsEmpty());
+    domain.running();
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_REMOVED), IsEmpty());
+}
+
+}  // namespace
+}  // namespace vitalwire::host

@@ -1,0 +1,129 @@
+#include "host/state/agent_state.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+namespace vitalwire::host {
+namespace {
+
+using base::GuestId;
+using base::Millis;
+using heartbeat::SaveRegistration;
+
+/// A store whose disk is a map.
+class MemoryStore final : public runtime::Store {
+public:
+    std::map<std::string, std::string> load(const std::string& table) override { return tables[table]; }
+    void put(const std::string& table, const std::string& key, std::string value) override {
+        tables[table][key] = std::move(value);
+    }
+    void erase(const std::string& table, const std::string& key) override { tables[table].erase(key); }
+    void when_durable(std::function<void()> done) override { done(); }
+    void close() override {}
+    bool healthy() const override { return true; }
+    std::string problem() const override { return {}; }
+    std::uint64_t pending() const override { return 0; }
+    const std::string& set_aside() const override { return none_; }
+
+    std::map<std::string, std::map<std::string, std::string>> tables;
+
+private:
+    std::string none_;
+};
+
+class Ignore final : public Monitor::Output {
+public:
+    void send(const GuestKey&, wire::Dialect, const wire::HeartbeatPdu&) override {}
+    void final_drain(const GuestKey&, wire::Dialect) override {}
+    void fault_changed(const model::Fault&) override {}
+    void fault_delivered(const model::Fault&) override {}
+    void fault_forgotten(const base::FaultId&, bool) override {}
+    void guest_changed(const GuestId&) override {}
+    void guest_gone(const GuestId&) override {}
+    void save(const GuestId&, const SaveRegistration&) override {}
+};
+
+SaveRegistration registered() {
+    heartbeat::Registration registration;
+    registration.dialect = wire::Dialect::existing;
+    registration.session = base::SessionId("s-1");
+    registration.name = "vm \"1\"";
+    registration.interval = Millis(500);
+    registration.response_deadline = Millis(400);
+    registration.corrective_action = model::CorrectiveAction::stop;
+    registration.since = base::WallTime{} + std::chrono::seconds(5);
+    return {registration, false};
+}
+
+class AgentStateTest : public testing::Test {
+protected:
+    MemoryStore store_;
+    AgentState state_{store_};
+    SystemIdGenerator ids_;
+    Ignore output_;
+    Monitor monitor_{{}, ids_, output_};
+};
+
+TEST_F(AgentStateTest, WritesARegistrationThatReadsBackTheSame) {
+    EXPECT_EQ(saved_from_json(to_json(registered())).value(), registered());
+    const SaveRegistration rebooting{std::nullopt, true};
+    EXPECT_EQ(saved_from_json(to_json(rebooting)).value(), rebooting);
+}
+
+TEST_F(AgentStateTest, BringsBackGuestsFaultsAndPolicies) {
+    model::Fault fault;
+    fault.id = base::FaultId("f-1");
+    fault.guest = GuestId("a");
+    fault.opened_at = fault.updated_at = base::WallTime{} + std::chrono::seconds(5);
+    model::GuestPolicy policy;
+    policy.guest = GuestId("a");
+    policy.misses = 3;
+    state_.keep(GuestId("a"), registered());
+    state_.keep(fault);
+    state_.keep({true, {policy}}, monitor_);
+
+    EXPECT_EQ(state_.load_into(monitor_), 0U);
+    monitor_.found(GuestId("a"), {});
+    EXPECT_EQ(monitor_.report(GuestId("a"))->name, "vm \"1\"");
+    EXPECT_EQ(monitor_.report(GuestId("a"))->state, "lost");
+    EXPECT_EQ(monitor_.faults().size(), 1U);
+    EXPECT_EQ(monitor_.policies().at(GuestId("a")), policy);
+}
+
+TEST_F(AgentStateTest, ForgetsWhatIsOver) {
+    state_.keep(GuestId("a"), registered());
+    state_.keep(GuestId("a"), SaveRegistration{});
+    model::Fault fault;
+    fault.id = base::FaultId("f-1");
+    state_.keep(fault);
+    state_.forget(fault.id);
+    EXPECT_TRUE(store_.tables["guests"].empty());
+    EXPECT_TRUE(store_.tables["faults"].empty());
+}
+
+TEST_F(AgentStateTest, ReplacesThePoliciesByACompleteList) {
+    model::GuestPolicy policy;
+    policy.guest = GuestId("a");
+    monitor_.set_policies({true, {policy}}, {}, {});
+    state_.keep({true, {policy}}, monitor_);
+    policy.guest = GuestId("b");
+    state_.keep({true, {policy}}, monitor_);
+    EXPECT_EQ(store_.tables["policies"].size(), 1U);
+    EXPECT_TRUE(store_.tables["policies"].contains("b"));
+}
+
+TEST_F(AgentStateTest, LeavesOutAndForgetsRowsThatCannotBeRead) {
+    store_.tables["guests"]["a"] = "{";
+    store_.tables["guests"]["b"] = R"({"registration":{"dialect":"klingon"}})";
+    store_.tables["faults"]["f"] = R"({"id":5})";
+    state_.keep(GuestId("c"), registered());
+    EXPECT_EQ(state_.load_into(monitor_), 3U);
+    EXPECT_EQ(store_.tables["guests"].size(), 1U);
+    EXPECT_TRUE(store_.tables["faults"].empty());
+}
+
+}  // namespace
+}  // namespace vitalwire::host

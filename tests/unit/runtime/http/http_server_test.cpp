@@ -1,0 +1,207 @@
+#include "runtime/http/http_server.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <random>
+
+#include "tests/unit/runtime/http_fixture.hpp"
+
+namespace vitalwire::runtime {
+namespace {
+
+namespace asio = boost::asio;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+HttpResponse echo(const HttpRequest& request) {
+    return {
+        200, "text/plain",
+        request.method + '|' + request.path + '|' + request.query_value("q") + '|' + request.body + '|' + request.peer};
+}
+
+std::string get(unsigned short port, const std::string& target) {
+    return talk(port, "GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+}
+
+TEST(HttpServer, GivesTheHandlerTheWholeRequest) {
+    RunningServer server(echo);
+    EXPECT_THAT(talk(server.port(),
+                     "PUT /a%20b/c?x=1&q=one%2Ftwo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+                     "Connection: close\r\n\r\nhi"),
+                EndsWith("\r\n\r\nPUT|/a b/c|one/two|hi|127.0.0.1"));
+}
+
+TEST(HttpServer, GivesAnEmptyStringForAValueThatIsNotThere) {
+    RunningServer server(echo);
+    EXPECT_THAT(get(server.port(), "/a?qq=1&r"), EndsWith("GET|/a|||127.0.0.1"));
+    EXPECT_THAT(get(server.port(), "/a?q"), EndsWith("GET|/a|||127.0.0.1"));
+    EXPECT_THAT(get(server.port(), "/a?q=%zz"), EndsWith("GET|/a|||127.0.0.1"));
+}
+
+TEST(HttpServer, AnswersRequestsOfOneConnectionInOrder) {
+    RunningServer server(echo);
+    const std::string answers = talk(server.port(),
+                                     "GET /first HTTP/1.1\r\nHost: x\r\n\r\n"
+                                     "GET /second HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    EXPECT_LT(answers.find("GET|/first"), answers.find("GET|/second"));
+    EXPECT_THAT(answers, HasSubstr("GET|/second"));
+}
+
+TEST(HttpServer, AnAnswerMayComeLaterAndHoldsNobodyUp) {
+    HttpServer::Respond waiting;
+    RunningServer server([&waiting](const HttpRequest& request, HttpServer::Respond respond) {
+        if (request.path == "/later") {
+            waiting = std::move(respond);
+            return;
+        }
+        respond({200, "text/plain", "now"});
+        if (waiting) std::exchange(waiting, nullptr)({200, "text/plain", "later"});
+    });
+    auto later = std::async(std::launch::async, [&] { return get(server.port(), "/later"); });
+    do {
+        EXPECT_THAT(get(server.port(), "/now"), EndsWith("\r\n\r\nnow"));
+    } while (later.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready);
+    EXPECT_THAT(later.get(), EndsWith("\r\n\r\nlater"));
+}
+
+TEST(HttpServer, AnswersHeadWithoutABody) {
+    RunningServer server(echo);
+    const std::string answer = talk(server.port(), "HEAD /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+    EXPECT_THAT(answer, HasSubstr("Content-Length: 18"));
+    EXPECT_THAT(answer, EndsWith("\r\n\r\n"));
+}
+
+TEST(HttpServer, RefusesWhatIsTooLarge) {
+    RunningServer server(echo);
+    EXPECT_THAT(get(server.port(), '/' + std::string(20'000, 'a')), StartsWith("HTTP/1.1 431"));
+    EXPECT_THAT(talk(server.port(), "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n"),
+                StartsWith("HTTP/1.1 413"));
+}
+
+TEST(HttpServer, RefusesWhatIsNoRequest) {
+    RunningServer server(echo);
+    for (const char* bad :
+         {"\n{\"version\":2}\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\x16\x03\x01\x02garbage\r\n\r\n",
+          "GET / HTTP/1.1\r\nbad header\r\n\r\n", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+        EXPECT_THAT(talk(server.port(), bad), StartsWith("HTTP/1.1 400")) << bad;
+    }
+    EXPECT_THAT(get(server.port(), "/%zz"), StartsWith("HTTP/1.1 400"));
+    EXPECT_THAT(get(server.port(), "/%00"), StartsWith("HTTP/1.1 400"));
+    EXPECT_THAT(get(server.port(), "*"), StartsWith("HTTP/1.1 400"));
+    EXPECT_THAT(get(server.port(), "/ok"), StartsWith("HTTP/1.1 200")) << "others are served all the same";
+}
+
+TEST(HttpServer, SurvivesRandomBytes) {
+    RunningServer server(echo);
+    std::mt19937 random(1);  // the same every run
+    for (int i = 0; i < 300; ++i) {
+        std::string bytes = random() % 2 == 0 ? "GET /" : "";
+        for (std::size_t size = random() % 200; size > 0; --size)
+            bytes += static_cast<char>(random());
+        talk(server.port(), bytes);
+    }
+    EXPECT_THAT(get(server.port(), "/ok"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST(HttpServer, ClosesConnectionsBeyondItsLimitAndServesAgainLater) {
+    RunningServer server(echo);
+    {
+        asio::io_context io;
+        std::vector<asio::ip::tcp::socket> idle;
+        for (int i = 0; i < 256; ++i) {
+            idle.emplace_back(io).connect({asio::ip::address_v4::loopback(), server.port()});
+        }
+        EXPECT_EQ(get(server.port(), "/x"), "");
+    }
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    std::string answer;
+    while (answer.empty() && std::chrono::steady_clock::now() < deadline)
+        answer = get(server.port(), "/x");
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+}
+
+TEST(HttpServer, SaysWhyItCannotListen) {
+    RunningServer first(echo);
+    asio::io_context io;
+    HttpServer server(io, echo);
+    const auto error = [&](const std::string& address) {
+        const auto result = server.listen(address);
+        return result ? "listens" : result.error().message;
+    };
+    EXPECT_THAT(error("127.0.0.1:" + std::to_string(first.port())), HasSubstr("Address already in use"));
+    EXPECT_THAT(error("nonsense"), HasSubstr("expected host:port"));
+    EXPECT_THAT(error("::1:80"), HasSubstr("expected host:port"));
+    EXPECT_THAT(error("127.0.0.1:99999"), HasSubstr("expected host:port"));
+    EXPECT_THAT(error("example.org:80"), HasSubstr("expected an IP address"));
+    EXPECT_THAT(error("unix:/nonexistent/x.sock"), HasSubstr("No such file"));
+    EXPECT_THAT(error("unix:" + std::string(200, 'x')), HasSubstr("at most 107 bytes"));
+}
+
+class HttpServerUnix : public testing::Test {
+protected:
+    void SetUp() override {
+        std::string name = testing::TempDir() + "vitalwire-http-XXXXXX";
+        directory_ = mkdtemp(name.data());
+        path_ = directory_ + "/http.sock";
+    }
+    void TearDown() override { std::filesystem::remove_all(directory_); }
+
+    bool answers() const {
+        asio::io_context io;
+        asio::local::stream_protocol::socket socket(io);
+        boost::system::error_code error;
+        socket.connect(asio::local::stream_protocol::endpoint(path_), error);
+        asio::write(socket, asio::buffer(std::string("GET /u HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")),
+                    error);
+        std::string answer;
+        asio::read(socket, asio::dynamic_buffer(answer), error);
+        return answer.ends_with("GET|/u|||unix");
+    }
+
+    std::string directory_;
+    std::string path_;
+};
+
+TEST_F(HttpServerUnix, ServesOnASocketOfTheGroupAndRemovesItAtTheEnd) {
+    {
+        RunningServer server(echo, "unix:" + path_);
+        EXPECT_TRUE(answers());
+        struct stat status {};
+        ASSERT_EQ(stat(path_.c_str(), &status), 0);
+        EXPECT_EQ(status.st_mode & 07777U, 0660U);
+    }
+    EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(HttpServerUnix, ReplacesASocketThatAKilledProcessLeft) {
+    {
+        asio::io_context io;
+        asio::local::stream_protocol::acceptor left(io, asio::local::stream_protocol::endpoint(path_));
+    }
+    ASSERT_TRUE(std::filesystem::exists(path_));
+    RunningServer server(echo, "unix:" + path_);
+    EXPECT_TRUE(answers());
+}
+
+TEST_F(HttpServerUnix, LeavesALivingProcessAndAStrangersFileAlone) {
+    RunningServer server(echo, "unix:" + path_);
+    asio::io_context io;
+    HttpServer second(io, echo);
+    EXPECT_THAT(second.listen("unix:" + path_).error().message, HasSubstr("another process listens there"));
+    EXPECT_TRUE(answers());
+
+    std::ofstream(directory_ + "/file") << "precious";
+    EXPECT_THAT(second.listen("unix:" + directory_ + "/file").error().message, HasSubstr("a file that is no socket"));
+    EXPECT_TRUE(std::filesystem::exists(directory_ + "/file"));
+}
+
+}  // namespace
+}  // namespace vitalwire::runtime
