@@ -22,10 +22,10 @@ protected:
         told["a"].asked.clear();
         ASSERT_TRUE(loop.until([&] { return !told["a"].asked.empty(); }));
     }
-    void shows(const base::Result<std::vector<ShownAlarm>>& alarms) {
+    void shows(const base::Result<std::vector<ShownAlarm>>& shown) {
         const auto listed = std::move(told["a"].asked.front());
         told["a"].asked.clear();
-        listed(alarms);
+        listed(shown);
         loop.poll();
         told["a"].asked.clear();
     }
