@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "unix_peer.hpp"
+#include "tests/unit/host/unix_peer.hpp"
 
 namespace vitalwire::host {
 namespace {

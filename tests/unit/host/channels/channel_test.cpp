@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/log.hpp"
-#include "unix_peer.hpp"
+#include "tests/unit/host/unix_peer.hpp"
 #include "wire/heartbeat_codec.hpp"
 
 namespace vitalwire::host {

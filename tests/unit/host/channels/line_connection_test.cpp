@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "unix_peer.hpp"
+#include "tests/unit/host/unix_peer.hpp"
 
 namespace vitalwire::host::test {
 namespace {

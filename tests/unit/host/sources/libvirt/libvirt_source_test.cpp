@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "unix_peer.hpp"
+#include "tests/unit/host/unix_peer.hpp"
 
 namespace vitalwire::host {
 namespace {
