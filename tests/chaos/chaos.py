@@ -1,9 +1,7 @@
-#!/usr/bin/python3
-"""Whatever fails, in any order: controllers, agents, guests, the inspector, the broker. The seed says in which.
+"""Everything that can fail does, in an order that a seed decides: agents, controllers, guests, the inspector, the network
+of one host, the controllers' disks, the broker and its queues. Then all comes back, and nothing is lost and nothing false."""
 
-VITALWIRE_TEST_SEED=N repeats a run, VITALWIRE_TEST_STEPS makes it longer or shorter.
-"""
-
+import contextlib
 import itertools
 import os
 from pathlib import Path
@@ -12,27 +10,41 @@ import signal
 import sys
 import time
 from typing import Any, Callable
-import unittest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
+import amqp
+
+from message_broker import CONTROLLER as BROKER_USER
+from message_broker import PASSWORD as BROKER_PASSWORD
 from outage import Guest, OutageTestCase, store_rows
-from suite import Agent, Controller, common_broker
+from small_disk import SmallDisk
+from stalling_proxy import StallingProxy
+from suite import Agent, Controller, Wrap, common_broker
 from vmbed.procs import wait_equal, wait_until
 
-SEED = int(os.environ.get("VITALWIRE_TEST_SEED", "5"))
-STEPS = int(os.environ.get("VITALWIRE_TEST_STEPS", "40"))
 LONGEST_PAUSE = 1.0
+CUT_OFF = "compute-3"  # the host whose network can stop
 
 Move = tuple[str, Callable[[], None]]
 
 
-class RandomOutages(OutageTestCase):
-    HOSTS = ("compute-1", "compute-2", "compute-3")
+class Chaos(OutageTestCase):
+    """One run of a seed."""
+
+    seed = 1
+    steps = 40
+    killed = 0  # by all runs of this process
+
+    HOSTS = ("compute-1", "compute-2", CUT_OFF)
     MORE = {"self_watch__agent_lost_after": "2 s", "self_watch__sink_failing_after": "2 s",
             "sink__inspector__longest_backoff": "500 ms", "sink__inspector__timeout": "2 s"}
 
     def setUp(self) -> None:
+        self.disks: dict[str, SmallDisk] = {}
+        self.full: set[str] = set()  # names of controllers
+        self.network: list[StallingProxy] = []
+        self.network_carries = True
         super().setUp()
         self.frail: list[Guest] = []
         for agent in self.agents:
@@ -49,6 +61,30 @@ class RandomOutages(OutageTestCase):
         self.journal = self.dir / "steps.log"  # printed after a failure
         self.addCleanup(self.restore_broker)
 
+    def start_controller(self, name: str, wrap: Wrap = list, **more: str | Path) -> Controller:
+        """On a disk of its own, where we may make one."""
+        if os.geteuid() != 0:
+            return super().start_controller(name, wrap, **more)
+        disk = self.disks[name] = SmallDisk(self.dir / f"{name}-disk")
+        self.addCleanup(disk.close)
+        return super().start_controller(name, disk.wrap, controller__state=disk.folder / "controller.db", **more)
+
+    def start_agent(self, host: str, wrap: Wrap = list, **more: str | Path) -> Agent:
+        if host != CUT_OFF:
+            return super().start_agent(host, wrap, **more)
+        broker = common_broker()
+        if broker:
+            self.network = [StallingProxy(("127.0.0.1", broker.port))]
+            address = f"amqp://{host}@127.0.0.1:{self.network[0].port}/"
+            bus = {"bus__controller": address, "bus__password_file": broker.password_file}
+        else:
+            paths = {each: self.dir / f"{each.name}.net" for each in self.controllers}
+            self.network = [StallingProxy(str(each.bus), path) for each, path in paths.items()]
+            bus = {"bus__controller": " ".join(f"unix://{path}" for path in paths.values())}
+        for part in self.network:
+            self.addCleanup(part.close)
+        return super().start_agent(host, wrap, bus=bus, **more)
+
     # What can happen next: the same in every run of a seed, so it must not depend on what the programs say.
 
     def moves(self) -> list[Move]:
@@ -58,6 +94,7 @@ class RandomOutages(OutageTestCase):
                           lambda each=guest: setattr(each, "answering", not each.answering)))
             moves.append((f"{guest.id} {'is unhealthy' if guest.healthy else 'is healthy'}",
                           lambda each=guest: setattr(each, "healthy", not each.healthy)))
+        moves += self.moves_of_the_network() + self.moves_of_the_disks()
         return moves + self.moves_of_the_inspector() + self.moves_of_the_broker()
 
     def moves_of(self, one: Agent | Controller, condition: str) -> list[Move]:
@@ -76,6 +113,35 @@ class RandomOutages(OutageTestCase):
         return [(f"{name} {condition} -> {to}", lambda to=to, act=act: move(to, act))
                 for to, act in possible[condition].items()]
 
+    def moves_of_the_network(self) -> list[Move]:
+        def change(carries: bool) -> None:
+            for part in self.network:
+                part.resume() if carries else part.stall()
+            self.network_carries = carries
+
+        carries = not self.network_carries
+        return [(f"the network of {CUT_OFF} {'carries' if carries else 'stalls'}", lambda: change(carries))]
+
+    def moves_of_the_disks(self) -> list[Move]:
+        def change(name: str) -> None:
+            self.empty(name) if name in self.full else self.fill(name)
+
+        return [(f"the disk of {name} {'has space' if name in self.full else 'is full'}", lambda each=name: change(each))
+                for name in self.disks if self.may_fill(name)]
+
+    def may_fill(self, name: str) -> bool:
+        """Without a disk a controller does not start: only one that runs has its disk filled."""
+        condition = next(state for one, state in self.condition.items() if one.http.parent.name == name)
+        return name in self.full or condition == "runs"
+
+    def fill(self, name: str) -> None:
+        self.disks[name].fill()
+        self.full.add(name)
+
+    def empty(self, name: str) -> None:
+        self.disks[name].empty()
+        self.full.discard(name)
+
     def moves_of_the_inspector(self) -> list[Move]:
         def change(act: Callable[[], None], accepts: bool) -> None:
             act()
@@ -93,9 +159,19 @@ class RandomOutages(OutageTestCase):
             return []
         if not self.broker_runs:
             return [("the broker is well", self.restore_broker)]
-        hang = ("the broker hangs", lambda: self.end_broker(broker.pause))
-        # It takes long to start on a small machine: once is enough.
-        return [hang] if self.broker_was_killed else [hang, ("the broker is killed", self.kill_broker)]
+        moves = [("the broker hangs", lambda: self.end_broker(broker.pause))]
+        moves += [(f"the queue of {one.name} is deleted", lambda each=one: self.delete_queue(each)) for one in self.controllers]
+        if not self.broker_was_killed:  # it takes long to start on a small machine: once is enough
+            moves.append(("the broker is killed", self.kill_broker))
+        return moves
+
+    def delete_queue(self, controller: Controller) -> None:
+        """As an operator may by mistake."""
+        broker = common_broker()
+        connection = amqp.Connection(f"127.0.0.1:{broker.port}", BROKER_USER, BROKER_PASSWORD)
+        with contextlib.closing(connection):
+            connection.connect()
+            connection.channel().queue_delete(f"vitalwire.controller.{controller.name}")
 
     def end_broker(self, how: Callable[[], None]) -> None:
         how()
@@ -104,6 +180,7 @@ class RandomOutages(OutageTestCase):
     def kill_broker(self) -> None:
         self.end_broker(common_broker().kill)
         self.broker_was_killed = True
+        type(self).killed += 1
 
     def restore_broker(self) -> None:
         broker = common_broker()
@@ -113,6 +190,7 @@ class RandomOutages(OutageTestCase):
 
     def kill(self, one: Agent | Controller) -> None:
         one.daemon.kill()
+        type(self).killed += 1
         self.note_written(one)
 
     def stop(self, one: Agent | Controller) -> None:
@@ -132,15 +210,18 @@ class RandomOutages(OutageTestCase):
         one.daemon.signal(signal.SIGCONT)
 
     def start_again(self, one: Agent | Controller) -> None:
+        name = one.http.parent.name
+        if name in self.full:
+            self.empty(name)
         one.start()
 
     # The run
 
     def run_steps(self) -> None:
-        chance = random.Random(SEED)
+        chance = random.Random(self.seed)
         with open(self.journal, "w", buffering=1) as journal:
-            print(f"VITALWIRE_TEST_SEED={SEED}", file=journal)
-            for number in range(STEPS):
+            print(f"tests/chaos/run --seed {self.seed} --steps {self.steps}", file=journal)
+            for number in range(self.steps):
                 what, act = chance.choice(self.moves())
                 print(f"{number}: {what}", file=journal)
                 act()
@@ -166,6 +247,10 @@ class RandomOutages(OutageTestCase):
 
     def bring_all_back(self) -> None:
         self.restore_broker()
+        for part in self.network:
+            part.resume()
+        for name in list(self.full):
+            self.empty(name)
         self.inspector.up()
         for one, condition in self.condition.items():
             if condition == "frozen":
@@ -218,7 +303,3 @@ class RandomOutages(OutageTestCase):
             repeats = len(story) - changes
             self.assertLessEqual(repeats, 2 * self.disturbances, fault)
             self.assertLessEqual(len(list(itertools.groupby(details["status"] for details in story))), 6, fault)
-
-
-if __name__ == "__main__":
-    unittest.main()
