@@ -36,3 +36,17 @@ function(vw_install_config file component)
       file(INSTALL \"${file}\" DESTINATION \"\${directory}/vitalwire\")
     endif()" COMPONENT ${component})
 endfunction()
+
+# vw_check_component_at_install(): makes `cmake --install --component NAME` fail for a name that is none. Called when all
+# components are known.
+function(vw_check_component_at_install)
+  get_cmake_property(components COMPONENTS)
+  list(REMOVE_ITEM components Unspecified)
+  install(CODE "
+    set(known ${components})
+    list(FIND known \"\${CMAKE_INSTALL_COMPONENT}\" index)
+    if(CMAKE_INSTALL_COMPONENT AND index EQUAL -1)
+      list(JOIN known \", \" known)
+      message(FATAL_ERROR \"no such component: '\${CMAKE_INSTALL_COMPONENT}'; expected one of \${known}\")
+    endif()" ALL_COMPONENTS)
+endfunction()
