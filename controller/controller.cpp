@@ -1,6 +1,7 @@
 #include "controller/controller.hpp"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <optional>
 #include <set>
 #include <utility>
@@ -81,6 +82,7 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
           AlarmManager::Dependencies{
               io, metrics_, problems_, fleet_, [this](Alarm& alarm) { enrich(alarm); },
               [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); },
+              [this](std::function<void()> call) { boost::asio::post(io_, std::move(call)); },
               [this] { return inventory_loaded(); }})),
       self_monitoring_({config_.host, config_.agent_lost_after, config_.resume_grace, config_.sink_failing_after}),
       orphaned_(io, config_.resume_grace,
@@ -110,9 +112,9 @@ std::unique_ptr<InventorySource> Controller::make_source() {
 base::Result<void> Controller::start() {
     add_sinks();
     restore_agents();
-    alarms_->own().on_finished = [this](const base::FaultId& alarm) { self_monitoring_.forget(alarm); };
-    alarms_->load();
-    for (const auto& [id, alarm] : alarms_->own().all())
+    alarms_->internal().on_finished = [this](const base::FaultId& alarm) { self_monitoring_.forget(alarm); };
+    alarms_->load(base::Clock::now());
+    for (const auto& [id, alarm] : alarms_->internal().all())
         self_monitoring_.restore(alarm);
     if (!store_->set_aside().empty())
         problems_.raise("the store was unreadable and was set aside", store_->set_aside());
@@ -163,7 +165,7 @@ void Controller::add_sinks() {
             store_.get(),
             &metrics_,
             &problems_,
-            [this, name = sink.name](const base::GuestId& guest) { alarms_->retell(name, guest); }};
+            [this, name = sink.name](const base::GuestId& guest) { alarms_->resend(name, guest); }};
         alarms_->add_sink(sink.name, sink.type, sink.make(context), sink.delivery, sink.policies);
     }
 }
@@ -240,6 +242,7 @@ std::vector<std::string> Controller::bus_addresses() const {
 }
 
 void Controller::housekeeping() {
+    alarms_->tick(base::Clock::now());
     problems_.set("the store cannot be written", store_->healthy() ? "" : store_->problem());
     for (const auto& port : ports_)
         problems_.set("no agent can come by " + port->bus().address(), port->bus().problem());
@@ -250,7 +253,7 @@ void Controller::housekeeping() {
         const bool away = !agent.connected && now - std::max(agent.since, started_at_) > kAgentPatience;
         problems_.set(not_connected(host), away ? "last seen " + base::to_iso8601(agent.last_seen) : "");
         const bool expired = !agent.connected && now - agent.last_seen > config_.forget_agent_after;
-        if (expired && alarms_->book().of_host(host).empty()) gone.push_back(host);
+        if (expired && alarms_->table().of_host(host).empty()) gone.push_back(host);
         if (away) end_faults_of(host);
     }
     for (const HostId& host : gone)
@@ -267,27 +270,27 @@ void Controller::monitor_itself() {
     for (const auto& sink : alarms_->sinks())
         sinks.push_back({sink->name(), sink->delivery().away_since(), sink->delivery().last_error()});
     for (const Alarm& alarm : self_monitoring_.look(fleet_, sinks, {base::Clock::now(), wall_now()}))
-        alarms_->own().tell(alarm);
-    alarms_->own().look();
+        alarms_->internal().tell(alarm);
+    alarms_->internal().look();
 }
 
 /// No controller was there to hear of them.
 void Controller::adopt(const HostId& host, const OrphanedReports::Faults& faults) {
     fleet_.adopt(host, wall_now());
     rows_.put_agent(host, *fleet_.find(host));
-    note_refused(host, alarms_->report_left(host, faults));
+    note_refused(host, alarms_->report_orphaned(host, faults, wall_now()));
 }
 
 /// A host that never returns cannot end its faults: they end when the cloud says that their guests are not there.
 void Controller::end_faults_of(const HostId& host) {
     if (!source_->loaded()) return;
     std::vector<std::pair<base::FaultId, std::string_view>> over;
-    for (const TrackedFault* booked : alarms_->book().of_host(host)) {
+    for (const TrackedFault* booked : alarms_->table().of_host(host)) {
         const auto why = why_over(inventory_, source_->names_all(), *booked);
         if (why) over.emplace_back(booked->fault.id, *why);
     }
     for (const auto& [fault, why] : over)
-        alarms_->end(fault, why);
+        alarms_->end(fault, why, wall_now());
 }
 
 void Controller::forget_agent(const HostId& host) {
@@ -344,13 +347,13 @@ void Controller::message(Port& port, const HostId& host, const bus::ToController
 
 void Controller::on(const HostId& host, const bus::Hello& hello) {
     // Said again on a connection that is up: only who leads can have changed.
-    on(host, bus::LeadChanged{hello.lead});
+    on(host, bus::LeadChanged{hello.lead, hello.primary, hello.controllers});
 }
 
 void Controller::on(const HostId& host, const bus::LeadChanged& changed) {
     fleet_.set_lead(host, changed.lead);
     rows_.put_agent(host, *fleet_.find(host));
-    alarms_->lead_changed(host);
+    alarms_->primary_changed(host);
     initial_sync(host);
     log::info(changed.lead ? "leads for an agent" : "leads no longer for an agent", {{"host", host}});
 }
@@ -362,12 +365,12 @@ void Controller::on(const HostId& host, const bus::SnapshotBegin&) {
 
 void Controller::on(const HostId& host, const bus::SnapshotEnd&) {
     fleet_.end_snapshot(host);
-    alarms_->end_snapshot(host);
+    alarms_->end_snapshot(host, wall_now());
     initial_sync(host);
 }
 
 void Controller::on(const HostId& host, const bus::Guests& guests) {
-    std::vector<base::Error> errors;
+    std::vector<base::Error> errors = guests.skipped;
     for (const model::GuestReport& report : guests.guests) {
         const auto taken = fleet_.report(host, report);
         if (!taken) {
@@ -385,7 +388,15 @@ void Controller::on(const HostId& host, const bus::GuestGone& gone) {
 }
 
 void Controller::on(const HostId& host, const bus::Faults& faults) {
-    note_refused(host, alarms_->report(host, faults.faults));
+    auto errors = alarms_->report(host, faults.faults, wall_now());
+    errors.insert(errors.end(), faults.skipped.begin(), faults.skipped.end());
+    note_refused(host, errors);
+}
+
+void Controller::on(const HostId& host, const bus::AgentProblems& message) {
+    const auto& problems = message.problems;
+    problems_.set("agent " + host.str() + " is degraded",
+                  problems.empty() ? "" : problems.front().what + ": " + problems.front().detail);
 }
 
 /// The problem lasts until a message of that agent is taken as a whole.

@@ -100,6 +100,7 @@ private:
     void on(const base::HostId& host, const bus::Guests& guests);
     void on(const base::HostId& host, const bus::GuestGone& gone);
     void on(const base::HostId& host, const bus::Faults& faults);
+    void on(const base::HostId& host, const bus::AgentProblems& message);
     void on(const base::HostId& host, const bus::GroupSend& message) { groups_.on(host, message); }
     void on(const base::HostId& host, const bus::GroupQuery& message) { groups_.on(host, message); }
     void note_refused(const base::HostId& host, const std::vector<base::Error>& errors);

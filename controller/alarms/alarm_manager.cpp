@@ -1,11 +1,9 @@
 #include "controller/alarms/alarm_manager.hpp"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <iterator>
+#include <set>
 #include <utility>
-
-#include "base/log.hpp"
 
 namespace vitalwire::controller {
 
@@ -14,196 +12,175 @@ using model::FaultKind;
 
 namespace {
 
-base::WallTime now() {
-    return std::chrono::system_clock::now();
-}
-
-/// An agent that was away for long says again what it said before its guest went.
+/// An agent that was away for long reports again what it reported before its guest went.
 bool was_ended_here(const Fault& past, const Fault& fault) {
     return (past.clear_reason == kGuestMoved || past.clear_reason == kGuestDeleted) && fault.revision < past.revision;
 }
 
 /// The default of the guest's side, for a guest whose interval is not known.
-constexpr base::Millis kUsualBeat{1000};
+constexpr base::Millis kUsualInterval{1000};
 
-/// At most one alarm is open at each.
-using AlarmPlace = std::pair<base::GuestId, std::string>;
-
-AlarmPlace place_of(const TrackedFault& booked) {
-    return {booked.fault.guest, std::string(model::to_string(booked.fault.kind))};
+Alarm alarm_of(const TrackedFault& tracked) {
+    return to_alarm(tracked.fault, tracked.host);
 }
 
 }  // namespace
 
-AlarmManager::AlarmManager(Options options, AlarmStore& store, Dependencies surroundings)
+AlarmManager::AlarmManager(Options options, AlarmStore& rows, Dependencies dependencies)
     : options_(options),
-      store_(store),
-      around_(std::move(surroundings)),
-      history_(options.history),
-      own_(store, sinks_),
-      grace_(around_.io) {
-    for (const std::string& name : store_.load_sinks())
-        known_sinks_.insert(name);
-    runtime::Metrics& metrics = around_.metrics;
+      rows_(rows),
+      context_(std::move(dependencies)),
+      list_(rows, options.history),
+      sinks_(rows, {context_.io, context_.metrics, context_.problems, context_.enrich, context_.inventory_known,
+                    [this](const Alarm& alarm) { return interval_of(alarm); },
+                    [this](AlarmEvent& event) { add_others_open(event); }, [this](SinkWorker& sink) { collect(sink); },
+                    [this](SinkWorker& sink) { reconciler_.reconcile(sink); }}),
+      internal_(rows, sinks_.sinks()),
+      acknowledger_(context_.acknowledge, context_.defer),
+      reconciler_(list_, rows, sinks_, internal_,
+                  {[this](const TrackedFault& tracked) { return delivers(tracked.host); },
+                   [this](const base::FaultId& fault) { settle(fault); }}) {
+    runtime::Metrics& metrics = context_.metrics;
     for (const FaultKind kind : model::all_fault_kinds()) {
         const runtime::Labels labels = {{"kind", std::string(model::to_string(kind))}};
         opened_[kind] = metrics.counter("vitalwire_controller_faults_opened_total", "Faults opened.", labels);
         cleared_[kind] = metrics.counter("vitalwire_controller_faults_cleared_total", "Faults cleared.", labels);
         metrics.gauge(
             "vitalwire_controller_faults_open", "Faults open now.",
-            [this, kind] { return static_cast<double>(book_.open_of_kind(kind)); }, labels);
+            [this, kind] { return static_cast<double>(table().open_of_kind(kind)); }, labels);
     }
 }
 
 void AlarmManager::add_sink(const std::string& name, const std::string& type, std::unique_ptr<Sink> sink,
                             DeliveryOptions options, std::optional<std::vector<Policy>> policies) {
-    options.fresh = !known_sinks_.contains(name);
-    const std::size_t index = sinks_.size();
-    SinkWorkerContext context{around_.io,
-                              around_.metrics,
-                              around_.problems,
-                              around_.enrich,
-                              around_.inventory_known,
-                              [this](const Alarm& alarm) { return beat_of(alarm); },
-                              [this](AlarmEvent& event) { add_others_open(event); },
-                              [this, index] { collect(*sinks_[index]); },
-                              [this, index] { audit(*sinks_[index]); }};
-    sinks_.push_back(
-        std::make_unique<SinkWorker>(name, type, std::move(sink), options, std::move(policies), std::move(context)));
-    store_.put_sink(name);
+    sinks_.add_sink(name, type, std::move(sink), options, std::move(policies));
 }
 
-void AlarmManager::load() {
-    for (const TrackedFault& booked : store_.load_faults())
-        book_.restore(booked);
-    for (auto& [number, entry] : store_.load_history())
-        history_.restore(number, std::move(entry));
+void AlarmManager::load(base::TimePoint now) {
+    list_.load();
     assume_under_way();
-    own_.load();
-    for (const AlarmStore::ToldRow& row : store_.load_told()) {
-        const TrackedFault* booked = book_.find(row.fault);
-        const auto sink = std::find_if(sinks_.begin(), sinks_.end(),
-                                       [&](const auto& candidate) { return candidate->name() == row.sink; });
-        const bool own = own_.knows(row.fault);
-        if (sink == sinks_.end() || (booked == nullptr && !own)) {
-            store_.erase_told(row.sink, row.fault);
-        } else if (own) {
-            own_.restore(**sink, row.fault, row.told);
+    internal_.load();
+    load_acknowledged();
+    sinks_.erase_unconfigured();
+    internal_.resume();
+    grace_ends_ = now + options_.resume_grace;
+}
+
+void AlarmManager::load_acknowledged() {
+    for (const AlarmStore::ToldRow& row : rows_.load_told()) {
+        const TrackedFault* tracked = table().find(row.fault);
+        SinkWorker* sink = sinks_.find(row.sink);
+        const bool internal = internal_.knows(row.fault);
+        if (sink == nullptr || (tracked == nullptr && !internal)) {
+            rows_.erase_told(row.sink, row.fault);
+        } else if (internal) {
+            internal_.restore(*sink, row.fault, row.told);
         } else {
-            (*sink)->restore(to_alarm(booked->fault, booked->host), row.told);
+            sink->restore(alarm_of(*tracked), row.told);
         }
     }
-    for (const std::string& name : known_sinks_) {
-        const bool configured =
-            std::any_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return sink->name() == name; });
-        if (!configured) store_.erase_sink(name);
-    }
-    own_.resume();
-    grace_.expires_after(options_.resume_grace);
-    grace_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
-        if (!error && !alive.expired()) resume_unheard();
-    });
 }
 
-/// What was under way before the restart may have arrived: of agents that we led for, and of faults that are over and
-/// were still here because we had raised them.
+/// What was under way before the restart may have arrived: of agents whose primary we were, and of faults that have
+/// ended and were still here because we had raised them.
 void AlarmManager::assume_under_way() {
-    for (const auto& [id, booked] : book_.all()) {
-        const Agent* agent = around_.fleet.find(booked.host);
-        const bool told_from_here = !booked.fault.open() || (agent != nullptr && agent->lead);
-        if (!told_from_here) continue;
-        for (const auto& sink : sinks_)
-            sink->restore(to_alarm(booked.fault, booked.host), {});
+    for (const auto& [id, tracked] : table().all()) {
+        const Agent* agent = context_.fleet.find(tracked.host);
+        if (!tracked.fault.open() || (agent != nullptr && agent->lead)) sinks_.restore(alarm_of(tracked));
     }
 }
 
 void AlarmManager::stop() {
-    grace_.cancel();
-    for (const auto& sink : sinks_)
-        sink->stop();
+    grace_ends_ = base::kNever;
+    sinks_.stop();
+}
+
+void AlarmManager::tick(base::TimePoint now) {
+    if (now >= grace_ends_) resume_unheard();
 }
 
 void AlarmManager::agent_up(const base::HostId& host) {
-    if (!delivers(host)) withdraw(host);  // the state that follows says what of it is over
+    if (!delivers(host)) withdraw(host);  // the snapshot that follows shows what of it has ended
 }
 
 void AlarmManager::agent_down(const base::HostId& host) {
-    book_.abandon_snapshot(host);
+    list_.table().abandon_snapshot(host);
 }
 
-void AlarmManager::lead_changed(const base::HostId& host) {
+void AlarmManager::primary_changed(const base::HostId& host) {
     if (!delivers(host)) {
         withdraw(host);
-        for (const TrackedFault& booked : faults_of(host)) {
-            if (!booked.fault.open()) finish(booked, false);
+        for (const TrackedFault& tracked : list_.of_host(host)) {
+            if (!tracked.fault.open()) finish(tracked, false);
         }
         return;
     }
-    // A new lead is told by its agent what is not yet confirmed, but not what is over and forgotten there.
-    for (const TrackedFault& booked : faults_of(host)) {
-        if (!booked.fault.open()) tell(booked);
+    // A new primary gets from its agent what is not yet acknowledged, but not what has ended and is forgotten there.
+    for (const TrackedFault& tracked : list_.of_host(host)) {
+        if (!tracked.fault.open()) deliver(tracked);
     }
 }
 
 void AlarmManager::begin_snapshot(const base::HostId& host) {
-    book_.begin_snapshot(host);
+    list_.table().begin_snapshot(host);
 }
 
-void AlarmManager::end_snapshot(const base::HostId& host) {
-    for (const FaultTable::Entry& entry : book_.end_snapshot(host, now()))
+void AlarmManager::end_snapshot(const base::HostId& host, base::WallTime now) {
+    for (const FaultTable::Entry& entry : list_.table().end_snapshot(host, now))
         take(entry);
 }
 
-std::vector<base::Error> AlarmManager::report(const base::HostId& host, const std::vector<Fault>& faults) {
-    std::vector<base::Error> refused;
+std::vector<base::Error> AlarmManager::report(const base::HostId& host, const std::vector<Fault>& faults,
+                                              base::WallTime now) {
+    std::vector<base::Error> rejected;
     for (const Fault& fault : faults) {
-        if (known_as_over(host, fault)) continue;
-        if (const auto done = report_one(host, fault); !done) refused.push_back(done.error());
+        if (known_as_ended(host, fault)) continue;
+        const auto entries = list_.table().report(host, fault, now);
+        if (!entries) {
+            rejected.push_back(entries.error());
+            continue;
+        }
+        for (const FaultTable::Entry& entry : *entries)
+            take(entry);
     }
-    return refused;
+    return rejected;
 }
 
-std::vector<base::Error> AlarmManager::report_left(const base::HostId& host, const std::vector<Fault>& faults) {
+std::vector<base::Error> AlarmManager::report_orphaned(const base::HostId& host, const std::vector<Fault>& faults,
+                                                       base::WallTime now) {
     std::vector<Fault> news;
     std::copy_if(faults.begin(), faults.end(), std::back_inserter(news),
                  [this](const Fault& fault) { return is_newer(fault); });
-    return report(host, news);
+    return report(host, news, now);
 }
 
 bool AlarmManager::is_newer(const Fault& fault) const {
-    if (const TrackedFault* booked = book_.find(fault.id)) return fault.revision > booked->fault.revision;
-    const FaultHistory::Entry* past = history_.find(fault.id);
+    if (const TrackedFault* tracked = table().find(fault.id)) return fault.revision > tracked->fault.revision;
+    const FaultHistory::Entry* past = history().find(fault.id);
     return past == nullptr || fault.revision > past->booked.fault.revision;
 }
 
-base::Result<void> AlarmManager::report_one(const base::HostId& host, const Fault& fault) {
-    const auto entries = book_.report(host, fault, now());
-    if (!entries) return tl::make_unexpected(entries.error());
-    for (const FaultTable::Entry& entry : *entries)
-        take(entry);
-    return {};
+void AlarmManager::end(const base::FaultId& fault, std::string_view why, base::WallTime now) {
+    take(list_.table().clear(fault, why, now));
 }
 
-void AlarmManager::end(const base::FaultId& fault, std::string_view why) {
-    take(book_.clear(fault, why, now()));
-}
-
-bool AlarmManager::known_as_over(const base::HostId& host, const Fault& fault) {
-    const FaultHistory::Entry* past = history_.find(fault.id);
+/// True when there is nothing to do about the fault any more: it has ended, and was delivered or is another primary's.
+bool AlarmManager::known_as_ended(const base::HostId& host, const Fault& fault) {
+    const FaultHistory::Entry* past = history().find(fault.id);
     if (past == nullptr || past->booked.host != host) return false;
     if (fault.open() && was_ended_here(past->booked.fault, fault)) return true;
     const bool same = !fault.open() && past->booked.fault.revision == fault.revision;
-    if (same && past->delivered) confirm(host, fault);
+    if (same && past->delivered) acknowledger_.acknowledge(host, fault.id, fault.revision);
     if (same && (past->delivered || !delivers(host))) return true;
-    if (const auto number = history_.erase(fault.id)) store_.erase_history(*number);
+    list_.erase_past(fault.id);
     return false;
 }
 
 void AlarmManager::take(const FaultTable::Entry& entry) {
     count(entry);
-    if (entry.change != FaultTable::Change::none) store_.put_fault(entry.booked);
+    if (entry.change != FaultTable::Change::none) list_.put(entry.booked);
     if (delivers(entry.booked.host)) {
-        tell(entry.booked);
+        deliver(entry.booked);
     } else if (!entry.booked.fault.open()) {
         finish(entry.booked, entry.forgotten);
     }
@@ -215,222 +192,103 @@ void AlarmManager::count(const FaultTable::Entry& entry) {
     if (entry.change == FaultTable::Change::cleared) cleared_.at(kind).add();
 }
 
-void AlarmManager::tell(const TrackedFault& booked) {
-    const Alarm alarm = to_alarm(booked.fault, booked.host);
-    // All queues know it before the first answer can come: "settled" speaks of this state in each of them.
-    for (const auto& sink : sinks_)
-        sink->offer(alarm);
-    for (const auto& sink : sinks_)
-        sink->pump();
-    settle(alarm.id);
+void AlarmManager::deliver(const TrackedFault& tracked) {
+    sinks_.offer(alarm_of(tracked));
+    settle(tracked.fault.id);
 }
 
-/// Over, and another lead's to tell; what was raised from here is cleared from here.
-void AlarmManager::finish(const TrackedFault& booked, bool others_done) {
-    const Alarm alarm = to_alarm(booked.fault, booked.host);
-    for (const auto& sink : sinks_)
-        sink->finish(alarm, others_done);
-    for (const auto& sink : sinks_)
-        sink->pump();
-    settle(alarm.id);
+/// Ended, and another primary's to deliver; what was raised from here is cleared from here.
+void AlarmManager::finish(const TrackedFault& tracked, bool others_done) {
+    sinks_.finish(alarm_of(tracked), others_done);
+    settle(tracked.fault.id);
 }
 
 void AlarmManager::reconsider(const std::vector<GuestChange>& changes) {
     std::set<base::GuestId> guests;
     for (const GuestChange& change : changes)
         guests.insert(change.after ? change.after->id : change.before->id);
-    tell_again([&](const TrackedFault& booked) { return guests.contains(booked.fault.guest); });
+    deliver_again([&](const TrackedFault& tracked) { return guests.contains(tracked.fault.guest); });
 }
 
 void AlarmManager::reconsider_all() {
-    tell_again([](const TrackedFault&) { return true; });
+    deliver_again([](const TrackedFault&) { return true; });
 }
 
 template <class Predicate>
-void AlarmManager::tell_again(Predicate concerned) {
-    const bool matters =
-        std::any_of(sinks_.begin(), sinks_.end(), [](const auto& sink) { return sink->gate().asks_inventory(); });
-    if (!matters) return;
+void AlarmManager::deliver_again(Predicate concerned) {
+    if (!sinks_.asks_inventory()) return;
     std::vector<TrackedFault> faults;
-    for (const auto& [id, booked] : book_.all()) {
-        if (concerned(booked) && delivers(booked.host)) faults.push_back(booked);
+    for (const auto& [id, tracked] : table().all()) {
+        if (concerned(tracked) && delivers(tracked.host)) faults.push_back(tracked);
     }
-    for (const TrackedFault& booked : faults)
-        tell(booked);
+    for (const TrackedFault& tracked : faults)
+        deliver(tracked);
 }
 
-base::Millis AlarmManager::beat_of(const Alarm& alarm) const {
-    const Agent* agent = around_.fleet.find(alarm.host);
-    if (agent == nullptr) return kUsualBeat;
+base::Millis AlarmManager::interval_of(const Alarm& alarm) const {
+    const Agent* agent = context_.fleet.find(alarm.host);
+    if (agent == nullptr) return kUsualInterval;
     const auto guest = agent->guests.find(alarm.guest);
     const bool known = guest != agent->guests.end() && guest->second.interval > base::Millis::zero();
-    return known ? guest->second.interval : kUsualBeat;
+    return known ? guest->second.interval : kUsualInterval;
 }
 
-/// Also those that another lead tells: the clear of an earlier one from here must not end their alarm at a receiver
-/// that knows one of a kind.
+/// Also those that another primary delivers: the clear of an earlier one from here must not end their alarm at a
+/// receiver that knows one of a kind.
 void AlarmManager::add_others_open(AlarmEvent& event) const {
     if (event.change != AlarmChange::cleared) return;
-    for (const TrackedFault* other : book_.of_host(event.alarm.host)) {
+    for (const TrackedFault* other : table().of_host(event.alarm.host)) {
         const bool counts = other->fault.open() && other->fault.guest == event.alarm.guest &&
                             other->fault.id != event.alarm.id && !delivers(other->host);
         if (counts) event.others_open.emplace_back(model::to_string(other->fault.kind));
     }
 }
 
-void AlarmManager::retell(const std::string& sink, const base::GuestId& guest) {
-    const auto runner =
-        std::find_if(sinks_.begin(), sinks_.end(), [&](const auto& candidate) { return candidate->name() == sink; });
-    if (runner == sinks_.end()) return;
-    for (const auto& [id, booked] : book_.all()) {
-        if (booked.fault.guest == guest && booked.fault.open() && delivers(booked.host))
-            (*runner)->retell(to_alarm(booked.fault, booked.host));
+void AlarmManager::resend(const std::string& name, const base::GuestId& guest) {
+    SinkWorker* sink = sinks_.find(name);
+    if (sink == nullptr) return;
+    for (const auto& [id, tracked] : table().all()) {
+        if (tracked.fault.guest == guest && tracked.fault.open() && delivers(tracked.host))
+            sink->retell(alarm_of(tracked));
     }
-    (*runner)->pump();
+    sink->pump();
 }
 
-void AlarmManager::collect(SinkWorker& runner) {
-    for (const AckChange& change : runner.take_changes()) {
-        if (own_.knows(change.fault)) own_.told(runner, change);
-        if (book_.find(change.fault) == nullptr) continue;
-        store_.put_told(runner.name(), change.fault, change.told);
+void AlarmManager::collect(SinkWorker& sink) {
+    for (const AckChange& change : sink.take_changes()) {
+        if (internal_.knows(change.fault)) internal_.told(sink, change);
+        if (table().find(change.fault) == nullptr) continue;
+        rows_.put_told(sink.name(), change.fault, change.told);
         settle(change.fault);
     }
 }
 
-/// A receiver can lose what it confirmed, and show what was cleared. Only what was so before it is asked is compared:
-/// what changes meanwhile may or may not be in its answer.
-void AlarmManager::audit(SinkWorker& runner) {
-    runner.list([this, &runner, confirmed = confirmed_open(runner), own = own_.confirmed_open(runner),
-                 newest = history_.newest()](const std::vector<ShownAlarm>& shown) {
-        const std::size_t raised = raise_again(runner, confirmed, shown) + raise_own_again(runner, own, shown);
-        runner.note_audited(raised, clear_again(runner, newest, shown));
-        runner.pump();
-    });
-}
-
-std::vector<base::FaultId> AlarmManager::confirmed_open(const SinkWorker& runner) const {
-    std::vector<base::FaultId> confirmed;
-    for (const auto& [id, booked] : book_.all()) {
-        const bool ours = booked.fault.open() && delivers(booked.host);
-        if (ours && runner.confirmed(to_alarm(booked.fault, booked.host))) confirmed.push_back(id);
-    }
-    return confirmed;
-}
-
-std::size_t AlarmManager::raise_again(SinkWorker& runner, const std::vector<base::FaultId>& confirmed,
-                                      const std::vector<ShownAlarm>& shown) {
-    std::set<AlarmPlace> there;
-    for (const ShownAlarm& alarm : shown)
-        there.emplace(alarm.guest, alarm.kind);
-    std::size_t count = 0;
-    for (const base::FaultId& id : confirmed) {
-        const TrackedFault* booked = book_.find(id);
-        if (booked == nullptr || there.contains(place_of(*booked)) || !delivers(booked->host)) continue;
-        if (runner.retell(to_alarm(booked->fault, booked->host))) ++count;
-    }
-    return count;
-}
-
-std::size_t AlarmManager::raise_own_again(SinkWorker& runner, const std::vector<base::FaultId>& confirmed,
-                                          const std::vector<ShownAlarm>& shown) {
-    std::set<base::FaultId> there;
-    for (const ShownAlarm& alarm : shown)
-        there.insert(alarm.fault);
-    return static_cast<std::size_t>(std::count_if(confirmed.begin(), confirmed.end(), [&](const base::FaultId& id) {
-        return !there.contains(id) && own_.retell(runner, id);
-    }));
-}
-
-/// Whatever is in the book is told of in its own time, and what is not in the history may be another controller's.
-std::size_t AlarmManager::clear_again(SinkWorker& runner, FaultHistory::Number newest,
-                                      const std::vector<ShownAlarm>& shown) {
-    std::set<AlarmPlace> booked;
-    for (const auto& [id, fault] : book_.all())
-        booked.insert(place_of(fault));
-    std::vector<TrackedFault> over;
-    for (const ShownAlarm& alarm : shown) {
-        const auto number = history_.number_of(alarm.fault);
-        const bool known = number && *number <= newest && !booked.contains({alarm.guest, alarm.kind});
-        if (known) over.push_back(history_.find(alarm.fault)->booked);
-    }
-    for (const TrackedFault& fault : over)
-        clear_again(runner, fault);
-    return over.size();
-}
-
-/// Back into the book as a fault whose clear this sink alone has yet to hear.
-void AlarmManager::clear_again(SinkWorker& runner, TrackedFault booked) {
-    const auto number = history_.erase(booked.fault.id);
-    if (!number) return;
-    store_.erase_history(*number);
-    booked.fault.delivered = 0;
-    book_.restore(booked);
-    store_.put_fault(booked);
-    const Alarm alarm = to_alarm(booked.fault, booked.host);
-    for (const auto& sink : sinks_) {
-        const Acked told{sink.get() == &runner ? Acked::Phase::open : Acked::Phase::cleared, alarm.revision};
-        sink->restore(alarm, told);
-        store_.put_told(sink->name(), alarm.id, told);
-    }
-    finish(booked, true);
-}
-
 void AlarmManager::settle(const base::FaultId& fault) {
-    const TrackedFault* booked = book_.find(fault);
-    if (booked == nullptr) return;
-    const Alarm alarm = to_alarm(booked->fault, booked->host);
-    const bool over = !booked->fault.open();
-    if (!delivers(booked->host)) {
-        const bool quiet = at_every_sink([&](const SinkWorker& sink) { return !sink.busy(alarm); });
-        if (over && quiet) leave(TrackedFault(*booked), false);
+    const TrackedFault* tracked = table().find(fault);
+    if (tracked == nullptr) return;
+    const Alarm alarm = alarm_of(*tracked);
+    const bool ended = !tracked->fault.open();
+    if (!delivers(tracked->host)) {
+        if (ended && !sinks_.busy(alarm)) retire(TrackedFault(*tracked), false);
         return;
     }
-    if (!at_every_sink([&](const SinkWorker& sink) { return sink.settled(alarm); })) return;
-    confirm(booked->host, booked->fault);
-    if (over) leave(TrackedFault(*booked), true);
+    if (!sinks_.settled(alarm)) return;
+    acknowledger_.acknowledge(tracked->host, fault, tracked->fault.revision);
+    if (ended) retire(TrackedFault(*tracked), true);
 }
 
-template <class Predicate>
-bool AlarmManager::at_every_sink(Predicate holds) const {
-    return std::all_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return holds(*sink); });
-}
-
-/// The fault is over and nothing more is to be told of it here.
-void AlarmManager::leave(const TrackedFault& booked, bool delivered) {
-    const base::FaultId fault = booked.fault.id;
-    const Alarm alarm = to_alarm(booked.fault, booked.host);
-    for (const auto& sink : sinks_) {
-        sink->forget(alarm);
-        store_.erase_told(sink->name(), fault);
-    }
-    const FaultHistory::Entry entry{booked, delivered};
-    const FaultHistory::Added added = history_.add(entry);
-    store_.put_history(added.number, entry);
-    for (const FaultHistory::Number number : added.dropped)
-        store_.erase_history(number);
-    book_.erase(fault);
-    store_.erase_fault(fault);
-}
-
-/// Copies: they may leave the book while one goes through them.
-std::vector<TrackedFault> AlarmManager::faults_of(const base::HostId& host) const {
-    std::vector<TrackedFault> faults;
-    for (const TrackedFault* booked : book_.of_host(host))
-        faults.push_back(*booked);
-    return faults;
+void AlarmManager::retire(const TrackedFault& tracked, bool delivered) {
+    sinks_.forget(alarm_of(tracked));
+    list_.retire(tracked, delivered);
 }
 
 void AlarmManager::withdraw(const base::HostId& host) {
-    for (const TrackedFault& booked : faults_of(host)) {
-        const Alarm alarm = to_alarm(booked.fault, booked.host);
-        for (const auto& sink : sinks_)
-            sink->withdraw(alarm);
-    }
+    for (const TrackedFault& tracked : list_.of_host(host))
+        sinks_.withdraw(alarm_of(tracked));
 }
 
 bool AlarmManager::delivers(const base::HostId& host) const {
-    const Agent* agent = around_.fleet.find(host);
+    const Agent* agent = context_.fleet.find(host);
     if (agent == nullptr) return grace_over_;
     if (agent->connected) return agent->lead;
     return agent->lead && (agent->heard_since_start || grace_over_);
@@ -438,32 +296,15 @@ bool AlarmManager::delivers(const base::HostId& host) const {
 
 void AlarmManager::resume_unheard() {
     grace_over_ = true;
+    grace_ends_ = base::kNever;
     std::vector<TrackedFault> faults;
-    for (const auto& [id, booked] : book_.all()) {
-        const Agent* agent = around_.fleet.find(booked.host);
+    for (const auto& [id, tracked] : table().all()) {
+        const Agent* agent = context_.fleet.find(tracked.host);
         const bool unheard = agent == nullptr || !agent->heard_since_start;
-        if (unheard && delivers(booked.host)) faults.push_back(booked);
+        if (unheard && delivers(tracked.host)) faults.push_back(tracked);
     }
-    for (const TrackedFault& booked : faults)
-        tell(booked);
-}
-
-void AlarmManager::confirm(const base::HostId& host, const Fault& fault) {
-    confirmations_[host][fault.id] = fault.revision;
-    if (std::exchange(flush_posted_, true)) return;
-    boost::asio::post(around_.io, [this, alive = std::weak_ptr(alive_)] {
-        if (!alive.expired()) flush_confirmations();
-    });
-}
-
-void AlarmManager::flush_confirmations() {
-    flush_posted_ = false;
-    for (const auto& [host, revisions] : std::exchange(confirmations_, {})) {
-        bus::FaultsDelivered delivered;
-        for (const auto& [fault, revision] : revisions)
-            delivered.items.push_back({fault, revision});
-        around_.confirm(host, delivered);
-    }
+    for (const TrackedFault& tracked : faults)
+        deliver(tracked);
 }
 
 }  // namespace vitalwire::controller

@@ -84,7 +84,7 @@ json agents_summary(const Controller& controller) {
         lost.push_back({{"host", host.str()},
                         {"since", base::to_iso8601(agent.since)},
                         {"guests", agent.guests.size()},
-                        {"faults", controller.alarms().book().open_of_host(host)}});
+                        {"faults", controller.alarms().table().open_of_host(host)}});
     }
     return {{"connected", controller.fleet().connected()},
             {"known", controller.fleet().agents().size()},
@@ -94,7 +94,7 @@ json agents_summary(const Controller& controller) {
 /// Of the suite itself: what its sinks are told beside the guests' faults.
 json internal_alarms(const Controller& controller) {
     json list = json::array();
-    for (const auto& [id, alarm] : controller.alarms().own().all()) {
+    for (const auto& [id, alarm] : controller.alarms().internal().all()) {
         if (alarm.open()) list.push_back(to_json(alarm));
     }
     return list;
@@ -117,7 +117,7 @@ json guests_summary(const Controller& controller) {
 
 json faults_open(const Controller& controller) {
     std::map<std::string, std::size_t> counts = {{"critical", 0}, {"major", 0}, {"warning", 0}};
-    for (const auto& [id, booked] : controller.alarms().book().all()) {
+    for (const auto& [id, booked] : controller.alarms().table().all()) {
         if (booked.fault.open()) ++counts[std::string(model::severity(booked.fault.kind))];
     }
     return counts;
@@ -226,7 +226,7 @@ HttpResponse faults(const Controller& controller, const HttpRequest& request) {
             list.push_back(fault_entry(past.booked));
     }
     std::vector<const TrackedFault*> booked;
-    for (const auto& [id, fault] : controller.alarms().book().all())
+    for (const auto& [id, fault] : controller.alarms().table().all())
         booked.push_back(&fault);
     std::sort(booked.begin(), booked.end(), [](const TrackedFault* a, const TrackedFault* b) {
         return std::tie(a->fault.opened_at, a->fault.id) < std::tie(b->fault.opened_at, b->fault.id);
@@ -247,7 +247,7 @@ HttpResponse agents(const Controller& controller, const HttpRequest&) {
                         {"last_seen", base::to_iso8601(agent.last_seen)},
                         {"lead", agent.lead},
                         {"guests", agent.guests.size()},
-                        {"faults", controller.alarms().book().open_of_host(host)}});
+                        {"faults", controller.alarms().table().open_of_host(host)}});
     }
     return json_reply({{"agents", std::move(list)}});
 }

@@ -46,23 +46,10 @@ base::WallTime AlarmEvent::time() const {
     return alarm.updated_at;
 }
 
-namespace {
-
-std::string_view sentence(const Alarm& alarm) {
-    if (alarm.kind == "heartbeat_lost") return "the guest stopped answering its heartbeat";
-    if (alarm.kind == "unhealthy") return "the guest reports that it is unhealthy";
-    if (alarm.kind == "not_established") return "the guest did not register for its heartbeat in time";
-    if (alarm.kind == "vm_crashed") return "the virtual machine crashed";
-    if (alarm.kind == kAgentLost) return "the agent of the host is lost: nothing is heard of its guests";
-    if (alarm.kind == kSinkFailing) return "the controller cannot deliver faults to one of its receivers";
-    return alarm.kind;
-}
-
-}  // namespace
-
 std::string describe(const AlarmEvent& event) {
     const Alarm& alarm = event.alarm;
-    std::string text(sentence(alarm));
+    const model::AlarmKind* kind = model::find_alarm_kind(alarm.kind);
+    std::string text(kind == nullptr ? std::string_view(alarm.kind) : kind->sentence);
     if (!alarm.detail.empty()) text += " (" + alarm.detail + ")";
     if (event.change == AlarmChange::cleared) return text + "; it is over: " + alarm.clear_reason;
     if (!alarm.reason.empty()) text += ": " + alarm.reason;

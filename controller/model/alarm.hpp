@@ -8,13 +8,15 @@
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "model/alarm_kind.hpp"
 #include "model/fault.hpp"
 
 namespace vitalwire::controller {
 
-// Kinds of the controller's own alarms, beside the faults' (model::FaultKind).
-inline constexpr const char* kAgentLost = "agent_lost";      ///< of a host: nobody watches its guests
-inline constexpr const char* kSinkFailing = "sink_failing";  ///< of the controller's host; `detail` names the sink
+using model::kAgentDegraded;
+using model::kAgentLost;
+using model::kRunningTwice;
+using model::kSinkFailing;
 
 /// A fault in the words of alarm systems: what sinks are told. It names its kind and severity as text, so that troubles
 /// other than a guest's can travel the same way.

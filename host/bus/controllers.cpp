@@ -219,6 +219,7 @@ void Controllers::on_message(bus::AgentLink& link, const bus::ToAgent& message) 
             },
             [&](const bus::FaultsDelivered& delivered) { callbacks_.on_delivered(delivered); },
             [&](const bus::Policies& policies) { callbacks_.on_policies(policies); },
+            [](const bus::HandBack&) {},  // this agent restores its own state only
             [&](const bus::GroupDeliver&) { callbacks_.on_group(message); },
             [&](const auto&) {
                 // Another controller than the one that was asked has nothing to answer.

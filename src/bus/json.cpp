@@ -184,4 +184,20 @@ Result<model::GuestPolicy> guest_policy_from_json(const json& object) {
     return in.finish(std::move(policy));
 }
 
+json to_json(const AgentProblems::Item& item) {
+    json out = {{"what", item.what}, {"detail", item.detail}, {"since", base::to_iso8601(item.since)}};
+    if (!item.guest.empty()) out["guest"] = item.guest.str();
+    return out;
+}
+
+Result<AgentProblems::Item> agent_problem_from_json(const json& object) {
+    ObjectReader in(object);
+    AgentProblems::Item item;
+    item.what = in.text("what", 1, kMaxReason);
+    item.detail = in.text_or("detail", kMaxReason);
+    item.since = base::from_iso8601(in.text_or("since", kMaxWord));
+    if (in.has("guest")) item.guest = in.guest();
+    return in.finish(std::move(item));
+}
+
 }  // namespace vitalwire::bus

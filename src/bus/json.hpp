@@ -15,8 +15,10 @@ nlohmann::json to_json(const model::GuestReport& report);
 /// The report as text: agents tell the state of all their guests again and again.
 std::string to_text(const model::GuestReport& report);
 nlohmann::json to_json(const model::GuestPolicy& policy);
+nlohmann::json to_json(const AgentProblems::Item& problem);
 base::Result<model::Fault> fault_from_json(const nlohmann::json& object);
 base::Result<model::GuestReport> guest_report_from_json(const nlohmann::json& object);
 base::Result<model::GuestPolicy> guest_policy_from_json(const nlohmann::json& object);
+base::Result<AgentProblems::Item> agent_problem_from_json(const nlohmann::json& object);
 
 }  // namespace vitalwire::bus

@@ -24,6 +24,7 @@ namespace {
 
 /// The message's size bounds a list already; this only keeps a list of nothing from growing.
 constexpr wire::JsonLimits kLimits{8, kMaxBusMessage / 32};
+constexpr base::Millis kLongestRetryAfter = std::chrono::hours(1);
 
 json array_of(const auto& items) {
     json out = json::array();
@@ -51,6 +52,42 @@ Result<std::vector<Item>> read_array(const json& object, const char* key, Result
     return out;
 }
 
+/// As read_array, but elements that are refused are skipped: one that a later release has made must not cost the
+/// others, nor the connection.
+template <class Item>
+Result<std::vector<Item>> read_known(const json& object, const char* key, Result<Item> (*read)(const json&),
+                                     std::vector<base::Error>& skipped) {
+    const json* list = wire::find(object, key);
+    if (list == nullptr || !list->is_array())
+        return fail(Errc::bad_field, std::string("key '") + key + "': expected an array");
+    std::vector<Item> out;
+    out.reserve(list->size());
+    for (std::size_t i = 0; i < list->size(); ++i) {
+        auto item = read((*list)[i]);
+        if (item) {
+            out.push_back(std::move(*item));
+        } else {
+            skipped.push_back({item.error().code, key + ('[' + std::to_string(i)) + "]: " + item.error().message});
+        }
+    }
+    return out;
+}
+
+/// Names of controllers; none when the key is absent.
+Result<std::vector<std::string>> read_names(const json& object, const char* key) {
+    std::vector<std::string> names;
+    const json* list = wire::find(object, key);
+    if (list == nullptr) return names;
+    if (!list->is_array() || list->size() > kMaxControllers)
+        return fail(Errc::bad_field, std::string("key '") + key + "': expected at most 64 names");
+    for (const json& name : *list) {
+        if (!name.is_string() || name.get_ref<const std::string&>().size() > kMaxHostName)
+            return fail(Errc::bad_field, std::string("key '") + key + "': expected names of controllers");
+        names.push_back(name.get<std::string>());
+    }
+    return names;
+}
+
 json names_of(const std::vector<base::GuestId>& guests) {
     json out = json::array();
     for (const base::GuestId& guest : guests)
@@ -71,13 +108,20 @@ struct Encoder {
                 {"host", message.host.str()},
                 {"agent_version", message.agent_version},
                 {"instance", message.instance},
-                {"lead", message.lead}};
+                {"lead", message.lead},
+                {"state", message.state},
+                {"state_starts", message.state_starts},
+                {"primary", message.primary},
+                {"controllers", message.controllers}};
     }
-    json operator()(const LeadChanged& message) const { return {{"lead", message.lead}}; }
+    json operator()(const LeadChanged& message) const {
+        return {{"lead", message.lead}, {"primary", message.primary}, {"controllers", message.controllers}};
+    }
     json operator()(const SnapshotBegin&) const { return json::object(); }
     json operator()(const SnapshotEnd&) const { return json::object(); }
     json operator()(const GuestGone& message) const { return {{"guest", message.guest.str()}}; }
     json operator()(const Faults& message) const { return {{"faults", array_of(message.faults)}}; }
+    json operator()(const AgentProblems& message) const { return {{"problems", array_of(message.problems)}}; }
     json operator()(const GroupSend& message) const {
         json out = {{"number", message.number}, {"guest", message.guest.str()}};
         put_payload(out, message.payload);
@@ -108,7 +152,14 @@ struct Encoder {
     json operator()(const Welcome& message) const {
         return {{"version", message.version}, {"controller", message.controller}};
     }
-    json operator()(const Rejected& message) const { return {{"reason", message.reason}}; }
+    json operator()(const Rejected& message) const {
+        json out = {{"reason", message.reason}};
+        if (message.retry_after.count() > 0) out["retry_after_ms"] = message.retry_after.count();
+        return out;
+    }
+    json operator()(const HandBack& message) const {
+        return {{"guests", array_of(message.guests)}, {"faults", array_of(message.faults)}, {"last", message.last}};
+    }
     json operator()(const FaultsDelivered& message) const {
         json items = json::array();
         for (const FaultsDelivered::Item& item : message.items)
@@ -128,13 +179,18 @@ Result<ToController> decode_hello(const json& object) {
     message.agent_version = in.text_or("agent_version", kMaxWord);
     message.instance = in.text("instance", 1, kMaxWord);
     message.lead = in.boolean("lead");
+    message.state = in.text_or("state", kMaxWord);
+    message.state_starts = static_cast<std::uint64_t>(in.integer_or("state_starts", 0, 0, INT64_MAX));
+    message.primary = in.text_or("primary", kMaxHostName);
+    message.controllers = in.take(read_names(object, "controllers"));
     return in.finish(ToController(std::move(message)));
 }
 
 Result<ToController> decode_lead_changed(const json& object) {
     wire::FieldReader in(object);
-    LeadChanged message{in.boolean("lead")};
-    return in.finish(ToController(message));
+    LeadChanged message{in.boolean("lead"), in.text_or("primary", kMaxHostName),
+                        in.take(read_names(object, "controllers"))};
+    return in.finish(ToController(std::move(message)));
 }
 
 Result<ToController> decode_state_begin(const json&) {
@@ -147,7 +203,8 @@ Result<ToController> decode_state_end(const json&) {
 
 Result<ToController> decode_guests(const json& object) {
     wire::FieldReader in(object);
-    Guests message{in.take(read_array(object, "guests", guest_report_from_json))};
+    Guests message;
+    message.guests = in.take(read_known(object, "guests", guest_report_from_json, message.skipped));
     return in.finish(ToController(std::move(message)));
 }
 
@@ -159,7 +216,17 @@ Result<ToController> decode_guest_gone(const json& object) {
 
 Result<ToController> decode_faults(const json& object) {
     wire::FieldReader in(object);
-    Faults message{in.take(read_array(object, "faults", fault_from_json))};
+    Faults message;
+    message.faults = in.take(read_known(object, "faults", fault_from_json, message.skipped));
+    return in.finish(ToController(std::move(message)));
+}
+
+Result<ToController> decode_agent_problems(const json& object) {
+    wire::FieldReader in(object);
+    std::vector<base::Error> skipped;
+    AgentProblems message{in.take(read_known(object, "problems", agent_problem_from_json, skipped))};
+    if (message.problems.size() > kMaxAgentProblems)
+        in.refuse(Errc::too_large, "more than " + std::to_string(kMaxAgentProblems) + " problems");
     return in.finish(ToController(std::move(message)));
 }
 
@@ -256,7 +323,8 @@ Result<ToAgent> decode_welcome(const json& object) {
 
 Result<ToAgent> decode_rejected(const json& object) {
     wire::FieldReader in(object);
-    Rejected message{in.text_or("reason", kMaxReason)};
+    Rejected message{in.text_or("reason", kMaxReason),
+                     in.millis_or("retry_after_ms", base::Millis(0), base::Millis(0), kLongestRetryAfter)};
     return in.finish(ToAgent(std::move(message)));
 }
 
@@ -278,7 +346,16 @@ Result<ToAgent> decode_policies(const json& object) {
     wire::FieldReader in(object);
     Policies message;
     message.complete = in.boolean("complete");
-    message.policies = in.take(read_array(object, "policies", guest_policy_from_json));
+    message.policies = in.take(read_known(object, "policies", guest_policy_from_json, message.skipped));
+    return in.finish(ToAgent(std::move(message)));
+}
+
+Result<ToAgent> decode_hand_back(const json& object) {
+    wire::FieldReader in(object);
+    HandBack message;
+    message.guests = in.take(read_known(object, "guests", guest_report_from_json, message.skipped));
+    message.faults = in.take(read_known(object, "faults", fault_from_json, message.skipped));
+    message.last = in.boolean("last");
     return in.finish(ToAgent(std::move(message)));
 }
 
@@ -298,7 +375,8 @@ constexpr std::array<MessageType<ToController>, std::variant_size_v<ToController
      {"guest_gone", decode_guest_gone},
      {"faults", decode_faults},
      {"group_send", decode_group_send},
-     {"group_query", decode_group_query}}};
+     {"group_query", decode_group_query},
+     {"problems", decode_agent_problems}}};
 
 constexpr std::array<MessageType<ToAgent>, std::variant_size_v<ToAgent>> kToAgent = {
     {{"welcome", decode_welcome},
@@ -309,7 +387,8 @@ constexpr std::array<MessageType<ToAgent>, std::variant_size_v<ToAgent>> kToAgen
      {"group_refused", decode_group_refused},
      {"group_deliver", decode_group_deliver},
      {"group_notify", decode_group_notify},
-     {"group_status", decode_group_status}}};
+     {"group_status", decode_group_status},
+     {"hand_back", decode_hand_back}}};
 
 template <class Content>
 std::string encode_as(std::string_view type, const Content& content) {

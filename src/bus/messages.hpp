@@ -27,16 +27,27 @@ struct Hello {
     base::HostId host;
     std::string agent_version;
     std::string instance;  ///< fresh at every start of the agent
-    bool lead = false;     ///< this controller is the one that delivers this agent's faults
+    bool lead = false;     ///< this controller is the primary: the one that delivers this agent's faults
+    /// Id of the agent's state, made when the state is, and how often an agent has started from it: so a controller
+    /// tells an agent that kept its faults from one that lost them, or came back with an old copy. Empty: none.
+    std::string state;
+    std::uint64_t state_starts = 0;
+    std::string primary;                   ///< name of the controller that is primary now; empty: none
+    std::vector<std::string> controllers;  ///< names of those that this agent is connected to
 };
+/// Also sent when only the lists have changed.
 struct LeadChanged {
     bool lead = false;
+    std::string primary;
+    std::vector<std::string> controllers;
 };
-/// Begins a whole state: what is not repeated until SnapshotEnd no longer exists.
+/// Begins a snapshot: guests that are not named until SnapshotEnd are not there, and of the faults that are not named a
+/// continuous agent (Hello::state) has ended those that it had.
 struct SnapshotBegin {};
 struct SnapshotEnd {};
 struct Guests {
     std::vector<model::GuestReport> guests;
+    std::vector<base::Error> skipped;  ///< elements that could not be read; not sent
 };
 struct GuestGone {
     base::GuestId guest;
@@ -44,6 +55,19 @@ struct GuestGone {
 /// Opened, updated and cleared faults. Repeated until confirmed by FaultsDelivered.
 struct Faults {
     std::vector<model::Fault> faults;
+    std::vector<base::Error> skipped;  ///< elements that could not be read; not sent
+};
+/// Conditions of the agent itself: libvirt away, a channel that cannot be connected. Always the whole list.
+struct AgentProblems {
+    struct Item {
+        std::string what;    ///< a fixed sentence
+        std::string detail;  ///< may come from outside
+        base::WallTime since{};
+        base::GuestId guest;  ///< empty: it concerns the host
+
+        friend bool operator==(const Item&, const Item&) = default;
+    };
+    std::vector<Item> problems;
 };
 
 /// A guest's broadcast. `number` grows by one with each GroupSend and GroupQuery of an agent's life.
@@ -58,8 +82,8 @@ struct GroupQuery {
     base::GuestId guest;
 };
 
-using ToController =
-    std::variant<Hello, LeadChanged, SnapshotBegin, SnapshotEnd, Guests, GuestGone, Faults, GroupSend, GroupQuery>;
+using ToController = std::variant<Hello, LeadChanged, SnapshotBegin, SnapshotEnd, Guests, GuestGone, Faults, GroupSend,
+                                  GroupQuery, AgentProblems>;
 
 // Controller to agent.
 struct Welcome {
@@ -67,7 +91,8 @@ struct Welcome {
     std::string controller;  ///< name of the controller's host, for logs
 };
 struct Rejected {
-    std::string reason;  ///< the connection is closed after it
+    std::string reason;          ///< the connection is closed after it
+    base::Millis retry_after{};  ///< no new attempt before that; zero: the agent's own back-off
 };
 /// Every sink has confirmed these revisions: a cleared fault may be forgotten.
 struct FaultsDelivered {
@@ -81,6 +106,15 @@ struct FaultsDelivered {
 struct Policies {
     bool complete = false;
     std::vector<model::GuestPolicy> policies;
+    std::vector<base::Error> skipped;  ///< elements that could not be read; not sent
+};
+/// To an agent that came without its state: the registrations and open faults that this controller has for its host.
+/// The agent adopts what it does not know better and judges those guests from there.
+struct HandBack {
+    std::vector<model::GuestReport> guests;
+    std::vector<model::Fault> faults;
+    bool last = false;
+    std::vector<base::Error> skipped;  ///< elements that could not be read; not sent
 };
 
 /// Every GroupSend up to this number has been forwarded or refused.
@@ -116,7 +150,7 @@ struct GroupStatus {
 };
 
 using ToAgent = std::variant<Welcome, Rejected, FaultsDelivered, Policies, GroupAccepted, GroupRefused, GroupDeliver,
-                             GroupNotify, GroupStatus>;
+                             GroupNotify, GroupStatus, HandBack>;
 
 std::string encode(const ToController& message);  ///< one line without the newline
 std::string encode(const ToAgent& message);

@@ -18,8 +18,11 @@ enum class FaultKind : std::uint8_t {
     unhealthy,        ///< the guest answers "unhealthy"; reason: its own words
     not_established,  ///< the flavor asks for heartbeat, or the guest rebooted, and no init came in time
     vm_crashed,       ///< detail: failed, crashed, panicked, internal_error
+    stopped_by_host,  ///< its hypervisor stopped the VM, nobody asked for it; detail: io_error, watchdog,
+                      ///< postcopy_failed
+    watchdog_fired,   ///< the VM's watchdog device; detail: the action it takes
 };
-inline constexpr std::size_t kFaultKinds = 4;
+inline constexpr std::size_t kFaultKinds = 6;
 
 /// In the order of the enumeration.
 const std::array<FaultKind, kFaultKinds>& all_fault_kinds();

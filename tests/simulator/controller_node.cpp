@@ -1,6 +1,9 @@
 #include "controller_node.hpp"
 
+#include <boost/asio/post.hpp>
 #include <utility>
+
+#include "runtime/timer.hpp"
 
 namespace vitalwire::simulator {
 
@@ -13,7 +16,9 @@ struct ControllerNode::Process {
           rows(store),
           alarms({}, rows,
                  {node.world_.io(), metrics, problems, fleet, [](controller::Alarm&) {},
-                  [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); }}) {
+                  [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); },
+                  [this](std::function<void()> call) { boost::asio::post(node.world_.io(), std::move(call)); }}),
+          grace(node.world_.io()) {
         for (Inspector* inspector : node.inspectors_) {
             auto sink = std::make_unique<InspectorSink>(node.world_, *inspector, node.inspectors_cut_off_);
             controller::DeliveryOptions options;
@@ -22,7 +27,8 @@ struct ControllerNode::Process {
         }
         for (auto& [host, agent] : rows.load_agents())
             fleet.restore(host, std::move(agent));
-        alarms.load();
+        alarms.load(virtual_time::now());
+        grace.after(alarms.next_due() - virtual_time::now(), [this] { alarms.tick(virtual_time::now()); });
     }
 
     void send(const HostId& host, const bus::ToAgent& message) { node.cables_.at(host)->send_to_agent(message); }
@@ -41,11 +47,11 @@ struct ControllerNode::Process {
         alarms.agent_down(host);
     }
 
-    void on(const HostId& host, const bus::Hello& hello) { on(host, bus::LeadChanged{hello.lead}); }
+    void on(const HostId& host, const bus::Hello& hello) { on(host, bus::LeadChanged{hello.lead, {}, {}}); }
     void on(const HostId& host, const bus::LeadChanged& changed) {
         fleet.set_lead(host, changed.lead);
         rows.put_agent(host, *fleet.find(host));
-        alarms.lead_changed(host);
+        alarms.primary_changed(host);
     }
     void on(const HostId& host, const bus::SnapshotBegin&) {
         fleet.begin_snapshot(host);
@@ -53,7 +59,7 @@ struct ControllerNode::Process {
     }
     void on(const HostId& host, const bus::SnapshotEnd&) {
         fleet.end_snapshot(host);
-        alarms.end_snapshot(host);
+        alarms.end_snapshot(host, virtual_time::wall());
     }
     void on(const HostId& host, const bus::Guests& guests) {
         for (const model::GuestReport& report : guests.guests)
@@ -61,13 +67,13 @@ struct ControllerNode::Process {
     }
     void on(const HostId& host, const bus::GuestGone& gone) { fleet.gone(host, gone.guest); }
     void on(const HostId& host, const bus::Faults& faults) {
-        for (const base::Error& error : alarms.report(host, faults.faults))
+        for (const base::Error& error : alarms.report(host, faults.faults, virtual_time::wall()))
             node.world_.violated(node.name_ + " refuses what an agent says: " + error.message);
     }
 
-    /// Server groups are not simulated.
-    template <class GroupMessage>
-    void on(const HostId&, const GroupMessage&) {}
+    /// Server groups and problems of agents are not simulated.
+    template <class Other>
+    void on(const HostId&, const Other&) {}
 
     void require(const base::Result<void>& done) const {
         if (!done) node.world_.violated(node.name_ + " refuses what an agent says: " + done.error().message);
@@ -80,6 +86,7 @@ struct ControllerNode::Process {
     runtime::Problems problems;
     controller::Fleet fleet;
     controller::AlarmManager alarms;
+    runtime::Timer grace;
 };
 
 ControllerNode::ControllerNode(World& world, std::string name, std::vector<Inspector*> inspectors, int backlog,
@@ -118,7 +125,7 @@ void ControllerNode::send_policies(const HostId& host) {
 }
 
 const controller::FaultTable& ControllerNode::book() const {
-    return process_->alarms.book();
+    return process_->alarms.table();
 }
 
 void ControllerNode::agent_up(const HostId& host, const bus::Hello& hello) {

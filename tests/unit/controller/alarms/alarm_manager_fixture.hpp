@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/post.hpp>
+
 #include <map>
 #include <memory>
 #include <optional>
@@ -70,11 +72,12 @@ protected:
                 for (const auto& item : delivered.items)
                     confirmed.push_back(item.fault.str() + " " + std::to_string(item.revision));
             },
+            [this](std::function<void()> call) { boost::asio::post(loop.io, std::move(call)); },
             [this] { return inventory_known; }};
         alarms = std::make_unique<AlarmManager>(AlarmManager::Options{100, grace}, *rows, std::move(around));
         for (const auto& name : sinks)
             alarms->add_sink(name, "scripted", std::make_unique<ScriptedSink>(told[name]), {}, policies[name]);
-        alarms->load();
+        alarms->load(now);
     }
 
     void restart(std::vector<std::string> sinks = {"a"}, std::chrono::milliseconds grace = std::chrono::seconds(60)) {
@@ -102,20 +105,22 @@ protected:
     }
     void set_lead(bool lead) {
         fleet.set_lead(kHost, lead);
-        alarms->lead_changed(kHost);
+        alarms->primary_changed(kHost);
     }
     void report(const model::Fault& fault) {
-        alarms->report(kHost, {fault});
+        alarms->report(kHost, {fault}, wall);
         loop.poll();
     }
     void whole_state(const std::vector<model::Fault>& faults) {
         alarms->begin_snapshot(kHost);
-        alarms->report(kHost, faults);
-        alarms->end_snapshot(kHost);
+        alarms->report(kHost, faults, wall);
+        alarms->end_snapshot(kHost, wall);
         loop.poll();
     }
     std::vector<std::string> take(const std::string& sink) { return std::exchange(told[sink].lines, {}); }
 
+    const base::TimePoint now{std::chrono::hours(1)};
+    const base::WallTime wall{std::chrono::seconds(1'700'000'000)};
     test::TempDir dir;
     Loop loop;
     std::unique_ptr<runtime::Store> store;

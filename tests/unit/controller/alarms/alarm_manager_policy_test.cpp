@@ -64,7 +64,7 @@ TEST_F(LedgerPolicyTest, AFaultThatClearsWithinTheHoldOffIsConfirmedWithoutTelli
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 cleared 2"));
     EXPECT_THAT(take("b"), IsEmpty());
     EXPECT_THAT(confirmed, ElementsAre("f1 2"));
-    EXPECT_TRUE(alarms->book().all().empty());
+    EXPECT_TRUE(alarms->table().all().empty());
 }
 
 TEST_F(LedgerPolicyTest, AFaultThatNoPolicySendsAnywhereIsConfirmed) {

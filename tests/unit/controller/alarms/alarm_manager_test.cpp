@@ -13,7 +13,7 @@ using ::testing::IsEmpty;
 TEST_F(LedgerTest, TellsAFaultAtOnceAndConfirmsItToTheAgent) {
     start();
     agent_up();
-    alarms->report(kHost, {f1});
+    alarms->report(kHost, {f1}, wall);
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1")) << "before the loop, and so the disk, had a chance";
     loop.poll();
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
@@ -47,7 +47,7 @@ TEST_F(LedgerTest, AFaultThatIsOverAndToldMovesToTheHistory) {
     agent_up();
     report(f1);
     report(cleared(f1));
-    EXPECT_EQ(alarms->book().find(f1.id), nullptr);
+    EXPECT_EQ(alarms->table().find(f1.id), nullptr);
     ASSERT_NE(alarms->history().find(f1.id), nullptr);
     EXPECT_TRUE(alarms->history().find(f1.id)->delivered);
 }
@@ -55,19 +55,19 @@ TEST_F(LedgerTest, AFaultThatIsOverAndToldMovesToTheHistory) {
 TEST_F(LedgerTest, WhatAnAgentLeftCountsOnlyIfNothingNewerIsKnown) {
     start();
     agent_up();
-    alarms->report_left(kHost, {f1});
+    alarms->report_orphaned(kHost, {f1}, wall);
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
     report(updated(f1, "late"));
     take("a");
-    alarms->report_left(kHost, {f1});
+    alarms->report_orphaned(kHost, {f1}, wall);
     EXPECT_THAT(take("a"), IsEmpty()) << "it is open, and was updated since";
     Fault over = cleared(f1);
     over.revision = 3;
     report(over);
     take("a");
-    alarms->report_left(kHost, {f1, updated(f1, "late"), over});
+    alarms->report_orphaned(kHost, {f1, updated(f1, "late"), over}, wall);
     EXPECT_THAT(take("a"), IsEmpty()) << "it is over";
-    EXPECT_EQ(alarms->book().find(f1.id), nullptr);
+    EXPECT_EQ(alarms->table().find(f1.id), nullptr);
 }
 
 TEST_F(LedgerTest, KeepsAFaultThatIsOverUntilItIsTold) {
@@ -76,7 +76,7 @@ TEST_F(LedgerTest, KeepsAFaultThatIsOverUntilItIsTold) {
     agent_up();
     report(f1);
     report(cleared(f1));
-    EXPECT_NE(alarms->book().find(f1.id), nullptr);
+    EXPECT_NE(alarms->table().find(f1.id), nullptr);
     told["a"].answer = Outcome::confirmed();
     ASSERT_TRUE(loop.until([&] { return alarms->history().find(f1.id) != nullptr; }));
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 opened 1", "f1 cleared 2"));
@@ -115,7 +115,7 @@ TEST_F(LedgerTest, ClearsNothingBecauseAnAgentIsAway) {
     agent_down();
     loop.poll();
     EXPECT_THAT(take("a"), IsEmpty());
-    EXPECT_TRUE(alarms->book().find(f1.id)->fault.open());
+    EXPECT_TRUE(alarms->table().find(f1.id)->fault.open());
 }
 
 TEST_F(LedgerTest, GoesOnTellingWhileTheAgentIsAway) {
@@ -137,7 +137,7 @@ TEST_F(LedgerTest, TellsNothingOfAnAgentThatNamedAnotherLead) {
     start();
     agent_up(false);
     report(f1);
-    EXPECT_TRUE(alarms->book().find(f1.id)->fault.open()) << "but knows of it";
+    EXPECT_TRUE(alarms->table().find(f1.id)->fault.open()) << "but knows of it";
     report(cleared(f1));
     EXPECT_THAT(take("a"), IsEmpty());
     EXPECT_THAT(confirmed, IsEmpty());
@@ -205,7 +205,7 @@ TEST_F(LedgerTest, EndsWhatIsOverWhenItsAgentWillNotSpeakOfItAgain) {
     agent_up();
     whole_state({});
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 cleared 2"));
-    EXPECT_EQ(alarms->book().find(f1.id), nullptr);
+    EXPECT_EQ(alarms->table().find(f1.id), nullptr);
 }
 
 TEST_F(LedgerTest, WhoBecomesLeadAgainEndsWhatItsAgentHasForgotten) {
@@ -216,9 +216,9 @@ TEST_F(LedgerTest, WhoBecomesLeadAgainEndsWhatItsAgentHasForgotten) {
     agent_up(false);
     whole_state({});
     set_lead(true);
-    EXPECT_NE(alarms->book().find(f1.id), nullptr);
+    EXPECT_NE(alarms->table().find(f1.id), nullptr);
     told["a"].answer = Outcome::confirmed();
-    ASSERT_TRUE(loop.until([&] { return alarms->book().find(f1.id) == nullptr; }));
+    ASSERT_TRUE(loop.until([&] { return alarms->table().find(f1.id) == nullptr; }));
     EXPECT_EQ(take("a").back(), "f1 cleared 2");
 }
 
@@ -245,7 +245,7 @@ TEST_F(LedgerTest, LeavesAfterARestartToTheLeadWhatItsAgentStillSpeaksOf) {
     agent_up(false);
     whole_state({cleared(f1)});
     EXPECT_THAT(take("a"), IsEmpty());
-    EXPECT_EQ(alarms->book().find(f1.id), nullptr);
+    EXPECT_EQ(alarms->table().find(f1.id), nullptr);
 }
 
 TEST_F(LedgerTest, TellsWithAClearWhatAnotherLeadHasRaisedMeanwhile) {
@@ -266,10 +266,10 @@ TEST_F(LedgerTest, RefusesFaultsOfAnotherHost) {
     start();
     agent_up();
     report(f1);
-    const auto refused = alarms->report(base::HostId("compute-2"), {cleared(f1)});
+    const auto refused = alarms->report(base::HostId("compute-2"), {cleared(f1)}, wall);
     ASSERT_EQ(refused.size(), 1U);
     EXPECT_THAT(refused[0].message, HasSubstr("belongs to the agent of compute-1"));
-    EXPECT_TRUE(alarms->book().find(f1.id)->fault.open());
+    EXPECT_TRUE(alarms->table().find(f1.id)->fault.open());
 }
 
 TEST_F(LedgerTest, RepeatsNothingAfterARestart) {
@@ -311,10 +311,12 @@ TEST_F(LedgerTest, WaitsAfterARestartForTheAgentButNotForEver) {
     agent_up();
     report(f1);
     told["a"].answer = Outcome::confirmed();
-    restart({"a"}, std::chrono::milliseconds(50));
-    loop.poll();
+    restart({"a"}, std::chrono::seconds(10));
+    EXPECT_EQ(alarms->next_due(), now + std::chrono::seconds(10));
+    alarms->tick(now + std::chrono::milliseconds(9999));
     EXPECT_THAT(take("a"), IsEmpty());
-    ASSERT_TRUE(loop.until([&] { return !told["a"].lines.empty(); }));
+    alarms->tick(now + std::chrono::seconds(10));
+    EXPECT_EQ(alarms->next_due(), base::kNever);
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
 }
 
@@ -322,8 +324,10 @@ TEST_F(LedgerTest, LeavesAfterARestartTheFaultsOfAnotherLeadAlone) {
     start();
     agent_up(false);
     report(f1);
-    restart({"a"}, std::chrono::milliseconds(10));
-    EXPECT_FALSE(loop.until([&] { return !told["a"].lines.empty(); }, std::chrono::milliseconds(200)));
+    restart({"a"}, std::chrono::seconds(10));
+    alarms->tick(now + std::chrono::seconds(10));
+    loop.poll();
+    EXPECT_THAT(take("a"), IsEmpty());
 }
 
 TEST_F(LedgerTest, TellsANewSinkOfTheFaultsThatAreOpen) {
@@ -414,7 +418,7 @@ TEST_F(LedgerTest, DropsRowsThatCannotBeRead) {
     store->put("deliveries", "nonsense", R"({"phase":"open"})");
     store->put("history", "x", "{}");
     restart();
-    EXPECT_TRUE(alarms->book().all().empty());
+    EXPECT_TRUE(alarms->table().all().empty());
     restart();
     EXPECT_THAT(store->load("faults"), IsEmpty());
 }

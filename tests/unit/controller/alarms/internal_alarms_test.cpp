@@ -11,8 +11,8 @@ using ::testing::IsEmpty;
 class OwnAlarmsTest : public LedgerTest {
 protected:
     void tell(const Alarm& alarm) {
-        alarms->own().tell(alarm);
-        EXPECT_TRUE(loop.until([&] { return !alarms->own().waits(); }));
+        alarms->internal().tell(alarm);
+        EXPECT_TRUE(loop.until([&] { return !alarms->internal().waits(); }));
         loop.poll();
     }
     static Alarm own(const std::string& kind, const std::string& detail = "") {
@@ -31,16 +31,16 @@ TEST_F(OwnAlarmsTest, GoToEverySinkAndEndThere) {
     tell(cleared(lost));
     for (const char* sink : {"a", "b"})
         EXPECT_THAT(take(sink), ElementsAre("agent_lost opened 1", "agent_lost cleared 2"));
-    EXPECT_TRUE(alarms->own().all().empty());
+    EXPECT_TRUE(alarms->internal().all().empty());
 }
 
 TEST_F(OwnAlarmsTest, AreToldOnceTheyAreOnDisk) {
     start();
-    alarms->own().tell(lost);
+    alarms->internal().tell(lost);
     EXPECT_THAT(take("a"), IsEmpty());
     ASSERT_TRUE(loop.until([&] { return !told["a"].lines.empty(); }));
     restart();
-    EXPECT_EQ(alarms->own().all().size(), 1U);
+    EXPECT_EQ(alarms->internal().all().size(), 1U);
 }
 
 TEST_F(OwnAlarmsTest, ASinkIsNotToldOfItsOwnFailure) {
@@ -49,7 +49,7 @@ TEST_F(OwnAlarmsTest, ASinkIsNotToldOfItsOwnFailure) {
     tell(cleared(own(kSinkFailing, "a")));
     EXPECT_THAT(take("a"), IsEmpty());
     EXPECT_THAT(take("b"), ElementsAre("sink_failing opened 1", "sink_failing cleared 2"));
-    EXPECT_TRUE(alarms->own().all().empty());
+    EXPECT_TRUE(alarms->internal().all().empty());
 }
 
 TEST_F(OwnAlarmsTest, ASinkOfGuestsOnlyIsNotTold) {
@@ -68,7 +68,7 @@ TEST_F(OwnAlarmsTest, AreSubjectToPolicies) {
     tell(lost);
     EXPECT_THAT(take("a"), IsEmpty());
     tell(cleared(lost));
-    EXPECT_TRUE(alarms->own().all().empty());
+    EXPECT_TRUE(alarms->internal().all().empty());
 }
 
 TEST_F(OwnAlarmsTest, SurviveARestartWithoutBeingToldTwice) {
@@ -76,12 +76,12 @@ TEST_F(OwnAlarmsTest, SurviveARestartWithoutBeingToldTwice) {
     tell(lost);
     ASSERT_TRUE(loop.until([&] { return store->pending() == 0; }));
     restart();
-    ASSERT_EQ(alarms->own().all().size(), 1U);
+    ASSERT_EQ(alarms->internal().all().size(), 1U);
     EXPECT_THAT(take("a"), IsEmpty());
-    tell(cleared(alarms->own().all().begin()->second));
+    tell(cleared(alarms->internal().all().begin()->second));
     EXPECT_THAT(take("a"), ElementsAre("agent_lost cleared 2"));
     restart();
-    EXPECT_TRUE(alarms->own().all().empty());
+    EXPECT_TRUE(alarms->internal().all().empty());
 }
 
 TEST_F(OwnAlarmsTest, WhatIsNotConfirmedIsToldAfterARestart) {
@@ -94,7 +94,7 @@ TEST_F(OwnAlarmsTest, WhatIsNotConfirmedIsToldAfterARestart) {
     restart();
     loop.poll();
     EXPECT_THAT(take("a"), ElementsAre("agent_lost opened 1", "agent_lost cleared 2"));
-    EXPECT_TRUE(alarms->own().all().empty());
+    EXPECT_TRUE(alarms->internal().all().empty());
 }
 
 TEST_F(OwnAlarmsTest, AnAgentThatFlapsWhileASinkIsAwayLeavesItsLastState) {

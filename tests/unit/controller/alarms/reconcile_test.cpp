@@ -75,7 +75,7 @@ TEST_F(LedgerAuditTest, ClearsAgainWhatTheReceiverStillShows) {
     shows({{as_shown(f1)}});
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
     EXPECT_THAT(take("b"), IsEmpty());
-    EXPECT_TRUE(alarms->book().all().empty());
+    EXPECT_TRUE(alarms->table().all().empty());
     EXPECT_NE(alarms->history().find(f1.id), nullptr);
     ask();
     shows({});

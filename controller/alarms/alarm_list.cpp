@@ -1,0 +1,47 @@
+#include "controller/alarms/alarm_list.hpp"
+
+#include <utility>
+
+namespace vitalwire::controller {
+
+void AlarmList::load() {
+    for (const TrackedFault& tracked : rows_.load_faults())
+        table_.restore(tracked);
+    for (auto& [number, entry] : rows_.load_history())
+        history_.restore(number, std::move(entry));
+}
+
+void AlarmList::retire(const TrackedFault& tracked, bool delivered) {
+    const FaultHistory::Entry entry{tracked, delivered};
+    const FaultHistory::Added added = history_.add(entry);
+    rows_.put_history(added.number, entry);
+    for (const FaultHistory::Number number : added.dropped)
+        rows_.erase_history(number);
+    const base::FaultId fault = tracked.fault.id;
+    table_.erase(fault);
+    rows_.erase_fault(fault);
+}
+
+void AlarmList::erase_past(const base::FaultId& fault) {
+    if (const auto number = history_.erase(fault)) rows_.erase_history(*number);
+}
+
+std::optional<TrackedFault> AlarmList::bring_back(const base::FaultId& fault) {
+    const FaultHistory::Entry* past = history_.find(fault);
+    if (past == nullptr) return std::nullopt;
+    TrackedFault tracked = past->booked;
+    erase_past(fault);
+    tracked.fault.delivered = 0;
+    table_.restore(tracked);
+    put(tracked);
+    return tracked;
+}
+
+std::vector<TrackedFault> AlarmList::of_host(const base::HostId& host) const {
+    std::vector<TrackedFault> faults;
+    for (const TrackedFault* tracked : table_.of_host(host))
+        faults.push_back(*tracked);
+    return faults;
+}
+
+}  // namespace vitalwire::controller

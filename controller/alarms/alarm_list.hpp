@@ -1,0 +1,39 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "controller/alarms/fault_history.hpp"
+#include "controller/alarms/fault_table.hpp"
+#include "controller/state/alarm_store.hpp"
+
+namespace vitalwire::controller {
+
+/// The faults of all guests, open and ended, in memory and on disk.
+class AlarmList {
+public:
+    AlarmList(AlarmStore& rows, std::size_t history) : rows_(rows), history_(history) {}
+
+    /// Those of before a restart.
+    void load();
+
+    FaultTable& table() { return table_; }
+    const FaultTable& table() const { return table_; }
+    const FaultHistory& history() const { return history_; }
+
+    void put(const TrackedFault& tracked) { rows_.put_fault(tracked); }
+    /// It has ended and nothing more is to be delivered from here: it moves to the history.
+    void retire(const TrackedFault& tracked, bool delivered);
+    void erase_past(const base::FaultId& fault);
+    /// Moves an ended fault back into the table, its end still to be delivered; absent when the history has it no more.
+    std::optional<TrackedFault> bring_back(const base::FaultId& fault);
+    /// Copies: faults may leave the table while one goes through them.
+    std::vector<TrackedFault> of_host(const base::HostId& host) const;
+
+private:
+    AlarmStore& rows_;
+    FaultTable table_;
+    FaultHistory history_;
+};
+
+}  // namespace vitalwire::controller

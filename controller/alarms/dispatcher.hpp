@@ -1,0 +1,68 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "controller/delivery/sink_worker.hpp"
+#include "controller/state/alarm_store.hpp"
+#include "runtime/metrics.hpp"
+#include "runtime/problems.hpp"
+
+namespace vitalwire::controller {
+
+/// All sinks: what is done with an alarm is done at each of them.
+class Dispatcher {
+public:
+    using Sinks = std::vector<std::unique_ptr<SinkWorker>>;
+    struct Context {
+        boost::asio::io_context& io;
+        runtime::Metrics& metrics;
+        runtime::Problems& problems;
+        // As SinkWorkerContext has them.
+        std::function<void(Alarm&)> enrich;
+        std::function<bool()> inventory_known;
+        std::function<base::Millis(const Alarm&)> interval;
+        std::function<void(AlarmEvent&)> add_others_open;
+        /// The sink may have acknowledged something.
+        std::function<void(SinkWorker&)> progress;
+        /// It is time to compare what the sink's receiver shows.
+        std::function<void(SinkWorker&)> reconcile;
+    };
+
+    Dispatcher(AlarmStore& rows, Context context);
+
+    void add_sink(const std::string& name, const std::string& type, std::unique_ptr<Sink> sink, DeliveryOptions options,
+                  std::optional<std::vector<Policy>> policies);
+    /// Rows of sinks that are no longer configured.
+    void erase_unconfigured();
+    void stop();
+
+    // As SinkWorker's.
+    void restore(const Alarm& alarm);
+    void offer(const Alarm& alarm);
+    void finish(const Alarm& alarm, bool others_done);
+    void withdraw(const Alarm& alarm);
+    void forget(const Alarm& alarm);
+    bool settled(const Alarm& alarm) const;
+    bool busy(const Alarm& alarm) const;
+
+    /// What a sink is notified of depends on where the inventory has a guest.
+    bool asks_inventory() const;
+    SinkWorker* find(const std::string& name) const;
+    const Sinks& sinks() const { return sinks_; }
+
+private:
+    void pump();
+
+    AlarmStore& rows_;
+    Context context_;
+    std::set<std::string> known_;
+    Sinks sinks_;
+};
+
+}  // namespace vitalwire::controller
