@@ -59,10 +59,7 @@ private:
 };
 
 int run(const controller::ControllerConfig& config) {
-    if (auto logging = runtime::start_logging(config.log_level); !logging) {
-        std::fprintf(stderr, "vitalwire-controller: %s\n", logging.error().message.c_str());
-        return 1;
-    }
+    runtime::start_logging(log::parse_level(config.log_level).value_or(log::Level::info), runtime::kHostLogBuffer);
     runtime::raise_file_limit();
     runtime::Daemon daemon;
     auto store = open_store(daemon.io(), config.state);

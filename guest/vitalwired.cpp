@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -9,6 +7,7 @@
 #include "guest/options.hpp"
 #include "guest/settings.hpp"
 #include "runtime/daemon.hpp"
+#include "runtime/logging.hpp"
 #include "runtime/notify.hpp"
 
 namespace vitalwire::guest {
@@ -17,31 +16,23 @@ namespace {
 constexpr int kFailure = 1;
 constexpr int kBadUsage = 2;
 
-/// For people: without the journal's priority prefix.
-void write_to_terminal(log::Level level, std::string_view line) {
-    const char* prefix = level == log::Level::error ? "error: " : level == log::Level::warning ? "warning: " : "";
-    std::fprintf(stderr, "%s%.*s\n", prefix, static_cast<int>(line.size()), line.data());
-}
-
-std::optional<Settings> load(const Options& options) {
+void reload(const Options& options, GuestDaemon& guest) {
     runtime::ConfigErrors mistakes;
-    auto settings = load_settings(options, mistakes);
+    const auto settings = load_settings(options, mistakes);
     for (const auto& mistake : mistakes)
         log::error(to_string(mistake));
-    return settings;
-}
-
-void reload(const Options& options, GuestDaemon& guest) {
-    const auto settings = load(options);
     if (!settings) return log::error("the configuration was not reloaded, the earlier one stays in force");
     log::set_level(settings->log_level);
     guest.reload(*settings);
 }
 
 int run(const Options& options) {
-    const auto settings = load(options);
+    runtime::ConfigErrors mistakes;
+    const auto settings = load_settings(options, mistakes);
+    for (const auto& mistake : mistakes)
+        std::fprintf(stderr, "vitalwired: %s\n", to_string(mistake).c_str());
     if (!settings) return kBadUsage;
-    log::set_level(settings->log_level);
+    runtime::start_logging(settings->log_level, runtime::kGuestLogBuffer);
     runtime::Daemon daemon;
     GuestDaemon guest(daemon.io(), *settings);
     guest.on_status(runtime::notify_status);
@@ -61,7 +52,6 @@ int run(const Options& options) {
 
 int main(int argc, char* argv[]) {
     using namespace vitalwire;
-    if (::isatty(STDERR_FILENO) == 1) log::set_backend(guest::write_to_terminal);
     const auto options = guest::parse_options(argc, argv);
     if (!options) {
         std::fprintf(stderr, "vitalwired: %s\n", options.error().message.c_str());

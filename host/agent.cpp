@@ -324,9 +324,9 @@ void Agent::final_drain(const GuestKey& guest, Dialect dialect) {
 
 void Agent::fault_changed(const Fault& fault) {
     if (fault.revision == 1) metrics_.fault_opened(fault.kind);
-    log_fault(fault);
     state_.keep(fault);
     controllers_->fault_changed(fault);
+    log_fault(fault);
     if (controllers_->any()) return;
     // Nobody but the log and this host's operator is to be told: done.
     boost::asio::post(io_, [this, id = fault.id, revision = fault.revision] { monitor_.delivered(id, revision); });

@@ -45,10 +45,7 @@ base::Result<host::Agent::Parts> make_parts(boost::asio::io_context& io, const h
 }
 
 int run(const runtime::CommandLine& command, const host::AgentConfig& config) {
-    if (auto logging = runtime::start_logging(config.log_level); !logging) {
-        std::fprintf(stderr, "vitalwire-agent: %s\n", logging.error().message.c_str());
-        return 1;
-    }
+    runtime::start_logging(log::parse_level(config.log_level).value_or(log::Level::info), runtime::kHostLogBuffer);
     runtime::raise_file_limit();
     runtime::Daemon daemon;
     auto parts = make_parts(daemon.io(), config);
@@ -58,7 +55,7 @@ int run(const runtime::CommandLine& command, const host::AgentConfig& config) {
     }
     host::Agent agent(daemon.io(), config, VITALWIRE_VERSION, std::move(*parts));
     daemon.on_reload([&] {
-        if (const auto changed = command.load(host::read_agent_config)) return agent.reload(*changed);
+        if (const auto changed = command.reload(host::read_agent_config)) return agent.reload(*changed);
         log::error("the configuration has mistakes, going on with the one before");
     });
     daemon.on_stop([&](const std::function<void()>& finished) {

@@ -6,4 +6,5 @@
 //   clock.hpp   the one clock type and durations
 //   text.hpp    UTF-8 checks, escaping and cutting of strings that come from outside
 //   log.hpp     the one way to log
+//   line_buffer.hpp   a bounded ring of lines, the oldest are dropped
 //   token_bucket.hpp  so many a second, and so many at once

@@ -4,7 +4,13 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "base/log.hpp"
+
 namespace vitalwire::runtime {
+
+namespace {
+constexpr int kBadUsage = 2;
+}
 
 std::optional<int> CommandLine::parse(int argc, char** argv) {
     CLI::App app(program_.purpose, program_.name);
@@ -16,7 +22,7 @@ std::optional<int> CommandLine::parse(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& end) {
-        return app.exit(end);
+        return app.exit(end) == 0 ? 0 : kBadUsage;
     }
     return std::nullopt;
 }
@@ -27,7 +33,7 @@ std::optional<ConfigFile> CommandLine::open(ConfigErrors& errors) const {
     if (!file_.empty() || default_there) {
         auto loaded = ConfigFile::load(default_there ? program_.default_file : file_, errors);
         if (!loaded) {
-            std::fprintf(stderr, "%s: %s\n", program_.name.c_str(), loaded.error().message.c_str());
+            errors.push_back({"", 0, loaded.error().message});
             return std::nullopt;
         }
         file = std::move(*loaded);
@@ -37,9 +43,12 @@ std::optional<ConfigFile> CommandLine::open(ConfigErrors& errors) const {
     return file;
 }
 
-void CommandLine::report(const ConfigErrors& errors) const {
-    for (const ConfigError& error : errors)
-        std::fprintf(stderr, "%s: %s\n", program_.name.c_str(), to_string(error).c_str());
+void CommandLine::print(const std::string& mistake) const {
+    std::fprintf(stderr, "%s: %s\n", program_.name.c_str(), mistake.c_str());
+}
+
+void CommandLine::log(const std::string& mistake) const {
+    vitalwire::log::error(mistake);
 }
 
 }  // namespace vitalwire::runtime

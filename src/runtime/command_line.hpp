@@ -25,22 +25,35 @@ public:
     std::optional<int> parse(int argc, char** argv);
     bool check_only() const { return check_only_; }
 
-    /// What `read(const ConfigFile&, ConfigErrors&)` makes of the configuration. Every mistake goes to standard error,
-    /// and then there is none. May be called again for a reload.
+    /// Returns what `read(const ConfigFile&, ConfigErrors&)` makes of the configuration. If it has mistakes, prints them
+    /// on standard error and returns nothing.
     template <class Read>
     auto load(Read read) const {
+        return load(read, &CommandLine::print);
+    }
+    /// The same in a running daemon: mistakes are logged, because printing may block.
+    template <class Read>
+    auto reload(Read read) const {
+        return load(read, &CommandLine::log);
+    }
+
+private:
+    using Report = void (CommandLine::*)(const std::string& mistake) const;
+
+    template <class Read>
+    auto load(Read read, Report report) const {
         ConfigErrors errors;
         const auto file = open(errors);
         std::optional<decltype(read(*file, errors))> config;
         if (file) config = read(*file, errors);
-        report(errors);
+        for (const ConfigError& error : errors)
+            (this->*report)(to_string(error));
         if (!errors.empty()) config.reset();
         return config;
     }
-
-private:
     std::optional<ConfigFile> open(ConfigErrors& errors) const;
-    void report(const ConfigErrors& errors) const;
+    void print(const std::string& mistake) const;
+    void log(const std::string& mistake) const;
 
     Program program_;
     std::string file_;

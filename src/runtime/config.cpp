@@ -172,6 +172,7 @@ private:
 }  // namespace
 
 std::string to_string(const ConfigError& error) {
+    if (error.file.empty()) return error.message;
     if (error.line == 0) return error.file + ": " + error.message;
     return error.file + ':' + std::to_string(error.line) + ": " + error.message;
 }

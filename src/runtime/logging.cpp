@@ -1,58 +1,45 @@
 #include "runtime/logging.hpp"
 
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
+#include <poll.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
+#include <mutex>
+#include <string>
 #include <string_view>
 
-#include "base/log.hpp"
-#include "base/text.hpp"
+#include "base/line_buffer.hpp"
 
 namespace vitalwire::runtime {
 
 namespace {
 
-struct LevelName {
-    std::string_view name;
-    log::Level level;
-};
-constexpr std::array<LevelName, 4> kLevels = {{{"debug", log::Level::debug},
-                                               {"info", log::Level::info},
-                                               {"warning", log::Level::warning},
-                                               {"error", log::Level::error}}};
+constexpr std::chrono::seconds kFlushPatience{1};
+constexpr std::size_t kWriterStack = std::size_t{64} * 1024;
 
-/// Set once before the first line is written, never destroyed: lines may still come from threads at exit.
-spdlog::logger* g_logger = nullptr;
-
-spdlog::level::level_enum spdlog_level(log::Level level) {
-    switch (level) {
-        case log::Level::debug:
-            return spdlog::level::debug;
-        case log::Level::info:
-            return spdlog::level::info;
-        case log::Level::warning:
-            return spdlog::level::warn;
-        case log::Level::error:
-            return spdlog::level::err;
+/// Writes all of `text` to standard error, however long that takes. False if it cannot be written at all.
+bool write_to_stderr(std::string_view text) {
+    while (!text.empty()) {
+        const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+        if (written >= 0) {
+            text.remove_prefix(static_cast<std::size_t>(written));
+        } else if (errno == EAGAIN) {
+            pollfd room{STDERR_FILENO, POLLOUT, 0};
+            ::poll(&room, 1, -1);
+        } else if (errno != EINTR) {
+            return false;
+        }
     }
-    return spdlog::level::err;
-}
-
-void write_with_time(log::Level level, std::string_view line) {
-    g_logger->log(spdlog_level(level), spdlog::string_view_t(line.data(), line.size()));
-}
-
-/// The journal adds the time itself and reads the priority from a prefix (sd-daemon(3)).
-void write_to_journal(log::Level level, std::string_view line) {
-    static constexpr std::array<std::string_view, 4> kPrefixes = {"<7>", "<6>", "<4>", "<3>"};
-    std::string prefixed(kPrefixes.at(static_cast<std::size_t>(level)));
-    prefixed += line;
-    g_logger->log(spdlog_level(level), prefixed);
+    return true;
 }
 
 /// $JOURNAL_STREAM names the device and inode of the journal's end (systemd.exec(5)); it is inherited, so it counts
@@ -64,28 +51,124 @@ bool stderr_is_the_journal() {
     return stream == std::to_string(status.st_dev) + ':' + std::to_string(status.st_ino);
 }
 
-spdlog::logger* make_logger() {
-    auto logger =
-        std::make_unique<spdlog::logger>("vitalwire", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-    logger->set_level(spdlog::level::trace);               // base/log.hpp has filtered already
-    logger->set_error_handler([](const std::string&) {});  // where should it go, if not here
-    return logger.release();
+/// The priority that the journal reads (sd-daemon(3)); it adds the time itself.
+std::string priority_prefix(log::Level level) {
+    static constexpr std::array kPriorities = {"<7>", "<6>", "<4>", "<3>"};
+    return kPriorities.at(static_cast<std::size_t>(level));
 }
+
+std::string time_prefix(log::Level level) {
+    static constexpr std::array kLevels = {" debug ", " info ", " warning ", " error "};
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    tm local{};
+    localtime_r(&now.tv_sec, &local);
+    std::array<char, 32> seconds{};
+    const std::size_t length = std::strftime(seconds.data(), seconds.size(), "%Y-%m-%d %H:%M:%S.", &local);
+    const std::string millis = std::to_string(now.tv_nsec / 1000000);
+    return std::string(seconds.data(), length) + std::string(3 - millis.size(), '0') + millis +
+           kLevels.at(static_cast<std::size_t>(level));
+}
+
+/// The buffer of lines and the thread that empties it.
+class LogWriter {
+public:
+    LogWriter(std::size_t buffer, bool journal) : prefix_(journal ? priority_prefix : time_prefix), lines_(buffer) {}
+
+    bool start_thread() {
+        pthread_attr_t attributes{};
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, kWriterStack);
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        sigset_t all;
+        sigset_t before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are the event loop's
+        pthread_t thread{};
+        const int error = pthread_create(&thread, &attributes, run_thread, this);
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        pthread_attr_destroy(&attributes);
+        return error == 0;
+    }
+
+    void push(log::Level level, std::string_view line) {
+        const std::string prefix = prefix_(level);
+        const std::lock_guard lock(mutex_);
+        lines_.push(prefix, line);
+        changed_.notify_all();
+    }
+
+    void flush() {
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, kFlushPatience, [this] { return lines_.empty() && !writing_; });
+    }
+
+    std::uint64_t dropped() {
+        const std::lock_guard lock(mutex_);
+        return lines_.dropped();
+    }
+
+private:
+    static void* run_thread(void* self) {
+        static_cast<LogWriter*>(self)->run();
+        return nullptr;
+    }
+
+    /// Allocates nothing while all goes well: in a guest, a second arena of malloc would be most of its memory.
+    [[noreturn]] void run() {
+        std::unique_lock lock(mutex_);
+        for (;;) {
+            changed_.wait(lock, [this] { return !lines_.empty(); });
+            writing_ = true;
+            const std::size_t size = lines_.pop(chunk_);
+            lock.unlock();
+            const bool written = write_to_stderr({chunk_.data(), size});
+            lock.lock();
+            writing_ = false;
+            if (written && lines_.empty()) report_dropped();
+            changed_.notify_all();
+        }
+    }
+
+    /// One line when the reader has caught up, not one for every time that it was late.
+    void report_dropped() {
+        const std::uint64_t lost = lines_.dropped() - reported_;
+        if (lost == 0) return;
+        reported_ = lines_.dropped();
+        lines_.push(prefix_(log::Level::warning),
+                    "log lines dropped, standard error was not read in time lines=" + std::to_string(lost));
+    }
+
+    std::string (*prefix_)(log::Level);
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    base::LineBuffer lines_;
+    std::array<char, base::LineBuffer::kMaxLine> chunk_{};
+    std::uint64_t reported_ = 0;
+    bool writing_ = false;
+};
+
+/// Never destroyed: its thread may be waiting for standard error when the process exits.
+LogWriter* g_writer = nullptr;
 
 }  // namespace
 
-base::Result<void> start_logging(const std::string& level) {
-    for (const LevelName& known : kLevels) {
-        if (known.name != level) continue;
-        if (g_logger == nullptr) g_logger = make_logger();
-        const bool journal = stderr_is_the_journal();
-        g_logger->set_pattern(journal ? "%v" : "%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
-        log::set_backend(journal ? write_to_journal : write_with_time);
-        log::set_level(known.level);
-        return {};
-    }
-    return base::fail(base::Errc::config,
-                      "log level: expected debug, info, warning or error, found '" + base::escape(level, 32) + "'");
+void start_logging(log::Level level, std::size_t buffer) {
+    log::set_level(level);
+    if (g_writer != nullptr) return;
+    auto writer = std::make_unique<LogWriter>(buffer, stderr_is_the_journal());
+    if (!writer->start_thread()) return log::warning("cannot start a thread for the log: a reader that hangs will hang us");
+    g_writer = writer.release();
+    log::set_backend([](log::Level at, std::string_view line) { g_writer->push(at, line); });
+    std::atexit(flush_log);
+}
+
+void flush_log() {
+    if (g_writer != nullptr) g_writer->flush();
+}
+
+std::uint64_t dropped_log_lines() {
+    return g_writer == nullptr ? 0 : g_writer->dropped();
 }
 
 }  // namespace vitalwire::runtime

@@ -8,6 +8,8 @@
 
 #include <utility>
 
+#include "runtime/logging.hpp"
+
 namespace vitalwire::runtime {
 
 namespace {
@@ -20,6 +22,7 @@ class Metrics::Impl {
 public:
     prometheus::Registry registry;
     std::map<prometheus::Gauge*, std::function<double()>> gauges;
+    std::map<prometheus::Counter*, std::function<std::uint64_t()>> counters;
 };
 
 void Counter::add(double amount) const {
@@ -30,13 +33,22 @@ double Counter::value() const {
     return counter_ == nullptr ? 0 : static_cast<prometheus::Counter*>(counter_)->Value();
 }
 
-Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
+Metrics::Metrics() : impl_(std::make_unique<Impl>()) {
+    counter("vitalwire_log_lines_dropped_total", "Lines of the log that standard error did not take in time.",
+            dropped_log_lines);
+}
 Metrics::~Metrics() = default;
 
 Counter Metrics::counter(const std::string& name, const std::string& help, const Labels& labels) {
     Counter counter;
     counter.counter_ = &prometheus::BuildCounter().Name(name).Help(help).Register(impl_->registry).Add(labels);
     return counter;
+}
+
+void Metrics::counter(const std::string& name, const std::string& help, std::function<std::uint64_t()> read,
+                      const Labels& labels) {
+    auto& counter = prometheus::BuildCounter().Name(name).Help(help).Register(impl_->registry).Add(labels);
+    impl_->counters[&counter] = std::move(read);
 }
 
 void Metrics::gauge(const std::string& name, const std::string& help, std::function<double()> read,
@@ -54,6 +66,8 @@ std::function<void(double)> Metrics::histogram(const std::string& name, const st
 std::string Metrics::text() const {
     for (const auto& [gauge, read] : impl_->gauges)
         gauge->Set(read());
+    for (const auto& [counter, read] : impl_->counters)
+        counter->Increment(static_cast<double>(read()) - counter->Value());
     return prometheus::TextSerializer().Serialize(impl_->registry.Collect());
 }
 

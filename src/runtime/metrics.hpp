@@ -33,6 +33,9 @@ public:
 
     /// The same name and labels give the same counter. Labels take a bounded set of values, never a guest's text.
     Counter counter(const std::string& name, const std::string& help, const Labels& labels = {});
+    /// A count that somebody else keeps, read whenever /metrics is asked.
+    void counter(const std::string& name, const std::string& help, std::function<std::uint64_t()> read,
+                 const Labels& labels = {});
     /// A value read whenever /metrics is asked.
     void gauge(const std::string& name, const std::string& help, std::function<double()> read,
                const Labels& labels = {});

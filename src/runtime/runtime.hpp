@@ -5,7 +5,7 @@
 //   command_line.hpp the command line of a daemon with such a file
 //   notify.hpp       systemd: ready, watchdog, status
 //   daemon.hpp       the event loop of a daemon: signals, reload, watchdog
-//   logging.hpp      spdlog behind base/log.hpp
+//   logging.hpp      lines of base/log.hpp to standard error, written by a thread
 //   metrics.hpp      counters and gauges for /metrics
 //   problems.hpp     what is wrong now, since when
 //   store.hpp        what must survive a restart: write-behind tables on SQLite
