@@ -11,14 +11,14 @@ SocketAcceptor::SocketAcceptor(boost::asio::io_context& io, std::string url, Str
 base::Result<std::string> SocketAcceptor::open() {
     const bool is_unix = parsed_.scheme == StreamUrl::Scheme::unix_socket;
     const std::string scheme = url_.substr(0, url_.find("://") + 3);
-    auto listener = runtime::Listener::open(io_, is_unix ? "unix:" + parsed_.path : url_.substr(scheme.size()));
+    auto listener = runtime::Admission::open(io_, is_unix ? "unix:" + parsed_.path : url_.substr(scheme.size()));
     if (!listener) return tl::make_unexpected(listener.error());
     listener_.emplace(std::move(*listener));
     return is_unix ? url_ : scheme + listener_->address();
 }
 
 void SocketAcceptor::accept(Accepted accepted) {
-    listener_->accept([this, accepted = std::move(accepted)](runtime::Listener::Socket socket, std::string peer) {
+    listener_->accept([this, accepted = std::move(accepted)](runtime::Admission::Socket socket, std::string peer) {
         accepted(tls_ ? make_tls_stream(std::move(socket), tls_->current(), "") : make_plain_stream(std::move(socket)),
                  std::move(peer));
     });

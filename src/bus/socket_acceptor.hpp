@@ -7,7 +7,7 @@
 #include "bus/stream_ends.hpp"
 #include "bus/stream_url.hpp"
 #include "bus/tls_context.hpp"
-#include "runtime/listen.hpp"
+#include "runtime/admission.hpp"
 
 namespace vitalwire::bus {
 
@@ -19,14 +19,15 @@ public:
     base::Result<std::string> open() override;
     void accept(Accepted accepted) override;
     void close() override { listener_.reset(); }
-    std::string problem() const override { return {}; }
+    std::string problem() const override { return listener_ ? listener_->problem() : ""; }
+    std::uint64_t refused() const override { return listener_ ? listener_->refused() : 0; }
 
 private:
     boost::asio::io_context& io_;
     std::string url_;
     StreamUrl parsed_;
     std::optional<TlsContext> tls_;
-    std::optional<runtime::Listener> listener_;
+    std::optional<runtime::Admission> listener_;
 };
 
 }  // namespace vitalwire::bus

@@ -1,26 +1,27 @@
 #include "bus/stream_port.hpp"
 
-#include <strings.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "base/host_name.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
-#include "runtime/timer.hpp"
+#include "runtime/admission.hpp"
 
 namespace vitalwire::bus {
 
 using base::Errc;
 
 namespace {
-/// Each may make us hold 1 MiB; beyond it new ones wait in the kernel.
-constexpr std::size_t kMaxStrangers = 64;
+/// Each may make us hold 1 MiB; beyond it new ones wait until a place is free.
+constexpr std::size_t kMaxUnidentified = 64;
+/// Time for a handshake and a hello that nobody takes away; after it a connection loses its place if all are taken.
+constexpr base::Millis kOwnTime{1000};
 constexpr base::Millis kHelloDeadline{5000};
 constexpr base::Millis kRefusalPause{1000};  // between two lines of the log
 }  // namespace
 
-/// One connection: a stranger until its hello, an agent after it.
+/// One connection: unidentified until its hello, an agent's after it.
 class StreamPort::Peer : public std::enable_shared_from_this<Peer>, public StreamConnection::Handler {
 public:
     Peer(StreamPort& port, std::unique_ptr<ByteStream> stream, std::string from)
@@ -63,12 +64,16 @@ public:
     bool may_speak_for(const base::HostId& name) const {
         if (!connection_->stream().authenticated()) return true;
         const auto names = connection_->stream().certified_names();
-        return std::any_of(names.begin(), names.end(), [&](const std::string& certified) {
-            return strcasecmp(certified.c_str(), name.str().c_str()) == 0;
-        });
+        return std::find(names.begin(), names.end(), base::canonical_host_name(name.str())) != names.end();
     }
 
-    std::string credential() const { return "its " + connection_->stream().credential(); }
+    /// Names what it has shown, for a message.
+    std::string credential() const {
+        std::string names;
+        for (const std::string& name : connection_->stream().certified_names())
+            names += (names.empty() ? "" : ", ") + base::escape(name, 80);
+        return "its " + connection_->stream().credential() + (names.empty() ? " (no DNS name)" : " (" + names + ")");
+    }
 
     void greeted_as(const base::HostId& name) {
         host = name;
@@ -76,6 +81,7 @@ public:
     }
 
     const std::string address;
+    const base::TimePoint since = base::Clock::now();
     base::HostId host;  ///< empty until the hello
 
     void on_open() override {}
@@ -106,7 +112,7 @@ void StreamPort::Peer::on_line(std::string_view line) {
 
 StreamPort::StreamPort(boost::asio::io_context& io, std::string url, std::unique_ptr<Acceptor> acceptor,
                        const TransportOptions& options)
-    : io_(io), url_(std::move(url)), acceptor_(std::move(acceptor)), max_queue_(options.max_queue) {}
+    : io_(io), url_(std::move(url)), acceptor_(std::move(acceptor)), max_queue_(options.max_queue), room_(io) {}
 
 StreamPort::~StreamPort() {
     stop();
@@ -126,13 +132,14 @@ void StreamPort::stop() {
     handler_ = nullptr;
     listening_ = false;
     acceptor_->close();
-    strangers_.clear();
+    room_.cancel();
+    unidentified_.clear();
     for (const auto& [host, peer] : std::exchange(agents_, {}))
         peer->finish();
 }
 
 void StreamPort::accept() {
-    if (!listening_ || accepting_ || strangers_.size() >= kMaxStrangers) return;
+    if (!listening_ || accepting_ || !make_room()) return;
     accepting_ = true;
     acceptor_->accept([this](std::unique_ptr<ByteStream> stream, std::string peer) {
         accepting_ = false;
@@ -141,10 +148,23 @@ void StreamPort::accept() {
     });
 }
 
+/// False while all places are taken by connections in their own time; then accept() is called again after it.
+bool StreamPort::make_room() {
+    if (unidentified_.size() < kMaxUnidentified) return true;
+    const auto oldest = runtime::oldest_of_busiest(unidentified_, [](const auto& peer) { return peer->address; });
+    const auto age = base::Clock::now() - (*oldest)->since;
+    if (age < kOwnTime) {
+        room_.after(kOwnTime - age, [this] { accept(); });
+        return false;
+    }
+    count_refusal((*oldest)->address, "has not said who it is, and others wait");
+    unidentified_.erase(oldest);
+    return true;
+}
+
 void StreamPort::take(std::unique_ptr<ByteStream> stream, std::string peer) {
-    const auto stranger = std::make_shared<Peer>(*this, std::move(stream), std::move(peer));
-    strangers_.insert(stranger);
-    stranger->open();
+    unidentified_.push_back(std::make_shared<Peer>(*this, std::move(stream), std::move(peer)));
+    unidentified_.back()->open();
 }
 
 void StreamPort::greeted(const std::shared_ptr<Peer>& peer, const Hello& hello) {
@@ -154,7 +174,7 @@ void StreamPort::greeted(const std::shared_ptr<Peer>& peer, const Hello& hello) 
     }
     if (!peer->may_speak_for(hello.host))
         return refuse(peer, peer->credential() + " is not for the host '" + hello.host.str() + "'");
-    strangers_.erase(peer);
+    std::erase(unidentified_, peer);
     if (const auto earlier = agents_.extract(hello.host); !earlier.empty()) {
         // An agent that lost its connection without our knowing, or a second one of the same name.
         earlier.mapped()->reject("another agent of this host has connected from " + peer->address);
@@ -169,12 +189,12 @@ void StreamPort::greeted(const std::shared_ptr<Peer>& peer, const Hello& hello) 
 void StreamPort::refuse(const std::shared_ptr<Peer>& peer, const std::string& why) {
     count_refusal(peer->address, why);
     peer->reject(why);
-    strangers_.erase(peer);
+    std::erase(unidentified_, peer);
     accept();
 }
 
 void StreamPort::gone(const std::shared_ptr<Peer>& peer, const std::string& why) {
-    if (strangers_.erase(peer) > 0) {
+    if (std::erase(unidentified_, peer) > 0) {
         count_refusal(peer->address, why);
         return accept();
     }

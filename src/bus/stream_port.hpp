@@ -3,13 +3,14 @@
 #include <boost/asio/io_context.hpp>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "bus/link.hpp"
 #include "bus/stream_connection.hpp"
 #include "bus/stream_ends.hpp"
 #include "bus/transport.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::bus {
 
@@ -34,6 +35,7 @@ private:
     class Peer;
 
     void accept();
+    bool make_room();
     void take(std::unique_ptr<ByteStream> stream, std::string peer);
     void greeted(const std::shared_ptr<Peer>& peer, const Hello& hello);
     void gone(const std::shared_ptr<Peer>& peer, const std::string& why);
@@ -47,7 +49,8 @@ private:
     Handler* handler_ = nullptr;
     bool listening_ = false;
     bool accepting_ = false;
-    std::set<std::shared_ptr<Peer>> strangers_;  ///< have not said hello
+    std::vector<std::shared_ptr<Peer>> unidentified_;  ///< without a hello yet, in order of arrival
+    runtime::Timer room_;
     std::map<base::HostId, std::shared_ptr<Peer>> agents_;
     std::uint64_t dropped_ = 0;
     std::uint64_t refused_ = 0;

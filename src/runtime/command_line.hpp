@@ -25,8 +25,8 @@ public:
     std::optional<int> parse(int argc, char** argv);
     bool check_only() const { return check_only_; }
 
-    /// Returns what `read(const ConfigFile&, ConfigErrors&)` makes of the configuration. If it has mistakes, prints them
-    /// on standard error and returns nothing.
+    /// Returns what `read(const ConfigFile&, ConfigErrors&)` makes of the configuration. If it has mistakes, prints
+    /// them on standard error and returns nothing.
     template <class Read>
     auto load(Read read) const {
         return load(read, &CommandLine::print);

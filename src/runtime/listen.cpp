@@ -5,13 +5,15 @@
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <utility>
 
 #include "base/clock.hpp"
+#include "base/log.hpp"
 #include "base/text.hpp"
+#include "runtime/timer.hpp"
 #include "runtime/unix_listener.hpp"
 
 namespace vitalwire::runtime {
@@ -28,6 +30,7 @@ namespace {
 constexpr std::string_view kUnix = "unix:";
 constexpr mode_t kSocketMode = 0660;
 constexpr base::Millis kAcceptPause{100};  // out of file descriptors: do not spin
+constexpr base::Millis kBindPause{1000};   // between attempts to bind an address that is not there yet
 
 }  // namespace
 
@@ -82,7 +85,11 @@ Result<Bound> bind_tcp(asio::io_context& io, const std::string& text) {
     if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
     if (!error) acceptor.bind(endpoint, error);
     if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
-    if (error) return fail(Errc::io, "cannot listen on " + base::escape(text) + ": " + error.message());
+    if (error) {
+        // An address that no interface has yet may come with a network that is still being set up.
+        const Errc code = error.value() == EADDRNOTAVAIL ? Errc::unavailable : Errc::io;
+        return fail(code, "cannot listen on " + base::escape(text) + ": " + error.message());
+    }
     const std::string port = std::to_string(acceptor.local_endpoint().port());
     return Bound{acceptor.release(), endpoint.protocol().family(), text.substr(0, text.rfind(':') + 1) + port, ""};
 }
@@ -102,13 +109,29 @@ std::string peer_of(const Listener::Socket& socket) {
 
 class Listener::Impl : public std::enable_shared_from_this<Impl> {
 public:
-    Impl(asio::io_context& io, Bound bound)
-        : acceptor_(io, asio::generic::stream_protocol(bound.family, 0), bound.descriptor),
-          pause_(io),
-          address_(std::move(bound.address)),
-          socket_file_(std::move(bound.socket_file)) {}
+    Impl(asio::io_context& io, std::string address)
+        : io_(io), acceptor_(io), pause_(io), address_(std::move(address)) {}
+
+    Result<void> open() {
+        auto bound = address_.starts_with(kUnix) ? bind_unix(address_) : bind_tcp(io_, address_);
+        if (bound) {
+            acceptor_.assign(asio::generic::stream_protocol(bound->family, 0), bound->descriptor);
+            address_ = std::move(bound->address);
+            socket_file_ = std::move(bound->socket_file);
+            return {};
+        }
+        if (bound.error().code != Errc::unavailable) return tl::make_unexpected(bound.error());
+        if (problem_.empty()) log::warning("address to listen on is not there yet, retrying", {{"address", address_}});
+        problem_ = bound.error().message;
+        pause_.after(kBindPause, [this] { open_again(); });
+        return {};
+    }
 
     void accept(Accepted accepted) {
+        if (!problem_.empty()) {
+            waiting_ = std::move(accepted);
+            return;
+        }
         if (!acceptor_.is_open()) return;
         acceptor_.async_accept(
             [self = shared_from_this(), accepted = std::move(accepted)](error_code error, Socket socket) mutable {
@@ -120,33 +143,48 @@ public:
     }
 
     void close() {
+        pause_.cancel();
+        waiting_ = nullptr;
+        problem_.clear();
         if (!acceptor_.is_open()) return;
         error_code ignored;
         acceptor_.close(ignored);
-        pause_.cancel();
         if (!socket_file_.empty()) unlink(socket_file_.c_str());
     }
 
     const std::string& address() const { return address_; }
+    const std::string& problem() const { return problem_; }
 
 private:
-    void accept_later(Accepted accepted) {
-        pause_.expires_after(kAcceptPause);
-        pause_.async_wait([self = shared_from_this(), accepted = std::move(accepted)](error_code error) mutable {
-            if (!error) self->accept(std::move(accepted));
-        });
+    void open_again() {
+        const auto opened = open();
+        if (!opened) {
+            problem_ = opened.error().message;
+            return pause_.after(kBindPause, [this] { open_again(); });
+        }
+        if (!acceptor_.is_open()) return;
+        log::info("listening on an address that has appeared", {{"address", address_}});
+        problem_.clear();
+        if (auto accepted = std::exchange(waiting_, nullptr)) accept(std::move(accepted));
     }
 
+    void accept_later(Accepted accepted) {
+        pause_.after(kAcceptPause, [this, accepted = std::move(accepted)] { accept(accepted); });
+    }
+
+    asio::io_context& io_;
     Acceptor acceptor_;
-    asio::steady_timer pause_;
+    Timer pause_;
     std::string address_;
     std::string socket_file_;
+    std::string problem_;  ///< why it does not listen yet
+    Accepted waiting_;     ///< for the address
 };
 
 Result<Listener> Listener::open(asio::io_context& io, const std::string& address) {
-    auto bound = address.starts_with(kUnix) ? bind_unix(address) : bind_tcp(io, address);
-    if (!bound) return tl::make_unexpected(bound.error());
-    return Listener(std::make_shared<Impl>(io, std::move(*bound)));
+    auto impl = std::make_shared<Impl>(io, address);
+    if (auto opened = impl->open(); !opened) return tl::make_unexpected(opened.error());
+    return Listener(std::move(impl));
 }
 
 Listener::Listener(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -158,6 +196,9 @@ void Listener::accept(Accepted accepted) {
 }
 const std::string& Listener::address() const {
     return impl_->address();
+}
+const std::string& Listener::problem() const {
+    return impl_->problem();
 }
 void Listener::close() {
     impl_->close();

@@ -19,7 +19,8 @@ struct HostPort {
 base::Result<HostPort> parse_host_port(std::string_view text);
 
 /// A TCP or UNIX socket that takes connections on the event loop. Running out of file descriptors delays it, nothing
-/// ends it but close() or its destruction; a UNIX socket's file is removed then.
+/// ends it but close() or its destruction; a UNIX socket's file is removed then. An IP address that no interface has
+/// yet is bound when it appears.
 class Listener {
 public:
     using Socket = boost::asio::generic::stream_protocol::socket;
@@ -37,6 +38,8 @@ public:
     void accept(Accepted accepted);
     /// `address` of open() with the real port.
     const std::string& address() const;
+    /// Why it does not listen yet; empty when it does.
+    const std::string& problem() const;
     /// No callback comes after it.
     void close();
 

@@ -157,7 +157,8 @@ void start_logging(log::Level level, std::size_t buffer) {
     log::set_level(level);
     if (g_writer != nullptr) return;
     auto writer = std::make_unique<LogWriter>(buffer, stderr_is_the_journal());
-    if (!writer->start_thread()) return log::warning("cannot start a thread for the log: a reader that hangs will hang us");
+    if (!writer->start_thread())
+        return log::warning("cannot start a thread for the log: a reader that hangs will hang us");
     g_writer = writer.release();
     log::set_backend([](log::Level at, std::string_view line) { g_writer->push(at, line); });
     std::atexit(flush_log);

@@ -10,6 +10,7 @@
 //   problems.hpp     what is wrong now, since when
 //   store.hpp        what must survive a restart: write-behind tables on SQLite
 //   timer.hpp        a timer that never fires after it was cancelled
+//   admission.hpp    a listening socket that no address can fill for others
 //   listen.hpp       TCP and UNIX listening sockets
 //   unix_listener.hpp  a UNIX listening socket of any type, without Asio
 //   http/http_server.hpp  the HTTP interface, over TCP or a UNIX socket

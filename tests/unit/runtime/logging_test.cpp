@@ -65,7 +65,8 @@ TEST_F(Logging, WritesTimeAndLevelOutsideTheJournal) {
         log::debug("unseen");
         return true;
     });
-    EXPECT_THAT(read_all(), MatchesRegex("[0-9]+-[0-9]+-[0-9]+ [0-9:]+[.][0-9][0-9][0-9] warning a \\{\\} thing guest=g1\n"));
+    EXPECT_THAT(read_all(),
+                MatchesRegex("[0-9]+-[0-9]+-[0-9]+ [0-9:]+[.][0-9][0-9][0-9] warning a \\{\\} thing guest=g1\n"));
     EXPECT_EQ(wait(), 0);
 }
 
@@ -97,8 +98,8 @@ TEST_F(Logging, NeverWaitsForAReaderThatHangsAndEndsAllTheSame) {
         if (!log_much(10000)) return false;
         const Metrics metrics;
         const std::string text = metrics.text();
-        return dropped_log_lines() > 9000 &&
-               text.find("vitalwire_log_lines_dropped_total " + std::to_string(dropped_log_lines())) != std::string::npos;
+        return dropped_log_lines() > 9000 && text.find("vitalwire_log_lines_dropped_total " +
+                                                       std::to_string(dropped_log_lines())) != std::string::npos;
     });
     EXPECT_EQ(wait(), 0);  // nobody has read a byte
 }
