@@ -64,10 +64,38 @@ void append_escaped_ascii(std::string& out, char c) {
     out += c;
 }
 
-/// C1 control characters (U+0080 to U+009F) can drive a terminal as escape sequences do.
-bool is_c1_control(std::string_view sequence) {
-    return sequence.size() == 2 && static_cast<std::uint8_t>(sequence[0]) == 0xC2 &&
-           static_cast<std::uint8_t>(sequence[1]) < 0xA0;
+char32_t code_point(std::string_view sequence) {
+    char32_t point = static_cast<std::uint8_t>(sequence[0]) & (0xFFU >> (sequence.size() + 1));
+    for (const char c : sequence.substr(1))
+        point = point << 6U | (static_cast<std::uint8_t>(c) & 0x3FU);
+    return point;
+}
+
+/// Characters that cannot be seen, or that change how what stands beside them is shown: spaces that are none in a
+/// configuration, soft hyphens, zero widths, bidirectional controls, variation selectors, tags, private use.
+bool is_invisible(char32_t point) {
+    struct Range {
+        char32_t first;
+        char32_t last;
+    };
+    static constexpr std::array<Range, 20> kRanges = {{{0x80, 0xA0},       {0xAD, 0xAD},       {0x34F, 0x34F},
+                                                       {0x61C, 0x61C},     {0x115F, 0x1160},   {0x1680, 0x1680},
+                                                       {0x17B4, 0x17B5},   {0x180B, 0x180F},   {0x2000, 0x200F},
+                                                       {0x2028, 0x202F},   {0x205F, 0x206F},   {0x2800, 0x2800},
+                                                       {0x3000, 0x3000},   {0x3164, 0x3164},   {0xE000, 0xF8FF},
+                                                       {0xFE00, 0xFE0F},   {0xFEFF, 0xFEFF},   {0xFFA0, 0xFFA0},
+                                                       {0xFFF0, 0xFFFF},   {0xE0000, 0x10FFFF}}};
+    return std::any_of(kRanges.begin(), kRanges.end(),
+                       [&](const Range& range) { return point >= range.first && point <= range.last; });
+}
+
+/// "\\u{202e}"
+void append_code_point(std::string& out, char32_t point) {
+    static constexpr std::string_view kDigits = "0123456789abcdef";
+    std::string digits;
+    for (; point != 0; point >>= 4U)
+        digits.insert(digits.begin(), kDigits[point & 0xFU]);
+    out += "\\u{" + digits + '}';
 }
 
 /// By byte, for a host looks at the names in every message.
@@ -106,9 +134,10 @@ std::string escape(std::string_view text, std::size_t max_bytes) {
         const std::string_view sequence = text.substr(0, std::max<std::size_t>(length, 1));
         if (length == 1) {
             append_escaped_ascii(out, text[0]);
-        } else if (length == 0 || is_c1_control(sequence)) {
-            for (const char c : sequence)
-                append_hex(out, c);
+        } else if (length == 0) {
+            append_hex(out, text[0]);
+        } else if (const char32_t point = code_point(sequence); is_invisible(point)) {
+            append_code_point(out, point);
         } else {
             out += sequence;
         }

@@ -117,6 +117,19 @@ base::Result<std::string> read_file(const std::string& path) {
     return text;
 }
 
+/// `value` without a comment after it: a '#' after a space, outside of '...' and "...", for values that are commands.
+std::string_view without_comment(std::string_view value) {
+    for (std::size_t i = 0; i < value.size(); ++i) {
+        if (value[i] == '\'' || value[i] == '"') {
+            const std::size_t closing = value.find(value[i], i + 1);
+            if (closing != std::string_view::npos) i = closing;
+        } else if (value[i] == '#' && (i == 0 || value[i - 1] == ' ' || value[i - 1] == '\t')) {
+            return trim(value.substr(0, i));
+        }
+    }
+    return value;
+}
+
 /// Turns lines into sections; keeps going after a mistake.
 class Parser {
 public:
@@ -124,11 +137,13 @@ public:
 
     void take(std::string_view raw) {
         ++line_;
-        const std::string_view line = trim(raw);
+        std::string_view line = trim(raw);
+        // Some editors begin a file with a byte order mark.
+        if (line_ == 1 && line.starts_with("\xEF\xBB\xBF")) line = trim(line.substr(3));
         if (line.empty() || line.front() == '#' || line.front() == ';') return;
         if (!base::is_utf8(line)) return mistake("this line is not UTF-8 text");
         if (line.find('\0') != std::string_view::npos) return mistake("this line holds a zero byte");
-        if (line.front() == '[') return take_header(line);
+        if (line.front() == '[') return take_header(without_comment(line));
         take_entry(line);
     }
 
@@ -152,7 +167,7 @@ private:
         const std::size_t equals = line.find('=');
         if (equals == std::string_view::npos) return mistake("expected 'key = value', found " + quoted(line));
         const std::string_view key = trim(line.substr(0, equals));
-        const std::string_view value = trim(line.substr(equals + 1));
+        const std::string_view value = without_comment(trim(line.substr(equals + 1)));
         if (!base::is_plain_name(key, 64)) return mistake("expected a key before '=', found " + quoted(key));
         if (value.empty())
             return mistake("key '" + std::string(key) + "' has no value; remove the line to use the default");

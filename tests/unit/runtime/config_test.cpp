@@ -47,7 +47,23 @@ TEST_F(Config, HoldsSectionsWithLabelsAndKeysWithLines) {
 }
 
 TEST_F(Config, KeepsEverythingAfterTheFirstEqualsSign) {
-    EXPECT_EQ(section("url = http://h/?a=b # c").text("url", ""), "http://h/?a=b # c");
+    EXPECT_EQ(section("url = http://h/?a=b#c").text("url", ""), "http://h/?a=b#c");
+}
+
+TEST_F(Config, TakesACommentAfterAValueButNotInsideQuotes) {
+    EXPECT_EQ(section("url = http://h/#top   # where \"it\" is").text("url", ""), "http://h/#top");
+    EXPECT_EQ(section("command = test \"a # b\" = 'c # d'\t# why").text("command", ""), "test \"a # b\" = 'c # d'");
+    EXPECT_EQ(section("reason = it's ill # as it is").text("reason", ""), "it's ill");
+    EXPECT_EQ(parse("[s] # the section\nkey = # nothing\n").sections.at(0).name, "s");
+    EXPECT_THAT(shown(errors_), ElementsAre("x.conf:2: key 'key' has no value; remove the line to use the default"));
+}
+
+TEST_F(Config, TakesAByteOrderMarkAtTheStartOnly) {
+    EXPECT_EQ(parse("\xEF\xBB\xBF[s]\na = 1\n").sections.at(0).name, "s");
+    EXPECT_EQ(parse("\xEF\xBB\xBF# mine\n[s]\na = 1\n").sections.at(0).name, "s");
+    EXPECT_TRUE(errors_.empty());
+    parse("[s]\n\xEF\xBB\xBF" "a = 1\n");
+    EXPECT_THAT(shown(errors_), ElementsAre("x.conf:2: expected a key before '=', found '\\u{feff}a'"));
 }
 
 TEST_F(Config, TakesTheCommandLineInsteadOfTheFile) {
