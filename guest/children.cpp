@@ -94,11 +94,14 @@ base::Result<Spawned> spawn_shell(const std::string& command) {
     ::posix_spawn_file_actions_adddup2(actions.get(), errors.write_end(), STDERR_FILENO);
     ::posix_spawn_file_actions_addclosefrom_np(actions.get(), STDERR_FILENO + 1);
     Attributes attributes;
-    ::posix_spawnattr_setflags(attributes.get(), POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
+    ::posix_spawnattr_setflags(attributes.get(), POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     ::posix_spawnattr_setpgroup(attributes.get(), 0);
     sigset_t defaults;
     sigfillset(&defaults);
     ::posix_spawnattr_setsigdefault(attributes.get(), &defaults);
+    sigset_t none;
+    sigemptyset(&none);
+    ::posix_spawnattr_setsigmask(attributes.get(), &none);
 
     std::string shell = "/bin/sh";
     std::string option = "-c";

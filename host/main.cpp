@@ -24,7 +24,7 @@ base::Result<host::Agent::Parts> make_parts(boost::asio::io_context& io, const h
     host::Agent::Parts parts;
     std::error_code ignored;  // opening the file says what is wrong
     fs::create_directories(fs::path(config.state).parent_path(), ignored);
-    auto store = runtime::Store::open(io, config.state);
+    auto store = runtime::Store::open_when_free(io, config.state);
     if (!store) return tl::make_unexpected(store.error());
     parts.store = std::move(*store);
     for (const std::string& directory : config.directories)

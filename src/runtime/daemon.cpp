@@ -17,12 +17,21 @@ namespace asio = boost::asio;
 namespace {
 /// A stop that hangs (a peer that does not read, a full disk) must not outlast the service manager's patience.
 constexpr base::Millis kStopDeadline{5000};
+
+/// Mask and dispositions are inherited over exec: whoever started us may have blocked SIGTERM or ignored SIGCHLD.
+void take_signals() {
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD})
+        std::signal(number, SIG_DFL);
+    std::signal(SIGPIPE, SIG_IGN);
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, nullptr);
+}
 }  // namespace
 
 class Daemon::Impl {
 public:
     Impl() {
-        std::signal(SIGPIPE, SIG_IGN);
         await_signal();
         watchdog_ = watchdog_interval();
         feed_watchdog();
@@ -84,7 +93,10 @@ private:
     bool stopping_ = false;
 };
 
-Daemon::Daemon() : impl_(std::make_unique<Impl>()) {}
+Daemon::Daemon() {
+    take_signals();  // before handlers are installed
+    impl_ = std::make_unique<Impl>();
+}
 Daemon::~Daemon() = default;
 
 asio::io_context& Daemon::io() {

@@ -59,8 +59,19 @@ void notify_stopping() {
     send_state("STOPPING=1");
 }
 
+namespace {
+std::string status_line(const std::string& status) {
+    return "STATUS=" + status.substr(0, status.find('\n'));
+}
+}  // namespace
+
 void notify_status(const std::string& status) {
-    send_state("STATUS=" + status.substr(0, status.find('\n')));
+    send_state(status_line(status));
+}
+
+void notify_waiting(const std::string& status, base::Millis time) {
+    send_state(status_line(status) +
+               "\nEXTEND_TIMEOUT_USEC=" + std::to_string(std::chrono::microseconds(time).count()));
 }
 
 void notify_watchdog() {

@@ -14,6 +14,8 @@ void notify_ready();
 void notify_reloading();
 void notify_stopping();
 void notify_status(const std::string& status);
+/// While starting: what for, and that it may take until `time` from now.
+void notify_waiting(const std::string& status, base::Millis time);
 void notify_watchdog();
 /// Half of $WATCHDOG_USEC when the service manager expects to be fed; absent otherwise.
 std::optional<base::Millis> watchdog_interval();

@@ -46,6 +46,7 @@ public:
     }
     int step() { return statement_ == nullptr ? SQLITE_ERROR : sqlite3_step(statement_); }
     void reset() { sqlite3_reset(statement_); }
+    int integer(int column) { return sqlite3_column_int(statement_, column); }
     std::string text(int column) {
         const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
         const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement_, column));
@@ -114,11 +115,15 @@ Result<void> SqliteFile::check() {
     }
     Statement version(database_.get(), "PRAGMA user_version");
     if (version.step() != SQLITE_ROW) return tl::make_unexpected(error("cannot read"));
-    const std::string found = version.text(0);
-    if (found != "0" && found != std::to_string(kSchemaVersion)) {
-        return fail(Errc::malformed,
-                    path_ + ": schema version " + found + ", this release reads " + std::to_string(kSchemaVersion));
+    const int found = version.integer(0);
+    if (found > kSchemaVersion) {
+        // Written by a later release: nothing is wrong with it, and what it holds must not be lost.
+        return fail(Errc::unsupported_version,
+                    path_ + ": written by a later release (schema version " + std::to_string(found) +
+                        ", this one reads up to " + std::to_string(kSchemaVersion) +
+                        "): install that release again, or move the file away to start empty");
     }
+    if (found < 0) return fail(Errc::malformed, path_ + ": schema version " + std::to_string(found));
     Statement whole(database_.get(), "PRAGMA quick_check(1)");
     if (whole.step() != SQLITE_ROW) return tl::make_unexpected(error("cannot read"));
     if (whole.text(0) != "ok") return fail(Errc::malformed, path_ + ": damaged: " + whole.text(0));

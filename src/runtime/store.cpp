@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <cerrno>
 #include <condition_variable>
@@ -17,6 +19,7 @@
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
+#include "runtime/notify.hpp"
 #include "runtime/sqlite_file.hpp"
 
 namespace vitalwire::runtime {
@@ -31,6 +34,7 @@ namespace {
 constexpr Millis kFirstRetry{200};
 constexpr Millis kLongestRetry{5000};
 constexpr Millis kCloseDeadline{3000};
+constexpr Millis kOpenPause{500};  // between attempts to open a file that is in use
 
 /// "20261122T060508Z"
 std::string compact_time() {
@@ -289,6 +293,24 @@ Result<std::unique_ptr<Store>> Store::open(asio::io_context& io, const std::stri
     if (!opened) return tl::make_unexpected(opened.error());
     return std::make_unique<SqliteStore>(io, path, std::move(opened->file), std::move(opened->content),
                                          std::move(aside));
+}
+
+Result<std::unique_ptr<Store>> Store::open_when_free(asio::io_context& io, const std::string& path) {
+    const auto work = asio::make_work_guard(io);
+    std::string reported;
+    while (true) {
+        auto store = open(io, path);
+        const bool may_pass = !store && (store.error().code == Errc::unavailable || store.error().code == Errc::io);
+        if (!may_pass) {
+            if (!reported.empty() && store) log::info("the state can be used now", {{"path", path}});
+            return store;
+        }
+        if (std::exchange(reported, store.error().message) != store.error().message)
+            log::warning("the state cannot be used yet, waiting for it", {{"why", reported}});
+        notify_waiting("waiting for its state: " + reported, 2 * kOpenPause);
+        io.run_for(kOpenPause);
+        if (io.stopped()) return base::fail(Errc::unavailable, "stopped while waiting: " + reported);
+    }
 }
 
 }  // namespace vitalwire::runtime

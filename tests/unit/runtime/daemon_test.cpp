@@ -46,6 +46,22 @@ TEST(DaemonLoop, ReloadsAtSighupAndKeepsRunning) {
     EXPECT_EQ(reloads, 2);
 }
 
+TEST(DaemonLoop, EndsAlthoughItWasStartedWithSignalsBlockedOrIgnored) {
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    ASSERT_EQ(pthread_sigmask(SIG_SETMASK, &all, &before), 0);
+    std::signal(SIGCHLD, SIG_IGN);
+    Daemon daemon;
+    sigset_t now;
+    pthread_sigmask(SIG_SETMASK, nullptr, &now);
+    EXPECT_EQ(sigismember(&now, SIGCHLD), 0);
+    EXPECT_EQ(std::signal(SIGCHLD, SIG_DFL), SIG_DFL);
+    asio::post(daemon.io(), [] { kill(getpid(), SIGTERM); });
+    daemon.run();
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
 TEST(DaemonLoop, SurvivesAPeerThatCloses) {
     Daemon daemon;
     EXPECT_EQ(raise(SIGPIPE), 0);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -17,6 +18,7 @@
 namespace vitalwire::runtime {
 namespace {
 
+namespace asio = boost::asio;
 namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::ElementsAre;
@@ -145,7 +147,7 @@ TEST_F(StoreOnDisk, SetsAsideADamagedFile) {
     EXPECT_NE(open()->set_aside(), "");
 }
 
-TEST_F(StoreOnDisk, SetsAsideAFileOfALaterRelease) {
+TEST_F(StoreOnDisk, LeavesAFileOfALaterReleaseAlone) {
     {
         const auto store = open();
         store->put("t", "k", "v");
@@ -156,7 +158,30 @@ TEST_F(StoreOnDisk, SetsAsideAFileOfALaterRelease) {
         file.seekp(60);
         file.write("\0\0\0\x63", 4);
     }
-    EXPECT_NE(open()->set_aside(), "");
+    const auto opened = Store::open(io_, path_);
+    ASSERT_FALSE(opened);
+    EXPECT_THAT(opened.error().message, HasSubstr("written by a later release (schema version 99, this one reads up to 1)"));
+    EXPECT_FALSE(Store::open_when_free(io_, path_)) << "waiting does not help";
+}
+
+TEST_F(StoreOnDisk, WaitsAtTheStartWhileAnotherProcessUsesTheFile) {
+    auto first = open();
+    first->put("t", "k", "v");
+    asio::steady_timer release(io_, std::chrono::milliseconds(700));
+    release.async_wait([&](const boost::system::error_code&) { first.reset(); });
+    const auto second = Store::open_when_free(io_, path_);
+    ASSERT_TRUE(second) << second.error().message;
+    EXPECT_EQ((*second)->load("t").at("k"), "v");
+}
+
+TEST_F(StoreOnDisk, GivesUpWaitingForTheFileWhenItIsStopped) {
+    const auto first = open();
+    first->put("t", "k", "v");
+    asio::steady_timer stop(io_, std::chrono::milliseconds(100));
+    stop.async_wait([&](const boost::system::error_code&) { io_.stop(); });
+    const auto second = Store::open_when_free(io_, path_);
+    ASSERT_FALSE(second);
+    EXPECT_THAT(second.error().message, HasSubstr("stopped while waiting"));
 }
 
 TEST_F(StoreOnDisk, SetsAsideASecondFileWithoutLosingTheFirst) {
