@@ -23,6 +23,14 @@ function(vw_install_unit template component)
   vw_install_template(${template} lib/systemd/system ${component})
 endfunction()
 
+# vw_install_users(PROGRAM): the user that the unit of PROGRAM (agent, controller) runs as, and where its sockets are.
+function(vw_install_users program)
+  install(FILES ${CMAKE_SOURCE_DIR}/systemd/vitalwire-sysusers-${program}.conf DESTINATION lib/sysusers.d
+          RENAME vitalwire-${program}.conf COMPONENT ${program})
+  install(FILES ${CMAKE_SOURCE_DIR}/systemd/vitalwire-tmpfiles.conf DESTINATION lib/tmpfiles.d
+          RENAME vitalwire-${program}.conf COMPONENT ${program})
+endfunction()
+
 # vw_install_config(FILE COMPONENT): a default configuration file; one that is there already stays.
 function(vw_install_config file component)
   get_filename_component(file ${file} ABSOLUTE)

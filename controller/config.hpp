@@ -27,7 +27,7 @@ struct SinkConfig {
 /// vitalwire-controller.conf(5). Without a file the defaults work.
 struct ControllerConfig {
     base::HostId host;  ///< this controller's name, as agents and operators see it
-    std::string state = "/var/lib/vitalwire/controller.db";
+    std::string state = "/var/lib/vitalwire/controller/controller.db";
     std::string log_level = "info";
     std::size_t history = 10'000;
     base::Millis resume_grace{10'000};

@@ -19,7 +19,7 @@ namespace vitalwire::host {
 /// vitalwire-agent.conf(5). Without a file the defaults work.
 struct AgentConfig {
     base::HostId host;
-    std::string state = "/var/lib/vitalwire/agent.db";
+    std::string state = "/var/lib/vitalwire/agent/agent.db";
     std::string listen = "unix:/run/vitalwire/agent.sock";
     std::string log_level = "info";
 

@@ -38,7 +38,7 @@ TEST_F(ControllerConfigTest, WorksWithoutAFile) {
     const ControllerConfig config = read("");
     EXPECT_THAT(mistakes(), IsEmpty());
     EXPECT_FALSE(config.host.empty());
-    EXPECT_EQ(config.state, "/var/lib/vitalwire/controller.db");
+    EXPECT_EQ(config.state, "/var/lib/vitalwire/controller/controller.db");
     EXPECT_THAT(config.bus_listen, ElementsAre("unix:///run/vitalwire/controller.sock", "tcp://127.0.0.1:8991"));
     EXPECT_EQ(config.http_listen, "127.0.0.1:8990");
     EXPECT_FALSE(config.inventory_required);
