@@ -63,6 +63,7 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& co
     config.tls.ca = section.text("ca", "");
     config.tls.certificate = section.text("certificate", "");
     config.tls.key = section.text("key", "");
+    config.tls.crl = section.text("crl", "");
     config.transport.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
     boost::asio::io_context unused;  // nothing listens yet: this finds what cannot work
     for (const std::string& url : config.bus_listen) {

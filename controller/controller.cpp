@@ -72,6 +72,8 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
       started_at_(wall_now()),
       store_(std::move(store)),
       rows_(*store_),
+      certificates_(io, config_.tls,
+                    [this](const std::string& why) { problems_.set("the certificate needs renewal", why); }),
       http_client_(io),
       keystone_(config_.openstack ? std::make_unique<Keystone>(io, http_client_, *config_.openstack) : nullptr),
       groups_(inventory_, fleet_, metrics_, config_.host.str() + "@" + base::to_iso8601(started_at_),
@@ -200,6 +202,8 @@ void Controller::add_metrics() {
                    [this] { return static_cast<double>(inventory_.guests().size()); });
     metrics_.gauge("vitalwire_controller_store_pending", "Rows that wait to be written to disk.",
                    [this] { return static_cast<double>(store_->pending()); });
+    metrics_.gauge("vitalwire_controller_certificate_seconds_left", "Until our own certificate ends; 0 without one.",
+                   [this] { return certificates_.seconds_left(); });
     for (const char* kind : {kAgentLost, kSinkFailing}) {
         metrics_.gauge("vitalwire_controller_own_alarms_open", "Alarms about the suite itself that are open.",
                        [this, kind] { return static_cast<double>(self_monitoring_.open_of_kind(kind)); },

@@ -23,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "bus/certificate_watch.hpp"
 #include "bus/link.hpp"
 #include "controller/alarms/alarm_manager.hpp"
 #include "controller/alarms/orphaned_reports.hpp"
@@ -123,6 +124,7 @@ private:
     AlarmStore rows_;
     runtime::Metrics metrics_;
     runtime::Problems problems_;
+    bus::CertificateWatch certificates_;
     runtime::HttpClient http_client_;
     std::unique_ptr<Keystone> keystone_;  ///< null when nothing needs OpenStack
     Fleet fleet_;

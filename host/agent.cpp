@@ -31,6 +31,7 @@ constexpr base::Duration kStatusEvery = std::chrono::seconds(5);
 constexpr const char* kNoController = "no controller is connected";
 constexpr const char* kNoPort = "guests lack a channel, and their machines a virtio-serial controller for it";
 constexpr const char* kNotAttached = "guests lack a channel that cannot be attached";
+constexpr const char* kRenewCertificate = "the certificate needs renewal";
 constexpr const char* kStoreProblem = "the state cannot be written";
 
 std::string count_of(std::size_t guests) {
@@ -63,6 +64,7 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
       store_(std::move(parts.store)),
       state_(*store_),
       monitor_(config_.heartbeat, ids_, *this),
+      certificates_(io, config_.tls, [this](const std::string& why) { problems_.set(kRenewCertificate, why); }),
       controllers_(std::make_unique<Controllers>(
           io, Controllers::Identity{config_.host, version_, ids_.uuid()}, monitor_, config_.report_interval,
           Controllers::Callbacks{
@@ -300,6 +302,7 @@ AgentMetrics::Gauges Agent::gauges() const {
     gauges.stalled_seconds = [this] { return std::chrono::duration<double>(clock_.stalled()).count(); };
     gauges.store_pending = [this] { return static_cast<double>(store_->pending()); };
     gauges.store_healthy = [this] { return store_->healthy() ? 1.0 : 0.0; };
+    gauges.certificate_seconds_left = [this] { return certificates_.seconds_left(); };
     gauges.controllers_up = [this] {
         const auto links = controllers_->status();
         return static_cast<double>(std::count_if(links.begin(), links.end(), [](const auto& link) { return link.up; }));

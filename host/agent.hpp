@@ -133,6 +133,7 @@ private:
     AgentState state_;
     Monitor monitor_;
     runtime::Problems problems_;
+    bus::CertificateWatch certificates_;
     std::unique_ptr<Controllers> controllers_;
     GroupRelay groups_;
     AgentMetrics metrics_;

@@ -84,6 +84,7 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config)
     config.tls.ca = section.text("ca", "");
     config.tls.certificate = section.text("certificate", "");
     config.tls.key = section.text("key", "");
+    config.tls.crl = section.text("crl", "");
     config.transport.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
     // Making a link checks its URL and its certificates; it does not connect.
     boost::asio::io_context io;

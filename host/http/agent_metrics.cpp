@@ -89,6 +89,7 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     gauge("stalled_seconds", "Time in which this agent itself did not run", gauges.stalled_seconds);
     gauge("state_pending_writes", "Changes not on disk yet", gauges.store_pending);
     gauge("state_healthy", "1 when the state can be written", gauges.store_healthy);
+    gauge("certificate_seconds_left", "Until our own certificate ends; 0 without one", gauges.certificate_seconds_left);
     gauge("controllers_up", "Controllers connected now", gauges.controllers_up);
     gauge("faults_unconfirmed", "Faults with a change that no controller has confirmed delivered",
           gauges.faults_unconfirmed);

@@ -25,6 +25,7 @@ public:
         std::function<double()> store_pending;
         std::function<double()> store_healthy;
         std::function<double()> controllers_up;
+        std::function<double()> certificate_seconds_left;
         std::function<double()> faults_unconfirmed;
     };
 

@@ -82,10 +82,7 @@ public:
 
     std::string explain(const error_code& error) const override {
         if (error.category() != asio::error::get_ssl_category()) return explain_transport(error);
-        const long verified = SSL_get_verify_result(native());
-        if (verified != X509_V_OK)
-            return std::string("the peer's certificate is refused: ") + X509_verify_cert_error_string(verified);
-        return "TLS: " + error.message();
+        return explain_handshake(native(), error);
     }
     bool authenticated() const override { return true; }
     std::vector<std::string> certified_names() const override { return bus::certificate_names(native()); }

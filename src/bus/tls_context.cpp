@@ -1,12 +1,17 @@
 #include "bus/tls_context.hpp"
 
+#include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
 
 #include <boost/asio/ip/address.hpp>
+#include <chrono>
+#include <ctime>
 #include <utility>
 
+#include "base/host_name.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 
@@ -31,6 +36,14 @@ std::string text_of(const ASN1_STRING* value) {
     std::string out(reinterpret_cast<const char*>(utf8), static_cast<std::size_t>(size));
     OPENSSL_free(utf8);
     return out;
+}
+
+/// "2026-11-29 10:00:00 UTC"
+std::string utc(std::time_t time) {
+    std::tm parts{};
+    gmtime_r(&time, &parts);
+    std::array<char, 32> text{};
+    return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &parts)};
 }
 
 }  // namespace
@@ -61,7 +74,7 @@ std::shared_ptr<ssl::context> TlsContext::current() {
 TlsContext::Stamps TlsContext::stamps() const {
     Stamps out{};
     auto* stamp = out.data();
-    for (const std::string* path : {&files_.ca, &files_.certificate, &files_.key}) {
+    for (const std::string* path : {&files_.ca, &files_.certificate, &files_.key, &files_.crl}) {
         struct stat status {};
         if (stat(path->c_str(), &status) == 0) *stamp = status.st_mtim;
         ++stamp;
@@ -86,6 +99,15 @@ Result<std::shared_ptr<ssl::context>> TlsContext::make() const {
     error_code error;
     context->load_verify_file(files_.ca, error);
     if (error) return wrong(files_.ca, error);
+    if (!files_.crl.empty()) {
+        X509_STORE* store = SSL_CTX_get_cert_store(context->native_handle());
+        X509_LOOKUP* lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+        if (lookup == nullptr || X509_load_crl_file(lookup, files_.crl.c_str(), X509_FILETYPE_PEM) < 1) {
+            ERR_clear_error();
+            return fail(Errc::config, base::escape(files_.crl) + ": expected a certificate revocation list (PEM)");
+        }
+        X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+    }
     context->use_certificate_chain_file(files_.certificate, error);
     if (error) return wrong(files_.certificate, error);
     context->use_private_key_file(files_.key, ssl::context::pem, error);
@@ -101,12 +123,12 @@ std::vector<std::string> certificate_names(SSL* connection) {
         static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr));
     for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
         const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
-        if (name->type == GEN_DNS) out.push_back(text_of(name->d.dNSName));
+        if (name->type != GEN_DNS) continue;
+        std::string text = text_of(name->d.dNSName);
+        // A zero byte inside would make one name look like another to whoever reads C strings.
+        if (!text.empty() && text.find('\0') == std::string::npos) out.push_back(base::canonical_host_name(text));
     }
     GENERAL_NAMES_free(names);
-    const X509_NAME* subject = X509_get_subject_name(certificate.get());
-    const int place = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-    if (place >= 0) out.push_back(text_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, place))));
     return out;
 }
 
@@ -117,8 +139,39 @@ void expect_host(SSL* connection, const std::string& host) {
         X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(connection), host.c_str());
         return;
     }
+    SSL_set_hostflags(connection, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     SSL_set1_host(connection, host.c_str());
     SSL_set_tlsext_host_name(connection, host.c_str());
+}
+
+std::string explain_handshake(SSL* connection, const error_code& error) {
+    const long verified = SSL_get_verify_result(connection);
+    if (verified == X509_V_OK) {
+        const int reason = ERR_GET_REASON(static_cast<unsigned long>(error.value()));
+        if (reason <= SSL_AD_REASON_OFFSET) return "TLS: " + error.message();
+        return std::string("the peer rejects our certificate: ") +
+               SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET);
+    }
+    std::string out = std::string("the peer's certificate is rejected: ") + X509_verify_cert_error_string(verified);
+    const bool about_time = verified == X509_V_ERR_CERT_NOT_YET_VALID || verified == X509_V_ERR_CERT_HAS_EXPIRED ||
+                            verified == X509_V_ERR_CRL_NOT_YET_VALID || verified == X509_V_ERR_CRL_HAS_EXPIRED;
+    if (about_time) out += "; if that is wrong, look at this host's clock: it is " + utc(std::time(nullptr));
+    return out;
+}
+
+Result<Validity> certificate_validity(const std::string& file) {
+    const std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_file(file.c_str(), "r"), BIO_free);
+    const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+        bio ? PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr) : nullptr, X509_free);
+    std::tm begin{};
+    std::tm end{};
+    if (!certificate || ASN1_TIME_to_tm(X509_get0_notBefore(certificate.get()), &begin) != 1 ||
+        ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &end) != 1) {
+        ERR_clear_error();
+        return fail(Errc::config, base::escape(file) + ": expected a certificate (PEM)");
+    }
+    using std::chrono::system_clock;
+    return Validity{system_clock::from_time_t(timegm(&begin)), system_clock::from_time_t(timegm(&end))};
 }
 
 }  // namespace vitalwire::bus

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "bus/transport.hpp"
 
@@ -24,7 +25,7 @@ public:
     std::shared_ptr<boost::asio::ssl::context> current();
 
 private:
-    using Stamps = std::array<timespec, 3>;
+    using Stamps = std::array<timespec, 4>;
 
     TlsContext(Role role, TlsFiles files) : role_(role), files_(std::move(files)) {}
     Stamps stamps() const;
@@ -36,8 +37,18 @@ private:
     std::shared_ptr<boost::asio::ssl::context> context_;
 };
 
-/// The names that a peer's certificate was issued for: its DNS names, and its common name.
+/// The DNS names of a peer's certificate (subjectAltName, RFC 9525: a common name is none) in their canonical form.
 std::vector<std::string> certificate_names(SSL* connection);
+
+/// Why a handshake failed, for people: which side rejects the other's certificate, and whether a clock may be wrong.
+std::string explain_handshake(SSL* connection, const boost::system::error_code& error);
+
+struct Validity {
+    base::WallTime begin;
+    base::WallTime end;
+};
+/// Of the first certificate in a PEM file.
+base::Result<Validity> certificate_validity(const std::string& file);
 
 /// Asks for a certificate of `host`, a name or an address, when the handshake comes.
 void expect_host(SSL* connection, const std::string& host);

@@ -16,6 +16,7 @@ struct TlsFiles {
     std::string ca;           ///< who may sign the other side's certificate
     std::string certificate;  ///< our own, with the chain up to the CA
     std::string key;
+    std::string crl = {};  ///< certificates that are revoked, of the CA that signed them; empty: none is
 };
 
 struct TransportOptions {

@@ -1,6 +1,8 @@
 #include <boost/asio/ssl.hpp>
+#include <chrono>
 #include <filesystem>
 
+#include "bus/certificate_watch.hpp"
 #include "tests/unit/bus/stream_fixture.hpp"
 #include "tests/unit/support/certificates.hpp"
 
@@ -10,6 +12,7 @@ namespace {
 namespace asio = boost::asio;
 using test::Authority;
 using test::Certificate;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -37,7 +40,8 @@ protected:
 
 TEST_F(Tls, CarriesMessagesBetweenCertifiedPeers) {
     const auto port = listen_tls();
-    const auto link = connect(port->address(), agent_, files(authority_, authority_.issue("compute-1")));
+    const auto link =
+        connect(port->address(), agent_, files(authority_, authority_.issue("compute-1", "DNS:compute-1")));
     ASSERT_TRUE(wait_for([&] { return agent_.last<Welcome>() != nullptr; }));
     EXPECT_THAT(controller_.events, ElementsAre("up compute-1 from 127.0.0.1"));
     link->send(GuestGone{base::GuestId("g-1")});
@@ -52,33 +56,86 @@ TEST_F(Tls, FindsTheHostAmongTheNamesOfTheCertificate) {
 }
 
 TEST_F(Tls, RefusesAnAgentThatSpeaksForAnotherHost) {
-    EXPECT_EQ(refusal(files(authority_, authority_.issue("compute-2"))),
-              "rejected by the controller: its certificate is not for the host 'compute-1'");
+    EXPECT_EQ(refusal(files(authority_, authority_.issue("compute-2", "DNS:compute-2"))),
+              "rejected by the controller: its certificate (compute-2) is not for the host 'compute-1'");
 }
 
 TEST_F(Tls, RefusesAnAgentOfAnotherAuthority) {
     const Authority stranger(directory_, "stranger");
     const Certificate certificate = stranger.issue("compute-1");
-    EXPECT_THAT(refusal({authority_.file(), certificate.certificate, certificate.key}), HasSubstr("unknown ca"));
+    EXPECT_THAT(refusal({authority_.file(), certificate.certificate, certificate.key}), HasSubstr("unknown CA"));
 }
 
 TEST_F(Tls, RefusesAControllerOfAnotherAuthority) {
     const Authority stranger(directory_, "stranger");
     const Certificate certificate = stranger.issue("compute-1");
     EXPECT_THAT(refusal({stranger.file(), certificate.certificate, certificate.key}),
-                StartsWith("the peer's certificate is refused: "));
+                StartsWith("the peer's certificate is rejected: "));
 }
 
 TEST_F(Tls, RefusesAControllerWithTheCertificateOfAnotherHost) {
     server_files_ = files(authority_, authority_.issue("elsewhere", "DNS:elsewhere"));
-    const TlsFiles agent_files = files(authority_, authority_.issue("compute-1"));
-    EXPECT_EQ(refusal(agent_files), "the peer's certificate is refused: IP address mismatch");
+    const TlsFiles agent_files = files(authority_, authority_.issue("compute-1", "DNS:compute-1"));
+    EXPECT_EQ(refusal(agent_files), "the peer's certificate is rejected: IP address mismatch");
     agent_.downs.clear();
-    EXPECT_EQ(refusal(agent_files, "localhost"), "the peer's certificate is refused: hostname mismatch");
+    EXPECT_EQ(refusal(agent_files, "localhost"), "the peer's certificate is rejected: hostname mismatch");
 }
 
 TEST_F(Tls, RefusesAnExpiredCertificate) {
-    EXPECT_THAT(refusal(files(authority_, authority_.issue("compute-1", "", -1))), HasSubstr("certificate expired"));
+    EXPECT_EQ(refusal(files(authority_, authority_.issue("compute-1", "DNS:compute-1", -1))),
+              "the peer rejects our certificate: certificate expired");
+}
+
+TEST_F(Tls, NamesTheClockWhenTheTimeOfACertificateIsWrong) {
+    server_files_ = files(authority_, authority_.issue("controller-1", "IP:127.0.0.1", -1));
+    EXPECT_THAT(refusal(files(authority_, authority_.issue("compute-1", "DNS:compute-1"))),
+                testing::MatchesRegex("the peer's certificate is rejected: certificate has expired; if that is wrong, "
+                                      "look at this host's clock: it is [-0-9]+ [:0-9]+ UTC"));
+}
+
+TEST_F(Tls, TakesNoNameButTheDnsNamesOfTheSubjectAlternativeName) {
+    // A common name; a common name beside another DNS name; a name that a C string would cut; part of a longer one.
+    for (const char* names : {"", "DNS:web.example", "DER:30:0e:82:0c:63:6f:6d:70:75:74:65:2d:31:00:2e:78",
+                              "DNS:compute-1.example", "email:compute-1"}) {
+        const auto certificate = authority_.issue("compute-1", names);
+        EXPECT_THAT(refusal(files(authority_, certificate)), HasSubstr("is not for the host 'compute-1'")) << names;
+        agent_.downs.clear();
+    }
+}
+
+TEST_F(Tls, ComparesNamesInOneForm) {
+    TestAgent agent("Compute-1.Example.NET.");
+    const auto port = listen_tls();
+    const auto certificate = authority_.issue("node", "DNS:compute-1.example.net");
+    const auto link = connect(port->address(), agent, files(authority_, certificate));
+    EXPECT_TRUE(wait_for([&] { return agent.last<Welcome>() != nullptr; }));
+}
+
+TEST_F(Tls, RejectsACertificateThatIsRevoked) {
+    const auto revoked = authority_.issue("compute-1", "DNS:compute-1");
+    const auto good = authority_.issue("compute-1", "DNS:compute-1");
+    server_files_.crl = authority_.revoke(revoked);
+    EXPECT_EQ(refusal(files(authority_, revoked)), "the peer rejects our certificate: certificate revoked");
+    const auto port = listen_tls();
+    const auto link = connect(port->address(), agent_, files(authority_, good));
+    EXPECT_TRUE(wait_for([&] { return agent_.last<Welcome>() != nullptr; }));
+}
+
+TEST_F(Tls, WarnsBeforeACertificateEnds) {
+    const auto now = std::chrono::system_clock::now();
+    const auto hours = [](int count) { return std::chrono::hours(count); };
+    const TlsFiles day = files(authority_, authority_.issue("compute-1", "DNS:compute-1", 1));
+    EXPECT_EQ(certificate_problem({"", day.certificate, day.key}, now), "");
+    EXPECT_THAT(certificate_problem({"", day.certificate, day.key}, now + hours(17)), HasSubstr(" expires at 20"));
+    EXPECT_THAT(certificate_problem({"", day.certificate, day.key}, now + hours(25)), HasSubstr(" has expired at 20"));
+    EXPECT_THAT(certificate_problem({"", day.certificate, day.key}, now - hours(1)),
+                AllOf(HasSubstr(" is valid from 20"), HasSubstr("this host's clock says")));
+    const TlsFiles year = files(authority_, authority_.issue("compute-1", "DNS:compute-1", 365));
+    EXPECT_EQ(certificate_problem({"", year.certificate, year.key}, now + hours(24 * 334)), "");
+    EXPECT_THAT(certificate_problem({"", year.certificate, year.key}, now + hours(24 * 336)),
+                HasSubstr(" expires at "));
+    EXPECT_THAT(certificate_problem({"/none.pem", year.certificate, year.key}, now), StartsWith("/none.pem: "));
+    EXPECT_EQ(certificate_problem({}, now), "");
 }
 
 TEST_F(Tls, RefusesAPeerWithoutTlsWithAnOlderOneOrWithoutACertificate) {
@@ -133,7 +190,7 @@ TEST_F(Tls, TakesRenewedCertificatesWithoutARestart) {
     const Authority next(directory_, "next");
     const Certificate renewed = next.issue("controller-1", "IP:127.0.0.1");
     const auto port = listen_tls();
-    const auto link = connect(port->address(), agent_, files(next, next.issue("compute-1")));
+    const auto link = connect(port->address(), agent_, files(next, next.issue("compute-1", "DNS:compute-1")));
     ASSERT_TRUE(wait_for([&] { return !agent_.downs.empty(); }));
     EXPECT_EQ(agent_.ups, 0);
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <string>
 
 #include "tests/unit/support/temp_dir.hpp"
@@ -35,6 +36,19 @@ public:
                 directory_ / (name_ + ".key") + " -CAcreateserial -days " + std::to_string(days) + " -out " + stem +
                 ".pem");
         return {stem + ".pem", stem + ".key"};
+    }
+
+    /// A revocation list with this one certificate.
+    std::string revoke(const Certificate& certificate) const {
+        const std::string stem = directory_ / (name_ + "-revoked");
+        std::ofstream(stem + ".conf") << "[ca]\ndefault_ca = ours\n[ours]\ndatabase = " << stem
+                                      << ".txt\ncertificate = " << file()
+                                      << "\nprivate_key = " << directory_ / (name_ + ".key")
+                                      << "\ndefault_md = sha256\n";
+        std::ofstream(stem + ".txt").flush();
+        openssl("ca -config " + stem + ".conf -revoke " + certificate.certificate);
+        openssl("ca -config " + stem + ".conf -gencrl -crldays 2 -out " + stem + ".pem");
+        return stem + ".pem";
     }
 
 private:

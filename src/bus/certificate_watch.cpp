@@ -1,0 +1,57 @@
+#include "bus/certificate_watch.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "bus/tls_context.hpp"
+
+namespace vitalwire::bus {
+
+namespace {
+
+using Days = std::chrono::duration<int, std::ratio<86400>>;
+constexpr Days kNotice{30};
+constexpr std::chrono::hours kPause{1};
+
+std::string problem_of(const std::string& file, base::WallTime now) {
+    const auto validity = certificate_validity(file);
+    if (!validity) return validity.error().message;
+    const std::string clock = ", this host's clock says " + base::to_iso8601(now);
+    if (now < validity->begin) return file + " is valid from " + base::to_iso8601(validity->begin) + " on" + clock;
+    if (now >= validity->end) return file + " has expired at " + base::to_iso8601(validity->end) + clock;
+    const auto notice = std::min<base::WallTime::duration>(kNotice, (validity->end - validity->begin) / 3);
+    if (validity->end - now >= notice) return "";
+    return file + " expires at " + base::to_iso8601(validity->end);
+}
+
+}  // namespace
+
+std::string certificate_problem(const TlsFiles& files, base::WallTime now) {
+    std::string out;
+    for (const std::string* file : {&files.certificate, &files.ca}) {
+        const std::string problem = file->empty() ? "" : problem_of(*file, now);
+        if (!problem.empty()) out += (out.empty() ? "" : "; ") + problem;
+    }
+    return out;
+}
+
+CertificateWatch::CertificateWatch(boost::asio::io_context& io, TlsFiles files,
+                                   std::function<void(const std::string&)> report)
+    : files_(std::move(files)), report_(std::move(report)), timer_(io) {
+    look();
+}
+
+double CertificateWatch::seconds_left() const {
+    if (files_.certificate.empty()) return 0;
+    const auto validity = certificate_validity(files_.certificate);
+    if (!validity) return 0;
+    return std::chrono::duration<double>(validity->end - std::chrono::system_clock::now()).count();
+}
+
+void CertificateWatch::look() {
+    report_(certificate_problem(files_, std::chrono::system_clock::now()));
+    timer_.after(kPause, [this] { look(); });
+}
+
+}  // namespace vitalwire::bus

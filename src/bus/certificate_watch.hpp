@@ -1,0 +1,34 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <string>
+
+#include "base/clock.hpp"
+#include "bus/transport.hpp"
+#include "runtime/timer.hpp"
+
+namespace vitalwire::bus {
+
+/// What is wrong, or soon will be, with the time of a certificate or its CA; empty when all is well. Soon: 30 days
+/// before its end, or when two thirds of a shorter life are over.
+std::string certificate_problem(const TlsFiles& files, base::WallTime now);
+
+/// Looks at the files of our own certificate at once and every hour, as they may be renewed at any time.
+class CertificateWatch {
+public:
+    /// `report` gets certificate_problem() each time.
+    CertificateWatch(boost::asio::io_context& io, TlsFiles files, std::function<void(const std::string&)> report);
+
+    /// Until our own certificate ends; negative when it has. 0 without one.
+    double seconds_left() const;
+
+private:
+    void look();
+
+    TlsFiles files_;
+    std::function<void(const std::string&)> report_;
+    runtime::Timer timer_;
+};
+
+}  // namespace vitalwire::bus
