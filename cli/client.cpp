@@ -20,6 +20,7 @@ using nlohmann::json;
 
 namespace {
 
+constexpr std::string_view kUnix = "unix:";
 constexpr base::Millis kTimeout{3000};
 /// The answer's size is bounded by the client already; ten thousand guests are one array.
 constexpr wire::JsonLimits kLimits{16, 10'000'000};
@@ -29,7 +30,8 @@ constexpr wire::JsonLimits kLimits{16, 10'000'000};
 Client::Client(boost::asio::io_context& io, const Options& options, std::function<void(const std::string&)> note)
     : io_(io), http_(io), note_(std::move(note)) {
     for (const std::string& url : options.controllers)
-        sources_.push_back({url, url, ""});
+        sources_.push_back(url.starts_with(kUnix) ? Source{url, "http://controller", url.substr(kUnix.size())}
+                                                  : Source{url, url, ""});
     if (options.agent_chosen || !options.controllers_chosen)
         sources_.push_back({options.agent, "http://agent", options.agent});
 }

@@ -1,5 +1,7 @@
 #include "cli/options.hpp"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -11,6 +13,9 @@ namespace vitalwire::cli {
 namespace {
 
 constexpr const char* kDefaultController = "http://127.0.0.1:8990";
+/// Whoever may use it is an operator; others read over TCP.
+constexpr const char* kControllerSocket = "unix:/run/vitalwire/controller-http.sock";
+constexpr std::string_view kUnix = "unix:";
 constexpr const char* kDefaultAgent = "/run/vitalwire/agent.sock";
 
 constexpr std::size_t kMaxGroupId = 128;
@@ -27,14 +32,20 @@ std::vector<std::string> words(std::string text) {
 
 /// "controller:8990" and "http://controller:8990/" mean the same.
 std::string as_url(const std::string& text) {
+    if (text.starts_with(kUnix)) return text;
     std::string url = text.find("://") == std::string::npos ? "http://" + text : text;
     while (url.ends_with('/'))
         url.pop_back();
     return url;
 }
 
+bool may_use(const std::string& socket) {
+    return access(socket.c_str() + kUnix.size(), R_OK | W_OK) == 0;
+}
+
 std::string check_controller(const std::string& text) {
     const std::string url = as_url(text);
+    if (url.starts_with(kUnix)) return url.size() > kUnix.size() ? "" : "expected a path after unix:";
     const bool http = url.starts_with("http://") || url.starts_with("https://");
     if (http && url.size() > std::string("https://").size() && url.find_first_of(" \t\r\n") == std::string::npos)
         return {};
@@ -120,7 +131,8 @@ Parsed parse_options(int argc, const char* const* argv, const std::string& envir
         }
     }
     options.controllers_chosen = !options.controllers.empty();
-    if (!options.controllers_chosen && !options.agent_chosen) options.controllers = {kDefaultController};
+    if (!options.controllers_chosen && !options.agent_chosen)
+        options.controllers = {may_use(kControllerSocket) ? kControllerSocket : kDefaultController};
     std::transform(options.controllers.begin(), options.controllers.end(), options.controllers.begin(), as_url);
     if (is_of_groups(options.command)) {
         if (options.agent_chosen && !options.controllers_chosen) {

@@ -81,7 +81,9 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& co
 
 void read_http(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
     ConfigReader section(file, "http", errors);
-    config.http_listen = section.text("listen", config.http_listen);
+    if (section.has("listen")) config.http_listen = section.list("listen");
+    config.http_tokens.reader = runtime::read_secret(section, "reader_token");
+    config.http_tokens.operators = runtime::read_secret(section, "operator_token");
     section.finish();
 }
 

@@ -13,6 +13,7 @@
 #include "controller/openstack/nova_inventory.hpp"
 #include "controller/sinks/sink_types.hpp"
 #include "runtime/config.hpp"
+#include "runtime/http/router.hpp"
 
 namespace vitalwire::controller {
 
@@ -42,7 +43,8 @@ struct ControllerConfig {
     bus::TlsFiles tls;
     bus::TransportOptions transport;
 
-    std::string http_listen = "127.0.0.1:8990";
+    std::vector<std::string> http_listen = {"unix:/run/vitalwire/controller-http.sock", "127.0.0.1:8990"};
+    runtime::Router::Tokens http_tokens;
 
     std::string inventory = "/etc/vitalwire/inventory.conf";
     bool inventory_required = false;  ///< it was named, so it has to be there

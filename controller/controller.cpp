@@ -95,7 +95,7 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
                  },
                  [this](const HostId& host, const OrphanedReports::Faults& faults) { adopt(host, faults); },
                  [this](std::function<void()> done) { store_->when_durable(std::move(done)); }}),
-      http_server_(io, [this](const runtime::HttpRequest& request) { return answer(*this, request); }),
+      http_server_(io, make_router(*this)),
       look_timer_(io),
       brief_timer_(io) {
     bus_messages_ = metrics_.counter("vitalwire_controller_bus_messages_total", "Messages from agents.");
@@ -125,7 +125,9 @@ base::Result<void> Controller::start() {
         if (auto started = sink->start(); !started) return started;
     }
     if (auto bus = listen(); !bus) return bus;
-    if (auto http = http_server_.listen(config_.http_listen); !http) return http;
+    for (const std::string& address : config_.http_listen) {
+        if (auto http = http_server_.listen(address); !http) return http;
+    }
     housekeeping();
     return {};
 }
@@ -202,6 +204,9 @@ void Controller::add_metrics() {
                    [this] { return static_cast<double>(inventory_.guests().size()); });
     metrics_.gauge("vitalwire_controller_store_pending", "Rows that wait to be written to disk.",
                    [this] { return static_cast<double>(store_->pending()); });
+    metrics_.counter("vitalwire_controller_http_connections_refused_total",
+                     "HTTP connections that sent nothing in time, or were closed for newer ones.",
+                     [this] { return http_server_.refused(); });
     metrics_.gauge("vitalwire_controller_certificate_seconds_left", "Until our own certificate ends; 0 without one.",
                    [this] { return certificates_.seconds_left(); });
     for (const char* kind : {kAgentLost, kSinkFailing}) {
@@ -250,6 +255,7 @@ void Controller::housekeeping() {
     problems_.set("the store cannot be written", store_->healthy() ? "" : store_->problem());
     for (const auto& port : ports_)
         problems_.set("no agent can come by " + port->bus().address(), port->bus().problem());
+    problems_.set("the HTTP interface does not listen", http_server_.problem());
     problems_.set("faults left at the broker cannot be read", mailbox_ ? mailbox_->problem() : "");
     std::vector<HostId> gone;
     for (const auto& [host, agent] : fleet_.agents()) {

@@ -83,8 +83,7 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
       probe_(io),
       listing_(io),
       status_(io),
-      http_(std::make_unique<runtime::HttpServer>(
-          io, [this](const runtime::HttpRequest& request) { return answer(*this, request); })) {
+      http_(std::make_unique<runtime::HttpServer>(io, make_router(*this))) {
     for (auto& link : parts.links)
         controllers_->add(std::move(link));
     if (parts.finder) controllers_->find_by(std::move(parts.finder));

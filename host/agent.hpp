@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/token_bucket.hpp"
+#include "bus/certificate_watch.hpp"
 #include "heartbeat/stall_clock.hpp"
 #include "host/bus/controllers.hpp"
 #include "host/channels/channel.hpp"

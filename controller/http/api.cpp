@@ -1,10 +1,12 @@
 #include "controller/http/api.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -12,10 +14,14 @@
 #include "controller/controller.hpp"
 #include "controller/http/group_api.hpp"
 #include "controller/model/alarm_json.hpp"
+#include "runtime/http/http_list.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
 
+using base::FaultId;
+using base::GuestId;
+using base::HostId;
 using nlohmann::json;
 using runtime::HttpRequest;
 using runtime::HttpResponse;
@@ -191,49 +197,149 @@ HttpResponse status(const Controller& controller, const HttpRequest&) {
                        {"sinks", sinks_of(controller)}});
 }
 
-HttpResponse guests(const Controller& controller, const HttpRequest&) {
-    std::vector<std::pair<std::string, json>> rows;
-    for (const auto& [host, agent] : controller.fleet().agents()) {
-        for (const auto& [id, report] : agent.guests) {
-            json entry = bus::to_json(report);
-            entry["host"] = host.str();
-            if (!agent.connected) entry["stale_since"] = base::to_iso8601(agent.since);
-            add_inventory(entry, controller.inventory().guest(id));
-            rows.emplace_back(id.str(), std::move(entry));
+/// The guests in the order of their hosts and ids; first, without a host in the cursor, those that no agent reports.
+/// What comes and goes between two calls is seen or not.
+class GuestList {
+public:
+    GuestList(const Controller& controller, const std::string& after)
+        : controller_(controller), after_(after.substr(0, after.find('/'))) {
+        const std::size_t slash = after.find('/');
+        if (slash != std::string::npos) after_guest_ = after.substr(slash + 1);
+        if (after_.empty()) {
+            for_each_unseen(controller, [&](const InventoryGuest& guest) { add(guest.id); });
+            sort();
+        } else if (const Agent* agent = controller.fleet().find(HostId(after_))) {
+            load(*agent);
         }
     }
-    for_each_unseen(controller, [&](const InventoryGuest& guest) {
+
+    std::optional<runtime::ListEntry> next() {
+        while (true) {
+            while (index_ < ids_.size()) {
+                const GuestId& id = ids_[index_++];
+                json entry = after_.empty() ? unseen(id) : reported(id);
+                if (!entry.is_null()) return runtime::ListEntry{after_ + '/' + id.str(), wire::dump(entry)};
+            }
+            const auto& agents = controller_.fleet().agents();
+            const auto host = after_.empty() ? agents.begin() : agents.upper_bound(HostId(after_));
+            if (host == agents.end()) return std::nullopt;
+            after_ = host->first.str();
+            load(host->second);
+        }
+    }
+
+private:
+    void add(const GuestId& id) {
+        if (after_guest_.empty() || id.str() > after_guest_) ids_.push_back(id);
+    }
+    void sort() {
+        std::sort(ids_.begin(), ids_.end());
+        after_guest_.clear();  // of the first host only
+    }
+    void load(const Agent& agent) {
+        ids_.clear();
+        index_ = 0;
+        for (const auto& [id, report] : agent.guests)
+            add(id);
+        sort();
+    }
+    json unseen(const GuestId& id) const {
+        const InventoryGuest* guest = controller_.inventory().guest(id);
+        if (guest == nullptr || controller_.fleet().knows(id)) return nullptr;
         model::GuestReport report;
-        report.guest = guest.id;
+        report.guest = id;
         report.state = kUnregistered;
         json entry = bus::to_json(report);
-        entry["host"] = guest.host.str();
-        add_inventory(entry, &guest);
-        rows.emplace_back(guest.id.str(), std::move(entry));
-    });
-    std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    json list = json::array();
-    for (auto& [id, row] : rows)
-        list.push_back(std::move(row));
-    return json_reply({{"guests", std::move(list)}});
+        entry["host"] = guest->host.str();
+        add_inventory(entry, guest);
+        return entry;
+    }
+    json reported(const GuestId& id) const {
+        const Agent* agent = controller_.fleet().find(HostId(after_));
+        const auto report = agent == nullptr ? decltype(agent->guests.end()){} : agent->guests.find(id);
+        if (agent == nullptr || report == agent->guests.end()) return nullptr;
+        json entry = bus::to_json(report->second);
+        entry["host"] = after_;
+        if (!agent->connected) entry["stale_since"] = base::to_iso8601(agent->since);
+        add_inventory(entry, controller_.inventory().guest(id));
+        return entry;
+    }
+
+    const Controller& controller_;
+    std::string after_;  ///< the host whose guests are listed
+    std::string after_guest_;
+    std::vector<GuestId> ids_;  ///< of it
+    std::size_t index_ = 0;
+};
+
+/// The faults in the order in which they were opened. They are put in order one by one, as they are asked for: sorting
+/// a hundred thousand at once would be too long a turn.
+class FaultList {
+public:
+    FaultList(const Controller& controller, bool all, const std::string& after) : controller_(controller) {
+        const auto& table = controller.alarms().table();
+        const auto* last = table.find(FaultId(after));
+        Place begin;
+        if (last != nullptr) begin = {last->fault.opened_at, after};
+        const auto add = [&](const model::Fault& fault) {
+            Place place{fault.opened_at, fault.id.str()};
+            if (after.empty() || begin < place) heap_.push_back(std::move(place));
+        };
+        if (all && last == nullptr) begin = place_in_history(after);
+        for (const auto& [id, tracked] : table.all())
+            add(tracked.fault);
+        if (all) {
+            for (const auto& [number, past] : controller.alarms().history().all())
+                add(past.booked.fault);
+        }
+        std::make_heap(heap_.begin(), heap_.end(), std::greater<>());
+    }
+
+    std::optional<runtime::ListEntry> next() {
+        while (!heap_.empty()) {
+            std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+            const std::string id = std::move(heap_.back().second);
+            heap_.pop_back();
+            const json entry = entry_of(FaultId(id));
+            if (!entry.is_null()) return runtime::ListEntry{id, wire::dump(entry)};
+        }
+        return std::nullopt;
+    }
+
+private:
+    using Place = std::pair<base::WallTime, std::string>;
+
+    Place place_in_history(const std::string& id) const {
+        const auto number = controller_.alarms().history().number_of(FaultId(id));
+        if (!number) return {};
+        return {controller_.alarms().history().all().at(*number).booked.fault.opened_at, id};
+    }
+    json entry_of(const FaultId& id) const {
+        if (const TrackedFault* tracked = controller_.alarms().table().find(id))
+            return booked_entry(controller_, *tracked);
+        const auto& history = controller_.alarms().history();
+        const auto number = history.number_of(id);
+        return number ? fault_entry(history.all().at(*number).booked) : json(nullptr);
+    }
+
+    const Controller& controller_;
+    std::vector<Place> heap_;
+};
+
+template <class List>
+HttpResponse list_of(const std::string& name, const HttpRequest& request, std::shared_ptr<List> list) {
+    const auto limit = runtime::list_limit(request);
+    if (!limit.valid) return runtime::http_error(400, "limit: expected a number from 1 to 100000");
+    return runtime::list_reply(name, limit.entries, [list = std::move(list)] { return list->next(); });
+}
+
+HttpResponse guests(const Controller& controller, const HttpRequest& request) {
+    return list_of("guests", request, std::make_shared<GuestList>(controller, request.query_value("after")));
 }
 
 HttpResponse faults(const Controller& controller, const HttpRequest& request) {
     const bool all = request.query_value("all") == "1";
-    json list = json::array();
-    if (all) {
-        for (const auto& [number, past] : controller.alarms().history().all())
-            list.push_back(fault_entry(past.booked));
-    }
-    std::vector<const TrackedFault*> booked;
-    for (const auto& [id, fault] : controller.alarms().table().all())
-        booked.push_back(&fault);
-    std::sort(booked.begin(), booked.end(), [](const TrackedFault* a, const TrackedFault* b) {
-        return std::tie(a->fault.opened_at, a->fault.id) < std::tie(b->fault.opened_at, b->fault.id);
-    });
-    for (const TrackedFault* fault : booked)
-        list.push_back(booked_entry(controller, *fault));
-    return json_reply({{"faults", std::move(list)}});
+    return list_of("faults", request, std::make_shared<FaultList>(controller, all, request.query_value("after")));
 }
 
 HttpResponse agents(const Controller& controller, const HttpRequest&) {
@@ -252,28 +358,28 @@ HttpResponse agents(const Controller& controller, const HttpRequest&) {
     return json_reply({{"agents", std::move(list)}});
 }
 
-using Page = HttpResponse (*)(const Controller&, const HttpRequest&);
-
-const std::map<std::string, Page>& pages() {
-    static const std::map<std::string, Page> all = {
-        {"/healthz", healthz},  {"/readyz", readyz},    {"/metrics", metrics},  {"/v1/status", status},
-        {"/v1/guests", guests}, {"/v1/faults", faults}, {"/v1/agents", agents},
-    };
-    return all;
-}
-
 }  // namespace
 
 HttpResponse json_reply(const json& body, int status) {
     return {status, "application/json", wire::dump(body) + "\n"};
 }
 
-HttpResponse answer(Controller& controller, const HttpRequest& request) {
-    if (is_group_page(request.path)) return answer_group(controller, request);
-    const auto page = pages().find(request.path);
-    if (page == pages().end()) return json_reply({{"error", "no such page"}}, 404);
-    if (request.method != "GET" && request.method != "HEAD") return json_reply({{"error", "expected GET"}}, 405);
-    return page->second(controller, request);
+runtime::Router make_router(Controller& controller) {
+    using Right = runtime::Router::Right;
+    runtime::Router router(controller.config().http_tokens);
+    const auto page = [&](const char* path, Right right, HttpResponse (*make)(const Controller&, const HttpRequest&)) {
+        router.add("GET", path, right,
+                   [&controller, make](const HttpRequest& request, const auto&) { return make(controller, request); });
+    };
+    page("/healthz", Right::everybody, healthz);
+    page("/readyz", Right::everybody, readyz);
+    page("/metrics", Right::reader, metrics);
+    page("/v1/status", Right::reader, status);
+    page("/v1/guests", Right::reader, guests);
+    page("/v1/faults", Right::reader, faults);
+    page("/v1/agents", Right::reader, agents);
+    add_group_pages(router, controller);
+    return router;
 }
 
 std::size_t count_guests(const Controller& controller, std::string_view state) {

@@ -5,7 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
-#include "runtime/http/http_server.hpp"
+#include "runtime/http/router.hpp"
 
 namespace vitalwire::controller {
 
@@ -17,7 +17,7 @@ inline constexpr std::array kGuestStates = {"registered", "unregistered", "lost"
 runtime::HttpResponse json_reply(const nlohmann::json& body, int status = 200);
 
 /// The HTTP interface: /healthz, /readyz, /metrics, /v1/status, /v1/guests, /v1/faults, /v1/agents, /v1/groups.
-runtime::HttpResponse answer(Controller& controller, const runtime::HttpRequest& request);
+runtime::Router make_router(Controller& controller);
 
 /// Guests in that state; those of the inventory that no agent knows are "unregistered".
 std::size_t count_guests(const Controller& controller, std::string_view state);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "controller/controller.hpp"
 #include "controller/http/api.hpp"
@@ -17,9 +18,6 @@ using runtime::HttpRequest;
 using runtime::HttpResponse;
 
 namespace {
-
-constexpr std::string_view kGroupPages = "/v1/groups";
-constexpr std::string_view kSendSuffix = "/send";
 
 json group_row(const Controller& controller, const GroupId& id) {
     const InventoryGroup* group = controller.inventory().group(id);
@@ -67,13 +65,7 @@ HttpResponse show_group(const Controller& controller, const GroupId& id) {
     return json_reply(row);
 }
 
-/// Guests trust what is marked as the operator's: it is taken from this host only.
-bool is_local(const std::string& peer) {
-    return peer == "unix" || peer.starts_with("127.") || peer == "::1";
-}
-
 HttpResponse send_to(Controller& controller, const GroupId& id, const HttpRequest& request) {
-    if (!is_local(request.peer)) return json_reply({{"error", "only this host's operator may send to a group"}}, 403);
     const auto sent = controller.send_to_group(id, request.body);
     if (!sent)
         return json_reply({{"error", sent.error().message}}, sent.error().code == base::Errc::not_found ? 404 : 413);
@@ -82,21 +74,19 @@ HttpResponse send_to(Controller& controller, const GroupId& id, const HttpReques
 
 }  // namespace
 
-bool is_group_page(std::string_view path) {
-    return path == kGroupPages ||
-           (path.starts_with(kGroupPages) && path.size() > kGroupPages.size() && path[kGroupPages.size()] == '/');
-}
-
-HttpResponse answer_group(Controller& controller, const HttpRequest& request) {
-    const bool reads = request.method == "GET" || request.method == "HEAD";
-    if (request.path == kGroupPages)
-        return reads ? list_groups(controller) : json_reply({{"error", "expected GET"}}, 405);
-    std::string id = request.path.substr(kGroupPages.size() + 1);
-    if (!id.ends_with(kSendSuffix))
-        return reads ? show_group(controller, GroupId(id)) : json_reply({{"error", "expected GET"}}, 405);
-    id.resize(id.size() - kSendSuffix.size());
-    return request.method == "POST" ? send_to(controller, GroupId(id), request)
-                                    : json_reply({{"error", "expected POST"}}, 405);
+void add_group_pages(runtime::Router& router, Controller& controller) {
+    using Right = runtime::Router::Right;
+    using Parts = std::vector<std::string>;
+    router.add("GET", "/v1/groups", Right::reader,
+               [&controller](const HttpRequest&, const Parts&) { return list_groups(controller); });
+    router.add("GET", "/v1/groups/*", Right::reader, [&controller](const HttpRequest&, const Parts& parts) {
+        return show_group(controller, GroupId(parts[0]));
+    });
+    // Guests trust what is marked as the operator's.
+    router.add("POST", "/v1/groups/*/send", Right::operators,
+               [&controller](const HttpRequest& request, const Parts& parts) {
+                   return send_to(controller, GroupId(parts[0]), request);
+               });
 }
 
 }  // namespace vitalwire::controller

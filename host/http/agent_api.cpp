@@ -1,15 +1,16 @@
 #include "host/http/agent_api.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <string_view>
-#include <tuple>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "bus/json.hpp"
 #include "host/agent.hpp"
+#include "runtime/http/http_list.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::host {
@@ -94,35 +95,58 @@ HttpResponse status(Agent& agent, const HttpRequest&) {
                   {"links", std::move(links)}});
 }
 
-HttpResponse guests(Agent& agent, const HttpRequest&) {
-    std::vector<model::GuestReport> reports;
-    agent.monitor().for_each_report([&](const model::GuestReport& report) { reports.push_back(report); });
-    std::sort(reports.begin(), reports.end(), [](const auto& a, const auto& b) { return a.guest < b.guest; });
-    json list = json::array();
-    for (const model::GuestReport& report : reports) {
-        json entry = bus::to_json(report);
+/// Entries by their ids, which are in order: what ends meanwhile is left out.
+HttpResponse list_of(const std::string& name, const HttpRequest& request, std::vector<std::string> ids,
+                     std::function<json(const std::string& id)> entry_of) {
+    const auto limit = runtime::list_limit(request);
+    if (!limit.valid) return runtime::http_error(400, "limit: expected a number from 1 to 100000");
+    auto next = [ids = std::move(ids), entry_of = std::move(entry_of),
+                 index = std::size_t{0}]() mutable -> std::optional<runtime::ListEntry> {
+        while (index < ids.size()) {
+            const std::string& id = ids[index++];
+            const json entry = entry_of(id);
+            if (!entry.is_null()) return runtime::ListEntry{id, wire::dump(entry)};
+        }
+        return std::nullopt;
+    };
+    return runtime::list_reply(name, limit.entries, std::move(next));
+}
+
+HttpResponse guests(Agent& agent, const HttpRequest& request) {
+    const std::string after = request.query_value("after");
+    std::vector<std::string> ids;
+    agent.monitor().for_each_report([&](const model::GuestReport& report) {
+        if (report.guest.str() > after) ids.push_back(report.guest.str());
+    });
+    std::sort(ids.begin(), ids.end());
+    return list_of("guests", request, std::move(ids), [&agent](const std::string& id) {
+        const auto report = agent.monitor().report(base::GuestId(id));
+        if (!report) return json(nullptr);
+        json entry = bus::to_json(*report);
         entry["host"] = agent.config().host.str();
-        list.push_back(std::move(entry));
-    }
-    return reply({{"guests", std::move(list)}});
+        return entry;
+    });
 }
 
 HttpResponse faults(Agent& agent, const HttpRequest& request) {
     const bool all = request.query_value("all") == "1";
-    std::vector<const model::Fault*> chosen;
+    std::vector<std::pair<base::WallTime, std::string>> chosen;
     agent.monitor().faults().for_each([&](const model::Fault& fault) {
-        if (all || fault.open()) chosen.push_back(&fault);
+        if (all || fault.open()) chosen.emplace_back(fault.opened_at, fault.id.str());
     });
-    std::sort(chosen.begin(), chosen.end(), [](const auto* a, const auto* b) {
-        return std::tie(a->opened_at, a->id) < std::tie(b->opened_at, b->id);
-    });
-    json list = json::array();
-    for (const model::Fault* fault : chosen) {
+    std::sort(chosen.begin(), chosen.end());
+    std::vector<std::string> ids;
+    for (auto& [opened_at, id] : chosen)
+        ids.push_back(std::move(id));
+    const auto after = std::find(ids.begin(), ids.end(), request.query_value("after"));
+    if (after != ids.end()) ids.erase(ids.begin(), after + 1);
+    return list_of("faults", request, std::move(ids), [&agent](const std::string& id) {
+        const model::Fault* fault = agent.monitor().faults().find(base::FaultId(id));
+        if (fault == nullptr) return json(nullptr);
         json entry = bus::to_json(*fault);
         entry["host"] = agent.config().host.str();
-        list.push_back(std::move(entry));
-    }
-    return reply({{"faults", std::move(list)}});
+        return entry;
+    });
 }
 
 HttpResponse agents(Agent& agent, const HttpRequest&) {
@@ -136,28 +160,23 @@ HttpResponse agents(Agent& agent, const HttpRequest&) {
     return reply({{"agents", json::array({std::move(itself)})}});
 }
 
-struct Route {
-    std::string_view path;
-    HttpResponse (*handle)(Agent&, const HttpRequest&);
-};
-
-constexpr Route kRoutes[] = {{"/healthz", healthz},  {"/readyz", readyz},    {"/metrics", metrics},
-                             {"/v1/status", status}, {"/v1/guests", guests}, {"/v1/faults", faults},
-                             {"/v1/agents", agents}};
-
 }  // namespace
 
-HttpResponse answer(Agent& agent, const HttpRequest& request) {
-    const auto* route = std::find_if(std::begin(kRoutes), std::end(kRoutes),
-                                     [&](const Route& candidate) { return candidate.path == request.path; });
-    if (route == std::end(kRoutes)) {
-        return reply({{"error",
-                       "no such path; there are /healthz /readyz /metrics /v1/status /v1/guests /v1/faults "
-                       "/v1/agents"}},
-                     404);
-    }
-    if (request.method != "GET") return reply({{"error", "only GET is answered"}}, 405);
-    return route->handle(agent, request);
+runtime::Router make_router(Agent& agent) {
+    using Right = runtime::Router::Right;
+    runtime::Router router;
+    const auto page = [&](const char* path, Right right, HttpResponse (*make)(Agent&, const HttpRequest&)) {
+        router.add("GET", path, right,
+                   [&agent, make](const HttpRequest& request, const auto&) { return make(agent, request); });
+    };
+    page("/healthz", Right::everybody, healthz);
+    page("/readyz", Right::everybody, readyz);
+    page("/metrics", Right::reader, metrics);
+    page("/v1/status", Right::reader, status);
+    page("/v1/guests", Right::reader, guests);
+    page("/v1/faults", Right::reader, faults);
+    page("/v1/agents", Right::reader, agents);
+    return router;
 }
 
 }  // namespace vitalwire::host

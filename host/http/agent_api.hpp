@@ -1,6 +1,6 @@
 #pragma once
 
-#include "runtime/http/http_server.hpp"
+#include "runtime/http/router.hpp"
 
 namespace vitalwire::host {
 
@@ -10,7 +10,7 @@ class Agent;
 ///   GET /healthz           200 while the event loop answers
 ///   GET /readyz            200 once every source was listed and the state on disk can be written, else 503
 ///   GET /metrics           Prometheus' text format
-///   GET /v1/status /v1/guests /v1/faults[?all=1] /v1/agents
-runtime::HttpResponse answer(Agent& agent, const runtime::HttpRequest& request);
+///   GET /v1/status /v1/guests /v1/faults[?all=1] /v1/agents; guests and faults in pages with ?limit= and ?after=
+runtime::Router make_router(Agent& agent);
 
 }  // namespace vitalwire::host

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
@@ -9,11 +11,11 @@
 #include <map>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/clock.hpp"
-#include "base/log.hpp"
 #include "base/text.hpp"
-#include "runtime/listen.hpp"
+#include "runtime/admission.hpp"
 
 namespace vitalwire::runtime {
 
@@ -28,9 +30,10 @@ namespace {
 constexpr std::uint32_t kMaxHeader = 16U << 10U;
 constexpr std::uint64_t kMaxBody = 64U << 10U;  // nothing here takes a body of any size
 constexpr std::size_t kMaxConnections = 256;    // a scraper, some operators; not the file descriptors of the guests
-constexpr base::Millis kTimeout{30'000};        // one request or answer, and an idle connection
+constexpr base::Millis kHeaderTimeout{2'000};   // of a connection's first request
+constexpr base::Millis kTimeout{30'000};        // one body or piece of an answer, and an idle connection
 
-using Socket = Listener::Socket;
+using Socket = Admission::Socket;
 using Stream = beast::basic_stream<asio::generic::stream_protocol>;
 
 /// "%2F" decoded; absent when a percent sign is not followed by two hexadecimal digits, or for a zero byte.
@@ -79,46 +82,64 @@ public:
 
     Result<void> listen(const std::string& address);
     const std::string& address() const { return address_; }
+    std::string problem() const;
+    std::uint64_t refused() const;
     void stop();
 
 private:
-    void accept();
+    void accept(Admission& listener);
     void take(Socket socket, std::string peer);
-    bool has_room();
+    void make_room();
 
     asio::io_context& io_;
     LateHandler handler_;
-    std::optional<Listener> listener_;
-    std::string address_;
+    std::vector<std::unique_ptr<Admission>> listeners_;
+    std::string address_;  ///< all of them
     bool running_ = false;
-    bool full_ = false;
-    std::map<const Connection*, std::weak_ptr<Connection>> connections_;
+    std::uint64_t refused_ = 0;
+    std::uint64_t last_number_ = 0;
+    std::map<std::uint64_t, std::weak_ptr<Connection>> connections_;  ///< in order of arrival
 };
 
 /// One client: reads a request, writes its answer, and again.
 class HttpServer::Impl::Connection : public std::enable_shared_from_this<Connection> {
 public:
-    Connection(Socket socket, std::string peer, std::weak_ptr<Impl> server)
-        : stream_(std::move(socket)), peer_(std::move(peer)), server_(std::move(server)) {}
+    Connection(Socket socket, std::string peer, std::weak_ptr<Impl> server, std::uint64_t number)
+        : stream_(std::move(socket)), peer_(std::move(peer)), server_(std::move(server)), number_(number) {}
     ~Connection() {
-        if (const auto server = server_.lock()) server->connections_.erase(this);
+        if (const auto server = server_.lock()) server->connections_.erase(number_);
     }
 
-    void read() {
-        parser_.emplace();
-        parser_->header_limit(kMaxHeader);
-        parser_->body_limit(kMaxBody);
-        stream_.expires_after(kTimeout);
-        http::async_read(stream_, buffer_, *parser_,
-                         [self = shared_from_this()](error_code error, std::size_t) { self->on_read(error); });
-    }
+    void start() { read(kHeaderTimeout); }
 
     void close() {
         error_code ignored;
         stream_.socket().close(ignored);
     }
 
+    const std::string& peer() const { return peer_; }
+    std::uint64_t number() const { return number_; }
+    bool answering() const { return answering_; }
+
 private:
+    void read(base::Millis header_timeout) {
+        answering_ = false;
+        parser_.emplace();
+        parser_->header_limit(kMaxHeader);
+        parser_->body_limit(kMaxBody);
+        stream_.expires_after(header_timeout);
+        http::async_read_header(stream_, buffer_, *parser_, [self = shared_from_this()](error_code error, std::size_t) {
+            if (error) return self->on_read(error);
+            self->read_body();
+        });
+    }
+
+    void read_body() {
+        stream_.expires_after(kTimeout);
+        http::async_read(stream_, buffer_, *parser_,
+                         [self = shared_from_this()](error_code error, std::size_t) { self->on_read(error); });
+    }
+
     void on_read(error_code error) {
         if (error == http::error::end_of_stream) return close();
         if (error == http::error::header_limit)
@@ -135,6 +156,7 @@ private:
         const auto server = server_.lock();
         if (!server || !server->running_) return close();
         head_ = message.method() == http::verb::head;
+        version_ = message.version();
         const std::string_view target(message.target().data(), message.target().size());
         const std::size_t question = std::min(target.find('?'), target.size());
         auto path = percent_decode(target.substr(0, question));
@@ -145,81 +167,162 @@ private:
         request.method = head_ ? "GET" : std::string(message.method_string());
         request.path = std::move(*path);
         request.query = target.substr(std::min(question + 1, target.size()));
+        request.authorization = message[http::field::authorization];
+        request.from_web_page = message.count(http::field::origin) > 0;
         request.body = std::move(message.body());
         request.peer = peer_;
         stream_.expires_never();
+        answering_ = true;
         server->handler_(request, [self = shared_from_this(), keep_alive = message.keep_alive()](HttpResponse answer) {
             self->write(std::move(answer), keep_alive);
         });
     }
 
     void write(HttpResponse response, bool keep_alive) {
+        answering_ = true;
+        // HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
+        const bool chunked = response.more && version_ >= 11;
+        keep_alive_ = keep_alive && (chunked || !response.more);
+        more_ = std::move(response.more);
         response_.emplace();
+        response_->version(version_);
         response_->result(static_cast<unsigned>(response.status));
         response_->set(http::field::server, "vitalwire");
         response_->set(http::field::content_type, response.content_type);
         response_->set(http::field::cache_control, "no-store");
-        response_->keep_alive(keep_alive);
-        response_->body() = std::move(response.body);
-        response_->prepare_payload();
+        if (!response.allow.empty()) response_->set(http::field::allow, response.allow);
+        if (response.status == 401) response_->set(http::field::www_authenticate, "Bearer");
+        response_->keep_alive(keep_alive_);
+        if (!more_) {
+            response_->body() = std::move(response.body);
+            response_->prepare_payload();
+        } else {
+            response_->chunked(chunked);
+            piece_ = std::move(response.body);
+        }
         serializer_.emplace(*response_);
         stream_.expires_after(kTimeout);
-        const auto written = [self = shared_from_this(), keep_alive](error_code error, std::size_t) {
-            if (error || !keep_alive) return self->close();
-            self->read();
+        if (head_ || more_) {
+            return http::async_write_header(stream_, *serializer_,
+                                            [self = shared_from_this()](error_code error, std::size_t) {
+                                                if (error || self->head_ || !self->more_) return self->written(error);
+                                                self->write_pieces();
+                                            });
+        }
+        http::async_write(stream_, *serializer_,
+                          [self = shared_from_this()](error_code error, std::size_t) { self->written(error); });
+    }
+
+    /// One piece, then the loop is everybody's, then the next one.
+    void write_pieces() {
+        const bool more = more_ && more_(piece_);
+        if (!more) more_ = nullptr;
+        stream_.expires_after(kTimeout);
+        const auto done = [self = shared_from_this()](error_code error, std::size_t) {
+            if (error) return self->close();
+            self->piece_.clear();
+            if (self->more_) return self->write_pieces();
+            self->write_last_chunk();
         };
-        if (head_) return http::async_write_header(stream_, *serializer_, written);
-        http::async_write(stream_, *serializer_, written);
+        if (piece_.empty()) return asio::post(stream_.get_executor(), [done] { done(error_code(), 0); });
+        if (!response_->chunked()) return asio::async_write(stream_, asio::buffer(piece_), done);
+        asio::async_write(stream_, http::make_chunk(asio::buffer(piece_)), done);
+    }
+
+    void write_last_chunk() {
+        if (!response_->chunked()) return written(error_code());
+        asio::async_write(stream_, http::make_chunk_last(),
+                          [self = shared_from_this()](error_code error, std::size_t) { self->written(error); });
+    }
+
+    void written(error_code error) {
+        more_ = nullptr;
+        if (error || !keep_alive_) return close();
+        read(kTimeout);
     }
 
     Stream stream_;
     std::string peer_;
     std::weak_ptr<Impl> server_;
+    std::uint64_t number_;
     beast::flat_buffer buffer_{kMaxHeader + kMaxBody};
     std::optional<http::request_parser<http::string_body>> parser_;
     std::optional<http::response<http::string_body>> response_;
     std::optional<http::response_serializer<http::string_body>> serializer_;
+    std::function<bool(std::string&)> more_;
+    std::string piece_;
+    unsigned version_ = 11;
     bool head_ = false;
+    bool keep_alive_ = false;
+    bool answering_ = false;
 };
 
 Result<void> HttpServer::Impl::listen(const std::string& address) {
-    auto listener = Listener::open(io_, address);
+    auto listener = Admission::open(io_, address);
     if (!listener) return tl::make_unexpected(listener.error());
-    listener_.emplace(std::move(*listener));
-    address_ = listener_->address();
+    listeners_.push_back(std::make_unique<Admission>(std::move(*listener)));
+    address_ += (address_.empty() ? "" : " ") + listeners_.back()->address();
     running_ = true;
-    accept();
+    accept(*listeners_.back());
     return {};
 }
 
-void HttpServer::Impl::accept() {
-    listener_->accept([weak = weak_from_this()](Socket socket, std::string peer) {
+std::string HttpServer::Impl::problem() const {
+    std::string out;
+    for (const auto& listener : listeners_) {
+        if (!listener->problem().empty()) out += (out.empty() ? "" : "; ") + listener->problem();
+    }
+    return out;
+}
+
+std::uint64_t HttpServer::Impl::refused() const {
+    std::uint64_t out = refused_;
+    for (const auto& listener : listeners_)
+        out += listener->refused();
+    return out;
+}
+
+void HttpServer::Impl::accept(Admission& listener) {
+    listener.accept([weak = weak_from_this(), &listener](Socket socket, std::string peer) {
         const auto self = weak.lock();
         if (!self || !self->running_) return;
-        if (self->has_room()) self->take(std::move(socket), std::move(peer));
-        self->accept();
+        self->make_room();
+        self->take(std::move(socket), std::move(peer));
+        self->accept(listener);
     });
 }
 
 void HttpServer::Impl::take(Socket socket, std::string peer) {
-    const auto connection = std::make_shared<Connection>(std::move(socket), std::move(peer), weak_from_this());
-    connections_[connection.get()] = connection;
-    connection->read();
+    const auto connection =
+        std::make_shared<Connection>(std::move(socket), std::move(peer), weak_from_this(), ++last_number_);
+    connections_[connection->number()] = connection;
+    connection->start();
 }
 
-bool HttpServer::Impl::has_room() {
-    const bool full = connections_.size() >= kMaxConnections;
-    if (full != full_) {
-        full_ = full;
-        if (full) log::warning("too many HTTP connections, closing new ones", {{"limit", kMaxConnections}});
+/// Closes one connection when there are too many: one that is given no answer now, if there is one.
+void HttpServer::Impl::make_room() {
+    if (connections_.size() < kMaxConnections) return;
+    std::vector<std::shared_ptr<Connection>> idle;
+    std::vector<std::shared_ptr<Connection>> all;
+    for (const auto& [number, weak] : connections_) {
+        const auto connection = weak.lock();
+        if (!connection) continue;
+        all.push_back(connection);
+        if (!connection->answering()) idle.push_back(connection);
     }
-    return !full;
+    auto& candidates = idle.empty() ? all : idle;
+    if (candidates.empty()) return;
+    const auto closed = *oldest_of_busiest(candidates, [](const auto& connection) { return connection->peer(); });
+    closed->close();
+    connections_.erase(closed->number());
+    ++refused_;
 }
 
 void HttpServer::Impl::stop() {
     if (!running_) return;
     running_ = false;
-    listener_->close();
+    for (const auto& listener : listeners_)
+        listener->close();
     const auto connections = std::exchange(connections_, {});
     for (const auto& [key, weak] : connections) {
         if (const auto connection = weak.lock()) connection->close();
@@ -242,6 +345,12 @@ Result<void> HttpServer::listen(const std::string& address) {
 }
 const std::string& HttpServer::address() const {
     return impl_->address();
+}
+std::string HttpServer::problem() const {
+    return impl_->problem();
+}
+std::uint64_t HttpServer::refused() const {
+    return impl_->refused();
 }
 void HttpServer::stop() {
     impl_->stop();

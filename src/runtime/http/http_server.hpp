@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -14,7 +15,9 @@ struct HttpRequest {
     std::string path;   ///< decoded, without the query
     std::string query;  ///< as sent
     std::string body;
-    std::string peer;  ///< address of the client, or "unix"
+    std::string peer;            ///< address of the client, or "unix"
+    std::string authorization;   ///< that header, as sent
+    bool from_web_page = false;  ///< a browser sends it for a page of some origin
     /// The value of `name` in the query, decoded; empty when absent.
     std::string query_value(const std::string& name) const;
 };
@@ -23,9 +26,14 @@ struct HttpResponse {
     int status = 200;
     std::string content_type = "application/json";
     std::string body;
+    /// Appends the next piece of a body that is made while it is sent, and returns true while there is more: `body`, if
+    /// any, goes first. Each call is a turn of the loop of its own, and comes when the piece before is written.
+    std::function<bool(std::string& piece)> more = {};
+    std::string allow = {};  ///< with 405: the methods that there are
 };
 
-/// A small HTTP/1.1 server on the event loop: keep-alive, bounded header and body, idle time-out.
+/// A small HTTP/1.1 server on the event loop: keep-alive, bounded header and body, and bounded time for each: a client
+/// that is slow, or many of them, keep nobody else out.
 class HttpServer {
 public:
     using Handler = std::function<HttpResponse(const HttpRequest&)>;  ///< answers at once
@@ -38,10 +46,14 @@ public:
     ~HttpServer();
 
     /// `address`: "127.0.0.1:8990", "[::1]:8990" (port 0: the kernel chooses) or "unix:/path" (mode 0660; a stale
-    /// socket is replaced).
+    /// socket is replaced). May be called for several addresses.
     base::Result<void> listen(const std::string& address);
-    /// Where it listens, with the real port.
+    /// Where it listens, with the real ports, separated by spaces.
     const std::string& address() const;
+    /// Why it does not listen yet; empty when it does.
+    std::string problem() const;
+    /// Connections that were closed because they said nothing in time, or for newer ones.
+    std::uint64_t refused() const;
     void stop();
 
 private:

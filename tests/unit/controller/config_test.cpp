@@ -40,7 +40,7 @@ TEST_F(ControllerConfigTest, WorksWithoutAFile) {
     EXPECT_FALSE(config.host.empty());
     EXPECT_EQ(config.state, "/var/lib/vitalwire/controller/controller.db");
     EXPECT_THAT(config.bus_listen, ElementsAre("unix:///run/vitalwire/controller.sock", "tcp://127.0.0.1:8991"));
-    EXPECT_EQ(config.http_listen, "127.0.0.1:8990");
+    EXPECT_THAT(config.http_listen, ElementsAre("unix:/run/vitalwire/controller-http.sock", "127.0.0.1:8990"));
     EXPECT_FALSE(config.inventory_required);
     ASSERT_EQ(config.sinks.size(), 1U);
     EXPECT_EQ(config.sinks[0].type, "log");

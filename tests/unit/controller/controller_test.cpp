@@ -120,8 +120,10 @@ protected:
         request.method = "GET";
         request.path = path;
         request.query = query;
-        const auto response = answer(*controller, request);
+        auto response = make_router(*controller)(request);
         EXPECT_EQ(response.status, status) << path;
+        while (response.more && response.more(response.body)) {
+        }
         return json::parse(response.body);
     }
     /// "f1 down", in the order the inspector has confirmed them; what it was told of guests, not of a lost agent.
@@ -417,7 +419,25 @@ TEST_F(ControllerTest, RefusesOtherPagesAndMethods) {
     runtime::HttpRequest post;
     post.method = "POST";
     post.path = "/v1/faults";
-    EXPECT_EQ(answer(*controller, post).status, 405);
+    EXPECT_EQ(make_router(*controller)(post).status, 405);
+}
+
+TEST_F(ControllerTest, GivesGuestsAndFaultsInPages) {
+    inventory("[guest u1]\n[guest u2]\n");
+    start();
+    const auto one = welcomed_agent();
+    std::vector<std::string> ids;
+    std::string after;
+    do {
+        const json page = get("/v1/guests", "limit=1" + (after.empty() ? "" : "&after=" + after));
+        ASSERT_EQ(page["guests"].size(), 1U);
+        ids.push_back(page["guests"][0]["guest"]);
+        after = page.value("next", "");
+    } while (!after.empty() && ids.size() < 10);
+    EXPECT_EQ(ids.size(), get("/v1/guests")["guests"].size());
+    EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), ids.size());
+    get("/v1/faults", "limit=0", 400);
+    get("/v1/guests", "limit=many", 400);
 }
 
 TEST_F(ControllerTest, DoesNotStartOnAnAddressThatIsTaken) {

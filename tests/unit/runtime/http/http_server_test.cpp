@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <future>
 #include <random>
+#include <thread>
 
 #include "tests/unit/runtime/http_fixture.hpp"
 
@@ -111,21 +113,95 @@ TEST(HttpServer, SurvivesRandomBytes) {
     EXPECT_THAT(get(server.port(), "/ok"), StartsWith("HTTP/1.1 200"));
 }
 
-TEST(HttpServer, ClosesConnectionsBeyondItsLimitAndServesAgainLater) {
-    RunningServer server(echo);
-    {
-        asio::io_context io;
-        std::vector<asio::ip::tcp::socket> idle;
-        for (int i = 0; i < 256; ++i) {
-            idle.emplace_back(io).connect({asio::ip::address_v4::loopback(), server.port()});
-        }
-        EXPECT_EQ(get(server.port(), "/x"), "");
+/// `count` connections that have each sent `bytes` and wait.
+std::vector<asio::ip::tcp::socket> held_connections(asio::io_context& io, unsigned short port, int count,
+                                                    const std::string& bytes) {
+    std::vector<asio::ip::tcp::socket> held;
+    for (int i = 0; i < count; ++i) {
+        held.emplace_back(io).connect({asio::ip::address_v4::loopback(), port});
+        boost::system::error_code closed_for_a_newer_one;
+        asio::write(held.back(), asio::buffer(bytes), closed_for_a_newer_one);
     }
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    return held;
+}
+
+TEST(HttpServer, AnswersAtOnceHoweverManyConnectionsWait) {
+    RunningServer server(echo);
+    asio::io_context io;
+    for (const char* begun :
+         {"", "GET /healthz HTTP/1.1\r\nHost: x\r\n", "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n"}) {
+        const auto held = held_connections(io, server.port(), 400, begun);
+        const auto begin = std::chrono::steady_clock::now();
+        EXPECT_THAT(get(server.port(), "/x"), StartsWith("HTTP/1.1 200")) << begun;
+        EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2)) << begun;
+    }
+}
+
+TEST(HttpServer, ClosesAConnectionWhoseHeaderDoesNotCome) {
+    RunningServer server(echo);
+    asio::io_context io;
+    auto held = held_connections(io, server.port(), 1, "GET / HTTP/1.1\r\n");
+    const auto begin = std::chrono::steady_clock::now();
     std::string answer;
-    while (answer.empty() && std::chrono::steady_clock::now() < deadline)
-        answer = get(server.port(), "/x");
-    EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+    boost::system::error_code error;
+    asio::read(held[0], asio::dynamic_buffer(answer), error);
+    EXPECT_EQ(answer, "");
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+}
+
+/// Three pieces, the second of them empty.
+HttpResponse in_pieces(const HttpRequest&) {
+    HttpResponse response{200, "text/plain", "one "};
+    response.more = [count = 0](std::string& piece) mutable {
+        if (count == 0) piece += "two ";
+        if (count == 2) piece += "three";
+        return ++count < 3;
+    };
+    return response;
+}
+
+TEST(HttpServer, SendsABodyInPieces) {
+    RunningServer server(in_pieces);
+    EXPECT_THAT(get(server.port(), "/"), EndsWith("\r\n\r\n8\r\none two \r\n5\r\nthree\r\n0\r\n\r\n"));
+    EXPECT_THAT(talk(server.port(), "GET / HTTP/1.0\r\n\r\n"), EndsWith("\r\n\r\none two three"));
+    const std::string two = talk(server.port(),
+                                 "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"
+                                 "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    EXPECT_THAT(two, HasSubstr("\r\n\r\nHTTP/1.1 200"));
+    EXPECT_THAT(two, EndsWith("three\r\n0\r\n\r\n"));
+}
+
+TEST(HttpServer, MakesNoPieceForAClientThatDoesNotRead) {
+    std::atomic<int> pieces = 0;
+    RunningServer server([&](const HttpRequest&) {
+        HttpResponse response;
+        response.more = [&](std::string& piece) {
+            piece.append(1U << 20U, 'x');
+            return ++pieces < 1000;
+        };
+        return response;
+    });
+    asio::io_context io;
+    const auto held = held_connections(io, server.port(), 1, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    EXPECT_LT(pieces, 50);
+}
+
+TEST(HttpServer, ListensOnSeveralAddresses) {
+    asio::io_context io;
+    HttpServer server(io, echo);
+    ASSERT_TRUE(server.listen("127.0.0.1:0"));
+    ASSERT_TRUE(server.listen("127.0.0.2:0"));
+    EXPECT_THAT(server.address(), testing::MatchesRegex("127.0.0.1:[0-9]+ 127.0.0.2:[0-9]+"));
+}
+
+TEST(HttpServer, WaitsForAnAddressThatIsNotThereYet) {
+    asio::io_context io;
+    HttpServer server(io, echo);
+    ASSERT_TRUE(server.listen("192.0.2.7:0"));
+    EXPECT_THAT(server.problem(), HasSubstr("cannot listen on 192.0.2.7:0: Cannot assign requested address"));
+    ASSERT_TRUE(server.listen("127.0.0.1:0"));
+    server.stop();
 }
 
 TEST(HttpServer, SaysWhyItCannotListen) {
