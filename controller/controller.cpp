@@ -240,7 +240,13 @@ void Controller::stop() {
 }
 
 bool Controller::ready() const {
-    return inventory_loaded() && listening_;
+    return inventory_loaded() && listening();
+}
+
+/// Agents can come in by one of the ports at least: what a broker takes away, or an address that is not there, counts.
+bool Controller::listening() const {
+    return listening_ &&
+           std::any_of(ports_.begin(), ports_.end(), [](const auto& port) { return port->bus().problem().empty(); });
 }
 
 std::vector<std::string> Controller::bus_addresses() const {

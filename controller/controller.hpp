@@ -76,7 +76,7 @@ public:
     const runtime::Problems& problems() const { return problems_; }
     const runtime::Metrics& metrics() const { return metrics_; }
     bool inventory_loaded() const { return source_->loaded(); }
-    bool listening() const { return listening_; }
+    bool listening() const;
 
 private:
     class Port;

@@ -69,6 +69,7 @@ public:
 private:
     Result<void> declare_queue() {
         AmqpSession::Queue queue;
+        queue.replace = true;  // another queue_length or queue_expiry; what was in it, the inventory's poll finds
         queue.arguments["x-expires"] = config_.queue_expiry.count();
         queue.arguments["x-max-length"] = std::int64_t{config_.queue_length};
         return session_.declare_queue(config_.queue, queue);

@@ -47,6 +47,12 @@ void AmqpAcceptor::on_lost(const std::string& why) {
     if (std::exchange(problem_, why) != why) log::warning("broker lost, trying on", {{"why", why}});
 }
 
+void AmqpAcceptor::on_blocked(const std::string& why) {
+    problem_ = why.empty() ? "" : "the broker takes no messages: " + why;
+    if (why.empty()) return log::info("broker takes messages again");
+    log::warning("broker takes no messages", {{"why", why}});
+}
+
 void AmqpAcceptor::on_word(const std::string& word, const std::string&, const std::string& queue) {
     if (word == kSeek && !streams_->has_stream_to(queue)) streams_->say(kHere, queue);
 }

@@ -31,6 +31,7 @@ public:
 private:
     void on_connected() override;
     void on_lost(const std::string& why) override;
+    void on_blocked(const std::string& why) override;
     void on_word(const std::string& word, const std::string& name, const std::string& queue) override;
     void on_stream(std::unique_ptr<ByteStream> stream, const std::string& name) override;
     void hand_out();

@@ -152,6 +152,7 @@ private:
             if (result) {
                 backoff = kFirstPause;
                 const std::uint64_t connection = turn + 1;
+                blocked_.clear();
                 tell([this, queue, connection] {
                     connection_ = connection;
                     handler_->on_connected(queue);
@@ -178,6 +179,7 @@ private:
             if (room) {
                 auto more = receive(session);
                 if (!more) return tl::make_unexpected(more.error());
+                report_blocked(session);
                 if (*more) continue;
             }
             sleep(session, room);
@@ -221,6 +223,12 @@ private:
         const bool more = events.size() == kBatch || bytes >= kBatchBytes;
         if (!events.empty()) hand_over(std::move(events), bytes);
         return more;
+    }
+
+    void report_blocked(const AmqpSession& session) {
+        if (session.blocked() == blocked_) return;
+        blocked_ = session.blocked();
+        tell([this, why = blocked_] { handler_->on_blocked(why); });
     }
 
     void hand_over(std::vector<AmqpEvent> events, std::size_t bytes) {
@@ -297,6 +305,7 @@ private:
     std::size_t undelivered_ = 0;
     Bell bell_;
     std::minstd_rand random_{std::random_device{}()};  ///< of the thread
+    std::string blocked_;                              ///< of the thread: what the event loop knows
     std::thread thread_;
 };
 

@@ -22,6 +22,8 @@ public:
         virtual void on_connected(const std::string& queue) = 0;
         /// Lost, or an attempt has failed; nothing that was published and not yet sent will be.
         virtual void on_lost(const std::string& why) = 0;
+        /// The broker takes nothing that is published, or, when `why` is empty, takes it again.
+        virtual void on_blocked(const std::string& why) = 0;
         /// Arrived, or one of ours that nobody takes.
         virtual void on_event(const runtime::AmqpEvent& event) = 0;
     };

@@ -89,6 +89,12 @@ void AmqpFinder::seek() {
     if (streams_->connected()) timer_.after(kSeekEvery, [this] { seek(); });
 }
 
+void AmqpFinder::on_blocked(const std::string& why) {
+    problem_ = why.empty() ? "" : "the broker takes no messages: " + why;
+    if (why.empty()) return log::info("broker takes messages again");
+    log::warning("broker takes no messages", {{"why", why}});
+}
+
 void AmqpFinder::on_word(const std::string& word, const std::string& name, const std::string& queue) {
     if (word != kHere) return;  // of a later release
     auto known = places_.find(name);

@@ -32,6 +32,7 @@ private:
 
     void on_connected() override;
     void on_lost(const std::string& why) override;
+    void on_blocked(const std::string& why) override;
     void on_word(const std::string& word, const std::string& name, const std::string& queue) override;
     void on_stream(std::unique_ptr<ByteStream>, const std::string&) override {}
     void seek();

@@ -27,6 +27,7 @@ public:
 private:
     void on_connected(const std::string& queue) override;
     void on_lost(const std::string& why) override;
+    void on_blocked(const std::string&) override {}  // it only reads
     void on_event(const runtime::AmqpEvent& event) override;
     void refuse(const runtime::AmqpEvent& event, const std::string& why);
 

@@ -229,6 +229,10 @@ void AmqpStreams::on_lost(const std::string& why) {
     if (handler_ != nullptr) handler_->on_lost(why);
 }
 
+void AmqpStreams::on_blocked(const std::string& why) {
+    if (handler_ != nullptr) handler_->on_blocked(why);
+}
+
 void AmqpStreams::on_event(const AmqpEvent& event) {
     const AmqpMessage& message = event.message;
     if (event.returned)

@@ -25,6 +25,8 @@ public:
         virtual ~Handler() = default;
         virtual void on_connected() = 0;
         virtual void on_lost(const std::string& why) = 0;
+        /// Connected, but the broker takes nothing that is sent; empty: it does again.
+        virtual void on_blocked(const std::string& why) = 0;
         /// A word outside of streams, from the process of that name and queue.
         virtual void on_word(const std::string& word, const std::string& name, const std::string& queue) = 0;
         /// A stream that the other process has opened.
@@ -66,6 +68,7 @@ private:
 
     void on_connected(const std::string& queue) override;
     void on_lost(const std::string& why) override;
+    void on_blocked(const std::string& why) override;
     void on_event(const runtime::AmqpEvent& event) override;
 
     void received(const runtime::AmqpMessage& message, const std::string& name);

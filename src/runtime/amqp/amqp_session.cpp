@@ -96,6 +96,7 @@ amqp_basic_properties_t properties_of(const AmqpMessage& message) {
     return out;
 }
 
+/// They point into `arguments`.
 std::vector<amqp_table_entry_t> entries_of(const AmqpSession::Arguments& arguments) {
     std::vector<amqp_table_entry_t> entries;
     for (const auto& [name, value] : arguments) {
@@ -191,12 +192,22 @@ Result<void> AmqpSession::equip(amqp_socket_t_* socket) const {
 
 Result<void> AmqpSession::log_in(const AmqpBroker& broker) {
     constexpr int kChannels = 1;
+    // Without these the broker does not say that our queue is gone, or that it reads nothing more from us.
+    const Arguments capability_names = {{"consumer_cancel_notify", true}, {"connection.blocked", true}};
+    std::vector<amqp_table_entry_t> capabilities = entries_of(capability_names);
+    amqp_table_entry_t known{};
+    known.key = amqp_cstring_bytes("capabilities");
+    known.value.kind = AMQP_FIELD_KIND_TABLE;
+    known.value.value.table = {static_cast<int>(capabilities.size()), capabilities.data()};
+    const amqp_table_t properties{1, &known};
     const auto reply =
         access_.password.empty()
-            ? amqp_login(state_, broker.vhost.c_str(), kChannels, AMQP_DEFAULT_FRAME_SIZE, access_.heartbeat_seconds,
-                         AMQP_SASL_METHOD_EXTERNAL, broker.user.c_str())
-            : amqp_login(state_, broker.vhost.c_str(), kChannels, AMQP_DEFAULT_FRAME_SIZE, access_.heartbeat_seconds,
-                         AMQP_SASL_METHOD_PLAIN, broker.user.c_str(), access_.password.c_str());
+            ? amqp_login_with_properties(state_, broker.vhost.c_str(), kChannels, AMQP_DEFAULT_FRAME_SIZE,
+                                         access_.heartbeat_seconds, &properties, AMQP_SASL_METHOD_EXTERNAL,
+                                         broker.user.c_str())
+            : amqp_login_with_properties(state_, broker.vhost.c_str(), kChannels, AMQP_DEFAULT_FRAME_SIZE,
+                                         access_.heartbeat_seconds, &properties, AMQP_SASL_METHOD_PLAIN,
+                                         broker.user.c_str(), access_.password.c_str());
     const std::string problem = problem_of(reply);
     if (!problem.empty()) return fail(Errc::permission, "not let in: " + problem);
     amqp_channel_open(state_, kChannel);
@@ -218,8 +229,31 @@ Result<void> AmqpSession::declare_queue(const std::string& name, const Queue& qu
     amqp_table_t table;
     table.num_entries = static_cast<int>(entries.size());
     table.entries = entries.data();
-    amqp_queue_declare(state_, kChannel, bytes(name), 0, queue.durable ? 1 : 0, queue.exclusive ? 1 : 0, 0, table);
+    const auto declare = [&] {
+        amqp_queue_declare(state_, kChannel, bytes(name), 0, queue.durable ? 1 : 0, queue.exclusive ? 1 : 0, 0, table);
+    };
+    declare();
+    if (queue.replace && closed_for_other_arguments()) {
+        if (auto deleted = delete_queue(name); !deleted) return deleted;
+        declare();
+    }
     return checked("queue '" + name + "'");
+}
+
+bool AmqpSession::closed_for_other_arguments() const {
+    const amqp_rpc_reply_t reply = amqp_get_rpc_reply(state_);
+    if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD) return false;
+    return static_cast<const amqp_channel_close_t*>(reply.reply.decoded)->reply_code == AMQP_PRECONDITION_FAILED;
+}
+
+/// After the broker has closed the channel.
+Result<void> AmqpSession::delete_queue(const std::string& name) {
+    amqp_channel_close_ok_t understood{};
+    amqp_send_method(state_, kChannel, AMQP_CHANNEL_CLOSE_OK_METHOD, &understood);
+    amqp_channel_open(state_, kChannel);
+    if (auto opened = checked("no channel"); !opened) return opened;
+    amqp_queue_delete(state_, kChannel, bytes(name), 0, 0);
+    return checked("queue '" + name + "' with other arguments cannot be replaced");
 }
 
 Result<void> AmqpSession::bind(const std::string& queue, const std::string& exchange, const std::string& key) {
@@ -280,7 +314,18 @@ Result<std::optional<AmqpEvent>> AmqpSession::other_than_a_message() {
     if (status != AMQP_STATUS_OK) return fail(Errc::unavailable, amqp_error_string2(status));
     if (frame.frame_type != AMQP_FRAME_METHOD) return std::nullopt;
     const amqp_method_t& method = frame.payload.method;
-    if (method.id == AMQP_BASIC_CANCEL_METHOD) return fail(Errc::unavailable, "the broker ended the subscription");
+    if (method.id == AMQP_BASIC_CANCEL_METHOD)
+        return fail(Errc::unavailable, "the broker ended the subscription: the queue is gone");
+    if (method.id == AMQP_CONNECTION_BLOCKED_METHOD) {
+        const auto* words = static_cast<const amqp_connection_blocked_t*>(method.decoded);
+        blocked_ = base::escape(view(words->reason), kShownWords);
+        if (blocked_.empty()) blocked_ = "no reason given";
+        return std::nullopt;
+    }
+    if (method.id == AMQP_CONNECTION_UNBLOCKED_METHOD) {
+        blocked_.clear();
+        return std::nullopt;
+    }
     if (method.id != AMQP_BASIC_RETURN_METHOD) return fail(Errc::unavailable, closing_words(method));
 
     AmqpEvent event;

@@ -69,6 +69,7 @@ public:
     struct Queue {
         bool durable = false;
         bool exclusive = false;  ///< ours alone, and gone with the connection
+        bool replace = false;    ///< ours by its name: one that was declared otherwise is deleted, with what is in it
         Arguments arguments{};
     };
 
@@ -92,6 +93,10 @@ public:
     /// Waits for something to arrive; nothing when nothing does in time. Of a longer body the beginning.
     base::Result<std::optional<AmqpEvent>> next(base::Millis wait, std::size_t max_body);
 
+    /// Why the broker takes nothing that is published (its memory, its disk); empty when it does. As of the last
+    /// next().
+    const std::string& blocked() const { return blocked_; }
+
     /// To be waited for; what has arrived already is not seen there: call next() until it has nothing.
     int socket() const;
     /// The orderly end of a connection that works.
@@ -101,11 +106,14 @@ private:
     base::Result<void> connect(const AmqpBroker& broker);
     base::Result<void> equip(amqp_socket_t_* socket) const;
     base::Result<void> log_in(const AmqpBroker& broker);
+    bool closed_for_other_arguments() const;
+    base::Result<void> delete_queue(const std::string& name);
     base::Result<void> checked(const std::string& what);
     base::Result<std::optional<AmqpEvent>> other_than_a_message();
 
     AmqpAccess access_;
     amqp_connection_state_t_* state_;
+    std::string blocked_;
 };
 
 }  // namespace vitalwire::runtime
