@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 import signal
+import subprocess
 
 from cloudbed.cloud import free_ports
 from cloudbed.infrastructure import Infrastructure
@@ -40,6 +41,9 @@ class _Rabbit(Infrastructure):
     def __init__(self, config: Settings, users: dict[str, Rights]) -> None:
         super().__init__(config)
         self._users = users
+
+    def environment(self) -> dict[str, str]:
+        return self._broker_environment()
 
     def _write_configuration(self) -> None:
         super()._write_configuration()
@@ -126,6 +130,12 @@ class Broker:
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
+
+    def control(self, *arguments: str) -> str:
+        """What rabbitmqctl prints."""
+        command = ["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", "-n", "cloudbed@localhost", *arguments]
+        environment = {**os.environ, **self._rabbit.environment()}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
     def _signal(self, number: int) -> None:
         if self._service.pid:

@@ -16,7 +16,7 @@ from message_broker import CONTROLLER, Broker
 from one_guest import OneGuestTestCase
 from suite import Agent, Controller
 from vmbed.inspector import Inspector
-from vmbed.procs import http_json, http_metrics, temporary_dir, wait_until
+from vmbed.procs import http_json, http_metrics, http_request, temporary_dir, wait_until
 
 EXCHANGE = "vitalwire.controllers"
 REFUSED = "vitalwire_controller_bus_connections_refused"
@@ -110,6 +110,24 @@ class Outages(BrokerTestCase):
         self.broker.resume()
         self.wait_links(2)
         self.wait_story("down", "up")
+
+    def test_a_broker_that_takes_nothing_is_a_problem_of_both_and_loses_nothing(self) -> None:
+        self.start_suite(controllers=1)
+        self.addCleanup(self.broker.control, "set_vm_memory_high_watermark", "0.4")
+        self.broker.control("set_vm_memory_high_watermark", "0.00001")
+        blocked = "takes no messages"
+        wait_until(lambda: any(blocked in why for why in self.problems(self.controllers[0])), "the controller says so")
+        wait_until(lambda: http_request(self.controllers[0].http, "/readyz")[0] == 503, "it is not ready")
+        self.lose_guest()
+        self.broker.control("set_vm_memory_high_watermark", "0.4")
+        self.wait_story("down")
+        wait_until(lambda: http_request(self.controllers[0].http, "/readyz")[0] == 200, "the controller is ready again")
+
+    def test_a_controller_without_its_broker_is_not_ready(self) -> None:
+        self.broker.kill()
+        controller = self.start_controller(0, (self.broker,))
+        wait_until(lambda: http_request(controller.http, "/readyz")[0] == 503, "the controller is not ready")
+        self.assertIs(json.loads(http_request(controller.http, "/readyz")[1])["bus"], False)
 
     def test_a_host_that_is_lost_while_no_controller_runs_is_not_forgotten(self) -> None:
         self.start_suite(controllers=1)
