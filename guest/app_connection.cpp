@@ -2,9 +2,12 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <utility>
 
 #include "base/log.hpp"
@@ -16,6 +19,8 @@ namespace vitalwire::guest {
 namespace {
 
 constexpr int kReadsBeforeJudging = 8;
+/// Since Linux 5.3, the same on every architecture.
+constexpr long kPidfdOpen = 434;
 /// What may wait for an application beside what the kernel holds.
 constexpr std::size_t kMaxWaiting = 64UL * 1024;
 
@@ -36,6 +41,7 @@ AppConnection::AppConnection(Judge& judge, GroupApp& group, int descriptor, Owne
     : judge_(judge),
       group_(group),
       socket_(judge.io(), descriptor),
+      process_(judge.io()),
       owner_(owner),
       timer_(judge),
       waiting_(wire::Dialect::native, kMaxWaiting) {
@@ -47,7 +53,8 @@ AppConnection::AppConnection(Judge& judge, GroupApp& group, int descriptor, Owne
 }
 
 void AppConnection::turn_away(const base::Error& why) {
-    refuse(why);
+    const std::string datagram = app::encode(app::Refused{why});
+    ::send(socket_.native_handle(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     close();
 }
 
@@ -56,9 +63,11 @@ void AppConnection::close() {
     group_.leave(*this);
     boost::system::error_code ignored;
     socket_.close(ignored);
+    process_.close(ignored);
 }
 
 bool AppConnection::hung_up() {
+    if (process_gone()) return true;
     pollfd state{socket_.native_handle(), POLLIN, 0};
     return ::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR)) != 0;
 }
@@ -83,34 +92,61 @@ bool AppConnection::receive() {
     }
     const std::string_view datagram(buffer.data(), static_cast<std::size_t>(size));
     if (datagram.size() > app::kMaxDatagram) {
-        refuse({base::Errc::too_large, "a message may have " + std::to_string(app::kMaxDatagram) + " bytes"});
+        refuse({base::Errc::too_large, "a message may have " + std::to_string(app::kMaxDatagram) + " bytes"}, {});
     } else if (datagram.starts_with('\n')) {
         receive_group(datagram);
     } else if (const auto request = app::decode_request(datagram)) {
         std::visit([this](const auto& each) { handle(each); }, *request);
     } else {
-        refuse(request.error());
+        refuse(request.error(), app::id_of(datagram));
     }
     return socket_.is_open();
 }
 
 void AppConnection::handle(const app::Register& request) {
-    if (!name_.empty()) return refuse({base::Errc::in_use, "this connection is registered as " + name_ + " already"});
+    if (!name_.empty())
+        return refuse({base::Errc::in_use, "this connection is registered as " + name_ + " already"}, request.id);
     const auto admitted = owner_.admit(*this, request.name);
-    if (!admitted) return refuse(admitted.error());
+    if (!admitted) return refuse(admitted.error(), request.id, request.name);
     name_ = request.name;
     interval_ = request.interval;
     timeout_ = request.timeout;
     log::info("application registered", {{"name", name_}, {"pid", pid_}, {"interval_ms", interval_.count()}});
-    if (!send(app::Registered{})) return;
+    if (!send(app::Registered{request.id})) return;
+    watch_process();
     owner_.health_changed(*this, request.health);
     awaits_answer_ = false;
     asked_at_ = judge_.now();
     timer_.arm(asked_at_ + interval_, [this] { ask(); });
 }
 
+/// The end of the process that registered counts, not that of the last one that has the connection: a child that it has
+/// forked holds a copy.
+void AppConnection::watch_process() {
+    if (pid_ <= 0 || process_.is_open()) return;
+    const int descriptor = static_cast<int>(::syscall(kPidfdOpen, pid_, 0));
+    if (descriptor < 0) return;  // an older kernel: ask() finds out
+    process_.assign(descriptor);
+    process_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                        [self = shared_from_this()](boost::system::error_code error) {
+                            if (!error) self->process_ended();
+                        });
+}
+
+void AppConnection::process_ended() {
+    // What it sent before its end still counts.
+    for (int i = 0; i < kReadsBeforeJudging && !name_.empty(); ++i) {
+        if (!receive()) return;
+    }
+    end();
+}
+
+bool AppConnection::process_gone() const {
+    return pid_ > 0 && ::kill(pid_, 0) != 0 && errno == ESRCH;
+}
+
 void AppConnection::handle(const app::Report& request) {
-    if (name_.empty()) return refuse({base::Errc::no_session, "register before reporting"});
+    if (name_.empty()) return refuse({base::Errc::no_session, "register before reporting"}, request.id);
     if (request.query == last_query_ && awaits_answer_) {
         awaits_answer_ = false;
         timer_.arm(asked_at_ + interval_, [this] { ask(); });
@@ -126,9 +162,12 @@ void AppConnection::handle(const app::Deregister&) {
     owner_.deregistered(*this);
     log::info("application deregistered", {{"name", name_}, {"pid", pid_}});
     name_.clear();
+    boost::system::error_code ignored;
+    process_.close(ignored);
 }
 
 void AppConnection::handle(const app::Subscribe& request) {
+    uses_group_ = request.broadcasts || request.notifications;
     group_.join(*this, {request.broadcasts, request.notifications});
 }
 
@@ -140,10 +179,11 @@ void AppConnection::receive_group(std::string_view datagram) {
     auto inbound = wire::read_line(datagram, wire::ChannelKind::native, wire::Receiver::host);
     if (const auto* message = std::get_if<wire::GroupMessage>(&inbound)) return handle_group(message->pdu);
     if (const auto* refused = std::get_if<wire::Refused>(&inbound)) return deliver(group::Outgoing(refused->nack));
-    refuse({base::Errc::malformed, "expected a message of the server group"});
+    refuse({base::Errc::malformed, "expected a message of the server group"}, {});
 }
 
 void AppConnection::handle_group(const wire::GroupPdu& request) {
+    uses_group_ = true;
     const auto seq = seq_of(request);
     if (seq.value_or(0) <= app::kMaxSeq) return group_.send(*this, request);
     const base::Error error{base::Errc::bad_field, "key 'seq': expected 0 to " + std::to_string(app::kMaxSeq)};
@@ -183,6 +223,7 @@ void AppConnection::write_waiting() {
 }
 
 void AppConnection::ask() {
+    if (process_gone()) return process_ended();
     asked_at_ = judge_.now();
     awaits_answer_ = true;
     timer_.arm(asked_at_ + timeout_, [this] { unanswered(); });
@@ -201,10 +242,9 @@ void AppConnection::unanswered() {
     timer_.arm(asked_at_ + interval_, [this] { ask(); });
 }
 
-void AppConnection::refuse(const base::Error& error) {
-    log::info("request of an application refused",
-              {{"pid", pid_}, {"uid", uid_}, {"name", name_}, {"why", error.message}});
-    send(app::Refused{error});
+void AppConnection::refuse(const base::Error& error, std::optional<std::int64_t> id, const std::string& name) {
+    owner_.refused(*this, name, error);
+    send(app::Refused{error, id});
 }
 
 bool AppConnection::send(const app::Event& event) {

@@ -19,7 +19,7 @@ namespace vitalwire::guest {
 /// and carries its messages of the server group. One that does not read them loses the oldest and is told how many.
 class AppConnection : public std::enable_shared_from_this<AppConnection>, private GroupApp::Member {
 public:
-    /// Who decides about names and hears of health.
+    /// Decides about names, and is notified of health.
     class Owner {
     public:
         virtual ~Owner() = default;
@@ -27,6 +27,8 @@ public:
         virtual base::Result<void> admit(AppConnection& connection, const std::string& name) = 0;
         virtual void health_changed(AppConnection& connection, const heartbeat::Health& health) = 0;
         virtual void deregistered(AppConnection& connection) = 0;
+        /// A request was refused. `name`: of the registration that it was for; empty when it was for none.
+        virtual void refused(AppConnection& connection, const std::string& name, const base::Error& error) = 0;
         /// The last call about `connection`; it was not deregistered when `name()` is not empty.
         virtual void closed(AppConnection& connection) = 0;
     };
@@ -35,7 +37,7 @@ public:
     AppConnection(Judge& judge, GroupApp& group, int descriptor, Owner& owner);
 
     void start() { wait(); }
-    /// Says why and closes; the owner is not told.
+    /// Sends why, and closes without a call of the owner.
     void turn_away(const base::Error& why);
     void close();
 
@@ -43,6 +45,8 @@ public:
     pid_t pid() const { return pid_; }
     /// Of the registered application; empty when none is.
     const std::string& name() const { return name_; }
+    /// True when nothing is registered or subscribed: it may be closed to make room for another.
+    bool idle() const { return name_.empty() && !uses_group_; }
     /// True when the process at the other end is gone, though this was not handled yet.
     bool hung_up();
 
@@ -50,6 +54,9 @@ private:
     void wait();
     /// False when the connection has ended.
     bool receive();
+    void watch_process();
+    void process_ended();
+    bool process_gone() const;
     void handle(const app::Register& request);
     void handle(const app::Report& request);
     void handle(const app::Deregister& request);
@@ -62,13 +69,14 @@ private:
     void tell_slow(bool slow);
     void ask();
     void unanswered();
-    void refuse(const base::Error& error);
+    void refuse(const base::Error& error, std::optional<std::int64_t> id, const std::string& name = {});
     bool send(const app::Event& event);
     void end();
 
     Judge& judge_;
     GroupApp& group_;
     boost::asio::posix::stream_descriptor socket_;
+    boost::asio::posix::stream_descriptor process_;  ///< pidfd of the registered process, where the kernel has them
     Owner& owner_;
     uid_t uid_ = 0;
     pid_t pid_ = 0;
@@ -80,6 +88,7 @@ private:
     bool awaits_answer_ = false;
     base::TimePoint asked_at_;
     group::Outbox waiting_;  ///< messages of the server group that it has not read
+    bool uses_group_ = false;
     bool awaits_room_ = false;
     bool told_slow_ = false;
 };

@@ -27,6 +27,10 @@ json header(const char* type) {
     return {{"version", kVersion}, {"type", type}};
 }
 
+void put_id(json& out, const std::optional<std::int64_t>& id) {
+    if (id) out["id"] = *id;
+}
+
 void put_health(json& out, const Health& health) {
     out["healthy"] = health.healthy;
     out["reason"] = base::cut_utf8(health.reason, wire::kMaxReason);
@@ -39,12 +43,14 @@ struct RequestEncoder {
         out["interval_ms"] = request.interval.count();
         out["timeout_ms"] = request.timeout.count();
         put_health(out, request.health);
+        put_id(out, request.id);
         return out;
     }
     json operator()(const Report& request) const {
         json out = header("report");
         put_health(out, request.health);
         if (request.query) out["query"] = *request.query;
+        put_id(out, request.id);
         return out;
     }
     json operator()(const Deregister&) const { return header("deregister"); }
@@ -57,11 +63,16 @@ struct RequestEncoder {
 };
 
 struct EventEncoder {
-    json operator()(const Registered&) const { return header("registered"); }
+    json operator()(const Registered& event) const {
+        json out = header("registered");
+        put_id(out, event.id);
+        return out;
+    }
     json operator()(const Refused& event) const {
         json out = header("refused");
         out["code"] = to_string(event.error.code);
         out["message"] = event.error.message;
+        put_id(out, event.id);
         return out;
     }
     json operator()(const Query& event) const {
@@ -70,6 +81,13 @@ struct EventEncoder {
         return out;
     }
 };
+
+Result<std::optional<std::int64_t>> read_id(const json& data) {
+    if (wire::find(data, "id") == nullptr) return std::nullopt;
+    const auto id = wire::read_int(data, "id", 0, kMaxId);
+    if (!id) return tl::make_unexpected(id.error());
+    return *id;
+}
 
 Result<Health> read_health(const json& data) {
     const auto healthy = wire::read_bool(data, "healthy");
@@ -90,13 +108,17 @@ Result<Request> decode_register(const json& data) {
     if (!timeout) return tl::make_unexpected(timeout.error());
     auto health = read_health(data);
     if (!health) return tl::make_unexpected(health.error());
-    return Register{std::move(*name), Millis(*interval), Millis(*timeout), std::move(*health)};
+    const auto id = read_id(data);
+    if (!id) return tl::make_unexpected(id.error());
+    return Register{std::move(*name), Millis(*interval), Millis(*timeout), std::move(*health), *id};
 }
 
 Result<Request> decode_report(const json& data) {
     auto health = read_health(data);
     if (!health) return tl::make_unexpected(health.error());
-    Report report{std::move(*health), {}};
+    const auto id = read_id(data);
+    if (!id) return tl::make_unexpected(id.error());
+    Report report{std::move(*health), {}, *id};
     if (wire::find(data, "query") == nullptr) return report;
     const auto query = wire::read_int(data, "query", 0, INT64_MAX);
     if (!query) return tl::make_unexpected(query.error());
@@ -110,8 +132,16 @@ Result<Request> decode_subscribe(const json& data) {
     return in.finish(Request(request));
 }
 
+Result<Event> decode_registered(const json& data) {
+    const auto id = read_id(data);
+    if (!id) return tl::make_unexpected(id.error());
+    return Registered{*id};
+}
+
 Result<Event> decode_refused(const json& data) {
-    Refused event{{Errc::bad_field, wire::text_or(data, "message")}};
+    const auto id = read_id(data);
+    if (!id) return tl::make_unexpected(id.error());
+    Refused event{{Errc::bad_field, wire::text_or(data, "message")}, *id};
     const std::string code = wire::text_or(data, "code");
     for (const Errc known : kRefusals) {
         if (to_string(known) == code) event.error.code = known;
@@ -165,10 +195,16 @@ Result<Request> decode_request(std::string_view datagram) {
 Result<Event> decode_event(std::string_view datagram) {
     const auto message = open(datagram);
     if (!message) return tl::make_unexpected(message.error());
-    if (message->type == "registered") return Registered{};
+    if (message->type == "registered") return decode_registered(message->data);
     if (message->type == "refused") return decode_refused(message->data);
     if (message->type == "query") return decode_query(message->data);
     return unknown_type(message->type);
+}
+
+std::optional<std::int64_t> id_of(std::string_view datagram) {
+    const auto data = wire::parse_object(datagram);
+    if (!data) return std::nullopt;
+    return read_id(*data).value_or(std::nullopt);
 }
 
 }  // namespace vitalwire::guest::app

@@ -13,7 +13,8 @@
 namespace vitalwire::guest::app {
 
 // Between vitalwired and libvitalwire: one JSON object a datagram on a UNIX SOCK_SEQPACKET socket. Private to the two:
-// applications see libvitalwire's API, the host sees nothing of it. Every datagram carries "version".
+// applications see libvitalwire's API, the host sees nothing of it. Every datagram carries "version". A request may carry
+// an "id": each answer to it repeats that. A refusal without one is about the whole connection, which then ends.
 //
 // A datagram that begins with a newline is a message of the server group instead, exactly as on the channel
 // (proto-spec/server-group.md): the application is a guest to vitalwired. What it sends has a `seq` of at most kMaxSeq;
@@ -22,6 +23,7 @@ namespace vitalwire::guest::app {
 inline constexpr int kVersion = 1;
 inline constexpr std::size_t kMaxDatagram = 8192;
 inline constexpr std::int64_t kMaxSeq = 65535;
+inline constexpr std::int64_t kMaxId = INT32_MAX;
 inline constexpr std::size_t kMaxName = 32;  ///< of an application; part of the reason that the host is told
 inline constexpr base::Millis kSmallestInterval{100};
 inline constexpr base::Millis kSmallestTimeout{50};
@@ -33,10 +35,12 @@ struct Register {
     base::Millis interval{};  ///< from question to question
     base::Millis timeout{};   ///< from a question to its answer
     heartbeat::Health health;
+    std::optional<std::int64_t> id = std::nullopt;
 };
 struct Report {
     heartbeat::Health health;
-    std::optional<std::int64_t> query;  ///< the question that this answers; absent: told unasked
+    std::optional<std::int64_t> query;              ///< the question that this answers; absent: sent unasked
+    std::optional<std::int64_t> id = std::nullopt;  ///< of the registration that this is about
 };
 struct Deregister {};
 /// What of the server group the application wants unasked. Answers to its own messages need none.
@@ -47,10 +51,13 @@ struct Subscribe {
 using Request = std::variant<Register, Report, Deregister, Subscribe>;
 
 // From the daemon.
-struct Registered {};
+struct Registered {
+    std::optional<std::int64_t> id = std::nullopt;
+};
 /// The request was not carried out.
 struct Refused {
     base::Error error;
+    std::optional<std::int64_t> id = std::nullopt;
 };
 struct Query {
     std::int64_t id = 0;
@@ -61,5 +68,7 @@ std::string encode(const Request& request);
 std::string encode(const Event& event);
 base::Result<Request> decode_request(std::string_view datagram);
 base::Result<Event> decode_event(std::string_view datagram);
+/// The `id` of a request that decode_request refuses, so that the refusal can name it.
+std::optional<std::int64_t> id_of(std::string_view datagram);
 
 }  // namespace vitalwire::guest::app

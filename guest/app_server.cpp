@@ -26,6 +26,12 @@ constexpr std::chrono::seconds kListenRetry{5};
 constexpr mode_t kSocketMode = 0660;
 constexpr mode_t kFolderMode = 0755;
 constexpr int kApplicationsWaiting = 64;
+/// libvitalwire asks for a refused registration again within 5 s.
+constexpr std::chrono::seconds kStillWanted{15};
+/// So many are named to the host and in the log; there may be any number of them.
+constexpr std::size_t kMaxUnwatched = 16;
+constexpr double kRefusalLinesPerSecond = 1;
+constexpr double kRefusalLinesAtOnce = 10;
 
 std::string source_of(const std::string& name) {
     return "application " + name;
@@ -50,7 +56,9 @@ AppServer::AppServer(Judge& judge, HealthBoard& board, GroupApp& group, Applicat
       group_(group),
       settings_(std::move(settings)),
       listener_(judge.io()),
-      retry_(judge.io()) {}
+      retry_(judge.io()),
+      expiry_(judge),
+      refusal_lines_(kRefusalLinesPerSecond, kRefusalLinesAtOnce) {}
 
 AppServer::~AppServer() {
     close();
@@ -66,6 +74,7 @@ void AppServer::stop() {
 }
 
 void AppServer::close() {
+    expiry_.cancel();
     for (const auto& connection : connections_)
         connection->close();
     connections_.clear();
@@ -121,27 +130,62 @@ void AppServer::accept() {
         return passing ? wait() : retry(&AppServer::wait);
     }
     const auto connection = std::make_shared<AppConnection>(judge_, group_, descriptor, static_cast<Owner&>(*this));
-    if (connections_.size() >= settings_.max) {
-        connection->turn_away({Errc::too_many, "there are " + std::to_string(settings_.max) +
-                                                   " applications already, [applications] max"});
+    if (const auto room = make_room(connection->uid()); !room) {
+        refused(*connection, {}, room.error());
+        connection->turn_away(room.error());
     } else {
-        connections_.insert(connection);
+        connections_.push_back(connection);
         connection->start();
     }
     wait();
 }
 
-void AppServer::retry(void (AppServer::*what)()) {
-    retry_.expires_after(kListenRetry);
-    retry_.async_wait([this, what](boost::system::error_code error) {
-        if (!error) (this->*what)();
+void AppServer::set_limits(std::size_t max, std::size_t max_per_user) {
+    settings_.max = max;
+    settings_.max_per_user = max_per_user;
+}
+
+base::Result<void> AppServer::make_room(uid_t uid) {
+    if (uid != 0 && connections_of(uid) >= settings_.max_per_user && !evict_idle(uid)) {
+        return fail(Errc::too_many, "user " + std::to_string(uid) + " has " + std::to_string(settings_.max_per_user) +
+                                        " applications already, [applications] max_per_user");
+    }
+    if (connections_.size() >= settings_.max && !evict_idle(std::nullopt)) {
+        return fail(Errc::too_many,
+                    "there are " + std::to_string(settings_.max) + " applications already, [applications] max");
+    }
+    return {};
+}
+
+bool AppServer::evict_idle(std::optional<uid_t> uid) {
+    const auto idle = std::find_if(connections_.begin(), connections_.end(), [&](const auto& each) {
+        return each->idle() && (!uid || each->uid() == *uid);
     });
+    if (idle == connections_.end()) return false;
+    const auto evicted = *idle;
+    connections_.erase(idle);
+    log::debug("idle connection of an application closed to make room", {{"pid", evicted->pid()}});
+    evicted->turn_away({Errc::too_many, "closed to make room: nothing was registered"});
+    return true;
+}
+
+std::size_t AppServer::connections_of(uid_t uid) const {
+    return static_cast<std::size_t>(
+        std::count_if(connections_.begin(), connections_.end(), [&](const auto& each) { return each->uid() == uid; }));
+}
+
+void AppServer::retry(void (AppServer::*what)()) {
+    retry_.after(kListenRetry, [this, what] { (this->*what)(); });
 }
 
 void AppServer::forget_ended() {
     const auto ended = std::exchange(ended_, {});
-    for (const auto& [name, uid] : ended)
-        board_.remove(source_of(name));
+    for (const Ended& each : ended)
+        board_.remove(source_of(each.name));
+}
+
+std::vector<AppServer::Ended>::iterator AppServer::find_ended(const std::string& name) {
+    return std::find_if(ended_.begin(), ended_.end(), [&](const Ended& each) { return each.name == name; });
 }
 
 base::Result<void> AppServer::admit(AppConnection& connection, const std::string& name) {
@@ -153,20 +197,82 @@ base::Result<void> AppServer::admit(AppConnection& connection, const std::string
         old.close();
         closed(old);
     }
-    const auto ended = ended_.find(name);
-    if (ended == ended_.end()) {
-        if (names_.size() + ended_.size() >= settings_.max) {
-            return fail(Errc::too_many, "there are " + std::to_string(settings_.max) +
-                                            " applications already, those that ended without deregistering included");
-        }
-    } else {
+    if (const auto ended = find_ended(name); ended != ended_.end()) {
         // Another user's application must not wipe out the trace of one that died.
-        if (connection.uid() != 0 && connection.uid() != ended->second)
+        if (connection.uid() != 0 && connection.uid() != ended->uid)
             return fail(Errc::in_use, "the application called '" + name + "' belonged to another user");
         ended_.erase(ended);
     }
     names_.emplace(name, &connection);
+    watched(source_of(name));
     return {};
+}
+
+void AppServer::add_ended(const std::string& name, uid_t uid) {
+    // They take no place of a living one. The oldest of the same user makes room: the guest stays unhealthy by the rest.
+    const auto mine = [&](const Ended& each) { return each.uid == uid; };
+    const auto count = std::count_if(ended_.begin(), ended_.end(), mine);
+    if (static_cast<std::size_t>(count) >= settings_.max_per_user) {
+        const auto oldest = std::find_if(ended_.begin(), ended_.end(), mine);
+        board_.remove(source_of(oldest->name));
+        ended_.erase(oldest);
+    }
+    ended_.push_back({name, uid});
+    board_.set(source_of(name), false, "ended without deregistering");
+}
+
+void AppServer::refused(AppConnection& connection, const std::string& name, const base::Error& error) {
+    if (!name.empty()) return unwatched(source_of(name), "wanted to be watched and is not", error);
+    if (error.code == Errc::too_many)
+        return unwatched("an application of user " + std::to_string(connection.uid()), "cannot connect", error);
+    log_refusal(connection, connection.name(), error.message);
+}
+
+void AppServer::unwatched(const std::string& name, const std::string& what, const base::Error& why) {
+    const base::TimePoint until = judge_.now() + kStillWanted;
+    const auto known = unwatched_.find(name);
+    if (known == unwatched_.end() && unwatched_.size() >= kMaxUnwatched) return;
+    if (known != unwatched_.end() && known->second.why == why.message) {
+        known->second.until = until;
+        return;
+    }
+    const std::string warning = what + ": " + why.message;
+    log::warning("an application is not watched", {{"name", name}, {"why", warning}});
+    unwatched_[name] = {why.message, until};
+    board_.warn(name, warning);
+    expire_unwatched();
+}
+
+void AppServer::watched(const std::string& name) {
+    if (unwatched_.erase(name) > 0) board_.withdraw_warning(name);
+}
+
+void AppServer::expire_unwatched() {
+    const base::TimePoint now = judge_.now();
+    base::TimePoint next = base::kNever;
+    for (auto each = unwatched_.begin(); each != unwatched_.end();) {
+        if (now < each->second.until) {
+            next = std::min(next, each++->second.until);
+            continue;
+        }
+        log::info("an application does not ask to be watched any more", {{"name", each->first}});
+        board_.withdraw_warning(each->first);
+        each = unwatched_.erase(each);
+    }
+    expiry_.arm(next, [this] { expire_unwatched(); });
+}
+
+void AppServer::log_refusal(const AppConnection& connection, const std::string& name, const std::string& why) {
+    // An application that sends nothing else must not fill the disk.
+    if (!refusal_lines_.take(judge_.now())) {
+        ++unlogged_;
+        return;
+    }
+    log::info("request of an application refused", {{"pid", connection.pid()},
+                                                    {"uid", connection.uid()},
+                                                    {"name", name},
+                                                    {"why", why},
+                                                    {"unlogged_before", std::exchange(unlogged_, 0)}});
 }
 
 void AppServer::health_changed(AppConnection& connection, const heartbeat::Health& health) {
@@ -181,8 +287,7 @@ void AppServer::deregistered(AppConnection& connection) {
 void AppServer::closed(AppConnection& connection) {
     if (!connection.name().empty()) {
         names_.erase(connection.name());
-        ended_.emplace(connection.name(), connection.uid());
-        board_.set(source_of(connection.name()), false, "ended without deregistering");
+        add_ended(connection.name(), connection.uid());
     }
     const auto same = [&](const auto& each) { return each.get() == &connection; };
     const auto found = std::find_if(connections_.begin(), connections_.end(), same);

@@ -1,21 +1,23 @@
 #pragma once
 
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
+#include <vector>
 
+#include "base/token_bucket.hpp"
 #include "guest/app_connection.hpp"
 #include "guest/health_board.hpp"
 #include "guest/judge.hpp"
 #include "guest/settings.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::guest {
 
-/// The socket for applications: who is connected, whose name is whose, and what became of those that ended without
-/// deregistering. One that cannot be opened is tried again; the heartbeat does not wait for it.
+/// The socket for applications: the connections and the names, those that ended without deregistering, and those that
+/// wanted to be watched and are not. No user can keep the others out: each has a quota, and what is idle makes room. A
+/// socket that cannot be opened is tried again; the heartbeat does not wait for it.
 class AppServer : private AppConnection::Owner {
 public:
     AppServer(Judge& judge, HealthBoard& board, GroupApp& group, ApplicationSettings settings);
@@ -25,7 +27,7 @@ public:
 
     void start();
     void stop();
-    void set_max(std::size_t max) { settings_.max = max; }
+    void set_limits(std::size_t max, std::size_t max_per_user);
     /// Applications that ended without deregistering count no longer.
     void forget_ended();
     std::size_t registered() const { return names_.size(); }
@@ -39,9 +41,18 @@ private:
     void wait();
     void accept();
     void retry(void (AppServer::*what)());
+    base::Result<void> make_room(uid_t uid);
+    bool evict_idle(std::optional<uid_t> uid);
+    std::size_t connections_of(uid_t uid) const;
+    void add_ended(const std::string& name, uid_t uid);
+    void unwatched(const std::string& name, const std::string& what, const base::Error& why);
+    void watched(const std::string& name);
+    void expire_unwatched();
+    void log_refusal(const AppConnection& connection, const std::string& name, const std::string& why);
     base::Result<void> admit(AppConnection& connection, const std::string& name) override;
     void health_changed(AppConnection& connection, const heartbeat::Health& health) override;
     void deregistered(AppConnection& connection) override;
+    void refused(AppConnection& connection, const std::string& name, const base::Error& error) override;
     void closed(AppConnection& connection) override;
 
     Judge& judge_;
@@ -49,11 +60,25 @@ private:
     GroupApp& group_;
     ApplicationSettings settings_;
     boost::asio::posix::stream_descriptor listener_;
-    boost::asio::steady_timer retry_;
+    runtime::Timer retry_;
     std::string problem_;
-    std::set<std::shared_ptr<AppConnection>> connections_;
+    struct Ended {
+        std::string name;
+        uid_t uid;  ///< that may take the name again
+    };
+    struct Unwatched {
+        std::string why;
+        base::TimePoint until;  ///< not asked for again by then: not wanted any more
+    };
+    std::vector<Ended>::iterator find_ended(const std::string& name);
+
+    std::vector<std::shared_ptr<AppConnection>> connections_;  ///< the oldest first
     std::map<std::string, AppConnection*, std::less<>> names_;
-    std::map<std::string, uid_t, std::less<>> ended_;  ///< without deregistering; the uid may take its name again
+    std::vector<Ended> ended_;                    ///< without deregistering; the oldest first
+    std::map<std::string, Unwatched> unwatched_;  ///< by what the board calls them
+    JudgedTimer expiry_;
+    base::TokenBucket refusal_lines_;
+    std::uint64_t unlogged_ = 0;
 };
 
 }  // namespace vitalwire::guest

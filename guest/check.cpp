@@ -44,12 +44,10 @@ Check::Check(Judge& judge, Children& children, HealthBoard& board, CheckSettings
 }
 
 Check::~Check() {
-    if (process_ != 0) {
-        children_.abandon(process_);
-        output_->finish();
-        errors_->finish();
-    }
-    board_.remove(source_);
+    if (process_ == 0) return;
+    children_.abandon(process_);
+    output_->finish();
+    errors_->finish();
 }
 
 void Check::run() {
@@ -110,7 +108,12 @@ void Checks::configure(const std::vector<CheckSettings>& settings) {
             std::find_if(checks_.begin(), checks_.end(), [&](const auto& c) { return c && c->settings() == wanted; });
         next.push_back(same == checks_.end() ? nullptr : std::move(*same));
     }
-    // The old ones end before new ones of the same name begin.
+    // One that was only edited keeps what it said until its new self has a result: an edit is no cure.
+    for (const auto& gone : checks_) {
+        if (gone && std::none_of(settings.begin(), settings.end(),
+                                 [&](const CheckSettings& wanted) { return wanted.name == gone->settings().name; }))
+            board_.remove(gone->source());
+    }
     checks_ = std::move(next);
     for (std::size_t i = 0; i < settings.size(); ++i) {
         if (!checks_[i]) checks_[i] = std::make_unique<Check>(judge_, children_, board_, settings[i]);

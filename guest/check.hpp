@@ -24,6 +24,8 @@ public:
     Check& operator=(const Check&) = delete;
 
     const CheckSettings& settings() const { return settings_; }
+    /// Its name on the board.
+    const std::string& source() const { return source_; }
 
 private:
     void run();

@@ -41,6 +41,9 @@ void GuestDaemon::start() {
     applications_.start();
     sdk_.start();
     checks_.configure(settings_.checks);
+    log::info("started", {{"channel", settings_.channel},
+                          {"applications", settings_.applications.socket.empty() ? "none" : settings_.applications.socket},
+                          {"checks", checks_.size()}});
     tell_status();
 }
 
@@ -52,7 +55,7 @@ void GuestDaemon::reload(const Settings& settings) {
     settings_ = settings;
     heartbeat_.reconfigure(settings.heartbeat);
     checks_.configure(settings.checks);
-    applications_.set_max(settings.applications.max);
+    applications_.set_limits(settings.applications.max, settings.applications.max_per_user);
     applications_.forget_ended();
     log::info("configuration reloaded", {{"checks", checks_.size()}});
 }
@@ -68,7 +71,8 @@ void GuestDaemon::stop() {
 std::string GuestDaemon::status() const {
     const heartbeat::Health health = board_.overall();
     std::string text = heartbeat_.registered() ? "registered" : channel_->status();
-    text += health.healthy ? ", healthy" : ", unhealthy: " + base::escape(health.reason);
+    text += health.healthy ? ", healthy" : ", unhealthy";
+    if (!health.reason.empty()) text += (health.healthy ? "; " : ": ") + base::escape(health.reason);
     return text;
 }
 

@@ -16,40 +16,12 @@ constexpr std::string_view kBetween = "; ";
 /// "; and 1000 more": what is always kept free for it.
 constexpr std::size_t kRoomForMore = 16;
 
-}  // namespace
-
-void HealthBoard::set(const std::string& source, bool healthy, std::string_view reason) {
-    if (healthy) {
-        if (find(source) != troubles_.end()) log::info("healthy again", {{"source", source}});
-        return remove(source);
-    }
-    Trouble trouble{source, tidy_reason(reason)};
-    const auto known = find(source);
-    if (known == troubles_.end()) {
-        log::warning("unhealthy", {{"source", source}, {"reason", trouble.reason}});
-        troubles_.push_back(std::move(trouble));
-    } else {
-        if (known->reason == trouble.reason) return;
-        known->reason = std::move(trouble.reason);
-    }
-    changed_(overall());
-}
-
-void HealthBoard::remove(const std::string& source) {
-    const auto known = find(source);
-    if (known == troubles_.end()) return;
-    troubles_.erase(known);
-    changed_(overall());
-}
-
-heartbeat::Health HealthBoard::overall() const {
-    if (troubles_.empty()) return {};
+/// As many of `parts` as a reason has room for, and how many there are besides.
+std::string join(const std::vector<std::string>& parts) {
     std::string reason;
-    for (std::size_t i = 0; i < troubles_.size(); ++i) {
-        std::string part = i == 0 ? "" : std::string(kBetween);
-        part += troubles_[i].source;
-        if (!troubles_[i].reason.empty()) part += ": " + troubles_[i].reason;
-        const bool last = i + 1 == troubles_.size();
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        const std::string part = (i == 0 ? "" : std::string(kBetween)) + parts[i];
+        const bool last = i + 1 == parts.size();
         const std::size_t room = wire::kMaxReason - reason.size() - (last ? 0 : kRoomForMore);
         if (part.size() <= room) {
             reason += part;
@@ -59,15 +31,66 @@ heartbeat::Health HealthBoard::overall() const {
             reason = base::cut_utf8(part, room);
             continue;
         }
-        reason += std::string(kBetween) + "and " + std::to_string(troubles_.size() - i) + " more";
+        reason += std::string(kBetween) + "and " + std::to_string(parts.size() - i) + " more";
         break;
     }
-    return {false, base::cut_utf8(reason, wire::kMaxReason)};
+    return base::cut_utf8(reason, wire::kMaxReason);
 }
 
-std::vector<HealthBoard::Trouble>::iterator HealthBoard::find(const std::string& source) {
-    return std::find_if(troubles_.begin(), troubles_.end(),
-                        [&](const Trouble& trouble) { return trouble.source == source; });
+}  // namespace
+
+void HealthBoard::set(const std::string& source, bool healthy, std::string_view reason) {
+    const bool was_healthy = find(troubles_, source) == troubles_.end();
+    if (healthy) {
+        if (!was_healthy) log::info("healthy again", {{"source", source}});
+        return remove(source);
+    }
+    Trouble trouble{source, tidy_reason(reason)};
+    if (was_healthy) log::warning("unhealthy", {{"source", source}, {"reason", trouble.reason}});
+    put(troubles_, std::move(trouble));
+}
+
+void HealthBoard::remove(const std::string& source) {
+    erase(troubles_, source);
+}
+
+void HealthBoard::warn(const std::string& source, std::string_view warning) {
+    put(warnings_, {source, tidy_reason(warning)});
+}
+
+void HealthBoard::withdraw_warning(const std::string& source) {
+    erase(warnings_, source);
+}
+
+void HealthBoard::put(Troubles& in, Trouble trouble) {
+    const auto known = find(in, trouble.source);
+    if (known == in.end()) {
+        in.push_back(std::move(trouble));
+    } else {
+        if (known->reason == trouble.reason) return;
+        known->reason = std::move(trouble.reason);
+    }
+    changed_(overall());
+}
+
+void HealthBoard::erase(Troubles& in, const std::string& source) {
+    const auto known = find(in, source);
+    if (known == in.end()) return;
+    in.erase(known);
+    changed_(overall());
+}
+
+heartbeat::Health HealthBoard::overall() const {
+    std::vector<std::string> parts;
+    for (const Trouble& each : troubles_)
+        parts.push_back(each.source + (each.reason.empty() ? "" : ": " + each.reason));
+    for (const Trouble& each : warnings_)
+        parts.push_back("warning: " + each.source + " " + each.reason);
+    return {troubles_.empty(), join(parts)};
+}
+
+HealthBoard::Troubles::iterator HealthBoard::find(Troubles& in, const std::string& source) {
+    return std::find_if(in.begin(), in.end(), [&](const Trouble& trouble) { return trouble.source == source; });
 }
 
 }  // namespace vitalwire::guest

@@ -10,8 +10,8 @@
 
 namespace vitalwire::guest {
 
-/// What every check and application said last, and what the guest answers with: one that is unhealthy makes the guest
-/// unhealthy, and the reasons are told in the order in which they arose.
+/// The last result of every check and application, and what the guest answers with: one that is unhealthy makes the guest
+/// unhealthy; the reasons are sent in the order in which they arose, warnings after them. Warnings alone leave it healthy.
 class HealthBoard {
 public:
     using Changed = std::function<void(const heartbeat::Health& overall)>;
@@ -22,6 +22,9 @@ public:
     void set(const std::string& source, bool healthy, std::string_view reason);
     /// `source` is not watched any more.
     void remove(const std::string& source);
+    /// Something that is no ill health, but that the operator has to see.
+    void warn(const std::string& source, std::string_view warning);
+    void withdraw_warning(const std::string& source);
     heartbeat::Health overall() const;
 
 private:
@@ -29,10 +32,14 @@ private:
         std::string source;
         std::string reason;
     };
-    std::vector<Trouble>::iterator find(const std::string& source);
+    using Troubles = std::vector<Trouble>;
+    static Troubles::iterator find(Troubles& in, const std::string& source);
+    void put(Troubles& in, Trouble trouble);
+    void erase(Troubles& in, const std::string& source);
 
     Changed changed_;
-    std::vector<Trouble> troubles_;
+    Troubles troubles_;
+    Troubles warnings_;
 };
 
 }  // namespace vitalwire::guest

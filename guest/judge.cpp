@@ -23,10 +23,7 @@ base::TimePoint Judge::now() {
 
 void Judge::probe() {
     now();
-    timer_.expires_after(kProbe);
-    timer_.async_wait([this](boost::system::error_code error) {
-        if (!error) probe();
-    });
+    timer_.after(kProbe, [this] { probe(); });
 }
 
 JudgedTimer::JudgedTimer(Judge& judge) : judge_(judge), timer_(judge.io()) {}
@@ -40,17 +37,13 @@ void JudgedTimer::arm(base::TimePoint when, std::function<void()> due) {
     wait();
 }
 
-void JudgedTimer::cancel() noexcept {
-    // A wait that goes on finds nothing to do.
+void JudgedTimer::cancel() {
     when_ = base::kNever;
+    timer_.cancel();
 }
 
 void JudgedTimer::wait() {
-    timer_.expires_at(judge_.clock_.to_steady(when_));
-    timer_.async_wait([this](boost::system::error_code error) {
-        // A cancelled wait can still be delivered as a success when it was due already: the time decides.
-        if (!error && when_ != base::kNever) ran();
-    });
+    timer_.after(judge_.clock_.to_steady(when_) - base::Clock::now(), [this] { ran(); });
 }
 
 void JudgedTimer::ran() {

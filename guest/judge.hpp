@@ -1,11 +1,11 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
 
 #include "base/clock.hpp"
 #include "heartbeat/stall_clock.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::guest {
 
@@ -24,7 +24,7 @@ private:
     void probe();
 
     boost::asio::io_context& io_;
-    boost::asio::steady_timer timer_;
+    runtime::Timer timer_;
     heartbeat::StallClock clock_;
 };
 
@@ -36,14 +36,14 @@ public:
 
     /// Calls `due` once, at or after judged `when`; replaces what was awaited before. kNever only cancels.
     void arm(base::TimePoint when, std::function<void()> due);
-    void cancel() noexcept;
+    void cancel();
 
 private:
     void wait();
     void ran();
 
     Judge& judge_;
-    boost::asio::steady_timer timer_;
+    runtime::Timer timer_;  // nothing of it runs once this timer is cancelled or gone, however late the loop is
     base::TimePoint when_ = base::kNever;
     bool extended_ = false;
     std::function<void()> due_;

@@ -176,10 +176,7 @@ bool SdkSocket::write(const std::string& datagram) {
 }
 
 void SdkSocket::retry(std::chrono::milliseconds after, void (SdkSocket::*what)()) {
-    timer_.expires_after(after);
-    timer_.async_wait([this, what](boost::system::error_code error) {
-        if (!error) (this->*what)();
-    });
+    timer_.after(after, [this, what] { (this->*what)(); });
 }
 
 }  // namespace vitalwire::guest

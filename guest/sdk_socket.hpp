@@ -2,7 +2,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,6 +11,7 @@
 #include "group/outbox.hpp"
 #include "guest/group_app.hpp"
 #include "guest/settings.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::guest {
 
@@ -44,7 +44,7 @@ private:
     GroupApp& group_;
     SdkSettings settings_;
     boost::asio::posix::stream_descriptor socket_;
-    boost::asio::steady_timer timer_;
+    runtime::Timer timer_;
     group::Outbox waiting_;
     std::string unwritten_;        ///< the next datagram, that the application had no room for
     std::int64_t last_query_ = 0;  ///< whole `seq`; the SDK's library counts without end and knows only its last one

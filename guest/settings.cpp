@@ -99,6 +99,9 @@ ApplicationSettings read_applications(ConfigReader in) {
     applications.group = in.text("group", "");
     applications.max = static_cast<std::size_t>(in.integer("max", static_cast<std::int64_t>(kDefaultApplications), 1,
                                                            static_cast<std::int64_t>(kMostApplications)));
+    const auto half = static_cast<std::int64_t>((applications.max + 1) / 2);
+    applications.max_per_user =
+        static_cast<std::size_t>(in.integer("max_per_user", half, 1, static_cast<std::int64_t>(applications.max)));
     in.finish();
     return applications;
 }

@@ -30,6 +30,7 @@ struct ApplicationSettings {
     std::string socket;  ///< empty: none
     std::string group;   ///< that may connect besides the daemon's user; empty: no further one
     std::size_t max = 0;
+    std::size_t max_per_user = 16;  ///< of them, of one user other than root; ended ones kept of each user
 
     friend bool operator==(const ApplicationSettings&, const ApplicationSettings&) = default;
 };

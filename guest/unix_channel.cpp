@@ -68,10 +68,7 @@ void UnixChannel::listen() {
         log::warning("the channel is not available, trying again every second", {{"why", problem_}});
         tell_change();
     }
-    retry_.expires_after(kSocketRetry);
-    retry_.async_wait([this](error_code error) {
-        if (!error) listen();
-    });
+    retry_.after(kSocketRetry, [this] { listen(); });
 }
 
 base::Result<void> UnixChannel::try_listen() {
@@ -91,10 +88,7 @@ void UnixChannel::accept() {
 }
 
 void UnixChannel::accept_later() {
-    retry_.expires_after(kSocketRetry);
-    retry_.async_wait([this](error_code error) {
-        if (!error) accept();
-    });
+    retry_.after(kSocketRetry, [this] { accept(); });
 }
 
 void UnixChannel::serve(int descriptor) {

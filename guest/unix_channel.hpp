@@ -2,13 +2,13 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <string>
 
 #include "base/result.hpp"
 #include "guest/channel.hpp"
 #include "guest/stream.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::guest {
 
@@ -37,7 +37,7 @@ private:
 
     boost::asio::io_context& io_;
     std::string path_;
-    boost::asio::steady_timer retry_;
+    runtime::Timer retry_;
     Protocol::acceptor acceptor_;
     Events* events_ = nullptr;
     std::shared_ptr<Stream> stream_;

@@ -77,10 +77,7 @@ void VirtioPort::open() {
 }
 
 void VirtioPort::open_later() {
-    retry_.expires_after(kPortRetry);
-    retry_.async_wait([this](boost::system::error_code error) {
-        if (!error) open();
-    });
+    retry_.after(kPortRetry, [this] { open(); });
 }
 
 void VirtioPort::host_is_there(bool there) {

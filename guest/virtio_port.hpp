@@ -1,7 +1,6 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <string>
 
@@ -9,6 +8,7 @@
 #include "guest/channel.hpp"
 #include "guest/port_finder.hpp"
 #include "guest/stream.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::guest {
 
@@ -35,7 +35,7 @@ private:
     boost::asio::io_context& io_;
     std::string name_;
     PortRoots roots_;
-    boost::asio::steady_timer retry_;
+    runtime::Timer retry_;
     Events* events_ = nullptr;
     std::shared_ptr<Stream> stream_;
     std::string problem_;

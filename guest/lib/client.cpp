@@ -26,11 +26,12 @@ using base::Result;
 
 namespace {
 
-/// From the first dispatch, so that callbacks come from there only.
+/// What a timer can be set to: zero would switch it off.
 constexpr std::chrono::nanoseconds kAtOnce{1};
 constexpr Millis kFirstRetry{100};
 constexpr long kNanosPerSecond = 1'000'000'000;
 constexpr Millis kLastRetry{2000};
+constexpr Millis kLastRegistrationRetry{5000};
 constexpr Millis kPatienceAtTheEnd{500};
 /// In one call: the application's loop gets its turn, and is called again for the rest.
 constexpr int kMessagesPerDispatch = 64;
@@ -55,24 +56,33 @@ Result<std::unique_ptr<Client>> Client::open(std::string socket_path, Events& ev
         return failure;
     }
     std::unique_ptr<Client> client(new Client(std::move(socket_path), events, epoll, timer));
-    client->start_timer(kAtOnce);
+    // From the first dispatch, so that callbacks come from there only.
+    client->arm_timer();
     return client;
 }
 
 Client::Client(std::string socket_path, Events& events, int epoll, int timer)
-    : socket_path_(std::move(socket_path)), events_(events), epoll_(epoll), timer_(timer), retry_(kFirstRetry) {}
+    : socket_path_(std::move(socket_path)),
+      events_(events),
+      process_(::getpid()),
+      epoll_(epoll),
+      timer_(timer),
+      retry_(kFirstRetry),
+      connect_at_(base::Clock::now()),
+      register_retry_(kFirstRetry) {}
 
 Client::~Client() {
-    if (socket_ >= 0) ::close(socket_);
+    if (connected() && is_own_process()) end_connection();
+    if (connected()) ::close(socket_);
     ::close(timer_);
     ::close(epoll_);
 }
 
-Result<void> Client::dispatch(bool only_one, bool wait) {
-    if (wait) {
-        pollfd ready{epoll_, POLLIN, 0};
-        if (::poll(&ready, 1, -1) < 0 && errno != EINTR) return client_failure("poll");
-    }
+bool Client::is_own_process() const {
+    return ::getpid() == process_;
+}
+
+Result<void> Client::dispatch(bool only_one) {
     for (int i = 0; i < (only_one ? 1 : kMessagesPerDispatch); ++i) {
         epoll_event event{};
         const int count = ::epoll_wait(epoll_, &event, 1, 0);
@@ -95,8 +105,9 @@ void Client::timer_expired() {
     std::uint64_t expirations = 0;
     if (::read(timer_, &expirations, sizeof expirations) < 0) return;
     if (!connected()) return connect();
+    if (registration_ && !sent_) want_registration();
     const auto expired = queries_.expire(base::Clock::now());
-    await_deadline();
+    arm_timer();
     for (const auto& outcome : expired)
         events_.status(outcome);
 }
@@ -120,17 +131,26 @@ void Client::connect() {
     }
     socket_ = descriptor;
     watches_writable_ = false;
-    told_ = false;
+    socket_failed_ = false;
+    sent_ = false;
     outbox_ = {};
-    outbox_.register_ = registration_.has_value();
     outbox_.subscribe = wish_.broadcasts || wish_.notifications;
-    flush();
+    want_registration();
     events_.connection_changed(true);
 }
 
 void Client::connect_later() {
-    start_timer(retry_);
+    connect_at_ = base::Clock::now() + retry_;
     retry_ = std::min(2 * retry_, kLastRetry);
+    arm_timer();
+}
+
+/// For what comes first: a connection, a registration that was refused, the end of a query.
+void Client::arm_timer() {
+    base::TimePoint next = connected() ? queries_.next_deadline() : connect_at_;
+    if (connected() && registration_ && !sent_ && !outbox_.register_) next = std::min(next, register_after_);
+    if (next == base::kNever) return start_timer({});
+    start_timer(std::max<std::chrono::nanoseconds>(next - base::Clock::now(), kAtOnce));
 }
 
 void Client::start_timer(std::chrono::nanoseconds time) {
@@ -140,9 +160,16 @@ void Client::start_timer(std::chrono::nanoseconds time) {
     ::timerfd_settime(timer_, 0, &when, nullptr);
 }
 
-void Client::disconnect() {
+/// Not by close() alone: a forked child's copy would keep the connection open, and a closed descriptor in the epoll set.
+void Client::end_connection() {
+    ::epoll_ctl(epoll_, EPOLL_CTL_DEL, socket_, nullptr);
+    ::shutdown(socket_, SHUT_RDWR);
     ::close(std::exchange(socket_, -1));
-    told_ = false;
+}
+
+void Client::disconnect() {
+    end_connection();
+    sent_ = false;
     outbox_ = {};
     connect_later();
     events_.connection_changed(false);
@@ -196,13 +223,13 @@ void Client::handle(const wire::StatusDone& message) {
     tell_dropped(message.dropped);
     const auto outcome = queries_.received(message);
     if (!outcome) return;
-    await_deadline();
+    arm_timer();
     events_.status(*outcome);
 }
 
 void Client::handle(const wire::Nack& nack) {
     if (const auto outcome = queries_.received(nack)) {
-        await_deadline();
+        arm_timer();
         return events_.status(*outcome);
     }
     // Of a query that has ended already; what has no `seq` is about everything under way.
@@ -217,16 +244,9 @@ void Client::tell_dropped(std::uint64_t count) {
 
 void Client::fail_queries(const base::Error& why) {
     const auto failed = queries_.fail_all(why);
-    if (connected()) await_deadline();
+    arm_timer();
     for (const auto& outcome : failed)
         events_.status(outcome);
-}
-
-void Client::await_deadline() {
-    const base::TimePoint next = queries_.next_deadline();
-    // A timer of zero would be none at all.
-    start_timer(next == base::kNever ? std::chrono::nanoseconds(0)
-                                     : std::max<std::chrono::nanoseconds>(next - base::Clock::now(), kAtOnce));
 }
 
 void Client::subscribe(app::Subscribe wish) {
@@ -247,7 +267,7 @@ Result<std::int64_t> Client::query(Millis timeout) {
     const auto sent = send_group(wire::StatusQuery{seq});
     if (!sent) return tl::make_unexpected(sent.error());
     queries_.start(seq, base::Clock::now() + timeout);
-    await_deadline();
+    arm_timer();
     return seq;
 }
 
@@ -267,17 +287,25 @@ Result<void> Client::send_group(const wire::GroupPdu& pdu) {
     return fail(Errc::disconnected, "vitalwired went away");
 }
 
-void Client::handle(const app::Registered&) {
+void Client::handle(const app::Registered& event) {
+    // Of a registration that was taken back, or repeated since.
+    if (!registration_ || event.id != registration_->id) return;
     retry_ = kFirstRetry;
-    if (registration_) events_.registration({});
+    register_retry_ = kFirstRetry;
+    refusal_.clear();
+    events_.registration({});
 }
 
 void Client::handle(const app::Refused& event) {
     if (!registration_) return;
-    registration_.reset();
-    told_ = false;
+    if (event.id && (!sent_ || event.id != registration_->id)) return;
+    sent_ = false;
     outbox_.register_ = outbox_.report = outbox_.deregister = false;
     outbox_.answer.reset();
+    register_after_ = base::Clock::now() + register_retry_;
+    register_retry_ = std::min(2 * register_retry_, kLastRegistrationRetry);
+    arm_timer();
+    if (std::exchange(refusal_, event.error.message) == event.error.message) return;
     events_.registration(tl::make_unexpected(event.error));
 }
 
@@ -293,7 +321,14 @@ void Client::handle(const app::Query& event) {
 
 void Client::register_application(app::Register registration) {
     registration_ = std::move(registration);
-    outbox_.register_ = true;
+    refusal_.clear();
+    want_registration();
+}
+
+/// Sends the registration, now or when a refused one may be repeated.
+void Client::want_registration() {
+    outbox_.register_ = registration_ && base::Clock::now() >= register_after_;
+    arm_timer();
     flush();
 }
 
@@ -307,14 +342,15 @@ void Client::deregister() {
     registration_.reset();
     outbox_.register_ = outbox_.report = false;
     outbox_.answer.reset();
-    outbox_.deregister = outbox_.deregister || std::exchange(told_, false);
+    outbox_.deregister = outbox_.deregister || std::exchange(sent_, false);
+    arm_timer();
     flush();
 }
 
 void Client::finish() {
     if (registration_) deregister();
     const auto end = base::Clock::now() + kPatienceAtTheEnd;
-    while (connected() && outbox_.deregister) {
+    while (connected() && outbox_.deregister && !socket_failed_) {
         const auto left = std::chrono::duration_cast<Millis>(end - base::Clock::now());
         pollfd writable{socket_, POLLOUT, 0};
         if (left <= Millis(0) || ::poll(&writable, 1, static_cast<int>(left.count())) <= 0) return;
@@ -337,16 +373,20 @@ bool Client::send_deregistration() {
 
 bool Client::send_registration() {
     if (!outbox_.register_) return true;
+    // A new one each time: what is still under way about an earlier attempt is told apart.
+    last_id_ = last_id_ % app::kMaxId + 1;
+    registration_->id = last_id_;
     if (!send(*registration_)) return false;
     outbox_.register_ = false;
-    outbox_.report = false;  // the registration tells the health
-    told_ = true;
+    outbox_.report = false;  // the registration has the health
+    sent_ = true;
     return true;
 }
 
 bool Client::send_health() {
+    if (!sent_) outbox_.report = false;  // the registration will have it
     if (!outbox_.report && !outbox_.answer) return true;
-    if (!send(app::Report{registration_->health, outbox_.answer})) return false;
+    if (!send(app::Report{registration_->health, outbox_.answer, registration_->id})) return false;
     outbox_.report = false;
     outbox_.answer.reset();
     return true;
@@ -359,8 +399,9 @@ bool Client::send_subscription() {
 
 bool Client::send(const app::Request& request) {
     const std::string datagram = app::encode(request);
-    // A connection that broke shows itself to the next receive.
-    return ::send(socket_, datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+    if (::send(socket_, datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
+    socket_failed_ = errno != EAGAIN && errno != ENOBUFS && errno != EINTR;
+    return false;
 }
 
 void Client::watch_socket() {

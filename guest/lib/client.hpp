@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,7 +18,10 @@
 namespace vitalwire::guest {
 
 /// The application's end of vitalwired's socket: what libvitalwire does, in C++. Owns one epoll descriptor that stays
-/// the same while connections come and go, so that the application polls one descriptor for ever.
+/// the same while connections come and go, so that the application polls one descriptor during its whole life.
+///
+/// A child that the application forks has copies of the descriptors. epoll and the timer are shared with it, so it must
+/// close its copies and do nothing else; the destructor does just that in any process but the one that opened.
 class Client {
 public:
     /// What the application is told, from within `dispatch`.
@@ -26,7 +31,7 @@ public:
         virtual void connection_changed(bool connected) = 0;
         /// How the application is now; `current` is what it said last.
         virtual heartbeat::Health health(const heartbeat::Health& current) = 0;
-        /// The outcome of a registration.
+        /// The registration was accepted, or refused for another reason than before; it is repeated by itself.
         virtual void registration(const base::Result<void>& outcome) = 0;
         virtual void broadcast(const wire::Delivery& message) = 0;
         virtual void notification(const wire::Notification& message) = 0;
@@ -45,7 +50,9 @@ public:
     bool connected() const { return socket_ >= 0; }
     bool has_registration() const { return registration_.has_value(); }
 
-    base::Result<void> dispatch(bool only_one, bool wait);
+    /// True in the process that opened; false in a child that it has forked.
+    bool is_own_process() const;
+    base::Result<void> dispatch(bool only_one);
     void register_application(app::Register registration);
     void report(heartbeat::Health health);
     void deregister();
@@ -71,6 +78,8 @@ private:
     void connect();
     void connect_later();
     void start_timer(std::chrono::nanoseconds time);
+    void arm_timer();
+    void end_connection();
     void disconnect();
     /// False when there was nothing to receive.
     bool receive();
@@ -84,12 +93,12 @@ private:
     void handle(const wire::StatusQuery&) {}
     void tell_dropped(std::uint64_t count);
     void fail_queries(const base::Error& why);
-    void await_deadline();
     base::Result<void> send_group(const wire::GroupPdu& pdu);
     std::int64_t next_seq();
     void handle(const app::Registered& event);
     void handle(const app::Refused& event);
     void handle(const app::Query& event);
+    void want_registration();
     void flush();
     // False while it cannot be sent.
     bool send_deregistration();
@@ -101,13 +110,20 @@ private:
 
     std::string socket_path_;
     Events& events_;
+    pid_t process_;
     int epoll_;
     int timer_;
     int socket_ = -1;
     bool watches_writable_ = false;
+    bool socket_failed_ = false;  ///< the next receive finds the end of the connection
     base::Millis retry_;
+    base::TimePoint connect_at_;
     std::optional<app::Register> registration_;
-    bool told_ = false;  ///< this connection has sent the registration
+    std::int64_t last_id_ = 0;
+    bool sent_ = false;  ///< this connection has sent the registration, and it was not refused
+    base::Millis register_retry_;
+    base::TimePoint register_after_{};  ///< earliest next attempt: no application makes this a busy loop
+    std::string refusal_;               ///< the last that the application knows of
     app::Subscribe wish_;
     group::Queries queries_;
     std::int64_t last_seq_ = 0;

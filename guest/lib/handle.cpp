@@ -114,7 +114,7 @@ vw_result_t vw::dispatch(unsigned flags) {
         return failed(VW_ERR_INVALID, "flags: expected VW_DISPATCH_ALL, VW_DISPATCH_ONE or VW_DISPATCH_WAIT");
     if (dispatching_) return failed(VW_ERR_BUSY, "vw_dispatch was called from a callback of the handle");
     const Dispatching dispatching(dispatching_);
-    const auto done = client_->dispatch((flags & VW_DISPATCH_ONE) != 0, (flags & VW_DISPATCH_WAIT) != 0);
+    const auto done = client_->dispatch((flags & VW_DISPATCH_ONE) != 0);
     return done ? VW_OK : failed(VW_ERR_SYSTEM, done.error().message);
 }
 

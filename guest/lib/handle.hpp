@@ -16,6 +16,9 @@ struct vw : private vitalwire::guest::Client::Events {
 public:
     vw_result_t open(const struct vw_options& options);
     vw_result_t close();
+    /// False in a child that the opening process has forked; such a handle can only be freed.
+    bool is_usable() const { return client_->is_own_process(); }
+    bool may_wait() const { return is_usable() && !dispatching_; }
     int descriptor() const { return client_->descriptor(); }
     bool connected() const { return client_->connected(); }
     const char* last_error() const { return last_error_.c_str(); }

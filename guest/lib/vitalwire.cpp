@@ -1,4 +1,7 @@
-// The C functions of vitalwire.h: arguments checked, exceptions kept inside, everything else is the handle's.
+// The C functions of vitalwire.h: arguments and process checked, exceptions and cancellation kept inside, everything else
+// is the handle's.
+#include <poll.h>
+#include <pthread.h>
 #include <vitalwire/vitalwire.h>
 
 #include <algorithm>
@@ -11,24 +14,42 @@
 
 namespace {
 
+constexpr std::size_t kMaxOptions = 4096;  ///< no version's struct will be larger: a `size` that was never set is refused
+
 /// Copies a caller's options, whose `size` says which version of the header it was compiled with: fields it does not
 /// know are zero; fields that this library does not know must be.
 template <class Options>
 bool copy_options(const Options* from, Options& to) {
     std::size_t size = 0;
     std::memcpy(&size, from, sizeof size);
-    if (size < sizeof(Options)) return false;
+    if (size < sizeof(Options) || size > kMaxOptions) return false;
     const auto* bytes = reinterpret_cast<const unsigned char*>(from);
     if (std::any_of(bytes + sizeof(Options), bytes + size, [](unsigned char byte) { return byte != 0; })) return false;
     std::memcpy(&to, from, sizeof(Options));
     return true;
 }
 
-/// Runs `call`; no exception passes the C interface.
+/// A thread that is cancelled is cancelled between the library's calls, or in the wait of vw_dispatch(): never in the
+/// midst of a change, nor in a callback.
+class NotCancelled {
+public:
+    NotCancelled() { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    ~NotCancelled() { ::pthread_setcancelstate(before_, nullptr); }
+    NotCancelled(const NotCancelled&) = delete;
+    NotCancelled& operator=(const NotCancelled&) = delete;
+
+private:
+    int before_ = PTHREAD_CANCEL_ENABLE;
+};
+
+/// Runs `call`; no exception passes the C interface. A forked child shares the parent's connection and must not touch it.
 template <class Call>
 vw_result_t guarded(vw_t* handle, Call call) noexcept {
     if (handle == nullptr) return VW_ERR_INVALID;
+    const NotCancelled here;
     try {
+        if (!handle->is_usable())
+            return handle->failed(VW_ERR_WRONG_PROCESS, "the handle was opened by the process that forked this one");
         return call(*handle);
     } catch (const std::bad_alloc&) {
         return handle->failed(VW_ERR_NO_MEMORY, {});
@@ -44,29 +65,42 @@ vw_result_t vw_open(const struct vw_options* options, vw_t** handle) {
     *handle = nullptr;
     struct vw_options checked = VW_OPTIONS_INIT;
     if (options != nullptr && !copy_options(options, checked)) return VW_ERR_INVALID;
+    const NotCancelled here;
     std::unique_ptr<vw> opened(new (std::nothrow) vw);
     if (!opened) return VW_ERR_NO_MEMORY;
-    const vw_result_t result = guarded(opened.get(), [&](vw& vw) { return vw.open(checked); });
-    if (result == VW_OK) *handle = opened.release();
-    return result;
+    try {
+        const vw_result_t result = opened->open(checked);
+        if (result == VW_OK) *handle = opened.release();
+        return result;
+    } catch (const std::exception&) {
+        return VW_ERR_NO_MEMORY;
+    }
 }
 
 vw_result_t vw_close(vw_t* handle) {
     if (handle == nullptr) return VW_OK;
+    const NotCancelled here;
     const vw_result_t result = guarded(handle, [](vw& vw) { return vw.close(); });
-    if (result != VW_ERR_BUSY) delete handle;
-    return result;
+    if (result == VW_ERR_BUSY) return result;
+    delete handle;
+    return result == VW_ERR_WRONG_PROCESS ? VW_OK : result;
 }
 
 int vw_fd(const vw_t* handle) {
-    return handle == nullptr ? -1 : handle->descriptor();
+    return handle == nullptr || !handle->is_usable() ? -1 : handle->descriptor();
 }
 
 int vw_is_connected(const vw_t* handle) {
-    return handle != nullptr && handle->connected() ? 1 : 0;
+    return handle != nullptr && handle->is_usable() && handle->connected() ? 1 : 0;
 }
 
 vw_result_t vw_dispatch(vw_t* handle, unsigned flags) {
+    const bool waits = (flags & VW_DISPATCH_WAIT) != 0 && flags <= (VW_DISPATCH_ONE | VW_DISPATCH_WAIT);
+    if (waits && handle != nullptr && handle->may_wait()) {
+        // Outside of everything that a cancelled thread could leave half done.
+        pollfd ready{handle->descriptor(), POLLIN, 0};
+        ::poll(&ready, 1, -1);
+    }
     return guarded(handle, [&](vw& vw) { return vw.dispatch(flags); });
 }
 
@@ -154,6 +188,8 @@ const char* vw_strerror(vw_result_t result) {
             return "no answer in time";
         case VW_ERR_INCOMPLETE:
             return "a part of the answer was lost";
+        case VW_ERR_WRONG_PROCESS:
+            return "the handle belongs to another process";
     }
     return "unknown result";
 }

@@ -11,9 +11,14 @@
  * Server group: subscribe, broadcast, query the status. Which guests form the group, the cloud knows
  * (proto-spec/server-group.md). Any number of applications in one guest do so at once, each for itself.
  *
- * Threads: a handle is used by one thread at a time; different handles are independent. After
- * fork() the child must not use the parent's handles. No function blocks, except vw_dispatch()
- * with VW_DISPATCH_WAIT and vw_close() for at most half a second. Texts are UTF-8.
+ * Threads: a handle is used by one thread at a time; different handles are independent. A thread that is cancelled
+ * (pthread_cancel) is cancelled in the wait of vw_dispatch(), never within a change or a callback. No function blocks,
+ * except vw_dispatch() with VW_DISPATCH_WAIT and vw_close() for at most half a second. Texts are UTF-8.
+ *
+ * Processes: the process that opened a handle speaks for it. In a child that it forks every function returns
+ * VW_ERR_WRONG_PROCESS (vw_fd() -1, vw_is_connected() 0), except vw_close(), which frees the child's copy and nothing
+ * else: neither the child's work nor its end changes anything for the parent. A child that wants to be watched opens a
+ * handle of its own, with a name of its own.
  *
  * Manual pages: vitalwire(3), vw_open(3), vw_dispatch(3), vw_heartbeat_register(3), vw_group_subscribe(3),
  * vw_group_broadcast(3), vw_group_query(3), vw_strerror(3).
@@ -47,7 +52,7 @@ typedef enum vw_result {
     VW_ERR_REGISTERED = 5,     /**< the handle has a registration already */
     VW_ERR_NOT_REGISTERED = 6, /**< the handle has no registration */
     VW_ERR_NAME_IN_USE = 7,    /**< another application has that name */
-    VW_ERR_TOO_MANY = 8,       /**< vitalwired serves as many applications as it may */
+    VW_ERR_TOO_MANY = 8,       /**< vitalwired serves as many applications as it may, or as this user may have */
     VW_ERR_REFUSED = 9,        /**< vitalwired does not accept the request: another version, say */
     VW_ERR_INTERNAL = 10,      /**< a mistake of the library: please report it */
     VW_ERR_DISCONNECTED = 11,  /**< no connection to vitalwired, or from there to the host */
@@ -58,7 +63,8 @@ typedef enum vw_result {
     VW_ERR_RATE_LIMITED = 16,  /**< more than this guest may send, or than the host reads; slow down */
     VW_ERR_QUEUE_FULL = 17,    /**< vitalwired does not read, or too many queries are under way; nothing was sent */
     VW_ERR_TIMEOUT = 18,       /**< no answer in time */
-    VW_ERR_INCOMPLETE = 19     /**< a part of the answer was lost */
+    VW_ERR_INCOMPLETE = 19,    /**< a part of the answer was lost */
+    VW_ERR_WRONG_PROCESS = 20  /**< the handle was opened by the process that forked this one */
 } vw_result_t;
 
 /** How an application is. */
@@ -136,7 +142,7 @@ VW_API int vw_is_connected(const vw_t* vw);
  */
 VW_API vw_result_t vw_dispatch(vw_t* vw, unsigned flags);
 
-/** `result` in English, without a full stop; valid for ever. Never NULL. */
+/** `result` in English, without a full stop; valid until the program ends. Never NULL. */
 VW_API const char* vw_strerror(vw_result_t result);
 
 /**
@@ -145,7 +151,7 @@ VW_API const char* vw_strerror(vw_result_t result);
  */
 VW_API const char* vw_last_error(const vw_t* vw);
 
-/** The library's version, "MAJOR.MINOR.PATCH"; valid for ever. */
+/** The library's version, "MAJOR.MINOR.PATCH"; valid until the program ends. */
 VW_API const char* vw_version(void);
 
 /* ---- Heartbeat ------------------------------------------------------------------------------------------------- */
@@ -162,8 +168,9 @@ typedef vw_health_t (*vw_health_fn)(vw_t* vw, char* reason, size_t size, void* c
 
 /**
  * vitalwired registered the application (`result` VW_OK; again after each reconnect), or refused to
- * (VW_ERR_NAME_IN_USE, VW_ERR_TOO_MANY, VW_ERR_REFUSED): then the handle has no registration any more, and
- * vw_heartbeat_register() may be called again, also from here. Called from vw_dispatch().
+ * (VW_ERR_NAME_IN_USE, VW_ERR_TOO_MANY, VW_ERR_REFUSED): the application is not watched now. The library asks again by
+ * itself, at first after 0.1 s, later every 5 s, until it is accepted or vw_heartbeat_deregister() is called; while it
+ * asks, vitalwired warns the operator. Called from vw_dispatch(), for a refusal once until the reason changes.
  *
  * @param message a sentence on why; valid during the call only
  */
@@ -187,7 +194,7 @@ struct vw_heartbeat_options {
  * registration a handle. Whether vitalwired accepts it is told by the `registration` callback.
  *
  * @param options not kept
- * @return VW_OK, VW_ERR_INVALID, VW_ERR_REGISTERED, VW_ERR_NO_MEMORY
+ * @return VW_OK, VW_ERR_INVALID, VW_ERR_REGISTERED (also while a refused one is repeated), VW_ERR_NO_MEMORY
  */
 VW_API vw_result_t vw_heartbeat_register(vw_t* vw, const struct vw_heartbeat_options* options);
 

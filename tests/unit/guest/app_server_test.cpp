@@ -1,7 +1,9 @@
 #include "guest/app_server.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
 
+#include <csignal>
 #include <vector>
 
 #include "guest_fixture.hpp"
@@ -32,7 +34,7 @@ public:
     }
     void send(const app::Request& request) { write(app::encode(request)); }
     void register_as(const std::string& name, milliseconds interval = seconds(60), milliseconds timeout = seconds(60)) {
-        send(app::Register{name, interval, timeout, {}});
+        send(app::Register{name, interval, timeout, {}, {}});
     }
     /// One datagram; empty when there is none.
     std::string read() {
@@ -234,14 +236,109 @@ TEST_F(AppServerTest, TurnsAwayMoreApplicationsThanAllowed) {
     auto next_one = registered("app-5");
 }
 
-TEST_F(AppServerTest, EndedApplicationsTakeAPlaceToo) {
-    for (int i = 0; i < 4; ++i)
-        registered("app-" + std::to_string(i))->end();
-    await("all have ended", [&] { return server_.registered() == 0; });
-    auto fifth = connect();
-    fifth->register_as("app-5");
-    EXPECT_EQ(refused(*fifth).code, base::Errc::too_many);
-    auto known = registered("app-2");
+TEST_F(AppServerTest, EndedApplicationsKeepNobodyOut) {
+    for (int i = 0; i < 32; ++i) {
+        const auto worker = registered("worker-" + std::to_string(i));
+        worker->end();
+        await("it has ended", [&] { return server_.registered() == 0; });
+    }
+    auto next_one = registered("worker-32");
+    EXPECT_FALSE(board_.overall().healthy) << "they are still missed";
+    EXPECT_THAT(board_.overall().reason, HasSubstr("and "));
+}
+
+TEST_F(AppServerTest, IdleConnectionsKeepNobodyOut) {
+    std::vector<std::unique_ptr<RawApplication>> idle;
+    for (int i = 0; i < 40; ++i) {
+        idle.push_back(connect());
+        turn();
+    }
+    auto application = registered("db");
+    EXPECT_TRUE(idle.front()->ended());
+    EXPECT_TRUE(board_.overall().healthy);
+    EXPECT_EQ(board_.overall().reason, "");
+}
+
+TEST_F(AppServerTest, AUserOtherThanRootHasAQuota) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root to be two users";
+    server_.set_limits(8, 2);
+    std::filesystem::permissions(dir_ / "apps", std::filesystem::perms::all);
+    std::filesystem::permissions(dir_ / ".", std::filesystem::perms(0755));
+    std::vector<std::unique_ptr<RawApplication>> applications;
+    ASSERT_EQ(::seteuid(65534), 0);
+    for (int i = 0; i < 3; ++i)
+        applications.push_back(connect());
+    ASSERT_EQ(::seteuid(0), 0);
+    for (int i = 0; i < 2; ++i) {
+        applications[static_cast<std::size_t>(i)]->register_as("app-" + std::to_string(i));
+        next<app::Registered>(*applications[static_cast<std::size_t>(i)]);
+    }
+    ASSERT_EQ(::seteuid(65534), 0);
+    applications.push_back(connect());
+    ASSERT_EQ(::seteuid(0), 0);
+    EXPECT_THAT(refused(*applications.back()).message, HasSubstr("user 65534 has 2 applications already"));
+    EXPECT_THAT(board_.overall().reason, HasSubstr("warning: an application of user 65534 cannot connect"));
+    auto mine = registered("root");
+}
+
+TEST_F(AppServerTest, AnApplicationThatIsNotWatchedIsAWarningUntilItIs) {
+    auto first = registered("db");
+    auto second = connect();
+    second->register_as("db");
+    refused(*second);
+    EXPECT_TRUE(board_.overall().healthy) << "no ill health";
+    EXPECT_EQ(board_.overall().reason,
+              "warning: application db wanted to be watched and is not: an application called 'db' is registered "
+              "already");
+    first->send(app::Deregister{});
+    await("it is free", [&] { return server_.registered() == 0; });
+    second->register_as("db");
+    next<app::Registered>(*second);
+    EXPECT_EQ(board_.overall().reason, "");
+}
+
+TEST_F(AppServerTest, EveryAnswerNamesItsRequest) {
+    auto application = connect();
+    application->send(app::Register{"db", seconds(60), seconds(60), {}, 7});
+    EXPECT_EQ(next<app::Registered>(*application).id, 7);
+    application->send(app::Register{"db2", seconds(60), seconds(60), {}, 8});
+    EXPECT_EQ(next<app::Refused>(*application).id, 8);
+    application->write(R"({"version":1,"type":"dance","id":9})");
+    EXPECT_EQ(next<app::Refused>(*application).id, 9);
+    application->send(app::Deregister{});
+    application->send(app::Report{{true, ""}, {}, 7});
+    EXPECT_EQ(next<app::Refused>(*application).id, 7);
+    application->write(R"({"version":1,"type":"report","healthy":true,"id":-1})");
+    EXPECT_EQ(next<app::Refused>(*application).id, std::nullopt);
+}
+
+/// What a process that forks leaves behind: its child has the connection.
+TEST_F(AppServerTest, TheEndOfTheProcessThatRegisteredCountsThoughItsChildHoldsTheConnection) {
+    int told[2];
+    ASSERT_EQ(::pipe(told), 0);
+    const pid_t parent = ::fork();
+    if (parent == 0) {
+        RawApplication application(dir_ / "apps");
+        application.register_as("db");
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::pause();
+            ::_exit(0);
+        }
+        [[maybe_unused]] const auto written = ::write(told[1], &child, sizeof child);
+        ::pause();
+        ::_exit(0);
+    }
+    pid_t child = 0;
+    ASSERT_EQ(::read(told[0], &child, sizeof child), static_cast<ssize_t>(sizeof child));
+    ::close(told[0]);
+    ::close(told[1]);
+    await("it is registered", [&] { return server_.registered() == 1; });
+    ::kill(parent, SIGKILL);
+    ::waitpid(parent, nullptr, 0);
+    await_reason("application db: ended without deregistering");
+    auto next_one = registered("db");
+    ::kill(child, SIGKILL);
 }
 
 TEST_F(AppServerTest, NamesWhatIsWrongWithARequestAndStaysConnected) {

@@ -148,6 +148,24 @@ TEST_F(CheckTest, ARemovedCheckIsKilledAndForgotten) {
     await("it is gone", [&] { return !runs(std::stoi(read("pid"))); });
 }
 
+TEST_F(CheckTest, AnEditIsNoCure) {
+    std::vector<bool> healthy;
+    HealthBoard board([&](const heartbeat::Health& overall) { healthy.push_back(overall.healthy); });
+    Checks checks(judge_, children_, board);
+    auto bad = check("sleep 0.2; echo down; exit 1");
+    checks.configure({bad});
+    await("it is unhealthy", [&] { return !board.overall().healthy; });
+    bad.interval = milliseconds(200);
+    bad.grace = milliseconds(300);
+    checks.configure({bad});
+    EXPECT_EQ(board.overall().reason, "check c: down");
+    bad.command = "sleep 0.2";
+    checks.configure({bad});
+    EXPECT_EQ(board.overall().reason, "check c: down") << "its new self has not said anything yet";
+    await("it is healthy by its own word", [&] { return board.overall().healthy; });
+    EXPECT_EQ(healthy, (std::vector<bool>{false, true}));
+}
+
 TEST_F(CheckTest, AnUnchangedCheckGoesOnUndisturbed) {
     auto slow = check("echo $$ >> " + in_dir("pids") + "; exec sleep 1000");
     auto bad = check("exit 1");

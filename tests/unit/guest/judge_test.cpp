@@ -46,6 +46,31 @@ TEST_F(JudgeTest, WaitsOnceMoreWhenItWasLateItself) {
     EXPECT_GE(base::Clock::now() - due, milliseconds(200));
 }
 
+TEST_F(JudgeTest, NothingRunsAfterItsOwnerIsGone) {
+    // Both are due when the loop comes back, so both handlers are on their way when the first ends the second's owner.
+    struct Owner {
+        explicit Owner(Judge& judge) : timer(judge) {}
+        JudgedTimer timer;
+        std::vector<int> runs = std::vector<int>(16);
+    };
+    for (int round = 0; round < 20; ++round) {
+        auto owner = std::make_unique<Owner>(judge_);
+        const auto due = judge_.now() + milliseconds(2);
+        timer_.arm(due, [&] {
+            ++ran_;
+            owner.reset();
+        });
+        owner->timer.arm(due, [this, &runs = owner->runs] {
+            runs.assign(16, 1);
+            ran_ += 100;
+        });
+        await("the first ran", [&] { return ran_ % 100 > 0; });
+        turn();
+        EXPECT_EQ(ran_, 1);
+        ran_ = 0;
+    }
+}
+
 TEST_F(JudgeTest, CanBeArmedFromWithinItsOwnRun) {
     std::function<void()> again = [&] {
         if (++ran_ < 3) timer_.arm(judge_.now() + milliseconds(1), again);

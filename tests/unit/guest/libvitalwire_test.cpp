@@ -1,7 +1,12 @@
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sys/wait.h>
 #include <vitalwire/vitalwire.h>
 
+#include <csignal>
+#include <cstdint>
+#include <ctime>
 #include <memory>
 #include <vector>
 
@@ -206,15 +211,143 @@ TEST_F(LibvitalwireTest, ADeregisteredApplicationCountsNoLongerAndMayRegisterAga
     await_reason("application db2: x");
 }
 
-TEST_F(LibvitalwireTest, IsToldWhenItsNameIsInUse) {
+TEST_F(LibvitalwireTest, IsToldWhenItsNameIsInUseAndRegisteredOnceItIsFree) {
+    start();
+    Application& first = registered("db");
+    Application& second = application();
+    second.register_as("db");
+    await("it is refused", [&] { return second.was_told(vw_strerror(VW_ERR_NAME_IN_USE)); });
+    EXPECT_THAT(vw_last_error(second.handle), HasSubstr("called 'db' is registered already"));
+    const auto again = second.options("db2");
+    EXPECT_EQ(vw_heartbeat_register(second.handle, &again), VW_ERR_REGISTERED) << "it is still wanted";
+    end(first);
+    await("it is registered", [&] { return second.was_told("success"); });
+    EXPECT_THAT(second.told, ElementsAre("connected", vw_strerror(VW_ERR_NAME_IN_USE), "success"));
+}
+
+TEST_F(LibvitalwireTest, ARefusedApplicationMayTakeAnotherName) {
     start();
     registered("db");
     Application& second = application();
     second.register_as("db");
     await("it is refused", [&] { return second.was_told(vw_strerror(VW_ERR_NAME_IN_USE)); });
-    EXPECT_THAT(vw_last_error(second.handle), HasSubstr("called 'db' is registered already"));
+    EXPECT_EQ(vw_heartbeat_deregister(second.handle), VW_OK);
     second.register_as("db2");
     await("it is registered", [&] { return second.was_told("success"); });
+}
+
+TEST_F(LibvitalwireTest, ALateRefusalIsNotOfTheNextRegistration) {
+    start();
+    registered("db");
+    Application& second = application();
+    await("it is connected", [&] { return second.was_told("connected"); });
+    // All before the daemon has read any of it.
+    second.register_as("db");
+    EXPECT_EQ(vw_heartbeat_deregister(second.handle), VW_OK);
+    second.register_as("db2");
+    await("it is registered", [&] { return second.was_told("success"); });
+    EXPECT_THAT(second.told, ElementsAre("connected", "success"));
+    EXPECT_EQ(vw_heartbeat_report(second.handle, VW_HEALTHY, ""), VW_OK);
+}
+
+TEST_F(LibvitalwireTest, ARefusedRegistrationIsNoBusyLoop) {
+    start();
+    registered("db");
+    Application& second = application();
+    auto options = second.options("db");
+    static int refusals;
+    static vw_heartbeat_options again;
+    refusals = 0;
+    again = options;
+    again.registration = options.registration = [](vw_t* vw, vw_result_t result, const char*, void*) {
+        if (result == VW_OK) return;
+        ++refusals;
+        EXPECT_EQ(vw_heartbeat_deregister(vw), VW_OK);
+        EXPECT_EQ(vw_heartbeat_register(vw, &again), VW_OK);
+    };
+    ASSERT_EQ(vw_heartbeat_register(second.handle, &options), VW_OK);
+    const auto until = base::Clock::now() + std::chrono::milliseconds(1000);
+    await("a second has passed", [&] { return base::Clock::now() > until; });
+    EXPECT_GT(refusals, 1);
+    EXPECT_LT(refusals, 6);
+}
+
+/// The exit status of a child that calls `call`.
+int in_child(const std::function<int()>& call) {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(call());
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(LibvitalwireTest, AChildCannotSpeakForItsParentAndItsCloseChangesNothing) {
+    start_registered();
+    Application& db = registered("db");
+    const auto options = db.options("other");
+    const auto wrong = [&](vw_result_t result) { return result == VW_ERR_WRONG_PROCESS ? 0 : 1; };
+    EXPECT_EQ(in_child([&] { return wrong(vw_dispatch(db.handle, VW_DISPATCH_WAIT)); }), 0);
+    EXPECT_EQ(in_child([&] { return wrong(vw_heartbeat_register(db.handle, &options)); }), 0);
+    EXPECT_EQ(in_child([&] { return wrong(vw_heartbeat_report(db.handle, VW_UNHEALTHY, "child")); }), 0);
+    EXPECT_EQ(in_child([&] { return wrong(vw_heartbeat_deregister(db.handle)); }), 0);
+    EXPECT_EQ(in_child([&] { return wrong(vw_group_broadcast(db.handle, "x", 1, nullptr)); }), 0);
+    EXPECT_EQ(in_child([&] { return vw_fd(db.handle) + 1 + vw_is_connected(db.handle); }), 0);
+    EXPECT_EQ(in_child([&] { return static_cast<int>(vw_close(db.handle)); }), 0);
+    db.asked = 0;
+    await("it is asked as before", [&] { return db.asked > 2; });
+    EXPECT_TRUE(challenge().healthy);
+    EXPECT_EQ(db.told, (std::vector<std::string>{"connected", "success"}));
+}
+
+TEST_F(LibvitalwireTest, AnApplicationWithAChildReconnectsAndDoesNotSpin) {
+    start();
+    Application& db = registered("db");
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::pause();
+        ::_exit(0);
+    }
+    int dispatches = 0;
+    guest_.reset();
+    const auto until = base::Clock::now() + std::chrono::milliseconds(500);
+    await("half a second has passed", [&] {
+        pollfd ready{vw_fd(db.handle), POLLIN, 0};
+        if (::poll(&ready, 1, 0) == 1) ++dispatches;
+        db.poll_once();
+        return base::Clock::now() > until;
+    });
+    EXPECT_LT(dispatches, 10);
+    db.told.clear();
+    start();
+    await("it is registered again", [&] { return db.was_told("success"); });
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+}
+
+TEST_F(LibvitalwireTest, AThreadMayBeCancelledInItsWait) {
+    start();
+    Application& db = registered("db");
+    pthread_t thread{};
+    const auto wait_for_ever = [](void* handle) -> void* {
+        for (;;)
+            vw_dispatch(static_cast<vw_t*>(handle), VW_DISPATCH_WAIT);
+    };
+    ASSERT_EQ(::pthread_create(&thread, nullptr, wait_for_ever, db.handle), 0);
+    ::usleep(50'000);
+    ::pthread_cancel(thread);
+    void* result = nullptr;
+    ASSERT_EQ(::pthread_join(thread, &result), 0);
+    EXPECT_EQ(result, PTHREAD_CANCELED);
+    EXPECT_EQ(vw_dispatch(db.handle, VW_DISPATCH_ALL), VW_OK);
+}
+
+TEST_F(LibvitalwireTest, ClosingCostsNoTimeWhenTheDaemonIsGone) {
+    start();
+    Application& db = registered("db");
+    guest_.reset();
+    const auto cpu = std::clock();
+    end(db);
+    EXPECT_LT(static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC, 0.1);
 }
 
 TEST_F(LibvitalwireTest, IsToldWhenThereAreTooMany) {
@@ -331,6 +464,8 @@ TEST(LibvitalwireArguments, AnOptionsStructOfALaterVersionIsTakenAsLongAsItAsksF
     options.later = 1;
     EXPECT_EQ(vw_open(&options.known, &handle), VW_ERR_INVALID);
     EXPECT_EQ(handle, nullptr);
+    options.known.size = SIZE_MAX / 3;  // never set
+    EXPECT_EQ(vw_open(&options.known, &handle), VW_ERR_INVALID);
     options.known.size = sizeof(vw_options) - 1;
     EXPECT_EQ(vw_open(&options.known, &handle), VW_ERR_INVALID);
 }
@@ -347,7 +482,7 @@ TEST(LibvitalwireArguments, RefusesAPathThatNoSocketCanHave) {
 
 TEST(LibvitalwireArguments, EveryResultHasItsOwnText) {
     std::vector<std::string> texts;
-    for (int i = VW_OK; i <= VW_ERR_INCOMPLETE; ++i) {
+    for (int i = VW_OK; i <= VW_ERR_WRONG_PROCESS; ++i) {
         const std::string text = vw_strerror(static_cast<vw_result_t>(i));
         EXPECT_THAT(text, testing::Not(testing::AnyOf("", "unknown result")));
         EXPECT_THAT(texts, testing::Not(testing::Contains(text)));
