@@ -2,12 +2,9 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <utility>
 
 #include "base/log.hpp"
@@ -19,8 +16,6 @@ namespace vitalwire::guest {
 namespace {
 
 constexpr int kReadsBeforeJudging = 8;
-/// Since Linux 5.3, the same on every architecture.
-constexpr long kPidfdOpen = 434;
 /// What may wait for an application beside what the kernel holds.
 constexpr std::size_t kMaxWaiting = 64UL * 1024;
 
@@ -60,14 +55,14 @@ void AppConnection::turn_away(const base::Error& why) {
 
 void AppConnection::close() {
     timer_.cancel();
+    process_.stop();
     group_.leave(*this);
     boost::system::error_code ignored;
     socket_.close(ignored);
-    process_.close(ignored);
 }
 
 bool AppConnection::hung_up() {
-    if (process_gone()) return true;
+    if (ProcessWatch::is_gone(pid_)) return true;
     pollfd state{socket_.native_handle(), POLLIN, 0};
     return ::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR)) != 0;
 }
@@ -113,24 +108,15 @@ void AppConnection::handle(const app::Register& request) {
     timeout_ = request.timeout;
     log::info("application registered", {{"name", name_}, {"pid", pid_}, {"interval_ms", interval_.count()}});
     if (!send(app::Registered{request.id})) return;
-    watch_process();
+    // The end of the process that registered counts, not that of the last one that has the connection: a child that it
+    // has forked holds a copy.
+    process_.start(pid_, [self = weak_from_this()] {
+        if (const auto here = self.lock()) here->process_ended();
+    });
     owner_.health_changed(*this, request.health);
     awaits_answer_ = false;
     asked_at_ = judge_.now();
     timer_.arm(asked_at_ + interval_, [this] { ask(); });
-}
-
-/// The end of the process that registered counts, not that of the last one that has the connection: a child that it has
-/// forked holds a copy.
-void AppConnection::watch_process() {
-    if (pid_ <= 0 || process_.is_open()) return;
-    const int descriptor = static_cast<int>(::syscall(kPidfdOpen, pid_, 0));
-    if (descriptor < 0) return;  // an older kernel: ask() finds out
-    process_.assign(descriptor);
-    process_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                        [self = shared_from_this()](boost::system::error_code error) {
-                            if (!error) self->process_ended();
-                        });
 }
 
 void AppConnection::process_ended() {
@@ -139,10 +125,6 @@ void AppConnection::process_ended() {
         if (!receive()) return;
     }
     end();
-}
-
-bool AppConnection::process_gone() const {
-    return pid_ > 0 && ::kill(pid_, 0) != 0 && errno == ESRCH;
 }
 
 void AppConnection::handle(const app::Report& request) {
@@ -162,13 +144,31 @@ void AppConnection::handle(const app::Deregister&) {
     owner_.deregistered(*this);
     log::info("application deregistered", {{"name", name_}, {"pid", pid_}});
     name_.clear();
-    boost::system::error_code ignored;
-    process_.close(ignored);
+    process_.stop();
 }
 
 void AppConnection::handle(const app::Subscribe& request) {
     uses_group_ = request.broadcasts || request.notifications;
     group_.join(*this, {request.broadcasts, request.notifications});
+}
+
+void AppConnection::handle(const app::Set& request) {
+    answer(owner_.set(*this, request), request.id);
+}
+
+void AppConnection::handle(const app::Forget& request) {
+    answer(owner_.forget(*this, request.name), request.id);
+}
+
+void AppConnection::handle(const app::StatusRequest& request) {
+    app::Status status = owner_.status(request.from);
+    status.id = request.id;
+    send(status);
+}
+
+void AppConnection::answer(const base::Result<void>& outcome, std::optional<std::int64_t> id) {
+    if (!outcome) return refuse(outcome.error(), id);
+    send(app::Done{id});
 }
 
 void AppConnection::receive_group(std::string_view datagram) {
@@ -223,7 +223,7 @@ void AppConnection::write_waiting() {
 }
 
 void AppConnection::ask() {
-    if (process_gone()) return process_ended();
+    if (ProcessWatch::is_gone(pid_)) return process_ended();
     asked_at_ = judge_.now();
     awaits_answer_ = true;
     timer_.arm(asked_at_ + timeout_, [this] { unanswered(); });

@@ -12,6 +12,7 @@
 #include "guest/app_protocol.hpp"
 #include "guest/group_app.hpp"
 #include "guest/judge.hpp"
+#include "guest/process_watch.hpp"
 
 namespace vitalwire::guest {
 
@@ -27,6 +28,9 @@ public:
         virtual base::Result<void> admit(AppConnection& connection, const std::string& name) = 0;
         virtual void health_changed(AppConnection& connection, const heartbeat::Health& health) = 0;
         virtual void deregistered(AppConnection& connection) = 0;
+        virtual base::Result<void> set(AppConnection& connection, const app::Set& report) = 0;
+        virtual base::Result<void> forget(AppConnection& connection, const std::string& name) = 0;
+        virtual app::Status status(std::int64_t from) = 0;
         /// A request was refused. `name`: of the registration that it was for; empty when it was for none.
         virtual void refused(AppConnection& connection, const std::string& name, const base::Error& error) = 0;
         /// The last call about `connection`; it was not deregistered when `name()` is not empty.
@@ -54,13 +58,15 @@ private:
     void wait();
     /// False when the connection has ended.
     bool receive();
-    void watch_process();
     void process_ended();
-    bool process_gone() const;
     void handle(const app::Register& request);
     void handle(const app::Report& request);
     void handle(const app::Deregister& request);
     void handle(const app::Subscribe& request);
+    void handle(const app::Set& request);
+    void handle(const app::Forget& request);
+    void handle(const app::StatusRequest& request);
+    void answer(const base::Result<void>& outcome, std::optional<std::int64_t> id);
     void receive_group(std::string_view datagram);
     void handle_group(const wire::GroupPdu& request);
     void deliver(const group::Outgoing& message) override;
@@ -76,7 +82,7 @@ private:
     Judge& judge_;
     GroupApp& group_;
     boost::asio::posix::stream_descriptor socket_;
-    boost::asio::posix::stream_descriptor process_;  ///< pidfd of the registered process, where the kernel has them
+    ProcessWatch process_;
     Owner& owner_;
     uid_t uid_ = 0;
     pid_t pid_ = 0;

@@ -19,9 +19,12 @@ using nlohmann::json;
 
 namespace {
 
+/// What a script reports may be as seldom as a nightly backup.
+constexpr Millis kLargestValidity = std::chrono::hours(24 * 7);
+
 /// The refusals that an application can tell apart; another reads as the general one.
-constexpr std::array kRefusals = {Errc::bad_field, Errc::unsupported_version, Errc::in_use,
-                                  Errc::too_many,  Errc::unknown_msg_type,    Errc::no_session};
+constexpr std::array kRefusals = {Errc::bad_field,        Errc::unsupported_version, Errc::in_use,   Errc::too_many,
+                                  Errc::unknown_msg_type, Errc::no_session,          Errc::not_found};
 
 json header(const char* type) {
     return {{"version", kVersion}, {"type", type}};
@@ -60,7 +63,35 @@ struct RequestEncoder {
         out["notifications"] = request.notifications;
         return out;
     }
+    json operator()(const Set& request) const {
+        json out = header("set");
+        out["name"] = request.name;
+        put_health(out, request.health);
+        if (request.valid) out["valid_ms"] = request.valid->count();
+        put_id(out, request.id);
+        return out;
+    }
+    json operator()(const Forget& request) const {
+        json out = header("forget");
+        out["name"] = request.name;
+        put_id(out, request.id);
+        return out;
+    }
+    json operator()(const StatusRequest& request) const {
+        json out = header("status");
+        if (request.from > 0) out["from"] = request.from;
+        put_id(out, request.id);
+        return out;
+    }
 };
+
+json encode_item(const Item& item) {
+    json out = {{"kind", item.kind}, {"name", item.name}, {"state", item.state}};
+    if (!item.reason.empty()) out["reason"] = base::cut_utf8(item.reason, wire::kMaxReason);
+    if (item.pid) out["pid"] = *item.pid;
+    if (item.uid) out["uid"] = *item.uid;
+    return out;
+}
 
 struct EventEncoder {
     json operator()(const Registered& event) const {
@@ -80,6 +111,28 @@ struct EventEncoder {
         out["query"] = event.id;
         return out;
     }
+    json operator()(const Done& event) const {
+        json out = header("done");
+        put_id(out, event.id);
+        return out;
+    }
+    json operator()(const Status& event) const {
+        json out = header("status");
+        out["registered"] = event.registered;
+        out["host"] = base::cut_utf8(event.host, wire::kMaxReason);
+        put_health(out, event.health);
+        out["total"] = event.total;
+        out["items"] = json::array();
+        std::size_t size = 0;
+        for (const Item& item : event.items) {
+            json each = encode_item(item);
+            size += wire::dump(each).size();
+            if (size > kRoomForItems) break;
+            out["items"].push_back(std::move(each));
+        }
+        put_id(out, event.id);
+        return out;
+    }
 };
 
 Result<std::optional<std::int64_t>> read_id(const json& data) {
@@ -97,11 +150,16 @@ Result<Health> read_health(const json& data) {
     return Health{*healthy, std::move(*reason)};
 }
 
-Result<Request> decode_register(const json& data) {
+Result<std::string> read_name(const json& data) {
     auto name = wire::read_text(data, "name", 1, kMaxName);
-    if (!name) return tl::make_unexpected(name.error());
-    if (!base::is_plain_name(*name, kMaxName))
+    if (name && !base::is_plain_name(*name, kMaxName))
         return fail(Errc::bad_field, "key 'name': expected only letters, digits, '.', '_' and '-'");
+    return name;
+}
+
+Result<Request> decode_register(const json& data) {
+    auto name = read_name(data);
+    if (!name) return tl::make_unexpected(name.error());
     const auto interval = wire::read_int(data, "interval_ms", kSmallestInterval.count(), kLargestTime.count());
     if (!interval) return tl::make_unexpected(interval.error());
     const auto timeout = wire::read_int(data, "timeout_ms", kSmallestTimeout.count(), *interval);
@@ -111,6 +169,40 @@ Result<Request> decode_register(const json& data) {
     const auto id = read_id(data);
     if (!id) return tl::make_unexpected(id.error());
     return Register{std::move(*name), Millis(*interval), Millis(*timeout), std::move(*health), *id};
+}
+
+Result<Request> decode_set(const json& data) {
+    auto name = read_name(data);
+    if (!name) return tl::make_unexpected(name.error());
+    auto health = read_health(data);
+    if (!health) return tl::make_unexpected(health.error());
+    const auto id = read_id(data);
+    if (!id) return tl::make_unexpected(id.error());
+    Set request{std::move(*name), std::move(*health), {}, *id};
+    if (wire::find(data, "valid_ms") == nullptr) return request;
+    const auto valid = wire::read_int(data, "valid_ms", kSmallestInterval.count(), kLargestValidity.count());
+    if (!valid) return tl::make_unexpected(valid.error());
+    request.valid = Millis(*valid);
+    return request;
+}
+
+Result<Request> decode_forget(const json& data) {
+    auto name = read_name(data);
+    if (!name) return tl::make_unexpected(name.error());
+    const auto id = read_id(data);
+    if (!id) return tl::make_unexpected(id.error());
+    return Forget{std::move(*name), *id};
+}
+
+Result<Request> decode_status_request(const json& data) {
+    const auto id = read_id(data);
+    if (!id) return tl::make_unexpected(id.error());
+    StatusRequest request{0, *id};
+    if (wire::find(data, "from") == nullptr) return request;
+    const auto from = wire::read_int(data, "from", 0, kMaxId);
+    if (!from) return tl::make_unexpected(from.error());
+    request.from = *from;
+    return request;
 }
 
 Result<Request> decode_report(const json& data) {
@@ -155,6 +247,45 @@ Result<Event> decode_query(const json& data) {
     return Query{*id};
 }
 
+Result<Event> decode_done(const json& data) {
+    const auto id = read_id(data);
+    if (!id) return tl::make_unexpected(id.error());
+    return Done{*id};
+}
+
+Result<Item> decode_item(const json& data) {
+    if (!data.is_object()) return fail(Errc::bad_field, "key 'items': expected objects");
+    Item item{wire::text_or(data, "kind"),
+              wire::text_or(data, "name"),
+              wire::text_or(data, "state"),
+              wire::text_or(data, "reason"),
+              {},
+              {}};
+    if (const auto pid = wire::read_int(data, "pid", 0, kMaxId)) item.pid = *pid;
+    if (const auto uid = wire::read_int(data, "uid", 0, UINT32_MAX)) item.uid = *uid;
+    return item;
+}
+
+Result<Event> decode_status(const json& data) {
+    const auto id = read_id(data);
+    if (!id) return tl::make_unexpected(id.error());
+    const auto registered = wire::read_bool(data, "registered");
+    if (!registered) return tl::make_unexpected(registered.error());
+    auto health = read_health(data);
+    if (!health) return tl::make_unexpected(health.error());
+    const auto total = wire::read_int(data, "total", 0, kMaxId);
+    if (!total) return tl::make_unexpected(total.error());
+    const json* items = wire::find(data, "items");
+    if (items == nullptr || !items->is_array()) return fail(Errc::bad_field, "key 'items': expected an array");
+    Status event{*registered, wire::text_or(data, "host"), std::move(*health), *total, {}, *id};
+    for (const json& each : *items) {
+        auto item = decode_item(each);
+        if (!item) return tl::make_unexpected(item.error());
+        event.items.push_back(std::move(*item));
+    }
+    return event;
+}
+
 struct Message {
     std::string type;
     json data;
@@ -189,6 +320,9 @@ Result<Request> decode_request(std::string_view datagram) {
     if (message->type == "report") return decode_report(message->data);
     if (message->type == "deregister") return Deregister{};
     if (message->type == "subscribe") return decode_subscribe(message->data);
+    if (message->type == "set") return decode_set(message->data);
+    if (message->type == "forget") return decode_forget(message->data);
+    if (message->type == "status") return decode_status_request(message->data);
     return unknown_type(message->type);
 }
 
@@ -198,6 +332,8 @@ Result<Event> decode_event(std::string_view datagram) {
     if (message->type == "registered") return decode_registered(message->data);
     if (message->type == "refused") return decode_refused(message->data);
     if (message->type == "query") return decode_query(message->data);
+    if (message->type == "done") return decode_done(message->data);
+    if (message->type == "status") return decode_status(message->data);
     return unknown_type(message->type);
 }
 

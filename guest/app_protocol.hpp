@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
@@ -13,8 +14,8 @@
 namespace vitalwire::guest::app {
 
 // Between vitalwired and libvitalwire: one JSON object a datagram on a UNIX SOCK_SEQPACKET socket. Private to the two:
-// applications see libvitalwire's API, the host sees nothing of it. Every datagram carries "version". A request may carry
-// an "id": each answer to it repeats that. A refusal without one is about the whole connection, which then ends.
+// applications see libvitalwire's API, the host sees nothing of it. Every datagram carries "version". A request may
+// carry an "id": each answer to it repeats that. A refusal without one is about the whole connection, which then ends.
 //
 // A datagram that begins with a newline is a message of the server group instead, exactly as on the channel
 // (proto-spec/server-group.md): the application is a guest to vitalwired. What it sends has a `seq` of at most kMaxSeq;
@@ -24,6 +25,8 @@ inline constexpr int kVersion = 1;
 inline constexpr std::size_t kMaxDatagram = 8192;
 inline constexpr std::int64_t kMaxSeq = 65535;
 inline constexpr std::int64_t kMaxId = INT32_MAX;
+/// Of a status; what makes a datagram longer is left to the next.
+inline constexpr std::size_t kRoomForItems = 6000;
 inline constexpr std::size_t kMaxName = 32;  ///< of an application; part of the reason that the host is told
 inline constexpr base::Millis kSmallestInterval{100};
 inline constexpr base::Millis kSmallestTimeout{50};
@@ -48,7 +51,24 @@ struct Subscribe {
     bool broadcasts = false;
     bool notifications = false;
 };
-using Request = std::variant<Register, Report, Deregister, Subscribe>;
+/// The health of something that has no connection of its own. It outlives the connection.
+struct Set {
+    std::string name;
+    heartbeat::Health health;
+    std::optional<base::Millis> valid;  ///< in which it must be renewed; absent: until it is replaced
+    std::optional<std::int64_t> id = std::nullopt;
+};
+/// A Set, or an application that ended without deregistering, counts no longer.
+struct Forget {
+    std::string name;
+    std::optional<std::int64_t> id = std::nullopt;
+};
+/// Of everything that is watched in this guest, beginning with item number `from`.
+struct StatusRequest {
+    std::int64_t from = 0;
+    std::optional<std::int64_t> id = std::nullopt;
+};
+using Request = std::variant<Register, Report, Deregister, Subscribe, Set, Forget, StatusRequest>;
 
 // From the daemon.
 struct Registered {
@@ -62,7 +82,29 @@ struct Refused {
 struct Query {
     std::int64_t id = 0;
 };
-using Event = std::variant<Registered, Refused, Query>;
+/// A Set or Forget was carried out.
+struct Done {
+    std::optional<std::int64_t> id = std::nullopt;
+};
+/// A check, application or report.
+struct Item {
+    std::string kind;
+    std::string name;
+    std::string state;  ///< "healthy", "unhealthy", "not ready", "starting", "ended", "not watched"
+    std::string reason;
+    std::optional<std::int64_t> pid;
+    std::optional<std::int64_t> uid;
+};
+/// The answer to a StatusRequest: as many items as a datagram holds; further ones are asked for.
+struct Status {
+    bool registered = false;  ///< with the host
+    std::string host;         ///< the state of the channel, for people
+    heartbeat::Health health;
+    std::int64_t total = 0;  ///< items
+    std::vector<Item> items;
+    std::optional<std::int64_t> id = std::nullopt;
+};
+using Event = std::variant<Registered, Refused, Query, Done, Status>;
 
 std::string encode(const Request& request);
 std::string encode(const Event& event);

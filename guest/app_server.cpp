@@ -1,18 +1,17 @@
 #include "guest/app_server.hpp"
 
-#include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/log.hpp"
+#include "guest/accounts.hpp"
 #include "runtime/unix_listener.hpp"
 
 namespace vitalwire::guest {
@@ -37,17 +36,6 @@ std::string source_of(const std::string& name) {
     return "application " + name;
 }
 
-/// Of the local groups only: what a name service elsewhere says cannot be had from a program without dynamic libraries.
-std::optional<gid_t> find_group(const std::string& name) {
-    const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen("/etc/group", "re"), std::fclose);
-    if (!file) return std::nullopt;
-    // Only this thread reads this file.
-    while (const ::group* entry = ::fgetgrent(file.get())) {  // NOLINT(concurrency-mt-unsafe)
-        if (name == entry->gr_name) return entry->gr_gid;
-    }
-    return std::nullopt;
-}
-
 }  // namespace
 
 AppServer::AppServer(Judge& judge, HealthBoard& board, GroupApp& group, ApplicationSettings settings)
@@ -58,7 +46,10 @@ AppServer::AppServer(Judge& judge, HealthBoard& board, GroupApp& group, Applicat
       listener_(judge.io()),
       retry_(judge.io()),
       expiry_(judge),
-      refusal_lines_(kRefusalLinesPerSecond, kRefusalLinesAtOnce) {}
+      reports_(judge, board),
+      refusal_lines_(kRefusalLinesPerSecond, kRefusalLinesAtOnce) {
+    reports_.set_max_per_user(settings_.max_per_user);
+}
 
 AppServer::~AppServer() {
     close();
@@ -143,6 +134,7 @@ void AppServer::accept() {
 void AppServer::set_limits(std::size_t max, std::size_t max_per_user) {
     settings_.max = max;
     settings_.max_per_user = max_per_user;
+    reports_.set_max_per_user(max_per_user);
 }
 
 base::Result<void> AppServer::make_room(uid_t uid) {
@@ -158,9 +150,8 @@ base::Result<void> AppServer::make_room(uid_t uid) {
 }
 
 bool AppServer::evict_idle(std::optional<uid_t> uid) {
-    const auto idle = std::find_if(connections_.begin(), connections_.end(), [&](const auto& each) {
-        return each->idle() && (!uid || each->uid() == *uid);
-    });
+    const auto idle = std::find_if(connections_.begin(), connections_.end(),
+                                   [&](const auto& each) { return each->idle() && (!uid || each->uid() == *uid); });
     if (idle == connections_.end()) return false;
     const auto evicted = *idle;
     connections_.erase(idle);
@@ -209,7 +200,8 @@ base::Result<void> AppServer::admit(AppConnection& connection, const std::string
 }
 
 void AppServer::add_ended(const std::string& name, uid_t uid) {
-    // They take no place of a living one. The oldest of the same user makes room: the guest stays unhealthy by the rest.
+    // They take no place of a living one. The oldest of the same user makes room: the guest stays unhealthy by the
+    // rest.
     const auto mine = [&](const Ended& each) { return each.uid == uid; };
     const auto count = std::count_if(ended_.begin(), ended_.end(), mine);
     if (static_cast<std::size_t>(count) >= settings_.max_per_user) {
@@ -226,6 +218,39 @@ void AppServer::refused(AppConnection& connection, const std::string& name, cons
     if (error.code == Errc::too_many)
         return unwatched("an application of user " + std::to_string(connection.uid()), "cannot connect", error);
     log_refusal(connection, connection.name(), error.message);
+}
+
+base::Result<void> AppServer::set(AppConnection& connection, const app::Set& report) {
+    return reports_.set(connection.uid(), report);
+}
+
+base::Result<void> AppServer::forget(AppConnection& connection, const std::string& name) {
+    const auto ended = find_ended(name);
+    if (ended == ended_.end()) return reports_.forget(connection.uid(), name);
+    if (connection.uid() != 0 && connection.uid() != ended->uid)
+        return fail(Errc::in_use, "the application called '" + name + "' belonged to another user");
+    ended_.erase(ended);
+    board_.remove(source_of(name));
+    return {};
+}
+
+app::Status AppServer::status(std::int64_t from) {
+    app::Status status = overview_();
+    std::vector<app::Item>& items = status.items;
+    for (const auto& [name, connection] : names_) {
+        const auto reason = board_.reason(source_of(name));
+        items.push_back({"application", name, reason ? "unhealthy" : "healthy", reason.value_or(""), connection->pid(),
+                         connection->uid()});
+    }
+    for (const Ended& each : ended_)
+        items.push_back({"application", each.name, "ended", "without deregistering", {}, each.uid});
+    for (const auto& [source, each] : unwatched_)
+        items.push_back({"warning", source, "not watched", each.why, {}, {}});
+    for (app::Item& each : reports_.list())
+        items.push_back(std::move(each));
+    status.total = static_cast<std::int64_t>(items.size());
+    items.erase(items.begin(), items.begin() + std::min(from, status.total));
+    return status;
 }
 
 void AppServer::unwatched(const std::string& name, const std::string& what, const base::Error& why) {

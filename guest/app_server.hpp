@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 #include "guest/app_connection.hpp"
 #include "guest/health_board.hpp"
 #include "guest/judge.hpp"
+#include "guest/reports.hpp"
 #include "guest/settings.hpp"
 #include "runtime/timer.hpp"
 
@@ -20,6 +22,9 @@ namespace vitalwire::guest {
 /// socket that cannot be opened is tried again; the heartbeat does not wait for it.
 class AppServer : private AppConnection::Owner {
 public:
+    /// What the rest of the daemon adds to a status: everything but applications and reports.
+    using Overview = std::function<app::Status()>;
+
     AppServer(Judge& judge, HealthBoard& board, GroupApp& group, ApplicationSettings settings);
     ~AppServer() override;
     AppServer(const AppServer&) = delete;
@@ -27,6 +32,7 @@ public:
 
     void start();
     void stop();
+    void on_status(Overview overview) { overview_ = std::move(overview); }
     void set_limits(std::size_t max, std::size_t max_per_user);
     /// Applications that ended without deregistering count no longer.
     void forget_ended();
@@ -52,6 +58,9 @@ private:
     base::Result<void> admit(AppConnection& connection, const std::string& name) override;
     void health_changed(AppConnection& connection, const heartbeat::Health& health) override;
     void deregistered(AppConnection& connection) override;
+    base::Result<void> set(AppConnection& connection, const app::Set& report) override;
+    base::Result<void> forget(AppConnection& connection, const std::string& name) override;
+    app::Status status(std::int64_t from) override;
     void refused(AppConnection& connection, const std::string& name, const base::Error& error) override;
     void closed(AppConnection& connection) override;
 
@@ -77,6 +86,8 @@ private:
     std::vector<Ended> ended_;                    ///< without deregistering; the oldest first
     std::map<std::string, Unwatched> unwatched_;  ///< by what the board calls them
     JudgedTimer expiry_;
+    Reports reports_;
+    Overview overview_ = [] { return app::Status{}; };
     base::TokenBucket refusal_lines_;
     std::uint64_t unlogged_ = 0;
 };

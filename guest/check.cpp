@@ -1,89 +1,68 @@
 #include "guest/check.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/log.hpp"
-#include "guest/reason.hpp"
 
 namespace vitalwire::guest {
 
 namespace {
 
-constexpr int kHealthy = 0;
-constexpr int kUnhealthy = 1;
+std::string check_source(const CheckSettings& settings) {
+    return "check " + settings.name;
+}
 
-std::string describe(Ending ending) {
-    if (!ending.by_signal) return "exit status " + std::to_string(ending.code) + " (expected 0 or 1)";
-    const char* name = ::sigabbrev_np(ending.code);
-    return "killed by signal " + (name == nullptr ? std::to_string(ending.code) : std::string("SIG") + name);
+/// Takes what a check has set off the board.
+void remove_from(HealthBoard& board, const CheckSettings& settings) {
+    board.remove(check_source(settings));
+    board.withdraw_warning(check_source(settings));
 }
 
 }  // namespace
 
-heartbeat::Health judge_ending(Ending ending, const std::string& output, const std::string& errors) {
-    const std::string& words = tidy_reason(output).empty() ? errors : output;
-    if (ending.by_signal || (ending.code != kHealthy && ending.code != kUnhealthy)) {
-        const std::string said = tidy_reason(words);
-        return {false, describe(ending) + (said.empty() ? "" : ": " + said)};
-    }
-    if (ending.code == kHealthy) return {};
-    return {false, tidy_reason(words)};
-}
-
-Check::Check(Judge& judge, Children& children, HealthBoard& board, CheckSettings settings)
+Check::Check(Judge& judge, Children& children, HealthBoard& board, CheckSettings settings, std::function<bool()> held)
     : judge_(judge),
       children_(children),
       board_(board),
       settings_(std::move(settings)),
-      source_("check " + settings_.name),
+      held_(std::move(held)),
+      source_(check_source(settings_)),
       timer_(judge),
       first_start_(judge.now()) {
-    run();
+    timer_.arm(judge.now(), [this] { run(); });
 }
 
-Check::~Check() {
-    if (process_ == 0) return;
-    children_.abandon(process_);
-    output_->finish();
-    errors_->finish();
+std::string_view Check::state() const {
+    if (has_failed_) return settings_.role == CheckRole::readiness ? "not ready" : "unhealthy";
+    if (succeeded_) return "healthy";
+    return "starting";
 }
 
 void Check::run() {
     started_ = judge_.now();
-    const auto spawned = spawn_shell(settings_.command);
-    if (!spawned) {
-        report(false, spawned.error().message);
-        return run_again();
+    if (settings_.role != CheckRole::startup && held_()) {
+        first_start_ = started_;
+        return timer_.arm(started_ + settings_.interval, [this] { run(); });
     }
-    process_ = spawned->pid;
     overdue_ = false;
-    output_ = std::make_shared<FirstLine>(judge_.io(), spawned->output);
-    errors_ = std::make_shared<FirstLine>(judge_.io(), spawned->errors);
-    output_->start();
-    errors_->start();
-    children_.watch(process_, [this](Ending ending) { ended(ending); });
+    probe_ = start_probe(judge_, children_, settings_, [this](const heartbeat::Health& health) { ended(health); });
     timer_.arm(started_ + settings_.timeout, [this] { overdue(); });
 }
 
 void Check::overdue() {
     // It may have ended in time while this daemon was not there to see it.
-    children_.look();
-    if (process_ == 0) return;
+    probe_->look();
+    if (!probe_) return;
     overdue_ = true;
-    children_.kill(process_);
-    report(false, "did not finish within " + std::to_string(settings_.timeout.count()) + " ms");
+    probe_->stop();
+    count({false, "did not finish within " + std::to_string(settings_.timeout.count()) + " ms"});
 }
 
-void Check::ended(Ending ending) {
-    process_ = 0;
-    const std::string output = std::exchange(output_, nullptr)->finish();
-    const std::string errors = std::exchange(errors_, nullptr)->finish();
-    if (!overdue_) {
-        const heartbeat::Health health = judge_ending(ending, output, errors);
-        report(health.healthy, health.reason);
-    }
+void Check::ended(const heartbeat::Health& health) {
+    probe_.reset();
+    if (!overdue_) count(health);
+    if (settings_.role == CheckRole::startup && succeeded_) return timer_.cancel();
     run_again();
 }
 
@@ -91,11 +70,33 @@ void Check::run_again() {
     timer_.arm(std::max(started_ + settings_.interval, judge_.now()), [this] { run(); });
 }
 
-void Check::report(bool healthy, const std::string& reason) {
-    if (!healthy && judge_.now() < first_start_ + settings_.grace) {
-        return log::info("a failed check does not count yet", {{"check", settings_.name}, {"reason", reason}});
+void Check::count(const heartbeat::Health& health) {
+    if (health.healthy) {
+        failures_ = 0;
+        if (++successes_ >= settings_.successes) succeeded();
+        return;
     }
-    board_.set(source_, healthy, reason);
+    successes_ = 0;
+    const bool in_grace = judge_.now() < first_start_ + settings_.grace;
+    if (in_grace || ++failures_ < settings_.failures) {
+        return log::info("a failed check does not count yet", {{"check", settings_.name}, {"reason", health.reason}});
+    }
+    failed(health.reason);
+}
+
+void Check::failed(const std::string& reason) {
+    has_failed_ = true;
+    reason_ = reason;
+    if (settings_.role != CheckRole::readiness) return board_.set(source_, false, reason);
+    board_.warn(source_, "not ready" + (reason.empty() ? "" : ": " + reason));
+}
+
+void Check::succeeded() {
+    succeeded_ = true;
+    has_failed_ = false;
+    reason_.clear();
+    board_.set(source_, true, {});
+    board_.withdraw_warning(source_);
 }
 
 Checks::Checks(Judge& judge, Children& children, HealthBoard& board)
@@ -112,12 +113,17 @@ void Checks::configure(const std::vector<CheckSettings>& settings) {
     for (const auto& gone : checks_) {
         if (gone && std::none_of(settings.begin(), settings.end(),
                                  [&](const CheckSettings& wanted) { return wanted.name == gone->settings().name; }))
-            board_.remove(gone->source());
+            remove_from(board_, gone->settings());
     }
     checks_ = std::move(next);
     for (std::size_t i = 0; i < settings.size(); ++i) {
-        if (!checks_[i]) checks_[i] = std::make_unique<Check>(judge_, children_, board_, settings[i]);
+        if (checks_[i]) continue;
+        checks_[i] = std::make_unique<Check>(judge_, children_, board_, settings[i], [this] { return starting(); });
     }
+}
+
+bool Checks::starting() const {
+    return std::any_of(checks_.begin(), checks_.end(), [](const auto& check) { return check && check->is_starting(); });
 }
 
 }  // namespace vitalwire::guest

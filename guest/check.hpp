@@ -1,55 +1,61 @@
 #pragma once
 
-#include <sys/types.h>
-
+#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "guest/children.hpp"
-#include "guest/first_line.hpp"
 #include "guest/health_board.hpp"
 #include "guest/judge.hpp"
+#include "guest/probe.hpp"
 #include "guest/settings.hpp"
 
 namespace vitalwire::guest {
 
-/// One health check: runs its command every interval, never twice at once, and tells the board what came of it.
+/// One health check: a probe every interval, never two at once. So many failures or successes in a row change what the
+/// board has: a readiness check sets a warning, the others the guest's health.
 class Check {
 public:
-    Check(Judge& judge, Children& children, HealthBoard& board, CheckSettings settings);
-    ~Check();
+    /// `held`: true while it is not to run because the guest still starts.
+    Check(Judge& judge, Children& children, HealthBoard& board, CheckSettings settings, std::function<bool()> held);
     Check(const Check&) = delete;
     Check& operator=(const Check&) = delete;
 
     const CheckSettings& settings() const { return settings_; }
-    /// Its name on the board.
-    const std::string& source() const { return source_; }
+    /// True for a startup check that has not succeeded yet.
+    bool is_starting() const { return settings_.role == CheckRole::startup && !succeeded_; }
+    /// For people.
+    std::string_view state() const;
+    const std::string& reason() const { return reason_; }
 
 private:
     void run();
     void overdue();
-    void ended(Ending ending);
+    void ended(const heartbeat::Health& health);
     void run_again();
-    void report(bool healthy, const std::string& reason);
+    void count(const heartbeat::Health& health);
+    void failed(const std::string& reason);
+    void succeeded();
 
     Judge& judge_;
     Children& children_;
     HealthBoard& board_;
     CheckSettings settings_;
+    std::function<bool()> held_;
     std::string source_;
     JudgedTimer timer_;
     base::TimePoint first_start_;
     base::TimePoint started_;
-    pid_t process_ = 0;
+    std::unique_ptr<Probe> probe_;
     bool overdue_ = false;
-    std::shared_ptr<FirstLine> output_;
-    std::shared_ptr<FirstLine> errors_;
+    int failures_ = 0;   ///< in a row
+    int successes_ = 0;  ///< in a row
+    bool succeeded_ = false;
+    bool has_failed_ = false;  ///< what the board has, as far as this check set it
+    std::string reason_;
 };
-
-/// What a check's end says about the guest. `output` and `errors` are first lines.
-heartbeat::Health judge_ending(Ending ending, const std::string& output, const std::string& errors);
 
 /// The configured checks.
 class Checks {
@@ -59,8 +65,11 @@ public:
     /// Starts what is new or changed and ends what is gone; the others go on undisturbed.
     void configure(const std::vector<CheckSettings>& settings);
     std::size_t size() const { return checks_.size(); }
+    const std::vector<std::unique_ptr<Check>>& all() const { return checks_; }
 
 private:
+    bool starting() const;
+
     Judge& judge_;
     Children& children_;
     HealthBoard& board_;

@@ -1,7 +1,9 @@
 #include "guest/children.hpp"
 
 #include <fcntl.h>
-#include <spawn.h>
+#include <grp.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,14 +11,24 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <optional>
 #include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "guest/accounts.hpp"
+
 namespace vitalwire::guest {
 
 namespace {
+
+constexpr mode_t kDefaultUmask = 022;
+constexpr int kCannotStart = 127;
+/// The first descriptor that a child does not have.
+constexpr int kReport = STDERR_FILENO + 1;
+/// All descriptors of the daemon are closed by the exec; this is for what it inherited itself.
+constexpr int kMaxDescriptor = 1024;
 
 /// Two ends of a pipe, closed unless taken.
 class Pipe {
@@ -25,13 +37,15 @@ public:
     ~Pipe() {
         if (!open_) return;
         if (ends_[0] >= 0) ::close(ends_[0]);
-        ::close(ends_[1]);
+        if (ends_[1] >= 0) ::close(ends_[1]);
     }
     Pipe(const Pipe&) = delete;
     Pipe& operator=(const Pipe&) = delete;
 
     bool open() const { return open_; }
+    int read_end() const { return ends_[0]; }
     int write_end() const { return ends_[1]; }
+    void close_write_end() { ::close(std::exchange(ends_[1], -1)); }
     int take_read_end() {
         ::fcntl(ends_[0], F_SETFL, O_NONBLOCK);
         return std::exchange(ends_[0], -1);
@@ -40,30 +54,6 @@ public:
 private:
     std::array<int, 2> ends_{-1, -1};
     bool open_ = false;
-};
-
-class Actions {
-public:
-    Actions() { ::posix_spawn_file_actions_init(&actions_); }
-    ~Actions() { ::posix_spawn_file_actions_destroy(&actions_); }
-    Actions(const Actions&) = delete;
-    Actions& operator=(const Actions&) = delete;
-    posix_spawn_file_actions_t* get() { return &actions_; }
-
-private:
-    posix_spawn_file_actions_t actions_{};
-};
-
-class Attributes {
-public:
-    Attributes() { ::posix_spawnattr_init(&attributes_); }
-    ~Attributes() { ::posix_spawnattr_destroy(&attributes_); }
-    Attributes(const Attributes&) = delete;
-    Attributes& operator=(const Attributes&) = delete;
-    posix_spawnattr_t* get() { return &attributes_; }
-
-private:
-    posix_spawnattr_t attributes_{};
 };
 
 /// The environment without what the service manager meant for the daemon alone.
@@ -84,36 +74,120 @@ tl::unexpected<base::Error> system_failure(const char* what, int error) {
 
 }  // namespace
 
-base::Result<Spawned> spawn_shell(const std::string& command) {
-    Pipe output;
-    Pipe errors;
-    if (!output.open() || !errors.open()) return system_failure("cannot make a pipe", errno);
-    Actions actions;
-    ::posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_adddup2(actions.get(), output.write_end(), STDOUT_FILENO);
-    ::posix_spawn_file_actions_adddup2(actions.get(), errors.write_end(), STDERR_FILENO);
-    ::posix_spawn_file_actions_addclosefrom_np(actions.get(), STDERR_FILENO + 1);
-    Attributes attributes;
-    ::posix_spawnattr_setflags(attributes.get(), POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    ::posix_spawnattr_setpgroup(attributes.get(), 0);
-    sigset_t defaults;
-    sigfillset(&defaults);
-    ::posix_spawnattr_setsigdefault(attributes.get(), &defaults);
+namespace {
+
+/// All that the child needs, made before the fork: after it only async-signal-safe calls are allowed.
+struct Prepared {
+    int output;
+    int errors;
+    int report;  ///< where the child writes why it could not start; closed by its exec
+    std::optional<Account> account;
+    rlim_t max_cpu;
+    std::array<char*, 4> arguments;
+    std::vector<char*> environment;
+};
+
+/// What a failed step was, in one byte for the pipe.
+enum class Step : char { input, group, limits, user, exec };
+constexpr std::array kStepNames = {"cannot open /dev/null", "cannot make a process group", "cannot limit",
+                                   "cannot change to the user", "cannot start /bin/sh"};
+struct StepFailure {
+    Step step;
+    int error;
+};
+
+bool set_limit(__rlimit_resource resource, rlim_t value) {
+    rlimit limit{};
+    if (::getrlimit(resource, &limit) != 0) return false;
+    limit.rlim_cur = std::min(limit.rlim_max, value);
+    limit.rlim_max = limit.rlim_cur;
+    return ::setrlimit(resource, &limit) == 0;
+}
+
+/// Back to what a process has by default. What the system does not allow stays: a check still runs.
+void drop_inherited() {
+    const int score = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (score >= 0) {
+        [[maybe_unused]] const ssize_t written = ::write(score, "0", 1);
+        ::close(score);
+    }
+    if (::getpriority(PRIO_PROCESS, 0) < 0) ::setpriority(PRIO_PROCESS, 0, 0);
+    ::umask(kDefaultUmask);
+    for (int number = 1; number < NSIG; ++number)
+        ::signal(number, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
-    ::posix_spawnattr_setsigmask(attributes.get(), &none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
 
+bool become(const Account& account) {
+    return ::setgroups(account.groups.size(), account.groups.data()) == 0 && ::setgid(account.gid) == 0 &&
+           ::setuid(account.uid) == 0;
+}
+
+[[noreturn]] void run_child(const Prepared& prepared) {
+    const auto give_up = [&](Step step) {
+        const StepFailure failure{step, errno};
+        [[maybe_unused]] const ssize_t written = ::write(prepared.report, &failure, sizeof failure);
+        ::_exit(kCannotStart);
+    };
+    if (::setpgid(0, 0) != 0) give_up(Step::group);
+    drop_inherited();
+    const int input = ::open("/dev/null", O_RDONLY);
+    if (input < 0 || ::dup2(input, STDIN_FILENO) < 0 || ::dup2(prepared.output, STDOUT_FILENO) < 0 ||
+        ::dup2(prepared.errors, STDERR_FILENO) < 0)
+        give_up(Step::input);
+    ::dup2(prepared.report, kReport);
+    ::fcntl(kReport, F_SETFD, FD_CLOEXEC);
+    for (int descriptor = kReport + 1; descriptor < kMaxDescriptor; ++descriptor)
+        ::close(descriptor);
+    if (!set_limit(RLIMIT_CORE, 0) || !set_limit(RLIMIT_CPU, prepared.max_cpu)) give_up(Step::limits);
+    if (prepared.account && !become(*prepared.account)) give_up(Step::user);
+    ::execve(prepared.arguments[0], prepared.arguments.data(), prepared.environment.data());
+    give_up(Step::exec);
+    ::_exit(kCannotStart);
+}
+
+/// Waits until the child has become the shell, or has told why not: it takes microseconds.
+base::Result<void> await_start(pid_t child, Pipe& report) {
+    report.close_write_end();
+    StepFailure failure{};
+    const int descriptor = report.read_end();
+    ssize_t count = 0;
+    do {
+        count = ::read(descriptor, &failure, sizeof failure);
+    } while (count < 0 && errno == EINTR);
+    if (count != static_cast<ssize_t>(sizeof failure)) return {};
+    ::waitpid(child, nullptr, 0);
+    return system_failure(kStepNames.at(static_cast<std::size_t>(failure.step)), failure.error);
+}
+
+}  // namespace
+
+base::Result<Spawned> spawn_shell(const ShellCommand& command) {
+    Pipe output;
+    Pipe errors;
+    Pipe report;
+    if (!output.open() || !errors.open() || !report.open()) return system_failure("cannot make a pipe", errno);
+    std::optional<Account> account;
+    if (!command.user.empty()) account = find_user(command.user);
+    if (!command.user.empty() && !account)
+        return base::fail(base::Errc::config, "there is no local user '" + command.user + "'");
     std::string shell = "/bin/sh";
     std::string option = "-c";
-    std::string text = command;
-    std::array<char*, 4> arguments = {shell.data(), option.data(), text.data(), nullptr};
-    Spawned spawned;
-    const int error = ::posix_spawn(&spawned.pid, shell.c_str(), actions.get(), attributes.get(), arguments.data(),
-                                    child_environment().data());
-    if (error != 0) return system_failure("cannot start /bin/sh", error);
-    spawned.output = output.take_read_end();
-    spawned.errors = errors.take_read_end();
-    return spawned;
+    std::string text = command.text;
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(command.max_cpu).count() + 1;
+    Prepared prepared{output.write_end(),           errors.write_end(),
+                      report.write_end(),           std::move(account),
+                      static_cast<rlim_t>(seconds), {shell.data(), option.data(), text.data(), nullptr},
+                      child_environment()};
+    const pid_t child = ::fork();
+    if (child < 0) return system_failure("cannot start a process", errno);
+    if (child == 0) run_child(prepared);
+    // Also here: it is killed by its group, which must exist as soon as its number is known.
+    ::setpgid(child, child);
+    if (const auto started = await_start(child, report); !started) return tl::make_unexpected(started.error());
+    return Spawned{child, output.take_read_end(), errors.take_read_end()};
 }
 
 Children::Children(boost::asio::io_context& io) : signals_(io, SIGCHLD) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
 
 namespace vitalwire::guest {
@@ -25,8 +26,16 @@ struct Spawned {
     int errors = -1;  ///< read end of its standard error
 };
 
-/// Starts `/bin/sh -c command`: no input, no descriptor of ours, the service manager's variables removed.
-base::Result<Spawned> spawn_shell(const std::string& command);
+struct ShellCommand {
+    std::string text;        ///< for /bin/sh -c
+    std::string user;        ///< with all of its groups; empty: the daemon's user
+    base::Millis max_cpu{};  ///< of its processes, each; rounded up to a second
+};
+
+/// Starts a command that inherits nothing of the daemon: no input, no descriptor, no signal mask, priority, file mode
+/// mask or protection from the kernel's out-of-memory killer; the service manager's variables are removed. It leaves no
+/// core file.
+base::Result<Spawned> spawn_shell(const ShellCommand& command);
 
 /// Waits for the processes that were started here. What a process leaves running in its group is killed when it ends.
 class Children {

@@ -15,13 +15,16 @@
 // Health:
 //   judge.hpp           time that decides: steady time without the time in which this daemon stood still
 //   reason.hpp          text from outside as a reason
-//   health_board.hpp    what every check and application said last; the worst wins
-//   check.hpp           health checks: commands with interval and timeout
-//   children.hpp, first_line.hpp  their processes and output
+//   health_board.hpp    the last result of every check and application; the worst wins
+//   check.hpp           health checks: interval, timeout, failures in a row, roles
+//   probe.hpp           one run of a check: exec_probe.hpp a process, socket_probe.hpp a connection (endpoint.hpp)
+//   children.hpp, first_line.hpp, accounts.hpp  processes of checks, their output and users
+//   reports.hpp         health that scripts report
 // Towards applications in the guest:
 //   app_protocol.hpp    messages between vitalwired and libvitalwire
 //   app_server.hpp      the socket, names, and applications that ended
-//   app_connection.hpp  one connected application
+//   app_connection.hpp  one connected application; process_watch.hpp its process
+//   app_command.hpp     the commands of vitalwire-app
 //   lib/                libvitalwire itself
 //   sdk_socket.hpp      the socket of applications of the existing guest SDK
 //   sdk/                libservergroup: the SDK's functions over libvitalwire

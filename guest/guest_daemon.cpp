@@ -34,6 +34,7 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
       sdk_(io, group_, settings_.sdk) {
     heartbeat_.on_change([this] { tell_status(); });
     channel_->on_change([this] { tell_status(); });
+    applications_.on_status([this] { return overview(); });
 }
 
 void GuestDaemon::start() {
@@ -41,9 +42,10 @@ void GuestDaemon::start() {
     applications_.start();
     sdk_.start();
     checks_.configure(settings_.checks);
-    log::info("started", {{"channel", settings_.channel},
-                          {"applications", settings_.applications.socket.empty() ? "none" : settings_.applications.socket},
-                          {"checks", checks_.size()}});
+    log::info("started",
+              {{"channel", settings_.channel},
+               {"applications", settings_.applications.socket.empty() ? "none" : settings_.applications.socket},
+               {"checks", checks_.size()}});
     tell_status();
 }
 
@@ -74,6 +76,14 @@ std::string GuestDaemon::status() const {
     text += health.healthy ? ", healthy" : ", unhealthy";
     if (!health.reason.empty()) text += (health.healthy ? "; " : ": ") + base::escape(health.reason);
     return text;
+}
+
+app::Status GuestDaemon::overview() const {
+    app::Status status{heartbeat_.registered(), channel_->status(), board_.overall(), 0, {}, {}};
+    for (const auto& check : checks_.all()) {
+        status.items.push_back({"check", check->settings().name, std::string(check->state()), check->reason(), {}, {}});
+    }
+    return status;
 }
 
 void GuestDaemon::health_changed(const heartbeat::Health& overall) {

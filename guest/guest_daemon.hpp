@@ -38,6 +38,7 @@ public:
 private:
     void health_changed(const heartbeat::Health& overall);
     void tell_status();
+    app::Status overview() const;
 
     Settings settings_;
     Judge judge_;

@@ -89,6 +89,13 @@ heartbeat::Health HealthBoard::overall() const {
     return {troubles_.empty(), join(parts)};
 }
 
+std::optional<std::string> HealthBoard::reason(const std::string& source) const {
+    for (const Trouble& each : troubles_) {
+        if (each.source == source) return each.reason;
+    }
+    return std::nullopt;
+}
+
 HealthBoard::Troubles::iterator HealthBoard::find(Troubles& in, const std::string& source) {
     return std::find_if(in.begin(), in.end(), [&](const Trouble& trouble) { return trouble.source == source; });
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,8 +11,9 @@
 
 namespace vitalwire::guest {
 
-/// The last result of every check and application, and what the guest answers with: one that is unhealthy makes the guest
-/// unhealthy; the reasons are sent in the order in which they arose, warnings after them. Warnings alone leave it healthy.
+/// The last result of every check and application, and what the guest answers with: one that is unhealthy makes the
+/// guest unhealthy; the reasons are sent in the order in which they arose, warnings after them. Warnings alone leave it
+/// healthy.
 class HealthBoard {
 public:
     using Changed = std::function<void(const heartbeat::Health& overall)>;
@@ -26,6 +28,8 @@ public:
     void warn(const std::string& source, std::string_view warning);
     void withdraw_warning(const std::string& source);
     heartbeat::Health overall() const;
+    /// Of a source that is unhealthy; absent for one that is healthy.
+    std::optional<std::string> reason(const std::string& source) const;
 
 private:
     struct Trouble {

@@ -22,7 +22,8 @@ enum Option {
     kChannel = 256,
     kInterval,
     kAppSocket,
-    kLogLevel
+    kLogLevel,
+    kCheckConfig
 };
 
 constexpr option kOptions[] = {{"config", required_argument, nullptr, kConfig},
@@ -31,6 +32,7 @@ constexpr option kOptions[] = {{"config", required_argument, nullptr, kConfig},
                                {"interval", required_argument, nullptr, kInterval},
                                {"app-socket", required_argument, nullptr, kAppSocket},
                                {"log-level", required_argument, nullptr, kLogLevel},
+                               {"check-config", no_argument, nullptr, kCheckConfig},
                                {"help", no_argument, nullptr, kHelp},
                                {"version", no_argument, nullptr, kVersion},
                                {nullptr, 0, nullptr, 0}};
@@ -61,6 +63,7 @@ std::string usage() {
            "      --app-socket PATH  socket for applications (default /run/vitalwire/guest.sock),\n"
            "                         none for no applications\n"
            "      --log-level LEVEL  debug, info, warning or error\n"
+           "      --check-config     names every mistake, or prints the values in force, and ends\n"
            "  -V, --version\n"
            "  -h, --help\n"
            "See vitalwired(8) and vitalwired.conf(5).\n";
@@ -94,6 +97,9 @@ base::Result<Options> parse_options(int argc, char* argv[]) {
                 break;
             case kLogLevel:
                 options.log_level = optarg;
+                break;
+            case kCheckConfig:
+                options.check_config = true;
                 break;
             case kHelp:
                 options.help = true;

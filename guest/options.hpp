@@ -17,6 +17,7 @@ struct Options {
     std::optional<base::Millis> interval;
     std::optional<std::string> app_socket;
     std::optional<std::string> log_level;
+    bool check_config = false;
     bool help = false;
     bool version = false;
 };

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <utility>
 
 #include "base/text.hpp"
+#include "guest/accounts.hpp"
+#include "guest/endpoint.hpp"
 
 namespace vitalwire::guest {
 
@@ -27,6 +30,8 @@ constexpr std::size_t kMostApplications = 1024;
 /// A check's name is part of the reason that the host is told.
 constexpr std::size_t kMaxCheckName = 32;
 constexpr std::size_t kMaxCommand = 4096;
+constexpr std::size_t kMaxUnitName = 255;
+constexpr std::int64_t kMaxInARow = 1000;
 constexpr Millis kSmallestCheckTime{100};
 constexpr Millis kLargestCheckTime = std::chrono::hours(24);
 constexpr Millis kDefaultCheckInterval = std::chrono::seconds(10);
@@ -57,16 +62,55 @@ bool is_socket(std::string_view text) {
     return text == kNone || (text.starts_with('/') && text.size() <= kMaxSocketPath);
 }
 
+bool is_unit_name(std::string_view text) {
+    const auto is_allowed = [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+               std::string_view("@._:-").find(c) != std::string_view::npos;
+    };
+    return text.size() <= kMaxUnitName && text.find('.') != std::string_view::npos && text.front() != '-' &&
+           std::all_of(text.begin(), text.end(), is_allowed);
+}
+
 bool is_guest_name(std::string_view text) {
     return !text.empty() && text.size() <= wire::kMaxName && base::is_utf8(text);
+}
+
+void read_target(ConfigReader& in, CheckSettings& check) {
+    const std::string type = in.choice("type", "exec", {"exec", "http", "tcp", "unix", "systemd"});
+    const auto require = [&](std::string_view key, CheckType kind, auto is_good, const std::string& form) {
+        check.type = kind;
+        check.target = in.required_text(key);
+        if (!check.target.empty() && !is_good(check.target)) in.refuse(key, form);
+    };
+    if (type == "http") {
+        require("url", CheckType::http, parse_http_url,
+                "expected http://HOST[:PORT][/PATH] with an IP address or localhost");
+    } else if (type == "tcp") {
+        require("address", CheckType::tcp, parse_endpoint, "expected HOST:PORT with an IP address or localhost");
+    } else if (type == "unix") {
+        require("path", CheckType::unix_socket, unix_endpoint, "expected an absolute path of at most 107 bytes");
+    } else if (type == "systemd") {
+        require("unit", CheckType::systemd, is_unit_name, "expected the name of a unit such as nginx.service");
+    } else {
+        require(
+            "command", CheckType::exec, [](const std::string& text) { return text.size() <= kMaxCommand; },
+            "expected at most " + std::to_string(kMaxCommand) + " bytes");
+        check.user = in.text("user", "");
+        if (!check.user.empty() && !find_user(check.user))
+            in.refuse("user", "there is no local user '" + base::escape(check.user) + "'");
+    }
 }
 
 CheckSettings read_check(ConfigReader in) {
     CheckSettings check;
     check.name = in.label();
-    check.command = in.required_text("command");
-    if (check.command.size() > kMaxCommand)
-        in.refuse("command", "expected at most " + std::to_string(kMaxCommand) + " bytes");
+    read_target(in, check);
+    const std::string role = in.choice("role", "liveness", {"liveness", "readiness", "startup"});
+    check.role = role == "readiness" ? CheckRole::readiness
+                 : role == "startup" ? CheckRole::startup
+                                     : CheckRole::liveness;
+    check.failures = static_cast<int>(in.integer("failures", 1, 1, kMaxInARow));
+    check.successes = static_cast<int>(in.integer("successes", 1, 1, kMaxInARow));
     check.interval = in.duration("interval", kDefaultCheckInterval, kSmallestCheckTime, kLargestCheckTime);
     check.timeout = in.duration("timeout", kDefaultCheckTimeout, kSmallestCheckTime, kLargestCheckTime);
     check.grace = in.duration("grace", Millis(0), Millis(0), kLargestGrace);

@@ -14,13 +14,23 @@
 
 namespace vitalwire::guest {
 
-/// A command that says whether this guest is well (vitalwired.conf(5), [check NAME]).
+enum class CheckType { exec, http, tcp, unix_socket, systemd };
+/// As of the probes of Kubernetes: until every startup check has succeeded no other check runs; a readiness check that
+/// fails is a warning; a failure of the others makes the guest unhealthy.
+enum class CheckRole { liveness, readiness, startup };
+
+/// What finds out whether this guest is healthy (vitalwired.conf(5), [check NAME]).
 struct CheckSettings {
     std::string name;
-    std::string command;  ///< for /bin/sh -c
+    std::string target;  ///< command for /bin/sh -c, URL, address, path or unit
     base::Millis interval{};
     base::Millis timeout{};
     base::Millis grace{};  ///< after its first start, in which a failure does not count
+    CheckType type = CheckType::exec;
+    CheckRole role = CheckRole::liveness;
+    std::string user;   ///< that runs the command; empty: the daemon's
+    int failures = 1;   ///< in a row until it counts as failed
+    int successes = 1;  ///< in a row until it counts as healthy again
 
     friend bool operator==(const CheckSettings&, const CheckSettings&) = default;
 };
@@ -54,5 +64,8 @@ struct Settings {
 
 /// Reads the configuration file and puts the command line over it. All mistakes are in `errors` when it is absent.
 std::optional<Settings> load_settings(const Options& options, runtime::ConfigErrors& errors);
+
+/// Every value in force, one a line: `[section] key = value  (where it comes from)`.
+std::string describe_settings(const Options& options, const Settings& settings);
 
 }  // namespace vitalwire::guest

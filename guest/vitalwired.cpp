@@ -22,7 +22,6 @@ void reload(const Options& options, GuestDaemon& guest) {
     for (const auto& mistake : mistakes)
         log::error(to_string(mistake));
     if (!settings) return log::error("the configuration was not reloaded, the earlier one stays in force");
-    log::set_level(settings->log_level);
     guest.reload(*settings);
 }
 
@@ -32,6 +31,7 @@ int run(const Options& options) {
     for (const auto& mistake : mistakes)
         std::fprintf(stderr, "vitalwired: %s\n", to_string(mistake).c_str());
     if (!settings) return kBadUsage;
+    if (options.check_config) return std::fputs(describe_settings(options, *settings).c_str(), stdout) < 0 ? 1 : 0;
     runtime::start_logging(settings->log_level, runtime::kGuestLogBuffer);
     runtime::Daemon daemon;
     GuestDaemon guest(daemon.io(), *settings);

@@ -160,7 +160,8 @@ void Client::start_timer(std::chrono::nanoseconds time) {
     ::timerfd_settime(timer_, 0, &when, nullptr);
 }
 
-/// Not by close() alone: a forked child's copy would keep the connection open, and a closed descriptor in the epoll set.
+/// Not by close() alone: a forked child's copy would keep the connection open, and a closed descriptor in the epoll
+/// set.
 void Client::end_connection() {
     ::epoll_ctl(epoll_, EPOLL_CTL_DEL, socket_, nullptr);
     ::shutdown(socket_, SHUT_RDWR);

@@ -1,5 +1,5 @@
-// The C functions of vitalwire.h: arguments and process checked, exceptions and cancellation kept inside, everything else
-// is the handle's.
+// The C functions of vitalwire.h: arguments and process checked, exceptions and cancellation kept inside, everything
+// else is the handle's.
 #include <poll.h>
 #include <pthread.h>
 #include <vitalwire/vitalwire.h>
@@ -14,7 +14,8 @@
 
 namespace {
 
-constexpr std::size_t kMaxOptions = 4096;  ///< no version's struct will be larger: a `size` that was never set is refused
+constexpr std::size_t kMaxOptions =
+    4096;  ///< no version's struct will be larger: a `size` that was never set is refused
 
 /// Copies a caller's options, whose `size` says which version of the header it was compiled with: fields it does not
 /// know are zero; fields that this library does not know must be.
@@ -42,7 +43,8 @@ private:
     int before_ = PTHREAD_CANCEL_ENABLE;
 };
 
-/// Runs `call`; no exception passes the C interface. A forked child shares the parent's connection and must not touch it.
+/// Runs `call`; no exception passes the C interface. A forked child shares the parent's connection and must not touch
+/// it.
 template <class Call>
 vw_result_t guarded(vw_t* handle, Call call) noexcept {
     if (handle == nullptr) return VW_ERR_INVALID;

@@ -3,7 +3,12 @@
 #include <gmock/gmock.h>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/write.hpp>
+#include <csignal>
 #include <sstream>
 
 #include "guest_fixture.hpp"
@@ -148,6 +153,145 @@ TEST_F(CheckTest, ARemovedCheckIsKilledAndForgotten) {
     await("it is gone", [&] { return !runs(std::stoi(read("pid"))); });
 }
 
+/// A server on this machine that answers each connection with `answer`, or closes it.
+class Server {
+public:
+    explicit Server(boost::asio::io_context& io, std::string answer)
+        : acceptor_(io, {{}, 0}), answer_(std::move(answer)) {
+        accept();
+    }
+    std::string address() const { return "127.0.0.1:" + std::to_string(acceptor_.local_endpoint().port()); }
+    void close() { acceptor_.close(); }
+    const std::string& request() const { return request_; }
+    void set_answer(std::string answer) { answer_ = std::move(answer); }
+
+private:
+    void accept() {
+        acceptor_.async_accept([this](boost::system::error_code error, boost::asio::ip::tcp::socket socket) {
+            if (error) return;
+            char buffer[1024];
+            const std::size_t size = answer_.empty() ? 0 : socket.read_some(boost::asio::buffer(buffer));
+            request_.assign(buffer, size);
+            boost::asio::write(socket, boost::asio::buffer(answer_));
+            accept();
+        });
+    }
+
+    boost::asio::ip::tcp::acceptor acceptor_;
+    std::string answer_;
+    std::string request_;
+};
+
+TEST_F(CheckTest, AnHttpCheckTellsStatusesApart) {
+    Server server(io_, "HTTP/1.1 204 No Content\r\n\r\n");
+    auto web = check("http://" + server.address() + "/healthz?deep=1");
+    web.type = CheckType::http;
+    checks_.configure({web});
+    await("it was asked", [&] { return !server.request().empty(); });
+    EXPECT_THAT(server.request(), StartsWith("GET /healthz?deep=1 HTTP/1.1\r\nHost: " + server.address() + "\r\n"));
+    await("it is healthy", [&] { return checks_.all().front()->state() == "healthy"; });
+    server.set_answer("HTTP/1.0 503 Service Unavailable\r\n\r\nbusy");
+    await_reason("check c: " + web.target + ": HTTP/1.0 503 Service Unavailable");
+    server.set_answer("SSH-2.0-OpenSSH\r\n");
+    await_reason("check c: " + web.target + ": no HTTP status in the answer");
+    server.set_answer("HTTP/1.1 301 Moved Permanently\r\n\r\n");
+    await_reason("");
+    server.close();
+    await_reason("check c: cannot connect to " + web.target + ": Connection refused");
+}
+
+TEST_F(CheckTest, ATcpCheckConnects) {
+    Server server(io_, "");
+    auto port = check(server.address());
+    port.type = CheckType::tcp;
+    checks_.configure({port});
+    await("it is healthy", [&] { return checks_.all().front()->state() == "healthy"; });
+    server.close();
+    await_reason("check c: cannot connect to " + port.target + ": Connection refused");
+}
+
+TEST_F(CheckTest, AUnixCheckConnects) {
+    auto daemon = check(dir_ / "socket");
+    daemon.type = CheckType::unix_socket;
+    checks_.configure({daemon});
+    await_reason("check c: cannot connect to " + daemon.target + ": No such file or directory");
+    boost::asio::local::stream_protocol::acceptor acceptor(io_, {daemon.target});
+    await_reason("");
+}
+
+TEST_F(CheckTest, AServerThatNeverAnswersRunsIntoTheTimeout) {
+    boost::asio::ip::tcp::acceptor silent(io_, {boost::asio::ip::address_v4::loopback(), 0});
+    auto web = check("http://127.0.0.1:" + std::to_string(silent.local_endpoint().port()));
+    web.type = CheckType::http;
+    web.timeout = milliseconds(200);
+    checks_.configure({web});
+    await_reason("check c: did not finish within 200 ms");
+}
+
+TEST_F(CheckTest, SoManyInARowCount) {
+    auto flaky = check("echo x >> " + in_dir("ran") + "; exit 1");
+    flaky.failures = 3;
+    checks_.configure({flaky});
+    await("it failed twice", [&] { return read("ran").size() >= 4; });
+    EXPECT_TRUE(board_.overall().healthy || read("ran").size() >= 6);
+    await_reason("check c");
+    EXPECT_GE(read("ran").size(), 6U);
+}
+
+TEST_F(CheckTest, AReadinessCheckIsAWarning) {
+    auto ready = check("test -e " + in_dir("ready") + " || { echo loading; exit 1; }");
+    ready.role = CheckRole::readiness;
+    checks_.configure({ready});
+    await_reason("warning: check c not ready: loading");
+    EXPECT_TRUE(board_.overall().healthy);
+    dir_.write("ready", "");
+    await_reason("");
+}
+
+TEST_F(CheckTest, NothingElseRunsBeforeAStartupCheckHasSucceeded) {
+    auto startup =
+        check("test -e " + in_dir("started") + " || { echo starting; exit 1; }; echo x >> " + in_dir("again"));
+    startup.name = "s";
+    startup.role = CheckRole::startup;
+    auto live = check("test -e " + in_dir("started") + " || echo early >> " + in_dir("early") + "; echo x >> " +
+                      in_dir("live"));
+    checks_.configure({startup, live});
+    await_reason("check s: starting");
+    dir_.write("started", "");
+    await("the other runs", [&] { return read("live").size() > 2; });
+    EXPECT_EQ(read("early"), "");
+    EXPECT_EQ(read("again"), "x\n") << "it has done its work";
+    EXPECT_TRUE(board_.overall().healthy);
+}
+
+TEST_F(CheckTest, RunsAsItsUserWithNothingOfTheDaemon) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    std::filesystem::permissions(dir_ / ".", std::filesystem::perms::all);
+    std::ofstream("/proc/self/oom_score_adj") << -900;
+    const mode_t before = ::umask(0077);
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+    auto as_nobody =
+        check("(id -un; umask; cat /proc/self/oom_score_adj; ulimit -c; grep SigBlk /proc/self/status) > " +
+              in_dir("new") + "; mv " + in_dir("new") + " " + in_dir("out"));
+    as_nobody.user = "nobody";
+    checks_.configure({as_nobody});
+    await("it ran", [&] { return !read("out").empty() || !board_.overall().healthy; });
+    ::pthread_sigmask(SIG_UNBLOCK, &blocked, nullptr);
+    ::umask(before);
+    std::ofstream("/proc/self/oom_score_adj") << 0;
+    EXPECT_EQ(read("out"), "nobody\n0022\n0\n0\nSigBlk:\t0000000000000000\n") << board_.overall().reason;
+}
+
+TEST_F(CheckTest, AUserThatDoesNotExistIsNamed) {
+    auto as_nobody = check("true");
+    as_nobody.user = "no-such-user";
+    checks_.configure({as_nobody});
+    await_reason("check c: there is no local user 'no-such-user'");
+}
+
 TEST_F(CheckTest, AnEditIsNoCure) {
     std::vector<bool> healthy;
     HealthBoard board([&](const heartbeat::Health& overall) { healthy.push_back(overall.healthy); });
@@ -159,7 +303,7 @@ TEST_F(CheckTest, AnEditIsNoCure) {
     bad.grace = milliseconds(300);
     checks.configure({bad});
     EXPECT_EQ(board.overall().reason, "check c: down");
-    bad.command = "sleep 0.2";
+    bad.target = "sleep 0.2";
     checks.configure({bad});
     EXPECT_EQ(board.overall().reason, "check c: down") << "its new self has not said anything yet";
     await("it is healthy by its own word", [&] { return board.overall().healthy; });

@@ -91,8 +91,96 @@ level = debug
     EXPECT_THAT(settings->checks,
                 ElementsAre(CheckSettings{"disk", "df / | grep -q 100% && { echo full; exit 1; } || exit 0",
                                           seconds(30), seconds(2), seconds(60)}));
-    EXPECT_EQ(settings->applications, (ApplicationSettings{"/run/x/apps", "vnf", 7}));
+    EXPECT_EQ(settings->applications, (ApplicationSettings{"/run/x/apps", "vnf", 7, 4})) << "half of it each";
     EXPECT_EQ(settings->log_level, log::Level::debug);
+}
+
+TEST_F(SettingsTest, ReadsChecksOfEveryType) {
+    const auto settings = load(R"(
+[check a]
+command = true
+user = root
+failures = 3
+successes = 2
+role = startup
+[check b]
+type = http
+url = http://[::1]:8080/healthz
+role = readiness
+[check c]
+type = tcp
+address = localhost:5432
+[check d]
+type = unix
+path = /run/d.sock
+[check e]
+type = systemd
+unit = getty@tty1.service
+)");
+    ASSERT_TRUE(settings) << mistakes_.front();
+    const auto with = [](const std::string& name, CheckType type, const std::string& target) {
+        return CheckSettings{name, target, seconds(10), seconds(5), seconds(0), type};
+    };
+    auto a = with("a", CheckType::exec, "true");
+    a.user = "root";
+    a.failures = 3;
+    a.successes = 2;
+    a.role = CheckRole::startup;
+    auto b = with("b", CheckType::http, "http://[::1]:8080/healthz");
+    b.role = CheckRole::readiness;
+    EXPECT_THAT(settings->checks, ElementsAre(a, b, with("c", CheckType::tcp, "localhost:5432"),
+                                              with("d", CheckType::unix_socket, "/run/d.sock"),
+                                              with("e", CheckType::systemd, "getty@tty1.service")));
+}
+
+TEST_F(SettingsTest, NamesEveryMistakeOfAChecksTarget) {
+    EXPECT_FALSE(load(R"([check a]
+user = no-such-user
+command = true
+[check b]
+type = http
+url = https://127.0.0.1/
+[check c]
+type = tcp
+address = db.example.net:5432
+[check d]
+type = unix
+path = run/d.sock
+[check e]
+type = systemd
+unit = $(reboot).service
+[check f]
+type = http
+command = true
+[check g]
+role = soon
+command = true
+)"));
+    EXPECT_THAT(mistakes_, ElementsAre(HasSubstr("2: [check a] user: there is no local user 'no-such-user'"),
+                                       HasSubstr("6: [check b] url: expected http://HOST"),
+                                       HasSubstr("9: [check c] address: expected HOST:PORT with an IP address"),
+                                       HasSubstr("12: [check d] path: expected an absolute path"),
+                                       HasSubstr("15: [check e] unit: expected the name of a unit"),
+                                       HasSubstr("16: [check f] url: is missing"),
+                                       HasSubstr("18: [check f] command: is no key of this section"),
+                                       HasSubstr("20: [check g] role: expected one of liveness, readiness, startup")));
+}
+
+TEST_F(SettingsTest, DescribesEveryValueAndWhereItComesFrom) {
+    const std::string path =
+        dir_.write("vitalwired.conf", "[heartbeat]\nname = db\n[check web]\ntype = tcp\naddress = 127.0.0.1:80\n");
+    const Options given = options({"--interval", "700", "--config", path});
+    runtime::ConfigErrors errors;
+    const auto settings = load_settings(given, errors);
+    ASSERT_TRUE(settings);
+    const std::string text = describe_settings(given, *settings);
+    EXPECT_THAT(text, HasSubstr("[channel]\nname = org.vitalwire.0  # default\n"));
+    EXPECT_THAT(text, HasSubstr("\nname = db  # " + path + ":2\n"));
+    EXPECT_THAT(text, HasSubstr("\ninterval = 700 ms  # command line\n"));
+    EXPECT_THAT(text,
+                HasSubstr("\n[check web]\ntype = tcp  # " + path + ":4\naddress = 127.0.0.1:80  # " + path + ":5\n"));
+    EXPECT_THAT(text, HasSubstr("\nfailures = 1  # default\n"));
+    EXPECT_THAT(text, HasSubstr("\nmax_per_user = 16  # default\n"));
 }
 
 TEST_F(SettingsTest, NamesEveryMistakeWithItsLine) {

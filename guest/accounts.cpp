@@ -1,0 +1,58 @@
+#include "guest/accounts.hpp"
+
+#include <grp.h>
+#include <pwd.h>
+
+#include <cstdio>
+#include <functional>
+#include <memory>
+
+namespace vitalwire::guest {
+
+namespace {
+
+using File = std::unique_ptr<FILE, int (*)(FILE*)>;
+
+/// Calls `look` for each local group until it returns true. Only this thread reads the file.
+void each_group(const std::function<bool(const ::group&)>& look) {
+    const File file(std::fopen("/etc/group", "re"), std::fclose);
+    if (!file) return;
+    while (const ::group* entry = ::fgetgrent(file.get())) {  // NOLINT(concurrency-mt-unsafe)
+        if (look(*entry)) return;
+    }
+}
+
+bool has_member(const ::group& group, const std::string& name) {
+    for (char** member = group.gr_mem; *member != nullptr; ++member) {
+        if (name == *member) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+std::optional<gid_t> find_group(const std::string& name) {
+    std::optional<gid_t> found;
+    each_group([&](const ::group& group) {
+        if (name == group.gr_name) found = group.gr_gid;
+        return found.has_value();
+    });
+    return found;
+}
+
+std::optional<Account> find_user(const std::string& name) {
+    const File file(std::fopen("/etc/passwd", "re"), std::fclose);
+    if (!file) return std::nullopt;
+    while (const ::passwd* entry = ::fgetpwent(file.get())) {  // NOLINT(concurrency-mt-unsafe)
+        if (name != entry->pw_name) continue;
+        Account account{entry->pw_uid, entry->pw_gid, {entry->pw_gid}};
+        each_group([&](const ::group& group) {
+            if (group.gr_gid != account.gid && has_member(group, name)) account.groups.push_back(group.gr_gid);
+            return false;
+        });
+        return account;
+    }
+    return std::nullopt;
+}
+
+}  // namespace vitalwire::guest

@@ -1,0 +1,175 @@
+// vitalwire-app run: a program that is watched while it runs.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <system_error>
+#include <vitalwire/vitalwire.hpp>
+
+#include "guest/app_command.hpp"
+
+namespace vitalwire::guest {
+
+namespace {
+
+constexpr int kTimedOut = 124;
+constexpr int kCannotRun = 126;
+constexpr int kNotFound = 127;
+constexpr int kBySignal = 128;
+constexpr base::Millis kFromTermToKill{5000};
+constexpr base::Millis kUntilWarned{1000};
+constexpr std::array kForwarded = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+
+/// Signals come as data, so that none is missed between two looks.
+class Signals {
+public:
+    Signals() {
+        sigemptyset(&wanted_);
+        sigaddset(&wanted_, SIGCHLD);
+        for (const int number : kForwarded)
+            sigaddset(&wanted_, number);
+        ::sigprocmask(SIG_BLOCK, &wanted_, &before_);
+        descriptor_ = ::signalfd(-1, &wanted_, SFD_CLOEXEC | SFD_NONBLOCK);
+    }
+    ~Signals() { ::close(descriptor_); }
+    Signals(const Signals&) = delete;
+    Signals& operator=(const Signals&) = delete;
+
+    int descriptor() const { return descriptor_; }
+    /// In the child, before its program starts.
+    void restore() const { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+    /// The next signal; 0 when there is none.
+    int next() const {
+        signalfd_siginfo info{};
+        return ::read(descriptor_, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
+    }
+
+private:
+    sigset_t wanted_{};
+    sigset_t before_{};
+    int descriptor_ = -1;
+};
+
+pid_t start_program(const AppCommand& command, const Signals& signals) {
+    std::vector<std::string> words = command.program;
+    std::vector<char*> arguments;
+    for (std::string& word : words)
+        arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    const pid_t child = ::fork();
+    if (child != 0) return child;
+    signals.restore();
+    ::execvp(arguments[0], arguments.data());
+    const int error = errno;
+    complain("cannot start " + command.program.front() + ": " + std::generic_category().message(error));
+    ::_exit(error == ENOENT ? kNotFound : kCannotRun);
+}
+
+/// One run: the program and its watch.
+class Run {
+public:
+    explicit Run(const AppCommand& command)
+        : command_(command), name_(command.operands[0]), application_(command.socket) {
+        Heartbeat heartbeat;
+        heartbeat.name = name_;
+        heartbeat.health = [] { return Health::good(); };
+        heartbeat.registration = [this](vw_result_t result, const std::string& message) {
+            registered(result, message);
+        };
+        application_.register_heartbeat(std::move(heartbeat));
+    }
+
+    int run() {
+        started_ = base::Clock::now();
+        child_ = start_program(command_, signals_);
+        if (child_ < 0) return complain("cannot start a process: " + std::generic_category().message(errno));
+        std::optional<int> status;
+        while (!(status = turn())) {
+        }
+        return finish(*status);
+    }
+
+private:
+    /// The program's status as wait(2) has it, when it has ended.
+    std::optional<int> turn() {
+        std::array<pollfd, 2> ready{pollfd{application_.fd(), POLLIN, 0}, pollfd{signals_.descriptor(), POLLIN, 0}};
+        ::poll(ready.data(), ready.size(), wait_ms());
+        application_.dispatch();
+        for (int number = signals_.next(); number != 0; number = signals_.next()) {
+            if (number != SIGCHLD) ::kill(child_, number);
+        }
+        int status = 0;
+        if (::waitpid(child_, &status, WNOHANG) == child_) return status;
+        look_at_time();
+        return std::nullopt;
+    }
+
+    int wait_ms() const {
+        if (!command_.timeout && is_settled_) return -1;
+        constexpr int kLook = 100;
+        return kLook;
+    }
+
+    void look_at_time() {
+        const auto now = base::Clock::now();
+        if (!is_settled_ && now >= started_ + kUntilWarned) {
+            is_settled_ = true;
+            complain("vitalwired is not there: '" + name_ + "' is not watched until it is");
+        }
+        if (!command_.timeout || now < started_ + *command_.timeout) return;
+        if (!timed_out_) ::kill(child_, SIGTERM);
+        timed_out_ = true;
+        if (now >= started_ + *command_.timeout + kFromTermToKill) ::kill(child_, SIGKILL);
+    }
+
+    void registered(vw_result_t result, const std::string& message) {
+        is_settled_ = true;
+        if (result != VW_OK) {
+            complain("'" + name_ + "' is not watched: " + message);
+        } else {
+            // The verdict of an earlier run.
+            ask_daemon(command_.socket, app::Forget{name_});
+        }
+    }
+
+    int finish(int status) {
+        std::string verdict;
+        int result = WIFEXITED(status) ? WEXITSTATUS(status) : kBySignal + WTERMSIG(status);
+        if (timed_out_) {
+            result = kTimedOut;
+            verdict = "did not finish within " + std::to_string(command_.timeout->count()) + " ms";
+        } else if (WIFSIGNALED(status)) {
+            verdict = std::string("killed by signal ") + ::strsignal(WTERMSIG(status));
+        } else if (result != 0) {
+            verdict = "exit status " + std::to_string(result);
+        }
+        if (verdict.empty()) return result;
+        // Before the application is deregistered, so that the guest is not called healthy in between.
+        const auto sent = ask_daemon(command_.socket, app::Set{name_, {false, verdict}, {}});
+        if (!sent) complain("the verdict '" + verdict + "' was not delivered: " + sent.error().message);
+        return result;
+    }
+
+    const AppCommand& command_;
+    std::string name_;
+    Signals signals_;
+    Application application_;
+    base::TimePoint started_;
+    pid_t child_ = -1;
+    bool is_settled_ = false;  ///< the user knows whether it is watched
+    bool timed_out_ = false;
+};
+
+}  // namespace
+
+int run_watched(const AppCommand& command) {
+    return Run(command).run();
+}
+
+}  // namespace vitalwire::guest

@@ -1,0 +1,80 @@
+#include "guest/exec_probe.hpp"
+
+#include <cstring>
+#include <utility>
+
+#include "guest/reason.hpp"
+
+namespace vitalwire::guest {
+
+namespace {
+
+constexpr int kHealthy = 0;
+constexpr int kUnhealthy = 1;
+
+std::string describe(Ending ending) {
+    if (!ending.by_signal) return "exit status " + std::to_string(ending.code) + " (expected 0 or 1)";
+    const char* name = ::sigabbrev_np(ending.code);
+    return "killed by signal " + (name == nullptr ? std::to_string(ending.code) : std::string("SIG") + name);
+}
+
+heartbeat::Health judge_unit(const std::string& unit, Ending ending, const std::string& output,
+                             const std::string& errors) {
+    if (!ending.by_signal && ending.code == kHealthy) return {};
+    const std::string state = tidy_reason(output);
+    if (!state.empty()) return {false, "unit " + unit + " is " + state};
+    return {false, "cannot ask for unit " + unit + ": " + describe(ending) + " " + tidy_reason(errors)};
+}
+
+/// The unit's name has no character that the shell looks at.
+std::string command_of(const CheckSettings& check) {
+    return check.type == CheckType::systemd ? "exec systemctl is-active -- " + check.target : check.target;
+}
+
+}  // namespace
+
+heartbeat::Health judge_ending(Ending ending, const std::string& output, const std::string& errors) {
+    const std::string& words = tidy_reason(output).empty() ? errors : output;
+    if (ending.by_signal || (ending.code != kHealthy && ending.code != kUnhealthy)) {
+        const std::string said = tidy_reason(words);
+        return {false, describe(ending) + (said.empty() ? "" : ": " + said)};
+    }
+    if (ending.code == kHealthy) return {};
+    return {false, tidy_reason(words)};
+}
+
+ExecProbe::ExecProbe(Judge& judge, Children& children, const CheckSettings& check, Done done)
+    : children_(children),
+      unit_(check.type == CheckType::systemd ? check.target : ""),
+      done_(std::move(done)),
+      failed_(judge.io()) {
+    const auto spawned = spawn_shell({command_of(check), check.user, check.timeout});
+    if (!spawned) {
+        failed_.after(base::Millis(0), [this, why = spawned.error().message] { done_({false, why}); });
+        return;
+    }
+    process_ = spawned->pid;
+    output_ = std::make_shared<FirstLine>(judge.io(), spawned->output);
+    errors_ = std::make_shared<FirstLine>(judge.io(), spawned->errors);
+    output_->start();
+    errors_->start();
+    children_.watch(process_, [this](Ending ending) { ended(ending); });
+}
+
+ExecProbe::~ExecProbe() {
+    if (process_ == 0) return;
+    children_.abandon(process_);
+    output_->finish();
+    errors_->finish();
+}
+
+void ExecProbe::ended(Ending ending) {
+    process_ = 0;
+    const std::string output = output_->finish();
+    const std::string errors = errors_->finish();
+    // It may destroy this probe.
+    const Done done = std::move(done_);
+    done(unit_.empty() ? judge_ending(ending, output, errors) : judge_unit(unit_, ending, output, errors));
+}
+
+}  // namespace vitalwire::guest

@@ -1,0 +1,21 @@
+#include "guest/probe.hpp"
+
+#include "guest/exec_probe.hpp"
+#include "guest/socket_probe.hpp"
+
+namespace vitalwire::guest {
+
+std::unique_ptr<Probe> start_probe(Judge& judge, Children& children, const CheckSettings& check, Probe::Done done) {
+    switch (check.type) {
+        case CheckType::exec:
+        case CheckType::systemd:
+            return std::make_unique<ExecProbe>(judge, children, check, std::move(done));
+        case CheckType::http:
+        case CheckType::tcp:
+        case CheckType::unix_socket:
+            break;
+    }
+    return std::make_unique<SocketProbe>(judge, check, std::move(done));
+}
+
+}  // namespace vitalwire::guest

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <functional>
+#include <memory>
+
+namespace vitalwire::guest {
+
+/// Notices the end of a process that is no child of this one, where the kernel can tell (pidfd, Linux 5.3).
+class ProcessWatch {
+public:
+    explicit ProcessWatch(boost::asio::io_context& io) : descriptor_(io) {}
+
+    /// `on_end` is called once, and never after stop() or the end of this object.
+    void start(pid_t process, std::function<void()> on_end);
+    void stop();
+    /// For older kernels, asked at times; false also when it cannot be known.
+    static bool is_gone(pid_t process);
+
+private:
+    boost::asio::posix::stream_descriptor descriptor_;
+    std::shared_ptr<char> alive_;
+};
+
+}  // namespace vitalwire::guest

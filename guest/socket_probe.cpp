@@ -1,0 +1,111 @@
+#include "guest/socket_probe.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <system_error>
+#include <utility>
+
+#include "guest/reason.hpp"
+
+namespace vitalwire::guest {
+
+using boost::asio::posix::stream_descriptor;
+
+namespace {
+
+constexpr std::size_t kMaxStatusLine = 1024;
+constexpr int kFirstGood = 200;
+constexpr int kLastGood = 399;
+
+/// "HTTP/1.1 204 No Content" is 204; 0 when it is no status line.
+int status_of(std::string_view line) {
+    if (!line.starts_with("HTTP/1.")) return 0;
+    const std::size_t space = line.find(' ');
+    if (space == std::string_view::npos) return 0;
+    int status = 0;
+    const std::string_view digits = line.substr(space + 1, 3);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), status);
+    return error == std::errc{} && end == digits.data() + digits.size() ? status : 0;
+}
+
+}  // namespace
+
+SocketProbe::SocketProbe(Judge& judge, const CheckSettings& check, Done done)
+    : target_(check.target), done_(std::move(done)), socket_(judge.io()), end_(judge.io()) {
+    start(check);
+}
+
+void SocketProbe::start(const CheckSettings& check) {
+    // The configuration was checked when it was read.
+    if (check.type == CheckType::http) {
+        const auto url = parse_http_url(check.target);
+        if (!url) return finish({false, "no valid URL"});
+        request_ = "GET " + url->path + " HTTP/1.1\r\nHost: " + url->host +
+                   "\r\nUser-Agent: vitalwired\r\nAccept: */*\r\nConnection: close\r\n\r\n";
+        return open(url->endpoint);
+    }
+    const auto endpoint =
+        check.type == CheckType::unix_socket ? unix_endpoint(check.target) : parse_endpoint(check.target);
+    if (!endpoint) return finish({false, "no valid address"});
+    open(*endpoint);
+}
+
+void SocketProbe::open(const Endpoint& endpoint) {
+    const int descriptor = ::socket(endpoint.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return failed(errno);
+    socket_.assign(descriptor);
+    const auto* address = reinterpret_cast<const sockaddr*>(&endpoint.address);
+    if (::connect(descriptor, address, endpoint.size) != 0 && errno != EINPROGRESS) return failed(errno);
+    await(stream_descriptor::wait_write, [this] { connected(); });
+}
+
+template <class Then>
+void SocketProbe::await(stream_descriptor::wait_type event, Then then) {
+    socket_.async_wait(event, [alive = std::weak_ptr(alive_), then](boost::system::error_code error) {
+        if (!error && !alive.expired()) then();
+    });
+}
+
+void SocketProbe::connected() {
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0) return failed(error);
+    if (request_.empty()) return finish({});
+    // It is smaller than any socket's buffer.
+    if (::send(socket_.native_handle(), request_.data(), request_.size(), MSG_NOSIGNAL) < 0) return failed(errno);
+    await(stream_descriptor::wait_read, [this] { read_status(); });
+}
+
+void SocketProbe::read_status() {
+    std::array<char, kMaxStatusLine> buffer;
+    const ssize_t count = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (count < 0 && errno != EAGAIN && errno != EINTR) return failed(errno);
+    if (count > 0) answer_.append(buffer.data(), static_cast<std::size_t>(count));
+    const std::size_t newline = answer_.find('\n');
+    if (newline == std::string::npos && count != 0 && answer_.size() < kMaxStatusLine)
+        return await(stream_descriptor::wait_read, [this] { read_status(); });
+    const std::string line = tidy_reason(answer_.substr(0, newline));
+    const int status = status_of(line);
+    if (status >= kFirstGood && status <= kLastGood) return finish({});
+    finish({false, target_ + (status == 0 ? ": no HTTP status in the answer" : ": " + line)});
+}
+
+void SocketProbe::failed(int error) {
+    finish({false, "cannot connect to " + target_ + ": " + std::generic_category().message(error)});
+}
+
+void SocketProbe::finish(heartbeat::Health health) {
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+    // Never from within start_probe().
+    end_.after(base::Millis(0), [this, health = std::move(health)] {
+        const Done done = std::move(done_);
+        done(health);
+    });
+}
+
+}  // namespace vitalwire::guest

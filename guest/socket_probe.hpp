@@ -1,0 +1,40 @@
+#pragma once
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <memory>
+#include <string>
+
+#include "guest/endpoint.hpp"
+#include "guest/probe.hpp"
+#include "runtime/timer.hpp"
+
+namespace vitalwire::guest {
+
+/// A connection to a TCP or UNIX socket, and over it one HTTP request where the check is of that type. A status of 200
+/// to 399 is healthy, as for the probes of Kubernetes.
+class SocketProbe : public Probe {
+public:
+    SocketProbe(Judge& judge, const CheckSettings& check, Done done);
+
+    void stop() override { finish({false, "stopped"}); }
+
+private:
+    void start(const CheckSettings& check);
+    void open(const Endpoint& endpoint);
+    template <class Then>
+    void await(boost::asio::posix::stream_descriptor::wait_type event, Then then);
+    void connected();
+    void read_status();
+    void finish(heartbeat::Health health);
+    void failed(int error);
+
+    std::string target_;
+    std::string request_;  ///< empty: to connect is enough
+    std::string answer_;
+    Done done_;
+    boost::asio::posix::stream_descriptor socket_;
+    runtime::Timer end_;
+    std::shared_ptr<char> alive_ = std::make_shared<char>();  ///< of handlers on their way
+};
+
+}  // namespace vitalwire::guest

@@ -1,0 +1,140 @@
+#!/usr/bin/python3
+"""vitalwire-app: health for scripts and programs as they are."""
+
+import json
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+
+from test_vitalwired import BUILD, VitalwiredTest
+from vmbed.procs import wait_until
+
+APP = BUILD / "guest" / "vitalwire-app"
+
+
+class VitalwireApp(VitalwiredTest):
+    def setUp(self) -> None:
+        self.environment = {**os.environ, "VITALWIRE_SOCKET": f"{self.dir}/apps"}
+
+    def app(self, *arguments: object, **more: object) -> subprocess.CompletedProcess:
+        argv = [APP, *map(str, arguments)]
+        return subprocess.run(argv, env=self.environment, capture_output=True, text=True, timeout=60, **more)
+
+    def status(self) -> dict:
+        return json.loads(self.app("status", "--json").stdout)
+
+
+class WithDaemon(VitalwireApp):
+    def setUp(self) -> None:
+        super().setUp()
+        self.start_guest()
+        self.register()
+
+    def test_a_report_stays_until_it_is_reported_again(self):
+        self.assertEqual(self.app("report", "backup", "unhealthy", "no space").returncode, 0)
+        self.await_reason("report backup: no space")
+        self.assertEqual(self.app("status").returncode, 1)
+        self.assertEqual(self.app("report", "backup", "healthy").returncode, 0)
+        self.await_reason("")
+        self.assertEqual(self.app("list").stdout, "report\tbackup\thealthy\t-\n")
+        self.assertEqual(self.app("forget", "backup").returncode, 0)
+        self.assertEqual(self.app("list").stdout, "")
+
+    def test_a_report_that_is_not_renewed_turns_unhealthy(self):
+        self.app("report", "backup", "healthy", "--every", "0.3")
+        self.await_reason("report backup: was not renewed within 300 ms")
+
+    def test_status_tells_why_and_who(self):
+        status = self.app("status")
+        self.assertEqual((status.returncode, status.stderr), (0, ""))
+        self.assertIn("watches this guest", status.stdout)
+        self.app("report", "backup", "unhealthy", "no space")
+        told = self.status()
+        self.assertEqual((told["registered"], told["healthy"], told["reason"]), (True, False, "report backup: no space"))
+        self.assertEqual(told["items"], [{"kind": "report", "name": "backup", "state": "unhealthy",
+                                          "reason": "no space", "uid": os.getuid()}])
+
+    def test_status_without_a_host_says_so(self):
+        self.host.disconnect()
+        wait_until(lambda: self.app("status").returncode == 3, "nobody watches")
+        self.assertIn("does not watch this guest: waiting for a host", self.app("status").stdout)
+
+    def test_a_program_is_watched_while_it_runs_and_its_failure_is_the_verdict(self):
+        program = subprocess.Popen([APP, "run", "web", "--", "sh", "-c", "read line; exit 3"], env=self.environment,
+                                   stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_until(lambda: "application\tweb\thealthy\t-\n" in self.app("list").stdout, "it is registered")
+        _, said = program.communicate(b"end\n", timeout=30)
+        self.assertEqual((program.returncode, said), (3, b""))
+        self.await_reason("report web: exit status 3")
+        self.assertEqual(self.app("run", "web", "--", "sleep", "1").returncode, 0)
+        self.await_reason("")
+        self.assertEqual(self.app("list").stdout, "")
+
+    def test_a_program_that_takes_too_long_is_ended(self):
+        ended = self.app("run", "job", "--timeout", "0.5", "--", "sleep", "100")
+        self.assertEqual(ended.returncode, 124)
+        self.await_reason("report job: did not finish within 500 ms")
+
+    def test_signals_are_passed_on_and_name_the_verdict(self):
+        program = subprocess.Popen([APP, "run", "web", "--", "sleep", "100"], env=self.environment)
+        wait_until(lambda: "application\tweb" in self.app("list").stdout, "it is registered")
+        program.send_signal(signal.SIGTERM)
+        self.assertEqual(program.wait(30), 128 + signal.SIGTERM)
+        self.await_reason("report web: killed by signal Terminated")
+
+    def test_a_program_that_does_not_exist(self):
+        ended = self.app("run", "web", "--", "/no/such/program")
+        self.assertEqual(ended.returncode, 127)
+        self.assertIn("cannot start /no/such/program: No such file or directory", ended.stderr)
+
+    def test_a_name_that_is_in_use_is_a_warning_and_told(self):
+        first = subprocess.Popen([APP, "run", "web", "--", "sleep", "100"], env=self.environment)
+        wait_until(lambda: "application\tweb" in self.app("list").stdout, "it is registered")
+        second = self.app("run", "web", "--", "sleep", "1")
+        self.assertEqual(second.returncode, 0)
+        self.assertIn("'web' is not watched: an application called 'web' is registered already", second.stderr)
+        self.await_log("an application is not watched")
+        first.send_signal(signal.SIGTERM)
+        first.wait(30)
+
+    def test_forget_what_is_not_there(self):
+        ended = self.app("forget", "nothing")
+        self.assertEqual((ended.returncode, ended.stderr), (1, "vitalwire-app: nothing is called 'nothing'\n"))
+
+
+class WithoutDaemon(VitalwireApp):
+    def test_the_program_runs_and_it_is_told_that_nobody_watches(self):
+        started = time.monotonic()
+        ended = self.app("run", "web", "--", "sh", "-c", "sleep 2; echo done")
+        self.assertEqual((ended.returncode, ended.stdout), (0, "done\n"))
+        self.assertIn("vitalwired is not there: 'web' is not watched until it is", ended.stderr)
+        self.assertLess(time.monotonic() - started, 30)
+
+    def test_what_needs_the_daemon_says_so(self):
+        for verb in (["status"], ["list"], ["forget", "x"], ["report", "x", "healthy"]):
+            ended = self.app(*verb)
+            self.assertEqual(ended.returncode, 3 if verb == ["status"] else 1)
+            self.assertIn(f"cannot connect to vitalwired on {self.dir}/apps", ended.stderr)
+
+    def test_mistakes_in_the_arguments_are_named(self):
+        for arguments, mistake in (([], "expected run, report"), (["dance"], "unknown command 'dance'"),
+                                   (["run"], "expected NAME"), (["run", "a b", "--", "x"], "NAME: expected"),
+                                   (["run", "web"], "expected COMMAND"), (["report", "x"], "expected healthy"),
+                                   (["report", "x", "ill"], "expected healthy"), (["list", "x"], "unexpected argument"),
+                                   (["list", "--every", "3"], "--every is for report"),
+                                   (["run", "x", "-t", "soon", "--", "y"], "--timeout: expected seconds"),
+                                   (["report", "x", "healthy", "--frob"], "an option is wrong")):
+            ended = self.app(*arguments)
+            self.assertEqual(ended.returncode, 2, arguments)
+            self.assertIn(mistake, ended.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
