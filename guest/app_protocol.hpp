@@ -13,9 +13,8 @@
 
 namespace vitalwire::guest::app {
 
-// Between vitalwired and libvitalwire: one JSON object a datagram on a UNIX SOCK_SEQPACKET socket. Private to the two:
-// applications see libvitalwire's API, the host sees nothing of it. Every datagram carries "version". A request may
-// carry an "id": each answer to it repeats that. A refusal without one is about the whole connection, which then ends.
+// The socket of applications (proto-spec/application-socket.md): one JSON object a datagram. Every datagram carries
+// "version". A request may carry an "id": each answer to it repeats that.
 //
 // A datagram that begins with a newline is a message of the server group instead, exactly as on the channel
 // (proto-spec/server-group.md): the application is a guest to vitalwired. What it sends has a `seq` of at most kMaxSeq;

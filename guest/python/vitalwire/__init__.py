@@ -1,0 +1,28 @@
+"""Health of applications in a virtual machine, over the socket of vitalwired (proto-spec/application-socket.md).
+
+Blocking, in the thread that does the work::
+
+    with vitalwire.Application("db", health=lambda: vitalwire.Health(is_open, "no replica")) as application:
+        while work():
+            application.poll(timeout=0.1)
+
+With asyncio::
+
+    async with vitalwire.AsyncApplication("db", health=check):
+        await serve()
+
+Without an application of one's own::
+
+    vitalwire.report("backup", vitalwire.Health(False, "no space"))
+    vitalwire.status().healthy
+
+What a heartbeat proves is that the thread or loop that answers runs, and what its callback knows: answer where the work
+is done. The process that made an application speaks for it; in a child that it forks every call raises WrongProcess.
+"""
+
+from ._aio import AsyncApplication
+from ._blocking import Application, forget, report, status
+from ._protocol import Error, Health, Item, Refused, Status, WrongProcess
+
+__all__ = ["Application", "AsyncApplication", "Error", "Health", "Item", "Refused", "Status", "WrongProcess", "forget",
+           "report", "status"]

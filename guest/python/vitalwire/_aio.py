@@ -1,0 +1,106 @@
+"""For programs on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from types import TracebackType
+from typing import Callable, List, Optional, Type
+
+from ._protocol import FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Health, Refused, Session, encode, socket_path
+
+
+class AsyncApplication:
+    """An application that is watched between start() and close(), or in its `async with`, as long as the loop runs.
+    Parameters and callbacks as for Application; callbacks are called from the loop."""
+
+    def __init__(self, name: str, health: Optional[Callable[[], Health]] = None, *, interval: float = 1.0,
+                 timeout: Optional[float] = None, path: Optional[str] = None,
+                 on_registration: Optional[Callable[[Optional[Refused]], None]] = None) -> None:
+        self._session = Session(name, health, interval, timeout, on_registration)
+        self._path = socket_path(path)
+        self._socket: Optional[socket.socket] = None
+        self._task: Optional[asyncio.Task[None]] = None
+
+    @property
+    def registered(self) -> bool:
+        """True while the application is watched."""
+        return self._session.registered
+
+    async def start(self) -> None:
+        self._session.check_process()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def report(self, health: Health) -> None:
+        """A change of health, at once. While vitalwired is away it is kept."""
+        self._session.check_process()
+        self._send(self._session.report(health))
+
+    async def close(self) -> None:
+        """Ends the registration: the application is not watched any more."""
+        self._session.check_process()
+        if self._task is None:
+            return
+        self._send([encode("deregister")])
+        self._task.cancel()
+        try:
+            await self._task
+        except asyncio.CancelledError:
+            pass
+        self._task = None
+
+    async def __aenter__(self) -> AsyncApplication:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], problem: Optional[BaseException],
+                        trace: Optional[TracebackType]) -> None:
+        await self.close()
+
+    async def _run(self) -> None:
+        retry = FIRST_RETRY
+        while True:
+            if await self._serve():
+                retry = FIRST_RETRY
+            await asyncio.sleep(retry)
+            retry = min(2 * retry, LAST_RETRY)
+
+    async def _serve(self) -> bool:
+        """One connection; true when the application was registered on it."""
+        loop = asyncio.get_running_loop()
+        was_registered = False
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as connection:
+            try:
+                await loop.sock_connect(connection, self._path)
+                self._socket = connection
+                self._send(self._session.connected())
+                while True:
+                    datagram = await self._receive(loop, connection)
+                    if datagram == b"":
+                        return was_registered
+                    if datagram is not None:
+                        self._send(self._session.received(datagram, loop.time()))
+                    self._send(self._session.due(loop.time()))
+                    was_registered = was_registered or self._session.registered
+            except OSError:
+                return was_registered
+            finally:
+                self._socket, self._session.registered = None, False
+
+    async def _receive(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> Optional[bytes]:
+        """A datagram; empty at the end of the connection; None when a registration is to be repeated."""
+        at = self._session.register_at
+        try:
+            return await asyncio.wait_for(loop.sock_recv(connection, MAX_DATAGRAM),
+                                          None if at is None else max(0.0, at - loop.time()))
+        except asyncio.TimeoutError:
+            return None
+
+    def _send(self, datagrams: List[bytes]) -> None:
+        for datagram in datagrams:
+            try:
+                if self._socket is not None:
+                    self._socket.send(datagram)
+            except OSError:
+                return  # the end of the connection shows itself to the next recv

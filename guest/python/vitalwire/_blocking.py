@@ -1,0 +1,164 @@
+"""For programs with a loop or a thread of their own."""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from types import TracebackType
+from typing import Any, Callable, Dict, List, Optional, Type
+
+from ._protocol import (FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Error, Health, Item, Refused, Session, Status, decode,
+                        encode, socket_path)
+
+
+def _open(path: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        connection.connect(path)
+    except OSError as problem:
+        connection.close()
+        raise Error(f"cannot connect to vitalwired on {path}: {problem.strerror}") from None
+    return connection
+
+
+class Application:
+    """An application that is watched while poll() is called often enough: at least every `timeout` seconds.
+
+    `health` is called for each question; without it the last report() is the answer. vitalwired may start later, and be
+    restarted: connection and registration are repeated by poll(). `on_registration` is called with None when the
+    application is watched, and with the refusal when it is not."""
+
+    def __init__(self, name: str, health: Optional[Callable[[], Health]] = None, *, interval: float = 1.0,
+                 timeout: Optional[float] = None, path: Optional[str] = None,
+                 on_registration: Optional[Callable[[Optional[Refused]], None]] = None) -> None:
+        self._session = Session(name, health, interval, timeout, on_registration)
+        self._path = socket_path(path)
+        self._socket: Optional[socket.socket] = None
+        self._connect_at, self._retry = 0.0, FIRST_RETRY
+
+    @property
+    def registered(self) -> bool:
+        """True while the application is watched."""
+        return self._session.registered
+
+    def poll(self, timeout: float = 0.0) -> None:
+        """Handles what is there, after waiting for it for up to `timeout` seconds."""
+        self._session.check_process()
+        end = time.monotonic() + timeout
+        while True:
+            now = time.monotonic()
+            self._connect(now)
+            self._send(self._session.due(now))
+            left = max(0.0, end - now)
+            if self._socket is None:
+                time.sleep(min(left, max(0.0, self._connect_at - now)))
+            else:
+                soon = min(left, max(0.0, (self._session.register_at or now + left) - now))
+                if select.select([self._socket], [], [], soon)[0]:
+                    self._receive()
+            if time.monotonic() >= end:
+                return
+
+    def report(self, health: Health) -> None:
+        """A change of health, at once. While vitalwired is away it is kept."""
+        self._session.check_process()
+        self._send(self._session.report(health))
+
+    def close(self) -> None:
+        """Ends the registration: the application is not watched any more."""
+        self._session.check_process()
+        if self._socket is not None:
+            self._send([encode("deregister")])
+        self._disconnect()
+
+    def __enter__(self) -> Application:
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], problem: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        self.close()
+
+    def _connect(self, now: float) -> None:
+        if self._socket is not None or now < self._connect_at:
+            return
+        try:
+            self._socket = _open(self._path)
+        except Error:
+            self._retry_later(now)
+            return
+        self._send(self._session.connected())
+
+    def _retry_later(self, now: float) -> None:
+        self._connect_at = now + self._retry
+        self._retry = min(2 * self._retry, LAST_RETRY)
+
+    def _receive(self) -> None:
+        assert self._socket is not None
+        try:
+            datagram = self._socket.recv(MAX_DATAGRAM)
+        except OSError:
+            datagram = b""
+        if not datagram:
+            self._disconnect()
+            self._retry_later(time.monotonic())
+            return
+        self._send(self._session.received(datagram, time.monotonic()))
+        if self._session.registered:
+            self._retry = FIRST_RETRY
+
+    def _send(self, datagrams: List[bytes]) -> None:
+        for datagram in datagrams:
+            try:
+                if self._socket is not None:
+                    self._socket.send(datagram, socket.MSG_DONTWAIT)
+            except OSError:
+                return  # the end of the connection shows itself to the next recv
+
+    def _disconnect(self) -> None:
+        if self._socket is not None:
+            # Not by close() alone: a forked child's copy would keep the connection open.
+            try:
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it ended from the other side
+            self._socket.close()
+        self._socket, self._session.registered = None, False
+
+
+def _ask(path: Optional[str], kind: str, **fields: Any) -> Dict[str, Any]:
+    with _open(socket_path(path)) as connection:
+        connection.settimeout(5)
+        try:
+            connection.send(encode(kind, **fields))
+            message = decode(connection.recv(MAX_DATAGRAM))
+        except OSError as problem:
+            raise Error(f"vitalwired did not answer: {problem}") from None
+    if message.get("type") == "refused":
+        raise Refused(str(message.get("code")), str(message.get("message")))
+    return message
+
+
+def report(name: str, health: Health, *, every: Optional[float] = None, path: Optional[str] = None) -> None:
+    """The health of something without a process. It stays until it is reported again or forgotten; with `every` it turns
+    unhealthy by itself when it is not reported again within so many seconds."""
+    _ask(path, "set", name=name, healthy=health.healthy, reason=health.reason,
+         valid_ms=None if every is None else round(every * 1000))
+
+
+def forget(name: str, *, path: Optional[str] = None) -> None:
+    """A report, or an application that ended, counts no longer."""
+    _ask(path, "forget", name=name)
+
+
+def status(*, path: Optional[str] = None) -> Status:
+    """How this machine is, why, and everything that is watched in it."""
+    items: List[Item] = []
+    while True:
+        message = _ask(path, "status", **{"from": len(items)})
+        page = [Item(**{key: each[key] for key in Item.__dataclass_fields__ if key in each})
+                for each in message.get("items", [])]
+        items += page
+        if not page or len(items) >= message.get("total", 0):
+            return Status(bool(message.get("registered")), str(message.get("host", "")), bool(message.get("healthy")),
+                          str(message.get("reason", "")), items)

@@ -1,0 +1,142 @@
+"""Messages and the state of one application, without any input or output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+import json
+import os
+from typing import Any, Callable, Dict, List, Optional
+
+MAX_DATAGRAM = 8192
+FIRST_RETRY, LAST_RETRY, LAST_REGISTRATION_RETRY = 0.1, 2.0, 5.0
+
+
+class Error(Exception):
+    """vitalwired is not there, or sent what it should not."""
+
+
+class Refused(Error):
+    """vitalwired did not carry a request out."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class WrongProcess(Error):
+    """The application was made by the process that forked this one."""
+
+
+@dataclass(frozen=True)
+class Health:
+    healthy: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A check, application or report."""
+
+    kind: str
+    name: str
+    state: str
+    reason: str = ""
+    pid: Optional[int] = None
+    uid: Optional[int] = None
+
+
+@dataclass
+class Status:
+    registered: bool
+    host: str
+    healthy: bool
+    reason: str
+    items: List[Item] = field(default_factory=list)
+
+
+def socket_path(given: Optional[str]) -> str:
+    return given or os.environ.get("VITALWIRE_SOCKET") or "/run/vitalwire/guest.sock"
+
+
+def encode(kind: str, **fields: Any) -> bytes:
+    message = {"version": 1, "type": kind, **{key: value for key, value in fields.items() if value is not None}}
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+
+
+def decode(datagram: bytes) -> Dict[str, Any]:
+    """An empty object for what is no message: a later vitalwired may say more than this package knows."""
+    try:
+        message = json.loads(datagram)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+class Session:
+    """One application: what it sends when something happens. Times are seconds of a monotonic clock."""
+
+    def __init__(self, name: str, health: Optional[Callable[[], Health]], interval: float, timeout: Optional[float],
+                 on_registration: Optional[Callable[[Optional[Refused]], None]]) -> None:
+        self.name, self.on_registration = name, on_registration
+        self.interval_ms = round(interval * 1000)
+        self.timeout_ms = round((interval if timeout is None else timeout) * 1000)
+        self.registered = False
+        self.register_at: Optional[float] = None  # a refused registration is repeated then
+        self._callback, self._last = health, Health()
+        self._id, self._retry, self._refusal = 0, FIRST_RETRY, ""
+        self._process = os.getpid()
+
+    def check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise WrongProcess("the application was made by the process that forked this one")
+
+    def connected(self) -> List[bytes]:
+        self.registered = False
+        return self.register()
+
+    def register(self) -> List[bytes]:
+        self.register_at = None
+        self._id = self._id % 0x7fffffff + 1
+        return [encode("register", id=self._id, name=self.name, interval_ms=self.interval_ms,
+                       timeout_ms=self.timeout_ms, healthy=self._last.healthy, reason=self._last.reason)]
+
+    def report(self, health: Health) -> List[bytes]:
+        self._last = health
+        if not self.registered:
+            return []  # the registration will have it
+        return [encode("report", id=self._id, healthy=health.healthy, reason=health.reason)]
+
+    def due(self, now: float) -> List[bytes]:
+        return self.register() if self.register_at is not None and now >= self.register_at else []
+
+    def received(self, datagram: bytes, now: float) -> List[bytes]:
+        message = decode(datagram)
+        kind = message.get("type")
+        if kind == "query" and self.registered:
+            return self._answer(message.get("query"))
+        if kind == "registered" and message.get("id") == self._id:
+            self.registered, self._retry, self._refusal = True, FIRST_RETRY, ""
+            self._notify(None)
+        if kind == "refused" and message.get("id", self._id) == self._id:
+            self._refused(Refused(str(message.get("code")), str(message.get("message"))), now)
+        return []
+
+    def _answer(self, query: Any) -> List[bytes]:
+        if self._callback is not None:
+            try:
+                self._last = self._callback()
+            except Exception as problem:  # its text is the reason: the application is not healthy
+                self._last = Health(False, f"{type(problem).__name__}: {problem}")
+        return [encode("report", id=self._id, query=query, healthy=self._last.healthy, reason=self._last.reason)]
+
+    def _refused(self, refusal: Refused, now: float) -> None:
+        self.registered = False
+        self.register_at = now + self._retry
+        self._retry = min(2 * self._retry, LAST_REGISTRATION_RETRY)
+        if str(refusal) != self._refusal:
+            self._refusal = str(refusal)
+            self._notify(refusal)
+
+    def _notify(self, refusal: Optional[Refused]) -> None:
+        if self.on_registration is not None:
+            self.on_registration(refusal)

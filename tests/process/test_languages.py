@@ -1,0 +1,183 @@
+#!/usr/bin/python3
+"""Applications in other languages, over the socket alone: the Python package, and the samples in Go and Rust."""
+
+import asyncio
+import os
+from pathlib import Path
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+sys.path.insert(0, str(ROOT / "guest" / "python"))
+
+from test_vitalwired import VitalwiredTest
+import vitalwire
+from vmbed.procs import Process, wait_until
+
+EXAMPLES = ROOT / "guest" / "examples"
+
+
+class Language(VitalwiredTest):
+    def setUp(self) -> None:
+        self.start_guest()
+        self.register()
+        self.path = str(self.dir / "apps")
+
+
+class PythonPackage(Language):
+    def application(self, name: str = "db", **more: object) -> vitalwire.Application:
+        application = vitalwire.Application(name, interval=0.2, path=self.path, **more)
+        self.addCleanup(application.close)
+        return application
+
+    def serve(self, application: vitalwire.Application) -> None:
+        """Polls in a thread until the test ends."""
+        ended = threading.Event()
+
+        def run() -> None:
+            while not ended.is_set():
+                application.poll(0.05)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(ended.set)
+        wait_until(lambda: application.registered, "it is registered")
+
+    def test_its_health_reaches_the_host(self):
+        state = {"health": vitalwire.Health()}
+        self.serve(self.application(health=lambda: state["health"]))
+        state["health"] = vitalwire.Health(False, 'replica "b" is behind')
+        self.await_reason('application db: replica "b" is behind')
+        state["health"] = vitalwire.Health()
+        self.await_reason("")
+
+    def test_an_exception_in_its_callback_is_ill_health(self):
+        def broken() -> vitalwire.Health:
+            raise KeyError("x")
+
+        self.serve(self.application(health=broken))
+        self.await_reason("application db: KeyError: 'x'")
+
+    def test_one_that_does_not_poll_is_named(self):
+        application = self.application()
+        deadline = time.monotonic() + 20
+        while not application.registered and time.monotonic() < deadline:
+            application.poll(0.05)
+        self.await_reason("application db: did not answer within 200 ms")
+
+    def test_a_refused_name_is_asked_for_until_it_is_free(self):
+        first = self.application()
+        told = []
+        second = self.application(on_registration=told.append)
+        deadline = time.monotonic() + 20
+        while not told and time.monotonic() < deadline:
+            first.poll(0.05)
+            second.poll(0.05)
+        self.assertEqual((told[0].code, second.registered), ("in_use", False))
+        first.close()
+        while not second.registered and time.monotonic() < deadline:
+            second.poll(0.05)
+        self.assertEqual(told[1:], [None])
+
+    def test_it_outlives_the_daemon(self):
+        application = self.application()
+        self.serve(application)
+        self.guest.kill()
+        wait_until(lambda: not application.registered, "it has noticed")
+        self.start_guest()
+        wait_until(lambda: application.registered, "it is registered again")
+
+    def test_a_child_cannot_speak_for_its_parent(self):
+        application = self.application()
+        self.serve(application)
+        child = os.fork()
+        if child == 0:
+            try:
+                application.report(vitalwire.Health(False, "child"))
+            except vitalwire.WrongProcess:
+                os._exit(0)
+            os._exit(1)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        self.assertTrue(application.registered)
+
+    def test_reports_and_status(self):
+        vitalwire.report("backup", vitalwire.Health(False, "no space"), path=self.path)
+        self.await_reason("report backup: no space")
+        status = vitalwire.status(path=self.path)
+        self.assertEqual((status.registered, status.healthy, status.reason), (True, False, "report backup: no space"))
+        self.assertEqual([(each.name, each.state) for each in status.items], [("backup", "unhealthy")])
+        vitalwire.forget("backup", path=self.path)
+        self.await_reason("")
+        with self.assertRaises(vitalwire.Refused) as refused:
+            vitalwire.forget("backup", path=self.path)
+        self.assertEqual(refused.exception.code, "not_found")
+        with self.assertRaisesRegex(vitalwire.Error, "cannot connect to vitalwired on /nowhere"):
+            vitalwire.status(path="/nowhere")
+
+    def test_with_asyncio(self):
+        async def serve() -> None:
+            state = {"health": vitalwire.Health()}
+            async with vitalwire.AsyncApplication("aio", lambda: state["health"], interval=0.2,
+                                                  path=self.path) as application:
+                while not application.registered:
+                    await asyncio.sleep(0.02)
+                state["health"] = vitalwire.Health(False, "asked")
+                await asyncio.to_thread(self.await_reason, "application aio: asked")
+                state["health"] = vitalwire.Health()
+                await asyncio.to_thread(self.await_reason, "")
+                await application.report(vitalwire.Health(False, "at once"))
+            await asyncio.to_thread(self.await_reason, "")
+
+        asyncio.run(asyncio.wait_for(serve(), 60))
+        self.await_log("application deregistered")
+
+
+class Sample(Language):
+    """A sample that is healthy while a file exists."""
+
+    def check(self, program: Path) -> None:
+        well = self.dir / "well"
+        well.touch()
+        sample = self.start(Process([program, "sample", well], self.dir / "sample.log",
+                                    {"VITALWIRE_SOCKET": self.path}))
+        wait_until(lambda: "registered" in (self.dir / "sample.log").read_text(), "it is registered")
+        well.unlink()
+        self.await_reason(f"application sample: {well} is missing")
+        well.touch()
+        self.await_reason("")
+        sample.signal(signal.SIGSTOP)
+        self.await_reason("application sample: did not answer within 500 ms")
+        sample.signal(signal.SIGCONT)
+        self.await_reason("")
+
+    def build(self, tool: str, *arguments: object) -> None:
+        environment = {**os.environ, "GOCACHE": str(self.dir / "cache"), "GO111MODULE": "off", "HOME": str(self.dir)}
+        if tool == "rustc":
+            environment["HOME"] = os.environ.get("HOME", "/")
+        done = subprocess.run([tool, *map(str, arguments)], capture_output=True, text=True, env=environment)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    @unittest.skipUnless(shutil.which("rustc"), "needs rustc")
+    def test_rust(self):
+        self.build("rustc", "--edition", "2021", "-o", self.dir / "rust", EXAMPLES / "heartbeat.rs")
+        self.check(self.dir / "rust")
+
+    @unittest.skipUnless(shutil.which("go"), "needs go")
+    def test_go(self):
+        self.build("go", "build", "-o", self.dir / "go", EXAMPLES / "heartbeat.go")
+        self.check(self.dir / "go")
+
+    def test_they_are_short(self):
+        for sample in ("heartbeat.go", "heartbeat.rs"):
+            self.assertLess(len((EXAMPLES / sample).read_text().splitlines()), 150, sample)
+
+
+if __name__ == "__main__":
+    unittest.main()
