@@ -169,7 +169,12 @@ void Controller::add_sinks() {
             store_.get(),
             &metrics_,
             &problems_,
-            [this, name = sink.name](const base::GuestId& guest) { alarms_->resend(name, guest); }};
+            [this, name = sink.name](const base::GuestId& guest) { alarms_->resend(name, guest); },
+            [this] {
+                auto listeners = bus_addresses();
+                listeners.push_back(http_address());
+                return listeners;
+            }};
         alarms_->add_sink(sink.name, sink.type, sink.make(context), sink.delivery, sink.policies);
     }
 }

@@ -175,6 +175,10 @@ void SinkWorker::ended(const Delivery::Attempt& attempt, const Outcome& outcome)
         case Outcome::Kind::confirmed:
             note_confirmed(attempt.event);
             return delivery_.confirmed(attempt.ticket, now);
+        case Outcome::Kind::skipped:
+            return delivery_.confirmed(attempt.ticket, now);
+        case Outcome::Kind::later:
+            return delivery_.refused(attempt.ticket, outcome.why, now);
         case Outcome::Kind::retry:
             retries_.add();
             return delivery_.failed(attempt.ticket, outcome.why, now);

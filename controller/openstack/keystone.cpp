@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -9,6 +10,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "controller/openstack/endpoints.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
@@ -183,7 +185,12 @@ public:
         with_token(service, [self = shared_from_this(), service, request = std::move(request),
                              answered = std::move(answered), once_more](Result<CloudGrant> granted) mutable {
             if (!granted) return answered(tl::make_unexpected(std::move(granted.error())));
-            self->send(service, std::move(request), std::move(answered), *granted, once_more);
+            self->find_endpoint(service, std::move(*granted),
+                                [self, service, request = std::move(request), answered = std::move(answered),
+                                 once_more](Result<CloudGrant> found) mutable {
+                                    if (!found) return answered(tl::make_unexpected(std::move(found.error())));
+                                    self->send(service, std::move(request), std::move(answered), *found, once_more);
+                                });
         });
     }
 
@@ -197,6 +204,33 @@ private:
         std::string service;
         Granted granted;
     };
+
+    /// Where the catalog names the root of a service, its versions are read once.
+    void find_endpoint(const std::string& service, CloudGrant granted, Granted found) {
+        const auto major = api_version_of(service);
+        if (!major || names_version(granted.endpoint)) return found(std::move(granted));
+        const auto known = versioned_.find(granted.endpoint);
+        if (known != versioned_.end()) {
+            granted.endpoint = known->second;
+            return found(std::move(granted));
+        }
+        HttpClientRequest request;
+        request.url = granted.endpoint + "/";
+        request.headers["X-Auth-Token"] = granted.token;
+        equip(request);
+        http_.send(std::move(request), [self = shared_from_this(), major = *major, granted = std::move(granted),
+                                        found = std::move(found)](const Result<HttpClientResponse>& response) mutable {
+            if (self->stopped_) return;
+            if (!response) return found(tl::make_unexpected(response.error()));
+            if (response->status == 401) self->token_rejected(granted.token);
+            auto endpoint = versioned_endpoint(granted.endpoint, major, *response);
+            if (!endpoint) return found(tl::make_unexpected(endpoint.error()));
+            // A proxy says 404, too, until the service is up: that is not remembered.
+            if (response->status != 404) self->versioned_[granted.endpoint] = *endpoint;
+            granted.endpoint = std::move(*endpoint);
+            found(std::move(granted));
+        });
+    }
 
     void send(const std::string& service, HttpClientRequest request, Answered answered, const CloudGrant& granted,
               bool once_more) {
@@ -249,6 +283,12 @@ private:
     static Result<KeystoneSession> read(const Result<HttpClientResponse>& response, TimePoint asked_at) {
         if (!response) return fail(response.error().code, "Keystone: " + response.error().message);
         if (response->status == 200 || response->status == 201) return read_session(*response, asked_at);
+        const auto elsewhere = response->headers.find("location");
+        if (response->status / 100 == 3 && elsewhere != response->headers.end())
+            return fail(Errc::unavailable,
+                        "Keystone: HTTP " + std::to_string(response->status) + " to " +
+                            base::escape(elsewhere->second, kShownAnswer) +
+                            ": redirects are not followed, expected auth_url to name Keystone itself");
         const bool refused = response->status == 401 || response->status == 403;
         return fail(refused ? Errc::permission : Errc::unavailable, "Keystone: " + describe_answer(*response));
     }
@@ -288,6 +328,7 @@ private:
     std::optional<KeystoneSession> session_;
     std::optional<base::Error> problem_;  ///< of the last attempt
     TimePoint pause_until_{};
+    std::map<std::string, std::string> versioned_;  ///< endpoints by the root that the catalog names
     std::vector<Waiting> waiting_;
     bool asking_ = false;
     bool stopped_ = false;

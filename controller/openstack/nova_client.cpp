@@ -32,7 +32,12 @@ constexpr wire::JsonLimits kListLimits{32, 100'000};
 Result<json> body_of(const Result<HttpClientResponse>& response) {
     if (!response) return tl::make_unexpected(response.error());
     if (response->status == 403) return fail(Errc::permission, "Nova: " + describe_answer(*response));
-    if (response->status == 404) return fail(Errc::not_found, "Nova: " + describe_answer(*response));
+    if (response->status == 404) {
+        // Nova that has no such thing, unlike a proxy that finds no Nova.
+        const auto answer = wire::parse_object(response->body, kListLimits);
+        const bool proof = answer && wire::find(*answer, "itemNotFound") != nullptr;
+        return fail(proof ? Errc::not_found : Errc::unknown_address, "Nova: " + describe_answer(*response));
+    }
     if (response->status == 406) return fail(Errc::unsupported_version, "Nova: " + describe_answer(*response));
     if (response->status < 200 || response->status >= 300)
         return fail(Errc::unavailable, "Nova: " + describe_answer(*response));
@@ -115,6 +120,17 @@ public:
         });
     }
 
+    void get_group(const base::GroupId& group, Done<std::optional<NovaGroup>> done) {
+        get("/os-server-groups/" + group.str(), [done = std::move(done)](const Result<json>& body) {
+            if (!body && body.error().code == Errc::not_found) return done(std::optional<NovaGroup>());
+            if (!body) return done(tl::make_unexpected(body.error()));
+            const json* found = wire::find(*body, "server_group");
+            auto read = read_group(found == nullptr ? json() : *found);
+            if (!read) return done(tl::make_unexpected(read.error()));
+            done(std::optional(std::move(*read)));
+        });
+    }
+
     void stop() { stopped_ = true; }
 
 private:
@@ -132,7 +148,8 @@ private:
         });
     }
 
-    /// Nova pages groups by offset and says nowhere that there are more; its own limit may be below ours.
+    /// Nova pages groups by offset and says nowhere that there are more; its own limit may be below ours. One that is
+    /// deleted between two pages shifts the others: what a listing lacks is no proof (get_group).
     void next_groups(std::size_t before, Page<Groups> page, Done<void> done) {
         get("/os-server-groups?all_projects=1&limit=" + std::to_string(kGroupsInPage) +
                 "&offset=" + std::to_string(before),
@@ -160,7 +177,8 @@ private:
     void negotiate(const std::string& path, Got got) {
         ask("/", 0, [self = shared_from_this(), path, got = std::move(got)](const Result<json>& body) mutable {
             // Where the endpoint holds a project's id there is no such document; a refusal will say what is wrong.
-            const bool no_document = !body && body.error().code == Errc::not_found;
+            const bool no_document =
+                !body && (body.error().code == Errc::not_found || body.error().code == Errc::unknown_address);
             if (!body && !no_document) return got(tl::make_unexpected(body.error()));
             const int newest = no_document ? kOldest : newest_minor(*body);
             if (newest < kOldest)
@@ -199,6 +217,10 @@ void NovaClient::list_servers(const std::string& changed_since, Page<Servers> pa
 
 void NovaClient::list_groups(Page<Groups> page, Done<void> done) {
     impl_->list_groups(std::move(page), std::move(done));
+}
+
+void NovaClient::get_group(const base::GroupId& group, Done<std::optional<NovaGroup>> done) {
+    impl_->get_group(group, std::move(done));
 }
 
 void NovaClient::get_server(const base::GuestId& server, Done<std::optional<NovaServer>> done) {

@@ -14,7 +14,8 @@ namespace vitalwire::controller {
 
 /// Nova's API, as far as an inventory needs it; as an administrator, of all projects. The microversion is agreed on
 /// with the first call: at least 2.47 (the flavor's extra specs come with the server). Errors: those of Keystone::call,
-/// unsupported_version, permission (403), not_found, malformed, unavailable (any other status). All calls and callbacks
+/// unsupported_version, permission (403), not_found (404 in Nova's words), unknown_address (any other 404), malformed,
+/// unavailable (any other status). All calls and callbacks
 /// are on the event loop's thread; destroyed, it calls back no more.
 class NovaClient {
 public:
@@ -34,7 +35,8 @@ public:
     /// on, deleted ones among them.
     void list_servers(const std::string& changed_since, Page<Servers> page, Done<void> done);
     void list_groups(Page<Groups> page, Done<void> done);
-    /// Absent when Nova knows that there is none of this id.
+    // Absent when Nova answers that there is none of this id.
+    void get_group(const base::GroupId& group, Done<std::optional<NovaGroup>> done);
     void get_server(const base::GuestId& server, Done<std::optional<NovaServer>> done);
 
 private:

@@ -13,6 +13,7 @@
 
 namespace vitalwire::controller {
 
+using base::GroupId;
 using base::GuestId;
 using base::Result;
 
@@ -64,7 +65,7 @@ public:
         malformed_ = counter("notifications_malformed", "Of these, messages that could not be read.");
         looks_ = counter("looks", "Looks at what Nova lists that came to their end.");
         failed_looks_ = counter("looks_failed", "Looks at what Nova lists that failed.");
-        kept_ = counter("servers_kept", "Servers that Nova did not list and did not say were gone.");
+        kept_ = counter("servers_kept", "Servers and groups that Nova did not list and did not answer to be gone.");
         listening_ = std::make_shared<bool>(false);
         metrics.gauge("vitalwire_controller_nova_listening", "1 while Nova's notifications are received.",
                       [up = listening_] { return *up ? 1.0 : 0.0; });
@@ -97,6 +98,8 @@ private:
         std::string changed_since;     ///< the newest change that was listed
         std::vector<GuestId> missing;  ///< not asked for yet
         std::vector<GuestId> gone;
+        std::vector<GroupId> missing_groups;
+        std::vector<GroupId> gone_groups;
         std::size_t asking = 0;
     };
     using LookPtr = std::shared_ptr<Look>;
@@ -157,33 +160,53 @@ private:
 
     void find_missing(const LookPtr& look) {
         if (look->complete) look->missing = view_.missing();
-        if (look->missing.size() > kMissingAsked) {
-            kept_.add(static_cast<double>(look->missing.size() - kMissingAsked));
-            look->missing.resize(kMissingAsked);
-        }
+        look->missing_groups = view_.missing_groups();
+        keep_above_bound(look->missing);
+        keep_above_bound(look->missing_groups);
         ask_for_missing(look);
     }
 
+    template <class T>
+    void keep_above_bound(std::vector<T>& missing) {
+        if (missing.size() <= kMissingAsked) return;
+        kept_.add(static_cast<double>(missing.size() - kMissingAsked));
+        missing.resize(kMissingAsked);
+    }
+
     void ask_for_missing(const LookPtr& look) {
-        while (!look->missing.empty() && look->asking < kAskedAtOnce) {
+        while (look->asking < kAskedAtOnce && !look->missing.empty()) {
             const GuestId guest = look->missing.back();
             look->missing.pop_back();
             ++look->asking;
             client_.get_server(guest, [self = shared_from_this(), look, guest](const auto& got) {
                 if (self->handler_ == nullptr) return;
-                --look->asking;
-                const bool gone = got && (!*got || (*got)->deleted);
-                if (gone) look->gone.push_back(guest);
-                if (!gone) self->kept_.add();
-                self->ask_for_missing(look);
+                self->note_missing(look, got && (!*got || (*got)->deleted), guest, look->gone);
             });
         }
-        if (look->missing.empty() && look->asking == 0) finish(look);
+        while (look->asking < kAskedAtOnce && !look->missing_groups.empty()) {
+            const GroupId group = look->missing_groups.back();
+            look->missing_groups.pop_back();
+            ++look->asking;
+            client_.get_group(group, [self = shared_from_this(), look, group](const auto& got) {
+                if (self->handler_ == nullptr) return;
+                if (got && *got) self->taken(look, NovaClient::Groups{**got});
+                self->note_missing(look, got && !*got, group, look->gone_groups);
+            });
+        }
+        if (look->asking == 0) finish(look);
+    }
+
+    template <class T>
+    void note_missing(const LookPtr& look, bool is_gone, const T& id, std::vector<T>& gone) {
+        --look->asking;
+        if (is_gone) gone.push_back(id);
+        if (!is_gone) kept_.add();
+        ask_for_missing(look);
     }
 
     void finish(const LookPtr& look) {
         changed_since_ = std::max(changed_since_, look->changed_since);
-        const auto changes = view_.end_look(look->gone);
+        const auto changes = view_.end_look(look->gone, look->gone_groups);
         look->changes += changes.size();
         looks_.add();
         if (look->complete) audit_at_ = began_complete_ + config_.audit;

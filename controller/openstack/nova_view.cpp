@@ -125,15 +125,21 @@ std::vector<GuestId> NovaView::missing() const {
     return missing;
 }
 
-std::vector<GuestChange> NovaView::end_look(const std::vector<GuestId>& gone) {
+std::vector<GroupId> NovaView::missing_groups() const {
+    std::vector<GroupId> missing;
+    for (const auto& [id, group] : inventory_.groups()) {
+        const bool named = look_ && (look_->listed_groups.contains(id) || look_->notified_groups.contains(id));
+        if (!named) missing.push_back(id);
+    }
+    return missing;
+}
+
+std::vector<GuestChange> NovaView::end_look(const std::vector<GuestId>& gone, const std::vector<GroupId>& gone_groups) {
     const Look look = std::exchange(look_, std::nullopt).value_or(Look{});
     std::vector<GuestChange> changes;
-    std::vector<GroupId> gone_groups;
-    for (const auto& [id, group] : inventory_.groups()) {
-        if (!look.listed_groups.contains(id) && !look.notified_groups.contains(id)) gone_groups.push_back(id);
+    for (const GroupId& id : gone_groups) {
+        if (!look.notified_groups.contains(id)) remove_group(id, changes);
     }
-    for (const GroupId& id : gone_groups)
-        remove_group(id, changes);
     for (const GuestId& id : gone) {
         if (!look.notified_servers.contains(id)) remove(id, changes);
     }

@@ -41,8 +41,11 @@ public:
     /// Known servers that a look at all of them did not name. It may lack those of a cell that is down: only Nova's 404
     /// proves that a server is gone.
     std::vector<base::GuestId> missing() const;
-    /// Ends the look: groups that it did not name are gone, and of `missing` those that Nova says it has no more.
-    std::vector<GuestChange> end_look(const std::vector<base::GuestId>& gone);
+    /// The same of groups: one that is deleted while they are listed in pieces shifts others out of the list.
+    std::vector<base::GroupId> missing_groups() const;
+    /// Ends the look: of what is missing that is gone which Nova answers it has no more.
+    std::vector<GuestChange> end_look(const std::vector<base::GuestId>& gone,
+                                      const std::vector<base::GroupId>& gone_groups);
 
     /// The answer about one server of `Effect::ask`: what the flavor says; its state comes by notifications.
     std::vector<GuestChange> answer(const NovaServer& server);

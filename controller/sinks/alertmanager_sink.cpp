@@ -1,8 +1,15 @@
+#include <algorithm>
 #include <chrono>
+#include <ctime>
+#include <iomanip>
+#include <locale>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "controller/sinks/http_target.hpp"
 #include "controller/sinks/sink_types.hpp"
@@ -22,6 +29,8 @@ namespace {
 constexpr const char* kAlerts = "/api/v2/alerts";
 /// source="vitalwire", also of alerts that are silenced or inhibited.
 constexpr const char* kOurAlerts = "?filter=source%3D%22vitalwire%22";
+/// Where the faults' page is installed; an operator who has it on a web server names that.
+constexpr const char* kRunbooks = "file:///usr/share/doc/vitalwire/faults.md#";
 /// 20 000 alerts of ours.
 constexpr wire::JsonLimits kAlertsLimits{16, 1'000'000};
 
@@ -43,86 +52,204 @@ base::WallTime read_time(std::string text) {
     return base::from_iso8601(text);
 }
 
-/// Prometheus Alertmanager, API v2. An alert is what its labels are: they hold only what never changes while a fault
-/// lasts. Alertmanager forgets alerts when it restarts, and ends them at a time that each has to name: the audit tells
-/// again what it does not show, and what would end soon.
+/// "Sun, 29 Nov 2026 09:25:56 GMT"; absent for what is no such date.
+std::optional<base::WallTime> read_http_date(const std::string& text) {
+    std::tm fields{};
+    std::istringstream in(text);
+    in.imbue(std::locale::classic());
+    in >> std::get_time(&fields, "%a, %d %b %Y %H:%M:%S");
+    if (in.fail()) return std::nullopt;
+    return std::chrono::system_clock::from_time_t(::timegm(&fields));
+}
+
+/// The wall clock of a receiver, as the Date header of its answers has it. It is accurate to a second: a smaller
+/// difference counts as none.
+class ReceiverClock {
+public:
+    bool known() const { return known_; }
+    base::WallTime now() const { return std::chrono::system_clock::now() + ahead_; }
+
+    void learn(const HttpClientResponse& response) {
+        const auto header = response.headers.find("date");
+        const auto date = header == response.headers.end() ? std::nullopt : read_http_date(header->second);
+        known_ = true;  // it will not say more
+        if (!date) return;
+        const auto ahead = *date - std::chrono::system_clock::now();
+        ahead_ = std::chrono::abs(ahead) < kAccuracy ? base::WallTime::duration{} : ahead;
+    }
+
+private:
+    static constexpr base::Millis kAccuracy{2'000};
+    bool known_ = false;
+    base::WallTime::duration ahead_{};
+};
+
+/// What identifies an alert: its labels.
+using Labels = std::map<std::string, std::string>;
+
+/// "heartbeat_lost of web-1 (0f8f...) on compute-1": the one line that most receivers show has to name both.
+std::string summary_of(const Alarm& alarm) {
+    std::string summary = alarm.kind;
+    if (!alarm.guest.empty()) {
+        const std::string& name = alarm.display_name.empty() ? alarm.guest_name : alarm.display_name;
+        summary += " of " + (name.empty() ? alarm.guest.str() : name + " (" + alarm.guest.str() + ")");
+    }
+    return summary + " on " + alarm.host.str();
+}
+
+Labels labels_of(const Alarm& alarm) {
+    Labels labels = {{"alertname", alert_name(alarm.kind)},
+                     {"source", "vitalwire"},
+                     {"severity", alarm.severity},
+                     {"kind", alarm.kind},
+                     {"host", alarm.host.str()},
+                     {"instance", alarm.guest.str()},
+                     {"instance_id", alarm.guest.str()},
+                     {"group", alarm.group_name.empty() ? alarm.group.str() : alarm.group_name},
+                     {"project", alarm.project},
+                     {"sink", alarm.kind == kSinkFailing ? alarm.detail : ""}};
+    std::erase_if(labels, [](const auto& label) { return label.second.empty(); });
+    return labels;
+}
+
+/// Prometheus Alertmanager, API v2. An alert is what its labels are. Those of group and project can change while a
+/// fault lasts; so an update and a clear go to what Alertmanager shows of this alarm, whatever its labels were then. It
+/// loses alerts when it restarts, and ends them at a time that each has to name: the audit sends again what it does not
+/// show, and what would end soon. Its times are those of its own clock, never of an agent's.
 class AlertmanagerSink : public Sink {
 public:
     struct Options {
         HttpClientRequest request;
         base::Millis audit{};
         base::Millis lifetime{};
+        std::string runbooks;  ///< the fault's kind is appended
     };
 
     AlertmanagerSink(const SinkContext& context, Options options) : http_(context.http), options_(std::move(options)) {}
 
     void deliver(const AlarmEvent& event, Done done) override {
-        HttpClientRequest request = options_.request;
-        request.method = "POST";
-        request.url += kAlerts;
-        request.body = wire::dump(json::array({to_alert(event)}));
-        http_.send(std::move(request), [done = std::move(done)](const auto& response) { done(outcome_of(response)); });
+        if (event.change == AlarmChange::opened && clock_.known()) return post({labels_of(event.alarm)}, event, done);
+        get_alerts([this, event, done = std::move(done)](const Result<json>& alerts) {
+            if (!alerts) return done(Outcome::retry(alerts.error().message));
+            auto shown = labels_shown(*alerts, event.alarm);
+            if (shown.empty()) shown.push_back(labels_of(event.alarm));
+            post(shown, event, done);
+        });
     }
 
     std::optional<base::Millis> audit_interval() const override { return options_.audit; }
 
     void list(Listed listed) override {
-        HttpClientRequest request = options_.request;
-        request.url += std::string(kAlerts) + kOurAlerts;
-        // Half of its life is time enough to tell it again.
-        const base::WallTime soon = std::chrono::system_clock::now() + options_.lifetime / 2;
-        http_.send(std::move(request),
-                   [listed = std::move(listed), soon](const auto& response) { listed(shown_in(response, soon)); });
+        get_alerts([this, listed = std::move(listed)](const Result<json>& alerts) {
+            if (!alerts) return listed(tl::make_unexpected(alerts.error()));
+            listed(shown_in(*alerts));
+        });
     }
 
 private:
-    json to_alert(const AlarmEvent& event) const {
+    void post(const std::vector<Labels>& alerts, const AlarmEvent& event, const Done& done) {
+        json body = json::array();
+        for (const Labels& labels : alerts)
+            body.push_back(to_alert(labels, event));
+        HttpClientRequest request = options_.request;
+        request.method = "POST";
+        request.url += kAlerts;
+        request.body = wire::dump(body);
+        send(std::move(request), [done](const auto& response) { done(outcome_of(response)); });
+    }
+
+    json to_alert(const Labels& labels, const AlarmEvent& event) const {
         const Alarm& alarm = event.alarm;
-        json annotations = {{"summary", describe(event)}, {"fault_id", alarm.id.str()}, {"detail", alarm.detail}};
+        const base::WallTime now = clock_.now();
+        const base::WallTime starts = std::min(alarm.opened_at, now);
+        const base::WallTime ends =
+            alarm.cleared_at ? std::clamp(*alarm.cleared_at, starts, now) : now + options_.lifetime;
+        return {{"labels", labels},
+                {"annotations", annotations_of(event)},
+                {"startsAt", base::to_iso8601(starts)},
+                {"endsAt", base::to_iso8601(ends)}};
+    }
+
+    json annotations_of(const AlarmEvent& event) const {
+        const Alarm& alarm = event.alarm;
+        json annotations = {{"summary", summary_of(alarm)},
+                            {"description", describe(event)},
+                            {"fault_id", alarm.id.str()},
+                            {"opened_at", base::to_iso8601(alarm.opened_at)}};
         const auto annotate = [&](const char* key, const std::string& text) {
             if (!text.empty()) annotations[key] = text;
         };
+        annotate("runbook_url", options_.runbooks.empty() ? "" : options_.runbooks + alarm.kind);
+        annotate("detail", alarm.detail);
         annotate("reason", alarm.reason);
         annotate("corrective_action", alarm.corrective_action);
         annotate("display_name", alarm.display_name);
-        annotate("group", alarm.group.str());
-        annotate("project", alarm.project);
+        annotate("guest_name", alarm.guest_name);
+        annotate("group_id", alarm.group.str());
+        annotate("cleared_at", alarm.cleared_at ? base::to_iso8601(*alarm.cleared_at) : "");
         annotate("clear_reason", alarm.clear_reason);
-        json labels = {{"alertname", alert_name(alarm.kind)},
-                       {"source", "vitalwire"},
-                       {"severity", alarm.severity},
-                       {"kind", alarm.kind},
-                       {"host", alarm.host.str()}};
-        if (!alarm.guest.empty()) labels["instance_id"] = alarm.guest.str();
-        if (alarm.kind == kSinkFailing) labels["sink"] = alarm.detail;
-        return {{"labels", std::move(labels)},
-                {"annotations", std::move(annotations)},
-                {"startsAt", base::to_iso8601(alarm.opened_at)},
-                {"endsAt",
-                 base::to_iso8601(alarm.cleared_at.value_or(std::chrono::system_clock::now() + options_.lifetime))}};
+        return annotations;
     }
 
-    static Result<std::vector<ShownAlarm>> shown_in(const Result<HttpClientResponse>& response, base::WallTime soon) {
-        if (!response) return tl::make_unexpected(response.error());
-        if (response->status != 200) return fail(Errc::unavailable, outcome_of(response).why);
-        const auto alerts = wire::parse_array(response->body, kAlertsLimits);
-        if (!alerts) return fail(Errc::malformed, "Alertmanager's list of alerts: " + alerts.error().message);
+    void get_alerts(std::function<void(const Result<json>&)> got) {
+        HttpClientRequest request = options_.request;
+        request.url += std::string(kAlerts) + kOurAlerts;
+        send(std::move(request), [got = std::move(got)](const Result<HttpClientResponse>& response) {
+            if (!response) return got(tl::make_unexpected(response.error()));
+            if (response->status != 200) return got(fail(Errc::unavailable, outcome_of(response).why));
+            auto alerts = wire::parse_array(response->body, kAlertsLimits);
+            if (!alerts) return got(fail(Errc::malformed, "Alertmanager's list of alerts: " + alerts.error().message));
+            got(std::move(alerts));
+        });
+    }
+
+    void send(HttpClientRequest request, std::function<void(const Result<HttpClientResponse>&)> answered) {
+        http_.send(std::move(request), [this, answered = std::move(answered),
+                                        alive = std::weak_ptr(alive_)](const Result<HttpClientResponse>& response) {
+            if (alive.expired()) return;
+            if (response) clock_.learn(*response);
+            answered(response);
+        });
+    }
+
+    /// Its alarms of a guest, kind and host, whichever fault raised them.
+    static std::vector<Labels> labels_shown(const json& alerts, const Alarm& alarm) {
+        std::vector<Labels> shown;
+        for (const json& alert : alerts) {
+            const json* labels = wire::find(alert, "labels");
+            const bool same = labels != nullptr && wire::text_or(*labels, "kind") == alarm.kind &&
+                              wire::text_or(*labels, "instance_id") == alarm.guest.str() &&
+                              wire::text_or(*labels, "host") == alarm.host.str() &&
+                              (alarm.kind != kSinkFailing || wire::text_or(*labels, "sink") == alarm.detail);
+            if (!same) continue;
+            Labels& found = shown.emplace_back();
+            for (const auto& [name, value] : labels->items())
+                found[name] = wire::text_or(*labels, name.c_str());
+        }
+        return shown;
+    }
+
+    std::vector<ShownAlarm> shown_in(const json& alerts) const {
+        // Half of its life is time enough to send it again.
+        const base::WallTime soon = clock_.now() + options_.lifetime / 2;
         std::vector<ShownAlarm> shown;
-        for (const json& alert : *alerts) {
+        for (const json& alert : alerts) {
             const json* labels = wire::find(alert, "labels");
             const json* annotations = wire::find(alert, "annotations");
             if (labels == nullptr || annotations == nullptr) continue;
-            const bool lasts = read_time(wire::text_or(alert, "endsAt")) > soon;
             const std::string kind = wire::text_or(*labels, "kind");
-            if (lasts && !kind.empty())
-                shown.push_back({base::GuestId(wire::text_or(*labels, "instance_id")), kind,
-                                 base::FaultId(wire::text_or(*annotations, "fault_id"))});
+            if (kind.empty()) continue;
+            shown.push_back({base::GuestId(wire::text_or(*labels, "instance_id")), kind,
+                             base::FaultId(wire::text_or(*annotations, "fault_id")),
+                             read_time(wire::text_or(alert, "endsAt")) <= soon});
         }
         return shown;
     }
 
     runtime::HttpClient& http_;
     Options options_;
+    ReceiverClock clock_;
+    std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< an answer that finds it gone is nobody's
 };
 
 }  // namespace
@@ -135,6 +262,7 @@ SinkFactory configure_alertmanager_sink(runtime::ConfigReader& section) {
     options.audit = section.duration("audit", std::chrono::minutes(1), std::chrono::seconds(1), std::chrono::hours(24));
     options.lifetime =
         section.duration("lifetime", std::chrono::hours(1), std::chrono::seconds(10), std::chrono::hours(24 * 7));
+    options.runbooks = section.text("runbook_url", kRunbooks);
     if (options.lifetime < 4 * options.audit) section.refuse("lifetime", "expected at least four times the audit");
     return [options](const SinkContext& context) { return std::make_unique<AlertmanagerSink>(context, options); };
 }

@@ -1,5 +1,7 @@
 #include <nlohmann/json.hpp>
+#include <string_view>
 
+#include "base/text.hpp"
 #include "controller/sinks/http_target.hpp"
 #include "controller/sinks/sink_types.hpp"
 #include "wire/json_reader.hpp"
@@ -10,8 +12,13 @@ using nlohmann::json;
 
 namespace {
 
-/// OPNFV Doctor's southbound interface: an event of time, type and details. The specification knows hosts only, so a
-/// guest's fault has a type of its own and names the instance in the details.
+/// Doctor's sample inspector, and what is modelled on it, reads the type alone: an event of this type ends in all
+/// servers of the host being set to ERROR, whatever its status is.
+constexpr std::string_view kDown = ".down";
+
+/// OPNFV Doctor's southbound interface: an event of time, type and details. The specification has hosts only, so a
+/// guest's fault has a type of its own and names the instance in the details. 2xx proves that the receiver has the
+/// event; what it does with it cannot be seen.
 class DoctorSink : public Sink {
 public:
     struct Options {
@@ -56,13 +63,28 @@ private:
         if (!alarm.display_name.empty()) details["display_name"] = alarm.display_name;
         if (!alarm.clear_reason.empty()) details["clear_reason"] = alarm.clear_reason;
         if (event.collapsed > 0) details["collapsed"] = event.collapsed;
-        const std::string& type = alarm.guest.empty() ? options_.host_event_type : options_.event_type;
-        return {{"time", time}, {"type", type}, {"details", std::move(details)}};
+        return {{"time", time}, {"type", type_of(event)}, {"details", std::move(details)}};
+    }
+
+    /// The clear of "x.down" is "x.up": a receiver that never reads the status would act on the fault once more.
+    std::string type_of(const AlarmEvent& event) const {
+        std::string type = event.alarm.guest.empty() ? options_.host_event_type : options_.event_type;
+        if (event.change == AlarmChange::cleared && type.ends_with(kDown))
+            type.replace(type.size() - kDown.size(), kDown.size(), ".up");
+        return type;
     }
 
     runtime::HttpClient& http_;
     Options options_;
 };
+
+/// Not a mistake: there are inspectors that read the details. But who configures it has to know.
+void warn_of_action_on_host(runtime::ConfigReader& section, const char* key, const std::string& type) {
+    if (!type.ends_with(kDown)) return;
+    section.warn(key, "'" + base::escape(type, 64) +
+                          "': receivers that read the type alone, as Doctor's sample inspector, force the whole host "
+                          "down and set all its servers to ERROR");
+}
 
 }  // namespace
 
@@ -74,6 +96,8 @@ SinkFactory configure_doctor_sink(runtime::ConfigReader& section) {
     options.event_type = section.text("event_type", "compute.instance.fault");
     options.host_event_type = section.text("host_event_type", "compute.host.vitalwire");
     options.monitor_id = section.text("monitor_id", "vitalwire");
+    warn_of_action_on_host(section, "event_type", options.event_type);
+    warn_of_action_on_host(section, "host_event_type", options.host_event_type);
     return [options](const SinkContext& context) { return std::make_unique<DoctorSink>(context, options); };
 }
 

@@ -1,6 +1,7 @@
 #include "controller/sinks/kinds.hpp"
 
 #include <algorithm>
+#include <string_view>
 #include <vector>
 
 #include "base/text.hpp"
@@ -10,12 +11,19 @@ namespace vitalwire::controller {
 
 namespace {
 
-const std::vector<std::string> kGuestKinds = {"heartbeat_lost", "vm_crashed", "unhealthy", "not_established"};
+/// Those of guests, or all.
+std::vector<std::string_view> kinds_known(bool of_hosts_too) {
+    std::vector<std::string_view> known;
+    for (const model::AlarmKind& kind : model::alarm_kinds()) {
+        if (of_hosts_too || !kind.of_host) known.push_back(kind.name);
+    }
+    return known;
+}
 
-std::set<std::string> read_some_of(runtime::ConfigReader& section, const std::vector<std::string>& known) {
+std::set<std::string> read_some_of(runtime::ConfigReader& section, const std::vector<std::string_view>& known) {
     std::string names;
-    for (const std::string& kind : known)
-        names += (names.empty() ? "" : ", ") + kind;
+    for (const std::string_view kind : known)
+        names += (names.empty() ? "" : ", ") + std::string(kind);
     std::set<std::string> kinds;
     for (const std::string& kind : section.list("kinds")) {
         kinds.insert(kind);
@@ -28,14 +36,12 @@ std::set<std::string> read_some_of(runtime::ConfigReader& section, const std::ve
 }  // namespace
 
 std::set<std::string> read_kinds(runtime::ConfigReader& section) {
-    if (!section.has("kinds")) return {"heartbeat_lost", "vm_crashed"};
-    return read_some_of(section, kGuestKinds);
+    if (!section.has("kinds")) return {"heartbeat_lost", "vm_crashed", "stopped_by_host"};
+    return read_some_of(section, kinds_known(false));
 }
 
 std::set<std::string> read_alarm_kinds(runtime::ConfigReader& section) {
-    std::vector<std::string> kinds = kGuestKinds;
-    kinds.insert(kinds.end(), {kAgentLost, kSinkFailing});
-    return read_some_of(section, kinds);
+    return read_some_of(section, kinds_known(true));
 }
 
 }  // namespace vitalwire::controller

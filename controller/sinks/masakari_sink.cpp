@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "base/text.hpp"
@@ -19,49 +20,88 @@ using runtime::HttpClientResponse;
 namespace {
 
 constexpr const char* kInstanceHa = "instance-ha";
+/// Within this time of the last one Masakari answers 409 to a notification of the same type, host and payload, be it of
+/// another failure.
+constexpr base::Millis kDuplicateWindow = std::chrono::minutes(3);
+/// It takes some 20 s to stop and start a server.
+constexpr base::Millis kWhileRecovering{5'000};
+constexpr std::size_t kSecondsOfTime = 19;  // 2026-11-22T06:05:08: what Masakari's database keeps of a time
+constexpr wire::JsonLimits kListLimits{16, 50'000};
 
 /// Both are acted on; a guest that does not answer is to Masakari what its own guest-agent monitor reports.
 const char* event_of(const std::string& kind) {
-    return kind == "vm_crashed" ? "LIFECYCLE" : "QEMU_GUEST_AGENT_ERROR";
+    return kind == "vm_crashed" || kind == "stopped_by_host" ? "LIFECYCLE" : "QEMU_GUEST_AGENT_ERROR";
 }
 
-/// Masakari stops and starts a server whose fault it is told of. It knows no update and no clear. While it is at work
-/// on a server, another fault of the same guest would only make it start over.
+/// Masakari's time format has no zone; it is UTC. Whole seconds, so that it is found again as it was sent.
+std::string time_of(const AlarmEvent& event) {
+    return base::to_iso8601(event.alarm.opened_at).substr(0, kSecondsOfTime);
+}
+
+/// Masakari stops and starts a server of whose fault it is notified. It has no update and no clear. 202 proves that it
+/// has this fault; 409 says only that it has one like it, so its list is read: the notification of this fault is the
+/// one of this server, event and time. While it recovers a server another fault of that guest waits, as it would only
+/// make Masakari start over; it is sent if it is still open afterwards.
 class MasakariSink : public Sink {
 public:
     MasakariSink(const SinkContext& context, std::set<std::string> kinds)
         : keystone_(*context.keystone), kinds_(std::move(kinds)) {}
 
     void deliver(const AlarmEvent& event, Done done) override {
-        if (!concerned(event)) return done(Outcome::confirmed());
+        const std::string useless = why_useless(event);
+        if (!useless.empty()) return done(Outcome::skipped(useless));
+        if (const Accepted* earlier = recovering(event))
+            return done(Outcome::later("Masakari recovers this server because of fault " + earlier->fault.str(),
+                                       kWhileRecovering));
         HttpClientRequest request;
         request.method = "POST";
         request.url = "/notifications";
         request.body = wire::dump(notification(event));
-        keystone_.call(kInstanceHa, std::move(request),
-                       [alive = std::weak_ptr(alive_), done = std::move(done)](const auto& response) {
-                           if (!alive.expired()) done(outcome(response));
-                       });
+        call(std::move(request), [this, event, done = std::move(done)](const auto& response) {
+            const bool duplicate =
+                response && response->status == 409 && response->body.find("maintenance") == std::string::npos;
+            if (duplicate) return look_for(event, done);
+            end(event, outcome(response), done);
+        });
     }
 
     bool takes_hosts() const override { return false; }
 
 private:
-    bool concerned(const AlarmEvent& event) const {
-        const bool news = event.change == AlarmChange::opened && !event.over;
-        if (!news || !kinds_.contains(event.alarm.kind) || !base::is_uuid(event.alarm.guest.str())) return false;
-        return std::none_of(event.others_open.begin(), event.others_open.end(),
-                            [&](const std::string& kind) { return kinds_.contains(kind); });
+    /// The last fault of a guest that Masakari has accepted.
+    struct Accepted {
+        base::FaultId fault;
+        std::string kind;
+        base::TimePoint at;
+    };
+
+    std::string why_useless(const AlarmEvent& event) const {
+        if (event.change == AlarmChange::updated) return "Masakari has no update of a notification";
+        if (event.change == AlarmChange::cleared) return "Masakari has no clear of a notification";
+        if (!kinds_.contains(event.alarm.kind)) return "its kind is none of this sink's";
+        if (!base::is_uuid(event.alarm.guest.str())) return "the guest is no server of Nova's";
+        return event.over ? "it was over before Masakari could be notified" : "";
+    }
+
+    const Accepted* recovering(const AlarmEvent& event) const {
+        const auto earlier = accepted_.find(event.alarm.guest);
+        if (earlier == accepted_.end() || earlier->second.fault == event.alarm.id) return nullptr;
+        const auto& open = event.others_open;
+        const bool lasts = std::find(open.begin(), open.end(), earlier->second.kind) != open.end();
+        return lasts && base::Clock::now() - earlier->second.at < kDuplicateWindow ? &earlier->second : nullptr;
+    }
+
+    void note_accepted(const AlarmEvent& event) {
+        const base::TimePoint now = base::Clock::now();
+        std::erase_if(accepted_, [&](const auto& item) { return now - item.second.at >= kDuplicateWindow; });
+        accepted_[event.alarm.guest] = {event.alarm.id, event.alarm.kind, now};
     }
 
     static json notification(const AlarmEvent& event) {
-        // Masakari's time format has no zone; it is UTC.
-        std::string time = base::to_iso8601(event.time());
-        time.pop_back();
         return {{"notification",
                  {{"type", "VM"},
                   {"hostname", event.alarm.host.str()},
-                  {"generated_time", time},
+                  {"generated_time", time_of(event) + ".000000"},
                   {"payload",
                    {{"event", event_of(event.alarm.kind)},
                     {"instance_uuid", event.alarm.guest.str()},
@@ -71,17 +111,50 @@ private:
     static Outcome outcome(const base::Result<HttpClientResponse>& response) {
         if (!response) return Outcome::retry(response.error().message);
         if (response->status == 202) return Outcome::confirmed();
-        // The same notification within Masakari's three minutes: it has ours. Of a host under maintenance it takes
-        // none.
-        const bool duplicate = response->status == 409 && response->body.find("maintenance") == std::string::npos;
-        if (duplicate) return Outcome::confirmed();
         if (response->status / 100 == 2)
-            return Outcome::retry("HTTP " + std::to_string(response->status) + ", Masakari says 202");
+            return Outcome::retry("HTTP " + std::to_string(response->status) + ", expected Masakari's 202");
         return outcome_of(response);
+    }
+
+    void look_for(const AlarmEvent& event, const Done& done) {
+        HttpClientRequest request;
+        request.url = "/notifications?type=VM&generated-since=" + time_of(event);
+        call(std::move(request), [this, event, done](const auto& response) {
+            if (!response) return done(Outcome::retry(response.error().message));
+            if (lists(*response, event)) return end(event, Outcome::confirmed(), done);
+            done(Outcome::refused(
+                "HTTP 409: Masakari has an earlier notification of this server and takes no other within 3 min"));
+        });
+    }
+
+    static bool lists(const HttpClientResponse& response, const AlarmEvent& event) {
+        if (response.status != 200) return false;
+        const auto body = wire::parse_object(response.body, kListLimits);
+        const json* list = body ? wire::find(*body, "notifications") : nullptr;
+        if (list == nullptr || !list->is_array()) return false;
+        return std::any_of(list->begin(), list->end(), [&](const json& entry) {
+            const json* payload = wire::find(entry, "payload");
+            return payload != nullptr && wire::text_or(*payload, "instance_uuid") == event.alarm.guest.str() &&
+                   wire::text_or(*payload, "event") == event_of(event.alarm.kind) &&
+                   wire::text_or(entry, "generated_time").substr(0, kSecondsOfTime) == time_of(event);
+        });
+    }
+
+    void end(const AlarmEvent& event, Outcome outcome, const Done& done) {
+        if (outcome.kind == Outcome::Kind::confirmed) note_accepted(event);
+        done(std::move(outcome));
+    }
+
+    void call(HttpClientRequest request, std::function<void(const base::Result<HttpClientResponse>&)> answered) {
+        keystone_.call(kInstanceHa, std::move(request),
+                       [alive = std::weak_ptr(alive_), answered = std::move(answered)](const auto& response) {
+                           if (!alive.expired()) answered(response);
+                       });
     }
 
     Keystone& keystone_;
     std::set<std::string> kinds_;
+    std::unordered_map<base::GuestId, Accepted> accepted_;  ///< within the window only
     std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< an answer that finds it gone is nobody's
 };
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "base/log.hpp"
@@ -9,6 +10,7 @@
 #include "controller/sinks/http_target.hpp"
 #include "controller/sinks/kinds.hpp"
 #include "controller/sinks/sink_types.hpp"
+#include "runtime/store.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
@@ -21,6 +23,7 @@ namespace {
 
 constexpr wire::JsonLimits kServerLimits{32, 10'000};
 constexpr int kRunning = 1;  // Nova's power_state
+constexpr const char* kError = "error";
 
 /// Nova that has no such server, unlike a proxy that finds no Nova.
 bool no_such_server(const base::Result<HttpClientResponse>& response) {
@@ -29,9 +32,59 @@ bool no_such_server(const base::Result<HttpClientResponse>& response) {
     return body && wire::find(*body, "itemNotFound") != nullptr;
 }
 
-/// Sets servers to ERROR through Nova's os-resetState while a fault is open, so that whoever watches Nova knows. Nova
-/// saves the state before it answers 202: that is proof. Set once for a fault, and not for one that is over by then:
-/// what an operator does to the server afterwards stays.
+/// A server as Nova shows it.
+struct ShownServer {
+    std::string state;
+    std::int64_t power = -1;
+    std::string updated;  ///< when its row was saved last, by Nova's clock
+};
+
+base::Result<ShownServer> shown_in(const HttpClientResponse& response) {
+    const auto body = wire::parse_object(response.body, kServerLimits);
+    const json* server = body ? wire::find(*body, "server") : nullptr;
+    if (server == nullptr) return base::fail(base::Errc::malformed, "Nova's answer holds no server");
+    return ShownServer{wire::text_or(*server, "OS-EXT-STS:vm_state"),
+                       wire::int_or(*server, "OS-EXT-STS:power_state", -1), wire::text_or(*server, "updated")};
+}
+
+/// The servers whose ERROR is ours: set from here, and their row not saved since by anybody. Kept on disk.
+class OwnErrors {
+public:
+    OwnErrors(runtime::Store* store, const std::string& sink) : store_(store), table_("nova_reset_state." + sink) {
+        if (store_ == nullptr) return;
+        for (const auto& [guest, row] : store_->load(table_))
+            updated_[base::GuestId(guest)] = row;
+    }
+
+    bool contains(const base::GuestId& guest) const { return updated_.contains(guest); }
+    bool are(const base::GuestId& guest, const ShownServer& server) const {
+        const auto at = updated_.find(guest);
+        return at != updated_.end() && server.state == kError && !server.updated.empty() &&
+               at->second == server.updated;
+    }
+    /// Of one that was set and not read back yet.
+    void complete(const base::GuestId& guest, const ShownServer& server) {
+        const auto at = updated_.find(guest);
+        if (at != updated_.end() && at->second.empty() && server.state == kError) put(guest, server.updated);
+    }
+    void put(const base::GuestId& guest, const std::string& updated) {
+        updated_[guest] = updated;
+        if (store_ != nullptr) store_->put(table_, guest.str(), updated);
+    }
+    void erase(const base::GuestId& guest) {
+        if (updated_.erase(guest) > 0 && store_ != nullptr) store_->erase(table_, guest.str());
+    }
+
+private:
+    runtime::Store* store_;
+    std::string table_;
+    std::unordered_map<base::GuestId, std::string> updated_;  ///< as Nova showed it after it was set
+};
+
+/// Sets servers to ERROR through Nova's os-resetState while a fault is open, so that whoever watches Nova is notified.
+/// Nova saves the state before it answers 202: that is proof. Set once for a fault, and not for one that is over by
+/// then: what an operator does to the server afterwards stays. `on_clear = active` takes back an ERROR that was set
+/// from here, and no other: one that was there before, or a row that was saved since, is somebody else's.
 class ResetStateSink : public Sink {
 public:
     struct Options {
@@ -40,41 +93,80 @@ public:
     };
 
     ResetStateSink(const SinkContext& context, Options options)
-        : keystone_(*context.keystone), options_(std::move(options)) {}
+        : keystone_(*context.keystone), options_(std::move(options)), own_errors_(context.store, context.name) {}
 
     void deliver(const AlarmEvent& event, Done done) override {
-        const bool concerned = options_.kinds.contains(event.alarm.kind) && base::is_uuid(event.alarm.guest.str());
-        if (!concerned || event.change == AlarmChange::updated || event.over) return done(Outcome::confirmed());
-        if (event.change == AlarmChange::opened) return reset(event.alarm.guest, "error", std::move(done));
-        cleared(event, std::move(done));
+        const std::string useless = why_useless(event);
+        if (!useless.empty()) return done(Outcome::skipped(useless));
+        if (event.change == AlarmChange::cleared) return cleared(event, std::move(done));
+        if (!options_.activate) return reset(event.alarm.guest, kError, std::move(done));
+        look_at(event.alarm.guest, std::move(done), [this](const base::GuestId& guest, const auto& server, auto then) {
+            if (server.state != kError) return set_own_error(guest, std::move(then));
+            own_errors_.complete(guest, server);
+            then(Outcome::confirmed());  // Nova shows it, whoever set it
+        });
     }
 
     bool takes_hosts() const override { return false; }
 
 private:
+    using Seen = std::function<void(const base::GuestId&, const ShownServer&, Done)>;
+
+    std::string why_useless(const AlarmEvent& event) const {
+        if (!options_.kinds.contains(event.alarm.kind)) return "its kind is none of this sink's";
+        if (!base::is_uuid(event.alarm.guest.str())) return "the guest is no server of Nova's";
+        if (event.change == AlarmChange::updated) return "the server's state is set once for a fault";
+        return event.over ? "it was over before Nova could be notified" : "";
+    }
+
     void cleared(const AlarmEvent& event, Done done) {
         const bool last = std::none_of(event.others_open.begin(), event.others_open.end(),
                                        [&](const std::string& kind) { return options_.kinds.contains(kind); });
-        if (!options_.activate || !last) return done(Outcome::confirmed());
-        HttpClientRequest request;
-        request.url = "/servers/" + event.alarm.guest.str();
-        call(std::move(request), [this, guest = event.alarm.guest, done = std::move(done)](const auto& response) {
-            found(guest, response, done);
+        if (!options_.activate) return done(Outcome::skipped("the server's state is left as it is at the clear"));
+        if (!last) return done(Outcome::skipped("another fault of this server is open"));
+        if (!own_errors_.contains(event.alarm.guest))
+            return done(Outcome::skipped("the server's state was not set from here"));
+        look_at(event.alarm.guest, std::move(done), [this](const base::GuestId& guest, const auto& server, auto then) {
+            const bool ours = own_errors_.are(guest, server);
+            if (ours && server.power == kRunning) return take_back(guest, std::move(then));
+            log::info("left a server's state as it is", {{"guest", guest},
+                                                         {"state", server.state},
+                                                         {"power_state", server.power},
+                                                         {"set_by", ours ? "this controller" : "somebody else"}});
+            own_errors_.erase(guest);
+            then(Outcome::confirmed());
         });
     }
 
-    void found(const base::GuestId& guest, const base::Result<HttpClientResponse>& response, const Done& done) {
-        if (no_such_server(response)) return done(nothing_to_do(guest));
-        Outcome outcome = outcome_of(response);
-        if (outcome.kind != Outcome::Kind::confirmed) return done(std::move(outcome));
-        const auto body = wire::parse_object(response->body, kServerLimits);
-        const json* server = body ? wire::find(*body, "server") : nullptr;
-        if (server == nullptr) return done(Outcome::retry("Nova's answer holds no server"));
-        const std::string state = wire::text_or(*server, "OS-EXT-STS:vm_state");
-        const auto power = wire::int_or(*server, "OS-EXT-STS:power_state", -1);
-        if (state == "error" && power == kRunning) return reset(guest, "active", done);
-        log::info("left a server's state as it is", {{"guest", guest}, {"state", state}, {"power_state", power}});
-        done(Outcome::confirmed());
+    void look_at(const base::GuestId& guest, Done done, Seen seen) {
+        HttpClientRequest request;
+        request.url = "/servers/" + guest.str();
+        call(std::move(request), [this, guest, done = std::move(done), seen = std::move(seen)](const auto& response) {
+            if (no_such_server(response)) return nothing_to_do(guest, done);
+            Outcome outcome = outcome_of(response);
+            if (outcome.kind != Outcome::Kind::confirmed) return done(std::move(outcome));
+            const auto server = shown_in(*response);
+            if (!server) return done(Outcome::retry(server.error().message));
+            seen(guest, *server, done);
+        });
+    }
+
+    void set_own_error(const base::GuestId& guest, Done done) {
+        reset(guest, kError, [this, guest, done = std::move(done)](Outcome outcome) {
+            if (outcome.kind != Outcome::Kind::confirmed) return done(std::move(outcome));
+            own_errors_.put(guest, "");
+            look_at(guest, done, [this](const base::GuestId& changed, const ShownServer& server, const Done& then) {
+                own_errors_.complete(changed, server);
+                then(Outcome::confirmed());
+            });
+        });
+    }
+
+    void take_back(const base::GuestId& guest, Done done) {
+        reset(guest, "active", [this, guest, done = std::move(done)](Outcome outcome) {
+            if (outcome.kind == Outcome::Kind::confirmed) own_errors_.erase(guest);
+            done(std::move(outcome));
+        });
     }
 
     void reset(const base::GuestId& guest, const char* state, Done done) {
@@ -82,14 +174,15 @@ private:
         request.method = "POST";
         request.url = "/servers/" + guest.str() + "/action";
         request.body = wire::dump({{"os-resetState", {{"state", state}}}});
-        call(std::move(request), [guest, done = std::move(done)](const base::Result<HttpClientResponse>& response) {
-            if (no_such_server(response)) return done(nothing_to_do(guest));
-            Outcome outcome = outcome_of(response);
-            const bool proof = response && response->status == 202;
-            if (outcome.kind == Outcome::Kind::confirmed && !proof)
-                outcome = Outcome::retry("HTTP " + std::to_string(response->status) + ", Nova says 202");
-            done(std::move(outcome));
-        });
+        call(std::move(request),
+             [this, guest, done = std::move(done)](const base::Result<HttpClientResponse>& response) {
+                 if (no_such_server(response)) return nothing_to_do(guest, done);
+                 Outcome outcome = outcome_of(response);
+                 const bool proof = response && response->status == 202;
+                 if (outcome.kind == Outcome::Kind::confirmed && !proof)
+                     outcome = Outcome::retry("HTTP " + std::to_string(response->status) + ", expected Nova's 202");
+                 done(std::move(outcome));
+             });
     }
 
     void call(HttpClientRequest request, std::function<void(const base::Result<HttpClientResponse>&)> answered) {
@@ -99,13 +192,14 @@ private:
                        });
     }
 
-    static Outcome nothing_to_do(const base::GuestId& guest) {
-        log::info("Nova has no such server, nothing to set", {{"guest", guest}});
-        return Outcome::confirmed();
+    void nothing_to_do(const base::GuestId& guest, const Done& done) {
+        own_errors_.erase(guest);
+        done(Outcome::skipped("Nova has no such server"));
     }
 
     Keystone& keystone_;
     Options options_;
+    OwnErrors own_errors_;
     std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< an answer that finds it gone is nobody's
 };
 

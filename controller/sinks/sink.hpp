@@ -13,6 +13,7 @@
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "controller/model/alarm.hpp"
+#include "controller/model/outcome.hpp"
 
 namespace vitalwire::runtime {
 class HttpClient;
@@ -25,29 +26,15 @@ namespace vitalwire::controller {
 
 class Keystone;
 
-/// How an attempt to tell a receiver ended.
-struct Outcome {
-    enum class Kind : std::uint8_t {
-        confirmed,  ///< there is proof that the receiver has it
-        retry,      ///< the receiver cannot be reached or cannot work now
-        refused,    ///< the receiver works and does not take this one
-    };
-    Kind kind = Kind::confirmed;
-    std::string why;  ///< for operators; empty when confirmed; holds no secret
-
-    static Outcome confirmed() { return {}; }
-    static Outcome retry(std::string why) { return {Kind::retry, std::move(why)}; }
-    static Outcome refused(std::string why) { return {Kind::refused, std::move(why)}; }
-};
-
 /// An alarm of ours as a receiver shows it.
 struct ShownAlarm {
     base::GuestId guest;
-    std::string kind;     ///< as Alarm::kind
-    base::FaultId fault;  ///< that raised it first
+    std::string kind;        ///< as Alarm::kind
+    base::FaultId fault;     ///< that raised it first
+    bool ends_soon = false;  ///< it is shown, and has to be sent again before the receiver lets it expire
 };
 
-/// A way out for faults. It carries one event at a time and says how that ended; order, repetition and back-off are
+/// A receiver of faults. It carries one event at a time and returns how that ended; order, repetition and back-off are
 /// not its business (delivery.hpp).
 class Sink {
 public:
@@ -63,8 +50,11 @@ public:
     /// Calls `done` once, within the call or later on the event loop. Events of different guests come in parallel.
     virtual void deliver(const AlarmEvent& event, Done done) = 0;
 
-    /// Alarms of a whole host are told to it, too.
+    /// True when it is notified of alarms of a whole host, too.
     virtual bool takes_hosts() const { return true; }
+    /// Where messages about this alarm go, for a sink with receivers at several addresses: one that does not answer
+    /// holds up only what goes there.
+    virtual std::string route(const Alarm& /*alarm*/) const { return {}; }
 
     /// How often what the receiver shows is to be compared with what it has confirmed. Absent: it cannot be asked, and
     /// `list` is not called.
@@ -84,8 +74,10 @@ struct SinkContext {
     runtime::Store* store = nullptr;
     runtime::Metrics* metrics = nullptr;
     runtime::Problems* problems = nullptr;
-    /// Tells the sink the open faults of the guest once more.
+    /// Notifies the sink of the open faults of the guest once more.
     std::function<void(const base::GuestId&)> tell_again = {};
+    /// Where this controller itself listens on TCP, "127.0.0.1:8990": no receiver that somebody else names.
+    std::function<std::vector<std::string>()> own_listeners = {};
 };
 
 }  // namespace vitalwire::controller

@@ -33,8 +33,9 @@ struct TackerFault {
     std::string type;
 };
 
-/// Tacker's Server Notifier: tells Tacker of faults of the servers that it has registered, and Tacker heals them. It
-/// knows no update and no clear; while one fault of a guest is open, another one would only heal it once more.
+/// Tacker's Server Notifier: notifies Tacker of faults of the servers that it has registered, and Tacker heals them. It
+/// has no update and no clear. 204 proves that it has this fault. Each fault is sent for itself: Tacker packs what
+/// comes within its timer_interval into one heal.
 class TackerSink : public Sink {
 public:
     struct Options {
@@ -54,16 +55,27 @@ public:
     bool takes_hosts() const override { return false; }
 
     void deliver(const AlarmEvent& event, Done done) override {
-        if (event.change == AlarmChange::cleared) told_.erase(event.alarm.id);
-        if (!concerned(event)) return done(Outcome::confirmed());
+        if (event.change == AlarmChange::cleared) acknowledged_.erase(event.alarm.id);
+        const std::string useless = why_useless(event);
+        if (!useless.empty()) return done(Outcome::skipped(useless));
+        const auto registrations = registered_for(event.alarm);
+        if (registrations.empty()) return done(Outcome::skipped("Tacker has not registered this server for it"));
         auto attempt = std::make_shared<Attempt>();
         attempt->done = std::move(done);
-        for (const Registration* registration : registry_.registrations().of_server(event.alarm.guest)) {
-            if (!registration->fault_ids.contains(fault_of(event).id)) continue;
-            if (told_[event.alarm.id].contains(registration->alarm_id)) continue;
-            notify(event, *registration, attempt);
+        for (const Registration* registration : registrations) {
+            if (!acknowledged_[event.alarm.id].contains(registration->alarm_id)) notify(event, *registration, attempt);
         }
-        // What is told to nobody, and what everybody has answered, ends with the last who holds the attempt.
+        // The attempt ends with the last answer, which is who holds it last.
+    }
+
+    std::string route(const Alarm& alarm) const override {
+        std::set<std::string> addresses;
+        for (const Registration* registration : registered_for(alarm))
+            addresses.insert(tacker::authority_of(registration->fault_action));
+        std::string route;
+        for (const std::string& address : addresses)
+            route += (route.empty() ? "" : " ") + address;
+        return route;
     }
 
 private:
@@ -78,20 +90,29 @@ private:
         Done done;
     };
 
-    const TackerFault& fault_of(const AlarmEvent& event) const { return options_.faults.at(event.alarm.kind); }
+    std::string why_useless(const AlarmEvent& event) const {
+        if (event.change == AlarmChange::updated) return "Tacker has no update of a notification";
+        if (event.change == AlarmChange::cleared) return "Tacker has no clear of a notification";
+        if (!options_.faults.contains(event.alarm.kind)) return "its kind has no fault_id for Tacker";
+        return event.over ? "it was over before Tacker could be notified" : "";
+    }
 
-    bool concerned(const AlarmEvent& event) const {
-        const bool news = event.change == AlarmChange::opened && !event.over;
-        const auto matters = [&](const std::string& kind) { return options_.faults.contains(kind); };
-        return news && matters(event.alarm.kind) &&
-               std::none_of(event.others_open.begin(), event.others_open.end(), matters);
+    std::vector<const Registration*> registered_for(const Alarm& alarm) const {
+        const auto fault = options_.faults.find(alarm.kind);
+        if (fault == options_.faults.end()) return {};
+        auto registrations = registry_.registrations().of_server(alarm.guest);
+        std::erase_if(registrations, [&](const Registration* registration) {
+            return !registration->fault_ids.contains(fault->second.id);
+        });
+        return registrations;
     }
 
     void notify(const AlarmEvent& event, const Registration& registration, const std::shared_ptr<Attempt>& attempt) {
-        const TackerFault& fault = fault_of(event);
+        const TackerFault& fault = options_.faults.at(event.alarm.kind);
         HttpClientRequest request = options_.request;
         request.method = "POST";
         request.url = registration.fault_action;
+        request.why_not_connect = registry_.guard_of(registration);
         request.body = wire::dump({{"notification",
                                     {{"host_id", event.alarm.host.str()},
                                      {"alarm_id", registration.alarm_id},
@@ -104,34 +125,35 @@ private:
             if (alive.expired()) return;
             --attempt->waiting;
             Outcome outcome = outcome_of_tacker(response);
-            if (outcome.kind == Outcome::Kind::confirmed) told_[alarm].insert(id);
-            // What can be better soon decides when it is tried again; those who have it are not told once more.
+            if (outcome.kind == Outcome::Kind::confirmed) acknowledged_[alarm].insert(id);
+            // What can be better soon decides when it is tried again; those who have it are not notified once more.
             const bool worse = outcome.kind == Outcome::Kind::retry || attempt->worst.kind == Outcome::Kind::confirmed;
             if (outcome.kind != Outcome::Kind::confirmed && worse) attempt->worst = std::move(outcome);
         });
     }
 
     static Outcome outcome_of_tacker(const Result<HttpClientResponse>& response) {
+        if (!response && response.error().code == base::Errc::permission)
+            return Outcome::refused(response.error().message);
         if (!response) return Outcome::retry(response.error().message);
         if (response->status == 204) return Outcome::confirmed();
         if (response->status / 100 == 2)
-            return Outcome::retry("HTTP " + std::to_string(response->status) + ", Tacker says 204");
+            return Outcome::retry("HTTP " + std::to_string(response->status) + ", expected Tacker's 204");
         Outcome outcome = outcome_of(response);
-        // No such VNF, or this Tacker has the interface switched off: that is this server's trouble alone.
+        // No such VNF, or this Tacker has the interface switched off: that concerns this server alone.
         if (response->status == 404) outcome.kind = Outcome::Kind::refused;
         return outcome;
     }
 
     runtime::HttpClient& http_;
     Options options_;
-    std::map<base::FaultId, std::set<std::string>> told_;  ///< open faults: the registrations that were told
+    std::map<base::FaultId, std::set<std::string>> acknowledged_;  ///< open faults: by which registrations
     tacker::Registry registry_;
     std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< an answer that finds it gone is nobody's
 };
 
 /// "heartbeat_lost 1234 20".
 void read_fault(ConfigReader& section, const std::string& line, std::map<std::string, TackerFault>& faults) {
-    static const std::set<std::string> kinds = {"heartbeat_lost", "vm_crashed", "unhealthy", "not_established"};
     static const std::set<std::string> types = {"10", "11", "20", "21"};
     const auto word = [&line](std::size_t number) {
         std::size_t at = 0;
@@ -144,7 +166,9 @@ void read_fault(ConfigReader& section, const std::string& line, std::map<std::st
     };
     const std::string kind = word(0);
     const TackerFault fault{word(1), word(2)};
-    const bool good = kinds.contains(kind) && tacker::is_fault_id(fault.id) && types.contains(fault.type);
+    const model::AlarmKind* known = model::find_alarm_kind(kind);
+    const bool good =
+        known != nullptr && !known->of_host && tacker::is_fault_id(fault.id) && types.contains(fault.type);
     if (!good || !word(3).empty()) {
         return section.refuse("fault",
                               "expected a kind of fault, a fault_id of 4 characters and a fault_type of 10, 11, 20 or "
@@ -155,7 +179,10 @@ void read_fault(ConfigReader& section, const std::string& line, std::map<std::st
 }
 
 std::map<std::string, TackerFault> read_faults(ConfigReader& section) {
-    if (!section.has("fault")) return {{"heartbeat_lost", {"1234", "20"}}, {"vm_crashed", {"1234", "20"}}};
+    if (!section.has("fault")) {
+        const TackerFault down{"1234", "20"};
+        return {{"heartbeat_lost", down}, {"vm_crashed", down}, {"stopped_by_host", down}};
+    }
     std::map<std::string, TackerFault> faults;
     for (const std::string& line : section.lines("fault"))
         read_fault(section, line, faults);
@@ -169,6 +196,11 @@ tacker::Registry::Options read_registry(ConfigReader& section) {
     for (const std::string& network : allowed.empty() ? std::vector<std::string>{"127.0.0.0/8", "::1"} : allowed) {
         if (!options.allow.add(network))
             section.refuse("allow",
+                           "expected addresses or networks, as 10.0.0.0/8, found '" + base::escape(network, 64) + "'");
+    }
+    for (const std::string& network : section.list("notify")) {
+        if (!options.notify.add(network))
+            section.refuse("notify",
                            "expected addresses or networks, as 10.0.0.0/8, found '" + base::escape(network, 64) + "'");
     }
     options.token = runtime::read_secret(section, "token");

@@ -28,6 +28,9 @@ constexpr std::array kNames = {
     Name{"vm_crashed", "guest.vm.crashed"},
     Name{"unhealthy", "guest.unhealthy"},
     Name{"not_established", "guest.heartbeat.not_established"},
+    Name{"stopped_by_host", "guest.vm.stopped_by_host"},
+    Name{"watchdog_fired", "guest.watchdog.fired"},
+    Name{"running_twice", "guest.running_twice"},
 };
 
 /// When Vitrage is asked after it has taken an event, each time after the answer before; it needs 0.4 s in the median,
@@ -64,12 +67,14 @@ public:
     void deliver(const AlarmEvent& event, Done done) override {
         const std::string_view name = alarm_of(event.alarm.kind);
         if (name.empty())
-            return done(Outcome::refused("Vitrage's datasource knows no alarm for a fault '" + event.alarm.kind + "'"));
+            return done(Outcome::skipped("Vitrage's datasource has no alarm for a fault '" + event.alarm.kind + "'"));
         if (!base::is_uuid(event.alarm.guest.str()))
-            return done(Outcome::refused("Vitrage takes alarms on Nova's servers: the guest '" +
+            return done(Outcome::skipped("Vitrage takes alarms on Nova's servers: the guest '" +
                                          event.alarm.guest.str() + "' is no uuid"));
-        // Vitrage has one alarm for both: it is the other's now, who is open (on another host, after an evacuation).
-        if (event.change == AlarmChange::cleared && is_open_elsewhere(event)) return done(Outcome::confirmed());
+        // Vitrage has one alarm for both: it is the other's now, which is open (on another host, after an evacuation).
+        if (event.change == AlarmChange::cleared && is_open_elsewhere(event))
+            return done(
+                Outcome::skipped("another fault of this guest and kind is open, Vitrage has one alarm for both"));
         auto attempt = std::make_shared<Attempt>(io_);
         attempt->alarm = name;
         attempt->instance = event.alarm.guest.str();

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/log.hpp"
 #include "base/text.hpp"
 
 namespace vitalwire::runtime {
@@ -353,10 +354,21 @@ std::string ConfigReader::choice(std::string_view key, std::string fallback, con
     return fallback;
 }
 
-void ConfigReader::refuse(std::string_view key, const std::string& message) {
+int ConfigReader::line_of(std::string_view key) const {
     const auto entry = std::find_if(section_.entries.begin(), section_.entries.end(),
                                     [&](const ConfigEntry& candidate) { return candidate.key == key; });
-    add_error(entry == section_.entries.end() ? section_.line : entry->line, key, message);
+    return entry == section_.entries.end() ? section_.line : entry->line;
+}
+
+void ConfigReader::refuse(std::string_view key, const std::string& message) {
+    add_error(line_of(key), key, message);
+}
+
+void ConfigReader::warn(std::string_view key, const std::string& message) {
+    log::warning("configuration", {{"file", path_},
+                                   {"line", line_of(key)},
+                                   {"key", header(section_) + ' ' + std::string(key)},
+                                   {"warning", message}});
 }
 
 void ConfigReader::finish() {

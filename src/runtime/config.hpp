@@ -82,10 +82,13 @@ public:
     std::string choice(std::string_view key, std::string fallback, const std::vector<std::string>& allowed);
     /// For checks of the caller's own; reported at the key's line, or at the section's when the key is not there.
     void refuse(std::string_view key, const std::string& message);
+    /// What is no mistake and can have consequences: logged with the key's line, at --check-config as at the start.
+    void warn(std::string_view key, const std::string& message);
     void finish();
 
 private:
     const ConfigEntry* find(std::string_view key);
+    int line_of(std::string_view key) const;
     void remember(std::string_view key);
     void add_error(int line, std::string_view key, const std::string& message);
     void expected(const ConfigEntry& entry, const std::string& what);

@@ -1,55 +1,65 @@
 #include "controller/sinks/tacker/networks.hpp"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
-#include <charconv>
 
 namespace vitalwire::controller::tacker {
 
+namespace ip = boost::asio::ip;
+using boost::system::error_code;
+
 namespace {
 
-constexpr int kBits = 128;
-constexpr int kV4Prefix = 96;  // of an IPv4 address within an IPv6 one
+constexpr unsigned short kHostV4 = 32;
+constexpr unsigned short kHostV6 = 128;
+
+/// Whether an address lies within a network: its own network of that length is the same.
+template <class Network, class Address>
+bool holds(const Network& network, const Address& address) {
+    return Network(address, network.prefix_length()).canonical() == network.canonical();
+}
 
 }  // namespace
 
-bool Networks::parse(const std::string& text, Address& address, bool& v4) {
-    v4 = text.find(':') == std::string::npos;
-    const std::string whole = v4 ? "::ffff:" + text : text;
-    return ::inet_pton(AF_INET6, whole.c_str(), address.data()) == 1;
+ip::address normalized(const ip::address& address) {
+    const bool mapped = address.is_v6() && address.to_v6().is_v4_mapped();
+    return mapped ? ip::address(ip::make_address_v4(ip::v4_mapped, address.to_v6())) : address;
 }
 
 bool Networks::add(const std::string& text) {
-    const std::size_t slash = text.find('/');
-    Network network{};
-    bool v4 = false;
-    if (!parse(text.substr(0, slash), network.address, v4)) return false;
-    const int most = v4 ? kBits - kV4Prefix : kBits;
-    int bits = most;
-    if (slash != std::string::npos) {
-        const char* end = text.data() + text.size();
-        const auto [stopped, error] = std::from_chars(text.data() + slash + 1, end, bits);
-        if (error != std::errc{} || stopped != end || bits < 0 || bits > most) return false;
+    error_code error;
+    if (text.find('/') == std::string::npos) {
+        const ip::address address = normalized(ip::make_address(text, error));
+        if (error) return false;
+        if (address.is_v4()) {
+            v4_.emplace_back(address.to_v4(), kHostV4);
+        } else {
+            v6_.emplace_back(address.to_v6(), kHostV6);
+        }
+        return true;
     }
-    network.bits = bits + (v4 ? kV4Prefix : 0);
-    networks_.push_back(network);
-    return true;
+    if (const auto network = ip::make_network_v4(text, error); !error) {
+        v4_.push_back(network);
+        return true;
+    }
+    if (const auto network = ip::make_network_v6(text, error); !error) {
+        v6_.push_back(network);
+        return true;
+    }
+    return false;
+}
+
+bool Networks::contains(const ip::address& found) const {
+    const ip::address address = normalized(found);
+    if (address.is_v4())
+        return std::any_of(v4_.begin(), v4_.end(), [&](const auto& net) { return holds(net, address.to_v4()); });
+    return std::any_of(v6_.begin(), v6_.end(), [&](const auto& net) { return holds(net, address.to_v6()); });
 }
 
 bool Networks::contains(const std::string& text) const {
     if (text == "unix") return true;
-    Address address{};
-    bool v4 = false;
-    if (!parse(text, address, v4)) return false;
-    return std::any_of(networks_.begin(), networks_.end(), [&](const Network& network) {
-        const auto whole = static_cast<std::size_t>(network.bits / 8);
-        const int rest = network.bits % 8;
-        if (!std::equal(address.begin(), address.begin() + whole, network.address.begin())) return false;
-        if (rest == 0) return true;
-        const int differs = address.at(whole) ^ network.address.at(whole);
-        return differs >> (8 - rest) == 0;
-    });
+    error_code error;
+    const ip::address address = ip::make_address(text, error);
+    return !error && contains(address);
 }
 
 }  // namespace vitalwire::controller::tacker

@@ -1,30 +1,29 @@
 #pragma once
 
-#include <array>
-#include <cstdint>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/network_v4.hpp>
+#include <boost/asio/ip/network_v6.hpp>
 #include <string>
 #include <vector>
 
 namespace vitalwire::controller::tacker {
 
-/// Addresses of those who may: "10.0.0.0/8", "192.0.2.7", "2001:db8::/32".
+/// IPv4 as itself, also when it is written within an IPv6 address (::ffff:a.b.c.d).
+boost::asio::ip::address normalized(const boost::asio::ip::address& address);
+
+/// A list of addresses and networks: "10.0.0.0/8", "192.0.2.7", "2001:db8::/32".
 class Networks {
 public:
     /// False when it is none.
     bool add(const std::string& text);
-    /// `address` as text; whoever comes over a UNIX socket ("unix") was let in by its permissions.
+    bool empty() const { return v4_.empty() && v6_.empty(); }
+    bool contains(const boost::asio::ip::address& address) const;
+    /// `address` as text; a peer over a UNIX socket ("unix") was let in by its permissions.
     bool contains(const std::string& address) const;
 
 private:
-    /// IPv4 as ::ffff:a.b.c.d.
-    using Address = std::array<std::uint8_t, 16>;
-    struct Network {
-        Address address;
-        int bits;
-    };
-    static bool parse(const std::string& text, Address& address, bool& v4);
-
-    std::vector<Network> networks_;
+    std::vector<boost::asio::ip::network_v4> v4_;
+    std::vector<boost::asio::ip::network_v6> v6_;
 };
 
 }  // namespace vitalwire::controller::tacker

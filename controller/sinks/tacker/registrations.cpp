@@ -14,7 +14,7 @@ bool say_the_same(const Registration& a, const Registration& b) {
 
 void Registrations::put(Registration registration) {
     if (registration.removed) {
-        ++removed_;
+        removed_.emplace(registration.changed_at, registration.alarm_id);
     } else {
         by_server_[registration.server].insert(registration.alarm_id);
     }
@@ -33,8 +33,8 @@ base::Result<std::string> Registrations::add(Registration registration) {
     }
     if (others.size() >= kMaxRegistrationsPerServer)
         return base::fail(base::Errc::too_large, "the server has " + std::to_string(others.size()) + " already");
-    if (all_.size() >= kMaxRegistrations)
-        return base::fail(base::Errc::too_large, "there are " + std::to_string(all_.size()) + " already");
+    if (size() >= kMaxRegistrations)
+        return base::fail(base::Errc::too_large, "there are " + std::to_string(size()) + " already");
     const std::string id = registration.alarm_id;
     put(std::move(registration));
     changed_(all_.at(id), false);
@@ -49,18 +49,21 @@ bool Registrations::remove(const std::string& alarm_id, const std::string& tenan
         mark_removed(known->second, now);
         return true;
     }
-    if (all_.size() >= kMaxRegistrations) return false;
     put({alarm_id, tenant, server, "", {}, true, now});
     changed_(all_.at(alarm_id), false);
+    drop_oldest_removed();
     return true;
 }
 
 void Registrations::merge(const Registration& theirs) {
     const auto known = all_.find(theirs.alarm_id);
     if (known == all_.end()) {
-        if (all_.size() >= kMaxRegistrations) return;
+        const bool room = theirs.removed ||
+                          (size() < kMaxRegistrations && of_server(theirs.server).size() < kMaxRegistrationsPerServer);
+        if (!room) return;
         put(theirs);
         changed_(theirs, false);
+        drop_oldest_removed();
     } else if (theirs.removed && !known->second.removed) {
         mark_removed(known->second, theirs.changed_at);
     }
@@ -70,20 +73,26 @@ void Registrations::mark_removed(Registration& known, base::WallTime now) {
     const auto server = by_server_.find(known.server);
     server->second.erase(known.alarm_id);
     if (server->second.empty()) by_server_.erase(server);
-    ++removed_;
     known.removed = true;
     known.changed_at = now;
+    removed_.emplace(now, known.alarm_id);
     changed_(known, false);
 }
 
+void Registrations::drop_oldest_removed() {
+    while (removed_.size() > kMaxRemoved) {
+        const auto oldest = removed_.extract(removed_.begin());
+        const auto gone = all_.extract(oldest.value().second);
+        changed_(gone.mapped(), true);
+    }
+}
+
 void Registrations::expire(base::WallTime now) {
-    std::erase_if(all_, [&](const auto& item) {
-        const Registration& registration = item.second;
-        if (!registration.removed || now - registration.changed_at < kRemovedRemembered) return false;
-        --removed_;
-        changed_(registration, true);
-        return true;
-    });
+    while (!removed_.empty() && now - removed_.begin()->first >= kRemovedRemembered) {
+        const auto oldest = removed_.extract(removed_.begin());
+        const auto gone = all_.extract(oldest.value().second);
+        changed_(gone.mapped(), true);
+    }
 }
 
 const Registration* Registrations::find(const std::string& alarm_id) const {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -16,18 +17,21 @@ namespace vitalwire::controller::tacker {
 
 inline constexpr std::size_t kMaxRegistrations = 100'000;
 inline constexpr std::size_t kMaxRegistrationsPerServer = 16;  ///< a server belongs to one VNF
+/// Of those that were removed; beyond it the oldest is dropped, so that removals cannot keep anybody from registering.
+inline constexpr std::size_t kMaxRemoved = 10'000;
 /// Longer than a controller is away and still returns with what it knew.
 inline constexpr base::Millis kRemovedRemembered = std::chrono::hours(24 * 7);
 
-/// A server that Tacker wants to be told of.
+/// A server of whose faults Tacker wants to be notified.
 struct Registration {
     std::string alarm_id;
     std::string tenant;
     base::GuestId server;
-    std::string fault_action;  ///< where Tacker wants to be told
+    std::string fault_action;  ///< where Tacker wants to be notified
     std::set<std::string> fault_ids;
     bool removed = false;  ///< remembered, so that no other controller brings it back
     base::WallTime changed_at{};
+    bool registered_here = false;  ///< by a client on this machine; known to this controller alone
 
     friend bool operator==(const Registration&, const Registration&) = default;
 };
@@ -59,16 +63,17 @@ public:
     /// Those that last.
     std::vector<const Registration*> of_server(const base::GuestId& server) const;
     const std::map<std::string, Registration>& all() const { return all_; }
-    std::size_t size() const { return all_.size() - removed_; }  ///< those that last
+    std::size_t size() const { return all_.size() - removed_.size(); }  ///< those that last
 
 private:
     void put(Registration registration);
     void mark_removed(Registration& known, base::WallTime now);
+    void drop_oldest_removed();
 
     Changed changed_;
     std::map<std::string, Registration> all_;
     std::map<base::GuestId, std::set<std::string>> by_server_;  ///< those that last
-    std::size_t removed_ = 0;
+    std::set<std::pair<base::WallTime, std::string>> removed_;  ///< the oldest first
 };
 
 }  // namespace vitalwire::controller::tacker

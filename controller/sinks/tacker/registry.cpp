@@ -1,6 +1,8 @@
 #include "controller/sinks/tacker/registry.hpp"
 
+#include <algorithm>
 #include <array>
+#include <boost/asio/ip/address.hpp>
 #include <cstdint>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -25,7 +27,7 @@ using runtime::HttpResponse;
 namespace {
 
 constexpr base::Millis kPeerTimeout{1000};  // Tacker waits that long for its answer, too
-constexpr std::size_t kMaxTenant = 255;
+constexpr std::size_t kMaxTenant = 255;     // Keystone's names have at most 64 characters, of up to 4 bytes
 constexpr wire::JsonLimits kPeerLimits{8, 3'000'000};
 
 base::WallTime wall() {
@@ -43,14 +45,35 @@ std::string random_uuid() {
     return text.data();
 }
 
+/// Tacker joins its ServerNotifierUri and what follows without a look: slashes too many are none.
 std::vector<std::string> parts_of(const std::string& path) {
     std::vector<std::string> parts;
-    for (std::size_t at = 1; at <= path.size();) {
+    for (std::size_t at = 0; at < path.size();) {
         const std::size_t end = std::min(path.find('/', at), path.size());
-        parts.push_back(path.substr(at, end - at));
+        if (end > at) parts.push_back(path.substr(at, end - at));
         at = end + 1;
     }
     return parts;
+}
+
+/// A project's id or its name: Tacker sends what it was configured with.
+bool is_project(std::string_view text) {
+    const bool printable = std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 127; });
+    return !text.empty() && text.size() <= kMaxTenant && printable && base::is_utf8(text);
+}
+
+/// What stands between "v2" and the `after` last parts: a name can hold a slash.
+std::string project_in(const std::vector<std::string>& path, std::size_t after) {
+    std::string project;
+    for (std::size_t i = 1; i + after < path.size(); ++i)
+        project += (project.empty() ? "" : "/") + path[i];
+    return project;
+}
+
+bool is_on_this_machine(const std::string& peer) {
+    boost::system::error_code error;
+    const auto address = boost::asio::ip::make_address(peer, error);
+    return peer == "unix" || (!error && normalized(address).is_loopback());
 }
 
 /// In a time that does not tell how much of it is right.
@@ -73,6 +96,7 @@ Registry::Registry(std::string name, const SinkContext& context, Options options
       options_(std::move(options)),
       registered_(std::move(registered)),
       registrations_([this](const Registration& registration, bool gone) { changed(registration, gone); }),
+      targets_(options_.notify),
       server_(context.io, [this](const HttpRequest& request, const Respond& respond) { answer(request, respond); }),
       fetch_timer_(context.io) {
     const runtime::Labels labels = {{"sink", name_}};
@@ -89,6 +113,7 @@ void Registry::load() {
         const auto row = wire::parse_object(text);
         auto registration = row ? registration_from(*row) : tl::make_unexpected(row.error());
         if (registration) {
+            registration->registered_here = wire::bool_or(*row, "registered_here", false);
             registrations_.restore(std::move(*registration));
         } else {
             log::warning("dropped a registration that cannot be read",
@@ -113,7 +138,9 @@ void Registry::stop() {
 
 void Registry::changed(const Registration& registration, bool gone) {
     if (gone) return context_.store->erase("tacker." + name_, registration.alarm_id);
-    context_.store->put("tacker." + name_, registration.alarm_id, wire::dump(to_json(registration)));
+    json row = to_json(registration);
+    row["registered_here"] = registration.registered_here;
+    context_.store->put("tacker." + name_, registration.alarm_id, wire::dump(row));
     log::info(registration.removed ? "server no longer registered" : "server registered",
               {{"sink", name_}, {"server", registration.server}, {"alarm_id", registration.alarm_id}});
     if (!registration.removed) registered_(registration.server);
@@ -137,20 +164,26 @@ void Registry::answer(const HttpRequest& request, const Respond& respond) {
 
 /// POST v2/{tenant}/servers/{server_id}/alarms, DELETE v2/{tenant}/servers/{server_id}/alarms/{alarm_id}
 void Registry::answer_tacker(const HttpRequest& request, std::vector<std::string> path, const Respond& respond) {
-    const bool ours =
-        (path.size() == 5 || path.size() == 6) && path[0] == "v2" && path[2] == "servers" && path[4] == "alarms";
-    if (!ours) return refuse(respond, 404, "no such page");
-    const char* expected = path.size() == 5 ? "POST" : "DELETE";
+    const auto ends_in_alarms = [&](std::size_t after) {
+        return path.size() >= 5 + after && path[path.size() - 3 - after] == "servers" &&
+               path[path.size() - 1 - after] == "alarms";
+    };
+    const bool names_alarm = ends_in_alarms(1);
+    if (path.empty() || path[0] != "v2" || (!names_alarm && !ends_in_alarms(0)))
+        return refuse(respond, 404, "no such page");
+    const char* expected = names_alarm ? "DELETE" : "POST";
     if (request.method != expected) return refuse(respond, 405, std::string("expected ") + expected);
-    const std::string& tenant = path[1];
-    const base::GuestId server(path[3]);
-    if (!base::is_plain_name(tenant, kMaxTenant)) return refuse(respond, 400, "the tenant is no id");
+    const std::size_t after = names_alarm ? 4 : 3;
+    const std::string tenant = project_in(path, after);
+    const base::GuestId server(path[path.size() - after + 1]);
+    if (!is_project(tenant)) return refuse(respond, 400, "the tenant is no id or name of a project");
     if (!base::is_uuid(server.str())) return refuse(respond, 400, "the server's id is no uuid");
 
-    if (path.size() == 6) {
-        if (!base::is_uuid(path[5])) return refuse(respond, 404, "the alarm's id is no uuid");
-        if (!registrations_.remove(path[5], tenant, server, wall())) return refuse(respond, 404, "no such alarm");
-        return share(*registrations_.find(path[5]), [respond] { respond({204, "application/json", ""}); });
+    if (names_alarm) {
+        const std::string& alarm = path.back();
+        if (!base::is_uuid(alarm)) return refuse(respond, 404, "the alarm's id is no uuid");
+        if (!registrations_.remove(alarm, tenant, server, wall())) return refuse(respond, 404, "no such alarm");
+        return share(*registrations_.find(alarm), [respond] { respond({204, "application/json", ""}); });
     }
     auto wanted = read_request(request.body);
     if (!wanted) return refuse(respond, 400, wanted.error().message);
@@ -158,9 +191,27 @@ void Registry::answer_tacker(const HttpRequest& request, std::vector<std::string
     wanted->tenant = tenant;
     wanted->server = server;
     wanted->changed_at = wall();
-    const auto id = registrations_.add(std::move(*wanted));
+    wanted->registered_here = is_on_this_machine(request.peer);
+    register_server(std::move(*wanted), respond);
+}
+
+void Registry::register_server(Registration wanted, const Respond& respond) {
+    if (const auto address = address_in(wanted.fault_action)) {
+        const std::string why = targets_.why_not(*address, wanted.registered_here);
+        if (!why.empty()) return refuse(respond, 403, "'fault_action': " + why);
+    }
+    const auto id = registrations_.add(std::move(wanted));
     if (!id) return refuse(respond, 413, "too many registrations: " + id.error().message);
     share(*registrations_.find(*id), [respond, id = *id] { respond(reply(201, {{"alarm_id", id}})); });
+}
+
+std::function<std::string(const boost::asio::ip::tcp::endpoint&)> Registry::guard_of(
+    const Registration& registration) const {
+    std::vector<std::string> own = context_.own_listeners ? context_.own_listeners() : std::vector<std::string>();
+    own.push_back(server_.address());
+    return [targets = targets_, own = std::move(own), here = registration.registered_here](const auto& target) {
+        return targets.why_not(target, own, here);
+    };
 }
 
 /// GET: everything that is known here. PUT: a list of what is new there.
@@ -221,7 +272,7 @@ void Registry::fetch() {
 }
 
 void Registry::take_over(const std::string& peer, const base::Result<HttpClientResponse>& response) {
-    const std::string what = "sink " + name_ + " does not hear what is registered at " + peer;
+    const std::string what = "sink " + name_ + " cannot fetch registrations from " + peer;
     if (!response || response->status != 200)
         return context_.problems->raise(
             what, response ? "HTTP " + std::to_string(response->status) : response.error().message);

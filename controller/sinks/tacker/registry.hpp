@@ -10,6 +10,7 @@
 #include "controller/sinks/sink.hpp"
 #include "controller/sinks/tacker/networks.hpp"
 #include "controller/sinks/tacker/registrations.hpp"
+#include "controller/sinks/tacker/targets.hpp"
 #include "runtime/http/http_client.hpp"
 #include "runtime/http/http_server.hpp"
 #include "runtime/metrics.hpp"
@@ -25,6 +26,7 @@ public:
     struct Options {
         std::string listen;
         Networks allow;
+        Networks notify;
         std::string token;               ///< the first part of every path; empty: none
         std::vector<std::string> peers;  ///< the other controllers' interfaces, without the token
         base::Millis sync{};
@@ -38,6 +40,8 @@ public:
     void stop();
     const std::string& address() const { return server_.address(); }
     const Registrations& registrations() const { return registrations_; }
+    /// As HttpClientRequest's why_not_connect, of notifications to who made this registration.
+    std::function<std::string(const boost::asio::ip::tcp::endpoint&)> guard_of(const Registration& registration) const;
 
 private:
     using Respond = runtime::HttpServer::Respond;
@@ -47,6 +51,7 @@ private:
     void answer(const runtime::HttpRequest& request, const Respond& respond);
     void answer_tacker(const runtime::HttpRequest& request, std::vector<std::string> path, const Respond& respond);
     void answer_peer(const runtime::HttpRequest& request, const Respond& respond);
+    void register_server(Registration wanted, const Respond& respond);
     void refuse(const Respond& respond, int status, const std::string& why);
     /// `done` is called once the peers have it or do not answer, and it is on disk.
     void share(const Registration& registration, std::function<void()> done);
@@ -60,6 +65,7 @@ private:
     Options options_;
     Registered registered_;
     Registrations registrations_;
+    Targets targets_;
     runtime::HttpServer server_;
     runtime::Timer fetch_timer_;
     runtime::Counter refused_;

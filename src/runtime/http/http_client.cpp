@@ -1,12 +1,14 @@
 #include "runtime/http/http_client.hpp"
 
 #include <curl/curl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cctype>
+#include <cstring>
 #include <mutex>
 #include <optional>
 #include <system_error>
@@ -50,6 +52,7 @@ struct Transfer {
     HttpClientResponse response;
     std::size_t header_bytes = 0;
     bool too_large = false;
+    std::string forbidden;  ///< why the connection was not made
     char problem[CURL_ERROR_SIZE] = {};
 };
 
@@ -81,6 +84,19 @@ std::size_t on_header(char* bytes, std::size_t /*one*/, std::size_t size, void* 
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     transfer.response.headers[std::move(name)] = trim(line.substr(colon + 1));
     return size;
+}
+
+/// Makes the socket of a connection whose address has to be allowed.
+curl_socket_t on_open_socket(void* user, curlsocktype, curl_sockaddr* address) {
+    auto& transfer = *static_cast<Transfer*>(user);
+    asio::ip::tcp::endpoint endpoint;
+    if (address->addrlen > endpoint.capacity()) return CURL_SOCKET_BAD;
+    std::memcpy(endpoint.data(), &address->addr, address->addrlen);
+    endpoint.resize(address->addrlen);
+    std::string why = transfer.request.why_not_connect(endpoint);
+    if (why.empty()) return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    transfer.forbidden = std::move(why);
+    return CURL_SOCKET_BAD;
 }
 
 bool is_one_line(std::string_view text) {
@@ -141,6 +157,13 @@ void set_up(Transfer& transfer) {
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &transfer);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer);
+    if (request.why_not_connect) {
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &transfer);
+        // A connection that others made to this name was not asked about, and this one's is not theirs.
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+    }
     if (!request.unix_socket.empty()) curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request.unix_socket.c_str());
     if (!request.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, request.ca_file.c_str());
     if (!request.user_password.empty()) curl_easy_setopt(easy, CURLOPT_USERPWD, request.user_password.c_str());
@@ -315,6 +338,7 @@ void HttpClient::Impl::finish(CURL* easy, CURLcode code) {
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &transfer->response.status);
         return transfer->done(std::move(transfer->response));
     }
+    if (!transfer->forbidden.empty()) return transfer->done(fail(Errc::permission, transfer->forbidden));
     if (transfer->too_large) return transfer->done(fail(Errc::too_large, "the answer is larger than 64 MiB"));
     transfer->done(fail(kind_of(code), base::escape(problem_of(*transfer, code))));
 }

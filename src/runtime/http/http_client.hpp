@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <functional>
 #include <map>
 #include <memory>
@@ -21,6 +22,9 @@ struct HttpClientRequest {
     std::string ca_file;        ///< empty: the system's
     bool insecure = false;
     base::Millis timeout{5000};  ///< for the whole request
+    /// For a URL that somebody else names: asked with the address that is connected to, whatever the name resolves to.
+    /// What it returns is why that must not be, empty: it may.
+    std::function<std::string(const boost::asio::ip::tcp::endpoint&)> why_not_connect = {};
 };
 
 struct HttpClientResponse {
@@ -35,7 +39,7 @@ struct HttpClientResponse {
 class HttpClient {
 public:
     /// Called on the event loop, never from within `send`. An answer of any status is a response; no answer is an error
-    /// (unavailable, timeout, too_large, config, io).
+    /// (unavailable, timeout, too_large, config, io, permission: why_not_connect).
     using Done = std::function<void(base::Result<HttpClientResponse>)>;
 
     explicit HttpClient(boost::asio::io_context& io);

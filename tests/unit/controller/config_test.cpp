@@ -105,8 +105,9 @@ TEST_F(ControllerConfigTest, ReportsEveryMistakeOfThePolicies) {
         "[policy 2]\nhold_off = 0 beats\ntypo = 1\n[policy x/y]\nsinks = b\n");
     EXPECT_THAT(
         mistakes(),
-        ElementsAre(HasSubstr("c:6: [policy 1] kinds: expected some of heartbeat_lost, vm_crashed, unhealthy, "
-                              "not_established, agent_lost, sink_failing, found 'asleep'"),
+        ElementsAre(HasSubstr("c:6: [policy 1] kinds: expected some of heartbeat_lost, unhealthy, "
+                              "not_established, vm_crashed, stopped_by_host, watchdog_fired, running_twice, "
+                              "agent_lost, agent_degraded, sink_failing, found 'asleep'"),
                     HasSubstr("c:8: [policy 1] hold_off: expected a time"),
                     HasSubstr("c:7: [policy 1] sinks: there is no [sink c]"),
                     HasSubstr("c:10: [policy 2] hold_off: expected a time ('5 s'), or 1 to 1000 beats"),

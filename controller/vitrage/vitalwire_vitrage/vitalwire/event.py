@@ -20,6 +20,9 @@ ALARMS = {
         "guest.heartbeat.lost": "critical",
         "guest.vm.crashed": "critical",
         "guest.unhealthy": "major",
+        "guest.vm.stopped_by_host": "critical",
+        "guest.watchdog.fired": "critical",
+        "guest.running_twice": "critical",
         "guest.heartbeat.not_established": "warning",
     },
     HOST: {

@@ -56,18 +56,27 @@ protected:
             return {201, token.dump(), {{"X-Subject-Token", "good"}}};
         }
         asked.push_back(request.target);
+        if (request.target == "/compute/") return root;
         if (status != 200) return {status, R"({"computeFault":{"message":"out of order"}})"};
         if (request.target == "/v2.1/") return {200, json{{"version", {{"version", newest}}}}.dump()};
         microversions.push_back(request.microversion);
         if (request.target.starts_with("/v2.1/servers/detail")) return servers_page(request.target);
-        if (request.target.starts_with("/v2.1/os-server-groups")) return groups_page(request.target);
+        if (request.target.starts_with("/v2.1/os-server-groups?")) return groups_page(request.target);
+        if (request.target.starts_with("/v2.1/os-server-groups/")) return one_group(request.target);
         const std::string id = request.target.substr(request.target.rfind('/') + 1);
         for (const json& known : hidden) {
             if (known["id"] == id) return {200, json{{"server", known}}.dump()};
         }
         return {404, R"({"itemNotFound":{"message":"no such server"}})"};
     }
-    json endpoint() const { return {{"interface", "public"}, {"url", server.url("/v2.1")}}; }
+    json endpoint() const { return {{"interface", "public"}, {"url", server.url(path)}}; }
+    CloudAnswer one_group(const std::string& target) const {
+        if (no_group) return *no_group;
+        for (const json& known : groups) {
+            if (target.ends_with(known["id"].get<std::string>())) return {200, json{{"server_group", known}}.dump()};
+        }
+        return {404, R"({"itemNotFound":{"message":"no such group"}})"};
+    }
 
     CloudAnswer servers_page(const std::string& target) const {
         const std::size_t marker = target.find("marker=");
@@ -84,7 +93,7 @@ protected:
         return {200, page.dump()};
     }
     CloudAnswer groups_page(const std::string& target) const {
-        const std::size_t offset = std::stoul(target.substr(target.find("offset=") + 7));
+        const std::size_t offset = std::stoul(target.substr(target.find("offset=") + 7)) + shift;
         json page = {{"server_groups", json::array()}};
         if (offset < groups.size()) page["server_groups"].push_back(groups[offset]);
         return {200, page.dump()};
@@ -106,6 +115,10 @@ protected:
     }
     const std::string& problem() { return problems["the inventory cannot be read from Nova"]; }
 
+    std::string path = "/v2.1";  ///< of the endpoint in the catalog
+    CloudAnswer root;            ///< of the service, which names its versions
+    std::size_t shift = 0;       ///< groups deleted between two pages
+    std::optional<CloudAnswer> no_group;
     Loop loop;
     CloudServer server{loop.io, [this](const CloudRequest& request) { return answer(request); }};
     runtime::HttpClient http{loop.io};
@@ -170,6 +183,59 @@ TEST_F(NovaInventoryTest, AServerThatIsNotListedStaysUntilNovaSaysItIsGone) {
     hidden.clear();
     EXPECT_TRUE(loop.until([&] { return inventory.guest(GuestId("vm-2")) == nullptr; }));
     EXPECT_NE(inventory.guest(GuestId("vm-1")), nullptr);
+}
+
+TEST_F(NovaInventoryTest, AGroupThatIsNotListedStaysUntilNovaSaysItIsGone) {
+    groups = {{{"id", "ga"}, {"name", "one"}, {"project_id", "project"}, {"members", {"a"}}},
+              {{"id", "gb"}, {"name", "two"}, {"project_id", "project"}, {"members", {"b"}}}};
+    servers = {nova_server("a"), nova_server("b")};
+    start();
+    ASSERT_TRUE(until_loaded());
+    ASSERT_EQ(inventory.groups().size(), 2U);
+    shift = 1;  // the first is missing in what is listed
+    for (const CloudAnswer& answer :
+         {CloudAnswer{404, ""}, CloudAnswer{404, "<html>no Nova here"}, CloudAnswer{503, ""}}) {
+        no_group = answer;
+        ASSERT_TRUE(until_next_round());
+        EXPECT_EQ(inventory.groups().size(), 2U) << answer.status << answer.body;
+    }
+    no_group.reset();
+    ASSERT_TRUE(until_next_round());
+    EXPECT_EQ(inventory.groups().size(), 2U) << "it is there when Nova is asked for it";
+    EXPECT_EQ(inventory.guest(GuestId("a"))->group.str(), "ga");
+    groups.erase(groups.begin());
+    shift = 0;
+    ASSERT_TRUE(until_next_round());
+    EXPECT_EQ(inventory.groups().size(), 1U);
+}
+
+TEST_F(NovaInventoryTest, FindsTheVersionWhereTheCatalogNamesTheRoot) {
+    path = "/compute";
+    root = {300, R"({"versions":[
+        {"id":"v2.0","links":[{"rel":"self","href":"http://nova.internal/v2/"}]},
+        {"id":"v2.1","links":[{"rel":"describedby","href":"http://docs/"},
+                              {"rel":"self","href":"http://nova.internal/v2.1/"}]},
+        {"id":"v3.0","links":[{"rel":"self","href":"http://nova.internal/v3/"}]}, 7, {"id":4}]})"};
+    servers = {nova_server("a")};
+    start();
+    ASSERT_TRUE(until_loaded());
+    EXPECT_EQ(inventory.guests().size(), 1U);
+    EXPECT_EQ(std::count(asked.begin(), asked.end(), "/compute/"), 1) << "it is asked once";
+}
+
+TEST_F(NovaInventoryTest, NamesWhatIsWrongWithARootWithoutItsVersion) {
+    path = "/compute";
+    root = {300, R"({"versions":[{"id":"v3.0","links":[{"rel":"self","href":"http://nova/v3/"}]}]})"};
+    start();
+    ASSERT_TRUE(loop.until([&] { return !problem().empty(); }));
+    EXPECT_THAT(problem(), HasSubstr("/compute has the versions v3.0, expected v2"));
+    for (const CloudAnswer& answer : {CloudAnswer{300, "<html>"}, CloudAnswer{500, ""}, CloudAnswer{200, "{}"}}) {
+        root = answer;
+        ASSERT_TRUE(loop.until([&] {
+            return problem().find("names no version, and its answer (HTTP " + std::to_string(answer.status)) !=
+                   std::string::npos;
+        })) << problem();
+    }
 }
 
 TEST_F(NovaInventoryTest, BetweenAuditsItAsksOnlyForWhatChanged) {

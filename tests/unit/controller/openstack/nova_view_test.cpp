@@ -110,7 +110,8 @@ protected:
     std::vector<std::string> look(const std::vector<NovaServer>& servers, const std::vector<NovaGroup>& groups = {},
                                   const std::vector<GuestId>& gone = {}) {
         std::vector<std::string> lines = shown(view.take(groups));
-        for (const auto& changes : {view.take(servers), view.end_look(gone)}) {
+        const auto listed = view.take(servers);
+        for (const auto& changes : {listed, view.end_look(gone, view.missing_groups())}) {
             const auto more = shown(changes);
             lines.insert(lines.end(), more.begin(), more.end());
         }

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "tests/unit/controller/openstack/cloud_server.hpp"
@@ -9,9 +11,11 @@ namespace {
 
 using nlohmann::json;
 using std::chrono::minutes;
+using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 using Kind = Outcome::Kind;
 
 /// An Alertmanager that keeps the alerts it is sent, as it does: the newest for each set of labels.
@@ -34,17 +38,22 @@ protected:
         const auto result = list(sink);
         EXPECT_TRUE(result) << result.error().message;
         for (const ShownAlarm& alarm : result.value_or(std::vector<ShownAlarm>{}))
-            out.push_back(alarm.guest.str() + " " + alarm.kind + " " + alarm.fault.str());
+            out.push_back(alarm.guest.str() + " " + alarm.kind + " " + alarm.fault.str() +
+                          (alarm.ends_soon ? " ends soon" : ""));
         return out;
     }
 
     CloudAnswer serve(const CloudRequest& request) {
         requests.push_back(request.method + " " + request.target);
         if (bad) return *bad;
+        const std::map<std::string, std::string> date = {{"Date", http_date(now())}};
         if (request.method == "POST") {
-            for (const json& alert : json::parse(request.body))
+            for (const json& alert : json::parse(request.body)) {
+                if (time_in(alert, "endsAt") < time_in(alert, "startsAt"))
+                    return {400, "start time must be before end time", date};
                 alerts[alert.at("labels").dump()] = alert;
-            return {200, ""};
+            }
+            return {200, "", date};
         }
         json listed = json::array();
         for (auto [labels, alert] : alerts) {
@@ -52,7 +61,31 @@ protected:
             alert["endsAt"] = alert.at("endsAt").get<std::string>().substr(0, 23) + "Z";
             listed.push_back(alert);
         }
-        return {200, listed.dump()};
+        return {200, listed.dump(), date};
+    }
+
+    base::WallTime now() const { return std::chrono::system_clock::now() + clock_ahead; }
+    static base::WallTime time_in(const json& alert, const char* key) {
+        return base::from_iso8601(alert.at(key).get<std::string>());
+    }
+    static std::string http_date(base::WallTime time) {
+        const std::time_t since_epoch = std::chrono::system_clock::to_time_t(time);
+        std::tm fields{};
+        gmtime_r(&since_epoch, &fields);
+        char text[40];
+        std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &fields);
+        return text;
+    }
+    /// Of the alerts there are.
+    bool all_within_its_clock() const {
+        return std::all_of(alerts.begin(), alerts.end(), [&](const auto& item) {
+            return time_in(item.second, "startsAt") <= now() + std::chrono::seconds(2);
+        });
+    }
+    std::size_t firing() const {
+        return static_cast<std::size_t>(std::count_if(alerts.begin(), alerts.end(), [&](const auto& item) {
+            return time_in(item.second, "endsAt") > now() + std::chrono::seconds(2);
+        }));
     }
 
     static AlarmEvent raise() {
@@ -63,6 +96,7 @@ protected:
     static AlarmEvent clear() { return clear_of(raise()); }
 
     CloudServer server{loop.io, [this](const CloudRequest& request) { return serve(request); }};
+    base::WallTime::duration clock_ahead{};  ///< of ours
     std::map<std::string, json> alerts;
     std::vector<std::string> requests;
     std::optional<CloudAnswer> bad;
@@ -70,16 +104,35 @@ protected:
 
 TEST_F(AlertmanagerSinkTest, RaisesAnAlertThatNamesTheFault) {
     const auto before = std::chrono::system_clock::now();
-    EXPECT_EQ(deliver(*make("lifetime = 10 min\n"), raise()).kind, Kind::confirmed);
-    EXPECT_THAT(requests, ElementsAre("POST /am/api/v2/alerts"));
+    AlarmEvent event = raise();
+    event.alarm.display_name = "web-1";
+    event.alarm.group = base::GroupId("7c0a");
+    event.alarm.group_name = "cluster";
+    event.alarm.project = "nfv";
+    EXPECT_EQ(deliver(*make("lifetime = 10 min\nrunbook_url = https://wiki/\n"), event).kind, Kind::confirmed);
+    EXPECT_THAT(requests, ElementsAre(StartsWith("GET "), "POST /am/api/v2/alerts"));
     ASSERT_EQ(alerts.size(), 1U);
     const json alert = alerts.begin()->second;
     EXPECT_EQ(alert.at("labels"), json::parse(R"({"alertname":"VitalwireHeartbeatLost","source":"vitalwire",
-        "severity":"critical","kind":"heartbeat_lost","instance_id":"vm-1","host":"compute-1"})"));
+        "severity":"critical","kind":"heartbeat_lost","instance":"vm-1","instance_id":"vm-1","host":"compute-1",
+        "group":"cluster","project":"nfv"})"));
     EXPECT_EQ(alert.at("startsAt"), "2023-11-14T22:13:20.000000Z");
     EXPECT_GE(base::from_iso8601(alert.at("endsAt")), before + minutes(10));
-    EXPECT_EQ(alert.at("annotations").at("fault_id"), "f1");
-    EXPECT_EQ(alert.at("annotations").at("reason"), "disk is full");
+    EXPECT_EQ(alert.at("annotations"), json::parse(R"({"summary":"heartbeat_lost of web-1 (vm-1) on compute-1",
+        "description":"the guest stopped answering its heartbeat (silent): disk is full","fault_id":"f1",
+        "opened_at":"2023-11-14T22:13:20.000000Z","runbook_url":"https://wiki/heartbeat_lost","detail":"silent",
+        "reason":"disk is full","display_name":"web-1","group_id":"7c0a"})"));
+}
+
+TEST_F(AlertmanagerSinkTest, HasNoEmptyLabelsOrAnnotations) {
+    AlarmEvent event = raise();
+    event.alarm.detail.clear();
+    event.alarm.reason.clear();
+    deliver(*make("runbook_url =\n"), event);
+    for (const char* part : {"labels", "annotations"}) {
+        for (const auto& [key, value] : alerts.begin()->second.at(part).items())
+            EXPECT_NE(value, "") << key;
+    }
 }
 
 TEST_F(AlertmanagerSinkTest, AnUpdateAndTheClearAreOfTheSameAlert) {
@@ -89,12 +142,60 @@ TEST_F(AlertmanagerSinkTest, AnUpdateAndTheClearAreOfTheSameAlert) {
     update.change = AlarmChange::updated;
     update.alarm.reason = "disk is still full";
     update.alarm.display_name = "renamed since";
+    update.alarm.project = "known by now";
     deliver(*sink, update);
     ASSERT_EQ(alerts.size(), 1U);
     EXPECT_EQ(alerts.begin()->second.at("annotations").at("reason"), "disk is still full");
-    EXPECT_EQ(deliver(*sink, clear()).kind, Kind::confirmed);
+    AlarmEvent over = clear();
+    over.alarm.group = base::GroupId("another");
+    EXPECT_EQ(deliver(*sink, over).kind, Kind::confirmed);
     ASSERT_EQ(alerts.size(), 1U);
     EXPECT_EQ(alerts.begin()->second.at("endsAt"), base::to_iso8601(*clear().alarm.cleared_at));
+}
+
+TEST_F(AlertmanagerSinkTest, AClearEndsOnlyTheAlertsOfItsGuestKindAndHost) {
+    const auto sink = make();
+    AlarmEvent other_guest = raise();
+    other_guest.alarm.guest = base::GuestId("vm-2");
+    AlarmEvent other_kind = raise();
+    other_kind.alarm.kind = "unhealthy";
+    AlarmEvent other_host = raise();
+    other_host.alarm.host = base::HostId("compute-2");
+    for (const AlarmEvent& event : {raise(), other_guest, other_kind, other_host})
+        deliver(*sink, event);
+    EXPECT_EQ(firing(), 4U);
+    deliver(*sink, clear());
+    EXPECT_EQ(firing(), 3U);
+}
+
+TEST_F(AlertmanagerSinkTest, TimesFitItsClockWhateverTheAgentsAndOurs) {
+    for (const auto ahead : {seconds(0), seconds(7200), seconds(-7200)}) {
+        clock_ahead = ahead;
+        const auto sink = make("lifetime = 1 min\naudit = 1 s\n");
+        for (const auto opened : {seconds(-7200), seconds(30), seconds(7200)}) {
+            for (const auto lasted : {seconds(-40), seconds(0), seconds(5), seconds(86400)}) {
+                alerts.clear();
+                AlarmEvent event = raise();
+                event.alarm.opened_at = std::chrono::system_clock::now() + opened;
+                EXPECT_EQ(deliver(*sink, event).kind, Kind::confirmed);
+                EXPECT_EQ(firing(), 1U);
+                EXPECT_TRUE(all_within_its_clock());
+                EXPECT_EQ(alerts.begin()->second.at("annotations").at("opened_at"),
+                          base::to_iso8601(event.alarm.opened_at));
+                AlarmEvent over = clear_of(event);
+                over.alarm.cleared_at = event.alarm.opened_at + lasted;
+                EXPECT_EQ(deliver(*sink, over).kind, Kind::confirmed)
+                    << ahead.count() << " " << opened.count() << " " << lasted.count();
+                EXPECT_EQ(firing(), 0U);
+                EXPECT_TRUE(all_within_its_clock());
+            }
+        }
+    }
+}
+
+TEST_F(AlertmanagerSinkTest, ADateThatIsNoneLeavesOurClock) {
+    bad = CloudAnswer{200, "[]", {{"Date", "yesterday"}}};
+    EXPECT_EQ(deliver(*make(), raise()).kind, Kind::confirmed);
 }
 
 TEST_F(AlertmanagerSinkTest, ShowsWhatAlertmanagerHasForTheAudit) {
@@ -107,12 +208,12 @@ TEST_F(AlertmanagerSinkTest, ShowsWhatAlertmanagerHasForTheAudit) {
     EXPECT_THAT(shown(*sink), IsEmpty());
 }
 
-TEST_F(AlertmanagerSinkTest, WhatWouldEndSoonHasToBeToldAgain) {
+TEST_F(AlertmanagerSinkTest, WhatWouldEndSoonIsMarked) {
     const auto sink = make("lifetime = 10 min\n");
     deliver(*sink, raise());
     json& alert = alerts.begin()->second;
     alert["endsAt"] = base::to_iso8601(std::chrono::system_clock::now() + minutes(4));
-    EXPECT_THAT(shown(*sink), IsEmpty());
+    EXPECT_THAT(shown(*sink), ElementsAre("vm-1 heartbeat_lost f1 ends soon")) << "which is no loss";
     alert["endsAt"] = base::to_iso8601(std::chrono::system_clock::now() + minutes(6));
     EXPECT_THAT(shown(*sink), ElementsAre("vm-1 heartbeat_lost f1"));
 }
@@ -134,12 +235,14 @@ TEST_F(AlertmanagerSinkTest, AlertsOfOthersAndOddOnesAreLeftOut) {
 
 TEST_F(AlertmanagerSinkTest, ABadAlertIsRefusedAndAFailureTriedAgain) {
     const auto sink = make();
+    deliver(*sink, raise());
     bad = CloudAnswer{400, R"({"code":601,"message":"bad labels"})"};
     const Outcome outcome = deliver(*sink, raise());
     EXPECT_EQ(outcome.kind, Kind::refused);
     EXPECT_THAT(outcome.why, HasSubstr("bad labels"));
     bad = CloudAnswer{503, ""};
     EXPECT_EQ(deliver(*sink, raise()).kind, Kind::retry);
+    EXPECT_EQ(deliver(*sink, clear()).kind, Kind::retry);
 }
 
 TEST_F(AlertmanagerSinkTest, AnAlarmOfAHostIsShownToo) {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "controller/openstack/keystone.hpp"
@@ -11,6 +12,7 @@
 
 namespace vitalwire::controller {
 
+inline constexpr const char* kVersion = "/v1";  ///< the catalog's endpoint
 inline constexpr const char* kServer = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
 /// A sink that tells OpenStack: a Keystone whose newest token is good, and a service that the test writes.
@@ -51,13 +53,15 @@ private:
     CloudAnswer answer(const CloudRequest& request) {
         if (request.target == "/v3/auth/tokens") {
             ++tokens;
-            const nlohmann::json endpoint = {{"interface", "public"}, {"url", server.url("")}};
+            const nlohmann::json endpoint = {{"interface", "public"}, {"url", server.url(kVersion)}};
             const nlohmann::json token = {{"token", {{"catalog", {{{"type", service_}, {"endpoints", {endpoint}}}}}}}};
             return {201, token.dump(), {{"X-Subject-Token", "token-" + std::to_string(tokens)}}};
         }
         if (request.token != "token-" + std::to_string(tokens)) return {401, R"({"error":{"message":"who?"}})"};
-        served.push_back(request);
-        return serve(request);
+        CloudRequest below = request;
+        if (below.target.starts_with(kVersion)) below.target.erase(0, std::string_view(kVersion).size());
+        served.push_back(below);
+        return serve(below);
     }
     Keystone& keystone() {
         if (!keystone_) keystone_ = std::make_unique<Keystone>(loop.io, http, access);

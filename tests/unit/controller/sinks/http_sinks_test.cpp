@@ -94,6 +94,33 @@ TEST_F(HttpSinksTest, DoctorTellsAnAlarmOfAHostAsAnEventOfItsOwnType) {
     EXPECT_EQ(receiver.confirmed.at(1).at(0).at("details").at("status"), "up");
 }
 
+TEST_F(HttpSinksTest, DoctorNeverSendsUpUnderATypeThatMeansDown) {
+    const std::string lines =
+        "type = doctor\nevent_type = compute.host.down\nhost_event_type = x.down\nurl = " + receiver.url("/events");
+    Alarm lost = open_alarm("", "agent_lost.compute-1");
+    lost.kind = kAgentLost;
+    for (const AlarmEvent& event : {raise(), clear(), raise_of(lost), clear_of(raise_of(lost))})
+        deliver(lines, event);
+    std::vector<std::string> types;
+    for (const json& events : receiver.confirmed)
+        types.push_back(events.at(0).at("type").get<std::string>() + " " +
+                        events.at(0).at("details").at("status").get<std::string>());
+    EXPECT_THAT(types, ElementsAre("compute.host.down down", "compute.host.up up", "x.down down", "x.up up"));
+}
+
+std::vector<std::string> g_warnings;
+
+TEST_F(HttpSinksTest, DoctorWarnsOfATypeThatTakesTheWholeHostDown) {
+    g_warnings.clear();
+    log::set_backend([](log::Level, std::string_view text) { g_warnings.emplace_back(text); });
+    EXPECT_NE(make("type = doctor\nurl = http://inspector/events\nevent_type = compute.host.down\n"), nullptr);
+    ASSERT_EQ(g_warnings.size(), 1U);
+    EXPECT_THAT(g_warnings[0], HasSubstr("file=c line=4 key=\"[sink s] event_type\""));
+    EXPECT_THAT(g_warnings[0], HasSubstr("set all its servers to ERROR"));
+    EXPECT_NE(make("type = doctor\nurl = http://inspector/events\n"), nullptr);
+    EXPECT_EQ(g_warnings.size(), 1U);
+}
+
 TEST_F(HttpSinksTest, WebhookPostsTheFaultAndWhatHappened) {
     AlarmEvent event = raise();
     event.collapsed = 3;

@@ -1,3 +1,5 @@
+#include <optional>
+
 #include "tests/unit/controller/sinks/cloud_sink_fixture.hpp"
 
 namespace vitalwire::controller {
@@ -14,9 +16,34 @@ class MasakariSinkTest : public CloudSinkTest {
 protected:
     MasakariSinkTest() : CloudSinkTest("instance-ha") {}
     SinkFactory configure(runtime::ConfigReader& section) override { return configure_masakari_sink(section); }
-    CloudAnswer serve(const CloudRequest& /*request*/) override { return next; }
+    /// As it is: 409 to what equals a notification of the last three minutes in all but its time.
+    CloudAnswer serve(const CloudRequest& request) override {
+        if (next) return *next;
+        if (request.method == "GET") return {list_status, json{{"notifications", listed}}.dump()};
+        const json sent = json::parse(request.body)["notification"];
+        for (const json& earlier : listed) {
+            if (always_duplicate || earlier["payload"] == sent["payload"]) return duplicate();
+        }
+        listed.push_back(sent);
+        return answer_lost ? CloudAnswer{503, ""} : CloudAnswer{202, R"({"notification":{"status":"new"}})"};
+    }
+    static CloudAnswer duplicate() {
+        return {
+            409,
+            R"({"conflict":{"code":409,"message":"Notification received from host compute-1 of type 'VM' is duplicate."}})"};
+    }
+    static AlarmEvent raise_later(base::Millis after) {
+        AlarmEvent event = raise();
+        event.alarm.id = base::FaultId("f2");
+        event.alarm.opened_at += after;
+        return event;
+    }
 
-    CloudAnswer next{202, R"({"notification":{"status":"new"}})"};
+    std::vector<json> listed;
+    int list_status = 200;
+    bool answer_lost = false;
+    bool always_duplicate = false;
+    std::optional<CloudAnswer> next;
 };
 
 TEST_F(MasakariSinkTest, NotifiesOfAGuestThatDoesNotAnswer) {
@@ -38,43 +65,93 @@ TEST_F(MasakariSinkTest, NotifiesOfACrashAsOfTheEndOfTheMachinesLife) {
 
 TEST_F(MasakariSinkTest, KnowsNoUpdateAndNoClear) {
     const auto sink = make();
-    EXPECT_EQ(deliver(*sink, update()).kind, Kind::confirmed);
-    EXPECT_EQ(deliver(*sink, clear()).kind, Kind::confirmed);
+    EXPECT_EQ(deliver(*sink, update()).kind, Kind::skipped);
+    EXPECT_EQ(deliver(*sink, clear()).kind, Kind::skipped);
     EXPECT_THAT(served, IsEmpty());
 }
 
 TEST_F(MasakariSinkTest, DoesNotRestartAServerWhoseFaultIsOver) {
     AlarmEvent late = raise();
     late.over = true;
-    EXPECT_EQ(deliver(*make(), late).kind, Kind::confirmed);
+    EXPECT_EQ(deliver(*make(), late).kind, Kind::skipped);
     EXPECT_THAT(served, IsEmpty());
 }
 
-TEST_F(MasakariSinkTest, DoesNotStartOverWhileItIsAtWorkOnTheServer) {
+TEST_F(MasakariSinkTest, AnotherFaultWaitsWhileTheServerIsRecovered) {
+    const auto sink = make();
+    ASSERT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
     AlarmEvent second = raise("vm_crashed");
+    second.alarm.id = base::FaultId("f2");
     second.others_open = {"heartbeat_lost"};
-    EXPECT_EQ(deliver(*make(), second).kind, Kind::confirmed);
-    EXPECT_THAT(served, IsEmpty());
+    const Outcome outcome = deliver(*sink, second);
+    EXPECT_EQ(outcome.kind, Kind::later);
+    EXPECT_EQ(outcome.why, "Masakari recovers this server because of fault f1");
+    EXPECT_THAT(served, SizeIs(1));
+    second.others_open = {};  // the first is over, this one is not
+    EXPECT_EQ(deliver(*sink, second).kind, Kind::confirmed);
+    EXPECT_THAT(served, SizeIs(2));
+}
+
+TEST_F(MasakariSinkTest, OfTwoFaultsThatOpenedWhileItWasAwayNoneVouchesForTheOther) {
+    const auto sink = make();
+    next = CloudAnswer{503, ""};
+    AlarmEvent first = raise();
+    first.others_open = {"vm_crashed"};
+    AlarmEvent second = raise("vm_crashed");
+    second.alarm.id = base::FaultId("f2");
+    second.others_open = {"heartbeat_lost"};
+    EXPECT_EQ(deliver(*sink, first).kind, Kind::retry);
+    EXPECT_EQ(deliver(*sink, second).kind, Kind::retry);
+    next.reset();
+    EXPECT_EQ(deliver(*sink, second).kind, Kind::confirmed);
+    EXPECT_EQ(deliver(*sink, first).kind, Kind::later);
+    EXPECT_THAT(listed, SizeIs(1));
 }
 
 TEST_F(MasakariSinkTest, OnlyTheConfiguredKindsOfNovasServersCount) {
     const auto sink = make("kinds = vm_crashed\n");
-    EXPECT_EQ(deliver(*sink, raise("heartbeat_lost")).kind, Kind::confirmed);
+    EXPECT_EQ(deliver(*sink, raise("heartbeat_lost")).kind, Kind::skipped);
     AlarmEvent stranger = raise("vm_crashed");
     stranger.alarm.guest = base::GuestId("vm-1");
-    EXPECT_EQ(deliver(*sink, stranger).kind, Kind::confirmed);
+    EXPECT_EQ(deliver(*sink, stranger).kind, Kind::skipped);
     EXPECT_THAT(served, IsEmpty());
     AlarmEvent crashed = raise("vm_crashed");
-    crashed.others_open = {"heartbeat_lost"};  // which Masakari was not told of
+    crashed.others_open = {"heartbeat_lost"};  // which Masakari was not notified of
     EXPECT_EQ(deliver(*sink, crashed).kind, Kind::confirmed);
     EXPECT_THAT(served, SizeIs(1));
 }
 
-TEST_F(MasakariSinkTest, ADuplicateIsProofThatItIsThere) {
-    next = {
-        409,
-        R"({"conflict":{"code":409,"message":"Notification received from host compute-1 of type 'VM' is duplicate."}})"};
-    EXPECT_EQ(deliver(*make(), raise()).kind, Kind::confirmed);
+TEST_F(MasakariSinkTest, ADuplicateIsProofOnlyIfItsListHasThisFault) {
+    const auto sink = make();
+    answer_lost = true;
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::retry);
+    answer_lost = false;
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed) << "it has it, only its answer was lost";
+    EXPECT_EQ(served.back().target, "/notifications?type=VM&generated-since=2023-11-14T22:13:20");
+    const Outcome second = deliver(*sink, raise_later(std::chrono::minutes(2)));
+    EXPECT_EQ(second.kind, Kind::refused) << "the server hangs again within three minutes";
+    EXPECT_THAT(second.why, HasSubstr("takes no other within 3 min"));
+    listed.clear();
+    EXPECT_EQ(deliver(*sink, raise_later(std::chrono::minutes(2))).kind, Kind::confirmed);
+}
+
+TEST_F(MasakariSinkTest, ADuplicateWhoseListCannotBeReadIsNoProof) {
+    const auto sink = make();
+    ASSERT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
+    for (const int status : {403, 404, 500}) {
+        list_status = status;
+        EXPECT_EQ(deliver(*sink, raise()).kind, Kind::refused) << status;
+    }
+    const json ours = listed.at(0);
+    list_status = 200;
+    always_duplicate = true;
+    for (const char* part : {"/payload/instance_uuid", "/payload/event", "/generated_time"}) {
+        listed = {ours};
+        listed[0][json::json_pointer(part)] = "another";
+        EXPECT_EQ(deliver(*sink, raise()).kind, Kind::refused) << part;
+    }
+    listed = {ours};
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
 }
 
 TEST_F(MasakariSinkTest, OfAHostUnderMaintenanceItIsToldAgainWithoutHoldingOthersUp) {

@@ -29,10 +29,15 @@ protected:
     SinkContext context() override {
         if (!store) store = std::move(*runtime::Store::open(loop.io, dir / "controller.db"));
         metrics.push_back(std::make_unique<runtime::Metrics>());
-        return {loop.io,     http,
-                nullptr,     "s",
-                store.get(), metrics.back().get(),
-                &problems,   [this](const base::GuestId& guest) { registered.push_back(guest.str()); }};
+        return {loop.io,
+                http,
+                nullptr,
+                "s",
+                store.get(),
+                metrics.back().get(),
+                &problems,
+                [this](const base::GuestId& guest) { registered.push_back(guest.str()); },
+                [this] { return own; }};
     }
 
     std::unique_ptr<Sink> started(const std::string& lines = "") {
@@ -84,6 +89,7 @@ protected:
     runtime::Problems problems;
     Receiver tacker{loop.io};
     std::vector<std::string> registered;
+    std::vector<std::string> own;  ///< where the controller listens
 
     TackerSinkTest() { tacker.status = 204; }
 };
@@ -107,18 +113,18 @@ TEST_F(TackerSinkTest, TellsWhoHasRegisteredTheServer) {
 
 TEST_F(TackerSinkTest, WithoutARegistrationThereIsNobodyToTell) {
     const auto sink = started();
-    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::skipped);
     const std::string id = register_at(*sink);
     EXPECT_EQ(ask(*sink, "DELETE", kAlarms + "/" + id).status, 204);
-    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::skipped);
     EXPECT_THAT(tacker.requests, IsEmpty());
 }
 
 TEST_F(TackerSinkTest, AFaultThatWasNotRegisteredIsNotTold) {
     const auto sink = started("fault = heartbeat_lost 1111 21\nfault = unhealthy 9999 20\n");
     register_at(*sink, R"(["1111"])");
-    EXPECT_EQ(deliver(*sink, raise("unhealthy")).kind, Kind::confirmed);
-    EXPECT_EQ(deliver(*sink, raise("vm_crashed")).kind, Kind::confirmed);
+    EXPECT_EQ(deliver(*sink, raise("unhealthy")).kind, Kind::skipped);
+    EXPECT_EQ(deliver(*sink, raise("vm_crashed")).kind, Kind::skipped);
     EXPECT_THAT(tacker.requests, IsEmpty());
     EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
     ASSERT_THAT(tacker.requests, SizeIs(1));
@@ -127,17 +133,91 @@ TEST_F(TackerSinkTest, AFaultThatWasNotRegisteredIsNotTold) {
     EXPECT_EQ(notification["fault_type"], "21");
 }
 
-TEST_F(TackerSinkTest, KnowsNoUpdateAndNoClearAndHealsOnce) {
+TEST_F(TackerSinkTest, HasNoUpdateAndNoClear) {
     const auto sink = started();
     register_at(*sink);
     AlarmEvent update = raise();
     update.change = AlarmChange::updated;
     AlarmEvent late = raise();
     late.over = true;
+    for (const AlarmEvent& event : {update, clear(), late})
+        EXPECT_EQ(deliver(*sink, event).kind, Kind::skipped);
+    EXPECT_THAT(tacker.requests, IsEmpty());
+}
+
+TEST_F(TackerSinkTest, EachOfTwoFaultsIsSentForItself) {
+    const auto sink = started();
+    register_at(*sink);
+    AlarmEvent first = raise();
+    first.others_open = {"vm_crashed"};
     AlarmEvent second = raise("vm_crashed");
+    second.alarm.id = base::FaultId("f2");
     second.others_open = {"heartbeat_lost"};
-    for (const AlarmEvent& event : {update, clear(), late, second})
-        EXPECT_EQ(deliver(*sink, event).kind, Kind::confirmed);
+    tacker.status = 503;
+    EXPECT_EQ(deliver(*sink, first).kind, Kind::retry);
+    EXPECT_EQ(deliver(*sink, second).kind, Kind::retry);
+    tacker.status = 204;
+    EXPECT_EQ(deliver(*sink, first).kind, Kind::confirmed);
+    EXPECT_EQ(deliver(*sink, second).kind, Kind::confirmed);
+    EXPECT_THAT(tacker.confirmed, SizeIs(2));
+}
+
+TEST_F(TackerSinkTest, TheRouteIsTheAddressesThatHaveRegistered) {
+    const auto sink = started();
+    EXPECT_EQ(sink->route(raise().alarm), "");
+    register_at(*sink);
+    EXPECT_EQ(sink->route(raise().alarm), tacker.address());
+    EXPECT_EQ(sink->route(raise("unhealthy").alarm), "") << "nothing is sent of this kind";
+    EXPECT_EQ(ask(*sink, "POST", kAlarms, R"({"fault_action":"http://192.0.2.7:9890/x","fault_id":["1234"]})").status,
+              201);
+    EXPECT_EQ(sink->route(raise().alarm), tacker.address() + " 192.0.2.7:9890");
+}
+
+TEST_F(TackerSinkTest, AProjectMayBeANameAndSlashesMayBeTooMany) {
+    const auto sink = started();
+    const std::string server = "/servers/" + kVm + "/alarms";
+    for (const char* project :
+         {"nfv", "NFV%20Project", "nfv@example.net", "Projekt-%C3%9C", "a+b", "tenant:1", "a%2Fb", "%E6%97%A5"}) {
+        const std::string path = std::string("/v2/") + project + server;
+        const auto answer = ask(*sink, "POST", path, request_for(R"(["1111"])"));
+        ASSERT_EQ(answer.status, 201) << project << answer.body;
+        EXPECT_EQ(ask(*sink, "DELETE", path + "/" + json::parse(answer.body)["alarm_id"].get<std::string>()).status,
+                  204);
+    }
+    for (const std::string& path : {"/" + kAlarms, "//v2//p/" + server + "/", kAlarms + "//"})
+        EXPECT_EQ(ask(*sink, "POST", path, request_for(R"(["1111"])")).status, 201) << path;
+    for (const char* project : {"%FF", "%01", ""})
+        EXPECT_GE(ask(*sink, "POST", std::string("/v2/") + project + server, request_for(R"(["1111"])")).status, 400);
+    EXPECT_EQ(ask(*sink, "POST", "/v2/" + std::string(256, 'x') + server, request_for(R"(["1111"])")).status, 400);
+}
+
+TEST_F(TackerSinkTest, NeverCallsTheControllerItself) {
+    own = {tacker.address()};
+    const auto sink = started();
+    register_at(*sink);
+    const Outcome outcome = deliver(*sink, raise());
+    EXPECT_EQ(outcome.kind, Kind::refused);
+    EXPECT_THAT(outcome.why, HasSubstr("is this controller itself"));
+    EXPECT_THAT(tacker.requests, IsEmpty());
+}
+
+TEST_F(TackerSinkTest, ARedirectIsNotFollowed) {
+    const auto sink = started();
+    register_at(*sink);
+    tacker.status = 302;
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::retry);
+    EXPECT_THAT(tacker.requests, SizeIs(1));
+}
+
+TEST_F(TackerSinkTest, NotifiesOnlyTheNetworksThatAreNamed) {
+    const auto sink = started("notify = 192.0.2.0/24\n");
+    const auto answer = ask(*sink, "POST", kAlarms, request_for(R"(["1234"])"));
+    EXPECT_EQ(answer.status, 403);
+    EXPECT_THAT(answer.body, HasSubstr("notifications to 127.0.0.1 are not allowed"));
+    const std::string port = tacker.address().substr(tacker.address().find(':'));
+    const std::string by_name = R"({"fault_action":"http://localhost)" + port + R"(/x","fault_id":["1234"]})";
+    EXPECT_EQ(ask(*sink, "POST", kAlarms, by_name).status, 201);
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::refused) << "what a name leads to is seen when it is connected to";
     EXPECT_THAT(tacker.requests, IsEmpty());
 }
 
@@ -205,7 +285,7 @@ TEST_F(TackerSinkTest, WhoWasAwayFetchesWhatHeMissed) {
     EXPECT_THAT(tacker.requests, SizeIs(1));
     first->stop();
     ASSERT_TRUE(loop.until([&] { return !problems.empty(); }));
-    EXPECT_THAT(problems.list().at(0).what, HasSubstr("does not hear what is registered at http://"));
+    EXPECT_THAT(problems.list().at(0).what, HasSubstr("cannot fetch registrations from http://"));
     EXPECT_EQ(ask(*second, "POST", kAlarms, request_for(R"(["1111"])")).status, 201) << "it does not wait for ever";
 }
 

@@ -109,6 +109,9 @@ TEST_F(VitrageSinkTest, NamesTheAlarmsOfAllKinds) {
     const std::map<std::string, std::string> names = {{"heartbeat_lost", "guest.heartbeat.lost"},
                                                       {"vm_crashed", "guest.vm.crashed"},
                                                       {"unhealthy", "guest.unhealthy"},
+                                                      {"stopped_by_host", "guest.vm.stopped_by_host"},
+                                                      {"watchdog_fired", "guest.watchdog.fired"},
+                                                      {"running_twice", "guest.running_twice"},
                                                       {"not_established", "guest.heartbeat.not_established"}};
     for (const auto& [kind, name] : names) {
         EXPECT_EQ(deliver(*sink, raise(kind)).kind, Kind::confirmed);
@@ -137,7 +140,7 @@ TEST_F(VitrageSinkTest, ClearsNothingWhileAnotherFaultOfTheSameKindIsOpen) {
     ASSERT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
     AlarmEvent of_old_host = clear();
     of_old_host.others_open = {"heartbeat_lost"};
-    EXPECT_EQ(deliver(*sink, of_old_host).kind, Kind::confirmed);
+    EXPECT_EQ(deliver(*sink, of_old_host).kind, Kind::skipped);
     EXPECT_EQ(shown.size(), 1U);
     AlarmEvent of_another_kind = clear();
     of_another_kind.others_open = {"unhealthy"};
@@ -195,13 +198,22 @@ TEST_F(VitrageSinkTest, ATokenThatIsNoLongerGoodIsReplaced) {
     EXPECT_EQ(deliver(*sink, clear()).kind, Kind::confirmed);
 }
 
-TEST_F(VitrageSinkTest, RefusesWhatTheDatasourceCannotTake) {
+TEST_F(VitrageSinkTest, TheAlarmOfAnotherServerOrOfAnotherKindIsNoProof) {
+    const auto sink = make();
+    shown = {{"guest.heartbeat.lost", kOther}, {"guest.unhealthy", kServer}};
+    deaf = 1;
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::retry);
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
+    EXPECT_EQ(deliver(*sink, clear()).kind, Kind::confirmed) << "nor do they keep a clear from being proven";
+}
+
+TEST_F(VitrageSinkTest, SkipsWhatTheDatasourceCannotTake) {
     const auto sink = make();
     AlarmEvent of_directory = raise();
     of_directory.alarm.guest = base::GuestId("vm-1");
-    EXPECT_EQ(deliver(*sink, of_directory).kind, Kind::refused);
+    EXPECT_EQ(deliver(*sink, of_directory).kind, Kind::skipped) << "and not tried again without end";
     EXPECT_THAT(deliver(*sink, of_directory).why, HasSubstr("the guest 'vm-1' is no uuid"));
-    EXPECT_THAT(deliver(*sink, raise("flood")).why, HasSubstr("knows no alarm for a fault 'flood'"));
+    EXPECT_THAT(deliver(*sink, raise("flood")).why, HasSubstr("has no alarm for a fault 'flood'"));
     EXPECT_TRUE(served.empty());
 }
 

@@ -7,6 +7,7 @@
 
 #include "controller/sinks/tacker/networks.hpp"
 #include "controller/sinks/tacker/registration_json.hpp"
+#include "controller/sinks/tacker/targets.hpp"
 
 namespace vitalwire::controller::tacker {
 namespace {
@@ -19,7 +20,7 @@ constexpr base::WallTime kNow{std::chrono::seconds(1'700'000'000)};
 const base::GuestId kServer("0f8fad5b-d9cb-469f-a165-70867728950e");
 
 Registration registration(const std::string& id, const std::string& url = "http://tacker/1") {
-    return {id, "tenant", kServer, url, {"1111", "1234"}, false, kNow};
+    return {id, "tenant", kServer, url, {"1111", "1234"}, false, kNow, false};
 }
 
 class RegistrationsTest : public ::testing::Test {
@@ -93,12 +94,67 @@ TEST_F(RegistrationsTest, WhatWasRemovedIsForgottenInTheEnd) {
     EXPECT_EQ(log.back(), "a gone");
 }
 
+TEST_F(RegistrationsTest, RemovalsOfWhatIsUnknownKeepNobodyFromRegistering) {
+    here.remove("first", "tenant", kServer, kNow - std::chrono::hours(1));
+    for (std::size_t i = 0; i < kMaxRemoved; ++i)
+        here.remove("x" + std::to_string(i), "tenant", kServer, kNow);
+    EXPECT_EQ(here.all().size(), kMaxRemoved);
+    EXPECT_EQ(here.find("first"), nullptr) << "the oldest is dropped";
+    EXPECT_EQ(log.back(), "first gone");
+    EXPECT_EQ(here.add(registration("a")), "a");
+    EXPECT_EQ(here.size(), 1U);
+}
+
 TEST_F(RegistrationsTest, AServerHasAFewAtMost) {
     for (std::size_t i = 0; i < kMaxRegistrationsPerServer; ++i) {
         const std::string number = std::to_string(i);
         EXPECT_TRUE(here.add(registration("a" + number, "http://tacker/" + number)));
     }
     EXPECT_FALSE(here.add(registration("one-more", "http://tacker/one-more")));
+    here.merge(registration("from-a-peer", "http://tacker/from-a-peer"));
+    EXPECT_EQ(here.size(), kMaxRegistrationsPerServer);
+}
+
+boost::asio::ip::tcp::endpoint endpoint(const std::string& address, unsigned short port = 9890) {
+    return {boost::asio::ip::make_address(address), port};
+}
+
+TEST(Targets, OnlyWhatOthersCanReachIsNotified) {
+    const Targets targets{Networks()};
+    for (const char* address : {"10.0.0.7", "192.0.2.7", "2001:db8::7", "fd00::7"})
+        EXPECT_EQ(targets.why_not(endpoint(address), {}, false), "") << address;
+    for (const char* address :
+         {"127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "169.254.169.254", "::ffff:169.254.169.254", "fe80::1",
+          "0.0.0.0", "0.1.2.3", "::", "224.0.0.1", "ff02::1", "255.255.255.255"})
+        EXPECT_NE(targets.why_not(endpoint(address), {}, false), "") << address;
+}
+
+TEST(Targets, WhoIsOnThisMachineMayNameItsLoopbackButNothingElseOfTheLink) {
+    const Targets targets{Networks()};
+    EXPECT_EQ(targets.why_not(endpoint("127.0.0.1"), {}, true), "");
+    EXPECT_NE(targets.why_not(endpoint("169.254.169.254"), {}, true), "");
+}
+
+TEST(Targets, TheControllerItselfIsNoTargetByAnyOfItsAddresses) {
+    Networks all;
+    ASSERT_TRUE(all.add("0.0.0.0/0"));
+    ASSERT_TRUE(all.add("::/0"));
+    const Targets targets{all};
+    const std::vector<std::string> own = {"0.0.0.0:8990", "[::]:8993"};
+    for (const char* address : {"127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "0.0.0.0"}) {
+        EXPECT_NE(targets.why_not(endpoint(address, 8990), own, true), "") << address;
+        EXPECT_NE(targets.why_not(endpoint(address, 8993), own, true), "") << address;
+        EXPECT_EQ(targets.why_not(endpoint(address, 8994), own, true), "") << address;
+    }
+    EXPECT_EQ(targets.why_not(endpoint("192.0.2.7", 8990), own, false), "") << "the port of another machine";
+}
+
+TEST(Targets, FindsTheAddressInAUrl) {
+    EXPECT_EQ(authority_of("http://10.0.0.7:9890/a/b"), "10.0.0.7:9890");
+    EXPECT_EQ(authority_of("https://tacker?x"), "tacker");
+    EXPECT_EQ(address_in("http://10.0.0.7:9890/a")->to_string(), "10.0.0.7");
+    EXPECT_EQ(address_in("https://[2001:db8::1]:9890/x")->to_string(), "2001:db8::1");
+    EXPECT_FALSE(address_in("http://tacker:9890/"));
 }
 
 TEST(RegistrationJson, ReadsWhatItWrites) {
