@@ -100,19 +100,25 @@ std::string safe(const json& object, const char* key) {
     return base::escape(text_or(object, key));
 }
 
-/// "2 confirmed, doctor retries: connection refused".
+/// True when nothing about it is to be done by this controller any more.
+bool is_done(const std::string& delivery) {
+    return delivery == "suppressed" || delivery == "skipped" || delivery == "acknowledged_by_peer" ||
+           delivery == "pending_at_peer";
+}
+
+/// "2 acknowledged, doctor retries: connection refused".
 std::string delivery_of(const json& fault) {
-    std::int64_t confirmed = 0;
+    std::int64_t acknowledged = 0;
     std::string waiting;
     for (const json* delivery : listed(fault, "deliveries")) {
         const std::string state = text_or(*delivery, "state");
-        if (state == "confirmed") ++confirmed;
-        if (state == "confirmed" || state == "untold") continue;
+        if (state == "acknowledged" || state == "acknowledged_by_peer") ++acknowledged;
+        if (state == "acknowledged" || is_done(state)) continue;
         const std::string error = text_or(*delivery, "last_error");
         waiting =
             join({waiting, text_or(*delivery, "sink") + ' ' + (error.empty() ? state : "retries: " + error)}, ", ");
     }
-    return join({confirmed == 0 ? "" : std::to_string(confirmed) + " confirmed", waiting}, ", ");
+    return join({acknowledged == 0 ? "" : std::to_string(acknowledged) + " acknowledged", waiting}, ", ");
 }
 
 Lines with_note_when_empty(const Table& table, const Style& style, const char* note) {

@@ -7,7 +7,7 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "bus/transport.hpp"
-#include "controller/delivery/delivery.hpp"
+#include "controller/delivery/sink_queue.hpp"
 #include "controller/model/policy.hpp"
 #include "controller/openstack/cloud_access.hpp"
 #include "controller/openstack/nova_inventory.hpp"

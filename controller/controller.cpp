@@ -289,7 +289,7 @@ void Controller::housekeeping() {
 void Controller::monitor_itself() {
     std::vector<SelfMonitoring::SinkState> sinks;
     for (const auto& sink : alarms_->sinks())
-        sinks.push_back({sink->name(), sink->delivery().away_since(), sink->delivery().last_error()});
+        sinks.push_back({sink->name(), sink->queue().away_since(), sink->queue().last_error()});
     for (const Alarm& alarm : self_monitoring_.look(fleet_, sinks, {base::Clock::now(), wall_now()}))
         alarms_->internal().tell(alarm);
     alarms_->internal().look();

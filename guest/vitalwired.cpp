@@ -22,6 +22,7 @@ void reload(const Options& options, GuestDaemon& guest) {
     for (const auto& mistake : mistakes)
         log::error(to_string(mistake));
     if (!settings) return log::error("the configuration was not reloaded, the earlier one stays in force");
+    log::set_level(settings->log_level);
     guest.reload(*settings);
 }
 

@@ -11,7 +11,7 @@ void AlarmList::load() {
         history_.restore(number, std::move(entry));
 }
 
-void AlarmList::retire(const TrackedFault& tracked, bool delivered) {
+std::vector<base::FaultId> AlarmList::retire(const TrackedFault& tracked, bool delivered) {
     const FaultHistory::Entry entry{tracked, delivered};
     const FaultHistory::Added added = history_.add(entry);
     rows_.put_history(added.number, entry);
@@ -20,6 +20,7 @@ void AlarmList::retire(const TrackedFault& tracked, bool delivered) {
     const base::FaultId fault = tracked.fault.id;
     table_.erase(fault);
     rows_.erase_fault(fault);
+    return added.gone;
 }
 
 void AlarmList::erase_past(const base::FaultId& fault) {

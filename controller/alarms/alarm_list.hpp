@@ -23,7 +23,8 @@ public:
 
     void put(const TrackedFault& tracked) { rows_.put_fault(tracked); }
     /// It has ended and nothing more is to be delivered from here: it moves to the history.
-    void retire(const TrackedFault& tracked, bool delivered);
+    /// Returns the faults that are no longer kept for it.
+    std::vector<base::FaultId> retire(const TrackedFault& tracked, bool delivered);
     void erase_past(const base::FaultId& fault);
     /// Moves an ended fault back into the table, its end still to be delivered; absent when the history has it no more.
     std::optional<TrackedFault> bring_back(const base::FaultId& fault);

@@ -21,7 +21,9 @@ bool was_ended_here(const Fault& past, const Fault& fault) {
 constexpr base::Millis kUsualInterval{1000};
 
 Alarm alarm_of(const TrackedFault& tracked) {
-    return to_alarm(tracked.fault, tracked.host);
+    Alarm alarm = to_alarm(tracked.fault, tracked.host);
+    alarm.received_at = tracked.received_at;
+    return alarm;
 }
 
 }  // namespace
@@ -31,11 +33,14 @@ AlarmManager::AlarmManager(Options options, AlarmStore& rows, Dependencies depen
       rows_(rows),
       context_(std::move(dependencies)),
       list_(rows, options.history),
-      sinks_(rows, {context_.io, context_.metrics, context_.problems, context_.enrich, context_.inventory_known,
-                    [this](const Alarm& alarm) { return interval_of(alarm); },
-                    [this](AlarmEvent& event) { add_others_open(event); }, [this](SinkWorker& sink) { collect(sink); },
-                    [this](SinkWorker& sink) { reconciler_.reconcile(sink); }}),
-      internal_(rows, sinks_.sinks()),
+      journal_([this](const base::FaultId& fault, const Journal::Record& record) { rows_.put_journal(fault, record); }),
+      sinks_(rows,
+             {context_.io, context_.metrics, context_.problems, context_.enrich, context_.inventory_known,
+              [this](const Alarm& alarm) { return interval_of(alarm); },
+              [this](AlarmEvent& event) { add_others_open(event); }, [this](SinkWorker& sink) { collect(sink); },
+              [this](SinkWorker& sink) { reconciler_.reconcile(sink); },
+              [this](const base::FaultId& fault, JournalEntry entry) { journal_.note(fault, std::move(entry)); }}),
+      internal_(rows, sinks_),
       acknowledger_(context_.acknowledge, context_.defer),
       reconciler_(list_, rows, sinks_, internal_,
                   {[this](const TrackedFault& tracked) { return delivers(tracked.host); },
@@ -60,23 +65,33 @@ void AlarmManager::load(base::TimePoint now) {
     list_.load();
     assume_under_way();
     internal_.load();
+    load_journal();
     load_acknowledged();
     sinks_.erase_unconfigured();
     internal_.resume();
     grace_ends_ = now + options_.resume_grace;
 }
 
+void AlarmManager::load_journal() {
+    for (auto& [fault, record] : rows_.load_journal()) {
+        const bool kept =
+            table().find(fault) != nullptr || history().find(fault) != nullptr || internal_.knows(fault);
+        if (kept) journal_.restore(fault, std::move(record));
+        if (!kept) rows_.erase_journal(fault);
+    }
+}
+
 void AlarmManager::load_acknowledged() {
-    for (const AlarmStore::ToldRow& row : rows_.load_told()) {
+    for (const AlarmStore::AckedRow& row : rows_.load_acked()) {
         const TrackedFault* tracked = table().find(row.fault);
         SinkWorker* sink = sinks_.find(row.sink);
         const bool internal = internal_.knows(row.fault);
         if (sink == nullptr || (tracked == nullptr && !internal)) {
-            rows_.erase_told(row.sink, row.fault);
+            rows_.erase_acked(row.sink, row.fault);
         } else if (internal) {
-            internal_.restore(*sink, row.fault, row.told);
+            internal_.restore(*sink, row.fault, row.acked);
         } else {
-            sink->restore(alarm_of(*tracked), row.told);
+            sinks_.restore(*sink, alarm_of(*tracked), row.acked);
         }
     }
 }
@@ -178,6 +193,7 @@ bool AlarmManager::known_as_ended(const base::HostId& host, const Fault& fault) 
 
 void AlarmManager::take(const FaultTable::Entry& entry) {
     count(entry);
+    note(entry);
     if (entry.change != FaultTable::Change::none) list_.put(entry.booked);
     if (delivers(entry.booked.host)) {
         deliver(entry.booked);
@@ -190,6 +206,21 @@ void AlarmManager::count(const FaultTable::Entry& entry) {
     const FaultKind kind = entry.booked.fault.kind;
     if (entry.change == FaultTable::Change::opened) opened_.at(kind).add();
     if (entry.change == FaultTable::Change::cleared) cleared_.at(kind).add();
+}
+
+void AlarmManager::note(const FaultTable::Entry& entry) {
+    const Fault& fault = entry.booked.fault;
+    const base::WallTime now = std::chrono::system_clock::now();
+    switch (entry.change) {
+        case FaultTable::Change::none:
+            return;
+        case FaultTable::Change::opened:
+            return journal_.note(fault.id, {now, "opened", "", fault.detail});
+        case FaultTable::Change::updated:
+            return journal_.note(fault.id, {now, "updated", "", fault.detail});
+        case FaultTable::Change::cleared:
+            return journal_.note(fault.id, {now, "cleared", "", fault.clear_reason});
+    }
 }
 
 void AlarmManager::deliver(const TrackedFault& tracked) {
@@ -249,16 +280,16 @@ void AlarmManager::resend(const std::string& name, const base::GuestId& guest) {
     if (sink == nullptr) return;
     for (const auto& [id, tracked] : table().all()) {
         if (tracked.fault.guest == guest && tracked.fault.open() && delivers(tracked.host))
-            sink->retell(alarm_of(tracked));
+            sink->queue().resend(alarm_of(tracked));
     }
     sink->pump();
 }
 
 void AlarmManager::collect(SinkWorker& sink) {
-    for (const AckChange& change : sink.take_changes()) {
-        if (internal_.knows(change.fault)) internal_.told(sink, change);
+    for (const AckChange& change : sink.queue().take_changes()) {
+        if (internal_.knows(change.fault)) internal_.acknowledged(sink, change);
         if (table().find(change.fault) == nullptr) continue;
-        rows_.put_told(sink.name(), change.fault, change.told);
+        rows_.put_acked(sink.name(), change.fault, change.acked);
         settle(change.fault);
     }
 }
@@ -279,7 +310,10 @@ void AlarmManager::settle(const base::FaultId& fault) {
 
 void AlarmManager::retire(const TrackedFault& tracked, bool delivered) {
     sinks_.forget(alarm_of(tracked));
-    list_.retire(tracked, delivered);
+    for (const base::FaultId& dropped : list_.retire(tracked, delivered)) {
+        journal_.erase(dropped);
+        rows_.erase_journal(dropped);
+    }
 }
 
 void AlarmManager::withdraw(const base::HostId& host) {
@@ -305,6 +339,16 @@ void AlarmManager::resume_unheard() {
     }
     for (const TrackedFault& tracked : faults)
         deliver(tracked);
+}
+
+DeliveryView AlarmManager::view(const SinkWorker& sink, const TrackedFault& tracked) const {
+    const Alarm alarm = alarm_of(tracked);
+    if (delivers(tracked.host) || sink.queue().busy(alarm)) return sink.queue().view(alarm);
+    DeliveryView view;
+    const bool done = tracked.fault.delivered >= tracked.fault.revision;
+    view.state = done ? DeliveryView::State::acknowledged_by_peer : DeliveryView::State::pending_at_peer;
+    view.revision = tracked.fault.delivered;
+    return view;
 }
 
 }  // namespace vitalwire::controller

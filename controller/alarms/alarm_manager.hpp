@@ -14,6 +14,7 @@
 #include "controller/alarms/dispatcher.hpp"
 #include "controller/alarms/internal_alarms.hpp"
 #include "controller/alarms/reconciler.hpp"
+#include "controller/delivery/journal.hpp"
 #include "controller/fleet/fleet.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
@@ -89,16 +90,21 @@ public:
 
     const FaultTable& table() const { return list_.table(); }
     const FaultHistory& history() const { return list_.history(); }
+    const Journal& journal() const { return journal_; }
+    /// How far the fault is at a sink; at another primary's, what that has delivered counts.
+    DeliveryView view(const SinkWorker& sink, const TrackedFault& tracked) const;
     const Dispatcher::Sinks& sinks() const { return sinks_.sinks(); }
 
 private:
     void load_acknowledged();
+    void load_journal();
     void assume_under_way();
     bool delivers(const base::HostId& host) const;
     bool is_newer(const model::Fault& fault) const;
     bool known_as_ended(const base::HostId& host, const model::Fault& fault);
     void take(const FaultTable::Entry& entry);
     void count(const FaultTable::Entry& entry);
+    void note(const FaultTable::Entry& entry);
     void deliver(const TrackedFault& tracked);
     void finish(const TrackedFault& tracked, bool others_done);
     template <class Predicate>
@@ -115,6 +121,7 @@ private:
     AlarmStore& rows_;
     Dependencies context_;
     AlarmList list_;
+    Journal journal_;
     Dispatcher sinks_;
     InternalAlarms internal_;
     Acknowledger acknowledger_;

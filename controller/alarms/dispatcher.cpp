@@ -18,11 +18,10 @@ void Dispatcher::add_sink(const std::string& name, const std::string& type, std:
                               context_.metrics,
                               context_.problems,
                               context_.enrich,
-                              context_.inventory_known,
-                              context_.interval,
                               context_.add_others_open,
                               [this, index] { context_.progress(*sinks_[index]); },
-                              [this, index] { context_.reconcile(*sinks_[index]); }};
+                              [this, index] { context_.reconcile(*sinks_[index]); },
+                              context_.note};
     sinks_.push_back(
         std::make_unique<SinkWorker>(name, type, std::move(sink), options, std::move(policies), std::move(context)));
     rows_.put_sink(name);
@@ -39,33 +38,61 @@ void Dispatcher::stop() {
         sink->stop();
 }
 
+/// What the inventory has of it, once for all sinks.
+AlarmPtr Dispatcher::enriched(const Alarm& alarm) const {
+    Alarm enriched = alarm;
+    context_.enrich(enriched);
+    return std::make_shared<const Alarm>(std::move(enriched));
+}
+
+FilterContext Dispatcher::filter_context(const Alarm& alarm) const {
+    return {context_.inventory_known(), context_.interval(alarm), base::Clock::now(), std::chrono::system_clock::now()};
+}
+
 void Dispatcher::restore(const Alarm& alarm) {
-    for (const auto& sink : sinks_)
-        sink->restore(alarm, {});
+    for (const auto& sink : sinks_) {
+        if (sink->takes(alarm)) restore(*sink, alarm, {});
+    }
+}
+
+void Dispatcher::restore(SinkWorker& sink, const Alarm& alarm, Acked acked) {
+    sink.queue().restore(enriched(alarm), std::move(acked), filter_context(alarm));
 }
 
 /// All queues have it before the first answer can come: "settled" is about this state in each of them.
 void Dispatcher::offer(const Alarm& alarm) {
-    for (const auto& sink : sinks_)
-        sink->offer(alarm);
+    const AlarmPtr shared = enriched(alarm);
+    const FilterContext context = filter_context(alarm);
+    for (const auto& sink : sinks_) {
+        if (!sink->takes(alarm)) continue;
+        sink->queue().offer(shared, context);
+        note_verdict(*sink, alarm.id);
+    }
     pump();
 }
 
+void Dispatcher::note_verdict(const SinkWorker& sink, const base::FaultId& fault) {
+    const AlarmFilter& filter = sink.queue().filter();
+    const char* verdict = filter.holds(fault) ? "held" : filter.stops(fault) ? "suppressed" : nullptr;
+    if (verdict != nullptr) context_.note(fault, {std::chrono::system_clock::now(), verdict, sink.name(), "policy"});
+}
+
 void Dispatcher::finish(const Alarm& alarm, bool others_done) {
+    const AlarmPtr shared = enriched(alarm);
     for (const auto& sink : sinks_)
-        sink->finish(alarm, others_done);
+        sink->queue().finish(shared, others_done);
     pump();
 }
 
 void Dispatcher::withdraw(const Alarm& alarm) {
     for (const auto& sink : sinks_)
-        sink->withdraw(alarm);
+        sink->queue().withdraw(alarm);
 }
 
 void Dispatcher::forget(const Alarm& alarm) {
     for (const auto& sink : sinks_) {
-        sink->forget(alarm);
-        rows_.erase_told(sink->name(), alarm.id);
+        sink->queue().forget(alarm);
+        rows_.erase_acked(sink->name(), alarm.id);
     }
 }
 
@@ -75,15 +102,17 @@ void Dispatcher::pump() {
 }
 
 bool Dispatcher::settled(const Alarm& alarm) const {
-    return std::all_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return sink->settled(alarm); });
+    return std::all_of(sinks_.begin(), sinks_.end(),
+                       [&](const auto& sink) { return !sink->takes(alarm) || sink->queue().settled(alarm); });
 }
 
 bool Dispatcher::busy(const Alarm& alarm) const {
-    return std::any_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return sink->busy(alarm); });
+    return std::any_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return sink->queue().busy(alarm); });
 }
 
 bool Dispatcher::asks_inventory() const {
-    return std::any_of(sinks_.begin(), sinks_.end(), [](const auto& sink) { return sink->gate().asks_inventory(); });
+    return std::any_of(sinks_.begin(), sinks_.end(),
+                       [](const auto& sink) { return sink->queue().filter().asks_inventory(); });
 }
 
 SinkWorker* Dispatcher::find(const std::string& name) const {

@@ -32,6 +32,7 @@ public:
         std::function<void(SinkWorker&)> progress;
         /// It is time to compare what the sink's receiver shows.
         std::function<void(SinkWorker&)> reconcile;
+        std::function<void(const base::FaultId&, JournalEntry)> note;
     };
 
     Dispatcher(AlarmStore& rows, Context context);
@@ -42,8 +43,9 @@ public:
     void erase_unconfigured();
     void stop();
 
-    // As SinkWorker's.
+    // As SinkQueue's, at each sink that takes the alarm.
     void restore(const Alarm& alarm);
+    void restore(SinkWorker& sink, const Alarm& alarm, Acked acked);
     void offer(const Alarm& alarm);
     void finish(const Alarm& alarm, bool others_done);
     void withdraw(const Alarm& alarm);
@@ -57,6 +59,9 @@ public:
     const Sinks& sinks() const { return sinks_; }
 
 private:
+    AlarmPtr enriched(const Alarm& alarm) const;
+    FilterContext filter_context(const Alarm& alarm) const;
+    void note_verdict(const SinkWorker& sink, const base::FaultId& fault);
     void pump();
 
     AlarmStore& rows_;

@@ -19,6 +19,7 @@ FaultHistory::Added FaultHistory::add(Entry entry) {
     while (entries_.size() > limit_) {
         const auto oldest = entries_.begin();
         added.dropped.push_back(oldest->first);
+        added.gone.push_back(oldest->second.booked.fault.id);
         numbers_.erase(oldest->second.booked.fault.id);
         entries_.erase(oldest);
     }

@@ -28,6 +28,7 @@ public:
     struct Added {
         Number number = 0;
         std::vector<Number> dropped;
+        std::vector<base::FaultId> gone;  ///< faults that are no longer kept
     };
     Added add(Entry entry);
     std::optional<Number> erase(const base::FaultId& fault);

@@ -73,7 +73,9 @@ base::Result<std::vector<FaultTable::Entry>> FaultTable::report(const base::Host
         }
     }
     book(host, fault);
-    entries.push_back({{fault, host}, change});
+    TrackedFault& tracked = faults_.at(fault.id);
+    if (known == nullptr) tracked.received_at = now;
+    entries.push_back({tracked, change});
     return entries;
 }
 

@@ -32,7 +32,8 @@ inline constexpr std::string_view kGuestDeleted = "deleted";
 
 struct TrackedFault {
     model::Fault fault;
-    base::HostId host;  ///< whose agent says so
+    base::HostId host;             ///< whose agent says so
+    base::WallTime received_at{};  ///< when it was first reported here, by this controller's clock
 };
 
 /// What every agent says is wrong. The agent is the truth for its host's guests: its last word counts, and after a

@@ -7,15 +7,13 @@ namespace vitalwire::controller {
 
 void InternalAlarms::load() {
     for (Alarm& alarm : store_.load_own_alarms()) {
-        for (const auto& sink : sinks_) {
-            if (sink->takes(alarm)) sink->restore(alarm, {});  // it may have been under way
-        }
+        sinks_.restore(alarm);  // it may have been under way
         alarms_.insert_or_assign(alarm.id, std::move(alarm));
     }
 }
 
-void InternalAlarms::restore(SinkWorker& sink, const base::FaultId& alarm, Acked told) {
-    sink.restore(alarms_.at(alarm), told);
+void InternalAlarms::restore(SinkWorker& sink, const base::FaultId& alarm, Acked acked) {
+    sinks_.restore(sink, alarms_.at(alarm), std::move(acked));
 }
 
 void InternalAlarms::resume() {
@@ -45,17 +43,12 @@ void InternalAlarms::look() {
 void InternalAlarms::hand_out(const base::FaultId& id) {
     const auto at = alarms_.find(id);
     if (at == alarms_.end()) return;
-    const Alarm alarm = at->second;
-    for (const auto& sink : sinks_) {
-        if (sink->takes(alarm)) sink->offer(alarm);
-    }
-    for (const auto& sink : sinks_)
-        sink->pump();
+    sinks_.offer(Alarm(at->second));
     settle(id);
 }
 
-void InternalAlarms::told(const SinkWorker& sink, const AckChange& change) {
-    store_.put_told(sink.name(), change.fault, change.told);
+void InternalAlarms::acknowledged(const SinkWorker& sink, const AckChange& change) {
+    store_.put_acked(sink.name(), change.fault, change.acked);
     settle(change.fault);
 }
 
@@ -63,29 +56,24 @@ void InternalAlarms::settle(const base::FaultId& id) {
     const auto at = alarms_.find(id);
     if (at == alarms_.end() || at->second.open() || waiting_.contains(id)) return;
     const Alarm alarm = at->second;
-    const bool done = std::all_of(sinks_.begin(), sinks_.end(),
-                                  [&](const auto& sink) { return !sink->takes(alarm) || sink->settled(alarm); });
-    if (!done) return;
-    for (const auto& sink : sinks_) {
-        sink->forget(alarm);
-        store_.erase_told(sink->name(), id);
-    }
+    if (!sinks_.settled(alarm)) return;
+    sinks_.forget(alarm);
     store_.erase_own_alarm(id);
     alarms_.erase(id);
     on_finished(id);
 }
 
-std::vector<base::FaultId> InternalAlarms::confirmed_open(const SinkWorker& sink) const {
-    std::vector<base::FaultId> confirmed;
+std::vector<base::FaultId> InternalAlarms::acknowledged_open(const SinkWorker& sink) const {
+    std::vector<base::FaultId> acknowledged;
     for (const auto& [id, alarm] : alarms_) {
-        if (alarm.open() && sink.takes(alarm) && sink.confirmed(alarm)) confirmed.push_back(id);
+        if (alarm.open() && sink.takes(alarm) && sink.queue().acknowledged(alarm)) acknowledged.push_back(id);
     }
-    return confirmed;
+    return acknowledged;
 }
 
-bool InternalAlarms::retell(SinkWorker& sink, const base::FaultId& id) {
+bool InternalAlarms::resend(SinkWorker& sink, const base::FaultId& id) {
     const auto at = alarms_.find(id);
-    return at != alarms_.end() && at->second.open() && sink.retell(at->second);
+    return at != alarms_.end() && at->second.open() && sink.queue().resend(at->second);
 }
 
 }  // namespace vitalwire::controller

@@ -6,38 +6,36 @@
 #include <set>
 #include <vector>
 
-#include "controller/delivery/sink_worker.hpp"
+#include "controller/alarms/dispatcher.hpp"
 #include "controller/model/alarm.hpp"
 #include "controller/state/alarm_store.hpp"
 
 namespace vitalwire::controller {
 
-/// The controller's own alarms (self_watch.hpp) on their way to the sinks that take alarms of hosts: kept on disk until
-/// they are over and every sink has confirmed it. As nobody else remembers them they are told once they are on disk,
-/// or when the disk cannot be written.
+/// The controller's own alarms (self_monitoring.hpp) on their way to the sinks that take alarms of hosts: kept on disk
+/// until they are over and every sink has acknowledged it. As nobody else keeps them they are delivered once they are
+/// on disk, or when the disk cannot be written.
 class InternalAlarms {
 public:
-    using Sinks = std::vector<std::unique_ptr<SinkWorker>>;
+    InternalAlarms(AlarmStore& store, Dispatcher& sinks) : store_(store), sinks_(sinks) {}
 
-    InternalAlarms(AlarmStore& store, const Sinks& sinks) : store_(store), sinks_(sinks) {}
-
-    /// Those of before a restart; what the sinks have confirmed of them comes by `restore`.
+    /// Those of before a restart; what the sinks have acknowledged of them comes by `restore`.
     void load();
-    void restore(SinkWorker& sink, const base::FaultId& alarm, Acked told);
-    /// Says again what was not told to the end.
+    void restore(SinkWorker& sink, const base::FaultId& alarm, Acked acked);
+    /// Delivers again what was not delivered to the end.
     void resume();
 
     void tell(const Alarm& alarm);
-    /// About once a second: tells what waits for a disk that cannot be written.
+    /// About once a second: delivers what waits for a disk that cannot be written.
     void look();
     bool waits() const { return !waiting_.empty(); }
     bool knows(const base::FaultId& alarm) const { return alarms_.contains(alarm); }
-    /// A sink has confirmed something of it.
-    void told(const SinkWorker& sink, const AckChange& change);
+    /// A sink has acknowledged something of it.
+    void acknowledged(const SinkWorker& sink, const AckChange& change);
 
-    /// Open ones that this sink has confirmed.
-    std::vector<base::FaultId> confirmed_open(const SinkWorker& sink) const;
-    bool retell(SinkWorker& sink, const base::FaultId& alarm);
+    /// Open ones that this sink has acknowledged.
+    std::vector<base::FaultId> acknowledged_open(const SinkWorker& sink) const;
+    bool resend(SinkWorker& sink, const base::FaultId& alarm);
 
     const std::map<base::FaultId, Alarm>& all() const { return alarms_; }
     std::function<void(const base::FaultId&)> on_finished = [](const base::FaultId&) {};
@@ -47,7 +45,7 @@ private:
     void settle(const base::FaultId& id);
 
     AlarmStore& store_;
-    const Sinks& sinks_;
+    Dispatcher& sinks_;
     std::map<base::FaultId, Alarm> alarms_;
     std::set<base::FaultId> waiting_;                       ///< for the disk
     std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< a handler that finds it gone does nothing

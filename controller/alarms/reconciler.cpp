@@ -1,6 +1,7 @@
 #include "controller/alarms/reconciler.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -18,10 +19,10 @@ AlarmSlot slot_of(const TrackedFault& tracked) {
 }  // namespace
 
 void Reconciler::reconcile(SinkWorker& sink) {
-    sink.list([this, &sink, acknowledged = acknowledged_open(sink), internal = internal_.confirmed_open(sink),
+    sink.list([this, &sink, acknowledged = acknowledged_open(sink), internal = internal_.acknowledged_open(sink),
                newest = list_.history().newest()](const Shown& shown) {
         const std::size_t raised = raise_lost(sink, acknowledged, shown) + raise_lost_internal(sink, internal, shown);
-        sink.note_audited(raised, clear_stale(sink, newest, shown));
+        sink.note_reconciled(raised, clear_stale(sink, newest, shown));
         sink.pump();
     });
 }
@@ -30,33 +31,39 @@ std::vector<base::FaultId> Reconciler::acknowledged_open(const SinkWorker& sink)
     std::vector<base::FaultId> acknowledged;
     for (const auto& [id, tracked] : list_.table().all()) {
         const bool ours = tracked.fault.open() && context_.delivers(tracked);
-        if (ours && sink.confirmed(to_alarm(tracked.fault, tracked.host))) acknowledged.push_back(id);
+        if (ours && sink.queue().acknowledged(to_alarm(tracked.fault, tracked.host))) acknowledged.push_back(id);
     }
     return acknowledged;
 }
 
 std::size_t Reconciler::raise_lost(SinkWorker& sink, const std::vector<base::FaultId>& acknowledged,
                                    const Shown& shown) {
-    std::set<AlarmSlot> there;
+    std::map<AlarmSlot, bool> there;  // true: it ends soon
     for (const ShownAlarm& alarm : shown)
-        there.emplace(alarm.guest, alarm.kind);
+        there[{alarm.guest, alarm.kind}] |= alarm.ends_soon;
     std::size_t count = 0;
     for (const base::FaultId& id : acknowledged) {
         const TrackedFault* tracked = list_.table().find(id);
-        if (tracked == nullptr || there.contains(slot_of(*tracked)) || !context_.delivers(*tracked)) continue;
-        if (sink.retell(to_alarm(tracked->fault, tracked->host))) ++count;
+        if (tracked == nullptr || !context_.delivers(*tracked)) continue;
+        const auto at = there.find(slot_of(*tracked));
+        if (at != there.end() && !at->second) continue;
+        const bool sent = sink.queue().resend(to_alarm(tracked->fault, tracked->host));
+        if (sent && at == there.end()) ++count;  // a refresh is no loss
     }
     return count;
 }
 
 std::size_t Reconciler::raise_lost_internal(SinkWorker& sink, const std::vector<base::FaultId>& acknowledged,
                                             const Shown& shown) {
-    std::set<base::FaultId> there;
+    std::map<base::FaultId, bool> there;  // true: it ends soon
     for (const ShownAlarm& alarm : shown)
-        there.insert(alarm.fault);
+        there[alarm.fault] |= alarm.ends_soon;
     return static_cast<std::size_t>(
-        std::count_if(acknowledged.begin(), acknowledged.end(),
-                      [&](const base::FaultId& id) { return !there.contains(id) && internal_.retell(sink, id); }));
+        std::count_if(acknowledged.begin(), acknowledged.end(), [&](const base::FaultId& id) {
+            const auto at = there.find(id);
+            if (at != there.end() && !at->second) return false;
+            return internal_.resend(sink, id) && at == there.end();
+        }));
 }
 
 /// What is in the table is delivered in its own time, and what is not in the history may be another controller's.
@@ -81,8 +88,8 @@ void Reconciler::clear_stale(const SinkWorker& sink, const base::FaultId& fault)
     const Alarm alarm = to_alarm(tracked->fault, tracked->host);
     for (const auto& each : sinks_.sinks()) {
         const Acked acked{each.get() == &sink ? Acked::Phase::open : Acked::Phase::cleared, alarm.revision};
-        each->restore(alarm, acked);
-        rows_.put_told(each->name(), alarm.id, acked);
+        sinks_.restore(*each, alarm, acked);
+        rows_.put_acked(each->name(), alarm.id, acked);
     }
     sinks_.finish(alarm, true);
     context_.settle(alarm.id);

@@ -4,37 +4,54 @@
 
 namespace vitalwire::controller {
 
-AlarmFilter::Verdict AlarmFilter::offer(const Alarm& alarm, bool inventory_known, base::Millis beat, Moment moment) {
+namespace {
+
+/// How long this controller has had the alarm, before a restart included.
+base::Duration age_of(const Alarm& alarm, base::WallTime wall) {
+    if (alarm.received_at == base::WallTime{}) return {};
+    return std::max<base::Duration>(wall - alarm.received_at, base::Duration::zero());
+}
+
+}  // namespace
+
+AlarmFilter::Verdict AlarmFilter::offer(const AlarmPtr& alarm, const FilterContext& context) {
     if (!policies_) return Verdict::pass;
-    Entry& entry = entries_[alarm.id];
+    Entry& entry = entries_[alarm->id];
     if (entry.state == State::passed) return Verdict::pass;
+    const bool was_held = entry.state == State::held;
+    const base::TimePoint since = was_held ? entry.since : context.now - age_of(*alarm, context.wall);
     leave_hold(entry);
-    const Ruling ruling = rule(*policies_, alarm, inventory_known, beat);
-    if (ruling.kind == Ruling::Kind::untold) return Verdict::stop;
-    if (ruling.kind == Ruling::Kind::unknown) return hold(entry, alarm, base::kNever);
-    // An earlier lead has told all of its sinks: this one waits for the clear.
-    if (alarm.delivered > 0) return pass(entry);
-    if (!alarm.open()) {
-        if (*alarm.cleared_at - alarm.opened_at >= ruling.hold_off) return pass(entry);
-        ++spared_;
+    entry.since = since;
+    const PolicyDecision decision = decide(*policies_, *alarm, context.inventory_known, context.interval);
+    if (decision.kind == PolicyDecision::Kind::suppress) return Verdict::stop;
+    if (decision.kind == PolicyDecision::Kind::unknown) return hold(entry, alarm, base::kNever);
+    // An earlier primary has notified all of its sinks: this one waits for the clear.
+    if (alarm->delivered > 0) return pass(entry);
+    const base::Duration lasted = context.now - since;
+    if (!alarm->open()) {
+        // One that was over when it came: only its agent can know for how long, by one clock.
+        const base::Duration open = was_held ? lasted : *alarm->cleared_at - alarm->opened_at;
+        if (open >= decision.hold_off) return pass(entry);
+        ++suppressed_;
         return Verdict::stop;
     }
-    const base::Duration age = std::max<base::Duration>(moment.wall - alarm.opened_at, base::Duration::zero());
-    if (age >= ruling.hold_off) return pass(entry);
-    return hold(entry, alarm, moment.now + (ruling.hold_off - age));
+    if (lasted >= decision.hold_off) return pass(entry);
+    return hold(entry, alarm, since + decision.hold_off);
 }
 
 void AlarmFilter::leave_hold(Entry& entry) {
     if (entry.state != State::held) return;
-    due_.erase({entry.due, entry.alarm.id});
+    due_.erase({entry.due, entry.alarm->id});
     --held_;
     entry = {};
 }
 
-AlarmFilter::Verdict AlarmFilter::hold(Entry& entry, const Alarm& alarm, base::TimePoint due) {
-    entry = {State::held, alarm, due};
+AlarmFilter::Verdict AlarmFilter::hold(Entry& entry, const AlarmPtr& alarm, base::TimePoint due) {
+    entry.state = State::held;
+    entry.alarm = alarm;
+    entry.due = due;
     ++held_;
-    if (due != base::kNever) due_.emplace(due, alarm.id);
+    if (due != base::kNever) due_.emplace(due, alarm->id);
     return Verdict::hold;
 }
 
@@ -62,8 +79,8 @@ void AlarmFilter::forget(const base::FaultId& fault) {
     entries_.erase(fault);
 }
 
-std::vector<Alarm> AlarmFilter::take_due(base::TimePoint now) {
-    std::vector<Alarm> due;
+std::vector<AlarmPtr> AlarmFilter::take_due(base::TimePoint now) {
+    std::vector<AlarmPtr> due;
     while (!due_.empty() && due_.begin()->first <= now) {
         Entry& entry = entries_.at(due_.begin()->second);
         due.push_back(entry.alarm);

@@ -5,9 +5,31 @@
 
 namespace vitalwire::controller {
 
+std::string_view to_string(DeliveryView::State state) {
+    switch (state) {
+        case DeliveryView::State::acknowledged:
+            return "acknowledged";
+        case DeliveryView::State::acknowledged_by_peer:
+            return "acknowledged_by_peer";
+        case DeliveryView::State::pending_at_peer:
+            return "pending_at_peer";
+        case DeliveryView::State::queued:
+            return "queued";
+        case DeliveryView::State::sending:
+            return "sending";
+        case DeliveryView::State::held:
+            return "held";
+        case DeliveryView::State::suppressed:
+            return "suppressed";
+        case DeliveryView::State::skipped:
+            return "skipped";
+    }
+    return "queued";
+}
+
 namespace {
 
-Acked told_by(const AlarmEvent& event) {
+Acked acked_by(const AlarmEvent& event) {
     const bool cleared = event.change == AlarmChange::cleared;
     return {cleared ? Acked::Phase::cleared : Acked::Phase::open, event.alarm.revision};
 }
@@ -16,66 +38,70 @@ Acked goal(const Alarm& alarm) {
     return {alarm.open() ? Acked::Phase::open : Acked::Phase::cleared, alarm.revision};
 }
 
-/// An alarm that was first heard of when it was over, as it must have been before.
-Alarm before_clear(Alarm alarm) {
+bool is_at(const Acked& acked, const Acked& goal) {
+    return acked.phase == goal.phase && acked.revision == goal.revision;
+}
+
+/// An alarm that was over when it came, as it must have been before.
+AlarmPtr before_clear(Alarm alarm) {
     alarm.cleared_at.reset();
     alarm.clear_reason.clear();
     if (alarm.revision > 1) --alarm.revision;
     alarm.updated_at = alarm.opened_at;
-    return alarm;
+    return std::make_shared<const Alarm>(std::move(alarm));
 }
 
 }  // namespace
 
-void AlarmQueue::restore(const Alarm& alarm, Acked told) {
-    Entry& entry = entries_[alarm.id];
-    entry.current = alarm;
-    entry.last_open = alarm.open() ? alarm : before_clear(alarm);
-    entry.told = told;
+void AlarmQueue::restore(AlarmPtr alarm, Acked acked) {
+    Entry& entry = entries_[alarm->id];
+    entry.last_open = alarm->open() ? alarm : before_clear(*alarm);
+    entry.current = std::move(alarm);
+    entry.acked = std::move(acked);
     entry.raised = true;
 }
 
-std::vector<AckChange> AlarmQueue::offer(const Alarm& alarm, bool trust_delivered) {
-    const auto [at, is_new] = entries_.try_emplace(alarm.id);
+std::vector<AckChange> AlarmQueue::offer(AlarmPtr alarm, bool trust_delivered) {
+    const auto [at, is_new] = entries_.try_emplace(alarm->id);
     Entry& entry = at->second;
     entry.current = alarm;
     entry.withdrawn = false;
-    if (alarm.open()) {
+    if (alarm->open()) {
         entry.last_open = alarm;
     } else if (is_new) {
-        entry.last_open = before_clear(alarm);
+        entry.last_open = before_clear(*alarm);
     }
 
-    const Acked before = entry.told;
+    const Acked before = entry.acked;
     if (trust_delivered) trust(entry);
     if (!settled(entry)) {
-        alarm.open() ? queue_open(entry) : queue_clear(entry);
+        alarm->open() ? queue_open(entry) : queue_clear(entry);
     }
-    std::vector<AckChange> changes = collapse(alarm.kind);
-    if (entry.told != before) changes.push_back({alarm.id, entry.told});
+    std::vector<AckChange> changes = collapse(alarm->kind);
+    if (entry.acked != before) changes.push_back({alarm->id, entry.acked});
     return changes;
 }
 
 void AlarmQueue::trust(Entry& entry) {
-    const Alarm& alarm = entry.current;
+    const Alarm& alarm = *entry.current;
     if (alarm.delivered == alarm.revision) {
-        entry.told = goal(alarm);
+        if (!is_at(entry.acked, goal(alarm))) entry.acked = goal(alarm);
         drop_waiting(alarm.id);
-    } else if (alarm.delivered > 0 && entry.told.phase == Acked::Phase::nothing && !last_waiting(alarm.id) &&
+    } else if (alarm.delivered > 0 && entry.acked.phase == Acked::Phase::nothing && !last_waiting(alarm.id) &&
                !is_under_way(alarm.id)) {
-        entry.told = {Acked::Phase::open, alarm.delivered};
+        entry.acked = {Acked::Phase::open, alarm.delivered};
     }
 }
 
 void AlarmQueue::queue_open(Entry& entry) {
     const Acked next = expected(entry);
     if (next.phase == Acked::Phase::open) {
-        const bool merged = last_waiting(entry.current.id) != nullptr;
-        if (!merged && next.revision != entry.current.revision) push(entry, AlarmChange::updated);
+        const bool merged = last_waiting(entry.current->id) != nullptr;
+        if (!merged && next.revision != entry.current->revision) push(entry, AlarmChange::updated);
         return;
     }
     // Over before, open again (its agent lost the clear): the raise alone is right, whatever the sink has seen.
-    drop_waiting(entry.current.id);
+    drop_waiting(entry.current->id);
     push(entry, AlarmChange::opened);
 }
 
@@ -84,7 +110,7 @@ void AlarmQueue::queue_clear(Entry& entry) {
     if (next == Acked::Phase::cleared) return;
     // An update that waits is pointless now; a raise that waits before it (put back after it failed) is not.
     std::erase_if(steps_, [&](const Step& step) {
-        return step.fault == entry.current.id && step.change == AlarmChange::updated;
+        return step.fault == entry.current->id && step.change == AlarmChange::updated;
     });
     if (next == Acked::Phase::nothing) push(entry, AlarmChange::opened);
     push(entry, AlarmChange::cleared);
@@ -93,7 +119,7 @@ void AlarmQueue::queue_clear(Entry& entry) {
 std::vector<AckChange> AlarmQueue::collapse(const std::string& kind) {
     const auto excess_of = [&](const Step& step) {
         const Entry& entry = entries_.at(step.fault);
-        return step.change == AlarmChange::opened && entry.current.kind == kind && over_and_untold(entry);
+        return step.change == AlarmChange::opened && entry.current->kind == kind && over_and_unsent(entry);
     };
     auto excess = std::count_if(steps_.begin(), steps_.end(), excess_of) - backlog_;
     std::vector<AckChange> changes;
@@ -102,15 +128,15 @@ std::vector<AckChange> AlarmQueue::collapse(const std::string& kind) {
         const base::FaultId fault = oldest->fault;
         drop_waiting(fault);
         Entry& entry = entries_.at(fault);
-        entry.told = goal(entry.current);
+        entry.acked = goal(*entry.current);
         ++collapsed_[kind];
-        changes.push_back({fault, entry.told});
+        changes.push_back({fault, entry.acked});
     }
     return changes;
 }
 
-bool AlarmQueue::over_and_untold(const Entry& entry) const {
-    return !entry.current.open() && entry.told.phase == Acked::Phase::nothing && !is_under_way(entry.current.id);
+bool AlarmQueue::over_and_unsent(const Entry& entry) const {
+    return !entry.current->open() && entry.acked.phase == Acked::Phase::nothing && !is_under_way(entry.current->id);
 }
 
 void AlarmQueue::withdraw(const base::FaultId& fault) {
@@ -119,15 +145,15 @@ void AlarmQueue::withdraw(const base::FaultId& fault) {
     if (at != entries_.end()) at->second.withdrawn = true;
 }
 
-void AlarmQueue::finish(const Alarm& alarm, bool others_done) {
-    const auto at = entries_.find(alarm.id);
+void AlarmQueue::finish(AlarmPtr alarm, bool others_done) {
+    const auto at = entries_.find(alarm->id);
     if (at == entries_.end()) return;
     Entry& entry = at->second;
-    entry.current = alarm;
+    entry.current = std::move(alarm);
     entry.withdrawn = false;
-    if (!entry.raised) return drop_waiting(alarm.id);
+    if (!entry.raised) return drop_waiting(entry.current->id);
     if (expected(entry).phase != Acked::Phase::nothing) return queue_clear(entry);
-    // Nobody knows whether our raise has arrived. Acked again it would be a false alarm after the other's clear.
+    // Nobody can say whether our raise has arrived. Sent again it would be a false alarm after the other's clear.
     if (others_done) push(entry, AlarmChange::cleared);
 }
 
@@ -136,21 +162,21 @@ void AlarmQueue::forget(const base::FaultId& fault) {
     entries_.erase(fault);
 }
 
-std::optional<AckChange> AlarmQueue::retell(const base::FaultId& fault) {
+std::optional<AckChange> AlarmQueue::resend(const base::FaultId& fault) {
     const auto at = entries_.find(fault);
     if (at == entries_.end()) return std::nullopt;
     Entry& entry = at->second;
-    if (!entry.current.open() || entry.withdrawn || !settled(entry)) return std::nullopt;
-    entry.told = {};
+    if (!entry.current->open() || entry.withdrawn || !settled(entry)) return std::nullopt;
+    entry.acked = {};
     queue_open(entry);
-    return AckChange{fault, entry.told};
+    return AckChange{fault, entry.acked};
 }
 
 AlarmEvent AlarmQueue::event_of(const Step& step) const {
     const Entry& entry = entries_.at(step.fault);
     AlarmEvent event;
     event.change = step.change;
-    event.alarm = step.change == AlarmChange::cleared ? entry.current : entry.last_open;
+    event.alarm = step.change == AlarmChange::cleared ? *entry.current : *entry.last_open;
     return event;
 }
 
@@ -161,9 +187,9 @@ std::optional<AlarmEvent> AlarmQueue::take() {
     Entry& entry = entries_.at(step.fault);
     entry.raised |= step.change != AlarmChange::cleared;
     AlarmEvent event = event_of(step);
-    event.over = step.change != AlarmChange::cleared && !entry.current.open();
+    event.over = step.change != AlarmChange::cleared && !entry.current->open();
     for (const auto& [id, other] : entries_) {
-        if (id != step.fault && other.current.open()) event.others_open.push_back(other.current.kind);
+        if (id != step.fault && other.current->open()) event.others_open.push_back(other.current->kind);
     }
     const auto collapsed = collapsed_.find(event.alarm.kind);
     if (step.change == AlarmChange::opened && collapsed != collapsed_.end()) event.collapsed = collapsed->second;
@@ -172,50 +198,73 @@ std::optional<AlarmEvent> AlarmQueue::take() {
 }
 
 std::optional<AckChange> AlarmQueue::confirm() {
+    return end_message({});
+}
+
+std::optional<AckChange> AlarmQueue::skip(const std::string& why) {
+    return end_message(why);
+}
+
+std::optional<AckChange> AlarmQueue::end_message(const std::string& skipped) {
     const AlarmEvent event = *std::exchange(under_way_, std::nullopt);
     if (event.collapsed > 0) {
-        auto& untold = collapsed_[event.alarm.kind];
-        untold -= event.collapsed;
-        if (untold == 0) collapsed_.erase(event.alarm.kind);
+        auto& unsent = collapsed_[event.alarm.kind];
+        unsent -= event.collapsed;
+        if (unsent == 0) collapsed_.erase(event.alarm.kind);
     }
     const auto at = entries_.find(event.alarm.id);
     if (at == entries_.end()) return std::nullopt;
     Entry& entry = at->second;
     entry.attempts = 0;
     entry.last_error.clear();
-    // Another lead can have delivered more than this message meanwhile.
-    if (!reached(entry)) entry.told = told_by(event);
-    return AckChange{event.alarm.id, entry.told};
+    const bool raise = event.change == AlarmChange::opened;
+    // Of an alarm that was raised the receiver can have no use for the update or the clear: it was notified all the
+    // same.
+    const std::string why = raise ? skipped : entry.acked.skipped;
+    // Another primary can have delivered more than this message in between.
+    if (!reached(entry)) entry.acked = acked_by(event);
+    entry.acked.skipped = why;
+    return AckChange{event.alarm.id, entry.acked};
 }
 
-void AlarmQueue::requeue(const std::string& why) {
+void AlarmQueue::requeue(const std::string& why, bool failed) {
     const AlarmEvent event = *std::exchange(under_way_, std::nullopt);
     const auto at = entries_.find(event.alarm.id);
     if (at == entries_.end()) return;
     Entry& entry = at->second;
-    ++entry.attempts;
+    if (failed) ++entry.attempts;
     entry.last_error = why;
     if (entry.withdrawn || reached(entry)) return;
-    // What happened meanwhile can make the message pointless: a later update, the clear, or a new raise says it all.
+    // What happened since can make the message pointless: a later update, the clear, or a new raise says it all.
     const bool overtaken = last_waiting(event.alarm.id) != nullptr;
     if (overtaken && event.change != AlarmChange::opened) return;
     steps_.push_front({event.alarm.id, event.change});
 }
 
-/// Nothing needs to be told beyond what is confirmed. A clear is final whatever revision said it.
+/// Nothing needs to be sent beyond what is acknowledged. A clear is final whatever revision it was of.
 bool AlarmQueue::reached(const Entry& entry) {
-    if (!entry.current.open()) return entry.told.phase == Acked::Phase::cleared;
-    return entry.told == goal(entry.current);
+    if (!entry.current->open()) return entry.acked.phase == Acked::Phase::cleared;
+    return is_at(entry.acked, goal(*entry.current));
 }
 
 bool AlarmQueue::settled(const Entry& entry) const {
-    const base::FaultId& fault = entry.current.id;
+    const base::FaultId& fault = entry.current->id;
     return reached(entry) && last_waiting(fault) == nullptr && !is_under_way(fault);
 }
 
 bool AlarmQueue::settled(const base::FaultId& fault) const {
     const auto at = entries_.find(fault);
     return at != entries_.end() && settled(at->second);
+}
+
+bool AlarmQueue::acknowledged(const base::FaultId& fault) const {
+    const auto at = entries_.find(fault);
+    return at != entries_.end() && settled(at->second) && at->second.acked.skipped.empty();
+}
+
+bool AlarmQueue::urgent() const {
+    return std::any_of(steps_.begin(), steps_.end(),
+                       [&](const Step& step) { return entries_.at(step.fault).current->severity == "critical"; });
 }
 
 std::optional<base::WallTime> AlarmQueue::oldest() const {
@@ -229,24 +278,27 @@ DeliveryView AlarmQueue::view(const base::FaultId& fault) const {
     const auto at = entries_.find(fault);
     if (at == entries_.end()) return view;
     const Entry& entry = at->second;
-    view.revision = entry.told.revision;
+    view.revision = entry.acked.revision;
     view.attempts = entry.attempts;
     view.last_error = entry.last_error;
     if (is_under_way(fault)) {
         view.state = DeliveryView::State::sending;
     } else if (!settled(entry)) {
         view.state = DeliveryView::State::queued;
+    } else if (!entry.acked.skipped.empty()) {
+        view.state = DeliveryView::State::skipped;
+        view.last_error = entry.acked.skipped;
     }
     return view;
 }
 
-/// What the sink will have been told when everything that waits has arrived.
+/// What the sink will have when everything that waits has arrived.
 Acked AlarmQueue::expected(const Entry& entry) const {
-    if (const Step* last = last_waiting(entry.current.id)) {
+    if (const Step* last = last_waiting(entry.current->id)) {
         return {last->change == AlarmChange::cleared ? Acked::Phase::cleared : Acked::Phase::open,
-                entry.current.revision};
+                entry.current->revision};
     }
-    return is_under_way(entry.current.id) ? told_by(*under_way_) : entry.told;
+    return is_under_way(entry.current->id) ? acked_by(*under_way_) : entry.acked;
 }
 
 const AlarmQueue::Step* AlarmQueue::last_waiting(const base::FaultId& fault) const {

@@ -12,6 +12,7 @@
 
 #include "bus/json.hpp"
 #include "controller/controller.hpp"
+#include "controller/delivery/journal_json.hpp"
 #include "controller/http/group_api.hpp"
 #include "controller/model/alarm_json.hpp"
 #include "runtime/http/http_list.hpp"
@@ -65,19 +66,19 @@ json problems_of(const Controller& controller) {
 json sinks_of(const Controller& controller) {
     json list = json::array();
     for (const auto& sink : controller.alarms().sinks()) {
-        const Delivery& delivery = sink->delivery();
+        const SinkQueue& queue = sink->queue();
         json entry = {{"name", sink->name()},
                       {"type", sink->type()},
                       {"state", sink->state()},
-                      {"queued", delivery.queued()},
-                      {"held", sink->gate().held()},
+                      {"queued", queue.queued()},
+                      {"held", queue.filter().held()},
                       {"delivered", sink->delivered()},
-                      {"failed_attempts", delivery.failures_in_a_row()},
-                      {"last_error", delivery.last_error()},
+                      {"failed_attempts", queue.failures_in_a_row()},
+                      {"last_error", queue.last_error()},
                       {"since", base::to_iso8601(sink->since())}};
         if (!sink->address().empty()) entry["listens"] = sink->address();
         if (sink->state() != "ok") entry["failing_since"] = base::to_iso8601(sink->since());
-        if (const auto oldest = delivery.oldest_queued()) entry["oldest_waiting"] = base::to_iso8601(*oldest);
+        if (const auto oldest = queue.oldest_queued()) entry["oldest_waiting"] = base::to_iso8601(*oldest);
         list.push_back(std::move(entry));
     }
     return list;
@@ -136,27 +137,10 @@ json fault_entry(const TrackedFault& booked) {
     return entry;
 }
 
-std::string_view to_string(DeliveryView::State state) {
-    switch (state) {
-        case DeliveryView::State::confirmed:
-            return "confirmed";
-        case DeliveryView::State::queued:
-            return "queued";
-        case DeliveryView::State::sending:
-            return "sending";
-        case DeliveryView::State::held:
-            return "held";
-        case DeliveryView::State::untold:
-            return "untold";
-    }
-    return "queued";
-}
-
 json booked_entry(const Controller& controller, const TrackedFault& booked) {
     json entry = fault_entry(booked);
-    const Alarm alarm = to_alarm(booked.fault, booked.host);
     for (const auto& sink : controller.alarms().sinks()) {
-        const DeliveryView view = sink->view(alarm);
+        const DeliveryView view = controller.alarms().view(*sink, booked);
         entry["deliveries"].push_back({{"sink", sink->name()},
                                        {"state", to_string(view.state)},
                                        {"revision", view.revision},
@@ -342,6 +326,30 @@ HttpResponse faults(const Controller& controller, const HttpRequest& request) {
     return list_of("faults", request, std::make_shared<FaultList>(controller, all, request.query_value("after")));
 }
 
+json journal_of(const Controller& controller, const base::FaultId& fault) {
+    const Journal::Record* record = controller.alarms().journal().find(fault);
+    return record == nullptr ? to_json(Journal::Record{}) : to_json(*record);
+}
+
+/// One fault with its journal, whether it is open, over, or about the suite itself.
+HttpResponse fault(const Controller& controller, const base::FaultId& id) {
+    json entry;
+    const auto& internal = controller.alarms().internal().all();
+    const auto own = internal.find(id);
+    if (const TrackedFault* tracked = controller.alarms().table().find(id)) {
+        entry = booked_entry(controller, *tracked);
+    } else if (const FaultHistory::Entry* past = controller.alarms().history().find(id)) {
+        entry = fault_entry(past->booked);
+        entry["delivered_from_here"] = past->delivered;
+    } else if (own != internal.end()) {
+        entry = to_json(own->second);
+    } else {
+        return json_reply({{"error", "no such fault"}}, 404);
+    }
+    entry["journal"] = journal_of(controller, id);
+    return json_reply(entry);
+}
+
 HttpResponse agents(const Controller& controller, const HttpRequest&) {
     json list = json::array();
     for (const auto& [host, agent] : controller.fleet().agents()) {
@@ -377,6 +385,9 @@ runtime::Router make_router(Controller& controller) {
     page("/v1/status", Right::reader, status);
     page("/v1/guests", Right::reader, guests);
     page("/v1/faults", Right::reader, faults);
+    router.add("GET", "/v1/faults/*", Right::reader, [&controller](const HttpRequest&, const auto& parts) {
+        return fault(controller, base::FaultId(parts[0]));
+    });
     page("/v1/agents", Right::reader, agents);
     add_group_pages(router, controller);
     return router;

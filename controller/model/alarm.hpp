@@ -33,7 +33,8 @@ struct Alarm {
     std::uint64_t revision = 1;
     /// The highest revision that an earlier lead's sinks have confirmed to the agent; 0 when none.
     std::uint64_t delivered = 0;
-    base::WallTime opened_at{};
+    base::WallTime opened_at{};    ///< by the clock of who found it
+    base::WallTime received_at{};  ///< by this controller's; the epoch: just now
     base::WallTime updated_at{};
     std::optional<base::WallTime> cleared_at;
     std::string clear_reason;

@@ -28,23 +28,24 @@ base::Millis hold_off_of(const Policy& policy, base::Millis beat) {
 
 }  // namespace
 
-Ruling rule(const std::vector<Policy>& policies, const Alarm& alarm, bool inventory_known, base::Millis beat) {
-    Ruling ruling{Ruling::Kind::untold, base::Millis::max()};
+PolicyDecision decide(const std::vector<Policy>& policies, const Alarm& alarm, bool inventory_known,
+                      base::Millis interval) {
+    PolicyDecision decision{PolicyDecision::Kind::suppress, base::Millis::max()};
     for (const Policy& policy : policies) {
         if (!policy.kinds.empty() && !policy.kinds.contains(alarm.kind)) continue;
         if (policy.asks_inventory()) {
             if (alarm.guest.empty()) continue;
             if (!inventory_known) {
-                if (ruling.kind == Ruling::Kind::untold) ruling.kind = Ruling::Kind::unknown;
+                if (decision.kind == PolicyDecision::Kind::suppress) decision.kind = PolicyDecision::Kind::unknown;
                 continue;
             }
             if (!place_matches(policy, alarm)) continue;
         }
-        ruling.kind = Ruling::Kind::told;
-        ruling.hold_off = std::min(ruling.hold_off, hold_off_of(policy, beat));
+        decision.kind = PolicyDecision::Kind::deliver;
+        decision.hold_off = std::min(decision.hold_off, hold_off_of(policy, interval));
     }
-    if (ruling.kind != Ruling::Kind::told) ruling.hold_off = {};
-    return ruling;
+    if (decision.kind != PolicyDecision::Kind::deliver) decision.hold_off = {};
+    return decision;
 }
 
 }  // namespace vitalwire::controller

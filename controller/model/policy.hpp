@@ -26,21 +26,22 @@ struct Policy {
     bool asks_inventory() const { return !groups.empty() || !projects.empty() || !flavors.empty(); }
 };
 
-/// What policies say of one alarm at one sink.
-struct Ruling {
+/// What policies decide about one alarm at one sink.
+struct PolicyDecision {
     enum class Kind : std::uint8_t {
-        told,     ///< after `hold_off`
-        untold,   ///< no policy sends it there
-        unknown,  ///< it depends on an inventory that is not known yet
+        deliver,   ///< after `hold_off`
+        suppress,  ///< no policy sends it there
+        unknown,   ///< it depends on an inventory that is not known yet
     };
-    Kind kind = Kind::told;
+    Kind kind = Kind::deliver;
     base::Millis hold_off{};
 
-    friend bool operator==(const Ruling&, const Ruling&) = default;
+    friend bool operator==(const PolicyDecision&, const PolicyDecision&) = default;
 };
 
-/// `alarm` with what the inventory says; `inventory_known`: that has been loaded; `beat`: the guest's heartbeat
-/// interval. The shortest hold-off of those that match counts.
-Ruling rule(const std::vector<Policy>& policies, const Alarm& alarm, bool inventory_known, base::Millis beat);
+/// `alarm` with what the inventory has; `inventory_known`: that has been loaded; `interval`: of the guest's
+/// heartbeat. The shortest hold-off of those that match counts.
+PolicyDecision decide(const std::vector<Policy>& policies, const Alarm& alarm, bool inventory_known,
+                      base::Millis interval);
 
 }  // namespace vitalwire::controller

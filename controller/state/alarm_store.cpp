@@ -7,6 +7,7 @@
 
 #include "base/log.hpp"
 #include "bus/json.hpp"
+#include "controller/delivery/journal_json.hpp"
 #include "controller/model/alarm_json.hpp"
 #include "wire/json_reader.hpp"
 
@@ -17,14 +18,17 @@ using nlohmann::json;
 namespace {
 
 constexpr const char* kFaults = "faults";
-constexpr const char* kTold = "deliveries";
+constexpr const char* kAcked = "deliveries";
 constexpr const char* kHistory = "history";
 constexpr const char* kSinks = "sinks";
 constexpr const char* kAgents = "agents";
 constexpr const char* kOwnAlarms = "own_alarms";
+constexpr const char* kJournal = "journal";
 
 json to_row(const TrackedFault& booked) {
-    return {{"host", booked.host.str()}, {"fault", bus::to_json(booked.fault)}};
+    return {{"host", booked.host.str()},
+            {"fault", bus::to_json(booked.fault)},
+            {"received_at", base::to_iso8601(booked.received_at)}};
 }
 
 std::optional<TrackedFault> booked_from(const json& row) {
@@ -33,7 +37,7 @@ std::optional<TrackedFault> booked_from(const json& row) {
     if (object == nullptr || host.empty()) return std::nullopt;
     const auto fault = bus::fault_from_json(*object);
     if (!fault) return std::nullopt;
-    return TrackedFault{*fault, base::HostId(host)};
+    return TrackedFault{*fault, base::HostId(host), base::from_iso8601(wire::text_or(row, "received_at"))};
 }
 
 /// Numbers as keys sort as numbers.
@@ -51,7 +55,7 @@ std::optional<FaultHistory::Number> number_from(const std::string& key) {
 }
 
 /// Neither part holds a '/'.
-std::string told_key(const std::string& sink, const base::FaultId& fault) {
+std::string acked_key(const std::string& sink, const base::FaultId& fault) {
     return sink + '/' + fault.str();
 }
 
@@ -77,16 +81,17 @@ std::vector<TrackedFault> AlarmStore::load_faults() {
     return faults;
 }
 
-std::vector<AlarmStore::ToldRow> AlarmStore::load_told() {
-    std::vector<ToldRow> rows;
-    load(kTold, [&](const std::string& key, const json& row) {
+std::vector<AlarmStore::AckedRow> AlarmStore::load_acked() {
+    std::vector<AckedRow> rows;
+    load(kAcked, [&](const std::string& key, const json& row) {
         const std::size_t slash = key.find('/');
         const std::string phase = wire::text_or(row, "phase");
         const auto revision = wire::int_or(row, "revision", 0);
         if (slash == std::string::npos || revision <= 0 || (phase != "open" && phase != "cleared")) return false;
-        const Acked told{phase == "open" ? Acked::Phase::open : Acked::Phase::cleared,
-                         static_cast<std::uint64_t>(revision)};
-        rows.push_back({key.substr(0, slash), base::FaultId(key.substr(slash + 1)), told});
+        rows.push_back({key.substr(0, slash),
+                        base::FaultId(key.substr(slash + 1)),
+                        {phase == "open" ? Acked::Phase::open : Acked::Phase::cleared,
+                         static_cast<std::uint64_t>(revision), wire::text_or(row, "skipped")}});
         return true;
     });
     return rows;
@@ -102,6 +107,24 @@ std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> AlarmStore::lo
         return true;
     });
     return entries;
+}
+
+std::vector<std::pair<base::FaultId, Journal::Record>> AlarmStore::load_journal() {
+    std::vector<std::pair<base::FaultId, Journal::Record>> records;
+    load(kJournal, [&](const std::string& key, const json& row) {
+        auto record = journal_from_json(row);
+        if (record) records.emplace_back(base::FaultId(key), std::move(*record));
+        return record.has_value();
+    });
+    return records;
+}
+
+void AlarmStore::put_journal(const base::FaultId& fault, const Journal::Record& record) {
+    store_.put(kJournal, fault.str(), wire::dump(to_json(record)));
+}
+
+void AlarmStore::erase_journal(const base::FaultId& fault) {
+    store_.erase(kJournal, fault.str());
 }
 
 std::vector<std::string> AlarmStore::load_sinks() {
@@ -165,14 +188,15 @@ void AlarmStore::erase_fault(const base::FaultId& fault) {
     store_.erase(kFaults, fault.str());
 }
 
-void AlarmStore::put_told(const std::string& sink, const base::FaultId& fault, Acked told) {
-    if (told.phase == Acked::Phase::nothing) return erase_told(sink, fault);
-    const json row = {{"phase", told.phase == Acked::Phase::open ? "open" : "cleared"}, {"revision", told.revision}};
-    store_.put(kTold, told_key(sink, fault), wire::dump(row));
+void AlarmStore::put_acked(const std::string& sink, const base::FaultId& fault, const Acked& acked) {
+    if (acked.phase == Acked::Phase::nothing) return erase_acked(sink, fault);
+    json row = {{"phase", acked.phase == Acked::Phase::open ? "open" : "cleared"}, {"revision", acked.revision}};
+    if (!acked.skipped.empty()) row["skipped"] = acked.skipped;
+    store_.put(kAcked, acked_key(sink, fault), wire::dump(row));
 }
 
-void AlarmStore::erase_told(const std::string& sink, const base::FaultId& fault) {
-    store_.erase(kTold, told_key(sink, fault));
+void AlarmStore::erase_acked(const std::string& sink, const base::FaultId& fault) {
+    store_.erase(kAcked, acked_key(sink, fault));
 }
 
 void AlarmStore::put_history(FaultHistory::Number number, const FaultHistory::Entry& entry) {

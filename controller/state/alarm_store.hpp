@@ -7,6 +7,7 @@
 
 #include "controller/alarms/fault_history.hpp"
 #include "controller/delivery/alarm_queue.hpp"
+#include "controller/delivery/journal.hpp"
 #include "controller/fleet/fleet.hpp"
 #include "runtime/store.hpp"
 
@@ -18,13 +19,14 @@ class AlarmStore {
 public:
     explicit AlarmStore(runtime::Store& store) : store_(store) {}
 
-    struct ToldRow {
+    struct AckedRow {
         std::string sink;
         base::FaultId fault;
-        Acked told;
+        Acked acked;
     };
     std::vector<TrackedFault> load_faults();
-    std::vector<ToldRow> load_told();
+    std::vector<AckedRow> load_acked();
+    std::vector<std::pair<base::FaultId, Journal::Record>> load_journal();
     std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> load_history();
     std::vector<std::string> load_sinks();
     std::vector<std::pair<base::HostId, Agent>> load_agents();
@@ -33,8 +35,10 @@ public:
 
     void put_fault(const TrackedFault& booked);
     void erase_fault(const base::FaultId& fault);
-    void put_told(const std::string& sink, const base::FaultId& fault, Acked told);
-    void erase_told(const std::string& sink, const base::FaultId& fault);
+    void put_journal(const base::FaultId& fault, const Journal::Record& record);
+    void erase_journal(const base::FaultId& fault);
+    void put_acked(const std::string& sink, const base::FaultId& fault, const Acked& acked);
+    void erase_acked(const std::string& sink, const base::FaultId& fault);
     void put_history(FaultHistory::Number number, const FaultHistory::Entry& entry);
     void erase_history(FaultHistory::Number number);
     bool healthy() const { return store_.healthy(); }

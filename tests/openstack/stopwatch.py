@@ -79,7 +79,7 @@ class Stopwatch(Background):
             now = time.monotonic()
             self._seen.setdefault("booked", now)
             for delivery in fault["deliveries"]:
-                if delivery["state"] == "confirmed":
+                if delivery["state"] == "acknowledged":
                     self._seen.setdefault(delivery["sink"], now)
         for guest in self._controller.page("/v1/guests")["guests"]:
             if guest["guest"] == self._guest and guest["cloud_state"] == self._until_state:

@@ -94,7 +94,7 @@ class Vitrage(SinkTestCase):
         admin.post_event({"time": "2026-11-22T06:05:08.123456", "type": "vitalwire.heartbeat", "details": details})
 
     def told_again(self, event):
-        return self.controller.metric(f'sink_told_again_total{{event="{event}",sink="cloud"}}')
+        return self.controller.metric(f'sink_resent_total{{event="{event}",sink="cloud"}}')
 
     def test_a_fault_is_an_alarm_while_it_lasts(self):
         self.fall_silent()

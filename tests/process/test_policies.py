@@ -49,7 +49,7 @@ class Policies(ControllerTestCase):
         began = time.time()
         fault = self.agent.open("vm-1")
         self.await_told(fault, "down")
-        self.assertEqual(self.deliveries(fault), {"inspector": "confirmed", "healer": "held"})
+        self.assertEqual(self.deliveries(fault), {"inspector": "acknowledged", "healer": "held"})
         wait_until(lambda: self.healed(fault), "the healer is told")
         self.assertGreaterEqual(time.time() - began, HOLD_OFF_SECONDS)
         self.agent.await_delivered(fault)
@@ -66,14 +66,14 @@ class Policies(ControllerTestCase):
         last = self.agent.open("vm-1")
         wait_until(lambda: self.healed(last), "the healer is told of the one that lasts")
         self.assertEqual(len(self.healer.events()), 1)
-        self.assertEqual(http_metrics(self.dir / "http")['vitalwire_controller_sink_spared_total{sink="healer"}'], 10)
+        self.assertEqual(http_metrics(self.dir / "http")['vitalwire_controller_sink_suppressed_total{sink="healer"}'], 10)
 
     def test_other_kinds_and_other_flavors_are_not_told_to_who_acts(self):
         self.name("vm-2", "m1.small")
         wait_until(lambda: len(self.get("/v1/guests")["guests"]) == 2, "the inventory names it")
         for fault in (self.agent.open("vm-1", "unhealthy"), self.agent.open("vm-2"), self.agent.open("vm-3")):
             self.agent.await_delivered(fault)
-            self.assertEqual(self.deliveries(fault), {"inspector": "confirmed", "healer": "untold"})
+            self.assertEqual(self.deliveries(fault), {"inspector": "acknowledged", "healer": "suppressed"})
         self.assertEqual(self.healer.requests, [])
 
     def test_a_guest_that_the_inventory_names_late_is_told_then(self):

@@ -126,11 +126,11 @@ TEST(FaultsView, BeginsWithTheWorstOpenOnesTheNewestFirst) {
 TEST(FaultsView, SaysWhoHasNotBeenTold) {
     json entry = fault("f", "critical", "1", "open");
     entry["detail"] = "silent";
-    entry["deliveries"] = {{{"sink", "log"}, {"state", "confirmed"}},
+    entry["deliveries"] = {{{"sink", "log"}, {"state", "acknowledged"}},
                            {{"sink", "doctor"}, {"state", "sending"}, {"last_error", "connection refused"}},
                            {{"sink", "hook"}, {"state", "queued"}}};
     EXPECT_THAT(faults_view({{"faults", {entry}}}, kNow, {})[1],
-                AllOf(HasSubstr("silent"), HasSubstr("1 confirmed, doctor retries: connection refused, hook queued")));
+                AllOf(HasSubstr("silent"), HasSubstr("1 acknowledged, doctor retries: connection refused, hook queued")));
 }
 
 TEST(AgentsView, BeginsWithTheLostOnes) {

@@ -177,7 +177,7 @@ TEST_F(LedgerTest, WhoIsNoLongerLeadDropsWhatWaits) {
     told["a"].answer = Outcome::confirmed();
     take("a");
     EXPECT_FALSE(loop.until([&] { return !told["a"].lines.empty(); }, std::chrono::milliseconds(400)));
-    EXPECT_EQ(alarms->sinks().at(0)->delivery().queued(), 0U);
+    EXPECT_EQ(alarms->sinks().at(0)->queue().queued(), 0U);
 }
 
 TEST_F(LedgerTest, WhoIsNoLongerLeadClearsWhatItRaised) {

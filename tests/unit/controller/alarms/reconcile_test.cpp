@@ -144,7 +144,7 @@ TEST_F(LedgerAuditTest, AReceiverThatDoesNotSayChangesNothing) {
     shows(base::fail(base::Errc::unavailable, "HTTP 503"));
     EXPECT_THAT(take("a"), IsEmpty());
     ASSERT_EQ(problems.list().size(), 1U);
-    EXPECT_EQ(problems.list()[0].what, "sink a does not say what it shows");
+    EXPECT_EQ(problems.list()[0].what, "sink a cannot be compared with its receiver");
     ask();
     shows({{as_shown(f1)}});
     EXPECT_TRUE(problems.empty());

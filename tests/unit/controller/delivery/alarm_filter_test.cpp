@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <utility>
+
 #include "tests/unit/controller/support/alarms.hpp"
 
 namespace vitalwire::controller {
@@ -27,68 +30,71 @@ Policy policy(base::Millis hold_off = {}) {
     return policy;
 }
 
-/// A gate in virtual time. Alarm a1 opens at the beginning.
-class SinkGateTest : public ::testing::Test {
+/// A filter in virtual time. Alarm a1 is received at the beginning.
+class AlarmFilterTest : public ::testing::Test {
 protected:
-    void given(std::vector<Policy> policies) { gate = AlarmFilter(std::move(policies)); }
-    Verdict offer(const Alarm& alarm, bool inventory_known = true) {
-        return gate.offer(alarm, inventory_known, seconds(1), {base::TimePoint(seconds(100)) + passed, began + passed});
+    void given(std::vector<Policy> policies) { filter = AlarmFilter(std::move(policies)); }
+    Verdict offer(Alarm alarm, bool inventory_known = true) {
+        alarm.received_at = received;
+        return filter.offer(std::make_shared<const Alarm>(std::move(alarm)),
+                            {inventory_known, seconds(1), base::TimePoint(seconds(100)) + passed, began + passed});
     }
     std::vector<std::string> due() {
         std::vector<std::string> ids;
-        for (const Alarm& alarm : gate.take_due(base::TimePoint(seconds(100)) + passed))
-            ids.push_back(alarm.id.str() + " " + std::to_string(alarm.revision));
+        for (const AlarmPtr& alarm : filter.take_due(base::TimePoint(seconds(100)) + passed))
+            ids.push_back(alarm->id.str() + " " + std::to_string(alarm->revision));
         return ids;
     }
 
-    AlarmFilter gate{std::nullopt};
+    AlarmFilter filter{std::nullopt};
     const Alarm a1 = open_alarm("g1", "a1");
-    base::WallTime began = a1.opened_at;
+    const base::WallTime began{seconds(1'800'000'000)};  ///< by the controller's clock, which no agent's agrees with
+    base::WallTime received = began;
     base::Duration passed{};
 };
 
-TEST_F(SinkGateTest, WithoutPoliciesEverythingPasses) {
+TEST_F(AlarmFilterTest, WithoutPoliciesEverythingPasses) {
     EXPECT_EQ(offer(a1), Verdict::pass);
     EXPECT_EQ(offer(cleared(a1)), Verdict::pass);
-    EXPECT_TRUE(gate.has_passed(a1.id));
+    EXPECT_TRUE(filter.has_passed(a1.id));
 }
 
-TEST_F(SinkGateTest, ASinkThatNoPolicyNamesIsToldNothing) {
+TEST_F(AlarmFilterTest, ASinkThatNoPolicyNamesIsToldNothing) {
     given({});
     EXPECT_EQ(offer(a1), Verdict::stop);
     EXPECT_EQ(offer(cleared(a1)), Verdict::stop);
-    EXPECT_TRUE(gate.stops(a1.id));
+    EXPECT_TRUE(filter.stops(a1.id));
 }
 
-TEST_F(SinkGateTest, WithoutAHoldOffAFaultThatIsOverIsStillTold) {
+TEST_F(AlarmFilterTest, WithoutAHoldOffAFaultThatIsOverIsStillTold) {
     given({policy()});
     EXPECT_EQ(offer(lasted(a1, milliseconds(1))), Verdict::pass);
 }
 
-TEST_F(SinkGateTest, HoldsAFaultOffAndThenLetsItsNewestStateThrough) {
+TEST_F(AlarmFilterTest, HoldsAFaultOffAndThenLetsItsNewestStateThrough) {
     given({policy(seconds(5))});
     EXPECT_EQ(offer(a1), Verdict::hold);
     passed = seconds(3);
     EXPECT_EQ(offer(open_alarm("g1", "a1", 2)), Verdict::hold);
-    EXPECT_EQ(gate.next_due(), base::TimePoint(seconds(105))) << "an update does not prolong it";
+    EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(105))) << "an update does not prolong it";
     EXPECT_THAT(due(), IsEmpty());
     passed = seconds(5);
     EXPECT_THAT(due(), ElementsAre("a1 2"));
-    EXPECT_EQ(gate.held(), 0U);
-    EXPECT_EQ(gate.next_due(), base::kNever);
+    EXPECT_EQ(filter.held(), 0U);
+    EXPECT_EQ(filter.next_due(), base::kNever);
 }
 
-TEST_F(SinkGateTest, AFaultThatClearsWithinItsHoldOffIsNotTold) {
+TEST_F(AlarmFilterTest, AFaultThatClearsWithinItsHoldOffIsNotTold) {
     given({policy(seconds(5))});
     offer(a1);
     passed = seconds(4);
     EXPECT_EQ(offer(lasted(a1, seconds(4))), Verdict::stop);
     passed = seconds(60);
     EXPECT_THAT(due(), IsEmpty());
-    EXPECT_EQ(gate.spared(), 1U);
+    EXPECT_EQ(filter.suppressed(), 1U);
 }
 
-TEST_F(SinkGateTest, WhatWasToldGetsItsClearHoweverShortItWas) {
+TEST_F(AlarmFilterTest, WhatWasToldGetsItsClearHoweverShortItWas) {
     given({policy(seconds(5))});
     offer(a1);
     passed = seconds(5);
@@ -96,81 +102,102 @@ TEST_F(SinkGateTest, WhatWasToldGetsItsClearHoweverShortItWas) {
     EXPECT_EQ(offer(lasted(a1, seconds(4))), Verdict::pass) << "the agent's clock is behind ours";
 }
 
-TEST_F(SinkGateTest, AFaultThatWasOverWhenItWasHeardOfIsToldIfItLasted) {
+TEST_F(AlarmFilterTest, AFaultThatWasOverWhenItWasHeardOfIsToldIfItLasted) {
     given({policy(seconds(5))});
     EXPECT_EQ(offer(lasted(a1, seconds(4))), Verdict::stop);
     EXPECT_EQ(offer(lasted(open_alarm("g1", "a2"), seconds(5))), Verdict::pass);
 }
 
-TEST_F(SinkGateTest, TheHoldOffDoesNotBeginAgainAfterARestart) {
+TEST_F(AlarmFilterTest, TheHoldOffDoesNotBeginAgainAfterARestart) {
     given({policy(seconds(5))});
     passed = seconds(3);
     EXPECT_EQ(offer(a1), Verdict::hold);
-    EXPECT_EQ(gate.next_due(), base::TimePoint(seconds(105)));
+    EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(105)));
     passed = seconds(6);
     EXPECT_EQ(offer(open_alarm("g2", "a2")), Verdict::pass);
 }
 
-TEST_F(SinkGateTest, AFaultFromTheFutureIsHeldOffNoLongerThanAnother) {
+TEST_F(AlarmFilterTest, TheAgentsClockDoesNotMatter) {
     given({policy(seconds(5))});
-    began -= std::chrono::hours(1);
-    EXPECT_EQ(offer(a1), Verdict::hold);
-    EXPECT_EQ(gate.next_due(), base::TimePoint(seconds(105)));
+    for (const auto opened : {seconds(-86400), seconds(0), seconds(86400)}) {
+        Alarm alarm = open_alarm("g1", "of" + std::to_string(opened.count()));
+        alarm.opened_at = began + opened;
+        EXPECT_EQ(offer(alarm), Verdict::hold);
+        EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(105)));
+        alarm = cleared(alarm);
+        alarm.cleared_at = alarm.opened_at + std::chrono::hours(1);
+        EXPECT_EQ(offer(alarm), Verdict::stop) << "it has just come, and is over";
+    }
 }
 
-TEST_F(SinkGateTest, CountsInBeatsOfTheGuest) {
+TEST_F(AlarmFilterTest, AStepOfOurOwnClockDoesNotMatterWhileItIsHeld) {
+    given({policy(seconds(5))});
+    EXPECT_EQ(offer(a1), Verdict::hold);
+    received -= std::chrono::hours(1);  // as if the clock had been set forward
+    passed = seconds(1);
+    EXPECT_EQ(offer(a1), Verdict::hold);
+    EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(105)));
+}
+
+TEST_F(AlarmFilterTest, OneThatWasReceivedAfterNowHasNoAge) {
+    given({policy(seconds(5))});
+    received += std::chrono::hours(1);
+    EXPECT_EQ(offer(a1), Verdict::hold);
+    EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(105)));
+}
+
+TEST_F(AlarmFilterTest, CountsInBeatsOfTheGuest) {
     Policy two_beats = policy();
     two_beats.hold_off_beats = 2;
     given({two_beats});
     EXPECT_EQ(offer(a1), Verdict::hold);
-    EXPECT_EQ(gate.next_due(), base::TimePoint(seconds(102)));
+    EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(102)));
 }
 
-TEST_F(SinkGateTest, WhatAnEarlierLeadHasToldPassesAtOnce) {
+TEST_F(AlarmFilterTest, WhatAnEarlierLeadHasToldPassesAtOnce) {
     given({policy(seconds(5))});
     Alarm told = lasted(a1, seconds(1));
     told.delivered = 1;
     EXPECT_EQ(offer(told), Verdict::pass);
 }
 
-TEST_F(SinkGateTest, WhatIsDroppedIsHeldNoMoreAndIsANewFaultTheNextTime) {
+TEST_F(AlarmFilterTest, WhatIsDroppedIsHeldNoMoreAndIsANewFaultTheNextTime) {
     given({policy(seconds(5))});
     offer(a1);
-    gate.drop(a1.id);
-    EXPECT_EQ(gate.held(), 0U);
-    EXPECT_EQ(gate.next_due(), base::kNever);
-    EXPECT_FALSE(gate.stops(a1.id));
+    filter.drop(a1.id);
+    EXPECT_EQ(filter.held(), 0U);
+    EXPECT_EQ(filter.next_due(), base::kNever);
+    EXPECT_FALSE(filter.stops(a1.id));
     EXPECT_EQ(offer(a1), Verdict::hold);
 }
 
-TEST_F(SinkGateTest, AFlappingGuestThatIsNeverLostForLongIsNeverTold) {
+TEST_F(AlarmFilterTest, AFlappingGuestThatIsNeverLostForLongIsNeverTold) {
     given({policy(seconds(5))});
     for (int i = 0; i < 1000; ++i) {
         const Alarm alarm = open_alarm("g1", "flap" + std::to_string(i));
-        began = alarm.opened_at;
         passed = {};
         EXPECT_EQ(offer(alarm), Verdict::hold);
         passed = seconds(1);
         EXPECT_EQ(offer(lasted(alarm, seconds(1))), Verdict::stop);
-        gate.forget(alarm.id);
+        filter.forget(alarm.id);
     }
-    EXPECT_EQ(gate.spared(), 1000U);
-    EXPECT_EQ(gate.held(), 0U);
+    EXPECT_EQ(filter.suppressed(), 1000U);
+    EXPECT_EQ(filter.held(), 0U);
 }
 
-TEST_F(SinkGateTest, WaitsForTheInventoryWhereItDecides) {
+TEST_F(AlarmFilterTest, WaitsForTheInventoryWhereItDecides) {
     Policy gold = policy();
     gold.projects = {"gold"};
     given({gold});
     Alarm alarm = a1;
     EXPECT_EQ(offer(alarm, false), Verdict::hold);
-    EXPECT_EQ(gate.next_due(), base::kNever);
-    EXPECT_TRUE(gate.holds(a1.id));
+    EXPECT_EQ(filter.next_due(), base::kNever);
+    EXPECT_TRUE(filter.holds(a1.id));
     alarm.project = "gold";
     EXPECT_EQ(offer(alarm), Verdict::pass);
 }
 
-TEST_F(SinkGateTest, AGuestThatMovesIntoAPolicyIsToldFromThenOnAndToTheEnd) {
+TEST_F(AlarmFilterTest, AGuestThatMovesIntoAPolicyIsToldFromThenOnAndToTheEnd) {
     Policy gold = policy();
     gold.projects = {"gold"};
     given({gold});
@@ -186,8 +213,10 @@ TEST_F(SinkGateTest, AGuestThatMovesIntoAPolicyIsToldFromThenOnAndToTheEnd) {
 
 class PolicyTest : public ::testing::Test {
 protected:
-    Ruling ruling(bool inventory_known = true) const { return rule(policies, alarm, inventory_known, seconds(2)); }
-    bool told() const { return ruling().kind == Ruling::Kind::told; }
+    PolicyDecision decision(bool inventory_known = true) const {
+        return decide(policies, alarm, inventory_known, seconds(2));
+    }
+    bool told() const { return decision().kind == PolicyDecision::Kind::deliver; }
 
     static Alarm of_the_web_pair() {
         Alarm lost = open_alarm("g1", "a1");
@@ -232,16 +261,16 @@ TEST_F(PolicyTest, TheShortestHoldOffOfThoseThatMatchCounts) {
     Policy sooner;
     sooner.hold_off_beats = 2;
     policies.push_back(sooner);
-    EXPECT_EQ(ruling(), (Ruling{Ruling::Kind::told, seconds(4)}));
+    EXPECT_EQ(decision(), (PolicyDecision{PolicyDecision::Kind::deliver, seconds(4)}));
     policies[1].kinds = {"unhealthy"};
-    EXPECT_EQ(ruling(), (Ruling{Ruling::Kind::told, seconds(10)}));
+    EXPECT_EQ(decision(), (PolicyDecision{PolicyDecision::Kind::deliver, seconds(10)}));
 }
 
 TEST_F(PolicyTest, WithoutAnInventoryOnlyWhatDoesNotAskForItIsKnown) {
     policies[0].flavors = {"nfv.*"};
-    EXPECT_EQ(ruling(false).kind, Ruling::Kind::unknown);
+    EXPECT_EQ(decision(false).kind, PolicyDecision::Kind::unknown);
     policies.push_back(Policy{});
-    EXPECT_EQ(ruling(false).kind, Ruling::Kind::told);
+    EXPECT_EQ(decision(false).kind, PolicyDecision::Kind::deliver);
 }
 
 TEST_F(PolicyTest, AnAlarmOfAHostBelongsToNobody) {
@@ -249,7 +278,7 @@ TEST_F(PolicyTest, AnAlarmOfAHostBelongsToNobody) {
     alarm.host = base::HostId("compute-1");
     policies[0].projects = {"*"};
     EXPECT_FALSE(told());
-    EXPECT_EQ(ruling(false).kind, Ruling::Kind::untold);
+    EXPECT_EQ(decision(false).kind, PolicyDecision::Kind::suppress);
 }
 
 }  // namespace

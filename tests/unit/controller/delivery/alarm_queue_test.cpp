@@ -14,7 +14,8 @@ using Phase = Acked::Phase;
 
 class AlarmQueueTest : public ::testing::Test {
 protected:
-    void offer(const Alarm& alarm) { queue.offer(alarm, true); }
+    static AlarmPtr shared(Alarm alarm) { return std::make_shared<const Alarm>(std::move(alarm)); }
+    void offer(Alarm alarm) { queue.offer(shared(std::move(alarm)), true); }
 
     /// Takes and confirms everything that waits.
     std::vector<std::string> told() {
@@ -101,7 +102,7 @@ TEST_F(AlarmQueueTest, RepeatsAFailedRaiseBeforeItsClear) {
     offer(a1);
     queue.take();
     offer(cleared(a1));
-    queue.requeue("away");
+    queue.requeue("away", true);
     EXPECT_THAT(told(), ElementsAre("a1 opened 1", "a1 cleared 2"));
 }
 
@@ -109,7 +110,7 @@ TEST_F(AlarmQueueTest, RepeatsAFailedRaiseBeforeTheClearThatOvertookItsUpdate) {
     offer(a1);
     queue.take();
     offer(open_alarm("g", "a1", 2));
-    queue.requeue("503");
+    queue.requeue("503", true);
     offer(cleared(open_alarm("g", "a1", 2)));
     EXPECT_THAT(told(), ElementsAre("a1 opened 2", "a1 cleared 3"));
 }
@@ -120,7 +121,7 @@ TEST_F(AlarmQueueTest, AFailedUpdateGivesWayToTheClear) {
     offer(open_alarm("g", "a1", 2));
     queue.take();
     offer(cleared(open_alarm("g", "a1", 2)));
-    queue.requeue("away");
+    queue.requeue("away", true);
     EXPECT_THAT(told(), ElementsAre("a1 cleared 3"));
 }
 
@@ -155,17 +156,17 @@ TEST_F(AlarmQueueTest, CollapsesWhatCameAndWentBeyondTheBacklog) {
 TEST_F(AlarmQueueTest, ReportsACollapsedAlarmAsTold) {
     for (const char* id : {"a1", "a2"})
         offer(cleared(open_alarm("g", id)));
-    const auto changes = queue.offer(cleared(open_alarm("g", "a3")), true);
+    const auto changes = queue.offer(shared(cleared(open_alarm("g", "a3"))), true);
     ASSERT_EQ(changes.size(), 1U);
     EXPECT_EQ(changes[0].fault.str(), "a1");
-    EXPECT_EQ(changes[0].told, (Acked{Phase::cleared, 2}));
+    EXPECT_EQ(changes[0].acked, (Acked{Phase::cleared, 2}));
 }
 
 TEST_F(AlarmQueueTest, KeepsCountingCollapsedAlarmsUntilTheCountIsConfirmed) {
     for (int i = 1; i <= 3; ++i)
         offer(cleared(open_alarm("g", "a" + std::to_string(i))));
     EXPECT_EQ(queue.take()->collapsed, 1U);
-    queue.requeue("away");
+    queue.requeue("away", true);
     EXPECT_EQ(queue.take()->collapsed, 1U);
     queue.confirm();
     EXPECT_EQ(queue.take()->change, AlarmChange::cleared);
@@ -184,7 +185,7 @@ TEST_F(AlarmQueueTest, NeverCollapsesAnAlarmThatTheSinkKnows) {
 }
 
 TEST_F(AlarmQueueTest, RepeatsNothingThatWasConfirmedBeforeARestart) {
-    queue.restore(a1, {Phase::open, 1});
+    queue.restore(shared(a1), {Phase::open, 1});
     offer(a1);
     EXPECT_THAT(told(), IsEmpty());
     offer(cleared(a1));
@@ -209,7 +210,7 @@ TEST_F(AlarmQueueTest, TellsWhatHappenedAfterTheEarlierLeadsLastDelivery) {
 TEST_F(AlarmQueueTest, TellsANewSinkWhatOthersHaveBeenTold) {
     Alarm alarm = a1;
     alarm.delivered = 1;
-    queue.offer(alarm, false);
+    queue.offer(shared(alarm), false);
     EXPECT_THAT(told(), ElementsAre("a1 opened 1"));
 }
 
@@ -223,7 +224,7 @@ TEST_F(AlarmQueueTest, ClearsWhatItRaisedThoughAnotherControllerTellsIt) {
     offer(a1);
     told();
     queue.withdraw(a1.id);
-    queue.finish(cleared(a1), false);
+    queue.finish(shared(cleared(a1)), false);
     EXPECT_TRUE(queue.busy(a1.id));
     EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
     EXPECT_FALSE(queue.busy(a1.id));
@@ -232,7 +233,7 @@ TEST_F(AlarmQueueTest, ClearsWhatItRaisedThoughAnotherControllerTellsIt) {
 TEST_F(AlarmQueueTest, LeavesToAnotherControllerWhatItNeverRaised) {
     offer(a1);
     queue.withdraw(a1.id);
-    queue.finish(cleared(a1), false);
+    queue.finish(shared(cleared(a1)), false);
     EXPECT_FALSE(queue.busy(a1.id));
     EXPECT_THAT(told(), IsEmpty());
 }
@@ -241,8 +242,8 @@ TEST_F(AlarmQueueTest, TakesAFailedRaiseForOneThatMayHaveArrived) {
     offer(a1);
     queue.take();
     queue.withdraw(a1.id);
-    queue.requeue("no answer");
-    queue.finish(cleared(a1), true);
+    queue.requeue("no answer", true);
+    queue.finish(shared(cleared(a1)), true);
     EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
 }
 
@@ -250,8 +251,8 @@ TEST_F(AlarmQueueTest, LeavesWhatMayHaveArrivedToWhoStillTellsIt) {
     offer(a1);
     queue.take();
     queue.withdraw(a1.id);
-    queue.requeue("no answer");
-    queue.finish(cleared(a1), false);
+    queue.requeue("no answer", true);
+    queue.finish(shared(cleared(a1)), false);
     EXPECT_FALSE(queue.busy(a1.id));
     EXPECT_THAT(told(), IsEmpty());
 }
@@ -260,7 +261,7 @@ TEST_F(AlarmQueueTest, DoesNotRepeatAFailedMessageThatWasWithdrawnMeanwhile) {
     offer(a1);
     queue.take();
     queue.withdraw(a1.id);
-    queue.requeue("away");
+    queue.requeue("away", true);
     EXPECT_THAT(told(), IsEmpty());
 }
 
@@ -277,23 +278,23 @@ TEST_F(AlarmQueueTest, ShowsHowFarAnAlarmIs) {
     EXPECT_EQ(queue.view(a1.id).state, DeliveryView::State::queued);
     queue.take();
     EXPECT_EQ(queue.view(a1.id).state, DeliveryView::State::sending);
-    queue.requeue("HTTP 503");
+    queue.requeue("HTTP 503", true);
     EXPECT_EQ(queue.view(a1.id).state, DeliveryView::State::queued);
     EXPECT_EQ(queue.view(a1.id).attempts, 1U);
     EXPECT_EQ(queue.view(a1.id).last_error, "HTTP 503");
     told();
-    EXPECT_EQ(queue.view(a1.id).state, DeliveryView::State::confirmed);
+    EXPECT_EQ(queue.view(a1.id).state, DeliveryView::State::acknowledged);
     EXPECT_EQ(queue.view(a1.id).attempts, 0U);
 }
 
 TEST_F(AlarmQueueTest, TellsAgainWhatTheSinkHasLost) {
     offer(a1);
     told();
-    EXPECT_TRUE(queue.retell(a1.id));
-    EXPECT_FALSE(queue.retell(a1.id)) << "it waits already";
+    EXPECT_TRUE(queue.resend(a1.id));
+    EXPECT_FALSE(queue.resend(a1.id)) << "it waits already";
     EXPECT_THAT(told(), ElementsAre("a1 opened 1"));
     offer(cleared(a1));
-    EXPECT_FALSE(queue.retell(a1.id)) << "it is over";
+    EXPECT_FALSE(queue.resend(a1.id)) << "it is over";
     EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
 }
 

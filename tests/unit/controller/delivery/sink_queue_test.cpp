@@ -1,0 +1,375 @@
+#include "controller/delivery/sink_queue.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "tests/unit/controller/support/alarms.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+/// A receiver in virtual time: each attempt is answered at once with what the script says.
+class SinkQueueTest : public ::testing::Test {
+protected:
+    enum class Answer { confirm, fail, refuse };
+
+    void answer(const SinkQueue::Attempt& attempt, Answer how) {
+        if (how == Answer::confirm) queue.ended(attempt.ticket, Outcome::confirmed(), now);
+        if (how == Answer::fail) queue.ended(attempt.ticket, Outcome::retry("HTTP 503"), now);
+        if (how == Answer::refuse) queue.ended(attempt.ticket, Outcome::refused("HTTP 400"), now);
+    }
+
+    /// Everything that may be sent now; messages about guest `bad` get `otherwise`.
+    std::vector<std::string> pump(Answer how = Answer::confirm, const std::string& bad = {},
+                                  Answer otherwise = Answer::fail) {
+        std::vector<std::string> lines;
+        while (const auto attempt = queue.next(now)) {
+            lines.push_back(line(attempt->event));
+            answer(*attempt, attempt->event.alarm.guest.str() == bad ? otherwise : how);
+        }
+        return lines;
+    }
+
+    /// Advances to the moment `next` may have something, as a timer would; negative when there is none.
+    milliseconds advance_to_due() {
+        const auto due = queue.next_due();
+        if (due == base::kNever) return milliseconds(-1);
+        const auto waited = std::max(due - now, base::Duration::zero());
+        now += waited;
+        return std::chrono::duration_cast<milliseconds>(waited);
+    }
+
+    base::TimePoint now{seconds(1000)};
+    DeliveryOptions options;
+    static AlarmPtr shared(Alarm alarm) { return std::make_shared<const Alarm>(std::move(alarm)); }
+    FilterContext context() const { return {true, seconds(1), now, {}}; }
+    void offer(Alarm alarm) { queue.offer(shared(std::move(alarm)), context()); }
+
+    /// Where messages about each guest go.
+    std::map<std::string, std::string> routes;
+    SinkQueue queue{options, std::nullopt, [this](const Alarm& alarm) { return routes[alarm.guest.str()]; }, 1};
+};
+
+TEST_F(SinkQueueTest, SendsAtOnce) {
+    offer(open_alarm("g1", "a1"));
+    EXPECT_THAT(pump(), ElementsAre("a1 opened 1"));
+    EXPECT_TRUE(queue.settled(open_alarm("g1", "a1")));
+    EXPECT_EQ(queue.queued(), 0U);
+}
+
+TEST_F(SinkQueueTest, HasNothingDueWhenNothingWaits) {
+    EXPECT_EQ(queue.next_due(), base::kNever);
+    offer(open_alarm("g1", "a1"));
+    pump();
+    EXPECT_EQ(queue.next_due(), base::kNever);
+}
+
+TEST_F(SinkQueueTest, SendsAboutDifferentGuestsInParallelUpToTheLimit) {
+    for (int i = 0; i < 10; ++i)
+        offer(open_alarm("g" + std::to_string(i), "a" + std::to_string(i)));
+    int under_way = 0;
+    while (queue.next(now))
+        ++under_way;
+    EXPECT_EQ(under_way, options.parallel);
+    EXPECT_EQ(queue.queued(), 10U);
+}
+
+TEST_F(SinkQueueTest, SendsOneMessageAtATimeAboutOneGuest) {
+    offer(open_alarm("g1", "a1"));
+    offer(cleared(open_alarm("g1", "a1")));
+    const auto first = queue.next(now);
+    ASSERT_TRUE(first);
+    EXPECT_FALSE(queue.next(now));
+    queue.ended(first->ticket, Outcome::confirmed(), now);
+    EXPECT_THAT(pump(), ElementsAre("a1 cleared 2"));
+}
+
+TEST_F(SinkQueueTest, BacksOffFrom200MsDoublingTo30SForEver) {
+    offer(open_alarm("g1", "a1"));
+    pump(Answer::fail);
+    milliseconds expected(200);
+    for (int i = 0; i < 50; ++i) {
+        const auto waited = advance_to_due();
+        EXPECT_GE(waited, expected * 3 / 4) << "attempt " << i;
+        EXPECT_LE(waited, expected) << "attempt " << i;
+        EXPECT_THAT(pump(Answer::fail), ElementsAre("a1 opened 1"));
+        expected = std::min<milliseconds>(expected * 2, seconds(30));
+    }
+    EXPECT_EQ(queue.failures_in_a_row(), 51U);
+    EXPECT_TRUE(queue.away_since());
+}
+
+TEST_F(SinkQueueTest, ProbesWithOneMessageWhileTheReceiverIsAway) {
+    for (int i = 0; i < 5; ++i)
+        offer(open_alarm("g" + std::to_string(i), "a" + std::to_string(i)));
+    EXPECT_EQ(pump(Answer::fail).size(), 1U);
+    advance_to_due();
+    EXPECT_EQ(pump(Answer::fail).size(), 1U);
+    advance_to_due();
+    EXPECT_EQ(pump().size(), 5U) << "when it is back everything goes out at once";
+    EXPECT_FALSE(queue.away_since());
+    EXPECT_EQ(queue.failures_in_a_row(), 0U);
+}
+
+TEST_F(SinkQueueTest, CountsTheFailuresOfOneOutageOnce) {
+    for (int i = 0; i < 8; ++i)
+        offer(open_alarm("g" + std::to_string(i), "a" + std::to_string(i)));
+    std::vector<std::uint64_t> tickets;
+    while (const auto attempt = queue.next(now))
+        tickets.push_back(attempt->ticket);
+    now += seconds(5);
+    for (const auto ticket : tickets) {
+        queue.ended(ticket, Outcome::retry("timeout"), now);
+        now += milliseconds(1);
+    }
+    EXPECT_LE(queue.next_due() - now, milliseconds(200)) << "eight timeouts are one outage, not eight";
+}
+
+TEST_F(SinkQueueTest, TellsInOrderWhatCameAndWentWhileTheReceiverWasAway) {
+    const Alarm alarm = open_alarm("g1", "a1");
+    offer(alarm);
+    pump(Answer::fail);
+    offer(cleared(alarm));
+    advance_to_due();
+    EXPECT_THAT(pump(), ElementsAre("a1 opened 1", "a1 cleared 2"));
+}
+
+TEST_F(SinkQueueTest, ARefusedMessageDoesNotHoldUpOtherGuests) {
+    offer(open_alarm("bad", "b"));
+    offer(open_alarm("good", "g"));
+    EXPECT_THAT(pump(Answer::confirm, "bad", Answer::refuse), ElementsAre("b opened 1", "g opened 1"));
+    EXPECT_FALSE(queue.away_since());
+    EXPECT_EQ(queue.stuck_subjects(), 1U);
+}
+
+TEST_F(SinkQueueTest, TriesARefusedMessageAgainWithGrowingPauses) {
+    offer(open_alarm("bad", "b"));
+    pump(Answer::refuse);
+    EXPECT_LE(advance_to_due(), milliseconds(200));
+    EXPECT_THAT(pump(Answer::refuse), ElementsAre("b opened 1"));
+    EXPECT_GT(advance_to_due(), milliseconds(200));
+    EXPECT_THAT(pump(), ElementsAre("b opened 1"));
+    EXPECT_EQ(queue.stuck_subjects(), 0U);
+}
+
+TEST_F(SinkQueueTest, AMessageThatAloneFailsDoesNotHoldUpOtherGuestsForLong) {
+    offer(open_alarm("bad", "b"));
+    pump(Answer::confirm, "bad");
+    offer(open_alarm("g1", "a1"));
+    advance_to_due();
+    pump(Answer::confirm, "bad");  // a1 arrives, so the receiver is there; b fails again
+    now += seconds(1);
+    pump(Answer::confirm, "bad");
+    offer(open_alarm("g2", "a2"));
+    EXPECT_THAT(pump(Answer::confirm, "bad"), ElementsAre("a2 opened 1")) << "only guest bad may wait";
+    EXPECT_EQ(queue.stuck_subjects(), 1U);
+}
+
+TEST_F(SinkQueueTest, PacesAFlappingGuestAndGetsItsLastStateRight) {
+    std::vector<std::string> lines;
+    const auto collect = [&] {
+        for (const auto& text : pump())
+            lines.push_back(text);
+    };
+    for (int i = 0; i < 1000; ++i) {  // 100 s of flapping, ten times a second
+        const Alarm alarm = open_alarm("flapper", "a" + std::to_string(i));
+        offer(alarm);
+        collect();
+        offer(cleared(alarm));
+        now += milliseconds(100);
+        collect();
+    }
+    offer(open_alarm("flapper", "last"));
+    EXPECT_LE(lines.size(), 121U) << "20 at once and one each second";
+    while (advance_to_due() >= milliseconds(0))
+        collect();
+    EXPECT_LE(lines.size(), 135U);
+    EXPECT_EQ(lines.back(), "last opened 1");
+    EXPECT_EQ(queue.queued(), 0U);
+}
+
+TEST_F(SinkQueueTest, AFlappingGuestDoesNotSlowOthers) {
+    for (int i = 0; i < 50; ++i) {
+        offer(cleared(open_alarm("flapper", "f" + std::to_string(i))));
+        pump();
+    }
+    offer(open_alarm("g1", "a1"));
+    EXPECT_THAT(pump(), ElementsAre("a1 opened 1"));
+}
+
+TEST_F(SinkQueueTest, ReportsWhatWasToldToBeKept) {
+    offer(open_alarm("g1", "a1"));
+    EXPECT_THAT(queue.take_changes(), IsEmpty());
+    pump();
+    const auto changes = queue.take_changes();
+    ASSERT_EQ(changes.size(), 1U);
+    EXPECT_EQ(changes[0].acked, (Acked{Acked::Phase::open, 1}));
+    EXPECT_THAT(queue.take_changes(), IsEmpty());
+}
+
+TEST_F(SinkQueueTest, SendsTheClearOfWhatWasRaisedBeforeARestart) {
+    queue.restore(shared(open_alarm("g1", "a1")), {Acked::Phase::open, 1}, context());
+    offer(cleared(open_alarm("g1", "a1")));
+    EXPECT_THAT(pump(), ElementsAre("a1 cleared 2"));
+}
+
+TEST_F(SinkQueueTest, AnAttemptOfAForgottenAlarmEndsQuietly) {
+    offer(open_alarm("g1", "a1"));
+    const auto attempt = queue.next(now);
+    queue.forget(open_alarm("g1", "a1"));
+    queue.ended(attempt->ticket, Outcome::retry("HTTP 503"), now);
+    while (advance_to_due() >= milliseconds(0))
+        EXPECT_THAT(pump(), IsEmpty());
+    EXPECT_EQ(queue.queued(), 0U);
+}
+
+TEST_F(SinkQueueTest, IgnoresAnAnswerToAnAttemptThatHasEnded) {
+    offer(open_alarm("g1", "a1"));
+    const auto attempt = queue.next(now);
+    queue.ended(attempt->ticket, Outcome::confirmed(), now);
+    queue.ended(attempt->ticket, Outcome::retry("late"), now);
+    EXPECT_EQ(queue.failures_in_a_row(), 0U);
+    EXPECT_EQ(queue.queued(), 0U);
+}
+
+TEST_F(SinkQueueTest, ForgetsGuestsThatHaveNothingLeftToTell) {
+    for (int i = 0; i < 5000; ++i) {
+        const Alarm alarm = open_alarm("g" + std::to_string(i), "a" + std::to_string(i));
+        offer(cleared(alarm));
+        pump();
+        queue.forget(cleared(alarm));
+        now += seconds(1);
+    }
+    EXPECT_LE(queue.subjects(), 2048U);
+}
+
+Alarm of_host(const std::string& host, const std::string& guest, const std::string& severity = "critical") {
+    Alarm alarm = open_alarm(guest, "of-" + guest);
+    alarm.host = base::HostId(host);
+    alarm.severity = severity;
+    return alarm;
+}
+
+TEST_F(SinkQueueTest, OneHostsFloodHoldsUpOnlyItself) {
+    for (int i = 0; i < 1000; ++i)
+        offer(of_host("evil", "e" + std::to_string(i)));
+    offer(of_host("good", "g1"));
+    std::size_t before = 0;
+    while (const auto attempt = queue.next(now)) {
+        if (attempt->event.alarm.host.str() == "good") break;
+        ++before;
+        queue.ended(attempt->ticket, Outcome::confirmed(), now);
+    }
+    EXPECT_LE(before, 1U);
+}
+
+TEST_F(SinkQueueTest, CriticalGoesBeforeNotes) {
+    offer(of_host("h1", "n1", "warning"));
+    offer(of_host("h1", "n2", "major"));
+    offer(of_host("h1", "c1", "critical"));
+    EXPECT_THAT(pump(), ElementsAre("of-c1 opened 1", "of-n1 opened 1", "of-n2 opened 1"));
+}
+
+TEST_F(SinkQueueTest, ANoteThatGetsCriticalCompanyIsPreferredToo) {
+    offer(of_host("h1", "n1", "warning"));
+    offer(of_host("h1", "n2", "warning"));
+    Alarm worse = of_host("h1", "n2", "critical");
+    worse.id = base::FaultId("worse");
+    worse.kind = "vm_crashed";
+    offer(worse);
+    EXPECT_THAT(pump(), ElementsAre("of-n2 opened 1", "worse opened 1", "of-n1 opened 1"));
+    EXPECT_EQ(queue.queued(), 0U);
+}
+
+TEST_F(SinkQueueTest, AnAddressThatHangsHoldsUpOnlyWhatGoesToIt) {
+    for (int i = 0; i < 20; ++i) {
+        const std::string number = std::to_string(i);
+        routes["hung" + number] = "10.0.0.1:9890";
+        offer(open_alarm("hung" + number, "h" + number));
+    }
+    int under_way = 0;
+    while (queue.next(now))
+        ++under_way;
+    EXPECT_EQ(under_way, options.parallel) << "none of which is answered";
+    routes["g1"] = "10.0.0.2:9890";
+    offer(open_alarm("g1", "a1"));
+    EXPECT_THAT(pump(), ElementsAre("a1 opened 1"));
+}
+
+TEST_F(SinkQueueTest, AnAddressThatIsAwayIsProbedForItself) {
+    routes = {{"g1", "one"}, {"g2", "two"}, {"g3", "one"}};
+    offer(open_alarm("g1", "a1"));
+    pump(Answer::fail);
+    offer(open_alarm("g3", "a3"));
+    EXPECT_THAT(pump(), IsEmpty()) << "its receiver is away";
+    offer(open_alarm("g2", "a2"));
+    EXPECT_THAT(pump(), ElementsAre("a2 opened 1"));
+    EXPECT_TRUE(queue.away_since()) << "the success of another address does not count for it";
+    advance_to_due();
+    EXPECT_EQ(pump().size(), 2U);
+    EXPECT_FALSE(queue.away_since());
+}
+
+TEST_F(SinkQueueTest, ASubjectThatIsTriedAgainIsStuckAllTheWhile) {
+    offer(open_alarm("bad", "b"));
+    pump(Answer::refuse);
+    for (int i = 0; i < 5; ++i) {
+        EXPECT_EQ(queue.stuck_subjects(), 1U);
+        advance_to_due();
+        const auto attempt = queue.next(now);
+        ASSERT_TRUE(attempt);
+        EXPECT_EQ(queue.stuck_subjects(), 1U) << "under way";
+        queue.ended(attempt->ticket, Outcome::refused("HTTP 400"), now);
+    }
+    queue.forget(open_alarm("bad", "b"));
+    EXPECT_EQ(queue.stuck_subjects(), 0U);
+}
+
+TEST_F(SinkQueueTest, WhatIsSkippedIsSettledAndNotAcknowledged) {
+    const Alarm alarm = open_alarm("g1", "a1");
+    offer(alarm);
+    queue.ended(queue.next(now)->ticket, Outcome::skipped("no uuid"), now);
+    EXPECT_TRUE(queue.settled(alarm));
+    EXPECT_FALSE(queue.acknowledged(alarm));
+    EXPECT_EQ(queue.view(alarm).state, DeliveryView::State::skipped);
+    EXPECT_EQ(queue.view(alarm).last_error, "no uuid");
+    const auto changes = queue.take_changes();
+    ASSERT_EQ(changes.size(), 1U);
+    EXPECT_EQ(changes[0].acked, (Acked{Acked::Phase::open, 1, "no uuid"})) << "also after a restart";
+    EXPECT_TRUE(queue.resend(alarm)) << "when the receiver has a use for it now";
+    EXPECT_THAT(pump(), ElementsAre("a1 opened 1"));
+    EXPECT_TRUE(queue.acknowledged(alarm));
+}
+
+TEST_F(SinkQueueTest, ASkippedUpdateOrClearLeavesTheRaiseAcknowledged) {
+    offer(open_alarm("g1", "a1"));
+    pump();
+    offer(open_alarm("g1", "a1", 2));
+    queue.ended(queue.next(now)->ticket, Outcome::skipped("no updates"), now);
+    EXPECT_EQ(queue.view(open_alarm("g1", "a1")).state, DeliveryView::State::acknowledged);
+    EXPECT_TRUE(queue.acknowledged(open_alarm("g1", "a1", 2)));
+}
+
+TEST_F(SinkQueueTest, WhatIsPostponedIsNoFailure) {
+    offer(open_alarm("g1", "a1"));
+    queue.ended(queue.next(now)->ticket, Outcome::later("recovering", milliseconds(5000)), now);
+    EXPECT_EQ(queue.stuck_subjects(), 0U);
+    EXPECT_FALSE(queue.away_since());
+    EXPECT_EQ(queue.view(open_alarm("g1", "a1")).last_error, "recovering");
+    EXPECT_EQ(queue.view(open_alarm("g1", "a1")).attempts, 0U);
+    EXPECT_EQ(advance_to_due(), milliseconds(5000));
+    EXPECT_THAT(pump(), ElementsAre("a1 opened 1"));
+}
+
+}  // namespace
+}  // namespace vitalwire::controller
