@@ -15,9 +15,6 @@ using wire::ChannelKind;
 
 namespace {
 
-/// A challenge waits for at most so much of the group's messages.
-constexpr std::size_t kGroupBatch = 8192;
-
 /// Of answers at the shortest interval. A guest that floods is refused, but not taken for dead.
 constexpr double kAnswersPerSecond = 10;
 constexpr double kAnswerBurst = 20;
@@ -87,7 +84,6 @@ Channel::Channel(boost::asio::io_context& io, base::GuestId guest, ChannelKind k
       nacks_(limits.nacks_per_second, limits.nack_burst),
       reader_(kind),
       base_version_(wire::kBaseVersion),
-      outbox_(kind == ChannelKind::native ? wire::Dialect::native : wire::Dialect::existing, limits.group_queue),
       connection_(LineConnection::make(io, std::move(path),
                                        {wire::max_line(kind), limits.bytes_per_second, limits.queue}, *this)) {}
 
@@ -118,38 +114,24 @@ void Channel::send(const wire::HeartbeatPdu& pdu) {
                       challenge ? LineConnection::Keep::latest : LineConnection::Keep::all);
 }
 
-bool Channel::enqueue(const group::Outgoing& message) {
-    const std::uint64_t dropped_before = outbox_.dropped();
-    outbox_.set_base_version(base_version_);
-    const bool taken = outbox_.push(message);
-    if (outbox_.dropped() > dropped_before)
-        dropped(Drop::not_read, outbox_.dropped() - dropped_before, "the guest does not read its group's messages");
-    return taken;
+void Channel::write_group(std::string lines) {
+    if (up()) connection_->send(std::move(lines));
 }
 
-void Channel::write_queued() {
-    while (up() && connection_->idle() && !outbox_.empty()) {
-        std::string batch;
-        while (!outbox_.empty() && batch.size() < kGroupBatch)
-            batch += outbox_.pop();
-        connection_->send(std::move(batch));
-    }
+void Channel::group_not_read(std::uint64_t messages) {
+    dropped(Drop::not_read, messages, "the guest does not read its group's messages");
 }
 
 void Channel::on_up() {
     last_error_ = 0;
     base_version_ = wire::kBaseVersion;
-    heard_ = false;
+    spoke_ = false;
     // Whatever half line an earlier connection left in the guest ends here.
     connection_->send("\n");
     handler_.on_connected(*this);
 }
 
 void Channel::on_down(const std::string& why) {
-    const std::uint64_t dropped_before = outbox_.dropped();
-    outbox_.clear();
-    if (outbox_.dropped() > dropped_before)
-        dropped(Drop::not_read, outbox_.dropped() - dropped_before, "the channel ended before the guest read them");
     handler_.on_closed(*this, why);
 }
 
@@ -182,9 +164,15 @@ void Channel::on_not_read(std::uint64_t messages) {
     dropped(Drop::not_read, messages, "the guest does not read");
 }
 
+void Channel::spoke(int base_version) {
+    const bool news = !spoke_ || base_version != base_version_;
+    spoke_ = true;
+    base_version_ = base_version;
+    if (news) handler_.on_spoke(*this, base_version);
+}
+
 void Channel::handle(wire::HeartbeatMessage&& message) {
-    heard_ = true;
-    base_version_ = message.base_version;
+    spoke(message.base_version);
     handler_.on_heartbeat(*this, std::move(message.pdu));
 }
 
@@ -198,8 +186,7 @@ void Channel::handle(const wire::Ignored& ignored) {
 }
 
 void Channel::handle(const wire::GroupMessage& message) {
-    heard_ = true;
-    base_version_ = message.base_version;
+    spoke(message.base_version);
     handler_.on_group(*this, message.pdu, message.base_version);
 }
 

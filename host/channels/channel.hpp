@@ -8,7 +8,6 @@
 
 #include "base/ids.hpp"
 #include "base/token_bucket.hpp"
-#include "group/outbox.hpp"
 #include "group/rate_limiter.hpp"
 #include "host/channels/line_connection.hpp"
 #include "host/core/guest_map.hpp"
@@ -60,6 +59,10 @@ public:
         /// A broken line that proves all the same that the guest is alive.
         virtual void on_garbled_response(Channel& channel) = 0;
         virtual void on_group(Channel& channel, const wire::GroupPdu& pdu, int base_version) = 0;
+        /// The guest's first message of a connection that was understood, or another version of the base layer.
+        virtual void on_spoke(Channel& channel, int base_version) = 0;
+        /// All that was to be written is written.
+        virtual void on_drained(Channel& channel) = 0;
         virtual void on_dropped(Channel& channel, Drop reason, std::uint64_t count) = 0;
     };
 
@@ -73,10 +76,11 @@ public:
     /// The server group's messages come on top of what the channel's limits allow.
     void allow(const group::Limits& group);
     void send(const wire::HeartbeatPdu& pdu);
-    /// Queues a message of the server group behind those that wait; the oldest give way and are counted. False when
-    /// this guest cannot be told it. `write_queued` writes what the guest takes, always behind the heartbeat's.
-    bool enqueue(const group::Outgoing& message);
-    void write_queued();
+    /// Writes lines of the server group. They wait behind what waits already: only when the channel is `idle` they do
+    /// not keep a challenge from the guest for long.
+    void write_group(std::string lines);
+    /// Messages of the server group were dropped before they came here.
+    void group_not_read(std::uint64_t messages);
     void read_now() { connection_->read_now(); }
     void retry_now() { connection_->retry_now(); }
 
@@ -86,8 +90,8 @@ public:
     wire::Dialect dialect() const;
     const std::string& path() const { return connection_->path(); }
     bool up() const { return connection_->up(); }
-    /// The guest has said something that was understood since the channel connected.
-    bool heard() const { return heard_; }
+    /// Connected, and nothing waits to be written.
+    bool idle() const { return up() && connection_->idle(); }
 
 private:
     /// One reason's log lines: one when it begins, and one a minute at most while it goes on.
@@ -103,8 +107,9 @@ private:
     void on_overlong_lines(std::uint64_t count) override;
     void on_throttled() override;
     void on_not_read(std::uint64_t messages) override;
-    void on_drained() override { write_queued(); }
+    void on_drained() override { handler_.on_drained(*this); }
 
+    void spoke(int base_version);
     void handle(wire::HeartbeatMessage&& message);
     void handle(const wire::Malformed& malformed);
     void handle(const wire::Ignored& ignored);
@@ -123,8 +128,7 @@ private:
     std::uint32_t sequence_ = 0;
     wire::ResponseCache reader_;
     int base_version_;
-    group::Outbox outbox_;
-    bool heard_ = false;
+    bool spoke_ = false;  ///< has sent something that was understood since the channel connected
     int last_error_ = 0;  ///< of connecting; 0 when connected
     std::array<Condition, kDrops> conditions_{};
     std::shared_ptr<LineConnection> connection_;

@@ -61,6 +61,12 @@ const Fault* FaultTable::find(const base::FaultId& fault) const {
     return &*std::find_if(faults.begin(), faults.end(), [&](const Fault& f) { return f.id == fault; });
 }
 
+std::size_t FaultTable::unacknowledged() const {
+    std::size_t count = 0;
+    for_each([&](const Fault& fault) { count += fault.delivered < fault.revision ? 1 : 0; });
+    return count;
+}
+
 void FaultTable::erase(const base::GuestId& guest, Faults::iterator position) {
     const auto entry = faults_.find(guest);
     guest_of_.erase(position->id);

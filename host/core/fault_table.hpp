@@ -38,6 +38,7 @@ public:
         }
     }
     std::size_t size() const { return guest_of_.size(); }
+    std::size_t unacknowledged() const;  ///< faults with a revision that has not arrived everywhere
 
 private:
     using Faults = std::vector<model::Fault>;

@@ -27,7 +27,7 @@ HttpResponse reply(const json& body, int status = 200) {
 
 json problems_of(const Agent& agent) {
     json out = json::array();
-    for (const auto& problem : agent.problems().list()) {
+    for (const auto& problem : agent.core().problems().list()) {
         out.push_back({{"what", problem.what}, {"since", base::to_iso8601(problem.since)}, {"detail", problem.detail}});
     }
     return out;
@@ -74,12 +74,12 @@ HttpResponse metrics(Agent& agent, const HttpRequest&) {
 }
 
 HttpResponse status(Agent& agent, const HttpRequest&) {
-    const Monitor::Totals totals = agent.monitor().totals();
+    const Monitor::Totals totals = agent.core().monitor().totals();
     json links = json::array();
-    for (const Controllers::LinkStatus& link : agent.controllers().status()) {
+    for (const ControllerSync::LinkStatus& link : agent.core().controllers().status()) {
         links.push_back({{"name", link.name},
                          {"up", link.up},
-                         {"lead", link.lead},
+                         {"lead", link.primary},
                          {"since", base::to_iso8601(link.since)},
                          {"last_error", link.last_error}});
     }
@@ -87,11 +87,11 @@ HttpResponse status(Agent& agent, const HttpRequest&) {
                   {"version", agent.version()},
                   {"host", agent.config().host.str()},
                   {"since", base::to_iso8601(agent.started_at())},
-                  {"healthy", agent.problems().empty()},
+                  {"healthy", agent.core().problems().empty()},
                   {"problems", problems_of(agent)},
                   {"guests", guests_of(totals)},
                   {"faults_open", faults_of(totals)},
-                  {"undelivered", undelivered_of(agent.monitor())},
+                  {"undelivered", undelivered_of(agent.core().monitor())},
                   {"links", std::move(links)}});
 }
 
@@ -115,12 +115,12 @@ HttpResponse list_of(const std::string& name, const HttpRequest& request, std::v
 HttpResponse guests(Agent& agent, const HttpRequest& request) {
     const std::string after = request.query_value("after");
     std::vector<std::string> ids;
-    agent.monitor().for_each_report([&](const model::GuestReport& report) {
+    agent.core().monitor().for_each_report([&](const model::GuestReport& report) {
         if (report.guest.str() > after) ids.push_back(report.guest.str());
     });
     std::sort(ids.begin(), ids.end());
     return list_of("guests", request, std::move(ids), [&agent](const std::string& id) {
-        const auto report = agent.monitor().report(base::GuestId(id));
+        const auto report = agent.core().monitor().report(base::GuestId(id));
         if (!report) return json(nullptr);
         json entry = bus::to_json(*report);
         entry["host"] = agent.config().host.str();
@@ -131,7 +131,7 @@ HttpResponse guests(Agent& agent, const HttpRequest& request) {
 HttpResponse faults(Agent& agent, const HttpRequest& request) {
     const bool all = request.query_value("all") == "1";
     std::vector<std::pair<base::WallTime, std::string>> chosen;
-    agent.monitor().faults().for_each([&](const model::Fault& fault) {
+    agent.core().monitor().faults().for_each([&](const model::Fault& fault) {
         if (all || fault.open()) chosen.emplace_back(fault.opened_at, fault.id.str());
     });
     std::sort(chosen.begin(), chosen.end());
@@ -141,7 +141,7 @@ HttpResponse faults(Agent& agent, const HttpRequest& request) {
     const auto after = std::find(ids.begin(), ids.end(), request.query_value("after"));
     if (after != ids.end()) ids.erase(ids.begin(), after + 1);
     return list_of("faults", request, std::move(ids), [&agent](const std::string& id) {
-        const model::Fault* fault = agent.monitor().faults().find(base::FaultId(id));
+        const model::Fault* fault = agent.core().monitor().faults().find(base::FaultId(id));
         if (fault == nullptr) return json(nullptr);
         json entry = bus::to_json(*fault);
         entry["host"] = agent.config().host.str();
@@ -150,7 +150,7 @@ HttpResponse faults(Agent& agent, const HttpRequest& request) {
 }
 
 HttpResponse agents(Agent& agent, const HttpRequest&) {
-    const Monitor::Totals totals = agent.monitor().totals();
+    const Monitor::Totals totals = agent.core().monitor().totals();
     json itself = {{"host", agent.config().host.str()},
                    {"version", agent.version()},
                    {"connected", true},

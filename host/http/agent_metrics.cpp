@@ -64,6 +64,7 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     group_undeliverable_ = counter("group_undeliverable", "Server-group messages that existing guests cannot be told");
     group_duplicates_ =
         counter("group_duplicates", "Broadcasts and states that came a second time and were not told again");
+    group_resent_ = counter("group_resent", "States of members sent again because the guest's channel had been away");
 
     const auto gauge = [this](const std::string& what, const std::string& help, std::function<double()> read,
                               const runtime::Labels& labels = {}) {
@@ -95,50 +96,59 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
           gauges.faults_unconfirmed);
 }
 
-void AgentMetrics::dropped(Drop reason, std::uint64_t count) const {
-    drops_.at(static_cast<std::size_t>(reason)).add(static_cast<double>(count));
-}
-
-void AgentMetrics::nack_sent(base::Errc code) {
-    auto known = nacks_.find(code);
-    if (known == nacks_.end()) {
-        const runtime::Labels labels{{"code", std::string(base::to_string(code))}};
-        known =
-            nacks_
-                .emplace(code, counter("session_nacks", "Requests of guests refused by their session, by code", labels))
-                .first;
-    }
-    known->second.add();
-}
-
-void AgentMetrics::fault_opened(FaultKind kind) const {
-    faults_opened_.at(static_cast<std::size_t>(kind)).add();
-}
-
-void AgentMetrics::update(const heartbeat::HostSessionCounters& sessions, std::uint64_t stalls,
-                          std::uint64_t bus_messages, std::uint64_t links_lost, std::uint64_t messages_dropped) {
+void AgentMetrics::update(const AgentCore& core, const ChannelSet::Counters& channels,
+                          std::uint64_t bus_messages_dropped) {
+    const heartbeat::HostSessionCounters sessions = core.monitor().counters();
     bring_to(challenges_, sessions.challenges);
     bring_to(responses_, sessions.responses);
     bring_to(late_, sessions.late);
     bring_to(stale_, sessions.stale);
     bring_to(misses_, sessions.misses);
-    bring_to(stalls_, stalls);
-    bring_to(bus_messages_, bus_messages);
-    bring_to(links_lost_, links_lost);
-    bring_to(bus_dropped_, messages_dropped);
+    bring_to(stalls_, core.clock().stalls());
+    bring_to(bus_messages_, core.controllers().messages_sent());
+    bring_to(links_lost_, core.controllers().links_lost());
+    bring_to(bus_dropped_, bus_messages_dropped);
+    bring_to(channels_connected_, channels.connects);
+    bring_to(channels_closed_, channels.closes);
+    for (std::size_t i = 0; i < drops_.size(); ++i)
+        bring_to(drops_.at(i), channels.dropped.at(i));
+    update(core.counters());
+    update(core.groups().rate_limiter_counters(), core.groups().counters());
 }
 
-void AgentMetrics::update(const group::RateLimiterCounters& gate, const GroupRelay::Counters& hub) {
-    bring_to(broadcasts_, gate.broadcasts);
-    bring_to(queries_, gate.queries);
-    bring_to(group_not_enabled_, gate.not_enabled);
-    bring_to(group_rate_limited_, gate.rate_limited);
-    bring_to(group_unavailable_, gate.unavailable);
-    bring_to(group_refused_, gate.refused);
-    bring_to(group_delivered_, hub.delivered);
-    bring_to(group_not_connected_, hub.not_connected);
-    bring_to(group_undeliverable_, hub.undeliverable);
-    bring_to(group_duplicates_, hub.duplicates);
+void AgentMetrics::update(const AgentCore::Counters& core) {
+    bring_to(registrations_, core.registrations);
+    bring_to(faults_dropped_, core.faults_dropped);
+    bring_to(rows_unreadable_, core.rows_unreadable);
+    bring_to(source_problems_, core.source_problems);
+    bring_to(attached_, core.attached);
+    bring_to(not_attached_, core.not_attached);
+    bring_to(without_controller_, core.without_controller);
+    for (std::size_t i = 0; i < faults_opened_.size(); ++i)
+        bring_to(faults_opened_.at(i), core.faults_opened.at(i));
+    for (const auto& [code, count] : core.nacks) {
+        auto known = nacks_.find(code);
+        if (known == nacks_.end()) {
+            const runtime::Labels labels{{"code", std::string(base::to_string(code))}};
+            const char* help = "Requests of guests refused by their session, by code";
+            known = nacks_.emplace(code, counter("session_nacks", help, labels)).first;
+        }
+        bring_to(known->second, count);
+    }
+}
+
+void AgentMetrics::update(const group::RateLimiterCounters& limiter, const GroupRelay::Counters& relay) {
+    bring_to(broadcasts_, limiter.broadcasts);
+    bring_to(queries_, limiter.queries);
+    bring_to(group_not_enabled_, limiter.not_enabled);
+    bring_to(group_rate_limited_, limiter.rate_limited);
+    bring_to(group_unavailable_, limiter.unavailable);
+    bring_to(group_refused_, limiter.refused);
+    bring_to(group_delivered_, relay.delivered);
+    bring_to(group_not_connected_, relay.not_connected);
+    bring_to(group_undeliverable_, relay.undeliverable);
+    bring_to(group_duplicates_, relay.duplicates);
+    bring_to(group_resent_, relay.resent);
 }
 
 }  // namespace vitalwire::host

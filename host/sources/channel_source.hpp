@@ -1,16 +1,14 @@
 #pragma once
 
-#include <map>
 #include <set>
 #include <string>
 
 #include "base/ids.hpp"
 #include "heartbeat/host_session.hpp"
+#include "host/core/wanted_channels.hpp"
 #include "wire/inbound.hpp"
 
 namespace vitalwire::host {
-
-using WantedChannels = std::map<base::GuestId, std::set<wire::ChannelKind>>;
 
 /// Where the channels of this host's guests, and news of their machines, come from. Runs by itself and tells its
 /// handler, on the event loop's thread. What it tells are levels: after it lost sight (an overflow, libvirtd restarted)

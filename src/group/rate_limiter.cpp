@@ -123,11 +123,8 @@ void RateLimiter::status(std::uint64_t number, std::vector<wire::MemberState> me
     auto& collected = found->second.members;
     std::move(members.begin(), members.end(), std::back_inserter(collected));
     if (!last) return;
-    const Pending query = std::move(pending_.extract(found).mapped());
-    const std::int64_t seq = query.seq.value_or(0);
-    for (const wire::MemberState& member : query.members)
-        output_.answer(query.from, wire::StatusResponse{seq, member});
-    output_.answer(query.from, wire::StatusDone{seq, query.members.size()});
+    Pending query = std::move(pending_.extract(found).mapped());
+    output_.status(query.from, query.seq.value_or(0), std::move(query.members));
 }
 
 void RateLimiter::tick(TimePoint now) {

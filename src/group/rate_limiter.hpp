@@ -55,6 +55,8 @@ public:
         virtual void query(std::uint64_t number, const base::GuestId& asker) = 0;
         /// To the guest.
         virtual void answer(const Channel& to, wire::GroupPdu pdu) = 0;
+        /// To the guest: a `status_response` for each member, then `status_response_done`.
+        virtual void status(const Channel& to, std::int64_t seq, std::vector<wire::MemberState> members) = 0;
     };
 
     /// T-reach is a second, in which the guest has its answer: the rest of it is for the way there.

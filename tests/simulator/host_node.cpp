@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "host/bus/controllers.hpp"
-#include "host/state/agent_state.hpp"
+#include "host/core/agent_core.hpp"
 
 namespace vitalwire::simulator {
 
@@ -13,14 +12,15 @@ using heartbeat::HostEvent;
 
 namespace {
 
+constexpr const char* kSource = "hypervisor";
 constexpr seconds kReportInterval{10};
 constexpr Millis kNewsDelay{40};
 constexpr Millis kConnectDelay{60};
 constexpr Millis kCatchUp{100};
 
-class DrawnEntropy final : public host::IdGenerator {
+class DrawnIds final : public host::IdGenerator {
 public:
-    explicit DrawnEntropy(World& world) : world_(world) {}
+    explicit DrawnIds(World& world) : world_(world) {}
 
     std::int64_t challenge() override { return static_cast<std::int64_t>(world_.below(1U << 31U)); }
     base::SessionId session_id() override { return base::SessionId("s" + number()); }
@@ -47,81 +47,91 @@ HostEvent state_of(const GuestMachine& machine) {
 
 }  // namespace
 
-class HostNode::Process final : private host::Monitor::Output {
+/// The agent's process: the real core, between this world's channels, cables and disk.
+class HostNode::Process final : private host::AgentCore::Output, private bus::AgentLink::Handler {
 public:
     explicit Process(HostNode& node)
         : node_(node),
           world_(node.world_),
           ids_(world_),
           store_(world_, node.disk_),
-          state_(store_),
-          monitor_({}, ids_, *this),
-          controllers_(world_.io(), {node.id_, "simulated", ids_.number()}, monitor_, kReportInterval,
-                       {[this](const bus::Policies& policies) { on_policies(policies); },
-                        [this](const bus::FaultsDelivered& delivered) { on_delivered(delivered); }, [](bool) {},
-                        [](const bus::ToAgent&) {}, [](bool) {}}) {
-        state_.load_into(monitor_);
-        for (Cable* cable : node.cables_)
-            controllers_.add(std::make_unique<CableLink>(*cable));
-        clock_seen_ = world_.now();
-        clock_.observe(clock_seen_);
-        controllers_.start();
+          core_({{node.id_, "simulated", ids_.number()}, kReportInterval, false}, {}, ids_, *this),
+          probed_at_(world_.now()) {
+        core_.add_source(kSource);
+        for (Cable* cable : node.cables_) {
+            links_.push_back(std::make_unique<CableLink>(*cable));
+            core_.add_link(links_.back()->name(), now());
+        }
+        core_.start(now());
+        for (const auto& link : links_)
+            link->start(*this);
     }
-    ~Process() override { controllers_.stop(); }
+    ~Process() override {
+        for (const auto& link : links_)
+            link->stop();
+    }
 
-    host::Monitor& monitor() { return monitor_; }
+    const host::Monitor& monitor() const { return core_.monitor(); }
 
     void list() {
         for (const auto& [id, machine] : node_.machines_) {
-            monitor_.found(id, judged_now());
-            step(id, state_of(*machine));
+            core_.channel_found(id, wire::ChannelKind::native, now());
+            core_.machine(id, state_of(*machine), now());
         }
-        monitor_.listed(judged_now(), virtual_time::wall());
+        core_.source_listed(kSource, now());
         arm();
     }
 
-    void step(const GuestId& guest, const HostEvent& event) {
-        monitor_.step(guest, event, judged_now(), virtual_time::wall());
+    void machine(const GuestId& guest, const HostEvent& event) {
+        core_.machine(guest, event, now());
+        arm();
+    }
+
+    void received(const GuestId& guest, const wire::HeartbeatPdu& pdu) {
+        core_.heartbeat_received(host::GuestKey(guest), wire::Dialect::native, pdu, now());
         arm();
     }
 
     void gone(const GuestId& guest, heartbeat::StopReason why) {
         connected_.erase(guest);
-        monitor_.gone(guest, why, judged_now(), virtual_time::wall());
+        core_.machine_gone(guest, why, now());
         arm();
     }
 
     void connected(GuestMachine& machine) {
         connected_[machine.id()] = &machine;
-        step(machine.id(), heartbeat::Connected{wire::Dialect::native});
+        core_.channel_up(host::GuestKey(machine.id()), wire::ChannelKind::native, now());
+        arm();
     }
 
     void closed(const GuestId& guest) {
-        if (connected_.erase(guest) > 0) step(guest, heartbeat::Closed{wire::Dialect::native});
+        if (connected_.erase(guest) == 0) return;
+        core_.channel_down(host::GuestKey(guest), wire::ChannelKind::native, now());
+        arm();
     }
 
     bool is_connected(const GuestId& guest) const { return connected_.contains(guest); }
     void close_store() { store_.close(); }
     void stalls_now() {
-        judged_now();
+        now();
         stalled_ = true;
     }
 
 private:
     /// As if the agent's probe had run all the time, except while it stalled.
-    TimePoint judged_now() {
+    base::Moment now() {
         constexpr Duration kProbe = heartbeat::StallClock::kProbe;
-        while (!stalled_ && world_.now() - clock_seen_ > kProbe) {
-            clock_seen_ += kProbe;
-            clock_.observe(clock_seen_);
+        while (!stalled_ && world_.now() - probed_at_ > kProbe) {
+            probed_at_ += kProbe;
+            core_.probe(probed_at_);
         }
         stalled_ = false;
-        clock_seen_ = world_.now();
-        return clock_.observe(clock_seen_);
+        probed_at_ = world_.now();
+        return {world_.now(), virtual_time::wall()};
     }
 
     void arm() {
-        const TimePoint due = clock_.to_steady(monitor_.next_deadline());
+        const TimePoint due = core_.next_due();
         if (due >= armed_for_) return;
         armed_for_ = due;
         world_.at(std::max(due, world_.now()), [&node = node_, start = node_.starts_, this, due] {
@@ -129,55 +139,63 @@ private:
             node.inbox_.run([this, due] {
                 if (due != armed_for_) return;
                 armed_for_ = base::kNever;
-                monitor_.tick(judged_now(), virtual_time::wall());
+                core_.tick(now());
                 arm();
             });
         });
     }
 
-    void on_policies(const bus::Policies& policies) {
-        node_.inbox_.run([this, policies] {
-            state_.keep(policies, monitor_);
-            monitor_.set_policies(policies, judged_now(), virtual_time::wall());
+    host::AgentCore::LinkId id_of(const bus::AgentLink& link) const {
+        const auto is_it = [&](const auto& each) { return each.get() == &link; };
+        return static_cast<std::size_t>(std::find_if(links_.begin(), links_.end(), is_it) - links_.begin());
+    }
+
+    // bus::AgentLink::Handler
+    void on_up(bus::AgentLink& link) override {
+        core_.link_up(id_of(link), now());
+        arm();
+    }
+    void on_down(bus::AgentLink& link, const std::string& why) override {
+        core_.link_down(id_of(link), why, now());
+        arm();
+    }
+    void on_message(bus::AgentLink& link, const bus::ToAgent& message) override {
+        node_.inbox_.run([this, id = id_of(link), message] {
+            core_.controller_sent(id, message, now());
             arm();
         });
     }
 
-    void on_delivered(const bus::FaultsDelivered& delivered) {
-        node_.inbox_.run([this, delivered] {
-            for (const bus::FaultsDelivered::Item& item : delivered.items) {
-                if (const model::Fault* fault = monitor_.faults().find(item.fault))
-                    node_.observer_.fault_delivered(*fault, item.revision);
-                monitor_.delivered(item.fault, item.revision);
-            }
-        });
+    // host::AgentCore::Output
+    std::map<std::string, std::string> load(const std::string& table) override { return store_.load(table); }
+    void put(const std::string& table, const std::string& key, std::string value) override {
+        store_.put(table, key, std::move(value));
     }
-
+    void erase(const std::string& table, const std::string& key) override { store_.erase(table, key); }
     void send(const host::GuestKey& guest, wire::Dialect, const wire::HeartbeatPdu& pdu) override {
-        const auto way = connected_.find(guest.id());
-        if (way != connected_.end()) way->second->from_host(pdu);
+        const auto channel = connected_.find(guest.id());
+        if (channel != connected_.end()) channel->second->from_host(pdu);
     }
     void final_drain(const host::GuestKey&, wire::Dialect) override {}
-    void fault_changed(const model::Fault& fault) override {
-        state_.keep(fault);
-        controllers_.fault_changed(fault);
-        node_.observer_.fault_changed(node_.id_, fault);
+    bool channel_idle(const GuestId&, wire::Dialect) override { return false; }
+    void write_group(const GuestId&, wire::Dialect, std::string) override {}
+    void group_not_read(const GuestId&, wire::Dialect, std::uint64_t) override {}
+    void allow(const GuestId&, const group::Limits&) override {}
+    void send(host::AgentCore::LinkId link, const bus::ToController& message) override { links_[link]->send(message); }
+    void deposit(const bus::Faults&) override {}
+    void want(const host::WantedChannels&) override {}
+    void fault_changed(const model::Fault& fault) override { node_.observer_.fault_changed(node_.id_, fault); }
+    void fault_delivered(const model::Fault& fault, std::uint64_t revision) override {
+        node_.observer_.fault_delivered(fault, revision);
     }
-    void fault_delivered(const model::Fault& fault) override { state_.keep(fault); }
-    void fault_forgotten(const base::FaultId& fault, bool) override { state_.forget(fault); }
-    void guest_changed(const GuestId& guest) override { controllers_.guest_changed(guest); }
-    void guest_gone(const GuestId& guest) override { controllers_.guest_gone(guest); }
-    void save(const GuestId& guest, const heartbeat::SaveRegistration& saved) override { state_.keep(guest, saved); }
 
     HostNode& node_;
     World& world_;
-    DrawnEntropy ids_;
+    DrawnIds ids_;
     SimulatedStore store_;
-    host::AgentState state_;
-    host::Monitor monitor_;
-    host::Controllers controllers_;
-    heartbeat::StallClock clock_;
-    TimePoint clock_seen_{};
+    std::vector<std::unique_ptr<CableLink>> links_;  ///< by LinkId
+    host::AgentCore core_;
+    TimePoint probed_at_;
     bool stalled_ = false;
     TimePoint armed_for_ = base::kNever;
     std::map<GuestId, GuestMachine*> connected_;
@@ -262,7 +280,7 @@ void HostNode::soon(GuestMachine& machine, Call call) {
 }
 
 void HostNode::tell_machine(GuestMachine& machine, const HostEvent& event) {
-    soon(machine, [guest = machine.id(), event](Process& process) { process.step(guest, event); });
+    soon(machine, [guest = machine.id(), event](Process& process) { process.machine(guest, event); });
 }
 
 void HostNode::tell_gone(GuestMachine& machine, heartbeat::StopReason why) {
@@ -304,7 +322,7 @@ void HostNode::from_guest(GuestMachine& machine, const wire::HeartbeatPdu& pdu) 
     if (!process_) return;
     inbox_.run([this, &machine, pdu] {
         if (!process_->is_connected(machine.id())) return;
-        process_->step(machine.id(), heartbeat::Received{wire::Dialect::native, pdu});
+        process_->received(machine.id(), pdu);
     });
 }
 

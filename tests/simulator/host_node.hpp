@@ -22,8 +22,8 @@ public:
     virtual void fault_delivered(const model::Fault& fault, std::uint64_t revision) = 0;
 };
 
-/// A compute node: its machines, its disk, and an agent's process that comes and goes. The process is the real monitor,
-/// state and links; only Agent's glue between sockets and monitor is repeated here.
+/// A compute node: its machines, its disk, and an agent's process that comes and goes. The process runs the
+/// agent's real core.
 class HostNode {
 public:
     HostNode(World& world, std::string name, FaultObserver& observer);

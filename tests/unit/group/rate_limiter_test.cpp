@@ -74,10 +74,12 @@ private:
             if (nack->seq) line += " " + std::to_string(*nack->seq);
             if (nack->refused) line += " refused " + std::to_string(*nack->refused);
         }
-        if (const auto* response = std::get_if<wire::StatusResponse>(&pdu))
-            line += "state " + std::to_string(response->seq) + " " + response->state.instance_id;
-        if (const auto* done = std::get_if<wire::StatusDone>(&pdu))
-            line += "done " + std::to_string(done->seq) + " count " + std::to_string(done->count);
+        done_.push_back(line);
+    }
+    void status(const Channel& to, std::int64_t seq, std::vector<wire::MemberState> members) override {
+        std::string line = to.guest.str() + " <- status " + std::to_string(seq);
+        for (const wire::MemberState& member : members)
+            line += " " + member.instance_id;
         done_.push_back(line);
     }
     Lines take() { return std::exchange(done_, {}); }
@@ -98,7 +100,7 @@ TEST(RateLimiter, S02_AQueryEndsWithOneStateAMemberAndTheirNumber) {
     EXPECT_THAT(agent.says(kAnna, wire::StatusQuery{7}), ElementsAre("ask 1 anna"));
     EXPECT_THAT(agent.controller([](RateLimiter& gate) { gate.status(1, {member("anna")}, false); }), IsEmpty());
     EXPECT_THAT(agent.controller([](RateLimiter& gate) { gate.status(1, {member("bert")}, true); }),
-                ElementsAre("anna <- state 7 anna", "anna <- state 7 bert", "anna <- done 7 count 2"));
+                ElementsAre("anna <- status 7 anna bert"));
 }
 
 TEST(RateLimiter, S02_AnAnswerToNoQueryReachesNobody) {

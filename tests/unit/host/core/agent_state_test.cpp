@@ -1,4 +1,4 @@
-#include "host/state/agent_state.hpp"
+#include "host/core/agent_state.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,25 +13,16 @@ using base::GuestId;
 using base::Millis;
 using heartbeat::SaveRegistration;
 
-/// A store whose disk is a map.
-class MemoryStore final : public runtime::Store {
+/// A disk that is a map.
+class MemoryRows final : public AgentState::Rows {
 public:
     std::map<std::string, std::string> load(const std::string& table) override { return tables[table]; }
     void put(const std::string& table, const std::string& key, std::string value) override {
         tables[table][key] = std::move(value);
     }
     void erase(const std::string& table, const std::string& key) override { tables[table].erase(key); }
-    void when_durable(std::function<void()> done) override { done(); }
-    void close() override {}
-    bool healthy() const override { return true; }
-    std::string problem() const override { return {}; }
-    std::uint64_t pending() const override { return 0; }
-    const std::string& set_aside() const override { return none_; }
 
     std::map<std::string, std::map<std::string, std::string>> tables;
-
-private:
-    std::string none_;
 };
 
 class Ignore final : public Monitor::Output {
@@ -60,7 +51,7 @@ SaveRegistration registered() {
 
 class AgentStateTest : public testing::Test {
 protected:
-    MemoryStore store_;
+    MemoryRows store_;
     AgentState state_{store_};
     SystemIdGenerator ids_;
     Ignore output_;

@@ -1,4 +1,4 @@
-#include "host/state/agent_state.hpp"
+#include "host/core/agent_state.hpp"
 
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -42,9 +42,9 @@ Result<Registration> registration_from_json(const json& object) {
 
 /// Hands every row of `table` that `read` understands to `use`; returns the number of the others.
 template <class Read, class Use>
-std::uint64_t load(runtime::Store& store, const char* table, const Read& read, const Use& use) {
+std::uint64_t load(AgentState::Rows& rows, const char* table, const Read& read, const Use& use) {
     std::uint64_t unreadable = 0;
-    for (const auto& [key, text] : store.load(table)) {
+    for (const auto& [key, text] : rows.load(table)) {
         const auto object = wire::parse_object(text);
         auto value = object ? read(*object) : tl::make_unexpected(object.error());
         if (value) {
@@ -54,7 +54,7 @@ std::uint64_t load(runtime::Store& store, const char* table, const Read& read, c
         ++unreadable;
         log::error("a row of the state cannot be read and is forgotten",
                    {{"table", table}, {"key", key}, {"why", value.error().message}});
-        store.erase(table, key);
+        rows.erase(table, key);
     }
     return unreadable;
 }
@@ -88,36 +88,36 @@ Result<SaveRegistration> saved_from_json(const json& object) {
 
 std::uint64_t AgentState::load_into(Monitor& monitor) {
     std::uint64_t unreadable = 0;
-    unreadable += load(store_, kPolicies, bus::guest_policy_from_json,
+    unreadable += load(rows_, kPolicies, bus::guest_policy_from_json,
                        [&](const std::string&, model::GuestPolicy policy) { monitor.restore(std::move(policy)); });
-    unreadable += load(store_, kFaults, bus::fault_from_json,
+    unreadable += load(rows_, kFaults, bus::fault_from_json,
                        [&](const std::string&, model::Fault fault) { monitor.restore(std::move(fault)); });
-    unreadable += load(store_, kGuests, saved_from_json, [&](const std::string& guest, SaveRegistration saved) {
+    unreadable += load(rows_, kGuests, saved_from_json, [&](const std::string& guest, SaveRegistration saved) {
         monitor.restore(base::GuestId(guest), std::move(saved));
     });
     return unreadable;
 }
 
 void AgentState::keep(const base::GuestId& guest, const SaveRegistration& saved) {
-    if (saved.empty()) return store_.erase(kGuests, guest.str());
-    store_.put(kGuests, guest.str(), wire::dump(to_json(saved)));
+    if (saved.empty()) return rows_.erase(kGuests, guest.str());
+    rows_.put(kGuests, guest.str(), wire::dump(to_json(saved)));
 }
 
 void AgentState::keep(const model::Fault& fault) {
-    store_.put(kFaults, fault.id.str(), wire::dump(bus::to_json(fault)));
+    rows_.put(kFaults, fault.id.str(), wire::dump(bus::to_json(fault)));
 }
 
 void AgentState::forget(const base::FaultId& fault) {
-    store_.erase(kFaults, fault.str());
+    rows_.erase(kFaults, fault.str());
 }
 
 void AgentState::keep(const bus::Policies& policies, const Monitor& monitor) {
     if (policies.complete) {
         for (const auto& [guest, policy] : monitor.policies())
-            store_.erase(kPolicies, guest.str());
+            rows_.erase(kPolicies, guest.str());
     }
     for (const model::GuestPolicy& policy : policies.policies)
-        store_.put(kPolicies, policy.guest.str(), wire::dump(bus::to_json(policy)));
+        rows_.put(kPolicies, policy.guest.str(), wire::dump(bus::to_json(policy)));
 }
 
 }  // namespace vitalwire::host

@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "host/core/monitor.hpp"
-#include "runtime/store.hpp"
 
 namespace vitalwire::host {
 
@@ -15,7 +15,16 @@ base::Result<heartbeat::SaveRegistration> saved_from_json(const nlohmann::json& 
 /// What of the monitor survives a restart: who was registered, the faults that are not over with, the policies.
 class AgentState {
 public:
-    explicit AgentState(runtime::Store& store) : store_(store) {}
+    /// Tables of key -> text on disk.
+    class Rows {
+    public:
+        virtual ~Rows() = default;
+        virtual std::map<std::string, std::string> load(const std::string& table) = 0;
+        virtual void put(const std::string& table, const std::string& key, std::string value) = 0;
+        virtual void erase(const std::string& table, const std::string& key) = 0;
+    };
+
+    explicit AgentState(Rows& rows) : rows_(rows) {}
 
     /// Hands everything kept to `monitor`. Returns how many rows could not be read; they are forgotten and logged.
     std::uint64_t load_into(Monitor& monitor);
@@ -26,7 +35,7 @@ public:
     void keep(const bus::Policies& policies, const Monitor& monitor);
 
 private:
-    runtime::Store& store_;
+    Rows& rows_;
 };
 
 }  // namespace vitalwire::host

@@ -1,0 +1,136 @@
+#include "host/channels/channel_set.hpp"
+
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace vitalwire::host {
+
+using base::GuestId;
+using wire::ChannelKind;
+using wire::Dialect;
+
+namespace {
+
+ChannelKind heartbeat_kind(Dialect dialect) {
+    return dialect == Dialect::existing ? ChannelKind::existing_heartbeat : ChannelKind::native;
+}
+
+ChannelKind group_kind(Dialect dialect) {
+    return dialect == Dialect::existing ? ChannelKind::existing_messaging : ChannelKind::native;
+}
+
+base::Moment now() {
+    return {base::Clock::now(), std::chrono::system_clock::now()};
+}
+
+}  // namespace
+
+void ChannelSet::found(const GuestId& guest, ChannelKind kind, const std::string& path) {
+    auto& slot = guests_.emplace(guest).at(static_cast<std::size_t>(kind));
+    if (slot && slot->path() == path) return slot->retry_now();
+    if (slot) removed(guest, kind);
+    Channel::Handler& events = *this;
+    slot = std::make_unique<Channel>(io_, guest, kind, path, limits_, events);
+    slot->start();
+    core_.channel_found(guest, kind, now());
+    handled_();
+}
+
+void ChannelSet::removed(const GuestId& guest, ChannelKind kind) {
+    Channels* known = guests_.find(guest);
+    if (known == nullptr) return;
+    const auto gone = std::move(known->at(static_cast<std::size_t>(kind)));
+    if (!gone) return;
+    if (gone->up()) --up_;
+    core_.channel_removed(guest, kind, now());
+    handled_();
+}
+
+void ChannelSet::gone(const GuestId& guest) {
+    for (const ChannelKind kind :
+         {ChannelKind::native, ChannelKind::existing_heartbeat, ChannelKind::existing_messaging})
+        removed(guest, kind);
+    guests_.erase(guest);
+}
+
+template <class GuestRef>
+Channel* ChannelSet::find(const GuestRef& guest, ChannelKind kind) {
+    Channels* known = guests_.find(guest);
+    return known == nullptr ? nullptr : known->at(static_cast<std::size_t>(kind)).get();
+}
+
+void ChannelSet::send(const GuestKey& guest, Dialect dialect, const wire::HeartbeatPdu& pdu) {
+    if (Channel* to = find(guest, heartbeat_kind(dialect))) to->send(pdu);
+}
+
+void ChannelSet::final_drain(const GuestKey& guest, Dialect dialect) {
+    if (Channel* from = find(guest, heartbeat_kind(dialect))) from->read_now();
+}
+
+bool ChannelSet::is_idle(const GuestId& guest, Dialect dialect) {
+    const Channel* to = find(guest, group_kind(dialect));
+    return to != nullptr && to->idle();
+}
+
+void ChannelSet::write_group(const GuestId& guest, Dialect dialect, std::string lines) {
+    if (Channel* to = find(guest, group_kind(dialect))) to->write_group(std::move(lines));
+}
+
+void ChannelSet::group_not_read(const GuestId& guest, Dialect dialect, std::uint64_t messages) {
+    if (Channel* to = find(guest, group_kind(dialect))) to->group_not_read(messages);
+}
+
+void ChannelSet::allow(const GuestId& guest, const group::Limits& limits) {
+    for (const Dialect dialect : {Dialect::native, Dialect::existing}) {
+        if (Channel* of = find(guest, group_kind(dialect))) of->allow(limits);
+    }
+}
+
+void ChannelSet::on_connected(Channel& channel) {
+    ++up_;
+    ++counters_.connects;
+    log::debug("channel connected", {{"guest", channel.guest()}, {"channel", wire::channel_name(channel.kind())}});
+    core_.channel_up(channel.guest_key(), channel.kind(), now());
+    handled_();
+}
+
+void ChannelSet::on_closed(Channel& channel, const std::string& why) {
+    --up_;
+    ++counters_.closes;
+    log::debug("channel closed",
+               {{"guest", channel.guest()}, {"channel", wire::channel_name(channel.kind())}, {"why", why}});
+    core_.channel_down(channel.guest_key(), channel.kind(), now());
+    handled_();
+}
+
+void ChannelSet::on_heartbeat(Channel& channel, wire::HeartbeatPdu pdu) {
+    core_.heartbeat_received(channel.guest_key(), channel.dialect(), std::move(pdu), now());
+    handled_();
+}
+
+void ChannelSet::on_garbled_response(Channel& channel) {
+    core_.garbled_response(channel.guest_key(), now());
+    handled_();
+}
+
+void ChannelSet::on_group(Channel& channel, const wire::GroupPdu& pdu, int base_version) {
+    core_.group_received(channel.guest(), channel.dialect(), pdu, base_version, now());
+    handled_();
+}
+
+void ChannelSet::on_spoke(Channel& channel, int base_version) {
+    core_.spoke(channel.guest(), channel.dialect(), base_version);
+}
+
+void ChannelSet::on_drained(Channel& channel) {
+    core_.channel_drained(channel.guest(), channel.dialect());
+    handled_();
+}
+
+void ChannelSet::on_dropped(Channel& channel, Drop reason, std::uint64_t count) {
+    counters_.dropped.at(static_cast<std::size_t>(reason)) += count;
+    core_.refused(channel.guest(), count);
+}
+
+}  // namespace vitalwire::host

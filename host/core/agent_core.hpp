@@ -1,0 +1,202 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/moment.hpp"
+#include "base/token_bucket.hpp"
+#include "heartbeat/stall_clock.hpp"
+#include "host/core/agent_state.hpp"
+#include "host/core/controller_sync.hpp"
+#include "host/core/group_relay.hpp"
+#include "host/core/monitor.hpp"
+#include "host/core/wanted_channels.hpp"
+#include "runtime/problems.hpp"
+
+namespace vitalwire::host {
+
+/// Everything the agent decides: sessions of guests, their faults, server groups, sessions with controllers, what is
+/// stored, and the agent's own problems. Pure: events come in with the moment at which they happened, what is to be
+/// done goes to the output, and `tick` is to be called at `next_due`. The agent and the simulator drive the same
+/// object.
+class AgentCore final : private Monitor::Output, private GroupRelay::Output, private ControllerSync::Output {
+public:
+    using LinkId = ControllerSync::LinkId;
+
+    /// What the core asks for. Called from inside its functions: an implementation must not call back, except
+    /// `heartbeat_received`, `garbled_response`, `group_received` and `refused` from within `final_drain`.
+    class Output : public AgentState::Rows {
+    public:
+        virtual void send(const GuestKey& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu) = 0;
+        /// The guest's deadline has passed without an answer: read now what its channel holds, before it is judged.
+        virtual void final_drain(const GuestKey& guest, wire::Dialect dialect) = 0;
+        virtual bool channel_idle(const base::GuestId& guest, wire::Dialect dialect) = 0;
+        virtual void write_group(const base::GuestId& guest, wire::Dialect dialect, std::string lines) = 0;
+        virtual void group_not_read(const base::GuestId& guest, wire::Dialect dialect, std::uint64_t messages) = 0;
+        /// What the guest may send to its group.
+        virtual void allow(const base::GuestId& guest, const group::Limits& limits) = 0;
+        virtual void send(LinkId link, const bus::ToController& message) = 0;
+        virtual void deposit(const bus::Faults& faults) = 0;
+        virtual std::string discovery_problem() const { return {}; }
+        /// The channels that guests should have, all of them.
+        virtual void want(const WantedChannels& wanted) = 0;
+        // For an observer: nothing is to be done.
+        virtual void fault_changed(const model::Fault&) {}
+        virtual void fault_delivered(const model::Fault&, std::uint64_t /*revision*/) {}
+    };
+
+    struct Settings {
+        Monitor::Settings heartbeat;
+        GroupRelay::Settings groups;
+    };
+    struct Identity {
+        ControllerSync::Identity self;
+        base::Millis report_interval;
+        bool discovery = false;  ///< controllers are found at a broker
+    };
+
+    struct Counters {
+        std::uint64_t registrations = 0;
+        std::uint64_t faults_dropped = 0;
+        std::uint64_t rows_unreadable = 0;
+        std::uint64_t source_problems = 0;
+        std::uint64_t attached = 0;
+        std::uint64_t not_attached = 0;
+        std::uint64_t without_controller = 0;  ///< machines without a virtio-serial controller
+        std::array<std::uint64_t, model::kFaultKinds> faults_opened{};
+        std::map<base::Errc, std::uint64_t> nacks;
+    };
+
+    AgentCore(Identity identity, Settings settings, IdGenerator& ids, Output& output);
+
+    // Before everything else: sources by name, links, and what was stored.
+    void add_source(const std::string& name) { unlisted_.insert(name); }
+    LinkId add_link(const std::string& name, const base::Moment& at) { return controllers_.add(name, at.wall); }
+    void start(const base::Moment& at);
+    void configure(const Settings& settings, const base::Moment& at);
+
+    // Channels.
+    void channel_found(const base::GuestId& guest, wire::ChannelKind kind, const base::Moment& at);
+    void channel_removed(const base::GuestId& guest, wire::ChannelKind kind, const base::Moment& at);
+    void channel_up(const GuestKey& guest, wire::ChannelKind kind, const base::Moment& at);
+    void channel_down(const GuestKey& guest, wire::ChannelKind kind, const base::Moment& at);
+    /// All that the group's layer gave to write is written.
+    void channel_drained(const base::GuestId& guest, wire::Dialect dialect) { groups_.drained(guest, dialect); }
+    void heartbeat_received(const GuestKey& guest, wire::Dialect dialect, wire::HeartbeatPdu pdu,
+                            const base::Moment& at);
+    void garbled_response(const GuestKey& guest, const base::Moment& at);
+    void group_received(const base::GuestId& guest, wire::Dialect dialect, const wire::GroupPdu& pdu, int base_version,
+                        const base::Moment& at);
+    /// Its first message on this connection that was understood, or another version of the base layer.
+    void spoke(const base::GuestId& guest, wire::Dialect dialect, int base_version) {
+        groups_.spoke(guest, dialect, base_version);
+    }
+    void refused(const base::GuestId& guest, std::uint64_t messages) { monitor_.count_refused(guest, messages); }
+
+    // Machines.
+    void machine(const base::GuestId& guest, const heartbeat::HostEvent& event, const base::Moment& at);
+    void machine_gone(const base::GuestId& guest, heartbeat::StopReason why, const base::Moment& at);
+    void source_listed(const std::string& name, const base::Moment& at);
+    /// The source cannot see (`problem`), or sees again (empty).
+    void source_problem(const std::string& name, const std::string& problem);
+    void attached(const base::GuestId& guest, wire::ChannelKind kind, const std::string& failure);
+    void unattachable(const std::set<base::GuestId>& guests);
+
+    // Controllers.
+    void link_up(LinkId link, const base::Moment& at);
+    void link_down(LinkId link, const std::string& why, const base::Moment& at);
+    void controller_sent(LinkId link, const bus::ToAgent& message, const base::Moment& at);
+    void broker_reached() { controllers_.deposit_unacknowledged(); }
+
+    /// Empty: what is stored becomes durable.
+    void store_problem(const std::string& problem);
+    /// Of the agent's own certificate; empty: none.
+    void certificate_problem(const std::string& problem);
+    /// At least every StallClock::kProbe: a stall of this process is noticed before a guest is judged by it.
+    void probe(base::TimePoint now) { clock_.observe(now); }
+    void tick(const base::Moment& at);
+    base::TimePoint next_due() const;
+
+    /// Every source has listed what exists.
+    bool listed() const { return unlisted_.empty(); }
+    const Monitor& monitor() const { return monitor_; }
+    const GroupRelay& groups() const { return groups_; }
+    const ControllerSync& controllers() const { return controllers_; }
+    const heartbeat::StallClock& clock() const { return clock_; }
+    const runtime::Problems& problems() const { return problems_; }
+    const Counters& counters() const { return counters_; }
+    std::size_t sources_blind() const { return blind_.size(); }
+
+private:
+    struct Judged {
+        base::TimePoint now;
+        base::WallTime wall;
+    };
+    struct Delivered {
+        base::FaultId fault;
+        std::uint64_t revision;
+    };
+
+    Judged judged(const base::Moment& at) { return {clock_.observe(at.steady), at.wall}; }
+    template <class GuestRef>
+    void step(const GuestRef& guest, const heartbeat::HostEvent& event, const base::Moment& at);
+    void log_fault(const model::Fault& fault);
+    void allow(const model::GuestPolicy& policy);
+    void want_channels();
+    void show_attachments();
+
+    // Monitor::Output
+    void send(const GuestKey& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu) override;
+    void final_drain(const GuestKey& guest, wire::Dialect dialect) override { output_.final_drain(guest, dialect); }
+    void fault_changed(const model::Fault& fault) override;
+    void fault_delivered(const model::Fault& fault) override { state_.keep(fault); }
+    void fault_forgotten(const base::FaultId& fault, bool dropped) override;
+    void guest_changed(const base::GuestId& guest) override { controllers_.guest_changed(guest); }
+    void guest_gone(const base::GuestId& guest) override { controllers_.guest_gone(guest); }
+    void save(const base::GuestId& guest, const heartbeat::SaveRegistration& saved) override;
+
+    // GroupRelay::Output
+    void to_primary(const bus::ToController& message) override { controllers_.send_to_primary(message); }
+    bool channel_idle(const base::GuestId& guest, wire::Dialect dialect) override {
+        return output_.channel_idle(guest, dialect);
+    }
+    void write(const base::GuestId& guest, wire::Dialect dialect, std::string lines) override {
+        output_.write_group(guest, dialect, std::move(lines));
+    }
+    void not_read(const base::GuestId& guest, wire::Dialect dialect, std::uint64_t messages) override {
+        output_.group_not_read(guest, dialect, messages);
+    }
+
+    // ControllerSync::Output
+    void send(LinkId link, const bus::ToController& message) override { output_.send(link, message); }
+    void deposit(const bus::Faults& faults) override { output_.deposit(faults); }
+    void policies_changed(const bus::Policies& policies) override;
+    void faults_delivered(const bus::FaultsDelivered& delivered) override;
+    void primary_changed(bool any) override { groups_.primary_changed(any); }
+    void group_message(const bus::ToAgent& message) override;
+    void reachable_changed(bool any_up) override;
+
+    Output& output_;
+    heartbeat::StallClock clock_;
+    base::Moment at_;  ///< of the event that is being handled
+    AgentState state_;
+    Monitor monitor_;
+    ControllerSync controllers_;
+    GroupRelay groups_;
+    runtime::Problems problems_;
+    Counters counters_;
+    std::unordered_map<base::GuestId, base::TokenBucket> fault_logs_;
+    std::set<std::string> unlisted_;                     ///< sources
+    std::set<std::string> blind_;                        ///< sources that cannot see now
+    std::set<base::GuestId> unattachable_;               ///< lack a channel and cannot be given it
+    std::map<base::GuestId, std::string> not_attached_;  ///< lack a channel, and why the last attempt failed
+    std::vector<Delivered> delivered_here_;              ///< without any controller the log is all there is to be told
+};
+
+}  // namespace vitalwire::host

@@ -1,0 +1,239 @@
+#include "host/core/controller_sync.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+#include "base/overloaded.hpp"
+
+namespace vitalwire::host {
+
+using base::TimePoint;
+using model::Fault;
+
+namespace {
+
+/// A primary that lost a fault (killed between receiving and writing it) gets it again.
+constexpr base::Duration kResendUnacknowledged = std::chrono::seconds(30);
+/// A controller that restarts is not reported as absent.
+constexpr base::Duration kAbsence = std::chrono::seconds(5);
+
+/// Collects items and hands them out in messages of kStateChunk.
+template <class Message, class Item>
+class Chunks {
+public:
+    Chunks(std::vector<Item> Message::*items, std::function<void(const Message&)> send)
+        : items_(items), send_(std::move(send)) {}
+
+    void add(Item item) {
+        (message_.*items_).push_back(std::move(item));
+        if ((message_.*items_).size() >= bus::kStateChunk) flush();
+    }
+
+    void flush() {
+        if ((message_.*items_).empty()) return;
+        send_(message_);
+        (message_.*items_).clear();
+    }
+
+private:
+    std::vector<Item> Message::*items_;
+    std::function<void(const Message&)> send_;
+    Message message_;
+};
+
+}  // namespace
+
+ControllerSync::ControllerSync(Identity identity, const Monitor& monitor, base::Millis report_interval, bool discovery,
+                               Output& output)
+    : identity_(std::move(identity)),
+      monitor_(monitor),
+      report_interval_(report_interval),
+      discovery_(discovery),
+      output_(output) {}
+
+ControllerSync::LinkId ControllerSync::add(const std::string& name, base::WallTime wall) {
+    const std::size_t rank = std::hash<std::string>{}(identity_.host.str() + ' ' + name);
+    const auto place = std::find_if(links_.begin(), links_.end(), [&](const Link& other) { return other.rank > rank; });
+    const LinkId id = links_.size();
+    links_.insert(place, {id, name, rank, false, wall, {}});
+    return id;
+}
+
+void ControllerSync::start(TimePoint now) {
+    if (!any()) return;
+    report_at_ = now + report_interval_;
+    resend_at_ = now + kResendUnacknowledged;
+    absent_at_ = now + kAbsence;
+}
+
+std::size_t ControllerSync::links_up() const {
+    return static_cast<std::size_t>(
+        std::count_if(links_.begin(), links_.end(), [](const Link& link) { return link.up; }));
+}
+
+std::vector<ControllerSync::LinkStatus> ControllerSync::status() const {
+    std::vector<LinkStatus> out;
+    for (const Link& link : links_)
+        out.push_back({link.name, link.up, link.id == primary_, link.since, link.last_error});
+    return out;
+}
+
+void ControllerSync::fault_changed(const Fault& fault) {
+    const bus::Faults message{{fault}};
+    if (discovery_) output_.deposit(message);
+    send_to_all(message);
+}
+
+void ControllerSync::note_guest(const base::GuestId& guest, bool exists) {
+    if (any_up()) noted_[guest] = exists;
+}
+
+void ControllerSync::send_noted() {
+    const auto noted = std::exchange(noted_, {});
+    Chunks<bus::Guests, model::GuestReport> chunks(&bus::Guests::guests,
+                                                   [this](const bus::Guests& message) { send_to_all(message); });
+    for (const auto& [guest, exists] : noted) {
+        const auto report = exists ? monitor_.report(guest) : std::nullopt;
+        if (report) {
+            chunks.add(*report);
+        } else {
+            send_to_all(bus::GuestGone{guest});
+        }
+    }
+    chunks.flush();
+}
+
+void ControllerSync::tick(TimePoint now) {
+    if (!noted_.empty()) send_noted();
+    if (now >= report_at_) {
+        report_at_ = now + report_interval_;
+        for (const Link& link : links_) {
+            if (link.up) send_guests(link.id);
+        }
+    }
+    if (now >= resend_at_) {
+        resend_at_ = now + kResendUnacknowledged;
+        if (primary_) send_faults(*primary_, true);
+    }
+    if (now >= absent_at_) {
+        absent_at_ = base::kNever;
+        if (!any_up()) output_.reachable_changed(false);
+    }
+}
+
+TimePoint ControllerSync::next_due() const {
+    if (!noted_.empty()) return TimePoint::min();
+    return std::min({report_at_, resend_at_, absent_at_});
+}
+
+void ControllerSync::link_up(LinkId id, const base::Moment& at) {
+    Link& link = find(id);
+    link.up = true;
+    link.since = at.wall;
+    link.last_error.clear();
+    const bool becomes_primary = !primary_;
+    if (becomes_primary) primary_ = id;
+    log::info("controller connected", {{"controller", link.name}, {"primary", primary_ == id}});
+    send_snapshot(id);
+    if (becomes_primary) output_.primary_changed(true);
+    absent_at_ = base::kNever;
+    output_.reachable_changed(true);
+}
+
+void ControllerSync::link_down(LinkId id, const std::string& why, const base::Moment& at) {
+    Link& link = find(id);
+    link.last_error = why;
+    if (!std::exchange(link.up, false))
+        return log::info("controller cannot be reached, retrying", {{"controller", link.name}, {"why", why}});
+    link.since = at.wall;
+    ++links_lost_;
+    log::warning("controller lost", {{"controller", link.name}, {"why", why}});
+    if (primary_ == id) elect();
+    if (!any_up()) absent_at_ = at.steady + kAbsence;
+}
+
+void ControllerSync::elect() {
+    const auto next = std::find_if(links_.begin(), links_.end(), [](const Link& link) { return link.up; });
+    primary_ = next == links_.end() ? std::nullopt : std::optional(next->id);
+    output_.primary_changed(primary_.has_value());
+    if (!primary_) return;
+    log::info("another controller is primary now", {{"controller", next->name}});
+    send(*primary_, bus::LeadChanged{true});
+    // It has the faults, but not what the primary before it has delivered of them.
+    send_faults(*primary_, false);
+}
+
+void ControllerSync::received(LinkId id, const bus::ToAgent& message) {
+    std::visit(
+        base::overloaded{
+            [&](const bus::Welcome& welcome) {
+                log::debug("controller accepted the session", {{"controller", welcome.controller}});
+            },
+            [&](const bus::Rejected& rejected) {
+                find(id).last_error = rejected.reason;
+                log::error("controller rejects this agent", {{"controller", find(id).name}, {"why", rejected.reason}});
+            },
+            [&](const bus::FaultsDelivered& delivered) { output_.faults_delivered(delivered); },
+            [&](const bus::Policies& policies) { output_.policies_changed(policies); },
+            [&](const bus::GroupDeliver&) { output_.group_message(message); },
+            [&](const auto&) {
+                // Another controller than the one that was asked has nothing to answer.
+                if (primary_ == id) output_.group_message(message);
+            }},
+        message);
+}
+
+bool ControllerSync::send_to_primary(const bus::ToController& message) {
+    if (!primary_) return false;
+    send(*primary_, message);
+    return true;
+}
+
+ControllerSync::Link& ControllerSync::find(LinkId id) {
+    return *std::find_if(links_.begin(), links_.end(), [&](const Link& link) { return link.id == id; });
+}
+
+void ControllerSync::send(LinkId link, const bus::ToController& message) {
+    ++messages_sent_;
+    output_.send(link, message);
+}
+
+void ControllerSync::send_to_all(const bus::ToController& message) {
+    for (const Link& link : links_) {
+        if (link.up) send(link.id, message);
+    }
+}
+
+void ControllerSync::send_snapshot(LinkId link) {
+    send(link, bus::Hello{bus::kBusVersion, identity_.host, identity_.version, identity_.instance, primary_ == link});
+    send(link, bus::SnapshotBegin{});
+    send_guests(link);
+    send_faults(link, false);
+    send(link, bus::SnapshotEnd{});
+}
+
+void ControllerSync::send_guests(LinkId link) {
+    Chunks<bus::Guests, model::GuestReport> chunks(&bus::Guests::guests,
+                                                   [&](const bus::Guests& message) { send(link, message); });
+    monitor_.for_each_report([&](const model::GuestReport& report) { chunks.add(report); });
+    chunks.flush();
+}
+
+void ControllerSync::send_faults(LinkId link, bool only_unacknowledged) {
+    for_faults(only_unacknowledged, [&](const bus::Faults& message) { send(link, message); });
+}
+
+void ControllerSync::deposit_unacknowledged() {
+    for_faults(true, [this](const bus::Faults& message) { output_.deposit(message); });
+}
+
+void ControllerSync::for_faults(bool only_unacknowledged, const std::function<void(const bus::Faults&)>& send) const {
+    Chunks<bus::Faults, Fault> chunks(&bus::Faults::faults, send);
+    monitor_.faults().for_each([&](const Fault& fault) {
+        if (!only_unacknowledged || fault.delivered < fault.revision) chunks.add(fault);
+    });
+    chunks.flush();
+}
+
+}  // namespace vitalwire::host

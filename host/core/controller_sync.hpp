@@ -1,0 +1,127 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "base/moment.hpp"
+#include "bus/messages.hpp"
+#include "host/core/monitor.hpp"
+
+namespace vitalwire::host {
+
+/// The agent's sessions with all its controllers. Each gets a full snapshot when it connects and every change after it;
+/// one of them, the primary, delivers this agent's faults. When the primary is lost another one that is up becomes
+/// primary and is sent every fault. Faults that stay unacknowledged are resent to the primary. Pure: connections are
+/// the output's.
+class ControllerSync {
+public:
+    using LinkId = std::size_t;
+
+    class Output {
+    public:
+        virtual ~Output() = default;
+        virtual void send(LinkId link, const bus::ToController& message) = 0;
+        /// Leaves the faults at the broker, for controllers that are not there yet.
+        virtual void deposit(const bus::Faults& faults) = 0;
+        virtual void policies_changed(const bus::Policies& policies) = 0;
+        virtual void faults_delivered(const bus::FaultsDelivered& delivered) = 0;
+        /// Another controller is primary, or none.
+        virtual void primary_changed(bool any) = 0;
+        /// Of the server group: GroupDeliver from any controller, the rest from the primary.
+        virtual void group_message(const bus::ToAgent& message) = 0;
+        /// False: none has been up for some seconds.
+        virtual void reachable_changed(bool any_up) = 0;
+    };
+
+    struct LinkStatus {
+        std::string name;
+        bool up = false;
+        bool primary = false;
+        base::WallTime since{};  ///< of `up` or not
+        std::string last_error;
+    };
+
+    struct Identity {
+        base::HostId host;
+        std::string version;
+        std::string instance;
+    };
+
+    /// `discovery`: controllers may be found later, and faults left for them.
+    ControllerSync(Identity identity, const Monitor& monitor, base::Millis report_interval, bool discovery,
+                   Output& output);
+
+    LinkId add(const std::string& name, base::WallTime wall);
+    /// Timers run from here.
+    void start(base::TimePoint now);
+
+    void link_up(LinkId link, const base::Moment& at);
+    /// Also for a failed attempt whose reason is new.
+    void link_down(LinkId link, const std::string& why, const base::Moment& at);
+    void received(LinkId link, const bus::ToAgent& message);
+    /// The broker can be reached: what was left for controllers before may be lost.
+    void deposit_unacknowledged();
+
+    void fault_changed(const model::Fault& fault);
+    /// Sent with the next tick, once for all guests that changed until then.
+    void guest_changed(const base::GuestId& guest) { note_guest(guest, true); }
+    void guest_gone(const base::GuestId& guest) { note_guest(guest, false); }
+    /// False when there is no primary.
+    bool send_to_primary(const bus::ToController& message);
+
+    void tick(base::TimePoint now);
+    base::TimePoint next_due() const;
+
+    /// False: faults are nobody's but this host's.
+    bool any() const { return !links_.empty() || discovery_; }
+    bool any_up() const { return links_up() > 0; }
+    std::size_t links_up() const;
+    std::vector<LinkStatus> status() const;
+    std::uint64_t messages_sent() const { return messages_sent_; }
+    std::uint64_t links_lost() const { return links_lost_; }
+
+private:
+    struct Link {
+        LinkId id = 0;
+        std::string name;
+        std::size_t rank = 0;  ///< each host prefers others, so that primaries are spread over all controllers
+        bool up = false;
+        base::WallTime since{};
+        std::string last_error;
+    };
+
+    Link& find(LinkId link);
+    void elect();
+    void send(LinkId link, const bus::ToController& message);
+    void send_to_all(const bus::ToController& message);
+    void send_snapshot(LinkId link);
+    void send_guests(LinkId link);
+    void send_faults(LinkId link, bool only_unacknowledged);
+    /// In messages of bounded size.
+    void for_faults(bool only_unacknowledged, const std::function<void(const bus::Faults&)>& send) const;
+    void note_guest(const base::GuestId& guest, bool exists);
+    void send_noted();
+
+    Identity identity_;
+    const Monitor& monitor_;
+    base::Millis report_interval_;
+    bool discovery_;
+    Output& output_;
+    std::vector<Link> links_;  ///< in this host's order of preference
+    std::optional<LinkId> primary_;
+    std::map<base::GuestId, bool> noted_;  ///< changed since the last tick: still there or gone
+    base::TimePoint report_at_ = base::kNever;
+    base::TimePoint resend_at_ = base::kNever;
+    base::TimePoint absent_at_ = base::kNever;  ///< when it is said that no controller can be reached
+    std::uint64_t messages_sent_ = 0;
+    std::uint64_t links_lost_ = 0;
+};
+
+}  // namespace vitalwire::host

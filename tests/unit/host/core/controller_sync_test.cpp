@@ -1,0 +1,319 @@
+#include "host/core/controller_sync.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/overloaded.hpp"
+
+namespace vitalwire::host {
+namespace {
+
+using base::FaultId;
+using base::GuestId;
+using testing::AllOf;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using wire::Dialect;
+
+std::string in_words(const bus::ToController& message) {
+    return std::visit(
+        base::overloaded{
+            [](const bus::Hello& hello) { return std::string(hello.lead ? "hello primary" : "hello"); },
+            [](const bus::LeadChanged& changed) { return std::string(changed.lead ? "primary" : "standby"); },
+            [](const bus::SnapshotBegin&) { return std::string("begin"); },
+            [](const bus::SnapshotEnd&) { return std::string("end"); },
+            [](const bus::Guests& guests) {
+                std::string out = "guests";
+                for (const auto& report : guests.guests)
+                    out += ' ' + report.guest.str() + '=' + report.state;
+                return out;
+            },
+            [](const bus::GuestGone& gone) { return "gone " + gone.guest.str(); },
+            [](const bus::Faults& faults) {
+                std::string out = "faults";
+                for (const auto& fault : faults.faults)
+                    out += ' ' + fault.guest.str() + '#' + std::to_string(fault.revision) + '/' +
+                           std::to_string(fault.delivered);
+                return out;
+            },
+            [](const auto&) { return std::string("another message"); }},
+        message);
+}
+
+constexpr base::Millis kReportInterval{60'000};
+
+/// An agent's sessions in virtual time; controllers are named A, B, ... in the order in which they were added.
+class ControllerSyncTest : public testing::Test, protected Monitor::Output, protected ControllerSync::Output {
+protected:
+    ControllerSyncTest() : monitor_({}, ids_, static_cast<Monitor::Output&>(*this)) { make(false); }
+
+    void make(bool discovery) {
+        controllers_ =
+            std::make_unique<ControllerSync>(ControllerSync::Identity{base::HostId("node"), "1", "i"}, monitor_,
+                                             kReportInterval, discovery, static_cast<ControllerSync::Output&>(*this));
+    }
+    void start(int links) {
+        for (int i = 0; i < links; ++i)
+            controllers_->add(std::string(1, static_cast<char>('A' + i)), {});
+        controllers_->start(now_);
+    }
+    void up(std::size_t link) { controllers_->link_up(link, {now_, {}}); }
+    void down(std::size_t link) { controllers_->link_down(link, "gone", {now_, {}}); }
+    void after(base::Duration time) {
+        const base::TimePoint until = now_ + time;
+        while (controllers_->next_due() <= until) {
+            now_ = std::max(now_, controllers_->next_due());
+            controllers_->tick(now_);
+        }
+        now_ = until;
+    }
+    /// Registers and falls silent.
+    void lose(const char* guest) {
+        monitor_.step(GuestId(guest), heartbeat::Connected{Dialect::native}, now_, {});
+        monitor_.step(GuestId(guest), heartbeat::Received{Dialect::native, wire::Init{}}, now_, {});
+        monitor_.tick(now_, {});
+        now_ += std::chrono::seconds(1);
+        monitor_.tick(now_, {});
+    }
+    std::vector<std::string> take() {
+        after(base::Duration::zero());
+        return std::exchange(sent_, {});
+    }
+
+    // Monitor::Output
+    void send(const GuestKey&, Dialect, const wire::HeartbeatPdu&) override {}
+    void final_drain(const GuestKey&, Dialect) override {}
+    void fault_changed(const model::Fault& fault) override {
+        last_fault_ = fault.id;
+        controllers_->fault_changed(fault);
+    }
+    void fault_delivered(const model::Fault&) override {}
+    void fault_forgotten(const FaultId&, bool) override {}
+    void guest_changed(const GuestId& guest) override { controllers_->guest_changed(guest); }
+    void guest_gone(const GuestId& guest) override { controllers_->guest_gone(guest); }
+    void save(const GuestId&, const heartbeat::SaveRegistration&) override {}
+
+    // ControllerSync::Output
+    void send(ControllerSync::LinkId link, const bus::ToController& message) override {
+        sent_.push_back(std::string(1, static_cast<char>('A' + link)) + ": " + in_words(message));
+    }
+    void deposit(const bus::Faults& faults) override { deposited_.push_back(in_words(faults)); }
+    void policies_changed(const bus::Policies& policies) override { policies_ += policies.policies.size(); }
+    void faults_delivered(const bus::FaultsDelivered& delivered) override {
+        for (const auto& item : delivered.items)
+            monitor_.delivered(item.fault, item.revision);
+    }
+    void primary_changed(bool any) override { primaries_.push_back(any); }
+    void group_message(const bus::ToAgent&) override { ++group_messages_; }
+    void reachable_changed(bool any_up) override { reachable_.push_back(any_up); }
+
+    SystemIdGenerator ids_;
+    Monitor monitor_;
+    std::unique_ptr<ControllerSync> controllers_;
+    std::vector<std::string> sent_;
+    std::vector<std::string> deposited_;
+    std::vector<bool> primaries_;  ///< any controller, at each change
+    std::vector<bool> reachable_;
+    int group_messages_ = 0;
+    std::size_t policies_ = 0;
+    FaultId last_fault_;
+    base::TimePoint now_{std::chrono::hours(1)};
+};
+
+TEST_F(ControllerSyncTest, LeavesFaultsForControllersThatAreYetToBeFound) {
+    EXPECT_FALSE(controllers_->any());
+    make(true);
+    EXPECT_TRUE(controllers_->any());
+    start(0);
+    lose("g");
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_THAT(std::exchange(deposited_, {}), ElementsAre("faults g#1/0"));
+    controllers_->deposit_unacknowledged();
+    EXPECT_THAT(deposited_, ElementsAre("faults g#1/0")) << "the broker may have been away";
+    controllers_->add("A", {});
+    up(0);
+    EXPECT_THAT(take(), ElementsAre("A: hello primary", "A: begin", "A: guests g=lost", "A: faults g#1/0", "A: end"));
+    controllers_->add("B", {});
+    up(1);
+    EXPECT_EQ(take().front(), "B: hello");
+}
+
+TEST_F(ControllerSyncTest, PrefersControllersInAnOrderOfTheHostsOwn) {
+    const auto order = [this](const std::vector<std::string>& names) {
+        ControllerSync some({base::HostId("node"), "1", "i"}, monitor_, kReportInterval, false,
+                            static_cast<ControllerSync::Output&>(*this));
+        for (const std::string& name : names)
+            some.add(name, {});
+        std::vector<std::string> found;
+        for (const auto& link : some.status())
+            found.push_back(link.name);
+        return found;
+    };
+    EXPECT_EQ(order({"A", "B", "C", "D"}), order({"D", "B", "A", "C"}));
+}
+
+TEST_F(ControllerSyncTest, SendsASnapshotToAControllerThatConnects) {
+    start(1);
+    lose("g");
+    EXPECT_THAT(take(), IsEmpty());
+    up(0);
+    EXPECT_THAT(take(), ElementsAre("A: hello primary", "A: begin", "A: guests g=lost", "A: faults g#1/0", "A: end"));
+}
+
+TEST_F(ControllerSyncTest, TheFirstIsPrimaryAndChangesGoToAll) {
+    start(2);
+    up(1);
+    up(0);
+    EXPECT_THAT(take(), ElementsAre("B: hello primary", "B: begin", "B: end", "A: hello", "A: begin", "A: end"));
+    lose("g");
+    EXPECT_THAT(take(), AllOf(Contains("A: faults g#1/0"), Contains("B: faults g#1/0"), Contains("A: guests g=lost"),
+                              Contains("B: guests g=lost")));
+}
+
+TEST_F(ControllerSyncTest, ElectsAnotherPrimaryAndSendsItWhatTheFirstHasDelivered) {
+    start(2);
+    up(0);
+    up(1);
+    lose("g");
+    controllers_->received(0, bus::FaultsDelivered{{{last_fault_, 1}}});
+    take();
+    down(0);
+    EXPECT_THAT(take(), ElementsAre("B: primary", "B: faults g#1/1"));
+    up(0);
+    EXPECT_EQ(take().front(), "A: hello");
+    const auto status = controllers_->status();
+    EXPECT_EQ(std::count_if(status.begin(), status.end(), [](const auto& link) { return link.primary; }), 1);
+}
+
+TEST_F(ControllerSyncTest, KeepsFaultsWhileNoControllerIsThere) {
+    start(1);
+    up(0);
+    take();
+    down(0);
+    lose("g");
+    monitor_.gone(GuestId("g"), heartbeat::StopReason::removed, now_, {});
+    EXPECT_THAT(take(), IsEmpty());
+    up(0);
+    EXPECT_THAT(take(), ElementsAre("A: hello primary", "A: begin", "A: faults g#2/0", "A: end"));
+    controllers_->received(0, bus::FaultsDelivered{{{last_fault_, 2}}});
+    EXPECT_EQ(monitor_.faults().size(), 0U);
+}
+
+TEST_F(ControllerSyncTest, SendsManyGuestsInPieces) {
+    start(1);
+    for (int i = 0; i < 450; ++i)
+        monitor_.step(GuestId("g" + std::to_string(i)), heartbeat::Connected{Dialect::native}, now_, {});
+    take();
+    up(0);
+    const auto sent = take();
+    EXPECT_EQ(std::count_if(sent.begin(), sent.end(), [](const auto& line) { return line.starts_with("A: guests"); }),
+              3);
+}
+
+TEST_F(ControllerSyncTest, ReportsAGuestThatChangedSeveralTimesInATurnOnce) {
+    start(1);
+    up(0);
+    take();
+    const GuestId guest("g");
+    monitor_.step(guest, heartbeat::Connected{Dialect::native}, now_, {});
+    monitor_.step(guest, heartbeat::Received{Dialect::native, wire::Init{}}, now_, {});
+    monitor_.step(guest, heartbeat::Held{heartbeat::Hold::paused}, now_, {});
+    EXPECT_THAT(take(), ElementsAre("A: guests g=held"));
+    monitor_.gone(guest, heartbeat::StopReason::removed, now_, {});
+    EXPECT_THAT(take(), ElementsAre("A: gone g"));
+}
+
+TEST_F(ControllerSyncTest, ReportsAllGuestsEveryReportInterval) {
+    start(2);
+    up(0);
+    monitor_.step(GuestId("g"), heartbeat::Connected{Dialect::native}, now_, {});
+    take();
+    after(kReportInterval - base::Millis(1));
+    EXPECT_THAT(take(), IsEmpty());
+    after(base::Millis(1));
+    EXPECT_THAT(take(), ElementsAre("A: guests g=unregistered")) << "and nothing to the one that is down";
+    after(kReportInterval);
+    EXPECT_THAT(take(), ElementsAre("A: guests g=unregistered"));
+}
+
+TEST_F(ControllerSyncTest, ResendsToThePrimaryWhatItHasNotAcknowledged) {
+    start(2);
+    up(0);
+    up(1);
+    lose("g");
+    take();
+    after(std::chrono::seconds(30));
+    EXPECT_THAT(take(), ElementsAre("A: faults g#1/0"));
+    controllers_->received(0, bus::FaultsDelivered{{{last_fault_, 1}}});
+    after(std::chrono::seconds(29));
+    take();
+    after(std::chrono::seconds(30));
+    EXPECT_THAT(take(), testing::Not(Contains("A: faults g#1/1")));
+}
+
+TEST_F(ControllerSyncTest, ReportsAsUnreachableOnlyWhatStaysAway) {
+    start(1);
+    after(std::chrono::seconds(5));
+    EXPECT_THAT(std::exchange(reachable_, {}), ElementsAre(false)) << "none since the start";
+    up(0);
+    EXPECT_THAT(std::exchange(reachable_, {}), ElementsAre(true));
+    down(0);
+    after(std::chrono::seconds(4));
+    up(0);
+    after(std::chrono::seconds(10));
+    EXPECT_THAT(std::exchange(reachable_, {}), ElementsAre(true)) << "one that restarts";
+    down(0);
+    after(std::chrono::seconds(5));
+    EXPECT_THAT(reachable_, ElementsAre(false));
+}
+
+TEST_F(ControllerSyncTest, HandsOnPolicies) {
+    start(1);
+    up(0);
+    controllers_->received(0, bus::Policies{true, {model::GuestPolicy{}, model::GuestPolicy{}}});
+    EXPECT_EQ(policies_, 2U);
+}
+
+TEST_F(ControllerSyncTest, RemembersWhyAControllerWasLostOrRejectedTheAgent) {
+    start(1);
+    up(0);
+    controllers_->received(0, bus::Rejected{"too old"});
+    EXPECT_EQ(controllers_->status().at(0).last_error, "too old");
+    down(0);
+    EXPECT_EQ(controllers_->status().at(0).last_error, "gone");
+    EXPECT_EQ(controllers_->links_lost(), 1U);
+}
+
+TEST_F(ControllerSyncTest, AsksThePrimaryForTheServerGroupAndTakesAnswersFromItOnly) {
+    start(2);
+    EXPECT_FALSE(controllers_->send_to_primary(bus::GroupQuery{1, GuestId("g1")})) << "there is none";
+    up(0);
+    up(1);
+    take();
+    EXPECT_TRUE(controllers_->send_to_primary(bus::GroupQuery{1, GuestId("g1")}));
+    EXPECT_THAT(take(), ElementsAre("A: another message"));
+    controllers_->received(1, bus::GroupStatus{1, {}, true});
+    controllers_->received(1, bus::GroupNotify{});
+    EXPECT_EQ(group_messages_, 0) << "of one that was not asked";
+    controllers_->received(1, bus::GroupDeliver{});
+    controllers_->received(0, bus::GroupStatus{1, {}, true});
+    EXPECT_EQ(group_messages_, 2) << "a broadcast comes by any";
+}
+
+TEST_F(ControllerSyncTest, SaysWhenAnotherControllerIsPrimaryOrNone) {
+    start(2);
+    up(0);
+    up(1);
+    down(0);
+    down(1);
+    EXPECT_THAT(primaries_, ElementsAre(true, true, false));
+}
+
+}  // namespace
+}  // namespace vitalwire::host
