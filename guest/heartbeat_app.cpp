@@ -75,7 +75,9 @@ void HeartbeatApp::perform(const GuestSession::SendPdu& action) {
 
 void HeartbeatApp::perform(const GuestSession::Registered& action) {
     refusal_.clear();
-    log::info("registered with the host", {{"session", action.session}, {"interval_ms", action.interval.count()}});
+    log::info("registered with the host", {{"session", action.session},
+                                           {"interval_ms", action.interval.count()},
+                                           {"response_deadline_ms", action.response_deadline.count()}});
     changed_();
 }
 

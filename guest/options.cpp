@@ -20,6 +20,7 @@ enum Option {
     kHelp = 'h',
     kVersion = 'V',
     kChannel = 256,
+    kDetectionTime,
     kInterval,
     kAppSocket,
     kLogLevel,
@@ -29,6 +30,7 @@ enum Option {
 constexpr option kOptions[] = {{"config", required_argument, nullptr, kConfig},
                                {"channel", required_argument, nullptr, kChannel},
                                {"name", required_argument, nullptr, kName},
+                               {"detection-time", required_argument, nullptr, kDetectionTime},
                                {"interval", required_argument, nullptr, kInterval},
                                {"app-socket", required_argument, nullptr, kAppSocket},
                                {"log-level", required_argument, nullptr, kLogLevel},
@@ -37,17 +39,16 @@ constexpr option kOptions[] = {{"config", required_argument, nullptr, kConfig},
                                {"version", no_argument, nullptr, kVersion},
                                {nullptr, 0, nullptr, 0}};
 
-base::Result<base::Millis> parse_interval(std::string_view text) {
+base::Result<base::Millis> parse_millis(const char* option, std::string_view text, base::Millis min) {
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    const base::Millis interval(value);
-    if (error != std::errc{} || end != text.data() + text.size() || interval < wire::kNativeIntervalFloor ||
-        interval > wire::kMaxInterval) {
-        return fail(Errc::config,
-                    "--interval: expected milliseconds from " + std::to_string(wire::kNativeIntervalFloor.count()) +
-                        " to " + std::to_string(wire::kMaxInterval.count()) + ", found '" + std::string(text) + "'");
+    const base::Millis time(value);
+    if (error != std::errc{} || end != text.data() + text.size() || time < min || time > wire::kMaxInterval) {
+        return fail(Errc::config, std::string(option) + ": expected milliseconds from " + std::to_string(min.count()) +
+                                      " to " + std::to_string(wire::kMaxInterval.count()) + ", found '" +
+                                      std::string(text) + "'");
     }
-    return interval;
+    return time;
 }
 
 }  // namespace
@@ -59,7 +60,9 @@ std::string usage() {
            "      --channel CHANNEL  name of the virtio-serial port (default org.vitalwire.0),\n"
            "                         /dev/... for a device, or unix:PATH to listen on a socket\n"
            "  -n, --name NAME        what the host displays for this guest (default: host name)\n"
-           "      --interval MS      heartbeat interval in milliseconds\n"
+           "      --detection-time MS\n"
+           "                         milliseconds in which a failure of this guest is detected (default 900)\n"
+           "      --interval MS      milliseconds from challenge to challenge (default: a third of it)\n"
            "      --app-socket PATH  socket for applications (default /run/vitalwire/guest.sock),\n"
            "                         none for no applications\n"
            "      --log-level LEVEL  debug, info, warning or error\n"
@@ -86,8 +89,14 @@ base::Result<Options> parse_options(int argc, char* argv[]) {
             case kName:
                 options.name = optarg;
                 break;
+            case kDetectionTime: {
+                const auto time = parse_millis("--detection-time", optarg, 2 * wire::kNativeIntervalFloor);
+                if (!time) return tl::make_unexpected(time.error());
+                options.detection_time = *time;
+                break;
+            }
             case kInterval: {
-                const auto interval = parse_interval(optarg);
+                const auto interval = parse_millis("--interval", optarg, wire::kNativeIntervalFloor);
                 if (!interval) return tl::make_unexpected(interval.error());
                 options.interval = *interval;
                 break;

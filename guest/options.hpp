@@ -14,6 +14,7 @@ struct Options {
     bool config_given = false;  ///< a default file that is missing is no mistake
     std::optional<std::string> channel;
     std::optional<std::string> name;
+    std::optional<base::Millis> detection_time;
     std::optional<base::Millis> interval;
     std::optional<std::string> app_socket;
     std::optional<std::string> log_level;

@@ -118,18 +118,29 @@ CheckSettings read_check(ConfigReader in) {
     return check;
 }
 
+/// Two of the three decide the third one.
+void read_times(ConfigReader& in, heartbeat::GuestSettings& heartbeat) {
+    const auto read = [&](const char* key, Millis min) -> std::optional<Millis> {
+        if (!in.has(key)) return std::nullopt;
+        return in.duration(key, min, min, wire::kMaxInterval);
+    };
+    heartbeat.detection_time = read("detection_time", 2 * wire::kNativeIntervalFloor);
+    heartbeat.interval = read("interval", wire::kNativeIntervalFloor);
+    heartbeat.response_deadline = read("response_deadline", wire::kSmallestDeadline);
+    if (!heartbeat.detection_time) return;
+    const Millis interval = heartbeat.interval.value_or(wire::kNativeIntervalFloor);
+    const Millis deadline = heartbeat.response_deadline.value_or(wire::kSmallestDeadline);
+    const Millis left = *heartbeat.detection_time - interval - deadline;
+    const bool all = heartbeat.interval && heartbeat.response_deadline;
+    if (left < Millis(0) || (all && left != Millis(0)))
+        in.refuse("detection_time", "expected the sum of interval and response_deadline");
+}
+
 heartbeat::GuestSettings read_heartbeat(ConfigReader in) {
     heartbeat::GuestSettings heartbeat;
     heartbeat.name = in.text("name", host_name());
     if (!is_guest_name(heartbeat.name)) in.refuse("name", kGuestNameForm);
-    heartbeat.interval =
-        in.duration("interval", wire::kDefaultInterval, wire::kNativeIntervalFloor, wire::kMaxInterval);
-    if (in.has("response_deadline")) {
-        heartbeat.response_deadline =
-            in.duration("response_deadline", heartbeat.interval, wire::kSmallestDeadline, wire::kMaxInterval);
-        if (*heartbeat.response_deadline > heartbeat.interval)
-            in.refuse("response_deadline", "expected no more than the interval");
-    }
+    read_times(in, heartbeat);
     const std::string action = in.choice("corrective_action", "none", {"none", "log", "reboot", "stop"});
     heartbeat.corrective_action = model::parse_corrective_action(action).value_or(model::CorrectiveAction::none);
     in.finish();
@@ -212,9 +223,13 @@ void put_over(const Options& options, Settings& settings, ConfigErrors& errors) 
         if (!level) refuse("--log-level: expected one of debug, info, warning, error");
         settings.log_level = level.value_or(settings.log_level);
     }
-    if (options.interval) settings.heartbeat.interval = *options.interval;
-    auto& deadline = settings.heartbeat.response_deadline;
-    if (deadline) deadline = std::min(*deadline, settings.heartbeat.interval);
+    if (!options.detection_time && !options.interval) return;
+    // The times of the file belong together; the command line's replace them all.
+    settings.heartbeat.detection_time = options.detection_time;
+    settings.heartbeat.interval = options.interval;
+    settings.heartbeat.response_deadline.reset();
+    if (options.detection_time && options.interval && *options.detection_time - *options.interval < wire::kSmallestDeadline)
+        refuse("--interval: expected at least 50 ms less than --detection-time");
 }
 
 ConfigFile load_file(const Options& options, ConfigErrors& errors) {

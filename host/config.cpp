@@ -111,6 +111,8 @@ void read_heartbeat(const ConfigFile& file, ConfigErrors& errors, AgentConfig& c
         section.duration("interval_floor", rules.native_floor, wire::kNativeIntervalFloor, wire::kMaxInterval);
     rules.existing_floor = section.duration("existing_interval_floor", rules.existing_floor, wire::kNativeIntervalFloor,
                                             wire::kMaxInterval);
+    rules.detection_time =
+        section.duration("detection_time", rules.detection_time, 2 * wire::kNativeIntervalFloor, wire::kMaxInterval);
     rules.native_misses = static_cast<int>(section.integer("misses", rules.native_misses, 1, 100));
     rules.existing_misses = static_cast<int>(section.integer("existing_misses", rules.existing_misses, 1, 100));
     rules.establish_timeout = section.duration("establish_timeout", rules.establish_timeout, kSecond, kDay);

@@ -110,6 +110,7 @@ model::GuestPolicy read_extra_specs(const base::GuestId& guest, const ExtraSpecs
     if (existing_messaging) policy.channels.emplace_back(wire::kExistingMessagingChannel);
     policy.misses = static_cast<int>(reader.integer("vitalwire:heartbeat_misses", 1, 10));
     policy.interval_floor = base::Millis(reader.integer("vitalwire:heartbeat_interval_floor_ms", 100, 3'600'000));
+    policy.detection_time = base::Millis(reader.integer("vitalwire:detection_time", 200, 3'600'000));
     policy.establish_timeout = std::chrono::seconds(reader.integer("vitalwire:establish_timeout_s", 10, 3600));
     policy.messages_per_second = static_cast<int>(reader.integer("vitalwire:messages_per_second", 1, 10'000));
     policy.bytes_per_second = reader.integer("vitalwire:bytes_per_second", 1024, 10'485'760);

@@ -114,6 +114,7 @@ private:
         policy.messaging = reader.boolean("messaging", !guest.group.empty());
         policy.misses = static_cast<int>(reader.integer("misses", 0, 1, 100));
         policy.interval_floor = reader.duration("interval_floor", Millis(0), Millis(100), kLongestInterval);
+        policy.detection_time = reader.duration("detection_time", Millis(0), Millis(200), kLongestInterval);
         policy.establish_timeout =
             reader.duration("establish_timeout", Millis(0), std::chrono::seconds(1), kLongestEstablish);
         policy.messages_per_second = static_cast<int>(reader.integer("messages_per_second", 0, 1, 1'000'000));

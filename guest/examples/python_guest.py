@@ -13,6 +13,7 @@ SESSION = lambda value: TEXT(value) and re.fullmatch("[A-Za-z0-9-]{1,64}", value
 PDUS = {"init_ack": {"invocation_id": INT, "revision": INT, "session_id": SESSION, "heartbeat_interval_ms": MS, "response_deadline_ms": MS},
         "challenge": {"session_id": SESSION, "heartbeat_challenge": INT}, "exit": {"session_id": SESSION},
         "nack": {"code": TEXT, "log_msg": TEXT, "orig_msg_type": TEXT}}
+OPTIONAL = {"nack": {"session_id": SESSION, "min_detection_time_ms": MS}}
 
 def decode(line):
     """The PDU in a line; None if it is malformed, wrong or not for us. A guest never answers what is wrong."""
@@ -20,7 +21,8 @@ def decode(line):
         message = json.loads(line.decode()) if len(line) <= MAX_LINE else None
         pdu = json.loads(message["data"]) if isinstance(message["data"], str) else message["data"]
         ours = integer(1, 2)(message["version"]) and message["dest_addr"] == ADDRESS and integer(1, 1)(pdu["version"])
-        return pdu if ours and all(rule(pdu[key]) for key, rule in PDUS[pdu["msg_type"]].items()) else None
+        rules = list(PDUS[pdu["msg_type"]].items()) + [item for item in OPTIONAL.get(pdu["msg_type"], {}).items() if item[0] in pdu]
+        return pdu if ours and all(rule(pdu[key]) for key, rule in rules) else None
 
 class Channel:
     """The port, or a UNIX socket in its place (device.md, section 7). OSError: the host went away."""
@@ -69,7 +71,8 @@ class Channel:
 class Guest:
     """The table of heartbeat.md, section 3. Each of its timers ends in an `init`, so there is one: `due`."""
     def __init__(self, options):
-        self.channel, self.options, self.state, self.invocation = Channel(options.channel), options, "away", time.time_ns() % 2**31
+        self.channel, self.options, self.state, self.invocation = Channel(options.channel), options, "disconnected", time.time_ns() % 2**31
+        self.session = None  # the known one: answered in every state
 
     def enter(self, state, due, why=""):
         if state != self.state:
@@ -81,8 +84,9 @@ class Guest:
 
     def init(self, now):
         self.invocation, self.asked, self.tries = (self.invocation + 1) % 2**31, now, self.tries + 1
-        self.enter("asking", now + T_INIT[min(self.tries, 3) - 1])
-        self.send(msg_type="init", invocation_id=self.invocation, name=self.options.name, heartbeat_interval_ms=self.options.interval)
+        self.enter("registering", now + T_INIT[min(self.tries, 3) - 1])
+        time_ms = self.options.detection_time  # for a host of revision 0 half of it as the interval
+        self.send(msg_type="init", invocation_id=self.invocation, revision=1, name=self.options.name, detection_time_ms=time_ms, heartbeat_interval_ms=time_ms // 2)
 
     def health(self):
         with contextlib.suppress(OSError), open(self.options.health_file, "rb") as file:
@@ -90,39 +94,44 @@ class Guest:
         return {"healthy": True}
 
     def receive(self, pdu, now):
-        kind, code, asking, beating = pdu["msg_type"], pdu.get("code"), self.state == "asking", self.state == "beating"
-        refused = kind == "nack" and asking and pdu.get("invocation_id", self.invocation) == self.invocation
-        if kind == "init_ack" and asking and pdu["invocation_id"] == self.invocation and pdu["revision"] == 0:
+        kind, code, registered = pdu["msg_type"], pdu.get("code"), self.state == "registered"
+        refused = kind == "nack" and self.state == "registering" and pdu.get("invocation_id", self.invocation) == self.invocation
+        ours, soon = self.session and pdu.get("session_id") == self.session, max(now, self.asked + T_SPACE)
+        if kind == "init_ack" and self.state == "registering" and pdu["invocation_id"] == self.invocation and pdu["revision"] <= 1:
             self.session, self.silence, self.tries = pdu["session_id"], max(pdu["heartbeat_interval_ms"] / 500, T_SILENCE), 0
-            self.enter("beating", now + self.silence)
-        elif kind == "challenge" and beating and pdu["session_id"] == self.session:
-            self.challenge, self.due = pdu["heartbeat_challenge"], now + self.silence
-        elif code == "no_session" or kind == "challenge" and beating:
-            self.enter("asking", max(now, self.asked + T_SPACE), "no session")
-        elif refused and code == "interval_too_small" and MS(pdu.get("min_interval_ms")):
-            self.options.interval, self.due = pdu["min_interval_ms"], max(now, self.asked + T_SPACE)
-        elif refused or kind == "exit" and beating and pdu["session_id"] == self.session:
+            self.enter("registered", now + self.silence)
+        elif kind == "challenge" and ours:
+            self.challenge, self.due = pdu["heartbeat_challenge"], now + self.silence if registered else self.due
+        elif code == "no_session" and pdu.get("session_id", self.session) != self.session:
+            pass  # crossed the init_ack
+        elif code == "no_session" or kind == "challenge" and registered:
+            self.session = self.session if kind == "challenge" else None
+            self.enter("registering", soon, "no session")
+        elif refused and code == "interval_too_small" and MS(pdu.get("min_detection_time_ms", 2 * pdu.get("min_interval_ms", 0))):
+            self.options.detection_time, self.due = pdu.get("min_detection_time_ms", 2 * pdu.get("min_interval_ms", 0)), soon
+        elif refused or kind == "exit" and ours:
+            self.session = self.session if refused else None
             self.enter("waiting", now + (T_INIT[-1] if code == "rate_limited" else T_WAIT), pdu.get("log_msg", pdu.get("reason")))
 
     def stop(self, *_):
         with contextlib.suppress(OSError):  # the host may be gone
-            if self.state == "beating":
+            if self.session:
                 self.send(msg_type="exit", session_id=self.session, reason="stopped")
         sys.exit(0)
 
     def serve(self):
         self.channel.connect()
-        self.tries = 0
+        self.tries, self.session = 0, None
         self.init(time.monotonic())
         while True:
             self.challenge, planned = None, max(self.due, time.monotonic())
             events = self.channel.wait(planned - time.monotonic() + 0.001)
             now = time.monotonic()
-            if now > planned + LATE and self.state == "beating":
+            if now > planned + LATE and self.state == "registered":
                 self.due = now + self.silence  # it was us who were away
             for pdu in filter(None, map(decode, self.channel.lines() if events & ~select.POLLOUT else [])):
                 self.receive(pdu, now)
-            if self.challenge is not None and self.state == "beating":  # the newest of those read
+            if self.challenge is not None and self.session:  # the newest of those read
                 self.send(msg_type="challenge_response", session_id=self.session, heartbeat_response=self.challenge, **self.health())
             elif now >= self.due:
                 self.init(now)
@@ -133,17 +142,17 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--channel", default="org.vitalwire.0", help="the port, by name or device, or unix:PATH: a socket to listen on")
     parser.add_argument("--name", default=socket.gethostname(), help="1 to 64 bytes, for displays")
-    parser.add_argument("--interval", type=int, default=1000, metavar="MS", help="heartbeat interval, 1 to 3600000 ms")
+    parser.add_argument("--detection-time", type=int, default=900, metavar="MS", help="in which a failure is detected, 200 to 3600000 ms")
     parser.add_argument("--health-file", default="", metavar="PATH", help="unhealthy while it exists; its first line is the reason")
     options = parser.parse_args()
-    if not MS(options.interval) or not 1 <= len(options.name.encode()) <= 64:
-        parser.error("--interval must be 1 to 3600000, --name 1 to 64 bytes")
+    if not integer(200, 3600000)(options.detection_time) or not 1 <= len(options.name.encode()) <= 64:
+        parser.error("--detection-time must be 200 to 3600000, --name 1 to 64 bytes")
     guest = Guest(options)
     signal.signal(signal.SIGTERM, guest.stop)
     while True:
         try:
             guest.serve()
         except OSError as error:
-            guest.enter("away", 0, error)
+            guest.enter("disconnected", 0, error)
             if error.errno == errno.ENODEV:  # unplugged; otherwise the port stays open for the next host
                 guest.channel.fd = os.close(guest.channel.fd)

@@ -178,7 +178,6 @@ void Channel::handle(wire::HeartbeatMessage&& message) {
 
 void Channel::handle(const wire::Malformed& malformed) {
     dropped(Drop::malformed, 1, malformed.why);
-    if (malformed.proves_life) handler_.on_garbled_response(*this);
 }
 
 void Channel::handle(const wire::Ignored& ignored) {

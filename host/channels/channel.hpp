@@ -56,8 +56,6 @@ public:
         virtual void on_connected(Channel& channel) = 0;
         virtual void on_closed(Channel& channel, const std::string& why) = 0;
         virtual void on_heartbeat(Channel& channel, wire::HeartbeatPdu pdu) = 0;
-        /// A broken line that proves all the same that the guest is alive.
-        virtual void on_garbled_response(Channel& channel) = 0;
         virtual void on_group(Channel& channel, const wire::GroupPdu& pdu, int base_version) = 0;
         /// The guest's first message of a connection that was understood, or another version of the base layer.
         virtual void on_spoke(Channel& channel, int base_version) = 0;

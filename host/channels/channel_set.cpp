@@ -109,11 +109,6 @@ void ChannelSet::on_heartbeat(Channel& channel, wire::HeartbeatPdu pdu) {
     handled_();
 }
 
-void ChannelSet::on_garbled_response(Channel& channel) {
-    core_.garbled_response(channel.guest_key(), now());
-    handled_();
-}
-
 void ChannelSet::on_group(Channel& channel, const wire::GroupPdu& pdu, int base_version) {
     core_.group_received(channel.guest(), channel.dialect(), pdu, base_version, now());
     handled_();

@@ -105,10 +105,6 @@ void AgentCore::heartbeat_received(const GuestKey& guest, Dialect dialect, wire:
     step(guest, heartbeat::Received{dialect, std::move(pdu)}, at);
 }
 
-void AgentCore::garbled_response(const GuestKey& guest, const Moment& at) {
-    step(guest, heartbeat::GarbledResponse{}, at);
-}
-
 void AgentCore::group_received(const GuestId& guest, Dialect dialect, const wire::GroupPdu& pdu, int base_version,
                                const Moment& at) {
     groups_.received(guest, dialect, pdu, base_version, at.steady);

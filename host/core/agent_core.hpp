@@ -30,7 +30,7 @@ public:
     using LinkId = ControllerSync::LinkId;
 
     /// What the core asks for. Called from inside its functions: an implementation must not call back, except
-    /// `heartbeat_received`, `garbled_response`, `group_received` and `refused` from within `final_drain`.
+    /// `heartbeat_received`, `group_received` and `refused` from within `final_drain`.
     class Output : public AgentState::Rows {
     public:
         virtual void send(const GuestKey& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu) = 0;
@@ -90,7 +90,6 @@ public:
     void channel_drained(const base::GuestId& guest, wire::Dialect dialect) { groups_.drained(guest, dialect); }
     void heartbeat_received(const GuestKey& guest, wire::Dialect dialect, wire::HeartbeatPdu pdu,
                             const base::Moment& at);
-    void garbled_response(const GuestKey& guest, const base::Moment& at);
     void group_received(const base::GuestId& guest, wire::Dialect dialect, const wire::GroupPdu& pdu, int base_version,
                         const base::Moment& at);
     /// Its first message on this connection that was understood, or another version of the base layer.

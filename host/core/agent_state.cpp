@@ -37,6 +37,12 @@ Result<Registration> registration_from_json(const json& object) {
     if (!action) in.refuse(base::Errc::bad_field, "key 'corrective_action': expected none, log, reboot or stop");
     registration.corrective_action = action.value_or(model::CorrectiveAction::none);
     registration.since = base::from_iso8601(in.text("since", 0, 64));
+    registration.revision = static_cast<int>(in.integer_or("revision", 0, 0, wire::kHeartbeatRevision));
+    if (in.has("detection_time_ms"))
+        registration.detection_time = in.millis("detection_time_ms", Millis(1), wire::kMaxInterval);
+    if (in.has("challenge_interval_ms"))
+        registration.challenge_interval = in.millis("challenge_interval_ms", Millis(1), wire::kMaxInterval);
+    registration.restart_time = in.millis_or("restart_time_ms", Millis(0), Millis(0), Millis(wire::kMaxInt31));
     return in.finish(std::move(registration));
 }
 
@@ -62,7 +68,7 @@ std::uint64_t load(AgentState::Rows& rows, const char* table, const Read& read, 
 }  // namespace
 
 json to_json(const SaveRegistration& saved) {
-    json out = {{"expected_back", saved.expected_back}};
+    json out = {{"expected_back", saved.expected_back}, {"restart_time_ms", saved.restart_time.count()}};
     if (!saved.registration) return out;
     const Registration& registration = *saved.registration;
     out["registration"] = {{"dialect", registration.dialect == wire::Dialect::existing ? "existing" : "native"},
@@ -71,13 +77,19 @@ json to_json(const SaveRegistration& saved) {
                            {"interval_ms", registration.interval.count()},
                            {"response_deadline_ms", registration.response_deadline.count()},
                            {"corrective_action", model::to_string(registration.corrective_action)},
-                           {"since", base::to_iso8601(registration.since)}};
+                           {"since", base::to_iso8601(registration.since)},
+                           {"revision", registration.revision},
+                           {"restart_time_ms", registration.restart_time.count()}};
+    json& row = out["registration"];
+    if (registration.detection_time) row["detection_time_ms"] = registration.detection_time->count();
+    if (registration.challenge_interval) row["challenge_interval_ms"] = registration.challenge_interval->count();
     return out;
 }
 
 Result<SaveRegistration> saved_from_json(const json& object) {
     SaveRegistration saved;
     saved.expected_back = wire::bool_or(object, "expected_back", false);
+    saved.restart_time = Millis(wire::int_or(object, "restart_time_ms", 0));
     const json* found = wire::find(object, "registration");
     if (found == nullptr) return saved;
     auto registration = registration_from_json(*found);

@@ -46,7 +46,7 @@ void Monitor::restore(const GuestId& guest, heartbeat::SaveRegistration saved) {
 }
 
 void Monitor::restore(Fault fault) {
-    if (fault.open()) restored_[fault.guest].open.push_back({fault.kind, fault.detail, fault.reason});
+    if (fault.open()) restored_[fault.guest].open.push_back({fault.kind, fault.detail, fault.reason, fault.corrective_action});
     faults_.restore(std::move(fault));
 }
 
@@ -124,7 +124,7 @@ void Monitor::delivered(const base::FaultId& fault, std::uint64_t revision) {
 void Monitor::tick(TimePoint now, WallTime wall) {
     while (!due_.empty() && due_.begin()->at <= now) {
         Guest& guest = *due_.begin()->guest;
-        if (guest.session.awaits_answer()) {
+        if (guest.session.miss_due(now)) {
             output_.final_drain(guest.key, guest.session.registration()->dialect);
             if (guest.due > now) continue;
         }
@@ -155,14 +155,14 @@ HostPolicy Monitor::policy_for(const GuestId& id) const {
     if (wish.misses > 0) policy.native_misses = policy.existing_misses = wish.misses;
     policy.native_floor = std::max(policy.native_floor, wish.interval_floor);
     policy.existing_floor = std::max(policy.existing_floor, wish.interval_floor);
+    if (wish.detection_time.count() > 0) policy.detection_time = wish.detection_time;
     if (wish.establish_timeout.count() > 0) policy.establish_timeout = wish.establish_timeout;
     return policy;
 }
 
 void Monitor::step(Guest& guest, const HostEvent& event, TimePoint now, WallTime wall) {
     // An answer is late once its deadline was judged, not when we came late to read it.
-    const bool heard =
-        std::holds_alternative<heartbeat::Received>(event) || std::holds_alternative<heartbeat::GarbledResponse>(event);
+    const bool heard = std::holds_alternative<heartbeat::Received>(event);
     if (const auto& registration = guest.session.registration())
         guest.corrective_action = registration->corrective_action;
     actions_.clear();
@@ -231,7 +231,7 @@ void Monitor::open_fault(const Guest& guest, const heartbeat::OpenFault& action,
     fault.revision = 0;
     fault.opened_at = wall;
     fault.guest_name = guest.name;
-    fault.corrective_action = corrective_action_for(guest);
+    fault.corrective_action = action.corrective_action.value_or(corrective_action_for(guest));
     publish(faults_.open(std::move(fault)), wall);
 }
 
@@ -249,6 +249,7 @@ void Monitor::update_fault(Guest& guest, const heartbeat::UpdateFault& action, T
     if (fault == nullptr) return;
     const bool new_detail = fault->detail != action.detail;
     fault->detail = action.detail;
+    if (action.corrective_action) fault->corrective_action = *action.corrective_action;
     fault->reason = action.reason;
     if (!new_detail && now < guest.update_allowed_at) {
         guest.update_waits = true;
@@ -343,8 +344,11 @@ model::GuestReport Monitor::make_report(const Guest& guest) const {
     report.misses = session.counters().misses;
     report.refused = guest.refused;
     if (session.counters().responses > 0) {
-        report.last_round_trip_us =
-            std::chrono::duration_cast<std::chrono::microseconds>(session.last_round_trip()).count();
+        const auto micros = [](base::Duration time) {
+            return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+        };
+        report.last_round_trip_us = micros(session.round_trips().last());
+        report.longest_round_trip_us = micros(session.round_trips().longest_of_the_hour(session.now()));
     }
     return report;
 }

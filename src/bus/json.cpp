@@ -124,6 +124,7 @@ std::string to_text(const model::GuestReport& report) {
     out.number("late", count(report.late)).number("misses", count(report.misses));
     out.number("refused", count(report.refused));
     out.number("last_round_trip_us", report.last_round_trip_us);
+    out.number("longest_round_trip_us", report.longest_round_trip_us);
     if (report.registered_since != WallTime{}) out.text("registered_since", base::to_iso8601(report.registered_since));
     return out.finish();
 }
@@ -149,6 +150,7 @@ Result<model::GuestReport> guest_report_from_json(const json& object) {
     report.misses = in.count("misses");
     report.refused = in.count("refused");
     report.last_round_trip_us = in.integer_or("last_round_trip_us", -1, -1, kMaxCount);
+    report.longest_round_trip_us = in.integer_or("longest_round_trip_us", -1, -1, kMaxCount);
     return in.finish(std::move(report));
 }
 
@@ -159,6 +161,7 @@ json to_json(const model::GuestPolicy& policy) {
     if (policy.messaging) out["messaging"] = true;
     if (policy.misses != 0) out["misses"] = policy.misses;
     if (policy.interval_floor.count() != 0) out["interval_floor_ms"] = policy.interval_floor.count();
+    if (policy.detection_time.count() != 0) out["detection_time_ms"] = policy.detection_time.count();
     if (policy.establish_timeout.count() != 0) out["establish_timeout_ms"] = policy.establish_timeout.count();
     if (policy.messages_per_second != 0) out["messages_per_second"] = policy.messages_per_second;
     if (policy.bytes_per_second != 0) out["bytes_per_second"] = policy.bytes_per_second;
@@ -176,6 +179,7 @@ Result<model::GuestPolicy> guest_policy_from_json(const json& object) {
     policy.messaging = in.boolean_or("messaging", false);
     policy.misses = static_cast<int>(in.integer_or("misses", 0, 0, 1000));
     policy.interval_floor = in.millis_or_zero("interval_floor_ms");
+    policy.detection_time = in.millis_or_zero("detection_time_ms");
     policy.establish_timeout = in.millis_or_zero("establish_timeout_ms");
     policy.messages_per_second = static_cast<int>(in.integer_or("messages_per_second", 0, 0, 1'000'000));
     policy.bytes_per_second = in.integer_or("bytes_per_second", 0, 0, wire::kMaxInt31);

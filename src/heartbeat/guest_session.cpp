@@ -21,24 +21,35 @@ constexpr Millis kTimerWait{60'000};
 }  // namespace
 
 GuestSession::GuestSession(GuestSettings settings, std::int64_t first_invocation)
-    : settings_(std::move(settings)),
-      invocation_(first_invocation & wire::kMaxInt31),
-      asked_interval_(settings_.interval) {}
+    : settings_(std::move(settings)), invocation_(first_invocation & wire::kMaxInt31) {}
+
+std::optional<Millis> GuestSettings::declared_detection_time() const {
+    if (detection_time) return detection_time;
+    if (interval && response_deadline) return *interval + *response_deadline;
+    if (interval) return std::min(3 * *interval, wire::kMaxInterval);
+    if (response_deadline) return std::min(*response_deadline * 3 / 2, wire::kMaxInterval);
+    return std::nullopt;
+}
+
+std::optional<Millis> GuestSettings::declared_challenge_interval() const {
+    if (interval || !response_deadline) return interval;
+    return std::max(*declared_detection_time() - *response_deadline, Millis(1));
+}
 
 void GuestSession::connected(TimePoint now, Actions& actions) {
-    if (state_ != State::away) disconnected(actions);
+    if (state_ != State::disconnected) disconnected(actions);
     unanswered_inits_ = 0;
     send_init(now, actions);
 }
 
 void GuestSession::disconnected(Actions& actions) {
-    end_session("the host disconnected", actions);
-    state_ = State::away;
+    drop_session("the host disconnected", actions);
+    state_ = State::disconnected;
     deadline_ = base::kNever;
 }
 
 void GuestSession::received(const wire::HeartbeatPdu& pdu, const Health& health, TimePoint now, Actions& actions) {
-    if (state_ == State::away) return;
+    if (state_ == State::disconnected) return;
     if (const auto* challenge = std::get_if<wire::Challenge>(&pdu)) return on(*challenge, health, now, actions);
     if (const auto* ack = std::get_if<wire::InitAck>(&pdu)) return on(*ack, now, actions);
     if (const auto* nack = std::get_if<wire::Nack>(&pdu)) return on(*nack, now, actions);
@@ -47,54 +58,54 @@ void GuestSession::received(const wire::HeartbeatPdu& pdu, const Health& health,
 
 void GuestSession::tick(TimePoint now, Actions& actions) {
     if (now < deadline_) return;
-    end_session("no challenge from the host", actions);
-    if (state_ != State::asking) unanswered_inits_ = 0;
+    if (state_ == State::registered) unregister("no challenge from the host", actions);
+    if (state_ != State::registering) unanswered_inits_ = 0;
     send_init(now, actions);
 }
 
 void GuestSession::reconfigure(GuestSettings settings, TimePoint now, Actions& actions) {
     if (settings == settings_) return;
     settings_ = std::move(settings);
-    asked_interval_ = settings_.interval;
-    if (state_ != State::beating) return;
-    end_session("the configuration changed", actions);
-    init_soon(now, actions);
+    settings_changed_ = true;
+    min_interval_ = min_detection_time_ = {};
+    if (state_ != State::disconnected) init_soon(now, actions);
 }
 
 void GuestSession::stop(const std::string& reason, Actions& actions) {
-    if (state_ == State::beating) actions.emplace_back(SendPdu{wire::Exit{session_, reason}});
-    end_session(reason, actions);
-    state_ = State::away;
+    if (!session_.empty()) actions.emplace_back(SendPdu{wire::Exit{session_, reason}});
+    drop_session(reason, actions);
+    state_ = State::disconnected;
     deadline_ = base::kNever;
 }
 
 void GuestSession::on(const wire::InitAck& ack, TimePoint now, Actions& actions) {
     // An ack of an earlier init is stale: the session it names was replaced. Of two for the same one the later counts.
-    const bool expected = state_ == State::asking || state_ == State::beating;
+    const bool expected = state_ == State::registering || state_ == State::registered;
     if (!expected || ack.invocation_id != invocation_ || ack.session == session_) return;
     if (ack.revision > wire::kHeartbeatRevision) return;
-    state_ = State::beating;
     session_ = ack.session;
     interval_ = ack.interval;
+    registered_ = true;
+    actions.emplace_back(Registered{ack.session, ack.interval, ack.response_deadline});
+    if (settings_changed_) return;
+    state_ = State::registered;
     unanswered_inits_ = 0;
     expect_challenge(now);
-    actions.emplace_back(Registered{ack.session, ack.interval});
 }
 
 void GuestSession::on(const wire::Challenge& challenge, const Health& health, TimePoint now, Actions& actions) {
-    if (state_ != State::beating) return;
-    if (challenge.session != session_) {
-        end_session("the host challenges another session", actions);
-        return init_soon(now, actions);
+    if (!session_.empty() && challenge.session == session_) {
+        if (state_ == State::registered) expect_challenge(now);
+        actions.emplace_back(
+            SendPdu{wire::ChallengeResponse{challenge.session, challenge.value, health.healthy, health.reason, {}}});
+        return;
     }
-    expect_challenge(now);
-    actions.emplace_back(
-        SendPdu{wire::ChallengeResponse{challenge.session, challenge.value, health.healthy, health.reason, {}}});
+    if (state_ == State::registered) init_soon(now, actions);
 }
 
 void GuestSession::on(const wire::Exit& exit, TimePoint now, Actions& actions) {
-    if (state_ != State::beating || exit.session != session_) return;
-    end_session("the host ended the session: " + exit.reason, actions);
+    if (session_.empty() || exit.session != session_) return;
+    drop_session("the host ended the session: " + exit.reason, actions);
     state_ = State::waiting;
     deadline_ = now + kTimerWait;
 }
@@ -102,18 +113,16 @@ void GuestSession::on(const wire::Exit& exit, TimePoint now, Actions& actions) {
 void GuestSession::on(const wire::Nack& nack, TimePoint now, Actions& actions) {
     if (!nack.unknown_code.empty()) return;
     if (nack.code == Errc::no_session) {
-        end_session("the host does not know the session", actions);
+        if (nack.session && *nack.session != session_) return;
+        drop_session("the host does not know the session", actions);
         return init_soon(now, actions);
     }
-    if (state_ != State::asking || !answers_last_init(nack)) return;
+    if (state_ != State::registering || !answers_last_init(nack)) return;
     if (nack.code == Errc::rate_limited) {
         deadline_ = now + kTimerInit.back();
         return;
     }
-    const bool can_comply =
-        nack.code == Errc::interval_too_small && nack.min_interval && *nack.min_interval > asked_interval_;
-    if (!can_comply) return wait(nack, now, actions);
-    asked_interval_ = *nack.min_interval;
+    if (nack.code != Errc::interval_too_small || !accept_minimum(nack)) return wait(nack, now, actions);
     actions.emplace_back(Refused{nack, Millis(0)});
     init_soon(now, actions);
 }
@@ -122,28 +131,57 @@ bool GuestSession::answers_last_init(const wire::Nack& nack) const {
     return nack.invocation_id ? *nack.invocation_id == invocation_ : nack.orig_msg_type == "init";
 }
 
+/// False when the host rejects its own minimum.
+bool GuestSession::accept_minimum(const wire::Nack& nack) {
+    const wire::Init last = make_init();
+    if (nack.min_detection_time) {
+        if (last.detection_time && *nack.min_detection_time <= *last.detection_time) return false;
+        min_detection_time_ = *nack.min_detection_time;
+        return true;
+    }
+    if (!nack.min_interval || *nack.min_interval <= last.interval) return false;
+    min_interval_ = *nack.min_interval;
+    return true;
+}
+
 void GuestSession::wait(const wire::Nack& nack, TimePoint now, Actions& actions) {
     state_ = State::waiting;
     deadline_ = now + kTimerWait;
     actions.emplace_back(Refused{nack, kTimerWait});
 }
 
+/// Both kinds of times: the detection time for a host of revision 1, and for one of revision 0 an interval and a deadline
+/// that come to the same.
+wire::Init GuestSession::make_init() const {
+    wire::Init init;
+    init.invocation_id = invocation_;
+    init.revision = wire::kHeartbeatRevision;
+    init.name = settings_.name;
+    init.corrective_action = settings_.corrective_action;
+    init.detection_time = settings_.declared_detection_time();
+    if (min_detection_time_ > Millis::zero())
+        init.detection_time = std::max(init.detection_time.value_or(min_detection_time_), min_detection_time_);
+    const Millis detection_time = init.detection_time.value_or(wire::kDefaultDetectionTime);
+    init.challenge_interval = settings_.declared_challenge_interval();
+    init.interval = std::max(settings_.interval.value_or(detection_time / 2), min_interval_);
+    if (settings_.response_deadline) init.response_deadline = std::min(*settings_.response_deadline, init.interval);
+    return init;
+}
+
 void GuestSession::send_init(TimePoint now, Actions& actions) {
     invocation_ = (invocation_ + 1) & wire::kMaxInt31;
     deadline_ = now + kTimerInit.at(std::min(unanswered_inits_, kTimerInit.size() - 1));
     ++unanswered_inits_;
-    state_ = State::asking;
+    state_ = State::registering;
+    settings_changed_ = false;
     last_init_at_ = now;
-    std::optional<Millis> response_deadline = settings_.response_deadline;
-    if (response_deadline) response_deadline = std::min(*response_deadline, asked_interval_);
-    actions.emplace_back(SendPdu{wire::Init{invocation_, wire::kHeartbeatRevision, settings_.name, asked_interval_,
-                                            response_deadline, settings_.corrective_action}});
+    actions.emplace_back(SendPdu{make_init()});
 }
 
 /// Now, or when T-space since the last init has passed: nothing a host sends makes a guest flood it.
 void GuestSession::init_soon(TimePoint now, Actions& actions) {
     if (!last_init_at_ || now >= *last_init_at_ + kTimerSpace) return send_init(now, actions);
-    state_ = State::asking;
+    state_ = State::registering;
     deadline_ = *last_init_at_ + kTimerSpace;
 }
 
@@ -151,8 +189,12 @@ void GuestSession::expect_challenge(TimePoint now) {
     deadline_ = now + std::max(2 * interval_, kSmallestSilence);
 }
 
-void GuestSession::end_session(const std::string& why, Actions& actions) {
-    if (state_ == State::beating) actions.emplace_back(Unregistered{why});
+void GuestSession::unregister(const std::string& why, Actions& actions) {
+    if (std::exchange(registered_, false)) actions.emplace_back(Unregistered{why});
+}
+
+void GuestSession::drop_session(const std::string& why, Actions& actions) {
+    unregister(why, actions);
     session_ = {};
 }
 

@@ -12,11 +12,18 @@
 
 namespace vitalwire::heartbeat {
 
+/// Of the times, those that are given; the host derives the others (proto-spec/heartbeat.md, section 5). The detection
+/// time is the sum of interval and deadline: given all three, that has to hold.
 struct GuestSettings {
     std::string name;
-    base::Millis interval = wire::kDefaultInterval;
+    std::optional<base::Millis> interval;
     std::optional<base::Millis> response_deadline;
     model::CorrectiveAction corrective_action = model::CorrectiveAction::none;
+    std::optional<base::Millis> detection_time{};
+
+    /// What the host is asked for; absent: the host decides.
+    std::optional<base::Millis> declared_detection_time() const;
+    std::optional<base::Millis> declared_challenge_interval() const;
 
     friend bool operator==(const GuestSettings&, const GuestSettings&) = default;
 };
@@ -29,9 +36,9 @@ struct Health {
     friend bool operator==(const Health&, const Health&) = default;
 };
 
-/// The guest's side of the heartbeat (proto-spec/heartbeat.md, guest state table). Pure, like HostSession: the daemon
-/// owns the port and the timer. Times are judged time (StallClock), so a guest that itself stood still does not call
-/// its host dead.
+/// The guest's side of the heartbeat (proto-spec/heartbeat.md, section 3). Pure, like HostSession: the daemon owns the
+/// port and the timer. Times are monitor time (StallClock), so a guest that itself stood still does not call its host
+/// dead.
 class GuestSession {
 public:
     /// What the daemon has to do, in order.
@@ -41,6 +48,7 @@ public:
     struct Registered {
         base::SessionId session;
         base::Millis interval;
+        base::Millis response_deadline;
     };
     /// The session ended; `why` is for the log.
     struct Unregistered {
@@ -63,40 +71,43 @@ public:
     void tick(base::TimePoint now, Actions& actions);
     /// New settings (configuration reload): registers again with them, if they differ.
     void reconfigure(GuestSettings settings, base::TimePoint now, Actions& actions);
-    /// Orderly stop: says exit when registered.
+    /// Orderly stop: sends exit where a session is known.
     void stop(const std::string& reason, Actions& actions);
 
     base::TimePoint next_deadline() const { return deadline_; }
-    bool registered() const { return state_ == State::beating; }
+    /// The host is known to watch this guest: also while the guest registers again with other settings.
+    bool registered() const { return registered_; }
 
 private:
     /// The states of the specification's table.
-    enum class State : std::uint8_t {
-        away,     ///< no host
-        asking,   ///< init sent or due, not acknowledged
-        beating,  ///< registered
-        waiting,  ///< the host does not want us now
-    };
+    enum class State : std::uint8_t { disconnected, registering, registered, waiting };
 
     void on(const wire::InitAck& ack, base::TimePoint now, Actions& actions);
     void on(const wire::Challenge& challenge, const Health& health, base::TimePoint now, Actions& actions);
     void on(const wire::Exit& exit, base::TimePoint now, Actions& actions);
     void on(const wire::Nack& nack, base::TimePoint now, Actions& actions);
 
+    wire::Init make_init() const;
     void send_init(base::TimePoint now, Actions& actions);
     void init_soon(base::TimePoint now, Actions& actions);
     void wait(const wire::Nack& nack, base::TimePoint now, Actions& actions);
+    bool accept_minimum(const wire::Nack& nack);
     void expect_challenge(base::TimePoint now);
-    void end_session(const std::string& why, Actions& actions);
+    void unregister(const std::string& why, Actions& actions);
+    void drop_session(const std::string& why, Actions& actions);
     bool answers_last_init(const wire::Nack& nack) const;
 
     GuestSettings settings_;
-    State state_ = State::away;
+    bool settings_changed_ = false;  ///< since the last init
+    // The host's minimums, once it has rejected what was asked for.
+    base::Millis min_interval_{};
+    base::Millis min_detection_time_{};
+    State state_ = State::disconnected;
+    bool registered_ = false;
     std::int64_t invocation_;
-    base::Millis asked_interval_;  ///< the configured interval, or the host's floor where that is larger
     std::size_t unanswered_inits_ = 0;
     std::optional<base::TimePoint> last_init_at_;
-    base::SessionId session_;
+    base::SessionId session_;                  ///< the known session, answered in every state; empty: none
     base::Millis interval_{};                  ///< of the session
     base::TimePoint deadline_ = base::kNever;  ///< T-init, T-silence or T-wait of the state
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "heartbeat/registration.hpp"
+
 namespace vitalwire::heartbeat {
 
 using base::Errc;
@@ -18,29 +20,30 @@ constexpr Millis kSettle{2000};
 /// libvirt tells why a channel ended shortly after it ended; until then a closed channel is not called lost.
 constexpr Millis kCloseGrace{300};
 /// Challenges of many guests fall on common instants, a tenth of the interval apart but no more than this: a host that
-/// wakes up for each alone spends more on waking up than on the beat.
+/// wakes up for each alone spends more on waking up than on the challenge.
 constexpr Millis kWidestGrid{100};
 
 }  // namespace
 
-HostSession::HostSession(HostPolicy policy, IdGenerator& entropy) : policy_(policy), ids_(&entropy) {}
+HostSession::HostSession(HostPolicy policy, IdGenerator& ids) : policy_(policy), ids_(&ids) {}
 
 void HostSession::resume(SaveRegistration saved, const std::vector<OpenFault>& open_faults, TimePoint now) {
     now_ = now;
     registration_ = std::move(saved.registration);
     was_registered_ = registration_ || saved.expected_back;
+    restart_time_ = saved.restart_time;
     for (const OpenFault& fault : open_faults) {
         open_[static_cast<std::size_t>(fault.kind)] = true;
         detail_[static_cast<std::size_t>(fault.kind)] = fault.detail;
-        if (fault.kind == FaultKind::unhealthy) unhealthy_reason_ = fault.reason;
+        if (fault.kind != FaultKind::unhealthy) continue;
+        unhealthy_reason_ = fault.reason;
+        unhealthy_action_ = fault.corrective_action;
     }
     crashed_ = fault_open(FaultKind::vm_crashed);
-    if (!registration_) {
-        if (saved.expected_back && !crashed_) expect_registration();
-        return;
-    }
+    expect_registration();
+    if (!registration_) return;
     grace_until_ = now + policy_.resume_grace;
-    // Ten thousand sessions resumed at once must not beat in step for ever after.
+    // Ten thousand sessions resumed at once must not be challenged in step from then on.
     const auto phase = Millis(ids_->challenge() % std::max<std::int64_t>(registration_->interval.count(), 1));
     next_challenge_at_ = now + phase;
 }
@@ -50,51 +53,76 @@ void HostSession::step(const HostEvent& event, TimePoint now, base::WallTime wal
     wall_ = wall;
     actions_ = &actions;
     std::visit([this](const auto& e) { on(e); }, event);
+    expect_registration();
     actions_ = nullptr;
 }
 
 TimePoint HostSession::next_deadline() const {
-    TimePoint next = std::min(hold_until_, waiting_is_held() ? kNever : establish_by_);
+    if (has_to_switch_off()) return now_;
+    TimePoint next = std::min(hold_until_, establish_due());
     if (challenging()) next = std::min(next, challenge_due());
-    if (awaits_answer()) next = std::min(next, outstanding_->deadline);
+    if (judged()) next = std::min(next, judgement_at());
     return next;
 }
 
 bool HostSession::judged() const {
-    return registration_ && !hold_ && !crashed_ && !stopped_;
+    return registration_ && policy_.enabled && !hold_ && !crashed_ && !stopped_;
 }
 
-/// A machine that migrates or shuts down still runs: it is asked, so that it does not take its host for dead, and not
-/// judged.
+/// A VM that migrates or shuts down still runs: it is challenged, so that it does not take its host for dead, and not
+/// judged. A session of which the guest does not know yet is not challenged.
 bool HostSession::challenging() const {
-    return judged() || (registration_ && (hold_ == Hold::migrating || hold_ == Hold::shutting_down));
+    const bool runs = judged() || (registration_ && policy_.enabled &&
+                                   (hold_ == Hold::migrating || hold_ == Hold::shutting_down));
+    return runs && !pending_ack_;
 }
 
-/// The last challenge is judged before the next one takes its place, also when it was sent a little late. In a grace
-/// guests are asked on: the first challenge may be lost.
+/// The earliest deadline that runs; after the channel ended not before the reason for that may have come.
+TimePoint HostSession::judgement_at() const {
+    const TimePoint deadline = window_.deadline();
+    if (deadline == kNever || closed_at_ == TimePoint{}) return deadline;
+    return std::max(deadline, closed_at_ + kCloseGrace);
+}
+
+/// In revision 0 the last challenge is judged before the next one takes its place, also when it was sent a little late.
+/// In a grace guests are challenged on: the first challenge may be lost.
 TimePoint HostSession::challenge_due() const {
-    const bool to_be_judged = outstanding_ && outstanding_->deadline > grace_until_;
-    return to_be_judged ? std::max(next_challenge_at_, outstanding_->deadline) : next_challenge_at_;
+    if (!serial()) return next_challenge_at_;
+    const TimePoint judgement = judgement_at();
+    const bool waits = judgement != kNever && judgement > grace_until_;
+    return waits ? std::max(next_challenge_at_, judgement) : next_challenge_at_;
 }
 
-bool HostSession::waiting_is_held() const {
-    return hold_ && *hold_ != Hold::rebooting;
-}
-
-Millis HostSession::floor(Dialect dialect) const {
-    return dialect == Dialect::native ? policy_.native_floor : policy_.existing_floor;
+/// T-establish stands still while the VM is known not to run, or a session exists.
+TimePoint HostSession::establish_due() const {
+    const bool suspended = registration_ || (hold_ && *hold_ != Hold::rebooting);
+    return suspended ? kNever : establish_by_;
 }
 
 int HostSession::misses_to_open() const {
-    return registration_->dialect == Dialect::native ? policy_.native_misses : policy_.existing_misses;
+    return detect_multiplier(policy_, registration_->dialect);
 }
 
 void HostSession::on(const Connected& event) {
     connected_[index(event.dialect)] = true;
+    if (event.dialect == Dialect::native && pending_exit_) {
+        send(Dialect::native, *pending_exit_);
+        pending_exit_.reset();
+    }
+    if (!registration_ && event.dialect == Dialect::native) return invite();
+    if (!registration_ || registration_->dialect != event.dialect) return;
     closed_at_ = {};
-    if (registration_ && registration_->dialect == event.dialect) return reconnected();
-    if (registration_ || event.dialect != Dialect::native || !policy_.enabled) return;
-    refuse(event.dialect, {Errc::no_session, "not registered: send init", "unknown", {}, {}, {}});
+    reconnected();
+}
+
+/// A guest that waits for a host to want it does not know that one does.
+void HostSession::invite() {
+    if (!policy_.enabled || registration_) return;
+    wire::Nack nack;
+    nack.code = Errc::no_session;
+    nack.message = "not registered: send init";
+    nack.orig_msg_type = "unknown";
+    send(Dialect::native, std::move(nack));
 }
 
 void HostSession::on(const Closed& event) {
@@ -107,37 +135,47 @@ void HostSession::on(const Received& event) {
     if (const auto* response = std::get_if<wire::ChallengeResponse>(&event.pdu))
         return receive(event.dialect, *response);
     if (const auto* exit = std::get_if<wire::Exit>(&event.pdu)) return receive(event.dialect, *exit);
-    // The vote of an existing guest on an action that nobody asked about, or a message only a host sends: no effect.
+    // The vote of a cgcs guest on an action that nobody asked about, or a message only a host sends: no effect.
     ++counters_.stale;
 }
 
+/// An init is a claim, not evidence: it clears no fault, and the earliest deadline that runs holds for the first answer
+/// of the new session.
 void HostSession::receive(Dialect dialect, const wire::Init& init) {
-    if (!policy_.enabled)
-        return refuse(
-            dialect,
-            {Errc::not_enabled, "heartbeat is not enabled for this guest", "init", init.invocation_id, {}, {}});
-    if (init.interval < floor(dialect)) {
-        const std::string text = "heartbeat_interval_ms is " + std::to_string(init.interval.count()) +
-                                 ", the smallest here is " + std::to_string(floor(dialect).count());
-        return refuse(dialect, {Errc::interval_too_small, text, "init", init.invocation_id, {}, floor(dialect)});
+    if (auto objection = objection_to(init, dialect, policy_)) return send(dialect, std::move(*objection));
+    if (dialect == Dialect::existing && registration_ && registration_->dialect == Dialect::native) {
+        const std::string text = "this guest is registered on its channel " + std::string(wire::kNativeChannel);
+        return send(dialect, reject(init, Errc::unavailable, text));
     }
-    const Millis deadline = std::min(init.response_deadline.value_or(init.interval), init.interval);
-    registration_ =
-        Registration{dialect, ids_->session_id(), init.name, init.interval, deadline, init.corrective_action, wall_};
+    if (judged()) answer_by_ = std::min(answer_by_, window_.deadline());
+    Registration fresh = registration_of(init, dialect, policy_, wall_);
+    const bool unacknowledged = pending_ack_ && registration_->dialect == dialect;
+    if (!unacknowledged) registered_at_ = now_;
+    fresh.session = unacknowledged ? registration_->session : ids_->session_id();
+    registration_ = std::move(fresh);
     was_registered_ = true;
     crashed_ = false;
     stopped_ = false;
-    reconnected_ = false;
+    closed_at_ = {};
     if (hold_ == Hold::rebooting) release();
-    establish_by_ = kNever;
-    grace_until_ = now_;
-    last_challenge_ = previous_challenge_ = kNoChallenge;
-    actions_->emplace_back(SaveRegistration{registration_, false});
-    send(dialect, wire::InitAck{init.invocation_id, std::min(init.revision, wire::kHeartbeatRevision),
-                                registration_->session, init.interval, deadline});
-    clear(FaultKind::heartbeat_lost, "registered");
-    clear(FaultKind::not_established, "registered");
-    clear(FaultKind::vm_crashed, "registered");
+    window_.clear();
+    pending_exit_.reset();
+    next_challenge_at_ = kNever;
+    actions_->emplace_back(SaveRegistration{registration_, false, {}});
+    pending_ack_ = wire::InitAck{init.invocation_id, registration_->revision, registration_->session,
+                                 registration_->interval, registration_->response_deadline};
+    if (!policy_.ack_when_saved) acknowledge();
+}
+
+void HostSession::on(const Saved& event) {
+    if (pending_ack_ && pending_ack_->session == event.session) acknowledge();
+}
+
+void HostSession::acknowledge() {
+    // The time that this host's disk took is not the guest's.
+    if (answer_by_ != kNever) answer_by_ += now_ - registered_at_;
+    send(registration_->dialect, std::move(*pending_ack_));
+    pending_ack_.reset();
     challenge_soon();
 }
 
@@ -146,31 +184,26 @@ void HostSession::receive(Dialect dialect, const wire::ChallengeResponse& respon
                                  (dialect == Dialect::existing || registration_->session == response.session);
     if (!of_this_session) {
         ++counters_.stale;
-        return refuse(dialect, {Errc::no_session, "no such session: send init", "challenge_response", {}, {}, {}});
+        wire::Nack nack;
+        nack.code = Errc::no_session;
+        nack.message = "no such session: send init";
+        nack.orig_msg_type = "challenge_response";
+        if (dialect == Dialect::native) nack.session = response.session;
+        return send(dialect, std::move(nack));
     }
-    const bool to_last = response.value == last_challenge_;
-    if (!to_last && response.value != previous_challenge_) {
+    const auto [answer, waited] = window_.answered(response.value, now_);
+    if (answer == ChallengeWindow::Answer::stale) {
         ++counters_.stale;
         return;
     }
-    (to_last ? last_challenge_ : previous_challenge_) = kNoChallenge;  // a second answer to it is stale
-    adopt(response.corrective_action);
-    const bool punctual = to_last && outstanding_ && now_ <= outstanding_->deadline;
-    if (punctual) {
-        accept_response();
+    if (answer == ChallengeWindow::Answer::in_time) {
+        accept_response(waited);
     } else if (!hold_) {
         ++counters_.late;
         late_since_answer_ = true;
         if (fault_open(FaultKind::heartbeat_lost)) open(FaultKind::heartbeat_lost, "late");
     }
-    judge_health(response.healthy, response.reason);
-}
-
-/// "none" leaves the one in force.
-void HostSession::adopt(std::optional<model::CorrectiveAction> action) {
-    if (!action || *action == model::CorrectiveAction::none || *action == registration_->corrective_action) return;
-    registration_->corrective_action = *action;
-    actions_->emplace_back(SaveRegistration{registration_, false});
+    judge_health(response);
 }
 
 void HostSession::receive(Dialect dialect, const wire::Exit& exit) {
@@ -182,16 +215,11 @@ void HostSession::receive(Dialect dialect, const wire::Exit& exit) {
     unregister("exit");
 }
 
-void HostSession::on(const GarbledResponse&) {
-    if (!registration_ || registration_->dialect != Dialect::existing) return;
-    if (outstanding_ && now_ <= outstanding_->deadline) accept_response();
-}
-
 void HostSession::on(const Held& event) {
     if (hold_ == event.why) return;
-    outstanding_.reset();
+    window_.stop_deadlines();
     hold(event.why);
-    // A machine may ignore the request to shut down; if it hangs afterwards, that must be found.
+    // A VM may ignore the request to shut down; if it hangs afterwards, that must be found.
     if (event.why == Hold::shutting_down) hold_until_ = now_ + policy_.establish_timeout;
 }
 
@@ -201,7 +229,7 @@ void HostSession::on(const Released&) {
     consecutive_misses_ = 0;
     grace_until_ = now_ + kSettle;
     challenge_soon();
-    if (establish_by_ != kNever) expect_registration();
+    if (establish_by_ != kNever) restart_establish_timer();
 }
 
 void HostSession::on(const Rebooted&) {
@@ -209,15 +237,15 @@ void HostSession::on(const Rebooted&) {
     if (registration_) hold(Hold::rebooting);
     crashed_ = false;
     forget_registration(was_registered_);
-    expect_registration();
+    restart_establish_timer();
 }
 
 void HostSession::on(const Started&) {
     stopped_ = false;
     crashed_ = false;
-    // A machine that runs is neither paused nor shut down any more, whether that was told or not; it may still migrate.
+    // A VM that runs is neither paused nor shut down any more, whatever was reported before; it may still migrate.
     if (hold_ != Hold::migrating) on(Released{});
-    if (!registration_) expect_registration();
+    if (!registration_) restart_establish_timer();
 }
 
 void HostSession::on(const ChannelRemoved& event) {
@@ -231,7 +259,7 @@ void HostSession::on(const Stopped& event) {
     stopped_ = true;
     release();
     crashed_ = false;
-    establish_by_ = kNever;
+    restart_time_ = {};
 }
 
 void HostSession::on(const Crashed& event) {
@@ -239,116 +267,136 @@ void HostSession::on(const Crashed& event) {
     forget_registration(was_registered_);
     release();
     crashed_ = true;
-    establish_by_ = kNever;
     // The first reason is the best known: what is looked up later says less.
     if (monitored && !fault_open(FaultKind::vm_crashed))
         open(FaultKind::vm_crashed, std::string(to_string(event.reason)));
 }
 
 void HostSession::on(const PolicyChanged& event) {
-    const bool newly_required = event.policy.required && !policy_.required;
+    const bool was_enabled = policy_.enabled;
     policy_ = event.policy;
-    if (!policy_.enabled) {
-        if (registration_)
-            send(registration_->dialect, wire::Exit{registration_->session, "heartbeat is not enabled for this guest"});
-        forget_registration(false);
-        clear_all("disabled");
-        establish_by_ = kNever;
-        return;
+    if (!policy_.enabled) return switch_off();
+    if (!was_enabled) invite();
+    if (!policy_.required && !was_registered_) clear(FaultKind::not_established, "disabled");
+    apply_policy_times();
+}
+
+/// A guest that declared no detection time of its own has the policy's, also when that changes.
+void HostSession::apply_policy_times() {
+    if (!registration_ || serial()) return;
+    const Times times = times_of(*registration_, policy_);
+    if (times == Times{registration_->interval, registration_->response_deadline}) return;
+    registration_->interval = times.interval;
+    registration_->response_deadline = times.deadline;
+    next_challenge_at_ = std::min(next_challenge_at_, now_ + times.interval);
+    actions_->emplace_back(SaveRegistration{registration_, false, {}});
+}
+
+void HostSession::switch_off() {
+    if (registration_ && registration_->dialect == Dialect::native) {
+        wire::Exit exit{registration_->session, "heartbeat is not enabled for this guest"};
+        if (connected_[index(Dialect::native)]) {
+            send(Dialect::native, std::move(exit));
+        } else {
+            pending_exit_ = std::move(exit);
+        }
     }
-    if (!policy_.required && !was_registered_) {
-        establish_by_ = kNever;
-        clear(FaultKind::not_established, "disabled");
-        return;
-    }
-    if (newly_required && !registration_ && !stopped_ && !crashed_ && establish_by_ == kNever) expect_registration();
+    forget_registration(false);
+    clear_all("disabled");
 }
 
 void HostSession::on(const Tick&) {
-    if (!waiting_is_held() && now_ >= establish_by_) {
+    if (has_to_switch_off()) return switch_off();
+    if (now_ >= establish_due()) {
         establish_by_ = kNever;
         if (hold_ == Hold::rebooting) release();
         if (!fault_open(FaultKind::heartbeat_lost) && !fault_open(FaultKind::vm_crashed))
             open(FaultKind::not_established, "");
     }
     if (now_ >= hold_until_) on(Released{});
-    if (awaits_answer() && now_ >= outstanding_->deadline) miss();
+    if (miss_due(now_)) judge_misses();
     if (challenging() && now_ >= challenge_due()) send_challenge();
 }
 
-void HostSession::accept_response() {
+void HostSession::accept_response(base::Duration waited) {
     ++counters_.responses;
-    last_response_at_ = now_;
-    last_round_trip_ = now_ - outstanding_->sent_at;
-    outstanding_.reset();
+    round_trips_.record(waited, now_);
     consecutive_misses_ = 0;
     late_since_answer_ = false;
     reconnected_ = false;
     grace_until_ = {};
-    clear(FaultKind::heartbeat_lost, "recovered");
+    establish_by_ = kNever;
+    // Of ill health an answer speaks by itself; of all else it is the evidence.
+    for (const FaultKind kind : {FaultKind::heartbeat_lost, FaultKind::stopped_by_host, FaultKind::watchdog_fired})
+        clear(kind, "recovered");
+    for (const FaultKind kind : {FaultKind::not_established, FaultKind::vm_crashed})
+        clear(kind, "registered");
 }
 
-void HostSession::judge_health(bool healthy, const std::string& reason) {
-    if (healthy) return clear(FaultKind::unhealthy, "recovered");
-    const bool changed = reason != unhealthy_reason_;
-    unhealthy_reason_ = reason;
-    if (fault_open(FaultKind::unhealthy)) {
-        if (changed) actions_->emplace_back(UpdateFault{FaultKind::unhealthy, "", reason});
+/// The action of an answer is about the ill health that it reports, and "none" leaves the one named before: a cgcs guest
+/// names it once a minute. What was registered is what a hang calls for, and stays.
+void HostSession::judge_health(const wire::ChallengeResponse& response) {
+    if (response.healthy) return clear(FaultKind::unhealthy, "recovered");
+    auto action = response.corrective_action;
+    if (action == model::CorrectiveAction::none) action.reset();
+    const bool is_open = fault_open(FaultKind::unhealthy);
+    const bool another_action = action && action != unhealthy_action_;
+    if (is_open && !another_action && response.reason == unhealthy_reason_) return;
+    unhealthy_reason_ = response.reason;
+    if (action) unhealthy_action_ = action;
+    if (is_open) {
+        actions_->emplace_back(UpdateFault{FaultKind::unhealthy, "", response.reason, action});
         return;
     }
-    open(FaultKind::unhealthy, "", reason);
+    open_[static_cast<std::size_t>(FaultKind::unhealthy)] = true;
+    actions_->emplace_back(OpenFault{FaultKind::unhealthy, "", response.reason, action});
 }
 
 void HostSession::reconnected() {
-    // The challenge that is out may be lost with the old connection: the guest gets a fresh one with a full deadline.
-    // Once: a channel that comes and goes without an answer must not put off its deadline for ever.
-    if (reconnected_ && outstanding_) return;
+    // The challenges that are out may be lost with the old connection: the guest gets a fresh one with a full deadline.
+    // Once: a channel that comes and goes without an answer must not put off its deadline each time.
+    if (reconnected_ && window_.deadline() != kNever) return;
     reconnected_ = true;
     challenge_soon();
 }
 
 void HostSession::challenge_soon() {
-    outstanding_.reset();
+    window_.stop_deadlines();
     next_challenge_at_ = registration_ ? now_ : kNever;
 }
 
 void HostSession::send_challenge() {
     ++counters_.challenges;
-    previous_challenge_ = last_challenge_;
-    last_challenge_ = ids_->challenge();
-    next_challenge_at_ = next_beat();
-    outstanding_ = Outstanding{now_, std::max(now_ + registration_->response_deadline, grace_until_)};
-    send(registration_->dialect, wire::Challenge{registration_->session, last_challenge_});
+    const std::int64_t value = ids_->challenge();
+    const TimePoint deadline = std::max(now_ + registration_->response_deadline, grace_until_);
+    window_.sent(value, now_, std::min(deadline, answer_by_));
+    answer_by_ = kNever;
+    next_challenge_at_ = next_challenge();
+    send(registration_->dialect, wire::Challenge{registration_->session, value});
 }
 
-/// A challenge every interval on a fixed beat; after a delay of more than a beat the beat starts again from now.
-TimePoint HostSession::next_beat() const {
+/// A challenge every interval at fixed instants; after a delay of more than an interval these start again from now. To
+/// come to the instants that it shares with others the first interval is shorter, because a longer one would exceed the
+/// detection time; in revision 0 longer, because the deadline of the last challenge fills the whole interval.
+TimePoint HostSession::next_challenge() const {
     const Millis interval = registration_->interval;
-    const TimePoint on_beat = next_challenge_at_ + interval;
-    const TimePoint next = on_beat > now_ ? on_beat : now_ + interval;
+    const TimePoint planned = next_challenge_at_ + interval;
+    const TimePoint next = planned > now_ ? planned : now_ + interval;
     const Millis grid = std::clamp(interval / 10, Millis(1), kWidestGrid);
-    // An interval that does not fit the grid would be longer with every beat.
+    // An interval that does not fit the grid would change with every challenge.
     if (interval % grid != Millis::zero()) return next;
     const base::Duration beyond = next.time_since_epoch() % grid;
-    return beyond == base::Duration::zero() ? next : next - beyond + grid;
+    if (beyond == base::Duration::zero()) return next;
+    return serial() ? next - beyond + grid : next - beyond;
 }
 
-void HostSession::miss() {
-    const bool closed = !connected_[index(registration_->dialect)];
-    if (closed && closed_at_ != TimePoint{} && now_ < closed_at_ + kCloseGrace) {
-        outstanding_->deadline = closed_at_ + kCloseGrace;
-        return;
-    }
-    ++counters_.misses;
-    outstanding_.reset();
-    ++consecutive_misses_;
+void HostSession::judge_misses() {
+    const int missed = window_.expire(now_);
+    counters_.misses += static_cast<std::uint64_t>(missed);
+    consecutive_misses_ = std::min(consecutive_misses_ + missed, misses_to_open());
     if (consecutive_misses_ < misses_to_open()) return;
-    if (closed) return open(FaultKind::heartbeat_lost, "channel_closed");
+    if (!connected_[index(registration_->dialect)]) return open(FaultKind::heartbeat_lost, "channel_closed");
     open(FaultKind::heartbeat_lost, late_since_answer_ ? "late" : "silent");
-}
-
-void HostSession::refuse(Dialect dialect, wire::Nack nack) {
-    send(dialect, std::move(nack));
 }
 
 void HostSession::send(Dialect dialect, wire::HeartbeatPdu pdu) {
@@ -356,17 +404,17 @@ void HostSession::send(Dialect dialect, wire::HeartbeatPdu pdu) {
     actions_->emplace_back(Send{dialect, std::move(pdu)});
 }
 
-void HostSession::open(FaultKind kind, std::string detail, std::string reason) {
+void HostSession::open(FaultKind kind, std::string detail) {
     const auto slot = static_cast<std::size_t>(kind);
-    if (open_[slot]) {
-        if (detail_[slot] == detail) return;
-        detail_[slot] = detail;
-        actions_->emplace_back(UpdateFault{kind, std::move(detail), std::move(reason)});
-        return;
-    }
+    const bool is_open = open_[slot];
+    if (is_open && detail_[slot] == detail) return;
     open_[slot] = true;
     detail_[slot] = detail;
-    actions_->emplace_back(OpenFault{kind, std::move(detail), std::move(reason)});
+    if (is_open) {
+        actions_->emplace_back(UpdateFault{kind, std::move(detail), {}, {}});
+    } else {
+        actions_->emplace_back(OpenFault{kind, std::move(detail), {}, {}});
+    }
 }
 
 void HostSession::clear(FaultKind kind, std::string_view why) {
@@ -374,7 +422,10 @@ void HostSession::clear(FaultKind kind, std::string_view why) {
     if (!open_[slot]) return;
     open_[slot] = false;
     detail_[slot].clear();
-    if (kind == FaultKind::unhealthy) unhealthy_reason_.clear();
+    if (kind == FaultKind::unhealthy) {
+        unhealthy_reason_.clear();
+        unhealthy_action_.reset();
+    }
     actions_->emplace_back(ClearFault{kind, std::string(why)});
 }
 
@@ -393,72 +444,45 @@ void HostSession::release() {
     hold_until_ = kNever;
 }
 
-/// Ends a session that nobody has to answer for.
+/// Ends the session as the guest or the operator wants it. T-establish, if it is awaited again, resumes where the init
+/// suspended it, unless an answer has shown since that the guest lives.
 void HostSession::unregister(std::string_view why) {
     forget_registration(false);
     clear(FaultKind::heartbeat_lost, why);
     clear(FaultKind::unhealthy, why);
-    expect_registration();
 }
 
 void HostSession::forget_registration(bool expected_back) {
     if (!registration_ && was_registered_ == expected_back) return;
+    if (registration_) restart_time_ = registration_->restart_time;
     registration_.reset();
+    pending_ack_.reset();
     was_registered_ = expected_back;
-    outstanding_.reset();
-    next_challenge_at_ = kNever;
+    window_.clear();
+    closed_at_ = {};
+    next_challenge_at_ = answer_by_ = kNever;
     consecutive_misses_ = 0;
     late_since_answer_ = false;
     reconnected_ = false;
-    actions_->emplace_back(SaveRegistration{std::nullopt, expected_back});
+    actions_->emplace_back(SaveRegistration{std::nullopt, expected_back, expected_back ? restart_time_ : Millis{}});
 }
 
+bool HostSession::registration_awaited() const {
+    return policy_.enabled && (policy_.required || was_registered_) && !stopped_ && !crashed_;
+}
+
+/// A level, not an edge: however it came about that a registration is awaited, T-establish runs until it has decided.
 void HostSession::expect_registration() {
-    if (policy_.enabled && (policy_.required || was_registered_)) establish_by_ = now_ + policy_.establish_timeout;
+    if (registration_) return;
+    if (!registration_awaited()) {
+        establish_by_ = kNever;
+    } else if (establish_by_ == kNever && !fault_open(FaultKind::not_established)) {
+        restart_establish_timer();
+    }
 }
 
-std::string_view to_string(Hold hold) {
-    switch (hold) {
-        case Hold::paused:
-            return "paused";
-        case Hold::suspended:
-            return "suspended";
-        case Hold::saving:
-            return "saving";
-        case Hold::migrating:
-            return "migrating";
-        case Hold::rebooting:
-            return "rebooting";
-        case Hold::shutting_down:
-            return "shutting_down";
-    }
-    return "paused";
-}
-
-std::string_view to_string(StopReason reason) {
-    switch (reason) {
-        case StopReason::domain_stopped:
-            return "domain_stopped";
-        case StopReason::migrated:
-            return "migrated";
-        case StopReason::removed:
-            return "removed";
-    }
-    return "domain_stopped";
-}
-
-std::string_view to_string(CrashReason reason) {
-    switch (reason) {
-        case CrashReason::failed:
-            return "failed";
-        case CrashReason::crashed:
-            return "crashed";
-        case CrashReason::panicked:
-            return "panicked";
-        case CrashReason::internal_error:
-            return "internal_error";
-    }
-    return "failed";
+void HostSession::restart_establish_timer() {
+    if (registration_awaited()) establish_by_ = now_ + std::max(policy_.establish_timeout, restart_time_);
 }
 
 }  // namespace vitalwire::heartbeat

@@ -26,6 +26,7 @@ struct GuestReport {
     std::uint64_t misses = 0;
     std::uint64_t refused = 0;  ///< messages of this guest that were refused or dropped
     std::int64_t last_round_trip_us = -1;
+    std::int64_t longest_round_trip_us = -1;  ///< of the last hour: how close the guest came to its deadline
 
     friend bool operator==(const GuestReport&, const GuestReport&) = default;
 };
@@ -45,6 +46,7 @@ struct GuestPolicy {
     CorrectiveAction corrective_action = CorrectiveAction::none;
     /// Names of channels that its machine should have; the agent attaches those that are missing.
     std::vector<std::string> channels;
+    base::Millis detection_time{};  ///< of native guests that declare none themselves; 0 as above
 
     friend bool operator==(const GuestPolicy&, const GuestPolicy&) = default;
 };

@@ -24,6 +24,7 @@ using nlohmann::json;
 namespace {
 
 constexpr std::int64_t kAnyInt = 9007199254740991;  // 2^53 - 1: what every JSON implementation can carry
+constexpr std::int64_t kMaxRestartSeconds = 86'400;  // a day: longer is no boot
 constexpr std::size_t kMaxExistingText = 32;  // wire limits of the existing dialect for everything but name and log_msg
 
 bool is_session_id(std::string_view text) {
@@ -59,6 +60,12 @@ public:
         return action.value_or(CorrectiveAction::none);
     }
 
+    /// Of cgcs guests; what is no such time is none, because such a guest would only log a nack.
+    Millis restart_time() const {
+        const auto seconds = read_int(object(), "restart_secs", 0, kMaxInt31);
+        return std::chrono::seconds(std::min(seconds ? *seconds : 0, kMaxRestartSeconds));
+    }
+
     template <class T>
     Result<HeartbeatPdu> finish(T pdu) {
         return FieldReader::finish(HeartbeatPdu(std::move(pdu)));
@@ -77,6 +84,9 @@ Result<HeartbeatPdu> decode_init(const JsonValue& data) {
         pdu.response_deadline =
             in.millis("response_deadline_ms", kSmallestDeadline, std::max(pdu.interval, kSmallestDeadline));
     }
+    if (in.has("detection_time_ms")) pdu.detection_time = in.millis("detection_time_ms", Millis(1), kMaxInterval);
+    if (in.has("challenge_interval_ms"))
+        pdu.challenge_interval = in.millis("challenge_interval_ms", Millis(1), kMaxInterval);
     if (in.has("corrective_action")) pdu.corrective_action = in.corrective_action();
     return in.finish(std::move(pdu));
 }
@@ -132,7 +142,8 @@ Result<HeartbeatPdu> decode_existing_init(const JsonValue& data) {
     pdu.name = in.free_text("name", kMaxName);
     if (pdu.name.empty()) in.refuse(Errc::bad_field, "key 'name': expected a string of 1 to 64 bytes, found none");
     pdu.interval = in.millis("heartbeat_interval_ms", Millis(1), Millis(kMaxInt31));
-    // The notice times of the init are about votes, which nobody here holds.
+    // The other times of the init are about votes, which nobody here holds.
+    pdu.restart_time = in.restart_time();
     pdu.corrective_action = in.corrective_action();
     return in.finish(std::move(pdu));
 }
@@ -260,6 +271,8 @@ struct NativeEncoder {
         out.text("name", pdu.name);
         out.number("heartbeat_interval_ms", pdu.interval.count());
         if (pdu.response_deadline) out.number("response_deadline_ms", pdu.response_deadline->count());
+        if (pdu.detection_time) out.number("detection_time_ms", pdu.detection_time->count());
+        if (pdu.challenge_interval) out.number("challenge_interval_ms", pdu.challenge_interval->count());
         out.text("corrective_action", to_string(pdu.corrective_action));
         return out.finish(kEnvelopeEnd);
     }
@@ -327,10 +340,9 @@ struct ExistingEncoder {
         out.number("invocation_id", pdu.invocation_id);
         out.text("name", pdu.name);
         out.number("heartbeat_interval_ms", pdu.interval.count());
-        for (const char* notice :
-             {"vote_secs", "shutdown_notice_secs", "suspend_notice_secs", "resume_notice_secs", "restart_secs"}) {
+        for (const char* notice : {"vote_secs", "shutdown_notice_secs", "suspend_notice_secs", "resume_notice_secs"})
             out.number(notice, 0);
-        }
+        out.number("restart_secs", std::chrono::duration_cast<std::chrono::seconds>(pdu.restart_time).count());
         out.text("corrective_action", to_string(pdu.corrective_action));
         return out.finish(kNewline);
     }
@@ -405,8 +417,17 @@ std::string encode_heartbeat(const HeartbeatPdu& pdu, Dialect dialect, std::uint
     return std::visit(NativeEncoder{sequence, {base_version, kHeartbeatAddress, kHeartbeatAddress}}, pdu);
 }
 
-bool is_garbled_response(std::string_view line) {
-    return line.find("\"challenge_response\"") != std::string_view::npos;
+std::optional<std::string> escape_log_msg(std::string_view line) {
+    constexpr std::string_view kKey = "\"log_msg\":";
+    constexpr std::string_view kEnd = "\"}";
+    const std::size_t key = line.find(kKey);
+    if (key == std::string_view::npos) return std::nullopt;
+    const std::size_t value = key + kKey.size();
+    if (!line.substr(value).starts_with('"')) return std::nullopt;
+    // Without its end the text held a newline, and the rest of it is the next line.
+    std::string_view text = line.substr(value + 1);
+    if (text.ends_with(kEnd)) text.remove_suffix(kEnd.size());
+    return std::string(line.substr(0, value)) + dump(json(text)) + '}';
 }
 
 }  // namespace vitalwire::wire

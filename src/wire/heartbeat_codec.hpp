@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,8 +20,8 @@ base::Result<HeartbeatPdu> decode_heartbeat(const JsonValue& data, Dialect diale
 std::string encode_heartbeat(const HeartbeatPdu& pdu, Dialect dialect, std::uint32_t sequence,
                              int base_version = kBaseVersion);
 
-/// True for a line that is no JSON but is, to a human, an existing guest's challenge response: its log_msg is not
-/// escaped, so a quote in it breaks the line. It still proves that the guest is alive.
-bool is_garbled_response(std::string_view line);
+/// A cgcs guest's line as JSON. Such guests write log_msg last and escape nothing in it, so that a quote, a backslash or
+/// a cut character breaks the line: what precedes is sound, and the rest is text. Absent where there is no log_msg.
+std::optional<std::string> escape_log_msg(std::string_view line);
 
 }  // namespace vitalwire::wire

@@ -33,6 +33,10 @@ struct Init {
     base::Millis interval = kDefaultInterval;
     std::optional<base::Millis> response_deadline;  ///< absent: the interval
     CorrectiveAction corrective_action = CorrectiveAction::none;
+    // From revision 1 on these count, and not the interval and the deadline.
+    std::optional<base::Millis> detection_time{};
+    std::optional<base::Millis> challenge_interval{};
+    base::Millis restart_time{};  ///< cgcs only: what the guest needs to come back from a reboot
 };
 
 struct InitAck {

@@ -48,6 +48,13 @@ Inbound refuse_version(const Envelope& message, Dialect dialect, Receiver receiv
     return refusal;
 }
 
+Inbound read_unescaped(std::string_view line, const base::Error& error) {
+    const auto escaped = escape_log_msg(line);
+    JsonDocument message;
+    if (!escaped || !message.read(*escaped)) return Malformed{error.message};
+    return read_heartbeat(message.root(), Dialect::existing, Receiver::host, {});
+}
+
 std::string no_application(std::string_view address) {
     return "no application at '" + std::string(address) + "'";
 }
@@ -107,9 +114,8 @@ std::size_t max_line(ChannelKind kind) {
 Inbound read_line(std::string_view line, ChannelKind channel, Receiver receiver) {
     JsonDocument message;
     if (const auto read = message.read(line); !read) {
-        const bool proves_life =
-            channel == ChannelKind::existing_heartbeat && receiver == Receiver::host && is_garbled_response(line);
-        return Malformed{read.error().message, proves_life};
+        const bool may_be_unescaped = channel == ChannelKind::existing_heartbeat && receiver == Receiver::host;
+        return may_be_unescaped ? read_unescaped(line, read.error()) : Malformed{read.error().message};
     }
     if (channel == ChannelKind::existing_heartbeat)
         return read_heartbeat(message.root(), Dialect::existing, receiver, {});

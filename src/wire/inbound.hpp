@@ -24,7 +24,6 @@ std::size_t max_line(ChannelKind kind);
 /// Not a message: dropped and counted, never answered, for it may be a stale fragment.
 struct Malformed {
     std::string why;
-    bool proves_life = false;  ///< an existing guest's response that its own log_msg broke
 };
 /// A message that is dropped and counted without an answer.
 struct Ignored {

@@ -51,13 +51,15 @@ inline constexpr std::size_t kMaxStateWord = 64;  ///< tenant_id, launched_at, t
 inline constexpr int kBaseVersion = 2;
 inline constexpr int kOldestBaseVersion = 1;
 inline constexpr int kHeartbeatVersion = 1;
-inline constexpr int kHeartbeatRevision = 0;
+inline constexpr int kHeartbeatRevision = 1;
 inline constexpr int kGroupVersion = 1;
 inline constexpr int kExistingHeartbeatVersion = 3;
 
 inline constexpr std::int64_t kMaxInt31 = 2147483647;
 
-inline constexpr std::chrono::milliseconds kDefaultInterval{1000};
+/// Of a guest that declares none, and whose operator does not either.
+inline constexpr std::chrono::milliseconds kDefaultDetectionTime{900};
+inline constexpr std::chrono::milliseconds kDefaultInterval{1000};  ///< in revision 0
 inline constexpr std::chrono::milliseconds kNativeIntervalFloor{100};
 inline constexpr std::chrono::milliseconds kExistingIntervalFloor{400};
 inline constexpr std::chrono::milliseconds kMaxInterval{3'600'000};

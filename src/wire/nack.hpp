@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/ids.hpp"
 #include "base/result.hpp"
 
 namespace vitalwire::wire {
@@ -22,6 +23,8 @@ struct Nack {
     std::optional<std::int64_t> seq;          ///< of the broadcast or query that is refused
     std::optional<std::int64_t> max_payload;  ///< bytes, with too_large
     std::optional<std::int64_t> refused;      ///< messages refused since the last rate_limited, with rate_limited
+    std::optional<base::SessionId> session;   ///< that does not exist, with no_session
+    std::optional<base::Millis> min_detection_time;  ///< with interval_too_small
 };
 
 }  // namespace vitalwire::wire

@@ -51,6 +51,8 @@ json nack_to_json(const Nack& nack) {
     if (nack.invocation_id) out["invocation_id"] = *nack.invocation_id;
     if (!nack.supported_versions.empty()) out["supported_versions"] = nack.supported_versions;
     if (nack.min_interval) out["min_interval_ms"] = nack.min_interval->count();
+    if (nack.min_detection_time) out["min_detection_time_ms"] = nack.min_detection_time->count();
+    if (nack.session) out["session_id"] = nack.session->str();
     if (nack.seq) out["seq"] = *nack.seq;
     if (nack.max_payload) out["max_payload"] = *nack.max_payload;
     if (nack.refused) out["refused"] = *nack.refused;
@@ -72,6 +74,9 @@ Result<Nack> decode_nack(const JsonValue& data) {
     nack.orig_msg_type = base::cut_utf8(in.text_or("orig_msg_type", kMaxNativeMessage), kMaxMsgType);
     if (in.has("invocation_id")) nack.invocation_id = in.integer("invocation_id", 0, kMaxInt31);
     if (in.has("min_interval_ms")) nack.min_interval = in.millis("min_interval_ms", Millis(1), kMaxInterval);
+    if (in.has("min_detection_time_ms"))
+        nack.min_detection_time = in.millis("min_detection_time_ms", Millis(1), kMaxInterval);
+    if (in.has("session_id")) nack.session = base::SessionId(in.plain_name("session_id", kMaxSessionId));
     if (in.has("seq")) nack.seq = in.integer("seq", 0, kMaxInt31);
     if (in.has("max_payload")) nack.max_payload = in.integer("max_payload", 0, kMaxInt31);
     if (in.has("refused")) nack.refused = in.integer("refused", 1, kMaxInt31);

@@ -87,11 +87,16 @@ private:
         nack.orig_msg_type = input_.coin() ? "init" : "unknown";
         if (input_.coin()) nack.invocation_id = last_invocation_;
         if (input_.coin()) nack.min_interval = base::Millis(10 * input_.byte());
+        if (input_.coin()) nack.min_detection_time = base::Millis(20 * input_.byte());
+        if (input_.coin()) nack.session = base::SessionId(input_.coin() ? "mine" : "another");
         return nack;
     }
 
     GuestSettings new_settings() {
-        GuestSettings settings{"vm", base::Millis(100 + input_.byte()), {}, model::CorrectiveAction::none};
+        GuestSettings settings;
+        settings.name = "vm";
+        if (input_.coin()) settings.detection_time = base::Millis(200 + input_.byte());
+        if (input_.coin()) settings.interval = base::Millis(100 + input_.byte());
         if (input_.coin()) settings.response_deadline = base::Millis(80);
         return settings;
     }
@@ -109,6 +114,7 @@ private:
     void check(const GuestSession::Registered& registered) {
         // Of two answers to one init the later counts, without an end of the session between.
         FUZZ_REQUIRE(!registered_ || registered.session != own_session_);
+        FUZZ_REQUIRE(registered.interval >= base::Millis(0));
         registered_ = true;
         own_session_ = registered.session;
     }
@@ -130,14 +136,15 @@ private:
     }
 
     void check_sent(const wire::ChallengeResponse& response) {
-        FUZZ_REQUIRE(registered_ && challenge_);
+        // The known session is answered also while the guest is not, or not any more, registered.
+        FUZZ_REQUIRE(challenge_);
         FUZZ_REQUIRE(response.session == own_session_ && challenge_->session == own_session_);
         FUZZ_REQUIRE(response.value == challenge_->value);
         challenge_.reset();
     }
 
     void check_sent(const wire::Exit& exit) {
-        FUZZ_REQUIRE(registered_ && stopping_);
+        FUZZ_REQUIRE(stopping_);
         FUZZ_REQUIRE(exit.session == own_session_);
     }
 

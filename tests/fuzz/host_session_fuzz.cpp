@@ -48,7 +48,7 @@ private:
             case 1:
                 return Closed{input_.pick(kDialects)};
             case 2:
-                return GarbledResponse{};
+                return Saved{some_session()};
             case 3:
                 return Held{static_cast<Hold>(input_.byte() % 6)};
             case 4:
@@ -83,6 +83,10 @@ private:
         init.name = "vm";
         init.interval = base::Millis(input_.pick(kIntervals));
         if (input_.coin()) init.response_deadline = base::Millis(50);
+        init.revision = input_.byte() % 3;
+        if (input_.coin()) init.detection_time = base::Millis(150 + 10 * input_.byte());
+        if (input_.coin()) init.challenge_interval = base::Millis(1 + 10 * input_.byte());
+        if (input_.coin()) init.restart_time = std::chrono::seconds(input_.byte());
         init.corrective_action = static_cast<model::CorrectiveAction>(input_.byte() % 4);
         return init;
     }
@@ -105,6 +109,8 @@ private:
         policy.required = policy.enabled && input_.coin();
         policy.native_misses = policy.existing_misses = 1 + input_.byte() % 3;
         if (input_.coin()) policy.establish_timeout = std::chrono::seconds(1);
+        if (input_.coin()) policy.detection_time = base::Millis(2000);
+        policy.ack_when_saved = input_.coin();
         return policy;
     }
 
@@ -144,7 +150,7 @@ private:
         }
         if (const auto* ack = std::get_if<wire::InitAck>(&send.pdu)) {
             FUZZ_REQUIRE(ack->session != last_session_);
-            FUZZ_REQUIRE(ack->response_deadline <= ack->interval);
+            FUZZ_REQUIRE(ack->revision > 0 || ack->response_deadline <= ack->interval);
             last_session_ = ack->session;
         }
     }
@@ -161,8 +167,10 @@ private:
     void check(const UpdateFault& fault, const HostEvent&) {
         const auto open = open_.find(fault.kind);
         FUZZ_REQUIRE(open != open_.end());
-        FUZZ_REQUIRE(open->second.detail != fault.detail || open->second.reason != fault.reason);
-        open->second = OpenFault{fault.kind, fault.detail, fault.reason};
+        FUZZ_REQUIRE(open->second.detail != fault.detail || open->second.reason != fault.reason ||
+                     (fault.corrective_action && open->second.corrective_action != fault.corrective_action));
+        const auto action = fault.corrective_action ? fault.corrective_action : open->second.corrective_action;
+        open->second = OpenFault{fault.kind, fault.detail, fault.reason, action};
     }
 
     void check(const ClearFault& fault, const HostEvent&) {
@@ -175,7 +183,9 @@ private:
     void check_state() const {
         for (const FaultKind kind : kKinds)
             FUZZ_REQUIRE(session_->fault_open(kind) == open_.contains(kind));
-        if (!policy_.enabled) FUZZ_REQUIRE(open_.empty());
+        // What the policy has switched off while the agent was away ends with the next tick.
+        const bool ends = session_->next_deadline() <= clock_.now();
+        if (!policy_.enabled) FUZZ_REQUIRE(open_.empty() || ends);
         // A restart at any moment continues with what is true now.
         FUZZ_REQUIRE(saved_.registration == session_->registration());
         FUZZ_REQUIRE(session_->next_deadline() >= base::TimePoint{});

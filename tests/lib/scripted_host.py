@@ -102,9 +102,9 @@ class Host:
         self.acknowledge(init, session, interval)
         return init
 
-    def acknowledge(self, init, session, interval=1000):
-        self.send("init_ack", invocation_id=init["invocation_id"], revision=0, session_id=session,
-                  heartbeat_interval_ms=interval, response_deadline_ms=interval)
+    def acknowledge(self, init, session, interval=1000, deadline=None, revision=0):
+        self.send("init_ack", invocation_id=init["invocation_id"], revision=revision, session_id=session,
+                  heartbeat_interval_ms=interval, response_deadline_ms=deadline or interval)
 
     def challenge(self, session="session-1"):
         """Asks and returns the answer."""

@@ -44,7 +44,7 @@ class GuestProtocol:
         super().setUp()
         self.socket = self.dir / "guest.sock"
         self.log = self.dir / "guest.log"
-        argv = [*self.command, "--channel", f"unix:{self.socket}", "--name", "vm1", "--interval", "1000"]
+        argv = [*self.command, "--channel", f"unix:{self.socket}", "--name", "vm1", "--detection-time", "2000"]
         self.guest = self.start(Process(argv, self.log))
         wait_until(lambda: self.socket.exists() or self.guest.require_running(), "the guest listens")
 
@@ -61,7 +61,9 @@ class GuestProtocol:
 
     def test_G01_init_is_sent_when_the_host_connects(self):
         init = self.host().receive("init", deadline=1)
-        self.assertEqual((init["name"], init.get("heartbeat_interval_ms", 1000)), ("vm1", 1000))
+        self.assertEqual((init["name"], init["revision"], init["detection_time_ms"]), ("vm1", 1, 2000))
+        # A host of revision 0 detects a failure in an interval and a deadline as long.
+        self.assertEqual((init["heartbeat_interval_ms"], init.get("response_deadline_ms", 1000)), (1000, 1000))
         self.assertIn(init["invocation_id"], range(0, 2**31))
 
     def test_G04_an_unanswered_init_is_repeated_with_a_new_invocation_id(self):
@@ -98,6 +100,39 @@ class GuestProtocol:
         host.send("challenge", session_id="another", heartbeat_challenge=1)
         self.assertEqual(host.receive()["msg_type"], "init")
 
+    def test_G08_G09_the_known_session_is_answered_until_the_next_one_is_acknowledged(self):
+        host = self.registered_host()
+        host.send("challenge", session_id="another", heartbeat_challenge=1)
+        host.challenge()
+        init = host.receive("init")
+        host.challenge()
+        host.acknowledge(init, "session-2")
+        host.challenge("session-2")
+
+    def test_G05_G07_several_challenges_of_a_host_of_revision_1_are_outstanding(self):
+        host = self.host()
+        host.acknowledge(host.receive("init"), "s-1", interval=667, deadline=1333, revision=1)
+        for value in (1, 2, 3):
+            host.send("challenge", session_id="s-1", heartbeat_challenge=value)
+        answers = [host.receive("challenge_response")["heartbeat_response"]]
+        while answers[-1] != 3:
+            answers.append(host.receive("challenge_response")["heartbeat_response"])
+        self.assertEqual(answers, sorted(answers))
+
+    def test_G06_an_acknowledgment_of_a_revision_that_the_guest_does_not_speak_is_ignored(self):
+        host = self.host()
+        host.acknowledge(host.receive("init"), "s-1", revision=2)
+        host.send("challenge", session_id="s-1", heartbeat_challenge=1)
+        self.assertEqual(host.receive()["msg_type"], "init")
+
+    def test_G26_a_refusal_that_names_an_earlier_session_is_ignored(self):
+        host = self.registered_host()
+        host.nack("no_session", orig_msg_type="challenge_response", session_id="an-earlier-one")
+        self.assertEqual(host.receive_all(1.5), [])
+        host.challenge()
+        host.nack("no_session", orig_msg_type="challenge_response", session_id="session-1")
+        host.receive("init", deadline=2)
+
     def test_G10_no_session_brings_an_init_at_most_once_a_second(self):
         host = self.registered_host()
         for _ in range(50):
@@ -109,6 +144,13 @@ class GuestProtocol:
         init = host.receive("init")
         host.nack("interval_too_small", invocation_id=init["invocation_id"], min_interval_ms=2500)
         self.assertEqual(host.receive("init")["heartbeat_interval_ms"], 2500)
+
+    def test_G11_a_detection_time_that_is_too_small_is_corrected(self):
+        host = self.host()
+        init = host.receive("init")
+        host.nack("interval_too_small", invocation_id=init["invocation_id"], min_interval_ms=2500,
+                  min_detection_time_ms=5000)
+        self.assertEqual(host.receive("init")["detection_time_ms"], 5000)
 
     def test_G02_G01_the_guest_registers_again_after_the_host_was_away(self):
         host = self.registered_host()
@@ -197,7 +239,7 @@ class PythonGuest(GuestProtocol, ProcessTestCase):
 
     def test_it_is_as_short_as_promised_and_needs_the_standard_library_only(self):
         source = self.command[1].read_text()
-        self.assertLess(len(source.splitlines()), 150)
+        self.assertLess(len(source.splitlines()), 160)
         imported = re.search(r"^import (.*)$", source, re.MULTILINE).group(1).split(", ")
         self.assertLessEqual(set(imported), sys.stdlib_module_names)
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bus/messages.hpp"
+#include "heartbeat/detection.hpp"
 #include "heartbeat/guest_session.hpp"
 #include "heartbeat/host_session.hpp"
 #include "heartbeat/stall_clock.hpp"
@@ -26,8 +27,12 @@ public:
         base::GuestId id;
         heartbeat::GuestSettings settings;
         model::GuestPolicy policy;
-        Millis interval() const { return settings.interval; }
-        Millis deadline() const { return settings.response_deadline.value_or(settings.interval); }
+        Millis interval() const { return times().interval; }
+        Millis deadline() const { return times().deadline; }
+        heartbeat::Times times() const {
+            return heartbeat::times_for(settings.declared_detection_time().value_or(wire::kDefaultDetectionTime),
+                                        settings.declared_challenge_interval(), wire::kNativeIntervalFloor);
+        }
     };
 
     GuestMachine(World& world, Plan plan);

@@ -7,6 +7,7 @@ namespace vitalwire::simulator {
 namespace {
 
 constexpr Millis kIntervals[] = {Millis(500), Millis(1000), Millis(2000)};
+constexpr Millis kDetectionTimes[] = {Millis(500), Millis(900), Millis(1000), Millis(3000)};
 constexpr seconds kEstablishTimeout{20};
 // Longest back-off of a delivery, and the agent's repetition of what is not confirmed, twice.
 constexpr seconds kCalm{150};
@@ -15,8 +16,12 @@ GuestMachine::Plan plan_of(World& world, std::size_t number) {
     GuestMachine::Plan plan;
     plan.id = base::GuestId("guest-" + std::to_string(number));
     plan.settings.name = plan.id.str();
-    plan.settings.interval = world.pick(kIntervals);
-    if (world.chance(0.5)) plan.settings.response_deadline = Millis(300);
+    if (world.chance(0.6)) {
+        if (world.chance(0.7)) plan.settings.detection_time = world.pick(kDetectionTimes);
+    } else {
+        plan.settings.interval = world.pick(kIntervals);
+        if (world.chance(0.5)) plan.settings.response_deadline = Millis(300);
+    }
     plan.policy.guest = plan.id;
     plan.policy.heartbeat = world.chance(0.7);
     plan.policy.misses = world.chance(0.3) ? 2 : 1;

@@ -23,6 +23,10 @@ EXTRA_SPECS = {
         "Shortest heartbeat interval a guest may ask for, in milliseconds.",
         {"type": int, "min": 100, "max": 3600000},
     ),
+    "detection_time": (
+        "Time in which a failure of the guest is detected where the guest itself declares none, in milliseconds.",
+        {"type": int, "min": 200, "max": 3600000},
+    ),
     "establish_timeout_s": (
         "Time after boot within which the guest must register, in seconds.",
         {"type": int, "min": 10, "max": 3600},

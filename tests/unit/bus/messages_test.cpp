@@ -51,6 +51,7 @@ model::GuestReport some_report() {
     report.misses = 2;
     report.refused = 3;
     report.last_round_trip_us = 412;
+    report.longest_round_trip_us = 5000;
     return report;
 }
 
@@ -79,7 +80,8 @@ TEST(BusMessages, EveryMessageToTheControllerSurvivesTheWire) {
 }
 
 TEST(BusMessages, EveryMessageToTheAgentSurvivesTheWire) {
-    const model::GuestPolicy full{base::GuestId("g-1"), true, true, 3, Millis(200), Millis(60'000)};
+    model::GuestPolicy full{base::GuestId("g-1"), true, true, 3, Millis(200), Millis(60'000)};
+    full.detection_time = Millis(900);
     for (const ToAgent& message :
          {ToAgent(Welcome{1, "controller-1"}), ToAgent(Rejected{"host is \"taken\""}),
           ToAgent(FaultsDelivered{{{base::FaultId("f-1"), 7}, {base::FaultId("f-2"), 1}}}),
@@ -170,7 +172,7 @@ TEST(BusMessages, NothingOfAReportOrAPolicyIsLost) {
     EXPECT_EQ(guest_report_from_json(to_json(some_report())).value(), some_report());
     const model::GuestPolicy policy{
         base::GuestId("g"), true, true, 2, Millis(300), Millis(1), 70, 9000, model::CorrectiveAction::reboot,
-        {"org.vitalwire.0"}};
+        {"org.vitalwire.0"}, Millis(900)};
     EXPECT_EQ(guest_policy_from_json(to_json(policy)).value(), policy);
 }
 

@@ -47,7 +47,8 @@ TEST_F(SettingsTest, HasADefaultForEverything) {
     const auto settings = load("");
     ASSERT_TRUE(settings);
     EXPECT_EQ(settings->channel, "org.vitalwire.0");
-    EXPECT_EQ(settings->heartbeat.interval, seconds(1));
+    EXPECT_EQ(settings->heartbeat.detection_time, std::nullopt) << "the operator decides";
+    EXPECT_EQ(settings->heartbeat.interval, std::nullopt);
     EXPECT_FALSE(settings->heartbeat.name.empty());
     EXPECT_EQ(settings->heartbeat.response_deadline, std::nullopt);
     EXPECT_EQ(settings->applications.socket, "/run/vitalwire/guest.sock");
@@ -63,6 +64,7 @@ TEST_F(SettingsTest, ReadsEveryKey) {
 name = /dev/vport0p3
 [heartbeat]
 name = db server 1
+detection_time = 800 ms
 interval = 500 ms
 response_deadline = 300 ms
 corrective_action = stop
@@ -85,6 +87,7 @@ level = debug
     EXPECT_EQ(settings->channel, "/dev/vport0p3");
     EXPECT_EQ(settings->sdk, (SdkSettings{"cgcs.messaging", "x"}));
     EXPECT_EQ(settings->heartbeat.name, "db server 1");
+    EXPECT_EQ(settings->heartbeat.detection_time, milliseconds(800));
     EXPECT_EQ(settings->heartbeat.interval, milliseconds(500));
     EXPECT_EQ(settings->heartbeat.response_deadline, milliseconds(300));
     EXPECT_EQ(settings->heartbeat.corrective_action, model::CorrectiveAction::stop);
@@ -186,7 +189,7 @@ TEST_F(SettingsTest, DescribesEveryValueAndWhereItComesFrom) {
 TEST_F(SettingsTest, NamesEveryMistakeWithItsLine) {
     EXPECT_FALSE(load(R"([heartbeat]
 interval = 30 ms
-response_deadline = 2 s
+response_deadline = 20 ms
 colour = red
 [check a/b]
 interval = soon
@@ -202,7 +205,7 @@ socket = /a/b
 )"));
     EXPECT_THAT(mistakes_,
                 ElementsAre(HasSubstr("2: [heartbeat] interval: expected a time from 100 ms to 1 h"),
-                            HasSubstr("3: [heartbeat] response_deadline: expected no more than the interval"),
+                            HasSubstr("3: [heartbeat] response_deadline: expected a time from 50 ms to 1 h"),
                             HasSubstr("4: [heartbeat] colour: is no key of this section"),
                             HasSubstr("5: [check NAME]: expected a name of at most 32 letters"),
                             HasSubstr("5: [check a/b] command: is missing"),
@@ -215,6 +218,27 @@ socket = /a/b
                             HasSubstr("15: [sdk] socket: expected at most 107 letters")));
 }
 
+TEST_F(SettingsTest, TheDetectionTimeIsTheSumOfIntervalAndDeadline) {
+    EXPECT_TRUE(load("[heartbeat]\ndetection_time = 200 ms\n"));
+    EXPECT_TRUE(load("[heartbeat]\ndetection_time = 900 ms\ninterval = 850 ms\n"));
+    for (const char* times : {"detection_time = 900 ms\ninterval = 300 ms\nresponse_deadline = 500 ms\n",
+                              "detection_time = 900 ms\ninterval = 851 ms\n",
+                              "detection_time = 900 ms\nresponse_deadline = 801 ms\n"}) {
+        mistakes_.clear();
+        EXPECT_FALSE(load("[heartbeat]\n" + std::string(times)));
+        EXPECT_THAT(mistakes_, ElementsAre(HasSubstr("detection_time: expected the sum of interval and")));
+    }
+}
+
+TEST_F(SettingsTest, TheTimesOfTheCommandLineReplaceThoseOfTheFile) {
+    const std::string file = "[heartbeat]\ndetection_time = 2 s\nresponse_deadline = 1 s\n";
+    const auto settings = load(file, {"--detection-time", "600"});
+    ASSERT_TRUE(settings);
+    EXPECT_EQ(settings->heartbeat.detection_time, milliseconds(600));
+    EXPECT_EQ(settings->heartbeat.response_deadline, std::nullopt);
+    EXPECT_FALSE(load(file, {"--detection-time", "600", "--interval", "551"}));
+}
+
 TEST_F(SettingsTest, TheCommandLineWinsOverTheFile) {
     const auto settings =
         load("[heartbeat]\nname = file\ninterval = 2 s\nresponse_deadline = 1 s\n[log]\nlevel = debug\n",
@@ -223,7 +247,7 @@ TEST_F(SettingsTest, TheCommandLineWinsOverTheFile) {
     ASSERT_TRUE(settings);
     EXPECT_EQ(settings->heartbeat.name, "line");
     EXPECT_EQ(settings->heartbeat.interval, milliseconds(700));
-    EXPECT_EQ(settings->heartbeat.response_deadline, milliseconds(700));
+    EXPECT_EQ(settings->heartbeat.response_deadline, std::nullopt) << "the times of the file belong together";
     EXPECT_EQ(settings->channel, "unix:/x/c");
     EXPECT_EQ(settings->applications.socket, "");
     EXPECT_EQ(settings->log_level, log::Level::error);
@@ -253,6 +277,7 @@ TEST_F(SettingsTest, RefusesOptionsThatDoNotExist) {
     EXPECT_THROW(options({"stray"}), std::runtime_error);
     EXPECT_THROW(options({"--interval", "99"}), std::runtime_error);
     EXPECT_THROW(options({"--interval", "1s"}), std::runtime_error);
+    EXPECT_THROW(options({"--detection-time", "199"}), std::runtime_error);
 }
 
 }  // namespace

@@ -19,10 +19,17 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using Lines = std::vector<std::string>;
 
+GuestSettings of_interval(Millis interval) {
+    GuestSettings settings;
+    settings.name = "vm1";
+    settings.interval = interval;
+    return settings;
+}
+
 /// A guest and its clock; every call returns what the guest does, as words.
 class Guest {
 public:
-    explicit Guest(GuestSettings settings = {"vm1", Millis(1000), {}, model::CorrectiveAction::none})
+    explicit Guest(GuestSettings settings = of_interval(Millis(1000)))
         : session_(std::move(settings), 0) {}
 
     Guest& after(Millis time) {
@@ -66,6 +73,12 @@ public:
         return {invocation, revision, SessionId(session), Millis(1000), Millis(1000)};
     }
 
+    /// The init that a connect sends.
+    wire::Init first_init() {
+        GuestSession::Actions actions;
+        session_.connected(now_, actions);
+        return std::get<wire::Init>(std::get<GuestSession::SendPdu>(actions.at(0)).pdu);
+    }
     const GuestSession& session() const { return session_; }
     Millis due_in() const { return std::chrono::duration_cast<Millis>(session_.next_deadline() - now_); }
 
@@ -180,40 +193,97 @@ TEST(GuestSession, G07_AnswersAChallengeAtOnceWithItsHealth) {
 TEST(GuestSession, G08_AChallengeOfAnotherSessionMakesItRegisterAgain) {
     Guest guest;
     guest.registered().after(Millis(2000));
-    EXPECT_THAT(guest.hears(challenge("s9", 5)),
-                ElementsAre("unregistered: the host challenges another session", "init 2 every 1000"));
+    EXPECT_THAT(guest.hears(challenge("s9", 5)), ElementsAre("init 2 every 1000"));
 }
 
-TEST(GuestSession, G08_StaleChallengesDoNotMakeItFloodTheHost) {
+TEST(GuestSession, G08_G27_StaleChallengesDoNotMakeItFloodTheHost) {
     Guest guest;
     guest.registered();
-    EXPECT_THAT(guest.hears(challenge("s9", 5)), ElementsAre("unregistered: the host challenges another session"));
+    EXPECT_THAT(guest.hears(challenge("s9", 5)), IsEmpty());
     EXPECT_THAT(guest.hears(challenge("s9", 6)), IsEmpty());
     EXPECT_THAT(guest.after(Millis(1000)).tick(), ElementsAre("init 2 every 1000"));
 }
 
-TEST(GuestSession, G09_IgnoresChallengesBeforeItIsRegistered) {
+TEST(GuestSession, G05_AnAckEndsAnInitThatWasDueSoon) {
+    Guest guest;
+    guest.connect();
+    EXPECT_THAT(guest.hears(wire::Nack{Errc::no_session, "", "unknown", {}, {}, {}}), IsEmpty());
+    EXPECT_EQ(guest.due_in(), Millis(1000));
+    EXPECT_THAT(guest.hears(Guest::ack(1, "s1")), ElementsAre("registered s1"));
+    EXPECT_EQ(guest.due_in(), Millis(5000));
+}
+
+TEST(GuestSession, G27_IgnoresChallengesBeforeItIsRegistered) {
     Guest guest;
     guest.connect();
     EXPECT_THAT(guest.after(Millis(900)).hears(challenge("s1", 5)), IsEmpty());
+    Guest waiting;
+    EXPECT_THAT(waiting.refused().hears(challenge("s1", 5)), IsEmpty());
+    EXPECT_EQ(waiting.due_in(), Millis(60'000));
+}
+
+TEST(GuestSession, G09_AnswersTheKnownSessionUntilTheNextOneIsAcknowledged) {
+    Guest guest;
+    guest.registered();
+    EXPECT_THAT(guest.reconfigure(of_interval(Millis(200))), IsEmpty()) << "the last init was just now";
+    EXPECT_THAT(guest.hears(challenge("s1", 5)), ElementsAre("response 5 healthy"));
+    EXPECT_THAT(guest.after(Millis(1000)).tick(), ElementsAre("init 2 every 200"));
+    EXPECT_THAT(guest.hears(challenge("s1", 6)), ElementsAre("response 6 healthy"));
+    EXPECT_TRUE(guest.session().registered());
+    EXPECT_THAT(guest.hears(Guest::ack(2, "s2")), ElementsAre("registered s2"));
+    EXPECT_THAT(guest.hears(challenge("s1", 7)), IsEmpty());
+}
+
+TEST(GuestSession, G09_AnswersTheKnownSessionAlsoWhenItsNewSettingsAreRejected) {
+    Guest guest;
+    guest.registered().after(Millis(2000)).reconfigure(of_interval(Millis(200)));
+    guest.hears(nack(Errc::bad_field, 2));
+    EXPECT_THAT(guest.after(Millis(30'000)).hears(challenge("s1", 5)), ElementsAre("response 5 healthy"));
+    EXPECT_EQ(guest.due_in(), Millis(30'000));
 }
 
 TEST(GuestSession, G10_RegistersAgainWhenTheHostDoesNotKnowTheSession) {
-    Guest guest;
-    guest.registered().after(Millis(2000));
-    EXPECT_THAT(guest.hears(wire::Nack{Errc::no_session, "", "unknown", {}, {}, {}}),
-                ElementsAre("unregistered: the host does not know the session", "init 2 every 1000"));
+    for (const std::optional<SessionId>& named : {std::optional<SessionId>(), std::optional(SessionId("s1"))}) {
+        Guest guest;
+        guest.registered().after(Millis(2000));
+        wire::Nack unknown{Errc::no_session, "", "unknown", {}, {}, {}};
+        unknown.session = named;
+        EXPECT_THAT(guest.hears(unknown),
+                    ElementsAre("unregistered: the host does not know the session", "init 2 every 1000"));
+    }
 }
 
-TEST(GuestSession, G11_TakesTheHostsSmallestIntervalWhenItsOwnIsTooSmall) {
-    Guest guest({"vm1", Millis(50), {}, model::CorrectiveAction::none});
+TEST(GuestSession, G26_ANackAboutASessionThatItLeftMeansNothing) {
+    Guest guest;
+    guest.registered().after(Millis(2000)).reconfigure(of_interval(Millis(200)));
+    guest.hears(Guest::ack(2, "s2"));
+    wire::Nack crossed{Errc::no_session, "", "challenge_response", {}, {}, {}};
+    crossed.session = SessionId("s1");
+    EXPECT_THAT(guest.after(Millis(2000)).hears(crossed), IsEmpty());
+    EXPECT_TRUE(guest.session().registered());
+}
+
+TEST(GuestSession, G11_TakesTheSmallestIntervalOfAHostOfRevision0) {
+    Guest guest(of_interval(Millis(50)));
     guest.connect();
     EXPECT_THAT(guest.hears(wire::Nack{Errc::interval_too_small, "", "init", 1, {}, Millis(100)}),
                 ElementsAre("refused interval_too_small retry 0"));
     EXPECT_THAT(guest.after(Millis(1000)).tick(), ElementsAre("init 2 every 100"));
 }
 
-TEST(GuestSession, G11_AHostThatRefusesItsOwnFloorIsWaitedFor) {
+TEST(GuestSession, G11_TakesTheSmallestDetectionTime) {
+    Guest guest;
+    guest.first_init();
+    wire::Nack refusal{Errc::interval_too_small, "", "init", 1, {}, Millis(2000)};
+    refusal.min_detection_time = Millis(4000);
+    EXPECT_THAT(guest.hears(refusal), ElementsAre("refused interval_too_small retry 0"));
+    const wire::Init init = guest.first_init();
+    EXPECT_EQ(init.detection_time, Millis(4000));
+    refusal.invocation_id = 2;
+    EXPECT_THAT(guest.hears(refusal), ElementsAre("refused interval_too_small retry 60000")) << "it rejects its own";
+}
+
+TEST(GuestSession, G11_AHostThatRejectsItsOwnFloorIsWaitedFor) {
     Guest guest;
     guest.connect();
     EXPECT_THAT(guest.hears(wire::Nack{Errc::interval_too_small, "", "init", 1, {}, Millis(1000)}),
@@ -245,7 +315,7 @@ TEST(GuestSession, G12_TheRefusalOfAnEarlierInitMeansNothing) {
     EXPECT_EQ(guest.due_in(), Millis(2000));
 }
 
-TEST(GuestSession, G13_AHostThatOffersTheVersionItRefusesIsWaitedFor) {
+TEST(GuestSession, G13_AHostThatOffersTheVersionItRejectsIsWaitedFor) {
     Guest guest;
     guest.connect();
     wire::Nack refusal = nack(Errc::unsupported_version, 1);
@@ -299,6 +369,20 @@ TEST(GuestSession, G18_RegistersAgainWhenTheHostIsSilentForFiveSecondsOrTwoInter
     EXPECT_THAT(guest.after(Millis(1)).tick(),
                 ElementsAre("unregistered: no challenge from the host", "init 2 every 1000"));
     EXPECT_EQ(guest.due_in(), Millis(1000));
+    Guest slow;
+    slow.connect();
+    slow.hears(wire::InitAck{1, 0, SessionId("s1"), Millis(4000), Millis(4000)});
+    EXPECT_EQ(slow.due_in(), Millis(8000));
+    slow.after(Millis(7000)).hears(challenge("s1", 1));
+    EXPECT_THAT(slow.after(Millis(7999)).tick(), IsEmpty());
+    EXPECT_THAT(slow.after(Millis(1)).tick(), testing::Contains("init 2 every 1000"));
+}
+
+TEST(GuestSession, G18_AHostThatComesBackFindsItsSessionAnswered) {
+    Guest guest;
+    guest.registered().after(Millis(5000)).tick();
+    EXPECT_THAT(guest.hears(challenge("s1", 5)), ElementsAre("response 5 healthy"));
+    EXPECT_FALSE(guest.session().registered());
 }
 
 TEST(GuestSession, G19_AsksAgainWhenItHasWaited) {
@@ -318,6 +402,9 @@ TEST(GuestSession, G21_SaysExitWhenItStops) {
     Guest guest;
     guest.registered();
     EXPECT_THAT(guest.stop(), ElementsAre("exit s1", "unregistered: bye"));
+    Guest registering;
+    registering.registered().reconfigure(of_interval(Millis(200)));
+    EXPECT_THAT(registering.stop(), ElementsAre("exit s1", "unregistered: bye"));
 }
 
 TEST(GuestSession, G22_StopsInSilenceWhenNotRegistered) {
@@ -340,12 +427,57 @@ TEST(GuestSession, G23_TellsAChangeOfHealthWithTheNextAnswerOnly) {
 TEST(GuestSession, G24_RegistersAgainWithANewConfiguration) {
     Guest guest;
     guest.registered().after(Millis(2000));
-    EXPECT_THAT(guest.reconfigure({"vm1", Millis(1000), {}, model::CorrectiveAction::none}), IsEmpty());
-    EXPECT_THAT(guest.reconfigure({"vm1", Millis(200), {}, model::CorrectiveAction::none}),
-                ElementsAre("unregistered: the configuration changed", "init 2 every 200"));
+    EXPECT_THAT(guest.reconfigure(of_interval(Millis(1000))), IsEmpty());
+    EXPECT_THAT(guest.reconfigure(of_interval(Millis(200))), ElementsAre("init 2 every 200"));
+    Guest waiting;
+    EXPECT_THAT(waiting.refused().after(Millis(2000)).reconfigure(of_interval(Millis(200))),
+                ElementsAre("init 2 every 200"));
 }
 
-TEST(GuestSession, RefusesAnAckOfARevisionItDoesNotSpeak) {
+TEST(GuestSession, G25_SettingsThatChangeWhileItRegistersAreNotLost) {
+    Guest guest;
+    guest.connect();
+    EXPECT_THAT(guest.after(Millis(400)).reconfigure(of_interval(Millis(200))), IsEmpty());
+    EXPECT_THAT(guest.hears(Guest::ack(1, "s1")), ElementsAre("registered s1"));
+    EXPECT_THAT(guest.hears(challenge("s1", 5)), ElementsAre("response 5 healthy"));
+    EXPECT_EQ(guest.due_in(), Millis(600));
+    EXPECT_THAT(guest.after(Millis(600)).tick(), ElementsAre("init 2 every 200"));
+    EXPECT_THAT(guest.hears(Guest::ack(2, "s2")), ElementsAre("registered s2"));
+    EXPECT_EQ(guest.due_in(), Millis(5000));
+}
+
+struct Declared {
+    std::optional<Millis> detection_time, interval, deadline;  // of the settings
+    std::optional<Millis> asked_detection_time, asked_challenge_interval;
+    Millis asked_interval;                 // of a host of revision 0
+    std::optional<Millis> asked_deadline;  // likewise
+};
+
+TEST(GuestSession, DeclaresTheTimesThatAreConfiguredToHostsOfBothRevisions) {
+    constexpr std::nullopt_t kNone = std::nullopt;
+    for (const Declared& each : {
+             Declared{kNone, kNone, kNone, kNone, kNone, Millis(450), kNone},
+             Declared{Millis(600), kNone, kNone, Millis(600), kNone, Millis(300), kNone},
+             Declared{kNone, Millis(1000), kNone, Millis(3000), Millis(1000), Millis(1000), kNone},
+             Declared{kNone, Millis(1000), Millis(200), Millis(1200), Millis(1000), Millis(1000), Millis(200)},
+             Declared{kNone, kNone, Millis(400), Millis(600), Millis(200), Millis(300), Millis(300)},
+             Declared{Millis(900), Millis(100), kNone, Millis(900), Millis(100), Millis(100), kNone},
+             Declared{Millis(900), kNone, Millis(700), Millis(900), Millis(200), Millis(450), Millis(450)},
+         }) {
+        GuestSettings settings;
+        settings.detection_time = each.detection_time;
+        settings.interval = each.interval;
+        settings.response_deadline = each.deadline;
+        const wire::Init init = Guest(settings).first_init();
+        EXPECT_EQ(init.revision, 1);
+        EXPECT_EQ(init.detection_time, each.asked_detection_time);
+        EXPECT_EQ(init.challenge_interval, each.asked_challenge_interval);
+        EXPECT_EQ(init.interval, each.asked_interval);
+        EXPECT_EQ(init.response_deadline, each.asked_deadline);
+    }
+}
+
+TEST(GuestSession, RejectsAnAckOfARevisionItDoesNotSpeak) {
     Guest guest;
     guest.connect();
     EXPECT_THAT(guest.hears(Guest::ack(1, "s1", 7)), IsEmpty());

@@ -67,14 +67,18 @@ TEST(HostSession, H23_AGuestThatDoesNotComeBackFromItsRebootIsAFault) {
     host.beating().on(Rebooted{});
     EXPECT_THAT(host.after(Millis(119'999)).tick(), IsEmpty());
     EXPECT_THAT(host.after(Millis(1)).tick(), ElementsAre("open not_established"));
-    EXPECT_THAT(host.init(), ElementsAre("keep s2", "init_ack s2", "clear not_established registered"));
+    EXPECT_THAT(host.init(), ElementsAre("keep s2", "init_ack s2"));
+    host.tick();
+    EXPECT_THAT(host.answer(2, true, "", "s2"), ElementsAre("clear not_established registered"));
 }
 
 TEST(HostSession, H23_ALostGuestThatRebootsStaysLostAndIsNoSecondFault) {
     Host host;
     host.lost().on(Rebooted{});
     EXPECT_THAT(host.after(Millis(120'000)).tick(), IsEmpty());
-    EXPECT_THAT(host.init(), ElementsAre("keep s2", "init_ack s2", "clear heartbeat_lost registered"));
+    EXPECT_THAT(host.init(), ElementsAre("keep s2", "init_ack s2"));
+    host.tick();
+    EXPECT_THAT(host.answer(3, true, "", "s2"), ElementsAre("clear heartbeat_lost recovered"));
 }
 
 TEST(HostSession, H23_APauseStopsTheWaitForARegistration) {
@@ -104,8 +108,10 @@ TEST(HostSession, H24_ACrashOfALostGuestKeepsTheFirstFault) {
     host.lost();
     EXPECT_THAT(host.on(Crashed{CrashReason::failed}), ElementsAre("expect back", "open vm_crashed failed"));
     host.after(Millis(5000)).on(Started{});
-    EXPECT_THAT(host.init(), ElementsAre("keep s2", "init_ack s2", "clear heartbeat_lost registered",
-                                         "clear vm_crashed registered"));
+    EXPECT_THAT(host.init(), ElementsAre("keep s2", "init_ack s2"));
+    host.tick();
+    EXPECT_THAT(host.answer(3, true, "", "s2"),
+                ElementsAre("clear heartbeat_lost recovered", "clear vm_crashed registered"));
 }
 
 TEST(HostSession, H25_AStopOnPurposeClearsEverything) {
@@ -142,6 +148,92 @@ TEST(HostSession, H27_TheWaitStartsAgainWithTheMachine) {
     EXPECT_EQ(host.due_in(), Millis(120'000));
 }
 
+TEST(HostSession, H27_ThePolicyMayHaveBeenKnownBeforeTheGuest) {
+    Host host(required());
+    host.connect();
+    EXPECT_THAT(host.run(Millis(120'000)), ElementsAre("120000 open not_established"));
+}
+
+TEST(HostSession, H27_ARestartWhileARegistrationIsAwaitedDoesNotEndTheWait) {
+    Host host(required());
+    host.resume_unregistered({});
+    host.connect();
+    EXPECT_THAT(host.run(Millis(120'000)), ElementsAre("120000 open not_established"));
+    Host open(required());
+    open.resume_unregistered({{FaultKind::not_established, "", "", {}}});
+    EXPECT_THAT(open.run(Millis(1'000'000)), IsEmpty()) << "it is open";
+}
+
+TEST(HostSession, H18_AnInitWithoutAnAnswerDoesNotStartTheWaitAgain) {
+    Host host(required());
+    host.connect();
+    Lines seen;
+    for (int i = 0; i < 25; ++i) {
+        host.init_detected_within(Millis(200'000));
+        host.run(Millis(1));
+        host.exit("s" + std::to_string(i + 1));
+        for (const std::string& line : host.run(Millis(5'000)))
+            seen.push_back(line.substr(line.find(' ') + 1));
+    }
+    EXPECT_THAT(seen, testing::Contains("open not_established"));
+}
+
+TEST(HostSession, H22_ACgcsGuestIsAwaitedForAsLongAsItSaidThatItTakes) {
+    Host host;
+    host.connect(Dialect::existing);
+    wire::Init init;
+    init.name = "vm1";
+    init.restart_time = std::chrono::seconds(600);
+    host.on(Received{Dialect::existing, init});
+    host.tick();
+    host.answer_existing(1);
+    host.on(Rebooted{});
+    EXPECT_THAT(host.run(Millis(599'999)), IsEmpty());
+    EXPECT_THAT(host.run(Millis(1)), ElementsAre("1 open not_established"));
+}
+
+TEST(HostSession, H22_AnAgentThatRestartsWhileACgcsGuestRebootsAwaitsItAsLong) {
+    Host host;
+    host.resume_unregistered({}, {std::nullopt, true, std::chrono::seconds(600)});
+    EXPECT_THAT(host.run(Millis(599'999)), IsEmpty());
+    EXPECT_THAT(host.run(Millis(1)), ElementsAre("1 open not_established"));
+}
+
+TEST(HostSession, H28_WhatIsSwitchedOffSinceIsNotContinued) {
+    HostPolicy off;
+    off.enabled = false;
+    Host host(off);
+    host.resume({{FaultKind::heartbeat_lost, "silent", "", {}}});
+    EXPECT_THAT(host.tick(), ElementsAre("forget", "clear heartbeat_lost disabled"));
+    EXPECT_THAT(host.run(Millis(60'000)), IsEmpty());
+    EXPECT_THAT(host.connect(), ElementsAre("exit s0")) << "the guest learns it when its channel is there";
+    EXPECT_THAT(host.connect(), IsEmpty());
+}
+
+TEST(HostSession, H32_SwitchingOnInvitesTheGuest) {
+    HostPolicy off;
+    off.enabled = false;
+    Host host(off);
+    EXPECT_THAT(host.connect(), IsEmpty());
+    EXPECT_THAT(host.on(PolicyChanged{required()}), ElementsAre("nack no_session"));
+    EXPECT_THAT(host.on(PolicyChanged{required()}), IsEmpty());
+}
+
+TEST(HostSession, AGuestThatDeclaresNoDetectionTimeHasThePolicys) {
+    HostPolicy slow;
+    slow.detection_time = Millis(3000);
+    Host host(slow);
+    host.connect();
+    EXPECT_THAT(host.init_detected_within({}), ElementsAre("keep s1", "init_ack s1 1000+2000"));
+    host.tick();
+    host.answer(1);
+    HostPolicy quick;
+    quick.detection_time = Millis(600);
+    EXPECT_THAT(host.on(PolicyChanged{quick}), ElementsAre("keep s1"));
+    EXPECT_THAT(host.run(Millis(600)), ElementsAre("200 challenge 2", "400 challenge 3", "600 open heartbeat_lost silent",
+                                                   "600 challenge 4"));
+}
+
 TEST(HostSession, H28_AnAgentThatRestartsContinuesTheSession) {
     Host host;
     host.resume({});
@@ -167,7 +259,7 @@ TEST(HostSession, H28_AGuestThatHungWhileTheAgentWasAwayIsFoundWithinTheGrace) {
 
 TEST(HostSession, H28_AFaultThatWasOpenIsNotOpenedTwice) {
     Host host;
-    host.resume({{FaultKind::heartbeat_lost, "silent", ""}});
+    host.resume({{FaultKind::heartbeat_lost, "silent", "", {}}});
     host.connect();
     Lines seen;
     for (int second = 0; second < 10; ++second) {

@@ -26,22 +26,31 @@ private:
 struct Words {
     std::string operator()(const Send& action) const { return std::visit(*this, action.pdu); }
     std::string operator()(const OpenFault& action) const {
-        return words("open", action.kind, action.detail, action.reason);
+        return words("open", action.kind, action.detail, action.reason) + advice(action.corrective_action);
     }
     std::string operator()(const UpdateFault& action) const {
-        return words("update", action.kind, action.detail, action.reason);
+        return words("update", action.kind, action.detail, action.reason) + advice(action.corrective_action);
+    }
+    static std::string advice(std::optional<model::CorrectiveAction> action) {
+        return action ? " (" + std::string(model::to_string(*action)) + ")" : "";
     }
     std::string operator()(const ClearFault& action) const { return words("clear", action.kind, action.reason, ""); }
     std::string operator()(const SaveRegistration& action) const {
         if (action.registration) return "keep " + action.registration->session.str();
         return action.expected_back ? "expect back" : "forget";
     }
-    std::string operator()(const wire::InitAck& pdu) const { return "init_ack " + pdu.session.str(); }
+    std::string operator()(const wire::InitAck& pdu) const {
+        if (pdu.revision == 0) return "init_ack " + pdu.session.str();
+        return "init_ack " + pdu.session.str() + " " + std::to_string(pdu.interval.count()) + "+" +
+               std::to_string(pdu.response_deadline.count());
+    }
     std::string operator()(const wire::Challenge& pdu) const { return "challenge " + std::to_string(pdu.value); }
     std::string operator()(const wire::Exit& pdu) const { return "exit " + pdu.session.str(); }
     std::string operator()(const wire::Nack& pdu) const {
         return "nack " + std::string(to_string(pdu.code)) +
-               (pdu.min_interval ? " min " + std::to_string(pdu.min_interval->count()) : "");
+               (pdu.min_interval ? " min " + std::to_string(pdu.min_interval->count()) : "") +
+               (pdu.min_detection_time ? " detection " + std::to_string(pdu.min_detection_time->count()) : "") +
+               (pdu.session ? " for " + pdu.session->str() : "");
     }
     template <class T>
     std::string operator()(const T&) const {
@@ -79,6 +88,16 @@ public:
     Lines init(Millis interval = Millis(1000), Dialect dialect = Dialect::native) {
         return on(Received{dialect, wire::Init{7, 0, "vm1", interval, {}, model::CorrectiveAction::none}});
     }
+    /// Of revision 1, which declares this detection time, or none.
+    Lines init_detected_within(std::optional<Millis> time, std::optional<Millis> challenge_interval = {}) {
+        wire::Init init;
+        init.invocation_id = 7;
+        init.revision = 1;
+        init.name = "vm1";
+        init.detection_time = time;
+        init.challenge_interval = challenge_interval;
+        return on(Received{Dialect::native, init});
+    }
     Lines answer(std::int64_t value, bool healthy = true, const std::string& reason = "",
                  const std::string& session = "s1") {
         return on(Received{Dialect::native, wire::ChallengeResponse{SessionId(session), value, healthy, reason, {}}});
@@ -95,14 +114,41 @@ public:
         tick();
         return *this;
     }
+    /// The same of revision 1: interval 300 ms, deadline 600 ms.
+    Host& detected_within_900() {
+        connect();
+        init_detected_within(Millis(900));
+        tick();
+        return *this;
+    }
+    /// Until `time` from now, with a tick whenever one is due: what the host does, each with the time that has passed.
+    Lines run(Millis time) {
+        Lines lines;
+        const base::TimePoint from = now_;
+        for (; session_.next_deadline() <= from + time;) {
+            now_ = std::max(now_, session_.next_deadline());
+            const auto passed = std::chrono::duration_cast<Millis>(now_ - from).count();
+            for (const std::string& line : tick())
+                lines.push_back(std::to_string(passed) + " " + line);
+        }
+        now_ = from + time;
+        return lines;
+    }
     /// beating(), and challenge 1 never answered.
     Host& lost() {
         beating().after(Millis(1000)).tick();
         return *this;
     }
     void resume(const std::vector<OpenFault>& open) {
-        const Registration registration{Dialect::native, SessionId("s0"), "vm1", Millis(1000), Millis(1000), {}, {}};
-        session_.resume({registration, false}, open, now_);
+        Registration registration;
+        registration.session = SessionId("s0");
+        registration.name = "vm1";
+        registration.interval = registration.response_deadline = Millis(1000);
+        session_.resume({registration, false, {}}, open, now_);
+    }
+
+    void resume_unregistered(const std::vector<OpenFault>& open, const SaveRegistration& saved = {}) {
+        session_.resume(saved, open, now_);
     }
 
     const HostSession& session() const { return session_; }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "read_text.hpp"
+#include "wire/inbound.hpp"
 
 namespace vitalwire::wire {
 namespace {
@@ -115,9 +116,42 @@ TEST(ExistingHeartbeat, NackStaysWithinWhatAnExistingGuestSurvives) {
     EXPECT_LT(json::parse(line)["log_msg"].get<std::string>().size(), kMaxReason);
 }
 
-TEST(GarbledResponse, IsAResponseThatOnlyAHumanCanRead) {
-    EXPECT_TRUE(is_garbled_response(R"({"version":3,"msg_type":"challenge_response","log_msg":"said "no""})"));
-    EXPECT_FALSE(is_garbled_response(R"({"version":3,"msg_type":"init","log_msg":"said "no""})"));
+TEST(UnescapedText, IsReadAsFarAsItIsSound) {
+    const auto read = [](const std::string& log_msg_and_end) {
+        const std::string line =
+            R"({"version":3,"revision":1,"msg_type":"challenge_response","sequence":2,"heartbeat_response":31,)"
+            R"("heartbeat_health":"unhealthy","corrective_action":"log",)" +
+            log_msg_and_end;
+        const Inbound inbound = read_line(line, ChannelKind::existing_heartbeat, Receiver::host);
+        const auto* message = std::get_if<HeartbeatMessage>(&inbound);
+        if (message == nullptr) return std::string("nothing");
+        const auto& pdu = std::get<ChallengeResponse>(message->pdu);
+        EXPECT_EQ(pdu.value, 31);
+        EXPECT_FALSE(pdu.healthy);
+        EXPECT_EQ(pdu.corrective_action, CorrectiveAction::log);
+        return pdu.reason;
+    };
+    EXPECT_EQ(read(R"("log_msg":"process "db" is down"})"), R"(process "db" is down)");
+    EXPECT_EQ(read(R"("log_msg":"C:\d"})"), R"(C:\d)") << "what is sound JSON is read as JSON";
+    EXPECT_EQ(read(R"("log_msg":"C:\x and \d"})").substr(0, 2), "C:");
+    EXPECT_EQ(read("\"log_msg\":\"a\tb\"}"), "a\tb");
+    EXPECT_EQ(read("\"log_msg\":\"caf\xC3\"}"), "caf\uFFFD") << "cut inside a character";
+    EXPECT_EQ(read(R"("log_msg":"","heartbeat_health":"healthy","log_msg":"x"})"),
+              R"(","heartbeat_health":"healthy","log_msg":"x)")
+        << "text cannot pose as a field";
+    EXPECT_EQ(read(R"("log_msg":"the first line)"), "the first line");
+    EXPECT_EQ(read(R"("log_msg":17 "x"})"), "nothing");
+}
+
+TEST(UnescapedText, ALineThatMerelyHoldsTheWordsIsNoAnswer) {
+    for (const char* line : {R"("challenge_response" "log_msg":"x"})", R"({"msg_type":"challenge_response","sequ)",
+                             R"(nonsense "heartbeat_response":5,"log_msg":"})"}) {
+        EXPECT_TRUE(std::holds_alternative<Malformed>(
+            read_line(line, ChannelKind::existing_heartbeat, Receiver::host)))
+            << line;
+    }
+    const char* native = R"({"msg_type":"challenge_response","log_msg":"said "no""})";
+    EXPECT_TRUE(std::holds_alternative<Malformed>(read_line(native, ChannelKind::native, Receiver::host)));
 }
 
 }  // namespace

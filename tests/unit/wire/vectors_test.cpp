@@ -49,12 +49,16 @@ std::vector<Vector> load_vectors() {
 }
 
 json fields_of(const Init& pdu) {
-    return {{"invocation_id", pdu.invocation_id},
-            {"revision", pdu.revision},
-            {"name", pdu.name},
-            {"heartbeat_interval_ms", pdu.interval.count()},
-            {"response_deadline_ms", pdu.response_deadline.value_or(pdu.interval).count()},
-            {"corrective_action", to_string(pdu.corrective_action)}};
+    json fields = {{"invocation_id", pdu.invocation_id},
+                   {"revision", pdu.revision},
+                   {"name", pdu.name},
+                   {"heartbeat_interval_ms", pdu.interval.count()},
+                   {"response_deadline_ms", pdu.response_deadline.value_or(pdu.interval).count()},
+                   {"corrective_action", to_string(pdu.corrective_action)},
+                   {"restart_time_ms", pdu.restart_time.count()}};
+    if (pdu.detection_time) fields["detection_time_ms"] = pdu.detection_time->count();
+    if (pdu.challenge_interval) fields["challenge_interval_ms"] = pdu.challenge_interval->count();
+    return fields;
 }
 json fields_of(const InitAck& pdu) {
     return {{"invocation_id", pdu.invocation_id},
@@ -84,6 +88,8 @@ json fields_of(const Nack& pdu) {
     if (pdu.invocation_id) fields["invocation_id"] = *pdu.invocation_id;
     if (!pdu.supported_versions.empty()) fields["supported_versions"] = pdu.supported_versions;
     if (pdu.min_interval) fields["min_interval_ms"] = pdu.min_interval->count();
+    if (pdu.min_detection_time) fields["min_detection_time_ms"] = pdu.min_detection_time->count();
+    if (pdu.session) fields["session_id"] = pdu.session->str();
     if (pdu.seq) fields["seq"] = *pdu.seq;
     if (pdu.max_payload) fields["max_payload"] = *pdu.max_payload;
     if (pdu.refused) fields["refused"] = *pdu.refused;
@@ -140,7 +146,7 @@ void expect_fields(const json& expected, const json& actual, const std::string& 
 void expect_outcome(const Inbound& inbound, const json& expected, ChannelKind channel, const std::string& where) {
     const std::string result = expected.at("result");
     if (const auto* malformed = std::get_if<Malformed>(&inbound)) {
-        EXPECT_EQ(malformed->proves_life ? "alive" : "malformed", result) << where << ": " << malformed->why;
+        EXPECT_EQ("malformed", result) << where << ": " << malformed->why;
         return;
     }
     if (const auto* ignored = std::get_if<Ignored>(&inbound)) {

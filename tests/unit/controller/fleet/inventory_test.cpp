@@ -95,7 +95,7 @@ protected:
 TEST_F(InventoryFileTest, ReadsGuestsAndGroups) {
     const auto snapshot = read(
         "[guest vm-1]\nname = web 1\nhost = compute-1\ngroup = pair\nstate = paused\nheartbeat = yes\nmisses = 3\n"
-        "interval_floor = 500 ms\nestablish_timeout = 30 s\nmessages_per_second = 9\nbytes_per_second = 2K\nmetadata = "
+        "interval_floor = 500 ms\ndetection_time = 1500 ms\nestablish_timeout = 30 s\nmessages_per_second = 9\nbytes_per_second = 2K\nmetadata = "
         "role=web server\ncorrective_action = reboot\nchannels = cgcs.heartbeat cgcs.messaging\n"
         "[guest vm-2]\n[group pair]\nname = The pair\nproject = red\n");
     ASSERT_TRUE(errors.empty()) << runtime::to_string(errors[0]);
@@ -112,6 +112,7 @@ TEST_F(InventoryFileTest, ReadsGuestsAndGroups) {
     EXPECT_TRUE(vm.policy.messaging) << "what is in a group talks, unless told otherwise";
     EXPECT_EQ(vm.policy.misses, 3);
     EXPECT_EQ(vm.policy.interval_floor, std::chrono::milliseconds(500));
+    EXPECT_EQ(vm.policy.detection_time, std::chrono::milliseconds(1500));
     EXPECT_EQ(vm.policy.establish_timeout, std::chrono::seconds(30));
     EXPECT_EQ(vm.policy.messages_per_second, 9);
     EXPECT_EQ(vm.policy.bytes_per_second, 2048);

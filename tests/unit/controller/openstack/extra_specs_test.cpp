@@ -31,6 +31,7 @@ TEST_F(ExtraSpecsTest, EveryKeyIsTaken) {
                               {"vitalwire:messaging", "yes"},
                               {"vitalwire:heartbeat_misses", "3"},
                               {"vitalwire:heartbeat_interval_floor_ms", "500"},
+                              {"vitalwire:detection_time", "1500"},
                               {"vitalwire:establish_timeout_s", "60"},
                               {"vitalwire:messages_per_second", "20"},
                               {"vitalwire:bytes_per_second", "65536"},
@@ -40,6 +41,7 @@ TEST_F(ExtraSpecsTest, EveryKeyIsTaken) {
     EXPECT_TRUE(policy.messaging);
     EXPECT_EQ(policy.misses, 3);
     EXPECT_EQ(policy.interval_floor, base::Millis(500));
+    EXPECT_EQ(policy.detection_time, base::Millis(1500));
     EXPECT_EQ(policy.establish_timeout, base::Millis(60'000));
     EXPECT_EQ(policy.messages_per_second, 20);
     EXPECT_EQ(policy.bytes_per_second, 65'536);

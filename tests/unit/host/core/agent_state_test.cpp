@@ -46,7 +46,11 @@ SaveRegistration registered() {
     registration.response_deadline = Millis(400);
     registration.corrective_action = model::CorrectiveAction::stop;
     registration.since = base::WallTime{} + std::chrono::seconds(5);
-    return {registration, false};
+    registration.revision = 1;
+    registration.detection_time = Millis(900);
+    registration.challenge_interval = Millis(450);
+    registration.restart_time = std::chrono::seconds(600);
+    return {registration, false, {}};
 }
 
 class AgentStateTest : public testing::Test {
@@ -60,7 +64,7 @@ protected:
 
 TEST_F(AgentStateTest, WritesARegistrationThatReadsBackTheSame) {
     EXPECT_EQ(saved_from_json(to_json(registered())).value(), registered());
-    const SaveRegistration rebooting{std::nullopt, true};
+    const SaveRegistration rebooting{std::nullopt, true, std::chrono::seconds(600)};
     EXPECT_EQ(saved_from_json(to_json(rebooting)).value(), rebooting);
 }
 

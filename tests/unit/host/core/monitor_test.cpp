@@ -174,6 +174,57 @@ TEST_F(MonitorTest, TakesAnAnswerThatWaitsInTheChannelForOneInTime) {
     EXPECT_EQ(monitor_.report(GuestId("a"))->misses, 0U);
 }
 
+TEST_F(MonitorTest, DrainsTheChannelOnlyWhenADeadlineHasPassed) {
+    connect("a");
+    wire::Init pdu;
+    pdu.revision = 1;
+    pdu.name = "a";
+    step("a", heartbeat::Received{Dialect::native, pdu});
+    unread_.insert("a");
+    at(Millis(599));
+    EXPECT_TRUE(unread_.contains("a")) << "two challenges are out and none has expired";
+    at(Millis(600));
+    EXPECT_FALSE(unread_.contains("a"));
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_EQ(monitor_.report(GuestId("a"))->misses, 0U);
+}
+
+TEST_F(MonitorTest, AFaultCarriesTheActionOfTheAnswerThatOpenedItAndItsChange) {
+    registered("a");
+    const auto unhealthy = [&](std::optional<model::CorrectiveAction> action) {
+        at(now_.time_since_epoch() < Millis(1) ? Millis(1000)
+                                               : std::chrono::duration_cast<Millis>(now_.time_since_epoch()) +
+                                                     Millis(1000));
+        const wire::Challenge& challenge = challenges_.at("a");
+        step("a", heartbeat::Received{Dialect::native, wire::ChallengeResponse{challenge.session, challenge.value,
+                                                                               false, "disk", action}});
+    };
+    unhealthy({});
+    EXPECT_EQ(faults_.at("f1").corrective_action, model::CorrectiveAction::reboot) << "the registered one";
+    unhealthy(model::CorrectiveAction::log);
+    EXPECT_THAT(take(), ElementsAre("open a unhealthy disk", "update a unhealthy disk"));
+    EXPECT_EQ(faults_.at("f1").corrective_action, model::CorrectiveAction::log);
+    unhealthy(model::CorrectiveAction::none);
+    EXPECT_THAT(take(), IsEmpty());
+    at(std::chrono::duration_cast<Millis>(now_.time_since_epoch()) + Millis(2000));
+    EXPECT_EQ(faults_.at("f2").corrective_action, model::CorrectiveAction::reboot) << "what a hang calls for";
+}
+
+TEST_F(MonitorTest, AGuestWithoutADetectionTimeHasThatOfItsFlavor) {
+    model::GuestPolicy wish;
+    wish.guest = GuestId("a");
+    wish.heartbeat = true;
+    wish.detection_time = Millis(3000);
+    monitor_.set_policies({true, {wish}}, now_, wall());
+    connect("a");
+    wire::Init pdu;
+    pdu.revision = 1;
+    pdu.name = "a";
+    step("a", heartbeat::Received{Dialect::native, pdu});
+    EXPECT_EQ(monitor_.report(GuestId("a"))->interval, Millis(1000));
+    EXPECT_EQ(monitor_.report(GuestId("a"))->response_deadline, Millis(2000));
+}
+
 TEST_F(MonitorTest, CallsNoAnswerLateBeforeItsDeadlineWasJudged) {
     registered("a");
     at(Millis(1000));
@@ -234,6 +285,9 @@ TEST_F(MonitorTest, AsksForARegistrationThatThePolicyWants) {
     at(std::chrono::seconds(121));
     EXPECT_THAT(take(), ElementsAre("open a not_established"));
     init("a");
+    EXPECT_THAT(take(), IsEmpty()) << "an init is a claim";
+    monitor_.tick(now_, wall());
+    answer("a");
     EXPECT_THAT(take(), ElementsAre("clear a not_established registered"));
 }
 

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/clock.hpp"
+
+namespace vitalwire::heartbeat {
+
+/// The challenges of one session that may still be answered: those whose deadline runs, and those that were missed and
+/// whose answer is late. Answers are cumulative: one to a challenge settles all that were sent before it.
+class ChallengeWindow {
+public:
+    static constexpr std::size_t kCapacity = 8;
+
+    enum class Answer : std::uint8_t { stale, late, in_time };
+    struct Settled {
+        Answer answer = Answer::stale;
+        base::Duration waited{};  ///< in time: since the oldest challenge that it settles was sent
+    };
+
+    void sent(std::int64_t value, base::TimePoint now, base::TimePoint deadline);
+    Settled answered(std::int64_t value, base::TimePoint now);
+    /// Returns how many different deadlines have passed; their challenges stay as missed ones.
+    int expire(base::TimePoint now);
+    /// No deadline runs any more; an answer to what is out is late.
+    void stop_deadlines();
+    void clear() { size_ = 0; }
+
+    /// The earliest that runs; kNever without one.
+    base::TimePoint deadline() const;
+
+private:
+    struct Challenge {
+        std::int64_t value = 0;
+        base::TimePoint sent_at;
+        base::TimePoint deadline;  ///< kMissed: runs no more
+    };
+    static constexpr base::TimePoint kMissed = base::TimePoint::min();
+
+    void erase(std::size_t first, std::size_t count);
+
+    std::array<Challenge, kCapacity> challenges_{};  ///< in the order in which they were sent
+    std::size_t size_ = 0;
+};
+
+}  // namespace vitalwire::heartbeat

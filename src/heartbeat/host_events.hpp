@@ -1,0 +1,138 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "model/fault.hpp"
+#include "wire/heartbeat_pdu.hpp"
+
+namespace vitalwire::heartbeat {
+
+using model::FaultKind;
+using model::kFaultKinds;
+
+/// The rules for one guest, from the agent's configuration and the guest's flavor.
+struct HostPolicy {
+    bool enabled = true;    ///< false: heartbeat is switched off for this guest
+    bool required = false;  ///< the flavor asks for heartbeat: no registration is a fault
+    base::Millis native_floor = wire::kNativeIntervalFloor;
+    base::Millis existing_floor = wire::kExistingIntervalFloor;
+    int native_misses = 1;    ///< consecutive misses that open heartbeat_lost
+    int existing_misses = 2;  ///< existing guests were built for a host that tolerates one
+    base::Millis detection_time = wire::kDefaultDetectionTime;  ///< of native guests that declare none
+    base::Millis establish_timeout = std::chrono::seconds(120);
+    base::Millis resume_grace = std::chrono::seconds(5);
+    /// Acknowledge a registration only when Saved says that it is on disk.
+    bool ack_when_saved = false;
+
+    friend bool operator==(const HostPolicy&, const HostPolicy&) = default;
+};
+
+/// Why nobody may be judged now.
+enum class Hold : std::uint8_t { paused, suspended, saving, migrating, rebooting, shutting_down };
+std::string_view to_string(Hold hold);
+
+/// A stop that somebody wanted.
+enum class StopReason : std::uint8_t { domain_stopped, migrated, removed };
+std::string_view to_string(StopReason reason);
+
+enum class CrashReason : std::uint8_t { failed, crashed, panicked, internal_error };
+std::string_view to_string(CrashReason reason);
+
+/// What a guest agreed on when it registered; kept on disk so that it survives the agent.
+struct Registration {
+    wire::Dialect dialect = wire::Dialect::native;
+    base::SessionId session;
+    std::string name;
+    base::Millis interval{};
+    base::Millis response_deadline{};
+    model::CorrectiveAction corrective_action = model::CorrectiveAction::none;
+    base::WallTime since{};
+    int revision = 0;  ///< negotiated; from 1 on several challenges are outstanding
+    // Declared by a guest of revision 1 or later; absent: the policy's, and a third of the detection time.
+    std::optional<base::Millis> detection_time;
+    std::optional<base::Millis> challenge_interval;
+    base::Millis restart_time{};  ///< what a cgcs guest needs to register again after a reboot; 0: not declared
+
+    friend bool operator==(const Registration&, const Registration&) = default;
+};
+
+// Events. `dialect` says on which of the guest's channels it happened.
+struct Connected {
+    wire::Dialect dialect;
+};
+struct Closed {
+    wire::Dialect dialect;
+};
+struct Received {
+    wire::Dialect dialect;
+    wire::HeartbeatPdu pdu;
+};
+/// The registration that SaveRegistration named is on disk, or the disk cannot be waited for.
+struct Saved {
+    base::SessionId session;
+};
+struct Held {
+    Hold why;
+};
+struct Released {};
+struct Rebooted {};
+/// The domain runs (again): seen booted, or found running.
+struct Started {};
+/// The operator took the channel out of the machine: what was registered there is not expected to answer any more.
+struct ChannelRemoved {
+    wire::Dialect dialect;
+};
+struct Stopped {
+    StopReason reason;
+};
+struct Crashed {
+    CrashReason reason;
+};
+struct PolicyChanged {
+    HostPolicy policy;
+};
+struct Tick {};
+using HostEvent = std::variant<Connected, Closed, Received, Saved, Held, Released, Rebooted, Started,
+                               ChannelRemoved, Stopped, Crashed, PolicyChanged, Tick>;
+
+// Actions.
+struct Send {
+    wire::Dialect dialect;
+    wire::HeartbeatPdu pdu;
+};
+struct OpenFault {
+    FaultKind kind;
+    std::string detail;
+    std::string reason;
+    std::optional<model::CorrectiveAction> corrective_action;  ///< absent: the registered one
+};
+struct UpdateFault {
+    FaultKind kind;
+    std::string detail;
+    std::string reason;
+    std::optional<model::CorrectiveAction> corrective_action;  ///< absent: as it is
+};
+struct ClearFault {
+    FaultKind kind;
+    std::string reason;
+};
+/// What must survive the agent has changed. Without a registration and not expected back there is nothing to keep.
+struct SaveRegistration {
+    std::optional<Registration> registration;
+    bool expected_back = false;   ///< not registered now, but was before the machine rebooted or crashed
+    base::Millis restart_time{};  ///< with expected_back: Registration::restart_time of the session that ended
+
+    bool empty() const { return !registration && !expected_back; }
+    friend bool operator==(const SaveRegistration&, const SaveRegistration&) = default;
+};
+using HostAction = std::variant<Send, OpenFault, UpdateFault, ClearFault, SaveRegistration>;
+using HostActions = std::vector<HostAction>;
+
+}  // namespace vitalwire::heartbeat
