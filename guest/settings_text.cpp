@@ -77,8 +77,12 @@ void describe_check(Description& out, const CheckSettings& check) {
 void describe_heartbeat(Description& out, const Options& options, const heartbeat::GuestSettings& heartbeat) {
     out.section("heartbeat");
     out.add("name", heartbeat.name, options.name.has_value());
-    out.add("interval", text_of(heartbeat.interval), options.interval.has_value());
-    out.add("response_deadline", text_of(heartbeat.response_deadline.value_or(heartbeat.interval)));
+    const auto given = [](const std::optional<base::Millis>& time) {
+        return time ? text_of(*time) : std::string("the host's");
+    };
+    out.add("detection_time", given(heartbeat.declared_detection_time()));
+    out.add("interval", given(heartbeat.interval), options.interval.has_value());
+    out.add("response_deadline", given(heartbeat.response_deadline));
     out.add("corrective_action", std::string(to_string(heartbeat.corrective_action)));
 }
 
