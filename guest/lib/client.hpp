@@ -98,6 +98,8 @@ private:
     void handle(const app::Registered& event);
     void handle(const app::Refused& event);
     void handle(const app::Query& event);
+    void handle(const app::Done&) {}
+    void handle(const app::Status&) {}
     void want_registration();
     void flush();
     // False while it cannot be sent.
