@@ -1,7 +1,7 @@
 // bench_agents URL AGENTS GUESTS [PASSWORD]: so many agents in one process, as the project's own bus library has them,
 // each with GUESTS registered guests; of every tenth agent one guest is lost. Agent N is compute-N and has the guests
-// N, N + AGENTS, N + 2 AGENTS, ... They tell their whole state whenever they are connected, the state of their guests
-// every 10 s, and try again for ever. PASSWORD: of their broker users, for amqp:// URLs. Acked on standard input:
+// N, N + AGENTS, N + 2 AGENTS, ... They send a full resync whenever they are connected, the state of their guests
+// every 10 s, and try again without end. PASSWORD: of their broker users, for amqp:// URLs. Acked on standard input:
 //   count   prints: heard UP POLICIES PEERS DELIVERED: agents that are connected now; guests' policies, states of peers
 //           and confirmed faults that all agents have been told since they are connected
 #include <boost/asio/io_context.hpp>

@@ -1,6 +1,6 @@
 // bench_bare_controller URL: the controller's baseline. Takes agents in by the project's own bus library, reads and
 // checks what they say, and does nothing about it. Prints "listening URL". Acked on standard input:
-//   count   prints: known AGENTS GUESTS: agents whose whole state is there, and the guests in it
+//   count   prints: known AGENTS GUESTS: agents whose full resync is there, and the guests in it
 #include <boost/asio/io_context.hpp>
 #include <iostream>
 #include <map>

@@ -183,7 +183,7 @@ def figures(
         told = time.monotonic() - began
         deaf = pulse.stop()
         out = [
-            Figure(f"{what}: all back and known", known, baseline, "s", "<= 5", "their whole state, only read"),
+            Figure(f"{what}: all back and known", known, baseline, "s", "<= 5", "their full resync, only read"),
             Figure(f"{what}: slowest answer", deaf, calm, "ms", "<= 100", "when nothing happens"),
             Figure(f"{what}: controller's RSS", bed.rss(), bed.alone_mb, "MB", "<= 300", "without agents"),
         ]
@@ -215,7 +215,7 @@ def main() -> None:
             for figure in figures(folder / "amqp", size, f"{size.agents} agents, AMQP", amqp(broker), baseline):
                 print(figure, flush=True)
     taken = (stolen_seconds() - stolen) / (time.monotonic() - started)
-    print(f"the hypervisor gave {taken:.2f} CPUs to others meanwhile")
+    print(f"the hypervisor gave {taken:.2f} CPUs to others")
 
 
 if __name__ == "__main__":

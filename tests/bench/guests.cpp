@@ -74,7 +74,7 @@ private:
         watch(descriptor, number);
     }
 
-    /// The host connects once: whoever loses its connection is missed by the host for the rest of the run.
+    /// The host connects once: a guest that loses its connection is missed by the host for the rest of the run.
     void accept(std::size_t number) {
         Guest& guest = guests_[number];
         const int connection = ::accept4(guest.descriptor, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -303,7 +303,7 @@ def start_up(controller: Controller, size: Size) -> list[Figure]:
 
 def notifications(controller: Controller, broker: Broker, size: Size) -> list[Figure]:
     """How many a second arrive when Nova sends `rate`, and how long after the last one it is booked."""
-    wait_until(lambda: controller.metric("listening"), "the controller hears notifications")
+    wait_until(lambda: controller.metric("listening"), "the controller receives notifications")
     bodies = [notification(number, size) for number in range(size.notifications)]
     before = controller.metric("notifications_total")
     pulse = Pulse(controller.http)

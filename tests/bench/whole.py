@@ -289,7 +289,7 @@ def main() -> None:
             for figure in figures():
                 print(figure, flush=True)
     taken = (stolen_seconds() - stolen) / (time.monotonic() - started)
-    print(f"the hypervisor gave {taken:.2f} CPUs to others meanwhile: above 0.02 the figures are theirs as well")
+    print(f"the hypervisor gave {taken:.2f} CPUs to others: above 0.02 the figures are theirs as well")
 
 
 if __name__ == "__main__":

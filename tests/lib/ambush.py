@@ -55,5 +55,5 @@ class Ambush:
         return True
 
     def call_off(self) -> None:
-        """Whoever is still alive goes on as if nothing had been."""
+        """What is still alive continues."""
         self._strace.kill()

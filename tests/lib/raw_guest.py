@@ -85,7 +85,7 @@ class RawGuest:
             matching = [data for data in self.heard(msg_type) if fields.items() <= data.items()]
             return matching[count - 1] if len(matching) >= count else {}
 
-        return wait_until(found, f"{self.id} hears {count} {msg_type} {fields or ''}", deadline)
+        return wait_until(found, f"{self.id} receives {count} {msg_type} {fields or ''}", deadline)
 
     def forget(self) -> None:
         with self._changed:

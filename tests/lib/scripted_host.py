@@ -55,7 +55,7 @@ class Host:
                 return pdu
 
     def receive_group(self, msg_type, deadline=PATIENCE):
-        """The next PDU of the server group, which must be of that type. Meanwhile heartbeats are dropped."""
+        """The next PDU of the server group, which must be of that type. Heartbeats before it are dropped."""
         end = time.monotonic() + deadline
         while not self._group:
             try:

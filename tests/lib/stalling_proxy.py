@@ -31,7 +31,7 @@ class StallingProxy:
         self._carries.clear()
 
     def resume(self) -> None:
-        """What was said meanwhile arrives now."""
+        """What was sent in between arrives now."""
         self._carries.set()
 
     def close(self) -> None:

@@ -88,7 +88,7 @@ class Chain(CloudTestCase):
     def wait_heard(self, guest, kind, who, text):
         wait_until(
             lambda: any(line.startswith(text) for line in guest.heard(kind, who)),
-            f"{guest.server} hears {kind} {who} {text}",
+            f"{guest.server} receives {kind} {who} {text}",
             BOOT_SECONDS,
         )
 

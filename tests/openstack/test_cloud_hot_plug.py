@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A cloud without the Nova extension: the agent gives the channel to the domains that Nova built, whenever it built them anew."""
+"""A cloud without the Nova extension: the agent gives the channel to the domains that Nova built, whenever it built them again."""
 
 from pathlib import Path
 import sys

@@ -126,7 +126,7 @@ class Servers(InventoryTestCase):
 
 
 class PartsAway(InventoryTestCase):
-    """What is known stays, the operator is told, and it mends itself."""
+    """What is known stays, the operator is told, and it recovers."""
 
     def test_rabbitmq_restarts(self):
         controller = self.new_controller(inventory={"type": "nova", "look": "1 d", "audit": "1 d"})

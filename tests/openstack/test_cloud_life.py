@@ -76,7 +76,7 @@ class LifeTestCase(CloudTestCase, ProcessTestCase):
         self.group = self.new_group()
 
     def new_peer(self, flavor, host):
-        """One of the group, on a node with an agent of ours, that hears what the others do."""
+        """One of the group, on a node with an agent of ours, that receives what the others send."""
         agent = Agent(self.dir / host, host, self.controller)
         self.addCleanup(agent.close)
         peer = RawGuest(agent.channels, self.new_server(flavor, image, self.group, host))

@@ -52,7 +52,7 @@ class LinkTestCase(CloudTestCase, ProcessTestCase):
     def assert_hears(self, controller, server):
         for state in ("error", "active"):
             admin.act(server, "os-resetState", {"state": state})
-            wait_until(lambda: controller.guest(server).get("cloud_state") == state, f"it hears of {state}", 60)
+            wait_until(lambda: controller.guest(server).get("cloud_state") == state, f"it receives {state}", 60)
 
 
 class BrokerOverTls(LinkTestCase):

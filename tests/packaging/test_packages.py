@@ -92,7 +92,7 @@ class Packages(unittest.TestCase):
         asked = self.inside_file("policy-asked")
         self.assertNotIn(" start", asked.read_text() if asked.exists() else "", "no service is started")
         self.assertRegex(self.inside("vitalwire", "--version").stdout, "^vitalwire 0.1.0")
-        self.inside("vitalwire-certs", "--directory", "/root/pki", "--agent", "compute-1")
+        self.inside("vitalwire-certs", "--directory", "/tmp/pki", "--agent", "compute-1")
         for program in ("vitalwire-controller", "vitalwire-agent", "vitalwired"):
             self.assertIn("0.1.0", self.inside(program, "--version").stdout)
 
@@ -101,8 +101,8 @@ class Packages(unittest.TestCase):
             file.write("# the operator's\n")
 
     def check_removed_and_purged(self) -> None:
-        state = self.inside_file("var/lib/vitalwire/agent.db")
-        state.parent.mkdir(exist_ok=True)
+        state = self.inside_file("var/lib/vitalwire/agent/agent.db")
+        state.parent.mkdir(parents=True, exist_ok=True)
         state.write_text("faults")
         self.inside("apt-get", "-q", "remove", "-y", *INSTALLED)
         self.assertTrue(self.inside_file("etc/vitalwire/vitalwire-agent.conf").exists())

@@ -108,7 +108,7 @@ class GroupGuests(ProcessTestCase):
         return [m["data"] for m in self.heard(guest, "broadcast") if m["source_instance"] == source.name]
 
     def wait_text(self, guest: Guest, source: Guest, text: str) -> None:
-        wait_until(lambda: text in self.texts(guest, source), f"{guest.name} hears {text!r} of {source.name}", pause=0.2)
+        wait_until(lambda: text in self.texts(guest, source), f"{guest.name} receives {text!r} of {source.name}", pause=0.2)
 
     # ---- tests
 
@@ -121,7 +121,7 @@ class GroupGuests(ProcessTestCase):
 
     def test_any_bytes_arrive(self) -> None:
         self.web_1.ctl(f"printf '\\0\\377\\n' | {SEND}")
-        wait_until(lambda: self.heard(self.web_2, "broadcast"), "web-2 hears them", pause=0.2)
+        wait_until(lambda: self.heard(self.web_2, "broadcast"), "web-2 receives them", pause=0.2)
         heard = self.heard(self.web_2, "broadcast")[0]
         self.assertEqual((heard["encoding"], heard["data"]), ("base64", "AP8K"))
 

@@ -28,7 +28,7 @@ def tell(stage: Stage) -> None:
     with Step("db-1: stopped, says the inventory") as step:
         write_inventory(stage, {"db-1": "stopped"})
         for guest in (web_1, web_2):
-            hears(guest, "notification\tdb-1\tstopped\t")
+            receives(guest, "notification\tdb-1\tstopped\t")
         step.outcome = "its peers are notified"
     with Step("web-2: asks for the state of its group") as step:
         states = [line.split("\t")[:2] for line in web_2.ctl("vitalwire-group status").splitlines()]
@@ -63,7 +63,7 @@ def broadcast(sender: Guest, peers: tuple[Guest, ...]) -> None:
     with Step(f"{sender.name}: broadcasts to its group") as step:
         sender.ctl("vitalwire-group send 'price list changed'")
         for peer in peers:
-            hears(peer, f"broadcast\t{sender.name}\tprice list changed")
+            receives(peer, f"broadcast\t{sender.name}\tprice list changed")
         step.outcome = "heard by " + " and ".join(peer.name for peer in peers)
 
 
@@ -105,8 +105,8 @@ def elected(stage: Stage) -> str:
     return next(name for name, each in roles.items() if each == "active")
 
 
-def hears(guest: Guest, line: str) -> None:
-    wait_for(guest, f"cat {HEARD}", lambda text: line in text, f"hears {line!r}")
+def receives(guest: Guest, line: str) -> None:
+    wait_for(guest, f"cat {HEARD}", lambda text: line in text, f"receives {line!r}")
 
 
 def wait_for(guest: Guest, command: str, is_so: Callable[[str], bool], what: str) -> None:

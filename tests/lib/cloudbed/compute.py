@@ -167,5 +167,5 @@ class ComputeNode(NovaHost):
                 if entry.name.isdigit() and os.readlink(entry / "ns/mnt") == space:
                     members.append(int(entry.name))
             except OSError:
-                continue  # it ended meanwhile
+                continue  # it has ended
         return [pid for pid in members if pid != self._space.pid]

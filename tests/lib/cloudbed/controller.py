@@ -85,7 +85,7 @@ class CloudController:
         """Until it knows the inventory and receives Nova's notifications."""
         wait_until(lambda: http_request(self.http, "/readyz")[0] == 200, "the controller is ready")
         listening = "vitalwire_controller_nova_listening"
-        wait_until(lambda: http_metrics(self.http)[listening], "it hears Nova's notifications")
+        wait_until(lambda: http_metrics(self.http)[listening], "it receives Nova's notifications")
         return self
 
     def close(self) -> None:

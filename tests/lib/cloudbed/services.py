@@ -151,7 +151,7 @@ def _environment(home: Path, env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _start_time(pid: int) -> str | None:
-    """With the process id it names a process for ever; None if it ended."""
+    """With the process id it names one process, also when its id is used again; None if it ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

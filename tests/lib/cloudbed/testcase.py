@@ -38,7 +38,7 @@ class CloudTestCase(unittest.TestCase):
         return server
 
     def new_group(self) -> str:
-        """A server group that is gone at the test's end, whoever deletes it."""
+        """A server group that is gone at the test's end, also if the test deleted it."""
         group = self.cloud.admin.create_server_group(f"group-{uuid.uuid4()}")
         self.addCleanup(self.cloud.admin.delete_server_group, group)
         return group

@@ -10,7 +10,7 @@ from vmbed.initramfs import Payload, Service
 
 from .cloud import Cloud
 
-# The host's agent judges emulated guests on a machine that does much else meanwhile.
+# The host's agent judges emulated guests on a machine that does much else.
 INTERVAL_SECONDS = 2.0
 CONSOLES = "/var/lib/libvirt/instances/{server}/console.log"
 

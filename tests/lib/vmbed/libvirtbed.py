@@ -23,7 +23,7 @@ from vmbed.guest import BOOT_SECONDS, KERNEL_ARGS, Model
 from vmbed.initramfs import CONTROL_PORT
 
 # Emulation is all that is used. Where QEMU may open /dev/kvm and has no use of it, libvirt takes what it knows of QEMU
-# for outdated and asks anew at every call, which costs seconds. $root: a directory that stays.
+# for outdated and asks again at every call, which costs seconds. $root: a directory that stays.
 HIDE_KVM = """
 if [ -e /dev/kvm ]; then
     install --mode=0 /dev/null "$root/no-kvm"

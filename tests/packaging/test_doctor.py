@@ -1,0 +1,113 @@
+#!/usr/bin/python3
+"""vitalwire-doctor beside a real controller and agent: it finds nothing wrong, and then what the test has broken."""
+
+import json
+import os
+from pathlib import Path
+import socket
+import subprocess
+import sys
+import unittest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+
+from suite import BUILD, Agent, Controller
+from vmbed.inspector import Inspector
+from vmbed.procs import ProcessTestCase, wait_until
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class Doctor(ProcessTestCase):
+    def setUp(self) -> None:
+        self.pki = self.dir / "pki"
+        self.certs("--controller", "localhost,127.0.0.1", "--agent", "compute-1")
+        self.port = free_port()
+        inspector = self.enterContext(Inspector())
+        self.controller = Controller(self.dir / "controller", inspector, bus={
+            "bus__listen": f"tls://127.0.0.1:{self.port}", **self.tls("controllers/localhost")})
+        self.addCleanup(self.controller.close)
+        self.agent = Agent(self.dir / "compute-1", "compute-1", self.controller, bus={
+            "bus__controller": f"tls://127.0.0.1:{self.port}", **self.tls("agents/compute-1")})
+        self.addCleanup(self.agent.close)
+        wait_until(lambda: self.agent.status()["healthy"], "the agent is connected")
+        self.write_configuration("agents/compute-1")
+
+    def certs(self, *arguments: str) -> None:
+        subprocess.run([ROOT / "cli" / "vitalwire-certs", "--directory", self.pki, *arguments], check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def tls(self, name: str) -> dict[str, str | Path]:
+        return {"bus__ca": self.pki / "ca.pem", "bus__certificate": self.pki / f"{name}.pem",
+                "bus__key": self.pki / f"{name}.key"}
+
+    def write_configuration(self, certificate: str, port: int | None = None) -> None:
+        """What the agent runs with, as a file."""
+        tls = "".join(f"{key.removeprefix('bus__')} = {value}\n" for key, value in self.tls(certificate).items())
+        (self.dir / "agent.conf").write_text(
+            f"[agent]\nhost = compute-1\nstate = {self.dir}/compute-1/agent.db\nlisten = unix:{self.agent.http}\n"
+            f"[source directory]\npath = {self.agent.channels}\n"
+            f"[bus]\ncontroller = tls://127.0.0.1:{port or self.port}\n{tls}")
+
+    def examine(self, *options: str) -> tuple[int, list[dict[str, str]]]:
+        done = subprocess.run(
+            [ROOT / "cli" / "vitalwire-doctor", "--agent-config", self.dir / "agent.conf", "--controller-config",
+             "/nonexistent", "--programs", BUILD, "--json", *options], capture_output=True, text=True, check=False)
+        self.assertIn(done.returncode, (0, 1), done.stderr)
+        # No test can make services of systemd on this machine.
+        findings = [each for each in json.loads(done.stdout)["findings"] if each["check"] != "service"]
+        return done.returncode, findings
+
+    def failed(self) -> list[str]:
+        return [f"{each['check']}: {each['detail']}" for each in self.examine()[1] if each["result"] == "failed"]
+
+    def test_finds_nothing_wrong_where_all_is_well(self) -> None:
+        findings = self.examine()[1]
+        self.assertEqual([each for each in findings if each["result"] == "failed"], [])
+        self.assertLessEqual({"configuration", "files", "certificate", "disk", "status", "connection"},
+                             {each["check"] for each in findings})
+
+    def test_finds_a_mistake_in_the_configuration(self) -> None:
+        with (self.dir / "agent.conf").open("a") as file:
+            file.write("controler = x\n")
+        self.assertRegex("\n".join(self.failed()), "configuration: .*controler")
+
+    def test_finds_a_controller_that_does_not_listen(self) -> None:
+        self.write_configuration("agents/compute-1", free_port())
+        self.assertRegex("\n".join(self.failed()), "connection: tls://127.0.0.1:[0-9]+: .*Connection refused")
+
+    def test_finds_a_certificate_of_another_host(self) -> None:
+        self.certs("--agent", "compute-2")
+        self.write_configuration("agents/compute-2")
+        self.assertRegex("\n".join(self.failed()), "certificate: .*is for compute-2, this host is compute-1")
+
+    def test_finds_a_key_that_everybody_may_read(self) -> None:
+        (self.pki / "agents" / "compute-1.key").chmod(0o644)
+        self.assertRegex("\n".join(self.failed()), "files: .*everybody may read it")
+
+    def test_finds_a_daemon_that_does_not_answer(self) -> None:
+        self.agent.close()
+        self.assertRegex("\n".join(self.failed()), "status: unix:")
+
+    def test_names_a_remedy_for_every_failure(self) -> None:
+        self.write_configuration("agents/nobody", free_port())
+        failures = [each for each in self.examine()[1] if each["result"] == "failed"]
+        self.assertTrue(failures)
+        for each in failures:
+            self.assertTrue(each["remedy"], each)
+
+    def test_says_that_nothing_is_configured(self) -> None:
+        done = subprocess.run([ROOT / "cli" / "vitalwire-doctor", "--agent-config", "/none", "--controller-config", "/none"],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("neither a controller nor an agent", done.stderr)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("LC_ALL", "C.UTF-8")
+    unittest.main()
