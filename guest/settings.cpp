@@ -228,7 +228,8 @@ void put_over(const Options& options, Settings& settings, ConfigErrors& errors) 
     settings.heartbeat.detection_time = options.detection_time;
     settings.heartbeat.interval = options.interval;
     settings.heartbeat.response_deadline.reset();
-    if (options.detection_time && options.interval && *options.detection_time - *options.interval < wire::kSmallestDeadline)
+    if (options.detection_time && options.interval &&
+        *options.detection_time - *options.interval < wire::kSmallestDeadline)
         refuse("--interval: expected at least 50 ms less than --detection-time");
 }
 

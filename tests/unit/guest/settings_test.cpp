@@ -221,9 +221,9 @@ socket = /a/b
 TEST_F(SettingsTest, TheDetectionTimeIsTheSumOfIntervalAndDeadline) {
     EXPECT_TRUE(load("[heartbeat]\ndetection_time = 200 ms\n"));
     EXPECT_TRUE(load("[heartbeat]\ndetection_time = 900 ms\ninterval = 850 ms\n"));
-    for (const char* times : {"detection_time = 900 ms\ninterval = 300 ms\nresponse_deadline = 500 ms\n",
-                              "detection_time = 900 ms\ninterval = 851 ms\n",
-                              "detection_time = 900 ms\nresponse_deadline = 801 ms\n"}) {
+    for (const char* times :
+         {"detection_time = 900 ms\ninterval = 300 ms\nresponse_deadline = 500 ms\n",
+          "detection_time = 900 ms\ninterval = 851 ms\n", "detection_time = 900 ms\nresponse_deadline = 801 ms\n"}) {
         mistakes_.clear();
         EXPECT_FALSE(load("[heartbeat]\n" + std::string(times)));
         EXPECT_THAT(mistakes_, ElementsAre(HasSubstr("detection_time: expected the sum of interval and")));
