@@ -24,6 +24,7 @@ namespace vitalwire::runtime {
 namespace {
 
 constexpr std::chrono::seconds kFlushPatience{1};
+/// Small where it can be: in a guest memory is locked or scarce. Thread-local data of the libraries comes on top of it.
 constexpr std::size_t kWriterStack = std::size_t{64} * 1024;
 
 /// Writes all of `text` to standard error, however long that takes. False if it cannot be written at all.
@@ -85,7 +86,11 @@ public:
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are the event loop's
         pthread_t thread{};
-        const int error = pthread_create(&thread, &attributes, run_thread, this);
+        int error = pthread_create(&thread, &attributes, run_thread, this);
+        if (error == EINVAL) {  // no room for the libraries' thread-local data
+            pthread_attr_setstacksize(&attributes, 16 * kWriterStack);
+            error = pthread_create(&thread, &attributes, run_thread, this);
+        }
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
         pthread_attr_destroy(&attributes);
         return error == 0;
