@@ -72,6 +72,7 @@ private:
     }
     void query(std::uint64_t, const GuestId&) override {}
     void answer(const Channel&, wire::GroupPdu) override {}
+    void status(const Channel&, std::int64_t, std::vector<wire::MemberState>) override {}
 
     std::string host_;
     const Router& router_;
