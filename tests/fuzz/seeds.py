@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """seeds.py FOLDER: writes the inputs that the fuzz targets begin with, below FOLDER/TARGET/.
 
-They are the vectors of the specification, and what is in seeds/TARGET/ here."""
+They are the vectors of the specification, notifications of a real Nova, and what is in seeds/TARGET/ here."""
 
 import base64
 import json
@@ -11,6 +11,8 @@ import sys
 
 HERE = Path(__file__).resolve().parent
 VECTORS = HERE.parents[1] / "proto-spec" / "vectors"
+NOVA = HERE.parents[0] / "unit" / "controller" / "openstack" / "nova_life.jsonl"
+NOTIFICATIONS_OF_A_SEED = 12
 
 # As in wire_fuzz.cpp: the first bytes of an input.
 CHANNELS = {"native": 0, "cgcs.heartbeat": 1, "cgcs.messaging": 2}
@@ -31,6 +33,13 @@ def wire_seeds() -> dict[str, bytes]:
     return seeds
 
 
+def nova_seeds() -> dict[str, bytes]:
+    """What a real Nova notified, some messages a seed."""
+    lines = [b"N" + line + b"\n" for line in NOVA.read_bytes().splitlines()]
+    pieces = range(0, len(lines), NOTIFICATIONS_OF_A_SEED)
+    return {f"life-{at}": b"".join(lines[at : at + NOTIFICATIONS_OF_A_SEED]) for at in pieces}
+
+
 def main() -> int:
     if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
@@ -38,10 +47,10 @@ def main() -> int:
     out = Path(sys.argv[1])
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(HERE / "seeds", out)
-    for name, content in wire_seeds().items():
-        target = out / "wire" / name
-        target.parent.mkdir(exist_ok=True)
-        target.write_bytes(content)
+    for folder, seeds in (("wire", wire_seeds()), ("nova", nova_seeds())):
+        (out / folder).mkdir(exist_ok=True)
+        for name, content in seeds.items():
+            (out / folder / name).write_bytes(content)
     return 0
 
 

@@ -79,6 +79,7 @@ TEST(Outbox, S17_WhatWaitedIsLostWithTheChannel) {
     EXPECT_EQ(outbox.dropped(), 1U);
     outbox.push(message("two"));
     EXPECT_EQ(dropped_in(outbox.pop()), 0U) << "the guest's new life knows nothing of the old one's messages";
+    EXPECT_EQ(outbox.bytes(), 0U) << "what is gone takes no room";
 }
 
 TEST(Outbox, CountsWhatAnExistingGuestCannotBeTold) {

@@ -50,6 +50,8 @@ TEST_F(QueriesTest, P05_FailsWithTheCodeOfANack) {
     const auto outcome = queries_.received(nack);
     ASSERT_TRUE(outcome && !outcome->states);
     EXPECT_EQ(outcome->states.error().code, Errc::not_in_group);
+    EXPECT_FALSE(queries_.is_open(7));
+    EXPECT_TRUE(queries_.expire(kStart + seconds(5)).empty()) << "one outcome, not a second one by timeout";
 }
 
 TEST_F(QueriesTest, P06_FailsAtItsDeadlineAndNotBefore) {

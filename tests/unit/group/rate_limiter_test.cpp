@@ -182,6 +182,14 @@ TEST(RateLimiter, S09_WhatTheControllerHasTakenIsNotRefusedAfterwards) {
     EXPECT_THAT(agent.after(Millis(1000)).tick(), ElementsAre("anna <- nack unavailable of broadcast 2"));
 }
 
+TEST(RateLimiter, S09_AnAcceptedBroadcastLeavesTheQueryBeforeItPending) {
+    Agent agent;
+    agent.says(kAnna, wire::StatusQuery{7});
+    agent.broadcast(kAnna, "x");
+    agent.gate().accepted(2);
+    EXPECT_THAT(agent.after(Millis(1000)).tick(), ElementsAre("anna <- nack unavailable of status_query 7"));
+}
+
 TEST(RateLimiter, S10_LosingTheControllerEndsWhatItHadNotTaken) {
     Agent agent;
     agent.broadcast(kAnna, "x", 5);

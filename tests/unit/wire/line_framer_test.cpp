@@ -49,6 +49,15 @@ TEST(LineFramer, SkipsAnOverlongLineToItsNewlineAndCountsItOnce) {
     EXPECT_EQ(framer.overlong_lines(), 1U);
 }
 
+TEST(LineFramer, SkipsALineThatBecomesOverlongPieceByPiece) {
+    LineFramer framer(4);
+    for (int piece = 0; piece < 1000; ++piece)
+        EXPECT_THAT(feed(framer, "1"), IsEmpty());
+    EXPECT_EQ(framer.overlong_lines(), 1U);
+    EXPECT_THAT(feed(framer, "tail\nok\n"), ElementsAre("ok"));
+    EXPECT_EQ(framer.overlong_lines(), 1U);
+}
+
 TEST(LineFramer, SkipsAnOverlongLineOfASingleRead) {
     LineFramer framer(4);
     EXPECT_THAT(feed(framer, "12345\nok\n"), ElementsAre("ok"));
