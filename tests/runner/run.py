@@ -30,7 +30,7 @@ class Clock:
         return (time.monotonic() - self._begin) / 60
 
     def has_room_for(self, stage: Stage) -> bool:
-        return not self._limit or self.minutes() + stage.minutes <= self._limit
+        return not self._limit or stage.needed or self.minutes() + stage.minutes <= self._limit
 
     def run(self, what: str, command: list[str], environment: dict[str, str] | None = None) -> int:
         """The status of the command, which is ended when the limit and its grace are over."""

@@ -29,6 +29,7 @@ class Stage:
     fixed_addresses: bool = False  # TSan of GCC 12 cannot cope with as much randomization as newer kernels do
     repeat: int = 1  # a test fails if one of its runs fails
     minutes: int = 0  # expected on an idle machine of two cores, build included: a limited plan leaves out what is too long
+    needed: bool = False  # never left out
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Plan:
     fuzz_seconds: int = 20
 
 
-RELEASE = Stage("release", "release", left_out=("openstack", "long"), minutes=30)
-OPENSTACK = Stage("openstack", "release", only=("openstack",), minutes=22)
+RELEASE = Stage("release", "release", left_out=("openstack", "long"), minutes=30, needed=True)
+OPENSTACK = Stage("openstack", "release", only=("openstack",), minutes=22, needed=True)
 ASAN_ALL = Stage("asan", "asan", left_out=NOT_SANITIZED, environment=ASAN)
 ASAN_UNIT = Stage("asan", "asan", only=("unit", "fuzz"), targets=("unit_tests", "fuzzers"), environment=ASAN, minutes=9)
 TSAN = Stage(

@@ -78,6 +78,7 @@ class Limits(unittest.TestCase):
         clock = Clock(10)
         self.assertTrue(clock.has_room_for(Stage("a", "release", minutes=9)))
         self.assertFalse(clock.has_room_for(Stage("a", "release", minutes=11)))
+        self.assertTrue(clock.has_room_for(Stage("a", "release", minutes=11, needed=True)))
         self.assertTrue(Clock(0).has_room_for(Stage("a", "release", minutes=1000)))
 
     def test_what_runs_when_the_limit_is_over_is_ended_with_its_children(self) -> None:
