@@ -3,10 +3,11 @@
 // controller/: lists what the agents report and notifies the systems that act on it. A folder a concern; those marked
 // (pure) own no socket and read no clock.
 //   model/      (pure) an alarm, the events sinks get, policies
-//   fleet/      (pure) agents and their guests; guests, hosts and groups as the cloud has them
-//   alarms/     faults by agent, their history, orphaned reports, self-monitoring and internal alarms
+//   fleet/      (pure) agents and their guests; guests, hosts and groups as the cloud has them; who may report what
+//   core/       (pure) what a controller decides: core.hpp
+//   alarms/     faults by agent, what ends them, their history, orphaned reports, self-monitoring and internal alarms
 //   delivery/   what one sink gets and when: queue, back-off, pacing, filter; sink_worker does the I/O
-//   groups/     server groups: routes broadcasts, answers queries, notifies peers
+//   groups/     (pure) server groups: routes broadcasts, answers queries, notifies peers
 //   sinks/      log, Doctor, webhook, Vitrage, Nova, Masakari, Alertmanager, tacker/
 //   sources/    the inventory from a watched file
 //   openstack/  Keystone, Nova, its notifications, Vitrage
@@ -15,23 +16,15 @@
 //   controller.hpp  the shell that connects them on one event loop
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
-#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "bus/certificate_watch.hpp"
 #include "bus/link.hpp"
-#include "controller/alarms/alarm_manager.hpp"
-#include "controller/alarms/orphaned_reports.hpp"
-#include "controller/alarms/self_monitoring.hpp"
 #include "controller/config.hpp"
-#include "controller/fleet/fleet.hpp"
-#include "controller/fleet/inventory.hpp"
-#include "controller/groups/group_service.hpp"
+#include "controller/core/core.hpp"
 #include "controller/openstack/keystone.hpp"
 #include "runtime/http/http_client.hpp"
 #include "runtime/http/http_server.hpp"
@@ -42,8 +35,9 @@
 
 namespace vitalwire::controller {
 
-/// A controller on an event loop. Everything happens on the loop's thread.
-class Controller : private InventorySource::Handler {
+/// The shell of a core (core/core.hpp): its sockets, store, inventory, sinks and one timer, on the thread of one event
+/// loop.
+class Controller : private InventorySource::Handler, private Core::Output {
 public:
     Controller(boost::asio::io_context& io, ControllerConfig config, std::string version,
                std::unique_ptr<runtime::Store> store);
@@ -51,13 +45,13 @@ public:
 
     /// Listens; fails when an address cannot be had or the bus cannot work as configured.
     base::Result<void> start();
-    /// Looks at the inventory again.
+    /// Reads the inventory again.
     void reload();
     /// Ends all connections and writes what is pending.
     void stop();
 
-    /// Inventory loaded, bus listening; the store is open since before. What /readyz says.
-    bool ready() const;
+    /// Inventory loaded, bus listening; the store is open since before. What /readyz answers.
+    bool ready() const { return inventory_loaded() && listening(); }
     const std::string& http_address() const { return http_server_.address(); }
     std::vector<std::string> bus_addresses() const;
 
@@ -65,14 +59,17 @@ public:
     const ControllerConfig& config() const { return config_; }
     const std::string& version() const { return version_; }
     base::WallTime started_at() const { return started_at_; }
-    const Fleet& fleet() const { return fleet_; }
-    const AlarmManager& alarms() const { return *alarms_; }
+    const Core& core() const { return core_; }
+    const Fleet& fleet() const { return core_.fleet(); }
+    const AlarmManager& alarms() const { return core_.alarms(); }
     const Inventory& inventory() const { return inventory_; }
-    const GroupService& groups() const { return groups_; }
+    const GroupService& groups() const { return core_.groups(); }
     /// A test message to a whole group, marked as the operator's.
     base::Result<std::size_t> send_to_group(const base::GroupId& group, const std::string& payload) {
-        return groups_.send_as_operator(group, payload);
+        return core_.groups().send_as_operator(group, payload);
     }
+    /// False when no such fault is open.
+    bool clear_fault(const base::FaultId& fault, const std::string& reason);
     const runtime::Problems& problems() const { return problems_; }
     const runtime::Metrics& metrics() const { return metrics_; }
     bool inventory_loaded() const { return source_->loaded(); }
@@ -83,38 +80,25 @@ private:
 
     std::unique_ptr<InventorySource> make_source();
     base::Result<void> listen();
+    void add_port(std::unique_ptr<bus::ControllerPort> port);
     void add_sinks();
-    void restore_agents();
     void add_metrics();
-    void housekeeping();
-    void monitor_itself();
-    void adopt(const base::HostId& host, const OrphanedReports::Faults& faults);
-    void end_faults_of(const base::HostId& host);
+    void add_bus_metrics();
+    /// Hands the core an event, and arms the timer for what it has due.
+    template <class Event>
+    void run(Event event);
+    void arm();
+    void check();
 
-    void agent_up(Port& port, const base::HostId& host, const bus::Hello& hello, const std::string& peer);
-    void agent_down(Port& port, const base::HostId& host, const std::string& why);
-    void message(Port& port, const base::HostId& host, const bus::ToController& message);
-    void on(const base::HostId& host, const bus::Hello& hello);
-    void on(const base::HostId& host, const bus::LeadChanged& changed);
-    void on(const base::HostId& host, const bus::SnapshotBegin&);
-    void on(const base::HostId& host, const bus::SnapshotEnd&);
-    void on(const base::HostId& host, const bus::Guests& guests);
-    void on(const base::HostId& host, const bus::GuestGone& gone);
-    void on(const base::HostId& host, const bus::Faults& faults);
-    void on(const base::HostId& host, const bus::AgentProblems& message);
-    void on(const base::HostId& host, const bus::GroupSend& message) { groups_.on(host, message); }
-    void on(const base::HostId& host, const bus::GroupQuery& message) { groups_.on(host, message); }
-    void note_refused(const base::HostId& host, const std::vector<base::Error>& errors);
-    void accepted(const base::HostId& host);
-    void forget_agent(const base::HostId& host);
-    void send(const base::HostId& host, const bus::ToAgent& message);
-    void send_policies(const base::HostId& host);
-    void initial_sync(const base::HostId& host);
-    void sync_next();
-
+    // Core::Output
+    void send(const Session& session, const bus::ToAgent& message) override;
+    void refresh_inventory() override { source_->reload(); }
+    Evidence::Source inventory_source() const override;
+    bool reachable() const override;
+    void defer(std::function<void()> call) override;
+    // InventorySource::Handler
     void on_inventory_changed(const std::vector<GuestChange>& changes) override;
     void on_inventory_problem(const std::string& what, const std::string& detail) override;
-    void enrich(Alarm& alarm) const;
 
     boost::asio::io_context& io_;
     ControllerConfig config_;
@@ -127,27 +111,17 @@ private:
     bus::CertificateWatch certificates_;
     runtime::HttpClient http_client_;
     std::unique_ptr<Keystone> keystone_;  ///< null when nothing needs OpenStack
-    Fleet fleet_;
     Inventory inventory_;
-    bool inventory_seen_ = false;
-    GroupService groups_;
     std::unique_ptr<InventorySource> source_;
-    std::unique_ptr<AlarmManager> alarms_;
-    SelfMonitoring self_monitoring_;
+    Core core_;
     std::vector<std::unique_ptr<Port>> ports_;
-    OrphanedReports orphaned_;
     std::unique_ptr<bus::Mailbox> mailbox_;  ///< null without a broker
-    std::map<base::HostId, Port*> connected_;
-    std::map<base::HostId, std::vector<model::GuestPolicy>> sent_policies_;
     runtime::HttpServer http_server_;
-    boost::asio::steady_timer look_timer_;
-    std::set<base::HostId> to_brief_;
-    base::TimePoint brief_by_{};
-    runtime::Timer brief_timer_;
-    std::set<base::HostId> refusing_;  ///< agents that said what cannot be
+    runtime::Timer core_timer_;
+    base::TimePoint armed_for_ = base::kNever;
+    runtime::Timer check_timer_;
     bool listening_ = false;
-    runtime::Counter bus_messages_;
-    runtime::Counter bus_refused_;
+    std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< a deferred call that finds it gone does nothing
 };
 
 }  // namespace vitalwire::controller

@@ -5,6 +5,8 @@
 #include <set>
 #include <utility>
 
+#include "controller/alarms/evidence.hpp"
+
 namespace vitalwire::controller {
 
 using model::Fault;
@@ -12,9 +14,9 @@ using model::FaultKind;
 
 namespace {
 
-/// An agent that was away for long reports again what it reported before its guest went.
+/// An agent reports again what it reported before the fault was ended without it: that raised the revision.
 bool was_ended_here(const Fault& past, const Fault& fault) {
-    return (past.clear_reason == kGuestMoved || past.clear_reason == kGuestDeleted) && fault.revision < past.revision;
+    return is_evidence(past.clear_reason) && fault.revision < past.revision;
 }
 
 /// The default of the guest's side, for a guest whose interval is not known.
@@ -43,7 +45,7 @@ AlarmManager::AlarmManager(Options options, AlarmStore& rows, Dependencies depen
       internal_(rows, sinks_),
       acknowledger_(context_.acknowledge, context_.defer),
       reconciler_(list_, rows, sinks_, internal_,
-                  {[this](const TrackedFault& tracked) { return delivers(tracked.host); },
+                  {[this](const TrackedFault& tracked) { return !tracked.withheld && delivers(tracked.host); },
                    [this](const base::FaultId& fault) { settle(fault); }}) {
     runtime::Metrics& metrics = context_.metrics;
     for (const FaultKind kind : model::all_fault_kinds()) {
@@ -74,8 +76,7 @@ void AlarmManager::load(base::TimePoint now) {
 
 void AlarmManager::load_journal() {
     for (auto& [fault, record] : rows_.load_journal()) {
-        const bool kept =
-            table().find(fault) != nullptr || history().find(fault) != nullptr || internal_.knows(fault);
+        const bool kept = table().find(fault) != nullptr || history().find(fault) != nullptr || internal_.knows(fault);
         if (kept) journal_.restore(fault, std::move(record));
         if (!kept) rows_.erase_journal(fault);
     }
@@ -101,7 +102,8 @@ void AlarmManager::load_acknowledged() {
 void AlarmManager::assume_under_way() {
     for (const auto& [id, tracked] : table().all()) {
         const Agent* agent = context_.fleet.find(tracked.host);
-        if (!tracked.fault.open() || (agent != nullptr && agent->lead)) sinks_.restore(alarm_of(tracked));
+        const bool ours = !tracked.fault.open() || (agent != nullptr && agent->lead);
+        if (ours && !tracked.withheld) sinks_.restore(alarm_of(tracked));
     }
 }
 
@@ -141,28 +143,41 @@ void AlarmManager::begin_snapshot(const base::HostId& host) {
 }
 
 void AlarmManager::end_snapshot(const base::HostId& host, base::WallTime now) {
-    for (const FaultTable::Entry& entry : list_.table().end_snapshot(host, now))
-        take(entry);
+    const Agent* agent = context_.fleet.find(host);
+    for (const FaultTable::Entry& entry :
+         list_.table().end_snapshot(host, agent != nullptr && agent->continuous, now)) {
+        if (entry.booked.fault.open()) list_.put(entry.booked);
+        if (!entry.booked.fault.open()) take(entry);
+    }
 }
 
-std::vector<base::Error> AlarmManager::report(const base::HostId& host, const std::vector<Fault>& faults,
-                                              base::WallTime now) {
-    std::vector<base::Error> rejected;
+std::vector<AlarmManager::Rejected> AlarmManager::report(const base::HostId& host, const std::vector<Fault>& faults,
+                                                         base::WallTime now) {
+    std::vector<Rejected> rejected;
+    const std::size_t limit = context_.max_faults(host);
     for (const Fault& fault : faults) {
         if (known_as_ended(host, fault)) continue;
-        const auto entries = list_.table().report(host, fault, now);
+        const TrackedFault* known = table().find(fault.id);
+        bool changed = known != nullptr && known->unconfirmed;
+        if (known != nullptr && known->host != host && context_.departed(known->host)) {
+            list_.table().transfer(fault.id, host);
+            changed = true;
+        }
+        const auto entries = list_.table().report(host, fault, now, limit);
         if (!entries) {
-            rejected.push_back(entries.error());
+            rejected.push_back({fault, entries.error()});
             continue;
         }
+        if (changed) list_.put(entries->back().booked);
         for (const FaultTable::Entry& entry : *entries)
             take(entry);
     }
     return rejected;
 }
 
-std::vector<base::Error> AlarmManager::report_orphaned(const base::HostId& host, const std::vector<Fault>& faults,
-                                                       base::WallTime now) {
+std::vector<AlarmManager::Rejected> AlarmManager::report_orphaned(const base::HostId& host,
+                                                                  const std::vector<Fault>& faults,
+                                                                  base::WallTime now) {
     std::vector<Fault> news;
     std::copy_if(faults.begin(), faults.end(), std::back_inserter(news),
                  [this](const Fault& fault) { return is_newer(fault); });
@@ -175,8 +190,34 @@ bool AlarmManager::is_newer(const Fault& fault) const {
     return past == nullptr || fault.revision > past->booked.fault.revision;
 }
 
-void AlarmManager::end(const base::FaultId& fault, std::string_view why, base::WallTime now) {
-    take(list_.table().clear(fault, why, now));
+void AlarmManager::end(const base::FaultId& fault, std::string_view why, bool for_absent, base::WallTime now) {
+    const TrackedFault* tracked = table().find(fault);
+    if (tracked == nullptr || !tracked->fault.open()) return;
+    const bool others = for_absent && !tracked->withheld && !delivers(tracked->host);
+    if (others) sinks_.restore(alarm_of(*tracked));
+    FaultTable::Entry entry = list_.table().clear(fault, why, now);
+    entry.forgotten = others;
+    take(std::move(entry));
+}
+
+void AlarmManager::adopt(const base::HostId& host) {
+    for (const TrackedFault& tracked : list_.of_host(host)) {
+        if (!tracked.withheld) deliver(tracked);
+    }
+}
+
+void AlarmManager::release_withheld() {
+    std::vector<TrackedFault> released;
+    for (const auto& [id, tracked] : table().all()) {
+        if (tracked.withheld && tracked.fault.open() && context_.may_report(tracked.host, tracked.fault.guest))
+            released.push_back(tracked);
+    }
+    for (TrackedFault& tracked : released) {
+        tracked.withheld = false;
+        list_.table().set_withheld(tracked.fault.id, false);
+        list_.put(tracked);
+        if (delivers(tracked.host)) deliver(tracked);
+    }
 }
 
 /// True when there is nothing to do about the fault any more: it has ended, and was delivered or is another primary's.
@@ -191,15 +232,28 @@ bool AlarmManager::known_as_ended(const base::HostId& host, const Fault& fault) 
     return false;
 }
 
-void AlarmManager::take(const FaultTable::Entry& entry) {
+void AlarmManager::take(FaultTable::Entry entry) {
     count(entry);
     note(entry);
+    if (withhold(entry.booked, entry.change)) {
+        list_.put(entry.booked);
+        return settle(entry.booked.fault.id);
+    }
     if (entry.change != FaultTable::Change::none) list_.put(entry.booked);
     if (delivers(entry.booked.host)) {
         deliver(entry.booked);
     } else if (!entry.booked.fault.open()) {
         finish(entry.booked, entry.forgotten);
     }
+}
+
+/// True while the fault is not to be delivered: its host did not own the guest when it opened, and does not now.
+bool AlarmManager::withhold(TrackedFault& tracked, FaultTable::Change change) {
+    const bool decides = change == FaultTable::Change::opened || (tracked.withheld && tracked.fault.open());
+    if (!decides) return tracked.withheld;
+    tracked.withheld = !context_.may_report(tracked.host, tracked.fault.guest);
+    list_.table().set_withheld(tracked.fault.id, tracked.withheld);
+    return tracked.withheld;
 }
 
 void AlarmManager::count(const FaultTable::Entry& entry) {
@@ -250,7 +304,7 @@ void AlarmManager::deliver_again(Predicate concerned) {
     if (!sinks_.asks_inventory()) return;
     std::vector<TrackedFault> faults;
     for (const auto& [id, tracked] : table().all()) {
-        if (concerned(tracked) && delivers(tracked.host)) faults.push_back(tracked);
+        if (!tracked.withheld && concerned(tracked) && delivers(tracked.host)) faults.push_back(tracked);
     }
     for (const TrackedFault& tracked : faults)
         deliver(tracked);
@@ -270,7 +324,7 @@ void AlarmManager::add_others_open(AlarmEvent& event) const {
     if (event.change != AlarmChange::cleared) return;
     for (const TrackedFault* other : table().of_host(event.alarm.host)) {
         const bool counts = other->fault.open() && other->fault.guest == event.alarm.guest &&
-                            other->fault.id != event.alarm.id && !delivers(other->host);
+                            other->fault.id != event.alarm.id && !other->withheld && !delivers(other->host);
         if (counts) event.others_open.emplace_back(model::to_string(other->fault.kind));
     }
 }
@@ -279,7 +333,7 @@ void AlarmManager::resend(const std::string& name, const base::GuestId& guest) {
     SinkWorker* sink = sinks_.find(name);
     if (sink == nullptr) return;
     for (const auto& [id, tracked] : table().all()) {
-        if (tracked.fault.guest == guest && tracked.fault.open() && delivers(tracked.host))
+        if (tracked.fault.guest == guest && tracked.fault.open() && !tracked.withheld && delivers(tracked.host))
             sink->queue().resend(alarm_of(tracked));
     }
     sink->pump();
@@ -299,6 +353,11 @@ void AlarmManager::settle(const base::FaultId& fault) {
     if (tracked == nullptr) return;
     const Alarm alarm = alarm_of(*tracked);
     const bool ended = !tracked->fault.open();
+    if (tracked->withheld) {
+        if (!ended) return;
+        if (delivers(tracked->host)) acknowledger_.acknowledge(tracked->host, fault, tracked->fault.revision);
+        return retire(TrackedFault(*tracked), delivers(tracked->host));
+    }
     if (!delivers(tracked->host)) {
         if (ended && !sinks_.busy(alarm)) retire(TrackedFault(*tracked), false);
         return;
@@ -335,7 +394,7 @@ void AlarmManager::resume_unheard() {
     for (const auto& [id, tracked] : table().all()) {
         const Agent* agent = context_.fleet.find(tracked.host);
         const bool unheard = agent == nullptr || !agent->heard_since_start;
-        if (unheard && delivers(tracked.host)) faults.push_back(tracked);
+        if (unheard && !tracked.withheld && delivers(tracked.host)) faults.push_back(tracked);
     }
     for (const TrackedFault& tracked : faults)
         deliver(tracked);

@@ -16,6 +16,7 @@
 #include "controller/alarms/reconciler.hpp"
 #include "controller/delivery/journal.hpp"
 #include "controller/fleet/fleet.hpp"
+#include "controller/fleet/inventory.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
 
@@ -45,6 +46,17 @@ public:
         Acknowledger::Send acknowledge;
         Acknowledger::Defer defer;
         std::function<bool()> inventory_known = [] { return true; };
+        /// True if the host's agent may report about the guest now (fleet/authority.hpp).
+        std::function<bool(const base::HostId&, const base::GuestId&)> may_report = [](const auto&, const auto&) {
+            return true;
+        };
+        /// True if no agent of that name is there any more, so that another may continue its faults.
+        std::function<bool(const base::HostId&)> departed = [](const auto&) { return false; };
+        std::function<std::size_t(const base::HostId&)> max_faults = [](const auto&) { return kMaxFaultsPerHost; };
+    };
+    struct Rejected {
+        model::Fault fault;
+        base::Error error;
     };
 
     AlarmManager(Options options, AlarmStore& rows, Dependencies dependencies);
@@ -68,14 +80,18 @@ public:
     void begin_snapshot(const base::HostId& host);
     void end_snapshot(const base::HostId& host, base::WallTime now);
     /// The rejected ones are the result.
-    std::vector<base::Error> report(const base::HostId& host, const std::vector<model::Fault>& faults,
-                                    base::WallTime now);
+    std::vector<Rejected> report(const base::HostId& host, const std::vector<model::Fault>& faults, base::WallTime now);
     /// What an agent reported some time ago: counts as far as nothing newer is known.
-    std::vector<base::Error> report_orphaned(const base::HostId& host, const std::vector<model::Fault>& faults,
-                                             base::WallTime now);
+    std::vector<Rejected> report_orphaned(const base::HostId& host, const std::vector<model::Fault>& faults,
+                                          base::WallTime now);
 
-    /// Ends an open fault whose agent is away; what that agent reported before does not open it again.
-    void end(const base::FaultId& fault, std::string_view why, base::WallTime now);
+    /// Ends an open fault without its agent; what that agent reported before does not open it again. `for_absent`: its
+    /// primary may have raised it and be gone, so its clear is delivered from here whoever raised it.
+    void end(const base::FaultId& fault, std::string_view why, bool for_absent, base::WallTime now);
+    /// This controller is the primary of an agent that is away now: delivers what no other has.
+    void adopt(const base::HostId& host);
+    /// Who may report what may be another now: delivers what was withheld and no longer is.
+    void release_withheld();
 
     /// Sends one sink the open faults of a guest once more.
     void resend(const std::string& sink, const base::GuestId& guest);
@@ -102,7 +118,8 @@ private:
     bool delivers(const base::HostId& host) const;
     bool is_newer(const model::Fault& fault) const;
     bool known_as_ended(const base::HostId& host, const model::Fault& fault);
-    void take(const FaultTable::Entry& entry);
+    void take(FaultTable::Entry entry);
+    bool withhold(TrackedFault& tracked, FaultTable::Change change);
     void count(const FaultTable::Entry& entry);
     void note(const FaultTable::Entry& entry);
     void deliver(const TrackedFault& tracked);

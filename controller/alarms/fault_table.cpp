@@ -21,13 +21,17 @@ FaultTable::Change change_between(const Fault* before, const Fault& after) {
 
 void FaultTable::restore(const TrackedFault& booked) {
     book(booked.host, booked.fault);
+    TrackedFault& tracked = faults_.at(booked.fault.id);
+    tracked.received_at = booked.received_at;
+    tracked.unconfirmed = booked.unconfirmed;
+    tracked.withheld = booked.withheld;
 }
 
 void FaultTable::begin_snapshot(const base::HostId& host) {
     hosts_[host].mentioned.emplace();
 }
 
-std::vector<FaultTable::Entry> FaultTable::end_snapshot(const base::HostId& host, base::WallTime now) {
+std::vector<FaultTable::Entry> FaultTable::end_snapshot(const base::HostId& host, bool continuous, base::WallTime now) {
     std::vector<Entry> forgotten;
     Host& at = hosts_[host];
     const auto mentioned = std::exchange(at.mentioned, std::nullopt);
@@ -35,8 +39,14 @@ std::vector<FaultTable::Entry> FaultTable::end_snapshot(const base::HostId& host
     const auto known = at.faults;
     for (const base::FaultId& id : known) {
         if (mentioned->contains(id)) continue;
-        const TrackedFault& booked = faults_.at(id);
-        forgotten.push_back(booked.fault.open() ? clear(id, kForgotten, now) : Entry{booked, Change::none});
+        TrackedFault& tracked = faults_.at(id);
+        const bool ended = continuous && !tracked.unconfirmed;
+        if (tracked.fault.open() && !ended) {
+            if (!tracked.unconfirmed) tracked.unconfirmed = Unconfirmed{now, "its agent came back without its state"};
+            forgotten.push_back({tracked, Change::none});
+            continue;
+        }
+        forgotten.push_back(tracked.fault.open() ? clear(id, kForgotten, now) : Entry{tracked, Change::none});
         forgotten.back().forgotten = true;
     }
     return forgotten;
@@ -48,7 +58,7 @@ void FaultTable::abandon_snapshot(const base::HostId& host) {
 }
 
 base::Result<std::vector<FaultTable::Entry>> FaultTable::report(const base::HostId& host, const Fault& fault,
-                                                                base::WallTime now) {
+                                                                base::WallTime now, std::size_t limit) {
     const TrackedFault* known = find(fault.id);
     if (known != nullptr && known->host != host) {
         return base::fail(base::Errc::permission,
@@ -58,9 +68,8 @@ base::Result<std::vector<FaultTable::Entry>> FaultTable::report(const base::Host
         return base::fail(base::Errc::bad_field, "fault " + fault.id.str() + " changed its guest or kind");
     }
     Host& at = hosts_[host];
-    if (known == nullptr && at.faults.size() >= kMaxFaultsPerHost) {
-        return base::fail(base::Errc::too_large, "more than " + std::to_string(kMaxFaultsPerHost) + " faults");
-    }
+    if (known == nullptr && at.faults.size() >= limit)
+        return base::fail(base::Errc::too_large, "more than " + std::to_string(limit) + " faults of one host");
     if (at.mentioned) at.mentioned->insert(fault.id);
 
     std::vector<Entry> entries;
@@ -75,8 +84,23 @@ base::Result<std::vector<FaultTable::Entry>> FaultTable::report(const base::Host
     book(host, fault);
     TrackedFault& tracked = faults_.at(fault.id);
     if (known == nullptr) tracked.received_at = now;
+    tracked.unconfirmed.reset();
     entries.push_back({tracked, change});
     return entries;
+}
+
+void FaultTable::transfer(const base::FaultId& fault, const base::HostId& host) {
+    const auto at = faults_.find(fault);
+    if (at == faults_.end()) return;
+    TrackedFault tracked = at->second;
+    erase(fault);
+    tracked.host = host;
+    restore(tracked);
+}
+
+void FaultTable::set_withheld(const base::FaultId& fault, bool withheld) {
+    const auto at = faults_.find(fault);
+    if (at != faults_.end()) at->second.withheld = withheld;
 }
 
 FaultTable::Entry FaultTable::clear(const base::FaultId& id, std::string_view why, base::WallTime now) {
@@ -86,11 +110,12 @@ FaultTable::Entry FaultTable::clear(const base::FaultId& id, std::string_view wh
     booked.fault.cleared_at = now;
     booked.fault.clear_reason = why;
     book(booked.host, booked.fault);
-    return {booked, Change::cleared};
+    faults_.at(id).unconfirmed.reset();
+    return {faults_.at(id), Change::cleared};
 }
 
 void FaultTable::book(const base::HostId& host, const Fault& fault) {
-    const auto [at, is_new] = faults_.try_emplace(fault.id, TrackedFault{fault, host});
+    const auto [at, is_new] = faults_.try_emplace(fault.id, TrackedFault{fault, host, {}, {}, false});
     if (!is_new) {
         if (at->second.fault.open()) note_closed(at->second);
         at->second.fault = fault;
@@ -120,6 +145,13 @@ const TrackedFault* FaultTable::find(const base::FaultId& fault) const {
     return at == faults_.end() ? nullptr : &at->second;
 }
 
+const TrackedFault* FaultTable::open_of_guest(const base::HostId& host, const base::GuestId& guest) const {
+    const auto at = hosts_.find(host);
+    if (at == hosts_.end()) return nullptr;
+    const auto first = at->second.open.lower_bound({guest, model::FaultKind{}});
+    return first == at->second.open.end() || first->first.first != guest ? nullptr : &faults_.at(first->second);
+}
+
 std::vector<const TrackedFault*> FaultTable::of_host(const base::HostId& host) const {
     std::vector<const TrackedFault*> faults;
     const auto at = hosts_.find(host);
@@ -132,14 +164,6 @@ std::vector<const TrackedFault*> FaultTable::of_host(const base::HostId& host) c
 std::size_t FaultTable::open_of_host(const base::HostId& host) const {
     const auto at = hosts_.find(host);
     return at == hosts_.end() ? 0 : at->second.open.size();
-}
-
-std::optional<std::string_view> why_over(const Inventory& inventory, bool names_all, const TrackedFault& booked) {
-    if (!booked.fault.open()) return std::nullopt;
-    const InventoryGuest* guest = inventory.guest(booked.fault.guest);
-    if (guest == nullptr) return names_all ? std::optional(kGuestDeleted) : std::nullopt;
-    const bool elsewhere = !guest->host.empty() && guest->host != booked.host;
-    return elsewhere ? std::optional(kGuestMoved) : std::nullopt;
 }
 
 }  // namespace vitalwire::controller

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -12,54 +13,66 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
-#include "controller/fleet/inventory.hpp"
 #include "model/fault.hpp"
 
 namespace vitalwire::controller {
 
-/// Of one agent, open or still to be told as cleared: far above what a host's guests can have, so that a broken agent
-/// cannot fill the controller.
-inline constexpr std::size_t kMaxFaultsPerHost = 100'000;
+/// Of one agent, open or with a clear still to be delivered, when nothing is known of its guests.
+inline constexpr std::size_t kMaxFaultsPerHost = 500;
 
-/// Why a fault ended that its agent no longer knows.
+/// Why a fault ended that its agent, which kept its state, no longer has: its end was delivered by another controller.
 inline constexpr std::string_view kForgotten = "forgotten";
 /// Why a fault ended when its agent opened another one of the same kind for the same guest.
 inline constexpr std::string_view kSuperseded = "superseded";
 
-/// Why a fault ended whose agent is away: its guest is on another host now, or exists no more.
-inline constexpr std::string_view kGuestMoved = "moved";
-inline constexpr std::string_view kGuestDeleted = "deleted";
+/// Nobody vouches for a fault now: it stays open until something is seen that ends it.
+struct Unconfirmed {
+    base::WallTime since{};
+    std::string why;
+
+    friend bool operator==(const Unconfirmed&, const Unconfirmed&) = default;
+};
 
 struct TrackedFault {
     model::Fault fault;
-    base::HostId host;             ///< whose agent says so
+    base::HostId host;             ///< whose agent reports it
     base::WallTime received_at{};  ///< when it was first reported here, by this controller's clock
+    /// Its agent came back without it and without its state.
+    std::optional<Unconfirmed> unconfirmed;
+    /// Its host was not the guest's owner when it was reported: it is stored, and not delivered.
+    bool withheld = false;
 };
 
-/// What every agent says is wrong. The agent is the truth for its host's guests: its last word counts, and after a
-/// whole state what it did not mention is over. While it is away its faults stay as they are. No I/O, no clock.
+/// The faults that the agents report. An agent's newest report counts. A fault that a snapshot does not name has ended
+/// only when its agent kept its state; otherwise it is unconfirmed. While an agent is away its faults stay as they are.
+/// No I/O, no clock.
 class FaultTable {
 public:
     enum class Change : std::uint8_t { none, opened, updated, cleared };
     struct Entry {
         TrackedFault booked;
         Change change = Change::none;
-        bool forgotten = false;  ///< its agent no longer speaks of it: whoever led has delivered its end
+        bool forgotten = false;  ///< its agent no longer reports it: another primary has delivered its end
     };
 
     /// As it was before a restart.
     void restore(const TrackedFault& booked);
 
     void begin_snapshot(const base::HostId& host);
-    /// The whole state was told. What it did not mention and is open is cleared (kForgotten); what is over is among the
-    /// entries as well: its agent will not speak of it again, so whatever is still to do about it is to be done now.
-    std::vector<Entry> end_snapshot(const base::HostId& host, base::WallTime now);
+    /// The snapshot is complete. An open fault that it did not name is cleared (kForgotten) if the agent is
+    /// `continuous` and had confirmed it, and unconfirmed otherwise. Those that have ended are among the entries as
+    /// well: their agent will not report them again, so whatever is still to be done about them is to be done now.
+    std::vector<Entry> end_snapshot(const base::HostId& host, bool continuous, base::WallTime now);
     /// The agent is gone before the state's end: nothing is concluded from what it did not say.
     void abandon_snapshot(const base::HostId& host);
 
-    /// What an agent says of one fault. The last entry is that fault; before it, one that it supersedes. Refused: the
-    /// fault belongs to another host or is about something else than before, or the host has too many.
-    base::Result<std::vector<Entry>> report(const base::HostId& host, const model::Fault& fault, base::WallTime now);
+    /// An agent's report of one fault. The last entry is that fault; before it, one that it supersedes. Fails: the
+    /// fault belongs to another host or is about something else than before, or the host has `limit` already.
+    base::Result<std::vector<Entry>> report(const base::HostId& host, const model::Fault& fault, base::WallTime now,
+                                            std::size_t limit = kMaxFaultsPerHost);
+    /// Another agent reports the fault from now on: its host was renamed.
+    void transfer(const base::FaultId& fault, const base::HostId& host);
+    void set_withheld(const base::FaultId& fault, bool withheld);
 
     /// Ends an open fault without its agent's word.
     Entry clear(const base::FaultId& fault, std::string_view why, base::WallTime now);
@@ -68,6 +81,8 @@ public:
     void erase(const base::FaultId& fault);
 
     const TrackedFault* find(const base::FaultId& fault) const;
+    /// An open fault of a guest on one host; null when there is none.
+    const TrackedFault* open_of_guest(const base::HostId& host, const base::GuestId& guest) const;
     std::vector<const TrackedFault*> of_host(const base::HostId& host) const;
     const std::unordered_map<base::FaultId, TrackedFault>& all() const { return faults_; }
     std::size_t open_of_kind(model::FaultKind kind) const { return open_[static_cast<std::size_t>(kind)]; }
@@ -89,9 +104,5 @@ private:
     std::unordered_map<base::HostId, Host> hosts_;
     std::array<std::size_t, model::kFaultKinds> open_{};
 };
-
-/// Why a fault is over whose agent is away. Absent while it stays: it is over already, its guest is there, or nobody
-/// knows where. `names_all`: a guest that the inventory does not name does not exist.
-std::optional<std::string_view> why_over(const Inventory& inventory, bool names_all, const TrackedFault& booked);
 
 }  // namespace vitalwire::controller

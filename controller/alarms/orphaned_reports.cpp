@@ -6,13 +6,13 @@
 
 namespace vitalwire::controller {
 
-OrphanedReports::OrphanedReports(boost::asio::io_context& io, base::Millis patience, Dependencies surroundings)
-    : patience_(patience), around_(std::move(surroundings)), timer_(io) {}
+OrphanedReports::OrphanedReports(base::Millis patience, Dependencies dependencies)
+    : patience_(patience), around_(std::move(dependencies)) {}
 
-void OrphanedReports::take(const base::HostId& host, Faults faults, std::function<void()> done) {
+void OrphanedReports::take(const base::HostId& host, Faults faults, std::function<void()> done, base::TimePoint now) {
     if (around_.connected(host)) return around_.when_durable(std::move(done));
-    waiting_.push_back({host, std::move(faults), std::move(done), base::Clock::now() + patience_});
-    if (waiting_.size() == 1) arm();
+    if (waiting_.empty()) looked_ = now;
+    waiting_.push_back({host, std::move(faults), std::move(done), now + patience_});
 }
 
 void OrphanedReports::agent_up(const base::HostId& host) {
@@ -27,17 +27,17 @@ void OrphanedReports::agent_up(const base::HostId& host) {
 }
 
 void OrphanedReports::stop() {
-    timer_.cancel();
     waiting_.clear();
 }
 
-void OrphanedReports::arm() {
-    if (waiting_.empty()) return;
-    timer_.after(patience_ / 10, [this] { look(); });
+base::TimePoint OrphanedReports::next_due() const {
+    return waiting_.empty() ? base::kNever : looked_ + patience_ / 10;
 }
 
-void OrphanedReports::look() {
-    const base::TimePoint now = base::Clock::now();
+void OrphanedReports::tick(base::Moment moment) {
+    const base::TimePoint now = moment.steady;
+    if (now < next_due()) return;
+    looked_ = now;
     // After an outage of the broker that is no sign that an agent is away.
     if (!around_.reachable()) {
         for (Deposit& deposit : waiting_)
@@ -46,12 +46,10 @@ void OrphanedReports::look() {
     while (!waiting_.empty() && waiting_.front().until <= now) {
         Deposit deposit = std::move(waiting_.front());
         waiting_.pop_front();
-        log::info("takes on what an agent left that is away",
-                  {{"host", deposit.host}, {"faults", deposit.faults.size()}});
-        around_.adopt(deposit.host, deposit.faults);
+        log::info("orphaned reports adopted", {{"host", deposit.host}, {"faults", deposit.faults.size()}});
+        around_.adopt(deposit.host, deposit.faults, moment);
         around_.when_durable(std::move(deposit.done));
     }
-    arm();
 }
 
 }  // namespace vitalwire::controller

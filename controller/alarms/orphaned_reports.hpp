@@ -1,14 +1,13 @@
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <functional>
 #include <list>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "base/moment.hpp"
 #include "model/fault.hpp"
-#include "runtime/timer.hpp"
 
 namespace vitalwire::controller {
 
@@ -22,14 +21,16 @@ public:
     struct Dependencies {
         std::function<bool(const base::HostId&)> connected;
         std::function<bool()> reachable;  ///< false: no agent can connect to this controller now
-        std::function<void(const base::HostId&, const Faults&)> adopt;
+        std::function<void(const base::HostId&, const Faults&, base::Moment)> adopt;
         std::function<void(std::function<void()>)> when_durable;
     };
 
     /// `patience`: for an agent to connect, from when it can.
-    OrphanedReports(boost::asio::io_context& io, base::Millis patience, Dependencies surroundings);
+    OrphanedReports(base::Millis patience, Dependencies dependencies);
 
-    void take(const base::HostId& host, Faults faults, std::function<void()> done);
+    void take(const base::HostId& host, Faults faults, std::function<void()> done, base::TimePoint now);
+    void tick(base::Moment moment);
+    base::TimePoint next_due() const;
     void agent_up(const base::HostId& host);
     void stop();
     std::size_t waiting() const { return waiting_.size(); }
@@ -42,13 +43,10 @@ private:
         base::TimePoint until;
     };
 
-    void look();
-    void arm();
-
     base::Millis patience_;
     Dependencies around_;
     std::list<Deposit> waiting_;  ///< the oldest first; at most what the broker sends ahead of our acknowledgement
-    runtime::Timer timer_;
+    base::TimePoint looked_{};
 };
 
 }  // namespace vitalwire::controller

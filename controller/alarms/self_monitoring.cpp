@@ -2,11 +2,16 @@
 
 #include <algorithm>
 #include <set>
+#include <sstream>
 #include <utility>
 
 namespace vitalwire::controller {
 
 namespace {
+
+/// Longer than an agent needs to come up, and than a source's report is behind its destination's in a migration.
+constexpr base::Millis kDegradedPatience{2000};
+constexpr base::Millis kTwicePatience{3000};
 
 base::FaultId id_of(std::string_view kind, const std::string& about) {
     return base::FaultId(std::string(kind) + "." + about);
@@ -29,6 +34,32 @@ Alarm all_agents_lost(const base::HostId& controller) {
     return alarm;
 }
 
+Alarm agent_degraded(const base::HostId& host, const std::vector<bus::AgentProblems::Item>& problems) {
+    Alarm alarm;
+    alarm.id = id_of(kAgentDegraded, host.str());
+    alarm.kind = kAgentDegraded;
+    alarm.severity = "major";
+    alarm.host = host;
+    if (problems.empty()) return alarm;
+    alarm.detail = problems.front().what;
+    alarm.reason = problems.front().detail;
+    if (problems.size() > 1) alarm.reason += " (and " + std::to_string(problems.size() - 1) + " more)";
+    return alarm;
+}
+
+/// `detail` names the hosts, separated by blanks.
+Alarm running_twice(const Authority::Twice& found) {
+    Alarm alarm;
+    alarm.id = id_of(kRunningTwice, found.guest.str());
+    alarm.kind = kRunningTwice;
+    alarm.severity = "critical";
+    alarm.guest = found.guest;
+    alarm.host = found.hosts.front();
+    for (const base::HostId& host : found.hosts)
+        alarm.detail += (alarm.detail.empty() ? "" : " ") + host.str();
+    return alarm;
+}
+
 Alarm sink_failing(const base::HostId& controller, const SelfMonitoring::SinkState& sink) {
     Alarm alarm;
     alarm.id = id_of(kSinkFailing, controller.str() + "." + sink.name);
@@ -42,15 +73,20 @@ Alarm sink_failing(const base::HostId& controller, const SelfMonitoring::SinkSta
 
 }  // namespace
 
-std::vector<Alarm> SelfMonitoring::look(const Fleet& fleet, const std::vector<SinkState>& sinks, Moment moment) {
+std::vector<Alarm> SelfMonitoring::look(const View& view, base::Moment moment) {
     std::vector<Alarm> changed;
-    look_at_agents(fleet, moment, changed);
-    look_at_sinks(sinks, moment, changed);
+    seen_.clear();
+    look_at_agents(view, moment, changed);
+    look_at_agent_problems(view.fleet, moment, changed);
+    look_at_copies(view, moment, changed);
+    look_at_sinks(view.sinks, moment, changed);
+    std::erase_if(seen_since_, [this](const auto& item) { return !seen_.contains(item.first); });
     return changed;
 }
 
 /// Counted from when we first saw it away: when we ourselves were stopped, all are away at first.
-void SelfMonitoring::look_at_agents(const Fleet& fleet, Moment moment, std::vector<Alarm>& changed) {
+void SelfMonitoring::look_at_agents(const View& view, base::Moment moment, Changed& changed) {
+    const Fleet& fleet = view.fleet;
     std::map<base::HostId, base::TimePoint> lost_since;
     std::vector<base::HostId> lost;
     for (const auto& [host, agent] : fleet.agents()) {
@@ -59,12 +95,12 @@ void SelfMonitoring::look_at_agents(const Fleet& fleet, Moment moment, std::vect
             continue;
         }
         const auto before = lost_since_.find(host);
-        const base::TimePoint since = before == lost_since_.end() ? moment.now : before->second;
+        const base::TimePoint since = before == lost_since_.end() ? moment.steady : before->second;
         lost_since.emplace(host, since);
         const base::Millis patience = agent.heard_since_start
                                           ? options_.agent_lost_after
                                           : std::max(options_.agent_lost_after, options_.start_grace);
-        if (moment.now - since >= patience) lost.push_back(host);
+        if (moment.steady - since >= patience && !view.watched_by_peer(host)) lost.push_back(host);
     }
     lost_since_ = std::move(lost_since);
     const Alarm all = all_agents_lost(options_.controller);
@@ -85,13 +121,57 @@ void SelfMonitoring::look_at_agents(const Fleet& fleet, Moment moment, std::vect
         clear(id, "forgotten", moment, changed);
 }
 
-void SelfMonitoring::look_at_sinks(const std::vector<SinkState>& sinks, Moment moment, std::vector<Alarm>& changed) {
+/// As its agent reports it. While that is away, and until it has sent its list, nothing is known.
+void SelfMonitoring::look_at_agent_problems(const Fleet& fleet, base::Moment moment, Changed& changed) {
+    for (const auto& [host, agent] : fleet.agents()) {
+        if (!agent.connected || !agent.reported_problems) continue;
+        Alarm alarm = agent_degraded(host, agent.problems);
+        if (agent.problems.empty()) {
+            clear(alarm.id, "resolved", moment, changed);
+        } else if (lasted(alarm.id, kDegradedPatience, moment)) {
+            raise(std::move(alarm), moment, changed);
+        }
+    }
+}
+
+/// Cleared when the agents of all hosts that it names are there and one copy at most still answers.
+void SelfMonitoring::look_at_copies(const View& view, base::Moment moment, Changed& changed) {
+    std::set<base::FaultId> twice;
+    for (const Authority::Twice& found : view.twice) {
+        Alarm alarm = running_twice(found);
+        twice.insert(alarm.id);
+        if (lasted(alarm.id, kTwicePatience, moment)) raise(std::move(alarm), moment, changed);
+    }
+    const auto present = [&](const Alarm& alarm) {
+        std::istringstream hosts(alarm.detail);
+        for (std::string host; hosts >> host;) {
+            const Agent* agent = view.fleet.find(base::HostId(host));
+            if (agent == nullptr || !agent->connected || !agent->whole) return false;
+        }
+        return true;
+    };
+    std::vector<base::FaultId> over;
+    for (const auto& [id, alarm] : alarms_) {
+        if (alarm.kind == kRunningTwice && !twice.contains(id) && present(alarm)) over.push_back(id);
+    }
+    for (const base::FaultId& id : over)
+        clear(id, "one copy answers", moment, changed);
+}
+
+/// A condition that is seen now has been there for that long.
+bool SelfMonitoring::lasted(const base::FaultId& id, base::Millis patience, base::Moment moment) {
+    seen_.insert(id);
+    const auto [at, is_new] = seen_since_.try_emplace(id, moment.steady);
+    return moment.steady - at->second >= patience;
+}
+
+void SelfMonitoring::look_at_sinks(const std::vector<SinkState>& sinks, base::Moment moment, Changed& changed) {
     std::set<base::FaultId> failing;
     for (const SinkState& sink : sinks) {
         if (!sink.away_since) continue;
         Alarm alarm = sink_failing(options_.controller, sink);
         failing.insert(alarm.id);
-        if (moment.now - *sink.away_since >= options_.sink_failing_after) raise(std::move(alarm), moment, changed);
+        if (moment.steady - *sink.away_since >= options_.sink_failing_after) raise(std::move(alarm), moment, changed);
     }
     std::vector<base::FaultId> well;
     for (const auto& [id, alarm] : alarms_) {
@@ -101,7 +181,7 @@ void SelfMonitoring::look_at_sinks(const std::vector<SinkState>& sinks, Moment m
         clear(id, "delivers", moment, changed);
 }
 
-void SelfMonitoring::raise(Alarm alarm, Moment moment, std::vector<Alarm>& changed) {
+void SelfMonitoring::raise(Alarm alarm, base::Moment moment, Changed& changed) {
     const auto known = alarms_.find(alarm.id);
     if (known != alarms_.end()) {
         if (known->second.open()) return;
@@ -113,7 +193,7 @@ void SelfMonitoring::raise(Alarm alarm, Moment moment, std::vector<Alarm>& chang
     alarms_.insert_or_assign(alarm.id, std::move(alarm));
 }
 
-void SelfMonitoring::clear(const base::FaultId& id, const char* why, Moment moment, std::vector<Alarm>& changed) {
+void SelfMonitoring::clear(const base::FaultId& id, const char* why, base::Moment moment, Changed& changed) {
     const auto known = alarms_.find(id);
     if (known == alarms_.end() || !known->second.open()) return;
     Alarm& alarm = known->second;

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/moment.hpp"
+#include "controller/fleet/authority.hpp"
 #include "controller/fleet/fleet.hpp"
 #include "controller/model/alarm.hpp"
 
@@ -25,14 +29,18 @@ public:
         base::Millis start_grace{10'000};     ///< for agents to return after our own start
         base::Millis sink_failing_after{30'000};
     };
-    struct Moment {
-        base::TimePoint now{};
-        base::WallTime wall{};
-    };
     struct SinkState {
         std::string name;
         std::optional<base::TimePoint> away_since;
         std::string error;
+    };
+
+    struct View {
+        const Fleet& fleet;
+        std::vector<SinkState> sinks;
+        std::vector<Authority::Twice> twice;
+        /// Another controller is the primary of this lost agent and is alive, or may be: it raises the alarm.
+        std::function<bool(const base::HostId&)> watched_by_peer = [](const auto&) { return false; };
     };
 
     explicit SelfMonitoring(Options options) : options_(std::move(options)) {}
@@ -40,21 +48,28 @@ public:
     /// It was raised before a restart, and is not told to the end.
     void restore(const Alarm& alarm) { alarms_.insert_or_assign(alarm.id, alarm); }
     /// The alarms that opened or cleared.
-    std::vector<Alarm> look(const Fleet& fleet, const std::vector<SinkState>& sinks, Moment moment);
+    std::vector<Alarm> look(const View& view, base::Moment moment);
     /// It is over and told everywhere.
     void forget(const base::FaultId& alarm);
 
     std::size_t open_of_kind(std::string_view kind) const;
 
 private:
-    void look_at_agents(const Fleet& fleet, Moment moment, std::vector<Alarm>& changed);
-    void look_at_sinks(const std::vector<SinkState>& sinks, Moment moment, std::vector<Alarm>& changed);
-    void raise(Alarm alarm, Moment moment, std::vector<Alarm>& changed);
-    void clear(const base::FaultId& id, const char* why, Moment moment, std::vector<Alarm>& changed);
+    using Changed = std::vector<Alarm>;
+
+    void look_at_agents(const View& view, base::Moment moment, Changed& changed);
+    void look_at_agent_problems(const Fleet& fleet, base::Moment moment, Changed& changed);
+    void look_at_copies(const View& view, base::Moment moment, Changed& changed);
+    void look_at_sinks(const std::vector<SinkState>& sinks, base::Moment moment, Changed& changed);
+    bool lasted(const base::FaultId& id, base::Millis patience, base::Moment moment);
+    void raise(Alarm alarm, base::Moment moment, Changed& changed);
+    void clear(const base::FaultId& id, const char* why, base::Moment moment, Changed& changed);
 
     Options options_;
     std::map<base::FaultId, Alarm> alarms_;
     std::map<base::HostId, base::TimePoint> lost_since_;
+    std::map<base::FaultId, base::TimePoint> seen_since_;  ///< conditions that are there and not raised yet
+    std::set<base::FaultId> seen_;                         ///< by this look
 };
 
 }  // namespace vitalwire::controller

@@ -103,7 +103,8 @@ void SinkWorker::note_reconciled(std::size_t raised_again, std::size_t cleared_a
 }
 
 bool SinkWorker::takes(const Alarm& alarm) const {
-    if (!alarm.guest.empty()) return true;
+    // A sink that acts on single guests must not act on one of two copies.
+    if (!alarm.guest.empty() && alarm.kind != kRunningTwice) return true;
     const bool its_own_failure = alarm.kind == kSinkFailing && alarm.detail == name_;
     return sink_->takes_hosts() && !its_own_failure;
 }

@@ -5,12 +5,31 @@
 
 namespace vitalwire::controller {
 
+namespace {
+const std::vector<base::HostId> kNobody;
+}
+
+bool answers(const model::GuestReport& report) {
+    return (report.state == "registered" || report.state == "unhealthy") && report.responses > 0;
+}
+
 void Fleet::restore(const base::HostId& host, Agent agent) {
+    ++version_;
     agents_.insert_or_assign(host, std::move(agent));
 }
 
 void Fleet::up(const base::HostId& host, const bus::Hello& hello, const std::string& peer, base::WallTime now) {
+    ++version_;
     Agent& agent = agents_[host];
+    // An old copy of the state has been started from fewer times.
+    const bool same_life = !hello.instance.empty() && hello.instance == agent.instance;
+    const bool same_state = !hello.state.empty() && hello.state == agent.state;
+    agent.continuous = same_life || (same_state && hello.state_starts >= agent.state_starts);
+    agent.state = hello.state;
+    agent.state_starts = hello.state_starts;
+    agent.primary = hello.primary;
+    agent.controllers = hello.controllers;
+    agent.reported_problems = false;
     agent.version = hello.agent_version;
     agent.instance = hello.instance;
     agent.peer = peer;
@@ -22,22 +41,38 @@ void Fleet::up(const base::HostId& host, const bus::Hello& hello, const std::str
     agent.heard_since_start = true;
 }
 
-void Fleet::down(const base::HostId& host, base::WallTime now) {
+void Fleet::down(const base::HostId& host, base::Moment moment) {
     const auto at = agents_.find(host);
     if (at == agents_.end()) return;
+    ++version_;
     at->second.connected = false;
-    at->second.since = now;
+    at->second.since = moment.wall;
+    at->second.away_since = moment.steady;
     at->second.mentioned.reset();
 }
 
-void Fleet::set_lead(const base::HostId& host, bool lead) {
+void Fleet::set_primary(const base::HostId& host, const bus::LeadChanged& changed) {
     const auto at = agents_.find(host);
-    if (at != agents_.end()) at->second.lead = lead;
+    if (at == agents_.end()) return;
+    at->second.lead = changed.lead;
+    at->second.primary = changed.primary;
+    at->second.controllers = changed.controllers;
 }
 
-void Fleet::adopt(const base::HostId& host, base::WallTime now) {
+void Fleet::set_problems(const base::HostId& host, std::vector<bus::AgentProblems::Item> problems) {
+    const auto at = agents_.find(host);
+    if (at == agents_.end()) return;
+    at->second.problems = std::move(problems);
+    at->second.reported_problems = true;
+}
+
+void Fleet::adopt(const base::HostId& host, base::Moment moment) {
     const auto [at, is_new] = agents_.try_emplace(host);
-    if (is_new) at->second.since = at->second.last_seen = now;
+    ++version_;
+    if (is_new) {
+        at->second.since = at->second.last_seen = moment.wall;
+        at->second.away_since = moment.steady;
+    }
     at->second.lead = true;
     at->second.heard_since_start = true;
 }
@@ -58,7 +93,7 @@ void Fleet::end_snapshot(const base::HostId& host) {
     agent.whole = true;
     std::erase_if(agent.guests, [&](const auto& item) {
         if (mentioned->contains(item.first)) return false;
-        drop(item.second);
+        drop(host, item.second);
         return true;
     });
 }
@@ -72,7 +107,9 @@ base::Result<void> Fleet::report(const base::HostId& host, const model::GuestRep
     }
     ++states_[report.state];
     if (is_new) {
-        ++known_[report.guest];
+        auto& holders = holders_[report.guest];
+        holders.push_back(host);
+        if (holders.size() > 1) held_twice_.insert(report.guest);
         agent.guests.emplace(report.guest, report);
     } else {
         leave_state(known->second.state);
@@ -85,21 +122,37 @@ base::Result<void> Fleet::report(const base::HostId& host, const model::GuestRep
 void Fleet::gone(const base::HostId& host, const base::GuestId& guest) {
     const auto at = agents_.find(host);
     if (at == agents_.end()) return;
-    if (const auto report = at->second.guests.extract(guest); !report.empty()) drop(report.mapped());
+    if (const auto report = at->second.guests.extract(guest); !report.empty()) drop(host, report.mapped());
 }
 
 void Fleet::forget(const base::HostId& host) {
     const auto at = agents_.find(host);
     if (at == agents_.end()) return;
     for (const auto& [guest, report] : at->second.guests)
-        drop(report);
+        drop(host, report);
+    ++version_;
     agents_.erase(at);
 }
 
-void Fleet::drop(const model::GuestReport& report) {
+void Fleet::drop(const base::HostId& host, const model::GuestReport& report) {
     leave_state(report.state);
-    const auto at = known_.find(report.guest);
-    if (at != known_.end() && --at->second == 0) known_.erase(at);
+    const auto at = holders_.find(report.guest);
+    if (at == holders_.end()) return;
+    std::erase(at->second, host);
+    if (at->second.size() < 2) held_twice_.erase(report.guest);
+    if (at->second.empty()) holders_.erase(at);
+}
+
+const std::vector<base::HostId>& Fleet::holders(const base::GuestId& guest) const {
+    const auto at = holders_.find(guest);
+    return at == holders_.end() ? kNobody : at->second;
+}
+
+const model::GuestReport* Fleet::report_of(const base::HostId& host, const base::GuestId& guest) const {
+    const Agent* agent = find(host);
+    if (agent == nullptr) return nullptr;
+    const auto at = agent->guests.find(guest);
+    return at == agent->guests.end() ? nullptr : &at->second;
 }
 
 void Fleet::leave_state(const std::string& state) {

@@ -1,18 +1,24 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "base/moment.hpp"
 #include "base/result.hpp"
 #include "bus/messages.hpp"
 
 namespace vitalwire::controller {
+
+/// True if the report proves that the guest answers: `responses` are of the agent's life, so they were seen by it.
+bool answers(const model::GuestReport& report);
 
 /// Twice the largest host that the agent is made for.
 inline constexpr std::size_t kMaxGuestsPerHost = 20'000;
@@ -23,13 +29,21 @@ struct Agent {
     std::string instance;  ///< of the agent's life
     std::string peer;
     bool connected = false;
-    bool lead = false;               ///< it named this controller the one that delivers its faults
+    bool lead = false;                     ///< this controller is its primary: the one that delivers its faults
+    std::string primary;                   ///< name of its primary, as it reported it last; empty: not known
+    std::vector<std::string> controllers;  ///< names of those it is connected to, as it reported them last
+    std::string state;                     ///< Hello::state
+    std::uint64_t state_starts = 0;
+    bool continuous = false;         ///< it came back with the state that it had
+    base::TimePoint away_since{};    ///< since when it is not connected
     base::WallTime since{};          ///< when it connected, or was lost
     base::WallTime last_seen{};      ///< its last message
     bool heard_since_start = false;  ///< false: known from disk only
     bool whole = false;              ///< it has told its whole state since it connected
     std::unordered_map<base::GuestId, model::GuestReport> guests;
-    std::optional<std::set<base::GuestId>> mentioned;  ///< within a whole state
+    std::optional<std::set<base::GuestId>> mentioned;  ///< within a snapshot
+    std::vector<bus::AgentProblems::Item> problems;
+    bool reported_problems = false;  ///< since it connected
 };
 
 /// The agents this controller knows. No I/O, no clock.
@@ -38,10 +52,11 @@ public:
     /// Known before a restart, not connected.
     void restore(const base::HostId& host, Agent agent);
     void up(const base::HostId& host, const bus::Hello& hello, const std::string& peer, base::WallTime now);
-    void down(const base::HostId& host, base::WallTime now);
-    void set_lead(const base::HostId& host, bool lead);
-    /// This controller speaks for an agent that is away, known or not.
-    void adopt(const base::HostId& host, base::WallTime now);
+    void down(const base::HostId& host, base::Moment moment);
+    void set_primary(const base::HostId& host, const bus::LeadChanged& changed);
+    void set_problems(const base::HostId& host, std::vector<bus::AgentProblems::Item> problems);
+    /// This controller delivers for an agent that is away, known or not.
+    void adopt(const base::HostId& host, base::Moment moment);
     void seen(const base::HostId& host, base::WallTime now);
 
     void begin_snapshot(const base::HostId& host);
@@ -53,19 +68,29 @@ public:
 
     const Agent* find(const base::HostId& host) const;
     /// An agent, connected or not, has reported the guest.
-    bool knows(const base::GuestId& guest) const { return known_.contains(guest); }
+    bool knows(const base::GuestId& guest) const { return holders_.contains(guest); }
+    /// The hosts whose agents report the guest, the first that did first.
+    const std::vector<base::HostId>& holders(const base::GuestId& guest) const;
+    /// The report of a guest by one agent; null when it has none.
+    const model::GuestReport* report_of(const base::HostId& host, const base::GuestId& guest) const;
+    /// Guests that more than one agent reports.
+    const std::set<base::GuestId>& held_twice() const { return held_twice_; }
     /// How many reported guests are in which state; no state without a guest.
     const std::map<std::string, std::size_t>& states() const { return states_; }
     const std::map<base::HostId, Agent>& agents() const { return agents_; }
     std::size_t connected() const;
+    /// Another number whenever an agent came, went, or is known no more.
+    std::uint64_t version() const { return version_; }
 
 private:
-    void drop(const model::GuestReport& report);
+    void drop(const base::HostId& host, const model::GuestReport& report);
     void leave_state(const std::string& state);
 
     std::map<base::HostId, Agent> agents_;
-    std::unordered_map<base::GuestId, std::size_t> known_;  ///< by how many agents: two while a guest migrates
-    std::map<std::string, std::size_t> states_;             ///< counted, because metrics are asked for often
+    std::uint64_t version_ = 0;
+    std::unordered_map<base::GuestId, std::vector<base::HostId>> holders_;  ///< two while a guest migrates
+    std::set<base::GuestId> held_twice_;
+    std::map<std::string, std::size_t> states_;  ///< counted, because metrics are asked for often
 };
 
 }  // namespace vitalwire::controller

@@ -111,12 +111,17 @@ std::vector<const InventoryGuest*> Inventory::listed(const Index<Key>& index, co
 }
 
 void Inventory::add_to_indexes(const InventoryGuest& guest) {
-    if (!guest.host.empty()) by_host_[guest.host].insert(guest.id);
+    if (!guest.host.empty()) {
+        auto& guests = by_host_[guest.host];
+        if (guests.empty()) ++hosts_version_;
+        guests.insert(guest.id);
+    }
     if (!guest.group.empty()) by_group_[guest.group].insert(guest.id);
 }
 
 void Inventory::remove_from_indexes(const InventoryGuest& guest) {
     erase_from(by_host_, guest.host, guest.id);
+    if (!by_host_.contains(guest.host)) ++hosts_version_;
     erase_from(by_group_, guest.group, guest.id);
 }
 

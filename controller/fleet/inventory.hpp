@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -68,6 +69,8 @@ public:
     std::vector<const InventoryGuest*> of_host(const base::HostId& host) const;
     std::vector<const InventoryGuest*> of_group(const base::GroupId& group) const;
     std::vector<base::HostId> hosts() const;  ///< that have guests
+    /// Another number whenever `hosts` is another list.
+    std::uint64_t hosts_version() const { return hosts_version_; }
 
     const std::unordered_map<base::GuestId, InventoryGuest>& guests() const { return guests_; }
     const std::map<base::GroupId, InventoryGroup>& groups() const { return groups_; }
@@ -84,6 +87,7 @@ private:
     std::unordered_map<base::GuestId, InventoryGuest> guests_;
     std::map<base::GroupId, InventoryGroup> groups_;
     Index<base::HostId> by_host_;
+    std::uint64_t hosts_version_ = 0;
     Index<base::GroupId> by_group_;
 };
 

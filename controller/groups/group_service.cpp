@@ -60,9 +60,9 @@ std::size_t guests_in(const std::vector<group::Hop>& hops) {
 
 }  // namespace
 
-GroupService::GroupService(const Inventory& inventory, const Fleet& fleet, runtime::Metrics& metrics, std::string name,
-                           Send send)
-    : inventory_(inventory), fleet_(fleet), name_(std::move(name)), send_(std::move(send)) {
+GroupService::GroupService(const Inventory& inventory, const Fleet& fleet, const HostNames& names,
+                           runtime::Metrics& metrics, std::string name, Send send)
+    : inventory_(inventory), fleet_(fleet), names_(names), name_(std::move(name)), send_(std::move(send)) {
     const auto counter = [&](const std::string& what, const std::string& help) {
         return metrics.counter("vitalwire_controller_group_" + what + "_total", help);
     };
@@ -71,6 +71,10 @@ GroupService::GroupService(const Inventory& inventory, const Fleet& fleet, runti
     notifications_ = counter("notifications", "Guests that were told of a change of a peer.");
     queries_ = counter("queries", "Status queries that were answered.");
     refusals_ = counter("refusals", "Broadcasts and queries that were refused: no group, or another host's guest.");
+}
+
+HostId GroupService::agent_of(const InventoryGuest& guest) const {
+    return guest.host.empty() ? HostId() : names_.agent_of(guest.host);
 }
 
 void GroupService::on(const HostId& host, const bus::GroupSend& message) {
@@ -126,7 +130,7 @@ void GroupService::introduce(const HostId& host, base::WallTime now) {
     const std::string timestamp = base::to_iso8601(now);
     std::vector<const InventoryGuest*> guests;
     std::set<GroupId> groups;
-    for (const InventoryGuest* guest : inventory_.of_host(host)) {
+    for (const InventoryGuest* guest : names_.guests_of(host)) {
         if (!takes_part(*guest)) continue;
         guests.push_back(guest);
         groups.insert(guest->group);
@@ -148,7 +152,7 @@ void GroupService::tell_earlier(const std::vector<const InventoryGuest*>& guests
     for (const InventoryGuest* guest : guests) {
         const MemberState state = state_of(*guest);
         for (const group::Hop& hop : router_.peers(guest->group, guest->id)) {
-            const bool later = hop.host == guest->host || was_introduced_after(hop.host, event);
+            const bool later = hop.host == agent_of(*guest) || was_introduced_after(hop.host, event);
             if (!later && leads(hop.host)) tell(hop, kRepeated, state, timestamp);
         }
     }
@@ -160,10 +164,11 @@ void GroupService::tell_of_all(const HostId& host, const GroupId& group, const s
     std::erase_if(all, [this](const InventoryGuest* guest) { return !takes_part(*guest); });
     for (const InventoryGuest* member : all) {
         // Of a guest whose agent is not there yet more is known in a moment.
-        if (!is_whole(member->host)) continue;
+        if (!is_whole(agent_of(*member))) continue;
         group::Hop here{host, {}};
         for (const InventoryGuest* guest : all) {
-            if (guest->host == host && guest->policy.messaging && guest != member) here.guests.push_back(guest->id);
+            if (agent_of(*guest) == host && guest->policy.messaging && guest != member)
+                here.guests.push_back(guest->id);
         }
         if (!here.guests.empty()) tell(here, kRepeated, state_of(*member), timestamp);
     }
@@ -201,11 +206,11 @@ void GroupService::tell_gone(const InventoryGuest& guest, base::WallTime now) {
 void GroupService::heartbeat_changed(const GuestId& guest, base::WallTime now) {
     const InventoryGuest* known = inventory_.guest(guest);
     if (known == nullptr || !takes_part(*known)) return;
-    const std::string heartbeat = heartbeat_of(guest, known->host);
+    const std::string heartbeat = heartbeat_of(guest, agent_of(*known));
     const auto [told, first] = told_heartbeat_.try_emplace(guest, heartbeat);
     if (!first && told->second == heartbeat) return;
     told->second = heartbeat;
-    if (!newcomers_.contains(known->host)) notify(*known, kHeartbeat, state_of(*known), now);
+    if (!newcomers_.contains(agent_of(*known))) notify(*known, kHeartbeat, state_of(*known), now);
 }
 
 base::Result<std::size_t> GroupService::send_as_operator(const GroupId& group, const std::string& payload) {
@@ -228,7 +233,7 @@ MemberState GroupService::state(const GuestId& guest) const {
 std::optional<group::Member> GroupService::member(const GuestId& guest) const {
     const InventoryGuest* known = inventory_.guest(guest);
     if (known == nullptr) return std::nullopt;
-    return group::Member{known->id, known->host, known->policy.messaging};
+    return group::Member{known->id, agent_of(*known), known->policy.messaging};
 }
 
 std::optional<GroupId> GroupService::group_of(const GuestId& guest) const {
@@ -240,7 +245,7 @@ std::optional<GroupId> GroupService::group_of(const GuestId& guest) const {
 std::vector<group::Member> GroupService::members(const GroupId& group) const {
     std::vector<group::Member> members;
     for (const InventoryGuest* guest : inventory_.of_group(group)) {
-        if (takes_part(*guest)) members.push_back({guest->id, guest->host, guest->policy.messaging});
+        if (takes_part(*guest)) members.push_back({guest->id, agent_of(*guest), guest->policy.messaging});
     }
     return members;
 }
@@ -279,7 +284,7 @@ MemberState GroupService::state_of(const InventoryGuest& guest) const {
     } else if (!guest.metadata.empty()) {
         state.metadata = guest.metadata;
     }
-    state.heartbeat = heartbeat_of(guest.id, guest.host);
+    state.heartbeat = heartbeat_of(guest.id, agent_of(guest));
     return state;
 }
 

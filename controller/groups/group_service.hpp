@@ -13,6 +13,7 @@
 #include "base/result.hpp"
 #include "bus/messages.hpp"
 #include "controller/fleet/fleet.hpp"
+#include "controller/fleet/host_names.hpp"
 #include "controller/fleet/inventory.hpp"
 #include "group/router.hpp"
 #include "runtime/metrics.hpp"
@@ -34,8 +35,8 @@ public:
     using Send = std::function<void(const base::HostId&, const bus::ToAgent&)>;
 
     /// `name`: of this controller's life, fresh at each start, for messages of its own. References must outlive this.
-    GroupService(const Inventory& inventory, const Fleet& fleet, runtime::Metrics& metrics, std::string name,
-                 Send send);
+    GroupService(const Inventory& inventory, const Fleet& fleet, const HostNames& names, runtime::Metrics& metrics,
+                 std::string name, Send send);
 
     void on(const base::HostId& host, const bus::GroupSend& message);
     void on(const base::HostId& host, const bus::GroupQuery& message);
@@ -67,6 +68,7 @@ private:
     std::optional<base::GroupId> group_of(const base::GuestId& guest) const override;
     std::vector<group::Member> members(const base::GroupId& group) const override;
 
+    base::HostId agent_of(const InventoryGuest& guest) const;
     bool takes_part(const InventoryGuest& guest) const;
     bool leads(const base::HostId& host) const;
     bool is_whole(const base::HostId& host) const;
@@ -85,6 +87,7 @@ private:
 
     const Inventory& inventory_;
     const Fleet& fleet_;
+    const HostNames& names_;
     std::string name_;
     Send send_;
     group::Router router_{*this};

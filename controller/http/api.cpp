@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.hpp"
 #include "bus/json.hpp"
 #include "controller/controller.hpp"
 #include "controller/delivery/journal_json.hpp"
@@ -130,15 +131,20 @@ json faults_open(const Controller& controller) {
     return counts;
 }
 
-json fault_entry(const TrackedFault& booked) {
+json fault_entry(const Controller& controller, const TrackedFault& booked) {
     json entry = bus::to_json(booked.fault);
     entry["host"] = booked.host.str();
     entry["deliveries"] = json::array();
+    if (booked.withheld) entry["withheld"] = true;
+    if (const auto unconfirmed = controller.core().evidence().unconfirmed(booked)) {
+        entry["unconfirmed_since"] = base::to_iso8601(unconfirmed->since);
+        entry["unconfirmed_why"] = unconfirmed->why;
+    }
     return entry;
 }
 
 json booked_entry(const Controller& controller, const TrackedFault& booked) {
-    json entry = fault_entry(booked);
+    json entry = fault_entry(controller, booked);
     for (const auto& sink : controller.alarms().sinks()) {
         const DeliveryView view = controller.alarms().view(*sink, booked);
         entry["deliveries"].push_back({{"sink", sink->name()},
@@ -303,7 +309,7 @@ private:
             return booked_entry(controller_, *tracked);
         const auto& history = controller_.alarms().history();
         const auto number = history.number_of(id);
-        return number ? fault_entry(history.all().at(*number).booked) : json(nullptr);
+        return number ? fault_entry(controller_, history.all().at(*number).booked) : json(nullptr);
     }
 
     const Controller& controller_;
@@ -339,7 +345,7 @@ HttpResponse fault(const Controller& controller, const base::FaultId& id) {
     if (const TrackedFault* tracked = controller.alarms().table().find(id)) {
         entry = booked_entry(controller, *tracked);
     } else if (const FaultHistory::Entry* past = controller.alarms().history().find(id)) {
-        entry = fault_entry(past->booked);
+        entry = fault_entry(controller, past->booked);
         entry["delivered_from_here"] = past->delivered;
     } else if (own != internal.end()) {
         entry = to_json(own->second);
@@ -348,6 +354,31 @@ HttpResponse fault(const Controller& controller, const base::FaultId& id) {
     }
     entry["journal"] = journal_of(controller, id);
     return json_reply(entry);
+}
+
+constexpr std::size_t kLongestReason = 1024;
+
+/// The operator's word that a fault is over; the body is the reason, which is recorded.
+HttpResponse clear_fault(Controller& controller, const base::FaultId& id, const HttpRequest& request) {
+    if (request.body.empty() || request.body.size() > kLongestReason || !base::is_utf8(request.body))
+        return runtime::http_error(400, "expected a reason of 1 to 1024 bytes as the body");
+    if (!controller.clear_fault(id, request.body)) return runtime::http_error(404, "no such fault is open");
+    return json_reply({{"fault", id.str()}, {"state", "cleared"}});
+}
+
+HttpResponse coverage(const Controller& controller, const HttpRequest& request) {
+    json counts = json::object();
+    for (std::size_t i = 0; i < kWatches; ++i)
+        counts[std::string(to_string(static_cast<Watch>(i)))] = 0;
+    json list = json::array();
+    for (const Covered& covered : controller.core().coverage().all()) {
+        const std::string watch(to_string(covered.watch));
+        counts[watch] = counts[watch].get<std::size_t>() + 1;
+        list.push_back(
+            {{"guest", covered.guest.str()}, {"host", covered.host.str()}, {"coverage", watch}, {"why", covered.why}});
+    }
+    if (request.query_value("counts") == "1") list.clear();
+    return json_reply({{"counts", std::move(counts)}, {"guests", std::move(list)}});
 }
 
 HttpResponse agents(const Controller& controller, const HttpRequest&) {
@@ -388,7 +419,12 @@ runtime::Router make_router(Controller& controller) {
     router.add("GET", "/v1/faults/*", Right::reader, [&controller](const HttpRequest&, const auto& parts) {
         return fault(controller, base::FaultId(parts[0]));
     });
+    router.add("POST", "/v1/faults/*/clear", Right::operators,
+               [&controller](const HttpRequest& request, const auto& parts) {
+                   return clear_fault(controller, base::FaultId(parts[0]), request);
+               });
     page("/v1/agents", Right::reader, agents);
+    page("/v1/coverage", Right::reader, coverage);
     add_group_pages(router, controller);
     return router;
 }

@@ -16,7 +16,8 @@ inline constexpr std::array kGuestStates = {"registered", "unregistered", "lost"
 
 runtime::HttpResponse json_reply(const nlohmann::json& body, int status = 200);
 
-/// The HTTP interface: /healthz, /readyz, /metrics, /v1/status, /v1/guests, /v1/faults, /v1/agents, /v1/groups.
+/// The HTTP interface: /healthz, /readyz, /metrics, /v1/status, /v1/guests, /v1/faults, /v1/agents,
+/// /v1/coverage, /v1/groups.
 runtime::Router make_router(Controller& controller);
 
 /// Guests in that state; those of the inventory that no agent knows are "unregistered".

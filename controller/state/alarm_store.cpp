@@ -26,9 +26,15 @@ constexpr const char* kOwnAlarms = "own_alarms";
 constexpr const char* kJournal = "journal";
 
 json to_row(const TrackedFault& booked) {
-    return {{"host", booked.host.str()},
-            {"fault", bus::to_json(booked.fault)},
-            {"received_at", base::to_iso8601(booked.received_at)}};
+    json row = {{"host", booked.host.str()},
+                {"fault", bus::to_json(booked.fault)},
+                {"received_at", base::to_iso8601(booked.received_at)}};
+    if (booked.withheld) row["withheld"] = true;
+    if (booked.unconfirmed) {
+        row["unconfirmed_since"] = base::to_iso8601(booked.unconfirmed->since);
+        row["unconfirmed_why"] = booked.unconfirmed->why;
+    }
+    return row;
 }
 
 std::optional<TrackedFault> booked_from(const json& row) {
@@ -37,7 +43,14 @@ std::optional<TrackedFault> booked_from(const json& row) {
     if (object == nullptr || host.empty()) return std::nullopt;
     const auto fault = bus::fault_from_json(*object);
     if (!fault) return std::nullopt;
-    return TrackedFault{*fault, base::HostId(host), base::from_iso8601(wire::text_or(row, "received_at"))};
+    TrackedFault tracked{*fault,
+                         base::HostId(host),
+                         base::from_iso8601(wire::text_or(row, "received_at")),
+                         {},
+                         wire::bool_or(row, "withheld", false)};
+    const base::WallTime since = base::from_iso8601(wire::text_or(row, "unconfirmed_since"));
+    if (since != base::WallTime{}) tracked.unconfirmed = Unconfirmed{since, wire::text_or(row, "unconfirmed_why")};
+    return tracked;
 }
 
 /// Numbers as keys sort as numbers.
@@ -140,6 +153,10 @@ std::vector<std::pair<base::HostId, Agent>> AlarmStore::load_agents() {
         Agent agent;
         agent.version = wire::text_or(row, "version");
         agent.lead = wire::bool_or(row, "lead", false);
+        agent.primary = wire::text_or(row, "primary");
+        agent.instance = wire::text_or(row, "instance");
+        agent.state = wire::text_or(row, "state");
+        agent.state_starts = static_cast<std::uint64_t>(wire::int_or(row, "state_starts", 0));
         agent.last_seen = base::from_iso8601(wire::text_or(row, "last_seen"));
         agent.since = agent.last_seen;
         agents.emplace_back(base::HostId(host), std::move(agent));
@@ -156,6 +173,7 @@ std::vector<Alarm> AlarmStore::load_own_alarms() {
         alarm.kind = wire::text_or(row, "kind");
         alarm.severity = wire::text_or(row, "severity");
         alarm.host = base::HostId(wire::text_or(row, "host"));
+        alarm.guest = base::GuestId(wire::text_or(row, "guest"));
         alarm.detail = wire::text_or(row, "detail");
         alarm.reason = wire::text_or(row, "reason");
         const auto revision = wire::int_or(row, "revision", 0);
@@ -218,8 +236,13 @@ void AlarmStore::erase_sink(const std::string& sink) {
 }
 
 void AlarmStore::put_agent(const base::HostId& host, const Agent& agent) {
-    const json row = {
-        {"version", agent.version}, {"lead", agent.lead}, {"last_seen", base::to_iso8601(agent.last_seen)}};
+    const json row = {{"version", agent.version},
+                      {"lead", agent.lead},
+                      {"primary", agent.primary},
+                      {"instance", agent.instance},
+                      {"state", agent.state},
+                      {"state_starts", agent.state_starts},
+                      {"last_seen", base::to_iso8601(agent.last_seen)}};
     store_.put(kAgents, host.str(), wire::dump(row));
 }
 

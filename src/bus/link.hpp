@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/ids.hpp"
@@ -69,12 +70,16 @@ public:
     virtual std::uint64_t refused() const = 0;  ///< messages that were no agent's or no faults
 };
 
-/// A controller's end: accepts agents. One agent per host; a second one with the same host replaces the first.
+/// A controller's end: accepts agents. One agent per host: whether a second one of that name replaces the first, the
+/// handler decides.
 class ControllerPort {
 public:
     class Handler {
     public:
         virtual ~Handler() = default;
+        /// An agent of that name wants to connect; the answer rejects it, absent it is admitted. Only then does it
+        /// replace an earlier connection of that name.
+        virtual std::optional<Rejected> admit(const Hello&, const std::string& /*peer*/) { return std::nullopt; }
         /// The agent said hello; the handler answers with Welcome, or with Rejected, which ends the connection; then
         /// no on_agent_down follows.
         virtual void on_agent_up(const base::HostId& host, const Hello& hello, const std::string& peer) = 0;

@@ -78,7 +78,11 @@ void StreamLink::on_line(std::string_view line) {
         return connection_->fail("sent no valid message: " + message.error().message);
     }
     if (std::holds_alternative<Welcome>(*message)) delay_ = kFirstDelay;
-    if (const auto* rejected = std::get_if<Rejected>(&*message)) rejected_reason_ = rejected->reason;
+    if (const auto* rejected = std::get_if<Rejected>(&*message)) {
+        rejected_reason_ = rejected->reason;
+        // Half of it at least is waited.
+        if (rejected->retry_after > Millis(0)) delay_ = 2 * rejected->retry_after;
+    }
     handler_->on_message(*this, *message);
 }
 

@@ -174,9 +174,16 @@ void StreamPort::greeted(const std::shared_ptr<Peer>& peer, const Hello& hello) 
     }
     if (!peer->may_speak_for(hello.host))
         return refuse(peer, peer->credential() + " is not for the host '" + hello.host.str() + "'");
+    if (const auto rejected = handler_->admit(hello, peer->address)) {
+        count_refusal(peer->address, rejected->reason);
+        peer->send(*rejected);
+        peer->finish();
+        std::erase(unidentified_, peer);
+        return accept();
+    }
     std::erase(unidentified_, peer);
     if (const auto earlier = agents_.extract(hello.host); !earlier.empty()) {
-        // An agent that lost its connection without our knowing, or a second one of the same name.
+        // It lost its connection without our knowing.
         earlier.mapped()->reject("another agent of this host has connected from " + peer->address);
         handler_->on_agent_down(hello.host, "replaced by a new connection");
     }

@@ -3,80 +3,61 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "controller/core/core.hpp"
 #include "runtime/timer.hpp"
 
 namespace vitalwire::simulator {
 
 using base::HostId;
 
-struct ControllerNode::Process {
+namespace {
+base::Moment moment() {
+    return {virtual_time::now(), virtual_time::wall()};
+}
+}  // namespace
+
+/// The shell of a real core.
+struct ControllerNode::Process : controller::Core::Output {
     explicit Process(ControllerNode& owner)
         : node(owner),
           store(node.world_, node.disk_),
           rows(store),
-          alarms({}, rows,
-                 {node.world_.io(), metrics, problems, fleet, [](controller::Alarm&) {},
-                  [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); },
-                  [this](std::function<void()> call) { boost::asio::post(node.world_.io(), std::move(call)); }}),
-          grace(node.world_.io()) {
+          core({{base::HostId(node.name_)}, {}, std::chrono::hours(24 * 7), virtual_time::wall()},
+               {node.world_.io(), metrics, problems, rows, inventory, *this}),
+          timer(node.world_.io()) {
         for (Inspector* inspector : node.inspectors_) {
             auto sink = std::make_unique<InspectorSink>(node.world_, *inspector, node.inspectors_cut_off_);
             controller::DeliveryOptions options;
             options.backlog = node.backlog_;
-            alarms.add_sink(inspector->name(), "webhook", std::move(sink), options);
+            core.alarms().add_sink(inspector->name(), "webhook", std::move(sink), options);
         }
-        for (auto& [host, agent] : rows.load_agents())
-            fleet.restore(host, std::move(agent));
-        alarms.load(virtual_time::now());
-        grace.after(alarms.next_due() - virtual_time::now(), [this] { alarms.tick(virtual_time::now()); });
+        core.load(moment());
+        inventory.replace(node.inventory());
+        core.inventory_changed({}, moment());
+        arm();
     }
 
-    void send(const HostId& host, const bus::ToAgent& message) { node.cables_.at(host)->send_to_agent(message); }
-
-    void up(const HostId& host, const bus::Hello& hello) {
-        fleet.up(host, hello, "simulated", virtual_time::wall());
-        rows.put_agent(host, *fleet.find(host));
-        alarms.agent_up(host);
-        send(host, bus::Welcome{bus::kBusVersion, node.name_});
-        node.send_policies(host);
+    void send(const controller::Session& session, const bus::ToAgent& message) override {
+        node.cables_.at(session.name)->send_to_agent(message);
+    }
+    void refresh_inventory() override {}
+    controller::Evidence::Source inventory_source() const override { return {true, true}; }
+    bool reachable() const override { return true; }
+    void defer(std::function<void()> call) override {
+        boost::asio::post(node.world_.io(), [call = std::move(call), alive = std::weak_ptr(alive_)] {
+            if (!alive.expired()) call();
+        });
     }
 
-    void down(const HostId& host) {
-        fleet.down(host, virtual_time::wall());
-        rows.put_agent(host, *fleet.find(host));
-        alarms.agent_down(host);
-    }
-
-    void on(const HostId& host, const bus::Hello& hello) { on(host, bus::LeadChanged{hello.lead, {}, {}}); }
-    void on(const HostId& host, const bus::LeadChanged& changed) {
-        fleet.set_lead(host, changed.lead);
-        rows.put_agent(host, *fleet.find(host));
-        alarms.primary_changed(host);
-    }
-    void on(const HostId& host, const bus::SnapshotBegin&) {
-        fleet.begin_snapshot(host);
-        alarms.begin_snapshot(host);
-    }
-    void on(const HostId& host, const bus::SnapshotEnd&) {
-        fleet.end_snapshot(host);
-        alarms.end_snapshot(host, virtual_time::wall());
-    }
-    void on(const HostId& host, const bus::Guests& guests) {
-        for (const model::GuestReport& report : guests.guests)
-            require(fleet.report(host, report));
-    }
-    void on(const HostId& host, const bus::GuestGone& gone) { fleet.gone(host, gone.guest); }
-    void on(const HostId& host, const bus::Faults& faults) {
-        for (const base::Error& error : alarms.report(host, faults.faults, virtual_time::wall()))
-            node.world_.violated(node.name_ + " refuses what an agent says: " + error.message);
-    }
-
-    /// Server groups and problems of agents are not simulated.
-    template <class Other>
-    void on(const HostId&, const Other&) {}
-
-    void require(const base::Result<void>& done) const {
-        if (!done) node.world_.violated(node.name_ + " refuses what an agent says: " + done.error().message);
+    void arm() {
+        const base::TimePoint due = core.next_due();
+        if (std::exchange(armed_for, due) == due) return;
+        if (due == base::kNever) return timer.cancel();
+        timer.after(std::max(due - virtual_time::now(), base::Duration::zero()), [this] {
+            armed_for = base::kNever;
+            core.tick(moment());
+            arm();
+        });
     }
 
     ControllerNode& node;
@@ -84,9 +65,11 @@ struct ControllerNode::Process {
     controller::AlarmStore rows;
     runtime::Metrics metrics;
     runtime::Problems problems;
-    controller::Fleet fleet;
-    controller::AlarmManager alarms;
-    runtime::Timer grace;
+    controller::Inventory inventory;
+    controller::Core core;
+    runtime::Timer timer;
+    base::TimePoint armed_for = base::kNever;
+    std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
 ControllerNode::ControllerNode(World& world, std::string name, std::vector<Inspector*> inspectors, int backlog,
@@ -112,7 +95,7 @@ void ControllerNode::start() {
 void ControllerNode::stop(bool killed) {
     if (!process_) return;
     world_.tell(name_ + (killed ? " is killed" : " stops"));
-    process_->alarms.stop();
+    process_->core.stop();
     if (!killed) process_->store.close();
     process_.reset();
     inbox_.renew();
@@ -120,31 +103,52 @@ void ControllerNode::stop(bool killed) {
         cable->server_died();
 }
 
-void ControllerNode::send_policies(const HostId& host) {
-    if (process_) cables_.at(host)->send_to_agent(bus::Policies{true, policies_of_(host)});
+controller::InventorySnapshot ControllerNode::inventory() const {
+    controller::InventorySnapshot snapshot;
+    for (const auto& [host, cable] : cables_) {
+        for (const model::GuestPolicy& policy : policies_of_(host)) {
+            controller::InventoryGuest guest;
+            guest.id = policy.guest;
+            guest.host = host;
+            guest.policy = policy;
+            snapshot.guests.push_back(std::move(guest));
+        }
+    }
+    return snapshot;
+}
+
+void ControllerNode::update_inventory() {
+    if (!process_) return;
+    const auto changes = process_->inventory.replace(inventory());
+    process_->core.inventory_changed(changes, moment());
+    process_->arm();
 }
 
 const controller::FaultTable& ControllerNode::book() const {
-    return process_->alarms.table();
+    return process_->core.alarms().table();
 }
 
 void ControllerNode::agent_up(const HostId& host, const bus::Hello& hello) {
-    run([host, hello](Process& process) { process.up(host, hello); });
-}
-
-void ControllerNode::agent_down(const HostId& host) {
-    run([host](Process& process) { process.down(host); });
-}
-
-void ControllerNode::message(const HostId& host, const bus::ToController& message) {
-    run([host, message](Process& process) {
-        process.fleet.seen(host, virtual_time::wall());
-        std::visit([&](const auto& content) { process.on(host, content); }, message);
+    run([host, hello](Process& process) {
+        if (const auto rejected = process.core.admit(0, hello, "simulated", moment()))
+            process.node.world_.violated(host.str() + " is rejected: " + rejected->reason);
+        process.core.agent_up(0, hello, "simulated", moment());
     });
 }
 
+void ControllerNode::agent_down(const HostId& host) {
+    run([host](Process& process) { process.core.agent_down(0, host, "simulated", moment()); });
+}
+
+void ControllerNode::message(const HostId& host, const bus::ToController& message) {
+    run([host, message](Process& process) { process.core.message(0, host, message, moment()); });
+}
+
 void ControllerNode::run(std::function<void(Process&)> call) {
-    inbox_.run([this, call = std::move(call)] { call(*process_); });
+    inbox_.run([this, call = std::move(call)] {
+        call(*process_);
+        process_->arm();
+    });
 }
 
 }  // namespace vitalwire::simulator

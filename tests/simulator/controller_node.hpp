@@ -9,6 +9,7 @@
 #include "bus/messages.hpp"
 #include "cable.hpp"
 #include "controller/alarms/alarm_manager.hpp"
+#include "controller/fleet/inventory.hpp"
 #include "disk.hpp"
 #include "inbox.hpp"
 #include "inspector.hpp"
@@ -16,8 +17,8 @@
 
 namespace vitalwire::simulator {
 
-/// A controller's machine: its disk, its network, and a process on it that comes and goes. The process is the real
-/// alarms, fleet and deliveries; only Controller's glue between bus and alarms is repeated here.
+/// A controller's machine: its disk, its network, and a process on it that comes and goes: a real core, its sinks and
+/// deliveries.
 class ControllerNode final : private CableServer {
 public:
     using PoliciesOf = std::function<std::vector<model::GuestPolicy>(const base::HostId&)>;
@@ -35,8 +36,8 @@ public:
     /// Does nothing for that long; what arrives meanwhile waits.
     void stall(Duration time) { inbox_.stall(time); }
     void cut_off_inspectors(bool cut) { inspectors_cut_off_ = cut; }
-    /// The inventory has changed for these guests' hosts.
-    void send_policies(const base::HostId& host);
+    /// Guests are on other hosts now.
+    void update_inventory();
 
     const std::string& name() const { return name_; }
     const controller::FaultTable& book() const;
@@ -48,6 +49,7 @@ private:
     void agent_down(const base::HostId& host) override;
     void message(const base::HostId& host, const bus::ToController& message) override;
     void run(std::function<void(Process&)> call);
+    controller::InventorySnapshot inventory() const;
 
     World& world_;
     std::string name_;

@@ -57,6 +57,8 @@ public:
         : world_(world), inspector_(inspector), cut_off_(cut_off) {}
 
     void deliver(const controller::AlarmEvent& event, Done done) override;
+    /// The invariants are about guests.
+    bool takes_hosts() const override { return false; }
 
 private:
     World& world_;

@@ -99,9 +99,9 @@ std::vector<model::GuestPolicy> Simulation::policies_of(const base::HostId& host
     return policies;
 }
 
-void Simulation::policies_changed(const HostNode& host) {
+void Simulation::inventory_changed() {
     for (const auto& controller : controllers_)
-        controller->send_policies(host.id());
+        controller->update_inventory();
 }
 
 }  // namespace vitalwire::simulator

@@ -73,7 +73,7 @@ private:
     std::multiset<std::string> truth() const;
 
     std::vector<model::GuestPolicy> policies_of(const base::HostId& host) const;
-    void policies_changed(const HostNode& host);
+    void inventory_changed();
 
     World world_;
     Size size_;

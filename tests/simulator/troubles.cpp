@@ -184,8 +184,7 @@ void Simulation::migrate(GuestMachine& machine) {
             machine.set_held(false);
             target.tell_machine(machine, heartbeat::Started{});
             target.channel_appeared(machine);
-            policies_changed(source);
-            policies_changed(target);
+            inventory_changed();
             free_later(machine);
         });
     });

@@ -95,16 +95,18 @@ protected:
         bus::Hello hello;
         hello.host = kHost;
         hello.lead = lead;
+        hello.state = state;
+        hello.state_starts = 1;
         fleet.up(kHost, hello, "peer", std::chrono::system_clock::now());
         rows->put_agent(kHost, *fleet.find(kHost));
         alarms->agent_up(kHost);
     }
     void agent_down() {
-        fleet.down(kHost, std::chrono::system_clock::now());
+        fleet.down(kHost, {now, wall});
         alarms->agent_down(kHost);
     }
     void set_lead(bool lead) {
-        fleet.set_lead(kHost, lead);
+        fleet.set_primary(kHost, {lead, {}, {}});
         alarms->primary_changed(kHost);
     }
     void report(const model::Fault& fault) {
@@ -130,7 +132,8 @@ protected:
     Fleet fleet;
     std::map<std::string, Receipts> told;
     std::map<std::string, std::optional<std::vector<Policy>>> policies;
-    std::string project;  ///< of every guest
+    std::string state = "state-1";  ///< of the agent; another one is a fresh one
+    std::string project;            ///< of every guest
     bool inventory_known = true;
     std::vector<std::string> confirmed;
     std::unique_ptr<AlarmManager> alarms;

@@ -268,7 +268,7 @@ TEST_F(LedgerTest, RefusesFaultsOfAnotherHost) {
     report(f1);
     const auto refused = alarms->report(base::HostId("compute-2"), {cleared(f1)}, wall);
     ASSERT_EQ(refused.size(), 1U);
-    EXPECT_THAT(refused[0].message, HasSubstr("belongs to the agent of compute-1"));
+    EXPECT_THAT(refused[0].error.message, HasSubstr("belongs to the agent of compute-1"));
     EXPECT_TRUE(alarms->table().find(f1.id)->fault.open());
 }
 

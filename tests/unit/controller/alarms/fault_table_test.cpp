@@ -69,7 +69,7 @@ TEST_F(FaultBookTest, ClearsWhatAWholeStateDoesNotMention) {
     report(open_fault("g2", "f2"));
     book.begin_snapshot(kComputeHost);
     report(open_fault("g1", "f1"));
-    const auto gone = book.end_snapshot(kComputeHost, now);
+    const auto gone = book.end_snapshot(kComputeHost, true, now);
     EXPECT_THAT(lines(gone), ElementsAre("f2 cleared"));
     EXPECT_EQ(gone[0].booked.fault.clear_reason, kForgotten);
     EXPECT_EQ(gone[0].booked.fault.cleared_at, now);
@@ -80,7 +80,7 @@ TEST_F(FaultBookTest, HandsOutWhatIsOverAndNoLongerMentioned) {
     report(open_fault("g1", "f1"));
     report(cleared(open_fault("g1", "f1")));
     book.begin_snapshot(kComputeHost);
-    EXPECT_THAT(lines(book.end_snapshot(kComputeHost, now)), ElementsAre("f1 none"));
+    EXPECT_THAT(lines(book.end_snapshot(kComputeHost, true, now)), ElementsAre("f1 none"));
     EXPECT_NE(book.find(base::FaultId("f1")), nullptr);
 }
 
@@ -88,7 +88,7 @@ TEST_F(FaultBookTest, AWholeStateOfOneHostLeavesOthersAlone) {
     report(open_fault("g1", "f1"));
     report(open_fault("g2", "f2"), kOther);
     book.begin_snapshot(kComputeHost);
-    EXPECT_THAT(lines(book.end_snapshot(kComputeHost, now)), ElementsAre("f1 cleared"));
+    EXPECT_THAT(lines(book.end_snapshot(kComputeHost, true, now)), ElementsAre("f1 cleared"));
     EXPECT_TRUE(book.find(base::FaultId("f2"))->fault.open());
 }
 
@@ -96,7 +96,7 @@ TEST_F(FaultBookTest, KeepsFaultsWhenTheAgentIsLostBeforeItsWholeStateWasTold) {
     report(open_fault("g1", "f1"));
     book.begin_snapshot(kComputeHost);
     book.abandon_snapshot(kComputeHost);
-    EXPECT_THAT(book.end_snapshot(kComputeHost, now), IsEmpty());
+    EXPECT_THAT(book.end_snapshot(kComputeHost, true, now), IsEmpty());
     EXPECT_EQ(open(), 1U);
 }
 
@@ -131,7 +131,7 @@ TEST_F(FaultBookTest, RemembersARestoredFault) {
     EXPECT_EQ(open(), 1U);
     EXPECT_THAT(report(open_fault("g1", "f1")), ElementsAre("f1 none"));
     book.begin_snapshot(kComputeHost);
-    EXPECT_THAT(lines(book.end_snapshot(kComputeHost, now)), ElementsAre("f1 cleared"));
+    EXPECT_THAT(lines(book.end_snapshot(kComputeHost, true, now)), ElementsAre("f1 cleared"));
 }
 
 TEST_F(FaultBookTest, AnErasedFaultLeavesNothingBehind) {
@@ -140,6 +140,32 @@ TEST_F(FaultBookTest, AnErasedFaultLeavesNothingBehind) {
     EXPECT_EQ(open(), 0U);
     EXPECT_THAT(book.of_host(kComputeHost), IsEmpty());
     EXPECT_THAT(report(open_fault("g1", "f2")), ElementsAre("f2 opened"));
+}
+
+TEST_F(FaultBookTest, AbsenceFromTheSnapshotOfAFreshAgentClearsNothing) {
+    report(open_fault("g1", "f1"));
+    book.begin_snapshot(kComputeHost);
+    EXPECT_THAT(lines(book.end_snapshot(kComputeHost, false, now)), ElementsAre("f1 none"));
+    const TrackedFault* fault = book.find(base::FaultId("f1"));
+    EXPECT_TRUE(fault->fault.open());
+    ASSERT_TRUE(fault->unconfirmed);
+    EXPECT_EQ(fault->unconfirmed->since, now);
+    EXPECT_EQ(fault->unconfirmed->why, "its agent came back without its state");
+    // Nor does the next one: the agent never had it in this state.
+    book.begin_snapshot(kComputeHost);
+    EXPECT_THAT(lines(book.end_snapshot(kComputeHost, true, now + std::chrono::seconds(9))), ElementsAre("f1 none"));
+    EXPECT_EQ(fault->unconfirmed->since, now);
+    report(open_fault("g1", "f1"));
+    EXPECT_FALSE(fault->unconfirmed) << "its agent reports it";
+}
+
+TEST_F(FaultBookTest, AFaultGoesOverToAnotherHostAsItIs) {
+    report(open_fault("g1", "f1"));
+    book.transfer(base::FaultId("f1"), kOther);
+    EXPECT_EQ(open(), 1U);
+    EXPECT_EQ(book.open_of_host(kComputeHost), 0U);
+    EXPECT_EQ(book.open_of_host(kOther), 1U);
+    EXPECT_THAT(report(cleared(open_fault("g1", "f1")), kOther), ElementsAre("f1 cleared"));
 }
 
 class FaultHistoryTest : public ::testing::Test {

@@ -17,7 +17,7 @@ protected:
     SelfWatchTest() { up(); }
 
     void up() { fleet.up(kNode, {}, "peer", wall); }
-    void down() { fleet.down(kNode, wall); }
+    void down() { fleet.down(kNode, {now, wall}); }
     void pass(milliseconds time) {
         now += time;
         wall += time;
@@ -25,7 +25,7 @@ protected:
     /// "agent_lost compute-1 opened 1".
     std::vector<std::string> look() {
         std::vector<std::string> lines;
-        for (const Alarm& alarm : watch.look(fleet, sinks, {now, wall})) {
+        for (const Alarm& alarm : watch.look({fleet, sinks, twice}, {now, wall})) {
             last = alarm;
             lines.push_back(alarm.kind + " " + alarm.host.str() + (alarm.open() ? " opened " : " cleared ") +
                             std::to_string(alarm.revision));
@@ -36,6 +36,7 @@ protected:
     const base::HostId kNode{"compute-1"};
     Fleet fleet;
     std::vector<SelfMonitoring::SinkState> sinks;
+    std::vector<Authority::Twice> twice;
     base::TimePoint now{seconds(1000)};
     base::WallTime wall{seconds(1'700'000'000)};
     SelfMonitoring::Options options{base::HostId("ctl-1"), seconds(3), seconds(10), seconds(30)};
@@ -83,10 +84,10 @@ TEST_F(SelfWatchTest, TwoControllersRaiseTheSameAlarm) {
     SelfMonitoring other({base::HostId("ctl-2"), seconds(3), seconds(10), seconds(30)});
     down();
     look();
-    other.look(fleet, {}, {now, wall});
+    other.look({fleet}, {now, wall});
     pass(seconds(3));
     look();
-    const auto others = other.look(fleet, {}, {now, wall});
+    const auto others = other.look({fleet}, {now, wall});
     ASSERT_EQ(others.size(), 1U);
     EXPECT_EQ(others[0], last);
 }
@@ -105,7 +106,7 @@ TEST_F(SelfWatchTest, WhenAllAgentsAreLostItIsTheControllerThatIsCutOff) {
     for (const char* host : {"compute-2", "compute-3"})
         fleet.up(base::HostId(host), {}, "peer", wall);
     for (const char* host : {"compute-1", "compute-2", "compute-3"})
-        fleet.down(base::HostId(host), wall);
+        fleet.down(base::HostId(host), {now, wall});
     look();
     pass(seconds(3));
     EXPECT_THAT(look(), ElementsAre("agent_lost ctl-1 opened 1"));
@@ -136,7 +137,7 @@ TEST_F(SelfWatchTest, AnAlarmOfBeforeARestartEndsWithItsAgentsReturn) {
     SelfMonitoring restarted(options);
     restarted.restore(last);
     up();
-    const auto changed = restarted.look(fleet, {}, {now, wall});
+    const auto changed = restarted.look({fleet}, {now, wall});
     ASSERT_EQ(changed.size(), 1U);
     EXPECT_FALSE(changed[0].open());
 }
@@ -176,6 +177,54 @@ TEST_F(SelfWatchTest, ASinkThatFailsForLongIsAnAlarmOfTheControllersHost) {
     EXPECT_EQ(last.reason, "HTTP 503");
     sinks[0].away_since.reset();
     EXPECT_THAT(look(), ElementsAre("sink_failing ctl-1 cleared 2"));
+}
+
+TEST_F(SelfWatchTest, LeavesALostAgentToTheControllerThatIsItsPrimary) {
+    down();
+    const auto watched = [&](bool by_peer) {
+        return watch.look({fleet, {}, {}, [by_peer](const base::HostId&) { return by_peer; }}, {now, wall});
+    };
+    watched(true);
+    pass(seconds(60));
+    EXPECT_THAT(watched(true), IsEmpty());
+    EXPECT_EQ(watched(false).size(), 1U);
+}
+
+TEST_F(SelfWatchTest, ProblemsOfAnAgentAreAnAlarmOfItsHostUntilItSaysThatTheyAreOver) {
+    EXPECT_THAT(look(), IsEmpty());
+    fleet.set_problems(kNode, {{"libvirt cannot be reached", "EOF", wall, {}}, {"disk full", "", wall, {}}});
+    EXPECT_THAT(look(), IsEmpty());
+    pass(seconds(2));
+    EXPECT_THAT(look(), ElementsAre("agent_degraded compute-1 opened 1"));
+    EXPECT_EQ(last.detail, "libvirt cannot be reached");
+    EXPECT_EQ(last.reason, "EOF (and 1 more)");
+    fleet.down(kNode, {now, wall});
+    fleet.up(kNode, {}, "peer", wall);
+    EXPECT_THAT(look(), IsEmpty()) << "it has not sent its list yet";
+    fleet.set_problems(kNode, {});
+    EXPECT_THAT(look(), ElementsAre("agent_degraded compute-1 cleared 2"));
+}
+
+TEST_F(SelfWatchTest, AGuestWhoseCopiesAnswerOnTwoHostsIsAnAlarmOfTheGuest) {
+    const base::HostId other("compute-2");
+    fleet.up(other, {}, "peer", wall);
+    for (const base::HostId& host : {kNode, other}) {
+        fleet.begin_snapshot(host);
+        fleet.end_snapshot(host);
+    }
+    twice = {{base::GuestId("g1"), {kNode, other}}};
+    EXPECT_THAT(look(), IsEmpty());
+    pass(seconds(3));
+    EXPECT_THAT(look(), ElementsAre("running_twice compute-1 opened 1"));
+    EXPECT_EQ(last.guest, base::GuestId("g1"));
+    EXPECT_EQ(last.detail, "compute-1 compute-2");
+    twice.clear();
+    fleet.down(other, {now, wall});
+    EXPECT_THAT(look(), IsEmpty()) << "a host that is away may still run its copy";
+    fleet.up(other, {}, "peer", wall);
+    fleet.begin_snapshot(other);
+    fleet.end_snapshot(other);
+    EXPECT_THAT(look(), ElementsAre("running_twice compute-1 cleared 2"));
 }
 
 TEST_F(SelfWatchTest, ASinkThatIsConfiguredNoMoreDoesNotFail) {

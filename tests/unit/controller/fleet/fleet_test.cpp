@@ -34,7 +34,7 @@ protected:
 
 TEST_F(FleetTest, KeepsTheGuestsOfAnAgentThatIsAway) {
     ASSERT_TRUE(fleet.report(kAgentHost, report("g1")));
-    fleet.down(kAgentHost, now + std::chrono::seconds(5));
+    fleet.down(kAgentHost, {{}, now + std::chrono::seconds(5)});
     EXPECT_FALSE(agent().connected);
     EXPECT_EQ(agent().since, now + std::chrono::seconds(5));
     EXPECT_EQ(agent().guests.size(), 1U);
@@ -81,7 +81,7 @@ TEST_F(FleetTest, AnAgentIsWholeOnceItHasToldItsWholeStateOnThisConnection) {
 TEST_F(FleetTest, KeepsGuestsWhenTheWholeStateBrokeOff) {
     ASSERT_TRUE(fleet.report(kAgentHost, report("g1")));
     fleet.begin_snapshot(kAgentHost);
-    fleet.down(kAgentHost, now);
+    fleet.down(kAgentHost, {{}, now});
     fleet.end_snapshot(kAgentHost);
     EXPECT_EQ(agent().guests.size(), 1U);
 }
@@ -107,6 +107,38 @@ TEST_F(FleetTest, KnowsAGuestAsLongAsAnAgentReportsIt) {
     EXPECT_FALSE(fleet.knows(base::GuestId("g2")));
 }
 
+TEST_F(FleetTest, TellsAContinuousAgentFromAFreshOneAndFromAnOldCopy) {
+    const auto up = [&](const char* state, std::uint64_t starts, const char* instance) {
+        bus::Hello hello;
+        hello.state = state;
+        hello.state_starts = starts;
+        hello.instance = instance;
+        fleet.up(kAgentHost, hello, "peer", now);
+        return agent().continuous;
+    };
+    EXPECT_FALSE(up("s1", 5, "a")) << "the first that is known of this state";
+    EXPECT_TRUE(up("s1", 6, "b"));
+    EXPECT_TRUE(up("s1", 6, "b")) << "a lost connection";
+    EXPECT_FALSE(up("s1", 3, "c")) << "restored from an old copy";
+    EXPECT_FALSE(up("s2", 9, "d")) << "the disk was replaced";
+    EXPECT_FALSE(up("", 0, "e"));
+    EXPECT_FALSE(up("", 0, "f")) << "an agent without a state keeps nothing";
+    EXPECT_TRUE(up("", 0, "f"));
+}
+
+TEST_F(FleetTest, KnowsWhoHoldsAGuestInTheOrderOfTheirReports) {
+    const base::HostId other("compute-2");
+    const base::GuestId guest("g1");
+    ASSERT_TRUE(fleet.report(other, report("g1")));
+    EXPECT_TRUE(fleet.held_twice().empty());
+    ASSERT_TRUE(fleet.report(kAgentHost, report("g1")));
+    EXPECT_EQ(fleet.holders(guest), (std::vector{other, kAgentHost}));
+    EXPECT_TRUE(fleet.held_twice().contains(guest));
+    fleet.gone(other, guest);
+    EXPECT_EQ(fleet.holders(guest), std::vector{kAgentHost});
+    EXPECT_TRUE(fleet.held_twice().empty());
+}
+
 TEST_F(FleetTest, KnowsAnAgentFromBeforeARestartAsNotHeard) {
     Fleet restarted;
     restarted.restore(kAgentHost, Agent{});
@@ -116,16 +148,16 @@ TEST_F(FleetTest, KnowsAnAgentFromBeforeARestartAsNotHeard) {
 
 TEST_F(FleetTest, TakesOnAnAgentThatItHasNeverSeen) {
     const base::HostId stranger("compute-9");
-    fleet.adopt(stranger, now);
+    fleet.adopt(stranger, {{}, now});
     EXPECT_TRUE(fleet.find(stranger)->lead);
     EXPECT_FALSE(fleet.find(stranger)->connected);
     EXPECT_EQ(fleet.find(stranger)->last_seen, now);
 }
 
 TEST_F(FleetTest, LeadsForAnAgentThatItTakesOn) {
-    fleet.set_lead(kAgentHost, false);
-    fleet.down(kAgentHost, now + std::chrono::seconds(1));
-    fleet.adopt(kAgentHost, now + std::chrono::seconds(9));
+    fleet.set_primary(kAgentHost, {false, {}, {}});
+    fleet.down(kAgentHost, {{}, now + std::chrono::seconds(1)});
+    fleet.adopt(kAgentHost, {{}, now + std::chrono::seconds(9)});
     EXPECT_TRUE(agent().lead);
     EXPECT_EQ(agent().since, now + std::chrono::seconds(1)) << "it was lost then";
 }

@@ -88,9 +88,11 @@ protected:
     Fleet fleet_;
     runtime::Metrics metrics_;
     std::vector<std::string> sent_;
-    GroupService service_{inventory_, fleet_, metrics_, "me", [this](const HostId& host, const bus::ToAgent& message) {
-                              sent_.push_back(host.str() + ": " + std::visit(InWords{}, message));
-                          }};
+    HostNames names_{inventory_, fleet_};
+    GroupService service_{
+        inventory_, fleet_, names_, metrics_, "me", [this](const HostId& host, const bus::ToAgent& message) {
+            sent_.push_back(host.str() + ": " + std::visit(InWords{}, message));
+        }};
 };
 
 TEST_F(GroupServiceTest, S01_SendsABroadcastOnceToEachHostAndConfirmsIt) {
@@ -157,7 +159,7 @@ TEST_F(GroupServiceTest, S18_WhoLeavesIsGoneForOldPeersAndThereForNewOnes) {
 }
 
 TEST_F(GroupServiceTest, OnlyHostsThatThisControllerLeadsAreTold) {
-    fleet_.set_lead(HostId("h2"), false);
+    fleet_.set_primary(HostId("h2"), {false, {}, {}});
     auto paused = guest("a", "h1", "g");
     paused.state = "paused";
     change(paused);
@@ -193,7 +195,7 @@ TEST_F(GroupServiceTest, AnAgentThatConnectsAndTheOthersAreToldOfEachOthersGuest
 TEST_F(GroupServiceTest, AnAgentThatAnotherControllerLeadsIsToldNothingButItsGuestsAreKnown) {
     service_.introduce(HostId("h1"), {});
     take();
-    fleet_.set_lead(HostId("h2"), false);
+    fleet_.set_primary(HostId("h2"), {false, {}, {}});
     service_.introduce(HostId("h2"), {});
     EXPECT_THAT(take(), ElementsAre("h1: tell a,b c active unmonitored"));
 }

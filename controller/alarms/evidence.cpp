@@ -1,0 +1,98 @@
+#include "controller/alarms/evidence.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace vitalwire::controller {
+
+using model::FaultKind;
+
+namespace {
+
+/// States of Nova in which the server does not run, by Nova's own doing.
+constexpr std::array<std::string_view, 6> kStoppedStates = {"stopped",           "deleted", "soft-delete",
+                                                            "shelved_offloaded", "shelved", "suspended"};
+
+bool is_stopped(const InventoryGuest& guest) {
+    return std::find(kStoppedStates.begin(), kStoppedStates.end(), guest.state) != kStoppedStates.end();
+}
+
+}  // namespace
+
+bool is_evidence(std::string_view clear_reason) {
+    constexpr std::array<std::string_view, 5> kOurs = {kGuestMoved, kGuestDeleted, kGuestStopped, kGuestRemoved,
+                                                       kByOperator};
+    return std::find(kOurs.begin(), kOurs.end(), clear_reason) != kOurs.end();
+}
+
+std::optional<std::string_view> Evidence::ends(const TrackedFault& tracked, Source source, bool removed,
+                                               base::TimePoint now) const {
+    if (!tracked.fault.open()) return std::nullopt;
+    if (tracked.withheld && vouched(tracked)) return std::nullopt;  // nobody was notified of it
+    if (answers_elsewhere(tracked)) return kGuestMoved;
+    if (vouched(tracked)) return std::nullopt;
+    if (answers_here(tracked)) return kGuestAnswers;
+    const Agent* agent = fleet_.find(tracked.host);
+    // Its snapshot says in a moment what it vouches for; one that restarts is back soon.
+    if (agent != nullptr && agent->connected && !agent->whole) return std::nullopt;
+    const bool patience = agent != nullptr && !agent->connected && now - agent->away_since < kAgentPatience;
+    if (patience || !source.loaded) return std::nullopt;
+    return by_inventory(tracked, source, removed);
+}
+
+bool Evidence::vouched(const TrackedFault& tracked) const {
+    const Agent* agent = fleet_.find(tracked.host);
+    return agent != nullptr && agent->connected && agent->whole && !tracked.unconfirmed;
+}
+
+/// Only for a fault that its agent no longer reports: of the others the agent itself sees the answers.
+bool Evidence::answers_here(const TrackedFault& tracked) const {
+    const Agent* agent = fleet_.find(tracked.host);
+    if (agent == nullptr || !agent->connected || !agent->whole) return false;
+    const model::GuestReport* report = fleet_.report_of(tracked.host, tracked.fault.guest);
+    if (report == nullptr || !answers(*report)) return false;
+    return tracked.fault.kind != FaultKind::unhealthy || report->state == "registered";
+}
+
+/// The agent there vouches, and the cloud has the guest there; while the fault's own agent is away its word is enough.
+bool Evidence::answers_elsewhere(const TrackedFault& tracked) const {
+    const InventoryGuest* guest = inventory_.guest(tracked.fault.guest);
+    const bool placed = guest != nullptr && !guest->host.empty();
+    for (const base::HostId& holder : fleet_.holders(tracked.fault.guest)) {
+        const Agent* agent = fleet_.find(holder);
+        if (holder == tracked.host || agent == nullptr || !agent->connected) continue;
+        const model::GuestReport& report = *fleet_.report_of(holder, tracked.fault.guest);
+        if (!answers(report) || !report.hold.empty()) continue;  // of a copy that moves nothing follows
+        if (placed ? names_.same(holder, guest->host) : !vouched(tracked)) return true;
+    }
+    return false;
+}
+
+std::optional<std::string_view> Evidence::by_inventory(const TrackedFault& tracked, Source source, bool removed) const {
+    const InventoryGuest* guest = inventory_.guest(tracked.fault.guest);
+    if (guest == nullptr) {
+        if (source.names_all) return kGuestDeleted;
+        return removed ? std::optional(kGuestRemoved) : std::nullopt;
+    }
+    if (is_stopped(*guest)) return kGuestStopped;
+    if (guest->host.empty()) return source.names_all ? std::optional(kGuestStopped) : std::nullopt;
+    return names_.same(tracked.host, guest->host) ? std::nullopt : std::optional(kGuestMoved);
+}
+
+bool Evidence::contradicted(const TrackedFault& tracked, Source source) const {
+    if (!source.loaded || !tracked.fault.open() || tracked.withheld || !vouched(tracked)) return false;
+    const InventoryGuest* guest = inventory_.guest(tracked.fault.guest);
+    if (guest == nullptr) return source.names_all;
+    return !guest->host.empty() && !names_.same(tracked.host, guest->host);
+}
+
+std::optional<Unconfirmed> Evidence::unconfirmed(const TrackedFault& tracked) const {
+    if (!tracked.fault.open()) return std::nullopt;
+    if (tracked.unconfirmed) return tracked.unconfirmed;
+    const Agent* agent = fleet_.find(tracked.host);
+    if (agent == nullptr) return Unconfirmed{tracked.fault.updated_at, "no agent of that host is known"};
+    if (agent->connected) return std::nullopt;
+    return Unconfirmed{agent->since, "its agent is not connected"};
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,346 @@
+#include "controller/core/core.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "base/log.hpp"
+
+namespace vitalwire::controller {
+
+using base::HostId;
+using base::Moment;
+
+namespace {
+
+/// A thousand agents come back one after the other, within this altogether.
+constexpr base::Millis kSyncPause{100};
+constexpr base::Millis kLongestSyncPause{3000};
+constexpr std::size_t kFewAgents = 5;
+/// The inventory is asked again for the sake of one report at most that often.
+constexpr base::Millis kRefreshPause{5000};
+/// A fault for each of its guests in most kinds, and room for those that nothing is known of.
+constexpr std::size_t kFaultsPerGuest = 4;
+/// Of one message of a hand-back.
+constexpr std::size_t kHandBackChunk = bus::kStateChunk;
+
+}  // namespace
+
+Core::Core(Options options, Context context)
+    : options_(std::move(options)),
+      context_(context),
+      names_(context.inventory, fleet_),
+      authority_(context.inventory, fleet_, names_),
+      alarms_(options_.alarms, context.rows, alarm_dependencies()),
+      evidence_(context.inventory, fleet_, names_),
+      groups_(context.inventory, fleet_, names_, context.metrics,
+              options_.monitoring.controller.str() + "@" + base::to_iso8601(options_.started_at),
+              [this](const HostId& host, const bus::ToAgent& message) { send(host, message); }),
+      policies_(names_, [this](const HostId& host, const bus::ToAgent& message) { send(host, message); }),
+      self_monitoring_(options_.monitoring),
+      orphans_(options_.alarms.resume_grace,
+               {[this](const HostId& host) { return sessions_.find(host) != nullptr; },
+                [this] { return context_.output.reachable(); },
+                [this](const HostId& host, const OrphanedReports::Faults& faults, Moment moment) {
+                    fleet_.adopt(host, moment);
+                    put_agent(host);
+                    rejected_.add(host, alarms_.report_orphaned(host, faults, moment.wall), {}, moment.steady);
+                },
+                [this](std::function<void()> done) { context_.rows.when_durable(std::move(done)); }}),
+      coverage_(context.inventory, fleet_, names_, alarms_.table(),
+                [this](const HostId& host) { return policies_.sent(host); }) {
+    messages_ = context_.metrics.counter("vitalwire_controller_bus_messages_total", "Messages from agents.");
+    refused_ = context_.metrics.counter("vitalwire_controller_bus_refused_total",
+                                        "Messages, or faults and guests in them, that were refused.");
+    primary_changes_ = context_.metrics.counter("vitalwire_controller_primary_changes_total",
+                                                "Times an agent named another primary, or this one again.");
+}
+
+AlarmManager::Dependencies Core::alarm_dependencies() {
+    return {context_.io,
+            context_.metrics,
+            context_.problems,
+            fleet_,
+            [this](Alarm& alarm) { enrich(alarm); },
+            [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); },
+            [this](std::function<void()> call) { context_.output.defer(std::move(call)); },
+            [this] { return context_.output.inventory_source().loaded; },
+            [this](const HostId& host, const base::GuestId& guest) { return authority_.may_report(host, guest); },
+            [this](const HostId& host) { return departed(host); },
+            [this](const HostId& host) { return max_faults(host); }};
+}
+
+void Core::load(Moment moment) {
+    for (auto& [host, agent] : context_.rows.load_agents()) {
+        agent.away_since = moment.steady;
+        fleet_.restore(host, std::move(agent));
+    }
+    alarms_.internal().on_finished = [this](const base::FaultId& alarm) { self_monitoring_.forget(alarm); };
+    alarms_.load(moment.steady);
+    for (const auto& [id, alarm] : alarms_.internal().all())
+        self_monitoring_.restore(alarm);
+    housekeeping_due_ = moment.steady;
+    names_from_ = moment.steady + options_.alarms.resume_grace;
+}
+
+void Core::stop() {
+    housekeeping_due_ = sync_due_ = base::kNever;
+    alarms_.stop();
+    orphans_.stop();
+}
+
+base::TimePoint Core::next_due() const {
+    return std::min({housekeeping_due_, sync_due_, alarms_.next_due(), orphans_.next_due()});
+}
+
+void Core::tick(Moment moment) {
+    now_ = moment.steady;
+    alarms_.tick(moment.steady);
+    orphans_.tick(moment);
+    if (moment.steady >= sync_due_) sync_next(moment);
+    if (moment.steady >= housekeeping_due_) housekeeping(moment);
+}
+
+void Core::send(const HostId& host, const bus::ToAgent& message) {
+    if (const Session* session = sessions_.find(host)) context_.output.send(*session, message);
+}
+
+bool Core::known_session(std::size_t port, const HostId& host) const {
+    const Session* session = sessions_.find(host);
+    return session != nullptr && session->port == port;
+}
+
+std::optional<bus::Rejected> Core::admit(std::size_t port, const bus::Hello& hello, const std::string& peer,
+                                         Moment moment) {
+    const Session newcomer{port, hello.host, peer, hello.instance, hello.state, hello.state_starts};
+    const HostId host = canonical(hello.host);
+    auto rejected = sessions_.admit(host, newcomer, moment.steady);
+    if (rejected) refused_.add();
+    return rejected;
+}
+
+void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string& peer, Moment moment) {
+    const HostId host = canonical(hello.host);
+    const Session session{port, hello.host, peer, hello.instance, hello.state, hello.state_starts};
+    if (hello.version != bus::kBusVersion) {
+        refused_.add();
+        const std::string version = std::to_string(bus::kBusVersion);
+        return context_.output.send(session, bus::Rejected{"this controller speaks version " + version, {}});
+    }
+    remember_for_hand_back(host, hello);
+    sessions_.open(host, session);
+    policies_.forget(host);
+    fleet_.up(host, hello, peer, moment.wall);
+    put_agent(host);
+    log::info("agent connected",
+              {{"host", host}, {"peer", peer}, {"version", hello.agent_version}, {"primary", hello.lead}});
+    alarms_.agent_up(host);
+    groups_.expect(host);
+    orphans_.agent_up(host);
+    send(host, bus::Welcome{bus::kBusVersion, options_.monitoring.controller.str()});
+    sync_policies(host);
+}
+
+void Core::agent_down(std::size_t port, const HostId& name, const std::string& why, Moment moment) {
+    const HostId host = canonical(name);
+    if (!known_session(port, host)) return;
+    sessions_.close(host);
+    policies_.forget(host);
+    to_hand_back_.erase(host);
+    fleet_.down(host, moment);
+    put_agent(host);
+    alarms_.agent_down(host);
+    groups_.agent_down(host);
+    log::warning("agent disconnected", {{"host", host}, {"why", why}});
+}
+
+void Core::message(std::size_t port, const HostId& name, const bus::ToController& message, Moment moment) {
+    const HostId host = canonical(name);
+    if (!known_session(port, host)) return;
+    now_ = moment.steady;
+    messages_.add();
+    fleet_.seen(host, moment.wall);
+    std::visit([&](const auto& content) { on(host, content, moment); }, message);
+}
+
+/// Sent again on a connection that is up: only who is primary can have changed.
+void Core::on(const HostId& host, const bus::Hello& hello, Moment moment) {
+    on(host, bus::LeadChanged{hello.lead, hello.primary, hello.controllers}, moment);
+}
+
+void Core::on(const HostId& host, const bus::LeadChanged& changed, Moment moment) {
+    const bool was_primary = fleet_.find(host)->lead;
+    fleet_.set_primary(host, changed);
+    if (was_primary == changed.lead) return;
+    put_agent(host);
+    alarms_.primary_changed(host);
+    primary_changes_.add();
+    initial_sync(host, moment);
+}
+
+void Core::on(const HostId& host, const bus::SnapshotBegin&, Moment) {
+    fleet_.begin_snapshot(host);
+    alarms_.begin_snapshot(host);
+}
+
+void Core::on(const HostId& host, const bus::SnapshotEnd&, Moment moment) {
+    fleet_.end_snapshot(host);
+    alarms_.end_snapshot(host, moment.wall);
+    hand_back(host);
+    initial_sync(host, moment);
+}
+
+void Core::on(const HostId& host, const bus::Guests& guests, Moment moment) {
+    std::vector<base::Error> errors = guests.skipped;
+    for (const model::GuestReport& report : guests.guests) {
+        const auto taken = fleet_.report(host, report);
+        if (taken) {
+            groups_.heartbeat_changed(report.guest, moment.wall);
+        } else {
+            errors.push_back(taken.error());
+        }
+    }
+    refused_.add(static_cast<double>(errors.size()));
+    rejected_.add(host, {}, errors, moment.steady);
+}
+
+void Core::on(const HostId& host, const bus::GuestGone& gone, Moment moment) {
+    fleet_.gone(host, gone.guest);
+    groups_.heartbeat_changed(gone.guest, moment.wall);
+}
+
+void Core::on(const HostId& host, const bus::Faults& faults, Moment moment) {
+    for (const model::Fault& fault : faults.faults)
+        rejected_.drop(host, fault.id);
+    const auto rejected = alarms_.report(host, faults.faults, moment.wall);
+    refused_.add(static_cast<double>(rejected.size() + faults.skipped.size()));
+    rejected_.add(host, rejected, faults.skipped, moment.steady);
+    const bool conflict = std::any_of(faults.faults.begin(), faults.faults.end(), [&](const model::Fault& fault) {
+        const TrackedFault* tracked = alarms_.table().find(fault.id);
+        return tracked != nullptr && tracked->withheld;
+    });
+    if (!conflict || moment.steady < refresh_from_) return;
+    refresh_from_ = moment.steady + kRefreshPause;
+    context_.output.refresh_inventory();
+}
+
+void Core::on(const HostId& host, const bus::AgentProblems& message, Moment) {
+    fleet_.set_problems(host, message.problems);
+}
+
+void Core::on(const HostId& host, const bus::GroupSend& message, Moment) {
+    groups_.on(host, message);
+}
+
+void Core::on(const HostId& host, const bus::GroupQuery& message, Moment) {
+    groups_.on(host, message);
+}
+
+void Core::orphaned(const HostId& host, const bus::Faults& faults, std::function<void()> done, Moment moment) {
+    orphans_.take(canonical(host), faults.faults, std::move(done), moment.steady);
+}
+
+/// The registrations that an agent may have lost with its state; its snapshot replaces them here.
+void Core::remember_for_hand_back(const HostId& host, const bus::Hello& hello) {
+    to_hand_back_.erase(host);
+    const Agent* known = fleet_.find(host);
+    if (known == nullptr || hello.state.empty()) return;
+    std::vector<model::GuestReport> guests;
+    for (const auto& [id, report] : known->guests) {
+        if (report.state != "unregistered") guests.push_back(report);
+    }
+    to_hand_back_[host] = std::move(guests);
+}
+
+void Core::hand_back(const HostId& host) {
+    const auto remembered = to_hand_back_.extract(host);
+    if (remembered.empty() || fleet_.find(host)->continuous) return;
+    bus::HandBack message;
+    const auto flush = [&](bool last) {
+        message.last = last;
+        send(host, std::exchange(message, {}));
+    };
+    for (const model::GuestReport& report : remembered.mapped()) {
+        if (fleet_.report_of(host, report.guest) != nullptr) continue;
+        message.guests.push_back(report);
+        if (message.guests.size() >= kHandBackChunk) flush(false);
+    }
+    for (const TrackedFault* tracked : alarms_.table().of_host(host)) {
+        if (!tracked->fault.open() || tracked->withheld || !tracked->unconfirmed) continue;
+        message.faults.push_back(tracked->fault);
+        if (message.faults.size() >= kHandBackChunk) flush(false);
+    }
+    flush(true);
+}
+
+void Core::sync_policies(const HostId& host) {
+    // An inventory that is not known yet must not switch anything off.
+    if (context_.output.inventory_source().loaded && sessions_.find(host) != nullptr) policies_.sync(host);
+}
+
+/// One in each turn of the loop: of a large cloud there is much to send. When many come, after the last of them.
+void Core::initial_sync(const HostId& host, Moment moment) {
+    groups_.expect(host);
+    if (to_sync_.empty()) sync_by_ = moment.steady + kLongestSyncPause;
+    to_sync_.insert(host);
+    const base::Duration settle = to_sync_.size() > kFewAgents ? kSyncPause : base::Millis::zero();
+    sync_due_ = std::min(moment.steady + settle, sync_by_);
+}
+
+void Core::sync_next(Moment moment) {
+    const HostId host = to_sync_.extract(to_sync_.begin()).value();
+    // Without an inventory there is nothing to send; when it is there, all agents are synchronised.
+    if (sessions_.find(host) != nullptr && context_.output.inventory_source().loaded) {
+        groups_.introduce(host, moment.wall);
+        policies_.sync(host);
+    }
+    sync_due_ = to_sync_.empty() ? base::kNever : moment.steady;
+}
+
+void Core::inventory_changed(const std::vector<GuestChange>& changes, Moment moment) {
+    if (!std::exchange(inventory_seen_, true)) {
+        alarms_.reconsider_all();
+        alarms_.release_withheld();
+        for (const auto& [host, session] : sessions_.all())
+            initial_sync(host, moment);
+        return;
+    }
+    groups_.inventory_changed(changes, moment.wall);
+    alarms_.reconsider(changes);
+    alarms_.release_withheld();
+    std::set<HostId> hosts;
+    for (const GuestChange& change : changes) {
+        if (change.before) hosts.insert(names_.agent_of(change.before->host));
+        if (change.after) hosts.insert(names_.agent_of(change.after->host));
+        if (change.before && !change.after) removed_.insert(change.before->id);
+        if (change.after) removed_.erase(change.after->id);
+    }
+    for (const HostId& host : hosts)
+        sync_policies(host);
+}
+
+bool Core::clear_by_operator(const base::FaultId& fault, const std::string& reason, Moment moment) {
+    const TrackedFault* tracked = alarms_.table().find(fault);
+    if (tracked == nullptr || !tracked->fault.open()) return false;
+    log::warning("fault cleared by the operator", {{"fault", fault}, {"reason", reason}});
+    alarms_.end(fault, kByOperator, true, moment.wall);
+    return true;
+}
+
+void Core::enrich(Alarm& alarm) const {
+    const InventoryGuest* guest = context_.inventory.guest(alarm.guest);
+    if (guest == nullptr) return;
+    alarm.display_name = guest->display_name;
+    alarm.group = guest->group;
+    alarm.project = guest->project;
+    alarm.flavor = guest->flavor;
+    if (const InventoryGroup* group = context_.inventory.group(guest->group)) alarm.group_name = group->name;
+}
+
+std::size_t Core::max_faults(const HostId& host) const {
+    const Agent* agent = fleet_.find(host);
+    const std::size_t guests = std::max(agent == nullptr ? 0 : agent->guests.size(), names_.guests_of(host).size());
+    return kMaxFaultsPerHost + kFaultsPerGuest * guests;
+}
+
+}  // namespace vitalwire::controller

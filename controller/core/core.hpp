@@ -1,0 +1,168 @@
+#pragma once
+
+// controller/core/: what a controller decides, without a socket, a timer, or a clock of its own: events go in with the
+// moment at which they happen, messages and problems come out, and next_due() says when to tick.
+//   core.hpp              everything put together
+//   sessions.hpp          which agent is connected, and whether another one of its name is admitted
+//   policy_sync.hpp       the agents' policies as the inventory has them
+//   rejected_reports.hpp  reports that could not be taken yet
+//   coverage.hpp          which guest is watched, and why not
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/moment.hpp"
+#include "bus/messages.hpp"
+#include "controller/alarms/alarm_manager.hpp"
+#include "controller/alarms/evidence.hpp"
+#include "controller/alarms/orphaned_reports.hpp"
+#include "controller/alarms/self_monitoring.hpp"
+#include "controller/core/coverage.hpp"
+#include "controller/core/policy_sync.hpp"
+#include "controller/core/rejected_reports.hpp"
+#include "controller/core/sessions.hpp"
+#include "controller/fleet/authority.hpp"
+#include "controller/fleet/fleet.hpp"
+#include "controller/fleet/host_names.hpp"
+#include "controller/fleet/inventory.hpp"
+#include "controller/groups/group_service.hpp"
+
+namespace vitalwire::controller {
+
+class Core {
+public:
+    struct Options {
+        SelfMonitoring::Options monitoring;
+        AlarmManager::Options alarms;
+        base::Millis forget_agent_after = std::chrono::hours(24 * 7);
+        base::WallTime started_at{};
+    };
+    /// What the core asks of its shell.
+    class Output {
+    public:
+        virtual ~Output() = default;
+        virtual void send(const Session& session, const bus::ToAgent& message) = 0;
+        /// The inventory may be behind: to be looked at soon.
+        virtual void refresh_inventory() = 0;
+        virtual Evidence::Source inventory_source() const = 0;
+        /// An agent could connect now.
+        virtual bool reachable() const = 0;
+        virtual void defer(std::function<void()> call) = 0;
+    };
+    struct Context {
+        boost::asio::io_context& io;  ///< of the sinks
+        runtime::Metrics& metrics;
+        runtime::Problems& problems;
+        AlarmStore& rows;
+        Inventory& inventory;
+        Output& output;
+    };
+
+    Core(Options options, Context context);
+
+    /// What was known before a restart; the sinks have been added.
+    void load(base::Moment moment);
+    void stop();
+
+    // From the bus. `host` as the agent spells it.
+    std::optional<bus::Rejected> admit(std::size_t port, const bus::Hello& hello, const std::string& peer,
+                                       base::Moment moment);
+    void agent_up(std::size_t port, const bus::Hello& hello, const std::string& peer, base::Moment moment);
+    void agent_down(std::size_t port, const base::HostId& host, const std::string& why, base::Moment moment);
+    void message(std::size_t port, const base::HostId& host, const bus::ToController& message, base::Moment moment);
+    void orphaned(const base::HostId& host, const bus::Faults& faults, std::function<void()> done, base::Moment moment);
+
+    void inventory_changed(const std::vector<GuestChange>& changes, base::Moment moment);
+    /// False when the fault is not open.
+    bool clear_by_operator(const base::FaultId& fault, const std::string& reason, base::Moment moment);
+
+    void tick(base::Moment moment);
+    base::TimePoint next_due() const;
+
+    const Fleet& fleet() const { return fleet_; }
+    const Inventory& inventory() const { return context_.inventory; }
+    AlarmManager& alarms() { return alarms_; }
+    const AlarmManager& alarms() const { return alarms_; }
+    GroupService& groups() { return groups_; }
+    const GroupService& groups() const { return groups_; }
+    const Evidence& evidence() const { return evidence_; }
+    const Coverage& coverage() const { return coverage_; }
+    const SelfMonitoring& self_monitoring() const { return self_monitoring_; }
+    std::size_t orphans_waiting() const { return orphans_.waiting(); }
+
+private:
+    AlarmManager::Dependencies alarm_dependencies();
+    void send(const base::HostId& host, const bus::ToAgent& message);
+    bool known_session(std::size_t port, const base::HostId& host) const;
+    void put_agent(const base::HostId& host) { context_.rows.put_agent(host, *fleet_.find(host)); }
+
+    void on(const base::HostId& host, const bus::Hello& hello, base::Moment moment);
+    void on(const base::HostId& host, const bus::LeadChanged& changed, base::Moment moment);
+    void on(const base::HostId& host, const bus::SnapshotBegin&, base::Moment moment);
+    void on(const base::HostId& host, const bus::SnapshotEnd&, base::Moment moment);
+    void on(const base::HostId& host, const bus::Guests& guests, base::Moment moment);
+    void on(const base::HostId& host, const bus::GuestGone& gone, base::Moment moment);
+    void on(const base::HostId& host, const bus::Faults& faults, base::Moment moment);
+    void on(const base::HostId& host, const bus::AgentProblems& message, base::Moment moment);
+    void on(const base::HostId& host, const bus::GroupSend& message, base::Moment moment);
+    void on(const base::HostId& host, const bus::GroupQuery& message, base::Moment moment);
+
+    void remember_for_hand_back(const base::HostId& host, const bus::Hello& hello);
+    void hand_back(const base::HostId& host);
+    void initial_sync(const base::HostId& host, base::Moment moment);
+    void sync_next(base::Moment moment);
+    void sync_policies(const base::HostId& host);
+
+    void housekeeping(base::Moment moment);
+    void look_at_agents(base::Moment moment);
+    void forget_agent(const base::HostId& host);
+    void end_by_evidence(base::Moment moment);
+    void adopt_orphaned_hosts(base::Moment moment);
+    void retry_rejected(base::Moment moment);
+    void monitor(base::Moment moment);
+    void show_problems(base::Moment moment);
+    std::string withheld_problem() const;
+    std::string contradicted_problem() const;
+    std::string hosts_without_agent() const;
+    std::string agents_without_host() const;
+    bool peer_is_primary(const Agent& agent) const;
+    bool agent_renamed(const base::HostId& host, const Agent& agent) const;
+    bool departed(const base::HostId& host) const;
+    void enrich(Alarm& alarm) const;
+    std::size_t max_faults(const base::HostId& host) const;
+
+    Options options_;
+    Context context_;
+    Fleet fleet_;
+    HostNames names_;
+    Authority authority_;
+    Sessions sessions_;
+    AlarmManager alarms_;
+    Evidence evidence_;
+    GroupService groups_;
+    PolicySync policies_;
+    SelfMonitoring self_monitoring_;
+    OrphanedReports orphans_;
+    RejectedReports rejected_;
+    Coverage coverage_;
+    std::map<base::HostId, std::vector<model::GuestReport>> to_hand_back_;
+    std::set<base::GuestId> removed_;  ///< by the operator, from the inventory's file, since the start
+    std::set<base::HostId> to_sync_;
+    base::TimePoint now_{};  ///< of the event that is handled
+    base::TimePoint sync_by_{};
+    base::TimePoint sync_due_ = base::kNever;
+    base::TimePoint housekeeping_due_ = base::kNever;
+    base::TimePoint names_from_ = base::kNever;  ///< agents have had their time to come
+    base::TimePoint refresh_from_{};
+    bool inventory_seen_ = false;
+    runtime::Counter messages_;
+    runtime::Counter refused_;
+    runtime::Counter primary_changes_;
+};
+
+}  // namespace vitalwire::controller

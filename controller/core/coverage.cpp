@@ -1,0 +1,112 @@
+#include "controller/core/coverage.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "controller/fleet/authority.hpp"
+
+namespace vitalwire::controller {
+
+using base::HostId;
+
+std::string_view to_string(Watch watch) {
+    constexpr std::array<std::string_view, kWatches> kNames = {"watched", "inhibited", "faulty", "uncovered"};
+    return kNames.at(static_cast<std::size_t>(watch));
+}
+
+template <class Visit>
+void Coverage::for_each(Visit visit) const {
+    for (const auto& [id, guest] : inventory_.guests()) {
+        if (guest.policy.heartbeat) visit(decide(guest));
+    }
+    for (const auto& [host, agent] : fleet_.agents()) {
+        for (const auto& [id, report] : agent.guests) {
+            const InventoryGuest* known = inventory_.guest(id);
+            const bool asked = known != nullptr && known->policy.heartbeat;
+            // Of the copies of a guest the first one counts.
+            if (!asked && report.state != "unregistered" && fleet_.holders(id).front() == host)
+                visit(decide(host, report));
+        }
+    }
+}
+
+std::vector<Covered> Coverage::all() const {
+    std::vector<Covered> all;
+    for_each([&](Covered covered) { all.push_back(std::move(covered)); });
+    std::sort(all.begin(), all.end(), [](const Covered& a, const Covered& b) { return a.guest < b.guest; });
+    return all;
+}
+
+std::array<std::size_t, kWatches> Coverage::counts() const {
+    std::array<std::size_t, kWatches> counts{};
+    for_each([&](const Covered& covered) { ++counts.at(static_cast<std::size_t>(covered.watch)); });
+    return counts;
+}
+
+Covered Coverage::decide(const InventoryGuest& guest) const {
+    Covered covered{guest.id, guest.host, Watch::uncovered, {}};
+    if (!is_expected(guest)) {
+        const std::string& task = guest.state_description;
+        covered.watch = Watch::inhibited;
+        covered.why = "the cloud has it as " + guest.state + (task.empty() ? "" : " (" + task + ")");
+        return covered;
+    }
+    if (guest.host.empty()) {
+        covered.why = "the cloud has it on no host";
+        return covered;
+    }
+    covered.host = names_.agent_of(guest.host);
+    const Agent* agent = fleet_.find(covered.host);
+    if (agent == nullptr) {
+        covered.why = "no agent on its host";
+        return covered;
+    }
+    if (is_faulty(covered)) return covered;
+    const model::GuestReport* report = fleet_.report_of(covered.host, guest.id);
+    if (report != nullptr) {
+        judge(covered, *agent, *report);
+    } else {
+        covered.why = why_unreported(covered.host, guest.id, *agent);
+    }
+    return covered;
+}
+
+Covered Coverage::decide(const HostId& host, const model::GuestReport& report) const {
+    Covered covered{report.guest, host, Watch::uncovered, {}};
+    if (!is_faulty(covered)) judge(covered, *fleet_.find(host), report);
+    return covered;
+}
+
+bool Coverage::is_faulty(Covered& covered) const {
+    const TrackedFault* fault = faults_.open_of_guest(covered.host, covered.guest);
+    if (fault == nullptr) return false;
+    covered.watch = Watch::faulty;
+    covered.why = model::to_string(fault->fault.kind);
+    return true;
+}
+
+std::string Coverage::why_unreported(const HostId& host, const base::GuestId& guest, const Agent& agent) const {
+    if (!agent.connected) return "its agent is not connected";
+    if (!agent.whole) return "its agent has not reported yet";
+    for (const bus::AgentProblems::Item& problem : agent.problems) {
+        if (problem.guest == guest) return problem.what + (problem.detail.empty() ? "" : ": " + problem.detail);
+    }
+    return policy_sent_(host) ? "its agent has no channel of it" : "its agent has no policy of it yet";
+}
+
+void Coverage::judge(Covered& covered, const Agent& agent, const model::GuestReport& report) const {
+    if (!agent.connected || !agent.whole) {
+        covered.why = why_unreported(covered.host, covered.guest, agent);
+    } else if (!report.hold.empty()) {
+        covered.watch = Watch::inhibited;
+        covered.why = report.hold;
+    } else if (report.state == "registered" || report.state == "unhealthy") {
+        covered.watch = Watch::watched;
+    } else if (report.channels.empty()) {
+        covered.why = "no channel of it is connected";
+    } else {
+        covered.why = "it has not registered";
+    }
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,214 @@
+// What a core does about once a second: what no message reports.
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "base/log.hpp"
+#include "controller/core/core.hpp"
+
+namespace vitalwire::controller {
+
+using base::HostId;
+using base::Moment;
+
+namespace {
+
+constexpr base::Millis kHousekeeping{1000};
+/// An agent whose primary is gone with it: nobody else delivers its faults any more.
+constexpr base::Millis kAdoptAfter{10'000};
+constexpr std::size_t kNamed = 5;
+
+// What the board of problems calls them.
+constexpr const char* kRivals = "several agents have the same name";
+constexpr const char* kWithheld = "hosts report faults of guests that the inventory has elsewhere";
+constexpr const char* kContradicted = "the inventory has guests elsewhere whose agent reports an open fault";
+constexpr const char* kNoAgent = "hosts of the inventory have no agent of that name";
+constexpr const char* kNoHost = "agents have guests, and no host of that name in the inventory";
+
+std::string not_connected(const HostId& host) {
+    return "agent " + host.str() + " is not connected";
+}
+std::string reports_rejected(const HostId& host) {
+    return "reports of agent " + host.str() + " are rejected";
+}
+
+/// "a; b; c and 4 more".
+class Listing {
+public:
+    void add(const std::string& item) {
+        if (++count_ <= kNamed) text_ += (text_.empty() ? "" : "; ") + item;
+    }
+    std::string text() const {
+        return count_ <= kNamed ? text_ : text_ + " and " + std::to_string(count_ - kNamed) + " more";
+    }
+
+private:
+    std::string text_;
+    std::size_t count_ = 0;
+};
+
+}  // namespace
+
+void Core::housekeeping(Moment moment) {
+    look_at_agents(moment);
+    retry_rejected(moment);
+    end_by_evidence(moment);
+    alarms_.release_withheld();
+    adopt_orphaned_hosts(moment);
+    monitor(moment);
+    show_problems(moment);
+    housekeeping_due_ = moment.steady + kHousekeeping;
+}
+
+void Core::look_at_agents(Moment moment) {
+    std::vector<HostId> gone;
+    for (const auto& [host, agent] : fleet_.agents()) {
+        const bool away = !agent.connected && moment.steady - agent.away_since > kAgentPatience;
+        context_.problems.set(not_connected(host), away ? "last seen " + base::to_iso8601(agent.last_seen) : "");
+        const bool expired = !agent.connected && moment.wall - agent.last_seen > options_.forget_agent_after;
+        const bool renamed = away && agent_renamed(host, agent);
+        if ((expired || renamed) && alarms_.table().of_host(host).empty()) gone.push_back(host);
+    }
+    for (const HostId& host : gone)
+        forget_agent(host);
+}
+
+/// Another agent has its state now.
+bool Core::agent_renamed(const HostId& host, const Agent& agent) const {
+    if (agent.state.empty()) return false;
+    return std::any_of(fleet_.agents().begin(), fleet_.agents().end(), [&](const auto& item) {
+        return item.first != host && item.second.connected && item.second.state == agent.state;
+    });
+}
+
+/// No agent of that name is there, and the one that was has had its time to return.
+bool Core::departed(const HostId& host) const {
+    const Agent* agent = fleet_.find(host);
+    if (agent == nullptr) return true;
+    return !agent->connected && (agent_renamed(host, *agent) || now_ - agent->away_since >= kAgentPatience);
+}
+
+void Core::forget_agent(const HostId& host) {
+    log::info("agent forgotten", {{"host", host}});
+    context_.problems.clear(not_connected(host));
+    context_.problems.clear(reports_rejected(host));
+    rejected_.forget(host);
+    fleet_.forget(host);
+    context_.rows.erase_agent(host);
+}
+
+void Core::retry_rejected(Moment moment) {
+    for (const HostId& host : rejected_.hosts()) {
+        if (const auto faults = rejected_.take(host); !faults.empty())
+            rejected_.keep(host, alarms_.report(host, faults, moment.wall));
+        context_.problems.set(reports_rejected(host), rejected_.problem(host, moment.steady));
+        if (rejected_.quiet(host, moment.steady)) rejected_.forget(host);
+    }
+}
+
+void Core::end_by_evidence(Moment moment) {
+    const Evidence::Source source = context_.output.inventory_source();
+    std::vector<std::pair<base::FaultId, std::string_view>> ended;
+    for (const auto& [id, tracked] : alarms_.table().all()) {
+        const bool removed = removed_.contains(tracked.fault.guest);
+        if (const auto why = evidence_.ends(tracked, source, removed, moment.steady)) ended.emplace_back(id, *why);
+    }
+    for (const auto& [fault, why] : ended) {
+        const TrackedFault* tracked = alarms_.table().find(fault);
+        const Agent* agent = fleet_.find(tracked->host);
+        const bool absent = agent == nullptr || (!agent->connected && !peer_is_primary(*agent));
+        log::info("fault ended by evidence", {{"fault", fault}, {"guest", tracked->fault.guest}, {"why", why}});
+        alarms_.end(fault, why, absent, moment.wall);
+    }
+}
+
+/// Their primary was lost with them: what it has not delivered is delivered from here.
+void Core::adopt_orphaned_hosts(Moment moment) {
+    std::vector<HostId> orphaned;
+    for (const auto& [host, agent] : fleet_.agents()) {
+        const bool lost = !agent.connected && !agent.lead && moment.steady - agent.away_since >= kAdoptAfter;
+        if (lost && alarms_.table().open_of_host(host) > 0 && !peer_is_primary(agent)) orphaned.push_back(host);
+    }
+    for (const HostId& host : orphaned) {
+        log::warning("host adopted: its agent and its primary are gone", {{"host", host}});
+        fleet_.adopt(host, moment);
+        put_agent(host);
+        alarms_.adopt(host);
+    }
+}
+
+/// Another controller delivers the faults of this agent, and an agent that is connected here sees it alive.
+bool Core::peer_is_primary(const Agent& agent) const {
+    if (agent.lead) return false;
+    return std::any_of(fleet_.agents().begin(), fleet_.agents().end(), [&](const auto& item) {
+        const Agent& witness = item.second;
+        if (!witness.connected) return false;
+        if (agent.primary.empty() || witness.controllers.empty()) return !witness.lead;
+        return std::find(witness.controllers.begin(), witness.controllers.end(), agent.primary) !=
+               witness.controllers.end();
+    });
+}
+
+void Core::monitor(Moment moment) {
+    SelfMonitoring::View view{fleet_, {}, authority_.running_twice(), {}};
+    for (const auto& sink : alarms_.sinks())
+        view.sinks.push_back({sink->name(), sink->queue().away_since(), sink->queue().last_error()});
+    const bool alone = fleet_.connected() == 0;
+    view.watched_by_peer = [&](const HostId& host) {
+        const Agent* agent = fleet_.find(host);
+        return !agent->lead && (alone || peer_is_primary(*agent));
+    };
+    for (const Alarm& alarm : self_monitoring_.look(view, moment))
+        alarms_.internal().tell(alarm);
+    alarms_.internal().look();
+}
+
+void Core::show_problems(Moment moment) {
+    context_.problems.set(kRivals, sessions_.problem(moment.steady));
+    context_.problems.set(kWithheld, withheld_problem());
+    context_.problems.set(kContradicted, contradicted_problem());
+    const bool settled = moment.steady >= names_from_ && context_.output.inventory_source().loaded;
+    context_.problems.set(kNoAgent, settled ? hosts_without_agent() : "");
+    context_.problems.set(kNoHost, settled ? agents_without_host() : "");
+}
+
+std::string Core::withheld_problem() const {
+    Listing listing;
+    for (const auto& [id, tracked] : alarms_.table().all()) {
+        if (!tracked.withheld || !tracked.fault.open()) continue;
+        listing.add(tracked.host.str() + " reports " + std::string(model::to_string(tracked.fault.kind)) +
+                    " of guest " + tracked.fault.guest.str() + " on " + authority_.owner(tracked.fault.guest).str());
+    }
+    return listing.text();
+}
+
+std::string Core::contradicted_problem() const {
+    Listing listing;
+    for (const auto& [id, tracked] : alarms_.table().all()) {
+        if (evidence_.contradicted(tracked, context_.output.inventory_source()))
+            listing.add(tracked.host.str() + " reports " + std::string(model::to_string(tracked.fault.kind)) +
+                        " of guest " + tracked.fault.guest.str());
+    }
+    return listing.text();
+}
+
+std::string Core::hosts_without_agent() const {
+    Listing listing;
+    for (const HostId& host : context_.inventory.hosts()) {
+        if (names_.has_agent(host)) continue;
+        listing.add(host.str() + " (guests: " + std::to_string(context_.inventory.of_host(host).size()) + ")");
+    }
+    return listing.text();
+}
+
+std::string Core::agents_without_host() const {
+    Listing listing;
+    if (context_.inventory.hosts().empty()) return {};
+    for (const auto& [host, agent] : fleet_.agents()) {
+        if (agent.connected && !agent.guests.empty() && names_.guests_of(host).empty())
+            listing.add(host.str() + " (guests: " + std::to_string(agent.guests.size()) + ")");
+    }
+    return listing.text();
+}
+
+}  // namespace vitalwire::controller

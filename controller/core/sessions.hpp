@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/moment.hpp"
+#include "bus/messages.hpp"
+
+namespace vitalwire::controller {
+
+/// One agent's connection to this controller.
+struct Session {
+    std::size_t port = 0;  ///< which listener it came by
+    base::HostId name;     ///< as the agent spells it
+    std::string peer;
+    std::string instance;
+    std::string state;
+    std::uint64_t state_starts = 0;
+};
+
+/// The agents that are connected. One name has one holder: while it is connected, another agent of that name is
+/// rejected and told to wait. No I/O, no clock.
+class Sessions {
+public:
+    /// Why the newcomer is not admitted; absent when it is. `host`: canonical.
+    std::optional<bus::Rejected> admit(const base::HostId& host, const Session& newcomer, base::TimePoint now);
+    void open(const base::HostId& host, Session session) { open_[host] = std::move(session); }
+    void close(const base::HostId& host) { open_.erase(host); }
+    const Session* find(const base::HostId& host) const;
+    const std::map<base::HostId, Session>& all() const { return open_; }
+
+    /// Names with more than one agent of late, for the board of problems; empty when there is none.
+    std::string problem(base::TimePoint now);
+
+private:
+    struct Rival {
+        std::string peer;
+        std::uint64_t attempts = 0;
+        base::TimePoint last{};
+    };
+
+    std::map<base::HostId, Session> open_;
+    std::map<base::HostId, Rival> rivals_;
+};
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "controller/fleet/fleet.hpp"
+#include "controller/fleet/host_names.hpp"
+#include "controller/fleet/inventory.hpp"
+
+namespace vitalwire::controller {
+
+/// Who may report about a guest now. A guest has one owner: the host where the inventory has it. A report cannot make
+/// an owner, or a stolen key could take any guest. While a move is announced, by Nova's task or by the owner's
+/// hypervisor, every host that holds a copy may report about it. Where the inventory has no host the first living
+/// holder is the owner. No I/O, no clock.
+class Authority {
+public:
+    Authority(const Inventory& inventory, const Fleet& fleet, const HostNames& names)
+        : inventory_(inventory), fleet_(fleet), names_(names) {}
+
+    bool may_report(const base::HostId& host, const base::GuestId& guest) const;
+    /// Empty when nobody owns it.
+    base::HostId owner(const base::GuestId& guest) const;
+    /// A move of the guest is announced.
+    bool moving(const base::GuestId& guest) const;
+
+    struct Twice {
+        base::GuestId guest;
+        std::vector<base::HostId> hosts;  ///< whose copies answer, the owner first
+    };
+    /// Guests of which copies on several hosts answer although no move is announced.
+    std::vector<Twice> running_twice() const;
+
+private:
+    const Inventory& inventory_;
+    const Fleet& fleet_;
+    const HostNames& names_;
+};
+
+/// True if Nova expects the guest to run its own system: not in rescue mode, not stopped.
+bool is_expected(const InventoryGuest& guest);
+
+}  // namespace vitalwire::controller

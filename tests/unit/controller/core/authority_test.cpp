@@ -1,0 +1,137 @@
+#include "tests/unit/controller/core/core_fixture.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr const char* kForeign = "hosts report faults of guests that the inventory has elsewhere";
+
+class AuthorityTest : public CoreTest {};
+
+TEST_F(AuthorityTest, AFaultOfAnotherHostsGuestIsStoredNamedAndNotDelivered) {
+    place("g1", "compute-1");
+    up(hello("compute-1"));
+    up(hello("compute-9"));
+    report("compute-9", open_fault("g1", "f1", model::FaultKind::vm_crashed));
+    pass(seconds(2));
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_TRUE(tracked("f1")->withheld);
+    EXPECT_THAT(problem(kForeign), HasSubstr("compute-9 reports vm_crashed of guest g1 on compute-1"));
+    EXPECT_EQ(refreshed, 1) << "the inventory may be behind";
+    report("compute-9", cleared(open_fault("g1", "f1", model::FaultKind::vm_crashed)));
+    pass(seconds(2));
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_EQ(tracked("f1"), nullptr);
+    EXPECT_EQ(problem(kForeign), "");
+    ASSERT_EQ(received<bus::FaultsDelivered>("compute-9").size(), 1U) << "it may forget it";
+}
+
+TEST_F(AuthorityTest, AWithheldFaultIsDeliveredOnceTheInventoryHasTheGuestThere) {
+    place("g1", "compute-1");
+    up(hello("compute-1"));
+    up(hello("compute-2"));
+    report("compute-2", f1);
+    EXPECT_THAT(take(), IsEmpty());
+    place("g1", "compute-2");
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+    report("compute-2", cleared(f1));
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+}
+
+TEST_F(AuthorityTest, AWithheldFaultStaysWithheldOverARestart) {
+    place("g1", "compute-1");
+    up(hello("compute-1"));
+    up(hello("compute-9"));
+    report("compute-9", f1);
+    restart();
+    up(hello("compute-9", "state", 2), {f1});
+    pass(seconds(20));
+    EXPECT_THAT(take(), ::testing::Not(::testing::Contains("f1 opened 1")));
+}
+
+TEST_F(AuthorityTest, DuringAMoveBothHostsMayReportTheirCopy) {
+    InventoryGuest moving = placed("g1", "compute-1");
+    moving.state_description = "migrating";
+    inventory.put(moving);
+    up(hello("compute-1"), {}, {answering("g1")});
+    up(hello("compute-2"), {}, {answering("g1")});
+    up(hello("compute-3"));
+    report("compute-2", f1);
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+    report("compute-3", open_fault("g1", "f3"));
+    EXPECT_THAT(take(), IsEmpty()) << "it holds no copy";
+}
+
+TEST_F(AuthorityTest, TheOwnersHypervisorAnnouncesAMoveToo) {
+    place("g1", "compute-1");
+    auto leaving = answering("g1");
+    up(hello("compute-1"), {}, {leaving});
+    up(hello("compute-2"), {}, {answering("g1")});
+    report("compute-2", f1);
+    EXPECT_THAT(take(), IsEmpty());
+    leaving.hold = "migrating";
+    message("compute-1", bus::Guests{{leaving}, {}});
+    pass(seconds(1));
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+}
+
+TEST_F(AuthorityTest, WithoutAnInventoryTheFirstLivingHolderOwnsTheGuest) {
+    up(hello("compute-1"), {}, {answering("g1")});
+    up(hello("compute-2"), {}, {answering("g1")});
+    report("compute-2", f1);
+    EXPECT_THAT(take(), IsEmpty());
+    down("compute-1");
+    pass(seconds(1));
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+}
+
+TEST_F(AuthorityTest, AFullHostNameOwnsWhatTheInventoryHasOnTheShortOne) {
+    place("g1", "compute-1.example.net");
+    up(hello("COMPUTE-1"));
+    report("COMPUTE-1", f1);
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+    ASSERT_FALSE(received<bus::Policies>("COMPUTE-1").empty());
+    EXPECT_EQ(received<bus::Policies>("COMPUTE-1").back().policies.size(), 1U);
+}
+
+TEST_F(AuthorityTest, CopiesThatAnswerOnTwoHostsAreAnAlarm) {
+    place("g1", "compute-1");
+    up(hello("compute-1"), {}, {answering("g1")});
+    up(hello("compute-2"), {}, {answering("g1")});
+    pass(seconds(2));
+    EXPECT_THAT(take(), IsEmpty()) << "a report of a migration may be late";
+    pass(seconds(3));
+    EXPECT_THAT(take(), ElementsAre("running_twice.g1 opened 1"));
+    message("compute-2", bus::GuestGone{base::GuestId("g1")});
+    pass(seconds(2));
+    EXPECT_THAT(take(), ElementsAre("running_twice.g1 cleared 2"));
+}
+
+TEST_F(AuthorityTest, ACopyThatIsRegisteredButNeverAnsweredIsNoSecondOne) {
+    place("g1", "compute-1");
+    auto stale = answering("g1");
+    stale.responses = 0;
+    up(hello("compute-1"), {}, {answering("g1")});
+    up(hello("compute-2"), {}, {stale});
+    pass(seconds(10));
+    EXPECT_THAT(take(), IsEmpty());
+}
+
+TEST_F(AuthorityTest, AnEvacuatedHostThatComesBackSpeaksForNoneOfItsStaleCopies) {
+    place("g1", "compute-1");
+    up(hello("compute-1"), {}, {answering("g1")});
+    down("compute-1");
+    place("g1", "compute-2");
+    up(hello("compute-2"), {}, {answering("g1")});
+    up(hello("compute-1", "state", 2));
+    report("compute-1", open_fault("g1", "f1", model::FaultKind::vm_crashed));
+    pass(seconds(30));
+    EXPECT_THAT(take(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

@@ -1,0 +1,168 @@
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "controller/core/core.hpp"
+#include "tests/unit/controller/support/alarms.hpp"
+#include "tests/unit/controller/support/faults.hpp"
+#include "tests/unit/controller/support/memory_store.hpp"
+
+namespace vitalwire::controller {
+
+/// Confirms at once, and keeps "f1 opened 1".
+class RecordingSink : public Sink {
+public:
+    explicit RecordingSink(std::vector<std::string>& lines) : lines_(lines) {}
+    void deliver(const AlarmEvent& event, Done done) override {
+        lines_.push_back(line(event));
+        done(Outcome::confirmed());
+    }
+
+private:
+    std::vector<std::string>& lines_;
+};
+
+/// A core with one sink, an inventory, and agents that are played, in virtual time.
+class CoreTest : public ::testing::Test, protected Core::Output {
+protected:
+    CoreTest() { start(); }
+    ~CoreTest() override { core->stop(); }
+
+    void start() {
+        store = std::make_unique<MemoryStore>(disk);
+        rows = std::make_unique<AlarmStore>(*store);
+        metrics = std::make_unique<runtime::Metrics>();
+        core = std::make_unique<Core>(Core::Options{{base::HostId("ctl")}, {}, std::chrono::hours(24), moment.wall},
+                                      Core::Context{io, *metrics, problems, *rows, inventory, *this});
+        core->alarms().add_sink("a", "recording", std::make_unique<RecordingSink>(notified), {});
+        core->load(moment);
+    }
+    void restart() {
+        core->stop();
+        core.reset();
+        start();
+    }
+
+    // Core::Output
+    void send(const Session& session, const bus::ToAgent& message) override {
+        sent[session.name.str()].push_back(message);
+    }
+    void refresh_inventory() override { ++refreshed; }
+    Evidence::Source inventory_source() const override { return source; }
+    bool reachable() const override { return true; }
+    void defer(std::function<void()> call) override { deferred.push_back(std::move(call)); }
+
+    void pass(base::Millis time) {
+        const base::TimePoint end = moment.steady + time;
+        run_deferred();
+        while (core->next_due() <= end) {
+            const base::TimePoint due = std::max(core->next_due(), moment.steady);
+            moment.wall += std::chrono::duration_cast<base::WallTime::duration>(due - moment.steady);
+            moment.steady = due;
+            core->tick(moment);
+            run_deferred();
+        }
+        moment.wall += std::chrono::duration_cast<base::WallTime::duration>(end - moment.steady);
+        moment.steady = end;
+    }
+    void run_deferred() {
+        for (auto& call : std::exchange(deferred, {}))
+            call();
+        io.restart();
+        io.poll();
+    }
+
+    bus::Hello hello(const std::string& host, const std::string& state = "state", std::uint64_t starts = 1) {
+        bus::Hello hello;
+        hello.host = base::HostId(host);
+        hello.instance = "life-" + std::to_string(++lives);
+        hello.lead = true;
+        if (!state.empty()) hello.state = state + "-of-" + host;
+        hello.state_starts = starts;
+        return hello;
+    }
+    void up(const bus::Hello& hello, const std::vector<model::Fault>& faults = {},
+            const std::vector<model::GuestReport>& guests = {}) {
+        core->agent_up(0, hello, "peer", moment);
+        message(hello.host.str(), bus::SnapshotBegin{});
+        message(hello.host.str(), bus::Guests{guests, {}});
+        message(hello.host.str(), bus::Faults{faults, {}});
+        message(hello.host.str(), bus::SnapshotEnd{});
+        pass(base::Millis(1));
+    }
+    void down(const std::string& host) { core->agent_down(0, base::HostId(host), "EOF", moment); }
+    void message(const std::string& host, const bus::ToController& message) {
+        core->message(0, base::HostId(host), message, moment);
+        run_deferred();
+    }
+    void report(const std::string& host, const model::Fault& fault) { message(host, bus::Faults{{fault}, {}}); }
+
+    static model::GuestReport answering(const std::string& guest, const std::string& state = "registered") {
+        model::GuestReport report;
+        report.guest = base::GuestId(guest);
+        report.state = state;
+        report.responses = 3;
+        report.channels = {"org.vitalwire.0"};
+        return report;
+    }
+    static InventoryGuest placed(const std::string& guest, const std::string& host) {
+        InventoryGuest made;
+        made.id = base::GuestId(guest);
+        made.host = base::HostId(host);
+        made.policy = {base::GuestId(guest), true, false};
+        return made;
+    }
+    void place(const std::string& guest, const std::string& host) {
+        const auto change = inventory.put(placed(guest, host));
+        if (change) core->inventory_changed({*change}, moment);
+    }
+    void change(const InventoryGuest& guest) { core->inventory_changed({*inventory.put(guest)}, moment); }
+    void remove(const std::string& guest) {
+        core->inventory_changed({*inventory.remove(base::GuestId(guest))}, moment);
+    }
+
+    std::vector<std::string> take() { return std::exchange(notified, {}); }
+    template <class Message>
+    std::vector<Message> received(const std::string& host) {
+        std::vector<Message> found;
+        for (const bus::ToAgent& message : sent[host]) {
+            if (const auto* one = std::get_if<Message>(&message)) found.push_back(*one);
+        }
+        return found;
+    }
+    const TrackedFault* tracked(const std::string& fault) const {
+        return core->alarms().table().find(base::FaultId(fault));
+    }
+    std::string problem(const std::string& what) const {
+        for (const auto& problem : problems.list()) {
+            if (problem.what == what) return problem.detail;
+        }
+        return {};
+    }
+
+    base::Moment moment{base::TimePoint(std::chrono::hours(100)), base::WallTime(std::chrono::seconds(1'700'000'000))};
+    boost::asio::io_context io;
+    MemoryStore::Disk disk;
+    std::unique_ptr<MemoryStore> store;
+    std::unique_ptr<AlarmStore> rows;
+    std::unique_ptr<runtime::Metrics> metrics;
+    runtime::Problems problems;
+    Inventory inventory;
+    Evidence::Source source{true, false};
+    std::vector<std::string> notified;
+    std::map<std::string, std::vector<bus::ToAgent>> sent;
+    std::vector<std::function<void()>> deferred;
+    int refreshed = 0;
+    int lives = 0;
+    std::unique_ptr<Core> core;
+    const model::Fault f1 = open_fault("g1", "f1");
+};
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,232 @@
+#include "controller/core/core.hpp"
+
+#include "tests/unit/controller/core/core_fixture.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+TEST_F(CoreTest, WelcomesAnAgentAndSendsItsPolicies) {
+    place("g1", "compute-1");
+    place("g2", "compute-2");
+    up(hello("compute-1"));
+    EXPECT_EQ(received<bus::Welcome>("compute-1").at(0).controller, "ctl");
+    ASSERT_EQ(received<bus::Policies>("compute-1").size(), 1U) << "once";
+    EXPECT_EQ(received<bus::Policies>("compute-1")[0].policies.at(0).guest, base::GuestId("g1"));
+}
+
+TEST_F(CoreTest, RejectsAnotherVersion) {
+    auto other = hello("compute-1");
+    other.version = 99;
+    core->agent_up(0, other, "peer", moment);
+    EXPECT_EQ(received<bus::Rejected>("compute-1").at(0).reason, "this controller speaks version 1");
+    EXPECT_EQ(core->fleet().connected(), 0U);
+}
+
+TEST_F(CoreTest, ExpectsNobodyOfAServerInRescueMode) {
+    up(hello("compute-1"));
+    InventoryGuest guest = placed("g1", "compute-1");
+    change(guest);
+    pass(base::Millis(1));
+    EXPECT_TRUE(received<bus::Policies>("compute-1").back().policies.at(0).heartbeat);
+    guest.state = "rescued";
+    change(guest);
+    EXPECT_FALSE(received<bus::Policies>("compute-1").back().policies.at(0).heartbeat);
+    guest.state = "active";
+    change(guest);
+    EXPECT_TRUE(received<bus::Policies>("compute-1").back().policies.at(0).heartbeat);
+}
+
+TEST_F(CoreTest, OneNameHasOneHolder) {
+    const auto first = hello("compute-1");
+    up(first);
+    auto second = hello("COMPUTE-1.");
+    second.state = "state-of-another-disk";
+    const auto rejected = core->admit(0, second, "10.0.0.2:5", moment);
+    ASSERT_TRUE(rejected);
+    EXPECT_THAT(rejected->reason, HasSubstr("another agent named compute-1 is connected, from peer"));
+    EXPECT_GT(rejected->retry_after, base::Millis(0));
+    pass(seconds(1));
+    EXPECT_THAT(problem("several agents have the same name"), HasSubstr("10.0.0.2:5 is rejected (1 attempts)"));
+    pass(seconds(31));
+    EXPECT_EQ(problem("several agents have the same name"), "");
+    down("compute-1");
+    EXPECT_FALSE(core->admit(0, second, "10.0.0.2:5", moment));
+}
+
+TEST_F(CoreTest, AnAgentThatComesBackReplacesItsEarlierLife) {
+    const auto first = hello("compute-1");
+    up(first);
+    EXPECT_FALSE(core->admit(0, first, "peer", moment)) << "it lost its connection, and we do not know yet";
+    EXPECT_TRUE(core->admit(1, first, "peer", moment)) << "by another URL it is connected already";
+    EXPECT_FALSE(core->admit(0, hello("compute-1", "state", 2), "peer", moment)) << "started again from its state";
+    EXPECT_TRUE(core->admit(0, hello("compute-1", "state", 1), "peer", moment)) << "a copy of its disk";
+}
+
+TEST_F(CoreTest, IgnoresWhatComesByAConnectionThatIsNoLongerTheAgents) {
+    up(hello("compute-1"));
+    core->message(1, base::HostId("compute-1"), bus::Faults{{f1}, {}}, moment);
+    core->agent_down(1, base::HostId("compute-1"), "EOF", moment);
+    EXPECT_EQ(tracked("f1"), nullptr);
+    EXPECT_EQ(core->fleet().connected(), 1U);
+}
+
+TEST_F(CoreTest, SkipsElementsThatItDoesNotKnowAndSaysSo) {
+    up(hello("compute-1"));
+    bus::Faults faults{{f1}, {{base::Errc::bad_field, "faults[1]: 'disk_failing' is no kind of fault"}}};
+    message("compute-1", faults);
+    pass(seconds(1));
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+    EXPECT_THAT(problem("reports of agent compute-1 are rejected"), HasSubstr("disk_failing"));
+    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_bus_refused_total 1"));
+}
+
+TEST_F(CoreTest, BoundsTheFaultsOfAHostByItsGuests) {
+    up(hello("compute-1"), {}, {answering("g1"), answering("g2")});
+    bus::Faults many;
+    for (std::size_t i = 0; i < 1000; ++i)
+        many.faults.push_back(open_fault("x" + std::to_string(i), "x" + std::to_string(i)));
+    message("compute-1", many);
+    EXPECT_EQ(core->alarms().table().of_host(base::HostId("compute-1")).size(), kMaxFaultsPerHost + 4 * 2);
+    pass(seconds(1));
+    EXPECT_THAT(problem("reports of agent compute-1 are rejected"), HasSubstr("more than 508 faults of one host"));
+}
+
+TEST_F(CoreTest, AChangeOfThePrimaryMovesTheDeliveryAndIsCounted) {
+    auto standby = hello("compute-1");
+    standby.lead = false;
+    up(standby);
+    report("compute-1", f1);
+    EXPECT_THAT(take(), IsEmpty());
+    message("compute-1", bus::LeadChanged{true, "ctl", {"ctl"}});
+    report("compute-1", f1);
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+    for (int i = 0; i < 10; ++i)
+        message("compute-1", bus::LeadChanged{true, "ctl", {"ctl", "other"}});
+    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_primary_changes_total 1"));
+    restart();
+    EXPECT_TRUE(core->fleet().find(base::HostId("compute-1"))->lead) << "also after a restart";
+}
+
+TEST_F(CoreTest, FinishesWhatAPrimaryLeftThatWasLostWithItsHost) {
+    place("g1", "compute-1");
+    auto standby = hello("compute-1");
+    standby.lead = false;
+    standby.primary = "other";
+    up(standby, {f1});
+    down("compute-1");
+    pass(seconds(9));
+    EXPECT_THAT(take(), IsEmpty());
+    pass(seconds(3));
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1", "agent_lost.compute-1 opened 1")) << "nobody else delivers it";
+    place("g1", "compute-2");
+    pass(seconds(1));
+    EXPECT_THAT(take(), Contains("f1 cleared 2"));
+}
+
+TEST_F(CoreTest, ClearsWhatTheLostPrimaryHadRaised) {
+    place("g1", "compute-1");
+    auto standby = hello("compute-1");
+    standby.lead = false;
+    up(standby, {f1});
+    down("compute-1");
+    place("g1", "compute-2");
+    pass(seconds(7));
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2")) << "whoever raised it";
+}
+
+TEST_F(CoreTest, LeavesToALivingPrimaryWhatIsItsOwn) {
+    auto standby = hello("compute-1");
+    standby.lead = false;
+    standby.primary = "other";
+    up(standby, {f1});
+    auto witness = hello("compute-2");
+    witness.lead = true;
+    witness.controllers = {"ctl", "other"};
+    up(witness);
+    down("compute-1");
+    pass(seconds(60));
+    EXPECT_THAT(take(), IsEmpty()) << "neither the fault nor agent_lost: compute-2 sees the primary alive";
+    message("compute-2", bus::LeadChanged{true, "ctl", {"ctl"}});
+    pass(seconds(2));
+    EXPECT_THAT(take(), ::testing::UnorderedElementsAre("f1 opened 1", "agent_lost.compute-1 opened 1"));
+}
+
+TEST_F(CoreTest, AControllerThatLostOnlyItsOwnLinkRaisesNothing) {
+    auto standby = hello("compute-1");
+    standby.lead = false;
+    up(standby);
+    down("compute-1");
+    pass(seconds(60));
+    EXPECT_THAT(take(), IsEmpty());
+}
+
+TEST_F(CoreTest, ProblemsOfAnAgentBecomeAnAlarmOfItsHost) {
+    up(hello("compute-1"));
+    message("compute-1", bus::AgentProblems{{{"libvirt cannot be reached", "EOF", moment.wall, {}}}});
+    pass(seconds(4));
+    EXPECT_THAT(take(), ElementsAre("agent_degraded.compute-1 opened 1"));
+    message("compute-1", bus::AgentProblems{});
+    pass(seconds(1));
+    EXPECT_THAT(take(), ElementsAre("agent_degraded.compute-1 cleared 2"));
+}
+
+TEST_F(CoreTest, NamesHostsWithoutAgentAndAgentsWithoutHost) {
+    place("g1", "compute-1");
+    place("g2", "compute-2");
+    up(hello("compute-1"));
+    up(hello("node-2"), {}, {answering("g2")});
+    pass(seconds(11));
+    EXPECT_EQ(problem("hosts of the inventory have no agent of that name"), "compute-2 (guests: 1)");
+    EXPECT_EQ(problem("agents have guests, and no host of that name in the inventory"), "node-2 (guests: 1)");
+}
+
+class CoverageTest : public CoreTest {
+protected:
+    /// "g1 watched", "g2 uncovered: why".
+    std::vector<std::string> coverage() const {
+        std::vector<std::string> lines;
+        for (const Covered& covered : core->coverage().all())
+            lines.push_back(covered.guest.str() + " " + std::string(to_string(covered.watch)) +
+                            (covered.why.empty() ? "" : ": " + covered.why));
+        return lines;
+    }
+};
+
+TEST_F(CoverageTest, EveryGuestThatShouldBeWatchedIsInExactlyOneState) {
+    for (const char* guest : {"g1", "g2", "g3", "g4", "g5", "g6"})
+        place(guest, "compute-1");
+    place("g7", "compute-7");
+    InventoryGuest stopped = placed("g8", "compute-1");
+    stopped.state = "stopped";
+    inventory.put(stopped);
+    InventoryGuest unasked = placed("g9", "compute-1");
+    unasked.policy.heartbeat = false;
+    inventory.put(unasked);
+    auto held = answering("g2");
+    held.hold = "paused";
+    auto silent = answering("g4", "unregistered");
+    auto unconnected = silent;
+    unconnected.guest = base::GuestId("g5");
+    unconnected.channels.clear();
+    up(hello("compute-1"), {open_fault("g3", "f3")},
+       {answering("g1"), held, answering("g3", "lost"), silent, unconnected, answering("own")});
+    message("compute-1", bus::AgentProblems{{{"a channel cannot be connected", "denied", {}, base::GuestId("g6")}}});
+    EXPECT_THAT(coverage(),
+                ElementsAre("g1 watched", "g2 inhibited: paused", "g3 faulty: heartbeat_lost",
+                            "g4 uncovered: it has not registered", "g5 uncovered: no channel of it is connected",
+                            "g6 uncovered: a channel cannot be connected: denied", "g7 uncovered: no agent on its host",
+                            "g8 inhibited: the cloud has it as stopped", "own watched"));
+    EXPECT_EQ(core->coverage().counts(), (std::array<std::size_t, kWatches>{2, 2, 1, 4}));
+    down("compute-1");
+    EXPECT_THAT(coverage(), Contains("g1 uncovered: its agent is not connected"));
+}
+
+}  // namespace
+}  // namespace vitalwire::controller

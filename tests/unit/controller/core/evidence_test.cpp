@@ -1,0 +1,203 @@
+#include "tests/unit/controller/core/core_fixture.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+/// A fault of g1 on compute-1 is open and delivered.
+class EvidenceTest : public CoreTest {
+protected:
+    EvidenceTest() {
+        place("g1", "compute-1");
+        up(hello("compute-1"));
+        report("compute-1", f1);
+        take();
+    }
+    std::string clear_reason() const {
+        const auto* past = core->alarms().history().find(f1.id);
+        return past == nullptr ? "" : past->booked.fault.clear_reason;
+    }
+};
+
+TEST_F(EvidenceTest, AnAgentThatComesBackWithoutItsStateClearsNothing) {
+    up(hello("compute-1", "another"), {}, {});
+    pass(std::chrono::hours(1));
+    EXPECT_THAT(take(), IsEmpty());
+    const auto unconfirmed = core->evidence().unconfirmed(*tracked("f1"));
+    ASSERT_TRUE(unconfirmed);
+    EXPECT_EQ(unconfirmed->why, "its agent came back without its state");
+    restart();
+    EXPECT_TRUE(tracked("f1")->unconfirmed) << "also after a restart of this controller";
+}
+
+TEST_F(EvidenceTest, TheFreshAgentIsHandedBackWhatItLost) {
+    message("compute-1", bus::Guests{{answering("g1", "lost"), answering("g2")}, {}});
+    sent.clear();
+    up(hello("compute-1", "another"), {}, {answering("g2")});
+    const auto handed = received<bus::HandBack>("compute-1");
+    ASSERT_EQ(handed.size(), 1U);
+    EXPECT_TRUE(handed[0].last);
+    ASSERT_EQ(handed[0].faults.size(), 1U);
+    EXPECT_EQ(handed[0].faults[0].id, f1.id);
+    ASSERT_EQ(handed[0].guests.size(), 1U) << "g2 it knows itself";
+    EXPECT_EQ(handed[0].guests[0].guest, base::GuestId("g1"));
+    report("compute-1", f1);
+    EXPECT_FALSE(core->evidence().unconfirmed(*tracked("f1"))) << "it has adopted it";
+    report("compute-1", cleared(f1));
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+}
+
+TEST_F(EvidenceTest, AContinuousAgentIsHandedNothingAndItsWordCounts) {
+    up(hello("compute-1", "state", 2));
+    EXPECT_THAT(received<bus::HandBack>("compute-1"), IsEmpty());
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+    EXPECT_EQ(clear_reason(), kForgotten);
+}
+
+TEST_F(EvidenceTest, AnAnswerEndsAnUnconfirmedFaultARegistrationDoesNot) {
+    auto registered = answering("g1");
+    registered.responses = 0;
+    up(hello("compute-1", "another"), {}, {registered});
+    pass(seconds(10));
+    EXPECT_THAT(take(), IsEmpty()) << "an init is a claim";
+    message("compute-1", bus::Guests{{answering("g1")}, {}});
+    pass(seconds(1));
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+    EXPECT_EQ(clear_reason(), kGuestAnswers);
+}
+
+TEST_F(EvidenceTest, AnUnhealthyGuestThatAnswersUnhealthyStaysUnhealthy) {
+    report("compute-1", open_fault("g1", "u1", model::FaultKind::unhealthy));
+    take();
+    up(hello("compute-1", "another"), {}, {answering("g1", "unhealthy")});
+    pass(seconds(2));
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+    message("compute-1", bus::Guests{{answering("g1")}, {}});
+    pass(seconds(1));
+    EXPECT_THAT(take(), ElementsAre("u1 cleared 2"));
+}
+
+TEST_F(EvidenceTest, AnAgentThatIsAwayVouchesForNothingAndEndsNothing) {
+    down("compute-1");
+    pass(std::chrono::hours(1));
+    EXPECT_THAT(take(), Not(Contains("f1 cleared 2")));
+    EXPECT_EQ(core->evidence().unconfirmed(*tracked("f1"))->why, "its agent is not connected");
+}
+
+TEST_F(EvidenceTest, TheInventoryEndsNothingThatAConnectedAgentReports) {
+    source.names_all = true;
+    place("g1", "compute-2");
+    pass(seconds(60));
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_THAT(problem("the inventory has guests elsewhere whose agent reports an open fault"),
+                HasSubstr("compute-1 reports heartbeat_lost of guest g1"));
+    remove("g1");
+    pass(seconds(60));
+    EXPECT_THAT(take(), IsEmpty());
+}
+
+TEST_F(EvidenceTest, TheCloudsWordEndsItOnceTheOldHostIsGone) {
+    place("g1", "compute-2");
+    down("compute-1");
+    pass(seconds(4));
+    EXPECT_THAT(take(), Not(Contains("f1 cleared 2"))) << "a restart of the agent takes that long";
+    pass(seconds(3));
+    EXPECT_THAT(take(), Contains("f1 cleared 2"));
+    EXPECT_EQ(clear_reason(), kGuestMoved);
+}
+
+TEST_F(EvidenceTest, AnAnswerOnTheHostThatTheCloudNamesEndsItAlthoughTheOldHostStillReportsIt) {
+    up(hello("compute-2"), {}, {answering("g1")});
+    pass(seconds(2));
+    EXPECT_THAT(take(), IsEmpty()) << "the cloud has it on compute-1";
+    place("g1", "compute-2");
+    pass(seconds(1));
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+    report("compute-1", f1);
+    EXPECT_THAT(take(), IsEmpty()) << "what the old host repeats opens it not again";
+}
+
+TEST_F(EvidenceTest, AShortHostNameIsNoMove) {
+    place("g1", "compute-1.example.net");
+    down("compute-1");
+    pass(seconds(60));
+    EXPECT_THAT(take(), Not(Contains("f1 cleared 2")));
+    up(hello("compute-1", "state", 2), {f1});
+    EXPECT_TRUE(tracked("f1")->fault.open());
+}
+
+TEST_F(EvidenceTest, NovasWordEndsTheFaultOfAServerThatItStoppedDeletedOrHasOnNoHost) {
+    source.names_all = true;
+    for (const std::string how : {"stopped", "nowhere", "deleted"}) {
+        InventoryGuest guest = placed("g1", "compute-1");
+        inventory.put(guest);
+        up(hello("compute-1", how), {open_fault("g1", how)});
+        down("compute-1");
+        take();
+        if (how == "stopped") guest.state = "stopped";
+        if (how == "nowhere") guest.host = base::HostId();
+        if (how == "deleted") {
+            remove("g1");
+        } else {
+            change(guest);
+        }
+        pass(seconds(7));
+        EXPECT_THAT(take(), Contains(how + " cleared 2"));
+    }
+}
+
+TEST_F(EvidenceTest, TakingAGuestOutOfTheFileIsTheOperatorsWord) {
+    remove("g1");
+    pass(seconds(10));
+    EXPECT_THAT(take(), IsEmpty()) << "its agent is there and reports it";
+    down("compute-1");
+    pass(seconds(7));
+    EXPECT_THAT(take(), Contains("f1 cleared 2"));
+    EXPECT_EQ(clear_reason(), kGuestRemoved);
+}
+
+TEST_F(EvidenceTest, AnOperatorEndsAFaultByCommand) {
+    EXPECT_FALSE(core->clear_by_operator(base::FaultId("none"), "why", moment));
+    EXPECT_TRUE(core->clear_by_operator(f1.id, "looked at it", moment));
+    run_deferred();
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+    EXPECT_EQ(clear_reason(), kByOperator);
+}
+
+TEST_F(EvidenceTest, ARenamedHostKeepsItsFaults) {
+    down("compute-1");
+    auto renamed = hello("node-7");
+    renamed.state = "state-of-compute-1";
+    renamed.state_starts = 2;
+    remove("g1");
+    up(renamed, {f1});
+    EXPECT_EQ(tracked("f1")->host, base::HostId("node-7"));
+    report("node-7", cleared(f1));
+    EXPECT_THAT(take(), Contains("f1 cleared 2"));
+    EXPECT_EQ(received<bus::FaultsDelivered>("node-7").back().items.back().revision, 2U);
+    pass(seconds(10));
+    EXPECT_EQ(core->fleet().find(base::HostId("compute-1")), nullptr);
+}
+
+TEST_F(EvidenceTest, ARejectedReportIsTakenWhenTheObstacleIsGone) {
+    remove("g1");
+    up(hello("compute-1.example.net"), {cleared(f1)});
+    pass(seconds(2));
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_THAT(problem("reports of agent compute-1.example.net are rejected"),
+                HasSubstr("belongs to the agent of compute-1"));
+    down("compute-1");
+    pass(seconds(7));
+    EXPECT_THAT(take(), Contains("f1 cleared 2"));
+    pass(seconds(40));
+    EXPECT_EQ(problem("reports of agent compute-1.example.net are rejected"), "");
+}
+
+}  // namespace
+}  // namespace vitalwire::controller
