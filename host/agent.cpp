@@ -1,6 +1,7 @@
 #include "host/agent.hpp"
 
 #include <algorithm>
+#include <fstream>
 #include <utility>
 
 #include "base/log.hpp"
@@ -21,6 +22,14 @@ constexpr base::Duration kTickSpacing = std::chrono::milliseconds(1);
 constexpr base::Duration kListingPatience = std::chrono::seconds(20);
 constexpr base::Duration kStatusEvery = std::chrono::seconds(5);
 
+/// Another one after each start of the host; empty where the kernel does not say.
+std::string boot_id() {
+    std::ifstream file("/proc/sys/kernel/random/boot_id");
+    std::string id;
+    std::getline(file, id);
+    return id;
+}
+
 AgentCore::Settings settings_of(const AgentConfig& config) {
     return {config.heartbeat, {config.messaging, config.limits.group_queue}};
 }
@@ -33,8 +42,12 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
       started_at_(std::chrono::system_clock::now()),
       store_(std::move(parts.store)),
       finder_(std::move(parts.finder)),
-      core_({{config_.host, version_, ids_.uuid()}, config_.report_interval, finder_ != nullptr}, settings_of(config_),
-            ids_, *this),
+      core_({{config_.host, version_, ids_.uuid(), {}, 0},
+             config_.report_interval,
+             finder_ != nullptr,
+             ids_.uuid(),
+             boot_id()},
+            settings_of(config_), ids_, *this),
       channels_(io, config_.limits, core_, [this] { arm(); }),
       certificates_(io, config_.tls, [this](const std::string& why) { core_.certificate_problem(why); }),
       metrics_(gauges()),
@@ -182,13 +195,18 @@ void Agent::deposit(const bus::Faults& faults) {
     if (finder_) finder_->deposit(faults);
 }
 
+void Agent::ask_machine(const GuestId& guest) {
+    for (const auto& source : sources_)
+        source->ask(guest);
+}
+
 void Agent::want(const WantedChannels& wanted) {
     for (const auto& source : sources_)
         source->want(wanted);
 }
 
-void Agent::on_channel(const GuestId& guest, ChannelKind kind, const std::string& path) {
-    channels_.found(guest, kind, path);
+void Agent::on_channel(const GuestId& guest, ChannelKind kind, const std::string& path, base::Millis end_known_within) {
+    channels_.found(guest, kind, path, end_known_within);
 }
 
 void Agent::on_channel_gone(const GuestId& guest, ChannelKind kind) {
@@ -206,6 +224,11 @@ void Agent::on_gone(const GuestId& guest, heartbeat::StopReason why) {
     arm();
 }
 
+void Agent::on_unreadable(const GuestId& guest, const std::string& problem) {
+    core_.machine_unreadable(guest, problem);
+    arm();
+}
+
 void Agent::on_listed(ChannelSource& source) {
     core_.source_listed(source.name(), now());
     arm();
@@ -214,14 +237,17 @@ void Agent::on_listed(ChannelSource& source) {
 
 void Agent::on_source_problem(ChannelSource& source, const std::string& problem) {
     core_.source_problem(source.name(), problem);
+    arm();
 }
 
 void Agent::on_attached(const GuestId& guest, ChannelKind kind, const std::string& failure) {
     core_.attached(guest, kind, failure);
+    arm();
 }
 
 void Agent::on_unattachable(const std::set<GuestId>& guests) {
     core_.unattachable(guests);
+    arm();
 }
 
 void Agent::on_up(bus::AgentLink& link) {

@@ -87,13 +87,16 @@ private:
     void send(AgentCore::LinkId link, const bus::ToController& message) override { links_[link]->send(message); }
     void deposit(const bus::Faults& faults) override;
     std::string discovery_problem() const override { return finder_ ? finder_->problem() : std::string(); }
+    void ask_machine(const base::GuestId& guest) override;
     void want(const WantedChannels& wanted) override;
 
     // ChannelSource::Handler
-    void on_channel(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path) override;
+    void on_channel(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path,
+                    base::Millis end_known_within) override;
     void on_channel_gone(const base::GuestId& guest, wire::ChannelKind kind) override;
     void on_machine(const base::GuestId& guest, const heartbeat::HostEvent& event) override;
     void on_gone(const base::GuestId& guest, heartbeat::StopReason why) override;
+    void on_unreadable(const base::GuestId& guest, const std::string& problem) override;
     void on_listed(ChannelSource& source) override;
     void on_source_problem(ChannelSource& source, const std::string& problem) override;
     void on_attached(const base::GuestId& guest, wire::ChannelKind kind, const std::string& failure) override;

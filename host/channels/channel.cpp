@@ -26,6 +26,14 @@ constexpr double kWireBytesOfMessage = 512;
 
 constexpr base::Duration kLogSpacing = std::chrono::minutes(1);
 
+/// A QEMU that has made its socket and does not listen yet refuses a few connections.
+constexpr int kFailuresToReport = 5;
+
+std::string why_unreachable(int error) {
+    const std::string text = std::generic_category().message(error);
+    return error == ENAMETOOLONG ? text + ": the path of a socket may have 107 bytes" : text;
+}
+
 Drop drop_of(Errc code) {
     switch (code) {
         case Errc::unsupported_version:
@@ -124,6 +132,7 @@ void Channel::group_not_read(std::uint64_t messages) {
 
 void Channel::on_up() {
     last_error_ = 0;
+    was_up_ = true;
     base_version_ = wire::kBaseVersion;
     spoke_ = false;
     // Whatever half line an earlier connection left in the guest ends here.
@@ -135,13 +144,21 @@ void Channel::on_down(const std::string& why) {
     handler_.on_closed(*this, why);
 }
 
+/// A channel that was connected once is away because its guest is: that is known otherwise. One that never was is a
+/// problem of this host, at once where waiting does not help.
 void Channel::on_unreachable(int error) {
-    if (error == last_error_) return;
+    const bool first = error != last_error_;
+    failures_ = first ? 1 : failures_ + 1;
     last_error_ = error;
-    log::info("channel cannot be connected, trying on", {{"guest", guest_.id()},
-                                                         {"channel", wire::channel_name(kind_)},
-                                                         {"path", connection_->path()},
-                                                         {"error", std::generic_category().message(error)}});
+    const std::string why = why_unreachable(error);
+    if (first) {
+        log::info("channel cannot be connected, retrying", {{"guest", guest_.id()},
+                                                            {"channel", wire::channel_name(kind_)},
+                                                            {"path", connection_->path()},
+                                                            {"error", why}});
+    }
+    const bool lasting = error == EACCES || error == EPERM || error == ENAMETOOLONG;
+    if (lasting ? first : failures_ == kFailuresToReport && !was_up_) handler_.on_unreachable(*this, why);
 }
 
 void Channel::on_line(std::string_view line) {

@@ -55,6 +55,8 @@ public:
         virtual ~Handler() = default;
         virtual void on_connected(Channel& channel) = 0;
         virtual void on_closed(Channel& channel, const std::string& why) = 0;
+        /// It cannot be connected, and will not be by waiting a moment.
+        virtual void on_unreachable(Channel& channel, const std::string& why) = 0;
         virtual void on_heartbeat(Channel& channel, wire::HeartbeatPdu pdu) = 0;
         virtual void on_group(Channel& channel, const wire::GroupPdu& pdu, int base_version) = 0;
         /// The guest's first message of a connection that was understood, or another version of the base layer.
@@ -128,6 +130,8 @@ private:
     int base_version_;
     bool spoke_ = false;  ///< has sent something that was understood since the channel connected
     int last_error_ = 0;  ///< of connecting; 0 when connected
+    int failures_ = 0;    ///< to connect, with that error
+    bool was_up_ = false;
     std::array<Condition, kDrops> conditions_{};
     std::shared_ptr<LineConnection> connection_;
 };

@@ -26,14 +26,14 @@ base::Moment now() {
 
 }  // namespace
 
-void ChannelSet::found(const GuestId& guest, ChannelKind kind, const std::string& path) {
+void ChannelSet::found(const GuestId& guest, ChannelKind kind, const std::string& path, base::Millis end_known_within) {
     auto& slot = guests_.emplace(guest).at(static_cast<std::size_t>(kind));
     if (slot && slot->path() == path) return slot->retry_now();
     if (slot) removed(guest, kind);
     Channel::Handler& events = *this;
     slot = std::make_unique<Channel>(io_, guest, kind, path, limits_, events);
     slot->start();
-    core_.channel_found(guest, kind, now());
+    core_.channel_found(guest, kind, end_known_within, now());
     handled_();
 }
 
@@ -101,6 +101,11 @@ void ChannelSet::on_closed(Channel& channel, const std::string& why) {
     log::debug("channel closed",
                {{"guest", channel.guest()}, {"channel", wire::channel_name(channel.kind())}, {"why", why}});
     core_.channel_down(channel.guest_key(), channel.kind(), now());
+    handled_();
+}
+
+void ChannelSet::on_unreachable(Channel& channel, const std::string& why) {
+    core_.channel_unreachable(channel.guest(), channel.kind(), channel.path(), why);
     handled_();
 }
 

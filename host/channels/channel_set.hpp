@@ -28,7 +28,8 @@ public:
 
     /// For channels found from now on.
     void configure(const ChannelLimits& limits) { limits_ = limits; }
-    void found(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path);
+    void found(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path,
+               base::Millis end_known_within);
     void removed(const base::GuestId& guest, wire::ChannelKind kind);
     /// Nothing of the guest is left here.
     void gone(const base::GuestId& guest);
@@ -49,6 +50,7 @@ private:
 
     void on_connected(Channel& channel) override;
     void on_closed(Channel& channel, const std::string& why) override;
+    void on_unreachable(Channel& channel, const std::string& why) override;
     void on_heartbeat(Channel& channel, wire::HeartbeatPdu pdu) override;
     void on_group(Channel& channel, const wire::GroupPdu& pdu, int base_version) override;
     void on_spoke(Channel& channel, int base_version) override;

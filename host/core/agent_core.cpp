@@ -24,6 +24,19 @@ constexpr const char* kNoPort = "guests lack a channel, and their machines a vir
 constexpr const char* kNotAttached = "guests lack a channel that cannot be attached";
 constexpr const char* kRenewCertificate = "the certificate needs renewal";
 constexpr const char* kStoreProblem = "the state cannot be written";
+constexpr const char* kUnreachable = "channels cannot be connected";
+constexpr const char* kUnreadable = "machines cannot be read";
+
+/// More problems than this are counted, not listed, in a message.
+constexpr std::size_t kMaxProblems = 100;
+/// A list of problems that changes all the time is sent no more often.
+constexpr base::Duration kProblemsSpacing = std::chrono::seconds(1);
+
+// Where the agent keeps what it knows of its state itself.
+constexpr const char* kAgentTable = "agent";
+constexpr const char* kStateId = "state";
+constexpr const char* kStateStarts = "starts";
+constexpr const char* kBootId = "boot";
 
 std::string count_of(std::size_t guests) {
     return std::to_string(guests) + (guests == 1 ? " guest, " : " guests, such as ");
@@ -45,9 +58,10 @@ bool carries_groups(ChannelKind kind) {
 
 AgentCore::AgentCore(Identity identity, Settings settings, IdGenerator& ids, Output& output)
     : output_(output),
+      identity_(std::move(identity)),
       state_(output),
       monitor_(settings.heartbeat, ids, *this),
-      controllers_(std::move(identity.self), monitor_, identity.report_interval, identity.discovery, *this),
+      controllers_(identity_.self, monitor_, identity_.report_interval, identity_.discovery, *this),
       groups_(settings.groups, *this) {}
 
 void AgentCore::start(const Moment& at) {
@@ -57,7 +71,21 @@ void AgentCore::start(const Moment& at) {
     for (const auto& [guest, policy] : monitor_.policies())
         allow(policy);
     want_channels();
-    controllers_.start(at.steady);
+    start_state();
+    controllers_.start(state_id_, state_starts_, at.steady);
+}
+
+/// A controller tells by the id and the count an agent that kept its faults from one that lost them.
+void AgentCore::start_state() {
+    auto rows = output_.load(kAgentTable);
+    const bool fresh = rows[kStateId].empty();
+    state_id_ = fresh ? identity_.new_state : rows[kStateId];
+    state_starts_ = std::strtoull(rows[kStateStarts].c_str(), nullptr, 10) + 1;
+    const std::string& boot = rows[kBootId];
+    host_restarted_ = !boot.empty() && !identity_.boot.empty() && boot != identity_.boot;
+    if (fresh) output_.put(kAgentTable, kStateId, state_id_);
+    output_.put(kAgentTable, kStateStarts, std::to_string(state_starts_));
+    output_.put(kAgentTable, kBootId, identity_.boot);
 }
 
 void AgentCore::configure(const Settings& settings, const Moment& at) {
@@ -76,20 +104,35 @@ void AgentCore::step(const GuestRef& guest, const heartbeat::HostEvent& event, c
     monitor_.step(guest, event, now.now, now.wall);
 }
 
-void AgentCore::channel_found(const GuestId& guest, ChannelKind kind, const Moment& at) {
+void AgentCore::channel_found(const GuestId& guest, ChannelKind kind, base::Millis end_known_within, const Moment& at) {
     at_ = at;
+    end_known_within_[guest] = end_known_within;
     if (carries_groups(kind)) output_.allow(guest, groups_.limits(guest));
     if (not_attached_.erase(guest) > 0) show_attachments();
     monitor_.found(guest, judged(at).now);
 }
 
+void AgentCore::channel_unreachable(const GuestId& guest, ChannelKind kind, const std::string& path,
+                                    const std::string& why) {
+    const std::string channel(wire::channel_name(kind));
+    unreachable_[guest.str() + ' ' + channel] = {guest, channel + " at " + path + ": " + why, at_.wall};
+    show_guests_problem(kUnreachable, unreachable_);
+}
+
 void AgentCore::channel_removed(const GuestId& guest, ChannelKind kind, const Moment& at) {
+    channel_reachable(guest, kind);
     if (carries_groups(kind)) groups_.channel_down(guest, dialect_of(kind), at.steady);
     if (!carries_heartbeat(kind)) return monitor_.messaging_channel(guest, false, judged(at).now);
     step(guest, heartbeat::ChannelRemoved{dialect_of(kind)}, at);
 }
 
+void AgentCore::channel_reachable(const GuestId& guest, ChannelKind kind) {
+    if (unreachable_.erase(guest.str() + ' ' + std::string(wire::channel_name(kind))) > 0)
+        show_guests_problem(kUnreachable, unreachable_);
+}
+
 void AgentCore::channel_up(const GuestKey& guest, ChannelKind kind, const Moment& at) {
+    channel_reachable(guest.id(), kind);
     if (carries_groups(kind)) groups_.channel_up(guest.id(), dialect_of(kind), at.steady);
     if (!carries_heartbeat(kind)) return monitor_.messaging_channel(guest.id(), true, judged(at).now);
     step(guest, heartbeat::Connected{dialect_of(kind)}, at);
@@ -98,7 +141,10 @@ void AgentCore::channel_up(const GuestKey& guest, ChannelKind kind, const Moment
 void AgentCore::channel_down(const GuestKey& guest, ChannelKind kind, const Moment& at) {
     if (carries_groups(kind)) groups_.channel_down(guest.id(), dialect_of(kind), at.steady);
     if (!carries_heartbeat(kind)) return monitor_.messaging_channel(guest.id(), false, judged(at).now);
-    step(guest, heartbeat::Closed{dialect_of(kind)}, at);
+    const auto within = end_known_within_.find(guest.id());
+    const base::Millis grace = within == end_known_within_.end() ? base::Millis{} : within->second;
+    step(guest, heartbeat::Closed{dialect_of(kind), grace}, at);
+    output_.ask_machine(guest.id());
 }
 
 void AgentCore::heartbeat_received(const GuestKey& guest, Dialect dialect, wire::HeartbeatPdu pdu, const Moment& at) {
@@ -119,6 +165,8 @@ void AgentCore::machine_gone(const GuestId& guest, heartbeat::StopReason why, co
     const Judged now = judged(at);
     monitor_.gone(guest, why, now.now, now.wall);
     fault_logs_.erase(guest);
+    end_known_within_.erase(guest);
+    machine_unreadable(guest, "");
     if (not_attached_.erase(guest) > 0) show_attachments();
 }
 
@@ -128,7 +176,51 @@ void AgentCore::source_listed(const std::string& name, const Moment& at) {
     log::info("channels listed", {{"source", name}});
     if (!unlisted_.empty()) return;
     const Judged now = judged(at);
-    monitor_.listed(now.now, now.wall);
+    std::set<GuestId> unknown;
+    for (const auto& [key, problem] : unreadable_)
+        unknown.insert(problem.guest);
+    monitor_.listed(unknown, std::exchange(host_restarted_, false), now.now, now.wall);
+}
+
+void AgentCore::machine_unreadable(const GuestId& guest, const std::string& problem) {
+    if (problem.empty()) {
+        if (unreadable_.erase(guest.str()) == 0) return;
+    } else {
+        unreadable_[guest.str()] = {guest, problem, at_.wall};
+    }
+    show_guests_problem(kUnreadable, unreadable_);
+}
+
+void AgentCore::set_problem(const std::string& what, const std::string& detail) {
+    problems_.set(what, detail);
+    problems_changed_ = true;
+}
+
+void AgentCore::show_guests_problem(const std::string& what, const std::map<std::string, GuestProblem>& guests) {
+    const auto first = guests.begin();
+    set_problem(
+        what, guests.empty() ? "" : count_of(guests.size()) + first->second.guest.str() + ": " + first->second.detail);
+}
+
+/// A problem of guests is one line on the board of this host, and one for each guest in the message.
+void AgentCore::report_problems(TimePoint now) {
+    if (now < problems_report_at_) return;
+    problems_report_at_ = now + kProblemsSpacing;
+    problems_changed_ = false;
+    bus::AgentProblems report;
+    for (const auto& problem : problems_.list()) {
+        if (problem.what == kUnreachable || problem.what == kUnreadable) continue;
+        report.problems.push_back({problem.what, problem.detail, problem.since, {}});
+    }
+    for (const auto& [what, guests] : {std::pair(kUnreachable, &unreachable_), std::pair(kUnreadable, &unreadable_)}) {
+        for (const auto& [key, problem] : *guests)
+            report.problems.push_back({what, problem.detail, problem.since, problem.guest});
+    }
+    if (const std::size_t count = report.problems.size(); count > kMaxProblems) {
+        report.problems.resize(kMaxProblems - 1);
+        report.problems.push_back({"and " + std::to_string(count - kMaxProblems + 1) + " more", "", at_.wall, {}});
+    }
+    controllers_.problems_changed(std::move(report));
 }
 
 void AgentCore::source_problem(const std::string& name, const std::string& problem) {
@@ -138,7 +230,7 @@ void AgentCore::source_problem(const std::string& name, const std::string& probl
         blind_.insert(name);
         ++counters_.source_problems;
     }
-    problems_.set("source " + name + " cannot see", problem);
+    set_problem("source " + name + " cannot see", problem);
 }
 
 void AgentCore::attached(const GuestId& guest, ChannelKind kind, const std::string& failure) {
@@ -155,9 +247,9 @@ void AgentCore::attached(const GuestId& guest, ChannelKind kind, const std::stri
 
 void AgentCore::show_attachments() {
     const auto first = not_attached_.begin();
-    problems_.set(kNotAttached, not_attached_.empty()
-                                    ? ""
-                                    : count_of(not_attached_.size()) + first->first.str() + ": " + first->second);
+    set_problem(kNotAttached, not_attached_.empty()
+                                  ? ""
+                                  : count_of(not_attached_.size()) + first->first.str() + ": " + first->second);
 }
 
 void AgentCore::unattachable(const std::set<GuestId>& guests) {
@@ -170,7 +262,7 @@ void AgentCore::unattachable(const std::set<GuestId>& guests) {
             {{"guest", guest}});
     }
     unattachable_ = guests;
-    problems_.set(kNoPort, guests.empty() ? "" : count_of(guests.size()) + guests.begin()->str());
+    set_problem(kNoPort, guests.empty() ? "" : count_of(guests.size()) + guests.begin()->str());
 }
 
 void AgentCore::link_up(LinkId link, const Moment& at) {
@@ -193,7 +285,7 @@ void AgentCore::certificate_problem(const std::string& problem) {
 }
 
 void AgentCore::store_problem(const std::string& problem) {
-    problems_.set(kStoreProblem, problem);
+    set_problem(kStoreProblem, problem);
 }
 
 void AgentCore::tick(const Moment& at) {
@@ -204,11 +296,14 @@ void AgentCore::tick(const Moment& at) {
     monitor_.tick(now.now, now.wall);
     controllers_.tick(at.steady);
     groups_.tick(at.steady);
+    if (problems_changed_) report_problems(at.steady);
 }
 
 TimePoint AgentCore::next_due() const {
     if (!delivered_here_.empty()) return TimePoint::min();
-    return std::min({clock_.to_steady(monitor_.next_deadline()), controllers_.next_due(), groups_.next_due()});
+    const TimePoint problems = problems_changed_ ? problems_report_at_ : base::kNever;
+    return std::min(
+        {problems, clock_.to_steady(monitor_.next_deadline()), controllers_.next_due(), groups_.next_due()});
 }
 
 void AgentCore::allow(const model::GuestPolicy& policy) {
@@ -243,6 +338,13 @@ void AgentCore::policies_changed(const bus::Policies& policies) {
     want_channels();
 }
 
+void AgentCore::handed_back(const bus::HandBack& handed) {
+    const Judged now = judged(at_);
+    monitor_.adopt(handed, now.now, now.wall);
+    for (const model::Fault& fault : handed.faults)
+        output_.ask_machine(fault.guest);
+}
+
 void AgentCore::faults_delivered(const bus::FaultsDelivered& delivered) {
     for (const bus::FaultsDelivered::Item& item : delivered.items) {
         if (const model::Fault* fault = monitor_.faults().find(item.fault))
@@ -263,7 +365,7 @@ void AgentCore::group_message(const bus::ToAgent& message) {
 void AgentCore::reachable_changed(bool any_up) {
     const std::string problem = output_.discovery_problem();
     const std::string why = "faults are kept until one is" + (problem.empty() ? "" : "; " + problem);
-    problems_.set(kNoController, any_up ? "" : why);
+    set_problem(kNoController, any_up ? "" : why);
 }
 
 void AgentCore::send(const GuestKey& guest, Dialect dialect, const wire::HeartbeatPdu& pdu) {

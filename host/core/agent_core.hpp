@@ -44,6 +44,8 @@ public:
         virtual void send(LinkId link, const bus::ToController& message) = 0;
         virtual void deposit(const bus::Faults& faults) = 0;
         virtual std::string discovery_problem() const { return {}; }
+        /// Find out now how the guest's machine is, and report it.
+        virtual void ask_machine(const base::GuestId& guest) = 0;
         /// The channels that guests should have, all of them.
         virtual void want(const WantedChannels& wanted) = 0;
         // For an observer: nothing is to be done.
@@ -59,6 +61,8 @@ public:
         ControllerSync::Identity self;
         base::Millis report_interval;
         bool discovery = false;  ///< controllers are found at a broker
+        std::string new_state;   ///< id for a state that is empty yet
+        std::string boot;        ///< id of this run of the host; empty: not known
     };
 
     struct Counters {
@@ -82,7 +86,12 @@ public:
     void configure(const Settings& settings, const base::Moment& at);
 
     // Channels.
-    void channel_found(const base::GuestId& guest, wire::ChannelKind kind, const base::Moment& at);
+    /// `end_known_within`: so soon after a channel has closed its source knows whether the machine has ended.
+    void channel_found(const base::GuestId& guest, wire::ChannelKind kind, base::Millis end_known_within,
+                       const base::Moment& at);
+    /// It cannot be connected, for `why`; the path is for people.
+    void channel_unreachable(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path,
+                             const std::string& why);
     void channel_removed(const base::GuestId& guest, wire::ChannelKind kind, const base::Moment& at);
     void channel_up(const GuestKey& guest, wire::ChannelKind kind, const base::Moment& at);
     void channel_down(const GuestKey& guest, wire::ChannelKind kind, const base::Moment& at);
@@ -101,6 +110,8 @@ public:
     // Machines.
     void machine(const base::GuestId& guest, const heartbeat::HostEvent& event, const base::Moment& at);
     void machine_gone(const base::GuestId& guest, heartbeat::StopReason why, const base::Moment& at);
+    /// The guest exists, and its source cannot find out how it is (`problem`), or can again (empty).
+    void machine_unreadable(const base::GuestId& guest, const std::string& problem);
     void source_listed(const std::string& name, const base::Moment& at);
     /// The source cannot see (`problem`), or sees again (empty).
     void source_problem(const std::string& name, const std::string& problem);
@@ -133,6 +144,12 @@ public:
     std::size_t sources_blind() const { return blind_.size(); }
 
 private:
+    /// A problem of one guest; by guest and channel.
+    struct GuestProblem {
+        base::GuestId guest;
+        std::string detail;
+        base::WallTime since;
+    };
     struct Judged {
         base::TimePoint now;
         base::WallTime wall;
@@ -149,6 +166,11 @@ private:
     void allow(const model::GuestPolicy& policy);
     void want_channels();
     void show_attachments();
+    void start_state();
+    void channel_reachable(const base::GuestId& guest, wire::ChannelKind kind);
+    void set_problem(const std::string& what, const std::string& detail);
+    void show_guests_problem(const std::string& what, const std::map<std::string, GuestProblem>& guests);
+    void report_problems(base::TimePoint now);
 
     // Monitor::Output
     void send(const GuestKey& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu) override;
@@ -176,12 +198,14 @@ private:
     void send(LinkId link, const bus::ToController& message) override { output_.send(link, message); }
     void deposit(const bus::Faults& faults) override { output_.deposit(faults); }
     void policies_changed(const bus::Policies& policies) override;
+    void handed_back(const bus::HandBack& handed) override;
     void faults_delivered(const bus::FaultsDelivered& delivered) override;
     void primary_changed(bool any) override { groups_.primary_changed(any); }
     void group_message(const bus::ToAgent& message) override;
     void reachable_changed(bool any_up) override;
 
     Output& output_;
+    Identity identity_;
     heartbeat::StallClock clock_;
     base::Moment at_;  ///< of the event that is being handled
     AgentState state_;
@@ -195,7 +219,15 @@ private:
     std::set<std::string> blind_;                        ///< sources that cannot see now
     std::set<base::GuestId> unattachable_;               ///< lack a channel and cannot be given it
     std::map<base::GuestId, std::string> not_attached_;  ///< lack a channel, and why the last attempt failed
-    std::vector<Delivered> delivered_here_;              ///< without any controller the log is all there is to be told
+    std::map<std::string, GuestProblem> unreachable_;    ///< channels that cannot be connected
+    std::map<std::string, GuestProblem> unreadable_;     ///< machines that cannot be read
+    std::unordered_map<base::GuestId, base::Millis> end_known_within_;
+    bool problems_changed_ = false;
+    base::TimePoint problems_report_at_{};
+    std::string state_id_;
+    std::uint64_t state_starts_ = 0;
+    bool host_restarted_ = false;
+    std::vector<Delivered> delivered_here_;  ///< without any controller the log is all there is to be told
 };
 
 }  // namespace vitalwire::host

@@ -5,6 +5,7 @@
 
 #include "base/log.hpp"
 #include "base/overloaded.hpp"
+#include "bus/limits.hpp"
 
 namespace vitalwire::host {
 
@@ -56,11 +57,13 @@ ControllerSync::LinkId ControllerSync::add(const std::string& name, base::WallTi
     const std::size_t rank = std::hash<std::string>{}(identity_.host.str() + ' ' + name);
     const auto place = std::find_if(links_.begin(), links_.end(), [&](const Link& other) { return other.rank > rank; });
     const LinkId id = links_.size();
-    links_.insert(place, {id, name, rank, false, wall, {}});
+    links_.insert(place, {id, name, {}, rank, false, wall, {}});
     return id;
 }
 
-void ControllerSync::start(TimePoint now) {
+void ControllerSync::start(const std::string& state, std::uint64_t state_starts, TimePoint now) {
+    identity_.state = state;
+    identity_.state_starts = state_starts;
     if (!any()) return;
     report_at_ = now + report_interval_;
     resend_at_ = now + kResendUnacknowledged;
@@ -106,6 +109,7 @@ void ControllerSync::send_noted() {
 
 void ControllerSync::tick(TimePoint now) {
     if (!noted_.empty()) send_noted();
+    if (std::exchange(roster_changed_, false)) send_roster();
     if (now >= report_at_) {
         report_at_ = now + report_interval_;
         for (const Link& link : links_) {
@@ -123,7 +127,7 @@ void ControllerSync::tick(TimePoint now) {
 }
 
 TimePoint ControllerSync::next_due() const {
-    if (!noted_.empty()) return TimePoint::min();
+    if (!noted_.empty() || roster_changed_) return TimePoint::min();
     return std::min({report_at_, resend_at_, absent_at_});
 }
 
@@ -147,6 +151,8 @@ void ControllerSync::link_down(LinkId id, const std::string& why, const base::Mo
     if (!std::exchange(link.up, false))
         return log::info("controller cannot be reached, retrying", {{"controller", link.name}, {"why", why}});
     link.since = at.wall;
+    link.controller.clear();
+    roster_changed_ = true;
     ++links_lost_;
     log::warning("controller lost", {{"controller", link.name}, {"why", why}});
     if (primary_ == id) elect();
@@ -159,9 +165,39 @@ void ControllerSync::elect() {
     output_.primary_changed(primary_.has_value());
     if (!primary_) return;
     log::info("another controller is primary now", {{"controller", next->name}});
-    send(*primary_, bus::LeadChanged{true});
+    send(*primary_, roster(find(*primary_)));
     // It has the faults, but not what the primary before it has delivered of them.
     send_faults(*primary_, false);
+}
+
+std::string ControllerSync::primary_name() const {
+    const auto is_primary = [&](const Link& link) { return link.id == primary_; };
+    const auto found = std::find_if(links_.begin(), links_.end(), is_primary);
+    return found == links_.end() ? std::string() : found->controller;
+}
+
+std::vector<std::string> ControllerSync::connected_names() const {
+    std::vector<std::string> names;
+    for (const Link& link : links_) {
+        if (!link.controller.empty() && names.size() < bus::kMaxControllers) names.push_back(link.controller);
+    }
+    return names;
+}
+
+bus::LeadChanged ControllerSync::roster(const Link& link) const {
+    return {link.id == primary_, primary_name(), connected_names()};
+}
+
+void ControllerSync::send_roster() {
+    for (const Link& link : links_) {
+        if (link.up) send(link.id, roster(link));
+    }
+}
+
+void ControllerSync::problems_changed(bus::AgentProblems problems) {
+    if (problems.problems == problems_.problems) return;
+    problems_ = std::move(problems);
+    send_to_all(problems_);
 }
 
 void ControllerSync::received(LinkId id, const bus::ToAgent& message) {
@@ -169,6 +205,9 @@ void ControllerSync::received(LinkId id, const bus::ToAgent& message) {
         base::overloaded{
             [&](const bus::Welcome& welcome) {
                 log::debug("controller accepted the session", {{"controller", welcome.controller}});
+                Link& link = find(id);
+                roster_changed_ = roster_changed_ || link.controller != welcome.controller;
+                link.controller = welcome.controller;
             },
             [&](const bus::Rejected& rejected) {
                 find(id).last_error = rejected.reason;
@@ -176,6 +215,7 @@ void ControllerSync::received(LinkId id, const bus::ToAgent& message) {
             },
             [&](const bus::FaultsDelivered& delivered) { output_.faults_delivered(delivered); },
             [&](const bus::Policies& policies) { output_.policies_changed(policies); },
+            [&](const bus::HandBack& handed) { output_.handed_back(handed); },
             [&](const bus::GroupDeliver&) { output_.group_message(message); },
             [&](const auto&) {
                 // Another controller than the one that was asked has nothing to answer.
@@ -206,11 +246,17 @@ void ControllerSync::send_to_all(const bus::ToController& message) {
 }
 
 void ControllerSync::send_snapshot(LinkId link) {
-    send(link, bus::Hello{bus::kBusVersion, identity_.host, identity_.version, identity_.instance, primary_ == link});
+    bus::Hello hello{bus::kBusVersion, identity_.host, identity_.version, identity_.instance, primary_ == link};
+    hello.state = identity_.state;
+    hello.state_starts = identity_.state_starts;
+    hello.primary = primary_name();
+    hello.controllers = connected_names();
+    send(link, hello);
     send(link, bus::SnapshotBegin{});
     send_guests(link);
     send_faults(link, false);
     send(link, bus::SnapshotEnd{});
+    if (!problems_.problems.empty()) send(link, problems_);
 }
 
 void ControllerSync::send_guests(LinkId link) {

@@ -31,6 +31,8 @@ public:
         /// Leaves the faults at the broker, for controllers that are not there yet.
         virtual void deposit(const bus::Faults& faults) = 0;
         virtual void policies_changed(const bus::Policies& policies) = 0;
+        /// What a controller has of this host, which came without its state.
+        virtual void handed_back(const bus::HandBack& handed) = 0;
         virtual void faults_delivered(const bus::FaultsDelivered& delivered) = 0;
         /// Another controller is primary, or none.
         virtual void primary_changed(bool any) = 0;
@@ -52,6 +54,8 @@ public:
         base::HostId host;
         std::string version;
         std::string instance;
+        std::string state;               ///< id of the stored state
+        std::uint64_t state_starts = 0;  ///< how often an agent has started from it
     };
 
     /// `discovery`: controllers may be found later, and faults left for them.
@@ -60,7 +64,9 @@ public:
 
     LinkId add(const std::string& name, base::WallTime wall);
     /// Timers run from here.
-    void start(base::TimePoint now);
+    void start(const std::string& state, std::uint64_t state_starts, base::TimePoint now);
+    /// The agent's own problems, all of them.
+    void problems_changed(bus::AgentProblems problems);
 
     void link_up(LinkId link, const base::Moment& at);
     /// Also for a failed attempt whose reason is new.
@@ -91,7 +97,8 @@ private:
     struct Link {
         LinkId id = 0;
         std::string name;
-        std::size_t rank = 0;  ///< each host prefers others, so that primaries are spread over all controllers
+        std::string controller;  ///< the name that it gave itself; empty while it is not connected
+        std::size_t rank = 0;    ///< each host prefers others, so that primaries are spread over all controllers
         bool up = false;
         base::WallTime since{};
         std::string last_error;
@@ -99,6 +106,10 @@ private:
 
     Link& find(LinkId link);
     void elect();
+    std::string primary_name() const;
+    std::vector<std::string> connected_names() const;
+    bus::LeadChanged roster(const Link& link) const;
+    void send_roster();
     void send(LinkId link, const bus::ToController& message);
     void send_to_all(const bus::ToController& message);
     void send_snapshot(LinkId link);
@@ -116,6 +127,8 @@ private:
     Output& output_;
     std::vector<Link> links_;  ///< in this host's order of preference
     std::optional<LinkId> primary_;
+    bool roster_changed_ = false;  ///< who is connected or primary
+    bus::AgentProblems problems_;
     std::map<base::GuestId, bool> noted_;  ///< changed since the last tick: still there or gone
     base::TimePoint report_at_ = base::kNever;
     base::TimePoint resend_at_ = base::kNever;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/overloaded.hpp"
+
 namespace vitalwire::host {
 
 using base::GuestId;
@@ -21,12 +23,9 @@ namespace {
 /// A guest that gives another reason with each answer must not make a message of each.
 constexpr base::Millis kUpdateSpacing{1000};
 
-template <class... F>
-struct Overload : F... {
-    using F::operator()...;
-};
-template <class... F>
-Overload(F...) -> Overload<F...>;
+/// How long a flapping guest has to be well before its fault is cleared.
+constexpr base::Millis kWellFor{5000};
+constexpr std::string_view kRecovered = "recovered";
 
 void add(HostSessionCounters& sum, const HostSessionCounters& counters) {
     sum.challenges += counters.challenges;
@@ -55,11 +54,62 @@ void Monitor::restore(model::GuestPolicy policy) {
     policies_.insert_or_assign(std::move(guest), std::move(policy));
 }
 
-void Monitor::listed(TimePoint now, WallTime wall) {
-    while (!restored_.empty()) {
-        const GuestId id = restored_.begin()->first;
-        gone(id, heartbeat::StopReason::removed, now, wall);
+void Monitor::listed(const std::set<GuestId>& unknown, bool host_restarted, TimePoint now, WallTime wall) {
+    std::vector<GuestId> missing;
+    for (const auto& [id, restored] : restored_) {
+        if (!unknown.contains(id)) missing.push_back(id);
     }
+    for (const GuestId& id : missing) {
+        const auto restored = restored_.find(id);
+        const bool went_down = host_restarted && restored->second.saved.registration;
+        if (!went_down) {
+            gone(id, heartbeat::StopReason::removed, now, wall);
+            continue;
+        }
+        Guest& guest = guest_for(id, now);
+        step(guest, heartbeat::Crashed{heartbeat::CrashReason::host_restarted}, now, wall);
+    }
+}
+
+void Monitor::adopt(const bus::HandBack& handed, TimePoint now, WallTime wall) {
+    for (const model::GuestReport& report : handed.guests)
+        adopt(report, now);
+    for (const Fault& fault : handed.faults)
+        adopt(fault, now, wall);
+}
+
+/// The session itself was lost with the state: the guest is to begin another one.
+void Monitor::adopt(const model::GuestReport& report, TimePoint now) {
+    const bool was_registered = report.registered_since != WallTime{};
+    Guest* known = guests_.find(report.guest);
+    if (!was_registered || (known != nullptr && known->session.registration())) return;
+    const heartbeat::SaveRegistration expected{std::nullopt, true};
+    output_.save(report.guest, expected);
+    if (known == nullptr) {
+        restored_[report.guest].saved = expected;
+        return;
+    }
+    if (known->session.any_fault_open()) return;
+    if (known->name.empty()) known->name = report.name;
+    known->session.resume(expected, {}, now);
+    reschedule(*known);
+}
+
+void Monitor::adopt(const Fault& handed, TimePoint now, WallTime wall) {
+    const bool known_better =
+        faults_.find(handed.id) != nullptr || faults_.find_open(handed.guest, handed.kind) != nullptr;
+    if (!handed.open() || known_better) return;
+    faults_.restore(handed);
+    output_.fault_changed(handed);
+    Guest* guest = guests_.find(handed.guest);
+    if (guest == nullptr) {
+        restored_[handed.guest].open.push_back({handed.kind, handed.detail, handed.reason});
+        return;
+    }
+    if (guest->name.empty()) guest->name = handed.guest_name;
+    if (guest->session.registration() && guest->session.counters().responses > 0)
+        return clear_now(*guest, {handed.kind, "recovered"}, wall);
+    step(*guest, heartbeat::FaultAdopted{handed.kind, handed.detail}, now, wall);
 }
 
 void Monitor::found(const GuestId& id, TimePoint now) {
@@ -169,18 +219,20 @@ void Monitor::step(Guest& guest, const HostEvent& event, TimePoint now, WallTime
     guest.session.step(event, heard ? std::min(now, guest.due) : now, wall, actions_);
     bool changed = false;
     for (const heartbeat::HostAction& action : actions_) {
-        std::visit(Overload{[&](const heartbeat::Send& send) { output_.send(guest.key, send.dialect, send.pdu); },
-                            [&](const heartbeat::OpenFault& open) { open_fault(guest, open, wall); },
-                            [&](const heartbeat::UpdateFault& update) { update_fault(guest, update, now, wall); },
-                            [&](const heartbeat::ClearFault& clear) { clear_fault(guest, clear, wall); },
-                            [&](const heartbeat::SaveRegistration& saved) {
-                                changed = true;
-                                if (saved.registration) guest.name = saved.registration->name;
-                                output_.save(guest.key.id(), saved);
-                            }},
-                   action);
+        std::visit(
+            base::overloaded{[&](const heartbeat::Send& send) { output_.send(guest.key, send.dialect, send.pdu); },
+                             [&](const heartbeat::OpenFault& open) { open_fault(guest, open, now, wall); },
+                             [&](const heartbeat::UpdateFault& update) { update_fault(guest, update, now, wall); },
+                             [&](const heartbeat::ClearFault& clear) { clear_fault(guest, clear, now, wall); },
+                             [&](const heartbeat::SaveRegistration& saved) {
+                                 changed = true;
+                                 if (saved.registration) guest.name = saved.registration->name;
+                                 output_.save(guest.key.id(), saved);
+                             }},
+            action);
     }
     if (guest.update_waits) tell_waiting_update(guest, now, wall);
+    if (!guest.withheld.empty()) clear_withheld(guest, guest.session.stopped() ? base::kNever : now, wall);
     reschedule(guest);
     show(guest, changed);
 }
@@ -193,7 +245,9 @@ void Monitor::erase(Guest& guest) {
 }
 
 void Monitor::reschedule(Guest& guest) {
-    const TimePoint due = guest.session.next_deadline();
+    TimePoint due = guest.session.next_deadline();
+    for (const WithheldClear& withheld : guest.withheld)
+        due = std::min(due, withheld.due);
     if (due == guest.due) return;
     if (guest.due == base::kNever) {
         guest.place = due_.insert({due, guest.ordinal, &guest}).first;
@@ -221,7 +275,11 @@ void Monitor::apply_policy(Guest& guest, TimePoint now, WallTime wall) {
     step(guest, heartbeat::PolicyChanged{policy_for(guest.key.id())}, now, wall);
 }
 
-void Monitor::open_fault(const Guest& guest, const heartbeat::OpenFault& action, WallTime wall) {
+void Monitor::open_fault(Guest& guest, const heartbeat::OpenFault& action, TimePoint now, WallTime wall) {
+    // A fault whose clear is withheld is open still.
+    const auto again = [&](const WithheldClear& withheld) { return withheld.clear.kind == action.kind; };
+    if (std::erase_if(guest.withheld, again) > 0)
+        return update_fault(guest, {action.kind, action.detail, action.reason}, now, wall);
     Fault fault;
     fault.id = ids_.fault_id();
     fault.guest = guest.key.id();
@@ -248,6 +306,7 @@ void Monitor::update_fault(Guest& guest, const heartbeat::UpdateFault& action, T
     Fault* fault = faults_.find_open(guest.key.id(), action.kind);
     if (fault == nullptr) return;
     const bool new_detail = fault->detail != action.detail;
+    if (!new_detail && fault->reason == action.reason) return;
     fault->detail = action.detail;
     if (action.corrective_action) fault->corrective_action = *action.corrective_action;
     fault->reason = action.reason;
@@ -266,7 +325,20 @@ void Monitor::tell_waiting_update(Guest& guest, TimePoint now, WallTime wall) {
     if (Fault* fault = faults_.find_open(guest.key.id(), FaultKind::unhealthy)) publish(*fault, wall);
 }
 
-void Monitor::clear_fault(const Guest& guest, const heartbeat::ClearFault& action, WallTime wall) {
+void Monitor::clear_fault(Guest& guest, const heartbeat::ClearFault& action, TimePoint now, WallTime wall) {
+    // What ends the guest's stay here, or its session, is no flapping.
+    if (action.reason != kRecovered || guest.clears.take(now)) return clear_now(guest, action, wall);
+    guest.withheld.push_back({action, now + kWellFor});
+}
+
+void Monitor::clear_withheld(Guest& guest, TimePoint now, WallTime wall) {
+    for (const WithheldClear& withheld : guest.withheld) {
+        if (now >= withheld.due) clear_now(guest, withheld.clear, wall);
+    }
+    std::erase_if(guest.withheld, [&](const WithheldClear& withheld) { return now >= withheld.due; });
+}
+
+void Monitor::clear_now(const Guest& guest, const heartbeat::ClearFault& action, WallTime wall) {
     Fault* fault = faults_.find_open(guest.key.id(), action.kind);
     if (fault == nullptr) return;
     fault->cleared_at = wall;

@@ -10,6 +10,7 @@
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "base/token_bucket.hpp"
 #include "bus/messages.hpp"
 #include "heartbeat/host_session.hpp"
 #include "host/core/fault_table.hpp"
@@ -62,8 +63,12 @@ public:
     void restore(const base::GuestId& guest, heartbeat::SaveRegistration saved);
     void restore(model::Fault fault);
     void restore(model::GuestPolicy policy);
-    /// Every source has told what exists: a restored guest of which nobody told is no longer on this host.
-    void listed(base::TimePoint now, base::WallTime wall);
+    /// Every source has listed what exists: a restored guest that none listed is no longer on this host, or went down
+    /// with it (`host_restarted`). Of those in `unknown` nothing is known yet.
+    void listed(const std::set<base::GuestId>& unknown, bool host_restarted, base::TimePoint now, base::WallTime wall);
+    /// What a controller remembers of this host, which came without its state: of guests about which nothing better is
+    /// known here.
+    void adopt(const bus::HandBack& handed, base::TimePoint now, base::WallTime wall);
 
     /// A channel of the guest was found, whether it can be connected or not.
     void found(const base::GuestId& guest, base::TimePoint now);
@@ -115,6 +120,15 @@ private:
 
     struct Guest;
 
+    // A guest whose faults come and go faster than this is flapping: its clears are withheld until it has been well for
+    // a while.
+    static constexpr double kClearsPerSecond = 1.0 / 6;
+    static constexpr double kClearBurst = 10;
+    struct WithheldClear {
+        heartbeat::ClearFault clear;
+        base::TimePoint due;
+    };
+
     /// In the tree itself all that decides an order: the guests are in no cache when they are passed by.
     struct Due {
         base::TimePoint at;
@@ -135,6 +149,8 @@ private:
         Schedule::iterator place;  ///< in the schedule, unless never due
         std::optional<Shown> shown;
         std::uint64_t refused = 0;
+        base::TokenBucket clears{kClearsPerSecond, kClearBurst};
+        std::vector<WithheldClear> withheld;
         bool messaging = false;  ///< its messaging channel is connected
         // Of the last registration: a fault names them also when the registration ended with the machine.
         std::string name;
@@ -158,9 +174,13 @@ private:
     void apply_policy(Guest& guest, base::TimePoint now, base::WallTime wall);
 
     model::CorrectiveAction corrective_action_for(const Guest& guest) const;
-    void open_fault(const Guest& guest, const heartbeat::OpenFault& action, base::WallTime wall);
+    void open_fault(Guest& guest, const heartbeat::OpenFault& action, base::TimePoint now, base::WallTime wall);
     void update_fault(Guest& guest, const heartbeat::UpdateFault& action, base::TimePoint now, base::WallTime wall);
-    void clear_fault(const Guest& guest, const heartbeat::ClearFault& action, base::WallTime wall);
+    void clear_fault(Guest& guest, const heartbeat::ClearFault& action, base::TimePoint now, base::WallTime wall);
+    void clear_now(const Guest& guest, const heartbeat::ClearFault& action, base::WallTime wall);
+    void clear_withheld(Guest& guest, base::TimePoint now, base::WallTime wall);
+    void adopt(const model::GuestReport& report, base::TimePoint now);
+    void adopt(const model::Fault& fault, base::TimePoint now, base::WallTime wall);
     void tell_waiting_update(Guest& guest, base::TimePoint now, base::WallTime wall);
     void publish(model::Fault& fault, base::WallTime wall);
 

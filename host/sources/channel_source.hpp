@@ -18,15 +18,19 @@ public:
     class Handler {
     public:
         virtual ~Handler() = default;
-        /// The guest's channel is at `path`; told again when the socket was made anew or moved.
-        virtual void on_channel(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path) = 0;
+        /// The guest's channel is at `path`; called again when the socket was re-made or moved. So soon after it closed
+        /// (`end_known_within`) this source knows whether the machine has ended.
+        virtual void on_channel(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path,
+                                base::Millis end_known_within) = 0;
         /// The channel no longer exists.
         virtual void on_channel_gone(const base::GuestId& guest, wire::ChannelKind kind) = 0;
-        /// News of the machine: Held, Released, Rebooted, Started, Stopped or Crashed.
+        /// An event of the machine: Held, Released, Rebooted, Started, Stopped, Crashed, StoppedByHost, WatchdogFired.
         virtual void on_machine(const base::GuestId& guest, const heartbeat::HostEvent& event) = 0;
         /// Nothing of the guest is left here.
         virtual void on_gone(const base::GuestId& guest, heartbeat::StopReason why) = 0;
-        /// Everything that exists now has been told. Called once, after start.
+        /// The guest exists, and how it is cannot be found out (`problem`), or can again (empty).
+        virtual void on_unreadable(const base::GuestId& guest, const std::string& problem) = 0;
+        /// Everything that exists now has been reported. Called once, after start.
         virtual void on_listed(ChannelSource& source) = 0;
         /// The source cannot see (`problem`), or sees again (empty).
         virtual void on_source_problem(ChannelSource& source, const std::string& problem) = 0;
@@ -43,6 +47,8 @@ public:
     virtual void stop() = 0;
     /// The channels that guests should have, all of them. A source that can attach what is missing does.
     virtual void want(const WantedChannels&) {}
+    /// Find out now how the guest's machine is; what has changed is reported, and that it has ended in any case.
+    virtual void ask(const base::GuestId&) {}
     virtual std::string name() const = 0;  ///< for logs and status, such as "directory /run/vitalwire/channels"
 };
 

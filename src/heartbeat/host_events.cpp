@@ -16,6 +16,8 @@ std::string_view to_string(Hold hold) {
             return "rebooting";
         case Hold::shutting_down:
             return "shutting_down";
+        case Hold::powered_off:
+            return "powered_off";
     }
     return "paused";
 }
@@ -42,6 +44,8 @@ std::string_view to_string(CrashReason reason) {
             return "panicked";
         case CrashReason::internal_error:
             return "internal_error";
+        case CrashReason::host_restarted:
+            return "host_restarted";
     }
     return "failed";
 }

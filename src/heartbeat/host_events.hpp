@@ -28,6 +28,8 @@ struct HostPolicy {
     base::Millis detection_time = wire::kDefaultDetectionTime;  ///< of native guests that declare none
     base::Millis establish_timeout = std::chrono::seconds(120);
     base::Millis resume_grace = std::chrono::seconds(5);
+    /// Crashes, stops by the hypervisor and watchdogs are faults also of guests that never registered.
+    bool machine_faults = false;
     /// Acknowledge a registration only when Saved says that it is on disk.
     bool ack_when_saved = false;
 
@@ -35,14 +37,28 @@ struct HostPolicy {
 };
 
 /// Why nobody may be judged now.
-enum class Hold : std::uint8_t { paused, suspended, saving, migrating, rebooting, shutting_down };
+enum class Hold : std::uint8_t {
+    paused,
+    suspended,
+    saving,
+    migrating,
+    rebooting,
+    shutting_down,  ///< asked to; it may ignore that
+    powered_off,    ///< it has; its QEMU stays
+};
 std::string_view to_string(Hold hold);
 
 /// A stop that somebody wanted.
 enum class StopReason : std::uint8_t { domain_stopped, migrated, removed };
 std::string_view to_string(StopReason reason);
 
-enum class CrashReason : std::uint8_t { failed, crashed, panicked, internal_error };
+enum class CrashReason : std::uint8_t {
+    failed,
+    crashed,
+    panicked,
+    internal_error,
+    host_restarted,  ///< the host went down with the guest, and came back without it
+};
 std::string_view to_string(CrashReason reason);
 
 /// What a guest agreed on when it registered; kept on disk so that it survives the agent.
@@ -69,6 +85,8 @@ struct Connected {
 };
 struct Closed {
     wire::Dialect dialect;
+    /// Within this time the source of the machine's events knows why; until then a closed channel is not called lost.
+    base::Millis grace{300};
 };
 struct Received {
     wire::Dialect dialect;
@@ -95,12 +113,26 @@ struct Stopped {
 struct Crashed {
     CrashReason reason;
 };
+/// The hypervisor stopped the machine by itself: nobody asked for it.
+struct StoppedByHost {
+    std::string detail;  ///< io_error, watchdog, postcopy_failed, api_error
+    std::string reason;  ///< the hypervisor's words
+};
+/// The machine's watchdog device was not fed in time.
+struct WatchdogFired {
+    std::string action;  ///< what the hypervisor does then: none, pause, reset, poweroff, shutdown, debug, inject-nmi
+};
+/// A fault that somebody else remembers of this guest: open until there is evidence.
+struct FaultAdopted {
+    FaultKind kind;
+    std::string detail;
+};
 struct PolicyChanged {
     HostPolicy policy;
 };
 struct Tick {};
-using HostEvent = std::variant<Connected, Closed, Received, Saved, Held, Released, Rebooted, Started,
-                               ChannelRemoved, Stopped, Crashed, PolicyChanged, Tick>;
+using HostEvent = std::variant<Connected, Closed, Received, Saved, Held, Released, Rebooted, Started, ChannelRemoved,
+                               Stopped, Crashed, StoppedByHost, WatchdogFired, FaultAdopted, PolicyChanged, Tick>;
 
 // Actions.
 struct Send {

@@ -17,8 +17,8 @@ namespace {
 
 /// After a pause a guest catches up with its clock and its devices before it can answer punctually.
 constexpr Millis kSettle{2000};
-/// libvirt tells why a channel ended shortly after it ended; until then a closed channel is not called lost.
-constexpr Millis kCloseGrace{300};
+/// A guest is not judged while it migrates; one whose memory is copied for longer than this is judged again.
+constexpr Millis kLongestMigration = std::chrono::minutes(10);
 /// Challenges of many guests fall on common instants, a tenth of the interval apart but no more than this: a host that
 /// wakes up for each alone spends more on waking up than on the challenge.
 constexpr Millis kWidestGrid{100};
@@ -72,8 +72,8 @@ bool HostSession::judged() const {
 /// A VM that migrates or shuts down still runs: it is challenged, so that it does not take its host for dead, and not
 /// judged. A session of which the guest does not know yet is not challenged.
 bool HostSession::challenging() const {
-    const bool runs = judged() || (registration_ && policy_.enabled &&
-                                   (hold_ == Hold::migrating || hold_ == Hold::shutting_down));
+    const bool runs =
+        judged() || (registration_ && policy_.enabled && (hold_ == Hold::migrating || hold_ == Hold::shutting_down));
     return runs && !pending_ack_;
 }
 
@@ -81,7 +81,7 @@ bool HostSession::challenging() const {
 TimePoint HostSession::judgement_at() const {
     const TimePoint deadline = window_.deadline();
     if (deadline == kNever || closed_at_ == TimePoint{}) return deadline;
-    return std::max(deadline, closed_at_ + kCloseGrace);
+    return std::max(deadline, closed_at_ + close_grace_);
 }
 
 /// In revision 0 the last challenge is judged before the next one takes its place, also when it was sent a little late.
@@ -127,7 +127,9 @@ void HostSession::invite() {
 
 void HostSession::on(const Closed& event) {
     connected_[index(event.dialect)] = false;
-    if (registration_ && registration_->dialect == event.dialect) closed_at_ = now_;
+    if (!registration_ || registration_->dialect != event.dialect) return;
+    closed_at_ = now_;
+    close_grace_ = event.grace;
 }
 
 void HostSession::on(const Received& event) {
@@ -221,9 +223,13 @@ void HostSession::on(const Held& event) {
     hold(event.why);
     // A VM may ignore the request to shut down; if it hangs afterwards, that must be found.
     if (event.why == Hold::shutting_down) hold_until_ = now_ + policy_.establish_timeout;
+    if (event.why == Hold::migrating) hold_until_ = now_ + kLongestMigration;
 }
 
 void HostSession::on(const Released&) {
+    clear(FaultKind::stopped_by_host, "resumed");
+    if (detail_[static_cast<std::size_t>(FaultKind::watchdog_fired)] == "pause")
+        clear(FaultKind::watchdog_fired, "resumed");
     if (!hold_) return;
     release();
     consecutive_misses_ = 0;
@@ -243,6 +249,11 @@ void HostSession::on(const Rebooted&) {
 void HostSession::on(const Started&) {
     stopped_ = false;
     crashed_ = false;
+    if (!was_registered_ && !policy_.required) {
+        // Of a guest that never answers the hypervisor's word is all the evidence there is.
+        clear(FaultKind::vm_crashed, "started");
+        clear(FaultKind::watchdog_fired, "started");
+    }
     // A VM that runs is neither paused nor shut down any more, whatever was reported before; it may still migrate.
     if (hold_ != Hold::migrating) on(Released{});
     if (!registration_) restart_establish_timer();
@@ -263,13 +274,33 @@ void HostSession::on(const Stopped& event) {
 }
 
 void HostSession::on(const Crashed& event) {
-    const bool monitored = policy_.enabled && (policy_.required || was_registered_);
+    const bool is_fault = monitored();
     forget_registration(was_registered_);
     release();
     crashed_ = true;
     // The first reason is the best known: what is looked up later says less.
-    if (monitored && !fault_open(FaultKind::vm_crashed))
+    if (is_fault && !fault_open(FaultKind::vm_crashed))
         open(FaultKind::vm_crashed, std::string(to_string(event.reason)));
+}
+
+bool HostSession::monitored() const {
+    return policy_.machine_faults || (policy_.enabled && (policy_.required || was_registered_));
+}
+
+void HostSession::on(const StoppedByHost& event) {
+    on(Held{Hold::paused});
+    if (monitored()) open(FaultKind::stopped_by_host, event.detail, event.reason);
+}
+
+void HostSession::on(const WatchdogFired& event) {
+    if (monitored()) open(FaultKind::watchdog_fired, event.action);
+}
+
+void HostSession::on(const FaultAdopted& event) {
+    const auto slot = static_cast<std::size_t>(event.kind);
+    open_[slot] = true;
+    detail_[slot] = event.detail;
+    if (event.kind == FaultKind::vm_crashed && !registration_) crashed_ = true;
 }
 
 void HostSession::on(const PolicyChanged& event) {
@@ -333,8 +364,8 @@ void HostSession::accept_response(base::Duration waited) {
         clear(kind, "registered");
 }
 
-/// The action of an answer is about the ill health that it reports, and "none" leaves the one named before: a cgcs guest
-/// names it once a minute. What was registered is what a hang calls for, and stays.
+/// The action of an answer is about the ill health that it reports, and "none" leaves the one named before: a cgcs
+/// guest names it once a minute. What was registered is what a hang calls for, and stays.
 void HostSession::judge_health(const wire::ChallengeResponse& response) {
     if (response.healthy) return clear(FaultKind::unhealthy, "recovered");
     auto action = response.corrective_action;
@@ -404,16 +435,16 @@ void HostSession::send(Dialect dialect, wire::HeartbeatPdu pdu) {
     actions_->emplace_back(Send{dialect, std::move(pdu)});
 }
 
-void HostSession::open(FaultKind kind, std::string detail) {
+void HostSession::open(FaultKind kind, std::string detail, std::string reason) {
     const auto slot = static_cast<std::size_t>(kind);
     const bool is_open = open_[slot];
     if (is_open && detail_[slot] == detail) return;
     open_[slot] = true;
     detail_[slot] = detail;
     if (is_open) {
-        actions_->emplace_back(UpdateFault{kind, std::move(detail), {}, {}});
+        actions_->emplace_back(UpdateFault{kind, std::move(detail), std::move(reason), {}});
     } else {
-        actions_->emplace_back(OpenFault{kind, std::move(detail), {}, {}});
+        actions_->emplace_back(OpenFault{kind, std::move(detail), std::move(reason), {}});
     }
 }
 

@@ -66,6 +66,7 @@ private:
     base::TimePoint judgement_at() const;
     base::TimePoint challenge_due() const;
     base::TimePoint establish_due() const;
+    bool monitored() const;
 
     void on(const Connected& event);
     void on(const Closed& event);
@@ -78,6 +79,9 @@ private:
     void on(const ChannelRemoved& event);
     void on(const Stopped& event);
     void on(const Crashed& event);
+    void on(const StoppedByHost& event);
+    void on(const WatchdogFired& event);
+    void on(const FaultAdopted& event);
     void on(const PolicyChanged& event);
     void on(const Tick&);
 
@@ -107,7 +111,7 @@ private:
 
     void judge_health(const wire::ChallengeResponse& response);
     void send(wire::Dialect dialect, wire::HeartbeatPdu pdu);
-    void open(FaultKind kind, std::string detail);
+    void open(FaultKind kind, std::string detail, std::string reason = {});
     void clear(FaultKind kind, std::string_view why);
     void clear_all(std::string_view why);
     void hold(Hold why);
@@ -129,6 +133,7 @@ private:
     base::Millis restart_time_{};  ///< of the session that a reboot ended
     bool reconnected_ = false;     ///< since the last valid answer
     base::TimePoint closed_at_{};
+    base::Millis close_grace_{};
 
     ChallengeWindow window_;
     base::TimePoint next_challenge_at_ = base::kNever;

@@ -15,6 +15,7 @@ namespace {
 constexpr const char* kSource = "hypervisor";
 constexpr seconds kReportInterval{10};
 constexpr Millis kNewsDelay{40};
+constexpr Millis kEndKnownWithin{300};
 constexpr Millis kConnectDelay{60};
 constexpr Millis kCatchUp{100};
 
@@ -55,7 +56,8 @@ public:
           world_(node.world_),
           ids_(world_),
           store_(world_, node.disk_),
-          core_({{node.id_, "simulated", ids_.number()}, kReportInterval, false}, {}, ids_, *this),
+          core_({{node.id_, "simulated", ids_.number(), {}, 0}, kReportInterval, false, ids_.number(), "boot"}, {},
+                ids_, *this),
           probed_at_(world_.now()) {
         core_.add_source(kSource);
         for (Cable* cable : node.cables_) {
@@ -75,7 +77,7 @@ public:
 
     void list() {
         for (const auto& [id, machine] : node_.machines_) {
-            core_.channel_found(id, wire::ChannelKind::native, now());
+            core_.channel_found(id, wire::ChannelKind::native, kEndKnownWithin, now());
             core_.machine(id, state_of(*machine), now());
         }
         core_.source_listed(kSource, now());
@@ -183,6 +185,7 @@ private:
     void allow(const GuestId&, const group::Limits&) override {}
     void send(host::AgentCore::LinkId link, const bus::ToController& message) override { links_[link]->send(message); }
     void deposit(const bus::Faults&) override {}
+    void ask_machine(const GuestId&) override {}
     void want(const host::WantedChannels&) override {}
     void fault_changed(const model::Fault& fault) override { node_.observer_.fault_changed(node_.id_, fault); }
     void fault_delivered(const model::Fault& fault, std::uint64_t revision) override {

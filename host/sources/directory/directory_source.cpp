@@ -26,6 +26,8 @@ constexpr base::Duration kReopen = std::chrono::seconds(1);
 /// QEMU removes a socket that is in its way and makes it anew at once: only what stays away is gone. Shorter than the
 /// time a session waits for the reason of a closed channel.
 constexpr base::Duration kSettle = std::chrono::milliseconds(200);
+/// QEMU removes its sockets when it ends in order, and its monitor tells the rest.
+constexpr base::Millis kEndKnownWithin{300};
 constexpr std::uint32_t kWatched = IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF;
 
 bool is_socket(const std::string& path) {
@@ -158,7 +160,7 @@ void DirectorySource::appeared(const std::string& file, const SocketName& name) 
     Guest& guest = guests_[name.guest];
     if (name.channel) {
         guest.channels.insert(*name.channel);
-        return handler_->on_channel(name.guest, *name.channel, path_of(file));
+        return handler_->on_channel(name.guest, *name.channel, path_of(file), kEndKnownWithin);
     }
     if (guest.monitor) return guest.monitor->retry_now();
     guest.monitor = std::make_unique<QmpMonitor>(

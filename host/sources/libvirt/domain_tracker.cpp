@@ -10,6 +10,27 @@ using heartbeat::CrashReason;
 using heartbeat::Hold;
 using heartbeat::StopReason;
 
+namespace {
+
+/// What the detail of a suspension or the reason of a pause says about who stopped the domain; empty: somebody wanted
+/// it.
+std::string host_stop_of_detail(int detail) {
+    switch (detail) {
+        case VIR_DOMAIN_EVENT_SUSPENDED_IOERROR:
+            return "io_error";
+        case VIR_DOMAIN_EVENT_SUSPENDED_WATCHDOG:
+            return "watchdog";
+        case VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY_FAILED:
+            return "postcopy_failed";
+        case VIR_DOMAIN_EVENT_SUSPENDED_API_ERROR:
+            return "api_error";
+        default:
+            return {};
+    }
+}
+
+}  // namespace
+
 void DomainTracker::lifecycle(int event, int detail, Events& out) {
     switch (event) {
         case VIR_DOMAIN_EVENT_STARTED:
@@ -23,7 +44,7 @@ void DomainTracker::lifecycle(int event, int detail, Events& out) {
         case VIR_DOMAIN_EVENT_RESUMED:
             return run(out);
         case VIR_DOMAIN_EVENT_SHUTDOWN:
-            if (phase_ != Phase::crashed) hold(Hold::shutting_down, out);
+            if (phase_ != Phase::crashed) hold(Hold::powered_off, out);
             return;
         case VIR_DOMAIN_EVENT_PMSUSPENDED:
             return hold(Hold::suspended, out);
@@ -40,10 +61,30 @@ void DomainTracker::lifecycle(int event, int detail, Events& out) {
 
 void DomainTracker::suspended(int detail, Events& out) {
     if (phase_ == Phase::crashed) return;
-    const bool migrates = detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED ||
-                          detail == VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY ||
-                          detail == VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY_FAILED;
-    hold(migrates ? Hold::migrating : Hold::paused, out);
+    if (const std::string why = host_stop_of_detail(detail); !why.empty()) return stopped_by_host(why, {}, out);
+    const bool migrates =
+        detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED || detail == VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY;
+    if (!migrates) return hold(Hold::paused, out);
+    // Reported also when its memory has been copied for so long that the guest is judged again.
+    hold_.reset();
+    hold(Hold::migrating, out);
+}
+
+void DomainTracker::stopped_by_host(const std::string& detail, const std::string& reason, Events& out) {
+    live(out);
+    hold_ = Hold::paused;
+    if (host_stop_ == detail && (reason.empty() || host_stop_reason_ == reason)) return;
+    host_stop_ = detail;
+    if (!reason.empty()) host_stop_reason_ = reason;
+    out.emplace_back(heartbeat::StoppedByHost{detail, host_stop_reason_});
+}
+
+void DomainTracker::watchdog(const std::string& action, Events& out) {
+    if (phase_ == Phase::alive) out.emplace_back(heartbeat::WatchdogFired{action});
+}
+
+void DomainTracker::io_error(const std::string& reason, Events& out) {
+    if (phase_ == Phase::alive) stopped_by_host("io_error", reason, out);
 }
 
 void DomainTracker::stopped(int detail, Events& out) {
@@ -75,7 +116,7 @@ void DomainTracker::read(const DomainReading& reading, Events& out) {
         case VIR_DOMAIN_PAUSED:
             return read_paused(reading.reason, out);
         case VIR_DOMAIN_SHUTDOWN:
-            return hold(Hold::shutting_down, out);
+            return hold(Hold::powered_off, out);
         case VIR_DOMAIN_PMSUSPENDED:
             return hold(Hold::suspended, out);
         case VIR_DOMAIN_CRASHED:
@@ -98,17 +139,21 @@ void DomainTracker::read_paused(int reason, Events& out) {
             arriving_ = arriving_ || new_here;
             return hold(Hold::migrating, out);
         case VIR_DOMAIN_PAUSED_POSTCOPY:
-        case VIR_DOMAIN_PAUSED_POSTCOPY_FAILED:
             return hold(Hold::migrating, out);
+        case VIR_DOMAIN_PAUSED_IOERROR:
+            return stopped_by_host("io_error", {}, out);
+        case VIR_DOMAIN_PAUSED_WATCHDOG:
+            return stopped_by_host("watchdog", {}, out);
+        case VIR_DOMAIN_PAUSED_POSTCOPY_FAILED:
+            return stopped_by_host("postcopy_failed", {}, out);
         case VIR_DOMAIN_PAUSED_SAVE:
         case VIR_DOMAIN_PAUSED_DUMP:
         case VIR_DOMAIN_PAUSED_SNAPSHOT:
         case VIR_DOMAIN_PAUSED_FROM_SNAPSHOT:
             return hold(Hold::saving, out);
         case VIR_DOMAIN_PAUSED_SHUTTING_DOWN:
-            return hold(Hold::shutting_down, out);
+            return hold(Hold::powered_off, out);
         default:
-            // By the operator, an I/O error, a watchdog: it stands still and somebody decides about it.
             return hold(Hold::paused, out);
     }
 }
@@ -147,6 +192,8 @@ void DomainTracker::run(Events& out) {
     live(out);
     arriving_ = false;
     if (transferring_) return hold(Hold::migrating, out);
+    host_stop_.clear();
+    host_stop_reason_.clear();
     if (!hold_) return;
     hold_.reset();
     out.emplace_back(heartbeat::Released{});
@@ -162,6 +209,8 @@ void DomainTracker::hold(Hold why, Events& out) {
 void DomainTracker::stop(StopReason why, Events& out) {
     const bool known = phase_ == Phase::alive || phase_ == Phase::crashed;
     hold_.reset();
+    host_stop_.clear();
+    host_stop_reason_.clear();
     transferring_ = arriving_ = false;
     id_ = -1;
     if (!known) return;

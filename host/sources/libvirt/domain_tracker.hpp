@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "heartbeat/host_session.hpp"
@@ -20,7 +21,11 @@ public:
 
     /// A lifecycle event: a virDomainEventType and the detail that goes with it.
     void lifecycle(int event, int detail, Events& out);
-    /// libvirt tells each reboot twice, and so do we.
+    /// The domain's watchdog device fired, and the hypervisor does `action`.
+    void watchdog(const std::string& action, Events& out);
+    /// A disk failed, and the hypervisor stopped the domain for it. `reason`: what and where.
+    void io_error(const std::string& reason, Events& out);
+    /// libvirt reports each reboot twice, and so does this.
     void rebooted(Events& out);
     /// The domain's memory is being written out: a migration, a save or a snapshot. Its end is known from readings
     /// only.
@@ -47,11 +52,14 @@ private:
     void live(Events& out);
     void run(Events& out);
     void hold(heartbeat::Hold why, Events& out);
+    void stopped_by_host(const std::string& detail, const std::string& reason, Events& out);
     void stop(heartbeat::StopReason why, Events& out);
     void crash(heartbeat::CrashReason why, Events& out);
 
     Phase phase_ = Phase::unknown;
     std::optional<heartbeat::Hold> hold_;
+    std::string host_stop_;  ///< why the hypervisor stopped it; empty: it did not
+    std::string host_stop_reason_;
     bool transferring_ = false;
     bool arriving_ = false;  ///< has not run here
     bool persistent_ = true;

@@ -48,6 +48,25 @@ GuestId uuid_of(virDomainPtr domain) {
     return virDomainGetUUIDString(domain, uuid.data()) < 0 ? GuestId() : GuestId(uuid.data());
 }
 
+std::string watchdog_action(int action) {
+    switch (action) {
+        case VIR_DOMAIN_EVENT_WATCHDOG_PAUSE:
+            return "pause";
+        case VIR_DOMAIN_EVENT_WATCHDOG_RESET:
+            return "reset";
+        case VIR_DOMAIN_EVENT_WATCHDOG_POWEROFF:
+            return "poweroff";
+        case VIR_DOMAIN_EVENT_WATCHDOG_SHUTDOWN:
+            return "shutdown";
+        case VIR_DOMAIN_EVENT_WATCHDOG_DEBUG:
+            return "debug";
+        case VIR_DOMAIN_EVENT_WATCHDOG_INJECTNMI:
+            return "inject-nmi";
+        default:
+            return "none";
+    }
+}
+
 std::string why_closed(int reason) {
     switch (reason) {
         case VIR_CONNECT_CLOSE_REASON_EOF:
@@ -191,6 +210,8 @@ private:
         return watch(VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_lifecycle)) &&
                watch(VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_reboot)) &&
                watch(VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_iteration)) &&
+               watch(VIR_DOMAIN_EVENT_ID_WATCHDOG, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_watchdog)) &&
+               watch(VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_io_error)) &&
                watch(VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_job_completed)) &&
                watch(VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_device)) &&
                watch(VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_device));
@@ -306,8 +327,20 @@ private:
 
     // Called on libvirt's event thread.
     static void on_closed(virConnectPtr, int reason, void* held) { shared_of(held).tell(Lost{why_closed(reason)}); }
-    static void news(virDomainPtr domain, DomainNews::Kind kind, void* held, int event = 0, int detail = 0) {
-        shared_of(held).tell(DomainNews{uuid_of(domain), kind, event, detail});
+    static void news(virDomainPtr domain, DomainNews::Kind kind, void* held, int event = 0, int detail = 0,
+                     std::string text = {}) {
+        shared_of(held).tell(DomainNews{uuid_of(domain), kind, event, detail, std::move(text)});
+    }
+    static void on_watchdog(virConnectPtr, virDomainPtr domain, int action, void* held) {
+        news(domain, DomainNews::Kind::watchdog, held, 0, 0, watchdog_action(action));
+    }
+    static void on_io_error(virConnectPtr, virDomainPtr domain, const char* source, const char* device, int action,
+                            const char* reason, void* held) {
+        if (action != VIR_DOMAIN_EVENT_IO_ERROR_PAUSE) return;
+        const auto text_of = [](const char* text) { return std::string(text == nullptr ? "" : text); };
+        std::string text = text_of(device) + " (" + text_of(source) + ")";
+        if (const std::string why = text_of(reason); !why.empty()) text += ": " + why;
+        news(domain, DomainNews::Kind::io_error, held, 0, 0, std::move(text));
     }
     static int on_lifecycle(virConnectPtr, virDomainPtr domain, int event, int detail, void* held) {
         news(domain, DomainNews::Kind::lifecycle, held, event, detail);

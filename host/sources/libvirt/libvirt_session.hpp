@@ -27,12 +27,15 @@ struct DomainNews {
         lifecycle,  ///< `event` is a virDomainEventType, `detail` goes with it
         rebooted,
         transferring,  ///< its memory is being written out
+        watchdog,      ///< its watchdog device fired; `text` is what the hypervisor does
+        io_error,      ///< it was stopped because a disk failed; `text` is what and where
         changed        ///< something else: worth a reading
     };
     base::GuestId guest;
     Kind kind = Kind::changed;
     int event = 0;
     int detail = 0;
+    std::string text;
 };
 
 /// One connection to libvirt, read only, with a thread of its own that makes every call. Asked and answering on the

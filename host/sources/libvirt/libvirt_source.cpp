@@ -13,6 +13,8 @@ using wire::ChannelKind;
 
 namespace {
 
+/// libvirt reports the end of a domain up to two seconds after QEMU has closed its channels.
+constexpr base::Millis kEndKnownWithin{3000};
 constexpr base::Duration kReopen = std::chrono::seconds(1);
 /// Nothing is known to be missed by the events; this is for what is not known.
 constexpr base::Duration kAudit = std::chrono::minutes(1);
@@ -110,6 +112,12 @@ void LibvirtSource::follow(Domain& domain, const DomainNews& news) {
         case DomainNews::Kind::transferring:
             domain.tracker.transferring(events);
             break;
+        case DomainNews::Kind::watchdog:
+            domain.tracker.watchdog(news.text, events);
+            break;
+        case DomainNews::Kind::io_error:
+            domain.tracker.io_error(news.text, events);
+            break;
         case DomainNews::Kind::changed:
             break;
     }
@@ -152,7 +160,7 @@ void LibvirtSource::on_answer(const LibvirtSession::Answer& answer) {
         if (!std::exchange(listed_, true)) handler_->on_listed(*this);
     }
     std::erase_if(domains_, [this](const auto& entry) {
-        return entry.second.tracker.is_idle() && !changed_.contains(entry.first);
+        return entry.second.tracker.is_idle() && !entry.second.unreadable && !changed_.contains(entry.first);
     });
     watch_transfers();
     plug();
@@ -162,22 +170,31 @@ void LibvirtSource::on_answer(const LibvirtSession::Answer& answer) {
 void LibvirtSource::take(const DomainReading& reading) {
     Domain& domain = domains_[reading.guest];
     if (is_old_news(domain)) return;
-    domain.unreadable = false;
+    readable(reading.guest, domain);
     DomainTracker::Events events;
     domain.tracker.read(reading, events);
     tell(reading.guest, domain, events);
-    if (domain.tracker.is_idle()) return;
+    if (domain.tracker.is_idle()) {
+        if (asked_about_.erase(reading.guest) > 0 && events.empty())
+            handler_->on_gone(reading.guest, heartbeat::StopReason::domain_stopped);
+        return;
+    }
+    asked_about_.erase(reading.guest);
     tell_channels(reading.guest, domain, reading.ports.channels);
     hot_plug_.see(reading, domain.tracker.is_running());
 }
 
 void LibvirtSource::vanished(const GuestId& guest) {
-    const auto known = domains_.find(guest);
-    if (known == domains_.end() || is_old_news(known->second)) return;
+    Domain& domain = domains_[guest];
+    if (is_old_news(domain)) return;
+    readable(guest, domain);
     DomainTracker::Events events;
-    known->second.tracker.vanished(events);
-    tell(guest, known->second, events);
-    if (!known->second.tracker.is_idle()) tell_channels(guest, known->second, {});
+    domain.tracker.vanished(events);
+    tell(guest, domain, events);
+    asked_about_.erase(guest);
+    if (!domain.tracker.is_idle()) return tell_channels(guest, domain, {});
+    // What is remembered of it from before this source looked ends too.
+    if (events.empty()) handler_->on_gone(guest, heartbeat::StopReason::removed);
 }
 
 /// It ends or begins just now, or libvirt has trouble with it: it is read again with the next reading of all, or at its
@@ -186,6 +203,17 @@ void LibvirtSource::failed(const LibvirtSession::Failure& failure) {
     Domain& domain = domains_[failure.guest];
     if (is_old_news(domain) || std::exchange(domain.unreadable, true)) return;
     log::warning("domain cannot be read", {{"guest", failure.guest}, {"error", failure.why}});
+    handler_->on_unreadable(failure.guest, failure.why);
+}
+
+void LibvirtSource::readable(const GuestId& guest, Domain& domain) {
+    if (std::exchange(domain.unreadable, false)) handler_->on_unreadable(guest, "");
+}
+
+void LibvirtSource::ask(const GuestId& guest) {
+    asked_about_.insert(guest);
+    changed_.insert(guest);
+    ask();
 }
 
 void LibvirtSource::forget_missing(const LibvirtSession::Answer& answer) {
@@ -221,7 +249,7 @@ void LibvirtSource::tell_channels(const GuestId& guest, Domain& domain, const st
     }
     for (const auto& [kind, path] : channels) {
         const auto known = before.find(kind);
-        if (known == before.end() || known->second != path) handler_->on_channel(guest, kind, path);
+        if (known == before.end() || known->second != path) handler_->on_channel(guest, kind, path, kEndKnownWithin);
     }
 }
 

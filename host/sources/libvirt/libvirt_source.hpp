@@ -34,6 +34,7 @@ public:
     /// Does not wait for libvirt, but for a moment, so that threads that can end do.
     void stop() override;
     void want(const WantedChannels& wanted) override;
+    void ask(const base::GuestId& guest) override;
     std::string name() const override { return "libvirt " + options_.uri; }
 
 private:
@@ -62,6 +63,7 @@ private:
     void take(const DomainReading& reading);
     void vanished(const base::GuestId& guest);
     void failed(const LibvirtSession::Failure& failure);
+    void readable(const base::GuestId& guest, Domain& domain);
     void forget_missing(const LibvirtSession::Answer& answer);
     void tell(const base::GuestId& guest, Domain& domain, const DomainTracker::Events& events);
     void tell_channels(const base::GuestId& guest, Domain& domain, const std::vector<DomainChannel>& found);
@@ -79,6 +81,7 @@ private:
 
     std::map<base::GuestId, Domain> domains_;
     std::set<base::GuestId> changed_;        ///< to be read
+    std::set<base::GuestId> asked_about_;    ///< by the handler: that it has ended is reported in any case
     bool all_changed_ = false;               ///< everything is to be read
     std::uint64_t news_ = 0;                 ///< events so far
     std::uint64_t asked_at_ = 0;             ///< events when the question that is out was asked

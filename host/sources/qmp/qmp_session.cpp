@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "wire/json_reader.hpp"
 
@@ -47,10 +48,25 @@ void QmpSession::line(std::string_view line, Result& result) {
     if (!message) return;
     if (wire::find(*message, "QMP") != nullptr) return greeted(result);
     const std::string event = wire::text_or(*message, "event");
+    if (event == "BLOCK_IO_ERROR") return on_io_error(*message);
+    if (event == "WATCHDOG") return on_watchdog(*message, result);
     if (!event.empty()) return on_event(event, detail_of(*message), result);
     const json* answer = wire::find(*message, "return");
     if (answer == nullptr) return;
     answered(wire::text_or(*message, "id"), wire::text_or(*answer, "status"), result);
+}
+
+/// Why QEMU stops the machine, if it does: the event of the stop does not say.
+void QmpSession::on_io_error(const json& message) {
+    const json* data = wire::find(message, "data");
+    if (data == nullptr || wire::text_or(*data, "action") != "stop") return;
+    io_error_ = wire::text_or(*data, "device") + ": " + wire::text_or(*data, "reason");
+}
+
+void QmpSession::on_watchdog(const json& message, Result& result) {
+    const json* data = wire::find(message, "data");
+    if (!ended_)
+        result.events.emplace_back(heartbeat::WatchdogFired{data == nullptr ? "" : wire::text_or(*data, "action")});
 }
 
 void QmpSession::vanished(Result& result) {
@@ -112,6 +128,7 @@ void QmpSession::on_status(std::string_view status, Result& result) {
     if (status != "finish-migrate") migrated_ = status == "postmigrate";
     incoming_ = status == "inmigrate";
     if (status == "running") {
+        io_error_.clear();
         if (migrating_) return hold(Hold::migrating, result);
         result.events.emplace_back(heartbeat::Released{});
         return;
@@ -123,13 +140,16 @@ void QmpSession::on_status(std::string_view status, Result& result) {
     if (status == "save-vm") return hold(Hold::saving, result);
     if (status == "inmigrate" || status == "finish-migrate" || status == "postmigrate" || status == "restore-vm")
         return hold(Hold::migrating, result);
-    // paused, prelaunch, debug, io-error, watchdog, colo: the machine stands still and somebody decides about it.
+    if (status == "io-error") return stopped_by_host("io_error", io_error_, result);
+    if (status == "watchdog") return stopped_by_host("watchdog", {}, result);
+    // paused, prelaunch, debug, colo: the machine stands still because somebody wanted it.
     hold(Hold::paused, result);
 }
 
 void QmpSession::on_migration(std::string_view status, Result& result) {
     static constexpr std::array kUnderWay = {"setup",       "active",          "pre-switchover",  "device",
-                                             "wait-unplug", "postcopy-active", "postcopy-paused", "postcopy-recover"};
+                                             "wait-unplug", "postcopy-active", "postcopy-recover"};
+    if (status == "postcopy-paused") return stopped_by_host("postcopy_failed", {}, result);
     migrating_ = std::find(kUnderWay.begin(), kUnderWay.end(), status) != kUnderWay.end();
     if (migrating_) return hold(Hold::migrating, result);
     // A QEMU whose guest has left may be ended before it can answer what its status is.
@@ -143,6 +163,10 @@ void QmpSession::ask_status(Result& result) {
 
 void QmpSession::hold(Hold why, Result& result) {
     if (!ended_) result.events.emplace_back(heartbeat::Held{why});
+}
+
+void QmpSession::stopped_by_host(std::string detail, std::string reason, Result& result) {
+    if (!ended_) result.events.emplace_back(heartbeat::StoppedByHost{std::move(detail), std::move(reason)});
 }
 
 void QmpSession::stopped(StopReason why, Result& result) {

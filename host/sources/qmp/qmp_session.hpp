@@ -1,5 +1,6 @@
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,9 @@ private:
     void on_migration(std::string_view status, Result& result);
     void ask_status(Result& result);
     void hold(heartbeat::Hold why, Result& result);
+    void on_io_error(const nlohmann::json& message);
+    void on_watchdog(const nlohmann::json& message, Result& result);
+    void stopped_by_host(std::string detail, std::string reason, Result& result);
     void stopped(heartbeat::StopReason why, Result& result);
     void crashed(heartbeat::CrashReason why, Result& result);
     void started(Result& result);
@@ -42,6 +46,7 @@ private:
     bool migrating_ = false;  ///< away from here, still running
     bool migrated_ = false;   ///< runs elsewhere now
     bool incoming_ = false;   ///< arrives here, does not run yet
+    std::string io_error_;    ///< the newest for which QEMU stops the machine
 };
 
 }  // namespace vitalwire::host

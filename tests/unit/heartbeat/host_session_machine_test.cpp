@@ -28,6 +28,88 @@ TEST(HostSession, H20_AMachineThatMigratesIsAskedButNotJudged) {
     EXPECT_FALSE(host.session().fault_open(FaultKind::heartbeat_lost));
 }
 
+TEST(HostSession, AMachineThatMigratesWithoutEndIsJudgedAgain) {
+    Host host;
+    host.beating().on(Held{Hold::migrating});
+    for (int second = 0; second < 601; ++second)
+        host.after(Millis(1000)).tick();
+    EXPECT_FALSE(host.session().held());
+    for (int second = 0; second < 4; ++second)
+        host.after(Millis(1000)).tick();
+    EXPECT_TRUE(host.session().fault_open(FaultKind::heartbeat_lost));
+}
+
+TEST(HostSession, AMachineWhoseGuestHasShutDownIsNeverJudged) {
+    Host host;
+    host.beating().on(Held{Hold::powered_off});
+    EXPECT_THAT(host.after(std::chrono::hours(5)).tick(), IsEmpty());
+}
+
+TEST(HostSession, AStopByTheHypervisorIsAFaultUntilTheMachineRuns) {
+    Host host;
+    host.beating();
+    EXPECT_THAT(host.on(StoppedByHost{"io_error", "vda: no space"}),
+                ElementsAre("open stopped_by_host io_error: vda: no space"));
+    EXPECT_THAT(host.on(StoppedByHost{"io_error", "vda: no space"}), IsEmpty());
+    EXPECT_THAT(host.after(std::chrono::hours(1)).tick(), IsEmpty()) << "and no second one";
+    EXPECT_THAT(host.on(Released{}), ElementsAre("clear stopped_by_host resumed"));
+    EXPECT_THAT(host.tick(), ElementsAre("challenge 2"));
+}
+
+TEST(HostSession, AStopByTheHypervisorOutlastsAPauseByTheOperator) {
+    Host host;
+    host.beating().on(StoppedByHost{"watchdog", ""});
+    EXPECT_THAT(host.on(Held{Hold::paused}), IsEmpty());
+    EXPECT_TRUE(host.session().fault_open(FaultKind::stopped_by_host));
+    EXPECT_THAT(host.on(Stopped{StopReason::domain_stopped}),
+                testing::Contains("clear stopped_by_host domain_stopped"));
+}
+
+TEST(HostSession, AStopByTheHypervisorEndsWithTheMachineThatIsFoundRunning) {
+    Host host;
+    host.resume({{FaultKind::stopped_by_host, "io_error", ""}});
+    EXPECT_THAT(host.on(Started{}), ElementsAre("clear stopped_by_host resumed"));
+}
+
+TEST(HostSession, AWatchdogIsAFaultUntilTheGuestAnswers) {
+    Host host;
+    host.beating();
+    EXPECT_THAT(host.on(WatchdogFired{"none"}), ElementsAre("open watchdog_fired none"));
+    EXPECT_THAT(host.after(Millis(500)).answer(1), ElementsAre("clear watchdog_fired recovered"));
+}
+
+TEST(HostSession, AGuestThatNobodyWatchesHasNoFaultsOfItsMachineUnlessTheOperatorWantsThem) {
+    Host unwatched;
+    EXPECT_THAT(unwatched.on(WatchdogFired{"reset"}), IsEmpty());
+    EXPECT_THAT(unwatched.on(StoppedByHost{"io_error", ""}), IsEmpty());
+    HostPolicy policy;
+    policy.machine_faults = true;
+    Host host(policy);
+    EXPECT_THAT(host.on(WatchdogFired{"reset"}), ElementsAre("open watchdog_fired reset"));
+    EXPECT_THAT(host.on(Crashed{CrashReason::panicked}), ElementsAre("open vm_crashed panicked"));
+    EXPECT_THAT(host.on(Started{}), ElementsAre("clear vm_crashed started", "clear watchdog_fired started"));
+}
+
+TEST(HostSession, AClosedChannelIsNotLostBeforeTheMachinesEndCanBeKnown) {
+    Host host;
+    host.beating();
+    host.on(Closed{Dialect::native, Millis(3000)});
+    EXPECT_THAT(host.after(Millis(2999)).tick(), IsEmpty());
+    EXPECT_THAT(host.on(Stopped{StopReason::domain_stopped}), ElementsAre("forget"));
+    Host lost;
+    lost.beating();
+    lost.on(Closed{Dialect::native, Millis(3000)});
+    lost.after(Millis(2999)).tick();
+    EXPECT_THAT(lost.after(Millis(1)).tick(), testing::Contains("open heartbeat_lost channel_closed"));
+}
+
+TEST(HostSession, AnAdoptedFaultEndsWithTheFirstAnswer) {
+    Host host;
+    host.connect();
+    EXPECT_THAT(host.on(FaultAdopted{FaultKind::heartbeat_lost, "silent"}), IsEmpty());
+    EXPECT_TRUE(host.session().fault_open(FaultKind::heartbeat_lost));
+}
+
 TEST(HostSession, H21_AfterAHoldTheGuestGetsTimeToSettle) {
     Host host;
     host.beating().on(Held{Hold::paused});

@@ -61,7 +61,7 @@ protected:
     void start(int links) {
         for (int i = 0; i < links; ++i)
             controllers_->add(std::string(1, static_cast<char>('A' + i)), {});
-        controllers_->start(now_);
+        controllers_->start("state-1", 3, now_);
     }
     void up(std::size_t link) { controllers_->link_up(link, {now_, {}}); }
     void down(std::size_t link) { controllers_->link_down(link, "gone", {now_, {}}); }
@@ -109,6 +109,7 @@ protected:
         for (const auto& item : delivered.items)
             monitor_.delivered(item.fault, item.revision);
     }
+    void handed_back(const bus::HandBack&) override {}
     void primary_changed(bool any) override { primaries_.push_back(any); }
     void group_message(const bus::ToAgent&) override { ++group_messages_; }
     void reachable_changed(bool any_up) override { reachable_.push_back(any_up); }

@@ -76,7 +76,7 @@ protected:
         std::erase(told_, "channel " + name + " org.vitalwire.0");
     }
 
-    void on_channel(const base::GuestId& guest, ChannelKind kind, const std::string& path) override {
+    void on_channel(const base::GuestId& guest, ChannelKind kind, const std::string& path, base::Millis) override {
         told_.push_back("channel " + guest.str() + ' ' + std::string(wire::channel_name(kind)));
         path_ = path;
     }
@@ -98,6 +98,7 @@ protected:
     }
     void on_listed(ChannelSource&) override { listed_ = true; }
     void on_attached(const base::GuestId&, ChannelKind, const std::string&) override {}
+    void on_unreadable(const base::GuestId&, const std::string&) override {}
     void on_unattachable(const std::set<base::GuestId>&) override {}
     void on_source_problem(ChannelSource&, const std::string& problem) override { problems_.push_back(problem); }
 

@@ -26,6 +26,10 @@ struct Describe {
     std::string operator()(const heartbeat::Crashed& crashed) const {
         return "crashed " + std::string(to_string(crashed.reason));
     }
+    std::string operator()(const heartbeat::StoppedByHost& stopped) const {
+        return "stopped by host " + stopped.detail + (stopped.reason.empty() ? "" : ": " + stopped.reason);
+    }
+    std::string operator()(const heartbeat::WatchdogFired& fired) const { return "watchdog " + fired.action; }
     template <class Other>
     std::string operator()(const Other&) const {
         return "another event";
@@ -72,6 +76,13 @@ public:
         return *this;
     }
 
+    Acked io_error(const std::string& reason) {
+        return told([&](DomainTracker::Events& out) { tracker.io_error(reason, out); });
+    }
+    Acked watchdog(const std::string& action) {
+        return told([&](DomainTracker::Events& out) { tracker.watchdog(action, out); });
+    }
+
     DomainTracker tracker;
 
 private:
@@ -103,6 +114,44 @@ TEST(DomainTracker, APauseHoldsUntilItEnds) {
     EXPECT_THAT(domain.read(kRunning), IsEmpty());
 }
 
+TEST(DomainTracker, AStopThatNobodyWantedIsReportedWithItsReasonUntilTheDomainRuns) {
+    Tracked domain;
+    domain.running();
+    EXPECT_THAT(domain.io_error("vda: enospc"), ElementsAre("stopped by host io_error: vda: enospc"));
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_IOERROR), IsEmpty());
+    EXPECT_THAT(domain.read(active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR)), IsEmpty());
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_UNPAUSED), ElementsAre("released"));
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_IOERROR),
+                ElementsAre("stopped by host io_error"))
+        << "a second time";
+}
+
+TEST(DomainTracker, EverySuspensionByTheHypervisorItselfIsReportedAsThat) {
+    const struct {
+        int detail;
+        std::string told;
+    } kCases[] = {
+        {VIR_DOMAIN_EVENT_SUSPENDED_IOERROR, "stopped by host io_error"},
+        {VIR_DOMAIN_EVENT_SUSPENDED_WATCHDOG, "stopped by host watchdog"},
+        {VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY_FAILED, "stopped by host postcopy_failed"},
+        {VIR_DOMAIN_EVENT_SUSPENDED_API_ERROR, "stopped by host api_error"},
+        {VIR_DOMAIN_EVENT_SUSPENDED_RESTORED, "held paused"},
+        {VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY, "held migrating"},
+    };
+    for (const auto& one : kCases) {
+        Tracked domain;
+        domain.running();
+        EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SUSPENDED, one.detail), ElementsAre(one.told)) << one.detail;
+    }
+}
+
+TEST(DomainTracker, AWatchdogIsReportedWhileTheDomainRuns) {
+    Tracked domain;
+    EXPECT_THAT(domain.watchdog("reset"), IsEmpty());
+    domain.running();
+    EXPECT_THAT(domain.watchdog("reset"), ElementsAre("watchdog reset"));
+}
+
 TEST(DomainTracker, EveryStateAtFirstSightIsToldAsItIs) {
     const struct {
         int state, reason;
@@ -111,8 +160,8 @@ TEST(DomainTracker, EveryStateAtFirstSightIsToldAsItIs) {
         {VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED, {"started"}},
         {VIR_DOMAIN_BLOCKED, VIR_DOMAIN_BLOCKED_UNKNOWN, {"started"}},
         {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER, {"started", "held paused"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR, {"started", "held paused"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_WATCHDOG, {"started", "held paused"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR, {"started", "stopped by host io_error"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_WATCHDOG, {"started", "stopped by host watchdog"}},
         {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_STARTING_UP, {"started", "held paused"}},
         {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SAVE, {"started", "held saving"}},
         {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_DUMP, {"started", "held saving"}},
@@ -120,10 +169,10 @@ TEST(DomainTracker, EveryStateAtFirstSightIsToldAsItIs) {
         {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_FROM_SNAPSHOT, {"started", "held saving"}},
         {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION, {"started", "held migrating"}},
         {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY, {"started", "held migrating"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY_FAILED, {"started", "held migrating"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SHUTTING_DOWN, {"started", "held shutting_down"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY_FAILED, {"started", "stopped by host postcopy_failed"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SHUTTING_DOWN, {"started", "held powered_off"}},
         {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_CRASHED, {"crashed panicked"}},
-        {VIR_DOMAIN_SHUTDOWN, VIR_DOMAIN_SHUTDOWN_USER, {"started", "held shutting_down"}},
+        {VIR_DOMAIN_SHUTDOWN, VIR_DOMAIN_SHUTDOWN_USER, {"started", "held powered_off"}},
         {VIR_DOMAIN_PMSUSPENDED, VIR_DOMAIN_PMSUSPENDED_UNKNOWN, {"started", "held suspended"}},
         {VIR_DOMAIN_CRASHED, VIR_DOMAIN_CRASHED_PANICKED, {"crashed panicked"}},
         {VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_CRASHED, {"crashed failed"}},
@@ -182,7 +231,9 @@ TEST(DomainTracker, AMigrationHoldsFromItsFirstIteration) {
     domain.running();
     EXPECT_THAT(domain.transferring(), ElementsAre("held migrating"));
     EXPECT_THAT(domain.read_job(kRunning, true), IsEmpty());
-    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED), IsEmpty());
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED),
+                ElementsAre("held migrating"))
+        << "again: its memory may have been copied for longer than a guest is excused";
     EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_MIGRATED),
                 ElementsAre("stopped migrated"));
     EXPECT_TRUE(domain.tracker.is_stopped());
@@ -259,7 +310,7 @@ TEST(DomainTracker, AShutdownHoldsUntilTheEnd) {
     Tracked domain;
     domain.running();
     EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SHUTDOWN, VIR_DOMAIN_EVENT_SHUTDOWN_GUEST),
-                ElementsAre("held shutting_down"));
+                ElementsAre("held powered_off"));
     EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN),
                 ElementsAre("stopped domain_stopped"));
     EXPECT_THAT(domain.read(shutoff(VIR_DOMAIN_SHUTOFF_SHUTDOWN)), IsEmpty());

@@ -85,7 +85,7 @@ protected:
     void tell(const base::GuestId& guest, const std::string& what) {
         if (guest.str() == kUuid) told_.push_back(what);
     }
-    void on_channel(const base::GuestId& guest, ChannelKind kind, const std::string& path) override {
+    void on_channel(const base::GuestId& guest, ChannelKind kind, const std::string& path, base::Millis) override {
         tell(guest, "channel " + std::string(wire::channel_name(kind)) + " at " + path);
     }
     void on_channel_gone(const base::GuestId& guest, ChannelKind kind) override {
@@ -107,6 +107,7 @@ protected:
     void on_attached(const base::GuestId& guest, ChannelKind kind, const std::string& failure) override {
         tell(guest, "attach " + std::string(wire::channel_name(kind)) + ": " + failure);
     }
+    void on_unreadable(const base::GuestId&, const std::string&) override {}
     void on_unattachable(const std::set<base::GuestId>& guests) override {
         told_.push_back("unattachable " + std::to_string(guests.size()));
     }

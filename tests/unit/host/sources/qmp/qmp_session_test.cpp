@@ -29,6 +29,10 @@ std::string in_words(const heartbeat::HostEvent& event) {
                  [](const heartbeat::Started&) { return std::string("started"); },
                  [](const heartbeat::Stopped& stopped) { return "stopped " + std::string(to_string(stopped.reason)); },
                  [](const heartbeat::Crashed& crashed) { return "crashed " + std::string(to_string(crashed.reason)); },
+                 [](const heartbeat::StoppedByHost& stopped) {
+                     return "stopped by host " + stopped.detail + (stopped.reason.empty() ? "" : " " + stopped.reason);
+                 },
+                 [](const heartbeat::WatchdogFired& fired) { return "watchdog " + fired.action; },
                  [](const auto&) { return std::string("another event"); }},
         event);
 }
@@ -85,6 +89,38 @@ TEST_F(QmpSessionTest, HoldsAMachineThatIsPausedAndReleasesItWhenItRuns) {
     event("RESUME");
     status("running");
     EXPECT_THAT(take(), ElementsAre("held paused", "held paused", "released"));
+}
+
+TEST_F(QmpSessionTest, ReportsAStopByADiskErrorWithItsReason) {
+    connect();
+    take();
+    event("BLOCK_IO_ERROR", R"({"device": "vda", "action": "report", "reason": "not this one"})");
+    event("BLOCK_IO_ERROR", R"({"device": "vda", "action": "stop", "reason": "No space left on device"})");
+    event("STOP");
+    EXPECT_THAT(take(), ElementsAre("held paused"));
+    status("io-error");
+    EXPECT_THAT(take(), ElementsAre("stopped by host io_error vda: No space left on device"));
+    event("RESUME");
+    status("running");
+    EXPECT_THAT(take(), ElementsAre("released"));
+}
+
+TEST_F(QmpSessionTest, ReportsAWatchdogWhateverItDoes) {
+    connect();
+    take();
+    event("WATCHDOG", R"({"action": "none"})");
+    EXPECT_THAT(take(), ElementsAre("watchdog none"));
+    event("WATCHDOG", R"({"action": "pause"})");
+    event("STOP");
+    status("watchdog");
+    EXPECT_THAT(take(), ElementsAre("watchdog pause", "held paused", "stopped by host watchdog"));
+}
+
+TEST_F(QmpSessionTest, ReportsAMigrationThatBrokeWhileMemoryWasOnBothHosts) {
+    connect();
+    take();
+    event("MIGRATION", R"({"status": "postcopy-paused"})");
+    EXPECT_THAT(take(), ElementsAre("stopped by host postcopy_failed"));
 }
 
 TEST_F(QmpSessionTest, FindsAMachineThatIsPausedAlready) {
