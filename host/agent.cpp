@@ -195,6 +195,13 @@ void Agent::deposit(const bus::Faults& faults) {
     if (finder_) finder_->deposit(faults);
 }
 
+void Agent::await_durable() {
+    store_->when_durable([this] {
+        core_.durable(now());
+        arm();
+    });
+}
+
 void Agent::ask_machine(const GuestId& guest) {
     for (const auto& source : sources_)
         source->ask(guest);

@@ -87,6 +87,7 @@ private:
     void send(AgentCore::LinkId link, const bus::ToController& message) override { links_[link]->send(message); }
     void deposit(const bus::Faults& faults) override;
     std::string discovery_problem() const override { return finder_ ? finder_->problem() : std::string(); }
+    void await_durable() override;
     void ask_machine(const base::GuestId& guest) override;
     void want(const WantedChannels& wanted) override;
 

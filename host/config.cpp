@@ -116,6 +116,7 @@ void read_heartbeat(const ConfigFile& file, ConfigErrors& errors, AgentConfig& c
     rules.native_misses = static_cast<int>(section.integer("misses", rules.native_misses, 1, 100));
     rules.existing_misses = static_cast<int>(section.integer("existing_misses", rules.existing_misses, 1, 100));
     rules.establish_timeout = section.duration("establish_timeout", rules.establish_timeout, kSecond, kDay);
+    rules.machine_faults = section.choice("machine_faults", "watched", {"watched", "all"}) == "all";
     rules.resume_grace = section.duration("resume_grace", rules.resume_grace, kSecond, kDay);
     section.finish();
 }

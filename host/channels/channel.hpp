@@ -123,6 +123,7 @@ private:
     group::Limits allowed_;
     Handler& handler_;
     base::TokenBucket messages_;
+    base::TokenBucket group_messages_;
     base::TokenBucket answers_;  ///< to challenges, when a flood has used up the other
     base::TokenBucket nacks_;
     std::uint32_t sequence_ = 0;

@@ -27,6 +27,10 @@ constexpr const char* kStoreProblem = "the state cannot be written";
 constexpr const char* kUnreachable = "channels cannot be connected";
 constexpr const char* kUnreadable = "machines cannot be read";
 
+/// Each registration costs a write to the disk. A guest whose configuration is changed twice at once is let through.
+constexpr double kRegistrationsPerSecond = 1;
+constexpr double kRegistrationBurst = 3;
+
 /// More problems than this are counted, not listed, in a message.
 constexpr std::size_t kMaxProblems = 100;
 /// A list of problems that changes all the time is sent no more often.
@@ -46,6 +50,11 @@ Dialect dialect_of(ChannelKind kind) {
     return kind == ChannelKind::native ? Dialect::native : Dialect::existing;
 }
 
+Monitor::Settings acknowledged_when_saved(Monitor::Settings settings) {
+    settings.defaults.ack_when_saved = true;
+    return settings;
+}
+
 bool carries_heartbeat(ChannelKind kind) {
     return kind != ChannelKind::existing_messaging;
 }
@@ -60,7 +69,7 @@ AgentCore::AgentCore(Identity identity, Settings settings, IdGenerator& ids, Out
     : output_(output),
       identity_(std::move(identity)),
       state_(output),
-      monitor_(settings.heartbeat, ids, *this),
+      monitor_(acknowledged_when_saved(settings.heartbeat), ids, *this),
       controllers_(identity_.self, monitor_, identity_.report_interval, identity_.discovery, *this),
       groups_(settings.groups, *this) {}
 
@@ -94,7 +103,7 @@ void AgentCore::configure(const Settings& settings, const Moment& at) {
     for (const auto& [guest, policy] : monitor_.policies())
         allow(policy);
     const Judged now = judged(at);
-    monitor_.configure(settings.heartbeat, now.now, now.wall);
+    monitor_.configure(acknowledged_when_saved(settings.heartbeat), now.now, now.wall);
 }
 
 template <class GuestRef>
@@ -148,6 +157,19 @@ void AgentCore::channel_down(const GuestKey& guest, ChannelKind kind, const Mome
 }
 
 void AgentCore::heartbeat_received(const GuestKey& guest, Dialect dialect, wire::HeartbeatPdu pdu, const Moment& at) {
+    if (const auto* init = std::get_if<wire::Init>(&pdu)) {
+        auto& limit = registration_limits_.try_emplace(guest.id(), kRegistrationsPerSecond, kRegistrationBurst)
+                          .first->second;
+        if (!limit.take(at.steady)) {
+            ++counters_.registrations_limited;
+            wire::Nack nack;
+            nack.code = base::Errc::rate_limited;
+            nack.message = "more than one registration a second";
+            nack.orig_msg_type = "init";
+            nack.invocation_id = init->invocation_id;
+            return send(guest, dialect, nack);
+        }
+    }
     step(guest, heartbeat::Received{dialect, std::move(pdu)}, at);
 }
 
@@ -166,6 +188,7 @@ void AgentCore::machine_gone(const GuestId& guest, heartbeat::StopReason why, co
     monitor_.gone(guest, why, now.now, now.wall);
     fault_logs_.erase(guest);
     end_known_within_.erase(guest);
+    registration_limits_.erase(guest);
     machine_unreadable(guest, "");
     if (not_attached_.erase(guest) > 0) show_attachments();
 }
@@ -285,12 +308,24 @@ void AgentCore::certificate_problem(const std::string& problem) {
 }
 
 void AgentCore::store_problem(const std::string& problem) {
+    if (problem == store_problem_) return;
+    store_problem_ = problem;
     set_problem(kStoreProblem, problem);
+}
+
+/// A registration is acknowledged when it would survive this host, or when the disk cannot be waited for.
+void AgentCore::durable(const Moment& at) {
+    const auto saved = std::exchange(awaited_, std::exchange(unsaved_, {}));
+    if (!awaited_.empty()) output_.await_durable();
+    for (const Saved& registration : saved) {
+        if (monitor_.report(registration.guest)) step(registration.guest, heartbeat::Saved{registration.session}, at);
+    }
 }
 
 void AgentCore::tick(const Moment& at) {
     at_ = at;
     const Judged now = judged(at);
+    if (!store_problem_.empty() && !awaited_.empty()) durable(at);
     for (const Delivered& delivered : std::exchange(delivered_here_, {}))
         monitor_.delivered(delivered.fault, delivered.revision);
     monitor_.tick(now.now, now.wall);
@@ -300,7 +335,8 @@ void AgentCore::tick(const Moment& at) {
 }
 
 TimePoint AgentCore::next_due() const {
-    if (!delivered_here_.empty()) return TimePoint::min();
+    const bool disk_is_away = !store_problem_.empty() && !awaited_.empty();
+    if (!delivered_here_.empty() || disk_is_away) return TimePoint::min();
     const TimePoint problems = problems_changed_ ? problems_report_at_ : base::kNever;
     return std::min(
         {problems, clock_.to_steady(monitor_.next_deadline()), controllers_.next_due(), groups_.next_due()});
@@ -410,6 +446,9 @@ void AgentCore::save(const GuestId& guest, const heartbeat::SaveRegistration& sa
                                         {"interval_ms", saved.registration->interval.count()}});
     }
     state_.keep(guest, saved);
+    if (!saved.registration) return;
+    (awaited_.empty() ? awaited_ : unsaved_).push_back({guest, saved.registration->session});
+    if (awaited_.size() == 1 && unsaved_.empty()) output_.await_durable();
 }
 
 }  // namespace vitalwire::host

@@ -44,6 +44,8 @@ public:
         virtual void send(LinkId link, const bus::ToController& message) = 0;
         virtual void deposit(const bus::Faults& faults) = 0;
         virtual std::string discovery_problem() const { return {}; }
+        /// `durable` is to be called when all that was put until now is on disk.
+        virtual void await_durable() = 0;
         /// Find out now how the guest's machine is, and report it.
         virtual void ask_machine(const base::GuestId& guest) = 0;
         /// The channels that guests should have, all of them.
@@ -73,6 +75,7 @@ public:
         std::uint64_t attached = 0;
         std::uint64_t not_attached = 0;
         std::uint64_t without_controller = 0;  ///< machines without a virtio-serial controller
+        std::uint64_t registrations_limited = 0;  ///< more than one a second
         std::array<std::uint64_t, model::kFaultKinds> faults_opened{};
         std::map<base::Errc, std::uint64_t> nacks;
     };
@@ -126,6 +129,8 @@ public:
 
     /// Empty: what is stored becomes durable.
     void store_problem(const std::string& problem);
+    /// What was put before the last `await_durable` is on disk.
+    void durable(const base::Moment& at);
     /// Of the agent's own certificate; empty: none.
     void certificate_problem(const std::string& problem);
     /// At least every StallClock::kProbe: a stall of this process is noticed before a guest is judged by it.
@@ -153,6 +158,10 @@ private:
     struct Judged {
         base::TimePoint now;
         base::WallTime wall;
+    };
+    struct Saved {
+        base::GuestId guest;
+        base::SessionId session;
     };
     struct Delivered {
         base::FaultId fault;
@@ -215,6 +224,10 @@ private:
     runtime::Problems problems_;
     Counters counters_;
     std::unordered_map<base::GuestId, base::TokenBucket> fault_logs_;
+    std::unordered_map<base::GuestId, base::TokenBucket> registration_limits_;
+    std::string store_problem_;
+    std::vector<Saved> unsaved_;  ///< registrations put since the disk is awaited
+    std::vector<Saved> awaited_;  ///< registrations that the disk is awaited for
     std::set<std::string> unlisted_;                     ///< sources
     std::set<std::string> blind_;                        ///< sources that cannot see now
     std::set<base::GuestId> unattachable_;               ///< lack a channel and cannot be given it

@@ -30,6 +30,8 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     channels_connected_ = counter("channel_connects", "Connections made to channels of guests");
     channels_closed_ = counter("channel_closes", "Connections to channels that ended");
     registrations_ = counter("registrations", "Sessions begun by guests");
+    registrations_limited_ =
+        counter("registrations_limited", "Registrations refused because a guest sent more than one a second");
     faults_dropped_ = counter("faults_dropped", "Cleared faults given up before a controller confirmed them");
     rows_unreadable_ = counter("state_rows_unreadable", "Rows of the state on disk that could not be read");
     source_problems_ = counter("source_problems", "Times a source of channels could not see");
@@ -118,6 +120,7 @@ void AgentMetrics::update(const AgentCore& core, const ChannelSet::Counters& cha
 
 void AgentMetrics::update(const AgentCore::Counters& core) {
     bring_to(registrations_, core.registrations);
+    bring_to(registrations_limited_, core.registrations_limited);
     bring_to(faults_dropped_, core.faults_dropped);
     bring_to(rows_unreadable_, core.rows_unreadable);
     bring_to(source_problems_, core.source_problems);

@@ -43,7 +43,7 @@ private:
     std::array<runtime::Counter, kDrops> drops_;
     std::array<runtime::Counter, model::kFaultKinds> faults_opened_;
     std::map<base::Errc, runtime::Counter> nacks_;
-    runtime::Counter channels_connected_, channels_closed_, registrations_, faults_dropped_, rows_unreadable_,
+    runtime::Counter channels_connected_, channels_closed_, registrations_, registrations_limited_, faults_dropped_, rows_unreadable_,
         source_problems_, attached_, not_attached_, without_controller_, challenges_, responses_, late_, stale_,
         misses_, stalls_, bus_messages_, links_lost_, bus_dropped_;
     // Of the server group.

@@ -25,8 +25,10 @@ std::size_t payload_of(const GroupPdu& pdu) {
 
 RateLimiter::Guest::Guest(const Limits& initial)
     : limits(initial),
-      messages(initial.messages_per_second, initial.messages_per_second * initial.burst),
-      bytes(initial.bytes_per_second, initial.bytes_per_second * initial.burst) {}
+      // Never smaller than one message: it would be refused however long its sender waits.
+      messages(initial.messages_per_second, std::max(initial.messages_per_second * initial.burst, 1.0)),
+      bytes(initial.bytes_per_second,
+            std::max(initial.bytes_per_second * initial.burst, static_cast<double>(wire::kMaxPayload))) {}
 
 void RateLimiter::set_limits(const base::GuestId& guest, const Limits& limits) {
     const auto known = guests_.find(guest);
@@ -78,16 +80,24 @@ bool RateLimiter::within_rate(Guest& guest, const Channel& from, const GroupPdu&
     }
     ++counters_.rate_limited;
     ++guest.refused;
-    if (now < guest.tell_again_at) return false;
+    guest.refused_on = from;
+    if (now < guest.tell_again_at) {
+        owing_.try_emplace(from.guest, guest.tell_again_at);
+    } else {
+        tell_refused(guest, pdu, now);
+    }
+    return false;
+}
+
+void RateLimiter::tell_refused(Guest& guest, const GroupPdu& pdu, TimePoint now) {
     guest.tell_again_at = now + kRate;
     const auto per_second = static_cast<long>(guest.limits.messages_per_second);
     const auto bytes = static_cast<long>(guest.limits.bytes_per_second);
-    wire::Nack nack =
-        wire::make_nack(pdu, {Errc::rate_limited, "more than " + std::to_string(per_second) + " messages or " +
-                                                      std::to_string(bytes) + " bytes a second"});
+    const std::string text =
+        "more than " + std::to_string(per_second) + " messages or " + std::to_string(bytes) + " bytes a second";
+    wire::Nack nack = wire::make_nack(pdu, {Errc::rate_limited, text});
     nack.refused = std::exchange(guest.refused, 0);
-    output_.answer(from, std::move(nack));
-    return false;
+    output_.answer(guest.refused_on, std::move(nack));
 }
 
 void RateLimiter::serving() {
@@ -128,6 +138,15 @@ void RateLimiter::status(std::uint64_t number, std::vector<wire::MemberState> me
 }
 
 void RateLimiter::tick(TimePoint now) {
+    for (auto owed = owing_.begin(); owed != owing_.end();) {
+        if (now < owed->second) {
+            ++owed;
+            continue;
+        }
+        const auto guest = guests_.find(owed->first);
+        if (guest != guests_.end() && guest->second.refused > 0) tell_refused(guest->second, wire::Broadcast{}, now);
+        owed = owing_.erase(owed);
+    }
     while (!pending_.empty() && now >= pending_.begin()->second.deadline) {
         const Pending late = std::move(pending_.extract(pending_.begin()).mapped());
         ++counters_.unavailable;
@@ -136,7 +155,10 @@ void RateLimiter::tick(TimePoint now) {
 }
 
 TimePoint RateLimiter::next_deadline() const {
-    return pending_.empty() ? base::kNever : pending_.begin()->second.deadline;
+    TimePoint due = pending_.empty() ? base::kNever : pending_.begin()->second.deadline;
+    for (const auto& [guest, at] : owing_)
+        due = std::min(due, at);
+    return due;
 }
 
 void RateLimiter::refuse(const Channel& to, const GroupPdu& pdu, Errc code, const std::string& why) {

@@ -97,6 +97,7 @@ private:
         base::TokenBucket messages;
         base::TokenBucket bytes;
         std::int64_t refused = 0;  ///< by the rate since the guest was last told
+        Channel refused_on{};      ///< where the last of them came from
         base::TimePoint tell_again_at{};
     };
 
@@ -108,12 +109,14 @@ private:
         std::vector<wire::MemberState> members;  ///< of a query, until it is complete
     };
 
+    void tell_refused(Guest& guest, const wire::GroupPdu& pdu, base::TimePoint now);
     bool within_rate(Guest& guest, const Channel& from, const wire::GroupPdu& pdu, base::TimePoint now);
     void refuse(const Channel& to, const wire::GroupPdu& pdu, base::Errc code, const std::string& why);
     void refuse(const Pending& pending, base::Errc code, const std::string& why);
 
     Output& output_;
     std::unordered_map<base::GuestId, Guest> guests_;
+    std::map<base::GuestId, base::TimePoint> owing_;  ///< guests that were refused silently, and when they are told
     std::map<std::uint64_t, Pending> pending_;  ///< in the order of their deadlines
     std::uint64_t next_number_ = 1;
     bool serving_ = false;

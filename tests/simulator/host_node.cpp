@@ -185,6 +185,12 @@ private:
     void allow(const GuestId&, const group::Limits&) override {}
     void send(host::AgentCore::LinkId link, const bus::ToController& message) override { links_[link]->send(message); }
     void deposit(const bus::Faults&) override {}
+    void await_durable() override {
+        store_.when_durable([this] {
+            core_.durable(now());
+            arm();
+        });
+    }
     void ask_machine(const GuestId&) override {}
     void want(const host::WantedChannels&) override {}
     void fault_changed(const model::Fault& fault) override { node_.observer_.fault_changed(node_.id_, fault); }

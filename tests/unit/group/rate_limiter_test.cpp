@@ -154,6 +154,21 @@ TEST(RateLimiter, S07_S08_TellsOnceASecondHowManyWereAboveTheRate) {
     EXPECT_THAT(agent.broadcast(kAnna, ""), ElementsAre("anna <- nack rate_limited of broadcast refused 3"));
 }
 
+TEST(RateLimiter, S08_TellsTheRestOfAFloodThatHasEnded) {
+    Agent agent;
+    for (int i = 0; i < 103; ++i)
+        agent.broadcast(kAnna, "");
+    EXPECT_THAT(agent.after(Millis(999)).tick(), IsEmpty());
+    EXPECT_THAT(agent.after(Millis(1)).tick(), ElementsAre("anna <- nack rate_limited of broadcast refused 2"));
+    EXPECT_THAT(agent.after(Millis(5000)).tick(), IsEmpty());
+}
+
+TEST(RateLimiter, S07_TheSmallestRateStillLetsTheLargestMessagePass) {
+    Agent agent;
+    agent.rate_limiter().set_limits(kAnna, Limits{true, 0.1, 1024, 2});
+    EXPECT_THAT(agent.broadcast(kAnna, std::string(wire::kMaxPayload, 'x')), ElementsAre(testing::StartsWith("forward")));
+}
+
 TEST(RateLimiter, S07_CountsBytesAsWellAsMessages) {
     Agent agent;
     const std::string large(3000, 'x');

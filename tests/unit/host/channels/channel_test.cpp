@@ -394,6 +394,15 @@ TEST_F(ChannelTest, WhatAGuestsFlavorAllowsItsGroupComesOnTopOfTheChannelsRate) 
     EXPECT_EQ(dropped(Drop::rate_limited), 0U);
 }
 
+TEST_F(ChannelTest, AGuestThatFloodsItsGroupCanStillRegister) {
+    start();
+    std::string flood;
+    for (int i = 0; i < 400; ++i)
+        flood += broadcast("x");
+    guest_sends(flood);  // and an init
+    EXPECT_GT(dropped(Drop::rate_limited), 0U);
+}
+
 TEST_F(ChannelTest, AGuestThatFloodsItsGroupIsStillHeardWhenItAnswersAChallenge) {
     start();
     std::string flood;

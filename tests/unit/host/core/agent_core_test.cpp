@@ -61,6 +61,7 @@ protected:
         after(Millis(0));
     }
     void after(base::Duration time) {
+        if (disk_writes_ && std::exchange(disk_awaited_, false)) core_->durable(at());
         const base::TimePoint until = now_ + time;
         while (core_->next_due() <= until) {
             advance_to(std::max(now_, core_->next_due()));
@@ -91,6 +92,7 @@ protected:
             GuestKey(kGuest), Dialect::native,
             wire::ChallengeResponse{challenge_.session, challenge_.value, healthy, healthy ? "" : "full", {}}, at());
     }
+    void init() { core_->heartbeat_received(GuestKey(kGuest), Dialect::native, wire::Init{}, at()); }
     template <class Message>
     std::vector<Message> sent() const {
         std::vector<Message> out;
@@ -123,6 +125,7 @@ protected:
     void erase(const std::string& table, const std::string& key) override { disk_[table].erase(key); }
     void send(const GuestKey&, Dialect, const wire::HeartbeatPdu& pdu) override {
         if (const auto* challenge = std::get_if<wire::Challenge>(&pdu)) challenge_ = *challenge;
+        if (std::holds_alternative<wire::InitAck>(pdu)) ++acknowledged_;
         if (const auto* nack = std::get_if<wire::Nack>(&pdu)) nacks_.push_back(nack->code);
     }
     void final_drain(const GuestKey&, Dialect) override {}
@@ -132,6 +135,7 @@ protected:
     void allow(const GuestId&, const group::Limits& limits) override { allowed_ = limits; }
     void send(AgentCore::LinkId, const bus::ToController& message) override { sent_.push_back(message); }
     void deposit(const bus::Faults&) override {}
+    void await_durable() override { disk_awaited_ = true; }
     void ask_machine(const GuestId& guest) override { asked_.push_back(guest.str()); }
     void want(const WantedChannels& wanted) override { wanted_ = wanted; }
     void fault_changed(const model::Fault& fault) override {
@@ -147,11 +151,14 @@ protected:
     std::unique_ptr<AgentCore> core_;
     wire::Challenge challenge_;
     std::vector<base::Errc> nacks_;
+    int acknowledged_ = 0;
     std::vector<bus::ToController> sent_;
     std::vector<std::string> asked_;
     WantedChannels wanted_;
     group::Limits allowed_;
     bool sent_before_logged_ = false;
+    bool disk_awaited_ = false;
+    bool disk_writes_ = true;
 };
 
 TEST_F(AgentCoreTest, NamesItsStateAndCountsItsStartsFromIt) {
@@ -319,6 +326,40 @@ TEST_F(AgentCoreTest, ExpectsAGuestBackThatAControllerKnowsAsRegistered) {
     core_->controller_sent(0, bus::HandBack{{report}, {}, true, {}}, at());
     after(std::chrono::minutes(3));
     EXPECT_THAT(open_faults(), ElementsAre("f1 not_established "));
+}
+
+TEST_F(AgentCoreTest, AcknowledgesARegistrationWhenItIsOnDisk) {
+    found();
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    disk_writes_ = false;
+    init();
+    after(Millis(100));
+    EXPECT_EQ(acknowledged_, 0);
+    disk_writes_ = true;
+    after(Millis(0));
+    EXPECT_EQ(acknowledged_, 1);
+}
+
+TEST_F(AgentCoreTest, AcknowledgesARegistrationAlsoWhenTheDiskIsFullAndSaysSo) {
+    found();
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    disk_writes_ = false;
+    core_->store_problem("database or disk is full");
+    init();
+    after(Millis(1));
+    EXPECT_EQ(acknowledged_, 1);
+    EXPECT_FALSE(core_->problems().empty());
+}
+
+TEST_F(AgentCoreTest, LimitsHowOftenAGuestRegistersAndTellsItSo) {
+    found();
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    nacks_.clear();
+    for (int i = 0; i < 100; ++i)
+        init();
+    EXPECT_THAT(nacks_, SizeIs(97));
+    EXPECT_EQ(nacks_.back(), base::Errc::rate_limited);
+    EXPECT_EQ(core_->counters().registrations_limited, 97U);
 }
 
 TEST_F(AgentCoreTest, AFlappingGuestsFaultsAreBounded) {
