@@ -158,8 +158,8 @@ void AgentCore::channel_down(const GuestKey& guest, ChannelKind kind, const Mome
 
 void AgentCore::heartbeat_received(const GuestKey& guest, Dialect dialect, wire::HeartbeatPdu pdu, const Moment& at) {
     if (const auto* init = std::get_if<wire::Init>(&pdu)) {
-        auto& limit = registration_limits_.try_emplace(guest.id(), kRegistrationsPerSecond, kRegistrationBurst)
-                          .first->second;
+        auto& limit =
+            registration_limits_.try_emplace(guest.id(), kRegistrationsPerSecond, kRegistrationBurst).first->second;
         if (!limit.take(at.steady)) {
             ++counters_.registrations_limited;
             wire::Nack nack;

@@ -74,7 +74,7 @@ public:
         std::uint64_t source_problems = 0;
         std::uint64_t attached = 0;
         std::uint64_t not_attached = 0;
-        std::uint64_t without_controller = 0;  ///< machines without a virtio-serial controller
+        std::uint64_t without_controller = 0;     ///< machines without a virtio-serial controller
         std::uint64_t registrations_limited = 0;  ///< more than one a second
         std::array<std::uint64_t, model::kFaultKinds> faults_opened{};
         std::map<base::Errc, std::uint64_t> nacks;
@@ -226,8 +226,8 @@ private:
     std::unordered_map<base::GuestId, base::TokenBucket> fault_logs_;
     std::unordered_map<base::GuestId, base::TokenBucket> registration_limits_;
     std::string store_problem_;
-    std::vector<Saved> unsaved_;  ///< registrations put since the disk is awaited
-    std::vector<Saved> awaited_;  ///< registrations that the disk is awaited for
+    std::vector<Saved> unsaved_;                         ///< registrations put since the disk is awaited
+    std::vector<Saved> awaited_;                         ///< registrations that the disk is awaited for
     std::set<std::string> unlisted_;                     ///< sources
     std::set<std::string> blind_;                        ///< sources that cannot see now
     std::set<base::GuestId> unattachable_;               ///< lack a channel and cannot be given it

@@ -45,7 +45,8 @@ void Monitor::restore(const GuestId& guest, heartbeat::SaveRegistration saved) {
 }
 
 void Monitor::restore(Fault fault) {
-    if (fault.open()) restored_[fault.guest].open.push_back({fault.kind, fault.detail, fault.reason, fault.corrective_action});
+    if (fault.open())
+        restored_[fault.guest].open.push_back({fault.kind, fault.detail, fault.reason, fault.corrective_action});
     faults_.restore(std::move(fault));
 }
 

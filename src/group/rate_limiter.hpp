@@ -117,7 +117,7 @@ private:
     Output& output_;
     std::unordered_map<base::GuestId, Guest> guests_;
     std::map<base::GuestId, base::TimePoint> owing_;  ///< guests that were refused silently, and when they are told
-    std::map<std::uint64_t, Pending> pending_;  ///< in the order of their deadlines
+    std::map<std::uint64_t, Pending> pending_;        ///< in the order of their deadlines
     std::uint64_t next_number_ = 1;
     bool serving_ = false;
     RateLimiterCounters counters_;

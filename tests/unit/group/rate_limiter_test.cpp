@@ -165,8 +165,9 @@ TEST(RateLimiter, S08_TellsTheRestOfAFloodThatHasEnded) {
 
 TEST(RateLimiter, S07_TheSmallestRateStillLetsTheLargestMessagePass) {
     Agent agent;
-    agent.rate_limiter().set_limits(kAnna, Limits{true, 0.1, 1024, 2});
-    EXPECT_THAT(agent.broadcast(kAnna, std::string(wire::kMaxPayload, 'x')), ElementsAre(testing::StartsWith("forward")));
+    agent.gate().set_limits(kAnna, Limits{true, 0.1, 1024, 2});
+    EXPECT_THAT(agent.broadcast(kAnna, std::string(wire::kMaxPayload, 'x')),
+                ElementsAre(testing::StartsWith("forward")));
 }
 
 TEST(RateLimiter, S07_CountsBytesAsWellAsMessages) {

@@ -312,8 +312,8 @@ TEST(HostSession, AGuestThatDeclaresNoDetectionTimeHasThePolicys) {
     HostPolicy quick;
     quick.detection_time = Millis(600);
     EXPECT_THAT(host.on(PolicyChanged{quick}), ElementsAre("keep s1"));
-    EXPECT_THAT(host.run(Millis(600)), ElementsAre("200 challenge 2", "400 challenge 3", "600 open heartbeat_lost silent",
-                                                   "600 challenge 4"));
+    EXPECT_THAT(host.run(Millis(600)),
+                ElementsAre("200 challenge 2", "400 challenge 3", "600 open heartbeat_lost silent", "600 challenge 4"));
 }
 
 TEST(HostSession, H28_AnAgentThatRestartsContinuesTheSession) {

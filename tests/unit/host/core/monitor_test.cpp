@@ -192,9 +192,9 @@ TEST_F(MonitorTest, DrainsTheChannelOnlyWhenADeadlineHasPassed) {
 TEST_F(MonitorTest, AFaultCarriesTheActionOfTheAnswerThatOpenedItAndItsChange) {
     registered("a");
     const auto unhealthy = [&](std::optional<model::CorrectiveAction> action) {
-        at(now_.time_since_epoch() < Millis(1) ? Millis(1000)
-                                               : std::chrono::duration_cast<Millis>(now_.time_since_epoch()) +
-                                                     Millis(1000));
+        at(now_.time_since_epoch() < Millis(1)
+               ? Millis(1000)
+               : std::chrono::duration_cast<Millis>(now_.time_since_epoch()) + Millis(1000));
         const wire::Challenge& challenge = challenges_.at("a");
         step("a", heartbeat::Received{Dialect::native, wire::ChallengeResponse{challenge.session, challenge.value,
                                                                                false, "disk", action}});
@@ -342,7 +342,7 @@ TEST_F(MonitorTest, FindsTheGuestThatHungWhileTheAgentWasDown) {
     restarted.restore(GuestId("a"), saved);
     restarted.found(GuestId("a"), now_);
     restarted.step(GuestId("a"), heartbeat::Connected{Dialect::native}, now_, wall());
-    restarted.listed(now_, wall());
+    restarted.listed({}, false, now_, wall());
     take();
     while (restarted.next_deadline() < base::TimePoint{} + Millis(4999)) {
         now_ = restarted.next_deadline();
@@ -380,7 +380,7 @@ TEST_F(MonitorTest, ClearsTheFaultsOfAGuestThatLeftWhileTheAgentWasDown) {
     restarted.restore(GuestId("a"), saved_.at("a"));
     restarted.restore(faults_.at("f1"));
     take();
-    restarted.listed(now_, wall());
+    restarted.listed({}, false, now_, wall());
     EXPECT_THAT(take(), ElementsAre("clear a heartbeat_lost removed"));
     EXPECT_TRUE(saved_.at("a").empty());
     EXPECT_EQ(restarted.next_deadline(), base::kNever);
