@@ -9,6 +9,7 @@
 
 #include "base/text.hpp"
 #include "controller/model/policy_config.hpp"
+#include "runtime/listen.hpp"
 #include "runtime/secret.hpp"
 
 namespace vitalwire::controller {
@@ -60,10 +61,10 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& co
         (bus::is_broker_url(url) ? config.brokers : config.bus_listen).push_back(url);
     if (config.bus_listen.empty() && config.brokers.empty())
         config.bus_listen = {"unix:///run/vitalwire/controller.sock", "tcp://127.0.0.1:8991"};
-    config.tls.ca = section.text("ca", "");
-    config.tls.certificate = section.text("certificate", "");
-    config.tls.key = section.text("key", "");
-    config.tls.crl = section.text("crl", "");
+    config.tls.ca = section.file("ca");
+    config.tls.certificate = section.file("certificate");
+    config.tls.key = section.file("key");
+    config.tls.crl = section.file("crl");
     config.transport.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
     boost::asio::io_context unused;  // nothing listens yet: this finds what cannot work
     for (const std::string& url : config.bus_listen) {
@@ -82,6 +83,10 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& co
 void read_http(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
     ConfigReader section(file, "http", errors);
     if (section.has("listen")) config.http_listen = section.list("listen");
+    for (const std::string& address : config.http_listen) {
+        if (const auto good = runtime::check_listen_address(address); !good)
+            section.refuse("listen", good.error().message);
+    }
     config.http_tokens.reader = runtime::read_secret(section, "reader_token");
     config.http_tokens.operators = runtime::read_secret(section, "operator_token");
     section.finish();

@@ -1,11 +1,13 @@
 // vitalwire-controller(8)
 
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
 
 #include "base/log.hpp"
+#include "bus/certificate_watch.hpp"
 #include "controller/config.hpp"
 #include "controller/controller.hpp"
 #include "runtime/command_line.hpp"
@@ -58,6 +60,19 @@ private:
     std::string told_;
 };
 
+/// What reading the configuration does not find, and the start would.
+int check(const controller::ControllerConfig& config) {
+    bool good = true;
+    for (const std::string& problem : {runtime::Store::check(config.state),
+                                       bus::certificate_problem(config.tls, std::chrono::system_clock::now())}) {
+        if (problem.empty()) continue;
+        std::fprintf(stderr, "vitalwire-controller: %s\n", problem.c_str());
+        good = false;
+    }
+    if (good) std::puts("the configuration is good");
+    return good ? 0 : 2;
+}
+
 int run(const controller::ControllerConfig& config) {
     runtime::start_logging(log::parse_level(config.log_level).value_or(log::Level::info), runtime::kHostLogBuffer);
     runtime::raise_file_limit();
@@ -94,9 +109,6 @@ int main(int argc, char** argv) {
     if (const auto status = command.parse(argc, argv)) return *status;
     const auto config = command.load(read_config);
     if (!config) return 2;
-    if (command.check_only()) {
-        std::puts("the configuration is good");
-        return 0;
-    }
+    if (command.check_only()) return check(*config);
     return run(*config);
 }

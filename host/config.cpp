@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "base/text.hpp"
+#include "runtime/listen.hpp"
 #include "runtime/secret.hpp"
 
 namespace vitalwire::host {
@@ -38,6 +39,8 @@ void read_agent(const ConfigFile& file, ConfigErrors& errors, AgentConfig& confi
         section.refuse("host", "expected 1 to 253 letters, digits, '.', '_' and '-'");
     config.state = section.text("state", config.state);
     config.listen = section.text("listen", config.listen);
+    if (const auto good = runtime::check_listen_address(config.listen); !good)
+        section.refuse("listen", good.error().message);
     config.log_level = section.choice("log_level", config.log_level, {"debug", "info", "warning", "error"});
     section.finish();
 }
@@ -81,10 +84,10 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config)
         (bus::is_broker_url(url) ? config.brokers : config.controllers).push_back(url);
     if (config.controllers.empty() && config.brokers.empty()) config.controllers = {kDefaultController};
     if (config.controllers == std::vector<std::string>{"none"}) config.controllers.clear();
-    config.tls.ca = section.text("ca", "");
-    config.tls.certificate = section.text("certificate", "");
-    config.tls.key = section.text("key", "");
-    config.tls.crl = section.text("crl", "");
+    config.tls.ca = section.file("ca");
+    config.tls.certificate = section.file("certificate");
+    config.tls.key = section.file("key");
+    config.tls.crl = section.file("crl");
     config.transport.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
     // Making a link checks its URL and its certificates; it does not connect.
     boost::asio::io_context io;

@@ -1,11 +1,13 @@
 // vitalwire-agent(8)
 
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
 
 #include "base/log.hpp"
+#include "bus/certificate_watch.hpp"
 #include "host/agent.hpp"
 #include "host/config.hpp"
 #include "host/sources/directory/directory_source.hpp"
@@ -42,6 +44,19 @@ base::Result<host::Agent::Parts> make_parts(boost::asio::io_context& io, const h
         parts.finder = std::move(*finder);
     }
     return parts;
+}
+
+/// What reading the configuration does not find, and the start would.
+int check(const host::AgentConfig& config) {
+    bool good = true;
+    for (const std::string& problem : {runtime::Store::check(config.state),
+                                       bus::certificate_problem(config.tls, std::chrono::system_clock::now())}) {
+        if (problem.empty()) continue;
+        std::fprintf(stderr, "vitalwire-agent: %s\n", problem.c_str());
+        good = false;
+    }
+    if (good) std::puts("the configuration is good");
+    return good ? 0 : 2;
 }
 
 int run(const runtime::CommandLine& command, const host::AgentConfig& config) {
@@ -84,9 +99,6 @@ int main(int argc, char** argv) {
     if (const auto status = command.parse(argc, argv)) return *status;
     const auto config = command.load(host::read_agent_config);
     if (!config) return 2;
-    if (command.check_only()) {
-        std::puts("the configuration is good");
-        return 0;
-    }
+    if (command.check_only()) return check(*config);
     return run(command, *config);
 }

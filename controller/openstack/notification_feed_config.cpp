@@ -29,9 +29,9 @@ NotificationFeedConfig read_notification_feed(ConfigReader& section) {
     if (!topics.empty()) feed.topics = topics;
     feed.queue_expiry = section.duration("queue_expiry", feed.queue_expiry, std::chrono::minutes(1), kLongestExpiry);
     feed.queue_length = static_cast<int>(section.integer("queue_length", feed.queue_length, 100, 10'000'000));
-    feed.access.ca_file = section.text("ca_file", "");
-    feed.access.certificate = section.text("certificate", "");
-    feed.access.key = section.text("key", "");
+    feed.access.ca_file = section.file("ca_file");
+    feed.access.certificate = section.file("certificate");
+    feed.access.key = section.file("key");
     if (feed.access.certificate.empty() != feed.access.key.empty())
         section.refuse("key", "certificate and key belong together");
     feed.access.insecure = section.boolean("insecure", false);

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/text.hpp"
+#include "runtime/listen.hpp"
 #include "runtime/secret.hpp"
 
 namespace vitalwire::controller {
@@ -46,7 +47,12 @@ void check_url(ConfigReader& section, const std::string& url) {
     const std::size_t host = url.find("//") + 2;
     const std::size_t end = std::min(url.find('/', host), url.size());
     if (end == host) return section.refuse("url", "expected a host after //");
-    const bool holds_password = url.substr(host, end - host).find('@') != std::string::npos;
+    const std::string authority = url.substr(host, end - host);
+    if (authority.substr(authority.rfind('@') + 1).find(':') != std::string::npos) {
+        const auto parsed = runtime::parse_host_port(authority.substr(authority.rfind('@') + 1));
+        if (!parsed && !authority.ends_with(']')) section.refuse("url", parsed.error().message);
+    }
+    const bool holds_password = authority.find('@') != std::string::npos;
     if (holds_password) section.refuse("url", "holds a password: use the keys user and password_file");
 }
 
@@ -57,7 +63,7 @@ HttpClientRequest read_http_target(ConfigReader& section) {
     request.url = section.required_text("url");
     check_url(section, request.url);
     request.timeout = section.duration("timeout", std::chrono::seconds(5), base::Millis(100), std::chrono::minutes(1));
-    request.ca_file = section.text("ca_file", "");
+    request.ca_file = section.file("ca_file");
     request.insecure = section.boolean("insecure", false);
     request.headers["Content-Type"] = "application/json";
     read_headers(section, request);

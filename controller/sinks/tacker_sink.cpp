@@ -10,6 +10,7 @@
 #include "controller/sinks/sink_types.hpp"
 #include "controller/sinks/tacker/registration_json.hpp"
 #include "controller/sinks/tacker/registry.hpp"
+#include "runtime/listen.hpp"
 #include "runtime/secret.hpp"
 #include "wire/json_reader.hpp"
 
@@ -192,6 +193,8 @@ std::map<std::string, TackerFault> read_faults(ConfigReader& section) {
 tacker::Registry::Options read_registry(ConfigReader& section) {
     tacker::Registry::Options options;
     options.listen = section.required_text("listen");
+    if (const auto good = runtime::check_listen_address(options.listen); section.has("listen") && !good)
+        section.refuse("listen", good.error().message);
     const auto allowed = section.list("allow");
     for (const std::string& network : allowed.empty() ? std::vector<std::string>{"127.0.0.0/8", "::1"} : allowed) {
         if (!options.allow.add(network))
@@ -225,7 +228,7 @@ SinkFactory configure_tacker_sink(ConfigReader& section) {
     TackerSink::Options options;
     options.request.timeout =
         section.duration("timeout", std::chrono::seconds(5), base::Millis(100), std::chrono::minutes(1));
-    options.request.ca_file = section.text("ca_file", "");
+    options.request.ca_file = section.file("ca_file");
     options.request.insecure = section.boolean("insecure", false);
     options.request.headers["Content-Type"] = "application/json";
     options.faults = read_faults(section);

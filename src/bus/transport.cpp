@@ -9,6 +9,7 @@
 #include "bus/stream_port.hpp"
 #include "bus/stream_url.hpp"
 #include "bus/tls_context.hpp"
+#include "runtime/listen.hpp"
 
 namespace vitalwire::bus {
 
@@ -45,6 +46,10 @@ Result<std::unique_ptr<ControllerPort>> make_controller_port(boost::asio::io_con
                                                              const TlsFiles& tls, const TransportOptions& options) {
     auto prepared = prepare(url, tls, options, TlsContext::Role::server);
     if (!prepared) return tl::make_unexpected(prepared.error());
+    if (prepared->url.scheme != StreamUrl::Scheme::unix_socket) {
+        const auto good = runtime::check_listen_address(url.substr(url.find("://") + 3));
+        if (!good) return tl::make_unexpected(good.error());
+    }
     auto acceptor = std::make_unique<SocketAcceptor>(io, url, std::move(prepared->url), std::move(prepared->tls));
     return std::make_unique<StreamPort>(io, url, std::move(acceptor), options);
 }

@@ -276,6 +276,13 @@ std::string ConfigReader::text(std::string_view key, const std::string& fallback
     return entry == nullptr ? fallback : entry->value;
 }
 
+std::string ConfigReader::file(std::string_view key) {
+    std::string path = text(key, "");
+    if (!path.empty() && access(path.c_str(), R_OK) != 0)
+        refuse(key, base::escape(path) + ": cannot read: " + std::generic_category().message(errno));
+    return path;
+}
+
 std::string ConfigReader::required_text(std::string_view key) {
     const ConfigEntry* entry = find(key);
     if (entry != nullptr) return entry->value;

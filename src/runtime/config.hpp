@@ -71,6 +71,8 @@ public:
     const std::string& label() const { return section_.label; }
     std::string text(std::string_view key, const std::string& fallback);
     std::string required_text(std::string_view key);
+    /// The path of a file that can be read now; empty when the key is not there.
+    std::string file(std::string_view key);
     std::vector<std::string> list(std::string_view key);   ///< repeated keys, and values separated by spaces
     std::vector<std::string> lines(std::string_view key);  ///< repeated keys, each value as it stands
     bool boolean(std::string_view key, bool fallback);     ///< true/false, yes/no, on/off

@@ -1,6 +1,7 @@
 #include "runtime/listen.hpp"
 
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <boost/asio/basic_socket_acceptor.hpp>
@@ -72,14 +73,22 @@ Result<Bound> bind_unix(const std::string& address) {
     return Bound{*listener, AF_UNIX, address, std::move(path)};
 }
 
-Result<Bound> bind_tcp(asio::io_context& io, const std::string& text) {
+Result<tcp::endpoint> parse_endpoint(const std::string& text) {
     const auto parsed = parse_host_port(text);
     if (!parsed) return tl::make_unexpected(parsed.error());
     error_code error;
     const auto address = asio::ip::make_address(parsed->host, error);
-    if (error) return fail(Errc::config, "expected an IP address to listen on, found '" + parsed->host + "'");
-    const tcp::endpoint endpoint(address, static_cast<std::uint16_t>(std::stoul(parsed->port)));
+    if (error)
+        return fail(Errc::config,
+                    "expected an IP address to listen on, found '" + base::escape(parsed->host, 80) + "'");
+    return tcp::endpoint(address, static_cast<std::uint16_t>(std::stoul(parsed->port)));
+}
 
+Result<Bound> bind_tcp(asio::io_context& io, const std::string& text) {
+    const auto parsed = parse_endpoint(text);
+    if (!parsed) return tl::make_unexpected(parsed.error());
+    const tcp::endpoint& endpoint = *parsed;
+    error_code error;
     tcp::acceptor acceptor(io);
     acceptor.open(endpoint.protocol(), error);
     if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
@@ -106,6 +115,20 @@ std::string peer_of(const Listener::Socket& socket) {
 }
 
 }  // namespace
+
+Result<void> check_listen_address(const std::string& address) {
+    if (!address.starts_with(kUnix)) {
+        const auto endpoint = parse_endpoint(address);
+        if (!endpoint) return tl::make_unexpected(endpoint.error());
+        return {};
+    }
+    const std::string path = address.substr(kUnix.size());
+    if (path.empty() || path.front() != '/')
+        return fail(Errc::config, "expected unix:/path, found '" + base::escape(address, 80) + "'");
+    if (path.size() >= sizeof(sockaddr_un::sun_path))
+        return fail(Errc::config, "the path of a UNIX socket has at most 107 bytes: " + base::escape(path));
+    return {};
+}
 
 class Listener::Impl : public std::enable_shared_from_this<Impl> {
 public:

@@ -18,6 +18,9 @@ struct HostPort {
 /// "host:port", "10.0.0.1:8990", "[::1]:8990".
 base::Result<HostPort> parse_host_port(std::string_view text);
 
+/// Whether `address` can be one to listen on, for Listener::open(): a mistake is known before anything starts.
+base::Result<void> check_listen_address(const std::string& address);
+
 /// A TCP or UNIX socket that takes connections on the event loop. Running out of file descriptors delays it, nothing
 /// ends it but close() or its destruction; a UNIX socket's file is removed then. An IP address that no interface has
 /// yet is bound when it appears.

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <condition_variable>
 #include <ctime>
+#include <filesystem>
 #include <mutex>
 #include <optional>
 #include <system_error>
@@ -293,6 +294,18 @@ Result<std::unique_ptr<Store>> Store::open(asio::io_context& io, const std::stri
     if (!opened) return tl::make_unexpected(opened.error());
     return std::make_unique<SqliteStore>(io, path, std::move(opened->file), std::move(opened->content),
                                          std::move(aside));
+}
+
+std::string Store::check(const std::string& path) {
+    const auto cannot = [](const std::string& what, const std::string& why) { return what + ": cannot write: " + why; };
+    std::string folder = path.substr(0, path.find_last_of('/') + 1);
+    if (folder.empty()) folder = ".";
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);  // as the start does
+    if (error) return cannot(folder, error.message());
+    const std::string& tried = access(path.c_str(), F_OK) == 0 ? path : folder;
+    if (access(tried.c_str(), W_OK) != 0) return cannot(tried, std::generic_category().message(errno));
+    return {};
 }
 
 Result<std::unique_ptr<Store>> Store::open_when_free(asio::io_context& io, const std::string& path) {

@@ -20,9 +20,12 @@ public:
     /// (`path.unreadable-<time>`) and a fresh one begun; `set_aside` says so. Fails when another process uses the file,
     /// the permissions do not allow to, or a later release has written it.
     static base::Result<std::unique_ptr<Store>> open(boost::asio::io_context& io, const std::string& path);
-    /// The same at the start of a daemon: while another process (a backup) holds the file, or the disk cannot be written
-    /// now, runs `io` and tries again, and the service manager is notified why. Fails also when `io` is stopped.
+    /// The same at the start of a daemon: while another process (a backup) holds the file, or the disk cannot be
+    /// written now, runs `io` and tries again, and the service manager is notified why. Fails also when `io` is
+    /// stopped.
     static base::Result<std::unique_ptr<Store>> open_when_free(boost::asio::io_context& io, const std::string& path);
+    /// Why a store could not be kept at `path`; empty when it could. Nothing is opened: a daemon may be using it.
+    static std::string check(const std::string& path);
     virtual ~Store() = default;
 
     /// What the table held at start. The content is handed over: a second call finds nothing.
