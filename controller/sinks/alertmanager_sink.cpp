@@ -29,8 +29,9 @@ namespace {
 constexpr const char* kAlerts = "/api/v2/alerts";
 /// source="vitalwire", also of alerts that are silenced or inhibited.
 constexpr const char* kOurAlerts = "?filter=source%3D%22vitalwire%22";
-/// Where the faults' page is installed; an operator who has it on a web server names that.
-constexpr const char* kRunbooks = "file:///usr/share/doc/vitalwire/faults.md#";
+/// Where the runbook is installed; an operator who has it on a web server names that.
+constexpr const char* kRunbook = "file:///usr/share/doc/vitalwire/runbook/{kind}.md";
+constexpr std::string_view kKindOf = "{kind}";
 /// 20 000 alerts of ours.
 constexpr wire::JsonLimits kAlertsLimits{16, 1'000'000};
 
@@ -122,7 +123,7 @@ public:
         HttpClientRequest request;
         base::Millis audit{};
         base::Millis lifetime{};
-        std::string runbooks;  ///< the fault's kind is appended
+        std::string runbook;  ///< its URL, with kKindOf where the fault's kind belongs
     };
 
     AlertmanagerSink(const SinkContext& context, Options options) : http_(context.http), options_(std::move(options)) {}
@@ -179,7 +180,7 @@ private:
         const auto annotate = [&](const char* key, const std::string& text) {
             if (!text.empty()) annotations[key] = text;
         };
-        annotate("runbook_url", options_.runbooks.empty() ? "" : options_.runbooks + alarm.kind);
+        annotate("runbook_url", runbook_of(alarm.kind));
         annotate("detail", alarm.detail);
         annotate("reason", alarm.reason);
         annotate("corrective_action", alarm.corrective_action);
@@ -189,6 +190,12 @@ private:
         annotate("cleared_at", alarm.cleared_at ? base::to_iso8601(*alarm.cleared_at) : "");
         annotate("clear_reason", alarm.clear_reason);
         return annotations;
+    }
+
+    std::string runbook_of(const std::string& kind) const {
+        std::string url = options_.runbook;
+        const std::size_t at = url.find(kKindOf);
+        return at == std::string::npos ? url : url.replace(at, kKindOf.size(), kind);
     }
 
     void get_alerts(std::function<void(const Result<json>&)> got) {
@@ -262,7 +269,7 @@ SinkFactory configure_alertmanager_sink(runtime::ConfigReader& section) {
     options.audit = section.duration("audit", std::chrono::minutes(1), std::chrono::seconds(1), std::chrono::hours(24));
     options.lifetime =
         section.duration("lifetime", std::chrono::hours(1), std::chrono::seconds(10), std::chrono::hours(24 * 7));
-    options.runbooks = section.text("runbook_url", kRunbooks);
+    options.runbook = section.text("runbook_url", kRunbook);
     if (options.lifetime < 4 * options.audit) section.refuse("lifetime", "expected at least four times the audit");
     return [options](const SinkContext& context) { return std::make_unique<AlertmanagerSink>(context, options); };
 }

@@ -26,7 +26,7 @@ constexpr base::Millis kDuplicateWindow = std::chrono::minutes(3);
 /// It takes some 20 s to stop and start a server.
 constexpr base::Millis kWhileRecovering{5'000};
 constexpr std::size_t kSecondsOfTime = 19;  // 2026-11-22T06:05:08: what Masakari's database keeps of a time
-constexpr wire::JsonLimits kListLimits{16, 50'000};
+constexpr wire::JsonLimits kNotificationsLimits{16, 50'000};
 
 /// Both are acted on; a guest that does not answer is to Masakari what its own guest-agent monitor reports.
 const char* event_of(const std::string& kind) {
@@ -129,7 +129,7 @@ private:
 
     static bool lists(const HttpClientResponse& response, const AlarmEvent& event) {
         if (response.status != 200) return false;
-        const auto body = wire::parse_object(response.body, kListLimits);
+        const auto body = wire::parse_object(response.body, kNotificationsLimits);
         const json* list = body ? wire::find(*body, "notifications") : nullptr;
         if (list == nullptr || !list->is_array()) return false;
         return std::any_of(list->begin(), list->end(), [&](const json& entry) {

@@ -16,7 +16,7 @@ namespace {
 bool is_of_link(const ip::address& address) {
     static const ip::network_v4 kLinkLocal = ip::make_network_v4("169.254.0.0/16");
     static const ip::network_v4 kThisNetwork = ip::make_network_v4("0.0.0.0/8");
-    if (address.is_multicast()) return true;
+    if (address.is_multicast() || address.is_unspecified()) return true;
     if (address.is_v6()) return address.to_v6().is_link_local();
     const ip::address_v4 v4 = address.to_v4();
     const auto in = [&](const ip::network_v4& network) {

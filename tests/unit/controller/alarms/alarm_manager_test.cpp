@@ -423,5 +423,57 @@ TEST_F(LedgerTest, DropsRowsThatCannotBeRead) {
     EXPECT_THAT(store->load("faults"), IsEmpty());
 }
 
+// The journal.
+
+std::vector<std::string> journal_of(const AlarmManager& alarms, const base::FaultId& fault) {
+    std::vector<std::string> lines;
+    const Journal::Record* record = alarms.journal().find(fault);
+    if (record == nullptr) return lines;
+    for (const JournalEntry& entry : record->entries)
+        lines.push_back(entry.what + " " + entry.sink + " " + entry.detail);
+    return lines;
+}
+
+TEST_F(LedgerTest, AJournalHoldsAFaultsWholeLifeAlsoAfterItsEndAndARestart) {
+    start();
+    agent_up();
+    told["a"].answer = Outcome::refused("HTTP 400");
+    report(f1);
+    told["a"].answer = Outcome::confirmed();
+    ASSERT_TRUE(loop.until([&] { return !confirmed.empty(); }));
+    report(cleared(f1));
+    const auto expected = ElementsAre("opened  silent", "refused a opened: HTTP 400", "acknowledged a opened",
+                                      "cleared  recovered", "acknowledged a cleared");
+    EXPECT_THAT(journal_of(*alarms, f1.id), expected);
+    ASSERT_TRUE(loop.until([&] { return store->pending() == 0; }));
+    restart();
+    EXPECT_THAT(journal_of(*alarms, f1.id), expected);
+}
+
+TEST_F(LedgerTest, AJournalGoesWithItsFault) {
+    start();
+    agent_up();
+    for (int i = 0; i < 101; ++i) {  // the history keeps 100
+        const Fault fault = open_fault("g" + std::to_string(i), "n" + std::to_string(i));
+        report(fault);
+        report(cleared(fault));
+    }
+    EXPECT_THAT(journal_of(*alarms, base::FaultId("n0")), IsEmpty());
+    EXPECT_FALSE(journal_of(*alarms, base::FaultId("n1")).empty());
+}
+
+TEST_F(LedgerTest, AStandbyShowsWhatItsPeerHasDelivered) {
+    start();
+    agent_up(false);
+    report(f1);
+    const auto view = [&] { return alarms->view(*alarms->sinks().at(0), *alarms->table().find(f1.id)).state; };
+    EXPECT_EQ(view(), DeliveryView::State::pending_at_peer);
+    Fault delivered = f1;
+    delivered.delivered = f1.revision;
+    report(delivered);
+    EXPECT_EQ(view(), DeliveryView::State::acknowledged_by_peer);
+    EXPECT_THAT(take("a"), IsEmpty());
+}
+
 }  // namespace
 }  // namespace vitalwire::controller

@@ -7,6 +7,7 @@ namespace {
 
 using model::Fault;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 /// Sink "a" can be asked what it shows.
@@ -148,6 +149,36 @@ TEST_F(LedgerAuditTest, AReceiverThatDoesNotSayChangesNothing) {
     ask();
     shows({{as_shown(f1)}});
     EXPECT_TRUE(problems.empty());
+}
+
+TEST_F(LedgerAuditTest, ARefreshIsNoLoss) {
+    report(f1);
+    forget_lines();
+    ask();
+    ShownAlarm soon = as_shown(f1);
+    soon.ends_soon = true;
+    shows({{soon}});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
+    EXPECT_THAT(metrics->text(), HasSubstr("sink_resent_total{event=\"opened\",sink=\"a\"} 0"));
+    ask();
+    shows({});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
+    EXPECT_THAT(metrics->text(), HasSubstr("sink_resent_total{event=\"opened\",sink=\"a\"} 1"));
+}
+
+TEST_F(LedgerAuditTest, WhatTheReceiverHasNoUseForIsNotMissed) {
+    told["a"].answer = Outcome::skipped("no server of Nova's");
+    report(f1);
+    forget_lines();
+    for (int i = 0; i < 3; ++i) {
+        ask();
+        shows({});
+        EXPECT_THAT(take("a"), IsEmpty());
+    }
+    restart({"a", "b"});
+    agent_up();
+    whole_state({f1});
+    EXPECT_EQ(alarms->view(*alarms->sinks().at(0), *alarms->table().find(f1.id)).state, DeliveryView::State::skipped);
 }
 
 }  // namespace

@@ -86,7 +86,7 @@ TEST_F(HttpSinksTest, DoctorTellsAnAlarmOfAHostAsAnEventOfItsOwnType) {
     EXPECT_EQ(receiver.confirmed.at(0), json::parse(R"([{
         "time": "2023-11-14T22:13:20.000000", "type": "compute.host.vitalwire",
         "details": {"hostname": "compute-1", "source": "vitalwire", "severity": "critical", "status": "down",
-                    "cause": "the agent of the host is lost: nothing is heard of its guests",
+                    "cause": "the agent of the host is lost: nobody watches its guests",
                     "monitor_id": "vitalwire", "monitor_event_id": "agent_lost.compute-1:1",
                     "fault_id": "agent_lost.compute-1", "kind": "agent_lost", "detail": "", "reason": "",
                     "revision": 1, "corrective_action": ""}}])"));
