@@ -145,9 +145,9 @@ Result<std::optional<std::int64_t>> read_id(const json& data) {
 Result<Health> read_health(const json& data) {
     const auto healthy = wire::read_bool(data, "healthy");
     if (!healthy) return tl::make_unexpected(healthy.error());
-    auto reason = wire::read_text_or(data, "reason", {}, wire::kMaxReason);
+    const auto reason = wire::read_text_or(data, "reason", {}, kMaxDatagram);
     if (!reason) return tl::make_unexpected(reason.error());
-    return Health{*healthy, std::move(*reason)};
+    return Health{*healthy, base::cut_utf8(*reason, wire::kMaxReason)};
 }
 
 Result<std::string> read_name(const json& data) {

@@ -1,5 +1,6 @@
 #include "guest/process_watch.hpp"
 
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,10 +24,23 @@ void ProcessWatch::start(pid_t process, std::function<void()> on_end) {
     if (descriptor < 0) return;
     descriptor_.assign(descriptor);
     alive_ = std::make_shared<char>();
+    on_end_ = std::move(on_end);
+    wait();
+}
+
+void ProcessWatch::wait() {
     descriptor_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                           [alive = std::weak_ptr(alive_), on_end = std::move(on_end)](const auto& error) {
-                               if (!error && !alive.expired()) on_end();
+                           [this, alive = std::weak_ptr(alive_)](const auto& error) {
+                               if (!error && !alive.expired()) look();
                            });
+}
+
+void ProcessWatch::look() {
+    // Asio may wake a wait for an event of the descriptor that had this number before.
+    pollfd state{descriptor_.native_handle(), POLLIN, 0};
+    if (::poll(&state, 1, 0) != 1) return wait();
+    const auto on_end = std::move(on_end_);
+    on_end();
 }
 
 void ProcessWatch::stop() {

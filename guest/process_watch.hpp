@@ -20,7 +20,11 @@ public:
     static bool is_gone(pid_t process);
 
 private:
+    void wait();
+    void look();
+
     boost::asio::posix::stream_descriptor descriptor_;
+    std::function<void()> on_end_;
     std::shared_ptr<char> alive_;
 };
 

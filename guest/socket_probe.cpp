@@ -1,5 +1,6 @@
 #include "guest/socket_probe.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
@@ -64,8 +65,13 @@ void SocketProbe::open(const Endpoint& endpoint) {
 
 template <class Then>
 void SocketProbe::await(stream_descriptor::wait_type event, Then then) {
-    socket_.async_wait(event, [alive = std::weak_ptr(alive_), then](boost::system::error_code error) {
-        if (!error && !alive.expired()) then();
+    socket_.async_wait(event, [this, event, alive = std::weak_ptr(alive_), then](boost::system::error_code error) {
+        if (error || alive.expired()) return;
+        // Asio may wake a wait for an event of the descriptor that had this number before.
+        pollfd state{socket_.native_handle(),
+                     static_cast<short>(event == stream_descriptor::wait_read ? POLLIN : POLLOUT), 0};
+        if (::poll(&state, 1, 0) != 1) return await(event, then);
+        then();
     });
 }
 

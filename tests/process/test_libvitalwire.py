@@ -4,6 +4,7 @@
 import os
 from pathlib import Path
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,9 @@ from vmbed.procs import Process, ProcessTestCase, wait_until
 LIBRARY = BUILD / "guest" / "lib" / "libvitalwire.so.1"
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 SANITIZED = re.search("lib[at]san", subprocess.run(["ldd", LIBRARY], capture_output=True, text=True).stdout) is not None
+
+
+OPTIMISED = "CMAKE_BUILD_TYPE:STRING=Debug" not in (BUILD / "CMakeCache.txt").read_text()
 
 
 def run(*command: str | Path, **options) -> str:
@@ -81,13 +85,39 @@ class InstalledPackage(ProcessTestCase):
         for sample in ("heartbeat_thread", "group", "active_standby"):
             self.assertTrue((self.dir / "build" / sample).exists(), sample)
 
-    def test_the_headers_stand_alone_in_c99_and_cpp17(self):
-        for compiler, standard, header in (("cc", "-std=c99", "vitalwire.h"), ("c++", "-std=c++11", "vitalwire.h"),
-                                           ("c++", "-std=c++17", "vitalwire.hpp"), ("cc", "-std=c99", "sdk/server_group.h"),
-                                           ("c++", "-std=c++11", "sdk/server_group.h")):
-            source = self.dir / f"header{'.c' if compiler == 'cc' else '.cpp'}"
-            source.write_text(f"#include <vitalwire/{header}>\n")
-            run(compiler, standard, *STRICT, "-c", f"-I{self.prefix}/include", source, "-o", self.dir / "header.o")
+    def test_the_headers_stand_alone_from_c99_and_cpp14_up(self):
+        headers = {"c": ("vitalwire.h", "sdk/server_group.h"),
+                   "cpp": ("vitalwire.h", "vitalwire.hpp", "sdk/server_group.h")}
+        for kind, compilers, standards, more in (
+                ("c", ("gcc", "clang"), ("c99", "c11", "c17"), ["-Wstrict-prototypes"]),
+                ("cpp", ("g++", "clang++"), ("c++14", "c++17", "c++20"), ["-Wold-style-cast", "-Wsign-conversion"])):
+            source = self.dir / f"header.{kind}"
+            source.write_text("".join(f"#include <vitalwire/{header}>\n" for header in headers[kind]))
+            for compiler in filter(shutil.which, compilers):
+                for standard in standards:
+                    run(compiler, f"-std={standard}", *STRICT, "-Wshadow", "-Wconversion", *more, "-c",
+                        f"-I{self.prefix}/include", source, "-o", self.dir / "header.o")
+
+    def test_the_static_library_is_enough_to_link_a_program(self):
+        sample = self.dir / "static"
+        archive = next(self.prefix.rglob("libvitalwire.a"))
+        run("cc", "-std=c99", "-D_GNU_SOURCE", *STRICT, f"-I{self.prefix}/include", self.examples / "heartbeat.c",
+            archive, "-static", "-lstdc++", "-lm", "-lpthread", "-o", sample)
+        self.assertIn("not a dynamic executable", subprocess.run(["ldd", sample], capture_output=True, text=True).stderr)
+        self.assertEqual(subprocess.run([sample], capture_output=True).returncode, 2)
+
+    def test_the_programs_of_a_guest_need_nothing_of_its_image(self):
+        alone = self.dir / "alone"
+        run("cmake", "--install", BUILD, "--prefix", alone, "--component", "guest")
+        programs = [next(alone.rglob(name)) for name in ("vitalwired", "vitalwire-app", "vitalwire-group")]
+        for program in programs:
+            with self.subTest(program=program.name):
+                self.assertNotIn("NEEDED", run("objdump", "-p", program))
+                self.assertIn(program.name, run(program, "--version"))
+                stripped = self.dir / "stripped"
+                run("strip", "-o", stripped, program)
+                if OPTIMISED:
+                    self.assertLess(stripped.stat().st_size, 2 * 1024 * 1024)
 
     def test_every_function_has_a_manual_page(self):
         pages = {page.stem for page in (self.prefix / "share" / "man" / "man3").iterdir()}
@@ -149,6 +179,29 @@ class Applications(VitalwiredTest):
         self.await_log("application deregistered")
         self.await_reason("")
         self.assertNotIn("unhealthy", self.log())
+
+    def test_an_application_that_has_forked_reconnects_and_does_not_spin(self):
+        program = self.dir / "forking"
+        run("cc", "-std=c99", "-D_GNU_SOURCE", *STRICT, f"-I{ROOT}/include", ROOT / "tests" / "process" / "forking_application.c",
+            LIBRARY, f"-Wl,-rpath,{LIBRARY.parent}", "-o", program)
+        application = self.start(Process([program], self.dir / "forking.log", {"VITALWIRE_SOCKET": f"{self.dir}/apps"}))
+        self.await_line("forking", "registered 1")
+        self.await_line("forking", "dispatches in a second", times=2)
+        self.assertNotIn("deregistered", self.log())
+        self.guest.kill()
+        self.await_line("forking", "dispatches in a second", times=4)
+        (self.dir / "guest.log").rename(self.dir / "guest-1.log")
+        self.start_guest()
+        self.await_line("forking", "registered 2")
+        self.host.disconnect()
+        self.register()
+        self.await_line("forking", "dispatches in a second", times=6)
+        counts = [int(line.split()[0]) for line in (self.dir / "forking.log").read_text().splitlines() if "second" in line]
+        self.assertLess(max(counts), 100)
+        application.signal(signal.SIGSTOP)
+        self.await_reason("application server: did not answer within 200 ms")
+        application.kill()
+        self.await_reason("application server: ended without deregistering")
 
     def test_several_applications_are_named_together(self):
         first, second = self.start_application("a"), self.start_application("b")

@@ -143,11 +143,24 @@ class Start(VitalwiredTest):
         self.start_guest(shipped)
         self.register()
         # As are its commented keys, switched on. Those without a value only show that there is one.
-        keys = re.sub(r"^#(\[check disk\]|\w+ = .+)$", r"\1", shipped, flags=re.MULTILINE)
-        keys = re.sub(r"^(group|socket|name) = .*$", "", keys, flags=re.MULTILINE)
+        keys = re.sub(r"^#(\[check \w+\]|\w+ = .+)$", r"\1", shipped, flags=re.MULTILINE)
+        keys = re.sub(r"^(group|socket|notify_socket|name) = .*$", "", keys, flags=re.MULTILINE)
         self.configure(keys)
         self.guest.signal(signal.SIGHUP)
-        self.await_log("configuration reloaded checks=1")
+        self.await_log("configuration reloaded checks=5")
+
+    def test_a_checked_configuration_is_printed_with_where_each_value_comes_from(self):
+        self.configure("[heartbeat]\nname = db\n")
+        path = self.dir / "vitalwired.conf"
+        good = self.run_guest("--config", path, "--log-level", "debug", "--check-config")
+        self.assertEqual((good.returncode, good.stderr), (0, ""))
+        self.assertIn(f"name = db  # {path}:2\n", good.stdout)
+        self.assertIn("level = debug  # command line\n", good.stdout)
+        self.assertIn("socket = /run/vitalwire/guest.sock  # default\n", good.stdout)
+        self.configure("[heartbeat]\ninterval = soon\n")
+        bad = self.run_guest("--config", path, "--check-config")
+        self.assertEqual((bad.returncode, bad.stdout), (2, ""))
+        self.assertRegex(bad.stderr, r"vitalwired.conf:2: \[heartbeat\] interval: expected")
 
     def test_help_and_version(self):
         self.assertIn("--app-socket", self.run_guest("--help").stdout)

@@ -299,31 +299,6 @@ TEST_F(LibvitalwireTest, AChildCannotSpeakForItsParentAndItsCloseChangesNothing)
     EXPECT_EQ(db.told, (std::vector<std::string>{"connected", "success"}));
 }
 
-TEST_F(LibvitalwireTest, AnApplicationWithAChildReconnectsAndDoesNotSpin) {
-    start();
-    Application& db = registered("db");
-    const pid_t child = ::fork();
-    if (child == 0) {
-        ::pause();
-        ::_exit(0);
-    }
-    int dispatches = 0;
-    guest_.reset();
-    const auto until = base::Clock::now() + std::chrono::milliseconds(500);
-    await("half a second has passed", [&] {
-        pollfd ready{vw_fd(db.handle), POLLIN, 0};
-        if (::poll(&ready, 1, 0) == 1) ++dispatches;
-        db.poll_once();
-        return base::Clock::now() > until;
-    });
-    EXPECT_LT(dispatches, 10);
-    db.told.clear();
-    start();
-    await("it is registered again", [&] { return db.was_told("success"); });
-    ::kill(child, SIGKILL);
-    ::waitpid(child, nullptr, 0);
-}
-
 TEST_F(LibvitalwireTest, AThreadMayBeCancelledInItsWait) {
     start();
     Application& db = registered("db");
