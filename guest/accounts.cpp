@@ -2,10 +2,13 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <system_error>
 
 namespace vitalwire::guest {
 
@@ -31,13 +34,17 @@ bool has_member(const ::group& group, const std::string& name) {
 
 }  // namespace
 
-std::optional<gid_t> find_group(const std::string& name) {
+base::Result<void> give_to_group(const std::string& path, const std::string& name) {
+    if (name.empty()) return {};
     std::optional<gid_t> found;
     each_group([&](const ::group& group) {
         if (name == group.gr_name) found = group.gr_gid;
         return found.has_value();
     });
-    return found;
+    if (!found) return base::fail(base::Errc::config, "there is no local group '" + name + "'");
+    if (::chown(path.c_str(), static_cast<uid_t>(-1), *found) == 0) return {};
+    return base::fail(base::Errc::io,
+                      "cannot give " + path + " to group '" + name + "': " + std::generic_category().message(errno));
 }
 
 std::optional<Account> find_user(const std::string& name) {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/result.hpp"
+
 namespace vitalwire::guest {
 
 // Of the local files only: what a name service elsewhere knows cannot be had from a program without dynamic libraries.
@@ -16,6 +18,7 @@ struct Account {
     std::vector<gid_t> groups;  ///< all of them
 };
 std::optional<Account> find_user(const std::string& name);
-std::optional<gid_t> find_group(const std::string& name);
+/// Makes a local group the owner of the file at `path`; an empty name changes nothing.
+base::Result<void> give_to_group(const std::string& path, const std::string& name);
 
 }  // namespace vitalwire::guest

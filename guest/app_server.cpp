@@ -47,6 +47,7 @@ AppServer::AppServer(Judge& judge, HealthBoard& board, GroupApp& group, Applicat
       retry_(judge.io()),
       expiry_(judge),
       reports_(judge, board),
+      services_(judge, board, settings_),
       refusal_lines_(kRefusalLinesPerSecond, kRefusalLinesAtOnce) {
     reports_.set_max_per_user(settings_.max_per_user);
 }
@@ -57,10 +58,12 @@ AppServer::~AppServer() {
 
 void AppServer::start() {
     if (!settings_.socket.empty()) listen();
+    services_.start();
 }
 
 void AppServer::stop() {
     retry_.cancel();
+    services_.stop();
     close();
 }
 
@@ -86,7 +89,7 @@ void AppServer::listen() {
     if (!listener) result = tl::make_unexpected(listener.error());
     if (listener) {
         listener_.assign(*listener);
-        result = give_to_group();
+        result = give_to_group(settings_.socket, settings_.group);
     }
     if (result) {
         problem_.clear();
@@ -97,15 +100,6 @@ void AppServer::listen() {
     boost::system::error_code ignored;
     listener_.close(ignored);
     retry(&AppServer::listen);
-}
-
-base::Result<void> AppServer::give_to_group() {
-    if (settings_.group.empty()) return {};
-    const auto group = find_group(settings_.group);
-    if (!group) return fail(Errc::config, "there is no local group '" + settings_.group + "'");
-    if (::chown(settings_.socket.c_str(), static_cast<uid_t>(-1), *group) == 0) return {};
-    return fail(Errc::io, "cannot give " + settings_.socket + " to group '" + settings_.group +
-                              "': " + std::generic_category().message(errno));
 }
 
 void AppServer::wait() {
@@ -226,7 +220,10 @@ base::Result<void> AppServer::set(AppConnection& connection, const app::Set& rep
 
 base::Result<void> AppServer::forget(AppConnection& connection, const std::string& name) {
     const auto ended = find_ended(name);
-    if (ended == ended_.end()) return reports_.forget(connection.uid(), name);
+    if (ended == ended_.end()) {
+        if (services_.forget(connection.uid(), name)) return {};
+        return reports_.forget(connection.uid(), name);
+    }
     if (connection.uid() != 0 && connection.uid() != ended->uid)
         return fail(Errc::in_use, "the application called '" + name + "' belonged to another user");
     ended_.erase(ended);
@@ -247,6 +244,8 @@ app::Status AppServer::status(std::int64_t from) {
     for (const auto& [source, each] : unwatched_)
         items.push_back({"warning", source, "not watched", each.why, {}, {}});
     for (app::Item& each : reports_.list())
+        items.push_back(std::move(each));
+    for (app::Item& each : services_.list())
         items.push_back(std::move(each));
     status.total = static_cast<std::int64_t>(items.size());
     items.erase(items.begin(), items.begin() + std::min(from, status.total));

@@ -11,6 +11,7 @@
 #include "guest/app_connection.hpp"
 #include "guest/health_board.hpp"
 #include "guest/judge.hpp"
+#include "guest/notify_socket.hpp"
 #include "guest/reports.hpp"
 #include "guest/settings.hpp"
 #include "runtime/timer.hpp"
@@ -43,7 +44,6 @@ private:
 
     void close();
     void listen();
-    base::Result<void> give_to_group();
     void wait();
     void accept();
     void retry(void (AppServer::*what)());
@@ -87,6 +87,7 @@ private:
     std::map<std::string, Unwatched> unwatched_;  ///< by what the board calls them
     JudgedTimer expiry_;
     Reports reports_;
+    NotifySocket services_;
     Overview overview_ = [] { return app::Status{}; };
     base::TokenBucket refusal_lines_;
     std::uint64_t unlogged_ = 0;

@@ -26,5 +26,6 @@
 //   app_connection.hpp  one connected application; process_watch.hpp its process
 //   app_command.hpp     the commands of vitalwire-app
 //   lib/                libvitalwire itself
+//   notify_socket.hpp   services that notify a service manager
 //   sdk_socket.hpp      the socket of applications of the existing guest SDK
 //   sdk/                libservergroup: the SDK's functions over libvitalwire

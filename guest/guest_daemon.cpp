@@ -52,7 +52,8 @@ void GuestDaemon::start() {
 void GuestDaemon::reload(const Settings& settings) {
     const bool needs_restart =
         settings.channel != settings_.channel || settings.applications.socket != settings_.applications.socket ||
-        settings.applications.group != settings_.applications.group || settings.sdk != settings_.sdk;
+        settings.applications.group != settings_.applications.group ||
+        settings.applications.notify_socket != settings_.applications.notify_socket || settings.sdk != settings_.sdk;
     if (needs_restart) log::warning("a changed channel or application socket takes effect at the next start");
     settings_ = settings;
     heartbeat_.reconfigure(settings.heartbeat);

@@ -36,6 +36,7 @@ constexpr Millis kSmallestCheckTime{100};
 constexpr Millis kLargestCheckTime = std::chrono::hours(24);
 constexpr Millis kDefaultCheckInterval = std::chrono::seconds(10);
 constexpr Millis kDefaultCheckTimeout = std::chrono::seconds(5);
+constexpr Millis kDefaultWatchdog = std::chrono::seconds(30);
 constexpr Millis kLargestGrace = std::chrono::hours(1);
 
 std::string host_name() {
@@ -147,6 +148,12 @@ heartbeat::GuestSettings read_heartbeat(ConfigReader in) {
     return heartbeat;
 }
 
+/// A file of that name in the same folder as `socket`; none where there is no socket.
+std::string beside(const std::string& socket, std::string_view name) {
+    const std::size_t slash = socket.rfind('/');
+    return slash == std::string::npos ? std::string(kNone) : socket.substr(0, slash + 1) + std::string(name);
+}
+
 ApplicationSettings read_applications(ConfigReader in) {
     ApplicationSettings applications;
     applications.socket = in.text("socket", std::string(kDefaultSocket));
@@ -154,6 +161,9 @@ ApplicationSettings read_applications(ConfigReader in) {
     applications.group = in.text("group", "");
     applications.max = static_cast<std::size_t>(in.integer("max", static_cast<std::int64_t>(kDefaultApplications), 1,
                                                            static_cast<std::int64_t>(kMostApplications)));
+    applications.notify_socket = in.text("notify_socket", beside(applications.socket, "notify"));
+    if (!is_socket(applications.notify_socket)) in.refuse("notify_socket", kSocketForms);
+    applications.watchdog = in.duration("watchdog", kDefaultWatchdog, kSmallestCheckTime, kLargestGrace);
     const auto half = static_cast<std::int64_t>((applications.max + 1) / 2);
     applications.max_per_user =
         static_cast<std::size_t>(in.integer("max_per_user", half, 1, static_cast<std::int64_t>(applications.max)));
@@ -216,7 +226,12 @@ void put_over(const Options& options, Settings& settings, ConfigErrors& errors) 
     if (!is_channel(settings.channel)) refuse(std::string("--channel: ") + kChannelForms);
     if (options.name) settings.heartbeat.name = *options.name;
     if (!is_guest_name(settings.heartbeat.name)) refuse(std::string("--name: ") + kGuestNameForm);
-    if (options.app_socket) settings.applications.socket = *options.app_socket;
+    if (options.app_socket) {
+        // Where the file does not name it, the other socket goes with this one.
+        if (settings.applications.notify_socket == beside(settings.applications.socket, "notify"))
+            settings.applications.notify_socket = beside(*options.app_socket, "notify");
+        settings.applications.socket = *options.app_socket;
+    }
     if (!is_socket(settings.applications.socket)) refuse(std::string("--app-socket: ") + kSocketForms);
     if (options.log_level) {
         const auto level = log::parse_level(*options.log_level);
@@ -250,6 +265,7 @@ std::optional<Settings> load_settings(const Options& options, ConfigErrors& erro
     std::stable_sort(errors.begin(), errors.end(), [](const auto& a, const auto& b) { return a.line < b.line; });
     if (!errors.empty()) return std::nullopt;
     if (settings.applications.socket == kNone) settings.applications.socket.clear();
+    if (settings.applications.notify_socket == kNone) settings.applications.notify_socket.clear();
     return settings;
 }
 

@@ -42,6 +42,9 @@ struct ApplicationSettings {
     std::size_t max = 0;
     std::size_t max_per_user = 16;  ///< of them, of one user other than root; ended ones kept of each user
 
+    std::string notify_socket;                     ///< for services that notify as sd_notify(3) does; empty: none
+    base::Millis watchdog = base::Millis(30'000);  ///< of a service that does not say its own
+
     friend bool operator==(const ApplicationSettings&, const ApplicationSettings&) = default;
 };
 

@@ -75,7 +75,8 @@ Result<int> open_unix_listener(const std::string& path, int type, mode_t mode, i
     // bits away: they are given back after.
     const bool listens = listener.get() >= 0 && ::fchmod(listener.get(), mode) == 0 &&
                          ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-                         ::chmod(path.c_str(), mode) == 0 && ::listen(listener.get(), backlog) == 0;
+                         ::chmod(path.c_str(), mode) == 0 &&
+                         (type == SOCK_DGRAM || ::listen(listener.get(), backlog) == 0);
     if (!listens) return cannot_listen(path, std::generic_category().message(errno));
     return listener.release();
 }

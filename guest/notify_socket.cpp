@@ -1,0 +1,240 @@
+#include "guest/notify_socket.hpp"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <system_error>
+#include <utility>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "guest/accounts.hpp"
+#include "guest/reason.hpp"
+#include "runtime/unix_listener.hpp"
+
+namespace vitalwire::guest {
+
+namespace {
+
+constexpr std::chrono::seconds kNotifyRetry{5};
+constexpr mode_t kNotifyMode = 0660;
+constexpr std::size_t kMaxNotification = 4096;
+constexpr std::int64_t kLargestWatchdogUsec = 3'600'000'000;
+
+/// What the service manager's protocol says in one datagram.
+struct Notification {
+    bool ready = false;
+    bool watchdog = false;
+    bool trigger = false;
+    bool stopping = false;
+    std::optional<std::string> status;
+    std::optional<base::Millis> watchdog_time;
+};
+
+Notification parse_notification(std::string_view message) {
+    Notification out;
+    while (!message.empty()) {
+        const std::size_t end = std::min(message.find('\n'), message.size());
+        const std::string_view line = message.substr(0, end);
+        message.remove_prefix(std::min(end + 1, message.size()));
+        if (line == "READY=1") out.ready = true;
+        if (line == "WATCHDOG=1") out.watchdog = true;
+        if (line == "WATCHDOG=trigger") out.trigger = true;
+        if (line == "STOPPING=1") out.stopping = true;
+        if (line.starts_with("STATUS=")) out.status = tidy_reason(line.substr(7));
+        if (!line.starts_with("WATCHDOG_USEC=")) continue;
+        std::int64_t usec = 0;
+        const std::string_view digits = line.substr(14);
+        const auto [rest, error] = std::from_chars(digits.data(), digits.data() + digits.size(), usec);
+        const bool is_number = error == std::errc{} && rest == digits.data() + digits.size();
+        if (is_number && usec >= 1000 && usec <= kLargestWatchdogUsec) out.watchdog_time = base::Millis(usec / 1000);
+    }
+    return out;
+}
+
+/// The name of a process's program, as far as it is a plain name.
+std::string program_of(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
+    std::string name;
+    std::getline(file, name);
+    return base::is_plain_name(name, app::kMaxName) ? name : "pid-" + std::to_string(pid);
+}
+
+std::string service_source(const std::string& name) {
+    return "service " + name;
+}
+
+}  // namespace
+
+NotifySocket::NotifySocket(Judge& judge, HealthBoard& board, ApplicationSettings settings)
+    : judge_(judge), board_(board), settings_(std::move(settings)), socket_(judge.io()), retry_(judge.io()) {}
+
+NotifySocket::~NotifySocket() {
+    stop();
+}
+
+void NotifySocket::start() {
+    if (settings_.notify_socket.empty()) return;
+    const auto opened = open();
+    if (opened) {
+        problem_.clear();
+        return wait();
+    }
+    if (std::exchange(problem_, opened.error().message) != problem_)
+        log::error("services cannot notify, trying again every 5 s", {{"why", problem_}});
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+    retry_.after(kNotifyRetry, [this] { start(); });
+}
+
+void NotifySocket::stop() {
+    retry_.cancel();
+    services_.clear();
+    if (!socket_.is_open()) return;
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+    ::unlink(settings_.notify_socket.c_str());
+}
+
+base::Result<void> NotifySocket::open() {
+    const auto descriptor = runtime::open_unix_listener(settings_.notify_socket, SOCK_DGRAM, kNotifyMode, 0);
+    if (!descriptor) return tl::make_unexpected(descriptor.error());
+    socket_.assign(*descriptor);
+    const int on = 1;
+    ::setsockopt(*descriptor, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+    return give_to_group(settings_.notify_socket, settings_.group);
+}
+
+void NotifySocket::wait() {
+    socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code error) {
+        if (error) return;
+        receive();
+        wait();
+    });
+}
+
+void NotifySocket::receive() {
+    std::array<char, kMaxNotification> buffer;
+    alignas(cmsghdr) std::array<char, 256> control;
+    iovec part{buffer.data(), buffer.size()};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    const ssize_t size = ::recvmsg(socket_.native_handle(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (size < 0) return;
+    ucred sender{};
+    for (cmsghdr* each = CMSG_FIRSTHDR(&header); each != nullptr; each = CMSG_NXTHDR(&header, each)) {
+        if (each->cmsg_level != SOL_SOCKET) continue;
+        if (each->cmsg_type == SCM_CREDENTIALS) std::memcpy(&sender, CMSG_DATA(each), sizeof sender);
+        // FDSTORE=1 is for a service manager: what comes with it is closed.
+        if (each->cmsg_type != SCM_RIGHTS) continue;
+        for (std::size_t i = 0; CMSG_LEN(i + sizeof(int)) <= each->cmsg_len; i += sizeof(int)) {
+            int descriptor = -1;
+            std::memcpy(&descriptor, CMSG_DATA(each) + i, sizeof descriptor);
+            ::close(descriptor);
+        }
+    }
+    if ((header.msg_flags & MSG_TRUNC) == 0 && sender.pid > 0)
+        handle(sender.pid, sender.uid, {buffer.data(), static_cast<std::size_t>(size)});
+}
+
+void NotifySocket::handle(pid_t pid, uid_t uid, std::string_view message) {
+    const Notification told = parse_notification(message);
+    const auto known = services_.find(pid);
+    Service* service = known == services_.end() ? nullptr : &known->second;
+    if (service == nullptr && (told.ready || told.watchdog)) service = adopt(pid, uid);
+    if (service == nullptr) return;
+    if (told.status) service->status = *told.status;
+    if (told.watchdog_time) service->watchdog = *told.watchdog_time;
+    if (told.stopping) service->stopping = true;
+    if (told.stopping) service->timer->cancel();
+    if (told.trigger)
+        board_.set(service_source(service->name), false,
+                   "triggered its watchdog" + (service->status.empty() ? "" : ": " + service->status));
+    if (told.watchdog || told.watchdog_time) feed(pid, *service);
+}
+
+NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
+    const auto mine =
+        std::count_if(services_.begin(), services_.end(), [&](const auto& each) { return each.second.uid == uid; });
+    if (static_cast<std::size_t>(mine) >= settings_.max_per_user) {
+        log::warning("service not watched, its user has too many", {{"pid", pid}, {"uid", uid}});
+        return nullptr;
+    }
+    Service service;
+    service.name = program_of(pid);
+    const bool is_taken = std::any_of(services_.begin(), services_.end(),
+                                      [&](const auto& each) { return each.second.name == service.name; });
+    if (is_taken) service.name = service.name.substr(0, app::kMaxName - 11) + "-" + std::to_string(pid);
+    service.uid = uid;
+    service.watchdog = settings_.watchdog;
+    service.timer = std::make_unique<JudgedTimer>(judge_);
+    service.process = std::make_unique<ProcessWatch>(judge_.io());
+    service.process->start(pid, [this, pid] { ended(pid); });
+    log::info("service is watched", {{"name", service.name}, {"pid", pid}});
+    // The fault of an earlier life of the same user ends here; another user's does not.
+    if (const auto ended = ended_.find(service.name); ended != ended_.end() && (uid == 0 || uid == ended->second)) {
+        board_.remove(service_source(service.name));
+        ended_.erase(ended);
+    }
+    return &services_.emplace(pid, std::move(service)).first->second;
+}
+
+void NotifySocket::feed(pid_t pid, Service& service) {
+    if (service.stopping) return;
+    board_.set(service_source(service.name), true, {});
+    service.timer->arm(judge_.now() + service.watchdog, [this, pid] {
+        const auto late = services_.find(pid);
+        if (late == services_.end()) return;
+        // What it has sent may lie unread while this daemon was busy.
+        if (ProcessWatch::is_gone(pid)) return ended(pid);
+        board_.set(service_source(late->second.name), false,
+                   "sent no WATCHDOG=1 within " + std::to_string(late->second.watchdog.count()) + " ms" +
+                       (late->second.status.empty() ? "" : ": " + late->second.status));
+    });
+}
+
+void NotifySocket::ended(pid_t pid) {
+    auto found = services_.extract(pid);
+    if (found.empty()) return;
+    const Service& service = found.mapped();
+    log::info("service ended", {{"name", service.name}, {"pid", pid}, {"in_order", service.stopping}});
+    if (service.stopping) return board_.remove(service_source(service.name));
+    if (ended_.size() >= settings_.max) {
+        board_.remove(service_source(ended_.begin()->first));
+        ended_.erase(ended_.begin());
+    }
+    ended_[service.name] = service.uid;
+    board_.set(service_source(service.name), false, "ended without STOPPING=1");
+}
+
+std::vector<app::Item> NotifySocket::list() const {
+    std::vector<app::Item> items;
+    for (const auto& [pid, service] : services_) {
+        const auto reason = board_.reason(service_source(service.name));
+        items.push_back({"service", service.name, reason ? "unhealthy" : "healthy", reason.value_or(service.status),
+                         pid, service.uid});
+    }
+    for (const auto& [name, uid] : ended_)
+        items.push_back({"service", name, "ended", "without STOPPING=1", {}, uid});
+    return items;
+}
+
+bool NotifySocket::forget(uid_t uid, const std::string& name) {
+    const auto ended = ended_.find(name);
+    if (ended == ended_.end() || (uid != 0 && uid != ended->second)) return false;
+    board_.remove(service_source(name));
+    ended_.erase(ended);
+    return true;
+}
+
+}  // namespace vitalwire::guest

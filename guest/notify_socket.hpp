@@ -1,0 +1,66 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "guest/app_protocol.hpp"
+#include "guest/health_board.hpp"
+#include "guest/judge.hpp"
+#include "guest/process_watch.hpp"
+#include "guest/settings.hpp"
+#include "runtime/timer.hpp"
+
+namespace vitalwire::guest {
+
+/// The notification protocol of systemd (sd_notify(3)) on a socket of ours: a service that feeds a watchdog is watched
+/// without a line of code, when $NOTIFY_SOCKET names this socket. The sender is the process that the kernel names.
+class NotifySocket {
+public:
+    NotifySocket(Judge& judge, HealthBoard& board, ApplicationSettings settings);
+    ~NotifySocket();
+    NotifySocket(const NotifySocket&) = delete;
+    NotifySocket& operator=(const NotifySocket&) = delete;
+
+    void start();
+    void stop();
+    std::vector<app::Item> list() const;
+    /// False when nothing that has ended is called `name`.
+    bool forget(uid_t uid, const std::string& name);
+
+private:
+    /// A process that has sent READY=1 or fed its watchdog.
+    struct Service {
+        std::string name;
+        uid_t uid = 0;
+        std::string status;  ///< its own words
+        base::Millis watchdog{};
+        bool stopping = false;
+        std::unique_ptr<JudgedTimer> timer;
+        std::unique_ptr<ProcessWatch> process;
+    };
+
+    base::Result<void> open();
+    void wait();
+    void receive();
+    void handle(pid_t pid, uid_t uid, std::string_view message);
+    Service* adopt(pid_t pid, uid_t uid);
+    void feed(pid_t pid, Service& service);
+    void ended(pid_t pid);
+
+    Judge& judge_;
+    HealthBoard& board_;
+    ApplicationSettings settings_;
+    boost::asio::posix::stream_descriptor socket_;
+    runtime::Timer retry_;
+    std::string problem_;
+    std::map<pid_t, Service> services_;
+    std::map<std::string, uid_t> ended_;  ///< without STOPPING=1, by name; until a service of that name is there again
+};
+
+}  // namespace vitalwire::guest
