@@ -1,11 +1,16 @@
 #pragma once
 
-// cli: the operator's command `vitalwire` (vitalwire.1). It asks a controller, or the agent on this host, over HTTP and
-// prints what it hears.
+// cli: the operator's command `vitalwire` (vitalwire.1). It reads from a controller, or from the agent on this host,
+// over HTTP and prints the answers.
 //   options.hpp  the command line and the environment
-//   client.hpp   asks the first of several sources that answers
+//   client.hpp   requests to the first of several sources that answers
+//   queries.hpp  the answer that a command shows, from one or several pages
+//   select.hpp   one entry by id, name or prefix; filters
+//   answer.hpp   what views read from answers
+//   views.hpp    answers as tables and text (lists, details, top)
+//   events.hpp   what happened, from faults
+//   live.hpp     top, and events as they happen
+//   format.hpp   JSON and YAML
+//   table.hpp    aligned columns, CSV
 //   human.hpp    times, durations and terminals as people read them
-//   table.hpp    aligned columns
-//   views.hpp    an answer as text
-//   changes.hpp  what is different between two answers
-//   watch.hpp    shows an answer anew every second
+//   output.hpp   standard output, and whether it could be written

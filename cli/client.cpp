@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "cli/human.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::cli {
@@ -30,10 +31,14 @@ constexpr wire::JsonLimits kLimits{16, 10'000'000};
 Client::Client(boost::asio::io_context& io, const Options& options, std::function<void(const std::string&)> note)
     : io_(io), http_(io), note_(std::move(note)) {
     for (const std::string& url : options.controllers)
-        sources_.push_back(url.starts_with(kUnix) ? Source{url, "http://controller", url.substr(kUnix.size())}
-                                                  : Source{url, url, ""});
+        sources_.push_back(source_of(url));
     if (options.agent_chosen || !options.controllers_chosen)
         sources_.push_back({options.agent, "http://agent", options.agent});
+}
+
+Client::Source Client::source_of(const std::string& url) {
+    if (url.starts_with(kUnix)) return {url, "http://controller", url.substr(kUnix.size())};
+    return {without_password(url), url, ""};
 }
 
 Result<json> Client::get(const std::string& path) {

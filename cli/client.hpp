@@ -34,6 +34,7 @@ private:
         bool passed_over = false;
     };
 
+    static Source source_of(const std::string& url);
     base::Result<nlohmann::json> ask_any(const std::string& method, const std::string& path, const std::string& body);
     base::Result<nlohmann::json> ask(const Source& source, runtime::HttpClientRequest request);
     base::Result<runtime::HttpClientResponse> send(runtime::HttpClientRequest request);

@@ -16,6 +16,10 @@ struct Unit {
 };
 constexpr std::array<Unit, 4> kUnits = {{{"d", 86'400}, {"h", 3600}, {"min", 60}, {"s", 1}}};
 
+constexpr std::size_t kMaxDigits = 9;
+constexpr std::string_view kDate = "2026-11-22";
+constexpr std::string_view kMinute = "2026-11-22T06:05";
+
 bool continues_character(char c) {
     return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
 }
@@ -54,6 +58,37 @@ std::string human_age(const std::string& iso8601, base::WallTime now) {
     return human_duration(std::chrono::duration_cast<Millis>(now - time)) + " ago";
 }
 
+std::string human_time(base::WallTime time) {
+    std::string text = base::to_iso8601(time).substr(0, 19);
+    text[10] = ' ';
+    return text + 'Z';
+}
+
+std::optional<base::Millis> parse_duration(const std::string& text) {
+    std::size_t digits = 0;
+    while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9')
+        ++digits;
+    if (digits == 0 || digits > kMaxDigits) return std::nullopt;
+    std::string unit = text.substr(digits);
+    if (!unit.empty() && unit.front() == ' ') unit.erase(0, 1);
+    if (unit == "m") unit = "min";
+    for (const Unit& known : kUnits) {
+        const std::int64_t count = std::stoll(text.substr(0, digits));
+        if (unit == known.name && count > 0) return base::Millis(count * known.seconds * 1000);
+    }
+    return std::nullopt;
+}
+
+std::optional<base::WallTime> parse_moment(const std::string& text, base::WallTime now) {
+    if (const auto ago = parse_duration(text)) return now - *ago;
+    std::string complete = text.ends_with('Z') ? text.substr(0, text.size() - 1) : text;
+    if (complete.size() > kDate.size() && complete[kDate.size()] == ' ') complete[kDate.size()] = 'T';
+    if (complete.size() == kDate.size()) complete += "T00:00";
+    if (complete.size() == kMinute.size()) complete += ":00";
+    const base::WallTime time = base::from_iso8601(complete + ".000000Z");
+    return time == base::WallTime{} ? std::nullopt : std::optional(time);
+}
+
 std::string human_micros(std::int64_t micros) {
     if (micros < 0) return {};
     if (micros < 1000) return std::to_string(micros) + " us";
@@ -69,6 +104,15 @@ std::string human_interval(std::int64_t millis) {
 
 std::string counted(std::int64_t count, std::string_view noun) {
     return std::to_string(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
+}
+
+std::string without_password(const std::string& url) {
+    const std::size_t scheme = url.find("://");
+    const std::size_t begin = scheme == std::string::npos ? 0 : scheme + 3;
+    const std::size_t at = url.rfind('@', url.find_first_of("/?#", begin));
+    const std::size_t colon = url.find(':', begin);
+    if (at == std::string::npos || at < begin || colon == std::string::npos || colon > at) return url;
+    return url.substr(0, colon) + ":***" + url.substr(at);
 }
 
 std::size_t width_of(std::string_view text) {

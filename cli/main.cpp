@@ -12,17 +12,21 @@
 
 #include "base/text.hpp"
 #include "cli/client.hpp"
+#include "cli/format.hpp"
+#include "cli/live.hpp"
 #include "cli/options.hpp"
+#include "cli/output.hpp"
+#include "cli/queries.hpp"
 #include "cli/views.hpp"
-#include "cli/watch.hpp"
 #include "wire/json_reader.hpp"
-#include "wire/limits.hpp"
 
 namespace {
 
 using namespace vitalwire;
 using cli::Command;
+using cli::Format;
 using cli::Options;
+using nlohmann::json;
 
 std::string environment(const char* name) {
     const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): one thread
@@ -33,34 +37,87 @@ void note(const std::string& text) {
     std::fprintf(stderr, "vitalwire: %s\n", base::escape(text).c_str());
 }
 
-struct Page {
-    std::string path;
-    cli::Lines (*view)(const nlohmann::json&, base::WallTime, const cli::Style&);
+/// How a list is shown: as a table, or by one line when there is none.
+struct List {
+    cli::Table (*table)(const json&, base::WallTime, const cli::Style&);
+    const char* when_empty;
 };
 
-Page page_of(const Options& options) {
-    switch (options.command) {
+List list_of(Command command) {
+    switch (command) {
         case Command::guests:
-            return {"/v1/guests", cli::guests_view};
+            return {cli::guests_table, "no guests"};
         case Command::faults:
-            return {options.all_faults ? "/v1/faults?all=1" : "/v1/faults", cli::faults_view};
+            return {cli::faults_table, "no faults"};
         case Command::agents:
-            return {"/v1/agents", cli::agents_view};
+            return {cli::agents_table, "no agents"};
         case Command::groups:
-            return {"/v1/groups", cli::groups_view};
-        case Command::group:
-            return {"/v1/groups/" + options.to_group, cli::group_view};
-        case Command::send:
-            return {"/v1/groups/" + options.to_group + "/send", cli::sent_view};
-        case Command::status:
-        case Command::watch:
-            break;
+            return {cli::groups_table, "no groups"};
+        case Command::coverage:
+            return {cli::coverage_table, "no uncovered guest"};
+        case Command::events:
+            return {cli::events_table, "no events"};
+        default:
+            return {nullptr, nullptr};
     }
-    return {"/v1/status", cli::status_view};
+}
+
+cli::Lines view_of(const Options& options, const json& document, base::WallTime now) {
+    switch (options.command) {
+        case Command::guest:
+            return cli::guest_view(document, now, options.style);
+        case Command::fault:
+            return cli::fault_view(document, now, options.style);
+        case Command::host:
+            return cli::host_view(document, now, options.style);
+        case Command::group:
+            return cli::group_view(document, now, options.style);
+        case Command::send:
+            return cli::sent_view(document, now, options.style);
+        case Command::close:
+            return {"closed fault " + base::escape(wire::text_or(document, "fault"))};
+        default:
+            return cli::status_view(document, now, options.style);
+    }
+}
+
+int print_list(const List& list, const Options& options, const json& document, base::WallTime now) {
+    const cli::Table table = list.table(document, now, options.style);
+    const auto names = table.column_names();
+    if (!options.style.sort.empty() && std::find(names.begin(), names.end(), options.style.sort) == names.end()) {
+        std::string known;
+        for (const std::string& name : names)
+            known += (known.empty() ? "" : ", ") + name;
+        std::fprintf(stderr, "vitalwire: --sort: no column '%s'; expected one of %s\n",
+                     base::escape(options.style.sort).c_str(), known.c_str());
+        return cli::kUsage;
+    }
+    if (options.format == Format::csv) {
+        cli::print(table.csv(options.style));
+    } else {
+        cli::print(table.empty() ? cli::Lines{list.when_empty} : table.lines(options.style));
+    }
+    return cli::kOk;
+}
+
+int print_document(const Options& options, const json& document) {
+    if (options.format == Format::json) {
+        cli::print({cli::json_text(document)});
+        return cli::kOk;
+    }
+    if (options.format == Format::yaml) {
+        cli::print(cli::yaml_lines(document));
+        return cli::kOk;
+    }
+    const auto now = std::chrono::system_clock::now();
+    if (const List list = list_of(options.command); list.table != nullptr)
+        return print_list(list, options, document, now);
+    cli::print(view_of(options, document, now));
+    return cli::kOk;
 }
 
 void report_silence(const std::string& problems) {
-    std::fputs("vitalwire: nobody answers\n", stderr);
+    std::fputs("vitalwire: no answer\n", stderr);
     std::size_t begin = 0;
     while (begin < problems.size()) {
         const std::size_t end = std::min(problems.find('\n', begin), problems.size());
@@ -69,47 +126,57 @@ void report_silence(const std::string& problems) {
     }
 }
 
-/// One byte more than fits is enough for the controller to refuse it.
-std::string message_of(const Options& options) {
-    if (options.message != "-") return options.message;
-    std::string text(wire::kMaxPayload + 1, '\0');
-    text.resize(std::fread(text.data(), 1, text.size(), stdin));
-    return text;
+int report(const base::Error& error, const std::string& source) {
+    if (error.code == base::Errc::not_found) {
+        std::fprintf(stderr, "vitalwire: %s\n", error.message.c_str());
+        return cli::kUnhealthy;
+    }
+    if (error.code == base::Errc::permission) {
+        std::fprintf(stderr, "vitalwire: %s %s\n", base::escape(source).c_str(), error.message.c_str());
+        return cli::kUnhealthy;
+    }
+    report_silence(error.message);
+    return cli::kUnreachable;
+}
+
+/// Whether the answer is a good one, for scripts.
+bool is_good(Command command, const json& document) {
+    if (command == Command::status) return wire::bool_or(document, "healthy", false);
+    if (command != Command::coverage) return true;
+    const json* counts = wire::find(document, "counts");
+    return counts != nullptr && wire::int_or(*counts, "uncovered", 1) == 0;
 }
 
 int show(cli::Client& client, const Options& options) {
-    const Page page = page_of(options);
-    auto document =
-        options.command == Command::send ? client.post(page.path, message_of(options)) : client.get(page.path);
-    if (!document && document.error().code == base::Errc::permission) {
-        std::fprintf(stderr, "vitalwire: %s %s\n", base::escape(client.source()).c_str(),
-                     document.error().message.c_str());
-        return cli::kUnhealthy;
+    const auto document = cli::query(client, options);
+    if (!document) return report(document.error(), client.source());
+    if (const int wrong = print_document(options, *document); wrong != cli::kOk) return wrong;
+    return is_good(options.command, *document) ? cli::kOk : cli::kUnhealthy;
+}
+
+int run(const Options& options) {
+    boost::asio::io_context io(1);
+    cli::Client client(io, options, note);
+    switch (options.command) {
+        case Command::top:
+            return cli::top(io, client, options);
+        case Command::watch:
+            return isatty(STDOUT_FILENO) != 0 && !options.machine_readable() ? cli::top(io, client, options)
+                                                                             : cli::follow(io, client, options);
+        case Command::events:
+            return options.follow ? cli::follow(io, client, options) : show(client, options);
+        default:
+            return show(client, options);
     }
-    if (!document) {
-        report_silence(document.error().message);
-        return cli::kUnreachable;
-    }
-    cli::apply_filters(*document, options);
-    if (options.json) {
-        std::puts(cli::json_text(*document).c_str());
-    } else {
-        for (const std::string& line : page.view(*document, std::chrono::system_clock::now(), {options.color, 0}))
-            std::puts(line.c_str());
-    }
-    const bool fine = options.command != Command::status || wire::bool_or(*document, "healthy", false);
-    return fine ? cli::kOk : cli::kUnhealthy;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
+    cli::reserve_standard_streams();
     cli::Parsed parsed = cli::parse_options(argc, argv, environment("VITALWIRE_CONTROLLER"));
-    if (!parsed.options) return parsed.exit_code;
-    Options& options = *parsed.options;
-    options.color = isatty(STDOUT_FILENO) != 0 && environment("NO_COLOR").empty();
-    boost::asio::io_context io(1);
-    cli::Client client(io, options, note);
-    return options.command == Command::watch ? cli::watch(io, client, options) : show(client, options);
+    if (!parsed.options) return cli::finish_output(parsed.exit_code);
+    parsed.options->style.color = isatty(STDOUT_FILENO) != 0 && environment("NO_COLOR").empty();
+    return cli::finish_output(run(*parsed.options));
 }

@@ -5,16 +5,38 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
+#include "cli/table.hpp"
+
 namespace vitalwire::cli {
 
 enum ExitCode : std::uint8_t {
     kOk = 0,
-    kUnhealthy = 1,    ///< status: it answers, and reports a problem; group, send: it answers, and refuses
+    kUnhealthy = 1,    ///< status: it answers, and reports a problem; other commands: it answers, and rejects
     kUsage = 2,        ///< the command line is wrong
     kUnreachable = 3,  ///< nobody answered, or the answer was none
+    kWriteFailed = 4,  ///< the output could not be written
 };
 
-enum class Command : std::uint8_t { status, guests, faults, agents, groups, group, send, watch };
+enum class Command : std::uint8_t {
+    status,
+    guests,
+    guest,
+    faults,
+    fault,
+    agents,
+    host,
+    groups,
+    group,
+    send,
+    close,
+    coverage,
+    events,
+    top,
+    watch,
+};
+
+enum class Format : std::uint8_t { table, wide, json, yaml, csv };
 
 struct Options {
     Command command = Command::status;
@@ -22,17 +44,23 @@ struct Options {
     std::string agent;                     ///< UNIX socket of the local agent
     bool controllers_chosen = false;       ///< by option or environment
     bool agent_chosen = false;
-    bool json = false;
-    bool color = false;  ///< standard output is a terminal, and $NO_COLOR does not object
+    Format format = Format::table;
+    Style style;
     // What to show; empty: everything.
     std::string host;
     std::string group;
     std::string state;
     std::string guest;
-    bool all_faults = false;
-    // Of group and send.
-    std::string to_group;
-    std::string message;
+    bool all = false;
+    /// guest, fault, host, group, send, close: the one that is meant, by id, name or prefix.
+    std::string target;
+    std::string message;  ///< of send; the reason of close
+    // events
+    std::optional<base::WallTime> since;
+    std::optional<base::WallTime> until;
+    bool follow = false;
+
+    bool machine_readable() const { return format == Format::json || format == Format::yaml || format == Format::csv; }
 };
 
 struct Parsed {

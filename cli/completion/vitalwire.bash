@@ -1,62 +1,104 @@
 # bash completion for vitalwire(1)
 
-# Hosts, groups and guests come from the controller or agent that the command line names, or from the default one.
-_vitalwire_known() {
+# Hosts, groups, guests and faults come from the controller or agent that the command line names, or from the default one.
+_vitalwire_known() { # COMMAND COLUMN
     local chosen=() i
     for ((i = 1; i + 1 < ${#words[@]}; i++)); do
         case ${words[i]} in
             --controller | --agent) chosen+=("${words[i]}" "${words[i + 1]}") ;;
+            --controller=* | --agent=*) chosen+=("${words[i]}") ;;
         esac
     done
-    timeout 2 vitalwire "${chosen[@]}" "$1" --json 2>/dev/null |
-        sed -nE "s/^ *\"$2\": \"([A-Za-z0-9._-]+)\",?\$/\\1/p" | sort -u
+    # Quoted fields have characters in them that no name for the command line has.
+    timeout 2 vitalwire "${chosen[@]}" "$1" -o csv 2>/dev/null |
+        awk -F, -v column="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i; next }
+            at && $at != "" && $at !~ /"/ { print $at }' | sort -u
 }
 
-_vitalwire_offer() {
+_vitalwire_offer() { # WORDS: those that begin as the word at hand
     mapfile -t COMPREPLY < <(compgen -W "$1" -- "$current")
 }
 
+# The values of an option; status 1 when it takes none that are known.
+_vitalwire_values() { # OPTION
+    case $1 in
+        --state) _vitalwire_offer "crashed lost unhealthy held unregistered registered" ;;
+        --host) _vitalwire_offer "$(_vitalwire_known agents host)" ;;
+        --group) _vitalwire_offer "$(_vitalwire_known groups group)" ;;
+        --guest) _vitalwire_offer "$(_vitalwire_known guests guest)" ;;
+        --output | -o) _vitalwire_offer "table wide json yaml csv" ;;
+        --time) _vitalwire_offer "relative absolute" ;;
+        --sort) [[ -z $command ]] || _vitalwire_offer "$(_vitalwire_columns "$command")" ;;
+        --since | --until) _vitalwire_offer "15min 1h 6h 1d 7d" ;;
+        --agent)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -f -- "$current")
+            ;;
+        --controller) ;;
+        *) return 1 ;;
+    esac
+}
+
+_vitalwire_columns() { # COMMAND
+    case $1 in
+        guests) echo "state guest name host group registered interval round-trip missed late refused" ;;
+        faults) echo "severity id fault guest name host opened cleared" ;;
+        agents) echo "state host version peer since last-seen guests faults" ;;
+        groups) echo "group name project members broadcasts deliveries notifications queries" ;;
+        coverage) echo "coverage guest host why" ;;
+        events) echo "time event severity fault guest name host" ;;
+    esac
+}
+
+# What may stand after a command that is about one thing.
+_vitalwire_targets() { # COMMAND
+    case $1 in
+        guest) _vitalwire_known guests guest && _vitalwire_known guests name ;;
+        fault | close) _vitalwire_known faults id ;;
+        host) _vitalwire_known agents host ;;
+        group | send) _vitalwire_known groups group && _vitalwire_known groups name ;;
+    esac
+}
+
 _vitalwire() {
-    # Not COMP_WORDS: bash splits URLs there.
-    local line=${COMP_LINE:0:COMP_POINT} words current
+    # Not COMP_WORDS: bash splits URLs and --option=value there.
+    local line=${COMP_LINE:0:COMP_POINT} words current command="" i
     read -ra words <<<"$line"
     [[ $line == *[[:space:]] ]] && words+=("")
     current=${words[-1]}
     COMPREPLY=()
-
-    case ${words[-2]} in
-        --controller) return ;;
-        --agent)
-            compopt -o filenames 2>/dev/null
-            mapfile -t COMPREPLY < <(compgen -f -- "$current")
-            return
-            ;;
-        --state) _vitalwire_offer "crashed lost unhealthy held unregistered registered" && return ;;
-        --host) _vitalwire_offer "$(_vitalwire_known agents host)" && return ;;
-        --group) _vitalwire_offer "$(_vitalwire_known guests group)" && return ;;
-        --guest) _vitalwire_offer "$(_vitalwire_known guests guest)" && return ;;
-    esac
-
-    local command="" i
     for ((i = 1; i + 1 < ${#words[@]}; i++)); do
         case ${words[i]} in
-            --controller | --agent) ((i++)) ;;
-            status | guests | faults | agents | groups | group | send | watch) command=${words[i]} && break ;;
+            --controller | --agent | -o | --output | --time | --sort) ((i++)) ;;
+            -*) ;;
+            *) command=${words[i]} && break ;;
         esac
     done
 
-    local options="--controller --agent --json --help"
+    _vitalwire_values "${words[-2]}" && return
+    if [[ $current == --*=* ]]; then
+        # Bash replaces what follows the '=' only.
+        local option=${current%%=*}
+        current=${current#*=}
+        _vitalwire_values "$option"
+        return
+    fi
+    local options="--controller --agent --output --json --time --help"
     case $command in
         guests) options+=" --host --group --state" ;;
-        faults) options+=" --all --guest" ;;
+        faults) options+=" --all --guest --host" ;;
+        coverage) options+=" --all" ;;
+        close) options+=" --reason" ;;
+        events) options+=" --since --until --follow" ;;
         "") options+=" --version" ;;
     esac
+    [[ -z $(_vitalwire_columns "$command") ]] || options+=" --sort --reverse --no-headers"
     if [[ $current == -* ]]; then
         _vitalwire_offer "$options"
     elif [[ -z $command ]]; then
-        _vitalwire_offer "status guests faults agents groups group send watch"
-    elif [[ $command == @(group|send) && ${words[-2]} == "$command" ]]; then
-        _vitalwire_offer "$(_vitalwire_known groups id)"
+        _vitalwire_offer "status guests guest faults fault agents host groups group send close coverage events top watch"
+    elif [[ ${words[-2]} == "$command" ]]; then
+        _vitalwire_offer "$(_vitalwire_targets "$command")"
     fi
 }
 

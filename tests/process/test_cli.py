@@ -9,6 +9,7 @@ from pathlib import Path
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -57,11 +58,14 @@ class Controller:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 page = pages.get(self.path.partition("?")[0])
-                self.answer(200 if page else 503, page or {"error": "not now"})
+                missing = 404 if self.path.startswith("/v1/faults/") else 503
+                self.answer(200 if page else missing, page or {"error": "not now"})
 
             def do_POST(self):
                 sent.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-                if self.path == "/v1/groups/pair/send":
+                if self.path.endswith("/clear"):
+                    self.answer(200, {"fault": self.path.split("/")[3], "state": "cleared"})
+                elif self.path == "/v1/groups/pair/send":
                     self.answer(202, {"group": "pair", "guests": 2})
                 else:
                     self.answer(404, {"error": "no group 'x'"})
@@ -113,6 +117,97 @@ class Answers(CliTestCase):
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertRegex(result.stdout, r"\A[ -~\n]+\Z")
 
+    def test_formats_for_programs(self):
+        self.controller.pages["/v1/guests"]["guests"][0]["display_name"] = 'we,b"'
+        self.assertEqual(self.run_cli("guests", "-o", "csv").stdout.splitlines()[0].split(",")[:4],
+                         ["state", "guest", "name", "host"])
+        self.assertIn('registered,g-1,"we,b', self.run_cli("guests", "-o", "csv", "--no-headers").stdout)
+        yaml = self.run_cli("guests", "-o", "yaml").stdout
+        self.assertIn('guests:\n  -\n', yaml)
+        self.assertIn('interval_ms: 1000', yaml)
+
+    def test_one_thing_by_id_name_or_prefix(self):
+        self.controller.pages["/v1/guests"]["guests"].append({**guest("g-2", "lost"), "display_name": "web"})
+        self.controller.pages["/v1/faults"]["faults"] = [fault("g-2"), fault("g-1")]
+        for wanted in ("g-2", "web", "w"):
+            shown = self.run_cli("guest", wanted)
+            self.assertEqual(shown.returncode, 0, shown.stderr)
+            self.assertIn("guest             g-2\n", shown.stdout)
+            self.assertIn("heartbeat_lost", shown.stdout)
+        self.assertIn("fault             f-g-2\n", self.run_cli("fault", "f-g-2").stdout)
+        self.assertIn("g-2", self.run_cli("host", "c1").stdout)
+        ambiguous = self.run_cli("guest", "g-")
+        self.assertEqual((ambiguous.returncode, ambiguous.stdout), (1, ""))
+        self.assertEqual(ambiguous.stderr, "vitalwire: guest 'g-' is ambiguous: g-1, g-2\n")
+        self.assertEqual(self.run_cli("host", "c9").stderr, "vitalwire: no host 'c9'\n")
+
+    def test_a_host_is_not_another_whose_name_begins_so(self):
+        self.controller.pages["/v1/faults"]["faults"] = [{**fault("g-1"), "host": "c10"}]
+        self.assertEqual(self.run_cli("faults", "--host", "c1").stdout, "no faults\n")
+        self.assertIn("c10", self.run_cli("faults", "--host", "c1*").stdout)
+
+    def test_events_of_a_period(self):
+        self.controller.pages["/v1/faults"]["faults"] = [
+            fault("g-1"), {**fault("g-2"), "state": "cleared", "cleared_at": "2026-01-01T00:10:00.000000Z",
+                           "clear_reason": "answered"}]
+        events = json.loads(self.run_cli("events", "--json").stdout)["events"]
+        self.assertEqual([event["event"] for event in events], ["opened", "opened", "cleared"])
+        later = self.run_cli("events", "--since", "2026-01-01T00:05", "--time", "absolute")
+        self.assertRegex(later.stdout, r"(?m)^2026-01-01 00:10:00Z  cleared ")
+        self.assertNotIn("opened", later.stdout)
+        self.assertEqual(self.run_cli("events", "--since", "1min").stdout, "no events\n")
+
+    def test_coverage(self):
+        self.controller.pages["/v1/coverage"] = {
+            "counts": {"uncovered": 1, "watched": 1},
+            "guests": [{"guest": "g-1", "host": "c1", "coverage": "watched", "why": ""},
+                       {"guest": "g-2", "host": "c1", "coverage": "uncovered", "why": "agent away"}]}
+        shown = self.run_cli("coverage")
+        self.assertEqual(shown.returncode, 1)
+        self.assertRegex(shown.stdout, "uncovered +g-2 +c1 +agent away")
+        self.assertNotIn("g-1", shown.stdout)
+        self.assertIn("g-1", self.run_cli("coverage", "--all").stdout)
+        self.controller.pages["/v1/coverage"] = {"counts": {"uncovered": 0}, "guests": []}
+        self.assertEqual(self.run_cli("coverage").returncode, 0)
+
+    def test_the_journal_of_a_fault(self):
+        self.controller.pages["/v1/faults"]["faults"] = [fault("g-1")]
+        self.controller.pages["/v1/faults/f-g-1"] = {**fault("g-1"), "journal": {"entries": [
+            {"at": "2026-01-01T00:00:01.000000Z", "what": "acknowledged", "sink": "rca"}], "dropped": 0}}
+        self.assertRegex(self.run_cli("fault", "f-", "--time", "absolute").stdout, "2026-01-01 00:00:01Z +acknowledged +rca")
+
+    def test_close_sends_the_reason(self):
+        self.controller.pages["/v1/faults"]["faults"] = [fault("g-1")]
+        self.assertEqual(self.run_cli("close", "f-g", "--reason", "host is gone").stdout, "closed fault f-g-1\n")
+        self.assertEqual(self.controller.sent, [("/v1/faults/f-g-1/clear", b"host is gone")])
+
+    def test_sorts_by_a_column(self):
+        self.controller.pages["/v1/agents"]["agents"] = [{"host": f"c{i}", "connected": True, "guests": i} for i in (9, 10)]
+        rows = self.run_cli("agents", "--sort", "guests", "--reverse", "--no-headers").stdout.splitlines()
+        self.assertRegex(rows[0], "c10")
+        wrong = self.run_cli("agents", "--sort", "colour")
+        self.assertEqual(wrong.returncode, 2)
+        self.assertIn("no column 'colour'; expected one of state, host", wrong.stderr)
+
+    def test_output_that_cannot_be_written_is_an_error(self):
+        for arguments in (["status"], ["guests"], ["guests", "--json"], ["guests", "-o", "csv"], ["--help"], ["--version"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([VITALWIRE, "--controller", self.controller.url, *arguments], stdout=full,
+                                      stderr=subprocess.PIPE, text=True, timeout=60)
+            self.assertEqual(done.returncode, 4, arguments)
+            self.assertEqual(done.stderr, "vitalwire: cannot write the output: No space left on device\n")
+        closed = subprocess.run(f"{VITALWIRE} --controller {self.controller.url} guests >&-", shell=True, text=True,
+                                capture_output=True, timeout=60)
+        self.assertEqual(closed.returncode, 4)
+        self.assertEqual(closed.stderr, "vitalwire: cannot write the output: Bad file descriptor\n")
+
+    def test_prints_no_password(self):
+        done = subprocess.run([VITALWIRE, "--controller", "http://op:s3cret@127.0.0.1:1", "status"], text=True,
+                              capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("http://op:***@127.0.0.1:1", done.stderr)
+        self.assertNotIn("s3cret", done.stderr)
+
     def test_json_is_what_was_answered(self):
         for command in ("guests", "faults", "agents", "status"):
             answer = json.loads(self.run_cli(command, "--json").stdout)
@@ -134,10 +229,16 @@ class Answers(CliTestCase):
         self.assertEqual(piped.returncode, 0, piped.stderr)
         self.assertEqual([body for _, body in self.controller.sent], [b"hello all", b"x", b"any\0\xff"])
 
-    def test_a_refusal_is_told_as_the_controller_says_it(self):
-        result = self.run_cli("send", "nobody", "hello")
+    def test_an_error_of_the_controller_is_printed(self):
+        self.controller.pages["/v1/groups"]["groups"].append({"id": "gone"})
+        result = self.run_cli("send", "gone", "hello")
         self.assertEqual((result.returncode, result.stdout), (1, ""))
         self.assertEqual(result.stderr, f"vitalwire: {self.controller.url} answers 404 no group 'x'\n")
+
+    def test_a_group_that_does_not_exist(self):
+        result = self.run_cli("send", "nobody", "hello")
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertEqual(result.stderr, "vitalwire: no group 'nobody'\n")
 
     def test_filters(self):
         self.controller.pages["/v1/guests"]["guests"].append(guest("g-2", "lost"))
@@ -146,7 +247,8 @@ class Answers(CliTestCase):
 
     def test_wrong_usage(self):
         for arguments in (["nonsense"], ["guests", "--state", "odd"], ["status", "--frobnicate"], ["group"],
-                          ["group", "../x"], ["send", "pair"]):
+                          ["group", ""], ["send", "pair"], ["status", "-o", "csv"], ["events", "--since", "soon"],
+                          ["top"]):
             result = self.run_cli(*arguments)
             self.assertEqual(result.returncode, 2)
             self.assertRegex(result.stderr, r"\Avitalwire: .*\n\Z")
@@ -165,13 +267,14 @@ class Answers(CliTestCase):
         self.assertIn("connected", result.stdout)
 
 
-class Watch(CliTestCase):
-    def start_watch(self, *arguments):
-        self.log = self.dir / "watch.log"
-        return self.start(Process([VITALWIRE, "--controller", self.controller.url, "watch", *arguments], self.log))
+class Live(CliTestCase):
+    def follow(self, *arguments):
+        self.log = self.dir / "events.log"
+        command = [VITALWIRE, "--controller", self.controller.url, "events", "--follow", *arguments]
+        return self.start(Process(command, self.log))
 
     def popen(self, command, **files):
-        process = subprocess.Popen([VITALWIRE, "--controller", self.controller.url, command], **files)
+        process = subprocess.Popen([VITALWIRE, "--controller", self.controller.url, *command], **files)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process
@@ -179,19 +282,24 @@ class Watch(CliTestCase):
     def wait_line(self, pattern):
         wait_until(lambda: re.search(pattern, self.log.read_text(), re.M), pattern)
 
-    def test_prints_changes_where_there_is_no_terminal(self):
-        watch = self.start_watch()
-        self.wait_line(r"Z guest g-1 .* on c1: registered$")
-        self.controller.pages["/v1/guests"] = {"guests": [guest("g-1", "lost")]}
+    def test_prints_what_happens(self):
+        follow = self.follow()
+        self.wait_line(r"Z asking http")
         self.controller.pages["/v1/faults"] = {"faults": [fault("g-1")]}
-        self.wait_line(r"guest g-1 .*: registered -> lost$")
-        self.wait_line(r"fault opened: critical heartbeat_lost of guest g-1 on c1, silent$")
-        self.controller.pages["/v1/faults"] = {"faults": []}
-        self.wait_line(r"fault cleared: ")
-        self.assertEqual(watch.stop(), 0)
+        self.wait_line(r"^2026-01-01 00:00:00Z opened critical heartbeat_lost of guest g-1 on c1, silent$")
+        self.controller.pages["/v1/faults"] = {"faults": [{**fault("g-1", 2), "state": "cleared",
+                                                           "cleared_at": "2026-01-01T00:10:00.000000Z",
+                                                           "clear_reason": "answered"}]}
+        self.wait_line(r"^2026-01-01 00:10:00Z cleared critical heartbeat_lost of guest g-1 on c1, answered$")
+        self.assertEqual(follow.stop(), 0)
+
+    def test_begins_with_what_happened_since(self):
+        self.controller.pages["/v1/faults"] = {"faults": [fault("g-1")]}
+        self.follow("--since", "2025-12-31")
+        self.wait_line("opened critical heartbeat_lost")
 
     def test_goes_on_when_the_controller_goes_and_comes(self):
-        self.start_watch("--json")
+        self.follow("--json")
         self.wait_line(r'"source":"http')
         del self.controller.pages["/v1/faults"]
         self.wait_line(r'"source":null')
@@ -203,8 +311,10 @@ class Watch(CliTestCase):
     def test_draws_on_a_terminal_and_gives_it_back(self):
         main, other = pty.openpty()
         self.addCleanup(os.close, main)
-        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 60, 0, 0))
-        watch = self.popen("watch", stdin=other, stdout=other)
+        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 60, 0, 0))
+        self.controller.pages["/v1/status"]["sinks"] = [{"name": f"s{i}", "state": "ok"} for i in range(30)]
+        self.controller.pages["/v1/faults"]["faults"] = [fault("g-1")]
+        watch = self.popen(["top"], stdin=other, stdout=other)
         os.close(other)
         self.seen = ""
 
@@ -213,13 +323,13 @@ class Watch(CliTestCase):
                 self.seen += os.read(main, 65536).decode()
             return text in self.seen
 
-        wait_until(lambda: shows("g-1"), "the guest is on the screen")
+        wait_until(lambda: shows("heartbeat_lost"), "the fault is on the screen")
         self.assertIn("\x1b[?1049h", self.seen)
-        self.controller.pages["/v1/guests"] = {"guests": [guest(f"g-{i}", "lost") for i in range(100)]}
+        self.controller.pages["/v1/faults"] = {"faults": [fault(f"g-{i}") for i in range(100)]}
         wait_until(lambda: shows("more lines"), "the rest is counted")
         frames = [ESCAPE_SEQUENCE.sub("", frame).split("\r\n") for frame in self.seen.split("\x1b[H")]
         for frame in frames:
-            self.assertLessEqual(len(frame), 12)
+            self.assertLessEqual(len(frame), 20)
             for line in frame:
                 self.assertNotRegex(line, "[\x00-\x1f]")
                 self.assertLessEqual(len(line), 60)
@@ -228,11 +338,11 @@ class Watch(CliTestCase):
         wait_until(lambda: shows("\x1b[?1049l"), "the old screen is back")
 
     def test_ends_when_nobody_reads(self):
-        watch = self.popen("watch", stdout=subprocess.PIPE)
+        watch = self.popen(["watch"], stdout=subprocess.PIPE)
         watch.stdout.readline()
         watch.stdout.close()
-        self.controller.pages["/v1/guests"] = {"guests": []}
-        self.assertEqual(watch.wait(timeout=60), 0)
+        self.controller.pages["/v1/faults"] = {"faults": [fault("g-1")]}
+        self.assertEqual(watch.wait(timeout=60), 4)
 
 
 class Completion(CliTestCase):
@@ -247,14 +357,32 @@ class Completion(CliTestCase):
         return subprocess.run(["bash", "-c", script], text=True, capture_output=True, timeout=60).stdout.split()
 
     def test_offers_what_fits(self):
-        self.assertEqual(self.complete("vitalwire gu"), ["guests"])
+        self.assertEqual(self.complete("vitalwire gu"), ["guests", "guest"])
         self.assertEqual(self.complete("vitalwire gr"), ["groups", "group"])
         self.assertEqual(self.complete(f"vitalwire --controller {self.controller.url} group "), ["pair"])
         self.assertEqual(self.complete(f"vitalwire --controller {self.controller.url} send pa"), ["pair"])
         self.assertIn("--state", self.complete("vitalwire guests --"))
         self.assertNotIn("--state", self.complete("vitalwire faults --"))
         self.assertEqual(self.complete("vitalwire guests --state un"), ["unhealthy", "unregistered"])
-        self.assertEqual(self.complete(f"vitalwire --controller {self.controller.url} guests --host "), ["c1"])
+        for host in ("guests --host ", "guests --host=", "guests --host=c", "faults --host c", "host "):
+            self.assertEqual(self.complete(f"vitalwire --controller {self.controller.url} {host}"), ["c1"])
+        self.assertEqual(self.complete(f"vitalwire --controller={self.controller.url} guest g"), ["g-1"])
+        self.assertEqual(self.complete("vitalwire agents --sort la"), ["last-seen"])
+        self.assertEqual(self.complete("vitalwire guests -o c"), ["csv"])
+
+    def test_the_other_shells_read_their_completions(self):
+        for shell, file in (("zsh", "_vitalwire"), ("fish", "vitalwire.fish")):
+            if shutil.which(shell):
+                subprocess.run([shell, "-n", ROOT / "cli" / "completion" / file], check=True, timeout=60)
+
+    def test_every_shell_offers_every_command(self):
+        described = self.run_cli("--help").stdout.partition("Subcommands:")[2]
+        commands = re.findall(r"^  ([a-z]+) ", described, re.M)
+        self.assertIn("coverage", commands)
+        for file in ("_vitalwire", "vitalwire.bash", "vitalwire.fish"):
+            text = (ROOT / "cli" / "completion" / file).read_text()
+            for command in commands:
+                self.assertRegex(text, rf"\b{command}\b", file)
 
 
 if __name__ == "__main__":

@@ -50,5 +50,33 @@ TEST(Width, CountsCharactersNotBytes) {
     EXPECT_EQ(cut_to_width("abc", 0), "");
 }
 
+TEST(Human, ReadsDurations) {
+    EXPECT_EQ(parse_duration("90s"), base::Millis(90'000));
+    EXPECT_EQ(parse_duration("30 min"), base::Millis(1'800'000));
+    EXPECT_EQ(parse_duration("5m"), base::Millis(300'000));
+    EXPECT_EQ(parse_duration("2h"), base::Millis(7'200'000));
+    EXPECT_EQ(parse_duration("1d"), base::Millis(86'400'000));
+    for (const char* wrong : {"", "h", "0s", "-1h", "1 week", "1.5h", "12", "9999999999s"})
+        EXPECT_FALSE(parse_duration(wrong)) << wrong;
+}
+
+TEST(Human, ReadsMoments) {
+    const base::WallTime now = base::from_iso8601("2026-11-22T06:05:08.000000Z");
+    EXPECT_EQ(parse_moment("8s", now), base::from_iso8601("2026-11-22T06:05:00.000000Z"));
+    EXPECT_EQ(parse_moment("2026-11-22", now), base::from_iso8601("2026-11-22T00:00:00.000000Z"));
+    for (const char* same : {"2026-11-22T06:05", "2026-11-22 06:05Z", "2026-11-22T06:05:00Z", "2026-11-22 06:05:00"})
+        EXPECT_EQ(parse_moment(same, now), base::from_iso8601("2026-11-22T06:05:00.000000Z")) << same;
+    for (const char* wrong : {"", "now", "2026-13-45", "06:05", "2026-11-22T06:05:00+01:00"})
+        EXPECT_FALSE(parse_moment(wrong, now)) << wrong;
+}
+
+TEST(Human, HidesPasswordsOfUrls) {
+    EXPECT_EQ(without_password("http://op:s3cret@host:1/x@y"), "http://op:***@host:1/x@y");
+    EXPECT_EQ(without_password("http://op:p@ss@host"), "http://op:***@host");
+    EXPECT_EQ(without_password("http://op@host:8990"), "http://op@host:8990");
+    EXPECT_EQ(without_password("http://host:8990"), "http://host:8990");
+    EXPECT_EQ(without_password("host:8990"), "host:8990");
+}
+
 }  // namespace
 }  // namespace vitalwire::cli

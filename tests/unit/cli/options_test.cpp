@@ -39,7 +39,7 @@ TEST(CommandLine, TakesOptionsBeforeAndAfterTheCommand) {
     const Options options =
         parse({"--json", "guests", "--state", "lost", "--host", "c1", "--controller", "a:1"}).options.value();
     EXPECT_EQ(options.command, Command::guests);
-    EXPECT_TRUE(options.json);
+    EXPECT_EQ(options.format, Format::json);
     EXPECT_EQ(options.state, "lost");
     EXPECT_EQ(options.host, "c1");
     EXPECT_THAT(options.controllers, ElementsAre("http://a:1"));
@@ -49,16 +49,16 @@ TEST(CommandLine, TakesOptionsBeforeAndAfterTheCommand) {
 TEST(CommandLine, NamesAGroupAndWhatToSendToIt) {
     const Options options = parse({"send", "g-1", "hello all"}).options.value();
     EXPECT_EQ(options.command, Command::send);
-    EXPECT_EQ(options.to_group, "g-1");
+    EXPECT_EQ(options.target, "g-1");
     EXPECT_EQ(options.message, "hello all");
     EXPECT_EQ(parse({"group", "g-1", "--json"}).options.value().command, Command::group);
-    EXPECT_THAT(mistake({"group", "a/b"}), HasSubstr("expected the id of a group"));
+    EXPECT_THAT(mistake({"group", ""}), HasSubstr("expected an id, a name"));
     EXPECT_THAT(mistake({"send", "g-1"}), HasSubstr("message"));
 }
 
 TEST(CommandLine, AsksControllersOnlyForGroups) {
     EXPECT_TRUE(parse({"groups"}).options.value().controllers_chosen) << "not the agent when it does not answer";
-    EXPECT_THAT(mistake({"groups", "--agent", "/x"}), HasSubstr("only controllers know server groups"));
+    EXPECT_THAT(mistake({"groups", "--agent", "/x"}), HasSubstr("only controllers have server groups"));
 }
 
 TEST(CommandLine, TakesSeveralControllers) {
@@ -75,6 +75,45 @@ TEST(CommandLine, ReadsTheEnvironmentUnlessItIsToldOtherwise) {
     const Options agent = parse({"status", "--agent", "/x"}, "a:1").options.value();
     EXPECT_THAT(agent.controllers, IsEmpty());
     EXPECT_EQ(agent.agent, "/x");
+}
+
+TEST(CommandLine, ChoosesTheFormat) {
+    EXPECT_EQ(parse({"guests", "-o", "csv"}).options.value().format, Format::csv);
+    EXPECT_TRUE(parse({"guests", "-o", "wide"}).options.value().style.wide);
+    EXPECT_THAT(mistake({"guests", "-o", "xml"}), HasSubstr("xml"));
+    EXPECT_THAT(mistake({"status", "-o", "csv"}), HasSubstr("only lists have rows"));
+    EXPECT_THAT(mistake({"guests", "--json", "-o", "yaml"}), HasSubstr("--json contradicts"));
+    EXPECT_THAT(mistake({"events", "--follow", "-o", "csv"}), HasSubstr("--follow: expected"));
+}
+
+TEST(CommandLine, ChoosesOrderAndTimes) {
+    const Options options =
+        parse({"agents", "--sort", "LAST SEEN", "--reverse", "--no-headers", "--time", "absolute"}).options.value();
+    EXPECT_EQ(options.style.sort, "last-seen");
+    EXPECT_TRUE(options.style.reverse);
+    EXPECT_FALSE(options.style.headings);
+    EXPECT_TRUE(options.style.absolute_times);
+    EXPECT_THAT(mistake({"status", "--sort", "host"}), HasSubstr("only for lists"));
+}
+
+TEST(CommandLine, ClosesAFaultWithAReason) {
+    const Options options = parse({"close", "f-1", "--reason", "rebuilt", "--controller", "unix:/x"}).options.value();
+    EXPECT_EQ(options.target, "f-1");
+    EXPECT_EQ(options.message, "rebuilt");
+    EXPECT_THAT(options.controllers, ElementsAre("unix:/x"));
+    EXPECT_THAT(mistake({"close", "f-1"}), HasSubstr("--reason"));
+}
+
+TEST(CommandLine, TakesAPeriodOfEvents) {
+    const Options options = parse({"events", "--since", "2h", "--until", "2026-11-22T06:05"}).options.value();
+    EXPECT_LT(options.since.value(), base::WallTime::clock::now());
+    EXPECT_EQ(options.until.value(), base::from_iso8601("2026-11-22T06:05:00.000000Z"));
+    EXPECT_FALSE(parse({"events"}).options.value().since);
+    EXPECT_THAT(mistake({"events", "--since", "yesterday"}), HasSubstr("expected a time before now"));
+}
+
+TEST(CommandLine, PrintsNoPassword) {
+    EXPECT_THAT(mistake({"status", "--controller", "ftp://op:secret@x"}), testing::Not(HasSubstr("secret")));
 }
 
 TEST(CommandLine, SaysWhatIsWrong) {

@@ -57,5 +57,46 @@ TEST(Table, ColoursOnlyWhereColourIsWanted) {
     EXPECT_THAT(table.lines({false, 0})[1], Not(HasSubstr("\033")));
 }
 
+TEST(Table, ShowsWideColumnsOnlyWhereTheyAreWanted) {
+    Table table({"A", {"ID", true}});
+    table.add({"x", "long"});
+    EXPECT_THAT(table.lines({}), ElementsAre("A", "x"));
+    Style wide;
+    wide.wide = true;
+    EXPECT_THAT(table.lines(wide), ElementsAre("A  ID", "x  long"));
+}
+
+TEST(Table, SortsNumbersByTheirValueAndTimesByTheMoment) {
+    const base::WallTime now = base::from_iso8601("2026-11-22T06:05:08.000000Z");
+    Table table({"N", "LAST SEEN"});
+    table.add({Cell::number(10, "10 ms"), Cell::time("2026-11-22T06:05:00.000000Z", now, {})});
+    table.add({Cell::number(9, "9 ms"), Cell::time("2026-11-22T06:04:00.000000Z", now, {})});
+    Style style;
+    style.headings = false;
+    style.sort = "n";
+    EXPECT_THAT(table.lines(style), ElementsAre("9 ms   1 min ago", "10 ms  8 s ago"));
+    style.sort = "last-seen";
+    style.reverse = true;
+    EXPECT_THAT(table.lines(style), ElementsAre("10 ms  8 s ago", "9 ms   1 min ago"));
+    EXPECT_THAT(table.column_names(), ElementsAre("n", "last-seen"));
+}
+
+TEST(Table, ShowsAbsoluteTimesWhereTheyAreWanted) {
+    Style style;
+    style.absolute_times = true;
+    EXPECT_EQ(Cell::time("2026-11-22T06:05:00.123456Z", {}, style).text, "2026-11-22 06:05:00Z");
+    EXPECT_EQ(Cell::time("", {}, style).text, "");
+}
+
+TEST(Csv, HasEveryColumnInAFormForPrograms) {
+    Table table({"NAME", "ROUND TRIP", {"ID", true}});
+    table.add({"a,\n", Cell::number(1500, "1.5 ms"), "x"});
+    table.add({"", Cell::number(0, ""), "=cmd"});
+    EXPECT_THAT(table.csv({}), ElementsAre("name,round-trip,id", "\"a,\\n\",1500,x", ",0,=cmd"));
+    Style bare;
+    bare.headings = false;
+    EXPECT_THAT(table.csv(bare), testing::SizeIs(2));
+}
+
 }  // namespace
 }  // namespace vitalwire::cli

@@ -19,6 +19,22 @@ using testing::StartsWith;
 
 const base::WallTime kNow = base::from_iso8601("2026-11-22T06:05:08.000000Z");
 
+Lines guests_lines(const json& document, base::WallTime now, const Style& style) {
+    return guests_table(document, now, style).lines(style);
+}
+
+Lines faults_lines(const json& document, base::WallTime now, const Style& style) {
+    return faults_table(document, now, style).lines(style);
+}
+
+Lines agents_lines(const json& document, base::WallTime now, const Style& style) {
+    return agents_table(document, now, style).lines(style);
+}
+
+Lines groups_lines(const json& document, base::WallTime now, const Style& style) {
+    return groups_table(document, now, style).lines(style);
+}
+
 json guest(const std::string& id, const std::string& state, const std::string& host = "c1") {
     return {{"guest", id}, {"state", state}, {"host", host}, {"group", "g"}, {"interval_ms", 1000}};
 }
@@ -36,7 +52,7 @@ TEST(GuestsView, BeginsWithTheWorst) {
     json list = json::array();
     for (const char* state : {"registered", "held", "crashed", "unregistered", "lost", "unhealthy"})
         list.push_back(guest(state, state));
-    const Lines lines = guests_view({{"guests", list}}, kNow, {});
+    const Lines lines = guests_lines({{"guests", list}}, kNow, {});
     ASSERT_THAT(lines, SizeIs(7));
     EXPECT_THAT(lines[0], StartsWith("STATE"));
     std::size_t place = 1;
@@ -47,10 +63,9 @@ TEST(GuestsView, BeginsWithTheWorst) {
 TEST(GroupsView, ShowsWhatEachGroupHasSent) {
     const json group = {{"id", "g"},       {"name", "pair"},   {"project", "p"},     {"members", 2},
                         {"broadcasts", 7}, {"deliveries", 14}, {"notifications", 0}, {"queries", 0}};
-    EXPECT_THAT(groups_view({{"groups", {group}}}, kNow, {}),
+    EXPECT_THAT(groups_lines({{"groups", {group}}}, kNow, {}),
                 ElementsAre("GROUP  NAME  PROJECT  MEMBERS  BROADCASTS  DELIVERIES",
                             "g      pair  p        2        7           14"));
-    EXPECT_THAT(groups_view({{"groups", json::array()}}, kNow, {}), ElementsAre("no groups"));
 }
 
 TEST(GroupView, ShowsEveryMemberAndWhetherItCanBeReached) {
@@ -76,7 +91,7 @@ TEST(GuestsView, SaysWhenWhatAndWhy) {
     entry["name"] = "own name";
     entry["last_round_trip_us"] = 412;
     entry["misses"] = 3;
-    const std::string line = guests_view({{"guests", {entry}}}, kNow, {})[1];
+    const std::string line = guests_lines({{"guests", {entry}}}, kNow, {})[1];
     EXPECT_EQ(line, "held   g-1    own name  c1    g      3 s ago     1 s       412 us      3       migrating");
 }
 
@@ -84,18 +99,14 @@ TEST(GuestsView, PrefersTheNameThatTheCloudGave) {
     json entry = guest("g-1", "registered");
     entry["name"] = "liar";
     entry["display_name"] = "web";
-    EXPECT_THAT(guests_view({{"guests", {entry}}}, kNow, {})[1], AllOf(HasSubstr("web"), Not(HasSubstr("liar"))));
+    EXPECT_THAT(guests_lines({{"guests", {entry}}}, kNow, {})[1], AllOf(HasSubstr("web"), Not(HasSubstr("liar"))));
 }
 
 TEST(GuestsView, LetsNoGuestDrawOnTheTerminal) {
     json entry = guest("g-1", "registered");
     entry["name"] = "\x1b]0;owned\x07\n<3>forged";
-    for (const std::string& line : guests_view({{"guests", {entry}}}, kNow, {}))
+    for (const std::string& line : guests_lines({{"guests", {entry}}}, kNow, {}))
         EXPECT_EQ(line.find_first_of("\x1b\x07\n"), std::string::npos) << line;
-}
-
-TEST(GuestsView, SaysThatThereAreNone) {
-    EXPECT_THAT(guests_view({{"guests", json::array()}}, kNow, {}), ElementsAre("no guests"));
 }
 
 TEST(Views, SurviveAnswersOfAnotherShape) {
@@ -104,10 +115,14 @@ TEST(Views, SurviveAnswersOfAnotherShape) {
                                  {"faults", {json::array(), {{"deliveries", 3}}}},
                                  {"sinks", {{{"name", 1}}}},
                                  {"problems", {{"what", "x"}}}}}) {
-        EXPECT_FALSE(guests_view(odd, kNow, {}).empty());
-        EXPECT_FALSE(faults_view(odd, kNow, {}).empty());
-        EXPECT_FALSE(agents_view(odd, kNow, {}).empty());
+        EXPECT_FALSE(guests_lines(odd, kNow, {}).empty());
+        EXPECT_FALSE(faults_lines(odd, kNow, {}).empty());
+        EXPECT_FALSE(agents_lines(odd, kNow, {}).empty());
         EXPECT_FALSE(status_view(odd, kNow, {}).empty());
+        EXPECT_FALSE(guest_view(odd, kNow, {}).empty());
+        EXPECT_FALSE(host_view(odd, kNow, {}).empty());
+        EXPECT_FALSE(top_view({{"status", odd}, {"faults", odd}, {"guests", odd}}, kNow, {}, 20).empty());
+        fault_view(odd, kNow, {});
     }
 }
 
@@ -115,7 +130,7 @@ TEST(FaultsView, BeginsWithTheWorstOpenOnesTheNewestFirst) {
     const json document = {{"faults",
                             {fault("cleared", "critical", "4", "cleared"), fault("warning", "warning", "3", "open"),
                              fault("older", "critical", "1", "open"), fault("newer", "critical", "2", "open")}}};
-    const Lines lines = faults_view(document, kNow, {});
+    const Lines lines = faults_lines(document, kNow, {});
     ASSERT_THAT(lines, SizeIs(5));
     EXPECT_THAT(lines[1], HasSubstr("newer"));
     EXPECT_THAT(lines[2], HasSubstr("older"));
@@ -129,15 +144,16 @@ TEST(FaultsView, SaysWhoHasNotBeenTold) {
     entry["deliveries"] = {{{"sink", "log"}, {"state", "acknowledged"}},
                            {{"sink", "doctor"}, {"state", "sending"}, {"last_error", "connection refused"}},
                            {{"sink", "hook"}, {"state", "queued"}}};
-    EXPECT_THAT(faults_view({{"faults", {entry}}}, kNow, {})[1],
-                AllOf(HasSubstr("silent"), HasSubstr("1 acknowledged, doctor retries: connection refused, hook queued")));
+    EXPECT_THAT(
+        faults_lines({{"faults", {entry}}}, kNow, {})[1],
+        AllOf(HasSubstr("silent"), HasSubstr("1 acknowledged, doctor retries: connection refused, hook queued")));
 }
 
 TEST(AgentsView, BeginsWithTheLostOnes) {
     const json document = {{"agents",
                             {{{"host", "a"}, {"connected", true}, {"guests", 3}},
                              {{"host", "b"}, {"connected", false}, {"last_seen", "2026-11-22T06:00:08.000000Z"}}}}};
-    const Lines lines = agents_view(document, kNow, {});
+    const Lines lines = agents_lines(document, kNow, {});
     EXPECT_THAT(lines[1], AllOf(StartsWith("lost       b"), HasSubstr("5 min ago")));
     EXPECT_THAT(lines[2], StartsWith("connected  a"));
 }
@@ -203,37 +219,82 @@ TEST(StatusView, OfAnAgentWithoutAControllerSaysWhatWaits) {
     EXPECT_THAT(status_view(document, kNow, {}), Not(Contains(HasSubstr("not delivered"))));
 }
 
-TEST(Filters, KeepWhatMatchesAllOfThem) {
-    const json document = {{"guests", {guest("a", "lost", "c1"), guest("b", "lost", "c2"), guest("c", "held", "c1")}}};
-    const auto left = [&](const Options& options) {
-        json filtered = document;
-        apply_filters(filtered, options);
-        std::string ids;
-        for (const json& entry : filtered["guests"])
-            ids += entry["guest"].get<std::string>();
-        return ids;
-    };
-    Options options;
-    EXPECT_EQ(left(options), "abc");
-    options.host = "c1";
-    EXPECT_EQ(left(options), "ac");
-    options.state = "lost";
-    EXPECT_EQ(left(options), "a");
-    options.group = "none";
-    EXPECT_EQ(left(options), "");
+TEST(FaultsView, HasTheAlarmsOfHostsWithTheirTimes) {
+    const json alarm = {{"id", "0123456789"},     {"host", "c9"},    {"kind", "agent_lost"},
+                        {"severity", "critical"}, {"state", "open"}, {"opened_at", "2026-11-22T06:05:05.000000Z"}};
+    const Lines lines = faults_lines({{"faults", json::array()}, {"alarms", {alarm}}}, kNow, {});
+    ASSERT_THAT(lines, SizeIs(2));
+    EXPECT_EQ(lines[1], "critical  01234567  agent_lost  c9    3 s ago");
 }
 
-TEST(Filters, FindTheFaultsOfAGuestByIdOrName) {
-    json document = {{"faults", {{{"guest", "id"}, {"guest_name", "web"}}, {{"guest", "other"}}}}};
-    Options options;
-    options.guest = "web";
-    apply_filters(document, options);
-    EXPECT_THAT(document["faults"], SizeIs(1));
+TEST(CoverageTable, BeginsWithWhatIsUncovered) {
+    const json document = {{"guests",
+                            {{{"guest", "a"}, {"host", "c1"}, {"coverage", "watched"}, {"why", ""}},
+                             {{"guest", "b"}, {"host", "c2"}, {"coverage", "uncovered"}, {"why", "agent away"}}}}};
+    EXPECT_THAT(
+        coverage_table(document, kNow, {}).lines({}),
+        ElementsAre("COVERAGE   GUEST  HOST  WHY", "uncovered  b      c2    agent away", "watched    a      c1    -"));
 }
 
-TEST(JsonText, IsSafeForATerminal) {
-    const std::string text = json_text({{"name", "\x1b[2J\xC2\x9B\x7F\xFF"}});
-    EXPECT_EQ(text.find_first_of("\x1b\xC2\x9B\x7F"), std::string::npos) << text;
+TEST(GuestView, ShowsOneGuestAndItsFaults) {
+    json entry = guest("g-1", "lost");
+    entry["display_name"] = "web";
+    entry["name"] = "own";
+    const json document = {{"guest", entry}, {"faults", {fault("f", "critical", "1", "open")}}};
+    const Lines lines = guest_view(document, kNow, {});
+    EXPECT_EQ(lines[0], "guest             g-1");
+    EXPECT_EQ(lines[1], "name              web");
+    EXPECT_EQ(lines[2], "its own name      own");
+    EXPECT_EQ(lines[3], "state             lost");
+    EXPECT_THAT(lines, Contains(HasSubstr("heartbeat_lost")));
+    EXPECT_THAT(guest_view({{"guest", entry}}, kNow, {}), Contains("no faults"));
+}
+
+TEST(FaultView, ShowsTimesDeliveriesAndJournal) {
+    json entry = fault("f-1", "critical", "1", "open");
+    entry["host"] = "c1";
+    entry["deliveries"] = {{{"sink", "log"}, {"state", "acknowledged"}}};
+    entry["journal"] = {
+        {"entries", {{{"at", "2026-11-22T06:05:05.000000Z"}, {"what", "sent"}, {"sink", "log"}, {"times", 2}}}}};
+    const Lines lines = fault_view(entry, kNow, {});
+    EXPECT_THAT(lines, Contains("opened            2026-11-22 06:01:00Z, 4 min ago"));
+    EXPECT_THAT(lines, Contains("of                guest f-1 on c1"));
+    EXPECT_THAT(lines, Contains("log   acknowledged"));
+    EXPECT_THAT(lines, Contains("3 s ago  sent   log   2"));
+}
+
+json cloud_in_trouble() {
+    json faults = json::array();
+    for (int i = 0; i < 30; ++i)
+        faults.push_back(fault("warning-" + std::to_string(i), "warning", "1", "open"));
+    faults.push_back(fault("the-worst", "critical", "1", "open"));
+    json sinks = json::array();
+    for (int i = 0; i < 12; ++i)
+        sinks.push_back({{"name", "sink-" + std::to_string(i)}, {"state", "ok"}});
+    return {{"status", {{"healthy", false}, {"sinks", sinks}, {"problems", {{{"what", "nova"}}}}}},
+            {"faults", {{"faults", faults}}}};
+}
+
+TEST(TopView, FitsTheTerminalAndBeginsWithTheWorst) {
+    const Lines lines = top_view(cloud_in_trouble(), kNow, {false, 60}, 20);
+    ASSERT_THAT(lines, SizeIs(20));
+    EXPECT_THAT(lines[2], StartsWith("critical heartbeat_lost the-worst"));
+    EXPECT_THAT(lines[18], StartsWith("... and 16 more lines"));
+    EXPECT_THAT(lines[19], StartsWith("sinks ok: sink-0, sink-1")) << "in one line";
+    for (const std::string& line : lines)
+        EXPECT_LE(line.size(), 60U) << line;
+    EXPECT_THAT(top_view(cloud_in_trouble(), kNow, {false, 60}, 4), SizeIs(4));
+}
+
+TEST(TopView, ShowsTheSlowestGuestsWhenThereIsRoom) {
+    json fast = guest("fast", "registered");
+    fast["last_round_trip_us"] = 100;
+    json slow = guest("slow", "registered");
+    slow["last_round_trip_us"] = 9000;
+    const json document = {{"status", {{"healthy", true}}}, {"guests", {{"guests", {fast, slow}}}}};
+    const Lines lines = top_view(document, kNow, {}, 20);
+    EXPECT_EQ(lines[2], "round trip 9 ms slow  c1");
+    EXPECT_EQ(lines[3], "round trip 100 us fast  c1");
 }
 
 }  // namespace

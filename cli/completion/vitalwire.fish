@@ -1,0 +1,64 @@
+# fish completion for vitalwire(1)
+
+# A column of a list of the controller or agent that the command line names, or of the default one.
+function __vitalwire_known # COMMAND COLUMN
+    set -l tokens (commandline -opc)
+    set -l chosen
+    for i in (seq 2 (count $tokens))
+        switch $tokens[$i]
+            case --controller --agent
+                set -a chosen $tokens[$i] $tokens[(math $i + 1)]
+            case '--controller=*' '--agent=*'
+                set -a chosen $tokens[$i]
+        end
+    end
+    timeout 2 vitalwire $chosen $argv[1] -o csv 2>/dev/null | awk -F, -v column=$argv[2] 'NR == 1 {
+        for (i = 1; i <= NF; i++) if ($i == column) at = i; next } at && $at != "" && $at !~ /"/ { print $at }' | sort -u
+end
+
+set -l lists guests faults agents groups coverage events
+set -l commands status guest fault host group send close top watch $lists
+set -l none "not __fish_seen_subcommand_from $commands"
+
+complete -c vitalwire -f
+complete -c vitalwire -n $none -a status -d 'The condition of Vitalwire itself'
+complete -c vitalwire -n $none -a guests -d 'Every guest, the worst first'
+complete -c vitalwire -n $none -a guest -d 'One guest and its faults'
+complete -c vitalwire -n $none -a faults -d 'Open faults, host alarms and their delivery'
+complete -c vitalwire -n $none -a fault -d 'One fault and its journal'
+complete -c vitalwire -n $none -a agents -d 'Every agent that the controller knows'
+complete -c vitalwire -n $none -a host -d 'One compute node, its agent, guests and faults'
+complete -c vitalwire -n $none -a groups -d 'Every server group and what it has sent'
+complete -c vitalwire -n $none -a group -d 'The members of a server group'
+complete -c vitalwire -n $none -a send -d 'A test message to all members of a server group'
+complete -c vitalwire -n $none -a close -d 'Ends a fault by the operators decision'
+complete -c vitalwire -n $none -a coverage -d 'Guests that should be watched and are not'
+complete -c vitalwire -n $none -a events -d 'What happened'
+complete -c vitalwire -n $none -a top -d 'What is wrong now, live'
+complete -c vitalwire -n $none -a watch -d 'top on a terminal, events --follow elsewhere'
+
+complete -c vitalwire -l controller -x -d 'Controller to ask'
+complete -c vitalwire -l agent -r -F -d 'Ask the agent behind this UNIX socket'
+complete -c vitalwire -s o -l output -x -a 'table wide json yaml csv' -d Format
+complete -c vitalwire -l json -d 'The same as -o json'
+complete -c vitalwire -l time -x -a 'relative absolute' -d 'Form of times'
+complete -c vitalwire -s h -l help -d 'Print a summary'
+complete -c vitalwire -n $none -l version -d 'Print the version'
+complete -c vitalwire -n "__fish_seen_subcommand_from $lists" -l sort -x -d 'Sort by this column'
+complete -c vitalwire -n "__fish_seen_subcommand_from $lists" -l reverse -d 'In reverse order'
+complete -c vitalwire -n "__fish_seen_subcommand_from $lists" -l no-headers -d 'Without a heading'
+
+complete -c vitalwire -n '__fish_seen_subcommand_from guests faults' -l host -x -a '(__vitalwire_known agents host)' -d 'Only of this compute node'
+complete -c vitalwire -n '__fish_seen_subcommand_from guests' -l group -x -a '(__vitalwire_known groups group)' -d 'Only members of this server group'
+complete -c vitalwire -n '__fish_seen_subcommand_from guests' -l state -x -a 'crashed lost unhealthy held unregistered registered' -d 'Only guests in this state'
+complete -c vitalwire -n '__fish_seen_subcommand_from faults' -l all -d 'Cleared faults too'
+complete -c vitalwire -n '__fish_seen_subcommand_from faults' -l guest -x -a '(__vitalwire_known guests guest)' -d 'Only faults of this guest'
+complete -c vitalwire -n '__fish_seen_subcommand_from events' -l since -x -a '15min 1h 6h 1d 7d' -d 'From this time on'
+complete -c vitalwire -n '__fish_seen_subcommand_from events' -l until -x -a '15min 1h 6h 1d 7d' -d 'Up to this time'
+complete -c vitalwire -n '__fish_seen_subcommand_from events' -s f -l follow -d 'Go on with what happens from now on'
+complete -c vitalwire -n '__fish_seen_subcommand_from guest' -a '(__vitalwire_known guests guest; __vitalwire_known guests name)'
+complete -c vitalwire -n '__fish_seen_subcommand_from close' -l reason -x -d Why
+complete -c vitalwire -n '__fish_seen_subcommand_from coverage' -l all -d 'Every guest'
+complete -c vitalwire -n '__fish_seen_subcommand_from fault close' -a '(__vitalwire_known faults id)'
+complete -c vitalwire -n '__fish_seen_subcommand_from host' -a '(__vitalwire_known agents host)'
+complete -c vitalwire -n '__fish_seen_subcommand_from group send' -a '(__vitalwire_known groups group; __vitalwire_known groups name)'

@@ -1,0 +1,89 @@
+#include "cli/events.hpp"
+
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "cli/answer.hpp"
+#include "cli/human.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::cli {
+
+using base::WallTime;
+using nlohmann::json;
+using wire::int_or;
+using wire::text_or;
+
+namespace {
+
+std::vector<const json*> faults_and_alarms(const json& document) {
+    auto out = listed(document, "faults");
+    const auto alarms = listed(document, "alarms");
+    out.insert(out.end(), alarms.begin(), alarms.end());
+    return out;
+}
+
+}  // namespace
+
+json make_event(const char* event, const std::string& time, const json& fault) {
+    return {{"time", time}, {"event", event}, {"fault", fault}};
+}
+
+json history(const json& faults, std::optional<WallTime> since, std::optional<WallTime> until) {
+    std::vector<json> events;
+    const auto add = [&](const char* event, const std::string& time, const json& fault) {
+        const WallTime at = base::from_iso8601(time);
+        if (at == WallTime{} || (since && at < *since) || (until && at > *until)) return;
+        events.push_back(make_event(event, time, fault));
+    };
+    for (const json* fault : faults_and_alarms(faults)) {
+        const std::string opened = text_or(*fault, "opened_at");
+        const std::string updated = text_or(*fault, "updated_at");
+        add("opened", opened, *fault);
+        if (text_or(*fault, "state") == "cleared") {
+            add("cleared", text_or(*fault, "cleared_at"), *fault);
+        } else if (updated != opened) {
+            add("updated", updated, *fault);
+        }
+    }
+    std::stable_sort(events.begin(), events.end(),
+                     [](const json& a, const json& b) { return text_or(a, "time") < text_or(b, "time"); });
+    return {{"events", std::move(events)}};
+}
+
+OpenFaults open_faults(const json& faults) {
+    OpenFaults out;
+    for (const json* fault : faults_and_alarms(faults)) {
+        if (text_or(*fault, "state") != "cleared") out[text_or(*fault, "id")] = *fault;
+    }
+    return out;
+}
+
+Changes changes(const OpenFaults& before, const OpenFaults& now, const std::string& time) {
+    Changes out;
+    for (const auto& [id, fault] : now) {
+        const auto earlier = before.find(id);
+        if (earlier == before.end()) {
+            out.events.push_back(make_event("opened", text_or(fault, "opened_at", time), fault));
+        } else if (int_or(fault, "revision", 0) != int_or(earlier->second, "revision", 0)) {
+            out.events.push_back(make_event("updated", text_or(fault, "updated_at", time), fault));
+        }
+    }
+    for (const auto& [id, fault] : before) {
+        if (!now.contains(id)) out.gone.push_back(fault);
+    }
+    return out;
+}
+
+std::string event_line(const json& event) {
+    const json empty = json::object();
+    const json* found = wire::find(event, "fault");
+    const json& fault = found == nullptr ? empty : *found;
+    const std::string what = text_or(event, "event");
+    const std::string reason = what == "cleared" ? text_or(fault, "clear_reason") : why(fault);
+    return human_time(base::from_iso8601(text_or(event, "time"))) + ' ' + base::escape(what) + ' ' +
+           safe(fault, "severity") + ' ' + safe(fault, "kind") + " of " + subject_of(fault) +
+           (reason.empty() ? "" : ", " + base::escape(reason));
+}
+
+}  // namespace vitalwire::cli

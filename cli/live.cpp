@@ -1,0 +1,196 @@
+#include "cli/live.hpp"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "base/text.hpp"
+#include "cli/events.hpp"
+#include "cli/format.hpp"
+#include "cli/human.hpp"
+#include "cli/output.hpp"
+#include "cli/queries.hpp"
+#include "cli/views.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::cli {
+
+namespace asio = boost::asio;
+using base::Result;
+using nlohmann::json;
+
+namespace {
+
+constexpr base::Millis kPeriod{1000};
+
+/// Calls `once` every second; it returns false when it was interrupted.
+template <class Once>
+int repeat(asio::io_context& io, Once once) {
+    bool quit = false;
+    asio::signal_set signals(io, SIGINT, SIGTERM);
+    signals.async_wait([&](const boost::system::error_code& error, int) {
+        if (error) return;
+        quit = true;
+        io.stop();
+    });
+    while (!quit && std::ferror(stdout) == 0) {
+        const auto next = base::Clock::now() + kPeriod;
+        once(quit);
+        if (quit) break;
+        io.restart();
+        io.run_until(next);
+    }
+    return kOk;
+}
+
+/// The alternate screen of a terminal, which gives the old one back at the end.
+class Screen {
+public:
+    explicit Screen(Style style) : style_(std::move(style)) { std::fputs("\033[?1049h\033[?25l", stdout); }
+    ~Screen() {
+        std::fputs("\033[?25h\033[?1049l", stdout);
+        std::fflush(stdout);
+    }
+    Screen(const Screen&) = delete;
+    Screen& operator=(const Screen&) = delete;
+
+    void show(const json& overview) {
+        measure();
+        draw(top_view(overview, std::chrono::system_clock::now(), style_, rows_));
+    }
+
+    void show_silence(const std::string& why) {
+        measure();
+        Lines lines = {paint("no answer, retrying", Tone::bad, style_), ""};
+        std::size_t begin = 0;
+        while (begin <= why.size()) {
+            const std::size_t end = std::min(why.find('\n', begin), why.size());
+            add_line(lines, base::escape(why.substr(begin, end - begin)), style_);
+            begin = end + 1;
+        }
+        if (lines.size() > rows_) lines.resize(rows_);
+        draw(lines);
+    }
+
+private:
+    void measure() {
+        winsize size{};
+        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0) return;
+        style_.width = size.ws_col;
+        rows_ = size.ws_row;
+    }
+
+    static void draw(const Lines& lines) {
+        std::string out = "\033[H";
+        for (std::size_t i = 0; i < lines.size(); ++i)
+            out += (i == 0 ? "" : "\n") + lines[i] + "\033[K";
+        out += "\033[J";
+        std::fwrite(out.data(), 1, out.size(), stdout);
+        std::fflush(stdout);
+    }
+
+    Style style_;
+    std::size_t rows_ = 24;
+};
+
+/// Prints events as they are found by comparing answers.
+class Follower {
+public:
+    Follower(Client& client, const Options& options) : client_(client), options_(options) {}
+
+    void poll(const bool& quit) {
+        // The history once: what happened before, and afterwards only for the end of a fault.
+        auto answer = client_.get(first_ ? "/v1/faults?all=1" : "/v1/faults");
+        if (quit) return;
+        if (!answer) return print_silence(answer.error().message);
+        if (const std::string source = client_.source(); std::exchange(source_, source) != source)
+            print({{"event", "source"}, {"source", source_}}, "asking " + base::escape(source_));
+        if (std::exchange(first_, false)) return begin(*answer);
+        compare(*answer);
+    }
+
+private:
+    void begin(const json& answer) {
+        if (options_.since) print_events(history(answer, options_.since, options_.until)["events"]);
+        last_ = open_faults(answer);
+    }
+
+    void compare(const json& answer) {
+        OpenFaults now = open_faults(answer);
+        Changes found = changes(last_, now, base::to_iso8601(std::chrono::system_clock::now()));
+        if (!found.gone.empty()) {
+            auto all = client_.get("/v1/faults?all=1");
+            if (!all) return print_silence(all.error().message);  // compared again the next time
+            add_clears(found, *all);
+        }
+        print_events(found.events);
+        last_ = std::move(now);
+    }
+
+    /// How the faults ended that are open no more.
+    static void add_clears(Changes& found, const json& all) {
+        std::map<std::string, json> cleared;
+        const json past = history(all, std::nullopt, std::nullopt);
+        for (const json& event : past["events"]) {
+            if (wire::text_or(event, "event") == "cleared") cleared[wire::text_or(event["fault"], "id")] = event;
+        }
+        const std::string time = base::to_iso8601(std::chrono::system_clock::now());
+        for (const json& fault : found.gone) {
+            const auto end = cleared.find(wire::text_or(fault, "id"));
+            found.events.push_back(end == cleared.end() ? make_event("cleared", time, fault) : end->second);
+        }
+    }
+
+    void print_silence(const std::string& why) {
+        if (std::exchange(source_, kNobody) == kNobody) return;
+        print({{"event", "source"}, {"source", nullptr}, {"why", why}}, "no answer: " + base::escape(why));
+    }
+
+    void print_events(const json& events) const {
+        for (const json& event : events)
+            print_at_once(options_.format == Format::json ? json_text(event, true) : event_line(event));
+    }
+
+    void print(json event, const std::string& text) const {
+        const auto now = std::chrono::system_clock::now();
+        event["time"] = base::to_iso8601(now);
+        print_at_once(options_.format == Format::json ? json_text(event, true) : human_time(now) + ' ' + text);
+    }
+
+    static constexpr const char* kNobody = "-";
+
+    Client& client_;
+    const Options& options_;
+    std::string source_;  ///< who answered last; kNobody when nobody does
+    OpenFaults last_;
+    bool first_ = true;
+};
+
+}  // namespace
+
+int top(asio::io_context& io, Client& client, const Options& options) {
+    if (isatty(STDOUT_FILENO) == 0) {
+        std::fputs("vitalwire: top needs a terminal; elsewhere use: vitalwire events --follow\n", stderr);
+        return kUsage;
+    }
+    Screen screen(options.style);
+    return repeat(io, [&](const bool& quit) {
+        const auto answer = overview(client);
+        if (quit) return;
+        answer ? screen.show(*answer) : screen.show_silence(answer.error().message);
+    });
+}
+
+int follow(asio::io_context& io, Client& client, const Options& options) {
+    Follower follower(client, options);
+    return repeat(io, [&](const bool& quit) { follower.poll(quit); });
+}
+
+}  // namespace vitalwire::cli

@@ -1,0 +1,180 @@
+#include "cli/queries.hpp"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "cli/events.hpp"
+#include "cli/select.hpp"
+#include "wire/json_reader.hpp"
+#include "wire/limits.hpp"
+
+namespace vitalwire::cli {
+
+using base::Result;
+using nlohmann::json;
+
+namespace {
+
+constexpr std::int64_t kMaxGuestsOnScreen = 1000;
+
+Result<json> list(Client& client, const Options& options, const char* page) {
+    auto document = client.get(page);
+    if (document) apply_filters(*document, options);
+    return document;
+}
+
+/// The members `from` of `document` whose `key` is `value`.
+json only(const json& document, const char* from, const char* key, const std::string& value) {
+    json out = json::array();
+    const json* entries = wire::find(document, from);
+    if (entries == nullptr || !entries->is_array()) return out;
+    for (const json& entry : *entries) {
+        if (wire::text_or(entry, key) == value) out.push_back(entry);
+    }
+    return out;
+}
+
+Result<json> guest(Client& client, const Options& options) {
+    auto guests = client.get("/v1/guests");
+    if (!guests) return guests;
+    auto found = select(*guests, kGuests, options.target);
+    if (!found) return found;
+    auto faults = client.get("/v1/faults?all=1");
+    if (!faults) return faults;
+    const std::string id = wire::text_or(*found, "guest");
+    return json{{"guest", std::move(*found)}, {"faults", only(*faults, "faults", "guest", id)}};
+}
+
+Result<json> fault(Client& client, const Options& options) {
+    auto faults = client.get("/v1/faults?all=1");
+    if (!faults) return faults;
+    // An id is of a fault or of an alarm.
+    if (const json* alarms = wire::find(*faults, "alarms"); alarms != nullptr && alarms->is_array()) {
+        json& all = (*faults)["faults"];
+        all.insert(all.end(), alarms->begin(), alarms->end());
+    }
+    auto found = select(*faults, kFaults, options.target);
+    if (!found) return found;
+    // An agent has no journals, and no page for each fault.
+    auto whole = client.get("/v1/faults/" + wire::text_or(*found, "id"));
+    return whole || whole.error().code != base::Errc::permission ? whole : found;
+}
+
+Result<json> close(Client& client, const Options& options) {
+    auto faults = client.get("/v1/faults");
+    if (!faults) return faults;
+    auto found = select(*faults, kFaults, options.target);
+    if (!found) return found;
+    return client.post("/v1/faults/" + wire::text_or(*found, "id") + "/clear", options.message);
+}
+
+/// Without --all only what needs somebody.
+Result<json> coverage(Client& client, const Options& options) {
+    auto answer = client.get("/v1/coverage");
+    if (!answer || options.all || options.machine_readable()) return answer;
+    (*answer)["guests"] = only(*answer, "guests", "coverage", "uncovered");
+    return answer;
+}
+
+Result<json> host(Client& client, const Options& options) {
+    auto agents = client.get("/v1/agents");
+    if (!agents) return agents;
+    auto found = select(*agents, kAgents, options.target);
+    if (!found) return found;
+    const std::string name = wire::text_or(*found, "host");
+    auto guests = client.get("/v1/guests");
+    if (!guests) return guests;
+    auto faults = client.get("/v1/faults");
+    if (!faults) return faults;
+    return json{{"agents", {std::move(*found)}},
+                {"guests", only(*guests, "guests", "host", name)},
+                {"faults", only(*faults, "faults", "host", name)},
+                {"alarms", only(*faults, "alarms", "host", name)}};
+}
+
+/// The page of the group that is meant.
+Result<std::string> group_page(Client& client, const Options& options) {
+    auto groups = client.get("/v1/groups");
+    if (!groups) return tl::make_unexpected(groups.error());
+    auto found = select(*groups, kGroups, options.target);
+    if (!found) return tl::make_unexpected(found.error());
+    return "/v1/groups/" + wire::text_or(*found, "id");
+}
+
+/// One byte more than fits is enough for the controller to reject it.
+std::string message_of(const Options& options) {
+    if (options.message != "-") return options.message;
+    std::string text(wire::kMaxPayload + 1, '\0');
+    text.resize(std::fread(text.data(), 1, text.size(), stdin));
+    return text;
+}
+
+Result<json> group(Client& client, const Options& options) {
+    const auto page = group_page(client, options);
+    return page ? client.get(*page) : tl::make_unexpected(page.error());
+}
+
+Result<json> send(Client& client, const Options& options) {
+    const auto page = group_page(client, options);
+    return page ? client.post(*page + "/send", message_of(options)) : tl::make_unexpected(page.error());
+}
+
+Result<json> events(Client& client, const Options& options) {
+    auto faults = client.get("/v1/faults?all=1");
+    return faults ? Result<json>(history(*faults, options.since, options.until)) : faults;
+}
+
+}  // namespace
+
+Result<json> query(Client& client, const Options& options) {
+    switch (options.command) {
+        case Command::guests:
+            return list(client, options, "/v1/guests");
+        case Command::guest:
+            return guest(client, options);
+        case Command::faults:
+            return list(client, options, options.all ? "/v1/faults?all=1" : "/v1/faults");
+        case Command::fault:
+            return fault(client, options);
+        case Command::agents:
+            return client.get("/v1/agents");
+        case Command::host:
+            return host(client, options);
+        case Command::groups:
+            return client.get("/v1/groups");
+        case Command::group:
+            return group(client, options);
+        case Command::send:
+            return send(client, options);
+        case Command::coverage:
+            return coverage(client, options);
+        case Command::close:
+            return close(client, options);
+        case Command::events:
+            return events(client, options);
+        case Command::status:
+        case Command::top:
+        case Command::watch:
+            break;
+    }
+    return client.get("/v1/status");
+}
+
+Result<json> overview(Client& client) {
+    auto status = client.get("/v1/status");
+    if (!status) return status;
+    auto faults = client.get("/v1/faults");
+    if (!faults) return faults;
+    json out = {{"status", std::move(*status)}, {"faults", std::move(*faults)}};
+    const json* counts = wire::find(out["status"], "guests");
+    if (counts == nullptr || wire::int_or(*counts, "total", 0) > kMaxGuestsOnScreen) return out;
+    auto guests = client.get("/v1/guests");
+    if (!guests) return guests;
+    out["guests"] = std::move(*guests);
+    if (auto coverage = client.get("/v1/coverage")) out["coverage"] = std::move(*coverage);  // an agent has none
+    return out;
+}
+
+}  // namespace vitalwire::cli

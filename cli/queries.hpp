@@ -1,0 +1,18 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/result.hpp"
+#include "cli/client.hpp"
+#include "cli/options.hpp"
+
+namespace vitalwire::cli {
+
+/// What a command shows: the answer of one page, or members of several put together. The error is not_found or
+/// permission when somebody answered.
+base::Result<nlohmann::json> query(Client& client, const Options& options);
+
+/// The answers that `top` shows: status, faults, and of a cloud of a size that a screen shows anything of, guests.
+base::Result<nlohmann::json> overview(Client& client);
+
+}  // namespace vitalwire::cli

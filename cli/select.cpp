@@ -1,0 +1,104 @@
+#include "cli/select.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/text.hpp"
+#include "wire/json_reader.hpp"
+
+namespace vitalwire::cli {
+
+using nlohmann::json;
+using wire::text_or;
+
+const Kind kGuests = {"guest", "guests", "guest", {"display_name", "name"}};
+const Kind kFaults = {"fault", "faults", "id", {}};
+const Kind kAgents = {"host", "agents", "host", {}};
+const Kind kGroups = {"group", "groups", "id", {"name"}};
+
+namespace {
+
+constexpr std::size_t kMaxCandidates = 5;
+
+template <class Matches>
+std::vector<const json*> entries(const json& document, const Kind& kind, Matches matches) {
+    std::vector<const json*> out;
+    const json* list = wire::find(document, kind.list);
+    if (list == nullptr || !list->is_array()) return out;
+    for (const json& entry : *list) {
+        if (matches(entry)) out.push_back(&entry);
+    }
+    return out;
+}
+
+template <class Matches>
+bool any_name(const json& entry, const Kind& kind, Matches matches) {
+    return std::any_of(kind.names.begin(), kind.names.end(),
+                       [&](const char* key) { return matches(text_or(entry, key)); });
+}
+
+std::string candidates(const std::vector<const json*>& found, const Kind& kind) {
+    std::string out;
+    for (std::size_t i = 0; i < std::min(found.size(), kMaxCandidates); ++i)
+        out += (out.empty() ? "" : ", ") + base::escape(text_or(*found[i], kind.id));
+    return found.size() > kMaxCandidates ? out + " ..." : out;
+}
+
+void keep(json& document, const char* key, const auto& wanted) {
+    const auto list = document.find(key);
+    if (list == document.end() || !list->is_array()) return;
+    json kept = json::array();
+    for (json& entry : *list) {
+        if (wanted(entry)) kept.push_back(std::move(entry));
+    }
+    *list = std::move(kept);
+}
+
+/// One of the texts is what is wanted, or begins so when that ends in '*'. (Not any beginning: "compute-1" must not
+/// show what is on compute-10.)
+bool matches_one(std::initializer_list<std::string> texts, const std::string& wanted) {
+    const std::string_view beginning = std::string_view(wanted).substr(0, wanted.empty() ? 0 : wanted.size() - 1);
+    return wanted.empty() || std::any_of(texts.begin(), texts.end(), [&](const std::string& text) {
+               return wanted.ends_with('*') ? text.starts_with(beginning) : text == wanted;
+           });
+}
+
+}  // namespace
+
+base::Result<json> select(const json& document, const Kind& kind, const std::string& wanted) {
+    const auto is = [&](const std::string& text) { return text == wanted; };
+    const auto begins = [&](const std::string& text) { return text.starts_with(wanted); };
+    auto found = entries(document, kind, [&](const json& entry) { return is(text_or(entry, kind.id)); });
+    if (found.empty()) found = entries(document, kind, [&](const json& entry) { return any_name(entry, kind, is); });
+    if (found.empty()) {
+        found = entries(document, kind, [&](const json& entry) {
+            return begins(text_or(entry, kind.id)) || any_name(entry, kind, begins);
+        });
+    }
+    const std::string quoted = std::string(kind.noun) + " '" + base::escape(wanted) + "'";
+    if (found.empty()) return base::fail(base::Errc::not_found, "no " + quoted);
+    if (found.size() > 1)
+        return base::fail(base::Errc::not_found, quoted + " is ambiguous: " + candidates(found, kind));
+    return *found.front();
+}
+
+void apply_filters(json& document, const Options& options) {
+    const auto is_state = [&](const json& guest) {
+        return options.state.empty() || text_or(guest, "state") == options.state;
+    };
+    const auto is_host = [&](const json& entry) { return matches_one({text_or(entry, "host")}, options.host); };
+    keep(document, "guests", [&](const json& guest) {
+        return is_host(guest) && is_state(guest) &&
+               matches_one({text_or(guest, "group"), text_or(guest, "group_name")}, options.group);
+    });
+    const auto is_wanted = [&](const json& fault) {
+        return is_host(fault) &&
+               matches_one({text_or(fault, "guest"), text_or(fault, "guest_name"), text_or(fault, "display_name")},
+                           options.guest);
+    };
+    keep(document, "faults", is_wanted);
+    keep(document, "alarms", is_wanted);
+}
+
+}  // namespace vitalwire::cli
