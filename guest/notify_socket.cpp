@@ -160,7 +160,7 @@ void NotifySocket::handle(pid_t pid, uid_t uid, std::string_view message) {
     if (told.trigger)
         board_.set(service_source(service->name), false,
                    "triggered its watchdog" + (service->status.empty() ? "" : ": " + service->status));
-    if (told.watchdog || told.watchdog_time) feed(pid, *service);
+    if (told.watchdog) feed(pid, *service);
 }
 
 NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {

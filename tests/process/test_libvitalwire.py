@@ -13,15 +13,12 @@ import unittest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
-from test_vitalwired import BUILD, VitalwiredTest
+from test_vitalwired import BUILD, OPTIMISED, VitalwiredTest
 from vmbed.procs import Process, ProcessTestCase, wait_until
 
 LIBRARY = BUILD / "guest" / "lib" / "libvitalwire.so.1"
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 SANITIZED = re.search("lib[at]san", subprocess.run(["ldd", LIBRARY], capture_output=True, text=True).stdout) is not None
-
-
-OPTIMISED = "CMAKE_BUILD_TYPE:STRING=Debug" not in (BUILD / "CMakeCache.txt").read_text()
 
 
 def run(*command: str | Path, **options) -> str:
