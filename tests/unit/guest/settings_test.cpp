@@ -94,7 +94,8 @@ level = debug
     EXPECT_THAT(settings->checks,
                 ElementsAre(CheckSettings{"disk", "df / | grep -q 100% && { echo full; exit 1; } || exit 0",
                                           seconds(30), seconds(2), seconds(60)}));
-    EXPECT_EQ(settings->applications, (ApplicationSettings{"/run/x/apps", "vnf", 7, 4})) << "half of it each";
+    EXPECT_EQ(settings->applications, (ApplicationSettings{"/run/x/apps", "vnf", 7, 4, "/run/x/notify"}))
+        << "half of it each, and the other socket beside";
     EXPECT_EQ(settings->log_level, log::Level::debug);
 }
 
