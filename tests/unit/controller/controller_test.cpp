@@ -249,11 +249,11 @@ TEST_F(ControllerTest, ShowsGuestsOfAgentsAndOfTheInventory) {
     ASSERT_TRUE(loop.until([&] { return get("/v1/status")["guests"]["registered"] == 1; }));
     const json guests = get("/v1/guests")["guests"];
     ASSERT_EQ(guests.size(), 2U);
-    EXPECT_EQ(guests[0]["guest"], "vm-1");
-    EXPECT_EQ(guests[0]["display_name"], "web");
-    EXPECT_EQ(guests[0]["host"], "compute-1");
-    EXPECT_EQ(guests[1]["guest"], "vm-2");
-    EXPECT_EQ(guests[1]["state"], "unregistered");
+    EXPECT_EQ(guests[0]["guest"], "vm-2") << "those that no agent reports come first";
+    EXPECT_EQ(guests[0]["state"], "unregistered");
+    EXPECT_EQ(guests[1]["guest"], "vm-1");
+    EXPECT_EQ(guests[1]["display_name"], "web");
+    EXPECT_EQ(guests[1]["host"], "compute-1");
     EXPECT_EQ(get("/v1/status")["guests"]["total"], 2);
     EXPECT_EQ(get("/v1/status")["guests"]["unregistered"], 1);
 }
