@@ -146,8 +146,13 @@ void AlarmManager::end_snapshot(const base::HostId& host, base::WallTime now) {
     const Agent* agent = context_.fleet.find(host);
     for (const FaultTable::Entry& entry :
          list_.table().end_snapshot(host, agent != nullptr && agent->continuous, now)) {
-        if (entry.booked.fault.open()) list_.put(entry.booked);
-        if (!entry.booked.fault.open()) take(entry);
+        if (!entry.booked.fault.open()) {
+            take(entry);
+            continue;
+        }
+        list_.put(entry.booked);
+        if (entry.booked.unconfirmed->since == now)
+            note(entry.booked.fault.id, "unconfirmed", entry.booked.unconfirmed->why, now);
     }
 }
 
@@ -236,6 +241,8 @@ void AlarmManager::take(FaultTable::Entry entry) {
     count(entry);
     note(entry);
     if (withhold(entry.booked, entry.change)) {
+        if (entry.change == FaultTable::Change::opened)
+            note(entry.booked.fault.id, "withheld", "its host does not own the guest", entry.booked.received_at);
         list_.put(entry.booked);
         return settle(entry.booked.fault.id);
     }

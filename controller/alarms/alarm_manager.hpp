@@ -88,6 +88,10 @@ public:
     /// Ends an open fault without its agent; what that agent reported before does not open it again. `for_absent`: its
     /// primary may have raised it and be gone, so its clear is delivered from here whoever raised it.
     void end(const base::FaultId& fault, std::string_view why, bool for_absent, base::WallTime now);
+    /// Adds to the fault's journal what somebody else did about it.
+    void note(const base::FaultId& fault, std::string what, std::string detail, base::WallTime now) {
+        journal_.note(fault, {now, std::move(what), "", std::move(detail)});
+    }
     /// This controller is the primary of an agent that is away now: delivers what no other has.
     void adopt(const base::HostId& host);
     /// Who may report what may be another now: delivers what was withheld and no longer is.

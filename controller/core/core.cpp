@@ -323,6 +323,7 @@ bool Core::clear_by_operator(const base::FaultId& fault, const std::string& reas
     const TrackedFault* tracked = alarms_.table().find(fault);
     if (tracked == nullptr || !tracked->fault.open()) return false;
     log::warning("fault cleared by the operator", {{"fault", fault}, {"reason", reason}});
+    alarms_.note(fault, "closed by the operator", reason, moment.wall);
     alarms_.end(fault, kByOperator, true, moment.wall);
     return true;
 }

@@ -19,6 +19,15 @@ protected:
         report("compute-1", f1);
         take();
     }
+    /// The detail of the first entry of that kind in f1's journal.
+    std::string journal(const std::string& what) const {
+        const Journal::Record* record = core->alarms().journal().find(f1.id);
+        if (record == nullptr) return "";
+        for (const JournalEntry& entry : record->entries) {
+            if (entry.what == what) return entry.detail;
+        }
+        return "";
+    }
     std::string clear_reason() const {
         const auto* past = core->alarms().history().find(f1.id);
         return past == nullptr ? "" : past->booked.fault.clear_reason;
@@ -32,6 +41,7 @@ TEST_F(EvidenceTest, AnAgentThatComesBackWithoutItsStateClearsNothing) {
     const auto unconfirmed = core->evidence().unconfirmed(*tracked("f1"));
     ASSERT_TRUE(unconfirmed);
     EXPECT_EQ(unconfirmed->why, "its agent came back without its state");
+    EXPECT_EQ(journal("unconfirmed"), unconfirmed->why);
     restart();
     EXPECT_TRUE(tracked("f1")->unconfirmed) << "also after a restart of this controller";
 }
@@ -168,6 +178,7 @@ TEST_F(EvidenceTest, AnOperatorEndsAFaultByCommand) {
     run_deferred();
     EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
     EXPECT_EQ(clear_reason(), kByOperator);
+    EXPECT_THAT(journal("closed by the operator"), "looked at it");
 }
 
 TEST_F(EvidenceTest, ARenamedHostKeepsItsFaults) {
