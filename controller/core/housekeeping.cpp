@@ -16,6 +16,8 @@ namespace {
 constexpr base::Millis kHousekeeping{1000};
 /// An agent whose primary is gone with it: nobody else delivers its faults any more.
 constexpr base::Millis kAdoptAfter{10'000};
+/// The same while no agent at all is connected: then it is rather this controller that is cut off.
+constexpr base::Millis kAdoptAlone{60'000};
 constexpr std::size_t kNamed = 5;
 
 // What the board of problems calls them.
@@ -125,8 +127,9 @@ void Core::end_by_evidence(Moment moment) {
 /// Their primary was lost with them: what it has not delivered is delivered from here.
 void Core::adopt_orphaned_hosts(Moment moment) {
     std::vector<HostId> orphaned;
+    const base::Millis patience = fleet_.connected() > 0 ? kAdoptAfter : kAdoptAlone;
     for (const auto& [host, agent] : fleet_.agents()) {
-        const bool lost = !agent.connected && !agent.lead && moment.steady - agent.away_since >= kAdoptAfter;
+        const bool lost = !agent.connected && !agent.lead && moment.steady - agent.away_since >= patience;
         if (lost && alarms_.table().open_of_host(host) > 0 && !peer_is_primary(agent)) orphaned.push_back(host);
     }
     for (const HostId& host : orphaned) {

@@ -77,7 +77,7 @@ class BothControllersAway(OutageTestCase):
 
 
 class AgentCutOff(OutageTestCase):
-    """Its controllers raise an alarm about its host, and nothing about its guests."""
+    """Its primary raises an alarm about its host, and nobody anything about its guests."""
 
     MORE = {"self_watch__agent_lost_after": "1 s"}
 
@@ -106,10 +106,11 @@ class AgentCutOff(OutageTestCase):
     def wait_cut_off(self) -> None:
         for controller in self.controllers:
             wait_until(lambda each=controller: each.status()["agents"]["lost"], f"{controller.name} misses the agent")
-            wait_until(lambda each=controller: each.status()["alarms"], f"{controller.name} raises its alarm")
             self.assertIn("LOST AGENT", operator_sees(controller))
             [lost] = controller.status()["agents"]["lost"]
             self.assertEqual((lost["host"], lost["guests"], lost["faults"]), ("compute-1", 3, 1))
+        # The agent's primary raises the alarm; the other one may have lost its own link only.
+        wait_until(lambda: any(each.status()["alarms"] for each in self.controllers), "the primary raises its alarm")
         wait_until(lambda: set(self.alarms()) == {"down"}, "the inspector is told of the lost agent")
         self.assertEqual([details["status"] for details in self.told()], ["down"])
 

@@ -120,6 +120,7 @@ TEST_F(CoreTest, FinishesWhatAPrimaryLeftThatWasLostWithItsHost) {
     standby.lead = false;
     standby.primary = "other";
     up(standby, {f1});
+    up(hello("compute-9"));
     down("compute-1");
     pass(seconds(9));
     EXPECT_THAT(take(), IsEmpty());
@@ -128,6 +129,17 @@ TEST_F(CoreTest, FinishesWhatAPrimaryLeftThatWasLostWithItsHost) {
     place("g1", "compute-2");
     pass(seconds(1));
     EXPECT_THAT(take(), Contains("f1 cleared 2"));
+}
+
+TEST_F(CoreTest, WaitsLongerWithAnAdoptionWhileItMayBeCutOffItself) {
+    auto standby = hello("compute-1");
+    standby.lead = false;
+    up(standby, {f1});
+    down("compute-1");
+    pass(seconds(59));
+    EXPECT_THAT(take(), IsEmpty());
+    pass(seconds(3));
+    EXPECT_THAT(take(), Contains("f1 opened 1"));
 }
 
 TEST_F(CoreTest, ClearsWhatTheLostPrimaryHadRaised) {
