@@ -110,7 +110,7 @@ protected:
         alarms->primary_changed(kHost);
     }
     void report(const model::Fault& fault) {
-        alarms->report(kHost, {fault}, wall);
+        alarms->report(kHost, {fault}, std::chrono::system_clock::now());
         loop.poll();
     }
     void whole_state(const std::vector<model::Fault>& faults) {
