@@ -1,5 +1,6 @@
-// bench_guests DIRECTORY COUNT INTERVAL_MS: so many guests in one process, on the sockets QEMU would have in DIRECTORY.
-// They do as little as a guest can, so that the CPU is left to whom is measured. Acked on standard input:
+// bench_guests DIRECTORY COUNT INTERVAL_MS [DETECTION_TIME_MS]: so many guests in one process, on the sockets QEMU
+// would have in DIRECTORY. They do as little as a guest can, so that the CPU is left to whom is measured. Acked on
+// standard input:
 //   silence NUMBER   the guest answers no more; printed when it does not, for the first time: silent NAME NANOSECONDS
 //   count            prints: beats SO_MANY
 #include <sys/epoll.h>
@@ -31,7 +32,11 @@ struct Guest {
 
 class Guests {
 public:
-    Guests(const std::string& directory, std::size_t count, int interval_ms) : guests_(count), interval_(interval_ms) {
+    /// With a detection time they speak revision 1 of the protocol, and the interval only spreads their registration.
+    Guests(const std::string& directory, std::size_t count, int interval_ms, const std::string& detection_time)
+        : guests_(count), interval_(interval_ms) {
+        times_ = ",\"heartbeat_interval_ms\":" + std::to_string(interval_ms);
+        if (!detection_time.empty()) times_ += ",\"revision\":1,\"detection_time_ms\":" + detection_time;
         for (std::size_t i = 0; i < count; ++i)
             listen(directory, i);
         watch(STDIN_FILENO, count);
@@ -124,8 +129,7 @@ private:
     }
 
     void register_with_host(std::size_t number) {
-        send(number, {"\"msg_type\":\"init\",\"invocation_id\":1,\"name\":\"", guest_name(number),
-                      "\",\"heartbeat_interval_ms\":", std::to_string(interval_.count())});
+        send(number, {"\"msg_type\":\"init\",\"invocation_id\":1,\"name\":\"", guest_name(number), "\"", times_});
     }
 
     void answer(std::size_t number, std::string_view challenge, std::string_view session) {
@@ -176,6 +180,7 @@ private:
     int epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
     std::vector<Guest> guests_;
     std::chrono::milliseconds interval_;
+    std::string times_;                ///< of an init
     std::deque<std::size_t> waiting_;  ///< to register
     std::size_t registered_ = 0;
     std::chrono::steady_clock::time_point began_{};
@@ -188,11 +193,11 @@ private:
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 4) {
-        std::cerr << "usage: bench_guests DIRECTORY COUNT INTERVAL_MS\n";
+    if (argc != 4 && argc != 5) {
+        std::cerr << "usage: bench_guests DIRECTORY COUNT INTERVAL_MS [DETECTION_TIME_MS]\n";
         return 2;
     }
     raise_file_limit();
-    Guests guests(argv[1], std::stoul(argv[2]), std::stoi(argv[3]));
+    Guests guests(argv[1], std::stoul(argv[2]), std::stoi(argv[3]), argc == 5 ? argv[4] : "");
     guests.run();
 }

@@ -14,6 +14,8 @@ CLAIMS = [
     "agent: memory with 20 guests (RSS)",
     "agent: CPU of a challenge and its answer",
     "silent guest to inspector, p99 of 5",
+    "stopped guest to inspector, p50 of 5",
+    "stopped guest to inspector, p99.9 of 5",
     "50 guests: missed or late answers",
     "50 guests: CPU of a challenge and its answer",
     "50 guests: CPU of the agent's core",
