@@ -150,8 +150,8 @@ void GuestSession::wait(const wire::Nack& nack, TimePoint now, Actions& actions)
     actions.emplace_back(Refused{nack, kTimerWait});
 }
 
-/// Both kinds of times: the detection time for a host of revision 1, and for one of revision 0 an interval and a deadline
-/// that come to the same.
+/// Both kinds of times: the detection time for a host of revision 1, and for one of revision 0 an interval and a
+/// deadline that come to the same.
 wire::Init GuestSession::make_init() const {
     wire::Init init;
     init.invocation_id = invocation_;

@@ -1,7 +1,7 @@
 #pragma once
 
-// src/heartbeat: the heartbeat's state machines. Pure state machines: they take (event, now) and return actions; they own
-// no socket and read no clock, so the daemons, the simulator, the fuzzers and the benchmarks run the same objects.
+// src/heartbeat: the heartbeat's state machines. Pure state machines: they take (event, now) and return actions; they
+// own no socket and read no clock, so the daemons, the simulator, the fuzzers and the benchmarks run the same objects.
 //   host_session.hpp      the host's side of one guest's heartbeat (proto-spec/heartbeat.md, section 4)
 //   host_events.hpp       what goes into it and comes out
 //   registration.hpp      what the host makes of an init

@@ -23,7 +23,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::int64_t kAnyInt = 9007199254740991;  // 2^53 - 1: what every JSON implementation can carry
+constexpr std::int64_t kAnyInt = 9007199254740991;   // 2^53 - 1: what every JSON implementation can carry
 constexpr std::int64_t kMaxRestartSeconds = 86'400;  // a day: longer is no boot
 constexpr std::size_t kMaxExistingText = 32;  // wire limits of the existing dialect for everything but name and log_msg
 

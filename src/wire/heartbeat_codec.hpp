@@ -20,8 +20,8 @@ base::Result<HeartbeatPdu> decode_heartbeat(const JsonValue& data, Dialect diale
 std::string encode_heartbeat(const HeartbeatPdu& pdu, Dialect dialect, std::uint32_t sequence,
                              int base_version = kBaseVersion);
 
-/// A cgcs guest's line as JSON. Such guests write log_msg last and escape nothing in it, so that a quote, a backslash or
-/// a cut character breaks the line: what precedes is sound, and the rest is text. Absent where there is no log_msg.
+/// A cgcs guest's line as JSON. Such guests write log_msg last and escape nothing in it, so that a quote, a backslash
+/// or a cut character breaks the line: what precedes is sound, and the rest is text. Absent where there is no log_msg.
 std::optional<std::string> escape_log_msg(std::string_view line);
 
 }  // namespace vitalwire::wire

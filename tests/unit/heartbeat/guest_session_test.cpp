@@ -29,8 +29,7 @@ GuestSettings of_interval(Millis interval) {
 /// A guest and its clock; every call returns what the guest does, as words.
 class Guest {
 public:
-    explicit Guest(GuestSettings settings = of_interval(Millis(1000)))
-        : session_(std::move(settings), 0) {}
+    explicit Guest(GuestSettings settings = of_interval(Millis(1000))) : session_(std::move(settings), 0) {}
 
     Guest& after(Millis time) {
         now_ += time;

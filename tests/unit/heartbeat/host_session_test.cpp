@@ -236,8 +236,8 @@ TEST(HostSession, H07_FromRevision1OnSeveralChallengesAreOutstanding) {
 TEST(HostSession, H07_InRevision0OneChallengeIsOutstandingEvenWhereTheDeadlineIsShort) {
     Host host;
     host.connect();
-    host.on(Received{Dialect::native,
-                     wire::Init{7, 0, "vm1", Millis(1000), Millis(200), model::CorrectiveAction::none}});
+    host.on(
+        Received{Dialect::native, wire::Init{7, 0, "vm1", Millis(1000), Millis(200), model::CorrectiveAction::none}});
     EXPECT_THAT(host.run(Millis(1000)),
                 ElementsAre("0 challenge 1", "200 open heartbeat_lost silent", "1000 challenge 2"));
 }

@@ -146,8 +146,7 @@ TEST(UnescapedText, IsReadAsFarAsItIsSound) {
 TEST(UnescapedText, ALineThatMerelyHoldsTheWordsIsNoAnswer) {
     for (const char* line : {R"("challenge_response" "log_msg":"x"})", R"({"msg_type":"challenge_response","sequ)",
                              R"(nonsense "heartbeat_response":5,"log_msg":"})"}) {
-        EXPECT_TRUE(std::holds_alternative<Malformed>(
-            read_line(line, ChannelKind::existing_heartbeat, Receiver::host)))
+        EXPECT_TRUE(std::holds_alternative<Malformed>(read_line(line, ChannelKind::existing_heartbeat, Receiver::host)))
             << line;
     }
     const char* native = R"({"msg_type":"challenge_response","log_msg":"said "no""})";
