@@ -8,7 +8,8 @@
 
 namespace vitalwire::bus {
 
-// What the suite's queues and exchanges are called; the broker's rights are given by these names (docs/operator-guide.md).
+// What the suite's queues and exchanges are called; the broker's rights are given by these names
+// (docs/operator-guide.md).
 
 /// Leads to controllers only, so that an agent can write to no other agent. Direct, durable.
 inline constexpr const char* kControllersExchange = "vitalwire.controllers";

@@ -34,7 +34,7 @@ TEST(Table, LeavesOutAColumnWithoutContentAndMarksAnEmptyCell) {
 TEST(Table, EscapesWhatComesFromOutside) {
     Table table({"A"});
     table.add({std::string("\x1b[2J\nx\xC2\x9B")});
-    EXPECT_EQ(table.lines({})[1], "\\x1b[2J\\nx\\xc2\\x9b");
+    EXPECT_EQ(table.lines({})[1], "\\x1b[2J\\nx\\u{9b}");
 }
 
 TEST(Table, CutsAGiantCell) {
