@@ -36,11 +36,31 @@ class Configuration(ControllerTestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("/nonexistent/x.conf: cannot read", done.stderr)
 
-    def test_a_second_controller_on_the_same_state_does_not_start(self):
+    def test_a_second_controller_on_the_same_state_waits_for_it(self):
         self.start_controller()
-        done = self.check("--config", self.dir / "controller.conf")
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("controller.db", done.stderr)
+        second = Daemon([CONTROLLER, "--config", self.dir / "controller.conf"], self.dir / "second.log")
+        self.addCleanup(second.kill)
+        waiting = "controller.db: another process uses this file"
+        wait_until(lambda: waiting in second.log.read_text(), "the second one says what it waits for")
+        self.assertEqual(second.stop(), 1)
+
+    def test_the_check_finds_what_the_start_would(self):
+        bus = f"[bus]\nlisten = unix://{self.dir}/bus\n"
+        state = f"[controller]\nstate = {self.dir}/checked.db\n"
+        sink = "[sink s]\ntype = webhook\n"
+        for text, found in (
+            (state + bus + "[http]\nlisten = localhost:8990\n", "[http] listen: expected an IP address"),
+            (state + "[bus]\nlisten = tcp://localhost:8991\n", "[bus] listen: expected an IP address"),
+            (state + bus + "[http]\nlisten = unix:nowhere\n", "[http] listen: expected unix:/path"),
+            (state + bus + sink + "url = http://127.0.0.1:99999/\n", "[sink s] url: expected host:port"),
+            (state + bus + sink + "url = https://127.0.0.1/\nca_file = /nowhere.pem\n", "/nowhere.pem: cannot read"),
+            (bus + "[controller]\nstate = /proc/nowhere/controller.db\n", "/proc/nowhere/: cannot write"),
+        ):
+            with self.subTest(found):
+                (self.dir / "checked.conf").write_text(text)
+                done = self.check("--check-config", "--config", self.dir / "checked.conf")
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(found, done.stderr)
 
     def test_ends_in_order_when_asked(self):
         self.start_controller()

@@ -72,7 +72,7 @@ class Edges(ProcessTestCase):
         self.addCleanup(self.controller.close)
 
     def test_an_agent_joins_among_idle_connections(self) -> None:
-        for number, count in enumerate((300, 1500)):
+        for number, count in enumerate((300, 900)):
             with self.subTest(count), Strangers(self.bus, count, b""):
                 name = f"compute-{number}"
                 bus: dict[str, str | Path] = {"bus__controller": f"tcp://127.0.0.1:{self.bus}"}
