@@ -280,7 +280,7 @@ void Monitor::open_fault(Guest& guest, const heartbeat::OpenFault& action, TimeP
     // A fault whose clear is withheld is open still.
     const auto again = [&](const WithheldClear& withheld) { return withheld.clear.kind == action.kind; };
     if (std::erase_if(guest.withheld, again) > 0)
-        return update_fault(guest, {action.kind, action.detail, action.reason}, now, wall);
+        return update_fault(guest, {action.kind, action.detail, action.reason, action.corrective_action}, now, wall);
     Fault fault;
     fault.id = ids_.fault_id();
     fault.guest = guest.key.id();
@@ -307,7 +307,8 @@ void Monitor::update_fault(Guest& guest, const heartbeat::UpdateFault& action, T
     Fault* fault = faults_.find_open(guest.key.id(), action.kind);
     if (fault == nullptr) return;
     const bool new_detail = fault->detail != action.detail;
-    if (!new_detail && fault->reason == action.reason) return;
+    const bool new_action = action.corrective_action && fault->corrective_action != *action.corrective_action;
+    if (!new_detail && !new_action && fault->reason == action.reason) return;
     fault->detail = action.detail;
     if (action.corrective_action) fault->corrective_action = *action.corrective_action;
     fault->reason = action.reason;
