@@ -171,7 +171,7 @@ class BadInput(ProcessTestCase):
             self.assertFalse(line.startswith(b"<3>forged"), line)
             self.assertNotIn(b"\x1b", line)
 
-    def test_an_existing_guests_unescaped_quote_keeps_it_alive(self) -> None:
+    def test_a_cgcs_guests_ill_health_is_read_although_its_text_breaks_the_line(self) -> None:
         old = RawGuest(self.agent.channels, "old", "cgcs.heartbeat")
         self.addCleanup(old.close)
         old.answering = False
@@ -188,7 +188,9 @@ class BadInput(ProcessTestCase):
                 + str(challenge["heartbeat_challenge"]).encode()
                 + b',"heartbeat_health":"unhealthy","corrective_action":"none","log_msg":"said "no""}\n'
             )
-        self.assertEqual(self.agent.faults_opened(), {})
+        # It answered each challenge, and said that it is ill.
+        self.assertEqual(self.agent.faults_opened(), {"unhealthy": 1})
+        self.assertEqual([fault["reason"] for fault in self.agent.faults()], ['said "no"'])
 
 
 if __name__ == "__main__":
