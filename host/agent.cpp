@@ -140,10 +140,12 @@ void Agent::notify_service_manager() {
 }
 
 void Agent::arm() {
-    const TimePoint due = std::max(core_.next_due(), last_tick_ + kTickSpacing);
+    TimePoint due = core_.next_due();
+    // What is to be written at once is not kept for the spacing: a guest's queue would fill up meanwhile.
+    if (due != TimePoint::min()) due = std::max(due, last_tick_ + kTickSpacing);
     if (due >= armed_for_) return;
     armed_for_ = due;
-    deadline_.after(due - base::Clock::now(), [this] { tick(); });
+    deadline_.after(std::max(due, base::Clock::now()) - base::Clock::now(), [this] { tick(); });
 }
 
 void Agent::tick() {

@@ -209,6 +209,9 @@ void GroupRelay::put(const GuestId& guest, Dialect dialect, const group::Outgoin
     ++counters_.delivered;
     if (outbox.dropped() > dropped_before) output_.not_read(guest, dialect, outbox.dropped() - dropped_before);
     to_write_.emplace(guest, dialect);
+    // A burst that comes in one turn must not fill the queue of a guest that reads.
+    if (outbox.bytes() >= kGroupBatch && output_.channel_idle(guest, dialect))
+        output_.write(guest, dialect, batch_of(outbox));
 }
 
 void GroupRelay::tick(TimePoint now) {
@@ -242,10 +245,15 @@ void GroupRelay::write(const LaneKey& key, TimePoint now) {
     }
 }
 
-std::string GroupRelay::next_batch(const LaneKey& key, Lane& lane, TimePoint now) {
+std::string GroupRelay::batch_of(group::Outbox& outbox) {
     std::string batch;
-    while (!lane.outbox.empty() && batch.size() < kGroupBatch)
-        batch += lane.outbox.pop();
+    while (!outbox.empty() && batch.size() < kGroupBatch)
+        batch += outbox.pop();
+    return batch;
+}
+
+std::string GroupRelay::next_batch(const LaneKey& key, Lane& lane, TimePoint now) {
+    std::string batch = batch_of(lane.outbox);
     if (now < lane.paused_until) return batch;
     int states = 0;
     while (!lane.answers.empty() && batch.size() < kGroupBatch) {

@@ -133,6 +133,7 @@ private:
                 base::TimePoint now);
     void resend_missed(const base::GuestId& guest, base::TimePoint now);
     void write(const LaneKey& key, base::TimePoint now);
+    static std::string batch_of(group::Outbox& outbox);
     std::string next_batch(const LaneKey& key, Lane& lane, base::TimePoint now);
     static std::string next_status_line(Lane& lane);
 
