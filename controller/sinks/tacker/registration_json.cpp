@@ -56,6 +56,7 @@ json to_json(const Registration& registration) {
             {"fault_action", registration.fault_action},
             {"fault_id", registration.fault_ids},
             {"removed", registration.removed},
+            {"registered_here", registration.registered_here},
             {"changed_at", base::to_iso8601(registration.changed_at)}};
 }
 
@@ -65,6 +66,7 @@ Result<Registration> registration_from(const json& object) {
     registration.tenant = wire::text_or(object, "tenant");
     registration.server = base::GuestId(wire::text_or(object, "server_id"));
     registration.removed = wire::bool_or(object, "removed", false);
+    registration.registered_here = wire::bool_or(object, "registered_here", false);
     registration.changed_at = base::from_iso8601(wire::text_or(object, "changed_at"));
     if (!base::is_uuid(registration.alarm_id) || !base::is_uuid(registration.server.str()))
         return fail(Errc::bad_field, "a registration needs 'alarm_id' and 'server_id', both uuids");

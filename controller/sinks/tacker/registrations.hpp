@@ -31,7 +31,7 @@ struct Registration {
     std::set<std::string> fault_ids;
     bool removed = false;  ///< remembered, so that no other controller brings it back
     base::WallTime changed_at{};
-    bool registered_here = false;  ///< by a client on this machine; known to this controller alone
+    bool registered_here = false;  ///< by a client on this machine
 
     friend bool operator==(const Registration&, const Registration&) = default;
 };

@@ -113,7 +113,6 @@ void Registry::load() {
         const auto row = wire::parse_object(text);
         auto registration = row ? registration_from(*row) : tl::make_unexpected(row.error());
         if (registration) {
-            registration->registered_here = wire::bool_or(*row, "registered_here", false);
             registrations_.restore(std::move(*registration));
         } else {
             log::warning("dropped a registration that cannot be read",
@@ -138,9 +137,7 @@ void Registry::stop() {
 
 void Registry::changed(const Registration& registration, bool gone) {
     if (gone) return context_.store->erase("tacker." + name_, registration.alarm_id);
-    json row = to_json(registration);
-    row["registered_here"] = registration.registered_here;
-    context_.store->put("tacker." + name_, registration.alarm_id, wire::dump(row));
+    context_.store->put("tacker." + name_, registration.alarm_id, wire::dump(to_json(registration)));
     log::info(registration.removed ? "server no longer registered" : "server registered",
               {{"sink", name_}, {"server", registration.server}, {"alarm_id", registration.alarm_id}});
     if (!registration.removed) registered_(registration.server);
@@ -228,9 +225,15 @@ void Registry::answer_peer(const HttpRequest& request, const Respond& respond) {
     for (const json& entry : *list) {
         const auto registration = registration_from(entry);
         if (!registration) return refuse(respond, 400, registration.error().message);
-        registrations_.merge(*registration);
+        merge(*registration, is_on_this_machine(request.peer));
     }
     respond({204, "application/json", ""});
+}
+
+/// What is on a peer's machine is on this one only if both are the same.
+void Registry::merge(Registration theirs, bool peer_is_here) {
+    theirs.registered_here = theirs.registered_here && peer_is_here;
+    registrations_.merge(theirs);
 }
 
 HttpClientRequest Registry::to_peer(const std::string& peer) const {
@@ -278,11 +281,13 @@ void Registry::take_over(const std::string& peer, const base::Result<HttpClientR
             what, response ? "HTTP " + std::to_string(response->status) : response.error().message);
     const auto list = wire::parse_array(response->body, kPeerLimits);
     if (!list) return context_.problems->raise(what, list.error().message);
+    const auto address = address_in(peer);
+    const bool peer_is_here = address && normalized(*address).is_loopback();
     std::string mistake;
     for (const json& entry : *list) {
         const auto registration = registration_from(entry);
         if (registration) {
-            registrations_.merge(*registration);
+            merge(*registration, peer_is_here);
         } else {
             mistake = registration.error().message;
         }

@@ -57,6 +57,7 @@ private:
     void share(const Registration& registration, std::function<void()> done);
     void fetch_later();
     void fetch();
+    void merge(Registration theirs, bool peer_is_here);
     void take_over(const std::string& peer, const base::Result<runtime::HttpClientResponse>& response);
     runtime::HttpClientRequest to_peer(const std::string& peer) const;
 
