@@ -31,6 +31,9 @@ constexpr const char* kUnreadable = "machines cannot be read";
 constexpr double kRegistrationsPerSecond = 1;
 constexpr double kRegistrationBurst = 3;
 
+/// A source that needs so long to know of a machine's end is asked; others report it by themselves.
+constexpr base::Millis kToBeAsked{1000};
+
 /// More problems than this are counted, not listed, in a message.
 constexpr std::size_t kMaxProblems = 100;
 /// A list of problems that changes all the time is sent no more often.
@@ -153,7 +156,7 @@ void AgentCore::channel_down(const GuestKey& guest, ChannelKind kind, const Mome
     const auto within = end_known_within_.find(guest.id());
     const base::Millis grace = within == end_known_within_.end() ? base::Millis{} : within->second;
     step(guest, heartbeat::Closed{dialect_of(kind), grace}, at);
-    output_.ask_machine(guest.id());
+    if (grace >= kToBeAsked) output_.ask_machine(guest.id());
 }
 
 void AgentCore::heartbeat_received(const GuestKey& guest, Dialect dialect, wire::HeartbeatPdu pdu, const Moment& at) {
@@ -377,8 +380,9 @@ void AgentCore::policies_changed(const bus::Policies& policies) {
 void AgentCore::handed_back(const bus::HandBack& handed) {
     const Judged now = judged(at_);
     monitor_.adopt(handed, now.now, now.wall);
-    for (const model::Fault& fault : handed.faults)
-        output_.ask_machine(fault.guest);
+    for (const model::Fault& fault : handed.faults) {
+        if (!end_known_within_.contains(fault.guest)) output_.ask_machine(fault.guest);
+    }
 }
 
 void AgentCore::faults_delivered(const bus::FaultsDelivered& delivered) {

@@ -211,6 +211,8 @@ void LibvirtSource::readable(const GuestId& guest, Domain& domain) {
 }
 
 void LibvirtSource::ask(const GuestId& guest) {
+    constexpr std::size_t kUuid = 36;
+    if (guest.str().size() != kUuid) return;  // of another source
     asked_about_.insert(guest);
     changed_.insert(guest);
     ask();

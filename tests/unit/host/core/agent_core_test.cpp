@@ -14,7 +14,6 @@ namespace {
 using base::GuestId;
 using base::Millis;
 using testing::AllOf;
-using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -281,7 +280,6 @@ TEST_F(AgentCoreTest, AdoptsAFaultUntilTheGuestAnswers) {
     core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}}, at());
     EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
     EXPECT_THAT(sent<bus::Faults>(), SizeIs(1));
-    EXPECT_THAT(asked_, Contains("g1"));
     core_->heartbeat_received(GuestKey(kGuest), Dialect::native, wire::Init{}, at());
     after(Millis(0));
     answer();
@@ -292,6 +290,7 @@ TEST_F(AgentCoreTest, KeepsAnAdoptedFaultOfAGuestThatItDoesNotSee) {
     listed();
     connect_controller();
     core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}}, at());
+    EXPECT_THAT(asked_, ElementsAre("g1"));
     after(std::chrono::minutes(10));
     EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
     core_->machine_gone(kGuest, heartbeat::StopReason::domain_stopped, at());
