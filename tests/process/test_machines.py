@@ -66,7 +66,8 @@ class Machines(ProcessTestCase):
         self.assertEqual(self.told("watchdog_fired", "down")["detail"], "none")
 
     def test_a_channel_that_cannot_be_connected_is_a_problem_with_guest_path_and_reason(self) -> None:
-        guest = "vnf-" + "x" * (120 - len(str(self.agent.channels)))
+        longest = 107
+        guest = "x" * (longest + 1 - len(str(self.agent.channels / "org.vitalwire.0..sock")))
         path = self.agent.channels / f"org.vitalwire.0.{guest}.sock"
         here = os.open(".", os.O_RDONLY)
         os.chdir(self.agent.channels)
