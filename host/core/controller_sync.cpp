@@ -151,8 +151,8 @@ void ControllerSync::link_down(LinkId id, const std::string& why, const base::Mo
     if (!std::exchange(link.up, false))
         return log::info("controller cannot be reached, retrying", {{"controller", link.name}, {"why", why}});
     link.since = at.wall;
+    roster_changed_ = roster_changed_ || !link.controller.empty();
     link.controller.clear();
-    roster_changed_ = true;
     ++links_lost_;
     log::warning("controller lost", {{"controller", link.name}, {"why", why}});
     if (primary_ == id) elect();

@@ -307,10 +307,11 @@ void Monitor::update_fault(Guest& guest, const heartbeat::UpdateFault& action, T
     Fault* fault = faults_.find_open(guest.key.id(), action.kind);
     if (fault == nullptr) return;
     const bool new_detail = fault->detail != action.detail;
-    const bool new_action = action.corrective_action && fault->corrective_action != *action.corrective_action;
-    if (!new_detail && !new_action && fault->reason == action.reason) return;
+    const auto corrective_action = action.corrective_action.value_or(fault->corrective_action);
+    const bool same_action = corrective_action == fault->corrective_action;
+    if (!new_detail && same_action && fault->reason == action.reason) return;
     fault->detail = action.detail;
-    if (action.corrective_action) fault->corrective_action = *action.corrective_action;
+    fault->corrective_action = corrective_action;
     fault->reason = action.reason;
     if (!new_detail && now < guest.update_allowed_at) {
         guest.update_waits = true;

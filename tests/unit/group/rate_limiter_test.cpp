@@ -158,6 +158,7 @@ TEST(RateLimiter, S08_TellsTheRestOfAFloodThatHasEnded) {
     Agent agent;
     for (int i = 0; i < 103; ++i)
         agent.broadcast(kAnna, "");
+    agent.controller([](RateLimiter& gate) { gate.accepted(100); });
     EXPECT_THAT(agent.after(Millis(999)).tick(), IsEmpty());
     EXPECT_THAT(agent.after(Millis(1)).tick(), ElementsAre("anna <- nack rate_limited of broadcast refused 2"));
     EXPECT_THAT(agent.after(Millis(5000)).tick(), IsEmpty());

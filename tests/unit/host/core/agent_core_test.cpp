@@ -69,8 +69,10 @@ protected:
         advance_to(until);
     }
     void advance_to(base::TimePoint until) {
-        for (; now_ + Millis(50) < until; now_ += Millis(50))
+        while (now_ + Millis(50) < until) {
+            now_ += Millis(50);
             core_->probe(now_);
+        }
         now_ = until;
         core_->probe(now_);
     }
