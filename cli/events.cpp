@@ -16,7 +16,7 @@ using wire::text_or;
 
 namespace {
 
-std::vector<const json*> faults_and_alarms(const json& document) {
+std::vector<const json*> entries_of(const json& document) {
     auto out = listed(document, "faults");
     const auto alarms = listed(document, "alarms");
     out.insert(out.end(), alarms.begin(), alarms.end());
@@ -36,7 +36,7 @@ json history(const json& faults, std::optional<WallTime> since, std::optional<Wa
         if (at == WallTime{} || (since && at < *since) || (until && at > *until)) return;
         events.push_back(make_event(event, time, fault));
     };
-    for (const json* fault : faults_and_alarms(faults)) {
+    for (const json* fault : entries_of(faults)) {
         const std::string opened = text_or(*fault, "opened_at");
         const std::string updated = text_or(*fault, "updated_at");
         add("opened", opened, *fault);
@@ -53,7 +53,7 @@ json history(const json& faults, std::optional<WallTime> since, std::optional<Wa
 
 OpenFaults open_faults(const json& faults) {
     OpenFaults out;
-    for (const json* fault : faults_and_alarms(faults)) {
+    for (const json* fault : entries_of(faults)) {
         if (text_or(*fault, "state") != "cleared") out[text_or(*fault, "id")] = *fault;
     }
     return out;

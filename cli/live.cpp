@@ -107,7 +107,7 @@ public:
 
     void poll(const bool& quit) {
         // The history once: what happened before, and afterwards only for the end of a fault.
-        auto answer = client_.get(first_ ? "/v1/faults?all=1" : "/v1/faults");
+        auto answer = faults_and_alarms(client_, first_);
         if (quit) return;
         if (!answer) return print_silence(answer.error().message);
         if (const std::string source = client_.source(); std::exchange(source_, source) != source)
@@ -126,7 +126,7 @@ private:
         OpenFaults now = open_faults(answer);
         Changes found = changes(last_, now, base::to_iso8601(std::chrono::system_clock::now()));
         if (!found.gone.empty()) {
-            auto all = client_.get("/v1/faults?all=1");
+            auto all = faults_and_alarms(client_, true);
             if (!all) return print_silence(all.error().message);  // compared again the next time
             add_clears(found, *all);
         }

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "cli/answer.hpp"
 #include "cli/events.hpp"
 #include "cli/select.hpp"
 #include "wire/json_reader.hpp"
@@ -19,10 +20,14 @@ namespace {
 
 constexpr std::int64_t kMaxGuestsOnScreen = 1000;
 
-Result<json> list(Client& client, const Options& options, const char* page) {
-    auto document = client.get(page);
+Result<json> filtered(Result<json> document, const Options& options) {
     if (document) apply_filters(*document, options);
     return document;
+}
+
+/// A status has the alarms that are open; an agent's has none.
+void move_alarms(json& status, json& faults) {
+    if (const auto alarms = status.find("alarms"); alarms != status.end()) faults["alarms"] = std::move(*alarms);
 }
 
 /// The members `from` of `document` whose `key` is `value`.
@@ -48,14 +53,15 @@ Result<json> guest(Client& client, const Options& options) {
 }
 
 Result<json> fault(Client& client, const Options& options) {
-    auto faults = client.get("/v1/faults?all=1");
+    auto faults = faults_and_alarms(client, true);
     if (!faults) return faults;
     // An id is of a fault or of an alarm.
-    if (const json* alarms = wire::find(*faults, "alarms"); alarms != nullptr && alarms->is_array()) {
-        json& all = (*faults)["faults"];
-        all.insert(all.end(), alarms->begin(), alarms->end());
+    json both = json::array();
+    for (const char* key : {"faults", "alarms"}) {
+        for (const json* entry : listed(*faults, key))
+            both.push_back(*entry);
     }
-    auto found = select(*faults, kFaults, options.target);
+    auto found = select({{"faults", std::move(both)}}, kFaults, options.target);
     if (!found) return found;
     // An agent has no journals, and no page for each fault.
     auto whole = client.get("/v1/faults/" + wire::text_or(*found, "id"));
@@ -86,7 +92,7 @@ Result<json> host(Client& client, const Options& options) {
     const std::string name = wire::text_or(*found, "host");
     auto guests = client.get("/v1/guests");
     if (!guests) return guests;
-    auto faults = client.get("/v1/faults");
+    auto faults = faults_and_alarms(client, false);
     if (!faults) return faults;
     return json{{"agents", {std::move(*found)}},
                 {"guests", only(*guests, "guests", "host", name)},
@@ -122,7 +128,7 @@ Result<json> send(Client& client, const Options& options) {
 }
 
 Result<json> events(Client& client, const Options& options) {
-    auto faults = client.get("/v1/faults?all=1");
+    auto faults = faults_and_alarms(client, true);
     return faults ? Result<json>(history(*faults, options.since, options.until)) : faults;
 }
 
@@ -131,11 +137,11 @@ Result<json> events(Client& client, const Options& options) {
 Result<json> query(Client& client, const Options& options) {
     switch (options.command) {
         case Command::guests:
-            return list(client, options, "/v1/guests");
+            return filtered(client.get("/v1/guests"), options);
         case Command::guest:
             return guest(client, options);
         case Command::faults:
-            return list(client, options, options.all ? "/v1/faults?all=1" : "/v1/faults");
+            return filtered(faults_and_alarms(client, options.all), options);
         case Command::fault:
             return fault(client, options);
         case Command::agents:
@@ -162,11 +168,21 @@ Result<json> query(Client& client, const Options& options) {
     return client.get("/v1/status");
 }
 
+Result<json> faults_and_alarms(Client& client, bool all) {
+    auto faults = client.get(all ? "/v1/faults?all=1" : "/v1/faults");
+    if (!faults) return faults;
+    auto status = client.get("/v1/status");
+    if (!status) return status;
+    move_alarms(*status, *faults);
+    return faults;
+}
+
 Result<json> overview(Client& client) {
     auto status = client.get("/v1/status");
     if (!status) return status;
     auto faults = client.get("/v1/faults");
     if (!faults) return faults;
+    move_alarms(*status, *faults);
     json out = {{"status", std::move(*status)}, {"faults", std::move(*faults)}};
     const json* counts = wire::find(out["status"], "guests");
     if (counts == nullptr || wire::int_or(*counts, "total", 0) > kMaxGuestsOnScreen) return out;

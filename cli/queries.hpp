@@ -12,6 +12,9 @@ namespace vitalwire::cli {
 /// permission when somebody answered.
 base::Result<nlohmann::json> query(Client& client, const Options& options);
 
+/// Faults of guests and, of a controller, the open alarms of hosts beside them.
+base::Result<nlohmann::json> faults_and_alarms(Client& client, bool all);
+
 /// The answers that `top` shows: status, faults, and of a cloud of a size that a screen shows anything of, guests.
 base::Result<nlohmann::json> overview(Client& client);
 

@@ -141,6 +141,15 @@ class Answers(CliTestCase):
         self.assertEqual(ambiguous.stderr, "vitalwire: guest 'g-' is ambiguous: g-1, g-2\n")
         self.assertEqual(self.run_cli("host", "c9").stderr, "vitalwire: no host 'c9'\n")
 
+    def test_alarms_of_hosts_are_among_the_faults(self):
+        self.controller.pages["/v1/status"]["alarms"] = [
+            {"id": "a-1", "host": "c7", "kind": "agent_lost", "severity": "critical", "state": "open", "revision": 1,
+             "opened_at": "2026-01-01T00:00:00.000000Z", "updated_at": "2026-01-01T00:00:00.000000Z"}]
+        shown = self.run_cli("faults", "--time", "absolute").stdout
+        self.assertRegex(shown, "critical +a-1 +agent_lost +c7 +2026-01-01 00:00:00Z")
+        self.assertIn("agent_lost", self.run_cli("events").stdout)
+        self.assertIn("of                host c7\n", self.run_cli("fault", "a-1").stdout)
+
     def test_a_host_is_not_another_whose_name_begins_so(self):
         self.controller.pages["/v1/faults"]["faults"] = [{**fault("g-1"), "host": "c10"}]
         self.assertEqual(self.run_cli("faults", "--host", "c1").stdout, "no faults\n")
