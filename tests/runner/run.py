@@ -82,7 +82,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("-R", "--regex", metavar="REGEX", help="only tests whose name matches")
     options = parser.parse_args()
     if options.stage:
-        known = {stage.name for name in ("ci", "long") for stage in plan(name).stages}
+        known = {stage.name for name in ("wanted", "long") for stage in plan(name).stages}
         if unknown := [name for name in options.stage if name not in known]:
             parser.error(f"no stage {unknown[0]}: expected one of {', '.join(sorted(known))}")
     return options
@@ -93,7 +93,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
     chosen = plan(name)
     if options.stage:
         missing = [name for name in options.stage if name not in {stage.name for stage in chosen.stages}]
-        more = [stage for name in ("long", "ci") for stage in plan(name).stages if stage.name in missing]
+        more = [stage for name in ("long", "wanted") for stage in plan(name).stages if stage.name in missing]
         chosen = replace(chosen, stages=chosen.stages + tuple({stage.name: stage for stage in more}.values()))
     if options.openstack and not any(stage.name == "openstack" for stage in chosen.stages):
         chosen = replace(chosen, stages=chosen.stages + tuple(s for s in plan("all").stages if s.name == "openstack"))
