@@ -10,7 +10,7 @@ inline constexpr std::size_t kMaxGuestId = 128;   ///< as a file name in a watch
 inline constexpr std::size_t kMaxFaultId = 64;
 inline constexpr std::size_t kMaxWord = 64;  ///< states, details, versions, names of channels
 inline constexpr std::size_t kMaxReason = 1024;
-inline constexpr std::size_t kMaxChannels = 8;  ///< of one guest
+inline constexpr std::size_t kMaxChannels = 8;         ///< of one guest
 inline constexpr std::size_t kMaxControllers = 64;     ///< that one agent is connected to
 inline constexpr std::size_t kMaxAgentProblems = 128;  ///< in one list
 

@@ -9,7 +9,8 @@
 //   bare COUNT           sends a message of a delivery's size to COUNT sockets; prints: bare MESSAGES CPU_NANOSECONDS
 //   refusal COUNT        guest 0 broadcasts and waits for what it is answered, one at a time; prints: refusal MEDIAN_NS
 //                        WORST_NS
-//   flood BYTES          guest 2 writes broadcasts of so many bytes as fast as its channel takes them, at the same time; 0
+//   flood BYTES          guest 2 writes broadcasts of so many bytes as fast as its channel takes them, at the same
+//   time; 0
 //                        ends it
 #include <sys/epoll.h>
 

@@ -31,8 +31,7 @@ TEST(Escape, ShowsBytesThatAreNoText) {
 
 TEST(Escape, CutsWhatIsTooLong) {
     // A right-to-left override, a zero width space, a no-break space, a byte order mark, a tag.
-    EXPECT_EQ(escape("a\u202Eb\u200Bc\u00A0d\uFEFFe\U000E0041"),
-              "a\\u{202e}b\\u{200b}c\\u{a0}d\\u{feff}e\\u{e0041}");
+    EXPECT_EQ(escape("a\u202Eb\u200Bc\u00A0d\uFEFFe\U000E0041"), "a\\u{202e}b\\u{200b}c\\u{a0}d\\u{feff}e\\u{e0041}");
     EXPECT_EQ(escape("\u6F22\u5B57 \u00E9 \U0001F600"), "\u6F22\u5B57 \u00E9 \U0001F600");
     EXPECT_EQ(escape(std::string(1000, 'x'), 10), std::string(10, 'x') + "...");
 }

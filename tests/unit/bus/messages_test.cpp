@@ -171,7 +171,7 @@ TEST(BusMessages, EveryMessageOfAServerGroupSurvivesTheWire) {
 TEST(BusMessages, NothingOfAReportOrAPolicyIsLost) {
     EXPECT_EQ(guest_report_from_json(to_json(some_report())).value(), some_report());
     const model::GuestPolicy policy{
-        base::GuestId("g"), true, true, 2, Millis(300), Millis(1), 70, 9000, model::CorrectiveAction::reboot,
+        base::GuestId("g"),  true,       true, 2, Millis(300), Millis(1), 70, 9000, model::CorrectiveAction::reboot,
         {"org.vitalwire.0"}, Millis(900)};
     EXPECT_EQ(guest_policy_from_json(to_json(policy)).value(), policy);
 }

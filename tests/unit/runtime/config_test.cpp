@@ -62,7 +62,9 @@ TEST_F(Config, TakesAByteOrderMarkAtTheStartOnly) {
     EXPECT_EQ(parse("\xEF\xBB\xBF[s]\na = 1\n").sections.at(0).name, "s");
     EXPECT_EQ(parse("\xEF\xBB\xBF# mine\n[s]\na = 1\n").sections.at(0).name, "s");
     EXPECT_TRUE(errors_.empty());
-    parse("[s]\n\xEF\xBB\xBF" "a = 1\n");
+    parse(
+        "[s]\n\xEF\xBB\xBF"
+        "a = 1\n");
     EXPECT_THAT(shown(errors_), ElementsAre("x.conf:2: expected a key before '=', found '\\u{feff}a'"));
 }
 

@@ -160,7 +160,8 @@ TEST_F(StoreOnDisk, LeavesAFileOfALaterReleaseAlone) {
     }
     const auto opened = Store::open(io_, path_);
     ASSERT_FALSE(opened);
-    EXPECT_THAT(opened.error().message, HasSubstr("written by a later release (schema version 99, this one reads up to 1)"));
+    EXPECT_THAT(opened.error().message,
+                HasSubstr("written by a later release (schema version 99, this one reads up to 1)"));
     EXPECT_FALSE(Store::open_when_free(io_, path_)) << "waiting does not help";
 }
 

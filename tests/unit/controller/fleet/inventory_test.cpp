@@ -95,7 +95,8 @@ protected:
 TEST_F(InventoryFileTest, ReadsGuestsAndGroups) {
     const auto snapshot = read(
         "[guest vm-1]\nname = web 1\nhost = compute-1\ngroup = pair\nstate = paused\nheartbeat = yes\nmisses = 3\n"
-        "interval_floor = 500 ms\ndetection_time = 1500 ms\nestablish_timeout = 30 s\nmessages_per_second = 9\nbytes_per_second = 2K\nmetadata = "
+        "interval_floor = 500 ms\ndetection_time = 1500 ms\nestablish_timeout = 30 s\nmessages_per_second = "
+        "9\nbytes_per_second = 2K\nmetadata = "
         "role=web server\ncorrective_action = reboot\nchannels = cgcs.heartbeat cgcs.messaging\n"
         "[guest vm-2]\n[group pair]\nname = The pair\nproject = red\n");
     ASSERT_TRUE(errors.empty()) << runtime::to_string(errors[0]);
