@@ -147,6 +147,8 @@ void AgentCore::channel_up(const GuestKey& guest, ChannelKind kind, const Moment
     channel_reachable(guest.id(), kind);
     if (carries_groups(kind)) groups_.channel_up(guest.id(), dialect_of(kind), at.steady);
     if (!carries_heartbeat(kind)) return monitor_.messaging_channel(guest.id(), true, judged(at).now);
+    // A guest has to register again on a new connection, also when the inits of a stall came together just before.
+    registration_limits_.erase(guest.id());
     step(guest, heartbeat::Connected{dialect_of(kind)}, at);
 }
 

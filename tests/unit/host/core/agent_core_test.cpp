@@ -363,6 +363,18 @@ TEST_F(AgentCoreTest, LimitsHowOftenAGuestRegistersAndTellsItSo) {
     EXPECT_EQ(core_->counters().registrations_limited, 97U);
 }
 
+TEST_F(AgentCoreTest, AGuestMayRegisterOnANewConnectionAlsoAfterABurst) {
+    found();
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    for (int i = 0; i < 4; ++i)
+        init();
+    core_->channel_down(GuestKey(kGuest), ChannelKind::native, at());
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    nacks_.clear();
+    init();
+    EXPECT_THAT(nacks_, IsEmpty());
+}
+
 TEST_F(AgentCoreTest, AFlappingGuestsFaultsAreBounded) {
     connect_controller();
     found();
