@@ -17,6 +17,12 @@ if(VITALWIRE_CCACHE)
 endif()
 
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+# What GCC 12 concludes from the flow of optimised code is wrong now and then about std::string and std::optional
+# (GCC bug 105651): it is printed, and does not end the build.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options(-Wno-error=restrict -Wno-error=maybe-uninitialized -Wno-error=array-bounds
+    -Wno-error=stringop-overflow -Wno-error=stringop-overread)
+endif()
 # Every member of our structs has a default, so leaving the last ones out is safe and reads well.
 add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor;-Woverloaded-virtual;-Wno-missing-field-initializers>")
 # Debug information of Asio and JSON templates is most of the build's disk and link time: line tables are enough.
