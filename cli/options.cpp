@@ -142,8 +142,8 @@ void describe_lists(CLI::App& app, Draft& draft) {
     guests->add_option("--group", options.group, "Only members of this server group")->type_name("GROUP");
     guests->add_option("--state", options.state, "Only guests in this state")
         ->check(CLI::IsMember({"crashed", "lost", "unhealthy", "held", "unregistered", "registered"}));
-    CLI::App* faults =
-        add_command(app, draft, "faults", "Open faults and their delivery, the worst first", Command::faults);
+    CLI::App* faults = add_command(app, draft, "faults", "Open faults, host alarms and their delivery, the worst first",
+                                   Command::faults);
     faults->add_flag("--all", options.all, "Cleared faults too");
     faults->add_option("--guest", options.guest, "Only faults of this guest")->type_name("GUEST");
     faults->add_option("--host", options.host, "Only faults on this compute node")->type_name("HOST");

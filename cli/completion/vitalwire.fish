@@ -24,7 +24,7 @@ complete -c vitalwire -f
 complete -c vitalwire -n $none -a status -d 'The condition of Vitalwire itself'
 complete -c vitalwire -n $none -a guests -d 'Every guest, the worst first'
 complete -c vitalwire -n $none -a guest -d 'One guest and its faults'
-complete -c vitalwire -n $none -a faults -d 'Open faults and their delivery'
+complete -c vitalwire -n $none -a faults -d 'Open faults, host alarms and their delivery'
 complete -c vitalwire -n $none -a fault -d 'One fault and its journal'
 complete -c vitalwire -n $none -a agents -d 'Every agent that the controller knows'
 complete -c vitalwire -n $none -a host -d 'One compute node, its agent, guests and faults'
