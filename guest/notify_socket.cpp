@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <fstream>
 #include <system_error>
 #include <utility>
 
@@ -17,6 +16,7 @@
 #include "base/text.hpp"
 #include "guest/accounts.hpp"
 #include "guest/reason.hpp"
+#include "runtime/file.hpp"
 #include "runtime/unix_listener.hpp"
 
 namespace vitalwire::guest {
@@ -25,6 +25,7 @@ namespace {
 
 constexpr std::chrono::seconds kNotifyRetry{5};
 constexpr mode_t kNotifyMode = 0660;
+constexpr std::size_t kMaxComm = 256;
 constexpr std::size_t kMaxNotification = 4096;
 constexpr std::int64_t kLargestWatchdogUsec = 3'600'000'000;
 
@@ -61,9 +62,8 @@ Notification parse_notification(std::string_view message) {
 
 /// The name of a process's program, as far as it is a plain name.
 std::string program_of(pid_t pid) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
-    std::string name;
-    std::getline(file, name);
+    const auto comm = runtime::read_file("/proc/" + std::to_string(pid) + "/comm", kMaxComm);
+    const std::string name = comm ? comm->substr(0, comm->find('\n')) : "";
     return base::is_plain_name(name, app::kMaxName) ? name : "pid-" + std::to_string(pid);
 }
 

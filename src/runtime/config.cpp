@@ -1,18 +1,16 @@
 #include "runtime/config.hpp"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
 #include <limits>
-#include <system_error>
 #include <utility>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "runtime/file.hpp"
 
 namespace vitalwire::runtime {
 
@@ -22,7 +20,7 @@ using base::Millis;
 
 namespace {
 
-constexpr std::size_t kMaxFile = 1U << 20U;
+constexpr std::size_t kMaxFile = 1U << 20U;  // no configuration is larger
 constexpr std::string_view kBlanks = " \t\r";
 
 struct Unit {
@@ -95,27 +93,6 @@ std::optional<std::int64_t> parse_with_unit(std::string_view text, const std::ar
         return *number * unit.factor;
     }
     return std::nullopt;
-}
-
-base::Result<std::string> read_file(const std::string& path) {
-    const auto failed = [&](int error) {
-        return fail(Errc::config, path + ": cannot read: " + std::generic_category().message(error));
-    };
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return failed(errno);
-    std::string text(kMaxFile + 1, '\0');
-    std::size_t size = 0;
-    ssize_t got = 0;
-    do {
-        got = read(fd, text.data() + size, text.size() - size);
-        if (got > 0) size += static_cast<std::size_t>(got);
-    } while ((got > 0 && size < text.size()) || (got < 0 && errno == EINTR));
-    const int error = got < 0 ? errno : 0;
-    close(fd);
-    if (error != 0) return failed(error);
-    if (size > kMaxFile) return fail(Errc::config, path + ": larger than 1 MiB, which no configuration is");
-    text.resize(size);
-    return text;
 }
 
 /// `value` without a comment after it: a '#' after a space, outside of '...' and "...", for values that are commands.
@@ -205,7 +182,7 @@ ConfigFile ConfigFile::parse(std::string_view text, std::string path, ConfigErro
 }
 
 base::Result<ConfigFile> ConfigFile::load(const std::string& path, ConfigErrors& errors) {
-    const auto text = read_file(path);
+    const auto text = read_file(path, kMaxFile);
     if (!text) return tl::make_unexpected(text.error());
     return parse(*text, path, errors);
 }

@@ -3,6 +3,7 @@
 // src/runtime: what makes a daemon of a state machine.
 //   config.hpp       configuration files: sections of key = value, every mistake reported with file and line
 //   command_line.hpp the command line of a daemon with such a file
+//   file.hpp         a whole small file
 //   notify.hpp       systemd: ready, watchdog, status
 //   daemon.hpp       the event loop of a daemon: signals, reload, watchdog
 //   logging.hpp      lines of base/log.hpp to standard error, written by a thread

@@ -1,16 +1,19 @@
 #include "runtime/secret.hpp"
 
 #include <cstdlib>
-#include <fstream>
+
+#include "runtime/file.hpp"
 
 namespace vitalwire::runtime {
 
 namespace {
 
+constexpr std::size_t kMaxSecretFile = 65536;
+
 std::string first_line(const std::string& path) {
-    std::ifstream file(path);
-    std::string line;
-    std::getline(file, line);
+    const auto text = read_file(path, kMaxSecretFile);
+    if (!text) return {};
+    std::string line = text->substr(0, text->find('\n'));
     while (!line.empty() && (line.back() == '\r' || line.back() == ' '))
         line.pop_back();
     return line;
