@@ -6,7 +6,6 @@
 
 #include "base/log.hpp"
 #include "bus/transport.hpp"
-#include "controller/http/api.hpp"
 #include "controller/openstack/nova_inventory.hpp"
 #include "controller/sources/file_inventory.hpp"
 
@@ -56,8 +55,6 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
                        std::unique_ptr<runtime::Store> store)
     : io_(io),
       config_(std::move(config)),
-      version_(std::move(version)),
-      started_at_(std::chrono::system_clock::now()),
       store_(std::move(store)),
       rows_(*store_),
       certificates_(io, config_.tls,
@@ -68,9 +65,10 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
       core_({{config_.host, config_.agent_lost_after, config_.resume_grace, config_.sink_failing_after},
              {config_.history, config_.resume_grace},
              config_.forget_agent_after,
-             started_at_},
+             std::chrono::system_clock::now()},
             {io, metrics_, problems_, rows_, inventory_, *this}),
-      http_server_(io, make_router(*this)),
+      api_(api_context(std::move(version))),
+      http_server_(io, make_router(api_)),
       core_timer_(io),
       check_timer_(io) {
     add_metrics();
@@ -78,6 +76,25 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
 }
 
 Controller::~Controller() = default;
+
+ApiContext Controller::api_context(std::string version) {
+    return {config_.host.str(),
+            std::move(version),
+            std::chrono::system_clock::now(),
+            config_.http_tokens,
+            core_,
+            inventory_,
+            problems_,
+            metrics_,
+            [this] { return source_->loaded(); },
+            [this] { return listening(); },
+            [this](const base::FaultId& fault, const std::string& reason) {
+                return core_.clear_by_operator(fault, reason, moment());
+            },
+            [this](const base::GroupId& group, const std::string& payload) {
+                return core_.groups().send_as_operator(group, payload);
+            }};
+}
 
 std::unique_ptr<InventorySource> Controller::make_source() {
     if (config_.nova) return std::make_unique<NovaInventory>(io_, inventory_, *keystone_, metrics_, *config_.nova);
@@ -173,7 +190,7 @@ void Controller::add_metrics() {
               {{"kind", std::string(kind.name)}});
     }
     for (const char* state : kGuestStates)
-        gauge("guests", "Guests by state.", [this, state] { return count_guests(*this, state); }, {{"state", state}});
+        gauge("guests", "Guests by state.", [this, state] { return count_guests(api_, state); }, {{"state", state}});
 }
 
 void Controller::add_bus_metrics() {
@@ -251,10 +268,6 @@ void Controller::check() {
     problems_.set("the HTTP interface does not listen", http_server_.problem());
     problems_.set("faults left at the broker cannot be read", mailbox_ ? mailbox_->problem() : "");
     check_timer_.after(kCheck, [this] { check(); });
-}
-
-bool Controller::clear_fault(const base::FaultId& fault, const std::string& reason) {
-    return core_.clear_by_operator(fault, reason, moment());
 }
 
 void Controller::send(const Session& session, const bus::ToAgent& message) {

@@ -25,7 +25,9 @@
 #include "bus/link.hpp"
 #include "controller/config.hpp"
 #include "controller/core/core.hpp"
+#include "controller/http/api.hpp"
 #include "controller/openstack/keystone.hpp"
+#include "controller/state/alarm_store.hpp"
 #include "runtime/http/http_client.hpp"
 #include "runtime/http/http_server.hpp"
 #include "runtime/metrics.hpp"
@@ -50,36 +52,20 @@ public:
     /// Ends all connections and writes what is pending.
     void stop();
 
-    /// Inventory loaded, bus listening; the store is open since before. What /readyz answers.
-    bool ready() const { return inventory_loaded() && listening(); }
     const std::string& http_address() const { return http_server_.address(); }
     std::vector<std::string> bus_addresses() const;
 
-    // For the HTTP interface.
-    const ControllerConfig& config() const { return config_; }
-    const std::string& version() const { return version_; }
-    base::WallTime started_at() const { return started_at_; }
-    const Core& core() const { return core_; }
+    const ApiContext& api() const { return api_; }
     const Fleet& fleet() const { return core_.fleet(); }
-    const AlarmManager& alarms() const { return core_.alarms(); }
-    const Inventory& inventory() const { return inventory_; }
-    const GroupService& groups() const { return core_.groups(); }
-    /// A test message to a whole group, marked as the operator's.
-    base::Result<std::size_t> send_to_group(const base::GroupId& group, const std::string& payload) {
-        return core_.groups().send_as_operator(group, payload);
-    }
-    /// False when no such fault is open.
-    bool clear_fault(const base::FaultId& fault, const std::string& reason);
     const runtime::Problems& problems() const { return problems_; }
-    const runtime::Metrics& metrics() const { return metrics_; }
-    bool inventory_loaded() const { return source_->loaded(); }
-    bool listening() const;
 
 private:
     class Port;
 
     std::unique_ptr<InventorySource> make_source();
+    ApiContext api_context(std::string version);
     base::Result<void> listen();
+    bool listening() const;
     void add_port(std::unique_ptr<bus::ControllerPort> port);
     void add_sinks();
     void add_metrics();
@@ -102,8 +88,6 @@ private:
 
     boost::asio::io_context& io_;
     ControllerConfig config_;
-    std::string version_;
-    base::WallTime started_at_;
     std::unique_ptr<runtime::Store> store_;
     AlarmStore rows_;
     runtime::Metrics metrics_;
@@ -116,6 +100,7 @@ private:
     Core core_;
     std::vector<std::unique_ptr<Port>> ports_;
     std::unique_ptr<bus::Mailbox> mailbox_;  ///< null without a broker
+    ApiContext api_;
     runtime::HttpServer http_server_;
     runtime::Timer core_timer_;
     base::TimePoint armed_for_ = base::kNever;

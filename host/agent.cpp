@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/log.hpp"
-#include "host/http/agent_api.hpp"
 #include "runtime/notify.hpp"
 
 namespace vitalwire::host {
@@ -38,11 +37,9 @@ AgentCore::Settings settings_of(const AgentConfig& config) {
 
 Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string version, Parts parts)
     : config_(std::move(config)),
-      version_(std::move(version)),
-      started_at_(std::chrono::system_clock::now()),
       store_(std::move(parts.store)),
       finder_(std::move(parts.finder)),
-      core_({{config_.host, version_, ids_.uuid(), {}, 0},
+      core_({{config_.host, version, ids_.uuid(), {}, 0},
              config_.report_interval,
              finder_ != nullptr,
              ids_.uuid(),
@@ -56,7 +53,13 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
       probe_(io),
       listing_(io),
       status_(io),
-      http_(std::make_unique<runtime::HttpServer>(io, make_router(*this))) {
+      api_{config_.host.str(),
+           std::move(version),
+           std::chrono::system_clock::now(),
+           core_,
+           [this] { return core_.listed() && store_->healthy(); },
+           [this] { return metrics_text(); }},
+      http_(std::make_unique<runtime::HttpServer>(io, make_router(api_))) {
     for (auto& link : parts.links)
         add_link(std::move(link));
 }

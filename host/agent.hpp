@@ -12,6 +12,7 @@
 #include "host/config.hpp"
 #include "host/core/agent_core.hpp"
 #include "host/core/id_generator.hpp"
+#include "host/http/agent_api.hpp"
 #include "host/http/agent_metrics.hpp"
 #include "host/sources/channel_source.hpp"
 #include "runtime/http/http_server.hpp"
@@ -43,15 +44,6 @@ public:
     /// New configuration: the rules of the heartbeat and the limits of channels found from now on.
     void reload(const AgentConfig& config);
 
-    // What the local interface shows.
-    const AgentConfig& config() const { return config_; }
-    const std::string& version() const { return version_; }
-    base::WallTime started_at() const { return started_at_; }
-    const AgentCore& core() const { return core_; }
-    /// Every source has listed what exists, and the state can be written.
-    bool ready() const { return core_.listed() && store_->healthy(); }
-    std::string metrics_text();
-
 private:
     static base::Moment now();
     void probe();
@@ -62,6 +54,7 @@ private:
     void add_link(std::unique_ptr<bus::AgentLink> link);
     AgentCore::LinkId id_of(const bus::AgentLink& link) const;
     AgentMetrics::Gauges gauges() const;
+    std::string metrics_text();
     std::uint64_t messages_dropped() const;
 
     // AgentCore::Output
@@ -109,8 +102,6 @@ private:
     void on_message(bus::AgentLink& link, const bus::ToAgent& message) override;
 
     AgentConfig config_;
-    std::string version_;
-    base::WallTime started_at_;
     SystemIdGenerator ids_;
     std::unique_ptr<runtime::Store> store_;
     std::unique_ptr<bus::ControllerFinder> finder_;       ///< may be null; outlives the links
@@ -130,6 +121,7 @@ private:
     std::function<void()> on_ready_;
     bool announced_ = false;
     runtime::Timer status_;
+    ApiContext api_;
     std::unique_ptr<runtime::HttpServer> http_;
 };
 

@@ -3,16 +3,16 @@
 #include <optional>
 #include <vector>
 
+#include "controller/alarms/alarm_rows.hpp"
 #include "controller/alarms/fault_history.hpp"
 #include "controller/alarms/fault_table.hpp"
-#include "controller/state/alarm_store.hpp"
 
 namespace vitalwire::controller {
 
 /// The faults of all guests, open and ended, in memory and on disk.
 class AlarmList {
 public:
-    AlarmList(AlarmStore& rows, std::size_t history) : rows_(rows), history_(history) {}
+    AlarmList(AlarmRows& rows, std::size_t history) : rows_(rows), history_(history) {}
 
     /// Those of before a restart.
     void load();
@@ -32,7 +32,7 @@ public:
     std::vector<TrackedFault> of_host(const base::HostId& host) const;
 
 private:
-    AlarmStore& rows_;
+    AlarmRows& rows_;
     FaultTable table_;
     FaultHistory history_;
 };

@@ -30,7 +30,7 @@ Alarm alarm_of(const TrackedFault& tracked) {
 
 }  // namespace
 
-AlarmManager::AlarmManager(Options options, AlarmStore& rows, Dependencies dependencies)
+AlarmManager::AlarmManager(Options options, AlarmRows& rows, Dependencies dependencies)
     : options_(options),
       rows_(rows),
       context_(std::move(dependencies)),
@@ -83,7 +83,7 @@ void AlarmManager::load_journal() {
 }
 
 void AlarmManager::load_acknowledged() {
-    for (const AlarmStore::AckedRow& row : rows_.load_acked()) {
+    for (const AlarmRows::AckedRow& row : rows_.load_acked()) {
         const TrackedFault* tracked = table().find(row.fault);
         SinkWorker* sink = sinks_.find(row.sink);
         const bool internal = internal_.knows(row.fault);

@@ -59,7 +59,7 @@ public:
         base::Error error;
     };
 
-    AlarmManager(Options options, AlarmStore& rows, Dependencies dependencies);
+    AlarmManager(Options options, AlarmRows& rows, Dependencies dependencies);
 
     /// Before `load`.
     void add_sink(const std::string& name, const std::string& type, std::unique_ptr<Sink> sink, DeliveryOptions options,
@@ -139,7 +139,7 @@ private:
     void add_others_open(AlarmEvent& event) const;
 
     Options options_;
-    AlarmStore& rows_;
+    AlarmRows& rows_;
     Dependencies context_;
     AlarmList list_;
     Journal journal_;

@@ -5,7 +5,7 @@
 
 namespace vitalwire::controller {
 
-Dispatcher::Dispatcher(AlarmStore& rows, Context context) : rows_(rows), context_(std::move(context)) {
+Dispatcher::Dispatcher(AlarmRows& rows, Context context) : rows_(rows), context_(std::move(context)) {
     for (const std::string& name : rows_.load_sinks())
         known_.insert(name);
 }

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "controller/alarms/alarm_rows.hpp"
 #include "controller/delivery/sink_worker.hpp"
-#include "controller/state/alarm_store.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
 
@@ -35,7 +35,7 @@ public:
         std::function<void(const base::FaultId&, JournalEntry)> note;
     };
 
-    Dispatcher(AlarmStore& rows, Context context);
+    Dispatcher(AlarmRows& rows, Context context);
 
     void add_sink(const std::string& name, const std::string& type, std::unique_ptr<Sink> sink, DeliveryOptions options,
                   std::optional<std::vector<Policy>> policies);
@@ -64,7 +64,7 @@ private:
     void note_verdict(const SinkWorker& sink, const base::FaultId& fault);
     void pump();
 
-    AlarmStore& rows_;
+    AlarmRows& rows_;
     Context context_;
     std::set<std::string> known_;
     Sinks sinks_;

@@ -6,7 +6,7 @@
 namespace vitalwire::controller {
 
 void InternalAlarms::load() {
-    for (Alarm& alarm : store_.load_own_alarms()) {
+    for (Alarm& alarm : store_.load_internal_alarms()) {
         sinks_.restore(alarm);  // it may have been under way
         alarms_.insert_or_assign(alarm.id, std::move(alarm));
     }
@@ -26,7 +26,7 @@ void InternalAlarms::resume() {
 
 void InternalAlarms::tell(const Alarm& alarm) {
     alarms_.insert_or_assign(alarm.id, alarm);
-    store_.put_own_alarm(alarm);
+    store_.put_internal_alarm(alarm);
     waiting_.insert(alarm.id);
     store_.when_durable([this, id = alarm.id, alive = std::weak_ptr(alive_)] {
         if (!alive.expired() && waiting_.erase(id) > 0) hand_out(id);
@@ -58,7 +58,7 @@ void InternalAlarms::settle(const base::FaultId& id) {
     const Alarm alarm = at->second;
     if (!sinks_.settled(alarm)) return;
     sinks_.forget(alarm);
-    store_.erase_own_alarm(id);
+    store_.erase_internal_alarm(id);
     alarms_.erase(id);
     on_finished(id);
 }

@@ -6,9 +6,9 @@
 #include <set>
 #include <vector>
 
+#include "controller/alarms/alarm_rows.hpp"
 #include "controller/alarms/dispatcher.hpp"
 #include "controller/model/alarm.hpp"
-#include "controller/state/alarm_store.hpp"
 
 namespace vitalwire::controller {
 
@@ -17,7 +17,7 @@ namespace vitalwire::controller {
 /// on disk, or when the disk cannot be written.
 class InternalAlarms {
 public:
-    InternalAlarms(AlarmStore& store, Dispatcher& sinks) : store_(store), sinks_(sinks) {}
+    InternalAlarms(AlarmRows& store, Dispatcher& sinks) : store_(store), sinks_(sinks) {}
 
     /// Those of before a restart; what the sinks have acknowledged of them comes by `restore`.
     void load();
@@ -44,7 +44,7 @@ private:
     void hand_out(const base::FaultId& id);
     void settle(const base::FaultId& id);
 
-    AlarmStore& store_;
+    AlarmRows& store_;
     Dispatcher& sinks_;
     std::map<base::FaultId, Alarm> alarms_;
     std::set<base::FaultId> waiting_;                       ///< for the disk

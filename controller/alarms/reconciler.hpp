@@ -21,7 +21,7 @@ public:
         std::function<void(const base::FaultId&)> settle;
     };
 
-    Reconciler(AlarmList& list, AlarmStore& rows, Dispatcher& sinks, InternalAlarms& internal, Context context)
+    Reconciler(AlarmList& list, AlarmRows& rows, Dispatcher& sinks, InternalAlarms& internal, Context context)
         : list_(list), rows_(rows), sinks_(sinks), internal_(internal), context_(std::move(context)) {}
 
     void reconcile(SinkWorker& sink);
@@ -37,7 +37,7 @@ private:
     void clear_stale(const SinkWorker& sink, const base::FaultId& fault);
 
     AlarmList& list_;
-    AlarmStore& rows_;
+    AlarmRows& rows_;
     Dispatcher& sinks_;
     InternalAlarms& internal_;
     Context context_;

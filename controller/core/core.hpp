@@ -58,7 +58,7 @@ public:
         boost::asio::io_context& io;  ///< of the sinks
         runtime::Metrics& metrics;
         runtime::Problems& problems;
-        AlarmStore& rows;
+        AlarmRows& rows;
         Inventory& inventory;
         Output& output;
     };

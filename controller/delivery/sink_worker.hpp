@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "controller/delivery/journal.hpp"
+#include "controller/delivery/sink.hpp"
 #include "controller/delivery/sink_queue.hpp"
-#include "controller/sinks/sink.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
 #include "runtime/timer.hpp"

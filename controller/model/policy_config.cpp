@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/text.hpp"
-#include "controller/sinks/kinds.hpp"
+#include "controller/model/kinds.hpp"
 
 namespace vitalwire::controller {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "controller/sinks/sink.hpp"
+#include "controller/delivery/sink.hpp"
 #include "runtime/config.hpp"
 #include "runtime/http/http_client.hpp"
 

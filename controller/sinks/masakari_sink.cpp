@@ -7,7 +7,7 @@
 #include "base/text.hpp"
 #include "controller/openstack/keystone.hpp"
 #include "controller/sinks/http_target.hpp"
-#include "controller/sinks/kinds.hpp"
+#include "controller/model/kinds.hpp"
 #include "controller/sinks/sink_types.hpp"
 #include "wire/json_reader.hpp"
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "controller/sinks/sink.hpp"
+#include "controller/delivery/sink.hpp"
 #include "runtime/config.hpp"
 
 namespace vitalwire::controller {

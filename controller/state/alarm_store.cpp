@@ -94,7 +94,7 @@ std::vector<TrackedFault> AlarmStore::load_faults() {
     return faults;
 }
 
-std::vector<AlarmStore::AckedRow> AlarmStore::load_acked() {
+std::vector<AlarmRows::AckedRow> AlarmStore::load_acked() {
     std::vector<AckedRow> rows;
     load(kAcked, [&](const std::string& key, const json& row) {
         const std::size_t slash = key.find('/');
@@ -165,7 +165,7 @@ std::vector<std::pair<base::HostId, Agent>> AlarmStore::load_agents() {
     return agents;
 }
 
-std::vector<Alarm> AlarmStore::load_own_alarms() {
+std::vector<Alarm> AlarmStore::load_internal_alarms() {
     std::vector<Alarm> alarms;
     load(kOwnAlarms, [&](const std::string& id, const json& row) {
         Alarm alarm;
@@ -190,11 +190,11 @@ std::vector<Alarm> AlarmStore::load_own_alarms() {
     return alarms;
 }
 
-void AlarmStore::put_own_alarm(const Alarm& alarm) {
+void AlarmStore::put_internal_alarm(const Alarm& alarm) {
     store_.put(kOwnAlarms, alarm.id.str(), wire::dump(to_json(alarm)));
 }
 
-void AlarmStore::erase_own_alarm(const base::FaultId& alarm) {
+void AlarmStore::erase_internal_alarm(const base::FaultId& alarm) {
     store_.erase(kOwnAlarms, alarm.str());
 }
 

@@ -5,52 +5,40 @@
 #include <utility>
 #include <vector>
 
-#include "controller/alarms/fault_history.hpp"
-#include "controller/delivery/alarm_queue.hpp"
-#include "controller/delivery/journal.hpp"
-#include "controller/fleet/fleet.hpp"
+#include "controller/alarms/alarm_rows.hpp"
 #include "runtime/store.hpp"
 
 namespace vitalwire::controller {
 
-/// The controller's rows in its store: the faults in the book, what each sink has confirmed of them, the history, the
-/// known sinks and agents. A row that cannot be read is dropped and logged: the agents tell their state anyway.
-class AlarmStore {
+/// The rows as JSON in tables of the store. A row that cannot be read is dropped and logged: the agents report their
+/// state anyway.
+class AlarmStore : public AlarmRows {
 public:
     explicit AlarmStore(runtime::Store& store) : store_(store) {}
 
-    struct AckedRow {
-        std::string sink;
-        base::FaultId fault;
-        Acked acked;
-    };
-    std::vector<TrackedFault> load_faults();
-    std::vector<AckedRow> load_acked();
-    std::vector<std::pair<base::FaultId, Journal::Record>> load_journal();
-    std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> load_history();
-    std::vector<std::string> load_sinks();
-    std::vector<std::pair<base::HostId, Agent>> load_agents();
-
-    std::vector<Alarm> load_own_alarms();
-
-    void put_fault(const TrackedFault& booked);
-    void erase_fault(const base::FaultId& fault);
-    void put_journal(const base::FaultId& fault, const Journal::Record& record);
-    void erase_journal(const base::FaultId& fault);
-    void put_acked(const std::string& sink, const base::FaultId& fault, const Acked& acked);
-    void erase_acked(const std::string& sink, const base::FaultId& fault);
-    void put_history(FaultHistory::Number number, const FaultHistory::Entry& entry);
-    void erase_history(FaultHistory::Number number);
-    bool healthy() const { return store_.healthy(); }
-    /// As Store's.
-    void when_durable(std::function<void()> done) { store_.when_durable(std::move(done)); }
-
-    void put_own_alarm(const Alarm& alarm);
-    void erase_own_alarm(const base::FaultId& alarm);
-    void put_sink(const std::string& sink);
-    void erase_sink(const std::string& sink);
-    void put_agent(const base::HostId& host, const Agent& agent);
-    void erase_agent(const base::HostId& host);
+    std::vector<TrackedFault> load_faults() override;
+    std::vector<AckedRow> load_acked() override;
+    std::vector<std::pair<base::FaultId, Journal::Record>> load_journal() override;
+    std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> load_history() override;
+    std::vector<std::string> load_sinks() override;
+    std::vector<std::pair<base::HostId, Agent>> load_agents() override;
+    std::vector<Alarm> load_internal_alarms() override;
+    void put_fault(const TrackedFault& tracked) override;
+    void erase_fault(const base::FaultId& fault) override;
+    void put_journal(const base::FaultId& fault, const Journal::Record& record) override;
+    void erase_journal(const base::FaultId& fault) override;
+    void put_acked(const std::string& sink, const base::FaultId& fault, const Acked& acked) override;
+    void erase_acked(const std::string& sink, const base::FaultId& fault) override;
+    void put_history(FaultHistory::Number number, const FaultHistory::Entry& entry) override;
+    void erase_history(FaultHistory::Number number) override;
+    void put_internal_alarm(const Alarm& alarm) override;
+    void erase_internal_alarm(const base::FaultId& alarm) override;
+    void put_sink(const std::string& sink) override;
+    void erase_sink(const std::string& sink) override;
+    void put_agent(const base::HostId& host, const Agent& agent) override;
+    void erase_agent(const base::HostId& host) override;
+    bool healthy() const override { return store_.healthy(); }
+    void when_durable(std::function<void()> done) override { store_.when_durable(std::move(done)); }
 
 private:
     /// Reads every row of a table; what `read` refuses is dropped.

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "bus/json.hpp"
-#include "host/agent.hpp"
 #include "runtime/http/http_list.hpp"
 #include "wire/json_reader.hpp"
 
@@ -25,9 +24,9 @@ HttpResponse reply(const json& body, int status = 200) {
     return {status, "application/json", wire::dump(body) + "\n"};
 }
 
-json problems_of(const Agent& agent) {
+json problems_of(const ApiContext& context) {
     json out = json::array();
-    for (const auto& problem : agent.core().problems().list()) {
+    for (const auto& problem : context.core.problems().list()) {
         out.push_back({{"what", problem.what}, {"since", base::to_iso8601(problem.since)}, {"detail", problem.detail}});
     }
     return out;
@@ -61,22 +60,22 @@ json undelivered_of(const Monitor& monitor) {
     return out;
 }
 
-HttpResponse healthz(Agent&, const HttpRequest&) {
+HttpResponse healthz(const ApiContext&, const HttpRequest&) {
     return reply({{"status", "ok"}});
 }
 
-HttpResponse readyz(Agent& agent, const HttpRequest&) {
-    return reply({{"ready", agent.ready()}, {"problems", problems_of(agent)}}, agent.ready() ? 200 : 503);
+HttpResponse readyz(const ApiContext& context, const HttpRequest&) {
+    return reply({{"ready", context.ready()}, {"problems", problems_of(context)}}, context.ready() ? 200 : 503);
 }
 
-HttpResponse metrics(Agent& agent, const HttpRequest&) {
-    return {200, "text/plain; version=0.0.4", agent.metrics_text()};
+HttpResponse metrics(const ApiContext& context, const HttpRequest&) {
+    return {200, "text/plain; version=0.0.4", context.metrics_text()};
 }
 
-HttpResponse status(Agent& agent, const HttpRequest&) {
-    const Monitor::Totals totals = agent.core().monitor().totals();
+HttpResponse status(const ApiContext& context, const HttpRequest&) {
+    const Monitor::Totals totals = context.core.monitor().totals();
     json links = json::array();
-    for (const ControllerSync::LinkStatus& link : agent.core().controllers().status()) {
+    for (const ControllerSync::LinkStatus& link : context.core.controllers().status()) {
         links.push_back({{"name", link.name},
                          {"up", link.up},
                          {"lead", link.primary},
@@ -84,14 +83,14 @@ HttpResponse status(Agent& agent, const HttpRequest&) {
                          {"last_error", link.last_error}});
     }
     return reply({{"program", "vitalwire-agent"},
-                  {"version", agent.version()},
-                  {"host", agent.config().host.str()},
-                  {"since", base::to_iso8601(agent.started_at())},
-                  {"healthy", agent.core().problems().empty()},
-                  {"problems", problems_of(agent)},
+                  {"version", context.version},
+                  {"host", context.host},
+                  {"since", base::to_iso8601(context.started_at)},
+                  {"healthy", context.core.problems().empty()},
+                  {"problems", problems_of(context)},
                   {"guests", guests_of(totals)},
                   {"faults_open", faults_of(totals)},
-                  {"undelivered", undelivered_of(agent.core().monitor())},
+                  {"undelivered", undelivered_of(context.core.monitor())},
                   {"links", std::move(links)}});
 }
 
@@ -112,26 +111,26 @@ HttpResponse list_of(const std::string& name, const HttpRequest& request, std::v
     return runtime::list_reply(name, limit.entries, std::move(next));
 }
 
-HttpResponse guests(Agent& agent, const HttpRequest& request) {
+HttpResponse guests(const ApiContext& context, const HttpRequest& request) {
     const std::string after = request.query_value("after");
     std::vector<std::string> ids;
-    agent.core().monitor().for_each_report([&](const model::GuestReport& report) {
+    context.core.monitor().for_each_report([&](const model::GuestReport& report) {
         if (report.guest.str() > after) ids.push_back(report.guest.str());
     });
     std::sort(ids.begin(), ids.end());
-    return list_of("guests", request, std::move(ids), [&agent](const std::string& id) {
-        const auto report = agent.core().monitor().report(base::GuestId(id));
+    return list_of("guests", request, std::move(ids), [&context](const std::string& id) {
+        const auto report = context.core.monitor().report(base::GuestId(id));
         if (!report) return json(nullptr);
         json entry = bus::to_json(*report);
-        entry["host"] = agent.config().host.str();
+        entry["host"] = context.host;
         return entry;
     });
 }
 
-HttpResponse faults(Agent& agent, const HttpRequest& request) {
+HttpResponse faults(const ApiContext& context, const HttpRequest& request) {
     const bool all = request.query_value("all") == "1";
     std::vector<std::pair<base::WallTime, std::string>> chosen;
-    agent.core().monitor().faults().for_each([&](const model::Fault& fault) {
+    context.core.monitor().faults().for_each([&](const model::Fault& fault) {
         if (all || fault.open()) chosen.emplace_back(fault.opened_at, fault.id.str());
     });
     std::sort(chosen.begin(), chosen.end());
@@ -140,34 +139,31 @@ HttpResponse faults(Agent& agent, const HttpRequest& request) {
         ids.push_back(std::move(id));
     const auto after = std::find(ids.begin(), ids.end(), request.query_value("after"));
     if (after != ids.end()) ids.erase(ids.begin(), after + 1);
-    return list_of("faults", request, std::move(ids), [&agent](const std::string& id) {
-        const model::Fault* fault = agent.core().monitor().faults().find(base::FaultId(id));
+    return list_of("faults", request, std::move(ids), [&context](const std::string& id) {
+        const model::Fault* fault = context.core.monitor().faults().find(base::FaultId(id));
         if (fault == nullptr) return json(nullptr);
         json entry = bus::to_json(*fault);
-        entry["host"] = agent.config().host.str();
+        entry["host"] = context.host;
         return entry;
     });
 }
 
-HttpResponse agents(Agent& agent, const HttpRequest&) {
-    const Monitor::Totals totals = agent.core().monitor().totals();
-    json itself = {{"host", agent.config().host.str()},
-                   {"version", agent.version()},
-                   {"connected", true},
-                   {"since", base::to_iso8601(agent.started_at())},
-                   {"guests", totals.total},
-                   {"faults", totals.critical + totals.major + totals.warning}};
+HttpResponse agents(const ApiContext& context, const HttpRequest&) {
+    const Monitor::Totals totals = context.core.monitor().totals();
+    json itself = {{"host", context.host},   {"version", context.version},
+                   {"connected", true},      {"since", base::to_iso8601(context.started_at)},
+                   {"guests", totals.total}, {"faults", totals.critical + totals.major + totals.warning}};
     return reply({{"agents", json::array({std::move(itself)})}});
 }
 
 }  // namespace
 
-runtime::Router make_router(Agent& agent) {
+runtime::Router make_router(const ApiContext& context) {
     using Right = runtime::Router::Right;
     runtime::Router router;
-    const auto page = [&](const char* path, Right right, HttpResponse (*make)(Agent&, const HttpRequest&)) {
+    const auto page = [&](const char* path, Right right, HttpResponse (*make)(const ApiContext&, const HttpRequest&)) {
         router.add("GET", path, right,
-                   [&agent, make](const HttpRequest& request, const auto&) { return make(agent, request); });
+                   [&context, make](const HttpRequest& request, const auto&) { return make(context, request); });
     };
     page("/healthz", Right::everybody, healthz);
     page("/readyz", Right::everybody, readyz);

@@ -1,16 +1,30 @@
 #pragma once
 
+#include <functional>
+#include <string>
+
+#include "base/clock.hpp"
+#include "host/core/agent_core.hpp"
 #include "runtime/http/router.hpp"
 
 namespace vitalwire::host {
 
-class Agent;
+/// What the local interface shows. All of it outlives the server.
+struct ApiContext {
+    std::string host;
+    std::string version;
+    base::WallTime started_at;
+    const AgentCore& core;
+    /// Every source has listed what exists, and the state can be written.
+    std::function<bool()> ready;
+    std::function<std::string()> metrics_text;
+};
 
 /// The local HTTP interface: the same paths and shapes as the controller's, for this host alone.
 ///   GET /healthz           200 while the event loop answers
 ///   GET /readyz            200 once every source was listed and the state on disk can be written, else 503
 ///   GET /metrics           Prometheus' text format
 ///   GET /v1/status /v1/guests /v1/faults[?all=1] /v1/agents; guests and faults in pages with ?limit= and ?after=
-runtime::Router make_router(Agent& agent);
+runtime::Router make_router(const ApiContext& context);
 
 }  // namespace vitalwire::host

@@ -60,6 +60,6 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     require_stable([&] { return store.load_history(); });
     require_stable([&] { return store.load_sinks(); });
     require_stable([&] { return store.load_agents(); });
-    require_stable([&] { return store.load_own_alarms(); });
+    require_stable([&] { return store.load_internal_alarms(); });
     return 0;
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "controller/core/core.hpp"
+#include "controller/state/alarm_store.hpp"
 #include "runtime/timer.hpp"
 
 namespace vitalwire::simulator {

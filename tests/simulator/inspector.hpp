@@ -4,7 +4,7 @@
 #include <set>
 #include <string>
 
-#include "controller/sinks/sink.hpp"
+#include "controller/delivery/sink.hpp"
 #include "model/fault.hpp"
 #include "world.hpp"
 

@@ -7,7 +7,7 @@
 
 #include "base/ids.hpp"
 #include "base/result.hpp"
-#include "controller/sinks/sink.hpp"
+#include "controller/delivery/sink.hpp"
 #include "controller/sinks/tacker/networks.hpp"
 #include "controller/sinks/tacker/registrations.hpp"
 #include "controller/sinks/tacker/targets.hpp"

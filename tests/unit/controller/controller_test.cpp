@@ -11,6 +11,7 @@
 
 #include "bus/transport.hpp"
 #include "controller/http/api.hpp"
+#include "controller/state/alarm_store.hpp"
 #include "tests/unit/controller/support/faults.hpp"
 #include "tests/unit/controller/support/loop.hpp"
 #include "tests/unit/controller/support/receiver.hpp"
@@ -93,7 +94,7 @@ protected:
                 "[http]\nlisten = 127.0.0.1:0\n[inventory]\nfile = " + (dir / "inventory.conf") +
                 "\n[sink inspector]\ntype = doctor\nurl = " + receiver.url("/events") + "\n" + more,
             "c", errors);
-        const ControllerConfig config = read_controller_config(file, errors);
+        config = read_controller_config(file, errors);
         ASSERT_TRUE(errors.empty()) << runtime::to_string(errors[0]);
         auto store = runtime::Store::open(loop.io, dir / "controller.db");
         ASSERT_TRUE(store) << store.error().message;
@@ -120,7 +121,7 @@ protected:
         request.method = "GET";
         request.path = path;
         request.query = query;
-        auto response = make_router(*controller)(request);
+        auto response = make_router(controller->api())(request);
         EXPECT_EQ(response.status, status) << path;
         while (response.more && response.more(response.body)) {
         }
@@ -142,6 +143,7 @@ protected:
     test::TempDir dir;
     Loop loop;
     Receiver receiver{loop.io};
+    ControllerConfig config;
     std::unique_ptr<Controller> controller;
     const Fault f1 = open_fault("vm-1", "f1");
 };
@@ -318,7 +320,7 @@ TEST_F(ControllerTest, CountsWhatAnAgentMustNotSay) {
     ASSERT_TRUE(loop.until([&] { return other.welcomed; }));
     other.tell(cleared(f1));
     ASSERT_TRUE(loop.until([&] { return !controller->problems().empty(); }));
-    EXPECT_THAT(controller->metrics().text(), HasSubstr("vitalwire_controller_bus_refused_total 1"));
+    EXPECT_THAT(controller->api().metrics.text(), HasSubstr("vitalwire_controller_bus_refused_total 1"));
     EXPECT_EQ(get("/v1/faults")["faults"].at(0)["state"], "open");
     EXPECT_EQ(controller->problems().list()[0].what, "reports of agent compute-2 are rejected");
 }
@@ -406,7 +408,7 @@ TEST_F(ControllerTest, RefusesOtherPagesAndMethods) {
     runtime::HttpRequest post;
     post.method = "POST";
     post.path = "/v1/faults";
-    EXPECT_EQ(make_router(*controller)(post).status, 405);
+    EXPECT_EQ(make_router(controller->api())(post).status, 405);
 }
 
 TEST_F(ControllerTest, GivesGuestsAndFaultsInPages) {
@@ -429,7 +431,6 @@ TEST_F(ControllerTest, GivesGuestsAndFaultsInPages) {
 
 TEST_F(ControllerTest, DoesNotStartOnAnAddressThatIsTaken) {
     start();
-    ControllerConfig config = controller->config();
     auto store = runtime::Store::open(loop.io, dir / "second.db");
     Controller second(loop.io, config, "1.0", std::move(*store));
     const auto started = second.start();

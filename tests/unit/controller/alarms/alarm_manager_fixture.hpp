@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "controller/alarms/alarm_manager.hpp"
+#include "controller/state/alarm_store.hpp"
 #include "tests/unit/controller/support/alarms.hpp"
 #include "tests/unit/controller/support/faults.hpp"
 #include "tests/unit/controller/support/loop.hpp"

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "controller/core/core.hpp"
+#include "controller/state/alarm_store.hpp"
 #include "tests/unit/controller/support/alarms.hpp"
 #include "tests/unit/controller/support/faults.hpp"
 #include "tests/unit/controller/support/memory_store.hpp"

@@ -1,4 +1,4 @@
-#include "controller/sinks/kinds.hpp"
+#include "controller/model/kinds.hpp"
 
 #include <algorithm>
 #include <string_view>

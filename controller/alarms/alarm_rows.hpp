@@ -1,0 +1,56 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "controller/alarms/fault_history.hpp"
+#include "controller/delivery/alarm_queue.hpp"
+#include "controller/delivery/journal.hpp"
+#include "controller/fleet/fleet.hpp"
+
+namespace vitalwire::controller {
+
+/// What a controller keeps over a restart: the faults in the table, what each sink has acknowledged of them, the
+/// journal, the history, internal alarms, the known sinks and agents. Writing never waits for the disk.
+class AlarmRows {
+public:
+    struct AckedRow {
+        std::string sink;
+        base::FaultId fault;
+        Acked acked;
+    };
+
+    virtual ~AlarmRows() = default;
+
+    virtual std::vector<TrackedFault> load_faults() = 0;
+    virtual std::vector<AckedRow> load_acked() = 0;
+    virtual std::vector<std::pair<base::FaultId, Journal::Record>> load_journal() = 0;
+    virtual std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> load_history() = 0;
+    virtual std::vector<std::string> load_sinks() = 0;
+    virtual std::vector<std::pair<base::HostId, Agent>> load_agents() = 0;
+    virtual std::vector<Alarm> load_internal_alarms() = 0;
+
+    virtual void put_fault(const TrackedFault& tracked) = 0;
+    virtual void erase_fault(const base::FaultId& fault) = 0;
+    virtual void put_journal(const base::FaultId& fault, const Journal::Record& record) = 0;
+    virtual void erase_journal(const base::FaultId& fault) = 0;
+    virtual void put_acked(const std::string& sink, const base::FaultId& fault, const Acked& acked) = 0;
+    virtual void erase_acked(const std::string& sink, const base::FaultId& fault) = 0;
+    virtual void put_history(FaultHistory::Number number, const FaultHistory::Entry& entry) = 0;
+    virtual void erase_history(FaultHistory::Number number) = 0;
+    virtual void put_internal_alarm(const Alarm& alarm) = 0;
+    virtual void erase_internal_alarm(const base::FaultId& alarm) = 0;
+    virtual void put_sink(const std::string& sink) = 0;
+    virtual void erase_sink(const std::string& sink) = 0;
+    virtual void put_agent(const base::HostId& host, const Agent& agent) = 0;
+    virtual void erase_agent(const base::HostId& host) = 0;
+
+    /// False while the disk cannot be written.
+    virtual bool healthy() const = 0;
+    /// Calls `done` once what was put before is on disk.
+    virtual void when_durable(std::function<void()> done) = 0;
+};
+
+}  // namespace vitalwire::controller
