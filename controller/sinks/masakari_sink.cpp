@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "controller/model/kinds.hpp"
 #include "controller/openstack/keystone.hpp"
 #include "controller/sinks/http_target.hpp"
-#include "controller/model/kinds.hpp"
 #include "controller/sinks/sink_types.hpp"
 #include "wire/json_reader.hpp"
 

@@ -6,9 +6,9 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "controller/model/kinds.hpp"
 #include "controller/openstack/keystone.hpp"
 #include "controller/sinks/http_target.hpp"
-#include "controller/model/kinds.hpp"
 #include "controller/sinks/sink_types.hpp"
 #include "runtime/store.hpp"
 #include "wire/json_reader.hpp"
