@@ -27,5 +27,5 @@
 //   app_command.hpp     the commands of vitalwire-app
 //   lib/                libvitalwire itself
 //   notify_socket.hpp   services that notify a service manager
-//   sdk_socket.hpp      the socket of applications of the existing guest SDK
+//   sdk_socket.hpp      the socket of applications of the cgcs guest SDK
 //   sdk/                libservergroup: the SDK's functions over libvitalwire

@@ -90,13 +90,13 @@ base::Result<Options> parse_options(int argc, char* argv[]) {
                 options.name = optarg;
                 break;
             case kDetectionTime: {
-                const auto time = parse_millis("--detection-time", optarg, 2 * wire::kNativeIntervalFloor);
+                const auto time = parse_millis("--detection-time", optarg, 2 * wire::kNativeMinInterval);
                 if (!time) return tl::make_unexpected(time.error());
                 options.detection_time = *time;
                 break;
             }
             case kInterval: {
-                const auto interval = parse_millis("--interval", optarg, wire::kNativeIntervalFloor);
+                const auto interval = parse_millis("--interval", optarg, wire::kNativeMinInterval);
                 if (!interval) return tl::make_unexpected(interval.error());
                 options.interval = *interval;
                 break;

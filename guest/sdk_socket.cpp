@@ -49,7 +49,7 @@ SdkSocket::SdkSocket(boost::asio::io_context& io, GroupApp& group, SdkSettings s
       settings_(std::move(settings)),
       socket_(io),
       timer_(io),
-      waiting_(wire::Dialect::existing, kMaxWaitingForSdk) {}
+      waiting_(wire::Dialect::cgcs, kMaxWaitingForSdk) {}
 
 SdkSocket::~SdkSocket() {
     stop();
@@ -96,10 +96,10 @@ void SdkSocket::wait() {
 }
 
 void SdkSocket::receive() {
-    std::array<char, wire::kMaxExistingMessage + 1> buffer;
+    std::array<char, wire::kMaxCgcsMessage + 1> buffer;
     const ssize_t size = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (size < 0) return;
-    if (static_cast<std::size_t>(size) > wire::kMaxExistingMessage) return ignore("a datagram may have 4096 bytes");
+    if (static_cast<std::size_t>(size) > wire::kMaxCgcsMessage) return ignore("a datagram may have 4096 bytes");
     handle({buffer.data(), static_cast<std::size_t>(size)});
 }
 
@@ -109,11 +109,11 @@ void SdkSocket::handle(std::string_view datagram) {
         datagram.remove_suffix(1);
     wire::JsonDocument message;
     if (const auto read = message.read(datagram); !read) return ignore(read.error().message);
-    if (wire::text_or(message.root(), "dest_addr") != wire::kExistingGroupAddress)
-        return ignore("key 'dest_addr': expected " + std::string(wire::kExistingGroupAddress));
+    if (wire::text_or(message.root(), "dest_addr") != wire::kCgcsGroupAddress)
+        return ignore("key 'dest_addr': expected " + std::string(wire::kCgcsGroupAddress));
     const auto* data = wire::find(message.root(), "data");
     if (data == nullptr) return ignore("key 'data' is missing");
-    auto request = wire::decode_group(*data, wire::Dialect::existing, wire::Receiver::host);
+    auto request = wire::decode_group(*data, wire::Dialect::cgcs, wire::Receiver::host);
     if (!request) {
         // The text of a nack is all that the SDK's library looks at.
         const wire::Nack nack{request.error().code, request.error().message,

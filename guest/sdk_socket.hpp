@@ -15,8 +15,8 @@
 
 namespace vitalwire::guest {
 
-/// The abstract datagram socket on which applications of the existing guest SDK expect their daemon: one application of
-/// the server group, with a fixed address. Its dialect is that of existing guests; what their library has no word for,
+/// The abstract datagram socket on which applications of the cgcs guest SDK expect their daemon: one application of
+/// the server group, with a fixed address. Its dialect is that of cgcs guests; what their library has no word for,
 /// like drops, is only logged.
 class SdkSocket : private GroupApp::Member {
 public:

@@ -125,11 +125,11 @@ void read_times(ConfigReader& in, heartbeat::GuestSettings& heartbeat) {
         if (!in.has(key)) return std::nullopt;
         return in.duration(key, min, min, wire::kMaxInterval);
     };
-    heartbeat.detection_time = read("detection_time", 2 * wire::kNativeIntervalFloor);
-    heartbeat.interval = read("interval", wire::kNativeIntervalFloor);
+    heartbeat.detection_time = read("detection_time", 2 * wire::kNativeMinInterval);
+    heartbeat.interval = read("interval", wire::kNativeMinInterval);
     heartbeat.response_deadline = read("response_deadline", wire::kSmallestDeadline);
     if (!heartbeat.detection_time) return;
-    const Millis interval = heartbeat.interval.value_or(wire::kNativeIntervalFloor);
+    const Millis interval = heartbeat.interval.value_or(wire::kNativeMinInterval);
     const Millis deadline = heartbeat.response_deadline.value_or(wire::kSmallestDeadline);
     const Millis left = *heartbeat.detection_time - interval - deadline;
     const bool all = heartbeat.interval && heartbeat.response_deadline;
@@ -181,7 +181,7 @@ std::string read_abstract_name(ConfigReader& in, std::string_view key, std::stri
 SdkSettings read_sdk(ConfigReader in) {
     SdkSettings sdk;
     sdk.socket = read_abstract_name(in, "socket", kNone);
-    sdk.application = read_abstract_name(in, "application", wire::kExistingGroupAddress);
+    sdk.application = read_abstract_name(in, "application", wire::kCgcsGroupAddress);
     in.finish();
     if (sdk.socket == kNone) sdk.socket.clear();
     return sdk;

@@ -48,7 +48,7 @@ struct ApplicationSettings {
     friend bool operator==(const ApplicationSettings&, const ApplicationSettings&) = default;
 };
 
-/// The sockets of the existing guest SDK's applications, by their names in the abstract namespace.
+/// The sockets of the cgcs guest SDK's applications, by their names in the abstract namespace.
 struct SdkSettings {
     std::string socket;       ///< the daemon's; empty: none
     std::string application;  ///< the application's

@@ -110,14 +110,16 @@ void read_heartbeat(const ConfigFile& file, ConfigErrors& errors, AgentConfig& c
     heartbeat::HostPolicy& rules = config.heartbeat.defaults;
     config.heartbeat.only_enabled = section.choice("guests", "any", {"any", "enabled"}) == "enabled";
     rules.enabled = section.boolean("enabled", rules.enabled);
-    rules.native_floor =
-        section.duration("interval_floor", rules.native_floor, wire::kNativeIntervalFloor, wire::kMaxInterval);
-    rules.existing_floor = section.duration("existing_interval_floor", rules.existing_floor, wire::kNativeIntervalFloor,
-                                            wire::kMaxInterval);
+    rules.native_min_interval =
+        section.duration("min_interval", rules.native_min_interval, wire::kNativeMinInterval, wire::kMaxInterval);
+    rules.cgcs_min_interval =
+        section.duration("cgcs_min_interval", rules.cgcs_min_interval, wire::kNativeMinInterval, wire::kMaxInterval);
     rules.detection_time =
-        section.duration("detection_time", rules.detection_time, 2 * wire::kNativeIntervalFloor, wire::kMaxInterval);
-    rules.native_misses = static_cast<int>(section.integer("misses", rules.native_misses, 1, 100));
-    rules.existing_misses = static_cast<int>(section.integer("existing_misses", rules.existing_misses, 1, 100));
+        section.duration("detection_time", rules.detection_time, 2 * wire::kNativeMinInterval, wire::kMaxInterval);
+    rules.native_detect_multiplier =
+        static_cast<int>(section.integer("detect_multiplier", rules.native_detect_multiplier, 1, 100));
+    rules.cgcs_detect_multiplier =
+        static_cast<int>(section.integer("cgcs_detect_multiplier", rules.cgcs_detect_multiplier, 1, 100));
     rules.establish_timeout = section.duration("establish_timeout", rules.establish_timeout, kSecond, kDay);
     rules.machine_faults = section.choice("machine_faults", "watched", {"watched", "all"}) == "all";
     rules.resume_grace = section.duration("resume_grace", rules.resume_grace, kSecond, kDay);

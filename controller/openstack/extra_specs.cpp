@@ -100,16 +100,16 @@ model::GuestPolicy read_extra_specs(const base::GuestId& guest, const ExtraSpecs
     policy.guest = guest;
     const bool heartbeat = reader.boolean("vitalwire:heartbeat");
     const bool messaging = reader.boolean("vitalwire:messaging");
-    const bool existing_heartbeat = reader.boolean("sw:wrs:guest:heartbeat");
-    const bool existing_messaging = reader.boolean("sw:wrs:srv_grp_messaging");
-    policy.heartbeat = heartbeat || existing_heartbeat;
-    policy.messaging = messaging || existing_messaging;
-    // The native channel carries both; existing guests have one for each.
+    const bool cgcs_heartbeat = reader.boolean("sw:wrs:guest:heartbeat");
+    const bool cgcs_messaging = reader.boolean("sw:wrs:srv_grp_messaging");
+    policy.heartbeat = heartbeat || cgcs_heartbeat;
+    policy.messaging = messaging || cgcs_messaging;
+    // The native channel carries both; cgcs guests have one for each.
     if (heartbeat || messaging) policy.channels.emplace_back(wire::kNativeChannel);
-    if (existing_heartbeat) policy.channels.emplace_back(wire::kExistingHeartbeatChannel);
-    if (existing_messaging) policy.channels.emplace_back(wire::kExistingMessagingChannel);
-    policy.misses = static_cast<int>(reader.integer("vitalwire:heartbeat_misses", 1, 10));
-    policy.interval_floor = base::Millis(reader.integer("vitalwire:heartbeat_interval_floor_ms", 100, 3'600'000));
+    if (cgcs_heartbeat) policy.channels.emplace_back(wire::kCgcsHeartbeatChannel);
+    if (cgcs_messaging) policy.channels.emplace_back(wire::kCgcsMessagingChannel);
+    policy.detect_multiplier = static_cast<int>(reader.integer("vitalwire:heartbeat_detect_multiplier", 1, 10));
+    policy.min_interval = base::Millis(reader.integer("vitalwire:heartbeat_min_interval_ms", 100, 3'600'000));
     policy.detection_time = base::Millis(reader.integer("vitalwire:detection_time", 200, 3'600'000));
     policy.establish_timeout = std::chrono::seconds(reader.integer("vitalwire:establish_timeout_s", 10, 3600));
     policy.messages_per_second = static_cast<int>(reader.integer("vitalwire:messages_per_second", 1, 10'000));

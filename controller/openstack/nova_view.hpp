@@ -50,7 +50,7 @@ public:
     /// The answer about one server of `Effect::ask`: what the flavor says; its state comes by notifications.
     std::vector<GuestChange> answer(const NovaServer& server);
 
-    /// "vitalwire:heartbeat_misses: expected 1 to 10, found '11'", and how many servers have it.
+    /// "vitalwire:heartbeat_detect_multiplier: expected 1 to 10, found '11'", and how many servers have it.
     const std::map<std::string, std::size_t>& spec_problems() const { return spec_problems_; }
 
 private:

@@ -112,8 +112,8 @@ private:
         policy.guest = guest.id;
         policy.heartbeat = reader.boolean("heartbeat", false);
         policy.messaging = reader.boolean("messaging", !guest.group.empty());
-        policy.misses = static_cast<int>(reader.integer("misses", 0, 1, 100));
-        policy.interval_floor = reader.duration("interval_floor", Millis(0), Millis(100), kLongestInterval);
+        policy.detect_multiplier = static_cast<int>(reader.integer("detect_multiplier", 0, 1, 100));
+        policy.min_interval = reader.duration("min_interval", Millis(0), Millis(100), kLongestInterval);
         policy.detection_time = reader.duration("detection_time", Millis(0), Millis(200), kLongestInterval);
         policy.establish_timeout =
             reader.duration("establish_timeout", Millis(0), std::chrono::seconds(1), kLongestEstablish);
@@ -127,8 +127,8 @@ private:
     }
 
     static void read_channels(ConfigReader& reader, model::GuestPolicy& policy) {
-        static const std::set<std::string_view> known = {wire::kNativeChannel, wire::kExistingHeartbeatChannel,
-                                                         wire::kExistingMessagingChannel};
+        static const std::set<std::string_view> known = {wire::kNativeChannel, wire::kCgcsHeartbeatChannel,
+                                                         wire::kCgcsMessagingChannel};
         policy.channels = reader.list("channels");
         for (const std::string& name : policy.channels) {
             if (known.contains(name)) continue;

@@ -107,7 +107,7 @@ Channel::~Channel() {
 }
 
 wire::Dialect Channel::dialect() const {
-    return kind_ == ChannelKind::native ? wire::Dialect::native : wire::Dialect::existing;
+    return kind_ == ChannelKind::native ? wire::Dialect::native : wire::Dialect::cgcs;
 }
 
 void Channel::allow(const group::Limits& group) {

@@ -13,11 +13,11 @@ using wire::Dialect;
 namespace {
 
 ChannelKind heartbeat_kind(Dialect dialect) {
-    return dialect == Dialect::existing ? ChannelKind::existing_heartbeat : ChannelKind::native;
+    return dialect == Dialect::cgcs ? ChannelKind::cgcs_heartbeat : ChannelKind::native;
 }
 
 ChannelKind group_kind(Dialect dialect) {
-    return dialect == Dialect::existing ? ChannelKind::existing_messaging : ChannelKind::native;
+    return dialect == Dialect::cgcs ? ChannelKind::cgcs_messaging : ChannelKind::native;
 }
 
 base::Moment now() {
@@ -48,8 +48,7 @@ void ChannelSet::removed(const GuestId& guest, ChannelKind kind) {
 }
 
 void ChannelSet::gone(const GuestId& guest) {
-    for (const ChannelKind kind :
-         {ChannelKind::native, ChannelKind::existing_heartbeat, ChannelKind::existing_messaging})
+    for (const ChannelKind kind : {ChannelKind::native, ChannelKind::cgcs_heartbeat, ChannelKind::cgcs_messaging})
         removed(guest, kind);
     guests_.erase(guest);
 }
@@ -82,7 +81,7 @@ void ChannelSet::group_not_read(const GuestId& guest, Dialect dialect, std::uint
 }
 
 void ChannelSet::allow(const GuestId& guest, const group::Limits& limits) {
-    for (const Dialect dialect : {Dialect::native, Dialect::existing}) {
+    for (const Dialect dialect : {Dialect::native, Dialect::cgcs}) {
         if (Channel* of = find(guest, group_kind(dialect))) of->allow(limits);
     }
 }

@@ -50,7 +50,7 @@ std::string count_of(std::size_t guests) {
 }
 
 Dialect dialect_of(ChannelKind kind) {
-    return kind == ChannelKind::native ? Dialect::native : Dialect::existing;
+    return kind == ChannelKind::native ? Dialect::native : Dialect::cgcs;
 }
 
 Monitor::Settings acknowledged_when_saved(Monitor::Settings settings) {
@@ -59,11 +59,11 @@ Monitor::Settings acknowledged_when_saved(Monitor::Settings settings) {
 }
 
 bool carries_heartbeat(ChannelKind kind) {
-    return kind != ChannelKind::existing_messaging;
+    return kind != ChannelKind::cgcs_messaging;
 }
 
 bool carries_groups(ChannelKind kind) {
-    return kind != ChannelKind::existing_heartbeat;
+    return kind != ChannelKind::cgcs_heartbeat;
 }
 
 }  // namespace

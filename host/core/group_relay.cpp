@@ -186,10 +186,10 @@ std::optional<Dialect> GroupRelay::taking_part(const GuestId& guest) const {
     const auto known = guests_.find(guest);
     if (known == guests_.end()) return std::nullopt;
     const Lane* native = known->second.lanes[index(Dialect::native)].get();
-    const Lane* existing = known->second.lanes[index(Dialect::existing)].get();
-    const bool existing_up = existing != nullptr && existing->up;
-    if (native != nullptr && native->up && (native->spoke || !existing_up)) return Dialect::native;
-    return existing_up ? std::optional(Dialect::existing) : std::nullopt;
+    const Lane* cgcs = known->second.lanes[index(Dialect::cgcs)].get();
+    const bool cgcs_up = cgcs != nullptr && cgcs->up;
+    if (native != nullptr && native->up && (native->spoke || !cgcs_up)) return Dialect::native;
+    return cgcs_up ? std::optional(Dialect::cgcs) : std::nullopt;
 }
 
 /// False when no channel of the guest is connected.

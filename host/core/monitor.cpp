@@ -140,7 +140,7 @@ void Monitor::step_or_forget(Guest& guest, const HostEvent& event, TimePoint now
 }
 
 bool Monitor::has_channel(const Guest& guest) {
-    return guest.session.connected(Dialect::native) || guest.session.connected(Dialect::existing) || guest.messaging;
+    return guest.session.connected(Dialect::native) || guest.session.connected(Dialect::cgcs) || guest.messaging;
 }
 
 void Monitor::gone(const GuestId& id, heartbeat::StopReason why, TimePoint now, WallTime wall) {
@@ -203,9 +203,10 @@ HostPolicy Monitor::policy_for(const GuestId& id) const {
     policy.required = policy.enabled && asked_for;
     if (found == policies_.end()) return policy;
     const model::GuestPolicy& wish = found->second;
-    if (wish.misses > 0) policy.native_misses = policy.existing_misses = wish.misses;
-    policy.native_floor = std::max(policy.native_floor, wish.interval_floor);
-    policy.existing_floor = std::max(policy.existing_floor, wish.interval_floor);
+    if (wish.detect_multiplier > 0)
+        policy.native_detect_multiplier = policy.cgcs_detect_multiplier = wish.detect_multiplier;
+    policy.native_min_interval = std::max(policy.native_min_interval, wish.min_interval);
+    policy.cgcs_min_interval = std::max(policy.cgcs_min_interval, wish.min_interval);
     if (wish.detection_time.count() > 0) policy.detection_time = wish.detection_time;
     if (wish.establish_timeout.count() > 0) policy.establish_timeout = wish.establish_timeout;
     return policy;
@@ -359,7 +360,7 @@ void Monitor::publish(Fault& fault, WallTime wall) {
 
 Monitor::State Monitor::state_of(const HostSession& session) {
     if (session.fault_open(FaultKind::vm_crashed)) return State::crashed;
-    if (session.held()) return State::held;
+    if (session.inhibited()) return State::held;
     if (session.fault_open(FaultKind::heartbeat_lost)) return State::lost;
     if (!session.registration()) return State::unregistered;
     return session.fault_open(FaultKind::unhealthy) ? State::unhealthy : State::registered;
@@ -367,8 +368,8 @@ Monitor::State Monitor::state_of(const HostSession& session) {
 
 std::optional<Monitor::Shown> Monitor::shown_of(const Guest& guest) const {
     const HostSession& session = guest.session;
-    const Shown shown{state_of(session), session.held(), session.connected(Dialect::native),
-                      session.connected(Dialect::existing), guest.messaging};
+    const Shown shown{state_of(session), session.inhibited(), session.connected(Dialect::native),
+                      session.connected(Dialect::cgcs), guest.messaging};
     const bool something_to_tell =
         has_channel(guest) || session.registration() || session.any_fault_open() || policies_.contains(guest.key.id());
     return something_to_tell ? std::optional<Shown>(shown) : std::nullopt;
@@ -404,10 +405,10 @@ model::GuestReport Monitor::make_report(const Guest& guest) const {
     report.guest = guest.key.id();
     report.name = guest.name;
     report.state = to_string(state_of(session));
-    if (session.held()) report.hold = heartbeat::to_string(*session.held());
+    if (session.inhibited()) report.hold = heartbeat::to_string(*session.inhibited());
     if (session.connected(Dialect::native)) report.channels.emplace_back(wire::kNativeChannel);
-    if (session.connected(Dialect::existing)) report.channels.emplace_back(wire::kExistingHeartbeatChannel);
-    if (guest.messaging) report.channels.emplace_back(wire::kExistingMessagingChannel);
+    if (session.connected(Dialect::cgcs)) report.channels.emplace_back(wire::kCgcsHeartbeatChannel);
+    if (guest.messaging) report.channels.emplace_back(wire::kCgcsMessagingChannel);
     if (const auto& registration = session.registration()) {
         report.interval = registration->interval;
         report.response_deadline = registration->response_deadline;

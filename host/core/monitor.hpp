@@ -72,7 +72,7 @@ public:
 
     /// A channel of the guest was found, whether it can be connected or not.
     void found(const base::GuestId& guest, base::TimePoint now);
-    /// The channel on which an existing guest only talks to its server group.
+    /// The channel on which a cgcs guest only talks to its server group.
     void messaging_channel(const base::GuestId& guest, bool connected, base::TimePoint now);
     void step(const base::GuestId& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
     /// The same, for what happens with every beat.
@@ -111,9 +111,9 @@ private:
     /// What is told at once when it changes.
     struct Shown {
         State state = State::unregistered;
-        std::optional<heartbeat::Hold> hold;
+        std::optional<heartbeat::Inhibit> inhibit;
         bool native = false;
-        bool existing = false;
+        bool cgcs = false;
         bool messaging = false;
         friend bool operator==(const Shown&, const Shown&) = default;
     };

@@ -63,7 +63,7 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     group_refused_ = refused("by_controller");
     group_delivered_ = counter("group_deliveries", "Server-group messages put into guests' queues");
     group_not_connected_ = counter("group_not_connected", "Server-group messages for guests without a channel");
-    group_undeliverable_ = counter("group_undeliverable", "Server-group messages that existing guests cannot be told");
+    group_undeliverable_ = counter("group_undeliverable", "Server-group messages that cgcs guests cannot be told");
     group_duplicates_ =
         counter("group_duplicates", "Broadcasts and states that came a second time and were not told again");
     group_resent_ = counter("group_resent", "States of members sent again because the guest's channel had been away");

@@ -159,8 +159,8 @@ json to_json(const model::GuestPolicy& policy) {
     json out = {{"guest", policy.guest.str()}};
     if (policy.heartbeat) out["heartbeat"] = true;
     if (policy.messaging) out["messaging"] = true;
-    if (policy.misses != 0) out["misses"] = policy.misses;
-    if (policy.interval_floor.count() != 0) out["interval_floor_ms"] = policy.interval_floor.count();
+    if (policy.detect_multiplier != 0) out["misses"] = policy.detect_multiplier;
+    if (policy.min_interval.count() != 0) out["interval_floor_ms"] = policy.min_interval.count();
     if (policy.detection_time.count() != 0) out["detection_time_ms"] = policy.detection_time.count();
     if (policy.establish_timeout.count() != 0) out["establish_timeout_ms"] = policy.establish_timeout.count();
     if (policy.messages_per_second != 0) out["messages_per_second"] = policy.messages_per_second;
@@ -177,8 +177,8 @@ Result<model::GuestPolicy> guest_policy_from_json(const json& object) {
     policy.guest = in.guest();
     policy.heartbeat = in.boolean_or("heartbeat", false);
     policy.messaging = in.boolean_or("messaging", false);
-    policy.misses = static_cast<int>(in.integer_or("misses", 0, 0, 1000));
-    policy.interval_floor = in.millis_or_zero("interval_floor_ms");
+    policy.detect_multiplier = static_cast<int>(in.integer_or("misses", 0, 0, 1000));
+    policy.min_interval = in.millis_or_zero("interval_floor_ms");
     policy.detection_time = in.millis_or_zero("detection_time_ms");
     policy.establish_timeout = in.millis_or_zero("establish_timeout_ms");
     policy.messages_per_second = static_cast<int>(in.integer_or("messages_per_second", 0, 0, 1'000'000));

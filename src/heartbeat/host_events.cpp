@@ -2,21 +2,21 @@
 
 namespace vitalwire::heartbeat {
 
-std::string_view to_string(Hold hold) {
-    switch (hold) {
-        case Hold::paused:
+std::string_view to_string(Inhibit why) {
+    switch (why) {
+        case Inhibit::paused:
             return "paused";
-        case Hold::suspended:
+        case Inhibit::suspended:
             return "suspended";
-        case Hold::saving:
+        case Inhibit::saving:
             return "saving";
-        case Hold::migrating:
+        case Inhibit::migrating:
             return "migrating";
-        case Hold::rebooting:
+        case Inhibit::rebooting:
             return "rebooting";
-        case Hold::shutting_down:
+        case Inhibit::shutting_down:
             return "shutting_down";
-        case Hold::powered_off:
+        case Inhibit::powered_off:
             return "powered_off";
     }
     return "paused";

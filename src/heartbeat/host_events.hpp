@@ -21,10 +21,10 @@ using model::kFaultKinds;
 struct HostPolicy {
     bool enabled = true;    ///< false: heartbeat is switched off for this guest
     bool required = false;  ///< the flavor asks for heartbeat: no registration is a fault
-    base::Millis native_floor = wire::kNativeIntervalFloor;
-    base::Millis existing_floor = wire::kExistingIntervalFloor;
-    int native_misses = 1;    ///< consecutive misses that open heartbeat_lost
-    int existing_misses = 2;  ///< existing guests were built for a host that tolerates one
+    base::Millis native_min_interval = wire::kNativeMinInterval;
+    base::Millis cgcs_min_interval = wire::kCgcsMinInterval;
+    int native_detect_multiplier = 1;  ///< consecutive misses that open heartbeat_lost
+    int cgcs_detect_multiplier = 2;    ///< cgcs guests were built for a host that tolerates one
     base::Millis detection_time = wire::kDefaultDetectionTime;  ///< of native guests that declare none
     base::Millis establish_timeout = std::chrono::seconds(120);
     base::Millis resume_grace = std::chrono::seconds(5);
@@ -37,7 +37,7 @@ struct HostPolicy {
 };
 
 /// Why nobody may be judged now.
-enum class Hold : std::uint8_t {
+enum class Inhibit : std::uint8_t {
     paused,
     suspended,
     saving,
@@ -46,7 +46,7 @@ enum class Hold : std::uint8_t {
     shutting_down,  ///< asked to; it may ignore that
     powered_off,    ///< it has; its QEMU stays
 };
-std::string_view to_string(Hold hold);
+std::string_view to_string(Inhibit why);
 
 /// A stop that somebody wanted.
 enum class StopReason : std::uint8_t { domain_stopped, migrated, removed };
@@ -96,8 +96,8 @@ struct Received {
 struct Saved {
     base::SessionId session;
 };
-struct Held {
-    Hold why;
+struct Inhibited {
+    Inhibit why;
 };
 struct Released {};
 struct Rebooted {};
@@ -131,8 +131,9 @@ struct PolicyChanged {
     HostPolicy policy;
 };
 struct Tick {};
-using HostEvent = std::variant<Connected, Closed, Received, Saved, Held, Released, Rebooted, Started, ChannelRemoved,
-                               Stopped, Crashed, StoppedByHost, WatchdogFired, FaultAdopted, PolicyChanged, Tick>;
+using HostEvent =
+    std::variant<Connected, Closed, Received, Saved, Inhibited, Released, Rebooted, Started, ChannelRemoved, Stopped,
+                 Crashed, StoppedByHost, WatchdogFired, FaultAdopted, PolicyChanged, Tick>;
 
 // Actions.
 struct Send {

@@ -59,21 +59,21 @@ void HostSession::step(const HostEvent& event, TimePoint now, base::WallTime wal
 
 TimePoint HostSession::next_deadline() const {
     if (has_to_switch_off()) return now_;
-    TimePoint next = std::min(hold_until_, establish_due());
+    TimePoint next = std::min(inhibited_until_, establish_due());
     if (challenging()) next = std::min(next, challenge_due());
     if (judged()) next = std::min(next, judgement_at());
     return next;
 }
 
 bool HostSession::judged() const {
-    return registration_ && policy_.enabled && !hold_ && !crashed_ && !stopped_;
+    return registration_ && policy_.enabled && !inhibit_ && !crashed_ && !stopped_;
 }
 
 /// A VM that migrates or shuts down still runs: it is challenged, so that it does not take its host for dead, and not
 /// judged. A session of which the guest does not know yet is not challenged.
 bool HostSession::challenging() const {
-    const bool runs =
-        judged() || (registration_ && policy_.enabled && (hold_ == Hold::migrating || hold_ == Hold::shutting_down));
+    const bool runs = judged() || (registration_ && policy_.enabled &&
+                                   (inhibit_ == Inhibit::migrating || inhibit_ == Inhibit::shutting_down));
     return runs && !pending_ack_;
 }
 
@@ -95,12 +95,12 @@ TimePoint HostSession::challenge_due() const {
 
 /// T-establish stands still while the VM is known not to run, or a session exists.
 TimePoint HostSession::establish_due() const {
-    const bool suspended = registration_ || (hold_ && *hold_ != Hold::rebooting);
+    const bool suspended = registration_ || (inhibit_ && *inhibit_ != Inhibit::rebooting);
     return suspended ? kNever : establish_by_;
 }
 
-int HostSession::misses_to_open() const {
-    return detect_multiplier(policy_, registration_->dialect);
+int HostSession::detect_multiplier() const {
+    return heartbeat::detect_multiplier(policy_, registration_->dialect);
 }
 
 void HostSession::on(const Connected& event) {
@@ -145,7 +145,7 @@ void HostSession::on(const Received& event) {
 /// of the new session.
 void HostSession::receive(Dialect dialect, const wire::Init& init) {
     if (auto objection = objection_to(init, dialect, policy_)) return send(dialect, std::move(*objection));
-    if (dialect == Dialect::existing && registration_ && registration_->dialect == Dialect::native) {
+    if (dialect == Dialect::cgcs && registration_ && registration_->dialect == Dialect::native) {
         const std::string text = "this guest is registered on its channel " + std::string(wire::kNativeChannel);
         return send(dialect, reject(init, Errc::unavailable, text));
     }
@@ -159,7 +159,7 @@ void HostSession::receive(Dialect dialect, const wire::Init& init) {
     crashed_ = false;
     stopped_ = false;
     closed_at_ = {};
-    if (hold_ == Hold::rebooting) release();
+    if (inhibit_ == Inhibit::rebooting) release();
     window_.clear();
     pending_exit_.reset();
     next_challenge_at_ = kNever;
@@ -183,7 +183,7 @@ void HostSession::acknowledge() {
 
 void HostSession::receive(Dialect dialect, const wire::ChallengeResponse& response) {
     const bool of_this_session = registration_ && registration_->dialect == dialect &&
-                                 (dialect == Dialect::existing || registration_->session == response.session);
+                                 (dialect == Dialect::cgcs || registration_->session == response.session);
     if (!of_this_session) {
         ++counters_.stale;
         wire::Nack nack;
@@ -200,7 +200,7 @@ void HostSession::receive(Dialect dialect, const wire::ChallengeResponse& respon
     }
     if (answer == ChallengeWindow::Answer::in_time) {
         accept_response(waited);
-    } else if (!hold_) {
+    } else if (!inhibit_) {
         ++counters_.late;
         late_since_answer_ = true;
         if (fault_open(FaultKind::heartbeat_lost)) open(FaultKind::heartbeat_lost, "late");
@@ -217,20 +217,20 @@ void HostSession::receive(Dialect dialect, const wire::Exit& exit) {
     unregister("exit");
 }
 
-void HostSession::on(const Held& event) {
-    if (hold_ == event.why) return;
+void HostSession::on(const Inhibited& event) {
+    if (inhibit_ == event.why) return;
     window_.stop_deadlines();
-    hold(event.why);
+    inhibit(event.why);
     // A VM may ignore the request to shut down; if it hangs afterwards, that must be found.
-    if (event.why == Hold::shutting_down) hold_until_ = now_ + policy_.establish_timeout;
-    if (event.why == Hold::migrating) hold_until_ = now_ + kLongestMigration;
+    if (event.why == Inhibit::shutting_down) inhibited_until_ = now_ + policy_.establish_timeout;
+    if (event.why == Inhibit::migrating) inhibited_until_ = now_ + kLongestMigration;
 }
 
 void HostSession::on(const Released&) {
     clear(FaultKind::stopped_by_host, "resumed");
     if (detail_[static_cast<std::size_t>(FaultKind::watchdog_fired)] == "pause")
         clear(FaultKind::watchdog_fired, "resumed");
-    if (!hold_) return;
+    if (!inhibit_) return;
     release();
     consecutive_misses_ = 0;
     grace_until_ = now_ + kSettle;
@@ -240,7 +240,7 @@ void HostSession::on(const Released&) {
 
 void HostSession::on(const Rebooted&) {
     // Reported twice for one reboot (facts of QEMU); the second changes nothing.
-    if (registration_) hold(Hold::rebooting);
+    if (registration_) inhibit(Inhibit::rebooting);
     crashed_ = false;
     forget_registration(was_registered_);
     restart_establish_timer();
@@ -255,7 +255,7 @@ void HostSession::on(const Started&) {
         clear(FaultKind::watchdog_fired, "started");
     }
     // A VM that runs is neither paused nor shut down any more, whatever was reported before; it may still migrate.
-    if (hold_ != Hold::migrating) on(Released{});
+    if (inhibit_ != Inhibit::migrating) on(Released{});
     if (!registration_) restart_establish_timer();
 }
 
@@ -288,7 +288,7 @@ bool HostSession::monitored() const {
 }
 
 void HostSession::on(const StoppedByHost& event) {
-    on(Held{Hold::paused});
+    on(Inhibited{Inhibit::paused});
     if (monitored()) open(FaultKind::stopped_by_host, event.detail, event.reason);
 }
 
@@ -340,11 +340,11 @@ void HostSession::on(const Tick&) {
     if (has_to_switch_off()) return switch_off();
     if (now_ >= establish_due()) {
         establish_by_ = kNever;
-        if (hold_ == Hold::rebooting) release();
+        if (inhibit_ == Inhibit::rebooting) release();
         if (!fault_open(FaultKind::heartbeat_lost) && !fault_open(FaultKind::vm_crashed))
             open(FaultKind::not_established, "");
     }
-    if (now_ >= hold_until_) on(Released{});
+    if (now_ >= inhibited_until_) on(Released{});
     if (miss_due(now_)) judge_misses();
     if (challenging() && now_ >= challenge_due()) send_challenge();
 }
@@ -424,8 +424,8 @@ TimePoint HostSession::next_challenge() const {
 void HostSession::judge_misses() {
     const int missed = window_.expire(now_);
     counters_.misses += static_cast<std::uint64_t>(missed);
-    consecutive_misses_ = std::min(consecutive_misses_ + missed, misses_to_open());
-    if (consecutive_misses_ < misses_to_open()) return;
+    consecutive_misses_ = std::min(consecutive_misses_ + missed, detect_multiplier());
+    if (consecutive_misses_ < detect_multiplier()) return;
     if (!connected_[index(registration_->dialect)]) return open(FaultKind::heartbeat_lost, "channel_closed");
     open(FaultKind::heartbeat_lost, late_since_answer_ ? "late" : "silent");
 }
@@ -465,14 +465,14 @@ void HostSession::clear_all(std::string_view why) {
         clear(kind, why);
 }
 
-void HostSession::hold(Hold why) {
-    hold_ = why;
-    hold_until_ = kNever;
+void HostSession::inhibit(Inhibit why) {
+    inhibit_ = why;
+    inhibited_until_ = kNever;
 }
 
 void HostSession::release() {
-    hold_.reset();
-    hold_until_ = kNever;
+    inhibit_.reset();
+    inhibited_until_ = kNever;
 }
 
 /// Ends the session as the guest or the operator wants it. T-establish, if it is awaited again, resumes where the init

@@ -46,7 +46,7 @@ public:
     base::TimePoint next_deadline() const;
 
     const std::optional<Registration>& registration() const { return registration_; }
-    const std::optional<Hold>& held() const { return hold_; }
+    const std::optional<Inhibit>& inhibited() const { return inhibit_; }
     bool connected(wire::Dialect dialect) const { return connected_[index(dialect)]; }
     bool stopped() const { return stopped_; }  ///< on purpose, and not started since
     bool any_fault_open() const { return open_ != std::array<bool, kFaultKinds>{}; }
@@ -59,7 +59,7 @@ public:
 
 private:
     static std::size_t index(wire::Dialect dialect) { return static_cast<std::size_t>(dialect); }
-    int misses_to_open() const;
+    int detect_multiplier() const;
     bool judged() const;
     bool challenging() const;
     bool serial() const { return registration_->revision == 0; }
@@ -72,7 +72,7 @@ private:
     void on(const Closed& event);
     void on(const Received& event);
     void on(const Saved& event);
-    void on(const Held& event);
+    void on(const Inhibited& event);
     void on(const Released&);
     void on(const Rebooted&);
     void on(const Started&);
@@ -114,7 +114,7 @@ private:
     void open(FaultKind kind, std::string detail, std::string reason = {});
     void clear(FaultKind kind, std::string_view why);
     void clear_all(std::string_view why);
-    void hold(Hold why);
+    void inhibit(Inhibit why);
     void release();
 
     HostPolicy policy_;
@@ -125,8 +125,8 @@ private:
     std::optional<wire::Exit> pending_exit_;    ///< of a session that was switched off without a channel
     base::TimePoint registered_at_{};
     std::array<bool, 2> connected_{};
-    std::optional<Hold> hold_;
-    base::TimePoint hold_until_ = base::kNever;
+    std::optional<Inhibit> inhibit_;
+    base::TimePoint inhibited_until_ = base::kNever;
     bool crashed_ = false;
     bool stopped_ = false;
     bool was_registered_ = false;  ///< since the domain started; cleared by exit and stop

@@ -22,11 +22,11 @@ wire::Nack too_small(const wire::Init& init, const char* field, Millis found, Mi
 }  // namespace
 
 Millis smallest_interval(const HostPolicy& policy, Dialect dialect) {
-    return dialect == Dialect::native ? policy.native_floor : policy.existing_floor;
+    return dialect == Dialect::native ? policy.native_min_interval : policy.cgcs_min_interval;
 }
 
 int detect_multiplier(const HostPolicy& policy, Dialect dialect) {
-    return dialect == Dialect::native ? policy.native_misses : policy.existing_misses;
+    return dialect == Dialect::native ? policy.native_detect_multiplier : policy.cgcs_detect_multiplier;
 }
 
 std::optional<wire::Nack> objection_to(const wire::Init& init, Dialect dialect, const HostPolicy& policy) {

@@ -37,8 +37,8 @@ struct GuestPolicy {
     bool heartbeat = false;  ///< asked for by the flavor: not registering is a fault
     bool messaging = false;
     // 0: the agent's configuration decides.
-    int misses = 0;
-    base::Millis interval_floor{};
+    int detect_multiplier = 0;
+    base::Millis min_interval{};
     base::Millis establish_timeout{};
     int messages_per_second = 0;
     std::int64_t bytes_per_second = 0;

@@ -12,8 +12,8 @@
 
 namespace vitalwire::runtime {
 
-/// One mistake in an operator's file, printed as "/etc/vitalwire/agent.conf:12: [heartbeat] misses: expected ...,
-/// found ..."; line 0: a mistake of the file as a whole.
+/// One mistake in an operator's file, printed as "/etc/vitalwire/agent.conf:12: [heartbeat] detect_multiplier: expected
+/// ..., found ..."; line 0: a mistake of the file as a whole.
 struct ConfigError {
     std::string file;
     int line = 0;

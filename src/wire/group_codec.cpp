@@ -75,7 +75,7 @@ Result<GroupPdu> decode_delivery(const JsonValue& data, Dialect dialect) {
     return in.finish(GroupPdu(std::move(pdu)));
 }
 
-/// The object `key`, decoded; existing hosts wrap the state of a notification once more.
+/// The object `key`, decoded; hosts of cgcs guests wrap the state of a notification once more.
 Result<MemberState> read_state(const JsonValue& object, const char* key) {
     const JsonValue* found = find(object, key);
     if (found == nullptr || !found->is<JsonObject>())
@@ -107,7 +107,7 @@ Result<GroupPdu> decode_done(const JsonValue& data, Dialect dialect) {
 Result<GroupPdu> decode_notification(const JsonValue& data, Dialect dialect) {
     const JsonValue* outer = &data;
     const char* key = "data";
-    if (dialect == Dialect::existing) {
+    if (dialect == Dialect::cgcs) {
         const JsonValue* wrapped = find(data, "data");
         if (wrapped == nullptr) return fail(Errc::bad_field, "key 'data' is missing, expected an object");
         outer = wrapped;
@@ -123,7 +123,7 @@ Result<GroupPdu> decode_notification(const JsonValue& data, Dialect dialect) {
 }
 
 Result<GroupPdu> decode_group_nack(const JsonValue& data, Dialect dialect) {
-    auto nack = dialect == Dialect::native ? decode_nack(data) : decode_existing_group_nack(data);
+    auto nack = dialect == Dialect::native ? decode_nack(data) : decode_cgcs_group_nack(data);
     if (!nack) return tl::make_unexpected(nack.error());
     return GroupPdu(std::move(*nack));
 }
@@ -143,8 +143,8 @@ constexpr std::array<GroupMessageType, 7> kTypes = {{{"broadcast", Receiver::hos
                                                      {"nack", Receiver::guest, decode_group_nack}}};
 
 Result<void> check_version(const JsonValue& data, Dialect dialect) {
-    // Existing guests and hosts write all kinds of versions here, even the string "version".
-    if (dialect == Dialect::existing) return {};
+    // cgcs guests and hosts write all kinds of versions here, even the string "version".
+    if (dialect == Dialect::cgcs) return {};
     const auto version = read_int(data, "version", INT64_MIN, INT64_MAX);
     if (!version) return tl::make_unexpected(version.error());
     if (*version == kGroupVersion) return {};
@@ -166,9 +166,9 @@ std::string payload_keys(const std::string& payload) {
 }
 
 Result<std::string> seal(const std::string& data, Dialect dialect, int base_version) {
-    const std::string_view address = dialect == Dialect::native ? kGroupAddress : kExistingGroupAddress;
+    const std::string_view address = dialect == Dialect::native ? kGroupAddress : kCgcsGroupAddress;
     std::string line = seal_envelope({base_version, address, address}, data);
-    const std::size_t limit = dialect == Dialect::native ? kMaxNativeMessage : kMaxExistingMessage;
+    const std::size_t limit = dialect == Dialect::native ? kMaxNativeMessage : kMaxCgcsMessage;
     if (line.size() > limit)
         return fail(Errc::too_large,
                     "message of " + std::to_string(line.size()) + " bytes, the channel takes " + std::to_string(limit));
@@ -275,7 +275,7 @@ public:
 
     Result<std::string> operator()(const Nack& pdu) const {
         if (native()) return seal(dump(nack_to_json(pdu)), dialect_, base_version_);
-        return seal(dump(existing_group_nack_to_json(pdu, base_version_)), dialect_, base_version_);
+        return seal(dump(cgcs_group_nack_to_json(pdu, base_version_)), dialect_, base_version_);
     }
 
 private:
@@ -290,8 +290,7 @@ private:
     Result<std::string> with_payload(std::string data, const std::string& payload) const {
         if (payload.size() > kMaxPayload)
             return fail(Errc::too_large, "payload of " + std::to_string(payload.size()) + " bytes");
-        if (!native() && !base::is_utf8(payload))
-            return fail(Errc::bad_field, "an existing guest takes only UTF-8 text");
+        if (!native() && !base::is_utf8(payload)) return fail(Errc::bad_field, "a cgcs guest takes only UTF-8 text");
         data += ',';
         data += native() ? payload_keys(payload) : "\"data\":" + quoted(payload);
         data += '}';

@@ -15,7 +15,7 @@ namespace vitalwire::wire {
 base::Result<GroupPdu> decode_group(const JsonValue& data, Dialect dialect, Receiver receiver);
 
 /// The PDU as one whole message, newlines and envelope included, within the channel's limit: a state object is reduced
-/// by whole fields. Fails with too_large or bad_field for a payload that an existing guest cannot be told.
+/// by whole fields. Fails with too_large or bad_field for a payload that a cgcs guest cannot be told.
 base::Result<std::string> encode_group(const GroupPdu& pdu, Dialect dialect, int base_version);
 
 /// Adds to an encoded native PDU, other than a nack, how many messages its receiver lost before it. False when the

@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::int64_t kAnyInt = 9007199254740991;   // 2^53 - 1: what every JSON implementation can carry
 constexpr std::int64_t kMaxRestartSeconds = 86'400;  // a day: longer is no boot
-constexpr std::size_t kMaxExistingText = 32;  // wire limits of the existing dialect for everything but name and log_msg
+constexpr std::size_t kMaxCgcsText = 32;  // wire limits of the cgcs dialect for everything but name and log_msg
 
 bool is_session_id(std::string_view text) {
     return base::is_plain_name(text, kMaxSessionId) &&
@@ -51,11 +51,11 @@ public:
     }
 
     CorrectiveAction corrective_action() {
-        const std::string_view found = view("corrective_action", 1, kMaxExistingText);
+        const std::string_view found = view("corrective_action", 1, kMaxCgcsText);
         const auto action = parse_corrective_action(found);
         if (!action) {
             refuse(Errc::bad_field, "key 'corrective_action': expected none, log, reboot or stop, found '" +
-                                        base::escape(found, kMaxExistingText) + "'");
+                                        base::escape(found, kMaxCgcsText) + "'");
         }
         return action.value_or(CorrectiveAction::none);
     }
@@ -135,7 +135,7 @@ Result<HeartbeatPdu> decode_native_nack(const JsonValue& data) {
     return HeartbeatPdu(std::move(*nack));
 }
 
-Result<HeartbeatPdu> decode_existing_init(const JsonValue& data) {
+Result<HeartbeatPdu> decode_cgcs_init(const JsonValue& data) {
     PduReader in(data);
     Init pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
@@ -148,11 +148,11 @@ Result<HeartbeatPdu> decode_existing_init(const JsonValue& data) {
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_existing_response(const JsonValue& data) {
+Result<HeartbeatPdu> decode_cgcs_response(const JsonValue& data) {
     PduReader in(data);
     ChallengeResponse pdu;
     pdu.value = in.integer("heartbeat_response", 0, kMaxInt31);
-    const std::string_view health = in.view("heartbeat_health", 1, kMaxExistingText);
+    const std::string_view health = in.view("heartbeat_health", 1, kMaxCgcsText);
     if (health != "healthy" && health != "unhealthy")
         in.refuse(Errc::bad_field, "key 'heartbeat_health': expected healthy or unhealthy");
     pdu.healthy = health == "healthy";
@@ -161,7 +161,7 @@ Result<HeartbeatPdu> decode_existing_response(const JsonValue& data) {
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_existing_exit(const JsonValue& data) {
+Result<HeartbeatPdu> decode_cgcs_exit(const JsonValue& data) {
     PduReader in(data);
     Exit pdu;
     pdu.reason = in.free_text_or("log_msg", kMaxReason);
@@ -172,9 +172,9 @@ Result<HeartbeatPdu> decode_action_response(const JsonValue& data) {
     PduReader in(data);
     ActionResponse pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
-    pdu.event_type = in.text("event_type", 1, kMaxExistingText);
-    pdu.notification_type = in.text("notification_type", 1, kMaxExistingText);
-    pdu.vote_result = in.text("vote_result", 1, kMaxExistingText);
+    pdu.event_type = in.text("event_type", 1, kMaxCgcsText);
+    pdu.notification_type = in.text("notification_type", 1, kMaxCgcsText);
+    pdu.vote_result = in.text("vote_result", 1, kMaxCgcsText);
     pdu.log_msg = in.free_text_or("log_msg", kMaxReason);
     return in.finish(std::move(pdu));
 }
@@ -183,27 +183,27 @@ Result<HeartbeatPdu> decode_action_notify(const JsonValue& data) {
     PduReader in(data);
     ActionNotify pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
-    pdu.event_type = in.text("event_type", 1, kMaxExistingText);
-    pdu.notification_type = in.text("notification_type", 1, kMaxExistingText);
+    pdu.event_type = in.text("event_type", 1, kMaxCgcsText);
+    pdu.notification_type = in.text("notification_type", 1, kMaxCgcsText);
     pdu.timeout = in.millis("timeout_ms", Millis(0), Millis(kMaxInt31));
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_existing_challenge(const JsonValue& data) {
+Result<HeartbeatPdu> decode_cgcs_challenge(const JsonValue& data) {
     PduReader in(data);
     Challenge pdu;
     pdu.value = in.integer("heartbeat_challenge", 0, kMaxInt31);
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_existing_init_ack(const JsonValue& data) {
+Result<HeartbeatPdu> decode_cgcs_init_ack(const JsonValue& data) {
     PduReader in(data);
     InitAck pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_existing_nack(const JsonValue& data) {
+Result<HeartbeatPdu> decode_cgcs_nack(const JsonValue& data) {
     PduReader in(data);
     Nack pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
@@ -226,14 +226,14 @@ constexpr std::array<MessageType, 6> kNativeTypes = {{{"init", Sender::guest, de
                                                       {"exit", Sender::both, decode_exit},
                                                       {"nack", Sender::host, decode_native_nack}}};
 
-constexpr std::array<MessageType, 8> kExistingTypes = {{{"init", Sender::guest, decode_existing_init},
-                                                        {"init_ack", Sender::host, decode_existing_init_ack},
-                                                        {"challenge", Sender::host, decode_existing_challenge},
-                                                        {"challenge_response", Sender::guest, decode_existing_response},
-                                                        {"exit", Sender::both, decode_existing_exit},
-                                                        {"nack", Sender::host, decode_existing_nack},
-                                                        {"action_notify", Sender::host, decode_action_notify},
-                                                        {"action_response", Sender::guest, decode_action_response}}};
+constexpr std::array<MessageType, 8> kCgcsTypes = {{{"init", Sender::guest, decode_cgcs_init},
+                                                    {"init_ack", Sender::host, decode_cgcs_init_ack},
+                                                    {"challenge", Sender::host, decode_cgcs_challenge},
+                                                    {"challenge_response", Sender::guest, decode_cgcs_response},
+                                                    {"exit", Sender::both, decode_cgcs_exit},
+                                                    {"nack", Sender::host, decode_cgcs_nack},
+                                                    {"action_notify", Sender::host, decode_action_notify},
+                                                    {"action_response", Sender::guest, decode_action_response}}};
 
 template <std::size_t N>
 Result<HeartbeatPdu> decode_by_type(const std::array<MessageType, N>& types, const JsonValue& data, Receiver receiver) {
@@ -318,7 +318,7 @@ struct NativeEncoder {
         out["sequence"] = sequence & kMaxInt31;
         return seal_envelope(header, dump(out));
     }
-    // Votes exist on the existing channel only: asking for one here is a mistake of the caller's.
+    // Votes exist on the cgcs channel only: asking for one here is a mistake of the caller's.
     std::string operator()(const ActionNotify&) const { throw std::logic_error("action_notify is not a native PDU"); }
     std::string operator()(const ActionResponse&) const {
         throw std::logic_error("action_response is not a native PDU");
@@ -332,7 +332,7 @@ private:
     }
 };
 
-struct ExistingEncoder {
+struct CgcsEncoder {
     std::uint32_t sequence;
 
     std::string operator()(const Init& pdu) const {
@@ -396,7 +396,7 @@ struct ExistingEncoder {
 private:
     ObjectWriter start(std::string_view msg_type) const {
         ObjectWriter out{std::string(kNewline)};
-        out.number("version", kExistingHeartbeatVersion).number("revision", 1).text("msg_type", msg_type);
+        out.number("version", kCgcsHeartbeatVersion).number("revision", 1).text("msg_type", msg_type);
         out.number("sequence", sequence & kMaxInt31);
         return out;
     }
@@ -405,15 +405,15 @@ private:
 }  // namespace
 
 Result<HeartbeatPdu> decode_heartbeat(const JsonValue& data, Dialect dialect, Receiver receiver) {
-    const bool existing = dialect == Dialect::existing;
-    const auto version = existing ? check_version(data, kExistingHeartbeatVersion, kMaxInt31)
-                                  : check_version(data, kHeartbeatVersion, kHeartbeatVersion);
+    const bool cgcs = dialect == Dialect::cgcs;
+    const auto version = cgcs ? check_version(data, kCgcsHeartbeatVersion, kMaxInt31)
+                              : check_version(data, kHeartbeatVersion, kHeartbeatVersion);
     if (!version) return tl::make_unexpected(version.error());
-    return existing ? decode_by_type(kExistingTypes, data, receiver) : decode_by_type(kNativeTypes, data, receiver);
+    return cgcs ? decode_by_type(kCgcsTypes, data, receiver) : decode_by_type(kNativeTypes, data, receiver);
 }
 
 std::string encode_heartbeat(const HeartbeatPdu& pdu, Dialect dialect, std::uint32_t sequence, int base_version) {
-    if (dialect == Dialect::existing) return std::visit(ExistingEncoder{sequence}, pdu);
+    if (dialect == Dialect::cgcs) return std::visit(CgcsEncoder{sequence}, pdu);
     return std::visit(NativeEncoder{sequence, {base_version, kHeartbeatAddress, kHeartbeatAddress}}, pdu);
 }
 

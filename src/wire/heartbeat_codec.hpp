@@ -11,7 +11,7 @@
 
 namespace vitalwire::wire {
 
-/// The PDU in `data` (native: the envelope's data; existing: the whole line) as `receiver` may receive it. Fails with
+/// The PDU in `data` (native: the envelope's data; cgcs: the whole line) as `receiver` may receive it. Fails with
 /// unsupported_version, unknown_msg_type or bad_field.
 base::Result<HeartbeatPdu> decode_heartbeat(const JsonValue& data, Dialect dialect, Receiver receiver);
 

@@ -15,8 +15,8 @@
 
 namespace vitalwire::wire {
 
-/// How a channel writes the heartbeat: ours, or version 3 as existing guests speak it on cgcs.heartbeat.
-enum class Dialect : std::uint8_t { native, existing };
+/// How a channel writes the heartbeat: ours, or version 3 as cgcs guests speak it on cgcs.heartbeat.
+enum class Dialect : std::uint8_t { native, cgcs };
 
 /// Which end reads. Only a host answers with nacks; a guest ignores what it does not understand.
 enum class Receiver : std::uint8_t { host, guest };
@@ -65,7 +65,7 @@ struct Exit {
     std::string reason;
 };
 
-/// Existing dialect only: the vote on, or notice of, an action of the cloud. Parsed, never acted on.
+/// cgcs dialect only: the vote on, or notice of, an action of the cloud. Parsed, never acted on.
 struct ActionNotify {
     std::int64_t invocation_id = 0;
     std::string event_type;

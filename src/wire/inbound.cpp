@@ -39,7 +39,7 @@ Inbound read_group(const JsonValue& data, Dialect dialect, Receiver receiver, co
 }
 
 Inbound refuse_version(const Envelope& message, Dialect dialect, Receiver receiver) {
-    const std::string_view from = dialect == Dialect::native ? kBaseAddress : kExistingGroupAddress;
+    const std::string_view from = dialect == Dialect::native ? kBaseAddress : kCgcsGroupAddress;
     const base::Error error{Errc::unsupported_version,
                             "base layer version " + std::to_string(message.version) + " is not supported"};
     Inbound refusal = refuse(*message.data, error, dialect, receiver, from, message.source_addr, kBaseVersion);
@@ -52,7 +52,7 @@ Inbound read_unescaped(std::string_view line, const base::Error& error) {
     const auto escaped = escape_log_msg(line);
     JsonDocument message;
     if (!escaped || !message.read(*escaped)) return Malformed{error.message};
-    return read_heartbeat(message.root(), Dialect::existing, Receiver::host, {});
+    return read_heartbeat(message.root(), Dialect::cgcs, Receiver::host, {});
 }
 
 std::string no_application(std::string_view address) {
@@ -67,8 +67,8 @@ Inbound read_enveloped(const JsonValue& line, Dialect dialect, Receiver receiver
         return refuse_version(*message, dialect, receiver);
     const JsonValue& data = *message->data;
     const EnvelopeHeader header{static_cast<int>(message->version), message->source_addr, message->dest_addr};
-    if (dialect == Dialect::existing) {
-        if (header.dest_addr == kExistingGroupAddress) return read_group(data, dialect, receiver, header);
+    if (dialect == Dialect::cgcs) {
+        if (header.dest_addr == kCgcsGroupAddress) return read_group(data, dialect, receiver, header);
         return Ignored{no_application(header.dest_addr)};  // resource scaling, for one
     }
     if (header.dest_addr == kHeartbeatAddress) return read_heartbeat(data, dialect, receiver, header);
@@ -83,17 +83,16 @@ std::string_view channel_name(ChannelKind kind) {
     switch (kind) {
         case ChannelKind::native:
             return kNativeChannel;
-        case ChannelKind::existing_heartbeat:
-            return kExistingHeartbeatChannel;
-        case ChannelKind::existing_messaging:
-            return kExistingMessagingChannel;
+        case ChannelKind::cgcs_heartbeat:
+            return kCgcsHeartbeatChannel;
+        case ChannelKind::cgcs_messaging:
+            return kCgcsMessagingChannel;
     }
     return kNativeChannel;
 }
 
 std::optional<ChannelKind> channel_kind(std::string_view name) {
-    for (const ChannelKind kind :
-         {ChannelKind::native, ChannelKind::existing_heartbeat, ChannelKind::existing_messaging}) {
+    for (const ChannelKind kind : {ChannelKind::native, ChannelKind::cgcs_heartbeat, ChannelKind::cgcs_messaging}) {
         if (name == channel_name(kind)) return kind;
     }
     return std::nullopt;
@@ -103,10 +102,10 @@ std::size_t max_line(ChannelKind kind) {
     switch (kind) {
         case ChannelKind::native:
             return kMaxNativeMessage - kNewlines;
-        case ChannelKind::existing_heartbeat:
-            return kMaxExistingHeartbeat - kNewlines;
-        case ChannelKind::existing_messaging:
-            return kMaxExistingMessage - kNewlines;
+        case ChannelKind::cgcs_heartbeat:
+            return kMaxCgcsHeartbeat - kNewlines;
+        case ChannelKind::cgcs_messaging:
+            return kMaxCgcsMessage - kNewlines;
     }
     return kMaxNativeMessage - kNewlines;
 }
@@ -114,20 +113,18 @@ std::size_t max_line(ChannelKind kind) {
 Inbound read_line(std::string_view line, ChannelKind channel, Receiver receiver) {
     JsonDocument message;
     if (const auto read = message.read(line); !read) {
-        const bool may_be_unescaped = channel == ChannelKind::existing_heartbeat && receiver == Receiver::host;
+        const bool may_be_unescaped = channel == ChannelKind::cgcs_heartbeat && receiver == Receiver::host;
         return may_be_unescaped ? read_unescaped(line, read.error()) : Malformed{read.error().message};
     }
-    if (channel == ChannelKind::existing_heartbeat)
-        return read_heartbeat(message.root(), Dialect::existing, receiver, {});
-    return read_enveloped(message.root(), channel == ChannelKind::native ? Dialect::native : Dialect::existing,
-                          receiver);
+    if (channel == ChannelKind::cgcs_heartbeat) return read_heartbeat(message.root(), Dialect::cgcs, receiver, {});
+    return read_enveloped(message.root(), channel == ChannelKind::native ? Dialect::native : Dialect::cgcs, receiver);
 }
 
 std::string encode_refusal(const Refused& refused, ChannelKind channel, std::uint32_t sequence) {
-    if (channel == ChannelKind::existing_heartbeat) return encode_heartbeat(refused.nack, Dialect::existing, sequence);
+    if (channel == ChannelKind::cgcs_heartbeat) return encode_heartbeat(refused.nack, Dialect::cgcs, sequence);
     const EnvelopeHeader header{refused.base_version, refused.from, refused.to};
     json data = channel == ChannelKind::native ? nack_to_json(refused.nack)
-                                               : existing_group_nack_to_json(refused.nack, refused.base_version);
+                                               : cgcs_group_nack_to_json(refused.nack, refused.base_version);
     if (channel == ChannelKind::native) data["sequence"] = sequence & kMaxInt31;
     return seal_envelope(header, dump(data));
 }

@@ -11,8 +11,8 @@
 
 namespace vitalwire::wire {
 
-/// The channels a guest can have (proto-spec/device.md, existing-guests.md).
-enum class ChannelKind : std::uint8_t { native, existing_heartbeat, existing_messaging };
+/// The channels a guest can have (proto-spec/device.md, cgcs-guests.md).
+enum class ChannelKind : std::uint8_t { native, cgcs_heartbeat, cgcs_messaging };
 inline constexpr int kChannelKinds = 3;
 
 std::string_view channel_name(ChannelKind kind);

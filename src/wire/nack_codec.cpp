@@ -22,7 +22,7 @@ constexpr std::array kCodes = {Errc::unsupported_version, Errc::bad_field,      
                                Errc::not_enabled,         Errc::rate_limited,     Errc::not_in_group,
                                Errc::too_large,           Errc::unavailable,      Errc::disconnected};
 
-constexpr std::int64_t kExistingInvocationLimit = 9007199254740991;  // existing guests put any integer there
+constexpr std::int64_t kCgcsInvocationLimit = 9007199254740991;  // cgcs guests put any integer there
 
 std::vector<int> read_versions(const JsonValue& data) {
     std::vector<int> versions;
@@ -84,15 +84,15 @@ Result<Nack> decode_nack(const JsonValue& data) {
     return in.finish(std::move(nack));
 }
 
-json existing_group_nack_to_json(const Nack& nack, int base_version) {
-    // Longer texts crash existing guests.
+json cgcs_group_nack_to_json(const Nack& nack, int base_version) {
+    // Longer texts crash cgcs guests.
     return {{"version", base_version},
             {"msg_type", "nack"},
             {"orig_msg_type", nack.orig_msg_type},
             {"log_msg", base::cut_utf8(nack.message, kMaxReason - 1)}};
 }
 
-Result<Nack> decode_existing_group_nack(const JsonValue& data) {
+Result<Nack> decode_cgcs_group_nack(const JsonValue& data) {
     FieldReader in(data);
     Nack nack;
     nack.message = base::cut_utf8(in.text_or("log_msg", kMaxNativeMessage), kMaxReason);
@@ -101,18 +101,18 @@ Result<Nack> decode_existing_group_nack(const JsonValue& data) {
 }
 
 Nack make_nack(const JsonValue& data, const base::Error& error, Dialect dialect) {
-    const bool existing = dialect == Dialect::existing;
+    const bool cgcs = dialect == Dialect::cgcs;
     Nack nack;
     nack.code = error.code;
     nack.message = base::cut_utf8(error.message, kMaxReason);
     const std::string type = base::cut_utf8(text_or(data, "msg_type"), kMaxMsgType);
     nack.orig_msg_type = type.empty() ? "unknown" : type;
-    nack.invocation_id = read_valid(data, "invocation_id", existing ? -kExistingInvocationLimit : 0,
-                                    existing ? kExistingInvocationLimit : kMaxInt31);
+    nack.invocation_id =
+        read_valid(data, "invocation_id", cgcs ? -kCgcsInvocationLimit : 0, cgcs ? kCgcsInvocationLimit : kMaxInt31);
     nack.seq = read_valid(data, "seq", 0, kMaxInt31);
     if (error.code == Errc::too_large) nack.max_payload = kMaxPayload;
     if (error.code == Errc::unsupported_version) {
-        nack.supported_versions = {existing ? kExistingHeartbeatVersion : kHeartbeatVersion};
+        nack.supported_versions = {cgcs ? kCgcsHeartbeatVersion : kHeartbeatVersion};
     }
     return nack;
 }

@@ -13,9 +13,9 @@ namespace vitalwire::wire {
 nlohmann::json nack_to_json(const Nack& nack);
 base::Result<Nack> decode_nack(const JsonValue& data);
 
-/// The server group's nack as existing guests know it: no code.
-nlohmann::json existing_group_nack_to_json(const Nack& nack, int base_version);
-base::Result<Nack> decode_existing_group_nack(const JsonValue& data);
+/// The server group's nack as cgcs guests know it: no code.
+nlohmann::json cgcs_group_nack_to_json(const Nack& nack, int base_version);
+base::Result<Nack> decode_cgcs_group_nack(const JsonValue& data);
 
 /// The answer to a `data` that could not be decoded or is not allowed: what was asked, and why not.
 Nack make_nack(const JsonValue& data, const base::Error& error, Dialect dialect);

@@ -8,8 +8,8 @@
 //   field_reader.hpp     the same for a whole object: a decoder reads as a list of fields
 //   envelope.hpp         the base layer that multiplexes applications on one channel
 //   heartbeat_pdu.hpp    the heartbeat's messages as structs
-//   heartbeat_codec.hpp  the same messages as JSON, native and existing (cgcs.heartbeat) dialect
+//   heartbeat_codec.hpp  the same messages as JSON, native and cgcs (cgcs.heartbeat) dialect
 //   group_pdu.hpp        the server group's messages as structs
-//   group_codec.hpp      the same messages as JSON, native and existing (cgcs.messaging) dialect
+//   group_codec.hpp      the same messages as JSON, native and cgcs (cgcs.messaging) dialect
 //   nack_codec.hpp       the refusal, one for all layers
 //   inbound.hpp          what one received line is: the first decision about every byte a peer sends

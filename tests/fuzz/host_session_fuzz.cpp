@@ -21,7 +21,7 @@ private:
     int sessions_ = 0;
 };
 
-constexpr std::array kDialects = {Dialect::native, Dialect::existing};
+constexpr std::array kDialects = {Dialect::native, Dialect::cgcs};
 const auto& kKinds = model::all_fault_kinds();
 
 class Script {
@@ -50,7 +50,7 @@ private:
             case 2:
                 return Saved{some_session()};
             case 3:
-                return Held{static_cast<Hold>(input_.byte() % 6)};
+                return Inhibited{static_cast<Inhibit>(input_.byte() % 6)};
             case 4:
                 return Released{};
             case 5:
@@ -107,7 +107,7 @@ private:
         HostPolicy policy;
         policy.enabled = input_.byte() % 4 != 0;
         policy.required = policy.enabled && input_.coin();
-        policy.native_misses = policy.existing_misses = 1 + input_.byte() % 3;
+        policy.native_detect_multiplier = policy.cgcs_detect_multiplier = 1 + input_.byte() % 3;
         if (input_.coin()) policy.establish_timeout = std::chrono::seconds(1);
         if (input_.coin()) policy.detection_time = base::Millis(2000);
         policy.ack_when_saved = input_.coin();
@@ -161,7 +161,7 @@ private:
         const bool by_time = fault.kind == FaultKind::heartbeat_lost || fault.kind == FaultKind::not_established;
         FUZZ_REQUIRE(by_time == std::holds_alternative<Tick>(event));
         FUZZ_REQUIRE((fault.kind == FaultKind::vm_crashed) == std::holds_alternative<Crashed>(event));
-        if (fault.kind == FaultKind::heartbeat_lost) FUZZ_REQUIRE(session_->registration() && !session_->held());
+        if (fault.kind == FaultKind::heartbeat_lost) FUZZ_REQUIRE(session_->registration() && !session_->inhibited());
     }
 
     void check(const UpdateFault& fault, const HostEvent&) {

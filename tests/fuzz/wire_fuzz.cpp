@@ -16,7 +16,7 @@ using wire::Dialect;
 using wire::Receiver;
 
 Dialect dialect_of(ChannelKind channel) {
-    return channel == ChannelKind::native ? Dialect::native : Dialect::existing;
+    return channel == ChannelKind::native ? Dialect::native : Dialect::cgcs;
 }
 
 /// The one line in a whole message.

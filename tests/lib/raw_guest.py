@@ -121,7 +121,7 @@ class RawGuest:
     def _hear(self, connection: socket.socket, message: dict[str, Any]) -> None:
         data = message.get("data", message)
         if data.get("msg_type") == "init_ack":
-            self.session = data.get("session_id", "")  # existing guests have none
+            self.session = data.get("session_id", "")  # cgcs guests have none
         self.challenges += data.get("msg_type") == "challenge"
         if data.get("msg_type") == "challenge" and self.answering:
             connection.sendall(

@@ -244,7 +244,7 @@ class GuestTestCase(ProcessTestCase):
     """What is seen of one guest (`guest_id`) at the inspector and at the agents."""
 
     guest_id: str
-    misses_to_open = 1
+    detect_multiplier = 1
 
     def setUp(self) -> None:
         self.inspector = self.enterContext(Inspector())
@@ -280,4 +280,4 @@ class GuestTestCase(ProcessTestCase):
 
     def outlast_deadlines(self) -> None:
         """A guest that is not held would be lost in this time."""
-        time.sleep((self.misses_to_open + 1.5) * INTERVAL_MS / 1000)
+        time.sleep((self.detect_multiplier + 1.5) * INTERVAL_MS / 1000)

@@ -78,7 +78,7 @@ class ChannelsAtBoot(ChannelTestCase):
     def test_a_flavor_without_our_keys_gets_no_channel(self):
         self.assertEqual(self.channels(self.new_guest({})), {})
 
-    def test_existing_guests_get_their_two_channels(self):
+    def test_cgcs_guests_get_their_two_channels(self):
         server = self.new_guest(
             {"sw:wrs:guest:heartbeat": "True", "sw:wrs:srv_grp_messaging": "True"}
         )

@@ -24,10 +24,10 @@ class FlavorSet(unittest.TestCase):
         self.addCleanup(cloud.admin.call, "compute", "DELETE", f"/flavors/{self.flavor}")
 
     def test_good_keys_are_set(self):
-        done = self.flavor_set("vitalwire:heartbeat=true", "vitalwire:heartbeat_misses=3")
+        done = self.flavor_set("vitalwire:heartbeat=true", "vitalwire:heartbeat_detect_multiplier=3")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(
-            self.extra_specs(), {"vitalwire:heartbeat": "true", "vitalwire:heartbeat_misses": "3"}
+            self.extra_specs(), {"vitalwire:heartbeat": "true", "vitalwire:heartbeat_detect_multiplier": "3"}
         )
 
     def test_a_misspelt_key_is_refused_and_named(self):
@@ -37,12 +37,12 @@ class FlavorSet(unittest.TestCase):
         self.assertEqual(self.extra_specs(), {})
 
     def test_a_bad_value_is_refused_and_named(self):
-        done = self.flavor_set("vitalwire:heartbeat_misses=11")
+        done = self.flavor_set("vitalwire:heartbeat_detect_multiplier=11")
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("'11' is greater than the max value of '10'", done.stderr)
         self.assertEqual(self.extra_specs(), {})
 
-    def test_keys_of_existing_guests_are_set(self):
+    def test_keys_of_cgcs_guests_are_set(self):
         done = self.flavor_set("sw:wrs:guest:heartbeat=True")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 

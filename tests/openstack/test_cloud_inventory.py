@@ -22,7 +22,7 @@ from vmbed.procs import ProcessTestCase, wait_until
 SPECS = {
     "vitalwire:heartbeat": "true",
     "vitalwire:messaging": "true",
-    "vitalwire:heartbeat_misses": "3",
+    "vitalwire:heartbeat_detect_multiplier": "3",
 }
 POLICY = {"heartbeat": True, "messaging": True, "misses": 3, "channels": ["org.vitalwire.0"]}
 

@@ -32,7 +32,7 @@ class ChannelsAskedFor(unittest.TestCase):
         specs = {"vitalwire:heartbeat": "true", "vitalwire:messaging": "true"}
         self.assertEqual(channels.wanted(specs).channels, ["org.vitalwire.0"])
 
-    def test_existing_guests_get_one_channel_for_each_service(self):
+    def test_cgcs_guests_get_one_channel_for_each_service(self):
         specs = {"sw:wrs:guest:heartbeat": "True", "sw:wrs:srv_grp_messaging": "true"}
         self.assertEqual(channels.wanted(specs).channels, ["cgcs.heartbeat", "cgcs.messaging"])
 
@@ -182,8 +182,8 @@ class ExtraSpecs(unittest.TestCase):
     GOOD = {
         "heartbeat": ("true", "False", "1", "no"),
         "messaging": ("on", "off"),
-        "heartbeat_misses": ("1", "10"),
-        "heartbeat_interval_floor_ms": ("100", "3600000"),
+        "heartbeat_detect_multiplier": ("1", "10"),
+        "heartbeat_min_interval_ms": ("100", "3600000"),
         "detection_time": ("200", "3600000"),
         "establish_timeout_s": ("10", "3600"),
         "messages_per_second": ("1", "10000"),
@@ -193,8 +193,8 @@ class ExtraSpecs(unittest.TestCase):
     BAD = {
         "heartbeat": ("maybe", ""),
         "messaging": ("2",),
-        "heartbeat_misses": ("0", "11", "two", "1.5"),
-        "heartbeat_interval_floor_ms": ("99", "3600001"),
+        "heartbeat_detect_multiplier": ("0", "11", "two", "1.5"),
+        "heartbeat_min_interval_ms": ("99", "3600001"),
         "detection_time": ("199", "3600001", "900 ms"),
         "establish_timeout_s": ("9", "3601"),
         "messages_per_second": ("0", "10001"),
@@ -219,7 +219,7 @@ class ExtraSpecs(unittest.TestCase):
         with self.assertRaisesRegex(exception.ValidationError, "vitalwire:hartbeat"):
             validators.validate("vitalwire:hartbeat", "true")
 
-    def test_keys_of_existing_guests_stay_free(self):
+    def test_keys_of_cgcs_guests_stay_free(self):
         validators.validate("sw:wrs:guest:heartbeat", "true")
 
     def test_every_key_is_documented(self):

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Applications of the existing guest SDK in a guest with vitalwired: with our library, and with their own sockets."""
+"""Applications of the cgcs guest SDK in a guest with vitalwired: with our library, and with their own sockets."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What one guest of a group may cost the others: rates, queues, bad input; and the guests that speak the existing way."""
+"""What one guest of a group may cost the others: rates, queues, bad input; and the guests that speak cgcs."""
 
 from pathlib import Path
 import sys
@@ -11,10 +11,10 @@ from raw_guest import GROUP, RawGuest, envelope, group
 from server_group import GroupTestCase
 from vmbed.procs import http_json, wait_until
 
-EXISTING = "cgcs.server_grp"
+CGCS = "cgcs.server_grp"
 DROPPED = "vitalwire_agent_messages_dropped_total"
 
-# Every one has killed or corrupted a host implementation (the facts are in proto-spec/existing-guests.md).
+# Every one has killed or corrupted a host implementation (the facts are in proto-spec/cgcs-guests.md).
 BAD_INPUT = [
     b'{"version":2,"source_addr":"x","dest_addr":null,"data":{}}',
     b'{"version":2,"source_addr":"x","dest_addr":"' + b"d" * 300 + b'","data":{}}',
@@ -33,8 +33,8 @@ BAD_INPUT = [
 ]
 
 
-def existing(msg_type: str, version: object = 2, **fields: object) -> bytes:
-    return envelope({"version": version, "msg_type": msg_type, **fields}, EXISTING)
+def cgcs(msg_type: str, version: object = 2, **fields: object) -> bytes:
+    return envelope({"version": version, "msg_type": msg_type, **fields}, CGCS)
 
 
 class Rates(GroupTestCase):
@@ -143,9 +143,9 @@ class BadInput(GroupTestCase):
     def test_it_is_dropped_and_counted_on_the_native_channel(self) -> None:
         self.check(self.guests["a"], group("status_query", seq=1))
 
-    def test_it_is_dropped_and_counted_on_the_existing_channel(self) -> None:
+    def test_it_is_dropped_and_counted_on_the_cgcs_channel(self) -> None:
         self.guests["a"].close()
-        self.check(self.guest("a", "cgcs.messaging"), existing("status_query", seq=1))
+        self.check(self.guest("a", "cgcs.messaging"), cgcs("status_query", seq=1))
 
     def test_pdus_that_break_a_rule_are_refused_by_name(self) -> None:
         """Row S-04 of the host's state table."""
@@ -167,14 +167,14 @@ class BadInput(GroupTestCase):
         self.assertEqual(a.wait("nack", code="unsupported_version")["supported_versions"], [1])
 
 
-class ExistingGuests(GroupTestCase):
+class CgcsGuests(GroupTestCase):
     """c speaks on cgcs.messaging as guests in the field do; a and b natively."""
 
     def setUp(self) -> None:
         super().setUp()
         self.guests["c"].close()
         self.old = self.guest("c", "cgcs.messaging")
-        self.old.say(existing("status_query", seq=1))
+        self.old.say(cgcs("status_query", seq=1))
         self.old.wait("status_response_done", seq=1)
 
     def test_mixed_groups_talk_both_ways(self) -> None:
@@ -182,7 +182,7 @@ class ExistingGuests(GroupTestCase):
         heard = self.old.wait("broadcast")
         self.assertEqual((heard["source_instance"], heard["data"]), ("a", "to the old"))
         for number, version in enumerate((2, 1, "version"), start=1):
-            self.old.say(existing("broadcast", version, data=f"from the old {version}"))
+            self.old.say(cgcs("broadcast", version, data=f"from the old {version}"))
             for peer in "ab":
                 heard = self.guests[peer].wait("broadcast", number, source_instance="c")
                 self.assertEqual(heard["data"], f"from the old {version}")
@@ -205,7 +205,7 @@ class ExistingGuests(GroupTestCase):
         for version in (1, 2):
             self.old.forget()
             query = {"version": version, "msg_type": "status_query", "seq": 7}
-            self.old.say(envelope(query, EXISTING, version=version))
+            self.old.say(envelope(query, CGCS, version=version))
             self.assertEqual(self.old.wait("status_response_done", seq=7)["version"], version)
             self.assertEqual(len(self.old.heard("status_response")), 3)
         self.write_inventory(a="state = paused")
@@ -214,11 +214,11 @@ class ExistingGuests(GroupTestCase):
         self.assertEqual(told["priority"], "INFO")
 
     def test_3050_bytes_pass_and_one_more_is_refused(self) -> None:
-        self.old.say(existing("broadcast", data="x" * 3050))
+        self.old.say(cgcs("broadcast", data="x" * 3050))
         self.assertEqual(len(self.guests["a"].wait("broadcast")["data"]), 3050)
         self.guests["a"].say(group("broadcast", data="y" * 3050))
         self.assertEqual(len(self.old.wait("broadcast")["data"]), 3050)
-        self.old.say(existing("broadcast", data="x" * 3051))
+        self.old.say(cgcs("broadcast", data="x" * 3051))
         self.assertEqual(self.old.wait("nack")["orig_msg_type"], "broadcast")
 
     def test_what_it_cannot_be_told_is_counted_and_the_others_hear_it(self) -> None:
@@ -245,7 +245,7 @@ class ExistingGuests(GroupTestCase):
     def test_another_application_of_the_channel_is_ignored(self) -> None:
         self.old.say(envelope({"version": 2, "msg_type": "scale", "seq": 1}, "cgcs.scale"))
         self.old.forget()
-        self.old.say(existing("status_query", seq=2))
+        self.old.say(cgcs("status_query", seq=2))
         self.old.wait("status_response_done", seq=2)
         self.assertEqual(self.old.heard("nack"), [])
 

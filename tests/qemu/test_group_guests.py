@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A server group of real machines on two compute nodes: vitalwired, its applications, and an existing guest."""
+"""A server group of real machines on two compute nodes: vitalwired, its applications, and a cgcs guest."""
 
 import json
 from pathlib import Path
@@ -40,14 +40,14 @@ def native_payload() -> Payload:
     )
 
 
-def existing_payload() -> Payload:
-    program = "/usr/bin/existing_group_guest"
-    script = Path(__file__).with_name("existing_group_guest.py")
+def cgcs_payload() -> Payload:
+    program = "/usr/bin/cgcs_group_guest"
+    script = Path(__file__).with_name("cgcs_group_guest.py")
     return Payload(files=python.program(script, program), services=(Service("guest", (program,)),))
 
 
 class GroupGuests(ProcessTestCase):
-    """web-1 on compute-1 and web-2 on compute-2, with vitalwired; a test adds old-1 when it needs an existing guest."""
+    """web-1 on compute-1 and web-2 on compute-2, with vitalwired; a test adds old-1 when it needs a cgcs guest."""
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -58,7 +58,7 @@ class GroupGuests(ProcessTestCase):
             return Model(found, initramfs.build(payload, found), Machine(channels=(channel,)))
 
         cls.native = model(native_payload(), "org.vitalwire.0")
-        cls.existing = model(existing_payload(), "cgcs.messaging")
+        cls.cgcs = model(cgcs_payload(), "cgcs.messaging")
 
     def setUp(self) -> None:
         inspector = self.enterContext(Inspector())
@@ -164,8 +164,8 @@ class GroupGuests(ProcessTestCase):
         self.wait_text(self.web_2, self.web_1, "after")
         self.assertEqual(self.texts(self.web_2, self.web_1), ["before", "after"])
 
-    def test_an_existing_guest_takes_part(self) -> None:
-        old = self.start_guest("old-1", self.existing).wait_ready()
+    def test_an_cgcs_guest_takes_part(self) -> None:
+        old = self.start_guest("old-1", self.cgcs).wait_ready()
         wait_until(lambda: self.agents["compute-2"].guest("old-1"), "its agent knows it")
         self.say(self.web_1, "ping 1")
         self.wait_text(self.web_1, old, "pong 1")

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The whole chain on real machines: guest, virtio-serial, agent, controller, inspector.
 
-The same tests for vitalwired, for the example guest in Python, and for an existing guest.
+The same tests for vitalwired, for the example guest in Python, and for a cgcs guest.
 """
 
 from pathlib import Path
@@ -184,14 +184,14 @@ class PythonGuest(HeartbeatGuests, GuestTestCase):
         )
 
 
-class ExistingGuest(HeartbeatGuests, GuestTestCase):
+class CgcsGuest(HeartbeatGuests, GuestTestCase):
     channel = "cgcs.heartbeat"
-    misses_to_open = 2
+    detect_multiplier = 2
 
     @classmethod
     def payload(cls) -> Payload:
-        program = "/usr/bin/existing_guest"
-        script = Path(__file__).with_name("existing_guest.py")
+        program = "/usr/bin/cgcs_guest"
+        script = Path(__file__).with_name("cgcs_guest.py")
         argv = (program, str(INTERVAL_MS), ILLNESS)
         return Payload(files=python.program(script, program), services=(Service(SERVICE, argv),))
 

@@ -31,7 +31,7 @@ public:
         Millis deadline() const { return times().deadline; }
         heartbeat::Times times() const {
             return heartbeat::times_for(settings.declared_detection_time().value_or(wire::kDefaultDetectionTime),
-                                        settings.declared_challenge_interval(), wire::kNativeIntervalFloor);
+                                        settings.declared_challenge_interval(), wire::kNativeMinInterval);
         }
     };
 

@@ -37,7 +37,7 @@ HostEvent state_of(const GuestMachine& machine) {
         case GuestMachine::Power::off:
             return heartbeat::Stopped{heartbeat::StopReason::domain_stopped};
         case GuestMachine::Power::paused:
-            return heartbeat::Held{heartbeat::Hold::paused};
+            return heartbeat::Inhibited{heartbeat::Inhibit::paused};
         case GuestMachine::Power::crashed:
             return heartbeat::Crashed{heartbeat::CrashReason::panicked};
         case GuestMachine::Power::running:

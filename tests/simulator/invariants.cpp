@@ -28,7 +28,7 @@ void Simulation::check_detection(const GuestMachine& machine) const {
     const HostNode& host = machine.host();
     const TimePoint now = world_.now();
     const GuestMachine::Plan& plan = machine.plan();
-    const Duration bound = plan.policy.misses * plan.interval() + plan.deadline() + kSlack;
+    const Duration bound = plan.policy.detect_multiplier * plan.interval() + plan.deadline() + kSlack;
     const auto longer_than = [&](TimePoint since, Duration time) { return now > since + time; };
     // Only what has been as it is for long enough says anything.
     if (!host.agent_running() || !longer_than(host.agent_undisturbed_since(), bound + kGrace)) return;
@@ -67,7 +67,7 @@ void Simulation::fault_changed(const base::HostId& host, const model::Fault& fau
 /// No false alarm: the guest did what it is reported for, lately.
 void Simulation::check_not_false(const GuestMachine& machine, const model::Fault& fault) const {
     const GuestMachine::Plan& plan = machine.plan();
-    const Duration window = plan.policy.misses * plan.interval() + plan.deadline() + kGrace;
+    const Duration window = plan.policy.detect_multiplier * plan.interval() + plan.deadline() + kGrace;
     const auto lately = [&](TimePoint time) { return time + window >= world_.now(); };
     const auto within = [&](TimePoint time, Duration span) { return time + span >= world_.now(); };
     bool right = false;

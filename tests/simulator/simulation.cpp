@@ -24,7 +24,7 @@ GuestMachine::Plan plan_of(World& world, std::size_t number) {
     }
     plan.policy.guest = plan.id;
     plan.policy.heartbeat = world.chance(0.7);
-    plan.policy.misses = world.chance(0.3) ? 2 : 1;
+    plan.policy.detect_multiplier = world.chance(0.3) ? 2 : 1;
     plan.policy.establish_timeout = kEstablishTimeout;
     return plan;
 }

@@ -5,7 +5,7 @@
 namespace vitalwire::simulator {
 
 using heartbeat::CrashReason;
-using heartbeat::Hold;
+using heartbeat::Inhibit;
 using heartbeat::StopReason;
 
 namespace {
@@ -103,11 +103,11 @@ void Simulation::start_machine(GuestMachine& machine) {
 }
 
 void Simulation::pause(GuestMachine& machine) {
-    static constexpr Hold kHolds[] = {Hold::paused, Hold::suspended, Hold::saving};
+    static constexpr Inhibit kHolds[] = {Inhibit::paused, Inhibit::suspended, Inhibit::saving};
     world_.tell(machine.id().str() + " is paused");
     machine.set_held(true);
     machine.pause();
-    machine.host().tell_machine(machine, heartbeat::Held{world_.pick(kHolds)});
+    machine.host().tell_machine(machine, heartbeat::Inhibited{world_.pick(kHolds)});
     world_.after(world_.exponential(seconds(10)), [this, &machine] {
         world_.tell(machine.id().str() + " goes on");
         machine.unpause();
@@ -151,7 +151,7 @@ void Simulation::kill(GuestMachine& machine) {
 void Simulation::stop_and_start(GuestMachine& machine) {
     world_.tell(machine.id().str() + " is shut down");
     machine.set_held(true);
-    machine.host().tell_machine(machine, heartbeat::Held{Hold::shutting_down});
+    machine.host().tell_machine(machine, heartbeat::Inhibited{Inhibit::shutting_down});
     world_.after(world_.between(seconds(1), seconds(8)), [this, &machine] {
         machine.power_off(Power::off);
         machine.set_held(false);
@@ -170,7 +170,7 @@ void Simulation::migrate(GuestMachine& machine) {
     if (&source == &target || machine.power() != Power::running) return free_later(machine);
     world_.tell(machine.id().str() + " migrates to " + target.id().str());
     machine.set_held(true);
-    source.tell_machine(machine, heartbeat::Held{Hold::migrating});
+    source.tell_machine(machine, heartbeat::Inhibited{Inhibit::migrating});
     world_.after(world_.between(seconds(1), seconds(10)), [this, &machine, &source, &target] {
         machine.pause();
         machine.host_disconnected();

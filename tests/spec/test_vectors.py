@@ -13,7 +13,7 @@ import wire
 
 SPEC = pathlib.Path(__file__).resolve().parents[2] / "proto-spec"
 FOLDER = {"vitalwire.heartbeat": "heartbeat", "vitalwire.group": "group", "vitalwire.base": "base",
-          "cgcs.heartbeat": "existing-heartbeat", "cgcs.server_grp": "existing-group"}
+          "cgcs.heartbeat": "cgcs-heartbeat", "cgcs.server_grp": "cgcs-group"}
 RESULTS = {"accepted", "malformed", "nack", "ignored"}
 
 
@@ -40,13 +40,13 @@ def stream_of(vector):
 
 
 def envelope_schema(channel):
-    return {"native": SCHEMAS["base/envelope"], "cgcs.messaging": SCHEMAS.get("existing-group/envelope")}.get(channel)
+    return {"native": SCHEMAS["base/envelope"], "cgcs.messaging": SCHEMAS.get("cgcs-group/envelope")}.get(channel)
 
 
 def split(message, channel):
     """(application folder, PDU) of a parsed message. Raises wire.Malformed for a bad envelope."""
     if channel == "cgcs.heartbeat":
-        return "existing-heartbeat", message
+        return "cgcs-heartbeat", message
     if isinstance(message.get("data"), str):
         try:
             message = {**message, "data": wire.parse_object(message["data"])}
@@ -165,9 +165,9 @@ class Vectors(unittest.TestCase):
     def test_the_state_of_a_member_is_the_same_wherever_it_appears(self):
         native = SCHEMAS["group/status_response"].schema["properties"]["data"]
         self.assertEqual(SCHEMAS["group/notification"].schema["properties"]["data"], native)
-        self.assertEqual(SCHEMAS["existing-group/status_response"].schema["properties"]["data"], native)
-        existing = SCHEMAS["existing-group/notification"].schema["properties"]["data"]
-        self.assertEqual(existing["properties"]["payload"], native)
+        self.assertEqual(SCHEMAS["cgcs-group/status_response"].schema["properties"]["data"], native)
+        cgcs = SCHEMAS["cgcs-group/notification"].schema["properties"]["data"]
+        self.assertEqual(cgcs["properties"]["payload"], native)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def parse(line, channel):
 
 
 def mend(line):
-    """A cgcs guest's line, in whose log_msg, the last field, nothing is escaped, as JSON (existing-guests.md)."""
+    """A cgcs guest's line, in whose log_msg, the last field, nothing is escaped, as JSON (cgcs-guests.md)."""
     sound, key, text = line.partition(b'"log_msg":"')
     if not key:
         raise Malformed("not_json")

@@ -1,7 +1,7 @@
 """Which channels a flavor asks for. Nothing in this file needs Nova."""
 from collections import namedtuple
 
-# The native channel carries heartbeat and messaging; existing guests have one for each.
+# The native channel carries heartbeat and messaging; cgcs guests have one for each.
 NATIVE = "org.vitalwire.0"
 EXTRA_SPECS = {
     "vitalwire:heartbeat": NATIVE,

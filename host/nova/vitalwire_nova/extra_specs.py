@@ -15,11 +15,11 @@ EXTRA_SPECS = {
         "Let the guest exchange messages with its peers in the server group.",
         {"type": bool},
     ),
-    "heartbeat_misses": (
+    "heartbeat_detect_multiplier": (
         "Challenges in a row without a valid answer before the heartbeat counts as lost.",
         {"type": int, "min": 1, "max": 10},
     ),
-    "heartbeat_interval_floor_ms": (
+    "heartbeat_min_interval_ms": (
         "Shortest heartbeat interval a guest may ask for, in milliseconds.",
         {"type": int, "min": 100, "max": 3600000},
     ),

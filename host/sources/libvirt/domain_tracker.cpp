@@ -7,7 +7,7 @@
 namespace vitalwire::host {
 
 using heartbeat::CrashReason;
-using heartbeat::Hold;
+using heartbeat::Inhibit;
 using heartbeat::StopReason;
 
 namespace {
@@ -38,16 +38,16 @@ void DomainTracker::lifecycle(int event, int detail, Events& out) {
             if (detail == VIR_DOMAIN_EVENT_STARTED_WAKEUP) return run(out);
             if (detail != VIR_DOMAIN_EVENT_STARTED_MIGRATED) return live(out);
             arriving_ = true;
-            return hold(Hold::migrating, out);
+            return inhibit(Inhibit::migrating, out);
         case VIR_DOMAIN_EVENT_SUSPENDED:
             return suspended(detail, out);
         case VIR_DOMAIN_EVENT_RESUMED:
             return run(out);
         case VIR_DOMAIN_EVENT_SHUTDOWN:
-            if (phase_ != Phase::crashed) hold(Hold::powered_off, out);
+            if (phase_ != Phase::crashed) inhibit(Inhibit::powered_off, out);
             return;
         case VIR_DOMAIN_EVENT_PMSUSPENDED:
-            return hold(Hold::suspended, out);
+            return inhibit(Inhibit::suspended, out);
         case VIR_DOMAIN_EVENT_CRASHED:
             return crash(detail == VIR_DOMAIN_EVENT_CRASHED_CRASHLOADED ? CrashReason::crashed : CrashReason::panicked,
                          out);
@@ -64,15 +64,15 @@ void DomainTracker::suspended(int detail, Events& out) {
     if (const std::string why = host_stop_of_detail(detail); !why.empty()) return stopped_by_host(why, {}, out);
     const bool migrates =
         detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED || detail == VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY;
-    if (!migrates) return hold(Hold::paused, out);
+    if (!migrates) return inhibit(Inhibit::paused, out);
     // Reported also when its memory has been copied for so long that the guest is judged again.
-    hold_.reset();
-    hold(Hold::migrating, out);
+    inhibit_.reset();
+    inhibit(Inhibit::migrating, out);
 }
 
 void DomainTracker::stopped_by_host(const std::string& detail, const std::string& reason, Events& out) {
     live(out);
-    hold_ = Hold::paused;
+    inhibit_ = Inhibit::paused;
     if (host_stop_ == detail && (reason.empty() || host_stop_reason_ == reason)) return;
     host_stop_ = detail;
     if (!reason.empty()) host_stop_reason_ = reason;
@@ -97,13 +97,13 @@ void DomainTracker::stopped(int detail, Events& out) {
 void DomainTracker::rebooted(Events& out) {
     live(out);
     // The session holds for the reboot now, in place of what we told before.
-    hold_.reset();
+    inhibit_.reset();
     out.emplace_back(heartbeat::Rebooted{});
 }
 
 void DomainTracker::transferring(Events& out) {
     transferring_ = true;
-    if (phase_ != Phase::crashed && !hold_) hold(Hold::migrating, out);
+    if (phase_ != Phase::crashed && !inhibit_) inhibit(Inhibit::migrating, out);
 }
 
 void DomainTracker::read(const DomainReading& reading, Events& out) {
@@ -116,9 +116,9 @@ void DomainTracker::read(const DomainReading& reading, Events& out) {
         case VIR_DOMAIN_PAUSED:
             return read_paused(reading.reason, out);
         case VIR_DOMAIN_SHUTDOWN:
-            return hold(Hold::powered_off, out);
+            return inhibit(Inhibit::powered_off, out);
         case VIR_DOMAIN_PMSUSPENDED:
-            return hold(Hold::suspended, out);
+            return inhibit(Inhibit::suspended, out);
         case VIR_DOMAIN_CRASHED:
             return crash(CrashReason::panicked, out);
         case VIR_DOMAIN_SHUTOFF:
@@ -134,12 +134,12 @@ void DomainTracker::read_paused(int reason, Events& out) {
     switch (reason) {
         case VIR_DOMAIN_PAUSED_STARTING_UP:
             arriving_ = arriving_ || new_here;
-            return hold(Hold::paused, out);
+            return inhibit(Inhibit::paused, out);
         case VIR_DOMAIN_PAUSED_MIGRATION:
             arriving_ = arriving_ || new_here;
-            return hold(Hold::migrating, out);
+            return inhibit(Inhibit::migrating, out);
         case VIR_DOMAIN_PAUSED_POSTCOPY:
-            return hold(Hold::migrating, out);
+            return inhibit(Inhibit::migrating, out);
         case VIR_DOMAIN_PAUSED_IOERROR:
             return stopped_by_host("io_error", {}, out);
         case VIR_DOMAIN_PAUSED_WATCHDOG:
@@ -150,11 +150,11 @@ void DomainTracker::read_paused(int reason, Events& out) {
         case VIR_DOMAIN_PAUSED_DUMP:
         case VIR_DOMAIN_PAUSED_SNAPSHOT:
         case VIR_DOMAIN_PAUSED_FROM_SNAPSHOT:
-            return hold(Hold::saving, out);
+            return inhibit(Inhibit::saving, out);
         case VIR_DOMAIN_PAUSED_SHUTTING_DOWN:
-            return hold(Hold::powered_off, out);
+            return inhibit(Inhibit::powered_off, out);
         default:
-            return hold(Hold::paused, out);
+            return inhibit(Inhibit::paused, out);
     }
 }
 
@@ -191,24 +191,24 @@ void DomainTracker::live(Events& out) {
 void DomainTracker::run(Events& out) {
     live(out);
     arriving_ = false;
-    if (transferring_) return hold(Hold::migrating, out);
+    if (transferring_) return inhibit(Inhibit::migrating, out);
     host_stop_.clear();
     host_stop_reason_.clear();
-    if (!hold_) return;
-    hold_.reset();
+    if (!inhibit_) return;
+    inhibit_.reset();
     out.emplace_back(heartbeat::Released{});
 }
 
-void DomainTracker::hold(Hold why, Events& out) {
+void DomainTracker::inhibit(Inhibit why, Events& out) {
     live(out);
-    if (hold_ == why) return;
-    hold_ = why;
-    out.emplace_back(heartbeat::Held{why});
+    if (inhibit_ == why) return;
+    inhibit_ = why;
+    out.emplace_back(heartbeat::Inhibited{why});
 }
 
 void DomainTracker::stop(StopReason why, Events& out) {
     const bool known = phase_ == Phase::alive || phase_ == Phase::crashed;
-    hold_.reset();
+    inhibit_.reset();
     host_stop_.clear();
     host_stop_reason_.clear();
     transferring_ = arriving_ = false;
@@ -221,7 +221,7 @@ void DomainTracker::stop(StopReason why, Events& out) {
 
 void DomainTracker::crash(CrashReason why, Events& out) {
     if (arriving_) return stop(StopReason::domain_stopped, out);
-    hold_.reset();
+    inhibit_.reset();
     transferring_ = false;
     // What has ended cannot crash; what is first seen crashed did so while nobody looked.
     if (phase_ != Phase::alive && phase_ != Phase::unknown) return;

@@ -34,7 +34,7 @@ public:
     /// libvirt does not know the domain.
     void vanished(Events& out);
 
-    bool is_running() const { return phase_ == Phase::alive && !hold_ && !transferring_ && !arriving_; }
+    bool is_running() const { return phase_ == Phase::alive && !inhibit_ && !transferring_ && !arriving_; }
     bool is_transferring() const { return phase_ == Phase::alive && transferring_; }
     /// Nothing of it is left here, for `stop_reason`.
     bool is_stopped() const { return phase_ == Phase::stopped; }
@@ -51,13 +51,13 @@ private:
     void read_shutoff(int reason, Events& out);
     void live(Events& out);
     void run(Events& out);
-    void hold(heartbeat::Hold why, Events& out);
+    void inhibit(heartbeat::Inhibit why, Events& out);
     void stopped_by_host(const std::string& detail, const std::string& reason, Events& out);
     void stop(heartbeat::StopReason why, Events& out);
     void crash(heartbeat::CrashReason why, Events& out);
 
     Phase phase_ = Phase::unknown;
-    std::optional<heartbeat::Hold> hold_;
+    std::optional<heartbeat::Inhibit> inhibit_;
     std::string host_stop_;  ///< why the hypervisor stopped it; empty: it did not
     std::string host_stop_reason_;
     bool transferring_ = false;

@@ -10,7 +10,7 @@
 namespace vitalwire::host {
 
 using heartbeat::CrashReason;
-using heartbeat::Hold;
+using heartbeat::Inhibit;
 using heartbeat::StopReason;
 using nlohmann::json;
 
@@ -96,7 +96,7 @@ void QmpSession::answered(const std::string& id, const std::string& status, Resu
 
 void QmpSession::on_event(std::string_view name, const std::string& detail, Result& result) {
     if (name == "STOP") {
-        hold(migrating_ ? Hold::migrating : Hold::paused, result);
+        inhibit(migrating_ ? Inhibit::migrating : Inhibit::paused, result);
         return ask_status(result);
     }
     if (name == "RESUME") {
@@ -104,8 +104,8 @@ void QmpSession::on_event(std::string_view name, const std::string& detail, Resu
         return ask_status(result);
     }
     if (name == "WAKEUP") return ask_status(result);
-    if (name == "SUSPEND") return hold(Hold::suspended, result);
-    if (name == "POWERDOWN") return hold(Hold::shutting_down, result);
+    if (name == "SUSPEND") return inhibit(Inhibit::suspended, result);
+    if (name == "POWERDOWN") return inhibit(Inhibit::shutting_down, result);
     if (name == "RESET") {
         if (ended_) started(result);
         result.events.emplace_back(heartbeat::Rebooted{});
@@ -129,21 +129,21 @@ void QmpSession::on_status(std::string_view status, Result& result) {
     incoming_ = status == "inmigrate";
     if (status == "running") {
         io_error_.clear();
-        if (migrating_) return hold(Hold::migrating, result);
+        if (migrating_) return inhibit(Inhibit::migrating, result);
         result.events.emplace_back(heartbeat::Released{});
         return;
     }
     if (status == "guest-panicked") return crashed(CrashReason::panicked, result);
     if (status == "internal-error") return crashed(CrashReason::internal_error, result);
     if (status == "shutdown") return stopped(StopReason::domain_stopped, result);
-    if (status == "suspended") return hold(Hold::suspended, result);
-    if (status == "save-vm") return hold(Hold::saving, result);
+    if (status == "suspended") return inhibit(Inhibit::suspended, result);
+    if (status == "save-vm") return inhibit(Inhibit::saving, result);
     if (status == "inmigrate" || status == "finish-migrate" || status == "postmigrate" || status == "restore-vm")
-        return hold(Hold::migrating, result);
+        return inhibit(Inhibit::migrating, result);
     if (status == "io-error") return stopped_by_host("io_error", io_error_, result);
     if (status == "watchdog") return stopped_by_host("watchdog", {}, result);
     // paused, prelaunch, debug, colo: the machine stands still because somebody wanted it.
-    hold(Hold::paused, result);
+    inhibit(Inhibit::paused, result);
 }
 
 void QmpSession::on_migration(std::string_view status, Result& result) {
@@ -151,7 +151,7 @@ void QmpSession::on_migration(std::string_view status, Result& result) {
                                              "wait-unplug", "postcopy-active", "postcopy-recover"};
     if (status == "postcopy-paused") return stopped_by_host("postcopy_failed", {}, result);
     migrating_ = std::find(kUnderWay.begin(), kUnderWay.end(), status) != kUnderWay.end();
-    if (migrating_) return hold(Hold::migrating, result);
+    if (migrating_) return inhibit(Inhibit::migrating, result);
     // A QEMU whose guest has left may be ended before it can answer what its status is.
     migrated_ = status == "completed" && !incoming_;
     ask_status(result);
@@ -161,8 +161,8 @@ void QmpSession::ask_status(Result& result) {
     result.commands.emplace_back(kStatus);
 }
 
-void QmpSession::hold(Hold why, Result& result) {
-    if (!ended_) result.events.emplace_back(heartbeat::Held{why});
+void QmpSession::inhibit(Inhibit why, Result& result) {
+    if (!ended_) result.events.emplace_back(heartbeat::Inhibited{why});
 }
 
 void QmpSession::stopped_by_host(std::string detail, std::string reason, Result& result) {

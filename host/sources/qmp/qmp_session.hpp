@@ -33,7 +33,7 @@ private:
     void on_status(std::string_view status, Result& result);
     void on_migration(std::string_view status, Result& result);
     void ask_status(Result& result);
-    void hold(heartbeat::Hold why, Result& result);
+    void inhibit(heartbeat::Inhibit why, Result& result);
     void on_io_error(const nlohmann::json& message);
     void on_watchdog(const nlohmann::json& message, Result& result);
     void stopped_by_host(std::string detail, std::string reason, Result& result);

@@ -222,9 +222,10 @@ TEST_F(ControllerTest, SendsThePoliciesOfItsHostAtOnceAndWhenTheyChange) {
     ASSERT_EQ(one->policies[0].policies.size(), 1U);
     EXPECT_EQ(one->policies[0].policies[0].guest.str(), "vm-1");
     EXPECT_TRUE(one->policies[0].policies[0].heartbeat);
-    inventory("[guest vm-1]\nhost = compute-1\nheartbeat = yes\nmisses = 4\n[guest vm-2]\nhost = compute-2\n");
+    inventory(
+        "[guest vm-1]\nhost = compute-1\nheartbeat = yes\ndetect_multiplier = 4\n[guest vm-2]\nhost = compute-2\n");
     ASSERT_TRUE(loop.until([&] { return one->policies.size() == 2; }));
-    EXPECT_EQ(one->policies[1].policies[0].misses, 4);
+    EXPECT_EQ(one->policies[1].policies[0].detect_multiplier, 4);
 }
 
 TEST_F(ControllerTest, SendsNoPoliciesFromAnInventoryThatCouldNotBeRead) {

@@ -82,8 +82,8 @@ TEST(Outbox, S17_WhatWaitedIsLostWithTheChannel) {
     EXPECT_EQ(outbox.bytes(), 0U) << "what is gone takes no room";
 }
 
-TEST(Outbox, CountsWhatAnExistingGuestCannotBeTold) {
-    Outbox outbox(Dialect::existing, 64 * 1024);
+TEST(Outbox, CountsWhatACgcsGuestCannotBeTold) {
+    Outbox outbox(Dialect::cgcs, 64 * 1024);
     EXPECT_FALSE(outbox.push(message("\xFF")));
     EXPECT_TRUE(outbox.push(message("text")));
     EXPECT_EQ(outbox.undeliverable(), 1U);
@@ -93,8 +93,8 @@ TEST(Outbox, CountsWhatAnExistingGuestCannotBeTold) {
 TEST(Outgoing, IsEncodedOnceForEachKindOfGuest) {
     const Outgoing shared = message("x");
     EXPECT_EQ(shared.line(Dialect::native, 2), shared.line(Dialect::native, 2));
-    EXPECT_NE(*shared.line(Dialect::native, 2), *shared.line(Dialect::existing, 2));
-    EXPECT_NE(*shared.line(Dialect::existing, 1), *shared.line(Dialect::existing, 2));
+    EXPECT_NE(*shared.line(Dialect::native, 2), *shared.line(Dialect::cgcs, 2));
+    EXPECT_NE(*shared.line(Dialect::cgcs, 1), *shared.line(Dialect::cgcs, 2));
 }
 
 }  // namespace

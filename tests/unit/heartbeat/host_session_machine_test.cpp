@@ -13,16 +13,16 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 TEST(HostSession, H20_NobodyIsJudgedWhileTheMachineIsHeld) {
-    for (const Hold why : {Hold::paused, Hold::suspended, Hold::saving}) {
+    for (const Inhibit why : {Inhibit::paused, Inhibit::suspended, Inhibit::saving}) {
         Host host;
-        host.beating().after(Millis(500)).on(Held{why});
+        host.beating().after(Millis(500)).on(Inhibited{why});
         EXPECT_THAT(host.after(std::chrono::hours(5)).tick(), IsEmpty()) << to_string(why);
     }
 }
 
 TEST(HostSession, H20_AMachineThatMigratesIsAskedButNotJudged) {
     Host host;
-    host.beating().after(Millis(500)).on(Held{Hold::migrating});
+    host.beating().after(Millis(500)).on(Inhibited{Inhibit::migrating});
     EXPECT_THAT(host.after(Millis(500)).tick(), ElementsAre("challenge 2"));
     EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("challenge 3"));
     EXPECT_FALSE(host.session().fault_open(FaultKind::heartbeat_lost));
@@ -30,10 +30,10 @@ TEST(HostSession, H20_AMachineThatMigratesIsAskedButNotJudged) {
 
 TEST(HostSession, AMachineThatMigratesWithoutEndIsJudgedAgain) {
     Host host;
-    host.beating().on(Held{Hold::migrating});
+    host.beating().on(Inhibited{Inhibit::migrating});
     for (int second = 0; second < 601; ++second)
         host.after(Millis(1000)).tick();
-    EXPECT_FALSE(host.session().held());
+    EXPECT_FALSE(host.session().inhibited());
     for (int second = 0; second < 4; ++second)
         host.after(Millis(1000)).tick();
     EXPECT_TRUE(host.session().fault_open(FaultKind::heartbeat_lost));
@@ -41,7 +41,7 @@ TEST(HostSession, AMachineThatMigratesWithoutEndIsJudgedAgain) {
 
 TEST(HostSession, AMachineWhoseGuestHasShutDownIsNeverJudged) {
     Host host;
-    host.beating().on(Held{Hold::powered_off});
+    host.beating().on(Inhibited{Inhibit::powered_off});
     EXPECT_THAT(host.after(std::chrono::hours(5)).tick(), IsEmpty());
 }
 
@@ -59,7 +59,7 @@ TEST(HostSession, AStopByTheHypervisorIsAFaultUntilTheMachineRuns) {
 TEST(HostSession, AStopByTheHypervisorOutlastsAPauseByTheOperator) {
     Host host;
     host.beating().on(StoppedByHost{"watchdog", ""});
-    EXPECT_THAT(host.on(Held{Hold::paused}), IsEmpty());
+    EXPECT_THAT(host.on(Inhibited{Inhibit::paused}), IsEmpty());
     EXPECT_TRUE(host.session().fault_open(FaultKind::stopped_by_host));
     EXPECT_THAT(host.on(Stopped{StopReason::domain_stopped}),
                 testing::Contains("clear stopped_by_host domain_stopped"));
@@ -112,7 +112,7 @@ TEST(HostSession, AnAdoptedFaultEndsWithTheFirstAnswer) {
 
 TEST(HostSession, H21_AfterAHoldTheGuestGetsTimeToSettle) {
     Host host;
-    host.beating().on(Held{Hold::paused});
+    host.beating().on(Inhibited{Inhibit::paused});
     EXPECT_THAT(host.after(Millis(60'000)).on(Released{}), IsEmpty());
     EXPECT_THAT(host.tick(), ElementsAre("challenge 2"));
     EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("challenge 3"));
@@ -121,18 +121,18 @@ TEST(HostSession, H21_AfterAHoldTheGuestGetsTimeToSettle) {
 
 TEST(HostSession, H21_AMachineFoundRunningIsNotPausedAnyMore) {
     Host host;
-    host.beating().on(Held{Hold::paused});
+    host.beating().on(Inhibited{Inhibit::paused});
     host.after(Millis(5000)).on(Started{});
-    EXPECT_FALSE(host.session().held());
+    EXPECT_FALSE(host.session().inhibited());
     EXPECT_THAT(host.tick(), ElementsAre("challenge 2"));
     EXPECT_EQ(host.due_in(), Millis(1000));
 }
 
 TEST(HostSession, H20_AMachineThatMigratesRunsAllTheTime) {
     Host host;
-    host.beating().on(Held{Hold::migrating});
+    host.beating().on(Inhibited{Inhibit::migrating});
     host.on(Started{});
-    EXPECT_EQ(host.session().held(), Hold::migrating);
+    EXPECT_EQ(host.session().inhibited(), Inhibit::migrating);
 }
 
 TEST(HostSession, H22_ARebootEndsTheSessionAndStartsTheWaitForANewOne) {
@@ -141,7 +141,7 @@ TEST(HostSession, H22_ARebootEndsTheSessionAndStartsTheWaitForANewOne) {
     EXPECT_THAT(host.on(Rebooted{}), ElementsAre("expect back"));
     EXPECT_THAT(host.on(Rebooted{}), IsEmpty()) << "reported twice for one reboot";
     EXPECT_THAT(host.after(Millis(60'000)).init(), ElementsAre("keep s2", "init_ack s2"));
-    EXPECT_FALSE(host.session().held());
+    EXPECT_FALSE(host.session().inhibited());
 }
 
 TEST(HostSession, H23_AGuestThatDoesNotComeBackFromItsRebootIsAFault) {
@@ -166,7 +166,7 @@ TEST(HostSession, H23_ALostGuestThatRebootsStaysLostAndIsNoSecondFault) {
 TEST(HostSession, H23_APauseStopsTheWaitForARegistration) {
     Host host(required());
     host.on(Started{});
-    host.after(Millis(100'000)).on(Held{Hold::paused});
+    host.after(Millis(100'000)).on(Inhibited{Inhibit::paused});
     EXPECT_THAT(host.after(Millis(100'000)).tick(), IsEmpty());
     host.on(Released{});
     EXPECT_EQ(host.due_in(), Millis(120'000));
@@ -262,13 +262,13 @@ TEST(HostSession, H18_AnInitWithoutAnAnswerDoesNotStartTheWaitAgain) {
 
 TEST(HostSession, H22_ACgcsGuestIsAwaitedForAsLongAsItSaidThatItTakes) {
     Host host;
-    host.connect(Dialect::existing);
+    host.connect(Dialect::cgcs);
     wire::Init init;
     init.name = "vm1";
     init.restart_time = std::chrono::seconds(600);
-    host.on(Received{Dialect::existing, init});
+    host.on(Received{Dialect::cgcs, init});
     host.tick();
-    host.answer_existing(1);
+    host.answer_cgcs(1);
     host.on(Rebooted{});
     EXPECT_THAT(host.run(Millis(599'999)), IsEmpty());
     EXPECT_THAT(host.run(Millis(1)), ElementsAre("1 open not_established"));
@@ -357,14 +357,14 @@ TEST(HostSession, H28_AFaultThatWasOpenIsNotOpenedTwice) {
 
 TEST(HostSession, H29_AnAnswerDuringAHoldTellsOnlyHealth) {
     Host host;
-    host.beating().on(Held{Hold::paused});
+    host.beating().on(Inhibited{Inhibit::paused});
     EXPECT_THAT(host.answer(1, false, "x"), ElementsAre("open unhealthy: x"));
     EXPECT_EQ(host.session().counters().late, 0U);
 }
 
 TEST(HostSession, H30_AMachineThatIgnoresItsShutdownIsJudgedAgainInTheEnd) {
     Host host;
-    host.beating().on(Held{Hold::shutting_down});
+    host.beating().on(Inhibited{Inhibit::shutting_down});
     Lines seen;
     for (int second = 0; second < 130; ++second) {
         for (const auto& line : host.after(Millis(1000)).tick())

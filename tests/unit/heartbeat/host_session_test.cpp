@@ -18,9 +18,9 @@ TEST(HostSession, H01_TellsAnUnknownGuestToRegister) {
     EXPECT_THAT(host.connect(), ElementsAre("nack no_session"));
 }
 
-TEST(HostSession, H01_KeepsQuietTowardsAnExistingGuest) {
+TEST(HostSession, H01_KeepsQuietTowardsACgcsGuest) {
     Host host;
-    EXPECT_THAT(host.connect(Dialect::existing), IsEmpty());
+    EXPECT_THAT(host.connect(Dialect::cgcs), IsEmpty());
 }
 
 TEST(HostSession, H02_ChallengesARegisteredGuestAtOnceOverANewConnection) {
@@ -157,9 +157,9 @@ TEST(HostSession, H04_RejectsAGuestForWhichHeartbeatIsNotEnabled) {
 TEST(HostSession, H05_RejectsAnIntervalUnderTheFloorOfTheChannel) {
     Host host;
     host.connect();
-    host.connect(Dialect::existing);
+    host.connect(Dialect::cgcs);
     EXPECT_THAT(host.init(Millis(99)), ElementsAre("nack interval_too_small min 100"));
-    EXPECT_THAT(host.init(Millis(399), Dialect::existing), ElementsAre("nack interval_too_small min 400"));
+    EXPECT_THAT(host.init(Millis(399), Dialect::cgcs), ElementsAre("nack interval_too_small min 400"));
     EXPECT_THAT(host.init(Millis(100)), ElementsAre("keep s1", "init_ack s1"));
 }
 
@@ -169,7 +169,7 @@ TEST(HostSession, H05_RejectsADetectionTimeOfLessThanTwoIntervals) {
     EXPECT_THAT(host.init_detected_within(Millis(199)), ElementsAre("nack interval_too_small min 100 detection 200"));
     EXPECT_THAT(host.init_detected_within(Millis(200)), ElementsAre("keep s1", "init_ack s1 100+100"));
     HostPolicy strict;
-    strict.native_floor = Millis(500);
+    strict.native_min_interval = Millis(500);
     Host other(strict);
     other.connect();
     EXPECT_THAT(other.init_detected_within(Millis(900)), ElementsAre("nack interval_too_small min 500 detection 1000"));
@@ -376,25 +376,25 @@ TEST(HostSession, H12_H13_H14_HealthOpensUpdatesAndClearsOneFault) {
     EXPECT_THAT(host.answer(4), ElementsAre("clear unhealthy recovered"));
 }
 
-TEST(HostSession, H15_AnExistingGuestIsForgivenOneMiss) {
+TEST(HostSession, H15_ACgcsGuestIsForgivenOneMiss) {
     Host host;
-    host.beating(Dialect::existing);
+    host.beating(Dialect::cgcs);
     EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("challenge 2"));
     EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("open heartbeat_lost silent", "challenge 3"));
 }
 
 TEST(HostSession, H15_AnAnswerBetweenMissesStartsTheCountAgain) {
     Host host;
-    host.beating(Dialect::existing);
+    host.beating(Dialect::cgcs);
     host.after(Millis(1000)).tick();
-    host.answer_existing(2);
+    host.answer_cgcs(2);
     EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("challenge 3"));
     EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("challenge 4"));
 }
 
 TEST(HostSession, H15_EachDeadlineIsOneMiss) {
     HostPolicy patient;
-    patient.native_misses = 3;
+    patient.native_detect_multiplier = 3;
     Host host(patient);
     host.detected_within_900();
     EXPECT_THAT(host.run(Millis(1200)), testing::ElementsAre("300 challenge 2", "600 challenge 3", "900 challenge 4",
@@ -424,7 +424,7 @@ TEST(HostSession, H16_AChallengeThatWasSentLateIsJudgedBeforeTheNextOne) {
 
 TEST(HostSession, H16_TellsAGuestThatAlwaysAnswersLateFromASilentOne) {
     HostPolicy patient;
-    patient.native_misses = 2;
+    patient.native_detect_multiplier = 2;
     Host host(patient);
     host.beating();
     host.after(Millis(1000)).tick();
@@ -485,11 +485,11 @@ TEST(HostSession, H19_IgnoresTheExitOfAnotherSession) {
 TEST(HostSession, H33_TheNativeChannelWins) {
     Host host;
     host.beating();
-    host.connect(Dialect::existing);
-    EXPECT_THAT(host.init(Millis(1000), Dialect::existing), ElementsAre("nack unavailable"));
+    host.connect(Dialect::cgcs);
+    EXPECT_THAT(host.init(Millis(1000), Dialect::cgcs), ElementsAre("nack unavailable"));
     EXPECT_EQ(host.session().registration()->session, SessionId("s1"));
     Host other;
-    other.beating(Dialect::existing);
+    other.beating(Dialect::cgcs);
     other.connect();
     EXPECT_THAT(other.init(), ElementsAre("keep s2", "init_ack s2"));
 }
@@ -526,8 +526,8 @@ TEST(HostSession, TheRoundTripsShowHowCloseAGuestCame) {
 
 TEST(HostSession, AVoteThatNobodyAskedForHasNoEffect) {
     Host host;
-    host.beating(Dialect::existing);
-    EXPECT_THAT(host.on(Received{Dialect::existing, wire::ActionResponse{1, "pause", "revocable", "reject", ""}}),
+    host.beating(Dialect::cgcs);
+    EXPECT_THAT(host.on(Received{Dialect::cgcs, wire::ActionResponse{1, "pause", "revocable", "reject", ""}}),
                 IsEmpty());
 }
 

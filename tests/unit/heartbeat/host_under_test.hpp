@@ -102,8 +102,8 @@ public:
                  const std::string& session = "s1") {
         return on(Received{Dialect::native, wire::ChallengeResponse{SessionId(session), value, healthy, reason, {}}});
     }
-    Lines answer_existing(std::int64_t value) {
-        return on(Received{Dialect::existing, wire::ChallengeResponse{{}, value, true, "", {}}});
+    Lines answer_cgcs(std::int64_t value) {
+        return on(Received{Dialect::cgcs, wire::ChallengeResponse{{}, value, true, "", {}}});
     }
     Lines exit(const std::string& session) { return on(Received{Dialect::native, wire::Exit{SessionId(session), ""}}); }
 

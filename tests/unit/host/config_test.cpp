@@ -55,10 +55,10 @@ controller = tcp://127.0.0.1:7001
 report_interval = 1 min
 [heartbeat]
 guests = enabled
-interval_floor = 500 ms
-existing_interval_floor = 1 s
-misses = 2
-existing_misses = 3
+min_interval = 500 ms
+cgcs_min_interval = 1 s
+detect_multiplier = 2
+cgcs_detect_multiplier = 3
 establish_timeout = 5 min
 resume_grace = 10 s
 [limits]
@@ -84,10 +84,10 @@ queue = 16K
     EXPECT_THAT(config.controllers, ElementsAre("unix:///srv/a.sock", "tcp://127.0.0.1:7001"));
     EXPECT_EQ(config.report_interval, Millis(60'000));
     EXPECT_TRUE(config.heartbeat.only_enabled);
-    EXPECT_EQ(config.heartbeat.defaults.native_floor, Millis(500));
-    EXPECT_EQ(config.heartbeat.defaults.existing_floor, Millis(1000));
-    EXPECT_EQ(config.heartbeat.defaults.native_misses, 2);
-    EXPECT_EQ(config.heartbeat.defaults.existing_misses, 3);
+    EXPECT_EQ(config.heartbeat.defaults.native_min_interval, Millis(500));
+    EXPECT_EQ(config.heartbeat.defaults.cgcs_min_interval, Millis(1000));
+    EXPECT_EQ(config.heartbeat.defaults.native_detect_multiplier, 2);
+    EXPECT_EQ(config.heartbeat.defaults.cgcs_detect_multiplier, 3);
     EXPECT_EQ(config.messaging, (group::Limits{false, 7, 8192, 2}));
     EXPECT_EQ(config.limits.group_queue, 16'384U);
     EXPECT_EQ(config.heartbeat.defaults.establish_timeout, Millis(300'000));
@@ -129,16 +129,16 @@ TEST_F(AgentConfigTest, ReportsEveryMistakeAtOnceWithItsLine) {
         "[bus]\n"
         "controller = http://somewhere\n"
         "[heartbeat]\n"
-        "misses = none\n"
-        "interval_floor = 10 ms\n"
+        "detect_multiplier = none\n"
+        "min_interval = 10 ms\n"
         "[limits]\n"
         "quue = 1\n");
-    EXPECT_THAT(mistakes(),
-                testing::UnorderedElementsAre(
-                    HasSubstr("agent.conf:2: [agent] host"), HasSubstr("agent.conf:3: [agent] log_level"),
-                    HasSubstr("agent.conf:4: unknown source 'cloud'"), HasSubstr("agent.conf:6: "),
-                    HasSubstr("agent.conf:8: [bus] controller"), HasSubstr("agent.conf:10: [heartbeat] misses"),
-                    HasSubstr("agent.conf:11: [heartbeat] interval_floor"), HasSubstr("agent.conf:13: ")));
+    EXPECT_THAT(mistakes(), testing::UnorderedElementsAre(
+                                HasSubstr("agent.conf:2: [agent] host"), HasSubstr("agent.conf:3: [agent] log_level"),
+                                HasSubstr("agent.conf:4: unknown source 'cloud'"), HasSubstr("agent.conf:6: "),
+                                HasSubstr("agent.conf:8: [bus] controller"),
+                                HasSubstr("agent.conf:10: [heartbeat] detect_multiplier"),
+                                HasSubstr("agent.conf:11: [heartbeat] min_interval"), HasSubstr("agent.conf:13: ")));
 }
 
 TEST_F(AgentConfigTest, CanDoWithoutAController) {

@@ -26,7 +26,7 @@ std::string every_byte() {
 /// What the other end reads of `pdu`.
 template <class Pdu>
 Pdu through_the_wire(const Pdu& pdu, ChannelKind channel, Receiver receiver) {
-    const Dialect dialect = channel == ChannelKind::native ? Dialect::native : Dialect::existing;
+    const Dialect dialect = channel == ChannelKind::native ? Dialect::native : Dialect::cgcs;
     const auto line = encode_group(pdu, dialect, 2);
     EXPECT_TRUE(line) << (line ? "" : line.error().message);
     if (!line) return {};
@@ -66,11 +66,11 @@ TEST(GroupPayload, Of3051BytesIsRefusedBeforeItIsSent) {
     EXPECT_EQ(encode_group(Broadcast{std::string(3051, 'x'), {}}, Dialect::native, 2).error().code, Errc::too_large);
 }
 
-TEST(GroupPayload, GoesToAnExistingGuestOnlyAsTextThatFits) {
-    EXPECT_TRUE(encode_group(Delivery{"g1", "hello\n"}, Dialect::existing, 2));
-    EXPECT_TRUE(encode_group(Delivery{"g1", std::string(3050, 'x')}, Dialect::existing, 2));
-    EXPECT_EQ(encode_group(Delivery{"g1", "\xFF"}, Dialect::existing, 2).error().code, Errc::bad_field);
-    EXPECT_EQ(encode_group(Delivery{"g1", std::string(3050, '"')}, Dialect::existing, 2).error().code, Errc::too_large);
+TEST(GroupPayload, GoesToACgcsGuestOnlyAsTextThatFits) {
+    EXPECT_TRUE(encode_group(Delivery{"g1", "hello\n"}, Dialect::cgcs, 2));
+    EXPECT_TRUE(encode_group(Delivery{"g1", std::string(3050, 'x')}, Dialect::cgcs, 2));
+    EXPECT_EQ(encode_group(Delivery{"g1", "\xFF"}, Dialect::cgcs, 2).error().code, Errc::bad_field);
+    EXPECT_EQ(encode_group(Delivery{"g1", std::string(3050, '"')}, Dialect::cgcs, 2).error().code, Errc::too_large);
 }
 
 TEST(GroupDelivery, TellsWhoSentItAndWhatWasLostBefore) {
@@ -81,8 +81,8 @@ TEST(GroupDelivery, TellsWhoSentItAndWhatWasLostBefore) {
     EXPECT_EQ(delivery.dropped, 7U);
 }
 
-TEST(GroupDelivery, SaysNothingToAnExistingGuestThatItDoesNotKnow) {
-    const std::string line = *encode_group(Delivery{"operator", "x", true, 7}, Dialect::existing, 1);
+TEST(GroupDelivery, SaysNothingToACgcsGuestThatItDoesNotKnow) {
+    const std::string line = *encode_group(Delivery{"operator", "x", true, 7}, Dialect::cgcs, 1);
     EXPECT_EQ(json::parse(line),
               json::parse(R"({"version":1,"source_addr":"cgcs.server_grp","dest_addr":"cgcs.server_grp",)"
                           R"("data":{"version":1,"msg_type":"broadcast","source_instance":"operator","data":"x"}})"));
@@ -95,10 +95,10 @@ TEST(GroupState, ThatIsTooLongLosesWholeFieldsAndSaysWhich) {
     EXPECT_THAT(response.state.reduced, ElementsAre("metadata"));
 }
 
-TEST(GroupState, FitsAnExistingGuestsBuffer) {
-    const auto line = encode_group(StatusResponse{1, state_with(3990)}, Dialect::existing, 2);
+TEST(GroupState, FitsACgcsGuestsBuffer) {
+    const auto line = encode_group(StatusResponse{1, state_with(3990)}, Dialect::cgcs, 2);
     ASSERT_TRUE(line);
-    EXPECT_LE(line->size(), kMaxExistingMessage);
+    EXPECT_LE(line->size(), kMaxCgcsMessage);
 }
 
 TEST(GroupState, KeepsWhatCameAsItCame) {
@@ -106,9 +106,9 @@ TEST(GroupState, KeepsWhatCameAsItCame) {
     EXPECT_EQ(json::parse(response.state.raw).at("metadata").at("big"), "xxxxx");
 }
 
-TEST(GroupNotification, IsWrappedForAnExistingGuest) {
-    const std::string line = *encode_group(
-        Notification{"compute.instance.update", "2024-05-14 09:30:00", state_with(1)}, Dialect::existing, 2);
+TEST(GroupNotification, IsWrappedForACgcsGuest) {
+    const std::string line =
+        *encode_group(Notification{"compute.instance.update", "2024-05-14 09:30:00", state_with(1)}, Dialect::cgcs, 2);
     const json data = json::parse(line).at("data").at("data");
     EXPECT_EQ(data.at("event_type"), "compute.instance.update");
     EXPECT_EQ(data.at("priority"), "INFO");
@@ -135,7 +135,7 @@ TEST(GroupQuery, EveryAnswerSurvivesTheWire) {
     const StatusDone done = through_the_wire(StatusDone{9, 4, 1}, ChannelKind::native, Receiver::guest);
     EXPECT_EQ(done.count, 4U);
     EXPECT_EQ(done.dropped, 1U);
-    EXPECT_EQ(through_the_wire(StatusDone{9, 4, 1}, ChannelKind::existing_messaging, Receiver::guest).seq, 9);
+    EXPECT_EQ(through_the_wire(StatusDone{9, 4, 1}, ChannelKind::cgcs_messaging, Receiver::guest).seq, 9);
 }
 
 }  // namespace

@@ -81,38 +81,38 @@ TEST(NativeHeartbeat, KeepsTheCodeOfALaterRevision) {
     EXPECT_EQ(std::get<Nack>(*pdu).unknown_code, "phase_of_moon");
 }
 
-TEST(ExistingHeartbeat, IsALineWithoutEnvelope) {
-    const std::string line = encode_heartbeat(Challenge{{}, 31852575}, Dialect::existing, 2);
+TEST(CgcsHeartbeat, IsALineWithoutEnvelope) {
+    const std::string line = encode_heartbeat(Challenge{{}, 31852575}, Dialect::cgcs, 2);
     EXPECT_EQ(json::parse(line),
               json::parse(
                   R"({"version":3,"revision":1,"msg_type":"challenge","sequence":2,"heartbeat_challenge":31852575})"));
 }
 
-TEST(ExistingHeartbeat, ReadsTheInitOfAnExistingGuest) {
+TEST(CgcsHeartbeat, ReadsTheInitOfACgcsGuest) {
     const auto pdu = decode_heartbeat(
         Text(
             R"({"version":3,"revision":1,"msg_type":"init","sequence":1,"invocation_id":1804289383,"name":"vm1","heartbeat_interval_ms":500,"vote_secs":4,"shutdown_notice_secs":9,"suspend_notice_secs":9,"resume_notice_secs":14,"restart_secs":601,"corrective_action":"reboot"})")
             .root(),
-        Dialect::existing, Receiver::host);
+        Dialect::cgcs, Receiver::host);
     ASSERT_TRUE(pdu);
     EXPECT_EQ(std::get<Init>(*pdu).interval, Millis(500));
     EXPECT_EQ(std::get<Init>(*pdu).corrective_action, CorrectiveAction::reboot);
 }
 
-TEST(ExistingHeartbeat, ReadsAVoteResponse) {
+TEST(CgcsHeartbeat, ReadsAVoteResponse) {
     const auto pdu = decode_heartbeat(
         Text(
             R"({"version":3,"revision":1,"msg_type":"action_response","sequence":5,"invocation_id":786148975,"event_type":"pause","notification_type":"revocable","vote_result":"accept","log_msg":""})")
             .root(),
-        Dialect::existing, Receiver::host);
+        Dialect::cgcs, Receiver::host);
     ASSERT_TRUE(pdu);
     EXPECT_EQ(std::get<ActionResponse>(*pdu).vote_result, "accept");
 }
 
-TEST(ExistingHeartbeat, NackStaysWithinWhatAnExistingGuestSurvives) {
+TEST(CgcsHeartbeat, NackStaysWithinWhatACgcsGuestSurvives) {
     const std::string line =
-        encode_heartbeat(Nack{Errc::bad_field, std::string(5000, 'x'), "init", 1, {}, {}}, Dialect::existing, 1);
-    EXPECT_LE(line.size(), kMaxExistingHeartbeat);
+        encode_heartbeat(Nack{Errc::bad_field, std::string(5000, 'x'), "init", 1, {}, {}}, Dialect::cgcs, 1);
+    EXPECT_LE(line.size(), kMaxCgcsHeartbeat);
     EXPECT_LT(json::parse(line)["log_msg"].get<std::string>().size(), kMaxReason);
 }
 
@@ -122,7 +122,7 @@ TEST(UnescapedText, IsReadAsFarAsItIsSound) {
             R"({"version":3,"revision":1,"msg_type":"challenge_response","sequence":2,"heartbeat_response":31,)"
             R"("heartbeat_health":"unhealthy","corrective_action":"log",)" +
             log_msg_and_end;
-        const Inbound inbound = read_line(line, ChannelKind::existing_heartbeat, Receiver::host);
+        const Inbound inbound = read_line(line, ChannelKind::cgcs_heartbeat, Receiver::host);
         const auto* message = std::get_if<HeartbeatMessage>(&inbound);
         if (message == nullptr) return std::string("nothing");
         const auto& pdu = std::get<ChallengeResponse>(message->pdu);
@@ -146,7 +146,7 @@ TEST(UnescapedText, IsReadAsFarAsItIsSound) {
 TEST(UnescapedText, ALineThatMerelyHoldsTheWordsIsNoAnswer) {
     for (const char* line : {R"("challenge_response" "log_msg":"x"})", R"({"msg_type":"challenge_response","sequ)",
                              R"(nonsense "heartbeat_response":5,"log_msg":"})"}) {
-        EXPECT_TRUE(std::holds_alternative<Malformed>(read_line(line, ChannelKind::existing_heartbeat, Receiver::host)))
+        EXPECT_TRUE(std::holds_alternative<Malformed>(read_line(line, ChannelKind::cgcs_heartbeat, Receiver::host)))
             << line;
     }
     const char* native = R"({"msg_type":"challenge_response","log_msg":"said "no""})";

@@ -119,11 +119,11 @@ TEST_F(LineReaderTest, RemembersAnAnswerWrittenWithSpaces) {
     EXPECT_EQ(response(read(replaced(line, "\"heartbeat_response\": 5", "\"heartbeat_response\": 66"))).value, 66);
 }
 
-TEST(ExistingLineReader, ReadsTheAnswersOfAnExistingGuest) {
-    ResponseCache reader(ChannelKind::existing_heartbeat);
+TEST(CgcsLineReader, ReadsTheAnswersOfACgcsGuest) {
+    ResponseCache reader(ChannelKind::cgcs_heartbeat);
     for (const int challenge : {5, 66, 7}) {
         const std::string message =
-            encode_heartbeat(ChallengeResponse{{}, challenge, true, "", {}}, Dialect::existing, 1, kBaseVersion);
+            encode_heartbeat(ChallengeResponse{{}, challenge, true, "", {}}, Dialect::cgcs, 1, kBaseVersion);
         const Inbound read = reader.read(message.substr(1, message.size() - 2));
         const auto* heartbeat = std::get_if<HeartbeatMessage>(&read);
         ASSERT_NE(heartbeat, nullptr);

@@ -28,7 +28,7 @@ struct Vector {
 
 ChannelKind channel_of(const std::string& name) {
     if (name == "native") return ChannelKind::native;
-    return name == kExistingHeartbeatChannel ? ChannelKind::existing_heartbeat : ChannelKind::existing_messaging;
+    return name == kCgcsHeartbeatChannel ? ChannelKind::cgcs_heartbeat : ChannelKind::cgcs_messaging;
 }
 
 std::vector<Vector> load_vectors() {
@@ -159,10 +159,9 @@ void expect_outcome(const Inbound& inbound, const json& expected, ChannelKind ch
         const json line = *parse_object(std::string_view(answer).substr(1, answer.size() - 2));
         const json& data = line.contains("data") ? line.at("data") : line;
         for (const char* key : {"code", "orig_msg_type", "invocation_id", "supported_versions", "seq", "max_payload"}) {
-            const bool on_the_wire =
-                channel == ChannelKind::native ||
-                (channel == ChannelKind::existing_heartbeat && std::string(key) == "invocation_id") ||
-                (channel == ChannelKind::existing_messaging && std::string(key) == "orig_msg_type");
+            const bool on_the_wire = channel == ChannelKind::native ||
+                                     (channel == ChannelKind::cgcs_heartbeat && std::string(key) == "invocation_id") ||
+                                     (channel == ChannelKind::cgcs_messaging && std::string(key) == "orig_msg_type");
             if (expected.contains(key) && on_the_wire) {
                 EXPECT_EQ(data.value(key, json()), expected.at(key)) << where << " key " << key << " of " << answer;
             }
@@ -191,7 +190,7 @@ void expect_outcome(const Inbound& inbound, const json& expected, ChannelKind ch
     }
     if (expected.contains("address")) {
         EXPECT_EQ(group != nullptr,
-                  expected.at("address") == kGroupAddress || expected.at("address") == kExistingGroupAddress)
+                  expected.at("address") == kGroupAddress || expected.at("address") == kCgcsGroupAddress)
             << where;
     }
 }

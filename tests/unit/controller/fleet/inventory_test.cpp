@@ -94,8 +94,9 @@ protected:
 
 TEST_F(InventoryFileTest, ReadsGuestsAndGroups) {
     const auto snapshot = read(
-        "[guest vm-1]\nname = web 1\nhost = compute-1\ngroup = pair\nstate = paused\nheartbeat = yes\nmisses = 3\n"
-        "interval_floor = 500 ms\ndetection_time = 1500 ms\nestablish_timeout = 30 s\nmessages_per_second = "
+        "[guest vm-1]\nname = web 1\nhost = compute-1\ngroup = pair\nstate = paused\nheartbeat = "
+        "yes\ndetect_multiplier = 3\n"
+        "min_interval = 500 ms\ndetection_time = 1500 ms\nestablish_timeout = 30 s\nmessages_per_second = "
         "9\nbytes_per_second = 2K\nmetadata = "
         "role=web server\ncorrective_action = reboot\nchannels = cgcs.heartbeat cgcs.messaging\n"
         "[guest vm-2]\n[group pair]\nname = The pair\nproject = red\n");
@@ -111,8 +112,8 @@ TEST_F(InventoryFileTest, ReadsGuestsAndGroups) {
     EXPECT_EQ(vm.policy.guest.str(), "vm-1");
     EXPECT_TRUE(vm.policy.heartbeat);
     EXPECT_TRUE(vm.policy.messaging) << "what is in a group talks, unless told otherwise";
-    EXPECT_EQ(vm.policy.misses, 3);
-    EXPECT_EQ(vm.policy.interval_floor, std::chrono::milliseconds(500));
+    EXPECT_EQ(vm.policy.detect_multiplier, 3);
+    EXPECT_EQ(vm.policy.min_interval, std::chrono::milliseconds(500));
     EXPECT_EQ(vm.policy.detection_time, std::chrono::milliseconds(1500));
     EXPECT_EQ(vm.policy.establish_timeout, std::chrono::seconds(30));
     EXPECT_EQ(vm.policy.messages_per_second, 9);
@@ -127,13 +128,13 @@ TEST_F(InventoryFileTest, ReadsGuestsAndGroups) {
 
 TEST_F(InventoryFileTest, ReportsEveryMistakeWithItsLine) {
     EXPECT_THAT(mistakes("[guest ../etc]\n[guest vm-1]\nstate = dead\nhost = h\ngroup = none\nheartbeat = maybe\n"
-                         "misses = 0\ntypo = 1\n[gest vm-2]\n[guest vm-3]\nmetadata = x\nchannels = eth0\n"),
+                         "detect_multiplier = 0\ntypo = 1\n[gest vm-2]\n[guest vm-3]\nmetadata = x\nchannels = eth0\n"),
                 ElementsAre(HasSubstr("inv:9: unknown section [gest vm-2]"),
                             HasSubstr("inv:1: [guest ...]: expected an id of 1 to 128 letters"),
                             HasSubstr("inv:5: [guest vm-1] group: there is no [group none] in this file"),
                             HasSubstr("inv:3: [guest vm-1] state: expected one of active"),
                             HasSubstr("inv:6: [guest vm-1] heartbeat: expected true or false"),
-                            HasSubstr("inv:7: [guest vm-1] misses: expected a whole number from 1"),
+                            HasSubstr("inv:7: [guest vm-1] detect_multiplier: expected a whole number from 1"),
                             HasSubstr("inv:8: [guest vm-1] typo: is no key"),
                             HasSubstr("inv:11: [guest vm-3] metadata: expected name=value"),
                             HasSubstr("inv:12: [guest vm-3] channels: expected some of org.vitalwire.0")));

@@ -29,8 +29,8 @@ TEST_F(ExtraSpecsTest, NothingIsAskedForWithoutOurKeys) {
 TEST_F(ExtraSpecsTest, EveryKeyIsTaken) {
     const auto policy = read({{"vitalwire:heartbeat", "True"},
                               {"vitalwire:messaging", "yes"},
-                              {"vitalwire:heartbeat_misses", "3"},
-                              {"vitalwire:heartbeat_interval_floor_ms", "500"},
+                              {"vitalwire:heartbeat_detect_multiplier", "3"},
+                              {"vitalwire:heartbeat_min_interval_ms", "500"},
                               {"vitalwire:detection_time", "1500"},
                               {"vitalwire:establish_timeout_s", "60"},
                               {"vitalwire:messages_per_second", "20"},
@@ -39,8 +39,8 @@ TEST_F(ExtraSpecsTest, EveryKeyIsTaken) {
     EXPECT_THAT(problems, IsEmpty());
     EXPECT_TRUE(policy.heartbeat);
     EXPECT_TRUE(policy.messaging);
-    EXPECT_EQ(policy.misses, 3);
-    EXPECT_EQ(policy.interval_floor, base::Millis(500));
+    EXPECT_EQ(policy.detect_multiplier, 3);
+    EXPECT_EQ(policy.min_interval, base::Millis(500));
     EXPECT_EQ(policy.detection_time, base::Millis(1500));
     EXPECT_EQ(policy.establish_timeout, base::Millis(60'000));
     EXPECT_EQ(policy.messages_per_second, 20);
@@ -49,7 +49,7 @@ TEST_F(ExtraSpecsTest, EveryKeyIsTaken) {
     EXPECT_THAT(policy.channels, ElementsAre("org.vitalwire.0"));
 }
 
-TEST_F(ExtraSpecsTest, TheKeysOfExistingGuestsCountAsOurs) {
+TEST_F(ExtraSpecsTest, TheKeysOfCgcsGuestsCountAsOurs) {
     const auto policy = read({{"sw:wrs:guest:heartbeat", "true"}, {"sw:wrs:srv_grp_messaging", "1"}});
     EXPECT_TRUE(policy.heartbeat);
     EXPECT_TRUE(policy.messaging);
@@ -59,16 +59,16 @@ TEST_F(ExtraSpecsTest, TheKeysOfExistingGuestsCountAsOurs) {
 TEST_F(ExtraSpecsTest, ABadValueIsReportedAndDisablesNothing) {
     const auto policy = read({{"vitalwire:heartbeat", "true"},
                               {"vitalwire:messaging", "perhaps"},
-                              {"vitalwire:heartbeat_misses", "11"},
+                              {"vitalwire:heartbeat_detect_multiplier", "11"},
                               {"vitalwire:bytes_per_second", "1k"},
                               {"vitalwire:corrective_action", "explode"},
                               {"vitalwire:hartbeat\n", "true"}});
     EXPECT_TRUE(policy.heartbeat);
     EXPECT_FALSE(policy.messaging);
-    EXPECT_EQ(policy.misses, 0) << "the agent's own rule";
+    EXPECT_EQ(policy.detect_multiplier, 0) << "the agent's own rule";
     EXPECT_THAT(problems,
                 ElementsAre("vitalwire:messaging: expected true or false, found 'perhaps'",
-                            "vitalwire:heartbeat_misses: expected 1 to 10, found '11'",
+                            "vitalwire:heartbeat_detect_multiplier: expected 1 to 10, found '11'",
                             "vitalwire:bytes_per_second: expected 1024 to 10485760, found '1k'",
                             "vitalwire:corrective_action: expected none, log, reboot or stop, found 'explode'",
                             "vitalwire:hartbeat\\n: no such key"));

@@ -242,11 +242,11 @@ TEST_F(NovaViewTest, AGroupThatIsDeletedWithMembersLeavesThemInNone) {
 
 TEST_F(NovaViewTest, BadExtraSpecsAreCountedByWhatIsWrongWithThem) {
     auto bad = server("vm-1");
-    bad.specs = ExtraSpecs{{"vitalwire:messaging", "true"}, {"vitalwire:heartbeat_misses", "0"}};
+    bad.specs = ExtraSpecs{{"vitalwire:messaging", "true"}, {"vitalwire:heartbeat_detect_multiplier", "0"}};
     tell(update(bad));
     bad.guest.id = GuestId("vm-2");
     tell(update(bad));
-    const std::string problem = "vitalwire:heartbeat_misses: expected 1 to 10, found '0'";
+    const std::string problem = "vitalwire:heartbeat_detect_multiplier: expected 1 to 10, found '0'";
     EXPECT_THAT(view.spec_problems(), ElementsAre(std::pair(problem, 2U)));
     EXPECT_TRUE(inventory.guest(GuestId("vm-1"))->policy.messaging);
     tell(update(server("vm-2")));  // resized to a good flavor

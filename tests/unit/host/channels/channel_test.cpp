@@ -327,7 +327,7 @@ TEST_F(ChannelTest, DropsTheOldestMessagesForAGuestThatDoesNotRead) {
 }
 
 TEST_F(ChannelTest, ReadsACgcsGuestWhoseOwnReasonBreaksItsResponse) {
-    start(ChannelKind::existing_heartbeat);
+    start(ChannelKind::cgcs_heartbeat);
     peer_.write(
         "\n{\"version\":3,\"revision\":1,\"msg_type\":\"challenge_response\",\"sequence\":2,"
         "\"heartbeat_response\":5,\"heartbeat_health\":\"healthy\",\"corrective_action\":\"none\","
@@ -337,8 +337,8 @@ TEST_F(ChannelTest, ReadsACgcsGuestWhoseOwnReasonBreaksItsResponse) {
     EXPECT_EQ(dropped(Drop::malformed), 0U);
 }
 
-TEST_F(ChannelTest, SpeaksVersion3WithAnExistingGuest) {
-    start(ChannelKind::existing_heartbeat);
+TEST_F(ChannelTest, SpeaksVersion3WithACgcsGuest) {
+    start(ChannelKind::cgcs_heartbeat);
     channel_->send(wire::Challenge{{}, 31852575});
     ASSERT_TRUE(run_until(io_, [&] { return peer_.received().size() > 2; }));
     EXPECT_THAT(peer_.received(), AllOf(HasSubstr("\"heartbeat_challenge\":31852575"), HasSubstr("\"version\":3"),
@@ -372,7 +372,7 @@ TEST_F(ChannelTest, SaysWhenItHasWrittenAllAndMayBeGivenMore) {
 }
 
 TEST_F(ChannelTest, SaysInWhichVersionAGuestSpeaks) {
-    start(ChannelKind::existing_messaging);
+    start(ChannelKind::cgcs_messaging);
     const std::string line =
         "{\"data\":{\"version\":\"version\",\"msg_type\":\"broadcast\",\"data\":\"hello\"},\"version\":1,"
         "\"dest_addr\":\"cgcs.server_grp\",\"source_addr\":\"cgcs.server_grp\"}";

@@ -39,7 +39,7 @@ public:
 
 SaveRegistration registered() {
     heartbeat::Registration registration;
-    registration.dialect = wire::Dialect::existing;
+    registration.dialect = wire::Dialect::cgcs;
     registration.session = base::SessionId("s-1");
     registration.name = "vm \"1\"";
     registration.interval = Millis(500);
@@ -75,7 +75,7 @@ TEST_F(AgentStateTest, BringsBackGuestsFaultsAndPolicies) {
     fault.opened_at = fault.updated_at = base::WallTime{} + std::chrono::seconds(5);
     model::GuestPolicy policy;
     policy.guest = GuestId("a");
-    policy.misses = 3;
+    policy.detect_multiplier = 3;
     state_.keep(GuestId("a"), registered());
     state_.keep(fault);
     state_.keep({true, {policy}}, monitor_);

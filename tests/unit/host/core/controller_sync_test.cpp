@@ -224,7 +224,7 @@ TEST_F(ControllerSyncTest, ReportsAGuestThatChangedSeveralTimesInATurnOnce) {
     const GuestId guest("g");
     monitor_.step(guest, heartbeat::Connected{Dialect::native}, now_, {});
     monitor_.step(guest, heartbeat::Received{Dialect::native, wire::Init{}}, now_, {});
-    monitor_.step(guest, heartbeat::Held{heartbeat::Hold::paused}, now_, {});
+    monitor_.step(guest, heartbeat::Inhibited{heartbeat::Inhibit::paused}, now_, {});
     EXPECT_THAT(take(), ElementsAre("A: guests g=held"));
     monitor_.gone(guest, heartbeat::StopReason::removed, now_, {});
     EXPECT_THAT(take(), ElementsAre("A: gone g"));

@@ -131,8 +131,8 @@ TEST_F(GroupRelayTest, DropsTheOldestForAGuestThatDoesNotReadAndTellsItHowMany) 
 }
 
 TEST_F(GroupRelayTest, ACgcsGuestIsAnsweredInItsVersion) {
-    up(kAnna, Dialect::existing);
-    relay_.spoke(kAnna, Dialect::existing, 1);
+    up(kAnna, Dialect::cgcs);
+    relay_.spoke(kAnna, Dialect::cgcs, 1);
     deliver({kAnna}, "hi", 1);
     EXPECT_THAT(lines(kAnna), ElementsAre(AllOf(HasSubstr("\"version\":1"), HasSubstr("cgcs.server_grp"))));
 }
@@ -242,8 +242,8 @@ TEST_F(GroupRelayTest, RefusesFurtherQueriesOfAGuestThatDoesNotReadItsAnswers) {
 }
 
 TEST_F(GroupRelayTest, GivesACgcsGuestItsAnswersInPortionsThatItsQueueTakes) {
-    up(kAnna, Dialect::existing);
-    query(kAnna, 1, 20, Dialect::existing);
+    up(kAnna, Dialect::cgcs);
+    query(kAnna, 1, 20, Dialect::cgcs);
     EXPECT_THAT(lines(kAnna), SizeIs(8));
     after(Millis(19));
     EXPECT_THAT(lines(kAnna), IsEmpty());
@@ -264,7 +264,7 @@ TEST_F(GroupRelayTest, AnEndedChannelTakesItsStatusAnswersWithIt) {
 }
 
 TEST_F(GroupRelayTest, TakesPartOnTheNativeChannelWhenTheGuestSpeaksThere) {
-    up(kAnna, Dialect::existing);
+    up(kAnna, Dialect::cgcs);
     up(kAnna, Dialect::native);
     deliver({kAnna}, "one", 1);
     EXPECT_THAT(lines(kAnna), ElementsAre(HasSubstr("cgcs.server_grp"))) << "nothing was received on the other";

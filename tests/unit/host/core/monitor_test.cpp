@@ -321,8 +321,8 @@ TEST_F(MonitorTest, LetsAPolicyRaiseTheFloorAndTheMisses) {
     model::GuestPolicy wish;
     wish.guest = GuestId("a");
     wish.heartbeat = true;
-    wish.misses = 3;
-    wish.interval_floor = Millis(500);
+    wish.detect_multiplier = 3;
+    wish.min_interval = Millis(500);
     monitor_.set_policies({true, {wish}}, now_, wall());
     connect("a");
     init("a", Millis(400));
@@ -407,7 +407,7 @@ TEST_F(MonitorTest, TellsOfAGuestWhenWhatIsSeenOfItChangesAndNotAtEachBeat) {
         answer("a");
     }
     EXPECT_THAT(changes_, IsEmpty());
-    step("a", heartbeat::Held{heartbeat::Hold::paused});
+    step("a", heartbeat::Inhibited{heartbeat::Inhibit::paused});
     EXPECT_THAT(changes_, ElementsAre("a"));
     EXPECT_EQ(monitor_.report(GuestId("a"))->hold, "paused");
 }
@@ -444,7 +444,7 @@ TEST_F(MonitorTest, CountsGuestsByStateAndFaultsBySeverity) {
     answer("ill", false, "disk");
     registered("silent");
     registered("paused");
-    step("paused", heartbeat::Held{heartbeat::Hold::paused});
+    step("paused", heartbeat::Inhibited{heartbeat::Inhibit::paused});
     connect("new");
     registered("dead");
     step("dead", heartbeat::Crashed{heartbeat::CrashReason::failed});

@@ -25,8 +25,8 @@ TEST(SocketName, NamesTheChannelAndTheGuest) {
     ASSERT_TRUE(name);
     EXPECT_EQ(name->guest.str(), "vm.7_a-b");
     EXPECT_EQ(name->channel, ChannelKind::native);
-    EXPECT_EQ(parse_socket_name("cgcs.heartbeat.u-1.sock")->channel, ChannelKind::existing_heartbeat);
-    EXPECT_EQ(parse_socket_name("cgcs.messaging.instance-00000001.sock")->channel, ChannelKind::existing_messaging);
+    EXPECT_EQ(parse_socket_name("cgcs.heartbeat.u-1.sock")->channel, ChannelKind::cgcs_heartbeat);
+    EXPECT_EQ(parse_socket_name("cgcs.messaging.instance-00000001.sock")->channel, ChannelKind::cgcs_messaging);
 }
 
 TEST(SocketName, NamesTheMonitorOfAGuest) {
@@ -141,13 +141,13 @@ TEST_F(DirectorySourceTest, LeavesOtherFilesAlone) {
 
 TEST_F(DirectorySourceTest, TellsThatAGuestIsGoneWhenItsLastSocketWasRemoved) {
     const auto native = listen("org.vitalwire.0.a.sock");
-    const auto existing = listen("cgcs.heartbeat.a.sock");
+    const auto cgcs = listen("cgcs.heartbeat.a.sock");
     start();
     told_.clear();
     native->end();
     EXPECT_TRUE(told("channel gone a org.vitalwire.0"));
     EXPECT_THAT(told_, ElementsAre("channel gone a org.vitalwire.0"));
-    existing->end();
+    cgcs->end();
     EXPECT_TRUE(told("gone a removed"));
 }
 

@@ -16,7 +16,9 @@ using testing::IsEmpty;
 using Acked = std::vector<std::string>;
 
 struct Describe {
-    std::string operator()(const heartbeat::Held& held) const { return "held " + std::string(to_string(held.why)); }
+    std::string operator()(const heartbeat::Inhibited& held) const {
+        return "held " + std::string(to_string(held.why));
+    }
     std::string operator()(const heartbeat::Released&) const { return "released"; }
     std::string operator()(const heartbeat::Rebooted&) const { return "rebooted"; }
     std::string operator()(const heartbeat::Started&) const { return "started"; }

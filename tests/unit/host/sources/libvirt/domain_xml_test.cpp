@@ -37,8 +37,8 @@ TEST(DomainXml, NamesTheSocketOfEachChannelOfOurs) {
                channel("cgcs.heartbeat", bound("/run/c")) + channel("cgcs.messaging", bound("/run/d &amp; e"))));
     ASSERT_TRUE(channels);
     EXPECT_THAT(*channels, ElementsAre(DomainChannel{ChannelKind::native, "/run/a"},
-                                       DomainChannel{ChannelKind::existing_heartbeat, "/run/c"},
-                                       DomainChannel{ChannelKind::existing_messaging, "/run/d & e"}));
+                                       DomainChannel{ChannelKind::cgcs_heartbeat, "/run/c"},
+                                       DomainChannel{ChannelKind::cgcs_messaging, "/run/d & e"}));
 }
 
 TEST(DomainXml, LeavesOutWhatNobodyListensAt) {
@@ -67,8 +67,8 @@ TEST(DomainXml, TakesTheFirstOfTwoChannelsOfOneName) {
 TEST(DomainXml, SaysWhichNamesAreTakenWhateverIsBehindThem) {
     const auto ports = ports_of(domain(channel("org.vitalwire.0", "", "spicevmc") +
                                        channel("cgcs.heartbeat", bound("/run/a")) + channel("else", bound("/run/b"))));
-    EXPECT_THAT(ports->taken, ElementsAre(ChannelKind::native, ChannelKind::existing_heartbeat));
-    EXPECT_THAT(ports->channels, ElementsAre(DomainChannel{ChannelKind::existing_heartbeat, "/run/a"}));
+    EXPECT_THAT(ports->taken, ElementsAre(ChannelKind::native, ChannelKind::cgcs_heartbeat));
+    EXPECT_THAT(ports->channels, ElementsAre(DomainChannel{ChannelKind::cgcs_heartbeat, "/run/a"}));
 }
 
 TEST(DomainXml, SaysWhetherPortsCanBeAdded) {
@@ -78,10 +78,10 @@ TEST(DomainXml, SaysWhetherPortsCanBeAdded) {
 }
 
 TEST(DomainXml, ADeviceToAttachIsAChannelOnceItHasAPath) {
-    std::string device = channel_xml(ChannelKind::existing_messaging);
+    std::string device = channel_xml(ChannelKind::cgcs_messaging);
     EXPECT_THAT(*channels_of(domain(device)), IsEmpty());
     device.replace(device.find("mode='bind'"), 11, "mode='bind' path='/run/a'");
-    EXPECT_THAT(*channels_of(domain(device)), ElementsAre(DomainChannel{ChannelKind::existing_messaging, "/run/a"}));
+    EXPECT_THAT(*channels_of(domain(device)), ElementsAre(DomainChannel{ChannelKind::cgcs_messaging, "/run/a"}));
 }
 
 TEST(DomainXml, ADomainWithoutDevicesHasNoChannels) {

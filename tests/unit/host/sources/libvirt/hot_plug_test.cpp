@@ -91,7 +91,7 @@ TEST_F(HotPlugTest, OneAtATime) {
 
 TEST_F(HotPlugTest, SeveralChannelsOfAGuestComeOneAfterTheOther) {
     see(domain("a"));
-    want("a", {ChannelKind::existing_heartbeat, ChannelKind::existing_messaging});
+    want("a", {ChannelKind::cgcs_heartbeat, ChannelKind::cgcs_messaging});
     EXPECT_THAT(attach_all(), ElementsAre("a cgcs.heartbeat"));
     now = plug.next_due();
     EXPECT_THAT(attach_all(), ElementsAre("a cgcs.messaging"));

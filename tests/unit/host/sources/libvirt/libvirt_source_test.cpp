@@ -95,7 +95,8 @@ protected:
         std::string what = "another event";
         if (std::holds_alternative<heartbeat::Started>(event)) what = "started";
         if (std::holds_alternative<heartbeat::Released>(event)) what = "released";
-        if (const auto* held = std::get_if<heartbeat::Held>(&event)) what = "held " + std::string(to_string(held->why));
+        if (const auto* held = std::get_if<heartbeat::Inhibited>(&event))
+            what = "held " + std::string(to_string(held->why));
         if (std::holds_alternative<heartbeat::Stopped>(event)) what = "stopped";
         tell(guest, what);
     }

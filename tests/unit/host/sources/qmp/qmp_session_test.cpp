@@ -23,7 +23,7 @@ Overload(F...) -> Overload<F...>;
 
 std::string in_words(const heartbeat::HostEvent& event) {
     return std::visit(
-        Overload{[](const heartbeat::Held& held) { return "held " + std::string(to_string(held.why)); },
+        Overload{[](const heartbeat::Inhibited& held) { return "held " + std::string(to_string(held.why)); },
                  [](const heartbeat::Released&) { return std::string("released"); },
                  [](const heartbeat::Rebooted&) { return std::string("rebooted"); },
                  [](const heartbeat::Started&) { return std::string("started"); },

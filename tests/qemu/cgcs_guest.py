@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""An existing guest as far as its host can tell: heartbeat v3 without envelope on the port cgcs.heartbeat.
+"""A cgcs guest as far as its host can tell: heartbeat v3 without envelope on the port cgcs.heartbeat.
 
-existing_guest.py INTERVAL_MS HEALTH_FILE: unhealthy while the file exists; its text is the log_msg, not escaped, as
-existing guests do it.
+cgcs_guest.py INTERVAL_MS HEALTH_FILE: unhealthy while the file exists; its text is the log_msg, not escaped, as
+cgcs guests do it.
 """
 
 import json
@@ -26,7 +26,7 @@ class Guest:
     def init(self):
         self.invocation += 1
         self.heard = time.monotonic()
-        self.write("init", f'"invocation_id":{self.invocation},"name":"existing","corrective_action":"reboot",'
+        self.write("init", f'"invocation_id":{self.invocation},"name":"cgcs","corrective_action":"reboot",'
                            f'"heartbeat_interval_ms":{self.interval},"vote_secs":4,"shutdown_notice_secs":9,'
                            '"suspend_notice_secs":9,"resume_notice_secs":14,"restart_secs":601')
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""An existing guest that takes part in its server group: on the port cgcs.messaging, three writes a message.
+"""A cgcs guest that takes part in its server group: on the port cgcs.messaging, three writes a message.
 
 It answers a broadcast "ping X" with the broadcast "pong X".
 """
