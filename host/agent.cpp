@@ -144,7 +144,7 @@ void Agent::notify_service_manager() {
 
 void Agent::arm() {
     TimePoint due = core_.next_due();
-    // What is to be written at once is not kept for the spacing: a guest's queue would fill up meanwhile.
+    // What is to be written at once is not kept for the spacing: a guest's queue would fill up in that time.
     if (due != TimePoint::min()) due = std::max(due, last_tick_ + kTickSpacing);
     if (due >= armed_for_) return;
     armed_for_ = due;
@@ -196,8 +196,8 @@ AgentMetrics::Gauges Agent::gauges() const {
             [this] { return static_cast<double>(core_.monitor().faults().unacknowledged()); }};
 }
 
-void Agent::deposit(const bus::Faults& faults) {
-    if (finder_) finder_->deposit(faults);
+void Agent::leave_at_broker(const bus::Faults& faults) {
+    if (finder_) finder_->leave_at_broker(faults);
 }
 
 void Agent::await_durable() {

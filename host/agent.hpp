@@ -78,7 +78,7 @@ private:
     }
     void allow(const base::GuestId& guest, const group::Limits& limits) override { channels_.allow(guest, limits); }
     void send(AgentCore::LinkId link, const bus::ToController& message) override { links_[link]->send(message); }
-    void deposit(const bus::Faults& faults) override;
+    void leave_at_broker(const bus::Faults& faults) override;
     std::string discovery_problem() const override { return finder_ ? finder_->problem() : std::string(); }
     void await_durable() override;
     void ask_machine(const base::GuestId& guest) override;

@@ -54,8 +54,8 @@ public:
     static std::optional<Got> read(int fd, char* into);
 
     /// Tells `watcher` from now on, until `forget`, which has to come before the descriptor is closed. Called again it
-    /// changes the interest. Without any interest it is forgotten: an end would be told again and again. The errno, or
-    /// 0.
+    /// changes the interest. Without any interest it is forgotten: an end would be reported again and again. The errno,
+    /// or 0.
     int watch(int fd, Interest interest, std::weak_ptr<Watcher> watcher);
     void forget(int fd);
     /// Tells the watcher at the end of this turn that it may write, with all others that asked; without a wait for

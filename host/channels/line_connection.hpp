@@ -60,7 +60,7 @@ public:
     void set_bytes_per_second(double bytes_per_second);
     /// Ends it for good; the handler is not called any more.
     void close();
-    /// Connects at once instead of after the back-off: the socket was made anew.
+    /// Connects at once instead of after the back-off: the socket was made again.
     void retry_now();
     /// Writes a whole message, its newlines included. When the queue is full the oldest messages give way.
     void send(std::string message, Keep keep = Keep::all);

@@ -42,7 +42,7 @@ public:
         /// What the guest may send to its group.
         virtual void allow(const base::GuestId& guest, const group::Limits& limits) = 0;
         virtual void send(LinkId link, const bus::ToController& message) = 0;
-        virtual void deposit(const bus::Faults& faults) = 0;
+        virtual void leave_at_broker(const bus::Faults& faults) = 0;
         virtual std::string discovery_problem() const { return {}; }
         /// `durable` is to be called when all that was put until now is on disk.
         virtual void await_durable() = 0;
@@ -125,7 +125,7 @@ public:
     void link_up(LinkId link, const base::Moment& at);
     void link_down(LinkId link, const std::string& why, const base::Moment& at);
     void controller_sent(LinkId link, const bus::ToAgent& message, const base::Moment& at);
-    void broker_reached() { controllers_.deposit_unacknowledged(); }
+    void broker_reached() { controllers_.leave_at_broker_unacknowledged(); }
 
     /// Empty: what is stored becomes durable.
     void store_problem(const std::string& problem);
@@ -205,7 +205,7 @@ private:
 
     // ControllerSync::Output
     void send(LinkId link, const bus::ToController& message) override { output_.send(link, message); }
-    void deposit(const bus::Faults& faults) override { output_.deposit(faults); }
+    void leave_at_broker(const bus::Faults& faults) override { output_.leave_at_broker(faults); }
     void policies_changed(const bus::Policies& policies) override;
     void handed_back(const bus::HandBack& handed) override;
     void faults_delivered(const bus::FaultsDelivered& delivered) override;

@@ -84,7 +84,7 @@ std::vector<ControllerSync::LinkStatus> ControllerSync::status() const {
 
 void ControllerSync::fault_changed(const Fault& fault) {
     const bus::Faults message{{fault}};
-    if (discovery_) output_.deposit(message);
+    if (discovery_) output_.leave_at_broker(message);
     send_to_all(message);
 }
 
@@ -270,8 +270,8 @@ void ControllerSync::send_faults(LinkId link, bool only_unacknowledged) {
     for_faults(only_unacknowledged, [&](const bus::Faults& message) { send(link, message); });
 }
 
-void ControllerSync::deposit_unacknowledged() {
-    for_faults(true, [this](const bus::Faults& message) { output_.deposit(message); });
+void ControllerSync::leave_at_broker_unacknowledged() {
+    for_faults(true, [this](const bus::Faults& message) { output_.leave_at_broker(message); });
 }
 
 void ControllerSync::for_faults(bool only_unacknowledged, const std::function<void(const bus::Faults&)>& send) const {

@@ -29,7 +29,7 @@ public:
         virtual ~Output() = default;
         virtual void send(LinkId link, const bus::ToController& message) = 0;
         /// Leaves the faults at the broker, for controllers that are not there yet.
-        virtual void deposit(const bus::Faults& faults) = 0;
+        virtual void leave_at_broker(const bus::Faults& faults) = 0;
         virtual void policies_changed(const bus::Policies& policies) = 0;
         /// What a controller has of this host, which came without its state.
         virtual void handed_back(const bus::HandBack& handed) = 0;
@@ -73,7 +73,7 @@ public:
     void link_down(LinkId link, const std::string& why, const base::Moment& at);
     void received(LinkId link, const bus::ToAgent& message);
     /// The broker can be reached: what was left for controllers before may be lost.
-    void deposit_unacknowledged();
+    void leave_at_broker_unacknowledged();
 
     void fault_changed(const model::Fault& fault);
     /// Sent with the next tick, once for all guests that changed until then.

@@ -256,7 +256,7 @@ void Monitor::reschedule(Guest& guest) {
     } else if (due == base::kNever) {
         due_.erase(guest.place);
     } else {
-        // The node is moved, not made anew: a beat costs no allocation. Mostly it is due last from now on.
+        // The node is moved, not made again: a challenge costs no allocation. Mostly it is due last from now on.
         auto node = due_.extract(guest.place);
         node.value().at = due;
         guest.place = due_.insert(due_.end(), std::move(node));

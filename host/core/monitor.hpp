@@ -20,9 +20,9 @@
 namespace vitalwire::host {
 
 /// All guests of this host: a session each, their faults and policies, and what is told of them. Pure: it owns no
-/// socket and reads no clock; whoever drives it (the agent, the simulator, a benchmark) hands in events and time and
-/// implements Output. `now` is judged time (heartbeat::StallClock) and never goes backwards; `wall` is for people.
-/// Single-threaded.
+/// socket and reads no clock; its driver (the agent, the simulator, a benchmark) hands in events and time, and
+/// implements Output. `now` is stall-compensated time (heartbeat::StallClock) and never goes backwards; `wall` is for
+/// people. Single-threaded.
 class Monitor {
 public:
     /// What the monitor asks for. Called from inside its functions: an implementation must not call back, except

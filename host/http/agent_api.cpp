@@ -94,7 +94,7 @@ HttpResponse status(const ApiContext& context, const HttpRequest&) {
                   {"links", std::move(links)}});
 }
 
-/// Entries by their ids, which are in order: what ends meanwhile is left out.
+/// Entries by their ids, which are in order: one that ends in between is left out.
 HttpResponse list_of(const std::string& name, const HttpRequest& request, std::vector<std::string> ids,
                      std::function<json(const std::string& id)> entry_of) {
     const auto limit = runtime::list_limit(request);

@@ -50,7 +50,7 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     bus_messages_ = counter("bus_messages", "Messages sent to controllers");
     links_lost_ = counter("bus_links_lost", "Connections to controllers that ended");
     bus_dropped_ = counter("bus_messages_dropped",
-                           "Messages to and from controllers that full queues lost; the whole state was told after it");
+                           "Messages to and from controllers that full queues lost; a full resync followed");
     broadcasts_ = counter("group_broadcasts", "Broadcasts of guests handed to a controller");
     queries_ = counter("group_queries", "Status queries of guests handed to a controller");
     const auto refused = [&](const char* code) {
@@ -65,7 +65,7 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     group_not_connected_ = counter("group_not_connected", "Server-group messages for guests without a channel");
     group_undeliverable_ = counter("group_undeliverable", "Server-group messages that cgcs guests cannot be told");
     group_duplicates_ =
-        counter("group_duplicates", "Broadcasts and states that came a second time and were not told again");
+        counter("group_duplicates", "Broadcasts and states that came a second time and were not sent again");
     group_resent_ = counter("group_resent", "States of members sent again because the guest's channel had been away");
 
     const auto gauge = [this](const std::string& what, const std::string& help, std::function<double()> read,

@@ -286,7 +286,7 @@ typedef void (*vw_group_notification_fn)(vw_t* vw, const struct vw_group_notific
 typedef void (*vw_group_refused_fn)(vw_t* vw, const struct vw_group_refusal* refusal, void* context);
 /**
  * `count` messages for this application were lost before the next one, because this guest or this application did not
- * read (server-group.md, section 4). Whoever needs what they said asks again: vw_group_query() for states.
+ * read (server-group.md, section 4). An application that needs what they contained asks again: vw_group_query() for states.
  */
 typedef void (*vw_group_dropped_fn)(vw_t* vw, uint64_t count, void* context);
 
@@ -335,7 +335,7 @@ VW_API vw_result_t vw_group_broadcast(vw_t* vw, const void* data, size_t size, u
  * The end of a query, exactly one. Called from vw_dispatch().
  *
  * @param result  VW_OK; VW_ERR_TIMEOUT; VW_ERR_INCOMPLETE: ask again; VW_ERR_DISCONNECTED: vitalwired or the host went
- *                away meanwhile; VW_ERR_UNAVAILABLE, VW_ERR_NOT_IN_GROUP, VW_ERR_NOT_ENABLED, VW_ERR_RATE_LIMITED,
+ *                away in that time; VW_ERR_UNAVAILABLE, VW_ERR_NOT_IN_GROUP, VW_ERR_NOT_ENABLED, VW_ERR_RATE_LIMITED,
  *                VW_ERR_REFUSED
  * @param message a sentence on an error, else empty; valid during the call only
  * @param members `count` pointers, this guest's own state included, in no particular order; NULL after an error. Valid

@@ -197,7 +197,7 @@ private:
         if (tell) tell(result, message);
     }
 
-    /// A copy: a function may subscribe anew.
+    /// A copy: a function may subscribe again.
     static std::shared_ptr<Group> group_of(void* context) { return static_cast<State*>(context)->group; }
 
     static void on_broadcast(vw_t*, const vw_group_message* message, void* context) noexcept {

@@ -8,7 +8,7 @@
 namespace vitalwire::bus {
 
 namespace {
-/// All agents of a cloud may come at once; whoever is turned away comes again.
+/// All agents of a cloud may come at once; one that is turned away comes again.
 constexpr std::size_t kMaxWaiting = 10'000;
 }  // namespace
 
@@ -44,7 +44,7 @@ void AmqpAcceptor::on_connected() {
 }
 
 void AmqpAcceptor::on_lost(const std::string& why) {
-    if (std::exchange(problem_, why) != why) log::warning("broker lost, trying on", {{"why", why}});
+    if (std::exchange(problem_, why) != why) log::warning("broker lost, retrying", {{"why", why}});
 }
 
 void AmqpAcceptor::on_blocked(const std::string& why) {

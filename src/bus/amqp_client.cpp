@@ -34,11 +34,11 @@ constexpr Millis kLongestSleep{500};
 constexpr Millis kFirstPause{50};
 constexpr Millis kLongestPause{2'000};
 /// Events handed to the event loop at once, and the bytes that may wait there before the socket is left alone: while
-/// a hundred agents tell their whole state, others want to be served between two pieces.
+/// a hundred agents send a full resync, others want to be served between two pieces.
 constexpr std::size_t kBatch = 500;
 constexpr std::size_t kBatchBytes = 64U << 10U;
 constexpr std::size_t kMaxUndelivered = 512U << 10U;
-/// What may wait for the socket; beyond it messages are dropped, and whoever reads a stream notices the gap. It ends
+/// What may wait for the socket; beyond it messages are dropped, and the reader of a stream notices the gap. It ends
 /// with the connection, at the latest when the broker has been silent for two heartbeats.
 constexpr std::size_t kMaxOutgoing = 64U << 20U;
 /// Of a message that weighs little more than its properties.

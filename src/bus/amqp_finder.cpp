@@ -77,11 +77,11 @@ void AmqpFinder::on_lost(const std::string& why) {
     timer_.cancel();
     for (const auto& [name, place] : places_)
         place->queue.clear();
-    if (std::exchange(problem_, why) != why) log::warning("broker lost, trying on", {{"why", why}});
+    if (std::exchange(problem_, why) != why) log::warning("broker lost, retrying", {{"why", why}});
 }
 
-void AmqpFinder::deposit(const Faults& faults) {
-    streams_->deposit(kFaultsKey, encode(faults));
+void AmqpFinder::leave_at_broker(const Faults& faults) {
+    streams_->leave_at_broker(kFaultsKey, encode(faults));
 }
 
 void AmqpFinder::seek() {

@@ -22,7 +22,7 @@ public:
 
     void start(Found found, Reached reached) override;
     void stop() override;
-    void deposit(const Faults& faults) override;
+    void leave_at_broker(const Faults& faults) override;
     std::string problem() const override { return problem_; }
     std::uint64_t dropped() const override { return streams_->dropped(); }
 

@@ -35,7 +35,7 @@ private:
     Taken taken_;
     std::string problem_;
     std::uint64_t refused_ = 0;
-    /// Anew with each connection: what was delivered over one cannot be acknowledged over another.
+    /// Made again for each connection: what was delivered over one cannot be acknowledged over another.
     std::shared_ptr<char> connection_;
 };
 

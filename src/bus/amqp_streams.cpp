@@ -20,7 +20,7 @@ namespace {
 // Types of messages; whatever else there is, is a word.
 constexpr const char* kData = "data";
 constexpr const char* kEnd = "end";
-/// Small enough that one stream's whole state does not hold up the others' signs of life.
+/// Small enough that one stream's full resync does not delay the others' keep-alives.
 constexpr std::size_t kPiece = 64U << 10U;
 constexpr std::size_t kShownReason = 256;  // of an end
 
@@ -57,7 +57,7 @@ public:
 
     void write_all(asio::const_buffer from, Transferred done) override {
         writing_ = std::move(done);
-        if (ended_) return;  // the reader hears of it, and closes
+        if (ended_) return;  // the reader is told, and closes
         const std::string_view text(static_cast<const char*>(from.data()), from.size());
         for (std::size_t at = 0; at < text.size(); at += kPiece) {
             const bool last = at + kPiece >= text.size();
@@ -205,7 +205,7 @@ void AmqpStreams::say(const std::string& word, const std::string& key) {
     client_.publish(message_to(key, word));
 }
 
-void AmqpStreams::deposit(const std::string& key, std::string body) {
+void AmqpStreams::leave_at_broker(const std::string& key, std::string body) {
     AmqpMessage message = message_to(key, "deposit");
     message.persistent = true;
     message.body = std::move(body);
@@ -277,7 +277,7 @@ void AmqpStreams::end(const Key& key, const std::string& why) {
     if (at != streams_.end()) at->second->end(why);
 }
 
-/// Nobody but the log hears of it, once in each connection.
+/// Logged once in each connection.
 void AmqpStreams::refuse(const AmqpMessage& message) {
     ++refused_;
     if (std::exchange(refusing_, true)) return;

@@ -55,7 +55,7 @@ public:
     /// Nothing while not connected.
     void say(const std::string& word, const std::string& key);
     /// Leaves something that outlives the broker and us where the key leads to.
-    void deposit(const std::string& key, std::string body);
+    void leave_at_broker(const std::string& key, std::string body);
     bool connected() const { return !queue_.empty(); }
     bool has_stream_to(const std::string& queue) const;
     std::uint64_t refused() const { return refused_; }  ///< messages

@@ -26,7 +26,7 @@ constexpr int kHeartbeatSeconds = 2;
 // Bounds of a queue at the broker. What waits for longer belongs to a stream that has been given up; of more than that
 // the oldest goes, and the stream's reader notices the gap.
 constexpr std::int64_t kMaxAgentQueue = 16 << 20;       // bytes
-constexpr std::int64_t kMaxControllerQueue = 64 << 20;  // a thousand agents may tell their whole state at once
+constexpr std::int64_t kMaxControllerQueue = 64 << 20;  // a thousand agents may send a full resync at once
 constexpr std::int64_t kTimeToLiveMs = 10'000;
 /// What agents leave while no controller is there; they keep it as well, so the oldest may go.
 constexpr std::int64_t kMaxFaults = 100'000;

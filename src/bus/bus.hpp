@@ -8,5 +8,5 @@
 //   stream_*.hpp    line-delimited JSON over byte streams; sockets for unix://, tcp:// and tls://
 //   amqp_*.hpp      such streams through the queues of a broker, for amqp:// and amqps://
 //
-// State flows as levels: on every (re)connection the agent sends its whole state, so losing a connection or a message
+// State flows as levels: on every (re)connection the agent sends a full resync, so losing a connection or a message
 // never needs more care than dropping the connection.

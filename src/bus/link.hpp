@@ -11,14 +11,14 @@
 
 namespace vitalwire::bus {
 
-/// An agent's way to one controller. Reconnects by itself with back-off for ever. All calls and callbacks are on the
+/// An agent's connection to one controller. Reconnects by itself with back-off. All calls and callbacks are on the
 /// event loop's thread.
 class AgentLink {
 public:
     class Handler {
     public:
         virtual ~Handler() = default;
-        /// Connected, and the controller has shown signs of life: the handler answers with hello and the whole state.
+        /// Connected, and the controller has shown signs of life: the handler answers with hello and a full resync.
         virtual void on_up(AgentLink& link) = 0;
         /// Lost; while it stays down also called for a failed attempt whose reason is new. `why` may quote the peer.
         virtual void on_down(AgentLink& link, const std::string& why) = 0;
@@ -31,7 +31,7 @@ public:
     /// Sends what is queued as far as the socket takes it, then ends. No callback comes after it.
     virtual void stop() = 0;
     /// Queues the message; nothing while the link is down. When the bounded queue is full the connection is dropped
-    /// (on_down follows, never from within) and the whole state goes over the next one: nothing has to be remembered
+    /// (on_down follows, never from within) and a full resync goes over the next one: nothing has to be remembered
     /// here.
     virtual void send(const ToController& message) = 0;
     virtual bool up() const = 0;
@@ -48,11 +48,11 @@ public:
     /// It must outlive the links that it has found.
     virtual ~ControllerFinder() = default;
     /// `found` is called once for each controller, by its name; whether it is there now, its link says.
-    /// `reached`: now deposits are taken, those of before may not have been.
+    /// `reached`: what is left at the broker from now on is taken, what was left before may not have been.
     virtual void start(Found found, Reached reached) = 0;
     virtual void stop() = 0;
     /// Leaves them for the controllers as a set, whether one is there or not; nothing while the broker is away.
-    virtual void deposit(const Faults& faults) = 0;
+    virtual void leave_at_broker(const Faults& faults) = 0;
     virtual std::string problem() const = 0;             ///< why none can be found now; empty when all is well
     virtual std::uint64_t dropped() const { return 0; }  ///< messages that full queues lost on their way, both ways
 };

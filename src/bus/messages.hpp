@@ -16,9 +16,9 @@
 namespace vitalwire::bus {
 
 inline constexpr int kBusVersion = 1;
-/// One bus message, newline included. A whole state is sent in pieces below this.
+/// One bus message, newline included. A snapshot is sent in pieces below this.
 inline constexpr std::size_t kMaxBusMessage = 1U << 20U;
-/// Guests or faults in one message of a whole state.
+/// Guests or faults in one message of a snapshot.
 inline constexpr std::size_t kStateChunk = 200;
 
 // Agent to controller.

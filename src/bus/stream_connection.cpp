@@ -13,7 +13,7 @@ using boost::system::error_code;
 namespace {
 /// A sign of life; a message of an unknown type to everybody but this file.
 constexpr std::string_view kPing = R"({"type":"ping"})";
-/// What a whole state needed once is not kept for the pings after it, of each of a thousand agents.
+/// The buffer that a full resync needed once is not kept for the pings after it, of each of a thousand agents.
 constexpr std::size_t kKeptBuffer = 16U << 10U;
 }  // namespace
 

@@ -209,7 +209,7 @@ void StreamPort::gone(const std::shared_ptr<Peer>& peer, const std::string& why)
     handler_->on_agent_down(peer->host, why);
 }
 
-/// Nobody but the log hears of one who never was an agent; and whoever knocks every second fills no log.
+/// A peer that never was an agent is only logged, and one that comes every second fills no log.
 void StreamPort::count_refusal(const std::string& peer, const std::string& why) {
     ++refused_;
     const std::string refusal = peer + ' ' + why;

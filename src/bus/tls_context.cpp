@@ -125,7 +125,7 @@ std::vector<std::string> certificate_names(SSL* connection) {
         const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
         if (name->type != GEN_DNS) continue;
         std::string text = text_of(name->d.dNSName);
-        // A zero byte inside would make one name look like another to whoever reads C strings.
+        // A zero byte inside would make one name look like another to a reader of C strings.
         if (!text.empty() && text.find('\0') == std::string::npos) out.push_back(base::canonical_host_name(text));
     }
     GENERAL_NAMES_free(names);

@@ -22,7 +22,7 @@ struct TlsFiles {
 struct TransportOptions {
     /// tcp:// beyond loopback carries who-is-down unprotected and lets anybody speak for any host.
     bool allow_plain_tcp = false;
-    /// Bytes that may wait for one peer; above it the connection is dropped and the state sent anew.
+    /// Bytes that may wait for one peer; above it the connection is dropped and the state sent again.
     std::size_t max_queue = 16U << 20U;
 };
 

@@ -16,7 +16,7 @@ public:
     /// A longer probe than the agent's suits one who judges in seconds and wants to sleep (the guest's daemon).
     explicit StallClock(base::Duration probe = kProbe) : probe_(probe) {}
 
-    /// Returns the judged time; `steady` must not go backwards.
+    /// Returns the compensated time; `steady` must not go backwards.
     base::TimePoint observe(base::TimePoint steady) {
         if (started_) {
             const base::Duration gap = steady - last_;
@@ -30,7 +30,7 @@ public:
         return steady - stalled_;
     }
 
-    /// When, in steady time, a judged time point is due as far as is known now.
+    /// When, in steady time, a compensated time point is due as far as is known now.
     base::TimePoint to_steady(base::TimePoint judged) const {
         return judged == base::kNever ? judged : judged + stalled_;
     }

@@ -18,7 +18,7 @@ namespace {
 /// A stop that hangs (a peer that does not read, a full disk) must not outlast the service manager's patience.
 constexpr base::Millis kStopDeadline{5000};
 
-/// Mask and dispositions are inherited over exec: whoever started us may have blocked SIGTERM or ignored SIGCHLD.
+/// Mask and dispositions are inherited over exec: the parent may have blocked SIGTERM or ignored SIGCHLD.
 void take_signals() {
     for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD})
         std::signal(number, SIG_DFL);

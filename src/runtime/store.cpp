@@ -55,7 +55,7 @@ Result<std::string> move_aside(const std::string& path) {
         target = stem + '-' + std::to_string(again);
     if (rename(path.c_str(), target.c_str()) != 0) {
         return base::fail(Errc::io,
-                          path + ": unreadable, and cannot be set aside: " + std::generic_category().message(errno));
+                          path + ": unreadable, and cannot be quarantined: " + std::generic_category().message(errno));
     }
     for (const char* suffix : {"-wal", "-journal", "-shm"}) {
         // Left behind it would be taken for the new file's.
@@ -147,7 +147,7 @@ void Writer::run() {
             written(up_to);
             continue;
         }
-        // What changed meanwhile is newer than what could not be written.
+        // What changed since is newer than what could not be written.
         pending_.merge(under_way_);
         under_way_.clear();
         failed(done.error().message);
@@ -287,7 +287,7 @@ Result<std::unique_ptr<Store>> Store::open(asio::io_context& io, const std::stri
         auto moved = move_aside(path);
         if (!moved) return tl::make_unexpected(moved.error());
         aside = std::move(*moved);
-        log::error("state is unreadable, set aside and begun anew",
+        log::error("the state is unreadable: quarantined, starting empty",
                    {{"why", opened.error().message}, {"set_aside", aside}});
         opened = open_and_read(path);
     }

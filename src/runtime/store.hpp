@@ -16,7 +16,7 @@ namespace vitalwire::runtime {
 /// stops the caller: writes stay pending, are retried, and `healthy()` says so until they are done.
 class Store {
 public:
-    /// Opens or makes `path` (mode 0600); its directory must exist. An unreadable file is set aside
+    /// Opens or makes `path` (mode 0600); its directory must exist. An unreadable file is quarantined
     /// (`path.unreadable-<time>`) and a fresh one begun; `set_aside` says so. Fails when another process uses the file,
     /// the permissions do not allow to, or a later release has written it.
     static base::Result<std::unique_ptr<Store>> open(boost::asio::io_context& io, const std::string& path);

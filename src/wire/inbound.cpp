@@ -21,7 +21,7 @@ constexpr std::size_t kNewlines = 2;
 
 Inbound refuse(const JsonValue& data, const base::Error& error, Dialect dialect, Receiver receiver,
                std::string_view from, std::string_view to, int base_version) {
-    // A nack is never answered, or two ends that misunderstand each other would nack for ever.
+    // A nack is never answered, or two ends that misunderstand each other would nack without end.
     if (receiver == Receiver::guest || text_or(data, "msg_type") == "nack") return Ignored{error.message};
     return Refused{make_nack(data, error, dialect), std::string(from), std::string(to), base_version};
 }

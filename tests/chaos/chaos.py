@@ -202,7 +202,7 @@ class Chaos(OutageTestCase):
         self.note_written(one)
 
     def note_unwritten(self, one: Agent | Controller) -> None:
-        """Guests' faults are reported again by their agents; a controller's own alarms only its disk remembers."""
+        """Guests' faults are reported again by their agents; a controller's internal alarms only its disk remembers."""
         self.died_with_full_disk |= one.http.parent.name in self.full
 
     def note_written(self, one: Agent | Controller) -> None:

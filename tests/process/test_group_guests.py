@@ -79,7 +79,7 @@ class Messages(GuestsTestCase):
             self.assertEqual(self.run_tool("a", "send", input=payload).returncode, 0)
             return bool(self.lines("c"))
 
-        wait_until(heard, "c hears a", pause=0.1)
+        wait_until(heard, "c receives a", pause=0.1)
         self.assertIn('"source_instance":"a"', self.lines("c")[0])
         self.assertEqual(base64.b64decode(json.loads(self.lines("c")[0])["data"]), payload)
 

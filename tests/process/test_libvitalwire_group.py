@@ -54,7 +54,7 @@ class GroupTest(VitalwiredTest):
         wait_until(heard, f"{name} listens", pause=0.1)
         return listener
 
-    def heard_after_start(self, name: str = "tool") -> list[str]:
+    def received_after_start(self, name: str = "tool") -> list[str]:
         return [line for line in self.lines(name) if "listening?" not in line]
 
 
@@ -113,38 +113,38 @@ class Listen(GroupTest):
             self.host.send_group("broadcast", source_instance="vm-2", data=f"message {i}")
         expected = [f"broadcast\tvm-2\tmessage {i}" for i in range(50)]
         for name in ("a", "b"):
-            wait_until(lambda: len(self.heard_after_start(name)) >= 50, f"{name} hears all")
-            self.assertEqual(self.heard_after_start(name), expected)
+            wait_until(lambda: len(self.received_after_start(name)) >= 50, f"{name} receives all")
+            self.assertEqual(self.received_after_start(name), expected)
 
     def test_hostile_payloads_are_escaped(self) -> None:
         self.listening()
         self.host.send_group("broadcast", source_instance="vm-2", data="a\tb\n\u0000\u001b[2J\"")
         self.host.send_group("broadcast", source_instance="vm-2", data="/wA=", encoding="base64")
-        wait_until(lambda: len(self.heard_after_start()) >= 2, "both came")
-        self.assertEqual(self.heard_after_start(),
+        wait_until(lambda: len(self.received_after_start()) >= 2, "both came")
+        self.assertEqual(self.received_after_start(),
                          [r'broadcast	vm-2	a\tb\n\x00\x1b[2J\"', r"broadcast	vm-2	\xff\x00"])
 
     def test_a_change_of_state_is_printed(self) -> None:
         self.listening()
         self.host.send_group("notification", event_type="e", data=member("vm-2", "paused", heartbeat="lost"))
-        wait_until(self.heard_after_start, "it came")
-        self.assertEqual(self.heard_after_start(), ["notification\tvm-2\tpaused\t-\tlost\tname of vm-2"])
+        wait_until(self.received_after_start, "it came")
+        self.assertEqual(self.received_after_start(), ["notification\tvm-2\tpaused\t-\tlost\tname of vm-2"])
 
     def test_json_has_every_field_and_any_payload(self) -> None:
         self.listening("--json")
         state = member("vm-2", metadata={"role": "db"}, colour="red")
         self.host.send_group("notification", event_type="e", timestamp="2024-05-14T09:30:00Z", data=state)
         self.host.send_group("broadcast", source_instance="vm-2", data="/wA=", encoding="base64")
-        wait_until(lambda: len(self.heard_after_start()) >= 2, "both came")
-        told, sent = map(json.loads, self.heard_after_start())
+        wait_until(lambda: len(self.received_after_start()) >= 2, "both came")
+        told, sent = map(json.loads, self.received_after_start())
         self.assertEqual(told["data"], state)
         self.assertEqual(sent, {"type": "broadcast", "source_instance": "vm-2", "data": "/wA=", "encoding": "base64"})
 
     def test_drops_of_the_host_are_printed_before_the_message_that_tells_them(self) -> None:
         self.listening()
         self.host.send_group("broadcast", source_instance="vm-2", data="late", dropped=7)
-        wait_until(lambda: len(self.heard_after_start()) >= 2, "both came")
-        self.assertEqual(self.heard_after_start(), ["dropped\t7", "broadcast\tvm-2\tlate"])
+        wait_until(lambda: len(self.received_after_start()) >= 2, "both came")
+        self.assertEqual(self.received_after_start(), ["dropped\t7", "broadcast\tvm-2\tlate"])
 
     def test_it_ends_after_the_number_asked_for_or_the_time(self) -> None:
         listener = self.listening("--count", "1")
@@ -162,13 +162,13 @@ class Listen(GroupTest):
             self.host.send_group("broadcast", source_instance="vm-2", data=f"{i:03}{'.' * 1000}")
             if i % 20 == 0:  # never more on its way than the queue of one that reads
                 self.assertTrue(self.host.challenge()["healthy"])
-                wait_until(lambda: len(self.heard_after_start("quick")) >= i, "the quick one keeps up")
-        wait_until(lambda: len(self.heard_after_start("quick")) >= count, "the quick one hears all")
-        self.assertEqual(len(self.heard_after_start("quick")), count)
+                wait_until(lambda: len(self.received_after_start("quick")) >= i, "the quick one keeps up")
+        wait_until(lambda: len(self.received_after_start("quick")) >= count, "the quick one receives all")
+        self.assertEqual(len(self.received_after_start("quick")), count)
         slow.signal(signal.SIGCONT)
-        wait_until(lambda: "\t399." in "".join(self.lines("slow")), "the slow one hears the last")
-        dropped = [int(line.split("\t")[1]) for line in self.heard_after_start("slow") if line.startswith("dropped")]
-        heard = [line for line in self.heard_after_start("slow") if line.startswith("broadcast")]
+        wait_until(lambda: "\t399." in "".join(self.lines("slow")), "the slow one receives the last")
+        dropped = [int(line.split("\t")[1]) for line in self.received_after_start("slow") if line.startswith("dropped")]
+        heard = [line for line in self.received_after_start("slow") if line.startswith("broadcast")]
         self.assertEqual(len(heard) + sum(dropped), count)
         self.assertGreater(sum(dropped), 0)
 
@@ -182,7 +182,7 @@ class Listen(GroupTest):
 
         def heard() -> bool:
             self.host.send_group("broadcast", source_instance="vm-2", data="again")
-            return bool(self.heard_after_start())
+            return bool(self.received_after_start())
 
         wait_until(heard, "it listens again", pause=0.1)
 

@@ -47,7 +47,7 @@ class Kills(OutageTestCase):
         return "up" if self.sick.answering else "down"
 
     def survive(self, kill: Kill) -> None:
-        """A fault and its clear: `kill` makes each happen, and ends the lead meanwhile."""
+        """A fault and its clear: `kill` makes each happen, and ends the primary in between."""
         self.reached = []
         for change in (self.fall_silent, self.answer_again):
             lead = self.lead()

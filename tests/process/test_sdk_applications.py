@@ -96,7 +96,7 @@ class OurLibrary(VitalwiredTest):
             self.host.send_group("broadcast", source_instance="vm-2", data="again")
             return "broadcast vm-2 again" in (self.dir / "sdk.log").read_text()
 
-        wait_until(heard, "it hears again", pause=0.1)
+        wait_until(heard, "it receives again", pause=0.1)
 
     def test_a_source_of_the_sdk_builds_unchanged(self) -> None:
         source = self.dir / "application.c"
@@ -192,7 +192,7 @@ class TheirSockets(VitalwiredTest):
     def test_an_application_that_restarts_is_served_again(self) -> None:
         self.socket.close()
         for _ in range(3):
-            self.host.send_group("broadcast", source_instance="vm-2", data="nobody hears it")
+            self.host.send_group("broadcast", source_instance="vm-2", data="nobody receives it")
         self.host.challenge()
         self.socket = self.bind()
         self.host.send_group("broadcast", source_instance="vm-2", data="hello again")

@@ -124,11 +124,11 @@ class State(GroupTestCase):
             return [m["data"]["heartbeat"] for m in a.heard("notification") if m["data"]["instance_id"] == "c"]
 
         c.register()
-        wait_until(lambda: heartbeats()[-1:] == ["healthy"], "a hears that c is healthy")
+        wait_until(lambda: heartbeats()[-1:] == ["healthy"], "a receives that c is healthy")
         c.answering = False
-        wait_until(lambda: heartbeats()[-1:] == ["lost"], "a hears that c is lost")
+        wait_until(lambda: heartbeats()[-1:] == ["lost"], "a receives that c is lost")
         c.answering = True
-        wait_until(lambda: heartbeats()[-1:] == ["healthy"], "a hears that c is back")
+        wait_until(lambda: heartbeats()[-1:] == ["healthy"], "a receives that c is back")
 
     def test_who_leaves_hears_nothing_more_and_is_deleted_for_those_who_stay(self) -> None:
         self.write_inventory(groups={**GROUPS, "c": "other"}, c="project = p2")

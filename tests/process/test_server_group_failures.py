@@ -97,8 +97,8 @@ class OneController(FailureTestCase):
         a, c = self.guests["a"], self.guests["c"]
         a.say(group("broadcast", data="unfinished")[:70])
         a.close()
-        anew = self.guest("a")
-        anew.say(b'","data":"stolen"}}\n' + group("broadcast", data="mine"))
+        again = self.guest("a")
+        again.say(b'","data":"stolen"}}\n' + group("broadcast", data="mine"))
         c.wait("broadcast", data="mine")
         self.assertEqual([m["data"] for m in c.heard("broadcast")], ["mine"])
 
@@ -112,10 +112,10 @@ class OneController(FailureTestCase):
         self.settle(self.guests["a"])
         self.settle(self.guests["b"])
         c.close()
-        anew = self.guest("c")
-        self.wait_served(anew)
+        again = self.guest("c")
+        self.wait_served(again)
         self.guests["a"].say(group("broadcast", data="clean"))
-        anew.wait("broadcast", data="clean")  # what it reads is whole lines, or its reader has failed
+        again.wait("broadcast", data="clean")  # what it reads is whole lines, or its reader has failed
 
 
 class TwoControllers(FailureTestCase):

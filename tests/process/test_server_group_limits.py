@@ -98,7 +98,7 @@ class SlowReader(GroupTestCase):
         self.settle(a)
         c.resume_reading()
         wait_until(lambda: c.heard("broadcast")[-1:] == [m for m in c.heard("broadcast") if m["data"] == last["data"]],
-                   "c hears the newest")
+                   "c receives the newest")
         heard = c.heard("broadcast")
         told = sum(message.get("dropped", 0) for message in heard)
         self.assertEqual(told + len(heard), sent, "every message was heard, or told to be dropped")

@@ -184,7 +184,7 @@ private:
     void group_not_read(const GuestId&, wire::Dialect, std::uint64_t) override {}
     void allow(const GuestId&, const group::Limits&) override {}
     void send(host::AgentCore::LinkId link, const bus::ToController& message) override { links_[link]->send(message); }
-    void deposit(const bus::Faults&) override {}
+    void leave_at_broker(const bus::Faults&) override {}
     void await_durable() override {
         store_.when_durable([this] {
             core_.durable(now());

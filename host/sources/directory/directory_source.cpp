@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::size_t kMaxGuestName = 128;
 constexpr base::Duration kReopen = std::chrono::seconds(1);
-/// QEMU removes a socket that is in its way and makes it anew at once: only what stays away is gone. Shorter than the
+/// QEMU removes a socket that is in its way and makes it again at once: only what stays away is gone. Shorter than the
 /// time a session waits for the reason of a closed channel.
 constexpr base::Duration kSettle = std::chrono::milliseconds(200);
 /// QEMU removes its sockets when it ends in order, and its monitor tells the rest.

@@ -12,9 +12,9 @@
 namespace vitalwire::host {
 
 /// Which channels are to be attached to which running domains: those that are wanted and that the domain lacks, one at
-/// a time. A domain that was started anew begins anew; an attachment that fails is tried again, with back-off. A domain
-/// without a virtio-serial controller is not tried: it gets its port, if at all, with its next start. Pure: no I/O, no
-/// clock.
+/// a time. A domain that was started again begins from nothing; an attachment that fails is tried again, with back-off.
+/// A domain without a virtio-serial controller is not tried: it gets its port, if at all, with its next start. Pure: no
+/// I/O, no clock.
 class HotPlug {
 public:
     struct Attachment {

@@ -40,7 +40,7 @@ struct DomainNews {
 
 /// One connection to libvirt, read only, with a thread of its own that makes every call. Asked and answering on the
 /// loop's thread; nothing here waits for libvirt. A session that was lost, or whose call takes too long, is destroyed
-/// by its owner: a call that still hangs then ends on its own thread, and nobody hears of it.
+/// by its owner: a call that still hangs then ends on its own thread, and its result is dropped.
 class LibvirtSession {
 public:
     struct Query {

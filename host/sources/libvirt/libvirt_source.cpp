@@ -124,7 +124,7 @@ void LibvirtSource::follow(Domain& domain, const DomainNews& news) {
     tell(news.guest, domain, events);
 }
 
-/// One question at a time; what changes meanwhile is asked next.
+/// One question at a time; what changes in that time is asked next.
 void LibvirtSource::ask() {
     if (!session_ || !session_->idle()) return;
     asked_at_ = news_;

@@ -50,7 +50,7 @@ void QmpMonitor::on_unreachable(int error) {
     if (error == last_error_) return;
     last_error_ = error;
     if (nobody_listens) return;
-    log::warning("QEMU monitor cannot be connected, trying on",
+    log::warning("QEMU monitor cannot be connected, retrying",
                  {{"guest", guest_}, {"path", connection_->path()}, {"error", std::generic_category().message(error)}});
 }
 

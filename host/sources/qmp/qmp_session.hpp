@@ -10,7 +10,7 @@
 namespace vitalwire::host {
 
 /// What QEMU's monitor (QMP) tells of its machine. Pure: lines in, events of the machine and commands out. One session
-/// for the life of the socket's path; `connected` begins each connection anew.
+/// for the life of the socket's path; `connected` begins each connection.
 class QmpSession {
 public:
     struct Result {

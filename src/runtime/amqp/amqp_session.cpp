@@ -171,7 +171,7 @@ Result<void> AmqpSession::connect(const AmqpBroker& broker) {
     const timeval timeout = to_timeval(access_.timeout);
     const int status = amqp_socket_open_noblock(socket, broker.host.c_str(), broker.port, &timeout);
     if (status != AMQP_STATUS_OK) return fail(Errc::unavailable, amqp_error_string2(status));
-    // A broker that does not read any more must not hold up a call for ever.
+    // A broker that does not read any more must not block a call without end.
     const unsigned patience = static_cast<unsigned>(access_.heartbeat_seconds) * 2000U;
     ::setsockopt(amqp_get_sockfd(state_), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
     return {};

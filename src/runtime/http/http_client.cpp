@@ -145,7 +145,7 @@ void set_up(Transfer& transfer) {
     curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-    // A cloud's own services are reached directly, whatever the environment of whoever started the daemon says.
+    // A cloud's own services are reached directly, whatever the environment of the daemon's parent has.
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);  // do not wait for a resolver that hangs
@@ -288,7 +288,7 @@ void HttpClient::Impl::await(curl_socket_t socket, const std::shared_ptr<Watched
                                        (*still).*under_way = false;
                                        if ((still->wanted & event) != 0)
                                            self->act(socket, error ? CURL_CSELECT_ERR : select);
-                                       // The same socket may have been closed and opened anew: only the object says
+                                       // The same socket may have been closed and opened again: only the object says
                                        // whether it is still watched.
                                        const auto now = self->sockets_.find(socket);
                                        if (now != self->sockets_.end() && now->second == still)

@@ -282,7 +282,7 @@ TEST_F(Stream, DropsAControllerThatDoesNotReadAndNeverFromWithinSend) {
     EXPECT_EQ(link->dropped(), fit + 1000) << "all that waited, and what came before we were told";
     EXPECT_EQ(agent_.downs[0],
               "does not read: more than 10000 bytes wait for it; dropped " + std::to_string(fit + 1) + " messages");
-    EXPECT_TRUE(wait_for([&] { return agent_.ups == 2; })) << "and the next connection starts anew";
+    EXPECT_TRUE(wait_for([&] { return agent_.ups == 2; })) << "and the next connection starts from nothing";
 }
 
 TEST_F(Stream, RefusesUrlsThatCannotWork) {

@@ -190,8 +190,8 @@ public:
         Life life = Life::running;
         Link link = Link::ok;
         bool reported_up = true;
-        bool hears = true;  ///< broadcasts of the other
-        Millis behind{0};   ///< time its clock stood still
+        bool receives = true;  ///< broadcasts of the other
+        Millis behind{0};      ///< time its clock stood still
         std::deque<std::pair<Time, std::function<Election::Actions(Time)>>> inbox;
     };
 
@@ -261,7 +261,7 @@ private:
 
     void broadcast(int from, const std::string& text) {
         const int to = 1 - from;
-        if (guest(from).link != Link::ok || guest(to).link != Link::ok || !guest(to).hears) return;
+        if (guest(from).link != Link::ok || guest(to).link != Link::ok || !guest(to).receives) return;
         const std::string source = from == 0 ? "a" : "b";
         post(to, delay(),
              [this, to, source, text](Time now) { return guest(to).election->greeted(source, text, now); });
@@ -300,7 +300,7 @@ void disturb(World& world) {
             world.guest(i).link = static_cast<World::Link>(world.random(3));
             break;
         case 2:
-            world.guest(i).hears = world.random(2) == 0;
+            world.guest(i).receives = world.random(2) == 0;
             break;
         case 3:
             world.report(i, world.random(2) == 0);  // true or not
@@ -318,7 +318,7 @@ void heal(World& world) {
     for (int i : {0, 1}) {
         world.set_life(i, World::Life::running);
         world.guest(i).link = World::Link::ok;
-        world.guest(i).hears = true;
+        world.guest(i).receives = true;
         world.report(i, true);
     }
 }
@@ -374,8 +374,8 @@ TEST_P(Pair, ACutOfAllThatTheyHearOfEachOtherLeavesOne) {
     world.run(kQuick.lease);
     ASSERT_TRUE(world.serves(moved ? 0 : 1));
     const unsigned which = world.random(3);
-    world.guest(0).hears = which == 1;
-    world.guest(1).hears = which == 2;
+    world.guest(0).receives = which == 1;
+    world.guest(1).receives = which == 2;
     world.run(2 * (2 * kQuick.lease + kQuick.ride_out));
     EXPECT_NE(world.serves(0), world.serves(1));
     EXPECT_LE(world.longest_overlap(), 2 * kStep + Millis(20)) << "one lets go before the other takes";

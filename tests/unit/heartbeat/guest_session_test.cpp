@@ -45,7 +45,7 @@ public:
     Lines tick() {
         return run([&](auto& actions) { session_.tick(now_, actions); });
     }
-    Lines hears(const wire::HeartbeatPdu& pdu, const Health& health = {}) {
+    Lines receives(const wire::HeartbeatPdu& pdu, const Health& health = {}) {
         return run([&](auto& actions) { session_.received(pdu, health, now_, actions); });
     }
     Lines reconfigure(const GuestSettings& settings) {
@@ -58,13 +58,13 @@ public:
     /// Connected and registered as session "s1", by the first init.
     Guest& registered() {
         connect();
-        hears(ack(1, "s1"));
+        receives(ack(1, "s1"));
         return *this;
     }
     /// Refused by its host, and so in state waiting.
     Guest& refused() {
         connect();
-        hears(wire::Nack{Errc::not_enabled, "no", "init", 1, {}, {}});
+        receives(wire::Nack{Errc::not_enabled, "no", "init", 1, {}, {}});
         return *this;
     }
 
@@ -136,7 +136,7 @@ TEST(GuestSession, G02_ForgetsTheSessionWhenTheHostHangsUp) {
     guest.registered();
     EXPECT_THAT(guest.disconnect(), ElementsAre("unregistered: the host disconnected"));
     EXPECT_EQ(guest.session().next_deadline(), base::kNever);
-    EXPECT_THAT(guest.hears(challenge("s1", 5)), IsEmpty());
+    EXPECT_THAT(guest.receives(challenge("s1", 5)), IsEmpty());
 }
 
 TEST(GuestSession, G03_AReconnectWithoutAHangUpRegistersAnew) {
@@ -158,7 +158,7 @@ TEST(GuestSession, G04_RepeatsAnUnansweredInitAfterOneTwoAndThenEveryFiveSeconds
 TEST(GuestSession, G05_IsRegisteredByTheAckOfItsLastInit) {
     Guest guest;
     guest.connect();
-    EXPECT_THAT(guest.hears(Guest::ack(1, "s1")), ElementsAre("registered s1"));
+    EXPECT_THAT(guest.receives(Guest::ack(1, "s1")), ElementsAre("registered s1"));
     EXPECT_TRUE(guest.session().registered());
     EXPECT_EQ(guest.due_in(), Millis(5000));
 }
@@ -166,25 +166,25 @@ TEST(GuestSession, G05_IsRegisteredByTheAckOfItsLastInit) {
 TEST(GuestSession, G05_OfTwoSessionsForTheSameInitTheLaterCounts) {
     Guest guest;
     guest.connect();
-    guest.hears(Guest::ack(1, "s1"));
-    EXPECT_THAT(guest.hears(Guest::ack(1, "s1")), IsEmpty());
-    EXPECT_THAT(guest.hears(Guest::ack(1, "s2")), ElementsAre("registered s2"));
-    EXPECT_THAT(guest.hears(challenge("s2", 5)), ElementsAre("response 5 healthy"));
+    guest.receives(Guest::ack(1, "s1"));
+    EXPECT_THAT(guest.receives(Guest::ack(1, "s1")), IsEmpty());
+    EXPECT_THAT(guest.receives(Guest::ack(1, "s2")), ElementsAre("registered s2"));
+    EXPECT_THAT(guest.receives(challenge("s2", 5)), ElementsAre("response 5 healthy"));
 }
 
 TEST(GuestSession, G06_IgnoresTheAckOfAnEarlierInit) {
     Guest guest;
     guest.connect();
     guest.after(Millis(1000)).tick();
-    EXPECT_THAT(guest.hears(Guest::ack(1, "old")), IsEmpty());
-    EXPECT_THAT(guest.hears(Guest::ack(2, "new")), ElementsAre("registered new"));
+    EXPECT_THAT(guest.receives(Guest::ack(1, "old")), IsEmpty());
+    EXPECT_THAT(guest.receives(Guest::ack(2, "new")), ElementsAre("registered new"));
 }
 
 TEST(GuestSession, G07_AnswersAChallengeAtOnceWithItsHealth) {
     Guest guest;
     guest.registered();
-    EXPECT_THAT(guest.hears(challenge("s1", 5)), ElementsAre("response 5 healthy"));
-    EXPECT_THAT(guest.after(Millis(3000)).hears(challenge("s1", 6), {false, "disk full"}),
+    EXPECT_THAT(guest.receives(challenge("s1", 5)), ElementsAre("response 5 healthy"));
+    EXPECT_THAT(guest.after(Millis(3000)).receives(challenge("s1", 6), {false, "disk full"}),
                 ElementsAre("response 6 unhealthy disk full"));
     EXPECT_EQ(guest.due_in(), Millis(5000));
 }
@@ -192,32 +192,32 @@ TEST(GuestSession, G07_AnswersAChallengeAtOnceWithItsHealth) {
 TEST(GuestSession, G08_AChallengeOfAnotherSessionMakesItRegisterAgain) {
     Guest guest;
     guest.registered().after(Millis(2000));
-    EXPECT_THAT(guest.hears(challenge("s9", 5)), ElementsAre("init 2 every 1000"));
+    EXPECT_THAT(guest.receives(challenge("s9", 5)), ElementsAre("init 2 every 1000"));
 }
 
 TEST(GuestSession, G08_G27_StaleChallengesDoNotMakeItFloodTheHost) {
     Guest guest;
     guest.registered();
-    EXPECT_THAT(guest.hears(challenge("s9", 5)), IsEmpty());
-    EXPECT_THAT(guest.hears(challenge("s9", 6)), IsEmpty());
+    EXPECT_THAT(guest.receives(challenge("s9", 5)), IsEmpty());
+    EXPECT_THAT(guest.receives(challenge("s9", 6)), IsEmpty());
     EXPECT_THAT(guest.after(Millis(1000)).tick(), ElementsAre("init 2 every 1000"));
 }
 
 TEST(GuestSession, G05_AnAckEndsAnInitThatWasDueSoon) {
     Guest guest;
     guest.connect();
-    EXPECT_THAT(guest.hears(wire::Nack{Errc::no_session, "", "unknown", {}, {}, {}}), IsEmpty());
+    EXPECT_THAT(guest.receives(wire::Nack{Errc::no_session, "", "unknown", {}, {}, {}}), IsEmpty());
     EXPECT_EQ(guest.due_in(), Millis(1000));
-    EXPECT_THAT(guest.hears(Guest::ack(1, "s1")), ElementsAre("registered s1"));
+    EXPECT_THAT(guest.receives(Guest::ack(1, "s1")), ElementsAre("registered s1"));
     EXPECT_EQ(guest.due_in(), Millis(5000));
 }
 
 TEST(GuestSession, G27_IgnoresChallengesBeforeItIsRegistered) {
     Guest guest;
     guest.connect();
-    EXPECT_THAT(guest.after(Millis(900)).hears(challenge("s1", 5)), IsEmpty());
+    EXPECT_THAT(guest.after(Millis(900)).receives(challenge("s1", 5)), IsEmpty());
     Guest waiting;
-    EXPECT_THAT(waiting.refused().hears(challenge("s1", 5)), IsEmpty());
+    EXPECT_THAT(waiting.refused().receives(challenge("s1", 5)), IsEmpty());
     EXPECT_EQ(waiting.due_in(), Millis(60'000));
 }
 
@@ -225,19 +225,19 @@ TEST(GuestSession, G09_AnswersTheKnownSessionUntilTheNextOneIsAcknowledged) {
     Guest guest;
     guest.registered();
     EXPECT_THAT(guest.reconfigure(of_interval(Millis(200))), IsEmpty()) << "the last init was just now";
-    EXPECT_THAT(guest.hears(challenge("s1", 5)), ElementsAre("response 5 healthy"));
+    EXPECT_THAT(guest.receives(challenge("s1", 5)), ElementsAre("response 5 healthy"));
     EXPECT_THAT(guest.after(Millis(1000)).tick(), ElementsAre("init 2 every 200"));
-    EXPECT_THAT(guest.hears(challenge("s1", 6)), ElementsAre("response 6 healthy"));
+    EXPECT_THAT(guest.receives(challenge("s1", 6)), ElementsAre("response 6 healthy"));
     EXPECT_TRUE(guest.session().registered());
-    EXPECT_THAT(guest.hears(Guest::ack(2, "s2")), ElementsAre("registered s2"));
-    EXPECT_THAT(guest.hears(challenge("s1", 7)), IsEmpty());
+    EXPECT_THAT(guest.receives(Guest::ack(2, "s2")), ElementsAre("registered s2"));
+    EXPECT_THAT(guest.receives(challenge("s1", 7)), IsEmpty());
 }
 
 TEST(GuestSession, G09_AnswersTheKnownSessionAlsoWhenItsNewSettingsAreRejected) {
     Guest guest;
     guest.registered().after(Millis(2000)).reconfigure(of_interval(Millis(200)));
-    guest.hears(nack(Errc::bad_field, 2));
-    EXPECT_THAT(guest.after(Millis(30'000)).hears(challenge("s1", 5)), ElementsAre("response 5 healthy"));
+    guest.receives(nack(Errc::bad_field, 2));
+    EXPECT_THAT(guest.after(Millis(30'000)).receives(challenge("s1", 5)), ElementsAre("response 5 healthy"));
     EXPECT_EQ(guest.due_in(), Millis(30'000));
 }
 
@@ -247,7 +247,7 @@ TEST(GuestSession, G10_RegistersAgainWhenTheHostDoesNotKnowTheSession) {
         guest.registered().after(Millis(2000));
         wire::Nack unknown{Errc::no_session, "", "unknown", {}, {}, {}};
         unknown.session = named;
-        EXPECT_THAT(guest.hears(unknown),
+        EXPECT_THAT(guest.receives(unknown),
                     ElementsAre("unregistered: the host does not know the session", "init 2 every 1000"));
     }
 }
@@ -255,17 +255,17 @@ TEST(GuestSession, G10_RegistersAgainWhenTheHostDoesNotKnowTheSession) {
 TEST(GuestSession, G26_ANackAboutASessionThatItLeftMeansNothing) {
     Guest guest;
     guest.registered().after(Millis(2000)).reconfigure(of_interval(Millis(200)));
-    guest.hears(Guest::ack(2, "s2"));
+    guest.receives(Guest::ack(2, "s2"));
     wire::Nack crossed{Errc::no_session, "", "challenge_response", {}, {}, {}};
     crossed.session = SessionId("s1");
-    EXPECT_THAT(guest.after(Millis(2000)).hears(crossed), IsEmpty());
+    EXPECT_THAT(guest.after(Millis(2000)).receives(crossed), IsEmpty());
     EXPECT_TRUE(guest.session().registered());
 }
 
 TEST(GuestSession, G11_TakesTheSmallestIntervalOfAHostOfRevision0) {
     Guest guest(of_interval(Millis(50)));
     guest.connect();
-    EXPECT_THAT(guest.hears(wire::Nack{Errc::interval_too_small, "", "init", 1, {}, Millis(100)}),
+    EXPECT_THAT(guest.receives(wire::Nack{Errc::interval_too_small, "", "init", 1, {}, Millis(100)}),
                 ElementsAre("refused interval_too_small retry 0"));
     EXPECT_THAT(guest.after(Millis(1000)).tick(), ElementsAre("init 2 every 100"));
 }
@@ -275,17 +275,17 @@ TEST(GuestSession, G11_TakesTheSmallestDetectionTime) {
     guest.first_init();
     wire::Nack refusal{Errc::interval_too_small, "", "init", 1, {}, Millis(2000)};
     refusal.min_detection_time = Millis(4000);
-    EXPECT_THAT(guest.hears(refusal), ElementsAre("refused interval_too_small retry 0"));
+    EXPECT_THAT(guest.receives(refusal), ElementsAre("refused interval_too_small retry 0"));
     const wire::Init init = guest.first_init();
     EXPECT_EQ(init.detection_time, Millis(4000));
     refusal.invocation_id = 2;
-    EXPECT_THAT(guest.hears(refusal), ElementsAre("refused interval_too_small retry 60000")) << "it rejects its own";
+    EXPECT_THAT(guest.receives(refusal), ElementsAre("refused interval_too_small retry 60000")) << "it rejects its own";
 }
 
 TEST(GuestSession, G11_AHostThatRejectsItsOwnFloorIsWaitedFor) {
     Guest guest;
     guest.connect();
-    EXPECT_THAT(guest.hears(wire::Nack{Errc::interval_too_small, "", "init", 1, {}, Millis(1000)}),
+    EXPECT_THAT(guest.receives(wire::Nack{Errc::interval_too_small, "", "init", 1, {}, Millis(1000)}),
                 ElementsAre("refused interval_too_small retry 60000"));
 }
 
@@ -293,7 +293,7 @@ TEST(GuestSession, G12_G14_WaitsAMinuteAfterARefusalThatOnlyAnOperatorCanEnd) {
     for (const Errc code : {Errc::not_enabled, Errc::bad_field, Errc::unknown_msg_type, Errc::unsupported_version}) {
         Guest guest;
         guest.connect();
-        EXPECT_THAT(guest.hears(nack(code, 1)),
+        EXPECT_THAT(guest.receives(nack(code, 1)),
                     ElementsAre("refused " + std::string(to_string(code)) + " retry 60000"));
         EXPECT_EQ(guest.due_in(), Millis(60000));
     }
@@ -302,7 +302,7 @@ TEST(GuestSession, G12_G14_WaitsAMinuteAfterARefusalThatOnlyAnOperatorCanEnd) {
 TEST(GuestSession, G12_ABaseNackWithoutInvocationIdAnswersTheLastInitToo) {
     Guest guest;
     guest.connect();
-    EXPECT_THAT(guest.hears(wire::Nack{Errc::unknown_address, "", "init", {}, {}, {}}),
+    EXPECT_THAT(guest.receives(wire::Nack{Errc::unknown_address, "", "init", {}, {}, {}}),
                 ElementsAre("refused unknown_address retry 60000"));
 }
 
@@ -310,7 +310,7 @@ TEST(GuestSession, G12_TheRefusalOfAnEarlierInitMeansNothing) {
     Guest guest;
     guest.connect();
     guest.after(Millis(1000)).tick();
-    EXPECT_THAT(guest.hears(nack(Errc::not_enabled, 1)), IsEmpty());
+    EXPECT_THAT(guest.receives(nack(Errc::not_enabled, 1)), IsEmpty());
     EXPECT_EQ(guest.due_in(), Millis(2000));
 }
 
@@ -319,21 +319,21 @@ TEST(GuestSession, G13_AHostThatOffersTheVersionItRejectsIsWaitedFor) {
     guest.connect();
     wire::Nack refusal = nack(Errc::unsupported_version, 1);
     refusal.supported_versions = {wire::kHeartbeatVersion};
-    EXPECT_THAT(guest.hears(refusal), ElementsAre("refused unsupported_version retry 60000"));
+    EXPECT_THAT(guest.receives(refusal), ElementsAre("refused unsupported_version retry 60000"));
     EXPECT_EQ(guest.due_in(), Millis(60000));
 }
 
 TEST(GuestSession, G15_SlowsDownWhenTheHostSaysItAsksTooOften) {
     Guest guest;
     guest.connect();
-    EXPECT_THAT(guest.hears(nack(Errc::rate_limited, 1)), IsEmpty());
+    EXPECT_THAT(guest.receives(nack(Errc::rate_limited, 1)), IsEmpty());
     EXPECT_EQ(guest.due_in(), Millis(5000));
 }
 
 TEST(GuestSession, G16_AnotherNackLeavesTheSessionAlone) {
     Guest guest;
     guest.registered();
-    EXPECT_THAT(guest.hears(nack(Errc::bad_field, 1)), IsEmpty());
+    EXPECT_THAT(guest.receives(nack(Errc::bad_field, 1)), IsEmpty());
     EXPECT_TRUE(guest.session().registered());
 }
 
@@ -342,14 +342,14 @@ TEST(GuestSession, G16_ANackOfALaterRevisionLeavesTheSessionAlone) {
     guest.connect();
     wire::Nack unknown = nack(Errc::bad_field, 1);
     unknown.unknown_code = "too_sunny";
-    EXPECT_THAT(guest.hears(unknown), IsEmpty());
+    EXPECT_THAT(guest.receives(unknown), IsEmpty());
     EXPECT_EQ(guest.due_in(), Millis(1000));
 }
 
 TEST(GuestSession, G17_WaitsWhenTheHostEndsTheSession) {
     Guest guest;
     guest.registered();
-    EXPECT_THAT(guest.hears(wire::Exit{SessionId("s1"), "switched off"}),
+    EXPECT_THAT(guest.receives(wire::Exit{SessionId("s1"), "switched off"}),
                 ElementsAre("unregistered: the host ended the session: switched off"));
     EXPECT_EQ(guest.due_in(), Millis(60000));
 }
@@ -357,7 +357,7 @@ TEST(GuestSession, G17_WaitsWhenTheHostEndsTheSession) {
 TEST(GuestSession, G17_IgnoresTheExitOfAnotherSession) {
     Guest guest;
     guest.registered();
-    EXPECT_THAT(guest.hears(wire::Exit{SessionId("s0"), ""}), IsEmpty());
+    EXPECT_THAT(guest.receives(wire::Exit{SessionId("s0"), ""}), IsEmpty());
     EXPECT_TRUE(guest.session().registered());
 }
 
@@ -370,9 +370,9 @@ TEST(GuestSession, G18_RegistersAgainWhenTheHostIsSilentForFiveSecondsOrTwoInter
     EXPECT_EQ(guest.due_in(), Millis(1000));
     Guest slow;
     slow.connect();
-    slow.hears(wire::InitAck{1, 0, SessionId("s1"), Millis(4000), Millis(4000)});
+    slow.receives(wire::InitAck{1, 0, SessionId("s1"), Millis(4000), Millis(4000)});
     EXPECT_EQ(slow.due_in(), Millis(8000));
-    slow.after(Millis(7000)).hears(challenge("s1", 1));
+    slow.after(Millis(7000)).receives(challenge("s1", 1));
     EXPECT_THAT(slow.after(Millis(7999)).tick(), IsEmpty());
     EXPECT_THAT(slow.after(Millis(1)).tick(), testing::Contains("init 2 every 1000"));
 }
@@ -380,7 +380,7 @@ TEST(GuestSession, G18_RegistersAgainWhenTheHostIsSilentForFiveSecondsOrTwoInter
 TEST(GuestSession, G18_AHostThatComesBackFindsItsSessionAnswered) {
     Guest guest;
     guest.registered().after(Millis(5000)).tick();
-    EXPECT_THAT(guest.hears(challenge("s1", 5)), ElementsAre("response 5 healthy"));
+    EXPECT_THAT(guest.receives(challenge("s1", 5)), ElementsAre("response 5 healthy"));
     EXPECT_FALSE(guest.session().registered());
 }
 
@@ -394,7 +394,7 @@ TEST(GuestSession, G19_AsksAgainWhenItHasWaited) {
 TEST(GuestSession, G20_AHostThatCallsEndsTheWait) {
     Guest guest;
     guest.refused().after(Millis(2000));
-    EXPECT_THAT(guest.hears(nack(Errc::no_session, 0)), ElementsAre("init 2 every 1000"));
+    EXPECT_THAT(guest.receives(nack(Errc::no_session, 0)), ElementsAre("init 2 every 1000"));
 }
 
 TEST(GuestSession, G21_SaysExitWhenItStops) {
@@ -420,7 +420,7 @@ TEST(GuestSession, G23_TellsAChangeOfHealthWithTheNextAnswerOnly) {
     Guest guest;
     guest.registered();
     EXPECT_THAT(guest.tick(), IsEmpty());
-    EXPECT_THAT(guest.hears(challenge("s1", 1), {false, "x"}), ElementsAre("response 1 unhealthy x"));
+    EXPECT_THAT(guest.receives(challenge("s1", 1), {false, "x"}), ElementsAre("response 1 unhealthy x"));
 }
 
 TEST(GuestSession, G24_RegistersAgainWithANewConfiguration) {
@@ -437,11 +437,11 @@ TEST(GuestSession, G25_SettingsThatChangeWhileItRegistersAreNotLost) {
     Guest guest;
     guest.connect();
     EXPECT_THAT(guest.after(Millis(400)).reconfigure(of_interval(Millis(200))), IsEmpty());
-    EXPECT_THAT(guest.hears(Guest::ack(1, "s1")), ElementsAre("registered s1"));
-    EXPECT_THAT(guest.hears(challenge("s1", 5)), ElementsAre("response 5 healthy"));
+    EXPECT_THAT(guest.receives(Guest::ack(1, "s1")), ElementsAre("registered s1"));
+    EXPECT_THAT(guest.receives(challenge("s1", 5)), ElementsAre("response 5 healthy"));
     EXPECT_EQ(guest.due_in(), Millis(600));
     EXPECT_THAT(guest.after(Millis(600)).tick(), ElementsAre("init 2 every 200"));
-    EXPECT_THAT(guest.hears(Guest::ack(2, "s2")), ElementsAre("registered s2"));
+    EXPECT_THAT(guest.receives(Guest::ack(2, "s2")), ElementsAre("registered s2"));
     EXPECT_EQ(guest.due_in(), Millis(5000));
 }
 
@@ -479,7 +479,7 @@ TEST(GuestSession, DeclaresTheTimesThatAreConfiguredToHostsOfBothRevisions) {
 TEST(GuestSession, RejectsAnAckOfARevisionItDoesNotSpeak) {
     Guest guest;
     guest.connect();
-    EXPECT_THAT(guest.hears(Guest::ack(1, "s1", 7)), IsEmpty());
+    EXPECT_THAT(guest.receives(Guest::ack(1, "s1", 7)), IsEmpty());
 }
 
 }  // namespace

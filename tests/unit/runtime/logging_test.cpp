@@ -97,7 +97,7 @@ TEST_F(Logging, WritesThePriorityThatTheJournalReads) {
 
 constexpr int kLines = 1000;
 
-/// Several times what the buffer holds. To hang would be to hang for ever: the time is generous for a busy machine.
+/// Several times what the buffer holds. To hang would be to hang without end: the time is generous for a busy machine.
 bool log_much() {
     const auto begin = std::chrono::steady_clock::now();
     for (int i = 0; i < kLines; ++i)

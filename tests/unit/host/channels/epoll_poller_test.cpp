@@ -191,7 +191,7 @@ TEST_F(ReadinessTest, NobodyHearsWhatWasSaidToAnEarlierOwnerOfItsDescriptor) {
     first->say("to the first");
     second->say("to the second");
     std::shared_ptr<Pair> third;
-    // Whoever is told first ends the other, whose number a third one gets in the same turn.
+    // The first that is told ends the other, whose number a third one gets in the same turn.
     const auto replace = [&](const std::shared_ptr<Pair>& other) {
         return [this, &other, &third] {
             if (third) return;

@@ -135,7 +135,7 @@ protected:
     void group_not_read(const GuestId&, Dialect, std::uint64_t) override {}
     void allow(const GuestId&, const group::Limits& limits) override { allowed_ = limits; }
     void send(AgentCore::LinkId, const bus::ToController& message) override { sent_.push_back(message); }
-    void deposit(const bus::Faults&) override {}
+    void leave_at_broker(const bus::Faults&) override {}
     void await_durable() override { disk_awaited_ = true; }
     void ask_machine(const GuestId& guest) override { asked_.push_back(guest.str()); }
     void want(const WantedChannels& wanted) override { wanted_ = wanted; }

@@ -103,7 +103,7 @@ protected:
     void send(ControllerSync::LinkId link, const bus::ToController& message) override {
         sent_.push_back(std::string(1, static_cast<char>('A' + link)) + ": " + in_words(message));
     }
-    void deposit(const bus::Faults& faults) override { deposited_.push_back(in_words(faults)); }
+    void leave_at_broker(const bus::Faults& faults) override { left_at_broker_.push_back(in_words(faults)); }
     void policies_changed(const bus::Policies& policies) override { policies_ += policies.policies.size(); }
     void faults_delivered(const bus::FaultsDelivered& delivered) override {
         for (const auto& item : delivered.items)
@@ -118,7 +118,7 @@ protected:
     Monitor monitor_;
     std::unique_ptr<ControllerSync> controllers_;
     std::vector<std::string> sent_;
-    std::vector<std::string> deposited_;
+    std::vector<std::string> left_at_broker_;
     std::vector<bool> primaries_;  ///< any controller, at each change
     std::vector<bool> reachable_;
     int group_messages_ = 0;
@@ -134,9 +134,9 @@ TEST_F(ControllerSyncTest, LeavesFaultsForControllersThatAreYetToBeFound) {
     start(0);
     lose("g");
     EXPECT_THAT(take(), IsEmpty());
-    EXPECT_THAT(std::exchange(deposited_, {}), ElementsAre("faults g#1/0"));
-    controllers_->deposit_unacknowledged();
-    EXPECT_THAT(deposited_, ElementsAre("faults g#1/0")) << "the broker may have been away";
+    EXPECT_THAT(std::exchange(left_at_broker_, {}), ElementsAre("faults g#1/0"));
+    controllers_->leave_unacknowledged_at_broker();
+    EXPECT_THAT(left_at_broker_, ElementsAre("faults g#1/0")) << "the broker may have been away";
     controllers_->add("A", {});
     up(0);
     EXPECT_THAT(take(), ElementsAre("A: hello primary", "A: begin", "A: guests g=lost", "A: faults g#1/0", "A: end"));
