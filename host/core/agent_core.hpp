@@ -125,7 +125,7 @@ public:
     void link_up(LinkId link, const base::Moment& at);
     void link_down(LinkId link, const std::string& why, const base::Moment& at);
     void controller_sent(LinkId link, const bus::ToAgent& message, const base::Moment& at);
-    void broker_reached() { controllers_.leave_at_broker_unacknowledged(); }
+    void broker_reached() { controllers_.leave_unacknowledged_at_broker(); }
 
     /// Empty: what is stored becomes durable.
     void store_problem(const std::string& problem);

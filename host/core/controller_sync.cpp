@@ -270,7 +270,7 @@ void ControllerSync::send_faults(LinkId link, bool only_unacknowledged) {
     for_faults(only_unacknowledged, [&](const bus::Faults& message) { send(link, message); });
 }
 
-void ControllerSync::leave_at_broker_unacknowledged() {
+void ControllerSync::leave_unacknowledged_at_broker() {
     for_faults(true, [this](const bus::Faults& message) { output_.leave_at_broker(message); });
 }
 

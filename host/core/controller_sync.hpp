@@ -73,7 +73,7 @@ public:
     void link_down(LinkId link, const std::string& why, const base::Moment& at);
     void received(LinkId link, const bus::ToAgent& message);
     /// The broker can be reached: what was left for controllers before may be lost.
-    void leave_at_broker_unacknowledged();
+    void leave_unacknowledged_at_broker();
 
     void fault_changed(const model::Fault& fault);
     /// Sent with the next tick, once for all guests that changed until then.
