@@ -60,7 +60,7 @@ int main(int argc, char* argv[]) {
         return 1;
     }
     heartbeat.name = argv[1];
-    heartbeat.interval_ms = 500;
+    heartbeat.detection_time_ms = 900;
     heartbeat.health = health;
     heartbeat.registration = registration;
     heartbeat.context = argv[2];

@@ -28,12 +28,34 @@ static_assert(VW_MAX_NAME == app::kMaxName);
 static_assert(Millis(VW_MIN_INTERVAL_MS) == app::kSmallestInterval);
 static_assert(Millis(VW_MAX_INTERVAL_MS) == app::kLargestTime);
 static_assert(Millis(VW_MIN_TIMEOUT_MS) == app::kSmallestTimeout);
+static_assert(VW_MAX_DETECTION_TIME_MS == 2 * VW_MAX_INTERVAL_MS);
+static_assert(2 * VW_DEFAULT_INTERVAL_MS == VW_DEFAULT_DETECTION_TIME_MS);
 static_assert(VW_MAX_PAYLOAD == wire::kMaxPayload);
 
 namespace {
 
 constexpr const char* kDefaultSocket = "/run/vitalwire/guest.sock";
 constexpr std::size_t kMaxSocketPath = 107;
+
+struct Times {
+    std::uint32_t interval;
+    std::uint32_t timeout;
+};
+
+/// What is not given follows from the detection time: a hang just after an answer waits a whole interval for the next
+/// question, and then the timeout.
+Times times_of(const struct vw_heartbeat_options& options) {
+    const std::uint32_t whole = options.detection_time_ms;
+    const auto rest = [whole](std::uint32_t given) { return whole > given ? whole - given : 0; };
+    std::uint32_t interval = options.interval_ms;
+    std::uint32_t timeout = options.timeout_ms;
+    if (whole == 0) {
+        if (interval == 0) interval = std::max<std::uint32_t>(VW_DEFAULT_INTERVAL_MS, timeout);
+        return {interval, timeout == 0 ? interval : timeout};
+    }
+    if (interval == 0) interval = timeout == 0 ? whole - whole / 2 : rest(timeout);
+    return {interval, timeout == 0 ? rest(interval) : timeout};
+}
 
 /// The refusals of a registration.
 vw_result_t registration_result(Errc code) {
@@ -124,12 +146,17 @@ vw_result_t vw::register_heartbeat(const struct vw_heartbeat_options& options) {
         return failed(VW_ERR_INVALID,
                       "name: expected 1 to " + std::to_string(VW_MAX_NAME) + " letters, digits, '.', '_' and '-'");
     }
-    const std::uint32_t interval = options.interval_ms == 0 ? VW_DEFAULT_INTERVAL_MS : options.interval_ms;
+    const std::uint32_t detection_time = options.detection_time_ms;
+    if (detection_time != 0 && (detection_time < VW_MIN_DETECTION_TIME_MS || detection_time > VW_MAX_DETECTION_TIME_MS))
+        return failed(VW_ERR_INVALID,
+                      out_of_range("detection_time_ms", VW_MIN_DETECTION_TIME_MS, VW_MAX_DETECTION_TIME_MS));
+    const auto [interval, timeout] = times_of(options);
     if (interval < VW_MIN_INTERVAL_MS || interval > VW_MAX_INTERVAL_MS)
         return failed(VW_ERR_INVALID, out_of_range("interval_ms", VW_MIN_INTERVAL_MS, VW_MAX_INTERVAL_MS));
-    const std::uint32_t timeout = options.timeout_ms == 0 ? interval : options.timeout_ms;
     if (timeout < VW_MIN_TIMEOUT_MS || timeout > interval)
         return failed(VW_ERR_INVALID, out_of_range("timeout_ms", VW_MIN_TIMEOUT_MS, interval));
+    if (detection_time != 0 && interval + timeout != detection_time)
+        return failed(VW_ERR_INVALID, "detection_time_ms: expected the sum of interval_ms and timeout_ms");
     health_ = options.health;
     registration_ = options.registration;
     heartbeat_context_ = options.context;

@@ -5,6 +5,7 @@
 #include <vitalwire/vitalwire.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -17,16 +18,20 @@ namespace {
 constexpr std::size_t kMaxOptions =
     4096;  ///< no version's struct will be larger: a `size` that was never set is refused
 
+/// Of 1.0.0, before detection_time_ms.
+constexpr std::size_t kFirstHeartbeatOptions = offsetof(struct vw_heartbeat_options, detection_time_ms);
+
 /// Copies a caller's options, whose `size` says which version of the header it was compiled with: fields it does not
-/// know are zero; fields that this library does not know must be.
+/// know are zero; fields that this library does not know must be. `first`: the size in the first version.
 template <class Options>
-bool copy_options(const Options* from, Options& to) {
+bool copy_options(const Options* from, Options& to, std::size_t first = sizeof(Options)) {
     std::size_t size = 0;
     std::memcpy(&size, from, sizeof size);
-    if (size < sizeof(Options) || size > kMaxOptions) return false;
+    if (size < first || size > kMaxOptions) return false;
     const auto* bytes = reinterpret_cast<const unsigned char*>(from);
-    if (std::any_of(bytes + sizeof(Options), bytes + size, [](unsigned char byte) { return byte != 0; })) return false;
-    std::memcpy(&to, from, sizeof(Options));
+    const std::size_t known = std::min(size, sizeof(Options));
+    if (std::any_of(bytes + known, bytes + size, [](unsigned char byte) { return byte != 0; })) return false;
+    std::memcpy(&to, from, known);
     return true;
 }
 
@@ -113,7 +118,7 @@ const char* vw_last_error(const vw_t* handle) {
 vw_result_t vw_heartbeat_register(vw_t* handle, const struct vw_heartbeat_options* options) {
     return guarded(handle, [&](vw& vw) {
         struct vw_heartbeat_options checked = VW_HEARTBEAT_OPTIONS_INIT;
-        if (options == nullptr || !copy_options(options, checked))
+        if (options == nullptr || !copy_options(options, checked, kFirstHeartbeatOptions))
             return vw.failed(VW_ERR_INVALID, "options: expected a struct that began as VW_HEARTBEAT_OPTIONS_INIT");
         return vw.register_heartbeat(checked);
     });

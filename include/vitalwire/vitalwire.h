@@ -74,10 +74,14 @@ typedef enum vw_health { VW_HEALTHY = 0, VW_UNHEALTHY = 1 } vw_health_t;
 #define VW_MAX_REASON 224
 /** Longest name of an application in bytes, without its terminating zero. */
 #define VW_MAX_NAME 32
+/** Range and default of `detection_time_ms`, in milliseconds. */
+#define VW_MIN_DETECTION_TIME_MS 200
+#define VW_MAX_DETECTION_TIME_MS 7200000
+#define VW_DEFAULT_DETECTION_TIME_MS 900
 /** Range and default of `interval_ms`, in milliseconds. */
 #define VW_MIN_INTERVAL_MS 100
 #define VW_MAX_INTERVAL_MS 3600000
-#define VW_DEFAULT_INTERVAL_MS 1000
+#define VW_DEFAULT_INTERVAL_MS 450
 /** Smallest `timeout_ms`, in milliseconds; the largest is the interval, which is also the default. */
 #define VW_MIN_TIMEOUT_MS 50
 
@@ -176,18 +180,28 @@ typedef vw_health_t (*vw_health_fn)(vw_t* vw, char* reason, size_t size, void* c
  */
 typedef void (*vw_registration_fn)(vw_t* vw, vw_result_t result, const char* message, void* context);
 
-/** For vw_heartbeat_register(). Set up with VW_HEARTBEAT_OPTIONS_INIT. */
+/**
+ * For vw_heartbeat_register(). Set up with VW_HEARTBEAT_OPTIONS_INIT.
+ *
+ * Times: an application that hangs is found after the interval and the timeout at the latest. `detection_time_ms` is
+ * that sum; the interval and the timeout are each half of it, or given one of them, the other is the rest.
+ */
 struct vw_heartbeat_options {
     size_t size;          /**< sizeof(struct vw_heartbeat_options) */
     const char* name;     /**< 1 to VW_MAX_NAME of letters, digits, '.', '_', '-'; unique in the guest. Copied. */
-    uint32_t interval_ms; /**< how often to be asked: VW_MIN_INTERVAL_MS to VW_MAX_INTERVAL_MS; 0: the default */
-    uint32_t timeout_ms;  /**< in which to answer: VW_MIN_TIMEOUT_MS to the interval; 0: the interval */
+    uint32_t interval_ms; /**< how often to be asked: VW_MIN_INTERVAL_MS to VW_MAX_INTERVAL_MS; 0: by the detection
+                               time, without one the default or the timeout, whichever is longer */
+    uint32_t timeout_ms;  /**< in which to answer: VW_MIN_TIMEOUT_MS to the interval; 0: by the detection time, without
+                               one the interval */
     vw_health_fn health;  /**< NULL: the answer is what vw_heartbeat_report() told last, at first VW_HEALTHY */
     vw_registration_fn registration; /**< NULL: nobody wants to know */
     void* context;                   /**< handed to both */
+    uint32_t detection_time_ms; /**< in which a hang is found: VW_MIN_DETECTION_TIME_MS to VW_MAX_DETECTION_TIME_MS; 0:
+                                     as the two times above say, without them VW_DEFAULT_DETECTION_TIME_MS.
+                                     Since 1.2.0; a program compiled with an earlier header has it 0. */
 };
 #define VW_HEARTBEAT_OPTIONS_INIT \
-    { sizeof(struct vw_heartbeat_options), NULL, 0, 0, NULL, NULL, NULL }
+    { sizeof(struct vw_heartbeat_options), NULL, 0, 0, NULL, NULL, NULL, 0 }
 
 /**
  * Registers the application, now or as soon as vitalwired is there, and again whenever vitalwired was restarted. One

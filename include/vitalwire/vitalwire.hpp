@@ -41,12 +41,13 @@ struct Health {
 /// For Application::register_heartbeat: struct vw_heartbeat_options.
 struct Heartbeat {
     std::string name;
-    std::chrono::milliseconds interval{VW_DEFAULT_INTERVAL_MS};
-    std::chrono::milliseconds timeout{0};  ///< 0: the interval
+    std::chrono::milliseconds interval{0};  ///< 0: by the detection time
+    std::chrono::milliseconds timeout{0};   ///< 0: by the detection time, without one the interval
     /// An exception counts as unhealthy, with its what() as the reason.
     std::function<Health()> health;
     /// Must not throw.
     std::function<void(vw_result_t result, const std::string& message)> registration;
+    std::chrono::milliseconds detection_time{0};  ///< 0: as interval and timeout say, without them the default
 };
 
 /// For Application::subscribe_group: struct vw_group_options. What the functions are handed is valid during the call
@@ -95,6 +96,7 @@ public:
         options.name = heartbeat.name.c_str();
         options.interval_ms = to_milliseconds(heartbeat.interval);
         options.timeout_ms = to_milliseconds(heartbeat.timeout);
+        options.detection_time_ms = to_milliseconds(heartbeat.detection_time);
         options.health = heartbeat.health ? &Application::on_health : nullptr;
         options.registration = &Application::on_registration;
         options.context = state_.get();

@@ -32,7 +32,8 @@ class Language(VitalwiredTest):
 
 class PythonPackage(Language):
     def application(self, name: str = "db", **more: object) -> vitalwire.Application:
-        application = vitalwire.Application(name, interval=0.2, path=self.path, **more)
+        times = {"interval": 0.2} if "detection_time" not in more else {}
+        application = vitalwire.Application(name, path=self.path, **times, **more)
         self.addCleanup(application.close)
         return application
 
@@ -65,12 +66,17 @@ class PythonPackage(Language):
         self.serve(self.application(health=broken))
         self.await_reason("application db: KeyError: 'x'")
 
-    def test_one_that_does_not_poll_is_named(self):
-        application = self.application()
+    def assert_named_when_it_hangs(self, application: vitalwire.Application, timeout_ms: int) -> None:
         deadline = time.monotonic() + 20
         while not application.registered and time.monotonic() < deadline:
             application.poll(0.05)
-        self.await_reason("application db: did not answer within 200 ms")
+        self.await_reason(f"application db: did not answer within {timeout_ms} ms")
+
+    def test_one_that_does_not_poll_is_named(self):
+        self.assert_named_when_it_hangs(self.application(), 200)
+
+    def test_half_of_the_detection_time_is_for_the_answer(self):
+        self.assert_named_when_it_hangs(self.application(detection_time=0.5), 250)
 
     def test_a_refused_name_is_asked_for_until_it_is_free(self):
         first = self.application()

@@ -7,17 +7,18 @@ import socket
 from types import TracebackType
 from typing import Callable, List, Optional, Type
 
-from ._protocol import FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Health, Refused, Session, encode, socket_path
+from ._protocol import FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Health, Refused, Session, encode, socket_path, times_of
 
 
 class AsyncApplication:
     """An application that is watched between start() and close(), or in its `async with`, as long as the loop runs.
     Parameters and callbacks as for Application; callbacks are called from the loop."""
 
-    def __init__(self, name: str, health: Optional[Callable[[], Health]] = None, *, interval: float = 1.0,
+    def __init__(self, name: str, health: Optional[Callable[[], Health]] = None, *,
+                 detection_time: Optional[float] = None, interval: Optional[float] = None,
                  timeout: Optional[float] = None, path: Optional[str] = None,
                  on_registration: Optional[Callable[[Optional[Refused]], None]] = None) -> None:
-        self._session = Session(name, health, interval, timeout, on_registration)
+        self._session = Session(name, health, times_of(detection_time, interval, timeout), on_registration)
         self._path = socket_path(path)
         self._socket: Optional[socket.socket] = None
         self._task: Optional[asyncio.Task[None]] = None

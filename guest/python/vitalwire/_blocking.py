@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Callable, Dict, List, Optional, Type
 
 from ._protocol import (FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Error, Health, Item, Refused, Session, Status, decode,
-                        encode, socket_path)
+                        encode, socket_path, times_of)
 
 
 def _open(path: str) -> socket.socket:
@@ -24,15 +24,17 @@ def _open(path: str) -> socket.socket:
 
 class Application:
     """An application that is watched while poll() is called often enough: at least every `timeout` seconds.
+    One that hangs is found within `detection_time`, 0.9 s by default: the sum of `interval` and `timeout`.
 
     `health` is called for each question; without it the last report() is the answer. vitalwired may start later, and be
     restarted: connection and registration are repeated by poll(). `on_registration` is called with None when the
     application is watched, and with the refusal when it is not."""
 
-    def __init__(self, name: str, health: Optional[Callable[[], Health]] = None, *, interval: float = 1.0,
+    def __init__(self, name: str, health: Optional[Callable[[], Health]] = None, *,
+                 detection_time: Optional[float] = None, interval: Optional[float] = None,
                  timeout: Optional[float] = None, path: Optional[str] = None,
                  on_registration: Optional[Callable[[Optional[Refused]], None]] = None) -> None:
-        self._session = Session(name, health, interval, timeout, on_registration)
+        self._session = Session(name, health, times_of(detection_time, interval, timeout), on_registration)
         self._path = socket_path(path)
         self._socket: Optional[socket.socket] = None
         self._connect_at, self._retry = 0.0, FIRST_RETRY

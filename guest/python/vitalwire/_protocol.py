@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 import json
 import os
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 MAX_DATAGRAM = 8192
+DETECTION_TIME = 0.9
 FIRST_RETRY, LAST_RETRY, LAST_REGISTRATION_RETRY = 0.1, 2.0, 5.0
 
 
@@ -72,14 +73,24 @@ def decode(datagram: bytes) -> Dict[str, Any]:
     return message if isinstance(message, dict) else {}
 
 
+def times_of(detection_time: Optional[float], interval: Optional[float],
+             timeout: Optional[float]) -> Tuple[float, float]:
+    """Interval and timeout. What is not given follows from the detection time, their sum."""
+    if detection_time is None:
+        interval = max(DETECTION_TIME / 2, timeout or 0) if interval is None else interval
+        return interval, interval if timeout is None else timeout
+    if interval is None:
+        interval = detection_time / 2 if timeout is None else detection_time - timeout
+    return interval, detection_time - interval if timeout is None else timeout
+
+
 class Session:
     """One application: what it sends when something happens. Times are seconds of a monotonic clock."""
 
-    def __init__(self, name: str, health: Optional[Callable[[], Health]], interval: float, timeout: Optional[float],
+    def __init__(self, name: str, health: Optional[Callable[[], Health]], times: Tuple[float, float],
                  on_registration: Optional[Callable[[Optional[Refused]], None]]) -> None:
         self.name, self.on_registration = name, on_registration
-        self.interval_ms = round(interval * 1000)
-        self.timeout_ms = round((interval if timeout is None else timeout) * 1000)
+        self.interval_ms, self.timeout_ms = (round(time * 1000) for time in times)
         self.registered = False
         self.register_at: Optional[float] = None  # a refused registration is repeated then
         self._callback, self._last = health, Health()

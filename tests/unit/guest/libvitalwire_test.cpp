@@ -5,6 +5,7 @@
 #include <vitalwire/vitalwire.h>
 
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <ctime>
 #include <memory>
@@ -402,6 +403,43 @@ TEST_F(LibvitalwireTest, SaysWhatIsWrongWithARegistration) {
     options.interval_ms = 200;
     options.timeout_ms = 201;
     EXPECT_THAT(refused(options), HasSubstr("timeout_ms: expected 50 to 200 milliseconds"));
+}
+
+TEST_F(LibvitalwireTest, HalfOfTheDetectionTimeIsForTheAnswer) {
+    start_registered();
+    Application& db = application();
+    auto options = db.options("db");
+    options.interval_ms = 0;
+    options.detection_time_ms = 300;
+    ASSERT_EQ(vw_heartbeat_register(db.handle, &options), VW_OK) << vw_last_error(db.handle);
+    await("it was asked", [&] { return db.asked > 0; });
+    db.hung = true;
+    await_reason("application db: did not answer within 150 ms");
+}
+
+TEST_F(LibvitalwireTest, ADetectionTimeIsTheSumOfIntervalAndTimeout) {
+    Application& db = application();
+    auto options = db.options("db");
+    options.interval_ms = 200;
+    options.timeout_ms = 100;
+    options.detection_time_ms = 299;
+    EXPECT_EQ(vw_heartbeat_register(db.handle, &options), VW_ERR_INVALID);
+    EXPECT_THAT(vw_last_error(db.handle), HasSubstr("detection_time_ms: expected the sum"));
+    options.detection_time_ms = 199;
+    EXPECT_EQ(vw_heartbeat_register(db.handle, &options), VW_ERR_INVALID);
+    EXPECT_THAT(vw_last_error(db.handle), HasSubstr("detection_time_ms: expected 200 to 7200000"));
+    options.detection_time_ms = 300;
+    EXPECT_EQ(vw_heartbeat_register(db.handle, &options), VW_OK);
+}
+
+TEST_F(LibvitalwireTest, OptionsOfTheFirstVersionHaveNoDetectionTime) {
+    start_registered();
+    Application& db = application();
+    auto options = db.options("db");
+    options.size = offsetof(vw_heartbeat_options, detection_time_ms);
+    options.detection_time_ms = 1;  // not part of it
+    ASSERT_EQ(vw_heartbeat_register(db.handle, &options), VW_OK) << vw_last_error(db.handle);
+    await("it was asked", [&] { return db.asked > 0; });
 }
 
 TEST_F(LibvitalwireTest, RefusesCallsThatDoNotFitTheRegistration) {
