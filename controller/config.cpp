@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <boost/asio/io_context.hpp>
+#include <map>
+#include <sstream>
 #include <utility>
 
 #include "base/text.hpp"
@@ -188,6 +190,35 @@ void read_openstack(const ConfigFile& file, ConfigErrors& errors, const Environm
     section.finish();
 }
 
+/// "10.0.0.1:8991" of any address or URL that is listened on by TCP; empty for others, and for a port that the kernel
+/// chooses.
+std::string tcp_address(std::string address) {
+    if (bus::is_broker_url(address) || address.starts_with("unix:")) return {};
+    if (const std::size_t scheme = address.find("://"); scheme != std::string::npos) address.erase(0, scheme + 3);
+    return address.ends_with(":0") ? std::string() : address;
+}
+
+/// Two sections that listen on one address: the second would fail at the start.
+void check_listeners(const ConfigFile& file, ConfigErrors& errors) {
+    std::map<std::string, int> taken;
+    const auto check = [&](const std::string& address, int line) {
+        const auto [at, is_new] = taken.emplace(address, line);
+        if (is_new) return;
+        const std::string other = std::to_string(at->second);
+        errors.push_back({file.path, line, "listen: " + base::escape(address) + " is taken by line " + other});
+    };
+    for (const ConfigSection& section : file.sections) {
+        for (const runtime::ConfigEntry& entry : section.entries) {
+            if (entry.key != "listen") continue;
+            std::istringstream addresses(entry.value);
+            for (std::string address; addresses >> address;) {
+                address = tcp_address(address);
+                if (!address.empty()) check(address, entry.line);
+            }
+        }
+    }
+}
+
 }  // namespace
 
 ControllerConfig read_controller_config(const ConfigFile& file, ConfigErrors& errors, const Environment& environment) {
@@ -204,6 +235,7 @@ ControllerConfig read_controller_config(const ConfigFile& file, ConfigErrors& er
     read_sinks(file, errors, config);
     share_out_policies(file, errors, config);
     read_openstack(file, errors, environment, config);
+    check_listeners(file, errors);
     return config;
 }
 

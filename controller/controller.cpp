@@ -86,6 +86,7 @@ ApiContext Controller::api_context(std::string version) {
             inventory_,
             problems_,
             metrics_,
+            census_,
             [this] { return source_->loaded(); },
             [this] { return listening(); },
             [this](const base::FaultId& fault, const std::string& reason) {
@@ -182,7 +183,7 @@ void Controller::add_metrics() {
     gauge("inventory_guests", "Guests in the inventory.", [this] { return inventory_.guests().size(); });
     gauge("store_pending", "Rows that wait to be written to disk.", [this] { return store_->pending(); });
     gauge("guests_uncovered", "Guests that should be watched and could fail unnoticed.",
-          [this] { return core_.coverage().counts().at(static_cast<std::size_t>(Watch::uncovered)); });
+          [this] { return census_.watches.at(static_cast<std::size_t>(Watch::uncovered)); });
     for (const model::AlarmKind& kind : model::alarm_kinds()) {
         if (kind.source != model::AlarmKind::Source::controller) continue;
         gauge("own_alarms_open", "Alarms about the suite itself that are open.",

@@ -58,6 +58,7 @@ public:
     const ApiContext& api() const { return api_; }
     const Fleet& fleet() const { return core_.fleet(); }
     const runtime::Problems& problems() const { return problems_; }
+    runtime::Metrics& metrics() { return metrics_; }
 
 private:
     class Port;
@@ -100,6 +101,7 @@ private:
     Core core_;
     std::vector<std::unique_ptr<Port>> ports_;
     std::unique_ptr<bus::Mailbox> mailbox_;  ///< null without a broker
+    Coverage::Census census_;
     ApiContext api_;
     runtime::HttpServer http_server_;
     runtime::Timer core_timer_;

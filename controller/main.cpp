@@ -10,6 +10,7 @@
 #include "bus/certificate_watch.hpp"
 #include "controller/config.hpp"
 #include "controller/controller.hpp"
+#include "controller/sources/inventory_file.hpp"
 #include "runtime/command_line.hpp"
 #include "runtime/daemon.hpp"
 #include "runtime/logging.hpp"
@@ -60,11 +61,22 @@ private:
     std::string told_;
 };
 
+/// What is wrong with the inventory's file, in one line.
+std::string inventory_problem(const controller::ControllerConfig& config) {
+    if (config.nova || (!config.inventory_required && !fs::exists(config.inventory))) return {};
+    runtime::ConfigErrors errors;
+    const auto file = runtime::ConfigFile::load(config.inventory, errors);
+    if (!file) return file.error().message;
+    controller::read_inventory(*file, errors);
+    return errors.empty() ? std::string() : runtime::to_string(errors.front());
+}
+
 /// What reading the configuration does not find, and the start would.
 int check(const controller::ControllerConfig& config) {
     bool good = true;
-    for (const std::string& problem : {runtime::Store::check(config.state),
-                                       bus::certificate_problem(config.tls, std::chrono::system_clock::now())}) {
+    for (const std::string& problem :
+         {runtime::Store::check(config.state), bus::certificate_problem(config.tls, std::chrono::system_clock::now()),
+          inventory_problem(config)}) {
         if (problem.empty()) continue;
         std::fprintf(stderr, "vitalwire-controller: %s\n", problem.c_str());
         good = false;
@@ -83,6 +95,8 @@ int run(const controller::ControllerConfig& config) {
         return 1;
     }
     controller::Controller controller(daemon.io(), config, VITALWIRE_VERSION, std::move(*store));
+    controller.metrics().gauge("vitalwire_controller_loop_longest_turn_seconds", runtime::kLongestTurnHelp,
+                               [&] { return std::chrono::duration<double>(daemon.longest_turn()).count(); });
     daemon.on_reload([&] { controller.reload(); });
     daemon.on_stop([&](const std::function<void()>& finished) {
         controller.stop();

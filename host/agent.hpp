@@ -43,6 +43,7 @@ public:
     void stop();
     /// New configuration: the rules of the heartbeat and the limits of channels found from now on.
     void reload(const AgentConfig& config);
+    runtime::Metrics& metrics() { return metrics_.metrics(); }
 
 private:
     static base::Moment now();

@@ -69,9 +69,11 @@ int run(const runtime::CommandLine& command, const host::AgentConfig& config) {
         return 1;
     }
     host::Agent agent(daemon.io(), config, VITALWIRE_VERSION, std::move(*parts));
+    agent.metrics().gauge("vitalwire_agent_loop_longest_turn_seconds", runtime::kLongestTurnHelp,
+                          [&] { return std::chrono::duration<double>(daemon.longest_turn()).count(); });
     daemon.on_reload([&] {
         if (const auto changed = command.reload(host::read_agent_config)) return agent.reload(*changed);
-        log::error("the configuration has mistakes, going on with the one before");
+        log::error("the configuration has mistakes, continuing with the one before");
     });
     daemon.on_stop([&](const std::function<void()>& finished) {
         agent.stop();

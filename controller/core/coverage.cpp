@@ -1,6 +1,5 @@
 #include "controller/core/coverage.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "controller/fleet/authority.hpp"
@@ -9,38 +8,58 @@ namespace vitalwire::controller {
 
 using base::HostId;
 
+namespace {
+/// About a millisecond's work.
+constexpr std::size_t kGuestsInATurn = 500;
+}  // namespace
+
 std::string_view to_string(Watch watch) {
     constexpr std::array<std::string_view, kWatches> kNames = {"watched", "inhibited", "faulty", "uncovered"};
     return kNames.at(static_cast<std::size_t>(watch));
 }
 
-template <class Visit>
-void Coverage::for_each(Visit visit) const {
-    for (const auto& [id, guest] : inventory_.guests()) {
-        if (guest.policy.heartbeat) visit(decide(guest));
+bool Coverage::Walk::turn(const Visit& visit) {
+    visited_ = 0;
+    while (visited_ < kGuestsInATurn) {
+        const bool more = in_inventory_ ? next_of_inventory(visit) : next_agent(visit);
+        if (more) continue;
+        if (!in_inventory_) return false;
+        in_inventory_ = false;
+        host_ = {};
     }
-    for (const auto& [host, agent] : fleet_.agents()) {
-        for (const auto& [id, report] : agent.guests) {
-            const InventoryGuest* known = inventory_.guest(id);
-            const bool asked = known != nullptr && known->policy.heartbeat;
-            // Of the copies of a guest the first one counts.
-            if (!asked && report.state != "unregistered" && fleet_.holders(id).front() == host)
-                visit(decide(host, report));
-        }
-    }
+    return true;
 }
 
-std::vector<Covered> Coverage::all() const {
-    std::vector<Covered> all;
-    for_each([&](Covered covered) { all.push_back(std::move(covered)); });
-    std::sort(all.begin(), all.end(), [](const Covered& a, const Covered& b) { return a.guest < b.guest; });
-    return all;
+bool Coverage::Walk::next_of_inventory(const Visit& visit) {
+    const InventoryGuest* guest = coverage_.inventory_.next(host_, guest_);
+    if (guest == nullptr) return false;
+    host_ = guest->host;
+    guest_ = guest->id;
+    ++visited_;
+    if (!coverage_.fleet_.knows(guest->id) && guest->state != "deleted") ++census_.unreported;
+    if (guest->policy.heartbeat) take(coverage_.decide(*guest), visit);
+    return true;
 }
 
-std::array<std::size_t, kWatches> Coverage::counts() const {
-    std::array<std::size_t, kWatches> counts{};
-    for_each([&](const Covered& covered) { ++counts.at(static_cast<std::size_t>(covered.watch)); });
-    return counts;
+bool Coverage::Walk::next_agent(const Visit& visit) {
+    const auto& agents = coverage_.fleet_.agents();
+    const auto agent = agents.upper_bound(host_);
+    if (agent == agents.end()) return false;
+    host_ = agent->first;
+    for (const auto& [id, report] : agent->second.guests) {
+        ++visited_;
+        const InventoryGuest* known = coverage_.inventory_.guest(id);
+        const bool asked = known != nullptr && known->policy.heartbeat;
+        // Of the copies of a guest the first one counts.
+        if (!asked && report.state != "unregistered" && coverage_.fleet_.holders(id).front() == host_)
+            take(coverage_.decide(host_, report), visit);
+    }
+    return true;
+}
+
+void Coverage::Walk::take(const Covered& covered, const Visit& visit) {
+    ++census_.watches.at(static_cast<std::size_t>(covered.watch));
+    if (visit) visit(covered);
 }
 
 Covered Coverage::decide(const InventoryGuest& guest) const {

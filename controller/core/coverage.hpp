@@ -37,17 +37,19 @@ struct Covered {
 /// No I/O, no clock.
 class Coverage {
 public:
+    class Walk;
+    /// How many guests there are of which kind.
+    struct Census {
+        std::array<std::size_t, kWatches> watches{};
+        std::size_t unreported = 0;  ///< guests of the inventory that no agent reports
+    };
+
     /// `policy_sent`: the agent has the policies of its guests.
     Coverage(const Inventory& inventory, const Fleet& fleet, const HostNames& names, const FaultTable& faults,
              std::function<bool(const base::HostId&)> policy_sent)
         : inventory_(inventory), fleet_(fleet), names_(names), faults_(faults), policy_sent_(std::move(policy_sent)) {}
 
-    std::vector<Covered> all() const;
-    std::array<std::size_t, kWatches> counts() const;
-
 private:
-    template <class Visit>
-    void for_each(Visit visit) const;
     Covered decide(const InventoryGuest& guest) const;
     Covered decide(const base::HostId& host, const model::GuestReport& report) const;
     bool is_faulty(Covered& covered) const;
@@ -59,6 +61,32 @@ private:
     const HostNames& names_;
     const FaultTable& faults_;
     std::function<bool(const base::HostId&)> policy_sent_;
+};
+
+/// One visit to all guests, in turns that are short whatever their number: first those of the inventory, by host and
+/// id, then those that only an agent reports. A guest that moves between two turns may be visited twice or not at all.
+class Coverage::Walk {
+public:
+    using Visit = std::function<void(const Covered&)>;
+
+    explicit Walk(const Coverage& coverage) : coverage_(coverage) {}
+
+    /// Visits some more; false when these were the last.
+    bool turn(const Visit& visit = nullptr);
+    /// Of those visited so far.
+    const Census& census() const { return census_; }
+
+private:
+    bool next_of_inventory(const Visit& visit);
+    bool next_agent(const Visit& visit);
+    void take(const Covered& covered, const Visit& visit);
+
+    const Coverage& coverage_;
+    Census census_;
+    base::HostId host_;    ///< of the guest that was visited last
+    base::GuestId guest_;  ///< empty after the inventory's last
+    bool in_inventory_ = true;
+    std::size_t visited_ = 0;  ///< in this turn
 };
 
 }  // namespace vitalwire::controller

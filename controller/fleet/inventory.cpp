@@ -95,9 +95,20 @@ std::vector<const InventoryGuest*> Inventory::of_group(const base::GroupId& grou
 
 std::vector<base::HostId> Inventory::hosts() const {
     std::vector<base::HostId> hosts;
-    for (const auto& [host, guests] : by_host_)
-        hosts.push_back(host);
+    for (const auto& [host, guests] : by_host_) {
+        if (!host.empty()) hosts.push_back(host);
+    }
     return hosts;
+}
+
+const InventoryGuest* Inventory::next(const base::HostId& host, const base::GuestId& guest) const {
+    auto at = by_host_.lower_bound(host);
+    if (at != by_host_.end() && at->first == host) {
+        const auto later = at->second.upper_bound(guest);
+        if (later != at->second.end()) return &guests_.at(*later);
+        ++at;
+    }
+    return at == by_host_.end() ? nullptr : &guests_.at(*at->second.begin());
 }
 
 template <class Key>
@@ -111,11 +122,9 @@ std::vector<const InventoryGuest*> Inventory::listed(const Index<Key>& index, co
 }
 
 void Inventory::add_to_indexes(const InventoryGuest& guest) {
-    if (!guest.host.empty()) {
-        auto& guests = by_host_[guest.host];
-        if (guests.empty()) ++hosts_version_;
-        guests.insert(guest.id);
-    }
+    auto& guests = by_host_[guest.host];
+    if (guests.empty()) ++hosts_version_;
+    guests.insert(guest.id);
     if (!guest.group.empty()) by_group_[guest.group].insert(guest.id);
 }
 

@@ -69,6 +69,9 @@ public:
     std::vector<const InventoryGuest*> of_host(const base::HostId& host) const;
     std::vector<const InventoryGuest*> of_group(const base::GroupId& group) const;
     std::vector<base::HostId> hosts() const;  ///< that have guests
+    /// The guest after this one in the order of hosts and ids, the guests without a host first; null at the end. With
+    /// it all guests are visited in turns, whatever changes between two of them.
+    const InventoryGuest* next(const base::HostId& host, const base::GuestId& guest) const;
     /// Another number whenever `hosts` is another list.
     std::uint64_t hosts_version() const { return hosts_version_; }
 

@@ -31,20 +31,6 @@ namespace {
 
 constexpr const char* kUnregistered = "unregistered";
 
-/// Guests of the inventory that no agent reports.
-template <class Unseen>
-void for_each_unseen(const ApiContext& context, Unseen unseen) {
-    for (const auto& [id, guest] : context.inventory.guests()) {
-        if (!context.fleet().knows(id) && guest.state != "deleted") unseen(guest);
-    }
-}
-
-std::size_t count_unseen(const ApiContext& context) {
-    std::size_t count = 0;
-    for_each_unseen(context, [&](const InventoryGuest&) { ++count; });
-    return count;
-}
-
 void add_inventory(json& entry, const InventoryGuest* guest) {
     entry["group"] = guest == nullptr ? "" : guest->group.str();
     entry["display_name"] = guest == nullptr ? "" : guest->display_name;
@@ -109,7 +95,7 @@ json internal_alarms(const ApiContext& context) {
 
 json guests_summary(const ApiContext& context) {
     auto counts = context.fleet().states();
-    counts[kUnregistered] += count_unseen(context);
+    counts[kUnregistered] += context.census.unreported;
     json summary = {{"total", 0}};
     std::size_t total = 0;
     for (const char* state : kGuestStates) {
@@ -168,96 +154,109 @@ HttpResponse readyz(const ApiContext& context, const HttpRequest&) {
                       ready ? 200 : 503);
 }
 
+/// Counts the guests in short turns, then answers with what `body` makes of it.
+HttpResponse after_census(const ApiContext& context, std::string content_type, std::function<std::string()> body) {
+    HttpResponse response{200, std::move(content_type), ""};
+    response.more = [&context, walk = Coverage::Walk(context.core.coverage()),
+                     body = std::move(body)](std::string& piece) mutable {
+        if (walk.turn()) return true;
+        context.census = walk.census();
+        piece += body();
+        return false;
+    };
+    return response;
+}
+
 HttpResponse metrics(const ApiContext& context, const HttpRequest&) {
-    return {200, "text/plain; version=0.0.4", context.metrics.text()};
+    return after_census(context, "text/plain; version=0.0.4", [&context] { return context.metrics.text(); });
+}
+
+json status_of(const ApiContext& context) {
+    return {{"program", "vitalwire-controller"},
+            {"version", context.version},
+            {"host", context.host},
+            {"since", base::to_iso8601(context.started_at)},
+            {"healthy", context.problems.empty()},
+            {"problems", problems_of(context)},
+            {"guests", guests_summary(context)},
+            {"faults_open", faults_open(context)},
+            {"agents", agents_summary(context)},
+            {"alarms", internal_alarms(context)},
+            {"sinks", sinks_of(context)}};
 }
 
 HttpResponse status(const ApiContext& context, const HttpRequest&) {
-    return json_reply({{"program", "vitalwire-controller"},
-                       {"version", context.version},
-                       {"host", context.host},
-                       {"since", base::to_iso8601(context.started_at)},
-                       {"healthy", context.problems.empty()},
-                       {"problems", problems_of(context)},
-                       {"guests", guests_summary(context)},
-                       {"faults_open", faults_open(context)},
-                       {"agents", agents_summary(context)},
-                       {"alarms", internal_alarms(context)},
-                       {"sinks", sinks_of(context)}});
+    return after_census(context, "application/json", [&context] { return wire::dump(status_of(context)) + "\n"; });
 }
 
-/// The guests in the order of their hosts and ids; first, without a host in the cursor, those that no agent reports.
-/// What comes and goes between two calls is seen or not.
+/// First the guests of the inventory that no agent reports, "/host/guest" as a cursor; then those that agents report,
+/// "host/guest". Each in the order of hosts and ids. What comes and goes between two calls is seen or not.
 class GuestList {
 public:
-    GuestList(const ApiContext& context, const std::string& after)
-        : context_(context), after_(after.substr(0, after.find('/'))) {
-        const std::size_t slash = after.find('/');
-        if (slash != std::string::npos) after_guest_ = after.substr(slash + 1);
-        if (after_.empty()) {
-            for_each_unseen(context, [&](const InventoryGuest& guest) { add(guest.id); });
-            sort();
-        } else if (const Agent* agent = context.fleet().find(HostId(after_))) {
-            load(*agent);
-        }
+    GuestList(const ApiContext& context, std::string_view after)
+        : context_(context), unreported_(after.empty() || after.front() == '/') {
+        if (unreported_ && !after.empty()) after.remove_prefix(1);
+        const std::size_t slash = std::min(after.find('/'), after.size());
+        host_ = HostId(std::string(after.substr(0, slash)));
+        guest_ = GuestId(std::string(after.substr(std::min(slash + 1, after.size()))));
+        if (unreported_) return;
+        if (const Agent* agent = context.fleet().find(host_)) load(*agent);
     }
 
     std::optional<runtime::ListEntry> next() {
-        while (true) {
-            while (index_ < ids_.size()) {
-                const GuestId& id = ids_[index_++];
-                json entry = after_.empty() ? unseen(id) : reported(id);
-                if (!entry.is_null()) return runtime::ListEntry{after_ + '/' + id.str(), wire::dump(entry)};
-            }
-            const auto& agents = context_.fleet().agents();
-            const auto host = after_.empty() ? agents.begin() : agents.upper_bound(HostId(after_));
-            if (host == agents.end()) return std::nullopt;
-            after_ = host->first.str();
-            load(host->second);
+        if (unreported_) {
+            if (const InventoryGuest* guest = context_.inventory.next(host_, guest_)) return unreported(*guest);
+            unreported_ = false;
+            host_ = {};
+            guest_ = {};
         }
+        if (index_ < ids_.size()) return reported(ids_[index_++]);
+        const auto& agents = context_.fleet().agents();
+        const auto agent = agents.upper_bound(host_);
+        if (agent == agents.end()) return std::nullopt;
+        host_ = agent->first;
+        load(agent->second);
+        return runtime::ListEntry{};
     }
 
 private:
-    void add(const GuestId& id) {
-        if (after_guest_.empty() || id.str() > after_guest_) ids_.push_back(id);
-    }
-    void sort() {
-        std::sort(ids_.begin(), ids_.end());
-        after_guest_.clear();  // of the first host only
-    }
     void load(const Agent& agent) {
         ids_.clear();
         index_ = 0;
-        for (const auto& [id, report] : agent.guests)
-            add(id);
-        sort();
+        for (const auto& [id, report] : agent.guests) {
+            if (guest_.empty() || guest_ < id) ids_.push_back(id);
+        }
+        std::sort(ids_.begin(), ids_.end());
+        guest_ = {};  // of the first host only
     }
-    json unseen(const GuestId& id) const {
-        const InventoryGuest* guest = context_.inventory.guest(id);
-        if (guest == nullptr || context_.fleet().knows(id)) return nullptr;
+    runtime::ListEntry unreported(const InventoryGuest& guest) {
+        host_ = guest.host;
+        guest_ = guest.id;
+        if (context_.fleet().knows(guest.id) || guest.state == "deleted") return {};
         model::GuestReport report;
-        report.guest = id;
+        report.guest = guest.id;
         report.state = kUnregistered;
         json entry = bus::to_json(report);
-        entry["host"] = guest->host.str();
-        add_inventory(entry, guest);
-        return entry;
+        entry["host"] = guest.host.str();
+        add_inventory(entry, &guest);
+        return {"/" + guest.host.str() + "/" + guest.id.str(), wire::dump(entry)};
     }
-    json reported(const GuestId& id) const {
-        const Agent* agent = context_.fleet().find(HostId(after_));
+    runtime::ListEntry reported(const GuestId& id) const {
+        const Agent* agent = context_.fleet().find(host_);
         const auto report = agent == nullptr ? decltype(agent->guests.end()){} : agent->guests.find(id);
-        if (agent == nullptr || report == agent->guests.end()) return nullptr;
+        if (agent == nullptr || report == agent->guests.end()) return {};
         json entry = bus::to_json(report->second);
-        entry["host"] = after_;
+        entry["host"] = host_.str();
         if (!agent->connected) entry["stale_since"] = base::to_iso8601(agent->since);
         add_inventory(entry, context_.inventory.guest(id));
-        return entry;
+        return {host_.str() + "/" + id.str(), wire::dump(entry)};
     }
 
     const ApiContext& context_;
-    std::string after_;  ///< the host whose guests are listed
-    std::string after_guest_;
-    std::vector<GuestId> ids_;  ///< of it
+    bool unreported_;
+    HostId host_;  ///< of the guest that was listed last
+    GuestId guest_;
+    std::vector<GuestId> ids_;  ///< of that host's agent
     std::size_t index_ = 0;
 };
 
@@ -364,19 +363,43 @@ HttpResponse clear_fault(const ApiContext& context, const base::FaultId& id, con
     return json_reply({{"fault", id.str()}, {"state", "cleared"}});
 }
 
-HttpResponse coverage(const ApiContext& context, const HttpRequest& request) {
-    json counts = json::object();
-    for (std::size_t i = 0; i < kWatches; ++i)
-        counts[std::string(to_string(static_cast<Watch>(i)))] = 0;
-    json list = json::array();
-    for (const Covered& covered : context.core.coverage().all()) {
-        const std::string watch(to_string(covered.watch));
-        counts[watch] = counts[watch].get<std::size_t>() + 1;
-        list.push_back(
-            {{"guest", covered.guest.str()}, {"host", covered.host.str()}, {"coverage", watch}, {"why", covered.why}});
+/// `{"guests":[...],"counts":{...}}`; without the guests with `?counts=1`.
+class CoverageList {
+public:
+    CoverageList(const ApiContext& context, bool only_counts)
+        : walk_(context.core.coverage()), only_counts_(only_counts) {}
+
+    bool append_to(std::string& piece) {
+        const bool more = walk_.turn([&](const Covered& covered) { add(piece, covered); });
+        if (more) return true;
+        json counts = json::object();
+        for (std::size_t i = 0; i < kWatches; ++i)
+            counts[std::string(to_string(static_cast<Watch>(i)))] = walk_.census().watches.at(i);
+        piece += "],\"counts\":" + wire::dump(counts) + "}\n";
+        return false;
     }
-    if (request.query_value("counts") == "1") list.clear();
-    return json_reply({{"counts", std::move(counts)}, {"guests", std::move(list)}});
+
+private:
+    void add(std::string& piece, const Covered& covered) {
+        if (only_counts_) return;
+        if (std::exchange(any_, true)) piece += ',';
+        piece += wire::dump({{"guest", covered.guest.str()},
+                             {"host", covered.host.str()},
+                             {"coverage", std::string(to_string(covered.watch))},
+                             {"why", covered.why}});
+    }
+
+    Coverage::Walk walk_;
+    bool only_counts_;
+    bool any_ = false;
+};
+
+HttpResponse coverage(const ApiContext& context, const HttpRequest& request) {
+    HttpResponse response{200, "application/json", R"({"guests":[)"};
+    response.more = [list = CoverageList(context, request.query_value("counts") == "1")](std::string& piece) mutable {
+        return list.append_to(piece);
+    };
+    return response;
 }
 
 HttpResponse agents(const ApiContext& context, const HttpRequest&) {
@@ -429,7 +452,7 @@ runtime::Router make_router(const ApiContext& context) {
 std::size_t count_guests(const ApiContext& context, std::string_view state) {
     const auto& counts = context.fleet().states();
     const auto at = counts.find(std::string(state));
-    return (at == counts.end() ? 0 : at->second) + (state == kUnregistered ? count_unseen(context) : 0);
+    return (at == counts.end() ? 0 : at->second) + (state == kUnregistered ? context.census.unreported : 0);
 }
 
 }  // namespace vitalwire::controller

@@ -26,6 +26,7 @@ struct ApiContext {
     const Inventory& inventory;
     const runtime::Problems& problems;
     const runtime::Metrics& metrics;
+    Coverage::Census& census;  ///< counted again for each answer that shows it
     std::function<bool()> inventory_loaded;
     /// Agents can connect.
     std::function<bool()> listening;
@@ -48,7 +49,7 @@ runtime::HttpResponse json_reply(const nlohmann::json& body, int status = 200);
 /// /v1/coverage, /v1/groups.
 runtime::Router make_router(const ApiContext& context);
 
-/// Guests in that state; those of the inventory that no agent knows are "unregistered".
+/// Guests in that state, as the last census has them.
 std::size_t count_guests(const ApiContext& context, std::string_view state);
 
 }  // namespace vitalwire::controller

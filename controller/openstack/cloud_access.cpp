@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/text.hpp"
+#include "runtime/file.hpp"
 #include "runtime/secret.hpp"
 
 namespace vitalwire::controller {
@@ -218,6 +219,10 @@ CloudAccess read_cloud_access(ConfigReader& section, const Environment& environm
     Settings settings = cloud.empty() ? from_environment(environment) : from_clouds_file(section, file, cloud);
     add_own_keys(section, settings);
     CloudAccess access = access_of(settings);
+    if (!access.ca_file.empty()) {
+        if (const std::string why = runtime::why_unreadable(access.ca_file); !why.empty())
+            section.refuse("cacert", why);
+    }
     access.insecure = section.boolean("insecure", access.insecure);
     access.timeout = section.duration("timeout", access.timeout, base::Millis(100), std::chrono::minutes(10));
     check(section, access);

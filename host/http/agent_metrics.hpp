@@ -33,6 +33,7 @@ public:
     /// Counts that others keep are brought up to date when they are read.
     void update(const AgentCore& core, const ChannelSet::Counters& channels, std::uint64_t bus_messages_dropped);
     std::string text() const { return metrics_.text(); }
+    runtime::Metrics& metrics() { return metrics_; }
 
 private:
     void update(const AgentCore::Counters& core);

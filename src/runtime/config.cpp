@@ -1,7 +1,5 @@
 #include "runtime/config.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -255,8 +253,8 @@ std::string ConfigReader::text(std::string_view key, const std::string& fallback
 
 std::string ConfigReader::file(std::string_view key) {
     std::string path = text(key, "");
-    if (!path.empty() && access(path.c_str(), R_OK) != 0)
-        refuse(key, base::escape(path) + ": cannot read: " + std::generic_category().message(errno));
+    if (path.empty()) return path;
+    if (const std::string why = why_unreadable(path); !why.empty()) refuse(key, why);
     return path;
 }
 

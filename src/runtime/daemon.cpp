@@ -2,9 +2,11 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
+#include <ctime>
 #include <utility>
 
 #include "base/log.hpp"
@@ -17,6 +19,7 @@ namespace asio = boost::asio;
 namespace {
 /// A stop that hangs (a peer that does not read, a full disk) must not outlast the service manager's patience.
 constexpr base::Millis kStopDeadline{5000};
+constexpr std::chrono::minutes kTurnsPeriod{1};
 
 /// Mask and dispositions are inherited over exec: the parent may have blocked SIGTERM or ignored SIGCHLD.
 void take_signals() {
@@ -29,6 +32,44 @@ void take_signals() {
 }
 }  // namespace
 
+/// Measures every turn of the loop. One that follows another at once is taken by the clock; the call that waits for the
+/// first one is taken by the CPU time of the thread, in which the waiting does not count.
+class LoopTurns {
+public:
+    void run(asio::io_context& io) {
+        while (!io.stopped()) {
+            const base::TimePoint begin = base::Clock::now();
+            if (io.poll_one() != 0) {
+                note(begin, base::Clock::now() - begin);
+                continue;
+            }
+            if (io.stopped()) return;
+            const base::Duration used = cpu_time();
+            io.run_one();
+            note(begin, cpu_time() - used);
+        }
+    }
+    base::Duration longest() const { return std::max(longest_, longest_before_); }
+
+private:
+    static base::Duration cpu_time() {
+        timespec time{};
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+        return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+    }
+    void note(base::TimePoint now, base::Duration turn) {
+        if (now - period_began_ >= kTurnsPeriod) {
+            period_began_ = now;
+            longest_before_ = std::exchange(longest_, base::Duration::zero());
+        }
+        longest_ = std::max(longest_, turn);
+    }
+
+    base::TimePoint period_began_{};
+    base::Duration longest_{};
+    base::Duration longest_before_{};  ///< of the period before
+};
+
 class Daemon::Impl {
 public:
     Impl() {
@@ -40,7 +81,8 @@ public:
     asio::io_context& io() { return io_; }
     void on_reload(std::function<void()> reload) { reload_ = std::move(reload); }
     void on_stop(std::function<void(std::function<void()>)> stop) { stop_ = std::move(stop); }
-    void run() { io_.run(); }
+    void run() { turns_.run(io_); }
+    base::Duration longest_turn() const { return turns_.longest(); }
 
 private:
     void await_signal() {
@@ -84,6 +126,7 @@ private:
     }
 
     asio::io_context io_{1};
+    LoopTurns turns_;
     asio::signal_set signals_{io_, SIGTERM, SIGINT, SIGHUP};
     asio::steady_timer deadline_{io_};
     asio::steady_timer watchdog_timer_{io_};
@@ -110,6 +153,9 @@ void Daemon::on_stop(std::function<void(std::function<void()> finished)> stop) {
 }
 void Daemon::run() {
     impl_->run();
+}
+base::Duration Daemon::longest_turn() const {
+    return impl_->longest_turn();
 }
 
 void raise_file_limit() {

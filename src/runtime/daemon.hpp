@@ -4,7 +4,12 @@
 #include <functional>
 #include <memory>
 
+#include "base/clock.hpp"
+
 namespace vitalwire::runtime {
+
+inline constexpr const char* kLongestTurnHelp =
+    "The longest that one event kept the loop from all others, within the last minute or two.";
 
 /// Runs a daemon's event loop: SIGTERM and SIGINT end it in order, SIGHUP reloads, the service manager's watchdog is
 /// fed from the loop itself (a stuck loop is seen). SIGPIPE is ignored.
@@ -20,6 +25,8 @@ public:
     void on_stop(std::function<void(std::function<void()> finished)> stop);
     /// Returns when the loop has ended.
     void run();
+    /// The longest that one handler kept the loop from all others, within the last minute or two.
+    base::Duration longest_turn() const;
 
 private:
     class Impl;

@@ -7,18 +7,22 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/text.hpp"
+
 namespace vitalwire::runtime {
 
 namespace {
 
 constexpr std::size_t kPiece = 4096;
 
+std::string cannot_read(const std::string& path, int error) {
+    return base::escape(path) + ": cannot read: " + std::generic_category().message(error);
+}
+
 }  // namespace
 
 base::Result<std::string> read_file(const std::string& path, std::size_t max) {
-    const auto failed = [&](int error) {
-        return base::fail(base::Errc::io, path + ": cannot read: " + std::generic_category().message(error));
-    };
+    const auto failed = [&](int error) { return base::fail(base::Errc::io, cannot_read(path, error)); };
     const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return failed(errno);
     std::string text;
@@ -38,6 +42,10 @@ base::Result<std::string> read_file(const std::string& path, std::size_t max) {
         return base::fail(base::Errc::too_large, path + ": larger than " + std::to_string(max) + " bytes");
     }
     return text;
+}
+
+std::string why_unreadable(const std::string& path) {
+    return access(path.c_str(), R_OK) == 0 ? std::string() : cannot_read(path, errno);
 }
 
 }  // namespace vitalwire::runtime

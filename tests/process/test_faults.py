@@ -115,12 +115,13 @@ class Faults(ProcessTestCase):
         self.assertEqual(self.story(), ["heartbeat_lost down", "heartbeat_lost up"])
 
     def test_the_agent_answers_its_operator_without_a_controller(self) -> None:
-        self.controller.close()
-        self.guest.answering = False
-        self.agent.wait_state("g1", "lost")
         def status() -> dict:
             return http_json(self.agent.http, "/v1/status")
 
+        wait_until(lambda: [link["up"] for link in status()["links"]] == [True], "the controller is connected")
+        self.controller.close()
+        self.guest.answering = False
+        self.agent.wait_state("g1", "lost")
         self.assertEqual(status()["faults_open"]["critical"], 1)
         wait_until(lambda: [link["up"] for link in status()["links"]] == [False], "the link is down")
         missing = "no controller is connected"

@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kMaxLimit = 100'000;
 /// About a millisecond's work.
 constexpr std::size_t kPiece = 32U << 10U;
+constexpr int kEntriesInAPiece = 500;
 
 class List {
 public:
@@ -20,9 +21,10 @@ public:
 
     bool append_to(std::string& piece) {
         const std::size_t full = piece.size() + kPiece;
-        while (piece.size() < full) {
+        for (int entries = 0; piece.size() < full && entries < kEntriesInAPiece; ++entries) {
             auto entry = next_entry_();
             if (!entry) return end(piece, "");
+            if (entry->json.empty()) continue;
             if (limit_ != 0 && written_ == limit_) return end(piece, last_cursor_);
             if (written_++ != 0) piece += ',';
             piece += entry->json;

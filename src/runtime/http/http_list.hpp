@@ -11,7 +11,7 @@ namespace vitalwire::runtime {
 
 struct ListEntry {
     std::string cursor;  ///< of this entry, for `?after=`
-    std::string json;
+    std::string json;    ///< empty: nothing to list here, there may be more
 };
 
 /// `?limit=` of a list: entries of one page. Absent: all; none for something else than a number from 1 to 100 000.

@@ -34,6 +34,16 @@ protected:
     runtime::ConfigErrors errors;
 };
 
+TEST_F(ControllerConfigTest, RefusesTwoListenersOnOneAddress) {
+    read("[bus]\nlisten = tcp://127.0.0.1:9001\nallow_plain_tcp = yes\n[http]\nlisten = 127.0.0.1:9001 unix:/run/a\n");
+    EXPECT_THAT(mistakes(), ElementsAre("c:5: listen: 127.0.0.1:9001 is taken by line 2"));
+}
+
+TEST_F(ControllerConfigTest, TakesPortsThatTheKernelChooses) {
+    read("[http]\nlisten = 127.0.0.1:0\nlisten = 127.0.0.1:0\n");
+    EXPECT_THAT(mistakes(), IsEmpty());
+}
+
 TEST_F(ControllerConfigTest, WorksWithoutAFile) {
     const ControllerConfig config = read("");
     EXPECT_THAT(mistakes(), IsEmpty());

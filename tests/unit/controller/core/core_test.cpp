@@ -204,10 +204,18 @@ protected:
     /// "g1 watched", "g2 uncovered: why".
     std::vector<std::string> coverage() const {
         std::vector<std::string> lines;
-        for (const Covered& covered : core->coverage().all())
+        census([&](const Covered& covered) {
             lines.push_back(covered.guest.str() + " " + std::string(to_string(covered.watch)) +
                             (covered.why.empty() ? "" : ": " + covered.why));
+        });
+        std::sort(lines.begin(), lines.end());
         return lines;
+    }
+    Coverage::Census census(const Coverage::Walk::Visit& visit = nullptr) const {
+        Coverage::Walk walk(core->coverage());
+        while (walk.turn(visit)) {
+        }
+        return walk.census();
     }
 };
 
@@ -235,9 +243,30 @@ TEST_F(CoverageTest, EveryGuestThatShouldBeWatchedIsInExactlyOneState) {
                             "g4 uncovered: it has not registered", "g5 uncovered: no channel of it is connected",
                             "g6 uncovered: a channel cannot be connected: denied", "g7 uncovered: no agent on its host",
                             "g8 inhibited: the cloud has it as stopped", "own watched"));
-    EXPECT_EQ(core->coverage().counts(), (std::array<std::size_t, kWatches>{2, 2, 1, 4}));
+    EXPECT_EQ(census().watches, (std::array<std::size_t, kWatches>{2, 2, 1, 4}));
     down("compute-1");
     EXPECT_THAT(coverage(), Contains("g1 uncovered: its agent is not connected"));
+}
+
+TEST_F(CoverageTest, VisitsManyGuestsInShortTurnsAndEachOnce) {
+    constexpr std::size_t kGuests = 1200;
+    for (std::size_t i = 0; i < kGuests; ++i)
+        place("g" + std::to_string(i), "compute-" + std::to_string(i % 3));
+    place("nowhere", "");
+    std::set<base::GuestId> visited;
+    std::size_t most = 0;
+    Coverage::Walk walk(core->coverage());
+    for (bool more = true; more;) {
+        std::size_t in_turn = 0;
+        more = walk.turn([&](const Covered& covered) {
+            EXPECT_TRUE(visited.insert(covered.guest).second) << covered.guest.str();
+            ++in_turn;
+        });
+        most = std::max(most, in_turn);
+    }
+    EXPECT_EQ(visited.size(), kGuests + 1);
+    EXPECT_EQ(walk.census().unreported, kGuests + 1);
+    EXPECT_LE(most, 500U);
 }
 
 }  // namespace
