@@ -300,7 +300,8 @@ typedef void (*vw_group_notification_fn)(vw_t* vw, const struct vw_group_notific
 typedef void (*vw_group_refused_fn)(vw_t* vw, const struct vw_group_refusal* refusal, void* context);
 /**
  * `count` messages for this application were lost before the next one, because this guest or this application did not
- * read (server-group.md, section 4). An application that needs what they contained asks again: vw_group_query() for states.
+ * read (server-group.md, section 4). An application that needs what they contained asks again: vw_group_query() for
+ * states.
  */
 typedef void (*vw_group_dropped_fn)(vw_t* vw, uint64_t count, void* context);
 

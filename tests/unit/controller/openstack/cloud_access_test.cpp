@@ -46,7 +46,7 @@ protected:
         {"OS_PROJECT_DOMAIN_ID", "default"},
         {"OS_REGION_NAME", "east"},
         {"OS_INTERFACE", "internal"},
-        {"OS_CACERT", "/etc/ca.pem"},
+        {"OS_CACERT", "/dev/null"},
     };
 };
 
@@ -61,7 +61,7 @@ TEST_F(CloudAccessTest, ComesFromTheEnvironmentAsForTheOpenstackCommand) {
     EXPECT_EQ(access.project_domain_id, "default");
     EXPECT_EQ(access.region, "east");
     EXPECT_EQ(access.interface, "internal");
-    EXPECT_EQ(access.ca_file, "/etc/ca.pem");
+    EXPECT_EQ(access.ca_file, "/dev/null");
     EXPECT_FALSE(access.insecure);
 }
 
