@@ -264,8 +264,12 @@ void Controller::arm() {
 
 void Controller::check() {
     problems_.set("the store cannot be written", store_->healthy() ? "" : store_->problem());
-    for (const auto& port : ports_)
+    std::string conflict;
+    for (const auto& port : ports_) {
         problems_.set("no agent can come by " + port->bus().address(), port->bus().problem());
+        if (conflict.empty()) conflict = port->bus().conflict();
+    }
+    problems_.set("another controller has the same name", conflict);
     problems_.set("the HTTP interface does not listen", http_server_.problem());
     problems_.set("faults left at the broker cannot be read", mailbox_ ? mailbox_->problem() : "");
     check_timer_.after(kCheck, [this] { check(); });

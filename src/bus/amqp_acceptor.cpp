@@ -10,10 +10,18 @@ namespace vitalwire::bus {
 namespace {
 /// All agents of a cloud may come at once; one that is turned away comes again.
 constexpr std::size_t kMaxWaiting = 10'000;
+constexpr base::Millis kPresenceEvery{3'000};
+/// A controller that restarted finds what it sent in its life before: only one that stays is another.
+constexpr base::Millis kNamesakeStays{2'000};
+constexpr base::Millis kNamesakeGone{15'000};
 }  // namespace
 
-AmqpAcceptor::AmqpAcceptor(boost::asio::io_context& io, std::string url, AmqpStreams::Options streams)
-    : io_(io), url_(std::move(url)), streams_(std::make_shared<AmqpStreams>(io, std::move(streams))) {}
+AmqpAcceptor::AmqpAcceptor(boost::asio::io_context& io, std::string url, std::string name, AmqpStreams::Options streams)
+    : io_(io),
+      url_(std::move(url)),
+      streams_(std::make_shared<AmqpStreams>(io, std::move(streams))),
+      name_(std::move(name)),
+      presence_(io) {}
 
 AmqpAcceptor::~AmqpAcceptor() {
     close();
@@ -35,12 +43,35 @@ void AmqpAcceptor::accept(Accepted accepted) {
 void AmqpAcceptor::close() {
     accepted_ = nullptr;
     waiting_.clear();
+    presence_.cancel();
     streams_->stop();
 }
 
 void AmqpAcceptor::on_connected() {
     log::info("broker connected");
     problem_.clear();
+    send_presence();
+}
+
+/// Twice: where two read in turns, each gets one of it.
+void AmqpAcceptor::send_presence() {
+    for (int copy = 0; copy < 2; ++copy)
+        streams_->say(kPresence, controller_presence_queue(name_));
+    presence_.after(kPresenceEvery, [this] { send_presence(); });
+}
+
+void AmqpAcceptor::note_presence(const std::string& queue) {
+    if (queue == streams_->queue()) return;
+    const base::TimePoint now = base::Clock::now();
+    if (!namesake_ || namesake_->queue != queue) namesake_ = Namesake{queue, now, now};
+    namesake_->last = now;
+}
+
+std::string AmqpAcceptor::conflict() const {
+    if (!namesake_ || namesake_->last - namesake_->first < kNamesakeStays) return {};
+    if (base::Clock::now() - namesake_->last > kNamesakeGone) return {};
+    return "the broker has another controller " + name_ + " (queue " + namesake_->queue +
+           "): give each a name of its own, [controller] host";
 }
 
 void AmqpAcceptor::on_lost(const std::string& why) {
@@ -54,6 +85,7 @@ void AmqpAcceptor::on_blocked(const std::string& why) {
 }
 
 void AmqpAcceptor::on_word(const std::string& word, const std::string&, const std::string& queue) {
+    if (word == kPresence) return note_presence(queue);
     if (word == kSeek && !streams_->has_stream_to(queue)) streams_->say(kHere, queue);
 }
 

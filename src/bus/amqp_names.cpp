@@ -35,6 +35,10 @@ std::string controller_queue_prefix(const std::string& name) {
     return std::string(kControllers) + name + '.';
 }
 
+std::string controller_presence_queue(const std::string& name) {
+    return std::string(kControllers) + name;
+}
+
 std::optional<std::string> controller_of_queue(std::string_view queue) {
     return owner_of(queue, kControllers);
 }
@@ -43,6 +47,11 @@ std::optional<std::string> agent_that_sent(const runtime::AmqpMessage& message) 
     auto owner = owner_of(message.reply_to, kAgents);
     if (!owner || message.user_id != *owner) return std::nullopt;
     return owner;
+}
+
+std::optional<std::string> controller_that_sent(const runtime::AmqpMessage& message, const std::string& user) {
+    if (message.type != kPresence || message.user_id != user) return std::nullopt;
+    return controller_of_queue(message.reply_to);
 }
 
 }  // namespace vitalwire::bus

@@ -57,6 +57,8 @@ public:
     /// Leaves something that outlives the broker and us where the key leads to.
     void leave_at_broker(const std::string& key, std::string body);
     bool connected() const { return !queue_.empty(); }
+    /// Of this connection; empty while not connected.
+    const std::string& queue() const { return queue_; }
     bool has_stream_to(const std::string& queue) const;
     std::uint64_t refused() const { return refused_; }  ///< messages
     /// Messages that our queue to the broker or the broker's queue to us had no room for.

@@ -31,6 +31,7 @@ constexpr std::int64_t kTimeToLiveMs = 10'000;
 /// What agents leave while no controller is there; they keep it as well, so the oldest may go.
 constexpr std::int64_t kMaxFaults = 100'000;
 constexpr std::uint16_t kMailboxPrefetch = 200;
+constexpr std::int64_t kMaxPresence = 16;
 
 Result<void> declare_own_queue(AmqpSession& session, const std::string& queue, std::int64_t max_bytes) {
     AmqpSession::Queue how;
@@ -44,6 +45,17 @@ Result<void> declare_own_queue(AmqpSession& session, const std::string& queue, s
 Result<void> prepare_agent(AmqpSession& session, const std::string& queue) {
     if (auto declared = declare_own_queue(session, queue, kMaxAgentQueue); !declared) return declared;
     return session.consume(queue, "streams", false);
+}
+
+/// Both ends of a mistake in the configuration read and write it; what is left in it is of nobody's use.
+Result<void> share_presence(AmqpSession& session, const std::string& queue) {
+    AmqpSession::Queue how;
+    how.replace = true;
+    how.arguments["x-expires"] = kTimeToLiveMs;
+    how.arguments["x-message-ttl"] = kTimeToLiveMs;
+    how.arguments["x-max-length"] = kMaxPresence;
+    if (auto declared = session.declare_queue(queue, how); !declared) return declared;
+    return session.consume(queue, "presence", false);
 }
 
 Result<void> prepare_controller(AmqpSession& session, const std::string& queue) {
@@ -135,13 +147,20 @@ Result<std::unique_ptr<ControllerPort>> make_broker_port(boost::asio::io_context
     auto streams = streams_options(urls, access, tls, options);
     if (!streams) return tl::make_unexpected(streams.error());
     streams->client.queue_prefix = controller_queue_prefix(access.name);
-    streams->client.prepare = prepare_controller;
+    streams->client.prepare = [presence = controller_presence_queue(access.name)](AmqpSession& session,
+                                                                                  const std::string& queue) {
+        auto prepared = prepare_controller(session, queue);
+        return prepared ? share_presence(session, presence) : prepared;
+    };
     streams->accepts = true;
-    streams->sender = agent_that_sent;
+    streams->sender = [user = streams->user](const runtime::AmqpMessage& message) {
+        auto sender = agent_that_sent(message);
+        return sender ? sender : controller_that_sent(message, user);
+    };
     std::string shown;
     for (const std::string& url : urls)
         shown += (shown.empty() ? "" : " ") + url;
-    auto acceptor = std::make_unique<AmqpAcceptor>(io, shown, std::move(*streams));
+    auto acceptor = std::make_unique<AmqpAcceptor>(io, shown, access.name, std::move(*streams));
     return std::make_unique<StreamPort>(io, shown, std::move(acceptor), options);
 }
 

@@ -96,7 +96,9 @@ public:
     virtual const std::string& address() const = 0;  ///< the URL it listens on, with the real port
     virtual std::uint64_t refused() const = 0;       ///< connections that ended before they were an agent's
     virtual std::string problem() const = 0;         ///< why no agent can come in; empty when all is well
-    virtual std::uint64_t dropped() const = 0;       ///< messages that full queues lost on their way, both ways
+    /// Another controller that takes agents under our name; empty when there is none, or it cannot be known.
+    virtual std::string conflict() const { return {}; }
+    virtual std::uint64_t dropped() const = 0;  ///< messages that full queues lost on their way, both ways
 };
 
 }  // namespace vitalwire::bus

@@ -34,7 +34,9 @@ public:
     virtual void accept(Accepted accepted) = 0;
     /// No callback comes after it.
     virtual void close() = 0;
-    virtual std::string problem() const = 0;             ///< why nobody can come in; empty when all is well
+    virtual std::string problem() const = 0;  ///< why nobody can come in; empty when all is well
+    /// Another process that takes agents under our name; empty when there is none, or it cannot be known.
+    virtual std::string conflict() const { return {}; }
     virtual std::uint64_t refused() const { return 0; }  ///< who never became a stream
     virtual std::uint64_t dropped() const { return 0; }  ///< messages between streams that full queues have lost
 };

@@ -29,6 +29,7 @@ public:
     const std::string& address() const override { return url_; }
     std::uint64_t refused() const override { return refused_ + acceptor_->refused(); }
     std::string problem() const override { return acceptor_->problem(); }
+    std::string conflict() const override { return acceptor_->conflict(); }
     std::uint64_t dropped() const override { return dropped_ + acceptor_->dropped(); }
 
 private:

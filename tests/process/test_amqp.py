@@ -43,11 +43,12 @@ class BrokerTestCase(OneGuestTestCase):
         self.wait_links(controllers)
         self.meet_guest()
 
-    def start_controller(self, number: int, brokers: tuple[Broker, ...]) -> Controller:
+    def start_controller(self, number: int, brokers: tuple[Broker, ...], host: str = "") -> Controller:
         bus = {"bus__listen": " ".join(broker.url(CONTROLLER) for broker in brokers),
                "bus__password_file": brokers[0].password_file,
                "controller__resume_grace": "1 s"}
-        controller = Controller(self.dir / f"controller-{number}", self.inspector, bus)
+        named = {"controller__host": host} if host else {}
+        controller = Controller(self.dir / f"controller-{number}", self.inspector, bus, **named)
         self.addCleanup(lambda: controller.close())
         return controller
 
@@ -122,6 +123,17 @@ class Outages(BrokerTestCase):
         self.broker.control("set_vm_memory_high_watermark", "0.4")
         self.wait_story("down")
         wait_until(lambda: http_request(self.controllers[0].http, "/readyz")[0] == 200, "the controller is ready again")
+
+    def test_two_controllers_of_one_name_both_say_so(self) -> None:
+        self.controllers = [self.start_controller(number, (self.broker,), host="same") for number in range(2)]
+        what = "another controller has the same name"
+
+        def problems(controller: Controller) -> list[str]:
+            return [problem["what"] for problem in controller.status()["problems"]]
+
+        wait_until(lambda: all(what in problems(each) for each in self.controllers), "both say so")
+        self.controllers[1].close()
+        wait_until(lambda: what not in problems(self.controllers[0]), "the one that is left is content")
 
     def test_a_controller_without_its_broker_is_not_ready(self) -> None:
         self.broker.kill()

@@ -46,5 +46,13 @@ TEST(AmqpNames, DoNotBelieveAnAgentThatIsNotTheBrokerUser) {
     EXPECT_THAT(agent_that_sent(from("compute-1", controller_queue_prefix("compute-1") + kDigits)), Eq(std::nullopt));
 }
 
+TEST(AmqpNames, KnowAnotherControllerByItsPresenceOnly) {
+    runtime::AmqpMessage message = from("controllers", controller_queue_prefix("ctl-1") + kDigits);
+    EXPECT_THAT(controller_that_sent(message, "controllers"), Eq(std::nullopt)) << "it is none";
+    message.type = kPresence;
+    EXPECT_THAT(controller_that_sent(message, "controllers"), Optional(std::string("ctl-1")));
+    EXPECT_THAT(controller_that_sent(message, "other"), Eq(std::nullopt)) << "of another broker user";
+}
+
 }  // namespace
 }  // namespace vitalwire::bus
