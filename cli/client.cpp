@@ -29,7 +29,7 @@ constexpr wire::JsonLimits kLimits{16, 10'000'000};
 }  // namespace
 
 Client::Client(boost::asio::io_context& io, const Options& options, std::function<void(const std::string&)> note)
-    : io_(io), http_(io), note_(std::move(note)) {
+    : io_(io), http_(io), token_(options.token), ca_file_(options.ca_file), note_(std::move(note)) {
     for (const std::string& url : options.controllers)
         sources_.push_back(source_of(url));
     if (options.agent_chosen || !options.controllers_chosen)
@@ -60,6 +60,8 @@ Result<json> Client::ask_any(const std::string& method, const std::string& path,
         request.unix_socket = source.unix_socket;
         request.body = body;
         request.timeout = kTimeout;
+        request.ca_file = ca_file_;
+        if (!token_.empty() && source.unix_socket.empty()) request.headers["Authorization"] = "Bearer " + token_;
         auto answer = ask(source, std::move(request));
         if (answer || answer.error().code == Errc::permission) {
             current_ = index;

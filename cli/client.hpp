@@ -42,6 +42,8 @@ private:
     boost::asio::io_context& io_;
     runtime::HttpClient http_;
     std::vector<Source> sources_;
+    std::string token_;
+    std::string ca_file_;
     std::size_t current_ = 0;
     std::function<void(const std::string&)> note_;
 };

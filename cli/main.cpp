@@ -175,7 +175,7 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
     cli::reserve_standard_streams();
-    cli::Parsed parsed = cli::parse_options(argc, argv, environment("VITALWIRE_CONTROLLER"));
+    cli::Parsed parsed = cli::parse_options(argc, argv, environment);
     if (!parsed.options) return cli::finish_output(parsed.exit_code);
     parsed.options->style.color = isatty(STDOUT_FILENO) != 0 && environment("NO_COLOR").empty();
     return cli::finish_output(run(*parsed.options));

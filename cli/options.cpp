@@ -10,6 +10,7 @@
 
 #include "base/text.hpp"
 #include "cli/human.hpp"
+#include "runtime/file.hpp"
 
 namespace vitalwire::cli {
 
@@ -24,6 +25,7 @@ constexpr std::string_view kUnix = "unix:";
 
 /// Longer than any name or id of OpenStack's.
 constexpr std::size_t kMaxTarget = 255;
+constexpr std::size_t kMaxTokenFile = 65536;
 
 constexpr const char* kFooter =
     "Without --controller and --agent the controller on this host is asked, and the agent of this host when that does "
@@ -105,6 +107,7 @@ struct Draft {
     std::string times = "relative";
     std::string since;
     std::string until;
+    std::string token_file;
 };
 
 void describe_common(CLI::App& app, Draft& draft) {
@@ -115,6 +118,12 @@ void describe_common(CLI::App& app, Draft& draft) {
         ->allow_extra_args(false)
         ->check(CLI::Validator(check_controller, ""));
     app.add_option("--agent", options.agent, "Ask the agent behind this UNIX socket")->type_name("PATH");
+    app.add_option("--token-file", draft.token_file,
+                   "File with the token for controllers over TCP (environment: VITALWIRE_TOKEN_FILE)")
+        ->type_name("FILE");
+    app.add_option("--ca-file", options.ca_file,
+                   "Authority of https:// controllers (environment: VITALWIRE_CA_FILE; default: the system's)")
+        ->type_name("FILE");
     app.add_option("-o,--output", draft.format, "table, wide, json, yaml or csv")
         ->type_name("FORMAT")
         ->check(CLI::IsMember({"table", "wide", "json", "yaml", "csv"}));
@@ -246,6 +255,19 @@ int choose_sources(Options& options, const std::string& environment) {
     return kOk;
 }
 
+int choose_credentials(Draft& draft, const Environment& environment) {
+    Options& options = draft.options;
+    if (options.ca_file.empty()) options.ca_file = environment("VITALWIRE_CA_FILE");
+    const std::string file = draft.token_file.empty() ? environment("VITALWIRE_TOKEN_FILE") : draft.token_file;
+    if (file.empty()) return kOk;
+    const auto text = runtime::read_file(file, kMaxTokenFile);
+    if (!text) return mistake("token file: " + text.error().message);
+    options.token = text->substr(0, text->find_first_of(" \t\r\n"));
+    if (options.token.empty())
+        return mistake("token file: " + base::escape(file) + ": expected a token in its first line");
+    return kOk;
+}
+
 int choose_format(Draft& draft) {
     Options& options = draft.options;
     if (draft.json && draft.format != "table" && draft.format != "json")
@@ -269,7 +291,7 @@ int choose_format(Draft& draft) {
 
 }  // namespace
 
-Parsed parse_options(int argc, const char* const* argv, const std::string& environment) {
+Parsed parse_options(int argc, const char* const* argv, const Environment& environment) {
     Draft draft;
     CLI::App app("Shows the health of the guests of an OpenStack cloud.", "vitalwire");
     describe(app, draft, "vitalwire " VITALWIRE_VERSION);
@@ -278,7 +300,9 @@ Parsed parse_options(int argc, const char* const* argv, const std::string& envir
     } catch (const CLI::ParseError& error) {
         return {std::nullopt, report(app, error)};
     }
-    if (const int wrong = choose_sources(draft.options, environment); wrong != kOk) return {std::nullopt, wrong};
+    if (const int wrong = choose_sources(draft.options, environment("VITALWIRE_CONTROLLER")); wrong != kOk)
+        return {std::nullopt, wrong};
+    if (const int wrong = choose_credentials(draft, environment); wrong != kOk) return {std::nullopt, wrong};
     if (const int wrong = choose_format(draft); wrong != kOk) return {std::nullopt, wrong};
     return {std::move(draft.options), kOk};
 }

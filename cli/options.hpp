@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,6 +44,8 @@ struct Options {
     std::vector<std::string> controllers;  ///< URLs; the default one when none was chosen
     std::string agent;                     ///< UNIX socket of the local agent
     bool controllers_chosen = false;       ///< by option or environment
+    std::string token;                     ///< sent to controllers over TCP; empty: none
+    std::string ca_file;                   ///< of their certificates; empty: the system's
     bool agent_chosen = false;
     Format format = Format::table;
     Style style;
@@ -68,7 +71,10 @@ struct Parsed {
     int exit_code = kOk;  ///< when there are none: help was asked for, or a mistake was printed
 };
 
-/// `environment`: the value of $VITALWIRE_CONTROLLER.
-Parsed parse_options(int argc, const char* const* argv, const std::string& environment);
+/// The value of a variable; empty when it is not set.
+using Environment = std::function<std::string(const char* name)>;
+
+/// Reads $VITALWIRE_CONTROLLER, $VITALWIRE_TOKEN_FILE and $VITALWIRE_CA_FILE where the options do not say.
+Parsed parse_options(int argc, const char* const* argv, const Environment& environment);
 
 }  // namespace vitalwire::cli

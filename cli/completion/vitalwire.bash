@@ -30,7 +30,7 @@ _vitalwire_values() { # OPTION
         --time) _vitalwire_offer "relative absolute" ;;
         --sort) [[ -z $command ]] || _vitalwire_offer "$(_vitalwire_columns "$command")" ;;
         --since | --until) _vitalwire_offer "15min 1h 6h 1d 7d" ;;
-        --agent)
+        --agent | --token-file | --ca-file)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             ;;
@@ -69,7 +69,7 @@ _vitalwire() {
     COMPREPLY=()
     for ((i = 1; i + 1 < ${#words[@]}; i++)); do
         case ${words[i]} in
-            --controller | --agent | -o | --output | --time | --sort) ((i++)) ;;
+            --controller | --agent | --token-file | --ca-file | -o | --output | --time | --sort) ((i++)) ;;
             -*) ;;
             *) command=${words[i]} && break ;;
         esac
@@ -83,7 +83,7 @@ _vitalwire() {
         _vitalwire_values "$option"
         return
     fi
-    local options="--controller --agent --output --json --time --help"
+    local options="--controller --agent --token-file --ca-file --output --json --time --help"
     case $command in
         guests) options+=" --host --group --state" ;;
         faults) options+=" --all --guest --host" ;;

@@ -39,6 +39,8 @@ complete -c vitalwire -n $none -a watch -d 'top on a terminal, events --follow e
 
 complete -c vitalwire -l controller -x -d 'Controller to ask'
 complete -c vitalwire -l agent -r -F -d 'Ask the agent behind this UNIX socket'
+complete -c vitalwire -l token-file -r -F -d 'Token for controllers over TCP'
+complete -c vitalwire -l ca-file -r -F -d 'Authority of https controllers'
 complete -c vitalwire -s o -l output -x -a 'table wide json yaml csv' -d Format
 complete -c vitalwire -l json -d 'The same as -o json'
 complete -c vitalwire -l time -x -a 'relative absolute' -d 'Form of times'

@@ -54,6 +54,17 @@ TEST_F(ClientTest, AsksAController) {
     EXPECT_THAT(notes_, IsEmpty());
 }
 
+TEST_F(ClientTest, SendsItsTokenToAController) {
+    const RunningServer server([](const HttpRequest& request) {
+        return HttpResponse{200, "application/json", R"({"who":")" + request.authorization + "\"}"};
+    });
+    options_.controllers = {server.url()};
+    options_.controllers_chosen = true;
+    options_.token = "s3cret";
+    Client asking = client();
+    EXPECT_EQ(who(asking.get("/v1/guests")), "Bearer s3cret");
+}
+
 TEST_F(ClientTest, ARefusalIsAnAnswerAndNobodyElseIsAsked) {
     const RunningServer refusing([](const HttpRequest&) {
         return HttpResponse{404, "application/json", R"({"error":"no group 'x'"})"};

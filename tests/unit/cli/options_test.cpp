@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
+#include "tests/unit/support/temp_dir.hpp"
+
 namespace vitalwire::cli {
 namespace {
 
@@ -12,7 +16,9 @@ using testing::IsEmpty;
 
 Parsed parse(std::vector<const char*> arguments, const std::string& environment = {}) {
     arguments.insert(arguments.begin(), "vitalwire");
-    return parse_options(static_cast<int>(arguments.size()), arguments.data(), environment);
+    return parse_options(static_cast<int>(arguments.size()), arguments.data(), [&](const char* name) {
+        return name == std::string("VITALWIRE_CONTROLLER") ? environment : "";
+    });
 }
 
 /// What is printed about a wrong command line.
@@ -131,6 +137,15 @@ TEST(CommandLine, HelpIsNoMistake) {
     EXPECT_THAT(testing::internal::GetCapturedStdout(), HasSubstr("--state"));
     EXPECT_FALSE(parsed.options);
     EXPECT_EQ(parsed.exit_code, kOk);
+}
+
+TEST(Options, TakeATokenFromTheFirstLineOfAFile) {
+    const test::TempDir directory;
+    std::ofstream(directory / "token") << "s3cret \nmore\n";
+    const std::string file = directory / "token";
+    EXPECT_EQ(parse({"--token-file", file.c_str(), "status"}).options.value().token, "s3cret");
+    EXPECT_EQ(parse({"--token-file", "/no/such/file", "status"}).exit_code, kUsage);
+    EXPECT_EQ(parse({"--token-file", "/dev/null", "status"}).exit_code, kUsage);
 }
 
 }  // namespace
