@@ -174,11 +174,13 @@ class Vitalwired(HeartbeatGuests, GuestTestCase):
 
 
 class PythonGuest(HeartbeatGuests, GuestTestCase):
+    detect_multiplier = 2  # an answer may take two thirds of the detection time, which is two intervals
+
     @classmethod
     def payload(cls) -> Payload:
         program = "/usr/bin/python_guest"
         script = ROOT / "guest" / "examples" / "python_guest.py"
-        argv = (program, "--name", GUEST, "--interval", str(INTERVAL_MS), "--health-file", ILLNESS)
+        argv = (program, "--name", GUEST, "--detection-time", str(3 * INTERVAL_MS), "--health-file", ILLNESS)
         return Payload(
             files=python.program(script, program, modules=["locale"]), services=(Service(SERVICE, argv),)
         )
