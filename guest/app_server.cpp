@@ -25,10 +25,6 @@ constexpr std::chrono::seconds kListenRetry{5};
 constexpr mode_t kSocketMode = 0660;
 constexpr mode_t kFolderMode = 0755;
 constexpr int kApplicationsWaiting = 64;
-/// libvitalwire asks for a refused registration again within 5 s.
-constexpr std::chrono::seconds kStillWanted{15};
-/// So many are named to the host and in the log; there may be any number of them.
-constexpr std::size_t kMaxUnwatched = 16;
 constexpr double kRefusalLinesPerSecond = 1;
 constexpr double kRefusalLinesAtOnce = 10;
 
@@ -45,7 +41,7 @@ AppServer::AppServer(Judge& judge, HealthBoard& board, GroupApp& group, Applicat
       settings_(std::move(settings)),
       listener_(judge.io()),
       retry_(judge.io()),
-      expiry_(judge),
+      unwatched_(judge, board),
       reports_(judge, board),
       services_(judge, board, settings_),
       refusal_lines_(kRefusalLinesPerSecond, kRefusalLinesAtOnce) {
@@ -68,7 +64,7 @@ void AppServer::stop() {
 }
 
 void AppServer::close() {
-    expiry_.cancel();
+    unwatched_.stop();
     for (const auto& connection : connections_)
         connection->close();
     connections_.clear();
@@ -189,7 +185,7 @@ base::Result<void> AppServer::admit(AppConnection& connection, const std::string
         ended_.erase(ended);
     }
     names_.emplace(name, &connection);
-    watched(source_of(name));
+    unwatched_.remove(source_of(name));
     return {};
 }
 
@@ -208,9 +204,9 @@ void AppServer::add_ended(const std::string& name, uid_t uid) {
 }
 
 void AppServer::refused(AppConnection& connection, const std::string& name, const base::Error& error) {
-    if (!name.empty()) return unwatched(source_of(name), "wanted to be watched and is not", error);
+    if (!name.empty()) return unwatched_.add(source_of(name), "wanted to be watched and is not", error);
     if (error.code == Errc::too_many)
-        return unwatched("an application of user " + std::to_string(connection.uid()), "cannot connect", error);
+        return unwatched_.add("an application of user " + std::to_string(connection.uid()), "cannot connect", error);
     log_refusal(connection, connection.name(), error.message);
 }
 
@@ -241,8 +237,8 @@ app::Status AppServer::status(std::int64_t from) {
     }
     for (const Ended& each : ended_)
         items.push_back({"application", each.name, "ended", "without deregistering", {}, each.uid});
-    for (const auto& [source, each] : unwatched_)
-        items.push_back({"warning", source, "not watched", each.why, {}, {}});
+    for (app::Item& each : unwatched_.list())
+        items.push_back(std::move(each));
     for (app::Item& each : reports_.list())
         items.push_back(std::move(each));
     for (app::Item& each : services_.list())
@@ -250,40 +246,6 @@ app::Status AppServer::status(std::int64_t from) {
     status.total = static_cast<std::int64_t>(items.size());
     items.erase(items.begin(), items.begin() + std::min(from, status.total));
     return status;
-}
-
-void AppServer::unwatched(const std::string& name, const std::string& what, const base::Error& why) {
-    const base::TimePoint until = judge_.now() + kStillWanted;
-    const auto known = unwatched_.find(name);
-    if (known == unwatched_.end() && unwatched_.size() >= kMaxUnwatched) return;
-    if (known != unwatched_.end() && known->second.why == why.message) {
-        known->second.until = until;
-        return;
-    }
-    const std::string warning = what + ": " + why.message;
-    log::warning("an application is not watched", {{"name", name}, {"why", warning}});
-    unwatched_[name] = {why.message, until};
-    board_.warn(name, warning);
-    expire_unwatched();
-}
-
-void AppServer::watched(const std::string& name) {
-    if (unwatched_.erase(name) > 0) board_.withdraw_warning(name);
-}
-
-void AppServer::expire_unwatched() {
-    const base::TimePoint now = judge_.now();
-    base::TimePoint next = base::kNever;
-    for (auto each = unwatched_.begin(); each != unwatched_.end();) {
-        if (now < each->second.until) {
-            next = std::min(next, each++->second.until);
-            continue;
-        }
-        log::info("an application does not ask to be watched any more", {{"name", each->first}});
-        board_.withdraw_warning(each->first);
-        each = unwatched_.erase(each);
-    }
-    expiry_.arm(next, [this] { expire_unwatched(); });
 }
 
 void AppServer::log_refusal(const AppConnection& connection, const std::string& name, const std::string& why) {

@@ -14,6 +14,7 @@
 #include "guest/notify_socket.hpp"
 #include "guest/reports.hpp"
 #include "guest/settings.hpp"
+#include "guest/unwatched.hpp"
 #include "runtime/timer.hpp"
 
 namespace vitalwire::guest {
@@ -51,9 +52,6 @@ private:
     bool evict_idle(std::optional<uid_t> uid);
     std::size_t connections_of(uid_t uid) const;
     void add_ended(const std::string& name, uid_t uid);
-    void unwatched(const std::string& name, const std::string& what, const base::Error& why);
-    void watched(const std::string& name);
-    void expire_unwatched();
     void log_refusal(const AppConnection& connection, const std::string& name, const std::string& why);
     base::Result<void> admit(AppConnection& connection, const std::string& name) override;
     void health_changed(AppConnection& connection, const heartbeat::Health& health) override;
@@ -75,17 +73,12 @@ private:
         std::string name;
         uid_t uid;  ///< that may take the name again
     };
-    struct Unwatched {
-        std::string why;
-        base::TimePoint until;  ///< not asked for again by then: not wanted any more
-    };
     std::vector<Ended>::iterator find_ended(const std::string& name);
 
     std::vector<std::shared_ptr<AppConnection>> connections_;  ///< the oldest first
     std::map<std::string, AppConnection*, std::less<>> names_;
-    std::vector<Ended> ended_;                    ///< without deregistering; the oldest first
-    std::map<std::string, Unwatched> unwatched_;  ///< by what the board calls them
-    JudgedTimer expiry_;
+    std::vector<Ended> ended_;  ///< without deregistering; the oldest first
+    Unwatched unwatched_;
     Reports reports_;
     NotifySocket services_;
     Overview overview_ = [] { return app::Status{}; };
