@@ -32,6 +32,7 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
       checks_(judge_, children_, board_),
       applications_(judge_, board_, group_, settings_.applications),
       sdk_(io, group_, settings_.sdk) {
+    board_.set_declared_action(settings_.heartbeat.corrective_action);
     heartbeat_.on_change([this] { tell_status(); });
     channel_->on_change([this] { tell_status(); });
     applications_.on_status([this] { return overview(); });
@@ -57,6 +58,7 @@ void GuestDaemon::reload(const Settings& settings) {
     if (needs_restart) log::warning("a changed channel or application socket takes effect at the next start");
     settings_ = settings;
     heartbeat_.reconfigure(settings.heartbeat);
+    board_.set_declared_action(settings.heartbeat.corrective_action);
     checks_.configure(settings.checks);
     applications_.set_limits(settings.applications.max, settings.applications.max_per_user);
     applications_.forget_ended();

@@ -39,13 +39,19 @@ std::string join(const std::vector<std::string>& parts) {
 
 }  // namespace
 
-void HealthBoard::set(const std::string& source, bool healthy, std::string_view reason) {
+void HealthBoard::set_declared_action(model::CorrectiveAction action) {
+    declared_action_ = action;
+    changed_(overall());
+}
+
+void HealthBoard::set(const std::string& source, bool healthy, std::string_view reason,
+                      std::optional<model::CorrectiveAction> action) {
     const bool was_healthy = find(troubles_, source) == troubles_.end();
     if (healthy) {
         if (!was_healthy) log::info("healthy again", {{"source", source}});
         return remove(source);
     }
-    Trouble trouble{source, tidy_reason(reason)};
+    Trouble trouble{source, tidy_reason(reason), action};
     if (was_healthy) log::warning("unhealthy", {{"source", source}, {"reason", trouble.reason}});
     put(troubles_, std::move(trouble));
 }
@@ -67,8 +73,8 @@ void HealthBoard::put(Troubles& in, Trouble trouble) {
     if (known == in.end()) {
         in.push_back(std::move(trouble));
     } else {
-        if (known->reason == trouble.reason) return;
-        known->reason = std::move(trouble.reason);
+        if (*known == trouble) return;
+        *known = std::move(trouble);
     }
     changed_(overall());
 }
@@ -86,7 +92,18 @@ heartbeat::Health HealthBoard::overall() const {
         parts.push_back(each.source + (each.reason.empty() ? "" : ": " + each.reason));
     for (const Trouble& each : warnings_)
         parts.push_back("warning: " + each.source + " " + each.reason);
-    return {troubles_.empty(), join(parts)};
+    return {troubles_.empty(), join(parts), worst_action()};
+}
+
+std::optional<model::CorrectiveAction> HealthBoard::worst_action() const {
+    auto worst = model::CorrectiveAction::none;
+    bool is_named = false;
+    for (const Trouble& each : troubles_) {
+        worst = std::max(worst, each.action.value_or(declared_action_));
+        is_named = is_named || each.action;
+    }
+    // Where all is left to what was declared, the host knows it.
+    return is_named ? std::optional(worst) : std::nullopt;
 }
 
 std::optional<std::string> HealthBoard::reason(const std::string& source) const {

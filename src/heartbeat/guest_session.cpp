@@ -96,8 +96,8 @@ void GuestSession::on(const wire::InitAck& ack, TimePoint now, Actions& actions)
 void GuestSession::on(const wire::Challenge& challenge, const Health& health, TimePoint now, Actions& actions) {
     if (!session_.empty() && challenge.session == session_) {
         if (state_ == State::registered) expect_challenge(now);
-        actions.emplace_back(
-            SendPdu{wire::ChallengeResponse{challenge.session, challenge.value, health.healthy, health.reason, {}}});
+        actions.emplace_back(SendPdu{
+            wire::ChallengeResponse{challenge.session, challenge.value, health.healthy, health.reason, health.action}});
         return;
     }
     if (state_ == State::registered) init_soon(now, actions);

@@ -32,6 +32,7 @@ struct GuestSettings {
 struct Health {
     bool healthy = true;
     std::string reason;
+    std::optional<model::CorrectiveAction> action{};  ///< wanted for this ill health; absent: that of the init
 
     friend bool operator==(const Health&, const Health&) = default;
 };

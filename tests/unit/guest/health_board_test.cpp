@@ -57,6 +57,37 @@ TEST_F(HealthBoardTest, TellsOnlyChanges) {
     EXPECT_EQ(changes_, 2);
 }
 
+TEST_F(HealthBoardTest, NamesNoActionWhenNoSourceDoes) {
+    board_.set_declared_action(model::CorrectiveAction::reboot);
+    board_.set("check a", false, "x");
+    EXPECT_EQ(board_.overall().action, std::nullopt);
+}
+
+TEST_F(HealthBoardTest, NamesTheWorstActionThatASourceWants) {
+    board_.set("application a", false, "x", model::CorrectiveAction::log);
+    board_.set("application b", false, "x", model::CorrectiveAction::stop);
+    board_.set("application c", false, "x", model::CorrectiveAction::reboot);
+    EXPECT_EQ(board_.overall().action, model::CorrectiveAction::stop);
+    board_.set("application b", true, "");
+    EXPECT_EQ(board_.overall().action, model::CorrectiveAction::reboot);
+}
+
+TEST_F(HealthBoardTest, ASourceWithoutAnActionWantsTheDeclaredOne) {
+    board_.set_declared_action(model::CorrectiveAction::reboot);
+    board_.set("application a", false, "x", model::CorrectiveAction::log);
+    EXPECT_EQ(board_.overall().action, model::CorrectiveAction::log);
+    board_.set("check b", false, "x");
+    EXPECT_EQ(board_.overall().action, model::CorrectiveAction::reboot);
+}
+
+TEST_F(HealthBoardTest, AnotherActionForTheSameReasonIsAChange) {
+    board_.set("application a", false, "x", model::CorrectiveAction::log);
+    const int before = changes_;
+    board_.set("application a", false, "x", model::CorrectiveAction::stop);
+    EXPECT_EQ(changes_, before + 1);
+    EXPECT_EQ(board_.overall().action, model::CorrectiveAction::stop);
+}
+
 TEST_F(HealthBoardTest, CountsTheReasonsThatDoNotFit) {
     for (int i = 0; i < 40; ++i)
         board_.set("application number-" + std::to_string(i), false, "did not answer within 1000 ms");

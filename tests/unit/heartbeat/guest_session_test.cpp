@@ -96,7 +96,8 @@ private:
             return "init " + std::to_string(pdu.invocation_id) + " every " + std::to_string(pdu.interval.count());
         }
         std::string operator()(const wire::ChallengeResponse& pdu) const {
-            return "response " + std::to_string(pdu.value) + (pdu.healthy ? " healthy" : " unhealthy " + pdu.reason);
+            return "response " + std::to_string(pdu.value) + (pdu.healthy ? " healthy" : " unhealthy " + pdu.reason) +
+                   (pdu.corrective_action ? ", wants " + std::string(to_string(*pdu.corrective_action)) : "");
         }
         std::string operator()(const wire::Exit& pdu) const { return "exit " + pdu.session.str(); }
         template <class T>
@@ -187,6 +188,13 @@ TEST(GuestSession, G07_AnswersAChallengeAtOnceWithItsHealth) {
     EXPECT_THAT(guest.after(Millis(3000)).receives(challenge("s1", 6), {false, "disk full"}),
                 ElementsAre("response 6 unhealthy disk full"));
     EXPECT_EQ(guest.due_in(), Millis(5000));
+}
+
+TEST(GuestSession, G07_AnAnswerNamesTheActionThatTheIllHealthCallsFor) {
+    Guest guest;
+    guest.registered();
+    EXPECT_THAT(guest.receives(challenge("s1", 5), {false, "disk full", model::CorrectiveAction::stop}),
+                ElementsAre("response 5 unhealthy disk full, wants stop"));
 }
 
 TEST(GuestSession, G08_AChallengeOfAnotherSessionMakesItRegisterAgain) {
