@@ -27,5 +27,8 @@
 //   app_command.hpp     the commands of vitalwire-app
 //   lib/                libvitalwire itself
 //   notify_socket.hpp   services that notify a service manager
-//   sdk_socket.hpp      the socket of applications of the cgcs guest SDK
-//   sdk/                libservergroup: the SDK's functions over libvitalwire
+//   unwatched.hpp       applications that want to be watched and are not
+//   sdk_socket.hpp      the socket of the server group of the cgcs guest SDK
+//   sdk_heartbeat.hpp   the socket of its heartbeat interface; sdk_application.hpp one application, sdk_record.hpp its
+//                       records
+//   sdk/                the SDK's libraries: libservergroup, libguest_heartbeat_api, libguest_common_api

@@ -31,7 +31,8 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
       children_(io),
       checks_(judge_, children_, board_),
       applications_(judge_, board_, group_, settings_.applications),
-      sdk_(io, group_, settings_.sdk) {
+      sdk_(io, group_, settings_.sdk),
+      sdk_heartbeat_(judge_, board_, settings_.sdk.heartbeat_socket, settings_.applications) {
     board_.set_declared_action(settings_.heartbeat.corrective_action);
     heartbeat_.on_change([this] { tell_status(); });
     channel_->on_change([this] { tell_status(); });
@@ -42,6 +43,7 @@ void GuestDaemon::start() {
     channel_->start(base_layer_);
     applications_.start();
     sdk_.start();
+    sdk_heartbeat_.start();
     checks_.configure(settings_.checks);
     log::info("started",
               {{"channel", settings_.channel},
@@ -61,6 +63,7 @@ void GuestDaemon::reload(const Settings& settings) {
     board_.set_declared_action(settings.heartbeat.corrective_action);
     checks_.configure(settings.checks);
     applications_.set_limits(settings.applications.max, settings.applications.max_per_user);
+    sdk_heartbeat_.set_limits(settings.applications.max, settings.applications.max_per_user);
     applications_.forget_ended();
     log::info("configuration reloaded", {{"checks", checks_.size()}});
 }
@@ -69,6 +72,7 @@ void GuestDaemon::stop() {
     heartbeat_.stop("vitalwired stopped");
     applications_.stop();
     sdk_.stop();
+    sdk_heartbeat_.stop();
     checks_.configure({});
     channel_->stop();
 }
@@ -86,6 +90,8 @@ app::Status GuestDaemon::overview() const {
     for (const auto& check : checks_.all()) {
         status.items.push_back({"check", check->settings().name, std::string(check->state()), check->reason(), {}, {}});
     }
+    for (app::Item& each : sdk_heartbeat_.list())
+        status.items.push_back(std::move(each));
     return status;
 }
 

@@ -14,6 +14,7 @@
 #include "guest/health_board.hpp"
 #include "guest/heartbeat_app.hpp"
 #include "guest/judge.hpp"
+#include "guest/sdk_heartbeat.hpp"
 #include "guest/sdk_socket.hpp"
 #include "guest/settings.hpp"
 
@@ -51,6 +52,7 @@ private:
     Checks checks_;
     AppServer applications_;
     SdkSocket sdk_;
+    SdkHeartbeat sdk_heartbeat_;
     std::function<void(const std::string&)> status_listener_ = [](const std::string&) {};
 };
 

@@ -182,8 +182,11 @@ SdkSettings read_sdk(ConfigReader in) {
     SdkSettings sdk;
     sdk.socket = read_abstract_name(in, "socket", kNone);
     sdk.application = read_abstract_name(in, "application", wire::kCgcsGroupAddress);
+    sdk.heartbeat_socket = in.text("heartbeat_socket", std::string(kNone));
+    if (!is_socket(sdk.heartbeat_socket)) in.refuse("heartbeat_socket", kSocketForms);
     in.finish();
     if (sdk.socket == kNone) sdk.socket.clear();
+    if (sdk.heartbeat_socket == kNone) sdk.heartbeat_socket.clear();
     return sdk;
 }
 

@@ -48,10 +48,13 @@ struct ApplicationSettings {
     friend bool operator==(const ApplicationSettings&, const ApplicationSettings&) = default;
 };
 
-/// The sockets of the cgcs guest SDK's applications, by their names in the abstract namespace.
+/// The sockets of the cgcs guest SDK's applications: those of the server group by their names in the abstract
+/// namespace.
 struct SdkSettings {
     std::string socket;       ///< the daemon's; empty: none
     std::string application;  ///< the application's
+
+    std::string heartbeat_socket;  ///< path of the heartbeat interface's socket; empty: none
 
     friend bool operator==(const SdkSettings&, const SdkSettings&) = default;
 };

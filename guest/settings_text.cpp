@@ -109,6 +109,7 @@ std::string describe_settings(const Options& options, const Settings& settings) 
     out.section("sdk");
     out.add("socket", none_or(settings.sdk.socket));
     out.add("application", settings.sdk.application);
+    out.add("heartbeat_socket", none_or(settings.sdk.heartbeat_socket));
     out.section("log");
     constexpr std::array levels = {"debug", "info", "warning", "error"};
     out.add("level", levels.at(static_cast<std::size_t>(settings.log_level)), options.log_level.has_value());

@@ -1,0 +1,191 @@
+#include "guest/sdk_application.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "base/log.hpp"
+#include "guest/reason.hpp"
+#include "wire/limits.hpp"
+
+namespace vitalwire::guest {
+
+using base::Millis;
+using sdk::RecordType;
+
+namespace {
+
+constexpr std::size_t kReadAtOnce = 8 * sdk::kRecordSize;
+constexpr int kReadsBeforeJudging = 8;
+/// An application registers again as soon as it has read a refusal.
+constexpr std::chrono::seconds kRefusalDelay{1};
+
+// Offsets in the bodies of records.
+constexpr std::size_t kInitInterval = sdk::kMaxApplicationName;
+constexpr std::size_t kInitAction = kInitInterval + 20;
+constexpr std::size_t kAnswerHealthy = 4;
+constexpr std::size_t kAnswerAction = 8;
+constexpr std::size_t kAnswerMessage = 12;
+
+}  // namespace
+
+SdkApplication::SdkApplication(Judge& judge, int descriptor, Owner& owner)
+    : judge_(judge), socket_(judge.io(), descriptor), owner_(owner), timer_(judge) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return;
+    uid_ = peer.uid;
+    pid_ = peer.pid;
+}
+
+void SdkApplication::close() {
+    timer_.cancel();
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+}
+
+bool SdkApplication::hung_up() {
+    pollfd state{socket_.native_handle(), POLLIN, 0};
+    return ::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+void SdkApplication::wait() {
+    if (waiting_) return;
+    waiting_ = true;
+    socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                       [self = shared_from_this()](boost::system::error_code error) {
+                           self->waiting_ = false;
+                           if (error || !self->socket_.is_open() || self->refusing_) return;
+                           self->receive();
+                           if (self->socket_.is_open() && !self->refusing_) self->wait();
+                       });
+}
+
+bool SdkApplication::receive() {
+    std::array<char, kReadAtOnce> buffer;
+    const ssize_t size = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+    if (size <= 0) {
+        end("closed its connection");
+        return false;
+    }
+    reader_.add({buffer.data(), static_cast<std::size_t>(size)});
+    handle_records();
+    return socket_.is_open() && !refusing_;
+}
+
+void SdkApplication::handle_records() {
+    while (socket_.is_open() && !refusing_) {
+        const auto record = reader_.next();
+        if (!record) break;
+        handle(*record);
+    }
+    if (reader_.skipped() == 0 || told_malformed_) return;
+    told_malformed_ = true;
+    owner_.malformed(*this);
+}
+
+void SdkApplication::handle(const sdk::Record& record) {
+    switch (static_cast<RecordType>(record.type())) {
+        case RecordType::init:
+            return register_it(record);
+        case RecordType::final:
+            return deregister(tidy_reason(record.text(0, sdk::kMaxLogMessage)));
+        case RecordType::challenge_response:
+            return take_answer(record);
+        default:
+            // No vote is under way, and what only a daemon sends means nothing here.
+            return;
+    }
+}
+
+void SdkApplication::register_it(const sdk::Record& init) {
+    if (!name_.empty()) deregister("registers again");
+    const std::string wanted = tidy_reason(init.text(0, sdk::kMaxApplicationName));
+    const Millis interval(init.number(kInitInterval));
+    if (interval < wire::kCgcsMinInterval || interval > wire::kMaxInterval) {
+        return refuse(wanted, {base::Errc::bad_field, "heartbeat_interval_ms is " + std::to_string(interval.count()) +
+                                                          ", expected 400 to 3600000"});
+    }
+    const auto admitted = owner_.admit(*this, wanted);
+    if (!admitted) return refuse(wanted, admitted.error());
+    name_ = *admitted;
+    interval_ = interval;
+    action_ = init.action(kInitAction);
+    log::info("application of the guest SDK registered",
+              {{"name", name_}, {"pid", pid_}, {"interval_ms", interval_.count()}});
+    awaits_answer_ = false;
+    answered_at_ = asked_at_ = judge_.now();
+    timer_.arm(asked_at_ + interval_, [this] { ask(); });
+    send(RecordType::init_ack, 1);
+}
+
+void SdkApplication::refuse(const std::string& name, const base::Error& error) {
+    owner_.refused(*this, name, error);
+    refusing_ = true;
+    timer_.arm(judge_.now() + kRefusalDelay, [this] {
+        const auto self = shared_from_this();
+        refusing_ = false;
+        if (!send(RecordType::init_ack, 0)) return;
+        handle_records();
+        if (socket_.is_open() && !refusing_) wait();
+    });
+}
+
+void SdkApplication::take_answer(const sdk::Record& answer) {
+    if (name_.empty() || !awaits_answer_ || answer.number(0) != challenge_) return;
+    awaits_answer_ = false;
+    answered_at_ = judge_.now();
+    // An answer may come late by any time.
+    timer_.arm(std::max(asked_at_ + interval_, answered_at_), [this] { ask(); });
+    const std::string reason(answer.text(kAnswerMessage, sdk::kMaxLogMessage));
+    owner_.health_changed(*this, {answer.number(kAnswerHealthy) != 0, reason, answer.action(kAnswerAction)});
+}
+
+void SdkApplication::deregister(const std::string& why) {
+    if (name_.empty()) return;
+    timer_.cancel();
+    owner_.deregistered(*this);
+    log::info("application of the guest SDK deregistered", {{"name", name_}, {"pid", pid_}, {"why", why}});
+    name_.clear();
+}
+
+void SdkApplication::ask() {
+    asked_at_ = judge_.now();
+    awaits_answer_ = true;
+    timer_.arm(answered_at_ + 2 * interval_, [this] { unanswered(); });
+    send(RecordType::challenge, ++challenge_);
+}
+
+void SdkApplication::unanswered() {
+    const auto self = shared_from_this();
+    // The answer may lie unread while this daemon was busy or stood still.
+    for (int i = 0; i < kReadsBeforeJudging && awaits_answer_; ++i) {
+        if (!receive()) break;
+    }
+    if (!socket_.is_open() || name_.empty() || !awaits_answer_) return;
+    // It is asked again when it has answered.
+    owner_.health_changed(*this,
+                          {false, "did not answer within " + std::to_string((2 * interval_).count()) + " ms", action_});
+}
+
+bool SdkApplication::send(RecordType type, std::uint32_t number) {
+    const std::string record = sdk::encode(type, ++sequence_, {number});
+    const ssize_t sent = ::send(socket_.native_handle(), record.data(), record.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent == static_cast<ssize_t>(record.size())) return true;
+    // It has hundreds of records to read, and nothing that is cut off could follow them.
+    end("does not read what it is sent");
+    return false;
+}
+
+void SdkApplication::end(const std::string& why) {
+    if (!socket_.is_open()) return;
+    deregister(why);
+    close();
+    owner_.closed(*this);
+}
+
+}  // namespace vitalwire::guest

@@ -1,0 +1,195 @@
+#include "guest/sdk_heartbeat.hpp"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+#include "guest/accounts.hpp"
+#include "runtime/unix_listener.hpp"
+
+namespace vitalwire::guest {
+
+using base::Errc;
+using base::fail;
+
+namespace {
+
+constexpr std::chrono::seconds kListenAgain{5};
+constexpr mode_t kHeartbeatMode = 0660;
+constexpr int kConnectionsWaiting = 64;
+constexpr double kMalformedLinesPerSecond = 1;
+constexpr double kMalformedLinesAtOnce = 10;
+
+std::string sdk_source(const std::string& name) {
+    return "sdk application " + name;
+}
+
+}  // namespace
+
+SdkHeartbeat::SdkHeartbeat(Judge& judge, HealthBoard& board, std::string path, ApplicationSettings settings)
+    : judge_(judge),
+      board_(board),
+      path_(std::move(path)),
+      settings_(std::move(settings)),
+      listener_(judge.io()),
+      retry_(judge.io()),
+      unwatched_(judge, board),
+      malformed_lines_(kMalformedLinesPerSecond, kMalformedLinesAtOnce) {}
+
+SdkHeartbeat::~SdkHeartbeat() {
+    stop();
+}
+
+void SdkHeartbeat::start() {
+    if (path_.empty()) return;
+    const auto opened = open();
+    if (opened) {
+        if (!std::exchange(problem_, {}).empty()) log::info("applications of the guest SDK can register");
+        return wait();
+    }
+    if (std::exchange(problem_, opened.error().message) != problem_)
+        log::error("applications of the guest SDK cannot register, trying again every 5 s", {{"why", problem_}});
+    close();
+    retry_.after(kListenAgain, [this] { start(); });
+}
+
+void SdkHeartbeat::stop() {
+    retry_.cancel();
+    unwatched_.stop();
+    for (const auto& each : applications_)
+        each->close();
+    applications_.clear();
+    if (!listener_.is_open()) return;
+    close();
+    ::unlink(path_.c_str());
+}
+
+base::Result<void> SdkHeartbeat::open() {
+    const auto listener = runtime::open_unix_listener(path_, SOCK_STREAM, kHeartbeatMode, kConnectionsWaiting);
+    if (!listener) return tl::make_unexpected(listener.error());
+    listener_.assign(*listener);
+    return give_to_group(path_, settings_.group);
+}
+
+void SdkHeartbeat::close() {
+    boost::system::error_code ignored;
+    listener_.close(ignored);
+}
+
+void SdkHeartbeat::wait() {
+    listener_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code error) {
+        if (!error) accept();
+    });
+}
+
+void SdkHeartbeat::accept() {
+    const int descriptor = ::accept4(listener_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (descriptor < 0) {
+        const bool passing = errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
+        if (passing) return wait();
+        return retry_.after(kListenAgain, [this] { wait(); });
+    }
+    const auto application = std::make_shared<SdkApplication>(judge_, descriptor, static_cast<Owner&>(*this));
+    if (make_room(application->uid())) {
+        applications_.push_back(application);
+        application->start();
+    } else {
+        application->close();
+        unwatched_.add("an sdk application of user " + std::to_string(application->uid()), "cannot connect",
+                       {Errc::too_many, "there are too many already, [applications] max and max_per_user"});
+    }
+    wait();
+}
+
+bool SdkHeartbeat::make_room(uid_t uid) {
+    const auto is_theirs = [uid](const auto& each) { return each->uid() == uid; };
+    const auto theirs = std::count_if(applications_.begin(), applications_.end(), is_theirs);
+    const bool user_is_full = uid != 0 && static_cast<std::size_t>(theirs) >= settings_.max_per_user;
+    if (!user_is_full && applications_.size() < settings_.max) return true;
+    const auto idle = std::find_if(applications_.begin(), applications_.end(), [&](const auto& each) {
+        return each->name().empty() && (!user_is_full || is_theirs(each));
+    });
+    if (idle == applications_.end()) return false;
+    (*idle)->close();
+    applications_.erase(idle);
+    return true;
+}
+
+void SdkHeartbeat::set_limits(std::size_t max, std::size_t max_per_user) {
+    settings_.max = max;
+    settings_.max_per_user = max_per_user;
+}
+
+std::vector<app::Item> SdkHeartbeat::list() const {
+    std::vector<app::Item> items;
+    for (const auto& each : applications_) {
+        if (each->name().empty()) continue;
+        const auto reason = board_.reason(sdk_source(each->name()));
+        items.push_back({"application", each->name(), reason ? "unhealthy" : "healthy", reason.value_or(""),
+                         each->pid(), each->uid()});
+    }
+    for (app::Item& each : unwatched_.list())
+        items.push_back(std::move(each));
+    return items;
+}
+
+SdkHeartbeat::Applications::const_iterator SdkHeartbeat::find(const std::string& name) const {
+    return std::find_if(applications_.begin(), applications_.end(),
+                        [&](const auto& each) { return each->name() == name; });
+}
+
+/// The end of the one that has the name may not have been handled yet.
+void SdkHeartbeat::drop_if_gone(const std::string& name) {
+    const auto holder = find(name);
+    if (holder == applications_.end() || !(*holder)->hung_up()) return;
+    (*holder)->close();
+    deregistered(**holder);
+    applications_.erase(holder);
+}
+
+base::Result<std::string> SdkHeartbeat::admit(SdkApplication& application, const std::string& wanted) {
+    const std::string process = std::to_string(application.pid());
+    std::string name = wanted.empty() ? "pid-" + process : wanted;
+    drop_if_gone(name);
+    // The SDK's daemon lets several have one name. Here each is named to the operator.
+    if (is_taken(name)) name += "-" + process;
+    if (is_taken(name)) return fail(Errc::in_use, "this process has registered that name already");
+    unwatched_.remove(sdk_source(wanted));
+    return name;
+}
+
+void SdkHeartbeat::refused(SdkApplication&, const std::string& name, const base::Error& error) {
+    unwatched_.add(sdk_source(name), "wanted to be watched and is not", error);
+}
+
+void SdkHeartbeat::health_changed(SdkApplication& application, const heartbeat::Health& health) {
+    board_.set(sdk_source(application.name()), health.healthy, health.reason, health.action);
+}
+
+void SdkHeartbeat::deregistered(SdkApplication& application) {
+    board_.remove(sdk_source(application.name()));
+}
+
+void SdkHeartbeat::malformed(SdkApplication& application) {
+    // Connections that send nothing else must not fill the disk.
+    if (!malformed_lines_.take(judge_.now())) {
+        ++unlogged_;
+        return;
+    }
+    log::warning("application of the guest SDK sends what is no record, skipped",
+                 {{"pid", application.pid()},
+                  {"uid", application.uid()},
+                  {"name", application.name()},
+                  {"unlogged_before", std::exchange(unlogged_, 0)}});
+}
+
+void SdkHeartbeat::closed(SdkApplication& application) {
+    const auto found = std::find_if(applications_.begin(), applications_.end(),
+                                    [&](const auto& each) { return each.get() == &application; });
+    if (found != applications_.end()) applications_.erase(found);
+}
+
+}  // namespace vitalwire::guest

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/token_bucket.hpp"
+#include "guest/app_protocol.hpp"
+#include "guest/health_board.hpp"
+#include "guest/judge.hpp"
+#include "guest/sdk_application.hpp"
+#include "guest/settings.hpp"
+#include "guest/unwatched.hpp"
+#include "runtime/timer.hpp"
+
+namespace vitalwire::guest {
+
+/// The stream socket of the guest SDK's heartbeat interface: its applications, their names and their number. The bounds
+/// and the group are those of the socket for libvitalwire.
+class SdkHeartbeat : private SdkApplication::Owner {
+public:
+    SdkHeartbeat(Judge& judge, HealthBoard& board, std::string path, ApplicationSettings settings);
+    ~SdkHeartbeat() override;
+    SdkHeartbeat(const SdkHeartbeat&) = delete;
+    SdkHeartbeat& operator=(const SdkHeartbeat&) = delete;
+
+    void start();
+    void stop();
+    void set_limits(std::size_t max, std::size_t max_per_user);
+    std::vector<app::Item> list() const;
+
+private:
+    using Applications = std::vector<std::shared_ptr<SdkApplication>>;
+
+    base::Result<void> open();
+    void close();
+    void wait();
+    void accept();
+    bool make_room(uid_t uid);
+    Applications::const_iterator find(const std::string& name) const;
+    bool is_taken(const std::string& name) const { return find(name) != applications_.end(); }
+    void drop_if_gone(const std::string& name);
+    base::Result<std::string> admit(SdkApplication& application, const std::string& wanted) override;
+    void refused(SdkApplication& application, const std::string& name, const base::Error& error) override;
+    void health_changed(SdkApplication& application, const heartbeat::Health& health) override;
+    void deregistered(SdkApplication& application) override;
+    void malformed(SdkApplication& application) override;
+    void closed(SdkApplication& application) override;
+
+    Judge& judge_;
+    HealthBoard& board_;
+    std::string path_;  ///< empty: none
+    ApplicationSettings settings_;
+    boost::asio::posix::stream_descriptor listener_;
+    runtime::Timer retry_;
+    std::string problem_;
+    Applications applications_;  ///< the oldest first
+    Unwatched unwatched_;
+    base::TokenBucket malformed_lines_;
+    std::uint64_t unlogged_ = 0;
+};
+
+}  // namespace vitalwire::guest
