@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MIRROR = os.environ.get("VITALWIRE_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 DAEMONS = {"vitalwire-controller": "vitalwire-controller", "vitalwire-agent": "vitalwire-agent",
            "vitalwire-guest": "vitalwired"}
-INSTALLED = [*DAEMONS, "vitalwire-cli", "libvitalwire1", "libvitalwire-dev", "libservergroup2"]
+INSTALLED = [*DAEMONS, "vitalwire-cli", "libvitalwire1", "libvitalwire-dev", "libservergroup2",
+             "libguest-common-api3", "libguest-heartbeat-api3"]
 
 
 def run(*command: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:

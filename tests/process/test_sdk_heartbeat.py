@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Applications of the guest SDK's heartbeat interface in a guest with vitalwired: record by record as the SDK's own library
-writes them."""
+writes them, and a program in C with our library in the place of the SDK's."""
 
 import os
 from pathlib import Path
+import re
 import signal
 import socket
 import struct
@@ -14,8 +15,14 @@ import unittest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
+from test_libvitalwire import SANITIZED, STRICT, run
 from test_vitalwire_app import VitalwireApp
-from vmbed.procs import wait_until
+from test_vitalwired import BUILD
+from vmbed.procs import Process, wait_until
+
+SDK = BUILD / "guest" / "sdk"
+COMMON, HEARTBEAT = SDK / "libguest_common_api.so.3", SDK / "libguest_heartbeat_api.so.3"
+HEADERS = ROOT / "include" / "vitalwire" / "sdk"
 
 INIT, INIT_ACK, FINAL, CHALLENGE, CHALLENGE_RESPONSE, ACTION_NOTIFY, ACTION_RESPONSE = range(7)
 ACTIONS = {"unknown": 0, "none": 1, "reboot": 2, "stop": 3, "log": 4}
@@ -341,6 +348,175 @@ class Socket(VitalwireApp):
 
         self.await_log("applications of the guest SDK can register")
         Application(self.dir / "heartbeat").register("db").close()
+
+
+def build(program: Path, *flags: str) -> Path:
+    """The application in C, from its source and the headers as they are."""
+    run("cc", "-std=c99", "-D_GNU_SOURCE", *STRICT, *flags, f"-I{HEADERS}", f"-I{ROOT}/include",
+        Path(__file__).with_name("sdk_heartbeat_application.c"), "-o", program, HEARTBEAT, COMMON)
+    return program
+
+
+class Libraries(unittest.TestCase):
+    def exported(self, library: Path) -> set[str]:
+        return {line.split()[2] for line in run("nm", "-D", "--defined-only", library).splitlines()}
+
+    def declared(self, *headers: str) -> set[str]:
+        text = "".join((HEADERS / header).read_text() for header in headers)
+        return set(re.findall(r"^[\w*]+[\w* ]* \*?(guest_\w+)\(", text, re.MULTILINE))
+
+    def test_they_export_the_functions_of_their_headers_without_versions(self) -> None:
+        self.assertEqual(self.exported(COMMON), self.declared("guest_api_types.h", "guest_api_debug.h"))
+        self.assertEqual(self.exported(HEARTBEAT), self.declared("guest_heartbeat_api.h"))
+
+    def test_they_are_those_of_the_sdk(self) -> None:
+        self.assertEqual(self.exported(COMMON), {
+            "guest_api_error_str", "guest_api_debug_log_level_str", "guest_api_debug_set_log_level",
+            "guest_api_debug_want_log", "guest_api_debug_log", "guest_api_debug_initialize", "guest_api_debug_finalize"})
+        self.assertEqual(self.exported(HEARTBEAT), {"guest_heartbeat_api_" + name for name in (
+            "action_str", "event_str", "notify_str", "vote_result_str", "register", "deregister", "send_action_response",
+            "dispatch", "get_selobj", "initialize", "finalize")})
+
+    def test_their_names_are_those_of_the_sdk(self) -> None:
+        for library in (COMMON, HEARTBEAT):
+            self.assertIn(library.name, re.findall(r"SONAME\s+(\S+)", run("objdump", "-p", library)))
+
+    @unittest.skipIf(SANITIZED, "sanitizers bring their own libraries")
+    def test_they_need_libc_alone(self) -> None:
+        for library in (COMMON, HEARTBEAT):
+            self.assertEqual(re.findall(r"NEEDED\s+(\S+)", run("objdump", "-p", library)), ["libc.so.6"])
+
+
+class InC(VitalwireApp):
+    """The program in C with our libraries."""
+
+    def start_sdk_guest(self) -> None:
+        self.start_guest(f"[sdk]\nheartbeat_socket = {self.dir}/heartbeat\n")
+        self.register()
+
+    def start_application(self) -> Process:
+        program = build(self.dir / "application")
+        return self.start(Process([program, "db", self.dir / "health"], self.dir / "application.log", {
+            "VITALWIRE_SDK_HEARTBEAT_SOCKET": f"{self.dir}/heartbeat", "LD_LIBRARY_PATH": str(SDK)}))
+
+    def printed(self) -> list[str]:
+        return (self.dir / "application.log").read_text().splitlines()
+
+    def await_line(self, line: str, count: int = 1) -> None:
+        wait_until(lambda: self.printed().count(line) >= count, f"it prints {line!r}")
+
+
+@unittest.skipIf(SANITIZED, "applications are not built with sanitizers")
+class WithDaemon(InC):
+    def test_it_reports_its_health(self) -> None:
+        self.start_sdk_guest()
+        self.start_application()
+        self.await_line("registered 1")
+        (self.dir / "health").write_text("stop disk full\n")
+        self.await_reason("sdk application db: disk full")
+        self.assertEqual(self.host.challenge()["corrective_action"], "stop")
+        (self.dir / "health").unlink()
+        self.await_reason("")
+
+    def test_a_hang_is_noticed_and_its_end(self) -> None:
+        self.start_sdk_guest()
+        application = self.start_application()
+        self.await_line("registered 1")
+        application.signal(signal.SIGSTOP)
+        self.await_reason("sdk application db: did not answer within 800 ms")
+        application.signal(signal.SIGCONT)
+        self.await_reason("")
+
+    def test_it_deregisters_when_it_ends(self) -> None:
+        self.start_sdk_guest()
+        application = self.start_application()
+        self.await_line("registered 1")
+        self.assertEqual(application.stop(), 0)
+        self.await_log("why=Exiting")
+        self.assertTrue(self.host.challenge()["healthy"])
+
+    def test_it_registers_when_the_daemon_comes_and_when_it_comes_back(self) -> None:
+        self.start_application()
+        self.await_line("not registered: TRY_AGAIN")
+        self.start_sdk_guest()
+        self.await_line("registered 1")
+        self.guest.kill()
+        self.await_line("registered 0")
+        (self.dir / "guest.log").rename(self.dir / "guest-1.log")
+        self.host.disconnect()
+        self.start_sdk_guest()
+        self.await_line("registered 1", 2)
+
+
+@unittest.skipIf(SANITIZED, "applications are not built with sanitizers")
+class WithScriptedDaemon(InC):
+    """What vitalwired does not send: votes, notices, and what is no record."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(self.listener.close)
+        self.listener.bind(str(self.dir / "heartbeat"))
+        self.listener.listen()
+        self.process = self.start_application()
+        self.accept()
+
+    def accept(self) -> None:
+        self.connection = self.listener.accept()[0]
+        self.addCleanup(self.connection.close)
+        self.connection.settimeout(30)
+
+    def receive(self, kind: int) -> bytes:
+        """The body of the next record, which must be of that type."""
+        found = self.connection.recv(SIZE, socket.MSG_WAITALL)
+        self.assertEqual(found[:12], record(kind, b"")[:12])
+        self.assertEqual(struct.unpack_from("=I", found, 16), (SIZE,))
+        return found[20:]
+
+    def test_the_init_is_that_of_the_sdk(self) -> None:
+        name, *numbers = struct.unpack_from("=40s6I", self.receive(INIT))
+        self.assertEqual((name.rstrip(b"\0"), numbers), (b"db", [400, 8, 5, 6, 7, ACTIONS["reboot"]]))
+
+    def test_votes_and_notices_reach_the_callback_and_are_answered(self) -> None:
+        self.receive(INIT)
+        for numbers, line, response in (
+                ((7, 9, 1), "notify 7 live-migrate-begin revocable", (7, 9, 1, 2, b"busy")),
+                ((8, 1, 2), "notify 8 stop irrevocable", (8, 1, 2, 3, b"")),
+                ((2**32 - 1, 99, 99), "notify -1 event-??? notify-???", (2**32 - 1, 0, 0, 3, b""))):
+            with self.subTest(line):
+                self.connection.sendall(record(ACTION_NOTIFY, struct.pack("=3I", *numbers)))
+                *found, text = struct.unpack_from("=4I192s", self.receive(ACTION_RESPONSE))
+                self.assertEqual((*found, text.rstrip(b"\0")), response)
+                self.await_line(line)
+
+    def test_a_refusal_and_the_end_of_the_connection_make_it_register_again(self) -> None:
+        self.receive(INIT)
+        self.connection.sendall(record(INIT_ACK, struct.pack("=I", 0)))
+        self.await_line("registered 0")
+        self.receive(INIT)
+        self.connection.sendall(record(INIT_ACK, struct.pack("=I", 1)))
+        self.await_line("registered 1")
+        self.connection.close()
+        self.accept()
+        self.receive(INIT)
+
+    def test_what_is_no_record_is_skipped(self) -> None:
+        self.receive(INIT)
+        challenge = record(CHALLENGE, struct.pack("=I", 42))
+        for rubbish in (b"FDFDA5A", os.urandom(100_000), record(CHALLENGE, b"", version=3),
+                        record(CHALLENGE, b"", size=2**32 - 1), record(99, b"")):
+            self.connection.sendall(rubbish + challenge)
+            self.assertEqual(struct.unpack_from("=2I", self.receive(CHALLENGE_RESPONSE)), (42, 1))
+        for byte in challenge:
+            self.connection.sendall(bytes([byte]))
+        self.assertEqual(struct.unpack_from("=2I", self.receive(CHALLENGE_RESPONSE)), (42, 1))
+
+    def test_a_reason_of_any_length_ends_in_its_field(self) -> None:
+        (self.dir / "health").write_text("log " + "x" * 500)
+        self.receive(INIT)
+        self.connection.sendall(record(CHALLENGE, struct.pack("=I", 42)))
+        *numbers, text = struct.unpack_from("=3I192s", self.receive(CHALLENGE_RESPONSE))
+        self.assertEqual((numbers, text), ([42, 0, ACTIONS["log"]], b"x" * 191 + b"\0"))
 
 
 if __name__ == "__main__":
