@@ -6,6 +6,8 @@
 
 #include "base/log.hpp"
 #include "bus/transport.hpp"
+#include "controller/delivery/sink_worker.hpp"
+#include "controller/http/controller_metrics.hpp"
 #include "controller/openstack/nova_inventory.hpp"
 #include "controller/sources/file_inventory.hpp"
 
@@ -66,13 +68,12 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
              {config_.history, config_.resume_grace},
              config_.forget_agent_after,
              std::chrono::system_clock::now()},
-            {io, metrics_, problems_, rows_, inventory_, *this}),
+            {problems_, rows_, inventory_, *this}),
       api_(api_context(std::move(version))),
       http_server_(io, make_router(api_)),
       core_timer_(io),
       check_timer_(io) {
     add_metrics();
-    add_bus_metrics();
 }
 
 Controller::~Controller() = default;
@@ -167,53 +168,28 @@ void Controller::add_sinks() {
                 listeners.push_back(http_address());
                 return listeners;
             }};
-        core_.alarms().add_sink(sink.name, sink.type, sink.make(context), sink.delivery, sink.policies);
+        core_.alarms().add_sink(std::make_unique<SinkWorker>(sink.name, sink.type, sink.make(context), sink.delivery,
+                                                             sink.policies, SinkWorker::Shell{io_, metrics_, problems_},
+                                                             core_.alarms().context_of(sink.name)));
     }
 }
 
 void Controller::add_metrics() {
-    const auto gauge = [&](const char* name, const char* help, auto read, const runtime::Labels& labels = {}) {
-        metrics_.gauge(
-            std::string("vitalwire_controller_") + name, help, [read] { return static_cast<double>(read()); }, labels);
+    const auto sum_of_ports = [this](auto count) {
+        std::uint64_t sum = 0;
+        for (const auto& port : ports_)
+            sum += count(port->bus());
+        return sum;
     };
-    gauge("agents_connected", "Agents connected now.", [this] { return fleet().connected(); });
-    gauge("agents_known", "Agents known, connected or not.", [this] { return fleet().agents().size(); });
-    gauge("deposits_waiting", "Messages of faults left by agents that are away.",
-          [this] { return core_.orphans_waiting(); });
-    gauge("inventory_guests", "Guests in the inventory.", [this] { return inventory_.guests().size(); });
-    gauge("store_pending", "Rows that wait to be written to disk.", [this] { return store_->pending(); });
-    gauge("guests_uncovered", "Guests that should be watched and could fail unnoticed.",
-          [this] { return census_.watches.at(static_cast<std::size_t>(Watch::uncovered)); });
-    for (const model::AlarmKind& kind : model::alarm_kinds()) {
-        if (kind.source != model::AlarmKind::Source::controller) continue;
-        gauge("own_alarms_open", "Alarms about the suite itself that are open.",
-              [this, name = kind.name] { return core_.self_monitoring().open_of_kind(name); },
-              {{"kind", std::string(kind.name)}});
-    }
-    for (const char* state : kGuestStates)
-        gauge("guests", "Guests by state.", [this, state] { return count_guests(api_, state); }, {{"state", state}});
-}
-
-void Controller::add_bus_metrics() {
-    metrics_.gauge("vitalwire_controller_bus_connections_refused",
-                   "Connections that ended before they were an agent's.", [this] {
-                       double refused = 0;
-                       for (const auto& port : ports_)
-                           refused += static_cast<double>(port->bus().refused());
-                       return refused + static_cast<double>(mailbox_ ? mailbox_->refused() : 0);
-                   });
-    metrics_.counter("vitalwire_controller_http_connections_refused_total",
-                     "HTTP connections that sent nothing in time, or were closed for newer ones.",
-                     [this] { return http_server_.refused(); });
-    metrics_.gauge("vitalwire_controller_certificate_seconds_left", "Until our own certificate ends; 0 without one.",
-                   [this] { return certificates_.seconds_left(); });
-    metrics_.gauge("vitalwire_controller_bus_messages_dropped",
-                   "Messages to and from agents that full queues lost; a snapshot was sent after it.", [this] {
-                       double dropped = 0;
-                       for (const auto& port : ports_)
-                           dropped += static_cast<double>(port->bus().dropped());
-                       return dropped;
-                   });
+    controller::add_metrics(
+        metrics_, api_,
+        {[this] { return store_->pending(); },
+         [this, sum_of_ports] {
+             const auto refused = sum_of_ports([](const bus::ControllerPort& port) { return port.refused(); });
+             return refused + (mailbox_ ? mailbox_->refused() : 0);
+         },
+         [sum_of_ports] { return sum_of_ports([](const bus::ControllerPort& port) { return port.dropped(); }); },
+         [this] { return http_server_.refused(); }, [this] { return certificates_.seconds_left(); }});
 }
 
 void Controller::reload() {
@@ -291,6 +267,10 @@ void Controller::defer(std::function<void()> call) {
     boost::asio::post(io_, [call = std::move(call), alive = std::weak_ptr(alive_)] {
         if (!alive.expired()) call();
     });
+}
+
+base::Moment Controller::now() const {
+    return moment();
 }
 
 void Controller::on_inventory_changed(const std::vector<GuestChange>& changes) {

@@ -70,7 +70,6 @@ private:
     void add_port(std::unique_ptr<bus::ControllerPort> port);
     void add_sinks();
     void add_metrics();
-    void add_bus_metrics();
     /// Hands the core an event, and arms the timer for what it has due.
     template <class Event>
     void run(Event event);
@@ -83,6 +82,7 @@ private:
     Evidence::Source inventory_source() const override;
     bool reachable() const override;
     void defer(std::function<void()> call) override;
+    base::Moment now() const override;
     // InventorySource::Handler
     void on_inventory_changed(const std::vector<GuestChange>& changes) override;
     void on_inventory_problem(const std::string& what, const std::string& detail) override;

@@ -10,7 +10,6 @@
 namespace vitalwire::controller {
 
 using model::Fault;
-using model::FaultKind;
 
 namespace {
 
@@ -37,31 +36,16 @@ AlarmManager::AlarmManager(Options options, AlarmRows& rows, Dependencies depend
       list_(rows, options.history),
       journal_([this](const base::FaultId& fault, const Journal::Record& record) { rows_.put_journal(fault, record); }),
       sinks_(rows,
-             {context_.io, context_.metrics, context_.problems, context_.enrich, context_.inventory_known,
+             {context_.now, context_.enrich, context_.inventory_known,
               [this](const Alarm& alarm) { return interval_of(alarm); },
-              [this](AlarmEvent& event) { add_others_open(event); }, [this](SinkWorker& sink) { collect(sink); },
-              [this](SinkWorker& sink) { reconciler_.reconcile(sink); },
+              [this](AlarmEvent& event) { add_others_open(event); }, [this](Notifier& sink) { collect(sink); },
+              [this](Notifier& sink) { reconciler_.reconcile(sink); },
               [this](const base::FaultId& fault, JournalEntry entry) { journal_.note(fault, std::move(entry)); }}),
       internal_(rows, sinks_),
       acknowledger_(context_.acknowledge, context_.defer),
       reconciler_(list_, rows, sinks_, internal_,
                   {[this](const TrackedFault& tracked) { return !tracked.withheld && delivers(tracked.host); },
-                   [this](const base::FaultId& fault) { settle(fault); }}) {
-    runtime::Metrics& metrics = context_.metrics;
-    for (const FaultKind kind : model::all_fault_kinds()) {
-        const runtime::Labels labels = {{"kind", std::string(model::to_string(kind))}};
-        opened_[kind] = metrics.counter("vitalwire_controller_faults_opened_total", "Faults opened.", labels);
-        cleared_[kind] = metrics.counter("vitalwire_controller_faults_cleared_total", "Faults cleared.", labels);
-        metrics.gauge(
-            "vitalwire_controller_faults_open", "Faults open now.",
-            [this, kind] { return static_cast<double>(table().open_of_kind(kind)); }, labels);
-    }
-}
-
-void AlarmManager::add_sink(const std::string& name, const std::string& type, std::unique_ptr<Sink> sink,
-                            DeliveryOptions options, std::optional<std::vector<Policy>> policies) {
-    sinks_.add_sink(name, type, std::move(sink), options, std::move(policies));
-}
+                   [this](const base::FaultId& fault) { settle(fault); }}) {}
 
 void AlarmManager::load(base::TimePoint now) {
     list_.load();
@@ -85,7 +69,7 @@ void AlarmManager::load_journal() {
 void AlarmManager::load_acknowledged() {
     for (const AlarmRows::AckedRow& row : rows_.load_acked()) {
         const TrackedFault* tracked = table().find(row.fault);
-        SinkWorker* sink = sinks_.find(row.sink);
+        Notifier* sink = sinks_.find(row.sink);
         const bool internal = internal_.knows(row.fault);
         if (sink == nullptr || (tracked == nullptr && !internal)) {
             rows_.erase_acked(row.sink, row.fault);
@@ -264,14 +248,14 @@ bool AlarmManager::withhold(TrackedFault& tracked, FaultTable::Change change) {
 }
 
 void AlarmManager::count(const FaultTable::Entry& entry) {
-    const FaultKind kind = entry.booked.fault.kind;
-    if (entry.change == FaultTable::Change::opened) opened_.at(kind).add();
-    if (entry.change == FaultTable::Change::cleared) cleared_.at(kind).add();
+    const auto kind = static_cast<std::size_t>(entry.booked.fault.kind);
+    if (entry.change == FaultTable::Change::opened) ++opened_.at(kind);
+    if (entry.change == FaultTable::Change::cleared) ++cleared_.at(kind);
 }
 
 void AlarmManager::note(const FaultTable::Entry& entry) {
     const Fault& fault = entry.booked.fault;
-    const base::WallTime now = std::chrono::system_clock::now();
+    const base::WallTime now = context_.now().wall;
     switch (entry.change) {
         case FaultTable::Change::none:
             return;
@@ -337,7 +321,7 @@ void AlarmManager::add_others_open(AlarmEvent& event) const {
 }
 
 void AlarmManager::resend(const std::string& name, const base::GuestId& guest) {
-    SinkWorker* sink = sinks_.find(name);
+    Notifier* sink = sinks_.find(name);
     if (sink == nullptr) return;
     for (const auto& [id, tracked] : table().all()) {
         if (tracked.fault.guest == guest && tracked.fault.open() && !tracked.withheld && delivers(tracked.host))
@@ -346,7 +330,7 @@ void AlarmManager::resend(const std::string& name, const base::GuestId& guest) {
     sink->pump();
 }
 
-void AlarmManager::collect(SinkWorker& sink) {
+void AlarmManager::collect(Notifier& sink) {
     for (const AckChange& change : sink.queue().take_changes()) {
         if (internal_.knows(change.fault)) internal_.acknowledged(sink, change);
         if (table().find(change.fault) == nullptr) continue;
@@ -407,7 +391,7 @@ void AlarmManager::resume_unheard() {
         deliver(tracked);
 }
 
-DeliveryView AlarmManager::view(const SinkWorker& sink, const TrackedFault& tracked) const {
+DeliveryView AlarmManager::view(const Notifier& sink, const TrackedFault& tracked) const {
     const Alarm alarm = alarm_of(tracked);
     if (delivers(tracked.host) || sink.queue().busy(alarm)) return sink.queue().view(alarm);
     DeliveryView view;

@@ -1,13 +1,14 @@
 #pragma once
 
-#include <boost/asio/io_context.hpp>
+#include <array>
+#include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/moment.hpp"
 #include "bus/messages.hpp"
 #include "controller/alarms/acknowledger.hpp"
 #include "controller/alarms/alarm_list.hpp"
@@ -17,8 +18,6 @@
 #include "controller/delivery/journal.hpp"
 #include "controller/fleet/fleet.hpp"
 #include "controller/fleet/inventory.hpp"
-#include "runtime/metrics.hpp"
-#include "runtime/problems.hpp"
 
 namespace vitalwire::controller {
 
@@ -38,10 +37,8 @@ public:
         base::Millis resume_grace{10'000};
     };
     struct Dependencies {
-        boost::asio::io_context& io;
-        runtime::Metrics& metrics;
-        runtime::Problems& problems;
         const Fleet& fleet;
+        std::function<base::Moment()> now;
         std::function<void(Alarm&)> enrich;
         Acknowledger::Send acknowledge;
         Acknowledger::Defer defer;
@@ -61,9 +58,10 @@ public:
 
     AlarmManager(Options options, AlarmRows& rows, Dependencies dependencies);
 
+    /// For the notifier of the sink of that name, which is added next.
+    NotifierContext context_of(const std::string& sink) { return sinks_.context_of(sink); }
     /// Before `load`.
-    void add_sink(const std::string& name, const std::string& type, std::unique_ptr<Sink> sink, DeliveryOptions options,
-                  std::optional<std::vector<Policy>> policies = std::nullopt);
+    void add_sink(std::unique_ptr<Notifier> sink) { sinks_.add_sink(std::move(sink)); }
     /// What was known before a restart; the fleet is restored already.
     void load(base::TimePoint now);
     /// Sinks are notified of nothing after it.
@@ -112,8 +110,11 @@ public:
     const FaultHistory& history() const { return list_.history(); }
     const Journal& journal() const { return journal_; }
     /// How far the fault is at a sink; at another primary's, what that has delivered counts.
-    DeliveryView view(const SinkWorker& sink, const TrackedFault& tracked) const;
+    DeliveryView view(const Notifier& sink, const TrackedFault& tracked) const;
     const Dispatcher::Sinks& sinks() const { return sinks_.sinks(); }
+    /// Since the start.
+    std::uint64_t opened(model::FaultKind kind) const { return opened_.at(static_cast<std::size_t>(kind)); }
+    std::uint64_t cleared(model::FaultKind kind) const { return cleared_.at(static_cast<std::size_t>(kind)); }
 
 private:
     void load_acknowledged();
@@ -132,7 +133,7 @@ private:
     void deliver_again(Predicate concerned);
     void withdraw(const base::HostId& host);
     void resume_unheard();
-    void collect(SinkWorker& sink);
+    void collect(Notifier& sink);
     void settle(const base::FaultId& fault);
     void retire(const TrackedFault& tracked, bool delivered);
     base::Millis interval_of(const Alarm& alarm) const;
@@ -149,8 +150,8 @@ private:
     Reconciler reconciler_;
     bool grace_over_ = false;
     base::TimePoint grace_ends_ = base::kNever;
-    std::map<model::FaultKind, runtime::Counter> opened_;
-    std::map<model::FaultKind, runtime::Counter> cleared_;
+    std::array<std::uint64_t, model::kFaultKinds> opened_{};
+    std::array<std::uint64_t, model::kFaultKinds> cleared_{};
 };
 
 }  // namespace vitalwire::controller

@@ -10,21 +10,18 @@ Dispatcher::Dispatcher(AlarmRows& rows, Context context) : rows_(rows), context_
         known_.insert(name);
 }
 
-void Dispatcher::add_sink(const std::string& name, const std::string& type, std::unique_ptr<Sink> sink,
-                          DeliveryOptions options, std::optional<std::vector<Policy>> policies) {
-    options.fresh = !known_.contains(name);
-    const std::size_t index = sinks_.size();
-    SinkWorkerContext context{context_.io,
-                              context_.metrics,
-                              context_.problems,
-                              context_.enrich,
-                              context_.add_others_open,
-                              [this, index] { context_.progress(*sinks_[index]); },
-                              [this, index] { context_.reconcile(*sinks_[index]); },
-                              context_.note};
-    sinks_.push_back(
-        std::make_unique<SinkWorker>(name, type, std::move(sink), options, std::move(policies), std::move(context)));
-    rows_.put_sink(name);
+NotifierContext Dispatcher::context_of(const std::string& name) {
+    return {!known_.contains(name),
+            context_.enrich,
+            context_.add_others_open,
+            [this, name] { context_.progress(*find(name)); },
+            [this, name] { context_.reconcile(*find(name)); },
+            context_.note};
+}
+
+void Dispatcher::add_sink(std::unique_ptr<Notifier> sink) {
+    rows_.put_sink(sink->name());
+    sinks_.push_back(std::move(sink));
 }
 
 void Dispatcher::erase_unconfigured() {
@@ -46,7 +43,8 @@ AlarmPtr Dispatcher::enriched(const Alarm& alarm) const {
 }
 
 FilterContext Dispatcher::filter_context(const Alarm& alarm) const {
-    return {context_.inventory_known(), context_.interval(alarm), base::Clock::now(), std::chrono::system_clock::now()};
+    const base::Moment now = context_.now();
+    return {context_.inventory_known(), context_.interval(alarm), now.steady, now.wall};
 }
 
 void Dispatcher::restore(const Alarm& alarm) {
@@ -55,7 +53,7 @@ void Dispatcher::restore(const Alarm& alarm) {
     }
 }
 
-void Dispatcher::restore(SinkWorker& sink, const Alarm& alarm, Acked acked) {
+void Dispatcher::restore(Notifier& sink, const Alarm& alarm, Acked acked) {
     sink.queue().restore(enriched(alarm), std::move(acked), filter_context(alarm));
 }
 
@@ -71,10 +69,10 @@ void Dispatcher::offer(const Alarm& alarm) {
     pump();
 }
 
-void Dispatcher::note_verdict(const SinkWorker& sink, const base::FaultId& fault) {
+void Dispatcher::note_verdict(const Notifier& sink, const base::FaultId& fault) {
     const AlarmFilter& filter = sink.queue().filter();
     const char* verdict = filter.holds(fault) ? "held" : filter.stops(fault) ? "suppressed" : nullptr;
-    if (verdict != nullptr) context_.note(fault, {std::chrono::system_clock::now(), verdict, sink.name(), "policy"});
+    if (verdict != nullptr) context_.note(fault, {context_.now().wall, verdict, sink.name(), "policy"});
 }
 
 void Dispatcher::finish(const Alarm& alarm, bool others_done) {
@@ -115,7 +113,7 @@ bool Dispatcher::asks_inventory() const {
                        [](const auto& sink) { return sink->queue().filter().asks_inventory(); });
 }
 
-SinkWorker* Dispatcher::find(const std::string& name) const {
+Notifier* Dispatcher::find(const std::string& name) const {
     const auto at = std::find_if(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return sink->name() == name; });
     return at == sinks_.end() ? nullptr : at->get();
 }

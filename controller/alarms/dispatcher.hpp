@@ -1,51 +1,47 @@
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "base/moment.hpp"
 #include "controller/alarms/alarm_rows.hpp"
-#include "controller/delivery/sink_worker.hpp"
-#include "runtime/metrics.hpp"
-#include "runtime/problems.hpp"
+#include "controller/delivery/notifier.hpp"
 
 namespace vitalwire::controller {
 
 /// All sinks: what is done with an alarm is done at each of them.
 class Dispatcher {
 public:
-    using Sinks = std::vector<std::unique_ptr<SinkWorker>>;
+    using Sinks = std::vector<std::unique_ptr<Notifier>>;
     struct Context {
-        boost::asio::io_context& io;
-        runtime::Metrics& metrics;
-        runtime::Problems& problems;
-        // As SinkWorkerContext has them.
+        std::function<base::Moment()> now;
+        // As NotifierContext has them.
         std::function<void(Alarm&)> enrich;
         std::function<bool()> inventory_known;
         std::function<base::Millis(const Alarm&)> interval;
         std::function<void(AlarmEvent&)> add_others_open;
         /// The sink may have acknowledged something.
-        std::function<void(SinkWorker&)> progress;
+        std::function<void(Notifier&)> progress;
         /// It is time to compare what the sink's receiver shows.
-        std::function<void(SinkWorker&)> reconcile;
+        std::function<void(Notifier&)> reconcile;
         std::function<void(const base::FaultId&, JournalEntry)> note;
     };
 
     Dispatcher(AlarmRows& rows, Context context);
 
-    void add_sink(const std::string& name, const std::string& type, std::unique_ptr<Sink> sink, DeliveryOptions options,
-                  std::optional<std::vector<Policy>> policies);
+    /// For the notifier of the sink of that name, which is added next.
+    NotifierContext context_of(const std::string& name);
+    void add_sink(std::unique_ptr<Notifier> sink);
     /// Rows of sinks that are no longer configured.
     void erase_unconfigured();
     void stop();
 
     // As SinkQueue's, at each sink that takes the alarm.
     void restore(const Alarm& alarm);
-    void restore(SinkWorker& sink, const Alarm& alarm, Acked acked);
+    void restore(Notifier& sink, const Alarm& alarm, Acked acked);
     void offer(const Alarm& alarm);
     void finish(const Alarm& alarm, bool others_done);
     void withdraw(const Alarm& alarm);
@@ -55,13 +51,13 @@ public:
 
     /// What a sink is notified of depends on where the inventory has a guest.
     bool asks_inventory() const;
-    SinkWorker* find(const std::string& name) const;
+    Notifier* find(const std::string& name) const;
     const Sinks& sinks() const { return sinks_; }
 
 private:
     AlarmPtr enriched(const Alarm& alarm) const;
     FilterContext filter_context(const Alarm& alarm) const;
-    void note_verdict(const SinkWorker& sink, const base::FaultId& fault);
+    void note_verdict(const Notifier& sink, const base::FaultId& fault);
     void pump();
 
     AlarmRows& rows_;

@@ -12,7 +12,7 @@ void InternalAlarms::load() {
     }
 }
 
-void InternalAlarms::restore(SinkWorker& sink, const base::FaultId& alarm, Acked acked) {
+void InternalAlarms::restore(Notifier& sink, const base::FaultId& alarm, Acked acked) {
     sinks_.restore(sink, alarms_.at(alarm), std::move(acked));
 }
 
@@ -47,7 +47,7 @@ void InternalAlarms::hand_out(const base::FaultId& id) {
     settle(id);
 }
 
-void InternalAlarms::acknowledged(const SinkWorker& sink, const AckChange& change) {
+void InternalAlarms::acknowledged(const Notifier& sink, const AckChange& change) {
     store_.put_acked(sink.name(), change.fault, change.acked);
     settle(change.fault);
 }
@@ -63,7 +63,7 @@ void InternalAlarms::settle(const base::FaultId& id) {
     on_finished(id);
 }
 
-std::vector<base::FaultId> InternalAlarms::acknowledged_open(const SinkWorker& sink) const {
+std::vector<base::FaultId> InternalAlarms::acknowledged_open(const Notifier& sink) const {
     std::vector<base::FaultId> acknowledged;
     for (const auto& [id, alarm] : alarms_) {
         if (alarm.open() && sink.takes(alarm) && sink.queue().acknowledged(alarm)) acknowledged.push_back(id);
@@ -71,7 +71,7 @@ std::vector<base::FaultId> InternalAlarms::acknowledged_open(const SinkWorker& s
     return acknowledged;
 }
 
-bool InternalAlarms::resend(SinkWorker& sink, const base::FaultId& id) {
+bool InternalAlarms::resend(Notifier& sink, const base::FaultId& id) {
     const auto at = alarms_.find(id);
     return at != alarms_.end() && at->second.open() && sink.queue().resend(at->second);
 }

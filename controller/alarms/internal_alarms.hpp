@@ -21,7 +21,7 @@ public:
 
     /// Those of before a restart; what the sinks have acknowledged of them comes by `restore`.
     void load();
-    void restore(SinkWorker& sink, const base::FaultId& alarm, Acked acked);
+    void restore(Notifier& sink, const base::FaultId& alarm, Acked acked);
     /// Delivers again what was not delivered to the end.
     void resume();
 
@@ -31,11 +31,11 @@ public:
     bool waits() const { return !waiting_.empty(); }
     bool knows(const base::FaultId& alarm) const { return alarms_.contains(alarm); }
     /// A sink has acknowledged something of it.
-    void acknowledged(const SinkWorker& sink, const AckChange& change);
+    void acknowledged(const Notifier& sink, const AckChange& change);
 
     /// Open ones that this sink has acknowledged.
-    std::vector<base::FaultId> acknowledged_open(const SinkWorker& sink) const;
-    bool resend(SinkWorker& sink, const base::FaultId& alarm);
+    std::vector<base::FaultId> acknowledged_open(const Notifier& sink) const;
+    bool resend(Notifier& sink, const base::FaultId& alarm);
 
     const std::map<base::FaultId, Alarm>& all() const { return alarms_; }
     std::function<void(const base::FaultId&)> on_finished = [](const base::FaultId&) {};

@@ -18,7 +18,7 @@ AlarmSlot slot_of(const TrackedFault& tracked) {
 
 }  // namespace
 
-void Reconciler::reconcile(SinkWorker& sink) {
+void Reconciler::reconcile(Notifier& sink) {
     sink.list([this, &sink, acknowledged = acknowledged_open(sink), internal = internal_.acknowledged_open(sink),
                newest = list_.history().newest()](const Shown& shown) {
         const std::size_t raised = raise_lost(sink, acknowledged, shown) + raise_lost_internal(sink, internal, shown);
@@ -27,7 +27,7 @@ void Reconciler::reconcile(SinkWorker& sink) {
     });
 }
 
-std::vector<base::FaultId> Reconciler::acknowledged_open(const SinkWorker& sink) const {
+std::vector<base::FaultId> Reconciler::acknowledged_open(const Notifier& sink) const {
     std::vector<base::FaultId> acknowledged;
     for (const auto& [id, tracked] : list_.table().all()) {
         const bool ours = tracked.fault.open() && context_.delivers(tracked);
@@ -36,8 +36,7 @@ std::vector<base::FaultId> Reconciler::acknowledged_open(const SinkWorker& sink)
     return acknowledged;
 }
 
-std::size_t Reconciler::raise_lost(SinkWorker& sink, const std::vector<base::FaultId>& acknowledged,
-                                   const Shown& shown) {
+std::size_t Reconciler::raise_lost(Notifier& sink, const std::vector<base::FaultId>& acknowledged, const Shown& shown) {
     std::map<AlarmSlot, bool> there;  // true: it ends soon
     for (const ShownAlarm& alarm : shown)
         there[{alarm.guest, alarm.kind}] |= alarm.ends_soon;
@@ -53,7 +52,7 @@ std::size_t Reconciler::raise_lost(SinkWorker& sink, const std::vector<base::Fau
     return count;
 }
 
-std::size_t Reconciler::raise_lost_internal(SinkWorker& sink, const std::vector<base::FaultId>& acknowledged,
+std::size_t Reconciler::raise_lost_internal(Notifier& sink, const std::vector<base::FaultId>& acknowledged,
                                             const Shown& shown) {
     std::map<base::FaultId, bool> there;  // true: it ends soon
     for (const ShownAlarm& alarm : shown)
@@ -67,7 +66,7 @@ std::size_t Reconciler::raise_lost_internal(SinkWorker& sink, const std::vector<
 }
 
 /// What is in the table is delivered in its own time, and what is not in the history may be another controller's.
-std::size_t Reconciler::clear_stale(SinkWorker& sink, FaultHistory::Number newest, const Shown& shown) {
+std::size_t Reconciler::clear_stale(Notifier& sink, FaultHistory::Number newest, const Shown& shown) {
     std::set<AlarmSlot> tracked;
     for (const auto& [id, fault] : list_.table().all())
         tracked.insert(slot_of(fault));
@@ -82,7 +81,7 @@ std::size_t Reconciler::clear_stale(SinkWorker& sink, FaultHistory::Number newes
 }
 
 /// Back into the table as a fault whose clear is still to be delivered, to this sink alone.
-void Reconciler::clear_stale(const SinkWorker& sink, const base::FaultId& fault) {
+void Reconciler::clear_stale(const Notifier& sink, const base::FaultId& fault) {
     const auto tracked = list_.bring_back(fault);
     if (!tracked) return;
     const Alarm alarm = to_alarm(tracked->fault, tracked->host);

@@ -24,17 +24,16 @@ public:
     Reconciler(AlarmList& list, AlarmRows& rows, Dispatcher& sinks, InternalAlarms& internal, Context context)
         : list_(list), rows_(rows), sinks_(sinks), internal_(internal), context_(std::move(context)) {}
 
-    void reconcile(SinkWorker& sink);
+    void reconcile(Notifier& sink);
 
 private:
     using Shown = std::vector<ShownAlarm>;
 
-    std::vector<base::FaultId> acknowledged_open(const SinkWorker& sink) const;
-    std::size_t raise_lost(SinkWorker& sink, const std::vector<base::FaultId>& acknowledged, const Shown& shown);
-    std::size_t raise_lost_internal(SinkWorker& sink, const std::vector<base::FaultId>& acknowledged,
-                                    const Shown& shown);
-    std::size_t clear_stale(SinkWorker& sink, FaultHistory::Number newest, const Shown& shown);
-    void clear_stale(const SinkWorker& sink, const base::FaultId& fault);
+    std::vector<base::FaultId> acknowledged_open(const Notifier& sink) const;
+    std::size_t raise_lost(Notifier& sink, const std::vector<base::FaultId>& acknowledged, const Shown& shown);
+    std::size_t raise_lost_internal(Notifier& sink, const std::vector<base::FaultId>& acknowledged, const Shown& shown);
+    std::size_t clear_stale(Notifier& sink, FaultHistory::Number newest, const Shown& shown);
+    void clear_stale(const Notifier& sink, const base::FaultId& fault);
 
     AlarmList& list_;
     AlarmRows& rows_;

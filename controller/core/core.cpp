@@ -33,7 +33,7 @@ Core::Core(Options options, Context context)
       authority_(context.inventory, fleet_, names_),
       alarms_(options_.alarms, context.rows, alarm_dependencies()),
       evidence_(context.inventory, fleet_, names_),
-      groups_(context.inventory, fleet_, names_, context.metrics,
+      groups_(context.inventory, fleet_, names_,
               options_.monitoring.controller.str() + "@" + base::to_iso8601(options_.started_at),
               [this](const HostId& host, const bus::ToAgent& message) { send(host, message); }),
       policies_(names_, [this](const HostId& host, const bus::ToAgent& message) { send(host, message); }),
@@ -48,19 +48,11 @@ Core::Core(Options options, Context context)
                 },
                 [this](std::function<void()> done) { context_.rows.when_durable(std::move(done)); }}),
       coverage_(context.inventory, fleet_, names_, alarms_.table(),
-                [this](const HostId& host) { return policies_.sent(host); }) {
-    messages_ = context_.metrics.counter("vitalwire_controller_bus_messages_total", "Messages from agents.");
-    refused_ = context_.metrics.counter("vitalwire_controller_bus_refused_total",
-                                        "Messages, or faults and guests in them, that were refused.");
-    primary_changes_ = context_.metrics.counter("vitalwire_controller_primary_changes_total",
-                                                "Times an agent named another primary, or this one again.");
-}
+                [this](const HostId& host) { return policies_.sent(host); }) {}
 
 AlarmManager::Dependencies Core::alarm_dependencies() {
-    return {context_.io,
-            context_.metrics,
-            context_.problems,
-            fleet_,
+    return {fleet_,
+            [this] { return context_.output.now(); },
             [this](Alarm& alarm) { enrich(alarm); },
             [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); },
             [this](std::function<void()> call) { context_.output.defer(std::move(call)); },
@@ -115,7 +107,7 @@ std::optional<bus::Rejected> Core::admit(std::size_t port, const bus::Hello& hel
     const Session newcomer{port, hello.host, peer, hello.instance, hello.state, hello.state_starts};
     const HostId host = canonical(hello.host);
     auto rejected = sessions_.admit(host, newcomer, moment.steady);
-    if (rejected) refused_.add();
+    if (rejected) ++counters_.refused;
     return rejected;
 }
 
@@ -123,7 +115,7 @@ void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string
     const HostId host = canonical(hello.host);
     const Session session{port, hello.host, peer, hello.instance, hello.state, hello.state_starts};
     if (hello.version != bus::kBusVersion) {
-        refused_.add();
+        ++counters_.refused;
         const std::string version = std::to_string(bus::kBusVersion);
         return context_.output.send(session, bus::Rejected{"this controller speaks version " + version, {}});
     }
@@ -158,7 +150,7 @@ void Core::message(std::size_t port, const HostId& name, const bus::ToController
     const HostId host = canonical(name);
     if (!known_session(port, host)) return;
     now_ = moment.steady;
-    messages_.add();
+    ++counters_.messages;
     fleet_.seen(host, moment.wall);
     std::visit([&](const auto& content) { on(host, content, moment); }, message);
 }
@@ -174,7 +166,7 @@ void Core::on(const HostId& host, const bus::LeadChanged& changed, Moment moment
     if (was_primary == changed.lead) return;
     put_agent(host);
     alarms_.primary_changed(host);
-    primary_changes_.add();
+    ++counters_.primary_changes;
     initial_sync(host, moment);
 }
 
@@ -200,7 +192,7 @@ void Core::on(const HostId& host, const bus::Guests& guests, Moment moment) {
             errors.push_back(taken.error());
         }
     }
-    refused_.add(static_cast<double>(errors.size()));
+    counters_.refused += errors.size();
     rejected_.add(host, {}, errors, moment.steady);
 }
 
@@ -213,7 +205,7 @@ void Core::on(const HostId& host, const bus::Faults& faults, Moment moment) {
     for (const model::Fault& fault : faults.faults)
         rejected_.drop(host, fault.id);
     const auto rejected = alarms_.report(host, faults.faults, moment.wall);
-    refused_.add(static_cast<double>(rejected.size() + faults.skipped.size()));
+    counters_.refused += rejected.size() + faults.skipped.size();
     rejected_.add(host, rejected, faults.skipped, moment.steady);
     const bool conflict = std::any_of(faults.faults.begin(), faults.faults.end(), [&](const model::Fault& fault) {
         const TrackedFault* tracked = alarms_.table().find(fault.id);

@@ -8,7 +8,7 @@
 //   rejected_reports.hpp  reports that could not be taken yet
 //   coverage.hpp          which guest is watched, and why not
 
-#include <boost/asio/io_context.hpp>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -31,6 +31,7 @@
 #include "controller/fleet/host_names.hpp"
 #include "controller/fleet/inventory.hpp"
 #include "controller/groups/group_service.hpp"
+#include "runtime/problems.hpp"
 
 namespace vitalwire::controller {
 
@@ -53,14 +54,21 @@ public:
         /// An agent could connect now.
         virtual bool reachable() const = 0;
         virtual void defer(std::function<void()> call) = 0;
+        /// For what a sink or the store leads to, which comes with no event.
+        virtual base::Moment now() const = 0;
     };
     struct Context {
-        boost::asio::io_context& io;  ///< of the sinks
-        runtime::Metrics& metrics;
         runtime::Problems& problems;
         AlarmRows& rows;
         Inventory& inventory;
         Output& output;
+    };
+
+    /// What it has counted since its start.
+    struct Counters {
+        std::uint64_t messages = 0;         ///< from agents
+        std::uint64_t refused = 0;          ///< messages, or faults and guests in them
+        std::uint64_t primary_changes = 0;  ///< an agent named another primary, or this one again
     };
 
     Core(Options options, Context context);
@@ -94,6 +102,7 @@ public:
     const Coverage& coverage() const { return coverage_; }
     const SelfMonitoring& self_monitoring() const { return self_monitoring_; }
     std::size_t orphans_waiting() const { return orphans_.waiting(); }
+    const Counters& counters() const { return counters_; }
 
 private:
     AlarmManager::Dependencies alarm_dependencies();
@@ -160,9 +169,7 @@ private:
     base::TimePoint names_from_ = base::kNever;  ///< agents have had their time to come
     base::TimePoint refresh_from_{};
     bool inventory_seen_ = false;
-    runtime::Counter messages_;
-    runtime::Counter refused_;
-    runtime::Counter primary_changes_;
+    Counters counters_;
 };
 
 }  // namespace vitalwire::controller

@@ -1,12 +1,8 @@
 #pragma once
 
-#include <boost/asio/io_context.hpp>
-#include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -15,16 +11,7 @@
 #include "controller/model/alarm.hpp"
 #include "controller/model/outcome.hpp"
 
-namespace vitalwire::runtime {
-class HttpClient;
-class Metrics;
-class Problems;
-class Store;
-}  // namespace vitalwire::runtime
-
 namespace vitalwire::controller {
-
-class Keystone;
 
 /// An alarm of ours as a receiver shows it.
 struct ShownAlarm {
@@ -62,22 +49,6 @@ public:
     /// The open alarms of ours that the receiver shows, at some moment after this call. Calls `listed` once, later.
     // NOLINTNEXTLINE(performance-unnecessary-value-param): a sink that can be asked keeps it
     virtual void list(Listed listed) { listed(std::vector<ShownAlarm>()); }
-};
-
-/// What a sink may use.
-struct SinkContext {
-    boost::asio::io_context& io;
-    runtime::HttpClient& http;
-    Keystone* keystone = nullptr;  ///< there for the types of sink that need OpenStack
-    std::string name = {};         ///< of the sink
-    // For sinks that keep something or can be asked themselves.
-    runtime::Store* store = nullptr;
-    runtime::Metrics* metrics = nullptr;
-    runtime::Problems* problems = nullptr;
-    /// Notifies the sink of the open faults of the guest once more.
-    std::function<void(const base::GuestId&)> tell_again = {};
-    /// Where this controller itself listens on TCP, "127.0.0.1:8990": no receiver that somebody else names.
-    std::function<std::vector<std::string>()> own_listeners = {};
 };
 
 }  // namespace vitalwire::controller

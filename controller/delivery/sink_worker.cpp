@@ -11,19 +11,25 @@ namespace vitalwire::controller {
 namespace {
 /// An operator is to look at a receiver that is away this long.
 constexpr base::Millis kDownAfter{30'000};
+
+DeliveryOptions with_fresh(DeliveryOptions options, bool fresh) {
+    options.fresh = fresh;
+    return options;
+}
 }  // namespace
 
 SinkWorker::SinkWorker(std::string name, std::string type, std::unique_ptr<Sink> sink, DeliveryOptions options,
-                       std::optional<std::vector<Policy>> policies, SinkWorkerContext context)
+                       std::optional<std::vector<Policy>> policies, Shell shell, NotifierContext context)
     : name_(std::move(name)),
       type_(std::move(type)),
+      shell_(shell),
       context_(std::move(context)),
       sink_(std::move(sink)),
       queue_(
-          options, std::move(policies), [this](const Alarm& alarm) { return sink_->route(alarm); },
-          std::random_device{}()),
-      timer_(context_.io),
-      reconcile_timer_(context_.io),
+          with_fresh(options, context_.fresh), std::move(policies),
+          [this](const Alarm& alarm) { return sink_->route(alarm); }, std::random_device{}()),
+      timer_(shell_.io),
+      reconcile_timer_(shell_.io),
       since_(std::chrono::system_clock::now()) {
     add_metrics();
     if (!sink_->audit_interval()) return;
@@ -32,7 +38,7 @@ SinkWorker::SinkWorker(std::string name, std::string type, std::unique_ptr<Sink>
 }
 
 void SinkWorker::add_metrics() {
-    runtime::Metrics& metrics = context_.metrics;
+    runtime::Metrics& metrics = shell_.metrics;
     const runtime::Labels labels = {{"sink", name_}};
     for (const AlarmChange change : {AlarmChange::opened, AlarmChange::updated, AlarmChange::cleared}) {
         delivered_by_change_.push_back(metrics.counter("vitalwire_controller_sink_delivered_total",
@@ -69,7 +75,7 @@ void SinkWorker::add_metrics() {
 
 void SinkWorker::add_reconcile_metrics() {
     const auto resent = [&](const char* event) {
-        return context_.metrics.counter(
+        return shell_.metrics.counter(
             "vitalwire_controller_sink_resent_total",
             "Faults sent again because the receiver no longer showed what it had acknowledged.",
             {{"sink", name_}, {"event", event}});
@@ -88,8 +94,8 @@ void SinkWorker::arm_reconcile() {
 void SinkWorker::list(std::function<void(const std::vector<ShownAlarm>&)> listed) {
     sink_->list([this, listed = std::move(listed), alive = std::weak_ptr(alive_)](const auto& shown) {
         if (alive.expired() || stopped_) return;
-        context_.problems.set("sink " + name_ + " cannot be compared with its receiver",
-                              shown ? "" : shown.error().message);
+        shell_.problems.set("sink " + name_ + " cannot be compared with its receiver",
+                            shown ? "" : shown.error().message);
         if (shown) listed(*shown);
     });
 }
@@ -182,7 +188,7 @@ void SinkWorker::note_state() {
     const bool ok = !away && stuck == 0;
     std::string detail;
     if (!ok) detail = (away ? "" : std::to_string(stuck) + " guests or hosts wait: ") + queue_.last_error();
-    context_.problems.set("sink " + name_ + " cannot deliver", detail);
+    shell_.problems.set("sink " + name_ + " cannot deliver", detail);
     if (std::exchange(was_ok_, ok) != ok) since_ = std::chrono::system_clock::now();
 }
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "controller/delivery/journal.hpp"
+#include "controller/delivery/notifier.hpp"
 #include "controller/delivery/sink.hpp"
 #include "controller/delivery/sink_queue.hpp"
 #include "runtime/metrics.hpp"
@@ -17,53 +17,35 @@
 
 namespace vitalwire::controller {
 
-/// What a worker needs of the rest of the controller.
-struct SinkWorkerContext {
-    boost::asio::io_context& io;
-    runtime::Metrics& metrics;
-    runtime::Problems& problems;
-    /// Fills in what the inventory has, just before an event is sent.
-    std::function<void(Alarm&)> enrich;
-    /// Adds to an event what is open of the same guest and not delivered from here.
-    std::function<void(AlarmEvent&)> add_others_open;
-    /// Called after every pump: `queue().take_changes()` may have something.
-    std::function<void()> progress;
-    /// Called as often as the sink wants its receiver compared with what it has acknowledged.
-    std::function<void()> reconcile;
-    /// For the fault's journal.
-    std::function<void(const base::FaultId&, JournalEntry)> note;
-};
-
 /// One configured sink at work: carries out what its queue decides.
-class SinkWorker {
+class SinkWorker final : public Notifier {
 public:
+    struct Shell {
+        boost::asio::io_context& io;
+        runtime::Metrics& metrics;
+        runtime::Problems& problems;
+    };
+
     SinkWorker(std::string name, std::string type, std::unique_ptr<Sink> sink, DeliveryOptions options,
-               std::optional<std::vector<Policy>> policies, SinkWorkerContext context);
+               std::optional<std::vector<Policy>> policies, Shell shell, NotifierContext context);
 
-    const std::string& name() const { return name_; }
-    const std::string& type() const { return type_; }
-    /// False for alarms of hosts that the sink has no use for, and for its own failure.
-    bool takes(const Alarm& alarm) const;
-    SinkQueue& queue() { return queue_; }
-    const SinkQueue& queue() const { return queue_; }
+    const std::string& name() const override { return name_; }
+    const std::string& type() const override { return type_; }
+    bool takes(const Alarm& alarm) const override;
+    SinkQueue& queue() override { return queue_; }
+    const SinkQueue& queue() const override { return queue_; }
 
-    /// Sends what may be sent now; to be called after every change of the queue.
-    void pump();
-    /// What the receiver shows (Sink::list); `listed` is not called when that cannot be known.
-    void list(std::function<void(const std::vector<ShownAlarm>&)> listed);
-    /// What such an answer led to.
-    void note_reconciled(std::size_t raised_again, std::size_t cleared_again);
-    base::Result<void> start() { return sink_->start(); }
-    /// Where the sink itself listens, if it does.
-    std::string address() const { return sink_->address(); }
-    /// No attempt begins after it.
-    void stop();
+    void pump() override;
+    void list(std::function<void(const std::vector<ShownAlarm>&)> listed) override;
+    void note_reconciled(std::size_t raised_again, std::size_t cleared_again) override;
+    base::Result<void> start() override { return sink_->start(); }
+    void stop() override;
 
-    /// "ok", "retrying", or "down" when the receiver is away for kDownAfter.
-    std::string_view state() const;
-    std::uint64_t delivered() const { return delivered_; }
-    /// When `state` last changed between ok and not ok.
-    base::WallTime since() const { return since_; }
+    std::string address() const override { return sink_->address(); }
+    /// It is "down" after kDownAfter.
+    std::string_view state() const override;
+    std::uint64_t delivered() const override { return delivered_; }
+    base::WallTime since() const override { return since_; }
 
 private:
     void add_metrics();
@@ -78,7 +60,8 @@ private:
 
     std::string name_;
     std::string type_;
-    SinkWorkerContext context_;
+    Shell shell_;
+    NotifierContext context_;
     std::unique_ptr<Sink> sink_;
     SinkQueue queue_;
     runtime::Timer timer_;

@@ -60,18 +60,9 @@ std::size_t guests_in(const std::vector<group::Hop>& hops) {
 
 }  // namespace
 
-GroupService::GroupService(const Inventory& inventory, const Fleet& fleet, const HostNames& names,
-                           runtime::Metrics& metrics, std::string name, Send send)
-    : inventory_(inventory), fleet_(fleet), names_(names), name_(std::move(name)), send_(std::move(send)) {
-    const auto counter = [&](const std::string& what, const std::string& help) {
-        return metrics.counter("vitalwire_controller_group_" + what + "_total", help);
-    };
-    broadcasts_ = counter("broadcasts", "Broadcasts of guests that were forwarded.");
-    deliveries_ = counter("deliveries", "Guests that broadcasts were sent to.");
-    notifications_ = counter("notifications", "Guests that were told of a change of a peer.");
-    queries_ = counter("queries", "Status queries that were answered.");
-    refusals_ = counter("refusals", "Broadcasts and queries that were refused: no group, or another host's guest.");
-}
+GroupService::GroupService(const Inventory& inventory, const Fleet& fleet, const HostNames& names, std::string name,
+                           Send send)
+    : inventory_(inventory), fleet_(fleet), names_(names), name_(std::move(name)), send_(std::move(send)) {}
 
 HostId GroupService::agent_of(const InventoryGuest& guest) const {
     return guest.host.empty() ? HostId() : names_.agent_of(guest.host);
@@ -84,8 +75,8 @@ void GroupService::on(const HostId& host, const bus::GroupSend& message) {
     GroupCounters& counters = counters_[*group_of(message.guest)];
     ++counters.broadcasts;
     counters.deliveries += guests_in(*hops);
-    broadcasts_.add();
-    deliveries_.add(static_cast<double>(guests_in(*hops)));
+    ++totals_.broadcasts;
+    totals_.deliveries += guests_in(*hops);
     for (const group::Hop& hop : *hops) {
         send_(hop.host, bus::GroupDeliver{hop.guests, message.guest.str(), false, message.payload,
                                           agent == nullptr ? std::string() : agent->instance, message.number});
@@ -97,7 +88,7 @@ void GroupService::on(const HostId& host, const bus::GroupQuery& message) {
     auto states = router_.status(message.guest, host);
     if (!states) return refuse(host, message.number, states.error());
     ++counters_[*group_of(message.guest)].queries;
-    queries_.add();
+    ++totals_.queries;
     bus::GroupStatus piece{message.number, {}, false};
     for (MemberState& state : *states) {
         piece.members.push_back(std::move(state));
@@ -302,12 +293,12 @@ void GroupService::notify(const InventoryGuest& about, const std::string& event_
 
 void GroupService::tell(const group::Hop& hop, const std::string& event_type, const MemberState& state,
                         const std::string& timestamp) {
-    notifications_.add(static_cast<double>(hop.guests.size()));
+    totals_.notifications += hop.guests.size();
     send_(hop.host, bus::GroupNotify{hop.guests, event_type, timestamp, state});
 }
 
 void GroupService::refuse(const HostId& host, std::uint64_t number, const base::Error& error) {
-    refusals_.add();
+    ++totals_.refusals;
     send_(host, bus::GroupRefused{number, error.code, error.message});
 }
 

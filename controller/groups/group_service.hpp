@@ -16,16 +16,16 @@
 #include "controller/fleet/host_names.hpp"
 #include "controller/fleet/inventory.hpp"
 #include "group/router.hpp"
-#include "runtime/metrics.hpp"
 
 namespace vitalwire::controller {
 
-/// What the controller has done for one group since it started.
+/// What the controller has done for a group since it started.
 struct GroupCounters {
     std::uint64_t broadcasts = 0;
     std::uint64_t deliveries = 0;  ///< guests a broadcast was sent to
     std::uint64_t notifications = 0;
     std::uint64_t queries = 0;
+    std::uint64_t refusals = 0;  ///< of broadcasts and queries: no group, or another host's guest
 };
 
 /// Server groups: routes what guests send, answers what they ask, tells them of their peers. Decides by the inventory
@@ -35,8 +35,7 @@ public:
     using Send = std::function<void(const base::HostId&, const bus::ToAgent&)>;
 
     /// `name`: of this controller's life, fresh at each start, for messages of its own. References must outlive this.
-    GroupService(const Inventory& inventory, const Fleet& fleet, const HostNames& names, runtime::Metrics& metrics,
-                 std::string name, Send send);
+    GroupService(const Inventory& inventory, const Fleet& fleet, const HostNames& names, std::string name, Send send);
 
     void on(const base::HostId& host, const bus::GroupSend& message);
     void on(const base::HostId& host, const bus::GroupQuery& message);
@@ -60,7 +59,10 @@ public:
 
     /// The state of one guest as its peers see it.
     wire::MemberState state(const base::GuestId& guest) const override;
+    /// Of the groups that are there.
     const std::map<base::GroupId, GroupCounters>& counters() const { return counters_; }
+    /// Of all that were there.
+    const GroupCounters& totals() const { return totals_; }
 
 private:
     // group::Directory, on the inventory.
@@ -96,7 +98,7 @@ private:
     std::map<base::HostId, std::uint64_t> introduced_;     ///< connected, and at which event
     std::map<base::GuestId, std::string> told_heartbeat_;  ///< of guests in groups
     std::map<base::GroupId, GroupCounters> counters_;
-    runtime::Counter broadcasts_, deliveries_, notifications_, queries_, refusals_;  ///< of all groups
+    GroupCounters totals_;
     std::uint64_t next_number_ = 1;
 };
 

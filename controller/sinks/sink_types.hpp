@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "controller/delivery/sink.hpp"
+#include "controller/delivery/sink_context.hpp"
 #include "runtime/config.hpp"
 
 namespace vitalwire::controller {

@@ -7,7 +7,7 @@
 namespace vitalwire::runtime {
 
 void Problems::raise(const std::string& what, const std::string& detail) {
-    const auto [at, is_new] = problems_.try_emplace(what, Problem{what, detail, std::chrono::system_clock::now()});
+    const auto [at, is_new] = problems_.try_emplace(what, Problem{what, detail, now_()});
     if (is_new) {
         log::warning("problem", {{"what", what}, {"detail", detail}});
         return;

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -18,6 +20,9 @@ public:
         base::WallTime since{};
     };
 
+    /// A core passes its own clock.
+    explicit Problems(std::function<base::WallTime()> now = std::chrono::system_clock::now) : now_(std::move(now)) {}
+
     /// Begins the problem, or renews its detail.
     void raise(const std::string& what, const std::string& detail);
     /// Ends it, when it was there.
@@ -29,6 +34,7 @@ public:
     std::vector<Problem> list() const;  ///< the oldest first
 
 private:
+    std::function<base::WallTime()> now_;
     std::map<std::string, Problem> problems_;
 };
 

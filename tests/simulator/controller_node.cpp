@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "controller/core/core.hpp"
+#include "controller/delivery/sink_worker.hpp"
 #include "controller/state/alarm_store.hpp"
 #include "runtime/timer.hpp"
 
@@ -24,13 +25,16 @@ struct ControllerNode::Process : controller::Core::Output {
           store(node.world_, node.disk_),
           rows(store),
           core({{base::HostId(node.name_)}, {}, std::chrono::hours(24 * 7), virtual_time::wall()},
-               {node.world_.io(), metrics, problems, rows, inventory, *this}),
+               {problems, rows, inventory, *this}),
           timer(node.world_.io()) {
         for (Inspector* inspector : node.inspectors_) {
             auto sink = std::make_unique<InspectorSink>(node.world_, *inspector, node.inspectors_cut_off_);
             controller::DeliveryOptions options;
             options.backlog = node.backlog_;
-            core.alarms().add_sink(inspector->name(), "webhook", std::move(sink), options);
+            core.alarms().add_sink(std::make_unique<controller::SinkWorker>(
+                inspector->name(), "webhook", std::move(sink), options, std::nullopt,
+                controller::SinkWorker::Shell{node.world_.io(), metrics, problems},
+                core.alarms().context_of(inspector->name())));
         }
         core.load(moment());
         inventory.replace(node.inventory());
@@ -50,6 +54,8 @@ struct ControllerNode::Process : controller::Core::Output {
         });
     }
 
+    base::Moment now() const override { return moment(); }
+
     void arm() {
         const base::TimePoint due = core.next_due();
         if (std::exchange(armed_for, due) == due) return;
@@ -65,7 +71,7 @@ struct ControllerNode::Process : controller::Core::Output {
     SimulatedStore store;
     controller::AlarmStore rows;
     runtime::Metrics metrics;
-    runtime::Problems problems;
+    runtime::Problems problems{virtual_time::wall};
     controller::Inventory inventory;
     controller::Core core;
     runtime::Timer timer;

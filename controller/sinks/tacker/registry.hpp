@@ -8,6 +8,7 @@
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "controller/delivery/sink.hpp"
+#include "controller/delivery/sink_context.hpp"
 #include "controller/sinks/tacker/networks.hpp"
 #include "controller/sinks/tacker/registrations.hpp"
 #include "controller/sinks/tacker/targets.hpp"

@@ -19,16 +19,17 @@ protected:
         log::set_backend([](log::Level, std::string_view line) { g_lines.emplace_back(line); });
     }
 
-    Problems problems;
+    base::WallTime now{std::chrono::seconds(1'700'000'000)};
+    Problems problems{[this] { return now; }};
 };
 
 TEST_F(ProblemsTest, KeepsTheBeginningAndTheNewestDetail) {
     problems.raise("store", "disk full");
-    const auto since = problems.list().at(0).since;
+    now += std::chrono::seconds(1);
     problems.raise("store", "still full");
     ASSERT_EQ(problems.list().size(), 1U);
     EXPECT_EQ(problems.list()[0].detail, "still full");
-    EXPECT_EQ(problems.list()[0].since, since);
+    EXPECT_EQ(problems.list()[0].since, now - std::chrono::seconds(1));
 }
 
 TEST_F(ProblemsTest, LogsBeginningAndEndOnce) {
@@ -44,6 +45,7 @@ TEST_F(ProblemsTest, LogsBeginningAndEndOnce) {
 
 TEST_F(ProblemsTest, ListsTheOldestFirst) {
     problems.set("b", "first");
+    now += std::chrono::seconds(1);
     problems.set("a", "second");
     problems.set("c", "");
     ASSERT_EQ(problems.list().size(), 2U);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "controller/alarms/alarm_manager.hpp"
+#include "controller/delivery/sink_worker.hpp"
 #include "controller/state/alarm_store.hpp"
 #include "tests/unit/controller/support/alarms.hpp"
 #include "tests/unit/controller/support/faults.hpp"
@@ -64,10 +65,10 @@ protected:
         for (auto& [host, agent] : rows->load_agents())
             fleet.restore(host, agent);
         AlarmManager::Dependencies around{
-            loop.io,
-            *metrics,
-            problems,
             fleet,
+            [] {
+                return base::Moment{base::Clock::now(), std::chrono::system_clock::now()};
+            },
             [this](Alarm& alarm) { alarm.project = project; },
             [this](const base::HostId&, const bus::FaultsDelivered& delivered) {
                 for (const auto& item : delivered.items)
@@ -77,7 +78,9 @@ protected:
             [this] { return inventory_known; }};
         alarms = std::make_unique<AlarmManager>(AlarmManager::Options{100, grace}, *rows, std::move(around));
         for (const auto& name : sinks)
-            alarms->add_sink(name, "scripted", std::make_unique<ScriptedSink>(told[name]), {}, policies[name]);
+            alarms->add_sink(std::make_unique<SinkWorker>(
+                name, "scripted", std::make_unique<ScriptedSink>(told[name]), DeliveryOptions{}, policies[name],
+                SinkWorker::Shell{loop.io, *metrics, problems}, alarms->context_of(name)));
         alarms->load(now);
     }
 

@@ -399,8 +399,8 @@ TEST_F(LedgerTest, CountsWhatHappens) {
     told["a"].answer = Outcome::refused("HTTP 400");
     agent_up();
     report(f1);
-    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_faults_opened_total{kind=\"heartbeat_lost\"} 1"));
-    EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_faults_open{kind=\"heartbeat_lost\"} 1"));
+    EXPECT_EQ(alarms->opened(model::FaultKind::heartbeat_lost), 1);
+    EXPECT_EQ(alarms->table().open_of_kind(model::FaultKind::heartbeat_lost), 1);
     EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_queued{sink=\"a\"} 1"));
     EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_retrying{sink=\"a\"} 1"));
     EXPECT_THAT(metrics->text(),

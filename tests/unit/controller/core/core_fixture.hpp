@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "controller/core/core.hpp"
+#include "controller/delivery/sink_worker.hpp"
 #include "controller/state/alarm_store.hpp"
 #include "tests/unit/controller/support/alarms.hpp"
 #include "tests/unit/controller/support/faults.hpp"
@@ -41,8 +42,10 @@ protected:
         rows = std::make_unique<AlarmStore>(*store);
         metrics = std::make_unique<runtime::Metrics>();
         core = std::make_unique<Core>(Core::Options{{base::HostId("ctl")}, {}, std::chrono::hours(24), moment.wall},
-                                      Core::Context{io, *metrics, problems, *rows, inventory, *this});
-        core->alarms().add_sink("a", "recording", std::make_unique<RecordingSink>(notified), {});
+                                      Core::Context{problems, *rows, inventory, *this});
+        core->alarms().add_sink(std::make_unique<SinkWorker>(
+            "a", "recording", std::make_unique<RecordingSink>(notified), DeliveryOptions{}, std::nullopt,
+            SinkWorker::Shell{io, *metrics, problems}, core->alarms().context_of("a")));
         core->load(moment);
     }
     void restart() {
@@ -59,6 +62,7 @@ protected:
     Evidence::Source inventory_source() const override { return source; }
     bool reachable() const override { return true; }
     void defer(std::function<void()> call) override { deferred.push_back(std::move(call)); }
+    base::Moment now() const override { return moment; }
 
     void pass(base::Millis time) {
         const base::TimePoint end = moment.steady + time;
@@ -154,7 +158,7 @@ protected:
     std::unique_ptr<MemoryStore> store;
     std::unique_ptr<AlarmStore> rows;
     std::unique_ptr<runtime::Metrics> metrics;
-    runtime::Problems problems;
+    runtime::Problems problems{[this] { return moment.wall; }};
     Inventory inventory;
     Evidence::Source source{true, false};
     std::vector<std::string> notified;

@@ -86,13 +86,11 @@ protected:
 
     Inventory inventory_;
     Fleet fleet_;
-    runtime::Metrics metrics_;
     std::vector<std::string> sent_;
     HostNames names_{inventory_, fleet_};
-    GroupService service_{
-        inventory_, fleet_, names_, metrics_, "me", [this](const HostId& host, const bus::ToAgent& message) {
-            sent_.push_back(host.str() + ": " + std::visit(InWords{}, message));
-        }};
+    GroupService service_{inventory_, fleet_, names_, "me", [this](const HostId& host, const bus::ToAgent& message) {
+                              sent_.push_back(host.str() + ": " + std::visit(InWords{}, message));
+                          }};
 };
 
 TEST_F(GroupServiceTest, S01_SendsABroadcastOnceToEachHostAndConfirmsIt) {

@@ -1,0 +1,106 @@
+#include "controller/http/controller_metrics.hpp"
+
+#include <string>
+#include <utility>
+
+#include "model/alarm_kind.hpp"
+
+namespace vitalwire::controller {
+
+namespace {
+
+constexpr const char* kPrefix = "vitalwire_controller_";
+
+/// The names of the controller's metrics begin alike.
+class Registrar {
+public:
+    explicit Registrar(runtime::Metrics& metrics) : metrics_(metrics) {}
+
+    template <class Read>
+    void gauge(const char* name, const char* help, Read read, const runtime::Labels& labels = {}) {
+        metrics_.gauge(
+            std::string(kPrefix) + name, help, [read] { return static_cast<double>(read()); }, labels);
+    }
+    void counter(const char* name, const char* help, std::function<std::uint64_t()> read,
+                 const runtime::Labels& labels = {}) {
+        metrics_.counter(std::string(kPrefix) + name, help, std::move(read), labels);
+    }
+
+private:
+    runtime::Metrics& metrics_;
+};
+
+void add_fleet(Registrar to, const ApiContext& context) {
+    const Core& core = context.core;
+    to.gauge("agents_connected", "Agents connected now.", [&core] { return core.fleet().connected(); });
+    to.gauge("agents_known", "Agents known, connected or not.", [&core] { return core.fleet().agents().size(); });
+    to.gauge("inventory_guests", "Guests in the inventory.", [&core] { return core.inventory().guests().size(); });
+    to.gauge("guests_uncovered", "Guests that should be watched and could fail unnoticed.",
+             [&context] { return context.census.watches.at(static_cast<std::size_t>(Watch::uncovered)); });
+    for (const char* state : kGuestStates)
+        to.gauge("guests", "Guests by state.", [&context, state] { return count_guests(context, state); },
+                 {{"state", state}});
+    to.counter("bus_messages_total", "Messages from agents.", [&core] { return core.counters().messages; });
+    to.counter("bus_refused_total", "Messages, or faults and guests in them, that were refused.",
+               [&core] { return core.counters().refused; });
+    to.counter("primary_changes_total", "Times an agent named another primary, or this one again.",
+               [&core] { return core.counters().primary_changes; });
+}
+
+void add_alarms(Registrar to, const Core& core) {
+    const AlarmManager& alarms = core.alarms();
+    for (const model::FaultKind kind : model::all_fault_kinds()) {
+        const runtime::Labels labels = {{"kind", std::string(model::to_string(kind))}};
+        to.counter(
+            "faults_opened_total", "Faults opened.", [&alarms, kind] { return alarms.opened(kind); }, labels);
+        to.counter(
+            "faults_cleared_total", "Faults cleared.", [&alarms, kind] { return alarms.cleared(kind); }, labels);
+        to.gauge(
+            "faults_open", "Faults open now.", [&alarms, kind] { return alarms.table().open_of_kind(kind); }, labels);
+    }
+    for (const model::AlarmKind& kind : model::alarm_kinds()) {
+        if (kind.source != model::AlarmKind::Source::controller) continue;
+        to.gauge("own_alarms_open", "Alarms about the suite itself that are open.",
+                 [&core, name = kind.name] { return core.self_monitoring().open_of_kind(name); },
+                 {{"kind", std::string(kind.name)}});
+    }
+    to.gauge("deposits_waiting", "Messages of faults left by agents that are away.",
+             [&core] { return core.orphans_waiting(); });
+}
+
+void add_groups(Registrar to, const GroupCounters& groups) {
+    to.counter("group_broadcasts_total", "Broadcasts of guests that were forwarded.",
+               [&groups] { return groups.broadcasts; });
+    to.counter("group_deliveries_total", "Guests that broadcasts were sent to.",
+               [&groups] { return groups.deliveries; });
+    to.counter("group_notifications_total", "Guests that were told of a change of a peer.",
+               [&groups] { return groups.notifications; });
+    to.counter("group_queries_total", "Status queries that were answered.", [&groups] { return groups.queries; });
+    to.counter("group_refusals_total", "Broadcasts and queries that were refused: no group, or another host's guest.",
+               [&groups] { return groups.refusals; });
+}
+
+void add_shell(Registrar to, const ShellCounts& shell) {
+    to.gauge("store_pending", "Rows that wait to be written to disk.", shell.store_pending);
+    to.gauge("bus_connections_refused", "Connections that ended before they were an agent's.",
+             shell.bus_connections_refused);
+    to.gauge("bus_messages_dropped", "Messages to and from agents that full queues lost; a snapshot was sent after it.",
+             shell.bus_messages_dropped);
+    to.counter("http_connections_refused_total",
+               "HTTP connections that sent nothing in time, or were closed for newer ones.",
+               shell.http_connections_refused);
+    to.gauge("certificate_seconds_left", "Until our own certificate ends; 0 without one.",
+             shell.certificate_seconds_left);
+}
+
+}  // namespace
+
+void add_metrics(runtime::Metrics& metrics, const ApiContext& context, const ShellCounts& shell) {
+    const Registrar to(metrics);
+    add_fleet(to, context);
+    add_alarms(to, context.core);
+    add_groups(to, context.groups().totals());
+    add_shell(to, shell);
+}
+
+}  // namespace vitalwire::controller
