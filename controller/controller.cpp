@@ -13,8 +13,6 @@
 
 namespace vitalwire::controller {
 
-using base::HostId;
-
 namespace {
 
 /// How often the parts that report nothing by themselves are checked.
@@ -25,33 +23,6 @@ base::Moment moment() {
 }
 
 }  // namespace
-
-/// One listening URL; tells its events apart from the others'.
-class Controller::Port : public bus::ControllerPort::Handler {
-public:
-    Port(Controller& owner, std::size_t number, std::unique_ptr<bus::ControllerPort> port)
-        : owner_(owner), number_(number), port_(std::move(port)) {}
-
-    bus::ControllerPort& bus() { return *port_; }
-
-    std::optional<bus::Rejected> admit(const bus::Hello& hello, const std::string& peer) override {
-        return owner_.core_.admit(number_, hello, peer, moment());
-    }
-    void on_agent_up(const HostId&, const bus::Hello& hello, const std::string& peer) override {
-        owner_.run([&](base::Moment now) { owner_.core_.agent_up(number_, hello, peer, now); });
-    }
-    void on_agent_down(const HostId& host, const std::string& why) override {
-        owner_.run([&](base::Moment now) { owner_.core_.agent_down(number_, host, why, now); });
-    }
-    void on_message(const HostId& host, const bus::ToController& message) override {
-        owner_.run([&](base::Moment now) { owner_.core_.message(number_, host, message, now); });
-    }
-
-private:
-    Controller& owner_;
-    std::size_t number_;
-    std::unique_ptr<bus::ControllerPort> port_;
-};
 
 Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std::string version,
                        std::unique_ptr<runtime::Store> store)
@@ -69,6 +40,7 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
              config_.forget_agent_after,
              std::chrono::system_clock::now()},
             {problems_, rows_, inventory_, *this}),
+      ports_(core_, moment, [this] { arm(); }),
       api_(api_context(std::move(version))),
       http_server_(io, make_router(api_)),
       core_timer_(io),
@@ -121,33 +93,27 @@ base::Result<void> Controller::start() {
     return {};
 }
 
-void Controller::add_port(std::unique_ptr<bus::ControllerPort> port) {
-    ports_.push_back(std::make_unique<Port>(*this, ports_.size(), std::move(port)));
+base::Result<AgentPorts::Parts> Controller::make_ports() {
+    AgentPorts::Parts parts;
+    for (const std::string& url : config_.bus_listen) {
+        auto port = bus::make_controller_port(io_, url, config_.tls, config_.transport);
+        if (!port) return tl::make_unexpected(port.error());
+        parts.ports.push_back(std::move(*port));
+    }
+    if (config_.brokers.empty()) return parts;
+    auto port = bus::make_broker_port(io_, config_.brokers, config_.broker_access, config_.tls, config_.transport);
+    if (!port) return tl::make_unexpected(port.error());
+    parts.ports.push_back(std::move(*port));
+    auto mailbox = bus::make_mailbox(io_, config_.brokers, config_.broker_access, config_.tls, config_.transport);
+    if (!mailbox) return tl::make_unexpected(mailbox.error());
+    parts.mailbox = std::move(*mailbox);
+    return parts;
 }
 
 base::Result<void> Controller::listen() {
-    for (const std::string& url : config_.bus_listen) {
-        auto made = bus::make_controller_port(io_, url, config_.tls, config_.transport);
-        if (!made) return tl::make_unexpected(made.error());
-        add_port(std::move(*made));
-    }
-    if (!config_.brokers.empty()) {
-        auto made = bus::make_broker_port(io_, config_.brokers, config_.broker_access, config_.tls, config_.transport);
-        if (!made) return tl::make_unexpected(made.error());
-        add_port(std::move(*made));
-        auto mailbox = bus::make_mailbox(io_, config_.brokers, config_.broker_access, config_.tls, config_.transport);
-        if (!mailbox) return tl::make_unexpected(mailbox.error());
-        mailbox_ = std::move(*mailbox);
-    }
-    for (const auto& port : ports_) {
-        if (auto started = port->bus().start(*port); !started) return started;
-        log::info("listening for agents", {{"url", port->bus().address()}});
-    }
-    if (mailbox_) {
-        mailbox_->start([this](const HostId& host, const bus::Faults& faults, std::function<void()> done) {
-            run([&](base::Moment now) { core_.orphaned(host, faults, std::move(done), now); });
-        });
-    }
+    auto parts = make_ports();
+    if (!parts) return tl::make_unexpected(parts.error());
+    if (auto started = ports_.start(std::move(*parts)); !started) return started;
     listening_ = true;
     return {};
 }
@@ -164,7 +130,7 @@ void Controller::add_sinks() {
             &problems_,
             [this, name = sink.name](const base::GuestId& guest) { core_.alarms().resend(name, guest); },
             [this] {
-                auto listeners = bus_addresses();
+                auto listeners = ports_.addresses();
                 listeners.push_back(http_address());
                 return listeners;
             }};
@@ -175,20 +141,9 @@ void Controller::add_sinks() {
 }
 
 void Controller::add_metrics() {
-    const auto sum_of_ports = [this](auto count) {
-        std::uint64_t sum = 0;
-        for (const auto& port : ports_)
-            sum += count(port->bus());
-        return sum;
-    };
     controller::add_metrics(
         metrics_, api_,
-        {[this] { return store_->pending(); },
-         [this, sum_of_ports] {
-             const auto refused = sum_of_ports([](const bus::ControllerPort& port) { return port.refused(); });
-             return refused + (mailbox_ ? mailbox_->refused() : 0);
-         },
-         [sum_of_ports] { return sum_of_ports([](const bus::ControllerPort& port) { return port.dropped(); }); },
+        {[this] { return store_->pending(); }, [this] { return ports_.refused(); }, [this] { return ports_.dropped(); },
          [this] { return http_server_.refused(); }, [this] { return certificates_.seconds_left(); }});
 }
 
@@ -202,24 +157,14 @@ void Controller::stop() {
     core_.stop();
     source_->stop();
     http_server_.stop();
-    if (mailbox_) mailbox_->stop();
-    for (const auto& port : ports_)
-        port->bus().stop();
+    ports_.stop();
     if (keystone_) keystone_->stop();
     http_client_.stop();
     store_->close();
 }
 
-/// Agents can come in by one of the ports at least: what a broker takes away, or an address that is not there, counts.
 bool Controller::listening() const {
-    return listening_ && reachable();
-}
-
-std::vector<std::string> Controller::bus_addresses() const {
-    std::vector<std::string> addresses;
-    for (const auto& port : ports_)
-        addresses.push_back(port->bus().address());
-    return addresses;
+    return listening_ && ports_.reachable();
 }
 
 template <class Event>
@@ -240,27 +185,13 @@ void Controller::arm() {
 
 void Controller::check() {
     problems_.set("the store cannot be written", store_->healthy() ? "" : store_->problem());
-    std::string conflict;
-    for (const auto& port : ports_) {
-        problems_.set("no agent can come by " + port->bus().address(), port->bus().problem());
-        if (conflict.empty()) conflict = port->bus().conflict();
-    }
-    problems_.set("another controller has the same name", conflict);
+    ports_.show_problems(problems_);
     problems_.set("the HTTP interface does not listen", http_server_.problem());
-    problems_.set("faults left at the broker cannot be read", mailbox_ ? mailbox_->problem() : "");
     check_timer_.after(kCheck, [this] { check(); });
-}
-
-void Controller::send(const Session& session, const bus::ToAgent& message) {
-    ports_.at(session.port)->bus().send(session.name, message);
 }
 
 Evidence::Source Controller::inventory_source() const {
     return {source_->loaded(), source_->names_all()};
-}
-
-bool Controller::reachable() const {
-    return std::any_of(ports_.begin(), ports_.end(), [](const auto& port) { return port->bus().problem().empty(); });
 }
 
 void Controller::defer(std::function<void()> call) {

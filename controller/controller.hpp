@@ -4,15 +4,16 @@
 // (pure) own no socket and read no clock.
 //   model/      (pure) an alarm, the events sinks get, policies
 //   fleet/      (pure) agents and their guests; guests, hosts and groups as the cloud has them; who may report what
-//   core/       (pure) what a controller decides: core.hpp
-//   alarms/     faults by agent, what ends them, their history, orphaned reports, self-monitoring and internal alarms
-//   delivery/   what one sink gets and when: queue, back-off, pacing, filter; sink_worker does the I/O
+//   delivery/   (pure) what one sink gets and when: queue, back-off, pacing, filter. Its sink_worker does the I/O
+//   alarms/     (pure) faults by agent, what ends them, history, orphaned reports, self-monitoring, internal alarms
 //   groups/     (pure) server groups: routes broadcasts, answers queries, notifies peers
+//   core/       (pure) what a controller decides: core.hpp
+//   bus/        where agents connect, and the durable fault queue
 //   sinks/      log, Doctor, webhook, Vitrage, Nova, Masakari, Alertmanager, tacker/
 //   sources/    the inventory from a watched file
 //   openstack/  Keystone, Nova, its notifications, Vitrage
 //   state/      rows on disk
-//   http/       the HTTP interface
+//   http/       the HTTP interface, and the metrics
 //   controller.hpp  the shell that connects them on one event loop
 
 #include <boost/asio/io_context.hpp>
@@ -22,7 +23,7 @@
 #include <vector>
 
 #include "bus/certificate_watch.hpp"
-#include "bus/link.hpp"
+#include "controller/bus/agent_ports.hpp"
 #include "controller/config.hpp"
 #include "controller/core/core.hpp"
 #include "controller/http/api.hpp"
@@ -53,7 +54,7 @@ public:
     void stop();
 
     const std::string& http_address() const { return http_server_.address(); }
-    std::vector<std::string> bus_addresses() const;
+    std::vector<std::string> bus_addresses() const { return ports_.addresses(); }
 
     const ApiContext& api() const { return api_; }
     const Fleet& fleet() const { return core_.fleet(); }
@@ -61,13 +62,11 @@ public:
     runtime::Metrics& metrics() { return metrics_; }
 
 private:
-    class Port;
-
     std::unique_ptr<InventorySource> make_source();
     ApiContext api_context(std::string version);
+    base::Result<AgentPorts::Parts> make_ports();
     base::Result<void> listen();
     bool listening() const;
-    void add_port(std::unique_ptr<bus::ControllerPort> port);
     void add_sinks();
     void add_metrics();
     /// Hands the core an event, and arms the timer for what it has due.
@@ -77,10 +76,10 @@ private:
     void check();
 
     // Core::Output
-    void send(const Session& session, const bus::ToAgent& message) override;
+    void send(const Session& session, const bus::ToAgent& message) override { ports_.send(session, message); }
     void refresh_inventory() override { source_->reload(); }
     Evidence::Source inventory_source() const override;
-    bool reachable() const override;
+    bool reachable() const override { return ports_.reachable(); }
     void defer(std::function<void()> call) override;
     base::Moment now() const override;
     // InventorySource::Handler
@@ -99,8 +98,7 @@ private:
     Inventory inventory_;
     std::unique_ptr<InventorySource> source_;
     Core core_;
-    std::vector<std::unique_ptr<Port>> ports_;
-    std::unique_ptr<bus::Mailbox> mailbox_;  ///< null without a broker
+    AgentPorts ports_;
     Coverage::Census census_;
     ApiContext api_;
     runtime::HttpServer http_server_;

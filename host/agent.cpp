@@ -38,13 +38,13 @@ AgentCore::Settings settings_of(const AgentConfig& config) {
 Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string version, Parts parts)
     : config_(std::move(config)),
       store_(std::move(parts.store)),
-      finder_(std::move(parts.finder)),
       core_({{config_.host, version, ids_.uuid(), {}, 0},
              config_.report_interval,
-             finder_ != nullptr,
+             parts.controllers.finder != nullptr,
              ids_.uuid(),
              boot_id()},
             settings_of(config_), ids_, *this),
+      links_(core_, std::move(parts.controllers), now, [this] { arm(); }),
       channels_(io, config_.limits, core_, [this] { arm(); }),
       certificates_(io, config_.tls, [this](const std::string& why) { core_.certificate_problem(why); }),
       metrics_(gauges()),
@@ -59,10 +59,7 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
            core_,
            [this] { return core_.listed() && store_->healthy(); },
            [this] { return metrics_text(); }},
-      http_(std::make_unique<runtime::HttpServer>(io, make_router(api_))) {
-    for (auto& link : parts.links)
-        add_link(std::move(link));
-}
+      http_(std::make_unique<runtime::HttpServer>(io, make_router(api_))) {}
 
 Agent::~Agent() = default;
 
@@ -74,14 +71,8 @@ base::Result<void> Agent::start(std::function<void()> on_ready) {
     for (const auto& source : sources_)
         core_.add_source(source->name());
     core_.start(now());
-    started_ = true;
     probe();
-    for (const auto& link : links_)
-        link->start(*this);
-    if (finder_) {
-        finder_->start([this](std::unique_ptr<bus::AgentLink> link) { add_link(std::move(link)); },
-                       [this] { core_.broker_reached(); });
-    }
+    links_.start();
     listing_.after(kListingPatience, [this] {
         log::warning("not every source of channels could be listed yet, continuing without");
         become_ready();
@@ -100,9 +91,7 @@ void Agent::stop() {
     for (const auto& source : sources_)
         source->stop();
     channels_.clear();
-    for (const auto& link : links_)
-        link->stop();
-    if (finder_) finder_->stop();
+    links_.stop();
     http_->stop();
     store_->close();
 }
@@ -117,7 +106,7 @@ void Agent::reload(const AgentConfig& config) {
 }
 
 std::string Agent::metrics_text() {
-    metrics_.update(core_, channels_.counters(), messages_dropped());
+    metrics_.update(core_, channels_.counters(), links_.dropped());
     return metrics_.text();
 }
 
@@ -165,25 +154,6 @@ void Agent::become_ready() {
     notify_service_manager();
 }
 
-void Agent::add_link(std::unique_ptr<bus::AgentLink> link) {
-    core_.add_link(link->name(), now());
-    links_.push_back(std::move(link));
-    if (started_) links_.back()->start(*this);
-}
-
-AgentCore::LinkId Agent::id_of(const bus::AgentLink& link) const {
-    const auto found =
-        std::find_if(links_.begin(), links_.end(), [&](const auto& each) { return each.get() == &link; });
-    return static_cast<AgentCore::LinkId>(found - links_.begin());
-}
-
-std::uint64_t Agent::messages_dropped() const {
-    std::uint64_t dropped = finder_ ? finder_->dropped() : 0;
-    for (const auto& link : links_)
-        dropped += link->dropped();
-    return dropped;
-}
-
 AgentMetrics::Gauges Agent::gauges() const {
     return {[this] { return core_.monitor().totals(); },
             [this] { return static_cast<double>(channels_.up()); },
@@ -194,10 +164,6 @@ AgentMetrics::Gauges Agent::gauges() const {
             [this] { return static_cast<double>(core_.controllers().links_up()); },
             [this] { return certificates_.seconds_left(); },
             [this] { return static_cast<double>(core_.monitor().faults().unacknowledged()); }};
-}
-
-void Agent::leave_at_broker(const bus::Faults& faults) {
-    if (finder_) finder_->leave_at_broker(faults);
 }
 
 void Agent::await_durable() {
@@ -259,21 +225,6 @@ void Agent::on_attached(const GuestId& guest, ChannelKind kind, const std::strin
 
 void Agent::on_unattachable(const std::set<GuestId>& guests) {
     core_.unattachable(guests);
-    arm();
-}
-
-void Agent::on_up(bus::AgentLink& link) {
-    core_.link_up(id_of(link), now());
-    arm();
-}
-
-void Agent::on_down(bus::AgentLink& link, const std::string& why) {
-    core_.link_down(id_of(link), why, now());
-    arm();
-}
-
-void Agent::on_message(bus::AgentLink& link, const bus::ToAgent& message) {
-    core_.controller_sent(id_of(link), message, now());
     arm();
 }
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bus/certificate_watch.hpp"
-#include "bus/link.hpp"
+#include "host/bus/controller_links.hpp"
 #include "host/channels/channel_set.hpp"
 #include "host/config.hpp"
 #include "host/core/agent_core.hpp"
@@ -23,13 +23,12 @@ namespace vitalwire::host {
 
 /// The agent's I/O: sources, channels, connections to controllers, store and HTTP on one event loop, and one timer for
 /// the core, which decides everything.
-class Agent final : private AgentCore::Output, private ChannelSource::Handler, private bus::AgentLink::Handler {
+class Agent final : private AgentCore::Output, private ChannelSource::Handler {
 public:
     struct Parts {
         std::unique_ptr<runtime::Store> store;
         std::vector<std::unique_ptr<ChannelSource>> sources;
-        std::vector<std::unique_ptr<bus::AgentLink>> links;
-        std::unique_ptr<bus::ControllerFinder> finder;  ///< may be null
+        ControllerLinks::Parts controllers;
     };
 
     Agent(boost::asio::io_context& io, AgentConfig config, std::string version, Parts parts);
@@ -52,11 +51,8 @@ private:
     void arm();
     void tick();
     void become_ready();
-    void add_link(std::unique_ptr<bus::AgentLink> link);
-    AgentCore::LinkId id_of(const bus::AgentLink& link) const;
     AgentMetrics::Gauges gauges() const;
     std::string metrics_text();
-    std::uint64_t messages_dropped() const;
 
     // AgentCore::Output
     std::map<std::string, std::string> load(const std::string& table) override { return store_->load(table); }
@@ -78,9 +74,9 @@ private:
         channels_.group_not_read(guest, dialect, messages);
     }
     void allow(const base::GuestId& guest, const group::Limits& limits) override { channels_.allow(guest, limits); }
-    void send(AgentCore::LinkId link, const bus::ToController& message) override { links_[link]->send(message); }
-    void leave_at_broker(const bus::Faults& faults) override;
-    std::string discovery_problem() const override { return finder_ ? finder_->problem() : std::string(); }
+    void send(AgentCore::LinkId link, const bus::ToController& message) override { links_.send(link, message); }
+    void leave_at_broker(const bus::Faults& faults) override { links_.leave_at_broker(faults); }
+    std::string discovery_problem() const override { return links_.discovery_problem(); }
     void await_durable() override;
     void ask_machine(const base::GuestId& guest) override;
     void want(const WantedChannels& wanted) override;
@@ -97,22 +93,15 @@ private:
     void on_attached(const base::GuestId& guest, wire::ChannelKind kind, const std::string& failure) override;
     void on_unattachable(const std::set<base::GuestId>& guests) override;
 
-    // bus::AgentLink::Handler
-    void on_up(bus::AgentLink& link) override;
-    void on_down(bus::AgentLink& link, const std::string& why) override;
-    void on_message(bus::AgentLink& link, const bus::ToAgent& message) override;
-
     AgentConfig config_;
     SystemIdGenerator ids_;
     std::unique_ptr<runtime::Store> store_;
-    std::unique_ptr<bus::ControllerFinder> finder_;       ///< may be null; outlives the links
-    std::vector<std::unique_ptr<bus::AgentLink>> links_;  ///< by AgentCore::LinkId
     AgentCore core_;
+    ControllerLinks links_;
     ChannelSet channels_;
     bus::CertificateWatch certificates_;
     AgentMetrics metrics_;
     std::vector<std::unique_ptr<ChannelSource>> sources_;
-    bool started_ = false;
 
     runtime::Timer deadline_;
     base::TimePoint armed_for_ = base::kNever;

@@ -5,6 +5,7 @@
 //               faults, server groups (group_relay.hpp), sessions with controllers (controller_sync.hpp), and what
 //               survives a restart (agent_state.hpp); the simulator runs the same core
 //   channels/   lines over a UNIX stream socket that QEMU listens on, and one guest's channel on top of it
+//   bus/        connections to controllers
 //   sources/    where channels and the machines' events come from: directory/ (watched sockets), qmp/ (QEMU monitors),
 //               libvirt/ (domains, hot-plug)
 //   http/       the local HTTP interface and metrics

@@ -35,13 +35,13 @@ base::Result<host::Agent::Parts> make_parts(boost::asio::io_context& io, const h
     for (const std::string& url : config.controllers) {
         auto link = bus::make_agent_link(io, url, config.tls, config.transport);
         if (!link) return tl::make_unexpected(link.error());
-        parts.links.push_back(std::move(*link));
+        parts.controllers.links.push_back(std::move(*link));
     }
     if (!config.brokers.empty()) {
         auto finder =
             bus::make_controller_finder(io, config.brokers, config.broker_access, config.tls, config.transport);
         if (!finder) return tl::make_unexpected(finder.error());
-        parts.finder = std::move(*finder);
+        parts.controllers.finder = std::move(*finder);
     }
     return parts;
 }

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/moment.hpp"
+#include "bus/link.hpp"
+#include "host/core/agent_core.hpp"
+
+namespace vitalwire::host {
+
+/// The agent's connections to its controllers, the configured ones and those that a broker leads to: each is a link of
+/// the core.
+class ControllerLinks final : private bus::AgentLink::Handler {
+public:
+    struct Parts {
+        std::vector<std::unique_ptr<bus::AgentLink>> links;
+        std::unique_ptr<bus::ControllerFinder> finder;  ///< may be null
+    };
+
+    /// `handled` is called when the core has handled an event.
+    ControllerLinks(AgentCore& core, Parts parts, std::function<base::Moment()> now, std::function<void()> handled);
+
+    void start();
+    void stop();
+    void send(AgentCore::LinkId link, const bus::ToController& message) { links_[link]->send(message); }
+    void leave_at_broker(const bus::Faults& faults);
+    std::string discovery_problem() const { return finder_ ? finder_->problem() : std::string(); }
+    /// Messages that full queues lost.
+    std::uint64_t dropped() const;
+
+private:
+    void add(std::unique_ptr<bus::AgentLink> link);
+    AgentCore::LinkId id_of(const bus::AgentLink& link) const;
+
+    void on_up(bus::AgentLink& link) override;
+    void on_down(bus::AgentLink& link, const std::string& why) override;
+    void on_message(bus::AgentLink& link, const bus::ToAgent& message) override;
+
+    AgentCore& core_;
+    std::function<base::Moment()> now_;
+    std::function<void()> handled_;
+    std::unique_ptr<bus::ControllerFinder> finder_;       ///< may be null; outlives the links
+    std::vector<std::unique_ptr<bus::AgentLink>> links_;  ///< by AgentCore::LinkId
+    bool started_ = false;
+};
+
+}  // namespace vitalwire::host
