@@ -1,18 +1,23 @@
 #pragma once
 
 // src/runtime: what makes a daemon of a state machine.
-//   config.hpp       configuration files: sections of key = value, every mistake reported with file and line
-//   command_line.hpp the command line of a daemon with such a file
-//   file.hpp         a whole small file
-//   notify.hpp       systemd: ready, watchdog, status
-//   daemon.hpp       the event loop of a daemon: signals, reload, watchdog
-//   logging.hpp      lines of base/log.hpp to standard error, written by a thread
-//   metrics.hpp      counters and gauges for /metrics
-//   problems.hpp     what is wrong now, since when
-//   store.hpp        what must survive a restart: write-behind tables on SQLite
-//   timer.hpp        a timer that never fires after it was cancelled
-//   admission.hpp    a listening socket that no address can fill for others
-//   listen.hpp       TCP and UNIX listening sockets
-//   unix_listener.hpp  a UNIX listening socket of any type, without Asio
-//   http/http_server.hpp  the HTTP interface, over TCP or a UNIX socket
-//   http/http_client.hpp  requests to sinks and clouds
+//   config.hpp             configuration files: sections of key = value, every mistake reported with file and line
+//   command_line.hpp       the command line of a daemon with such a file
+//   file.hpp               a whole small file
+//   secret.hpp             a secret from the file or the variable that a section names
+//   notify.hpp             systemd: ready, watchdog, status
+//   daemon.hpp             the event loop of a daemon: signals, reload, watchdog
+//   logging.hpp            lines of base/log.hpp to standard error, written by a thread
+//   metrics.hpp            counters and gauges for /metrics
+//   problems.hpp           what is wrong now, since when
+//   store.hpp              what must survive a restart: write-behind tables
+//   sqlite_file.hpp        the SQLite file under them
+//   timer.hpp              a timer that never fires after it was cancelled
+//   admission.hpp          a listening socket that no address can fill for others
+//   listen.hpp             TCP and UNIX listening sockets
+//   unix_listener.hpp      a UNIX listening socket of any type, without Asio
+//   amqp/amqp_session.hpp  a session with a broker: blocking, on a thread of its own
+//   http/http_server.hpp   the HTTP interface, over TCP or a UNIX socket
+//   http/router.hpp        its pages, and who may ask for them
+//   http/http_list.hpp     long lists, page by page
+//   http/http_client.hpp   requests to sinks and clouds

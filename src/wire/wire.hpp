@@ -11,5 +11,9 @@
 //   heartbeat_codec.hpp  the same messages as JSON, native and cgcs (cgcs.heartbeat) dialect
 //   group_pdu.hpp        the server group's messages as structs
 //   group_codec.hpp      the same messages as JSON, native and cgcs (cgcs.messaging) dialect
-//   nack_codec.hpp       the refusal, one for all layers
+//   nack.hpp             the refusal, one for all layers
+//   nack_codec.hpp       the same as JSON
 //   inbound.hpp          what one received line is: the first decision about every byte a peer sends
+//   response_cache.hpp   reads an answer that differs from the last in two numbers only
+//   object_writer.hpp    writes one flat JSON object key by key, without a document
+//   base64.hpp           strict in both directions

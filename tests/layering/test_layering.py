@@ -5,23 +5,15 @@ from pathlib import Path, PurePath
 import re
 import unittest
 
+import rooms
 from sources import ROOT, Include, cpp_files, files, includes, lines
 
-# Folder of src/: the folders of src/ it may include besides itself.
-SRC = {
-    "base": set(),
-    "model": {"base"},
-    "wire": {"base", "model"},
-    "heartbeat": {"base", "model", "wire"},
-    "group": {"base", "model", "wire"},
-    "bus": {"base", "model", "wire", "heartbeat", "group", "runtime"},
-    "runtime": {"base", "wire"},
-}
 PROGRAMS = {"guest", "host", "controller", "cli"}
 
-# No socket, no file, no clock: what is in here runs in the simulator and the fuzzers as in production.
-PURE = {"base", "model", "wire", "heartbeat", "group"}
-PURE_ALLOWED = re.compile(r"^([a-z_]+|nlohmann/.*|boost/(json|container)/.*|tl/expected\.hpp)$")
+# The random source of host/core is the kernel's.
+PURE_ALLOWED = re.compile(
+    r"^([a-z_]+|nlohmann/.*|boost/(json|container)/.*|tl/expected\.hpp|fnmatch\.h|sys/random\.h)$"
+)
 PURE_FORBIDDEN = {"filesystem", "fstream", "future", "iostream", "thread"}
 CLOCK = re.compile(r"_clock::now\(|\bClock::now\(|\bclock_gettime\(|\bgettimeofday\(|\btime\((nullptr|NULL|0)\)")
 
@@ -36,11 +28,6 @@ LONGEST_FILE = 550
 DATA = {".json", ".txt", ".png", ".svg"}
 
 
-def layer(path: PurePath) -> str:
-    """"wire" for src/wire/x.hpp, "guest" for guest/x.cpp."""
-    return path.parts[1] if path.parts[0] == "src" else path.parts[0]
-
-
 EXAMPLES = ("guest", "examples")
 
 
@@ -50,36 +37,77 @@ def product_files() -> list[Path]:
     return [path for path in files_of_ours if path.parts[:2] != EXAMPLES]
 
 
-class Includes(unittest.TestCase):
+class TestCase(unittest.TestCase):
     def check(self, is_wrong, paths: list[Path]) -> None:
         wrong = [str(include) for path in paths for include in includes(path) if is_wrong(include)]
         self.assertEqual(wrong, [])
 
-    def test_only_downwards(self) -> None:
+    def grep(self, pattern: re.Pattern, paths: list[Path]) -> list[str]:
+        return [
+            f"{path}:{number}: {line.strip()}"
+            for path in paths
+            for number, line in enumerate(lines(path), 1)
+            if pattern.search(line)
+        ]
+
+
+class Rooms(TestCase):
+    """rooms.py: each folder has its place, and those that are pure stay so."""
+
+    def setUp(self) -> None:
+        self.files = [path for path in product_files() if path.parts[0] != "include"]
+        self.pure = [path for path in self.files if rooms.is_pure(path)]
+
+    def test_every_folder_has_its_place(self) -> None:
+        self.assertEqual({rooms.room(path) for path in self.files}, set(rooms.ORDER))
+
+    def test_a_folder_includes_only_those_before_it(self) -> None:
         def points_up(include: Include) -> bool:
-            own, target = layer(include.path), include.name.split("/")[0]
-            if include.is_system or target == own:
+            if include.is_system:
                 return False
-            if own in PROGRAMS:
-                return target not in SRC
-            return target not in SRC.get(own, set())
+            own, target = rooms.room(include.path), rooms.room(rooms.file_of(include.name))
+            return target not in rooms.ORDER or rooms.ORDER.index(target) > rooms.ORDER.index(own)
 
-        self.check(points_up, [path for path in product_files() if path.parts[0] != "include"])
+        self.check(points_up, [path for path in self.files if path.suffix != ".c"])
 
-    def test_every_folder_of_src_is_known(self) -> None:
-        self.assertEqual({layer(path) for path in product_files() if path.parts[0] == "src"} - SRC.keys(), set())
+    def test_a_program_includes_no_other(self) -> None:
+        def is_another(include: Include) -> bool:
+            own, target = include.path.parts[0], include.name.split("/")[0]
+            return not include.is_system and target in PROGRAMS and target != own
 
-    def test_ours_are_in_quotes_and_named_from_the_root(self) -> None:
-        self.check(lambda include: not include.is_system and "/" not in include.name, product_files())
-        self.check(lambda include: ".." in include.name, cpp_files())
+        self.check(is_another, self.files)
 
-    def test_pure_folders_use_no_socket_no_file_and_no_library_but_json_and_containers(self) -> None:
-        pure = [path for path in product_files() if path.parts[0] == "src" and layer(path) in PURE]
+    def test_pure_ones_use_no_socket_no_file_and_no_library_but_json_and_containers(self) -> None:
         self.check(
             lambda include: include.is_system
             and (not PURE_ALLOWED.match(include.name) or include.name in PURE_FORBIDDEN),
-            pure,
+            self.pure + [rooms.file_of(name) for name in rooms.PURE_ENOUGH],
         )
+
+    def test_pure_ones_include_pure_ones(self) -> None:
+        def is_impure(include: Include) -> bool:
+            if include.is_system or include.name in rooms.PURE_ENOUGH:
+                return False
+            return not rooms.is_pure(rooms.file_of(include.name))
+
+        self.check(is_impure, self.pure + [rooms.file_of(name) for name in rooms.PURE_ENOUGH])
+
+    def test_pure_ones_read_no_clock(self) -> None:
+        self.assertEqual(self.grep(CLOCK, self.pure), [])
+
+    def test_an_index_names_every_header_of_its_folder(self) -> None:
+        missing = []
+        for folder in [path for path in (ROOT / "src").iterdir() if path.is_dir()]:
+            index = folder / f"{folder.name}.hpp"
+            headers = [path.relative_to(folder) for path in folder.rglob("*.hpp") if path != index]
+            missing += [f"{index.relative_to(ROOT)}: {header}" for header in headers if f" {header} " not in index.read_text()]
+        self.assertEqual(missing, [])
+
+
+class Includes(TestCase):
+    def test_ours_are_in_quotes_and_named_from_the_root(self) -> None:
+        self.check(lambda include: not include.is_system and "/" not in include.name, product_files())
+        self.check(lambda include: ".." in include.name, cpp_files())
 
     def test_headers_do_not_drag_large_libraries_along(self) -> None:
         headers = [path for path in product_files() if path.suffix == ".hpp"]
@@ -104,19 +132,7 @@ class Includes(unittest.TestCase):
         self.check(lambda include: include.path.suffix == ".hpp" and not include.is_system, public)
 
 
-class Contents(unittest.TestCase):
-    def grep(self, pattern: re.Pattern, paths: list[Path]) -> list[str]:
-        return [
-            f"{path}:{number}: {line.strip()}"
-            for path in paths
-            for number, line in enumerate(lines(path), 1)
-            if pattern.search(line)
-        ]
-
-    def test_state_machines_read_no_clock(self) -> None:
-        pure = [path for path in product_files() if path.parts[0] == "src" and layer(path) in PURE]
-        self.assertEqual(self.grep(CLOCK, pure), [])
-
+class Contents(TestCase):
     def test_nothing_is_marked_as_unfinished(self) -> None:
         self.assertEqual(self.grep(UNFINISHED, list(files())), [])
 
