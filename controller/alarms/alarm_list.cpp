@@ -30,7 +30,7 @@ void AlarmList::erase_past(const base::FaultId& fault) {
 std::optional<TrackedFault> AlarmList::bring_back(const base::FaultId& fault) {
     const FaultHistory::Entry* past = history_.find(fault);
     if (past == nullptr) return std::nullopt;
-    TrackedFault tracked = past->booked;
+    TrackedFault tracked = past->tracked;
     erase_past(fault);
     tracked.fault.delivered = 0;
     table_.restore(tracked);

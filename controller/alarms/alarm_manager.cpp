@@ -130,13 +130,13 @@ void AlarmManager::end_snapshot(const base::HostId& host, base::WallTime now) {
     const Agent* agent = context_.fleet.find(host);
     for (const FaultTable::Entry& entry :
          list_.table().end_snapshot(host, agent != nullptr && agent->continuous, now)) {
-        if (!entry.booked.fault.open()) {
+        if (!entry.tracked.fault.open()) {
             take(entry);
             continue;
         }
-        list_.put(entry.booked);
-        if (entry.booked.unconfirmed->since == now)
-            note(entry.booked.fault.id, "unconfirmed", entry.booked.unconfirmed->why, now);
+        list_.put(entry.tracked);
+        if (entry.tracked.unconfirmed->since == now)
+            note(entry.tracked.fault.id, "unconfirmed", entry.tracked.unconfirmed->why, now);
     }
 }
 
@@ -157,7 +157,7 @@ std::vector<AlarmManager::Rejected> AlarmManager::report(const base::HostId& hos
             rejected.push_back({fault, entries.error()});
             continue;
         }
-        if (changed) list_.put(entries->back().booked);
+        if (changed) list_.put(entries->back().tracked);
         for (const FaultTable::Entry& entry : *entries)
             take(entry);
     }
@@ -176,7 +176,7 @@ std::vector<AlarmManager::Rejected> AlarmManager::report_orphaned(const base::Ho
 bool AlarmManager::is_newer(const Fault& fault) const {
     if (const TrackedFault* tracked = table().find(fault.id)) return fault.revision > tracked->fault.revision;
     const FaultHistory::Entry* past = history().find(fault.id);
-    return past == nullptr || fault.revision > past->booked.fault.revision;
+    return past == nullptr || fault.revision > past->tracked.fault.revision;
 }
 
 void AlarmManager::end(const base::FaultId& fault, std::string_view why, bool for_absent, base::WallTime now) {
@@ -185,7 +185,7 @@ void AlarmManager::end(const base::FaultId& fault, std::string_view why, bool fo
     const bool others = for_absent && !tracked->withheld && !delivers(tracked->host);
     if (others) sinks_.restore(alarm_of(*tracked));
     FaultTable::Entry entry = list_.table().clear(fault, why, now);
-    entry.forgotten = others;
+    entry.dropped = others;
     take(std::move(entry));
 }
 
@@ -212,9 +212,9 @@ void AlarmManager::release_withheld() {
 /// True when there is nothing to do about the fault any more: it has ended, and was delivered or is another primary's.
 bool AlarmManager::known_as_ended(const base::HostId& host, const Fault& fault) {
     const FaultHistory::Entry* past = history().find(fault.id);
-    if (past == nullptr || past->booked.host != host) return false;
-    if (fault.open() && was_ended_here(past->booked.fault, fault)) return true;
-    const bool same = !fault.open() && past->booked.fault.revision == fault.revision;
+    if (past == nullptr || past->tracked.host != host) return false;
+    if (fault.open() && was_ended_here(past->tracked.fault, fault)) return true;
+    const bool same = !fault.open() && past->tracked.fault.revision == fault.revision;
     if (same && past->delivered) acknowledger_.acknowledge(host, fault.id, fault.revision);
     if (same && (past->delivered || !delivers(host))) return true;
     list_.erase_past(fault.id);
@@ -224,17 +224,17 @@ bool AlarmManager::known_as_ended(const base::HostId& host, const Fault& fault) 
 void AlarmManager::take(FaultTable::Entry entry) {
     count(entry);
     note(entry);
-    if (withhold(entry.booked, entry.change)) {
+    if (withhold(entry.tracked, entry.change)) {
         if (entry.change == FaultTable::Change::opened)
-            note(entry.booked.fault.id, "withheld", "its host does not own the guest", entry.booked.received_at);
-        list_.put(entry.booked);
-        return settle(entry.booked.fault.id);
+            note(entry.tracked.fault.id, "withheld", "its host does not own the guest", entry.tracked.received_at);
+        list_.put(entry.tracked);
+        return settle(entry.tracked.fault.id);
     }
-    if (entry.change != FaultTable::Change::none) list_.put(entry.booked);
-    if (delivers(entry.booked.host)) {
-        deliver(entry.booked);
-    } else if (!entry.booked.fault.open()) {
-        finish(entry.booked, entry.forgotten);
+    if (entry.change != FaultTable::Change::none) list_.put(entry.tracked);
+    if (delivers(entry.tracked.host)) {
+        deliver(entry.tracked);
+    } else if (!entry.tracked.fault.open()) {
+        finish(entry.tracked, entry.dropped);
     }
 }
 
@@ -248,13 +248,13 @@ bool AlarmManager::withhold(TrackedFault& tracked, FaultTable::Change change) {
 }
 
 void AlarmManager::count(const FaultTable::Entry& entry) {
-    const auto kind = static_cast<std::size_t>(entry.booked.fault.kind);
+    const auto kind = static_cast<std::size_t>(entry.tracked.fault.kind);
     if (entry.change == FaultTable::Change::opened) ++opened_.at(kind);
     if (entry.change == FaultTable::Change::cleared) ++cleared_.at(kind);
 }
 
 void AlarmManager::note(const FaultTable::Entry& entry) {
-    const Fault& fault = entry.booked.fault;
+    const Fault& fault = entry.tracked.fault;
     const base::WallTime now = context_.now().wall;
     switch (entry.change) {
         case FaultTable::Change::none:

@@ -6,21 +6,21 @@
 namespace vitalwire::controller {
 
 void FaultHistory::restore(Number number, Entry entry) {
-    numbers_[entry.booked.fault.id] = number;
+    numbers_[entry.tracked.fault.id] = number;
     entries_.insert_or_assign(number, std::move(entry));
     last_ = std::max(last_, number);
 }
 
 FaultHistory::Added FaultHistory::add(Entry entry) {
     Added added;
-    if (const auto earlier = erase(entry.booked.fault.id)) added.dropped.push_back(*earlier);
+    if (const auto earlier = erase(entry.tracked.fault.id)) added.dropped.push_back(*earlier);
     added.number = last_ + 1;
     restore(added.number, std::move(entry));
     while (entries_.size() > limit_) {
         const auto oldest = entries_.begin();
         added.dropped.push_back(oldest->first);
-        added.gone.push_back(oldest->second.booked.fault.id);
-        numbers_.erase(oldest->second.booked.fault.id);
+        added.gone.push_back(oldest->second.tracked.fault.id);
+        numbers_.erase(oldest->second.tracked.fault.id);
         entries_.erase(oldest);
     }
     return added;

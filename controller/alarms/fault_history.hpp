@@ -15,7 +15,7 @@ namespace vitalwire::controller {
 class FaultHistory {
 public:
     struct Entry {
-        TrackedFault booked;
+        TrackedFault tracked;
         /// Every sink of this controller has confirmed the clear; false when another controller was to tell it.
         bool delivered = false;
     };

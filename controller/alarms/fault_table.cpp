@@ -19,12 +19,9 @@ FaultTable::Change change_between(const Fault* before, const Fault& after) {
 
 }  // namespace
 
-void FaultTable::restore(const TrackedFault& booked) {
-    book(booked.host, booked.fault);
-    TrackedFault& tracked = faults_.at(booked.fault.id);
-    tracked.received_at = booked.received_at;
-    tracked.unconfirmed = booked.unconfirmed;
-    tracked.withheld = booked.withheld;
+void FaultTable::restore(const TrackedFault& tracked) {
+    put(tracked.host, tracked.fault);
+    faults_.at(tracked.fault.id) = tracked;
 }
 
 void FaultTable::begin_snapshot(const base::HostId& host) {
@@ -32,10 +29,10 @@ void FaultTable::begin_snapshot(const base::HostId& host) {
 }
 
 std::vector<FaultTable::Entry> FaultTable::end_snapshot(const base::HostId& host, bool continuous, base::WallTime now) {
-    std::vector<Entry> forgotten;
+    std::vector<Entry> missing;
     Host& at = hosts_[host];
     const auto mentioned = std::exchange(at.mentioned, std::nullopt);
-    if (!mentioned) return forgotten;
+    if (!mentioned) return missing;
     const auto known = at.faults;
     for (const base::FaultId& id : known) {
         if (mentioned->contains(id)) continue;
@@ -43,13 +40,13 @@ std::vector<FaultTable::Entry> FaultTable::end_snapshot(const base::HostId& host
         const bool ended = continuous && !tracked.unconfirmed;
         if (tracked.fault.open() && !ended) {
             if (!tracked.unconfirmed) tracked.unconfirmed = Unconfirmed{now, "its agent came back without its state"};
-            forgotten.push_back({tracked, Change::none});
+            missing.push_back({tracked, Change::none});
             continue;
         }
-        forgotten.push_back(tracked.fault.open() ? clear(id, kForgotten, now) : Entry{tracked, Change::none});
-        forgotten.back().forgotten = true;
+        missing.push_back(tracked.fault.open() ? clear(id, kForgotten, now) : Entry{tracked, Change::none});
+        missing.back().dropped = true;
     }
-    return forgotten;
+    return missing;
 }
 
 void FaultTable::abandon_snapshot(const base::HostId& host) {
@@ -81,7 +78,7 @@ base::Result<std::vector<FaultTable::Entry>> FaultTable::report(const base::Host
             entries.push_back(clear(superseded, kSuperseded, now));
         }
     }
-    book(host, fault);
+    put(host, fault);
     TrackedFault& tracked = faults_.at(fault.id);
     if (known == nullptr) tracked.received_at = now;
     tracked.unconfirmed.reset();
@@ -104,17 +101,17 @@ void FaultTable::set_withheld(const base::FaultId& fault, bool withheld) {
 }
 
 FaultTable::Entry FaultTable::clear(const base::FaultId& id, std::string_view why, base::WallTime now) {
-    TrackedFault booked = faults_.at(id);
-    ++booked.fault.revision;
-    booked.fault.updated_at = now;
-    booked.fault.cleared_at = now;
-    booked.fault.clear_reason = why;
-    book(booked.host, booked.fault);
+    TrackedFault ended = faults_.at(id);
+    ++ended.fault.revision;
+    ended.fault.updated_at = now;
+    ended.fault.cleared_at = now;
+    ended.fault.clear_reason = why;
+    put(ended.host, ended.fault);
     faults_.at(id).unconfirmed.reset();
     return {faults_.at(id), Change::cleared};
 }
 
-void FaultTable::book(const base::HostId& host, const Fault& fault) {
+void FaultTable::put(const base::HostId& host, const Fault& fault) {
     const auto [at, is_new] = faults_.try_emplace(fault.id, TrackedFault{fault, host, {}, {}, false});
     if (!is_new) {
         if (at->second.fault.open()) note_closed(at->second);
@@ -127,9 +124,9 @@ void FaultTable::book(const base::HostId& host, const Fault& fault) {
     ++open_[static_cast<std::size_t>(fault.kind)];
 }
 
-void FaultTable::note_closed(const TrackedFault& booked) {
-    hosts_[booked.host].open.erase({booked.fault.guest, booked.fault.kind});
-    --open_[static_cast<std::size_t>(booked.fault.kind)];
+void FaultTable::note_closed(const TrackedFault& tracked) {
+    hosts_[tracked.host].open.erase({tracked.fault.guest, tracked.fault.kind});
+    --open_[static_cast<std::size_t>(tracked.fault.kind)];
 }
 
 void FaultTable::erase(const base::FaultId& fault) {

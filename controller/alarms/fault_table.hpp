@@ -50,20 +50,20 @@ class FaultTable {
 public:
     enum class Change : std::uint8_t { none, opened, updated, cleared };
     struct Entry {
-        TrackedFault booked;
+        TrackedFault tracked;
         Change change = Change::none;
-        bool forgotten = false;  ///< its agent no longer reports it: another primary has delivered its end
+        bool dropped = false;  ///< its agent no longer reports it: another primary has delivered its end
     };
 
     /// As it was before a restart.
-    void restore(const TrackedFault& booked);
+    void restore(const TrackedFault& tracked);
 
     void begin_snapshot(const base::HostId& host);
     /// The snapshot is complete. An open fault that it did not name is cleared (kForgotten) if the agent is
     /// `continuous` and had confirmed it, and unconfirmed otherwise. Those that have ended are among the entries as
     /// well: their agent will not report them again, so whatever is still to be done about them is to be done now.
     std::vector<Entry> end_snapshot(const base::HostId& host, bool continuous, base::WallTime now);
-    /// The agent is gone before the state's end: nothing is concluded from what it did not say.
+    /// The agent is gone before the snapshot's end: nothing is concluded from what it did not report.
     void abandon_snapshot(const base::HostId& host);
 
     /// An agent's report of one fault. The last entry is that fault; before it, one that it supersedes. Fails: the
@@ -74,10 +74,10 @@ public:
     void transfer(const base::FaultId& fault, const base::HostId& host);
     void set_withheld(const base::FaultId& fault, bool withheld);
 
-    /// Ends an open fault without its agent's word.
+    /// Ends an open fault without a report of its agent.
     Entry clear(const base::FaultId& fault, std::string_view why, base::WallTime now);
 
-    /// Over and told: leaves the book.
+    /// Over and delivered.
     void erase(const base::FaultId& fault);
 
     const TrackedFault* find(const base::FaultId& fault) const;
@@ -93,12 +93,12 @@ private:
     struct Host {
         std::set<base::FaultId> faults;
         std::map<Slot, base::FaultId> open;
-        /// Mentioned since begin_snapshot; absent outside a whole state.
+        /// Mentioned since begin_snapshot; absent outside a snapshot.
         std::optional<std::set<base::FaultId>> mentioned;
     };
 
-    void book(const base::HostId& host, const model::Fault& fault);
-    void note_closed(const TrackedFault& booked);
+    void put(const base::HostId& host, const model::Fault& fault);
+    void note_closed(const TrackedFault& tracked);
 
     std::unordered_map<base::FaultId, TrackedFault> faults_;
     std::unordered_map<base::HostId, Host> hosts_;

@@ -110,28 +110,28 @@ json guests_summary(const ApiContext& context) {
 
 json faults_open(const ApiContext& context) {
     std::map<std::string, std::size_t> counts = {{"critical", 0}, {"major", 0}, {"warning", 0}};
-    for (const auto& [id, booked] : context.alarms().table().all()) {
-        if (booked.fault.open()) ++counts[std::string(model::severity(booked.fault.kind))];
+    for (const auto& [id, tracked] : context.alarms().table().all()) {
+        if (tracked.fault.open()) ++counts[std::string(model::severity(tracked.fault.kind))];
     }
     return counts;
 }
 
-json fault_entry(const ApiContext& context, const TrackedFault& booked) {
-    json entry = bus::to_json(booked.fault);
-    entry["host"] = booked.host.str();
+json fault_entry(const ApiContext& context, const TrackedFault& tracked) {
+    json entry = bus::to_json(tracked.fault);
+    entry["host"] = tracked.host.str();
     entry["deliveries"] = json::array();
-    if (booked.withheld) entry["withheld"] = true;
-    if (const auto unconfirmed = context.core.evidence().unconfirmed(booked)) {
+    if (tracked.withheld) entry["withheld"] = true;
+    if (const auto unconfirmed = context.core.evidence().unconfirmed(tracked)) {
         entry["unconfirmed_since"] = base::to_iso8601(unconfirmed->since);
         entry["unconfirmed_why"] = unconfirmed->why;
     }
     return entry;
 }
 
-json booked_entry(const ApiContext& context, const TrackedFault& booked) {
-    json entry = fault_entry(context, booked);
+json tracked_entry(const ApiContext& context, const TrackedFault& tracked) {
+    json entry = fault_entry(context, tracked);
     for (const auto& sink : context.alarms().sinks()) {
-        const DeliveryView view = context.alarms().view(*sink, booked);
+        const DeliveryView view = context.alarms().view(*sink, tracked);
         entry["deliveries"].push_back({{"sink", sink->name()},
                                        {"state", to_string(view.state)},
                                        {"revision", view.revision},
@@ -278,7 +278,7 @@ public:
             add(tracked.fault);
         if (all) {
             for (const auto& [number, past] : context.alarms().history().all())
-                add(past.booked.fault);
+                add(past.tracked.fault);
         }
         std::make_heap(heap_.begin(), heap_.end(), std::greater<>());
     }
@@ -300,13 +300,13 @@ private:
     Place place_in_history(const std::string& id) const {
         const auto number = context_.alarms().history().number_of(FaultId(id));
         if (!number) return {};
-        return {context_.alarms().history().all().at(*number).booked.fault.opened_at, id};
+        return {context_.alarms().history().all().at(*number).tracked.fault.opened_at, id};
     }
     json entry_of(const FaultId& id) const {
-        if (const TrackedFault* tracked = context_.alarms().table().find(id)) return booked_entry(context_, *tracked);
+        if (const TrackedFault* tracked = context_.alarms().table().find(id)) return tracked_entry(context_, *tracked);
         const auto& history = context_.alarms().history();
         const auto number = history.number_of(id);
-        return number ? fault_entry(context_, history.all().at(*number).booked) : json(nullptr);
+        return number ? fault_entry(context_, history.all().at(*number).tracked) : json(nullptr);
     }
 
     const ApiContext& context_;
@@ -340,9 +340,9 @@ HttpResponse fault(const ApiContext& context, const base::FaultId& id) {
     const auto& internal = context.alarms().internal().all();
     const auto own = internal.find(id);
     if (const TrackedFault* tracked = context.alarms().table().find(id)) {
-        entry = booked_entry(context, *tracked);
+        entry = tracked_entry(context, *tracked);
     } else if (const FaultHistory::Entry* past = context.alarms().history().find(id)) {
-        entry = fault_entry(context, past->booked);
+        entry = fault_entry(context, past->tracked);
         entry["delivered_from_here"] = past->delivered;
     } else if (own != internal.end()) {
         entry = to_json(own->second);

@@ -25,19 +25,19 @@ constexpr const char* kAgents = "agents";
 constexpr const char* kOwnAlarms = "own_alarms";
 constexpr const char* kJournal = "journal";
 
-json to_row(const TrackedFault& booked) {
-    json row = {{"host", booked.host.str()},
-                {"fault", bus::to_json(booked.fault)},
-                {"received_at", base::to_iso8601(booked.received_at)}};
-    if (booked.withheld) row["withheld"] = true;
-    if (booked.unconfirmed) {
-        row["unconfirmed_since"] = base::to_iso8601(booked.unconfirmed->since);
-        row["unconfirmed_why"] = booked.unconfirmed->why;
+json to_row(const TrackedFault& tracked) {
+    json row = {{"host", tracked.host.str()},
+                {"fault", bus::to_json(tracked.fault)},
+                {"received_at", base::to_iso8601(tracked.received_at)}};
+    if (tracked.withheld) row["withheld"] = true;
+    if (tracked.unconfirmed) {
+        row["unconfirmed_since"] = base::to_iso8601(tracked.unconfirmed->since);
+        row["unconfirmed_why"] = tracked.unconfirmed->why;
     }
     return row;
 }
 
-std::optional<TrackedFault> booked_from(const json& row) {
+std::optional<TrackedFault> tracked_from(const json& row) {
     const json* object = wire::find(row, "fault");
     const std::string host = wire::text_or(row, "host");
     if (object == nullptr || host.empty()) return std::nullopt;
@@ -87,9 +87,9 @@ void AlarmStore::load(const std::string& table, Read read) {
 std::vector<TrackedFault> AlarmStore::load_faults() {
     std::vector<TrackedFault> faults;
     load(kFaults, [&](const std::string&, const json& row) {
-        auto booked = booked_from(row);
-        if (booked) faults.push_back(std::move(*booked));
-        return booked.has_value();
+        auto tracked = tracked_from(row);
+        if (tracked) faults.push_back(std::move(*tracked));
+        return tracked.has_value();
     });
     return faults;
 }
@@ -114,9 +114,9 @@ std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> AlarmStore::lo
     std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> entries;
     load(kHistory, [&](const std::string& key, const json& row) {
         const auto number = number_from(key);
-        auto booked = booked_from(row);
-        if (!number || !booked) return false;
-        entries.emplace_back(*number, FaultHistory::Entry{std::move(*booked), wire::bool_or(row, "delivered", false)});
+        auto tracked = tracked_from(row);
+        if (!number || !tracked) return false;
+        entries.emplace_back(*number, FaultHistory::Entry{std::move(*tracked), wire::bool_or(row, "delivered", false)});
         return true;
     });
     return entries;
@@ -198,8 +198,8 @@ void AlarmStore::erase_internal_alarm(const base::FaultId& alarm) {
     store_.erase(kOwnAlarms, alarm.str());
 }
 
-void AlarmStore::put_fault(const TrackedFault& booked) {
-    store_.put(kFaults, booked.fault.id.str(), wire::dump(to_row(booked)));
+void AlarmStore::put_fault(const TrackedFault& tracked) {
+    store_.put(kFaults, tracked.fault.id.str(), wire::dump(to_row(tracked)));
 }
 
 void AlarmStore::erase_fault(const base::FaultId& fault) {
@@ -218,7 +218,7 @@ void AlarmStore::erase_acked(const std::string& sink, const base::FaultId& fault
 }
 
 void AlarmStore::put_history(FaultHistory::Number number, const FaultHistory::Entry& entry) {
-    json row = to_row(entry.booked);
+    json row = to_row(entry.tracked);
     row["delivered"] = entry.delivered;
     store_.put(kHistory, number_key(number), wire::dump(row));
 }

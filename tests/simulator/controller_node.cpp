@@ -131,7 +131,7 @@ void ControllerNode::update_inventory() {
     process_->arm();
 }
 
-const controller::FaultTable& ControllerNode::book() const {
+const controller::FaultTable& ControllerNode::fault_table() const {
     return process_->core.alarms().table();
 }
 

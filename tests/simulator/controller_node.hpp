@@ -40,7 +40,7 @@ public:
     void update_inventory();
 
     const std::string& name() const { return name_; }
-    const controller::FaultTable& book() const;
+    const controller::FaultTable& fault_table() const;
 
 private:
     struct Process;

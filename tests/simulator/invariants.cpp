@@ -144,13 +144,13 @@ void Simulation::check_agreement() const {
             world_.violated(inspector->name() + " shows" + listed(seen) + "\n  instead of" + listed(open));
     }
     for (const auto& controller : controllers_) {
-        std::multiset<std::string> booked;
-        for (const auto& [id, entry] : controller->book().all()) {
+        std::multiset<std::string> tracked;
+        for (const auto& [id, entry] : controller->fault_table().all()) {
             const std::string name = entry.fault.guest.str() + " " + std::string(to_string(entry.fault.kind));
-            booked.insert(entry.fault.open() ? name : name + ", which is over (" + id.str() + ")");
+            tracked.insert(entry.fault.open() ? name : name + ", which is over (" + id.str() + ")");
         }
-        if (booked != open)
-            world_.violated(controller->name() + " has booked" + listed(booked) + "\n  instead of" + listed(open));
+        if (tracked != open)
+            world_.violated(controller->name() + " has tracked" + listed(tracked) + "\n  instead of" + listed(open));
     }
 }
 

@@ -53,7 +53,7 @@ private:
     Receipts& receipts_;
 };
 
-class LedgerTest : public ::testing::Test {
+class AlarmManagerTest : public ::testing::Test {
 protected:
     void start(std::vector<std::string> sinks = {"a"}, std::chrono::milliseconds grace = std::chrono::seconds(60)) {
         auto opened = runtime::Store::open(loop.io, dir / "controller.db");

@@ -10,9 +10,9 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 /// Sink "a" is told everything; "b" what the policy of the test says.
-class LedgerPolicyTest : public LedgerTest {
+class AlarmManagerPolicyTest : public AlarmManagerTest {
 protected:
-    LedgerPolicyTest() {
+    AlarmManagerPolicyTest() {
         policies["a"] = {Policy{}};
         later.hold_off = milliseconds(300);
         policies["b"] = {later};
@@ -38,7 +38,7 @@ protected:
     Policy later;
 };
 
-TEST_F(LedgerPolicyTest, TheSecondStepOfAnEscalationComesAfterItsHoldOff) {
+TEST_F(AlarmManagerPolicyTest, TheSecondStepOfAnEscalationComesAfterItsHoldOff) {
     begin();
     const Fault fault = fresh();
     report(fault);
@@ -54,7 +54,7 @@ TEST_F(LedgerPolicyTest, TheSecondStepOfAnEscalationComesAfterItsHoldOff) {
     EXPECT_THAT(confirmed, ElementsAre("f1 1", "f1 2"));
 }
 
-TEST_F(LedgerPolicyTest, AFaultThatClearsWithinTheHoldOffIsConfirmedWithoutTellingIt) {
+TEST_F(AlarmManagerPolicyTest, AFaultThatClearsWithinTheHoldOffIsConfirmedWithoutTellingIt) {
     later.hold_off = seconds(60);
     given(later);
     begin();
@@ -67,7 +67,7 @@ TEST_F(LedgerPolicyTest, AFaultThatClearsWithinTheHoldOffIsConfirmedWithoutTelli
     EXPECT_TRUE(alarms->table().all().empty());
 }
 
-TEST_F(LedgerPolicyTest, AFaultThatNoPolicySendsAnywhereIsConfirmed) {
+TEST_F(AlarmManagerPolicyTest, AFaultThatNoPolicySendsAnywhereIsConfirmed) {
     later.kinds = {"unhealthy"};
     policies["a"] = {later};
     given(later);
@@ -77,7 +77,7 @@ TEST_F(LedgerPolicyTest, AFaultThatNoPolicySendsAnywhereIsConfirmed) {
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
 }
 
-TEST_F(LedgerPolicyTest, AHeldFaultIsToldAfterARestartToo) {
+TEST_F(AlarmManagerPolicyTest, AHeldFaultIsToldAfterARestartToo) {
     later.hold_off = seconds(1);
     given(later);
     begin();
@@ -92,7 +92,7 @@ TEST_F(LedgerPolicyTest, AHeldFaultIsToldAfterARestartToo) {
     EXPECT_THAT(take("a"), IsEmpty()) << "it was told before";
 }
 
-TEST_F(LedgerPolicyTest, AHeldFaultOfAnotherLeadIsNotTold) {
+TEST_F(AlarmManagerPolicyTest, AHeldFaultOfAnotherLeadIsNotTold) {
     begin();
     const Fault fault = fresh();
     report(fault);
@@ -102,7 +102,7 @@ TEST_F(LedgerPolicyTest, AHeldFaultOfAnotherLeadIsNotTold) {
     EXPECT_THAT(take("b"), IsEmpty());
 }
 
-TEST_F(LedgerPolicyTest, WaitsUntilTheInventoryIsKnown) {
+TEST_F(AlarmManagerPolicyTest, WaitsUntilTheInventoryIsKnown) {
     Policy gold;
     gold.projects = {"gold"};
     given(gold);
@@ -119,7 +119,7 @@ TEST_F(LedgerPolicyTest, WaitsUntilTheInventoryIsKnown) {
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
 }
 
-TEST_F(LedgerPolicyTest, AGuestThatTheInventoryNamesLateIsToldThough) {
+TEST_F(AlarmManagerPolicyTest, AGuestThatTheInventoryNamesLateIsToldThough) {
     Policy gold;
     gold.projects = {"gold"};
     given(gold);

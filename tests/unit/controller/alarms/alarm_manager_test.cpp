@@ -10,7 +10,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-TEST_F(LedgerTest, TellsAFaultAtOnceAndConfirmsItToTheAgent) {
+TEST_F(AlarmManagerTest, TellsAFaultAtOnceAndConfirmsItToTheAgent) {
     start();
     agent_up();
     alarms->report(kHost, {f1}, wall);
@@ -22,7 +22,7 @@ TEST_F(LedgerTest, TellsAFaultAtOnceAndConfirmsItToTheAgent) {
     EXPECT_THAT(confirmed, ElementsAre("f1 1", "f1 2"));
 }
 
-TEST_F(LedgerTest, ConfirmsOnlyWhenEverySinkHasIt) {
+TEST_F(AlarmManagerTest, ConfirmsOnlyWhenEverySinkHasIt) {
     start({"a", "b"});
     told["b"].hold = true;
     agent_up();
@@ -33,7 +33,7 @@ TEST_F(LedgerTest, ConfirmsOnlyWhenEverySinkHasIt) {
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
 }
 
-TEST_F(LedgerTest, DoesNotConfirmANewRevisionThatASinkHasNotSeen) {
+TEST_F(AlarmManagerTest, DoesNotConfirmANewRevisionThatASinkHasNotSeen) {
     start({"a", "b"});
     agent_up();
     report(f1);
@@ -42,7 +42,7 @@ TEST_F(LedgerTest, DoesNotConfirmANewRevisionThatASinkHasNotSeen) {
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
 }
 
-TEST_F(LedgerTest, AFaultThatIsOverAndToldMovesToTheHistory) {
+TEST_F(AlarmManagerTest, AFaultThatIsOverAndToldMovesToTheHistory) {
     start();
     agent_up();
     report(f1);
@@ -52,7 +52,7 @@ TEST_F(LedgerTest, AFaultThatIsOverAndToldMovesToTheHistory) {
     EXPECT_TRUE(alarms->history().find(f1.id)->delivered);
 }
 
-TEST_F(LedgerTest, WhatAnAgentLeftCountsOnlyIfNothingNewerIsKnown) {
+TEST_F(AlarmManagerTest, WhatAnAgentLeftCountsOnlyIfNothingNewerIsKnown) {
     start();
     agent_up();
     alarms->report_orphaned(kHost, {f1}, wall);
@@ -70,7 +70,7 @@ TEST_F(LedgerTest, WhatAnAgentLeftCountsOnlyIfNothingNewerIsKnown) {
     EXPECT_EQ(alarms->table().find(f1.id), nullptr);
 }
 
-TEST_F(LedgerTest, KeepsAFaultThatIsOverUntilItIsTold) {
+TEST_F(AlarmManagerTest, KeepsAFaultThatIsOverUntilItIsTold) {
     start();
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
@@ -82,7 +82,7 @@ TEST_F(LedgerTest, KeepsAFaultThatIsOverUntilItIsTold) {
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 opened 1", "f1 cleared 2"));
 }
 
-TEST_F(LedgerTest, ConfirmsAgainWhatTheAgentDidNotHear) {
+TEST_F(AlarmManagerTest, ConfirmsAgainWhatTheAgentDidNotHear) {
     start();
     agent_up();
     report(f1);
@@ -95,7 +95,7 @@ TEST_F(LedgerTest, ConfirmsAgainWhatTheAgentDidNotHear) {
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
-TEST_F(LedgerTest, ClearsWhatTheAgentNoLongerKnows) {
+TEST_F(AlarmManagerTest, ClearsWhatTheAgentNoLongerKnows) {
     start();
     agent_up();
     report(f1);
@@ -104,10 +104,10 @@ TEST_F(LedgerTest, ClearsWhatTheAgentNoLongerKnows) {
     agent_up();
     whole_state({});
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
-    EXPECT_EQ(alarms->history().find(f1.id)->booked.fault.clear_reason, kForgotten);
+    EXPECT_EQ(alarms->history().find(f1.id)->tracked.fault.clear_reason, kForgotten);
 }
 
-TEST_F(LedgerTest, ClearsNothingBecauseAnAgentIsAway) {
+TEST_F(AlarmManagerTest, ClearsNothingBecauseAnAgentIsAway) {
     start();
     agent_up();
     report(f1);
@@ -118,7 +118,7 @@ TEST_F(LedgerTest, ClearsNothingBecauseAnAgentIsAway) {
     EXPECT_TRUE(alarms->table().find(f1.id)->fault.open());
 }
 
-TEST_F(LedgerTest, GoesOnTellingWhileTheAgentIsAway) {
+TEST_F(AlarmManagerTest, GoesOnTellingWhileTheAgentIsAway) {
     start();
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
@@ -133,7 +133,7 @@ TEST_F(LedgerTest, GoesOnTellingWhileTheAgentIsAway) {
     EXPECT_EQ(told["a"].lines.size(), 2U);
 }
 
-TEST_F(LedgerTest, TellsNothingOfAnAgentThatNamedAnotherLead) {
+TEST_F(AlarmManagerTest, TellsNothingOfAnAgentThatNamedAnotherLead) {
     start();
     agent_up(false);
     report(f1);
@@ -144,7 +144,7 @@ TEST_F(LedgerTest, TellsNothingOfAnAgentThatNamedAnotherLead) {
     EXPECT_FALSE(alarms->history().find(f1.id)->delivered);
 }
 
-TEST_F(LedgerTest, ANewLeadTellsWhatTheAgentHandsIt) {
+TEST_F(AlarmManagerTest, ANewLeadTellsWhatTheAgentHandsIt) {
     start();
     agent_up(false);
     report(f1);
@@ -155,7 +155,7 @@ TEST_F(LedgerTest, ANewLeadTellsWhatTheAgentHandsIt) {
     EXPECT_THAT(confirmed, ElementsAre("f1 2"));
 }
 
-TEST_F(LedgerTest, ANewLeadDoesNotRepeatWhatTheOldOneDelivered) {
+TEST_F(AlarmManagerTest, ANewLeadDoesNotRepeatWhatTheOldOneDelivered) {
     start();
     restart();  // the second start knows its sink, so it is not a new one
     agent_up();
@@ -168,7 +168,7 @@ TEST_F(LedgerTest, ANewLeadDoesNotRepeatWhatTheOldOneDelivered) {
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
 }
 
-TEST_F(LedgerTest, WhoIsNoLongerLeadDropsWhatWaits) {
+TEST_F(AlarmManagerTest, WhoIsNoLongerLeadDropsWhatWaits) {
     start();
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
@@ -180,7 +180,7 @@ TEST_F(LedgerTest, WhoIsNoLongerLeadDropsWhatWaits) {
     EXPECT_EQ(alarms->sinks().at(0)->queue().queued(), 0U);
 }
 
-TEST_F(LedgerTest, WhoIsNoLongerLeadClearsWhatItRaised) {
+TEST_F(AlarmManagerTest, WhoIsNoLongerLeadClearsWhatItRaised) {
     start();
     agent_up();
     report(f1);
@@ -194,7 +194,7 @@ TEST_F(LedgerTest, WhoIsNoLongerLeadClearsWhatItRaised) {
     EXPECT_FALSE(alarms->history().find(f1.id)->delivered);
 }
 
-TEST_F(LedgerTest, EndsWhatIsOverWhenItsAgentWillNotSpeakOfItAgain) {
+TEST_F(AlarmManagerTest, EndsWhatIsOverWhenItsAgentWillNotSpeakOfItAgain) {
     start();
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
@@ -208,7 +208,7 @@ TEST_F(LedgerTest, EndsWhatIsOverWhenItsAgentWillNotSpeakOfItAgain) {
     EXPECT_EQ(alarms->table().find(f1.id), nullptr);
 }
 
-TEST_F(LedgerTest, WhoBecomesLeadAgainEndsWhatItsAgentHasForgotten) {
+TEST_F(AlarmManagerTest, WhoBecomesLeadAgainEndsWhatItsAgentHasForgotten) {
     start();
     agent_up();
     report(f1);
@@ -222,7 +222,7 @@ TEST_F(LedgerTest, WhoBecomesLeadAgainEndsWhatItsAgentHasForgotten) {
     EXPECT_EQ(take("a").back(), "f1 cleared 2");
 }
 
-TEST_F(LedgerTest, ClearsAfterARestartWhatItMayHaveRaisedBefore) {
+TEST_F(AlarmManagerTest, ClearsAfterARestartWhatItMayHaveRaisedBefore) {
     start();
     told["a"].hold = true;
     agent_up();
@@ -234,7 +234,7 @@ TEST_F(LedgerTest, ClearsAfterARestartWhatItMayHaveRaisedBefore) {
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
 }
 
-TEST_F(LedgerTest, LeavesAfterARestartToTheLeadWhatItsAgentStillSpeaksOf) {
+TEST_F(AlarmManagerTest, LeavesAfterARestartToTheLeadWhatItsAgentStillSpeaksOf) {
     start();
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
@@ -248,7 +248,7 @@ TEST_F(LedgerTest, LeavesAfterARestartToTheLeadWhatItsAgentStillSpeaksOf) {
     EXPECT_EQ(alarms->table().find(f1.id), nullptr);
 }
 
-TEST_F(LedgerTest, TellsWithAClearWhatAnotherLeadHasRaisedMeanwhile) {
+TEST_F(AlarmManagerTest, TellsWithAClearWhatAnotherLeadHasRaisedMeanwhile) {
     start();
     agent_up();
     report(f1);
@@ -262,7 +262,7 @@ TEST_F(LedgerTest, TellsWithAClearWhatAnotherLeadHasRaisedMeanwhile) {
     EXPECT_THAT(told["a"].events.back().others_open, ElementsAre("heartbeat_lost"));
 }
 
-TEST_F(LedgerTest, RefusesFaultsOfAnotherHost) {
+TEST_F(AlarmManagerTest, RefusesFaultsOfAnotherHost) {
     start();
     agent_up();
     report(f1);
@@ -272,7 +272,7 @@ TEST_F(LedgerTest, RefusesFaultsOfAnotherHost) {
     EXPECT_TRUE(alarms->table().find(f1.id)->fault.open());
 }
 
-TEST_F(LedgerTest, RepeatsNothingAfterARestart) {
+TEST_F(AlarmManagerTest, RepeatsNothingAfterARestart) {
     start();
     agent_up();
     report(f1);
@@ -283,7 +283,7 @@ TEST_F(LedgerTest, RepeatsNothingAfterARestart) {
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
 }
 
-TEST_F(LedgerTest, SendsTheClearOfWhatWasRaisedBeforeARestart) {
+TEST_F(AlarmManagerTest, SendsTheClearOfWhatWasRaisedBeforeARestart) {
     start();
     agent_up();
     report(f1);
@@ -293,7 +293,7 @@ TEST_F(LedgerTest, SendsTheClearOfWhatWasRaisedBeforeARestart) {
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
 }
 
-TEST_F(LedgerTest, TellsAfterARestartWhatWasNotConfirmedBefore) {
+TEST_F(AlarmManagerTest, TellsAfterARestartWhatWasNotConfirmedBefore) {
     start();
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
@@ -305,7 +305,7 @@ TEST_F(LedgerTest, TellsAfterARestartWhatWasNotConfirmedBefore) {
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 cleared 2"));
 }
 
-TEST_F(LedgerTest, WaitsAfterARestartForTheAgentButNotForEver) {
+TEST_F(AlarmManagerTest, WaitsAfterARestartForTheAgentButNotForEver) {
     start();
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
@@ -320,7 +320,7 @@ TEST_F(LedgerTest, WaitsAfterARestartForTheAgentButNotForEver) {
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
 }
 
-TEST_F(LedgerTest, LeavesAfterARestartTheFaultsOfAnotherLeadAlone) {
+TEST_F(AlarmManagerTest, LeavesAfterARestartTheFaultsOfAnotherLeadAlone) {
     start();
     agent_up(false);
     report(f1);
@@ -330,7 +330,7 @@ TEST_F(LedgerTest, LeavesAfterARestartTheFaultsOfAnotherLeadAlone) {
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
-TEST_F(LedgerTest, TellsANewSinkOfTheFaultsThatAreOpen) {
+TEST_F(AlarmManagerTest, TellsANewSinkOfTheFaultsThatAreOpen) {
     start();
     agent_up();
     report(f1);
@@ -343,7 +343,7 @@ TEST_F(LedgerTest, TellsANewSinkOfTheFaultsThatAreOpen) {
     EXPECT_THAT(take("new"), ElementsAre("f1 opened 1"));
 }
 
-TEST_F(LedgerTest, ASinkThatIsNoLongerConfiguredHoldsNothingUp) {
+TEST_F(AlarmManagerTest, ASinkThatIsNoLongerConfiguredHoldsNothingUp) {
     start({"a", "old"});
     told["old"].answer = Outcome::retry("HTTP 503");
     agent_up();
@@ -354,7 +354,7 @@ TEST_F(LedgerTest, ASinkThatIsNoLongerConfiguredHoldsNothingUp) {
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
 }
 
-TEST_F(LedgerTest, KeepsTheHistoryOverARestart) {
+TEST_F(AlarmManagerTest, KeepsTheHistoryOverARestart) {
     start();
     agent_up();
     report(f1);
@@ -367,7 +367,7 @@ TEST_F(LedgerTest, KeepsTheHistoryOverARestart) {
     EXPECT_THAT(confirmed, ElementsAre("f1 2"));
 }
 
-TEST_F(LedgerTest, RaisesAgainAFaultThatItsAgentReopens) {
+TEST_F(AlarmManagerTest, RaisesAgainAFaultThatItsAgentReopens) {
     // The agent died after telling the clear and before keeping it, and the guest hangs again since.
     start();
     agent_up();
@@ -380,7 +380,7 @@ TEST_F(LedgerTest, RaisesAgainAFaultThatItsAgentReopens) {
     EXPECT_EQ(alarms->history().find(f1.id), nullptr);
 }
 
-TEST_F(LedgerTest, ShowsASinkThatCannotDeliverAsAProblemUntilItCan) {
+TEST_F(AlarmManagerTest, ShowsASinkThatCannotDeliverAsAProblemUntilItCan) {
     start();
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
@@ -394,7 +394,7 @@ TEST_F(LedgerTest, ShowsASinkThatCannotDeliverAsAProblemUntilItCan) {
     EXPECT_EQ(alarms->sinks().at(0)->state(), "ok");
 }
 
-TEST_F(LedgerTest, CountsWhatHappens) {
+TEST_F(AlarmManagerTest, CountsWhatHappens) {
     start();
     told["a"].answer = Outcome::refused("HTTP 400");
     agent_up();
@@ -411,7 +411,7 @@ TEST_F(LedgerTest, CountsWhatHappens) {
     EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_delivery_seconds_count{sink=\"a\"} 1"));
 }
 
-TEST_F(LedgerTest, DropsRowsThatCannotBeRead) {
+TEST_F(AlarmManagerTest, DropsRowsThatCannotBeRead) {
     start();
     store->put("faults", "broken", "{");
     store->put("faults", "empty", "{}");
@@ -434,7 +434,7 @@ std::vector<std::string> journal_of(const AlarmManager& alarms, const base::Faul
     return lines;
 }
 
-TEST_F(LedgerTest, AJournalHoldsAFaultsWholeLifeAlsoAfterItsEndAndARestart) {
+TEST_F(AlarmManagerTest, AJournalHoldsAFaultsWholeLifeAlsoAfterItsEndAndARestart) {
     start();
     agent_up();
     told["a"].answer = Outcome::refused("HTTP 400");
@@ -450,7 +450,7 @@ TEST_F(LedgerTest, AJournalHoldsAFaultsWholeLifeAlsoAfterItsEndAndARestart) {
     EXPECT_THAT(journal_of(*alarms, f1.id), expected);
 }
 
-TEST_F(LedgerTest, AJournalGoesWithItsFault) {
+TEST_F(AlarmManagerTest, AJournalGoesWithItsFault) {
     start();
     agent_up();
     for (int i = 0; i < 101; ++i) {  // the history keeps 100
@@ -462,7 +462,7 @@ TEST_F(LedgerTest, AJournalGoesWithItsFault) {
     EXPECT_FALSE(journal_of(*alarms, base::FaultId("n1")).empty());
 }
 
-TEST_F(LedgerTest, AStandbyShowsWhatItsPeerHasDelivered) {
+TEST_F(AlarmManagerTest, AStandbyShowsWhatItsPeerHasDelivered) {
     start();
     agent_up(false);
     report(f1);

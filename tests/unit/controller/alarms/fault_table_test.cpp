@@ -18,44 +18,44 @@ using ::testing::UnorderedElementsAre;
 const base::HostId kComputeHost("compute-1");
 const base::HostId kOther("compute-2");
 
-class FaultBookTest : public ::testing::Test {
+class FaultTableTest : public ::testing::Test {
 protected:
     /// "f1 opened, f2 cleared ...", or the reason of a refusal.
     static std::vector<std::string> lines(const std::vector<FaultTable::Entry>& entries) {
         static const char* const names[] = {"none", "opened", "updated", "cleared"};
         std::vector<std::string> out;
         for (const auto& entry : entries)
-            out.push_back(entry.booked.fault.id.str() + " " + names[static_cast<int>(entry.change)]);
+            out.push_back(entry.tracked.fault.id.str() + " " + names[static_cast<int>(entry.change)]);
         return out;
     }
     std::vector<std::string> report(const Fault& fault, const base::HostId& host = kComputeHost) {
-        const auto entries = book.report(host, fault, now);
+        const auto entries = table.report(host, fault, now);
         return entries ? lines(*entries) : std::vector<std::string>{"refused: " + entries.error().message};
     }
-    std::size_t open() const { return book.open_of_kind(FaultKind::heartbeat_lost); }
+    std::size_t open() const { return table.open_of_kind(FaultKind::heartbeat_lost); }
 
     base::WallTime now{std::chrono::seconds(1'700'000'100)};
-    FaultTable book;
+    FaultTable table;
 };
 
-TEST_F(FaultBookTest, FollowsAFaultFromItsOpeningToItsClearing) {
+TEST_F(FaultTableTest, FollowsAFaultFromItsOpeningToItsClearing) {
     const Fault fault = open_fault("g1", "f1");
     EXPECT_THAT(report(fault), ElementsAre("f1 opened"));
     EXPECT_THAT(report(updated(fault, "late")), ElementsAre("f1 updated"));
     EXPECT_EQ(open(), 1U);
     EXPECT_THAT(report(cleared(updated(fault, "late"))), ElementsAre("f1 cleared"));
     EXPECT_EQ(open(), 0U);
-    EXPECT_EQ(book.open_of_host(kComputeHost), 0U);
+    EXPECT_EQ(table.open_of_host(kComputeHost), 0U);
 }
 
-TEST_F(FaultBookTest, SeesNoChangeInARepetition) {
+TEST_F(FaultTableTest, SeesNoChangeInARepetition) {
     report(open_fault("g1", "f1"));
     EXPECT_THAT(report(open_fault("g1", "f1")), ElementsAre("f1 none"));
     report(cleared(open_fault("g1", "f1")));
     EXPECT_THAT(report(cleared(open_fault("g1", "f1"))), ElementsAre("f1 none"));
 }
 
-TEST_F(FaultBookTest, TakesTheAgentsLastWordEvenWhenItsRevisionWentBack) {
+TEST_F(FaultTableTest, TakesTheAgentsLastWordEvenWhenItsRevisionWentBack) {
     // An agent that died between clearing a fault and writing that down says "open" again.
     const Fault fault = open_fault("g1", "f1");
     report(fault);
@@ -64,107 +64,107 @@ TEST_F(FaultBookTest, TakesTheAgentsLastWordEvenWhenItsRevisionWentBack) {
     EXPECT_EQ(open(), 1U);
 }
 
-TEST_F(FaultBookTest, ClearsWhatAWholeStateDoesNotMention) {
+TEST_F(FaultTableTest, ClearsWhatAWholeStateDoesNotMention) {
     report(open_fault("g1", "f1"));
     report(open_fault("g2", "f2"));
-    book.begin_snapshot(kComputeHost);
+    table.begin_snapshot(kComputeHost);
     report(open_fault("g1", "f1"));
-    const auto gone = book.end_snapshot(kComputeHost, true, now);
+    const auto gone = table.end_snapshot(kComputeHost, true, now);
     EXPECT_THAT(lines(gone), ElementsAre("f2 cleared"));
-    EXPECT_EQ(gone[0].booked.fault.clear_reason, kForgotten);
-    EXPECT_EQ(gone[0].booked.fault.cleared_at, now);
-    EXPECT_EQ(gone[0].booked.fault.revision, 2U);
+    EXPECT_EQ(gone[0].tracked.fault.clear_reason, kForgotten);
+    EXPECT_EQ(gone[0].tracked.fault.cleared_at, now);
+    EXPECT_EQ(gone[0].tracked.fault.revision, 2U);
 }
 
-TEST_F(FaultBookTest, HandsOutWhatIsOverAndNoLongerMentioned) {
+TEST_F(FaultTableTest, HandsOutWhatIsOverAndNoLongerMentioned) {
     report(open_fault("g1", "f1"));
     report(cleared(open_fault("g1", "f1")));
-    book.begin_snapshot(kComputeHost);
-    EXPECT_THAT(lines(book.end_snapshot(kComputeHost, true, now)), ElementsAre("f1 none"));
-    EXPECT_NE(book.find(base::FaultId("f1")), nullptr);
+    table.begin_snapshot(kComputeHost);
+    EXPECT_THAT(lines(table.end_snapshot(kComputeHost, true, now)), ElementsAre("f1 none"));
+    EXPECT_NE(table.find(base::FaultId("f1")), nullptr);
 }
 
-TEST_F(FaultBookTest, AWholeStateOfOneHostLeavesOthersAlone) {
+TEST_F(FaultTableTest, AWholeStateOfOneHostLeavesOthersAlone) {
     report(open_fault("g1", "f1"));
     report(open_fault("g2", "f2"), kOther);
-    book.begin_snapshot(kComputeHost);
-    EXPECT_THAT(lines(book.end_snapshot(kComputeHost, true, now)), ElementsAre("f1 cleared"));
-    EXPECT_TRUE(book.find(base::FaultId("f2"))->fault.open());
+    table.begin_snapshot(kComputeHost);
+    EXPECT_THAT(lines(table.end_snapshot(kComputeHost, true, now)), ElementsAre("f1 cleared"));
+    EXPECT_TRUE(table.find(base::FaultId("f2"))->fault.open());
 }
 
-TEST_F(FaultBookTest, KeepsFaultsWhenTheAgentIsLostBeforeItsWholeStateWasTold) {
+TEST_F(FaultTableTest, KeepsFaultsWhenTheAgentIsLostBeforeItsWholeStateWasTold) {
     report(open_fault("g1", "f1"));
-    book.begin_snapshot(kComputeHost);
-    book.abandon_snapshot(kComputeHost);
-    EXPECT_THAT(book.end_snapshot(kComputeHost, true, now), IsEmpty());
+    table.begin_snapshot(kComputeHost);
+    table.abandon_snapshot(kComputeHost);
+    EXPECT_THAT(table.end_snapshot(kComputeHost, true, now), IsEmpty());
     EXPECT_EQ(open(), 1U);
 }
 
-TEST_F(FaultBookTest, ClearsBeforehandAFaultThatAnotherOfItsKindReplaces) {
+TEST_F(FaultTableTest, ClearsBeforehandAFaultThatAnotherOfItsKindReplaces) {
     report(open_fault("g1", "f1"));
     EXPECT_THAT(report(open_fault("g1", "f2")), ElementsAre("f1 cleared", "f2 opened"));
     EXPECT_THAT(report(open_fault("g1", "u1", FaultKind::unhealthy)), ElementsAre("u1 opened"));
-    EXPECT_EQ(book.open_of_host(kComputeHost), 2U);
+    EXPECT_EQ(table.open_of_host(kComputeHost), 2U);
 }
 
-TEST_F(FaultBookTest, RefusesAFaultOfAnotherHost) {
+TEST_F(FaultTableTest, RefusesAFaultOfAnotherHost) {
     report(open_fault("g1", "f1"));
     EXPECT_THAT(report(cleared(open_fault("g1", "f1")), kOther),
                 ElementsAre("refused: fault f1 belongs to the agent of compute-1"));
     EXPECT_EQ(open(), 1U);
 }
 
-TEST_F(FaultBookTest, RefusesAFaultThatIsAboutSomethingElseThanBefore) {
+TEST_F(FaultTableTest, RefusesAFaultThatIsAboutSomethingElseThanBefore) {
     report(open_fault("g1", "f1"));
     EXPECT_THAT(report(open_fault("g2", "f1")), ElementsAre("refused: fault f1 changed its guest or kind"));
 }
 
-TEST_F(FaultBookTest, RefusesMoreFaultsThanAHostCanHave) {
+TEST_F(FaultTableTest, RefusesMoreFaultsThanAHostCanHave) {
     for (std::size_t i = 0; i < kMaxFaultsPerHost; ++i)
-        ASSERT_TRUE(book.report(kComputeHost, open_fault("g" + std::to_string(i), "f" + std::to_string(i)), now));
-    EXPECT_FALSE(book.report(kComputeHost, open_fault("one", "more"), now));
-    EXPECT_TRUE(book.report(kOther, open_fault("one", "more"), now));
+        ASSERT_TRUE(table.report(kComputeHost, open_fault("g" + std::to_string(i), "f" + std::to_string(i)), now));
+    EXPECT_FALSE(table.report(kComputeHost, open_fault("one", "more"), now));
+    EXPECT_TRUE(table.report(kOther, open_fault("one", "more"), now));
 }
 
-TEST_F(FaultBookTest, RemembersARestoredFault) {
-    book.restore({open_fault("g1", "f1"), kComputeHost});
+TEST_F(FaultTableTest, RemembersARestoredFault) {
+    table.restore({open_fault("g1", "f1"), kComputeHost});
     EXPECT_EQ(open(), 1U);
     EXPECT_THAT(report(open_fault("g1", "f1")), ElementsAre("f1 none"));
-    book.begin_snapshot(kComputeHost);
-    EXPECT_THAT(lines(book.end_snapshot(kComputeHost, true, now)), ElementsAre("f1 cleared"));
+    table.begin_snapshot(kComputeHost);
+    EXPECT_THAT(lines(table.end_snapshot(kComputeHost, true, now)), ElementsAre("f1 cleared"));
 }
 
-TEST_F(FaultBookTest, AnErasedFaultLeavesNothingBehind) {
+TEST_F(FaultTableTest, AnErasedFaultLeavesNothingBehind) {
     report(open_fault("g1", "f1"));
-    book.erase(base::FaultId("f1"));
+    table.erase(base::FaultId("f1"));
     EXPECT_EQ(open(), 0U);
-    EXPECT_THAT(book.of_host(kComputeHost), IsEmpty());
+    EXPECT_THAT(table.of_host(kComputeHost), IsEmpty());
     EXPECT_THAT(report(open_fault("g1", "f2")), ElementsAre("f2 opened"));
 }
 
-TEST_F(FaultBookTest, AbsenceFromTheSnapshotOfAFreshAgentClearsNothing) {
+TEST_F(FaultTableTest, AbsenceFromTheSnapshotOfAFreshAgentClearsNothing) {
     report(open_fault("g1", "f1"));
-    book.begin_snapshot(kComputeHost);
-    EXPECT_THAT(lines(book.end_snapshot(kComputeHost, false, now)), ElementsAre("f1 none"));
-    const TrackedFault* fault = book.find(base::FaultId("f1"));
+    table.begin_snapshot(kComputeHost);
+    EXPECT_THAT(lines(table.end_snapshot(kComputeHost, false, now)), ElementsAre("f1 none"));
+    const TrackedFault* fault = table.find(base::FaultId("f1"));
     EXPECT_TRUE(fault->fault.open());
     ASSERT_TRUE(fault->unconfirmed);
     EXPECT_EQ(fault->unconfirmed->since, now);
     EXPECT_EQ(fault->unconfirmed->why, "its agent came back without its state");
     // Nor does the next one: the agent never had it in this state.
-    book.begin_snapshot(kComputeHost);
-    EXPECT_THAT(lines(book.end_snapshot(kComputeHost, true, now + std::chrono::seconds(9))), ElementsAre("f1 none"));
+    table.begin_snapshot(kComputeHost);
+    EXPECT_THAT(lines(table.end_snapshot(kComputeHost, true, now + std::chrono::seconds(9))), ElementsAre("f1 none"));
     EXPECT_EQ(fault->unconfirmed->since, now);
     report(open_fault("g1", "f1"));
     EXPECT_FALSE(fault->unconfirmed) << "its agent reports it";
 }
 
-TEST_F(FaultBookTest, AFaultGoesOverToAnotherHostAsItIs) {
+TEST_F(FaultTableTest, AFaultGoesOverToAnotherHostAsItIs) {
     report(open_fault("g1", "f1"));
-    book.transfer(base::FaultId("f1"), kOther);
+    table.transfer(base::FaultId("f1"), kOther);
     EXPECT_EQ(open(), 1U);
-    EXPECT_EQ(book.open_of_host(kComputeHost), 0U);
-    EXPECT_EQ(book.open_of_host(kOther), 1U);
+    EXPECT_EQ(table.open_of_host(kComputeHost), 0U);
+    EXPECT_EQ(table.open_of_host(kOther), 1U);
     EXPECT_THAT(report(cleared(open_fault("g1", "f1")), kOther), ElementsAre("f1 cleared"));
 }
 
@@ -176,7 +176,7 @@ protected:
     std::vector<std::string> kept() const {
         std::vector<std::string> ids;
         for (const auto& [number, past] : history.all())
-            ids.push_back(past.booked.fault.id.str());
+            ids.push_back(past.tracked.fault.id.str());
         return ids;
     }
 

@@ -8,7 +8,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-class OwnAlarmsTest : public LedgerTest {
+class InternalAlarmsTest : public AlarmManagerTest {
 protected:
     void tell(const Alarm& alarm) {
         alarms->internal().tell(alarm);
@@ -25,7 +25,7 @@ protected:
     const Alarm lost = own(kAgentLost);
 };
 
-TEST_F(OwnAlarmsTest, GoToEverySinkAndEndThere) {
+TEST_F(InternalAlarmsTest, GoToEverySinkAndEndThere) {
     start({"a", "b"});
     tell(lost);
     tell(cleared(lost));
@@ -34,7 +34,7 @@ TEST_F(OwnAlarmsTest, GoToEverySinkAndEndThere) {
     EXPECT_TRUE(alarms->internal().all().empty());
 }
 
-TEST_F(OwnAlarmsTest, AreToldOnceTheyAreOnDisk) {
+TEST_F(InternalAlarmsTest, AreToldOnceTheyAreOnDisk) {
     start();
     alarms->internal().tell(lost);
     EXPECT_THAT(take("a"), IsEmpty());
@@ -43,7 +43,7 @@ TEST_F(OwnAlarmsTest, AreToldOnceTheyAreOnDisk) {
     EXPECT_EQ(alarms->internal().all().size(), 1U);
 }
 
-TEST_F(OwnAlarmsTest, ASinkIsNotToldOfItsOwnFailure) {
+TEST_F(InternalAlarmsTest, ASinkIsNotToldOfItsOwnFailure) {
     start({"a", "b"});
     tell(own(kSinkFailing, "a"));
     tell(cleared(own(kSinkFailing, "a")));
@@ -52,7 +52,7 @@ TEST_F(OwnAlarmsTest, ASinkIsNotToldOfItsOwnFailure) {
     EXPECT_TRUE(alarms->internal().all().empty());
 }
 
-TEST_F(OwnAlarmsTest, ASinkOfGuestsOnlyIsNotTold) {
+TEST_F(InternalAlarmsTest, ASinkOfGuestsOnlyIsNotTold) {
     told["b"].takes_hosts = false;
     start({"a", "b"});
     tell(lost);
@@ -60,7 +60,7 @@ TEST_F(OwnAlarmsTest, ASinkOfGuestsOnlyIsNotTold) {
     EXPECT_THAT(take("b"), IsEmpty());
 }
 
-TEST_F(OwnAlarmsTest, AreSubjectToPolicies) {
+TEST_F(InternalAlarmsTest, AreSubjectToPolicies) {
     Policy guests_only;
     guests_only.kinds = {"heartbeat_lost"};
     policies["a"] = {guests_only};
@@ -71,7 +71,7 @@ TEST_F(OwnAlarmsTest, AreSubjectToPolicies) {
     EXPECT_TRUE(alarms->internal().all().empty());
 }
 
-TEST_F(OwnAlarmsTest, SurviveARestartWithoutBeingToldTwice) {
+TEST_F(InternalAlarmsTest, SurviveARestartWithoutBeingToldTwice) {
     start();
     tell(lost);
     ASSERT_TRUE(loop.until([&] { return store->pending() == 0; }));
@@ -84,7 +84,7 @@ TEST_F(OwnAlarmsTest, SurviveARestartWithoutBeingToldTwice) {
     EXPECT_TRUE(alarms->internal().all().empty());
 }
 
-TEST_F(OwnAlarmsTest, WhatIsNotConfirmedIsToldAfterARestart) {
+TEST_F(InternalAlarmsTest, WhatIsNotConfirmedIsToldAfterARestart) {
     start();
     told["a"].hold = true;
     tell(lost);
@@ -97,7 +97,7 @@ TEST_F(OwnAlarmsTest, WhatIsNotConfirmedIsToldAfterARestart) {
     EXPECT_TRUE(alarms->internal().all().empty());
 }
 
-TEST_F(OwnAlarmsTest, AnAgentThatFlapsWhileASinkIsAwayLeavesItsLastState) {
+TEST_F(InternalAlarmsTest, AnAgentThatFlapsWhileASinkIsAwayLeavesItsLastState) {
     start();
     told["a"].hold = true;
     Alarm alarm = lost;
@@ -116,7 +116,7 @@ TEST_F(OwnAlarmsTest, AnAgentThatFlapsWhileASinkIsAwayLeavesItsLastState) {
     EXPECT_EQ(told["a"].lines.back(), "agent_lost opened 201");
 }
 
-TEST_F(OwnAlarmsTest, TheAuditTellsAgainWhatAReceiverHasLost) {
+TEST_F(InternalAlarmsTest, TheAuditTellsAgainWhatAReceiverHasLost) {
     told["a"].audit = base::Millis(5);
     start();
     tell(lost);

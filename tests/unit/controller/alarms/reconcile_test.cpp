@@ -11,7 +11,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 /// Sink "a" can be asked what it shows.
-class LedgerAuditTest : public LedgerTest {
+class ReconcileTest : public AlarmManagerTest {
 protected:
     void SetUp() override {
         told["a"].audit = base::Millis(1);
@@ -44,7 +44,7 @@ protected:
     }
 };
 
-TEST_F(LedgerAuditTest, RaisesAgainWhatTheReceiverLost) {
+TEST_F(ReconcileTest, RaisesAgainWhatTheReceiverLost) {
     report(f1);
     forget_lines();
     ask();
@@ -56,7 +56,7 @@ TEST_F(LedgerAuditTest, RaisesAgainWhatTheReceiverLost) {
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
-TEST_F(LedgerAuditTest, ARestartDoesNotForgetThatSomethingIsToBeRaisedAgain) {
+TEST_F(ReconcileTest, ARestartDoesNotForgetThatSomethingIsToBeRaisedAgain) {
     report(f1);
     told["a"].hold = true;
     ask();
@@ -70,7 +70,7 @@ TEST_F(LedgerAuditTest, ARestartDoesNotForgetThatSomethingIsToBeRaisedAgain) {
     EXPECT_THAT(take("b"), IsEmpty());
 }
 
-TEST_F(LedgerAuditTest, ClearsAgainWhatTheReceiverStillShows) {
+TEST_F(ReconcileTest, ClearsAgainWhatTheReceiverStillShows) {
     raise_and_clear(f1);
     ask();
     shows({{as_shown(f1)}});
@@ -83,7 +83,7 @@ TEST_F(LedgerAuditTest, ClearsAgainWhatTheReceiverStillShows) {
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
-TEST_F(LedgerAuditTest, ClearsAgainAlsoAfterARestartAndWithoutTheLead) {
+TEST_F(ReconcileTest, ClearsAgainAlsoAfterARestartAndWithoutTheLead) {
     raise_and_clear(f1);
     told["a"].asked.clear();
     restart({"a", "b"});
@@ -101,7 +101,7 @@ TEST_F(LedgerAuditTest, ClearsAgainAlsoAfterARestartAndWithoutTheLead) {
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2")) << "it was not confirmed before the restart";
 }
 
-TEST_F(LedgerAuditTest, WhatChangesWhileItAsksIsNotCompared) {
+TEST_F(ReconcileTest, WhatChangesWhileItAsksIsNotCompared) {
     report(f1);
     forget_lines();
     ask();
@@ -113,13 +113,13 @@ TEST_F(LedgerAuditTest, WhatChangesWhileItAsksIsNotCompared) {
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
-TEST_F(LedgerAuditTest, LeavesAlarmsAloneThatItDoesNotKnow) {
+TEST_F(ReconcileTest, LeavesAlarmsAloneThatItDoesNotKnow) {
     ask();
     shows({{as_shown(open_fault("g9", "f9"))}});
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
-TEST_F(LedgerAuditTest, DoesNotClearWhatANewerFaultHasTakenOver) {
+TEST_F(ReconcileTest, DoesNotClearWhatANewerFaultHasTakenOver) {
     raise_and_clear(f1);
     const Fault f2 = open_fault("g1", "f2");
     report(f2);
@@ -129,7 +129,7 @@ TEST_F(LedgerAuditTest, DoesNotClearWhatANewerFaultHasTakenOver) {
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
-TEST_F(LedgerAuditTest, DoesNotRaiseForAnotherLead) {
+TEST_F(ReconcileTest, DoesNotRaiseForAnotherLead) {
     report(f1);
     forget_lines();
     set_lead(false);
@@ -138,7 +138,7 @@ TEST_F(LedgerAuditTest, DoesNotRaiseForAnotherLead) {
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
-TEST_F(LedgerAuditTest, AReceiverThatDoesNotSayChangesNothing) {
+TEST_F(ReconcileTest, AReceiverThatDoesNotSayChangesNothing) {
     report(f1);
     forget_lines();
     ask();
@@ -151,7 +151,7 @@ TEST_F(LedgerAuditTest, AReceiverThatDoesNotSayChangesNothing) {
     EXPECT_TRUE(problems.empty());
 }
 
-TEST_F(LedgerAuditTest, ARefreshIsNoLoss) {
+TEST_F(ReconcileTest, ARefreshIsNoLoss) {
     report(f1);
     forget_lines();
     ask();
@@ -166,7 +166,7 @@ TEST_F(LedgerAuditTest, ARefreshIsNoLoss) {
     EXPECT_THAT(metrics->text(), HasSubstr("sink_resent_total{event=\"opened\",sink=\"a\"} 1"));
 }
 
-TEST_F(LedgerAuditTest, WhatTheReceiverHasNoUseForIsNotMissed) {
+TEST_F(ReconcileTest, WhatTheReceiverHasNoUseForIsNotMissed) {
     told["a"].answer = Outcome::skipped("no server of Nova's");
     report(f1);
     forget_lines();

@@ -30,7 +30,7 @@ protected:
     }
     std::string clear_reason() const {
         const auto* past = core->alarms().history().find(f1.id);
-        return past == nullptr ? "" : past->booked.fault.clear_reason;
+        return past == nullptr ? "" : past->tracked.fault.clear_reason;
     }
 };
 
