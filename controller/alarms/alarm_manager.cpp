@@ -60,7 +60,8 @@ void AlarmManager::load(base::TimePoint now) {
 
 void AlarmManager::load_journal() {
     for (auto& [fault, record] : rows_.load_journal()) {
-        const bool kept = table().find(fault) != nullptr || history().find(fault) != nullptr || internal_.knows(fault);
+        const bool kept =
+            table().find(fault) != nullptr || history().find(fault) != nullptr || internal_.contains(fault);
         if (kept) journal_.restore(fault, std::move(record));
         if (!kept) rows_.erase_journal(fault);
     }
@@ -70,7 +71,7 @@ void AlarmManager::load_acknowledged() {
     for (const AlarmRows::AckedRow& row : rows_.load_acked()) {
         const TrackedFault* tracked = table().find(row.fault);
         Notifier* sink = sinks_.find(row.sink);
-        const bool internal = internal_.knows(row.fault);
+        const bool internal = internal_.contains(row.fault);
         if (sink == nullptr || (tracked == nullptr && !internal)) {
             rows_.erase_acked(row.sink, row.fault);
         } else if (internal) {
@@ -86,7 +87,7 @@ void AlarmManager::load_acknowledged() {
 void AlarmManager::assume_under_way() {
     for (const auto& [id, tracked] : table().all()) {
         const Agent* agent = context_.fleet.find(tracked.host);
-        const bool ours = !tracked.fault.open() || (agent != nullptr && agent->lead);
+        const bool ours = !tracked.fault.open() || (agent != nullptr && agent->is_primary);
         if (ours && !tracked.withheld) sinks_.restore(alarm_of(tracked));
     }
 }
@@ -97,7 +98,7 @@ void AlarmManager::stop() {
 }
 
 void AlarmManager::tick(base::TimePoint now) {
-    if (now >= grace_ends_) resume_unheard();
+    if (now >= grace_ends_) resume_unseen();
 }
 
 void AlarmManager::agent_up(const base::HostId& host) {
@@ -332,7 +333,7 @@ void AlarmManager::resend(const std::string& name, const base::GuestId& guest) {
 
 void AlarmManager::collect(Notifier& sink) {
     for (const AckChange& change : sink.queue().take_changes()) {
-        if (internal_.knows(change.fault)) internal_.acknowledged(sink, change);
+        if (internal_.contains(change.fault)) internal_.acknowledged(sink, change);
         if (table().find(change.fault) == nullptr) continue;
         rows_.put_acked(sink.name(), change.fault, change.acked);
         settle(change.fault);
@@ -359,7 +360,7 @@ void AlarmManager::settle(const base::FaultId& fault) {
 }
 
 void AlarmManager::retire(const TrackedFault& tracked, bool delivered) {
-    sinks_.forget(alarm_of(tracked));
+    sinks_.erase(alarm_of(tracked));
     for (const base::FaultId& dropped : list_.retire(tracked, delivered)) {
         journal_.erase(dropped);
         rows_.erase_journal(dropped);
@@ -374,18 +375,18 @@ void AlarmManager::withdraw(const base::HostId& host) {
 bool AlarmManager::delivers(const base::HostId& host) const {
     const Agent* agent = context_.fleet.find(host);
     if (agent == nullptr) return grace_over_;
-    if (agent->connected) return agent->lead;
-    return agent->lead && (agent->heard_since_start || grace_over_);
+    if (agent->connected) return agent->is_primary;
+    return agent->is_primary && (agent->seen_since_start || grace_over_);
 }
 
-void AlarmManager::resume_unheard() {
+void AlarmManager::resume_unseen() {
     grace_over_ = true;
     grace_ends_ = base::kNever;
     std::vector<TrackedFault> faults;
     for (const auto& [id, tracked] : table().all()) {
         const Agent* agent = context_.fleet.find(tracked.host);
-        const bool unheard = agent == nullptr || !agent->heard_since_start;
-        if (unheard && !tracked.withheld && delivers(tracked.host)) faults.push_back(tracked);
+        const bool unseen = agent == nullptr || !agent->seen_since_start;
+        if (unseen && !tracked.withheld && delivers(tracked.host)) faults.push_back(tracked);
     }
     for (const TrackedFault& tracked : faults)
         deliver(tracked);

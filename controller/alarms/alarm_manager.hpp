@@ -132,7 +132,7 @@ private:
     template <class Predicate>
     void deliver_again(Predicate concerned);
     void withdraw(const base::HostId& host);
-    void resume_unheard();
+    void resume_unseen();
     void collect(Notifier& sink);
     void settle(const base::FaultId& fault);
     void retire(const TrackedFault& tracked, bool delivered);

@@ -64,15 +64,15 @@ void Dispatcher::offer(const Alarm& alarm) {
     for (const auto& sink : sinks_) {
         if (!sink->takes(alarm)) continue;
         sink->queue().offer(shared, context);
-        note_verdict(*sink, alarm.id);
+        note_decision(*sink, alarm.id);
     }
     pump();
 }
 
-void Dispatcher::note_verdict(const Notifier& sink, const base::FaultId& fault) {
+void Dispatcher::note_decision(const Notifier& sink, const base::FaultId& fault) {
     const AlarmFilter& filter = sink.queue().filter();
-    const char* verdict = filter.holds(fault) ? "held" : filter.stops(fault) ? "suppressed" : nullptr;
-    if (verdict != nullptr) context_.note(fault, {context_.now().wall, verdict, sink.name(), "policy"});
+    const char* decision = filter.holds(fault) ? "held" : filter.stops(fault) ? "suppressed" : nullptr;
+    if (decision != nullptr) context_.note(fault, {context_.now().wall, decision, sink.name(), "policy"});
 }
 
 void Dispatcher::finish(const Alarm& alarm, bool others_done) {
@@ -87,9 +87,9 @@ void Dispatcher::withdraw(const Alarm& alarm) {
         sink->queue().withdraw(alarm);
 }
 
-void Dispatcher::forget(const Alarm& alarm) {
+void Dispatcher::erase(const Alarm& alarm) {
     for (const auto& sink : sinks_) {
-        sink->queue().forget(alarm);
+        sink->queue().erase(alarm);
         rows_.erase_acked(sink->name(), alarm.id);
     }
 }

@@ -45,7 +45,7 @@ public:
     void offer(const Alarm& alarm);
     void finish(const Alarm& alarm, bool others_done);
     void withdraw(const Alarm& alarm);
-    void forget(const Alarm& alarm);
+    void erase(const Alarm& alarm);
     bool settled(const Alarm& alarm) const;
     bool busy(const Alarm& alarm) const;
 
@@ -57,7 +57,7 @@ public:
 private:
     AlarmPtr enriched(const Alarm& alarm) const;
     FilterContext filter_context(const Alarm& alarm) const;
-    void note_verdict(const Notifier& sink, const base::FaultId& fault);
+    void note_decision(const Notifier& sink, const base::FaultId& fault);
     void pump();
 
     AlarmRows& rows_;

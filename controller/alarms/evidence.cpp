@@ -34,7 +34,7 @@ std::optional<std::string_view> Evidence::ends(const TrackedFault& tracked, Sour
     if (answers_here(tracked)) return kGuestAnswers;
     const Agent* agent = fleet_.find(tracked.host);
     // Its snapshot says in a moment what it vouches for; one that restarts is back soon.
-    if (agent != nullptr && agent->connected && !agent->whole) return std::nullopt;
+    if (agent != nullptr && agent->connected && !agent->synced) return std::nullopt;
     const bool patience = agent != nullptr && !agent->connected && now - agent->away_since < kAgentPatience;
     if (patience || !source.loaded) return std::nullopt;
     return by_inventory(tracked, source, removed);
@@ -42,13 +42,13 @@ std::optional<std::string_view> Evidence::ends(const TrackedFault& tracked, Sour
 
 bool Evidence::vouched(const TrackedFault& tracked) const {
     const Agent* agent = fleet_.find(tracked.host);
-    return agent != nullptr && agent->connected && agent->whole && !tracked.unconfirmed;
+    return agent != nullptr && agent->connected && agent->synced && !tracked.unconfirmed;
 }
 
 /// Only for a fault that its agent no longer reports: of the others the agent itself sees the answers.
 bool Evidence::answers_here(const TrackedFault& tracked) const {
     const Agent* agent = fleet_.find(tracked.host);
-    if (agent == nullptr || !agent->connected || !agent->whole) return false;
+    if (agent == nullptr || !agent->connected || !agent->synced) return false;
     const model::GuestReport* report = fleet_.report_of(tracked.host, tracked.fault.guest);
     if (report == nullptr || !answers(*report)) return false;
     return tracked.fault.kind != FaultKind::unhealthy || report->state == "registered";

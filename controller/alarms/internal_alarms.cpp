@@ -6,7 +6,7 @@
 namespace vitalwire::controller {
 
 void InternalAlarms::load() {
-    for (Alarm& alarm : store_.load_internal_alarms()) {
+    for (Alarm& alarm : rows_.load_internal_alarms()) {
         sinks_.restore(alarm);  // it may have been under way
         alarms_.insert_or_assign(alarm.id, std::move(alarm));
     }
@@ -21,26 +21,26 @@ void InternalAlarms::resume() {
     for (const auto& [id, alarm] : alarms_)
         known.push_back(id);
     for (const base::FaultId& id : known)
-        hand_out(id);
+        offer(id);
 }
 
-void InternalAlarms::tell(const Alarm& alarm) {
+void InternalAlarms::deliver(const Alarm& alarm) {
     alarms_.insert_or_assign(alarm.id, alarm);
-    store_.put_internal_alarm(alarm);
+    rows_.put_internal_alarm(alarm);
     waiting_.insert(alarm.id);
-    store_.when_durable([this, id = alarm.id, alive = std::weak_ptr(alive_)] {
-        if (!alive.expired() && waiting_.erase(id) > 0) hand_out(id);
+    rows_.when_durable([this, id = alarm.id, alive = std::weak_ptr(alive_)] {
+        if (!alive.expired() && waiting_.erase(id) > 0) offer(id);
     });
-    look();
+    tick();
 }
 
-void InternalAlarms::look() {
-    if (store_.healthy()) return;
+void InternalAlarms::tick() {
+    if (rows_.healthy()) return;
     for (const base::FaultId& id : std::exchange(waiting_, {}))
-        hand_out(id);
+        offer(id);
 }
 
-void InternalAlarms::hand_out(const base::FaultId& id) {
+void InternalAlarms::offer(const base::FaultId& id) {
     const auto at = alarms_.find(id);
     if (at == alarms_.end()) return;
     sinks_.offer(Alarm(at->second));
@@ -48,7 +48,7 @@ void InternalAlarms::hand_out(const base::FaultId& id) {
 }
 
 void InternalAlarms::acknowledged(const Notifier& sink, const AckChange& change) {
-    store_.put_acked(sink.name(), change.fault, change.acked);
+    rows_.put_acked(sink.name(), change.fault, change.acked);
     settle(change.fault);
 }
 
@@ -57,8 +57,8 @@ void InternalAlarms::settle(const base::FaultId& id) {
     if (at == alarms_.end() || at->second.open() || waiting_.contains(id)) return;
     const Alarm alarm = at->second;
     if (!sinks_.settled(alarm)) return;
-    sinks_.forget(alarm);
-    store_.erase_internal_alarm(id);
+    sinks_.erase(alarm);
+    rows_.erase_internal_alarm(id);
     alarms_.erase(id);
     on_finished(id);
 }

@@ -12,12 +12,12 @@
 
 namespace vitalwire::controller {
 
-/// The controller's own alarms (self_monitoring.hpp) on their way to the sinks that take alarms of hosts: kept on disk
+/// Alarms of the controller's self-monitoring on their way to the sinks that take alarms of hosts: kept on disk
 /// until they are over and every sink has acknowledged it. As nobody else keeps them they are delivered once they are
 /// on disk, or when the disk cannot be written.
 class InternalAlarms {
 public:
-    InternalAlarms(AlarmRows& store, Dispatcher& sinks) : store_(store), sinks_(sinks) {}
+    InternalAlarms(AlarmRows& rows, Dispatcher& sinks) : rows_(rows), sinks_(sinks) {}
 
     /// Those of before a restart; what the sinks have acknowledged of them comes by `restore`.
     void load();
@@ -25,11 +25,11 @@ public:
     /// Delivers again what was not delivered to the end.
     void resume();
 
-    void tell(const Alarm& alarm);
+    void deliver(const Alarm& alarm);
     /// About once a second: delivers what waits for a disk that cannot be written.
-    void look();
+    void tick();
     bool waits() const { return !waiting_.empty(); }
-    bool knows(const base::FaultId& alarm) const { return alarms_.contains(alarm); }
+    bool contains(const base::FaultId& alarm) const { return alarms_.contains(alarm); }
     /// A sink has acknowledged something of it.
     void acknowledged(const Notifier& sink, const AckChange& change);
 
@@ -41,10 +41,10 @@ public:
     std::function<void(const base::FaultId&)> on_finished = [](const base::FaultId&) {};
 
 private:
-    void hand_out(const base::FaultId& id);
+    void offer(const base::FaultId& id);
     void settle(const base::FaultId& id);
 
-    AlarmRows& store_;
+    AlarmRows& rows_;
     Dispatcher& sinks_;
     std::map<base::FaultId, Alarm> alarms_;
     std::set<base::FaultId> waiting_;                       ///< for the disk

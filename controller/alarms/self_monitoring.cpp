@@ -73,19 +73,19 @@ Alarm sink_failing(const base::HostId& controller, const SelfMonitoring::SinkSta
 
 }  // namespace
 
-std::vector<Alarm> SelfMonitoring::look(const View& view, base::Moment moment) {
+std::vector<Alarm> SelfMonitoring::check(const View& view, base::Moment moment) {
     std::vector<Alarm> changed;
     seen_.clear();
-    look_at_agents(view, moment, changed);
-    look_at_agent_problems(view.fleet, moment, changed);
-    look_at_copies(view, moment, changed);
-    look_at_sinks(view.sinks, moment, changed);
+    check_agents(view, moment, changed);
+    check_agent_problems(view.fleet, moment, changed);
+    check_copies(view, moment, changed);
+    check_sinks(view.sinks, moment, changed);
     std::erase_if(seen_since_, [this](const auto& item) { return !seen_.contains(item.first); });
     return changed;
 }
 
 /// Counted from when we first saw it away: when we ourselves were stopped, all are away at first.
-void SelfMonitoring::look_at_agents(const View& view, base::Moment moment, Changed& changed) {
+void SelfMonitoring::check_agents(const View& view, base::Moment moment, Changed& changed) {
     const Fleet& fleet = view.fleet;
     std::map<base::HostId, base::TimePoint> lost_since;
     std::vector<base::HostId> lost;
@@ -97,7 +97,7 @@ void SelfMonitoring::look_at_agents(const View& view, base::Moment moment, Chang
         const auto before = lost_since_.find(host);
         const base::TimePoint since = before == lost_since_.end() ? moment.steady : before->second;
         lost_since.emplace(host, since);
-        const base::Millis patience = agent.heard_since_start
+        const base::Millis patience = agent.seen_since_start
                                           ? options_.agent_lost_after
                                           : std::max(options_.agent_lost_after, options_.start_grace);
         if (moment.steady - since >= patience && !view.watched_by_peer(host)) lost.push_back(host);
@@ -112,17 +112,17 @@ void SelfMonitoring::look_at_agents(const View& view, base::Moment moment, Chang
         for (const base::HostId& host : lost)
             raise(agent_lost(host), moment, changed);
     }
-    std::vector<base::FaultId> forgotten;
+    std::vector<base::FaultId> removed;
     for (const auto& [id, alarm] : alarms_) {
         const bool of_an_agent = alarm.kind == kAgentLost && id != all.id;
-        if (of_an_agent && fleet.find(alarm.host) == nullptr) forgotten.push_back(id);
+        if (of_an_agent && fleet.find(alarm.host) == nullptr) removed.push_back(id);
     }
-    for (const base::FaultId& id : forgotten)
+    for (const base::FaultId& id : removed)
         clear(id, "forgotten", moment, changed);
 }
 
 /// As its agent reports it. While that is away, and until it has sent its list, nothing is known.
-void SelfMonitoring::look_at_agent_problems(const Fleet& fleet, base::Moment moment, Changed& changed) {
+void SelfMonitoring::check_agent_problems(const Fleet& fleet, base::Moment moment, Changed& changed) {
     for (const auto& [host, agent] : fleet.agents()) {
         if (!agent.connected || !agent.reported_problems) continue;
         Alarm alarm = agent_degraded(host, agent.problems);
@@ -135,7 +135,7 @@ void SelfMonitoring::look_at_agent_problems(const Fleet& fleet, base::Moment mom
 }
 
 /// Cleared when the agents of all hosts that it names are there and one copy at most still answers.
-void SelfMonitoring::look_at_copies(const View& view, base::Moment moment, Changed& changed) {
+void SelfMonitoring::check_copies(const View& view, base::Moment moment, Changed& changed) {
     std::set<base::FaultId> twice;
     for (const Authority::Twice& found : view.twice) {
         Alarm alarm = running_twice(found);
@@ -146,7 +146,7 @@ void SelfMonitoring::look_at_copies(const View& view, base::Moment moment, Chang
         std::istringstream hosts(alarm.detail);
         for (std::string host; hosts >> host;) {
             const Agent* agent = view.fleet.find(base::HostId(host));
-            if (agent == nullptr || !agent->connected || !agent->whole) return false;
+            if (agent == nullptr || !agent->connected || !agent->synced) return false;
         }
         return true;
     };
@@ -165,7 +165,7 @@ bool SelfMonitoring::lasted(const base::FaultId& id, base::Millis patience, base
     return moment.steady - at->second >= patience;
 }
 
-void SelfMonitoring::look_at_sinks(const std::vector<SinkState>& sinks, base::Moment moment, Changed& changed) {
+void SelfMonitoring::check_sinks(const std::vector<SinkState>& sinks, base::Moment moment, Changed& changed) {
     std::set<base::FaultId> failing;
     for (const SinkState& sink : sinks) {
         if (!sink.away_since) continue;
@@ -204,7 +204,7 @@ void SelfMonitoring::clear(const base::FaultId& id, const char* why, base::Momen
     changed.push_back(alarm);
 }
 
-void SelfMonitoring::forget(const base::FaultId& alarm) {
+void SelfMonitoring::erase(const base::FaultId& alarm) {
     const auto known = alarms_.find(alarm);
     if (known != alarms_.end() && !known->second.open()) alarms_.erase(known);
 }

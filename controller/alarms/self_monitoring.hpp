@@ -15,8 +15,8 @@
 
 namespace vitalwire::controller {
 
-/// What the suite suffers from itself, as alarms on hosts: an agent that is lost, a sink that fails. No I/O, no clock;
-/// `look` is called about once a second.
+/// Conditions of the suite itself, as alarms on hosts: an agent that is lost, a sink that fails. No I/O, no clock;
+/// `check` is called about once a second.
 ///
 /// An alarm's id says what it is about, so two controllers that lose the same agent raise the same alarm. An agent that
 /// was stopped in order is lost like any other: nobody watches the guests of its host. When all are lost it is rather
@@ -45,22 +45,22 @@ public:
 
     explicit SelfMonitoring(Options options) : options_(std::move(options)) {}
 
-    /// It was raised before a restart, and is not told to the end.
+    /// It was raised before a restart, and not all of it is delivered.
     void restore(const Alarm& alarm) { alarms_.insert_or_assign(alarm.id, alarm); }
     /// The alarms that opened or cleared.
-    std::vector<Alarm> look(const View& view, base::Moment moment);
-    /// It is over and told everywhere.
-    void forget(const base::FaultId& alarm);
+    std::vector<Alarm> check(const View& view, base::Moment moment);
+    /// It is over and delivered everywhere.
+    void erase(const base::FaultId& alarm);
 
     std::size_t open_of_kind(std::string_view kind) const;
 
 private:
     using Changed = std::vector<Alarm>;
 
-    void look_at_agents(const View& view, base::Moment moment, Changed& changed);
-    void look_at_agent_problems(const Fleet& fleet, base::Moment moment, Changed& changed);
-    void look_at_copies(const View& view, base::Moment moment, Changed& changed);
-    void look_at_sinks(const std::vector<SinkState>& sinks, base::Moment moment, Changed& changed);
+    void check_agents(const View& view, base::Moment moment, Changed& changed);
+    void check_agent_problems(const Fleet& fleet, base::Moment moment, Changed& changed);
+    void check_copies(const View& view, base::Moment moment, Changed& changed);
+    void check_sinks(const std::vector<SinkState>& sinks, base::Moment moment, Changed& changed);
     bool lasted(const base::FaultId& id, base::Millis patience, base::Moment moment);
     void raise(Alarm alarm, base::Moment moment, Changed& changed);
     void clear(const base::FaultId& id, const char* why, base::Moment moment, Changed& changed);
@@ -69,7 +69,7 @@ private:
     std::map<base::FaultId, Alarm> alarms_;
     std::map<base::HostId, base::TimePoint> lost_since_;
     std::map<base::FaultId, base::TimePoint> seen_since_;  ///< conditions that are there and not raised yet
-    std::set<base::FaultId> seen_;                         ///< by this look
+    std::set<base::FaultId> seen_;                         ///< by this check
 };
 
 }  // namespace vitalwire::controller

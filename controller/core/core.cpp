@@ -67,7 +67,7 @@ void Core::load(Moment moment) {
         agent.away_since = moment.steady;
         fleet_.restore(host, std::move(agent));
     }
-    alarms_.internal().on_finished = [this](const base::FaultId& alarm) { self_monitoring_.forget(alarm); };
+    alarms_.internal().on_finished = [this](const base::FaultId& alarm) { self_monitoring_.erase(alarm); };
     alarms_.load(moment.steady);
     for (const auto& [id, alarm] : alarms_.internal().all())
         self_monitoring_.restore(alarm);
@@ -121,7 +121,7 @@ void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string
     }
     remember_for_hand_back(host, hello);
     sessions_.open(host, session);
-    policies_.forget(host);
+    policies_.erase(host);
     fleet_.up(host, hello, peer, moment.wall);
     put_agent(host);
     log::info("agent connected",
@@ -137,7 +137,7 @@ void Core::agent_down(std::size_t port, const HostId& name, const std::string& w
     const HostId host = canonical(name);
     if (!known_session(port, host)) return;
     sessions_.close(host);
-    policies_.forget(host);
+    policies_.erase(host);
     to_hand_back_.erase(host);
     fleet_.down(host, moment);
     put_agent(host);
@@ -161,7 +161,7 @@ void Core::on(const HostId& host, const bus::Hello& hello, Moment moment) {
 }
 
 void Core::on(const HostId& host, const bus::LeadChanged& changed, Moment moment) {
-    const bool was_primary = fleet_.find(host)->lead;
+    const bool was_primary = fleet_.find(host)->is_primary;
     fleet_.set_primary(host, changed);
     if (was_primary == changed.lead) return;
     put_agent(host);

@@ -129,7 +129,7 @@ private:
 
     void housekeeping(base::Moment moment);
     void look_at_agents(base::Moment moment);
-    void forget_agent(const base::HostId& host);
+    void remove_agent(const base::HostId& host);
     void end_by_evidence(base::Moment moment);
     void adopt_orphaned_hosts(base::Moment moment);
     void retry_rejected(base::Moment moment);

@@ -36,7 +36,7 @@ bool Coverage::Walk::next_of_inventory(const Visit& visit) {
     host_ = guest->host;
     guest_ = guest->id;
     ++visited_;
-    if (!coverage_.fleet_.knows(guest->id) && guest->state != "deleted") ++census_.unreported;
+    if (!coverage_.fleet_.is_reported(guest->id) && guest->state != "deleted") ++census_.unreported;
     if (guest->policy.heartbeat) take(coverage_.decide(*guest), visit);
     return true;
 }
@@ -106,7 +106,7 @@ bool Coverage::is_faulty(Covered& covered) const {
 
 std::string Coverage::why_unreported(const HostId& host, const base::GuestId& guest, const Agent& agent) const {
     if (!agent.connected) return "its agent is not connected";
-    if (!agent.whole) return "its agent has not reported yet";
+    if (!agent.synced) return "its agent has not reported yet";
     for (const bus::AgentProblems::Item& problem : agent.problems) {
         if (problem.guest == guest) return problem.what + (problem.detail.empty() ? "" : ": " + problem.detail);
     }
@@ -114,7 +114,7 @@ std::string Coverage::why_unreported(const HostId& host, const base::GuestId& gu
 }
 
 void Coverage::judge(Covered& covered, const Agent& agent, const model::GuestReport& report) const {
-    if (!agent.connected || !agent.whole) {
+    if (!agent.connected || !agent.synced) {
         covered.why = why_unreported(covered.host, covered.guest, agent);
     } else if (!report.hold.empty()) {
         covered.watch = Watch::inhibited;

@@ -72,7 +72,7 @@ void Core::look_at_agents(Moment moment) {
         if ((expired || renamed) && alarms_.table().of_host(host).empty()) gone.push_back(host);
     }
     for (const HostId& host : gone)
-        forget_agent(host);
+        remove_agent(host);
 }
 
 /// Another agent has its state now.
@@ -90,12 +90,12 @@ bool Core::departed(const HostId& host) const {
     return !agent->connected && (agent_renamed(host, *agent) || now_ - agent->away_since >= kAgentPatience);
 }
 
-void Core::forget_agent(const HostId& host) {
-    log::info("agent forgotten", {{"host", host}});
+void Core::remove_agent(const HostId& host) {
+    log::info("agent removed", {{"host", host}});
     context_.problems.clear(not_connected(host));
     context_.problems.clear(reports_rejected(host));
-    rejected_.forget(host);
-    fleet_.forget(host);
+    rejected_.erase(host);
+    fleet_.erase(host);
     context_.rows.erase_agent(host);
 }
 
@@ -104,7 +104,7 @@ void Core::retry_rejected(Moment moment) {
         if (const auto faults = rejected_.take(host); !faults.empty())
             rejected_.keep(host, alarms_.report(host, faults, moment.wall));
         context_.problems.set(reports_rejected(host), rejected_.problem(host, moment.steady));
-        if (rejected_.quiet(host, moment.steady)) rejected_.forget(host);
+        if (rejected_.quiet(host, moment.steady)) rejected_.erase(host);
     }
 }
 
@@ -129,7 +129,7 @@ void Core::adopt_orphaned_hosts(Moment moment) {
     std::vector<HostId> orphaned;
     const base::Millis patience = fleet_.connected() > 0 ? kAdoptAfter : kAdoptAlone;
     for (const auto& [host, agent] : fleet_.agents()) {
-        const bool lost = !agent.connected && !agent.lead && moment.steady - agent.away_since >= patience;
+        const bool lost = !agent.connected && !agent.is_primary && moment.steady - agent.away_since >= patience;
         if (lost && alarms_.table().open_of_host(host) > 0 && !peer_is_primary(agent)) orphaned.push_back(host);
     }
     for (const HostId& host : orphaned) {
@@ -142,11 +142,11 @@ void Core::adopt_orphaned_hosts(Moment moment) {
 
 /// Another controller delivers the faults of this agent, and an agent that is connected here sees it alive.
 bool Core::peer_is_primary(const Agent& agent) const {
-    if (agent.lead) return false;
+    if (agent.is_primary) return false;
     return std::any_of(fleet_.agents().begin(), fleet_.agents().end(), [&](const auto& item) {
         const Agent& witness = item.second;
         if (!witness.connected) return false;
-        if (agent.primary.empty() || witness.controllers.empty()) return !witness.lead;
+        if (agent.primary.empty() || witness.controllers.empty()) return !witness.is_primary;
         return std::find(witness.controllers.begin(), witness.controllers.end(), agent.primary) !=
                witness.controllers.end();
     });
@@ -159,11 +159,11 @@ void Core::monitor(Moment moment) {
     const bool alone = fleet_.connected() == 0;
     view.watched_by_peer = [&](const HostId& host) {
         const Agent* agent = fleet_.find(host);
-        return !agent->lead && (alone || peer_is_primary(*agent));
+        return !agent->is_primary && (alone || peer_is_primary(*agent));
     };
-    for (const Alarm& alarm : self_monitoring_.look(view, moment))
-        alarms_.internal().tell(alarm);
-    alarms_.internal().look();
+    for (const Alarm& alarm : self_monitoring_.check(view, moment))
+        alarms_.internal().deliver(alarm);
+    alarms_.internal().tick();
 }
 
 void Core::show_problems(Moment moment) {

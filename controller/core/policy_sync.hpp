@@ -20,7 +20,7 @@ public:
     /// Sends what the agent does not have; nothing when nothing has changed.
     void sync(const base::HostId& host);
     /// Its connection is another now, or gone.
-    void forget(const base::HostId& host) { sent_.erase(host); }
+    void erase(const base::HostId& host) { sent_.erase(host); }
     bool sent(const base::HostId& host) const { return sent_.contains(host); }
 
 private:

@@ -23,7 +23,7 @@ public:
     void drop(const base::HostId& host, const base::FaultId& fault);
     /// What was taken and is rejected again.
     void keep(const base::HostId& host, const std::vector<AlarmManager::Rejected>& rejected);
-    void forget(const base::HostId& host) { hosts_.erase(host); }
+    void erase(const base::HostId& host) { hosts_.erase(host); }
     /// Of one host, to be tried again; what is rejected again comes back by `keep`.
     std::vector<model::Fault> take(const base::HostId& host);
     std::vector<base::HostId> hosts() const;

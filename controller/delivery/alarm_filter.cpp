@@ -14,16 +14,16 @@ base::Duration age_of(const Alarm& alarm, base::WallTime wall) {
 
 }  // namespace
 
-AlarmFilter::Verdict AlarmFilter::offer(const AlarmPtr& alarm, const FilterContext& context) {
-    if (!policies_) return Verdict::pass;
+AlarmFilter::Decision AlarmFilter::offer(const AlarmPtr& alarm, const FilterContext& context) {
+    if (!policies_) return Decision::pass;
     Entry& entry = entries_[alarm->id];
-    if (entry.state == State::passed) return Verdict::pass;
+    if (entry.state == State::passed) return Decision::pass;
     const bool was_held = entry.state == State::held;
     const base::TimePoint since = was_held ? entry.since : context.now - age_of(*alarm, context.wall);
     leave_hold(entry);
     entry.since = since;
     const PolicyDecision decision = decide(*policies_, *alarm, context.inventory_known, context.interval);
-    if (decision.kind == PolicyDecision::Kind::suppress) return Verdict::stop;
+    if (decision.kind == PolicyDecision::Kind::suppress) return Decision::stop;
     if (decision.kind == PolicyDecision::Kind::unknown) return hold(entry, alarm, base::kNever);
     // An earlier primary has notified all of its sinks: this one waits for the clear.
     if (alarm->delivered > 0) return pass(entry);
@@ -33,7 +33,7 @@ AlarmFilter::Verdict AlarmFilter::offer(const AlarmPtr& alarm, const FilterConte
         const base::Duration open = was_held ? lasted : *alarm->cleared_at - alarm->opened_at;
         if (open >= decision.hold_off) return pass(entry);
         ++suppressed_;
-        return Verdict::stop;
+        return Decision::stop;
     }
     if (lasted >= decision.hold_off) return pass(entry);
     return hold(entry, alarm, since + decision.hold_off);
@@ -46,18 +46,18 @@ void AlarmFilter::leave_hold(Entry& entry) {
     entry = {};
 }
 
-AlarmFilter::Verdict AlarmFilter::hold(Entry& entry, const AlarmPtr& alarm, base::TimePoint due) {
+AlarmFilter::Decision AlarmFilter::hold(Entry& entry, const AlarmPtr& alarm, base::TimePoint due) {
     entry.state = State::held;
     entry.alarm = alarm;
     entry.due = due;
     ++held_;
     if (due != base::kNever) due_.emplace(due, alarm->id);
-    return Verdict::hold;
+    return Decision::hold;
 }
 
-AlarmFilter::Verdict AlarmFilter::pass(Entry& entry) {
+AlarmFilter::Decision AlarmFilter::pass(Entry& entry) {
     entry.state = State::passed;
-    return Verdict::pass;
+    return Decision::pass;
 }
 
 void AlarmFilter::note_passed(const base::FaultId& fault) {
@@ -74,7 +74,7 @@ void AlarmFilter::drop(const base::FaultId& fault) {
     entries_.erase(at);
 }
 
-void AlarmFilter::forget(const base::FaultId& fault) {
+void AlarmFilter::erase(const base::FaultId& fault) {
     drop(fault);
     entries_.erase(fault);
 }

@@ -30,7 +30,7 @@ struct FilterContext {
 /// a restart, and the clocks of other hosts do not matter. Without any policy everything passes and nothing is kept.
 class AlarmFilter {
 public:
-    enum class Verdict : std::uint8_t {
+    enum class Decision : std::uint8_t {
         pass,
         hold,  ///< `take_due` has it later, or a new offer once the inventory is known
         stop,
@@ -40,12 +40,12 @@ public:
     explicit AlarmFilter(std::optional<std::vector<Policy>> policies) : policies_(std::move(policies)) {}
 
     /// The newest state of an alarm, with what the inventory has of it.
-    Verdict offer(const AlarmPtr& alarm, const FilterContext& context);
+    Decision offer(const AlarmPtr& alarm, const FilterContext& context);
     /// It was sent already, before a restart.
     void note_passed(const base::FaultId& fault);
     /// What is still held is not sent from here any more.
     void drop(const base::FaultId& fault);
-    void forget(const base::FaultId& fault);
+    void erase(const base::FaultId& fault);
 
     /// Those whose hold-off is over; they have passed.
     std::vector<AlarmPtr> take_due(base::TimePoint now);
@@ -70,8 +70,8 @@ private:
     };
 
     void leave_hold(Entry& entry);
-    Verdict hold(Entry& entry, const AlarmPtr& alarm, base::TimePoint due);
-    static Verdict pass(Entry& entry);
+    Decision hold(Entry& entry, const AlarmPtr& alarm, base::TimePoint due);
+    static Decision pass(Entry& entry);
 
     std::optional<std::vector<Policy>> policies_;
     std::unordered_map<base::FaultId, Entry> entries_;

@@ -157,7 +157,7 @@ void AlarmQueue::finish(AlarmPtr alarm, bool others_done) {
     if (others_done) push(entry, AlarmChange::cleared);
 }
 
-void AlarmQueue::forget(const base::FaultId& fault) {
+void AlarmQueue::erase(const base::FaultId& fault) {
     drop_waiting(fault);
     entries_.erase(fault);
 }

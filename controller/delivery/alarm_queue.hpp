@@ -70,7 +70,7 @@ public:
     /// raise may have come after the other's clear. So is what may have been raised, but only when the other is done
     /// with it: before, our clear could come before its raise.
     void finish(AlarmPtr alarm, bool others_done);
-    void forget(const base::FaultId& fault);
+    void erase(const base::FaultId& fault);
     /// The sink has lost an open alarm that it had acknowledged: it is sent again. Returns what counts as acknowledged
     /// from now on; nothing when something about the alarm is to be sent anyway.
     std::optional<AckChange> resend(const base::FaultId& fault);
@@ -91,7 +91,7 @@ public:
     /// When what it would send first has happened.
     std::optional<base::WallTime> oldest() const;
     std::size_t size() const { return steps_.size() + (under_way_ ? 1 : 0); }
-    bool knows(const base::FaultId& fault) const { return entries_.contains(fault); }
+    bool contains(const base::FaultId& fault) const { return entries_.contains(fault); }
     bool settled(const base::FaultId& fault) const;
     /// The sink has acknowledged the newest state; it was not skipped.
     bool acknowledged(const base::FaultId& fault) const;

@@ -21,7 +21,7 @@ SinkQueue::SinkQueue(DeliveryOptions options, std::optional<std::vector<Policy>>
 /// Nothing acknowledged: it may have arrived all the same, if the filter passes it.
 void SinkQueue::restore(const AlarmPtr& alarm, Acked acked, const FilterContext& context) {
     if (acked.phase != Acked::Phase::nothing) filter_.note_passed(alarm->id);
-    if (filter_.offer(alarm, context) != AlarmFilter::Verdict::pass) return;
+    if (filter_.offer(alarm, context) != AlarmFilter::Decision::pass) return;
     lane(*alarm).queue.restore(alarm, std::move(acked));
 }
 
@@ -32,7 +32,7 @@ void SinkQueue::offer(AlarmPtr alarm, const FilterContext& context) {
         unsent.delivered = 0;
         alarm = std::make_shared<const Alarm>(std::move(unsent));
     }
-    if (filter_.offer(alarm, context) == AlarmFilter::Verdict::pass) put(alarm);
+    if (filter_.offer(alarm, context) == AlarmFilter::Decision::pass) put(alarm);
 }
 
 void SinkQueue::put(const AlarmPtr& alarm) {
@@ -54,11 +54,11 @@ void SinkQueue::finish(const AlarmPtr& alarm, bool others_done) {
     with(lane(*alarm), [&](AlarmQueue& queue) { queue.finish(alarm, others_done); });
 }
 
-void SinkQueue::forget(const Alarm& alarm) {
+void SinkQueue::erase(const Alarm& alarm) {
     if (filter_.has_passed(alarm.id)) {
-        with(lane(alarm), [&](AlarmQueue& queue) { queue.forget(alarm.id); });
+        with(lane(alarm), [&](AlarmQueue& queue) { queue.erase(alarm.id); });
     }
-    filter_.forget(alarm.id);
+    filter_.erase(alarm.id);
 }
 
 bool SinkQueue::resend(const Alarm& alarm) {
@@ -209,7 +209,7 @@ DeliveryView SinkQueue::view(const Alarm& alarm) const {
     if (filter_.holds(alarm.id)) view.state = DeliveryView::State::held;
     if (filter_.stops(alarm.id)) view.state = DeliveryView::State::suppressed;
     const Lane* at = find_lane(alarm);
-    const bool passed = filter_.has_passed(alarm.id) && at != nullptr && at->queue.knows(alarm.id);
+    const bool passed = filter_.has_passed(alarm.id) && at != nullptr && at->queue.contains(alarm.id);
     return passed ? at->queue.view(alarm.id) : view;
 }
 

@@ -53,7 +53,7 @@ public:
     void offer(AlarmPtr alarm, const FilterContext& context);
     void withdraw(const Alarm& alarm);
     void finish(const AlarmPtr& alarm, bool others_done);
-    void forget(const Alarm& alarm);
+    void erase(const Alarm& alarm);
     /// False when there was no need.
     bool resend(const Alarm& alarm);
 

@@ -57,7 +57,7 @@ std::vector<Authority::Twice> Authority::running_twice() const {
         Twice found{guest, {}};
         for (const HostId& holder : fleet_.holders(guest)) {
             const Agent* agent = fleet_.find(holder);
-            if (agent != nullptr && agent->connected && agent->whole && answers(*fleet_.report_of(holder, guest)))
+            if (agent != nullptr && agent->connected && agent->synced && answers(*fleet_.report_of(holder, guest)))
                 found.hosts.push_back(holder);
         }
         if (found.hosts.size() < 2 || moving(guest)) continue;

@@ -34,11 +34,11 @@ void Fleet::up(const base::HostId& host, const bus::Hello& hello, const std::str
     agent.instance = hello.instance;
     agent.peer = peer;
     agent.connected = true;
-    agent.whole = false;
-    agent.lead = hello.lead;
+    agent.synced = false;
+    agent.is_primary = hello.lead;
     agent.since = now;
     agent.last_seen = now;
-    agent.heard_since_start = true;
+    agent.seen_since_start = true;
 }
 
 void Fleet::down(const base::HostId& host, base::Moment moment) {
@@ -54,7 +54,7 @@ void Fleet::down(const base::HostId& host, base::Moment moment) {
 void Fleet::set_primary(const base::HostId& host, const bus::LeadChanged& changed) {
     const auto at = agents_.find(host);
     if (at == agents_.end()) return;
-    at->second.lead = changed.lead;
+    at->second.is_primary = changed.lead;
     at->second.primary = changed.primary;
     at->second.controllers = changed.controllers;
 }
@@ -73,8 +73,8 @@ void Fleet::adopt(const base::HostId& host, base::Moment moment) {
         at->second.since = at->second.last_seen = moment.wall;
         at->second.away_since = moment.steady;
     }
-    at->second.lead = true;
-    at->second.heard_since_start = true;
+    at->second.is_primary = true;
+    at->second.seen_since_start = true;
 }
 
 void Fleet::seen(const base::HostId& host, base::WallTime now) {
@@ -90,7 +90,7 @@ void Fleet::end_snapshot(const base::HostId& host) {
     Agent& agent = agents_[host];
     const auto mentioned = std::exchange(agent.mentioned, std::nullopt);
     if (!mentioned) return;
-    agent.whole = true;
+    agent.synced = true;
     std::erase_if(agent.guests, [&](const auto& item) {
         if (mentioned->contains(item.first)) return false;
         drop(host, item.second);
@@ -125,7 +125,7 @@ void Fleet::gone(const base::HostId& host, const base::GuestId& guest) {
     if (const auto report = at->second.guests.extract(guest); !report.empty()) drop(host, report.mapped());
 }
 
-void Fleet::forget(const base::HostId& host) {
+void Fleet::erase(const base::HostId& host) {
     const auto at = agents_.find(host);
     if (at == agents_.end()) return;
     for (const auto& [guest, report] : at->second.guests)

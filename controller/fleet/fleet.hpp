@@ -23,30 +23,30 @@ bool answers(const model::GuestReport& report);
 /// Twice the largest host that the agent is made for.
 inline constexpr std::size_t kMaxGuestsPerHost = 20'000;
 
-/// One agent and what it says of its guests. While it is away its guests stay as it last told them.
+/// One agent and what it reports of its guests. While it is away its guests stay as it reported them last.
 struct Agent {
     std::string version;
     std::string instance;  ///< of the agent's life
     std::string peer;
     bool connected = false;
-    bool lead = false;                     ///< this controller is its primary: the one that delivers its faults
+    bool is_primary = false;               ///< this controller is its primary: the one that delivers its faults
     std::string primary;                   ///< name of its primary, as it reported it last; empty: not known
     std::vector<std::string> controllers;  ///< names of those it is connected to, as it reported them last
     std::string state;                     ///< Hello::state
     std::uint64_t state_starts = 0;
-    bool continuous = false;         ///< it came back with the state that it had
-    base::TimePoint away_since{};    ///< since when it is not connected
-    base::WallTime since{};          ///< when it connected, or was lost
-    base::WallTime last_seen{};      ///< its last message
-    bool heard_since_start = false;  ///< false: known from disk only
-    bool whole = false;              ///< it has told its whole state since it connected
+    bool continuous = false;        ///< it came back with the state that it had
+    base::TimePoint away_since{};   ///< since when it is not connected
+    base::WallTime since{};         ///< when it connected, or was lost
+    base::WallTime last_seen{};     ///< its last message
+    bool seen_since_start = false;  ///< false: known from disk only
+    bool synced = false;            ///< its snapshot is complete since it connected
     std::unordered_map<base::GuestId, model::GuestReport> guests;
     std::optional<std::set<base::GuestId>> mentioned;  ///< within a snapshot
     std::vector<bus::AgentProblems::Item> problems;
     bool reported_problems = false;  ///< since it connected
 };
 
-/// The agents this controller knows. No I/O, no clock.
+/// The agents that this controller has seen. No I/O, no clock.
 class Fleet {
 public:
     /// Known before a restart, not connected.
@@ -64,11 +64,11 @@ public:
     base::Result<void> report(const base::HostId& host, const model::GuestReport& report);
     void gone(const base::HostId& host, const base::GuestId& guest);
     /// Not connected and of no interest any more.
-    void forget(const base::HostId& host);
+    void erase(const base::HostId& host);
 
     const Agent* find(const base::HostId& host) const;
     /// An agent, connected or not, has reported the guest.
-    bool knows(const base::GuestId& guest) const { return holders_.contains(guest); }
+    bool is_reported(const base::GuestId& guest) const { return holders_.contains(guest); }
     /// The hosts whose agents report the guest, the first that did first.
     const std::vector<base::HostId>& holders(const base::GuestId& guest) const;
     /// The report of a guest by one agent; null when it has none.

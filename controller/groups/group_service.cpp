@@ -172,12 +172,12 @@ void GroupService::agent_down(const HostId& host) {
 
 bool GroupService::leads(const HostId& host) const {
     const Agent* agent = fleet_.find(host);
-    return agent != nullptr && agent->connected && agent->lead;
+    return agent != nullptr && agent->connected && agent->is_primary;
 }
 
 bool GroupService::is_whole(const HostId& host) const {
     const Agent* agent = fleet_.find(host);
-    return agent != nullptr && agent->connected && agent->whole;
+    return agent != nullptr && agent->connected && agent->synced;
 }
 
 bool GroupService::was_introduced_after(const HostId& host, std::uint64_t event) const {

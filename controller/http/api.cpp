@@ -232,7 +232,7 @@ private:
     runtime::ListEntry unreported(const InventoryGuest& guest) {
         host_ = guest.host;
         guest_ = guest.id;
-        if (context_.fleet().knows(guest.id) || guest.state == "deleted") return {};
+        if (context_.fleet().is_reported(guest.id) || guest.state == "deleted") return {};
         model::GuestReport report;
         report.guest = guest.id;
         report.state = kUnregistered;
@@ -411,7 +411,7 @@ HttpResponse agents(const ApiContext& context, const HttpRequest&) {
                         {"peer", agent.peer},
                         {"since", base::to_iso8601(agent.since)},
                         {"last_seen", base::to_iso8601(agent.last_seen)},
-                        {"lead", agent.lead},
+                        {"lead", agent.is_primary},
                         {"guests", agent.guests.size()},
                         {"faults", context.alarms().table().open_of_host(host)}});
     }

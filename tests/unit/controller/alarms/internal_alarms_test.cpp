@@ -10,8 +10,8 @@ using ::testing::IsEmpty;
 
 class InternalAlarmsTest : public AlarmManagerTest {
 protected:
-    void tell(const Alarm& alarm) {
-        alarms->internal().tell(alarm);
+    void deliver(const Alarm& alarm) {
+        alarms->internal().deliver(alarm);
         EXPECT_TRUE(loop.until([&] { return !alarms->internal().waits(); }));
         loop.poll();
     }
@@ -27,8 +27,8 @@ protected:
 
 TEST_F(InternalAlarmsTest, GoToEverySinkAndEndThere) {
     start({"a", "b"});
-    tell(lost);
-    tell(cleared(lost));
+    deliver(lost);
+    deliver(cleared(lost));
     for (const char* sink : {"a", "b"})
         EXPECT_THAT(take(sink), ElementsAre("agent_lost opened 1", "agent_lost cleared 2"));
     EXPECT_TRUE(alarms->internal().all().empty());
@@ -36,7 +36,7 @@ TEST_F(InternalAlarmsTest, GoToEverySinkAndEndThere) {
 
 TEST_F(InternalAlarmsTest, AreToldOnceTheyAreOnDisk) {
     start();
-    alarms->internal().tell(lost);
+    alarms->internal().deliver(lost);
     EXPECT_THAT(take("a"), IsEmpty());
     ASSERT_TRUE(loop.until([&] { return !told["a"].lines.empty(); }));
     restart();
@@ -45,8 +45,8 @@ TEST_F(InternalAlarmsTest, AreToldOnceTheyAreOnDisk) {
 
 TEST_F(InternalAlarmsTest, ASinkIsNotToldOfItsOwnFailure) {
     start({"a", "b"});
-    tell(own(kSinkFailing, "a"));
-    tell(cleared(own(kSinkFailing, "a")));
+    deliver(own(kSinkFailing, "a"));
+    deliver(cleared(own(kSinkFailing, "a")));
     EXPECT_THAT(take("a"), IsEmpty());
     EXPECT_THAT(take("b"), ElementsAre("sink_failing opened 1", "sink_failing cleared 2"));
     EXPECT_TRUE(alarms->internal().all().empty());
@@ -55,7 +55,7 @@ TEST_F(InternalAlarmsTest, ASinkIsNotToldOfItsOwnFailure) {
 TEST_F(InternalAlarmsTest, ASinkOfGuestsOnlyIsNotTold) {
     told["b"].takes_hosts = false;
     start({"a", "b"});
-    tell(lost);
+    deliver(lost);
     EXPECT_THAT(take("a"), ElementsAre("agent_lost opened 1"));
     EXPECT_THAT(take("b"), IsEmpty());
 }
@@ -65,20 +65,20 @@ TEST_F(InternalAlarmsTest, AreSubjectToPolicies) {
     guests_only.kinds = {"heartbeat_lost"};
     policies["a"] = {guests_only};
     start();
-    tell(lost);
+    deliver(lost);
     EXPECT_THAT(take("a"), IsEmpty());
-    tell(cleared(lost));
+    deliver(cleared(lost));
     EXPECT_TRUE(alarms->internal().all().empty());
 }
 
 TEST_F(InternalAlarmsTest, SurviveARestartWithoutBeingToldTwice) {
     start();
-    tell(lost);
+    deliver(lost);
     ASSERT_TRUE(loop.until([&] { return store->pending() == 0; }));
     restart();
     ASSERT_EQ(alarms->internal().all().size(), 1U);
     EXPECT_THAT(take("a"), IsEmpty());
-    tell(cleared(alarms->internal().all().begin()->second));
+    deliver(cleared(alarms->internal().all().begin()->second));
     EXPECT_THAT(take("a"), ElementsAre("agent_lost cleared 2"));
     restart();
     EXPECT_TRUE(alarms->internal().all().empty());
@@ -87,8 +87,8 @@ TEST_F(InternalAlarmsTest, SurviveARestartWithoutBeingToldTwice) {
 TEST_F(InternalAlarmsTest, WhatIsNotConfirmedIsToldAfterARestart) {
     start();
     told["a"].hold = true;
-    tell(lost);
-    tell(cleared(lost));
+    deliver(lost);
+    deliver(cleared(lost));
     ASSERT_TRUE(loop.until([&] { return store->pending() == 0; }));
     told["a"].hold = false;
     restart();
@@ -101,13 +101,13 @@ TEST_F(InternalAlarmsTest, AnAgentThatFlapsWhileASinkIsAwayLeavesItsLastState) {
     start();
     told["a"].hold = true;
     Alarm alarm = lost;
-    tell(alarm);
+    deliver(alarm);
     for (int i = 0; i < 100; ++i) {
         alarm = cleared(alarm);
-        tell(alarm);
+        deliver(alarm);
         alarm.cleared_at.reset();
         ++alarm.revision;
-        tell(alarm);
+        deliver(alarm);
     }
     told["a"].hold = false;
     std::exchange(told["a"].held, {}).at(0)(Outcome::confirmed());
@@ -119,7 +119,7 @@ TEST_F(InternalAlarmsTest, AnAgentThatFlapsWhileASinkIsAwayLeavesItsLastState) {
 TEST_F(InternalAlarmsTest, TheAuditTellsAgainWhatAReceiverHasLost) {
     told["a"].audit = base::Millis(5);
     start();
-    tell(lost);
+    deliver(lost);
     take("a");
     ASSERT_TRUE(loop.until([&] { return !told["a"].asked.empty(); }));
     std::exchange(told["a"].asked, {}).at(0)(std::vector<ShownAlarm>{{base::GuestId(), kAgentLost, lost.id}});

@@ -23,9 +23,9 @@ protected:
         wall += time;
     }
     /// "agent_lost compute-1 opened 1".
-    std::vector<std::string> look() {
+    std::vector<std::string> check() {
         std::vector<std::string> lines;
-        for (const Alarm& alarm : watch.look({fleet, sinks, twice}, {now, wall})) {
+        for (const Alarm& alarm : watch.check({fleet, sinks, twice}, {now, wall})) {
             last = alarm;
             lines.push_back(alarm.kind + " " + alarm.host.str() + (alarm.open() ? " opened " : " cleared ") +
                             std::to_string(alarm.revision));
@@ -45,61 +45,61 @@ protected:
 };
 
 TEST_F(SelfWatchTest, AnAgentThatIsAwayForItsTimeIsAnAlarmOfItsHost) {
-    EXPECT_THAT(look(), IsEmpty());
+    EXPECT_THAT(check(), IsEmpty());
     down();
-    EXPECT_THAT(look(), IsEmpty());
+    EXPECT_THAT(check(), IsEmpty());
     pass(milliseconds(2999));
-    EXPECT_THAT(look(), IsEmpty());
+    EXPECT_THAT(check(), IsEmpty());
     pass(milliseconds(1));
-    EXPECT_THAT(look(), ElementsAre("agent_lost compute-1 opened 1"));
+    EXPECT_THAT(check(), ElementsAre("agent_lost compute-1 opened 1"));
     EXPECT_TRUE(last.guest.empty());
     EXPECT_EQ(last.severity, "critical");
     pass(seconds(60));
-    EXPECT_THAT(look(), IsEmpty()) << "once";
+    EXPECT_THAT(check(), IsEmpty()) << "once";
 }
 
 TEST_F(SelfWatchTest, ItIsOverWhenTheAgentIsBack) {
     down();
-    look();
+    check();
     pass(seconds(3));
-    look();
+    check();
     up();
-    EXPECT_THAT(look(), ElementsAre("agent_lost compute-1 cleared 2"));
+    EXPECT_THAT(check(), ElementsAre("agent_lost compute-1 cleared 2"));
     EXPECT_EQ(last.clear_reason, "connected");
-    EXPECT_THAT(look(), IsEmpty());
+    EXPECT_THAT(check(), IsEmpty());
 }
 
 TEST_F(SelfWatchTest, ARestartOfTheAgentIsNoAlarm) {
     for (int i = 0; i < 10; ++i) {
         down();
-        look();
+        check();
         pass(seconds(2));
-        EXPECT_THAT(look(), IsEmpty());
+        EXPECT_THAT(check(), IsEmpty());
         up();
-        EXPECT_THAT(look(), IsEmpty());
+        EXPECT_THAT(check(), IsEmpty());
     }
 }
 
 TEST_F(SelfWatchTest, TwoControllersRaiseTheSameAlarm) {
     SelfMonitoring other({base::HostId("ctl-2"), seconds(3), seconds(10), seconds(30)});
     down();
-    look();
-    other.look({fleet}, {now, wall});
+    check();
+    other.check({fleet}, {now, wall});
     pass(seconds(3));
-    look();
-    const auto others = other.look({fleet}, {now, wall});
+    check();
+    const auto others = other.check({fleet}, {now, wall});
     ASSERT_EQ(others.size(), 1U);
     EXPECT_EQ(others[0], last);
 }
 
 TEST_F(SelfWatchTest, TheTimeWeWereStoppedOurselvesDoesNotCount) {
-    look();
+    check();
     pass(std::chrono::minutes(10));  // then the loop finds all connections dead
     down();
-    EXPECT_THAT(look(), IsEmpty());
+    EXPECT_THAT(check(), IsEmpty());
     pass(seconds(1));
     up();
-    EXPECT_THAT(look(), IsEmpty());
+    EXPECT_THAT(check(), IsEmpty());
 }
 
 TEST_F(SelfWatchTest, WhenAllAgentsAreLostItIsTheControllerThatIsCutOff) {
@@ -107,14 +107,14 @@ TEST_F(SelfWatchTest, WhenAllAgentsAreLostItIsTheControllerThatIsCutOff) {
         fleet.up(base::HostId(host), {}, "peer", wall);
     for (const char* host : {"compute-1", "compute-2", "compute-3"})
         fleet.down(base::HostId(host), {now, wall});
-    look();
+    check();
     pass(seconds(3));
-    EXPECT_THAT(look(), ElementsAre("agent_lost ctl-1 opened 1"));
+    EXPECT_THAT(check(), ElementsAre("agent_lost ctl-1 opened 1"));
     EXPECT_EQ(last.detail, "all agents");
-    EXPECT_THAT(look(), IsEmpty());
+    EXPECT_THAT(check(), IsEmpty());
     fleet.up(base::HostId("compute-2"), {}, "peer", wall);
-    EXPECT_THAT(look(), ElementsAre("agent_lost ctl-1 cleared 2", "agent_lost compute-1 opened 1",
-                                    "agent_lost compute-3 opened 1"))
+    EXPECT_THAT(check(), ElementsAre("agent_lost ctl-1 cleared 2", "agent_lost compute-1 opened 1",
+                                     "agent_lost compute-3 opened 1"))
         << "one is back: the others are lost indeed";
 }
 
@@ -122,67 +122,67 @@ TEST_F(SelfWatchTest, AfterOurStartAgentsHaveTimeToReturn) {
     Fleet known;
     known.restore(kNode, {});
     fleet = known;
-    look();
+    check();
     pass(seconds(9));
-    EXPECT_THAT(look(), IsEmpty());
+    EXPECT_THAT(check(), IsEmpty());
     pass(seconds(1));
-    EXPECT_THAT(look(), ElementsAre("agent_lost compute-1 opened 1"));
+    EXPECT_THAT(check(), ElementsAre("agent_lost compute-1 opened 1"));
 }
 
 TEST_F(SelfWatchTest, AnAlarmOfBeforeARestartEndsWithItsAgentsReturn) {
     down();
-    look();
+    check();
     pass(seconds(3));
-    look();
+    check();
     SelfMonitoring restarted(options);
     restarted.restore(last);
     up();
-    const auto changed = restarted.look({fleet}, {now, wall});
+    const auto changed = restarted.check({fleet}, {now, wall});
     ASSERT_EQ(changed.size(), 1U);
     EXPECT_FALSE(changed[0].open());
 }
 
 TEST_F(SelfWatchTest, AHostThatIsForgottenHasNoAlarm) {
     down();
-    look();
+    check();
     pass(seconds(3));
-    look();
-    fleet.forget(kNode);
-    EXPECT_THAT(look(), ElementsAre("agent_lost compute-1 cleared 2"));
+    check();
+    fleet.erase(kNode);
+    EXPECT_THAT(check(), ElementsAre("agent_lost compute-1 cleared 2"));
     EXPECT_EQ(last.clear_reason, "forgotten");
 }
 
 TEST_F(SelfWatchTest, TheNextLossIsNewerThanTheClearThatIsStillOnItsWay) {
     down();
-    look();
+    check();
     pass(seconds(3));
-    look();
+    check();
     up();
-    look();
+    check();
     down();
-    look();
+    check();
     pass(seconds(3));
-    EXPECT_THAT(look(), ElementsAre("agent_lost compute-1 opened 3"));
-    watch.forget(last.id);
+    EXPECT_THAT(check(), ElementsAre("agent_lost compute-1 opened 3"));
+    watch.erase(last.id);
     EXPECT_EQ(watch.open_of_kind(kAgentLost), 1U) << "it is not over";
 }
 
 TEST_F(SelfWatchTest, ASinkThatFailsForLongIsAnAlarmOfTheControllersHost) {
     sinks = {{"rca", now, "HTTP 503"}, {"log", std::nullopt, ""}};
     pass(seconds(29));
-    EXPECT_THAT(look(), IsEmpty());
+    EXPECT_THAT(check(), IsEmpty());
     pass(seconds(1));
-    EXPECT_THAT(look(), ElementsAre("sink_failing ctl-1 opened 1"));
+    EXPECT_THAT(check(), ElementsAre("sink_failing ctl-1 opened 1"));
     EXPECT_EQ(last.detail, "rca");
     EXPECT_EQ(last.reason, "HTTP 503");
     sinks[0].away_since.reset();
-    EXPECT_THAT(look(), ElementsAre("sink_failing ctl-1 cleared 2"));
+    EXPECT_THAT(check(), ElementsAre("sink_failing ctl-1 cleared 2"));
 }
 
 TEST_F(SelfWatchTest, LeavesALostAgentToTheControllerThatIsItsPrimary) {
     down();
     const auto watched = [&](bool by_peer) {
-        return watch.look({fleet, {}, {}, [by_peer](const base::HostId&) { return by_peer; }}, {now, wall});
+        return watch.check({fleet, {}, {}, [by_peer](const base::HostId&) { return by_peer; }}, {now, wall});
     };
     watched(true);
     pass(seconds(60));
@@ -191,18 +191,18 @@ TEST_F(SelfWatchTest, LeavesALostAgentToTheControllerThatIsItsPrimary) {
 }
 
 TEST_F(SelfWatchTest, ProblemsOfAnAgentAreAnAlarmOfItsHostUntilItSaysThatTheyAreOver) {
-    EXPECT_THAT(look(), IsEmpty());
+    EXPECT_THAT(check(), IsEmpty());
     fleet.set_problems(kNode, {{"libvirt cannot be reached", "EOF", wall, {}}, {"disk full", "", wall, {}}});
-    EXPECT_THAT(look(), IsEmpty());
+    EXPECT_THAT(check(), IsEmpty());
     pass(seconds(2));
-    EXPECT_THAT(look(), ElementsAre("agent_degraded compute-1 opened 1"));
+    EXPECT_THAT(check(), ElementsAre("agent_degraded compute-1 opened 1"));
     EXPECT_EQ(last.detail, "libvirt cannot be reached");
     EXPECT_EQ(last.reason, "EOF (and 1 more)");
     fleet.down(kNode, {now, wall});
     fleet.up(kNode, {}, "peer", wall);
-    EXPECT_THAT(look(), IsEmpty()) << "it has not sent its list yet";
+    EXPECT_THAT(check(), IsEmpty()) << "it has not sent its list yet";
     fleet.set_problems(kNode, {});
-    EXPECT_THAT(look(), ElementsAre("agent_degraded compute-1 cleared 2"));
+    EXPECT_THAT(check(), ElementsAre("agent_degraded compute-1 cleared 2"));
 }
 
 TEST_F(SelfWatchTest, AGuestWhoseCopiesAnswerOnTwoHostsIsAnAlarmOfTheGuest) {
@@ -213,26 +213,26 @@ TEST_F(SelfWatchTest, AGuestWhoseCopiesAnswerOnTwoHostsIsAnAlarmOfTheGuest) {
         fleet.end_snapshot(host);
     }
     twice = {{base::GuestId("g1"), {kNode, other}}};
-    EXPECT_THAT(look(), IsEmpty());
+    EXPECT_THAT(check(), IsEmpty());
     pass(seconds(3));
-    EXPECT_THAT(look(), ElementsAre("running_twice compute-1 opened 1"));
+    EXPECT_THAT(check(), ElementsAre("running_twice compute-1 opened 1"));
     EXPECT_EQ(last.guest, base::GuestId("g1"));
     EXPECT_EQ(last.detail, "compute-1 compute-2");
     twice.clear();
     fleet.down(other, {now, wall});
-    EXPECT_THAT(look(), IsEmpty()) << "a host that is away may still run its copy";
+    EXPECT_THAT(check(), IsEmpty()) << "a host that is away may still run its copy";
     fleet.up(other, {}, "peer", wall);
     fleet.begin_snapshot(other);
     fleet.end_snapshot(other);
-    EXPECT_THAT(look(), ElementsAre("running_twice compute-1 cleared 2"));
+    EXPECT_THAT(check(), ElementsAre("running_twice compute-1 cleared 2"));
 }
 
 TEST_F(SelfWatchTest, ASinkThatIsConfiguredNoMoreDoesNotFail) {
     sinks = {{"rca", now, "HTTP 503"}};
     pass(seconds(30));
-    look();
+    check();
     sinks.clear();
-    EXPECT_THAT(look(), ElementsAre("sink_failing ctl-1 cleared 2"));
+    EXPECT_THAT(check(), ElementsAre("sink_failing ctl-1 cleared 2"));
 }
 
 }  // namespace

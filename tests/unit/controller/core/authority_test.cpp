@@ -27,7 +27,7 @@ TEST_F(AuthorityTest, AFaultOfAnotherHostsGuestIsStoredNamedAndNotDelivered) {
     EXPECT_THAT(take(), IsEmpty());
     EXPECT_EQ(tracked("f1"), nullptr);
     EXPECT_EQ(problem(kForeign), "");
-    ASSERT_EQ(received<bus::FaultsDelivered>("compute-9").size(), 1U) << "it may forget it";
+    ASSERT_EQ(received<bus::FaultsDelivered>("compute-9").size(), 1U) << "it may erase it";
 }
 
 TEST_F(AuthorityTest, AWithheldFaultIsDeliveredOnceTheInventoryHasTheGuestThere) {

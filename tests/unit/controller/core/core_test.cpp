@@ -111,7 +111,7 @@ TEST_F(CoreTest, AChangeOfThePrimaryMovesTheDeliveryAndIsCounted) {
         message("compute-1", bus::LeadChanged{true, "ctl", {"ctl", "other"}});
     EXPECT_EQ(core->counters().primary_changes, 1);
     restart();
-    EXPECT_TRUE(core->fleet().find(base::HostId("compute-1"))->lead) << "also after a restart";
+    EXPECT_TRUE(core->fleet().find(base::HostId("compute-1"))->is_primary) << "also after a restart";
 }
 
 TEST_F(CoreTest, FinishesWhatAPrimaryLeftThatWasLostWithItsHost) {

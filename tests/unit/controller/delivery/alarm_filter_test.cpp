@@ -15,7 +15,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using Verdict = AlarmFilter::Verdict;
+using Decision = AlarmFilter::Decision;
 
 Alarm lasted(Alarm alarm, base::Duration time) {
     alarm = cleared(std::move(alarm));
@@ -34,7 +34,7 @@ Policy policy(base::Millis hold_off = {}) {
 class AlarmFilterTest : public ::testing::Test {
 protected:
     void given(std::vector<Policy> policies) { filter = AlarmFilter(std::move(policies)); }
-    Verdict offer(Alarm alarm, bool inventory_known = true) {
+    Decision offer(Alarm alarm, bool inventory_known = true) {
         alarm.received_at = received;
         return filter.offer(std::make_shared<const Alarm>(std::move(alarm)),
                             {inventory_known, seconds(1), base::TimePoint(seconds(100)) + passed, began + passed});
@@ -54,28 +54,28 @@ protected:
 };
 
 TEST_F(AlarmFilterTest, WithoutPoliciesEverythingPasses) {
-    EXPECT_EQ(offer(a1), Verdict::pass);
-    EXPECT_EQ(offer(cleared(a1)), Verdict::pass);
+    EXPECT_EQ(offer(a1), Decision::pass);
+    EXPECT_EQ(offer(cleared(a1)), Decision::pass);
     EXPECT_TRUE(filter.has_passed(a1.id));
 }
 
 TEST_F(AlarmFilterTest, ASinkThatNoPolicyNamesIsToldNothing) {
     given({});
-    EXPECT_EQ(offer(a1), Verdict::stop);
-    EXPECT_EQ(offer(cleared(a1)), Verdict::stop);
+    EXPECT_EQ(offer(a1), Decision::stop);
+    EXPECT_EQ(offer(cleared(a1)), Decision::stop);
     EXPECT_TRUE(filter.stops(a1.id));
 }
 
 TEST_F(AlarmFilterTest, WithoutAHoldOffAFaultThatIsOverIsStillTold) {
     given({policy()});
-    EXPECT_EQ(offer(lasted(a1, milliseconds(1))), Verdict::pass);
+    EXPECT_EQ(offer(lasted(a1, milliseconds(1))), Decision::pass);
 }
 
 TEST_F(AlarmFilterTest, HoldsAFaultOffAndThenLetsItsNewestStateThrough) {
     given({policy(seconds(5))});
-    EXPECT_EQ(offer(a1), Verdict::hold);
+    EXPECT_EQ(offer(a1), Decision::hold);
     passed = seconds(3);
-    EXPECT_EQ(offer(open_alarm("g1", "a1", 2)), Verdict::hold);
+    EXPECT_EQ(offer(open_alarm("g1", "a1", 2)), Decision::hold);
     EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(105))) << "an update does not prolong it";
     EXPECT_THAT(due(), IsEmpty());
     passed = seconds(5);
@@ -88,7 +88,7 @@ TEST_F(AlarmFilterTest, AFaultThatClearsWithinItsHoldOffIsNotTold) {
     given({policy(seconds(5))});
     offer(a1);
     passed = seconds(4);
-    EXPECT_EQ(offer(lasted(a1, seconds(4))), Verdict::stop);
+    EXPECT_EQ(offer(lasted(a1, seconds(4))), Decision::stop);
     passed = seconds(60);
     EXPECT_THAT(due(), IsEmpty());
     EXPECT_EQ(filter.suppressed(), 1U);
@@ -99,22 +99,22 @@ TEST_F(AlarmFilterTest, WhatWasToldGetsItsClearHoweverShortItWas) {
     offer(a1);
     passed = seconds(5);
     due();
-    EXPECT_EQ(offer(lasted(a1, seconds(4))), Verdict::pass) << "the agent's clock is behind ours";
+    EXPECT_EQ(offer(lasted(a1, seconds(4))), Decision::pass) << "the agent's clock is behind ours";
 }
 
 TEST_F(AlarmFilterTest, AFaultThatWasOverWhenItWasHeardOfIsToldIfItLasted) {
     given({policy(seconds(5))});
-    EXPECT_EQ(offer(lasted(a1, seconds(4))), Verdict::stop);
-    EXPECT_EQ(offer(lasted(open_alarm("g1", "a2"), seconds(5))), Verdict::pass);
+    EXPECT_EQ(offer(lasted(a1, seconds(4))), Decision::stop);
+    EXPECT_EQ(offer(lasted(open_alarm("g1", "a2"), seconds(5))), Decision::pass);
 }
 
 TEST_F(AlarmFilterTest, TheHoldOffDoesNotBeginAgainAfterARestart) {
     given({policy(seconds(5))});
     passed = seconds(3);
-    EXPECT_EQ(offer(a1), Verdict::hold);
+    EXPECT_EQ(offer(a1), Decision::hold);
     EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(105)));
     passed = seconds(6);
-    EXPECT_EQ(offer(open_alarm("g2", "a2")), Verdict::pass);
+    EXPECT_EQ(offer(open_alarm("g2", "a2")), Decision::pass);
 }
 
 TEST_F(AlarmFilterTest, TheAgentsClockDoesNotMatter) {
@@ -122,27 +122,27 @@ TEST_F(AlarmFilterTest, TheAgentsClockDoesNotMatter) {
     for (const auto opened : {seconds(-86400), seconds(0), seconds(86400)}) {
         Alarm alarm = open_alarm("g1", "of" + std::to_string(opened.count()));
         alarm.opened_at = began + opened;
-        EXPECT_EQ(offer(alarm), Verdict::hold);
+        EXPECT_EQ(offer(alarm), Decision::hold);
         EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(105)));
         alarm = cleared(alarm);
         alarm.cleared_at = alarm.opened_at + std::chrono::hours(1);
-        EXPECT_EQ(offer(alarm), Verdict::stop) << "it has just come, and is over";
+        EXPECT_EQ(offer(alarm), Decision::stop) << "it has just come, and is over";
     }
 }
 
 TEST_F(AlarmFilterTest, AStepOfOurOwnClockDoesNotMatterWhileItIsHeld) {
     given({policy(seconds(5))});
-    EXPECT_EQ(offer(a1), Verdict::hold);
+    EXPECT_EQ(offer(a1), Decision::hold);
     received -= std::chrono::hours(1);  // as if the clock had been set forward
     passed = seconds(1);
-    EXPECT_EQ(offer(a1), Verdict::hold);
+    EXPECT_EQ(offer(a1), Decision::hold);
     EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(105)));
 }
 
 TEST_F(AlarmFilterTest, OneThatWasReceivedAfterNowHasNoAge) {
     given({policy(seconds(5))});
     received += std::chrono::hours(1);
-    EXPECT_EQ(offer(a1), Verdict::hold);
+    EXPECT_EQ(offer(a1), Decision::hold);
     EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(105)));
 }
 
@@ -150,7 +150,7 @@ TEST_F(AlarmFilterTest, CountsInBeatsOfTheGuest) {
     Policy two_beats = policy();
     two_beats.hold_off_beats = 2;
     given({two_beats});
-    EXPECT_EQ(offer(a1), Verdict::hold);
+    EXPECT_EQ(offer(a1), Decision::hold);
     EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(102)));
 }
 
@@ -158,7 +158,7 @@ TEST_F(AlarmFilterTest, WhatAnEarlierLeadHasToldPassesAtOnce) {
     given({policy(seconds(5))});
     Alarm told = lasted(a1, seconds(1));
     told.delivered = 1;
-    EXPECT_EQ(offer(told), Verdict::pass);
+    EXPECT_EQ(offer(told), Decision::pass);
 }
 
 TEST_F(AlarmFilterTest, WhatIsDroppedIsHeldNoMoreAndIsANewFaultTheNextTime) {
@@ -168,7 +168,7 @@ TEST_F(AlarmFilterTest, WhatIsDroppedIsHeldNoMoreAndIsANewFaultTheNextTime) {
     EXPECT_EQ(filter.held(), 0U);
     EXPECT_EQ(filter.next_due(), base::kNever);
     EXPECT_FALSE(filter.stops(a1.id));
-    EXPECT_EQ(offer(a1), Verdict::hold);
+    EXPECT_EQ(offer(a1), Decision::hold);
 }
 
 TEST_F(AlarmFilterTest, AFlappingGuestThatIsNeverLostForLongIsNeverTold) {
@@ -176,10 +176,10 @@ TEST_F(AlarmFilterTest, AFlappingGuestThatIsNeverLostForLongIsNeverTold) {
     for (int i = 0; i < 1000; ++i) {
         const Alarm alarm = open_alarm("g1", "flap" + std::to_string(i));
         passed = {};
-        EXPECT_EQ(offer(alarm), Verdict::hold);
+        EXPECT_EQ(offer(alarm), Decision::hold);
         passed = seconds(1);
-        EXPECT_EQ(offer(lasted(alarm, seconds(1))), Verdict::stop);
-        filter.forget(alarm.id);
+        EXPECT_EQ(offer(lasted(alarm, seconds(1))), Decision::stop);
+        filter.erase(alarm.id);
     }
     EXPECT_EQ(filter.suppressed(), 1000U);
     EXPECT_EQ(filter.held(), 0U);
@@ -190,11 +190,11 @@ TEST_F(AlarmFilterTest, WaitsForTheInventoryWhereItDecides) {
     gold.projects = {"gold"};
     given({gold});
     Alarm alarm = a1;
-    EXPECT_EQ(offer(alarm, false), Verdict::hold);
+    EXPECT_EQ(offer(alarm, false), Decision::hold);
     EXPECT_EQ(filter.next_due(), base::kNever);
     EXPECT_TRUE(filter.holds(a1.id));
     alarm.project = "gold";
-    EXPECT_EQ(offer(alarm), Verdict::pass);
+    EXPECT_EQ(offer(alarm), Decision::pass);
 }
 
 TEST_F(AlarmFilterTest, AGuestThatMovesIntoAPolicyIsToldFromThenOnAndToTheEnd) {
@@ -202,11 +202,11 @@ TEST_F(AlarmFilterTest, AGuestThatMovesIntoAPolicyIsToldFromThenOnAndToTheEnd) {
     gold.projects = {"gold"};
     given({gold});
     Alarm alarm = a1;
-    EXPECT_EQ(offer(alarm), Verdict::stop);
+    EXPECT_EQ(offer(alarm), Decision::stop);
     alarm.project = "gold";
-    EXPECT_EQ(offer(alarm), Verdict::pass);
+    EXPECT_EQ(offer(alarm), Decision::pass);
     alarm.project = "silver";
-    EXPECT_EQ(offer(cleared(alarm)), Verdict::pass);
+    EXPECT_EQ(offer(cleared(alarm)), Decision::pass);
 }
 
 // What policies say.

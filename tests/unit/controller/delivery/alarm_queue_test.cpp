@@ -268,7 +268,7 @@ TEST_F(AlarmQueueTest, DoesNotRepeatAFailedMessageThatWasWithdrawnMeanwhile) {
 TEST_F(AlarmQueueTest, SurvivesThatAnAlarmIsForgottenWhileItsMessageIsUnderWay) {
     offer(a1);
     queue.take();
-    queue.forget(a1.id);
+    queue.erase(a1.id);
     EXPECT_FALSE(queue.confirm());
     EXPECT_TRUE(queue.idle());
 }

@@ -226,7 +226,7 @@ TEST_F(SinkQueueTest, SendsTheClearOfWhatWasRaisedBeforeARestart) {
 TEST_F(SinkQueueTest, AnAttemptOfAForgottenAlarmEndsQuietly) {
     offer(open_alarm("g1", "a1"));
     const auto attempt = queue.next(now);
-    queue.forget(open_alarm("g1", "a1"));
+    queue.erase(open_alarm("g1", "a1"));
     queue.ended(attempt->ticket, Outcome::retry("HTTP 503"), now);
     while (advance_to_due() >= milliseconds(0))
         EXPECT_THAT(pump(), IsEmpty());
@@ -247,7 +247,7 @@ TEST_F(SinkQueueTest, ForgetsGuestsThatHaveNothingLeftToTell) {
         const Alarm alarm = open_alarm("g" + std::to_string(i), "a" + std::to_string(i));
         offer(cleared(alarm));
         pump();
-        queue.forget(cleared(alarm));
+        queue.erase(cleared(alarm));
         now += seconds(1);
     }
     EXPECT_LE(queue.subjects(), 2048U);
@@ -331,7 +331,7 @@ TEST_F(SinkQueueTest, ASubjectThatIsTriedAgainIsStuckAllTheWhile) {
         EXPECT_EQ(queue.stuck_subjects(), 1U) << "under way";
         queue.ended(attempt->ticket, Outcome::refused("HTTP 400"), now);
     }
-    queue.forget(open_alarm("bad", "b"));
+    queue.erase(open_alarm("bad", "b"));
     EXPECT_EQ(queue.stuck_subjects(), 0U);
 }
 

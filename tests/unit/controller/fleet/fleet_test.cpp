@@ -64,18 +64,18 @@ TEST_F(FleetTest, CountsGuestsByTheirStates) {
     ASSERT_TRUE(fleet.report(kAgentHost, report("g3", "unhealthy")));
     fleet.end_snapshot(kAgentHost);
     EXPECT_EQ(fleet.states(), (Counts{{"unhealthy", 1}}));
-    fleet.forget(kAgentHost);
+    fleet.erase(kAgentHost);
     EXPECT_EQ(fleet.states(), Counts());
 }
 
 TEST_F(FleetTest, AnAgentIsWholeOnceItHasToldItsWholeStateOnThisConnection) {
-    EXPECT_FALSE(agent().whole);
+    EXPECT_FALSE(agent().synced);
     fleet.begin_snapshot(kAgentHost);
-    EXPECT_FALSE(agent().whole);
+    EXPECT_FALSE(agent().synced);
     fleet.end_snapshot(kAgentHost);
-    EXPECT_TRUE(agent().whole);
+    EXPECT_TRUE(agent().synced);
     fleet.up(kAgentHost, {}, "127.0.0.1:2", now);
-    EXPECT_FALSE(agent().whole);
+    EXPECT_FALSE(agent().synced);
 }
 
 TEST_F(FleetTest, KeepsGuestsWhenTheWholeStateBrokeOff) {
@@ -98,13 +98,13 @@ TEST_F(FleetTest, KnowsAGuestAsLongAsAnAgentReportsIt) {
     ASSERT_TRUE(fleet.report(kAgentHost, report("g1")));
     ASSERT_TRUE(fleet.report(other, report("g1")));  // it migrates
     fleet.gone(kAgentHost, base::GuestId("g1"));
-    EXPECT_TRUE(fleet.knows(base::GuestId("g1")));
+    EXPECT_TRUE(fleet.is_reported(base::GuestId("g1")));
     fleet.begin_snapshot(other);
     fleet.end_snapshot(other);
-    EXPECT_FALSE(fleet.knows(base::GuestId("g1")));
+    EXPECT_FALSE(fleet.is_reported(base::GuestId("g1")));
     ASSERT_TRUE(fleet.report(kAgentHost, report("g2")));
-    fleet.forget(kAgentHost);
-    EXPECT_FALSE(fleet.knows(base::GuestId("g2")));
+    fleet.erase(kAgentHost);
+    EXPECT_FALSE(fleet.is_reported(base::GuestId("g2")));
 }
 
 TEST_F(FleetTest, TellsAContinuousAgentFromAFreshOneAndFromAnOldCopy) {
@@ -142,14 +142,14 @@ TEST_F(FleetTest, KnowsWhoHoldsAGuestInTheOrderOfTheirReports) {
 TEST_F(FleetTest, KnowsAnAgentFromBeforeARestartAsNotHeard) {
     Fleet restarted;
     restarted.restore(kAgentHost, Agent{});
-    EXPECT_FALSE(restarted.find(kAgentHost)->heard_since_start);
-    EXPECT_TRUE(agent().heard_since_start);
+    EXPECT_FALSE(restarted.find(kAgentHost)->seen_since_start);
+    EXPECT_TRUE(agent().seen_since_start);
 }
 
 TEST_F(FleetTest, TakesOnAnAgentThatItHasNeverSeen) {
     const base::HostId stranger("compute-9");
     fleet.adopt(stranger, {{}, now});
-    EXPECT_TRUE(fleet.find(stranger)->lead);
+    EXPECT_TRUE(fleet.find(stranger)->is_primary);
     EXPECT_FALSE(fleet.find(stranger)->connected);
     EXPECT_EQ(fleet.find(stranger)->last_seen, now);
 }
@@ -158,7 +158,7 @@ TEST_F(FleetTest, LeadsForAnAgentThatItTakesOn) {
     fleet.set_primary(kAgentHost, {false, {}, {}});
     fleet.down(kAgentHost, {{}, now + std::chrono::seconds(1)});
     fleet.adopt(kAgentHost, {{}, now + std::chrono::seconds(9)});
-    EXPECT_TRUE(agent().lead);
+    EXPECT_TRUE(agent().is_primary);
     EXPECT_EQ(agent().since, now + std::chrono::seconds(1)) << "it was lost then";
 }
 

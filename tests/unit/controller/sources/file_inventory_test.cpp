@@ -27,7 +27,7 @@ protected:
     bool until_known(const std::string& guest) {
         return loop.until([&] { return inventory.guest(base::GuestId(guest)) != nullptr; });
     }
-    bool knows(const std::string& guest) const { return inventory.guest(base::GuestId(guest)) != nullptr; }
+    bool contains(const std::string& guest) const { return inventory.guest(base::GuestId(guest)) != nullptr; }
 
     test::TempDir dir;
     std::string path = dir / "inventory.conf";
@@ -42,7 +42,7 @@ TEST_F(FileInventoryTest, IsLoadedAtStart) {
     write("[guest a]\n");
     start();
     EXPECT_TRUE(source->loaded());
-    EXPECT_TRUE(knows("a"));
+    EXPECT_TRUE(contains("a"));
     EXPECT_EQ(changes, 1);
 }
 
@@ -51,7 +51,7 @@ TEST_F(FileInventoryTest, SeesAFileWrittenInPlace) {
     start();
     write("[guest b]\n");
     EXPECT_TRUE(until_known("b"));
-    EXPECT_FALSE(knows("a"));
+    EXPECT_FALSE(contains("a"));
 }
 
 TEST_F(FileInventoryTest, SeesAFileReplacedAsEditorsDo) {
@@ -71,7 +71,7 @@ TEST_F(FileInventoryTest, ABrokenFileLeavesTheInventoryAndIsReportedWithAllItsMi
     ASSERT_TRUE(loop.until([&] { return !problem.empty(); }));
     EXPECT_THAT(problem, HasSubstr("inventory.conf:2: [guest b] state: expected one of"));
     EXPECT_THAT(problem, HasSubstr("inventory.conf:3: [guest b] typo: is no key"));
-    EXPECT_TRUE(knows("a"));
+    EXPECT_TRUE(contains("a"));
     write("[guest b]\n");
     ASSERT_TRUE(until_known("b"));
     EXPECT_EQ(problem, "");
@@ -83,7 +83,7 @@ TEST_F(FileInventoryTest, AFileThatIsDeletedLeavesTheInventory) {
     std::filesystem::remove(path);
     ASSERT_TRUE(loop.until([&] { return !problem.empty(); }));
     EXPECT_THAT(problem, HasSubstr("no such file; what it said last still counts"));
-    EXPECT_TRUE(knows("a"));
+    EXPECT_TRUE(contains("a"));
 }
 
 TEST_F(FileInventoryTest, ABrokenFileAtStartIsNoInventory) {
@@ -118,7 +118,7 @@ TEST_F(FileInventoryTest, LooksAgainWhenAsked) {
     std::ofstream(dir / "other") << "[guest a]\n";
     std::filesystem::create_symlink(dir / "other", path);
     source->reload();
-    EXPECT_TRUE(knows("a"));
+    EXPECT_TRUE(contains("a"));
 }
 
 TEST_F(FileInventoryTest, SeesAChangeBehindALinkThatNoEventTells) {
@@ -126,7 +126,7 @@ TEST_F(FileInventoryTest, SeesAChangeBehindALinkThatNoEventTells) {
     std::ofstream(dir / "elsewhere/real") << "[guest a]\n";
     std::filesystem::create_symlink(dir / "elsewhere/real", path);
     start();
-    ASSERT_TRUE(knows("a"));
+    ASSERT_TRUE(contains("a"));
     std::ofstream(dir / "elsewhere/real") << "[guest another]\n";
     EXPECT_TRUE(until_known("another"));
 }
@@ -138,7 +138,7 @@ TEST_F(FileInventoryTest, IsSilentOnceStopped) {
     write("[guest b]\n");
     source->reload();
     loop.poll();
-    EXPECT_FALSE(knows("b"));
+    EXPECT_FALSE(contains("b"));
 }
 
 }  // namespace
