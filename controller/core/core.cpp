@@ -283,7 +283,7 @@ void Core::sync_next(Moment moment) {
     const HostId host = to_sync_.extract(to_sync_.begin()).value();
     // Without an inventory there is nothing to send; when it is there, all agents are synchronised.
     if (sessions_.find(host) != nullptr && context_.output.inventory_source().loaded) {
-        groups_.introduce(host, moment.wall);
+        groups_.initial_sync(host, moment.wall);
         policies_.sync(host);
     }
     sync_due_ = to_sync_.empty() ? base::kNever : moment.steady;

@@ -103,7 +103,7 @@ void GroupService::on(const HostId& host, const bus::GroupQuery& message) {
 void GroupService::inventory_changed(const std::vector<GuestChange>& changes, base::WallTime now) {
     for (const GuestChange& change : changes) {
         const bool stays = change.before && change.after && change.before->group == change.after->group;
-        if (change.before && !stays) tell_gone(*change.before, now);
+        if (change.before && !stays) notify_deleted(*change.before, now);
         if (!change.after) continue;
         const MemberState after = state_of(*change.after);
         if (stays && state_of(*change.before) == after) continue;
@@ -114,10 +114,10 @@ void GroupService::inventory_changed(const std::vector<GuestChange>& changes, ba
     });
 }
 
-void GroupService::introduce(const HostId& host, base::WallTime now) {
-    if (!is_whole(host)) return;
-    const auto newcomer = newcomers_.extract(host);
-    const std::uint64_t since = newcomer.empty() ? ++events_ : newcomer.mapped();
+void GroupService::initial_sync(const HostId& host, base::WallTime now) {
+    if (!is_synced(host)) return;
+    const auto expected = expected_.extract(host);
+    const std::uint64_t since = expected.empty() ? ++events_ : expected.mapped();
     const std::string timestamp = base::to_iso8601(now);
     std::vector<const InventoryGuest*> guests;
     std::set<GroupId> groups;
@@ -125,69 +125,69 @@ void GroupService::introduce(const HostId& host, base::WallTime now) {
         if (!takes_part(*guest)) continue;
         guests.push_back(guest);
         groups.insert(guest->group);
-        told_heartbeat_[guest->id] = heartbeat_of(guest->id, host);
+        notified_heartbeat_[guest->id] = heartbeat_of(guest->id, host);
     }
-    tell_earlier(guests, since, timestamp);
-    introduced_[host] = ++events_;
-    if (!leads(host)) return;
+    notify_earlier(guests, since, timestamp);
+    synced_[host] = ++events_;
+    if (!is_primary(host)) return;
     for (const GroupId& group : groups)
-        tell_of_all(host, group, timestamp);
+        notify_of_all(host, group, timestamp);
 }
 
-/// Who was introduced later was told already.
-void GroupService::tell_earlier(const std::vector<const InventoryGuest*>& guests, std::uint64_t event,
-                                const std::string& timestamp) {
+/// Hosts that were synced later have it already.
+void GroupService::notify_earlier(const std::vector<const InventoryGuest*>& guests, std::uint64_t event,
+                                  const std::string& timestamp) {
     const bool anybody =
-        std::any_of(introduced_.begin(), introduced_.end(), [&](const auto& item) { return item.second < event; });
+        std::any_of(synced_.begin(), synced_.end(), [&](const auto& item) { return item.second < event; });
     if (!anybody) return;
     for (const InventoryGuest* guest : guests) {
         const MemberState state = state_of(*guest);
         for (const group::Hop& hop : router_.peers(guest->group, guest->id)) {
-            const bool later = hop.host == agent_of(*guest) || was_introduced_after(hop.host, event);
-            if (!later && leads(hop.host)) tell(hop, kRepeated, state, timestamp);
+            const bool later = hop.host == agent_of(*guest) || synced_after(hop.host, event);
+            if (!later && is_primary(hop.host)) send(hop, kRepeated, state, timestamp);
         }
     }
 }
 
-/// Tells the guests here of each other, and of the members elsewhere.
-void GroupService::tell_of_all(const HostId& host, const GroupId& group, const std::string& timestamp) {
+/// Notifies the guests here of each other, and of the members elsewhere.
+void GroupService::notify_of_all(const HostId& host, const GroupId& group, const std::string& timestamp) {
     std::vector<const InventoryGuest*> all = inventory_.of_group(group);
     std::erase_if(all, [this](const InventoryGuest* guest) { return !takes_part(*guest); });
     for (const InventoryGuest* member : all) {
-        // Of a guest whose agent is not there yet more is known in a moment.
-        if (!is_whole(agent_of(*member))) continue;
+        // More is known of a guest in a moment when its agent is not there yet.
+        if (!is_synced(agent_of(*member))) continue;
         group::Hop here{host, {}};
         for (const InventoryGuest* guest : all) {
             if (agent_of(*guest) == host && guest->policy.messaging && guest != member)
                 here.guests.push_back(guest->id);
         }
-        if (!here.guests.empty()) tell(here, kRepeated, state_of(*member), timestamp);
+        if (!here.guests.empty()) send(here, kRepeated, state_of(*member), timestamp);
     }
 }
 
 void GroupService::agent_down(const HostId& host) {
-    newcomers_.erase(host);
-    introduced_.erase(host);
+    expected_.erase(host);
+    synced_.erase(host);
 }
 
-bool GroupService::leads(const HostId& host) const {
+bool GroupService::is_primary(const HostId& host) const {
     const Agent* agent = fleet_.find(host);
     return agent != nullptr && agent->connected && agent->is_primary;
 }
 
-bool GroupService::is_whole(const HostId& host) const {
+bool GroupService::is_synced(const HostId& host) const {
     const Agent* agent = fleet_.find(host);
     return agent != nullptr && agent->connected && agent->synced;
 }
 
-bool GroupService::was_introduced_after(const HostId& host, std::uint64_t event) const {
-    if (newcomers_.contains(host)) return true;  // it will be
-    const auto at = introduced_.find(host);
-    return at != introduced_.end() && at->second > event;
+bool GroupService::synced_after(const HostId& host, std::uint64_t event) const {
+    if (expected_.contains(host)) return true;  // it will be
+    const auto at = synced_.find(host);
+    return at != synced_.end() && at->second > event;
 }
 
-void GroupService::tell_gone(const InventoryGuest& guest, base::WallTime now) {
-    told_heartbeat_.erase(guest.id);
+void GroupService::notify_deleted(const InventoryGuest& guest, base::WallTime now) {
+    notified_heartbeat_.erase(guest.id);
     MemberState state = state_of(guest);
     state.state = "deleted";
     state.state_description.clear();
@@ -198,10 +198,10 @@ void GroupService::heartbeat_changed(const GuestId& guest, base::WallTime now) {
     const InventoryGuest* known = inventory_.guest(guest);
     if (known == nullptr || !takes_part(*known)) return;
     const std::string heartbeat = heartbeat_of(guest, agent_of(*known));
-    const auto [told, first] = told_heartbeat_.try_emplace(guest, heartbeat);
-    if (!first && told->second == heartbeat) return;
-    told->second = heartbeat;
-    if (!newcomers_.contains(agent_of(*known))) notify(*known, kHeartbeat, state_of(*known), now);
+    const auto [notified, first] = notified_heartbeat_.try_emplace(guest, heartbeat);
+    if (!first && notified->second == heartbeat) return;
+    notified->second = heartbeat;
+    if (!expected_.contains(agent_of(*known))) notify(*known, kHeartbeat, state_of(*known), now);
 }
 
 base::Result<std::size_t> GroupService::send_as_operator(const GroupId& group, const std::string& payload) {
@@ -284,14 +284,14 @@ void GroupService::notify(const InventoryGuest& about, const std::string& event_
     if (!takes_part(about)) return;
     const std::string timestamp = base::to_iso8601(now);
     for (const group::Hop& hop : router_.peers(about.group, about.id)) {
-        // Every controller sees the change; each host is told by the one that leads for it.
-        if (!leads(hop.host) || newcomers_.contains(hop.host)) continue;
+        // Every controller sees the change; each host is notified by its primary.
+        if (!is_primary(hop.host) || expected_.contains(hop.host)) continue;
         counters_[about.group].notifications += hop.guests.size();
-        tell(hop, event_type, state, timestamp);
+        send(hop, event_type, state, timestamp);
     }
 }
 
-void GroupService::tell(const group::Hop& hop, const std::string& event_type, const MemberState& state,
+void GroupService::send(const group::Hop& hop, const std::string& event_type, const MemberState& state,
                         const std::string& timestamp) {
     totals_.notifications += hop.guests.size();
     send_(hop.host, bus::GroupNotify{hop.guests, event_type, timestamp, state});

@@ -28,8 +28,8 @@ struct GroupCounters {
     std::uint64_t refusals = 0;  ///< of broadcasts and queries: no group, or another host's guest
 };
 
-/// Server groups: routes what guests send, answers what they ask, tells them of their peers. Decides by the inventory
-/// and what the agents report, as they are at that moment. No I/O: it speaks through `Send`.
+/// Server groups: routes what guests send, answers what they ask, notifies them of their peers. Decides by the
+/// inventory and what the agents report, as they are at that moment. No I/O: messages leave through `Send`.
 class GroupService final : private group::Directory {
 public:
     using Send = std::function<void(const base::HostId&, const bus::ToAgent&)>;
@@ -40,16 +40,16 @@ public:
     void on(const base::HostId& host, const bus::GroupSend& message);
     void on(const base::HostId& host, const bus::GroupQuery& message);
 
-    /// Guests changed in the inventory: their peers are told, unless nothing that a peer sees has changed. Who leaves a
-    /// group is "deleted" to those who stay.
+    /// Guests changed in the inventory: their peers are notified, unless nothing that a peer sees has changed. To those
+    /// who stay, who leaves a group is "deleted".
     void inventory_changed(const std::vector<GuestChange>& changes, base::WallTime now);
-    /// An agent has connected, or its whole state is there. Until it is introduced its guests are told of no change,
-    /// and nobody of theirs.
-    void expect(const base::HostId& host) { newcomers_[host] = ++events_; }
-    /// Its guests are told of all their peers, for nobody may have told them of a change meanwhile; and those of hosts
-    /// that were introduced before this one was expected are told of its guests. So a thousand agents that come back
-    /// at once are told of each peer once, each in one go. The agents know what their guests know already.
-    void introduce(const base::HostId& host, base::WallTime now);
+    /// An agent has connected, or its snapshot is complete. Until its initial sync its guests are notified of no
+    /// change, and nobody of theirs.
+    void expect(const base::HostId& host) { expected_[host] = ++events_; }
+    /// Notifies its guests of all their peers, as changes while it was away were sent to nobody; and the guests of
+    /// hosts that were synced before this one was expected of its guests. So a thousand agents that return at once are
+    /// notified of each peer once, each in one go. What their guests have already the agents know.
+    void initial_sync(const base::HostId& host, base::WallTime now);
     void agent_down(const base::HostId& host);
     /// An agent's report of a guest changed what its peers know of its heartbeat.
     void heartbeat_changed(const base::GuestId& guest, base::WallTime now);
@@ -72,18 +72,18 @@ private:
 
     base::HostId agent_of(const InventoryGuest& guest) const;
     bool takes_part(const InventoryGuest& guest) const;
-    bool leads(const base::HostId& host) const;
-    bool is_whole(const base::HostId& host) const;
-    bool was_introduced_after(const base::HostId& host, std::uint64_t event) const;
-    void tell_of_all(const base::HostId& host, const base::GroupId& group, const std::string& timestamp);
-    void tell_earlier(const std::vector<const InventoryGuest*>& guests, std::uint64_t event,
-                      const std::string& timestamp);
-    void tell_gone(const InventoryGuest& guest, base::WallTime now);
+    bool is_primary(const base::HostId& host) const;
+    bool is_synced(const base::HostId& host) const;
+    bool synced_after(const base::HostId& host, std::uint64_t event) const;
+    void notify_of_all(const base::HostId& host, const base::GroupId& group, const std::string& timestamp);
+    void notify_earlier(const std::vector<const InventoryGuest*>& guests, std::uint64_t event,
+                        const std::string& timestamp);
+    void notify_deleted(const InventoryGuest& guest, base::WallTime now);
     std::string heartbeat_of(const base::GuestId& guest, const base::HostId& host) const;
     wire::MemberState state_of(const InventoryGuest& guest) const;
     void notify(const InventoryGuest& about, const std::string& event_type, const wire::MemberState& state,
                 base::WallTime now);
-    void tell(const group::Hop& hop, const std::string& event_type, const wire::MemberState& state,
+    void send(const group::Hop& hop, const std::string& event_type, const wire::MemberState& state,
               const std::string& timestamp);
     void refuse(const base::HostId& host, std::uint64_t number, const base::Error& error);
 
@@ -94,9 +94,9 @@ private:
     Send send_;
     group::Router router_{*this};
     std::uint64_t events_ = 0;
-    std::map<base::HostId, std::uint64_t> newcomers_;      ///< not introduced yet, and since which event
-    std::map<base::HostId, std::uint64_t> introduced_;     ///< connected, and at which event
-    std::map<base::GuestId, std::string> told_heartbeat_;  ///< of guests in groups
+    std::map<base::HostId, std::uint64_t> expected_;           ///< not synced yet, and since which event
+    std::map<base::HostId, std::uint64_t> synced_;             ///< connected, and at which event
+    std::map<base::GuestId, std::string> notified_heartbeat_;  ///< of guests in groups
     std::map<base::GroupId, GroupCounters> counters_;
     GroupCounters totals_;
     std::uint64_t next_number_ = 1;

@@ -73,7 +73,7 @@ void add_groups(Registrar to, const GroupCounters& groups) {
                [&groups] { return groups.broadcasts; });
     to.counter("group_deliveries_total", "Guests that broadcasts were sent to.",
                [&groups] { return groups.deliveries; });
-    to.counter("group_notifications_total", "Guests that were told of a change of a peer.",
+    to.counter("group_notifications_total", "Guests that were notified of a change of a peer.",
                [&groups] { return groups.notifications; });
     to.counter("group_queries_total", "Status queries that were answered.", [&groups] { return groups.queries; });
     to.counter("group_refusals_total", "Broadcasts and queries that were refused: no group, or another host's guest.",

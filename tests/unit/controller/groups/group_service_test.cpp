@@ -42,7 +42,7 @@ struct InWords {
         return "deliver " + m.payload + " of " + m.source + " to " + names(m.guests);
     }
     std::string operator()(const bus::GroupNotify& m) const {
-        return "tell " + names(m.guests) + ' ' + m.state.instance_id + ' ' + m.state.state + ' ' +
+        return "notify " + names(m.guests) + ' ' + m.state.instance_id + ' ' + m.state.state + ' ' +
                m.state.heartbeat.value_or("");
     }
     std::string operator()(const bus::GroupStatus& m) const {
@@ -60,7 +60,7 @@ class GroupServiceTest : public testing::Test {
 protected:
     GroupServiceTest() {
         for (const char* host : {"h1", "h2"})
-            come(host);
+            connect(host);
         inventory_.put_group({GroupId("g"), "g", "p"});
         inventory_.put_group({GroupId("other"), "other", "q"});
         for (const auto& made : {guest("a", "h1", "g"), guest("b", "h1", "g"), guest("c", "h2", "g"),
@@ -68,8 +68,8 @@ protected:
             inventory_.put(made);
     }
 
-    /// An agent connects and tells that it has no guests.
-    void come(const char* host) {
+    /// An agent connects and reports that it has no guests.
+    void connect(const char* host) {
         fleet_.up(HostId(host), {bus::kBusVersion, HostId(host), "1", std::string("life-of-") + host, true}, "", {});
         fleet_.begin_snapshot(HostId(host));
         fleet_.end_snapshot(HostId(host));
@@ -133,14 +133,14 @@ TEST_F(GroupServiceTest, S02_AnswersAQueryWithAllStatesInPieces) {
     EXPECT_THAT(take(), ElementsAre("h1: 50 states", "h1: 50 states", "h1: 20 states, last"));
 }
 
-TEST_F(GroupServiceTest, S12_TellsThePeersOfAChange) {
+TEST_F(GroupServiceTest, S12_NotifiesThePeersOfAChange) {
     auto paused = guest("a", "h1", "g");
     paused.state = "paused";
     change(paused);
-    EXPECT_THAT(take(), ElementsAre("h1: tell b a paused unmonitored", "h2: tell c a paused unmonitored"));
+    EXPECT_THAT(take(), ElementsAre("h1: notify b a paused unmonitored", "h2: notify c a paused unmonitored"));
 }
 
-TEST_F(GroupServiceTest, S12_AChangeThatNoPeerSeesIsNotTold) {
+TEST_F(GroupServiceTest, S12_AChangeThatNoPeerSeesIsNotNotified) {
     auto limited = guest("a", "h1", "g");
     limited.policy.messages_per_second = 5;
     change(limited);
@@ -149,106 +149,106 @@ TEST_F(GroupServiceTest, S12_AChangeThatNoPeerSeesIsNotTold) {
 
 TEST_F(GroupServiceTest, S18_WhoLeavesIsGoneForOldPeersAndThereForNewOnes) {
     change(guest("c", "h2", ""));
-    EXPECT_THAT(take(), ElementsAre("h1: tell a,b c deleted unmonitored"));
+    EXPECT_THAT(take(), ElementsAre("h1: notify a,b c deleted unmonitored"));
     change(guest("c", "h2", "g"));
-    EXPECT_THAT(take(), ElementsAre("h1: tell a,b c active unmonitored"));
+    EXPECT_THAT(take(), ElementsAre("h1: notify a,b c active unmonitored"));
     service_.inventory_changed({*inventory_.remove(GuestId("c"))}, {});
-    EXPECT_THAT(take(), ElementsAre("h1: tell a,b c deleted unmonitored"));
+    EXPECT_THAT(take(), ElementsAre("h1: notify a,b c deleted unmonitored"));
 }
 
-TEST_F(GroupServiceTest, OnlyHostsThatThisControllerLeadsAreTold) {
+TEST_F(GroupServiceTest, OnlyHostsWhosePrimaryThisControllerIsAreNotified) {
     fleet_.set_primary(HostId("h2"), {false, {}, {}});
     auto paused = guest("a", "h1", "g");
     paused.state = "paused";
     change(paused);
-    EXPECT_THAT(take(), ElementsAre("h1: tell b a paused unmonitored"));
+    EXPECT_THAT(take(), ElementsAre("h1: notify b a paused unmonitored"));
 }
 
-TEST_F(GroupServiceTest, TellsThePeersWhenAMemberIsLostAndBack) {
+TEST_F(GroupServiceTest, NotifiesThePeersWhenAMemberIsLostAndBack) {
     report("a", "h1", "registered");
     take();
     report("a", "h1", "lost");
     report("a", "h1", "lost");
     report("a", "h1", "registered");
-    EXPECT_THAT(take(), ElementsAre("h1: tell b a active lost", "h2: tell c a active lost",
-                                    "h1: tell b a active healthy", "h2: tell c a active healthy"));
+    EXPECT_THAT(take(), ElementsAre("h1: notify b a active lost", "h2: notify c a active lost",
+                                    "h1: notify b a active healthy", "h2: notify c a active healthy"));
 }
 
-TEST_F(GroupServiceTest, AMemberThatWasLostWhenThisControllerStartedIsTold) {
+TEST_F(GroupServiceTest, AMemberThatWasLostWhenThisControllerStartedIsNotified) {
     report("a", "h1", "lost");
-    EXPECT_THAT(take(), ElementsAre("h1: tell b a active lost", "h2: tell c a active lost"));
+    EXPECT_THAT(take(), ElementsAre("h1: notify b a active lost", "h2: notify c a active lost"));
 }
 
-TEST_F(GroupServiceTest, AnAgentThatConnectsAndTheOthersAreToldOfEachOthersGuests) {
-    service_.introduce(HostId("h1"), {});
+TEST_F(GroupServiceTest, AnAgentThatConnectsAndTheOthersAreNotifiedOfEachOthersGuests) {
+    service_.initial_sync(HostId("h1"), {});
     take();
-    service_.introduce(HostId("h2"), {});
-    EXPECT_THAT(take(), ElementsAre("h1: tell a,b c active unmonitored", "h2: tell c a active unmonitored",
-                                    "h2: tell c b active unmonitored"));
+    service_.initial_sync(HostId("h2"), {});
+    EXPECT_THAT(take(), ElementsAre("h1: notify a,b c active unmonitored", "h2: notify c a active unmonitored",
+                                    "h2: notify c b active unmonitored"));
     fleet_.down(HostId("h1"), {});
-    service_.introduce(HostId("h2"), {});
+    service_.initial_sync(HostId("h2"), {});
     EXPECT_THAT(take(), IsEmpty()) << "their agent knows more, and is not there yet";
 }
 
-TEST_F(GroupServiceTest, AnAgentThatAnotherControllerLeadsIsToldNothingButItsGuestsAreKnown) {
-    service_.introduce(HostId("h1"), {});
+TEST_F(GroupServiceTest, AnAgentOfAnotherPrimaryIsNotNotifiedButItsGuestsAreKnown) {
+    service_.initial_sync(HostId("h1"), {});
     take();
     fleet_.set_primary(HostId("h2"), {false, {}, {}});
-    service_.introduce(HostId("h2"), {});
-    EXPECT_THAT(take(), ElementsAre("h1: tell a,b c active unmonitored"));
+    service_.initial_sync(HostId("h2"), {});
+    EXPECT_THAT(take(), ElementsAre("h1: notify a,b c active unmonitored"));
 }
 
-TEST_F(GroupServiceTest, ANewcomerIsToldOfNoChangeNorAreOthersOfItsGuestsUntilItIsIntroduced) {
-    service_.introduce(HostId("h1"), {});
+TEST_F(GroupServiceTest, NothingIsNotifiedToAHostNorOfItsGuestsBeforeItsInitialSync) {
+    service_.initial_sync(HostId("h1"), {});
     take();
-    come("h2");
+    connect("h2");
     service_.expect(HostId("h2"));
     report("c", "h2", "registered");
     report("a", "h1", "lost");
-    EXPECT_THAT(take(), ElementsAre("h1: tell b a active lost"));
-    service_.introduce(HostId("h2"), {});
-    EXPECT_THAT(take(), ElementsAre("h1: tell a,b c active healthy", "h2: tell c a active lost",
-                                    "h2: tell c b active unmonitored"));
+    EXPECT_THAT(take(), ElementsAre("h1: notify b a active lost"));
+    service_.initial_sync(HostId("h2"), {});
+    EXPECT_THAT(take(), ElementsAre("h1: notify a,b c active healthy", "h2: notify c a active lost",
+                                    "h2: notify c b active unmonitored"));
 }
 
-TEST_F(GroupServiceTest, WhatWasToldWithAHostIsNotToldAgain) {
-    service_.introduce(HostId("h1"), {});
+TEST_F(GroupServiceTest, WhatWasNotifiedWithAHostIsNotNotifiedAgain) {
+    service_.initial_sync(HostId("h1"), {});
     take();
     model::GuestReport lost;
     lost.guest = GuestId("c");
     lost.state = "lost";
     ASSERT_TRUE(fleet_.report(HostId("h2"), lost));
-    service_.introduce(HostId("h2"), {});
-    EXPECT_THAT(take(), Contains("h1: tell a,b c active lost"));
+    service_.initial_sync(HostId("h2"), {});
+    EXPECT_THAT(take(), Contains("h1: notify a,b c active lost"));
     report("c", "h2", "lost");
     EXPECT_THAT(take(), IsEmpty());
 }
 
-TEST_F(GroupServiceTest, AHostIsIntroducedWhenItsWholeStateIsThere) {
+TEST_F(GroupServiceTest, AHostIsSyncedWhenItsSnapshotIsComplete) {
     fleet_.up(HostId("h2"), {bus::kBusVersion, HostId("h2"), "1", "its next life", true}, "", {});
     service_.expect(HostId("h2"));
-    service_.introduce(HostId("h2"), {});
+    service_.initial_sync(HostId("h2"), {});
     report("a", "h1", "lost");
-    EXPECT_THAT(take(), ElementsAre("h1: tell b a active lost")) << "still a newcomer";
+    EXPECT_THAT(take(), ElementsAre("h1: notify b a active lost")) << "not synced yet";
 }
 
-TEST_F(GroupServiceTest, AgentsThatComeBackTogetherAreToldOfEachPeerOnce) {
+TEST_F(GroupServiceTest, AgentsThatReturnTogetherAreNotifiedOfEachPeerOnce) {
     for (const char* host : {"h1", "h2"})
         service_.expect(HostId(host));
-    service_.introduce(HostId("h1"), {});
-    EXPECT_THAT(take(), ElementsAre("h1: tell b a active unmonitored", "h1: tell a b active unmonitored",
-                                    "h1: tell a,b c active unmonitored"));
-    service_.introduce(HostId("h2"), {});
-    EXPECT_THAT(take(), ElementsAre("h2: tell c a active unmonitored", "h2: tell c b active unmonitored"));
+    service_.initial_sync(HostId("h1"), {});
+    EXPECT_THAT(take(), ElementsAre("h1: notify b a active unmonitored", "h1: notify a b active unmonitored",
+                                    "h1: notify a,b c active unmonitored"));
+    service_.initial_sync(HostId("h2"), {});
+    EXPECT_THAT(take(), ElementsAre("h2: notify c a active unmonitored", "h2: notify c b active unmonitored"));
 }
 
-TEST_F(GroupServiceTest, WhoWasIntroducedBeforeAnAgentCameIsToldOfItsGuests) {
-    service_.introduce(HostId("h1"), {});
+TEST_F(GroupServiceTest, WhoWasSyncedBeforeAnAgentCameIsNotifiedOfItsGuests) {
+    service_.initial_sync(HostId("h1"), {});
     take();
     service_.expect(HostId("h2"));
-    service_.introduce(HostId("h2"), {});
-    EXPECT_THAT(take(), ElementsAre("h1: tell a,b c active unmonitored", "h2: tell c a active unmonitored",
-                                    "h2: tell c b active unmonitored"));
+    service_.initial_sync(HostId("h2"), {});
+    EXPECT_THAT(take(), ElementsAre("h1: notify a,b c active unmonitored", "h2: notify c a active unmonitored",
+                                    "h2: notify c b active unmonitored"));
 }
 
 TEST_F(GroupServiceTest, WhatTheCloudKnowsIsCutToWhatTheWireAllows) {
