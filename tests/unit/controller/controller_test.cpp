@@ -179,7 +179,7 @@ TEST_F(ControllerTest, AnAgentIsConnectedByOneUrlAtATime) {
     EXPECT_EQ(get("/v1/status")["agents"]["connected"], 1);
 }
 
-TEST_F(ControllerTest, TellsInOrderWhatCameAndWentWhileTheInspectorWasAway) {
+TEST_F(ControllerTest, DeliversInOrderWhatCameAndWentWhileTheInspectorWasAway) {
     start();
     const std::string address = receiver.address();
     receiver.status = 503;
@@ -199,7 +199,7 @@ TEST_F(ControllerTest, TellsInOrderWhatCameAndWentWhileTheInspectorWasAway) {
     EXPECT_TRUE(get("/v1/status")["healthy"].get<bool>());
 }
 
-TEST_F(ControllerTest, ARestartRepeatsNothingAndForgetsNothing) {
+TEST_F(ControllerTest, ARestartRepeatsNothingAndLosesNothing) {
     start();
     auto one = welcomed_agent();
     one->tell(f1);
@@ -261,7 +261,7 @@ TEST_F(ControllerTest, ShowsGuestsOfAgentsAndOfTheInventory) {
     EXPECT_EQ(get("/v1/status")["guests"]["unregistered"], 1);
 }
 
-TEST_F(ControllerTest, KeepsTheFaultsOfAnAgentThatIsLostAndSaysThatItIs) {
+TEST_F(ControllerTest, KeepsTheFaultsOfAnAgentThatIsLostAndShowsThatItIs) {
     start();
     auto one = welcomed_agent();
     one->tell(f1);
@@ -351,14 +351,14 @@ TEST_F(ControllerTest, AcceptsAgentsOverTls) {
     EXPECT_TRUE(loop.until([&] { return one.welcomed; }));
 }
 
-TEST_F(ControllerTest, SaysThatItsStoreWasUnreadable) {
+TEST_F(ControllerTest, ReportsThatItsStoreWasUnreadable) {
     std::ofstream(dir / "controller.db") << std::string(4096, 'x');
     start();
     ASSERT_EQ(controller->problems().list().size(), 1U);
     EXPECT_THAT(controller->problems().list()[0].detail, HasSubstr("controller.db.unreadable-"));
 }
 
-TEST_F(ControllerTest, DeliversAndSaysSoWhileTheDiskIsFull) {
+TEST_F(ControllerTest, DeliversAndReportsItWhileTheDiskIsFull) {
     start();
     const auto one = welcomed_agent();
     std::signal(SIGXFSZ, SIG_IGN);
@@ -376,7 +376,7 @@ TEST_F(ControllerTest, DeliversAndSaysSoWhileTheDiskIsFull) {
     EXPECT_TRUE(loop.until([&] { return controller->problems().empty(); })) << "there is room again";
 }
 
-TEST_F(ControllerTest, ForgetsAnAgentThatIsGoneForLong) {
+TEST_F(ControllerTest, RemovesAnAgentThatIsGoneForLong) {
     start("[controller]\nhost = ctl\nforget_agent_after = 1 min\n");
     controller->stop();
     controller.reset();

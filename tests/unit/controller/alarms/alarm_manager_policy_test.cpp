@@ -54,7 +54,7 @@ TEST_F(AlarmManagerPolicyTest, TheSecondStepOfAnEscalationComesAfterItsHoldOff) 
     EXPECT_THAT(confirmed, ElementsAre("f1 1", "f1 2"));
 }
 
-TEST_F(AlarmManagerPolicyTest, AFaultThatClearsWithinTheHoldOffIsConfirmedWithoutTellingIt) {
+TEST_F(AlarmManagerPolicyTest, AFaultThatClearsWithinTheHoldOffIsAcknowledgedWithoutSendingIt) {
     later.hold_off = seconds(60);
     given(later);
     begin();
@@ -77,7 +77,7 @@ TEST_F(AlarmManagerPolicyTest, AFaultThatNoPolicySendsAnywhereIsConfirmed) {
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
 }
 
-TEST_F(AlarmManagerPolicyTest, AHeldFaultIsToldAfterARestartToo) {
+TEST_F(AlarmManagerPolicyTest, AHeldFaultIsDeliveredAfterARestartToo) {
     later.hold_off = seconds(1);
     given(later);
     begin();
@@ -92,7 +92,7 @@ TEST_F(AlarmManagerPolicyTest, AHeldFaultIsToldAfterARestartToo) {
     EXPECT_THAT(take("a"), IsEmpty()) << "it was told before";
 }
 
-TEST_F(AlarmManagerPolicyTest, AHeldFaultOfAnotherLeadIsNotTold) {
+TEST_F(AlarmManagerPolicyTest, AHeldFaultOfAnotherPrimaryIsNotDelivered) {
     begin();
     const Fault fault = fresh();
     report(fault);
@@ -119,7 +119,7 @@ TEST_F(AlarmManagerPolicyTest, WaitsUntilTheInventoryIsKnown) {
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
 }
 
-TEST_F(AlarmManagerPolicyTest, AGuestThatTheInventoryNamesLateIsToldThough) {
+TEST_F(AlarmManagerPolicyTest, AGuestThatTheInventoryNamesLateIsDeliveredThough) {
     Policy gold;
     gold.projects = {"gold"};
     given(gold);

@@ -10,7 +10,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-TEST_F(AlarmManagerTest, TellsAFaultAtOnceAndConfirmsItToTheAgent) {
+TEST_F(AlarmManagerTest, DeliversAFaultAtOnceAndAcknowledgesItToTheAgent) {
     start();
     agent_up();
     alarms->report(kHost, {f1}, wall);
@@ -42,7 +42,7 @@ TEST_F(AlarmManagerTest, DoesNotConfirmANewRevisionThatASinkHasNotSeen) {
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
 }
 
-TEST_F(AlarmManagerTest, AFaultThatIsOverAndToldMovesToTheHistory) {
+TEST_F(AlarmManagerTest, AFaultThatIsOverAndDeliveredMovesToTheHistory) {
     start();
     agent_up();
     report(f1);
@@ -52,7 +52,7 @@ TEST_F(AlarmManagerTest, AFaultThatIsOverAndToldMovesToTheHistory) {
     EXPECT_TRUE(alarms->history().find(f1.id)->delivered);
 }
 
-TEST_F(AlarmManagerTest, WhatAnAgentLeftCountsOnlyIfNothingNewerIsKnown) {
+TEST_F(AlarmManagerTest, AnOrphanedReportCountsOnlyIfNothingNewerIsKnown) {
     start();
     agent_up();
     alarms->report_orphaned(kHost, {f1}, wall);
@@ -70,7 +70,7 @@ TEST_F(AlarmManagerTest, WhatAnAgentLeftCountsOnlyIfNothingNewerIsKnown) {
     EXPECT_EQ(alarms->table().find(f1.id), nullptr);
 }
 
-TEST_F(AlarmManagerTest, KeepsAFaultThatIsOverUntilItIsTold) {
+TEST_F(AlarmManagerTest, KeepsAFaultThatIsOverUntilItIsDelivered) {
     start();
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
@@ -82,7 +82,7 @@ TEST_F(AlarmManagerTest, KeepsAFaultThatIsOverUntilItIsTold) {
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 opened 1", "f1 cleared 2"));
 }
 
-TEST_F(AlarmManagerTest, ConfirmsAgainWhatTheAgentDidNotHear) {
+TEST_F(AlarmManagerTest, AcknowledgesAgainWhatTheAgentDidNotReceive) {
     start();
     agent_up();
     report(f1);
@@ -95,7 +95,7 @@ TEST_F(AlarmManagerTest, ConfirmsAgainWhatTheAgentDidNotHear) {
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
-TEST_F(AlarmManagerTest, ClearsWhatTheAgentNoLongerKnows) {
+TEST_F(AlarmManagerTest, ClearsWhatTheAgentNoLongerHas) {
     start();
     agent_up();
     report(f1);
@@ -118,7 +118,7 @@ TEST_F(AlarmManagerTest, ClearsNothingBecauseAnAgentIsAway) {
     EXPECT_TRUE(alarms->table().find(f1.id)->fault.open());
 }
 
-TEST_F(AlarmManagerTest, GoesOnTellingWhileTheAgentIsAway) {
+TEST_F(AlarmManagerTest, GoesOnDeliveringWhileTheAgentIsAway) {
     start();
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
@@ -133,7 +133,7 @@ TEST_F(AlarmManagerTest, GoesOnTellingWhileTheAgentIsAway) {
     EXPECT_EQ(told["a"].lines.size(), 2U);
 }
 
-TEST_F(AlarmManagerTest, TellsNothingOfAnAgentThatNamedAnotherLead) {
+TEST_F(AlarmManagerTest, DeliversNothingOfAnAgentThatNamedAnotherPrimary) {
     start();
     agent_up(false);
     report(f1);
@@ -144,7 +144,7 @@ TEST_F(AlarmManagerTest, TellsNothingOfAnAgentThatNamedAnotherLead) {
     EXPECT_FALSE(alarms->history().find(f1.id)->delivered);
 }
 
-TEST_F(AlarmManagerTest, ANewLeadTellsWhatTheAgentHandsIt) {
+TEST_F(AlarmManagerTest, ANewPrimaryDeliversWhatTheAgentHandsIt) {
     start();
     agent_up(false);
     report(f1);
@@ -155,7 +155,7 @@ TEST_F(AlarmManagerTest, ANewLeadTellsWhatTheAgentHandsIt) {
     EXPECT_THAT(confirmed, ElementsAre("f1 2"));
 }
 
-TEST_F(AlarmManagerTest, ANewLeadDoesNotRepeatWhatTheOldOneDelivered) {
+TEST_F(AlarmManagerTest, ANewPrimaryDoesNotRepeatWhatTheOldOneDelivered) {
     start();
     restart();  // the second start knows its sink, so it is not a new one
     agent_up();
@@ -168,7 +168,7 @@ TEST_F(AlarmManagerTest, ANewLeadDoesNotRepeatWhatTheOldOneDelivered) {
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
 }
 
-TEST_F(AlarmManagerTest, WhoIsNoLongerLeadDropsWhatWaits) {
+TEST_F(AlarmManagerTest, WhoIsNoLongerPrimaryDropsWhatWaits) {
     start();
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
@@ -180,7 +180,7 @@ TEST_F(AlarmManagerTest, WhoIsNoLongerLeadDropsWhatWaits) {
     EXPECT_EQ(alarms->sinks().at(0)->queue().queued(), 0U);
 }
 
-TEST_F(AlarmManagerTest, WhoIsNoLongerLeadClearsWhatItRaised) {
+TEST_F(AlarmManagerTest, WhoIsNoLongerPrimaryClearsWhatItRaised) {
     start();
     agent_up();
     report(f1);
@@ -208,7 +208,7 @@ TEST_F(AlarmManagerTest, EndsWhatIsOverWhenItsAgentWillNotSpeakOfItAgain) {
     EXPECT_EQ(alarms->table().find(f1.id), nullptr);
 }
 
-TEST_F(AlarmManagerTest, WhoBecomesLeadAgainEndsWhatItsAgentHasForgotten) {
+TEST_F(AlarmManagerTest, WhoBecomesPrimaryAgainEndsWhatItsAgentNoLongerHas) {
     start();
     agent_up();
     report(f1);
@@ -234,7 +234,7 @@ TEST_F(AlarmManagerTest, ClearsAfterARestartWhatItMayHaveRaisedBefore) {
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
 }
 
-TEST_F(AlarmManagerTest, LeavesAfterARestartToTheLeadWhatItsAgentStillSpeaksOf) {
+TEST_F(AlarmManagerTest, LeavesAfterARestartToThePrimaryWhatItsAgentStillReports) {
     start();
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
@@ -248,7 +248,7 @@ TEST_F(AlarmManagerTest, LeavesAfterARestartToTheLeadWhatItsAgentStillSpeaksOf) 
     EXPECT_EQ(alarms->table().find(f1.id), nullptr);
 }
 
-TEST_F(AlarmManagerTest, TellsWithAClearWhatAnotherLeadHasRaisedMeanwhile) {
+TEST_F(AlarmManagerTest, NamesInAClearWhatAnotherPrimaryHasRaised) {
     start();
     agent_up();
     report(f1);
@@ -293,7 +293,7 @@ TEST_F(AlarmManagerTest, SendsTheClearOfWhatWasRaisedBeforeARestart) {
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
 }
 
-TEST_F(AlarmManagerTest, TellsAfterARestartWhatWasNotConfirmedBefore) {
+TEST_F(AlarmManagerTest, DeliversAfterARestartWhatWasNotAcknowledgedBefore) {
     start();
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
@@ -320,7 +320,7 @@ TEST_F(AlarmManagerTest, WaitsAfterARestartForTheAgentButNotForEver) {
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
 }
 
-TEST_F(AlarmManagerTest, LeavesAfterARestartTheFaultsOfAnotherLeadAlone) {
+TEST_F(AlarmManagerTest, LeavesAfterARestartTheFaultsOfAnotherPrimaryAlone) {
     start();
     agent_up(false);
     report(f1);
@@ -330,7 +330,7 @@ TEST_F(AlarmManagerTest, LeavesAfterARestartTheFaultsOfAnotherLeadAlone) {
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
-TEST_F(AlarmManagerTest, TellsANewSinkOfTheFaultsThatAreOpen) {
+TEST_F(AlarmManagerTest, NotifiesANewSinkOfTheFaultsThatAreOpen) {
     start();
     agent_up();
     report(f1);

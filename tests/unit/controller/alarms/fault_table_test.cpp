@@ -64,7 +64,7 @@ TEST_F(FaultTableTest, TakesTheAgentsLastWordEvenWhenItsRevisionWentBack) {
     EXPECT_EQ(open(), 1U);
 }
 
-TEST_F(FaultTableTest, ClearsWhatAWholeStateDoesNotMention) {
+TEST_F(FaultTableTest, ClearsWhatASnapshotDoesNotMention) {
     report(open_fault("g1", "f1"));
     report(open_fault("g2", "f2"));
     table.begin_snapshot(kComputeHost);
@@ -84,7 +84,7 @@ TEST_F(FaultTableTest, HandsOutWhatIsOverAndNoLongerMentioned) {
     EXPECT_NE(table.find(base::FaultId("f1")), nullptr);
 }
 
-TEST_F(FaultTableTest, AWholeStateOfOneHostLeavesOthersAlone) {
+TEST_F(FaultTableTest, ASnapshotOfOneHostLeavesOthersAlone) {
     report(open_fault("g1", "f1"));
     report(open_fault("g2", "f2"), kOther);
     table.begin_snapshot(kComputeHost);
@@ -92,7 +92,7 @@ TEST_F(FaultTableTest, AWholeStateOfOneHostLeavesOthersAlone) {
     EXPECT_TRUE(table.find(base::FaultId("f2"))->fault.open());
 }
 
-TEST_F(FaultTableTest, KeepsFaultsWhenTheAgentIsLostBeforeItsWholeStateWasTold) {
+TEST_F(FaultTableTest, KeepsFaultsWhenTheAgentIsLostBeforeItsSnapshotIsComplete) {
     report(open_fault("g1", "f1"));
     table.begin_snapshot(kComputeHost);
     table.abandon_snapshot(kComputeHost);

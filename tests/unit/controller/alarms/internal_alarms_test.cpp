@@ -34,7 +34,7 @@ TEST_F(InternalAlarmsTest, GoToEverySinkAndEndThere) {
     EXPECT_TRUE(alarms->internal().all().empty());
 }
 
-TEST_F(InternalAlarmsTest, AreToldOnceTheyAreOnDisk) {
+TEST_F(InternalAlarmsTest, AreDeliveredOnceTheyAreOnDisk) {
     start();
     alarms->internal().deliver(lost);
     EXPECT_THAT(take("a"), IsEmpty());
@@ -43,7 +43,7 @@ TEST_F(InternalAlarmsTest, AreToldOnceTheyAreOnDisk) {
     EXPECT_EQ(alarms->internal().all().size(), 1U);
 }
 
-TEST_F(InternalAlarmsTest, ASinkIsNotToldOfItsOwnFailure) {
+TEST_F(InternalAlarmsTest, ASinkIsNotNotifiedOfItsOwnFailure) {
     start({"a", "b"});
     deliver(own(kSinkFailing, "a"));
     deliver(cleared(own(kSinkFailing, "a")));
@@ -52,7 +52,7 @@ TEST_F(InternalAlarmsTest, ASinkIsNotToldOfItsOwnFailure) {
     EXPECT_TRUE(alarms->internal().all().empty());
 }
 
-TEST_F(InternalAlarmsTest, ASinkOfGuestsOnlyIsNotTold) {
+TEST_F(InternalAlarmsTest, ASinkOfGuestsOnlyIsNotNotified) {
     told["b"].takes_hosts = false;
     start({"a", "b"});
     deliver(lost);
@@ -71,7 +71,7 @@ TEST_F(InternalAlarmsTest, AreSubjectToPolicies) {
     EXPECT_TRUE(alarms->internal().all().empty());
 }
 
-TEST_F(InternalAlarmsTest, SurviveARestartWithoutBeingToldTwice) {
+TEST_F(InternalAlarmsTest, SurviveARestartWithoutBeingDeliveredTwice) {
     start();
     deliver(lost);
     ASSERT_TRUE(loop.until([&] { return store->pending() == 0; }));
@@ -84,7 +84,7 @@ TEST_F(InternalAlarmsTest, SurviveARestartWithoutBeingToldTwice) {
     EXPECT_TRUE(alarms->internal().all().empty());
 }
 
-TEST_F(InternalAlarmsTest, WhatIsNotConfirmedIsToldAfterARestart) {
+TEST_F(InternalAlarmsTest, WhatIsNotAcknowledgedIsDeliveredAfterARestart) {
     start();
     told["a"].hold = true;
     deliver(lost);
@@ -116,7 +116,7 @@ TEST_F(InternalAlarmsTest, AnAgentThatFlapsWhileASinkIsAwayLeavesItsLastState) {
     EXPECT_EQ(told["a"].lines.back(), "agent_lost opened 201");
 }
 
-TEST_F(InternalAlarmsTest, TheAuditTellsAgainWhatAReceiverHasLost) {
+TEST_F(InternalAlarmsTest, ReconciliationResendsWhatAReceiverHasLost) {
     told["a"].audit = base::Millis(5);
     start();
     deliver(lost);

@@ -56,7 +56,7 @@ TEST_F(ReconcileTest, RaisesAgainWhatTheReceiverLost) {
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
-TEST_F(ReconcileTest, ARestartDoesNotForgetThatSomethingIsToBeRaisedAgain) {
+TEST_F(ReconcileTest, WhatIsToBeRaisedAgainOutlivesARestart) {
     report(f1);
     told["a"].hold = true;
     ask();
@@ -83,7 +83,7 @@ TEST_F(ReconcileTest, ClearsAgainWhatTheReceiverStillShows) {
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
-TEST_F(ReconcileTest, ClearsAgainAlsoAfterARestartAndWithoutTheLead) {
+TEST_F(ReconcileTest, ClearsAgainAlsoAfterARestartAndAsAStandby) {
     raise_and_clear(f1);
     told["a"].asked.clear();
     restart({"a", "b"});
@@ -113,7 +113,7 @@ TEST_F(ReconcileTest, WhatChangesWhileItAsksIsNotCompared) {
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
-TEST_F(ReconcileTest, LeavesAlarmsAloneThatItDoesNotKnow) {
+TEST_F(ReconcileTest, LeavesUnknownAlarmsAlone) {
     ask();
     shows({{as_shown(open_fault("g9", "f9"))}});
     EXPECT_THAT(take("a"), IsEmpty());
@@ -129,7 +129,7 @@ TEST_F(ReconcileTest, DoesNotClearWhatANewerFaultHasTakenOver) {
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
-TEST_F(ReconcileTest, DoesNotRaiseForAnotherLead) {
+TEST_F(ReconcileTest, DoesNotRaiseForAnotherPrimary) {
     report(f1);
     forget_lines();
     set_lead(false);

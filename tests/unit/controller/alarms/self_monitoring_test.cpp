@@ -12,9 +12,9 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 /// A controller with the agent of compute-1, in virtual time.
-class SelfWatchTest : public ::testing::Test {
+class SelfMonitoringTest : public ::testing::Test {
 protected:
-    SelfWatchTest() { up(); }
+    SelfMonitoringTest() { up(); }
 
     void up() { fleet.up(kNode, {}, "peer", wall); }
     void down() { fleet.down(kNode, {now, wall}); }
@@ -44,7 +44,7 @@ protected:
     Alarm last;
 };
 
-TEST_F(SelfWatchTest, AnAgentThatIsAwayForItsTimeIsAnAlarmOfItsHost) {
+TEST_F(SelfMonitoringTest, AnAgentThatIsAwayForItsTimeIsAnAlarmOfItsHost) {
     EXPECT_THAT(check(), IsEmpty());
     down();
     EXPECT_THAT(check(), IsEmpty());
@@ -58,7 +58,7 @@ TEST_F(SelfWatchTest, AnAgentThatIsAwayForItsTimeIsAnAlarmOfItsHost) {
     EXPECT_THAT(check(), IsEmpty()) << "once";
 }
 
-TEST_F(SelfWatchTest, ItIsOverWhenTheAgentIsBack) {
+TEST_F(SelfMonitoringTest, ItIsOverWhenTheAgentIsBack) {
     down();
     check();
     pass(seconds(3));
@@ -69,7 +69,7 @@ TEST_F(SelfWatchTest, ItIsOverWhenTheAgentIsBack) {
     EXPECT_THAT(check(), IsEmpty());
 }
 
-TEST_F(SelfWatchTest, ARestartOfTheAgentIsNoAlarm) {
+TEST_F(SelfMonitoringTest, ARestartOfTheAgentIsNoAlarm) {
     for (int i = 0; i < 10; ++i) {
         down();
         check();
@@ -80,7 +80,7 @@ TEST_F(SelfWatchTest, ARestartOfTheAgentIsNoAlarm) {
     }
 }
 
-TEST_F(SelfWatchTest, TwoControllersRaiseTheSameAlarm) {
+TEST_F(SelfMonitoringTest, TwoControllersRaiseTheSameAlarm) {
     SelfMonitoring other({base::HostId("ctl-2"), seconds(3), seconds(10), seconds(30)});
     down();
     check();
@@ -92,7 +92,7 @@ TEST_F(SelfWatchTest, TwoControllersRaiseTheSameAlarm) {
     EXPECT_EQ(others[0], last);
 }
 
-TEST_F(SelfWatchTest, TheTimeWeWereStoppedOurselvesDoesNotCount) {
+TEST_F(SelfMonitoringTest, TheTimeWeWereStoppedOurselvesDoesNotCount) {
     check();
     pass(std::chrono::minutes(10));  // then the loop finds all connections dead
     down();
@@ -102,7 +102,7 @@ TEST_F(SelfWatchTest, TheTimeWeWereStoppedOurselvesDoesNotCount) {
     EXPECT_THAT(check(), IsEmpty());
 }
 
-TEST_F(SelfWatchTest, WhenAllAgentsAreLostItIsTheControllerThatIsCutOff) {
+TEST_F(SelfMonitoringTest, WhenAllAgentsAreLostItIsTheControllerThatIsCutOff) {
     for (const char* host : {"compute-2", "compute-3"})
         fleet.up(base::HostId(host), {}, "peer", wall);
     for (const char* host : {"compute-1", "compute-2", "compute-3"})
@@ -118,7 +118,7 @@ TEST_F(SelfWatchTest, WhenAllAgentsAreLostItIsTheControllerThatIsCutOff) {
         << "one is back: the others are lost indeed";
 }
 
-TEST_F(SelfWatchTest, AfterOurStartAgentsHaveTimeToReturn) {
+TEST_F(SelfMonitoringTest, AfterOurStartAgentsHaveTimeToReturn) {
     Fleet known;
     known.restore(kNode, {});
     fleet = known;
@@ -129,7 +129,7 @@ TEST_F(SelfWatchTest, AfterOurStartAgentsHaveTimeToReturn) {
     EXPECT_THAT(check(), ElementsAre("agent_lost compute-1 opened 1"));
 }
 
-TEST_F(SelfWatchTest, AnAlarmOfBeforeARestartEndsWithItsAgentsReturn) {
+TEST_F(SelfMonitoringTest, AnAlarmOfBeforeARestartEndsWithItsAgentsReturn) {
     down();
     check();
     pass(seconds(3));
@@ -142,7 +142,7 @@ TEST_F(SelfWatchTest, AnAlarmOfBeforeARestartEndsWithItsAgentsReturn) {
     EXPECT_FALSE(changed[0].open());
 }
 
-TEST_F(SelfWatchTest, AHostThatIsForgottenHasNoAlarm) {
+TEST_F(SelfMonitoringTest, AHostThatIsRemovedHasNoAlarm) {
     down();
     check();
     pass(seconds(3));
@@ -152,7 +152,7 @@ TEST_F(SelfWatchTest, AHostThatIsForgottenHasNoAlarm) {
     EXPECT_EQ(last.clear_reason, "forgotten");
 }
 
-TEST_F(SelfWatchTest, TheNextLossIsNewerThanTheClearThatIsStillOnItsWay) {
+TEST_F(SelfMonitoringTest, TheNextLossIsNewerThanTheClearThatIsStillOnItsWay) {
     down();
     check();
     pass(seconds(3));
@@ -167,7 +167,7 @@ TEST_F(SelfWatchTest, TheNextLossIsNewerThanTheClearThatIsStillOnItsWay) {
     EXPECT_EQ(watch.open_of_kind(kAgentLost), 1U) << "it is not over";
 }
 
-TEST_F(SelfWatchTest, ASinkThatFailsForLongIsAnAlarmOfTheControllersHost) {
+TEST_F(SelfMonitoringTest, ASinkThatFailsForLongIsAnAlarmOfTheControllersHost) {
     sinks = {{"rca", now, "HTTP 503"}, {"log", std::nullopt, ""}};
     pass(seconds(29));
     EXPECT_THAT(check(), IsEmpty());
@@ -179,7 +179,7 @@ TEST_F(SelfWatchTest, ASinkThatFailsForLongIsAnAlarmOfTheControllersHost) {
     EXPECT_THAT(check(), ElementsAre("sink_failing ctl-1 cleared 2"));
 }
 
-TEST_F(SelfWatchTest, LeavesALostAgentToTheControllerThatIsItsPrimary) {
+TEST_F(SelfMonitoringTest, LeavesALostAgentToTheControllerThatIsItsPrimary) {
     down();
     const auto watched = [&](bool by_peer) {
         return watch.check({fleet, {}, {}, [by_peer](const base::HostId&) { return by_peer; }}, {now, wall});
@@ -190,7 +190,7 @@ TEST_F(SelfWatchTest, LeavesALostAgentToTheControllerThatIsItsPrimary) {
     EXPECT_EQ(watched(false).size(), 1U);
 }
 
-TEST_F(SelfWatchTest, ProblemsOfAnAgentAreAnAlarmOfItsHostUntilItSaysThatTheyAreOver) {
+TEST_F(SelfMonitoringTest, ProblemsOfAnAgentAreAnAlarmOfItsHostUntilItReportsThatTheyAreOver) {
     EXPECT_THAT(check(), IsEmpty());
     fleet.set_problems(kNode, {{"libvirt cannot be reached", "EOF", wall, {}}, {"disk full", "", wall, {}}});
     EXPECT_THAT(check(), IsEmpty());
@@ -205,7 +205,7 @@ TEST_F(SelfWatchTest, ProblemsOfAnAgentAreAnAlarmOfItsHostUntilItSaysThatTheyAre
     EXPECT_THAT(check(), ElementsAre("agent_degraded compute-1 cleared 2"));
 }
 
-TEST_F(SelfWatchTest, AGuestWhoseCopiesAnswerOnTwoHostsIsAnAlarmOfTheGuest) {
+TEST_F(SelfMonitoringTest, AGuestWhoseCopiesAnswerOnTwoHostsIsAnAlarmOfTheGuest) {
     const base::HostId other("compute-2");
     fleet.up(other, {}, "peer", wall);
     for (const base::HostId& host : {kNode, other}) {
@@ -227,7 +227,7 @@ TEST_F(SelfWatchTest, AGuestWhoseCopiesAnswerOnTwoHostsIsAnAlarmOfTheGuest) {
     EXPECT_THAT(check(), ElementsAre("running_twice compute-1 cleared 2"));
 }
 
-TEST_F(SelfWatchTest, ASinkThatIsConfiguredNoMoreDoesNotFail) {
+TEST_F(SelfMonitoringTest, ASinkThatIsConfiguredNoMoreDoesNotFail) {
     sinks = {{"rca", now, "HTTP 503"}};
     pass(seconds(30));
     check();

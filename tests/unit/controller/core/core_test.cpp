@@ -77,7 +77,7 @@ TEST_F(CoreTest, IgnoresWhatComesByAConnectionThatIsNoLongerTheAgents) {
     EXPECT_EQ(core->fleet().connected(), 1U);
 }
 
-TEST_F(CoreTest, SkipsElementsThatItDoesNotKnowAndSaysSo) {
+TEST_F(CoreTest, SkipsUnknownElementsAndReportsIt) {
     up(hello("compute-1"));
     bus::Faults faults{{f1}, {{base::Errc::bad_field, "faults[1]: 'disk_failing' is no kind of fault"}}};
     message("compute-1", faults);

@@ -59,14 +59,14 @@ TEST_F(AlarmFilterTest, WithoutPoliciesEverythingPasses) {
     EXPECT_TRUE(filter.has_passed(a1.id));
 }
 
-TEST_F(AlarmFilterTest, ASinkThatNoPolicyNamesIsToldNothing) {
+TEST_F(AlarmFilterTest, ASinkThatNoPolicyNamesIsSentNothing) {
     given({});
     EXPECT_EQ(offer(a1), Decision::stop);
     EXPECT_EQ(offer(cleared(a1)), Decision::stop);
     EXPECT_TRUE(filter.stops(a1.id));
 }
 
-TEST_F(AlarmFilterTest, WithoutAHoldOffAFaultThatIsOverIsStillTold) {
+TEST_F(AlarmFilterTest, WithoutAHoldOffAFaultThatIsOverIsStillSent) {
     given({policy()});
     EXPECT_EQ(offer(lasted(a1, milliseconds(1))), Decision::pass);
 }
@@ -84,7 +84,7 @@ TEST_F(AlarmFilterTest, HoldsAFaultOffAndThenLetsItsNewestStateThrough) {
     EXPECT_EQ(filter.next_due(), base::kNever);
 }
 
-TEST_F(AlarmFilterTest, AFaultThatClearsWithinItsHoldOffIsNotTold) {
+TEST_F(AlarmFilterTest, AFaultThatClearsWithinItsHoldOffIsSuppressed) {
     given({policy(seconds(5))});
     offer(a1);
     passed = seconds(4);
@@ -94,7 +94,7 @@ TEST_F(AlarmFilterTest, AFaultThatClearsWithinItsHoldOffIsNotTold) {
     EXPECT_EQ(filter.suppressed(), 1U);
 }
 
-TEST_F(AlarmFilterTest, WhatWasToldGetsItsClearHoweverShortItWas) {
+TEST_F(AlarmFilterTest, WhatWasSentGetsItsClearHoweverShortItWas) {
     given({policy(seconds(5))});
     offer(a1);
     passed = seconds(5);
@@ -102,7 +102,7 @@ TEST_F(AlarmFilterTest, WhatWasToldGetsItsClearHoweverShortItWas) {
     EXPECT_EQ(offer(lasted(a1, seconds(4))), Decision::pass) << "the agent's clock is behind ours";
 }
 
-TEST_F(AlarmFilterTest, AFaultThatWasOverWhenItWasHeardOfIsToldIfItLasted) {
+TEST_F(AlarmFilterTest, AFaultThatWasOverWhenItCameIsSentIfItLasted) {
     given({policy(seconds(5))});
     EXPECT_EQ(offer(lasted(a1, seconds(4))), Decision::stop);
     EXPECT_EQ(offer(lasted(open_alarm("g1", "a2"), seconds(5))), Decision::pass);
@@ -146,7 +146,7 @@ TEST_F(AlarmFilterTest, OneThatWasReceivedAfterNowHasNoAge) {
     EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(105)));
 }
 
-TEST_F(AlarmFilterTest, CountsInBeatsOfTheGuest) {
+TEST_F(AlarmFilterTest, CountsInIntervalsOfTheGuest) {
     Policy two_beats = policy();
     two_beats.hold_off_beats = 2;
     given({two_beats});
@@ -154,7 +154,7 @@ TEST_F(AlarmFilterTest, CountsInBeatsOfTheGuest) {
     EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(102)));
 }
 
-TEST_F(AlarmFilterTest, WhatAnEarlierLeadHasToldPassesAtOnce) {
+TEST_F(AlarmFilterTest, WhatAnEarlierPrimaryHasDeliveredPassesAtOnce) {
     given({policy(seconds(5))});
     Alarm told = lasted(a1, seconds(1));
     told.delivered = 1;
@@ -171,7 +171,7 @@ TEST_F(AlarmFilterTest, WhatIsDroppedIsHeldNoMoreAndIsANewFaultTheNextTime) {
     EXPECT_EQ(offer(a1), Decision::hold);
 }
 
-TEST_F(AlarmFilterTest, AFlappingGuestThatIsNeverLostForLongIsNeverTold) {
+TEST_F(AlarmFilterTest, AFlappingGuestThatIsNeverLostForLongIsNeverSent) {
     given({policy(seconds(5))});
     for (int i = 0; i < 1000; ++i) {
         const Alarm alarm = open_alarm("g1", "flap" + std::to_string(i));
@@ -197,7 +197,7 @@ TEST_F(AlarmFilterTest, WaitsForTheInventoryWhereItDecides) {
     EXPECT_EQ(offer(alarm), Decision::pass);
 }
 
-TEST_F(AlarmFilterTest, AGuestThatMovesIntoAPolicyIsToldFromThenOnAndToTheEnd) {
+TEST_F(AlarmFilterTest, AGuestThatMovesIntoAPolicyIsSentFromThenOnAndToTheEnd) {
     Policy gold = policy();
     gold.projects = {"gold"};
     given({gold});

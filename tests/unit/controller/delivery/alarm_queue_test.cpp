@@ -31,14 +31,14 @@ protected:
     const Alarm a1 = open_alarm("g", "a1");
 };
 
-TEST_F(AlarmQueueTest, TellsARaiseAndItsClearInOrder) {
+TEST_F(AlarmQueueTest, SendsARaiseAndItsClearInOrder) {
     offer(a1);
     offer(cleared(a1));
     EXPECT_THAT(told(), ElementsAre("a1 opened 1", "a1 cleared 2"));
     EXPECT_TRUE(queue.settled(a1.id));
 }
 
-TEST_F(AlarmQueueTest, TellsTheRaiseOfAnAlarmItFirstHearsOfWhenItIsOver) {
+TEST_F(AlarmQueueTest, SendsTheRaiseOfAnAlarmThatIsOverWhenItIsFirstOffered) {
     offer(cleared(a1));
     const auto raise = queue.take();
     EXPECT_EQ(line(*raise), "a1 opened 1");
@@ -72,7 +72,7 @@ TEST_F(AlarmQueueTest, MergesAnUpdateIntoARaiseThatWaits) {
     EXPECT_THAT(told(), ElementsAre("a1 opened 2"));
 }
 
-TEST_F(AlarmQueueTest, TellsAnUpdateThatCameWhileTheRaiseWasUnderWay) {
+TEST_F(AlarmQueueTest, SendsAnUpdateThatCameWhileTheRaiseWasUnderWay) {
     offer(a1);
     queue.take();
     offer(open_alarm("g", "a1", 2));
@@ -125,7 +125,7 @@ TEST_F(AlarmQueueTest, AFailedUpdateGivesWayToTheClear) {
     EXPECT_THAT(told(), ElementsAre("a1 cleared 3"));
 }
 
-TEST_F(AlarmQueueTest, SaysNothingAgainAfterTheSameStateIsOfferedAgain) {
+TEST_F(AlarmQueueTest, SendsNothingWhenTheSameStateIsOfferedAgain) {
     offer(a1);
     told();
     offer(a1);
@@ -153,7 +153,7 @@ TEST_F(AlarmQueueTest, CollapsesWhatCameAndWentBeyondTheBacklog) {
     EXPECT_TRUE(queue.settled(base::FaultId("a1"))) << "a collapsed alarm must not wait for ever";
 }
 
-TEST_F(AlarmQueueTest, ReportsACollapsedAlarmAsTold) {
+TEST_F(AlarmQueueTest, ReportsACollapsedAlarmAsAcknowledged) {
     for (const char* id : {"a1", "a2"})
         offer(cleared(open_alarm("g", id)));
     const auto changes = queue.offer(shared(cleared(open_alarm("g", "a3"))), true);
@@ -174,7 +174,7 @@ TEST_F(AlarmQueueTest, KeepsCountingCollapsedAlarmsUntilTheCountIsConfirmed) {
     EXPECT_EQ(queue.take()->collapsed, 0U);
 }
 
-TEST_F(AlarmQueueTest, NeverCollapsesAnAlarmThatTheSinkKnows) {
+TEST_F(AlarmQueueTest, NeverCollapsesAnAlarmThatTheSinkHas) {
     offer(a1);
     queue.take();
     queue.confirm();
@@ -192,7 +192,7 @@ TEST_F(AlarmQueueTest, RepeatsNothingThatWasConfirmedBeforeARestart) {
     EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
 }
 
-TEST_F(AlarmQueueTest, DoesNotRepeatWhatAnEarlierLeadHasDelivered) {
+TEST_F(AlarmQueueTest, DoesNotRepeatWhatAnEarlierPrimaryHasDelivered) {
     Alarm alarm = open_alarm("g", "a1", 2);
     alarm.delivered = 2;
     offer(alarm);
@@ -200,27 +200,27 @@ TEST_F(AlarmQueueTest, DoesNotRepeatWhatAnEarlierLeadHasDelivered) {
     EXPECT_TRUE(queue.settled(alarm.id));
 }
 
-TEST_F(AlarmQueueTest, TellsWhatHappenedAfterTheEarlierLeadsLastDelivery) {
+TEST_F(AlarmQueueTest, SendsWhatHappenedAfterTheEarlierPrimarysLastDelivery) {
     Alarm alarm = cleared(open_alarm("g", "a1", 2));
     alarm.delivered = 1;
     offer(alarm);
     EXPECT_THAT(told(), ElementsAre("a1 cleared 3"));
 }
 
-TEST_F(AlarmQueueTest, TellsANewSinkWhatOthersHaveBeenTold) {
+TEST_F(AlarmQueueTest, SendsANewSinkWhatOthersHaveAcknowledged) {
     Alarm alarm = a1;
     alarm.delivered = 1;
     queue.offer(shared(alarm), false);
     EXPECT_THAT(told(), ElementsAre("a1 opened 1"));
 }
 
-TEST_F(AlarmQueueTest, DropsWhatWaitsWhenAnotherControllerTellsIt) {
+TEST_F(AlarmQueueTest, DropsWhatWaitsWhenAnotherControllerDeliversIt) {
     offer(a1);
     queue.withdraw(a1.id);
     EXPECT_THAT(told(), IsEmpty());
 }
 
-TEST_F(AlarmQueueTest, ClearsWhatItRaisedThoughAnotherControllerTellsIt) {
+TEST_F(AlarmQueueTest, ClearsWhatItRaisedThoughAnotherControllerDeliversIt) {
     offer(a1);
     told();
     queue.withdraw(a1.id);
@@ -247,7 +247,7 @@ TEST_F(AlarmQueueTest, TakesAFailedRaiseForOneThatMayHaveArrived) {
     EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
 }
 
-TEST_F(AlarmQueueTest, LeavesWhatMayHaveArrivedToWhoStillTellsIt) {
+TEST_F(AlarmQueueTest, LeavesWhatMayHaveArrivedToWhoStillDeliversIt) {
     offer(a1);
     queue.take();
     queue.withdraw(a1.id);
@@ -257,7 +257,7 @@ TEST_F(AlarmQueueTest, LeavesWhatMayHaveArrivedToWhoStillTellsIt) {
     EXPECT_THAT(told(), IsEmpty());
 }
 
-TEST_F(AlarmQueueTest, DoesNotRepeatAFailedMessageThatWasWithdrawnMeanwhile) {
+TEST_F(AlarmQueueTest, DoesNotRepeatAFailedMessageThatWasWithdrawn) {
     offer(a1);
     queue.take();
     queue.withdraw(a1.id);
@@ -265,7 +265,7 @@ TEST_F(AlarmQueueTest, DoesNotRepeatAFailedMessageThatWasWithdrawnMeanwhile) {
     EXPECT_THAT(told(), IsEmpty());
 }
 
-TEST_F(AlarmQueueTest, SurvivesThatAnAlarmIsForgottenWhileItsMessageIsUnderWay) {
+TEST_F(AlarmQueueTest, SurvivesThatAnAlarmIsErasedWhileItsMessageIsUnderWay) {
     offer(a1);
     queue.take();
     queue.erase(a1.id);
@@ -287,7 +287,7 @@ TEST_F(AlarmQueueTest, ShowsHowFarAnAlarmIs) {
     EXPECT_EQ(queue.view(a1.id).attempts, 0U);
 }
 
-TEST_F(AlarmQueueTest, TellsAgainWhatTheSinkHasLost) {
+TEST_F(AlarmQueueTest, ResendsWhatTheSinkHasLost) {
     offer(a1);
     told();
     EXPECT_TRUE(queue.resend(a1.id));
@@ -298,7 +298,7 @@ TEST_F(AlarmQueueTest, TellsAgainWhatTheSinkHasLost) {
     EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
 }
 
-TEST_F(AlarmQueueTest, SaysThatARaiseComesTooLateAndWhatElseIsOpen) {
+TEST_F(AlarmQueueTest, MarksARaiseThatComesTooLateAndWhatElseIsOpen) {
     Alarm unhealthy = open_alarm("g", "u1");
     unhealthy.kind = "unhealthy";
     offer(unhealthy);

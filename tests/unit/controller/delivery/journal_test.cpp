@@ -33,7 +33,7 @@ protected:
     Journal journal{[this](const base::FaultId&, const Journal::Record&) { ++changes; }};
 };
 
-TEST_F(JournalTest, TellsAFaultsLifeInOrder) {
+TEST_F(JournalTest, ListsAFaultsLifeInOrder) {
     EXPECT_EQ(journal.find(kFault), nullptr);
     note("opened");
     note("acknowledged", "a");

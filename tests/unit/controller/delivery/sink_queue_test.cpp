@@ -135,7 +135,7 @@ TEST_F(SinkQueueTest, CountsTheFailuresOfOneOutageOnce) {
     EXPECT_LE(queue.next_due() - now, milliseconds(200)) << "eight timeouts are one outage, not eight";
 }
 
-TEST_F(SinkQueueTest, TellsInOrderWhatCameAndWentWhileTheReceiverWasAway) {
+TEST_F(SinkQueueTest, SendsInOrderWhatCameAndWentWhileTheReceiverWasAway) {
     const Alarm alarm = open_alarm("g1", "a1");
     offer(alarm);
     pump(Answer::fail);
@@ -207,7 +207,7 @@ TEST_F(SinkQueueTest, AFlappingGuestDoesNotSlowOthers) {
     EXPECT_THAT(pump(), ElementsAre("a1 opened 1"));
 }
 
-TEST_F(SinkQueueTest, ReportsWhatWasToldToBeKept) {
+TEST_F(SinkQueueTest, ReportsWhatWasAcknowledgedToBeKept) {
     offer(open_alarm("g1", "a1"));
     EXPECT_THAT(queue.take_changes(), IsEmpty());
     pump();
@@ -223,7 +223,7 @@ TEST_F(SinkQueueTest, SendsTheClearOfWhatWasRaisedBeforeARestart) {
     EXPECT_THAT(pump(), ElementsAre("a1 cleared 2"));
 }
 
-TEST_F(SinkQueueTest, AnAttemptOfAForgottenAlarmEndsQuietly) {
+TEST_F(SinkQueueTest, AnAttemptOfAnErasedAlarmEndsQuietly) {
     offer(open_alarm("g1", "a1"));
     const auto attempt = queue.next(now);
     queue.erase(open_alarm("g1", "a1"));
@@ -242,7 +242,7 @@ TEST_F(SinkQueueTest, IgnoresAnAnswerToAnAttemptThatHasEnded) {
     EXPECT_EQ(queue.queued(), 0U);
 }
 
-TEST_F(SinkQueueTest, ForgetsGuestsThatHaveNothingLeftToTell) {
+TEST_F(SinkQueueTest, DropsGuestsThatHaveNothingLeftToSend) {
     for (int i = 0; i < 5000; ++i) {
         const Alarm alarm = open_alarm("g" + std::to_string(i), "a" + std::to_string(i));
         offer(cleared(alarm));

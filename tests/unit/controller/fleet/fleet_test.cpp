@@ -41,7 +41,7 @@ TEST_F(FleetTest, KeepsTheGuestsOfAnAgentThatIsAway) {
     EXPECT_EQ(fleet.connected(), 0U);
 }
 
-TEST_F(FleetTest, ForgetsGuestsThatAWholeStateDoesNotMention) {
+TEST_F(FleetTest, DropsGuestsThatASnapshotDoesNotMention) {
     ASSERT_TRUE(fleet.report(kAgentHost, report("g1")));
     ASSERT_TRUE(fleet.report(kAgentHost, report("g2")));
     fleet.begin_snapshot(kAgentHost);
@@ -68,7 +68,7 @@ TEST_F(FleetTest, CountsGuestsByTheirStates) {
     EXPECT_EQ(fleet.states(), Counts());
 }
 
-TEST_F(FleetTest, AnAgentIsWholeOnceItHasToldItsWholeStateOnThisConnection) {
+TEST_F(FleetTest, AnAgentIsSyncedOnceItsSnapshotOnThisConnectionIsComplete) {
     EXPECT_FALSE(agent().synced);
     fleet.begin_snapshot(kAgentHost);
     EXPECT_FALSE(agent().synced);
@@ -78,7 +78,7 @@ TEST_F(FleetTest, AnAgentIsWholeOnceItHasToldItsWholeStateOnThisConnection) {
     EXPECT_FALSE(agent().synced);
 }
 
-TEST_F(FleetTest, KeepsGuestsWhenTheWholeStateBrokeOff) {
+TEST_F(FleetTest, KeepsGuestsWhenTheSnapshotBrokeOff) {
     ASSERT_TRUE(fleet.report(kAgentHost, report("g1")));
     fleet.begin_snapshot(kAgentHost);
     fleet.down(kAgentHost, {{}, now});
@@ -93,7 +93,7 @@ TEST_F(FleetTest, RefusesMoreGuestsThanAHostCanHave) {
     EXPECT_TRUE(fleet.report(kAgentHost, report("g0", "lost"))) << "a known guest is still heard";
 }
 
-TEST_F(FleetTest, KnowsAGuestAsLongAsAnAgentReportsIt) {
+TEST_F(FleetTest, HasAGuestAsLongAsAnAgentReportsIt) {
     const base::HostId other("compute-2");
     ASSERT_TRUE(fleet.report(kAgentHost, report("g1")));
     ASSERT_TRUE(fleet.report(other, report("g1")));  // it migrates
@@ -126,7 +126,7 @@ TEST_F(FleetTest, TellsAContinuousAgentFromAFreshOneAndFromAnOldCopy) {
     EXPECT_TRUE(up("", 0, "f"));
 }
 
-TEST_F(FleetTest, KnowsWhoHoldsAGuestInTheOrderOfTheirReports) {
+TEST_F(FleetTest, ListsTheHoldersOfAGuestInTheOrderOfTheirReports) {
     const base::HostId other("compute-2");
     const base::GuestId guest("g1");
     ASSERT_TRUE(fleet.report(other, report("g1")));
@@ -139,7 +139,7 @@ TEST_F(FleetTest, KnowsWhoHoldsAGuestInTheOrderOfTheirReports) {
     EXPECT_TRUE(fleet.held_twice().empty());
 }
 
-TEST_F(FleetTest, KnowsAnAgentFromBeforeARestartAsNotHeard) {
+TEST_F(FleetTest, AnAgentFromBeforeARestartIsUnseen) {
     Fleet restarted;
     restarted.restore(kAgentHost, Agent{});
     EXPECT_FALSE(restarted.find(kAgentHost)->seen_since_start);
@@ -154,7 +154,7 @@ TEST_F(FleetTest, TakesOnAnAgentThatItHasNeverSeen) {
     EXPECT_EQ(fleet.find(stranger)->last_seen, now);
 }
 
-TEST_F(FleetTest, LeadsForAnAgentThatItTakesOn) {
+TEST_F(FleetTest, IsPrimaryForAnAgentThatItAdopts) {
     fleet.set_primary(kAgentHost, {false, {}, {}});
     fleet.down(kAgentHost, {{}, now + std::chrono::seconds(1)});
     fleet.adopt(kAgentHost, {{}, now + std::chrono::seconds(9)});

@@ -113,20 +113,20 @@ TEST_F(CloudAccessTest, KeysOfTheSectionGoFirst) {
     EXPECT_EQ(access.endpoints.at("rca"), "http://vitrage");
 }
 
-TEST_F(CloudAccessTest, SaysEverythingThatIsMissing) {
+TEST_F(CloudAccessTest, ReportsEverythingThatIsMissing) {
     read("auth_url = https://keystone\ninterface = outside\nendpoint = compute\n");
     EXPECT_THAT(mistakes(), ElementsAre(HasSubstr("endpoint: expected a type of service and a URL"),
                                         HasSubstr("interface: expected public, internal or admin"),
                                         HasSubstr("username: missing"), HasSubstr("project_name: missing")));
 }
 
-TEST_F(CloudAccessTest, SaysWhichCloudIsNotThere) {
+TEST_F(CloudAccessTest, ReportsWhichCloudIsNotThere) {
     const std::string clouds = file("clouds.yaml", "clouds: {a: {}}\n");
     read("cloud = b\nclouds_file = " + clouds + "\n");
     EXPECT_THAT(mistakes()[0], HasSubstr("clouds.yaml has no cloud 'b'"));
 }
 
-TEST_F(CloudAccessTest, SaysWhereACloudsYamlIsBrokenAndRepeatsNothingOfIt) {
+TEST_F(CloudAccessTest, ReportsWhereACloudsYamlIsBrokenAndRepeatsNothingOfIt) {
     const std::string clouds = file("clouds.yaml", "clouds:\n  a: {password: hush\n  b: ]\n");
     read("cloud = a\nclouds_file = " + clouds + "\n");
     EXPECT_THAT(mistakes()[0], HasSubstr("clouds.yaml:3: no valid clouds.yaml"));
@@ -134,7 +134,7 @@ TEST_F(CloudAccessTest, SaysWhereACloudsYamlIsBrokenAndRepeatsNothingOfIt) {
         EXPECT_THAT(mistake, ::testing::Not(HasSubstr("hush")));
 }
 
-TEST_F(CloudAccessTest, SaysThatACloudsYamlIsNotThere) {
+TEST_F(CloudAccessTest, ReportsThatACloudsYamlIsNotThere) {
     read("cloud = a\nclouds_file = /nonexistent/clouds.yaml\n");
     EXPECT_THAT(mistakes()[0], HasSubstr("/nonexistent/clouds.yaml cannot be read"));
 }

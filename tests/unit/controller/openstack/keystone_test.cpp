@@ -66,7 +66,7 @@ protected:
     std::vector<std::string> served;
 };
 
-TEST_F(KeystoneTest, AsksOnceForManyAndSaysWhereTheServiceIs) {
+TEST_F(KeystoneTest, AsksOnceForManyAndReturnsWhereTheServiceIs) {
     endpoints = {endpoint("internal", "east", "/internal"), endpoint("public", "east", "/v2.1/")};
     Keystone keystone(loop.io, http, access);
     std::vector<std::string> got;
@@ -118,7 +118,7 @@ TEST_F(KeystoneTest, NamesTheServiceThatTheCatalogLacks) {
     EXPECT_EQ(got.error().message, "Keystone's catalog has no public endpoint of type 'rca' in region west");
 }
 
-TEST_F(KeystoneTest, RenewsATokenThatEndsSoonWhateverKeystonesClockSays) {
+TEST_F(KeystoneTest, RenewsATokenThatEndsSoonWhateverKeystonesClockShows) {
     endpoints = {endpoint("public", "east", "/v2.1")};
     issued = "1999-01-01T00:00:00.000000Z";
     expires = "1999-01-01T00:00:00.000000Z";  // unknown life: some minutes
@@ -171,7 +171,7 @@ TEST_F(KeystoneTest, RepeatsACallOnceWithANewTokenAfterA401) {
     EXPECT_EQ(asked.size(), 2U);
 }
 
-TEST_F(KeystoneTest, SaysWhyItWasRefusedAndDoesNotHammer) {
+TEST_F(KeystoneTest, ReportsWhyItWasRefusedAndDoesNotHammer) {
     status = 401;
     Keystone keystone(loop.io, http, access);
     for (int i = 0; i < 3; ++i) {
@@ -193,7 +193,7 @@ TEST_F(KeystoneTest, TriesAgainSoonWhenKeystoneWasAway) {
     EXPECT_TRUE(loop.until([&] { return token(keystone).has_value(); }));
 }
 
-TEST_F(KeystoneTest, TellsNobodyOnceItIsStopped) {
+TEST_F(KeystoneTest, CallsNobodyOnceItIsStopped) {
     Keystone keystone(loop.io, http, access);
     keystone.with_token("compute", [](const auto&) { FAIL(); });
     keystone.stop();

@@ -172,7 +172,7 @@ TEST_F(NovaInventoryTest, AFailingNovaLeavesTheInventoryAsItWas) {
     EXPECT_EQ(problem(), "");
 }
 
-TEST_F(NovaInventoryTest, AServerThatIsNotListedStaysUntilNovaSaysItIsGone) {
+TEST_F(NovaInventoryTest, AServerThatIsNotListedStaysUntilNovaHasItNoMore) {
     servers = {nova_server("vm-1"), nova_server("vm-2")};
     hidden = {nova_server("vm-2")};
     start();
@@ -185,7 +185,7 @@ TEST_F(NovaInventoryTest, AServerThatIsNotListedStaysUntilNovaSaysItIsGone) {
     EXPECT_NE(inventory.guest(GuestId("vm-1")), nullptr);
 }
 
-TEST_F(NovaInventoryTest, AGroupThatIsNotListedStaysUntilNovaSaysItIsGone) {
+TEST_F(NovaInventoryTest, AGroupThatIsNotListedStaysUntilNovaHasItNoMore) {
     groups = {{{"id", "ga"}, {"name", "one"}, {"project_id", "project"}, {"members", {"a"}}},
               {{"id", "gb"}, {"name", "two"}, {"project_id", "project"}, {"members", {"b"}}}};
     servers = {nova_server("a"), nova_server("b")};
@@ -238,7 +238,7 @@ TEST_F(NovaInventoryTest, NamesWhatIsWrongWithARootWithoutItsVersion) {
     }
 }
 
-TEST_F(NovaInventoryTest, BetweenAuditsItAsksOnlyForWhatChanged) {
+TEST_F(NovaInventoryTest, BetweenFullPollsItAsksOnlyForWhatChanged) {
     config.audit = std::chrono::hours(1);
     servers = {nova_server("vm-1"), nova_server("vm-2")};
     start();
@@ -254,7 +254,7 @@ TEST_F(NovaInventoryTest, BetweenAuditsItAsksOnlyForWhatChanged) {
     EXPECT_THAT(asked, Contains(Not(HasSubstr("changes-since")))) << "told to look again, it looks at everything";
 }
 
-TEST_F(NovaInventoryTest, SaysThatNovaIsTooOld) {
+TEST_F(NovaInventoryTest, ReportsThatNovaIsTooOld) {
     newest = "2.38";
     start();
     ASSERT_TRUE(loop.until([&] { return !problem().empty(); }));
@@ -269,7 +269,7 @@ TEST_F(NovaInventoryTest, SpeaksTheVersionThatNovaHas) {
     EXPECT_THAT(microversions, ::testing::Each("compute 2.60"));
 }
 
-TEST_F(NovaInventoryTest, SaysWhichExtraSpecsCannotBeUsed) {
+TEST_F(NovaInventoryTest, ReportsWhichExtraSpecsCannotBeUsed) {
     servers = {nova_server("vm-1")};
     servers[0]["flavor"]["extra_specs"]["vitalwire:hartbeat"] = "true";
     start();

@@ -174,7 +174,7 @@ TEST_F(NovaViewTest, ADeletedServerIsNotBroughtBackByALateMessage) {
     EXPECT_EQ(inventory.guest(GuestId("vm-1")), nullptr);
 }
 
-TEST_F(NovaViewTest, ALookFindsServersTheirGroupsAndWhatTheirFlavorsWant) {
+TEST_F(NovaViewTest, APollFindsServersTheirGroupsAndWhatTheirFlavorsWant) {
     view.begin_look();
     EXPECT_THAT(look({server("vm-1"), server("vm-2")}, {group("g", {"vm-1"})}),
                 ElementsAre("vm-1 active/@compute-1 in the group", "vm-2 active/@compute-1"));
@@ -182,7 +182,7 @@ TEST_F(NovaViewTest, ALookFindsServersTheirGroupsAndWhatTheirFlavorsWant) {
     EXPECT_NE(inventory.group(GroupId("g")), nullptr);
 }
 
-TEST_F(NovaViewTest, WhatALookDidNotListStaysUntilNovaSaysItIsGone) {
+TEST_F(NovaViewTest, WhatAPollDidNotListStaysUntilNovaHasItNoMore) {
     view.begin_look();
     look({server("vm-1"), server("vm-2")});
     view.begin_look();
@@ -194,7 +194,7 @@ TEST_F(NovaViewTest, WhatALookDidNotListStaysUntilNovaSaysItIsGone) {
     EXPECT_THAT(look({server("vm-1")}, {}, {GuestId("vm-2")}), ElementsAre("vm-2 gone"));
 }
 
-TEST_F(NovaViewTest, WhatIsNotifiedDuringALookIsNewerThanWhatItFinds) {
+TEST_F(NovaViewTest, WhatIsNotifiedDuringAPollIsNewerThanWhatItFinds) {
     view.begin_look();
     look({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})});
     view.begin_look();
@@ -210,7 +210,7 @@ TEST_F(NovaViewTest, WhatIsNotifiedDuringALookIsNewerThanWhatItFinds) {
     EXPECT_NE(inventory.guest(GuestId("vm-3")), nullptr);
 }
 
-TEST_F(NovaViewTest, ALookThatIsAbandonedTakesNothingAway) {
+TEST_F(NovaViewTest, APollThatIsAbandonedTakesNothingAway) {
     view.begin_look();
     look({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})});
     view.begin_look();
@@ -221,7 +221,7 @@ TEST_F(NovaViewTest, ALookThatIsAbandonedTakesNothingAway) {
     EXPECT_THAT(shown(view.take(std::vector{server("vm-3")})), IsEmpty()) << "a page that comes after it";
 }
 
-TEST_F(NovaViewTest, AGroupThatALookDoesNotNameIsGone) {
+TEST_F(NovaViewTest, AGroupThatAPollDoesNotNameIsGone) {
     view.begin_look();
     look({server("vm-1")}, {group("g", {"vm-1"})});
     view.begin_look();

@@ -199,7 +199,7 @@ TEST_F(AlertmanagerSinkTest, ADateThatIsNoneLeavesOurClock) {
     EXPECT_EQ(deliver(*make(), raise()).kind, Kind::confirmed);
 }
 
-TEST_F(AlertmanagerSinkTest, ShowsWhatAlertmanagerHasForTheAudit) {
+TEST_F(AlertmanagerSinkTest, ShowsWhatAlertmanagerHasForReconciliation) {
     const auto sink = make();
     EXPECT_EQ(sink->audit_interval(), base::Millis(minutes(1)));
     deliver(*sink, raise());
@@ -265,7 +265,7 @@ TEST_F(AlertmanagerSinkTest, AFailingSinkIsAnAlertOfItsOwn) {
     EXPECT_EQ(alerts.begin()->second.at("labels").at("sink"), "rca");
 }
 
-TEST_F(AlertmanagerSinkTest, ALifeTooShortForTheAuditIsReported) {
+TEST_F(AlertmanagerSinkTest, ALifeTooShortForReconciliationIsReported) {
     make("audit = 1 min\nlifetime = 2 min\n");
     ASSERT_EQ(errors.size(), 1U);
     EXPECT_THAT(runtime::to_string(errors[0]), HasSubstr("lifetime: expected at least four times the audit"));

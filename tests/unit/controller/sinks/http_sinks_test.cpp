@@ -60,7 +60,7 @@ TEST_F(HttpSinksTest, DoctorPutsAListOfEvents) {
     EXPECT_EQ(receiver.confirmed.at(0), expected);
 }
 
-TEST_F(HttpSinksTest, DoctorTellsAClearAsUp) {
+TEST_F(HttpSinksTest, DoctorSendsAClearAsUp) {
     deliver("type = doctor\nurl = " + receiver.url("/events"), clear());
     const json& event = receiver.confirmed.at(0).at(0);
     EXPECT_EQ(event["details"]["status"], "up");
@@ -77,7 +77,7 @@ TEST_F(HttpSinksTest, DoctorPostsOneObjectInSingleMode) {
     EXPECT_EQ(receiver.confirmed.at(0)["details"]["monitor_id"], "m1");
 }
 
-TEST_F(HttpSinksTest, DoctorTellsAnAlarmOfAHostAsAnEventOfItsOwnType) {
+TEST_F(HttpSinksTest, DoctorSendsAnAlarmOfAHostAsAnEventOfItsOwnType) {
     Alarm lost = open_alarm("", "agent_lost.compute-1");
     lost.kind = kAgentLost;
     lost.detail.clear();

@@ -63,7 +63,7 @@ TEST_F(MasakariSinkTest, NotifiesOfACrashAsOfTheEndOfTheMachinesLife) {
     EXPECT_EQ(json::parse(served[0].body)["notification"]["payload"]["event"], "LIFECYCLE");
 }
 
-TEST_F(MasakariSinkTest, KnowsNoUpdateAndNoClear) {
+TEST_F(MasakariSinkTest, SendsNoUpdateAndNoClear) {
     const auto sink = make();
     EXPECT_EQ(deliver(*sink, update()).kind, Kind::skipped);
     EXPECT_EQ(deliver(*sink, clear()).kind, Kind::skipped);
@@ -154,7 +154,7 @@ TEST_F(MasakariSinkTest, ADuplicateWhoseListCannotBeReadIsNoProof) {
     EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
 }
 
-TEST_F(MasakariSinkTest, OfAHostUnderMaintenanceItIsToldAgainWithoutHoldingOthersUp) {
+TEST_F(MasakariSinkTest, OfAHostUnderMaintenanceItIsNotifiedAgainWithoutHoldingOthersUp) {
     next = {409, R"({"conflict":{"code":409,"message":"Host compute-1 is already under maintenance."}})"};
     const Outcome outcome = deliver(*make(), raise());
     EXPECT_EQ(outcome.kind, Kind::refused);

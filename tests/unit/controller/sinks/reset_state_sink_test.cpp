@@ -153,7 +153,7 @@ TEST_F(ResetStateSinkTest, OfSeveralFaultsTheLastToClearSetsActive) {
     EXPECT_EQ(vm_state, "active");
 }
 
-TEST_F(ResetStateSinkTest, AFaultThatIsOverBeforeItIsToldSetsNothing) {
+TEST_F(ResetStateSinkTest, AFaultThatIsOverBeforeItIsSentSetsNothing) {
     AlarmEvent late = raise();
     late.over = true;
     EXPECT_EQ(deliver(*make(), late).kind, Kind::skipped);

@@ -94,7 +94,7 @@ protected:
     TackerSinkTest() { tacker.status = 204; }
 };
 
-TEST_F(TackerSinkTest, TellsWhoHasRegisteredTheServer) {
+TEST_F(TackerSinkTest, NotifiesWhoHasRegisteredTheServer) {
     const auto sink = started();
     const std::string id = register_at(*sink);
     EXPECT_THAT(registered, ElementsAre(kVm));
@@ -111,7 +111,7 @@ TEST_F(TackerSinkTest, TellsWhoHasRegisteredTheServer) {
                       {"fault_option", {{"message", "the guest stopped answering its heartbeat (silent)"}}}}}}));
 }
 
-TEST_F(TackerSinkTest, WithoutARegistrationThereIsNobodyToTell) {
+TEST_F(TackerSinkTest, WithoutARegistrationThereIsNobodyToNotify) {
     const auto sink = started();
     EXPECT_EQ(deliver(*sink, raise()).kind, Kind::skipped);
     const std::string id = register_at(*sink);
@@ -120,7 +120,7 @@ TEST_F(TackerSinkTest, WithoutARegistrationThereIsNobodyToTell) {
     EXPECT_THAT(tacker.requests, IsEmpty());
 }
 
-TEST_F(TackerSinkTest, AFaultThatWasNotRegisteredIsNotTold) {
+TEST_F(TackerSinkTest, AFaultThatWasNotRegisteredIsNotSent) {
     const auto sink = started("fault = heartbeat_lost 1111 21\nfault = unhealthy 9999 20\n");
     register_at(*sink, R"(["1111"])");
     EXPECT_EQ(deliver(*sink, raise("unhealthy")).kind, Kind::skipped);
@@ -221,7 +221,7 @@ TEST_F(TackerSinkTest, NotifiesOnlyTheNetworksThatAreNamed) {
     EXPECT_THAT(tacker.requests, IsEmpty());
 }
 
-TEST_F(TackerSinkTest, WhoHasItIsNotToldOnceMoreWhenAnotherOneComes) {
+TEST_F(TackerSinkTest, WhoHasItIsNotNotifiedOnceMoreWhenAnotherOneComes) {
     const auto sink = started();
     register_at(*sink);
     deliver(*sink, raise());
@@ -263,7 +263,7 @@ TEST_F(TackerSinkTest, RegistrationsSurviveARestart) {
     EXPECT_THAT(tacker.requests, SizeIs(1));
 }
 
-TEST_F(TackerSinkTest, WhatIsRegisteredAtOneControllerTheOthersKnowToo) {
+TEST_F(TackerSinkTest, WhatIsRegisteredAtOneControllerTheOthersGetToo) {
     const auto first = started();
     const auto second = started("peers = http://" + first->address() + "\n");
     const std::string id = register_at(*second);
@@ -297,7 +297,7 @@ TEST_F(TackerSinkTest, OnlyTheAllowedNetworksMayRegister) {
     EXPECT_EQ(ask(*sink, "GET", "/v1/registrations").status, 403);
 }
 
-TEST_F(TackerSinkTest, WithATokenOnlyWhoKnowsItMayRegister) {
+TEST_F(TackerSinkTest, WithATokenOnlyWhoHasItMayRegister) {
     std::ofstream(dir / "token") << "s3cret\n";
     const auto sink = started("token_file = " + (dir / "token") + "\n");
     for (const char* prefix : {"", "/guess", "/s3cre", "/s3cret1"})
@@ -306,7 +306,7 @@ TEST_F(TackerSinkTest, WithATokenOnlyWhoKnowsItMayRegister) {
     register_at(*sink, R"(["1111"])", "/s3cret");
 }
 
-TEST_F(TackerSinkTest, ABadRequestIsToldWhatIsWrongWithIt) {
+TEST_F(TackerSinkTest, ABadRequestIsAnsweredWithWhatIsWrong) {
     const auto sink = started();
     const std::string body = request_for(R"(["1111"])");
     EXPECT_EQ(ask(*sink, "POST", kAlarms, "{").status, 400);

@@ -113,7 +113,7 @@ TEST_F(FileInventoryTest, TheDefaultFileMayBeMissing) {
     EXPECT_TRUE(until_known("a"));
 }
 
-TEST_F(FileInventoryTest, LooksAgainWhenAsked) {
+TEST_F(FileInventoryTest, ReadsAgainWhenAsked) {
     start();
     std::ofstream(dir / "other") << "[guest a]\n";
     std::filesystem::create_symlink(dir / "other", path);
@@ -121,7 +121,7 @@ TEST_F(FileInventoryTest, LooksAgainWhenAsked) {
     EXPECT_TRUE(contains("a"));
 }
 
-TEST_F(FileInventoryTest, SeesAChangeBehindALinkThatNoEventTells) {
+TEST_F(FileInventoryTest, FindsAChangeBehindALinkThatNoEventShows) {
     std::filesystem::create_directory(dir / "elsewhere");
     std::ofstream(dir / "elsewhere/real") << "[guest a]\n";
     std::filesystem::create_symlink(dir / "elsewhere/real", path);

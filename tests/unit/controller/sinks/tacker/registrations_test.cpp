@@ -59,7 +59,7 @@ TEST_F(RegistrationsTest, WhoAsksAgainGetsTheSameId) {
     EXPECT_EQ(here.add(registration("d")), "d") << "after it was removed it is another one";
 }
 
-TEST_F(RegistrationsTest, TwoControllersAgreeInWhateverOrderTheyHear) {
+TEST_F(RegistrationsTest, TwoControllersAgreeInWhateverOrderTheyReceive) {
     here.add(registration("a"));
     there.remove("a", "tenant", kServer, kNow);  // before it has heard of it
     there.add(registration("b", "http://tacker/2"));
@@ -75,14 +75,14 @@ TEST_F(RegistrationsTest, TwoControllersAgreeInWhateverOrderTheyHear) {
     EXPECT_THAT(ids(there), ElementsAre("b"));
 }
 
-TEST_F(RegistrationsTest, WhatIsHeardAgainChangesNothing) {
+TEST_F(RegistrationsTest, WhatIsReceivedAgainChangesNothing) {
     here.add(registration("a"));
     log.clear();
     here.merge(registration("a"));
     EXPECT_THAT(log, IsEmpty());
 }
 
-TEST_F(RegistrationsTest, WhatWasRemovedIsForgottenInTheEnd) {
+TEST_F(RegistrationsTest, WhatWasRemovedExpires) {
     here.add(registration("a"));
     here.add(registration("b", "http://tacker/2"));
     here.remove("a", "tenant", kServer, kNow);
