@@ -100,8 +100,9 @@ void read_inventory_section(const ConfigFile& file, ConfigErrors& errors, Contro
     config.inventory_required = section.has("file");
     config.inventory = section.text("file", config.inventory);
     NovaInventoryConfig of_nova;
-    of_nova.look = section.duration("look", of_nova.look, std::chrono::seconds(1), kDay);
-    of_nova.audit = section.duration("audit", of_nova.audit, of_nova.look, kDay);
+    of_nova.poll_interval = section.duration("poll_interval", of_nova.poll_interval, std::chrono::seconds(1), kDay);
+    of_nova.full_poll_interval =
+        section.duration("full_poll_interval", of_nova.full_poll_interval, of_nova.poll_interval, kDay);
     if (nova) config.nova = std::move(of_nova);
     section.finish();
 }

@@ -48,7 +48,7 @@ public:
     public:
         virtual ~Output() = default;
         virtual void send(const Session& session, const bus::ToAgent& message) = 0;
-        /// The inventory may be behind: to be looked at soon.
+        /// The inventory may be behind: to be read again soon.
         virtual void refresh_inventory() = 0;
         virtual Evidence::Source inventory_source() const = 0;
         /// An agent could connect now.
@@ -128,7 +128,7 @@ private:
     void sync_policies(const base::HostId& host);
 
     void housekeeping(base::Moment moment);
-    void look_at_agents(base::Moment moment);
+    void check_agents(base::Moment moment);
     void remove_agent(const base::HostId& host);
     void end_by_evidence(base::Moment moment);
     void adopt_orphaned_hosts(base::Moment moment);

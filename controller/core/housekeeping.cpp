@@ -52,7 +52,7 @@ private:
 }  // namespace
 
 void Core::housekeeping(Moment moment) {
-    look_at_agents(moment);
+    check_agents(moment);
     retry_rejected(moment);
     end_by_evidence(moment);
     alarms_.release_withheld();
@@ -62,7 +62,7 @@ void Core::housekeeping(Moment moment) {
     housekeeping_due_ = moment.steady + kHousekeeping;
 }
 
-void Core::look_at_agents(Moment moment) {
+void Core::check_agents(Moment moment) {
     std::vector<HostId> gone;
     for (const auto& [host, agent] : fleet_.agents()) {
         const bool away = !agent.connected && moment.steady - agent.away_since > kAgentPatience;

@@ -110,7 +110,7 @@ public:
 
     virtual ~InventorySource() = default;
     virtual void start(Handler& handler) = 0;
-    virtual void reload() = 0;  ///< looks again now
+    virtual void reload() = 0;  ///< reads it again now
     virtual void stop() = 0;
     /// The inventory was loaded at least once.
     virtual bool loaded() const = 0;

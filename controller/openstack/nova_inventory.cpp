@@ -28,7 +28,7 @@ constexpr base::Millis kFirstRetry{1'000};
 constexpr base::Millis kLongestRetry{60'000};
 /// Servers asked for by id at once; the rest waits.
 constexpr std::size_t kAskedAtOnce = 8;
-/// Of one audit: the others are found missing again by the next one.
+/// Of one full poll: the others are found missing again by the next one.
 constexpr std::size_t kMissingAsked = 500;
 constexpr std::size_t kShownProblems = 5;
 
@@ -53,7 +53,7 @@ public:
           inventory_(inventory),
           view_(inventory),
           client_(keystone),
-          look_timer_(io),
+          poll_timer_(io),
           feed_(io, config_.feed,
                 {[this](const auto& bodies) { notified(bodies); }, [this] { listening(); },
                  [this](const std::string& why) { not_listening(why); }}) {
@@ -61,10 +61,10 @@ public:
             return metrics.counter("vitalwire_controller_nova_" + what + "_total", help);
         };
         received_ = counter("notifications", "Notifications of Nova's that arrived.");
-        unused_ = counter("notifications_unused", "Of these, repetitions and events that say nothing new.");
+        unused_ = counter("notifications_unused", "Of these, repetitions and events without anything new.");
         malformed_ = counter("notifications_malformed", "Of these, messages that could not be read.");
-        looks_ = counter("looks", "Looks at what Nova lists that came to their end.");
-        failed_looks_ = counter("looks_failed", "Looks at what Nova lists that failed.");
+        polls_ = counter("polls", "Polls of what Nova lists that were completed.");
+        failed_polls_ = counter("polls_failed", "Polls of what Nova lists that failed.");
         kept_ = counter("servers_kept", "Servers and groups that Nova did not list and did not answer to be gone.");
         listening_ = std::make_shared<bool>(false);
         metrics.gauge("vitalwire_controller_nova_listening", "1 while Nova's notifications are received.",
@@ -73,26 +73,26 @@ public:
 
     void start(Handler& handler) {
         handler_ = &handler;
-        look();
+        poll();
         feed_.start();
     }
 
     void stop() {
         handler_ = nullptr;
-        look_timer_.cancel();
+        poll_timer_.cancel();
         feed_.stop();
     }
 
     void reload() {
-        audit_at_ = {};
-        look_soon();
+        full_poll_at_ = {};
+        poll_soon();
     }
 
     bool loaded() const { return loaded_; }
 
 private:
-    /// One pass over Nova's lists. What they say is used page by page: a large cloud must not hold up the loop.
-    struct Look {
+    /// One pass over Nova's lists. They are used page by page: a large cloud must not hold up the loop.
+    struct Poll {
         bool complete = false;
         std::size_t changes = 0;
         std::string changed_since;     ///< the newest change that was listed
@@ -102,68 +102,68 @@ private:
         std::vector<GroupId> gone_groups;
         std::size_t asking = 0;
     };
-    using LookPtr = std::shared_ptr<Look>;
+    using PollPtr = std::shared_ptr<Poll>;
 
     template <class T>
-    NovaClient::Page<T> take(const LookPtr& look) {
-        return [self = shared_from_this(), look](const T& page) {
-            if (self->handler_ != nullptr) self->taken(look, page);
+    NovaClient::Page<T> take(const PollPtr& poll) {
+        return [self = shared_from_this(), poll](const T& page) {
+            if (self->handler_ != nullptr) self->taken(poll, page);
         };
     }
 
-    NovaClient::Done<void> then(void (Impl::*next)(const LookPtr&), const LookPtr& look) {
-        return [self = shared_from_this(), look, next](const Result<void>& listed) {
+    NovaClient::Done<void> then(void (Impl::*next)(const PollPtr&), const PollPtr& poll) {
+        return [self = shared_from_this(), poll, next](const Result<void>& listed) {
             if (self->handler_ == nullptr) return;
             if (!listed) return self->failed(listed.error());
-            (self.get()->*next)(look);
+            (self.get()->*next)(poll);
         };
     }
 
-    void look_soon() {
-        if (looking_) {
-            look_again_ = true;
+    void poll_soon() {
+        if (polling_) {
+            poll_again_ = true;
             return;
         }
-        look();
+        poll();
     }
 
-    void look() {
-        looking_ = true;
-        look_again_ = false;
-        view_.begin_look();
-        auto look = std::make_shared<Look>();
+    void poll() {
+        polling_ = true;
+        poll_again_ = false;
+        view_.begin_poll();
+        auto poll = std::make_shared<Poll>();
         const base::TimePoint now = base::Clock::now();
-        look->complete = !loaded_ || changed_since_.empty() || now >= audit_at_;
-        if (look->complete) began_complete_ = now;
-        client_.list_groups(take<NovaClient::Groups>(look), then(&Impl::list_servers, look));
+        poll->complete = !loaded_ || changed_since_.empty() || now >= full_poll_at_;
+        if (poll->complete) began_complete_ = now;
+        client_.list_groups(take<NovaClient::Groups>(poll), then(&Impl::list_servers, poll));
     }
 
     /// After the groups: servers are found with their group then.
-    void list_servers(const LookPtr& look) {
-        client_.list_servers(look->complete ? "" : changed_since_, take<NovaClient::Servers>(look),
-                             then(&Impl::find_missing, look));
+    void list_servers(const PollPtr& poll) {
+        client_.list_servers(poll->complete ? "" : changed_since_, take<NovaClient::Servers>(poll),
+                             then(&Impl::find_missing, poll));
     }
 
-    void taken(const LookPtr& look, const NovaClient::Groups& groups) { used(look, view_.take(groups)); }
+    void taken(const PollPtr& poll, const NovaClient::Groups& groups) { used(poll, view_.take(groups)); }
 
-    void taken(const LookPtr& look, const NovaClient::Servers& servers) {
+    void taken(const PollPtr& poll, const NovaClient::Servers& servers) {
         for (const NovaServer& server : servers)
-            look->changed_since = std::max(look->changed_since, server.updated_at);
-        used(look, view_.take(servers));
+            poll->changed_since = std::max(poll->changed_since, server.updated_at);
+        used(poll, view_.take(servers));
     }
 
-    /// At the first load everything is new: it is told at its end.
-    void used(const LookPtr& look, const std::vector<GuestChange>& changes) {
-        look->changes += changes.size();
+    /// At the first load everything is new: it is reported at its end.
+    void used(const PollPtr& poll, const std::vector<GuestChange>& changes) {
+        poll->changes += changes.size();
         if (loaded_) changed(changes, false);
     }
 
-    void find_missing(const LookPtr& look) {
-        if (look->complete) look->missing = view_.missing();
-        look->missing_groups = view_.missing_groups();
-        keep_above_bound(look->missing);
-        keep_above_bound(look->missing_groups);
-        ask_for_missing(look);
+    void find_missing(const PollPtr& poll) {
+        if (poll->complete) poll->missing = view_.missing();
+        poll->missing_groups = view_.missing_groups();
+        keep_above_bound(poll->missing);
+        keep_above_bound(poll->missing_groups);
+        ask_for_missing(poll);
     }
 
     template <class T>
@@ -173,79 +173,79 @@ private:
         missing.resize(kMissingAsked);
     }
 
-    void ask_for_missing(const LookPtr& look) {
-        while (look->asking < kAskedAtOnce && !look->missing.empty()) {
-            const GuestId guest = look->missing.back();
-            look->missing.pop_back();
-            ++look->asking;
-            client_.get_server(guest, [self = shared_from_this(), look, guest](const auto& got) {
+    void ask_for_missing(const PollPtr& poll) {
+        while (poll->asking < kAskedAtOnce && !poll->missing.empty()) {
+            const GuestId guest = poll->missing.back();
+            poll->missing.pop_back();
+            ++poll->asking;
+            client_.get_server(guest, [self = shared_from_this(), poll, guest](const auto& got) {
                 if (self->handler_ == nullptr) return;
-                self->note_missing(look, got && (!*got || (*got)->deleted), guest, look->gone);
+                self->note_missing(poll, got && (!*got || (*got)->deleted), guest, poll->gone);
             });
         }
-        while (look->asking < kAskedAtOnce && !look->missing_groups.empty()) {
-            const GroupId group = look->missing_groups.back();
-            look->missing_groups.pop_back();
-            ++look->asking;
-            client_.get_group(group, [self = shared_from_this(), look, group](const auto& got) {
+        while (poll->asking < kAskedAtOnce && !poll->missing_groups.empty()) {
+            const GroupId group = poll->missing_groups.back();
+            poll->missing_groups.pop_back();
+            ++poll->asking;
+            client_.get_group(group, [self = shared_from_this(), poll, group](const auto& got) {
                 if (self->handler_ == nullptr) return;
-                if (got && *got) self->taken(look, NovaClient::Groups{**got});
-                self->note_missing(look, got && !*got, group, look->gone_groups);
+                if (got && *got) self->taken(poll, NovaClient::Groups{**got});
+                self->note_missing(poll, got && !*got, group, poll->gone_groups);
             });
         }
-        if (look->asking == 0) finish(look);
+        if (poll->asking == 0) finish(poll);
     }
 
     template <class T>
-    void note_missing(const LookPtr& look, bool is_gone, const T& id, std::vector<T>& gone) {
-        --look->asking;
+    void note_missing(const PollPtr& poll, bool is_gone, const T& id, std::vector<T>& gone) {
+        --poll->asking;
         if (is_gone) gone.push_back(id);
         if (!is_gone) kept_.add();
-        ask_for_missing(look);
+        ask_for_missing(poll);
     }
 
-    void finish(const LookPtr& look) {
-        changed_since_ = std::max(changed_since_, look->changed_since);
-        const auto changes = view_.end_look(look->gone, look->gone_groups);
-        look->changes += changes.size();
-        looks_.add();
-        if (look->complete) audit_at_ = began_complete_ + config_.audit;
-        if (!std::exchange(loaded_, true) || look->changes > 0)
-            log::info("inventory looked up in Nova", {{"guests", inventory_.guests().size()},
-                                                      {"groups", inventory_.groups().size()},
-                                                      {"changes", look->changes}});
+    void finish(const PollPtr& poll) {
+        changed_since_ = std::max(changed_since_, poll->changed_since);
+        const auto changes = view_.end_poll(poll->gone, poll->gone_groups);
+        poll->changes += changes.size();
+        polls_.add();
+        if (poll->complete) full_poll_at_ = began_complete_ + config_.full_poll_interval;
+        if (!std::exchange(loaded_, true) || poll->changes > 0)
+            log::info("inventory read from Nova", {{"guests", inventory_.guests().size()},
+                                                   {"groups", inventory_.groups().size()},
+                                                   {"changes", poll->changes}});
         backoff_ = kFirstRetry;
-        ended(config_.look);
-        tell_problem(kNotListed, "");
+        ended(config_.poll_interval);
+        report_problem(kNotListed, "");
         changed(changes, true);
     }
 
     void failed(const base::Error& error) {
-        view_.abandon_look();
-        failed_looks_.add();
-        ended(std::min(backoff_, config_.look));
+        view_.abandon_poll();
+        failed_polls_.add();
+        ended(std::min(backoff_, config_.poll_interval));
         backoff_ = std::min(backoff_ * 2, kLongestRetry);
-        tell_problem(kNotListed, error.message + (loaded_ ? "; what it said last still counts" : ""));
+        report_problem(kNotListed, error.message + (loaded_ ? "; what it listed last still counts" : ""));
     }
 
     void ended(base::Millis next) {
-        looking_ = false;
-        if (look_again_) next = base::Millis(0);
-        look_timer_.after(next, [this] { look_soon(); });
+        polling_ = false;
+        if (poll_again_) next = base::Millis(0);
+        poll_timer_.after(next, [this] { poll_soon(); });
     }
 
     void listening() {
         if (handler_ == nullptr) return;
         *listening_ = true;
         log::info("receiving Nova's notifications", {{"queue", config_.feed.queue}});
-        tell_problem(kNoNotifications, "");
-        look_soon();  // for what was not heard
+        report_problem(kNoNotifications, "");
+        poll_soon();  // for what was not received
     }
 
     void not_listening(const std::string& why) {
         if (handler_ == nullptr) return;
         *listening_ = false;
-        tell_problem(kNoNotifications, why);
+        report_problem(kNoNotifications, why);
     }
 
     void notified(const std::vector<std::string>& bodies) {
@@ -254,7 +254,7 @@ private:
         std::vector<GuestChange> changes;
         for (const std::string& body : bodies)
             apply(body, changes);
-        // Before the first look ended nobody knows what a change changes: it finds the state after these.
+        // Before the first poll has ended nobody knows what a change changes: it finds the state after these.
         if (loaded_) changed(changes, false);
     }
 
@@ -262,7 +262,7 @@ private:
         const auto notification = read_notification(body);
         if (!notification) {
             malformed_.add();
-            if (!std::exchange(said_malformed_, true))
+            if (!std::exchange(logged_malformed_, true))
                 log::warning("a notification could not be read; others are counted only",
                              {{"why", notification.error().message}});
             return;
@@ -275,7 +275,7 @@ private:
         }
     }
 
-    /// Unversioned notifications do not say what the flavor asks for. Unanswered: the next look finds the server among
+    /// Unversioned notifications do not have what the flavor asks for. Unanswered: the next poll finds the server among
     /// those that changed.
     void ask_for_flavor(const GuestId& guest) {
         client_.get_server(guest, [self = shared_from_this(), guest](const auto& got) {
@@ -286,11 +286,11 @@ private:
     }
 
     void changed(const std::vector<GuestChange>& changes, bool always) {
-        tell_problem(kBadSpecs, summary(view_.spec_problems()));
+        report_problem(kBadSpecs, summary(view_.spec_problems()));
         if (handler_ != nullptr && (always || !changes.empty())) handler_->on_inventory_changed(changes);
     }
 
-    void tell_problem(const std::string& what, const std::string& detail) {
+    void report_problem(const std::string& what, const std::string& detail) {
         if (handler_ != nullptr) handler_->on_inventory_problem(what, detail);
     }
 
@@ -300,17 +300,17 @@ private:
     NovaClient client_;
     Handler* handler_ = nullptr;
     bool loaded_ = false;
-    bool looking_ = false;
-    bool look_again_ = false;
+    bool polling_ = false;
+    bool poll_again_ = false;
     std::string changed_since_;  ///< by Nova's clock: the newest change that was listed
-    base::TimePoint audit_at_{};
+    base::TimePoint full_poll_at_{};
     base::TimePoint began_complete_{};
     base::Millis backoff_ = kFirstRetry;
     std::unordered_set<GuestId> asked_;
-    bool said_malformed_ = false;
+    bool logged_malformed_ = false;
     std::shared_ptr<bool> listening_;
-    runtime::Timer look_timer_;
-    runtime::Counter received_, unused_, malformed_, looks_, failed_looks_, kept_;
+    runtime::Timer poll_timer_;
+    runtime::Counter received_, unused_, malformed_, polls_, failed_polls_, kept_;
     NotificationFeed feed_;
 };
 

@@ -11,16 +11,16 @@
 namespace vitalwire::controller {
 
 struct NovaInventoryConfig {
-    /// Between looks at what changed (changes-since) and at the groups.
-    base::Millis look = std::chrono::minutes(1);
-    /// Between looks at everything.
-    base::Millis audit = std::chrono::minutes(30);
+    /// Between polls at what changed (changes-since) and at the groups.
+    base::Millis poll_interval = std::chrono::minutes(1);
+    /// Between polls at everything.
+    base::Millis full_poll_interval = std::chrono::minutes(30);
     NotificationFeedConfig feed;
 };
 
-/// The inventory as Nova has it: everything is listed at the start and at every audit, kept current by notifications,
-/// and by looks in between for what notifications did not tell. What Nova fails to list stays as it was; a server goes
-/// when Nova says so: in a notification, in a list, or with 404 to its id.
+/// The inventory as Nova has it: everything is listed at the start and at every full poll, kept current by
+/// notifications, and by polls in between for what was not notified. What Nova fails to list stays as it was; a server
+/// goes by a notification, by a list, or by 404 to its id.
 class NovaInventory : public InventorySource {
 public:
     NovaInventory(boost::asio::io_context& io, Inventory& inventory, Keystone& keystone, runtime::Metrics& metrics,

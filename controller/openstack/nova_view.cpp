@@ -48,8 +48,8 @@ NovaView::Effect NovaView::apply(const NovaNotification& notification, base::Tim
 
     const GuestId& guest = notification.server.guest.id;
     const GroupId& group = notification.group.group.id;
-    if (look_ && !guest.empty()) look_->notified_servers.insert(guest);
-    if (look_ && !group.empty()) look_->notified_groups.insert(group);
+    if (poll_ && !guest.empty()) poll_->notified_servers.insert(guest);
+    if (poll_ && !group.empty()) poll_->notified_groups.insert(group);
     switch (notification.about) {
         case About::server:
             if (notification.server.deleted) {
@@ -80,17 +80,17 @@ NovaView::Effect NovaView::apply(const NovaNotification& notification, base::Tim
     return effect;
 }
 
-void NovaView::begin_look() {
-    look_.emplace();
+void NovaView::begin_poll() {
+    poll_.emplace();
 }
 
 std::vector<GuestChange> NovaView::take(const std::vector<NovaGroup>& groups) {
     std::vector<GuestChange> changes;
-    if (!look_) return changes;
+    if (!poll_) return changes;
     for (const NovaGroup& listed : groups) {
         const GroupId& id = listed.group.id;
-        look_->listed_groups.insert(id);
-        if (look_->notified_groups.contains(id)) continue;
+        poll_->listed_groups.insert(id);
+        if (poll_->notified_groups.contains(id)) continue;
         inventory_.put_group(listed.group);
         // Members that Nova does not list are deleted, or not yet created where it notified of them: the servers
         // themselves say which.
@@ -101,11 +101,11 @@ std::vector<GuestChange> NovaView::take(const std::vector<NovaGroup>& groups) {
 
 std::vector<GuestChange> NovaView::take(const std::vector<NovaServer>& servers) {
     std::vector<GuestChange> changes;
-    if (!look_) return changes;
+    if (!poll_) return changes;
     for (const NovaServer& server : servers) {
         const GuestId& id = server.guest.id;
-        look_->listed_servers.insert(id);
-        if (look_->notified_servers.contains(id)) continue;
+        poll_->listed_servers.insert(id);
+        if (poll_->notified_servers.contains(id)) continue;
         if (server.deleted) {
             remove(id, changes);
         } else {
@@ -118,7 +118,7 @@ std::vector<GuestChange> NovaView::take(const std::vector<NovaServer>& servers) 
 std::vector<GuestId> NovaView::missing() const {
     std::vector<GuestId> missing;
     for (const auto& [id, guest] : inventory_.guests()) {
-        const bool named = look_ && (look_->listed_servers.contains(id) || look_->notified_servers.contains(id));
+        const bool named = poll_ && (poll_->listed_servers.contains(id) || poll_->notified_servers.contains(id));
         if (!named) missing.push_back(id);
     }
     std::sort(missing.begin(), missing.end());
@@ -128,20 +128,20 @@ std::vector<GuestId> NovaView::missing() const {
 std::vector<GroupId> NovaView::missing_groups() const {
     std::vector<GroupId> missing;
     for (const auto& [id, group] : inventory_.groups()) {
-        const bool named = look_ && (look_->listed_groups.contains(id) || look_->notified_groups.contains(id));
+        const bool named = poll_ && (poll_->listed_groups.contains(id) || poll_->notified_groups.contains(id));
         if (!named) missing.push_back(id);
     }
     return missing;
 }
 
-std::vector<GuestChange> NovaView::end_look(const std::vector<GuestId>& gone, const std::vector<GroupId>& gone_groups) {
-    const Look look = std::exchange(look_, std::nullopt).value_or(Look{});
+std::vector<GuestChange> NovaView::end_poll(const std::vector<GuestId>& gone, const std::vector<GroupId>& gone_groups) {
+    const Poll poll = std::exchange(poll_, std::nullopt).value_or(Poll{});
     std::vector<GuestChange> changes;
     for (const GroupId& id : gone_groups) {
-        if (!look.notified_groups.contains(id)) remove_group(id, changes);
+        if (!poll.notified_groups.contains(id)) remove_group(id, changes);
     }
     for (const GuestId& id : gone) {
-        if (!look.notified_servers.contains(id)) remove(id, changes);
+        if (!poll.notified_servers.contains(id)) remove(id, changes);
     }
     return changes;
 }
@@ -236,7 +236,7 @@ void NovaView::set_group(const GuestId& guest, const GroupId& group, std::vector
     append(changes, inventory_.put(std::move(moved)));
 }
 
-/// The group goes first: its members have nobody left to be told of.
+/// The group goes first: its members have no peers left.
 void NovaView::remove_group(const GroupId& group, std::vector<GuestChange>& changes) {
     inventory_.remove_group(group);
     const auto members = members_.find(group);

@@ -16,11 +16,11 @@
 
 namespace vitalwire::controller {
 
-/// Turns what Nova says, in notifications and in lists, into changes of the inventory. No I/O, no clock.
+/// Turns what Nova sends, in notifications and in lists, into changes of the inventory. No I/O, no clock.
 ///
-/// A look (listing servers and groups) takes a while; what is notified meanwhile is newer than what the look finds, and
-/// stays. Where Nova sends both formats of notifications the versioned ones are used: their unversioned twins could
-/// arrive between two of them and take a state back.
+/// A poll (listing servers and groups) takes a while; what is notified during it is newer than what the poll
+/// finds, and stays. Where Nova sends both formats of notifications the versioned ones are used: their unversioned
+/// twins could arrive between two of them and take a state back.
 class NovaView {
 public:
     struct Effect {
@@ -33,21 +33,21 @@ public:
 
     Effect apply(const NovaNotification& notification, base::TimePoint now);
 
-    /// A look takes all groups, in pieces, then servers, in pieces: all of them or those that changed.
-    void begin_look();
-    void abandon_look() { look_.reset(); }
+    /// A poll takes all groups, in pieces, then servers, in pieces: all of them or those that changed.
+    void begin_poll();
+    void abandon_poll() { poll_.reset(); }
     std::vector<GuestChange> take(const std::vector<NovaGroup>& groups);
     std::vector<GuestChange> take(const std::vector<NovaServer>& servers);
-    /// Known servers that a look at all of them did not name. It may lack those of a cell that is down: only Nova's 404
+    /// Known servers that a poll at all of them did not name. It may lack those of a cell that is down: only Nova's 404
     /// proves that a server is gone.
     std::vector<base::GuestId> missing() const;
     /// The same of groups: one that is deleted while they are listed in pieces shifts others out of the list.
     std::vector<base::GroupId> missing_groups() const;
-    /// Ends the look: of what is missing that is gone which Nova answers it has no more.
-    std::vector<GuestChange> end_look(const std::vector<base::GuestId>& gone,
+    /// Ends the poll: of what is missing that is gone which Nova answers it has no more.
+    std::vector<GuestChange> end_poll(const std::vector<base::GuestId>& gone,
                                       const std::vector<base::GroupId>& gone_groups);
 
-    /// The answer about one server of `Effect::ask`: what the flavor says; its state comes by notifications.
+    /// The answer about one server of `Effect::ask`: what the flavor asks for; its state comes by notifications.
     std::vector<GuestChange> answer(const NovaServer& server);
 
     /// "vitalwire:heartbeat_detect_multiplier: expected 1 to 10, found '11'", and how many servers have it.
@@ -59,8 +59,8 @@ private:
         std::optional<model::GuestPolicy> policy;  ///< absent until the flavor is known
         std::vector<std::string> problems;
     };
-    /// What was notified, and what was listed, since a look began.
-    struct Look {
+    /// What was notified, and what was listed, since a poll began.
+    struct Poll {
         std::unordered_set<base::GuestId> notified_servers;
         std::set<base::GroupId> notified_groups;
         std::unordered_set<base::GuestId> listed_servers;
@@ -80,11 +80,11 @@ private:
 
     Inventory& inventory_;
     std::unordered_map<base::GuestId, Known> known_;
-    /// Also of servers that are not in the inventory yet: Nova tells of the membership first.
+    /// Also of servers that are not in the inventory yet: Nova notifies the membership first.
     std::unordered_map<base::GuestId, base::GroupId> group_of_;
     std::map<base::GroupId, std::set<base::GuestId>> members_;
     std::map<std::string, std::size_t> spec_problems_;
-    std::optional<Look> look_;
+    std::optional<Poll> poll_;
     base::TimePoint versioned_until_{};
     std::unordered_set<std::string> seen_;  ///< message ids, the newest some thousand
     std::deque<std::string> seen_order_;

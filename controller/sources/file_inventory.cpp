@@ -26,8 +26,8 @@ namespace {
 
 /// An editor's several steps of saving are one change.
 constexpr base::Millis kSettle{20};
-/// What no event told (a watch that could not be had, a link that points elsewhere now) is found by looking.
-constexpr base::Millis kLook{5000};
+/// A change without an event (a watch that could not be had, a link that points elsewhere now) is found by polling.
+constexpr base::Millis kPoll{5000};
 constexpr const char* kUnreadable = "the inventory cannot be read";
 constexpr std::size_t kShownMistakes = 10;
 constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE;
@@ -60,13 +60,13 @@ public:
           required_(required),
           inotify_(io),
           settle_(io),
-          look_(io) {}
+          poll_timer_(io) {}
 
     void start(Handler& handler) {
         handler_ = &handler;
         watch();
         load();
-        look_later();
+        poll_later();
     }
 
     void stop() {
@@ -74,7 +74,7 @@ public:
         error_code ignored;
         inotify_.close(ignored);
         settle_.cancel();
-        look_.cancel();
+        poll_timer_.cancel();
     }
 
     void load() {
@@ -96,8 +96,8 @@ private:
         if (!loaded_ && !required_) return apply({});
         const bool never_was = loaded_ && !from_file_;
         if (never_was) return;
-        handler_->on_inventory_problem(kUnreadable,
-                                       path_ + ": no such file" + (loaded_ ? "; what it said last still counts" : ""));
+        handler_->on_inventory_problem(
+            kUnreadable, path_ + ": no such file" + (loaded_ ? "; what it listed last still counts" : ""));
     }
 
     void broken(const runtime::ConfigErrors& errors) {
@@ -157,13 +157,13 @@ private:
         });
     }
 
-    void look_later() {
-        look_.expires_after(kLook);
-        look_.async_wait([self = shared_from_this()](const error_code& error) {
+    void poll_later() {
+        poll_timer_.expires_after(kPoll);
+        poll_timer_.async_wait([self = shared_from_this()](const error_code& error) {
             if (error || self->handler_ == nullptr) return;
             if (!self->inotify_.is_open()) self->watch();
             if (signature_of(self->path_) != self->seen_) self->load();
-            self->look_later();
+            self->poll_later();
         });
     }
 
@@ -178,7 +178,7 @@ private:
     asio::posix::stream_descriptor inotify_;
     alignas(inotify_event) std::array<char, 4096> events_{};
     asio::steady_timer settle_;
-    asio::steady_timer look_;
+    asio::steady_timer poll_timer_;
 };
 
 FileInventory::FileInventory(asio::io_context& io, Inventory& inventory, std::string path, bool required)

@@ -65,11 +65,11 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         if (page && line.front() == 'S' && polls) list_servers(view, page->value("servers", nlohmann::json::array()));
         if (page && line.front() == 'G' && polls)
             list_groups(view, page->value("server_groups", nlohmann::json::array()));
-        if (line.front() == 'B') view.begin_look();
+        if (line.front() == 'B') view.begin_poll();
         if (line.front() == 'B') polls = true;
         if (line.front() == 'E' && polls) {
             const auto missing = view.missing();
-            view.end_look(missing, view.missing_groups());
+            view.end_poll(missing, view.missing_groups());
             for (const base::GuestId& guest : missing)
                 FUZZ_REQUIRE(inventory.guest(guest) == nullptr);
             polls = false;

@@ -129,11 +129,11 @@ class PartsAway(InventoryTestCase):
     """What is known stays, the operator is told, and it recovers."""
 
     def test_rabbitmq_restarts(self):
-        controller = self.new_controller(inventory={"type": "nova", "look": "1 d", "audit": "1 d"})
+        controller = self.new_controller(inventory={"type": "nova", "poll_interval": "1 d", "full_poll_interval": "1 d"})
         server = self.new_server(flavor, image)
         self.wait_guest(controller, server, cloud_state="active")
 
-        looks = controller.metric("nova_looks_total")
+        polls = controller.metric("nova_polls_total")
         broker = cloud.infrastructure.rabbitmq
         self.addCleanup(cloud.node.wait_reports, admin)
         self.addCleanup(lambda: broker.start().wait_ready())
@@ -143,10 +143,10 @@ class PartsAway(InventoryTestCase):
 
         broker.start().wait_ready()
         wait_until(lambda: not controller.problems(), "it listens again", CLOUD_SECONDS)
-        wait_until(lambda: controller.metric("nova_looks_total") > looks, "it looks for what it missed")
+        wait_until(lambda: controller.metric("nova_polls_total") > polls, "it polls for what it missed")
         heard = controller.metric("nova_notifications_total")
         wait_until(lambda: self.told_of_a_change(controller, server), "a change arrives", CLOUD_SECONDS)
-        self.assertEqual(controller.metric("nova_looks_total"), looks + 1)
+        self.assertEqual(controller.metric("nova_polls_total"), polls + 1)
         self.assertGreater(controller.metric("nova_notifications_total"), heard)
 
     def told_of_a_change(self, controller, server):
@@ -159,7 +159,7 @@ class PartsAway(InventoryTestCase):
         return False
 
     def test_nova_api_is_away(self):
-        controller = self.new_controller(inventory={"type": "nova", "look": "1 s"})
+        controller = self.new_controller(inventory={"type": "nova", "poll_interval": "1 s"})
         server = self.new_server(flavor, image)
         self.wait_guest(controller, server, cloud_state="active")
 
@@ -171,7 +171,7 @@ class PartsAway(InventoryTestCase):
         self.wait_guest(controller, server, cloud_state="active")
 
         api.start().wait_ready()
-        wait_until(lambda: not controller.problems(), "it looks again")
+        wait_until(lambda: not controller.problems(), "it polls again")
         self.wait_guest(controller, server, cloud_state="active")
 
     def test_keystone_is_not_there_when_the_controller_starts(self):
@@ -191,7 +191,7 @@ class PartsAway(InventoryTestCase):
     def test_a_token_that_nova_refuses_is_renewed(self):
         endpoint = cloud.config.url("compute")
         with Front(cloud.config.url("identity")) as keystone, Front(endpoint) as nova:
-            controller = self.new_controller(start=False, inventory={"type": "nova", "look": "1 s"})
+            controller = self.new_controller(start=False, inventory={"type": "nova", "poll_interval": "1 s"})
             controller.configure(
                 "openstack", auth_url=f"{keystone.url}/v3", endpoint=f"compute {nova.url}/v2.1"
             )
@@ -207,7 +207,7 @@ class PartsAway(InventoryTestCase):
             nova.refuse_with = 0
             self.assertIn(NOT_LISTED, controller.problems())  # there is no token yet
             keystone.refuse_with = 0
-            wait_until(lambda: not controller.problems(), "it looks again")
+            wait_until(lambda: not controller.problems(), "it polls again")
             self.wait_guest(controller, server, cloud_state="active")
 
     def test_the_password_is_wrong_for_a_while(self):
@@ -254,7 +254,7 @@ clouds:
 
     def test_secrets_are_told_nobody(self):
         with Front(cloud.config.url("identity")) as keystone:
-            controller = self.new_controller(start=False, inventory={"type": "nova", "look": "1 s"})
+            controller = self.new_controller(start=False, inventory={"type": "nova", "poll_interval": "1 s"})
             controller.configure("openstack", auth_url=f"{keystone.url}/v3")
             controller.start().wait_loaded()
             self.wait_for_trouble(controller)
@@ -268,7 +268,7 @@ clouds:
         self.addCleanup(lambda: api.start().wait_ready())
         wait_until(lambda: NOT_LISTED in controller.problems(), "Nova's API is missed")
         api.start().wait_ready()
-        wait_until(lambda: not controller.problems(), "it looks again")
+        wait_until(lambda: not controller.problems(), "it polls again")
 
     def assert_told_nobody(self, controller, secrets):
         for place, told in controller.everything_it_tells().items():

@@ -41,9 +41,9 @@ def setUpModule():
 
 class LinkTestCase(CloudTestCase, ProcessTestCase):
     def new_controller(self, **notifications):
-        # Looks far apart: what it knows then is from notifications.
+        # Polls far apart: what it knows then is from notifications.
         controller = CloudController(
-            self.dir / "controller", cloud, account, {"inventory": {"type": "nova", "look": "1 d", "audit": "1 d"}}
+            self.dir / "controller", cloud, account, {"inventory": {"type": "nova", "poll_interval": "1 d", "full_poll_interval": "1 d"}}
         )
         controller.configure("notifications", **notifications)
         self.addCleanup(controller.close)

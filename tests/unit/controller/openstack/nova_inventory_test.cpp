@@ -25,8 +25,8 @@ protected:
         access.user_name = "vitalwire";
         access.password = "secret";
         access.project_name = "service";
-        config.look = base::Millis(50);
-        config.audit = base::Millis(50);  // every look lists everything, unless a test says otherwise
+        config.poll_interval = base::Millis(50);
+        config.full_poll_interval = base::Millis(50);  // every poll lists everything, unless a test says otherwise
     }
     ~NovaInventoryTest() override {
         if (source) source->stop();
@@ -164,7 +164,7 @@ TEST_F(NovaInventoryTest, AFailingNovaLeavesTheInventoryAsItWas) {
     ASSERT_TRUE(until_loaded());
     status = 503;
     ASSERT_TRUE(loop.until([&] { return !problem().empty(); }));
-    EXPECT_THAT(problem(), HasSubstr("Nova: HTTP 503: out of order; what it said last still counts"));
+    EXPECT_THAT(problem(), HasSubstr("Nova: HTTP 503: out of order; what it listed last still counts"));
     EXPECT_EQ(inventory.guests().size(), 1U);
     status = 200;
     servers.push_back(nova_server("vm-2"));
@@ -239,7 +239,7 @@ TEST_F(NovaInventoryTest, NamesWhatIsWrongWithARootWithoutItsVersion) {
 }
 
 TEST_F(NovaInventoryTest, BetweenFullPollsItAsksOnlyForWhatChanged) {
-    config.audit = std::chrono::hours(1);
+    config.full_poll_interval = std::chrono::hours(1);
     servers = {nova_server("vm-1"), nova_server("vm-2")};
     start();
     ASSERT_TRUE(until_loaded());
@@ -251,7 +251,7 @@ TEST_F(NovaInventoryTest, BetweenFullPollsItAsksOnlyForWhatChanged) {
     servers = {nova_server("vm-1"), nova_server("vm-3")};
     source->reload();
     EXPECT_TRUE(loop.until([&] { return inventory.guest(GuestId("vm-3")) != nullptr; }));
-    EXPECT_THAT(asked, Contains(Not(HasSubstr("changes-since")))) << "told to look again, it looks at everything";
+    EXPECT_THAT(asked, Contains(Not(HasSubstr("changes-since")))) << "told to poll again, it polls at everything";
 }
 
 TEST_F(NovaInventoryTest, ReportsThatNovaIsTooOld) {

@@ -49,7 +49,7 @@ std::vector<std::string> captured() {
     return bodies;
 }
 
-/// The lines of nova_life.txt: what that life looks like to peers.
+/// The lines of nova_life.txt: what that life polls like to peers.
 std::vector<std::string> told_life() {
     std::ifstream file(std::string(VITALWIRE_SOURCE_DIR) + "/tests/unit/controller/openstack/nova_life.txt");
     std::vector<std::string> lines;
@@ -107,11 +107,11 @@ protected:
         notification.server = server;
         return notification;
     }
-    std::vector<std::string> look(const std::vector<NovaServer>& servers, const std::vector<NovaGroup>& groups = {},
+    std::vector<std::string> poll(const std::vector<NovaServer>& servers, const std::vector<NovaGroup>& groups = {},
                                   const std::vector<GuestId>& gone = {}) {
         std::vector<std::string> lines = shown(view.take(groups));
         const auto listed = view.take(servers);
-        for (const auto& changes : {listed, view.end_look(gone, view.missing_groups())}) {
+        for (const auto& changes : {listed, view.end_poll(gone, view.missing_groups())}) {
             const auto more = shown(changes);
             lines.insert(lines.end(), more.begin(), more.end());
         }
@@ -175,63 +175,63 @@ TEST_F(NovaViewTest, ADeletedServerIsNotBroughtBackByALateMessage) {
 }
 
 TEST_F(NovaViewTest, APollFindsServersTheirGroupsAndWhatTheirFlavorsWant) {
-    view.begin_look();
-    EXPECT_THAT(look({server("vm-1"), server("vm-2")}, {group("g", {"vm-1"})}),
+    view.begin_poll();
+    EXPECT_THAT(poll({server("vm-1"), server("vm-2")}, {group("g", {"vm-1"})}),
                 ElementsAre("vm-1 active/@compute-1 in the group", "vm-2 active/@compute-1"));
     EXPECT_TRUE(inventory.guest(GuestId("vm-1"))->policy.messaging);
     EXPECT_NE(inventory.group(GroupId("g")), nullptr);
 }
 
 TEST_F(NovaViewTest, WhatAPollDidNotListStaysUntilNovaHasItNoMore) {
-    view.begin_look();
-    look({server("vm-1"), server("vm-2")});
-    view.begin_look();
+    view.begin_poll();
+    poll({server("vm-1"), server("vm-2")});
+    view.begin_poll();
     view.take(std::vector{server("vm-1")});
     EXPECT_THAT(view.missing(), ElementsAre(GuestId("vm-2")));
-    EXPECT_THAT(look({server("vm-1")}), IsEmpty());
+    EXPECT_THAT(poll({server("vm-1")}), IsEmpty());
     EXPECT_NE(inventory.guest(GuestId("vm-2")), nullptr);
-    view.begin_look();
-    EXPECT_THAT(look({server("vm-1")}, {}, {GuestId("vm-2")}), ElementsAre("vm-2 gone"));
+    view.begin_poll();
+    EXPECT_THAT(poll({server("vm-1")}, {}, {GuestId("vm-2")}), ElementsAre("vm-2 gone"));
 }
 
 TEST_F(NovaViewTest, WhatIsNotifiedDuringAPollIsNewerThanWhatItFinds) {
-    view.begin_look();
-    look({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})});
-    view.begin_look();
+    view.begin_poll();
+    poll({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})});
+    view.begin_poll();
     tell(update(server("vm-1", "compute-2", "stopped")));
     auto deleted = server("vm-2");
     deleted.deleted = true;
     tell(update(deleted));
     tell(update(server("vm-3")));
     EXPECT_THAT(view.missing(), IsEmpty());
-    EXPECT_THAT(look({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})}), IsEmpty());
+    EXPECT_THAT(poll({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})}), IsEmpty());
     EXPECT_EQ(inventory.guest(GuestId("vm-1"))->state, "stopped");
     EXPECT_EQ(inventory.guest(GuestId("vm-2")), nullptr);
     EXPECT_NE(inventory.guest(GuestId("vm-3")), nullptr);
 }
 
 TEST_F(NovaViewTest, APollThatIsAbandonedTakesNothingAway) {
-    view.begin_look();
-    look({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})});
-    view.begin_look();
+    view.begin_poll();
+    poll({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})});
+    view.begin_poll();
     EXPECT_THAT(shown(view.take(std::vector{server("vm-1", "compute-2")})),
                 ElementsAre("vm-1 active/@compute-2 in the group"));
-    view.abandon_look();
+    view.abandon_poll();
     EXPECT_EQ(inventory.of_group(GroupId("g")).size(), 2U);
     EXPECT_THAT(shown(view.take(std::vector{server("vm-3")})), IsEmpty()) << "a page that comes after it";
 }
 
 TEST_F(NovaViewTest, AGroupThatAPollDoesNotNameIsGone) {
-    view.begin_look();
-    look({server("vm-1")}, {group("g", {"vm-1"})});
-    view.begin_look();
-    EXPECT_THAT(look({server("vm-1")}), ElementsAre("vm-1 active/@compute-1"));
+    view.begin_poll();
+    poll({server("vm-1")}, {group("g", {"vm-1"})});
+    view.begin_poll();
+    EXPECT_THAT(poll({server("vm-1")}), ElementsAre("vm-1 active/@compute-1"));
     EXPECT_EQ(inventory.group(GroupId("g")), nullptr);
 }
 
 TEST_F(NovaViewTest, AGroupThatIsDeletedWithMembersLeavesThemInNone) {
-    view.begin_look();
-    look({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})});
+    view.begin_poll();
+    poll({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})});
     NovaNotification gone;
     gone.about = NovaNotification::About::group_gone;
     gone.versioned = true;
