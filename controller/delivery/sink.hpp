@@ -45,7 +45,7 @@ public:
 
     /// How often what the receiver shows is to be compared with what it has confirmed. Absent: it cannot be asked, and
     /// `list` is not called.
-    virtual std::optional<base::Millis> audit_interval() const { return std::nullopt; }
+    virtual std::optional<base::Millis> reconcile_interval() const { return std::nullopt; }
     /// The open alarms of ours that the receiver shows, at some moment after this call. Calls `listed` once, later.
     // NOLINTNEXTLINE(performance-unnecessary-value-param): a sink that can be asked keeps it
     virtual void list(Listed listed) { listed(std::vector<ShownAlarm>()); }

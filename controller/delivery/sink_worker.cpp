@@ -32,7 +32,7 @@ SinkWorker::SinkWorker(std::string name, std::string type, std::unique_ptr<Sink>
       reconcile_timer_(shell_.io),
       since_(std::chrono::system_clock::now()) {
     add_metrics();
-    if (!sink_->audit_interval()) return;
+    if (!sink_->reconcile_interval()) return;
     add_reconcile_metrics();
     arm_reconcile();
 }
@@ -85,7 +85,7 @@ void SinkWorker::add_reconcile_metrics() {
 }
 
 void SinkWorker::arm_reconcile() {
-    reconcile_timer_.after(*sink_->audit_interval(), [this] {
+    reconcile_timer_.after(*sink_->reconcile_interval(), [this] {
         arm_reconcile();
         context_.reconcile();
     });

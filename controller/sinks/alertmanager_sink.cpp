@@ -115,13 +115,13 @@ Labels labels_of(const Alarm& alarm) {
 
 /// Prometheus Alertmanager, API v2. An alert is what its labels are. Those of group and project can change while a
 /// fault lasts; so an update and a clear go to what Alertmanager shows of this alarm, whatever its labels were then. It
-/// loses alerts when it restarts, and ends them at a time that each has to name: the audit sends again what it does not
+/// loses alerts when it restarts, and ends them at a time that each has to name: reconciling resends what it does not
 /// show, and what would end soon. Its times are those of its own clock, never of an agent's.
 class AlertmanagerSink : public Sink {
 public:
     struct Options {
         HttpClientRequest request;
-        base::Millis audit{};
+        base::Millis reconcile_interval{};
         base::Millis lifetime{};
         std::string runbook;  ///< its URL, with kKindOf where the fault's kind belongs
     };
@@ -138,7 +138,7 @@ public:
         });
     }
 
-    std::optional<base::Millis> audit_interval() const override { return options_.audit; }
+    std::optional<base::Millis> reconcile_interval() const override { return options_.reconcile_interval; }
 
     void list(Listed listed) override {
         get_alerts([this, listed = std::move(listed)](const Result<json>& alerts) {
@@ -266,11 +266,13 @@ SinkFactory configure_alertmanager_sink(runtime::ConfigReader& section) {
     options.request = read_http_target(section);
     while (options.request.url.ends_with('/'))
         options.request.url.pop_back();
-    options.audit = section.duration("audit", std::chrono::minutes(1), std::chrono::seconds(1), std::chrono::hours(24));
+    options.reconcile_interval = section.duration("reconcile_interval", std::chrono::minutes(1),
+                                                  std::chrono::seconds(1), std::chrono::hours(24));
     options.lifetime =
         section.duration("lifetime", std::chrono::hours(1), std::chrono::seconds(10), std::chrono::hours(24 * 7));
     options.runbook = section.text("runbook_url", kRunbook);
-    if (options.lifetime < 4 * options.audit) section.refuse("lifetime", "expected at least four times the audit");
+    if (options.lifetime < 4 * options.reconcile_interval)
+        section.refuse("lifetime", "expected at least four times the reconcile_interval");
     return [options](const SinkContext& context) { return std::make_unique<AlertmanagerSink>(context, options); };
 }
 

@@ -58,7 +58,7 @@ class VitrageSink : public Sink {
 public:
     struct Options {
         std::string monitor_id;
-        base::Millis audit{};
+        base::Millis reconcile_interval{};
     };
 
     VitrageSink(const SinkContext& context, Options options)
@@ -85,7 +85,7 @@ public:
 
     bool takes_hosts() const override { return false; }
 
-    std::optional<base::Millis> audit_interval() const override { return options_.audit; }
+    std::optional<base::Millis> reconcile_interval() const override { return options_.reconcile_interval; }
 
     void list(Listed listed) override {
         vitrage_.list([listed = std::move(listed)](const base::Result<VitrageClient::Alarms>& alarms) {
@@ -177,7 +177,8 @@ private:
 SinkFactory configure_vitrage_sink(runtime::ConfigReader& section) {
     VitrageSink::Options options;
     options.monitor_id = section.text("monitor_id", "vitalwire");
-    options.audit = section.duration("audit", std::chrono::minutes(1), std::chrono::seconds(1), std::chrono::hours(24));
+    options.reconcile_interval = section.duration("reconcile_interval", std::chrono::minutes(1),
+                                                  std::chrono::seconds(1), std::chrono::hours(24));
     return [options](const SinkContext& context) { return std::make_unique<VitrageSink>(context, options); };
 }
 

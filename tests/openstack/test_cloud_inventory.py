@@ -167,7 +167,7 @@ class PartsAway(InventoryTestCase):
         api.stop()
         self.addCleanup(lambda: api.start().wait_ready())
         wait_until(lambda: NOT_LISTED in controller.problems(), "the operator is told")
-        self.assertIn("what it said last still counts", controller.problems()[NOT_LISTED])
+        self.assertIn("what it listed last still counts", controller.problems()[NOT_LISTED])
         self.wait_guest(controller, server, cloud_state="active")
 
         api.start().wait_ready()

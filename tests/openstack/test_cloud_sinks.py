@@ -76,7 +76,7 @@ class SinkTestCase(CloudTestCase):
 
 
 class Vitrage(SinkTestCase):
-    sink = {"type": "vitrage", "audit": "2 s"}
+    sink = {"type": "vitrage", "reconcile_interval": "2 s"}
 
     def alarms(self):
         return [alarm for alarm in admin.alarms() if alarm.get("instance_id") == self.server]

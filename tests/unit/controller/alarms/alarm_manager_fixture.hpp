@@ -31,7 +31,7 @@ struct Receipts {
     Outcome answer = Outcome::confirmed();
     bool hold = false;
     std::vector<Sink::Done> held;
-    std::optional<base::Millis> audit;
+    std::optional<base::Millis> reconcile;
     bool takes_hosts = true;
     std::vector<Sink::Listed> asked;  ///< what it shows
 };
@@ -46,7 +46,7 @@ public:
         done(receipts_.answer);
     }
     bool takes_hosts() const override { return receipts_.takes_hosts; }
-    std::optional<base::Millis> audit_interval() const override { return receipts_.audit; }
+    std::optional<base::Millis> reconcile_interval() const override { return receipts_.reconcile; }
     void list(Listed listed) override { receipts_.asked.push_back(std::move(listed)); }
 
 private:

@@ -117,7 +117,7 @@ TEST_F(InternalAlarmsTest, AnAgentThatFlapsWhileASinkIsAwayLeavesItsLastState) {
 }
 
 TEST_F(InternalAlarmsTest, ReconciliationResendsWhatAReceiverHasLost) {
-    told["a"].audit = base::Millis(5);
+    told["a"].reconcile = base::Millis(5);
     start();
     deliver(lost);
     take("a");

@@ -14,7 +14,7 @@ using ::testing::IsEmpty;
 class ReconcileTest : public AlarmManagerTest {
 protected:
     void SetUp() override {
-        told["a"].audit = base::Millis(1);
+        told["a"].reconcile = base::Millis(1);
         start({"a", "b"});
         agent_up();
     }

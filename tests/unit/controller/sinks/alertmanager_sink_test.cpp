@@ -172,7 +172,7 @@ TEST_F(AlertmanagerSinkTest, AClearEndsOnlyTheAlertsOfItsGuestKindAndHost) {
 TEST_F(AlertmanagerSinkTest, TimesFitItsClockWhateverTheAgentsAndOurs) {
     for (const auto ahead : {seconds(0), seconds(7200), seconds(-7200)}) {
         clock_ahead = ahead;
-        const auto sink = make("lifetime = 1 min\naudit = 1 s\n");
+        const auto sink = make("lifetime = 1 min\nreconcile_interval = 1 s\n");
         for (const auto opened : {seconds(-7200), seconds(30), seconds(7200)}) {
             for (const auto lasted : {seconds(-40), seconds(0), seconds(5), seconds(86400)}) {
                 alerts.clear();
@@ -201,7 +201,7 @@ TEST_F(AlertmanagerSinkTest, ADateThatIsNoneLeavesOurClock) {
 
 TEST_F(AlertmanagerSinkTest, ShowsWhatAlertmanagerHasForReconciliation) {
     const auto sink = make();
-    EXPECT_EQ(sink->audit_interval(), base::Millis(minutes(1)));
+    EXPECT_EQ(sink->reconcile_interval(), base::Millis(minutes(1)));
     deliver(*sink, raise());
     EXPECT_THAT(shown(*sink), ElementsAre("vm-1 heartbeat_lost f1"));
     EXPECT_EQ(requests.back(), "GET /am/api/v2/alerts?filter=source%3D%22vitalwire%22");
@@ -266,9 +266,10 @@ TEST_F(AlertmanagerSinkTest, AFailingSinkIsAnAlertOfItsOwn) {
 }
 
 TEST_F(AlertmanagerSinkTest, ALifeTooShortForReconciliationIsReported) {
-    make("audit = 1 min\nlifetime = 2 min\n");
+    make("reconcile_interval = 1 min\nlifetime = 2 min\n");
     ASSERT_EQ(errors.size(), 1U);
-    EXPECT_THAT(runtime::to_string(errors[0]), HasSubstr("lifetime: expected at least four times the audit"));
+    EXPECT_THAT(runtime::to_string(errors[0]),
+                HasSubstr("lifetime: expected at least four times the reconcile_interval"));
 }
 
 }  // namespace

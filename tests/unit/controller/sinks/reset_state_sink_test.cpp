@@ -77,7 +77,7 @@ TEST_F(ResetStateSinkTest, LeavesTheStateAtTheClear) {
     deliver(*sink, raise());
     EXPECT_EQ(deliver(*sink, clear()).kind, Kind::skipped);
     EXPECT_THAT(requests, ElementsAre(kSetError));
-    EXPECT_FALSE(sink->audit_interval());
+    EXPECT_FALSE(sink->reconcile_interval());
 }
 
 TEST_F(ResetStateSinkTest, SetsTheServerToActiveAtTheClearWhenSoConfigured) {

@@ -219,8 +219,8 @@ TEST_F(VitrageSinkTest, SkipsWhatTheDatasourceCannotTake) {
 
 TEST_F(VitrageSinkTest, ListsWhatVitrageShowsInOurWords) {
     shown = {{"guest.vm.crashed", kServer}, {"guest.strange", kServer}, {"agent.lost", ""}};
-    const auto sink = make("audit = 5 s\n");
-    EXPECT_EQ(sink->audit_interval(), base::Millis(5000));
+    const auto sink = make("reconcile_interval = 5 s\n");
+    EXPECT_EQ(sink->reconcile_interval(), base::Millis(5000));
     std::vector<std::string> lines;
     bool done = false;
     sink->list([&](const base::Result<std::vector<ShownAlarm>>& alarms) {
@@ -244,8 +244,8 @@ TEST_F(VitrageSinkTest, ASinkThatIsGoneIsNotCalledBack) {
 }
 
 TEST_F(VitrageSinkTest, ReportsEveryMistakeOfASection) {
-    EXPECT_THAT(mistakes("audit = 1 ms\nurl = http://x/\n"),
-                ElementsAre(HasSubstr("c:2: [sink s] audit: expected a time from 1 s"),
+    EXPECT_THAT(mistakes("reconcile_interval = 1 ms\nurl = http://x/\n"),
+                ElementsAre(HasSubstr("c:2: [sink s] reconcile_interval: expected a time from 1 s"),
                             HasSubstr("c:3: [sink s] url: is no key")));
 }
 

@@ -82,7 +82,7 @@ TEST_F(FileInventoryTest, AFileThatIsDeletedLeavesTheInventory) {
     start();
     std::filesystem::remove(path);
     ASSERT_TRUE(loop.until([&] { return !problem.empty(); }));
-    EXPECT_THAT(problem, HasSubstr("no such file; what it said last still counts"));
+    EXPECT_THAT(problem, HasSubstr("no such file; what it listed last still counts"));
     EXPECT_TRUE(contains("a"));
 }
 
