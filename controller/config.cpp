@@ -48,8 +48,8 @@ void read_controller(const ConfigFile& file, ConfigErrors& errors, ControllerCon
     section.finish();
 }
 
-void read_self_watch(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
-    ConfigReader section(file, "self_watch", errors);
+void read_self_monitoring(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    ConfigReader section(file, "self_monitoring", errors);
     config.agent_lost_after =
         section.duration("agent_lost_after", config.agent_lost_after, std::chrono::seconds(1), kDay);
     config.sink_failing_after =
@@ -224,11 +224,11 @@ void check_listeners(const ConfigFile& file, ConfigErrors& errors) {
 
 ControllerConfig read_controller_config(const ConfigFile& file, ConfigErrors& errors, const Environment& environment) {
     ControllerConfig config;
-    file.check_sections(
-        {"controller", "self_watch", "bus", "http", "inventory", "notifications", "openstack", "sink *", "policy *"},
-        errors);
+    file.check_sections({"controller", "self_monitoring", "bus", "http", "inventory", "notifications", "openstack",
+                         "sink *", "policy *"},
+                        errors);
     read_controller(file, errors, config);
-    read_self_watch(file, errors, config);
+    read_self_monitoring(file, errors, config);
     read_bus(file, errors, config);
     read_http(file, errors, config);
     read_inventory_section(file, errors, config);

@@ -22,8 +22,8 @@ bool place_matches(const Policy& policy, const Alarm& alarm) {
     return group && allows(policy.projects, alarm.project) && allows(policy.flavors, alarm.flavor);
 }
 
-base::Millis hold_off_of(const Policy& policy, base::Millis beat) {
-    return policy.hold_off_beats > 0 ? policy.hold_off_beats * beat : policy.hold_off;
+base::Millis hold_off_of(const Policy& policy, base::Millis interval) {
+    return policy.hold_off_intervals > 0 ? policy.hold_off_intervals * interval : policy.hold_off;
 }
 
 }  // namespace

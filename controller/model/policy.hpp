@@ -20,7 +20,7 @@ struct Policy {
     std::vector<std::string> flavors;
     std::vector<std::string> sinks;
     base::Millis hold_off{};
-    int hold_off_beats = 0;  ///< so many heartbeat intervals of the guest, instead
+    int hold_off_intervals = 0;  ///< so many heartbeat intervals of the guest, instead
 
     /// What it says depends on where the cloud has put the guest.
     bool asks_inventory() const { return !groups.empty() || !projects.empty() || !flavors.empty(); }

@@ -20,32 +20,32 @@ namespace {
 
 constexpr std::size_t kMaxPolicyName = 64;
 constexpr std::size_t kShownName = 64;
-constexpr int kMostBeats = 1000;
+constexpr int kMostIntervals = 1000;
 constexpr Millis kLongestHoldOff = std::chrono::hours(24);
 
-/// The number in "2 beats"; absent when the text is something else, 0 when the number is none.
-std::optional<int> beats_in(std::string_view text) {
-    const std::size_t unit = text.find("beat");
+/// The number in "2 intervals"; absent when the text is something else, 0 when the number is none.
+std::optional<int> intervals_in(std::string_view text) {
+    const std::size_t unit = text.find("interval");
     if (unit == std::string_view::npos) return std::nullopt;
     const std::string_view word = text.substr(unit);
-    if (word != "beat" && word != "beats") return 0;
+    if (word != "interval" && word != "intervals") return 0;
     std::string_view digits = text.substr(0, unit);
     while (digits.ends_with(' '))
         digits.remove_suffix(1);
-    int beats = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), beats);
+    int intervals = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), intervals);
     const bool whole = error == std::errc{} && end == digits.data() + digits.size();
-    return whole && beats >= 1 && beats <= kMostBeats ? beats : 0;
+    return whole && intervals >= 1 && intervals <= kMostIntervals ? intervals : 0;
 }
 
 void read_hold_off(ConfigReader& section, Policy& policy) {
-    const auto beats = beats_in(section.text("hold_off", ""));
-    if (!beats) {
+    const auto intervals = intervals_in(section.text("hold_off", ""));
+    if (!intervals) {
         policy.hold_off = section.duration("hold_off", Millis(0), Millis(0), kLongestHoldOff);
         return;
     }
-    policy.hold_off_beats = *beats;
-    if (*beats == 0) section.refuse("hold_off", "expected a time ('5 s'), or 1 to 1000 beats ('2 beats')");
+    policy.hold_off_intervals = *intervals;
+    if (*intervals == 0) section.refuse("hold_off", "expected a time ('5 s'), or 1 to 1000 intervals ('2 intervals')");
 }
 
 void read_sink_names(ConfigReader& section, const std::set<std::string>& sinks, Policy& policy) {

@@ -37,7 +37,7 @@ class Chaos(OutageTestCase):
     killed = 0  # by all runs of this process
 
     HOSTS = ("compute-1", "compute-2", CUT_OFF)
-    MORE = {"self_watch__agent_lost_after": "2 s", "self_watch__sink_failing_after": "2 s",
+    MORE = {"self_monitoring__agent_lost_after": "2 s", "self_monitoring__sink_failing_after": "2 s",
             "sink__inspector__longest_backoff": "500 ms", "sink__inspector__timeout": "2 s"}
 
     def setUp(self) -> None:

@@ -79,7 +79,7 @@ class BothControllersAway(OutageTestCase):
 class AgentCutOff(OutageTestCase):
     """Its primary raises an alarm about its host, and nobody anything about its guests."""
 
-    MORE = {"self_watch__agent_lost_after": "1 s"}
+    MORE = {"self_monitoring__agent_lost_after": "1 s"}
 
     def setUp(self) -> None:
         super().setUp()

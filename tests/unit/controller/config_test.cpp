@@ -97,14 +97,14 @@ TEST_F(ControllerConfigTest, SharesOutPoliciesToTheSinksThatTheyName) {
     const ControllerConfig config = read(
         "[sink a]\ntype = log\n[sink b]\ntype = log\n"
         "[policy all]\nsinks = a\n"
-        "[policy later]\nkinds = heartbeat_lost\nflavors = nfv.* vnf\nhold_off = 2 beats\nsinks = a b\n");
+        "[policy later]\nkinds = heartbeat_lost\nflavors = nfv.* vnf\nhold_off = 2 intervals\nsinks = a b\n");
     EXPECT_THAT(mistakes(), IsEmpty());
     ASSERT_EQ(config.sinks[0].policies->size(), 2U);
     ASSERT_EQ(config.sinks[1].policies->size(), 1U);
     const Policy& later = config.sinks[1].policies->at(0);
     EXPECT_THAT(later.kinds, ElementsAre("heartbeat_lost"));
     EXPECT_THAT(later.flavors, ElementsAre("nfv.*", "vnf"));
-    EXPECT_EQ(later.hold_off_beats, 2);
+    EXPECT_EQ(later.hold_off_intervals, 2);
     EXPECT_FALSE(read("[sink a]\ntype = log\n").sinks[0].policies);
 }
 
@@ -112,7 +112,7 @@ TEST_F(ControllerConfigTest, ReportsEveryMistakeOfThePolicies) {
     read(
         "[sink a]\ntype = log\n[sink b]\ntype = log\n"
         "[policy 1]\nkinds = heartbeat_lost asleep\nsinks = a c\nhold_off = 2 beets\n"
-        "[policy 2]\nhold_off = 0 beats\ntypo = 1\n[policy x/y]\nsinks = b\n");
+        "[policy 2]\nhold_off = 0 intervals\ntypo = 1\n[policy x/y]\nsinks = b\n");
     EXPECT_THAT(
         mistakes(),
         ElementsAre(HasSubstr("c:6: [policy 1] kinds: expected some of heartbeat_lost, unhealthy, "
@@ -120,7 +120,7 @@ TEST_F(ControllerConfigTest, ReportsEveryMistakeOfThePolicies) {
                               "agent_lost, agent_degraded, sink_failing, found 'asleep'"),
                     HasSubstr("c:8: [policy 1] hold_off: expected a time"),
                     HasSubstr("c:7: [policy 1] sinks: there is no [sink c]"),
-                    HasSubstr("c:10: [policy 2] hold_off: expected a time ('5 s'), or 1 to 1000 beats"),
+                    HasSubstr("c:10: [policy 2] hold_off: expected a time ('5 s'), or 1 to 1000 intervals"),
                     HasSubstr("c:9: [policy 2] sinks: is missing"), HasSubstr("c:11: [policy 2] typo: is no key"),
                     HasSubstr("c:12: [policy NAME]: expected a name"), HasSubstr("c:3: [sink b]: no policy names it")));
 }

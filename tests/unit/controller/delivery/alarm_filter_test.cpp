@@ -147,9 +147,9 @@ TEST_F(AlarmFilterTest, OneThatWasReceivedAfterNowHasNoAge) {
 }
 
 TEST_F(AlarmFilterTest, CountsInIntervalsOfTheGuest) {
-    Policy two_beats = policy();
-    two_beats.hold_off_beats = 2;
-    given({two_beats});
+    Policy two_intervals = policy();
+    two_intervals.hold_off_intervals = 2;
+    given({two_intervals});
     EXPECT_EQ(offer(a1), Decision::hold);
     EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(102)));
 }
@@ -259,7 +259,7 @@ TEST_F(PolicyTest, AGroupIsKnownByItsIdOrItsName) {
 TEST_F(PolicyTest, TheShortestHoldOffOfThoseThatMatchCounts) {
     policies[0].hold_off = seconds(10);
     Policy sooner;
-    sooner.hold_off_beats = 2;
+    sooner.hold_off_intervals = 2;
     policies.push_back(sooner);
     EXPECT_EQ(decision(), (PolicyDecision{PolicyDecision::Kind::deliver, seconds(4)}));
     policies[1].kinds = {"unhealthy"};

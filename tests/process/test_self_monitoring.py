@@ -18,7 +18,7 @@ from vmbed.procs import http_metrics, wait_until
 class SelfWatch(ControllerTestCase):
     def setUp(self):
         super().setUp()
-        self.configure("[self_watch]\nagent_lost_after = 1 s\nsink_failing_after = 1 s\n")
+        self.configure("[self_monitoring]\nagent_lost_after = 1 s\nsink_failing_after = 1 s\n")
 
     def events(self, kind):
         return [event for event in self.inspector.events() if event["details"]["kind"] == kind]
@@ -67,7 +67,7 @@ class LostAgent(SelfWatch):
 class FailingSink(SelfWatch):
     def test_is_told_to_the_others_and_shown_with_what_waits(self):
         other = self.enterContext(Inspector())
-        self.configure("[self_watch]\nsink_failing_after = 1 s\n"
+        self.configure("[self_monitoring]\nsink_failing_after = 1 s\n"
                        f"[sink other]\ntype = webhook\nurl = http://{other.address}/\nlongest_backoff = 500 ms\n")
         self.start_controller()
         agent = self.start_agent()
