@@ -43,8 +43,8 @@ void read_controller(const ConfigFile& file, ConfigErrors& errors, ControllerCon
     config.log_level = section.choice("log_level", config.log_level, {"debug", "info", "warning", "error"});
     config.history = static_cast<std::size_t>(section.integer("history", 10'000, 0, 1'000'000));
     config.resume_grace = section.duration("resume_grace", config.resume_grace, Millis(0), std::chrono::minutes(10));
-    config.forget_agent_after =
-        section.duration("forget_agent_after", config.forget_agent_after, std::chrono::minutes(1), 365 * kDay);
+    config.remove_agent_after =
+        section.duration("remove_agent_after", config.remove_agent_after, std::chrono::minutes(1), 365 * kDay);
     section.finish();
 }
 

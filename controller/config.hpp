@@ -32,7 +32,7 @@ struct ControllerConfig {
     std::string log_level = "info";
     std::size_t history = 10'000;
     base::Millis resume_grace{10'000};
-    base::Millis forget_agent_after = std::chrono::hours(24 * 7);
+    base::Millis remove_agent_after = std::chrono::hours(24 * 7);
 
     base::Millis agent_lost_after{3000};
     base::Millis sink_failing_after{30'000};

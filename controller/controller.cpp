@@ -37,7 +37,7 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
       source_(make_source()),
       core_({{config_.host, config_.agent_lost_after, config_.resume_grace, config_.sink_failing_after},
              {config_.history, config_.resume_grace},
-             config_.forget_agent_after,
+             config_.remove_agent_after,
              std::chrono::system_clock::now()},
             {problems_, rows_, inventory_, *this}),
       ports_(core_, moment, [this] { arm(); }),
@@ -79,7 +79,7 @@ base::Result<void> Controller::start() {
     add_sinks();
     core_.load(moment());
     if (!store_->set_aside().empty())
-        problems_.raise("the store was unreadable and was set aside", store_->set_aside());
+        problems_.raise("the store was unreadable: quarantined, starting empty", store_->set_aside());
     source_->start(*this);
     for (const auto& sink : core_.alarms().sinks()) {
         if (auto started = sink->start(); !started) return started;

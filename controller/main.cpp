@@ -42,23 +42,23 @@ class StatusLine {
 public:
     StatusLine(boost::asio::io_context& io, const controller::Controller& controller)
         : timer_(io), controller_(controller) {
-        tell();
+        notify();
     }
 
 private:
-    void tell() {
+    void notify() {
         std::string line = status_line(controller_);
-        if (line != told_) runtime::notify_status(line);
-        told_ = std::move(line);
+        if (line != notified_) runtime::notify_status(line);
+        notified_ = std::move(line);
         timer_.expires_after(std::chrono::seconds(1));
         timer_.async_wait([this](const boost::system::error_code& error) {
-            if (!error) tell();
+            if (!error) notify();
         });
     }
 
     boost::asio::steady_timer timer_;
     const controller::Controller& controller_;
-    std::string told_;
+    std::string notified_;
 };
 
 /// What is wrong with the inventory's file, in one line.
@@ -116,10 +116,9 @@ int run(const controller::ControllerConfig& config) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    runtime::CommandLine command(
-        {"vitalwire-controller",
-         "Books the faults that the agents find and tells them to the systems that act on them.", VITALWIRE_VERSION,
-         "/etc/vitalwire/vitalwire-controller.conf"});
+    runtime::CommandLine command({"vitalwire-controller",
+                                  "Lists the faults that the agents find and notifies the systems that act on them.",
+                                  VITALWIRE_VERSION, "/etc/vitalwire/vitalwire-controller.conf"});
     if (const auto status = command.parse(argc, argv)) return *status;
     const auto config = command.load(read_config);
     if (!config) return 2;

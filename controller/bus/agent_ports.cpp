@@ -89,7 +89,7 @@ void AgentPorts::show_problems(runtime::Problems& problems) const {
         if (conflict.empty()) conflict = port->bus().conflict();
     }
     problems.set("another controller has the same name", conflict);
-    problems.set("faults left at the broker cannot be read", mailbox_ ? mailbox_->problem() : "");
+    problems.set("the durable fault queue cannot be read", mailbox_ ? mailbox_->problem() : "");
 }
 
 std::uint64_t AgentPorts::refused() const {

@@ -40,7 +40,7 @@ public:
     struct Options {
         SelfMonitoring::Options monitoring;
         AlarmManager::Options alarms;
-        base::Millis forget_agent_after = std::chrono::hours(24 * 7);
+        base::Millis remove_agent_after = std::chrono::hours(24 * 7);
         base::WallTime started_at{};
     };
     /// What the core asks of its shell.

@@ -60,11 +60,11 @@ void add_alarms(Registrar to, const Core& core) {
     }
     for (const model::AlarmKind& kind : model::alarm_kinds()) {
         if (kind.source != model::AlarmKind::Source::controller) continue;
-        to.gauge("own_alarms_open", "Alarms about the suite itself that are open.",
+        to.gauge("internal_alarms_open", "Internal alarms that are open.",
                  [&core, name = kind.name] { return core.self_monitoring().open_of_kind(name); },
                  {{"kind", std::string(kind.name)}});
     }
-    to.gauge("deposits_waiting", "Messages of faults left by agents that are away.",
+    to.gauge("orphaned_reports_waiting", "Reports in the durable fault queue of agents that are away.",
              [&core] { return core.orphans_waiting(); });
 }
 

@@ -22,7 +22,7 @@ constexpr const char* kAcked = "deliveries";
 constexpr const char* kHistory = "history";
 constexpr const char* kSinks = "sinks";
 constexpr const char* kAgents = "agents";
-constexpr const char* kOwnAlarms = "own_alarms";
+constexpr const char* kInternalAlarms = "internal_alarms";
 constexpr const char* kJournal = "journal";
 
 json to_row(const TrackedFault& tracked) {
@@ -167,7 +167,7 @@ std::vector<std::pair<base::HostId, Agent>> AlarmStore::load_agents() {
 
 std::vector<Alarm> AlarmStore::load_internal_alarms() {
     std::vector<Alarm> alarms;
-    load(kOwnAlarms, [&](const std::string& id, const json& row) {
+    load(kInternalAlarms, [&](const std::string& id, const json& row) {
         Alarm alarm;
         alarm.id = base::FaultId(id);
         alarm.kind = wire::text_or(row, "kind");
@@ -191,11 +191,11 @@ std::vector<Alarm> AlarmStore::load_internal_alarms() {
 }
 
 void AlarmStore::put_internal_alarm(const Alarm& alarm) {
-    store_.put(kOwnAlarms, alarm.id.str(), wire::dump(to_json(alarm)));
+    store_.put(kInternalAlarms, alarm.id.str(), wire::dump(to_json(alarm)));
 }
 
 void AlarmStore::erase_internal_alarm(const base::FaultId& alarm) {
-    store_.erase(kOwnAlarms, alarm.str());
+    store_.erase(kInternalAlarms, alarm.str());
 }
 
 void AlarmStore::put_fault(const TrackedFault& tracked) {

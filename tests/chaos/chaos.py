@@ -296,9 +296,9 @@ class Chaos(OutageTestCase):
         guests = {details["instance_id"] for details in self.told()}
         self.assertLessEqual(guests, {guest.id for guest in self.frail})
         if not self.died_with_full_disk:
-            wait_equal(self.own_alarms, [], "the inspector is told that the suite is well")
+            wait_equal(self.internal_alarms, [], "the inspector is told that the suite is well")
 
-    def own_alarms(self) -> list[dict[str, Any]]:
+    def internal_alarms(self) -> list[dict[str, Any]]:
         """Those of which the inspector was last told that they are open."""
         alarms = [event["details"] for event in self.inspector.events() if "instance_id" not in event["details"]]
         last = {details["fault_id"]: details for details in alarms}

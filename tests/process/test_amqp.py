@@ -164,7 +164,7 @@ class Outages(BrokerTestCase):
         self.controllers[1].close()
         for controller in self.controllers:
             controller.start()
-        metric = "vitalwire_controller_deposits_waiting"
+        metric = "vitalwire_controller_orphaned_reports_waiting"
         wait_until(
             lambda: self.left() + sum(http_metrics(each.http)[metric] for each in self.controllers) == 0,
             "all that was left is taken",

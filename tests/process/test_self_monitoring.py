@@ -60,7 +60,7 @@ class LostAgent(SelfWatch):
         self.start_controller()
         self.start_agent()
         self.await_statuses("agent_lost", "down", "up")
-        name = 'vitalwire_controller_own_alarms_open{kind="agent_lost"}'
+        name = 'vitalwire_controller_internal_alarms_open{kind="agent_lost"}'
         self.assertEqual(http_metrics(self.dir / "http")[name], 0)
 
 

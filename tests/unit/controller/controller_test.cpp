@@ -377,7 +377,7 @@ TEST_F(ControllerTest, DeliversAndReportsItWhileTheDiskIsFull) {
 }
 
 TEST_F(ControllerTest, RemovesAnAgentThatIsGoneForLong) {
-    start("[controller]\nhost = ctl\nforget_agent_after = 1 min\n");
+    start("[controller]\nhost = ctl\nremove_agent_after = 1 min\n");
     controller->stop();
     controller.reset();
     {
@@ -385,7 +385,7 @@ TEST_F(ControllerTest, RemovesAnAgentThatIsGoneForLong) {
         AlarmStore(**store).put_agent(base::HostId("compute-9"), Agent{});
         (*store)->close();
     }
-    start("[controller]\nhost = ctl\nforget_agent_after = 1 min\n");
+    start("[controller]\nhost = ctl\nremove_agent_after = 1 min\n");
     EXPECT_TRUE(get("/v1/agents")["agents"].empty());
 }
 
