@@ -38,13 +38,13 @@ private:
 };
 
 Table links_table(const json& document, WallTime now, const Style& style) {
-    Table table({"CONTROLLER", "LINK", "SINCE", "LEAD", "LAST ERROR"});
+    Table table({"CONTROLLER", "LINK", "SINCE", "PRIMARY", "LAST ERROR"});
     for (const json* link : listed(document, "links")) {
         const bool up = bool_or(*link, "up", false);
         table.add({text_or(*link, "name"),
                    {up ? "up" : "down", up ? Tone::good : Tone::bad},
                    Cell::time(text_or(*link, "since"), now, style),
-                   bool_or(*link, "lead", false) ? "lead" : "",
+                   bool_or(*link, "primary", false) ? "primary" : "",
                    text_or(*link, "last_error")});
     }
     return table;

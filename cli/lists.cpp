@@ -114,7 +114,7 @@ Table faults_table(const json& document, WallTime now, const Style& style) {
 }
 
 Table agents_table(const json& document, WallTime now, const Style& style) {
-    Table table({"STATE", "HOST", "VERSION", "PEER", "SINCE", "LAST SEEN", "LEAD", "GUESTS", "FAULTS"});
+    Table table({"STATE", "HOST", "VERSION", "PEER", "SINCE", "LAST SEEN", "PRIMARY", "GUESTS", "FAULTS"});
     const auto order = [](const json& agent) {
         return std::pair(bool_or(agent, "connected", false), text_or(agent, "host"));
     };
@@ -126,7 +126,7 @@ Table agents_table(const json& document, WallTime now, const Style& style) {
                    text_or(*agent, "peer"),
                    Cell::time(text_or(*agent, "since"), now, style),
                    Cell::time(text_or(*agent, "last_seen"), now, style),
-                   bool_or(*agent, "lead", false) ? "lead" : "",
+                   bool_or(*agent, "primary", false) ? "primary" : "",
                    std::to_string(int_or(*agent, "guests", 0)),
                    count(*agent, "faults")});
     }

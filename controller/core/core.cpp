@@ -125,7 +125,7 @@ void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string
     fleet_.up(host, hello, peer, moment.wall);
     put_agent(host);
     log::info("agent connected",
-              {{"host", host}, {"peer", peer}, {"version", hello.agent_version}, {"primary", hello.lead}});
+              {{"host", host}, {"peer", peer}, {"version", hello.agent_version}, {"primary", hello.is_primary}});
     alarms_.agent_up(host);
     groups_.expect(host);
     orphans_.agent_up(host);
@@ -157,13 +157,13 @@ void Core::message(std::size_t port, const HostId& name, const bus::ToController
 
 /// Sent again on a connection that is up: only who is primary can have changed.
 void Core::on(const HostId& host, const bus::Hello& hello, Moment moment) {
-    on(host, bus::LeadChanged{hello.lead, hello.primary, hello.controllers}, moment);
+    on(host, bus::PrimaryChanged{hello.is_primary, hello.primary, hello.controllers}, moment);
 }
 
-void Core::on(const HostId& host, const bus::LeadChanged& changed, Moment moment) {
+void Core::on(const HostId& host, const bus::PrimaryChanged& changed, Moment moment) {
     const bool was_primary = fleet_.find(host)->is_primary;
     fleet_.set_primary(host, changed);
-    if (was_primary == changed.lead) return;
+    if (was_primary == changed.is_primary) return;
     put_agent(host);
     alarms_.primary_changed(host);
     ++counters_.primary_changes;

@@ -111,7 +111,7 @@ private:
     void put_agent(const base::HostId& host) { context_.rows.put_agent(host, *fleet_.find(host)); }
 
     void on(const base::HostId& host, const bus::Hello& hello, base::Moment moment);
-    void on(const base::HostId& host, const bus::LeadChanged& changed, base::Moment moment);
+    void on(const base::HostId& host, const bus::PrimaryChanged& changed, base::Moment moment);
     void on(const base::HostId& host, const bus::SnapshotBegin&, base::Moment moment);
     void on(const base::HostId& host, const bus::SnapshotEnd&, base::Moment moment);
     void on(const base::HostId& host, const bus::Guests& guests, base::Moment moment);

@@ -35,7 +35,7 @@ void Fleet::up(const base::HostId& host, const bus::Hello& hello, const std::str
     agent.peer = peer;
     agent.connected = true;
     agent.synced = false;
-    agent.is_primary = hello.lead;
+    agent.is_primary = hello.is_primary;
     agent.since = now;
     agent.last_seen = now;
     agent.seen_since_start = true;
@@ -51,10 +51,10 @@ void Fleet::down(const base::HostId& host, base::Moment moment) {
     at->second.mentioned.reset();
 }
 
-void Fleet::set_primary(const base::HostId& host, const bus::LeadChanged& changed) {
+void Fleet::set_primary(const base::HostId& host, const bus::PrimaryChanged& changed) {
     const auto at = agents_.find(host);
     if (at == agents_.end()) return;
-    at->second.is_primary = changed.lead;
+    at->second.is_primary = changed.is_primary;
     at->second.primary = changed.primary;
     at->second.controllers = changed.controllers;
 }

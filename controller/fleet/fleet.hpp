@@ -53,7 +53,7 @@ public:
     void restore(const base::HostId& host, Agent agent);
     void up(const base::HostId& host, const bus::Hello& hello, const std::string& peer, base::WallTime now);
     void down(const base::HostId& host, base::Moment moment);
-    void set_primary(const base::HostId& host, const bus::LeadChanged& changed);
+    void set_primary(const base::HostId& host, const bus::PrimaryChanged& changed);
     void set_problems(const base::HostId& host, std::vector<bus::AgentProblems::Item> problems);
     /// This controller delivers for an agent that is away, known or not.
     void adopt(const base::HostId& host, base::Moment moment);

@@ -411,7 +411,7 @@ HttpResponse agents(const ApiContext& context, const HttpRequest&) {
                         {"peer", agent.peer},
                         {"since", base::to_iso8601(agent.since)},
                         {"last_seen", base::to_iso8601(agent.last_seen)},
-                        {"lead", agent.is_primary},
+                        {"primary", agent.is_primary},
                         {"guests", agent.guests.size()},
                         {"faults", context.alarms().table().open_of_host(host)}});
     }

@@ -31,7 +31,7 @@ struct Alarm {
     std::string reason;  ///< may come from the guest
     std::string corrective_action;
     std::uint64_t revision = 1;
-    /// The highest revision that an earlier lead's sinks have confirmed to the agent; 0 when none.
+    /// The highest revision that an earlier primary's sinks have acknowledged to the agent; 0 when none.
     std::uint64_t delivered = 0;
     base::WallTime opened_at{};    ///< by the clock of who found it
     base::WallTime received_at{};  ///< by this controller's; the epoch: just now

@@ -152,7 +152,7 @@ std::vector<std::pair<base::HostId, Agent>> AlarmStore::load_agents() {
     load(kAgents, [&](const std::string& host, const json& row) {
         Agent agent;
         agent.version = wire::text_or(row, "version");
-        agent.is_primary = wire::bool_or(row, "lead", false);
+        agent.is_primary = wire::bool_or(row, "is_primary", false);
         agent.primary = wire::text_or(row, "primary");
         agent.instance = wire::text_or(row, "instance");
         agent.state = wire::text_or(row, "state");
@@ -237,7 +237,7 @@ void AlarmStore::erase_sink(const std::string& sink) {
 
 void AlarmStore::put_agent(const base::HostId& host, const Agent& agent) {
     const json row = {{"version", agent.version},
-                      {"lead", agent.is_primary},
+                      {"is_primary", agent.is_primary},
                       {"primary", agent.primary},
                       {"instance", agent.instance},
                       {"state", agent.state},

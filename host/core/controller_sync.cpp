@@ -184,7 +184,7 @@ std::vector<std::string> ControllerSync::connected_names() const {
     return names;
 }
 
-bus::LeadChanged ControllerSync::roster(const Link& link) const {
+bus::PrimaryChanged ControllerSync::roster(const Link& link) const {
     return {link.id == primary_, primary_name(), connected_names()};
 }
 

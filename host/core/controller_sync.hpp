@@ -108,7 +108,7 @@ private:
     void elect();
     std::string primary_name() const;
     std::vector<std::string> connected_names() const;
-    bus::LeadChanged roster(const Link& link) const;
+    bus::PrimaryChanged roster(const Link& link) const;
     void send_roster();
     void send(LinkId link, const bus::ToController& message);
     void send_to_all(const bus::ToController& message);

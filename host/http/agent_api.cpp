@@ -78,7 +78,7 @@ HttpResponse status(const ApiContext& context, const HttpRequest&) {
     for (const ControllerSync::LinkStatus& link : context.core.controllers().status()) {
         links.push_back({{"name", link.name},
                          {"up", link.up},
-                         {"lead", link.primary},
+                         {"primary", link.primary},
                          {"since", base::to_iso8601(link.since)},
                          {"last_error", link.last_error}});
     }

@@ -108,14 +108,14 @@ struct Encoder {
                 {"host", message.host.str()},
                 {"agent_version", message.agent_version},
                 {"instance", message.instance},
-                {"lead", message.lead},
+                {"lead", message.is_primary},
                 {"state", message.state},
                 {"state_starts", message.state_starts},
                 {"primary", message.primary},
                 {"controllers", message.controllers}};
     }
-    json operator()(const LeadChanged& message) const {
-        return {{"lead", message.lead}, {"primary", message.primary}, {"controllers", message.controllers}};
+    json operator()(const PrimaryChanged& message) const {
+        return {{"lead", message.is_primary}, {"primary", message.primary}, {"controllers", message.controllers}};
     }
     json operator()(const SnapshotBegin&) const { return json::object(); }
     json operator()(const SnapshotEnd&) const { return json::object(); }
@@ -178,7 +178,7 @@ Result<ToController> decode_hello(const json& object) {
     message.host = base::HostId(in.plain_name("host", kMaxHostName));
     message.agent_version = in.text_or("agent_version", kMaxWord);
     message.instance = in.text("instance", 1, kMaxWord);
-    message.lead = in.boolean("lead");
+    message.is_primary = in.boolean("lead");
     message.state = in.text_or("state", kMaxWord);
     message.state_starts = static_cast<std::uint64_t>(in.integer_or("state_starts", 0, 0, INT64_MAX));
     message.primary = in.text_or("primary", kMaxHostName);
@@ -186,10 +186,10 @@ Result<ToController> decode_hello(const json& object) {
     return in.finish(ToController(std::move(message)));
 }
 
-Result<ToController> decode_lead_changed(const json& object) {
+Result<ToController> decode_primary_changed(const json& object) {
     wire::FieldReader in(object);
-    LeadChanged message{in.boolean("lead"), in.text_or("primary", kMaxHostName),
-                        in.take(read_names(object, "controllers"))};
+    PrimaryChanged message{in.boolean("lead"), in.text_or("primary", kMaxHostName),
+                           in.take(read_names(object, "controllers"))};
     return in.finish(ToController(std::move(message)));
 }
 
@@ -368,7 +368,7 @@ struct MessageType {
 // In the order of the variants, so that a message's index is its name.
 constexpr std::array<MessageType<ToController>, std::variant_size_v<ToController>> kToController = {
     {{"hello", decode_hello},
-     {"lead_changed", decode_lead_changed},
+     {"lead_changed", decode_primary_changed},
      {"state_begin", decode_state_begin},
      {"state_end", decode_state_end},
      {"guests", decode_guests},

@@ -26,8 +26,8 @@ struct Hello {
     int version = kBusVersion;
     base::HostId host;
     std::string agent_version;
-    std::string instance;  ///< fresh at every start of the agent
-    bool lead = false;     ///< this controller is the primary: the one that delivers this agent's faults
+    std::string instance;     ///< fresh at every start of the agent
+    bool is_primary = false;  ///< this controller is the primary: the one that delivers this agent's faults
     /// Id of the agent's state, made when the state is, and how often an agent has started from it: so a controller
     /// tells an agent that kept its faults from one that lost them, or came back with an old copy. Empty: none.
     std::string state;
@@ -36,8 +36,8 @@ struct Hello {
     std::vector<std::string> controllers;  ///< names of those that this agent is connected to
 };
 /// Also sent when only the lists have changed.
-struct LeadChanged {
-    bool lead = false;
+struct PrimaryChanged {
+    bool is_primary = false;
     std::string primary;
     std::vector<std::string> controllers;
 };
@@ -82,8 +82,8 @@ struct GroupQuery {
     base::GuestId guest;
 };
 
-using ToController = std::variant<Hello, LeadChanged, SnapshotBegin, SnapshotEnd, Guests, GuestGone, Faults, GroupSend,
-                                  GroupQuery, AgentProblems>;
+using ToController = std::variant<Hello, PrimaryChanged, SnapshotBegin, SnapshotEnd, Guests, GuestGone, Faults,
+                                  GroupSend, GroupQuery, AgentProblems>;
 
 // Controller to agent.
 struct Welcome {

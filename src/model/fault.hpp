@@ -43,7 +43,7 @@ struct Fault {
     std::string reason;  ///< human-readable; may come from the guest: escape before logging
     CorrectiveAction corrective_action = CorrectiveAction::none;
     std::uint64_t revision = 1;   ///< counts changes: opening is 1
-    std::uint64_t delivered = 0;  ///< the last revision confirmed delivered: a new lead does not tell it again
+    std::uint64_t delivered = 0;  ///< the last revision confirmed delivered: a new primary does not deliver it again
     base::WallTime opened_at{};
     base::WallTime updated_at{};
     std::optional<base::WallTime> cleared_at;

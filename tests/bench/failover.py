@@ -136,7 +136,7 @@ class Bed:
     def lead(self) -> Controller:
         """That of the speaker's host."""
         links = http_json(self._agents[HOSTS[0]].http, "/v1/status")["links"]
-        return self._controllers[next(link["name"] for link in links if link["lead"])]
+        return self._controllers[next(link["name"] for link in links if link["primary"])]
 
 
 def settings(buses: list[Bus], host: str) -> dict[str, str | Path]:

@@ -101,7 +101,7 @@ class OutageTestCase(ProcessTestCase):
 
     def lead(self) -> Controller:
         """Of the first agent."""
-        names = [link["name"] for link in self.agent.status()["links"] if link["lead"]]
+        names = [link["name"] for link in self.agent.status()["links"] if link["primary"]]
         return next(each for each in self.controllers if each.link() in names)
 
     # What was told

@@ -60,7 +60,7 @@ class BrokerTestCase(OneGuestTestCase):
         return agent
 
     def lead(self) -> Controller:
-        name = next(link["name"] for link in self.links() if link["lead"])
+        name = next(link["name"] for link in self.links() if link["primary"])
         return next(each for each in self.controllers if name == f"amqp:{each.name}")
 
     def wait_story(self, *statuses: str) -> None:

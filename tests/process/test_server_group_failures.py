@@ -125,7 +125,7 @@ class TwoControllers(FailureTestCase):
         return next(index for index, one in enumerate(self.controllers) if self.leads(host, one.link()))
 
     def leads(self, host: str, name: str) -> bool:
-        return any(link["lead"] and link["name"] == name for link in self.links(host))
+        return any(link["primary"] and link["name"] == name for link in self.links(host))
 
     def test_the_other_controller_takes_over_and_nothing_comes_twice(self) -> None:
         a, b, c = (self.guests[name] for name in "abc")

@@ -30,7 +30,7 @@ public:
         std::string kind;
         std::string guest;
         bool open = false;
-        bool cleared = false;  ///< once at least: a new lead may tell the whole story again
+        bool cleared = false;  ///< once at least: a new primary may deliver all of it again
     };
     const std::map<base::FaultId, Acked>& told() const { return told_; }
     /// "guest kind" of every alarm that is open here.

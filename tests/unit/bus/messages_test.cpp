@@ -71,7 +71,7 @@ TEST(BusMessages, EveryMessageToTheControllerSurvivesTheWire) {
     cleared.clear_reason = "recovered";
     for (const ToController& message :
          {ToController(Hello{1, base::HostId("compute-1.example"), "0.1.0", "i-1", true}),
-          ToController(LeadChanged{true}), ToController(SnapshotBegin{}), ToController(SnapshotEnd{}),
+          ToController(PrimaryChanged{true}), ToController(SnapshotBegin{}), ToController(SnapshotEnd{}),
           ToController(Guests{{some_report(), model::GuestReport{base::GuestId("g-2"), "", "unregistered", "", {}}}}),
           ToController(GuestGone{base::GuestId("g-1")}), ToController(Faults{{some_fault(), cleared}})}) {
         EXPECT_EQ(round_trip(message), encode(message));
@@ -99,7 +99,7 @@ TEST(BusMessages, WhatTellsAContinuousAgentFromAFreshOneSurvivesTheWire) {
     EXPECT_EQ(decoded.state_starts, 3U);
     EXPECT_EQ(decoded.primary, "ctl-a");
     EXPECT_EQ(decoded.controllers, hello.controllers);
-    const LeadChanged changed{false, "ctl-b", {"ctl-b"}};
+    const PrimaryChanged changed{false, "ctl-b", {"ctl-b"}};
     EXPECT_EQ(round_trip(ToController(changed)), encode(ToController(changed)));
     EXPECT_TRUE(decode_to_controller(R"({"type":"lead_changed","lead":true})")) << "an agent of an earlier release";
 }

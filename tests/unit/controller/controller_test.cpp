@@ -30,9 +30,9 @@ using ::testing::HasSubstr;
 /// An agent as the bus knows it: tells its whole state whenever it is connected, and keeps what it hears.
 class TestAgent : public bus::AgentLink::Handler {
 public:
-    TestAgent(boost::asio::io_context& io, const std::string& url, std::string host, bool lead = true,
+    TestAgent(boost::asio::io_context& io, const std::string& url, std::string host, bool is_primary = true,
               const bus::TlsFiles& tls = {})
-        : host_(std::move(host)), lead_(lead), link_(std::move(*bus::make_agent_link(io, url, tls))) {
+        : host_(std::move(host)), is_primary_(is_primary), link_(std::move(*bus::make_agent_link(io, url, tls))) {
         link_->start(*this);
     }
     ~TestAgent() override { link_->stop(); }
@@ -42,7 +42,7 @@ public:
         hello.host = base::HostId(host_);
         hello.agent_version = "9.9";
         hello.instance = "start-1";
-        hello.lead = lead_;
+        hello.is_primary = is_primary_;
         link.send(hello);
         link.send(bus::SnapshotBegin{});
         link.send(bus::Guests{guests});
@@ -73,7 +73,7 @@ public:
 
 private:
     std::string host_;
-    bool lead_;
+    bool is_primary_;
     std::unique_ptr<bus::AgentLink> link_;
 };
 
@@ -108,8 +108,8 @@ protected:
         start();
     }
     void inventory(const std::string& text) { std::ofstream(dir / "inventory.conf") << text; }
-    std::unique_ptr<TestAgent> agent(const std::string& host = "compute-1", bool lead = true) {
-        return std::make_unique<TestAgent>(loop.io, "unix://" + (dir / "bus.sock"), host, lead);
+    std::unique_ptr<TestAgent> agent(const std::string& host = "compute-1", bool is_primary = true) {
+        return std::make_unique<TestAgent>(loop.io, "unix://" + (dir / "bus.sock"), host, is_primary);
     }
     std::unique_ptr<TestAgent> welcomed_agent() {
         auto one = agent();

@@ -95,10 +95,10 @@ protected:
         start(std::move(sinks), grace);
     }
 
-    void agent_up(bool lead = true) {
+    void agent_up(bool is_primary = true) {
         bus::Hello hello;
         hello.host = kHost;
-        hello.lead = lead;
+        hello.is_primary = is_primary;
         hello.state = state;
         hello.state_starts = 1;
         fleet.up(kHost, hello, "peer", std::chrono::system_clock::now());
@@ -109,8 +109,8 @@ protected:
         fleet.down(kHost, {now, wall});
         alarms->agent_down(kHost);
     }
-    void set_lead(bool lead) {
-        fleet.set_primary(kHost, {lead, {}, {}});
+    void set_primary(bool is_primary) {
+        fleet.set_primary(kHost, {is_primary, {}, {}});
         alarms->primary_changed(kHost);
     }
     void report(const model::Fault& fault) {

@@ -96,7 +96,7 @@ TEST_F(AlarmManagerPolicyTest, AHeldFaultOfAnotherPrimaryIsNotDelivered) {
     begin();
     const Fault fault = fresh();
     report(fault);
-    set_lead(false);
+    set_primary(false);
     ASSERT_FALSE(loop.until([&] { return !told["b"].lines.empty(); }, milliseconds(600)));
     report(over(fault));
     EXPECT_THAT(take("b"), IsEmpty());

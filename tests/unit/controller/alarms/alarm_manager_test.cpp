@@ -149,7 +149,7 @@ TEST_F(AlarmManagerTest, ANewPrimaryDeliversWhatTheAgentHandsIt) {
     agent_up(false);
     report(f1);
     report(cleared(f1));
-    set_lead(true);
+    set_primary(true);
     report(cleared(f1));
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 cleared 2"));
     EXPECT_THAT(confirmed, ElementsAre("f1 2"));
@@ -173,7 +173,7 @@ TEST_F(AlarmManagerTest, WhoIsNoLongerPrimaryDropsWhatWaits) {
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
     report(f1);
-    set_lead(false);
+    set_primary(false);
     told["a"].answer = Outcome::confirmed();
     take("a");
     EXPECT_FALSE(loop.until([&] { return !told["a"].lines.empty(); }, std::chrono::milliseconds(400)));
@@ -189,7 +189,7 @@ TEST_F(AlarmManagerTest, WhoIsNoLongerPrimaryClearsWhatItRaised) {
     agent_down();
     agent_up(false);
     whole_state({});
-    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2")) << "its raise may have come after the new lead's clear";
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2")) << "its raise may have come after the new primary's clear";
     EXPECT_THAT(confirmed, IsEmpty());
     EXPECT_FALSE(alarms->history().find(f1.id)->delivered);
 }
@@ -215,7 +215,7 @@ TEST_F(AlarmManagerTest, WhoBecomesPrimaryAgainEndsWhatItsAgentNoLongerHas) {
     told["a"].answer = Outcome::retry("HTTP 503");
     agent_up(false);
     whole_state({});
-    set_lead(true);
+    set_primary(true);
     EXPECT_NE(alarms->table().find(f1.id), nullptr);
     told["a"].answer = Outcome::confirmed();
     ASSERT_TRUE(loop.until([&] { return alarms->table().find(f1.id) == nullptr; }));

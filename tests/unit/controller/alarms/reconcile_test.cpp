@@ -132,7 +132,7 @@ TEST_F(ReconcileTest, DoesNotClearWhatANewerFaultHasTakenOver) {
 TEST_F(ReconcileTest, DoesNotRaiseForAnotherPrimary) {
     report(f1);
     forget_lines();
-    set_lead(false);
+    set_primary(false);
     ask();
     shows({});
     EXPECT_THAT(take("a"), IsEmpty());

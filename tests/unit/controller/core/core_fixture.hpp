@@ -88,7 +88,7 @@ protected:
         bus::Hello hello;
         hello.host = base::HostId(host);
         hello.instance = "life-" + std::to_string(++lives);
-        hello.lead = true;
+        hello.is_primary = true;
         if (!state.empty()) hello.state = state + "-of-" + host;
         hello.state_starts = starts;
         return hello;

@@ -100,15 +100,15 @@ TEST_F(CoreTest, BoundsTheFaultsOfAHostByItsGuests) {
 
 TEST_F(CoreTest, AChangeOfThePrimaryMovesTheDeliveryAndIsCounted) {
     auto standby = hello("compute-1");
-    standby.lead = false;
+    standby.is_primary = false;
     up(standby);
     report("compute-1", f1);
     EXPECT_THAT(take(), IsEmpty());
-    message("compute-1", bus::LeadChanged{true, "ctl", {"ctl"}});
+    message("compute-1", bus::PrimaryChanged{true, "ctl", {"ctl"}});
     report("compute-1", f1);
     EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
     for (int i = 0; i < 10; ++i)
-        message("compute-1", bus::LeadChanged{true, "ctl", {"ctl", "other"}});
+        message("compute-1", bus::PrimaryChanged{true, "ctl", {"ctl", "other"}});
     EXPECT_EQ(core->counters().primary_changes, 1);
     restart();
     EXPECT_TRUE(core->fleet().find(base::HostId("compute-1"))->is_primary) << "also after a restart";
@@ -117,7 +117,7 @@ TEST_F(CoreTest, AChangeOfThePrimaryMovesTheDeliveryAndIsCounted) {
 TEST_F(CoreTest, FinishesWhatAPrimaryLeftThatWasLostWithItsHost) {
     place("g1", "compute-1");
     auto standby = hello("compute-1");
-    standby.lead = false;
+    standby.is_primary = false;
     standby.primary = "other";
     up(standby, {f1});
     up(hello("compute-9"));
@@ -133,7 +133,7 @@ TEST_F(CoreTest, FinishesWhatAPrimaryLeftThatWasLostWithItsHost) {
 
 TEST_F(CoreTest, WaitsLongerWithAnAdoptionWhileItMayBeCutOffItself) {
     auto standby = hello("compute-1");
-    standby.lead = false;
+    standby.is_primary = false;
     up(standby, {f1});
     down("compute-1");
     pass(seconds(59));
@@ -145,7 +145,7 @@ TEST_F(CoreTest, WaitsLongerWithAnAdoptionWhileItMayBeCutOffItself) {
 TEST_F(CoreTest, ClearsWhatTheLostPrimaryHadRaised) {
     place("g1", "compute-1");
     auto standby = hello("compute-1");
-    standby.lead = false;
+    standby.is_primary = false;
     up(standby, {f1});
     down("compute-1");
     place("g1", "compute-2");
@@ -155,24 +155,24 @@ TEST_F(CoreTest, ClearsWhatTheLostPrimaryHadRaised) {
 
 TEST_F(CoreTest, LeavesToALivingPrimaryWhatIsItsOwn) {
     auto standby = hello("compute-1");
-    standby.lead = false;
+    standby.is_primary = false;
     standby.primary = "other";
     up(standby, {f1});
     auto witness = hello("compute-2");
-    witness.lead = true;
+    witness.is_primary = true;
     witness.controllers = {"ctl", "other"};
     up(witness);
     down("compute-1");
     pass(seconds(60));
     EXPECT_THAT(take(), IsEmpty()) << "neither the fault nor agent_lost: compute-2 sees the primary alive";
-    message("compute-2", bus::LeadChanged{true, "ctl", {"ctl"}});
+    message("compute-2", bus::PrimaryChanged{true, "ctl", {"ctl"}});
     pass(seconds(2));
     EXPECT_THAT(take(), ::testing::UnorderedElementsAre("f1 opened 1", "agent_lost.compute-1 opened 1"));
 }
 
 TEST_F(CoreTest, AControllerThatLostOnlyItsOwnLinkRaisesNothing) {
     auto standby = hello("compute-1");
-    standby.lead = false;
+    standby.is_primary = false;
     up(standby);
     down("compute-1");
     pass(seconds(60));

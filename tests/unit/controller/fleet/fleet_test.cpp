@@ -23,7 +23,7 @@ protected:
         bus::Hello hello;
         hello.host = kAgentHost;
         hello.agent_version = "1.2";
-        hello.lead = true;
+        hello.is_primary = true;
         fleet.up(kAgentHost, hello, "127.0.0.1:1", now);
     }
     const Agent& agent() const { return *fleet.find(kAgentHost); }

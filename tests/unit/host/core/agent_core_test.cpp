@@ -176,9 +176,9 @@ TEST_F(AgentCoreTest, NamesItsStateAndCountsItsStartsFromIt) {
 
 TEST_F(AgentCoreTest, NamesTheControllersThatItIsConnectedTo) {
     connect_controller();
-    ASSERT_THAT(sent<bus::LeadChanged>(), SizeIs(1));
-    EXPECT_EQ(sent<bus::LeadChanged>().back().primary, "ctl-1");
-    EXPECT_THAT(sent<bus::LeadChanged>().back().controllers, ElementsAre("ctl-1"));
+    ASSERT_THAT(sent<bus::PrimaryChanged>(), SizeIs(1));
+    EXPECT_EQ(sent<bus::PrimaryChanged>().back().primary, "ctl-1");
+    EXPECT_THAT(sent<bus::PrimaryChanged>().back().controllers, ElementsAre("ctl-1"));
 }
 
 TEST_F(AgentCoreTest, SendsAFaultToTheControllersBeforeItIsLogged) {

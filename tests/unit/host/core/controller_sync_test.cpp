@@ -24,8 +24,8 @@ using wire::Dialect;
 std::string in_words(const bus::ToController& message) {
     return std::visit(
         base::overloaded{
-            [](const bus::Hello& hello) { return std::string(hello.lead ? "hello primary" : "hello"); },
-            [](const bus::LeadChanged& changed) { return std::string(changed.lead ? "primary" : "standby"); },
+            [](const bus::Hello& hello) { return std::string(hello.is_primary ? "hello primary" : "hello"); },
+            [](const bus::PrimaryChanged& changed) { return std::string(changed.is_primary ? "primary" : "standby"); },
             [](const bus::SnapshotBegin&) { return std::string("begin"); },
             [](const bus::SnapshotEnd&) { return std::string("end"); },
             [](const bus::Guests& guests) {
