@@ -162,7 +162,7 @@ void read_sinks(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& 
     if (sections.empty()) read_sink(file, {"sink", "log", 0, {{"type", "log", 0}}}, errors, config);
 }
 
-/// To each sink those that name it. One that none names would never be told anything.
+/// To each sink those that name it. Nothing would be delivered to one that none names.
 void share_out_policies(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
     if (file.sections_named("policy").empty()) return;
     const std::vector<Policy> policies = read_policies(file, errors);

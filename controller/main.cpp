@@ -26,7 +26,7 @@ controller::ControllerConfig read_config(const runtime::ConfigFile& file, runtim
 }
 
 base::Result<std::unique_ptr<runtime::Store>> open_store(boost::asio::io_context& io, const std::string& path) {
-    std::error_code ignored;  // opening the file says what is wrong
+    std::error_code ignored;  // opening the file reports what is wrong
     fs::create_directories(fs::path(path).parent_path(), ignored);
     return runtime::Store::open_when_free(io, path);
 }

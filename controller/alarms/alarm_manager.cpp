@@ -117,7 +117,7 @@ void AlarmManager::primary_changed(const base::HostId& host) {
         }
         return;
     }
-    // A new primary gets from its agent what is not yet acknowledged, but not what has ended and is forgotten there.
+    // A new primary gets from its agent what is not yet acknowledged, but not what has ended and is erased there.
     for (const TrackedFault& tracked : list_.of_host(host)) {
         if (!tracked.fault.open()) deliver(tracked);
     }
@@ -311,7 +311,7 @@ base::Millis AlarmManager::interval_of(const Alarm& alarm) const {
 }
 
 /// Also those that another primary delivers: the clear of an earlier one from here must not end their alarm at a
-/// receiver that knows one of a kind.
+/// receiver that has one of a kind.
 void AlarmManager::add_others_open(AlarmEvent& event) const {
     if (event.change != AlarmChange::cleared) return;
     for (const TrackedFault* other : table().of_host(event.alarm.host)) {

@@ -28,8 +28,8 @@ namespace vitalwire::controller {
 /// Only faults of agents whose primary this controller is are delivered. While such an agent is away, what it reported
 /// last is still delivered; after a restart that waits for it to return first, `resume_grace` at most. So a raise may
 /// come after the clear that another primary has delivered: the controller that raised a fault also clears it, primary
-/// or not, once it knows that it has ended. In order is what one controller delivers; across controllers the revision
-/// tells which is newer.
+/// or not, once it has a report that it has ended. In order is what one controller delivers; across controllers the
+/// revision decides which is newer.
 class AlarmManager {
 public:
     struct Options {
@@ -71,7 +71,7 @@ public:
     /// When `tick` has something to do although nothing else happens.
     base::TimePoint next_due() const { return grace_ends_; }
 
-    // From the bus; the fleet knows already.
+    // From the bus; the fleet is up to date already.
     void agent_up(const base::HostId& host);
     void agent_down(const base::HostId& host);
     void primary_changed(const base::HostId& host);
@@ -84,7 +84,7 @@ public:
                                           base::WallTime now);
 
     /// Ends an open fault without its agent; what that agent reported before does not open it again. `for_absent`: its
-    /// primary may have raised it and be gone, so its clear is delivered from here whoever raised it.
+    /// primary may have raised it and be gone, so its clear is delivered from here.
     void end(const base::FaultId& fault, std::string_view why, bool for_absent, base::WallTime now);
     /// Adds to the fault's journal what somebody else did about it.
     void note(const base::FaultId& fault, std::string what, std::string detail, base::WallTime now) {

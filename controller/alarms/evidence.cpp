@@ -33,7 +33,7 @@ std::optional<std::string_view> Evidence::ends(const TrackedFault& tracked, Sour
     if (vouched(tracked)) return std::nullopt;
     if (answers_here(tracked)) return kGuestAnswers;
     const Agent* agent = fleet_.find(tracked.host);
-    // Its snapshot says in a moment what it vouches for; one that restarts is back soon.
+    // Its snapshot shows in a moment what it vouches for; one that restarts is back soon.
     if (agent != nullptr && agent->connected && !agent->synced) return std::nullopt;
     const bool patience = agent != nullptr && !agent->connected && now - agent->away_since < kAgentPatience;
     if (patience || !source.loaded) return std::nullopt;

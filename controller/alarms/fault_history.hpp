@@ -16,7 +16,7 @@ class FaultHistory {
 public:
     struct Entry {
         TrackedFault tracked;
-        /// Every sink of this controller has confirmed the clear; false when another controller was to tell it.
+        /// Every sink of this controller has acknowledged the clear; false when another controller was to deliver it.
         bool delivered = false;
     };
     using Number = std::uint64_t;  ///< grows with every entry; the entry's key on disk

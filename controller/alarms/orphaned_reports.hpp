@@ -11,10 +11,9 @@
 
 namespace vitalwire::controller {
 
-/// Faults that agents have left at the broker for whichever controller takes them. An agent that is connected tells all
-/// it knows itself; what is left of one that stays away is the last that was heard of its host, and this controller
-/// takes it on. Each deposit is done with when what it says is on disk; until then the broker gives it to another
-/// controller if this one dies.
+/// What agents that are away have reported to the durable fault queue. A connected agent reports everything itself;
+/// when one stays away this controller adopts its reports. Each is done with when its faults are on disk; until then
+/// the broker gives it to another controller if this one dies.
 class OrphanedReports {
 public:
     using Faults = std::vector<model::Fault>;
@@ -36,7 +35,7 @@ public:
     std::size_t waiting() const { return waiting_.size(); }
 
 private:
-    struct Deposit {
+    struct Report {
         base::HostId host;
         Faults faults;
         std::function<void()> done;
@@ -44,9 +43,9 @@ private:
     };
 
     base::Millis patience_;
-    Dependencies around_;
-    std::list<Deposit> waiting_;  ///< the oldest first; at most what the broker sends ahead of our acknowledgement
-    base::TimePoint looked_{};
+    Dependencies context_;
+    std::list<Report> waiting_;  ///< the oldest first; at most what the broker sends ahead of our acknowledgement
+    base::TimePoint checked_{};
 };
 
 }  // namespace vitalwire::controller

@@ -18,9 +18,9 @@ namespace vitalwire::controller {
 /// Conditions of the suite itself, as alarms on hosts: an agent that is lost, a sink that fails. No I/O, no clock;
 /// `check` is called about once a second.
 ///
-/// An alarm's id says what it is about, so two controllers that lose the same agent raise the same alarm. An agent that
-/// was stopped in order is lost like any other: nobody watches the guests of its host. When all are lost it is rather
-/// the controller that is cut off (from the brokers, from the network): that is one alarm, on its own host.
+/// An alarm's id names what it is about, so two controllers that lose the same agent raise the same alarm. An agent
+/// that was stopped in order is lost like any other: nobody watches the guests of its host. When all are lost it is
+/// rather the controller that is cut off (from the brokers, from the network): that is one alarm, on its own host.
 class SelfMonitoring {
 public:
     struct Options {

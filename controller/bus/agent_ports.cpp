@@ -10,7 +10,7 @@ namespace vitalwire::controller {
 
 using base::HostId;
 
-/// Its number tells its events apart from the others'.
+/// Its number distinguishes its events from the others'.
 class AgentPorts::Port : public bus::ControllerPort::Handler {
 public:
     Port(AgentPorts& owner, std::size_t number, std::unique_ptr<bus::ControllerPort> port)

@@ -1,7 +1,7 @@
 #pragma once
 
 // controller/core/: what a controller decides, without a socket, a timer, or a clock of its own: events go in with the
-// moment at which they happen, messages and problems come out, and next_due() says when to tick.
+// moment at which they happen, messages and problems come out, and next_due() returns when to tick.
 //   core.hpp              everything put together
 //   sessions.hpp          which agent is connected, and whether another one of its name is admitted
 //   policy_sync.hpp       the agents' policies as the inventory has them

@@ -21,7 +21,7 @@ struct Session {
 };
 
 /// The agents that are connected. One name has one holder: while it is connected, another agent of that name is
-/// rejected and told to wait. No I/O, no clock.
+/// rejected and has to wait. No I/O, no clock.
 class Sessions {
 public:
     /// Why the newcomer is not admitted; absent when it is. `host`: canonical.

@@ -23,7 +23,7 @@ struct FilterContext {
 };
 
 /// Passes an alarm to one sink at once, after its hold-off, or never. What it has passed it always passes until that is
-/// forgotten: a raise that was sent gets its clear. What is over before its hold-off is not sent at all. No I/O, no
+/// erased: a raise that was sent gets its clear. What is over before its hold-off is not sent at all. No I/O, no
 /// clock.
 ///
 /// The hold-off counts from when this controller received the alarm, by its own clock; so it does not begin again with

@@ -153,7 +153,7 @@ void AlarmQueue::finish(AlarmPtr alarm, bool others_done) {
     entry.withdrawn = false;
     if (!entry.raised) return drop_waiting(entry.current->id);
     if (expected(entry).phase != Acked::Phase::nothing) return queue_clear(entry);
-    // Nobody can say whether our raise has arrived. Sent again it would be a false alarm after the other's clear.
+    // Whether our raise has arrived is unknown. Sent again it would be a false alarm after the other's clear.
     if (others_done) push(entry, AlarmChange::cleared);
 }
 
@@ -235,7 +235,7 @@ void AlarmQueue::requeue(const std::string& why, bool failed) {
     if (failed) ++entry.attempts;
     entry.last_error = why;
     if (entry.withdrawn || reached(entry)) return;
-    // What happened since can make the message pointless: a later update, the clear, or a new raise says it all.
+    // What happened since can make the message pointless: a later update, the clear, or a new raise replaces it.
     const bool overtaken = last_waiting(event.alarm.id) != nullptr;
     if (overtaken && event.change != AlarmChange::opened) return;
     steps_.push_front({event.alarm.id, event.change});

@@ -29,7 +29,7 @@ struct SinkContext {
     runtime::Metrics* metrics = nullptr;
     runtime::Problems* problems = nullptr;
     /// Notifies the sink of the open faults of the guest once more.
-    std::function<void(const base::GuestId&)> tell_again = {};
+    std::function<void(const base::GuestId&)> resend = {};
     /// Where this controller itself listens on TCP, "127.0.0.1:8990": no receiver that somebody else names.
     std::function<std::vector<std::string>()> own_listeners = {};
 };

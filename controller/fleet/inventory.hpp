@@ -14,7 +14,7 @@
 
 namespace vitalwire::controller {
 
-/// One guest as the cloud knows it. Named after Nova's server.
+/// One guest as the cloud has it. Named after Nova's server.
 struct InventoryGuest {
     base::GuestId id;
     std::string display_name;

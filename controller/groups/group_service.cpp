@@ -241,7 +241,7 @@ std::vector<group::Member> GroupService::members(const GroupId& group) const {
     return members;
 }
 
-/// Two projects never meet, whatever an inventory says.
+/// Two projects never meet, whatever an inventory has.
 bool GroupService::takes_part(const InventoryGuest& guest) const {
     const InventoryGroup* group = inventory_.group(guest.group);
     return group != nullptr && guest.project == group->project;

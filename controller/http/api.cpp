@@ -84,7 +84,7 @@ json agents_summary(const ApiContext& context) {
             {"lost", std::move(lost)}};
 }
 
-/// Of the suite itself: what its sinks are told beside the guests' faults.
+/// Internal alarms: what sinks are notified of beside the guests' faults.
 json internal_alarms(const ApiContext& context) {
     json list = json::array();
     for (const auto& [id, alarm] : context.alarms().internal().all()) {

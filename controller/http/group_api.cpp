@@ -40,7 +40,7 @@ HttpResponse list_groups(const ApiContext& context) {
     return json_reply({{"groups", std::move(rows)}});
 }
 
-/// What its agent knows of the member.
+/// What its agent reports of the member.
 void add_report(json& member, const Agent* agent, const base::GuestId& guest) {
     if (agent == nullptr) return;
     const auto report = agent->guests.find(guest);

@@ -18,8 +18,8 @@ using model::kAgentLost;
 using model::kRunningTwice;
 using model::kSinkFailing;
 
-/// A fault in the words of alarm systems: what sinks are told. It names its kind and severity as text, so that troubles
-/// other than a guest's can travel the same way.
+/// A fault in the words of alarm systems: what sinks are notified of. Its kind and severity are text, so that alarms
+/// of hosts are delivered alike.
 struct Alarm {
     base::FaultId id;
     std::string kind;      ///< model::to_string(FaultKind)
@@ -62,7 +62,7 @@ std::string_view to_string(AlarmChange change);
 struct AlarmEvent {
     AlarmChange change = AlarmChange::opened;
     Alarm alarm;
-    /// Earlier alarms of this kind and guest that came and went while this sink was behind and are not told one by one.
+    /// Earlier alarms of this kind and guest that came and went while this sink was behind and are not sent one by one.
     std::uint64_t collapsed = 0;
     /// Of opened and updated: the alarm is over by now, and its clear follows.
     bool over = false;

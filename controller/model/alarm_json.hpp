@@ -6,7 +6,7 @@
 
 namespace vitalwire::controller {
 
-/// The keys of bus::to_json(Fault), and what the inventory knows: host, display_name, group, project.
+/// The keys of bus::to_json(Fault), and what the inventory has: host, display_name, group, project.
 nlohmann::json to_json(const Alarm& alarm);
 
 }  // namespace vitalwire::controller

@@ -22,7 +22,7 @@ struct Policy {
     base::Millis hold_off{};
     int hold_off_intervals = 0;  ///< so many heartbeat intervals of the guest, instead
 
-    /// What it says depends on where the cloud has put the guest.
+    /// True if it depends on where the cloud has put the guest.
     bool asks_inventory() const { return !groups.empty() || !projects.empty() || !flavors.empty(); }
 };
 

@@ -100,7 +100,7 @@ std::vector<Policy> read_policies(const ConfigFile& file, ConfigErrors& errors) 
         if (!is_named(policies, sink.label))
             errors.push_back({file.path, sink.line,
                               "[sink " + base::escape(sink.label, kShownName) +
-                                  "]: no policy names it, so it would never be told anything"});
+                                  "]: no policy names it, so nothing would be delivered to it"});
     }
     return policies;
 }

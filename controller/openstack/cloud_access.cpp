@@ -22,7 +22,7 @@ using runtime::ConfigReader;
 
 namespace {
 
-/// What clouds.yaml, OS_* and our own section say, by the names that clouds.yaml uses, `auth` unfolded.
+/// What clouds.yaml, OS_* and our own section contain, by the names that clouds.yaml uses, `auth` unfolded.
 using Settings = std::map<std::string, std::string>;
 
 constexpr std::string_view kOverride = "_endpoint_override";
@@ -56,7 +56,7 @@ void unfold(const YAML::Node& node, Settings& settings) {
     }
 }
 
-/// Adds what `file` says of `cloud`; false when it says nothing of it. A file that is no YAML throws.
+/// Adds what `file` has of `cloud`; false when it has nothing of it. A file that is no YAML throws.
 bool add_cloud(const std::string& file, const std::string& cloud, Settings& settings) {
     const YAML::Node clouds = YAML::LoadFile(file)["clouds"];
     if (!clouds.IsDefined() || !clouds.IsMap() || !clouds[cloud].IsDefined()) return false;
@@ -87,7 +87,7 @@ Settings from_clouds_file(ConfigReader& section, const std::string& file, const 
     } catch (const YAML::BadFile&) {
         section.refuse("cloud", at + " cannot be read");
     } catch (const YAML::Exception& problem) {
-        // The mark says where; the message could repeat what stands there.
+        // The mark is the place; the message could repeat what stands there.
         section.refuse("cloud", at + ":" + std::to_string(problem.mark.line + 1) + ": no valid clouds.yaml");
     }
     return settings;
@@ -135,7 +135,7 @@ std::string keystone_url(std::string url) {
     return url.empty() || url.ends_with("/v3") ? url : url + "/v3";
 }
 
-/// The wanted interface; clouds.yaml and older clients also say "publicURL".
+/// The wanted interface; clouds.yaml and older clients also have "publicURL".
 std::string interface_of(const Settings& settings) {
     std::string interface = value_or(settings, "interface", value_or(settings, "endpoint_type", "public"));
     if (interface.ends_with("URL")) interface.resize(interface.size() - std::string_view("URL").size());

@@ -44,17 +44,17 @@ public:
     bool boolean(const std::string& key) {
         const std::string* value = find(key);
         if (value == nullptr) return false;
-        const auto said = truth(*value);
-        if (!said) refuse(key, "true or false", *value);
-        return said.value_or(false);
+        const auto parsed = truth(*value);
+        if (!parsed) refuse(key, "true or false", *value);
+        return parsed.value_or(false);
     }
 
     /// 0 when not given.
     std::int64_t integer(const std::string& key, std::int64_t min, std::int64_t max) {
         const std::string* value = find(key);
         if (value == nullptr) return 0;
-        const auto said = number(*value);
-        if (said && *said >= min && *said <= max) return *said;
+        const auto parsed = number(*value);
+        if (parsed && *parsed >= min && *parsed <= max) return *parsed;
         refuse(key, std::to_string(min) + " to " + std::to_string(max), *value);
         return 0;
     }
@@ -62,9 +62,9 @@ public:
     model::CorrectiveAction corrective_action(const std::string& key) {
         const std::string* value = find(key);
         if (value == nullptr) return model::CorrectiveAction::none;
-        const auto said = model::parse_corrective_action(*value);
-        if (!said) refuse(key, "none, log, reboot or stop", *value);
-        return said.value_or(model::CorrectiveAction::none);
+        const auto parsed = model::parse_corrective_action(*value);
+        if (!parsed) refuse(key, "none, log, reboot or stop", *value);
+        return parsed.value_or(model::CorrectiveAction::none);
     }
 
     /// Every key of our namespace that nobody asked for.

@@ -39,7 +39,7 @@ constexpr std::size_t kMaxToken = 16'384;  // a header has to hold it
 /// How long before its end a token is renewed: the longer of these, at most half its life.
 constexpr base::Millis kRenewBefore{30'000};
 constexpr int kRenewFraction = 10;
-/// When Keystone does not say how long its token lives.
+/// When Keystone does not return how long its token lives.
 constexpr base::Millis kUnknownLife{5 * 60'000};
 /// How long Keystone is left alone after a failure; longer when it refused us, so that an account is not locked.
 constexpr base::Millis kPauseAfterFailure{1'000};
@@ -50,7 +50,7 @@ json named(const std::string& id, const std::string& name) {
     return id.empty() ? json{{"name", name}} : json{{"id", id}};
 }
 
-/// A user or project, with its domain unless the id says all.
+/// A user or project, with its domain unless the id is enough.
 json in_domain(const std::string& id, const std::string& name, const std::string& domain_id,
                const std::string& domain_name) {
     json thing = named(id, name);
@@ -225,7 +225,7 @@ private:
             if (response->status == 401) self->token_rejected(granted.token);
             auto endpoint = versioned_endpoint(granted.endpoint, major, *response);
             if (!endpoint) return found(tl::make_unexpected(endpoint.error()));
-            // A proxy says 404, too, until the service is up: that is not remembered.
+            // A proxy answers 404, too, until the service is up: that is not remembered.
             if (response->status != 404) self->versioned_[granted.endpoint] = *endpoint;
             granted.endpoint = std::move(*endpoint);
             found(std::move(granted));

@@ -25,7 +25,7 @@ constexpr std::uint16_t kPrefetch = 500;
 constexpr std::size_t kBatch = 200;
 constexpr std::size_t kBatchBytes = 4U << 20U;
 constexpr std::size_t kWaitingBatches = 5;
-/// How long the thread waits for a message before it looks whether it is to end.
+/// How long the thread waits for a message before it checks whether it is to end.
 constexpr Millis kWaitForMessage{200};
 constexpr Millis kFirstPause{500};
 constexpr Millis kLongestPause{30'000};
@@ -109,12 +109,12 @@ private:
             auto result = subscription.open(broker);
             if (result) {
                 backoff = kFirstPause;
-                tell([this] { handler_.on_connected(); });
+                post([this] { handler_.on_connected(); });
                 result = consume(subscription);
                 if (result) subscription.close();
             }
             if (stopping()) return;
-            tell([this, why = broker.where() + ": " + result.error().message] { handler_.on_lost(why); });
+            post([this, why = broker.where() + ": " + result.error().message] { handler_.on_lost(why); });
             pause(backoff);
             backoff = std::min(backoff * 2, kLongestPause);
         }
@@ -126,7 +126,7 @@ private:
             if (auto read = subscription.read(bodies); !read) return read;
             if (bodies.empty()) continue;
             wait_for_room();
-            tell([this, messages = std::move(bodies)] {
+            post([this, messages = std::move(bodies)] {
                 handler_.on_messages(messages);
                 const std::lock_guard lock(mutex_);
                 --waiting_;
@@ -149,7 +149,7 @@ private:
 
     /// On the event loop, unless stopped by then.
     template <class Call>
-    void tell(Call call) {
+    void post(Call call) {
         boost::asio::post(io_, [self = shared_from_this(), call = std::move(call)]() mutable {
             if (!self->stopping()) call();
         });

@@ -81,7 +81,7 @@ Result<void> add_group(const json& element, std::vector<NovaGroup>& groups) {
     return {};
 }
 
-/// The query of the link to the next page; its host may be one that only Nova knows.
+/// The query of the link to the next page; its host may be one that only Nova can resolve.
 std::string next_query(const json& body) {
     const json* links = wire::find(body, "servers_links");
     if (links == nullptr || !links->is_array()) return {};
@@ -148,7 +148,7 @@ private:
         });
     }
 
-    /// Nova pages groups by offset and says nowhere that there are more; its own limit may be below ours. One that is
+    /// Nova pages groups by offset and marks nowhere that there are more; its own limit may be below ours. One that is
     /// deleted between two pages shifts the others: what a listing lacks is no proof (get_group).
     void next_groups(std::size_t before, Page<Groups> page, Done<void> done) {
         get("/os-server-groups?all_projects=1&limit=" + std::to_string(kGroupsInPage) +
@@ -168,7 +168,7 @@ private:
     void get(const std::string& path, Got got) {
         if (minor_ == 0) return negotiate(path, std::move(got));
         ask(path, minor_, [self = shared_from_this(), got = std::move(got)](Result<json> body) {
-            // Nova was exchanged for another one: agreed on anew with the next call.
+            // Nova was exchanged for another one: agreed on again with the next call.
             if (!body && body.error().code == Errc::unsupported_version) self->minor_ = 0;
             got(std::move(body));
         });
@@ -176,7 +176,7 @@ private:
 
     void negotiate(const std::string& path, Got got) {
         ask("/", 0, [self = shared_from_this(), path, got = std::move(got)](const Result<json>& body) mutable {
-            // Where the endpoint holds a project's id there is no such document; a refusal will say what is wrong.
+            // Where the endpoint holds a project's id there is no such document; a refusal will name what is wrong.
             const bool no_document =
                 !body && (body.error().code == Errc::not_found || body.error().code == Errc::unknown_address);
             if (!body && !no_document) return got(tl::make_unexpected(body.error()));

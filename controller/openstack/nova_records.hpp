@@ -15,7 +15,7 @@ namespace vitalwire::controller {
 /// Bytes of a message's body; the longest that were seen have some 8 KB.
 inline constexpr std::size_t kMaxNotification = 1U << 20U;
 
-/// What Nova says of one server, through its API or in a notification.
+/// What Nova reports of one server, through its API or in a notification.
 struct NovaServer {
     InventoryGuest guest;             ///< without group and policy
     std::string flavor;               ///< its name
@@ -29,7 +29,7 @@ struct NovaGroup {
     std::vector<base::GuestId> members;
 };
 
-/// What one notification says, whatever its format.
+/// What one notification contains, whatever its format.
 struct NovaNotification {
     enum class About : std::uint8_t {
         nothing_of_ours,
@@ -48,13 +48,13 @@ struct NovaNotification {
     NovaGroup group;
 };
 
-/// A server of GET /servers/detail or GET /servers/{id} (from microversion 2.47). Absent when Nova could not say more
-/// than its id, which it does for a cell that is down. Fails with malformed.
+/// A server of GET /servers/detail or GET /servers/{id} (from microversion 2.47). Absent when Nova could not report
+/// more than its id, which it does for a cell that is down. Fails with malformed.
 base::Result<std::optional<NovaServer>> read_server(const nlohmann::json& server);
 /// A group of GET /os-server-groups (from microversion 2.13). Fails with malformed.
 base::Result<NovaGroup> read_group(const nlohmann::json& group);
-/// A message's body. Only what saved rows say counts (instance.update, group events): the other events of an operation
-/// repeat it, some with the values of before. Fails with malformed or too_large.
+/// A message's body. Only what saved rows contain counts (instance.update, group events): the other events of an
+/// operation repeat it, some with the values of before. Fails with malformed or too_large.
 base::Result<NovaNotification> read_notification(std::string_view body);
 
 }  // namespace vitalwire::controller

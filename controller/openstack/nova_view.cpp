@@ -16,7 +16,7 @@ constexpr std::size_t kRemembered = 20'000;
 /// How long after a versioned notification unversioned ones count as its twins.
 constexpr base::Duration kVersionedLast = std::chrono::minutes(5);
 
-/// Adds to a set that forgets its oldest; false when it was there.
+/// Adds to a set that drops its oldest; false when it was there.
 template <class T>
 bool remember(std::unordered_set<T>& set, std::deque<T>& order, const T& value) {
     if (!set.insert(value).second) return false;
@@ -93,7 +93,7 @@ std::vector<GuestChange> NovaView::take(const std::vector<NovaGroup>& groups) {
         if (poll_->notified_groups.contains(id)) continue;
         inventory_.put_group(listed.group);
         // Members that Nova does not list are deleted, or not yet created where it notified of them: the servers
-        // themselves say which.
+        // themselves name it.
         add_members(id, listed.members, changes);
     }
     return changes;

@@ -31,7 +31,7 @@ public:
     VitrageClient(const VitrageClient&) = delete;
     VitrageClient& operator=(const VitrageClient&) = delete;
 
-    /// POST /v1/event. 200 says no more than that Vitrage has read the request.
+    /// POST /v1/event. 200 means no more than that Vitrage has read the request.
     void post(const nlohmann::json& event, Posted posted);
     /// The datasource's alarms of all projects, at some moment after this call. One list is asked for at a time; who
     /// asks while it is under way shares the next one. Errors: those of Keystone::call, unavailable (any status but

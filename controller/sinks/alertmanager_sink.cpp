@@ -73,7 +73,7 @@ public:
     void learn(const HttpClientResponse& response) {
         const auto header = response.headers.find("date");
         const auto date = header == response.headers.end() ? std::nullopt : read_http_date(header->second);
-        known_ = true;  // it will not say more
+        known_ = true;  // there will be no better answer
         if (!date) return;
         const auto ahead = *date - std::chrono::system_clock::now();
         ahead_ = std::chrono::abs(ahead) < kAccuracy ? base::WallTime::duration{} : ahead;

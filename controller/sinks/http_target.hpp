@@ -11,7 +11,7 @@ namespace vitalwire::controller {
 /// from their files or the environment now.
 runtime::HttpClientRequest read_http_target(runtime::ConfigReader& section);
 
-/// 2xx confirms. 400, 409, 413, 415 and 422 speak of the message: refused. Everything else (no answer, 401 while the
+/// 2xx confirms. 400, 409, 413, 415 and 422 are about the message: refused. Everything else (no answer, 401 while the
 /// identity service is away, 404 before the receiver's application is up, 5xx) may be better later.
 Outcome outcome_of(const base::Result<runtime::HttpClientResponse>& response);
 

@@ -39,7 +39,7 @@ std::string time_of(const AlarmEvent& event) {
 }
 
 /// Masakari stops and starts a server of whose fault it is notified. It has no update and no clear. 202 proves that it
-/// has this fault; 409 says only that it has one like it, so its list is read: the notification of this fault is the
+/// has this fault; 409 means only that it has one like it, so its list is read: the notification of this fault is the
 /// one of this server, event and time. While it recovers a server another fault of that guest waits, as it would only
 /// make Masakari start over; it is sent if it is still open afterwards.
 class MasakariSink : public Sink {

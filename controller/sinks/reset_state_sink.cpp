@@ -81,7 +81,7 @@ private:
     std::unordered_map<base::GuestId, std::string> updated_;  ///< as Nova showed it after it was set
 };
 
-/// Sets servers to ERROR through Nova's os-resetState while a fault is open, so that whoever watches Nova is notified.
+/// Sets servers to ERROR through Nova's os-resetState while a fault is open, so that what watches Nova is notified.
 /// Nova saves the state before it answers 202: that is proof. Set once for a fault, and not for one that is over by
 /// then: what an operator does to the server afterwards stays. `on_clear = active` takes back an ERROR that was set
 /// from here, and no other: one that was there before, or a row that was saved since, is somebody else's.
@@ -103,7 +103,7 @@ public:
         look_at(event.alarm.guest, std::move(done), [this](const base::GuestId& guest, const auto& server, auto then) {
             if (server.state != kError) return set_own_error(guest, std::move(then));
             own_errors_.complete(guest, server);
-            then(Outcome::confirmed());  // Nova shows it, whoever set it
+            then(Outcome::confirmed());  // Nova shows it already
         });
     }
 

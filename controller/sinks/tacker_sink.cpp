@@ -48,7 +48,7 @@ public:
     TackerSink(const SinkContext& context, Options options)
         : http_(context.http),
           options_(std::move(options)),
-          registry_(context.name, context, options_.registry, context.tell_again) {}
+          registry_(context.name, context, options_.registry, context.resend) {}
 
     Result<void> start() override { return registry_.start(); }
     void stop() override { registry_.stop(); }

@@ -52,7 +52,7 @@ std::string_view kind_of(std::string_view alarm) {
     return {};
 }
 
-/// Vitrage, through the datasource that this project ships. Vitrage says 200 to everything: an event counts as told
+/// Vitrage, through the datasource that this project ships. Vitrage answers 200 to everything: an event counts as sent
 /// when the list of alarms agrees with it.
 class VitrageSink : public Sink {
 public:

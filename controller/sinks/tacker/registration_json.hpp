@@ -7,13 +7,13 @@
 
 namespace vitalwire::controller::tacker {
 
-/// As it is kept on disk and told to other controllers.
+/// As it is kept on disk and sent to other controllers.
 nlohmann::json to_json(const Registration& registration);
 /// Fails (bad_field, malformed) when it is none.
 base::Result<Registration> registration_from(const nlohmann::json& object);
 
-/// Tacker's request to be told of a server: {"fault_action": URL, "fault_id": ["1234", ...]}. Other keys are ignored.
-/// Fails when something is missing or wrong, and says what was expected.
+/// Tacker's request to be notified of a server: {"fault_action": URL, "fault_id": ["1234", ...]}. Other keys are
+/// ignored. Fails when something is missing or wrong, and names what was expected.
 base::Result<Registration> read_request(std::string_view body);
 
 /// 4 characters, as Tacker wants them.

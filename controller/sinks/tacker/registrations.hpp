@@ -37,26 +37,26 @@ struct Registration {
 };
 
 /// What is registered, at whichever controller. Each registration is made once, under a random id, and removed once: so
-/// controllers that tell each other all they know agree, in whatever order they do, whatever their clocks say. No I/O,
+/// controllers that send each other all they have agree, in whatever order they do, whatever their clocks show. No I/O,
 /// no clock.
 class Registrations {
 public:
-    /// Called for each that is new or removed now, or (`gone`) forgotten.
+    /// Called for each that is new or removed now, or (`gone`) dropped.
     using Changed = std::function<void(const Registration&, bool gone)>;
 
     explicit Registrations(Changed changed) : changed_(std::move(changed)) {}
 
-    /// From disk; nobody is told.
+    /// From disk; nobody is notified.
     void restore(Registration registration);
-    /// The alarm id: `registration.alarm_id`, or that of one that says the same, for a client that asks again. Fails
+    /// The alarm id: `registration.alarm_id`, or that of one that is the same, for a client that asks again. Fails
     /// (too_large) when there are too many.
     base::Result<std::string> add(Registration registration);
     /// Also of one that is not known here yet: another controller may have it. False: it was removed already.
     bool remove(const std::string& alarm_id, const std::string& tenant, const base::GuestId& server,
                 base::WallTime now);
-    /// What another controller knows.
+    /// What another controller has.
     void merge(const Registration& theirs);
-    /// Forgets what was removed long ago.
+    /// Drops what was removed long ago.
     void expire(base::WallTime now);
 
     const Registration* find(const std::string& alarm_id) const;

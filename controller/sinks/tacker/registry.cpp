@@ -76,7 +76,7 @@ bool is_on_this_machine(const std::string& peer) {
     return peer == "unix" || (!error && normalized(address).is_loopback());
 }
 
-/// In a time that does not tell how much of it is right.
+/// Takes the same time however much of it is right.
 bool same(const std::string& a, const std::string& b) {
     unsigned differs = a.size() == b.size() ? 0 : 1;
     for (std::size_t i = 0; i < a.size() && i < b.size(); ++i)
@@ -103,7 +103,7 @@ Registry::Registry(std::string name, const SinkContext& context, Options options
     refused_ = context_.metrics->counter("vitalwire_controller_tacker_refused_total",
                                          "Requests to the registration interface that were refused.", labels);
     context_.metrics->gauge(
-        "vitalwire_controller_tacker_registrations", "Servers that Tacker wants to be told of.",
+        "vitalwire_controller_tacker_registrations", "Servers that Tacker wants to be notified of.",
         [this] { return static_cast<double>(registrations_.size()); }, labels);
     load();
 }
@@ -249,7 +249,7 @@ void Registry::share(const Registration& registration, std::function<void()> don
     const auto last = std::shared_ptr<void>(nullptr, [alive = std::weak_ptr(alive_), done = std::move(done)](void*) {
         if (!alive.expired()) done();
     });
-    // A full disk does not stop us, and whoever can tell of it does.
+    // A full disk does not stop us: the store is a problem of its own.
     if (context_.store->healthy()) context_.store->when_durable([last] {});
     const std::string body = wire::dump(json::array({to_json(registration)}));
     for (const std::string& peer : options_.peers) {

@@ -20,8 +20,8 @@
 namespace vitalwire::controller::tacker {
 
 /// The interface that Tacker registers servers at (its Server Notifier), kept on disk, and shared with the other
-/// controllers: what is registered here is told to them before Tacker is answered, and everything is fetched from each
-/// of them now and then, so that who was away learns it.
+/// controllers: what is registered here is sent to them before Tacker is answered, and everything is fetched from each
+/// of them now and then, so that who was away gets it.
 class Registry {
 public:
     struct Options {

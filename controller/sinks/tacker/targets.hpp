@@ -14,8 +14,8 @@ std::string authority_of(const std::string& url);
 /// The address in a URL whose host is one and no name.
 std::optional<boost::asio::ip::address> address_in(const std::string& url);
 
-/// Where notifications may go. Whoever registers a server names the address, so it must not lead to what only this
-/// machine or this link can reach, and never to this controller, whose HTTP interface takes a local caller for an
+/// Where notifications may go. A client that registers a server names the address, so it must not lead to what only
+/// this machine or this link can reach, and never to this controller, whose HTTP interface takes a local caller for an
 /// operator.
 class Targets {
 public:

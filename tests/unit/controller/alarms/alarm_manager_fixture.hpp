@@ -24,7 +24,7 @@ namespace vitalwire::controller {
 
 inline const base::HostId kHost("compute-1");
 
-/// What a sink was told, and how it answers.
+/// What a sink was sent, and how it answers.
 struct Receipts {
     std::vector<std::string> lines;
     std::vector<AlarmEvent> events;
@@ -79,7 +79,7 @@ protected:
         alarms = std::make_unique<AlarmManager>(AlarmManager::Options{100, grace}, *rows, std::move(around));
         for (const auto& name : sinks)
             alarms->add_sink(std::make_unique<SinkWorker>(
-                name, "scripted", std::make_unique<ScriptedSink>(told[name]), DeliveryOptions{}, policies[name],
+                name, "scripted", std::make_unique<ScriptedSink>(receipts[name]), DeliveryOptions{}, policies[name],
                 SinkWorker::Shell{loop.io, *metrics, problems}, alarms->context_of(name)));
         alarms->load(now);
     }
@@ -89,8 +89,8 @@ protected:
         alarms.reset();
         store->close();
         store.reset();
-        for (auto& [name, receipts] : told)
-            receipts.lines.clear();
+        for (auto& [name, of_sink] : receipts)
+            of_sink.lines.clear();
         confirmed.clear();
         start(std::move(sinks), grace);
     }
@@ -117,13 +117,13 @@ protected:
         alarms->report(kHost, {fault}, std::chrono::system_clock::now());
         loop.poll();
     }
-    void whole_state(const std::vector<model::Fault>& faults) {
+    void snapshot(const std::vector<model::Fault>& faults) {
         alarms->begin_snapshot(kHost);
         alarms->report(kHost, faults, wall);
         alarms->end_snapshot(kHost, wall);
         loop.poll();
     }
-    std::vector<std::string> take(const std::string& sink) { return std::exchange(told[sink].lines, {}); }
+    std::vector<std::string> take(const std::string& sink) { return std::exchange(receipts[sink].lines, {}); }
 
     const base::TimePoint now{std::chrono::hours(1)};
     const base::WallTime wall = std::chrono::system_clock::now();  ///< as the sinks' filters have it
@@ -134,7 +134,7 @@ protected:
     std::unique_ptr<runtime::Metrics> metrics;
     runtime::Problems problems;
     Fleet fleet;
-    std::map<std::string, Receipts> told;
+    std::map<std::string, Receipts> receipts;
     std::map<std::string, std::optional<std::vector<Policy>>> policies;
     std::string state = "state-1";  ///< of the agent; another one is a fresh one
     std::string project;            ///< of every guest

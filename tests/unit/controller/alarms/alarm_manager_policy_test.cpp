@@ -45,7 +45,7 @@ TEST_F(AlarmManagerPolicyTest, TheSecondStepOfAnEscalationComesAfterItsHoldOff) 
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
     EXPECT_THAT(take("b"), IsEmpty());
     EXPECT_THAT(confirmed, IsEmpty()) << "one sink has yet to hear it";
-    ASSERT_TRUE(loop.until([&] { return !told["b"].lines.empty(); }));
+    ASSERT_TRUE(loop.until([&] { return !receipts["b"].lines.empty(); }));
     EXPECT_GE(std::chrono::system_clock::now() - wall, milliseconds(290)) << "since it was received";
     EXPECT_THAT(take("b"), ElementsAre("f1 opened 1"));
     ASSERT_TRUE(loop.until([&] { return !confirmed.empty(); }));
@@ -86,8 +86,8 @@ TEST_F(AlarmManagerPolicyTest, AHeldFaultIsDeliveredAfterARestartToo) {
     ASSERT_TRUE(loop.until([&] { return store->pending() == 0; }));
     restart({"a", "b"});
     agent_up();
-    whole_state({fault});
-    ASSERT_TRUE(loop.until([&] { return !told["b"].lines.empty(); }));
+    snapshot({fault});
+    ASSERT_TRUE(loop.until([&] { return !receipts["b"].lines.empty(); }));
     EXPECT_THAT(take("b"), ElementsAre("f1 opened 1"));
     EXPECT_THAT(take("a"), IsEmpty()) << "it was told before";
 }
@@ -97,7 +97,7 @@ TEST_F(AlarmManagerPolicyTest, AHeldFaultOfAnotherPrimaryIsNotDelivered) {
     const Fault fault = fresh();
     report(fault);
     set_primary(false);
-    ASSERT_FALSE(loop.until([&] { return !told["b"].lines.empty(); }, milliseconds(600)));
+    ASSERT_FALSE(loop.until([&] { return !receipts["b"].lines.empty(); }, milliseconds(600)));
     report(over(fault));
     EXPECT_THAT(take("b"), IsEmpty());
 }
@@ -128,7 +128,7 @@ TEST_F(AlarmManagerPolicyTest, AGuestThatTheInventoryNamesLateIsDeliveredThough)
     report(fault);
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
     fault.delivered = 1;
-    whole_state({fault});
+    snapshot({fault});
     project = "gold";
     InventoryGuest guest;
     guest.id = fault.guest;

@@ -24,11 +24,11 @@ TEST_F(AlarmManagerTest, DeliversAFaultAtOnceAndAcknowledgesItToTheAgent) {
 
 TEST_F(AlarmManagerTest, ConfirmsOnlyWhenEverySinkHasIt) {
     start({"a", "b"});
-    told["b"].hold = true;
+    receipts["b"].hold = true;
     agent_up();
     report(f1);
     EXPECT_THAT(confirmed, IsEmpty());
-    told["b"].held.at(0)(Outcome::confirmed());
+    receipts["b"].held.at(0)(Outcome::confirmed());
     loop.poll();
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
 }
@@ -37,7 +37,7 @@ TEST_F(AlarmManagerTest, DoesNotConfirmANewRevisionThatASinkHasNotSeen) {
     start({"a", "b"});
     agent_up();
     report(f1);
-    told["b"].hold = true;
+    receipts["b"].hold = true;
     report(updated(f1, "late"));
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
 }
@@ -72,12 +72,12 @@ TEST_F(AlarmManagerTest, AnOrphanedReportCountsOnlyIfNothingNewerIsKnown) {
 
 TEST_F(AlarmManagerTest, KeepsAFaultThatIsOverUntilItIsDelivered) {
     start();
-    told["a"].answer = Outcome::retry("HTTP 503");
+    receipts["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
     report(f1);
     report(cleared(f1));
     EXPECT_NE(alarms->table().find(f1.id), nullptr);
-    told["a"].answer = Outcome::confirmed();
+    receipts["a"].answer = Outcome::confirmed();
     ASSERT_TRUE(loop.until([&] { return alarms->history().find(f1.id) != nullptr; }));
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 opened 1", "f1 cleared 2"));
 }
@@ -90,7 +90,7 @@ TEST_F(AlarmManagerTest, AcknowledgesAgainWhatTheAgentDidNotReceive) {
     take("a");
     confirmed.clear();
     agent_up();
-    whole_state({cleared(f1)});
+    snapshot({cleared(f1)});
     EXPECT_THAT(confirmed, ElementsAre("f1 2"));
     EXPECT_THAT(take("a"), IsEmpty());
 }
@@ -102,7 +102,7 @@ TEST_F(AlarmManagerTest, ClearsWhatTheAgentNoLongerHas) {
     take("a");
     agent_down();
     agent_up();
-    whole_state({});
+    snapshot({});
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
     EXPECT_EQ(alarms->history().find(f1.id)->tracked.fault.clear_reason, kForgotten);
 }
@@ -120,17 +120,17 @@ TEST_F(AlarmManagerTest, ClearsNothingBecauseAnAgentIsAway) {
 
 TEST_F(AlarmManagerTest, GoesOnDeliveringWhileTheAgentIsAway) {
     start();
-    told["a"].answer = Outcome::retry("HTTP 503");
+    receipts["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
     report(f1);
     agent_down();
-    told["a"].answer = Outcome::confirmed();
-    ASSERT_TRUE(loop.until([&] { return told["a"].lines.size() == 2; }));
+    receipts["a"].answer = Outcome::confirmed();
+    ASSERT_TRUE(loop.until([&] { return receipts["a"].lines.size() == 2; }));
     agent_up();
     confirmed.clear();
-    whole_state({f1});
+    snapshot({f1});
     EXPECT_THAT(confirmed, ElementsAre("f1 1")) << "the agent hears of it when it is back";
-    EXPECT_EQ(told["a"].lines.size(), 2U);
+    EXPECT_EQ(receipts["a"].lines.size(), 2U);
 }
 
 TEST_F(AlarmManagerTest, DeliversNothingOfAnAgentThatNamedAnotherPrimary) {
@@ -161,7 +161,7 @@ TEST_F(AlarmManagerTest, ANewPrimaryDoesNotRepeatWhatTheOldOneDelivered) {
     agent_up();
     Fault delivered = f1;
     delivered.delivered = 1;
-    whole_state({delivered});
+    snapshot({delivered});
     EXPECT_THAT(take("a"), IsEmpty());
     delivered = cleared(delivered);
     report(delivered);
@@ -170,13 +170,13 @@ TEST_F(AlarmManagerTest, ANewPrimaryDoesNotRepeatWhatTheOldOneDelivered) {
 
 TEST_F(AlarmManagerTest, WhoIsNoLongerPrimaryDropsWhatWaits) {
     start();
-    told["a"].answer = Outcome::retry("HTTP 503");
+    receipts["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
     report(f1);
     set_primary(false);
-    told["a"].answer = Outcome::confirmed();
+    receipts["a"].answer = Outcome::confirmed();
     take("a");
-    EXPECT_FALSE(loop.until([&] { return !told["a"].lines.empty(); }, std::chrono::milliseconds(400)));
+    EXPECT_FALSE(loop.until([&] { return !receipts["a"].lines.empty(); }, std::chrono::milliseconds(400)));
     EXPECT_EQ(alarms->sinks().at(0)->queue().queued(), 0U);
 }
 
@@ -188,7 +188,7 @@ TEST_F(AlarmManagerTest, WhoIsNoLongerPrimaryClearsWhatItRaised) {
     confirmed.clear();
     agent_down();
     agent_up(false);
-    whole_state({});
+    snapshot({});
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2")) << "its raise may have come after the new primary's clear";
     EXPECT_THAT(confirmed, IsEmpty());
     EXPECT_FALSE(alarms->history().find(f1.id)->delivered);
@@ -196,14 +196,14 @@ TEST_F(AlarmManagerTest, WhoIsNoLongerPrimaryClearsWhatItRaised) {
 
 TEST_F(AlarmManagerTest, EndsWhatIsOverWhenItsAgentWillNotSpeakOfItAgain) {
     start();
-    told["a"].answer = Outcome::retry("HTTP 503");
+    receipts["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
     report(f1);
     report(cleared(f1));
-    told["a"].answer = Outcome::confirmed();
+    receipts["a"].answer = Outcome::confirmed();
     restart();
     agent_up();
-    whole_state({});
+    snapshot({});
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 cleared 2"));
     EXPECT_EQ(alarms->table().find(f1.id), nullptr);
 }
@@ -212,38 +212,38 @@ TEST_F(AlarmManagerTest, WhoBecomesPrimaryAgainEndsWhatItsAgentNoLongerHas) {
     start();
     agent_up();
     report(f1);
-    told["a"].answer = Outcome::retry("HTTP 503");
+    receipts["a"].answer = Outcome::retry("HTTP 503");
     agent_up(false);
-    whole_state({});
+    snapshot({});
     set_primary(true);
     EXPECT_NE(alarms->table().find(f1.id), nullptr);
-    told["a"].answer = Outcome::confirmed();
+    receipts["a"].answer = Outcome::confirmed();
     ASSERT_TRUE(loop.until([&] { return alarms->table().find(f1.id) == nullptr; }));
     EXPECT_EQ(take("a").back(), "f1 cleared 2");
 }
 
 TEST_F(AlarmManagerTest, ClearsAfterARestartWhatItMayHaveRaisedBefore) {
     start();
-    told["a"].hold = true;
+    receipts["a"].hold = true;
     agent_up();
     report(f1);
-    told["a"].hold = false;
+    receipts["a"].hold = false;
     restart();
     agent_up(false);
-    whole_state({});
+    snapshot({});
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
 }
 
 TEST_F(AlarmManagerTest, LeavesAfterARestartToThePrimaryWhatItsAgentStillReports) {
     start();
-    told["a"].answer = Outcome::retry("HTTP 503");
+    receipts["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
     report(f1);
     report(cleared(f1));
-    told["a"].answer = Outcome::confirmed();
+    receipts["a"].answer = Outcome::confirmed();
     restart();
     agent_up(false);
-    whole_state({cleared(f1)});
+    snapshot({cleared(f1)});
     EXPECT_THAT(take("a"), IsEmpty());
     EXPECT_EQ(alarms->table().find(f1.id), nullptr);
 }
@@ -257,9 +257,9 @@ TEST_F(AlarmManagerTest, NamesInAClearWhatAnotherPrimaryHasRaised) {
     agent_up(false);
     model::Fault later = f1;
     later.id = base::FaultId("f2");
-    whole_state({later});
+    snapshot({later});
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
-    EXPECT_THAT(told["a"].events.back().others_open, ElementsAre("heartbeat_lost"));
+    EXPECT_THAT(receipts["a"].events.back().others_open, ElementsAre("heartbeat_lost"));
 }
 
 TEST_F(AlarmManagerTest, RefusesFaultsOfAnotherHost) {
@@ -278,7 +278,7 @@ TEST_F(AlarmManagerTest, RepeatsNothingAfterARestart) {
     report(f1);
     restart();
     agent_up();
-    whole_state({f1});
+    snapshot({f1});
     EXPECT_THAT(take("a"), IsEmpty());
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
 }
@@ -289,28 +289,28 @@ TEST_F(AlarmManagerTest, SendsTheClearOfWhatWasRaisedBeforeARestart) {
     report(f1);
     restart();
     agent_up();
-    whole_state({});
+    snapshot({});
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
 }
 
 TEST_F(AlarmManagerTest, DeliversAfterARestartWhatWasNotAcknowledgedBefore) {
     start();
-    told["a"].answer = Outcome::retry("HTTP 503");
+    receipts["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
     report(f1);
-    told["a"].answer = Outcome::confirmed();
+    receipts["a"].answer = Outcome::confirmed();
     restart();
     agent_up();
-    whole_state({cleared(f1)});
+    snapshot({cleared(f1)});
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1", "f1 cleared 2"));
 }
 
 TEST_F(AlarmManagerTest, WaitsAfterARestartForTheAgentButNotForEver) {
     start();
-    told["a"].answer = Outcome::retry("HTTP 503");
+    receipts["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
     report(f1);
-    told["a"].answer = Outcome::confirmed();
+    receipts["a"].answer = Outcome::confirmed();
     restart({"a"}, std::chrono::seconds(10));
     EXPECT_EQ(alarms->next_due(), now + std::chrono::seconds(10));
     alarms->tick(now + std::chrono::milliseconds(9999));
@@ -338,19 +338,19 @@ TEST_F(AlarmManagerTest, NotifiesANewSinkOfTheFaultsThatAreOpen) {
     agent_up();
     Fault delivered = f1;
     delivered.delivered = 1;
-    whole_state({delivered});
+    snapshot({delivered});
     EXPECT_THAT(take("a"), IsEmpty());
     EXPECT_THAT(take("new"), ElementsAre("f1 opened 1"));
 }
 
 TEST_F(AlarmManagerTest, ASinkThatIsNoLongerConfiguredHoldsNothingUp) {
     start({"a", "old"});
-    told["old"].answer = Outcome::retry("HTTP 503");
+    receipts["old"].answer = Outcome::retry("HTTP 503");
     agent_up();
     report(f1);
     restart({"a"});
     agent_up();
-    whole_state({f1});
+    snapshot({f1});
     EXPECT_THAT(confirmed, ElementsAre("f1 1"));
 }
 
@@ -362,7 +362,7 @@ TEST_F(AlarmManagerTest, KeepsTheHistoryOverARestart) {
     restart();
     ASSERT_NE(alarms->history().find(f1.id), nullptr);
     agent_up();
-    whole_state({cleared(f1)});
+    snapshot({cleared(f1)});
     EXPECT_THAT(take("a"), IsEmpty());
     EXPECT_THAT(confirmed, ElementsAre("f1 2"));
 }
@@ -375,28 +375,28 @@ TEST_F(AlarmManagerTest, RaisesAgainAFaultThatItsAgentReopens) {
     report(cleared(f1));
     take("a");
     agent_up();
-    whole_state({f1});
+    snapshot({f1});
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
     EXPECT_EQ(alarms->history().find(f1.id), nullptr);
 }
 
 TEST_F(AlarmManagerTest, ShowsASinkThatCannotDeliverAsAProblemUntilItCan) {
     start();
-    told["a"].answer = Outcome::retry("HTTP 503");
+    receipts["a"].answer = Outcome::retry("HTTP 503");
     agent_up();
     report(f1);
     ASSERT_EQ(problems.list().size(), 1U);
     EXPECT_EQ(problems.list()[0].what, "sink a cannot deliver");
     EXPECT_EQ(problems.list()[0].detail, "HTTP 503");
     EXPECT_EQ(alarms->sinks().at(0)->state(), "retrying");
-    told["a"].answer = Outcome::confirmed();
+    receipts["a"].answer = Outcome::confirmed();
     ASSERT_TRUE(loop.until([&] { return problems.empty(); }));
     EXPECT_EQ(alarms->sinks().at(0)->state(), "ok");
 }
 
 TEST_F(AlarmManagerTest, CountsWhatHappens) {
     start();
-    told["a"].answer = Outcome::refused("HTTP 400");
+    receipts["a"].answer = Outcome::refused("HTTP 400");
     agent_up();
     report(f1);
     EXPECT_EQ(alarms->opened(model::FaultKind::heartbeat_lost), 1);
@@ -405,7 +405,7 @@ TEST_F(AlarmManagerTest, CountsWhatHappens) {
     EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_retrying{sink=\"a\"} 1"));
     EXPECT_THAT(metrics->text(),
                 HasSubstr("vitalwire_controller_sink_failures_total{outcome=\"refused\",sink=\"a\"} 1"));
-    told["a"].answer = Outcome::confirmed();
+    receipts["a"].answer = Outcome::confirmed();
     ASSERT_TRUE(loop.until([&] { return alarms->sinks().at(0)->delivered() == 1; }));
     EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_delivered_total{event=\"opened\",sink=\"a\"} 1"));
     EXPECT_THAT(metrics->text(), HasSubstr("vitalwire_controller_sink_delivery_seconds_count{sink=\"a\"} 1"));
@@ -437,9 +437,9 @@ std::vector<std::string> journal_of(const AlarmManager& alarms, const base::Faul
 TEST_F(AlarmManagerTest, AJournalHoldsAFaultsWholeLifeAlsoAfterItsEndAndARestart) {
     start();
     agent_up();
-    told["a"].answer = Outcome::refused("HTTP 400");
+    receipts["a"].answer = Outcome::refused("HTTP 400");
     report(f1);
-    told["a"].answer = Outcome::confirmed();
+    receipts["a"].answer = Outcome::confirmed();
     ASSERT_TRUE(loop.until([&] { return !confirmed.empty(); }));
     report(cleared(f1));
     const auto expected = ElementsAre("opened  silent", "refused a opened: HTTP 400", "acknowledged a opened",

@@ -38,7 +38,7 @@ TEST_F(InternalAlarmsTest, AreDeliveredOnceTheyAreOnDisk) {
     start();
     alarms->internal().deliver(lost);
     EXPECT_THAT(take("a"), IsEmpty());
-    ASSERT_TRUE(loop.until([&] { return !told["a"].lines.empty(); }));
+    ASSERT_TRUE(loop.until([&] { return !receipts["a"].lines.empty(); }));
     restart();
     EXPECT_EQ(alarms->internal().all().size(), 1U);
 }
@@ -53,7 +53,7 @@ TEST_F(InternalAlarmsTest, ASinkIsNotNotifiedOfItsOwnFailure) {
 }
 
 TEST_F(InternalAlarmsTest, ASinkOfGuestsOnlyIsNotNotified) {
-    told["b"].takes_hosts = false;
+    receipts["b"].takes_hosts = false;
     start({"a", "b"});
     deliver(lost);
     EXPECT_THAT(take("a"), ElementsAre("agent_lost opened 1"));
@@ -86,11 +86,11 @@ TEST_F(InternalAlarmsTest, SurviveARestartWithoutBeingDeliveredTwice) {
 
 TEST_F(InternalAlarmsTest, WhatIsNotAcknowledgedIsDeliveredAfterARestart) {
     start();
-    told["a"].hold = true;
+    receipts["a"].hold = true;
     deliver(lost);
     deliver(cleared(lost));
     ASSERT_TRUE(loop.until([&] { return store->pending() == 0; }));
-    told["a"].hold = false;
+    receipts["a"].hold = false;
     restart();
     loop.poll();
     EXPECT_THAT(take("a"), ElementsAre("agent_lost opened 1", "agent_lost cleared 2"));
@@ -99,7 +99,7 @@ TEST_F(InternalAlarmsTest, WhatIsNotAcknowledgedIsDeliveredAfterARestart) {
 
 TEST_F(InternalAlarmsTest, AnAgentThatFlapsWhileASinkIsAwayLeavesItsLastState) {
     start();
-    told["a"].hold = true;
+    receipts["a"].hold = true;
     Alarm alarm = lost;
     deliver(alarm);
     for (int i = 0; i < 100; ++i) {
@@ -109,23 +109,23 @@ TEST_F(InternalAlarmsTest, AnAgentThatFlapsWhileASinkIsAwayLeavesItsLastState) {
         ++alarm.revision;
         deliver(alarm);
     }
-    told["a"].hold = false;
-    std::exchange(told["a"].held, {}).at(0)(Outcome::confirmed());
+    receipts["a"].hold = false;
+    std::exchange(receipts["a"].held, {}).at(0)(Outcome::confirmed());
     loop.poll();
-    EXPECT_LE(told["a"].lines.size(), 3U);
-    EXPECT_EQ(told["a"].lines.back(), "agent_lost opened 201");
+    EXPECT_LE(receipts["a"].lines.size(), 3U);
+    EXPECT_EQ(receipts["a"].lines.back(), "agent_lost opened 201");
 }
 
 TEST_F(InternalAlarmsTest, ReconciliationResendsWhatAReceiverHasLost) {
-    told["a"].reconcile = base::Millis(5);
+    receipts["a"].reconcile = base::Millis(5);
     start();
     deliver(lost);
     take("a");
-    ASSERT_TRUE(loop.until([&] { return !told["a"].asked.empty(); }));
-    std::exchange(told["a"].asked, {}).at(0)(std::vector<ShownAlarm>{{base::GuestId(), kAgentLost, lost.id}});
+    ASSERT_TRUE(loop.until([&] { return !receipts["a"].asked.empty(); }));
+    std::exchange(receipts["a"].asked, {}).at(0)(std::vector<ShownAlarm>{{base::GuestId(), kAgentLost, lost.id}});
     EXPECT_THAT(take("a"), IsEmpty());
-    ASSERT_TRUE(loop.until([&] { return !told["a"].asked.empty(); }));
-    std::exchange(told["a"].asked, {}).at(0)(std::vector<ShownAlarm>{});
+    ASSERT_TRUE(loop.until([&] { return !receipts["a"].asked.empty(); }));
+    std::exchange(receipts["a"].asked, {}).at(0)(std::vector<ShownAlarm>{});
     EXPECT_THAT(take("a"), ElementsAre("agent_lost opened 1"));
 }
 

@@ -14,21 +14,21 @@ using ::testing::IsEmpty;
 class ReconcileTest : public AlarmManagerTest {
 protected:
     void SetUp() override {
-        told["a"].reconcile = base::Millis(1);
+        receipts["a"].reconcile = base::Millis(1);
         start({"a", "b"});
         agent_up();
     }
     /// What it was asked earlier is not about what the test has done since.
     void ask() {
-        told["a"].asked.clear();
-        ASSERT_TRUE(loop.until([&] { return !told["a"].asked.empty(); }));
+        receipts["a"].asked.clear();
+        ASSERT_TRUE(loop.until([&] { return !receipts["a"].asked.empty(); }));
     }
     void shows(const base::Result<std::vector<ShownAlarm>>& shown) {
-        const auto listed = std::move(told["a"].asked.front());
-        told["a"].asked.clear();
+        const auto listed = std::move(receipts["a"].asked.front());
+        receipts["a"].asked.clear();
         listed(shown);
         loop.poll();
-        told["a"].asked.clear();
+        receipts["a"].asked.clear();
     }
     static ShownAlarm as_shown(const Fault& fault) {
         return {fault.guest, std::string(model::to_string(fault.kind)), fault.id};
@@ -58,14 +58,14 @@ TEST_F(ReconcileTest, RaisesAgainWhatTheReceiverLost) {
 
 TEST_F(ReconcileTest, WhatIsToBeRaisedAgainOutlivesARestart) {
     report(f1);
-    told["a"].hold = true;
+    receipts["a"].hold = true;
     ask();
     shows({});
-    told["a"].hold = false;
-    told["a"].asked.clear();
+    receipts["a"].hold = false;
+    receipts["a"].asked.clear();
     restart({"a", "b"});
     agent_up();
-    whole_state({f1});
+    snapshot({f1});
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
     EXPECT_THAT(take("b"), IsEmpty());
 }
@@ -85,19 +85,19 @@ TEST_F(ReconcileTest, ClearsAgainWhatTheReceiverStillShows) {
 
 TEST_F(ReconcileTest, ClearsAgainAlsoAfterARestartAndAsAStandby) {
     raise_and_clear(f1);
-    told["a"].asked.clear();
+    receipts["a"].asked.clear();
     restart({"a", "b"});
     agent_up(false);
     ask();
-    told["a"].hold = true;
+    receipts["a"].hold = true;
     shows({{as_shown(f1)}});
-    told["a"].hold = false;
-    told["a"].asked.clear();
+    receipts["a"].hold = false;
+    receipts["a"].asked.clear();
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
-    told["a"].held.clear();
+    receipts["a"].held.clear();
     restart({"a", "b"});
     agent_up(false);
-    whole_state({});
+    snapshot({});
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2")) << "it was not confirmed before the restart";
 }
 
@@ -167,7 +167,7 @@ TEST_F(ReconcileTest, ARefreshIsNoLoss) {
 }
 
 TEST_F(ReconcileTest, WhatTheReceiverHasNoUseForIsNotMissed) {
-    told["a"].answer = Outcome::skipped("no server of Nova's");
+    receipts["a"].answer = Outcome::skipped("no server of Nova's");
     report(f1);
     forget_lines();
     for (int i = 0; i < 3; ++i) {
@@ -177,7 +177,7 @@ TEST_F(ReconcileTest, WhatTheReceiverHasNoUseForIsNotMissed) {
     }
     restart({"a", "b"});
     agent_up();
-    whole_state({f1});
+    snapshot({f1});
     EXPECT_EQ(alarms->view(*alarms->sinks().at(0), *alarms->table().find(f1.id)).state, DeliveryView::State::skipped);
 }
 
