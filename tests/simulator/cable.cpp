@@ -81,7 +81,7 @@ void Cable::cut() {
 void Cable::heal() {
     if (!std::exchange(cut_, false)) return;
     if (!agent_end_ || !server_end_) {
-        // The end that still believes in the connection is told otherwise by its first packet.
+        // The end that still believes in the connection learns otherwise by its first packet.
         agent_loses("connection reset");
         return server_loses();
     }

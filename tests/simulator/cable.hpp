@@ -20,7 +20,7 @@ public:
 };
 
 /// Between one agent and one controller: a stream in both directions that can be cut. What is under way when it is cut
-/// waits; each end notices after a while that it hears nothing.
+/// waits; each end notices after a while that it receives nothing.
 class Cable {
 public:
     Cable(World& world, base::HostId host, std::string name)

@@ -92,7 +92,7 @@ ControllerNode::~ControllerNode() = default;
 
 void ControllerNode::start() {
     if (process_) return;
-    world_.tell(name_ + " starts");
+    world_.log(name_ + " starts");
     inbox_.renew();
     process_ = std::make_unique<Process>(*this);
     for (const auto& [host, cable] : cables_)
@@ -101,7 +101,7 @@ void ControllerNode::start() {
 
 void ControllerNode::stop(bool killed) {
     if (!process_) return;
-    world_.tell(name_ + (killed ? " is killed" : " stops"));
+    world_.log(name_ + (killed ? " is killed" : " stops"));
     process_->core.stop();
     if (!killed) process_->store.close();
     process_.reset();

@@ -17,7 +17,7 @@
 
 namespace vitalwire::simulator {
 
-/// A controller's machine: its disk, its network, and a process on it that comes and goes: a real core, its sinks and
+/// A controller's host: its disk, its network, and a process on it that comes and goes: a real core, its sinks and
 /// deliveries.
 class ControllerNode final : private CableServer {
 public:
@@ -30,10 +30,10 @@ public:
 
     void plug_in(const base::HostId& host, Cable& cable) { cables_[host] = &cable; }
     void start();
-    /// Killed: nothing is said, what was not on disk is lost. Otherwise in order.
+    /// Killed: nothing is sent, what was not on disk is lost. Otherwise in order.
     void stop(bool killed);
     bool running() const { return process_ != nullptr; }
-    /// Does nothing for that long; what arrives meanwhile waits.
+    /// Does nothing for that long; what arrives waits.
     void stall(Duration time) { inbox_.stall(time); }
     void cut_off_inspectors(bool cut) { inspectors_cut_off_ = cut; }
     /// Guests are on other hosts now.

@@ -11,7 +11,7 @@
 
 namespace vitalwire::simulator {
 
-/// What is on a machine's disk: it outlives the process that writes there.
+/// What is on a host's disk: it outlives the process that writes there.
 using Disk = std::map<std::string, std::map<std::string, std::string>>;
 
 /// A store whose writes reach the disk a little later, all in order. A process that is killed loses those under way.

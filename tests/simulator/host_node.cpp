@@ -32,15 +32,15 @@ private:
     World& world_;
 };
 
-HostEvent state_of(const GuestMachine& machine) {
-    switch (machine.power()) {
-        case GuestMachine::Power::off:
+HostEvent state_of(const Vm& vm) {
+    switch (vm.power()) {
+        case Vm::Power::off:
             return heartbeat::Stopped{heartbeat::StopReason::domain_stopped};
-        case GuestMachine::Power::paused:
+        case Vm::Power::paused:
             return heartbeat::Inhibited{heartbeat::Inhibit::paused};
-        case GuestMachine::Power::crashed:
+        case Vm::Power::crashed:
             return heartbeat::Crashed{heartbeat::CrashReason::panicked};
-        case GuestMachine::Power::running:
+        case Vm::Power::running:
             break;
     }
     return heartbeat::Started{};
@@ -76,15 +76,15 @@ public:
     const host::Monitor& monitor() const { return core_.monitor(); }
 
     void list() {
-        for (const auto& [id, machine] : node_.machines_) {
+        for (const auto& [id, vm] : node_.vms_) {
             core_.channel_found(id, wire::ChannelKind::native, kEndKnownWithin, now());
-            core_.machine(id, state_of(*machine), now());
+            core_.machine(id, state_of(*vm), now());
         }
         core_.source_listed(kSource, now());
         arm();
     }
 
-    void machine(const GuestId& guest, const HostEvent& event) {
+    void vm(const GuestId& guest, const HostEvent& event) {
         core_.machine(guest, event, now());
         arm();
     }
@@ -100,9 +100,9 @@ public:
         arm();
     }
 
-    void connected(GuestMachine& machine) {
-        connected_[machine.id()] = &machine;
-        core_.channel_up(host::GuestKey(machine.id()), wire::ChannelKind::native, now());
+    void connected(Vm& vm) {
+        connected_[vm.id()] = &vm;
+        core_.channel_up(host::GuestKey(vm.id()), wire::ChannelKind::native, now());
         arm();
     }
 
@@ -207,7 +207,7 @@ private:
     TimePoint probed_at_;
     bool stalled_ = false;
     TimePoint armed_for_ = base::kNever;
-    std::map<GuestId, GuestMachine*> connected_;
+    std::map<GuestId, Vm*> connected_;
 };
 
 HostNode::HostNode(World& world, std::string name, FaultObserver& observer)
@@ -217,34 +217,34 @@ HostNode::~HostNode() = default;
 
 void HostNode::start_agent() {
     if (process_) return;
-    world_.tell(id_.str() + ": agent starts");
+    world_.log(id_.str() + ": agent starts");
     ++starts_;
     inbox_.renew();
     disturbed(world_.now());
     process_ = std::make_unique<Process>(*this);
     process_->list();
-    for (const auto& [id, machine] : machines_)
-        connect(*machine);
+    for (const auto& [id, vm] : vms_)
+        connect(*vm);
 }
 
 void HostNode::stop_agent(bool killed) {
     if (!process_) return;
-    world_.tell(id_.str() + (killed ? ": agent is killed" : ": agent stops"));
+    world_.log(id_.str() + (killed ? ": agent is killed" : ": agent stops"));
     disturbed(world_.now());
     if (!killed) process_->close_store();
-    std::vector<GuestMachine*> connected;
-    for (const auto& [id, machine] : machines_) {
-        if (process_->is_connected(id)) connected.push_back(machine);
+    std::vector<Vm*> connected;
+    for (const auto& [id, vm] : vms_) {
+        if (process_->is_connected(id)) connected.push_back(vm);
     }
     process_.reset();
     inbox_.renew();
-    for (GuestMachine* machine : connected)
-        machine->host_disconnected();
+    for (Vm* vm : connected)
+        vm->host_disconnected();
 }
 
 void HostNode::stall_agent(Duration time) {
     if (!process_) return;
-    world_.tell(id_.str() + ": agent stalls");
+    world_.log(id_.str() + ": agent stalls");
     process_->stalls_now();
     disturbed(world_.now() + time);
     inbox_.stall(time);
@@ -268,19 +268,19 @@ const host::Monitor& HostNode::monitor() const {
     return process_->monitor();
 }
 
-void HostNode::add(GuestMachine& machine) {
-    machines_[machine.id()] = &machine;
-    machine.move_to(this);
+void HostNode::add(Vm& vm) {
+    vms_[vm.id()] = &vm;
+    vm.move_to(this);
 }
 
-void HostNode::remove(GuestMachine& machine) {
-    machines_.erase(machine.id());
+void HostNode::remove(Vm& vm) {
+    vms_.erase(vm.id());
 }
 
-/// News of one machine stay in order.
+/// News of one VM stay in order.
 template <class Call>
-void HostNode::soon(GuestMachine& machine, Call call) {
-    TimePoint& last = last_news_[machine.id()];
+void HostNode::soon(Vm& vm, Call call) {
+    TimePoint& last = last_news_[vm.id()];
     last = std::max(last, world_.now() + world_.between({}, kNewsDelay));
     world_.at(last, [this, start = starts_, call] {
         if (!process_ || starts_ != start) return;
@@ -288,50 +288,50 @@ void HostNode::soon(GuestMachine& machine, Call call) {
     });
 }
 
-void HostNode::tell_machine(GuestMachine& machine, const HostEvent& event) {
-    soon(machine, [guest = machine.id(), event](Process& process) { process.machine(guest, event); });
+void HostNode::hypervisor_event(Vm& vm, const HostEvent& event) {
+    soon(vm, [guest = vm.id(), event](Process& process) { process.vm(guest, event); });
 }
 
-void HostNode::tell_gone(GuestMachine& machine, heartbeat::StopReason why) {
-    soon(machine, [guest = machine.id(), why](Process& process) { process.gone(guest, why); });
+void HostNode::hypervisor_gone(Vm& vm, heartbeat::StopReason why) {
+    soon(vm, [guest = vm.id(), why](Process& process) { process.gone(guest, why); });
 }
 
-void HostNode::channel_appeared(GuestMachine& machine) {
-    if (process_) connect(machine);
+void HostNode::channel_appeared(Vm& vm) {
+    if (process_) connect(vm);
 }
 
-void HostNode::channel_closed(GuestMachine& machine) {
-    soon(machine, [this, &machine](Process& process) {
-        process.closed(machine.id());
-        // It may have started again before we heard that it was off.
-        if (machine.listens()) connect(machine);
+void HostNode::channel_closed(Vm& vm) {
+    soon(vm, [this, &vm](Process& process) {
+        process.closed(vm.id());
+        // It may have started again before we were notified that it was off.
+        if (vm.listens()) connect(vm);
     });
 }
 
-void HostNode::flap_channel(GuestMachine& machine) {
-    if (!process_ || !process_->is_connected(machine.id())) return;
-    machine.host_disconnected();
-    inbox_.run([this, &machine] { process_->closed(machine.id()); });
-    connect(machine);
+void HostNode::flap_channel(Vm& vm) {
+    if (!process_ || !process_->is_connected(vm.id())) return;
+    vm.host_disconnected();
+    inbox_.run([this, &vm] { process_->closed(vm.id()); });
+    connect(vm);
 }
 
-void HostNode::connect(GuestMachine& machine) {
-    world_.after(world_.between({}, kConnectDelay), [this, start = starts_, &machine] {
+void HostNode::connect(Vm& vm) {
+    world_.after(world_.between({}, kConnectDelay), [this, start = starts_, &vm] {
         if (!process_ || starts_ != start) return;
-        inbox_.run([this, &machine] {
-            const bool here = machines_.contains(machine.id());
-            if (!here || !machine.listens() || process_->is_connected(machine.id())) return;
-            machine.host_connected();
-            process_->connected(machine);
+        inbox_.run([this, &vm] {
+            const bool here = vms_.contains(vm.id());
+            if (!here || !vm.listens() || process_->is_connected(vm.id())) return;
+            vm.host_connected();
+            process_->connected(vm);
         });
     });
 }
 
-void HostNode::from_guest(GuestMachine& machine, const wire::HeartbeatPdu& pdu) {
+void HostNode::from_guest(Vm& vm, const wire::HeartbeatPdu& pdu) {
     if (!process_) return;
-    inbox_.run([this, &machine, pdu] {
-        if (!process_->is_connected(machine.id())) return;
-        process_->received(machine.id(), pdu);
+    inbox_.run([this, &vm, pdu] {
+        if (!process_->is_connected(vm.id())) return;
+        process_->received(vm.id(), pdu);
     });
 }
 

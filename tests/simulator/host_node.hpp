@@ -7,14 +7,14 @@
 
 #include "cable.hpp"
 #include "disk.hpp"
-#include "guest_machine.hpp"
 #include "host/core/monitor.hpp"
 #include "inbox.hpp"
+#include "vm.hpp"
 #include "world.hpp"
 
 namespace vitalwire::simulator {
 
-/// Who hears of everything an agent decides, at once.
+/// Is called with everything an agent decides, at once.
 class FaultObserver {
 public:
     virtual ~FaultObserver() = default;
@@ -22,7 +22,7 @@ public:
     virtual void fault_delivered(const model::Fault& fault, std::uint64_t revision) = 0;
 };
 
-/// A compute node: its machines, its disk, and an agent's process that comes and goes. The process runs the
+/// A compute node: its vms, its disk, and an agent's process that comes and goes. The process runs the
 /// agent's real core.
 class HostNode {
 public:
@@ -35,22 +35,22 @@ public:
     void stop_agent(bool killed);
     void stall_agent(Duration time);
 
-    /// The machine is here from now on.
-    void add(GuestMachine& machine);
-    void remove(GuestMachine& machine);
-    /// What the hypervisor tells, a moment later.
-    void tell_machine(GuestMachine& machine, const heartbeat::HostEvent& event);
+    /// The VM is here from now on.
+    void add(Vm& vm);
+    void remove(Vm& vm);
+    /// What the hypervisor notifies, a moment later.
+    void hypervisor_event(Vm& vm, const heartbeat::HostEvent& event);
     /// It is no longer here, for that reason.
-    void tell_gone(GuestMachine& machine, heartbeat::StopReason why);
-    /// The machine listens at its socket (anew): the agent connects.
-    void channel_appeared(GuestMachine& machine);
-    void channel_closed(GuestMachine& machine);
+    void hypervisor_gone(Vm& vm, heartbeat::StopReason why);
+    /// The VM listens at its socket, again perhaps: the agent connects.
+    void channel_appeared(Vm& vm);
+    void channel_closed(Vm& vm);
     /// The agent's connection breaks and is made again.
-    void flap_channel(GuestMachine& machine);
-    void from_guest(GuestMachine& machine, const wire::HeartbeatPdu& pdu);
+    void flap_channel(Vm& vm);
+    void from_guest(Vm& vm, const wire::HeartbeatPdu& pdu);
 
     const base::HostId& id() const { return id_; }
-    const std::map<base::GuestId, GuestMachine*>& machines() const { return machines_; }
+    const std::map<base::GuestId, Vm*>& vms() const { return vms_; }
     bool agent_running() const { return process_ != nullptr; }
     /// Since when the agent runs without a stall; the time now while it does not.
     TimePoint agent_undisturbed_since() const;
@@ -62,15 +62,15 @@ public:
 private:
     class Process;
 
-    void connect(GuestMachine& machine);
+    void connect(Vm& vm);
     template <class Call>
-    void soon(GuestMachine& machine, Call call);
+    void soon(Vm& vm, Call call);
 
     World& world_;
     base::HostId id_;
     FaultObserver& observer_;
     std::vector<Cable*> cables_;
-    std::map<base::GuestId, GuestMachine*> machines_;
+    std::map<base::GuestId, Vm*> vms_;
     std::map<base::GuestId, TimePoint> last_news_;
     Disk disk_;
     Inbox inbox_;

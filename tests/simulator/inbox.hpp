@@ -9,7 +9,7 @@
 namespace vitalwire::simulator {
 
 /// What reaches a process. While the process stands still everything waits, in order; what belongs to a process that
-/// has ended is forgotten.
+/// has ended is dropped.
 class Inbox {
 public:
     explicit Inbox(World& world) : world_(world) {}

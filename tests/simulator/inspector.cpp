@@ -25,10 +25,10 @@ void Inspector::take(const controller::AlarmEvent& event) {
     ++events_;
     collapsed_ += event.collapsed;
     const controller::Alarm& alarm = event.alarm;
-    world_.tell(name_ + " is told: " + alarm.guest.str() + " " + alarm.kind + " " +
-                std::string(to_string(event.change)) + " " + alarm.id.str());
+    world_.log(name_ + " is sent: " + alarm.guest.str() + " " + alarm.kind + " " +
+               std::string(to_string(event.change)) + " " + alarm.id.str());
     const bool clear = event.change == controller::AlarmChange::cleared;
-    const auto [at, is_new] = told_.try_emplace(alarm.id, Acked{alarm.kind, alarm.guest.str()});
+    const auto [at, is_new] = received_.try_emplace(alarm.id, Acked{alarm.kind, alarm.guest.str()});
     if (clear && is_new) world_.violated(name_ + ": clear before raise: " + alarm.guest.str() + " " + alarm.kind);
     at->second.open = !clear;
     at->second.cleared |= clear;
@@ -36,8 +36,8 @@ void Inspector::take(const controller::AlarmEvent& event) {
 
 std::multiset<std::string> Inspector::open_alarms() const {
     std::multiset<std::string> open;
-    for (const auto& [id, told] : told_) {
-        if (told.open) open.insert(told.guest + " " + told.kind);
+    for (const auto& [id, alarm] : received_) {
+        if (alarm.open) open.insert(alarm.guest + " " + alarm.kind);
     }
     return open;
 }

@@ -10,7 +10,7 @@
 
 namespace vitalwire::simulator {
 
-/// A receiver of faults: what all controllers tell it, and what must hold of that. It takes an event more than once, as
+/// A receiver of faults: what all controllers send it, and what must hold of that. It takes an event more than once, as
 /// real ones do.
 class Inspector {
 public:
@@ -32,7 +32,7 @@ public:
         bool open = false;
         bool cleared = false;  ///< once at least: a new primary may deliver all of it again
     };
-    const std::map<base::FaultId, Acked>& told() const { return told_; }
+    const std::map<base::FaultId, Acked>& received() const { return received_; }
     /// "guest kind" of every alarm that is open here.
     std::multiset<std::string> open_alarms() const;
     std::uint64_t collapsed() const { return collapsed_; }
@@ -45,7 +45,7 @@ private:
     std::string name_;
     bool away_ = false;
     bool unreliable_ = false;
-    std::map<base::FaultId, Acked> told_;
+    std::map<base::FaultId, Acked> received_;
     std::uint64_t collapsed_ = 0;
     std::uint64_t events_ = 0;
 };

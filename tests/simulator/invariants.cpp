@@ -9,7 +9,7 @@ using model::FaultKind;
 namespace {
 
 constexpr Millis kWatch{250};
-// The agent's grace after its start, a settled hold, and messages under way.
+// The agent's grace after its start, a settled inhibition, and messages under way.
 constexpr seconds kGrace{6};
 constexpr Millis kSlack{300};
 // What the slowest guest needs to find out that its session is gone, and to register again.
@@ -18,55 +18,54 @@ constexpr seconds kRegisterAgain{20};
 }  // namespace
 
 void Simulation::watch() {
-    for (const auto& machine : machines_)
-        check_detection(*machine);
+    for (const auto& vm : vms_)
+        check_detection(*vm);
     world_.after(kWatch, [this] { watch(); });
 }
 
 /// A registered guest that cannot answer is reported in time, one that answers is not any longer; its health likewise.
-void Simulation::check_detection(const GuestMachine& machine) const {
-    const HostNode& host = machine.host();
+void Simulation::check_detection(const Vm& vm) const {
+    const HostNode& host = vm.host();
     const TimePoint now = world_.now();
-    const GuestMachine::Plan& plan = machine.plan();
+    const Vm::Plan& plan = vm.plan();
     const Duration bound = plan.policy.detect_multiplier * plan.interval() + plan.deadline() + kSlack;
     const auto longer_than = [&](TimePoint since, Duration time) { return now > since + time; };
-    // Only what has been as it is for long enough says anything.
+    // Only what has been as it is for long enough counts.
     if (!host.agent_running() || !longer_than(host.agent_undisturbed_since(), bound + kGrace)) return;
-    if (!longer_than(machine.last_held(), bound + kGrace)) return;
-    const auto report = host.monitor().report(machine.id());
+    if (!longer_than(vm.last_inhibited(), bound + kGrace)) return;
+    const auto report = host.monitor().report(vm.id());
     if (!report) return;
 
-    const std::string who = machine.id().str() + " on " + host.id().str() + " is " + report->state + " and ";
+    const std::string who = vm.id().str() + " on " + host.id().str() + " is " + report->state + " and ";
     const bool beating = report->state == "registered" || report->state == "unhealthy";
-    if (machine.mute()) {
-        if (!machine.excused()) return;  // it is known to be away
+    if (vm.mute()) {
+        if (!vm.excused()) return;  // it is known to be away
         // A new connection gives it one more deadline.
-        if (beating && longer_than(std::max(machine.mute_since(), machine.last_connected()), bound))
+        if (beating && longer_than(std::max(vm.mute_since(), vm.last_connected()), bound))
             world_.violated(who + "has been silent for too long");
         return;
     }
-    if (!longer_than(machine.last_excused(), kRegisterAgain) || !longer_than(machine.last_mute(), kRegisterAgain))
-        return;
+    if (!longer_than(vm.last_excused(), kRegisterAgain) || !longer_than(vm.last_mute(), kRegisterAgain)) return;
     if (!beating) world_.violated(who + "answers");
-    if (!longer_than(machine.health_changed(), plan.interval() + kSlack)) return;
-    if ((report->state == "registered") != machine.healthy()) world_.violated(who + "says otherwise");
+    if (!longer_than(vm.health_changed(), plan.interval() + kSlack)) return;
+    if ((report->state == "registered") != vm.healthy()) world_.violated(who + "answers otherwise");
 }
 
 void Simulation::fault_changed(const base::HostId& host, const model::Fault& fault) {
     const bool opened = fault.open() && fault.revision == 1;
-    world_.tell(host.str() + ": " + fault.guest.str() + " " + std::string(to_string(fault.kind)) + " " + fault.detail +
-                (opened         ? " opened "
-                 : fault.open() ? " updated "
-                                : " cleared (" + fault.clear_reason + ") ") +
-                fault.id.str());
+    world_.log(host.str() + ": " + fault.guest.str() + " " + std::string(to_string(fault.kind)) + " " + fault.detail +
+               (opened         ? " opened "
+                : fault.open() ? " updated "
+                               : " cleared (" + fault.clear_reason + ") ") +
+               fault.id.str());
     if (!opened) return;
     ++opened_[std::string(to_string(fault.kind))];
     check_not_false(*by_id_.at(fault.guest), fault);
 }
 
 /// No false alarm: the guest did what it is reported for, lately.
-void Simulation::check_not_false(const GuestMachine& machine, const model::Fault& fault) const {
-    const GuestMachine::Plan& plan = machine.plan();
+void Simulation::check_not_false(const Vm& vm, const model::Fault& fault) const {
+    const Vm::Plan& plan = vm.plan();
     const Duration window = plan.policy.detect_multiplier * plan.interval() + plan.deadline() + kGrace;
     const auto lately = [&](TimePoint time) { return time + window >= world_.now(); };
     const auto within = [&](TimePoint time, Duration span) { return time + span >= world_.now(); };
@@ -74,39 +73,39 @@ void Simulation::check_not_false(const GuestMachine& machine, const model::Fault
     switch (fault.kind) {
         case FaultKind::heartbeat_lost:
             // An exit that was on its way when the agent restarted has not arrived.
-            right = lately(machine.last_excused()) ||
-                    (machine.mute() && machine.host().agent_undisturbed_since() > machine.mute_since());
+            right = lately(vm.last_excused()) || (vm.mute() && vm.host().agent_undisturbed_since() > vm.mute_since());
             break;
         case FaultKind::unhealthy:
-            right = lately(machine.last_unhealthy());
+            right = lately(vm.last_unhealthy());
             break;
         case FaultKind::not_established:
-            right = within(std::max(machine.last_mute(), machine.last_excused()), kRegisterAgain);
+            right = within(std::max(vm.last_mute(), vm.last_excused()), kRegisterAgain);
             break;
         case FaultKind::vm_crashed:
-            right = machine.last_crash() + kGrace >= machine.host().agent_knew_until();
+            right = vm.last_crash() + kGrace >= vm.host().agent_knew_until();
             break;
         case FaultKind::stopped_by_host:
         case FaultKind::watchdog_fired:
-            break;  // no machine here does that
+            break;  // no VM here does that
     }
     if (!right)
-        world_.violated("false alarm: " + machine.id().str() + " " + std::string(to_string(fault.kind)) + " " +
+        world_.violated("false alarm: " + vm.id().str() + " " + std::string(to_string(fault.kind)) + " " +
                         fault.detail);
 }
 
-/// What an agent is told to be delivered has arrived at every inspector, unless it was over and no longer worth it.
+/// What is acknowledged to an agent has arrived at every inspector, unless it was over and no longer worth it.
 void Simulation::fault_delivered(const model::Fault& fault, std::uint64_t revision) {
     const bool clear_too = !fault.open() && revision == fault.revision;
     if (clear_too && backlog_ == kShortBacklog) return;
     for (const auto& inspector : inspectors_) {
-        const auto told = inspector->told().find(fault.id);
-        const bool heard = told != inspector->told().end() && (!clear_too || told->second.cleared);
-        if (!heard) world_.violated(inspector->name() + " never heard of " + fault.id.str() + ", which is confirmed");
+        const auto found = inspector->received().find(fault.id);
+        const bool received = found != inspector->received().end() && (!clear_too || found->second.cleared);
+        if (!received)
+            world_.violated(inspector->name() + " never received " + fault.id.str() + ", which is acknowledged");
     }
 }
 
-/// The alarms that are right now: what the agents say, who are checked against the machines.
+/// The alarms that are right now: what the agents report, who are checked against the VMs.
 std::multiset<std::string> Simulation::truth() const {
     std::multiset<std::string> open;
     for (const auto& host : hosts_) {
@@ -117,15 +116,15 @@ std::multiset<std::string> Simulation::truth() const {
             open.insert(name);
         });
     }
-    for (const auto& machine : machines_) {
-        const std::string name = machine->id().str();
+    for (const auto& vm : vms_) {
+        const std::string name = vm->id().str();
         const bool reported = open.contains(name + " heartbeat_lost") || open.contains(name + " not_established") ||
                               open.contains(name + " vm_crashed");
-        const bool monitored = machine->plan().policy.heartbeat;
-        if (machine->mute() && machine->listens() && monitored && !reported) world_.violated(name + " hangs unnoticed");
-        if (machine->power() == GuestMachine::Power::crashed && monitored && !open.contains(name + " vm_crashed"))
+        const bool monitored = vm->plan().policy.heartbeat;
+        if (vm->mute() && vm->listens() && monitored && !reported) world_.violated(name + " hangs unnoticed");
+        if (vm->power() == Vm::Power::crashed && monitored && !open.contains(name + " vm_crashed"))
             world_.violated(name + " crashed unnoticed");
-        if (!machine->mute() && reported) world_.violated(name + " is still reported");
+        if (!vm->mute() && reported) world_.violated(name + " is still reported");
     }
     return open;
 }

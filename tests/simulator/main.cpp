@@ -35,28 +35,29 @@ int main(int argc, char** argv) {
     std::uint64_t seed = 1;
     std::uint64_t seeds = 1;
     simulator::Size size;
-    std::int64_t trouble = size.trouble.count();
+    std::int64_t disturbed = size.disturbed.count();
     bool verbose = false;
 
-    CLI::App app("The whole of Vitalwire but its sockets, in virtual time and in trouble.");
+    CLI::App app("The whole of Vitalwire but its sockets, in virtual time and disturbed.");
     app.add_option("--seed", seed, "the first seed")->capture_default_str();
     app.add_option("--seeds", seeds, "how many seeds to try")->capture_default_str();
     app.add_option("--guests", size.guests, "number of guests")->capture_default_str();
     app.add_option("--hosts", size.hosts, "compute nodes, an agent each")->capture_default_str();
     app.add_option("--controllers", size.controllers, "number of controllers")->capture_default_str();
     app.add_option("--inspectors", size.inspectors, "receivers of faults")->capture_default_str();
-    app.add_option("--trouble", trouble, "seconds of trouble")->capture_default_str();
-    app.add_flag("--verbose", verbose, "tell everything that happens");
+    app.add_option("--disturbed", disturbed, "seconds in which things go wrong")->capture_default_str();
+    app.add_flag("--verbose", verbose, "print everything that happens");
     CLI11_PARSE(app, argc, argv);
-    size.trouble = std::chrono::seconds(trouble);
+    size.disturbed = std::chrono::seconds(disturbed);
     log::set_backend(verbose ? print_log : drop_log);
 
     std::uint64_t violations = 0;
     for (const std::uint64_t last = seed + seeds; seed < last; ++seed) {
         if (holds(seed, size, verbose, seeds == 1)) continue;
-        std::printf("again: %s --seed %ju --guests %zu --hosts %zu --controllers %zu --inspectors %zu --trouble %jd\n",
-                    argv[0], static_cast<std::uintmax_t>(seed), size.guests, size.hosts, size.controllers,
-                    size.inspectors, static_cast<std::intmax_t>(trouble));
+        std::printf(
+            "again: %s --seed %ju --guests %zu --hosts %zu --controllers %zu --inspectors %zu --disturbed %jd\n",
+            argv[0], static_cast<std::uintmax_t>(seed), size.guests, size.hosts, size.controllers, size.inspectors,
+            static_cast<std::intmax_t>(disturbed));
         const bool first = ++violations == 1;
         if (!first || verbose) continue;
         std::puts("all that happened:");

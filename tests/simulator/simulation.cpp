@@ -12,8 +12,8 @@ constexpr seconds kEstablishTimeout{20};
 // Longest back-off of a delivery, and the agent's repetition of what is not confirmed, twice.
 constexpr seconds kCalm{150};
 
-GuestMachine::Plan plan_of(World& world, std::size_t number) {
-    GuestMachine::Plan plan;
+Vm::Plan plan_of(World& world, std::size_t number) {
+    Vm::Plan plan;
     plan.id = base::GuestId("guest-" + std::to_string(number));
     plan.settings.name = plan.id.str();
     if (world.chance(0.6)) {
@@ -54,9 +54,9 @@ Simulation::Simulation(std::uint64_t seed, const Size& size, bool verbose)
         }
     }
     for (std::size_t i = 0; i < size.guests; ++i) {
-        GuestMachine& machine = *machines_.emplace_back(std::make_unique<GuestMachine>(world_, plan_of(world_, i)));
-        by_id_[machine.id()] = &machine;
-        hosts_[i % hosts_.size()]->add(machine);
+        Vm& vm = *vms_.emplace_back(std::make_unique<Vm>(world_, plan_of(world_, i)));
+        by_id_[vm.id()] = &vm;
+        hosts_[i % hosts_.size()]->add(vm);
     }
 }
 
@@ -67,12 +67,12 @@ void Simulation::run() {
         controller->start();
     for (const auto& host : hosts_)
         host->start_agent();
-    for (const auto& machine : machines_)
-        world_.after(world_.between({}, seconds(3)), [this, &machine = *machine] { start_machine(machine); });
+    for (const auto& vm : vms_)
+        world_.after(world_.between({}, seconds(3)), [this, &vm = *vm] { start_vm(vm); });
     watch();
     world_.run_for(seconds(10));
-    schedule_troubles();
-    world_.run_for(size_.trouble);
+    schedule_disturbances();
+    world_.run_for(size_.disturbed);
     calm_ = true;
     repair_everything();
     world_.run_for(kCalm);
@@ -80,21 +80,22 @@ void Simulation::run() {
 }
 
 std::string Simulation::summary() const {
-    std::string text = std::to_string(troubles_) + " troubles, " + std::to_string(world_.events()) + " events, faults:";
+    std::string text =
+        std::to_string(disturbances_) + " disturbances, " + std::to_string(world_.events()) + " events, faults:";
     for (const auto& [kind, count] : opened_)
         text += " " + kind + " " + std::to_string(count);
-    std::uint64_t told = 0;
+    std::uint64_t delivered = 0;
     for (const auto& inspector : inspectors_)
-        told += inspector->events();
-    return text + ", told " + std::to_string(told);
+        delivered += inspector->events();
+    return text + ", delivered " + std::to_string(delivered);
 }
 
 std::vector<model::GuestPolicy> Simulation::policies_of(const base::HostId& host) const {
     std::vector<model::GuestPolicy> policies;
     for (const auto& node : hosts_) {
         if (node->id() != host) continue;
-        for (const auto& [id, machine] : node->machines())
-            policies.push_back(machine->plan().policy);
+        for (const auto& [id, vm] : node->vms())
+            policies.push_back(vm->plan().policy);
     }
     return policies;
 }

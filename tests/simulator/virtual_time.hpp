@@ -15,7 +15,7 @@ namespace virtual_time {
 // An uptime that no test mistakes for a duration.
 inline constexpr std::chrono::hours kUptimeStart{1000};
 
-/// Begins anew. `seed` is for what std::random_device draws in this program.
+/// Starts again at the first moment. `seed` is for what std::random_device draws in this program.
 void begin(std::uint64_t seed);
 
 base::TimePoint now();

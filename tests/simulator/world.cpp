@@ -23,7 +23,7 @@ void World::run_for(Duration time) {
     virtual_time::advance_to(end);
 }
 
-void World::tell(const std::string& what) const {
+void World::log(const std::string& what) const {
     if (verbose_) std::printf("%s  %s\n", stamp().c_str(), what.c_str());
 }
 

@@ -20,7 +20,7 @@ using base::Millis;
 using base::TimePoint;
 using std::chrono::seconds;
 
-/// An invariant does not hold. The message says which, when, and about whom.
+/// An invariant does not hold. The message names it, when, and about whom.
 class Violation : public std::runtime_error {
 public:
     using std::runtime_error::runtime_error;
@@ -55,7 +55,7 @@ public:
     }
 
     bool verbose() const { return verbose_; }
-    void tell(const std::string& what) const;
+    void log(const std::string& what) const;
     [[noreturn]] void violated(const std::string& what) const;
     std::uint64_t events() const { return events_run_; }
 

@@ -17,8 +17,8 @@ namespace vitalwire::simulator {
 class HostNode;
 
 /// A virtual machine with the guest's daemon in it: the real GuestSession behind a channel that can be slow, lossy and
-/// full of old bytes. It remembers what it went through, so that the invariants can tell an alarm from a false one.
-class GuestMachine {
+/// full of old bytes. It keeps what it went through, so that the invariants can distinguish an alarm from a false one.
+class Vm {
 public:
     /// What a compute node can see of it.
     enum class Power : std::uint8_t { off, running, paused, crashed };
@@ -35,9 +35,9 @@ public:
         }
     };
 
-    GuestMachine(World& world, Plan plan);
+    Vm(World& world, Plan plan);
 
-    // What happens to the machine. Whoever does it tells the host (HostNode::tell_machine) where a hypervisor would.
+    // What happens to the VM. The host is notified (HostNode::hypervisor_event) where a hypervisor would do so.
     void boot(Duration time);  ///< the daemon starts after `time`
     void power_off(Power how);
     void pause();
@@ -71,15 +71,15 @@ public:
     TimePoint mute_since() const { return mute_since_; }
     /// When it last was mute; the time now while it is.
     TimePoint last_mute() const { return mute() ? world_.now() : last_mute_; }
-    /// May fail to answer in time although nobody has said that it is away for a while.
+    /// May fail to answer in time although nobody has reported that it is away for a while.
     bool excused() const { return noisy() || hung_ || (listens() && !daemon_ && !expected_away_); }
     TimePoint last_excused() const { return excused() ? world_.now() : last_excused_; }
     /// The hypervisor does something with it: nobody may be judged.
-    void set_held(bool held) {
-        if (!held) last_held_ = world_.now();
-        held_ = held;
+    void set_inhibited(bool inhibited) {
+        if (!inhibited) last_inhibited_ = world_.now();
+        inhibited_ = inhibited;
     }
-    TimePoint last_held() const { return held_ ? world_.now() : last_held_; }
+    TimePoint last_inhibited() const { return inhibited_ ? world_.now() : last_inhibited_; }
     TimePoint last_connected() const { return last_connected_; }
     TimePoint health_changed() const { return health_changed_; }
     TimePoint last_unhealthy() const { return healthy() ? last_unhealthy_ : world_.now(); }
@@ -97,7 +97,7 @@ private:
     void carry_out(const heartbeat::GuestSession::Actions& actions);
     void arm();
     void to_host(const wire::HeartbeatPdu& pdu);
-    void tell_traffic(const char* direction, const wire::HeartbeatPdu& pdu) const;
+    void log_traffic(const char* direction, const wire::HeartbeatPdu& pdu) const;
     template <class Deliver>
     void travel(TimePoint& last_arrival, Deliver deliver);
 
@@ -123,12 +123,12 @@ private:
     TimePoint last_arrival_in_guest_{};
     TimePoint last_arrival_at_host_{};
 
-    bool expected_away_ = true;  ///< it boots, or its daemon said exit
-    bool held_ = false;
+    bool expected_away_ = true;  ///< it boots, or its daemon sent exit
+    bool inhibited_ = false;
     TimePoint mute_since_ = virtual_time::now();
     TimePoint last_mute_ = virtual_time::now();
     TimePoint last_excused_{};
-    TimePoint last_held_{};
+    TimePoint last_inhibited_{};
     TimePoint last_connected_{};
     TimePoint health_changed_{};
     TimePoint last_unhealthy_{};

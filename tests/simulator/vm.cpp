@@ -1,4 +1,4 @@
-#include "guest_machine.hpp"
+#include "vm.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -37,11 +37,10 @@ struct Words {
 
 }  // namespace
 
-GuestMachine::GuestMachine(World& world, Plan plan)
-    : world_(world), plan_(std::move(plan)), inbox_(world), clock_(kProbe) {}
+Vm::Vm(World& world, Plan plan) : world_(world), plan_(std::move(plan)), inbox_(world), clock_(kProbe) {}
 
 template <class Change>
-void GuestMachine::changing(Change change) {
+void Vm::changing(Change change) {
     const bool was_mute = mute();
     const bool was_excused = excused();
     change();
@@ -50,7 +49,7 @@ void GuestMachine::changing(Change change) {
     if (!excused() && was_excused) last_excused_ = world_.now();
 }
 
-void GuestMachine::boot(Duration time) {
+void Vm::boot(Duration time) {
     changing([&] {
         power_ = Power::running;
         hung_ = false;
@@ -63,7 +62,7 @@ void GuestMachine::boot(Duration time) {
     });
 }
 
-void GuestMachine::power_off(Power how) {
+void Vm::power_off(Power how) {
     if (how == Power::crashed) last_crash_ = world_.now();
     changing([&] {
         power_ = how;
@@ -76,22 +75,22 @@ void GuestMachine::power_off(Power how) {
     });
 }
 
-void GuestMachine::pause() {
+void Vm::pause() {
     changing([&] { power_ = Power::paused; });
     stand_still_or_run();
 }
 
-void GuestMachine::unpause() {
+void Vm::unpause() {
     changing([&] { power_ = Power::running; });
     stand_still_or_run();
 }
 
-void GuestMachine::set_hung(bool hung) {
+void Vm::set_hung(bool hung) {
     changing([&] { hung_ = hung; });
     stand_still_or_run();
 }
 
-void GuestMachine::stand_still_or_run() {
+void Vm::stand_still_or_run() {
     if (hung_ || power_ == Power::paused) {
         judged_now();
         stood_still_ = true;
@@ -101,7 +100,7 @@ void GuestMachine::stand_still_or_run() {
     }
 }
 
-void GuestMachine::start_daemon() {
+void Vm::start_daemon() {
     if (daemon_ || !listens()) return;
     changing([&] {
         ++daemons_;
@@ -114,9 +113,9 @@ void GuestMachine::start_daemon() {
     if (connected_) host_connected();
 }
 
-void GuestMachine::stop_daemon(bool in_order) {
+void Vm::stop_daemon(bool in_order) {
     if (!daemon_) return;
-    // Whoever is not registered yet has no session to end, and the host may just have made one.
+    // Who is not registered yet has no session to end, and the host may just have made one.
     const bool says_exit = in_order && connected_ && daemon_->registered();
     heartbeat::GuestSession::Actions actions;
     if (in_order) daemon_->stop("asked to", actions);
@@ -130,21 +129,21 @@ void GuestMachine::stop_daemon(bool in_order) {
     });
 }
 
-void GuestMachine::set_healthy(bool healthy) {
+void Vm::set_healthy(bool healthy) {
     if (health_.healthy == healthy) return;
     if (healthy) last_unhealthy_ = world_.now();
     health_ = {healthy, healthy ? "" : "disk full"};
     health_changed_ = world_.now();
 }
 
-void GuestMachine::set_noise(double loss, Duration delay) {
+void Vm::set_noise(double loss, Duration delay) {
     changing([&] {
         loss_ = loss;
         delay_ = delay;
     });
 }
 
-void GuestMachine::host_connected() {
+void Vm::host_connected() {
     connected_ = true;
     last_connected_ = world_.now();
     inbox_.run([this] {
@@ -155,7 +154,7 @@ void GuestMachine::host_connected() {
     });
 }
 
-void GuestMachine::host_disconnected() {
+void Vm::host_disconnected() {
     connected_ = false;
     ++connection_;
     inbox_.run([this] {
@@ -166,28 +165,28 @@ void GuestMachine::host_disconnected() {
     });
 }
 
-void GuestMachine::from_host(const wire::HeartbeatPdu& pdu) {
+void Vm::from_host(const wire::HeartbeatPdu& pdu) {
     travel(last_arrival_in_guest_, [this, pdu] {
-        tell_traffic(" < ", pdu);
+        log_traffic(" < ", pdu);
         inbox_.run([this, pdu] { receive(pdu); });
     });
 }
 
-void GuestMachine::to_host(const wire::HeartbeatPdu& pdu) {
+void Vm::to_host(const wire::HeartbeatPdu& pdu) {
     if (!connected_) return;
     travel(last_arrival_at_host_, [this, pdu] {
-        tell_traffic(" > ", pdu);
+        log_traffic(" > ", pdu);
         host_->from_guest(*this, pdu);
     });
 }
 
-void GuestMachine::tell_traffic(const char* direction, const wire::HeartbeatPdu& pdu) const {
-    if (world_.verbose()) world_.tell(id().str() + direction + std::visit(Words{}, pdu));
+void Vm::log_traffic(const char* direction, const wire::HeartbeatPdu& pdu) const {
+    if (world_.verbose()) world_.log(id().str() + direction + std::visit(Words{}, pdu));
 }
 
 /// In order; gone with the connection, unless it lingers in a buffer.
 template <class Deliver>
-void GuestMachine::travel(TimePoint& last_arrival, Deliver deliver) {
+void Vm::travel(TimePoint& last_arrival, Deliver deliver) {
     if (world_.chance(loss_)) return;
     const Duration detour = noisy() ? world_.between({}, delay_) : Duration{};
     last_arrival = std::max(last_arrival, world_.now() + world_.between(kFastest, kSlowest) + detour);
@@ -199,21 +198,21 @@ void GuestMachine::travel(TimePoint& last_arrival, Deliver deliver) {
     }
 }
 
-void GuestMachine::receive(const wire::HeartbeatPdu& pdu) {
+void Vm::receive(const wire::HeartbeatPdu& pdu) {
     if (!daemon_ || !connected_) return;
     heartbeat::GuestSession::Actions actions;
     daemon_->received(pdu, health_, judged_now(), actions);
     carry_out(actions);
 }
 
-void GuestMachine::carry_out(const heartbeat::GuestSession::Actions& actions) {
+void Vm::carry_out(const heartbeat::GuestSession::Actions& actions) {
     for (const auto& action : actions) {
         if (const auto* send = std::get_if<heartbeat::GuestSession::SendPdu>(&action)) to_host(send->pdu);
     }
     arm();
 }
 
-void GuestMachine::arm() {
+void Vm::arm() {
     const std::uint64_t timer = ++timer_;
     if (!daemon_) return;
     const TimePoint due = clock_.to_steady(daemon_->next_deadline());
@@ -228,8 +227,8 @@ void GuestMachine::arm() {
     });
 }
 
-/// As if the daemon's probe had run whenever the machine did: a gap is what it stood still.
-TimePoint GuestMachine::judged_now() {
+/// As if the daemon's probe had run whenever the VM did: a gap is what it stood still.
+TimePoint Vm::judged_now() {
     while (!stood_still_ && world_.now() - clock_seen_ > kProbe) {
         clock_seen_ += kProbe;
         clock_.observe(clock_seen_);

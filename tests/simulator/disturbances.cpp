@@ -1,0 +1,267 @@
+#include <utility>
+
+#include "simulation.hpp"
+
+namespace vitalwire::simulator {
+
+using heartbeat::CrashReason;
+using heartbeat::Inhibit;
+using heartbeat::StopReason;
+
+namespace {
+
+using Power = Vm::Power;
+
+constexpr Millis kQuickBoot{3000};
+constexpr Millis kSlowBoot{15'000};
+constexpr seconds kEndlessBoot{45};  // beyond the time a guest has to register
+
+}  // namespace
+
+/// Each part of the cloud fails at its own pace; the more guests, the more of them at once.
+void Simulation::schedule_disturbances() {
+    const auto guests = static_cast<Duration::rep>(size_.guests);
+    schedule(Duration(seconds(40)) / guests, &Simulation::disturb_guest);
+    schedule(Duration(seconds(60)) / guests, &Simulation::disturb_vm);
+    schedule(seconds(25), &Simulation::disturb_agent);
+    schedule(seconds(25), &Simulation::disturb_controller);
+    schedule(seconds(20), &Simulation::disturb_network);
+    schedule(seconds(30), &Simulation::disturb_inspector);
+}
+
+void Simulation::schedule(Duration mean, void (Simulation::*disturb)()) {
+    world_.after(world_.exponential(mean), [this, mean, disturb] {
+        if (calm_) return;
+        ++disturbances_;
+        (this->*disturb)();
+        schedule(mean, disturb);
+    });
+}
+
+void Simulation::disturb_guest() {
+    Vm& vm = *world_.pick(vms_);
+    const std::string who = vm.id().str();
+    const Duration time = world_.exponential(seconds(8));
+    switch (world_.below(5)) {
+        case 0:
+            world_.log(who + " hangs");
+            vm.hang();
+            return world_.after(time, [&vm] { vm.wake(); });
+        case 1:
+            world_.log(who + " is unhealthy");
+            vm.set_healthy(false);
+            return world_.after(time, [&vm] { vm.set_healthy(true); });
+        case 2:
+            world_.log(who + " has a bad channel");
+            vm.set_noise(0.3, world_.between({}, seconds(2)));
+            return world_.after(time, [&vm] { vm.set_noise(0, {}); });
+        case 3:
+            world_.log(who + ": daemon is killed");
+            vm.stop_daemon(false);
+            return world_.after(time, [&vm] { vm.start_daemon(); });
+        default:
+            if (!vm.listens() || vm.power() == Power::paused) return;
+            world_.log(who + ": daemon stops in order");
+            vm.stop_daemon(true);
+            return world_.after(time, [&vm] { vm.start_daemon(); });
+    }
+}
+
+void Simulation::disturb_vm() {
+    Vm& vm = *world_.pick(vms_);
+    if (!busy_.insert(&vm).second) return;
+    switch (world_.below(8)) {
+        case 0:
+            return pause(vm);
+        case 1:
+            return reboot(vm);
+        case 2:
+            return crash(vm);
+        case 3:
+            return kill(vm);
+        case 4:
+        case 5:
+            return migrate(vm);
+        case 6:
+            return stop_and_start(vm);
+        default:
+            world_.log(vm.id().str() + ": channel breaks");
+            vm.host().flap_channel(vm);
+            return free_later(vm);
+    }
+}
+
+void Simulation::free_later(Vm& vm) {
+    world_.after(seconds(1), [this, &vm] { busy_.erase(&vm); });
+}
+
+void Simulation::start_vm(Vm& vm) {
+    world_.log(vm.id().str() + " starts");
+    vm.boot(world_.between(kQuickBoot, kSlowBoot));
+    vm.host().hypervisor_event(vm, heartbeat::Started{});
+    vm.host().channel_appeared(vm);
+}
+
+void Simulation::pause(Vm& vm) {
+    static constexpr Inhibit kInhibits[] = {Inhibit::paused, Inhibit::suspended, Inhibit::saving};
+    world_.log(vm.id().str() + " is paused");
+    vm.set_inhibited(true);
+    vm.pause();
+    vm.host().hypervisor_event(vm, heartbeat::Inhibited{world_.pick(kInhibits)});
+    world_.after(world_.exponential(seconds(10)), [this, &vm] {
+        world_.log(vm.id().str() + " goes on");
+        vm.unpause();
+        vm.set_inhibited(false);
+        vm.host().hypervisor_event(vm, heartbeat::Released{});
+        free_later(vm);
+    });
+}
+
+void Simulation::reboot(Vm& vm) {
+    world_.log(vm.id().str() + " reboots");
+    vm.stop_daemon(false);
+    vm.host().hypervisor_event(vm, heartbeat::Rebooted{});
+    vm.boot(world_.chance(0.2) ? Duration(kEndlessBoot) : world_.between(kQuickBoot, kSlowBoot));
+    free_later(vm);
+}
+
+void Simulation::crash(Vm& vm) {
+    world_.log(vm.id().str() + " panics");
+    vm.power_off(Power::crashed);
+    vm.host().hypervisor_event(vm, heartbeat::Crashed{CrashReason::panicked});
+    vm.host().channel_closed(vm);
+    world_.after(world_.exponential(seconds(20)), [this, &vm] {
+        start_vm(vm);
+        free_later(vm);
+    });
+}
+
+void Simulation::kill(Vm& vm) {
+    world_.log(vm.id().str() + ": QEMU is killed");
+    vm.power_off(Power::crashed);
+    vm.host().channel_closed(vm);
+    world_.after(world_.between({}, Millis(200)),
+                 [&vm] { vm.host().hypervisor_event(vm, heartbeat::Crashed{CrashReason::failed}); });
+    world_.after(seconds(1) + world_.exponential(seconds(20)), [this, &vm] {
+        start_vm(vm);
+        free_later(vm);
+    });
+}
+
+void Simulation::stop_and_start(Vm& vm) {
+    world_.log(vm.id().str() + " is shut down");
+    vm.set_inhibited(true);
+    vm.host().hypervisor_event(vm, heartbeat::Inhibited{Inhibit::shutting_down});
+    world_.after(world_.between(seconds(1), seconds(8)), [this, &vm] {
+        vm.power_off(Power::off);
+        vm.set_inhibited(false);
+        vm.host().channel_closed(vm);
+        vm.host().hypervisor_event(vm, heartbeat::Stopped{StopReason::domain_stopped});
+        world_.after(world_.exponential(seconds(15)), [this, &vm] {
+            start_vm(vm);
+            free_later(vm);
+        });
+    });
+}
+
+void Simulation::migrate(Vm& vm) {
+    HostNode& source = vm.host();
+    HostNode& target = *world_.pick(hosts_);
+    if (&source == &target || vm.power() != Power::running) return free_later(vm);
+    world_.log(vm.id().str() + " migrates to " + target.id().str());
+    vm.set_inhibited(true);
+    source.hypervisor_event(vm, heartbeat::Inhibited{Inhibit::migrating});
+    world_.after(world_.between(seconds(1), seconds(10)), [this, &vm, &source, &target] {
+        vm.pause();
+        vm.host_disconnected();
+        source.channel_closed(vm);
+        source.hypervisor_gone(vm, StopReason::migrated);
+        source.remove(vm);
+        target.add(vm);
+        world_.after(world_.between(Millis(30), Millis(800)), [this, &vm, &source, &target] {
+            world_.log(vm.id().str() + " has arrived");
+            vm.unpause();
+            vm.set_inhibited(false);
+            target.hypervisor_event(vm, heartbeat::Started{});
+            target.channel_appeared(vm);
+            inventory_changed();
+            free_later(vm);
+        });
+    });
+}
+
+void Simulation::disturb_agent() {
+    HostNode& host = *world_.pick(hosts_);
+    if (world_.chance(0.5)) return host.stall_agent(world_.exponential(seconds(2)));
+    host.stop_agent(world_.chance(0.5));
+    world_.after(world_.exponential(seconds(3)), [&host] { host.start_agent(); });
+}
+
+void Simulation::disturb_controller() {
+    ControllerNode& controller = *world_.pick(controllers_);
+    if (world_.chance(0.3)) return controller.stall(world_.exponential(seconds(3)));
+    controller.stop(world_.chance(0.5));
+    world_.after(world_.exponential(seconds(8)), [&controller] { controller.start(); });
+}
+
+void Simulation::disturb_network() {
+    const Duration time = world_.exponential(seconds(10));
+    if (world_.chance(0.3)) {
+        ControllerNode& controller = *world_.pick(controllers_);
+        world_.log(controller.name() + " cannot reach the inspectors");
+        controller.cut_off_inspectors(true);
+        return world_.after(time, [&controller] { controller.cut_off_inspectors(false); });
+    }
+    Cable& cable = *world_.pick(cables_);
+    world_.log("between " + cable.name() + ": cut");
+    cable.cut();
+    world_.after(time, [this, &cable] {
+        world_.log("between " + cable.name() + ": healed");
+        cable.heal();
+    });
+}
+
+void Simulation::disturb_inspector() {
+    Inspector& inspector = *world_.pick(inspectors_);
+    const Duration time = world_.exponential(seconds(12));
+    if (world_.chance(0.5)) {
+        world_.log(inspector.name() + " is away");
+        inspector.set_away(true);
+        return world_.after(time, [&inspector] { inspector.set_away(false); });
+    }
+    world_.log(inspector.name() + " is unreliable");
+    inspector.set_unreliable(true);
+    world_.after(time, [&inspector] { inspector.set_unreliable(false); });
+}
+
+/// All disturbances end; only some guests stay as they are, so that there is something to agree on.
+void Simulation::repair_everything() {
+    world_.log("calm");
+    for (const auto& cable : cables_)
+        cable->heal();
+    for (const auto& controller : controllers_) {
+        controller->start();
+        controller->cut_off_inspectors(false);
+    }
+    for (const auto& inspector : inspectors_) {
+        inspector->set_away(false);
+        inspector->set_unreliable(false);
+    }
+    for (const auto& host : hosts_)
+        host->start_agent();
+    for (const auto& vm : vms_)
+        vm->set_noise(0, {});
+    // Those that recovered by then hang or fall ill for good.
+    world_.after(seconds(30), [this] {
+        for (const auto& vm : vms_) {
+            if (busy_.contains(vm.get()) || !world_.chance(0.2)) continue;
+            if (world_.chance(0.5)) {
+                vm->hang();
+            } else {
+                vm->set_healthy(false);
+            }
+        }
+    });
+}
+
+}  // namespace vitalwire::simulator
