@@ -11,9 +11,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layering"))
 from sources import ROOT, files
 
 # Folders and files that are rewritten; a folder is added when it is clean.
-CLEAN = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "cli/", "docs/", "packaging/", "proto-spec/",
-         "quickstart", "src/README.md", "tests/bench/", "tests/lib/", "tests/openstack/", "tests/packaging/", "tests/qemu/",
-         "tests/quickstart/")
+CLEAN = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "cli/", "controller/", "docs/", "packaging/",
+         "proto-spec/", "quickstart", "src/README.md", "tests/bench/", "tests/lib/", "tests/openstack/", "tests/packaging/",
+         "tests/qemu/", "tests/quickstart/", "tests/simulator/", "tests/unit/controller/")
 
 # Matched as whole words, in any case.
 REPLACED = {

@@ -27,7 +27,7 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-/// An agent as the bus knows it: tells its whole state whenever it is connected, and keeps what it hears.
+/// An agent as the bus knows it: sends its snapshot whenever it is connected, and keeps what it receives.
 class TestAgent : public bus::AgentLink::Handler {
 public:
     TestAgent(boost::asio::io_context& io, const std::string& url, std::string host, bool is_primary = true,
@@ -61,7 +61,7 @@ public:
     }
 
     void send(const bus::ToController& message) { link_->send(message); }
-    void tell(const Fault& fault) { send(bus::Faults{{fault}}); }
+    void report(const Fault& fault) { send(bus::Faults{{fault}}); }
 
     std::vector<model::GuestReport> guests;
     std::vector<Fault> faults;
@@ -127,7 +127,7 @@ protected:
         }
         return json::parse(response.body);
     }
-    /// "f1 down", in the order the inspector has confirmed them; what it was told of guests, not of a lost agent.
+    /// "f1 down", in the order the inspector has confirmed them; what it was sent of guests, not of a lost agent.
     std::vector<std::string> inspected() const {
         std::vector<std::string> lines;
         for (const json& events : receiver.confirmed) {
@@ -152,9 +152,9 @@ TEST_F(ControllerTest, BringsAFaultFromTheAgentToTheInspectorAndConfirmsIt) {
     inventory("[guest vm-1]\nname = web\nhost = compute-1\n");
     start();
     const auto one = welcomed_agent();
-    one->tell(f1);
+    one->report(f1);
     ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 1; }));
-    one->tell(cleared(f1));
+    one->report(cleared(f1));
     ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 2; }));
     EXPECT_THAT(inspected(), ElementsAre("f1 down", "f1 up"));
     EXPECT_THAT(one->confirmed, ElementsAre("f1 1", "f1 2"));
@@ -184,9 +184,9 @@ TEST_F(ControllerTest, DeliversInOrderWhatCameAndWentWhileTheInspectorWasAway) {
     const std::string address = receiver.address();
     receiver.status = 503;
     const auto one = welcomed_agent();
-    one->tell(f1);
-    one->tell(cleared(f1));
-    one->tell(open_fault("vm-1", "f2"));
+    one->report(f1);
+    one->report(cleared(f1));
+    one->report(open_fault("vm-1", "f2"));
     ASSERT_TRUE(loop.until([&] { return receiver.requests.size() >= 2; }));
     const json fault = get("/v1/faults")["faults"].at(0);
     EXPECT_EQ(fault["deliveries"].at(0)["sink"], "inspector");
@@ -202,7 +202,7 @@ TEST_F(ControllerTest, DeliversInOrderWhatCameAndWentWhileTheInspectorWasAway) {
 TEST_F(ControllerTest, ARestartRepeatsNothingAndLosesNothing) {
     start();
     auto one = welcomed_agent();
-    one->tell(f1);
+    one->report(f1);
     ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 1; }));
     restart();
     EXPECT_EQ(get("/v1/faults")["faults"].size(), 1U) << "known before any agent is back";
@@ -232,7 +232,7 @@ TEST_F(ControllerTest, SendsNoPoliciesFromAnInventoryThatCouldNotBeRead) {
     inventory("[guest vm-1]\ntypo = 1\n");
     start();
     const auto one = welcomed_agent();
-    one->tell(f1);
+    one->report(f1);
     ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 1; }));
     EXPECT_TRUE(one->policies.empty());
     EXPECT_EQ(get("/readyz", "", 503)["inventory"], false);
@@ -264,7 +264,7 @@ TEST_F(ControllerTest, ShowsGuestsOfAgentsAndOfTheInventory) {
 TEST_F(ControllerTest, KeepsTheFaultsOfAnAgentThatIsLostAndShowsThatItIs) {
     start();
     auto one = welcomed_agent();
-    one->tell(f1);
+    one->report(f1);
     ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 1; }));
     one.reset();
     ASSERT_TRUE(loop.until([&] { return get("/v1/agents")["agents"].at(0)["connected"] == false; }));
@@ -279,8 +279,8 @@ TEST_F(ControllerTest, EndsTheFaultOfAGuestThatIsElsewhereWhileItsAgentIsAway) {
     inventory("[guest vm-1]\nhost = compute-1\n[guest vm-2]\nhost = compute-1\n");
     start();
     auto one = welcomed_agent();
-    one->tell(f1);
-    one->tell(open_fault("vm-2", "f2"));
+    one->report(f1);
+    one->report(open_fault("vm-2", "f2"));
     ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 2; }));
     one.reset();
     inventory("[guest vm-1]\nhost = compute-2\n[guest vm-2]\nhost = compute-1\n");  // evacuated, one of them yet
@@ -292,7 +292,7 @@ TEST_F(ControllerTest, EndsTheFaultOfAGuestThatIsElsewhereWhileItsAgentIsAway) {
     EXPECT_EQ(ended["clear_reason"], "moved");
     ASSERT_TRUE(loop.until([&] { return get("/v1/faults")["faults"].size() == 1; }));
 
-    const auto back = agent();  // the host returns and says what it last knew
+    const auto back = agent();  // the host returns and reports what it had last
     back->faults = {f1, updated(open_fault("vm-2", "f2"), "late")};
     ASSERT_TRUE(loop.until([&] { return !back->confirmed.empty(); }));
     const json open = get("/v1/faults")["faults"];
@@ -304,7 +304,7 @@ TEST_F(ControllerTest, KeepsTheFaultOfAGuestThatIsElsewhereWhileItsAgentIsThere)
     inventory("[guest vm-1]\nhost = compute-1\n");
     start();
     const auto one = welcomed_agent();
-    one->tell(f1);
+    one->report(f1);
     ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 1; }));
     inventory("[guest vm-1]\nhost = compute-2\n");
     const auto looked = std::chrono::steady_clock::now() + std::chrono::milliseconds(1500);  // more than one look
@@ -315,11 +315,11 @@ TEST_F(ControllerTest, KeepsTheFaultOfAGuestThatIsElsewhereWhileItsAgentIsThere)
 TEST_F(ControllerTest, CountsWhatAnAgentMustNotSay) {
     start();
     const auto one = welcomed_agent();
-    one->tell(f1);
+    one->report(f1);
     ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 1; }));
     TestAgent other(loop.io, controller->bus_addresses().at(0), "compute-2");
     ASSERT_TRUE(loop.until([&] { return other.welcomed; }));
-    other.tell(cleared(f1));
+    other.report(cleared(f1));
     ASSERT_TRUE(loop.until([&] { return !controller->problems().empty(); }));
     EXPECT_THAT(controller->api().metrics.text(), HasSubstr("vitalwire_controller_bus_refused_total 1"));
     EXPECT_EQ(get("/v1/faults")["faults"].at(0)["state"], "open");
@@ -366,11 +366,11 @@ TEST_F(ControllerTest, DeliversAndReportsItWhileTheDiskIsFull) {
     getrlimit(RLIMIT_FSIZE, &before);
     const rlimit full{0, before.rlim_max};
     setrlimit(RLIMIT_FSIZE, &full);
-    one->tell(f1);
-    const bool told = loop.until([&] { return one->confirmed.size() == 1; });
+    one->report(f1);
+    const bool acknowledged = loop.until([&] { return one->confirmed.size() == 1; });
     const bool seen = loop.until([&] { return !controller->problems().empty(); });
     setrlimit(RLIMIT_FSIZE, &before);
-    EXPECT_TRUE(told);
+    EXPECT_TRUE(acknowledged);
     ASSERT_TRUE(seen);
     EXPECT_EQ(controller->problems().list()[0].what, "the store cannot be written");
     EXPECT_TRUE(loop.until([&] { return controller->problems().empty(); })) << "there is room again";

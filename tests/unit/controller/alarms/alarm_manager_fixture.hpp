@@ -64,7 +64,7 @@ protected:
         fleet = Fleet();
         for (auto& [host, agent] : rows->load_agents())
             fleet.restore(host, agent);
-        AlarmManager::Dependencies around{
+        AlarmManager::Dependencies dependencies{
             fleet,
             [] {
                 return base::Moment{base::Clock::now(), std::chrono::system_clock::now()};
@@ -76,7 +76,7 @@ protected:
             },
             [this](std::function<void()> call) { boost::asio::post(loop.io, std::move(call)); },
             [this] { return inventory_known; }};
-        alarms = std::make_unique<AlarmManager>(AlarmManager::Options{100, grace}, *rows, std::move(around));
+        alarms = std::make_unique<AlarmManager>(AlarmManager::Options{100, grace}, *rows, std::move(dependencies));
         for (const auto& name : sinks)
             alarms->add_sink(std::make_unique<SinkWorker>(
                 name, "scripted", std::make_unique<ScriptedSink>(receipts[name]), DeliveryOptions{}, policies[name],

@@ -9,7 +9,7 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-/// Sink "a" is told everything; "b" what the policy of the test says.
+/// Sink "a" is sent everything; "b" what the policy of the test decides.
 class AlarmManagerPolicyTest : public AlarmManagerTest {
 protected:
     AlarmManagerPolicyTest() {
@@ -44,7 +44,7 @@ TEST_F(AlarmManagerPolicyTest, TheSecondStepOfAnEscalationComesAfterItsHoldOff) 
     report(fault);
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
     EXPECT_THAT(take("b"), IsEmpty());
-    EXPECT_THAT(confirmed, IsEmpty()) << "one sink has yet to hear it";
+    EXPECT_THAT(confirmed, IsEmpty()) << "one sink has yet to receive it";
     ASSERT_TRUE(loop.until([&] { return !receipts["b"].lines.empty(); }));
     EXPECT_GE(std::chrono::system_clock::now() - wall, milliseconds(290)) << "since it was received";
     EXPECT_THAT(take("b"), ElementsAre("f1 opened 1"));
@@ -89,7 +89,7 @@ TEST_F(AlarmManagerPolicyTest, AHeldFaultIsDeliveredAfterARestartToo) {
     snapshot({fault});
     ASSERT_TRUE(loop.until([&] { return !receipts["b"].lines.empty(); }));
     EXPECT_THAT(take("b"), ElementsAre("f1 opened 1"));
-    EXPECT_THAT(take("a"), IsEmpty()) << "it was told before";
+    EXPECT_THAT(take("a"), IsEmpty()) << "it was sent before";
 }
 
 TEST_F(AlarmManagerPolicyTest, AHeldFaultOfAnotherPrimaryIsNotDelivered) {

@@ -129,7 +129,7 @@ TEST_F(AlarmManagerTest, GoesOnDeliveringWhileTheAgentIsAway) {
     agent_up();
     confirmed.clear();
     snapshot({f1});
-    EXPECT_THAT(confirmed, ElementsAre("f1 1")) << "the agent hears of it when it is back";
+    EXPECT_THAT(confirmed, ElementsAre("f1 1")) << "the agent receives it when it is back";
     EXPECT_EQ(receipts["a"].lines.size(), 2U);
 }
 
@@ -368,7 +368,7 @@ TEST_F(AlarmManagerTest, KeepsTheHistoryOverARestart) {
 }
 
 TEST_F(AlarmManagerTest, RaisesAgainAFaultThatItsAgentReopens) {
-    // The agent died after telling the clear and before keeping it, and the guest hangs again since.
+    // The agent died after sending the clear and before keeping it, and the guest hangs again since.
     start();
     agent_up();
     report(f1);

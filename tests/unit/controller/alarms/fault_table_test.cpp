@@ -56,7 +56,7 @@ TEST_F(FaultTableTest, SeesNoChangeInARepetition) {
 }
 
 TEST_F(FaultTableTest, TakesTheAgentsLastWordEvenWhenItsRevisionWentBack) {
-    // An agent that died between clearing a fault and writing that down says "open" again.
+    // An agent that died between clearing a fault and writing that down reports "open" again.
     const Fault fault = open_fault("g1", "f1");
     report(fault);
     report(cleared(fault));

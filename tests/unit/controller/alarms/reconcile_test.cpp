@@ -36,9 +36,9 @@ protected:
     void raise_and_clear(const Fault& fault) {
         report(fault);
         report(cleared(fault));
-        forget_lines();
+        drop_lines();
     }
-    void forget_lines() {
+    void drop_lines() {
         take("a");
         take("b");
     }
@@ -46,7 +46,7 @@ protected:
 
 TEST_F(ReconcileTest, RaisesAgainWhatTheReceiverLost) {
     report(f1);
-    forget_lines();
+    drop_lines();
     ask();
     shows({});
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
@@ -103,12 +103,12 @@ TEST_F(ReconcileTest, ClearsAgainAlsoAfterARestartAndAsAStandby) {
 
 TEST_F(ReconcileTest, WhatChangesWhileItAsksIsNotCompared) {
     report(f1);
-    forget_lines();
+    drop_lines();
     ask();
     report(cleared(f1));
     const Fault f2 = open_fault("g2", "f2");
     report(f2);
-    forget_lines();
+    drop_lines();
     shows({{as_shown(f1)}});
     EXPECT_THAT(take("a"), IsEmpty());
 }
@@ -123,7 +123,7 @@ TEST_F(ReconcileTest, DoesNotClearWhatANewerFaultHasTakenOver) {
     raise_and_clear(f1);
     const Fault f2 = open_fault("g1", "f2");
     report(f2);
-    forget_lines();
+    drop_lines();
     ask();
     shows({{as_shown(f1)}});
     EXPECT_THAT(take("a"), IsEmpty());
@@ -131,7 +131,7 @@ TEST_F(ReconcileTest, DoesNotClearWhatANewerFaultHasTakenOver) {
 
 TEST_F(ReconcileTest, DoesNotRaiseForAnotherPrimary) {
     report(f1);
-    forget_lines();
+    drop_lines();
     set_primary(false);
     ask();
     shows({});
@@ -140,7 +140,7 @@ TEST_F(ReconcileTest, DoesNotRaiseForAnotherPrimary) {
 
 TEST_F(ReconcileTest, AReceiverThatDoesNotSayChangesNothing) {
     report(f1);
-    forget_lines();
+    drop_lines();
     ask();
     shows(base::fail(base::Errc::unavailable, "HTTP 503"));
     EXPECT_THAT(take("a"), IsEmpty());
@@ -153,7 +153,7 @@ TEST_F(ReconcileTest, AReceiverThatDoesNotSayChangesNothing) {
 
 TEST_F(ReconcileTest, ARefreshIsNoLoss) {
     report(f1);
-    forget_lines();
+    drop_lines();
     ask();
     ShownAlarm soon = as_shown(f1);
     soon.ends_soon = true;
@@ -169,7 +169,7 @@ TEST_F(ReconcileTest, ARefreshIsNoLoss) {
 TEST_F(ReconcileTest, WhatTheReceiverHasNoUseForIsNotMissed) {
     receipts["a"].answer = Outcome::skipped("no server of Nova's");
     report(f1);
-    forget_lines();
+    drop_lines();
     for (int i = 0; i < 3; ++i) {
         ask();
         shows({});

@@ -150,7 +150,7 @@ TEST_F(CoreTest, ClearsWhatTheLostPrimaryHadRaised) {
     down("compute-1");
     place("g1", "compute-2");
     pass(seconds(7));
-    EXPECT_THAT(take(), ElementsAre("f1 cleared 2")) << "whoever raised it";
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2")) << "another controller may have raised it";
 }
 
 TEST_F(CoreTest, LeavesToALivingPrimaryWhatIsItsOwn) {

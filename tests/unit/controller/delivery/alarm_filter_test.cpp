@@ -156,9 +156,9 @@ TEST_F(AlarmFilterTest, CountsInIntervalsOfTheGuest) {
 
 TEST_F(AlarmFilterTest, WhatAnEarlierPrimaryHasDeliveredPassesAtOnce) {
     given({policy(seconds(5))});
-    Alarm told = lasted(a1, seconds(1));
-    told.delivered = 1;
-    EXPECT_EQ(offer(told), Decision::pass);
+    Alarm delivered = lasted(a1, seconds(1));
+    delivered.delivered = 1;
+    EXPECT_EQ(offer(delivered), Decision::pass);
 }
 
 TEST_F(AlarmFilterTest, WhatIsDroppedIsHeldNoMoreAndIsANewFaultTheNextTime) {
@@ -209,14 +209,14 @@ TEST_F(AlarmFilterTest, AGuestThatMovesIntoAPolicyIsSentFromThenOnAndToTheEnd) {
     EXPECT_EQ(offer(cleared(alarm)), Decision::pass);
 }
 
-// What policies say.
+// What policies decide.
 
 class PolicyTest : public ::testing::Test {
 protected:
     PolicyDecision decision(bool inventory_known = true) const {
         return decide(policies, alarm, inventory_known, seconds(2));
     }
-    bool told() const { return decision().kind == PolicyDecision::Kind::deliver; }
+    bool delivers() const { return decision().kind == PolicyDecision::Kind::deliver; }
 
     static Alarm of_the_web_pair() {
         Alarm lost = open_alarm("g1", "a1");
@@ -232,9 +232,9 @@ protected:
 };
 
 TEST_F(PolicyTest, OneWithoutConditionsMatchesEverything) {
-    EXPECT_TRUE(told());
+    EXPECT_TRUE(delivers());
     alarm = Alarm{};
-    EXPECT_TRUE(told());
+    EXPECT_TRUE(delivers());
 }
 
 TEST_F(PolicyTest, EveryConditionHasToHold) {
@@ -242,18 +242,18 @@ TEST_F(PolicyTest, EveryConditionHasToHold) {
     policies[0].groups = {"db-*", "web-*"};
     policies[0].projects = {"gold"};
     policies[0].flavors = {"nfv.*"};
-    EXPECT_TRUE(told());
+    EXPECT_TRUE(delivers());
     alarm.flavor = "m1.small";
-    EXPECT_FALSE(told());
+    EXPECT_FALSE(delivers());
 }
 
 TEST_F(PolicyTest, AGroupIsKnownByItsIdOrItsName) {
     policies[0].groups = {"0f8fad5b"};
-    EXPECT_TRUE(told());
+    EXPECT_TRUE(delivers());
     policies[0].groups = {"web-pair"};
-    EXPECT_TRUE(told());
+    EXPECT_TRUE(delivers());
     policies[0].groups = {"web"};
-    EXPECT_FALSE(told());
+    EXPECT_FALSE(delivers());
 }
 
 TEST_F(PolicyTest, TheShortestHoldOffOfThoseThatMatchCounts) {
@@ -277,7 +277,7 @@ TEST_F(PolicyTest, AnAlarmOfAHostBelongsToNobody) {
     alarm = Alarm{};
     alarm.host = base::HostId("compute-1");
     policies[0].projects = {"*"};
-    EXPECT_FALSE(told());
+    EXPECT_FALSE(delivers());
     EXPECT_EQ(decision(false).kind, PolicyDecision::Kind::suppress);
 }
 

@@ -18,7 +18,7 @@ protected:
     void offer(Alarm alarm) { queue.offer(shared(std::move(alarm)), true); }
 
     /// Takes and confirms everything that waits.
-    std::vector<std::string> told() {
+    std::vector<std::string> sent() {
         std::vector<std::string> lines;
         while (const auto event = queue.take()) {
             lines.push_back(line(*event));
@@ -34,7 +34,7 @@ protected:
 TEST_F(AlarmQueueTest, SendsARaiseAndItsClearInOrder) {
     offer(a1);
     offer(cleared(a1));
-    EXPECT_THAT(told(), ElementsAre("a1 opened 1", "a1 cleared 2"));
+    EXPECT_THAT(sent(), ElementsAre("a1 opened 1", "a1 cleared 2"));
     EXPECT_TRUE(queue.settled(a1.id));
 }
 
@@ -45,7 +45,7 @@ TEST_F(AlarmQueueTest, SendsTheRaiseOfAnAlarmThatIsOverWhenItIsFirstOffered) {
     EXPECT_TRUE(raise->alarm.open());
     EXPECT_EQ(raise->alarm.clear_reason, "");
     queue.confirm();
-    EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
+    EXPECT_THAT(sent(), ElementsAre("a1 cleared 2"));
 }
 
 TEST_F(AlarmQueueTest, KeepsTheOrderAcrossAlarmsOfDifferentKinds) {
@@ -55,21 +55,21 @@ TEST_F(AlarmQueueTest, KeepsTheOrderAcrossAlarmsOfDifferentKinds) {
     offer(a1);
     offer(cleared(unhealthy));
     offer(cleared(a1));
-    EXPECT_THAT(told(), ElementsAre("u1 opened 1", "a1 opened 1", "u1 cleared 2", "a1 cleared 2"));
+    EXPECT_THAT(sent(), ElementsAre("u1 opened 1", "a1 opened 1", "u1 cleared 2", "a1 cleared 2"));
 }
 
 TEST_F(AlarmQueueTest, MergesUpdatesThatWait) {
     offer(a1);
-    told();
+    sent();
     offer(open_alarm("g", "a1", 2));
     offer(open_alarm("g", "a1", 3));
-    EXPECT_THAT(told(), ElementsAre("a1 updated 3"));
+    EXPECT_THAT(sent(), ElementsAre("a1 updated 3"));
 }
 
 TEST_F(AlarmQueueTest, MergesAnUpdateIntoARaiseThatWaits) {
     offer(a1);
     offer(open_alarm("g", "a1", 2));
-    EXPECT_THAT(told(), ElementsAre("a1 opened 2"));
+    EXPECT_THAT(sent(), ElementsAre("a1 opened 2"));
 }
 
 TEST_F(AlarmQueueTest, SendsAnUpdateThatCameWhileTheRaiseWasUnderWay) {
@@ -79,16 +79,16 @@ TEST_F(AlarmQueueTest, SendsAnUpdateThatCameWhileTheRaiseWasUnderWay) {
     EXPECT_FALSE(queue.settled(a1.id));
     queue.confirm();
     EXPECT_FALSE(queue.settled(a1.id));
-    EXPECT_THAT(told(), ElementsAre("a1 updated 2"));
+    EXPECT_THAT(sent(), ElementsAre("a1 updated 2"));
     EXPECT_TRUE(queue.settled(a1.id));
 }
 
 TEST_F(AlarmQueueTest, DropsAnUpdateThatTheClearOvertook) {
     offer(a1);
-    told();
+    sent();
     offer(open_alarm("g", "a1", 2));
     offer(cleared(open_alarm("g", "a1", 2)));
-    EXPECT_THAT(told(), ElementsAre("a1 cleared 3"));
+    EXPECT_THAT(sent(), ElementsAre("a1 cleared 3"));
 }
 
 TEST_F(AlarmQueueTest, GivesOneMessageAtATime) {
@@ -103,7 +103,7 @@ TEST_F(AlarmQueueTest, RepeatsAFailedRaiseBeforeItsClear) {
     queue.take();
     offer(cleared(a1));
     queue.requeue("away", true);
-    EXPECT_THAT(told(), ElementsAre("a1 opened 1", "a1 cleared 2"));
+    EXPECT_THAT(sent(), ElementsAre("a1 opened 1", "a1 cleared 2"));
 }
 
 TEST_F(AlarmQueueTest, RepeatsAFailedRaiseBeforeTheClearThatOvertookItsUpdate) {
@@ -112,33 +112,33 @@ TEST_F(AlarmQueueTest, RepeatsAFailedRaiseBeforeTheClearThatOvertookItsUpdate) {
     offer(open_alarm("g", "a1", 2));
     queue.requeue("503", true);
     offer(cleared(open_alarm("g", "a1", 2)));
-    EXPECT_THAT(told(), ElementsAre("a1 opened 2", "a1 cleared 3"));
+    EXPECT_THAT(sent(), ElementsAre("a1 opened 2", "a1 cleared 3"));
 }
 
 TEST_F(AlarmQueueTest, AFailedUpdateGivesWayToTheClear) {
     offer(a1);
-    told();
+    sent();
     offer(open_alarm("g", "a1", 2));
     queue.take();
     offer(cleared(open_alarm("g", "a1", 2)));
     queue.requeue("away", true);
-    EXPECT_THAT(told(), ElementsAre("a1 cleared 3"));
+    EXPECT_THAT(sent(), ElementsAre("a1 cleared 3"));
 }
 
 TEST_F(AlarmQueueTest, SendsNothingWhenTheSameStateIsOfferedAgain) {
     offer(a1);
-    told();
+    sent();
     offer(a1);
-    EXPECT_THAT(told(), IsEmpty());
+    EXPECT_THAT(sent(), IsEmpty());
     EXPECT_TRUE(queue.settled(a1.id));
 }
 
 TEST_F(AlarmQueueTest, RaisesAgainAnAlarmThatIsOpenAgainUnderItsOldId) {
     offer(a1);
     offer(cleared(a1));
-    told();
+    sent();
     offer(a1);
-    EXPECT_THAT(told(), ElementsAre("a1 opened 1"));
+    EXPECT_THAT(sent(), ElementsAre("a1 opened 1"));
 }
 
 TEST_F(AlarmQueueTest, CollapsesWhatCameAndWentBeyondTheBacklog) {
@@ -148,9 +148,9 @@ TEST_F(AlarmQueueTest, CollapsesWhatCameAndWentBeyondTheBacklog) {
         offer(cleared(alarm));
     }
     offer(open_alarm("g", "last"));
-    EXPECT_THAT(told(),
+    EXPECT_THAT(sent(),
                 ElementsAre("a5 opened 1 collapsed 4", "a5 cleared 2", "a6 opened 1", "a6 cleared 2", "last opened 1"));
-    EXPECT_TRUE(queue.settled(base::FaultId("a1"))) << "a collapsed alarm must not wait for ever";
+    EXPECT_TRUE(queue.settled(base::FaultId("a1"))) << "a collapsed alarm must not wait without end";
 }
 
 TEST_F(AlarmQueueTest, ReportsACollapsedAlarmAsAcknowledged) {
@@ -187,16 +187,16 @@ TEST_F(AlarmQueueTest, NeverCollapsesAnAlarmThatTheSinkHas) {
 TEST_F(AlarmQueueTest, RepeatsNothingThatWasConfirmedBeforeARestart) {
     queue.restore(shared(a1), {Phase::open, 1});
     offer(a1);
-    EXPECT_THAT(told(), IsEmpty());
+    EXPECT_THAT(sent(), IsEmpty());
     offer(cleared(a1));
-    EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
+    EXPECT_THAT(sent(), ElementsAre("a1 cleared 2"));
 }
 
 TEST_F(AlarmQueueTest, DoesNotRepeatWhatAnEarlierPrimaryHasDelivered) {
     Alarm alarm = open_alarm("g", "a1", 2);
     alarm.delivered = 2;
     offer(alarm);
-    EXPECT_THAT(told(), IsEmpty());
+    EXPECT_THAT(sent(), IsEmpty());
     EXPECT_TRUE(queue.settled(alarm.id));
 }
 
@@ -204,29 +204,29 @@ TEST_F(AlarmQueueTest, SendsWhatHappenedAfterTheEarlierPrimarysLastDelivery) {
     Alarm alarm = cleared(open_alarm("g", "a1", 2));
     alarm.delivered = 1;
     offer(alarm);
-    EXPECT_THAT(told(), ElementsAre("a1 cleared 3"));
+    EXPECT_THAT(sent(), ElementsAre("a1 cleared 3"));
 }
 
 TEST_F(AlarmQueueTest, SendsANewSinkWhatOthersHaveAcknowledged) {
     Alarm alarm = a1;
     alarm.delivered = 1;
     queue.offer(shared(alarm), false);
-    EXPECT_THAT(told(), ElementsAre("a1 opened 1"));
+    EXPECT_THAT(sent(), ElementsAre("a1 opened 1"));
 }
 
 TEST_F(AlarmQueueTest, DropsWhatWaitsWhenAnotherControllerDeliversIt) {
     offer(a1);
     queue.withdraw(a1.id);
-    EXPECT_THAT(told(), IsEmpty());
+    EXPECT_THAT(sent(), IsEmpty());
 }
 
 TEST_F(AlarmQueueTest, ClearsWhatItRaisedThoughAnotherControllerDeliversIt) {
     offer(a1);
-    told();
+    sent();
     queue.withdraw(a1.id);
     queue.finish(shared(cleared(a1)), false);
     EXPECT_TRUE(queue.busy(a1.id));
-    EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
+    EXPECT_THAT(sent(), ElementsAre("a1 cleared 2"));
     EXPECT_FALSE(queue.busy(a1.id));
 }
 
@@ -235,7 +235,7 @@ TEST_F(AlarmQueueTest, LeavesToAnotherControllerWhatItNeverRaised) {
     queue.withdraw(a1.id);
     queue.finish(shared(cleared(a1)), false);
     EXPECT_FALSE(queue.busy(a1.id));
-    EXPECT_THAT(told(), IsEmpty());
+    EXPECT_THAT(sent(), IsEmpty());
 }
 
 TEST_F(AlarmQueueTest, TakesAFailedRaiseForOneThatMayHaveArrived) {
@@ -244,7 +244,7 @@ TEST_F(AlarmQueueTest, TakesAFailedRaiseForOneThatMayHaveArrived) {
     queue.withdraw(a1.id);
     queue.requeue("no answer", true);
     queue.finish(shared(cleared(a1)), true);
-    EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
+    EXPECT_THAT(sent(), ElementsAre("a1 cleared 2"));
 }
 
 TEST_F(AlarmQueueTest, LeavesWhatMayHaveArrivedToWhoStillDeliversIt) {
@@ -254,7 +254,7 @@ TEST_F(AlarmQueueTest, LeavesWhatMayHaveArrivedToWhoStillDeliversIt) {
     queue.requeue("no answer", true);
     queue.finish(shared(cleared(a1)), false);
     EXPECT_FALSE(queue.busy(a1.id));
-    EXPECT_THAT(told(), IsEmpty());
+    EXPECT_THAT(sent(), IsEmpty());
 }
 
 TEST_F(AlarmQueueTest, DoesNotRepeatAFailedMessageThatWasWithdrawn) {
@@ -262,7 +262,7 @@ TEST_F(AlarmQueueTest, DoesNotRepeatAFailedMessageThatWasWithdrawn) {
     queue.take();
     queue.withdraw(a1.id);
     queue.requeue("away", true);
-    EXPECT_THAT(told(), IsEmpty());
+    EXPECT_THAT(sent(), IsEmpty());
 }
 
 TEST_F(AlarmQueueTest, SurvivesThatAnAlarmIsErasedWhileItsMessageIsUnderWay) {
@@ -282,20 +282,20 @@ TEST_F(AlarmQueueTest, ShowsHowFarAnAlarmIs) {
     EXPECT_EQ(queue.view(a1.id).state, DeliveryView::State::queued);
     EXPECT_EQ(queue.view(a1.id).attempts, 1U);
     EXPECT_EQ(queue.view(a1.id).last_error, "HTTP 503");
-    told();
+    sent();
     EXPECT_EQ(queue.view(a1.id).state, DeliveryView::State::acknowledged);
     EXPECT_EQ(queue.view(a1.id).attempts, 0U);
 }
 
 TEST_F(AlarmQueueTest, ResendsWhatTheSinkHasLost) {
     offer(a1);
-    told();
+    sent();
     EXPECT_TRUE(queue.resend(a1.id));
     EXPECT_FALSE(queue.resend(a1.id)) << "it waits already";
-    EXPECT_THAT(told(), ElementsAre("a1 opened 1"));
+    EXPECT_THAT(sent(), ElementsAre("a1 opened 1"));
     offer(cleared(a1));
     EXPECT_FALSE(queue.resend(a1.id)) << "it is over";
-    EXPECT_THAT(told(), ElementsAre("a1 cleared 2"));
+    EXPECT_THAT(sent(), ElementsAre("a1 cleared 2"));
 }
 
 TEST_F(AlarmQueueTest, MarksARaiseThatComesTooLateAndWhatElseIsOpen) {

@@ -18,7 +18,7 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-/// A receiver in virtual time: each attempt is answered at once with what the script says.
+/// A receiver in virtual time: each attempt is answered at once as the script has it.
 class SinkQueueTest : public ::testing::Test {
 protected:
     enum class Answer { confirm, fail, refuse };

@@ -90,7 +90,7 @@ TEST_F(FleetTest, RefusesMoreGuestsThanAHostCanHave) {
     for (std::size_t i = 0; i < kMaxGuestsPerHost; ++i)
         ASSERT_TRUE(fleet.report(kAgentHost, report("g" + std::to_string(i))));
     EXPECT_FALSE(fleet.report(kAgentHost, report("one-more")));
-    EXPECT_TRUE(fleet.report(kAgentHost, report("g0", "lost"))) << "a known guest is still heard";
+    EXPECT_TRUE(fleet.report(kAgentHost, report("g0", "lost"))) << "a known guest is still reported";
 }
 
 TEST_F(FleetTest, HasAGuestAsLongAsAnAgentReportsIt) {

@@ -111,7 +111,7 @@ TEST_F(InventoryFileTest, ReadsGuestsAndGroups) {
     EXPECT_EQ(vm.metadata.at("role"), "web server");
     EXPECT_EQ(vm.policy.guest.str(), "vm-1");
     EXPECT_TRUE(vm.policy.heartbeat);
-    EXPECT_TRUE(vm.policy.messaging) << "what is in a group talks, unless told otherwise";
+    EXPECT_TRUE(vm.policy.messaging) << "what is in a group talks, unless it is configured otherwise";
     EXPECT_EQ(vm.policy.detect_multiplier, 3);
     EXPECT_EQ(vm.policy.min_interval, std::chrono::milliseconds(500));
     EXPECT_EQ(vm.policy.detection_time, std::chrono::milliseconds(1500));

@@ -26,7 +26,7 @@ protected:
         access.password = "secret";
         access.project_name = "service";
         config.poll_interval = base::Millis(50);
-        config.full_poll_interval = base::Millis(50);  // every poll lists everything, unless a test says otherwise
+        config.full_poll_interval = base::Millis(50);  // every poll lists everything, unless a test has it otherwise
     }
     ~NovaInventoryTest() override {
         if (source) source->stop();
@@ -251,7 +251,7 @@ TEST_F(NovaInventoryTest, BetweenFullPollsItAsksOnlyForWhatChanged) {
     servers = {nova_server("vm-1"), nova_server("vm-3")};
     source->reload();
     EXPECT_TRUE(loop.until([&] { return inventory.guest(GuestId("vm-3")) != nullptr; }));
-    EXPECT_THAT(asked, Contains(Not(HasSubstr("changes-since")))) << "told to poll again, it polls at everything";
+    EXPECT_THAT(asked, Contains(Not(HasSubstr("changes-since")))) << "asked to poll again, it polls everything";
 }
 
 TEST_F(NovaInventoryTest, ReportsThatNovaIsTooOld) {

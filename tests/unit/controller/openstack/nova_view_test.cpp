@@ -39,7 +39,7 @@ std::vector<std::string> shown(const std::vector<GuestChange>& changes) {
     return lines;
 }
 
-/// What Nova told of a whole life: create, all that can be done to a server, evacuation, deletion; in both formats.
+/// What Nova notified in a whole life: create, all that can be done to a server, evacuation, deletion; in both formats.
 std::vector<std::string> captured() {
     std::ifstream file(std::string(VITALWIRE_SOURCE_DIR) + "/tests/unit/controller/openstack/nova_life.jsonl");
     std::vector<std::string> bodies;
@@ -62,21 +62,21 @@ std::vector<std::string> told_life() {
 
 class NovaViewTest : public ::testing::Test {
 protected:
-    std::vector<std::string> tell(const NovaNotification& notification) {
+    std::vector<std::string> notify(const NovaNotification& notification) {
         auto effect = view.apply(notification, now);
         asked.insert(asked.end(), effect.ask.begin(), effect.ask.end());
         return shown(effect.changes);
     }
-    std::vector<std::string> tell(const std::string& body) {
+    std::vector<std::string> notify(const std::string& body) {
         const auto notification = read_notification(body);
         EXPECT_TRUE(notification) << notification.error().message;
-        return notification ? tell(*notification) : std::vector<std::string>{};
+        return notification ? notify(*notification) : std::vector<std::string>{};
     }
     std::vector<std::string> replay(const std::vector<std::string>& bodies) {
         std::vector<std::string> lines;
         for (const std::string& body : bodies) {
-            const auto told = tell(body);
-            lines.insert(lines.end(), told.begin(), told.end());
+            const auto changed = notify(body);
+            lines.insert(lines.end(), changed.begin(), changed.end());
         }
         return lines;
     }
@@ -137,7 +137,8 @@ TEST_F(NovaViewTest, UnversionedNotificationsAloneGiveTheSame) {
     std::erase_if(bodies, [](const std::string& body) { return read_notification(body)->versioned; });
     EXPECT_EQ(bodies.size(), 169U);
     EXPECT_THAT(replay(bodies), ElementsAreArray(told_life()));
-    EXPECT_EQ(asked.front().str(), "c4fbb761-93aa-4e6d-bbf3-959b078478ac") << "what its flavor wants they do not say";
+    EXPECT_EQ(asked.front().str(), "c4fbb761-93aa-4e6d-bbf3-959b078478ac")
+        << "what its flavor wants they do not contain";
 }
 
 TEST_F(NovaViewTest, VersionedNotificationsAloneGiveTheSame) {
@@ -155,22 +156,22 @@ TEST_F(NovaViewTest, MessagesThatAreDeliveredTwiceGiveTheSame) {
 
 TEST_F(NovaViewTest, ATwinThatIsLateTakesNothingBack) {
     const std::string id = "vm-1";
-    tell(update(server(id, "compute-1", "active")));
-    tell(update(server(id, "compute-1", "stopped")));
+    notify(update(server(id, "compute-1", "active")));
+    notify(update(server(id, "compute-1", "stopped")));
     auto late = update(server(id, "compute-1", "active"));
     late.versioned = false;
-    EXPECT_THAT(tell(late), IsEmpty());
+    EXPECT_THAT(notify(late), IsEmpty());
     now += std::chrono::hours(1);  // Nova sends unversioned ones only since then
     late.message_id = "another";
-    EXPECT_THAT(tell(late), ElementsAre("vm-1 active/@compute-1"));
+    EXPECT_THAT(notify(late), ElementsAre("vm-1 active/@compute-1"));
 }
 
 TEST_F(NovaViewTest, ADeletedServerIsNotBroughtBackByALateMessage) {
     auto deleted = server("vm-1");
-    tell(update(deleted));
+    notify(update(deleted));
     deleted.deleted = true;
-    EXPECT_THAT(tell(update(deleted)), ElementsAre("vm-1 gone"));
-    EXPECT_THAT(tell(update(server("vm-1"))), IsEmpty());
+    EXPECT_THAT(notify(update(deleted)), ElementsAre("vm-1 gone"));
+    EXPECT_THAT(notify(update(server("vm-1"))), IsEmpty());
     EXPECT_EQ(inventory.guest(GuestId("vm-1")), nullptr);
 }
 
@@ -198,11 +199,11 @@ TEST_F(NovaViewTest, WhatIsNotifiedDuringAPollIsNewerThanWhatItFinds) {
     view.begin_poll();
     poll({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})});
     view.begin_poll();
-    tell(update(server("vm-1", "compute-2", "stopped")));
+    notify(update(server("vm-1", "compute-2", "stopped")));
     auto deleted = server("vm-2");
     deleted.deleted = true;
-    tell(update(deleted));
-    tell(update(server("vm-3")));
+    notify(update(deleted));
+    notify(update(server("vm-3")));
     EXPECT_THAT(view.missing(), IsEmpty());
     EXPECT_THAT(poll({server("vm-1"), server("vm-2")}, {group("g", {"vm-1", "vm-2"})}), IsEmpty());
     EXPECT_EQ(inventory.guest(GuestId("vm-1"))->state, "stopped");
@@ -236,36 +237,36 @@ TEST_F(NovaViewTest, AGroupThatIsDeletedWithMembersLeavesThemInNone) {
     gone.about = NovaNotification::About::group_gone;
     gone.versioned = true;
     gone.group = group("g", {"vm-1", "vm-2"});
-    EXPECT_THAT(tell(gone), ElementsAre("vm-1 active/@compute-1", "vm-2 active/@compute-1"));
+    EXPECT_THAT(notify(gone), ElementsAre("vm-1 active/@compute-1", "vm-2 active/@compute-1"));
     EXPECT_EQ(inventory.group(GroupId("g")), nullptr);
 }
 
 TEST_F(NovaViewTest, BadExtraSpecsAreCountedByWhatIsWrongWithThem) {
     auto bad = server("vm-1");
     bad.specs = ExtraSpecs{{"vitalwire:messaging", "true"}, {"vitalwire:heartbeat_detect_multiplier", "0"}};
-    tell(update(bad));
+    notify(update(bad));
     bad.guest.id = GuestId("vm-2");
-    tell(update(bad));
+    notify(update(bad));
     const std::string problem = "vitalwire:heartbeat_detect_multiplier: expected 1 to 10, found '0'";
     EXPECT_THAT(view.spec_problems(), ElementsAre(std::pair(problem, 2U)));
     EXPECT_TRUE(inventory.guest(GuestId("vm-1"))->policy.messaging);
-    tell(update(server("vm-2")));  // resized to a good flavor
+    notify(update(server("vm-2")));  // resized to a good flavor
     EXPECT_THAT(view.spec_problems(), ElementsAre(std::pair(problem, 1U)));
     bad.guest.id = GuestId("vm-1");
     bad.deleted = true;
-    tell(update(bad));
+    notify(update(bad));
     EXPECT_THAT(view.spec_problems(), IsEmpty());
 }
 
 TEST_F(NovaViewTest, AFlavorThatIsNotKnownYetChangesNothingOfWhatWasAskedFor) {
-    tell(update(server("vm-1")));
+    notify(update(server("vm-1")));
     now += std::chrono::hours(1);
     auto resized = server("vm-1");
     resized.flavor = "big";
     resized.specs.reset();
     auto notification = update(resized);
     notification.versioned = false;
-    tell(notification);
+    notify(notification);
     EXPECT_THAT(asked, ElementsAre(GuestId("vm-1")));
     EXPECT_TRUE(inventory.guest(GuestId("vm-1"))->policy.messaging);
     resized.specs = ExtraSpecs{};

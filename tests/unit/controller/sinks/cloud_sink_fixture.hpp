@@ -15,7 +15,7 @@ namespace vitalwire::controller {
 inline constexpr const char* kVersion = "/v1";  ///< the catalog's endpoint
 inline constexpr const char* kServer = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
-/// A sink that tells OpenStack: a Keystone whose newest token is good, and a service that the test writes.
+/// A sink that notifies OpenStack: a Keystone whose newest token is good, and a service that the test writes.
 class CloudSinkTest : public SinkTest {
 protected:
     explicit CloudSinkTest(std::string service) : service_(std::move(service)) {

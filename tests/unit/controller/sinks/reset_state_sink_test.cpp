@@ -42,7 +42,7 @@ protected:
         return {200, json{{"server", found}}.dump()};
     }
 
-    /// As whoever may does; Nova saves the row.
+    /// As any client that may does; Nova saves the row.
     void set_state(const std::string& state) {
         vm_state = state;
         ++saves;

@@ -14,7 +14,7 @@
 
 namespace vitalwire::controller {
 
-/// One sink, configured as in a file, and how it ends what it is told.
+/// One sink, configured as in a file, and how it ends what it is sent.
 class SinkTest : public ::testing::Test {
 protected:
     virtual SinkFactory configure(runtime::ConfigReader& section) = 0;

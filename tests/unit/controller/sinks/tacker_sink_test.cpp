@@ -22,7 +22,7 @@ const std::string kVm = "0f8fad5b-d9cb-469f-a165-70867728950e";
 const std::string kAlarms = "/v2/3f0c5c0d8a3b4d0f/servers/" + kVm + "/alarms";
 const std::string kNotify = "/server_notification/vnf_instances/v1/servers/" + kVm + "/notify";
 
-/// A controller with a sink for Tacker, a Tacker that registers there, and what that is told.
+/// A controller with a sink for Tacker, a Tacker that registers there, and what that is sent.
 class TackerSinkTest : public SinkTest {
 protected:
     SinkFactory configure(runtime::ConfigReader& section) override { return configure_tacker_sink(section); }
@@ -286,7 +286,7 @@ TEST_F(TackerSinkTest, WhoWasAwayFetchesWhatHeMissed) {
     first->stop();
     ASSERT_TRUE(loop.until([&] { return !problems.empty(); }));
     EXPECT_THAT(problems.list().at(0).what, HasSubstr("cannot fetch registrations from http://"));
-    EXPECT_EQ(ask(*second, "POST", kAlarms, request_for(R"(["1111"])")).status, 201) << "it does not wait for ever";
+    EXPECT_EQ(ask(*second, "POST", kAlarms, request_for(R"(["1111"])")).status, 201) << "it does not wait without end";
 }
 
 TEST_F(TackerSinkTest, OnlyTheAllowedNetworksMayRegister) {

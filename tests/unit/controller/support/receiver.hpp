@@ -14,7 +14,7 @@
 
 namespace vitalwire::controller {
 
-/// A fault receiver: a real HTTP server that keeps what it is told and answers as the test says.
+/// A fault receiver: a real HTTP server that keeps what it is sent and answers as the test has it.
 class Receiver {
 public:
     explicit Receiver(boost::asio::io_context& io, const std::string& address = "127.0.0.1:0")

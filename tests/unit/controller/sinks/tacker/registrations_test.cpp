@@ -61,7 +61,7 @@ TEST_F(RegistrationsTest, WhoAsksAgainGetsTheSameId) {
 
 TEST_F(RegistrationsTest, TwoControllersAgreeInWhateverOrderTheyReceive) {
     here.add(registration("a"));
-    there.remove("a", "tenant", kServer, kNow);  // before it has heard of it
+    there.remove("a", "tenant", kServer, kNow);  // before it has received it
     there.add(registration("b", "http://tacker/2"));
     const auto exchange = [](const Registrations& from, Registrations& to) {
         const auto all = from.all();
