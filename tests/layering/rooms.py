@@ -58,7 +58,8 @@ PURE = {
 }
 # The side of the delivery that does the I/O.
 NOT_PURE = {"sink_worker", "sink_context"}
-# What pure rooms use of the others: messages as structs, the reader of a section, a list that is given its clock.
+# What pure rooms use of the others: messages as structs, the reader of a section, and the board of problems, which
+# stamps with the wall clock unless it is given one.
 PURE_ENOUGH = {"bus/json.hpp", "bus/limits.hpp", "bus/messages.hpp", "runtime/config.hpp", "runtime/problems.hpp"}
 
 
