@@ -159,6 +159,23 @@ Table coverage_table(const json& document, WallTime, const Style&) {
     return table;
 }
 
+Table maintenance_table(const json& document, WallTime now, const Style& style) {
+    Table table({"STATE", "SCOPE", "NAME", "SINCE", "UNTIL", "BY", "REASON", {"ID", true}});
+    const auto order = [](const json& window) { return std::tuple(text_or(window, "until"), text_or(window, "id")); };
+    for (const json* window : sorted(document, "maintenance", order)) {
+        const bool active = wire::bool_or(*window, "active", false);
+        table.add({{active ? "active" : "over", active ? Tone::warning : Tone::plain},
+                   text_or(*window, "scope"),
+                   text_or(*window, "name"),
+                   Cell::time(text_or(*window, "since"), now, style),
+                   text_or(*window, "until"),
+                   text_or(*window, "by"),
+                   text_or(*window, "reason"),
+                   text_or(*window, "id")});
+    }
+    return table;
+}
+
 Table events_table(const json& document, WallTime now, const Style& style) {
     Table table({"TIME", "EVENT", "SEVERITY", "FAULT", "GUEST", "NAME", "HOST", "DETAIL", {"ID", true}});
     for (const json* event : listed(document, "events")) {

@@ -57,6 +57,8 @@ List list_of(Command command) {
             return {cli::coverage_table, "no uncovered guest"};
         case Command::events:
             return {cli::events_table, "no events"};
+        case Command::maintenance:
+            return {cli::maintenance_table, "no maintenance"};
         default:
             return {nullptr, nullptr};
     }
@@ -76,6 +78,10 @@ cli::Lines view_of(const Options& options, const json& document, base::WallTime 
             return cli::sent_view(document, now, options.style);
         case Command::close:
             return {"closed fault " + base::escape(wire::text_or(document, "fault"))};
+        case Command::ack:
+            return {"recorded for fault " + base::escape(wire::text_or(document, "fault"))};
+        case Command::forget:
+            return {"removed host " + base::escape(wire::text_or(document, "host"))};
         default:
             return cli::status_view(document, now, options.style);
     }

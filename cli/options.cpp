@@ -81,7 +81,8 @@ std::string check_moment(const std::string& text) {
 /// What only a controller can answer.
 bool is_of_controllers(Command command) {
     return command == Command::groups || command == Command::group || command == Command::send ||
-           command == Command::coverage || command == Command::close;
+           command == Command::coverage || command == Command::close || command == Command::ack ||
+           command == Command::forget || command == Command::maintenance;
 }
 
 bool is_list(Command command) {
@@ -92,6 +93,7 @@ bool is_list(Command command) {
         case Command::groups:
         case Command::coverage:
         case Command::events:
+        case Command::maintenance:
             return true;
         default:
             return false;
@@ -105,6 +107,7 @@ struct Draft {
     bool no_headers = false;
     std::string format = "table";
     std::string times = "relative";
+    std::string lasts;
     std::string since;
     std::string until;
     std::string token_file;
@@ -202,6 +205,29 @@ void describe_close(CLI::App& app, Draft& draft) {
         ->check(CLI::Validator(check_target, ""));
 }
 
+void describe_operations(CLI::App& app, Draft& draft) {
+    Options& options = draft.options;
+    CLI::App* ack = add_command(app, draft, "ack", "Records that an operator has seen a fault", Command::ack);
+    ack->add_option("target", options.target, "Its id, or an unambiguous beginning of it")
+        ->type_name("FAULT")
+        ->required()
+        ->check(CLI::Validator(check_target, ""));
+    ack->add_option("--note", options.message, "What is stored in the journal")->type_name("TEXT")->required();
+    add_command(app, draft, "forget", "Removes a compute node that is no more, and its faults", Command::forget)
+        ->add_option("target", options.target, "Its name, or an unambiguous beginning of it")
+        ->type_name("HOST")
+        ->required()
+        ->check(CLI::Validator(check_target, ""));
+    CLI::App* maintenance = add_command(
+        app, draft, "maintenance", "Faults that are recorded and not sent while somebody works", Command::maintenance);
+    maintenance->add_option("action", options.action, "guest, host, group or all: begin; end; list (default)")
+        ->check(CLI::IsMember({"guest", "host", "group", "all", "end", "list"}));
+    maintenance->add_option("target", options.target, "Name or id; of end: the id of the maintenance")
+        ->type_name("NAME");
+    maintenance->add_option("--for", draft.lasts, "How long at most: 30min, 2h, 1d")->type_name("TIME");
+    maintenance->add_option("--reason", options.message, "Why; shown to everybody")->type_name("TEXT");
+}
+
 void describe(CLI::App& app, Draft& draft, const std::string& version) {
     app.require_subcommand(1);
     app.fallthrough();
@@ -211,6 +237,7 @@ void describe(CLI::App& app, Draft& draft, const std::string& version) {
     describe_lists(app, draft);
     describe_details(app, draft);
     describe_close(app, draft);
+    describe_operations(app, draft);
     add_command(app, draft, "top", "What is wrong now, live on the terminal", Command::top);
     add_command(app, draft, "watch", "top on a terminal, events --follow elsewhere", Command::watch);
 }
@@ -268,6 +295,25 @@ int choose_credentials(Draft& draft, const Environment& environment) {
     return kOk;
 }
 
+int choose_maintenance(Draft& draft) {
+    Options& options = draft.options;
+    if (options.command != Command::maintenance) return kOk;
+    if (options.action.empty()) options.action = "list";
+    const bool lists = options.action == "list";
+    const bool ends = options.action == "end";
+    if ((lists || options.action == "all") != options.target.empty())
+        return mistake("maintenance " + options.action +
+                       (options.target.empty() ? ": expected a name" : ": takes no name"));
+    if (lists || ends) {
+        const bool given = !draft.lasts.empty() || !options.message.empty();
+        return given ? mistake("--for, --reason: only to begin a maintenance") : int{kOk};
+    }
+    const auto lasts = parse_duration(draft.lasts);
+    if (!lasts) return mistake("maintenance: expected --for with a time like 30min, 2h or 1d");
+    options.seconds = std::chrono::duration_cast<std::chrono::seconds>(*lasts).count();
+    return options.message.empty() ? mistake("maintenance: expected --reason") : int{kOk};
+}
+
 int choose_format(Draft& draft) {
     Options& options = draft.options;
     if (draft.json && draft.format != "table" && draft.format != "json")
@@ -304,6 +350,7 @@ Parsed parse_options(int argc, const char* const* argv, const Environment& envir
         return {std::nullopt, wrong};
     if (const int wrong = choose_credentials(draft, environment); wrong != kOk) return {std::nullopt, wrong};
     if (const int wrong = choose_format(draft); wrong != kOk) return {std::nullopt, wrong};
+    if (const int wrong = choose_maintenance(draft); wrong != kOk) return {std::nullopt, wrong};
     return {std::move(draft.options), kOk};
 }
 

@@ -31,6 +31,9 @@ enum class Command : std::uint8_t {
     group,
     send,
     close,
+    ack,
+    forget,
+    maintenance,
     coverage,
     events,
     top,
@@ -57,7 +60,9 @@ struct Options {
     bool all = false;
     /// guest, fault, host, group, send, close: the one that is meant, by id, name or prefix.
     std::string target;
-    std::string message;  ///< of send; the reason of close
+    std::string message;       ///< of send; the reason of close and maintenance, the note of ack
+    std::string action;        ///< of maintenance: guest, host, group, all, end, or list
+    std::int64_t seconds = 0;  ///< how long maintenance lasts
     // events
     std::optional<base::WallTime> since;
     std::optional<base::WallTime> until;

@@ -1,5 +1,8 @@
 #include "cli/queries.hpp"
 
+#include <pwd.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -74,6 +77,50 @@ Result<json> close(Client& client, const Options& options) {
     auto found = select(*faults, kFaults, options.target);
     if (!found) return found;
     return client.post("/v1/faults/" + wire::text_or(*found, "id") + "/clear", options.message);
+}
+
+Result<json> ack(Client& client, const Options& options) {
+    auto faults = client.get("/v1/faults");
+    if (!faults) return faults;
+    auto found = select(*faults, kFaults, options.target);
+    if (!found) return found;
+    return client.post("/v1/faults/" + wire::text_or(*found, "id") + "/ack", options.message);
+}
+
+Result<json> forget(Client& client, const Options& options) {
+    auto agents = client.get("/v1/agents");
+    if (!agents) return agents;
+    auto found = select(*agents, kAgents, options.target);
+    if (!found) return found;
+    return client.post("/v1/agents/" + wire::text_or(*found, "host") + "/forget", "");
+}
+
+std::string operator_name() {
+    const passwd* user = getpwuid(getuid());  // NOLINT(concurrency-mt-unsafe): one thread
+    return user == nullptr ? std::to_string(getuid()) : user->pw_name;
+}
+
+/// Every answer has the shape of a list.
+Result<json> as_list(Result<json> window) {
+    if (!window) return window;
+    return json{{"maintenance", {std::move(*window)}}};
+}
+
+Result<json> maintenance(Client& client, const Options& options) {
+    if (options.action == "list") return client.get("/v1/maintenance");
+    if (options.action == "end") {
+        auto windows = client.get("/v1/maintenance");
+        if (!windows) return windows;
+        auto found = select(*windows, kMaintenance, options.target);
+        if (!found) return found;
+        return as_list(client.post("/v1/maintenance/" + wire::text_or(*found, "id") + "/end", ""));
+    }
+    const json body = {{"scope", options.action},
+                       {"name", options.target},
+                       {"seconds", options.seconds},
+                       {"reason", options.message},
+                       {"by", operator_name()}};
+    return as_list(client.post("/v1/maintenance", wire::dump(body)));
 }
 
 /// Without --all only what needs somebody.
@@ -158,6 +205,12 @@ Result<json> query(Client& client, const Options& options) {
             return coverage(client, options);
         case Command::close:
             return close(client, options);
+        case Command::ack:
+            return ack(client, options);
+        case Command::forget:
+            return forget(client, options);
+        case Command::maintenance:
+            return maintenance(client, options);
         case Command::events:
             return events(client, options);
         case Command::status:

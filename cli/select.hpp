@@ -21,6 +21,7 @@ extern const Kind kGuests;
 extern const Kind kFaults;
 extern const Kind kAgents;
 extern const Kind kGroups;
+extern const Kind kMaintenance;
 
 /// The entry with this id; else the only one of this name; else the only one whose id or name begins so. The error is
 /// for people and names the candidates.

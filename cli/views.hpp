@@ -22,6 +22,7 @@ Table agents_table(const nlohmann::json& document, base::WallTime now, const Sty
 Table groups_table(const nlohmann::json& document, base::WallTime now, const Style& style);
 Table coverage_table(const nlohmann::json& document, base::WallTime now, const Style& style);
 Table events_table(const nlohmann::json& document, base::WallTime now, const Style& style);
+Table maintenance_table(const nlohmann::json& document, base::WallTime now, const Style& style);
 
 // Everything else.
 Lines status_view(const nlohmann::json& document, base::WallTime now, const Style& style);

@@ -94,6 +94,23 @@ void read_http(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& c
     section.finish();
 }
 
+void read_peers(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
+    ConfigReader section(file, "peers", errors);
+    for (std::string url : section.list("url")) {
+        while (url.ends_with('/'))
+            url.pop_back();
+        if (!url.starts_with("http://") && !url.starts_with("https://"))
+            section.refuse("url",
+                           "expected http://HOST:PORT or https://HOST:PORT, found '" + base::escape(url, 80) + "'");
+        config.peers.urls.push_back(std::move(url));
+    }
+    config.peers.token = runtime::read_secret(section, "token");
+    config.peers.ca_file = section.file("ca_file");
+    config.peers.poll_interval =
+        section.duration("poll_interval", config.peers.poll_interval, std::chrono::seconds(1), std::chrono::hours(1));
+    section.finish();
+}
+
 void read_inventory_section(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
     ConfigReader section(file, "inventory", errors);
     const bool nova = section.choice("type", "file", {"file", "nova"}) == "nova";
@@ -224,13 +241,14 @@ void check_listeners(const ConfigFile& file, ConfigErrors& errors) {
 
 ControllerConfig read_controller_config(const ConfigFile& file, ConfigErrors& errors, const Environment& environment) {
     ControllerConfig config;
-    file.check_sections({"controller", "self_monitoring", "bus", "http", "inventory", "notifications", "openstack",
-                         "sink *", "policy *"},
+    file.check_sections({"controller", "self_monitoring", "bus", "http", "peers", "inventory", "notifications",
+                         "openstack", "sink *", "policy *"},
                         errors);
     read_controller(file, errors, config);
     read_self_monitoring(file, errors, config);
     read_bus(file, errors, config);
     read_http(file, errors, config);
+    read_peers(file, errors, config);
     read_inventory_section(file, errors, config);
     read_notifications(file, errors, config);
     read_sinks(file, errors, config);

@@ -12,6 +12,7 @@
 #include "controller/openstack/cloud_access.hpp"
 #include "controller/openstack/nova_inventory.hpp"
 #include "controller/sinks/sink_types.hpp"
+#include "controller/sources/peers.hpp"
 #include "runtime/config.hpp"
 #include "runtime/http/router.hpp"
 
@@ -45,6 +46,7 @@ struct ControllerConfig {
 
     std::vector<std::string> http_listen = {"unix:/run/vitalwire/controller-http.sock", "127.0.0.1:8990"};
     runtime::Router::Tokens http_tokens;
+    PeersConfig peers;
 
     std::string inventory = "/etc/vitalwire/inventory.conf";
     bool inventory_required = false;  ///< it was named, so it has to be there

@@ -40,6 +40,10 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
              config_.remove_agent_after,
              std::chrono::system_clock::now()},
             {problems_, rows_, inventory_, *this}),
+      peers_(io, http_client_, problems_, config_.peers,
+             [this](const std::vector<Maintenance>& windows) {
+                 run([&](base::Moment now) { core_.merge_maintenance(windows, now); });
+             }),
       ports_(core_, moment, [this] { arm(); }),
       api_(api_context(std::move(version))),
       http_server_(io, make_router(api_)),
@@ -62,9 +66,7 @@ ApiContext Controller::api_context(std::string version) {
             census_,
             [this] { return source_->loaded(); },
             [this] { return listening(); },
-            [this](const base::FaultId& fault, const std::string& reason) {
-                return core_.clear_by_operator(fault, reason, moment());
-            },
+            [this](const ApiContext::Operation& operation) { run([&](base::Moment now) { operation(core_, now); }); },
             [this](const base::GroupId& group, const std::string& payload) {
                 return core_.groups().send_as_operator(group, payload);
             }};
@@ -88,6 +90,7 @@ base::Result<void> Controller::start() {
     for (const std::string& address : config_.http_listen) {
         if (auto http = http_server_.listen(address); !http) return http;
     }
+    peers_.start();
     check();
     run([this](base::Moment now) { core_.tick(now); });
     return {};
@@ -155,6 +158,7 @@ void Controller::stop() {
     core_timer_.cancel();
     check_timer_.cancel();
     core_.stop();
+    peers_.stop();
     source_->stop();
     http_server_.stop();
     ports_.stop();

@@ -28,6 +28,7 @@
 #include "controller/core/core.hpp"
 #include "controller/http/api.hpp"
 #include "controller/openstack/keystone.hpp"
+#include "controller/sources/peers.hpp"
 #include "controller/state/alarm_store.hpp"
 #include "runtime/http/http_client.hpp"
 #include "runtime/http/http_server.hpp"
@@ -98,6 +99,7 @@ private:
     Inventory inventory_;
     std::unique_ptr<InventorySource> source_;
     Core core_;
+    Peers peers_;
     AgentPorts ports_;
     Coverage::Census census_;
     ApiContext api_;

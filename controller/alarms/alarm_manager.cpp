@@ -37,7 +37,7 @@ AlarmManager::AlarmManager(Options options, AlarmRows& rows, Dependencies depend
       journal_([this](const base::FaultId& fault, const Journal::Record& record) { rows_.put_journal(fault, record); }),
       sinks_(rows,
              {context_.now, context_.enrich, context_.inventory_known,
-              [this](const Alarm& alarm) { return interval_of(alarm); },
+              [this](const Alarm& alarm) { return interval_of(alarm); }, context_.maintained_until,
               [this](AlarmEvent& event) { add_others_open(event); }, [this](Notifier& sink) { collect(sink); },
               [this](Notifier& sink) { reconciler_.reconcile(sink); },
               [this](const base::FaultId& fault, JournalEntry entry) { journal_.note(fault, std::move(entry)); }}),
@@ -291,9 +291,18 @@ void AlarmManager::reconsider_all() {
     deliver_again([](const TrackedFault&) { return true; });
 }
 
+void AlarmManager::maintenance_changed() {
+    offer_again([](const TrackedFault&) { return true; });
+    internal_.resume();
+}
+
 template <class Predicate>
 void AlarmManager::deliver_again(Predicate concerned) {
-    if (!sinks_.asks_inventory()) return;
+    if (sinks_.asks_inventory()) offer_again(concerned);
+}
+
+template <class Predicate>
+void AlarmManager::offer_again(Predicate concerned) {
     std::vector<TrackedFault> faults;
     for (const auto& [id, tracked] : table().all()) {
         if (!tracked.withheld && concerned(tracked) && delivers(tracked.host)) faults.push_back(tracked);

@@ -50,6 +50,10 @@ public:
         /// True if no agent of that name is there any more, so that another may continue its faults.
         std::function<bool(const base::HostId&)> departed = [](const auto&) { return false; };
         std::function<std::size_t(const base::HostId&)> max_faults = [](const auto&) { return kMaxFaultsPerHost; };
+        /// Until when an operator works on the alarm's subject; absent: nobody does.
+        std::function<std::optional<base::TimePoint>(const Alarm&)> maintained_until = [](const auto&) {
+            return std::optional<base::TimePoint>();
+        };
     };
     struct Rejected {
         model::Fault fault;
@@ -101,6 +105,8 @@ public:
     // The inventory has changed: what policies decide about a guest may be another.
     void reconsider(const std::vector<GuestChange>& changes);
     void reconsider_all();
+    /// Maintenance has begun or ended.
+    void maintenance_changed();
 
     /// Alarms about the suite itself go to the same sinks.
     InternalAlarms& internal() { return internal_; }
@@ -131,6 +137,8 @@ private:
     void finish(const TrackedFault& tracked, bool others_done);
     template <class Predicate>
     void deliver_again(Predicate concerned);
+    template <class Predicate>
+    void offer_again(Predicate concerned);
     void withdraw(const base::HostId& host);
     void resume_unseen();
     void collect(Notifier& sink);

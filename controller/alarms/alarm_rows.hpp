@@ -9,6 +9,7 @@
 #include "controller/delivery/alarm_queue.hpp"
 #include "controller/delivery/journal.hpp"
 #include "controller/fleet/fleet.hpp"
+#include "controller/model/maintenance.hpp"
 
 namespace vitalwire::controller {
 
@@ -31,7 +32,10 @@ public:
     virtual std::vector<std::string> load_sinks() = 0;
     virtual std::vector<std::pair<base::HostId, Agent>> load_agents() = 0;
     virtual std::vector<Alarm> load_internal_alarms() = 0;
+    virtual std::vector<Maintenance> load_maintenance() = 0;
 
+    virtual void put_maintenance(const Maintenance& window) = 0;
+    virtual void erase_maintenance(const std::string& id) = 0;
     virtual void put_fault(const TrackedFault& tracked) = 0;
     virtual void erase_fault(const base::FaultId& fault) = 0;
     virtual void put_journal(const base::FaultId& fault, const Journal::Record& record) = 0;

@@ -44,7 +44,8 @@ AlarmPtr Dispatcher::enriched(const Alarm& alarm) const {
 
 FilterContext Dispatcher::filter_context(const Alarm& alarm) const {
     const base::Moment now = context_.now();
-    return {context_.inventory_known(), context_.interval(alarm), now.steady, now.wall};
+    return {context_.inventory_known(), context_.interval(alarm), now.steady, now.wall,
+            context_.maintained_until(alarm)};
 }
 
 void Dispatcher::restore(const Alarm& alarm) {
@@ -64,15 +65,17 @@ void Dispatcher::offer(const Alarm& alarm) {
     for (const auto& sink : sinks_) {
         if (!sink->takes(alarm)) continue;
         sink->queue().offer(shared, context);
-        note_decision(*sink, alarm.id);
+        note_decision(*sink, alarm.id, context);
     }
     pump();
 }
 
-void Dispatcher::note_decision(const Notifier& sink, const base::FaultId& fault) {
+void Dispatcher::note_decision(const Notifier& sink, const base::FaultId& fault, const FilterContext& context) {
     const AlarmFilter& filter = sink.queue().filter();
     const char* decision = filter.holds(fault) ? "held" : filter.stops(fault) ? "suppressed" : nullptr;
-    if (decision != nullptr) context_.note(fault, {context_.now().wall, decision, sink.name(), "policy"});
+    if (decision != nullptr)
+        context_.note(
+            fault, {context_.now().wall, decision, sink.name(), context.maintained_until ? "maintenance" : "policy"});
 }
 
 void Dispatcher::finish(const Alarm& alarm, bool others_done) {

@@ -22,6 +22,7 @@ public:
         std::function<void(Alarm&)> enrich;
         std::function<bool()> inventory_known;
         std::function<base::Millis(const Alarm&)> interval;
+        std::function<std::optional<base::TimePoint>(const Alarm&)> maintained_until;
         std::function<void(AlarmEvent&)> add_others_open;
         /// The sink may have acknowledged something.
         std::function<void(Notifier&)> progress;
@@ -57,7 +58,7 @@ public:
 private:
     AlarmPtr enriched(const Alarm& alarm) const;
     FilterContext filter_context(const Alarm& alarm) const;
-    void note_decision(const Notifier& sink, const base::FaultId& fault);
+    void note_decision(const Notifier& sink, const base::FaultId& fault, const FilterContext& context);
     void pump();
 
     AlarmRows& rows_;

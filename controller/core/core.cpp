@@ -47,8 +47,13 @@ Core::Core(Options options, Context context)
                     rejected_.add(host, alarms_.report_orphaned(host, faults, moment.wall), {}, moment.steady);
                 },
                 [this](std::function<void()> done) { context_.rows.when_durable(std::move(done)); }}),
-      coverage_(context.inventory, fleet_, names_, alarms_.table(),
-                [this](const HostId& host) { return policies_.sent(host); }) {}
+      coverage_(
+          context.inventory, fleet_, names_, alarms_.table(),
+          [this](const HostId& host) { return policies_.sent(host); },
+          [this](const base::GuestId& guest, const HostId& host) {
+              const Maintenance* window = maintenance_of(guest, host, context_.output.now().wall);
+              return window == nullptr ? std::string() : window->reason;
+          }) {}
 
 AlarmManager::Dependencies Core::alarm_dependencies() {
     return {fleet_,
@@ -59,7 +64,13 @@ AlarmManager::Dependencies Core::alarm_dependencies() {
             [this] { return context_.output.inventory_source().loaded; },
             [this](const HostId& host, const base::GuestId& guest) { return authority_.may_report(host, guest); },
             [this](const HostId& host) { return departed(host); },
-            [this](const HostId& host) { return max_faults(host); }};
+            [this](const HostId& host) { return max_faults(host); },
+            [this](const Alarm& alarm) -> std::optional<base::TimePoint> {
+                const Moment now = context_.output.now();
+                const Maintenance* window = maintenance_of(alarm.guest, alarm.host, now.wall);
+                if (window == nullptr) return std::nullopt;
+                return now.steady + (window->until - now.wall);
+            }};
 }
 
 void Core::load(Moment moment) {
@@ -68,6 +79,8 @@ void Core::load(Moment moment) {
         fleet_.restore(host, std::move(agent));
     }
     alarms_.internal().on_finished = [this](const base::FaultId& alarm) { self_monitoring_.erase(alarm); };
+    for (const Maintenance& window : context_.rows.load_maintenance())
+        maintenance_.merge(window);
     alarms_.load(moment.steady);
     for (const auto& [id, alarm] : alarms_.internal().all())
         self_monitoring_.restore(alarm);

@@ -20,6 +20,7 @@
 #include "bus/messages.hpp"
 #include "controller/alarms/alarm_manager.hpp"
 #include "controller/alarms/evidence.hpp"
+#include "controller/alarms/maintenance_list.hpp"
 #include "controller/alarms/orphaned_reports.hpp"
 #include "controller/alarms/self_monitoring.hpp"
 #include "controller/core/coverage.hpp"
@@ -89,6 +90,16 @@ public:
     /// False when the fault is not open.
     bool clear_by_operator(const base::FaultId& fault, const std::string& reason, base::Moment moment);
 
+    /// Resolves a name of a guest, host or group to what it means; fails when it means nothing, or several.
+    base::Result<Maintenance> begin_maintenance(Maintenance window, base::Moment moment);
+    base::Result<Maintenance> end_maintenance(const std::string& id, base::Moment moment);
+    /// Windows that another controller has.
+    void merge_maintenance(const std::vector<Maintenance>& windows, base::Moment moment);
+    /// Ends what is known of a host that is no more, its faults included. Fails while its agent is connected.
+    base::Result<void> remove_host(const base::HostId& host, base::Moment moment);
+    /// Records that an operator has seen the fault. False when it is not open.
+    bool acknowledge_by_operator(const base::FaultId& fault, const std::string& note, base::Moment moment);
+
     void tick(base::Moment moment);
     base::TimePoint next_due() const;
 
@@ -100,6 +111,7 @@ public:
     const GroupService& groups() const { return groups_; }
     const Evidence& evidence() const { return evidence_; }
     const Coverage& coverage() const { return coverage_; }
+    const MaintenanceList& maintenance() const { return maintenance_; }
     const SelfMonitoring& self_monitoring() const { return self_monitoring_; }
     std::size_t orphans_waiting() const { return orphans_.waiting(); }
     const Counters& counters() const { return counters_; }
@@ -144,6 +156,9 @@ private:
     bool departed(const base::HostId& host) const;
     void enrich(Alarm& alarm) const;
     std::size_t max_faults(const base::HostId& host) const;
+    base::Result<std::string> resolve(MaintenanceScope scope, const std::string& name) const;
+    const Maintenance* maintenance_of(const base::GuestId& guest, const base::HostId& host, base::WallTime now) const;
+    void expire_maintenance(base::Moment moment);
 
     Options options_;
     Context context_;
@@ -157,6 +172,7 @@ private:
     PolicySync policies_;
     SelfMonitoring self_monitoring_;
     OrphanedReports orphans_;
+    MaintenanceList maintenance_;
     RejectedReports rejected_;
     Coverage coverage_;
     std::map<base::HostId, std::vector<model::GuestReport>> to_hand_back_;

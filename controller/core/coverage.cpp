@@ -80,7 +80,7 @@ Covered Coverage::decide(const InventoryGuest& guest) const {
         covered.why = "no agent on its host";
         return covered;
     }
-    if (is_faulty(covered)) return covered;
+    if (is_faulty(covered) || is_maintained(covered)) return covered;
     const model::GuestReport* report = fleet_.report_of(covered.host, guest.id);
     if (report != nullptr) {
         judge(covered, *agent, *report);
@@ -92,7 +92,7 @@ Covered Coverage::decide(const InventoryGuest& guest) const {
 
 Covered Coverage::decide(const HostId& host, const model::GuestReport& report) const {
     Covered covered{report.guest, host, Watch::uncovered, {}};
-    if (!is_faulty(covered)) judge(covered, *fleet_.find(host), report);
+    if (!is_faulty(covered) && !is_maintained(covered)) judge(covered, *fleet_.find(host), report);
     return covered;
 }
 
@@ -101,6 +101,14 @@ bool Coverage::is_faulty(Covered& covered) const {
     if (fault == nullptr) return false;
     covered.watch = Watch::faulty;
     covered.why = model::to_string(fault->fault.kind);
+    return true;
+}
+
+bool Coverage::is_maintained(Covered& covered) const {
+    const std::string why = maintenance_(covered.guest, covered.host);
+    if (why.empty()) return false;
+    covered.watch = Watch::inhibited;
+    covered.why = "maintenance: " + why;
     return true;
 }
 

@@ -44,15 +44,23 @@ public:
         std::size_t unreported = 0;  ///< guests of the inventory that no agent reports
     };
 
-    /// `policy_sent`: the agent has the policies of its guests.
+    /// `policy_sent`: the agent has the policies of its guests. `maintenance`: why an operator works on it; empty:
+    /// none.
     Coverage(const Inventory& inventory, const Fleet& fleet, const HostNames& names, const FaultTable& faults,
-             std::function<bool(const base::HostId&)> policy_sent)
-        : inventory_(inventory), fleet_(fleet), names_(names), faults_(faults), policy_sent_(std::move(policy_sent)) {}
+             std::function<bool(const base::HostId&)> policy_sent,
+             std::function<std::string(const base::GuestId&, const base::HostId&)> maintenance)
+        : inventory_(inventory),
+          fleet_(fleet),
+          names_(names),
+          faults_(faults),
+          policy_sent_(std::move(policy_sent)),
+          maintenance_(std::move(maintenance)) {}
 
 private:
     Covered decide(const InventoryGuest& guest) const;
     Covered decide(const base::HostId& host, const model::GuestReport& report) const;
     bool is_faulty(Covered& covered) const;
+    bool is_maintained(Covered& covered) const;
     void judge(Covered& covered, const Agent& agent, const model::GuestReport& report) const;
     std::string why_unreported(const base::HostId& host, const base::GuestId& guest, const Agent& agent) const;
 
@@ -61,6 +69,7 @@ private:
     const HostNames& names_;
     const FaultTable& faults_;
     std::function<bool(const base::HostId&)> policy_sent_;
+    std::function<std::string(const base::GuestId&, const base::HostId&)> maintenance_;
 };
 
 /// One visit to all guests, in turns that are short whatever their number: first those of the inventory, by host and

@@ -55,6 +55,7 @@ void Core::housekeeping(Moment moment) {
     check_agents(moment);
     retry_rejected(moment);
     end_by_evidence(moment);
+    expire_maintenance(moment);
     alarms_.release_withheld();
     adopt_orphaned_hosts(moment);
     monitor(moment);

@@ -15,18 +15,21 @@ base::Duration age_of(const Alarm& alarm, base::WallTime wall) {
 }  // namespace
 
 AlarmFilter::Decision AlarmFilter::offer(const AlarmPtr& alarm, const FilterContext& context) {
-    if (!policies_) return Decision::pass;
+    if (!policies_ && !context.maintained_until && !entries_.contains(alarm->id)) return Decision::pass;
     Entry& entry = entries_[alarm->id];
     if (entry.state == State::passed) return Decision::pass;
     const bool was_held = entry.state == State::held;
     const base::TimePoint since = was_held ? entry.since : context.now - age_of(*alarm, context.wall);
     leave_hold(entry);
     entry.since = since;
-    const PolicyDecision decision = decide(*policies_, *alarm, context.inventory_known, context.interval);
+    const PolicyDecision decision =
+        policies_ ? decide(*policies_, *alarm, context.inventory_known, context.interval) : PolicyDecision{};
     if (decision.kind == PolicyDecision::Kind::suppress) return Decision::stop;
     if (decision.kind == PolicyDecision::Kind::unknown) return hold(entry, alarm, base::kNever);
     // An earlier primary has notified all of its sinks: this one waits for the clear.
     if (alarm->delivered > 0) return pass(entry);
+    if (context.maintained_until)
+        return maintain(entry, alarm, std::max(*context.maintained_until, since + decision.hold_off));
     const base::Duration lasted = context.now - since;
     if (!alarm->open()) {
         // One that was over when it came: only its agent can know for how long, by one clock.
@@ -37,6 +40,13 @@ AlarmFilter::Decision AlarmFilter::offer(const AlarmPtr& alarm, const FilterCont
     }
     if (lasted >= decision.hold_off) return pass(entry);
     return hold(entry, alarm, since + decision.hold_off);
+}
+
+/// What is over before the maintenance is, is not sent.
+AlarmFilter::Decision AlarmFilter::maintain(Entry& entry, const AlarmPtr& alarm, base::TimePoint until) {
+    if (alarm->open()) return hold(entry, alarm, until);
+    ++suppressed_;
+    return Decision::stop;
 }
 
 void AlarmFilter::leave_hold(Entry& entry) {
@@ -61,7 +71,7 @@ AlarmFilter::Decision AlarmFilter::pass(Entry& entry) {
 }
 
 void AlarmFilter::note_passed(const base::FaultId& fault) {
-    if (!policies_) return;
+    if (!policies_ && !entries_.contains(fault)) return;
     Entry& entry = entries_[fault];
     leave_hold(entry);
     pass(entry);
@@ -91,8 +101,8 @@ std::vector<AlarmPtr> AlarmFilter::take_due(base::TimePoint now) {
 }
 
 bool AlarmFilter::has_passed(const base::FaultId& fault) const {
-    if (!policies_) return true;
     const auto at = entries_.find(fault);
+    if (!policies_ && at == entries_.end()) return true;
     return at != entries_.end() && at->second.state == State::passed;
 }
 

@@ -20,6 +20,7 @@ struct FilterContext {
     base::Millis interval{1000};  ///< of the guest's heartbeat
     base::TimePoint now{};
     base::WallTime wall{};
+    std::optional<base::TimePoint> maintained_until = {};  ///< an operator works on its subject until then
 };
 
 /// Passes an alarm to one sink at once, after its hold-off, or never. What it has passed it always passes until that is
@@ -27,7 +28,8 @@ struct FilterContext {
 /// clock.
 ///
 /// The hold-off counts from when this controller received the alarm, by its own clock; so it does not begin again with
-/// a restart, and the clocks of other hosts do not matter. Without any policy everything passes and nothing is kept.
+/// a restart, and the clocks of other hosts do not matter. Without any policy everything passes and nothing is kept,
+/// except while maintenance lasts: then what is not sent yet is held until it ends.
 class AlarmFilter {
 public:
     enum class Decision : std::uint8_t {
@@ -70,6 +72,7 @@ private:
     };
 
     void leave_hold(Entry& entry);
+    Decision maintain(Entry& entry, const AlarmPtr& alarm, base::TimePoint until);
     Decision hold(Entry& entry, const AlarmPtr& alarm, base::TimePoint due);
     static Decision pass(Entry& entry);
 

@@ -14,6 +14,7 @@
 #include "bus/json.hpp"
 #include "controller/delivery/journal_json.hpp"
 #include "controller/http/group_api.hpp"
+#include "controller/http/operation_api.hpp"
 #include "controller/model/alarm_json.hpp"
 #include "runtime/http/http_list.hpp"
 #include "wire/json_reader.hpp"
@@ -353,16 +354,6 @@ HttpResponse fault(const ApiContext& context, const base::FaultId& id) {
     return json_reply(entry);
 }
 
-constexpr std::size_t kLongestReason = 1024;
-
-/// The operator's word that a fault is over; the body is the reason, which is recorded.
-HttpResponse clear_fault(const ApiContext& context, const base::FaultId& id, const HttpRequest& request) {
-    if (request.body.empty() || request.body.size() > kLongestReason || !base::is_utf8(request.body))
-        return runtime::http_error(400, "expected a reason of 1 to 1024 bytes as the body");
-    if (!context.clear_fault(id, request.body)) return runtime::http_error(404, "no such fault is open");
-    return json_reply({{"fault", id.str()}, {"state", "cleared"}});
-}
-
 /// `{"guests":[...],"counts":{...}}`; without the guests with `?counts=1`.
 class CoverageList {
 public:
@@ -439,13 +430,10 @@ runtime::Router make_router(const ApiContext& context) {
     page("/v1/faults", Right::reader, faults);
     router.add("GET", "/v1/faults/*", Right::reader,
                [&context](const HttpRequest&, const auto& parts) { return fault(context, base::FaultId(parts[0])); });
-    router.add("POST", "/v1/faults/*/clear", Right::operators,
-               [&context](const HttpRequest& request, const auto& parts) {
-                   return clear_fault(context, base::FaultId(parts[0]), request);
-               });
     page("/v1/agents", Right::reader, agents);
     page("/v1/coverage", Right::reader, coverage);
     add_group_pages(router, context);
+    add_operation_pages(router, context);
     return router;
 }
 

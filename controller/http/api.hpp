@@ -30,8 +30,9 @@ struct ApiContext {
     std::function<bool()> inventory_loaded;
     /// Agents can connect.
     std::function<bool()> listening;
-    /// False when no such fault is open.
-    std::function<bool(const base::FaultId&, const std::string& reason)> clear_fault;
+    using Operation = std::function<void(Core&, base::Moment)>;
+    /// Carries out what an operator asks, within the call.
+    std::function<void(const Operation&)> operate;
     /// A test message to a whole group, marked as the operator's: to how many guests.
     std::function<base::Result<std::size_t>(const base::GroupId&, const std::string& payload)> send_to_group;
 
@@ -46,7 +47,7 @@ inline constexpr std::array kGuestStates = {"registered", "unregistered", "lost"
 runtime::HttpResponse json_reply(const nlohmann::json& body, int status = 200);
 
 /// The HTTP interface: /healthz, /readyz, /metrics, /v1/status, /v1/guests, /v1/faults, /v1/agents,
-/// /v1/coverage, /v1/groups.
+/// /v1/coverage, /v1/groups, /v1/maintenance.
 runtime::Router make_router(const ApiContext& context);
 
 /// Guests in that state, as the last census has them.

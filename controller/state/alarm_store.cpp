@@ -24,6 +24,7 @@ constexpr const char* kSinks = "sinks";
 constexpr const char* kAgents = "agents";
 constexpr const char* kInternalAlarms = "internal_alarms";
 constexpr const char* kJournal = "journal";
+constexpr const char* kMaintenance = "maintenance";
 
 json to_row(const TrackedFault& tracked) {
     json row = {{"host", tracked.host.str()},
@@ -188,6 +189,24 @@ std::vector<Alarm> AlarmStore::load_internal_alarms() {
         return true;
     });
     return alarms;
+}
+
+std::vector<Maintenance> AlarmStore::load_maintenance() {
+    std::vector<Maintenance> windows;
+    load(kMaintenance, [&](const std::string&, const json& row) {
+        auto window = maintenance_from_json(row);
+        if (window) windows.push_back(std::move(*window));
+        return window.has_value();
+    });
+    return windows;
+}
+
+void AlarmStore::put_maintenance(const Maintenance& window) {
+    store_.put(kMaintenance, window.id, wire::dump(to_json(window)));
+}
+
+void AlarmStore::erase_maintenance(const std::string& id) {
+    store_.erase(kMaintenance, id);
 }
 
 void AlarmStore::put_internal_alarm(const Alarm& alarm) {

@@ -23,6 +23,9 @@ public:
     std::vector<std::string> load_sinks() override;
     std::vector<std::pair<base::HostId, Agent>> load_agents() override;
     std::vector<Alarm> load_internal_alarms() override;
+    std::vector<Maintenance> load_maintenance() override;
+    void put_maintenance(const Maintenance& window) override;
+    void erase_maintenance(const std::string& id) override;
     void put_fault(const TrackedFault& tracked) override;
     void erase_fault(const base::FaultId& fault) override;
     void put_journal(const base::FaultId& fault, const Journal::Record& record) override;

@@ -36,8 +36,9 @@ protected:
     void given(std::vector<Policy> policies) { filter = AlarmFilter(std::move(policies)); }
     Decision offer(Alarm alarm, bool inventory_known = true) {
         alarm.received_at = received;
-        return filter.offer(std::make_shared<const Alarm>(std::move(alarm)),
-                            {inventory_known, seconds(1), base::TimePoint(seconds(100)) + passed, began + passed});
+        return filter.offer(
+            std::make_shared<const Alarm>(std::move(alarm)),
+            {inventory_known, seconds(1), base::TimePoint(seconds(100)) + passed, began + passed, maintained_until});
     }
     std::vector<std::string> due() {
         std::vector<std::string> ids;
@@ -51,7 +52,38 @@ protected:
     const base::WallTime began{seconds(1'800'000'000)};  ///< by the controller's clock, which no agent's agrees with
     base::WallTime received = began;
     base::Duration passed{};
+    std::optional<base::TimePoint> maintained_until;
 };
+
+TEST_F(AlarmFilterTest, MaintenanceHoldsWithoutAnyPolicyUntilItEnds) {
+    maintained_until = base::TimePoint(seconds(100)) + seconds(60);
+    EXPECT_EQ(offer(a1), Decision::hold);
+    EXPECT_FALSE(filter.has_passed(a1.id));
+    passed = seconds(59);
+    EXPECT_THAT(due(), IsEmpty());
+    passed = seconds(60);
+    EXPECT_THAT(due(), ElementsAre("a1 1"));
+    maintained_until.reset();
+    EXPECT_EQ(offer(cleared(a1)), Decision::pass);
+}
+
+TEST_F(AlarmFilterTest, MaintenanceStopsWhatIsOverBeforeItsEnd) {
+    maintained_until = base::TimePoint(seconds(100)) + seconds(60);
+    offer(a1);
+    EXPECT_EQ(offer(cleared(a1)), Decision::stop);
+    EXPECT_EQ(filter.suppressed(), 1U);
+    EXPECT_EQ(filter.held(), 0U);
+}
+
+TEST_F(AlarmFilterTest, MaintenanceDoesNotEndAHoldOff) {
+    given({policy(seconds(90))});
+    maintained_until = base::TimePoint(seconds(100)) + seconds(60);
+    EXPECT_EQ(offer(a1), Decision::hold);
+    passed = seconds(60);
+    EXPECT_THAT(due(), IsEmpty());
+    passed = seconds(90);
+    EXPECT_THAT(due(), ElementsAre("a1 1"));
+}
 
 TEST_F(AlarmFilterTest, WithoutPoliciesEverythingPasses) {
     EXPECT_EQ(offer(a1), Decision::pass);

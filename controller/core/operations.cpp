@@ -1,0 +1,132 @@
+// What operators ask of a controller.
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+#include "controller/core/core.hpp"
+
+namespace vitalwire::controller {
+
+using base::Errc;
+using base::HostId;
+using base::Moment;
+
+namespace {
+
+constexpr std::string_view kRemoved = "host removed";
+
+/// The id of the one entry that `name` is the id or the display name of.
+template <class Entries, class NameOf>
+base::Result<std::string> unique(const Entries& entries, const std::string& name, const char* what, NameOf name_of) {
+    std::string found;
+    for (const auto& [id, entry] : entries) {
+        if (id.str() == name) return name;
+        if (name_of(entry) != name) continue;
+        if (!found.empty())
+            return base::fail(Errc::bad_field, std::string("several ") + what + "s are called '" + name +
+                                                   "', expected an id: " + found + ", " + id.str());
+        found = id.str();
+    }
+    if (found.empty()) return base::fail(Errc::not_found, std::string("no ") + what + " '" + name + "'");
+    return found;
+}
+
+}  // namespace
+
+base::Result<std::string> Core::resolve(MaintenanceScope scope, const std::string& name) const {
+    const auto& guests = context_.inventory.guests();
+    switch (scope) {
+        case MaintenanceScope::all:
+            return std::string();
+        case MaintenanceScope::host: {
+            const HostId host = names_.agent_of(canonical(HostId(name)));
+            const bool known = fleet_.find(host) != nullptr || !context_.inventory.of_host(host).empty();
+            return known ? base::Result<std::string>(host.str())
+                         : base::fail(Errc::not_found, "no host '" + name + "'");
+        }
+        case MaintenanceScope::group:
+            return unique(context_.inventory.groups(), name, "group", [](const auto& group) { return group.name; });
+        case MaintenanceScope::guest:
+            if (fleet_.is_reported(base::GuestId(name))) return name;
+            return unique(guests, name, "guest", [](const auto& guest) { return guest.display_name; });
+    }
+    return base::fail(Errc::bad_field, "scope");
+}
+
+base::Result<Maintenance> Core::begin_maintenance(Maintenance window, Moment moment) {
+    auto name = resolve(window.scope, window.name);
+    if (!name) return tl::make_unexpected(name.error());
+    window.name = std::move(*name);
+    if (auto added = maintenance_.add(window); !added) return tl::make_unexpected(added.error());
+    context_.rows.put_maintenance(window);
+    log::warning("maintenance begins", {{"scope", to_string(window.scope)},
+                                        {"name", window.name},
+                                        {"until", base::to_iso8601(window.until)},
+                                        {"by", window.by},
+                                        {"reason", window.reason}});
+    now_ = moment.steady;
+    alarms_.maintenance_changed();
+    return window;
+}
+
+base::Result<Maintenance> Core::end_maintenance(const std::string& id, Moment moment) {
+    const Maintenance* ended = maintenance_.end(id, moment.wall);
+    if (ended == nullptr) return base::fail(Errc::not_found, "no maintenance '" + id + "' lasts");
+    const Maintenance window = *ended;
+    context_.rows.put_maintenance(window);
+    log::warning("maintenance ends", {{"scope", to_string(window.scope)}, {"name", window.name}});
+    now_ = moment.steady;
+    alarms_.maintenance_changed();
+    return window;
+}
+
+void Core::merge_maintenance(const std::vector<Maintenance>& windows, Moment moment) {
+    bool changed = false;
+    for (const Maintenance& window : windows) {
+        if (!maintenance_.merge(window)) continue;
+        context_.rows.put_maintenance(window);
+        changed = true;
+    }
+    if (!changed) return;
+    now_ = moment.steady;
+    alarms_.maintenance_changed();
+}
+
+const Maintenance* Core::maintenance_of(const base::GuestId& guest, const HostId& host, base::WallTime now) const {
+    if (maintenance_.all().empty()) return nullptr;
+    const InventoryGuest* known = context_.inventory.guest(guest);
+    return maintenance_.covering({guest, host, known == nullptr ? base::GroupId() : known->group}, now);
+}
+
+void Core::expire_maintenance(Moment moment) {
+    for (const std::string& id : maintenance_.expire(moment.wall))
+        context_.rows.erase_maintenance(id);
+}
+
+base::Result<void> Core::remove_host(const HostId& host, Moment moment) {
+    const HostId name = canonical(host);
+    const Agent* agent = fleet_.find(name);
+    if (agent == nullptr) return base::fail(Errc::not_found, "no agent '" + host.str() + "'");
+    if (agent->connected) return base::fail(Errc::in_use, "the agent of '" + host.str() + "' is connected");
+    now_ = moment.steady;
+    std::vector<base::FaultId> open;
+    for (const TrackedFault* tracked : alarms_.table().of_host(name)) {
+        if (tracked->fault.open()) open.push_back(tracked->fault.id);
+    }
+    for (const base::FaultId& fault : open) {
+        alarms_.note(fault, "closed by the operator", std::string(kRemoved), moment.wall);
+        alarms_.end(fault, kRemoved, true, moment.wall);
+    }
+    remove_agent(name);
+    monitor(moment);
+    return {};
+}
+
+bool Core::acknowledge_by_operator(const base::FaultId& fault, const std::string& note, Moment moment) {
+    const TrackedFault* tracked = alarms_.table().find(fault);
+    if (tracked == nullptr || !tracked->fault.open()) return false;
+    alarms_.note(fault, "seen by the operator", note, moment.wall);
+    return true;
+}
+
+}  // namespace vitalwire::controller

@@ -1,0 +1,115 @@
+#!/usr/bin/python3
+"""Maintenance, and what else an operator decides, with the command line and two controllers that are peers."""
+
+import json
+from pathlib import Path
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+from cloudbed.cloud import free_ports
+from raw_guest import RawGuest
+from suite import BUILD, Agent, Controller
+from vmbed.inspector import Inspector
+from vmbed.procs import temporary_dir, wait_until
+
+
+class Maintenance(unittest.TestCase):
+    def setUp(self) -> None:
+        self.dir = self.enterContext(temporary_dir())
+        self.inspector = self.enterContext(Inspector())
+        port, = free_ports(1)
+        self.first = self.start_controller("first", http__listen=f"unix:{self.dir}/first/http.sock 127.0.0.1:{port}")
+        self.second = self.start_controller("second", peers__url=f"http://127.0.0.1:{port}", peers__poll_interval="1 s")
+        self.agent = Agent(self.dir / "agent", "compute-1", [self.first, self.second])
+        self.addCleanup(lambda: self.agent.close())
+        self.guest = RawGuest(self.agent.channels, "g1")
+        self.addCleanup(self.guest.close)
+        self.guest.register(300)
+        self.agent.wait_state("g1", "registered")
+
+    def start_controller(self, name: str, **more: str) -> Controller:
+        controller = Controller(self.dir / name, self.inspector, **more)
+        self.addCleanup(lambda: controller.close())
+        return controller
+
+    def vitalwire(self, *arguments: str, controller: Controller | None = None, code: int = 0) -> str:
+        asked = controller or self.first
+        done = subprocess.run([BUILD / "cli" / "vitalwire", "--controller", f"unix:{asked.http}", *arguments],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def windows(self, controller: Controller) -> list[dict]:
+        return json.loads(self.vitalwire("maintenance", "--json", controller=controller))["maintenance"]
+
+    def told(self) -> list[str]:
+        return [event["details"]["status"] for event in self.inspector.events()
+                if event["details"].get("instance_id") == "g1"]
+
+    def hang(self) -> None:
+        self.guest.answering = False
+        self.agent.wait_state("g1", "lost")
+
+    def recover(self) -> None:
+        self.guest.answering = True
+        self.agent.wait_state("g1", "registered")
+
+    def test_faults_in_maintenance_are_recorded_and_not_sent(self) -> None:
+        shown = self.vitalwire("maintenance", "host", "compute-1", "--for", "1h", "--reason", "new disks")
+        self.assertIn("new disks", shown)
+        wait_until(lambda: self.windows(self.second), "the peer has it")
+        self.hang()
+        wait_until(lambda: self.first.faults() and self.second.faults(), "both have recorded the fault")
+        fault = self.first.faults()[0]["id"]
+        self.assertIn("maintenance", self.vitalwire("fault", fault))
+        self.recover()
+        wait_until(lambda: not self.first.faults() and not self.second.faults(), "both have recorded its end")
+        self.vitalwire("maintenance", "end", self.windows(self.first)[0]["id"])
+        wait_until(lambda: not self.windows(self.second)[0]["active"], "the peer knows of the end")
+        self.hang()
+        wait_until(lambda: self.told() == ["down"], "the next fault is sent, and only that")
+
+    def test_what_is_open_at_the_end_is_sent_then(self) -> None:
+        self.vitalwire("maintenance", "guest", "g1", "--for", "1h", "--reason", "new disks")
+        wait_until(lambda: self.windows(self.second), "the peer has it")
+        self.hang()
+        wait_until(lambda: self.first.faults(), "the fault is recorded")
+        self.assertEqual(self.told(), [])
+        self.vitalwire("maintenance", "end", "g1")
+        wait_until(lambda: self.told() == ["down"], "it is sent")
+
+    def test_maintenance_ends_by_itself(self) -> None:
+        self.vitalwire("maintenance", "all", "--for", "3s", "--reason", "short")
+        self.hang()
+        wait_until(lambda: "down" in self.told(), "the fault is sent after the end")
+
+    def test_wrong_requests_name_what_is_wrong(self) -> None:
+        self.assertIn("no host 'compute-9'",
+                      self.vitalwire("maintenance", "host", "compute-9", "--for", "1h", "--reason", "x", code=1))
+        self.assertIn("expected --for", self.vitalwire("maintenance", "all", "--reason", "x", code=2))
+        self.assertIn("expected --reason", self.vitalwire("maintenance", "all", "--for", "1h", code=2))
+        self.assertIn("expected a name", self.vitalwire("maintenance", "host", "--for", "1h", "--reason", "x", code=2))
+
+    def test_a_host_that_is_no_more_is_forgotten(self) -> None:
+        self.hang()
+        wait_until(lambda: self.first.faults(), "the fault is recorded")
+        self.assertIn("is connected", self.vitalwire("forget", "compute-1", code=1))
+        self.agent.close()
+        wait_until(lambda: self.first.status()["agents"]["lost"], "the agent is lost")
+        self.vitalwire("forget", "compute-1")
+        self.assertEqual(self.first.faults(), [])
+        self.assertEqual(self.first.status()["agents"]["known"], 0)
+
+    def test_an_operator_acknowledges_a_fault(self) -> None:
+        self.hang()
+        wait_until(lambda: self.first.faults(), "the fault is recorded")
+        fault = self.first.faults()[0]["id"]
+        self.vitalwire("ack", fault[:8], "--note", "on it")
+        self.assertIn("on it", self.vitalwire("fault", fault))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,150 @@
+#include "tests/unit/controller/core/core_fixture.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class OperationsTest : public CoreTest {
+protected:
+    base::Result<Maintenance> begin(MaintenanceScope scope, const std::string& name, const std::string& id = "m1") {
+        Maintenance window{id, scope, name, moment.wall, moment.wall + hours(2), "new disks", "eva"};
+        return core->begin_maintenance(window, moment);
+    }
+    void clear_f1(std::uint64_t revision = 2) {
+        model::Fault over = f1;
+        over.revision = revision;
+        over.cleared_at = moment.wall;
+        report("compute-1", over);
+    }
+    std::vector<std::string> journal(const std::string& fault) const {
+        std::vector<std::string> entries;
+        for (const JournalEntry& entry : core->alarms().journal().find(base::FaultId(fault))->entries)
+            entries.push_back(entry.what + (entry.detail.empty() ? "" : ": " + entry.detail));
+        return entries;
+    }
+};
+
+TEST_F(OperationsTest, AFaultThatComesAndGoesInMaintenanceIsSentToNobody) {
+    place("g1", "compute-1");
+    up(hello("compute-1"));
+    ASSERT_TRUE(begin(MaintenanceScope::host, "compute-1"));
+    report("compute-1", f1);
+    EXPECT_NE(tracked("f1"), nullptr) << "it is recorded";
+    clear_f1();
+    ASSERT_TRUE(core->end_maintenance("m1", moment));
+    run_deferred();
+    EXPECT_THAT(take(), IsEmpty());
+}
+
+TEST_F(OperationsTest, AFaultThatIsStillOpenWhenMaintenanceEndsIsSentThen) {
+    place("g1", "compute-1");
+    up(hello("compute-1"));
+    ASSERT_TRUE(begin(MaintenanceScope::guest, "g1"));
+    report("compute-1", f1);
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_THAT(journal("f1"), Contains("held: maintenance"));
+    ASSERT_TRUE(core->end_maintenance("m1", moment));
+    run_deferred();
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+}
+
+TEST_F(OperationsTest, AFaultThatWasSentBeforeMaintenanceIsCleared) {
+    place("g1", "compute-1");
+    up(hello("compute-1"));
+    report("compute-1", f1);
+    ASSERT_TRUE(begin(MaintenanceScope::all, ""));
+    clear_f1();
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1", "f1 cleared 2"));
+}
+
+TEST_F(OperationsTest, MaintenanceCoversWhatItNamesAndNothingElse) {
+    InventoryGuest guest = placed("g1", "compute-1");
+    guest.group = base::GroupId("grp");
+    inventory.put_group({base::GroupId("grp"), "databases", ""});
+    change(guest);
+    place("g2", "compute-1");
+    up(hello("compute-1"));
+    ASSERT_TRUE(begin(MaintenanceScope::group, "databases")) << "a group by its name";
+    report("compute-1", f1);
+    report("compute-1", open_fault("g2", "f2"));
+    EXPECT_THAT(take(), ElementsAre("f2 opened 1"));
+}
+
+TEST_F(OperationsTest, MaintenanceNeedsSomethingThatIsThere) {
+    EXPECT_EQ(begin(MaintenanceScope::host, "compute-9").error().message, "no host 'compute-9'");
+    EXPECT_EQ(begin(MaintenanceScope::guest, "nobody").error().code, base::Errc::not_found);
+    InventoryGuest twin = placed("g1", "compute-1");
+    twin.display_name = "web";
+    change(twin);
+    twin.id = base::GuestId("g2");
+    change(twin);
+    EXPECT_THAT(begin(MaintenanceScope::guest, "web").error().message, HasSubstr("several guests are called 'web'"));
+}
+
+TEST_F(OperationsTest, MaintenanceSurvivesARestart) {
+    place("g1", "compute-1");
+    ASSERT_TRUE(begin(MaintenanceScope::all, ""));
+    restart();
+    up(hello("compute-1"), {f1});
+    EXPECT_THAT(take(), IsEmpty());
+}
+
+TEST_F(OperationsTest, MaintenanceOfAPeerCountsAndItsEndToo) {
+    place("g1", "compute-1");
+    up(hello("compute-1"));
+    Maintenance window{"m1", MaintenanceScope::all, "", moment.wall, moment.wall + hours(1), "disks", "eva"};
+    core->merge_maintenance({window}, moment);
+    report("compute-1", f1);
+    EXPECT_THAT(take(), IsEmpty());
+    Maintenance ended = window;
+    ended.until = moment.wall;
+    ended.revision = 2;
+    core->merge_maintenance({ended}, moment);
+    core->merge_maintenance({window}, moment);
+    run_deferred();
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+}
+
+TEST_F(OperationsTest, MaintenanceIsForgottenDaysAfterItsEnd) {
+    ASSERT_TRUE(begin(MaintenanceScope::all, ""));
+    pass(hours(2) + minutes(1));
+    EXPECT_EQ(core->maintenance().all().size(), 1U);
+    pass(hours(49));
+    EXPECT_THAT(core->maintenance().all(), IsEmpty());
+    restart();
+    EXPECT_THAT(core->maintenance().all(), IsEmpty());
+}
+
+TEST_F(OperationsTest, AHostThatIsNoMoreIsRemovedWithItsFaults) {
+    place("g1", "compute-1");
+    up(hello("compute-1"), {f1});
+    EXPECT_EQ(core->remove_host(base::HostId("compute-1"), moment).error().code, base::Errc::in_use);
+    down("compute-1");
+    pass(seconds(10));
+    ASSERT_TRUE(core->remove_host(base::HostId("compute-1"), moment));
+    run_deferred();
+    EXPECT_EQ(core->fleet().find(base::HostId("compute-1")), nullptr);
+    EXPECT_TRUE(core->alarms().table().of_host(base::HostId("compute-1")).empty());
+    pass(seconds(2));
+    for (const auto& [id, alarm] : core->alarms().internal().all())
+        EXPECT_FALSE(alarm.open()) << alarm.kind;
+    EXPECT_EQ(core->remove_host(base::HostId("compute-1"), moment).error().code, base::Errc::not_found);
+}
+
+TEST_F(OperationsTest, ThatAnOperatorHasSeenAFaultIsInItsJournal) {
+    place("g1", "compute-1");
+    up(hello("compute-1"), {f1});
+    EXPECT_TRUE(core->acknowledge_by_operator(base::FaultId("f1"), "on it", moment));
+    EXPECT_THAT(journal("f1"), Contains("seen by the operator: on it"));
+    EXPECT_FALSE(core->acknowledge_by_operator(base::FaultId("f9"), "on it", moment));
+}
+
+}  // namespace
+}  // namespace vitalwire::controller
