@@ -54,8 +54,8 @@ _vitalwire_columns() { # COMMAND
 _vitalwire_targets() { # COMMAND
     case $1 in
         guest) _vitalwire_known guests guest && _vitalwire_known guests name ;;
-        fault | close) _vitalwire_known faults id ;;
-        host) _vitalwire_known agents host ;;
+        fault | close | ack) _vitalwire_known faults id ;;
+        host | forget) _vitalwire_known agents host ;;
         group | send) _vitalwire_known groups group && _vitalwire_known groups name ;;
     esac
 }
@@ -89,6 +89,8 @@ _vitalwire() {
         faults) options+=" --all --guest --host" ;;
         coverage) options+=" --all" ;;
         close) options+=" --reason" ;;
+        ack) options+=" --note" ;;
+        maintenance) options+=" --for --reason" ;;
         events) options+=" --since --until --follow" ;;
         "") options+=" --version" ;;
     esac
@@ -96,7 +98,7 @@ _vitalwire() {
     if [[ $current == -* ]]; then
         _vitalwire_offer "$options"
     elif [[ -z $command ]]; then
-        _vitalwire_offer "status guests guest faults fault agents host groups group send close coverage events top watch"
+        _vitalwire_offer "status guests guest faults fault agents host groups group send close ack forget maintenance coverage events top watch"
     elif [[ ${words[-2]} == "$command" ]]; then
         _vitalwire_offer "$(_vitalwire_targets "$command")"
     fi

@@ -17,7 +17,7 @@ function __vitalwire_known # COMMAND COLUMN
 end
 
 set -l lists guests faults agents groups coverage events
-set -l commands status guest fault host group send close top watch $lists
+set -l commands status guest fault host group send close ack forget maintenance top watch $lists
 set -l none "not __fish_seen_subcommand_from $commands"
 
 complete -c vitalwire -f
@@ -31,6 +31,9 @@ complete -c vitalwire -n $none -a host -d 'One compute node, its agent, guests a
 complete -c vitalwire -n $none -a groups -d 'Every server group and what it has sent'
 complete -c vitalwire -n $none -a group -d 'The members of a server group'
 complete -c vitalwire -n $none -a send -d 'A test message to all members of a server group'
+complete -c vitalwire -n $none -a ack -d 'Records that an operator has seen a fault'
+complete -c vitalwire -n $none -a forget -d 'Removes a compute node that is no more'
+complete -c vitalwire -n $none -a maintenance -d 'Faults that are recorded and not sent'
 complete -c vitalwire -n $none -a close -d 'Ends a fault by the operators decision'
 complete -c vitalwire -n $none -a coverage -d 'Guests that should be watched and are not'
 complete -c vitalwire -n $none -a events -d 'What happened'
@@ -59,8 +62,11 @@ complete -c vitalwire -n '__fish_seen_subcommand_from events' -l since -x -a '15
 complete -c vitalwire -n '__fish_seen_subcommand_from events' -l until -x -a '15min 1h 6h 1d 7d' -d 'Up to this time'
 complete -c vitalwire -n '__fish_seen_subcommand_from events' -s f -l follow -d 'Go on with what happens from now on'
 complete -c vitalwire -n '__fish_seen_subcommand_from guest' -a '(__vitalwire_known guests guest; __vitalwire_known guests name)'
-complete -c vitalwire -n '__fish_seen_subcommand_from close' -l reason -x -d Why
+complete -c vitalwire -n '__fish_seen_subcommand_from close maintenance' -l reason -x -d Why
+complete -c vitalwire -n '__fish_seen_subcommand_from maintenance' -l for -x -a '30min 1h 2h 1d' -d 'How long'
+complete -c vitalwire -n '__fish_seen_subcommand_from maintenance' -a 'guest host group all end list'
+complete -c vitalwire -n '__fish_seen_subcommand_from ack' -l note -x -d Text
 complete -c vitalwire -n '__fish_seen_subcommand_from coverage' -l all -d 'Every guest'
-complete -c vitalwire -n '__fish_seen_subcommand_from fault close' -a '(__vitalwire_known faults id)'
+complete -c vitalwire -n '__fish_seen_subcommand_from fault close ack' -a '(__vitalwire_known faults id)'
 complete -c vitalwire -n '__fish_seen_subcommand_from host' -a '(__vitalwire_known agents host)'
 complete -c vitalwire -n '__fish_seen_subcommand_from group send' -a '(__vitalwire_known groups group; __vitalwire_known groups name)'
