@@ -71,7 +71,6 @@ AlarmFilter::Decision AlarmFilter::pass(Entry& entry) {
 }
 
 void AlarmFilter::note_passed(const base::FaultId& fault) {
-    if (!policies_ && !entries_.contains(fault)) return;
     Entry& entry = entries_[fault];
     leave_hold(entry);
     pass(entry);

@@ -32,6 +32,10 @@ void SinkQueue::offer(AlarmPtr alarm, const FilterContext& context) {
         unsent.delivered = 0;
         alarm = std::make_shared<const Alarm>(std::move(unsent));
     }
+    // Without policies the filter does not keep what it has passed; the queue does.
+    const Lane* known = find_lane(*alarm);
+    if (context.maintained_until && known != nullptr && known->queue.contains(alarm->id))
+        filter_.note_passed(alarm->id);
     if (filter_.offer(alarm, context) == AlarmFilter::Decision::pass) put(alarm);
 }
 

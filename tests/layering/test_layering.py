@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Who may include whom, where clocks and sockets may be used, what a file may contain."""
 
-from pathlib import Path, PurePath
+from pathlib import Path
 import re
 import unittest
 

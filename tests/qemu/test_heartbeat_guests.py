@@ -201,10 +201,12 @@ class CgcsGuest(HeartbeatGuests, GuestTestCase):
         self.hang()
         self.assertEqual(self.wait_down("heartbeat_lost")["corrective_action"], "reboot")
 
-    def test_an_answer_broken_by_a_quote_in_its_words_is_an_answer(self) -> None:
+    def test_ill_health_whose_words_break_the_line_is_a_fault_until_it_heals(self) -> None:
         self.guest.ctl(f"echo 'disk \"sda\" is full' > {ILLNESS}.new && mv {ILLNESS}.new {ILLNESS}")
-        self.agent.wait_beats(GUEST, 3)
-        self.assert_no_fault(self.agent)
+        self.assertIn("sda", self.wait_down("unhealthy")["reason"])
+        self.guest.ctl(f"rm {ILLNESS}")
+        self.assertEqual(self.wait_up("unhealthy")["clear_reason"], "recovered")
+        self.assert_told(("unhealthy", "down"), ("unhealthy", "up"))
 
 
 if __name__ == "__main__":
