@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "base/log.hpp"
 #include "guest/reason.hpp"
@@ -53,14 +54,12 @@ bool SdkApplication::hung_up() {
 }
 
 void SdkApplication::wait() {
-    if (waiting_) return;
-    waiting_ = true;
     socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                        [self = shared_from_this()](boost::system::error_code error) {
-                           self->waiting_ = false;
-                           if (error || !self->socket_.is_open() || self->refusing_) return;
+                           if (error || !self->socket_.is_open()) return;
+                           // One read a turn: an application that floods waits for all others each time.
                            self->receive();
-                           if (self->socket_.is_open() && !self->refusing_) self->wait();
+                           if (self->socket_.is_open()) self->wait();
                        });
 }
 
@@ -74,11 +73,11 @@ bool SdkApplication::receive() {
     }
     reader_.add({buffer.data(), static_cast<std::size_t>(size)});
     handle_records();
-    return socket_.is_open() && !refusing_;
+    return socket_.is_open();
 }
 
 void SdkApplication::handle_records() {
-    while (socket_.is_open() && !refusing_) {
+    while (socket_.is_open()) {
         const auto record = reader_.next();
         if (!record) break;
         handle(*record);
@@ -117,7 +116,7 @@ void SdkApplication::register_it(const sdk::Record& init) {
     action_ = init.action(kInitAction);
     log::info("application of the guest SDK registered",
               {{"name", name_}, {"pid", pid_}, {"interval_ms", interval_.count()}});
-    awaits_answer_ = false;
+    refusing_ = awaits_answer_ = false;
     answered_at_ = asked_at_ = judge_.now();
     timer_.arm(asked_at_ + interval_, [this] { ask(); });
     send(RecordType::init_ack, 1);
@@ -125,13 +124,10 @@ void SdkApplication::register_it(const sdk::Record& init) {
 
 void SdkApplication::refuse(const std::string& name, const base::Error& error) {
     owner_.refused(*this, name, error);
-    refusing_ = true;
+    if (std::exchange(refusing_, true)) return;
     timer_.arm(judge_.now() + kRefusalDelay, [this] {
-        const auto self = shared_from_this();
         refusing_ = false;
-        if (!send(RecordType::init_ack, 0)) return;
-        handle_records();
-        if (socket_.is_open() && !refusing_) wait();
+        send(RecordType::init_ack, 0);
     });
 }
 
@@ -172,13 +168,11 @@ void SdkApplication::unanswered() {
                           {false, "did not answer within " + std::to_string((2 * interval_).count()) + " ms", action_});
 }
 
-bool SdkApplication::send(RecordType type, std::uint32_t number) {
+void SdkApplication::send(RecordType type, std::uint32_t number) {
     const std::string record = sdk::encode(type, ++sequence_, {number});
     const ssize_t sent = ::send(socket_.native_handle(), record.data(), record.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent == static_cast<ssize_t>(record.size())) return true;
     // It has hundreds of records to read, and nothing that is cut off could follow them.
-    end("does not read what it is sent");
-    return false;
+    if (sent != static_cast<ssize_t>(record.size())) end("does not read what it is sent");
 }
 
 void SdkApplication::end(const std::string& why) {

@@ -51,7 +51,7 @@ public:
 
 private:
     void wait();
-    /// False when nothing more is to be read now.
+    /// False when there is nothing more to read.
     bool receive();
     void handle_records();
     void handle(const sdk::Record& record);
@@ -61,8 +61,8 @@ private:
     void deregister(const std::string& why);
     void ask();
     void unanswered();
-    /// False when the connection has ended.
-    bool send(sdk::RecordType type, std::uint32_t number);
+    /// Ends the connection of one that does not read.
+    void send(sdk::RecordType type, std::uint32_t number);
     void end(const std::string& why);
 
     Judge& judge_;
@@ -78,8 +78,7 @@ private:
     std::uint32_t sequence_ = 0;
     std::uint32_t challenge_ = 0;
     bool awaits_answer_ = false;
-    bool waiting_ = false;
-    bool refusing_ = false;  ///< a refusal is to be sent; nothing is read before
+    bool refusing_ = false;  ///< a refusal is to be sent
     bool told_malformed_ = false;
     base::TimePoint asked_at_;
     base::TimePoint answered_at_;

@@ -10,6 +10,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 import unittest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,6 +165,13 @@ class Health(SdkHeartbeatTest):
         database.send(answer(first, True))
         self.assertNotEqual(database.receive(CHALLENGE), first)
 
+    def test_one_that_was_late_for_long_is_asked_again_at_once(self) -> None:
+        database = self.connect().register("db")
+        self.host.receive_all(4)
+        database.send(answer(database.receive(CHALLENGE), True))
+        database.socket.settimeout(2)
+        database.receive(CHALLENGE)
+
     def test_an_answer_to_no_challenge_proves_nothing(self) -> None:
         database = self.connect().register("db")
         database.send(answer(12345, True) * 3)
@@ -264,11 +272,21 @@ class Bounds(SdkHeartbeatTest):
         self.connect().register("db").live()
         self.await_healthy_reason("")
 
-    def test_one_that_registers_again_at_once_reads_one_refusal_a_second(self) -> None:
+    def test_one_that_asks_again_and_again_is_refused_once_a_second(self) -> None:
         application = self.connect()
+        begin = time.monotonic()
         application.send(init("db", 1) * 200)
         self.assertEqual(application.receive(INIT_ACK), 0)
-        self.assertEqual(application.received, b"")
+        self.assertGreater(time.monotonic() - begin, 0.9)
+        application.register("db")
+
+    def test_one_that_corrects_its_registration_at_once_is_not_refused(self) -> None:
+        application = self.connect()
+        application.send(init("db", 1))
+        application.register("db")
+        application.receive(CHALLENGE)
+        application.send(init("db", 1))
+        self.assertEqual(application.receive(INIT_ACK), 0)
 
     def test_one_too_many_is_turned_away_and_the_operator_warned(self) -> None:
         for name in ("one", "two", "three"):
@@ -350,13 +368,6 @@ class Socket(VitalwireApp):
         Application(self.dir / "heartbeat").register("db").close()
 
 
-def build(program: Path, *flags: str) -> Path:
-    """The application in C, from its source and the headers as they are."""
-    run("cc", "-std=c99", "-D_GNU_SOURCE", *STRICT, *flags, f"-I{HEADERS}", f"-I{ROOT}/include",
-        Path(__file__).with_name("sdk_heartbeat_application.c"), "-o", program, HEARTBEAT, COMMON)
-    return program
-
-
 class Libraries(unittest.TestCase):
     def exported(self, library: Path) -> set[str]:
         return {line.split()[2] for line in run("nm", "-D", "--defined-only", library).splitlines()}
@@ -388,15 +399,21 @@ class Libraries(unittest.TestCase):
 
 
 class InC(VitalwireApp):
-    """The program in C with our libraries."""
+    """The program in C with our libraries, built from its source and the headers as they are."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.program = cls.class_dir / "application"
+        run("cc", "-std=c99", "-D_GNU_SOURCE", *STRICT, f"-I{HEADERS}", f"-I{ROOT}/include",
+            Path(__file__).with_name("sdk_heartbeat_application.c"), "-o", cls.program, HEARTBEAT, COMMON)
 
     def start_sdk_guest(self) -> None:
         self.start_guest(f"[sdk]\nheartbeat_socket = {self.dir}/heartbeat\n")
         self.register()
 
     def start_application(self) -> Process:
-        program = build(self.dir / "application")
-        return self.start(Process([program, "db", self.dir / "health"], self.dir / "application.log", {
+        return self.start(Process([self.program, "db", self.dir / "health"], self.dir / "application.log", {
             "VITALWIRE_SDK_HEARTBEAT_SOCKET": f"{self.dir}/heartbeat", "LD_LIBRARY_PATH": str(SDK)}))
 
     def printed(self) -> list[str]:
