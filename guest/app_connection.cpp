@@ -223,6 +223,7 @@ void AppConnection::write_waiting() {
 }
 
 void AppConnection::ask() {
+    const auto self = shared_from_this();
     if (ProcessWatch::is_gone(pid_)) return process_ended();
     asked_at_ = judge_.now();
     awaits_answer_ = true;
@@ -233,6 +234,7 @@ void AppConnection::ask() {
 }
 
 void AppConnection::unanswered() {
+    const auto self = shared_from_this();  // what it reads may end the connection
     // The answer may lie unread while this daemon was busy or stood still.
     for (int i = 0; i < kReadsBeforeJudging && awaits_answer_; ++i) {
         if (!receive()) return;
