@@ -160,7 +160,7 @@ class Applications(VitalwiredTest):
     def test_a_stopped_application_is_named_and_recovers(self):
         application = self.start_application()
         application.signal(signal.SIGSTOP)
-        self.await_reason("application app: did not answer within 500 ms")
+        self.await_reason("application app: did not answer within 450 ms")
         application.signal(signal.SIGCONT)
         self.await_reason("")
 
