@@ -20,7 +20,7 @@ class Maintenance(unittest.TestCase):
     def setUp(self) -> None:
         self.dir = self.enterContext(temporary_dir())
         self.inspector = self.enterContext(Inspector())
-        port, = free_ports(1)
+        port = free_ports(1)
         self.first = self.start_controller("first", http__listen=f"unix:{self.dir}/first/http.sock 127.0.0.1:{port}")
         self.second = self.start_controller("second", peers__url=f"http://127.0.0.1:{port}", peers__poll_interval="1 s")
         self.agent = Agent(self.dir / "agent", "compute-1", [self.first, self.second])
