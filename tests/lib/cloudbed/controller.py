@@ -78,7 +78,8 @@ class CloudController:
         argv = ["env", *clean, PROGRAM, "--config", self._configuration]
         self.log.unlink(missing_ok=True)
         self.daemon = Daemon(argv, self.log).wait_ready()
-        self.http = re.findall(r"\bhttp=(\S+)", self.log.read_text())[-1]
+        # Its log is written by a thread: the line may come after the word that it runs.
+        self.http = wait_until(lambda: re.findall(r"\bhttp=(\S+)", self.log.read_text()), "it logs its address")[-1]
         return self
 
     def wait_loaded(self) -> "CloudController":
