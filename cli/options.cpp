@@ -25,6 +25,7 @@ constexpr std::string_view kUnix = "unix:";
 
 /// Longer than any name or id of OpenStack's.
 constexpr std::size_t kMaxTarget = 255;
+constexpr std::size_t kMaxReason = 1024;
 constexpr std::size_t kMaxTokenFile = 65536;
 
 constexpr const char* kFooter =
@@ -70,6 +71,11 @@ bool may_use(const std::string& socket) {
 std::string check_target(const std::string& text) {
     if (!text.empty() && text.size() <= kMaxTarget) return {};
     return "expected an id, a name or the beginning of one, 1 to 255 bytes";
+}
+
+std::string check_reason(const std::string& text) {
+    if (!text.empty() && text.size() <= kMaxReason) return {};
+    return "expected a text of 1 to 1024 bytes";
 }
 
 std::string check_moment(const std::string& text) {
@@ -202,7 +208,7 @@ void describe_close(CLI::App& app, Draft& draft) {
     close->add_option("--reason", draft.options.message, "Why; it is stored in the journal")
         ->type_name("TEXT")
         ->required()
-        ->check(CLI::Validator(check_target, ""));
+        ->check(CLI::Validator(check_reason, ""));
 }
 
 void describe_operations(CLI::App& app, Draft& draft) {
@@ -212,7 +218,10 @@ void describe_operations(CLI::App& app, Draft& draft) {
         ->type_name("FAULT")
         ->required()
         ->check(CLI::Validator(check_target, ""));
-    ack->add_option("--note", options.message, "What is stored in the journal")->type_name("TEXT")->required();
+    ack->add_option("--note", options.message, "What is stored in the journal")
+        ->type_name("TEXT")
+        ->required()
+        ->check(CLI::Validator(check_reason, ""));
     add_command(app, draft, "forget", "Removes a compute node that is no more, and its faults", Command::forget)
         ->add_option("target", options.target, "Its name, or an unambiguous beginning of it")
         ->type_name("HOST")
@@ -225,7 +234,9 @@ void describe_operations(CLI::App& app, Draft& draft) {
     maintenance->add_option("target", options.target, "Name or id; of end: the id of the maintenance")
         ->type_name("NAME");
     maintenance->add_option("--for", draft.lasts, "How long at most: 30min, 2h, 1d")->type_name("TIME");
-    maintenance->add_option("--reason", options.message, "Why; shown to everybody")->type_name("TEXT");
+    maintenance->add_option("--reason", options.message, "Why; shown to everybody")
+        ->type_name("TEXT")
+        ->check(CLI::Validator(check_reason, ""));
 }
 
 void describe(CLI::App& app, Draft& draft, const std::string& version) {

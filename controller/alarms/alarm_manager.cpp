@@ -145,7 +145,7 @@ std::vector<AlarmManager::Rejected> AlarmManager::report(const base::HostId& hos
                                                          base::WallTime now) {
     std::vector<Rejected> rejected;
     const std::size_t limit = context_.max_faults(host);
-    for (const Fault& fault : faults) {
+    for (Fault fault : faults) {
         if (known_as_ended(host, fault)) continue;
         const TrackedFault* known = table().find(fault.id);
         bool changed = known != nullptr && known->unconfirmed;
@@ -211,10 +211,14 @@ void AlarmManager::release_withheld() {
 }
 
 /// True when there is nothing to do about the fault any more: it has ended, and was delivered or is another primary's.
-bool AlarmManager::known_as_ended(const base::HostId& host, const Fault& fault) {
+bool AlarmManager::known_as_ended(const base::HostId& host, Fault& fault) {
     const FaultHistory::Entry* past = history().find(fault.id);
     if (past == nullptr || past->tracked.host != host) return false;
-    if (fault.open() && was_ended_here(past->tracked.fault, fault)) return true;
+    if (fault.open() && was_ended_here(past->tracked.fault, fault)) {
+        // What the inventory said of a host whose agent was away; the agent of the guest's owner has the last word.
+        if (past->tracked.fault.clear_reason == kByOperator || !context_.may_report(host, fault.guest)) return true;
+        fault.delivered = 0;  // since then its end was delivered
+    }
     const bool same = !fault.open() && past->tracked.fault.revision == fault.revision;
     if (same && past->delivered) acknowledger_.acknowledge(host, fault.id, fault.revision);
     if (same && (past->delivered || !delivers(host))) return true;

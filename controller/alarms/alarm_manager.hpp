@@ -128,7 +128,7 @@ private:
     void assume_under_way();
     bool delivers(const base::HostId& host) const;
     bool is_newer(const model::Fault& fault) const;
-    bool known_as_ended(const base::HostId& host, const model::Fault& fault);
+    bool known_as_ended(const base::HostId& host, model::Fault& fault);
     void take(FaultTable::Entry entry);
     bool withhold(TrackedFault& tracked, FaultTable::Change change);
     void count(const FaultTable::Entry& entry);

@@ -60,7 +60,8 @@ bool Evidence::answers_elsewhere(const TrackedFault& tracked) const {
     const bool placed = guest != nullptr && !guest->host.empty();
     for (const base::HostId& holder : fleet_.holders(tracked.fault.guest)) {
         const Agent* agent = fleet_.find(holder);
-        if (holder == tracked.host || agent == nullptr || !agent->connected) continue;
+        // Before its snapshot is complete, what is known of its guests is of an earlier connection.
+        if (holder == tracked.host || agent == nullptr || !agent->connected || !agent->synced) continue;
         const model::GuestReport& report = *fleet_.report_of(holder, tracked.fault.guest);
         if (!answers(report) || !report.hold.empty()) continue;  // of a copy that moves nothing follows
         if (placed ? names_.same(holder, guest->host) : !vouched(tracked)) return true;

@@ -114,7 +114,7 @@ void SelfMonitoring::check_agents(const View& view, base::Moment moment, Changed
     }
     std::vector<base::FaultId> removed;
     for (const auto& [id, alarm] : alarms_) {
-        const bool of_an_agent = alarm.kind == kAgentLost && id != all.id;
+        const bool of_an_agent = (alarm.kind == kAgentLost || alarm.kind == kAgentDegraded) && id != all.id;
         if (of_an_agent && fleet.find(alarm.host) == nullptr) removed.push_back(id);
     }
     for (const base::FaultId& id : removed)
@@ -134,7 +134,7 @@ void SelfMonitoring::check_agent_problems(const Fleet& fleet, base::Moment momen
     }
 }
 
-/// Cleared when the agents of all hosts that it names are there and one copy at most still answers.
+/// Cleared when the agents of all hosts that it names, but those removed, are there and one copy at most still answers.
 void SelfMonitoring::check_copies(const View& view, base::Moment moment, Changed& changed) {
     std::set<base::FaultId> twice;
     for (const Authority::Twice& found : view.twice) {
@@ -146,7 +146,8 @@ void SelfMonitoring::check_copies(const View& view, base::Moment moment, Changed
         std::istringstream hosts(alarm.detail);
         for (std::string host; hosts >> host;) {
             const Agent* agent = view.fleet.find(base::HostId(host));
-            if (agent == nullptr || !agent->connected || !agent->synced) return false;
+            // A host that was removed has no copy.
+            if (agent != nullptr && (!agent->connected || !agent->synced)) return false;
         }
         return true;
     };

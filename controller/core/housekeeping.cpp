@@ -68,7 +68,8 @@ void Core::check_agents(Moment moment) {
     for (const auto& [host, agent] : fleet_.agents()) {
         const bool away = !agent.connected && moment.steady - agent.away_since > kAgentPatience;
         context_.problems.set(not_connected(host), away ? "last seen " + base::to_iso8601(agent.last_seen) : "");
-        const bool expired = !agent.connected && moment.wall - agent.last_seen > options_.remove_agent_after;
+        // By the steady clock: the wall clock may step by days.
+        const bool expired = !agent.connected && moment.steady - agent.away_since > options_.remove_agent_after;
         const bool renamed = away && agent_renamed(host, agent);
         if ((expired || renamed) && alarms_.table().of_host(host).empty()) gone.push_back(host);
     }

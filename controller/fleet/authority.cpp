@@ -12,9 +12,9 @@ using base::HostId;
 namespace {
 
 /// Nova's tasks during which a server has, or gets, a second copy.
-constexpr std::array<std::string_view, 9> kMoves = {"migrating",         "resize_prep",   "resize_migrating",
-                                                    "resize_migrated",   "resize_finish", "resize_reverting",
-                                                    "resize_confirming", "rebuilding",    "unshelving"};
+constexpr std::array<std::string_view, 7> kMoves = {"migrating",       "resize_prep",   "resize_migrating",
+                                                    "resize_migrated", "resize_finish", "resize_reverting",
+                                                    "unshelving"};
 
 template <class List>
 bool contains(const List& list, std::string_view word) {

@@ -21,10 +21,10 @@ void Fleet::restore(const base::HostId& host, Agent agent) {
 void Fleet::up(const base::HostId& host, const bus::Hello& hello, const std::string& peer, base::WallTime now) {
     ++version_;
     Agent& agent = agents_[host];
-    // An old copy of the state has been started from fewer times.
+    // An old copy of the state has been started from fewer times, or as often, in another life.
     const bool same_life = !hello.instance.empty() && hello.instance == agent.instance;
     const bool same_state = !hello.state.empty() && hello.state == agent.state;
-    agent.continuous = same_life || (same_state && hello.state_starts >= agent.state_starts);
+    agent.continuous = same_life || (same_state && hello.state_starts > agent.state_starts);
     agent.state = hello.state;
     agent.state_starts = hello.state_starts;
     agent.primary = hello.primary;

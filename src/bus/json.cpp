@@ -20,6 +20,7 @@ using nlohmann::json;
 namespace {
 
 constexpr std::int64_t kMaxCount = INT64_MAX;
+constexpr std::int64_t kMaxRevision = INT64_MAX / 2;  // it is counted up here, and has to be readable after that
 constexpr Millis kLongest = std::chrono::hours(24 * 365);
 
 class ObjectReader : public wire::FieldReader<json> {
@@ -104,7 +105,7 @@ Result<Fault> fault_from_json(const json& object) {
     fault.detail = in.text_or("detail", kMaxWord);
     fault.reason = in.text_or("reason", kMaxReason);
     fault.corrective_action = in.corrective_action();
-    fault.revision = static_cast<std::uint64_t>(in.integer("revision", 1, kMaxCount));
+    fault.revision = static_cast<std::uint64_t>(in.integer("revision", 1, kMaxRevision));
     fault.delivered = in.count("delivered");
     fault.opened_at = in.time("opened_at");
     fault.updated_at = in.time("updated_at");

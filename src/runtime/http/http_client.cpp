@@ -51,6 +51,7 @@ struct Transfer {
     std::unique_ptr<curl_slist, ListCloser> headers;
     HttpClientResponse response;
     std::size_t header_bytes = 0;
+    bool header_complete = false;
     bool too_large = false;
     std::string forbidden;  ///< why the connection was not made
     char problem[CURL_ERROR_SIZE] = {};
@@ -73,10 +74,14 @@ std::size_t on_body(char* bytes, std::size_t /*one*/, std::size_t size, void* us
 std::size_t on_header(char* bytes, std::size_t /*one*/, std::size_t size, void* user) {
     auto& transfer = *static_cast<Transfer*>(user);
     const std::string_view line(bytes, size);
-    if (line.starts_with("HTTP/")) transfer.response.headers.clear();  // the final answer follows an interim one
+    if (line.starts_with("HTTP/")) {  // the final answer follows an interim one
+        transfer.response.headers.clear();
+        transfer.header_complete = false;
+    }
     transfer.header_bytes += size;
     transfer.too_large = transfer.header_bytes > kMaxHeaders;
     if (transfer.too_large) return 0;
+    if (line == "\r\n" || line == "\n") transfer.header_complete = true;
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos) return size;
     std::string name(trim(line.substr(0, colon)));
@@ -334,12 +339,19 @@ void HttpClient::Impl::finish(CURL* easy, CURLcode code) {
     const std::unique_ptr<Transfer> transfer = std::move(entry->second);
     transfers_.erase(entry);
     curl_multi_remove_handle(multi_.get(), easy);
+    // libcurl takes a connection that ends within the header for the end of an answer.
+    if (code == CURLE_OK && !transfer->header_complete)
+        return transfer->done(fail(Errc::io, "the answer ends within its header"));
     if (code == CURLE_OK) {
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &transfer->response.status);
         return transfer->done(std::move(transfer->response));
     }
     if (!transfer->forbidden.empty()) return transfer->done(fail(Errc::permission, transfer->forbidden));
-    if (transfer->too_large) return transfer->done(fail(Errc::too_large, "the answer is larger than 64 MiB"));
+    if (transfer->too_large) {
+        const bool header = transfer->header_bytes > kMaxHeaders;
+        return transfer->done(fail(Errc::too_large, header ? "the answer's header is larger than 64 KiB"
+                                                           : "the answer is larger than 64 MiB"));
+    }
     transfer->done(fail(kind_of(code), base::escape(problem_of(*transfer, code))));
 }
 

@@ -9,7 +9,15 @@ namespace vitalwire::runtime {
 
 namespace {
 
-constexpr std::string_view kBearer = "Bearer ";
+constexpr std::string_view kBearer = "bearer ";
+
+/// The name of a scheme may be written in any case (RFC 9110, section 11.1).
+bool is_bearer(std::string_view authorization) {
+    return authorization.size() > kBearer.size() &&
+           std::equal(kBearer.begin(), kBearer.end(), authorization.begin(), [](char expected, char found) {
+               return expected == (found >= 'A' && found <= 'Z' ? static_cast<char>(found - 'A' + 'a') : found);
+           });
+}
 
 std::vector<std::string> split(std::string_view path) {
     std::vector<std::string> parts;
@@ -82,7 +90,7 @@ bool Router::may(const HttpRequest& request, Right right) const {
     if (request.peer == "unix") return true;
     const std::string_view given = request.authorization;
     const auto shows = [&](const std::string& token) {
-        return !token.empty() && given.starts_with(kBearer) && same_secret(given.substr(kBearer.size()), token);
+        return !token.empty() && is_bearer(given) && same_secret(given.substr(kBearer.size()), token);
     };
     if (shows(tokens_.operators)) return true;
     if (right == Right::operators) return false;

@@ -376,19 +376,6 @@ TEST_F(ControllerTest, DeliversAndReportsItWhileTheDiskIsFull) {
     EXPECT_TRUE(loop.until([&] { return controller->problems().empty(); })) << "there is room again";
 }
 
-TEST_F(ControllerTest, RemovesAnAgentThatIsGoneForLong) {
-    start("[controller]\nhost = ctl\nremove_agent_after = 1 min\n");
-    controller->stop();
-    controller.reset();
-    {
-        auto store = runtime::Store::open(loop.io, dir / "controller.db");
-        AlarmStore(**store).put_agent(base::HostId("compute-9"), Agent{});
-        (*store)->close();
-    }
-    start("[controller]\nhost = ctl\nremove_agent_after = 1 min\n");
-    EXPECT_TRUE(get("/v1/agents")["agents"].empty());
-}
-
 TEST_F(ControllerTest, AnswersOnItsHttpAddress) {
     start();
     runtime::HttpClient client(loop.io);

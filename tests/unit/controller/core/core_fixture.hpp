@@ -84,13 +84,14 @@ protected:
         io.poll();
     }
 
-    bus::Hello hello(const std::string& host, const std::string& state = "state", std::uint64_t starts = 1) {
+    /// `starts`: 0: the agent was started once more than before.
+    bus::Hello hello(const std::string& host, const std::string& state = "state", std::uint64_t starts = 0) {
         bus::Hello hello;
         hello.host = base::HostId(host);
         hello.instance = "life-" + std::to_string(++lives);
         hello.is_primary = true;
         if (!state.empty()) hello.state = state + "-of-" + host;
-        hello.state_starts = starts;
+        hello.state_starts = starts == 0 ? static_cast<std::uint64_t>(lives) : starts;
         return hello;
     }
     void up(const bus::Hello& hello, const std::vector<model::Fault>& faults = {},

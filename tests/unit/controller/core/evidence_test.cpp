@@ -133,6 +133,44 @@ TEST_F(EvidenceTest, AnAnswerOnTheHostThatTheCloudNamesEndsItAlthoughTheOldHostS
     EXPECT_THAT(take(), IsEmpty()) << "what the old host repeats opens it not again";
 }
 
+TEST_F(EvidenceTest, AnOpenFaultOfTheOwnersAgentIsOpenAlthoughTheInventoryHadEndedIt) {
+    down("compute-1");
+    place("g1", "compute-2");
+    pass(seconds(10));
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+    place("g1", "compute-1");
+    model::Fault again = f1;
+    again.delivered = 1;  // its agent knows that it was told
+    up(hello("compute-1"), {again});
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+}
+
+TEST_F(EvidenceTest, WhatAnOperatorClosedStaysClosedWhenItsAgentReturns) {
+    ASSERT_TRUE(core->clear_by_operator(f1.id, "known", moment));
+    run_deferred();
+    take();
+    up(hello("compute-1"), {f1});
+    EXPECT_THAT(take(), IsEmpty());
+}
+
+TEST_F(EvidenceTest, AnAgentVouchesForNothingBeforeItsSnapshot) {
+    up(hello("compute-2"), {}, {answering("g1")});
+    take();
+    down("compute-2");
+    place("g1", "compute-2");
+    core->agent_up(0, hello("compute-2"), "peer", moment);
+    pass(seconds(2));
+    EXPECT_THAT(take(), IsEmpty()) << "its answers are of an earlier connection";
+}
+
+TEST_F(EvidenceTest, ACopyOfAStateThatWasStartedAsOftenIsNotContinuous) {
+    up(hello("compute-1", "state", 7), {f1});
+    take();
+    up(hello("compute-1", "state", 7), {});
+    EXPECT_THAT(take(), IsEmpty()) << "unconfirmed, not ended";
+    EXPECT_TRUE(core->evidence().unconfirmed(*tracked("f1")));
+}
+
 TEST_F(EvidenceTest, AShortHostNameIsNoMove) {
     place("g1", "compute-1.example.net");
     down("compute-1");

@@ -138,6 +138,16 @@ TEST_F(OperationsTest, AHostThatIsNoMoreIsRemovedWithItsFaults) {
     EXPECT_EQ(core->remove_host(base::HostId("compute-1"), moment).error().code, base::Errc::not_found);
 }
 
+TEST_F(OperationsTest, AnAgentThatIsAwayForLongIsRemovedByTheSteadyClock) {
+    up(hello("compute-1"));
+    down("compute-1");
+    moment.wall += hours(24 * 30);
+    pass(hours(1));
+    EXPECT_NE(core->fleet().find(base::HostId("compute-1")), nullptr) << "only the wall clock has stepped";
+    pass(hours(24));
+    EXPECT_EQ(core->fleet().find(base::HostId("compute-1")), nullptr);
+}
+
 TEST_F(OperationsTest, ThatAnOperatorHasSeenAFaultIsInItsJournal) {
     place("g1", "compute-1");
     up(hello("compute-1"), {f1});
