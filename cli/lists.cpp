@@ -166,7 +166,7 @@ Table maintenance_table(const json& document, WallTime now, const Style& style) 
         const bool active = wire::bool_or(*window, "active", false);
         table.add({{active ? "active" : "over", active ? Tone::warning : Tone::plain},
                    text_or(*window, "scope"),
-                   text_or(*window, "name"),
+                   text_or(*window, "label").empty() ? text_or(*window, "name") : text_or(*window, "label"),
                    Cell::time(text_or(*window, "since"), now, style),
                    text_or(*window, "until"),
                    text_or(*window, "by"),

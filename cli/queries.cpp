@@ -111,7 +111,11 @@ Result<json> maintenance(Client& client, const Options& options) {
     if (options.action == "end") {
         auto windows = client.get("/v1/maintenance");
         if (!windows) return windows;
-        auto found = select(*windows, kMaintenance, options.target);
+        json active = json::array();
+        for (const json* window : listed(*windows, "maintenance")) {
+            if (wire::bool_or(*window, "active", false)) active.push_back(*window);
+        }
+        auto found = select({{"maintenance", std::move(active)}}, kMaintenance, options.target);
         if (!found) return found;
         return as_list(client.post("/v1/maintenance/" + wire::text_or(*found, "id") + "/end", ""));
     }

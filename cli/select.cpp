@@ -16,7 +16,7 @@ const Kind kGuests = {"guest", "guests", "guest", {"display_name", "name"}};
 const Kind kFaults = {"fault", "faults", "id", {}};
 const Kind kAgents = {"host", "agents", "host", {}};
 const Kind kGroups = {"group", "groups", "id", {"name"}};
-const Kind kMaintenance{"maintenance", "maintenance", "id", {"name"}};
+const Kind kMaintenance = {"maintenance", "maintenance", "id", {"name", "label"}};
 
 namespace {
 

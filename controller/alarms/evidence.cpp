@@ -80,10 +80,10 @@ std::optional<std::string_view> Evidence::by_inventory(const TrackedFault& track
     return names_.same(tracked.host, guest->host) ? std::nullopt : std::optional(kGuestMoved);
 }
 
-bool Evidence::contradicted(const TrackedFault& tracked, Source source) const {
+bool Evidence::contradicted(const TrackedFault& tracked, Source source, bool removed) const {
     if (!source.loaded || !tracked.fault.open() || tracked.withheld || !vouched(tracked)) return false;
     const InventoryGuest* guest = inventory_.guest(tracked.fault.guest);
-    if (guest == nullptr) return source.names_all;
+    if (guest == nullptr) return source.names_all || removed;
     return !guest->host.empty() && !names_.same(tracked.host, guest->host);
 }
 

@@ -45,7 +45,7 @@ public:
     /// True if the agent of the fault's host is there and reports it.
     bool vouched(const TrackedFault& tracked) const;
     /// The inventory contradicts an agent that reports the fault: it has the guest elsewhere, or has it no more.
-    bool contradicted(const TrackedFault& tracked, Source source) const;
+    bool contradicted(const TrackedFault& tracked, Source source, bool removed) const;
     /// Nobody vouches for the open fault now: since when, and why.
     std::optional<Unconfirmed> unconfirmed(const TrackedFault& tracked) const;
 

@@ -27,7 +27,7 @@ bool covers(const Maintenance& window, const MaintenanceList::Subject& subject) 
 }  // namespace
 
 base::Result<void> MaintenanceList::add(const Maintenance& window) {
-    if (windows_.size() >= kMaxWindows)
+    if (windows_.size() >= kMaxWindows && !windows_.contains(window.id))
         return base::fail(base::Errc::too_many, "expected at most " + std::to_string(kMaxWindows) + " windows");
     windows_.insert_or_assign(window.id, window);
     return {};
@@ -66,6 +66,13 @@ const Maintenance* MaintenanceList::covering(const Subject& subject, base::WallT
         if (last == nullptr || last->until < window.until) last = &window;
     }
     return last;
+}
+
+const Maintenance* MaintenanceList::same(const Maintenance& window, base::WallTime now) const {
+    const auto at = std::find_if(windows_.begin(), windows_.end(), [&](const auto& item) {
+        return item.second.active(now) && item.second.scope == window.scope && item.second.name == window.name;
+    });
+    return at == windows_.end() ? nullptr : &at->second;
 }
 
 }  // namespace vitalwire::controller

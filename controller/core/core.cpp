@@ -317,7 +317,7 @@ void Core::inventory_changed(const std::vector<GuestChange>& changes, Moment mom
     for (const GuestChange& change : changes) {
         if (change.before) hosts.insert(names_.agent_of(change.before->host));
         if (change.after) hosts.insert(names_.agent_of(change.after->host));
-        if (change.before && !change.after) removed_.insert(change.before->id);
+        if (change.before && !change.after) removed_.insert_or_assign(change.before->id, moment.wall);
         if (change.after) removed_.erase(change.after->id);
     }
     for (const HostId& host : hosts)

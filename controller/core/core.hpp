@@ -149,6 +149,7 @@ private:
     void show_problems(base::Moment moment);
     std::string withheld_problem() const;
     std::string contradicted_problem() const;
+    bool was_removed(const TrackedFault& tracked) const;
     std::string hosts_without_agent() const;
     std::string agents_without_host() const;
     bool peer_is_primary(const Agent& agent) const;
@@ -176,7 +177,7 @@ private:
     RejectedReports rejected_;
     Coverage coverage_;
     std::map<base::HostId, std::vector<model::GuestReport>> to_hand_back_;
-    std::set<base::GuestId> removed_;  ///< by the operator, from the inventory's file, since the start
+    std::map<base::GuestId, base::WallTime> removed_;  ///< by the operator, from the inventory's file, since the start
     std::set<base::HostId> to_sync_;
     base::TimePoint now_{};  ///< of the event that is handled
     base::TimePoint sync_by_{};

@@ -114,8 +114,8 @@ void Core::end_by_evidence(Moment moment) {
     const Evidence::Source source = context_.output.inventory_source();
     std::vector<std::pair<base::FaultId, std::string_view>> ended;
     for (const auto& [id, tracked] : alarms_.table().all()) {
-        const bool removed = removed_.contains(tracked.fault.guest);
-        if (const auto why = evidence_.ends(tracked, source, removed, moment.steady)) ended.emplace_back(id, *why);
+        if (const auto why = evidence_.ends(tracked, source, was_removed(tracked), moment.steady))
+            ended.emplace_back(id, *why);
     }
     for (const auto& [fault, why] : ended) {
         const TrackedFault* tracked = alarms_.table().find(fault);
@@ -187,10 +187,16 @@ std::string Core::withheld_problem() const {
     return listing.text();
 }
 
+/// The operator's word is about what was known then: a fault that came later says that the guest is there.
+bool Core::was_removed(const TrackedFault& tracked) const {
+    const auto at = removed_.find(tracked.fault.guest);
+    return at != removed_.end() && tracked.received_at <= at->second;
+}
+
 std::string Core::contradicted_problem() const {
     Listing listing;
     for (const auto& [id, tracked] : alarms_.table().all()) {
-        if (evidence_.contradicted(tracked, context_.output.inventory_source()))
+        if (evidence_.contradicted(tracked, context_.output.inventory_source(), was_removed(tracked)))
             listing.add(tracked.host.str() + " reports " + std::string(model::to_string(tracked.fault.kind)) +
                         " of guest " + tracked.fault.guest.str());
     }

@@ -56,7 +56,14 @@ base::Result<std::string> Core::resolve(MaintenanceScope scope, const std::strin
 base::Result<Maintenance> Core::begin_maintenance(Maintenance window, Moment moment) {
     auto name = resolve(window.scope, window.name);
     if (!name) return tl::make_unexpected(name.error());
+    if (window.name != *name) window.label = window.name;
     window.name = std::move(*name);
+    if (const Maintenance* lasting = maintenance_.same(window, moment.wall)) {
+        // Asked for once more: the same one, with the new end and reason.
+        window.id = lasting->id;
+        window.since = lasting->since;
+        window.revision = lasting->revision + 1;
+    }
     if (auto added = maintenance_.add(window); !added) return tl::make_unexpected(added.error());
     context_.rows.put_maintenance(window);
     log::warning("maintenance begins", {{"scope", to_string(window.scope)},

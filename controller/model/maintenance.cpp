@@ -32,6 +32,7 @@ nlohmann::json to_json(const Maintenance& window) {
             {"until", base::to_iso8601(window.until)},
             {"reason", window.reason},
             {"by", window.by},
+            {"label", window.label},
             {"revision", window.revision}};
 }
 
@@ -50,6 +51,7 @@ base::Result<Maintenance> maintenance_from_json(const nlohmann::json& object) {
         in.refuse(base::Errc::bad_field, "keys 'since', 'until': expected times at most 30 d apart");
     window.reason = in.text("reason", 1, kMaxMaintenanceText);
     window.by = in.text("by", 0, kMaxName);
+    window.label = in.text_or("label", kMaxName);
     window.revision = static_cast<std::uint64_t>(in.integer("revision", 1, INT32_MAX));
     return in.finish(std::move(window));
 }

@@ -26,7 +26,8 @@ struct Maintenance {
     base::WallTime since{};
     base::WallTime until{};
     std::string reason;
-    std::string by;  ///< the operator, as the command line names it
+    std::string by;     ///< the operator, as the command line names it
+    std::string label;  ///< what the operator called it, where `name` is an id
     std::uint64_t revision = 1;
 
     bool active(base::WallTime now) const { return since <= now && now < until; }

@@ -210,6 +210,26 @@ TEST_F(EvidenceTest, TakingAGuestOutOfTheFileIsTheOperatorsWord) {
     EXPECT_EQ(clear_reason(), kGuestRemoved);
 }
 
+TEST_F(EvidenceTest, AGuestThatWasTakenOutOfTheFileAndIsStillReportedIsAProblem) {
+    remove("g1");
+    pass(seconds(2));
+    bool named = false;
+    for (const auto& problem : problems.list())
+        named = named || problem.detail.find("heartbeat_lost of guest g1") != std::string::npos;
+    EXPECT_TRUE(named);
+}
+
+TEST_F(EvidenceTest, WhatWasTakenOutBeforeAFaultDoesNotEndIt) {
+    place("g2", "compute-1");
+    remove("g2");
+    pass(seconds(1));
+    report("compute-1", open_fault("g2", "f2"));
+    take();
+    down("compute-1");
+    pass(seconds(10));
+    EXPECT_THAT(take(), IsEmpty());
+}
+
 TEST_F(EvidenceTest, AnOperatorEndsAFaultByCommand) {
     EXPECT_FALSE(core->clear_by_operator(base::FaultId("none"), "why", moment));
     EXPECT_TRUE(core->clear_by_operator(f1.id, "looked at it", moment));

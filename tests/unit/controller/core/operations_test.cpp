@@ -71,7 +71,10 @@ TEST_F(OperationsTest, MaintenanceCoversWhatItNamesAndNothingElse) {
     change(guest);
     place("g2", "compute-1");
     up(hello("compute-1"));
-    ASSERT_TRUE(begin(MaintenanceScope::group, "databases")) << "a group by its name";
+    const auto window = begin(MaintenanceScope::group, "databases");
+    ASSERT_TRUE(window) << "a group by its name";
+    EXPECT_EQ(window->name, "grp");
+    EXPECT_EQ(window->label, "databases");
     report("compute-1", f1);
     report("compute-1", open_fault("g2", "f2"));
     EXPECT_THAT(take(), ElementsAre("f2 opened 1"));
@@ -86,6 +89,18 @@ TEST_F(OperationsTest, MaintenanceNeedsSomethingThatIsThere) {
     twin.id = base::GuestId("g2");
     change(twin);
     EXPECT_THAT(begin(MaintenanceScope::guest, "web").error().message, HasSubstr("several guests are called 'web'"));
+}
+
+TEST_F(OperationsTest, BeginningItOnceMoreProlongsIt) {
+    place("g1", "compute-1");
+    ASSERT_TRUE(begin(MaintenanceScope::host, "Compute-1", "m1"));
+    moment.wall += minutes(5);
+    const auto again = begin(MaintenanceScope::host, "compute-1", "m2");
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->id, "m1");
+    EXPECT_EQ(again->revision, 2U);
+    EXPECT_EQ(again->until, moment.wall + hours(2));
+    EXPECT_EQ(core->maintenance().all().size(), 1U);
 }
 
 TEST_F(OperationsTest, MaintenanceSurvivesARestart) {
