@@ -123,7 +123,7 @@ class Chain(CloudTestCase):
             with self.subTest(operation=name):
                 for action, argument, status in steps:
                     self.admin.act_and_wait(server, action, status, argument)
-                    time.sleep(2.5 * vnf.INTERVAL_SECONDS)  # a guest that is not held would be lost by now
+                    time.sleep(1.5 * vnf.DETECTION_SECONDS)  # a guest that is not held would be lost by now
                 self.wait_beating(self.web_1)
                 self.assertEqual(self.faults(), before)
 
@@ -161,7 +161,7 @@ class Chain(CloudTestCase):
                 told = {"VNF manager: told": self.wait_told("opened", server)}
                 if by_vitrage:
                     told["VNF manager: told by Vitrage"] = self.wait_told_by_vitrage("activate", server)
-                times = watch.times(vnf.INTERVAL_SECONDS, told)
+                times = watch.times(vnf.DEADLINE_SECONDS, told)
                 self.assertEqual(self.alarms(server), ["CRITICAL"] if by_vitrage else [])
                 self.assertEqual(self.admin.server(server)["status"], "ERROR")
                 self.wait_notified(heard, server, "error", "lost")

@@ -33,6 +33,7 @@ class CloudController:
     ) -> None:
         folder.mkdir()
         self.bus = folder / "controller.sock"
+        self.socket = folder / "http.sock"  # whose clients are operators
         self.log = folder / "controller.log"
         self.state = folder / "controller.db"
         self._configuration = folder / "controller.conf"
@@ -41,7 +42,7 @@ class CloudController:
         self._sections: dict[str, Section] = {
             "controller": {"host": account.name, "state": self.state, "log_level": "debug"},
             "bus": {"listen": f"unix://{self.bus}"},
-            "http": {"listen": "127.0.0.1:0"},
+            "http": {"listen": f"127.0.0.1:0 unix:{self.socket}"},
             "inventory": {"type": "nova"},
             "openstack": {
                 "auth_url": cloud.config.auth_url,
@@ -79,7 +80,7 @@ class CloudController:
         self.log.unlink(missing_ok=True)
         self.daemon = Daemon(argv, self.log).wait_ready()
         # Its log is written by a thread: the line may come after the word that it runs.
-        self.http = wait_until(lambda: re.findall(r"\bhttp=(\S+)", self.log.read_text()), "it logs its address")[-1]
+        self.http = wait_until(lambda: re.findall(r'\bhttp="?(\d[^\s"]+)', self.log.read_text()), "it logs its address")[-1]
         return self
 
     def wait_loaded(self) -> "CloudController":
@@ -125,7 +126,7 @@ class CloudController:
     def command(self, *arguments: str) -> Any:
         """What `vitalwire --json` prints; a problem that it reports is no failure."""
         done = subprocess.run(
-            [VITALWIRE, "--controller", f"http://{self.http}", "--json", *arguments],
+            [VITALWIRE, "--controller", f"unix:{self.socket}", "--json", *arguments],
             capture_output=True,
             text=True,
             check=False,

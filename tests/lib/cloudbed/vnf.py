@@ -12,6 +12,9 @@ from .cloud import Cloud
 
 # The host's agent judges emulated guests on a machine that does much else.
 INTERVAL_SECONDS = 2.0
+# As they follow from the interval: an answer may take two of them.
+DEADLINE_SECONDS = 2 * INTERVAL_SECONDS
+DETECTION_SECONDS = INTERVAL_SECONDS + DEADLINE_SECONDS
 CONSOLES = "/var/lib/libvirt/instances/{server}/console.log"
 
 # "HEARD broadcast SENDER TEXT", "HEARD notification PEER STATE ..."; obeys the operator's "say TEXT".
