@@ -336,6 +336,8 @@ bool Core::clear_by_operator(const base::FaultId& fault, const std::string& reas
 void Core::enrich(Alarm& alarm) const {
     const InventoryGuest* guest = context_.inventory.guest(alarm.guest);
     if (guest == nullptr) return;
+    // Receivers know the host by the cloud's spelling; in here the canonical form counts.
+    if (!guest->host.empty() && names_.same(alarm.host, guest->host)) alarm.host = guest->host;
     alarm.display_name = guest->display_name;
     alarm.group = guest->group;
     alarm.project = guest->project;

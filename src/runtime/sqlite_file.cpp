@@ -107,12 +107,30 @@ Result<SqliteFile> SqliteFile::open(const std::string& path) {
     return file;
 }
 
+Result<std::map<StoreKey, std::string>> SqliteFile::read_only(const std::string& path) {
+    if (access(path.c_str(), F_OK) != 0) return std::map<StoreKey, std::string>();
+    SqliteFile file(path);
+    sqlite3* database = nullptr;
+    // Nobody can write it, so it needs no lock, which could not be taken.
+    const std::string uri = "file:" + path + "?immutable=1";
+    const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
+    const int opened = sqlite3_open_v2(uri.c_str(), &database, flags, nullptr);
+    file.database_.reset(database);
+    if (opened != SQLITE_OK) return tl::make_unexpected(file.error("cannot open"));
+    if (auto checked = file.check_content(); !checked) return tl::make_unexpected(checked.error());
+    return file.read_all();
+}
+
 Result<void> SqliteFile::check() {
     for (const char* sql : {kSettings, kTakeLock}) {
         auto done = run(sql, "cannot open");
         // A full disk does not make what is there unreadable.
         if (!done && done.error().code != Errc::io) return done;
     }
+    return check_content();
+}
+
+Result<void> SqliteFile::check_content() {
     Statement version(database_.get(), "PRAGMA user_version");
     if (version.step() != SQLITE_ROW) return tl::make_unexpected(error("cannot read"));
     const int found = version.integer(0);

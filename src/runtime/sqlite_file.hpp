@@ -24,6 +24,8 @@ public:
     /// used (damaged, no database, of a later release), with `unavailable` when another process holds it, else with
     /// `io` or `permission`.
     static base::Result<SqliteFile> open(const std::string& path);
+    /// What a file on a disk that is read-only now holds; nothing when there is no file.
+    static base::Result<std::map<StoreKey, std::string>> read_only(const std::string& path);
     ~SqliteFile();
     SqliteFile(SqliteFile&&) noexcept = default;
     SqliteFile& operator=(SqliteFile&&) noexcept = default;
@@ -40,6 +42,7 @@ private:
     explicit SqliteFile(std::string path) : path_(std::move(path)) {}
     base::Result<void> run(const char* sql, const char* failure);
     base::Result<void> check();
+    base::Result<void> check_content();
     base::Result<void> apply(const StoreChanges& changes);
     base::Error error(const char* what) const;
 

@@ -1,5 +1,6 @@
 #include "runtime/store.hpp"
 
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -266,9 +267,15 @@ private:
 };
 
 struct Opened {
-    std::optional<SqliteFile> file;
+    std::optional<SqliteFile> file;  ///< absent: the writer opens it when it can
     std::map<StoreKey, std::string> content;
 };
+
+bool is_on_read_only_disk(const std::string& path) {
+    struct statvfs disk {};
+    const std::string folder = std::filesystem::absolute(path).parent_path();
+    return statvfs(folder.c_str(), &disk) == 0 && (disk.f_flag & ST_RDONLY) != 0;
+}
 
 Result<Opened> open_and_read(const std::string& path) {
     auto file = SqliteFile::open(path);
@@ -290,6 +297,13 @@ Result<std::unique_ptr<Store>> Store::open(asio::io_context& io, const std::stri
         log::error("the state is unreadable: quarantined, starting empty",
                    {{"why", opened.error().message}, {"set_aside", aside}});
         opened = open_and_read(path);
+    }
+    if (!opened && is_on_read_only_disk(path)) {
+        log::error("the disk is read-only: the state is kept in memory until it can be written",
+                   {{"why", opened.error().message}});
+        auto content = SqliteFile::read_only(path);
+        if (!content) return tl::make_unexpected(content.error());
+        opened = Opened{std::nullopt, std::move(*content)};
     }
     if (!opened) return tl::make_unexpected(opened.error());
     return std::make_unique<SqliteStore>(io, path, std::move(opened->file), std::move(opened->content),
