@@ -100,7 +100,7 @@ protected:
         hello.host = kHost;
         hello.is_primary = is_primary;
         hello.state = state;
-        hello.state_starts = 1;
+        hello.state_starts = ++starts;
         fleet.up(kHost, hello, "peer", std::chrono::system_clock::now());
         rows->put_agent(kHost, *fleet.find(kHost));
         alarms->agent_up(kHost);
@@ -136,6 +136,7 @@ protected:
     Fleet fleet;
     std::map<std::string, Receipts> receipts;
     std::map<std::string, std::optional<std::vector<Policy>>> policies;
+    std::uint64_t starts = 0;       ///< of the agent, from its state
     std::string state = "state-1";  ///< of the agent; another one is a fresh one
     std::string project;            ///< of every guest
     bool inventory_known = true;
