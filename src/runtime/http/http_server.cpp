@@ -16,6 +16,7 @@
 #include "base/clock.hpp"
 #include "base/text.hpp"
 #include "runtime/admission.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::runtime {
 
@@ -104,8 +105,12 @@ private:
 /// One client: reads a request, writes its answer, and again.
 class HttpServer::Impl::Connection : public std::enable_shared_from_this<Connection> {
 public:
-    Connection(Socket socket, std::string peer, std::weak_ptr<Impl> server, std::uint64_t number)
-        : stream_(std::move(socket)), peer_(std::move(peer)), server_(std::move(server)), number_(number) {}
+    Connection(Socket socket, std::string peer, const std::shared_ptr<Impl>& server, std::uint64_t number)
+        : stream_(std::move(socket)),
+          peer_(std::move(peer)),
+          server_(server),
+          number_(number),
+          next_piece_(server->io_) {}
     ~Connection() {
         if (const auto server = server_.lock()) server->connections_.erase(number_);
     }
@@ -113,6 +118,8 @@ public:
     void start() { read(kHeaderTimeout); }
 
     void close() {
+        more_ = nullptr;  // what it reads may end before we do
+        next_piece_.cancel();
         error_code ignored;
         stream_.socket().close(ignored);
     }
@@ -184,13 +191,16 @@ private:
         const bool chunked = response.more && version_ >= 11;
         keep_alive_ = keep_alive && (chunked || !response.more);
         more_ = std::move(response.more);
+        pause_ = response.pause;
         response_.emplace();
         response_->version(version_);
         response_->result(static_cast<unsigned>(response.status));
         response_->set(http::field::server, "vitalwire");
         response_->set(http::field::content_type, response.content_type);
         response_->set(http::field::cache_control, "no-store");
-        if (!response.allow.empty()) response_->set(http::field::allow, response.allow);
+        response_->set("X-Content-Type-Options", "nosniff");
+        for (const auto& [name, value] : response.headers)
+            response_->set(name, value);
         if (response.status == 401) response_->set(http::field::www_authenticate, "Bearer");
         response_->keep_alive(keep_alive_);
         if (!more_) {
@@ -221,12 +231,21 @@ private:
         const auto done = [self = shared_from_this()](error_code error, std::size_t) {
             if (error) return self->close();
             self->piece_.clear();
-            if (self->more_) return self->write_pieces();
-            self->write_last_chunk();
+            if (!self->more_) return self->write_last_chunk();
+            self->pause_ == base::Millis(0) ? self->write_pieces() : self->wait_for_next_piece();
         };
         if (piece_.empty()) return asio::post(stream_.get_executor(), [done] { done(error_code(), 0); });
         if (!response_->chunked()) return asio::async_write(stream_, asio::buffer(piece_), done);
         asio::async_write(stream_, http::make_chunk(asio::buffer(piece_)), done);
+    }
+
+    void wait_for_next_piece() {
+        answering_ = false;
+        stream_.expires_never();
+        next_piece_.after(pause_, [self = shared_from_this()] {
+            self->answering_ = true;
+            self->write_pieces();
+        });
     }
 
     void write_last_chunk() {
@@ -251,6 +270,8 @@ private:
     std::optional<http::response_serializer<http::string_body>> serializer_;
     std::function<bool(std::string&)> more_;
     std::string piece_;
+    base::Millis pause_{};
+    Timer next_piece_;
     unsigned version_ = 11;
     bool head_ = false;
     bool keep_alive_ = false;
@@ -294,7 +315,7 @@ void HttpServer::Impl::accept(Admission& listener) {
 
 void HttpServer::Impl::take(Socket socket, std::string peer) {
     const auto connection =
-        std::make_shared<Connection>(std::move(socket), std::move(peer), weak_from_this(), ++last_number_);
+        std::make_shared<Connection>(std::move(socket), std::move(peer), shared_from_this(), ++last_number_);
     connections_[connection->number()] = connection;
     connection->start();
 }

@@ -5,7 +5,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
 
 namespace vitalwire::runtime {
@@ -29,7 +32,10 @@ struct HttpResponse {
     /// Appends the next piece of a body that is made while it is sent, and returns true while there is more: `body`, if
     /// any, goes first. Each call is a turn of the loop of its own, and comes when the piece before is written.
     std::function<bool(std::string& piece)> more = {};
-    std::string allow = {};  ///< with 405: the methods that there are
+    /// Between a piece and the call for the next one. A connection that waits is among the first that give way to new
+    /// ones.
+    base::Millis pause{};
+    std::vector<std::pair<std::string, std::string>> headers = {};  ///< beside those that every answer has
 };
 
 /// A small HTTP/1.1 server on the event loop: keep-alive, bounded header and body, and bounded time for each: a client

@@ -79,7 +79,7 @@ HttpResponse Router::operator()(const HttpRequest& request) const {
     }
     if (methods.empty()) return not_found();
     HttpResponse wrong = http_error(405, "expected " + methods);
-    wrong.allow = methods;
+    wrong.headers = {{"Allow", methods}};
     return wrong;
 }
 

@@ -187,6 +187,59 @@ TEST(HttpServer, MakesNoPieceForAClientThatDoesNotRead) {
     EXPECT_LT(pieces, 50);
 }
 
+/// Never ends; a piece each millisecond.
+HttpResponse with_pauses(const HttpRequest&) {
+    HttpResponse response{200, "text/event-stream", ""};
+    response.pause = base::Millis(1);
+    response.more = [](std::string& piece) {
+        piece += "piece\n";
+        return true;
+    };
+    return response;
+}
+
+TEST(HttpServer, SendsPiecesWithPausesAsLongAsTheClientReads) {
+    RunningServer server(with_pauses);
+    asio::io_context io;
+    auto held = held_connections(io, server.port(), 1, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    std::string answer;
+    asio::read(held[0], asio::dynamic_buffer(answer), asio::transfer_at_least(1000));
+    EXPECT_THAT(answer, HasSubstr("6\r\npiece\n\r\n6\r\npiece\n\r\n"));
+}
+
+TEST(HttpServer, WaitsBetweenPieces) {
+    std::atomic<int> pieces = 0;
+    RunningServer server([&](const HttpRequest&) {
+        HttpResponse response;
+        response.pause = std::chrono::hours(1);
+        response.more = [&](std::string& piece) {
+            piece += "first";
+            return ++pieces < 1000;
+        };
+        return response;
+    });
+    asio::io_context io;
+    auto held = held_connections(io, server.port(), 2, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (auto& connection : held) {
+        std::string answer;
+        asio::read_until(connection, asio::dynamic_buffer(answer), "first");
+    }
+    EXPECT_EQ(pieces, 2) << "one for each connection";
+}
+
+TEST(HttpServer, ClosesConnectionsThatWaitBetweenPiecesForNewerOnes) {
+    RunningServer server([](const HttpRequest& request) {
+        if (request.path == "/x") return echo(request);
+        HttpResponse response{200, "text/plain", "begun"};
+        response.pause = std::chrono::hours(1);
+        response.more = [](std::string&) { return true; };
+        return response;
+    });
+    asio::io_context io;
+    const auto held = held_connections(io, server.port(), 400, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_THAT(get(server.port(), "/x"), StartsWith("HTTP/1.1 200"));
+}
+
 TEST(HttpServer, ListensOnSeveralAddresses) {
     asio::io_context io;
     HttpServer server(io, echo);
