@@ -66,6 +66,7 @@ ApiContext Controller::api_context(std::string version) {
             census_,
             [this] { return source_->loaded(); },
             [this] { return listening(); },
+            [this] { return rows_.faults_version(); },
             [this](const ApiContext::Operation& operation) { run([&](base::Moment now) { operation(core_, now); }); },
             [this](const base::GroupId& group, const std::string& payload) {
                 return core_.groups().send_as_operator(group, payload);

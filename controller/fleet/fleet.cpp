@@ -106,6 +106,7 @@ base::Result<void> Fleet::report(const base::HostId& host, const model::GuestRep
         return base::fail(base::Errc::too_large, "more than " + std::to_string(kMaxGuestsPerHost) + " guests");
     }
     ++states_[report.state];
+    if (is_new || known->second.state != report.state || known->second.hold != report.hold) ++guests_version_;
     if (is_new) {
         auto& holders = holders_[report.guest];
         holders.push_back(host);
@@ -135,6 +136,7 @@ void Fleet::erase(const base::HostId& host) {
 }
 
 void Fleet::drop(const base::HostId& host, const model::GuestReport& report) {
+    ++guests_version_;
     leave_state(report.state);
     const auto at = holders_.find(report.guest);
     if (at == holders_.end()) return;

@@ -81,6 +81,8 @@ public:
     std::size_t connected() const;
     /// Another number whenever an agent came, went, or is known no more.
     std::uint64_t version() const { return version_; }
+    /// Another number whenever a reported guest came, went, or is in another state.
+    std::uint64_t guests_version() const { return guests_version_; }
 
 private:
     void drop(const base::HostId& host, const model::GuestReport& report);
@@ -88,6 +90,7 @@ private:
 
     std::map<base::HostId, Agent> agents_;
     std::uint64_t version_ = 0;
+    std::uint64_t guests_version_ = 0;
     std::unordered_map<base::GuestId, std::vector<base::HostId>> holders_;  ///< two while a guest migrates
     std::set<base::GuestId> held_twice_;
     std::map<std::string, std::size_t> states_;  ///< counted, because metrics are asked for often

@@ -122,6 +122,7 @@ std::vector<const InventoryGuest*> Inventory::listed(const Index<Key>& index, co
 }
 
 void Inventory::add_to_indexes(const InventoryGuest& guest) {
+    ++version_;
     auto& guests = by_host_[guest.host];
     if (guests.empty()) ++hosts_version_;
     guests.insert(guest.id);
@@ -129,6 +130,7 @@ void Inventory::add_to_indexes(const InventoryGuest& guest) {
 }
 
 void Inventory::remove_from_indexes(const InventoryGuest& guest) {
+    ++version_;
     erase_from(by_host_, guest.host, guest.id);
     if (!by_host_.contains(guest.host)) ++hosts_version_;
     erase_from(by_group_, guest.group, guest.id);

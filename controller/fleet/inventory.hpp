@@ -74,6 +74,8 @@ public:
     const InventoryGuest* next(const base::HostId& host, const base::GuestId& guest) const;
     /// Another number whenever `hosts` is another list.
     std::uint64_t hosts_version() const { return hosts_version_; }
+    /// Another number whenever a guest came, changed, or went.
+    std::uint64_t version() const { return version_; }
 
     const std::unordered_map<base::GuestId, InventoryGuest>& guests() const { return guests_; }
     const std::map<base::GroupId, InventoryGroup>& groups() const { return groups_; }
@@ -90,6 +92,7 @@ private:
     std::unordered_map<base::GuestId, InventoryGuest> guests_;
     std::map<base::GroupId, InventoryGroup> groups_;
     Index<base::HostId> by_host_;
+    std::uint64_t version_ = 0;
     std::uint64_t hosts_version_ = 0;
     Index<base::GroupId> by_group_;
 };

@@ -13,7 +13,9 @@
 #include "base/text.hpp"
 #include "bus/json.hpp"
 #include "controller/delivery/journal_json.hpp"
+#include "controller/http/event_stream.hpp"
 #include "controller/http/group_api.hpp"
+#include "controller/http/guest_api.hpp"
 #include "controller/http/operation_api.hpp"
 #include "controller/model/alarm_json.hpp"
 #include "runtime/http/http_list.hpp"
@@ -22,24 +24,11 @@
 namespace vitalwire::controller {
 
 using base::FaultId;
-using base::GuestId;
-using base::HostId;
 using nlohmann::json;
 using runtime::HttpRequest;
 using runtime::HttpResponse;
 
 namespace {
-
-constexpr const char* kUnregistered = "unregistered";
-
-void add_inventory(json& entry, const InventoryGuest* guest) {
-    entry["group"] = guest == nullptr ? "" : guest->group.str();
-    entry["display_name"] = guest == nullptr ? "" : guest->display_name;
-    if (guest == nullptr) return;
-    entry["cloud_state"] = guest->state;
-    entry["policy"] = bus::to_json(guest->policy);
-    entry["policy"].erase("guest");
-}
 
 json problems_of(const ApiContext& context) {
     json list = json::array();
@@ -119,6 +108,8 @@ json faults_open(const ApiContext& context) {
 
 json fault_entry(const ApiContext& context, const TrackedFault& tracked) {
     json entry = bus::to_json(tracked.fault);
+    const InventoryGuest* guest = context.inventory.guest(tracked.fault.guest);
+    entry["display_name"] = guest == nullptr ? "" : guest->display_name;
     entry["host"] = tracked.host.str();
     entry["deliveries"] = json::array();
     if (tracked.withheld) entry["withheld"] = true;
@@ -172,6 +163,13 @@ HttpResponse metrics(const ApiContext& context, const HttpRequest&) {
     return after_census(context, "text/plain; version=0.0.4", [&context] { return context.metrics.text(); });
 }
 
+json coverage_counts(const Coverage::Census& census) {
+    json counts = json::object();
+    for (std::size_t i = 0; i < kWatches; ++i)
+        counts[std::string(to_string(static_cast<Watch>(i)))] = census.watches.at(i);
+    return counts;
+}
+
 json status_of(const ApiContext& context) {
     return {{"program", "vitalwire-controller"},
             {"version", context.version},
@@ -180,6 +178,7 @@ json status_of(const ApiContext& context) {
             {"healthy", context.problems.empty()},
             {"problems", problems_of(context)},
             {"guests", guests_summary(context)},
+            {"coverage", coverage_counts(context.census)},
             {"faults_open", faults_open(context)},
             {"agents", agents_summary(context)},
             {"alarms", internal_alarms(context)},
@@ -190,89 +189,23 @@ HttpResponse status(const ApiContext& context, const HttpRequest&) {
     return after_census(context, "application/json", [&context] { return wire::dump(status_of(context)) + "\n"; });
 }
 
-/// First the guests of the inventory that no agent reports, "/host/guest" as a cursor; then those that agents report,
-/// "host/guest". Each in the order of hosts and ids. What comes and goes between two calls is seen or not.
-class GuestList {
-public:
-    GuestList(const ApiContext& context, std::string_view after)
-        : context_(context), unreported_(after.empty() || after.front() == '/') {
-        if (unreported_ && !after.empty()) after.remove_prefix(1);
-        const std::size_t slash = std::min(after.find('/'), after.size());
-        host_ = HostId(std::string(after.substr(0, slash)));
-        guest_ = GuestId(std::string(after.substr(std::min(slash + 1, after.size()))));
-        if (unreported_) return;
-        if (const Agent* agent = context.fleet().find(host_)) load(*agent);
-    }
-
-    std::optional<runtime::ListEntry> next() {
-        if (unreported_) {
-            if (const InventoryGuest* guest = context_.inventory.next(host_, guest_)) return unreported(*guest);
-            unreported_ = false;
-            host_ = {};
-            guest_ = {};
-        }
-        if (index_ < ids_.size()) return reported(ids_[index_++]);
-        const auto& agents = context_.fleet().agents();
-        const auto agent = agents.upper_bound(host_);
-        if (agent == agents.end()) return std::nullopt;
-        host_ = agent->first;
-        load(agent->second);
-        return runtime::ListEntry{};
-    }
-
-private:
-    void load(const Agent& agent) {
-        ids_.clear();
-        index_ = 0;
-        for (const auto& [id, report] : agent.guests) {
-            if (guest_.empty() || guest_ < id) ids_.push_back(id);
-        }
-        std::sort(ids_.begin(), ids_.end());
-        guest_ = {};  // of the first host only
-    }
-    runtime::ListEntry unreported(const InventoryGuest& guest) {
-        host_ = guest.host;
-        guest_ = guest.id;
-        if (context_.fleet().is_reported(guest.id) || guest.state == "deleted") return {};
-        model::GuestReport report;
-        report.guest = guest.id;
-        report.state = kUnregistered;
-        json entry = bus::to_json(report);
-        entry["host"] = guest.host.str();
-        add_inventory(entry, &guest);
-        return {"/" + guest.host.str() + "/" + guest.id.str(), wire::dump(entry)};
-    }
-    runtime::ListEntry reported(const GuestId& id) const {
-        const Agent* agent = context_.fleet().find(host_);
-        const auto report = agent == nullptr ? decltype(agent->guests.end()){} : agent->guests.find(id);
-        if (agent == nullptr || report == agent->guests.end()) return {};
-        json entry = bus::to_json(report->second);
-        entry["host"] = host_.str();
-        if (!agent->connected) entry["stale_since"] = base::to_iso8601(agent->since);
-        add_inventory(entry, context_.inventory.guest(id));
-        return {host_.str() + "/" + id.str(), wire::dump(entry)};
-    }
-
-    const ApiContext& context_;
-    bool unreported_;
-    HostId host_;  ///< of the guest that was listed last
-    GuestId guest_;
-    std::vector<GuestId> ids_;  ///< of that host's agent
-    std::size_t index_ = 0;
-};
-
-/// The faults in the order in which they were opened. They are put in order one by one, as they are asked for: sorting
-/// a hundred thousand at once would be too long a turn.
+/// The faults in the order in which they were opened, or the newest first. They are put in order one by one, as they
+/// are asked for: sorting a hundred thousand at once would be too long a turn.
 class FaultList {
 public:
-    FaultList(const ApiContext& context, bool all, const std::string& after) : context_(context) {
+    FaultList(const ApiContext& context, const HttpRequest& request)
+        : context_(context), newest_first_(request.query_value("newest") == "1") {
+        const bool all = request.query_value("all") == "1";
+        const std::string after = request.query_value("after");
+        const std::string guest = request.query_value("guest");
         const auto& table = context.alarms().table();
         const auto* last = table.find(FaultId(after));
         Place begin;
         if (last != nullptr) begin = {last->fault.opened_at, after};
         const auto add = [&](const model::Fault& fault) {
+            if (!guest.empty() && fault.guest.str() != guest) return;
             Place place{fault.opened_at, fault.id.str()};
-            if (after.empty() || begin < place) heap_.push_back(std::move(place));
+            if (after.empty() || is_before(begin, place)) heap_.push_back(std::move(place));
         };
         if (all && last == nullptr) begin = place_in_history(after);
         for (const auto& [id, tracked] : table.all())
@@ -281,12 +214,12 @@ public:
             for (const auto& [number, past] : context.alarms().history().all())
                 add(past.tracked.fault);
         }
-        std::make_heap(heap_.begin(), heap_.end(), std::greater<>());
+        std::make_heap(heap_.begin(), heap_.end(), later_);
     }
 
     std::optional<runtime::ListEntry> next() {
         while (!heap_.empty()) {
-            std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+            std::pop_heap(heap_.begin(), heap_.end(), later_);
             const std::string id = std::move(heap_.back().second);
             heap_.pop_back();
             const json entry = entry_of(FaultId(id));
@@ -298,6 +231,7 @@ public:
 private:
     using Place = std::pair<base::WallTime, std::string>;
 
+    bool is_before(const Place& a, const Place& b) const { return newest_first_ ? b < a : a < b; }
     Place place_in_history(const std::string& id) const {
         const auto number = context_.alarms().history().number_of(FaultId(id));
         if (!number) return {};
@@ -311,23 +245,15 @@ private:
     }
 
     const ApiContext& context_;
+    const bool newest_first_;
+    const std::function<bool(const Place&, const Place&)> later_ = [this](const Place& a, const Place& b) {
+        return is_before(b, a);
+    };
     std::vector<Place> heap_;
 };
 
-template <class List>
-HttpResponse list_of(const std::string& name, const HttpRequest& request, std::shared_ptr<List> list) {
-    const auto limit = runtime::list_limit(request);
-    if (!limit.valid) return runtime::http_error(400, "limit: expected a number from 1 to 100000");
-    return runtime::list_reply(name, limit.entries, [list = std::move(list)] { return list->next(); });
-}
-
-HttpResponse guests(const ApiContext& context, const HttpRequest& request) {
-    return list_of("guests", request, std::make_shared<GuestList>(context, request.query_value("after")));
-}
-
 HttpResponse faults(const ApiContext& context, const HttpRequest& request) {
-    const bool all = request.query_value("all") == "1";
-    return list_of("faults", request, std::make_shared<FaultList>(context, all, request.query_value("after")));
+    return list_of("faults", request, std::make_shared<FaultList>(context, request));
 }
 
 json journal_of(const ApiContext& context, const base::FaultId& fault) {
@@ -354,26 +280,27 @@ HttpResponse fault(const ApiContext& context, const base::FaultId& id) {
     return json_reply(entry);
 }
 
-/// `{"guests":[...],"counts":{...}}`; without the guests with `?counts=1`.
+/// `{"guests":[...],"counts":{...}}`; without the guests with `?counts=1`, those of one kind with `?only=`.
 class CoverageList {
 public:
-    CoverageList(const ApiContext& context, bool only_counts)
-        : walk_(context.core.coverage()), only_counts_(only_counts) {}
+    CoverageList(const ApiContext& context, const HttpRequest& request, std::size_t limit)
+        : walk_(context.core.coverage()),
+          only_counts_(request.query_value("counts") == "1"),
+          only_(request.query_value("only")),
+          limit_(limit) {}
 
     bool append_to(std::string& piece) {
         const bool more = walk_.turn([&](const Covered& covered) { add(piece, covered); });
         if (more) return true;
-        json counts = json::object();
-        for (std::size_t i = 0; i < kWatches; ++i)
-            counts[std::string(to_string(static_cast<Watch>(i)))] = walk_.census().watches.at(i);
-        piece += "],\"counts\":" + wire::dump(counts) + "}\n";
+        piece += "],\"counts\":" + wire::dump(coverage_counts(walk_.census())) + "}\n";
         return false;
     }
 
 private:
     void add(std::string& piece, const Covered& covered) {
-        if (only_counts_) return;
-        if (std::exchange(any_, true)) piece += ',';
+        if (only_counts_ || (limit_ != 0 && written_ == limit_)) return;
+        if (!only_.empty() && to_string(covered.watch) != only_) return;
+        if (written_++ != 0) piece += ',';
         piece += wire::dump({{"guest", covered.guest.str()},
                              {"host", covered.host.str()},
                              {"coverage", std::string(to_string(covered.watch))},
@@ -382,12 +309,16 @@ private:
 
     Coverage::Walk walk_;
     bool only_counts_;
-    bool any_ = false;
+    std::string only_;
+    std::size_t limit_;  ///< 0: all
+    std::size_t written_ = 0;
 };
 
 HttpResponse coverage(const ApiContext& context, const HttpRequest& request) {
+    const auto limit = runtime::list_limit(request);
+    if (!limit.valid) return wrong_limit();
     HttpResponse response{200, "application/json", R"({"guests":[)"};
-    response.more = [list = CoverageList(context, request.query_value("counts") == "1")](std::string& piece) mutable {
+    response.more = [list = CoverageList(context, request, limit.entries)](std::string& piece) mutable {
         return list.append_to(piece);
     };
     return response;
@@ -415,6 +346,10 @@ HttpResponse json_reply(const json& body, int status) {
     return {status, "application/json", wire::dump(body) + "\n"};
 }
 
+HttpResponse wrong_limit() {
+    return runtime::http_error(400, "limit: expected a number from 1 to 100000");
+}
+
 runtime::Router make_router(const ApiContext& context) {
     using Right = runtime::Router::Right;
     runtime::Router router(context.tokens);
@@ -426,12 +361,13 @@ runtime::Router make_router(const ApiContext& context) {
     page("/readyz", Right::everybody, readyz);
     page("/metrics", Right::reader, metrics);
     page("/v1/status", Right::reader, status);
-    page("/v1/guests", Right::reader, guests);
     page("/v1/faults", Right::reader, faults);
     router.add("GET", "/v1/faults/*", Right::reader,
                [&context](const HttpRequest&, const auto& parts) { return fault(context, base::FaultId(parts[0])); });
     page("/v1/agents", Right::reader, agents);
     page("/v1/coverage", Right::reader, coverage);
+    page("/v1/events", Right::reader, events);
+    add_guest_pages(router, context);
     add_group_pages(router, context);
     add_operation_pages(router, context);
     return router;

@@ -2,14 +2,18 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/clock.hpp"
 #include "controller/core/core.hpp"
 #include "controller/fleet/inventory.hpp"
+#include "runtime/http/http_list.hpp"
 #include "runtime/http/router.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
@@ -30,6 +34,8 @@ struct ApiContext {
     std::function<bool()> inventory_loaded;
     /// Agents can connect.
     std::function<bool()> listening;
+    /// AlarmStore::faults_version
+    std::function<std::uint64_t()> faults_version;
     using Operation = std::function<void(Core&, base::Moment)>;
     /// Carries out what an operator asks, within the call.
     std::function<void(const Operation&)> operate;
@@ -43,11 +49,22 @@ struct ApiContext {
 
 /// model::GuestReport::state, all of them.
 inline constexpr std::array kGuestStates = {"registered", "unregistered", "lost", "unhealthy", "crashed", "held"};
+inline constexpr const char* kUnregistered = "unregistered";
 
 runtime::HttpResponse json_reply(const nlohmann::json& body, int status = 200);
+/// 400: `limit` is no number of entries.
+runtime::HttpResponse wrong_limit();
 
-/// The HTTP interface: /healthz, /readyz, /metrics, /v1/status, /v1/guests, /v1/faults, /v1/agents,
-/// /v1/coverage, /v1/groups, /v1/maintenance.
+/// Answers with a list that has `next()`, all of it or a page (runtime/http/http_list.hpp).
+template <class List>
+runtime::HttpResponse list_of(const std::string& name, const runtime::HttpRequest& request,
+                              std::shared_ptr<List> list) {
+    const auto limit = runtime::list_limit(request);
+    if (!limit.valid) return wrong_limit();
+    return runtime::list_reply(name, limit.entries, [list = std::move(list)] { return list->next(); });
+}
+
+/// The HTTP interface: /healthz, /readyz, /metrics, the API below /v1.
 runtime::Router make_router(const ApiContext& context);
 
 /// Guests in that state, as the last census has them.

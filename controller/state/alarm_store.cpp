@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "base/log.hpp"
 #include "bus/json.hpp"
@@ -134,11 +135,11 @@ std::vector<std::pair<base::FaultId, Journal::Record>> AlarmStore::load_journal(
 }
 
 void AlarmStore::put_journal(const base::FaultId& fault, const Journal::Record& record) {
-    store_.put(kJournal, fault.str(), wire::dump(to_json(record)));
+    put(kJournal, fault.str(), wire::dump(to_json(record)));
 }
 
 void AlarmStore::erase_journal(const base::FaultId& fault) {
-    store_.erase(kJournal, fault.str());
+    erase(kJournal, fault.str());
 }
 
 std::vector<std::string> AlarmStore::load_sinks() {
@@ -202,48 +203,58 @@ std::vector<Maintenance> AlarmStore::load_maintenance() {
 }
 
 void AlarmStore::put_maintenance(const Maintenance& window) {
-    store_.put(kMaintenance, window.id, wire::dump(to_json(window)));
+    put(kMaintenance, window.id, wire::dump(to_json(window)));
 }
 
 void AlarmStore::erase_maintenance(const std::string& id) {
-    store_.erase(kMaintenance, id);
+    erase(kMaintenance, id);
 }
 
 void AlarmStore::put_internal_alarm(const Alarm& alarm) {
-    store_.put(kInternalAlarms, alarm.id.str(), wire::dump(to_json(alarm)));
+    put(kInternalAlarms, alarm.id.str(), wire::dump(to_json(alarm)));
 }
 
 void AlarmStore::erase_internal_alarm(const base::FaultId& alarm) {
-    store_.erase(kInternalAlarms, alarm.str());
+    erase(kInternalAlarms, alarm.str());
+}
+
+void AlarmStore::put(const std::string& table, const std::string& key, std::string row) {
+    ++faults_version_;
+    store_.put(table, key, std::move(row));
+}
+
+void AlarmStore::erase(const std::string& table, const std::string& key) {
+    ++faults_version_;
+    store_.erase(table, key);
 }
 
 void AlarmStore::put_fault(const TrackedFault& tracked) {
-    store_.put(kFaults, tracked.fault.id.str(), wire::dump(to_row(tracked)));
+    put(kFaults, tracked.fault.id.str(), wire::dump(to_row(tracked)));
 }
 
 void AlarmStore::erase_fault(const base::FaultId& fault) {
-    store_.erase(kFaults, fault.str());
+    erase(kFaults, fault.str());
 }
 
 void AlarmStore::put_acked(const std::string& sink, const base::FaultId& fault, const Acked& acked) {
     if (acked.phase == Acked::Phase::nothing) return erase_acked(sink, fault);
     json row = {{"phase", acked.phase == Acked::Phase::open ? "open" : "cleared"}, {"revision", acked.revision}};
     if (!acked.skipped.empty()) row["skipped"] = acked.skipped;
-    store_.put(kAcked, acked_key(sink, fault), wire::dump(row));
+    put(kAcked, acked_key(sink, fault), wire::dump(row));
 }
 
 void AlarmStore::erase_acked(const std::string& sink, const base::FaultId& fault) {
-    store_.erase(kAcked, acked_key(sink, fault));
+    erase(kAcked, acked_key(sink, fault));
 }
 
 void AlarmStore::put_history(FaultHistory::Number number, const FaultHistory::Entry& entry) {
     json row = to_row(entry.tracked);
     row["delivered"] = entry.delivered;
-    store_.put(kHistory, number_key(number), wire::dump(row));
+    put(kHistory, number_key(number), wire::dump(row));
 }
 
 void AlarmStore::erase_history(FaultHistory::Number number) {
-    store_.erase(kHistory, number_key(number));
+    erase(kHistory, number_key(number));
 }
 
 void AlarmStore::put_sink(const std::string& sink) {

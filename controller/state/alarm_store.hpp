@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <utility>
@@ -42,13 +43,18 @@ public:
     void erase_agent(const base::HostId& host) override;
     bool healthy() const override { return store_.healthy(); }
     void when_durable(std::function<void()> done) override { store_.when_durable(std::move(done)); }
+    /// Another number whenever a row of a fault, an internal alarm or a maintenance window was written.
+    std::uint64_t faults_version() const { return faults_version_; }
 
 private:
+    void put(const std::string& table, const std::string& key, std::string row);
+    void erase(const std::string& table, const std::string& key);
     /// Reads every row of a table; what `read` refuses is dropped.
     template <class Read>
     void load(const std::string& table, Read read);
 
     runtime::Store& store_;
+    std::uint64_t faults_version_ = 0;
 };
 
 }  // namespace vitalwire::controller

@@ -8,6 +8,7 @@ namespace vitalwire::runtime {
 
 void Problems::raise(const std::string& what, const std::string& detail) {
     const auto [at, is_new] = problems_.try_emplace(what, Problem{what, detail, now_()});
+    if (is_new || at->second.detail != detail) ++version_;
     if (is_new) {
         log::warning("problem", {{"what", what}, {"detail", detail}});
         return;
@@ -16,7 +17,9 @@ void Problems::raise(const std::string& what, const std::string& detail) {
 }
 
 void Problems::clear(const std::string& what) {
-    if (problems_.erase(what) > 0) log::info("problem is over", {{"what", what}});
+    if (problems_.erase(what) == 0) return;
+    ++version_;
+    log::info("problem is over", {{"what", what}});
 }
 
 void Problems::set(const std::string& what, const std::string& detail) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -32,10 +33,13 @@ public:
 
     bool empty() const { return problems_.empty(); }
     std::vector<Problem> list() const;  ///< the oldest first
+    /// Another number whenever a problem began or ended, or has another detail.
+    std::uint64_t version() const { return version_; }
 
 private:
     std::function<base::WallTime()> now_;
     std::map<std::string, Problem> problems_;
+    std::uint64_t version_ = 0;
 };
 
 }  // namespace vitalwire::runtime

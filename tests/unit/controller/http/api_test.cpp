@@ -9,7 +9,12 @@
 namespace vitalwire::controller {
 namespace {
 
+using model::Fault;
 using testing::Each;
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::Ne;
+using testing::StartsWith;
 
 class ApiTest : public ControllerTest {};
 
@@ -52,6 +57,86 @@ TEST_F(ApiTest, GivesGuestsAndFaultsInPages) {
     EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), ids.size());
     get("/v1/faults", "limit=0", 400);
     get("/v1/guests", "limit=many", 400);
+}
+
+TEST_F(ApiTest, FindsGuestsByStateAndByPartOfAName) {
+    inventory("[guest vm-1]\nname = Web\nhost = compute-1\n[guest vm-2]\nname = db\nhost = compute-2\n");
+    start();
+    const auto one = welcomed_agent();
+    model::GuestReport report;
+    report.guest = base::GuestId("vm-1");
+    report.state = "registered";
+    one->send(bus::Guests{{report}});
+    ASSERT_TRUE(loop.until([&] { return get("/v1/status")["guests"]["registered"] == 1; }));
+    const auto found = [&](const std::string& query) {
+        std::vector<std::string> ids;
+        const json guests = get("/v1/guests", query)["guests"];
+        for (const json& guest : guests)
+            ids.push_back(guest["guest"]);
+        return ids;
+    };
+    EXPECT_THAT(found("match=wEb"), ElementsAre("vm-1"));
+    EXPECT_THAT(found("match=compute-2"), ElementsAre("vm-2"));
+    EXPECT_THAT(found("match=vm"), ElementsAre("vm-2", "vm-1"));
+    EXPECT_THAT(found("match=vm&state=registered"), ElementsAre("vm-1"));
+    EXPECT_THAT(found("state=lost"), ElementsAre());
+    EXPECT_EQ(get("/v1/guests/vm-1")["hosts"], json({"compute-1"}));
+    EXPECT_EQ(get("/v1/guests/vm-2")["hosts"], json::array());
+    get("/v1/guests/vm-3", "", 404);
+}
+
+TEST_F(ApiTest, ShowsTheFaultsOfOneGuestTheNewestFirst) {
+    start();
+    const auto one = welcomed_agent();
+    Fault later = open_fault("vm-1", "f3");
+    later.kind = model::FaultKind::unhealthy;
+    later.opened_at = f1.opened_at + std::chrono::seconds(1);
+    one->send(bus::Faults{{f1, open_fault("vm-2", "f2"), later}});
+    ASSERT_TRUE(loop.until([&] { return get("/v1/faults")["faults"].size() == 3; }));
+    const json faults = get("/v1/faults", "guest=vm-1&newest=1")["faults"];
+    ASSERT_EQ(faults.size(), 2U);
+    EXPECT_EQ(faults[0]["id"], "f3");
+    const json rest = get("/v1/faults", "guest=vm-1&newest=1&after=f3")["faults"];
+    ASSERT_EQ(rest.size(), 1U);
+    EXPECT_EQ(rest[0]["id"], "f1");
+}
+
+TEST_F(ApiTest, ListsGuestsOfOneKindOfCoverage) {
+    inventory("[guest vm-1]\nheartbeat = yes\nhost = compute-1\n[guest vm-2]\nheartbeat = yes\nstate = stopped\n");
+    start();
+    const json uncovered = get("/v1/coverage", "only=uncovered");
+    ASSERT_EQ(uncovered["guests"].size(), 1U);
+    EXPECT_EQ(uncovered["guests"][0]["guest"], "vm-1");
+    EXPECT_EQ(uncovered["counts"]["inhibited"], 1);
+    EXPECT_EQ(get("/v1/coverage", "limit=1")["guests"].size(), 1U);
+    EXPECT_EQ(get("/v1/status")["coverage"], uncovered["counts"]);
+}
+
+TEST_F(ApiTest, SendsAnEventWhenAndOnlyWhenSomethingChanged) {
+    start();
+    const auto one = welcomed_agent();
+    runtime::HttpRequest request;
+    request.method = "GET";
+    request.path = "/v1/events";
+    const auto response = make_router(controller->api())(request);
+    EXPECT_EQ(response.content_type, "text/event-stream");
+    EXPECT_EQ(response.pause, base::Millis(1000)) << "more than one event a second helps nobody";
+    const auto next = [&] {
+        std::string piece;
+        EXPECT_TRUE(response.more(piece));
+        return piece;
+    };
+    const std::string first = next();
+    EXPECT_THAT(first, StartsWith("event: changed\ndata: {\"faults\":"));
+    EXPECT_THAT(first, EndsWith("}\n\n"));
+    EXPECT_EQ(next(), "");
+    one->report(f1);
+    ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 1; }));
+    EXPECT_THAT(next(), AllOf(StartsWith("event: changed\n"), Ne(first)));
+    std::string quiet;
+    for (int second = 0; second < 15; ++second)
+        quiet += next();
+    EXPECT_EQ(quiet, ": nothing has changed\n\n") << "shows that the connection works";
 }
 
 }  // namespace
