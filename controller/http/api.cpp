@@ -17,6 +17,7 @@
 #include "controller/http/group_api.hpp"
 #include "controller/http/guest_api.hpp"
 #include "controller/http/operation_api.hpp"
+#include "controller/http/web_pages.hpp"
 #include "controller/model/alarm_json.hpp"
 #include "runtime/http/http_list.hpp"
 #include "wire/json_reader.hpp"
@@ -370,6 +371,7 @@ runtime::Router make_router(const ApiContext& context) {
     add_guest_pages(router, context);
     add_group_pages(router, context);
     add_operation_pages(router, context);
+    add_web_pages(router);
     return router;
 }
 

@@ -64,7 +64,7 @@ runtime::HttpResponse list_of(const std::string& name, const runtime::HttpReques
     return runtime::list_reply(name, limit.entries, [list = std::move(list)] { return list->next(); });
 }
 
-/// The HTTP interface: /healthz, /readyz, /metrics, the API below /v1.
+/// The HTTP interface: /healthz, /readyz, /metrics, the API below /v1, the web page at /.
 runtime::Router make_router(const ApiContext& context);
 
 /// Guests in that state, as the last census has them.

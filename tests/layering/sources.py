@@ -8,7 +8,7 @@ import re
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_NOT_OURS = {".git", ".cache", "__pycache__", "build"}
+_NOT_OURS = {".git", ".cache", "__pycache__", "build", "node_modules"}
 _CPP = {".c", ".cpp", ".h", ".hpp"}
 _INCLUDE = re.compile(r'^\s*#\s*include\s+(?P<name>[<"][^>"]+[>"])')
 

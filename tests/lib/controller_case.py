@@ -24,8 +24,9 @@ def now():
 class ScriptedAgent:
     """The agent's end of the bus, played by the test; connects again whenever it is cut off, and tells its faults."""
 
-    def __init__(self, path, host="compute-1", lead=True):
+    def __init__(self, path, host="compute-1", lead=True, guests=()):
         self.faults = {}
+        self._guests = guests
         self.delivered = {}
         self._path, self._host, self._lead = str(path), host, lead
         self._lock = threading.Lock()
@@ -85,6 +86,8 @@ class ScriptedAgent:
             self._socket = link
             self._send(type="hello", version=1, host=self._host, agent_version="test", instance="1", lead=self._lead)
             self._send(type="state_begin")
+            for report in self._guests:
+                self._send(type="guests", guests=[report])
             self._send(type="faults", faults=list(self.faults.values()))
             self._send(type="state_end")
         buffer = b""

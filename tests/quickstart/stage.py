@@ -6,6 +6,7 @@ from pathlib import Path
 import sys
 import time
 from typing import Any
+import urllib.request
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
@@ -16,6 +17,7 @@ from vmbed import initramfs, kernel
 from vmbed.guest import Guest, Model
 from vmbed.initramfs import Payload, Service
 from vmbed.inspector import Inspector
+from vmbed.procs import PATIENCE_SECONDS, free_port
 
 GUESTS = ("web-1", "web-2", "db-1")
 WELL = "/run/orders.well"  # in a guest: its application is healthy while the file exists
@@ -64,6 +66,7 @@ class Stage:
 
     inspector: Inspector
     controller: Controller
+    page: str  # the address of the web page
     agent: Agent
     guests: dict[str, Guest]
 
@@ -79,9 +82,13 @@ class Stage:
 def set_up(folder: Path, keep: contextlib.ExitStack) -> Stage:
     print("== three guests, an agent, a controller, an inspector")
     inspector = keep.enter_context(Inspector())
-    with Step("the controller is ready"):
-        controller = Controller(folder / "controller", inspector)
+    page = f"127.0.0.1:{free_port()}"
+    with Step("the controller is ready, with its web page") as step:
+        listen = f"unix:{folder}/controller/http.sock {page}"
+        controller = Controller(folder / "controller", inspector, http__listen=listen)
         keep.callback(controller.close)
+        with urllib.request.urlopen(f"http://{page}/", timeout=PATIENCE_SECONDS):
+            step.outcome = f"http://{page}/"
     with Step("the agent is ready"):
         agent = Agent(folder / "compute-1", "compute-1", controller)
         keep.callback(agent.close)
@@ -98,4 +105,4 @@ def set_up(folder: Path, keep: contextlib.ExitStack) -> Stage:
         for guest in guests.values():
             guest.wait_ready()
         step.outcome = ", ".join(GUESTS)
-    return Stage(inspector, controller, agent, guests)
+    return Stage(inspector, controller, f"http://{page}/", agent, guests)

@@ -19,6 +19,7 @@ def offer(stage: Stage) -> None:
     """web-1 still beats: time to look around."""
     print(f"""
 == web-1 still beats; look around in another terminal
+   {stage.page}      the web page, in a browser
    {BUILD}/cli/vitalwire --agent {stage.agent.http} watch
    {BUILD}/cli/vitalwire --agent {stage.agent.http} faults
    curl -s --unix-socket {stage.controller.http} http://localhost/v1/faults
@@ -30,6 +31,7 @@ def offer(stage: Stage) -> None:
 
 NEXT = """
 What to try next
+   http://127.0.0.1:8990/             the web page of every vitalwire-controller
    ./run-tests                        every test, on real guests and a real libvirt too
    proto-spec/README.md               write a guest in your language; guest/examples/python_guest.py is one
    guest/examples/heartbeat.c         give your application a heartbeat"""

@@ -10,10 +10,15 @@ namespace vitalwire::controller {
 namespace {
 
 using model::Fault;
+using testing::Contains;
 using testing::Each;
 using testing::ElementsAre;
 using testing::EndsWith;
+using testing::Gt;
+using testing::HasSubstr;
 using testing::Ne;
+using testing::Pair;
+using testing::SizeIs;
 using testing::StartsWith;
 
 class ApiTest : public ControllerTest {};
@@ -137,6 +142,19 @@ TEST_F(ApiTest, SendsAnEventWhenAndOnlyWhenSomethingChanged) {
     for (int second = 0; second < 15; ++second)
         quiet += next();
     EXPECT_EQ(quiet, ": nothing has changed\n\n") << "shows that the connection works";
+}
+
+TEST_F(ApiTest, ServesAPageThatMayLoadNothingFromElsewhere) {
+    start();
+    for (const char* path : {"/", "/app.js", "/app.css", "/icon.svg"}) {
+        runtime::HttpRequest request;
+        request.method = "GET";
+        request.path = path;
+        const auto response = make_router(controller->api())(request);
+        EXPECT_EQ(response.status, 200) << path;
+        EXPECT_THAT(response.body, SizeIs(Gt(100))) << path;
+        EXPECT_THAT(response.headers, Contains(Pair("Content-Security-Policy", HasSubstr("default-src 'self'"))));
+    }
 }
 
 }  // namespace
