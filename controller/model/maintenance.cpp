@@ -9,7 +9,7 @@ namespace vitalwire::controller {
 
 namespace {
 constexpr std::array<std::string_view, 4> kScopes = {"guest", "host", "group", "all"};
-constexpr std::size_t kMaxId = 64;
+constexpr std::size_t kMaxWindowId = 64;
 constexpr std::size_t kMaxName = 255;
 constexpr std::size_t kMaxTime = 64;
 }  // namespace
@@ -39,8 +39,8 @@ nlohmann::json to_json(const Maintenance& window) {
 base::Result<Maintenance> maintenance_from_json(const nlohmann::json& object) {
     wire::FieldReader in(object);
     Maintenance window;
-    window.id = in.plain_name("id", kMaxId);
-    const auto scope = parse_maintenance_scope(in.text("scope", 1, kMaxId));
+    window.id = in.plain_name("id", kMaxWindowId);
+    const auto scope = parse_maintenance_scope(in.text("scope", 1, kMaxWindowId));
     if (!scope) in.refuse(base::Errc::bad_field, "key 'scope': expected guest, host, group or all");
     window.scope = scope.value_or(MaintenanceScope::all);
     window.name = in.text("name", window.scope == MaintenanceScope::all ? 0 : 1, kMaxName);
