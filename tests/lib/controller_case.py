@@ -15,6 +15,7 @@ from vmbed.procs import Daemon, ProcessTestCase, http_json, wait_until
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("VITALWIRE_BUILD", ROOT / "build" / "release"))
 CONTROLLER = BUILD / "controller" / "vitalwire-controller"
+GUESTS_IN_A_MESSAGE = 500
 
 
 def now():
@@ -86,8 +87,8 @@ class ScriptedAgent:
             self._socket = link
             self._send(type="hello", version=1, host=self._host, agent_version="test", instance="1", lead=self._lead)
             self._send(type="state_begin")
-            for report in self._guests:
-                self._send(type="guests", guests=[report])
+            for begin in range(0, len(self._guests), GUESTS_IN_A_MESSAGE):
+                self._send(type="guests", guests=self._guests[begin:begin + GUESTS_IN_A_MESSAGE])
             self._send(type="faults", faults=list(self.faults.values()))
             self._send(type="state_end")
         buffer = b""
