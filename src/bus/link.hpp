@@ -23,6 +23,8 @@ public:
         /// Lost; while it stays down also called for a failed attempt whose reason is new. `why` may quote the peer.
         virtual void on_down(AgentLink& link, const std::string& why) = 0;
         virtual void on_message(AgentLink& link, const ToAgent& message) = 0;
+        /// Something came from a controller that has promised to keep alive.
+        virtual void on_alive(AgentLink& /*link*/) {}
     };
 
     virtual ~AgentLink() = default;
@@ -85,6 +87,8 @@ public:
         virtual void on_agent_up(const base::HostId& host, const Hello& hello, const std::string& peer) = 0;
         virtual void on_agent_down(const base::HostId& host, const std::string& why) = 0;
         virtual void on_message(const base::HostId& host, const ToController& message) = 0;
+        /// Something came from an agent that has promised to keep alive.
+        virtual void on_agent_alive(const base::HostId& /*host*/) {}
     };
 
     virtual ~ControllerPort() = default;

@@ -1,6 +1,9 @@
 #include "bus/stream_connection.hpp"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
+#include <charconv>
+#include <optional>
 #include <utility>
 
 #include "base/text.hpp"
@@ -11,15 +14,40 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 
 namespace {
-/// A sign of life; a message of an unknown type to everybody but this file.
+/// A keep-alive; a message of an unknown type to everybody but this file. That of a release before says only this.
 constexpr std::string_view kPing = R"({"type":"ping"})";
+constexpr std::string_view kPingBegin = R"({"type":"ping","silence_ms":)";
+/// Of a silence, that one lost ping or a hiccup of the peer is none.
+constexpr int kPingsInSilence = 3;
+constexpr base::Millis kShortestPing{50};
 /// The buffer that a full resync needed once is not kept for the pings after it, of each of a thousand agents.
 constexpr std::size_t kKeptBuffer = 16U << 10U;
+
+base::Millis ping_interval(base::Millis silence) {
+    return std::clamp(silence / kPingsInSilence, kShortestPing, StreamConnection::kTick);
+}
+
+/// The silence that a ping names; zero for one of a release before, absent for another message.
+std::optional<base::Millis> read_ping(std::string_view line) {
+    if (line == kPing) return base::Millis(0);
+    if (!line.starts_with(kPingBegin)) return std::nullopt;
+    line.remove_prefix(kPingBegin.size());
+    std::uint32_t silence = 0;
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), silence);
+    return base::Millis(error == std::errc{} ? silence : 0);
+}
 }  // namespace
 
-StreamConnection::StreamConnection(asio::io_context& io, std::unique_ptr<ByteStream> stream, std::size_t max_queue,
-                                   Handler& handler)
-    : io_(io), stream_(std::move(stream)), max_queue_(max_queue), handler_(&handler), timer_(io) {}
+StreamConnection::StreamConnection(asio::io_context& io, std::unique_ptr<ByteStream> stream,
+                                   const TransportOptions& options, Handler& handler)
+    : io_(io),
+      stream_(std::move(stream)),
+      max_queue_(options.max_queue),
+      ping_(std::string(kPingBegin) + std::to_string(options.silence.count()) + "}"),
+      ping_every_(ping_interval(options.silence)),
+      handler_(&handler),
+      timer_(io),
+      ping_timer_(io) {}
 
 void StreamConnection::open() {
     stream_->handshake([self = shared_from_this()](error_code error) { self->on_handshake(error); });
@@ -31,7 +59,8 @@ void StreamConnection::on_handshake(const error_code& error) {
     if (error) return fail(stream_->explain(error));
     ready_ = true;
     silent_ticks_ = 0;
-    append(kPing);
+    append(ping_);
+    keep_alive();
     read();
 }
 
@@ -46,6 +75,7 @@ void StreamConnection::on_read(const error_code& error, std::size_t size) {
     if (!finishing_) silent_ticks_ = 0;
     framer_.feed(std::string_view(input_.data(), size), [this](std::string_view line) { take(line); });
     if (framer_.overlong_lines() > 0) fail("sent a message of more than 1 MiB");
+    if (peer_keeps_alive_ && !closed_ && handler_ != nullptr) handler_->on_alive();
     if (!closed_) read();
 }
 
@@ -53,7 +83,24 @@ void StreamConnection::take(std::string_view line) {
     if (closed_ || handler_ == nullptr) return;
     if (!std::exchange(peer_spoke_, true)) handler_->on_open();
     // The handler may have ended us.
-    if (!closed_ && handler_ != nullptr && line != kPing) handler_->on_line(line);
+    if (closed_ || handler_ == nullptr) return;
+    if (const auto silence = read_ping(line)) return on_ping(*silence);
+    handler_->on_line(line);
+}
+
+void StreamConnection::on_ping(base::Millis silence) {
+    if (silence == base::Millis::zero()) return;
+    peer_keeps_alive_ = true;
+    const base::Millis every = ping_interval(silence);
+    if (std::exchange(ping_every_, every) > every) keep_alive();
+}
+
+/// Also while messages go out: what is regular can be judged. Behind a full queue it would only wait.
+void StreamConnection::keep_alive() {
+    ping_timer_.after(ping_every_, [this] {
+        if (!finishing_ && queue_.empty() && writing_.empty()) append(ping_);
+        keep_alive();
+    });
 }
 
 std::size_t StreamConnection::send(std::string_view line) {
@@ -74,7 +121,6 @@ std::size_t StreamConnection::send(std::string_view line) {
 void StreamConnection::append(std::string_view line) {
     queue_ += line;
     queue_ += '\n';
-    said_something_ = true;
     if (write_scheduled_ || !writing_.empty() || !ready_) return;
     write_scheduled_ = true;
     asio::post(io_, [self = shared_from_this()] {
@@ -112,7 +158,6 @@ void StreamConnection::on_tick() {
     if (++silent_ticks_ >= kSilentTicks)
         return fail(ready_ ? "silent for " + std::to_string((kTick * kSilentTicks).count()) + " ms"
                            : "no answer to the TLS handshake");
-    if (!std::exchange(said_something_, false) && ready_ && !finishing_ && queue_.empty()) append(kPing);
     tick();
 }
 
@@ -130,6 +175,7 @@ void StreamConnection::close() {
     handler_ = nullptr;
     if (std::exchange(closed_, true)) return;
     timer_.cancel();
+    ping_timer_.cancel();
     stream_->close();
 }
 

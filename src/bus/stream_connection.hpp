@@ -10,14 +10,16 @@
 #include "base/clock.hpp"
 #include "bus/byte_stream.hpp"
 #include "bus/messages.hpp"
+#include "bus/transport.hpp"
 #include "runtime/timer.hpp"
 #include "wire/line_framer.hpp"
 
 namespace vitalwire::bus {
 
-/// One connection of a stream transport: lines out and in, a bounded queue, signs of life. Both sides send a ping when
-/// they open and whenever they have said nothing for a while; a peer that says nothing is dead. No callback comes from
-/// within a call, and none after on_closed, finish or close.
+/// One connection of a stream transport: lines out and in, a bounded queue, keep-alives. Both sides send a ping when
+/// they open and regularly after it. A ping tells the peer after how much silence it is taken for gone, and the peer
+/// pings three times in that. Who judges a silence is above us; here the connection of a peer that is silent for much
+/// longer is closed. No callback comes from within a call, and none after on_closed, finish or close.
 class StreamConnection : public std::enable_shared_from_this<StreamConnection> {
 public:
     class Handler {
@@ -27,14 +29,16 @@ public:
         virtual void on_open() = 0;
         virtual void on_line(std::string_view line) = 0;
         virtual void on_closed(const std::string& why) = 0;
+        /// Something came from a peer that keeps alive as often as it was asked to.
+        virtual void on_alive() {}
     };
 
-    /// How often life is looked for, and how many times in vain. Counted in ticks of our own loop, not in time: when we
-    /// stood still ourselves, the peer is not to blame.
+    /// How often the peer is looked for, and how many times in vain. Counted in ticks of our own loop, not in time:
+    /// when we stood still ourselves, the peer is not to blame.
     static constexpr base::Millis kTick{700};
     static constexpr int kSilentTicks = 4;
 
-    StreamConnection(boost::asio::io_context& io, std::unique_ptr<ByteStream> stream, std::size_t max_queue,
+    StreamConnection(boost::asio::io_context& io, std::unique_ptr<ByteStream> stream, const TransportOptions& options,
                      Handler& handler);
 
     void open();
@@ -59,16 +63,22 @@ private:
     void on_written(const boost::system::error_code& error);
     void tick();
     void on_tick();
+    void keep_alive();
+    void on_ping(base::Millis silence);
 
     boost::asio::io_context& io_;
     std::unique_ptr<ByteStream> stream_;
     std::size_t max_queue_;
-    Handler* handler_;  ///< null when nobody wants to hear from this connection any more
+    std::string ping_;         ///< ours
+    base::Millis ping_every_;  ///< as the peer asks for
+    Handler* handler_;         ///< null when nobody wants to hear from this connection any more
     runtime::Timer timer_;
+    runtime::Timer ping_timer_;
 
     std::array<char, 16U << 10U> input_{};
     wire::LineFramer framer_{kMaxBusMessage};
     bool peer_spoke_ = false;
+    bool peer_keeps_alive_ = false;
     int silent_ticks_ = 0;
 
     std::string queue_;                 ///< waits
@@ -77,7 +87,6 @@ private:
     std::size_t writing_messages_ = 0;  ///< of them being written
     bool full_ = false;                 ///< that ended us
     bool write_scheduled_ = false;
-    bool said_something_ = false;
     bool ready_ = false;  ///< the handshake is done
     bool finishing_ = false;
     bool closed_ = false;

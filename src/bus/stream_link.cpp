@@ -19,7 +19,7 @@ StreamLink::StreamLink(boost::asio::io_context& io, std::string name, std::uniqu
                        const TransportOptions& options)
     : io_(io),
       name_(std::move(name)),
-      max_queue_(options.max_queue),
+      options_(options),
       dialer_(std::move(dialer)),
       delay_(kFirstDelay),
       random_(std::random_device{}()),
@@ -48,7 +48,7 @@ void StreamLink::dial() {
 
 void StreamLink::on_dialed(base::Result<std::unique_ptr<ByteStream>> stream) {
     if (!stream) return down(stream.error().message);
-    connection_ = std::make_shared<StreamConnection>(io_, std::move(*stream), max_queue_, *this);
+    connection_ = std::make_shared<StreamConnection>(io_, std::move(*stream), options_, *this);
     connection_->open();
 }
 
@@ -84,6 +84,10 @@ void StreamLink::on_line(std::string_view line) {
         if (rejected->retry_after > Millis(0)) delay_ = 2 * rejected->retry_after;
     }
     handler_->on_message(*this, *message);
+}
+
+void StreamLink::on_alive() {
+    if (up_) handler_->on_alive(*this);
 }
 
 void StreamLink::on_closed(const std::string& why) {

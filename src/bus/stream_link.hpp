@@ -36,12 +36,13 @@ private:
     void on_open() override;
     void on_line(std::string_view line) override;
     void on_closed(const std::string& why) override;
+    void on_alive() override;
     void down(const std::string& why);
     base::Millis next_delay();
 
     boost::asio::io_context& io_;
     std::string name_;
-    std::size_t max_queue_;
+    TransportOptions options_;
     std::unique_ptr<Dialer> dialer_;
     AgentLink::Handler* handler_ = nullptr;
     std::shared_ptr<StreamConnection> connection_;

@@ -28,7 +28,7 @@ public:
         : address(std::move(from)),
           port_(port),
           deadline_(port.io_),
-          connection_(std::make_shared<StreamConnection>(port.io_, std::move(stream), port.max_queue_, *this)) {}
+          connection_(std::make_shared<StreamConnection>(port.io_, std::move(stream), port.options_, *this)) {}
     ~Peer() override {
         if (connection_) connection_->close();
     }
@@ -87,6 +87,9 @@ public:
     void on_open() override {}
     void on_line(std::string_view line) override;
     void on_closed(const std::string& why) override { port_.gone(shared_from_this(), why); }
+    void on_alive() override {
+        if (!host.empty()) port_.handler_->on_agent_alive(host);
+    }
 
 private:
     StreamPort& port_;
@@ -112,7 +115,7 @@ void StreamPort::Peer::on_line(std::string_view line) {
 
 StreamPort::StreamPort(boost::asio::io_context& io, std::string url, std::unique_ptr<Acceptor> acceptor,
                        const TransportOptions& options)
-    : io_(io), url_(std::move(url)), acceptor_(std::move(acceptor)), max_queue_(options.max_queue), room_(io) {}
+    : io_(io), url_(std::move(url)), acceptor_(std::move(acceptor)), options_(options), room_(io) {}
 
 StreamPort::~StreamPort() {
     stop();

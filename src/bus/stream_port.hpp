@@ -46,7 +46,7 @@ private:
     boost::asio::io_context& io_;
     std::string url_;
     std::unique_ptr<Acceptor> acceptor_;
-    std::size_t max_queue_;
+    TransportOptions options_;
     Handler* handler_ = nullptr;
     bool listening_ = false;
     bool accepting_ = false;

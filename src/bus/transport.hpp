@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "bus/link.hpp"
 
@@ -24,6 +25,8 @@ struct TransportOptions {
     bool allow_plain_tcp = false;
     /// Bytes that may wait for one peer; above it the connection is dropped and the state sent again.
     std::size_t max_queue = 16U << 20U;
+    /// After so much silence we take a peer for gone; it is told this and keeps alive more often.
+    base::Millis silence{900};
 };
 
 /// Of amqp:// and amqps:// URLs.

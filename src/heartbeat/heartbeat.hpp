@@ -10,3 +10,4 @@
 //   round_trips.hpp       how long the answers took
 //   guest_session.hpp     the guest's side (section 3)
 //   stall_clock.hpp       the clock of both: steady time minus the time in which this process itself stood still
+//   silence_watch.hpp     peers of the bus that fell silent, by that clock

@@ -34,6 +34,7 @@ public:
     }
     void on_down(AgentLink&, const std::string& why) override { downs.push_back(why); }
     void on_message(AgentLink&, const ToAgent& message) override { messages.push_back(message); }
+    void on_alive(AgentLink&) override { ++alive; }
 
     template <class Message>
     const Message* last() const {
@@ -42,6 +43,7 @@ public:
 
     int bus_version = kBusVersion;
     int ups = 0;
+    int alive = 0;
     std::vector<std::string> downs;
     std::vector<ToAgent> messages;
 
@@ -61,9 +63,11 @@ public:
         events.push_back("down " + host.str() + ": " + why);
     }
     void on_message(const base::HostId&, const ToController& message) override { messages.push_back(message); }
+    void on_agent_alive(const base::HostId&) override { ++alive; }
 
     ControllerPort* port = nullptr;
     bool reject = false;
+    int alive = 0;
     std::vector<std::string> events;
     std::vector<ToController> messages;
 };

@@ -1,5 +1,6 @@
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <random>
@@ -37,6 +38,13 @@ public:
         std::array<char, 4096> buffer{};
         const ssize_t size = recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
         return size == 0 || (size < 0 && errno != EAGAIN);
+    }
+
+    /// What came since the last call.
+    std::string read() {
+        std::array<char, 4096> buffer{};
+        const ssize_t size = recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        return {buffer.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
     }
 
 private:
@@ -233,6 +241,56 @@ TEST_F(Stream, DoesNotTakeAHangingControllerForOneThatIsUp) {
     ASSERT_TRUE(wait_for([&] { return !agent_.downs.empty(); }));
     EXPECT_EQ(agent_.downs[0], "silent for 2800 ms");
     EXPECT_EQ(agent_.ups, 0);
+}
+
+TEST_F(Stream, BothEndsKeepAliveWhenNothingElseIsSent) {
+    const auto port = listen(unix_url());
+    const auto link = connect(unix_url(), agent_);
+    ASSERT_TRUE(wait_for([&] { return agent_.last<Welcome>() != nullptr; }));
+    EXPECT_TRUE(wait_for([&] { return agent_.alive >= 3 && controller_.alive >= 3; }));
+    EXPECT_EQ(agent_.ups, 1);
+}
+
+TEST_F(Stream, TellsThePeerAfterHowMuchSilenceItIsTakenForGone) {
+    TransportOptions options;
+    options.silence = base::Millis(700);
+    const auto port = listen(unix_url(), {}, options);
+    RawClient client(io_, directory_ / "bus.sock");
+    client.write(kHello);
+    std::string received;
+    EXPECT_TRUE(wait_for([&] {
+        received += client.read();
+        return received.find(R"({"type":"ping","silence_ms":700})") != std::string::npos;
+    })) << received;
+}
+
+TEST_F(Stream, PingsAsOftenAsThePeerAsksFor) {
+    TransportOptions options;
+    options.silence = std::chrono::hours(1);  // it would ping every 700 ms by itself
+    const auto port = listen(unix_url(), {}, options);
+    RawClient client(io_, directory_ / "bus.sock");
+    client.write(kHello);
+    client.write("{\"type\":\"ping\",\"silence_ms\":150}\n");
+    std::size_t pings = 0;
+    const auto began = std::chrono::steady_clock::now();
+    ASSERT_TRUE(wait_for([&] {
+        client.write("{\"type\":\"ping\"}\n");
+        const std::string received = client.read();
+        pings += static_cast<std::size_t>(std::count(received.begin(), received.end(), '\n'));
+        return pings > 20;
+    }));
+    EXPECT_LT(std::chrono::steady_clock::now() - began, 18 * base::Millis(700));
+}
+
+TEST_F(Stream, APeerOfAReleaseBeforePromisesNoKeepAlive) {
+    const auto port = listen(unix_url());
+    RawClient client(io_, directory_ / "bus.sock");
+    client.write(kHello);
+    client.write("{\"type\":\"ping\"}\n{\"type\":\"guest_gone\",\"guest\":\"g\"}\n");
+    ASSERT_TRUE(wait_for([&] { return controller_.messages.size() == 1; }));
+    EXPECT_EQ(controller_.alive, 0);
+    client.write("{\"type\":\"ping\",\"silence_ms\":900}\n");
+    EXPECT_TRUE(wait_for([&] { return controller_.alive > 0; }));
 }
 
 TEST_F(Stream, EndsAStrangerThatSaysNoHello) {
