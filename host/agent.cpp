@@ -39,7 +39,7 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
     : config_(std::move(config)),
       store_(std::move(parts.store)),
       core_({{config_.host, version, ids_.uuid(), {}, 0},
-             config_.report_interval,
+             {config_.report_interval, config_.transport.silence},
              parts.controllers.finder != nullptr,
              ids_.uuid(),
              boot_id()},
@@ -118,6 +118,7 @@ base::Moment Agent::now() {
 void Agent::probe() {
     const TimePoint steady = base::Clock::now();
     core_.probe(steady);
+    arm();
     core_.store_problem(store_->healthy() ? "" : store_->problem());
     // On the grid of the challenges, so that one wake-up serves both.
     probe_.after(heartbeat::StallClock::kProbe - steady.time_since_epoch() % heartbeat::StallClock::kProbe,

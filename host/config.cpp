@@ -23,6 +23,9 @@ constexpr const char* kDefaultController = "unix:///run/vitalwire/controller.soc
 constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
 
 constexpr Millis kSecond{1000};
+// Of a controller. The bus closes the connection of what is silent for longer.
+constexpr Millis kShortestSilence{300};
+constexpr Millis kLongestSilence{2000};
 constexpr Millis kDay = std::chrono::hours(24);
 constexpr Millis kMaxCallDeadline = std::chrono::minutes(10);
 
@@ -88,6 +91,8 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config)
     config.tls.certificate = section.file("certificate");
     config.tls.key = section.file("key");
     config.tls.crl = section.file("crl");
+    config.transport.silence =
+        section.duration("controller_silent_after", config.transport.silence, kShortestSilence, kLongestSilence);
     config.transport.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
     // Making a link checks its URL and its certificates; it does not connect.
     boost::asio::io_context io;

@@ -65,4 +65,8 @@ void ControllerLinks::on_message(bus::AgentLink& link, const bus::ToAgent& messa
     handled_();
 }
 
+void ControllerLinks::on_alive(bus::AgentLink& link) {
+    core_.link_alive(id_of(link), now_().steady);
+}
+
 }  // namespace vitalwire::host

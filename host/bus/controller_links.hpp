@@ -39,6 +39,7 @@ private:
     void on_up(bus::AgentLink& link) override;
     void on_down(bus::AgentLink& link, const std::string& why) override;
     void on_message(bus::AgentLink& link, const bus::ToAgent& message) override;
+    void on_alive(bus::AgentLink& link) override;
 
     AgentCore& core_;
     std::function<base::Moment()> now_;

@@ -73,7 +73,7 @@ AgentCore::AgentCore(Identity identity, Settings settings, IdGenerator& ids, Out
       identity_(std::move(identity)),
       state_(output),
       monitor_(acknowledged_when_saved(settings.heartbeat), ids, *this),
-      controllers_(identity_.self, monitor_, identity_.report_interval, identity_.discovery, *this),
+      controllers_(identity_.self, monitor_, identity_.timing, identity_.discovery, *this),
       groups_(settings.groups, *this) {}
 
 void AgentCore::start(const Moment& at) {
@@ -306,6 +306,15 @@ void AgentCore::link_down(LinkId link, const std::string& why, const Moment& at)
 void AgentCore::controller_sent(LinkId link, const bus::ToAgent& message, const Moment& at) {
     at_ = at;
     controllers_.received(link, message);
+}
+
+void AgentCore::link_alive(LinkId link, TimePoint steady) {
+    controllers_.link_alive(link, steady);
+}
+
+void AgentCore::probe(TimePoint now) {
+    clock_.observe(now);
+    controllers_.check_silence(now);
 }
 
 void AgentCore::certificate_problem(const std::string& problem) {

@@ -61,7 +61,7 @@ public:
     };
     struct Identity {
         ControllerSync::Identity self;
-        base::Millis report_interval;
+        ControllerSync::Timing timing;
         bool discovery = false;  ///< controllers are found at a broker
         std::string new_state;   ///< id for a state that is empty yet
         std::string boot;        ///< id of this run of the host; empty: not known
@@ -124,6 +124,7 @@ public:
     // Controllers.
     void link_up(LinkId link, const base::Moment& at);
     void link_down(LinkId link, const std::string& why, const base::Moment& at);
+    void link_alive(LinkId link, base::TimePoint steady);
     void controller_sent(LinkId link, const bus::ToAgent& message, const base::Moment& at);
     void broker_reached() { controllers_.leave_unacknowledged_at_broker(); }
 
@@ -134,7 +135,7 @@ public:
     /// Of the agent's own certificate; empty: none.
     void certificate_problem(const std::string& problem);
     /// At least every StallClock::kProbe: a stall of this process is noticed before a guest is judged by it.
-    void probe(base::TimePoint now) { clock_.observe(now); }
+    void probe(base::TimePoint now);
     void tick(const base::Moment& at);
     base::TimePoint next_due() const;
 

@@ -45,13 +45,13 @@ private:
 
 }  // namespace
 
-ControllerSync::ControllerSync(Identity identity, const Monitor& monitor, base::Millis report_interval, bool discovery,
-                               Output& output)
+ControllerSync::ControllerSync(Identity identity, const Monitor& monitor, Timing timing, bool discovery, Output& output)
     : identity_(std::move(identity)),
       monitor_(monitor),
-      report_interval_(report_interval),
+      timing_(timing),
       discovery_(discovery),
-      output_(output) {}
+      output_(output),
+      silence_(timing.controller_silent_after) {}
 
 ControllerSync::LinkId ControllerSync::add(const std::string& name, base::WallTime wall) {
     const std::size_t rank = std::hash<std::string>{}(identity_.host.str() + ' ' + name);
@@ -65,7 +65,7 @@ void ControllerSync::start(const std::string& state, std::uint64_t state_starts,
     identity_.state = state;
     identity_.state_starts = state_starts;
     if (!any()) return;
-    report_at_ = now + report_interval_;
+    report_at_ = now + timing_.report_interval;
     resend_at_ = now + kResendUnacknowledged;
     absent_at_ = now + kAbsence;
 }
@@ -111,7 +111,7 @@ void ControllerSync::tick(TimePoint now) {
     if (!noted_.empty()) send_noted();
     if (std::exchange(roster_changed_, false)) send_roster();
     if (now >= report_at_) {
-        report_at_ = now + report_interval_;
+        report_at_ = now + timing_.report_interval;
         for (const Link& link : links_) {
             if (link.up) send_guests(link.id);
         }
@@ -120,6 +120,7 @@ void ControllerSync::tick(TimePoint now) {
         resend_at_ = now + kResendUnacknowledged;
         if (primary_) send_faults(*primary_, true);
     }
+    check_silence(now);
     if (now >= absent_at_) {
         absent_at_ = base::kNever;
         if (!any_up()) output_.reachable_changed(false);
@@ -128,7 +129,24 @@ void ControllerSync::tick(TimePoint now) {
 
 TimePoint ControllerSync::next_due() const {
     if (!noted_.empty() || roster_changed_) return TimePoint::min();
-    return std::min({report_at_, resend_at_, absent_at_});
+    return std::min({report_at_, resend_at_, absent_at_, silence_.next_due()});
+}
+
+void ControllerSync::link_alive(LinkId id, TimePoint steady) {
+    if (find(id).up && silence_.alive(id, steady))
+        log::info("controller seen again", {{"controller", find(id).name}, {"primary", primary_ == id}});
+}
+
+/// One that hangs keeps its connection open. While none is seen it is rather this host that is cut off.
+void ControllerSync::check_silence(TimePoint steady) {
+    for (const auto& [id, alone] : silence_.observe(steady)) {
+        log::warning("controller fell silent",
+                     {{"controller", find(id).name}, {"primary", primary_ == id}, {"others_seen", alone}});
+        const auto next = preferred();
+        if (primary_ != id || !alone || !next || silence_.silent(*next)) continue;
+        elect();
+        roster_changed_ = true;  // for when it reads again
+    }
 }
 
 void ControllerSync::link_up(LinkId id, const base::Moment& at) {
@@ -153,18 +171,27 @@ void ControllerSync::link_down(LinkId id, const std::string& why, const base::Mo
     link.since = at.wall;
     roster_changed_ = roster_changed_ || !link.controller.empty();
     link.controller.clear();
+    silence_.forget(id);
     ++links_lost_;
     log::warning("controller lost", {{"controller", link.name}, {"why", why}});
     if (primary_ == id) elect();
     if (!any_up()) absent_at_ = at.steady + kAbsence;
 }
 
+/// The first that is not silent, or else the first that is connected.
+std::optional<ControllerSync::LinkId> ControllerSync::preferred() const {
+    const auto seen = std::find_if(links_.begin(), links_.end(),
+                                   [this](const Link& link) { return link.up && !silence_.silent(link.id); });
+    if (seen != links_.end()) return seen->id;
+    const auto up = std::find_if(links_.begin(), links_.end(), [](const Link& link) { return link.up; });
+    return up == links_.end() ? std::nullopt : std::optional(up->id);
+}
+
 void ControllerSync::elect() {
-    const auto next = std::find_if(links_.begin(), links_.end(), [](const Link& link) { return link.up; });
-    primary_ = next == links_.end() ? std::nullopt : std::optional(next->id);
+    primary_ = preferred();
     output_.primary_changed(primary_.has_value());
     if (!primary_) return;
-    log::info("another controller is primary now", {{"controller", next->name}});
+    log::info("another controller is primary now", {{"controller", find(*primary_).name}});
     send(*primary_, roster(find(*primary_)));
     // It has the faults, but not what the primary before it has delivered of them.
     send_faults(*primary_, false);

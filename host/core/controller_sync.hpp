@@ -12,14 +12,15 @@
 #include "base/ids.hpp"
 #include "base/moment.hpp"
 #include "bus/messages.hpp"
+#include "heartbeat/silence_watch.hpp"
 #include "host/core/monitor.hpp"
 
 namespace vitalwire::host {
 
 /// The agent's sessions with all its controllers. Each gets a full snapshot when it connects and every change after it;
 /// one of them, the primary, delivers this agent's faults. When the primary is lost another one that is up becomes
-/// primary and is sent every fault. Faults that stay unacknowledged are resent to the primary. Pure: connections are
-/// the output's.
+/// primary and is sent every fault; also when it falls silent while another one is seen. Faults that stay
+/// unacknowledged are resent to the primary. Pure: connections are the output's.
 class ControllerSync {
 public:
     using LinkId = std::size_t;
@@ -58,9 +59,13 @@ public:
         std::uint64_t state_starts = 0;  ///< how often an agent has started from it
     };
 
+    struct Timing {
+        base::Millis report_interval{30'000};
+        base::Millis controller_silent_after{900};
+    };
+
     /// `discovery`: controllers may be found later, and faults left for them.
-    ControllerSync(Identity identity, const Monitor& monitor, base::Millis report_interval, bool discovery,
-                   Output& output);
+    ControllerSync(Identity identity, const Monitor& monitor, Timing timing, bool discovery, Output& output);
 
     LinkId add(const std::string& name, base::WallTime wall);
     /// Timers run from here.
@@ -72,6 +77,10 @@ public:
     /// Also for a failed attempt whose reason is new.
     void link_down(LinkId link, const std::string& why, const base::Moment& at);
     void received(LinkId link, const bus::ToAgent& message);
+    /// Something came from a controller that keeps alive.
+    void link_alive(LinkId link, base::TimePoint steady);
+    /// At least every StallClock::kProbe.
+    void check_silence(base::TimePoint steady);
     /// The broker can be reached: what was left for controllers before may be lost.
     void leave_unacknowledged_at_broker();
 
@@ -106,6 +115,7 @@ private:
 
     Link& find(LinkId link);
     void elect();
+    std::optional<LinkId> preferred() const;
     std::string primary_name() const;
     std::vector<std::string> connected_names() const;
     bus::PrimaryChanged roster(const Link& link) const;
@@ -122,11 +132,12 @@ private:
 
     Identity identity_;
     const Monitor& monitor_;
-    base::Millis report_interval_;
+    Timing timing_;
     bool discovery_;
     Output& output_;
     std::vector<Link> links_;  ///< in this host's order of preference
     std::optional<LinkId> primary_;
+    heartbeat::SilenceWatch<LinkId> silence_;
     bool roster_changed_ = false;  ///< who is connected or primary
     bus::AgentProblems problems_;
     std::map<base::GuestId, bool> noted_;  ///< changed since the last tick: still there or gone

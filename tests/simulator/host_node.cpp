@@ -56,7 +56,7 @@ public:
           world_(node.world_),
           ids_(world_),
           store_(world_, node.disk_),
-          core_({{node.id_, "simulated", ids_.number(), {}, 0}, kReportInterval, false, ids_.number(), "boot"}, {},
+          core_({{node.id_, "simulated", ids_.number(), {}, 0}, {kReportInterval}, false, ids_.number(), "boot"}, {},
                 ids_, *this),
           probed_at_(world_.now()) {
         core_.add_source(kSource);

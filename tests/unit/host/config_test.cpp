@@ -53,6 +53,7 @@ call_deadline = 3 s
 controller = unix:///srv/a.sock
 controller = tcp://127.0.0.1:7001
 report_interval = 1 min
+controller_silent_after = 600 ms
 [heartbeat]
 guests = enabled
 min_interval = 500 ms
@@ -83,6 +84,7 @@ queue = 16K
     EXPECT_EQ(config.libvirt->call_deadline, Millis(3'000));
     EXPECT_THAT(config.controllers, ElementsAre("unix:///srv/a.sock", "tcp://127.0.0.1:7001"));
     EXPECT_EQ(config.report_interval, Millis(60'000));
+    EXPECT_EQ(config.transport.silence, Millis(600));
     EXPECT_TRUE(config.heartbeat.only_enabled);
     EXPECT_EQ(config.heartbeat.defaults.native_min_interval, Millis(500));
     EXPECT_EQ(config.heartbeat.defaults.cgcs_min_interval, Millis(1000));

@@ -47,7 +47,7 @@ protected:
         settings.heartbeat = monitor_settings_;
         AgentCore::Output& output = *this;
         core_ = std::make_unique<AgentCore>(
-            AgentCore::Identity{{base::HostId("node"), "1", "instance", {}, 0}, Millis(60'000), false, "fresh", boot},
+            AgentCore::Identity{{base::HostId("node"), "1", "instance", {}, 0}, {Millis(60'000)}, false, "fresh", boot},
             settings, ids_, output);
         core_->add_source("hypervisor");
         core_->add_link("controller", at());

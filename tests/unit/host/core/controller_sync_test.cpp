@@ -54,9 +54,9 @@ protected:
     ControllerSyncTest() : monitor_({}, ids_, static_cast<Monitor::Output&>(*this)) { make(false); }
 
     void make(bool discovery) {
-        controllers_ =
-            std::make_unique<ControllerSync>(ControllerSync::Identity{base::HostId("node"), "1", "i"}, monitor_,
-                                             kReportInterval, discovery, static_cast<ControllerSync::Output&>(*this));
+        controllers_ = std::make_unique<ControllerSync>(ControllerSync::Identity{base::HostId("node"), "1", "i"},
+                                                        monitor_, ControllerSync::Timing{kReportInterval}, discovery,
+                                                        static_cast<ControllerSync::Output&>(*this));
     }
     void start(int links) {
         for (int i = 0; i < links; ++i)
@@ -72,6 +72,21 @@ protected:
             controllers_->tick(now_);
         }
         now_ = until;
+    }
+    /// `speaking` controllers keep alive, the agent looks every probe.
+    void keep_alive(const std::vector<std::size_t>& speaking, base::Millis time) {
+        for (const base::TimePoint end = now_ + time; now_ < end;) {
+            for (const std::size_t link : speaking)
+                controllers_->link_alive(link, now_);
+            after(heartbeat::StallClock::kProbe);
+            controllers_->check_silence(now_);
+        }
+    }
+    std::string primary() const {
+        for (const auto& link : controllers_->status()) {
+            if (link.primary) return link.name;
+        }
+        return "none";
     }
     /// Registers and falls silent.
     void lose(const char* guest) {
@@ -127,6 +142,75 @@ protected:
     base::TimePoint now_{std::chrono::hours(1)};
 };
 
+TEST_F(ControllerSyncTest, APrimaryThatFallsSilentIsReplacedWithinItsPatience) {
+    start(2);
+    up(0);
+    up(1);
+    lose("a");
+    const std::string first = primary();
+    const std::size_t silent = first == "A" ? 0 : 1;
+    keep_alive({0, 1}, std::chrono::seconds(2));
+    take();
+    keep_alive({1 - silent}, base::Millis(800));
+    EXPECT_EQ(primary(), first);
+    keep_alive({1 - silent}, base::Millis(100));
+    EXPECT_NE(primary(), first);
+    EXPECT_THAT(take(), testing::IsSupersetOf({first == "A" ? "A: standby" : "B: standby",
+                                               first == "A" ? "B: primary" : "A: primary",
+                                               first == "A" ? "B: faults a#1/0" : "A: faults a#1/0"}))
+        << "the silent one learns of it when it reads again";
+    EXPECT_EQ(controllers_->links_up(), 2U);
+}
+
+TEST_F(ControllerSyncTest, OneThatIsHeardAgainIsPrimaryAgainWhenItsTurnComes) {
+    start(2);
+    up(0);
+    up(1);
+    const std::string first = primary();
+    const std::size_t silent = first == "A" ? 0 : 1;
+    keep_alive({0, 1}, std::chrono::seconds(1));
+    keep_alive({1 - silent}, std::chrono::seconds(1));
+    ASSERT_NE(primary(), first);
+    keep_alive({0, 1}, std::chrono::seconds(1));
+    EXPECT_NE(primary(), first) << "no change without need";
+    keep_alive({silent}, std::chrono::seconds(1));
+    EXPECT_EQ(primary(), first);
+}
+
+TEST_F(ControllerSyncTest, WhenNoControllerIsHeardThePrimaryStays) {
+    start(2);
+    up(0);
+    up(1);
+    const std::string first = primary();
+    keep_alive({0, 1}, std::chrono::seconds(1));
+    keep_alive({}, std::chrono::seconds(2));
+    EXPECT_EQ(primary(), first) << "this host is cut off";
+}
+
+TEST_F(ControllerSyncTest, AnAgentThatStoodStillReplacesNobody) {
+    start(2);
+    up(0);
+    up(1);
+    keep_alive({0, 1}, std::chrono::seconds(1));
+    const std::string first = primary();
+    const std::size_t other = first == "A" ? 1 : 0;
+    now_ += std::chrono::seconds(5);
+    controllers_->link_alive(other, now_);  // read first
+    controllers_->check_silence(now_);
+    now_ += base::Millis(40);
+    keep_alive({0, 1}, std::chrono::seconds(1));
+    EXPECT_EQ(primary(), first);
+}
+
+TEST_F(ControllerSyncTest, AControllerOfAReleaseBeforePromisesNothing) {
+    start(2);
+    up(0);
+    up(1);
+    const std::string first = primary();
+    keep_alive({first == "A" ? std::size_t{1} : std::size_t{0}}, std::chrono::seconds(5));
+    EXPECT_EQ(primary(), first);
+}
+
 TEST_F(ControllerSyncTest, LeavesFaultsForControllersThatAreYetToBeFound) {
     EXPECT_FALSE(controllers_->any());
     make(true);
@@ -147,7 +231,7 @@ TEST_F(ControllerSyncTest, LeavesFaultsForControllersThatAreYetToBeFound) {
 
 TEST_F(ControllerSyncTest, PrefersControllersInAnOrderOfTheHostsOwn) {
     const auto order = [this](const std::vector<std::string>& names) {
-        ControllerSync some({base::HostId("node"), "1", "i"}, monitor_, kReportInterval, false,
+        ControllerSync some({base::HostId("node"), "1", "i"}, monitor_, {kReportInterval}, false,
                             static_cast<ControllerSync::Output&>(*this));
         for (const std::string& name : names)
             some.add(name, {});
