@@ -33,7 +33,7 @@ def measure(folder: Path, size: Size) -> list[float]:
             guests.say(f"silence {number}")
         taken: list[float] = []
         while len(taken) < size.silenced:
-            _, guest, status, at = inspector.line()
+            _, guest, status, at, _ = inspector.line()
             if status == "down" and guest in stopped:
                 taken.append((int(at) - stopped.pop(guest)) / 1e6)
         return sorted(taken)

@@ -38,10 +38,11 @@ INVENTORY = "[group g]\n" + "".join(
 @dataclass(frozen=True)
 class Size:
     times: int = 8
+    hangs: int = 5
     calm: float = 5.0
 
 
-SMOKE = Size(times=1, calm=0.5)
+SMOKE = Size(times=1, hangs=1, calm=0.5)
 
 
 class Listener(RawGuest):
@@ -186,11 +187,12 @@ def figures(folder: Path, size: Size, what: str, buses: list[Bus]) -> list[Figur
         with Speaker(bed.speaker) as speaker:
             undisturbed = calm(bed, size)
             kill = max(killed(bed, speaker) for _ in range(size.times))
-            hang = hung(bed, speaker)
+            hang = max(hung(bed, speaker) for _ in range(size.hangs))
     return [
-        Figure(f"{what}: longest silence, lead killed {size.times} times", kill, undisturbed, "ms", "<= 1000",
+        Figure(f"{what}: longest silence, lead killed {size.times} times", kill, undisturbed, "ms", "<= 500",
                "without a kill"),
-        Figure(f"{what}: longest silence, lead hangs", hang, undisturbed, "ms", "", "without it"),
+        Figure(f"{what}: longest silence, lead hangs {size.hangs} times", hang, undisturbed, "ms", "<= 1000",
+               "without it"),
     ]
 
 

@@ -1,5 +1,5 @@
 // bench_inspector: where the controller sends faults, as Doctor events. Prints where it listens, and for each event:
-// told INSTANCE STATUS NANOSECONDS
+// told INSTANCE STATUS NANOSECONDS KIND; of an alarm of a host HOST instead of INSTANCE
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <iostream>
@@ -21,8 +21,9 @@ runtime::HttpResponse answer(const runtime::HttpRequest& request) {
     const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
     for (const json& event : json::parse(request.body, nullptr, false)) {
         const json details = event.value("details", json::object());
-        std::cout << "told " << text(details, "instance_id") << " " << text(details, "status") << " " << now
-                  << std::endl;
+        const char* who = details.contains("instance_id") ? "instance_id" : "hostname";
+        std::cout << "told " << text(details, who) << " " << text(details, "status") << " " << now << " "
+                  << text(details, "kind") << std::endl;
     }
     return {};
 }

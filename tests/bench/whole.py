@@ -221,7 +221,7 @@ def fault_latencies(folder: Path, guests: int, silenced: int, bus: Bus = Bus()) 
         since = {guest: int(moment) for _, guest, moment in (bed.guests.line() for _ in chosen)}
         took: dict[str, float] = {}
         while len(took) < len(since):
-            _, guest, status, moment = bed.inspector.line()
+            _, guest, status, moment, _ = bed.inspector.line()
             if guest in since and status == "down":
                 took.setdefault(guest, (int(moment) - since[guest]) / 1e6)
     return sorted(took.values())

@@ -10,6 +10,7 @@ from typing import Any
 class ScriptedQemu:
     def __init__(self, path: Path, status: str = "running") -> None:
         self.status = status
+        self.answered = False  # it was asked for its status
         self._connections: list[socket.socket] = []
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(str(path))
@@ -46,3 +47,4 @@ class ScriptedQemu:
                 command = json.loads(line)
                 answer = {"status": self.status} if command["execute"] == "query-status" else {}
                 self._say(connection, {"return": answer, "id": command.get("id")})
+                self.answered = self.answered or command["execute"] == "query-status"
