@@ -26,6 +26,9 @@ namespace {
 
 constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
 constexpr std::size_t kMaxSinkName = 64;   // becomes a metric label and a key in the store
+/// A ping may come late by two thirds of it. Of what is silent for longer the bus closes the connection.
+constexpr Millis kShortestSilence{300};
+constexpr Millis kLongestSilence{2000};
 constexpr Millis kDay = std::chrono::hours(24);
 
 std::string own_host_name() {
@@ -52,6 +55,9 @@ void read_self_monitoring(const ConfigFile& file, ConfigErrors& errors, Controll
     ConfigReader section(file, "self_monitoring", errors);
     config.agent_lost_after =
         section.duration("agent_lost_after", config.agent_lost_after, std::chrono::seconds(1), kDay);
+    config.host_unreachable_after =
+        section.duration("host_unreachable_after", config.host_unreachable_after, kShortestSilence, kLongestSilence);
+    config.transport.silence = config.host_unreachable_after;
     config.sink_failing_after =
         section.duration("sink_failing_after", config.sink_failing_after, std::chrono::seconds(1), kDay);
     section.finish();

@@ -36,6 +36,7 @@ struct ControllerConfig {
     base::Millis remove_agent_after = std::chrono::hours(24 * 7);
 
     base::Millis agent_lost_after{3000};
+    base::Millis host_unreachable_after{900};
     base::Millis sink_failing_after{30'000};
 
     std::vector<std::string> bus_listen;

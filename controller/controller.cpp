@@ -38,7 +38,8 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
       core_({{config_.host, config_.agent_lost_after, config_.resume_grace, config_.sink_failing_after},
              {config_.history, config_.resume_grace},
              config_.remove_agent_after,
-             std::chrono::system_clock::now()},
+             std::chrono::system_clock::now(),
+             config_.host_unreachable_after},
             {problems_, rows_, inventory_, *this}),
       peers_(io, http_client_, problems_, config_.peers,
              [this](const std::vector<Maintenance>& windows) {

@@ -26,6 +26,13 @@ Alarm agent_lost(const base::HostId& host) {
     return alarm;
 }
 
+Alarm host_unreachable(const base::HostId& host) {
+    Alarm alarm = agent_lost(host);
+    alarm.id = id_of(kHostUnreachable, host.str());
+    alarm.kind = kHostUnreachable;
+    return alarm;
+}
+
 /// It is rather we who are cut off: one alarm, of our own host.
 Alarm all_agents_lost(const base::HostId& controller) {
     Alarm alarm = agent_lost(controller);
@@ -84,38 +91,65 @@ std::vector<Alarm> SelfMonitoring::check(const View& view, base::Moment moment) 
     return changed;
 }
 
-/// Counted from when we first saw it away: when we ourselves were stopped, all are away at first.
 void SelfMonitoring::check_agents(const View& view, base::Moment moment, Changed& changed) {
-    const Fleet& fleet = view.fleet;
+    RollCall call;
     std::map<base::HostId, base::TimePoint> lost_since;
-    std::vector<base::HostId> lost;
-    for (const auto& [host, agent] : fleet.agents()) {
-        if (agent.connected) {
+    for (const auto& [host, agent] : view.fleet.agents()) {
+        if (agent.present()) {
+            ++call.present;
             clear(id_of(kAgentLost, host.str()), "connected", moment, changed);
-            continue;
+            clear(id_of(kHostUnreachable, host.str()), "connected", moment, changed);
+        } else if (unreachable(host, agent)) {
+            if (!view.watched_by_peer(host)) raise(host_unreachable(host), moment, changed);
+        } else if (!lasted_away(host, agent, lost_since, moment)) {
+            ++call.awaited;
+        } else if (view.watched_by_peer(host)) {
+            ++call.watched;
+        } else {
+            call.lost.push_back(host);
         }
-        const auto before = lost_since_.find(host);
-        const base::TimePoint since = before == lost_since_.end() ? moment.steady : before->second;
-        lost_since.emplace(host, since);
-        const base::Millis patience = agent.seen_since_start
-                                          ? options_.agent_lost_after
-                                          : std::max(options_.agent_lost_after, options_.start_grace);
-        if (moment.steady - since >= patience && !view.watched_by_peer(host)) lost.push_back(host);
     }
     lost_since_ = std::move(lost_since);
+    raise_lost(call, moment, changed);
+    clear_removed(view.fleet, moment, changed);
+}
+
+/// Counted from when we first saw it away: when we ourselves were stopped, all are away at first.
+bool SelfMonitoring::lasted_away(const base::HostId& host, const Agent& agent,
+                                 std::map<base::HostId, base::TimePoint>& lost_since, base::Moment moment) const {
+    const auto before = lost_since_.find(host);
+    const base::TimePoint since = before == lost_since_.end() ? moment.steady : before->second;
+    lost_since.emplace(host, since);
+    const base::Millis patience =
+        agent.seen_since_start ? options_.agent_lost_after : std::max(options_.agent_lost_after, options_.start_grace);
+    return moment.steady - since >= patience;
+}
+
+/// Whether all are lost shows when the last of them has had its time.
+void SelfMonitoring::raise_lost(const RollCall& call, base::Moment moment, Changed& changed) {
     const Alarm all = all_agents_lost(options_.controller);
-    const bool cut_off = lost.size() > 1 && lost.size() == fleet.agents().size();
-    if (cut_off) {
-        raise(all, moment, changed);
-    } else {
-        clear(all.id, "connected", moment, changed);
-        for (const base::HostId& host : lost)
-            raise(agent_lost(host), moment, changed);
+    const bool several = call.lost.size() + call.awaited > 1;
+    if (several && call.present == 0 && call.watched == 0) {
+        if (call.awaited == 0) raise(all, moment, changed);
+        return;
     }
+    clear(all.id, "connected", moment, changed);
+    for (const base::HostId& host : call.lost)
+        raise(agent_lost(host), moment, changed);
+}
+
+/// The alarm outlives a restart of this controller, what it saw does not.
+bool SelfMonitoring::unreachable(const base::HostId& host, const Agent& agent) const {
+    return agent.unreachable || open(id_of(kHostUnreachable, host.str()));
+}
+
+void SelfMonitoring::clear_removed(const Fleet& fleet, base::Moment moment, Changed& changed) {
+    const base::FaultId all = all_agents_lost(options_.controller).id;
     std::vector<base::FaultId> removed;
     for (const auto& [id, alarm] : alarms_) {
-        const bool of_an_agent = (alarm.kind == kAgentLost || alarm.kind == kAgentDegraded) && id != all.id;
-        if (of_an_agent && fleet.find(alarm.host) == nullptr) removed.push_back(id);
+        const bool of_an_agent =
+            alarm.kind == kAgentLost || alarm.kind == kAgentDegraded || alarm.kind == kHostUnreachable;
+        if (of_an_agent && id != all && fleet.find(alarm.host) == nullptr) removed.push_back(id);
     }
     for (const base::FaultId& id : removed)
         clear(id, "forgotten", moment, changed);
@@ -203,6 +237,11 @@ void SelfMonitoring::clear(const base::FaultId& id, const char* why, base::Momen
     alarm.cleared_at = moment.wall;
     alarm.clear_reason = why;
     changed.push_back(alarm);
+}
+
+bool SelfMonitoring::open(const base::FaultId& id) const {
+    const auto known = alarms_.find(id);
+    return known != alarms_.end() && known->second.open();
 }
 
 void SelfMonitoring::erase(const base::FaultId& alarm) {

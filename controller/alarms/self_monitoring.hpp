@@ -20,7 +20,9 @@ namespace vitalwire::controller {
 ///
 /// An alarm's id names what it is about, so two controllers that lose the same agent raise the same alarm. An agent
 /// that was stopped in order is lost like any other: nobody watches the guests of its host. When all are lost it is
-/// rather the controller that is cut off (from the brokers, from the network): that is one alarm, on its own host.
+/// rather the controller that is cut off (from the brokers, from the network): that is one alarm, on its own host. An
+/// agent that closes its connection has a kernel that lives; one that falls silent perhaps has none, and is notified at
+/// once.
 class SelfMonitoring {
 public:
     struct Options {
@@ -56,8 +58,21 @@ public:
 
 private:
     using Changed = std::vector<Alarm>;
+    /// The agents that are not unreachable.
+    struct RollCall {
+        std::size_t present = 0;
+        std::size_t awaited = 0;  ///< away, and not for long enough
+        std::size_t watched = 0;  ///< lost, and a peer's
+        std::vector<base::HostId> lost;
+    };
 
     void check_agents(const View& view, base::Moment moment, Changed& changed);
+    bool lasted_away(const base::HostId& host, const Agent& agent, std::map<base::HostId, base::TimePoint>& lost_since,
+                     base::Moment moment) const;
+    void raise_lost(const RollCall& call, base::Moment moment, Changed& changed);
+    void clear_removed(const Fleet& fleet, base::Moment moment, Changed& changed);
+    bool unreachable(const base::HostId& host, const Agent& agent) const;
+    bool open(const base::FaultId& id) const;
     void check_agent_problems(const Fleet& fleet, base::Moment moment, Changed& changed);
     void check_copies(const View& view, base::Moment moment, Changed& changed);
     void check_sinks(const std::vector<SinkState>& sinks, base::Moment moment, Changed& changed);

@@ -33,6 +33,10 @@ public:
         owner_.core_.message(number_, host, message, owner_.now_());
         owner_.handled_();
     }
+    void on_agent_alive(const HostId& host) override {
+        owner_.core_.agent_alive(number_, host, owner_.now_());
+        owner_.handled_();
+    }
 
 private:
     AgentPorts& owner_;

@@ -31,6 +31,7 @@ Core::Core(Options options, Context context)
       context_(context),
       names_(context.inventory, fleet_),
       authority_(context.inventory, fleet_, names_),
+      silence_(options_.host_unreachable_after),
       alarms_(options_.alarms, context.rows, alarm_dependencies()),
       evidence_(context.inventory, fleet_, names_),
       groups_(context.inventory, fleet_, names_,
@@ -89,19 +90,20 @@ void Core::load(Moment moment) {
 }
 
 void Core::stop() {
-    housekeeping_due_ = sync_due_ = base::kNever;
+    housekeeping_due_ = sync_due_ = silence_due_ = base::kNever;
     alarms_.stop();
     orphans_.stop();
 }
 
 base::TimePoint Core::next_due() const {
-    return std::min({housekeeping_due_, sync_due_, alarms_.next_due(), orphans_.next_due()});
+    return std::min({housekeeping_due_, sync_due_, silence_due_, alarms_.next_due(), orphans_.next_due()});
 }
 
 void Core::tick(Moment moment) {
     now_ = moment.steady;
     alarms_.tick(moment.steady);
     orphans_.tick(moment);
+    if (moment.steady >= silence_due_) check_silence(moment);
     if (moment.steady >= sync_due_) sync_next(moment);
     if (moment.steady >= housekeeping_due_) housekeeping(moment);
 }
@@ -150,6 +152,7 @@ void Core::agent_down(std::size_t port, const HostId& name, const std::string& w
     const HostId host = canonical(name);
     if (!known_session(port, host)) return;
     sessions_.close(host);
+    silence_.forget(host);
     policies_.erase(host);
     to_hand_back_.erase(host);
     fleet_.down(host, moment);
@@ -157,6 +160,16 @@ void Core::agent_down(std::size_t port, const HostId& name, const std::string& w
     alarms_.agent_down(host);
     groups_.agent_down(host);
     log::warning("agent disconnected", {{"host", host}, {"why", why}});
+}
+
+void Core::agent_alive(std::size_t port, const HostId& name, Moment moment) {
+    const HostId host = canonical(name);
+    if (!known_session(port, host)) return;
+    if (silence_due_ == base::kNever) silence_due_ = moment.steady;
+    if (!silence_.alive(host, moment.steady)) return;
+    fleet_.seen_again(host);
+    log::info("agent seen again", {{"host", host}});
+    monitor(moment);
 }
 
 void Core::message(std::size_t port, const HostId& name, const bus::ToController& message, Moment moment) {

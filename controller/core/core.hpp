@@ -32,6 +32,7 @@
 #include "controller/fleet/host_names.hpp"
 #include "controller/fleet/inventory.hpp"
 #include "controller/groups/group_service.hpp"
+#include "heartbeat/silence_watch.hpp"
 #include "runtime/problems.hpp"
 
 namespace vitalwire::controller {
@@ -43,6 +44,7 @@ public:
         AlarmManager::Options alarms;
         base::Millis remove_agent_after = std::chrono::hours(24 * 7);
         base::WallTime started_at{};
+        base::Millis host_unreachable_after{900};
     };
     /// What the core asks of its shell.
     class Output {
@@ -83,6 +85,8 @@ public:
                                        base::Moment moment);
     void agent_up(std::size_t port, const bus::Hello& hello, const std::string& peer, base::Moment moment);
     void agent_down(std::size_t port, const base::HostId& host, const std::string& why, base::Moment moment);
+    /// Something came from an agent that keeps alive.
+    void agent_alive(std::size_t port, const base::HostId& host, base::Moment moment);
     void message(std::size_t port, const base::HostId& host, const bus::ToController& message, base::Moment moment);
     void orphaned(const base::HostId& host, const bus::Faults& faults, std::function<void()> done, base::Moment moment);
 
@@ -141,6 +145,7 @@ private:
 
     void housekeeping(base::Moment moment);
     void check_agents(base::Moment moment);
+    void check_silence(base::Moment moment);
     void remove_agent(const base::HostId& host);
     void end_by_evidence(base::Moment moment);
     void adopt_orphaned_hosts(base::Moment moment);
@@ -167,6 +172,7 @@ private:
     HostNames names_;
     Authority authority_;
     Sessions sessions_;
+    heartbeat::SilenceWatch<base::HostId> silence_;
     AlarmManager alarms_;
     Evidence evidence_;
     GroupService groups_;
@@ -183,6 +189,7 @@ private:
     base::TimePoint sync_by_{};
     base::TimePoint sync_due_ = base::kNever;
     base::TimePoint housekeeping_due_ = base::kNever;
+    base::TimePoint silence_due_ = base::kNever;
     base::TimePoint names_from_ = base::kNever;  ///< agents have had their time to come
     base::TimePoint refresh_from_{};
     bool inventory_seen_ = false;

@@ -77,6 +77,18 @@ void Core::check_agents(Moment moment) {
         remove_agent(host);
 }
 
+/// An agent that ends closes its connection; one that falls silent with it open is notified at once.
+void Core::check_silence(Moment moment) {
+    const auto fallen = silence_.observe(moment.steady);
+    silence_due_ =
+        silence_.empty() ? base::kNever : std::min(moment.steady + heartbeat::StallClock::kProbe, silence_.next_due());
+    for (const auto& [host, alone] : fallen) {
+        log::warning("agent fell silent", {{"host", host}, {"others_seen", alone}});
+        fleet_.fell_silent(host, alone);
+    }
+    if (!fallen.empty()) monitor(moment);
+}
+
 /// Another agent has its state now.
 bool Core::agent_renamed(const HostId& host, const Agent& agent) const {
     if (agent.state.empty()) return false;
@@ -147,7 +159,7 @@ bool Core::peer_is_primary(const Agent& agent) const {
     if (agent.is_primary) return false;
     return std::any_of(fleet_.agents().begin(), fleet_.agents().end(), [&](const auto& item) {
         const Agent& witness = item.second;
-        if (!witness.connected) return false;
+        if (!witness.present()) return false;
         if (agent.primary.empty() || witness.controllers.empty()) return !witness.is_primary;
         return std::find(witness.controllers.begin(), witness.controllers.end(), agent.primary) !=
                witness.controllers.end();
@@ -158,7 +170,8 @@ void Core::monitor(Moment moment) {
     SelfMonitoring::View view{fleet_, {}, authority_.running_twice(), {}};
     for (const auto& sink : alarms_.sinks())
         view.sinks.push_back({sink->name(), sink->queue().away_since(), sink->queue().last_error()});
-    const bool alone = fleet_.connected() == 0;
+    const bool alone = std::none_of(fleet_.agents().begin(), fleet_.agents().end(),
+                                    [](const auto& item) { return item.second.present(); });
     view.watched_by_peer = [&](const HostId& host) {
         const Agent* agent = fleet_.find(host);
         return !agent->is_primary && (alone || peer_is_primary(*agent));

@@ -34,6 +34,8 @@ void Fleet::up(const base::HostId& host, const bus::Hello& hello, const std::str
     agent.instance = hello.instance;
     agent.peer = peer;
     agent.connected = true;
+    agent.silent = false;
+    agent.unreachable = false;
     agent.synced = false;
     agent.is_primary = hello.is_primary;
     agent.since = now;
@@ -46,9 +48,24 @@ void Fleet::down(const base::HostId& host, base::Moment moment) {
     if (at == agents_.end()) return;
     ++version_;
     at->second.connected = false;
+    at->second.silent = false;
     at->second.since = moment.wall;
     at->second.away_since = moment.steady;
     at->second.mentioned.reset();
+}
+
+void Fleet::fell_silent(const base::HostId& host, bool alone) {
+    const auto at = agents_.find(host);
+    if (at == agents_.end()) return;
+    at->second.silent = true;
+    at->second.unreachable = alone;
+}
+
+void Fleet::seen_again(const base::HostId& host) {
+    const auto at = agents_.find(host);
+    if (at == agents_.end()) return;
+    at->second.silent = false;
+    at->second.unreachable = false;
 }
 
 void Fleet::set_primary(const base::HostId& host, const bus::PrimaryChanged& changed) {

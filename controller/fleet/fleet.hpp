@@ -29,6 +29,8 @@ struct Agent {
     std::string instance;  ///< of the agent's life
     std::string peer;
     bool connected = false;
+    bool silent = false;                   ///< connected, and nothing came from it for too long
+    bool unreachable = false;              ///< fell silent while others were seen; until it is seen or connects
     bool is_primary = false;               ///< this controller is its primary: the one that delivers its faults
     std::string primary;                   ///< name of its primary, as it reported it last; empty: not known
     std::vector<std::string> controllers;  ///< names of those it is connected to, as it reported them last
@@ -44,6 +46,8 @@ struct Agent {
     std::optional<std::set<base::GuestId>> mentioned;  ///< within a snapshot
     std::vector<bus::AgentProblems::Item> problems;
     bool reported_problems = false;  ///< since it connected
+
+    bool present() const { return connected && !silent; }
 };
 
 /// The agents that this controller has seen. No I/O, no clock.
@@ -53,6 +57,9 @@ public:
     void restore(const base::HostId& host, Agent agent);
     void up(const base::HostId& host, const bus::Hello& hello, const std::string& peer, base::WallTime now);
     void down(const base::HostId& host, base::Moment moment);
+    /// Nothing comes from it although it is connected. `alone`: others were seen in that time.
+    void fell_silent(const base::HostId& host, bool alone);
+    void seen_again(const base::HostId& host);
     void set_primary(const base::HostId& host, const bus::PrimaryChanged& changed);
     void set_problems(const base::HostId& host, std::vector<bus::AgentProblems::Item> problems);
     /// This controller delivers for an agent that is away, known or not.

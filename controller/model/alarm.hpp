@@ -15,6 +15,7 @@ namespace vitalwire::controller {
 
 using model::kAgentDegraded;
 using model::kAgentLost;
+using model::kHostUnreachable;
 using model::kRunningTwice;
 using model::kSinkFailing;
 

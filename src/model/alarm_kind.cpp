@@ -16,6 +16,8 @@ constexpr std::array<AlarmKind, kAlarmKinds> kKinds = {{
     {"stopped_by_host", "critical", Source::agent, false, "the hypervisor stopped the virtual machine by itself"},
     {"watchdog_fired", "critical", Source::agent, false, "the watchdog of the virtual machine fired"},
     {kRunningTwice, "critical", Source::controller, false, "the guest runs on two hosts at once"},
+    {kHostUnreachable, "critical", Source::controller, true,
+     "the host fell silent: it hangs, has no power or is cut off"},
     {kAgentLost, "critical", Source::controller, true, "the agent of the host is lost: nobody watches its guests"},
     {kAgentDegraded, "major", Source::controller, true, "the agent of the host cannot watch all of its guests"},
     {kSinkFailing, "major", Source::controller, true, "the controller cannot deliver alarms to one of its receivers"},

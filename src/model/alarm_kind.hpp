@@ -21,12 +21,13 @@ struct AlarmKind {
 };
 
 // Kinds that the controller finds.
-inline constexpr const char* kRunningTwice = "running_twice";    ///< two hosts' copies of one guest answer
-inline constexpr const char* kAgentLost = "agent_lost";          ///< nobody watches the guests of the host
-inline constexpr const char* kAgentDegraded = "agent_degraded";  ///< the agent cannot watch all of its guests
-inline constexpr const char* kSinkFailing = "sink_failing";      ///< of the controller's host; `detail` names the sink
+inline constexpr const char* kRunningTwice = "running_twice";        ///< two hosts' copies of one guest answer
+inline constexpr const char* kHostUnreachable = "host_unreachable";  ///< the host fell silent, its connection open
+inline constexpr const char* kAgentLost = "agent_lost";              ///< nobody watches the guests of the host
+inline constexpr const char* kAgentDegraded = "agent_degraded";      ///< the agent cannot watch all of its guests
+inline constexpr const char* kSinkFailing = "sink_failing";  ///< of the controller's host; `detail` names the sink
 
-inline constexpr std::size_t kAlarmKinds = kFaultKinds + 4;
+inline constexpr std::size_t kAlarmKinds = kFaultKinds + 5;
 
 /// The table: a new kind is one line of it. Those of FaultKind come first, in its order.
 const std::array<AlarmKind, kAlarmKinds>& alarm_kinds();

@@ -93,11 +93,11 @@ class AgentCutOff(OutageTestCase):
         self.wait_connected()
 
     def alarms(self) -> list[str]:
-        """What the inspector was told last of lost agents, one for each controller that says so."""
+        """What the inspector was told last of lost agents and silent hosts, one for each controller that says so."""
         last = {}
         for event in self.inspector.events():
             details = event["details"]
-            if details["kind"] == "agent_lost":
+            if details["kind"] in ("agent_lost", "host_unreachable"):
                 self.assertEqual(details["hostname"], "compute-1")
                 self.assertNotIn("instance_id", details)
                 last[details["fault_id"]] = details["status"]

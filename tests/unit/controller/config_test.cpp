@@ -44,6 +44,14 @@ TEST_F(ControllerConfigTest, TakesPortsThatTheKernelChooses) {
     EXPECT_THAT(mistakes(), IsEmpty());
 }
 
+TEST_F(ControllerConfigTest, TellsAgentsAfterHowMuchSilenceTheirHostIsUnreachable) {
+    EXPECT_EQ(read("").transport.silence, base::Millis(900));
+    EXPECT_EQ(read("[self_monitoring]\nhost_unreachable_after = 600 ms\n").transport.silence, base::Millis(600));
+    EXPECT_THAT(mistakes(), IsEmpty());
+    read("[self_monitoring]\nhost_unreachable_after = 3 s\n");
+    EXPECT_THAT(mistakes(), ElementsAre(HasSubstr("host_unreachable_after")));
+}
+
 TEST_F(ControllerConfigTest, WorksWithoutAFile) {
     const ControllerConfig config = read("");
     EXPECT_THAT(mistakes(), IsEmpty());
@@ -117,7 +125,7 @@ TEST_F(ControllerConfigTest, ReportsEveryMistakeOfThePolicies) {
         mistakes(),
         ElementsAre(HasSubstr("c:6: [policy 1] kinds: expected some of heartbeat_lost, unhealthy, "
                               "not_established, vm_crashed, stopped_by_host, watchdog_fired, running_twice, "
-                              "agent_lost, agent_degraded, sink_failing, found 'asleep'"),
+                              "host_unreachable, agent_lost, agent_degraded, sink_failing, found 'asleep'"),
                     HasSubstr("c:8: [policy 1] hold_off: expected a time"),
                     HasSubstr("c:7: [policy 1] sinks: there is no [sink c]"),
                     HasSubstr("c:10: [policy 2] hold_off: expected a time ('5 s'), or 1 to 1000 intervals"),

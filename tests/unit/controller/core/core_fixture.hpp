@@ -104,6 +104,14 @@ protected:
         pass(base::Millis(1));
     }
     void down(const std::string& host) { core->agent_down(0, base::HostId(host), "EOF", moment); }
+    /// `hosts` keep alive for that long.
+    void keep_alive(const std::vector<std::string>& hosts, base::Millis time) {
+        for (const base::TimePoint end = moment.steady + time; moment.steady < end;) {
+            for (const std::string& host : hosts)
+                core->agent_alive(0, base::HostId(host), moment);
+            pass(base::Millis(100));
+        }
+    }
     void message(const std::string& host, const bus::ToController& message) {
         core->message(0, base::HostId(host), message, moment);
         run_deferred();

@@ -5,6 +5,7 @@
 namespace vitalwire::controller {
 namespace {
 
+using base::Millis;
 using std::chrono::seconds;
 using ::testing::Contains;
 using ::testing::ElementsAre;
@@ -177,6 +178,115 @@ TEST_F(CoreTest, AControllerThatLostOnlyItsOwnLinkRaisesNothing) {
     down("compute-1");
     pass(seconds(60));
     EXPECT_THAT(take(), IsEmpty());
+}
+
+class SilentHostTest : public CoreTest {
+protected:
+    void start_hosts(bool primary = true) {
+        for (const char* host : {"compute-1", "compute-2", "compute-3"}) {
+            auto one = hello(host);
+            one.is_primary = primary;
+            if (!primary) one.primary = "other";
+            if (!primary) one.controllers = {"ctl", "other"};
+            up(one);
+        }
+        keep_alive(kAll, seconds(1));
+    }
+
+    const std::vector<std::string> kAll{"compute-1", "compute-2", "compute-3"};
+    const std::vector<std::string> kOthers{"compute-2", "compute-3"};
+};
+
+TEST_F(SilentHostTest, OneThatFallsSilentIsUnreachableWithinASecond) {
+    start_hosts();
+    keep_alive(kOthers, Millis(700));
+    EXPECT_THAT(take(), IsEmpty());
+    keep_alive(kOthers, Millis(200));
+    EXPECT_THAT(take(), ElementsAre("host_unreachable.compute-1 opened 1"));
+    keep_alive(kOthers, seconds(2));
+    down("compute-1");  // the bus gives its connection up
+    keep_alive(kOthers, seconds(60));
+    EXPECT_THAT(take(), IsEmpty()) << "not agent_lost as well";
+    up(hello("compute-1"));
+    keep_alive(kAll, seconds(1));
+    EXPECT_THAT(take(), ElementsAre("host_unreachable.compute-1 cleared 2"));
+}
+
+TEST_F(SilentHostTest, AnAgentThatHungIsBackWithItsFirstSign) {
+    start_hosts();
+    keep_alive(kOthers, seconds(2));
+    EXPECT_THAT(take(), ElementsAre("host_unreachable.compute-1 opened 1"));
+    keep_alive(kAll, Millis(100));
+    EXPECT_THAT(take(), ElementsAre("host_unreachable.compute-1 cleared 2"));
+}
+
+TEST_F(SilentHostTest, AnAgentThatEndsOrIsUpgradedIsNotUnreachable) {
+    start_hosts();
+    for (int i = 0; i < 5; ++i) {
+        down("compute-1");
+        keep_alive(kOthers, seconds(2));
+        up(hello("compute-1"));
+        keep_alive(kAll, seconds(1));
+    }
+    EXPECT_THAT(take(), IsEmpty());
+    down("compute-1");
+    keep_alive(kOthers, seconds(5));
+    EXPECT_THAT(take(), ElementsAre("agent_lost.compute-1 opened 1"));
+}
+
+TEST_F(SilentHostTest, WhenAllFallSilentItIsThisControllerThatIsCutOff) {
+    start_hosts();
+    keep_alive({"compute-1"}, Millis(100));
+    keep_alive({"compute-2"}, Millis(100));
+    pass(Millis(2900));
+    EXPECT_THAT(take(), IsEmpty());
+    pass(seconds(3));
+    EXPECT_THAT(take(), ElementsAre("agent_lost.ctl.all opened 1"));
+    keep_alive({"compute-2"}, Millis(100));
+    keep_alive(kAll, seconds(1));
+    EXPECT_THAT(take(), testing::Contains("agent_lost.ctl.all cleared 2"));
+}
+
+TEST_F(SilentHostTest, AHiccupOfTheNetworkIsNoAlarmAlsoWhenTheHostsComeBackOneByOne) {
+    start_hosts();
+    pass(Millis(1500));
+    keep_alive({"compute-3"}, Millis(500));
+    keep_alive(kOthers, Millis(500));
+    keep_alive(kAll, seconds(5));
+    EXPECT_THAT(take(), IsEmpty());
+}
+
+TEST_F(SilentHostTest, AControllerThatWasStoppedBlamesNobody) {
+    start_hosts();
+    moment.steady += seconds(10);
+    moment.wall += seconds(10);
+    core->tick(moment);
+    keep_alive(kAll, seconds(5));
+    EXPECT_THAT(take(), IsEmpty());
+}
+
+TEST_F(SilentHostTest, AHostWhosePrimaryIsAliveIsItsPrimarysToRaise) {
+    start_hosts(false);
+    keep_alive(kOthers, seconds(5));
+    EXPECT_THAT(take(), IsEmpty());
+    for (const std::string& host : kOthers)
+        message(host, bus::PrimaryChanged{true, "ctl", {"ctl"}});
+    keep_alive(kOthers, seconds(2));
+    EXPECT_THAT(take(), ElementsAre("host_unreachable.compute-1 opened 1")) << "it died with its primary";
+}
+
+TEST_F(SilentHostTest, ARestartOfTheControllerKeepsTheAlarmAndAddsNone) {
+    start_hosts();
+    keep_alive(kOthers, seconds(2));
+    EXPECT_THAT(take(), ElementsAre("host_unreachable.compute-1 opened 1"));
+    restart();
+    for (const std::string& host : kOthers)
+        up(hello(host));
+    keep_alive(kOthers, seconds(30));
+    EXPECT_THAT(take(), IsEmpty());
+    up(hello("compute-1"));
+    keep_alive(kAll, seconds(2));
+    EXPECT_THAT(take(), ElementsAre("host_unreachable.compute-1 cleared 2"));
 }
 
 TEST_F(CoreTest, ProblemsOfAnAgentBecomeAnAlarmOfItsHost) {
