@@ -55,16 +55,20 @@ Result<json> guest(Client& client, const Options& options) {
     return json{{"guest", std::move(*found)}, {"faults", only(*faults, "faults", "guest", id)}};
 }
 
-Result<json> fault(Client& client, const Options& options) {
-    auto faults = faults_and_alarms(client, true);
+/// The fault of a guest, or the alarm of a host, that is meant.
+Result<json> fault_or_alarm(Client& client, const Options& options, bool ended_too) {
+    auto faults = faults_and_alarms(client, ended_too);
     if (!faults) return faults;
-    // An id is of a fault or of an alarm.
     json both = json::array();
     for (const char* key : {"faults", "alarms"}) {
         for (const json* entry : listed(*faults, key))
             both.push_back(*entry);
     }
-    auto found = select({{"faults", std::move(both)}}, kFaults, options.target);
+    return select({{"faults", std::move(both)}}, kFaults, options.target);
+}
+
+Result<json> fault(Client& client, const Options& options) {
+    auto found = fault_or_alarm(client, options, true);
     if (!found) return found;
     // An agent has no journals, and no page for each fault.
     auto whole = client.get("/v1/faults/" + wire::text_or(*found, "id"));
@@ -72,9 +76,7 @@ Result<json> fault(Client& client, const Options& options) {
 }
 
 Result<json> close(Client& client, const Options& options) {
-    auto faults = client.get("/v1/faults");
-    if (!faults) return faults;
-    auto found = select(*faults, kFaults, options.target);
+    auto found = fault_or_alarm(client, options, false);
     if (!found) return found;
     return client.post("/v1/faults/" + wire::text_or(*found, "id") + "/clear", options.message);
 }

@@ -244,6 +244,13 @@ bool SelfMonitoring::open(const base::FaultId& id) const {
     return known != alarms_.end() && known->second.open();
 }
 
+std::optional<Alarm> SelfMonitoring::close(const base::FaultId& alarm, base::Moment moment) {
+    Changed changed;
+    clear(alarm, "closed by the operator", moment, changed);
+    seen_since_.erase(alarm);
+    return changed.empty() ? std::nullopt : std::optional(changed.front());
+}
+
 void SelfMonitoring::erase(const base::FaultId& alarm) {
     const auto known = alarms_.find(alarm);
     if (known != alarms_.end() && !known->second.open()) alarms_.erase(known);

@@ -54,6 +54,9 @@ public:
     /// It is over and delivered everywhere.
     void erase(const base::FaultId& alarm);
 
+    /// Ends an open alarm by the operator's word; it is raised again while its cause is seen. Absent when none is open.
+    std::optional<Alarm> close(const base::FaultId& alarm, base::Moment moment);
+
     std::size_t open_of_kind(std::string_view kind) const;
 
 private:

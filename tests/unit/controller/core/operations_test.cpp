@@ -163,6 +163,17 @@ TEST_F(OperationsTest, AnAgentThatIsAwayForLongIsRemovedByTheSteadyClock) {
     EXPECT_EQ(core->fleet().find(base::HostId("compute-1")), nullptr);
 }
 
+TEST_F(OperationsTest, AnOperatorEndsAnAlarmOfAHost) {
+    up(hello("compute-1"));
+    down("compute-1");
+    pass(seconds(10));
+    ASSERT_THAT(take(), Contains("agent_lost.compute-1 opened 1"));
+    EXPECT_TRUE(core->clear_by_operator(base::FaultId("agent_lost.compute-1"), "known", moment));
+    run_deferred();
+    EXPECT_THAT(take(), Contains("agent_lost.compute-1 cleared 2"));
+    EXPECT_FALSE(core->clear_by_operator(base::FaultId("agent_lost.compute-9"), "known", moment));
+}
+
 TEST_F(OperationsTest, ThatAnOperatorHasSeenAFaultIsInItsJournal) {
     place("g1", "compute-1");
     up(hello("compute-1"), {f1});
