@@ -12,7 +12,7 @@ WRITES = "pwrite64"
 SYNCS = "fdatasync"
 
 # Of what may not happen before the kill: long enough for another thread, short enough that no peer gives up on us.
-HELD_MICROSECONDS = 500_000
+HELD_MICROSECONDS = 150_000
 
 
 class Ambush:

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from ambush import READS, SENDS, SYNCS, WRITES, Ambush
 from outage import OutageTestCase, pending, store_rows
-from suite import Controller
+from suite import Agent, Controller
 from vmbed.procs import wait_until
 
 # An ambush takes a moment to lay and may come too late or too early for its step; the next one is another try.
@@ -26,6 +26,10 @@ HELD = "sendto,sendmsg"
 
 
 class Kills(OutageTestCase):
+    def start_agent(self, host: str, *args: object, **more: object) -> Agent:
+        # An ambush slows a controller down so much that it would be replaced before it comes to its step.
+        return super().start_agent(host, *args, bus__controller_silent_after="2 s", **more)
+
     def setUp(self) -> None:
         super().setUp()
         self.sick = self.guest("sick", interval=200)
