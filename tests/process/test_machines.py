@@ -31,6 +31,7 @@ class Machines(ProcessTestCase):
         self.addCleanup(guest.close)
         guest.register()
         self.agent.wait_state("g1", "registered")
+        wait_until(lambda: qemu.answered, "the agent reads the monitor")
         return guest, qemu
 
     def told(self, kind: str, status: str) -> dict:
@@ -50,6 +51,27 @@ class Machines(ProcessTestCase):
         qemu.event("RESUME")
         self.told("stopped_by_host", "up")
         self.agent.wait_state("g1", "registered")
+
+    def test_what_the_hypervisor_reports_waits_for_no_challenge_and_no_report(self) -> None:
+        self.agent.close()
+        self.agent = Agent(self.dir / "calm", "compute-2", self.controller, bus__report_interval="1 h")
+        self.addCleanup(self.agent.close)
+        for number, (event, data, kind) in enumerate((
+            ("GUEST_PANICKED", {"action": "pause"}, "vm_crashed"),
+            ("SHUTDOWN", {"guest": False, "reason": "host-error"}, "vm_crashed"),
+            ("WATCHDOG", {"action": "none"}, "watchdog_fired"),
+        )):
+            with self.subTest(event):
+                name = f"calm-{number}"
+                qemu = ScriptedQemu(self.agent.channels / f"{name}.qmp")
+                self.addCleanup(qemu.close)
+                guest = RawGuest(self.agent.channels, name)
+                self.addCleanup(guest.close)
+                guest.register(interval=3_600_000)
+                self.agent.wait_state(name, "registered")
+                wait_until(lambda each=qemu: each.answered, "the agent reads the monitor")
+                qemu.event(event, **data)
+                self.inspector.wait_event(fault_event(name, kind, "down"), f"{kind} down of {name}")
 
     def test_a_machine_that_the_operator_paused_is_none(self) -> None:
         guest, qemu = self.guest_with_monitor()
