@@ -9,7 +9,8 @@ import unittest
 
 WEB = Path(__file__).resolve().parents[2] / "web"
 NPM = shutil.which("npm")
-NO_NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH", "ERR_SOCKET_TIMEOUT")
+NO_NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH", "ERR_SOCKET_TIMEOUT",
+              "E403", "E404", "E502", "E503")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
