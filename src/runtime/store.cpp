@@ -67,7 +67,7 @@ Result<std::string> move_aside(const std::string& path) {
 }
 
 /// What the writer's thread and the event loop share; outlives whichever of them ends last.
-class Writer {
+class Writer : public std::enable_shared_from_this<Writer> {
 public:
     Writer(asio::io_context& io, std::string path, std::optional<SqliteFile> file)
         : io_(&io), path_(std::move(path)), file_(std::move(file)) {}
@@ -87,6 +87,8 @@ private:
         std::function<void()> done;
     };
 
+    void end_turn();
+    void pass_on();
     Result<void> write(const StoreChanges& changes);
     void written(std::uint64_t up_to);
     void failed(const std::string& why);
@@ -100,10 +102,12 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable wake_;
     std::condition_variable ended_;
+    StoreChanges of_turn_;  ///< made in this turn of the event loop: the thread gets them together
     StoreChanges pending_;
     StoreChanges under_way_;
-    std::uint64_t changes_ = 0;  ///< so far
-    std::uint64_t durable_ = 0;  ///< of them, on the disk
+    std::uint64_t changes_ = 0;    ///< so far
+    std::uint64_t passed_on_ = 0;  ///< of them, from `of_turn_` to `pending_`
+    std::uint64_t durable_ = 0;    ///< of them, on the disk
     std::vector<Waiting> waiting_;
     std::string problem_;
     Millis retry_after_ = kFirstRetry;
@@ -113,9 +117,23 @@ private:
 
 void Writer::change(StoreKey key, std::optional<std::string> value) {
     const std::lock_guard lock(mutex_);
-    pending_[std::move(key)] = std::move(value);
+    if (of_turn_.empty() && io_ != nullptr) asio::post(*io_, [self = shared_from_this()] { self->end_turn(); });
+    of_turn_[std::move(key)] = std::move(value);
     ++changes_;
+}
+
+void Writer::end_turn() {
+    const std::lock_guard lock(mutex_);
+    pass_on();
     wake_.notify_one();
+}
+
+/// With the lock held.
+void Writer::pass_on() {
+    for (auto& [key, value] : of_turn_)
+        pending_[key] = std::move(value);
+    of_turn_.clear();
+    passed_on_ = changes_;
 }
 
 void Writer::when_durable(std::function<void()> done) {
@@ -140,7 +158,7 @@ void Writer::run() {
         wake_.wait(lock, [this] { return closing_ || !pending_.empty(); });
         if (pending_.empty()) break;
         under_way_ = std::exchange(pending_, {});
-        const std::uint64_t up_to = changes_;
+        const std::uint64_t up_to = passed_on_;
         lock.unlock();
         const Result<void> done = write(under_way_);
         lock.lock();
@@ -193,12 +211,12 @@ void Writer::wait_before_retry(std::unique_lock<std::mutex>& lock) {
 std::string Writer::problem() const {
     const std::lock_guard lock(mutex_);
     if (problem_.empty()) return {};
-    return problem_ + "; changes that wait: " + std::to_string(pending_.size() + under_way_.size());
+    return problem_ + "; changes that wait: " + std::to_string(of_turn_.size() + pending_.size() + under_way_.size());
 }
 
 std::uint64_t Writer::pending() const {
     const std::lock_guard lock(mutex_);
-    return pending_.size() + under_way_.size();
+    return of_turn_.size() + pending_.size() + under_way_.size();
 }
 
 bool Writer::close(Millis deadline) {
@@ -206,6 +224,7 @@ bool Writer::close(Millis deadline) {
     closing_ = true;
     io_ = nullptr;
     waiting_.clear();
+    pass_on();
     wake_.notify_one();
     return ended_.wait_for(lock, deadline, [this] { return has_ended_; });
 }

@@ -12,7 +12,8 @@
 namespace vitalwire::runtime {
 
 /// What must survive a restart: tables of key -> text. Reads happen once, at start; writes go to a thread of its own,
-/// coalesced by key (so what waits is never more than what lives) and committed in batches. A full or broken disk never
+/// coalesced by key (so what waits is never more than what lives) and committed in batches; what one turn of the event
+/// loop changed is committed together. A full or broken disk never
 /// stops the caller: writes stay pending, are retried, and `healthy()` says so until they are done.
 class Store {
 public:

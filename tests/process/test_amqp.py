@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Agents and controllers that meet at RabbitMQ: how it can fail, who is let in, and who may say what."""
 
+import itertools
 import json
 from pathlib import Path
 import sys
@@ -169,7 +170,8 @@ class Outages(BrokerTestCase):
             lambda: self.left() + sum(http_metrics(each.http)[metric] for each in self.controllers) == 0,
             "all that was left is taken",
         )
-        self.assertEqual(self.story(), ["down", "up"])
+        # One that took none of it before tells its end again: it cannot know that the other one did.
+        self.assertEqual([status for status, _ in itertools.groupby(self.story())], ["down", "up"])
 
     def left(self) -> int:
         """Messages of faults that wait at the broker."""
