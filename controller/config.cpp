@@ -6,13 +6,19 @@
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <map>
+#include <set>
 #include <sstream>
 #include <utility>
 
 #include "base/text.hpp"
+#include "bus/tls_config.hpp"
+#include "controller/model/policy_check.hpp"
 #include "controller/model/policy_config.hpp"
+#include "controller/sources/inventory_file.hpp"
 #include "runtime/listen.hpp"
+#include "runtime/listen_config.hpp"
 #include "runtime/secret.hpp"
+#include "runtime/store.hpp"
 
 namespace vitalwire::controller {
 
@@ -24,6 +30,8 @@ using runtime::ConfigSection;
 
 namespace {
 
+constexpr const char* kStateFolder = "/var/lib/vitalwire/controller";  // made by the unit
+constexpr std::string_view kUnixUrl = "unix://";
 constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
 constexpr std::size_t kMaxSinkName = 64;   // becomes a metric label and a key in the store
 /// A ping may come late by two thirds of it. Of what is silent for longer the bus closes the connection.
@@ -43,6 +51,7 @@ void read_controller(const ConfigFile& file, ConfigErrors& errors, ControllerCon
     if (!base::is_plain_name(config.host.str(), kMaxHostName))
         section.refuse("host", "expected 1 to 253 letters, digits, '.', '_' and '-'");
     config.state = section.text("state", config.state);
+    if (section.only_checked()) section.check("state", runtime::Store::check(config.state, kStateFolder));
     config.log_level = section.choice("log_level", config.log_level, {"debug", "info", "warning", "error"});
     config.history = static_cast<std::size_t>(section.integer("history", 10'000, 0, 1'000'000));
     config.resume_grace = section.duration("resume_grace", config.resume_grace, Millis(0), std::chrono::minutes(10));
@@ -65,19 +74,17 @@ void read_self_monitoring(const ConfigFile& file, ConfigErrors& errors, Controll
 
 void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
     ConfigReader section(file, "bus", errors);
-    for (const std::string& url : section.list("listen"))
+    for (const std::string& url :
+         section.list("listen", {"unix:///run/vitalwire/controller.sock", "tcp://127.0.0.1:8991"}))
         (bus::is_broker_url(url) ? config.brokers : config.bus_listen).push_back(url);
-    if (config.bus_listen.empty() && config.brokers.empty())
-        config.bus_listen = {"unix:///run/vitalwire/controller.sock", "tcp://127.0.0.1:8991"};
-    config.tls.ca = section.file("ca");
-    config.tls.certificate = section.file("certificate");
-    config.tls.key = section.file("key");
-    config.tls.crl = section.file("crl");
+    config.tls = bus::read_tls_files(section);
     config.transport.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
     boost::asio::io_context unused;  // nothing listens yet: this finds what cannot work
     for (const std::string& url : config.bus_listen) {
         const auto port = bus::make_controller_port(unused, url, config.tls, config.transport);
-        if (!port) section.refuse("listen", port.error().message);
+        if (!port) section.refuse("listen", port.error().message, url);
+        if (port && url.starts_with(kUnixUrl))
+            runtime::check_socket_path(section, "listen", url.substr(kUnixUrl.size()), url);
     }
     config.broker_access = {config.host.str(), runtime::read_secret(section, "password")};
     if (!config.brokers.empty()) {
@@ -90,11 +97,9 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& co
 
 void read_http(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
     ConfigReader section(file, "http", errors);
-    if (section.has("listen")) config.http_listen = section.list("listen");
-    for (const std::string& address : config.http_listen) {
-        if (const auto good = runtime::check_listen_address(address); !good)
-            section.refuse("listen", good.error().message);
-    }
+    config.http_listen = section.list("listen", config.http_listen);
+    for (const std::string& address : config.http_listen)
+        runtime::check_listen_address(section, "listen", address);
     config.http_tokens.reader = runtime::read_secret(section, "reader_token");
     config.http_tokens.operators = runtime::read_secret(section, "operator_token");
     section.finish();
@@ -105,9 +110,7 @@ void read_peers(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& 
     for (std::string url : section.list("url")) {
         while (url.ends_with('/'))
             url.pop_back();
-        if (!url.starts_with("http://") && !url.starts_with("https://"))
-            section.refuse("url",
-                           "expected http://HOST:PORT or https://HOST:PORT, found '" + base::escape(url, 80) + "'");
+        if (const auto good = runtime::check_http_url(url); !good) section.refuse("url", good.error().message, url);
         config.peers.urls.push_back(std::move(url));
     }
     config.peers.token = runtime::read_secret(section, "token");
@@ -117,11 +120,20 @@ void read_peers(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& 
     section.finish();
 }
 
+/// What reading it would find at the start.
+void check_inventory(ConfigReader& section, ConfigErrors& errors, const ControllerConfig& config) {
+    if (!config.inventory_required && ::access(config.inventory.c_str(), F_OK) != 0) return;
+    const auto file = ConfigFile::load(config.inventory, errors);
+    if (!file) return section.refuse("file", file.error().message);
+    read_inventory(*file, errors);
+}
+
 void read_inventory_section(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
     ConfigReader section(file, "inventory", errors);
     const bool nova = section.choice("type", "file", {"file", "nova"}) == "nova";
     config.inventory_required = section.has("file");
     config.inventory = section.text("file", config.inventory);
+    if (section.only_checked() && !nova) check_inventory(section, errors, config);
     NovaInventoryConfig of_nova;
     of_nova.poll_interval = section.duration("poll_interval", of_nova.poll_interval, std::chrono::seconds(1), kDay);
     of_nova.full_poll_interval =
@@ -165,9 +177,8 @@ void read_sink(const ConfigFile& file, const ConfigSection& found, ConfigErrors&
     }
     ConfigReader section(file, found, errors);
     const std::string name = section.required_text("type");
-    const auto& types = sink_types();
-    const auto type = std::find_if(types.begin(), types.end(), [&](const SinkType& t) { return t.name == name; });
-    if (type == types.end()) {
+    const SinkType* type = sink_type(name);
+    if (type == nullptr) {
         if (!name.empty())
             section.refuse("type", "expected one of " + type_names() + ", found '" + base::escape(name, 64) + "'");
         return;  // which keys are right depends on the type
@@ -182,13 +193,31 @@ void read_sinks(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& 
     const auto sections = file.sections_named("sink");
     for (const ConfigSection& section : sections)
         read_sink(file, section, errors, config);
-    if (sections.empty()) read_sink(file, {"sink", "log", 0, {{"type", "log", 0}}}, errors, config);
+    if (sections.empty()) read_sink(file, {"sink", "log", 0, {{"type", "log", runtime::kBuiltIn}}}, errors, config);
+}
+
+/// What can be told of policies that never do anything.
+void check_policies(const ConfigFile& file, ConfigErrors& errors, const std::vector<Policy>& policies,
+                    const std::vector<SinkConfig>& sinks) {
+    std::set<std::string> guests_only;
+    for (const SinkConfig& sink : sinks) {
+        if (sink_type(sink.type)->guests_only) guests_only.insert(sink.name);
+    }
+    for (const ConfigSection& section : file.sections_named("policy")) {
+        for (const Policy& policy : policies) {
+            if (policy.name != section.label) continue;
+            const char* key = policy.kinds.empty() ? "sinks" : "kinds";
+            ConfigReader(file, section, errors).check(key, why_without_effect(policy, policies, guests_only));
+        }
+    }
 }
 
 /// To each sink those that name it. Nothing would be delivered to one that none names.
 void share_out_policies(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
     if (file.sections_named("policy").empty()) return;
+    const std::size_t mistakes = errors.size();
     const std::vector<Policy> policies = read_policies(file, errors);
+    if (errors.size() == mistakes) check_policies(file, errors, policies, config.sinks);
     for (SinkConfig& sink : config.sinks) {
         sink.policies.emplace();
         for (const Policy& policy : policies) {
@@ -199,9 +228,7 @@ void share_out_policies(const ConfigFile& file, ConfigErrors& errors, Controller
 }
 
 bool needs_openstack(const SinkConfig& sink) {
-    const auto& types = sink_types();
-    return std::any_of(types.begin(), types.end(),
-                       [&](const SinkType& type) { return type.name == sink.type && type.needs_openstack; });
+    return sink_type(sink.type)->needs_openstack;
 }
 
 void read_openstack(const ConfigFile& file, ConfigErrors& errors, const Environment& environment,

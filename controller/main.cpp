@@ -7,10 +7,8 @@
 #include <string>
 
 #include "base/log.hpp"
-#include "bus/certificate_watch.hpp"
 #include "controller/config.hpp"
 #include "controller/controller.hpp"
-#include "controller/sources/inventory_file.hpp"
 #include "runtime/command_line.hpp"
 #include "runtime/daemon.hpp"
 #include "runtime/logging.hpp"
@@ -61,30 +59,6 @@ private:
     std::string notified_;
 };
 
-/// What is wrong with the inventory's file, in one line.
-std::string inventory_problem(const controller::ControllerConfig& config) {
-    if (config.nova || (!config.inventory_required && !fs::exists(config.inventory))) return {};
-    runtime::ConfigErrors errors;
-    const auto file = runtime::ConfigFile::load(config.inventory, errors);
-    if (!file) return file.error().message;
-    controller::read_inventory(*file, errors);
-    return errors.empty() ? std::string() : runtime::to_string(errors.front());
-}
-
-/// What reading the configuration does not find, and the start would.
-int check(const controller::ControllerConfig& config) {
-    bool good = true;
-    for (const std::string& problem :
-         {runtime::Store::check(config.state), bus::certificate_problem(config.tls, std::chrono::system_clock::now()),
-          inventory_problem(config)}) {
-        if (problem.empty()) continue;
-        std::fprintf(stderr, "vitalwire-controller: %s\n", problem.c_str());
-        good = false;
-    }
-    if (good) std::puts("the configuration is good");
-    return good ? 0 : 2;
-}
-
 int run(const controller::ControllerConfig& config) {
     runtime::start_logging(log::parse_level(config.log_level).value_or(log::Level::info), runtime::kHostLogBuffer);
     runtime::raise_file_limit();
@@ -116,12 +90,13 @@ int run(const controller::ControllerConfig& config) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    runtime::CommandLine command({"vitalwire-controller",
-                                  "Lists the faults that the agents find and notifies the systems that act on them.",
-                                  VITALWIRE_VERSION, "/etc/vitalwire/vitalwire-controller.conf"});
+    runtime::CommandLine command(
+        {"vitalwire-controller", "Lists the faults that the agents find and notifies the systems that act on them.",
+         VITALWIRE_VERSION, "/etc/vitalwire/vitalwire-controller.conf", "vitalwire-controller", "vitalwire"});
     if (const auto status = command.parse(argc, argv)) return *status;
-    const auto config = command.load(read_config);
-    if (!config) return 2;
-    if (command.check_only()) return check(*config);
-    return run(*config);
+    const auto loaded = command.load(read_config);
+    if (!loaded) return 2;
+    if (command.print_only()) return runtime::CommandLine::print_values(loaded->values);
+    if (command.check_only()) return std::puts("the configuration is good") < 0 ? 1 : 0;
+    return run(loaded->config);
 }

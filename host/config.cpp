@@ -6,8 +6,10 @@
 #include <boost/asio/io_context.hpp>
 
 #include "base/text.hpp"
-#include "runtime/listen.hpp"
+#include "bus/tls_config.hpp"
+#include "runtime/listen_config.hpp"
 #include "runtime/secret.hpp"
+#include "runtime/store.hpp"
 
 namespace vitalwire::host {
 
@@ -18,6 +20,7 @@ using runtime::ConfigReader;
 
 namespace {
 
+constexpr const char* kStateFolder = "/var/lib/vitalwire/agent";  // made by the unit
 constexpr const char* kDefaultDirectory = "/run/vitalwire/channels";
 constexpr const char* kDefaultController = "unix:///run/vitalwire/controller.sock";
 constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
@@ -41,9 +44,9 @@ void read_agent(const ConfigFile& file, ConfigErrors& errors, AgentConfig& confi
     if (!base::is_plain_name(config.host.str(), kMaxHostName))
         section.refuse("host", "expected 1 to 253 letters, digits, '.', '_' and '-'");
     config.state = section.text("state", config.state);
+    if (section.only_checked()) section.check("state", runtime::Store::check(config.state, kStateFolder));
     config.listen = section.text("listen", config.listen);
-    if (const auto good = runtime::check_listen_address(config.listen); !good)
-        section.refuse("listen", good.error().message);
+    runtime::check_listen_address(section, "listen", config.listen);
     config.log_level = section.choice("log_level", config.log_level, {"debug", "info", "warning", "error"});
     section.finish();
 }
@@ -78,19 +81,15 @@ void read_sources(const ConfigFile& file, ConfigErrors& errors, AgentConfig& con
     const auto sections = file.sections_named("source");
     for (const auto& section : sections)
         read_source(file, section, errors, config);
-    if (sections.empty()) config.directories.emplace_back(kDefaultDirectory);
+    if (sections.empty()) read_source(file, {"source", "directory", runtime::kBuiltIn, {}}, errors, config);
 }
 
 void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
     ConfigReader section(file, "bus", errors);
-    for (const std::string& url : section.list("controller"))
+    for (const std::string& url : section.list("controller", {kDefaultController}))
         (bus::is_broker_url(url) ? config.brokers : config.controllers).push_back(url);
-    if (config.controllers.empty() && config.brokers.empty()) config.controllers = {kDefaultController};
     if (config.controllers == std::vector<std::string>{"none"}) config.controllers.clear();
-    config.tls.ca = section.file("ca");
-    config.tls.certificate = section.file("certificate");
-    config.tls.key = section.file("key");
-    config.tls.crl = section.file("crl");
+    config.tls = bus::read_tls_files(section);
     config.transport.silence =
         section.duration("controller_silent_after", config.transport.silence, kShortestSilence, kLongestSilence);
     config.transport.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
@@ -98,7 +97,7 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config)
     boost::asio::io_context io;
     for (const std::string& url : config.controllers) {
         if (const auto link = bus::make_agent_link(io, url, config.tls, config.transport); !link)
-            section.refuse("controller", link.error().message);
+            section.refuse("controller", link.error().message, url);
     }
     config.broker_access = {config.host.str(), runtime::read_secret(section, "password")};
     if (!config.brokers.empty()) {

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "base/log.hpp"
-#include "bus/certificate_watch.hpp"
 #include "host/agent.hpp"
 #include "host/config.hpp"
 #include "host/sources/directory/directory_source.hpp"
@@ -46,19 +45,6 @@ base::Result<host::Agent::Parts> make_parts(boost::asio::io_context& io, const h
     return parts;
 }
 
-/// What reading the configuration does not find, and the start would.
-int check(const host::AgentConfig& config) {
-    bool good = true;
-    for (const std::string& problem : {runtime::Store::check(config.state),
-                                       bus::certificate_problem(config.tls, std::chrono::system_clock::now())}) {
-        if (problem.empty()) continue;
-        std::fprintf(stderr, "vitalwire-agent: %s\n", problem.c_str());
-        good = false;
-    }
-    if (good) std::puts("the configuration is good");
-    return good ? 0 : 2;
-}
-
 int run(const runtime::CommandLine& command, const host::AgentConfig& config) {
     runtime::start_logging(log::parse_level(config.log_level).value_or(log::Level::info), runtime::kHostLogBuffer);
     runtime::raise_file_limit();
@@ -72,7 +58,10 @@ int run(const runtime::CommandLine& command, const host::AgentConfig& config) {
     agent.metrics().gauge("vitalwire_agent_loop_longest_turn_seconds", runtime::kLongestTurnHelp,
                           [&] { return std::chrono::duration<double>(daemon.longest_turn()).count(); });
     daemon.on_reload([&] {
-        if (const auto changed = command.reload(host::read_agent_config)) return agent.reload(*changed);
+        runtime::ConfigErrors errors;
+        if (const auto changed = command.load(host::read_agent_config, errors)) return agent.reload(changed->config);
+        for (const runtime::ConfigError& error : errors)
+            log::error(runtime::to_string(error));
         log::error("the configuration has mistakes, continuing with the one before");
     });
     daemon.on_stop([&](const std::function<void()>& finished) {
@@ -99,8 +88,9 @@ int main(int argc, char** argv) {
         {"vitalwire-agent", "Watches the heartbeat of the virtual machines of this host and tells the controllers.",
          VITALWIRE_VERSION, "/etc/vitalwire/vitalwire-agent.conf"});
     if (const auto status = command.parse(argc, argv)) return *status;
-    const auto config = command.load(host::read_agent_config);
-    if (!config) return 2;
-    if (command.check_only()) return check(*config);
-    return run(command, *config);
+    const auto loaded = command.load(host::read_agent_config);
+    if (!loaded) return 2;
+    if (command.print_only()) return runtime::CommandLine::print_values(loaded->values);
+    if (command.check_only()) return std::puts("the configuration is good") < 0 ? 1 : 0;
+    return run(command, loaded->config);
 }

@@ -53,7 +53,7 @@ void read_sink_names(ConfigReader& section, const std::set<std::string>& sinks, 
     if (policy.sinks.empty()) section.refuse("sinks", "is missing");
     for (const std::string& sink : policy.sinks) {
         if (!sinks.contains(sink))
-            section.refuse("sinks", "there is no [sink " + base::escape(sink, kShownName) + "] in this file");
+            section.refuse("sinks", "there is no [sink " + base::escape(sink, kShownName) + "] in this file", sink);
     }
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/text.hpp"
 #include "runtime/file.hpp"
+#include "runtime/listen.hpp"
 #include "runtime/secret.hpp"
 
 namespace vitalwire::controller {
@@ -94,7 +95,8 @@ Settings from_clouds_file(ConfigReader& section, const std::string& file, const 
 }
 
 /// The section's own keys, named as in clouds.yaml; secrets come from files or variables.
-void add_own_keys(ConfigReader& section, Settings& settings) {
+/// `origin`: of what is there already.
+void add_own_keys(ConfigReader& section, const std::string& origin, Settings& settings) {
     static constexpr std::array kKeys = {
         "auth_url",          "username",
         "user_id",           "user_domain_name",
@@ -105,7 +107,8 @@ void add_own_keys(ConfigReader& section, Settings& settings) {
         "interface",         "cacert",
     };
     for (const char* key : kKeys) {
-        const std::string value = section.text(key, "");
+        const std::string value = section.text(key, value_or(settings, key));
+        section.set_origin(key, value.empty() ? "default" : origin);
         if (!value.empty()) settings[key] = value;
     }
     for (const char* key : {"password", "application_credential_secret"}) {
@@ -121,10 +124,6 @@ void add_own_keys(ConfigReader& section, Settings& settings) {
         }
         settings[line.substr(0, space) + std::string(kOverride)] = line.substr(url);
     }
-}
-
-bool is_url(const std::string& text) {
-    return text.starts_with("http://") || text.starts_with("https://");
 }
 
 /// Ends in /v3, whatever of it was given.
@@ -150,11 +149,13 @@ bool says_no(const std::string& word) {
 void check(ConfigReader& section, const CloudAccess& access) {
     if (access.auth_url.empty())
         return section.refuse("auth_url", "missing: expected it here, in clouds.yaml (key cloud) or in OS_AUTH_URL");
-    if (!is_url(access.auth_url)) section.refuse("auth_url", "expected http://... or https://...");
+    if (const auto good = runtime::check_http_url(access.auth_url); !good)
+        section.refuse("auth_url", good.error().message);
     if (access.interface != "public" && access.interface != "internal" && access.interface != "admin")
         section.refuse("interface", "expected public, internal or admin");
     for (const auto& [type, url] : access.endpoints) {
-        if (!is_url(url)) section.refuse("endpoint", type + ": expected http://... or https://...");
+        if (const auto good = runtime::check_http_url(url); !good)
+            section.refuse("endpoint", type + ": " + good.error().message);
     }
     const bool named_user = !access.user_id.empty() || !access.user_name.empty();
     const bool by_credential = !access.application_credential_id.empty() || !access.application_credential_name.empty();
@@ -217,7 +218,7 @@ CloudAccess read_cloud_access(ConfigReader& section, const Environment& environm
     const std::string cloud = section.text("cloud", value_or(environment, "OS_CLOUD"));
     const std::string file = find_clouds_file(section, environment);
     Settings settings = cloud.empty() ? from_environment(environment) : from_clouds_file(section, file, cloud);
-    add_own_keys(section, settings);
+    add_own_keys(section, cloud.empty() ? "the environment (OS_...)" : file, settings);
     CloudAccess access = access_of(settings);
     if (!access.ca_file.empty()) {
         if (const std::string why = runtime::why_unreadable(access.ca_file); !why.empty())

@@ -18,8 +18,25 @@ namespace {
 
 constexpr std::size_t kShownBody = 160;
 
+constexpr std::size_t kMaxHeader = 4096;
+
 bool is_header_name(std::string_view text) {
     return base::is_plain_name(text, 64) && text.find('.') == std::string_view::npos;
+}
+
+/// Those decide where a message ends: the client writes them.
+bool is_framing(std::string_view name) {
+    std::string lower(name);
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    return lower == "content-length" || lower == "transfer-encoding" || lower == "connection";
+}
+
+/// A line break in a value would begin another header.
+bool is_header_value(std::string_view text) {
+    return text.size() <= kMaxHeader && std::none_of(text.begin(), text.end(), [](char c) {
+               return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
+           });
 }
 
 void read_headers(ConfigReader& section, HttpClientRequest& request) {
@@ -27,33 +44,38 @@ void read_headers(ConfigReader& section, HttpClientRequest& request) {
         const std::size_t colon = std::min(line.find(':'), line.size());
         const std::string name = line.substr(0, colon);
         const std::size_t value = line.find_first_not_of(" \t", colon + 1);
-        if (!is_header_name(name) || value == std::string::npos) {
-            section.refuse("header", "expected 'Name: value'");
+        // The value may be a secret: it is not shown.
+        const std::string shown = "'" + base::escape(name, 64) + "'";
+        if (name.empty() || value == std::string::npos) {
+            section.refuse("header", "expected 'Name: value'", line);
             continue;
         }
+        if (!is_header_name(name)) {
+            section.refuse("header", "expected a name of 1 to 64 letters, digits, '_' and '-', found " + shown, line);
+            continue;
+        }
+        if (is_framing(name)) section.refuse("header", shown + " is written by the client itself", line);
+        if (!is_header_value(line.substr(value)))
+            section.refuse("header", "expected at most 4096 bytes without control characters in the value of " + shown,
+                           line);
         request.headers[name] = line.substr(value);
     }
     const std::string secret_header = section.text("secret_header", "Authorization");
     if (!is_header_name(secret_header)) section.refuse("secret_header", "expected the name of a header");
     const std::string secret = read_secret(section, "secret");
+    if (!is_header_value(secret))
+        section.refuse(section.has("secret_file") ? "secret_file" : "secret_env",
+                       "expected a secret of at most 4096 bytes without control characters");
     if (!secret.empty()) request.headers[secret_header] = secret;
 }
 
 void check_url(ConfigReader& section, const std::string& url) {
     if (url.empty()) return;  // reported as missing
-    if (!url.starts_with("http://") && !url.starts_with("https://")) {
-        return section.refuse("url", "expected http://... or https://...");
-    }
-    const std::size_t host = url.find("//") + 2;
-    const std::size_t end = std::min(url.find('/', host), url.size());
-    if (end == host) return section.refuse("url", "expected a host after //");
-    const std::string authority = url.substr(host, end - host);
-    if (authority.substr(authority.rfind('@') + 1).find(':') != std::string::npos) {
-        const auto parsed = runtime::parse_host_port(authority.substr(authority.rfind('@') + 1));
-        if (!parsed && !authority.ends_with(']')) section.refuse("url", parsed.error().message);
-    }
-    const bool holds_password = authority.find('@') != std::string::npos;
-    if (holds_password) section.refuse("url", "holds a password: use the keys user and password_file");
+    const std::size_t host = std::min(url.find("//"), url.size());
+    const std::string authority = url.substr(host, url.find('/', host + 2) - host);
+    if (authority.find('@') != std::string::npos)
+        return section.refuse("url", "holds a password: use the keys user and password_file");
+    if (const auto good = runtime::check_http_url(url); !good) section.refuse("url", good.error().message);
 }
 
 }  // namespace
@@ -70,6 +92,7 @@ HttpClientRequest read_http_target(ConfigReader& section) {
     const std::string user = section.text("user", "");
     const std::string password = read_secret(section, "password");
     if (!user.empty()) request.user_password = user + ":" + password;
+    if (user.find(':') != std::string::npos) section.refuse("user", "expected no ':' in it");
     if (user.empty() && !password.empty()) section.refuse("user", "is missing, but a password is given");
     return request;
 }

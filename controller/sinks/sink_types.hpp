@@ -21,10 +21,13 @@ struct SinkType {
     std::string_view name;
     SinkFactory (*configure)(runtime::ConfigReader& section);
     bool needs_openstack = false;  ///< the section [openstack] has to be right
+    bool guests_only = false;      ///< takes no alarms of hosts
 };
 
 /// All kinds. A new one is a file of its own and a line here.
 const std::vector<SinkType>& sink_types();
+/// That of a name; null when there is none.
+const SinkType* sink_type(std::string_view name);
 
 // One each file.
 SinkFactory configure_log_sink(runtime::ConfigReader& section);

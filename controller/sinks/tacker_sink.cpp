@@ -11,6 +11,7 @@
 #include "controller/sinks/tacker/registration_json.hpp"
 #include "controller/sinks/tacker/registry.hpp"
 #include "runtime/listen.hpp"
+#include "runtime/listen_config.hpp"
 #include "runtime/secret.hpp"
 #include "wire/json_reader.hpp"
 
@@ -193,10 +194,8 @@ std::map<std::string, TackerFault> read_faults(ConfigReader& section) {
 tacker::Registry::Options read_registry(ConfigReader& section) {
     tacker::Registry::Options options;
     options.listen = section.required_text("listen");
-    if (const auto good = runtime::check_listen_address(options.listen); section.has("listen") && !good)
-        section.refuse("listen", good.error().message);
-    const auto allowed = section.list("allow");
-    for (const std::string& network : allowed.empty() ? std::vector<std::string>{"127.0.0.0/8", "::1"} : allowed) {
+    if (section.has("listen")) runtime::check_listen_address(section, "listen", options.listen);
+    for (const std::string& network : section.list("allow", {"127.0.0.0/8", "::1"})) {
         if (!options.allow.add(network))
             section.refuse("allow",
                            "expected addresses or networks, as 10.0.0.0/8, found '" + base::escape(network, 64) + "'");
@@ -213,8 +212,7 @@ tacker::Registry::Options read_registry(ConfigReader& section) {
     for (std::string peer : section.list("peers")) {
         while (peer.ends_with('/'))
             peer.pop_back();
-        if (!peer.starts_with("http://") && !peer.starts_with("https://"))
-            section.refuse("peers", "expected http://HOST:PORT, found '" + base::escape(peer, 64) + "'");
+        if (const auto good = runtime::check_http_url(peer); !good) section.refuse("peers", good.error().message, peer);
         options.peers.push_back(std::move(peer));
     }
     options.sync =

@@ -1,5 +1,7 @@
 #include "bus/stream_url.hpp"
 
+#include <sys/un.h>
+
 #include <boost/asio/ip/address.hpp>
 #include <string_view>
 
@@ -24,6 +26,8 @@ base::Result<StreamUrl> StreamUrl::parse(const std::string& url, const Transport
     if (url.starts_with(kUnix) && url.size() > kUnix.size() && url[kUnix.size()] == '/') {
         out.scheme = Scheme::unix_socket;
         out.path = url.substr(kUnix.size());
+        if (out.path.size() >= sizeof(sockaddr_un::sun_path))
+            return fail(Errc::config, "the path of a UNIX socket has at most 107 bytes: " + base::escape(out.path));
         return out;
     }
     if (!url.starts_with(kTcp) && !url.starts_with(kTls)) {

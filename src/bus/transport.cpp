@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/text.hpp"
 #include "bus/socket_acceptor.hpp"
 #include "bus/stream_dialer.hpp"
 #include "bus/stream_link.hpp"
@@ -38,6 +39,9 @@ Result<std::unique_ptr<AgentLink>> make_agent_link(boost::asio::io_context& io, 
                                                    const TlsFiles& tls, const TransportOptions& options) {
     auto prepared = prepare(url, tls, options, TlsContext::Role::client);
     if (!prepared) return tl::make_unexpected(prepared.error());
+    if (prepared->url.host_port.port == "0")
+        return base::fail(base::Errc::config,
+                          "expected a port from 1 to 65535, found '" + base::escape(url, 120) + "'");
     auto dialer = std::make_unique<StreamDialer>(io, std::move(prepared->url), std::move(prepared->tls));
     return std::make_unique<StreamLink>(io, url, std::move(dialer), options);
 }

@@ -1,5 +1,9 @@
 #include "runtime/command_line.hpp"
 
+#include <grp.h>
+#include <pwd.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -10,7 +14,22 @@ namespace vitalwire::runtime {
 
 namespace {
 constexpr int kBadUsage = 2;
+
+/// Root may read and write what the unit may not: a check is made with the unit's rights, where its user exists.
+void take_rights_of(const std::string& user, const std::string& group) {
+    if (user.empty() || geteuid() != 0) return;
+    // NOLINTBEGIN(concurrency-mt-unsafe): there are no threads yet
+    const passwd* entry = getpwnam(user.c_str());
+    if (entry == nullptr) return;
+    const uid_t uid = entry->pw_uid;
+    gid_t gid = entry->pw_gid;
+    if (const struct group* found = getgrnam(group.c_str()); found != nullptr) gid = found->gr_gid;
+    // NOLINTEND(concurrency-mt-unsafe)
+    const bool taken = initgroups(user.c_str(), gid) == 0 && setgid(gid) == 0 && setuid(uid) == 0;
+    if (!taken) vitalwire::log::warning("cannot take the rights of the unit's user", {{"user", user}});
 }
+
+}  // namespace
 
 std::optional<int> CommandLine::parse(int argc, char** argv) {
     CLI::App app(program_.purpose, program_.name);
@@ -18,6 +37,7 @@ std::optional<int> CommandLine::parse(int argc, char** argv) {
     app.add_option("--set", settings_, "section.key=value or section.label.key=value, over the file; repeatable")
         ->take_all();
     app.add_flag("--check-config", check_only_, "check the configuration and exit");
+    app.add_flag("--print-config", print_only_, "print the values in force, where each is from, and exit");
     app.set_version_flag("--version", program_.name + " " + program_.version);
     try {
         app.parse(argc, argv);
@@ -25,6 +45,10 @@ std::optional<int> CommandLine::parse(int argc, char** argv) {
         return app.exit(end) == 0 ? 0 : kBadUsage;
     }
     return std::nullopt;
+}
+
+int CommandLine::print_values(const ConfigValues& values) {
+    return std::fputs(to_text(values).c_str(), stdout) < 0 || std::fflush(stdout) != 0 ? 1 : 0;
 }
 
 std::optional<ConfigFile> CommandLine::open(ConfigErrors& errors) const {
@@ -40,15 +64,13 @@ std::optional<ConfigFile> CommandLine::open(ConfigErrors& errors) const {
     }
     for (const std::string& setting : settings_)
         file.set(setting, errors);
+    file.only_checked = check_only_;
+    if (check_only_) take_rights_of(program_.unit_user, program_.unit_group);
     return file;
 }
 
 void CommandLine::print(const std::string& mistake) const {
     std::fprintf(stderr, "%s: %s\n", program_.name.c_str(), mistake.c_str());
-}
-
-void CommandLine::log(const std::string& mistake) const {
-    vitalwire::log::error(mistake);
 }
 
 }  // namespace vitalwire::runtime

@@ -9,14 +9,23 @@
 
 namespace vitalwire::runtime {
 
-/// The command line of a daemon with a configuration file: --config, --set, --check-config, --version, --help.
+/// The command line of a daemon with a configuration file: --config, --set, --check-config, --print-config,
+/// --version, --help.
 class CommandLine {
 public:
     struct Program {
         std::string name;
         std::string purpose;  ///< one sentence, for --help
         std::string version;
-        std::string default_file;  ///< read when no other is named; it may be missing
+        std::string default_file;    ///< read when no other is named; it may be missing
+        std::string unit_user = {};  ///< whose rights count when root checks the configuration; empty: root's own
+        std::string unit_group = {};
+    };
+
+    template <class Config>
+    struct Loaded {
+        Config config;
+        ConfigValues values;  ///< that `config` was made of
     };
 
     explicit CommandLine(Program program) : program_(std::move(program)) {}
@@ -24,41 +33,41 @@ public:
     /// The status to exit with, when there is nothing left to do.
     std::optional<int> parse(int argc, char** argv);
     bool check_only() const { return check_only_; }
+    bool print_only() const { return print_only_; }
+    /// Returns the status to exit with.
+    static int print_values(const ConfigValues& values);
 
     /// Returns what `read(const ConfigFile&, ConfigErrors&)` makes of the configuration. If it has mistakes, prints
     /// them on standard error and returns nothing.
     template <class Read>
     auto load(Read read) const {
-        return load(read, &CommandLine::print);
+        ConfigErrors errors;
+        auto loaded = load(read, errors);
+        for (const ConfigError& error : errors)
+            print(to_string(error));
+        return loaded;
     }
-    /// The same in a running daemon: mistakes are logged, because printing may block.
+    /// The same in a running daemon: mistakes are the caller's, because printing may block.
     template <class Read>
-    auto reload(Read read) const {
-        return load(read, &CommandLine::log);
+    auto load(Read read, ConfigErrors& errors) const {
+        using Config = decltype(read(std::declval<const ConfigFile&>(), errors));
+        std::optional<Loaded<Config>> loaded;
+        const auto file = open(errors);
+        if (!file) return loaded;
+        loaded.emplace(Loaded<Config>{read(*file, errors), *file->values});
+        if (!errors.empty()) loaded.reset();
+        return loaded;
     }
 
 private:
-    using Report = void (CommandLine::*)(const std::string& mistake) const;
-
-    template <class Read>
-    auto load(Read read, Report report) const {
-        ConfigErrors errors;
-        const auto file = open(errors);
-        std::optional<decltype(read(*file, errors))> config;
-        if (file) config = read(*file, errors);
-        for (const ConfigError& error : errors)
-            (this->*report)(to_string(error));
-        if (!errors.empty()) config.reset();
-        return config;
-    }
     std::optional<ConfigFile> open(ConfigErrors& errors) const;
     void print(const std::string& mistake) const;
-    void log(const std::string& mistake) const;
 
     Program program_;
     std::string file_;
     std::vector<std::string> settings_;
     bool check_only_ = false;
+    bool print_only_ = false;
 };
 
 }  // namespace vitalwire::runtime

@@ -164,7 +164,7 @@ private:
 
 std::string to_string(const ConfigError& error) {
     if (error.file.empty()) return error.message;
-    if (error.line == 0) return error.file + ": " + error.message;
+    if (error.line <= 0) return error.file + ": " + error.message;
     return error.file + ':' + std::to_string(error.line) + ": " + error.message;
 }
 
@@ -232,7 +232,11 @@ void ConfigFile::check_sections(const std::vector<std::string>& allowed, ConfigE
 }
 
 ConfigReader::ConfigReader(const ConfigFile& file, ConfigSection section, ConfigErrors& errors)
-    : path_(file.path), section_(std::move(section)), errors_(errors) {}
+    : path_(file.path),
+      only_checked_(file.only_checked),
+      values_(file.values),
+      section_(std::move(section)),
+      errors_(errors) {}
 
 ConfigReader::ConfigReader(const ConfigFile& file, const std::string& name, ConfigErrors& errors)
     : ConfigReader(file, ConfigSection{name, "", 0, {}}, errors) {
@@ -247,7 +251,7 @@ bool ConfigReader::has(std::string_view key) const {
 }
 
 std::string ConfigReader::text(std::string_view key, const std::string& fallback) {
-    const ConfigEntry* entry = find(key);
+    const ConfigEntry* entry = find(key, fallback);
     return entry == nullptr ? fallback : entry->value;
 }
 
@@ -259,14 +263,18 @@ std::string ConfigReader::file(std::string_view key) {
 }
 
 std::string ConfigReader::required_text(std::string_view key) {
-    const ConfigEntry* entry = find(key);
+    const ConfigEntry* entry = find(key, "");
     if (entry != nullptr) return entry->value;
     add_error(section_.line, key, "is missing");
     return {};
 }
 
-std::vector<std::string> ConfigReader::list(std::string_view key) {
-    remember(key);
+std::vector<std::string> ConfigReader::list(std::string_view key, const std::vector<std::string>& fallback) {
+    std::string shown;
+    for (const std::string& word : fallback)
+        shown += (shown.empty() ? "" : " ") + word;
+    take(key, shown);
+    if (!has(key)) return fallback;
     std::vector<std::string> out;
     for (const ConfigEntry& entry : section_.entries) {
         if (entry.key != key) continue;
@@ -277,7 +285,7 @@ std::vector<std::string> ConfigReader::list(std::string_view key) {
 }
 
 std::vector<std::string> ConfigReader::lines(std::string_view key) {
-    remember(key);
+    take(key, "");
     std::vector<std::string> out;
     for (const ConfigEntry& entry : section_.entries) {
         if (entry.key == key) out.push_back(entry.value);
@@ -286,7 +294,7 @@ std::vector<std::string> ConfigReader::lines(std::string_view key) {
 }
 
 bool ConfigReader::boolean(std::string_view key, bool fallback) {
-    const ConfigEntry* entry = find(key);
+    const ConfigEntry* entry = find(key, fallback ? "yes" : "no");
     if (entry == nullptr) return fallback;
     for (const std::string_view yes : {"true", "yes", "on"}) {
         if (entry->value == yes) return true;
@@ -299,7 +307,7 @@ bool ConfigReader::boolean(std::string_view key, bool fallback) {
 }
 
 std::int64_t ConfigReader::integer(std::string_view key, std::int64_t fallback, std::int64_t min, std::int64_t max) {
-    const ConfigEntry* entry = find(key);
+    const ConfigEntry* entry = find(key, std::to_string(fallback));
     if (entry == nullptr) return fallback;
     const auto number = parse_integer(entry->value);
     if (number && *number >= min && *number <= max) return *number;
@@ -308,7 +316,7 @@ std::int64_t ConfigReader::integer(std::string_view key, std::int64_t fallback, 
 }
 
 Millis ConfigReader::duration(std::string_view key, Millis fallback, Millis min, Millis max) {
-    const ConfigEntry* entry = find(key);
+    const ConfigEntry* entry = find(key, with_unit(fallback.count(), kTimeUnits));
     if (entry == nullptr) return fallback;
     const auto number = parse_with_unit(entry->value, kTimeUnits);
     if (number && *number >= min.count() && *number <= max.count()) return Millis(*number);
@@ -318,39 +326,51 @@ Millis ConfigReader::duration(std::string_view key, Millis fallback, Millis min,
 }
 
 std::uint64_t ConfigReader::size(std::string_view key, std::uint64_t fallback, std::uint64_t min, std::uint64_t max) {
-    const ConfigEntry* entry = find(key);
+    const auto shown = [](std::uint64_t bytes) { return with_unit(static_cast<std::int64_t>(bytes), kSizeUnits); };
+    const ConfigEntry* entry = find(key, shown(fallback));
     if (entry == nullptr) return fallback;
     const auto number = parse_with_unit(entry->value, kSizeUnits);
     if (number && static_cast<std::uint64_t>(*number) >= min && static_cast<std::uint64_t>(*number) <= max)
         return static_cast<std::uint64_t>(*number);
-    const auto shown = [](std::uint64_t bytes) { return with_unit(static_cast<std::int64_t>(bytes), kSizeUnits); };
     expected(*entry, "a number of bytes from " + shown(min) + " to " + shown(max) + " (units: K, M, G)");
     return fallback;
 }
 
 std::string ConfigReader::choice(std::string_view key, std::string fallback, const std::vector<std::string>& allowed) {
-    const ConfigEntry* entry = find(key);
+    const ConfigEntry* entry = find(key, fallback);
     if (entry == nullptr) return fallback;
     if (std::find(allowed.begin(), allowed.end(), entry->value) != allowed.end()) return entry->value;
     expected(*entry, "one of " + join(allowed));
     return fallback;
 }
 
-int ConfigReader::line_of(std::string_view key) const {
-    const auto entry = std::find_if(section_.entries.begin(), section_.entries.end(),
-                                    [&](const ConfigEntry& candidate) { return candidate.key == key; });
-    return entry == section_.entries.end() ? section_.line : entry->line;
+int ConfigReader::line_of(std::string_view key, std::string_view element) const {
+    const ConfigEntry* first = nullptr;
+    for (const ConfigEntry& entry : section_.entries) {
+        if (entry.key != key) continue;
+        if (first == nullptr) first = &entry;
+        const std::vector<std::string> elements = words(entry.value);
+        const bool holds =
+            entry.value == element || std::find(elements.begin(), elements.end(), element) != elements.end();
+        if (!element.empty() && holds) return entry.line;
+    }
+    return first == nullptr ? section_.line : first->line;
 }
 
-void ConfigReader::refuse(std::string_view key, const std::string& message) {
-    add_error(line_of(key), key, message);
+void ConfigReader::refuse(std::string_view key, const std::string& message, std::string_view element) {
+    add_error(line_of(key, element), key, message);
 }
 
 void ConfigReader::warn(std::string_view key, const std::string& message) {
     log::warning("configuration", {{"file", path_},
-                                   {"line", line_of(key)},
+                                   {"line", line_of(key, "")},
                                    {"key", header(section_) + ' ' + std::string(key)},
                                    {"warning", message}});
+}
+
+void ConfigReader::check(std::string_view key, const std::string& why, std::string_view element) {
+    if (why.empty()) return;
+    only_checked_ ? refuse(key, why, element) : warn(key, why);
 }
 
 void ConfigReader::finish() {
@@ -360,8 +380,8 @@ void ConfigReader::finish() {
     }
 }
 
-const ConfigEntry* ConfigReader::find(std::string_view key) {
-    remember(key);
+const ConfigEntry* ConfigReader::find(std::string_view key, const std::string& fallback) {
+    take(key, fallback);
     const ConfigEntry* found = nullptr;
     for (const ConfigEntry& entry : section_.entries) {
         if (entry.key != key) continue;
@@ -374,8 +394,23 @@ const ConfigEntry* ConfigReader::find(std::string_view key) {
     return found;
 }
 
-void ConfigReader::remember(std::string_view key) {
+void ConfigReader::take(std::string_view key, const std::string& fallback) {
     if (std::find(known_.begin(), known_.end(), key) == known_.end()) known_.emplace_back(key);
+    const std::string name = header(section_);
+    std::erase_if(*values_, [&](const ConfigValue& value) { return value.section == name && value.key == key; });
+    for (const ConfigEntry& entry : section_.entries) {
+        if (entry.key != key) continue;
+        const std::string origin = entry.line == 0 ? "--set" : path_ + ':' + std::to_string(entry.line);
+        values_->push_back({name, entry.key, entry.value, entry.line == kBuiltIn ? "default" : origin});
+    }
+    if (!has(key)) values_->push_back({name, std::string(key), fallback, "default"});
+}
+
+void ConfigReader::set_origin(std::string_view key, const std::string& origin) {
+    const std::string name = header(section_);
+    for (ConfigValue& value : *values_) {
+        if (value.section == name && value.key == key && value.origin == "default") value.origin = origin;
+    }
 }
 
 void ConfigReader::add_error(int line, std::string_view key, const std::string& message) {

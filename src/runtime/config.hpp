@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "runtime/config_values.hpp"
 
 namespace vitalwire::runtime {
 
@@ -21,6 +23,9 @@ struct ConfigError {
 };
 std::string to_string(const ConfigError& error);
 using ConfigErrors = std::vector<ConfigError>;
+
+/// The line of what stands in no file and on no command line.
+inline constexpr int kBuiltIn = -1;
 
 struct ConfigEntry {
     std::string key;
@@ -41,6 +46,10 @@ struct ConfigSection {
 struct ConfigFile {
     std::string path;
     std::vector<ConfigSection> sections;
+    /// Nothing starts: readers also report what the start would find, and what is no mistake but has no effect.
+    bool only_checked = false;
+    /// What readers of this file have taken, with the defaults.
+    std::shared_ptr<ConfigValues> values = std::make_shared<ConfigValues>();
 
     /// Syntax mistakes are appended to `errors`; what could be read is returned all the same, so that one run shows all
     /// mistakes.
@@ -73,7 +82,8 @@ public:
     std::string required_text(std::string_view key);
     /// The path of a file that can be read now; empty when the key is not there.
     std::string file(std::string_view key);
-    std::vector<std::string> list(std::string_view key);   ///< repeated keys, and values separated by spaces
+    /// Repeated keys, and values separated by spaces.
+    std::vector<std::string> list(std::string_view key, const std::vector<std::string>& fallback = {});
     std::vector<std::string> lines(std::string_view key);  ///< repeated keys, each value as it stands
     bool boolean(std::string_view key, bool fallback);     ///< true/false, yes/no, on/off
     std::int64_t integer(std::string_view key, std::int64_t fallback, std::int64_t min, std::int64_t max);
@@ -82,20 +92,30 @@ public:
     /// A number of bytes, with an optional unit: K, M, G (powers of 1024).
     std::uint64_t size(std::string_view key, std::uint64_t fallback, std::uint64_t min, std::uint64_t max);
     std::string choice(std::string_view key, std::string fallback, const std::vector<std::string>& allowed);
-    /// For checks of the caller's own; reported at the key's line, or at the section's when the key is not there.
-    void refuse(std::string_view key, const std::string& message);
+    /// For checks of the caller's own; reported at the key's line, or at the section's when the key is not there. Of a
+    /// list: at the line that holds `element`.
+    void refuse(std::string_view key, const std::string& message, std::string_view element = {});
     /// What is no mistake and can have consequences: logged with the key's line, at --check-config as at the start.
     void warn(std::string_view key, const std::string& message);
+    /// What only the start would find (a folder, rights), or has no effect: a mistake at --check-config, a warning
+    /// otherwise. Nothing when `why` is empty.
+    void check(std::string_view key, const std::string& why, std::string_view element = {});
+    bool only_checked() const { return only_checked_; }
+    /// The default of a key is from somewhere else than the program.
+    void set_origin(std::string_view key, const std::string& origin);
     void finish();
 
 private:
-    const ConfigEntry* find(std::string_view key);
-    int line_of(std::string_view key) const;
-    void remember(std::string_view key);
+    const ConfigEntry* find(std::string_view key, const std::string& fallback);
+    int line_of(std::string_view key, std::string_view element) const;
     void add_error(int line, std::string_view key, const std::string& message);
     void expected(const ConfigEntry& entry, const std::string& what);
+    /// Notes that the key was taken; without an entry `fallback` counts.
+    void take(std::string_view key, const std::string& fallback);
 
     std::string path_;
+    bool only_checked_;
+    std::shared_ptr<ConfigValues> values_;
     ConfigSection section_;
     ConfigErrors& errors_;
     std::vector<std::string> known_;

@@ -1,10 +1,13 @@
 #include "runtime/file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <system_error>
 
 #include "base/text.hpp"
@@ -17,6 +20,14 @@ constexpr std::size_t kPiece = 4096;
 
 std::string cannot_read(const std::string& path, int error) {
     return base::escape(path) + ": cannot read: " + std::generic_category().message(error);
+}
+
+bool may(const std::string& path, int access) {
+    return faccessat(AT_FDCWD, path.c_str(), access, AT_EACCESS) == 0;
+}
+
+std::string by_whom() {
+    return " (uid " + std::to_string(geteuid()) + ')';
 }
 
 }  // namespace
@@ -45,7 +56,35 @@ base::Result<std::string> read_file(const std::string& path, std::size_t max) {
 }
 
 std::string why_unreadable(const std::string& path) {
-    return access(path.c_str(), R_OK) == 0 ? std::string() : cannot_read(path, errno);
+    return may(path, R_OK) ? std::string() : cannot_read(path, errno);
+}
+
+std::string why_not_writable(const std::string& path) {
+    const std::size_t slash = path.find_last_of('/');
+    const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+    const auto wrong = [](const std::string& where, const std::string& what) {
+        return base::escape(where) + ": " + what;
+    };
+    struct stat status {};
+    if (stat(folder.c_str(), &status) != 0)
+        return wrong(folder, "expected a folder: " + std::generic_category().message(errno));
+    if (!S_ISDIR(status.st_mode)) return wrong(folder, "expected a folder, found a file");
+    if (!may(folder, W_OK | X_OK))
+        return wrong(folder, "cannot write there" + by_whom() + ": " + std::generic_category().message(errno));
+    if (stat(path.c_str(), &status) != 0) return {};
+    if (S_ISDIR(status.st_mode)) return wrong(path, "expected no folder of that name");
+    if (S_ISREG(status.st_mode) && !may(path, W_OK))
+        return wrong(path, "cannot write" + by_whom() + ": " + std::generic_category().message(errno));
+    return {};
+}
+
+std::string why_exposed(const std::string& path) {
+    constexpr mode_t kOthers = 0077;
+    struct stat status {};
+    if (stat(path.c_str(), &status) != 0 || (status.st_mode & kOthers) == 0) return {};
+    std::array<char, 8> mode{};
+    std::snprintf(mode.data(), mode.size(), "%04o", static_cast<unsigned>(status.st_mode & 07777U));
+    return base::escape(path) + ": holds a secret, expected mode 0400 or 0600, found " + mode.data();
 }
 
 }  // namespace vitalwire::runtime

@@ -37,7 +37,8 @@ constexpr base::Millis kBindPause{1000};   // between attempts to bind an addres
 
 Result<HostPort> parse_host_port(std::string_view text) {
     const auto wrong = [&] {
-        return fail(Errc::config, "expected host:port or [IPv6 address]:port, found '" + base::escape(text, 80) + "'");
+        return fail(Errc::config, "expected host:port or [IPv6 address]:port with a port up to 65535, found '" +
+                                      base::escape(text, 80) + "'");
     };
     const std::size_t colon = text.rfind(':');
     if (colon == std::string_view::npos || colon == 0) return wrong();
@@ -52,6 +53,25 @@ Result<HostPort> parse_host_port(std::string_view text) {
     const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
     if (error != std::errc{} || end != port.data() + port.size() || host.empty()) return wrong();
     return HostPort{std::string(host), std::to_string(number)};
+}
+
+Result<void> check_http_url(std::string_view url) {
+    const auto wrong = [&](std::string_view what) {
+        return fail(Errc::config, "expected " + std::string(what) + ", found '" + base::escape(url, 80) + "'");
+    };
+    if (!url.starts_with("http://") && !url.starts_with("https://"))
+        return wrong("http://HOST:PORT or https://HOST:PORT");
+    if (url.find_first_of(" \t\r\n\"<>\\^`{|}") != std::string_view::npos) return wrong("a URL without blanks");
+    std::string_view authority = url.substr(url.find("//") + 2);
+    authority = authority.substr(0, authority.find_first_of("/?#"));
+    authority = authority.substr(authority.rfind('@') + 1);
+    if (authority.empty() || authority.front() == ':') return wrong("a host after //");
+    const bool has_port = authority.find(':') != std::string_view::npos && authority.back() != ']';
+    if (!has_port) return {};
+    const auto parsed = parse_host_port(authority);
+    if (!parsed) return tl::make_unexpected(parsed.error());
+    if (parsed->port == "0") return wrong("a port from 1 to 65535");
+    return {};
 }
 
 namespace {

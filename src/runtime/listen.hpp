@@ -18,6 +18,9 @@ struct HostPort {
 /// "host:port", "10.0.0.1:8990", "[::1]:8990".
 base::Result<HostPort> parse_host_port(std::string_view text);
 
+/// Whether `url` is "http://HOST[:PORT][/...]" or "https://...", with a port that can be connected to.
+base::Result<void> check_http_url(std::string_view url);
+
 /// Whether `address` can be one to listen on, for Listener::open(): a mistake is known before anything starts.
 base::Result<void> check_listen_address(const std::string& address);
 

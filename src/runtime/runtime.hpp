@@ -2,6 +2,7 @@
 
 // src/runtime: what makes a daemon of a state machine.
 //   config.hpp             configuration files: sections of key = value, every mistake reported with file and line
+//   config_values.hpp      the values in force, where each is from, and what a reload changes
 //   command_line.hpp       the command line of a daemon with such a file
 //   file.hpp               a whole small file
 //   secret.hpp             a secret from the file or the variable that a section names
@@ -15,6 +16,7 @@
 //   timer.hpp              a timer that never fires after it was cancelled
 //   admission.hpp          a listening socket that no address can fill for others
 //   listen.hpp             TCP and UNIX listening sockets
+//   listen_config.hpp      an address to listen on, in a configuration
 //   unix_listener.hpp      a UNIX listening socket of any type, without Asio
 //   amqp/amqp_session.hpp  a session with a broker: blocking, on a thread of its own
 //   http/http_server.hpp   the HTTP interface, over TCP or a UNIX socket

@@ -36,7 +36,12 @@ std::string read_secret(ConfigReader& section, const std::string& key) {
     }
     if (!path.empty()) {
         std::string secret = first_line(path);
-        if (secret.empty()) section.refuse(file_key, "expected a readable file with the secret in its first line");
+        if (secret.empty()) {
+            const std::string why = why_unreadable(path);
+            section.refuse(file_key, "expected a readable file with the secret in its first line, " +
+                                         (why.empty() ? path + ": that line is empty" : why));
+        }
+        section.check(file_key, why_exposed(path));
         return secret;
     }
     if (variable.empty()) return {};

@@ -21,6 +21,7 @@
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
+#include "runtime/file.hpp"
 #include "runtime/notify.hpp"
 #include "runtime/sqlite_file.hpp"
 
@@ -329,16 +330,10 @@ Result<std::unique_ptr<Store>> Store::open(asio::io_context& io, const std::stri
                                          std::move(aside));
 }
 
-std::string Store::check(const std::string& path) {
-    const auto cannot = [](const std::string& what, const std::string& why) { return what + ": cannot write: " + why; };
-    std::string folder = path.substr(0, path.find_last_of('/') + 1);
-    if (folder.empty()) folder = ".";
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);  // as the start does
-    if (error) return cannot(folder, error.message());
-    const std::string& tried = access(path.c_str(), F_OK) == 0 ? path : folder;
-    if (access(tried.c_str(), W_OK) != 0) return cannot(tried, std::generic_category().message(errno));
-    return {};
+std::string Store::check(const std::string& path, const std::string& provided) {
+    const std::string folder = std::filesystem::path(path).parent_path();
+    if (folder == provided && access(folder.c_str(), F_OK) != 0) return {};
+    return why_not_writable(path);
 }
 
 Result<std::unique_ptr<Store>> Store::open_when_free(asio::io_context& io, const std::string& path) {

@@ -27,7 +27,8 @@ public:
     /// stopped.
     static base::Result<std::unique_ptr<Store>> open_when_free(boost::asio::io_context& io, const std::string& path);
     /// Why a store could not be kept at `path`; empty when it could. Nothing is opened: a daemon may be using it.
-    static std::string check(const std::string& path);
+    /// `provided`: a folder that may be missing, as the service manager makes it.
+    static std::string check(const std::string& path, const std::string& provided);
     virtual ~Store() = default;
 
     /// What the table held at start. The content is handed over: a second call finds nothing.

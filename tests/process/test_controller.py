@@ -54,7 +54,7 @@ class Configuration(ControllerTestCase):
             (state + bus + "[http]\nlisten = unix:nowhere\n", "[http] listen: expected unix:/path"),
             (state + bus + sink + "url = http://127.0.0.1:99999/\n", "[sink s] url: expected host:port"),
             (state + bus + sink + "url = https://127.0.0.1/\nca_file = /nowhere.pem\n", "/nowhere.pem: cannot read"),
-            (bus + "[controller]\nstate = /proc/nowhere/controller.db\n", "/proc/nowhere/: cannot write"),
+            (bus + "[controller]\nstate = /proc/nowhere/controller.db\n", "[controller] state: /proc/nowhere: expected a folder"),
         ):
             with self.subTest(found):
                 (self.dir / "checked.conf").write_text(text)

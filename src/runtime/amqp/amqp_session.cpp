@@ -135,7 +135,8 @@ Result<AmqpBroker> AmqpBroker::parse(const std::string& url) {
         return fail(Errc::config, "holds a password: use the key password_file");
     amqp_connection_info info{};
     std::string writable = url;
-    if (amqp_parse_url(writable.data(), &info) != AMQP_STATUS_OK || std::string_view(info.host).empty()) {
+    if (amqp_parse_url(writable.data(), &info) != AMQP_STATUS_OK || std::string_view(info.host).empty() ||
+        info.port < 1 || info.port > 65535) {
         return fail(Errc::config,
                     "expected amqp://USER@HOST:PORT/VHOST or amqps://..., found '" + base::escape(url, 128) + "'");
     }

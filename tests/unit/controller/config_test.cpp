@@ -24,6 +24,17 @@ protected:
             file.set(setting, errors);
         return read_controller_config(file, errors);
     }
+    /// The mistakes that --check-config reports of policies for the sink a, which is a log.
+    std::vector<std::string> check(const std::string& policies) {
+        errors.clear();
+        auto file = runtime::ConfigFile::parse("[sink a]\ntype = log\n" + policies, "c", errors);
+        file.only_checked = true;
+        read_controller_config(file, errors);
+        std::vector<std::string> of_policies = mistakes();
+        std::erase_if(of_policies,
+                      [](const std::string& mistake) { return mistake.find("[policy") == std::string::npos; });
+        return of_policies;
+    }
     std::vector<std::string> mistakes() const {
         std::vector<std::string> out;
         for (const auto& error : errors)
@@ -162,6 +173,38 @@ TEST_F(ControllerConfigTest, EveryLineOfTheDefaultInventoryIsRight) {
     EXPECT_THAT(mistakes(), IsEmpty());
     ASSERT_EQ(snapshot.guests.size(), 1U);
     EXPECT_EQ(snapshot.guests[0].group, snapshot.groups.at(0).id);
+}
+
+TEST_F(ControllerConfigTest, TheCheckReportsPoliciesThatCanNeverMatch) {
+    EXPECT_THAT(check("[policy hosts]\nkinds = agent_lost host_unreachable\ngroups = g\nsinks = a\n"
+                      "[policy rest]\nsinks = a\n"),
+                ElementsAre(HasSubstr("c:4: [policy hosts] kinds: can never match: alarms of a whole host")));
+    EXPECT_THAT(
+        check("[sink t]\ntype = tacker\nlisten = 127.0.0.1:9\n[policy hosts]\nkinds = agent_lost\nsinks = t\n"
+              "[policy rest]\nsinks = a\n"),
+        ElementsAre(HasSubstr("c:7: [policy hosts] kinds: can never match: its sinks take no alarms of a whole")));
+}
+
+TEST_F(ControllerConfigTest, TheCheckReportsAPolicyThatAnotherOneCovers) {
+    EXPECT_THAT(check("[policy all]\nsinks = a\n[policy later]\nkinds = unhealthy\nhold_off = 5 s\nsinks = a\n"),
+                ElementsAre(HasSubstr("c:6: [policy later] kinds: has no effect: [policy all] sends the same")));
+    EXPECT_THAT(check("[policy x]\nflavors = nfv.*\nsinks = a\n[policy y]\nflavors = nfv.small\nsinks = a\n"),
+                ElementsAre(HasSubstr("[policy y] sinks: has no effect: [policy x]")));
+    EXPECT_THAT(check("[policy x]\nsinks = a\n[policy y]\nsinks = a\n"),
+                ElementsAre(HasSubstr("[policy y] sinks: has no effect: [policy x]")));
+}
+
+TEST_F(ControllerConfigTest, TheCheckAcceptsPoliciesThatEachHaveAnEffect) {
+    EXPECT_THAT(check("[policy all]\nhold_off = 2 intervals\nsinks = a\n"
+                      "[policy soon]\nkinds = vm_crashed\nhold_off = 1 s\nsinks = a\n"
+                      "[policy small]\nflavors = nfv.[12]\nhold_off = 10 ms\nsinks = a\n"
+                      "[policy large]\nflavors = nfv.3 nfv.*\nhold_off = 500 ms\nsinks = a\n"),
+                IsEmpty());
+}
+
+TEST_F(ControllerConfigTest, PoliciesWithoutEffectDoNotKeepTheControllerFromStarting) {
+    read("[sink a]\ntype = log\n[policy all]\nsinks = a\n[policy later]\nhold_off = 5 s\nsinks = a\n");
+    EXPECT_THAT(mistakes(), IsEmpty());
 }
 
 }  // namespace

@@ -197,5 +197,46 @@ TEST_F(Config, ReadsRepeatedKeysAsWholeLines) {
     EXPECT_THAT(reader.lines("header"), ElementsAre("A: one two", "B: three"));
 }
 
+TEST_F(Config, ReportsAMistakeOfAListAtTheLineOfItsElement) {
+    ConfigReader reader = section("listen = a:1 b:2\nlisten = a:11\nlisten = c d\n");
+    reader.refuse("listen", "no", "a:11");
+    reader.refuse("listen", "no", "d");
+    reader.refuse("listen", "no", "not there");
+    EXPECT_THAT(shown(errors_),
+                ElementsAre("x.conf:3: [s] listen: no", "x.conf:4: [s] listen: no", "x.conf:2: [s] listen: no"));
+}
+
+TEST_F(Config, WhatHasNoEffectIsAMistakeOnlyWhenTheFileIsChecked) {
+    ConfigFile file = parse("[s]\nkey = 1\n");
+    ConfigReader(file, "s", errors_).check("key", "has no effect");
+    EXPECT_THAT(errors_, IsEmpty());
+    file.only_checked = true;
+    ConfigReader(file, "s", errors_).check("key", "");
+    ConfigReader(file, "s", errors_).check("key", "has no effect");
+    EXPECT_THAT(shown(errors_), ElementsAre("x.conf:2: [s] key: has no effect"));
+}
+
+TEST_F(Config, NotesTheValuesInForceAndWhereEachIsFrom) {
+    ConfigFile file = parse("[s]\nlist = a b\nlist = c\nsize = 4K\n");
+    file.set("s.name=x", errors_);
+    ConfigReader reader(file, "s", errors_);
+    reader.list("list");
+    reader.list("other", {"d", "e"});
+    reader.size("size", 1, 1, 1U << 20U);
+    reader.duration("time", Millis(2000), Millis(1), Millis(10'000));
+    reader.boolean("flag", true);
+    reader.text("name", "");
+    reader.text("name", "read once more");
+    reader.text("cloud", "y");
+    reader.set_origin("cloud", "clouds.yaml");
+    reader.set_origin("name", "clouds.yaml");
+    const ConfigValues expected = {{"[s]", "list", "a b", "x.conf:2"}, {"[s]", "list", "c", "x.conf:3"},
+                                   {"[s]", "other", "d e", "default"}, {"[s]", "size", "4K", "x.conf:4"},
+                                   {"[s]", "time", "2 s", "default"},  {"[s]", "flag", "yes", "default"},
+                                   {"[s]", "name", "x", "--set"},      {"[s]", "cloud", "y", "clouds.yaml"}};
+    EXPECT_EQ(*file.values, expected);
+    EXPECT_THAT(errors_, IsEmpty());
+}
+
 }  // namespace
 }  // namespace vitalwire::runtime

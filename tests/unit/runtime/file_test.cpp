@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -44,6 +45,32 @@ TEST(ReadFile, NamesAFileThatCannotBeRead) {
 TEST(ReadFile, NamesADirectory) {
     const test::TempDir directory;
     EXPECT_EQ(read_file(directory / ".", 16).error().code, base::Errc::io);
+}
+
+TEST(WhyNotWritable, NamesTheFolderThatIsMissingOrNone) {
+    const test::TempDir directory;
+    EXPECT_EQ(why_not_writable(directory / "socket"), "");
+    EXPECT_EQ(why_not_writable(directory / "no/socket"),
+              (directory / "no") + ": expected a folder: No such file or directory");
+    EXPECT_EQ(why_not_writable(file_of(directory, "") + "/socket"),
+              (directory / "file") + ": expected a folder, found a file");
+}
+
+TEST(WhyNotWritable, NamesAFolderInThePlaceOfTheFile) {
+    const test::TempDir directory;
+    std::filesystem::create_directory(directory / "state");
+    EXPECT_EQ(why_not_writable(directory / "state"), (directory / "state") + ": expected no folder of that name");
+}
+
+TEST(WhyExposed, NamesTheModeOfASecretThatOthersMayRead) {
+    namespace fs = std::filesystem;
+    const test::TempDir directory;
+    const std::string path = file_of(directory, "secret");
+    fs::permissions(path, fs::perms::owner_read | fs::perms::group_read);
+    EXPECT_EQ(why_exposed(path), path + ": holds a secret, expected mode 0400 or 0600, found 0440");
+    fs::permissions(path, fs::perms::owner_read);
+    EXPECT_EQ(why_exposed(path), "");
+    EXPECT_EQ(why_exposed(directory / "none"), "");
 }
 
 }  // namespace

@@ -213,7 +213,7 @@ TEST_F(HttpSinksTest, ANonUtf8ReasonStillArrives) {
 TEST_F(HttpSinksTest, ReportsEveryMistakeOfASection) {
     EXPECT_THAT(mistakes("type = webhook\nurl = ftp://x\nmethod = GET\ntimeout = 1\nheader = nonsense\nsecret_file = "
                          "/nonexistent\npassword_env = VITALWIRE_TEST_NO_SUCH\ntypo = 1\n"),
-                ElementsAre(HasSubstr("c:3: [sink s] url: expected http://... or https://..."),
+                ElementsAre(HasSubstr("c:3: [sink s] url: expected http://HOST:PORT or https://HOST:PORT"),
                             HasSubstr("c:5: [sink s] timeout: expected a time from 100 ms"),
                             HasSubstr("c:6: [sink s] header: expected 'Name: value'"),
                             HasSubstr("c:7: [sink s] secret_file: expected a readable file"),
@@ -247,6 +247,28 @@ TEST_F(HttpSinksTest, LogWritesEachEventEscaped) {
     EXPECT_THAT(g_lines[0], HasSubstr("fault opened kind=heartbeat_lost guest=vm-1"));
     EXPECT_THAT(g_lines[0], HasSubstr("reason=\"\\x1b[2J\\n\""));
     EXPECT_THAT(g_lines[1], HasSubstr("fault cleared kind=heartbeat_lost guest=vm-1"));
+}
+
+TEST_F(HttpSinksTest, RefusesHeadersThatWouldBreakTheRequest) {
+    EXPECT_THAT(mistakes("type = webhook\nurl = http://h/\nheader = X-Good: 1\nheader = : 1\nheader = X Y: 1\n"
+                         "header = Content-Length: 5\nheader = X: 1\x01secret\n"),
+                ElementsAre(HasSubstr("c:5: [sink s] header: expected 'Name: value'"),
+                            HasSubstr("c:6: [sink s] header: expected a name of 1 to 64 letters"),
+                            HasSubstr("c:7: [sink s] header: 'Content-Length' is written by the client itself"),
+                            AllOf(HasSubstr("c:8: [sink s] header: expected at most 4096 bytes without control"),
+                                  Not(HasSubstr("secret")))));
+}
+
+TEST_F(HttpSinksTest, TakesAnIpv6AddressWithoutAPort) {
+    EXPECT_THAT(mistakes("type = webhook\nurl = http://[::1]\n"), testing::IsEmpty());
+}
+
+TEST_F(HttpSinksTest, RefusesAUrlThatCannotBeConnectedTo) {
+    for (const auto& [url, expected] :
+         {std::pair("http://", "a host after //"), std::pair("http://:80/", "a host after //"),
+          std::pair("http://h:0/", "a port from 1 to 65535"), std::pair("http://h:65536/", "a port up to 65535"),
+          std::pair("http://h:x/", "expected host:port"), std::pair("http://h h/", "a URL without blanks")})
+        EXPECT_THAT(mistakes(std::string("type = webhook\nurl = ") + url + "\n").back(), HasSubstr(expected));
 }
 
 }  // namespace

@@ -1,0 +1,28 @@
+#include "bus/tls_config.hpp"
+
+#include <chrono>
+
+#include "bus/certificate_watch.hpp"
+#include "runtime/file.hpp"
+
+namespace vitalwire::bus {
+
+TlsFiles read_tls_files(runtime::ConfigReader& section) {
+    TlsFiles files;
+    files.ca = section.file("ca");
+    files.certificate = section.file("certificate");
+    files.key = section.file("key");
+    files.crl = section.file("crl");
+    if (!files.key.empty()) section.check("key", runtime::why_exposed(files.key));
+    if (!section.only_checked()) return files;  // a running daemon watches them
+    const auto now = std::chrono::system_clock::now();
+    TlsFiles one;
+    one.ca = files.ca;
+    section.check("ca", certificate_problem(one, now));
+    one = {};
+    one.certificate = files.certificate;
+    section.check("certificate", certificate_problem(one, now));
+    return files;
+}
+
+}  // namespace vitalwire::bus

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "bus/transport.hpp"
+#include "runtime/config.hpp"
+
+namespace vitalwire::bus {
+
+/// The keys ca, certificate, key and crl. When the file is only checked, a certificate that has ended or soon will, and
+/// a key that others may read, are mistakes.
+TlsFiles read_tls_files(runtime::ConfigReader& section);
+
+}  // namespace vitalwire::bus

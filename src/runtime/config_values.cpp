@@ -1,0 +1,97 @@
+#include "runtime/config_values.hpp"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace vitalwire::runtime {
+
+namespace {
+
+constexpr std::string_view kMasked = "(masked)";
+constexpr std::size_t kOriginColumn = 48;
+
+/// "amqp://user:secret@host" without the secret.
+std::string without_password(const std::string& value) {
+    std::string out = value;
+    for (std::size_t at = out.find("://"); at != std::string::npos; at = out.find("://", at + 3)) {
+        const std::size_t end = std::min(out.find_first_of("/ ", at + 3), out.size());
+        const std::size_t host = out.rfind('@', end);
+        const std::size_t password = out.find(':', at + 3);
+        if (host == std::string::npos || host < at || password > host) continue;
+        out.replace(password + 1, host - password - 1, kMasked);
+    }
+    return out;
+}
+
+struct Values {
+    std::string plain;
+    std::string shown;
+};
+using Key = std::pair<std::string, std::string>;
+
+std::map<Key, Values> by_key(const ConfigValues& values) {
+    std::map<Key, Values> out;
+    for (const ConfigValue& value : values) {
+        auto& [plain, shown] = out[{value.section, value.key}];
+        plain += value.value + '\n';
+        shown += (shown.empty() ? "" : " ") + masked(value);
+    }
+    return out;
+}
+
+}  // namespace
+
+std::string masked(const ConfigValue& value) {
+    if (value.key == "header") {
+        const std::size_t colon = value.value.find(':');
+        return colon == std::string::npos ? std::string(kMasked)
+                                          : value.value.substr(0, colon) + ": " + std::string(kMasked);
+    }
+    return without_password(value.value);
+}
+
+std::string to_text(const ConfigValues& values) {
+    std::string out;
+    std::string section;
+    for (const ConfigValue& value : values) {
+        if (value.section != section) out += (out.empty() ? "" : "\n") + value.section + '\n';
+        section = value.section;
+        if (value.value.empty()) {
+            out += "# " + value.key + " is not set\n";
+            continue;
+        }
+        std::string line = value.key + " = " + masked(value);
+        line.resize(std::max(line.size(), kOriginColumn), ' ');
+        out += line + "  # " + value.origin + '\n';
+    }
+    return out;
+}
+
+std::vector<ConfigChange> differences(const ConfigValues& before, const ConfigValues& after) {
+    const auto old_values = by_key(before);
+    const auto new_values = by_key(after);
+    std::vector<ConfigChange> changes;
+    const auto add = [&](const Key& key, const std::string& was, const std::string& is) {
+        changes.push_back({key.first, key.second, was, is});
+    };
+    for (const auto& [key, values] : new_values) {
+        const auto old = old_values.find(key);
+        if (old == old_values.end()) {
+            if (values.plain != "\n") add(key, "", values.shown);
+        } else if (old->second.plain != values.plain) {
+            add(key, old->second.shown, values.shown);
+        }
+    }
+    for (const auto& [key, values] : old_values) {
+        if (values.plain != "\n" && !new_values.contains(key)) add(key, values.shown, "");
+    }
+    return changes;
+}
+
+std::string to_string(const ConfigChange& change) {
+    const auto shown = [](const std::string& value) { return value.empty() ? std::string("not set") : value; };
+    return change.section + ' ' + change.key + ": " + shown(change.before) + " -> " + shown(change.after);
+}
+
+}  // namespace vitalwire::runtime

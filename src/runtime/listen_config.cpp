@@ -1,0 +1,25 @@
+#include "runtime/listen_config.hpp"
+
+#include <unistd.h>
+
+#include "runtime/file.hpp"
+#include "runtime/listen.hpp"
+
+namespace vitalwire::runtime {
+
+void check_listen_address(ConfigReader& section, std::string_view key, const std::string& address) {
+    constexpr std::string_view kUnix = "unix:";
+    if (const auto good = check_listen_address(address); !good)
+        return section.refuse(key, good.error().message, address);
+    if (address.starts_with(kUnix)) check_socket_path(section, key, address.substr(kUnix.size()), address);
+}
+
+void check_socket_path(ConfigReader& section, std::string_view key, const std::string& path,
+                       const std::string& element) {
+    if (!section.only_checked()) return;
+    const std::string folder = path.substr(0, path.find_last_of('/') + 1);
+    if (!section.has(key) && access(folder.c_str(), F_OK) != 0) return;
+    section.check(key, why_not_writable(path), element);
+}
+
+}  // namespace vitalwire::runtime

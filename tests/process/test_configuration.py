@@ -1,0 +1,142 @@
+#!/usr/bin/python3
+"""The configuration of agent and controller: what --check-config finds, what --print-config shows."""
+
+import os
+from pathlib import Path
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+from suite import BUILD
+from vmbed.procs import ProcessTestCase
+
+CONTROLLER = BUILD / "controller" / "vitalwire-controller"
+AGENT = BUILD / "host" / "vitalwire-agent"
+
+
+class ConfigurationTestCase(ProcessTestCase):
+    def setUp(self) -> None:
+        self.file = self.dir / "x.conf"
+
+    def run_with(self, program: Path, text: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        self.file.write_text(text)
+        return subprocess.run([program, "--config", self.file, *arguments], capture_output=True, text=True, timeout=60,
+                              check=False)
+
+    def secret(self, name: str, mode: int) -> Path:
+        path = self.dir / name
+        path.write_text("a-secret\n")
+        path.chmod(mode)
+        return path
+
+    def controller(self, text: str = "") -> str:
+        return (f"[controller]\nstate = {self.dir}/c.db\n[bus]\nlisten = unix://{self.dir}/bus\n"
+                f"[http]\nlisten = unix:{self.dir}/http\n{text}")
+
+    def agent(self, text: str = "") -> str:
+        return f"[agent]\nstate = {self.dir}/a.db\nlisten = unix:{self.dir}/agent.sock\n{text}"
+
+
+class Check(ConfigurationTestCase):
+    def assert_found(self, program: Path, text: str, line: int, message: str) -> None:
+        with self.subTest(message):
+            done = self.run_with(program, text, "--check-config")
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+            self.assertIn(f"{self.file}:{line}: {message}", done.stderr)
+
+    def test_what_is_right_passes(self) -> None:
+        for program, text in ((CONTROLLER, self.controller()), (AGENT, self.agent())):
+            done = self.run_with(program, text, "--check-config")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(sorted(path.name for path in self.dir.iterdir()), ["x.conf"], "nothing is made")
+
+    def test_folders_of_sockets_and_of_the_state(self) -> None:
+        none = f"{self.dir}/none"
+        missing = f"{none}: expected a folder: No such file or directory"
+        self.assert_found(CONTROLLER, f"[http]\nlisten = unix:{none}/http\n", 2, f"[http] listen: {missing}")
+        self.assert_found(CONTROLLER, f"[bus]\nlisten = unix://{self.dir}/bus\nlisten = unix://{none}/bus\n", 3,
+                          f"[bus] listen: {missing}")
+        self.assert_found(CONTROLLER, f"[controller]\nstate = {none}/c.db\n", 2, f"[controller] state: {missing}")
+        self.assert_found(AGENT, f"[agent]\nlisten = unix:{none}/agent.sock\n", 2, f"[agent] listen: {missing}")
+        self.assert_found(AGENT, f"[agent]\nstate = {none}/a.db\n", 2, f"[agent] state: {missing}")
+        self.assert_found(AGENT, f"[agent]\nstate = {self.dir}\n", 2, f"[agent] state: {self.dir}: expected no folder")
+
+    def test_secrets_that_are_missing_or_that_others_may_read(self) -> None:
+        sink = "[sink s]\ntype = webhook\nurl = http://h:1/\nsecret_file = "
+        self.assert_found(CONTROLLER, self.controller(f"{sink}{self.dir}/none\n"), 10,
+                          "[sink s] secret_file: expected a readable file with the secret in its first line, "
+                          f"{self.dir}/none: cannot read")
+        path = self.secret("open", 0o640)
+        self.assert_found(CONTROLLER, self.controller(f"{sink}{path}\n"), 10,
+                          f"[sink s] secret_file: {path}: holds a secret, expected mode 0400 or 0600, found 0640")
+        done = self.run_with(CONTROLLER, self.controller(f"{sink}{self.secret('closed', 0o400)}\n"), "--check-config")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_addresses_that_cannot_be_connected_to(self) -> None:
+        self.assert_found(AGENT, self.agent("[bus]\ncontroller = tcp://127.0.0.1:0\n"), 5,
+                          "[bus] controller: expected a port from 1 to 65535")
+        self.assert_found(AGENT, self.agent("[bus]\ncontroller = tcp://127.0.0.1:65536\n"), 5,
+                          "[bus] controller: expected host:port")
+        self.assert_found(AGENT, self.agent("[bus]\ncontroller = amqp://127.0.0.1:0/\n"), 5, "[bus] controller: expected amqp://")
+        self.assert_found(CONTROLLER, self.controller("[peers]\nurl = http://a:1\nurl = http://:8990\n"), 9,
+                          "[peers] url: expected a host after //")
+
+    def test_mistakes_of_the_inventory_by_its_own_lines(self) -> None:
+        inventory = self.dir / "inventory.conf"
+        inventory.write_text("[guest a]\ntypo = 1\n[guest b]\ntypo = 2\n")
+        done = self.run_with(CONTROLLER, self.controller(f"[inventory]\nfile = {inventory}\n"), "--check-config")
+        self.assertEqual(done.returncode, 2)
+        for line in (2, 4):
+            self.assertIn(f"{inventory}:{line}: ", done.stderr)
+
+    @unittest.skipUnless(os.geteuid() == 0, "another user's rights")
+    def test_the_rights_in_force_count(self) -> None:
+        self.dir.chmod(0o755)
+        closed = self.dir / "closed"
+        closed.mkdir(mode=0o755)
+        self.file.write_text(f"[controller]\nstate = {closed}/c.db\n")
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", CONTROLLER, "--config", self.file,
+                               "--check-config"], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn(f"{self.file}:2: [controller] state: {closed}: cannot write there (uid 65534)", done.stderr)
+
+
+class Print(ConfigurationTestCase):
+    def test_the_values_in_force_and_where_each_is_from(self) -> None:
+        done = self.run_with(AGENT, self.agent("[heartbeat]\ndetection_time = 600 ms\n"), "--set", "agent.host=compute-7",
+                             "--print-config")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        values = {tuple(part.strip() for part in line.split("#")) for line in done.stdout.splitlines()}
+        for expected in (("host = compute-7", "--set"), (f"state = {self.dir}/a.db", f"{self.file}:2"),
+                         ("detection_time = 600 ms", f"{self.file}:5"), ("report_interval = 30 s", "default"),
+                         ("path = /run/vitalwire/channels", "default"), ("", "password_file is not set")):
+            self.assertIn(expected, values, done.stdout)
+
+    def test_what_is_printed_is_a_configuration_with_the_same_values(self) -> None:
+        text = self.controller("[sink s]\ntype = webhook\nurl = http://h:1/\n[policy p]\nsinks = s\n")
+        for program, given in ((CONTROLLER, text), (AGENT, self.agent())):
+            first = self.run_with(program, given, "--print-config").stdout
+            again = self.run_with(program, first, "--print-config").stdout
+            values = [[line.split("  #")[0].rstrip() for line in each.splitlines()] for each in (first, again)]
+            self.assertEqual(values[0], values[1])
+            self.assertGreater(len(values[0]), 20)
+
+    def test_secrets_are_masked(self) -> None:
+        sink = "[sink s]\ntype = webhook\nurl = http://h:1/\nheader = X-Key: top-secret\nsecret_file = "
+        done = self.run_with(CONTROLLER, self.controller(f"{sink}{self.secret('key', 0o600)}\n"), "--print-config")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("header = X-Key: (masked)", done.stdout)
+        self.assertIn(f"secret_file = {self.dir}/key", done.stdout)
+        self.assertNotIn("top-secret", done.stdout)
+        self.assertNotIn("a-secret", done.stdout)
+
+    def test_mistakes_are_reported_instead(self) -> None:
+        done = self.run_with(AGENT, "[agent]\nlog_level = loud\n", "--print-config")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn(f"{self.file}:2: [agent] log_level", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
