@@ -13,11 +13,6 @@ using model::Fault;
 
 namespace {
 
-/// An agent reports again what it reported before the fault was ended without it: that raised the revision.
-bool was_ended_here(const Fault& past, const Fault& fault) {
-    return is_evidence(past.clear_reason) && fault.revision < past.revision;
-}
-
 /// The default of the guest's side, for a guest whose interval is not known.
 constexpr base::Millis kUsualInterval{1000};
 
@@ -148,6 +143,7 @@ std::vector<AlarmManager::Rejected> AlarmManager::report(const base::HostId& hos
     for (Fault fault : faults) {
         if (known_as_ended(host, fault)) continue;
         const TrackedFault* known = table().find(fault.id);
+        if (known != nullptr && is_outdated(fault, known->fault)) outdated_[host].push_back(known->fault);
         bool changed = known != nullptr && known->unconfirmed;
         if (known != nullptr && known->host != host && context_.departed(known->host)) {
             list_.table().transfer(fault.id, host);
@@ -158,7 +154,7 @@ std::vector<AlarmManager::Rejected> AlarmManager::report(const base::HostId& hos
             rejected.push_back({fault, entries.error()});
             continue;
         }
-        if (changed) list_.put(entries->back().tracked);
+        if (changed) list_.put(*table().find(fault.id));
         for (const FaultTable::Entry& entry : *entries)
             take(entry);
     }
@@ -172,6 +168,14 @@ std::vector<AlarmManager::Rejected> AlarmManager::report_orphaned(const base::Ho
     std::copy_if(faults.begin(), faults.end(), std::back_inserter(news),
                  [this](const Fault& fault) { return is_newer(fault); });
     return report(host, news, now);
+}
+
+std::vector<Fault> AlarmManager::take_outdated(const base::HostId& host) {
+    auto taken = outdated_.extract(host);
+    if (taken.empty()) return {};
+    std::vector<Fault> newer = std::move(taken.mapped());
+    std::stable_partition(newer.begin(), newer.end(), [](const Fault& fault) { return !fault.open(); });
+    return newer;
 }
 
 bool AlarmManager::is_newer(const Fault& fault) const {
@@ -214,9 +218,14 @@ void AlarmManager::release_withheld() {
 bool AlarmManager::known_as_ended(const base::HostId& host, Fault& fault) {
     const FaultHistory::Entry* past = history().find(fault.id);
     if (past == nullptr || past->tracked.host != host) return false;
-    if (fault.open() && was_ended_here(past->tracked.fault, fault)) {
+    const Fault& ended = past->tracked.fault;
+    if (is_outdated(fault, ended)) {
+        outdated_[host].push_back(ended);
+        return true;
+    }
+    if (fault.open() && fault.revision < ended.revision) {
         // What the inventory said of a host whose agent was away; the agent of the guest's owner has the last word.
-        if (past->tracked.fault.clear_reason == kByOperator || !context_.may_report(host, fault.guest)) return true;
+        if (!context_.may_report(host, fault.guest)) return true;
         fault.delivered = 0;  // since then its end was delivered
     }
     const bool same = !fault.open() && past->tracked.fault.revision == fault.revision;

@@ -83,6 +83,9 @@ public:
     void end_snapshot(const base::HostId& host, base::WallTime now);
     /// The rejected ones are the result.
     std::vector<Rejected> report(const base::HostId& host, const std::vector<model::Fault>& faults, base::WallTime now);
+    /// Of what the agent has reported since the last call, the faults of which newer revisions are known here: those
+    /// revisions, the ended ones first.
+    std::vector<model::Fault> take_outdated(const base::HostId& host);
     /// What an agent reported some time ago: counts as far as nothing newer is known.
     std::vector<Rejected> report_orphaned(const base::HostId& host, const std::vector<model::Fault>& faults,
                                           base::WallTime now);
@@ -148,6 +151,7 @@ private:
     void add_others_open(AlarmEvent& event) const;
 
     Options options_;
+    std::map<base::HostId, std::vector<model::Fault>> outdated_;
     AlarmRows& rows_;
     Dependencies context_;
     AlarmList list_;

@@ -25,6 +25,12 @@ bool is_evidence(std::string_view clear_reason) {
     return std::find(kOurs.begin(), kOurs.end(), clear_reason) != kOurs.end();
 }
 
+bool is_outdated(const model::Fault& reported, const model::Fault& known) {
+    if (!reported.open()) return false;
+    if (known.clear_reason == kByOperator) return true;
+    return reported.revision < known.revision && !is_evidence(known.clear_reason);
+}
+
 std::optional<std::string_view> Evidence::ends(const TrackedFault& tracked, Source source, bool removed,
                                                base::TimePoint now) const {
     if (!tracked.fault.open()) return std::nullopt;

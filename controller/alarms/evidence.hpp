@@ -18,10 +18,14 @@ inline constexpr std::string_view kGuestMoved = "moved";        ///< it answers 
 inline constexpr std::string_view kGuestDeleted = "deleted";    ///< Nova has it no more
 inline constexpr std::string_view kGuestStopped = "stopped";    ///< Nova has stopped it, or has it on no host
 inline constexpr std::string_view kGuestRemoved = "removed";    ///< the operator took it out of the inventory's file
-inline constexpr std::string_view kByOperator = "cleared_by_operator";  ///< by command
+inline constexpr std::string_view kByOperator = bus::kClosedByOperator;  ///< by command
 
 /// One of the reasons above that an agent itself does not give.
 bool is_evidence(std::string_view clear_reason);
+/// True if what is known of the fault is newer than what its agent reports: that has an old copy of its state, or does
+/// not know that an operator has closed the fault. What the inventory alone has ended is not: the agent of the guest's
+/// owner has the last word.
+bool is_outdated(const model::Fault& reported, const model::Fault& known);
 
 /// An agent that restarts is back by then; longer, and it vouches for nothing.
 inline constexpr base::Millis kAgentPatience{5000};

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "controller/alarms/evidence.hpp"
+
 namespace vitalwire::controller {
 
 using model::Fault;
@@ -70,6 +72,10 @@ base::Result<std::vector<FaultTable::Entry>> FaultTable::report(const base::Host
     if (at.mentioned) at.mentioned->insert(fault.id);
 
     std::vector<Entry> entries;
+    if (known != nullptr && is_outdated(fault, known->fault)) {
+        faults_.at(fault.id).unconfirmed.reset();
+        return entries;
+    }
     const Change change = change_between(known != nullptr ? &known->fault : nullptr, fault);
     if (fault.open()) {
         const auto earlier = at.open.find({fault.guest, fault.kind});

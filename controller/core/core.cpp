@@ -121,7 +121,8 @@ std::optional<bus::Rejected> Core::admit(std::size_t port, const bus::Hello& hel
                                          Moment moment) {
     const Session newcomer{port, hello.host, peer, hello.instance, hello.state, hello.state_starts};
     const HostId host = canonical(hello.host);
-    auto rejected = sessions_.admit(host, newcomer, moment.steady);
+    const bool holder_lives = silence_.watches(host) && !silence_.silent(host);
+    auto rejected = sessions_.admit(host, newcomer, holder_lives, moment.steady);
     if (rejected) ++counters_.refused;
     return rejected;
 }
@@ -220,6 +221,20 @@ void Core::on(const HostId& host, const bus::Guests& guests, Moment moment) {
     }
     counters_.refused += errors.size();
     rejected_.add(host, {}, errors, moment.steady);
+    state_changed(host, guests.state_changes);
+}
+
+void Core::state_changed(const HostId& host, std::uint64_t changes) {
+    if (fleet_.changed(host, changes)) put_agent(host);
+}
+
+/// To an agent with an old copy of its state, or one whose fault an operator has closed.
+void Core::send_newer(const HostId& host) {
+    std::vector<model::Fault> newer = alarms_.take_outdated(host);
+    if (newer.empty()) return;
+    log::warning("the agent reports faults as they were before; it is sent what is known since",
+                 {{"host", host}, {"faults", newer.size()}});
+    send(host, bus::HandBack{{}, std::move(newer), true, {}});
 }
 
 void Core::on(const HostId& host, const bus::GuestGone& gone, Moment moment) {
@@ -233,6 +248,8 @@ void Core::on(const HostId& host, const bus::Faults& faults, Moment moment) {
     const auto rejected = alarms_.report(host, faults.faults, moment.wall);
     counters_.refused += rejected.size() + faults.skipped.size();
     rejected_.add(host, rejected, faults.skipped, moment.steady);
+    state_changed(host, faults.state_changes);
+    send_newer(host);
     const bool conflict = std::any_of(faults.faults.begin(), faults.faults.end(), [&](const model::Fault& fault) {
         const TrackedFault* tracked = alarms_.table().find(fault.id);
         return tracked != nullptr && tracked->withheld;
@@ -348,7 +365,14 @@ bool Core::clear_by_operator(const base::FaultId& fault, const std::string& reas
     if (tracked == nullptr || !tracked->fault.open()) return false;
     log::warning("fault cleared by the operator", {{"fault", fault}, {"reason", reason}});
     alarms_.note(fault, "closed by the operator", reason, moment.wall);
+    const HostId host = tracked->host;
+    model::Fault closed = tracked->fault;
     alarms_.end(fault, kByOperator, true, moment.wall);
+    // Its agent closes it too, and so at every controller.
+    ++closed.revision;
+    closed.cleared_at = closed.updated_at = moment.wall;
+    closed.clear_reason = kByOperator;
+    send(host, bus::HandBack{{}, {std::move(closed)}, true, {}});
     return true;
 }
 

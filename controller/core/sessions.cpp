@@ -6,26 +6,34 @@ namespace vitalwire::controller {
 
 namespace {
 constexpr base::Millis kRetryAfter{10'000};
+/// By then the agent's earlier life has fallen silent, if that is over.
+constexpr base::Millis kRetryAfterRestart{1'000};
 /// A rival that still waits comes back within that.
 constexpr base::Millis kRivalGone{30'000};
 
-/// The same process, or the same state started once more: its earlier life is over, whatever its connection looks like.
-bool continues(const Session& earlier, const Session& newcomer) {
-    if (newcomer.instance == earlier.instance) return newcomer.port == earlier.port;
+/// The same state started once more: the earlier life is over, whatever its connection looks like, or this is a clone.
+bool restarted(const Session& earlier, const Session& newcomer) {
     return !newcomer.state.empty() && newcomer.state == earlier.state && newcomer.state_starts > earlier.state_starts;
 }
 }  // namespace
 
-std::optional<bus::Rejected> Sessions::admit(const base::HostId& host, const Session& newcomer, base::TimePoint now) {
+std::optional<bus::Rejected> Sessions::admit(const base::HostId& host, const Session& newcomer, bool holder_lives,
+                                             base::TimePoint now) {
     const auto at = open_.find(host);
-    if (at == open_.end() || continues(at->second, newcomer)) return std::nullopt;
-    if (newcomer.instance == at->second.instance)
+    if (at == open_.end()) return std::nullopt;
+    if (newcomer.instance == at->second.instance) {
+        if (newcomer.port == at->second.port) return std::nullopt;
         return bus::Rejected{"this agent is connected by another URL of the same controller", kRetryAfter};
+    }
+    const bool may_be_restarted = restarted(at->second, newcomer);
+    if (may_be_restarted && !holder_lives) return std::nullopt;
     Rival& rival = rivals_[host];
+    rival.may_be_restarted = may_be_restarted;
     rival.peer = newcomer.peer;
     rival.last = now;
     ++rival.attempts;
-    return bus::Rejected{"another agent named " + host.str() + " is connected, from " + at->second.peer, kRetryAfter};
+    return bus::Rejected{"another agent named " + host.str() + " is connected, from " + at->second.peer,
+                         may_be_restarted ? kRetryAfterRestart : kRetryAfter};
 }
 
 const Session* Sessions::find(const base::HostId& host) const {
@@ -37,6 +45,7 @@ std::string Sessions::problem(base::TimePoint now) {
     std::erase_if(rivals_, [&](const auto& item) { return now - item.second.last >= kRivalGone; });
     std::string text;
     for (const auto& [host, rival] : rivals_) {
+        if (rival.may_be_restarted && rival.attempts == 1) continue;  // the end of its earlier life is still to be read
         const Session* holder = find(host);
         text += (text.empty() ? "" : "; ") + host.str() + ": " + (holder == nullptr ? "none" : holder->peer) +
                 " is connected, " + rival.peer + " is rejected (" + std::to_string(rival.attempts) + " attempts)";

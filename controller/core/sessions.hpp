@@ -24,8 +24,10 @@ struct Session {
 /// rejected and has to wait. No I/O, no clock.
 class Sessions {
 public:
-    /// Why the newcomer is not admitted; absent when it is. `host`: canonical.
-    std::optional<bus::Rejected> admit(const base::HostId& host, const Session& newcomer, base::TimePoint now);
+    /// Why the newcomer is not admitted; absent when it is. `host`: canonical. `holder_lives`: something was received
+    /// from the one that is connected just now.
+    std::optional<bus::Rejected> admit(const base::HostId& host, const Session& newcomer, bool holder_lives,
+                                       base::TimePoint now);
     void open(const base::HostId& host, Session session) { open_[host] = std::move(session); }
     void close(const base::HostId& host) { open_.erase(host); }
     const Session* find(const base::HostId& host) const;
@@ -38,6 +40,7 @@ private:
     struct Rival {
         std::string peer;
         std::uint64_t attempts = 0;
+        bool may_be_restarted = false;
         base::TimePoint last{};
     };
 

@@ -21,12 +21,15 @@ void Fleet::restore(const base::HostId& host, Agent agent) {
 void Fleet::up(const base::HostId& host, const bus::Hello& hello, const std::string& peer, base::WallTime now) {
     ++version_;
     Agent& agent = agents_[host];
-    // An old copy of the state has been started from fewer times, or as often, in another life.
+    // An old copy of the state has been started from fewer times, or as often, in another life; or it lacks changes
+    // that were reported after it had been copied.
     const bool same_life = !hello.instance.empty() && hello.instance == agent.instance;
     const bool same_state = !hello.state.empty() && hello.state == agent.state;
-    agent.continuous = same_life || (same_state && hello.state_starts > agent.state_starts);
+    agent.continuous = same_life || (same_state && hello.state_starts > agent.state_starts &&
+                                     hello.state_changes >= agent.state_changes);
     agent.state = hello.state;
     agent.state_starts = hello.state_starts;
+    agent.state_changes = hello.state_changes;
     agent.primary = hello.primary;
     agent.controllers = hello.controllers;
     agent.reported_problems = false;
@@ -52,6 +55,13 @@ void Fleet::down(const base::HostId& host, base::Moment moment) {
     at->second.since = moment.wall;
     at->second.away_since = moment.steady;
     at->second.mentioned.reset();
+}
+
+bool Fleet::changed(const base::HostId& host, std::uint64_t state_changes) {
+    const auto at = agents_.find(host);
+    if (at == agents_.end() || state_changes <= at->second.state_changes) return false;
+    at->second.state_changes = state_changes;
+    return true;
 }
 
 void Fleet::fell_silent(const base::HostId& host, bool alone) {

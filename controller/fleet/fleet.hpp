@@ -36,6 +36,7 @@ struct Agent {
     std::vector<std::string> controllers;  ///< names of those it is connected to, as it reported them last
     std::string state;                     ///< Hello::state
     std::uint64_t state_starts = 0;
+    std::uint64_t state_changes = 0;
     bool continuous = false;        ///< it came back with the state that it had
     base::TimePoint away_since{};   ///< since when it is not connected
     base::WallTime since{};         ///< when it connected, or was lost
@@ -65,6 +66,8 @@ public:
     /// This controller delivers for an agent that is away, known or not.
     void adopt(const base::HostId& host, base::Moment moment);
     void seen(const base::HostId& host, base::WallTime now);
+    /// What it reports comes from a state with that many changes. True if they are more than before.
+    bool changed(const base::HostId& host, std::uint64_t state_changes);
 
     void begin_snapshot(const base::HostId& host);
     void end_snapshot(const base::HostId& host);

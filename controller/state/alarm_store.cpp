@@ -159,6 +159,7 @@ std::vector<std::pair<base::HostId, Agent>> AlarmStore::load_agents() {
         agent.instance = wire::text_or(row, "instance");
         agent.state = wire::text_or(row, "state");
         agent.state_starts = static_cast<std::uint64_t>(wire::int_or(row, "state_starts", 0));
+        agent.state_changes = static_cast<std::uint64_t>(wire::int_or(row, "state_changes", 0));
         agent.last_seen = base::from_iso8601(wire::text_or(row, "last_seen"));
         agent.since = agent.last_seen;
         agents.emplace_back(base::HostId(host), std::move(agent));
@@ -272,6 +273,7 @@ void AlarmStore::put_agent(const base::HostId& host, const Agent& agent) {
                       {"instance", agent.instance},
                       {"state", agent.state},
                       {"state_starts", agent.state_starts},
+                      {"state_changes", agent.state_changes},
                       {"last_seen", base::to_iso8601(agent.last_seen)}};
     store_.put(kAgents, host.str(), wire::dump(row));
 }

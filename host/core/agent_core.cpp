@@ -27,9 +27,10 @@ constexpr const char* kStoreProblem = "the state cannot be written";
 constexpr const char* kUnreachable = "channels cannot be connected";
 constexpr const char* kUnreadable = "machines cannot be read";
 
-/// Each registration costs a write to the disk. A guest whose configuration is changed twice at once is let through.
+/// Each registration costs a write to the disk. What a guest sent while this process stood still for up to 30 s comes
+/// all at once, with growing pauses in between, and its last one counts.
 constexpr double kRegistrationsPerSecond = 1;
-constexpr double kRegistrationBurst = 3;
+constexpr double kRegistrationBurst = 6;
 
 /// A source that needs so long to know of a machine's end is asked; others report it by themselves.
 constexpr base::Millis kToBeAsked{1000};
@@ -43,6 +44,7 @@ constexpr base::Duration kProblemsSpacing = std::chrono::seconds(1);
 constexpr const char* kAgentTable = "agent";
 constexpr const char* kStateId = "state";
 constexpr const char* kStateStarts = "starts";
+constexpr const char* kStateChanges = "changes";
 constexpr const char* kBootId = "boot";
 
 std::string count_of(std::size_t guests) {
@@ -90,9 +92,12 @@ void AgentCore::start(const Moment& at) {
 /// A controller tells by the id and the count an agent that kept its faults from one that lost them.
 void AgentCore::start_state() {
     auto rows = output_.load(kAgentTable);
-    const bool fresh = rows[kStateId].empty();
+    // A row that cannot be read may have been an open fault.
+    const bool fresh = rows[kStateId].empty() || counters_.rows_unreadable > 0;
     state_id_ = fresh ? identity_.new_state : rows[kStateId];
     state_starts_ = std::strtoull(rows[kStateStarts].c_str(), nullptr, 10) + 1;
+    state_changes_ = std::strtoull(rows[kStateChanges].c_str(), nullptr, 10);
+    controllers_.state_changed(state_changes_);
     const std::string& boot = rows[kBootId];
     host_restarted_ = !boot.empty() && !identity_.boot.empty() && boot != identity_.boot;
     if (fresh) output_.put(kAgentTable, kStateId, state_id_);
@@ -424,8 +429,15 @@ void AgentCore::send(const GuestKey& guest, Dialect dialect, const wire::Heartbe
     output_.send(guest, dialect, pdu);
 }
 
+/// With the row that changes: on the disk both are there or neither.
+void AgentCore::count_change() {
+    output_.put(kAgentTable, kStateChanges, std::to_string(++state_changes_));
+    controllers_.state_changed(state_changes_);
+}
+
 /// The controllers come first: neither the disk nor the log delays them.
 void AgentCore::fault_changed(const model::Fault& fault) {
+    count_change();
     controllers_.fault_changed(fault);
     if (fault.revision == 1) ++counters_.faults_opened.at(static_cast<std::size_t>(fault.kind));
     state_.keep(fault);
@@ -454,6 +466,7 @@ void AgentCore::fault_forgotten(const base::FaultId& fault, bool dropped) {
 }
 
 void AgentCore::save(const GuestId& guest, const heartbeat::SaveRegistration& saved) {
+    count_change();
     if (saved.registration) {
         ++counters_.registrations;
         log::debug("guest registered", {{"guest", guest},

@@ -176,6 +176,7 @@ private:
     void allow(const model::GuestPolicy& policy);
     void want_channels();
     void show_attachments();
+    void count_change();
     void start_state();
     void channel_reachable(const base::GuestId& guest, wire::ChannelKind kind);
     void set_problem(const std::string& what, const std::string& detail);
@@ -240,6 +241,7 @@ private:
     base::TimePoint problems_report_at_{};
     std::string state_id_;
     std::uint64_t state_starts_ = 0;
+    std::uint64_t state_changes_ = 0;  ///< of faults and registrations, so far
     bool host_restarted_ = false;
     std::vector<Delivered> delivered_here_;  ///< without any controller the log is all there is to be told
 };

@@ -23,8 +23,10 @@ constexpr base::Duration kAbsence = std::chrono::seconds(5);
 template <class Message, class Item>
 class Chunks {
 public:
-    Chunks(std::vector<Item> Message::*items, std::function<void(const Message&)> send)
-        : items_(items), send_(std::move(send)) {}
+    Chunks(std::vector<Item> Message::*items, std::uint64_t state_changes, std::function<void(const Message&)> send)
+        : items_(items), send_(std::move(send)) {
+        message_.state_changes = state_changes;
+    }
 
     void add(Item item) {
         (message_.*items_).push_back(std::move(item));
@@ -83,7 +85,7 @@ std::vector<ControllerSync::LinkStatus> ControllerSync::status() const {
 }
 
 void ControllerSync::fault_changed(const Fault& fault) {
-    const bus::Faults message{{fault}};
+    const bus::Faults message{{fault}, {}, identity_.state_changes};
     if (discovery_) output_.leave_at_broker(message);
     send_to_all(message);
 }
@@ -94,7 +96,7 @@ void ControllerSync::note_guest(const base::GuestId& guest, bool exists) {
 
 void ControllerSync::send_noted() {
     const auto noted = std::exchange(noted_, {});
-    Chunks<bus::Guests, model::GuestReport> chunks(&bus::Guests::guests,
+    Chunks<bus::Guests, model::GuestReport> chunks(&bus::Guests::guests, identity_.state_changes,
                                                    [this](const bus::Guests& message) { send_to_all(message); });
     for (const auto& [guest, exists] : noted) {
         const auto report = exists ? monitor_.report(guest) : std::nullopt;
@@ -276,6 +278,7 @@ void ControllerSync::send_snapshot(LinkId link) {
     bus::Hello hello{bus::kBusVersion, identity_.host, identity_.version, identity_.instance, primary_ == link};
     hello.state = identity_.state;
     hello.state_starts = identity_.state_starts;
+    hello.state_changes = identity_.state_changes;
     hello.primary = primary_name();
     hello.controllers = connected_names();
     send(link, hello);
@@ -287,7 +290,7 @@ void ControllerSync::send_snapshot(LinkId link) {
 }
 
 void ControllerSync::send_guests(LinkId link) {
-    Chunks<bus::Guests, model::GuestReport> chunks(&bus::Guests::guests,
+    Chunks<bus::Guests, model::GuestReport> chunks(&bus::Guests::guests, identity_.state_changes,
                                                    [&](const bus::Guests& message) { send(link, message); });
     monitor_.for_each_report([&](const model::GuestReport& report) { chunks.add(report); });
     chunks.flush();
@@ -302,7 +305,7 @@ void ControllerSync::leave_unacknowledged_at_broker() {
 }
 
 void ControllerSync::for_faults(bool only_unacknowledged, const std::function<void(const bus::Faults&)>& send) const {
-    Chunks<bus::Faults, Fault> chunks(&bus::Faults::faults, send);
+    Chunks<bus::Faults, Fault> chunks(&bus::Faults::faults, identity_.state_changes, send);
     monitor_.faults().for_each([&](const Fault& fault) {
         if (!only_unacknowledged || fault.delivered < fault.revision) chunks.add(fault);
     });

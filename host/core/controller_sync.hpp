@@ -57,6 +57,7 @@ public:
         std::string instance;
         std::string state;               ///< id of the stored state
         std::uint64_t state_starts = 0;  ///< how often an agent has started from it
+        std::uint64_t state_changes = 0;
     };
 
     struct Timing {
@@ -70,6 +71,8 @@ public:
     LinkId add(const std::string& name, base::WallTime wall);
     /// Timers run from here.
     void start(const std::string& state, std::uint64_t state_starts, base::TimePoint now);
+    /// How many changes of faults and registrations the state holds now.
+    void state_changed(std::uint64_t changes) { identity_.state_changes = changes; }
     /// The agent's own problems, all of them.
     void problems_changed(bus::AgentProblems problems);
 

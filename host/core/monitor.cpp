@@ -97,9 +97,8 @@ void Monitor::adopt(const model::GuestReport& report, TimePoint now) {
 }
 
 void Monitor::adopt(const Fault& handed, TimePoint now, WallTime wall) {
-    const bool known_better =
-        faults_.find(handed.id) != nullptr || faults_.find_open(handed.guest, handed.kind) != nullptr;
-    if (!handed.open() || known_better) return;
+    if (faults_.find(handed.id) != nullptr) return adopt_newer(handed, now, wall);
+    if (!handed.open() || faults_.find_open(handed.guest, handed.kind) != nullptr) return;
     faults_.restore(handed);
     output_.fault_changed(handed);
     Guest* guest = guests_.find(handed.guest);
@@ -111,6 +110,30 @@ void Monitor::adopt(const Fault& handed, TimePoint now, WallTime wall) {
     if (guest->session.registration() && guest->session.counters().responses > 0)
         return clear_now(*guest, {handed.kind, "recovered"}, wall);
     step(*guest, heartbeat::FaultAdopted{handed.kind, handed.detail}, now, wall);
+}
+
+/// This agent's state is an old copy, or an operator has closed the fault.
+void Monitor::adopt_newer(const Fault& handed, TimePoint now, WallTime wall) {
+    Fault* known = faults_.find_open(handed.guest, handed.kind);
+    if (known == nullptr || known->id != handed.id) return;
+    if (handed.open() && handed.revision <= known->revision) return;
+    known->revision = std::max(handed.revision, known->revision + (handed.open() ? 0 : 1));
+    known->reason = handed.reason;
+    known->detail = handed.detail;
+    known->updated_at = wall;
+    known->cleared_at = handed.cleared_at;
+    known->clear_reason = handed.clear_reason;
+    output_.fault_changed(*known);
+    if (handed.open()) return;
+    // Closed by an operator it is not opened again before the guest has been well.
+    const bool judged_anew = handed.clear_reason != bus::kClosedByOperator;
+    if (Guest* guest = judged_anew ? guests_.find(handed.guest) : nullptr)
+        step(*guest, heartbeat::FaultEnded{handed.kind}, now, wall);
+    const auto restored = restored_.find(handed.guest);
+    if (restored != restored_.end())
+        std::erase_if(restored->second.open, [&](const auto& open) { return open.kind == handed.kind; });
+    for (const base::FaultId& dropped : faults_.trim(handed.guest))
+        output_.fault_forgotten(dropped, true);
 }
 
 void Monitor::found(const GuestId& id, TimePoint now) {

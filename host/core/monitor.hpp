@@ -164,6 +164,7 @@ private:
         std::vector<heartbeat::OpenFault> open;
     };
 
+    void adopt_newer(const model::Fault& handed, base::TimePoint now, base::WallTime wall);
     Guest& guest_for(const base::GuestId& id, base::TimePoint now);
     heartbeat::HostPolicy policy_for(const base::GuestId& id) const;
     void step(Guest& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);

@@ -111,6 +111,7 @@ struct Encoder {
                 {"lead", message.is_primary},
                 {"state", message.state},
                 {"state_starts", message.state_starts},
+                {"state_changes", message.state_changes},
                 {"primary", message.primary},
                 {"controllers", message.controllers}};
     }
@@ -120,7 +121,9 @@ struct Encoder {
     json operator()(const SnapshotBegin&) const { return json::object(); }
     json operator()(const SnapshotEnd&) const { return json::object(); }
     json operator()(const GuestGone& message) const { return {{"guest", message.guest.str()}}; }
-    json operator()(const Faults& message) const { return {{"faults", array_of(message.faults)}}; }
+    json operator()(const Faults& message) const {
+        return {{"faults", array_of(message.faults)}, {"state_changes", message.state_changes}};
+    }
     json operator()(const AgentProblems& message) const { return {{"problems", array_of(message.problems)}}; }
     json operator()(const GroupSend& message) const {
         json out = {{"number", message.number}, {"guest", message.guest.str()}};
@@ -171,6 +174,10 @@ struct Encoder {
     }
 };
 
+std::uint64_t count(wire::FieldReader<json>& in, const char* key) {
+    return static_cast<std::uint64_t>(in.integer_or(key, 0, 0, INT64_MAX));
+}
+
 Result<ToController> decode_hello(const json& object) {
     wire::FieldReader in(object);
     Hello message;
@@ -180,7 +187,8 @@ Result<ToController> decode_hello(const json& object) {
     message.instance = in.text("instance", 1, kMaxWord);
     message.is_primary = in.boolean("lead");
     message.state = in.text_or("state", kMaxWord);
-    message.state_starts = static_cast<std::uint64_t>(in.integer_or("state_starts", 0, 0, INT64_MAX));
+    message.state_starts = count(in, "state_starts");
+    message.state_changes = count(in, "state_changes");
     message.primary = in.text_or("primary", kMaxHostName);
     message.controllers = in.take(read_names(object, "controllers"));
     return in.finish(ToController(std::move(message)));
@@ -205,6 +213,7 @@ Result<ToController> decode_guests(const json& object) {
     wire::FieldReader in(object);
     Guests message;
     message.guests = in.take(read_known(object, "guests", guest_report_from_json, message.skipped));
+    message.state_changes = count(in, "state_changes");
     return in.finish(ToController(std::move(message)));
 }
 
@@ -218,6 +227,7 @@ Result<ToController> decode_faults(const json& object) {
     wire::FieldReader in(object);
     Faults message;
     message.faults = in.take(read_known(object, "faults", fault_from_json, message.skipped));
+    message.state_changes = count(in, "state_changes");
     return in.finish(ToController(std::move(message)));
 }
 
@@ -404,7 +414,7 @@ std::string encode_as(std::string_view type, const Guests& message) {
         if (&report != &message.guests.front()) out += ',';
         out += to_text(report);
     }
-    return out += "]}";
+    return out += "],\"state_changes\":" + std::to_string(message.state_changes) + '}';
 }
 
 /// Without a tree as well: a controller that starts sends hundreds of thousands of these.

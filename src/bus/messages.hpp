@@ -28,10 +28,12 @@ struct Hello {
     std::string agent_version;
     std::string instance;     ///< fresh at every start of the agent
     bool is_primary = false;  ///< this controller is the primary: the one that delivers this agent's faults
-    /// Id of the agent's state, made when the state is, and how often an agent has started from it: so a controller
-    /// tells an agent that kept its faults from one that lost them, or came back with an old copy. Empty: none.
+    /// Id of the agent's state, made when the state is, how often an agent has started from it, and how many changes of
+    /// faults and registrations it holds: so a controller tells an agent that kept them from one that lost them, or
+    /// came back with an old copy. Empty: none.
     std::string state;
     std::uint64_t state_starts = 0;
+    std::uint64_t state_changes = 0;
     std::string primary;                   ///< name of the controller that is primary now; empty: none
     std::vector<std::string> controllers;  ///< names of those that this agent is connected to
 };
@@ -48,6 +50,7 @@ struct SnapshotEnd {};
 struct Guests {
     std::vector<model::GuestReport> guests;
     std::vector<base::Error> skipped;  ///< elements that could not be read; not sent
+    std::uint64_t state_changes = 0;   ///< as in Hello, now
 };
 struct GuestGone {
     base::GuestId guest;
@@ -56,6 +59,7 @@ struct GuestGone {
 struct Faults {
     std::vector<model::Fault> faults;
     std::vector<base::Error> skipped;  ///< elements that could not be read; not sent
+    std::uint64_t state_changes = 0;   ///< as in Hello, now
 };
 /// Conditions of the agent itself: libvirt away, a channel that cannot be connected. Always the whole list.
 struct AgentProblems {
@@ -108,8 +112,12 @@ struct Policies {
     std::vector<model::GuestPolicy> policies;
     std::vector<base::Error> skipped;  ///< elements that could not be read; not sent
 };
+/// Fault::clear_reason of what an operator has closed at a controller.
+inline constexpr std::string_view kClosedByOperator = "cleared_by_operator";
+
 /// To an agent that came without its state: the registrations and open faults that this controller has for its host.
-/// The agent adopts what it does not know better and judges those guests from there.
+/// The agent adopts what it does not know better and judges those guests from there. To any agent: newer revisions of
+/// faults that it has reported, those that have ended before the others.
 struct HandBack {
     std::vector<model::GuestReport> guests;
     std::vector<model::Fault> faults;

@@ -127,13 +127,17 @@ struct FaultAdopted {
     FaultKind kind;
     std::string detail;
 };
+/// That fault has ended, as somebody else knows who has the newer state. Whether the guest is well is judged from here.
+struct FaultEnded {
+    FaultKind kind;
+};
 struct PolicyChanged {
     HostPolicy policy;
 };
 struct Tick {};
 using HostEvent =
     std::variant<Connected, Closed, Received, Saved, Inhibited, Released, Rebooted, Started, ChannelRemoved, Stopped,
-                 Crashed, StoppedByHost, WatchdogFired, FaultAdopted, PolicyChanged, Tick>;
+                 Crashed, StoppedByHost, WatchdogFired, FaultAdopted, FaultEnded, PolicyChanged, Tick>;
 
 // Actions.
 struct Send {

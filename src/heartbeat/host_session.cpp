@@ -303,6 +303,14 @@ void HostSession::on(const FaultAdopted& event) {
     if (event.kind == FaultKind::vm_crashed && !registration_) crashed_ = true;
 }
 
+void HostSession::on(const FaultEnded& event) {
+    const auto slot = static_cast<std::size_t>(event.kind);
+    open_[slot] = false;
+    detail_[slot].clear();
+    if (event.kind == FaultKind::vm_crashed) crashed_ = false;
+    if (event.kind == FaultKind::not_established) restart_establish_timer();
+}
+
 void HostSession::on(const PolicyChanged& event) {
     const bool was_enabled = policy_.enabled;
     policy_ = event.policy;

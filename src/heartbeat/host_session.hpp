@@ -82,6 +82,7 @@ private:
     void on(const StoppedByHost& event);
     void on(const WatchdogFired& event);
     void on(const FaultAdopted& event);
+    void on(const FaultEnded& event);
     void on(const PolicyChanged& event);
     void on(const Tick&);
 

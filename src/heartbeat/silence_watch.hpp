@@ -58,6 +58,7 @@ public:
         return due == base::kNever ? due : clock_.to_steady(std::max(due, settled_at_));
     }
 
+    bool watches(const Peer& peer) const { return peers_.contains(peer); }
     bool silent(const Peer& peer) const {
         const auto at = peers_.find(peer);
         return at != peers_.end() && at->second.reported;

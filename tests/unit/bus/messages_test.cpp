@@ -92,7 +92,7 @@ TEST(BusMessages, EveryMessageToTheAgentSurvivesTheWire) {
 }
 
 TEST(BusMessages, WhatTellsAContinuousAgentFromAFreshOneSurvivesTheWire) {
-    Hello hello{1, base::HostId("compute-1"), "0.1.0", "i-1", true, "state-1", 3, "ctl-a", {"ctl-a", "ctl-b"}};
+    Hello hello{1, base::HostId("compute-1"), "0.1.0", "i-1", true, "state-1", 3, 7, "ctl-a", {"ctl-a", "ctl-b"}};
     EXPECT_EQ(round_trip(ToController(hello)), encode(ToController(hello)));
     const auto decoded = std::get<Hello>(decode_to_controller(encode(ToController(hello))).value());
     EXPECT_EQ(decoded.state, "state-1");

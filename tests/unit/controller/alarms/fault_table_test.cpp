@@ -55,13 +55,20 @@ TEST_F(FaultTableTest, SeesNoChangeInARepetition) {
     EXPECT_THAT(report(cleared(open_fault("g1", "f1"))), ElementsAre("f1 none"));
 }
 
-TEST_F(FaultTableTest, TakesTheAgentsLastWordEvenWhenItsRevisionWentBack) {
-    // An agent that died between clearing a fault and writing that down reports "open" again.
+TEST_F(FaultTableTest, KeepsTheClearWhenAnEarlierRevisionIsReported) {
+    // An agent that died between clearing a fault and writing that down, or has an old copy of its state.
     const Fault fault = open_fault("g1", "f1");
     report(fault);
     report(cleared(fault));
-    EXPECT_THAT(report(fault), ElementsAre("f1 opened"));
-    EXPECT_EQ(open(), 1U);
+    EXPECT_THAT(report(fault), IsEmpty());
+    EXPECT_EQ(open(), 0U);
+}
+
+TEST_F(FaultTableTest, KeepsTheNewerRevisionOfAnOpenFault) {
+    const Fault fault = open_fault("g1", "f1");
+    report(updated(fault, "late"));
+    EXPECT_THAT(report(fault), IsEmpty());
+    EXPECT_EQ(table.find(fault.id)->fault.detail, "late");
 }
 
 TEST_F(FaultTableTest, ClearsWhatASnapshotDoesNotMention) {

@@ -70,6 +70,22 @@ TEST_F(CoreTest, AnAgentThatComesBackReplacesItsEarlierLife) {
     EXPECT_TRUE(core->admit(0, hello("compute-1", "state", 1), "peer", moment)) << "a copy of its disk";
 }
 
+TEST_F(CoreTest, ACloneThatHasStartedMoreOftenReplacesNoAgentThatLives) {
+    up(hello("compute-1", "state", 1));
+    core->agent_alive(0, base::HostId("compute-1"), moment);
+    const auto clone = hello("compute-1", "state", 5);
+    const auto rejected = core->admit(0, clone, "10.0.0.2:5", moment);
+    ASSERT_TRUE(rejected);
+    EXPECT_EQ(rejected->retry_after, seconds(1)) << "it may be the same one, restarted";
+    EXPECT_EQ(problem("several agents have the same name"), "");
+    keep_alive({"compute-1"}, seconds(1));
+    EXPECT_TRUE(core->admit(0, clone, "10.0.0.2:5", moment));
+    keep_alive({"compute-1"}, seconds(1));
+    EXPECT_THAT(problem("several agents have the same name"), HasSubstr("(2 attempts)"));
+    pass(seconds(2));
+    EXPECT_FALSE(core->admit(0, clone, "10.0.0.2:5", moment)) << "the holder has fallen silent";
+}
+
 TEST_F(CoreTest, IgnoresWhatComesByAConnectionThatIsNoLongerTheAgents) {
     up(hello("compute-1"));
     core->message(1, base::HostId("compute-1"), bus::Faults{{f1}, {}}, moment);

@@ -153,6 +153,93 @@ TEST_F(EvidenceTest, WhatAnOperatorClosedStaysClosedWhenItsAgentReturns) {
     EXPECT_THAT(take(), IsEmpty());
 }
 
+TEST_F(EvidenceTest, WhatAnOperatorClosesItsAgentIsAskedToClose) {
+    sent.clear();
+    ASSERT_TRUE(core->clear_by_operator(f1.id, "known", moment));
+    run_deferred();
+    const auto handed = received<bus::HandBack>("compute-1");
+    ASSERT_EQ(handed.size(), 1U);
+    ASSERT_EQ(handed[0].faults.size(), 1U);
+    EXPECT_EQ(handed[0].faults[0].revision, 2U);
+    EXPECT_EQ(handed[0].faults[0].clear_reason, kByOperator);
+}
+
+TEST_F(EvidenceTest, AnUpdateThatCrossesTheOperatorsCloseOpensNothingAgain) {
+    ASSERT_TRUE(core->clear_by_operator(f1.id, "known", moment));
+    run_deferred();
+    take();
+    model::Fault updated = f1;
+    ++updated.revision;
+    sent.clear();
+    report("compute-1", updated);
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_EQ(received<bus::HandBack>("compute-1").size(), 1U);
+}
+
+TEST_F(EvidenceTest, ACopyOfTheStateFromBeforeTheFaultEndsNothing) {
+    message("compute-1", bus::Faults{{f1}, {}, 8});
+    restart();
+    auto returned = hello("compute-1");
+    returned.state_changes = 7;
+    up(returned);
+    pass(std::chrono::hours(1));
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_TRUE(core->evidence().unconfirmed(*tracked("f1")));
+    EXPECT_EQ(received<bus::HandBack>("compute-1").size(), 1U);
+}
+
+TEST_F(EvidenceTest, ACopyOfTheStateFromBeforeARegistrationIsHandedItBack) {
+    message("compute-1", bus::Guests{{answering("g2")}, {}, 9});
+    auto returned = hello("compute-1");
+    returned.state_changes = 8;
+    sent.clear();
+    up(returned, {f1});
+    const auto handed = received<bus::HandBack>("compute-1");
+    ASSERT_EQ(handed.size(), 1U);
+    ASSERT_EQ(handed[0].guests.size(), 1U);
+    EXPECT_EQ(handed[0].guests[0].guest, base::GuestId("g2"));
+}
+
+TEST_F(EvidenceTest, ACopyOfTheStateFromBeforeTheClearOpensNothingAgain) {
+    report("compute-1", cleared(f1));
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+    sent.clear();
+    up(hello("compute-1"), {f1});
+    EXPECT_THAT(take(), IsEmpty());
+    const auto handed = received<bus::HandBack>("compute-1");
+    ASSERT_EQ(handed.size(), 1U);
+    ASSERT_EQ(handed[0].faults.size(), 1U);
+    EXPECT_FALSE(handed[0].faults[0].open());
+}
+
+TEST_F(EvidenceTest, AnOldCopyWithAnEarlierFaultKeepsTheLaterOne) {
+    report("compute-1", cleared(f1));
+    report("compute-1", open_fault("g1", "f2"));
+    take();
+    up(hello("compute-1", "another"), {f1});
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_TRUE(tracked("f2")->fault.open());
+    const auto handed = received<bus::HandBack>("compute-1");
+    ASSERT_EQ(handed.size(), 2U) << "first what has ended, then what is open";
+    EXPECT_EQ(handed[1].faults[0].id, base::FaultId("f2"));
+}
+
+TEST_F(EvidenceTest, AnOldRevisionOfAnOpenFaultReplacesNoNewerOne) {
+    model::Fault updated = f1;
+    updated.revision = 3;
+    updated.reason = "newer";
+    report("compute-1", updated);
+    take();
+    sent.clear();
+    up(hello("compute-1"), {f1});
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_EQ(tracked("f1")->fault.revision, 3U);
+    EXPECT_FALSE(tracked("f1")->unconfirmed) << "its agent vouches for it";
+    const auto handed = received<bus::HandBack>("compute-1");
+    ASSERT_EQ(handed.size(), 1U);
+    EXPECT_EQ(handed[0].faults[0].reason, "newer");
+}
+
 TEST_F(EvidenceTest, AnAgentVouchesForNothingBeforeItsSnapshot) {
     up(hello("compute-2"), {}, {answering("g1")});
     take();
