@@ -92,4 +92,14 @@ void HeartbeatApp::perform(const GuestSession::Refused& action) {
     log::warning("the host refused the registration", {{"why", refusal}, {"retry_in_ms", action.retry_in.count()}});
 }
 
+void HeartbeatApp::perform(const GuestSession::Asked& action) {
+    if (asked_) return asked_(action.notify);
+    answer(action.notify, action.notify.revocable ? model::VoteResult::accept : model::VoteResult::complete, {});
+}
+
+void HeartbeatApp::answer(const wire::ActionNotify& notify, model::VoteResult result, std::string reason) {
+    perform(GuestSession::SendPdu{wire::ActionResponse{notify.session, notify.invocation_id, notify.event,
+                                                       notify.revocable, result, std::move(reason)}});
+}
+
 }  // namespace vitalwire::guest

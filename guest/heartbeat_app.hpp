@@ -26,6 +26,10 @@ public:
     void stop(const std::string& reason);
     /// Called after each change of `registered()`.
     void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
+    /// Called with each question of the host; it is to be answered by `answer`, once. Without it all are answered at
+    /// once.
+    void on_asked(std::function<void(const wire::ActionNotify&)> asked) { asked_ = std::move(asked); }
+    void answer(const wire::ActionNotify& notify, model::VoteResult result, std::string reason);
     bool registered() const { return session_.registered(); }
     const Counters& counters() const { return counters_; }
 
@@ -39,6 +43,7 @@ private:
     void perform(const heartbeat::GuestSession::Registered& action);
     void perform(const heartbeat::GuestSession::Unregistered& action);
     void perform(const heartbeat::GuestSession::Refused& action);
+    void perform(const heartbeat::GuestSession::Asked& action);
 
     Judge& judge_;
     Channel& channel_;
@@ -46,6 +51,7 @@ private:
     JudgedTimer timer_;
     heartbeat::Health health_;
     std::function<void()> changed_ = [] {};
+    std::function<void(const wire::ActionNotify&)> asked_;
     std::uint32_t sequence_ = 0;
     std::string refusal_;  ///< the last one logged: a host repeats itself
     Counters counters_;

@@ -30,7 +30,7 @@ std::string boot_id() {
 }
 
 AgentCore::Settings settings_of(const AgentConfig& config) {
-    return {config.heartbeat, {config.messaging, config.limits.group_queue}};
+    return {config.heartbeat, {config.messaging, config.limits.group_queue}, config.actions};
 }
 
 }  // namespace
@@ -58,8 +58,16 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
            std::chrono::system_clock::now(),
            core_,
            [this] { return core_.listed() && store_->healthy(); },
-           [this] { return metrics_text(); }},
-      http_(std::make_unique<runtime::HttpServer>(io, make_router(api_))) {}
+           [this] { return metrics_text(); },
+           [this](GuestActions::Request request, GuestActions::Done done) {
+               auto asked = core_.ask_guest(std::move(request), std::move(done), now());
+               arm();
+               return asked;
+           }},
+      http_(std::make_unique<runtime::HttpServer>(
+          io, runtime::HttpServer::LateHandler([router = make_router(api_)](const auto& request, const auto& respond) {
+              router.route(request, respond);
+          }))) {}
 
 Agent::~Agent() = default;
 
@@ -100,6 +108,7 @@ void Agent::reload(const AgentConfig& config) {
     config_.heartbeat = config.heartbeat;
     config_.limits = config.limits;
     config_.messaging = config.messaging;
+    config_.actions = config.actions;
     channels_.configure(config_.limits);
     core_.configure(settings_of(config_), now());
     arm();

@@ -127,6 +127,9 @@ void read_heartbeat(const ConfigFile& file, ConfigErrors& errors, AgentConfig& c
     rules.establish_timeout = section.duration("establish_timeout", rules.establish_timeout, kSecond, kDay);
     rules.machine_faults = section.choice("machine_faults", "watched", {"watched", "all"}) == "all";
     rules.resume_grace = section.duration("resume_grace", rules.resume_grace, kSecond, kDay);
+    config.actions.timeout_max =
+        section.duration("action_timeout_max", config.actions.timeout_max, kSecond, model::kMaxNoticeTime);
+    config.actions.votes = section.boolean("action_votes", config.actions.votes);
     section.finish();
 }
 

@@ -35,6 +35,7 @@ struct AgentConfig {
 
     Monitor::Settings heartbeat;
     ChannelLimits limits;
+    GuestActions::Settings actions;
     group::Limits messaging;  ///< of a guest whose flavor enables it and says nothing more
 };
 

@@ -76,7 +76,8 @@ AgentCore::AgentCore(Identity identity, Settings settings, IdGenerator& ids, Out
       state_(output),
       monitor_(acknowledged_when_saved(settings.heartbeat), ids, *this),
       controllers_(identity_.self, monitor_, identity_.timing, identity_.discovery, *this),
-      groups_(settings.groups, *this) {}
+      groups_(settings.groups, *this),
+      actions_(settings.actions, ids, *this) {}
 
 void AgentCore::start(const Moment& at) {
     at_ = at;
@@ -108,6 +109,7 @@ void AgentCore::start_state() {
 void AgentCore::configure(const Settings& settings, const Moment& at) {
     at_ = at;
     groups_.configure(settings.groups);
+    actions_.configure(settings.actions);
     for (const auto& [guest, policy] : monitor_.policies())
         allow(policy);
     const Judged now = judged(at);
@@ -163,6 +165,7 @@ void AgentCore::channel_down(const GuestKey& guest, ChannelKind kind, const Mome
     const auto within = end_known_within_.find(guest.id());
     const base::Millis grace = within == end_known_within_.end() ? base::Millis{} : within->second;
     step(guest, heartbeat::Closed{dialect_of(kind), grace}, at);
+    actions_.channel_closed(guest.id(), dialect_of(kind), clock_.observe(at.steady));
     if (grace >= kToBeAsked) output_.ask_machine(guest.id());
 }
 
@@ -180,6 +183,10 @@ void AgentCore::heartbeat_received(const GuestKey& guest, Dialect dialect, wire:
             return send(guest, dialect, nack);
         }
     }
+    if (const auto* response = std::get_if<wire::ActionResponse>(&pdu)) {
+        at_ = at;
+        return actions_.answered(guest.id(), dialect, *response, judged(at).now);
+    }
     step(guest, heartbeat::Received{dialect, std::move(pdu)}, at);
 }
 
@@ -189,13 +196,49 @@ void AgentCore::group_received(const GuestId& guest, Dialect dialect, const wire
 }
 
 void AgentCore::machine(const GuestId& guest, const heartbeat::HostEvent& event, const Moment& at) {
+    const auto before = monitor_.inhibited(guest);
     step(guest, event, at);
+    notify_of(guest, before, judged(at).now);
+}
+
+/// What the hypervisor does with the machine, whoever asked it to.
+void AgentCore::notify_of(const GuestId& guest, std::optional<heartbeat::Inhibit> before, TimePoint now) {
+    using heartbeat::Inhibit;
+    using model::LifecycleEvent;
+    const auto after = monitor_.inhibited(guest);
+    if (after == before) return;
+    const GuestActions::Standing standing = monitor_.standing(guest);
+    if (!standing.runs) return actions_.give_up(guest, "not_running", now);
+    const auto notify = [&](LifecycleEvent event) { actions_.notify(guest, event, standing, now); };
+    if (after == Inhibit::migrating) return notify(LifecycleEvent::live_migrate_begin);
+    if (after == Inhibit::shutting_down) return notify(LifecycleEvent::stop);
+    if (before == Inhibit::paused) return notify(LifecycleEvent::unpause);
+    if (before == Inhibit::suspended) return notify(LifecycleEvent::resume);
+    if (before == Inhibit::migrating) return notify(LifecycleEvent::live_migrate_end);
+}
+
+base::Result<void> AgentCore::ask_guest(GuestActions::Request request, GuestActions::Done done, const Moment& at) {
+    at_ = at;
+    const GuestId guest = request.guest;
+    const auto event = request.event;
+    auto logged = [guest, event, done = std::move(done)](const GuestActions::Outcome& outcome) {
+        log::write(outcome.rejected ? log::Level::warning : log::Level::info,
+                   outcome.rejected ? "guest rejected an action" : "guest asked before an action",
+                   {{"guest", guest},
+                    {"event", model::to_string(event)},
+                    {"answer", outcome.answer},
+                    {"reason", outcome.reason},
+                    {"waited_ms", std::chrono::duration_cast<base::Millis>(outcome.waited).count()}});
+        done(outcome);
+    };
+    return actions_.ask(std::move(request), monitor_.standing(guest), std::move(logged), judged(at).now);
 }
 
 void AgentCore::machine_gone(const GuestId& guest, heartbeat::StopReason why, const Moment& at) {
     at_ = at;
     const Judged now = judged(at);
     monitor_.gone(guest, why, now.now, now.wall);
+    actions_.forget(guest);
     fault_logs_.erase(guest);
     end_known_within_.erase(guest);
     registration_limits_.erase(guest);
@@ -348,6 +391,7 @@ void AgentCore::tick(const Moment& at) {
     for (const Delivered& delivered : std::exchange(delivered_here_, {}))
         monitor_.delivered(delivered.fault, delivered.revision);
     monitor_.tick(now.now, now.wall);
+    actions_.tick(now.now);
     controllers_.tick(at.steady);
     groups_.tick(at.steady);
     if (problems_changed_) report_problems(at.steady);
@@ -357,8 +401,8 @@ TimePoint AgentCore::next_due() const {
     const bool disk_is_away = !store_problem_.empty() && !awaited_.empty();
     if (!delivered_here_.empty() || disk_is_away) return TimePoint::min();
     const TimePoint problems = problems_changed_ ? problems_report_at_ : base::kNever;
-    return std::min(
-        {problems, clock_.to_steady(monitor_.next_deadline()), controllers_.next_due(), groups_.next_due()});
+    return std::min({problems, clock_.to_steady(std::min(monitor_.next_deadline(), actions_.next_due())),
+                     controllers_.next_due(), groups_.next_due()});
 }
 
 void AgentCore::allow(const model::GuestPolicy& policy) {
@@ -427,6 +471,8 @@ void AgentCore::reachable_changed(bool any_up) {
 void AgentCore::send(const GuestKey& guest, Dialect dialect, const wire::HeartbeatPdu& pdu) {
     if (const auto* nack = std::get_if<wire::Nack>(&pdu)) ++counters_.nacks[nack->code];
     output_.send(guest, dialect, pdu);
+    if (std::holds_alternative<wire::InitAck>(pdu))
+        actions_.registered(guest.id(), monitor_.standing(guest.id()), clock_.observe(at_.steady));
 }
 
 /// With the row that changes: on the disk both are there or neither.
@@ -443,6 +489,9 @@ void AgentCore::fault_changed(const model::Fault& fault) {
     state_.keep(fault);
     log_fault(fault);
     output_.fault_changed(fault);
+    // A guest that hangs does not keep the cloud from acting on it for longer than that takes to be found.
+    if (fault.kind == model::FaultKind::heartbeat_lost && fault.open())
+        actions_.give_up(fault.guest, "heartbeat_lost", clock_.observe(at_.steady));
     if (!controllers_.any()) delivered_here_.push_back({fault.id, fault.revision});
 }
 
@@ -474,6 +523,8 @@ void AgentCore::save(const GuestId& guest, const heartbeat::SaveRegistration& sa
                                         {"interval_ms", saved.registration->interval.count()}});
     }
     state_.keep(guest, saved);
+    actions_.session_changed(guest, saved.registration ? saved.registration->session : base::SessionId(),
+                             clock_.observe(at_.steady));
     if (!saved.registration) return;
     (awaited_.empty() ? awaited_ : unsaved_).push_back({guest, saved.registration->session});
     if (awaited_.size() == 1 && unsaved_.empty()) output_.await_durable();

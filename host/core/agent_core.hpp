@@ -25,7 +25,10 @@ namespace vitalwire::host {
 /// stored, and the agent's own problems. Pure: events come in with the moment at which they happened, what is to be
 /// done goes to the output, and `tick` is to be called at `next_due`. The agent and the simulator drive the same
 /// object.
-class AgentCore final : private Monitor::Output, private GroupRelay::Output, private ControllerSync::Output {
+class AgentCore final : private Monitor::Output,
+                        private GroupRelay::Output,
+                        private ControllerSync::Output,
+                        private GuestActions::Output {
 public:
     using LinkId = ControllerSync::LinkId;
 
@@ -58,6 +61,7 @@ public:
     struct Settings {
         Monitor::Settings heartbeat;
         GroupRelay::Settings groups;
+        GuestActions::Settings actions{};
     };
     struct Identity {
         ControllerSync::Identity self;
@@ -115,6 +119,9 @@ public:
     void machine_gone(const base::GuestId& guest, heartbeat::StopReason why, const base::Moment& at);
     /// The guest exists, and its source cannot find out how it is (`problem`), or can again (empty).
     void machine_unreadable(const base::GuestId& guest, const std::string& problem);
+    /// The cloud is about to act on the guest's machine, or has acted: `done` is called with what the guest answered,
+    /// at once or later. Fails when too many are asked at once.
+    base::Result<void> ask_guest(GuestActions::Request request, GuestActions::Done done, const base::Moment& at);
     void source_listed(const std::string& name, const base::Moment& at);
     /// The source cannot see (`problem`), or sees again (empty).
     void source_problem(const std::string& name, const std::string& problem);
@@ -143,6 +150,7 @@ public:
     bool listed() const { return unlisted_.empty(); }
     const Monitor& monitor() const { return monitor_; }
     const GroupRelay& groups() const { return groups_; }
+    const GuestActions& actions() const { return actions_; }
     const ControllerSync& controllers() const { return controllers_; }
     const heartbeat::StallClock& clock() const { return clock_; }
     const runtime::Problems& problems() const { return problems_; }
@@ -172,6 +180,7 @@ private:
     Judged judged(const base::Moment& at) { return {clock_.observe(at.steady), at.wall}; }
     template <class GuestRef>
     void step(const GuestRef& guest, const heartbeat::HostEvent& event, const base::Moment& at);
+    void notify_of(const base::GuestId& guest, std::optional<heartbeat::Inhibit> before, base::TimePoint now);
     void log_fault(const model::Fault& fault);
     void allow(const model::GuestPolicy& policy);
     void want_channels();
@@ -205,6 +214,11 @@ private:
         output_.group_not_read(guest, dialect, messages);
     }
 
+    // GuestActions::Output
+    void send_action(const base::GuestId& guest, wire::Dialect dialect, const wire::ActionNotify& pdu) override {
+        output_.send(GuestKey(guest), dialect, pdu);
+    }
+
     // ControllerSync::Output
     void send(LinkId link, const bus::ToController& message) override { output_.send(link, message); }
     void leave_at_broker(const bus::Faults& faults) override { output_.leave_at_broker(faults); }
@@ -223,6 +237,7 @@ private:
     Monitor monitor_;
     ControllerSync controllers_;
     GroupRelay groups_;
+    GuestActions actions_;
     runtime::Problems problems_;
     Counters counters_;
     std::unordered_map<base::GuestId, base::TokenBucket> fault_logs_;

@@ -45,6 +45,9 @@ Result<Registration> registration_from_json(const json& object) {
     if (in.has("challenge_interval_ms"))
         registration.challenge_interval = in.millis("challenge_interval_ms", Millis(1), wire::kMaxInterval);
     registration.restart_time = in.millis_or("restart_time_ms", Millis(0), Millis(0), Millis(wire::kMaxInt31));
+    const auto notice = [&](const char* key) { return in.millis_or(key, Millis(0), Millis(0), model::kMaxNoticeTime); };
+    registration.notice_times = {notice("vote_ms"), notice("shutdown_notice_ms"), notice("suspend_notice_ms"),
+                                 notice("resume_notice_ms")};
     return in.finish(std::move(registration));
 }
 
@@ -81,7 +84,11 @@ json to_json(const SaveRegistration& saved) {
                            {"corrective_action", model::to_string(registration.corrective_action)},
                            {"since", base::to_iso8601(registration.since)},
                            {"revision", registration.revision},
-                           {"restart_time_ms", registration.restart_time.count()}};
+                           {"restart_time_ms", registration.restart_time.count()},
+                           {"vote_ms", registration.notice_times.vote.count()},
+                           {"shutdown_notice_ms", registration.notice_times.shutdown.count()},
+                           {"suspend_notice_ms", registration.notice_times.suspend.count()},
+                           {"resume_notice_ms", registration.notice_times.resume.count()}};
     json& row = out["registration"];
     if (registration.detection_time) row["detection_time_ms"] = registration.detection_time->count();
     if (registration.challenge_interval) row["challenge_interval_ms"] = registration.challenge_interval->count();

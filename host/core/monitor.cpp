@@ -452,6 +452,25 @@ model::GuestReport Monitor::make_report(const Guest& guest) const {
     return report;
 }
 
+GuestActions::Standing Monitor::standing(const GuestId& guest) const {
+    GuestActions::Standing standing;
+    const Guest* known = guests_.find(guest);
+    if (known == nullptr || !known->session.acknowledged()) return standing;
+    const HostSession& session = known->session;
+    const auto inhibited = session.inhibited();
+    standing.registration = &*session.registration();
+    standing.connected = session.connected(standing.registration->dialect);
+    standing.lost = session.fault_open(FaultKind::heartbeat_lost);
+    standing.runs =
+        !inhibited || inhibited == heartbeat::Inhibit::migrating || inhibited == heartbeat::Inhibit::shutting_down;
+    return standing;
+}
+
+std::optional<heartbeat::Inhibit> Monitor::inhibited(const GuestId& guest) const {
+    const Guest* known = guests_.find(guest);
+    return known == nullptr ? std::nullopt : known->session.inhibited();
+}
+
 Monitor::Totals Monitor::totals() const {
     Totals totals;
     for (const auto& [id, guest] : guests_) {

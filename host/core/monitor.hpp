@@ -14,6 +14,7 @@
 #include "bus/messages.hpp"
 #include "heartbeat/host_session.hpp"
 #include "host/core/fault_table.hpp"
+#include "host/core/guest_actions.hpp"
 #include "host/core/guest_map.hpp"
 #include "host/core/id_generator.hpp"
 
@@ -100,6 +101,9 @@ public:
             if (guest.shown) visit(make_report(guest));
         }
     }
+    /// Whether the guest can be asked before the cloud acts on it.
+    GuestActions::Standing standing(const base::GuestId& guest) const;
+    std::optional<heartbeat::Inhibit> inhibited(const base::GuestId& guest) const;
     Totals totals() const;
     heartbeat::HostSessionCounters counters() const;  ///< sums over all guests since start
     const FaultTable& faults() const { return faults_; }

@@ -10,6 +10,7 @@
 
 #include "bus/json.hpp"
 #include "runtime/http/http_list.hpp"
+#include "wire/field_reader.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::host {
@@ -19,6 +20,15 @@ using runtime::HttpRequest;
 using runtime::HttpResponse;
 
 namespace {
+
+constexpr std::size_t kMaxEvent = 64;
+
+std::string event_names() {
+    std::string names;
+    for (const auto event : model::all_lifecycle_events())
+        names += (names.empty() ? "" : ", ") + std::string(model::to_string(event));
+    return names;
+}
 
 HttpResponse reply(const json& body, int status = 200) {
     return {status, "application/json", wire::dump(body) + "\n"};
@@ -156,6 +166,31 @@ HttpResponse agents(const ApiContext& context, const HttpRequest&) {
     return reply({{"agents", json::array({std::move(itself)})}});
 }
 
+json to_json(const GuestActions::Outcome& outcome) {
+    json body = {{"decision", outcome.rejected ? "reject" : "proceed"},
+                 {"answer", outcome.answer},
+                 {"waited_ms", std::chrono::duration_cast<base::Millis>(outcome.waited).count()}};
+    if (!outcome.reason.empty()) body["reason"] = outcome.reason;
+    return body;
+}
+
+/// {"event":"stop","vote":true}: answered when the guest has decided, at the latest when its time is over.
+void ask_guest(const ApiContext& context, const HttpRequest& request, const std::string& guest,
+               const runtime::HttpServer::Respond& respond) {
+    const auto body = wire::parse_object(request.body);
+    if (!body) return respond(runtime::http_error(400, "body: " + body.error().message));
+    wire::FieldReader in(*body);
+    const auto event = model::parse_lifecycle_event(in.text("event", 1, kMaxEvent));
+    if (!event) in.refuse(base::Errc::bad_field, "key 'event': expected " + event_names());
+    const auto wanted = in.finish(GuestActions::Request{
+        base::GuestId(guest), event.value_or(model::LifecycleEvent::stop), in.boolean_or("vote", true)});
+    if (!wanted) return respond(runtime::http_error(400, wanted.error().message));
+    if (guest.size() > wire::kMaxInstanceId) return respond(runtime::http_error(400, "no such guest"));
+    const auto asked = context.ask_guest(
+        *wanted, [respond](const GuestActions::Outcome& outcome) { respond(reply(to_json(outcome))); });
+    if (!asked) respond(runtime::http_error(503, asked.error().message));
+}
+
 }  // namespace
 
 runtime::Router make_router(const ApiContext& context) {
@@ -172,6 +207,10 @@ runtime::Router make_router(const ApiContext& context) {
     page("/v1/guests", Right::reader, guests);
     page("/v1/faults", Right::reader, faults);
     page("/v1/agents", Right::reader, agents);
+    router.add_late("POST", "/v1/guests/*/actions", Right::operators,
+                    [&context](const HttpRequest& request, const auto& parts, const auto& respond) {
+                        ask_guest(context, request, parts.front(), respond);
+                    });
     return router;
 }
 

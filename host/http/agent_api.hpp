@@ -18,6 +18,7 @@ struct ApiContext {
     /// Every source has listed what exists, and the state can be written.
     std::function<bool()> ready;
     std::function<std::string()> metrics_text;
+    std::function<base::Result<void>(GuestActions::Request, GuestActions::Done)> ask_guest;
 };
 
 /// The local HTTP interface: the same paths and shapes as the controller's, for this host alone.
@@ -25,6 +26,7 @@ struct ApiContext {
 ///   GET /readyz            200 once every source was listed and the state on disk can be written, else 503
 ///   GET /metrics           Prometheus' text format
 ///   GET /v1/status /v1/guests /v1/faults[?all=1] /v1/agents; guests and faults in pages with ?limit= and ?after=
+///   POST /v1/guests/ID/actions  asks the guest before the cloud acts on it, or notifies it afterwards
 runtime::Router make_router(const ApiContext& context);
 
 }  // namespace vitalwire::host

@@ -47,6 +47,11 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     stale_ = counter("responses_stale", "Answers of another session or to an older challenge");
     misses_ = counter("misses", "Deadlines without a valid answer");
     stalls_ = counter("stalls", "Times this agent itself did not run; not held against any guest");
+    action_votes_ = counter("action_votes", "Guests asked whether the cloud may act on them");
+    action_notices_ = counter("action_notices", "Notices to guests before and after actions of the cloud");
+    actions_rejected_ = counter("actions_rejected", "Actions of the cloud that their guest rejected");
+    actions_silent_ = counter("actions_silent", "Votes and notices without an answer in time, which is consent");
+    actions_stale_ = counter("action_responses_stale", "Answers to votes and notices that nobody waited for");
     bus_messages_ = counter("bus_messages", "Messages sent to controllers");
     links_lost_ = counter("bus_links_lost", "Connections to controllers that ended");
     bus_dropped_ = counter("bus_messages_dropped",
@@ -115,7 +120,16 @@ void AgentMetrics::update(const AgentCore& core, const ChannelSet::Counters& cha
     for (std::size_t i = 0; i < drops_.size(); ++i)
         bring_to(drops_.at(i), channels.dropped.at(i));
     update(core.counters());
+    update(core.actions().counters());
     update(core.groups().rate_limiter_counters(), core.groups().counters());
+}
+
+void AgentMetrics::update(const GuestActions::Counters& actions) {
+    bring_to(action_votes_, actions.votes);
+    bring_to(action_notices_, actions.notices);
+    bring_to(actions_rejected_, actions.rejected);
+    bring_to(actions_silent_, actions.silent);
+    bring_to(actions_stale_, actions.stale);
 }
 
 void AgentMetrics::update(const AgentCore::Counters& core) {

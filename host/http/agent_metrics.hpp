@@ -37,6 +37,7 @@ public:
 
 private:
     void update(const AgentCore::Counters& core);
+    void update(const GuestActions::Counters& actions);
     void update(const group::RateLimiterCounters& limiter, const GroupRelay::Counters& relay);
     runtime::Counter counter(const std::string& what, const std::string& help, const runtime::Labels& labels = {});
 
@@ -47,6 +48,7 @@ private:
     runtime::Counter channels_connected_, channels_closed_, registrations_, registrations_limited_, faults_dropped_,
         rows_unreadable_, source_problems_, attached_, not_attached_, without_controller_, challenges_, responses_,
         late_, stale_, misses_, stalls_, bus_messages_, links_lost_, bus_dropped_;
+    runtime::Counter action_votes_, action_notices_, actions_rejected_, actions_silent_, actions_stale_;
     // Of the server group.
     runtime::Counter broadcasts_, queries_, group_not_enabled_, group_rate_limited_, group_unavailable_, group_refused_,
         group_delivered_, group_not_connected_, group_undeliverable_, group_duplicates_, group_resent_;

@@ -54,6 +54,8 @@ void GuestSession::received(const wire::HeartbeatPdu& pdu, const Health& health,
     if (const auto* ack = std::get_if<wire::InitAck>(&pdu)) return on(*ack, now, actions);
     if (const auto* nack = std::get_if<wire::Nack>(&pdu)) return on(*nack, now, actions);
     if (const auto* exit = std::get_if<wire::Exit>(&pdu)) return on(*exit, now, actions);
+    const auto* notify = std::get_if<wire::ActionNotify>(&pdu);
+    if (notify != nullptr && !session_.empty() && notify->session == session_) actions.emplace_back(Asked{*notify});
 }
 
 void GuestSession::tick(TimePoint now, Actions& actions) {
@@ -158,6 +160,7 @@ wire::Init GuestSession::make_init() const {
     init.revision = wire::kHeartbeatRevision;
     init.name = settings_.name;
     init.corrective_action = settings_.corrective_action;
+    init.notice_times = settings_.notice_times;
     init.detection_time = settings_.declared_detection_time();
     if (min_detection_time_ > Millis::zero())
         init.detection_time = std::max(init.detection_time.value_or(min_detection_time_), min_detection_time_);

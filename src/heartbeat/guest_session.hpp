@@ -20,6 +20,7 @@ struct GuestSettings {
     std::optional<base::Millis> response_deadline;
     model::CorrectiveAction corrective_action = model::CorrectiveAction::none;
     std::optional<base::Millis> detection_time{};
+    model::NoticeTimes notice_times{};
 
     /// What the host is asked for; absent: the host decides.
     std::optional<base::Millis> declared_detection_time() const;
@@ -60,7 +61,11 @@ public:
         wire::Nack nack;
         base::Millis retry_in;
     };
-    using Action = std::variant<SendPdu, Registered, Unregistered, Refused>;
+    /// Whoever wants to be asked before an action of the cloud is to be: the answer is the daemon's to send.
+    struct Asked {
+        wire::ActionNotify notify;
+    };
+    using Action = std::variant<SendPdu, Registered, Unregistered, Refused, Asked>;
     using Actions = std::vector<Action>;
 
     /// `first_invocation` makes the invocation ids of this process's inits different from an earlier one's.

@@ -75,6 +75,7 @@ struct Registration {
     std::optional<base::Millis> detection_time;
     std::optional<base::Millis> challenge_interval;
     base::Millis restart_time{};  ///< what a cgcs guest needs to register again after a reboot; 0: not declared
+    model::NoticeTimes notice_times{};
 
     friend bool operator==(const Registration&, const Registration&) = default;
 };

@@ -46,6 +46,8 @@ public:
     base::TimePoint next_deadline() const;
 
     const std::optional<Registration>& registration() const { return registration_; }
+    /// The guest was sent the acknowledgement of its registration: it knows its session.
+    bool acknowledged() const { return registration_ && !pending_ack_; }
     const std::optional<Inhibit>& inhibited() const { return inhibit_; }
     bool connected(wire::Dialect dialect) const { return connected_[index(dialect)]; }
     bool stopped() const { return stopped_; }  ///< on purpose, and not started since

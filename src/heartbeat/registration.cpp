@@ -62,6 +62,7 @@ Registration registration_of(const wire::Init& init, Dialect dialect, const Host
     registration.since = since;
     registration.revision = std::min(init.revision, wire::kHeartbeatRevision);
     registration.restart_time = init.restart_time;
+    registration.notice_times = init.notice_times;
     if (registration.revision == 0) return registration;
     registration.detection_time = init.detection_time;
     registration.challenge_interval = init.challenge_interval;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <utility>
 
 #include "base/text.hpp"
@@ -23,8 +22,10 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::int64_t kAnyInt = 9007199254740991;   // 2^53 - 1: what every JSON implementation can carry
-constexpr std::int64_t kMaxRestartSeconds = 86'400;  // a day: longer is no boot
+constexpr std::int64_t kAnyInt = 9007199254740991;       // 2^53 - 1: what every JSON implementation can carry
+constexpr std::chrono::seconds kMaxRestartTime{86'400};  // a day: longer is no boot
+constexpr std::string_view kRevocable = "revocable";
+constexpr std::string_view kIrrevocable = "irrevocable";
 constexpr std::size_t kMaxCgcsText = 32;  // wire limits of the cgcs dialect for everything but name and log_msg
 
 bool is_session_id(std::string_view text) {
@@ -61,9 +62,26 @@ public:
     }
 
     /// Of cgcs guests; what is no such time is none, because such a guest would only log a nack.
-    Millis restart_time() const {
-        const auto seconds = read_int(object(), "restart_secs", 0, kMaxInt31);
-        return std::chrono::seconds(std::min(seconds ? *seconds : 0, kMaxRestartSeconds));
+    Millis cgcs_time(const char* key, std::chrono::seconds max) const {
+        const auto seconds = read_int(object(), key, 0, kMaxInt31);
+        return std::min(std::chrono::seconds(seconds ? *seconds : 0), max);
+    }
+
+    Millis notice_time(const char* key) { return millis_or(key, Millis(0), Millis(0), model::kMaxNoticeTime); }
+
+    LifecycleEvent event() {
+        const std::string_view found = view("event_type", 1, kMaxCgcsText);
+        const auto event = model::parse_lifecycle_event(found);
+        if (!event)
+            refuse(Errc::bad_field, "key 'event_type': '" + base::escape(found, kMaxCgcsText) + "' is no event");
+        return event.value_or(LifecycleEvent::stop);
+    }
+
+    bool revocable() {
+        const std::string_view found = view("notification_type", 1, kMaxCgcsText);
+        if (found != kRevocable && found != kIrrevocable)
+            refuse(Errc::bad_field, "key 'notification_type': expected revocable or irrevocable");
+        return found == kRevocable;
     }
 
     template <class T>
@@ -88,6 +106,8 @@ Result<HeartbeatPdu> decode_init(const JsonValue& data) {
     if (in.has("challenge_interval_ms"))
         pdu.challenge_interval = in.millis("challenge_interval_ms", Millis(1), kMaxInterval);
     if (in.has("corrective_action")) pdu.corrective_action = in.corrective_action();
+    pdu.notice_times = {in.notice_time("vote_ms"), in.notice_time("shutdown_notice_ms"),
+                        in.notice_time("suspend_notice_ms"), in.notice_time("resume_notice_ms")};
     return in.finish(std::move(pdu));
 }
 
@@ -142,8 +162,10 @@ Result<HeartbeatPdu> decode_cgcs_init(const JsonValue& data) {
     pdu.name = in.free_text("name", kMaxName);
     if (pdu.name.empty()) in.refuse(Errc::bad_field, "key 'name': expected a string of 1 to 64 bytes, found none");
     pdu.interval = in.millis("heartbeat_interval_ms", Millis(1), Millis(kMaxInt31));
-    // The other times of the init are about votes, which nobody here holds.
-    pdu.restart_time = in.restart_time();
+    pdu.restart_time = in.cgcs_time("restart_secs", kMaxRestartTime);
+    constexpr auto kMax = std::chrono::duration_cast<std::chrono::seconds>(model::kMaxNoticeTime);
+    pdu.notice_times = {in.cgcs_time("vote_secs", kMax), in.cgcs_time("shutdown_notice_secs", kMax),
+                        in.cgcs_time("suspend_notice_secs", kMax), in.cgcs_time("resume_notice_secs", kMax)};
     pdu.corrective_action = in.corrective_action();
     return in.finish(std::move(pdu));
 }
@@ -168,23 +190,49 @@ Result<HeartbeatPdu> decode_cgcs_exit(const JsonValue& data) {
     return in.finish(std::move(pdu));
 }
 
-Result<HeartbeatPdu> decode_action_response(const JsonValue& data) {
-    PduReader in(data);
-    ActionResponse pdu;
-    pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
-    pdu.event_type = in.text("event_type", 1, kMaxCgcsText);
-    pdu.notification_type = in.text("notification_type", 1, kMaxCgcsText);
-    pdu.vote_result = in.text("vote_result", 1, kMaxCgcsText);
-    pdu.log_msg = in.free_text_or("log_msg", kMaxReason);
-    return in.finish(std::move(pdu));
-}
-
 Result<HeartbeatPdu> decode_action_notify(const JsonValue& data) {
     PduReader in(data);
     ActionNotify pdu;
+    pdu.session = in.session();
+    pdu.invocation_id = in.integer("invocation_id", 0, kMaxInt31);
+    pdu.event = in.event();
+    pdu.revocable = in.revocable();
+    pdu.timeout = in.millis("timeout_ms", Millis(0), model::kMaxNoticeTime);
+    return in.finish(std::move(pdu));
+}
+
+Result<HeartbeatPdu> decode_action_response(const JsonValue& data) {
+    PduReader in(data);
+    ActionResponse pdu;
+    pdu.session = in.session();
+    pdu.invocation_id = in.integer("invocation_id", 0, kMaxInt31);
+    pdu.event = in.event();
+    pdu.revocable = in.revocable();
+    const auto result = model::parse_vote_result(in.view("vote_result", 1, kMaxCgcsText));
+    if (!result) in.refuse(Errc::bad_field, "key 'vote_result': expected accept, complete, timeout, error or reject");
+    pdu.result = result.value_or(VoteResult::error);
+    pdu.reason = in.free_text_or("reason", kMaxReason);
+    return in.finish(std::move(pdu));
+}
+
+/// What is no answer in the words of the table is one that does not keep an action back.
+Result<HeartbeatPdu> decode_cgcs_action_response(const JsonValue& data) {
+    PduReader in(data);
+    ActionResponse pdu;
     pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
-    pdu.event_type = in.text("event_type", 1, kMaxCgcsText);
-    pdu.notification_type = in.text("notification_type", 1, kMaxCgcsText);
+    pdu.event = model::parse_lifecycle_event(in.view("event_type", 1, kMaxCgcsText));
+    pdu.revocable = in.view("notification_type", 1, kMaxCgcsText) == kRevocable;
+    pdu.result = model::parse_vote_result(in.view("vote_result", 1, kMaxCgcsText)).value_or(VoteResult::error);
+    pdu.reason = in.free_text_or("log_msg", kMaxReason);
+    return in.finish(std::move(pdu));
+}
+
+Result<HeartbeatPdu> decode_cgcs_action_notify(const JsonValue& data) {
+    PduReader in(data);
+    ActionNotify pdu;
+    pdu.invocation_id = in.integer("invocation_id", -kAnyInt, kAnyInt);
+    pdu.event = in.event();
+    pdu.revocable = in.revocable();
     pdu.timeout = in.millis("timeout_ms", Millis(0), Millis(kMaxInt31));
     return in.finish(std::move(pdu));
 }
@@ -219,12 +267,14 @@ struct MessageType {
     Result<HeartbeatPdu> (*decode)(const JsonValue&);
 };
 
-constexpr std::array<MessageType, 6> kNativeTypes = {{{"init", Sender::guest, decode_init},
+constexpr std::array<MessageType, 8> kNativeTypes = {{{"init", Sender::guest, decode_init},
                                                       {"init_ack", Sender::host, decode_init_ack},
                                                       {"challenge", Sender::host, decode_challenge},
                                                       {"challenge_response", Sender::guest, decode_challenge_response},
                                                       {"exit", Sender::both, decode_exit},
-                                                      {"nack", Sender::host, decode_native_nack}}};
+                                                      {"nack", Sender::host, decode_native_nack},
+                                                      {"action_notify", Sender::host, decode_action_notify},
+                                                      {"action_response", Sender::guest, decode_action_response}}};
 
 constexpr std::array<MessageType, 8> kCgcsTypes = {{{"init", Sender::guest, decode_cgcs_init},
                                                     {"init_ack", Sender::host, decode_cgcs_init_ack},
@@ -232,8 +282,8 @@ constexpr std::array<MessageType, 8> kCgcsTypes = {{{"init", Sender::guest, deco
                                                     {"challenge_response", Sender::guest, decode_cgcs_response},
                                                     {"exit", Sender::both, decode_cgcs_exit},
                                                     {"nack", Sender::host, decode_cgcs_nack},
-                                                    {"action_notify", Sender::host, decode_action_notify},
-                                                    {"action_response", Sender::guest, decode_action_response}}};
+                                                    {"action_notify", Sender::host, decode_cgcs_action_notify},
+                                                    {"action_response", Sender::guest, decode_cgcs_action_response}}};
 
 template <std::size_t N>
 Result<HeartbeatPdu> decode_by_type(const std::array<MessageType, N>& types, const JsonValue& data, Receiver receiver) {
@@ -259,6 +309,18 @@ constexpr std::string_view kNewline = "\n";
 constexpr std::string_view kChallengeToSequence = R"({"version":1,"msg_type":"challenge","sequence":)";
 static_assert(kHeartbeatVersion == 1);
 
+void put_action(ObjectWriter& out, const ActionNotify& pdu) {
+    out.number("invocation_id", pdu.invocation_id);
+    out.text("event_type", to_string(pdu.event));
+    out.text("notification_type", pdu.revocable ? kRevocable : kIrrevocable);
+}
+
+void put_action(ObjectWriter& out, const ActionResponse& pdu) {
+    out.number("invocation_id", pdu.invocation_id);
+    if (pdu.event) out.text("event_type", to_string(*pdu.event));
+    out.text("notification_type", pdu.revocable ? kRevocable : kIrrevocable);
+}
+
 /// Each writes a whole message.
 struct NativeEncoder {
     std::uint32_t sequence;
@@ -274,6 +336,11 @@ struct NativeEncoder {
         if (pdu.detection_time) out.number("detection_time_ms", pdu.detection_time->count());
         if (pdu.challenge_interval) out.number("challenge_interval_ms", pdu.challenge_interval->count());
         out.text("corrective_action", to_string(pdu.corrective_action));
+        const NoticeTimes& times = pdu.notice_times;
+        if (times.vote > Millis::zero()) out.number("vote_ms", times.vote.count());
+        if (times.shutdown > Millis::zero()) out.number("shutdown_notice_ms", times.shutdown.count());
+        if (times.suspend > Millis::zero()) out.number("suspend_notice_ms", times.suspend.count());
+        if (times.resume > Millis::zero()) out.number("resume_notice_ms", times.resume.count());
         return out.finish(kEnvelopeEnd);
     }
     std::string operator()(const InitAck& pdu) const {
@@ -318,10 +385,20 @@ struct NativeEncoder {
         out["sequence"] = sequence & kMaxInt31;
         return seal_envelope(header, dump(out));
     }
-    // Votes exist on the cgcs channel only: asking for one here is a mistake of the caller's.
-    std::string operator()(const ActionNotify&) const { throw std::logic_error("action_notify is not a native PDU"); }
-    std::string operator()(const ActionResponse&) const {
-        throw std::logic_error("action_response is not a native PDU");
+    std::string operator()(const ActionNotify& pdu) const {
+        ObjectWriter out = start("action_notify");
+        out.text("session_id", pdu.session.str());
+        put_action(out, pdu);
+        out.number("timeout_ms", pdu.timeout.count());
+        return out.finish(kEnvelopeEnd);
+    }
+    std::string operator()(const ActionResponse& pdu) const {
+        ObjectWriter out = start("action_response");
+        out.text("session_id", pdu.session.str());
+        put_action(out, pdu);
+        out.text("vote_result", to_string(pdu.result));
+        if (!pdu.reason.empty()) out.text("reason", base::cut_utf8(pdu.reason, kMaxReason));
+        return out.finish(kEnvelopeEnd);
     }
 
 private:
@@ -340,9 +417,11 @@ struct CgcsEncoder {
         out.number("invocation_id", pdu.invocation_id);
         out.text("name", pdu.name);
         out.number("heartbeat_interval_ms", pdu.interval.count());
-        for (const char* notice : {"vote_secs", "shutdown_notice_secs", "suspend_notice_secs", "resume_notice_secs"})
-            out.number(notice, 0);
-        out.number("restart_secs", std::chrono::duration_cast<std::chrono::seconds>(pdu.restart_time).count());
+        out.number("vote_secs", seconds(pdu.notice_times.vote));
+        out.number("shutdown_notice_secs", seconds(pdu.notice_times.shutdown));
+        out.number("suspend_notice_secs", seconds(pdu.notice_times.suspend));
+        out.number("resume_notice_secs", seconds(pdu.notice_times.resume));
+        out.number("restart_secs", seconds(pdu.restart_time));
         out.text("corrective_action", to_string(pdu.corrective_action));
         return out.finish(kNewline);
     }
@@ -377,23 +456,21 @@ struct CgcsEncoder {
     }
     std::string operator()(const ActionNotify& pdu) const {
         ObjectWriter out = start("action_notify");
-        out.number("invocation_id", pdu.invocation_id);
-        out.text("event_type", pdu.event_type);
-        out.text("notification_type", pdu.notification_type);
+        put_action(out, pdu);
         out.number("timeout_ms", pdu.timeout.count());
         return out.finish(kNewline);
     }
     std::string operator()(const ActionResponse& pdu) const {
         ObjectWriter out = start("action_response");
-        out.number("invocation_id", pdu.invocation_id);
-        out.text("event_type", pdu.event_type);
-        out.text("notification_type", pdu.notification_type);
-        out.text("vote_result", pdu.vote_result);
-        out.text("log_msg", base::cut_utf8(pdu.log_msg, kMaxReason));
+        put_action(out, pdu);
+        out.text("vote_result", to_string(pdu.result));
+        out.text("log_msg", base::cut_utf8(pdu.reason, kMaxReason));
         return out.finish(kNewline);
     }
 
 private:
+    static std::int64_t seconds(Millis time) { return std::chrono::duration_cast<std::chrono::seconds>(time).count(); }
+
     ObjectWriter start(std::string_view msg_type) const {
         ObjectWriter out{std::string(kNewline)};
         out.number("version", kCgcsHeartbeatVersion).number("revision", 1).text("msg_type", msg_type);

@@ -10,6 +10,7 @@
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "model/corrective_action.hpp"
+#include "model/lifecycle.hpp"
 #include "wire/limits.hpp"
 #include "wire/nack.hpp"
 
@@ -22,8 +23,11 @@ enum class Dialect : std::uint8_t { native, cgcs };
 enum class Receiver : std::uint8_t { host, guest };
 
 using model::CorrectiveAction;
+using model::LifecycleEvent;
+using model::NoticeTimes;
 using model::parse_corrective_action;
 using model::to_string;
+using model::VoteResult;
 
 // One struct a PDU (proto-spec/heartbeat.md). Values are within the specification's ranges once decoded.
 struct Init {
@@ -37,6 +41,7 @@ struct Init {
     std::optional<base::Millis> detection_time{};
     std::optional<base::Millis> challenge_interval{};
     base::Millis restart_time{};  ///< cgcs only: what the guest needs to come back from a reboot
+    NoticeTimes notice_times{};
 };
 
 struct InitAck {
@@ -65,20 +70,22 @@ struct Exit {
     std::string reason;
 };
 
-/// cgcs dialect only: the vote on, or notice of, an action of the cloud. Parsed, never acted on.
+/// Before an action of the cloud, or after it.
 struct ActionNotify {
+    base::SessionId session;  ///< native only
     std::int64_t invocation_id = 0;
-    std::string event_type;
-    std::string notification_type;
-    base::Millis timeout{};
+    LifecycleEvent event = LifecycleEvent::stop;
+    bool revocable = false;  ///< a vote: the answer may reject it
+    base::Millis timeout{};  ///< so long the host waits for the answer
 };
 
 struct ActionResponse {
+    base::SessionId session;  ///< native only
     std::int64_t invocation_id = 0;
-    std::string event_type;
-    std::string notification_type;
-    std::string vote_result;
-    std::string log_msg;
+    std::optional<LifecycleEvent> event;  ///< absent: none that this end knows
+    bool revocable = false;
+    VoteResult result = VoteResult::accept;
+    std::string reason;
 };
 
 using HeartbeatPdu =

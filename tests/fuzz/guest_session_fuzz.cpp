@@ -125,6 +125,7 @@ private:
     }
 
     void check(const GuestSession::Refused& refused) { FUZZ_REQUIRE(refused.retry_in >= base::Millis(0)); }
+    void check(const GuestSession::Asked& asked) { FUZZ_REQUIRE(!asked.notify.session.empty()); }
 
     // Nothing that a host sends makes a guest flood it.
     void check_sent(const wire::Init& init) {

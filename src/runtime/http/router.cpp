@@ -62,25 +62,37 @@ HttpResponse http_error(int status, const std::string& why) {
 }
 
 void Router::add(std::string method, std::string_view path, Right right, Handler handler) {
+    add_late(std::move(method), path, right,
+             [handler = std::move(handler)](const HttpRequest& request, const std::vector<std::string>& parts,
+                                            const HttpServer::Respond& respond) { respond(handler(request, parts)); });
+}
+
+void Router::add_late(std::string method, std::string_view path, Right right, LateHandler handler) {
     routes_.push_back({std::move(method), split(path), right, std::move(handler)});
 }
 
 HttpResponse Router::operator()(const HttpRequest& request) const {
+    std::optional<HttpResponse> answer;
+    route(request, [&](HttpResponse response) { answer = std::move(response); });
+    return answer ? std::move(*answer) : http_error(500, "no answer at once");
+}
+
+void Router::route(const HttpRequest& request, const HttpServer::Respond& respond) const {
     const auto path = split(request.path);
     std::string methods;
     for (const Route& route : routes_) {
         const auto parts = match(route.path, path);
         if (!parts) continue;
         if (route.method == request.method) {
-            if (!may(request, route.right)) return not_allowed(request, route.right);
-            return route.handler(request, *parts);
+            if (!may(request, route.right)) return respond(not_allowed(request, route.right));
+            return route.handler(request, *parts, respond);
         }
         methods += (methods.empty() ? "" : ", ") + route.method + (route.method == "GET" ? ", HEAD" : "");
     }
-    if (methods.empty()) return not_found();
+    if (methods.empty()) return respond(not_found());
     HttpResponse wrong = http_error(405, "expected " + methods);
     wrong.headers = {{"Allow", methods}};
-    return wrong;
+    respond(std::move(wrong));
 }
 
 bool Router::may(const HttpRequest& request, Right right) const {

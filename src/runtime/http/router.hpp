@@ -29,18 +29,25 @@ public:
     /// `parts`: what stands for the stars of the route's path.
     using Handler = std::function<HttpResponse(const HttpRequest& request, const std::vector<std::string>& parts)>;
 
+    /// For what takes a while: answers by calling `respond`, once.
+    using LateHandler = std::function<void(const HttpRequest& request, const std::vector<std::string>& parts,
+                                           const HttpServer::Respond& respond)>;
+
     explicit Router(Tokens tokens = {}) : tokens_(std::move(tokens)) {}
 
     /// `path`: "/v1/groups/ * /send" without the spaces; a star is one part of a path.
     void add(std::string method, std::string_view path, Right right, Handler handler);
+    void add_late(std::string method, std::string_view path, Right right, LateHandler handler);
+    /// Where every handler answers at once.
     HttpResponse operator()(const HttpRequest& request) const;
+    void route(const HttpRequest& request, const HttpServer::Respond& respond) const;
 
 private:
     struct Route {
         std::string method;
         std::vector<std::string> path;
         Right right;
-        Handler handler;
+        LateHandler handler;
     };
 
     bool may(const HttpRequest& request, Right right) const;

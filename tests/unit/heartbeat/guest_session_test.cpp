@@ -92,6 +92,9 @@ private:
             return "refused " + std::string(to_string(action.nack.code)) + " retry " +
                    std::to_string(action.retry_in.count());
         }
+        std::string operator()(const GuestSession::Asked& action) const {
+            return "asked " + std::string(model::to_string(action.notify.event));
+        }
         std::string operator()(const wire::Init& pdu) const {
             return "init " + std::to_string(pdu.invocation_id) + " every " + std::to_string(pdu.interval.count());
         }
@@ -488,6 +491,30 @@ TEST(GuestSession, RejectsAnAckOfARevisionItDoesNotSpeak) {
     Guest guest;
     guest.connect();
     EXPECT_THAT(guest.receives(Guest::ack(1, "s1", 7)), IsEmpty());
+}
+
+wire::ActionNotify about_a_stop(const std::string& session) {
+    return {SessionId(session), 7, model::LifecycleEvent::stop, true, Millis(1000)};
+}
+
+TEST(GuestSession, G28_AsksAboutAnActionInEveryStateInWhichItHasASession) {
+    Guest guest;
+    EXPECT_THAT(guest.registered().receives(about_a_stop("s1")), ElementsAre("asked stop"));
+    guest.after(Millis(60'000)).tick();
+    EXPECT_THAT(guest.receives(about_a_stop("s1")), ElementsAre("asked stop"));
+}
+
+TEST(GuestSession, G29_IgnoresAnActionOfAnotherSession) {
+    Guest guest;
+    guest.connect();
+    EXPECT_THAT(guest.receives(about_a_stop("s1")), IsEmpty());
+    EXPECT_THAT(Guest().registered().receives(about_a_stop("s2")), IsEmpty());
+}
+
+TEST(GuestSession, DeclaresWhatItMayTakeBeforeAnAction) {
+    GuestSettings settings;
+    settings.notice_times = {Millis(1), Millis(2), Millis(3), Millis(4)};
+    EXPECT_EQ(Guest(settings).first_init().notice_times, settings.notice_times);
 }
 
 }  // namespace

@@ -527,7 +527,9 @@ TEST(HostSession, TheRoundTripsShowHowCloseAGuestCame) {
 TEST(HostSession, AVoteThatNobodyAskedForHasNoEffect) {
     Host host;
     host.beating(Dialect::cgcs);
-    EXPECT_THAT(host.on(Received{Dialect::cgcs, wire::ActionResponse{1, "pause", "revocable", "reject", ""}}),
+    EXPECT_THAT(host.on(Received{
+                    Dialect::cgcs,
+                    wire::ActionResponse{{}, 1, model::LifecycleEvent::pause, true, model::VoteResult::reject, ""}}),
                 IsEmpty());
 }
 

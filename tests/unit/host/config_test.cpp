@@ -62,6 +62,8 @@ detect_multiplier = 2
 cgcs_detect_multiplier = 3
 establish_timeout = 5 min
 resume_grace = 10 s
+action_timeout_max = 45 s
+action_votes = no
 [limits]
 messages_per_second = 50
 message_burst = 60
@@ -94,6 +96,8 @@ queue = 16K
     EXPECT_EQ(config.limits.group_queue, 16'384U);
     EXPECT_EQ(config.heartbeat.defaults.establish_timeout, Millis(300'000));
     EXPECT_EQ(config.heartbeat.defaults.resume_grace, Millis(10'000));
+    EXPECT_EQ(config.actions.timeout_max, Millis(45'000));
+    EXPECT_FALSE(config.actions.votes);
     EXPECT_EQ(config.limits.messages_per_second, 50);
     EXPECT_EQ(config.limits.message_burst, 60);
     EXPECT_EQ(config.limits.bytes_per_second, 65536);

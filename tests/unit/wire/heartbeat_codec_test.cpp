@@ -106,7 +106,8 @@ TEST(CgcsHeartbeat, ReadsAVoteResponse) {
             .root(),
         Dialect::cgcs, Receiver::host);
     ASSERT_TRUE(pdu);
-    EXPECT_EQ(std::get<ActionResponse>(*pdu).vote_result, "accept");
+    EXPECT_EQ(std::get<ActionResponse>(*pdu).event, LifecycleEvent::pause);
+    EXPECT_EQ(std::get<ActionResponse>(*pdu).result, VoteResult::accept);
 }
 
 TEST(CgcsHeartbeat, NackStaysWithinWhatACgcsGuestSurvives) {

@@ -55,7 +55,11 @@ json fields_of(const Init& pdu) {
                    {"heartbeat_interval_ms", pdu.interval.count()},
                    {"response_deadline_ms", pdu.response_deadline.value_or(pdu.interval).count()},
                    {"corrective_action", to_string(pdu.corrective_action)},
-                   {"restart_time_ms", pdu.restart_time.count()}};
+                   {"restart_time_ms", pdu.restart_time.count()},
+                   {"vote_ms", pdu.notice_times.vote.count()},
+                   {"shutdown_notice_ms", pdu.notice_times.shutdown.count()},
+                   {"suspend_notice_ms", pdu.notice_times.suspend.count()},
+                   {"resume_notice_ms", pdu.notice_times.resume.count()}};
     if (pdu.detection_time) fields["detection_time_ms"] = pdu.detection_time->count();
     if (pdu.challenge_interval) fields["challenge_interval_ms"] = pdu.challenge_interval->count();
     return fields;
@@ -96,17 +100,20 @@ json fields_of(const Nack& pdu) {
     return fields;
 }
 json fields_of(const ActionNotify& pdu) {
-    return {{"invocation_id", pdu.invocation_id},
-            {"event_type", pdu.event_type},
-            {"notification_type", pdu.notification_type},
+    return {{"session_id", pdu.session.str()},
+            {"invocation_id", pdu.invocation_id},
+            {"event_type", model::to_string(pdu.event)},
+            {"notification_type", pdu.revocable ? "revocable" : "irrevocable"},
             {"timeout_ms", pdu.timeout.count()}};
 }
 json fields_of(const ActionResponse& pdu) {
-    return {{"invocation_id", pdu.invocation_id},
-            {"event_type", pdu.event_type},
-            {"notification_type", pdu.notification_type},
-            {"vote_result", pdu.vote_result},
-            {"log_msg", pdu.log_msg}};
+    json fields = {{"session_id", pdu.session.str()},
+                   {"invocation_id", pdu.invocation_id},
+                   {"notification_type", pdu.revocable ? "revocable" : "irrevocable"},
+                   {"vote_result", model::to_string(pdu.result)},
+                   {"reason", pdu.reason}};
+    if (pdu.event) fields["event_type"] = model::to_string(*pdu.event);
+    return fields;
 }
 
 json fields_of(const Broadcast& pdu) {

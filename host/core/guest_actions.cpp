@@ -1,0 +1,250 @@
+#include "host/core/guest_actions.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace vitalwire::host {
+
+using base::GuestId;
+using base::Millis;
+using base::Result;
+using base::TimePoint;
+using model::LifecycleEvent;
+using model::VoteResult;
+using wire::Dialect;
+
+namespace {
+
+/// Each holds a connection of the local interface. A host has fewer guests that are acted on at once.
+constexpr std::size_t kMaxPending = 1024;
+constexpr std::size_t kMaxWaiting = 4096;
+/// The hypervisor's own event about an action comes so long after its guest was asked, at the latest.
+constexpr base::Duration kSameAction = std::chrono::seconds(60);
+/// A guest that was moved or resized boots, or registers at its new host.
+constexpr base::Duration kNoticeKept = std::chrono::minutes(10);
+
+std::size_t slot(LifecycleEvent event) {
+    return static_cast<std::size_t>(event);
+}
+
+/// What ends the other: after it the other is another action.
+std::optional<LifecycleEvent> counterpart(LifecycleEvent event) {
+    using enum LifecycleEvent;
+    constexpr std::array<std::pair<LifecycleEvent, LifecycleEvent>, 5> kPairs = {
+        {{pause, unpause},
+         {suspend, resume},
+         {resize_begin, resize_end},
+         {live_migrate_begin, live_migrate_end},
+         {cold_migrate_begin, cold_migrate_end}}};
+    for (const auto& [before, after] : kPairs) {
+        if (event == before) return after;
+        if (event == after) return before;
+    }
+    return std::nullopt;
+}
+
+/// Empty for a guest that can be asked.
+std::string_view unasked_because(const GuestActions::Standing& standing) {
+    if (standing.registration == nullptr) return "not_registered";
+    if (!standing.connected) return "not_connected";
+    if (standing.lost) return "heartbeat_lost";
+    return standing.runs ? "" : "not_running";
+}
+
+}  // namespace
+
+GuestActions::GuestActions(Settings settings, heartbeat::IdGenerator& ids, Output& output)
+    : settings_(settings), ids_(ids), output_(output) {}
+
+Result<void> GuestActions::ask(Request request, const Standing& standing, Done done, TimePoint now) {
+    if (model::comes_after(request.event)) return notify_afterwards(std::move(request), standing, done, now);
+    Pending pending;
+    pending.asked_at = now;
+    if (const std::string_view why = unasked_because(standing); !why.empty()) {
+        pending.answer = why;
+        pending.done = std::move(done);
+        finish(pending, false, now);
+        return {};
+    }
+    if (pending_.size() >= kMaxPending) return base::fail(base::Errc::too_many, "too many guests are asked at once");
+    remember(request.guest, request.event, now);
+    pending.done = std::move(done);
+    pending.dialect = standing.registration->dialect;
+    pending.session = standing.registration->session;
+    pending.times = standing.registration->notice_times;
+    pending.end_by = now + settings_.timeout_max;
+    pending.voting = request.vote && settings_.votes;
+    pending.request = std::move(request);
+    if (pending.voting && pending.times.vote > Millis::zero()) {
+        send(pending, true, now);
+        return {};
+    }
+    next_phase(std::move(pending), now);
+    return {};
+}
+
+/// The vote is over without a rejection, or there is none: the notice, if the guest wants one and there is time.
+void GuestActions::next_phase(Pending pending, TimePoint now) {
+    const Millis notice = pending.times.notice(pending.request.event);
+    if (notice <= Millis::zero() || now >= pending.end_by) return finish(pending, false, now);
+    send(pending, false, now);
+}
+
+/// Puts `pending`, moved from, into the table.
+void GuestActions::send(Pending& pending, bool vote, TimePoint now) {
+    const Millis declared = vote ? pending.times.vote : pending.times.notice(pending.request.event);
+    const auto left = std::chrono::floor<Millis>(pending.end_by - now);
+    wire::ActionNotify pdu;
+    pdu.session = pending.session;
+    pdu.invocation_id = new_invocation();
+    pdu.event = pending.request.event;
+    pdu.revocable = vote;
+    pdu.timeout = std::min(declared, left);
+    ++(vote ? counters_.votes : counters_.notices);
+    pending.voting = vote;
+    pending.due = now + pdu.timeout;
+    due_.emplace(pending.due, pdu.invocation_id);
+    const auto& stored = pending_.emplace(pdu.invocation_id, std::move(pending)).first->second;
+    output_.send_action(stored.request.guest, stored.dialect, pdu);
+}
+
+Result<void> GuestActions::notify_afterwards(Request request, const Standing& standing, const Done& done,
+                                             TimePoint now) {
+    Outcome outcome;
+    outcome.answer = "notified";
+    if (lately(request.guest, request.event, now)) {
+        done(outcome);
+        return {};
+    }
+    if (standing.registration != nullptr && standing.connected) {
+        remember(request.guest, request.event, now);
+        send_afterwards(request.guest, request.event, standing);
+        if (standing.registration->notice_times.notice(request.event) <= Millis::zero()) outcome.answer = "not_asked";
+        done(outcome);
+        return {};
+    }
+    const auto expired = [&](TimePoint kept_until) { return kept_until <= now; };
+    if (waiting_.size() >= kMaxWaiting)
+        std::erase_if(waiting_, [&](const auto& each) { return std::ranges::all_of(each.second, expired); });
+    if (waiting_.size() >= kMaxWaiting && !waiting_.contains(request.guest))
+        return base::fail(base::Errc::too_many, "too many notices wait for their guests");
+    waiting_[request.guest].at(slot(request.event)) = now + kNoticeKept;
+    outcome.answer = "waiting";
+    done(outcome);
+    return {};
+}
+
+void GuestActions::send_afterwards(const GuestId& guest, LifecycleEvent event, const Standing& standing) {
+    if (standing.registration->notice_times.notice(event) <= Millis::zero()) return;
+    ++counters_.notices;
+    output_.send_action(guest, standing.registration->dialect,
+                        {standing.registration->session, new_invocation(), event, false, Millis(0)});
+}
+
+void GuestActions::notify(const GuestId& guest, LifecycleEvent event, const Standing& standing, TimePoint now) {
+    const bool reachable = standing.registration != nullptr && standing.connected;
+    if (!reachable || lately(guest, event, now)) return;
+    remember(guest, event, now);
+    send_afterwards(guest, event, standing);
+}
+
+void GuestActions::answered(const GuestId& guest, Dialect dialect, const wire::ActionResponse& response,
+                            TimePoint now) {
+    const auto found = pending_.find(response.invocation_id);
+    const bool expected = found != pending_.end() && found->second.request.guest == guest &&
+                          found->second.dialect == dialect &&
+                          (dialect == Dialect::cgcs || found->second.session == response.session);
+    if (!expected) {
+        ++counters_.stale;
+        return;
+    }
+    Pending pending = take(found);
+    pending.answer = model::to_string(response.result);
+    pending.reason = response.reason;
+    if (!pending.voting) return finish(pending, false, now);
+    if (response.result == VoteResult::reject) return finish(pending, true, now);
+    next_phase(std::move(pending), now);
+}
+
+void GuestActions::registered(const GuestId& guest, const Standing& standing, TimePoint now) {
+    const auto found = waiting_.find(guest);
+    if (found == waiting_.end() || standing.registration == nullptr || !standing.connected) return;
+    const Events kept_until = found->second;
+    waiting_.erase(found);
+    for (const LifecycleEvent event : model::all_lifecycle_events()) {
+        if (kept_until.at(slot(event)) <= now) continue;
+        remember(guest, event, now);
+        send_afterwards(guest, event, standing);
+    }
+}
+
+void GuestActions::session_changed(const GuestId& guest, const base::SessionId& session, TimePoint now) {
+    end_those([&](const Pending& each) { return each.request.guest == guest && each.session != session; }, "gone", now);
+}
+
+void GuestActions::channel_closed(const GuestId& guest, Dialect dialect, TimePoint now) {
+    end_those([&](const Pending& each) { return each.request.guest == guest && each.dialect == dialect; }, "gone", now);
+}
+
+void GuestActions::give_up(const GuestId& guest, std::string_view why, TimePoint now) {
+    end_those([&](const Pending& each) { return each.request.guest == guest; }, why, now);
+}
+
+void GuestActions::forget(const GuestId& guest) {
+    told_.erase(guest);
+}
+
+template <class Which>
+void GuestActions::end_those(const Which& which, std::string_view why, TimePoint now) {
+    for (auto each = pending_.begin(); each != pending_.end();) {
+        const auto found = each++;
+        if (!which(found->second)) continue;
+        Pending pending = take(found);
+        pending.answer = why;
+        finish(pending, false, now);
+    }
+}
+
+void GuestActions::tick(TimePoint now) {
+    while (!due_.empty() && due_.begin()->first <= now) {
+        Pending pending = take(pending_.find(due_.begin()->second));
+        ++counters_.silent;
+        pending.answer = "silent";
+        pending.voting ? next_phase(std::move(pending), now) : finish(pending, false, now);
+    }
+}
+
+GuestActions::Pending GuestActions::take(Table::iterator found) {
+    Pending pending = std::move(found->second);
+    due_.erase({pending.due, found->first});
+    pending_.erase(found);
+    return pending;
+}
+
+void GuestActions::finish(const Pending& pending, bool rejected, TimePoint now) {
+    if (rejected) {
+        ++counters_.rejected;
+        told_[pending.request.guest].at(slot(pending.request.event)) = {};
+    }
+    pending.done({rejected, pending.answer, pending.reason, now - pending.asked_at});
+}
+
+std::int64_t GuestActions::new_invocation() {
+    std::int64_t id = ids_.challenge();
+    while (pending_.contains(id))
+        id = (id + 1) & wire::kMaxInt31;
+    return id;
+}
+
+bool GuestActions::lately(const GuestId& guest, LifecycleEvent event, TimePoint now) const {
+    const auto found = told_.find(guest);
+    return found != told_.end() && found->second.at(slot(event)) > now;
+}
+
+void GuestActions::remember(const GuestId& guest, LifecycleEvent event, TimePoint now) {
+    Events& told = told_[guest];
+    told.at(slot(event)) = now + kSameAction;
+    if (const auto other = counterpart(event)) told.at(slot(*other)) = {};
+}
+
+}  // namespace vitalwire::host
