@@ -1,10 +1,16 @@
 #!/usr/bin/python3
 """The Nova extension against the real Nova package (no services)."""
 
+import http.server
+import json
 import logging
+import os
 from pathlib import Path
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 from types import SimpleNamespace
 import unittest
 from unittest import mock
@@ -14,14 +20,23 @@ PROJECT = Path(__file__).resolve().parents[2]
 EXTENSION = PROJECT / "host" / "nova"
 sys.path.insert(0, str(EXTENSION))
 
+# The agent that a test plays runs on a thread.
+os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "true"
+
 from nova import config
 from nova import exception
 from nova.api.validation.extra_specs import validators
+from nova.compute import task_states
 from nova.virt import vitalwire
 from nova.virt.libvirt import config as vconfig
 from nova.virt.libvirt import driver as libvirt_driver
 from vitalwire_nova import channels
 from vitalwire_nova import driver as extension
+
+
+def setUpModule() -> None:
+    config.parse_args(["nova-compute"], default_config_files=[], configure_db=False, init_rpc=False)
+    logging.disable(logging.NOTSET)
 
 
 class ChannelsAskedFor(unittest.TestCase):
@@ -53,13 +68,6 @@ class ChannelsAskedFor(unittest.TestCase):
 
 class Driver(unittest.TestCase):
     """The driver between Nova's own classes; only libvirt itself is not there."""
-
-    @classmethod
-    def setUpClass(cls):
-        config.parse_args(
-            ["nova-compute"], default_config_files=[], configure_db=False, init_rpc=False
-        )
-        logging.disable(logging.NOTSET)
 
     def setUp(self):
         extension.CONF.set_override("virt_type", "qemu", "libvirt")
@@ -151,6 +159,168 @@ class Driver(unittest.TestCase):
         return vitalwire.VitalwireLibvirtDriver(virtapi=None)
 
 
+class Agent(http.server.ThreadingHTTPServer):
+    """Answers as vitalwire-agent does."""
+
+    address_family = socket.AF_UNIX
+    daemon_threads = True
+
+    def __init__(self, path: str) -> None:
+        self.asked: list = []
+        self.answer: tuple[int, object] = (200, {"decision": "proceed", "answer": "accept"})
+        super().__init__(path, Handler)
+
+    def server_bind(self) -> None:
+        self.socket.bind(self.server_address)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append((self.path, body))
+        status, answer = self.server.answer
+        text = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Asked(unittest.TestCase):
+    """The driver between Nova's own classes and an agent; what Nova's own driver does is recorded."""
+
+    ASKED = "/v1/guests/4e9a/actions"
+
+    def setUp(self) -> None:
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.agent = Agent(f"{folder}/agent.sock")
+        self.addCleanup(self.agent.server_close)
+        threading.Thread(target=self.agent.serve_forever, daemon=True).start()
+        self.addCleanup(self.agent.shutdown)
+        self.configure("agent_socket", f"{folder}/agent.sock")
+        self.driver = vitalwire.VitalwireLibvirtDriver(virtapi=None)
+        flavor = SimpleNamespace(extra_specs={"vitalwire:heartbeat": "true"}, flavorid="1")
+        self.instance = SimpleNamespace(
+            uuid="4e9a", name="instance-00000001", flavor=flavor, task_state=task_states.POWERING_OFF
+        )
+        self.done: list[str] = []
+        for name in (
+            "power_off", "reboot", "pause", "unpause", "suspend", "resume", "live_migration",
+            "post_live_migration_at_destination", "rollback_live_migration_at_source", "migrate_disk_and_power_off",
+            "finish_migration", "finish_revert_migration",
+        ):
+            self.record(name)
+
+    def record(self, name: str) -> None:
+        done = mock.patch.object(
+            libvirt_driver.LibvirtDriver, name, autospec=True, side_effect=lambda *_, **__: self.done.append(name)
+        )
+        self.enterContext(done)
+
+    def configure(self, option: str, value: object) -> None:
+        extension.CONF.set_override(option, value, "vitalwire")
+        self.addCleanup(extension.CONF.clear_override, option, "vitalwire")
+
+    def reject(self, reason: str = "last member") -> None:
+        self.agent.answer = (200, {"decision": "reject", "answer": "reject", "reason": reason})
+
+    def events(self) -> list[str]:
+        self.assertEqual({path for path, _ in self.agent.asked}, {self.ASKED} if self.agent.asked else set())
+        return [body["event"] for _, body in self.agent.asked]
+
+    def test_an_action_that_the_guest_accepts_is_carried_out(self) -> None:
+        self.driver.power_off(self.instance, 60, 10)
+        self.assertEqual(self.agent.asked, [(self.ASKED, {"event": "stop", "vote": True})])
+        self.assertEqual(self.done, ["power_off"])
+
+    def test_a_rejected_stop_is_not_carried_out_and_names_the_reason(self) -> None:
+        self.reject()
+        with self.assertRaisesRegex(exception.NovaException, "The guest rejects stop: last member"):
+            self.driver.power_off(self.instance, 60, 10)
+        self.assertEqual(self.done, [])
+
+    def test_power_off_for_another_purpose_is_not_asked_about(self) -> None:
+        self.reject()
+        self.driver.power_off(self.instance)
+        self.instance.task_state = task_states.RESIZE_MIGRATING
+        self.driver.power_off(self.instance, 60, 10)
+        self.assertEqual((self.done, self.events()), (["power_off"] * 2, []))
+
+    def test_only_a_soft_reboot_is_asked_about(self) -> None:
+        self.reject()
+        with self.assertRaisesRegex(exception.NovaException, "rejects reboot"):
+            self.driver.reboot(None, self.instance, None, "SOFT")
+        self.driver.reboot(None, self.instance, None, "HARD")
+        self.assertEqual((self.done, self.events()), (["reboot"], ["reboot"]))
+
+    def test_where_nova_would_put_the_server_into_error_it_is_rolled_back(self) -> None:
+        self.reject()
+        other = SimpleNamespace(flavorid="2")
+        for event, act in (
+            ("suspend", lambda: self.driver.suspend(None, self.instance)),
+            ("cold_migrate_begin",
+             lambda: self.driver.migrate_disk_and_power_off(None, self.instance, "dest", self.instance.flavor, None)),
+            ("resize_begin", lambda: self.driver.migrate_disk_and_power_off(None, self.instance, "dest", other, None)),
+        ):
+            with self.subTest(event), self.assertRaises(exception.InstanceFaultRollback) as raised:
+                act()
+            self.assertIn(f"rejects {event}: last member", raised.exception.inner_exception.format_message())
+        self.assertEqual(self.done, [])
+
+    def test_a_rejected_live_migration_is_recovered_from_and_leaves_a_fault(self) -> None:
+        self.reject()
+        recover = mock.Mock()
+        with mock.patch.object(extension.compute_utils, "add_instance_fault_from_exc") as fault:
+            self.driver.live_migration("context", self.instance, "dest", mock.Mock(), recover, False, "data")
+        recover.assert_called_once_with("context", self.instance, "dest", "data")
+        self.assertIn("last member", fault.call_args.args[2].format_message())
+        self.assertEqual(self.done, [])
+
+    def test_the_guest_is_notified_when_it_is_over(self) -> None:
+        migration = SimpleNamespace(migration_type="resize")
+        self.driver.unpause(self.instance)
+        self.driver.resume(None, self.instance, None)
+        self.driver.post_live_migration_at_destination(None, self.instance, None)
+        self.driver.rollback_live_migration_at_source(None, self.instance, None)
+        self.driver.finish_migration(None, migration, self.instance, None, None, None, None, None)
+        self.driver.finish_revert_migration(None, self.instance, None, SimpleNamespace(migration_type="migration"))
+        self.assertEqual(
+            self.events(),
+            ["unpause", "resume", "live_migrate_end", "live_migrate_end", "resize_end", "cold_migrate_end"],
+        )
+        self.assertEqual(len(self.done), 6)
+
+    def test_the_operator_lets_no_guest_vote(self) -> None:
+        self.configure("action_votes", False)
+        self.driver.pause(self.instance)
+        extension.CONF.clear_override("action_votes", "vitalwire")
+        self.instance.flavor.extra_specs["vitalwire:action_votes"] = "false"
+        self.driver.pause(self.instance)
+        self.assertEqual([body["vote"] for _, body in self.agent.asked], [False, False])
+
+    def test_a_server_without_our_channel_is_not_asked(self) -> None:
+        self.reject()
+        self.instance.flavor.extra_specs.clear()
+        self.driver.pause(self.instance)
+        self.assertEqual((self.done, self.events()), (["pause"], []))
+
+    def test_whatever_goes_wrong_on_the_way_is_consent(self) -> None:
+        for answer in ((503, {"error": "too many"}), (200, []), (200, {}), (404, "?")):
+            with self.subTest(answer):
+                self.agent.answer = answer
+                with self.assertLogs(extension.LOG.logger, "DEBUG"):
+                    extension.LOG.debug("at least one line")
+                    self.driver.pause(self.instance)
+        self.configure("agent_socket", "/nonexistent")
+        with self.assertLogs(extension.LOG.logger, "WARNING") as log:
+            self.driver.pause(self.instance)
+        self.assertIn("the guest is not asked about pause: /nonexistent", log.output[0])
+        self.assertEqual(self.done, ["pause"] * 5)
+
+
 class Compatibility(unittest.TestCase):
     def test_this_nova_can_be_extended(self):
         self.assertIsNone(extension.incompatibility(libvirt_driver.LibvirtDriver, vconfig))
@@ -189,6 +359,7 @@ class ExtraSpecs(unittest.TestCase):
         "messages_per_second": ("1", "10000"),
         "bytes_per_second": ("1024", "10485760"),
         "corrective_action": ("none", "log", "reboot", "stop"),
+        "action_votes": ("true", "no"),
     }
     BAD = {
         "heartbeat": ("maybe", ""),
@@ -200,6 +371,7 @@ class ExtraSpecs(unittest.TestCase):
         "messages_per_second": ("0", "10001"),
         "bytes_per_second": ("1023", "10485761"),
         "corrective_action": ("Reboot", "panic"),
+        "action_votes": ("sometimes",),
     }
 
     def test_good_values_pass(self):

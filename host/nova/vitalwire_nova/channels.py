@@ -37,6 +37,11 @@ def wanted(extra_specs):
     return Wanted(channels, problems)
 
 
+def may_vote(extra_specs):
+    """False where the flavor lets its guests reject nothing."""
+    return str(extra_specs.get("vitalwire:action_votes", "true")).strip().lower() not in FALSE
+
+
 def socket_path(channel, instance_name):
     """The socket's path on the compute node. It follows Nova's own for the QEMU guest agent, so it
     stays the same over every start, reboot and migration of the server."""

@@ -43,6 +43,10 @@ EXTRA_SPECS = {
         "What is advised when the guest fails; used where the guest itself asks for nothing.",
         {"type": str, "enum": ["none", "log", "reboot", "stop"]},
     ),
+    "action_votes": (
+        "Let the guest reject a stop, reboot, pause, suspend, migration or resize; false: it is notified only.",
+        {"type": bool},
+    ),
 }
 
 
