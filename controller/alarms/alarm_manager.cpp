@@ -88,12 +88,13 @@ void AlarmManager::assume_under_way() {
 }
 
 void AlarmManager::stop() {
-    grace_ends_ = base::kNever;
+    grace_ends_ = may_show_due_ = base::kNever;
     sinks_.stop();
 }
 
 void AlarmManager::tick(base::TimePoint now) {
     if (now >= grace_ends_) resume_unseen();
+    if (now >= may_show_due_) clear_what_may_show();
 }
 
 void AlarmManager::agent_up(const base::HostId& host) {
@@ -373,7 +374,11 @@ void AlarmManager::settle(const base::FaultId& fault) {
         return retire(TrackedFault(*tracked), delivers(tracked->host));
     }
     if (!delivers(tracked->host)) {
-        if (ended && !sinks_.busy(alarm)) retire(TrackedFault(*tracked), false);
+        if (!ended || sinks_.busy(alarm)) return;
+        if (!sinks_.may_show(alarm)) return retire(TrackedFault(*tracked), false);
+        // Its primary clears it, but perhaps before our raise arrives: cleared from here too, somewhat later.
+        may_show_.insert(fault);
+        may_show_due_ = std::min(may_show_due_, context_.now().steady + options_.resume_grace);
         return;
     }
     if (!sinks_.settled(alarm)) return;
@@ -412,6 +417,15 @@ void AlarmManager::resume_unseen() {
     }
     for (const TrackedFault& tracked : faults)
         deliver(tracked);
+}
+
+void AlarmManager::clear_what_may_show() {
+    may_show_due_ = base::kNever;
+    for (const base::FaultId& fault : std::exchange(may_show_, {})) {
+        const TrackedFault* tracked = table().find(fault);
+        const bool anothers = tracked != nullptr && !tracked->fault.open() && !delivers(tracked->host);
+        if (anothers) finish(TrackedFault(*tracked), true);
+    }
 }
 
 DeliveryView AlarmManager::view(const Notifier& sink, const TrackedFault& tracked) const {

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -73,7 +75,7 @@ public:
 
     void tick(base::TimePoint now);
     /// When `tick` has something to do although nothing else happens.
-    base::TimePoint next_due() const { return grace_ends_; }
+    base::TimePoint next_due() const { return std::min(grace_ends_, may_show_due_); }
 
     // From the bus; the fleet is up to date already.
     void agent_up(const base::HostId& host);
@@ -144,6 +146,7 @@ private:
     void offer_again(Predicate concerned);
     void withdraw(const base::HostId& host);
     void resume_unseen();
+    void clear_what_may_show();
     void collect(Notifier& sink);
     void settle(const base::FaultId& fault);
     void retire(const TrackedFault& tracked, bool delivered);
@@ -162,6 +165,8 @@ private:
     Reconciler reconciler_;
     bool grace_over_ = false;
     base::TimePoint grace_ends_ = base::kNever;
+    std::set<base::FaultId> may_show_;  ///< over, another primary's, and perhaps raised from here
+    base::TimePoint may_show_due_ = base::kNever;
     std::array<std::uint64_t, model::kFaultKinds> opened_{};
     std::array<std::uint64_t, model::kFaultKinds> cleared_{};
 };

@@ -111,6 +111,10 @@ bool Dispatcher::busy(const Alarm& alarm) const {
     return std::any_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return sink->queue().busy(alarm); });
 }
 
+bool Dispatcher::may_show(const Alarm& alarm) const {
+    return std::any_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return sink->queue().may_show(alarm); });
+}
+
 bool Dispatcher::asks_inventory() const {
     return std::any_of(sinks_.begin(), sinks_.end(),
                        [](const auto& sink) { return sink->queue().filter().asks_inventory(); });

@@ -49,6 +49,8 @@ public:
     void erase(const Alarm& alarm);
     bool settled(const Alarm& alarm) const;
     bool busy(const Alarm& alarm) const;
+    /// It is over, and what was raised from here may still be open at a receiver.
+    bool may_show(const Alarm& alarm) const;
 
     /// What a sink is notified of depends on where the inventory has a guest.
     bool asks_inventory() const;

@@ -241,6 +241,12 @@ void AlarmQueue::requeue(const std::string& why, bool failed) {
     steps_.push_front({event.alarm.id, event.change});
 }
 
+bool AlarmQueue::may_show(const base::FaultId& fault) const {
+    const auto at = entries_.find(fault);
+    if (at == entries_.end() || at->second.current->open()) return false;
+    return at->second.raised && expected(at->second).phase == Acked::Phase::nothing;
+}
+
 /// Nothing needs to be sent beyond what is acknowledged. A clear is final whatever revision it was of.
 bool AlarmQueue::reached(const Entry& entry) {
     if (!entry.current->open()) return entry.acked.phase == Acked::Phase::cleared;

@@ -97,6 +97,8 @@ public:
     bool acknowledged(const base::FaultId& fault) const;
     /// Something about the alarm waits or is under way.
     bool busy(const base::FaultId& fault) const { return last_waiting(fault) != nullptr || is_under_way(fault); }
+    /// It is over, and whether what was raised from here has arrived is unknown.
+    bool may_show(const base::FaultId& fault) const;
     DeliveryView view(const base::FaultId& fault) const;
 
 private:

@@ -208,6 +208,11 @@ bool SinkQueue::busy(const Alarm& alarm) const {
     return at != nullptr && filter_.has_passed(alarm.id) && at->queue.busy(alarm.id);
 }
 
+bool SinkQueue::may_show(const Alarm& alarm) const {
+    const Lane* at = find_lane(alarm);
+    return at != nullptr && filter_.has_passed(alarm.id) && at->queue.may_show(alarm.id);
+}
+
 DeliveryView SinkQueue::view(const Alarm& alarm) const {
     DeliveryView view;
     if (filter_.holds(alarm.id)) view.state = DeliveryView::State::held;

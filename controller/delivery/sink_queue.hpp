@@ -71,6 +71,7 @@ public:
     bool acknowledged(const Alarm& alarm) const;
     /// Something about the alarm waits or is under way.
     bool busy(const Alarm& alarm) const;
+    bool may_show(const Alarm& alarm) const;
     DeliveryView view(const Alarm& alarm) const;
 
     const AlarmFilter& filter() const { return filter_; }

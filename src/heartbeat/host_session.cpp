@@ -481,6 +481,7 @@ void HostSession::inhibit(Inhibit why) {
 void HostSession::release() {
     inhibit_.reset();
     inhibited_until_ = kNever;
+    answer_by_ = kNever;  // it may have passed while the guest could not answer
 }
 
 /// Ends the session as the guest or the operator wants it. T-establish, if it is awaited again, resumes where the init

@@ -106,6 +106,8 @@ void ControllerNode::stop(bool killed) {
     if (!killed) process_->store.close();
     process_.reset();
     inbox_.renew();
+    for (Inspector* inspector : inspectors_)
+        inspector->controller_ended();
     for (const auto& [host, cable] : cables_)
         cable->server_died();
 }

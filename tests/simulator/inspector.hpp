@@ -23,6 +23,10 @@ public:
     void set_away(bool away) { away_ = away; }
     void set_unreliable(bool unreliable) { unreliable_ = unreliable; }
 
+    /// A controller stops or is killed.
+    void controller_ended();
+    /// A controller sends it an event, which may not arrive.
+    void sent(const controller::AlarmEvent& event);
     /// An event arrives; the outcome is what its sender learns.
     controller::Outcome receive(const controller::AlarmEvent& event);
 
@@ -46,6 +50,8 @@ private:
     bool away_ = false;
     bool unreliable_ = false;
     std::map<base::FaultId, Acked> received_;
+    std::set<base::FaultId> raises_sent_;
+    base::WallTime controller_ended_{};
     std::uint64_t collapsed_ = 0;
     std::uint64_t events_ = 0;
 };

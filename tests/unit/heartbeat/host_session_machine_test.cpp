@@ -9,8 +9,11 @@
 namespace vitalwire::heartbeat::test {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 TEST(HostSession, H20_NobodyIsJudgedWhileTheMachineIsHeld) {
     for (const Inhibit why : {Inhibit::paused, Inhibit::suspended, Inhibit::saving}) {
@@ -117,6 +120,15 @@ TEST(HostSession, H21_AfterAHoldTheGuestGetsTimeToSettle) {
     EXPECT_THAT(host.tick(), ElementsAre("challenge 2"));
     EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("challenge 3"));
     EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("open heartbeat_lost silent", "challenge 4"));
+}
+
+TEST(HostSession, H21_ADeadlineFromBeforeAHoldIsOver) {
+    Host host;
+    host.beating().after(Millis(500)).init();
+    host.on(Inhibited{Inhibit::paused});
+    host.after(Millis(60'000)).on(Released{});
+    EXPECT_THAT(host.tick(), ElementsAre(HasSubstr("challenge")));
+    EXPECT_THAT(host.after(Millis(900)).tick(), Not(Contains("open heartbeat_lost silent")));
 }
 
 TEST(HostSession, H21_AMachineFoundRunningIsNotPausedAnyMore) {
