@@ -37,7 +37,7 @@ void Inspector::take(const controller::AlarmEvent& event) {
                std::string(to_string(event.change)) + " " + alarm.id.str());
     const bool clear = event.change == controller::AlarmChange::cleared;
     const auto [at, is_new] = received_.try_emplace(alarm.id, Acked{alarm.kind, alarm.guest.str()});
-    // Whoever does not know whether its raise has arrived, perhaps in its last life, has to clear it.
+    // A controller that does not know whether its raise has arrived, perhaps in its last life, has to clear it.
     if (clear && is_new && !raises_sent_.contains(alarm.id) && alarm.opened_at > controller_ended_)
         world_.violated(name_ + ": clear before raise: " + alarm.guest.str() + " " + alarm.kind);
     at->second.open = !clear;

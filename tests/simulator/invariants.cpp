@@ -97,7 +97,7 @@ void Simulation::check_not_false(const Vm& vm, const model::Fault& fault) const 
 void Simulation::fault_delivered(const model::Fault& fault, std::uint64_t revision) {
     const bool clear_too = !fault.open() && revision == fault.revision;
     if (clear_too && backlog_ == kShortBacklog) return;
-    // Whoever no longer owns the guest when its report arrives is not listened to.
+    // A host that no longer owns the guest when its report arrives is not listened to.
     if (clear_too && fault.clear_reason == "migrated") return;
     for (const auto& inspector : inspectors_) {
         const auto found = inspector->received().find(fault.id);
