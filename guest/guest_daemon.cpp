@@ -30,9 +30,16 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
       board_([this](const heartbeat::Health& overall) { health_changed(overall); }),
       children_(io),
       checks_(judge_, children_, board_),
+      votes_(judge_, [this](const auto& notify, auto result,
+                            const auto& reason) { heartbeat_.answer(notify, result, reason); }),
+      event_script_(judge_, children_, votes_),
       applications_(judge_, board_, group_, settings_.applications),
       sdk_(io, group_, settings_.sdk),
-      sdk_heartbeat_(judge_, board_, settings_.sdk.heartbeat_socket, settings_.applications) {
+      sdk_heartbeat_(judge_, board_, settings_.sdk.heartbeat_socket, settings_.applications, votes_) {
+    event_script_.configure(settings_.actions);
+    votes_.add(event_script_);
+    votes_.add(sdk_heartbeat_);
+    heartbeat_.on_asked([this](const wire::ActionNotify& notify) { votes_.asked(notify); });
     board_.set_declared_action(settings_.heartbeat.corrective_action);
     heartbeat_.on_change([this] { tell_status(); });
     channel_->on_change([this] { tell_status(); });
@@ -61,6 +68,7 @@ void GuestDaemon::reload(const Settings& settings) {
     settings_ = settings;
     heartbeat_.reconfigure(settings.heartbeat);
     board_.set_declared_action(settings.heartbeat.corrective_action);
+    event_script_.configure(settings.actions);
     checks_.configure(settings.checks);
     applications_.set_limits(settings.applications.max, settings.applications.max_per_user);
     sdk_heartbeat_.set_limits(settings.applications.max, settings.applications.max_per_user);
@@ -74,6 +82,8 @@ void GuestDaemon::stop() {
     sdk_.stop();
     sdk_heartbeat_.stop();
     checks_.configure({});
+    votes_.stop();
+    event_script_.stop();
     channel_->stop();
 }
 

@@ -5,11 +5,13 @@
 #include <memory>
 #include <string>
 
+#include "guest/action_votes.hpp"
 #include "guest/app_server.hpp"
 #include "guest/base_layer.hpp"
 #include "guest/channel.hpp"
 #include "guest/check.hpp"
 #include "guest/children.hpp"
+#include "guest/event_script.hpp"
 #include "guest/group_app.hpp"
 #include "guest/health_board.hpp"
 #include "guest/heartbeat_app.hpp"
@@ -50,6 +52,8 @@ private:
     HealthBoard board_;
     Children children_;
     Checks checks_;
+    ActionVotes votes_;
+    EventScript event_script_;
     AppServer applications_;
     SdkSocket sdk_;
     SdkHeartbeat sdk_heartbeat_;

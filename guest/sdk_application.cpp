@@ -30,6 +30,14 @@ constexpr std::size_t kInitAction = kInitInterval + 20;
 constexpr std::size_t kAnswerHealthy = 4;
 constexpr std::size_t kAnswerAction = 8;
 constexpr std::size_t kAnswerMessage = 12;
+constexpr std::size_t kVoteResult = 12;
+constexpr std::size_t kVoteMessage = 16;
+
+// Values of the SDK (guest_heartbeat_api.h); its events are in the order of ours, the first is 1.
+constexpr std::uint32_t kRevocable = 1;
+constexpr std::uint32_t kIrrevocable = 2;
+constexpr std::array kVotes = {model::VoteResult::error, model::VoteResult::accept, model::VoteResult::reject,
+                               model::VoteResult::complete};
 
 }  // namespace
 
@@ -95,8 +103,10 @@ void SdkApplication::handle(const sdk::Record& record) {
             return deregister(tidy_reason(record.text(0, sdk::kMaxLogMessage)));
         case RecordType::challenge_response:
             return take_answer(record);
+        case RecordType::action_response:
+            return take_vote(record);
         default:
-            // No vote is under way, and what only a daemon sends means nothing here.
+            // What only a daemon sends means nothing here.
             return;
     }
 }
@@ -119,7 +129,7 @@ void SdkApplication::register_it(const sdk::Record& init) {
     refusing_ = awaits_answer_ = false;
     answered_at_ = asked_at_ = judge_.now();
     timer_.arm(asked_at_ + interval_, [this] { ask(); });
-    send(RecordType::init_ack, 1);
+    send(RecordType::init_ack, {1});
 }
 
 void SdkApplication::refuse(const std::string& name, const base::Error& error) {
@@ -127,7 +137,7 @@ void SdkApplication::refuse(const std::string& name, const base::Error& error) {
     if (std::exchange(refusing_, true)) return;
     timer_.arm(judge_.now() + kRefusalDelay, [this] {
         refusing_ = false;
-        send(RecordType::init_ack, 0);
+        send(RecordType::init_ack, {0});
     });
 }
 
@@ -139,6 +149,22 @@ void SdkApplication::take_answer(const sdk::Record& answer) {
     timer_.arm(std::max(asked_at_ + interval_, answered_at_), [this] { ask(); });
     const std::string reason(answer.text(kAnswerMessage, sdk::kMaxLogMessage));
     owner_.health_changed(*this, {answer.number(kAnswerHealthy) != 0, reason, answer.action(kAnswerAction)});
+}
+
+bool SdkApplication::ask(const wire::ActionNotify& notify) {
+    if (name_.empty()) return false;
+    send(RecordType::action_notify,
+         {static_cast<std::uint32_t>(notify.invocation_id), static_cast<std::uint32_t>(notify.event) + 1,
+          notify.revocable ? kRevocable : kIrrevocable});
+    return !name_.empty();
+}
+
+void SdkApplication::take_vote(const sdk::Record& answer) {
+    if (name_.empty()) return;
+    const std::uint32_t result = answer.number(kVoteResult);
+    const std::string reason = tidy_reason(answer.text(kVoteMessage, sdk::kMaxLogMessage));
+    owner_.voted(*this, answer.number(0), result < kVotes.size() ? kVotes.at(result) : model::VoteResult::error,
+                 reason);
 }
 
 void SdkApplication::deregister(const std::string& why) {
@@ -153,7 +179,7 @@ void SdkApplication::ask() {
     asked_at_ = judge_.now();
     awaits_answer_ = true;
     timer_.arm(answered_at_ + 2 * interval_, [this] { unanswered(); });
-    send(RecordType::challenge, ++challenge_);
+    send(RecordType::challenge, {++challenge_});
 }
 
 void SdkApplication::unanswered() {
@@ -168,8 +194,8 @@ void SdkApplication::unanswered() {
                           {false, "did not answer within " + std::to_string((2 * interval_).count()) + " ms", action_});
 }
 
-void SdkApplication::send(RecordType type, std::uint32_t number) {
-    const std::string record = sdk::encode(type, ++sequence_, {number});
+void SdkApplication::send(RecordType type, std::initializer_list<std::uint32_t> numbers) {
+    const std::string record = sdk::encode(type, ++sequence_, numbers);
     const ssize_t sent = ::send(socket_.native_handle(), record.data(), record.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     // It has hundreds of records to read, and nothing that is cut off could follow them.
     if (sent != static_cast<ssize_t>(record.size())) end("does not read what it is sent");

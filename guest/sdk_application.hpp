@@ -4,6 +4,7 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
 
@@ -11,6 +12,7 @@
 #include "guest/judge.hpp"
 #include "guest/sdk_record.hpp"
 #include "heartbeat/guest_session.hpp"
+#include "wire/heartbeat_pdu.hpp"
 
 namespace vitalwire::guest {
 
@@ -27,6 +29,9 @@ public:
         /// `name`: that it called itself; it wanted to be watched.
         virtual void refused(SdkApplication& application, const std::string& name, const base::Error& error) = 0;
         virtual void health_changed(SdkApplication& application, const heartbeat::Health& health) = 0;
+        /// Its answer to a question about an action of the cloud.
+        virtual void voted(SdkApplication& application, std::int64_t invocation, model::VoteResult result,
+                           const std::string& reason) = 0;
         /// `application.name()` is not watched any more.
         virtual void deregistered(SdkApplication& application) = 0;
         /// It sent bytes that are no records. Called once.
@@ -44,6 +49,8 @@ public:
 
     uid_t uid() const { return uid_; }
     pid_t pid() const { return pid_; }
+    /// Asks it about an action of the cloud; false when it is not registered.
+    bool ask(const wire::ActionNotify& notify);
     /// Empty when it is not registered.
     const std::string& name() const { return name_; }
     /// True when the other end is closed, though this was not handled yet.
@@ -58,11 +65,12 @@ private:
     void register_it(const sdk::Record& init);
     void refuse(const std::string& name, const base::Error& error);
     void take_answer(const sdk::Record& answer);
+    void take_vote(const sdk::Record& answer);
     void deregister(const std::string& why);
     void ask();
     void unanswered();
     /// Ends the connection of one that does not read.
-    void send(sdk::RecordType type, std::uint32_t number);
+    void send(sdk::RecordType type, std::initializer_list<std::uint32_t> numbers);
     void end(const std::string& why);
 
     Judge& judge_;

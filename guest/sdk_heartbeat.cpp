@@ -29,9 +29,11 @@ std::string sdk_source(const std::string& name) {
 
 }  // namespace
 
-SdkHeartbeat::SdkHeartbeat(Judge& judge, HealthBoard& board, std::string path, ApplicationSettings settings)
+SdkHeartbeat::SdkHeartbeat(Judge& judge, HealthBoard& board, std::string path, ApplicationSettings settings,
+                           ActionVotes& votes)
     : judge_(judge),
       board_(board),
+      votes_(votes),
       path_(std::move(path)),
       settings_(std::move(settings)),
       listener_(judge.io()),
@@ -169,7 +171,22 @@ void SdkHeartbeat::health_changed(SdkApplication& application, const heartbeat::
     board_.set(sdk_source(application.name()), health.healthy, health.reason, health.action);
 }
 
+std::vector<std::string> SdkHeartbeat::ask(const wire::ActionNotify& notify) {
+    std::vector<std::string> names;
+    // One that does not read is closed, and erased, while it is asked.
+    for (const auto& each : Applications(applications_)) {
+        if (each->ask(notify)) names.push_back(sdk_source(each->name()));
+    }
+    return names;
+}
+
+void SdkHeartbeat::voted(SdkApplication& application, std::int64_t invocation, model::VoteResult result,
+                         const std::string& reason) {
+    votes_.vote(sdk_source(application.name()), invocation, result, reason);
+}
+
 void SdkHeartbeat::deregistered(SdkApplication& application) {
+    votes_.left(sdk_source(application.name()));
     board_.remove(sdk_source(application.name()));
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/token_bucket.hpp"
+#include "guest/action_votes.hpp"
 #include "guest/app_protocol.hpp"
 #include "guest/health_board.hpp"
 #include "guest/judge.hpp"
@@ -18,9 +19,9 @@ namespace vitalwire::guest {
 
 /// The stream socket of the guest SDK's heartbeat interface: its applications, their names and their number. The bounds
 /// and the group are those of the socket for libvitalwire.
-class SdkHeartbeat : private SdkApplication::Owner {
+class SdkHeartbeat : public ActionVotes::Voters, private SdkApplication::Owner {
 public:
-    SdkHeartbeat(Judge& judge, HealthBoard& board, std::string path, ApplicationSettings settings);
+    SdkHeartbeat(Judge& judge, HealthBoard& board, std::string path, ApplicationSettings settings, ActionVotes& votes);
     ~SdkHeartbeat() override;
     SdkHeartbeat(const SdkHeartbeat&) = delete;
     SdkHeartbeat& operator=(const SdkHeartbeat&) = delete;
@@ -29,6 +30,7 @@ public:
     void stop();
     void set_limits(std::size_t max, std::size_t max_per_user);
     std::vector<app::Item> list() const;
+    std::vector<std::string> ask(const wire::ActionNotify& notify) override;
 
 private:
     using Applications = std::vector<std::shared_ptr<SdkApplication>>;
@@ -44,12 +46,15 @@ private:
     base::Result<std::string> admit(SdkApplication& application, const std::string& wanted) override;
     void refused(SdkApplication& application, const std::string& name, const base::Error& error) override;
     void health_changed(SdkApplication& application, const heartbeat::Health& health) override;
+    void voted(SdkApplication& application, std::int64_t invocation, model::VoteResult result,
+               const std::string& reason) override;
     void deregistered(SdkApplication& application) override;
     void malformed(SdkApplication& application) override;
     void closed(SdkApplication& application) override;
 
     Judge& judge_;
     HealthBoard& board_;
+    ActionVotes& votes_;
     std::string path_;  ///< empty: none
     ApplicationSettings settings_;
     boost::asio::posix::stream_descriptor listener_;

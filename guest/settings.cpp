@@ -37,6 +37,7 @@ constexpr Millis kLargestCheckTime = std::chrono::hours(24);
 constexpr Millis kDefaultCheckInterval = std::chrono::seconds(10);
 constexpr Millis kDefaultCheckTimeout = std::chrono::seconds(5);
 constexpr Millis kDefaultWatchdog = std::chrono::seconds(30);
+constexpr Millis kDefaultNoticeTime = std::chrono::seconds(8);
 constexpr Millis kLargestGrace = std::chrono::hours(1);
 
 std::string host_name() {
@@ -190,6 +191,22 @@ SdkSettings read_sdk(ConfigReader in) {
     return sdk;
 }
 
+ActionSettings read_actions(ConfigReader in, model::NoticeTimes& times) {
+    ActionSettings actions;
+    actions.event_script = in.text("event_script", "");
+    if (actions.event_script.size() > kMaxCommand)
+        in.refuse("event_script", "expected at most " + std::to_string(kMaxCommand) + " bytes");
+    actions.user = in.text("user", "");
+    if (!actions.user.empty() && !find_user(actions.user))
+        in.refuse("user", "there is no local user '" + base::escape(actions.user) + "'");
+    const auto time = [&](const char* key) {
+        return in.duration(key, kDefaultNoticeTime, Millis(0), model::kMaxNoticeTime);
+    };
+    times = {time("vote_time"), time("shutdown_notice"), time("suspend_notice"), time("resume_notice")};
+    in.finish();
+    return actions;
+}
+
 std::string read_channel(ConfigReader in) {
     std::string name = in.text("name", std::string(wire::kNativeChannel));
     if (!is_channel(name)) in.refuse("name", kChannelForms);
@@ -204,10 +221,11 @@ log::Level read_log_level(ConfigReader in) {
 }
 
 Settings read_file(const ConfigFile& file, ConfigErrors& errors) {
-    file.check_sections({"channel", "heartbeat", "check *", "applications", "sdk", "log"}, errors);
+    file.check_sections({"channel", "heartbeat", "actions", "check *", "applications", "sdk", "log"}, errors);
     Settings settings;
     settings.channel = read_channel({file, "channel", errors});
     settings.heartbeat = read_heartbeat({file, "heartbeat", errors});
+    settings.actions = read_actions({file, "actions", errors}, settings.heartbeat.notice_times);
     for (const auto& section : file.sections_named("check")) {
         if (section.label.empty()) continue;  // named by check_sections
         if (!base::is_plain_name(section.label, kMaxCheckName)) {

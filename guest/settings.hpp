@@ -59,9 +59,18 @@ struct SdkSettings {
     friend bool operator==(const SdkSettings&, const SdkSettings&) = default;
 };
 
+/// What is asked before actions of the cloud; the times are part of the heartbeat's settings.
+struct ActionSettings {
+    std::string event_script;  ///< command for /bin/sh -c, without its arguments; empty: none
+    std::string user;          ///< that runs it; empty: the daemon's
+
+    friend bool operator==(const ActionSettings&, const ActionSettings&) = default;
+};
+
 struct Settings {
     std::string channel;
     heartbeat::GuestSettings heartbeat;
+    ActionSettings actions{};
     std::vector<CheckSettings> checks;
     ApplicationSettings applications;
     SdkSettings sdk;

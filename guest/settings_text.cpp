@@ -86,6 +86,17 @@ void describe_heartbeat(Description& out, const Options& options, const heartbea
     out.add("corrective_action", std::string(to_string(heartbeat.corrective_action)));
 }
 
+void describe_actions(Description& out, const Settings& settings) {
+    const model::NoticeTimes& times = settings.heartbeat.notice_times;
+    out.section("actions");
+    out.add("event_script", settings.actions.event_script.empty() ? "none" : settings.actions.event_script);
+    out.add("user", settings.actions.user.empty() ? "that of vitalwired" : settings.actions.user);
+    out.add("vote_time", text_of(times.vote));
+    out.add("shutdown_notice", text_of(times.shutdown));
+    out.add("suspend_notice", text_of(times.suspend));
+    out.add("resume_notice", text_of(times.resume));
+}
+
 }  // namespace
 
 std::string describe_settings(const Options& options, const Settings& settings) {
@@ -97,6 +108,7 @@ std::string describe_settings(const Options& options, const Settings& settings) 
     out.section("channel");
     out.add("name", settings.channel, options.channel.has_value());
     describe_heartbeat(out, options, settings.heartbeat);
+    describe_actions(out, settings);
     for (const CheckSettings& check : settings.checks)
         describe_check(out, check);
     out.section("applications");

@@ -115,6 +115,7 @@ model::GuestPolicy read_extra_specs(const base::GuestId& guest, const ExtraSpecs
     policy.messages_per_second = static_cast<int>(reader.integer("vitalwire:messages_per_second", 1, 10'000));
     policy.bytes_per_second = reader.integer("vitalwire:bytes_per_second", 1024, 10'485'760);
     policy.corrective_action = reader.corrective_action("vitalwire:corrective_action");
+    reader.boolean("vitalwire:action_votes");  // for Nova's extension
     reader.finish();
     return policy;
 }

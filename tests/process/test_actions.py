@@ -3,6 +3,8 @@
 
 import json
 from pathlib import Path
+import signal
+import struct
 import sys
 import threading
 import time
@@ -12,10 +14,11 @@ import unittest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from raw_guest import RawGuest, heartbeat
-from suite import Agent
-from vmbed.procs import ProcessTestCase, http_metrics, http_request
+from suite import BUILD, Agent
+from test_sdk_heartbeat import ACTION_NOTIFY, ACTION_RESPONSE, INIT_ACK, SIZE, Application, init, record
+from vmbed.procs import Daemon, ProcessTestCase, http_metrics, http_request, wait_until
 
-BOUND_SECONDS = 2.0
+BOUND_SECONDS = 3.0
 TIMES = {"vote_ms": 60_000, "shutdown_notice_ms": 60_000, "suspend_notice_ms": 60_000, "resume_notice_ms": 1}
 
 
@@ -158,6 +161,114 @@ class CgcsGuest(RawGuest):
             self.say(b"\n" + line.removesuffix('""}').encode() + b'"say "no""}\n')
         with self._changed:
             self._lines.append(message)
+
+
+class SdkApplication(Application):
+    def expect(self, kind: int) -> bytes:
+        """The body of the next record of that type."""
+        while True:
+            while len(self.received) < SIZE:
+                data = self.socket.recv(65536)
+                if not data:
+                    raise ConnectionResetError("vitalwired closed the connection")
+                self.received += data
+            found, self.received = self.received[:SIZE], self.received[SIZE:]
+            if struct.unpack_from("=H", found, 10)[0] == kind:
+                return found[20:]
+
+
+class InTheGuest(ActionsTestCase):
+    """vitalwired as it is installed: an event script, and applications of the guest SDK."""
+
+    def setUp(self) -> None:
+        self.agent = self.start_agent()
+        self.calls = self.dir / "calls"
+        self.script = self.dir / "on-event"
+        self.sdk = self.dir / "sdk.sock"
+
+    def boot(self, script: str = "exit 0", more: str = "", **actions: str) -> Daemon:
+        self.script.write_text(f'#!/bin/sh\necho "$1 $2" >> {self.calls}\n{script}\n')
+        self.script.chmod(0o755)
+        config = self.dir / "vitalwired.conf"
+        times = "".join(f"{key} = {value}\n" for key, value in actions.items())
+        config.write_text(f"[actions]\nevent_script = {self.script}\n{times}[sdk]\nheartbeat_socket = {self.sdk}\n{more}")
+        argv = [BUILD / "guest" / "vitalwired", "--config", config, "--app-socket", "none", "--name", "g1",
+                "--channel", f"unix:{self.agent.channels}/org.vitalwire.0.g1.sock"]
+        log = self.dir / "guest.log"
+        guest = self.start(Daemon(argv, log)).wait_ready()
+        wait_until(lambda: "registered with the host" in log.read_text(), "the guest knows its session")
+        return guest
+
+    def called(self) -> list[str]:
+        return self.calls.read_text().splitlines() if self.calls.exists() else []
+
+    def sdk_application(self) -> SdkApplication:
+        application = SdkApplication(self.sdk)
+        self.addCleanup(application.close)
+        application.send(init("db", interval=60_000))
+        application.expect(INIT_ACK)
+        return application
+
+    def test_the_script_is_run_for_the_vote_and_for_the_notice(self) -> None:
+        self.boot()
+        answer = self.ask(self.agent, "g1")
+        self.assertEqual((answer["decision"], answer["answer"]), ("proceed", "complete"))
+        self.assertEqual(self.called(), ["revocable stop", "irrevocable stop"])
+
+    def test_the_script_rejects_with_a_reason(self) -> None:
+        self.boot('[ "$1" = irrevocable ] || { echo "last member"; exit 1; }')
+        answer = self.ask(self.agent, "g1", "cold_migrate_begin")
+        self.assertEqual((answer["decision"], answer["reason"]), ("reject", "event script: last member"))
+        self.assertEqual(self.ask(self.agent, "g1", vote=False)["decision"], "proceed")
+
+    def test_a_script_that_is_broken_consents_and_the_log_says_so(self) -> None:
+        self.boot("exit 3")
+        self.assertEqual(self.ask(self.agent, "g1")["decision"], "proceed")
+        self.assertIn("exit status 3", (self.dir / "guest.log").read_text())
+
+    def test_a_script_that_hangs_delays_by_what_was_declared_and_no_beat(self) -> None:
+        self.boot("sleep 600", "[heartbeat]\ndetection_time = 10 s\n", vote_time="2 s", shutdown_notice="0 s")
+        answer = self.ask(self.agent, "g1")
+        self.assertEqual((answer["decision"], answer["answer"]), ("proceed", "timeout"))
+        self.assertIn("event script did not answer in time", answer["reason"])
+        self.assertLess(answer["waited_ms"], 2000)
+        self.assertEqual(self.agent.faults(), [])
+
+    def test_a_guest_that_hangs_altogether_is_not_waited_for(self) -> None:
+        guest = self.boot()
+        guest.signal(signal.SIGSTOP)
+        answer = self.ask(self.agent, "g1")
+        guest.signal(signal.SIGCONT)
+        self.assertEqual((answer["decision"], answer["answer"]), ("proceed", "heartbeat_lost"))
+
+    def test_the_script_is_run_when_it_is_over(self) -> None:
+        self.boot()
+        self.assertEqual(self.ask(self.agent, "g1", "live_migrate_end")["answer"], "notified")
+        wait_until(lambda: self.called() == ["irrevocable live_migrate_end"], "the script is run")
+
+    def test_an_application_of_the_sdk_votes_and_the_worst_counts(self) -> None:
+        self.boot()
+        application = self.sdk_application()
+        answers: list[dict[str, Any]] = []
+        thread = threading.Thread(target=lambda: answers.append(self.ask(self.agent, "g1", "pause")))
+        thread.start()
+        invocation, event, kind = struct.unpack_from("=3I", application.expect(ACTION_NOTIFY))
+        self.assertEqual((event, kind), (4, 1))  # pause, revocable
+        application.send(record(ACTION_RESPONSE, struct.pack("=4I", invocation, event, kind, 2) + b"syncing"))
+        thread.join()
+        self.assertEqual(answers[0]["reason"], "sdk application db: syncing")
+        self.assertEqual(answers[0]["decision"], "reject")
+
+    def test_an_application_that_leaves_is_not_waited_for(self) -> None:
+        self.boot()
+        application = self.sdk_application()
+        answers: list[dict[str, Any]] = []
+        thread = threading.Thread(target=lambda: answers.append(self.ask(self.agent, "g1")))
+        thread.start()
+        application.expect(ACTION_NOTIFY)
+        application.close()
+        thread.join()
+        self.assertEqual((answers[0]["decision"], answers[0]["answer"]), ("proceed", "complete"))
 
 
 class WithoutVotes(ActionsTestCase):

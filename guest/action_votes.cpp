@@ -1,0 +1,92 @@
+#include "guest/action_votes.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace vitalwire::guest {
+
+using base::Millis;
+using model::VoteResult;
+
+namespace {
+
+/// A host asks about one action at a time, and a notice may follow its vote at once.
+constexpr std::size_t kMaxPolls = 8;
+/// So long before the host's time is up the guest answers with what it has.
+constexpr Millis kLongestMargin{500};
+/// For those who are told what nobody waits for.
+constexpr Millis kUnawaited{60'000};
+
+}  // namespace
+
+ActionVotes::ActionVotes(Judge& judge, Answer answer) : judge_(judge), answer_(std::move(answer)) {}
+
+void ActionVotes::asked(const wire::ActionNotify& notify) {
+    log::info(notify.revocable ? "the host asks before an action" : "the host notifies of an action",
+              {{"event", model::to_string(notify.event)}, {"timeout_ms", notify.timeout.count()}});
+    const std::int64_t invocation = notify.invocation_id;
+    if (polls_.contains(invocation)) return;
+    if (polls_.size() >= kMaxPolls) return answer_(notify, VoteResult::error, "asked about too many actions at once");
+    Poll& poll = polls_[invocation];
+    poll.notify = notify;
+    poll.worst = notify.revocable ? VoteResult::accept : VoteResult::complete;
+    for (Voters* each : voters_) {
+        for (std::string& name : each->ask(notify))
+            poll.awaited.insert(std::move(name));
+    }
+    if (poll.awaited.empty()) return finish(invocation);
+    const Millis time =
+        notify.timeout > Millis(0) ? notify.timeout - std::min(notify.timeout / 10, kLongestMargin) : kUnawaited;
+    poll.timer = std::make_unique<JudgedTimer>(judge_);
+    poll.timer->arm(judge_.now() + time, [this, invocation] { time_is_up(invocation); });
+}
+
+void ActionVotes::vote(const std::string& voter, std::int64_t invocation, VoteResult result,
+                       const std::string& reason) {
+    const auto found = polls_.find(invocation);
+    if (found == polls_.end() || found->second.awaited.erase(voter) == 0) return;
+    Poll& poll = found->second;
+    count(poll, result, reason.empty() ? voter : voter + ": " + reason);
+    if (poll.awaited.empty()) finish(invocation);
+}
+
+void ActionVotes::left(const std::string& voter) {
+    std::vector<std::int64_t> complete;
+    for (auto& [invocation, poll] : polls_) {
+        if (poll.awaited.erase(voter) > 0 && poll.awaited.empty()) complete.push_back(invocation);
+    }
+    for (const std::int64_t invocation : complete)
+        finish(invocation);
+}
+
+/// Of several that are as bad the first one's reason is the guest's.
+void ActionVotes::count(Poll& poll, VoteResult result, const std::string& reason) {
+    if (!poll.notify.revocable && result == VoteResult::reject) result = VoteResult::error;
+    if (result <= poll.worst) return;
+    poll.worst = result;
+    // Consent needs no reason.
+    poll.reason = result > VoteResult::complete ? reason : "";
+}
+
+void ActionVotes::time_is_up(std::int64_t invocation) {
+    Poll& poll = polls_.at(invocation);
+    for (const std::string& name : poll.awaited)
+        count(poll, VoteResult::timeout, name + " did not answer in time");
+    finish(invocation);
+}
+
+void ActionVotes::finish(std::int64_t invocation) {
+    const Poll poll = std::move(polls_.extract(invocation).mapped());
+    for (Voters* each : voters_)
+        each->over(invocation);
+    if (poll.worst > VoteResult::complete)
+        log::warning("an action is answered", {{"event", model::to_string(poll.notify.event)},
+                                               {"result", model::to_string(poll.worst)},
+                                               {"reason", poll.reason}});
+    // Nobody waits for an answer to what is done.
+    if (poll.notify.revocable || poll.notify.timeout > Millis(0)) answer_(poll.notify, poll.worst, poll.reason);
+}
+
+}  // namespace vitalwire::guest

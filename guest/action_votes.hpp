@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "guest/judge.hpp"
+#include "wire/heartbeat_pdu.hpp"
+
+namespace vitalwire::guest {
+
+/// Asks the event script and the applications of this guest before an action of the cloud, and joins their answers: the
+/// worst is the guest's (proto-spec/heartbeat.md, section 9).
+class ActionVotes {
+public:
+    using Answer = std::function<void(const wire::ActionNotify&, model::VoteResult, const std::string& reason)>;
+    /// Some of those who are asked.
+    class Voters {
+    public:
+        virtual ~Voters() = default;
+        /// Returns the names of those that it has asked; each answers with `vote`, later.
+        virtual std::vector<std::string> ask(const wire::ActionNotify& notify) = 0;
+        /// Nobody waits for an answer any longer.
+        virtual void over(std::int64_t /*invocation*/) {}
+    };
+
+    ActionVotes(Judge& judge, Answer answer);
+
+    void add(Voters& voters) { voters_.push_back(&voters); }
+    void asked(const wire::ActionNotify& notify);
+    void vote(const std::string& voter, std::int64_t invocation, model::VoteResult result, const std::string& reason);
+    /// It cannot answer any more, and has nothing against it.
+    void left(const std::string& voter);
+    void stop() { polls_.clear(); }
+
+private:
+    struct Poll {
+        wire::ActionNotify notify;
+        std::set<std::string> awaited;
+        model::VoteResult worst = model::VoteResult::accept;
+        std::string reason;
+        std::unique_ptr<JudgedTimer> timer;
+    };
+
+    void count(Poll& poll, model::VoteResult result, const std::string& reason);
+    void time_is_up(std::int64_t invocation);
+    void finish(std::int64_t invocation);
+
+    Judge& judge_;
+    Answer answer_;
+    std::vector<Voters*> voters_;
+    std::map<std::int64_t, Poll> polls_;  ///< by invocation
+};
+
+}  // namespace vitalwire::guest
