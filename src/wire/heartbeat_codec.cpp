@@ -317,7 +317,7 @@ void put_action(ObjectWriter& out, const ActionNotify& pdu) {
 
 void put_action(ObjectWriter& out, const ActionResponse& pdu) {
     out.number("invocation_id", pdu.invocation_id);
-    if (pdu.event) out.text("event_type", to_string(*pdu.event));
+    out.text("event_type", pdu.event ? to_string(*pdu.event) : "unknown");
     out.text("notification_type", pdu.revocable ? kRevocable : kIrrevocable);
 }
 
