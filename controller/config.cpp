@@ -100,6 +100,7 @@ void read_http(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& c
     config.http_listen = section.list("listen", config.http_listen);
     for (const std::string& address : config.http_listen)
         runtime::check_listen_address(section, "listen", address);
+    config.http_tls = bus::read_http_tls_files(section);
     config.http_tokens.reader = runtime::read_secret(section, "reader_token");
     config.http_tokens.operators = runtime::read_secret(section, "operator_token");
     section.finish();

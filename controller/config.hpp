@@ -47,6 +47,7 @@ struct ControllerConfig {
 
     std::vector<std::string> http_listen = {"unix:/run/vitalwire/controller-http.sock", "127.0.0.1:8990"};
     runtime::Router::Tokens http_tokens;
+    bus::TlsFiles http_tls;  ///< empty: plain HTTP
     PeersConfig peers;
 
     std::string inventory = "/etc/vitalwire/inventory.conf";

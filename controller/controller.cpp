@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "bus/tls_context.hpp"
 #include "bus/transport.hpp"
 #include "controller/delivery/sink_worker.hpp"
 #include "controller/http/controller_metrics.hpp"
@@ -32,6 +33,10 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
       rows_(*store_),
       certificates_(io, config_.tls,
                     [this](const std::string& why) { problems_.set("the certificate needs renewal", why); }),
+      http_certificate_(io, config_.http_tls,
+                        [this](const std::string& why) {
+                            problems_.set("the certificate of the HTTP interface needs renewal", why);
+                        }),
       http_client_(io),
       keystone_(config_.openstack ? std::make_unique<Keystone>(io, http_client_, *config_.openstack) : nullptr),
       source_(make_source()),
@@ -89,6 +94,11 @@ base::Result<void> Controller::start() {
         if (auto started = sink->start(); !started) return started;
     }
     if (auto bus = listen(); !bus) return bus;
+    if (!config_.http_tls.certificate.empty()) {
+        auto tls = bus::TlsContext::load(bus::TlsContext::Role::http_server, config_.http_tls);
+        if (!tls) return tl::make_unexpected(tls.error());
+        http_server_.use_tls([tls = std::make_shared<bus::TlsContext>(std::move(*tls))] { return tls->current(); });
+    }
     for (const std::string& address : config_.http_listen) {
         if (auto http = http_server_.listen(address); !http) return http;
     }

@@ -94,6 +94,7 @@ private:
     runtime::Metrics metrics_;
     runtime::Problems problems_;
     bus::CertificateWatch certificates_;
+    bus::CertificateWatch http_certificate_;
     runtime::HttpClient http_client_;
     std::unique_ptr<Keystone> keystone_;  ///< null when nothing needs OpenStack
     Inventory inventory_;

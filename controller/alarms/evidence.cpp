@@ -83,7 +83,7 @@ std::optional<std::string_view> Evidence::by_inventory(const TrackedFault& track
     }
     if (is_stopped(*guest)) return kGuestStopped;
     if (guest->host.empty()) return source.names_all ? std::optional(kGuestStopped) : std::nullopt;
-    return names_.same(tracked.host, guest->host) ? std::nullopt : std::optional(kGuestMoved);
+    return names_.differ(tracked.host, guest->host) ? std::optional(kGuestMoved) : std::nullopt;
 }
 
 bool Evidence::contradicted(const TrackedFault& tracked, Source source, bool removed) const {

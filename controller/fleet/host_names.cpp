@@ -66,6 +66,14 @@ bool HostNames::same(const HostId& agent, const HostId& host) const {
     return agent == name || host_of(agent) == name;
 }
 
+bool HostNames::differ(const HostId& agent, const HostId& host) const {
+    const HostId name = canonical(host);
+    if (same(agent, host)) return false;
+    if (label_of(agent) != label_of(name) || is_short(agent) == is_short(name)) return true;
+    const Agent* of_that_name = fleet_.find(name);
+    return spellings_.contains(agent) || (of_that_name != nullptr && of_that_name->connected);
+}
+
 HostId HostNames::agent_of(const HostId& host) const {
     const HostId name = canonical(host);
     if (fleet_.find(name) != nullptr) return name;

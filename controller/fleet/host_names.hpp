@@ -26,6 +26,9 @@ public:
 
     /// True if the agent speaks for that host of the inventory.
     bool same(const base::HostId& agent, const base::HostId& host) const;
+    /// True if they are two hosts for certain. Where neither this nor `same` is true nobody can tell: a short name that
+    /// several full ones have.
+    bool differ(const base::HostId& agent, const base::HostId& host) const;
     /// The agent that speaks for a host of the inventory, connected or not; the host's canonical name when there is
     /// none.
     base::HostId agent_of(const base::HostId& host) const;

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "bus/certificate_watch.hpp"
+#include "bus/tls_context.hpp"
 #include "runtime/file.hpp"
 
 namespace vitalwire::bus {
@@ -22,6 +23,19 @@ TlsFiles read_tls_files(runtime::ConfigReader& section) {
     one = {};
     one.certificate = files.certificate;
     section.check("certificate", certificate_problem(one, now));
+    return files;
+}
+
+TlsFiles read_http_tls_files(runtime::ConfigReader& section) {
+    TlsFiles files;
+    files.certificate = section.file("certificate");
+    files.key = section.file("key");
+    if (files.certificate.empty() && files.key.empty()) return files;
+    if (!files.key.empty()) section.check("key", runtime::why_exposed(files.key));
+    const auto usable = TlsContext::load(TlsContext::Role::http_server, files);
+    if (!usable) section.refuse(files.key.empty() ? "certificate" : "key", usable.error().message);
+    if (section.only_checked())
+        section.check("certificate", certificate_problem(files, std::chrono::system_clock::now()));
     return files;
 }
 

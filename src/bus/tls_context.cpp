@@ -83,21 +83,25 @@ TlsContext::Stamps TlsContext::stamps() const {
 }
 
 Result<std::shared_ptr<ssl::context>> TlsContext::make() const {
-    if (files_.ca.empty() || files_.certificate.empty() || files_.key.empty())
-        return fail(Errc::config, "tls:// needs a CA file, a certificate and its key");
+    const bool mutual = role_ != Role::http_server;
+    if (files_.certificate.empty() || files_.key.empty())
+        return fail(Errc::config, mutual ? "tls:// needs a CA file, a certificate and its key"
+                                         : "HTTP over TLS needs a certificate and its key");
+    if (mutual && files_.ca.empty()) return fail(Errc::config, "tls:// needs a CA file, a certificate and its key");
     const auto context =
         std::make_shared<ssl::context>(role_ == Role::client ? ssl::context::tls_client : ssl::context::tls_server);
-    SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_3_VERSION);
+    // Scrapers and proxies are others' programs, of any age that is still safe.
+    SSL_CTX_set_min_proto_version(context->native_handle(), mutual ? TLS1_3_VERSION : TLS1_2_VERSION);
     // Nothing is resumed: every connection shows its certificate, and no ticket is written to a peer that has gone.
     SSL_CTX_set_num_tickets(context->native_handle(), 0);
     SSL_CTX_set_session_cache_mode(context->native_handle(), SSL_SESS_CACHE_OFF);
-    context->set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert);
+    if (mutual) context->set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert);
 
     const auto wrong = [](const std::string& file, const error_code& error) {
         return fail(Errc::config, base::escape(file) + ": " + error.message());
     };
     error_code error;
-    context->load_verify_file(files_.ca, error);
+    if (mutual) context->load_verify_file(files_.ca, error);
     if (error) return wrong(files_.ca, error);
     if (!files_.crl.empty()) {
         X509_STORE* store = SSL_CTX_get_cert_store(context->native_handle());

@@ -13,10 +13,11 @@
 
 namespace vitalwire::bus {
 
-/// TLS 1.3 with certificates on both sides, from files that may be renewed while we run.
+/// TLS 1.3 with certificates on both sides, or for HTTP on the server's alone, from files that may be renewed while we
+/// run.
 class TlsContext {
 public:
-    enum class Role { client, server };
+    enum class Role { client, server, http_server };
 
     static base::Result<TlsContext> load(Role role, TlsFiles files);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -10,6 +12,7 @@
 #include <charconv>
 #include <map>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -36,6 +39,7 @@ constexpr base::Millis kTimeout{30'000};        // one body or piece of an answe
 
 using Socket = Admission::Socket;
 using Stream = beast::basic_stream<asio::generic::stream_protocol>;
+using TlsStream = asio::ssl::stream<Stream>;
 
 /// "%2F" decoded; absent when a percent sign is not followed by two hexadecimal digits, or for a zero byte.
 std::optional<std::string> percent_decode(std::string_view text) {
@@ -78,9 +82,12 @@ std::string HttpRequest::query_value(const std::string& name) const {
 class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
 public:
     class Connection;
+    template <class AnyStream>
+    class ConnectionOver;
 
     Impl(asio::io_context& io, LateHandler handler) : io_(io), handler_(std::move(handler)) {}
 
+    void use_tls(Tls tls) { tls_ = std::move(tls); }
     Result<void> listen(const std::string& address);
     const std::string& address() const { return address_; }
     std::string problem() const;
@@ -94,6 +101,7 @@ private:
 
     asio::io_context& io_;
     LateHandler handler_;
+    Tls tls_;
     std::vector<std::unique_ptr<Admission>> listeners_;
     std::string address_;  ///< all of them
     bool running_ = false;
@@ -102,49 +110,81 @@ private:
     std::map<std::uint64_t, std::weak_ptr<Connection>> connections_;  ///< in order of arrival
 };
 
-/// One client: reads a request, writes its answer, and again.
-class HttpServer::Impl::Connection : public std::enable_shared_from_this<Connection> {
+class HttpServer::Impl::Connection {
 public:
-    Connection(Socket socket, std::string peer, const std::shared_ptr<Impl>& server, std::uint64_t number)
-        : stream_(std::move(socket)),
-          peer_(std::move(peer)),
-          server_(server),
-          number_(number),
-          next_piece_(server->io_) {}
-    ~Connection() {
-        if (const auto server = server_.lock()) server->connections_.erase(number_);
-    }
+    Connection(std::string peer, std::uint64_t number) : peer_(std::move(peer)), number_(number) {}
+    virtual ~Connection() = default;
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
 
-    void start() { read(kHeaderTimeout); }
-
-    void close() {
-        more_ = nullptr;  // what it reads may end before we do
-        next_piece_.cancel();
-        error_code ignored;
-        stream_.socket().close(ignored);
-    }
+    virtual void start() = 0;
+    virtual void close() = 0;
 
     const std::string& peer() const { return peer_; }
     std::uint64_t number() const { return number_; }
     bool answering() const { return answering_; }
 
+protected:
+    std::string peer_;
+    std::uint64_t number_;
+    bool answering_ = false;
+};
+
+/// One client: reads a request, writes its answer, and again.
+template <class AnyStream>
+class HttpServer::Impl::ConnectionOver final : public Connection,
+                                               public std::enable_shared_from_this<ConnectionOver<AnyStream>> {
+public:
+    ConnectionOver(AnyStream stream, std::shared_ptr<asio::ssl::context> tls, std::string peer,
+                   const std::shared_ptr<Impl>& server, std::uint64_t number)
+        : Connection(std::move(peer), number),
+          tls_(std::move(tls)),
+          stream_(std::move(stream)),
+          server_(server),
+          next_piece_(server->io_) {}
+    ~ConnectionOver() override {
+        if (const auto server = server_.lock()) server->connections_.erase(number_);
+    }
+
+    void start() override {
+        if constexpr (std::is_same_v<AnyStream, TlsStream>) {
+            lowest().expires_after(kHeaderTimeout);
+            stream_.async_handshake(asio::ssl::stream_base::server,
+                                    [self = this->shared_from_this()](error_code error) {
+                                        error ? self->close() : self->read(kHeaderTimeout);
+                                    });
+        } else {
+            read(kHeaderTimeout);
+        }
+    }
+
+    void close() override {
+        more_ = nullptr;  // what it reads may end before we do
+        next_piece_.cancel();
+        error_code ignored;
+        lowest().socket().close(ignored);
+    }
+
 private:
+    Stream& lowest() { return beast::get_lowest_layer(stream_); }
+
     void read(base::Millis header_timeout) {
         answering_ = false;
         parser_.emplace();
         parser_->header_limit(kMaxHeader);
         parser_->body_limit(kMaxBody);
-        stream_.expires_after(header_timeout);
-        http::async_read_header(stream_, buffer_, *parser_, [self = shared_from_this()](error_code error, std::size_t) {
-            if (error) return self->on_read(error);
-            self->read_body();
-        });
+        lowest().expires_after(header_timeout);
+        http::async_read_header(stream_, buffer_, *parser_,
+                                [self = this->shared_from_this()](error_code error, std::size_t) {
+                                    if (error) return self->on_read(error);
+                                    self->read_body();
+                                });
     }
 
     void read_body() {
-        stream_.expires_after(kTimeout);
+        lowest().expires_after(kTimeout);
         http::async_read(stream_, buffer_, *parser_,
-                         [self = shared_from_this()](error_code error, std::size_t) { self->on_read(error); });
+                         [self = this->shared_from_this()](error_code error, std::size_t) { self->on_read(error); });
     }
 
     void on_read(error_code error) {
@@ -178,11 +218,10 @@ private:
         request.from_web_page = message.count(http::field::origin) > 0;
         request.body = std::move(message.body());
         request.peer = peer_;
-        stream_.expires_never();
+        lowest().expires_never();
         answering_ = true;
-        server->handler_(request, [self = shared_from_this(), keep_alive = message.keep_alive()](HttpResponse answer) {
-            self->write(std::move(answer), keep_alive);
-        });
+        server->handler_(request, [self = this->shared_from_this(), keep_alive = message.keep_alive()](
+                                      HttpResponse answer) { self->write(std::move(answer), keep_alive); });
     }
 
     void write(HttpResponse response, bool keep_alive) {
@@ -211,24 +250,24 @@ private:
             piece_ = std::move(response.body);
         }
         serializer_.emplace(*response_);
-        stream_.expires_after(kTimeout);
+        lowest().expires_after(kTimeout);
         if (head_ || more_) {
             return http::async_write_header(stream_, *serializer_,
-                                            [self = shared_from_this()](error_code error, std::size_t) {
+                                            [self = this->shared_from_this()](error_code error, std::size_t) {
                                                 if (error || self->head_ || !self->more_) return self->written(error);
                                                 self->write_pieces();
                                             });
         }
         http::async_write(stream_, *serializer_,
-                          [self = shared_from_this()](error_code error, std::size_t) { self->written(error); });
+                          [self = this->shared_from_this()](error_code error, std::size_t) { self->written(error); });
     }
 
     /// One piece, then the loop is everybody's, then the next one.
     void write_pieces() {
         const bool more = more_ && more_(piece_);
         if (!more) more_ = nullptr;
-        stream_.expires_after(kTimeout);
-        const auto done = [self = shared_from_this()](error_code error, std::size_t) {
+        lowest().expires_after(kTimeout);
+        const auto done = [self = this->shared_from_this()](error_code error, std::size_t) {
             if (error) return self->close();
             self->piece_.clear();
             if (!self->more_) return self->write_last_chunk();
@@ -241,8 +280,8 @@ private:
 
     void wait_for_next_piece() {
         answering_ = false;
-        stream_.expires_never();
-        next_piece_.after(pause_, [self = shared_from_this()] {
+        lowest().expires_never();
+        next_piece_.after(pause_, [self = this->shared_from_this()] {
             self->answering_ = true;
             self->write_pieces();
         });
@@ -251,7 +290,7 @@ private:
     void write_last_chunk() {
         if (!response_->chunked()) return written(error_code());
         asio::async_write(stream_, http::make_chunk_last(),
-                          [self = shared_from_this()](error_code error, std::size_t) { self->written(error); });
+                          [self = this->shared_from_this()](error_code error, std::size_t) { self->written(error); });
     }
 
     void written(error_code error) {
@@ -260,10 +299,9 @@ private:
         read(kTimeout);
     }
 
-    Stream stream_;
-    std::string peer_;
+    std::shared_ptr<asio::ssl::context> tls_;  // may be replaced by renewed certificates while we run
+    AnyStream stream_;
     std::weak_ptr<Impl> server_;
-    std::uint64_t number_;
     beast::flat_buffer buffer_{kMaxHeader + kMaxBody};
     std::optional<http::request_parser<http::string_body>> parser_;
     std::optional<http::response<http::string_body>> response_;
@@ -275,7 +313,6 @@ private:
     unsigned version_ = 11;
     bool head_ = false;
     bool keep_alive_ = false;
-    bool answering_ = false;
 };
 
 Result<void> HttpServer::Impl::listen(const std::string& address) {
@@ -314,9 +351,17 @@ void HttpServer::Impl::accept(Admission& listener) {
 }
 
 void HttpServer::Impl::take(Socket socket, std::string peer) {
-    const auto connection =
-        std::make_shared<Connection>(std::move(socket), std::move(peer), shared_from_this(), ++last_number_);
-    connections_[connection->number()] = connection;
+    const std::uint64_t number = ++last_number_;
+    std::shared_ptr<Connection> connection;
+    if (auto context = tls_ && peer != "unix" ? tls_() : nullptr) {
+        TlsStream stream(Stream(std::move(socket)), *context);
+        connection = std::make_shared<ConnectionOver<TlsStream>>(std::move(stream), std::move(context), std::move(peer),
+                                                                 shared_from_this(), number);
+    } else {
+        connection = std::make_shared<ConnectionOver<Stream>>(Stream(std::move(socket)), nullptr, std::move(peer),
+                                                              shared_from_this(), number);
+    }
+    connections_[number] = connection;
     connection->start();
 }
 
@@ -358,6 +403,9 @@ HttpServer::HttpServer(asio::io_context& io, Handler handler)
 HttpServer::HttpServer(asio::io_context& io, LateHandler handler)
     : impl_(std::make_shared<Impl>(io, std::move(handler))) {}
 
+void HttpServer::use_tls(Tls tls) {
+    impl_->use_tls(std::move(tls));
+}
 HttpServer::~HttpServer() {
     impl_->stop();
 }

@@ -11,6 +11,10 @@
 #include "base/clock.hpp"
 #include "base/result.hpp"
 
+namespace boost::asio::ssl {
+class context;
+}
+
 namespace vitalwire::runtime {
 
 struct HttpRequest {
@@ -47,10 +51,15 @@ public:
     /// Answers by calling the function, once, at once or later; the connection lasts as long as that is held.
     using LateHandler = std::function<void(const HttpRequest&, Respond)>;
 
+    /// The context for the next connection: certificates are renewed while we run.
+    using Tls = std::function<std::shared_ptr<boost::asio::ssl::context>()>;
+
     HttpServer(boost::asio::io_context& io, Handler handler);
     HttpServer(boost::asio::io_context& io, LateHandler handler);
     ~HttpServer();
 
+    /// Every connection but those over a UNIX socket is TLS. Before `listen`.
+    void use_tls(Tls tls);
     /// `address`: "127.0.0.1:8990", "[::1]:8990" (port 0: the kernel chooses) or "unix:/path" (mode 0660; a stale
     /// socket is replaced). May be called for several addresses.
     base::Result<void> listen(const std::string& address);

@@ -267,6 +267,17 @@ TEST_F(EvidenceTest, AShortHostNameIsNoMove) {
     EXPECT_TRUE(tracked("f1")->fault.open());
 }
 
+TEST_F(EvidenceTest, ANameThatTwoHostsMayHaveIsNoMove) {
+    up(hello("compute-9.a.net"), {open_fault("g9", "f9")});
+    up(hello("compute-9.b.net"));
+    place("g9", "compute-9");
+    take();
+    down("compute-9.a.net");
+    pass(seconds(60));
+    EXPECT_THAT(take(), Not(Contains("f9 cleared 2")));
+    EXPECT_TRUE(tracked("f9")->fault.open());
+}
+
 TEST_F(EvidenceTest, NovasWordEndsTheFaultOfAServerThatItStoppedDeletedOrHasOnNoHost) {
     source.names_all = true;
     for (const std::string how : {"stopped", "nowhere", "deleted"}) {

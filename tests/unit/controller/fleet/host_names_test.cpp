@@ -50,6 +50,21 @@ TEST_F(HostNamesTest, MatchAShortNameWithItsFullOne) {
     EXPECT_EQ(guests_of("compute-2.example.net"), 1U);
 }
 
+TEST_F(HostNamesTest, AreNotTakenForTwoHostsWhileTheyMayBeOne) {
+    guest("g1", "compute-1");
+    agent("compute-1.a.net");
+    agent("compute-1.b.net");
+    const auto differ = [&](const std::string& agent, const std::string& host) {
+        return names.differ(HostId(agent), HostId(host));
+    };
+    EXPECT_FALSE(same("compute-1.a.net", "compute-1"));
+    EXPECT_FALSE(differ("compute-1.a.net", "compute-1")) << "nobody can tell";
+    EXPECT_TRUE(differ("compute-1.a.net", "compute-2"));
+    EXPECT_TRUE(differ("compute-1.a.net", "compute-1.b.net"));
+    agent("compute-1");
+    EXPECT_TRUE(differ("compute-1.a.net", "compute-1")) << "that host has an agent of its own";
+}
+
 TEST_F(HostNamesTest, DoNotGuessWhenTwoHostsHaveThatShortName) {
     guest("g1", "compute-1.a.net");
     guest("g2", "compute-1.b.net");
