@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "wire/envelope.hpp"
 #include "wire/field_reader.hpp"
+#include "wire/guest_agent_codec.hpp"
 #include "wire/json_reader.hpp"
 #include "wire/nack_codec.hpp"
 #include "wire/object_writer.hpp"
@@ -490,6 +491,7 @@ Result<HeartbeatPdu> decode_heartbeat(const JsonValue& data, Dialect dialect, Re
 }
 
 std::string encode_heartbeat(const HeartbeatPdu& pdu, Dialect dialect, std::uint32_t sequence, int base_version) {
+    if (dialect == Dialect::guest_agent) return encode_guest_agent(pdu);
     if (dialect == Dialect::cgcs) return std::visit(CgcsEncoder{sequence}, pdu);
     return std::visit(NativeEncoder{sequence, {base_version, kHeartbeatAddress, kHeartbeatAddress}}, pdu);
 }

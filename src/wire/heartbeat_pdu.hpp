@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,8 +17,10 @@
 
 namespace vitalwire::wire {
 
-/// How a channel writes the heartbeat: ours, or version 3 as cgcs guests speak it on cgcs.heartbeat.
-enum class Dialect : std::uint8_t { native, cgcs };
+/// How a channel writes the heartbeat: ours, version 3 as cgcs guests speak it on cgcs.heartbeat, or the QEMU guest
+/// agent's own, which has challenges and answers only (guest_agent_codec.hpp).
+enum class Dialect : std::uint8_t { native, cgcs, guest_agent };
+inline constexpr std::size_t kDialects = 3;
 
 /// Which end reads. Only a host answers with nacks; a guest ignores what it does not understand.
 enum class Receiver : std::uint8_t { host, guest };

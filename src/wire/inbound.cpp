@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "wire/envelope.hpp"
 #include "wire/group_codec.hpp"
+#include "wire/guest_agent_codec.hpp"
 #include "wire/heartbeat_codec.hpp"
 #include "wire/json_reader.hpp"
 #include "wire/nack_codec.hpp"
@@ -87,15 +88,31 @@ std::string_view channel_name(ChannelKind kind) {
             return kCgcsHeartbeatChannel;
         case ChannelKind::cgcs_messaging:
             return kCgcsMessagingChannel;
+        case ChannelKind::guest_agent:
+            return kGuestAgentChannel;
     }
     return kNativeChannel;
 }
 
+Dialect dialect_of(ChannelKind kind) {
+    switch (kind) {
+        case ChannelKind::native:
+            return Dialect::native;
+        case ChannelKind::cgcs_heartbeat:
+        case ChannelKind::cgcs_messaging:
+            return Dialect::cgcs;
+        case ChannelKind::guest_agent:
+            return Dialect::guest_agent;
+    }
+    return Dialect::native;
+}
+
 std::optional<ChannelKind> channel_kind(std::string_view name) {
-    for (const ChannelKind kind : {ChannelKind::native, ChannelKind::cgcs_heartbeat, ChannelKind::cgcs_messaging}) {
+    for (const ChannelKind kind :
+         {ChannelKind::native, ChannelKind::cgcs_heartbeat, ChannelKind::cgcs_messaging, ChannelKind::guest_agent}) {
         if (name == channel_name(kind)) return kind;
     }
-    return std::nullopt;
+    return name == kOwnGuestAgentChannel ? std::optional(ChannelKind::guest_agent) : std::nullopt;
 }
 
 std::size_t max_line(ChannelKind kind) {
@@ -106,11 +123,14 @@ std::size_t max_line(ChannelKind kind) {
             return kMaxCgcsHeartbeat - kNewlines;
         case ChannelKind::cgcs_messaging:
             return kMaxCgcsMessage - kNewlines;
+        case ChannelKind::guest_agent:
+            return kMaxGuestAgentLine;
     }
     return kMaxNativeMessage - kNewlines;
 }
 
 Inbound read_line(std::string_view line, ChannelKind channel, Receiver receiver) {
+    if (channel == ChannelKind::guest_agent) return read_guest_agent(line);
     JsonDocument message;
     if (const auto read = message.read(line); !read) {
         const bool may_be_unescaped = channel == ChannelKind::cgcs_heartbeat && receiver == Receiver::host;

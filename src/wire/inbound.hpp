@@ -11,12 +11,14 @@
 
 namespace vitalwire::wire {
 
-/// The channels a guest can have (proto-spec/device.md, cgcs-guests.md).
-enum class ChannelKind : std::uint8_t { native, cgcs_heartbeat, cgcs_messaging };
-inline constexpr int kChannelKinds = 3;
+/// The channels a guest can have (proto-spec/device.md, cgcs-guests.md), and that of a QEMU guest agent.
+enum class ChannelKind : std::uint8_t { native, cgcs_heartbeat, cgcs_messaging, guest_agent };
+inline constexpr int kChannelKinds = 4;
 
 std::string_view channel_name(ChannelKind kind);
-/// Absent for the name of no channel of ours.
+/// The dialect that a channel's heartbeat has, or that of its guest.
+Dialect dialect_of(ChannelKind kind);
+/// Absent for the name of no channel of ours. A QEMU guest agent has two names: its own, and that of a port of ours.
 std::optional<ChannelKind> channel_kind(std::string_view name);
 /// Longest line between two newlines that a receiver on this channel accepts.
 std::size_t max_line(ChannelKind kind);

@@ -12,6 +12,9 @@ namespace vitalwire::wire {
 inline constexpr std::string_view kNativeChannel = "org.vitalwire.0";
 inline constexpr std::string_view kCgcsHeartbeatChannel = "cgcs.heartbeat";
 inline constexpr std::string_view kCgcsMessagingChannel = "cgcs.messaging";
+/// The QEMU guest agent's own port, and the one of a second qemu-ga that is there for us alone.
+inline constexpr std::string_view kGuestAgentChannel = "org.qemu.guest_agent.0";
+inline constexpr std::string_view kOwnGuestAgentChannel = "org.vitalwire.qga.0";
 
 // Addresses of the native base layer (proto-spec/base-layer.md).
 inline constexpr std::string_view kBaseAddress = "vitalwire.base";
@@ -25,6 +28,9 @@ inline constexpr std::size_t kMaxNativeMessage = 8192;
 /// cgcs guests read with buffers of 4096 bytes, their heartbeat with 1056.
 inline constexpr std::size_t kMaxCgcsMessage = 4096;
 inline constexpr std::size_t kMaxCgcsHeartbeat = 1056;
+
+/// What a QEMU guest agent answers to the one command that it is sent is a tenth of this.
+inline constexpr std::size_t kMaxGuestAgentLine = 1024;
 
 // JSON bounds: far above what any PDU needs, far below what costs anything.
 inline constexpr int kMaxDepth = 16;

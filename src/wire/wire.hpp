@@ -1,6 +1,6 @@
 #pragma once
 
-// src/wire: bytes <-> structs, for the three channels a guest can have. No I/O.
+// src/wire: bytes <-> structs, for the channels a guest can have. No I/O.
 //   limits.hpp           every bound of the protocol, with its reason
 //   line_framer.hpp      cuts a byte stream into lines, bounded
 //   json_document.hpp    one JSON object as it was read, bounded
@@ -11,6 +11,7 @@
 //   heartbeat_codec.hpp  the same messages as JSON, native and cgcs (cgcs.heartbeat) dialect
 //   group_pdu.hpp        the server group's messages as structs
 //   group_codec.hpp      the same messages as JSON, native and cgcs (cgcs.messaging) dialect
+//   guest_agent_codec.hpp  a challenge and its answer in the QEMU guest agent's words
 //   nack.hpp             the refusal, one for all layers
 //   nack_codec.hpp       the same as JSON
 //   inbound.hpp          what one received line is: the first decision about every byte a peer sends

@@ -12,12 +12,7 @@ namespace {
 
 using namespace vitalwire;
 using wire::ChannelKind;
-using wire::Dialect;
 using wire::Receiver;
-
-Dialect dialect_of(ChannelKind channel) {
-    return channel == ChannelKind::native ? Dialect::native : Dialect::cgcs;
-}
 
 /// The one line in a whole message.
 std::string_view line_of(const std::string& message, ChannelKind channel) {
