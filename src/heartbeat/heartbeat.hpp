@@ -4,6 +4,7 @@
 // own no socket and read no clock, so the daemons, the simulator, the fuzzers and the benchmarks run the same objects.
 //   host_session.hpp      the host's side of one guest's heartbeat (proto-spec/heartbeat.md, section 4)
 //   host_events.hpp       what goes into it and comes out
+//   guest_agent_evidence.cpp  what of it is about guests that only a QEMU guest agent speaks for
 //   registration.hpp      what the host makes of an init
 //   detection.hpp         interval and deadline of a detection time (section 5)
 //   challenge_window.hpp  the challenges that may still be answered

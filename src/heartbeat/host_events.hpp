@@ -28,6 +28,10 @@ struct HostPolicy {
     base::Millis detection_time = wire::kDefaultDetectionTime;  ///< of native guests that declare none
     base::Millis establish_timeout = std::chrono::seconds(120);
     base::Millis resume_grace = std::chrono::seconds(5);
+    /// The QEMU guest agent is the evidence where the guest has no heartbeat of its own.
+    bool guest_agent = false;
+    base::Millis guest_agent_interval = std::chrono::seconds(10);
+    int guest_agent_detect_multiplier = 3;
     /// Crashes, stops by the hypervisor and watchdogs are faults also of guests that never registered.
     bool machine_faults = false;
     /// Acknowledge a registration only when Saved says that it is on disk.
@@ -35,6 +39,9 @@ struct HostPolicy {
 
     friend bool operator==(const HostPolicy&, const HostPolicy&) = default;
 };
+
+/// Detail of a heartbeat_lost that rests on the QEMU guest agent alone: one process of the guest does not answer.
+inline constexpr std::string_view kGuestAgentEvidence = "guest_agent";
 
 /// Why nobody may be judged now.
 enum class Inhibit : std::uint8_t {
@@ -93,6 +100,14 @@ struct Received {
     wire::Dialect dialect;
     wire::HeartbeatPdu pdu;
 };
+/// The guest's QEMU guest agent answered, which is all the registration that it makes.
+struct GuestAgentAnswered {
+    base::Duration waited{};
+};
+/// It did not answer in time, or has closed its channel.
+struct GuestAgentSilent {
+    std::string reason;
+};
 /// The registration that SaveRegistration named is on disk, or the disk cannot be waited for.
 struct Saved {
     base::SessionId session;
@@ -136,9 +151,9 @@ struct PolicyChanged {
     HostPolicy policy;
 };
 struct Tick {};
-using HostEvent =
-    std::variant<Connected, Closed, Received, Saved, Inhibited, Released, Rebooted, Started, ChannelRemoved, Stopped,
-                 Crashed, StoppedByHost, WatchdogFired, FaultAdopted, FaultEnded, PolicyChanged, Tick>;
+using HostEvent = std::variant<Connected, Closed, Received, GuestAgentAnswered, GuestAgentSilent, Saved, Inhibited,
+                               Released, Rebooted, Started, ChannelRemoved, Stopped, Crashed, StoppedByHost,
+                               WatchdogFired, FaultAdopted, FaultEnded, PolicyChanged, Tick>;
 
 // Actions.
 struct Send {

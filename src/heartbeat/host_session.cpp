@@ -31,6 +31,7 @@ void HostSession::resume(SaveRegistration saved, const std::vector<OpenFault>& o
     now_ = now;
     registration_ = std::move(saved.registration);
     was_registered_ = registration_ || saved.expected_back;
+    own_heartbeat_ = registration_ && !by_guest_agent();
     restart_time_ = saved.restart_time;
     for (const OpenFault& fault : open_faults) {
         open_[static_cast<std::size_t>(fault.kind)] = true;
@@ -74,7 +75,7 @@ bool HostSession::judged() const {
 bool HostSession::challenging() const {
     const bool runs = judged() || (registration_ && policy_.enabled &&
                                    (inhibit_ == Inhibit::migrating || inhibit_ == Inhibit::shutting_down));
-    return runs && !pending_ack_;
+    return runs && !pending_ack_ && !by_guest_agent();
 }
 
 /// The earliest deadline that runs; after the channel ended not before the reason for that may have come.
@@ -155,7 +156,7 @@ void HostSession::receive(Dialect dialect, const wire::Init& init) {
     if (!unacknowledged) registered_at_ = now_;
     fresh.session = unacknowledged ? registration_->session : ids_->session_id();
     registration_ = std::move(fresh);
-    was_registered_ = true;
+    was_registered_ = own_heartbeat_ = true;
     crashed_ = false;
     stopped_ = false;
     closed_at_ = {};
@@ -317,6 +318,7 @@ void HostSession::on(const PolicyChanged& event) {
     if (!policy_.enabled) return switch_off();
     if (!was_enabled) invite();
     if (!policy_.required && !was_registered_) clear(FaultKind::not_established, "disabled");
+    if (by_guest_agent() && !policy_.guest_agent) return unregister("disabled");
     apply_policy_times();
 }
 
@@ -493,6 +495,7 @@ void HostSession::unregister(std::string_view why) {
 }
 
 void HostSession::forget_registration(bool expected_back) {
+    own_heartbeat_ = own_heartbeat_ && expected_back;
     if (!registration_ && was_registered_ == expected_back) return;
     if (registration_) restart_time_ = registration_->restart_time;
     registration_.reset();

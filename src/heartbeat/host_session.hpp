@@ -58,6 +58,11 @@ public:
     bool miss_due(base::TimePoint now) const { return judged() && now >= judgement_at(); }
     const RoundTrips& round_trips() const { return round_trips_; }
     base::TimePoint now() const { return now_; }  ///< of the last step
+    /// The QEMU guest agent is this guest's evidence, or would be if it answered.
+    bool wants_guest_agent() const;
+    /// It may be asked now: its machine runs and nothing inhibits.
+    bool guest_agent_due() const { return wants_guest_agent() && guest_agent_counts(); }
+    base::Millis guest_agent_interval() const { return policy_.guest_agent_interval; }
 
 private:
     static std::size_t index(wire::Dialect dialect) { return static_cast<std::size_t>(dialect); }
@@ -69,10 +74,14 @@ private:
     base::TimePoint challenge_due() const;
     base::TimePoint establish_due() const;
     bool monitored() const;
+    bool by_guest_agent() const;
+    bool guest_agent_counts() const;
 
     void on(const Connected& event);
     void on(const Closed& event);
     void on(const Received& event);
+    void on(const GuestAgentAnswered& event);
+    void on(const GuestAgentSilent& event);
     void on(const Saved& event);
     void on(const Inhibited& event);
     void on(const Released&);
@@ -94,6 +103,7 @@ private:
 
     // Registration.
     void acknowledge();
+    void register_guest_agent();
     void invite();
     void apply_policy_times();
     void switch_off();
@@ -127,12 +137,13 @@ private:
     std::optional<wire::InitAck> pending_ack_;  ///< sent when the registration is saved; no challenge before
     std::optional<wire::Exit> pending_exit_;    ///< of a session that was switched off without a channel
     base::TimePoint registered_at_{};
-    std::array<bool, 2> connected_{};
+    std::array<bool, wire::kDialects> connected_{};
     std::optional<Inhibit> inhibit_;
     base::TimePoint inhibited_until_ = base::kNever;
     bool crashed_ = false;
     bool stopped_ = false;
     bool was_registered_ = false;  ///< since the domain started; cleared by exit and stop
+    bool own_heartbeat_ = false;   ///< of that registration: the guest's own, and not its QEMU guest agent's
     base::Millis restart_time_{};  ///< of the session that a reboot ended
     bool reconnected_ = false;     ///< since the last valid answer
     base::TimePoint closed_at_{};

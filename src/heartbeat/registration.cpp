@@ -26,7 +26,15 @@ Millis smallest_interval(const HostPolicy& policy, Dialect dialect) {
 }
 
 int detect_multiplier(const HostPolicy& policy, Dialect dialect) {
-    return dialect == Dialect::native ? policy.native_detect_multiplier : policy.cgcs_detect_multiplier;
+    switch (dialect) {
+        case Dialect::native:
+            return policy.native_detect_multiplier;
+        case Dialect::cgcs:
+            return policy.cgcs_detect_multiplier;
+        case Dialect::guest_agent:
+            return policy.guest_agent_detect_multiplier;
+    }
+    return policy.native_detect_multiplier;
 }
 
 std::optional<wire::Nack> objection_to(const wire::Init& init, Dialect dialect, const HostPolicy& policy) {
@@ -70,6 +78,20 @@ Registration registration_of(const wire::Init& init, Dialect dialect, const Host
     registration.interval = times.interval;
     registration.response_deadline = times.deadline;
     return registration;
+}
+
+Registration registration_of_guest_agent(const HostPolicy& policy, base::WallTime since) {
+    Registration registration;
+    registration.dialect = Dialect::guest_agent;
+    registration.interval = policy.guest_agent_interval;
+    registration.response_deadline = guest_agent_deadline(policy.guest_agent_interval);
+    registration.since = since;
+    return registration;
+}
+
+Millis guest_agent_deadline(Millis interval) {
+    constexpr Millis kPatience{5000};
+    return std::min(interval, kPatience);
 }
 
 Times times_of(const Registration& registration, const HostPolicy& policy) {

@@ -14,7 +14,7 @@
 namespace vitalwire::model {
 
 enum class FaultKind : std::uint8_t {
-    heartbeat_lost,   ///< no valid answer by the deadline; detail: silent, channel_closed, late
+    heartbeat_lost,   ///< no valid answer by the deadline; detail: silent, channel_closed, late, guest_agent
     unhealthy,        ///< the guest answers "unhealthy"; reason: its own words
     not_established,  ///< the flavor asks for heartbeat, or the guest rebooted, and no init came in time
     vm_crashed,       ///< detail: failed, crashed, panicked, internal_error

@@ -16,7 +16,8 @@ struct GuestReport {
     std::string name;                   ///< the name the guest gave itself; display only
     std::string state;                  ///< registered, unregistered, lost, unhealthy, crashed, held
     std::string hold;                   ///< why nobody is judged now; empty when judged
-    std::vector<std::string> channels;  ///< connected channels: org.vitalwire.0, cgcs.heartbeat, cgcs.messaging
+    std::vector<std::string> channels;  ///< connected channels: org.vitalwire.0, cgcs.heartbeat, cgcs.messaging,
+                                        ///< org.qemu.guest_agent.0
     base::Millis interval{};
     base::Millis response_deadline{};
     base::WallTime registered_since{};  ///< the epoch when not registered
@@ -47,6 +48,7 @@ struct GuestPolicy {
     /// Names of channels that its machine should have; the agent attaches those that are missing.
     std::vector<std::string> channels;
     base::Millis detection_time{};  ///< of native guests that declare none themselves; 0 as above
+    bool guest_agent = false;       ///< its QEMU guest agent is asked where it has no heartbeat of its own
 
     friend bool operator==(const GuestPolicy&, const GuestPolicy&) = default;
 };

@@ -22,6 +22,7 @@ private:
 };
 
 constexpr std::array kDialects = {Dialect::native, Dialect::cgcs};
+constexpr std::array kChannels = {Dialect::native, Dialect::cgcs, Dialect::guest_agent};
 const auto& kKinds = model::all_fault_kinds();
 
 class Script {
@@ -42,11 +43,11 @@ public:
 
 private:
     HostEvent event() {
-        switch (input_.byte() % 16) {
+        switch (input_.byte() % 18) {
             case 0:
-                return Connected{input_.pick(kDialects)};
+                return Connected{input_.pick(kChannels)};
             case 1:
-                return Closed{input_.pick(kDialects)};
+                return Closed{input_.pick(kChannels)};
             case 2:
                 return Saved{some_session()};
             case 3:
@@ -58,7 +59,7 @@ private:
             case 6:
                 return Started{};
             case 7:
-                return ChannelRemoved{input_.pick(kDialects)};
+                return ChannelRemoved{input_.pick(kChannels)};
             case 8:
                 return Stopped{static_cast<StopReason>(input_.byte() % 3)};
             case 9:
@@ -71,6 +72,10 @@ private:
                 return Received{input_.pick(kDialects), wire::Exit{some_session(), "done"}};
             case 13:
                 return Tick{};
+            case 14:
+                return GuestAgentAnswered{};
+            case 15:
+                return GuestAgentSilent{"silent"};
             default:
                 return Received{input_.pick(kDialects), response()};
         }
@@ -107,6 +112,7 @@ private:
         HostPolicy policy;
         policy.enabled = input_.byte() % 4 != 0;
         policy.required = policy.enabled && input_.coin();
+        policy.guest_agent = input_.coin();
         policy.native_detect_multiplier = policy.cgcs_detect_multiplier = 1 + input_.byte() % 3;
         if (input_.coin()) policy.establish_timeout = std::chrono::seconds(1);
         if (input_.coin()) policy.detection_time = base::Millis(2000);
@@ -159,7 +165,9 @@ private:
         FUZZ_REQUIRE(open_.emplace(fault.kind, fault).second);
         FUZZ_REQUIRE(policy_.enabled);
         const bool by_time = fault.kind == FaultKind::heartbeat_lost || fault.kind == FaultKind::not_established;
-        FUZZ_REQUIRE(by_time == std::holds_alternative<Tick>(event));
+        const bool silent = std::holds_alternative<GuestAgentSilent>(event);
+        FUZZ_REQUIRE(by_time == (silent || std::holds_alternative<Tick>(event)));
+        if (silent) FUZZ_REQUIRE(fault.kind == FaultKind::heartbeat_lost && fault.detail == kGuestAgentEvidence);
         FUZZ_REQUIRE((fault.kind == FaultKind::vm_crashed) == std::holds_alternative<Crashed>(event));
         if (fault.kind == FaultKind::heartbeat_lost) FUZZ_REQUIRE(session_->registration() && !session_->inhibited());
     }
