@@ -30,7 +30,7 @@ std::string boot_id() {
 }
 
 AgentCore::Settings settings_of(const AgentConfig& config) {
-    return {config.heartbeat, {config.messaging, config.limits.group_queue}, config.actions};
+    return {config.heartbeat, {config.messaging, config.limits.group_queue}, config.actions, config.guest_agents};
 }
 
 }  // namespace
@@ -109,6 +109,7 @@ void Agent::reload(const AgentConfig& config) {
     config_.limits = config.limits;
     config_.messaging = config.messaging;
     config_.actions = config.actions;
+    config_.guest_agents = config.guest_agents;
     channels_.configure(config_.limits);
     core_.configure(settings_of(config_), now());
     arm();
@@ -235,6 +236,21 @@ void Agent::on_attached(const GuestId& guest, ChannelKind kind, const std::strin
 
 void Agent::on_unattachable(const std::set<GuestId>& guests) {
     core_.unattachable(guests);
+    arm();
+}
+
+void Agent::call_guest_agent(const GuestId& guest, std::int64_t challenge) {
+    for (const auto& source : sources_)
+        source->ask_guest_agent(guest, challenge);
+}
+
+void Agent::on_guest_agent(const GuestId& guest, std::optional<bool> open) {
+    core_.guest_agent_port(guest, open, now());
+    arm();
+}
+
+void Agent::on_guest_agent_returned(const GuestId& guest, std::int64_t challenge, GuestAgentResult result) {
+    core_.guest_agent_returned(guest, challenge, result, now());
     arm();
 }
 

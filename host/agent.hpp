@@ -80,6 +80,7 @@ private:
     void await_durable() override;
     void ask_machine(const base::GuestId& guest) override;
     void want(const WantedChannels& wanted) override;
+    void call_guest_agent(const base::GuestId& guest, std::int64_t challenge) override;
 
     // ChannelSource::Handler
     void on_channel(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path,
@@ -92,6 +93,8 @@ private:
     void on_source_problem(ChannelSource& source, const std::string& problem) override;
     void on_attached(const base::GuestId& guest, wire::ChannelKind kind, const std::string& failure) override;
     void on_unattachable(const std::set<base::GuestId>& guests) override;
+    void on_guest_agent(const base::GuestId& guest, std::optional<bool> open) override;
+    void on_guest_agent_returned(const base::GuestId& guest, std::int64_t challenge, GuestAgentResult result) override;
 
     AgentConfig config_;
     SystemIdGenerator ids_;

@@ -32,6 +32,8 @@ constexpr Millis kLongestSilence{2000};
 constexpr Millis kDay = std::chrono::hours(24);
 constexpr Millis kMaxCallDeadline = std::chrono::minutes(10);
 
+constexpr int kMostGuestAgentCalls = 64;
+
 std::string own_host_name() {
     std::array<char, kMaxHostName + 2> name{};
     if (::gethostname(name.data(), name.size() - 1) != 0) return {};
@@ -64,6 +66,9 @@ void read_libvirt(ConfigReader& section, AgentConfig& config) {
         section.refuse("uri", "expected a connection URI of this host's libvirt, such as qemu:///system");
     libvirt.call_deadline = section.duration("call_deadline", libvirt.call_deadline, kSecond, kMaxCallDeadline);
     libvirt.hot_plug = section.boolean("hot_plug", libvirt.hot_plug);
+    libvirt.guest_agent_calls =
+        static_cast<int>(section.integer("guest_agent_calls", libvirt.guest_agent_calls, 1, kMostGuestAgentCalls));
+    config.guest_agents.calls = libvirt.guest_agent_calls;
     section.finish();
 }
 
@@ -109,6 +114,18 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config)
     section.finish();
 }
 
+void read_guest_agent(ConfigReader& section, Monitor::Settings& heartbeat) {
+    const std::string whose = section.choice("guest_agent", "flavor", {"none", "flavor", "all"});
+    heartbeat.guest_agents = whose == "none"  ? Monitor::GuestAgents::none
+                             : whose == "all" ? Monitor::GuestAgents::all
+                                              : Monitor::GuestAgents::flavor;
+    heartbeat::HostPolicy& rules = heartbeat.defaults;
+    rules.guest_agent_interval =
+        section.duration("guest_agent_interval", rules.guest_agent_interval, kSecond, wire::kMaxInterval);
+    rules.guest_agent_detect_multiplier =
+        static_cast<int>(section.integer("guest_agent_detect_multiplier", rules.guest_agent_detect_multiplier, 1, 100));
+}
+
 void read_heartbeat(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
     ConfigReader section(file, "heartbeat", errors);
     heartbeat::HostPolicy& rules = config.heartbeat.defaults;
@@ -125,6 +142,7 @@ void read_heartbeat(const ConfigFile& file, ConfigErrors& errors, AgentConfig& c
     rules.cgcs_detect_multiplier =
         static_cast<int>(section.integer("cgcs_detect_multiplier", rules.cgcs_detect_multiplier, 1, 100));
     rules.establish_timeout = section.duration("establish_timeout", rules.establish_timeout, kSecond, kDay);
+    read_guest_agent(section, config.heartbeat);
     rules.machine_faults = section.choice("machine_faults", "watched", {"watched", "all"}) == "all";
     rules.resume_grace = section.duration("resume_grace", rules.resume_grace, kSecond, kDay);
     config.actions.timeout_max =

@@ -10,6 +10,7 @@
 #include "bus/transport.hpp"
 #include "group/rate_limiter.hpp"
 #include "host/channels/channel.hpp"
+#include "host/core/guest_agent_poller.hpp"
 #include "host/core/monitor.hpp"
 #include "host/sources/libvirt/libvirt_session.hpp"
 #include "runtime/config.hpp"
@@ -34,6 +35,7 @@ struct AgentConfig {
     base::Millis report_interval{30'000};
 
     Monitor::Settings heartbeat;
+    GuestAgentPoller::Settings guest_agents;
     ChannelLimits limits;
     GuestActions::Settings actions;
     group::Limits messaging;  ///< of a guest whose flavor enables it and says nothing more

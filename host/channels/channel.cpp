@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "base/log.hpp"
+#include "wire/guest_agent_codec.hpp"
 #include "wire/heartbeat_codec.hpp"
 
 namespace vitalwire::host {
@@ -18,7 +19,10 @@ namespace {
 /// Of answers at the shortest interval. A guest that floods is refused, but not taken for dead.
 constexpr double kAnswersPerSecond = 10;
 constexpr double kAnswerBurst = 20;
-constexpr std::string_view kAnswer = "challenge_response";
+
+std::string_view answer_word(ChannelKind kind) {
+    return kind == ChannelKind::guest_agent ? "return" : "challenge_response";
+}
 
 /// What a payload costs on the wire at most: base64, or escapes where they are shorter, and the envelope.
 constexpr double kWireBytesOfByte = 2;
@@ -106,10 +110,6 @@ Channel::~Channel() {
     connection_->close();
 }
 
-wire::Dialect Channel::dialect() const {
-    return kind_ == ChannelKind::native ? wire::Dialect::native : wire::Dialect::cgcs;
-}
-
 void Channel::allow(const group::Limits& group) {
     if (group == allowed_) return;
     allowed_ = group;
@@ -121,12 +121,22 @@ void Channel::allow(const group::Limits& group) {
 
 void Channel::send(const wire::HeartbeatPdu& pdu) {
     if (!up()) return;
+    if (kind_ == ChannelKind::guest_agent) return ask_guest_agent(pdu);
     if (std::holds_alternative<wire::Nack>(pdu) && !nacks_.take(base::Clock::now()))
         return dropped(Drop::nack_suppressed, 1, "too many refusals");
     // A guest that did not read for a while has no use for the challenges of that while: only the last one counts.
     const bool challenge = std::holds_alternative<wire::Challenge>(pdu);
     connection_->send(wire::encode_heartbeat(pdu, dialect(), ++sequence_, base_version_),
                       challenge ? LineConnection::Keep::latest : LineConnection::Keep::all);
+}
+
+/// Each command is one write and the newest alone waits: an agent that went on after a while answers one, not all that
+/// it missed.
+void Channel::ask_guest_agent(const wire::HeartbeatPdu& pdu) {
+    if (!std::holds_alternative<wire::Challenge>(pdu)) return;
+    std::string command = wire::encode_heartbeat(pdu, dialect(), 0);
+    if (std::exchange(reset_first_, true)) command.insert(command.begin(), wire::kGuestAgentReset);
+    connection_->send(std::move(command), LineConnection::Keep::latest);
 }
 
 void Channel::write_group(std::string lines) {
@@ -142,8 +152,9 @@ void Channel::on_up() {
     was_up_ = true;
     base_version_ = wire::kBaseVersion;
     spoke_ = false;
+    reset_first_ = true;
     // Whatever half line an earlier connection left in the guest ends here.
-    connection_->send("\n");
+    if (kind_ != ChannelKind::guest_agent) connection_->send("\n");
     handler_.on_connected(*this);
 }
 
@@ -170,7 +181,7 @@ void Channel::on_unreachable(int error) {
 
 void Channel::on_line(std::string_view line) {
     const base::TimePoint now = base::Clock::now();
-    const auto is_answer = [&] { return line.find(kAnswer) != std::string_view::npos; };
+    const auto is_answer = [&] { return line.find(answer_word(kind_)) != std::string_view::npos; };
     // A flood of the group's messages must not cost the guest its registration: each layer has its own allowance.
     base::TokenBucket& allowance = is_of_group(line) ? group_messages_ : messages_;
     if (!allowance.take(now) && !(is_answer() && answers_.take(now)))
@@ -198,6 +209,7 @@ void Channel::spoke(int base_version) {
 }
 
 void Channel::handle(wire::HeartbeatMessage&& message) {
+    reset_first_ = false;
     spoke(message.base_version);
     handler_.on_heartbeat(*this, std::move(message.pdu));
 }
@@ -207,6 +219,8 @@ void Channel::handle(const wire::Malformed& malformed) {
 }
 
 void Channel::handle(const wire::Ignored& ignored) {
+    // A QEMU guest agent answers each reset with an error.
+    if (kind_ == ChannelKind::guest_agent) return handler_.on_dropped(*this, Drop::ignored, 1);
     dropped(Drop::ignored, 1, ignored.why);
 }
 

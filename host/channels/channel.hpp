@@ -87,7 +87,7 @@ public:
     const base::GuestId& guest() const { return guest_.id(); }
     const GuestKey& guest_key() const { return guest_; }
     wire::ChannelKind kind() const { return kind_; }
-    wire::Dialect dialect() const;
+    wire::Dialect dialect() const { return wire::dialect_of(kind_); }
     const std::string& path() const { return connection_->path(); }
     bool up() const { return connection_->up(); }
     /// Connected, and nothing waits to be written.
@@ -109,6 +109,7 @@ private:
     void on_not_read(std::uint64_t messages) override;
     void on_drained() override { handler_.on_drained(*this); }
 
+    void ask_guest_agent(const wire::HeartbeatPdu& pdu);
     void spoke(int base_version);
     void handle(wire::HeartbeatMessage&& message);
     void handle(const wire::Malformed& malformed);
@@ -133,6 +134,7 @@ private:
     int last_error_ = 0;  ///< of connecting; 0 when connected
     int failures_ = 0;    ///< to connect, with that error
     bool was_up_ = false;
+    bool reset_first_ = true;  ///< a QEMU guest agent may hold half a command: nothing since was answered
     std::array<Condition, kDrops> conditions_{};
     std::shared_ptr<LineConnection> connection_;
 };

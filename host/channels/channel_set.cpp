@@ -13,7 +13,15 @@ using wire::Dialect;
 namespace {
 
 ChannelKind heartbeat_kind(Dialect dialect) {
-    return dialect == Dialect::cgcs ? ChannelKind::cgcs_heartbeat : ChannelKind::native;
+    switch (dialect) {
+        case Dialect::native:
+            return ChannelKind::native;
+        case Dialect::cgcs:
+            return ChannelKind::cgcs_heartbeat;
+        case Dialect::guest_agent:
+            return ChannelKind::guest_agent;
+    }
+    return ChannelKind::native;
 }
 
 ChannelKind group_kind(Dialect dialect) {
@@ -48,7 +56,8 @@ void ChannelSet::removed(const GuestId& guest, ChannelKind kind) {
 }
 
 void ChannelSet::gone(const GuestId& guest) {
-    for (const ChannelKind kind : {ChannelKind::native, ChannelKind::cgcs_heartbeat, ChannelKind::cgcs_messaging})
+    for (const ChannelKind kind :
+         {ChannelKind::native, ChannelKind::cgcs_heartbeat, ChannelKind::cgcs_messaging, ChannelKind::guest_agent})
         removed(guest, kind);
     guests_.erase(guest);
 }

@@ -51,10 +51,6 @@ std::string count_of(std::size_t guests) {
     return std::to_string(guests) + (guests == 1 ? " guest, " : " guests, such as ");
 }
 
-Dialect dialect_of(ChannelKind kind) {
-    return kind == ChannelKind::native ? Dialect::native : Dialect::cgcs;
-}
-
 Monitor::Settings acknowledged_when_saved(Monitor::Settings settings) {
     settings.defaults.ack_when_saved = true;
     return settings;
@@ -65,7 +61,7 @@ bool carries_heartbeat(ChannelKind kind) {
 }
 
 bool carries_groups(ChannelKind kind) {
-    return kind != ChannelKind::cgcs_heartbeat;
+    return kind == ChannelKind::native || kind == ChannelKind::cgcs_messaging;
 }
 
 }  // namespace
@@ -77,7 +73,8 @@ AgentCore::AgentCore(Identity identity, Settings settings, IdGenerator& ids, Out
       monitor_(acknowledged_when_saved(settings.heartbeat), ids, *this),
       controllers_(identity_.self, monitor_, identity_.timing, identity_.discovery, *this),
       groups_(settings.groups, *this),
-      actions_(settings.actions, ids, *this) {}
+      actions_(settings.actions, ids, *this),
+      guest_agents_(settings.guest_agents, ids, *this) {}
 
 void AgentCore::start(const Moment& at) {
     at_ = at;
@@ -110,6 +107,7 @@ void AgentCore::configure(const Settings& settings, const Moment& at) {
     at_ = at;
     groups_.configure(settings.groups);
     actions_.configure(settings.actions);
+    guest_agents_.configure(settings.guest_agents);
     for (const auto& [guest, policy] : monitor_.policies())
         allow(policy);
     const Judged now = judged(at);
@@ -142,6 +140,7 @@ void AgentCore::channel_removed(const GuestId& guest, ChannelKind kind, const Mo
     channel_reachable(guest, kind);
     if (carries_groups(kind)) groups_.channel_down(guest, dialect_of(kind), at.steady);
     if (!carries_heartbeat(kind)) return monitor_.messaging_channel(guest, false, judged(at).now);
+    if (kind == ChannelKind::guest_agent) guest_agents_.lost(guest, GuestAgentRoute::channel);
     step(guest, heartbeat::ChannelRemoved{dialect_of(kind)}, at);
 }
 
@@ -157,6 +156,8 @@ void AgentCore::channel_up(const GuestKey& guest, ChannelKind kind, const Moment
     // A guest has to register again on a new connection, also when the inits of a stall came together just before.
     registration_limits_.erase(guest.id());
     step(guest, heartbeat::Connected{dialect_of(kind)}, at);
+    if (kind == ChannelKind::guest_agent)
+        guest_agents_.found(guest.id(), GuestAgentRoute::channel, true, judged(at).now);
 }
 
 void AgentCore::channel_down(const GuestKey& guest, ChannelKind kind, const Moment& at) {
@@ -166,10 +167,18 @@ void AgentCore::channel_down(const GuestKey& guest, ChannelKind kind, const Mome
     const base::Millis grace = within == end_known_within_.end() ? base::Millis{} : within->second;
     step(guest, heartbeat::Closed{dialect_of(kind), grace}, at);
     actions_.channel_closed(guest.id(), dialect_of(kind), clock_.observe(at.steady));
+    if (kind == ChannelKind::guest_agent)
+        guest_agents_.found(guest.id(), GuestAgentRoute::channel, false, judged(at).now);
     if (grace >= kToBeAsked) output_.ask_machine(guest.id());
 }
 
 void AgentCore::heartbeat_received(const GuestKey& guest, Dialect dialect, wire::HeartbeatPdu pdu, const Moment& at) {
+    if (dialect == Dialect::guest_agent) {
+        at_ = at;
+        const auto* echo = std::get_if<wire::ChallengeResponse>(&pdu);
+        if (echo != nullptr) guest_agents_.answered(guest.id(), echo->value, judged(at).now);
+        return;
+    }
     if (const auto* init = std::get_if<wire::Init>(&pdu)) {
         auto& limit =
             registration_limits_.try_emplace(guest.id(), kRegistrationsPerSecond, kRegistrationBurst).first->second;
@@ -196,6 +205,7 @@ void AgentCore::group_received(const GuestId& guest, Dialect dialect, const wire
 }
 
 void AgentCore::machine(const GuestId& guest, const heartbeat::HostEvent& event, const Moment& at) {
+    guest_agent_of(guest, event, at);
     const auto before = monitor_.inhibited(guest);
     step(guest, event, at);
     notify_of(guest, before, judged(at).now);
@@ -242,6 +252,8 @@ void AgentCore::machine_gone(const GuestId& guest, heartbeat::StopReason why, co
     fault_logs_.erase(guest);
     end_known_within_.erase(guest);
     registration_limits_.erase(guest);
+    guest_agents_.lost(guest, GuestAgentRoute::call);
+    guest_agents_.lost(guest, GuestAgentRoute::channel);
     machine_unreadable(guest, "");
     if (not_attached_.erase(guest) > 0) show_attachments();
 }
@@ -392,6 +404,7 @@ void AgentCore::tick(const Moment& at) {
         monitor_.delivered(delivered.fault, delivered.revision);
     monitor_.tick(now.now, now.wall);
     actions_.tick(now.now);
+    guest_agents_.tick(now.now);
     controllers_.tick(at.steady);
     groups_.tick(at.steady);
     if (problems_changed_) report_problems(at.steady);
@@ -402,7 +415,7 @@ TimePoint AgentCore::next_due() const {
     if (!delivered_here_.empty() || disk_is_away) return TimePoint::min();
     const TimePoint problems = problems_changed_ ? problems_report_at_ : base::kNever;
     return std::min({problems, clock_.to_steady(std::min(monitor_.next_deadline(), actions_.next_due())),
-                     controllers_.next_due(), groups_.next_due()});
+                     clock_.to_steady(guest_agents_.next_due()), controllers_.next_due(), groups_.next_due()});
 }
 
 void AgentCore::allow(const model::GuestPolicy& policy) {
@@ -414,7 +427,8 @@ void AgentCore::want_channels() {
     WantedChannels wanted;
     for (const auto& [guest, policy] : monitor_.policies()) {
         for (const std::string& name : policy.channels) {
-            if (const auto kind = wire::channel_kind(name)) wanted[guest].insert(*kind);
+            const auto kind = wire::channel_kind(name);
+            if (kind && *kind != ChannelKind::guest_agent) wanted[guest].insert(*kind);
         }
     }
     std::erase_if(not_attached_, [&](const auto& entry) { return !wanted.contains(entry.first); });

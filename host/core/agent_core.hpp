@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -15,6 +16,7 @@
 #include "host/core/agent_state.hpp"
 #include "host/core/controller_sync.hpp"
 #include "host/core/group_relay.hpp"
+#include "host/core/guest_agent_poller.hpp"
 #include "host/core/monitor.hpp"
 #include "host/core/wanted_channels.hpp"
 #include "runtime/problems.hpp"
@@ -28,7 +30,8 @@ namespace vitalwire::host {
 class AgentCore final : private Monitor::Output,
                         private GroupRelay::Output,
                         private ControllerSync::Output,
-                        private GuestActions::Output {
+                        private GuestActions::Output,
+                        private GuestAgentPoller::Output {
 public:
     using LinkId = ControllerSync::LinkId;
 
@@ -51,6 +54,9 @@ public:
         virtual void await_durable() = 0;
         /// Find out now how the guest's machine is, and report it.
         virtual void ask_machine(const base::GuestId& guest) = 0;
+        /// To the daemon of the hypervisor, which asks the guest's QEMU guest agent: `guest_agent_returned` tells what
+        /// came of it.
+        virtual void call_guest_agent(const base::GuestId& /*guest*/, std::int64_t /*challenge*/) {}
         /// The channels that guests should have, all of them.
         virtual void want(const WantedChannels& wanted) = 0;
         // For an observer: nothing is to be done.
@@ -62,6 +68,7 @@ public:
         Monitor::Settings heartbeat;
         GroupRelay::Settings groups;
         GuestActions::Settings actions{};
+        GuestAgentPoller::Settings guest_agents{};
     };
     struct Identity {
         ControllerSync::Identity self;
@@ -112,6 +119,11 @@ public:
     void spoke(const base::GuestId& guest, wire::Dialect dialect, int base_version) {
         groups_.spoke(guest, dialect, base_version);
     }
+    /// The daemon of the hypervisor has a port for the guest's QEMU guest agent, and the agent has it open or not;
+    /// absent: there is no such port.
+    void guest_agent_port(const base::GuestId& guest, std::optional<bool> open, const base::Moment& at);
+    void guest_agent_returned(const base::GuestId& guest, std::int64_t challenge, GuestAgentResult result,
+                              const base::Moment& at);
     void refused(const base::GuestId& guest, std::uint64_t messages) { monitor_.count_refused(guest, messages); }
 
     // Machines.
@@ -184,6 +196,7 @@ private:
     void log_fault(const model::Fault& fault);
     void allow(const model::GuestPolicy& policy);
     void want_channels();
+    void guest_agent_of(const base::GuestId& guest, const heartbeat::HostEvent& event, const base::Moment& at);
     void show_attachments();
     void count_change();
     void start_state();
@@ -219,6 +232,16 @@ private:
         output_.send(GuestKey(guest), dialect, pdu);
     }
 
+    // GuestAgentPoller::Output
+    std::optional<base::Millis> guest_agent_interval(const base::GuestId& guest) const override {
+        return monitor_.guest_agent_interval(guest);
+    }
+    void ask_guest_agent(const base::GuestId& guest, GuestAgentRoute route, std::int64_t challenge) override;
+    void drain_guest_agent(const base::GuestId& guest) override {
+        output_.final_drain(GuestKey(guest), wire::Dialect::guest_agent);
+    }
+    void guest_agent_result(const base::GuestId& guest, const heartbeat::HostEvent& event) override;
+
     // ControllerSync::Output
     void send(LinkId link, const bus::ToController& message) override { output_.send(link, message); }
     void leave_at_broker(const bus::Faults& faults) override { output_.leave_at_broker(faults); }
@@ -238,6 +261,7 @@ private:
     ControllerSync controllers_;
     GroupRelay groups_;
     GuestActions actions_;
+    GuestAgentPoller guest_agents_;
     runtime::Problems problems_;
     Counters counters_;
     std::unordered_map<base::GuestId, base::TokenBucket> fault_logs_;

@@ -23,14 +23,29 @@ constexpr const char* kFaults = "faults";
 constexpr const char* kPolicies = "policies";
 constexpr std::string_view kNative = "native";
 constexpr std::string_view kCgcs = "existing";  // as the version before writes and reads it
+constexpr std::string_view kGuestAgent = "guest_agent";
+
+std::string_view name_of(wire::Dialect dialect) {
+    switch (dialect) {
+        case wire::Dialect::native:
+            return kNative;
+        case wire::Dialect::cgcs:
+            return kCgcs;
+        case wire::Dialect::guest_agent:
+            return kGuestAgent;
+    }
+    return kNative;
+}
 
 Result<Registration> registration_from_json(const json& object) {
     wire::FieldReader in(object);
     Registration registration;
     const std::string dialect = in.text("dialect", 1, 16);
-    if (dialect != kNative && dialect != kCgcs)
-        in.refuse(base::Errc::bad_field, "key 'dialect': expected native or existing");
-    registration.dialect = dialect == kCgcs ? wire::Dialect::cgcs : wire::Dialect::native;
+    if (dialect != kNative && dialect != kCgcs && dialect != kGuestAgent)
+        in.refuse(base::Errc::bad_field, "key 'dialect': expected native, existing or guest_agent");
+    registration.dialect = dialect == kCgcs         ? wire::Dialect::cgcs
+                           : dialect == kGuestAgent ? wire::Dialect::guest_agent
+                                                    : wire::Dialect::native;
     registration.session = base::SessionId(in.text("session", 1, wire::kMaxSessionId));
     registration.name = in.text("name", 0, wire::kMaxName);
     registration.interval = in.millis("interval_ms", Millis(1), Millis(wire::kMaxInt31));
@@ -76,7 +91,7 @@ json to_json(const SaveRegistration& saved) {
     json out = {{"expected_back", saved.expected_back}, {"restart_time_ms", saved.restart_time.count()}};
     if (!saved.registration) return out;
     const Registration& registration = *saved.registration;
-    out["registration"] = {{"dialect", registration.dialect == wire::Dialect::cgcs ? kCgcs : kNative},
+    out["registration"] = {{"dialect", name_of(registration.dialect)},
                            {"session", registration.session.str()},
                            {"name", registration.name},
                            {"interval_ms", registration.interval.count()},

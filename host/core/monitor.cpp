@@ -163,7 +163,13 @@ void Monitor::step_or_forget(Guest& guest, const HostEvent& event, TimePoint now
 }
 
 bool Monitor::has_channel(const Guest& guest) {
-    return guest.session.connected(Dialect::native) || guest.session.connected(Dialect::cgcs) || guest.messaging;
+    return guest.session.connected(Dialect::native) || guest.session.connected(Dialect::cgcs) || guest.messaging ||
+           has_guest_agent(guest);
+}
+
+/// Most machines have a port for one; it is a channel where its guest is watched by it.
+bool Monitor::has_guest_agent(const Guest& guest) {
+    return guest.session.connected(Dialect::guest_agent) && guest.session.wants_guest_agent();
 }
 
 void Monitor::gone(const GuestId& id, heartbeat::StopReason why, TimePoint now, WallTime wall) {
@@ -220,14 +226,20 @@ Monitor::Guest& Monitor::guest_for(const GuestId& id, TimePoint now) {
 
 HostPolicy Monitor::policy_for(const GuestId& id) const {
     HostPolicy policy = settings_.defaults;
+    policy.guest_agent = settings_.guest_agents == GuestAgents::all;
     const auto found = policies_.find(id);
     const bool asked_for = found != policies_.end() && found->second.heartbeat;
     policy.enabled = policy.enabled && (asked_for || !settings_.only_enabled);
     policy.required = policy.enabled && asked_for;
     if (found == policies_.end()) return policy;
     const model::GuestPolicy& wish = found->second;
-    if (wish.detect_multiplier > 0)
+    policy.guest_agent = settings_.guest_agents == GuestAgents::all ||
+                         (settings_.guest_agents == GuestAgents::flavor && wish.guest_agent);
+    if (wish.detect_multiplier > 0) {
         policy.native_detect_multiplier = policy.cgcs_detect_multiplier = wish.detect_multiplier;
+        policy.guest_agent_detect_multiplier = wish.detect_multiplier;
+    }
+    policy.guest_agent_interval = std::max(policy.guest_agent_interval, wish.min_interval);
     policy.native_min_interval = std::max(policy.native_min_interval, wish.min_interval);
     policy.cgcs_min_interval = std::max(policy.cgcs_min_interval, wish.min_interval);
     if (wish.detection_time.count() > 0) policy.detection_time = wish.detection_time;
@@ -391,8 +403,9 @@ Monitor::State Monitor::state_of(const HostSession& session) {
 
 std::optional<Monitor::Shown> Monitor::shown_of(const Guest& guest) const {
     const HostSession& session = guest.session;
-    const Shown shown{state_of(session), session.inhibited(), session.connected(Dialect::native),
-                      session.connected(Dialect::cgcs), guest.messaging};
+    const Shown shown{
+        state_of(session), session.inhibited(),   session.connected(Dialect::native), session.connected(Dialect::cgcs),
+        guest.messaging,   has_guest_agent(guest)};
     const bool something_to_tell =
         has_channel(guest) || session.registration() || session.any_fault_open() || policies_.contains(guest.key.id());
     return something_to_tell ? std::optional<Shown>(shown) : std::nullopt;
@@ -432,6 +445,7 @@ model::GuestReport Monitor::make_report(const Guest& guest) const {
     if (session.connected(Dialect::native)) report.channels.emplace_back(wire::kNativeChannel);
     if (session.connected(Dialect::cgcs)) report.channels.emplace_back(wire::kCgcsHeartbeatChannel);
     if (guest.messaging) report.channels.emplace_back(wire::kCgcsMessagingChannel);
+    if (has_guest_agent(guest)) report.channels.emplace_back(wire::kGuestAgentChannel);
     if (const auto& registration = session.registration()) {
         report.interval = registration->interval;
         report.response_deadline = registration->response_deadline;
@@ -469,6 +483,12 @@ GuestActions::Standing Monitor::standing(const GuestId& guest) const {
 std::optional<heartbeat::Inhibit> Monitor::inhibited(const GuestId& guest) const {
     const Guest* known = guests_.find(guest);
     return known == nullptr ? std::nullopt : known->session.inhibited();
+}
+
+std::optional<base::Millis> Monitor::guest_agent_interval(const GuestId& id) const {
+    const Guest* guest = guests_.find(id);
+    if (guest == nullptr || !guest->session.guest_agent_due()) return std::nullopt;
+    return guest->session.guest_agent_interval();
 }
 
 Monitor::Totals Monitor::totals() const {

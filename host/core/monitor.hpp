@@ -48,9 +48,13 @@ public:
         virtual void save(const base::GuestId& guest, const heartbeat::SaveRegistration& saved) = 0;
     };
 
+    /// Whose QEMU guest agents are asked: nobody's, theirs whose flavor says so, or everybody's.
+    enum class GuestAgents : std::uint8_t { none, flavor, all };
+
     struct Settings {
         heartbeat::HostPolicy defaults;  ///< for every guest; a guest's own policy goes on top
         bool only_enabled = false;       ///< guests whose policy does not ask for heartbeat may not register
+        GuestAgents guest_agents = GuestAgents::flavor;
     };
 
     struct Totals {
@@ -105,6 +109,8 @@ public:
     GuestActions::Standing standing(const base::GuestId& guest) const;
     std::optional<heartbeat::Inhibit> inhibited(const base::GuestId& guest) const;
     Totals totals() const;
+    /// How often the guest's QEMU guest agent is to be asked; absent: not now.
+    std::optional<base::Millis> guest_agent_interval(const base::GuestId& guest) const;
     heartbeat::HostSessionCounters counters() const;  ///< sums over all guests since start
     const FaultTable& faults() const { return faults_; }
     const std::unordered_map<base::GuestId, model::GuestPolicy>& policies() const { return policies_; }
@@ -119,6 +125,7 @@ private:
         bool native = false;
         bool cgcs = false;
         bool messaging = false;
+        bool guest_agent = false;
         friend bool operator==(const Shown&, const Shown&) = default;
     };
 
@@ -191,6 +198,7 @@ private:
 
     static State state_of(const heartbeat::HostSession& session);
     static bool has_channel(const Guest& guest);
+    static bool has_guest_agent(const Guest& guest);
     std::optional<Shown> shown_of(const Guest& guest) const;
     static std::string to_string(State state);
     model::GuestReport make_report(const Guest& guest) const;

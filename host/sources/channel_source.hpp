@@ -1,10 +1,13 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "base/ids.hpp"
 #include "heartbeat/host_session.hpp"
+#include "host/core/guest_agent_poller.hpp"
 #include "host/core/wanted_channels.hpp"
 #include "wire/inbound.hpp"
 
@@ -40,6 +43,11 @@ public:
         /// The guests that lack a wanted channel and cannot be given it while their machines run; all of them, told
         /// when they change.
         virtual void on_unattachable(const std::set<base::GuestId>& guests) = 0;
+        /// The hypervisor's daemon has a port for the guest's QEMU guest agent, and the agent has it open or not;
+        /// absent: there is none.
+        virtual void on_guest_agent(const base::GuestId&, std::optional<bool> /*open*/) {}
+        /// What came of `ask_guest_agent`.
+        virtual void on_guest_agent_returned(const base::GuestId&, std::int64_t /*challenge*/, GuestAgentResult) {}
     };
 
     virtual ~ChannelSource() = default;
@@ -50,6 +58,8 @@ public:
     virtual void want(const WantedChannels&) {}
     /// Find out now how the guest's machine is; what has changed is reported, and that it has ended in any case.
     virtual void ask(const base::GuestId&) {}
+    /// Ask the guest's QEMU guest agent for a sign of life.
+    virtual void ask_guest_agent(const base::GuestId&, std::int64_t /*challenge*/) {}
     virtual std::string name() const = 0;  ///< for logs and status, such as "directory /run/vitalwire/channels"
 };
 

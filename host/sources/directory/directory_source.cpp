@@ -48,10 +48,11 @@ std::optional<SocketName> parse_socket_name(std::string_view file) {
     if (file.ends_with(kMonitor)) return with_guest(file.substr(0, file.size() - kMonitor.size()), std::nullopt);
     if (!file.ends_with(kSocket)) return std::nullopt;
     file.remove_suffix(kSocket.size());
-    for (const ChannelKind kind : {ChannelKind::native, ChannelKind::cgcs_heartbeat, ChannelKind::cgcs_messaging}) {
-        const std::string_view prefix = wire::channel_name(kind);
+    for (const std::string_view prefix :
+         {wire::kNativeChannel, wire::kCgcsHeartbeatChannel, wire::kCgcsMessagingChannel, wire::kGuestAgentChannel,
+          wire::kOwnGuestAgentChannel}) {
         if (file.size() > prefix.size() && file.starts_with(prefix) && file[prefix.size()] == '.')
-            return with_guest(file.substr(prefix.size() + 1), kind);
+            return with_guest(file.substr(prefix.size() + 1), wire::channel_kind(prefix));
     }
     return std::nullopt;
 }

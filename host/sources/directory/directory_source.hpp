@@ -21,8 +21,9 @@ struct SocketName {
     std::optional<wire::ChannelKind> channel;  ///< absent: the guest's QEMU monitor (QMP)
 };
 
-/// `org.vitalwire.0.<guest>.sock`, `cgcs.heartbeat.<guest>.sock`, `cgcs.messaging.<guest>.sock`, `<guest>.qmp`, with a
-/// guest of 1 to 128 of [A-Za-z0-9._-]. Anything else is no channel (`x.sock.bak` is none).
+/// `org.vitalwire.0.<guest>.sock`, `cgcs.heartbeat.<guest>.sock`, `cgcs.messaging.<guest>.sock`,
+/// `org.qemu.guest_agent.0.<guest>.sock`, `org.vitalwire.qga.0.<guest>.sock`, `<guest>.qmp`, with a guest of 1 to 128
+/// of [A-Za-z0-9._-]. Anything else is no channel (`x.sock.bak` is none).
 std::optional<SocketName> parse_socket_name(std::string_view file);
 
 /// A directory of sockets on which QEMU (or a test) listens, watched with inotify. Made when it is missing. A socket

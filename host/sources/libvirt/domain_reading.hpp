@@ -22,6 +22,7 @@ struct DomainChannel {
 struct DomainPorts {
     std::vector<DomainChannel> channels;  ///< of ours
     std::set<wire::ChannelKind> taken;    ///< names of ours that a port has, whatever is behind it
+    std::optional<bool> guest_agent;      ///< libvirt's own port for a QEMU guest agent, and whether it is open
     bool controller = false;              ///< there is a virtio-serial controller: ports can be added while it runs
 
     friend bool operator==(const DomainPorts&, const DomainPorts&) = default;

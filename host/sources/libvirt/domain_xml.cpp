@@ -42,7 +42,14 @@ std::string attribute(const xmlNode& node, const char* name) {
 void read_channel(const xmlNode& channel, DomainPorts& ports) {
     const xmlNode* target = child(channel, "target");
     if (target == nullptr || attribute(*target, "type") != "virtio") return;
-    const auto kind = wire::channel_kind(attribute(*target, "name"));
+    const std::string name = attribute(*target, "name");
+    if (name == wire::kGuestAgentChannel) {
+        // Its socket serves one client, and that is libvirt. It looks after the first port of this name.
+        const bool open = attribute(*target, "state") == "connected";
+        if (!ports.guest_agent) ports.guest_agent = open;
+        return;
+    }
+    const auto kind = wire::channel_kind(name);
     if (!kind || !ports.taken.insert(*kind).second) return;
     const xmlNode* source = child(channel, "source");
     if (source == nullptr || attribute(channel, "type") != "unix") return;

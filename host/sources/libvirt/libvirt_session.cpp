@@ -213,6 +213,7 @@ private:
                watch(VIR_DOMAIN_EVENT_ID_WATCHDOG, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_watchdog)) &&
                watch(VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_io_error)) &&
                watch(VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_job_completed)) &&
+               watch(VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_guest_agent)) &&
                watch(VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_device)) &&
                watch(VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(&Worker::on_device));
     }
@@ -353,6 +354,9 @@ private:
         news(domain, DomainNews::Kind::transferring, held);
     }
     static void on_job_completed(virConnectPtr, virDomainPtr domain, virTypedParameterPtr, int, void* held) {
+        news(domain, DomainNews::Kind::changed, held);
+    }
+    static void on_guest_agent(virConnectPtr, virDomainPtr domain, int, int, void* held) {
         news(domain, DomainNews::Kind::changed, held);
     }
     static void on_device(virConnectPtr, virDomainPtr domain, const char*, void* held) {

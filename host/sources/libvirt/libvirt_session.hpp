@@ -19,6 +19,8 @@ struct LibvirtOptions {
     std::string uri = "qemu:///system";
     base::Millis call_deadline{10'000};
     bool hot_plug = true;  ///< attach channels that policies ask for
+    /// At a time. Of libvirtd's 20 threads for calls that may wait, which serve all its clients, less than half.
+    int guest_agent_calls = 8;
 };
 
 /// What libvirt tells of a domain by itself.

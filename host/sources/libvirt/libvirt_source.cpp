@@ -25,14 +25,17 @@ constexpr base::Duration kStopPatience = std::chrono::milliseconds(500);
 
 }  // namespace
 
-LibvirtSource::LibvirtSource(boost::asio::io_context& io, LibvirtOptions options)
+LibvirtSource::LibvirtSource(boost::asio::io_context& io, LibvirtOptions options, GuestAgentCalls::MakeAsker make_asker)
     : io_(io),
       options_(std::move(options)),
       threads_(std::make_shared<LibvirtThreads>()),
       reopen_(io),
       audit_(io),
       transfers_(io),
-      plug_later_(io) {}
+      make_asker_(std::move(make_asker)),
+      plug_later_(io) {
+    if (!make_asker_) make_asker_ = [uri = options_.uri] { return make_libvirt_asker(uri); };
+}
 
 LibvirtSource::~LibvirtSource() {
     stop();
@@ -41,6 +44,11 @@ LibvirtSource::~LibvirtSource() {
 void LibvirtSource::start(ChannelSource::Handler& handler) {
     handler_ = &handler;
     attacher_ = std::make_unique<LibvirtAttacher>(io_, options_);
+    guest_agent_calls_ = std::make_unique<GuestAgentCalls>(
+        io_, options_.guest_agent_calls, make_asker_,
+        [this](const GuestId& guest, std::int64_t challenge, GuestAgentResult result) {
+            handler_->on_guest_agent_returned(guest, challenge, result);
+        });
     open();
 }
 
@@ -52,6 +60,7 @@ void LibvirtSource::stop() {
     transfers_.cancel();
     plug_later_.cancel();
     attacher_.reset();
+    guest_agent_calls_.reset();
     session_.reset();
     domains_.clear();
     threads_->await_none(kStopPatience);
@@ -181,6 +190,7 @@ void LibvirtSource::take(const DomainReading& reading) {
     }
     asked_about_.erase(reading.guest);
     tell_channels(reading.guest, domain, reading.ports.channels);
+    tell_guest_agent(reading.guest, domain, reading.ports.guest_agent);
     hot_plug_.see(reading, domain.tracker.is_running());
 }
 
@@ -237,6 +247,7 @@ void LibvirtSource::tell(const GuestId& guest, Domain& domain, const DomainTrack
         handler_->on_machine(guest, event);
     if (events.empty() || !domain.tracker.is_stopped()) return;
     domain.channels.clear();
+    domain.guest_agent.reset();
     hot_plug_.gone(guest);
     handler_->on_gone(guest, domain.tracker.stop_reason());
 }
@@ -253,6 +264,14 @@ void LibvirtSource::tell_channels(const GuestId& guest, Domain& domain, const st
         const auto known = before.find(kind);
         if (known == before.end() || known->second != path) handler_->on_channel(guest, kind, path, kEndKnownWithin);
     }
+}
+
+void LibvirtSource::tell_guest_agent(const GuestId& guest, Domain& domain, std::optional<bool> open) {
+    if (std::exchange(domain.guest_agent, open) != open) handler_->on_guest_agent(guest, open);
+}
+
+void LibvirtSource::ask_guest_agent(const GuestId& guest, std::int64_t challenge) {
+    if (guest_agent_calls_) guest_agent_calls_->ask(guest, challenge);
 }
 
 void LibvirtSource::want(const WantedChannels& wanted) {

@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "host/sources/channel_source.hpp"
 #include "host/sources/libvirt/domain_tracker.hpp"
+#include "host/sources/libvirt/guest_agent_calls.hpp"
 #include "host/sources/libvirt/hot_plug.hpp"
 #include "host/sources/libvirt/libvirt_attacher.hpp"
 #include "host/sources/libvirt/libvirt_session.hpp"
@@ -27,7 +29,8 @@ namespace vitalwire::host {
 /// While libvirt cannot be asked, channels stay as they are: they are QEMU's.
 class LibvirtSource final : public ChannelSource, private LibvirtSession::Handler {
 public:
-    LibvirtSource(boost::asio::io_context& io, LibvirtOptions options);
+    /// `make_asker`: how guest agents are asked; through libvirt when it is empty.
+    LibvirtSource(boost::asio::io_context& io, LibvirtOptions options, GuestAgentCalls::MakeAsker make_asker = {});
     ~LibvirtSource() override;
 
     void start(ChannelSource::Handler& handler) override;
@@ -35,13 +38,15 @@ public:
     void stop() override;
     void want(const WantedChannels& wanted) override;
     void ask(const base::GuestId& guest) override;
+    void ask_guest_agent(const base::GuestId& guest, std::int64_t challenge) override;
     std::string name() const override { return "libvirt " + options_.uri; }
 
 private:
     struct Domain {
         DomainTracker tracker;
         std::map<wire::ChannelKind, std::string> channels;
-        std::uint64_t last_news = 0;  ///< number of its last event
+        std::optional<bool> guest_agent;  ///< as told
+        std::uint64_t last_news = 0;      ///< number of its last event
         bool unreadable = false;
         bool job_in_vain = false;  ///< asking for its job lost a session; not asked again before the next audit
     };
@@ -67,6 +72,7 @@ private:
     void forget_missing(const LibvirtSession::Answer& answer);
     void tell(const base::GuestId& guest, Domain& domain, const DomainTracker::Events& events);
     void tell_channels(const base::GuestId& guest, Domain& domain, const std::vector<DomainChannel>& found);
+    void tell_guest_agent(const base::GuestId& guest, Domain& domain, std::optional<bool> open);
     void plug();
     void plugged(const HotPlug::Attachment& attachment, const std::string& failure);
 
@@ -92,6 +98,8 @@ private:
 
     HotPlug hot_plug_;
     std::unique_ptr<LibvirtAttacher> attacher_;
+    GuestAgentCalls::MakeAsker make_asker_;
+    std::unique_ptr<GuestAgentCalls> guest_agent_calls_;
     runtime::Timer plug_later_;
     std::set<base::GuestId> unattachable_;  ///< as told
 };

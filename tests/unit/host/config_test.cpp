@@ -49,6 +49,7 @@ path = /srv/channels
 [source libvirt]
 uri = qemu+unix:///system?socket=/srv/libvirt-sock
 call_deadline = 3 s
+guest_agent_calls = 4
 [bus]
 controller = unix:///srv/a.sock
 controller = tcp://127.0.0.1:7001
@@ -60,6 +61,9 @@ min_interval = 500 ms
 cgcs_min_interval = 1 s
 detect_multiplier = 2
 cgcs_detect_multiplier = 3
+guest_agent = all
+guest_agent_interval = 30 s
+guest_agent_detect_multiplier = 2
 establish_timeout = 5 min
 resume_grace = 10 s
 action_timeout_max = 45 s
@@ -92,6 +96,11 @@ queue = 16K
     EXPECT_EQ(config.heartbeat.defaults.cgcs_min_interval, Millis(1000));
     EXPECT_EQ(config.heartbeat.defaults.native_detect_multiplier, 2);
     EXPECT_EQ(config.heartbeat.defaults.cgcs_detect_multiplier, 3);
+    EXPECT_EQ(config.libvirt->guest_agent_calls, 4);
+    EXPECT_EQ(config.guest_agents.calls, 4);
+    EXPECT_EQ(config.heartbeat.guest_agents, Monitor::GuestAgents::all);
+    EXPECT_EQ(config.heartbeat.defaults.guest_agent_interval, Millis(30'000));
+    EXPECT_EQ(config.heartbeat.defaults.guest_agent_detect_multiplier, 2);
     EXPECT_EQ(config.messaging, (group::Limits{false, 7, 8192, 2}));
     EXPECT_EQ(config.limits.group_queue, 16'384U);
     EXPECT_EQ(config.heartbeat.defaults.establish_timeout, Millis(300'000));

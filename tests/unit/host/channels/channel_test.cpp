@@ -419,5 +419,73 @@ TEST_F(ChannelTest, AGuestThatFloodsItsGroupIsStillHeardWhenItAnswersAChallenge)
     EXPECT_GT(dropped(Drop::rate_limited), 0U);
 }
 
+class GuestAgentChannel : public ChannelTest {
+protected:
+    void ask(std::int64_t id) { channel_->send(wire::Challenge{{}, id}); }
+    bool received(const std::string& bytes) {
+        return run_until(io_, [&] { return peer_.received() == bytes; });
+    }
+    std::int64_t echo_of(const std::string& line) {
+        pdus_.clear();
+        peer_.write(line);
+        if (!run_until(io_, [&] { return !pdus_.empty(); })) return -1;
+        return std::get<wire::ChallengeResponse>(pdus_.front()).value;
+    }
+    static std::string sync(int id) {
+        return "{\"execute\":\"guest-sync\",\"arguments\":{\"id\":" + std::to_string(id) + "}}\n";
+    }
+};
+
+TEST_F(GuestAgentChannel, ResetsTheAgentsParserWithTheFirstCommandOfAConnection) {
+    start(ChannelKind::guest_agent);
+    ask(7);
+    EXPECT_TRUE(received("\xff" + sync(7))) << peer_.received();
+    EXPECT_EQ(echo_of("{\"error\": {\"class\": \"GenericError\", \"desc\": \"stray\"}}\n{\"return\": 7}\n"), 7);
+    peer_.forget_received();
+    ask(8);
+    EXPECT_TRUE(received(sync(8))) << peer_.received();
+    EXPECT_EQ(echo_of("{\"return\": 8}\n"), 8);
+    peer_.hang_up();
+    peer_.forget_received();
+    connected();
+    ask(9);
+    EXPECT_TRUE(received("\xff" + sync(9))) << peer_.received();
+}
+
+TEST_F(GuestAgentChannel, ResetsTheParserAgainAfterACommandThatWasNotAnswered) {
+    start(ChannelKind::guest_agent);
+    ask(7);
+    ASSERT_TRUE(received("\xff" + sync(7)));
+    EXPECT_EQ(echo_of("{\"return\": 7}\n"), 7);
+    peer_.forget_received();
+    ask(8);
+    ASSERT_TRUE(received(sync(8)));
+    peer_.forget_received();
+    ask(9);
+    EXPECT_TRUE(received("\xff" + sync(9))) << peer_.received();
+}
+
+TEST_F(GuestAgentChannel, CountsAnErrorAndLogsNothing) {
+    start(ChannelKind::guest_agent);
+    peer_.write("{\"error\": {\"class\": \"GenericError\", \"desc\": \"stray\"}}\n");
+    EXPECT_TRUE(run_until(io_, [&] { return dropped(Drop::ignored) == 1; }));
+    EXPECT_THAT(g_log, IsEmpty());
+}
+
+TEST_F(GuestAgentChannel, BoundsWhatAnAgentSendsAndGoesOn) {
+    start(ChannelKind::guest_agent);
+    peer_.write("{\"return\": \"" + std::string(5000, 'x') + "\"}\ngarbage\n");
+    ASSERT_TRUE(run_until(io_, [&] { return dropped(Drop::malformed) == 1; }));
+    EXPECT_EQ(dropped(Drop::overlong), 1U);
+    EXPECT_EQ(echo_of("{\"return\": 7}\n"), 7);
+}
+
+TEST_F(GuestAgentChannel, SendsNothingButCommands) {
+    start(ChannelKind::guest_agent);
+    channel_->send(wire::Nack{});
+    ask(1);
+    EXPECT_TRUE(received("\xff" + sync(1))) << peer_.received();
+}
+
 }  // namespace
 }  // namespace vitalwire::host

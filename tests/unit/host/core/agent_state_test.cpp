@@ -64,6 +64,9 @@ protected:
 
 TEST_F(AgentStateTest, WritesARegistrationThatReadsBackTheSame) {
     EXPECT_EQ(saved_from_json(to_json(registered())).value(), registered());
+    SaveRegistration by_guest_agent = registered();
+    by_guest_agent.registration->dialect = wire::Dialect::guest_agent;
+    EXPECT_EQ(saved_from_json(to_json(by_guest_agent)).value(), by_guest_agent);
     const SaveRegistration rebooting{std::nullopt, true, std::chrono::seconds(600)};
     EXPECT_EQ(saved_from_json(to_json(rebooting)).value(), rebooting);
 }

@@ -27,6 +27,10 @@ TEST(SocketName, NamesTheChannelAndTheGuest) {
     EXPECT_EQ(name->channel, ChannelKind::native);
     EXPECT_EQ(parse_socket_name("cgcs.heartbeat.u-1.sock")->channel, ChannelKind::cgcs_heartbeat);
     EXPECT_EQ(parse_socket_name("cgcs.messaging.instance-00000001.sock")->channel, ChannelKind::cgcs_messaging);
+    for (const char* file : {"org.qemu.guest_agent.0.vm.1.sock", "org.vitalwire.qga.0.vm.1.sock"}) {
+        EXPECT_EQ(parse_socket_name(file)->channel, ChannelKind::guest_agent);
+        EXPECT_EQ(parse_socket_name(file)->guest.str(), "vm.1");
+    }
 }
 
 TEST(SocketName, NamesTheMonitorOfAGuest) {

@@ -41,6 +41,21 @@ TEST(DomainXml, NamesTheSocketOfEachChannelOfOurs) {
                                        DomainChannel{ChannelKind::cgcs_messaging, "/run/d & e"}));
 }
 
+TEST(DomainXml, TellsWhetherAGuestAgentHasLibvirtsPortOpen) {
+    const std::string port = channel("org.qemu.guest_agent.0", bound("/run/b"));
+    EXPECT_EQ(ports_of(domain(port))->guest_agent, true);
+    EXPECT_EQ(ports_of(domain("<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0' "
+                              "state='disconnected'/></channel>"))
+                  ->guest_agent,
+              false);
+    EXPECT_EQ(ports_of(domain(channel("org.vitalwire.0", bound("/run/a"))))->guest_agent, std::nullopt);
+}
+
+TEST(DomainXml, APortOfOursForAGuestAgentIsAChannel) {
+    EXPECT_THAT(*channels_of(domain(channel("org.vitalwire.qga.0", bound("/run/a")))),
+                ElementsAre(DomainChannel{ChannelKind::guest_agent, "/run/a"}));
+}
+
 TEST(DomainXml, LeavesOutWhatNobodyListensAt) {
     for (const std::string& other :
          {channel("org.vitalwire.0", ""),                                         // the domain does not run

@@ -109,6 +109,14 @@ protected:
         tell(guest, "attach " + std::string(wire::channel_name(kind)) + ": " + failure);
     }
     void on_unreadable(const base::GuestId&, const std::string&) override {}
+    void on_guest_agent(const base::GuestId& guest, std::optional<bool> open) override {
+        tell(guest, open ? *open ? "guest agent open" : "guest agent closed" : "no guest agent");
+    }
+    void on_guest_agent_returned(const base::GuestId& guest, std::int64_t, GuestAgentResult result) override {
+        tell(guest, result == GuestAgentResult::answered  ? "guest agent answered"
+                    : result == GuestAgentResult::unknown ? "guest agent unknown"
+                                                          : "guest agent silent");
+    }
     void on_unattachable(const std::set<base::GuestId>& guests) override {
         told_.push_back("unattachable " + std::to_string(guests.size()));
     }
@@ -223,6 +231,29 @@ TEST_F(LibvirtSourceTest, NamesAWantedDomainWithoutAControllerUntilItIsGone) {
     ASSERT_TRUE(told("unattachable 1"));
     domain.destroy();
     EXPECT_TRUE(told("unattachable 0"));
+}
+
+TEST_F(LibvirtSourceTest, TellsOfAPortForAGuestAgentAndLeavesItsSocketToLibvirt) {
+    TestDomain domain(channel_xml("org.qemu.guest_agent.0", "/run/qga"));
+    domain.start();
+    start_listed();
+    EXPECT_TRUE(told("guest agent closed"));
+    EXPECT_THAT(told_, Not(Contains(HasSubstr("channel"))));
+}
+
+TEST_F(LibvirtSourceTest, ACallToAGuestAgentThatCannotBeBoundedIsNotMade) {
+    TestDomain domain(channel_xml("org.qemu.guest_agent.0", "/run/qga"));
+    domain.start();
+    start_listed();
+    source_->ask_guest_agent(base::GuestId(kUuid), 1);
+    EXPECT_TRUE(told("guest agent unknown")) << "the test driver has no response timeout";
+}
+
+TEST_F(LibvirtSourceTest, ADomainThatDoesNotRunIsNoEvidenceOfItsGuestAgent) {
+    TestDomain domain("");
+    start_listed();
+    source_->ask_guest_agent(base::GuestId(kUuid), 1);
+    EXPECT_TRUE(told("guest agent unknown"));
 }
 
 }  // namespace

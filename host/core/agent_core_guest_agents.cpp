@@ -1,0 +1,47 @@
+// AgentCore, as far as QEMU guest agents are concerned.
+#include "host/core/agent_core.hpp"
+
+namespace vitalwire::host {
+
+using base::GuestId;
+using base::Moment;
+using wire::Dialect;
+
+void AgentCore::guest_agent_port(const GuestId& guest, std::optional<bool> open, const Moment& at) {
+    if (!open) {
+        guest_agents_.lost(guest, GuestAgentRoute::call);
+        return step(guest, heartbeat::ChannelRemoved{Dialect::guest_agent}, at);
+    }
+    if (*open) {
+        step(guest, heartbeat::Connected{Dialect::guest_agent}, at);
+    } else {
+        step(guest, heartbeat::Closed{Dialect::guest_agent}, at);
+    }
+    guest_agents_.found(guest, GuestAgentRoute::call, *open, judged(at).now);
+}
+
+void AgentCore::guest_agent_returned(const GuestId& guest, std::int64_t challenge, GuestAgentResult result,
+                                     const Moment& at) {
+    at_ = at;
+    guest_agents_.returned(guest, challenge, result, judged(at).now);
+}
+
+void AgentCore::ask_guest_agent(const GuestId& guest, GuestAgentRoute route, std::int64_t challenge) {
+    if (route == GuestAgentRoute::call) return output_.call_guest_agent(guest, challenge);
+    output_.send(GuestKey(guest), Dialect::guest_agent, wire::Challenge{{}, challenge});
+}
+
+void AgentCore::guest_agent_result(const GuestId& guest, const heartbeat::HostEvent& event) {
+    const Judged now = judged(at_);
+    monitor_.step(guest, event, now.now, now.wall);
+}
+
+/// After the end of a run who answers is another one, or none.
+void AgentCore::guest_agent_of(const GuestId& guest, const heartbeat::HostEvent& event, const Moment& at) {
+    const bool ends_a_run = std::holds_alternative<heartbeat::Rebooted>(event) ||
+                            std::holds_alternative<heartbeat::Crashed>(event) ||
+                            std::holds_alternative<heartbeat::Stopped>(event);
+    if (ends_a_run) guest_agents_.restarted(guest, judged(at).now);
+}
+
+}  // namespace vitalwire::host

@@ -1,0 +1,166 @@
+#include "host/core/guest_agent_poller.hpp"
+
+#include <algorithm>
+
+#include "heartbeat/registration.hpp"
+
+namespace vitalwire::host {
+
+using base::GuestId;
+using base::kNever;
+using base::Millis;
+using base::TimePoint;
+
+namespace {
+
+/// Who is not to be asked now may be soon: a machine was resumed, a policy came. At whole seconds, for all together.
+constexpr Millis kLookAgain{1000};
+
+TimePoint next_look(TimePoint now) {
+    return now + kLookAgain - now.time_since_epoch() % kLookAgain;
+}
+
+}  // namespace
+
+void GuestAgentPoller::schedule(const GuestId& id, Guest& guest, TimePoint due) {
+    if (guest.due != kNever) due_.erase({guest.due, id});
+    guest.due = due;
+    if (due != kNever) due_.emplace(due, id);
+}
+
+void GuestAgentPoller::found(const GuestId& id, GuestAgentRoute route, bool open, TimePoint now) {
+    Guest& guest = guests_[id];
+    const auto [known, is_new] = guest.routes.emplace(route, open);
+    const bool opened = open && (is_new || !known->second);
+    known->second = open;
+    if (guest.question || guest.waits) return;
+    if (opened || guest.due == kNever) schedule(id, guest, now);
+}
+
+void GuestAgentPoller::lost(const GuestId& id, GuestAgentRoute route) {
+    const auto known = guests_.find(id);
+    if (known == guests_.end()) return;
+    known->second.routes.erase(route);
+    if (!known->second.routes.empty()) return;
+    schedule(id, known->second, kNever);
+    guests_.erase(known);
+}
+
+void GuestAgentPoller::restarted(const GuestId& id, TimePoint now) {
+    const auto known = guests_.find(id);
+    if (known == guests_.end()) return;
+    Guest& guest = known->second;
+    guest.question.reset();
+    guest.silent = false;
+    if (!guest.waits) schedule(id, guest, next_look(now));
+}
+
+void GuestAgentPoller::answered(const GuestId& id, std::int64_t echo, TimePoint now) {
+    const auto known = guests_.find(id);
+    // Another one's, or too late: it was counted as silence, and the next question is out soon.
+    if (known == guests_.end() || !known->second.question || known->second.question->challenge != echo) return;
+    Guest& guest = known->second;
+    const Question question = *std::exchange(guest.question, std::nullopt);
+    guest.silent = false;
+    output_.guest_agent_result(id, heartbeat::GuestAgentAnswered{now - question.asked_at});
+    ask_later(id, guest, question.asked_at, now);
+}
+
+void GuestAgentPoller::returned(const GuestId& id, std::int64_t challenge, GuestAgentResult result, TimePoint now) {
+    const auto call = calls_.find(id);
+    if (call == calls_.end() || call->second.challenge != challenge) return;
+    calls_.erase(call);
+    const auto known = guests_.find(id);
+    if (known != guests_.end() && known->second.question && known->second.question->challenge == challenge) {
+        Guest& guest = known->second;
+        if (result == GuestAgentResult::answered) {
+            answered(id, challenge, now);
+        } else {
+            const Question question = *std::exchange(guest.question, std::nullopt);
+            if (result == GuestAgentResult::silent) silence(id, guest, GuestAgentRoute::call);
+            ask_later(id, guest, question.asked_at, now);
+        }
+    }
+    start_calls(now);
+}
+
+void GuestAgentPoller::silence(const GuestId& id, Guest& guest, GuestAgentRoute route) {
+    guest.silent = true;
+    const auto found = guest.routes.find(route);
+    const bool open = found != guest.routes.end() && found->second;
+    output_.guest_agent_result(id, heartbeat::GuestAgentSilent{open ? "the QEMU guest agent does not answer"
+                                                                    : "the QEMU guest agent has closed its port"});
+}
+
+void GuestAgentPoller::ask_later(const GuestId& id, Guest& guest, TimePoint asked_at, TimePoint now) {
+    const auto interval = output_.guest_agent_interval(id);
+    schedule(id, guest, std::max(now, interval ? asked_at + *interval : next_look(now)));
+}
+
+void GuestAgentPoller::tick(TimePoint now) {
+    while (!due_.empty() && due_.begin()->first <= now) {
+        const GuestId id = due_.begin()->second;
+        Guest& guest = guests_.find(id)->second;
+        if (!guest.question) {
+            ask(id, guest, now);
+            continue;
+        }
+        output_.drain_guest_agent(id);
+        if (!guest.question || guest.due > now) continue;
+        const Question question = *std::exchange(guest.question, std::nullopt);
+        silence(id, guest, GuestAgentRoute::channel);
+        ask_later(id, guest, question.asked_at, now);
+    }
+    start_calls(now);
+}
+
+void GuestAgentPoller::ask(const GuestId& id, Guest& guest, TimePoint now) {
+    const auto interval = output_.guest_agent_interval(id);
+    if (!interval) return schedule(id, guest, next_look(now));
+    if (guest.routes.contains(GuestAgentRoute::channel)) return ask_on_channel(id, guest, *interval, now);
+    schedule(id, guest, kNever);
+    guest.waits = true;
+    waiting_[guest.silent ? 1 : 0].push_back(id);
+}
+
+void GuestAgentPoller::ask_on_channel(const GuestId& id, Guest& guest, Millis interval, TimePoint now) {
+    guest.question = Question{ids_.challenge(), now};
+    schedule(id, guest, now + heartbeat::guest_agent_deadline(interval));
+    output_.ask_guest_agent(id, GuestAgentRoute::channel, guest.question->challenge);
+}
+
+bool GuestAgentPoller::is_call_free(bool slow) const {
+    const auto most = static_cast<std::size_t>(settings_.calls);
+    if (calls_.size() >= most) return false;
+    const auto slow_ones =
+        std::count_if(calls_.begin(), calls_.end(), [](const auto& call) { return call.second.slow; });
+    return !slow || static_cast<std::size_t>(slow_ones) < std::max<std::size_t>(most / 2, 1);
+}
+
+void GuestAgentPoller::start_calls(TimePoint now) {
+    for (const bool slow : {false, true}) {
+        auto& waiting = waiting_[slow ? 1 : 0];
+        // Each at most once: a guest whose call before has not returned waits on.
+        for (std::size_t left = waiting.size(); left > 0 && is_call_free(slow); --left) {
+            const GuestId id = std::move(waiting.front());
+            waiting.pop_front();
+            const auto known = guests_.find(id);
+            if (known == guests_.end() || !known->second.waits) continue;
+            if (calls_.contains(id)) {
+                waiting.push_back(id);
+            } else {
+                call(id, known->second, now);
+            }
+        }
+    }
+}
+
+void GuestAgentPoller::call(const GuestId& id, Guest& guest, TimePoint now) {
+    guest.waits = false;
+    if (!output_.guest_agent_interval(id)) return schedule(id, guest, next_look(now));
+    guest.question = Question{ids_.challenge(), now};
+    calls_[id] = {guest.question->challenge, guest.silent};
+    output_.ask_guest_agent(id, GuestAgentRoute::call, guest.question->challenge);
+}
+
+}  // namespace vitalwire::host

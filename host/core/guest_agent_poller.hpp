@@ -1,0 +1,102 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "heartbeat/host_session.hpp"
+
+namespace vitalwire::host {
+
+/// How a guest's QEMU guest agent is reached: by a socket of ours, where an answer comes or not, or by a call to the
+/// hypervisor's daemon that owns the socket, which keeps a thread until it returns.
+enum class GuestAgentRoute : std::uint8_t { channel, call };
+
+/// What became of a question to a guest agent. Unknown is no evidence about the guest: libvirt was busy or away.
+enum class GuestAgentResult : std::uint8_t { answered, silent, unknown };
+
+/// Asks the QEMU guest agents of this host, each every interval and never twice at a time. Pure: no I/O, no clock; the
+/// monitor decides who is to be asked and what an answer or a silence means.
+///
+/// Calls are few at a time, because the daemon serves all its clients with few threads. A guest whose last call was not
+/// answered waits behind the others, and these calls never take more than half of what there is: guests that hang
+/// delay each other and nobody else. Waiting for a free call counts against nobody.
+class GuestAgentPoller {
+public:
+    struct Settings {
+        int calls = 8;  ///< at a time
+    };
+
+    class Output {
+    public:
+        virtual ~Output() = default;
+        /// Absent: it is not to be asked now.
+        virtual std::optional<base::Millis> guest_agent_interval(const base::GuestId& guest) const = 0;
+        virtual void ask_guest_agent(const base::GuestId& guest, GuestAgentRoute route, std::int64_t challenge) = 0;
+        /// Its time is over: read now what its channel holds, before that counts as silence.
+        virtual void drain_guest_agent(const base::GuestId& guest) = 0;
+        virtual void guest_agent_result(const base::GuestId& guest, const heartbeat::HostEvent& event) = 0;
+    };
+
+    GuestAgentPoller(Settings settings, heartbeat::IdGenerator& ids, Output& output)
+        : settings_(settings), ids_(ids), output_(output) {}
+
+    void configure(Settings settings) { settings_ = settings; }
+    /// A route to the guest's agent exists, and whether the agent has its end open as far as that is known: one that
+    /// does is asked at once.
+    void found(const base::GuestId& guest, GuestAgentRoute route, bool open, base::TimePoint now);
+    void lost(const base::GuestId& guest, GuestAgentRoute route);
+    /// The machine starts again: what is on its way answers for the run before.
+    void restarted(const base::GuestId& guest, base::TimePoint now);
+    /// An echo from a channel.
+    void answered(const base::GuestId& guest, std::int64_t echo, base::TimePoint now);
+    /// A call returned; each does so once, or keeps its place.
+    void returned(const base::GuestId& guest, std::int64_t challenge, GuestAgentResult result, base::TimePoint now);
+
+    void tick(base::TimePoint now);
+    base::TimePoint next_due() const { return due_.empty() ? base::kNever : due_.begin()->first; }
+    std::size_t calls_under_way() const { return calls_.size(); }
+
+private:
+    struct Question {
+        std::int64_t challenge = 0;
+        base::TimePoint asked_at;
+    };
+    struct Guest {
+        std::map<GuestAgentRoute, bool> routes;  ///< and whether its end is open
+        std::optional<Question> question;        ///< that counts
+        base::TimePoint due = base::kNever;      ///< the next question, or the end of that on a channel
+        bool waits = false;                      ///< for a free call
+        bool silent = false;                     ///< did not answer the last time
+    };
+    struct Call {
+        std::int64_t challenge = 0;
+        bool slow = false;
+    };
+
+    void schedule(const base::GuestId& id, Guest& guest, base::TimePoint due);
+    void ask(const base::GuestId& id, Guest& guest, base::TimePoint now);
+    void ask_on_channel(const base::GuestId& id, Guest& guest, base::Millis interval, base::TimePoint now);
+    void start_calls(base::TimePoint now);
+    void call(const base::GuestId& id, Guest& guest, base::TimePoint now);
+    bool is_call_free(bool slow) const;
+    void silence(const base::GuestId& id, Guest& guest, GuestAgentRoute route);
+    void ask_later(const base::GuestId& id, Guest& guest, base::TimePoint asked_at, base::TimePoint now);
+
+    Settings settings_;
+    heartbeat::IdGenerator& ids_;
+    Output& output_;
+    std::map<base::GuestId, Guest> guests_;
+    std::map<base::GuestId, Call> calls_;               ///< that have not returned
+    std::array<std::deque<base::GuestId>, 2> waiting_;  ///< for a free call: those that answered, and the silent
+    std::set<std::pair<base::TimePoint, base::GuestId>> due_;
+};
+
+}  // namespace vitalwire::host
