@@ -102,7 +102,8 @@ model::GuestPolicy read_extra_specs(const base::GuestId& guest, const ExtraSpecs
     const bool messaging = reader.boolean("vitalwire:messaging");
     const bool cgcs_heartbeat = reader.boolean("sw:wrs:guest:heartbeat");
     const bool cgcs_messaging = reader.boolean("sw:wrs:srv_grp_messaging");
-    policy.heartbeat = heartbeat || cgcs_heartbeat;
+    policy.guest_agent = reader.boolean("vitalwire:heartbeat_guest_agent");
+    policy.heartbeat = heartbeat || cgcs_heartbeat || policy.guest_agent;
     policy.messaging = messaging || cgcs_messaging;
     // The native channel carries both; cgcs guests have one for each.
     if (heartbeat || messaging) policy.channels.emplace_back(wire::kNativeChannel);

@@ -110,7 +110,8 @@ private:
     static void read_policy(ConfigReader& reader, InventoryGuest& guest) {
         model::GuestPolicy& policy = guest.policy;
         policy.guest = guest.id;
-        policy.heartbeat = reader.boolean("heartbeat", false);
+        policy.guest_agent = reader.boolean("guest_agent", false);
+        policy.heartbeat = reader.boolean("heartbeat", policy.guest_agent);
         policy.messaging = reader.boolean("messaging", !guest.group.empty());
         policy.detect_multiplier = static_cast<int>(reader.integer("detect_multiplier", 0, 1, 100));
         policy.min_interval = reader.duration("min_interval", Millis(0), Millis(100), kLongestInterval);

@@ -352,6 +352,7 @@ class ExtraSpecs(unittest.TestCase):
     GOOD = {
         "heartbeat": ("true", "False", "1", "no"),
         "messaging": ("on", "off"),
+        "heartbeat_guest_agent": ("true", "0"),
         "heartbeat_detect_multiplier": ("1", "10"),
         "heartbeat_min_interval_ms": ("100", "3600000"),
         "detection_time": ("200", "3600000"),
@@ -364,6 +365,7 @@ class ExtraSpecs(unittest.TestCase):
     BAD = {
         "heartbeat": ("maybe", ""),
         "messaging": ("2",),
+        "heartbeat_guest_agent": ("qemu-ga",),
         "heartbeat_detect_multiplier": ("0", "11", "two", "1.5"),
         "heartbeat_min_interval_ms": ("99", "3600001"),
         "detection_time": ("199", "3600001", "900 ms"),

@@ -15,6 +15,10 @@ EXTRA_SPECS = {
         "Let the guest exchange messages with its peers in the server group.",
         {"type": bool},
     ),
+    "heartbeat_guest_agent": (
+        "Ask the QEMU guest agent for a sign of life where the guest has no heartbeat of its own.",
+        {"type": bool},
+    ),
     "heartbeat_detect_multiplier": (
         "Challenges in a row without a valid answer before the heartbeat counts as lost.",
         {"type": int, "min": 1, "max": 10},

@@ -56,6 +56,14 @@ TEST_F(ExtraSpecsTest, TheKeysOfCgcsGuestsCountAsOurs) {
     EXPECT_THAT(policy.channels, ElementsAre("cgcs.heartbeat", "cgcs.messaging"));
 }
 
+TEST_F(ExtraSpecsTest, AGuestWatchedByItsQemuGuestAgentNeedsNoChannel) {
+    const auto policy = read({{"vitalwire:heartbeat_guest_agent", "true"}});
+    EXPECT_TRUE(policy.guest_agent);
+    EXPECT_TRUE(policy.heartbeat);
+    EXPECT_THAT(policy.channels, IsEmpty());
+    EXPECT_THAT(problems, IsEmpty());
+}
+
 TEST_F(ExtraSpecsTest, ABadValueIsReportedAndDisablesNothing) {
     const auto policy = read({{"vitalwire:heartbeat", "true"},
                               {"vitalwire:messaging", "perhaps"},
