@@ -21,10 +21,14 @@ class LibvirtTestCase(GuestTestCase):
         super().setUpClass()
         cls.host = cls.enterClassContext(Host(cls.class_dir))
         found = kernel.obtain()
-        cls.model = Model(found, initramfs.build(vitalwired_payload(NAME), found), cls.MACHINE)
+        cls.model = Model(found, initramfs.build(cls.payload(), found), cls.MACHINE)
         cls.guest_id = str(uuid.uuid4())
         cls.saved = cls.class_dir / "booted"
         cls.new_domain().create().wait_ready().save(cls.saved)
+
+    @classmethod
+    def payload(cls) -> initramfs.Payload:
+        return vitalwired_payload(NAME)
 
     def setUp(self) -> None:
         super().setUp()

@@ -87,6 +87,22 @@ class Machines(ProcessTestCase):
         qemu.event("WATCHDOG", action="none")
         self.assertEqual(self.told("watchdog_fired", "down")["detail"], "none")
 
+    def test_of_a_guest_with_nothing_the_hypervisors_word_is_a_fault_where_all_machines_count(self) -> None:
+        self.agent.close()
+        self.agent = Agent(self.dir / "all", "compute-2", self.controller, heartbeat__machine_faults="all")
+        self.addCleanup(self.agent.close)
+        for event, data, kind in (
+            ("WATCHDOG", {"action": "none"}, "watchdog_fired"),
+            ("GUEST_PANICKED", {"action": "pause"}, "vm_crashed"),
+        ):
+            with self.subTest(event):
+                name = kind.replace("_", "-")
+                qemu = ScriptedQemu(self.agent.channels / f"{name}.qmp")
+                self.addCleanup(qemu.close)
+                wait_until(lambda each=qemu: each.answered, "the agent reads the monitor")
+                qemu.event(event, **data)
+                self.inspector.wait_event(fault_event(name, kind, "down"), f"{kind} down of {name}")
+
     def test_a_channel_that_cannot_be_connected_is_a_problem_with_guest_path_and_reason(self) -> None:
         longest = 107
         guest = "x" * (longest + 1 - len(str(self.agent.channels / "org.vitalwire.0..sock")))
