@@ -20,6 +20,7 @@ constexpr double kFaultLogsPerSecond = 1.0 / 6;
 constexpr double kFaultLogBurst = 20;
 
 constexpr const char* kNoController = "no controller is connected";
+constexpr const char* kSameName = "several controllers have the same name";
 constexpr const char* kNoPort = "guests lack a channel, and their machines a virtio-serial controller for it";
 constexpr const char* kNotAttached = "guests lack a channel that cannot be attached";
 constexpr const char* kRenewCertificate = "the certificate needs renewal";
@@ -361,11 +362,13 @@ void AgentCore::link_up(LinkId link, const Moment& at) {
 void AgentCore::link_down(LinkId link, const std::string& why, const Moment& at) {
     at_ = at;
     controllers_.link_down(link, why, at);
+    set_problem(kSameName, controllers_.same_names());
 }
 
 void AgentCore::controller_sent(LinkId link, const bus::ToAgent& message, const Moment& at) {
     at_ = at;
     controllers_.received(link, message);
+    if (std::holds_alternative<bus::Welcome>(message)) set_problem(kSameName, controllers_.same_names());
 }
 
 void AgentCore::link_alive(LinkId link, TimePoint steady) {

@@ -213,6 +213,21 @@ std::vector<std::string> ControllerSync::connected_names() const {
     return names;
 }
 
+std::string ControllerSync::same_names() const {
+    std::map<std::string, std::vector<std::string>> links;
+    for (const Link& link : links_) {
+        if (link.up && !link.controller.empty()) links[link.controller].push_back(link.name);
+    }
+    std::string text;
+    for (const auto& [controller, names] : links) {
+        if (names.size() < 2) continue;
+        text += (text.empty() ? "" : "; ") + controller + ':';
+        for (const std::string& name : names)
+            text += ' ' + name;
+    }
+    return text;
+}
+
 bus::PrimaryChanged ControllerSync::roster(const Link& link) const {
     return {link.id == primary_, primary_name(), connected_names()};
 }

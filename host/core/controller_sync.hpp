@@ -102,6 +102,8 @@ public:
     bool any_up() const { return links_up() > 0; }
     std::size_t links_up() const;
     std::vector<LinkStatus> status() const;
+    /// Controllers that are connected and call themselves alike: "ctl: tls://a:1 tls://b:1"; empty: none do.
+    std::string same_names() const;
     std::uint64_t messages_sent() const { return messages_sent_; }
     std::uint64_t links_lost() const { return links_lost_; }
 

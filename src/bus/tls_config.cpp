@@ -1,5 +1,7 @@
 #include "bus/tls_config.hpp"
 
+#include <unistd.h>
+
 #include <chrono>
 
 #include "bus/certificate_watch.hpp"
@@ -32,6 +34,9 @@ TlsFiles read_http_tls_files(runtime::ConfigReader& section) {
     files.key = section.file("key");
     if (files.certificate.empty() && files.key.empty()) return files;
     if (!files.key.empty()) section.check("key", runtime::why_exposed(files.key));
+    const bool readable = access(files.certificate.c_str(), R_OK) == 0 && access(files.key.c_str(), R_OK) == 0;
+    const bool both = !files.certificate.empty() && !files.key.empty();
+    if (both && !readable) return files;  // named already
     const auto usable = TlsContext::load(TlsContext::Role::http_server, files);
     if (!usable) section.refuse(files.key.empty() ? "certificate" : "key", usable.error().message);
     if (section.only_checked())

@@ -317,6 +317,18 @@ TEST_F(AgentCoreTest, EndsAnAdoptedFaultOfAGuestThatHasAnsweredAlready) {
     EXPECT_EQ(sent<bus::Faults>().back().faults.front().clear_reason, "recovered");
 }
 
+TEST_F(AgentCoreTest, SaysThatTwoControllersHaveTheSameName) {
+    core_->add_link("other", at());
+    connect_controller();
+    core_->link_up(1, at());
+    core_->controller_sent(1, bus::Welcome{1, "ctl-1"}, at());
+    ASSERT_THAT(core_->problems().list(), SizeIs(1));
+    EXPECT_EQ(core_->problems().list().front().what, "several controllers have the same name");
+    EXPECT_EQ(core_->problems().list().front().detail, "ctl-1: controller other");
+    core_->link_down(1, "gone", at());
+    EXPECT_TRUE(core_->problems().empty());
+}
+
 model::Fault ended(model::Fault fault, const std::string& why) {
     ++fault.revision;
     fault.cleared_at = base::WallTime{} + std::chrono::hours(2);
