@@ -19,6 +19,22 @@ constexpr Millis kLongestMargin{500};
 /// For those who are told what nobody waits for.
 constexpr Millis kUnawaited{60'000};
 
+/// Behind the names of further connections of one process, each of which has a vote; the lowest character, so that they
+/// follow each other.
+constexpr char kAgain = '\x01';
+
+bool erase_one(std::set<std::string>& awaited, const std::string& voter) {
+    const auto found = awaited.lower_bound(voter);
+    const bool same = found != awaited.end() && found->starts_with(voter) &&
+                      found->find_first_not_of(kAgain, voter.size()) == std::string::npos;
+    if (same) awaited.erase(found);
+    return same;
+}
+
+bool is_awaited(const wire::ActionNotify& notify) {
+    return notify.revocable || notify.timeout > Millis(0);
+}
+
 }  // namespace
 
 ActionVotes::ActionVotes(Judge& judge, Answer answer) : judge_(judge), answer_(std::move(answer)) {}
@@ -28,13 +44,18 @@ void ActionVotes::asked(const wire::ActionNotify& notify) {
               {{"event", model::to_string(notify.event)}, {"timeout_ms", notify.timeout.count()}});
     const std::int64_t invocation = notify.invocation_id;
     if (polls_.contains(invocation)) return;
-    if (polls_.size() >= kMaxPolls) return answer_(notify, VoteResult::error, "asked about too many actions at once");
+    if (polls_.size() >= kMaxPolls) {
+        if (is_awaited(notify)) answer_(notify, VoteResult::error, "asked about too many actions at once");
+        return;
+    }
     Poll& poll = polls_[invocation];
     poll.notify = notify;
     poll.worst = notify.revocable ? VoteResult::accept : VoteResult::complete;
     for (Voters* each : voters_) {
-        for (std::string& name : each->ask(notify))
-            poll.awaited.insert(std::move(name));
+        for (std::string& name : each->ask(notify)) {
+            while (!poll.awaited.insert(name).second)
+                name += kAgain;
+        }
     }
     if (poll.awaited.empty()) return finish(invocation);
     const Millis time =
@@ -46,7 +67,7 @@ void ActionVotes::asked(const wire::ActionNotify& notify) {
 void ActionVotes::vote(const std::string& voter, std::int64_t invocation, VoteResult result,
                        const std::string& reason) {
     const auto found = polls_.find(invocation);
-    if (found == polls_.end() || found->second.awaited.erase(voter) == 0) return;
+    if (found == polls_.end() || !erase_one(found->second.awaited, voter)) return;
     Poll& poll = found->second;
     count(poll, result, reason.empty() ? voter : voter + ": " + reason);
     if (poll.awaited.empty()) finish(invocation);
@@ -55,7 +76,7 @@ void ActionVotes::vote(const std::string& voter, std::int64_t invocation, VoteRe
 void ActionVotes::left(const std::string& voter) {
     std::vector<std::int64_t> complete;
     for (auto& [invocation, poll] : polls_) {
-        if (poll.awaited.erase(voter) > 0 && poll.awaited.empty()) complete.push_back(invocation);
+        if (erase_one(poll.awaited, voter) && poll.awaited.empty()) complete.push_back(invocation);
     }
     for (const std::int64_t invocation : complete)
         finish(invocation);
@@ -64,16 +85,16 @@ void ActionVotes::left(const std::string& voter) {
 /// Of several that are as bad the first one's reason is the guest's.
 void ActionVotes::count(Poll& poll, VoteResult result, const std::string& reason) {
     if (!poll.notify.revocable && result == VoteResult::reject) result = VoteResult::error;
-    if (result <= poll.worst) return;
+    // Accepted or complete is what the poll began with, and needs no reason.
+    if (result <= std::max(poll.worst, VoteResult::complete)) return;
     poll.worst = result;
-    // Consent needs no reason.
-    poll.reason = result > VoteResult::complete ? reason : "";
+    poll.reason = reason;
 }
 
 void ActionVotes::time_is_up(std::int64_t invocation) {
     Poll& poll = polls_.at(invocation);
     for (const std::string& name : poll.awaited)
-        count(poll, VoteResult::timeout, name + " did not answer in time");
+        count(poll, VoteResult::timeout, name.substr(0, name.find(kAgain)) + " did not answer in time");
     finish(invocation);
 }
 
@@ -86,7 +107,7 @@ void ActionVotes::finish(std::int64_t invocation) {
                                                {"result", model::to_string(poll.worst)},
                                                {"reason", poll.reason}});
     // Nobody waits for an answer to what is done.
-    if (poll.notify.revocable || poll.notify.timeout > Millis(0)) answer_(poll.notify, poll.worst, poll.reason);
+    if (is_awaited(poll.notify)) answer_(poll.notify, poll.worst, poll.reason);
 }
 
 }  // namespace vitalwire::guest

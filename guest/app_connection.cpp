@@ -141,6 +141,7 @@ void AppConnection::handle(const app::Report& request) {
 void AppConnection::handle(const app::Deregister&) {
     if (name_.empty()) return;
     timer_.cancel();
+    owner_.abstains(*this);  // in that name
     owner_.deregistered(*this);
     log::info("application deregistered", {{"name", name_}, {"pid", pid_}});
     name_.clear();
@@ -164,6 +165,17 @@ void AppConnection::handle(const app::StatusRequest& request) {
     app::Status status = owner_.status(request.from);
     status.id = request.id;
     send(status);
+}
+
+void AppConnection::handle(const app::WantActions& request) {
+    if (wants_actions_ && !request.wanted) owner_.abstains(*this);
+    wants_actions_ = request.wanted;
+}
+
+bool AppConnection::ask(const wire::ActionNotify& notify) {
+    if (!wants_actions_) return false;
+    return send(app::Action{notify.invocation_id, std::string(model::to_string(notify.event)), notify.revocable,
+                            notify.timeout});
 }
 
 void AppConnection::answer(const base::Result<void>& outcome, std::optional<std::int64_t> id) {

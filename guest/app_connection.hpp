@@ -13,6 +13,7 @@
 #include "guest/group_app.hpp"
 #include "guest/judge.hpp"
 #include "guest/process_watch.hpp"
+#include "wire/heartbeat_pdu.hpp"
 
 namespace vitalwire::guest {
 
@@ -31,6 +32,10 @@ public:
         virtual base::Result<void> set(AppConnection& connection, const app::Set& report) = 0;
         virtual base::Result<void> forget(AppConnection& connection, const std::string& name) = 0;
         virtual app::Status status(std::int64_t from) = 0;
+        /// Its answer to a question about an action of the cloud.
+        virtual void voted(AppConnection& connection, const app::Vote& vote) = 0;
+        /// It answers no questions about actions any more.
+        virtual void abstains(AppConnection& connection) = 0;
         /// A request was refused. `name`: of the registration that it was for; empty when it was for none.
         virtual void refused(AppConnection& connection, const std::string& name, const base::Error& error) = 0;
         /// The last call about `connection`; it was not deregistered when `name()` is not empty.
@@ -50,7 +55,11 @@ public:
     /// Of the registered application; empty when none is.
     const std::string& name() const { return name_; }
     /// True when nothing is registered or subscribed: it may be closed to make room for another.
-    bool idle() const { return name_.empty() && !uses_group_; }
+    bool idle() const { return name_.empty() && !uses_group_ && !wants_actions_; }
+    /// Asks it about an action of the cloud; false when it does not want that.
+    bool ask(const wire::ActionNotify& notify);
+    /// What it is called in a vote.
+    std::string voter() const { return "application " + (name_.empty() ? "pid-" + std::to_string(pid_) : name_); }
     /// True when the process at the other end is gone, though this was not handled yet.
     bool hung_up();
 
@@ -66,6 +75,8 @@ private:
     void handle(const app::Set& request);
     void handle(const app::Forget& request);
     void handle(const app::StatusRequest& request);
+    void handle(const app::WantActions& request);
+    void handle(const app::Vote& request) { owner_.voted(*this, request); }
     void answer(const base::Result<void>& outcome, std::optional<std::int64_t> id);
     void receive_group(std::string_view datagram);
     void handle_group(const wire::GroupPdu& request);
@@ -95,6 +106,7 @@ private:
     base::TimePoint asked_at_;
     group::Outbox waiting_;  ///< messages of the server group that it has not read
     bool uses_group_ = false;
+    bool wants_actions_ = false;
     bool awaits_room_ = false;
     bool told_slow_ = false;
 };

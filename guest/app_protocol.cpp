@@ -83,6 +83,18 @@ struct RequestEncoder {
         put_id(out, request.id);
         return out;
     }
+    json operator()(const WantActions& request) const {
+        json out = header("actions");
+        out["wanted"] = request.wanted;
+        return out;
+    }
+    json operator()(const Vote& request) const {
+        json out = header("vote");
+        out["action"] = request.action;
+        out["result"] = model::to_string(request.result);
+        if (!request.reason.empty()) out["reason"] = base::cut_utf8(request.reason, wire::kMaxReason);
+        return out;
+    }
 };
 
 json encode_item(const Item& item) {
@@ -114,6 +126,14 @@ struct EventEncoder {
     json operator()(const Done& event) const {
         json out = header("done");
         put_id(out, event.id);
+        return out;
+    }
+    json operator()(const Action& event) const {
+        json out = header("action");
+        out["action"] = event.id;
+        out["event"] = event.event;
+        out["revocable"] = event.revocable;
+        out["timeout_ms"] = event.timeout.count();
         return out;
     }
     json operator()(const Status& event) const {
@@ -224,6 +244,33 @@ Result<Request> decode_subscribe(const json& data) {
     return in.finish(Request(request));
 }
 
+Result<Request> decode_want_actions(const json& data) {
+    wire::FieldReader in(data);
+    const WantActions request{in.boolean("wanted")};
+    return in.finish(Request(request));
+}
+
+Result<Request> decode_vote(const json& data) {
+    wire::FieldReader in(data);
+    Vote request;
+    request.action = in.integer("action", 0, kMaxId);
+    const auto result = model::parse_vote_result(in.text("result", 1, kMaxName));
+    if (!result) in.refuse(Errc::bad_field, "key 'result': expected accept, complete, error or reject");
+    request.result = result.value_or(model::VoteResult::error);
+    request.reason = base::cut_utf8(in.text_or("reason", kMaxDatagram), wire::kMaxReason);
+    return in.finish(Request(std::move(request)));
+}
+
+Result<Event> decode_action(const json& data) {
+    wire::FieldReader in(data);
+    Action event;
+    event.id = in.integer("action", 0, kMaxId);
+    event.event = in.text("event", 1, wire::kMaxState);
+    event.revocable = in.boolean("revocable");
+    event.timeout = in.millis("timeout_ms", Millis(0), model::kMaxNoticeTime);
+    return in.finish(Event(std::move(event)));
+}
+
 Result<Event> decode_registered(const json& data) {
     const auto id = read_id(data);
     if (!id) return tl::make_unexpected(id.error());
@@ -323,6 +370,8 @@ Result<Request> decode_request(std::string_view datagram) {
     if (message->type == "set") return decode_set(message->data);
     if (message->type == "forget") return decode_forget(message->data);
     if (message->type == "status") return decode_status_request(message->data);
+    if (message->type == "actions") return decode_want_actions(message->data);
+    if (message->type == "vote") return decode_vote(message->data);
     return unknown_type(message->type);
 }
 
@@ -334,6 +383,7 @@ Result<Event> decode_event(std::string_view datagram) {
     if (message->type == "query") return decode_query(message->data);
     if (message->type == "done") return decode_done(message->data);
     if (message->type == "status") return decode_status(message->data);
+    if (message->type == "action") return decode_action(message->data);
     return unknown_type(message->type);
 }
 

@@ -10,6 +10,7 @@
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "heartbeat/guest_session.hpp"
+#include "model/lifecycle.hpp"
 
 namespace vitalwire::guest::app {
 
@@ -67,7 +68,17 @@ struct StatusRequest {
     std::int64_t from = 0;
     std::optional<std::int64_t> id = std::nullopt;
 };
-using Request = std::variant<Register, Report, Deregister, Subscribe, Set, Forget, StatusRequest>;
+/// To be asked before actions of the cloud, or no longer.
+struct WantActions {
+    bool wanted = false;
+};
+/// The answer to an Action.
+struct Vote {
+    std::int64_t action = 0;
+    model::VoteResult result = model::VoteResult::accept;
+    std::string reason;
+};
+using Request = std::variant<Register, Report, Deregister, Subscribe, Set, Forget, StatusRequest, WantActions, Vote>;
 
 // From the daemon.
 struct Registered {
@@ -103,7 +114,14 @@ struct Status {
     std::vector<Item> items;
     std::optional<std::int64_t> id = std::nullopt;
 };
-using Event = std::variant<Registered, Refused, Query, Done, Status>;
+/// What the cloud is about to do with this machine, or has done.
+struct Action {
+    std::int64_t id = 0;
+    std::string event;
+    bool revocable = false;  ///< it may be rejected
+    base::Millis timeout{};  ///< for the answer; zero: nobody waits for one
+};
+using Event = std::variant<Registered, Refused, Query, Done, Status, Action>;
 
 std::string encode(const Request& request);
 std::string encode(const Event& event);

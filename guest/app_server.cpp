@@ -34,10 +34,12 @@ std::string source_of(const std::string& name) {
 
 }  // namespace
 
-AppServer::AppServer(Judge& judge, HealthBoard& board, GroupApp& group, ApplicationSettings settings)
+AppServer::AppServer(Judge& judge, HealthBoard& board, GroupApp& group, ApplicationSettings settings,
+                     ActionVotes& votes)
     : judge_(judge),
       board_(board),
       group_(group),
+      votes_(votes),
       settings_(std::move(settings)),
       listener_(judge.io()),
       retry_(judge.io()),
@@ -210,6 +212,23 @@ void AppServer::refused(AppConnection& connection, const std::string& name, cons
     log_refusal(connection, connection.name(), error.message);
 }
 
+std::vector<std::string> AppServer::ask(const wire::ActionNotify& notify) {
+    std::vector<std::string> names;
+    // One that does not read is closed, and erased, while it is asked.
+    for (const auto& each : std::vector(connections_)) {
+        if (each->ask(notify)) names.push_back(each->voter());
+    }
+    return names;
+}
+
+void AppServer::voted(AppConnection& connection, const app::Vote& vote) {
+    votes_.vote(connection.voter(), vote.action, vote.result, vote.reason);
+}
+
+void AppServer::abstains(AppConnection& connection) {
+    votes_.left(connection.voter());
+}
+
 base::Result<void> AppServer::set(AppConnection& connection, const app::Set& report) {
     return reports_.set(connection.uid(), report);
 }
@@ -271,6 +290,7 @@ void AppServer::deregistered(AppConnection& connection) {
 }
 
 void AppServer::closed(AppConnection& connection) {
+    abstains(connection);
     if (!connection.name().empty()) {
         names_.erase(connection.name());
         add_ended(connection.name(), connection.uid());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/token_bucket.hpp"
+#include "guest/action_votes.hpp"
 #include "guest/app_connection.hpp"
 #include "guest/health_board.hpp"
 #include "guest/judge.hpp"
@@ -22,12 +23,12 @@ namespace vitalwire::guest {
 /// The socket for applications: the connections and the names, those that ended without deregistering, and those that
 /// wanted to be watched and are not. No user can keep the others out: each has a quota, and what is idle makes room. A
 /// socket that cannot be opened is tried again; the heartbeat does not wait for it.
-class AppServer : private AppConnection::Owner {
+class AppServer : public ActionVotes::Voters, private AppConnection::Owner {
 public:
     /// What the rest of the daemon adds to a status: everything but applications and reports.
     using Overview = std::function<app::Status()>;
 
-    AppServer(Judge& judge, HealthBoard& board, GroupApp& group, ApplicationSettings settings);
+    AppServer(Judge& judge, HealthBoard& board, GroupApp& group, ApplicationSettings settings, ActionVotes& votes);
     ~AppServer() override;
     AppServer(const AppServer&) = delete;
     AppServer& operator=(const AppServer&) = delete;
@@ -39,6 +40,7 @@ public:
     /// Applications that ended without deregistering count no longer.
     void forget_ended();
     std::size_t registered() const { return names_.size(); }
+    std::vector<std::string> ask(const wire::ActionNotify& notify) override;
 
 private:
     using Owner = AppConnection::Owner;
@@ -59,12 +61,15 @@ private:
     base::Result<void> set(AppConnection& connection, const app::Set& report) override;
     base::Result<void> forget(AppConnection& connection, const std::string& name) override;
     app::Status status(std::int64_t from) override;
+    void voted(AppConnection& connection, const app::Vote& vote) override;
+    void abstains(AppConnection& connection) override;
     void refused(AppConnection& connection, const std::string& name, const base::Error& error) override;
     void closed(AppConnection& connection) override;
 
     Judge& judge_;
     HealthBoard& board_;
     GroupApp& group_;
+    ActionVotes& votes_;
     ApplicationSettings settings_;
     boost::asio::posix::stream_descriptor listener_;
     runtime::Timer retry_;

@@ -33,11 +33,12 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
       votes_(judge_, [this](const auto& notify, auto result,
                             const auto& reason) { heartbeat_.answer(notify, result, reason); }),
       event_script_(judge_, children_, votes_),
-      applications_(judge_, board_, group_, settings_.applications),
+      applications_(judge_, board_, group_, settings_.applications, votes_),
       sdk_(io, group_, settings_.sdk),
       sdk_heartbeat_(judge_, board_, settings_.sdk.heartbeat_socket, settings_.applications, votes_) {
     event_script_.configure(settings_.actions);
     votes_.add(event_script_);
+    votes_.add(applications_);
     votes_.add(sdk_heartbeat_);
     heartbeat_.on_asked([this](const wire::ActionNotify& notify) { votes_.asked(notify); });
     board_.set_declared_action(settings_.heartbeat.corrective_action);

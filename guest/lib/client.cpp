@@ -135,6 +135,7 @@ void Client::connect() {
     sent_ = false;
     outbox_ = {};
     outbox_.subscribe = wish_.broadcasts || wish_.notifications;
+    outbox_.actions = wants_actions_;
     want_registration();
     events_.connection_changed(true);
 }
@@ -256,6 +257,19 @@ void Client::subscribe(app::Subscribe wish) {
     flush();
 }
 
+void Client::want_actions(bool wanted) {
+    wants_actions_ = wanted;
+    outbox_.actions = true;
+    flush();
+}
+
+Result<void> Client::vote(app::Vote vote) {
+    if (!connected()) return fail(Errc::disconnected, "vitalwired is not connected");
+    if (send(vote)) return {};
+    if (socket_failed_) return fail(Errc::disconnected, "vitalwired went away");
+    return fail(Errc::too_many, "vitalwired does not read");
+}
+
 Result<std::int64_t> Client::broadcast(std::string payload) {
     const std::int64_t seq = next_seq();
     const auto sent = send_group(wire::Broadcast{std::move(payload), seq});
@@ -361,7 +375,8 @@ void Client::finish() {
 
 void Client::flush() {
     if (!connected()) return;
-    const bool all_sent = send_deregistration() && send_registration() && send_health() && send_subscription();
+    const bool all_sent =
+        send_deregistration() && send_registration() && send_health() && send_subscription() && send_want_actions();
     if (watches_writable_ == !all_sent) return;
     watches_writable_ = !all_sent;
     watch_socket();
@@ -396,6 +411,11 @@ bool Client::send_health() {
 bool Client::send_subscription() {
     if (outbox_.subscribe) outbox_.subscribe = !send(wish_);
     return !outbox_.subscribe;
+}
+
+bool Client::send_want_actions() {
+    if (outbox_.actions) outbox_.actions = !send(app::WantActions{wants_actions_});
+    return !outbox_.actions;
 }
 
 bool Client::send(const app::Request& request) {

@@ -39,6 +39,7 @@ public:
         virtual void refused(const wire::Nack& nack) = 0;
         virtual void dropped(std::uint64_t count) = 0;
         virtual void status(const group::Queries::Outcome& outcome) = 0;
+        virtual void action(const app::Action& question) = 0;
     };
 
     static base::Result<std::unique_ptr<Client>> open(std::string socket_path, Events& events);
@@ -57,6 +58,9 @@ public:
     void report(heartbeat::Health health);
     void deregister();
     void subscribe(app::Subscribe wish);
+    void want_actions(bool wanted);
+    /// Fails with disconnected, or too_many when it cannot be sent now.
+    base::Result<void> vote(app::Vote vote);
     /// Both give the `seq` of what was sent. They fail with disconnected, or too_many when it cannot be sent now.
     base::Result<std::int64_t> broadcast(std::string payload);
     base::Result<std::int64_t> query(base::Millis timeout);
@@ -70,6 +74,7 @@ private:
         bool register_ = false;
         bool report = false;
         bool subscribe = false;
+        bool actions = false;
         std::optional<std::int64_t> answer;
     };
     Client(std::string socket_path, Events& events, int epoll, int timer);
@@ -100,6 +105,7 @@ private:
     void handle(const app::Query& event);
     void handle(const app::Done&) {}
     void handle(const app::Status&) {}
+    void handle(const app::Action& question) { events_.action(question); }
     void want_registration();
     void flush();
     // False while it cannot be sent.
@@ -107,6 +113,7 @@ private:
     bool send_registration();
     bool send_health();
     bool send_subscription();
+    bool send_want_actions();
     bool send(const app::Request& request);
     void watch_socket();
 
@@ -127,6 +134,7 @@ private:
     base::TimePoint register_after_{};  ///< earliest next attempt: no application makes this a busy loop
     std::string refusal_;               ///< the last that the application knows of
     app::Subscribe wish_;
+    bool wants_actions_ = false;
     group::Queries queries_;
     std::int64_t last_seq_ = 0;
     Outbox outbox_;

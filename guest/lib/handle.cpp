@@ -208,6 +208,23 @@ vw_result_t vw::query(std::uint32_t timeout_ms, vw_group_status_fn tell, void* c
     return VW_OK;
 }
 
+vw_result_t vw::want_actions(vw_action_fn tell, void* context) {
+    action_ = tell;
+    action_context_ = context;
+    client_->want_actions(tell != nullptr);
+    return VW_OK;
+}
+
+vw_result_t vw::answer(std::uint32_t id, vw_answer_t given, const char* reason) {
+    if (id > INT32_MAX) return failed(VW_ERR_INVALID, "id: expected that of an action");
+    if (given != VW_ANSWER_READY && given != VW_ANSWER_REJECT)
+        return failed(VW_ERR_INVALID, "answer: expected VW_ANSWER_READY or VW_ANSWER_REJECT");
+    const auto result =
+        given == VW_ANSWER_READY ? vitalwire::model::VoteResult::complete : vitalwire::model::VoteResult::reject;
+    const auto sent = client_->vote({id, result, tidy_reason(reason == nullptr ? "" : reason)});
+    return sent ? VW_OK : failed(sent.error());
+}
+
 vw_result_t vw::failed(vw_result_t result, std::string why) noexcept {
     last_error_ = std::move(why);
     return result;
@@ -283,4 +300,13 @@ void vw::status(const vitalwire::group::Queries::Outcome& outcome) {
     for (const wire::MemberState& state : *outcome.states)
         members.push_back(views.emplace_back(state).get());
     tell(this, VW_OK, "", members.data(), members.size(), context);
+}
+
+void vw::action(const vitalwire::guest::app::Action& question) {
+    if (action_ == nullptr) return;
+    const struct vw_action view {
+        static_cast<std::uint32_t>(question.id), question.event.c_str(), question.revocable ? 1 : 0,
+            static_cast<std::uint32_t>(question.timeout.count())
+    };
+    action_(this, &view, action_context_);
 }

@@ -32,6 +32,9 @@ public:
     vw_result_t broadcast(const void* data, std::size_t size, std::uint32_t* id);
     vw_result_t query(std::uint32_t timeout_ms, vw_group_status_fn status, void* context);
 
+    vw_result_t want_actions(vw_action_fn tell, void* context);
+    vw_result_t answer(std::uint32_t id, vw_answer_t given, const char* reason);
+
     vw_result_t failed(vw_result_t result, std::string why) noexcept;
 
 private:
@@ -51,6 +54,7 @@ private:
     void refused(const vitalwire::wire::Nack& nack) override;
     void dropped(std::uint64_t count) override;
     void status(const vitalwire::group::Queries::Outcome& outcome) override;
+    void action(const vitalwire::guest::app::Action& question) override;
 
     std::unique_ptr<vitalwire::guest::Client> client_;
     vw_connection_fn connection_ = nullptr;
@@ -59,6 +63,8 @@ private:
     vw_registration_fn registration_ = nullptr;
     void* heartbeat_context_ = nullptr;
     struct vw_group_options group_ = VW_GROUP_OPTIONS_INIT;
+    vw_action_fn action_ = nullptr;
+    void* action_context_ = nullptr;
     std::map<std::int64_t, Query> queries_;
     bool dispatching_ = false;
     std::string last_error_;

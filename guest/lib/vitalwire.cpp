@@ -153,6 +153,14 @@ vw_result_t vw_group_query(vw_t* handle, uint32_t timeout_ms, vw_group_status_fn
     return guarded(handle, [&](vw& vw) { return vw.query(timeout_ms, status, context); });
 }
 
+vw_result_t vw_action_subscribe(vw_t* handle, vw_action_fn action, void* context) {
+    return guarded(handle, [&](vw& vw) { return vw.want_actions(action, context); });
+}
+
+vw_result_t vw_action_answer(vw_t* handle, uint32_t id, vw_answer_t answer, const char* reason) {
+    return guarded(handle, [&](vw& vw) { return vw.answer(id, answer, reason); });
+}
+
 const char* vw_strerror(vw_result_t result) {
     switch (result) {
         case VW_OK:

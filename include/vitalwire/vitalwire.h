@@ -369,6 +369,46 @@ typedef void (*vw_group_status_fn)(vw_t* vw, vw_result_t result, const char* mes
  */
 VW_API vw_result_t vw_group_query(vw_t* vw, uint32_t timeout_ms, vw_group_status_fn status, void* context);
 
+/* Asked before actions of the cloud. Since 1.3.0. */
+
+/** What the cloud is about to do with this machine, or has done. Later versions may add members at the end. */
+struct vw_action {
+    uint32_t id;         /**< for vw_action_answer() */
+    const char* event;   /**< "stop", "reboot", "pause", "suspend", "resize_begin", "live_migrate_begin" or
+                              "cold_migrate_begin" before; "unpause", "resume", "resize_end", "live_migrate_end" or
+                              "cold_migrate_end" after it; others may be added. Valid during the call only */
+    int may_reject;      /**< 1: a vote. 0: a notice; the action begins when all who got it have answered */
+    uint32_t timeout_ms; /**< for the answer, after which silence is consent; 0: nobody waits for one */
+};
+
+/**
+ * Called from vw_dispatch(), first with the vote and then with the notice of an action. The answer may be given in it
+ * or later; heartbeats go on in between, so keep calling vw_dispatch().
+ */
+typedef void (*vw_action_fn)(vw_t* vw, const struct vw_action* action, void* context);
+
+/** VW_ANSWER_READY: nothing against it, or ready for it. VW_ANSWER_REJECT counts in a vote. */
+typedef enum vw_answer { VW_ANSWER_READY = 0, VW_ANSWER_REJECT = 1 } vw_answer_t;
+
+/**
+ * Asks to be asked, from now on and after each reconnect. Of all applications in the machine the worst answer is the
+ * machine's.
+ *
+ * @param action  NULL: no longer
+ * @param context handed to `action`
+ * @return VW_OK, VW_ERR_INVALID, VW_ERR_NO_MEMORY
+ */
+VW_API vw_result_t vw_action_subscribe(vw_t* vw, vw_action_fn action, void* context);
+
+/**
+ * Answers one; of several answers the first counts.
+ *
+ * @param id     of the action
+ * @param reason why it is rejected, for the operator, at most VW_MAX_REASON bytes of it; NULL: none
+ * @return VW_OK; VW_ERR_INVALID; VW_ERR_DISCONNECTED while there is no vitalwired; VW_ERR_QUEUE_FULL; VW_ERR_NO_MEMORY
+ */
+VW_API vw_result_t vw_action_answer(vw_t* vw, uint32_t id, vw_answer_t answer, const char* reason);
+
 #ifdef __cplusplus
 }
 #endif

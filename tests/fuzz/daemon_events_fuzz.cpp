@@ -57,6 +57,7 @@ public:
     void refused(const wire::Nack& /*nack*/) override {}
     void dropped(std::uint64_t /*count*/) override {}
     void status(const group::Queries::Outcome& /*outcome*/) override {}
+    void action(const guest::app::Action& question) override { FUZZ_REQUIRE(question.event.size() <= wire::kMaxState); }
 };
 
 }  // namespace

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """Guests are asked before the cloud acts on them, over the agent's own interface."""
 
+import ctypes
 import json
+import os
 from pathlib import Path
 import signal
 import struct
@@ -15,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from raw_guest import RawGuest, heartbeat
 from suite import BUILD, Agent
+from test_libvitalwire import SANITIZED
 from test_sdk_heartbeat import ACTION_NOTIFY, ACTION_RESPONSE, INIT_ACK, SIZE, Application, init, record
 from vmbed.procs import Daemon, ProcessTestCase, http_metrics, http_request, wait_until
 
@@ -177,8 +180,8 @@ class SdkApplication(Application):
                 return found[20:]
 
 
-class InTheGuest(ActionsTestCase):
-    """vitalwired as it is installed: an event script, and applications of the guest SDK."""
+class GuestTestCase(ActionsTestCase):
+    """vitalwired as it is installed."""
 
     def setUp(self) -> None:
         self.agent = self.start_agent()
@@ -186,13 +189,13 @@ class InTheGuest(ActionsTestCase):
         self.script = self.dir / "on-event"
         self.sdk = self.dir / "sdk.sock"
 
-    def boot(self, script: str = "exit 0", more: str = "", **actions: str) -> Daemon:
+    def boot(self, script: str = "exit 0", more: str = "", app_socket: str | Path = "none", **actions: str) -> Daemon:
         self.script.write_text(f'#!/bin/sh\necho "$1 $2" >> {self.calls}\n{script}\n')
         self.script.chmod(0o755)
         config = self.dir / "vitalwired.conf"
         times = "".join(f"{key} = {value}\n" for key, value in actions.items())
         config.write_text(f"[actions]\nevent_script = {self.script}\n{times}[sdk]\nheartbeat_socket = {self.sdk}\n{more}")
-        argv = [BUILD / "guest" / "vitalwired", "--config", config, "--app-socket", "none", "--name", "g1",
+        argv = [BUILD / "guest" / "vitalwired", "--config", config, "--app-socket", app_socket, "--name", "g1",
                 "--channel", f"unix:{self.agent.channels}/org.vitalwire.0.g1.sock"]
         log = self.dir / "guest.log"
         guest = self.start(Daemon(argv, log)).wait_ready()
@@ -208,6 +211,10 @@ class InTheGuest(ActionsTestCase):
         application.send(init("db", interval=60_000))
         application.expect(INIT_ACK)
         return application
+
+
+class InTheGuest(GuestTestCase):
+    """An event script, and applications of the guest SDK."""
 
     def test_the_script_is_run_for_the_vote_and_for_the_notice(self) -> None:
         self.boot()
@@ -269,6 +276,49 @@ class InTheGuest(ActionsTestCase):
         application.close()
         thread.join()
         self.assertEqual((answers[0]["decision"], answers[0]["answer"]), ("proceed", "complete"))
+
+
+class Action(ctypes.Structure):
+    _fields_ = [("id", ctypes.c_uint32), ("event", ctypes.c_char_p), ("may_reject", ctypes.c_int),
+                ("timeout_ms", ctypes.c_uint32)]
+
+
+@unittest.skipIf(SANITIZED, "the library needs its sanitizer's runtime in the program")
+class LinkedApplication(GuestTestCase):
+    """An application of libvitalwire, called as C has it."""
+
+    def test_it_votes_and_the_reason_is_told(self) -> None:
+        socket = self.dir / "apps.sock"
+        self.boot(app_socket=socket)
+        library = ctypes.CDLL(str(BUILD / "guest" / "lib" / "libvitalwire.so.1"))
+        asked: list[str] = []
+
+        @ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(Action), ctypes.c_void_p)
+        def on_action(handle: int, action: Any, _: int) -> None:
+            found = action.contents
+            asked.append(f"{found.event.decode()} {found.may_reject}")
+            library.vw_action_answer(ctypes.c_void_p(handle), found.id, int(bool(found.may_reject)), b"syncing")
+
+        os.environ["VITALWIRE_SOCKET"] = str(socket)
+        self.addCleanup(os.environ.pop, "VITALWIRE_SOCKET")
+        handle = ctypes.c_void_p()
+        self.assertEqual(library.vw_open(None, ctypes.byref(handle)), 0)
+        self.assertEqual(library.vw_action_subscribe(handle, on_action, None), 0)
+
+        def answered() -> dict[str, Any]:
+            """What the guest answers once it asks the application."""
+            answers: list[dict[str, Any]] = []
+            thread = threading.Thread(target=lambda: answers.append(self.ask(self.agent, "g1")))
+            thread.start()
+            while thread.is_alive():
+                library.vw_dispatch(handle, 0)
+                thread.join(0.01)
+            return answers[0] if asked else {}
+
+        answer = wait_until(answered, "the application is asked")
+        self.assertEqual((answer["decision"], asked[0]), ("reject", "stop 1"))
+        self.assertRegex(answer["reason"], r"^application pid-\d+: syncing$")
+        self.assertEqual(library.vw_close(handle), 0)
 
 
 class WithoutVotes(ActionsTestCase):

@@ -68,6 +68,13 @@ detection_time = 800 ms
 interval = 500 ms
 response_deadline = 300 ms
 corrective_action = stop
+[actions]
+event_script = /usr/lib/vnf/on-event
+user = root
+vote_time = 3 s
+shutdown_notice = 10 min
+suspend_notice = 0 s
+resume_notice = 1 s
 [check disk]
 command = df / | grep -q 100% && { echo full; exit 1; } || exit 0
 interval = 30 s
@@ -91,6 +98,8 @@ level = debug
     EXPECT_EQ(settings->heartbeat.interval, milliseconds(500));
     EXPECT_EQ(settings->heartbeat.response_deadline, milliseconds(300));
     EXPECT_EQ(settings->heartbeat.corrective_action, model::CorrectiveAction::stop);
+    EXPECT_EQ(settings->actions, (ActionSettings{"/usr/lib/vnf/on-event", "root"}));
+    EXPECT_EQ(settings->heartbeat.notice_times, (model::NoticeTimes{seconds(3), seconds(600), seconds(0), seconds(1)}));
     EXPECT_THAT(settings->checks,
                 ElementsAre(CheckSettings{"disk", "df / | grep -q 100% && { echo full; exit 1; } || exit 0",
                                           seconds(30), seconds(2), seconds(60)}));

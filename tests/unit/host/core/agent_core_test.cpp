@@ -127,6 +127,9 @@ protected:
     void send(const GuestKey&, Dialect, const wire::HeartbeatPdu& pdu) override {
         if (const auto* challenge = std::get_if<wire::Challenge>(&pdu)) challenge_ = *challenge;
         if (std::holds_alternative<wire::InitAck>(pdu)) ++acknowledged_;
+        if (const auto* notify = std::get_if<wire::ActionNotify>(&pdu))
+            notified_.push_back(std::string(model::to_string(notify->event)) +
+                                (notify->revocable ? " vote" : " notice"));
         if (const auto* nack = std::get_if<wire::Nack>(&pdu)) nacks_.push_back(nack->code);
     }
     void final_drain(const GuestKey&, Dialect) override {}
@@ -145,6 +148,23 @@ protected:
         sent_before_logged_ = !faults.empty() && faults.back().faults.front().id == fault.id;
     }
 
+    void registered_and_asked() {
+        found();
+        core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+        wire::Init init;
+        init.notice_times = {Millis(8000), Millis(8000), Millis(8000), Millis(8000)};
+        core_->heartbeat_received(GuestKey(kGuest), Dialect::native, init, at());
+        after(Millis(0));
+        answer();
+    }
+    void ask(model::LifecycleEvent event) {
+        ASSERT_TRUE(core_->ask_guest(
+            {kGuest, event, true},
+            [this](const GuestActions::Outcome& outcome) { decided_.emplace_back(outcome.answer); }, at()));
+    }
+
+    std::vector<std::string> notified_;
+    std::vector<std::string> decided_;
     Monitor::Settings monitor_settings_;
     CountingIds ids_;
     Disk disk_;
@@ -463,6 +483,51 @@ TEST_F(AgentCoreTest, AFlappingGuestsFaultsAreBounded) {
     }
     EXPECT_THAT(open_faults(), IsEmpty());
     EXPECT_LE(sent<bus::Faults>().size(), before + 2);
+}
+
+TEST_F(AgentCoreTest, WhatTheHypervisorDoesIsToldToTheGuest) {
+    registered_and_asked();
+    core_->machine(kGuest, heartbeat::Inhibited{heartbeat::Inhibit::migrating}, at());
+    core_->machine(kGuest, heartbeat::Released{}, at());
+    core_->machine(kGuest, heartbeat::Inhibited{heartbeat::Inhibit::paused}, at());
+    core_->machine(kGuest, heartbeat::Released{}, at());
+    core_->machine(kGuest, heartbeat::Inhibited{heartbeat::Inhibit::shutting_down}, at());
+    EXPECT_THAT(notified_,
+                ElementsAre("live_migrate_begin notice", "live_migrate_end notice", "unpause notice", "stop notice"));
+}
+
+TEST_F(AgentCoreTest, AGuestThatHangsIsNotWaitedForWhenItsHeartbeatIsLost) {
+    registered_and_asked();
+    ask(model::LifecycleEvent::stop);
+    EXPECT_THAT(notified_, ElementsAre("stop vote"));
+    after(Millis(3000));
+    EXPECT_THAT(decided_, ElementsAre("heartbeat_lost"));
+}
+
+TEST_F(AgentCoreTest, AGuestThatIsPausedOrEndsIsNotWaitedFor) {
+    registered_and_asked();
+    ask(model::LifecycleEvent::stop);
+    core_->machine(kGuest, heartbeat::Inhibited{heartbeat::Inhibit::paused}, at());
+    EXPECT_THAT(decided_, ElementsAre("not_running"));
+    core_->machine(kGuest, heartbeat::Released{}, at());
+    ask(model::LifecycleEvent::stop);
+    core_->machine_gone(kGuest, heartbeat::StopReason::removed, at());
+    EXPECT_THAT(decided_, ElementsAre("not_running", "gone"));
+}
+
+TEST_F(AgentCoreTest, WhatIsOverIsToldOnlyWhenTheGuestKnowsItsSession) {
+    disk_writes_ = false;
+    found();
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    wire::Init init;
+    init.notice_times.resume = Millis(1);
+    core_->heartbeat_received(GuestKey(kGuest), Dialect::native, init, at());
+    ask(model::LifecycleEvent::live_migrate_end);
+    EXPECT_THAT(decided_, ElementsAre("waiting"));
+    EXPECT_THAT(notified_, IsEmpty());
+    disk_writes_ = true;
+    after(Millis(0));
+    EXPECT_THAT(notified_, ElementsAre("live_migrate_end notice"));
 }
 
 }  // namespace
