@@ -212,7 +212,6 @@ void AgentCore::machine(const GuestId& guest, const heartbeat::HostEvent& event,
     notify_of(guest, before, judged(at).now);
 }
 
-/// What the hypervisor does with the machine, whoever asked it to.
 void AgentCore::notify_of(const GuestId& guest, std::optional<heartbeat::Inhibit> before, TimePoint now) {
     using heartbeat::Inhibit;
     using model::LifecycleEvent;

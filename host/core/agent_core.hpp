@@ -192,6 +192,7 @@ private:
     Judged judged(const base::Moment& at) { return {clock_.observe(at.steady), at.wall}; }
     template <class GuestRef>
     void step(const GuestRef& guest, const heartbeat::HostEvent& event, const base::Moment& at);
+    /// Of what the hypervisor does with the machine, whoever asked it to.
     void notify_of(const base::GuestId& guest, std::optional<heartbeat::Inhibit> before, base::TimePoint now);
     void log_fault(const model::Fault& fault);
     void allow(const model::GuestPolicy& policy);
