@@ -279,4 +279,18 @@ Lines sent_view(const json& document, WallTime, const Style& style) {
     return out;
 }
 
+Lines reload_view(const json& document) {
+    Lines lines;
+    for (const auto& [key, what] :
+         {std::pair("applied", "applied: "), std::pair("needs_restart", "needs a restart: ")}) {
+        const json* changes = wire::find(document, key);
+        if (changes == nullptr || !changes->is_array()) continue;
+        for (const json& change : *changes) {
+            if (change.is_string()) lines.push_back(what + base::escape(change.get<std::string>()));
+        }
+    }
+    if (lines.empty()) lines.emplace_back("read again, no key has changed");
+    return lines;
+}
+
 }  // namespace vitalwire::cli

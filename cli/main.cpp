@@ -82,6 +82,8 @@ cli::Lines view_of(const Options& options, const json& document, base::WallTime 
             return {"recorded for fault " + base::escape(wire::text_or(document, "fault"))};
         case Command::forget:
             return {"removed host " + base::escape(wire::text_or(document, "host"))};
+        case Command::reload:
+            return cli::reload_view(document);
         default:
             return cli::status_view(document, now, options.style);
     }

@@ -227,6 +227,7 @@ void describe_operations(CLI::App& app, Draft& draft) {
         ->type_name("HOST")
         ->required()
         ->check(CLI::Validator(check_target, ""));
+    add_command(app, draft, "reload", "Makes a controller or agent read its configuration again", Command::reload);
     CLI::App* maintenance = add_command(
         app, draft, "maintenance", "Faults that are recorded and not sent while somebody works", Command::maintenance);
     maintenance->add_option("action", options.action, "guest, host, group or all: begin; end; list (default)")

@@ -34,6 +34,7 @@ enum class Command : std::uint8_t {
     ack,
     forget,
     maintenance,
+    reload,
     coverage,
     events,
     top,

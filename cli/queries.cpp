@@ -217,6 +217,8 @@ Result<json> query(Client& client, const Options& options) {
             return forget(client, options);
         case Command::maintenance:
             return maintenance(client, options);
+        case Command::reload:
+            return client.post("/v1/reload", "");
         case Command::events:
             return events(client, options);
         case Command::status:

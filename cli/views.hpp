@@ -30,6 +30,8 @@ Lines guest_view(const nlohmann::json& document, base::WallTime now, const Style
 Lines fault_view(const nlohmann::json& document, base::WallTime now, const Style& style);
 Lines host_view(const nlohmann::json& document, base::WallTime now, const Style& style);
 Lines group_view(const nlohmann::json& document, base::WallTime now, const Style& style);
+/// What a reload of the configuration did.
+Lines reload_view(const nlohmann::json& document);
 Lines sent_view(const nlohmann::json& document, base::WallTime now, const Style& style);
 /// What is wrong now, the worst first, in at most `rows` lines of at most style.width columns. `document` has the
 /// answers as members: status, faults, and guests and coverage where they are known.

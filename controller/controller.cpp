@@ -26,7 +26,7 @@ base::Moment moment() {
 }  // namespace
 
 Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std::string version,
-                       std::unique_ptr<runtime::Store> store)
+                       std::unique_ptr<runtime::Store> store, std::function<runtime::ReloadReport()> reload)
     : io_(io),
       config_(std::move(config)),
       store_(std::move(store)),
@@ -51,7 +51,7 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
                  run([&](base::Moment now) { core_.merge_maintenance(windows, now); });
              }),
       ports_(core_, moment, [this] { arm(); }),
-      api_(api_context(std::move(version))),
+      api_(api_context(std::move(version), std::move(reload))),
       http_server_(io, make_router(api_)),
       core_timer_(io),
       check_timer_(io) {
@@ -60,7 +60,7 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
 
 Controller::~Controller() = default;
 
-ApiContext Controller::api_context(std::string version) {
+ApiContext Controller::api_context(std::string version, std::function<runtime::ReloadReport()> reload) {
     return {config_.host.str(),
             std::move(version),
             std::chrono::system_clock::now(),
@@ -76,7 +76,8 @@ ApiContext Controller::api_context(std::string version) {
             [this](const ApiContext::Operation& operation) { run([&](base::Moment now) { operation(core_, now); }); },
             [this](const base::GroupId& group, const std::string& payload) {
                 return core_.groups().send_as_operator(group, payload);
-            }};
+            },
+            std::move(reload)};
 }
 
 std::unique_ptr<InventorySource> Controller::make_source() {
@@ -87,6 +88,10 @@ std::unique_ptr<InventorySource> Controller::make_source() {
 base::Result<void> Controller::start() {
     add_sinks();
     core_.load(moment());
+    if (rows_.unreadable() > 0)
+        problems_.raise(
+            "rows of the state cannot be read",
+            std::to_string(rows_.unreadable()) + " of them, kept in its section 'unreadable': " + config_.state);
     if (!store_->set_aside().empty())
         problems_.raise("the store was unreadable: quarantined, starting empty", store_->set_aside());
     source_->start(*this);
@@ -156,13 +161,14 @@ void Controller::add_sinks() {
 }
 
 void Controller::add_metrics() {
-    controller::add_metrics(
-        metrics_, api_,
-        {[this] { return store_->pending(); }, [this] { return ports_.refused(); }, [this] { return ports_.dropped(); },
-         [this] { return http_server_.refused(); }, [this] { return certificates_.seconds_left(); }});
+    controller::add_metrics(metrics_, api_,
+                            {[this] { return store_->pending(); }, [this] { return ports_.refused(); },
+                             [this] { return ports_.dropped(); }, [this] { return http_server_.refused(); },
+                             [this] { return certificates_.seconds_left(); }, [this] { return rows_.unreadable(); }});
 }
 
-void Controller::reload() {
+void Controller::reload(const ControllerConfig& config) {
+    log::set_level(log::parse_level(config.log_level).value_or(log::Level::info));
     source_->reload();
 }
 

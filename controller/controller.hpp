@@ -44,13 +44,13 @@ namespace vitalwire::controller {
 class Controller : private InventorySource::Handler, private Core::Output {
 public:
     Controller(boost::asio::io_context& io, ControllerConfig config, std::string version,
-               std::unique_ptr<runtime::Store> store);
+               std::unique_ptr<runtime::Store> store, std::function<runtime::ReloadReport()> reload = {});
     ~Controller() override;
 
     /// Listens; fails when an address cannot be had or the bus cannot work as configured.
     base::Result<void> start();
-    /// Reads the inventory again.
-    void reload();
+    /// New configuration: the level of the log. Reads the inventory again.
+    void reload(const ControllerConfig& config);
     /// Ends all connections and writes what is pending.
     void stop();
 
@@ -64,7 +64,7 @@ public:
 
 private:
     std::unique_ptr<InventorySource> make_source();
-    ApiContext api_context(std::string version);
+    ApiContext api_context(std::string version, std::function<runtime::ReloadReport()> reload);
     base::Result<AgentPorts::Parts> make_ports();
     base::Result<void> listen();
     bool listening() const;

@@ -13,6 +13,7 @@
 #include "runtime/daemon.hpp"
 #include "runtime/logging.hpp"
 #include "runtime/notify.hpp"
+#include "runtime/reload.hpp"
 
 namespace {
 
@@ -59,7 +60,11 @@ private:
     std::string notified_;
 };
 
-int run(const controller::ControllerConfig& config) {
+/// What Controller::reload() takes.
+const std::vector<std::string> kApplicable = {"[controller] log_level"};
+
+int run(const runtime::CommandLine& command, const runtime::CommandLine::Loaded<controller::ControllerConfig>& loaded) {
+    const controller::ControllerConfig& config = loaded.config;
     runtime::start_logging(log::parse_level(config.log_level).value_or(log::Level::info), runtime::kHostLogBuffer);
     runtime::raise_file_limit();
     runtime::Daemon daemon;
@@ -68,10 +73,20 @@ int run(const controller::ControllerConfig& config) {
         log::error("cannot start", {{"why", store.error().message}});
         return 1;
     }
-    controller::Controller controller(daemon.io(), config, VITALWIRE_VERSION, std::move(*store));
+    std::function<void(const controller::ControllerConfig&)> apply;
+    runtime::Reloader reload(loaded.values, kApplicable,
+                             [&](runtime::ConfigErrors& errors) -> std::optional<runtime::ConfigValues> {
+                                 const auto changed = command.load(read_config, errors);
+                                 if (!changed) return std::nullopt;
+                                 apply(changed->config);
+                                 return changed->values;
+                             });
+    controller::Controller controller(daemon.io(), config, VITALWIRE_VERSION, std::move(*store),
+                                      [&reload] { return reload(); });
+    apply = [&controller](const controller::ControllerConfig& changed) { controller.reload(changed); };
     controller.metrics().gauge("vitalwire_controller_loop_longest_turn_seconds", runtime::kLongestTurnHelp,
                                [&] { return std::chrono::duration<double>(daemon.longest_turn()).count(); });
-    daemon.on_reload([&] { controller.reload(); });
+    daemon.on_reload([&reload] { reload(); });
     daemon.on_stop([&](const std::function<void()>& finished) {
         controller.stop();
         finished();
@@ -98,5 +113,5 @@ int main(int argc, char** argv) {
     if (!loaded) return 2;
     if (command.print_only()) return runtime::CommandLine::print_values(loaded->values);
     if (command.check_only()) return std::puts("the configuration is good") < 0 ? 1 : 0;
-    return run(loaded->config);
+    return run(command, *loaded);
 }

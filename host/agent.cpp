@@ -63,17 +63,22 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
                auto asked = core_.ask_guest(std::move(request), std::move(done), now());
                arm();
                return asked;
-           }},
+           },
+           std::move(parts.reload)},
       http_(std::make_unique<runtime::HttpServer>(
           io, runtime::HttpServer::LateHandler([router = make_router(api_)](const auto& request, const auto& respond) {
               router.route(request, respond);
-          }))) {}
+          }))),
+      metrics_http_(io, make_metrics_router(api_, {config_.metrics_token, {}})) {}
 
 Agent::~Agent() = default;
 
 base::Result<void> Agent::start(std::function<void()> on_ready) {
     on_ready_ = std::move(on_ready);
     if (auto listening = http_->listen(config_.listen); !listening) return listening;
+    for (const std::string& address : config_.metrics_listen) {
+        if (auto listening = metrics_http_.listen(address); !listening) return listening;
+    }
     if (!store_->set_aside().empty())
         log::error("the state could not be read: quarantined, starting empty", {{"moved_to", store_->set_aside()}});
     for (const auto& source : sources_)
@@ -101,10 +106,12 @@ void Agent::stop() {
     channels_.clear();
     links_.stop();
     http_->stop();
+    metrics_http_.stop();
     store_->close();
 }
 
 void Agent::reload(const AgentConfig& config) {
+    log::set_level(log::parse_level(config.log_level).value_or(log::Level::info));
     config_.heartbeat = config.heartbeat;
     config_.limits = config.limits;
     config_.messaging = config.messaging;

@@ -29,6 +29,7 @@ public:
         std::unique_ptr<runtime::Store> store;
         std::vector<std::unique_ptr<ChannelSource>> sources;
         ControllerLinks::Parts controllers;
+        std::function<runtime::ReloadReport()> reload;
     };
 
     Agent(boost::asio::io_context& io, AgentConfig config, std::string version, Parts parts);
@@ -40,7 +41,8 @@ public:
     /// what exists, or after a while without that.
     base::Result<void> start(std::function<void()> on_ready);
     void stop();
-    /// New configuration: the rules of the heartbeat and the limits of channels found from now on.
+    /// New configuration: the level of the log, the rules of the heartbeat and the limits of channels found from now
+    /// on.
     void reload(const AgentConfig& config);
     runtime::Metrics& metrics() { return metrics_.metrics(); }
 
@@ -116,6 +118,7 @@ private:
     runtime::Timer status_;
     ApiContext api_;
     std::unique_ptr<runtime::HttpServer> http_;
+    runtime::HttpServer metrics_http_;  ///< beside it over TCP, for those who only read the metrics
 };
 
 }  // namespace vitalwire::host

@@ -53,6 +53,17 @@ void read_agent(const ConfigFile& file, ConfigErrors& errors, AgentConfig& confi
     section.finish();
 }
 
+void read_metrics(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
+    ConfigReader section(file, "metrics", errors);
+    config.metrics_listen = section.list("listen");
+    for (const std::string& address : config.metrics_listen)
+        runtime::check_listen_address(section, "listen", address);
+    config.metrics_token = runtime::read_secret(section, "token");
+    if (!config.metrics_token.empty() && config.metrics_listen.empty())
+        section.refuse("listen", "is missing, but a token is given");
+    section.finish();
+}
+
 void read_directory(ConfigReader& section, AgentConfig& config) {
     config.directories.push_back(section.text("path", kDefaultDirectory));
     if (!config.directories.back().starts_with('/')) section.refuse("path", "expected an absolute path");
@@ -183,8 +194,9 @@ void read_messaging(const ConfigFile& file, ConfigErrors& errors, AgentConfig& c
 
 AgentConfig read_agent_config(const ConfigFile& file, ConfigErrors& errors) {
     AgentConfig config;
-    file.check_sections({"agent", "source *", "bus", "heartbeat", "limits", "messaging"}, errors);
+    file.check_sections({"agent", "metrics", "source *", "bus", "heartbeat", "limits", "messaging"}, errors);
     read_agent(file, errors, config);
+    read_metrics(file, errors, config);
     read_sources(file, errors, config);
     read_bus(file, errors, config);
     read_heartbeat(file, errors, config);

@@ -24,6 +24,9 @@ struct AgentConfig {
     std::string listen = "unix:/run/vitalwire/agent.sock";
     std::string log_level = "info";
 
+    std::vector<std::string> metrics_listen;  ///< empty: no metrics over TCP
+    std::string metrics_token;                ///< empty: everybody reads them there
+
     std::vector<std::string> directories;   ///< watched for sockets
     std::optional<LibvirtOptions> libvirt;  ///< whose domains are the guests
 

@@ -15,6 +15,7 @@
 #include "runtime/daemon.hpp"
 #include "runtime/logging.hpp"
 #include "runtime/notify.hpp"
+#include "runtime/reload.hpp"
 
 namespace {
 
@@ -45,7 +46,11 @@ base::Result<host::Agent::Parts> make_parts(boost::asio::io_context& io, const h
     return parts;
 }
 
-int run(const runtime::CommandLine& command, const host::AgentConfig& config) {
+/// All that Agent::reload() takes.
+const std::vector<std::string> kApplicable = {"[agent] log_level", "[heartbeat]", "[limits]", "[messaging]"};
+
+int run(const runtime::CommandLine& command, const runtime::CommandLine::Loaded<host::AgentConfig>& loaded) {
+    const host::AgentConfig& config = loaded.config;
     runtime::start_logging(log::parse_level(config.log_level).value_or(log::Level::info), runtime::kHostLogBuffer);
     runtime::raise_file_limit();
     runtime::Daemon daemon;
@@ -54,16 +59,20 @@ int run(const runtime::CommandLine& command, const host::AgentConfig& config) {
         log::error("cannot start", {{"why", parts.error().message}});
         return 1;
     }
+    std::function<void(const host::AgentConfig&)> apply;
+    runtime::Reloader reload(loaded.values, kApplicable,
+                             [&](runtime::ConfigErrors& errors) -> std::optional<runtime::ConfigValues> {
+                                 const auto changed = command.load(host::read_agent_config, errors);
+                                 if (!changed) return std::nullopt;
+                                 apply(changed->config);
+                                 return changed->values;
+                             });
+    parts->reload = [&reload] { return reload(); };
     host::Agent agent(daemon.io(), config, VITALWIRE_VERSION, std::move(*parts));
     agent.metrics().gauge("vitalwire_agent_loop_longest_turn_seconds", runtime::kLongestTurnHelp,
                           [&] { return std::chrono::duration<double>(daemon.longest_turn()).count(); });
-    daemon.on_reload([&] {
-        runtime::ConfigErrors errors;
-        if (const auto changed = command.load(host::read_agent_config, errors)) return agent.reload(changed->config);
-        for (const runtime::ConfigError& error : errors)
-            log::error(runtime::to_string(error));
-        log::error("the configuration has mistakes, continuing with the one before");
-    });
+    apply = [&agent](const host::AgentConfig& changed) { agent.reload(changed); };
+    daemon.on_reload([&reload] { reload(); });
     daemon.on_stop([&](const std::function<void()>& finished) {
         agent.stop();
         finished();
@@ -92,5 +101,5 @@ int main(int argc, char** argv) {
     if (!loaded) return 2;
     if (command.print_only()) return runtime::CommandLine::print_values(loaded->values);
     if (command.check_only()) return std::puts("the configuration is good") < 0 ? 1 : 0;
-    return run(command, loaded->config);
+    return run(command, *loaded);
 }

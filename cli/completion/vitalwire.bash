@@ -98,7 +98,7 @@ _vitalwire() {
     if [[ $current == -* ]]; then
         _vitalwire_offer "$options"
     elif [[ -z $command ]]; then
-        _vitalwire_offer "status guests guest faults fault agents host groups group send close ack forget maintenance coverage events top watch"
+        _vitalwire_offer "status guests guest faults fault agents host groups group send close ack forget maintenance reload coverage events top watch"
     elif [[ ${words[-2]} == "$command" ]]; then
         _vitalwire_offer "$(_vitalwire_targets "$command")"
     fi

@@ -17,7 +17,7 @@ function __vitalwire_known # COMMAND COLUMN
 end
 
 set -l lists guests faults agents groups coverage events
-set -l commands status guest fault host group send close ack forget maintenance top watch $lists
+set -l commands status guest fault host group send close ack forget maintenance reload top watch $lists
 set -l none "not __fish_seen_subcommand_from $commands"
 
 complete -c vitalwire -f
@@ -32,6 +32,7 @@ complete -c vitalwire -n $none -a groups -d 'Every server group and what it has 
 complete -c vitalwire -n $none -a group -d 'The members of a server group'
 complete -c vitalwire -n $none -a send -d 'A test message to all members of a server group'
 complete -c vitalwire -n $none -a ack -d 'Records that an operator has seen a fault'
+complete -c vitalwire -n $none -a reload -d 'Reads the configuration of a daemon again'
 complete -c vitalwire -n $none -a forget -d 'Removes a compute node that is no more'
 complete -c vitalwire -n $none -a maintenance -d 'Faults that are recorded and not sent'
 complete -c vitalwire -n $none -a close -d 'Ends a fault by the operators decision'

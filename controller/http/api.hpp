@@ -17,6 +17,7 @@
 #include "runtime/http/router.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
+#include "runtime/reload.hpp"
 
 namespace vitalwire::controller {
 
@@ -41,6 +42,8 @@ struct ApiContext {
     std::function<void(const Operation&)> operate;
     /// A test message to a whole group, marked as the operator's: to how many guests.
     std::function<base::Result<std::size_t>(const base::GroupId&, const std::string& payload)> send_to_group;
+    /// Reads the configuration and the inventory again; empty: there is none to read.
+    std::function<runtime::ReloadReport()> reload = {};
 
     const Fleet& fleet() const { return core.fleet(); }
     const AlarmManager& alarms() const { return core.alarms(); }

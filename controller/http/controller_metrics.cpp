@@ -91,6 +91,8 @@ void add_shell(Registrar to, const ShellCounts& shell) {
                shell.http_connections_refused);
     to.gauge("certificate_seconds_left", "Until our own certificate ends; 0 without one.",
              shell.certificate_seconds_left);
+    to.gauge("state_rows_unreadable", "Rows of the state on disk that could not be read and are kept aside.",
+             shell.state_rows_unreadable);
 }
 
 }  // namespace

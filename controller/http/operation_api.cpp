@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "controller/model/maintenance.hpp"
+#include "runtime/http/reload_page.hpp"
 #include "wire/field_reader.hpp"
 
 namespace vitalwire::controller {
@@ -126,6 +127,7 @@ void add_operation_pages(runtime::Router& router, const ApiContext& context) {
                [&context](const HttpRequest& request, const auto&) { return begin_maintenance(context, request); });
     router.add("POST", "/v1/maintenance/*/end", Right::operators,
                [&context](const HttpRequest&, const auto& parts) { return end_maintenance(context, parts[0]); });
+    if (context.reload) runtime::add_reload_page(router, context.reload);
 }
 
 }  // namespace vitalwire::controller

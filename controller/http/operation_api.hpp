@@ -9,6 +9,7 @@ namespace vitalwire::controller {
 ///   POST /v1/agents/HOST/forget                   a host that is no more
 ///   GET /v1/maintenance, POST /v1/maintenance     windows, as JSON; "seconds" and no "until" in a new one
 ///   POST /v1/maintenance/ID/end
+///   POST /v1/reload                               reads the configuration and the inventory again
 void add_operation_pages(runtime::Router& router, const ApiContext& context);
 
 }  // namespace vitalwire::controller

@@ -6,7 +6,6 @@
 #include <optional>
 #include <utility>
 
-#include "base/log.hpp"
 #include "bus/json.hpp"
 #include "controller/delivery/journal_json.hpp"
 #include "controller/model/alarm_json.hpp"
@@ -76,13 +75,14 @@ std::string acked_key(const std::string& sink, const base::FaultId& fault) {
 
 }  // namespace
 
+AlarmStore::AlarmStore(runtime::Store& store) : store_(store), unreadable_(store) {}
+
 template <class Read>
 void AlarmStore::load(const std::string& table, Read read) {
     for (const auto& [key, text] : store_.load(table)) {
         const auto row = wire::parse_object(text);
         if (row && read(key, *row)) continue;
-        log::warning("dropped a row of the store that cannot be read", {{"table", table}, {"key", key}});
-        store_.erase(table, key);
+        unreadable_.move(table, key, text, row ? "a value is missing or wrong" : row.error().message);
     }
 }
 

@@ -8,14 +8,15 @@
 
 #include "controller/alarms/alarm_rows.hpp"
 #include "runtime/store.hpp"
+#include "runtime/unreadable_rows.hpp"
 
 namespace vitalwire::controller {
 
-/// The rows as JSON in tables of the store. A row that cannot be read is dropped and logged: the agents report their
-/// state anyway.
+/// The rows as JSON in tables of the store. A row that cannot be read is moved to a table of its own, counted and
+/// logged: the agents report their state anyway.
 class AlarmStore : public AlarmRows {
 public:
-    explicit AlarmStore(runtime::Store& store) : store_(store) {}
+    explicit AlarmStore(runtime::Store& store);
 
     std::vector<TrackedFault> load_faults() override;
     std::vector<AckedRow> load_acked() override;
@@ -45,15 +46,18 @@ public:
     void when_durable(std::function<void()> done) override { store_.when_durable(std::move(done)); }
     /// Another number whenever a row of a fault, an internal alarm or a maintenance window was written.
     std::uint64_t faults_version() const { return faults_version_; }
+    /// Rows that are kept because they could not be read, now or at an earlier start.
+    std::uint64_t unreadable() const { return unreadable_.rows(); }
 
 private:
     void put(const std::string& table, const std::string& key, std::string row);
     void erase(const std::string& table, const std::string& key);
-    /// Reads every row of a table; what `read` refuses is dropped.
+    /// Reads every row of a table; what `read` refuses is moved away.
     template <class Read>
     void load(const std::string& table, Read read);
 
     runtime::Store& store_;
+    runtime::UnreadableRows<runtime::Store> unreadable_;
     std::uint64_t faults_version_ = 0;
 };
 

@@ -41,13 +41,6 @@ constexpr std::size_t kMaxProblems = 100;
 /// A list of problems that changes all the time is sent no more often.
 constexpr base::Duration kProblemsSpacing = std::chrono::seconds(1);
 
-// Where the agent keeps what it knows of its state itself.
-constexpr const char* kAgentTable = "agent";
-constexpr const char* kStateId = "state";
-constexpr const char* kStateStarts = "starts";
-constexpr const char* kStateChanges = "changes";
-constexpr const char* kBootId = "boot";
-
 std::string count_of(std::size_t guests) {
     return std::to_string(guests) + (guests == 1 ? " guest, " : " guests, such as ");
 }
@@ -80,28 +73,12 @@ AgentCore::AgentCore(Identity identity, Settings settings, IdGenerator& ids, Out
 void AgentCore::start(const Moment& at) {
     at_ = at;
     clock_.observe(at.steady);
-    counters_.rows_unreadable = state_.load_into(monitor_);
+    load_state();
     for (const auto& [guest, policy] : monitor_.policies())
         allow(policy);
     want_channels();
     start_state();
     controllers_.start(state_id_, state_starts_, at.steady);
-}
-
-/// A controller tells by the id and the count an agent that kept its faults from one that lost them.
-void AgentCore::start_state() {
-    auto rows = output_.load(kAgentTable);
-    // A row that cannot be read may have been an open fault.
-    const bool fresh = rows[kStateId].empty() || counters_.rows_unreadable > 0;
-    state_id_ = fresh ? identity_.new_state : rows[kStateId];
-    state_starts_ = std::strtoull(rows[kStateStarts].c_str(), nullptr, 10) + 1;
-    state_changes_ = std::strtoull(rows[kStateChanges].c_str(), nullptr, 10);
-    controllers_.state_changed(state_changes_);
-    const std::string& boot = rows[kBootId];
-    host_restarted_ = !boot.empty() && !identity_.boot.empty() && boot != identity_.boot;
-    if (fresh) output_.put(kAgentTable, kStateId, state_id_);
-    output_.put(kAgentTable, kStateStarts, std::to_string(state_starts_));
-    output_.put(kAgentTable, kBootId, identity_.boot);
 }
 
 void AgentCore::configure(const Settings& settings, const Moment& at) {
@@ -489,12 +466,6 @@ void AgentCore::send(const GuestKey& guest, Dialect dialect, const wire::Heartbe
     output_.send(guest, dialect, pdu);
     if (std::holds_alternative<wire::InitAck>(pdu))
         actions_.registered(guest.id(), monitor_.standing(guest.id()), clock_.observe(at_.steady));
-}
-
-/// With the row that changes: on the disk both are there or neither.
-void AgentCore::count_change() {
-    output_.put(kAgentTable, kStateChanges, std::to_string(++state_changes_));
-    controllers_.state_changed(state_changes_);
 }
 
 /// The controllers come first: neither the disk nor the log delays them.

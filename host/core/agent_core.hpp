@@ -200,6 +200,7 @@ private:
     void guest_agent_of(const base::GuestId& guest, const heartbeat::HostEvent& event, const base::Moment& at);
     void show_attachments();
     void count_change();
+    void load_state();
     void start_state();
     void channel_reachable(const base::GuestId& guest, wire::ChannelKind kind);
     void set_problem(const std::string& what, const std::string& detail);

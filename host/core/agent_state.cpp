@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "base/log.hpp"
 #include "bus/json.hpp"
+#include "runtime/unreadable_rows.hpp"
 #include "wire/field_reader.hpp"
 #include "wire/json_reader.hpp"
 
@@ -66,23 +66,20 @@ Result<Registration> registration_from_json(const json& object) {
     return in.finish(std::move(registration));
 }
 
-/// Hands every row of `table` that `read` understands to `use`; returns the number of the others.
+using UnreadableRows = runtime::UnreadableRows<AgentState::Rows>;
+
+/// Hands every row of `table` that `read` understands to `use`; moves the others to `unreadable`.
 template <class Read, class Use>
-std::uint64_t load(AgentState::Rows& rows, const char* table, const Read& read, const Use& use) {
-    std::uint64_t unreadable = 0;
+void load(AgentState::Rows& rows, UnreadableRows& unreadable, const char* table, const Read& read, const Use& use) {
     for (const auto& [key, text] : rows.load(table)) {
         const auto object = wire::parse_object(text);
         auto value = object ? read(*object) : tl::make_unexpected(object.error());
         if (value) {
             use(key, std::move(*value));
-            continue;
+        } else {
+            unreadable.move(table, key, text, value.error().message);
         }
-        ++unreadable;
-        log::error("a row of the state cannot be read and is forgotten",
-                   {{"table", table}, {"key", key}, {"why", value.error().message}});
-        rows.erase(table, key);
     }
-    return unreadable;
 }
 
 }  // namespace
@@ -123,15 +120,16 @@ Result<SaveRegistration> saved_from_json(const json& object) {
 }
 
 std::uint64_t AgentState::load_into(Monitor& monitor) {
-    std::uint64_t unreadable = 0;
-    unreadable += load(rows_, kPolicies, bus::guest_policy_from_json,
-                       [&](const std::string&, model::GuestPolicy policy) { monitor.restore(std::move(policy)); });
-    unreadable += load(rows_, kFaults, bus::fault_from_json,
-                       [&](const std::string&, model::Fault fault) { monitor.restore(std::move(fault)); });
-    unreadable += load(rows_, kGuests, saved_from_json, [&](const std::string& guest, SaveRegistration saved) {
+    UnreadableRows unreadable(rows_);
+    load(rows_, unreadable, kPolicies, bus::guest_policy_from_json,
+         [&](const std::string&, model::GuestPolicy policy) { monitor.restore(std::move(policy)); });
+    load(rows_, unreadable, kFaults, bus::fault_from_json,
+         [&](const std::string&, model::Fault fault) { monitor.restore(std::move(fault)); });
+    load(rows_, unreadable, kGuests, saved_from_json, [&](const std::string& guest, SaveRegistration saved) {
         monitor.restore(base::GuestId(guest), std::move(saved));
     });
-    return unreadable;
+    newly_unreadable_ = unreadable.moved();
+    return unreadable.rows();
 }
 
 void AgentState::keep(const base::GuestId& guest, const SaveRegistration& saved) {

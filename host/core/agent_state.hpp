@@ -26,8 +26,11 @@ public:
 
     explicit AgentState(Rows& rows) : rows_(rows) {}
 
-    /// Hands everything kept to `monitor`. Returns how many rows could not be read; they are forgotten and logged.
+    /// Hands everything kept to `monitor`. Returns how many rows could not be read, now or at an earlier start: they
+    /// are kept in a table of their own.
     std::uint64_t load_into(Monitor& monitor);
+    /// Of them, those that were found only now.
+    std::uint64_t newly_unreadable() const { return newly_unreadable_; }
 
     void keep(const base::GuestId& guest, const heartbeat::SaveRegistration& saved);
     void keep(const model::Fault& fault);
@@ -36,6 +39,7 @@ public:
 
 private:
     Rows& rows_;
+    std::uint64_t newly_unreadable_ = 0;
 };
 
 }  // namespace vitalwire::host

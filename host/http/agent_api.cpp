@@ -191,26 +191,37 @@ void ask_guest(const ApiContext& context, const HttpRequest& request, const std:
     if (!asked) respond(runtime::http_error(503, asked.error().message));
 }
 
+using Right = runtime::Router::Right;
+
+void add_page(runtime::Router& router, const ApiContext& context, const char* path, Right right,
+              HttpResponse (*make)(const ApiContext&, const HttpRequest&)) {
+    router.add("GET", path, right,
+               [&context, make](const HttpRequest& request, const auto&) { return make(context, request); });
+}
+
 }  // namespace
 
 runtime::Router make_router(const ApiContext& context) {
-    using Right = runtime::Router::Right;
     runtime::Router router;
-    const auto page = [&](const char* path, Right right, HttpResponse (*make)(const ApiContext&, const HttpRequest&)) {
-        router.add("GET", path, right,
-                   [&context, make](const HttpRequest& request, const auto&) { return make(context, request); });
-    };
-    page("/healthz", Right::everybody, healthz);
-    page("/readyz", Right::everybody, readyz);
-    page("/metrics", Right::reader, metrics);
-    page("/v1/status", Right::reader, status);
-    page("/v1/guests", Right::reader, guests);
-    page("/v1/faults", Right::reader, faults);
-    page("/v1/agents", Right::reader, agents);
+    add_page(router, context, "/healthz", Right::everybody, healthz);
+    add_page(router, context, "/readyz", Right::everybody, readyz);
+    add_page(router, context, "/metrics", Right::reader, metrics);
+    add_page(router, context, "/v1/status", Right::reader, status);
+    add_page(router, context, "/v1/guests", Right::reader, guests);
+    add_page(router, context, "/v1/faults", Right::reader, faults);
+    add_page(router, context, "/v1/agents", Right::reader, agents);
     router.add_late("POST", "/v1/guests/*/actions", Right::operators,
                     [&context](const HttpRequest& request, const auto& parts, const auto& respond) {
                         ask_guest(context, request, parts.front(), respond);
                     });
+    runtime::add_reload_page(router, context.reload);
+    return router;
+}
+
+runtime::Router make_metrics_router(const ApiContext& context, runtime::Router::Tokens tokens) {
+    runtime::Router router(std::move(tokens));
+    add_page(router, context, "/healthz", Right::everybody, healthz);
+    add_page(router, context, "/metrics", Right::reader, metrics);
     return router;
 }
 

@@ -33,7 +33,8 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     registrations_limited_ =
         counter("registrations_limited", "Registrations refused because a guest sent more than one a second");
     faults_dropped_ = counter("faults_dropped", "Cleared faults given up before a controller confirmed them");
-    rows_unreadable_ = counter("state_rows_unreadable", "Rows of the state on disk that could not be read");
+    rows_unreadable_ =
+        counter("state_rows_unreadable", "Rows of the state on disk that could not be read and are kept aside");
     source_problems_ = counter("source_problems", "Times a source of channels could not see");
     const char* attachments = "Attachments of wanted channels to running machines, by outcome";
     attached_ = counter("channel_attachments", attachments, {{"outcome", "done"}});

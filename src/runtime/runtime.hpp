@@ -3,6 +3,7 @@
 // src/runtime: what makes a daemon of a state machine.
 //   config.hpp             configuration files: sections of key = value, every mistake reported with file and line
 //   config_values.hpp      the values in force, where each is from, and what a reload changes
+//   reload.hpp             reads the configuration of a running daemon again, and tells what that changed
 //   command_line.hpp       the command line of a daemon with such a file
 //   file.hpp               a whole small file
 //   secret.hpp             a secret from the file or the variable that a section names
@@ -12,6 +13,7 @@
 //   metrics.hpp            counters and gauges for /metrics
 //   problems.hpp           what is wrong now, since when
 //   store.hpp              what must survive a restart: write-behind tables
+//   unreadable_rows.hpp    rows of it that could not be read, kept
 //   sqlite_file.hpp        the SQLite file under them
 //   timer.hpp              a timer that never fires after it was cancelled
 //   admission.hpp          a listening socket that no address can fill for others
@@ -21,5 +23,6 @@
 //   amqp/amqp_session.hpp  a session with a broker: blocking, on a thread of its own
 //   http/http_server.hpp   the HTTP interface, over TCP or a UNIX socket
 //   http/router.hpp        its pages, and who may ask for them
+//   http/reload_page.hpp   the page that does so
 //   http/http_list.hpp     long lists, page by page
 //   http/http_client.hpp   requests to sinks and clouds

@@ -48,7 +48,7 @@ class Configuration(unittest.TestCase):
         for name, source in made.items():
             (self.folder / name).write_bytes((self.folder / "pki" / source).read_bytes())
             (self.folder / name).chmod(0o600)
-        for name in ("rabbitmq.password", "tacker.token"):
+        for name in ("rabbitmq.password", "tacker.token", "metrics.token"):
             (self.folder / name).write_text("secret-of-32-characters-at-least-00\n")
             (self.folder / name).chmod(0o600)
         (self.folder / "inventory.conf").write_text("")

@@ -1,8 +1,14 @@
 #!/usr/bin/python3
-"""The configuration of agent and controller: what --check-config finds, what --print-config shows."""
+"""The configuration of agent and controller: what is checked, shown and reloaded, and what some of its keys do."""
 
+import contextlib
+import http.client
+import json
 import os
 from pathlib import Path
+import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import unittest
@@ -10,7 +16,7 @@ import unittest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from suite import BUILD
-from vmbed.procs import ProcessTestCase
+from vmbed.procs import Daemon, ProcessTestCase, http_json, http_metrics, wait_until
 
 CONTROLLER = BUILD / "controller" / "vitalwire-controller"
 AGENT = BUILD / "host" / "vitalwire-agent"
@@ -136,6 +142,132 @@ class Print(ConfigurationTestCase):
         done = self.run_with(AGENT, "[agent]\nlog_level = loud\n", "--print-config")
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         self.assertIn(f"{self.file}:2: [agent] log_level", done.stderr)
+
+
+class Running(ConfigurationTestCase):
+    """Both daemons, with the file self.file."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.log = self.dir / "daemon.log"
+
+    def run_daemon(self, program: Path, text: str) -> Daemon:
+        self.file.write_text(text)
+        daemon = Daemon([program, "--config", self.file], self.log)
+        self.addCleanup(daemon.kill)
+        return daemon.wait_ready()
+
+    def vitalwire(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([BUILD / "cli" / "vitalwire", *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+class Reload(Running):
+    def test_the_agent_tells_what_is_in_force_and_what_needs_a_restart(self) -> None:
+        self.run_daemon(AGENT, self.agent())
+        self.file.write_text(self.agent("log_level = debug\n[bus]\nreport_interval = 1 min\n[heartbeat]\nenabled = no\n"))
+        done = self.vitalwire("--agent", self.dir / "agent.sock", "reload")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.splitlines(), [
+            "applied: [agent] log_level: info -> debug",
+            "applied: [heartbeat] enabled: yes -> no",
+            "needs a restart: [bus] report_interval: 30 s -> 1 min",
+        ])  # fmt: skip
+        again = self.vitalwire("--agent", self.dir / "agent.sock", "reload").stdout
+        self.assertEqual(again, "needs a restart: [bus] report_interval: 30 s -> 1 min\n")
+
+    def test_the_controller_does_so_too(self) -> None:
+        self.run_daemon(CONTROLLER, self.controller())
+        self.file.write_text(self.controller().replace("[bus]", "log_level = error\n[bus]") + "[sink s]\ntype = log\n")
+        done = self.vitalwire("--controller", f"unix:{self.dir}/http", "reload", "-o", "json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answer = json.loads(done.stdout)
+        self.assertEqual(answer["applied"], ["[controller] log_level: info -> error"])
+        self.assertIn("[sink s] type: not set -> log", answer["needs_restart"])
+
+    def test_a_file_with_mistakes_changes_nothing(self) -> None:
+        for program, good, where in ((AGENT, self.agent(), ("--agent", self.dir / "agent.sock")),
+                                     (CONTROLLER, self.controller(), ("--controller", f"unix:{self.dir}/http"))):
+            daemon = self.run_daemon(program, good)
+            self.file.write_text(f"{good}[heartbeat]\ntypo = 1\n[nothing]\n")
+            done = self.vitalwire(*where, "reload")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("the configuration has mistakes, nothing was changed", done.stderr)
+            self.assertIn(f"{self.file}:", done.stderr)
+            self.file.write_text(good)
+            self.assertEqual(self.vitalwire(*where, "reload").stdout, "read again, no key has changed\n")
+            daemon.kill()
+
+    def test_the_signal_logs_the_same(self) -> None:
+        daemon = self.run_daemon(AGENT, self.agent())
+        self.file.write_text(self.agent("[heartbeat]\nenabled = no\n[limits]\nqueue = 128K\n[bus]\ncontroller = none\n"))
+        daemon.signal(signal.SIGHUP)
+        wait_until(lambda: "configuration reloaded applied=2 needs_restart=1" in self.log.read_text(), "it is logged")
+        self.assertIn("[limits] queue: 64K -> 128K", self.log.read_text().replace("64 K", "64K"))
+
+
+class Metrics(Running):
+    def start(self, more: str = "") -> str:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.run_daemon(AGENT, self.agent(f"[metrics]\nlisten = {address}\n{more}"))
+        return address
+
+    def get(self, address: str, path: str, token: str = "", method: str = "GET") -> tuple[int, str]:
+        connection = http.client.HTTPConnection(address, timeout=60)
+        self.addCleanup(connection.close)
+        connection.request(method, path, headers={"Authorization": f"Bearer {token}"} if token else {})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+    def test_prometheus_reads_the_metrics_and_nothing_else(self) -> None:
+        address = self.start()
+        status, text = self.get(address, "/metrics")
+        self.assertEqual(status, 200)
+        self.assertIn("vitalwire_agent_channels_up 0", text)
+        self.assertEqual(self.get(address, "/healthz")[0], 200)
+        for path in ("/v1/status", "/v1/guests", "/v1/faults", "/readyz", "/"):
+            self.assertEqual(self.get(address, path)[0], 404, path)
+        self.assertEqual(self.get(address, "/v1/reload", method="POST")[0], 404)
+        self.assertEqual(self.get(address, "/metrics", method="POST")[0], 405)
+
+    def test_with_a_token_only_who_has_it_reads_them(self) -> None:
+        address = self.start(f"token_file = {self.secret('token', 0o400)}\n")
+        self.assertEqual(self.get(address, "/metrics")[0], 401)
+        self.assertEqual(self.get(address, "/metrics", "another")[0], 401)
+        self.assertEqual(self.get(address, "/metrics", "a-secret")[0], 200)
+        self.assertEqual(self.get(address, "/healthz")[0], 200)
+
+
+class UnreadableRows(Running):
+    """A row of the state that is damaged, or written by a later release."""
+
+    def damage(self, state: Path, table: str) -> None:
+        with contextlib.closing(sqlite3.connect(state)) as file:
+            file.execute("INSERT INTO entry (section, key, value) VALUES (?, 'x', '{damaged')", (table,))
+            file.commit()
+
+    def kept(self, state: Path) -> list[tuple[str, str]]:
+        with contextlib.closing(sqlite3.connect(state)) as file:
+            return list(file.execute("SELECT key, value FROM entry WHERE section = 'unreadable'"))
+
+    def check(self, program: Path, text: str, state: Path, http: Path, metric: str) -> None:
+        self.run_daemon(program, text).stop()
+        self.damage(state, "faults")
+        for start in ("the first", "the next"):
+            with self.subTest(program=program.name, start=start):
+                daemon = self.run_daemon(program, text)
+                problems = [problem["what"] for problem in http_json(http, "/v1/status")["problems"]]
+                self.assertIn("rows of the state cannot be read", problems)
+                self.assertEqual(http_metrics(http)[metric], 1)
+                daemon.stop()
+                self.assertEqual(self.kept(state), [("faults/x", "{damaged")])
+
+    def test_the_agent_keeps_it_and_says_so_at_every_start(self) -> None:
+        self.check(AGENT, self.agent(), self.dir / "a.db", self.dir / "agent.sock", "vitalwire_agent_state_rows_unreadable_total")
+
+    def test_the_controller_does_so_too(self) -> None:
+        self.check(CONTROLLER, self.controller(), self.dir / "c.db", self.dir / "http",
+                   "vitalwire_controller_state_rows_unreadable")
 
 
 if __name__ == "__main__":

@@ -156,6 +156,15 @@ TEST_F(AgentConfigTest, ReportsEveryMistakeAtOnceWithItsLine) {
                                 HasSubstr("agent.conf:11: [heartbeat] min_interval"), HasSubstr("agent.conf:13: ")));
 }
 
+TEST_F(AgentConfigTest, ServesMetricsOverTcpOnlyWhereItIsTold) {
+    EXPECT_THAT(read("").metrics_listen, IsEmpty());
+    EXPECT_THAT(read("[metrics]\nlisten = 127.0.0.1:9108 [::1]:9108\n").metrics_listen,
+                ElementsAre("127.0.0.1:9108", "[::1]:9108"));
+    EXPECT_THAT(mistakes(), IsEmpty());
+    read("[metrics]\nlisten = localhost:9108\n");
+    EXPECT_THAT(mistakes(), ElementsAre(HasSubstr("agent.conf:2: [metrics] listen: expected an IP address")));
+}
+
 TEST_F(AgentConfigTest, CanDoWithoutAController) {
     EXPECT_THAT(read("[bus]\ncontroller = none\n").controllers, IsEmpty());
     EXPECT_THAT(mistakes(), IsEmpty());

@@ -113,7 +113,7 @@ TEST_F(AgentStateTest, ReplacesThePoliciesByACompleteList) {
     EXPECT_TRUE(store_.tables["policies"].contains("b"));
 }
 
-TEST_F(AgentStateTest, LeavesOutAndForgetsRowsThatCannotBeRead) {
+TEST_F(AgentStateTest, KeepsAndCountsRowsThatCannotBeRead) {
     store_.tables["guests"]["a"] = "{";
     store_.tables["guests"]["b"] = R"({"registration":{"dialect":"klingon"}})";
     store_.tables["faults"]["f"] = R"({"id":5})";
@@ -121,6 +121,21 @@ TEST_F(AgentStateTest, LeavesOutAndForgetsRowsThatCannotBeRead) {
     EXPECT_EQ(state_.load_into(monitor_), 3U);
     EXPECT_EQ(store_.tables["guests"].size(), 1U);
     EXPECT_TRUE(store_.tables["faults"].empty());
+    EXPECT_THAT(store_.tables["unreadable"],
+                testing::UnorderedElementsAre(testing::Pair("guests/a", "{"),
+                                              testing::Pair("guests/b", R"({"registration":{"dialect":"klingon"}})"),
+                                              testing::Pair("faults/f", R"({"id":5})")));
+}
+
+TEST_F(AgentStateTest, RowsThatCouldNotBeReadAreCountedAtEveryStartAndNeverReplaced) {
+    store_.tables["unreadable"]["guests/a"] = "earlier";
+    store_.tables["guests"]["a"] = "{";
+    EXPECT_EQ(state_.load_into(monitor_), 2U);
+    EXPECT_EQ(state_.newly_unreadable(), 1U);
+    EXPECT_EQ(state_.load_into(monitor_), 2U);
+    EXPECT_EQ(state_.newly_unreadable(), 0U);
+    EXPECT_THAT(store_.tables["unreadable"],
+                testing::ElementsAre(testing::Pair("guests/a", "earlier"), testing::Pair("guests/a#2", "{")));
 }
 
 }  // namespace

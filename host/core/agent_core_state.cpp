@@ -1,0 +1,50 @@
+// What of AgentCore reads and writes the state on disk.
+
+#include <cstdlib>
+#include <string>
+
+#include "host/core/agent_core.hpp"
+
+namespace vitalwire::host {
+
+namespace {
+
+// Where the agent keeps what it knows of its state itself.
+constexpr const char* kAgentTable = "agent";
+constexpr const char* kStateId = "state";
+constexpr const char* kStateStarts = "starts";
+constexpr const char* kStateChanges = "changes";
+constexpr const char* kBootId = "boot";
+
+}  // namespace
+
+void AgentCore::load_state() {
+    counters_.rows_unreadable = state_.load_into(monitor_);
+    if (counters_.rows_unreadable == 0) return;
+    set_problem("rows of the state cannot be read",
+                std::to_string(counters_.rows_unreadable) + " of them, kept in its section 'unreadable'");
+}
+
+/// A controller tells by the id and the count an agent that kept its faults from one that lost them.
+void AgentCore::start_state() {
+    auto rows = output_.load(kAgentTable);
+    // A row that cannot be read may have been an open fault.
+    const bool fresh = rows[kStateId].empty() || state_.newly_unreadable() > 0;
+    state_id_ = fresh ? identity_.new_state : rows[kStateId];
+    state_starts_ = std::strtoull(rows[kStateStarts].c_str(), nullptr, 10) + 1;
+    state_changes_ = std::strtoull(rows[kStateChanges].c_str(), nullptr, 10);
+    controllers_.state_changed(state_changes_);
+    const std::string& boot = rows[kBootId];
+    host_restarted_ = !boot.empty() && !identity_.boot.empty() && boot != identity_.boot;
+    if (fresh) output_.put(kAgentTable, kStateId, state_id_);
+    output_.put(kAgentTable, kStateStarts, std::to_string(state_starts_));
+    output_.put(kAgentTable, kBootId, identity_.boot);
+}
+
+/// With the row that changes: on the disk both are there or neither.
+void AgentCore::count_change() {
+    output_.put(kAgentTable, kStateChanges, std::to_string(++state_changes_));
+    controllers_.state_changed(state_changes_);
+}
+
+}  // namespace vitalwire::host

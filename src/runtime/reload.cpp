@@ -1,0 +1,52 @@
+#include "runtime/reload.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace vitalwire::runtime {
+
+Reloader::Reloader(ConfigValues running, std::vector<std::string> applicable, Take take)
+    : running_(std::move(running)), applicable_(std::move(applicable)), take_(std::move(take)) {}
+
+ReloadReport Reloader::operator()() {
+    ConfigErrors errors;
+    const auto values = take_(errors);
+    if (values) return compare(*values);
+    ReloadReport report;
+    for (const ConfigError& error : errors) {
+        report.mistakes.push_back(to_string(error));
+        log::error("mistake in the configuration", {{"what", report.mistakes.back()}});
+    }
+    log::error("the configuration has mistakes, continuing with the one before", {{"mistakes", errors.size()}});
+    return report;
+}
+
+bool Reloader::is_applicable(const std::string& section, const std::string& key) const {
+    return std::any_of(applicable_.begin(), applicable_.end(),
+                       [&](const std::string& form) { return form == section || form == section + ' ' + key; });
+}
+
+ReloadReport Reloader::compare(const ConfigValues& values) {
+    ReloadReport report;
+    for (const ConfigChange& change : differences(running_, values)) {
+        const bool applied = is_applicable(change.section, change.key);
+        (applied ? report.applied : report.needs_restart).push_back(to_string(change));
+        if (applied) {
+            log::info("configuration changed", {{"applied", report.applied.back()}});
+        } else {
+            log::warning("a change of the configuration needs a restart", {{"what", report.needs_restart.back()}});
+        }
+    }
+    log::info("configuration reloaded",
+              {{"applied", report.applied.size()}, {"needs_restart", report.needs_restart.size()}});
+    // What needs a restart stays different until then.
+    std::erase_if(running_, [&](const ConfigValue& value) { return is_applicable(value.section, value.key); });
+    for (const ConfigValue& value : values) {
+        if (is_applicable(value.section, value.key)) running_.push_back(value);
+    }
+    return report;
+}
+
+}  // namespace vitalwire::runtime

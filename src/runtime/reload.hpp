@@ -1,0 +1,41 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/config.hpp"
+
+namespace vitalwire::runtime {
+
+/// What a reload did. With mistakes it did nothing.
+struct ReloadReport {
+    std::vector<std::string> mistakes;
+    std::vector<std::string> applied;        ///< "[heartbeat] detection_time: 900 ms -> 600 ms"
+    std::vector<std::string> needs_restart;  ///< the same, of what the running process does not have yet
+};
+
+/// Reads the configuration of a running daemon again, and tells what of it is in force now.
+class Reloader {
+public:
+    /// Reads it and applies what can be applied; returns its values, or nothing when there are mistakes.
+    using Take = std::function<std::optional<ConfigValues>(ConfigErrors&)>;
+
+    /// `running`: what the daemon was started with. `applicable`: what `take` applies, each "[section] key" or
+    /// "[section]" for all of its keys.
+    Reloader(ConfigValues running, std::vector<std::string> applicable, Take take);
+
+    /// Also logs the report.
+    ReloadReport operator()();
+
+private:
+    bool is_applicable(const std::string& section, const std::string& key) const;
+    ReloadReport compare(const ConfigValues& values);
+
+    ConfigValues running_;
+    std::vector<std::string> applicable_;
+    Take take_;
+};
+
+}  // namespace vitalwire::runtime
