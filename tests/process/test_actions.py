@@ -313,10 +313,10 @@ class LinkedApplication(GuestTestCase):
             while thread.is_alive():
                 library.vw_dispatch(handle, 0)
                 thread.join(0.01)
-            return answers[0] if asked else {}
+            return answers[0] if "stop 1" in asked else {}
 
         answer = wait_until(answered, "the application is asked")
-        self.assertEqual((answer["decision"], asked[0]), ("reject", "stop 1"))
+        self.assertEqual(answer["decision"], "reject")
         self.assertRegex(answer["reason"], r"^application pid-\d+: syncing$")
         self.assertEqual(library.vw_close(handle), 0)
 
