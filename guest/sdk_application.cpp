@@ -20,7 +20,7 @@ using sdk::RecordType;
 namespace {
 
 constexpr std::size_t kReadAtOnce = 8 * sdk::kRecordSize;
-constexpr int kReadsBeforeJudging = 8;
+constexpr int kReadsBeforeDeadline = 8;
 /// An application registers again as soon as it has read a refusal.
 constexpr std::chrono::seconds kRefusalDelay{1};
 
@@ -185,7 +185,7 @@ void SdkApplication::ask() {
 void SdkApplication::unanswered() {
     const auto self = shared_from_this();
     // The answer may lie unread while this daemon was busy or stood still.
-    for (int i = 0; i < kReadsBeforeJudging && awaits_answer_; ++i) {
+    for (int i = 0; i < kReadsBeforeDeadline && awaits_answer_; ++i) {
         if (!receive()) break;
     }
     if (!socket_.is_open() || name_.empty() || !awaits_answer_) return;
