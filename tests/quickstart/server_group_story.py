@@ -61,9 +61,14 @@ def write_inventory(stage: Stage, states: dict[str, str], members: tuple[str, ..
 
 def broadcast(sender: Guest, peers: tuple[Guest, ...]) -> None:
     with Step(f"{sender.name}: broadcasts to its group") as step:
-        sender.ctl("vitalwire-group send 'price list changed'")
-        for peer in peers:
-            receives(peer, f"broadcast\t{sender.name}\tprice list changed")
+        line = f"broadcast\t{sender.name}\tprice list changed"
+
+        def heard() -> bool:
+            # A peer that does not listen yet when it is sent does not get it.
+            sender.ctl("vitalwire-group send 'price list changed'")
+            return all(line in peer.ctl(f"cat {HEARD}") for peer in peers)
+
+        wait_until(heard, f"{' and '.join(peer.name for peer in peers)} receive {line!r}")
         step.outcome = "heard by " + " and ".join(peer.name for peer in peers)
 
 
