@@ -35,7 +35,7 @@ void CableLink::send(const bus::ToController& message) {
 void Cable::dial(CableLink* link) {
     world_.after(kRedial, [this, link] {
         if (link_ != link || agent_end_) return;
-        if (cut_ || server_ == nullptr) return dial(link);
+        if (cut_ > 0 || server_ == nullptr || world_.now() < redial_from_) return dial(link);
         // A new connection of the same agent replaces one that the controller still believes in.
         server_loses();
         ++connection_;
@@ -51,7 +51,7 @@ void Cable::hang_up() {
     link_ = nullptr;
     agent_end_ = false;
     within_connection(world_.between(Millis(0), Millis(5)), [this] {
-        if (!cut_) server_loses();
+        if (cut_ == 0) server_loses();
     });
 }
 
@@ -63,23 +63,23 @@ void Cable::server_died() {
     server_ = nullptr;
     server_end_ = false;
     within_connection(world_.between(Millis(0), Millis(5)), [this] {
-        if (!cut_) agent_loses("connection reset");
+        if (cut_ == 0) agent_loses("connection reset");
     });
 }
 
 void Cable::cut() {
-    if (std::exchange(cut_, true)) return;
+    if (cut_++ > 0) return;
     const std::uint64_t cut = ++cuts_;
     within_connection(world_.between(kShortestPatience, kLongestPatience), [this, cut] {
-        if (cut_ && cuts_ == cut) agent_loses("no sign of life");
+        if (cut_ > 0 && cuts_ == cut) agent_loses("no sign of life");
     });
     within_connection(world_.between(kShortestPatience, kLongestPatience), [this, cut] {
-        if (cut_ && cuts_ == cut) server_loses();
+        if (cut_ > 0 && cuts_ == cut) server_loses();
     });
 }
 
 void Cable::heal() {
-    if (!std::exchange(cut_, false)) return;
+    if (cut_ == 0 || --cut_ > 0) return;
     if (!agent_end_ || !server_end_) {
         // The end that still believes in the connection learns otherwise by its first packet.
         agent_loses("connection reset");
@@ -89,6 +89,11 @@ void Cable::heal() {
         for (const std::string& line : std::exchange(held_up_[direction], {}))
             deliver(direction, line);
     }
+}
+
+void Cable::heal_all() {
+    cut_ = std::min(cut_, 1);
+    heal();
 }
 
 void Cable::send_to_agent(const bus::ToAgent& message) {
@@ -103,7 +108,7 @@ void Cable::send(Direction direction, std::string line) {
 }
 
 void Cable::arrive(Direction direction, const std::string& line) {
-    if (cut_) {
+    if (cut_ > 0) {
         held_up_[direction].push_back(line);
     } else {
         deliver(direction, line);
@@ -117,11 +122,21 @@ void Cable::deliver(Direction direction, const std::string& line) {
     }
     if (server_ == nullptr) return;
     const bus::ToController message = bus::decode_to_controller(line).value();
-    if (server_end_) return server_->message(host_, message);
+    if (server_end_) return server_->message(*this, served_, message);
     const auto* hello = std::get_if<bus::Hello>(&message);
     if (hello == nullptr) return;
     server_end_ = true;
-    server_->agent_up(host_, *hello);
+    served_ = hello->host;
+    server_->agent_up(*this, *hello);
+}
+
+void Cable::reject(const bus::Rejected& rejected) {
+    server_end_ = false;
+    redial_from_ = world_.now() + rejected.retry_after;
+    send(kToAgent, bus::encode(rejected));
+    within_connection(Millis(20), [this] {
+        if (cut_ == 0) agent_loses("rejected");
+    });
 }
 
 void Cable::agent_loses(const std::string& why) {
@@ -133,7 +148,7 @@ void Cable::agent_loses(const std::string& why) {
 }
 
 void Cable::server_loses() {
-    if (std::exchange(server_end_, false) && server_ != nullptr) server_->agent_down(host_);
+    if (std::exchange(server_end_, false) && server_ != nullptr) server_->agent_down(*this, served_);
 }
 
 /// Later, unless another connection has begun by then.

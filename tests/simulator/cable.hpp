@@ -14,9 +14,9 @@ namespace vitalwire::simulator {
 class CableServer {
 public:
     virtual ~CableServer() = default;
-    virtual void agent_up(const base::HostId& host, const bus::Hello& hello) = 0;
-    virtual void agent_down(const base::HostId& host) = 0;
-    virtual void message(const base::HostId& host, const bus::ToController& message) = 0;
+    virtual void agent_up(class Cable& cable, const bus::Hello& hello) = 0;
+    virtual void agent_down(class Cable& cable, const base::HostId& host) = 0;
+    virtual void message(class Cable& cable, const base::HostId& host, const bus::ToController& message) = 0;
 };
 
 /// Between one agent and one controller: a stream in both directions that can be cut. What is under way when it is cut
@@ -28,13 +28,18 @@ public:
 
     std::string name() const { return host_.str() + " and " + name_; }
 
+    /// Cuts may overlap: it is whole when all of them are healed.
     void cut();
     void heal();
+    void heal_all();
+    /// The agent has another name from its next start.
+    void rename(base::HostId host) { host_ = std::move(host); }
 
     // The controller's process.
     void serve(CableServer* server);
     void server_died();
     void send_to_agent(const bus::ToAgent& message);
+    void reject(const bus::Rejected& rejected);
 
 private:
     friend class CableLink;
@@ -54,8 +59,10 @@ private:
     std::string name_;
     class CableLink* link_ = nullptr;  ///< while the agent's process runs
     CableServer* server_ = nullptr;    ///< while the controller's process runs
-    bool cut_ = false;
+    int cut_ = 0;                      ///< how many times at present
     std::uint64_t cuts_ = 0;
+    TimePoint redial_from_{};
+    base::HostId served_;           ///< as the agent of the present connection named itself
     std::uint64_t connection_ = 0;  ///< number of the present or last one
     bool agent_end_ = false;        ///< the agent takes it for connected
     bool server_end_ = false;       ///< the controller does

@@ -1,5 +1,6 @@
 #include "controller_node.hpp"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
 
@@ -12,41 +13,35 @@ namespace vitalwire::simulator {
 
 using base::HostId;
 
-namespace {
-base::Moment moment() {
-    return {virtual_time::now(), virtual_time::wall()};
-}
-}  // namespace
-
 /// The shell of a real core.
 struct ControllerNode::Process : controller::Core::Output {
     explicit Process(ControllerNode& owner)
         : node(owner),
           store(node.world_, node.disk_),
           rows(store),
-          core({{base::HostId(node.name_)}, {}, std::chrono::hours(24 * 7), virtual_time::wall()},
+          core({{base::HostId(node.name_)}, {}, std::chrono::hours(24 * 7), owner.moment().wall},
                {problems, rows, inventory, *this}),
           timer(node.world_.io()) {
         for (Inspector* inspector : node.inspectors_) {
             auto sink = std::make_unique<InspectorSink>(node.world_, *inspector, node.inspectors_cut_off_);
             controller::DeliveryOptions options;
-            options.backlog = node.backlog_;
+            options.backlog = node.plan_.backlog;
             core.alarms().add_sink(std::make_unique<controller::SinkWorker>(
                 inspector->name(), "webhook", std::move(sink), options, std::nullopt,
                 controller::SinkWorker::Shell{node.world_.io(), metrics, problems},
                 core.alarms().context_of(inspector->name())));
         }
-        core.load(moment());
-        inventory.replace(node.inventory());
-        core.inventory_changed({}, moment());
+        core.load(now());
+        inventory.replace(node.inventory_);
+        core.inventory_changed({}, now());
         arm();
     }
 
     void send(const controller::Session& session, const bus::ToAgent& message) override {
-        node.cables_.at(session.name)->send_to_agent(message);
+        node.cables_.at(session.port)->send_to_agent(message);
     }
     void refresh_inventory() override {}
-    controller::Evidence::Source inventory_source() const override { return {true, true}; }
+    controller::Evidence::Source inventory_source() const override { return {true, node.plan_.names_all}; }
     bool reachable() const override { return true; }
     void defer(std::function<void()> call) override {
         boost::asio::post(node.world_.io(), [call = std::move(call), alive = std::weak_ptr(alive_)] {
@@ -54,7 +49,7 @@ struct ControllerNode::Process : controller::Core::Output {
         });
     }
 
-    base::Moment now() const override { return moment(); }
+    base::Moment now() const override { return node.moment(); }
 
     void arm() {
         const base::TimePoint due = core.next_due();
@@ -62,7 +57,7 @@ struct ControllerNode::Process : controller::Core::Output {
         if (due == base::kNever) return timer.cancel();
         timer.after(std::max(due - virtual_time::now(), base::Duration::zero()), [this] {
             armed_for = base::kNever;
-            core.tick(moment());
+            core.tick(now());
             arm();
         });
     }
@@ -71,7 +66,7 @@ struct ControllerNode::Process : controller::Core::Output {
     SimulatedStore store;
     controller::AlarmStore rows;
     runtime::Metrics metrics;
-    runtime::Problems problems{virtual_time::wall};
+    runtime::Problems problems{[this] { return node.moment().wall; }};
     controller::Inventory inventory;
     controller::Core core;
     runtime::Timer timer;
@@ -79,13 +74,13 @@ struct ControllerNode::Process : controller::Core::Output {
     std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
-ControllerNode::ControllerNode(World& world, std::string name, std::vector<Inspector*> inspectors, int backlog,
-                               PoliciesOf policies_of)
+ControllerNode::ControllerNode(World& world, std::string name, std::vector<Inspector*> inspectors, Plan plan,
+                               Cloud cloud)
     : world_(world),
       name_(std::move(name)),
       inspectors_(std::move(inspectors)),
-      backlog_(backlog),
-      policies_of_(std::move(policies_of)),
+      plan_(plan),
+      cloud_(std::move(cloud)),
       inbox_(world) {}
 
 ControllerNode::~ControllerNode() = default;
@@ -94,8 +89,9 @@ void ControllerNode::start() {
     if (process_) return;
     world_.log(name_ + " starts");
     inbox_.renew();
+    if (!inventory_behind_) inventory_ = cloud_();
     process_ = std::make_unique<Process>(*this);
-    for (const auto& [host, cable] : cables_)
+    for (Cable* cable : cables_)
         cable->serve(this);
 }
 
@@ -108,49 +104,55 @@ void ControllerNode::stop(bool killed) {
     inbox_.renew();
     for (Inspector* inspector : inspectors_)
         inspector->controller_ended();
-    for (const auto& [host, cable] : cables_)
+    for (Cable* cable : cables_)
         cable->server_died();
 }
 
-controller::InventorySnapshot ControllerNode::inventory() const {
-    controller::InventorySnapshot snapshot;
-    for (const auto& [host, cable] : cables_) {
-        for (const model::GuestPolicy& policy : policies_of_(host)) {
-            controller::InventoryGuest guest;
-            guest.id = policy.guest;
-            guest.host = host;
-            guest.policy = policy;
-            snapshot.guests.push_back(std::move(guest));
-        }
-    }
-    return snapshot;
-}
-
 void ControllerNode::update_inventory() {
+    if (inventory_behind_) return;
+    inventory_ = cloud_();
     if (!process_) return;
-    const auto changes = process_->inventory.replace(inventory());
+    const auto changes = process_->inventory.replace(inventory_);
     process_->core.inventory_changed(changes, moment());
     process_->arm();
+}
+
+void ControllerNode::set_inventory_behind(bool behind) {
+    inventory_behind_ = behind;
+    update_inventory();
+}
+
+base::Moment ControllerNode::moment() const {
+    return {virtual_time::now(),
+            virtual_time::wall() + std::chrono::duration_cast<base::WallTime::duration>(plan_.wall_offset)};
 }
 
 const controller::FaultTable& ControllerNode::fault_table() const {
     return process_->core.alarms().table();
 }
 
-void ControllerNode::agent_up(const HostId& host, const bus::Hello& hello) {
-    run([host, hello](Process& process) {
-        if (const auto rejected = process.core.admit(0, hello, "simulated", moment()))
-            process.node.world_.violated(host.str() + " is rejected: " + rejected->reason);
-        process.core.agent_up(0, hello, "simulated", moment());
+std::size_t ControllerNode::port_of(const Cable& cable) const {
+    return static_cast<std::size_t>(std::find(cables_.begin(), cables_.end(), &cable) - cables_.begin());
+}
+
+void ControllerNode::agent_up(Cable& cable, const bus::Hello& hello) {
+    run([this, &cable, port = port_of(cable), hello](Process& process) {
+        const auto rejected = process.core.admit(port, hello, "simulated", moment());
+        if (rejected) return cable.reject(*rejected);
+        process.core.agent_up(port, hello, "simulated", moment());
     });
 }
 
-void ControllerNode::agent_down(const HostId& host) {
-    run([host](Process& process) { process.core.agent_down(0, host, "simulated", moment()); });
+void ControllerNode::agent_down(Cable& cable, const HostId& host) {
+    run([this, port = port_of(cable), host](Process& process) {
+        process.core.agent_down(port, host, "simulated", moment());
+    });
 }
 
-void ControllerNode::message(const HostId& host, const bus::ToController& message) {
-    run([host, message](Process& process) { process.core.message(0, host, message, moment()); });
+void ControllerNode::message(Cable& cable, const HostId& host, const bus::ToController& message) {
+    run([this, port = port_of(cable), host, message](Process& process) {
+        process.core.message(port, host, message, moment());
+    });
 }
 
 void ControllerNode::run(std::function<void(Process&)> call) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,14 +20,18 @@ namespace vitalwire::simulator {
 /// deliveries.
 class ControllerNode final : private CableServer {
 public:
-    using PoliciesOf = std::function<std::vector<model::GuestPolicy>(const base::HostId&)>;
+    struct Plan {
+        int backlog = 0;         ///< controller::DeliveryOptions
+        bool names_all = false;  ///< controller::Evidence::Source, as Nova and as a file
+        Duration wall_offset{};  ///< how far its wall clock is off
+    };
+    /// What the cloud says at present of its guests.
+    using Cloud = std::function<controller::InventorySnapshot()>;
 
-    /// `backlog`: controller::DeliveryOptions.
-    ControllerNode(World& world, std::string name, std::vector<Inspector*> inspectors, int backlog,
-                   PoliciesOf policies_of);
+    ControllerNode(World& world, std::string name, std::vector<Inspector*> inspectors, Plan plan, Cloud cloud);
     ~ControllerNode() override;
 
-    void plug_in(const base::HostId& host, Cable& cable) { cables_[host] = &cable; }
+    void plug_in(Cable& cable) { cables_.push_back(&cable); }
     void start();
     /// Killed: nothing is sent, what was not on disk is lost. Otherwise in order.
     void stop(bool killed);
@@ -36,8 +39,11 @@ public:
     /// Does nothing for that long; what arrives waits.
     void stall(Duration time) { inbox_.stall(time); }
     void cut_off_inspectors(bool cut) { inspectors_cut_off_ = cut; }
-    /// Guests are on other hosts now.
+    /// The cloud changed: the inventory follows, unless it is behind.
     void update_inventory();
+    /// What the cloud changes from now on is not known here until it catches up.
+    void set_inventory_behind(bool behind);
+    void step_wall_clock(Duration step) { plan_.wall_offset += step; }
 
     const std::string& name() const { return name_; }
     const controller::FaultTable& fault_table() const;
@@ -45,18 +51,21 @@ public:
 private:
     struct Process;
 
-    void agent_up(const base::HostId& host, const bus::Hello& hello) override;
-    void agent_down(const base::HostId& host) override;
-    void message(const base::HostId& host, const bus::ToController& message) override;
+    void agent_up(Cable& cable, const bus::Hello& hello) override;
+    void agent_down(Cable& cable, const base::HostId& host) override;
+    void message(Cable& cable, const base::HostId& host, const bus::ToController& message) override;
+    std::size_t port_of(const Cable& cable) const;
     void run(std::function<void(Process&)> call);
-    controller::InventorySnapshot inventory() const;
+    base::Moment moment() const;
 
     World& world_;
     std::string name_;
     std::vector<Inspector*> inspectors_;
-    int backlog_;
-    PoliciesOf policies_of_;
-    std::map<base::HostId, Cable*> cables_;
+    Plan plan_;
+    Cloud cloud_;
+    controller::InventorySnapshot inventory_;
+    bool inventory_behind_ = false;
+    std::vector<Cable*> cables_;  ///< by the core's number of a port
     Disk disk_;
     bool inspectors_cut_off_ = false;
     Inbox inbox_;

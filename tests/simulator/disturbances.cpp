@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "simulation.hpp"
@@ -27,6 +28,9 @@ void Simulation::schedule_disturbances() {
     schedule(seconds(25), &Simulation::disturb_controller);
     schedule(seconds(20), &Simulation::disturb_network);
     schedule(seconds(30), &Simulation::disturb_inspector);
+    schedule(seconds(40), &Simulation::disturb_inventory);
+    schedule(seconds(40), &Simulation::disturb_clock);
+    schedule(seconds(60), &Simulation::evacuate);
 }
 
 void Simulation::schedule(Duration mean, void (Simulation::*disturb)()) {
@@ -167,7 +171,7 @@ void Simulation::stop_and_start(Vm& vm) {
 void Simulation::migrate(Vm& vm) {
     HostNode& source = vm.host();
     HostNode& target = *world_.pick(hosts_);
-    if (&source == &target || vm.power() != Power::running) return free_later(vm);
+    if (&source == &target || evacuated_.contains(&target) || vm.power() != Power::running) return free_later(vm);
     world_.log(vm.id().str() + " migrates to " + target.id().str());
     vm.set_inhibited(true);
     source.hypervisor_event(vm, heartbeat::Inhibited{Inhibit::migrating});
@@ -178,6 +182,7 @@ void Simulation::migrate(Vm& vm) {
         source.hypervisor_gone(vm, StopReason::migrated);
         source.remove(vm);
         target.add(vm);
+        moved_.erase({&target, vm.id()});
         world_.after(world_.between(Millis(30), Millis(800)), [this, &vm, &source, &target] {
             world_.log(vm.id().str() + " has arrived");
             vm.unpause();
@@ -193,8 +198,104 @@ void Simulation::migrate(Vm& vm) {
 void Simulation::disturb_agent() {
     HostNode& host = *world_.pick(hosts_);
     if (world_.chance(0.5)) return host.stall_agent(world_.exponential(seconds(2)));
+    if (world_.chance(0.2)) host.copy_state();
+    if (!evacuated_.contains(&host)) restart_agent(host);
+}
+
+/// With its state, as a rule, and by the same name.
+void Simulation::restart_agent(HostNode& host) {
     host.stop_agent(world_.chance(0.5));
-    world_.after(world_.exponential(seconds(3)), [&host] { host.start_agent(); });
+    world_.after(world_.exponential(seconds(3)), [this, &host] {
+        if (host.agent_running() || evacuated_.contains(&host)) return;
+        switch (world_.below(8)) {
+            case 0:
+                host.lose_state();
+                break;
+            case 1:
+                host.restore_state();
+                break;
+            case 2:
+                host.rename(host.id().str() == host.name() ? host.name() + kDomain : host.name());
+                break;
+            default:
+                break;
+        }
+        host.start_agent();
+    });
+}
+
+/// A host is given up: its guests are started elsewhere, while it is dead, or nobody knows how it is. Then it comes
+/// back, without its guests or with them, and has to learn that they are no longer its own.
+void Simulation::evacuate() {
+    HostNode& host = *world_.pick(hosts_);
+    std::vector<Vm*> vms;
+    for (const auto& [id, vm] : host.vms())
+        vms.push_back(vm);
+    const bool busy = std::any_of(vms.begin(), vms.end(), [this](const Vm* vm) { return busy_.contains(vm); });
+    if (busy || vms.empty() || evacuated_.size() + 1 >= hosts_.size() || !evacuated_.insert(&host).second) return;
+    busy_.insert(vms.begin(), vms.end());
+    host.cut_off();
+    const bool dead = world_.chance(0.4);
+    world_.log(host.id().str() + (dead ? " loses power" : " is cut off"));
+    if (dead) {
+        host.stop_agent(true);
+        for (Vm* vm : vms)
+            vm->power_off(Power::off);
+    }
+    world_.after(world_.between(seconds(3), seconds(20)), [this, &host, vms, dead] {
+        rebuild_elsewhere(host, vms);
+        if (dead) {
+            for (Vm* vm : vms)
+                host.remove(*vm);
+        }
+        world_.after(world_.between(seconds(1), seconds(30)), [this, &host, vms, dead] {
+            come_back(host, dead ? std::vector<Vm*>() : vms, world_.chance(0.5));
+        });
+    });
+}
+
+void Simulation::rebuild_elsewhere(HostNode& host, const std::vector<Vm*>& vms) {
+    for (Vm* vm : vms) {
+        HostNode* target = &host;
+        while (evacuated_.contains(target))
+            target = world_.pick(hosts_).get();
+        const auto at = std::find_if(vms_.begin(), vms_.end(), [&](const auto& each) { return each.get() == vm; });
+        copies_.push_back(std::exchange(*at, std::make_unique<Vm>(world_, vm->plan())));
+        Vm& rebuilt = **at;
+        by_id_[rebuilt.id()] = &rebuilt;
+        moved_[{&host, rebuilt.id()}] = world_.now();
+        moved_.erase({target, rebuilt.id()});
+        target->add(rebuilt);
+        world_.log(rebuilt.id().str() + " is rebuilt on " + target->id().str());
+        start_vm(rebuilt);
+    }
+    inventory_changed();
+}
+
+void Simulation::come_back(HostNode& host, const std::vector<Vm*>& copies, bool still_running) {
+    world_.log(host.id().str() + " is back" +
+               (copies.empty()  ? ""
+                : still_running ? " and runs its old guests"
+                                : ", its old guests are dead"));
+    for (Vm* copy : copies) {
+        if (still_running) continue;
+        copy->power_off(Power::crashed);
+        host.channel_closed(*copy);
+        host.hypervisor_event(*copy, heartbeat::Crashed{CrashReason::failed});
+    }
+    host.heal();
+    host.start_agent();
+    // Nova removes what it finds there.
+    world_.after(world_.between(seconds(2), seconds(15)), [this, &host, copies] {
+        for (Vm* copy : copies) {
+            world_.log(copy->id().str() + ": its old copy is removed");
+            copy->power_off(Power::off);
+            host.channel_closed(*copy);
+            host.hypervisor_gone(*copy, StopReason::domain_stopped);
+            if (host.vms().contains(copy->id()) && host.vms().at(copy->id()) == copy) host.remove(*copy);
+        }
+        evacuated_.erase(&host);
+    });
 }
 
 void Simulation::disturb_controller() {
@@ -234,12 +335,65 @@ void Simulation::disturb_inspector() {
     world_.after(time, [&inspector] { inspector.set_unreliable(false); });
 }
 
+void Simulation::disturb_inventory() {
+    const Duration time = world_.exponential(seconds(12));
+    const auto until = [&](auto repair) {
+        inventory_changed();
+        world_.after(time, [this, repair] {
+            repair();
+            inventory_changed();
+        });
+    };
+    Vm& vm = *world_.pick(vms_);
+    switch (world_.below(4)) {
+        case 0: {
+            ControllerNode& controller = *world_.pick(controllers_);
+            world_.log(controller.name() + ": the inventory is behind");
+            controller.set_inventory_behind(true);
+            ++behind_;
+            return world_.after(time, [this, &controller] {
+                controller.set_inventory_behind(false);
+                --behind_;
+                behind_until_ = world_.now();
+            });
+        }
+        case 1:
+            world_.log("the cloud does not name " + vm.id().str());
+            unnamed_.insert(vm.id());
+            return until([this, guest = vm.id()] {
+                unnamed_.erase(guest);
+                said_wrongly_[guest] = world_.now();
+            });
+        case 2:
+            misplaced_[vm.id()] = world_.pick(hosts_).get();
+            world_.log("the cloud has " + vm.id().str() + " on " + misplaced_[vm.id()]->name());
+            return until([this, guest = vm.id()] {
+                misplaced_.erase(guest);
+                said_wrongly_[guest] = world_.now();
+            });
+        default:
+            world_.log("the cloud names hosts otherwise");
+            long_names_ = !long_names_;
+            return inventory_changed();
+    }
+}
+
+void Simulation::disturb_clock() {
+    const Duration step = world_.between(-seconds(3600), seconds(3600));
+    if (world_.chance(0.5)) {
+        world_.pick(hosts_)->step_wall_clock(step);
+    } else {
+        world_.pick(controllers_)->step_wall_clock(step);
+    }
+}
+
 /// All disturbances end; only some guests stay as they are, so that there is something to agree on.
 void Simulation::repair_everything() {
     world_.log("calm");
-    for (const auto& cable : cables_)
-        cable->heal();
+    unnamed_.clear();
+    misplaced_.clear();
     for (const auto& controller : controllers_) {
+        controller->set_inventory_behind(false);
         controller->start();
         controller->cut_off_inspectors(false);
     }
@@ -247,8 +401,11 @@ void Simulation::repair_everything() {
         inspector->set_away(false);
         inspector->set_unreliable(false);
     }
-    for (const auto& host : hosts_)
+    for (const auto& host : hosts_) {
+        if (evacuated_.contains(host.get())) continue;
+        host->heal_all();
         host->start_agent();
+    }
     for (const auto& vm : vms_)
         vm->set_noise(0, {});
     // Those that recovered by then hang or fall ill for good.

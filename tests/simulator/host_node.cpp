@@ -8,6 +8,7 @@
 namespace vitalwire::simulator {
 
 using base::GuestId;
+using base::HostId;
 using heartbeat::HostEvent;
 
 namespace {
@@ -129,7 +130,8 @@ private:
         }
         stalled_ = false;
         probed_at_ = world_.now();
-        return {world_.now(), virtual_time::wall()};
+        return {world_.now(),
+                virtual_time::wall() + std::chrono::duration_cast<base::WallTime::duration>(node_.wall_offset_)};
     }
 
     void arm() {
@@ -193,7 +195,7 @@ private:
     }
     void ask_machine(const GuestId&) override {}
     void want(const host::WantedChannels&) override {}
-    void fault_changed(const model::Fault& fault) override { node_.observer_.fault_changed(node_.id_, fault); }
+    void fault_changed(const model::Fault& fault) override { node_.observer_.fault_changed(node_, fault); }
     void fault_delivered(const model::Fault& fault, std::uint64_t revision) override {
         node_.observer_.fault_delivered(fault, revision);
     }
@@ -211,7 +213,7 @@ private:
 };
 
 HostNode::HostNode(World& world, std::string name, FaultObserver& observer)
-    : world_(world), id_(std::move(name)), observer_(observer), inbox_(world) {}
+    : world_(world), name_(std::move(name)), id_(name_), observer_(observer), inbox_(world) {}
 
 HostNode::~HostNode() = default;
 
@@ -248,6 +250,41 @@ void HostNode::stall_agent(Duration time) {
     process_->stalls_now();
     disturbed(world_.now() + time);
     inbox_.stall(time);
+}
+
+void HostNode::lose_state() {
+    world_.log(id_.str() + " lost its agent's state");
+    forgot_at_ = world_.now();
+    disk_.clear();
+}
+
+void HostNode::restore_state() {
+    if (copy_.empty()) return;
+    world_.log(id_.str() + " has an old copy of its agent's state");
+    forgot_at_ = world_.now();
+    disk_ = copy_;
+}
+
+void HostNode::rename(const std::string& name) {
+    world_.log(id_.str() + " is named " + name);
+    id_ = HostId(name);
+    for (Cable* cable : cables_)
+        cable->rename(id_);
+}
+
+void HostNode::cut_off() {
+    for (Cable* cable : cables_)
+        cable->cut();
+}
+
+void HostNode::heal() {
+    for (Cable* cable : cables_)
+        cable->heal();
+}
+
+void HostNode::heal_all() {
+    for (Cable* cable : cables_)
+        cable->heal_all();
 }
 
 void HostNode::disturbed(TimePoint until) {

@@ -14,11 +14,14 @@
 
 namespace vitalwire::simulator {
 
+/// Behind a host's name when somebody gives it in full.
+inline constexpr const char* kDomain = ".cloud.example";
+
 /// Is called with everything an agent decides, at once.
 class FaultObserver {
 public:
     virtual ~FaultObserver() = default;
-    virtual void fault_changed(const base::HostId& host, const model::Fault& fault) = 0;
+    virtual void fault_changed(const class HostNode& host, const model::Fault& fault) = 0;
     virtual void fault_delivered(const model::Fault& fault, std::uint64_t revision) = 0;
 };
 
@@ -35,6 +38,20 @@ public:
     void stop_agent(bool killed);
     void stall_agent(Duration time);
 
+    // While the agent does not run.
+    void lose_state();
+    void copy_state() { copy_ = disk_; }
+    /// As it was when it was copied last; as it is if it never was.
+    void restore_state();
+    /// From its next start the agent has this name.
+    void rename(const std::string& name);
+
+    void step_wall_clock(Duration step) { wall_offset_ += step; }
+    /// All its links break, and are made again.
+    void cut_off();
+    void heal();
+    void heal_all();
+
     /// The VM is here from now on.
     void add(Vm& vm);
     void remove(Vm& vm);
@@ -49,6 +66,9 @@ public:
     void flap_channel(Vm& vm);
     void from_guest(Vm& vm, const wire::HeartbeatPdu& pdu);
 
+    /// As the cloud calls it.
+    const std::string& name() const { return name_; }
+    /// As its agent does.
     const base::HostId& id() const { return id_; }
     const std::map<base::GuestId, Vm*>& vms() const { return vms_; }
     bool agent_running() const { return process_ != nullptr; }
@@ -56,28 +76,32 @@ public:
     TimePoint agent_undisturbed_since() const;
     /// Until when the agent knew what happened; the time now while it runs and has caught up.
     TimePoint agent_knew_until() const;
+    /// When it forgot, in part at least, what it knew.
+    TimePoint forgot_at() const { return forgot_at_; }
     const host::Monitor& monitor() const;
-    Disk& disk() { return disk_; }
 
 private:
     class Process;
 
     void connect(Vm& vm);
+    void disturbed(TimePoint until);
     template <class Call>
     void soon(Vm& vm, Call call);
 
     World& world_;
+    std::string name_;
     base::HostId id_;
+    Duration wall_offset_{};
     FaultObserver& observer_;
     std::vector<Cable*> cables_;
     std::map<base::GuestId, Vm*> vms_;
     std::map<base::GuestId, TimePoint> last_news_;
     Disk disk_;
+    Disk copy_;
     Inbox inbox_;
     std::unique_ptr<Process> process_;
     std::uint64_t starts_ = 0;
-    void disturbed(TimePoint until);
-
+    TimePoint forgot_at_{};
     TimePoint disturbed_from_{};
     TimePoint disturbed_until_{};
 };

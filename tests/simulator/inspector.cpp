@@ -14,7 +14,7 @@ constexpr seconds kTimeout{5};
 }  // namespace
 
 void Inspector::controller_ended() {
-    controller_ended_ = virtual_time::wall();
+    controller_ended_ = world_.now();
 }
 
 void Inspector::sent(const controller::AlarmEvent& event) {
@@ -35,10 +35,13 @@ void Inspector::take(const controller::AlarmEvent& event) {
     const controller::Alarm& alarm = event.alarm;
     world_.log(name_ + " is sent: " + alarm.guest.str() + " " + alarm.kind + " " +
                std::string(to_string(event.change)) + " " + alarm.id.str());
+    if (on_received) on_received(event);
     const bool clear = event.change == controller::AlarmChange::cleared;
     const auto [at, is_new] = received_.try_emplace(alarm.id, Acked{alarm.kind, alarm.guest.str()});
     // A controller that does not know whether its raise has arrived, perhaps in its last life, has to clear it.
-    if (clear && is_new && !raises_sent_.contains(alarm.id) && alarm.opened_at > controller_ended_)
+    const auto opened = opened_.find(alarm.id);
+    const bool since = opened != opened_.end() && opened->second > controller_ended_;
+    if (clear && is_new && !raises_sent_.contains(alarm.id) && since)
         world_.violated(name_ + ": clear before raise: " + alarm.guest.str() + " " + alarm.kind);
     at->second.open = !clear;
     at->second.cleared |= clear;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -23,6 +24,10 @@ public:
     void set_away(bool away) { away_ = away; }
     void set_unreliable(bool unreliable) { unreliable_ = unreliable; }
 
+    /// An agent found the fault that it may be sent.
+    void fault_opened(const base::FaultId& fault) { opened_[fault] = world_.now(); }
+    /// Is called with every event that arrives.
+    std::function<void(const controller::AlarmEvent&)> on_received;
     /// A controller stops or is killed.
     void controller_ended();
     /// A controller sends it an event, which may not arrive.
@@ -51,7 +56,8 @@ private:
     bool unreliable_ = false;
     std::map<base::FaultId, Acked> received_;
     std::set<base::FaultId> raises_sent_;
-    base::WallTime controller_ended_{};
+    std::map<base::FaultId, TimePoint> opened_;
+    TimePoint controller_ended_{};
     std::uint64_t collapsed_ = 0;
     std::uint64_t events_ = 0;
 };

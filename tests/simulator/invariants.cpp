@@ -14,6 +14,8 @@ constexpr seconds kGrace{6};
 constexpr Millis kSlack{300};
 // What the slowest guest needs to find out that its session is gone, and to register again.
 constexpr seconds kRegisterAgain{20};
+// How far an inventory may be behind.
+constexpr seconds kInventoryLag{60};
 
 }  // namespace
 
@@ -51,16 +53,33 @@ void Simulation::check_detection(const Vm& vm) const {
     if ((report->state == "registered") != vm.healthy()) world_.violated(who + "answers otherwise");
 }
 
-void Simulation::fault_changed(const base::HostId& host, const model::Fault& fault) {
-    const bool opened = fault.open() && fault.revision == 1;
-    world_.log(host.str() + ": " + fault.guest.str() + " " + std::string(to_string(fault.kind)) + " " + fault.detail +
+void Simulation::fault_changed(const HostNode& host, const model::Fault& fault) {
+    // One that is handed back was opened before.
+    const bool opened = fault.open() && fault.revision == 1 && !found_.contains(fault.id);
+    world_.log(host.id().str() + ": " + fault.guest.str() + " " + std::string(to_string(fault.kind)) + " " +
+               fault.detail +
                (opened         ? " opened "
                 : fault.open() ? " updated "
                                : " cleared (" + fault.clear_reason + ") ") +
                fault.id.str());
     if (!opened) return;
     ++opened_[std::string(to_string(fault.kind))];
-    check_not_false(*by_id_.at(fault.guest), fault);
+    found_[fault.id] = {&host, world_.now()};
+    for (const auto& inspector : inspectors_)
+        inspector->fault_opened(fault.id);
+    // What it finds out about a copy may be right.
+    if (!moved_.contains({&host, fault.guest})) check_not_false(*by_id_.at(fault.guest), fault);
+}
+
+/// A host that no longer has the guest, and reports about its copy, is not listened to.
+void Simulation::check_owner(const Inspector& inspector, const controller::AlarmEvent& event) const {
+    const auto found = found_.find(event.alarm.id);
+    if (event.change == controller::AlarmChange::cleared || found == found_.end()) return;
+    const auto& [host, time] = found->second;
+    const auto moved = moved_.find({host, event.alarm.guest});
+    if (moved == moved_.end() || time < moved->second + kInventoryLag) return;
+    world_.violated(inspector.name() + " is told what " + host->id().str() + " finds out about its old copy of " +
+                    event.alarm.guest.str());
 }
 
 /// No false alarm: the guest did what it is reported for, lately.
@@ -82,7 +101,8 @@ void Simulation::check_not_false(const Vm& vm, const model::Fault& fault) const 
             right = within(std::max(vm.last_mute(), vm.last_excused()), kRegisterAgain);
             break;
         case FaultKind::vm_crashed:
-            right = vm.last_crash() + kGrace >= vm.host().agent_knew_until();
+            right = vm.last_crash() + kGrace >= vm.host().agent_knew_until() ||
+                    (vm.power() == Vm::Power::crashed && vm.host().forgot_at() >= vm.last_crash());
             break;
         case FaultKind::stopped_by_host:
         case FaultKind::watchdog_fired:
@@ -93,12 +113,23 @@ void Simulation::check_not_false(const Vm& vm, const model::Fault& fault) const 
                         fault.detail);
 }
 
+bool Simulation::owned_since(const model::Fault& fault) const {
+    const auto found = found_.find(fault.id);
+    if (found == found_.end()) return false;
+    const auto& [host, time] = found->second;
+    const auto wrong = said_wrongly_.find(fault.guest);
+    const bool lately = wrong != said_wrongly_.end() && wrong->second + seconds(1) >= time;
+    const bool behind = behind_ > 0 || behind_until_ + seconds(1) >= time;
+    return !lately && !behind && !misplaced_.contains(fault.guest) && !unnamed_.contains(fault.guest) &&
+           !moved_.contains({host, fault.guest});
+}
+
 /// What is acknowledged to an agent has arrived at every inspector, unless it was over and no longer worth it.
 void Simulation::fault_delivered(const model::Fault& fault, std::uint64_t revision) {
     const bool clear_too = !fault.open() && revision == fault.revision;
     if (clear_too && backlog_ == kShortBacklog) return;
     // A host that no longer owns the guest when its report arrives is not listened to.
-    if (clear_too && fault.clear_reason == "migrated") return;
+    if (clear_too && (fault.clear_reason == "migrated" || !owned_since(fault))) return;
     for (const auto& inspector : inspectors_) {
         const auto found = inspector->received().find(fault.id);
         const bool received = found != inspector->received().end() && (!clear_too || found->second.cleared);

@@ -12,6 +12,8 @@ constexpr seconds kEstablishTimeout{20};
 // Longest back-off of a delivery, and the agent's repetition of what is not confirmed, twice.
 constexpr seconds kCalm{150};
 
+constexpr seconds kWorstClock{30};
+
 Vm::Plan plan_of(World& world, std::size_t number) {
     Vm::Plan plan;
     plan.id = base::GuestId("guest-" + std::to_string(number));
@@ -38,10 +40,16 @@ Simulation::Simulation(std::uint64_t seed, const Size& size, bool verbose)
         inspectors_.push_back(std::make_unique<Inspector>(world_, "inspector-" + std::to_string(i)));
         inspectors.push_back(inspectors_.back().get());
     }
+    for (const auto& inspector : inspectors_) {
+        inspector->on_received = [this, &receiver = *inspector](const controller::AlarmEvent& event) {
+            check_owner(receiver, event);
+        };
+    }
+    const bool names_all = world_.chance(0.5);
     for (std::size_t i = 0; i < size.controllers; ++i) {
-        controllers_.push_back(
-            std::make_unique<ControllerNode>(world_, "controller-" + std::to_string(i), inspectors, backlog_,
-                                             [this](const base::HostId& host) { return policies_of(host); }));
+        const ControllerNode::Plan plan{backlog_, names_all, world_.between(-kWorstClock, kWorstClock)};
+        controllers_.push_back(std::make_unique<ControllerNode>(world_, "controller-" + std::to_string(i), inspectors,
+                                                                plan, [this] { return cloud(); }));
     }
     FaultObserver& observer = *this;
     for (std::size_t i = 0; i < size.hosts; ++i) {
@@ -50,8 +58,9 @@ Simulation::Simulation(std::uint64_t seed, const Size& size, bool verbose)
         for (const auto& controller : controllers_) {
             cables_.push_back(std::make_unique<Cable>(world_, host.id(), controller->name()));
             host.plug_in(*cables_.back());
-            controller->plug_in(host.id(), *cables_.back());
+            controller->plug_in(*cables_.back());
         }
+        host.step_wall_clock(world_.between(-kWorstClock, kWorstClock));
     }
     for (std::size_t i = 0; i < size.guests; ++i) {
         Vm& vm = *vms_.emplace_back(std::make_unique<Vm>(world_, plan_of(world_, i)));
@@ -90,14 +99,19 @@ std::string Simulation::summary() const {
     return text + ", delivered " + std::to_string(delivered);
 }
 
-std::vector<model::GuestPolicy> Simulation::policies_of(const base::HostId& host) const {
-    std::vector<model::GuestPolicy> policies;
-    for (const auto& node : hosts_) {
-        if (node->id() != host) continue;
-        for (const auto& [id, vm] : node->vms())
-            policies.push_back(vm->plan().policy);
+controller::InventorySnapshot Simulation::cloud() const {
+    controller::InventorySnapshot snapshot;
+    for (const auto& vm : vms_) {
+        if (unnamed_.contains(vm->id())) continue;
+        const auto misplaced = misplaced_.find(vm->id());
+        const HostNode& host = misplaced == misplaced_.end() ? vm->host() : *misplaced->second;
+        controller::InventoryGuest guest;
+        guest.id = vm->id();
+        guest.host = base::HostId(long_names_ ? host.name() + kDomain : host.name());
+        guest.policy = vm->plan().policy;
+        snapshot.guests.push_back(std::move(guest));
     }
-    return policies;
+    return snapshot;
 }
 
 void Simulation::inventory_changed() {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cable.hpp"
@@ -31,6 +32,7 @@ inline constexpr int kEndlessBacklog = 1'000'000;
 /// A cloud in which everything goes wrong that may, and the invariants that hold all the same:
 ///   - a guest that answers in time is never reported, one that does not always is, within the bound;
 ///   - an inspector receives an alarm's raise before its clear;
+///   - it is told nothing that a host finds out about copies of guests that live elsewhere;
 ///   - what is acknowledged to an agent was delivered to every inspector;
 ///   - when the disturbances end, every inspector, controller and agent agrees with the truth.
 class Simulation final : private FaultObserver {
@@ -52,6 +54,12 @@ private:
     void disturb_controller();
     void disturb_network();
     void disturb_inspector();
+    void disturb_inventory();
+    void disturb_clock();
+    void restart_agent(HostNode& host);
+    void evacuate();
+    void rebuild_elsewhere(HostNode& host, const std::vector<Vm*>& vms);
+    void come_back(HostNode& host, const std::vector<Vm*>& copies, bool still_running);
 
     void pause(Vm& vm);
     void reboot(Vm& vm);
@@ -67,12 +75,15 @@ private:
     void watch();
     void check_detection(const Vm& vm) const;
     void check_agreement() const;
-    void fault_changed(const base::HostId& host, const model::Fault& fault) override;
+    void fault_changed(const HostNode& host, const model::Fault& fault) override;
     void fault_delivered(const model::Fault& fault, std::uint64_t revision) override;
     void check_not_false(const Vm& vm, const model::Fault& fault) const;
+    void check_owner(const Inspector& inspector, const controller::AlarmEvent& event) const;
     std::multiset<std::string> truth() const;
 
-    std::vector<model::GuestPolicy> policies_of(const base::HostId& host) const;
+    /// The cloud had the guest on that host ever since the fault was found.
+    bool owned_since(const model::Fault& fault) const;
+    controller::InventorySnapshot cloud() const;
     void inventory_changed();
 
     World world_;
@@ -83,8 +94,21 @@ private:
     std::vector<std::unique_ptr<Cable>> cables_;
     std::vector<std::unique_ptr<HostNode>> hosts_;
     std::vector<std::unique_ptr<ControllerNode>> controllers_;
-    std::map<base::GuestId, Vm*> by_id_;
-    std::set<const Vm*> busy_;                     ///< something happens to the vm as a whole
+    std::vector<std::unique_ptr<Vm>> copies_;                               ///< that an evacuation left behind
+    std::map<base::GuestId, Vm*> by_id_;                                    ///< the one that counts
+    std::set<const Vm*> busy_;                                              ///< something happens to the vm as a whole
+    std::set<const HostNode*> evacuated_;                                   ///< until they are back, and without copies
+    std::map<std::pair<const HostNode*, base::GuestId>, TimePoint> moved_;  ///< from there, when the cloud said so
+    std::map<base::FaultId, std::pair<const HostNode*, TimePoint>> found_;  ///< by whom, and when
+
+    // What the cloud says wrongly at present.
+    std::set<base::GuestId> unnamed_;
+    std::map<base::GuestId, const HostNode*> misplaced_;
+    std::map<base::GuestId, TimePoint> said_wrongly_;  ///< until when, of what is right again
+    bool long_names_ = false;
+    int behind_ = 0;  ///< inventories of controllers
+    TimePoint behind_until_{};
+
     bool calm_ = false;                            ///< the disturbances are over
     std::map<std::string, std::uint64_t> opened_;  ///< by kind
     std::uint64_t disturbances_ = 0;
