@@ -413,10 +413,12 @@ void AlarmManager::resume_unseen() {
     for (const auto& [id, tracked] : table().all()) {
         const Agent* agent = context_.fleet.find(tracked.host);
         const bool unseen = agent == nullptr || !agent->seen_since_start;
-        if (unseen && !tracked.withheld && delivers(tracked.host)) faults.push_back(tracked);
+        if (unseen && !tracked.withheld && (delivers(tracked.host) || !tracked.fault.open())) faults.push_back(tracked);
     }
-    for (const TrackedFault& tracked : faults)
-        deliver(tracked);
+    for (const TrackedFault& tracked : faults) {
+        // What has ended, of a host that does not come back by that name, no snapshot settles.
+        delivers(tracked.host) ? deliver(tracked) : finish(tracked, true);
+    }
 }
 
 void AlarmManager::clear_what_may_show() {

@@ -24,6 +24,12 @@ constexpr std::size_t kFaultsPerGuest = 4;
 /// Of one message of a hand-back.
 constexpr std::size_t kHandBackChunk = bus::kStateChunk;
 
+void add_registered(const Agent& agent, std::vector<model::GuestReport>& guests) {
+    for (const auto& [id, report] : agent.guests) {
+        if (report.state != "unregistered") guests.push_back(report);
+    }
+}
+
 }  // namespace
 
 Core::Core(Options options, Context context)
@@ -278,32 +284,41 @@ void Core::orphaned(const HostId& host, const bus::Faults& faults, std::function
 /// The registrations that an agent may have lost with its state; its snapshot replaces them here.
 void Core::remember_for_hand_back(const HostId& host, const bus::Hello& hello) {
     to_hand_back_.erase(host);
-    const Agent* known = fleet_.find(host);
-    if (known == nullptr || hello.state.empty()) return;
-    std::vector<model::GuestReport> guests;
-    for (const auto& [id, report] : known->guests) {
-        if (report.state != "unregistered") guests.push_back(report);
-    }
-    to_hand_back_[host] = std::move(guests);
+    if (hello.state.empty()) return;
+    auto& guests = to_hand_back_[host];
+    guests.reset();
+    if (const Agent* known = fleet_.find(host)) add_registered(*known, guests.emplace());
 }
 
 void Core::hand_back(const HostId& host) {
-    const auto remembered = to_hand_back_.extract(host);
+    auto remembered = to_hand_back_.extract(host);
     if (remembered.empty() || fleet_.find(host)->continuous) return;
+    std::vector<HostId> names{host};
+    for (const HostId& earlier : predecessors(host)) {
+        const Agent& agent = *fleet_.find(earlier);
+        if (agent.state == fleet_.find(host)->state) continue;  // it knows itself
+        names.push_back(earlier);
+        if (!remembered.mapped()) remembered.mapped().emplace();
+        add_registered(agent, *remembered.mapped());
+    }
+    if (!remembered.mapped()) return;
     bus::HandBack message;
     const auto flush = [&](bool last) {
         message.last = last;
         send(host, std::exchange(message, {}));
     };
-    for (const model::GuestReport& report : remembered.mapped()) {
+    for (const model::GuestReport& report : *remembered.mapped()) {
         if (fleet_.report_of(host, report.guest) != nullptr) continue;
         message.guests.push_back(report);
         if (message.guests.size() >= kHandBackChunk) flush(false);
     }
-    for (const TrackedFault* tracked : alarms_.table().of_host(host)) {
-        if (!tracked->fault.open() || tracked->withheld || !tracked->unconfirmed) continue;
-        message.faults.push_back(tracked->fault);
-        if (message.faults.size() >= kHandBackChunk) flush(false);
+    for (const HostId& name : names) {
+        for (const TrackedFault* tracked : alarms_.table().of_host(name)) {
+            const bool confirmed = name == host && !tracked->unconfirmed;
+            if (!tracked->fault.open() || tracked->withheld || confirmed) continue;
+            message.faults.push_back(tracked->fault);
+            if (message.faults.size() >= kHandBackChunk) flush(false);
+        }
     }
     flush(true);
 }

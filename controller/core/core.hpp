@@ -160,7 +160,8 @@ private:
     std::string hosts_without_agent() const;
     std::string agents_without_host() const;
     bool peer_is_primary(const Agent& agent) const;
-    bool agent_renamed(const base::HostId& host, const Agent& agent) const;
+    std::optional<base::HostId> successor(const base::HostId& host, const Agent& agent) const;
+    std::vector<base::HostId> predecessors(const base::HostId& host) const;
     bool departed(const base::HostId& host) const;
     void enrich(Alarm& alarm) const;
     std::size_t max_faults(const base::HostId& host) const;
@@ -184,7 +185,7 @@ private:
     MaintenanceList maintenance_;
     RejectedReports rejected_;
     Coverage coverage_;
-    std::map<base::HostId, std::vector<model::GuestReport>> to_hand_back_;
+    std::map<base::HostId, std::optional<std::vector<model::GuestReport>>> to_hand_back_;  ///< absent: it is new
     std::map<base::GuestId, base::WallTime> removed_;  ///< by the operator, from the inventory's file, since the start
     std::set<base::HostId> to_sync_;
     base::TimePoint now_{};  ///< of the event that is handled

@@ -70,7 +70,7 @@ void Core::check_agents(Moment moment) {
         context_.problems.set(not_connected(host), away ? "last seen " + base::to_iso8601(agent.last_seen) : "");
         // By the steady clock: the wall clock may step by days.
         const bool expired = !agent.connected && moment.steady - agent.away_since > options_.remove_agent_after;
-        const bool renamed = away && agent_renamed(host, agent);
+        const bool renamed = away && successor(host, agent);
         if ((expired || renamed) && alarms_.table().of_host(host).empty()) gone.push_back(host);
     }
     for (const HostId& host : gone)
@@ -90,18 +90,30 @@ void Core::check_silence(Moment moment) {
 }
 
 /// Another agent has its state now.
-bool Core::agent_renamed(const HostId& host, const Agent& agent) const {
-    if (agent.state.empty()) return false;
-    return std::any_of(fleet_.agents().begin(), fleet_.agents().end(), [&](const auto& item) {
-        return item.first != host && item.second.connected && item.second.state == agent.state;
-    });
+std::optional<HostId> Core::successor(const HostId& host, const Agent& agent) const {
+    if (agent.connected) return std::nullopt;
+    const HostId of_that_host = names_.agent_of(host);
+    if (of_that_host != host && fleet_.find(of_that_host)->connected) return of_that_host;
+    for (const auto& [other, its] : fleet_.agents()) {
+        const bool same_state = !agent.state.empty() && its.state == agent.state;
+        if (other != host && its.connected && same_state) return other;
+    }
+    return std::nullopt;
+}
+
+std::vector<HostId> Core::predecessors(const HostId& host) const {
+    std::vector<HostId> found;
+    for (const auto& [other, agent] : fleet_.agents()) {
+        if (other != host && successor(other, agent) == host) found.push_back(other);
+    }
+    return found;
 }
 
 /// No agent of that name is there, and the one that was has had its time to return.
 bool Core::departed(const HostId& host) const {
     const Agent* agent = fleet_.find(host);
     if (agent == nullptr) return true;
-    return !agent->connected && (agent_renamed(host, *agent) || now_ - agent->away_since >= kAgentPatience);
+    return !agent->connected && (successor(host, *agent) || now_ - agent->away_since >= kAgentPatience);
 }
 
 void Core::remove_agent(const HostId& host) {

@@ -48,7 +48,12 @@ HostId Authority::owner(const GuestId& guest) const {
 bool Authority::may_report(const HostId& host, const GuestId& guest) const {
     const HostId owner = this->owner(guest);
     if (owner.empty() || owner == host) return true;
-    return moving(guest) && fleet_.report_of(host, guest) != nullptr;
+    if (fleet_.report_of(host, guest) == nullptr || !moving(guest)) return false;
+    // The move's destination; of several that claim the guest nobody knows which it is.
+    const auto holders = fleet_.holders(guest);
+    return std::all_of(holders.begin(), holders.end(), [&](const HostId& holder) {
+        return holder == host || holder == owner || !fleet_.find(holder)->connected;
+    });
 }
 
 std::vector<Authority::Twice> Authority::running_twice() const {

@@ -13,8 +13,8 @@ namespace vitalwire::controller {
 
 /// Who may report about a guest now. A guest has one owner: the host where the inventory has it. A report cannot make
 /// an owner, or a stolen key could take any guest. While a move is announced, by Nova's task or by the owner's
-/// hypervisor, every host that holds a copy may report about it. Where the inventory has no host the first living
-/// holder is the owner. No I/O, no clock.
+/// hypervisor, the one other host that holds a copy may report about it too. Where the inventory has no host the first
+/// living holder is the owner. No I/O, no clock.
 class Authority {
 public:
     Authority(const Inventory& inventory, const Fleet& fleet, const HostNames& names)

@@ -76,7 +76,8 @@ bool HostNames::differ(const HostId& agent, const HostId& host) const {
 
 HostId HostNames::agent_of(const HostId& host) const {
     const HostId name = canonical(host);
-    if (fleet_.find(name) != nullptr) return name;
+    const Agent* of_that_name = fleet_.find(name);
+    if (of_that_name != nullptr && of_that_name->connected) return name;
     refresh();
     const auto at = labels_.find(label_of(name));
     if (at == labels_.end() || at->second.agents.size() != 1) return name;

@@ -29,8 +29,8 @@ public:
     /// True if they are two hosts for certain. Where neither this nor `same` is true nobody can tell: a short name that
     /// several full ones have.
     bool differ(const base::HostId& agent, const base::HostId& host) const;
-    /// The agent that speaks for a host of the inventory, connected or not; the host's canonical name when there is
-    /// none.
+    /// The agent that speaks for a host of the inventory: one that is connected before one that was, by that name, in
+    /// an earlier life; the host's canonical name when there is none.
     base::HostId agent_of(const base::HostId& host) const;
     bool has_agent(const base::HostId& host) const;
     /// The inventory's guests on an agent's host.

@@ -334,6 +334,22 @@ TEST_F(AlarmManagerTest, LeavesAfterARestartTheFaultsOfAnotherPrimaryAlone) {
     EXPECT_THAT(take("a"), IsEmpty());
 }
 
+TEST_F(AlarmManagerTest, ClearsAfterARestartWhatHadEndedOfAHostThatDoesNotComeBack) {
+    start();
+    agent_up();
+    report(f1);
+    receipts["a"].answer = Outcome::retry("HTTP 503");
+    report(cleared(f1));
+    agent_up(false);
+    take("a");
+    receipts["a"].answer = Outcome::confirmed();
+    restart({"a"}, std::chrono::seconds(10));
+    alarms->tick(now + std::chrono::seconds(10));
+    loop.poll();
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+    EXPECT_EQ(alarms->table().find(f1.id), nullptr);
+}
+
 TEST_F(AlarmManagerTest, NotifiesANewSinkOfTheFaultsThatAreOpen) {
     start();
     agent_up();

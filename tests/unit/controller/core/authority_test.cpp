@@ -66,6 +66,22 @@ TEST_F(AuthorityTest, DuringAMoveBothHostsMayReportTheirCopy) {
     EXPECT_THAT(take(), IsEmpty()) << "it holds no copy";
 }
 
+TEST_F(AuthorityTest, DuringAMoveNobodyIsBelievedToBeTheDestinationWhenSeveralClaimIt) {
+    InventoryGuest moving = placed("g1", "compute-1");
+    moving.state_description = "migrating";
+    inventory.put(moving);
+    up(hello("compute-1"), {}, {answering("g1")});
+    up(hello("compute-2"), {}, {answering("g1")});
+    up(hello("compute-3"), {}, {answering("g1")});
+    report("compute-3", open_fault("g1", "f3", model::FaultKind::vm_crashed));
+    EXPECT_THAT(take(), IsEmpty());
+    report("compute-1", f1);
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1")) << "its owner is";
+    down("compute-3");
+    report("compute-2", open_fault("g1", "f2", model::FaultKind::vm_crashed));
+    EXPECT_THAT(take(), ElementsAre("f2 opened 1")) << "one claim is left";
+}
+
 TEST_F(AuthorityTest, TheOwnersHypervisorAnnouncesAMoveToo) {
     place("g1", "compute-1");
     auto leaving = answering("g1");

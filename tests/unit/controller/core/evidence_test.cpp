@@ -352,6 +352,40 @@ TEST_F(EvidenceTest, ARenamedHostKeepsItsFaults) {
     EXPECT_EQ(core->fleet().find(base::HostId("compute-1")), nullptr);
 }
 
+TEST_F(EvidenceTest, AHostThatIsNamedInFullAndLostItsStateIsHandedBackWhatItHadByItsShortName) {
+    message("compute-1", bus::Guests{{answering("g1", "lost"), answering("g2")}, {}});
+    down("compute-1");
+    up(hello("compute-1.example.net", "another"));
+    const auto handed = received<bus::HandBack>("compute-1.example.net");
+    ASSERT_EQ(handed.size(), 1U);
+    ASSERT_EQ(handed[0].faults.size(), 1U);
+    EXPECT_EQ(handed[0].faults[0].id, f1.id);
+    EXPECT_EQ(handed[0].guests.size(), 2U);
+    report("compute-1.example.net", f1);
+    EXPECT_EQ(tracked("f1")->host, base::HostId("compute-1.example.net"));
+    report("compute-1.example.net", cleared(f1));
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+}
+
+TEST_F(EvidenceTest, WhatAHostReportsByItsFullNameIsDeliveredThoughItHadAShortOne) {
+    down("compute-1");
+    up(hello("compute-1.example.net", "another"));
+    place("g2", "compute-1");
+    report("compute-1.example.net", open_fault("g2", "f2"));
+    EXPECT_THAT(take(), ElementsAre("f2 opened 1"));
+    pass(seconds(10));
+    EXPECT_EQ(problem("hosts report faults of guests that the inventory has elsewhere"), "");
+}
+
+TEST_F(EvidenceTest, AHostThatIsRenamedWithItsStateIsHandedNothing) {
+    down("compute-1");
+    auto renamed = hello("compute-1.example.net");
+    renamed.state = "state-of-compute-1";
+    up(renamed, {f1});
+    for (const bus::HandBack& handed : received<bus::HandBack>("compute-1.example.net"))
+        EXPECT_TRUE(handed.guests.empty() && handed.faults.empty());
+}
+
 TEST_F(EvidenceTest, ARejectedReportIsTakenWhenTheObstacleIsGone) {
     remove("g1");
     up(hello("compute-1.example.net"), {cleared(f1)});

@@ -98,6 +98,15 @@ TEST_F(HostNamesTest, PreferTheExactName) {
     EXPECT_EQ(guests_of("compute-1.example.net"), 1U);
 }
 
+TEST_F(HostNamesTest, PreferTheAgentThatIsConnectedToOneOfAnEarlierName) {
+    guest("g1", "compute-1");
+    agent("compute-1");
+    fleet.down(HostId("compute-1"), {});
+    agent("compute-1.example.net");
+    EXPECT_EQ(names.agent_of(HostId("compute-1")), HostId("compute-1.example.net"));
+    EXPECT_EQ(guests_of("compute-1.example.net"), 1U);
+}
+
 TEST_F(HostNamesTest, FollowAnAgentThatIsAway) {
     guest("g1", "compute-1.example.net");
     agent("compute-1");
