@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "cli/answer.hpp"
 #include "cli/human.hpp"
+#include "cli/round_trips.hpp"
 #include "cli/views.hpp"
 #include "wire/json_reader.hpp"
 
@@ -112,12 +113,12 @@ std::string time_of(const json& object, const char* key, WallTime now) {
 }
 
 Table journal_table(const json& fault, WallTime now, const Style& style) {
-    Table table({"TIME", "EVENT", "SINK", "TIMES", "DETAIL"});
+    Table table({"TIME", "EVENT", "SINK", "TIMES", "CONTROLLER", "DETAIL"});
     const json* journal = wire::find(fault, "journal");
     if (journal == nullptr) return table;
     for (const json* entry : listed(*journal, "entries")) {
         table.add({Cell::time(text_or(*entry, "at"), now, style), text_or(*entry, "what"), text_or(*entry, "sink"),
-                   number(*entry, "times"), text_or(*entry, "detail")});
+                   number(*entry, "times"), text_or(*entry, "controller"), text_or(*entry, "detail")});
     }
     return table;
 }
@@ -194,7 +195,10 @@ Lines guest_view(const json& document, WallTime now, const Style& style) {
     properties.add("server group", text_or(guest, "group"));
     properties.add("registered", time_of(guest, "registered_since", now));
     properties.add("interval", human_interval(int_or(guest, "interval_ms", 0)));
+    properties.add("deadline", human_interval(int_or(guest, "response_deadline_ms", 0)));
     properties.add("round trip", human_micros(int_or(guest, "last_round_trip_us", -1)));
+    properties.add("longest (1 h)", human_micros(int_or(guest, "longest_round_trip_us", -1)),
+                   near_deadline(guest).empty() ? Tone::plain : Tone::warning);
     properties.add("missed deadlines", number(guest, "misses"), Tone::warning);
     properties.add("late answers", number(guest, "late"), Tone::warning);
     properties.add("refused messages", number(guest, "refused"), Tone::warning);
@@ -202,6 +206,7 @@ Lines guest_view(const json& document, WallTime now, const Style& style) {
     const Table faults = faults_table(document, now, style);
     if (faults.empty()) out.emplace_back("no faults");
     add_section(out, faults, style);
+    add_section(out, round_trips_table({&guest}), style);
     return out;
 }
 
@@ -234,6 +239,7 @@ Lines host_view(const json& document, WallTime now, const Style& style) {
     add_section(out, problems_table(document, now, style), style);
     add_section(out, faults_table(document, now, style), style);
     add_section(out, guests_table(document, now, style), style);
+    add_section(out, round_trips_table(listed(document, "guests")), style);
     return out;
 }
 

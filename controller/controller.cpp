@@ -46,10 +46,7 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
              std::chrono::system_clock::now(),
              config_.host_unreachable_after},
             {problems_, rows_, inventory_, *this}),
-      peers_(io, http_client_, problems_, config_.peers,
-             [this](const std::vector<Maintenance>& windows) {
-                 run([&](base::Moment now) { core_.merge_maintenance(windows, now); });
-             }),
+      peers_(io, http_client_, problems_, config_.peers, *this),
       ports_(core_, moment, [this] { arm(); }),
       api_(api_context(std::move(version), std::move(reload))),
       http_server_(io, make_router(api_)),
@@ -232,6 +229,14 @@ void Controller::on_inventory_changed(const std::vector<GuestChange>& changes) {
 
 void Controller::on_inventory_problem(const std::string& what, const std::string& detail) {
     problems_.set(what, detail);
+}
+
+void Controller::maintenance_of_peer(const std::vector<Maintenance>& windows) {
+    run([&](base::Moment now) { core_.merge_maintenance(windows, now); });
+}
+
+void Controller::journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal) {
+    if (controller != config_.host.str()) core_.alarms().merge_journal(fault, controller, std::move(journal));
 }
 
 }  // namespace vitalwire::controller

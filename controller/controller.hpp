@@ -41,7 +41,7 @@ namespace vitalwire::controller {
 
 /// The shell of a core (core/core.hpp): its sockets, store, inventory, sinks and one timer, on the thread of one event
 /// loop.
-class Controller : private InventorySource::Handler, private Core::Output {
+class Controller : private InventorySource::Handler, private Peers::Handler, private Core::Output {
 public:
     Controller(boost::asio::io_context& io, ControllerConfig config, std::string version,
                std::unique_ptr<runtime::Store> store, std::function<runtime::ReloadReport()> reload = {});
@@ -86,6 +86,9 @@ private:
     // InventorySource::Handler
     void on_inventory_changed(const std::vector<GuestChange>& changes) override;
     void on_inventory_problem(const std::string& what, const std::string& detail) override;
+    // Peers::Handler
+    void maintenance_of_peer(const std::vector<Maintenance>& windows) override;
+    void journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal) override;
 
     boost::asio::io_context& io_;
     ControllerConfig config_;

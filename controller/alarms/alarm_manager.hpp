@@ -120,6 +120,10 @@ public:
     const FaultTable& table() const { return list_.table(); }
     const FaultHistory& history() const { return list_.history(); }
     const Journal& journal() const { return journal_; }
+    /// What another controller has in its journal of the fault.
+    void merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part) {
+        journal_.merge(fault, controller, std::move(part));
+    }
     /// How far the fault is at a sink; at another primary's, what that has delivered counts.
     DeliveryView view(const Notifier& sink, const TrackedFault& tracked) const;
     const Dispatcher::Sinks& sinks() const { return sinks_.sinks(); }

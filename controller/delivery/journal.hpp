@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -24,33 +26,54 @@ struct JournalEntry {
     friend bool operator==(const JournalEntry&, const JournalEntry&) = default;
 };
 
-/// What happened to each fault, from its opening to its end and after it, as long as the fault is kept. Of entries
-/// alike there is one, which counts them; beyond kMaxEntries the oldest but the first ones are dropped and counted. No
-/// I/O, no clock.
+/// What happened to each fault, from its opening to its end and after it, as long as the fault is kept: here, and at
+/// the other controllers, as they tell. Of entries alike there is one, which counts them; beyond kMaxEntries the oldest
+/// but the first ones are dropped and counted. No I/O, no clock.
 class Journal {
 public:
     static constexpr std::size_t kMaxEntries = 64;
     static constexpr std::size_t kFirstEntries = 16;  ///< how it began is always kept
     static constexpr std::size_t kMaxDetail = 256;
 
-    struct Record {
+    /// Of others, whose faults are not known here yet.
+    static constexpr std::size_t kMaxEarly = 1000;
+    static constexpr std::size_t kMaxControllers = 16;
+
+    struct Part {
         std::vector<JournalEntry> entries;
         std::uint64_t dropped = 0;
+    };
+    struct Record : Part {                   ///< what happened here
+        std::map<std::string, Part> others;  ///< and elsewhere, by the controller's name
+        std::uint64_t number = 0;            ///< of its last change here, as `after` counts
     };
     /// Called when the record of a fault has changed.
     using Changed = std::function<void(const base::FaultId&, const Record&)>;
 
     explicit Journal(Changed changed) : changed_(std::move(changed)) {}
 
-    void restore(const base::FaultId& fault, Record record) { records_[fault] = std::move(record); }
+    void restore(const base::FaultId& fault, Record record);
     void note(const base::FaultId& fault, JournalEntry entry);
-    void erase(const base::FaultId& fault) { records_.erase(fault); }
+    /// What another controller has; of a fault that is not known here it is kept for a while.
+    void merge(const base::FaultId& fault, const std::string& controller, Part part);
+    void erase(const base::FaultId& fault);
     /// Null for a fault that is not known.
     const Record* find(const base::FaultId& fault) const;
+    /// The faults whose record has changed here since the change of that number, in the order of their last changes.
+    std::vector<base::FaultId> after(std::uint64_t number, std::size_t limit) const;
 
 private:
+    using Others = std::map<std::string, Part>;
+
+    void renumber(const base::FaultId& fault, Record& record);
+    static void put(Others& others, const std::string& controller, Part part);
+
     Changed changed_;
     std::unordered_map<base::FaultId, Record> records_;
+    std::map<std::uint64_t, base::FaultId> by_number_;
+    std::uint64_t last_number_ = 0;
+    std::map<base::FaultId, Others> early_;
+    std::deque<base::FaultId> early_order_;
 };
 
 }  // namespace vitalwire::controller

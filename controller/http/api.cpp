@@ -16,6 +16,7 @@
 #include "controller/http/event_stream.hpp"
 #include "controller/http/group_api.hpp"
 #include "controller/http/guest_api.hpp"
+#include "controller/http/journal_api.hpp"
 #include "controller/http/operation_api.hpp"
 #include "controller/http/web_pages.hpp"
 #include "controller/model/alarm_json.hpp"
@@ -259,7 +260,7 @@ HttpResponse faults(const ApiContext& context, const HttpRequest& request) {
 
 json journal_of(const ApiContext& context, const base::FaultId& fault) {
     const Journal::Record* record = context.alarms().journal().find(fault);
-    return record == nullptr ? to_json(Journal::Record{}) : to_json(*record);
+    return merged(record == nullptr ? Journal::Record{} : *record, context.host);
 }
 
 /// One fault with its journal, whether it is open, over, or about the suite itself.
@@ -369,6 +370,7 @@ runtime::Router make_router(const ApiContext& context) {
     page("/v1/coverage", Right::reader, coverage);
     page("/v1/events", Right::reader, events);
     add_guest_pages(router, context);
+    add_journal_pages(router, context);
     add_group_pages(router, context);
     add_operation_pages(router, context);
     add_web_pages(router);

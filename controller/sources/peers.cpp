@@ -1,8 +1,11 @@
 #include "controller/sources/peers.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "bus/limits.hpp"
+#include "controller/delivery/journal_json.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
@@ -11,11 +14,15 @@ namespace {
 
 constexpr base::Millis kTimeout{4'000};
 
-base::Result<std::vector<Maintenance>> read_windows(const base::Result<runtime::HttpClientResponse>& answer) {
+base::Result<nlohmann::json> read_object(const base::Result<runtime::HttpClientResponse>& answer) {
     if (!answer) return tl::make_unexpected(answer.error());
     if (answer->status != 200)
         return base::fail(base::Errc::unavailable, "expected HTTP status 200, found " + std::to_string(answer->status));
-    const auto object = wire::parse_object(answer->body);
+    return wire::parse_object(answer->body);
+}
+
+base::Result<std::vector<Maintenance>> read_windows(const base::Result<runtime::HttpClientResponse>& answer) {
+    const auto object = read_object(answer);
     if (!object) return tl::make_unexpected(object.error());
     const nlohmann::json* list = wire::find(*object, "maintenance");
     if (list == nullptr || !list->is_array())
@@ -31,8 +38,8 @@ base::Result<std::vector<Maintenance>> read_windows(const base::Result<runtime::
 }  // namespace
 
 Peers::Peers(boost::asio::io_context& io, runtime::HttpClient& http, runtime::Problems& problems, PeersConfig config,
-             Merge merge)
-    : http_(http), problems_(problems), config_(std::move(config)), merge_(std::move(merge)), timer_(io) {}
+             Handler& handler)
+    : http_(http), problems_(problems), config_(std::move(config)), handler_(handler), timer_(io) {}
 
 void Peers::start() {
     if (!config_.urls.empty()) poll();
@@ -44,27 +51,63 @@ void Peers::stop() {
 }
 
 void Peers::poll() {
-    for (const std::string& url : config_.urls)
-        ask(url);
+    for (const std::string& url : config_.urls) {
+        ask_maintenance(url);
+        ask_journals(url);
+    }
     timer_.after(config_.poll_interval, [this] { poll(); });
 }
 
-void Peers::ask(const std::string& url) {
+void Peers::get(const std::string& url, std::function<void(const Answer&)> answered) {
     runtime::HttpClientRequest request;
-    request.url = url + "/v1/maintenance";
+    request.url = url;
     request.ca_file = config_.ca_file;
     request.timeout = kTimeout;
     if (!config_.token.empty()) request.headers["Authorization"] = "Bearer " + config_.token;
-    http_.send(std::move(request), [this, url, alive = std::weak_ptr(alive_)](const auto& answer) {
-        if (!alive.expired()) answered(url, answer);
+    http_.send(std::move(request), [answered = std::move(answered), alive = std::weak_ptr(alive_)](const auto& answer) {
+        if (!alive.expired()) answered(answer);
     });
 }
 
-void Peers::answered(const std::string& url, const base::Result<runtime::HttpClientResponse>& answer) {
-    const auto windows = read_windows(answer);
-    problems_.set("the peer " + url + " cannot be asked for its maintenance windows",
-                  windows ? "" : windows.error().message);
-    if (windows) merge_(*windows);
+void Peers::ask_maintenance(const std::string& url) {
+    get(url + "/v1/maintenance", [this, url](const Answer& answer) {
+        const auto windows = read_windows(answer);
+        problems_.set("the peer " + url + " cannot be asked for its maintenance windows",
+                      windows ? "" : windows.error().message);
+        if (windows) handler_.maintenance_of_peer(*windows);
+    });
+}
+
+void Peers::ask_journals(const std::string& url) {
+    get(url + "/v1/journals?after=" + std::to_string(known_[url].number), [this, url](const Answer& answer) {
+        const auto more = take_journals(known_[url], answer);
+        problems_.set("the peer " + url + " cannot be asked for its journals", more ? "" : more.error().message);
+        if (more && *more) ask_journals(url);
+    });
+}
+
+base::Result<bool> Peers::take_journals(Known& known, const Answer& answer) {
+    const auto object = read_object(answer);
+    if (!object) return tl::make_unexpected(object.error());
+    const std::string controller = wire::text_or(*object, "controller");
+    const std::string life = wire::text_or(*object, "life");
+    const nlohmann::json* list = wire::find(*object, "journals");
+    if (list == nullptr || !list->is_array() || controller.empty() || life.empty())
+        return base::fail(base::Errc::bad_field, "expected 'controller', 'life' and an array 'journals'");
+    if (std::exchange(known.life, life) != life && known.number != 0) {
+        known.number = 0;  // it has started again, and so its numbers
+        return true;
+    }
+    const std::uint64_t before = known.number;
+    for (const nlohmann::json& row : *list) {
+        auto journal = journal_part_from_json(row);
+        const std::string fault = wire::text_or(row, "fault");
+        known.number = std::max(known.number,
+                                static_cast<std::uint64_t>(std::max<std::int64_t>(wire::int_or(row, "number", 0), 0)));
+        if (journal && !fault.empty() && fault.size() <= bus::kMaxFaultId)
+            handler_.journal_of_peer(base::FaultId(fault), controller, std::move(*journal));
+    }
+    return known.number > before && !wire::bool_or(*object, "complete", true);
 }
 
 }  // namespace vitalwire::controller

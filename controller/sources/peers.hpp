@@ -1,11 +1,14 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "controller/delivery/journal.hpp"
 #include "controller/model/maintenance.hpp"
 #include "runtime/http/http_client.hpp"
 #include "runtime/problems.hpp"
@@ -20,27 +23,45 @@ struct PeersConfig {
     base::Millis poll_interval{5'000};
 };
 
-/// What the other controllers have and this one should: maintenance windows. Each asks its peers, so that nobody has to
-/// be trusted to write.
+/// What the other controllers have and this one should: maintenance windows, and what they did about faults. Each asks
+/// its peers, so that nobody has to be trusted to write.
 class Peers {
 public:
-    using Merge = std::function<void(const std::vector<Maintenance>&)>;
+    class Handler {
+    public:
+        virtual ~Handler() = default;
+        virtual void maintenance_of_peer(const std::vector<Maintenance>& windows) = 0;
+        virtual void journal_of_peer(const base::FaultId& fault, const std::string& controller,
+                                     Journal::Part journal) = 0;
+    };
 
     Peers(boost::asio::io_context& io, runtime::HttpClient& http, runtime::Problems& problems, PeersConfig config,
-          Merge merge);
+          Handler& handler);
 
     void start();
     void stop();
 
 private:
+    using Answer = base::Result<runtime::HttpClientResponse>;
+
+    /// How much of a peer's journals is known.
+    struct Known {
+        std::string life;
+        std::uint64_t number = 0;
+    };
+
     void poll();
-    void ask(const std::string& url);
-    void answered(const std::string& url, const base::Result<runtime::HttpClientResponse>& answer);
+    void get(const std::string& url, std::function<void(const Answer&)> answered);
+    void ask_maintenance(const std::string& url);
+    void ask_journals(const std::string& url);
+    /// True when there is more to ask for.
+    base::Result<bool> take_journals(Known& known, const Answer& answer);
 
     runtime::HttpClient& http_;
     runtime::Problems& problems_;
     PeersConfig config_;
-    Merge merge_;
+    Handler& handler_;
+    std::map<std::string, Known> known_;  ///< by URL
     runtime::Timer timer_;
     std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< an answer that finds it gone is nobody's
 };

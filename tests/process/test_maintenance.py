@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Maintenance, and what else an operator decides, with the command line and two controllers that are peers."""
+"""Maintenance, and what else an operator decides, with the command line and two controllers that are peers: what one did
+about a fault, the other shows too."""
 
 import json
 from pathlib import Path
@@ -103,6 +104,24 @@ class Maintenance(unittest.TestCase):
         self.vitalwire("forget", "compute-1")
         wait_until(lambda: not self.first.faults(), "its fault is over")
         self.assertEqual(self.first.status()["agents"]["known"], 0)
+
+    def test_what_the_primary_did_about_a_fault_is_in_the_journal_of_its_peer(self) -> None:
+        self.hang()
+        wait_until(lambda: self.second.faults(), "the peer has recorded the fault")
+        fault = self.second.faults()[0]["id"]
+
+        def shown() -> list[dict]:
+            return json.loads(self.vitalwire("fault", fault, "--json", controller=self.second))["journal"]["entries"]
+
+        def acknowledged() -> list[str]:
+            return [entry["controller"] for entry in shown() if entry["what"] == "acknowledged"]
+
+        wait_until(acknowledged, "the peer knows that it was delivered")
+        self.assertEqual(len(set(acknowledged())), 1)
+        self.first.close()
+        self.second.close()
+        self.second.start()
+        self.assertTrue(acknowledged(), "it is kept")
 
     def test_an_operator_acknowledges_a_fault(self) -> None:
         self.hang()

@@ -66,14 +66,69 @@ TEST_F(JournalTest, IsBoundedAndKeepsHowItBeganAndHowItEnded) {
     EXPECT_LE(record.entries.back().detail.size(), Journal::kMaxDetail);
 }
 
+TEST_F(JournalTest, ShowsWhatOtherControllersDidInTheOrderOfTime) {
+    note("opened");
+    const base::WallTime elsewhere = now + std::chrono::milliseconds(500);
+    note("cleared");
+    EXPECT_EQ(merged(*journal.find(kFault), "here")["entries"][0].count("controller"), 0U) << "there is one only";
+    journal.merge(kFault, "there", {{{elsewhere, "acknowledged", "a", ""}}, 2});
+    EXPECT_EQ(changes, 3) << "it is to be kept";
+    const auto shown = merged(*journal.find(kFault), "here");
+    EXPECT_EQ(shown["dropped"], 2);
+    ASSERT_EQ(shown["entries"].size(), 3U);
+    EXPECT_EQ(shown["entries"][0]["controller"], "here");
+    EXPECT_EQ(shown["entries"][1]["controller"], "there");
+    EXPECT_EQ(shown["entries"][1]["what"], "acknowledged");
+    journal.merge(kFault, "there", {{{elsewhere, "failed", "a", ""}}, 0});
+    EXPECT_EQ(merged(*journal.find(kFault), "here")["entries"][1]["what"], "failed")
+        << "it replaces what it told before";
+}
+
+TEST_F(JournalTest, KeepsWhatOthersTellBeforeTheFaultIsKnownHere) {
+    journal.merge(kFault, "there", {{{now, "acknowledged", "a", ""}}, 0});
+    EXPECT_EQ(journal.find(kFault), nullptr);
+    for (std::size_t i = 1; i < Journal::kMaxEarly; ++i)
+        journal.merge(base::FaultId("other-" + std::to_string(i)), "there", {});
+    note("opened");
+    EXPECT_EQ(journal.find(kFault)->others.size(), 1U);
+}
+
+TEST_F(JournalTest, KeepsABoundedNumberOfWhatIsNotKnownHere) {
+    for (std::size_t i = 0; i <= Journal::kMaxEarly; ++i)
+        journal.merge(base::FaultId("f" + std::to_string(i + 1)), "there", {});
+    note("opened");
+    EXPECT_TRUE(journal.find(kFault)->others.empty()) << "it was the first that came";
+}
+
+TEST_F(JournalTest, TellsWhatHasChangedHereSince) {
+    note("opened");
+    journal.note(base::FaultId("f2"), {now, "opened", "", ""});
+    EXPECT_THAT(journal.after(0, 10), ElementsAre(kFault, base::FaultId("f2")));
+    EXPECT_THAT(journal.after(0, 1), ElementsAre(kFault));
+    note("cleared");
+    EXPECT_THAT(journal.after(0, 10), ElementsAre(base::FaultId("f2"), kFault));
+    const std::uint64_t all = journal.find(kFault)->number;
+    EXPECT_THAT(journal.after(all, 10), ElementsAre());
+    journal.merge(kFault, "there", {{{now, "acknowledged", "a", ""}}, 0});
+    EXPECT_THAT(journal.after(all, 10), ElementsAre()) << "who did it tells it itself";
+    journal.restore(kFault, *journal.find(kFault));
+    EXPECT_THAT(journal.after(all, 10), ElementsAre(kFault));
+    journal.erase(kFault);
+    EXPECT_THAT(journal.after(0, 10), ElementsAre(base::FaultId("f2")));
+}
+
 TEST_F(JournalTest, ReadsWhatItWrites) {
     note("opened");
     note("failed", "a", "HTTP 503");
     note("failed", "a", "HTTP 503");
+    journal.merge(kFault, "there", {{{now, "acknowledged", "a", "200", 1, now}}, 3});
     const Journal::Record& written = *journal.find(kFault);
     const auto read = journal_from_json(to_json(written));
     ASSERT_TRUE(read);
     EXPECT_EQ(read->entries, written.entries);
+    ASSERT_EQ(read->others.count("there"), 1U);
+    EXPECT_EQ(read->others.at("there").entries, written.others.at("there").entries);
+    EXPECT_EQ(read->others.at("there").dropped, 3U);
     for (const char* text : {"{}", R"({"entries":7})", R"({"entries":[1]})", R"({"entries":[{"at":"x"}]})"})
         EXPECT_FALSE(journal_from_json(nlohmann::json::parse(text))) << text;
 }

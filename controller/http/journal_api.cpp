@@ -1,0 +1,50 @@
+#include "controller/http/journal_api.hpp"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "controller/delivery/journal_json.hpp"
+
+namespace vitalwire::controller {
+
+using nlohmann::json;
+using runtime::HttpRequest;
+using runtime::HttpResponse;
+
+namespace {
+
+/// A turn of the loop writes so many; who asks comes again for the rest.
+constexpr std::size_t kPage = 50;
+
+/// What has changed since the change of that number. Numbers count from each start, which `life` names.
+HttpResponse journals(const ApiContext& context, const HttpRequest& request) {
+    const std::string after = request.query_value("after");
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(after.data(), after.data() + after.size(), number);
+    if (!after.empty() && (error != std::errc() || end != after.data() + after.size()))
+        return runtime::http_error(400, "expected a number after 'after='");
+    const Journal& journal = context.alarms().journal();
+    json list = json::array();
+    for (const base::FaultId& id : journal.after(number, kPage)) {
+        const Journal::Record& record = *journal.find(id);
+        json row = to_json(static_cast<const Journal::Part&>(record));
+        row["fault"] = id.str();
+        row["number"] = record.number;
+        list.push_back(std::move(row));
+    }
+    return json_reply({{"controller", context.host},
+                       {"life", base::to_iso8601(context.started_at)},
+                       {"complete", list.size() < kPage},
+                       {"journals", std::move(list)}});
+}
+
+}  // namespace
+
+void add_journal_pages(runtime::Router& router, const ApiContext& context) {
+    router.add("GET", "/v1/journals", runtime::Router::Right::reader,
+               [&context](const HttpRequest& request, const auto&) { return journals(context, request); });
+}
+
+}  // namespace vitalwire::controller
