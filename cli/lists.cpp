@@ -3,6 +3,7 @@
 
 #include "cli/answer.hpp"
 #include "cli/human.hpp"
+#include "cli/round_trips.hpp"
 #include "cli/views.hpp"
 #include "wire/json_reader.hpp"
 
@@ -43,6 +44,7 @@ Table guests_table(const json& document, WallTime now, const Style& style) {
                  "REGISTERED",
                  "INTERVAL",
                  "ROUND TRIP",
+                 "LONGEST",
                  "MISSED",
                  "LATE",
                  "REFUSED",
@@ -57,6 +59,8 @@ Table guests_table(const json& document, WallTime now, const Style& style) {
         const std::string stale = human_age(text_or(*guest, "stale_since"), now);
         const std::int64_t interval = int_or(*guest, "interval_ms", 0);
         const std::int64_t round_trip = int_or(*guest, "last_round_trip_us", -1);
+        const std::int64_t longest = int_or(*guest, "longest_round_trip_us", -1);
+        const std::string near = near_deadline(*guest);
         table.add({{state, tone_of_state(state)},
                    text_or(*guest, "guest"),
                    name_of(*guest),
@@ -65,10 +69,13 @@ Table guests_table(const json& document, WallTime now, const Style& style) {
                    Cell::time(text_or(*guest, "registered_since"), now, style),
                    Cell::number(interval, human_interval(interval)),
                    Cell::number(round_trip, human_micros(round_trip)),
+                   Cell::number(longest, human_micros(longest)),
                    count(*guest, "misses"),
                    count(*guest, "late"),
                    count(*guest, "refused"),
-                   join({text_or(*guest, "hold"), stale.empty() ? "" : "agent lost " + stale}, ", "),
+                   join({text_or(*guest, "hold"), stale.empty() ? "" : "agent lost " + stale,
+                         near.empty() ? "" : "near its deadline: " + near},
+                        ", "),
                    text_or(*guest, "name"),
                    text_or(*guest, "cloud_state")});
     }

@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "cli/answer.hpp"
 #include "cli/human.hpp"
+#include "cli/round_trips.hpp"
 #include "cli/views.hpp"
 #include "wire/json_reader.hpp"
 
@@ -89,15 +90,17 @@ std::vector<Item> uncovered_items(const json& coverage) {
 }
 
 std::vector<Item> slowest_items(const json& guests) {
-    auto list = sorted(guests, "guests", [](const json& g) { return -int_or(g, "last_round_trip_us", -1); });
+    auto list = sorted(guests, "guests", [](const json& g) { return -int_or(g, "longest_round_trip_us", -1); });
     std::vector<Item> out;
     for (const json* guest : list) {
-        const std::int64_t round_trip = int_or(*guest, "last_round_trip_us", -1);
+        const std::int64_t round_trip = int_or(*guest, "longest_round_trip_us", -1);
         if (round_trip < 0 || out.size() == kSlowest) break;
+        const std::string near = near_deadline(*guest);
         const std::string name = name_of(*guest);
         out.push_back(
-            {"round trip " + human_micros(round_trip),
-             base::escape(join({name.empty() ? text_or(*guest, "guest") : name, text_or(*guest, "host")}, "  "))});
+            {"longest round trip " + (near.empty() ? human_micros(round_trip) : near),
+             base::escape(join({name.empty() ? text_or(*guest, "guest") : name, text_or(*guest, "host")}, "  ")),
+             near.empty() ? Tone::plain : Tone::warning});
     }
     return out;
 }

@@ -181,7 +181,8 @@ AgentMetrics::Gauges Agent::gauges() const {
             [this] { return store_->healthy() ? 1.0 : 0.0; },
             [this] { return static_cast<double>(core_.controllers().links_up()); },
             [this] { return certificates_.seconds_left(); },
-            [this] { return static_cast<double>(core_.monitor().faults().unacknowledged()); }};
+            [this] { return static_cast<double>(core_.monitor().faults().unacknowledged()); },
+            [this] { return core_.monitor().round_trips(); }};
 }
 
 void Agent::await_durable() {

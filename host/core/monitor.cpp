@@ -278,6 +278,7 @@ void Monitor::erase(Guest& guest) {
     if (guest.due != base::kNever) due_.erase(guest.place);
     if (guest.shown) output_.guest_gone(guest.key.id());
     add(counters_of_gone_, guest.session.counters());
+    round_trips_of_gone_.add(guest.session.round_trips());
     guests_.erase(GuestId(guest.key.id()));  // not the guest's own, which goes with it
 }
 
@@ -462,6 +463,10 @@ model::GuestReport Monitor::make_report(const Guest& guest) const {
         };
         report.last_round_trip_us = micros(session.round_trips().last());
         report.longest_round_trip_us = micros(session.round_trips().longest_of_the_hour(session.now()));
+        const auto& counts = session.round_trips().counts();
+        report.round_trips.assign(counts.begin(), counts.end());
+        while (!report.round_trips.empty() && report.round_trips.back() == 0)
+            report.round_trips.pop_back();
     }
     return report;
 }
@@ -529,6 +534,13 @@ HostSessionCounters Monitor::counters() const {
     HostSessionCounters sum = counters_of_gone_;
     for (const auto& [id, guest] : guests_)
         add(sum, guest.session.counters());
+    return sum;
+}
+
+heartbeat::RoundTrips Monitor::round_trips() const {
+    heartbeat::RoundTrips sum = round_trips_of_gone_;
+    for (const auto& [id, guest] : guests_)
+        sum.add(guest.session.round_trips());
     return sum;
 }
 

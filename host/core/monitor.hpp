@@ -112,6 +112,7 @@ public:
     /// How often the guest's QEMU guest agent is to be asked; absent: not now.
     std::optional<base::Millis> guest_agent_interval(const base::GuestId& guest) const;
     heartbeat::HostSessionCounters counters() const;  ///< sums over all guests since start
+    heartbeat::RoundTrips round_trips() const;        ///< likewise
     const FaultTable& faults() const { return faults_; }
     const std::unordered_map<base::GuestId, model::GuestPolicy>& policies() const { return policies_; }
 
@@ -214,6 +215,7 @@ private:
     std::uint64_t next_ordinal_ = 0;
     heartbeat::HostActions actions_;
     heartbeat::HostSessionCounters counters_of_gone_;
+    heartbeat::RoundTrips round_trips_of_gone_;
 };
 
 }  // namespace vitalwire::host

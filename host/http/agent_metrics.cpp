@@ -11,6 +11,13 @@ void bring_to(const Counter& counter, std::uint64_t value) {
     counter.add(static_cast<double>(value) - counter.value());
 }
 
+runtime::Metrics::Counts counts_of(const heartbeat::RoundTrips& trips) {
+    const auto seconds = [](base::Duration time) { return std::chrono::duration<double>(time).count(); };
+    return {seconds(heartbeat::RoundTrips::kFirstBound),
+            {trips.counts().begin(), trips.counts().end()},
+            seconds(trips.sum())};
+}
+
 }  // namespace
 
 Counter AgentMetrics::counter(const std::string& what, const std::string& help, const runtime::Labels& labels) {
@@ -102,6 +109,8 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     gauge("controllers_up", "Controllers connected now", gauges.controllers_up);
     gauge("faults_unconfirmed", "Faults with a change that no controller has confirmed delivered",
           gauges.faults_unconfirmed);
+    metrics_.histogram("vitalwire_agent_round_trip_seconds", "Time from a challenge to its answer, of all guests",
+                       [read = gauges.round_trips] { return counts_of(read()); });
 }
 
 void AgentMetrics::update(const AgentCore& core, const ChannelSet::Counters& channels,

@@ -26,6 +26,7 @@ public:
         std::function<double()> controllers_up;
         std::function<double()> certificate_seconds_left;
         std::function<double()> faults_unconfirmed;
+        std::function<heartbeat::RoundTrips()> round_trips;
     };
 
     explicit AgentMetrics(const Gauges& gauges);

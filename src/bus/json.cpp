@@ -20,6 +20,7 @@ using nlohmann::json;
 namespace {
 
 constexpr std::int64_t kMaxCount = INT64_MAX;
+constexpr std::size_t kMaxRoundTrips = 32;
 constexpr std::int64_t kMaxRevision = INT64_MAX / 2;  // it is counted up here, and has to be readable after that
 constexpr Millis kLongest = std::chrono::hours(24 * 365);
 
@@ -52,6 +53,22 @@ public:
         const std::string found = text_or("corrective_action", kMaxWord);
         // An action of a later release is none that this one can name.
         return model::parse_corrective_action(found).value_or(model::CorrectiveAction::none);
+    }
+
+    std::vector<std::uint32_t> round_trips() {
+        std::vector<std::uint32_t> out;
+        const json* list = wire::find(object(), "round_trips");
+        if (list == nullptr) return out;
+        const bool fits = list->is_array() && list->size() <= kMaxRoundTrips;
+        if (!fits) refuse(Errc::bad_field, "key 'round_trips': expected at most 32 counts");
+        for (const json& count : fits ? *list : json::array()) {
+            if (!count.is_number_integer() || count.get<std::int64_t>() < 0 || count.get<std::int64_t>() > UINT32_MAX) {
+                refuse(Errc::bad_field, "key 'round_trips': expected counts below 2^32");
+                break;
+            }
+            out.push_back(count.get<std::uint32_t>());
+        }
+        return out;
     }
 
     std::vector<std::string> channels() {
@@ -126,6 +143,7 @@ std::string to_text(const model::GuestReport& report) {
     out.number("refused", count(report.refused));
     out.number("last_round_trip_us", report.last_round_trip_us);
     out.number("longest_round_trip_us", report.longest_round_trip_us);
+    if (!report.round_trips.empty()) out.numbers("round_trips", report.round_trips);
     if (report.registered_since != WallTime{}) out.text("registered_since", base::to_iso8601(report.registered_since));
     return out.finish();
 }
@@ -152,6 +170,7 @@ Result<model::GuestReport> guest_report_from_json(const json& object) {
     report.refused = in.count("refused");
     report.last_round_trip_us = in.integer_or("last_round_trip_us", -1, -1, kMaxCount);
     report.longest_round_trip_us = in.integer_or("longest_round_trip_us", -1, -1, kMaxCount);
+    report.round_trips = in.round_trips();
     return in.finish(std::move(report));
 }
 

@@ -17,11 +17,15 @@ public:
     static constexpr base::Duration kFirstBound = std::chrono::microseconds(128);
 
     void record(base::Duration taken, base::TimePoint now);
+    /// Counts also what `other` has counted.
+    void add(const RoundTrips& other);
 
     base::Duration last() const { return last_; }
     /// Of the last 50 to 60 minutes.
     base::Duration longest_of_the_hour(base::TimePoint now) const;
     const std::array<std::uint32_t, kBuckets>& counts() const { return counts_; }
+    /// Of all that are counted.
+    base::Duration sum() const { return sum_; }
 
 private:
     static constexpr std::chrono::minutes kSlot{10};
@@ -35,6 +39,7 @@ private:
     };
 
     base::Duration last_{};
+    base::Duration sum_{};
     std::array<Slot, kSlots> slots_{};
     std::array<std::uint32_t, kBuckets> counts_{};
 };

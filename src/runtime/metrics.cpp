@@ -6,7 +6,9 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <limits>
 #include <utility>
+#include <vector>
 
 #include "runtime/logging.hpp"
 
@@ -23,7 +25,31 @@ public:
     prometheus::Registry registry;
     std::map<prometheus::Gauge*, std::function<double()>> gauges;
     std::map<prometheus::Counter*, std::function<std::uint64_t()>> counters;
+    struct Histogram {
+        std::string name;
+        std::string help;
+        std::function<Counts()> read;
+    };
+    std::vector<Histogram> histograms;
 };
+
+namespace {
+
+prometheus::ClientMetric to_client_metric(const Metrics::Counts& observed) {
+    prometheus::ClientMetric metric;
+    double bound = observed.first_bound;
+    for (std::size_t i = 0; i < observed.counts.size(); ++i) {
+        const bool last = i + 1 == observed.counts.size();
+        metric.histogram.sample_count += observed.counts[i];
+        metric.histogram.bucket.push_back(
+            {metric.histogram.sample_count, last ? std::numeric_limits<double>::infinity() : bound});
+        bound *= 2;
+    }
+    metric.histogram.sample_sum = observed.sum;
+    return metric;
+}
+
+}  // namespace
 
 void Counter::add(double amount) const {
     if (counter_ != nullptr) static_cast<prometheus::Counter*>(counter_)->Increment(amount);
@@ -63,12 +89,21 @@ std::function<void(double)> Metrics::histogram(const std::string& name, const st
     return [&histogram](double seconds) { histogram.Observe(seconds); };
 }
 
+void Metrics::histogram(const std::string& name, const std::string& help, std::function<Counts()> read) {
+    impl_->histograms.push_back({name, help, std::move(read)});
+}
+
 std::string Metrics::text() const {
     for (const auto& [gauge, read] : impl_->gauges)
         gauge->Set(read());
     for (const auto& [counter, read] : impl_->counters)
         counter->Increment(static_cast<double>(read()) - counter->Value());
-    return prometheus::TextSerializer().Serialize(impl_->registry.Collect());
+    std::vector<prometheus::MetricFamily> families = impl_->registry.Collect();
+    for (const Impl::Histogram& histogram : impl_->histograms) {
+        families.push_back(
+            {histogram.name, histogram.help, prometheus::MetricType::Histogram, {to_client_metric(histogram.read())}});
+    }
+    return prometheus::TextSerializer().Serialize(families);
 }
 
 }  // namespace vitalwire::runtime

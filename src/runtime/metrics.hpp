@@ -42,6 +42,15 @@ public:
     /// Observations in seconds, in buckets from 1 ms to 60 s.
     std::function<void(double)> histogram(const std::string& name, const std::string& help, const Labels& labels = {});
 
+    /// Observations that somebody else counts: bucket i holds those below first_bound << i, in seconds, and no less
+    /// than the one before; the last one all that is longer.
+    struct Counts {
+        double first_bound = 0;
+        std::vector<std::uint64_t> counts;
+        double sum = 0;
+    };
+    void histogram(const std::string& name, const std::string& help, std::function<Counts()> read);
+
     std::string text() const;
 
 private:

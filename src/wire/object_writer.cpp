@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <utility>
 
 #include "wire/json_reader.hpp"
@@ -64,6 +65,17 @@ ObjectWriter& ObjectWriter::text(std::string_view key, std::string_view value) {
 ObjectWriter& ObjectWriter::json(std::string_view key, std::string_view value) {
     begin(key);
     out_ += value;
+    return *this;
+}
+
+ObjectWriter& ObjectWriter::numbers(std::string_view key, const std::vector<std::uint32_t>& values) {
+    begin(key);
+    out_ += '[';
+    for (const std::uint32_t& value : values) {
+        if (&value != &values.front()) out_ += ',';
+        out_ += std::to_string(value);
+    }
+    out_ += ']';
     return *this;
 }
 

@@ -20,6 +20,7 @@ public:
     ObjectWriter& text(std::string_view key, std::string_view value);
     /// `value` is JSON already.
     ObjectWriter& json(std::string_view key, std::string_view value);
+    ObjectWriter& numbers(std::string_view key, const std::vector<std::uint32_t>& values);
     ObjectWriter& texts(std::string_view key, const std::vector<std::string>& values);
     /// The line; the writer is empty after it.
     std::string finish(std::string_view after = {});

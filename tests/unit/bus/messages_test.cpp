@@ -52,6 +52,7 @@ model::GuestReport some_report() {
     report.refused = 3;
     report.last_round_trip_us = 412;
     report.longest_round_trip_us = 5000;
+    report.round_trips = {0, 7, 2};
     return report;
 }
 

@@ -48,6 +48,35 @@ json fault(const std::string& id, const std::string& severity, const std::string
             {"opened_at", "2026-11-22T06:0" + opened + ":00.000000Z"}};
 }
 
+TEST(GuestsView, NotesAGuestThatCameNearItsDeadline) {
+    json near = guest("g1", "registered");
+    near["longest_round_trip_us"] = 310'000;
+    near["response_deadline_ms"] = 600;
+    json far = near;
+    far["longest_round_trip_us"] = 299'000;
+    const Lines lines = guests_lines({{"guests", {near}}}, kNow, {});
+    EXPECT_THAT(lines[1], HasSubstr("near its deadline: 310 ms of 600 ms"));
+    EXPECT_THAT(guests_lines({{"guests", {far}}}, kNow, {})[1], Not(HasSubstr("deadline")));
+}
+
+TEST(GuestView, ShowsHowLongAnswersTook) {
+    json entry = guest("g1", "registered");
+    entry["round_trips"] = {0, 60, 1};
+    const Lines lines = guest_view({{"guest", entry}}, kNow, {});
+    EXPECT_THAT(lines, Contains(AllOf(StartsWith("256 us"), HasSubstr(" 60 "), HasSubstr("####"))));
+    EXPECT_THAT(lines, Contains(AllOf(StartsWith("512 us"), HasSubstr(" 1 "), HasSubstr("#"))));
+    EXPECT_THAT(lines, Not(Contains(StartsWith("128 us"))));
+}
+
+TEST(HostView, AddsUpHowLongTheAnswersOfItsGuestsTook) {
+    json one = guest("g1", "registered");
+    one["round_trips"] = {3};
+    json other = guest("g2", "registered");
+    other["round_trips"] = {4, 1};
+    const Lines lines = host_view({{"guests", {one, other}}}, kNow, {});
+    EXPECT_THAT(lines, Contains(AllOf(StartsWith("128 us"), HasSubstr(" 7 "))));
+}
+
 TEST(GuestsView, BeginsWithTheWorst) {
     json list = json::array();
     for (const char* state : {"registered", "held", "crashed", "unregistered", "lost", "unhealthy"})
@@ -288,13 +317,14 @@ TEST(TopView, FitsTheTerminalAndBeginsWithTheWorst) {
 
 TEST(TopView, ShowsTheSlowestGuestsWhenThereIsRoom) {
     json fast = guest("fast", "registered");
-    fast["last_round_trip_us"] = 100;
+    fast["longest_round_trip_us"] = 100;
     json slow = guest("slow", "registered");
-    slow["last_round_trip_us"] = 9000;
+    slow["longest_round_trip_us"] = 400'000;
+    slow["response_deadline_ms"] = 600;
     const json document = {{"status", {{"healthy", true}}}, {"guests", {{"guests", {fast, slow}}}}};
     const Lines lines = top_view(document, kNow, {}, 20);
-    EXPECT_EQ(lines[2], "round trip 9 ms slow  c1");
-    EXPECT_EQ(lines[3], "round trip 100 us fast  c1");
+    EXPECT_EQ(lines[2], "longest round trip 400 ms of 600 ms slow  c1");
+    EXPECT_EQ(lines[3], "longest round trip 100 us fast  c1");
 }
 
 }  // namespace

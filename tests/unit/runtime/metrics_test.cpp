@@ -49,6 +49,17 @@ TEST(Metrics, SortsObservationsIntoBuckets) {
     EXPECT_THAT(metrics.text(), HasSubstr("delivery_seconds_count 2\n"));
 }
 
+TEST(Metrics, ShowsWhatSomebodyElseHasSortedIntoBuckets) {
+    Metrics metrics;
+    metrics.histogram("answer_seconds", "Answers", [] { return Metrics::Counts{0.5, {3, 0, 4}, 6.5}; });
+    EXPECT_THAT(metrics.text(), HasSubstr("# TYPE answer_seconds histogram\n"));
+    EXPECT_THAT(metrics.text(), HasSubstr("answer_seconds_count 7\n"));
+    EXPECT_THAT(metrics.text(), HasSubstr("answer_seconds_sum 6.5\n"));
+    EXPECT_THAT(metrics.text(), HasSubstr("answer_seconds_bucket{le=\"0.5\"} 3\n"));
+    EXPECT_THAT(metrics.text(), HasSubstr("answer_seconds_bucket{le=\"1\"} 3\n"));
+    EXPECT_THAT(metrics.text(), HasSubstr("answer_seconds_bucket{le=\"+Inf\"} 7\n"));
+}
+
 TEST(Metrics, ACounterOfNothingCountsNothing) {
     const Counter counter;
     counter.add();
