@@ -12,9 +12,10 @@ INT, MS, TEXT = integer(0, 2**31 - 1), integer(1, 3600000), lambda value: isinst
 SESSION = lambda value: TEXT(value) and re.fullmatch("[A-Za-z0-9-]{1,64}", value)
 PDUS = {"init_ack": {"invocation_id": INT, "revision": INT, "session_id": SESSION, "heartbeat_interval_ms": MS, "response_deadline_ms": MS},
         "challenge": {"session_id": SESSION, "heartbeat_challenge": INT}, "exit": {"session_id": SESSION},
-        "action_notify": {"session_id": SESSION, "invocation_id": INT, "timeout_ms": integer(0, 600000), "event_type": re.compile("stop|reboot|suspend|(un)?pause|resume|(resize|live_migrate|cold_migrate)_(begin|end)").fullmatch, "notification_type": re.compile("(ir)?revocable").fullmatch},  # of no concern: a guest that declares no times for it is not asked
+        "action_notify": {"session_id": SESSION, "invocation_id": INT, "timeout_ms": integer(0, 600000), "event_type": re.compile("stop|reboot|suspend|(un)?pause|resume|(resize|live_migrate|cold_migrate)_(begin|end)").fullmatch, "notification_type": re.compile("(ir)?revocable").fullmatch},
         "nack": {"code": TEXT, "log_msg": TEXT, "orig_msg_type": TEXT}}
-OPTIONAL = {"nack": {"session_id": SESSION, "min_detection_time_ms": MS}}
+OPTIONAL = {"nack": {"session_id": SESSION, "min_detection_time_ms": MS, "min_interval_ms": MS}}
+FINAL = {"not_enabled", "bad_field", "unknown_msg_type", "unavailable", "interval_too_small", "unknown_address", "unsupported_version"}  # only an operator ends them
 
 def decode(line):
     """The PDU in a line; None if it is malformed, wrong or not for us. A guest never answers what is wrong."""
@@ -74,6 +75,7 @@ class Guest:
     def __init__(self, options):
         self.channel, self.options, self.state, self.invocation = Channel(options.channel), options, "disconnected", time.time_ns() % 2**31
         self.session = None  # the known one: answered in every state
+        self.minimum, self.changed, self.wanted = 0, False, None  # the host's; settings changed since the last init; settings to adopt
 
     def enter(self, state, due, why=""):
         if state != self.state:
@@ -86,7 +88,8 @@ class Guest:
     def init(self, now):
         self.invocation, self.asked, self.tries = (self.invocation + 1) % 2**31, now, self.tries + 1
         self.enter("registering", now + T_INIT[min(self.tries, 3) - 1])
-        time_ms = self.options.detection_time  # for a host of revision 0 half of it as the interval
+        self.changed, self.declared = False, max(self.options.detection_time, self.minimum)
+        time_ms = self.declared  # for a host of revision 0 half of it as the interval
         self.send(msg_type="init", invocation_id=self.invocation, revision=1, name=self.options.name, detection_time_ms=time_ms, heartbeat_interval_ms=time_ms // 2)
 
     def health(self):
@@ -96,23 +99,38 @@ class Guest:
 
     def receive(self, pdu, now):
         kind, code, registered = pdu["msg_type"], pdu.get("code"), self.state == "registered"
-        refused = kind == "nack" and self.state == "registering" and pdu.get("invocation_id", self.invocation) == self.invocation
+        last = pdu["invocation_id"] == self.invocation if "invocation_id" in pdu else pdu.get("orig_msg_type") == "init"
+        refused = kind == "nack" and last and self.state == "registering"
         ours, soon = self.session and pdu.get("session_id") == self.session, max(now, self.asked + T_SPACE)
-        if kind == "init_ack" and self.state == "registering" and pdu["invocation_id"] == self.invocation and pdu["revision"] <= 1:
-            self.session, self.silence, self.tries = pdu["session_id"], max(pdu["heartbeat_interval_ms"] / 500, T_SILENCE), 0
-            self.enter("registered", now + self.silence)
+        least = pdu.get("min_detection_time_ms", 2 * pdu.get("min_interval_ms", 0))
+        if kind == "init_ack" and last and self.state in ("registering", "registered") and pdu["revision"] <= 1:
+            self.session, self.silence = pdu["session_id"], max(pdu["heartbeat_interval_ms"] / 500, T_SILENCE)
+            if not self.changed:
+                self.tries = 0
+                self.enter("registered", now + self.silence)
         elif kind == "challenge" and ours:
             self.challenge, self.due = pdu["heartbeat_challenge"], now + self.silence if registered else self.due
+        elif kind == "action_notify" and ours:  # only a guest that declares times for it is asked; this one always agrees
+            echo = {key: pdu[key] for key in ("session_id", "invocation_id", "event_type", "notification_type")}
+            self.send(msg_type="action_response", vote_result="accept" if pdu["notification_type"] == "revocable" else "complete", **echo)
         elif code == "no_session" and pdu.get("session_id", self.session) != self.session:
             pass  # crossed the init_ack
         elif code == "no_session" or kind == "challenge" and registered:
             self.session = self.session if kind == "challenge" else None
             self.enter("registering", soon, "no session")
-        elif refused and code == "interval_too_small" and MS(pdu.get("min_detection_time_ms", 2 * pdu.get("min_interval_ms", 0))):
-            self.options.detection_time, self.due = pdu.get("min_detection_time_ms", 2 * pdu.get("min_interval_ms", 0)), soon
-        elif refused or kind == "exit" and ours:
+        elif refused and code == "rate_limited":
+            self.due = now + T_INIT[-1]
+        elif refused and code == "interval_too_small" and least > self.declared:
+            self.minimum, self.due = least, soon
+        elif refused and code in FINAL or kind == "exit" and ours:
             self.session = self.session if refused else None
-            self.enter("waiting", now + (T_INIT[-1] if code == "rate_limited" else T_WAIT), pdu.get("log_msg", pdu.get("reason")))
+            self.enter("waiting", now + T_WAIT, pdu.get("log_msg", pdu.get("reason")))
+
+    def adopt(self):
+        """Takes new settings; true if they differ."""
+        differ, self.options, self.wanted = self.wanted not in (None, self.options), self.wanted or self.options, None
+        self.minimum = 0 if differ else self.minimum
+        return differ
 
     def stop(self, *_):
         with contextlib.suppress(OSError):  # the host may be gone
@@ -122,25 +140,41 @@ class Guest:
 
     def serve(self):
         self.channel.connect()
-        self.tries, self.session = 0, None
+        self.adopt()
+        self.tries = 0
         self.init(time.monotonic())
         while True:
-            self.challenge, planned = None, max(self.due, time.monotonic())
-            events = self.channel.wait(planned - time.monotonic() + 0.001)
+            self.challenge, now = None, time.monotonic()
+            planned = min(max(self.due, now), now + 1)  # a second: new settings do not end the wait
+            events = self.channel.wait(planned - now + 0.001)
             now = time.monotonic()
             if now > planned + LATE and self.state == "registered":
                 self.due = now + self.silence  # it was us who were away
+            if self.adopt():  # the known session is answered until the host has acknowledged them
+                self.changed = True
+                self.enter("registering", max(now, self.asked + T_SPACE), "new settings")
             for pdu in filter(None, map(decode, self.channel.lines() if events & ~select.POLLOUT else [])):
                 self.receive(pdu, now)
             if self.challenge is not None and self.session:  # the newest of those read
                 self.send(msg_type="challenge_response", session_id=self.session, heartbeat_response=self.challenge, **self.health())
             elif now >= self.due:
+                self.tries = self.tries if self.state == "registering" else 0
                 self.init(now)
             elif events & select.POLLOUT:
                 self.channel.send()
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    def run(self):
+        while True:
+            try:
+                self.serve()
+            except OSError as error:
+                self.session = None
+                self.enter("disconnected", 0, error)
+                if error.errno == errno.ENODEV:  # unplugged; otherwise the port stays open for the next host
+                    self.channel.fd = os.close(self.channel.fd)
+
+def settings():
+    parser = argparse.ArgumentParser(description=__doc__, fromfile_prefix_chars="@", epilog="@FILE is a file with one argument a line; SIGHUP: it is read again.")
     parser.add_argument("--channel", default="org.vitalwire.0", help="the port, by name or device, or unix:PATH: a socket to listen on")
     parser.add_argument("--name", default=socket.gethostname(), help="1 to 64 bytes, for displays")
     parser.add_argument("--detection-time", type=int, default=900, metavar="MS", help="in which a failure is detected, 200 to 3600000 ms")
@@ -148,12 +182,14 @@ if __name__ == "__main__":
     options = parser.parse_args()
     if not integer(200, 3600000)(options.detection_time) or not 1 <= len(options.name.encode()) <= 64:
         parser.error("--detection-time must be 200 to 3600000, --name 1 to 64 bytes")
-    guest = Guest(options)
+    return options
+
+def reload(guest):
+    with contextlib.suppress(SystemExit):  # wrong arguments: it said so, and goes on with those it has
+        guest.wanted = settings()
+
+if __name__ == "__main__":
+    guest = Guest(settings())
     signal.signal(signal.SIGTERM, guest.stop)
-    while True:
-        try:
-            guest.serve()
-        except OSError as error:
-            guest.enter("disconnected", 0, error)
-            if error.errno == errno.ENODEV:  # unplugged; otherwise the port stays open for the next host
-                guest.channel.fd = os.close(guest.channel.fd)
+    signal.signal(signal.SIGHUP, lambda *_: reload(guest))
+    guest.run()

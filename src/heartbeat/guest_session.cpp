@@ -135,13 +135,12 @@ bool GuestSession::answers_last_init(const wire::Nack& nack) const {
 
 /// False when the host rejects its own minimum.
 bool GuestSession::accept_minimum(const wire::Nack& nack) {
-    const wire::Init last = make_init();
     if (nack.min_detection_time) {
-        if (last.detection_time && *nack.min_detection_time <= *last.detection_time) return false;
+        if (last_init_.detection_time && *nack.min_detection_time <= *last_init_.detection_time) return false;
         min_detection_time_ = *nack.min_detection_time;
         return true;
     }
-    if (!nack.min_interval || *nack.min_interval <= last.interval) return false;
+    if (!nack.min_interval || *nack.min_interval <= last_init_.interval) return false;
     min_interval_ = *nack.min_interval;
     return true;
 }
@@ -178,7 +177,8 @@ void GuestSession::send_init(TimePoint now, Actions& actions) {
     state_ = State::registering;
     settings_changed_ = false;
     last_init_at_ = now;
-    actions.emplace_back(SendPdu{make_init()});
+    last_init_ = make_init();
+    actions.emplace_back(SendPdu{last_init_});
 }
 
 /// Now, or when T-space since the last init has passed: nothing a host sends makes a guest flood it.

@@ -68,6 +68,9 @@ public:
     using Action = std::variant<SendPdu, Registered, Unregistered, Refused, Asked>;
     using Actions = std::vector<Action>;
 
+    /// The states of the specification's table.
+    enum class State : std::uint8_t { disconnected, registering, registered, waiting };
+
     /// `first_invocation` makes the invocation ids of this process's inits different from an earlier one's.
     GuestSession(GuestSettings settings, std::int64_t first_invocation);
 
@@ -81,13 +84,11 @@ public:
     void stop(const std::string& reason, Actions& actions);
 
     base::TimePoint next_deadline() const { return deadline_; }
+    State state() const { return state_; }
     /// The host is known to watch this guest: also while the guest registers again with other settings.
     bool registered() const { return registered_; }
 
 private:
-    /// The states of the specification's table.
-    enum class State : std::uint8_t { disconnected, registering, registered, waiting };
-
     void on(const wire::InitAck& ack, base::TimePoint now, Actions& actions);
     void on(const wire::Challenge& challenge, const Health& health, base::TimePoint now, Actions& actions);
     void on(const wire::Exit& exit, base::TimePoint now, Actions& actions);
@@ -113,6 +114,7 @@ private:
     std::int64_t invocation_;
     std::size_t unanswered_inits_ = 0;
     std::optional<base::TimePoint> last_init_at_;
+    wire::Init last_init_;
     base::SessionId session_;                  ///< the known session, answered in every state; empty: none
     base::Millis interval_{};                  ///< of the session
     base::TimePoint deadline_ = base::kNever;  ///< T-init, T-silence or T-wait of the state

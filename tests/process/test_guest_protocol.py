@@ -239,9 +239,27 @@ class PythonGuest(GuestProtocol, ProcessTestCase):
 
     def test_it_is_as_short_as_promised_and_needs_the_standard_library_only(self):
         source = self.command[1].read_text()
-        self.assertLess(len(source.splitlines()), 170)
+        self.assertLess(len(source.splitlines()), 200)
         imported = re.search(r"^import (.*)$", source, re.MULTILINE).group(1).split(", ")
         self.assertLessEqual(set(imported), sys.stdlib_module_names)
+
+
+class PythonGuestSettings(ProcessTestCase):
+    def test_it_reads_its_file_of_arguments_again_and_registers_with_what_is_new(self):
+        arguments = self.dir / "arguments"
+        arguments.write_text(f"--channel=unix:{self.dir}/guest.sock\n--name=before\n")
+        guest = self.start(Process([*PythonGuest.command, f"@{arguments}"], self.dir / "guest.log"))
+        host = Host(self.dir / "guest.sock")
+        self.addCleanup(host.disconnect)
+        self.assertEqual(host.register()["name"], "before")
+        host.challenge()
+        arguments.write_text(arguments.read_text() + "--name=\n")
+        guest.signal(signal.SIGHUP)
+        wait_until(lambda: "--name 1 to 64 bytes" in (self.dir / "guest.log").read_text(), "it rejects the name")
+        arguments.write_text(arguments.read_text() + "--name=after\n")
+        guest.signal(signal.SIGHUP)
+        self.assertEqual(host.register("session-2")["name"], "after")
+        host.challenge("session-2")
 
 
 class PythonGuestHealth(ProcessTestCase):

@@ -293,6 +293,16 @@ TEST(GuestSession, G11_TakesTheSmallestDetectionTime) {
     EXPECT_THAT(guest.receives(refusal), ElementsAre("refused interval_too_small retry 60000")) << "it rejects its own";
 }
 
+TEST(GuestSession, G11_AMinimumIsComparedWithTheRejectedInitAndNotWithNewSettings) {
+    Guest guest(of_interval(Millis(100)));
+    guest.connect();
+    guest.reconfigure(of_interval(Millis(300)));
+    wire::Nack refusal{Errc::interval_too_small, "", "init", 1, {}, {}};
+    refusal.min_detection_time = Millis(600);
+    EXPECT_THAT(guest.receives(refusal), ElementsAre("refused interval_too_small retry 0"));
+    EXPECT_THAT(guest.after(Millis(1000)).tick(), ElementsAre("init 2 every 300"));
+}
+
 TEST(GuestSession, G11_AHostThatRejectsItsOwnFloorIsWaitedFor) {
     Guest guest;
     guest.connect();
