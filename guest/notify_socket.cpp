@@ -26,6 +26,8 @@ namespace {
 constexpr std::chrono::seconds kNotifyRetry{5};
 constexpr mode_t kNotifyMode = 0660;
 constexpr std::size_t kMaxComm = 256;
+constexpr std::size_t kMaxStat = 4096;
+constexpr int kMostGenerations = 8;
 constexpr std::size_t kMaxNotification = 4096;
 constexpr std::int64_t kLargestWatchdogUsec = 3'600'000'000;
 
@@ -37,7 +39,16 @@ struct Notification {
     bool stopping = false;
     std::optional<std::string> status;
     std::optional<base::Millis> watchdog_time;
+    std::optional<pid_t> main_pid;  ///< 0: none that can be
 };
+
+template <class Number>
+std::optional<Number> parse_whole(std::string_view digits) {
+    Number value = 0;
+    const auto [rest, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc{} || rest != digits.data() + digits.size()) return std::nullopt;
+    return value;
+}
 
 Notification parse_notification(std::string_view message) {
     Notification out;
@@ -50,12 +61,10 @@ Notification parse_notification(std::string_view message) {
         if (line == "WATCHDOG=trigger") out.trigger = true;
         if (line == "STOPPING=1") out.stopping = true;
         if (line.starts_with("STATUS=")) out.status = tidy_reason(line.substr(7));
+        if (line.starts_with("MAINPID=")) out.main_pid = parse_whole<pid_t>(line.substr(8)).value_or(0);
         if (!line.starts_with("WATCHDOG_USEC=")) continue;
-        std::int64_t usec = 0;
-        const std::string_view digits = line.substr(14);
-        const auto [rest, error] = std::from_chars(digits.data(), digits.data() + digits.size(), usec);
-        const bool is_number = error == std::errc{} && rest == digits.data() + digits.size();
-        if (is_number && usec >= 1000 && usec <= kLargestWatchdogUsec) out.watchdog_time = base::Millis(usec / 1000);
+        const auto usec = parse_whole<std::int64_t>(line.substr(14));
+        if (usec && *usec >= 1000 && *usec <= kLargestWatchdogUsec) out.watchdog_time = base::Millis(*usec / 1000);
     }
     return out;
 }
@@ -65,6 +74,22 @@ std::string program_of(pid_t pid) {
     const auto comm = runtime::read_file("/proc/" + std::to_string(pid) + "/comm", kMaxComm);
     const std::string name = comm ? comm->substr(0, comm->find('\n')) : "";
     return base::is_plain_name(name, app::kMaxName) ? name : "pid-" + std::to_string(pid);
+}
+
+bool belongs_to(pid_t pid, uid_t uid) {
+    struct stat found {};
+    return pid > 0 && ::stat(("/proc/" + std::to_string(pid)).c_str(), &found) == 0 && found.st_uid == uid;
+}
+
+/// 0 when it is not known.
+pid_t parent_of(pid_t pid) {
+    const auto text = runtime::read_file("/proc/" + std::to_string(pid) + "/stat", kMaxStat);
+    if (!text) return 0;
+    // The name before it may hold anything: "PID (NAME) STATE PARENT ...".
+    const std::size_t name_end = text->rfind(") ");
+    if (name_end == std::string::npos || name_end + 4 >= text->size()) return 0;
+    const std::string_view rest = std::string_view(*text).substr(name_end + 4);
+    return parse_whole<pid_t>(rest.substr(0, rest.find(' '))).value_or(0);
 }
 
 std::string service_source(const std::string& name) {
@@ -149,18 +174,55 @@ void NotifySocket::receive() {
 
 void NotifySocket::handle(pid_t pid, uid_t uid, std::string_view message) {
     const Notification told = parse_notification(message);
-    const auto known = services_.find(pid);
-    Service* service = known == services_.end() ? nullptr : &known->second;
+    Service* service = find(pid, uid);
+    if (told.main_pid && (service == nullptr || service->pid != *told.main_pid)) {
+        if (uid != 0 ? !belongs_to(*told.main_pid, uid) : ProcessWatch::is_gone(*told.main_pid) || *told.main_pid <= 0)
+            return log::warning("notification dropped, its MAINPID is no process of its user",
+                                {{"pid", pid}, {"uid", uid}, {"main_pid", *told.main_pid}});
+        service = service == nullptr ? find(*told.main_pid, uid) : move(*service, *told.main_pid);
+        pid = *told.main_pid;
+    }
     if (service == nullptr && (told.ready || told.watchdog)) service = adopt(pid, uid);
     if (service == nullptr) return;
     if (told.status) service->status = *told.status;
     if (told.watchdog_time) service->watchdog = *told.watchdog_time;
-    if (told.stopping) service->stopping = true;
-    if (told.stopping) service->timer->cancel();
+    // A worker that ends does not take its service's watch with it.
+    if (told.stopping && (service->pid == pid || told.main_pid)) {
+        service->stopping = true;
+        service->timer->cancel();
+    }
     if (told.trigger)
         board_.set(service_source(service->name), false,
                    "triggered its watchdog" + (service->status.empty() ? "" : ": " + service->status));
-    if (told.watchdog) feed(pid, *service);
+    if (told.watchdog) feed(*service);
+}
+
+/// The service for which a process notifies: its own, or that of the process which started it (systemd-notify(1) in a
+/// script).
+NotifySocket::Service* NotifySocket::find(pid_t pid, uid_t uid) {
+    for (int generation = 0; pid > 1 && generation < kMostGenerations; ++generation, pid = parent_of(pid)) {
+        const auto known = services_.find(pid);
+        if (known == services_.end()) continue;
+        // The process itself may have become another user since.
+        return generation == 0 || known->second.uid == uid ? &known->second : nullptr;
+    }
+    return nullptr;
+}
+
+/// Another process is the service's main one from now on.
+NotifySocket::Service* NotifySocket::move(Service& service, pid_t pid) {
+    if (services_.contains(pid)) return &services_.at(pid);
+    log::info("service has another main process", {{"name", service.name}, {"pid", pid}});
+    auto node = services_.extract(service.pid);
+    node.key() = pid;
+    Service& moved = services_.insert(std::move(node)).position->second;
+    watch(moved, pid);
+    return &moved;
+}
+
+void NotifySocket::watch(Service& service, pid_t pid) {
+    service.pid = pid;
+    service.process->start(pid, [this, &service] { ended(service.pid); });
 }
 
 NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
@@ -179,27 +241,26 @@ NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
     service.watchdog = settings_.watchdog;
     service.timer = std::make_unique<JudgedTimer>(judge_);
     service.process = std::make_unique<ProcessWatch>(judge_.io());
-    service.process->start(pid, [this, pid] { ended(pid); });
     log::info("service is watched", {{"name", service.name}, {"pid", pid}});
     // The fault of an earlier life of the same user ends here; another user's does not.
     if (const auto ended = ended_.find(service.name); ended != ended_.end() && (uid == 0 || uid == ended->second)) {
         board_.remove(service_source(service.name));
         ended_.erase(ended);
     }
-    return &services_.emplace(pid, std::move(service)).first->second;
+    Service& adopted = services_.emplace(pid, std::move(service)).first->second;
+    watch(adopted, pid);
+    return &adopted;
 }
 
-void NotifySocket::feed(pid_t pid, Service& service) {
+void NotifySocket::feed(Service& service) {
     if (service.stopping) return;
     board_.set(service_source(service.name), true, {});
-    service.timer->arm(judge_.now() + service.watchdog, [this, pid] {
-        const auto late = services_.find(pid);
-        if (late == services_.end()) return;
+    service.timer->arm(judge_.now() + service.watchdog, [this, &service] {
         // What it has sent may lie unread while this daemon was busy.
-        if (ProcessWatch::is_gone(pid)) return ended(pid);
-        board_.set(service_source(late->second.name), false,
-                   "sent no WATCHDOG=1 within " + std::to_string(late->second.watchdog.count()) + " ms" +
-                       (late->second.status.empty() ? "" : ": " + late->second.status));
+        if (ProcessWatch::is_gone(service.pid)) return ended(service.pid);
+        board_.set(service_source(service.name), false,
+                   "sent no WATCHDOG=1 within " + std::to_string(service.watchdog.count()) + " ms" +
+                       (service.status.empty() ? "" : ": " + service.status));
     });
 }
 

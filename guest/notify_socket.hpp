@@ -19,7 +19,8 @@
 namespace vitalwire::guest {
 
 /// The notification protocol of systemd (sd_notify(3)) on a socket of ours: a service that feeds a watchdog is watched
-/// without a line of code, when $NOTIFY_SOCKET names this socket. The sender is the process that the kernel names.
+/// without a line of code, when $NOTIFY_SOCKET names this socket. The sender is the process that the kernel names, or
+/// one that it has started; it may name another process of its user as the main one (MAINPID=).
 class NotifySocket {
 public:
     NotifySocket(Judge& judge, HealthBoard& board, ApplicationSettings settings);
@@ -37,6 +38,7 @@ private:
     /// A process that has sent READY=1 or fed its watchdog.
     struct Service {
         std::string name;
+        pid_t pid = 0;
         uid_t uid = 0;
         std::string status;  ///< its own words
         base::Millis watchdog{};
@@ -50,7 +52,10 @@ private:
     void receive();
     void handle(pid_t pid, uid_t uid, std::string_view message);
     Service* adopt(pid_t pid, uid_t uid);
-    void feed(pid_t pid, Service& service);
+    Service* find(pid_t pid, uid_t uid);
+    Service* move(Service& service, pid_t pid);
+    void watch(Service& service, pid_t pid);
+    void feed(Service& service);
     void ended(pid_t pid);
 
     Judge& judge_;

@@ -80,6 +80,64 @@ class NotifySocket(VitalwiredTest):
         self.await_reason("")
         self.assertEqual(self.items(), "")
 
+    def test_a_script_notifies_by_a_helper_that_names_the_main_process(self):
+        script = """
+            systemd-notify --pid=$$ --ready --status=serving WATCHDOG_USEC=60000000 WATCHDOG=1
+            read -r _
+            systemd-notify WATCHDOG_USEC=300000 WATCHDOG=1
+            read -r _
+            systemd-notify --pid=$$ STOPPING=1
+            read -r _
+        """
+        service = subprocess.Popen(["sh", "-c", script], env=self.environment, stdin=subprocess.PIPE, text=True)
+        self.services.append(service)
+        wait_until(lambda: "service\tsh\thealthy\tserving\n" in self.items(), "the shell is watched")
+        self.send(service, "")
+        self.await_reason("service sh: sent no WATCHDOG=1 within 300 ms: serving")
+        self.send(service, "")
+        self.send(service, "")
+        service.wait()
+        self.await_reason("")
+
+    def test_a_worker_notifies_for_its_service_but_does_not_end_its_watch(self):
+        script = f"systemd-notify --pid=$$ --ready; {sys.executable} -c '{SERVICE}'; exit 1"
+        service = subprocess.Popen(["sh", "-c", script], env=self.environment,
+                                   stdin=subprocess.PIPE, text=True)
+        self.services.append(service)
+        self.send(service, "WATCHDOG=1,WATCHDOG_USEC=60000000,STATUS=of a worker,STOPPING=1")
+        wait_until(lambda: "service\tsh\thealthy\tof a worker\n" in self.items(), "its worker notifies for it")
+        service.stdin.close()
+        service.wait()
+        self.await_reason("service sh: ended without STOPPING=1")
+
+    def test_a_service_that_moves_to_another_process_is_watched_there(self):
+        first, second = self.service(), self.service()
+        self.send(first, "READY=1")
+        self.await_log("service is watched")
+        self.send(first, f"MAINPID={second.pid}")
+        self.await_log("service has another main process")
+        first.kill()
+        first.wait()
+        self.send(second, "STATUS=took over")
+        wait_until(lambda: "service\tservice\thealthy\ttook over\n" in self.items(), "it is watched still")
+        second.kill()
+        second.wait()
+        self.await_reason("service service: ended without STOPPING=1")
+
+    @unittest.skipUnless(os.geteuid() == 0, "a second user needs root")
+    def test_a_main_process_of_another_user_is_none(self):
+        for folder in (self.dir, *self.dir.parents):
+            folder.chmod(folder.stat().st_mode | 0o011)
+        (self.dir / "notify").chmod(0o666)
+        notify = "import os, socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); " \
+                 "s.sendto(b'READY=1\\nMAINPID=' + os.environ['MAIN'].encode(), os.environ['NOTIFY_SOCKET'])"
+        for main in (str(os.getpid()), "0", "-1", "x", "999999999999"):
+            done = subprocess.run(["/usr/bin/python3", "-c", notify], env={**self.environment, "MAIN": main}, user=65534)
+            self.assertEqual(done.returncode, 0)
+        wait_until(lambda: self.log().count("MAINPID is no process of its user") == 5, "all are dropped")
+        self.await_reason("")
+        self.assertEqual(self.items(), "")
+
     def test_a_triggered_watchdog_counts_at_once(self):
         service = self.service()
         self.send(service, "READY=1,STATUS=dead lock,WATCHDOG=trigger")
