@@ -37,7 +37,7 @@ bool is_awaited(const wire::ActionNotify& notify) {
 
 }  // namespace
 
-ActionVotes::ActionVotes(Judge& judge, Answer answer) : judge_(judge), answer_(std::move(answer)) {}
+ActionVotes::ActionVotes(MonitorClock& clock, Answer answer) : clock_(clock), answer_(std::move(answer)) {}
 
 void ActionVotes::asked(const wire::ActionNotify& notify) {
     log::info(notify.revocable ? "the host asks before an action" : "the host notifies of an action",
@@ -60,8 +60,8 @@ void ActionVotes::asked(const wire::ActionNotify& notify) {
     if (poll.awaited.empty()) return finish(invocation);
     const Millis time =
         notify.timeout > Millis(0) ? notify.timeout - std::min(notify.timeout / 10, kLongestMargin) : kUnawaited;
-    poll.timer = std::make_unique<JudgedTimer>(judge_);
-    poll.timer->arm(judge_.now() + time, [this, invocation] { time_is_up(invocation); });
+    poll.timer = std::make_unique<MonitorTimer>(clock_);
+    poll.timer->arm(clock_.now() + time, [this, invocation] { time_is_up(invocation); });
 }
 
 void ActionVotes::vote(const std::string& voter, std::int64_t invocation, VoteResult result,

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 #include "wire/heartbeat_pdu.hpp"
 
 namespace vitalwire::guest {
@@ -28,7 +28,7 @@ public:
         virtual void over(std::int64_t /*invocation*/) {}
     };
 
-    ActionVotes(Judge& judge, Answer answer);
+    ActionVotes(MonitorClock& clock, Answer answer);
 
     void add(Voters& voters) { voters_.push_back(&voters); }
     void asked(const wire::ActionNotify& notify);
@@ -43,14 +43,14 @@ private:
         std::set<std::string> awaited;
         model::VoteResult worst = model::VoteResult::accept;
         std::string reason;
-        std::unique_ptr<JudgedTimer> timer;
+        std::unique_ptr<MonitorTimer> timer;
     };
 
     void count(Poll& poll, model::VoteResult result, const std::string& reason);
     void time_is_up(std::int64_t invocation);
     void finish(std::int64_t invocation);
 
-    Judge& judge_;
+    MonitorClock& clock_;
     Answer answer_;
     std::vector<Voters*> voters_;
     std::map<std::int64_t, Poll> polls_;  ///< by invocation

@@ -32,13 +32,13 @@ std::optional<std::int64_t> seq_of(const wire::GroupPdu& request) {
 
 }  // namespace
 
-AppConnection::AppConnection(Judge& judge, GroupApp& group, int descriptor, Owner& owner)
-    : judge_(judge),
+AppConnection::AppConnection(MonitorClock& clock, GroupApp& group, int descriptor, Owner& owner)
+    : clock_(clock),
       group_(group),
-      socket_(judge.io(), descriptor),
-      process_(judge.io()),
+      socket_(clock.io(), descriptor),
+      process_(clock.io()),
       owner_(owner),
-      timer_(judge),
+      timer_(clock),
       waiting_(wire::Dialect::native, kMaxWaiting) {
     ucred peer{};
     socklen_t size = sizeof peer;
@@ -115,7 +115,7 @@ void AppConnection::handle(const app::Register& request) {
     });
     owner_.health_changed(*this, request.health);
     awaits_answer_ = false;
-    asked_at_ = judge_.now();
+    asked_at_ = clock_.now();
     timer_.arm(asked_at_ + interval_, [this] { ask(); });
 }
 
@@ -237,7 +237,7 @@ void AppConnection::write_waiting() {
 void AppConnection::ask() {
     const auto self = shared_from_this();
     if (ProcessWatch::is_gone(pid_)) return process_ended();
-    asked_at_ = judge_.now();
+    asked_at_ = clock_.now();
     awaits_answer_ = true;
     timer_.arm(asked_at_ + timeout_, [this] { unanswered(); });
     // One that does not read cannot be asked: the same as no answer.

@@ -11,7 +11,7 @@
 #include "group/outbox.hpp"
 #include "guest/app_protocol.hpp"
 #include "guest/group_app.hpp"
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 #include "guest/process_watch.hpp"
 #include "wire/heartbeat_pdu.hpp"
 
@@ -43,7 +43,7 @@ public:
     };
 
     /// Takes ownership of `descriptor`, which does not block.
-    AppConnection(Judge& judge, GroupApp& group, int descriptor, Owner& owner);
+    AppConnection(MonitorClock& clock, GroupApp& group, int descriptor, Owner& owner);
 
     void start() { wait(); }
     /// Sends why, and closes without a call of the owner.
@@ -90,7 +90,7 @@ private:
     bool send(const app::Event& event);
     void end();
 
-    Judge& judge_;
+    MonitorClock& clock_;
     GroupApp& group_;
     boost::asio::posix::stream_descriptor socket_;
     ProcessWatch process_;
@@ -100,7 +100,7 @@ private:
     std::string name_;
     base::Millis interval_{};
     base::Millis timeout_{};
-    JudgedTimer timer_;
+    MonitorTimer timer_;
     std::int64_t last_query_ = 0;
     bool awaits_answer_ = false;
     base::TimePoint asked_at_;

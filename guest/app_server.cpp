@@ -34,18 +34,18 @@ std::string source_of(const std::string& name) {
 
 }  // namespace
 
-AppServer::AppServer(Judge& judge, HealthBoard& board, GroupApp& group, ApplicationSettings settings,
+AppServer::AppServer(MonitorClock& clock, HealthBoard& board, GroupApp& group, ApplicationSettings settings,
                      ActionVotes& votes)
-    : judge_(judge),
+    : clock_(clock),
       board_(board),
       group_(group),
       votes_(votes),
       settings_(std::move(settings)),
-      listener_(judge.io()),
-      retry_(judge.io()),
-      unwatched_(judge, board),
-      reports_(judge, board),
-      services_(judge, board, settings_),
+      listener_(clock.io()),
+      retry_(clock.io()),
+      unwatched_(clock, board),
+      reports_(clock, board),
+      services_(clock, board, settings_),
       refusal_lines_(kRefusalLinesPerSecond, kRefusalLinesAtOnce) {
     reports_.set_max_per_user(settings_.max_per_user);
 }
@@ -112,7 +112,7 @@ void AppServer::accept() {
         const bool passing = errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
         return passing ? wait() : retry(&AppServer::wait);
     }
-    const auto connection = std::make_shared<AppConnection>(judge_, group_, descriptor, static_cast<Owner&>(*this));
+    const auto connection = std::make_shared<AppConnection>(clock_, group_, descriptor, static_cast<Owner&>(*this));
     if (const auto room = make_room(connection->uid()); !room) {
         refused(*connection, {}, room.error());
         connection->turn_away(room.error());
@@ -269,7 +269,7 @@ app::Status AppServer::status(std::int64_t from) {
 
 void AppServer::log_refusal(const AppConnection& connection, const std::string& name, const std::string& why) {
     // An application that sends nothing else must not fill the disk.
-    if (!refusal_lines_.take(judge_.now())) {
+    if (!refusal_lines_.take(clock_.now())) {
         ++unlogged_;
         return;
     }

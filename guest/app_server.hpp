@@ -11,7 +11,7 @@
 #include "guest/action_votes.hpp"
 #include "guest/app_connection.hpp"
 #include "guest/health_board.hpp"
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 #include "guest/notify_socket.hpp"
 #include "guest/reports.hpp"
 #include "guest/settings.hpp"
@@ -28,7 +28,8 @@ public:
     /// What the rest of the daemon adds to a status: everything but applications and reports.
     using Overview = std::function<app::Status()>;
 
-    AppServer(Judge& judge, HealthBoard& board, GroupApp& group, ApplicationSettings settings, ActionVotes& votes);
+    AppServer(MonitorClock& clock, HealthBoard& board, GroupApp& group, ApplicationSettings settings,
+              ActionVotes& votes);
     ~AppServer() override;
     AppServer(const AppServer&) = delete;
     AppServer& operator=(const AppServer&) = delete;
@@ -66,7 +67,7 @@ private:
     void refused(AppConnection& connection, const std::string& name, const base::Error& error) override;
     void closed(AppConnection& connection) override;
 
-    Judge& judge_;
+    MonitorClock& clock_;
     HealthBoard& board_;
     GroupApp& group_;
     ActionVotes& votes_;

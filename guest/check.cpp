@@ -21,16 +21,17 @@ void remove_from(HealthBoard& board, const CheckSettings& settings) {
 
 }  // namespace
 
-Check::Check(Judge& judge, Children& children, HealthBoard& board, CheckSettings settings, std::function<bool()> held)
-    : judge_(judge),
+Check::Check(MonitorClock& clock, Children& children, HealthBoard& board, CheckSettings settings,
+             std::function<bool()> held)
+    : clock_(clock),
       children_(children),
       board_(board),
       settings_(std::move(settings)),
       held_(std::move(held)),
       source_(check_source(settings_)),
-      timer_(judge),
-      first_start_(judge.now()) {
-    timer_.arm(judge.now(), [this] { run(); });
+      timer_(clock),
+      first_start_(clock.now()) {
+    timer_.arm(clock.now(), [this] { run(); });
 }
 
 std::string_view Check::state() const {
@@ -40,13 +41,13 @@ std::string_view Check::state() const {
 }
 
 void Check::run() {
-    started_ = judge_.now();
+    started_ = clock_.now();
     if (settings_.role != CheckRole::startup && held_()) {
         first_start_ = started_;
         return timer_.arm(started_ + settings_.interval, [this] { run(); });
     }
     overdue_ = false;
-    probe_ = start_probe(judge_, children_, settings_, [this](const heartbeat::Health& health) { ended(health); });
+    probe_ = start_probe(clock_, children_, settings_, [this](const heartbeat::Health& health) { ended(health); });
     timer_.arm(started_ + settings_.timeout, [this] { overdue(); });
 }
 
@@ -67,7 +68,7 @@ void Check::ended(const heartbeat::Health& health) {
 }
 
 void Check::run_again() {
-    timer_.arm(std::max(started_ + settings_.interval, judge_.now()), [this] { run(); });
+    timer_.arm(std::max(started_ + settings_.interval, clock_.now()), [this] { run(); });
 }
 
 void Check::count(const heartbeat::Health& health) {
@@ -77,7 +78,7 @@ void Check::count(const heartbeat::Health& health) {
         return;
     }
     successes_ = 0;
-    const bool in_grace = judge_.now() < first_start_ + settings_.grace;
+    const bool in_grace = clock_.now() < first_start_ + settings_.grace;
     if (in_grace || ++failures_ < settings_.failures) {
         return log::info("a failed check does not count yet", {{"check", settings_.name}, {"reason", health.reason}});
     }
@@ -99,8 +100,8 @@ void Check::succeeded() {
     board_.withdraw_warning(source_);
 }
 
-Checks::Checks(Judge& judge, Children& children, HealthBoard& board)
-    : judge_(judge), children_(children), board_(board) {}
+Checks::Checks(MonitorClock& clock, Children& children, HealthBoard& board)
+    : clock_(clock), children_(children), board_(board) {}
 
 void Checks::configure(const std::vector<CheckSettings>& settings) {
     std::vector<std::unique_ptr<Check>> next;
@@ -118,7 +119,7 @@ void Checks::configure(const std::vector<CheckSettings>& settings) {
     checks_ = std::move(next);
     for (std::size_t i = 0; i < settings.size(); ++i) {
         if (checks_[i]) continue;
-        checks_[i] = std::make_unique<Check>(judge_, children_, board_, settings[i], [this] { return starting(); });
+        checks_[i] = std::make_unique<Check>(clock_, children_, board_, settings[i], [this] { return starting(); });
     }
 }
 

@@ -8,7 +8,7 @@
 
 #include "guest/children.hpp"
 #include "guest/health_board.hpp"
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 #include "guest/probe.hpp"
 #include "guest/settings.hpp"
 
@@ -19,7 +19,8 @@ namespace vitalwire::guest {
 class Check {
 public:
     /// `held`: true while it is not to run because the guest still starts.
-    Check(Judge& judge, Children& children, HealthBoard& board, CheckSettings settings, std::function<bool()> held);
+    Check(MonitorClock& clock, Children& children, HealthBoard& board, CheckSettings settings,
+          std::function<bool()> held);
     Check(const Check&) = delete;
     Check& operator=(const Check&) = delete;
 
@@ -39,13 +40,13 @@ private:
     void failed(const std::string& reason);
     void succeeded();
 
-    Judge& judge_;
+    MonitorClock& clock_;
     Children& children_;
     HealthBoard& board_;
     CheckSettings settings_;
     std::function<bool()> held_;
     std::string source_;
-    JudgedTimer timer_;
+    MonitorTimer timer_;
     base::TimePoint first_start_;
     base::TimePoint started_;
     std::unique_ptr<Probe> probe_;
@@ -60,7 +61,7 @@ private:
 /// The configured checks.
 class Checks {
 public:
-    Checks(Judge& judge, Children& children, HealthBoard& board);
+    Checks(MonitorClock& clock, Children& children, HealthBoard& board);
 
     /// Starts what is new or changed and ends what is gone; the others go on undisturbed.
     void configure(const std::vector<CheckSettings>& settings);
@@ -70,7 +71,7 @@ public:
 private:
     bool starting() const;
 
-    Judge& judge_;
+    MonitorClock& clock_;
     Children& children_;
     HealthBoard& board_;
     std::vector<std::unique_ptr<Check>> checks_;

@@ -22,8 +22,8 @@ VoteResult result_of(Ending ending) {
 
 }  // namespace
 
-EventScript::EventScript(Judge& judge, Children& children, ActionVotes& votes)
-    : judge_(judge), children_(children), votes_(votes) {}
+EventScript::EventScript(MonitorClock& clock, Children& children, ActionVotes& votes)
+    : clock_(clock), children_(children), votes_(votes) {}
 
 void EventScript::stop() {
     while (!runs_.empty())
@@ -41,8 +41,8 @@ std::vector<std::string> EventScript::ask(const wire::ActionNotify& notify) {
     }
     Run& run = runs_[notify.invocation_id];
     run.process = spawned->pid;
-    run.output = std::make_shared<FirstLine>(judge_.io(), spawned->output);
-    run.errors = std::make_shared<FirstLine>(judge_.io(), spawned->errors);
+    run.output = std::make_shared<FirstLine>(clock_.io(), spawned->output);
+    run.errors = std::make_shared<FirstLine>(clock_.io(), spawned->errors);
     run.output->start();
     run.errors->start();
     children_.watch(run.process,
@@ -67,7 +67,7 @@ void EventScript::ended(std::int64_t invocation, Ending ending) {
     runs_.erase(found);
     const std::string output = run.output->finish();
     const std::string errors = run.errors->finish();
-    votes_.vote(kScript, invocation, result_of(ending), judge_ending(ending, output, errors).reason);
+    votes_.vote(kScript, invocation, result_of(ending), health_of_ending(ending, output, errors).reason);
 }
 
 }  // namespace vitalwire::guest

@@ -15,7 +15,7 @@ namespace vitalwire::guest {
 /// accepts, 1 rejects, and the first line that it prints is the reason.
 class EventScript : public ActionVotes::Voters {
 public:
-    EventScript(Judge& judge, Children& children, ActionVotes& votes);
+    EventScript(MonitorClock& clock, Children& children, ActionVotes& votes);
     ~EventScript() override { stop(); }
 
     void configure(const ActionSettings& settings) { settings_ = settings; }
@@ -33,7 +33,7 @@ private:
 
     void ended(std::int64_t invocation, Ending ending);
 
-    Judge& judge_;
+    MonitorClock& clock_;
     Children& children_;
     ActionVotes& votes_;
     ActionSettings settings_;

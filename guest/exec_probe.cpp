@@ -18,8 +18,8 @@ std::string describe(Ending ending) {
     return "killed by signal " + (name == nullptr ? std::to_string(ending.code) : std::string("SIG") + name);
 }
 
-heartbeat::Health judge_unit(const std::string& unit, Ending ending, const std::string& output,
-                             const std::string& errors) {
+heartbeat::Health health_of_unit(const std::string& unit, Ending ending, const std::string& output,
+                                 const std::string& errors) {
     if (!ending.by_signal && ending.code == kHealthy) return {};
     const std::string state = tidy_reason(output);
     if (!state.empty()) return {false, "unit " + unit + " is " + state};
@@ -33,7 +33,7 @@ std::string command_of(const CheckSettings& check) {
 
 }  // namespace
 
-heartbeat::Health judge_ending(Ending ending, const std::string& output, const std::string& errors) {
+heartbeat::Health health_of_ending(Ending ending, const std::string& output, const std::string& errors) {
     const std::string& words = tidy_reason(output).empty() ? errors : output;
     if (ending.by_signal || (ending.code != kHealthy && ending.code != kUnhealthy)) {
         const std::string said = tidy_reason(words);
@@ -43,19 +43,19 @@ heartbeat::Health judge_ending(Ending ending, const std::string& output, const s
     return {false, tidy_reason(words)};
 }
 
-ExecProbe::ExecProbe(Judge& judge, Children& children, const CheckSettings& check, Done done)
+ExecProbe::ExecProbe(MonitorClock& clock, Children& children, const CheckSettings& check, Done done)
     : children_(children),
       unit_(check.type == CheckType::systemd ? check.target : ""),
       done_(std::move(done)),
-      failed_(judge.io()) {
+      failed_(clock.io()) {
     const auto spawned = spawn_shell({command_of(check), check.user, check.timeout});
     if (!spawned) {
         failed_.after(base::Millis(0), [this, why = spawned.error().message] { done_({false, why}); });
         return;
     }
     process_ = spawned->pid;
-    output_ = std::make_shared<FirstLine>(judge.io(), spawned->output);
-    errors_ = std::make_shared<FirstLine>(judge.io(), spawned->errors);
+    output_ = std::make_shared<FirstLine>(clock.io(), spawned->output);
+    errors_ = std::make_shared<FirstLine>(clock.io(), spawned->errors);
     output_->start();
     errors_->start();
     children_.watch(process_, [this](Ending ending) { ended(ending); });
@@ -74,7 +74,7 @@ void ExecProbe::ended(Ending ending) {
     const std::string errors = errors_->finish();
     // It may destroy this probe.
     const Done done = std::move(done_);
-    done(unit_.empty() ? judge_ending(ending, output, errors) : judge_unit(unit_, ending, output, errors));
+    done(unit_.empty() ? health_of_ending(ending, output, errors) : health_of_unit(unit_, ending, output, errors));
 }
 
 }  // namespace vitalwire::guest

@@ -12,7 +12,7 @@ namespace vitalwire::guest {
 /// A command of a check, or systemctl for the state of a unit.
 class ExecProbe : public Probe {
 public:
-    ExecProbe(Judge& judge, Children& children, const CheckSettings& check, Done done);
+    ExecProbe(MonitorClock& clock, Children& children, const CheckSettings& check, Done done);
     ~ExecProbe() override;
 
     void look() override { children_.look(); }

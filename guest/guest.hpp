@@ -13,7 +13,7 @@
 //   heartbeat_app.hpp   registers the guest and answers challenges
 //   group_app.hpp       the server group: between the host and the applications in this guest
 // Health:
-//   judge.hpp           time that decides: steady time without the time in which this daemon stood still
+//   monitor_clock.hpp           time that decides: steady time without the time in which this daemon stood still
 //   reason.hpp          text from outside as a reason
 //   health_board.hpp    the last result of every check and application; the worst wins
 //   check.hpp           health checks: interval, timeout, failures in a row, roles

@@ -22,20 +22,20 @@ std::unique_ptr<Channel> make_channel(boost::asio::io_context& io, const std::st
 
 GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
     : settings_(std::move(settings)),
-      judge_(io),
+      clock_(io),
       channel_(make_channel(io, settings_.channel)),
-      heartbeat_(judge_, *channel_, settings_.heartbeat),
+      heartbeat_(clock_, *channel_, settings_.heartbeat),
       group_(*channel_),
       base_layer_(heartbeat_, group_),
       board_([this](const heartbeat::Health& overall) { health_changed(overall); }),
       children_(io),
-      checks_(judge_, children_, board_),
-      votes_(judge_, [this](const auto& notify, auto result,
+      checks_(clock_, children_, board_),
+      votes_(clock_, [this](const auto& notify, auto result,
                             const auto& reason) { heartbeat_.answer(notify, result, reason); }),
-      event_script_(judge_, children_, votes_),
-      applications_(judge_, board_, group_, settings_.applications, votes_),
+      event_script_(clock_, children_, votes_),
+      applications_(clock_, board_, group_, settings_.applications, votes_),
       sdk_(io, group_, settings_.sdk),
-      sdk_heartbeat_(judge_, board_, settings_.sdk.heartbeat_socket, settings_.applications, votes_) {
+      sdk_heartbeat_(clock_, board_, settings_.sdk.heartbeat_socket, settings_.applications, votes_) {
     event_script_.configure(settings_.actions);
     votes_.add(event_script_);
     votes_.add(applications_);

@@ -15,7 +15,7 @@
 #include "guest/group_app.hpp"
 #include "guest/health_board.hpp"
 #include "guest/heartbeat_app.hpp"
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 #include "guest/sdk_heartbeat.hpp"
 #include "guest/sdk_socket.hpp"
 #include "guest/settings.hpp"
@@ -44,7 +44,7 @@ private:
     app::Status overview() const;
 
     Settings settings_;
-    Judge judge_;
+    MonitorClock clock_;
     std::unique_ptr<Channel> channel_;
     HeartbeatApp heartbeat_;
     GroupApp group_;

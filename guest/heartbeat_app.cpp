@@ -23,12 +23,12 @@ std::int64_t random_invocation() {
 
 }  // namespace
 
-HeartbeatApp::HeartbeatApp(Judge& judge, Channel& channel, heartbeat::GuestSettings settings)
-    : judge_(judge), channel_(channel), session_(std::move(settings), random_invocation()), timer_(judge) {}
+HeartbeatApp::HeartbeatApp(MonitorClock& clock, Channel& channel, heartbeat::GuestSettings settings)
+    : clock_(clock), channel_(channel), session_(std::move(settings), random_invocation()), timer_(clock) {}
 
 void HeartbeatApp::reconfigure(heartbeat::GuestSettings settings) {
     GuestSession::Actions actions;
-    session_.reconfigure(std::move(settings), judge_.now(), actions);
+    session_.reconfigure(std::move(settings), clock_.now(), actions);
     carry_out(actions);
 }
 
@@ -40,7 +40,7 @@ void HeartbeatApp::stop(const std::string& reason) {
 
 void HeartbeatApp::host_connected() {
     GuestSession::Actions actions;
-    session_.connected(judge_.now(), actions);
+    session_.connected(clock_.now(), actions);
     carry_out(actions);
 }
 
@@ -53,7 +53,7 @@ void HeartbeatApp::host_disconnected() {
 void HeartbeatApp::receive(const wire::HeartbeatPdu& pdu) {
     if (std::holds_alternative<wire::Challenge>(pdu)) ++counters_.challenges;
     GuestSession::Actions actions;
-    session_.received(pdu, health_, judge_.now(), actions);
+    session_.received(pdu, health_, clock_.now(), actions);
     carry_out(actions);
 }
 
@@ -62,7 +62,7 @@ void HeartbeatApp::carry_out(const GuestSession::Actions& actions) {
         std::visit([this](const auto& each) { perform(each); }, action);
     timer_.arm(session_.next_deadline(), [this] {
         GuestSession::Actions due;
-        session_.tick(judge_.now(), due);
+        session_.tick(clock_.now(), due);
         carry_out(due);
     });
 }

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "guest/channel.hpp"
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 #include "heartbeat/guest_session.hpp"
 
 namespace vitalwire::guest {
@@ -18,7 +18,7 @@ public:
         std::uint64_t unsent = 0;  ///< messages dropped because no host reads them
     };
 
-    HeartbeatApp(Judge& judge, Channel& channel, heartbeat::GuestSettings settings);
+    HeartbeatApp(MonitorClock& clock, Channel& channel, heartbeat::GuestSettings settings);
 
     void set_health(heartbeat::Health health) { health_ = std::move(health); }
     void reconfigure(heartbeat::GuestSettings settings);
@@ -45,10 +45,10 @@ private:
     void perform(const heartbeat::GuestSession::Refused& action);
     void perform(const heartbeat::GuestSession::Asked& action);
 
-    Judge& judge_;
+    MonitorClock& clock_;
     Channel& channel_;
     heartbeat::GuestSession session_;
-    JudgedTimer timer_;
+    MonitorTimer timer_;
     heartbeat::Health health_;
     std::function<void()> changed_ = [] {};
     std::function<void(const wire::ActionNotify&)> asked_;

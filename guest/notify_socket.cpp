@@ -98,8 +98,8 @@ std::string service_source(const std::string& name) {
 
 }  // namespace
 
-NotifySocket::NotifySocket(Judge& judge, HealthBoard& board, ApplicationSettings settings)
-    : judge_(judge), board_(board), settings_(std::move(settings)), socket_(judge.io()), retry_(judge.io()) {}
+NotifySocket::NotifySocket(MonitorClock& clock, HealthBoard& board, ApplicationSettings settings)
+    : clock_(clock), board_(board), settings_(std::move(settings)), socket_(clock.io()), retry_(clock.io()) {}
 
 NotifySocket::~NotifySocket() {
     stop();
@@ -239,8 +239,8 @@ NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
     if (is_taken) service.name = service.name.substr(0, app::kMaxName - 11) + "-" + std::to_string(pid);
     service.uid = uid;
     service.watchdog = settings_.watchdog;
-    service.timer = std::make_unique<JudgedTimer>(judge_);
-    service.process = std::make_unique<ProcessWatch>(judge_.io());
+    service.timer = std::make_unique<MonitorTimer>(clock_);
+    service.process = std::make_unique<ProcessWatch>(clock_.io());
     log::info("service is watched", {{"name", service.name}, {"pid", pid}});
     // The fault of an earlier life of the same user ends here; another user's does not.
     if (const auto ended = ended_.find(service.name); ended != ended_.end() && (uid == 0 || uid == ended->second)) {
@@ -255,7 +255,7 @@ NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
 void NotifySocket::feed(Service& service) {
     if (service.stopping) return;
     board_.set(service_source(service.name), true, {});
-    service.timer->arm(judge_.now() + service.watchdog, [this, &service] {
+    service.timer->arm(clock_.now() + service.watchdog, [this, &service] {
         // What it has sent may lie unread while this daemon was busy.
         if (ProcessWatch::is_gone(service.pid)) return ended(service.pid);
         board_.set(service_source(service.name), false,

@@ -11,7 +11,7 @@
 
 #include "guest/app_protocol.hpp"
 #include "guest/health_board.hpp"
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 #include "guest/process_watch.hpp"
 #include "guest/settings.hpp"
 #include "runtime/timer.hpp"
@@ -23,7 +23,7 @@ namespace vitalwire::guest {
 /// one that it has started; it may name another process of its user as the main one (MAINPID=).
 class NotifySocket {
 public:
-    NotifySocket(Judge& judge, HealthBoard& board, ApplicationSettings settings);
+    NotifySocket(MonitorClock& clock, HealthBoard& board, ApplicationSettings settings);
     ~NotifySocket();
     NotifySocket(const NotifySocket&) = delete;
     NotifySocket& operator=(const NotifySocket&) = delete;
@@ -43,7 +43,7 @@ private:
         std::string status;  ///< its own words
         base::Millis watchdog{};
         bool stopping = false;
-        std::unique_ptr<JudgedTimer> timer;
+        std::unique_ptr<MonitorTimer> timer;
         std::unique_ptr<ProcessWatch> process;
     };
 
@@ -58,7 +58,7 @@ private:
     void feed(Service& service);
     void ended(pid_t pid);
 
-    Judge& judge_;
+    MonitorClock& clock_;
     HealthBoard& board_;
     ApplicationSettings settings_;
     boost::asio::posix::stream_descriptor socket_;

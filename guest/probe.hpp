@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "guest/children.hpp"
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 #include "guest/settings.hpp"
 #include "heartbeat/guest_session.hpp"
 
@@ -29,9 +29,10 @@ protected:
 };
 
 /// Starts a run of `check`. `done` is called once, not from within this function, and not after the probe is destroyed.
-std::unique_ptr<Probe> start_probe(Judge& judge, Children& children, const CheckSettings& check, Probe::Done done);
+std::unique_ptr<Probe> start_probe(MonitorClock& clock, Children& children, const CheckSettings& check,
+                                   Probe::Done done);
 
 /// What the end of a command says about the guest. `output` and `errors` are first lines.
-heartbeat::Health judge_ending(Ending ending, const std::string& output, const std::string& errors);
+heartbeat::Health health_of_ending(Ending ending, const std::string& output, const std::string& errors);
 
 }  // namespace vitalwire::guest

@@ -32,7 +32,7 @@ base::Result<void> Reports::set(uid_t uid, const app::Set& report) {
                                         " reports already, [applications] max_per_user");
     }
     Report next{uid, report.health, report.valid.value_or(base::Millis(0)), base::kNever};
-    if (report.valid) next.until = judge_.now() + *report.valid;
+    if (report.valid) next.until = clock_.now() + *report.valid;
     if (known != reports_.end()) next.uid = known->second.uid;
     board_.set(report_source(report.name), next.health.healthy, next.health.reason);
     reports_[report.name] = std::move(next);
@@ -51,7 +51,7 @@ base::Result<void> Reports::forget(uid_t uid, const std::string& name) {
 }
 
 void Reports::expire() {
-    const base::TimePoint now = judge_.now();
+    const base::TimePoint now = clock_.now();
     base::TimePoint next = base::kNever;
     for (auto& [name, report] : reports_) {
         if (now < report.until) {

@@ -9,7 +9,7 @@
 
 #include "guest/app_protocol.hpp"
 #include "guest/health_board.hpp"
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 
 namespace vitalwire::guest {
 
@@ -17,7 +17,7 @@ namespace vitalwire::guest {
 /// again or forgotten, or, where it was given a time, until it is not renewed in that time.
 class Reports {
 public:
-    Reports(Judge& judge, HealthBoard& board) : judge_(judge), board_(board), timer_(judge) {}
+    Reports(MonitorClock& clock, HealthBoard& board) : clock_(clock), board_(board), timer_(clock) {}
 
     void set_max_per_user(std::size_t max) { max_per_user_ = max; }
     base::Result<void> set(uid_t uid, const app::Set& report);
@@ -33,9 +33,9 @@ private:
     };
     void expire();
 
-    Judge& judge_;
+    MonitorClock& clock_;
     HealthBoard& board_;
-    JudgedTimer timer_;
+    MonitorTimer timer_;
     std::size_t max_per_user_ = 16;
     std::map<std::string, Report> reports_;
 };

@@ -41,8 +41,8 @@ constexpr std::array kVotes = {model::VoteResult::error, model::VoteResult::acce
 
 }  // namespace
 
-SdkApplication::SdkApplication(Judge& judge, int descriptor, Owner& owner)
-    : judge_(judge), socket_(judge.io(), descriptor), owner_(owner), timer_(judge) {
+SdkApplication::SdkApplication(MonitorClock& clock, int descriptor, Owner& owner)
+    : clock_(clock), socket_(clock.io(), descriptor), owner_(owner), timer_(clock) {
     ucred peer{};
     socklen_t size = sizeof peer;
     if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return;
@@ -127,7 +127,7 @@ void SdkApplication::register_it(const sdk::Record& init) {
     log::info("application of the guest SDK registered",
               {{"name", name_}, {"pid", pid_}, {"interval_ms", interval_.count()}});
     refusing_ = awaits_answer_ = false;
-    answered_at_ = asked_at_ = judge_.now();
+    answered_at_ = asked_at_ = clock_.now();
     timer_.arm(asked_at_ + interval_, [this] { ask(); });
     send(RecordType::init_ack, {1});
 }
@@ -135,7 +135,7 @@ void SdkApplication::register_it(const sdk::Record& init) {
 void SdkApplication::refuse(const std::string& name, const base::Error& error) {
     owner_.refused(*this, name, error);
     if (std::exchange(refusing_, true)) return;
-    timer_.arm(judge_.now() + kRefusalDelay, [this] {
+    timer_.arm(clock_.now() + kRefusalDelay, [this] {
         refusing_ = false;
         send(RecordType::init_ack, {0});
     });
@@ -144,7 +144,7 @@ void SdkApplication::refuse(const std::string& name, const base::Error& error) {
 void SdkApplication::take_answer(const sdk::Record& answer) {
     if (name_.empty() || !awaits_answer_ || answer.number(0) != challenge_) return;
     awaits_answer_ = false;
-    answered_at_ = judge_.now();
+    answered_at_ = clock_.now();
     // An answer may come late by any time.
     timer_.arm(std::max(asked_at_ + interval_, answered_at_), [this] { ask(); });
     const std::string reason(answer.text(kAnswerMessage, sdk::kMaxLogMessage));
@@ -176,7 +176,7 @@ void SdkApplication::deregister(const std::string& why) {
 }
 
 void SdkApplication::ask() {
-    asked_at_ = judge_.now();
+    asked_at_ = clock_.now();
     awaits_answer_ = true;
     timer_.arm(answered_at_ + 2 * interval_, [this] { unanswered(); });
     send(RecordType::challenge, {++challenge_});

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "base/result.hpp"
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 #include "guest/sdk_record.hpp"
 #include "heartbeat/guest_session.hpp"
 #include "wire/heartbeat_pdu.hpp"
@@ -41,7 +41,7 @@ public:
     };
 
     /// Takes ownership of `descriptor`, which does not block.
-    SdkApplication(Judge& judge, int descriptor, Owner& owner);
+    SdkApplication(MonitorClock& clock, int descriptor, Owner& owner);
 
     void start() { wait(); }
     /// Without a call of the owner.
@@ -73,7 +73,7 @@ private:
     void send(sdk::RecordType type, std::initializer_list<std::uint32_t> numbers);
     void end(const std::string& why);
 
-    Judge& judge_;
+    MonitorClock& clock_;
     boost::asio::posix::stream_descriptor socket_;
     Owner& owner_;
     uid_t uid_ = 0;
@@ -82,7 +82,7 @@ private:
     std::string name_;
     base::Millis interval_{};
     model::CorrectiveAction action_ = model::CorrectiveAction::none;  ///< wanted when it does not answer
-    JudgedTimer timer_;
+    MonitorTimer timer_;
     std::uint32_t sequence_ = 0;
     std::uint32_t challenge_ = 0;
     bool awaits_answer_ = false;

@@ -29,16 +29,16 @@ std::string sdk_source(const std::string& name) {
 
 }  // namespace
 
-SdkHeartbeat::SdkHeartbeat(Judge& judge, HealthBoard& board, std::string path, ApplicationSettings settings,
+SdkHeartbeat::SdkHeartbeat(MonitorClock& clock, HealthBoard& board, std::string path, ApplicationSettings settings,
                            ActionVotes& votes)
-    : judge_(judge),
+    : clock_(clock),
       board_(board),
       votes_(votes),
       path_(std::move(path)),
       settings_(std::move(settings)),
-      listener_(judge.io()),
-      retry_(judge.io()),
-      unwatched_(judge, board),
+      listener_(clock.io()),
+      retry_(clock.io()),
+      unwatched_(clock, board),
       malformed_lines_(kMalformedLinesPerSecond, kMalformedLinesAtOnce) {}
 
 SdkHeartbeat::~SdkHeartbeat() {
@@ -94,7 +94,7 @@ void SdkHeartbeat::accept() {
         if (passing) return wait();
         return retry_.after(kListenAgain, [this] { wait(); });
     }
-    const auto application = std::make_shared<SdkApplication>(judge_, descriptor, static_cast<Owner&>(*this));
+    const auto application = std::make_shared<SdkApplication>(clock_, descriptor, static_cast<Owner&>(*this));
     if (make_room(application->uid())) {
         applications_.push_back(application);
         application->start();
@@ -192,7 +192,7 @@ void SdkHeartbeat::deregistered(SdkApplication& application) {
 
 void SdkHeartbeat::malformed(SdkApplication& application) {
     // Connections that send nothing else must not fill the disk.
-    if (!malformed_lines_.take(judge_.now())) {
+    if (!malformed_lines_.take(clock_.now())) {
         ++unlogged_;
         return;
     }

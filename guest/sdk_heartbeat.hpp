@@ -9,7 +9,7 @@
 #include "guest/action_votes.hpp"
 #include "guest/app_protocol.hpp"
 #include "guest/health_board.hpp"
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 #include "guest/sdk_application.hpp"
 #include "guest/settings.hpp"
 #include "guest/unwatched.hpp"
@@ -21,7 +21,8 @@ namespace vitalwire::guest {
 /// and the group are those of the socket for libvitalwire.
 class SdkHeartbeat : public ActionVotes::Voters, private SdkApplication::Owner {
 public:
-    SdkHeartbeat(Judge& judge, HealthBoard& board, std::string path, ApplicationSettings settings, ActionVotes& votes);
+    SdkHeartbeat(MonitorClock& clock, HealthBoard& board, std::string path, ApplicationSettings settings,
+                 ActionVotes& votes);
     ~SdkHeartbeat() override;
     SdkHeartbeat(const SdkHeartbeat&) = delete;
     SdkHeartbeat& operator=(const SdkHeartbeat&) = delete;
@@ -52,7 +53,7 @@ private:
     void malformed(SdkApplication& application) override;
     void closed(SdkApplication& application) override;
 
-    Judge& judge_;
+    MonitorClock& clock_;
     HealthBoard& board_;
     ActionVotes& votes_;
     std::string path_;  ///< empty: none

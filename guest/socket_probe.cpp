@@ -34,8 +34,8 @@ int status_of(std::string_view line) {
 
 }  // namespace
 
-SocketProbe::SocketProbe(Judge& judge, const CheckSettings& check, Done done)
-    : target_(check.target), done_(std::move(done)), socket_(judge.io()), end_(judge.io()) {
+SocketProbe::SocketProbe(MonitorClock& clock, const CheckSettings& check, Done done)
+    : target_(check.target), done_(std::move(done)), socket_(clock.io()), end_(clock.io()) {
     start(check);
 }
 

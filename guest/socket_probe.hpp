@@ -14,7 +14,7 @@ namespace vitalwire::guest {
 /// to 399 is healthy, as for the probes of Kubernetes.
 class SocketProbe : public Probe {
 public:
-    SocketProbe(Judge& judge, const CheckSettings& check, Done done);
+    SocketProbe(MonitorClock& clock, const CheckSettings& check, Done done);
 
     void stop() override { finish({false, "stopped"}); }
 

@@ -17,7 +17,7 @@ namespace vitalwire::guest {
 /// One open, non-blocking descriptor of a channel: a virtio-serial port or a connected UNIX socket.
 ///
 /// The descriptor sits in an epoll set of its own, edge-triggered, and the event loop waits for that set: a port
-/// without a host is "readable" for ever (POLLHUP) and would keep any level-triggered loop busy, while the kernel still
+/// without a host is always "readable" (POLLHUP) and would keep any level-triggered loop busy, while the kernel still
 /// tells the edge when a host comes back.
 class Stream : public std::enable_shared_from_this<Stream> {
 public:

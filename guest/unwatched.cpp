@@ -16,7 +16,7 @@ constexpr std::size_t kMaxUnwatched = 16;
 }  // namespace
 
 void Unwatched::add(const std::string& name, const std::string& what, const base::Error& why) {
-    const base::TimePoint until = judge_.now() + kStillWanted;
+    const base::TimePoint until = clock_.now() + kStillWanted;
     const auto known = entries_.find(name);
     if (known == entries_.end() && entries_.size() >= kMaxUnwatched) return;
     if (known != entries_.end() && known->second.why == why.message) {
@@ -42,7 +42,7 @@ std::vector<app::Item> Unwatched::list() const {
 }
 
 void Unwatched::expire() {
-    const base::TimePoint now = judge_.now();
+    const base::TimePoint now = clock_.now();
     base::TimePoint next = base::kNever;
     for (auto each = entries_.begin(); each != entries_.end();) {
         if (now < each->second.until) {

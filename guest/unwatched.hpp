@@ -7,14 +7,14 @@
 #include "base/result.hpp"
 #include "guest/app_protocol.hpp"
 #include "guest/health_board.hpp"
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 
 namespace vitalwire::guest {
 
 /// Applications that want to be watched and are not: warnings for the operator, until they are watched or ask no more.
 class Unwatched {
 public:
-    Unwatched(Judge& judge, HealthBoard& board) : judge_(judge), board_(board), expiry_(judge) {}
+    Unwatched(MonitorClock& clock, HealthBoard& board) : clock_(clock), board_(board), expiry_(clock) {}
 
     /// `name`: what the board calls it. `what`: what was refused.
     void add(const std::string& name, const std::string& what, const base::Error& why);
@@ -29,9 +29,9 @@ private:
     };
     void expire();
 
-    Judge& judge_;
+    MonitorClock& clock_;
     HealthBoard& board_;
-    JudgedTimer expiry_;
+    MonitorTimer expiry_;
     std::map<std::string, Entry> entries_;
 };
 

@@ -50,7 +50,7 @@ class Channel:
             time.sleep(1 if self.fd is None else 0)
         while not self.listener and self.wait(0) & select.POLLHUP:
             os.read(self.fd, 65536)  # fails when the port was unplugged
-            time.sleep(0.2)  # poll says hang-up at once and for ever: do not spin
+            time.sleep(0.2)  # poll says hang-up at once and always: do not spin
 
     def wait(self, seconds):
         poll = select.poll()

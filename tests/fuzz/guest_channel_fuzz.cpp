@@ -8,7 +8,7 @@
 #include "guest/base_layer.hpp"
 #include "guest/group_app.hpp"
 #include "guest/heartbeat_app.hpp"
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 
 using namespace vitalwire;
 
@@ -36,9 +36,9 @@ public:
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     log::set_backend([](log::Level, std::string_view) {});  // a line for each input says nothing here
     boost::asio::io_context io;
-    guest::Judge judge(io);
+    guest::MonitorClock clock(io);
     Wire port;
-    guest::HeartbeatApp heartbeat(judge, port, {});
+    guest::HeartbeatApp heartbeat(clock, port, {});
     guest::GroupApp group(port);
     guest::BaseLayer layer(heartbeat, group);
     Member member;

@@ -9,7 +9,7 @@ namespace vitalwire::simulator {
 
 namespace {
 
-constexpr seconds kProbe{1};  // guest/judge.cpp
+constexpr seconds kProbe{1};  // guest/monitor_clock.cpp
 constexpr Duration kFastest = std::chrono::microseconds(100);
 constexpr Millis kSlowest{4};
 // Even a good channel holds old bytes: of an earlier connection, or the same again.

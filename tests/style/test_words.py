@@ -11,9 +11,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layering"))
 from sources import ROOT, files
 
 # Folders and files that are rewritten; a folder is added when it is clean.
-CLEAN = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "cli/", "controller/", "docs/", "packaging/",
-         "proto-spec/", "quickstart", "src/README.md", "tests/bench/", "tests/lib/", "tests/openstack/", "tests/packaging/",
-         "tests/qemu/", "tests/quickstart/", "tests/simulator/", "tests/unit/controller/")
+CLEAN = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "cli/", "controller/", "docs/", "guest/",
+         "include/", "packaging/", "proto-spec/", "quickstart", "src/README.md", "tests/bench/", "tests/lib/", "tests/openstack/",
+         "tests/packaging/", "tests/qemu/", "tests/quickstart/", "tests/simulator/", "tests/spec/", "tests/unit/controller/",
+         "tests/unit/guest/")
 
 # Matched as whole words, in any case.
 REPLACED = {
@@ -24,7 +25,7 @@ REPLACED = {
     "own alarms": "internal alarms", "self_watch": "self-monitoring", "deposit": "durable fault queue",
     "whole state": "full resync", "trying on": "retrying", "going on without": "continuing without",
     "fault book": "fault table", "faultbook": "fault table", "sinkgate": "AlarmFilter", "grouphub": "GroupRelay",
-    "judged time": "stall-compensated clock", "judgedtimer": "MonitorClock", "mends itself": "recovers",
+    "judged time": "stall-compensated clock", "judgedtimer": "MonitorTimer", "mends itself": "recovers",
 }
 PATTERN = re.compile(r"\b(" + "|".join(re.escape(word) for word in REPLACED) + r")\b", re.IGNORECASE)
 

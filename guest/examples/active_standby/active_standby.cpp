@@ -92,7 +92,7 @@ private:
         try {
             application_.broadcast(greet.text);
         } catch (const vitalwire::Error&) {
-            // Nobody hears it; the next one comes in a beat.
+            // Nobody receives it; the next one comes in a beat.
         }
     }
     void carry_out(const Election::Ask& ask) {

@@ -68,8 +68,8 @@ Election::Actions Election::unavailable(std::uint64_t number, Time now) {
     const auto asked_at = take_question(number);
     if (!asked_at) return actions;
     if (role_ == Role::active && now < permit_until_) {
-        // The host answers, so it does not take this guest for lost; and whoever could be told to take over needs the
-        // same answer that we do not get.
+        // The host answers, so it does not take this guest for lost; and a peer that could be told to take over needs
+        // the same answer that we do not get.
         const Time until = std::min(*asked_at + timing_.lease, proof_until_ + timing_.ride_out);
         permit_until_ = std::max(permit_until_, until);
     }
@@ -147,7 +147,7 @@ std::string Election::reason_to_take_over(Time now) const {
     return {};
 }
 
-/// For so long that a peer that hears nothing either has stepped down.
+/// For so long that a peer that receives nothing either has stepped down.
 bool Election::deaf(Time now) const {
     if (!both_up_since_) return false;
     const Time since = contact_at_ ? std::max(*contact_at_, *both_up_since_) : *both_up_since_;

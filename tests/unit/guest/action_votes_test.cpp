@@ -29,10 +29,10 @@ protected:
     Names answered() { return std::exchange(answers_, {}); }
 
     boost::asio::io_context io_;
-    Judge judge_{io_};
+    MonitorClock clock_{io_};
     Names names_{"db", "web"};
     Names over_;
-    ActionVotes votes_{judge_, [this](const wire::ActionNotify& notify, VoteResult result, const std::string& reason) {
+    ActionVotes votes_{clock_, [this](const wire::ActionNotify& notify, VoteResult result, const std::string& reason) {
                            answers_.push_back(std::to_string(notify.invocation_id) + " " +
                                               std::string(model::to_string(result)) +
                                               (reason.empty() ? "" : " '" + reason + "'"));

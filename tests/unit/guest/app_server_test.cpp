@@ -95,12 +95,12 @@ protected:
         }
     }
 
-    Judge judge_{io_};
+    MonitorClock clock_{io_};
     HealthBoard board_{[](const heartbeat::Health&) {}};
     FakeChannel channel_;
     GroupApp group_{channel_};
-    ActionVotes votes_{judge_, [](const auto&, auto, const auto&) {}};
-    AppServer server_{judge_, board_, group_, {dir_ / "apps", "", 4}, votes_};
+    ActionVotes votes_{clock_, [](const auto&, auto, const auto&) {}};
+    AppServer server_{clock_, board_, group_, {dir_ / "apps", "", 4}, votes_};
 };
 
 TEST_F(AppServerTest, AsksARegisteredApplicationEveryInterval) {
@@ -389,13 +389,13 @@ TEST_F(AppServerTest, TheSocketIsForItsUserAndGroupOnly) {
 }
 
 TEST_F(AppServerTest, MakesTheFolderOfItsSocket) {
-    AppServer other(judge_, board_, group_, {dir_ / "run/apps", "", 1}, votes_);
+    AppServer other(clock_, board_, group_, {dir_ / "run/apps", "", 1}, votes_);
     other.start();
     EXPECT_TRUE(RawApplication(dir_ / "run/apps").connected());
 }
 
 TEST_F(AppServerTest, DoesNotTakeTheSocketOfAnotherDaemon) {
-    AppServer other(judge_, board_, group_, {dir_ / "apps", "", 1}, votes_);
+    AppServer other(clock_, board_, group_, {dir_ / "apps", "", 1}, votes_);
     log::set_backend([](log::Level, std::string_view) {});
     other.start();
     other.stop();

@@ -52,10 +52,10 @@ protected:
     }
     std::string in_dir(const std::string& name) { return "'" + (dir_ / name) + "'"; }
 
-    Judge judge_{io_};
+    MonitorClock clock_{io_};
     Children children_{io_};
     HealthBoard board_{[](const heartbeat::Health&) {}};
-    Checks checks_{judge_, children_, board_};
+    Checks checks_{clock_, children_, board_};
 };
 
 TEST_F(CheckTest, ExitZeroIsHealthyWhateverItPrints) {
@@ -295,7 +295,7 @@ TEST_F(CheckTest, AUserThatDoesNotExistIsNamed) {
 TEST_F(CheckTest, AnEditIsNoCure) {
     std::vector<bool> healthy;
     HealthBoard board([&](const heartbeat::Health& overall) { healthy.push_back(overall.healthy); });
-    Checks checks(judge_, children_, board);
+    Checks checks(clock_, children_, board);
     auto bad = check("sleep 0.2; echo down; exit 1");
     checks.configure({bad});
     await("it is unhealthy", [&] { return !board.overall().healthy; });

@@ -91,10 +91,10 @@ protected:
         for (const auto& each : applications_)
             each->poll_once();
     }
-    void restart_daemon(const std::function<void()>& meanwhile = [] {}) {
+    void restart_daemon(const std::function<void()>& while_away = [] {}) {
         guest_.reset();
         turn();
-        meanwhile();
+        while_away();
         start();
     }
 

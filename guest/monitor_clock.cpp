@@ -1,4 +1,4 @@
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 
 #include <utility>
 
@@ -6,29 +6,29 @@ namespace vitalwire::guest {
 
 namespace {
 
-/// Everything judged here lasts seconds, and a guest that has nothing to do should sleep.
+/// What is measured by it lasts seconds, and a guest that has nothing to do should sleep.
 constexpr std::chrono::seconds kProbe{1};
 /// Later than a busy machine runs an ordinary timer.
 constexpr base::Millis kLate{50};
 
 }  // namespace
 
-Judge::Judge(boost::asio::io_context& io) : io_(io), timer_(io), clock_(kProbe) {
+MonitorClock::MonitorClock(boost::asio::io_context& io) : io_(io), timer_(io), stall_clock_(kProbe) {
     probe();
 }
 
-base::TimePoint Judge::now() {
-    return clock_.observe(base::Clock::now());
+base::TimePoint MonitorClock::now() {
+    return stall_clock_.observe(base::Clock::now());
 }
 
-void Judge::probe() {
+void MonitorClock::probe() {
     now();
     timer_.after(kProbe, [this] { probe(); });
 }
 
-JudgedTimer::JudgedTimer(Judge& judge) : judge_(judge), timer_(judge.io()) {}
+MonitorTimer::MonitorTimer(MonitorClock& clock) : clock_(clock), timer_(clock.io()) {}
 
-void JudgedTimer::arm(base::TimePoint when, std::function<void()> due) {
+void MonitorTimer::arm(base::TimePoint when, std::function<void()> due) {
     due_ = std::move(due);
     if (when == when_) return;
     when_ = when;
@@ -37,17 +37,17 @@ void JudgedTimer::arm(base::TimePoint when, std::function<void()> due) {
     wait();
 }
 
-void JudgedTimer::cancel() {
+void MonitorTimer::cancel() {
     when_ = base::kNever;
     timer_.cancel();
 }
 
-void JudgedTimer::wait() {
-    timer_.after(judge_.clock_.to_steady(when_) - base::Clock::now(), [this] { ran(); });
+void MonitorTimer::wait() {
+    timer_.after(clock_.stall_clock_.to_steady(when_) - base::Clock::now(), [this] { ran(); });
 }
 
-void JudgedTimer::ran() {
-    const base::TimePoint now = judge_.now();
+void MonitorTimer::ran() {
+    const base::TimePoint now = clock_.now();
     if (now < when_) return wait();
     const base::Duration late = now - when_;
     if (late > kLate && !extended_) {

@@ -9,32 +9,32 @@
 
 namespace vitalwire::guest {
 
-/// The time by which hosts, checks and applications are judged: steady time without the time in which this daemon
+/// Monitor time, by which hosts, checks and applications are late: steady time without the time in which this daemon
 /// itself stood still (SIGSTOP, a starved or paused machine).
-class Judge {
+class MonitorClock {
 public:
-    explicit Judge(boost::asio::io_context& io);
+    explicit MonitorClock(boost::asio::io_context& io);
 
     base::TimePoint now();
     boost::asio::io_context& io() { return io_; }
 
 private:
-    friend class JudgedTimer;
+    friend class MonitorTimer;
 
     void probe();
 
     boost::asio::io_context& io_;
     runtime::Timer timer_;
-    heartbeat::StallClock clock_;
+    heartbeat::StallClock stall_clock_;
 };
 
-/// A timer on judged time: it moves with every stall that is noticed before it runs. One that runs late itself waits
+/// A timer on monitor time: it moves with every stall that is noticed before it runs. One that runs late itself waits
 /// once more for as long as it was late: who was to answer by then may have stood still as well.
-class JudgedTimer {
+class MonitorTimer {
 public:
-    explicit JudgedTimer(Judge& judge);
+    explicit MonitorTimer(MonitorClock& clock);
 
-    /// Calls `due` once, at or after judged `when`; replaces what was awaited before. kNever only cancels.
+    /// Calls `due` once, at or after monitor time `when`; replaces what was awaited before. kNever only cancels.
     void arm(base::TimePoint when, std::function<void()> due);
     void cancel();
 
@@ -42,7 +42,7 @@ private:
     void wait();
     void ran();
 
-    Judge& judge_;
+    MonitorClock& clock_;
     runtime::Timer timer_;  // nothing of it runs once this timer is cancelled or gone, however late the loop is
     base::TimePoint when_ = base::kNever;
     bool extended_ = false;

@@ -1,4 +1,4 @@
-#include "guest/judge.hpp"
+#include "guest/monitor_clock.hpp"
 
 #include "guest_fixture.hpp"
 
@@ -7,35 +7,35 @@ namespace {
 
 using std::chrono::milliseconds;
 
-class JudgeTest : public LoopTest {
+class MonitorClockTest : public LoopTest {
 protected:
-    Judge judge_{io_};
-    JudgedTimer timer_{judge_};
+    MonitorClock clock_{io_};
+    MonitorTimer timer_{clock_};
     int ran_ = 0;
 };
 
-TEST_F(JudgeTest, RunsATimerOnceWhenItIsDue) {
-    const auto due = judge_.now() + milliseconds(5);
+TEST_F(MonitorClockTest, RunsATimerOnceWhenItIsDue) {
+    const auto due = clock_.now() + milliseconds(5);
     timer_.arm(due, [this] { ++ran_; });
     await("it runs", [&] { return ran_ > 0; });
-    EXPECT_GE(judge_.now(), due);
+    EXPECT_GE(clock_.now(), due);
     turn();
     EXPECT_EQ(ran_, 1);
 }
 
-TEST_F(JudgeTest, ForgetsACancelledTimer) {
+TEST_F(MonitorClockTest, ForgetsACancelledTimer) {
     bool other_ran = false;
-    JudgedTimer other(judge_);
-    timer_.arm(judge_.now(), [this] { ++ran_; });
+    MonitorTimer other(clock_);
+    timer_.arm(clock_.now(), [this] { ++ran_; });
     timer_.cancel();
-    other.arm(judge_.now() + milliseconds(1), [&] { other_ran = true; });
+    other.arm(clock_.now() + milliseconds(1), [&] { other_ran = true; });
     await("another runs", [&] { return other_ran; });
     EXPECT_EQ(ran_, 0);
 }
 
-TEST_F(JudgeTest, WaitsOnceMoreWhenItWasLateItself) {
+TEST_F(MonitorClockTest, WaitsOnceMoreWhenItWasLateItself) {
     const auto due = base::Clock::now() + milliseconds(1);
-    timer_.arm(judge_.now() + milliseconds(1), [this] { ++ran_; });
+    timer_.arm(clock_.now() + milliseconds(1), [this] { ++ran_; });
     // The loop stands still for much longer than the timer was to wait.
     while (base::Clock::now() < due + milliseconds(100)) {
     }
@@ -46,15 +46,15 @@ TEST_F(JudgeTest, WaitsOnceMoreWhenItWasLateItself) {
     EXPECT_GE(base::Clock::now() - due, milliseconds(200));
 }
 
-TEST_F(JudgeTest, NothingRunsAfterItsOwnerIsGone) {
+TEST_F(MonitorClockTest, NothingRunsAfterItsOwnerIsGone) {
     // Both are due when the loop comes back, so both handlers are on their way when the first ends the second's owner.
     struct Owner {
-        explicit Owner(Judge& judge) : timer(judge) {}
-        JudgedTimer timer;
+        explicit Owner(MonitorClock& clock) : timer(clock) {}
+        MonitorTimer timer;
         std::vector<int> runs = std::vector<int>(16);
     };
-    auto owner = std::make_unique<Owner>(judge_);
-    const auto due = judge_.now() + milliseconds(5);
+    auto owner = std::make_unique<Owner>(clock_);
+    const auto due = clock_.now() + milliseconds(5);
     timer_.arm(due, [&] {
         ++ran_;
         owner.reset();
@@ -63,17 +63,17 @@ TEST_F(JudgeTest, NothingRunsAfterItsOwnerIsGone) {
         runs.assign(16, 1);
         ran_ += 100;
     });
-    while (judge_.now() < due + milliseconds(10)) {
+    while (clock_.now() < due + milliseconds(10)) {
     }
     turn();
     EXPECT_EQ(ran_, 1);
 }
 
-TEST_F(JudgeTest, CanBeArmedFromWithinItsOwnRun) {
+TEST_F(MonitorClockTest, CanBeArmedFromWithinItsOwnRun) {
     std::function<void()> again = [&] {
-        if (++ran_ < 3) timer_.arm(judge_.now() + milliseconds(1), again);
+        if (++ran_ < 3) timer_.arm(clock_.now() + milliseconds(1), again);
     };
-    timer_.arm(judge_.now(), again);
+    timer_.arm(clock_.now(), again);
     await("it ran three times", [&] { return ran_ == 3; });
 }
 
