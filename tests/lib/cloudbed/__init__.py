@@ -7,12 +7,15 @@ programs   how Debian's programs are started
 infrastructure  MariaDB and RabbitMQ
 control    Keystone, Placement, Glance, Nova
 compute    one compute node: libvirtd and nova-compute in namespaces of their own
+remote/    ssh and scp between the compute nodes
 vitrage    Vitrage with the project's datasource
 client     a small OpenStack client: tokens, requests, servers, images, alarms
 testcase   the base of the tests: servers, and the logs on a failure
 account    how a controller gets into the cloud
 controller vitalwire-controller with the inventory of a cloud
 front      a load balancer before a service, which can refuse
+two_nodes  the base of tests on two compute nodes
+nova_events  what Nova notifies of
 vnf        guests with vitalwired that tell on their console what they hear
 receiver   the VNF manager: an HTTP server that keeps what it is told
 networks   what Nova asks of Neutron for a server without networks

@@ -1,4 +1,5 @@
 """A small OpenStack client: enough for the tests, standard library only."""
+import hashlib
 import json
 import urllib.error
 import urllib.request
@@ -138,6 +139,13 @@ class OpenStack:
             **properties,
         )
 
+    def shared_linux(self, kernel: Path, ramdisk: Path, command_line: str) -> str:
+        """As upload_linux; what was uploaded once is used again by all."""
+        content = hashlib.sha256(kernel.read_bytes() + ramdisk.read_bytes() + command_line.encode())
+        name = f"linux-{content.hexdigest()[:24]}"
+        found = self.call("image", "GET", f"/v2/images?name={name}&status=active")["images"]
+        return found[0]["id"] if found else self.upload_linux(name, kernel, ramdisk, command_line)
+
     # Flavors and groups
 
     def create_flavor(
@@ -206,6 +214,11 @@ class OpenStack:
             return found if found["status"] == status else None
 
         return wait_until(settled, f"server {server} is {status}", seconds)
+
+    def is_settled(self, server: str) -> bool:
+        """It is built, and no task is under way."""
+        found = self.server(server)
+        return found["status"] != "BUILD" and found["OS-EXT-STS:task_state"] is None
 
     def wait_for_host(self, server: str, host: str) -> None:
         """Waits until it runs there, and no task is under way."""

@@ -38,6 +38,7 @@ class Cloud:
         self.infrastructure = Infrastructure(self.config)
         self.control = ControlPlane(self.config, NOVA_EXTENSION)
         self.node = ComputeNode(self.config, NOVA_EXTENSION, "compute-1", driver)
+        self.second = ComputeNode(self.config, NOVA_EXTENSION, "compute-2", driver)
         self.vitrage = Vitrage(self.config, VITRAGE_DATASOURCE)
 
     def up(self) -> "Cloud":
@@ -46,17 +47,33 @@ class Cloud:
         self.node.up()
         self.vitrage.up()
         self.admin = self.login()
-        self.node.wait_up(self.admin)
-        once(self.home, f"{self.node.host}-mapped", self.control.map_hosts)
-        self.node.wait_schedulable(self.admin)
+        self._wait_usable(self.node)
         self.vitrage.wait_up(self.admin)
         return self
+
+    @contextlib.contextmanager
+    def second_node(self) -> Iterator[ComputeNode]:
+        """Brings it up if it is not there. It stays, and the scheduler uses it in this context only."""
+        node = self.second
+        node.up()
+        node.enable(self.admin, True)
+        try:
+            self._wait_usable(node)
+            yield node
+        finally:
+            node.enable(self.admin, False)
+
+    def _wait_usable(self, node: ComputeNode) -> None:
+        node.wait_up(self.admin)
+        once(self.home, f"{node.host}-mapped", self.control.map_hosts)
+        node.wait_schedulable(self.admin)
 
     def down(self, keep: bool = False) -> None:
         """Stops everything; the directory goes too, unless it is to be kept for a faster start."""
         for service in reversed(self.services().values()):
             service.stop(signal.SIGTERM if keep else signal.SIGKILL)
-        self.node.down()
+        for node in self.nodes():
+            node.down()
         kill_marked(self.home)
         if not keep:
             shutil.rmtree(self.home)
@@ -65,10 +82,15 @@ class Cloud:
         return OpenStack(self.config.auth_url, user, PASSWORD, project)
 
     def services(self) -> dict[str, Service]:
-        """By name; those of the compute node only while it is there."""
+        """By name; those of a compute node only while it is there."""
         parts = (self.infrastructure, self.control, self.vitrage)
         outside = {name: each for part in parts for name, each in part.services.items()}
-        return {**outside, **(self.node.services if self.node.is_up else {})}
+        inside = [each for node in self.nodes() for each in node.services.values()]
+        return {**outside, **{each.name: each for each in inside}}
+
+    def nodes(self) -> list[ComputeNode]:
+        """Those that are up."""
+        return [node for node in (self.node, self.second) if node.is_up]
 
     def __enter__(self) -> "Cloud":
         try:

@@ -6,6 +6,7 @@ and disturbs nothing of it; QEMU, sockets and domains are found at the same path
 import os
 import signal
 import subprocess
+import uuid
 from pathlib import Path
 from typing import Sequence
 
@@ -20,7 +21,12 @@ from .settings import Settings
 
 DRIVER = "vitalwire.VitalwireLibvirtDriver"
 PLAIN_DRIVER = "libvirt.LibvirtDriver"  # Nova's own, without our extension
+# libvirtd's, and so QEMU's: a guest has CPUs of its own as far as one machine allows, and answers in time.
+GUEST_NICENESS = -10
 LIBVIRT_DIRECTORIES = ("/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt")
+
+# `ssh` and `scp` of Nova, which lead from one node's namespaces into another's.
+REMOTE = Path(__file__).with_name("remote")
 
 # No control groups, mount namespaces, log daemon or security labels: libvirtd is alone here.
 QEMU_CONF = """
@@ -49,7 +55,10 @@ class ComputeNode(NovaHost):
         self.root = config.home / host
         self._config = config
         self._driver = driver
-        self._nova_path = {"PYTHONPATH": str(nova_extension)}
+        self._nova_path = {
+            "PYTHONPATH": str(nova_extension),
+            "PATH": f"{REMOTE}:/usr/sbin:/usr/bin:/sbin:/bin",
+        }
         self._space = Service(
             config.home,
             f"{host}-namespace",
@@ -86,6 +95,7 @@ class ComputeNode(NovaHost):
             self.enter(["libvirtd"]),
             ready=lambda: self.run(["virsh", "-q", "version"], check=False),
         )
+        libvirtd.niceness = GUEST_NICENESS
         return {"libvirtd": libvirtd, "nova-compute": compute}
 
     def enter(self, argv: Sequence[object]) -> list[str]:
@@ -135,9 +145,13 @@ class ComputeNode(NovaHost):
         """Kills every guest, and what services still run."""
         if not self.is_up:
             return
+        self.kill()
+        self._space.stop()
+
+    def kill(self) -> None:
+        """As the loss of its power; `up` turns it on again, without its guests."""
         for pid in self._members():
             os.kill(pid, signal.SIGKILL)
-        self._space.stop()
 
     def _write_configuration(self) -> None:
         conf = self.root / "nova.conf"
@@ -155,6 +169,11 @@ class ComputeNode(NovaHost):
             (self.root / directory).mkdir(parents=True)
         with open(self.root / "etc/libvirt/qemu.conf", "a") as conf:
             conf.write(QEMU_CONF)
+        # All nodes are one machine: each libvirtd would have its id, and none would migrate to another.
+        with open(self.root / "etc/libvirt/libvirtd.conf", "a") as conf:
+            conf.write(f'host_uuid = "{uuid.uuid4()}"\n')
+        # A live migration names the other node's libvirtd by its address.
+        (self._config.home / settings.address(self.host)).symlink_to(self.root)
 
     def _is_entered(self) -> bool:
         return Path(f"/proc/{self._space.pid}/comm").read_text() == "sleep\n"

@@ -37,6 +37,14 @@ class NovaHost:
         path = f"/os-services?binary=nova-compute&host={self.host}"
         return next(iter(admin.call("compute", "GET", path)["services"]), {})
 
+    def enable(self, admin: OpenStack, is_enabled: bool) -> None:
+        """Whether the scheduler puts servers here."""
+        status = "enabled" if is_enabled else "disabled"
+        wait_until(lambda: self.record(admin).get("state") == "up", f"{self.host} is up", START_SECONDS)
+        record = self.record(admin)
+        if record["status"] != status:
+            admin.call("compute", "PUT", f"/os-services/{record['id']}", {"status": status})
+
     def force_down(self, admin: OpenStack, is_down: bool) -> None:
         """What an operator can say of a node, whatever it reports."""
         path = f"/os-services/{self.record(admin)['id']}"

@@ -15,7 +15,7 @@ from vmbed.procs import tail, wait_until
 MARK = "VITALWIRE_CLOUD_DIR"
 
 LOOPBACK = "127.0.0.1"
-NICE = ("/usr/bin/nice", "-n", "5")
+NICENESS = 5
 # A cloud starts in a minute and a half alone on two cores; other work on them makes it much longer.
 START_SECONDS = 300.0
 STOP_SECONDS = 10.0
@@ -40,6 +40,8 @@ def http_answers(url: str) -> bool:
 
 class Service:
     """Runs at low priority in a process group of its own; its output goes to log/NAME.log."""
+
+    niceness = NICENESS
 
     def __init__(
         self,
@@ -78,9 +80,10 @@ class Service:
             (os.POSIX_SPAWN_OPEN, 1, self.log, append, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
+        nice = _nice(self.niceness)
         pid = os.posix_spawn(
-            NICE[0],
-            [*NICE, *self._argv],
+            nice[0],
+            [*nice, *self._argv],
             _environment(self.home, self._env),
             file_actions=redirections,
             setsid=True,
@@ -122,7 +125,7 @@ def run(
     """Runs a command to its end, its output in log/setup.log; with `check` a failure raises it."""
     words = [str(word) for word in argv]
     done = subprocess.run(
-        [*NICE, *words],
+        [*_nice(NICENESS), *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -143,6 +146,10 @@ def once(home: Path, name: str, step: Callable[[], object]) -> None:
     if not mark.exists():
         step()
         mark.touch()
+
+
+def _nice(niceness: int) -> list[str]:
+    return ["/usr/bin/nice", "-n", str(niceness)]
 
 
 def _environment(home: Path, env: Mapping[str, str]) -> dict[str, str]:

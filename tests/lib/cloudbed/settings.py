@@ -20,6 +20,11 @@ def write(path: Path, sections: Sections) -> Path:
     return path
 
 
+def address(host: str) -> str:
+    """Of a compute node, which is named compute-1, compute-2, ..."""
+    return f"127.0.1.{host.rpartition('-')[2]}"
+
+
 class Settings:
     """Ports, URLs and credentials; everything a configuration file of this cloud needs."""
 
@@ -233,6 +238,7 @@ class Settings:
         helper = f"/usr/bin/privsep-helper --config-file {config}"
         sections["DEFAULT"].update(
             {
+                "my_ip": address(host),
                 "compute_driver": driver,
                 "instances_path": "/var/lib/libvirt/instances",
                 "use_rootwrap_daemon": "false",
@@ -252,7 +258,11 @@ class Settings:
             "inject_partition": -2,
             "rng_dev_path": "/dev/urandom",
             "wait_soft_reboot_seconds": 120,
+            "live_migration_uri": f"qemu+unix:///system?socket={self.home}/%s/run/libvirt/libvirt-sock",
+            "live_migration_inbound_addr": address(host),
         }
+        # Debian's Nova takes a guest's kernel for a broken image when the guest comes from another node.
+        sections["workarounds"] = {"disable_deep_image_inspection": "true"}
         sections["nova_sys_admin"] = {"helper_command": helper}
         sections["privsep"] = {"helper_command": helper}
         return sections

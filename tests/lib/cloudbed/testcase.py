@@ -44,7 +44,7 @@ class CloudTestCase(unittest.TestCase):
         return group
 
     def _logs(self) -> list[Path]:
-        consoles = self.cloud.node.root.glob("var/lib/libvirt/instances/*/console.log")
+        consoles = self.cloud.home.glob("compute-*/var/lib/libvirt/instances/*/console.log")
         own = sorted(self.dir.rglob("*.log")) if self.dir else []
         return [*sorted((self.cloud.home / "log").glob("*.log")), *consoles, *own]
 

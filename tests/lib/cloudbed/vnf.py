@@ -9,6 +9,7 @@ from suite import BUILD
 from vmbed.initramfs import Payload, Service
 
 from .cloud import Cloud
+from .compute import ComputeNode
 
 # The host's agent judges emulated guests on a machine that does much else.
 INTERVAL_SECONDS = 2.0
@@ -33,7 +34,8 @@ done
 """
 
 
-def payload() -> Payload:
+def payload(heartbeat: str = f"interval = {INTERVAL_SECONDS:g} s") -> Payload:
+    """`heartbeat`: that section of its configuration; empty: everything by default."""
     programs = {
         "/usr/sbin/vitalwired": "vitalwired",
         "/usr/bin/vitalwire-group": "vitalwire-group",
@@ -42,7 +44,7 @@ def payload() -> Payload:
     return Payload(
         files={
             **{path: BUILD / "guest" / name for path, name in programs.items()},
-            "/etc/vitalwire/vitalwired.conf": f"[heartbeat]\ninterval = {INTERVAL_SECONDS:g} s\n",
+            "/etc/vitalwire/vitalwired.conf": f"[heartbeat]\n{heartbeat}\n",
             "/usr/bin/peers": _PEERS,
         },
         services=(
@@ -55,9 +57,9 @@ def payload() -> Payload:
 class Guest:
     """One of them: a server of the cloud, seen from its compute node."""
 
-    def __init__(self, cloud: Cloud, server: str) -> None:
+    def __init__(self, cloud: Cloud, server: str, node: ComputeNode | None = None) -> None:
         self.server = server
-        self._node = cloud.node
+        self.node = node or cloud.node
 
     def heard(self, kind: str, who: str) -> list[str]:
         """What its console shows since the machine was last built; `who` says it, or it is about it."""
@@ -68,7 +70,7 @@ class Guest:
         return [line.split("\t") for line in self._lines("STATUS ")]
 
     def _lines(self, start: str) -> list[str]:
-        console = self._node.path(CONSOLES.format(server=self.server))
+        console = self.node.path(CONSOLES.format(server=self.server))
         text = console.read_text(errors="replace") if console.exists() else ""
         return re.findall(rf"^{re.escape(start)}(.*?)\r?$", text, re.MULTILINE)
 
@@ -82,6 +84,6 @@ class Guest:
             self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        name = self._node.output(["virsh", "domname", self.server]).strip()
-        pid = Path(self._node.path(f"/run/libvirt/qemu/{name}.pid")).read_text()
-        self._node.run(["kill", f"-{number.name.removeprefix('SIG')}", pid.strip()])
+        name = self.node.output(["virsh", "domname", self.server]).strip()
+        pid = Path(self.node.path(f"/run/libvirt/qemu/{name}.pid")).read_text()
+        self.node.run(["kill", f"-{number.name.removeprefix('SIG')}", pid.strip()])
