@@ -27,7 +27,7 @@ class Style(unittest.TestCase):
         self.check(["clang-format", "--dry-run", "-Werror"], cpp_files())
 
     def test_shellcheck_accepts_the_shell_scripts(self) -> None:
-        self.check(["shellcheck"], scripts("/bin/bash"))
+        self.check(["shellcheck"], scripts("/bin/bash") + scripts("/bin/sh"))
 
     def test_pyflakes_accepts_the_python(self) -> None:
         python = {path for path in files() if path.suffix == ".py"} | set(scripts("/usr/bin/python3"))
