@@ -37,6 +37,12 @@ std::optional<std::int64_t> number(const std::string& text) {
     return value;
 }
 
+/// Nova gives the guest a hardware watchdog, whatever it does when that fires. An unknown word is Nova's to refuse.
+bool has_watchdog(const ExtraSpecs& specs) {
+    const auto action = specs.find("hw:watchdog_action");
+    return action != specs.end() && action->second != "disabled";
+}
+
 class SpecReader {
 public:
     SpecReader(const ExtraSpecs& specs, std::vector<std::string>& problems) : specs_(specs), problems_(problems) {}
@@ -103,6 +109,7 @@ model::GuestPolicy read_extra_specs(const base::GuestId& guest, const ExtraSpecs
     const bool cgcs_heartbeat = reader.boolean("sw:wrs:guest:heartbeat");
     const bool cgcs_messaging = reader.boolean("sw:wrs:srv_grp_messaging");
     policy.guest_agent = reader.boolean("vitalwire:heartbeat_guest_agent");
+    policy.machine_faults = has_watchdog(specs);
     policy.heartbeat = heartbeat || cgcs_heartbeat || policy.guest_agent;
     policy.messaging = messaging || cgcs_messaging;
     // The native channel carries both; cgcs guests have one for each.

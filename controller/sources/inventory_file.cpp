@@ -111,6 +111,7 @@ private:
         model::GuestPolicy& policy = guest.policy;
         policy.guest = guest.id;
         policy.guest_agent = reader.boolean("guest_agent", false);
+        policy.machine_faults = reader.boolean("machine_faults", false);
         policy.heartbeat = reader.boolean("heartbeat", policy.guest_agent);
         policy.messaging = reader.boolean("messaging", !guest.group.empty());
         policy.detect_multiplier = static_cast<int>(reader.integer("detect_multiplier", 0, 1, 100));

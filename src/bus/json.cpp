@@ -180,6 +180,7 @@ json to_json(const model::GuestPolicy& policy) {
     if (policy.heartbeat) out["heartbeat"] = true;
     if (policy.messaging) out["messaging"] = true;
     if (policy.guest_agent) out["guest_agent"] = true;
+    if (policy.machine_faults) out["machine_faults"] = true;
     if (policy.detect_multiplier != 0) out["misses"] = policy.detect_multiplier;
     if (policy.min_interval.count() != 0) out["interval_floor_ms"] = policy.min_interval.count();
     if (policy.detection_time.count() != 0) out["detection_time_ms"] = policy.detection_time.count();
@@ -199,6 +200,7 @@ Result<model::GuestPolicy> guest_policy_from_json(const json& object) {
     policy.heartbeat = in.boolean_or("heartbeat", false);
     policy.messaging = in.boolean_or("messaging", false);
     policy.guest_agent = in.boolean_or("guest_agent", false);
+    policy.machine_faults = in.boolean_or("machine_faults", false);
     policy.detect_multiplier = static_cast<int>(in.integer_or("misses", 0, 0, 1000));
     policy.min_interval = in.millis_or_zero("interval_floor_ms");
     policy.detection_time = in.millis_or_zero("detection_time_ms");

@@ -51,6 +51,7 @@ struct GuestPolicy {
     std::vector<std::string> channels;
     base::Millis detection_time{};  ///< of native guests that declare none themselves; 0 as above
     bool guest_agent = false;       ///< its QEMU guest agent is asked where it has no heartbeat of its own
+    bool machine_faults = false;    ///< what its hypervisor reports is a fault though it has no heartbeat at all
 
     friend bool operator==(const GuestPolicy&, const GuestPolicy&) = default;
 };

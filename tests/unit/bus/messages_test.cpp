@@ -83,6 +83,7 @@ TEST(BusMessages, EveryMessageToTheControllerSurvivesTheWire) {
 TEST(BusMessages, EveryMessageToTheAgentSurvivesTheWire) {
     model::GuestPolicy full{base::GuestId("g-1"), true, true, 3, Millis(200), Millis(60'000)};
     full.detection_time = Millis(900);
+    full.machine_faults = true;
     for (const ToAgent& message :
          {ToAgent(Welcome{1, "controller-1"}), ToAgent(Rejected{"host is \"taken\""}),
           ToAgent(FaultsDelivered{{{base::FaultId("f-1"), 7}, {base::FaultId("f-2"), 1}}}),

@@ -56,6 +56,14 @@ TEST_F(ExtraSpecsTest, TheKeysOfCgcsGuestsCountAsOurs) {
     EXPECT_THAT(policy.channels, ElementsAre("cgcs.heartbeat", "cgcs.messaging"));
 }
 
+TEST_F(ExtraSpecsTest, AHardwareWatchdogMakesTheMachinesFailuresFaults) {
+    EXPECT_TRUE(read({{"hw:watchdog_action", "reset"}}).machine_faults);
+    EXPECT_TRUE(read({{"hw:watchdog_action", "none"}}).machine_faults) << "it fires, and nobody acts";
+    EXPECT_FALSE(read({{"hw:watchdog_action", "reset"}}).heartbeat);
+    EXPECT_FALSE(read({{"hw:watchdog_action", "disabled"}}).machine_faults);
+    EXPECT_FALSE(read({}).machine_faults);
+}
+
 TEST_F(ExtraSpecsTest, AGuestWatchedByItsQemuGuestAgentNeedsNoChannel) {
     const auto policy = read({{"vitalwire:heartbeat_guest_agent", "true"}});
     EXPECT_TRUE(policy.guest_agent);

@@ -307,6 +307,20 @@ TEST_F(MonitorTest, KeepsThePoliciesThatAnIncompleteListDoesNotName) {
     EXPECT_THAT(take(), ElementsAre("open a not_established"));
 }
 
+TEST_F(MonitorTest, ReportsTheMachineOfAGuestWithoutHeartbeatWhosePolicyAsksForIt) {
+    model::GuestPolicy wish;
+    wish.guest = GuestId("a");
+    wish.machine_faults = true;
+    monitor_.set_policies({true, {wish}}, now_, wall());
+    for (const char* guest : {"a", "b"}) {
+        step(guest, heartbeat::Started{});
+        step(guest, heartbeat::WatchdogFired{"reset"});
+    }
+    EXPECT_THAT(take(), ElementsAre("open a watchdog_fired reset"));
+    at(std::chrono::hours(1));
+    EXPECT_THAT(take(), Not(Contains(HasSubstr("not_established")))) << "nobody asked for a heartbeat";
+}
+
 TEST_F(MonitorTest, RefusesGuestsWithoutAPolicyWhereOnlyEnabledOnesMayRegister) {
     monitor_.configure({{}, true}, now_, wall());
     connect("a");
