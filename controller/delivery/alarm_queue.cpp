@@ -136,7 +136,9 @@ std::vector<AckChange> AlarmQueue::collapse(const std::string& kind) {
 }
 
 bool AlarmQueue::over_and_unsent(const Entry& entry) const {
-    return !entry.current->open() && entry.acked.phase == Acked::Phase::nothing && !is_under_way(entry.current->id);
+    // A raise that was tried may have arrived though it was not confirmed.
+    return !entry.current->open() && !entry.raised && entry.acked.phase == Acked::Phase::nothing &&
+           !is_under_way(entry.current->id);
 }
 
 void AlarmQueue::withdraw(const base::FaultId& fault) {

@@ -48,6 +48,19 @@ TEST_F(AlarmQueueTest, SendsTheRaiseOfAnAlarmThatIsOverWhenItIsFirstOffered) {
     EXPECT_THAT(sent(), ElementsAre("a1 cleared 2"));
 }
 
+TEST_F(AlarmQueueTest, CollapsesNoAlarmWhoseRaiseMayHaveArrived) {
+    offer(a1);
+    queue.take();
+    queue.requeue("timed out", true);
+    offer(cleared(a1));
+    for (const char* id : {"a2", "a3", "a4", "a5"}) {
+        offer(open_alarm("g", id));
+        offer(cleared(open_alarm("g", id)));
+    }
+    EXPECT_THAT(sent(), ElementsAre("a1 opened 1 collapsed 2", "a1 cleared 2", "a4 opened 1", "a4 cleared 2",
+                                    "a5 opened 1", "a5 cleared 2"));
+}
+
 TEST_F(AlarmQueueTest, KeepsTheOrderAcrossAlarmsOfDifferentKinds) {
     Alarm unhealthy = open_alarm("g", "u1");
     unhealthy.kind = "unhealthy";
