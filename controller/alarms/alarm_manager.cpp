@@ -145,6 +145,11 @@ std::vector<AlarmManager::Rejected> AlarmManager::report(const base::HostId& hos
         if (known_as_ended(host, fault)) continue;
         const TrackedFault* known = table().find(fault.id);
         if (known != nullptr && is_outdated(fault, known->fault)) outdated_[host].push_back(known->fault);
+        if (known != nullptr && ended_elsewhere(host, fault, known->fault)) {
+            list_.table().mention(host, fault.id);
+            outdated_[host].push_back(known->fault);
+            continue;
+        }
         bool changed = known != nullptr && known->unconfirmed;
         if (known != nullptr && known->host != host && context_.departed(known->host)) {
             list_.table().transfer(fault.id, host);
@@ -213,6 +218,12 @@ void AlarmManager::release_withheld() {
         list_.put(tracked);
         if (delivers(tracked.host)) deliver(tracked);
     }
+}
+
+/// It ended by evidence while its agent was away, its end is still under way to the receivers, and the guest is no
+/// longer that host's: its agent is not believed that it goes on.
+bool AlarmManager::ended_elsewhere(const base::HostId& host, const Fault& reported, const Fault& known) const {
+    return reported.open() && !known.open() && !context_.may_report(host, reported.guest);
 }
 
 /// True when there is nothing to do about the fault any more: it has ended, and was delivered or is another primary's.

@@ -138,6 +138,7 @@ private:
     bool delivers(const base::HostId& host) const;
     bool is_newer(const model::Fault& fault) const;
     bool known_as_ended(const base::HostId& host, model::Fault& fault);
+    bool ended_elsewhere(const base::HostId& host, const model::Fault& reported, const model::Fault& known) const;
     void take(FaultTable::Entry entry);
     bool withhold(TrackedFault& tracked, FaultTable::Change change);
     void count(const FaultTable::Entry& entry);

@@ -51,6 +51,11 @@ std::vector<FaultTable::Entry> FaultTable::end_snapshot(const base::HostId& host
     return missing;
 }
 
+void FaultTable::mention(const base::HostId& host, const base::FaultId& fault) {
+    const auto at = hosts_.find(host);
+    if (at != hosts_.end() && at->second.mentioned) at->second.mentioned->insert(fault);
+}
+
 void FaultTable::abandon_snapshot(const base::HostId& host) {
     const auto at = hosts_.find(host);
     if (at != hosts_.end()) at->second.mentioned.reset();

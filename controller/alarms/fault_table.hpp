@@ -64,6 +64,8 @@ public:
     /// well: their agent will not report them again, so whatever is still to be done about them is to be done now.
     std::vector<Entry> end_snapshot(const base::HostId& host, bool continuous, base::WallTime now);
     /// The agent is gone before the snapshot's end: nothing is concluded from what it did not report.
+    /// The snapshot names the fault, though it is not reported.
+    void mention(const base::HostId& host, const base::FaultId& fault);
     void abandon_snapshot(const base::HostId& host);
 
     /// An agent's report of one fault. The last entry is that fault; before it, one that it supersedes. Fails: the

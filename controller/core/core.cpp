@@ -308,7 +308,7 @@ void Core::hand_back(const HostId& host) {
         send(host, std::exchange(message, {}));
     };
     for (const model::GuestReport& report : *remembered.mapped()) {
-        if (fleet_.report_of(host, report.guest) != nullptr) continue;
+        if (fleet_.report_of(host, report.guest) != nullptr || left(host, report.guest)) continue;
         message.guests.push_back(report);
         if (message.guests.size() >= kHandBackChunk) flush(false);
     }
@@ -321,6 +321,15 @@ void Core::hand_back(const HostId& host) {
         }
     }
     flush(true);
+}
+
+/// As the inventory has it, the guest is no longer on that host.
+bool Core::left(const HostId& host, const base::GuestId& guest) const {
+    const Evidence::Source source = context_.output.inventory_source();
+    if (!source.loaded) return false;
+    const InventoryGuest* known = context_.inventory.guest(guest);
+    if (known == nullptr) return source.names_all;
+    return !known->host.empty() && names_.differ(host, known->host);
 }
 
 void Core::sync_policies(const HostId& host) {
@@ -380,15 +389,19 @@ bool Core::clear_by_operator(const base::FaultId& fault, const std::string& reas
     if (tracked == nullptr || !tracked->fault.open()) return false;
     log::warning("fault cleared by the operator", {{"fault", fault}, {"reason", reason}});
     alarms_.note(fault, "closed by the operator", reason, moment.wall);
-    const HostId host = tracked->host;
-    model::Fault closed = tracked->fault;
-    alarms_.end(fault, kByOperator, true, moment.wall);
-    // Its agent closes it too, and so at every controller.
+    end(*tracked, kByOperator, true, moment);
+    return true;
+}
+
+/// Its agent closes it too, and so at every controller.
+void Core::end(const TrackedFault& tracked, std::string_view why, bool for_absent, Moment moment) {
+    const HostId host = tracked.host;
+    model::Fault closed = tracked.fault;
     ++closed.revision;
     closed.cleared_at = closed.updated_at = moment.wall;
-    closed.clear_reason = kByOperator;
+    closed.clear_reason = why;
+    alarms_.end(closed.id, why, for_absent, moment.wall);
     send(host, bus::HandBack{{}, {std::move(closed)}, true, {}});
-    return true;
 }
 
 void Core::enrich(Alarm& alarm) const {

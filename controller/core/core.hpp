@@ -139,6 +139,7 @@ private:
 
     void remember_for_hand_back(const base::HostId& host, const bus::Hello& hello);
     void hand_back(const base::HostId& host);
+    bool left(const base::HostId& host, const base::GuestId& guest) const;
     void initial_sync(const base::HostId& host, base::Moment moment);
     void sync_next(base::Moment moment);
     void sync_policies(const base::HostId& host);
@@ -148,6 +149,7 @@ private:
     void check_silence(base::Moment moment);
     void remove_agent(const base::HostId& host);
     void end_by_evidence(base::Moment moment);
+    void end(const TrackedFault& tracked, std::string_view why, bool for_absent, base::Moment moment);
     void state_changed(const base::HostId& host, std::uint64_t changes);
     void send_newer(const base::HostId& host);
     void adopt_orphaned_hosts(base::Moment moment);

@@ -146,7 +146,7 @@ void Core::end_by_evidence(Moment moment) {
         const Agent* agent = fleet_.find(tracked->host);
         const bool absent = agent == nullptr || (!agent->connected && !peer_is_primary(*agent));
         log::info("fault ended by evidence", {{"fault", fault}, {"guest", tracked->fault.guest}, {"why", why}});
-        alarms_.end(fault, why, absent, moment.wall);
+        end(*tracked, why, absent, moment);
     }
 }
 

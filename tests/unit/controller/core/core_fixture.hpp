@@ -18,17 +18,21 @@
 
 namespace vitalwire::controller {
 
-/// Confirms at once, and keeps "f1 opened 1".
+/// Confirms at once unless it is held, and keeps "f1 opened 1".
 class RecordingSink : public Sink {
 public:
-    explicit RecordingSink(std::vector<std::string>& lines) : lines_(lines) {}
+    RecordingSink(std::vector<std::string>& lines, const bool& hold, std::vector<Done>& held)
+        : lines_(lines), hold_(hold), held_(held) {}
     void deliver(const AlarmEvent& event, Done done) override {
         lines_.push_back(line(event));
+        if (hold_) return held_.push_back(std::move(done));
         done(Outcome::confirmed());
     }
 
 private:
     std::vector<std::string>& lines_;
+    const bool& hold_;
+    std::vector<Done>& held_;
 };
 
 /// A core with one sink, an inventory, and agents that are played, in virtual time.
@@ -44,8 +48,8 @@ protected:
         core = std::make_unique<Core>(Core::Options{{base::HostId("ctl")}, {}, std::chrono::hours(24), moment.wall},
                                       Core::Context{problems, *rows, inventory, *this});
         core->alarms().add_sink(std::make_unique<SinkWorker>(
-            "a", "recording", std::make_unique<RecordingSink>(notified), DeliveryOptions{}, std::nullopt,
-            SinkWorker::Shell{io, *metrics, problems}, core->alarms().context_of("a")));
+            "a", "recording", std::make_unique<RecordingSink>(notified, hold_sink, held_events), DeliveryOptions{},
+            std::nullopt, SinkWorker::Shell{io, *metrics, problems}, core->alarms().context_of("a")));
         core->load(moment);
     }
     void restart() {
@@ -142,6 +146,12 @@ protected:
         core->inventory_changed({*inventory.remove(base::GuestId(guest))}, moment);
     }
 
+    void release_sink() {
+        hold_sink = false;
+        for (auto& done : std::exchange(held_events, {}))
+            done(Outcome::confirmed());
+        run_deferred();
+    }
     std::vector<std::string> take() { return std::exchange(notified, {}); }
     template <class Message>
     std::vector<Message> received(const std::string& host) {
@@ -171,6 +181,8 @@ protected:
     Inventory inventory;
     Evidence::Source source{true, false};
     std::vector<std::string> notified;
+    bool hold_sink = false;
+    std::vector<Sink::Done> held_events;
     std::map<std::string, std::vector<bus::ToAgent>> sent;
     std::vector<std::function<void()>> deferred;
     int refreshed = 0;

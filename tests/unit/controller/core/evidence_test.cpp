@@ -386,6 +386,44 @@ TEST_F(EvidenceTest, AHostThatIsRenamedWithItsStateIsHandedNothing) {
         EXPECT_TRUE(handed.guests.empty() && handed.faults.empty());
 }
 
+TEST_F(EvidenceTest, TheFreshAgentIsHandedBackNoGuestThatLivesElsewhere) {
+    message("compute-1", bus::Guests{{answering("g1", "lost"), answering("g2")}, {}});
+    place("g2", "compute-2");
+    up(hello("compute-1", "another"));
+    const auto handed = received<bus::HandBack>("compute-1");
+    ASSERT_EQ(handed.size(), 1U);
+    ASSERT_EQ(handed[0].guests.size(), 1U);
+    EXPECT_EQ(handed[0].guests[0].guest, base::GuestId("g1"));
+}
+
+TEST_F(EvidenceTest, WhatEndsByEvidenceEndsAtItsAgentToo) {
+    place("g1", "compute-2");
+    up(hello("compute-2"), {}, {answering("g1")});
+    pass(seconds(2));
+    EXPECT_EQ(clear_reason(), kGuestMoved);
+    const auto handed = received<bus::HandBack>("compute-1");
+    ASSERT_EQ(handed.size(), 1U);
+    ASSERT_EQ(handed[0].faults.size(), 1U);
+    EXPECT_FALSE(handed[0].faults[0].open());
+    EXPECT_EQ(handed[0].faults[0].clear_reason, kGuestMoved);
+}
+
+TEST_F(EvidenceTest, WhatItsAgentReportsAfterTheGuestHasLeftDoesNotOpenItAgainWhileItsEndIsUnderWay) {
+    hold_sink = true;
+    down("compute-1");
+    place("g1", "compute-2");
+    up(hello("compute-2"), {}, {answering("g1")});
+    pass(seconds(2));
+    EXPECT_FALSE(tracked("f1")->fault.open());
+    up(hello("compute-1", "state", 2), {f1});
+    EXPECT_FALSE(tracked("f1")->fault.open());
+    EXPECT_FALSE(tracked("f1")->withheld) << "its raise was delivered, and so has to be its end";
+    report("compute-1", cleared(f1));
+    release_sink();
+    EXPECT_EQ(take().back(), "f1 cleared 2");
+    EXPECT_EQ(tracked("f1"), nullptr);
+}
+
 TEST_F(EvidenceTest, ARejectedReportIsTakenWhenTheObstacleIsGone) {
     remove("g1");
     up(hello("compute-1.example.net"), {cleared(f1)});
