@@ -241,10 +241,14 @@ void AgentCore::source_listed(const std::string& name, const Moment& at) {
     log::info("channels listed", {{"source", name}});
     if (!unlisted_.empty()) return;
     const Judged now = judged(at);
-    std::set<GuestId> unknown;
+    monitor_.listed(unreadable_guests(), std::exchange(host_restarted_, false), now.now, now.wall);
+}
+
+std::set<GuestId> AgentCore::unreadable_guests() const {
+    std::set<GuestId> guests;
     for (const auto& [key, problem] : unreadable_)
-        unknown.insert(problem.guest);
-    monitor_.listed(unknown, std::exchange(host_restarted_, false), now.now, now.wall);
+        guests.insert(problem.guest);
+    return guests;
 }
 
 void AgentCore::machine_unreadable(const GuestId& guest, const std::string& problem) {
@@ -432,7 +436,9 @@ void AgentCore::policies_changed(const bus::Policies& policies) {
 
 void AgentCore::handed_back(const bus::HandBack& handed) {
     const Judged now = judged(at_);
-    monitor_.adopt(handed, now.now, now.wall);
+    const auto uptime = std::chrono::duration_cast<base::WallTime::duration>(at_.steady.time_since_epoch());
+    monitor_.adopt(handed, at_.wall - uptime, now.now, now.wall);
+    if (unlisted_.empty()) monitor_.handed_back_listed(unreadable_guests(), now.now, now.wall);
     for (const model::Fault& fault : handed.faults) {
         if (!end_known_within_.contains(fault.guest)) output_.ask_machine(fault.guest);
     }

@@ -249,6 +249,7 @@ private:
     void leave_at_broker(const bus::Faults& faults) override { output_.leave_at_broker(faults); }
     void policies_changed(const bus::Policies& policies) override;
     void handed_back(const bus::HandBack& handed) override;
+    std::set<base::GuestId> unreadable_guests() const;
     void faults_delivered(const bus::FaultsDelivered& delivered) override;
     void primary_changed(bool any) override { groups_.primary_changed(any); }
     void group_message(const bus::ToAgent& message) override;

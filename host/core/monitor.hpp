@@ -71,9 +71,11 @@ public:
     /// Every source has listed what exists: a restored guest that none listed is no longer on this host, or went down
     /// with it (`host_restarted`). Of those in `unknown` nothing is known yet.
     void listed(const std::set<base::GuestId>& unknown, bool host_restarted, base::TimePoint now, base::WallTime wall);
+    /// The same for guests that were handed back after that: of the others' end only the hypervisor's word tells.
+    void handed_back_listed(const std::set<base::GuestId>& unknown, base::TimePoint now, base::WallTime wall);
     /// What a controller remembers of this host, which came without its state: of guests about which nothing better is
-    /// known here.
-    void adopt(const bus::HandBack& handed, base::TimePoint now, base::WallTime wall);
+    /// known here. Those registered before `booted_at` went down with the host if nobody lists them.
+    void adopt(const bus::HandBack& handed, base::WallTime booted_at, base::TimePoint now, base::WallTime wall);
 
     /// A channel of the guest was found, whether it can be connected or not.
     void found(const base::GuestId& guest, base::TimePoint now);
@@ -174,6 +176,7 @@ private:
     struct Restored {
         heartbeat::SaveRegistration saved;
         std::vector<heartbeat::OpenFault> open;
+        bool went_down = false;  ///< it is known to have been here before the host started
     };
 
     void adopt_newer(const model::Fault& handed, base::TimePoint now, base::WallTime wall);
@@ -192,7 +195,7 @@ private:
     void clear_fault(Guest& guest, const heartbeat::ClearFault& action, base::TimePoint now, base::WallTime wall);
     void clear_now(const Guest& guest, const heartbeat::ClearFault& action, base::WallTime wall);
     void clear_withheld(Guest& guest, base::TimePoint now, base::WallTime wall);
-    void adopt(const model::GuestReport& report, base::TimePoint now);
+    void adopt(const model::GuestReport& report, base::WallTime booted_at, base::TimePoint now);
     void adopt(const model::Fault& fault, base::TimePoint now, base::WallTime wall);
     void tell_waiting_update(Guest& guest, base::TimePoint now, base::WallTime wall);
     void publish(model::Fault& fault, base::WallTime wall);

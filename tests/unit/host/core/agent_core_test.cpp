@@ -1,186 +1,13 @@
-#include "host/core/agent_core.hpp"
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <map>
-#include <memory>
-#include <string>
-#include <vector>
+#include "tests/unit/host/core/agent_core_fixture.hpp"
 
 namespace vitalwire::host {
 namespace {
 
-using base::GuestId;
-using base::Millis;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
-using wire::ChannelKind;
-using wire::Dialect;
-
-const GuestId kGuest("g1");
-using Disk = std::map<std::string, std::map<std::string, std::string>>;
-
-class CountingIds final : public IdGenerator {
-public:
-    std::int64_t challenge() override { return ++challenges_; }
-    base::SessionId session_id() override { return base::SessionId("s" + std::to_string(++sessions_)); }
-    base::FaultId fault_id() override { return base::FaultId("f" + std::to_string(++faults_)); }
-
-private:
-    std::int64_t challenges_ = 0;
-    int sessions_ = 0;
-    int faults_ = 0;
-};
-
-/// An agent's core in virtual time on a disk that outlives it; one source, one controller.
-class AgentCoreTest : public testing::Test, protected AgentCore::Output {
-protected:
-    AgentCoreTest() { restart(); }
-
-    void restart(const std::string& boot = "boot-1") {
-        core_.reset();
-        AgentCore::Settings settings;
-        settings.heartbeat = monitor_settings_;
-        AgentCore::Output& output = *this;
-        core_ = std::make_unique<AgentCore>(
-            AgentCore::Identity{{base::HostId("node"), "1", "instance", {}, 0}, {Millis(60'000)}, false, "fresh", boot},
-            settings, ids_, output);
-        core_->add_source("hypervisor");
-        core_->add_link("controller", at());
-        core_->start(at());
-    }
-    void listed() { core_->source_listed("hypervisor", at()); }
-    void connect_controller() {
-        core_->link_up(0, at());
-        core_->controller_sent(0, bus::Welcome{1, "ctl-1"}, at());
-        after(Millis(0));
-    }
-    void after(base::Duration time) {
-        if (disk_writes_ && std::exchange(disk_awaited_, false)) core_->durable(at());
-        const base::TimePoint until = now_ + time;
-        while (core_->next_due() <= until) {
-            advance_to(std::max(now_, core_->next_due()));
-            core_->tick(at());
-        }
-        advance_to(until);
-    }
-    void advance_to(base::TimePoint until) {
-        while (now_ + Millis(50) < until) {
-            now_ += Millis(50);
-            core_->probe(now_);
-        }
-        now_ = until;
-        core_->probe(now_);
-    }
-    base::Moment at() const { return {now_, base::WallTime{} + std::chrono::hours(1)}; }
-
-    void found(Millis end_known_within = Millis(300)) {
-        core_->channel_found(kGuest, ChannelKind::native, end_known_within, at());
-        core_->machine(kGuest, heartbeat::Started{}, at());
-    }
-    void registered() {
-        core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
-        core_->heartbeat_received(GuestKey(kGuest), Dialect::native, wire::Init{}, at());
-        after(Millis(0));
-        answer();
-    }
-    void answer(bool healthy = true) {
-        core_->heartbeat_received(
-            GuestKey(kGuest), Dialect::native,
-            wire::ChallengeResponse{challenge_.session, challenge_.value, healthy, healthy ? "" : "full", {}}, at());
-    }
-    void init() { core_->heartbeat_received(GuestKey(kGuest), Dialect::native, wire::Init{}, at()); }
-    template <class Message>
-    std::vector<Message> sent() const {
-        std::vector<Message> out;
-        for (const bus::ToController& message : sent_) {
-            if (const auto* found = std::get_if<Message>(&message)) out.push_back(*found);
-        }
-        return out;
-    }
-    std::vector<std::string> open_faults() const {
-        std::vector<std::string> out;
-        core_->monitor().faults().for_each([&](const model::Fault& fault) {
-            if (fault.open())
-                out.push_back(fault.id.str() + ' ' + std::string(to_string(fault.kind)) + ' ' + fault.detail);
-        });
-        return out;
-    }
-    static model::Fault lost(const std::string& id) {
-        model::Fault fault;
-        fault.id = base::FaultId(id);
-        fault.guest = kGuest;
-        fault.kind = model::FaultKind::heartbeat_lost;
-        fault.detail = "silent";
-        return fault;
-    }
-
-    std::map<std::string, std::string> load(const std::string& table) override { return disk_[table]; }
-    void put(const std::string& table, const std::string& key, std::string value) override {
-        disk_[table][key] = std::move(value);
-    }
-    void erase(const std::string& table, const std::string& key) override { disk_[table].erase(key); }
-    void send(const GuestKey&, Dialect, const wire::HeartbeatPdu& pdu) override {
-        if (const auto* challenge = std::get_if<wire::Challenge>(&pdu)) challenge_ = *challenge;
-        if (std::holds_alternative<wire::InitAck>(pdu)) ++acknowledged_;
-        if (const auto* notify = std::get_if<wire::ActionNotify>(&pdu))
-            notified_.push_back(std::string(model::to_string(notify->event)) +
-                                (notify->revocable ? " vote" : " notice"));
-        if (const auto* nack = std::get_if<wire::Nack>(&pdu)) nacks_.push_back(nack->code);
-    }
-    void final_drain(const GuestKey&, Dialect) override {}
-    bool channel_idle(const GuestId&, Dialect) override { return true; }
-    void write_group(const GuestId&, Dialect, std::string) override {}
-    void group_not_read(const GuestId&, Dialect, std::uint64_t) override {}
-    void allow(const GuestId&, const group::Limits& limits) override { allowed_ = limits; }
-    void send(AgentCore::LinkId, const bus::ToController& message) override { sent_.push_back(message); }
-    void leave_at_broker(const bus::Faults&) override {}
-    void await_durable() override { disk_awaited_ = true; }
-    void ask_machine(const GuestId& guest) override { asked_.push_back(guest.str()); }
-    void want(const WantedChannels& wanted) override { wanted_ = wanted; }
-    void fault_changed(const model::Fault& fault) override {
-        // What is sent to the controllers must not wait for anything.
-        const auto faults = sent<bus::Faults>();
-        sent_before_logged_ = !faults.empty() && faults.back().faults.front().id == fault.id;
-    }
-
-    void registered_and_asked() {
-        found();
-        core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
-        wire::Init init;
-        init.notice_times = {Millis(8000), Millis(8000), Millis(8000), Millis(8000)};
-        core_->heartbeat_received(GuestKey(kGuest), Dialect::native, init, at());
-        after(Millis(0));
-        answer();
-    }
-    void ask(model::LifecycleEvent event) {
-        ASSERT_TRUE(core_->ask_guest(
-            {kGuest, event, true},
-            [this](const GuestActions::Outcome& outcome) { decided_.emplace_back(outcome.answer); }, at()));
-    }
-
-    std::vector<std::string> notified_;
-    std::vector<std::string> decided_;
-    Monitor::Settings monitor_settings_;
-    CountingIds ids_;
-    Disk disk_;
-    base::TimePoint now_{std::chrono::hours(1)};
-    std::unique_ptr<AgentCore> core_;
-    wire::Challenge challenge_;
-    std::vector<base::Errc> nacks_;
-    int acknowledged_ = 0;
-    std::vector<bus::ToController> sent_;
-    std::vector<std::string> asked_;
-    WantedChannels wanted_;
-    group::Limits allowed_;
-    bool sent_before_logged_ = false;
-    bool disk_awaited_ = false;
-    bool disk_writes_ = true;
-};
 
 TEST_F(AgentCoreTest, NamesItsStateAndCountsItsStartsFromIt) {
     connect_controller();
@@ -294,49 +121,6 @@ TEST_F(AgentCoreTest, SendsALongListOfProblemsInBoundedSize) {
     EXPECT_EQ(problems.back().what, "and 401 more");
 }
 
-TEST_F(AgentCoreTest, AdoptsAFaultUntilTheGuestAnswers) {
-    found();
-    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
-    connect_controller();
-    sent_.clear();
-    core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}}, at());
-    EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
-    EXPECT_THAT(sent<bus::Faults>(), SizeIs(1));
-    core_->heartbeat_received(GuestKey(kGuest), Dialect::native, wire::Init{}, at());
-    after(Millis(0));
-    answer();
-    EXPECT_THAT(open_faults(), IsEmpty());
-}
-
-TEST_F(AgentCoreTest, KeepsAnAdoptedFaultOfAGuestThatItDoesNotSee) {
-    listed();
-    connect_controller();
-    core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}}, at());
-    EXPECT_THAT(asked_, ElementsAre("g1"));
-    after(std::chrono::minutes(10));
-    EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
-    core_->machine_gone(kGuest, heartbeat::StopReason::domain_stopped, at());
-    EXPECT_THAT(open_faults(), IsEmpty()) << "by the hypervisor's word";
-}
-
-TEST_F(AgentCoreTest, DoesNotAdoptWhatItKnowsBetter) {
-    found();
-    registered();
-    after(std::chrono::seconds(3));
-    connect_controller();
-    core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}}, at());
-    EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
-}
-
-TEST_F(AgentCoreTest, EndsAnAdoptedFaultOfAGuestThatHasAnsweredAlready) {
-    found();
-    registered();
-    connect_controller();
-    core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}}, at());
-    EXPECT_THAT(open_faults(), IsEmpty());
-    EXPECT_EQ(sent<bus::Faults>().back().faults.front().clear_reason, "recovered");
-}
-
 TEST_F(AgentCoreTest, SaysThatTwoControllersHaveTheSameName) {
     core_->add_link("other", at());
     connect_controller();
@@ -347,41 +131,6 @@ TEST_F(AgentCoreTest, SaysThatTwoControllersHaveTheSameName) {
     EXPECT_EQ(core_->problems().list().front().detail, "ctl-1: controller other");
     core_->link_down(1, "gone", at());
     EXPECT_TRUE(core_->problems().empty());
-}
-
-model::Fault ended(model::Fault fault, const std::string& why) {
-    ++fault.revision;
-    fault.cleared_at = base::WallTime{} + std::chrono::hours(2);
-    fault.clear_reason = why;
-    return fault;
-}
-
-TEST_F(AgentCoreTest, JudgesAnewWhatHasEndedAfterItsOldCopyWasMade) {
-    found();
-    registered();
-    after(std::chrono::seconds(3));
-    connect_controller();
-    ASSERT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
-    model::Fault known = sent<bus::Faults>().back().faults.front();
-    core_->controller_sent(0, bus::HandBack{{}, {ended(known, "recovered")}, true, {}}, at());
-    EXPECT_EQ(sent<bus::Faults>().back().faults.front().revision, known.revision + 1);
-    after(std::chrono::seconds(3));
-    EXPECT_THAT(open_faults(), ElementsAre("f2 heartbeat_lost silent")) << "it is still silent: another fault";
-}
-
-TEST_F(AgentCoreTest, DoesNotOpenAgainWhatAnOperatorClosedBeforeTheGuestWasWell) {
-    found();
-    registered();
-    after(std::chrono::seconds(3));
-    connect_controller();
-    const model::Fault known = sent<bus::Faults>().back().faults.front();
-    core_->controller_sent(0, bus::HandBack{{}, {ended(known, "cleared_by_operator")}, true, {}}, at());
-    EXPECT_EQ(sent<bus::Faults>().back().faults.front().clear_reason, "cleared_by_operator");
-    after(std::chrono::minutes(1));
-    EXPECT_THAT(open_faults(), IsEmpty());
-    answer();
-    after(std::chrono::seconds(3));
-    EXPECT_THAT(open_faults(), ElementsAre("f2 heartbeat_lost silent"));
 }
 
 TEST_F(AgentCoreTest, SaysHowManyChangesItsStateHolds) {
@@ -406,18 +155,6 @@ TEST_F(AgentCoreTest, ItsStateIsAnotherOnceARowCannotBeRead) {
     restart();
     connect_controller();
     EXPECT_EQ(sent<bus::Hello>().back().state, "fresh") << "the row may have been an open fault";
-}
-
-TEST_F(AgentCoreTest, ExpectsAGuestBackThatAControllerKnowsAsRegistered) {
-    found();
-    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
-    connect_controller();
-    model::GuestReport report;
-    report.guest = kGuest;
-    report.registered_since = base::WallTime{} + std::chrono::hours(1);
-    core_->controller_sent(0, bus::HandBack{{report}, {}, true, {}}, at());
-    after(std::chrono::minutes(3));
-    EXPECT_THAT(open_faults(), ElementsAre("f1 not_established "));
 }
 
 TEST_F(AgentCoreTest, AcknowledgesARegistrationWhenItIsOnDisk) {

@@ -1,0 +1,121 @@
+// What a monitor knows from before: its own state of an earlier life, and what a controller hands back.
+#include <algorithm>
+#include <utility>
+
+#include "host/core/monitor.hpp"
+
+namespace vitalwire::host {
+
+using base::GuestId;
+using base::TimePoint;
+using base::WallTime;
+using model::Fault;
+
+void Monitor::restore(const GuestId& guest, heartbeat::SaveRegistration saved) {
+    restored_[guest].saved = std::move(saved);
+}
+
+void Monitor::restore(Fault fault) {
+    if (fault.open())
+        restored_[fault.guest].open.push_back({fault.kind, fault.detail, fault.reason, fault.corrective_action});
+    faults_.restore(std::move(fault));
+}
+
+void Monitor::restore(model::GuestPolicy policy) {
+    GuestId guest = policy.guest;
+    policies_.insert_or_assign(std::move(guest), std::move(policy));
+}
+
+void Monitor::listed(const std::set<GuestId>& unknown, bool host_restarted, TimePoint now, WallTime wall) {
+    std::vector<GuestId> missing;
+    for (const auto& [id, restored] : restored_) {
+        if (!unknown.contains(id)) missing.push_back(id);
+    }
+    for (const GuestId& id : missing) {
+        const auto restored = restored_.find(id);
+        const bool went_down = (host_restarted && restored->second.saved.registration) || restored->second.went_down;
+        if (!went_down) {
+            gone(id, heartbeat::StopReason::removed, now, wall);
+            continue;
+        }
+        Guest& guest = guest_for(id, now);
+        step(guest, heartbeat::Crashed{heartbeat::CrashReason::host_restarted}, now, wall);
+    }
+}
+
+void Monitor::handed_back_listed(const std::set<GuestId>& unknown, TimePoint now, WallTime wall) {
+    std::vector<GuestId> went_down;
+    for (const auto& [id, restored] : restored_) {
+        if (restored.went_down && !unknown.contains(id)) went_down.push_back(id);
+    }
+    for (const GuestId& id : went_down)
+        step(guest_for(id, now), heartbeat::Crashed{heartbeat::CrashReason::host_restarted}, now, wall);
+}
+
+void Monitor::adopt(const bus::HandBack& handed, WallTime booted_at, TimePoint now, WallTime wall) {
+    for (const model::GuestReport& report : handed.guests)
+        adopt(report, booted_at, now);
+    for (const Fault& fault : handed.faults)
+        adopt(fault, now, wall);
+}
+
+/// The session itself was lost with the state: the guest is to begin another one.
+void Monitor::adopt(const model::GuestReport& report, WallTime booted_at, TimePoint now) {
+    const bool was_registered = report.registered_since != WallTime{};
+    Guest* known = guests_.find(report.guest);
+    if (!was_registered || (known != nullptr && known->session.registration())) return;
+    const heartbeat::SaveRegistration expected{std::nullopt, true};
+    output_.save(report.guest, expected);
+    if (known == nullptr) {
+        Restored& restored = restored_[report.guest];
+        restored.saved = expected;
+        restored.went_down = report.registered_since < booted_at;
+        return;
+    }
+    if (known->session.any_fault_open()) return;
+    if (known->name.empty()) known->name = report.name;
+    known->session.resume(expected, {}, now);
+    reschedule(*known);
+}
+
+void Monitor::adopt(const Fault& handed, TimePoint now, WallTime wall) {
+    if (faults_.find(handed.id) != nullptr) return adopt_newer(handed, now, wall);
+    if (!handed.open() || faults_.find_open(handed.guest, handed.kind) != nullptr) return;
+    faults_.restore(handed);
+    output_.fault_changed(handed);
+    Guest* guest = guests_.find(handed.guest);
+    if (guest == nullptr) {
+        restored_[handed.guest].open.push_back({handed.kind, handed.detail, handed.reason});
+        return;
+    }
+    if (guest->name.empty()) guest->name = handed.guest_name;
+    if (guest->session.registration() && guest->session.counters().responses > 0)
+        return clear_now(*guest, {handed.kind, "recovered"}, wall);
+    step(*guest, heartbeat::FaultAdopted{handed.kind, handed.detail}, now, wall);
+}
+
+/// This agent's state is an old copy, or an operator has closed the fault.
+void Monitor::adopt_newer(const Fault& handed, TimePoint now, WallTime wall) {
+    Fault* known = faults_.find_open(handed.guest, handed.kind);
+    if (known == nullptr || known->id != handed.id) return;
+    if (handed.open() && handed.revision <= known->revision) return;
+    known->revision = std::max(handed.revision, known->revision + (handed.open() ? 0 : 1));
+    known->reason = handed.reason;
+    known->detail = handed.detail;
+    known->updated_at = wall;
+    known->cleared_at = handed.cleared_at;
+    known->clear_reason = handed.clear_reason;
+    output_.fault_changed(*known);
+    if (handed.open()) return;
+    // Closed by an operator it is not opened again before the guest has been well.
+    const bool judged_anew = handed.clear_reason != bus::kClosedByOperator;
+    if (Guest* guest = judged_anew ? guests_.find(handed.guest) : nullptr)
+        step(*guest, heartbeat::FaultEnded{handed.kind}, now, wall);
+    const auto restored = restored_.find(handed.guest);
+    if (restored != restored_.end())
+        std::erase_if(restored->second.open, [&](const auto& open) { return open.kind == handed.kind; });
+    for (const base::FaultId& dropped : faults_.trim(handed.guest))
+        output_.fault_forgotten(dropped, true);
+}
+
+}  // namespace vitalwire::host

@@ -1,0 +1,122 @@
+#include "tests/unit/host/core/agent_core_fixture.hpp"
+
+namespace vitalwire::host {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+model::Fault ended(model::Fault fault, const std::string& why) {
+    ++fault.revision;
+    fault.cleared_at = base::WallTime{} + std::chrono::hours(2);
+    fault.clear_reason = why;
+    return fault;
+}
+
+TEST_F(AgentCoreTest, AdoptsAFaultUntilTheGuestAnswers) {
+    found();
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    connect_controller();
+    sent_.clear();
+    core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}}, at());
+    EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
+    EXPECT_THAT(sent<bus::Faults>(), SizeIs(1));
+    core_->heartbeat_received(GuestKey(kGuest), Dialect::native, wire::Init{}, at());
+    after(Millis(0));
+    answer();
+    EXPECT_THAT(open_faults(), IsEmpty());
+}
+
+TEST_F(AgentCoreTest, KeepsAnAdoptedFaultOfAGuestThatItDoesNotSee) {
+    listed();
+    connect_controller();
+    core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}}, at());
+    EXPECT_THAT(asked_, ElementsAre("g1"));
+    after(std::chrono::minutes(10));
+    EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
+    core_->machine_gone(kGuest, heartbeat::StopReason::domain_stopped, at());
+    EXPECT_THAT(open_faults(), IsEmpty()) << "by the hypervisor's word";
+}
+
+TEST_F(AgentCoreTest, ReportsAGuestThatWentDownWithItsHostThoughItsOwnStateIsLost) {
+    listed();
+    connect_controller();
+    model::GuestReport report;
+    report.guest = kGuest;
+    report.registered_since = at().wall - at().steady.time_since_epoch() - std::chrono::hours(1);
+    core_->controller_sent(0, bus::HandBack{{report}, {}, true, {}}, at());
+    EXPECT_THAT(open_faults(), ElementsAre("f1 vm_crashed host_restarted"));
+}
+
+TEST_F(AgentCoreTest, SaysNothingOfAGuestThatLeftSinceItsHostStarted) {
+    listed();
+    connect_controller();
+    model::GuestReport report;
+    report.guest = kGuest;
+    report.registered_since = at().wall - std::chrono::minutes(1);
+    core_->controller_sent(0, bus::HandBack{{report}, {}, true, {}}, at());
+    after(std::chrono::minutes(10));
+    EXPECT_THAT(open_faults(), IsEmpty());
+}
+
+TEST_F(AgentCoreTest, DoesNotAdoptWhatItKnowsBetter) {
+    found();
+    registered();
+    after(std::chrono::seconds(3));
+    connect_controller();
+    core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}}, at());
+    EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+}
+
+TEST_F(AgentCoreTest, EndsAnAdoptedFaultOfAGuestThatHasAnsweredAlready) {
+    found();
+    registered();
+    connect_controller();
+    core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}}, at());
+    EXPECT_THAT(open_faults(), IsEmpty());
+    EXPECT_EQ(sent<bus::Faults>().back().faults.front().clear_reason, "recovered");
+}
+
+TEST_F(AgentCoreTest, JudgesAnewWhatHasEndedAfterItsOldCopyWasMade) {
+    found();
+    registered();
+    after(std::chrono::seconds(3));
+    connect_controller();
+    ASSERT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+    model::Fault known = sent<bus::Faults>().back().faults.front();
+    core_->controller_sent(0, bus::HandBack{{}, {ended(known, "recovered")}, true, {}}, at());
+    EXPECT_EQ(sent<bus::Faults>().back().faults.front().revision, known.revision + 1);
+    after(std::chrono::seconds(3));
+    EXPECT_THAT(open_faults(), ElementsAre("f2 heartbeat_lost silent")) << "it is still silent: another fault";
+}
+
+TEST_F(AgentCoreTest, DoesNotOpenAgainWhatAnOperatorClosedBeforeTheGuestWasWell) {
+    found();
+    registered();
+    after(std::chrono::seconds(3));
+    connect_controller();
+    const model::Fault known = sent<bus::Faults>().back().faults.front();
+    core_->controller_sent(0, bus::HandBack{{}, {ended(known, "cleared_by_operator")}, true, {}}, at());
+    EXPECT_EQ(sent<bus::Faults>().back().faults.front().clear_reason, "cleared_by_operator");
+    after(std::chrono::minutes(1));
+    EXPECT_THAT(open_faults(), IsEmpty());
+    answer();
+    after(std::chrono::seconds(3));
+    EXPECT_THAT(open_faults(), ElementsAre("f2 heartbeat_lost silent"));
+}
+
+TEST_F(AgentCoreTest, ExpectsAGuestBackThatAControllerKnowsAsRegistered) {
+    found();
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    connect_controller();
+    model::GuestReport report;
+    report.guest = kGuest;
+    report.registered_since = base::WallTime{} + std::chrono::hours(1);
+    core_->controller_sent(0, bus::HandBack{{report}, {}, true, {}}, at());
+    after(std::chrono::minutes(3));
+    EXPECT_THAT(open_faults(), ElementsAre("f1 not_established "));
+}
+
+}  // namespace
+}  // namespace vitalwire::host
