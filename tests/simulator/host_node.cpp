@@ -156,12 +156,16 @@ private:
 
     // bus::AgentLink::Handler
     void on_up(bus::AgentLink& link) override {
-        core_.link_up(id_of(link), now());
-        arm();
+        node_.inbox_.run([this, id = id_of(link)] {
+            core_.link_up(id, now());
+            arm();
+        });
     }
     void on_down(bus::AgentLink& link, const std::string& why) override {
-        core_.link_down(id_of(link), why, now());
-        arm();
+        node_.inbox_.run([this, id = id_of(link), why] {
+            core_.link_down(id, why, now());
+            arm();
+        });
     }
     void on_message(bus::AgentLink& link, const bus::ToAgent& message) override {
         node_.inbox_.run([this, id = id_of(link), message] {
@@ -180,6 +184,7 @@ private:
         const auto channel = connected_.find(guest.id());
         if (channel != connected_.end()) channel->second->from_host(pdu);
     }
+    /// What arrived while the agent stood still waits in its inbox, before what made it look at the time.
     void final_drain(const host::GuestKey&, wire::Dialect) override {}
     bool channel_idle(const GuestId&, wire::Dialect) override { return false; }
     void write_group(const GuestId&, wire::Dialect, std::string) override {}
@@ -193,7 +198,16 @@ private:
             arm();
         });
     }
-    void ask_machine(const GuestId&) override {}
+    void ask_machine(const GuestId& guest) override {
+        world_.after(kNewsDelay, [&node = node_, start = node_.starts_, guest] {
+            if (!node.process_ || node.starts_ != start) return;
+            node.inbox_.run([&node, guest] {
+                const auto vm = node.vms_.find(guest);
+                if (vm == node.vms_.end()) return node.process_->gone(guest, heartbeat::StopReason::removed);
+                node.process_->vm(guest, state_of(*vm->second));
+            });
+        });
+    }
     void want(const host::WantedChannels&) override {}
     void fault_changed(const model::Fault& fault) override { node_.observer_.fault_changed(node_, fault); }
     void fault_delivered(const model::Fault& fault, std::uint64_t revision) override {
@@ -254,14 +268,12 @@ void HostNode::stall_agent(Duration time) {
 
 void HostNode::lose_state() {
     world_.log(id_.str() + " lost its agent's state");
-    forgot_at_ = world_.now();
     disk_.clear();
 }
 
 void HostNode::restore_state() {
     if (copy_.empty()) return;
     world_.log(id_.str() + " has an old copy of its agent's state");
-    forgot_at_ = world_.now();
     disk_ = copy_;
 }
 

@@ -76,8 +76,6 @@ public:
     TimePoint agent_undisturbed_since() const;
     /// Until when the agent knew what happened; the time now while it runs and has caught up.
     TimePoint agent_knew_until() const;
-    /// When it forgot, in part at least, what it knew.
-    TimePoint forgot_at() const { return forgot_at_; }
     const host::Monitor& monitor() const;
 
 private:
@@ -101,7 +99,6 @@ private:
     Inbox inbox_;
     std::unique_ptr<Process> process_;
     std::uint64_t starts_ = 0;
-    TimePoint forgot_at_{};
     TimePoint disturbed_from_{};
     TimePoint disturbed_until_{};
 };

@@ -3,6 +3,8 @@
 #include <memory>
 #include <utility>
 
+#include "controller/alarms/evidence.hpp"
+
 namespace vitalwire::simulator {
 
 namespace {
@@ -41,7 +43,9 @@ void Inspector::take(const controller::AlarmEvent& event) {
     // A controller that does not know whether its raise has arrived, perhaps in its last life, has to clear it.
     const auto opened = opened_.find(alarm.id);
     const bool since = opened != opened_.end() && opened->second > controller_ended_;
-    if (clear && is_new && !raises_sent_.contains(alarm.id) && since)
+    // Nor does one that ends the fault of an absent host know what that host's primary has raised.
+    const bool by_evidence = controller::is_evidence(alarm.clear_reason);
+    if (clear && is_new && !raises_sent_.contains(alarm.id) && since && !by_evidence)
         world_.violated(name_ + ": clear before raise: " + alarm.guest.str() + " " + alarm.kind);
     at->second.open = !clear;
     at->second.cleared |= clear;

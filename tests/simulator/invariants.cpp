@@ -101,8 +101,7 @@ void Simulation::check_not_false(const Vm& vm, const model::Fault& fault) const 
             right = within(std::max(vm.last_mute(), vm.last_excused()), kRegisterAgain);
             break;
         case FaultKind::vm_crashed:
-            right = vm.last_crash() + kGrace >= vm.host().agent_knew_until() ||
-                    (vm.power() == Vm::Power::crashed && vm.host().forgot_at() >= vm.last_crash());
+            right = vm.last_crash() + kGrace >= vm.host().agent_knew_until() || vm.power() == Vm::Power::crashed;
             break;
         case FaultKind::stopped_by_host:
         case FaultKind::watchdog_fired:
