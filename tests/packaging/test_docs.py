@@ -13,11 +13,19 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("VITALWIRE_BUILD", ROOT / "build" / "release"))
 PROGRAMS = {"vitalwire-controller": BUILD / "controller" / "vitalwire-controller",
-            "vitalwire-agent": BUILD / "host" / "vitalwire-agent"}
-PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), ROOT / "packaging" / "README.md"])
+            "vitalwire-agent": BUILD / "host" / "vitalwire-agent", "vitalwired": BUILD / "guest" / "vitalwired"}
+PAGES = sorted(path for path in ROOT.rglob("*.md") if not {"build", "node_modules"} & set(path.relative_to(ROOT).parts))
 BLOCK = re.compile(r"^```(?P<language>\w+) ?(?P<program>[\w-]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?P<target>[^)#\s]+)[^)]*\)")
-CODE = re.compile(r"`(?P<command>vitalwire [^`]+)`|^(?P<line>vitalwire .+)$", re.MULTILINE)
+CODE = re.compile(r"`(?P<command>vitalwire [^`]+)`|^ *(?P<line>vitalwire .+)$", re.MULTILINE)
+# The other programs that people call, with what they are called with.
+OTHERS = {"vitalwire-app": BUILD / "guest" / "vitalwire-app", "vitalwire-group": BUILD / "guest" / "vitalwire-group",
+          "vitalwire-certs": ROOT / "cli" / "vitalwire-certs", "vitalwire-doctor": ROOT / "cli" / "vitalwire-doctor",
+          "vitalwire-lab": ROOT / "cli" / "vitalwire-lab", **PROGRAMS}
+OTHER = re.compile(rf"(?:`|^ *)(?P<program>{'|'.join(OTHERS)}) (?P<rest>[^`\n]+)", re.MULTILINE)
+# What is wrong with a daemon is on a board; these are all ways to put it there.
+BOARD = re.compile(r"(?<![\w:])(?:(?:[\w.]*problems_?(?:\.|->)(?:set|raise))|set_problem|report_problem|on_inventory_problem|"
+                   r"show_guests_problem)\(\s*(?P<what>(?:\"[^\"]*\"|[^,\"{}])+),")
 
 
 class Links(unittest.TestCase):
@@ -35,6 +43,64 @@ class Links(unittest.TestCase):
         self.assertGreater(len(kinds), 3)
         for kind, severity in kinds.items():
             self.assertIn(f"Severity: {severity}.", (ROOT / "docs" / "runbook" / f"{kind}.md").read_text(), kind)
+
+
+def problems_in(source: Path) -> set[str]:
+    """Titles of the problems that this file of the sources can put on the board; in capitals what is filled in."""
+    text = source.read_text()
+    meanings = dict(re.findall(r'constexpr const char\* (k\w+)\s*=\s*"([^"]+)"', text))
+    meanings |= dict(re.findall(r"std::string (\w+)\(const [\w:]+& \w+\) \{\s*return (\".+?);", text))
+    found = set()
+    for call in BOARD.finditer(text):
+        what = " ".join(call["what"].split())
+        if what in ("what", "const std::string& what") and "const std::string what =" not in text:
+            continue  # handed on: its caller is looked at
+        if what == "what":
+            what = re.search(r"const std::string what = (.+?);", text, re.DOTALL)[1]
+        if name := re.fullmatch(r"(\w+)\(\w+\)", what):
+            what = meanings[name[1]]
+        if what in meanings:
+            found.add(meanings[what])
+            continue
+        parts = [re.fullmatch(r'"(.*)"', part.strip()) for part in what.split(" + ")]
+        if not any(parts):
+            raise AssertionError(f"{source.relative_to(ROOT)}: a problem whose title is not found: {what}")
+        found.add("".join(part[1] if part else "NAME" for part in parts))
+    return found
+
+
+class Runbook(unittest.TestCase):
+    def test_it_is_installed_where_alerts_lead(self) -> None:
+        folder = self.enterContext(tempfile.TemporaryDirectory(prefix="vw-docs-"))
+        subprocess.run(["cmake", "--install", BUILD, "--prefix", "/usr", "--component", "cli"], check=True,
+                       env={**os.environ, "DESTDIR": folder}, stdout=subprocess.DEVNULL)
+        sink = (ROOT / "controller" / "sinks" / "alertmanager_sink.cpp").read_text()
+        address = re.search(r'kRunbook = "file://(/[^"]+)"', sink)[1]
+        for kind in ("heartbeat_lost", "sink_failing"):
+            self.assertTrue(Path(folder + address.replace("{kind}", kind)).is_file(), address)
+
+
+class Problems(unittest.TestCase):
+    FOLDER = ROOT / "docs" / "runbook" / "problems"
+
+    def titles(self) -> dict[str, Path]:
+        return {re.sub(r"\b[A-Z]{3,}\b(?<!HTTP)", "NAME", page.read_text().split("\n")[0].removeprefix("# ")): page
+                for page in self.FOLDER.glob("*.md")}
+
+    def test_every_problem_has_a_page_and_every_page_a_problem(self) -> None:
+        found = set()
+        for folder in ("host", "controller", "src"):
+            for source in (ROOT / folder).rglob("*.cpp"):
+                found |= problems_in(source)
+        self.assertGreater(len(found), 20)
+        self.assertEqual(found, set(self.titles()))
+
+    def test_every_page_says_what_to_do(self) -> None:
+        index = (self.FOLDER.parent / "problems.md").read_text()
+        for title, page in self.titles().items():
+            headings = re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE)
+            self.assertEqual(headings, ["Meaning", "Likely causes", "What to do", "It ends with"], title)
+            self.assertIn(f"(problems/{page.name})", index)
 
 
 class Configuration(unittest.TestCase):
@@ -57,6 +123,8 @@ class Configuration(unittest.TestCase):
             "project_name: service, user_domain_name: Default, project_domain_name: Default}\n")
 
     def check(self, program: str, text: str) -> subprocess.CompletedProcess[str]:
+        if program == "vitalwired":
+            return self.check_guest(text)
         section = "controller" if program == "vitalwire-controller" else "agent"
         state = f"state = {self.folder}/state.db\n"
         text = text.replace("/etc/vitalwire/", f"{self.folder}/")
@@ -68,6 +136,15 @@ class Configuration(unittest.TestCase):
         environment = {**os.environ, "OS_CLIENT_CONFIG_FILE": str(self.folder / "clouds.yaml")}
         return subprocess.run([PROGRAMS[program], "--config", file, "--check-config"], capture_output=True, text=True,
                               check=False, env=environment)
+
+    def check_guest(self, text: str) -> subprocess.CompletedProcess[str]:
+        script = self.folder / "on-event"
+        script.write_text("#!/bin/sh\n")
+        script.chmod(0o755)
+        file = self.folder / "vitalwired.conf"
+        file.write_text(text.replace("/usr/lib/vnf/on-event", str(script)))
+        return subprocess.run([PROGRAMS["vitalwired"], "--config", file, "--check-config"], capture_output=True, text=True,
+                              check=False)
 
     def test_every_block_is_accepted(self) -> None:
         seen = 0
@@ -89,6 +166,7 @@ class Configuration(unittest.TestCase):
 
     def test_a_mistake_is_not(self) -> None:
         self.assertEqual(self.check("vitalwire-agent", "[bus]\ncontroler = tls://c:1\n").returncode, 2)
+        self.assertNotEqual(self.check("vitalwired", "[check x]\ncomand = true\n").returncode, 0)
 
 
 class Commands(unittest.TestCase):
@@ -104,6 +182,18 @@ class Commands(unittest.TestCase):
             if words[0] in ("--agent", "--version"):
                 expected = (0, 3)
             self.assertIn(done.returncode, expected, f"{command}: {done.stderr}")
+
+    def test_options_of_the_other_programs_exist(self) -> None:
+        seen = set()
+        for page in PAGES:
+            for call in OTHER.finditer(page.read_text()):
+                own = call["rest"].split(" -- ")[0].split("#")[0]
+                options = re.findall(r"(?<![\w-])--[a-z][a-z-]+", own)
+                done = subprocess.run([OTHERS[call["program"]], "--help"], text=True, capture_output=True, check=False)
+                for option in options:
+                    seen.add(call["program"])
+                    self.assertRegex(done.stdout, rf"(?<![\w-]){option}(?![\w-])", f"{page.relative_to(ROOT)}: {call[0]}")
+        self.assertGreater(len(seen), 4)
 
 
 if __name__ == "__main__":

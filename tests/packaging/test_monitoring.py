@@ -39,8 +39,10 @@ class Rules(unittest.TestCase):
             self.assertRegex(tests, rf"alertname: {alert}\b")
 
     def test_runbooks_exist(self) -> None:
-        for page in re.findall(r"runbook_url: (\S+)", (FOLDER / "vitalwire.rules.yaml").read_text()):
-            self.assertTrue((ROOT / page).exists(), page)
+        pages = re.findall(r"runbook_url: file:///usr/share/doc/vitalwire/(\S+)", (FOLDER / "vitalwire.rules.yaml").read_text())
+        self.assertTrue(pages)
+        for page in pages:
+            self.assertTrue((ROOT / "docs" / page).exists(), page)
 
 
 class Metrics(ProcessTestCase):
