@@ -96,11 +96,7 @@ base::Result<void> Controller::start() {
         if (auto started = sink->start(); !started) return started;
     }
     if (auto bus = listen(); !bus) return bus;
-    if (!config_.http_tls.certificate.empty()) {
-        auto tls = bus::TlsContext::load(bus::TlsContext::Role::http_server, config_.http_tls);
-        if (!tls) return tl::make_unexpected(tls.error());
-        http_server_.use_tls([tls = std::make_shared<bus::TlsContext>(std::move(*tls))] { return tls->current(); });
-    }
+    if (auto tls = bus::use_tls(http_server_, config_.http_tls); !tls) return tls;
     for (const std::string& address : config_.http_listen) {
         if (auto http = http_server_.listen(address); !http) return http;
     }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "bus/tls_context.hpp"
 #include "runtime/notify.hpp"
 
 namespace vitalwire::host {
@@ -47,6 +48,8 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
       links_(core_, std::move(parts.controllers), now, [this] { arm(); }),
       channels_(io, config_.limits, core_, [this] { arm(); }),
       certificates_(io, config_.tls, [this](const std::string& why) { core_.certificate_problem(why); }),
+      metrics_certificate_(io, config_.metrics_tls,
+                           [this](const std::string& why) { core_.metrics_certificate_problem(why); }),
       metrics_(gauges()),
       sources_(std::move(parts.sources)),
       deadline_(io),
@@ -76,6 +79,7 @@ Agent::~Agent() = default;
 base::Result<void> Agent::start(std::function<void()> on_ready) {
     on_ready_ = std::move(on_ready);
     if (auto listening = http_->listen(config_.listen); !listening) return listening;
+    if (auto tls = bus::use_tls(metrics_http_, config_.metrics_tls); !tls) return tls;
     for (const std::string& address : config_.metrics_listen) {
         if (auto listening = metrics_http_.listen(address); !listening) return listening;
     }

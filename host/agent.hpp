@@ -105,6 +105,7 @@ private:
     ControllerLinks links_;
     ChannelSet channels_;
     bus::CertificateWatch certificates_;
+    bus::CertificateWatch metrics_certificate_;
     AgentMetrics metrics_;
     std::vector<std::unique_ptr<ChannelSource>> sources_;
 

@@ -59,6 +59,7 @@ void read_metrics(const ConfigFile& file, ConfigErrors& errors, AgentConfig& con
     for (const std::string& address : config.metrics_listen)
         runtime::check_listen_address(section, "listen", address);
     config.metrics_token = runtime::read_secret(section, "token");
+    config.metrics_tls = bus::read_http_tls_files(section);
     if (!config.metrics_token.empty() && config.metrics_listen.empty())
         section.refuse("listen", "is missing, but a token is given");
     section.finish();

@@ -26,6 +26,7 @@ struct AgentConfig {
 
     std::vector<std::string> metrics_listen;  ///< empty: no metrics over TCP
     std::string metrics_token;                ///< empty: everybody reads them there
+    bus::TlsFiles metrics_tls;                ///< empty: plain HTTP
 
     std::vector<std::string> directories;   ///< watched for sockets
     std::optional<LibvirtOptions> libvirt;  ///< whose domains are the guests

@@ -24,6 +24,7 @@ constexpr const char* kSameName = "several controllers have the same name";
 constexpr const char* kNoPort = "guests lack a channel, and their machines a virtio-serial controller for it";
 constexpr const char* kNotAttached = "guests lack a channel that cannot be attached";
 constexpr const char* kRenewCertificate = "the certificate needs renewal";
+constexpr const char* kRenewMetricsCertificate = "the certificate of the metrics needs renewal";
 constexpr const char* kStoreProblem = "the state cannot be written";
 constexpr const char* kUnreachable = "channels cannot be connected";
 constexpr const char* kUnreadable = "machines cannot be read";
@@ -362,6 +363,10 @@ void AgentCore::probe(TimePoint now) {
 
 void AgentCore::certificate_problem(const std::string& problem) {
     problems_.set(kRenewCertificate, problem);
+}
+
+void AgentCore::metrics_certificate_problem(const std::string& problem) {
+    problems_.set(kRenewMetricsCertificate, problem);
 }
 
 void AgentCore::store_problem(const std::string& problem) {

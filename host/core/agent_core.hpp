@@ -153,6 +153,7 @@ public:
     void durable(const base::Moment& at);
     /// Of the agent's own certificate; empty: none.
     void certificate_problem(const std::string& problem);
+    void metrics_certificate_problem(const std::string& problem);
     /// At least every StallClock::kProbe: a stall of this process is noticed before a guest is judged by it.
     void probe(base::TimePoint now);
     void tick(const base::Moment& at);

@@ -54,4 +54,14 @@ base::Result<Validity> certificate_validity(const std::string& file);
 /// Asks for a certificate of `host`, a name or an address, when the handshake comes.
 void expect_host(SSL* connection, const std::string& host);
 
+/// Makes an HTTP server use them; without a certificate it stays plain. Before it listens.
+template <class HttpServer>
+base::Result<void> use_tls(HttpServer& server, const TlsFiles& files) {
+    if (files.certificate.empty()) return {};
+    auto tls = TlsContext::load(TlsContext::Role::http_server, files);
+    if (!tls) return tl::make_unexpected(tls.error());
+    server.use_tls([tls = std::make_shared<TlsContext>(std::move(*tls))] { return tls->current(); });
+    return {};
+}
+
 }  // namespace vitalwire::bus

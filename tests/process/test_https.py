@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The HTTP interface of a controller over TLS: who may speak to it how, and a certificate that is renewed meanwhile."""
+"""HTTP over TLS: who may speak to a controller how, a certificate that is renewed meanwhile, the metrics of an agent."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from cloudbed import certificates
 from cloudbed.cloud import free_ports
-from suite import BUILD, Controller
+from suite import BUILD, Agent, Controller
 from vmbed.inspector import Inspector
 from vmbed.procs import http_json, temporary_dir, wait_until
 
@@ -91,6 +91,24 @@ class Https(unittest.TestCase):
         done = subprocess.run(argv, capture_output=True, text=True)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn(f"{self.files}/client.key", done.stdout + done.stderr)
+
+
+class AgentMetrics(unittest.TestCase):
+    def test_an_agents_metrics_are_served_over_tls(self) -> None:
+        home = self.enterContext(temporary_dir())
+        files = home / "certificates"
+        certificates.issue(files)
+        port = free_ports(1)
+        controller = Controller(home / "controller", self.enterContext(Inspector()))
+        self.addCleanup(controller.close)
+        agent = Agent(home / "agent", "compute-1", [controller], metrics__listen=f"127.0.0.1:{port}",
+                      metrics__certificate=files / "server.pem", metrics__key=files / "server.key")
+        self.addCleanup(agent.close)
+        context = ssl.create_default_context(cafile=str(files / "authority.pem"))
+        with urllib.request.urlopen(f"https://127.0.0.1:{port}/metrics", context=context) as answer:
+            self.assertIn(b"vitalwire_agent_round_trip_seconds_bucket", answer.read())
+        with self.assertRaises(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics")
 
 
 if __name__ == "__main__":
