@@ -209,7 +209,7 @@ void AlarmManager::adopt(const base::HostId& host) {
 void AlarmManager::release_withheld() {
     std::vector<TrackedFault> released;
     for (const auto& [id, tracked] : table().all()) {
-        if (tracked.withheld && tracked.fault.open() && context_.may_report(tracked.host, tracked.fault.guest))
+        if (tracked.withheld && tracked.fault.open() && context_.may_report(tracked.host, tracked.fault.guest, true))
             released.push_back(tracked);
     }
     for (TrackedFault& tracked : released) {
@@ -237,7 +237,7 @@ bool AlarmManager::known_as_ended(const base::HostId& host, Fault& fault) {
     }
     if (fault.open() && fault.revision < ended.revision) {
         // What the inventory said of a host whose agent was away; the agent of the guest's owner has the last word.
-        if (!context_.may_report(host, fault.guest)) return true;
+        if (!context_.may_report(host, fault.guest, false)) return true;
         fault.delivered = 0;  // since then its end was delivered
     }
     const bool same = !fault.open() && past->tracked.fault.revision == fault.revision;
@@ -268,7 +268,7 @@ void AlarmManager::take(FaultTable::Entry entry) {
 bool AlarmManager::withhold(TrackedFault& tracked, FaultTable::Change change) {
     const bool decides = change == FaultTable::Change::opened || (tracked.withheld && tracked.fault.open());
     if (!decides) return tracked.withheld;
-    tracked.withheld = !context_.may_report(tracked.host, tracked.fault.guest);
+    tracked.withheld = !context_.may_report(tracked.host, tracked.fault.guest, tracked.withheld);
     list_.table().set_withheld(tracked.fault.id, tracked.withheld);
     return tracked.withheld;
 }

@@ -46,9 +46,9 @@ public:
         Acknowledger::Defer defer;
         std::function<bool()> inventory_known = [] { return true; };
         /// True if the host's agent may report about the guest now (fleet/authority.hpp).
-        std::function<bool(const base::HostId&, const base::GuestId&)> may_report = [](const auto&, const auto&) {
-            return true;
-        };
+        /// `withheld`: such a report was withheld before.
+        std::function<bool(const base::HostId&, const base::GuestId&, bool withheld)> may_report =
+            [](const auto&, const auto&, bool) { return true; };
         /// True if no agent of that name is there any more, so that another may continue its faults.
         std::function<bool(const base::HostId&)> departed = [](const auto&) { return false; };
         std::function<std::size_t(const base::HostId&)> max_faults = [](const auto&) { return kMaxFaultsPerHost; };

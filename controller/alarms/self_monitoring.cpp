@@ -67,6 +67,11 @@ Alarm running_twice(const Authority::Twice& found) {
     return alarm;
 }
 
+/// As far as its agent reports: it answers, or is silent, or was stopped for a while.
+bool may_run(const model::GuestReport& report) {
+    return report.state != "unregistered" && report.state != "crashed";
+}
+
 Alarm sink_failing(const base::HostId& controller, const SelfMonitoring::SinkState& sink) {
     Alarm alarm;
     alarm.id = id_of(kSinkFailing, controller.str() + "." + sink.name);
@@ -168,7 +173,8 @@ void SelfMonitoring::check_agent_problems(const Fleet& fleet, base::Moment momen
     }
 }
 
-/// Cleared when the agents of all hosts that it names, but those removed, are there and one copy at most still answers.
+/// Cleared when the agents of all hosts that it names, but those removed, are there and one of the copies at most has
+/// not ended: one that is only silent may go on at any moment.
 void SelfMonitoring::check_copies(const View& view, base::Moment moment, Changed& changed) {
     std::set<base::FaultId> twice;
     for (const Authority::Twice& found : view.twice) {
@@ -176,21 +182,25 @@ void SelfMonitoring::check_copies(const View& view, base::Moment moment, Changed
         twice.insert(alarm.id);
         if (lasted(alarm.id, kTwicePatience, moment)) raise(std::move(alarm), moment, changed);
     }
-    const auto present = [&](const Alarm& alarm) {
+    const auto is_over = [&](const Alarm& alarm) {
         std::istringstream hosts(alarm.detail);
-        for (std::string host; hosts >> host;) {
-            const Agent* agent = view.fleet.find(base::HostId(host));
+        std::size_t copies = 0;
+        for (std::string name; hosts >> name;) {
+            const base::HostId host(name);
+            const Agent* agent = view.fleet.find(host);
             // A host that was removed has no copy.
             if (agent != nullptr && (!agent->connected || !agent->synced)) return false;
+            const model::GuestReport* report = view.fleet.report_of(host, alarm.guest);
+            if (report != nullptr && may_run(*report)) ++copies;
         }
-        return true;
+        return copies < 2;
     };
     std::vector<base::FaultId> over;
     for (const auto& [id, alarm] : alarms_) {
-        if (alarm.kind == kRunningTwice && !twice.contains(id) && present(alarm)) over.push_back(id);
+        if (alarm.kind == kRunningTwice && !twice.contains(id) && is_over(alarm)) over.push_back(id);
     }
     for (const base::FaultId& id : over)
-        clear(id, "one copy answers", moment, changed);
+        clear(id, "one copy is left", moment, changed);
 }
 
 /// A condition that is seen now has been there for that long.

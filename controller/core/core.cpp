@@ -69,7 +69,9 @@ AlarmManager::Dependencies Core::alarm_dependencies() {
             [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); },
             [this](std::function<void()> call) { context_.output.defer(std::move(call)); },
             [this] { return context_.output.inventory_source().loaded; },
-            [this](const HostId& host, const base::GuestId& guest) { return authority_.may_report(host, guest); },
+            [this](const HostId& host, const base::GuestId& guest, bool withheld) {
+                return may_report(host, guest, withheld);
+            },
             [this](const HostId& host) { return departed(host); },
             [this](const HostId& host) { return max_faults(host); },
             [this](const Alarm& alarm) -> std::optional<base::TimePoint> {
@@ -364,9 +366,6 @@ void Core::inventory_changed(const std::vector<GuestChange>& changes, Moment mom
             initial_sync(host, moment);
         return;
     }
-    groups_.inventory_changed(changes, moment.wall);
-    alarms_.reconsider(changes);
-    alarms_.release_withheld();
     std::set<HostId> hosts;
     for (const GuestChange& change : changes) {
         if (change.before) hosts.insert(names_.agent_of(change.before->host));
@@ -374,6 +373,9 @@ void Core::inventory_changed(const std::vector<GuestChange>& changes, Moment mom
         if (change.before && !change.after) removed_.insert_or_assign(change.before->id, moment.wall);
         if (change.after) removed_.erase(change.after->id);
     }
+    groups_.inventory_changed(changes, moment.wall);
+    alarms_.reconsider(changes);
+    alarms_.release_withheld();
     for (const HostId& host : hosts)
         sync_policies(host);
 }
@@ -402,6 +404,13 @@ void Core::end(const TrackedFault& tracked, std::string_view why, bool for_absen
     closed.clear_reason = why;
     alarms_.end(closed.id, why, for_absent, moment.wall);
     send(host, bus::HandBack{{}, {std::move(closed)}, true, {}});
+}
+
+/// Of a guest that the cloud has deleted nobody is notified: a host that was away may have a copy of it still.
+bool Core::may_report(const HostId& host, const base::GuestId& guest, bool withheld) const {
+    const bool unnamed = context_.output.inventory_source().names_all && context_.inventory.guest(guest) == nullptr;
+    if (unnamed && (withheld || removed_.contains(guest))) return false;
+    return authority_.may_report(host, guest);
 }
 
 void Core::enrich(Alarm& alarm) const {

@@ -156,6 +156,7 @@ private:
     void retry_rejected(base::Moment moment);
     void monitor(base::Moment moment);
     void show_problems(base::Moment moment);
+    bool may_report(const base::HostId& host, const base::GuestId& guest, bool withheld) const;
     std::string withheld_problem() const;
     std::string contradicted_problem() const;
     bool was_removed(const TrackedFault& tracked) const;
@@ -188,7 +189,7 @@ private:
     RejectedReports rejected_;
     Coverage coverage_;
     std::map<base::HostId, std::optional<std::vector<model::GuestReport>>> to_hand_back_;  ///< absent: it is new
-    std::map<base::GuestId, base::WallTime> removed_;  ///< by the operator, from the inventory's file, since the start
+    std::map<base::GuestId, base::WallTime> removed_;  ///< from the inventory, since the start
     std::set<base::HostId> to_sync_;
     base::TimePoint now_{};  ///< of the event that is handled
     base::TimePoint sync_by_{};

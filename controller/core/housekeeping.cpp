@@ -206,8 +206,10 @@ std::string Core::withheld_problem() const {
     Listing listing;
     for (const auto& [id, tracked] : alarms_.table().all()) {
         if (!tracked.withheld || !tracked.fault.open()) continue;
+        const base::HostId owner = authority_.owner(tracked.fault.guest);
+        const std::string where = owner == tracked.host ? ", which is deleted" : " on " + owner.str();
         listing.add(tracked.host.str() + " reports " + std::string(model::to_string(tracked.fault.kind)) +
-                    " of guest " + tracked.fault.guest.str() + " on " + authority_.owner(tracked.fault.guest).str());
+                    " of guest " + tracked.fault.guest.str() + where);
     }
     return listing.text();
 }

@@ -310,8 +310,8 @@ Monitor::State Monitor::state_of(const HostSession& session) {
 std::optional<Monitor::Shown> Monitor::shown_of(const Guest& guest) const {
     const HostSession& session = guest.session;
     const Shown shown{
-        state_of(session), session.inhibited(),   session.connected(Dialect::native), session.connected(Dialect::cgcs),
-        guest.messaging,   has_guest_agent(guest)};
+        state_of(session), session.inhibited(),    session.connected(Dialect::native), session.connected(Dialect::cgcs),
+        guest.messaging,   has_guest_agent(guest), session.counters().responses > 0};
     const bool something_to_tell =
         has_channel(guest) || session.registration() || session.any_fault_open() || policies_.contains(guest.key.id());
     return something_to_tell ? std::optional<Shown>(shown) : std::nullopt;

@@ -129,6 +129,7 @@ private:
         bool cgcs = false;
         bool messaging = false;
         bool guest_agent = false;
+        bool answers = false;  ///< it has given a valid answer: that is the evidence, not its registration
         friend bool operator==(const Shown&, const Shown&) = default;
     };
 

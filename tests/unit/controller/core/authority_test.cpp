@@ -42,6 +42,35 @@ TEST_F(AuthorityTest, AWithheldFaultIsDeliveredOnceTheInventoryHasTheGuestThere)
     EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
 }
 
+TEST_F(AuthorityTest, AWithheldFaultStaysWithheldWhenTheCloudDeletesTheGuestAlsoOverARestart) {
+    source.names_all = true;
+    place("g1", "compute-1");
+    up(hello("compute-1"));
+    up(hello("compute-9"), {}, {answering("g1", "crashed")});
+    report("compute-9", open_fault("g1", "f1", model::FaultKind::vm_crashed));
+    remove("g1");
+    pass(seconds(2));
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_THAT(problem(kForeign), HasSubstr("compute-9 reports vm_crashed of guest g1, which is deleted"));
+    restart();
+    up(hello("compute-9", "state", 2), {open_fault("g1", "f1", model::FaultKind::vm_crashed)});
+    pass(seconds(20));
+    EXPECT_THAT(take(), ::testing::Not(::testing::Contains("f1 opened 1")));
+}
+
+TEST_F(AuthorityTest, AHostThatWasAwayReportsNothingOfAGuestThatTheCloudHasDeletedSince) {
+    source.names_all = true;
+    place("g1", "compute-1");
+    up(hello("compute-1"));
+    place("g1", "compute-2");
+    remove("g1");
+    up(hello("compute-9"), {}, {answering("g1", "crashed")});
+    report("compute-9", open_fault("g1", "f1", model::FaultKind::vm_crashed));
+    pass(seconds(2));
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_TRUE(tracked("f1")->withheld);
+}
+
 TEST_F(AuthorityTest, AWithheldFaultStaysWithheldOverARestart) {
     place("g1", "compute-1");
     up(hello("compute-1"));
@@ -123,6 +152,22 @@ TEST_F(AuthorityTest, CopiesThatAnswerOnTwoHostsAreAnAlarm) {
     pass(seconds(3));
     EXPECT_THAT(take(), ElementsAre("running_twice.g1 opened 1"));
     message("compute-2", bus::GuestGone{base::GuestId("g1")});
+    pass(seconds(2));
+    EXPECT_THAT(take(), ElementsAre("running_twice.g1 cleared 2"));
+}
+
+TEST_F(AuthorityTest, ACopyThatFallsSilentHasNotEnded) {
+    place("g1", "compute-1");
+    up(hello("compute-1"), {}, {answering("g1")});
+    up(hello("compute-2"), {}, {answering("g1")});
+    pass(seconds(5));
+    EXPECT_THAT(take(), ElementsAre("running_twice.g1 opened 1"));
+    for (const char* state : {"lost", "held", "registered"}) {
+        message("compute-2", bus::Guests{{answering("g1", state)}, {}});
+        pass(seconds(5));
+        EXPECT_THAT(take(), IsEmpty()) << state;
+    }
+    message("compute-2", bus::Guests{{answering("g1", "crashed")}, {}});
     pass(seconds(2));
     EXPECT_THAT(take(), ElementsAre("running_twice.g1 cleared 2"));
 }

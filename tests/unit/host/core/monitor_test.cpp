@@ -426,6 +426,16 @@ TEST_F(MonitorTest, TellsOfAGuestWhenWhatIsSeenOfItChangesAndNotAtEachBeat) {
     EXPECT_EQ(monitor_.report(GuestId("a"))->hold, "paused");
 }
 
+TEST_F(MonitorTest, TellsOfAGuestAtItsFirstAnswerWhichIsTheEvidenceThatItLives) {
+    connect("a");
+    init("a", Millis(1000));
+    monitor_.tick(now_, wall());
+    changes_.clear();
+    answer("a");
+    EXPECT_THAT(changes_, ElementsAre("a"));
+    EXPECT_EQ(monitor_.report(GuestId("a"))->responses, 1U);
+}
+
 TEST_F(MonitorTest, ForgetsAMachineThatWasSwitchedOff) {
     registered("a");
     step("a", heartbeat::Closed{Dialect::native});
