@@ -1,7 +1,7 @@
 """A compute node as Nova sees it."""
 from vmbed.procs import wait_until
 
-from .client import OpenStack
+from .client import OpenStack, Refused
 from .services import START_SECONDS
 
 
@@ -44,6 +44,19 @@ class NovaHost:
         record = self.record(admin)
         if record["status"] != status:
             admin.call("compute", "PUT", f"/os-services/{record['id']}", {"status": status})
+
+    def force_up(self, admin: OpenStack) -> None:
+        """After `force_down`, once nova-compute has removed what was evacuated from here: Nova refuses it before."""
+
+        def is_taken() -> bool:
+            try:
+                self.force_down(admin, False)
+            except Refused:
+                return False
+            return True
+
+        wait_until(is_taken, f"{self.host} is no longer forced down", START_SECONDS)
+        self.wait_reports(admin)
 
     def force_down(self, admin: OpenStack, is_down: bool) -> None:
         """What an operator can say of a node, whatever it reports."""

@@ -56,10 +56,10 @@ class TwoNodesTestCase(CloudTestCase):
         cls.image = cls.admin.shared_linux(linux.image, ramdisk, KERNEL_ARGS)
 
     @classmethod
-    def start_agent(cls, node: ComputeNode) -> Agent:
+    def start_agent(cls, node: ComputeNode, bus: dict[str, str] | None = None) -> Agent:
         node.path(AGENT_SOCKET).parent.mkdir(exist_ok=True)
         listen = {"agent__listen": f"unix:{AGENT_SOCKET}"}
-        agent = Agent(cls.dir / node.host, node.host, cls.controller, SOURCE, node.enter, **listen)
+        agent = Agent(cls.dir / node.host, node.host, cls.controller, SOURCE, node.enter, bus, **listen)
         agent.http = node.path(AGENT_SOCKET)
         cls.addClassCleanup(agent.close)
         return agent
@@ -148,6 +148,14 @@ class TwoNodesTestCase(CloudTestCase):
         self.assertEqual(opened, self._opened)
         self.assertEqual(self.told(), [])
         self.assertEqual(self.errors(), set())
+
+    def assert_told(self, *expected: tuple[str, str, str]) -> None:
+        """Exactly of these, once each, in any order; a report of other hosts than the guest's was sent to nobody."""
+        self.assertEqual(sorted(self.told()), sorted(expected), self.journals(self.new_faults()))
+        for fault in self.new_faults():
+            if fault.get("withheld"):
+                receivers = [entry["sink"] for entry in self.journal(fault["id"]) if "sink" in entry]
+                self.assertEqual(receivers, [], self.journals([fault]))
 
     def journals(self, faults: list[dict[str, Any]]) -> str:
         """For people: what each is and what happened to it."""

@@ -74,14 +74,21 @@ class Guest:
         text = console.read_text(errors="replace") if console.exists() else ""
         return re.findall(rf"^{re.escape(start)}(.*?)\r?$", text, re.MULTILINE)
 
-    @contextlib.contextmanager
-    def frozen(self) -> Iterator[None]:
+    def freeze(self) -> None:
         """Its machine stands still, as when the host's kernel or storage lets it hang: libvirt sees it running."""
         self._signal(signal.SIGSTOP)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        self.freeze()
         try:
             yield
         finally:
             self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Its QEMU ends at once."""
+        self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
         name = self.node.output(["virsh", "domname", self.server]).strip()
