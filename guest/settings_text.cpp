@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -27,6 +28,13 @@ std::string_view target_key(CheckType type) {
     return keys.at(static_cast<std::size_t>(type));
 }
 
+/// As it stands in the file, quotes and all, where a terminal can show that.
+std::string as_written(const std::string& value) {
+    const bool is_text = base::is_utf8(value) && std::none_of(value.begin(), value.end(),
+                                                              [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+    return is_text ? value : base::escape(value, value.size());
+}
+
 /// Collects lines, each with the place in the file that its value comes from.
 class Description {
 public:
@@ -39,7 +47,7 @@ public:
     }
     /// `on_command_line`: an option wins over the file.
     void add(std::string_view key, const std::string& value, bool on_command_line = false) {
-        text_ += std::string(key) + " = " + base::escape(value, wire::kMaxReason) + "  # " +
+        text_ += std::string(key) + " = " + as_written(value) + "  # " +
                  (on_command_line ? "command line" : origin(key)) + "\n";
     }
     std::string take() { return std::move(text_); }

@@ -1,14 +1,21 @@
 #!/usr/bin/python3
-"""The packages on a clean Debian: installed, upgraded, removed, purged. Needs root and Debian's archive."""
+"""The packages on a clean Debian, and those of the guest in a root with rpm's tools: installed, upgraded, removed, purged.
+Needs root and Debian's archive."""
 
 import os
 from pathlib import Path
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+
+from scripted_host import Host
+from vmbed.procs import wait_until
+
 MIRROR = os.environ.get("VITALWIRE_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 DAEMONS = {"vitalwire-controller": "vitalwire-controller", "vitalwire-agent": "vitalwire-agent",
            "vitalwire-guest": "vitalwired"}
@@ -38,6 +45,7 @@ class Packages(unittest.TestCase):
         build = ["--build", os.environ["VITALWIRE_PACKAGES_FROM"]] if "VITALWIRE_PACKAGES_FROM" in os.environ else []
         first, second = self.work / "1", self.work / "2"
         run(ROOT / "packaging" / "build", "--output", first, *build)
+        self.check_rpm_of_the_guest(first)
         again = build or ["--build", self.rebuilt()]
         run(ROOT / "packaging" / "build", "--output", second, "--revision", "2", "--no-rpm", *again)
         if not build:
@@ -62,6 +70,39 @@ class Packages(unittest.TestCase):
     def check_lintian(self, packages: Path) -> None:
         command = ["lintian", "--allow-root", "--fail-on", "warning", "--suppress-tags", "initial-upload-closes-no-bugs"]
         run(*command, *sorted(packages.glob("*.deb")))
+
+    def check_rpm_of_the_guest(self, packages: Path) -> None:
+        """Nothing is in the root but a shell: what the package needs is named by it."""
+        root, package = self.work / "rpm-root", next(packages.glob("vitalwire-guest-*.rpm"))
+        needed = {line.split("(")[0].strip() for line in run("rpm", "-qp", "--requires", package).stdout.splitlines()}
+        self.assertLessEqual(needed, {"/bin/sh", "config", "rpmlib"})
+        (root / "bin").mkdir(parents=True)
+        shutil.copy2("/bin/busybox", root / "bin" / "sh")
+        shutil.copy2("/bin/busybox", root / "bin" / "busybox")
+        rpm = ("rpm", "--root", root, "--nodeps", "--force-debian")
+        run(*rpm, "-i", package)
+        self.assertEqual(run("rpm", "--root", root, "-q", "vitalwire-guest").stdout.split("-")[:2], ["vitalwire", "guest"])
+        self.check_registers(root)
+        configuration = root / "etc/vitalwire/vitalwired.conf"
+        configuration.write_text("[heartbeat]\nname = the operator's\n")
+        run(*rpm, "-U", "--replacepkgs", package)
+        self.assertIn("the operator's", configuration.read_text())
+        run(*rpm, "-e", "vitalwire-guest")
+        self.assertFalse((root / "usr/sbin/vitalwired").exists())
+        self.assertIn("the operator's", (configuration.with_suffix(".conf.rpmsave")).read_text())
+
+    def check_registers(self, root: Path) -> None:
+        (root / "run").mkdir(exist_ok=True)
+        daemon = subprocess.Popen(["chroot", root, "/usr/sbin/vitalwired", "--channel", "unix:/run/channel"])
+        try:
+            wait_until((root / "run/channel").exists, "vitalwired listens")
+            host = Host(root / "run/channel")
+            host.register()
+            self.assertTrue(host.challenge()["healthy"])
+            host.disconnect()
+        finally:
+            daemon.terminate()
+        self.assertEqual(daemon.wait(timeout=30), 0)
 
     def make_root(self) -> None:
         run("debootstrap", "--variant=minbase", "--include=systemd,systemd-sysv,adduser", "bookworm", self.root, MIRROR)
