@@ -14,7 +14,6 @@
 #include <system_error>
 #include <utility>
 
-#include "wire/group_codec.hpp"
 #include "wire/inbound.hpp"
 
 namespace vitalwire::guest {
@@ -64,6 +63,7 @@ Result<std::unique_ptr<Client>> Client::open(std::string socket_path, Events& ev
 Client::Client(std::string socket_path, Events& events, int epoll, int timer)
     : socket_path_(std::move(socket_path)),
       events_(events),
+      group_(events, app::kMaxSeq),
       process_(::getpid()),
       epoll_(epoll),
       timer_(timer),
@@ -106,10 +106,8 @@ void Client::timer_expired() {
     if (::read(timer_, &expirations, sizeof expirations) < 0) return;
     if (!connected()) return connect();
     if (registration_ && !sent_) want_registration();
-    const auto expired = queries_.expire(base::Clock::now());
+    group_.tick(base::Clock::now());
     arm_timer();
-    for (const auto& outcome : expired)
-        events_.status(outcome);
 }
 
 void Client::connect() {
@@ -148,7 +146,7 @@ void Client::connect_later() {
 
 /// For what comes first: a connection, a registration that was refused, the end of a query.
 void Client::arm_timer() {
-    base::TimePoint next = connected() ? queries_.next_deadline() : connect_at_;
+    base::TimePoint next = connected() ? group_.next_deadline() : connect_at_;
     if (connected() && registration_ && !sent_ && !outbox_.register_) next = std::min(next, register_after_);
     if (next == base::kNever) return start_timer({});
     start_timer(std::max<std::chrono::nanoseconds>(next - base::Clock::now(), kAtOnce));
@@ -175,7 +173,7 @@ void Client::disconnect() {
     outbox_ = {};
     connect_later();
     events_.connection_changed(false);
-    fail_queries({Errc::disconnected, "the connection to vitalwired ended"});
+    group_.connection_ended({Errc::disconnected, "the connection to vitalwired ended"});
 }
 
 bool Client::receive() {
@@ -202,53 +200,10 @@ void Client::receive_group(std::string_view datagram) {
     if (datagram.ends_with('\n')) datagram.remove_suffix(1);
     const auto inbound = wire::read_line(datagram, wire::ChannelKind::native, wire::Receiver::guest);
     retry_ = kFirstRetry;
-    if (const auto* message = std::get_if<wire::GroupMessage>(&inbound))
-        std::visit([this](const auto& each) { handle(each); }, message->pdu);
-}
-
-void Client::handle(const wire::Delivery& message) {
-    tell_dropped(message.dropped);
-    events_.broadcast(message);
-}
-
-void Client::handle(const wire::Notification& message) {
-    tell_dropped(message.dropped);
-    events_.notification(message);
-}
-
-void Client::handle(const wire::StatusResponse& message) {
-    tell_dropped(message.dropped);
-    queries_.received(message);
-}
-
-void Client::handle(const wire::StatusDone& message) {
-    tell_dropped(message.dropped);
-    const auto outcome = queries_.received(message);
-    if (!outcome) return;
+    const auto* message = std::get_if<wire::GroupMessage>(&inbound);
+    if (message == nullptr) return;
+    group_.received(message->pdu);
     arm_timer();
-    events_.status(*outcome);
-}
-
-void Client::handle(const wire::Nack& nack) {
-    if (const auto outcome = queries_.received(nack)) {
-        arm_timer();
-        return events_.status(*outcome);
-    }
-    // Of a query that has ended already; what has no `seq` is about everything under way.
-    if (nack.seq && nack.orig_msg_type == "status_query") return;
-    if (!nack.seq && nack.orig_msg_type != "broadcast") fail_queries({nack.code, nack.message});
-    events_.refused(nack);
-}
-
-void Client::tell_dropped(std::uint64_t count) {
-    if (count > 0) events_.dropped(count);
-}
-
-void Client::fail_queries(const base::Error& why) {
-    const auto failed = queries_.fail_all(why);
-    arm_timer();
-    for (const auto& outcome : failed)
-        events_.status(outcome);
 }
 
 void Client::subscribe(app::Subscribe wish) {
@@ -271,33 +226,23 @@ Result<void> Client::vote(app::Vote vote) {
 }
 
 Result<std::int64_t> Client::broadcast(std::string payload) {
-    const std::int64_t seq = next_seq();
-    const auto sent = send_group(wire::Broadcast{std::move(payload), seq});
-    if (!sent) return tl::make_unexpected(sent.error());
-    return seq;
+    if (!connected()) return fail(Errc::disconnected, "vitalwired is not connected");
+    const auto message = group_.broadcast(std::move(payload));
+    if (!message) return tl::make_unexpected(message.error());
+    return send_group(*message);
 }
 
 Result<std::int64_t> Client::query(Millis timeout) {
-    const std::int64_t seq = next_seq();
-    const auto sent = send_group(wire::StatusQuery{seq});
-    if (!sent) return tl::make_unexpected(sent.error());
-    queries_.start(seq, base::Clock::now() + timeout);
-    arm_timer();
-    return seq;
-}
-
-std::int64_t Client::next_seq() {
-    do {
-        last_seq_ = last_seq_ % app::kMaxSeq + 1;
-    } while (queries_.is_open(last_seq_));
-    return last_seq_;
-}
-
-Result<void> Client::send_group(const wire::GroupPdu& pdu) {
     if (!connected()) return fail(Errc::disconnected, "vitalwired is not connected");
-    const auto datagram = wire::encode_group(pdu, wire::Dialect::native, wire::kBaseVersion);
-    if (!datagram) return tl::make_unexpected(datagram.error());
-    if (::send(socket_, datagram->data(), datagram->size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return {};
+    const auto sent = send_group(group_.query());
+    if (!sent) return sent;
+    group_.asked(*sent, base::Clock::now() + timeout);
+    arm_timer();
+    return sent;
+}
+
+Result<std::int64_t> Client::send_group(const group::MemberSession::Outgoing& message) {
+    if (::send(socket_, message.line.data(), message.line.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return message.seq;
     if (errno == EAGAIN || errno == ENOBUFS) return fail(Errc::too_many, "vitalwired does not read");
     return fail(Errc::disconnected, "vitalwired went away");
 }

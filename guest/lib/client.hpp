@@ -10,7 +10,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
-#include "group/queries.hpp"
+#include "group/member_session.hpp"
 #include "guest/app_protocol.hpp"
 #include "heartbeat/guest_session.hpp"
 #include "wire/group_pdu.hpp"
@@ -25,20 +25,13 @@ namespace vitalwire::guest {
 class Client {
 public:
     /// What the application is told, from within `dispatch`.
-    class Events {
+    class Events : public group::MemberSession::Events {
     public:
-        virtual ~Events() = default;
         virtual void connection_changed(bool connected) = 0;
         /// How the application is now; `current` is what it said last.
         virtual heartbeat::Health health(const heartbeat::Health& current) = 0;
         /// The registration was accepted, or refused for another reason than before; it is repeated by itself.
         virtual void registration(const base::Result<void>& outcome) = 0;
-        virtual void broadcast(const wire::Delivery& message) = 0;
-        virtual void notification(const wire::Notification& message) = 0;
-        /// A broadcast with that `seq`, or without one all that are under way.
-        virtual void refused(const wire::Nack& nack) = 0;
-        virtual void dropped(std::uint64_t count) = 0;
-        virtual void status(const group::Queries::Outcome& outcome) = 0;
         virtual void action(const app::Action& question) = 0;
     };
 
@@ -89,17 +82,7 @@ private:
     /// False when there was nothing to receive.
     bool receive();
     void receive_group(std::string_view datagram);
-    void handle(const wire::Delivery& message);
-    void handle(const wire::Notification& message);
-    void handle(const wire::StatusResponse& message);
-    void handle(const wire::StatusDone& message);
-    void handle(const wire::Nack& nack);
-    void handle(const wire::Broadcast&) {}
-    void handle(const wire::StatusQuery&) {}
-    void tell_dropped(std::uint64_t count);
-    void fail_queries(const base::Error& why);
-    base::Result<void> send_group(const wire::GroupPdu& pdu);
-    std::int64_t next_seq();
+    base::Result<std::int64_t> send_group(const group::MemberSession::Outgoing& message);
     void handle(const app::Registered& event);
     void handle(const app::Refused& event);
     void handle(const app::Query& event);
@@ -119,6 +102,7 @@ private:
 
     std::string socket_path_;
     Events& events_;
+    group::MemberSession group_;
     pid_t process_;
     int epoll_;
     int timer_;
@@ -135,8 +119,6 @@ private:
     std::string refusal_;               ///< the last that the application knows of
     app::Subscribe wish_;
     bool wants_actions_ = false;
-    group::Queries queries_;
-    std::int64_t last_seq_ = 0;
     Outbox outbox_;
 };
 
