@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "tests" / "lib"))
 sys.path.insert(0, str(ROOT / "guest" / "python"))
 
 from test_vitalwired import VitalwiredTest
+from scripted_host import member
 import vitalwire
 from vmbed.procs import Process, wait_until
 
@@ -143,6 +144,105 @@ class PythonPackage(Language):
 
         asyncio.run(asyncio.wait_for(serve(), 60))
         self.await_log("application deregistered")
+
+
+class PythonGroup(Language):
+    """The server group by the Python package."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.told: list = []
+
+    def members_in_background(self, group) -> threading.Thread:
+        thread = threading.Thread(target=lambda: self.told.append([each.instance_id for each in group.members()]))
+        thread.start()
+        return thread
+
+    def test_it_sends_receives_and_asks(self):
+        with vitalwire.Group(self.told.append, self.told.append, dropped=self.told.append, path=self.path) as group:
+            group.poll(0.1)
+            thread = self.members_in_background(group)
+            self.host.answer_query("vm-1", member("vm-2", "paused", heartbeat="lost"))
+            thread.join()
+            self.assertEqual(self.told.pop(), ["vm-1", "vm-2"])
+            group.send(b"\x00\xff")
+            sent = self.host.receive_group("broadcast")
+            self.assertEqual((sent["data"], sent["encoding"]), ("AP8=", "base64"))
+            group.send("caf\u00e9\n")
+            self.assertEqual(self.host.receive_group("broadcast")["data"], "caf\u00e9\n")
+            self.host.send_group("broadcast", source_instance="vm-2", data="/wA=", encoding="base64", dropped=7)
+            self.host.send_group("notification", event_type="e", data=member("vm-2", "paused", colour="red"))
+            wait_until(lambda: group.poll(0.05) or len(self.told) == 3, "all is told")
+            dropped, message, notification = self.told
+            self.assertEqual((dropped, message), (7, vitalwire.Message("vm-2", b"\xff\x00")))
+            self.assertEqual((notification.member.state, notification.member.fields["colour"]), ("paused", "red"))
+
+    def test_what_is_refused_says_why(self):
+        refusals = []
+        with vitalwire.Group(refused=lambda refused, seq: refusals.append((refused.code, seq)), path=self.path) as group:
+            with self.assertRaises(vitalwire.Refused) as refused:
+                group.send(b"x" * 3051)
+            self.assertEqual(refused.exception.code, "too_large")
+            with self.assertRaises(vitalwire.Refused) as refused:
+                group.send(b"not connected yet")
+            self.assertEqual(refused.exception.code, "disconnected")
+            group.poll(0.1)
+            number = group.send(b"x" * 3050)
+            seq = self.host.receive_group("broadcast")["seq"]
+            self.host.send_group("nack", code="not_in_group", log_msg="in none", orig_msg_type="broadcast", seq=seq)
+            wait_until(lambda: group.poll(0.05) or refusals == [("not_in_group", number)], "it is told")
+            with self.assertRaises(vitalwire.Refused) as refused:
+                group.members(timeout=0.2)
+            self.assertEqual(refused.exception.code, "timeout")
+
+    def test_it_outlives_the_daemon(self):
+        with vitalwire.Group(self.told.append, path=self.path) as group:
+            wait_until(lambda: group.poll(0.05) or group.connected, "it is connected")
+            self.guest.kill()
+            wait_until(lambda: group.poll(0.05) or not group.connected, "it notices")
+            (self.dir / "guest.log").unlink()
+            self.start_guest()
+            self.register()
+            wait_until(lambda: group.poll(0.05) or group.connected, "it is connected again")
+
+            def received() -> bool:
+                self.host.send_group("broadcast", source_instance="vm-2", data="again")
+                group.poll(0.1)
+                return bool(self.told)
+
+            wait_until(received, "it listens again")
+
+    def test_with_asyncio(self):
+        async def serve() -> None:
+            async with vitalwire.AsyncGroup(self.told.append, path=self.path) as group:
+                asked = asyncio.create_task(group.members())
+                await asyncio.to_thread(self.host.answer_query, "vm-1", "vm-2")
+                self.assertEqual([each.instance_id for each in await asked], ["vm-1", "vm-2"])
+                await group.send("hello")
+                self.assertEqual((await asyncio.to_thread(self.host.receive_group, "broadcast"))["data"], "hello")
+                self.host.send_group("broadcast", source_instance="vm-2", data="hi")
+                while not self.told:
+                    await asyncio.sleep(0.02)
+                with self.assertRaises(vitalwire.Refused) as refused:
+                    await group.members(timeout=0.2)
+                self.assertEqual(refused.exception.code, "timeout")
+
+        asyncio.run(asyncio.wait_for(serve(), 60))
+        self.assertEqual(self.told, [vitalwire.Message("vm-2", b"hi")])
+
+    def test_a_child_cannot_speak_for_its_parent(self):
+        with vitalwire.Group(path=self.path) as group:
+            wait_until(lambda: group.poll(0.05) or group.connected, "it is connected")
+            child = os.fork()
+            if child == 0:
+                try:
+                    group.send("child")
+                except vitalwire.WrongProcess:
+                    os._exit(0)
+                os._exit(1)
+            self.assertEqual(os.waitpid(child, 0)[1], 0)
+            group.send("parent")
+            self.assertEqual(self.host.receive_group("broadcast")["data"], "parent")
 
 
 class Sample(Language):
