@@ -25,6 +25,13 @@ UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b|not (yet )?implement
 MACHINE_PATH = re.compile(r"/wor[k]/|/far[m]/|/roo[t]/|/tmp/v[w]|/hom[e]/[a-z]|[.]librar[y]")
 
 LONGEST_FILE = 550
+
+LIBRARY = re.compile(r"^vw_library\((?P<name>\w+)(?P<sources>[^)]*)\)", re.MULTILINE)
+HIDDEN = re.compile(r"^namespace \{\n(.*?)^\}  // namespace$", re.MULTILINE | re.DOTALL)
+DEFINED = re.compile(
+    r"^(?:const|constexpr|inline|static|using|struct|class|enum class)\b[^\n;={(]*?\b(?P<name>\w+)(?:\[\w*\])?(?:\s+:\s[^\n{]*)?\s*[={;(]",
+    re.MULTILINE,
+)
 DATA = {".json", ".txt", ".png", ".svg"}
 
 
@@ -49,6 +56,29 @@ class TestCase(unittest.TestCase):
             for number, line in enumerate(lines(path), 1)
             if pattern.search(line)
         ]
+
+
+class Unity(unittest.TestCase):
+    """The quickstart compiles each library as one file."""
+
+    def test_what_the_files_of_a_library_hide_has_different_names(self) -> None:
+        equal = []
+        libraries = 0
+        for path in (path for path in files() if path.name == "CMakeLists.txt" and path.parts[0] in PROGRAMS | {"src"}):
+            text = (ROOT / path).read_text()
+            for library in LIBRARY.finditer(text):
+                if re.search(rf"set_target_properties\({library['name']} PROPERTIES UNITY_BUILD OFF", text):
+                    continue
+                libraries += 1
+                where: dict[str, str] = {}
+                for source in re.findall(r"(?<![\w/}])[\w][\w/]*\.cpp", library["sources"]):
+                    code = (ROOT / path.parent / source).read_text()
+                    for name in {found["name"] for part in HIDDEN.findall(code) for found in DEFINED.finditer(part)}:
+                        if name in where:
+                            equal.append(f"{library['name']}: {name} in {where[name]} and {source}")
+                        where[name] = source
+        self.assertGreater(libraries, 20)
+        self.assertEqual(equal, [])
 
 
 class Rooms(TestCase):
