@@ -2,6 +2,8 @@
 
 #include <sys/random.h>
 
+#include <boost/uuid/uuid.hpp>
+#include <boost/uuid/uuid_io.hpp>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
@@ -32,19 +34,12 @@ std::int64_t SystemIdGenerator::challenge() {
 }
 
 std::string SystemIdGenerator::uuid() {
-    std::array<unsigned char, 16> bytes{};
-    take(bytes.data(), bytes.size());
-    bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0FU) | 0x40U);
-    bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3FU) | 0x80U);
-    static constexpr char kDigits[] = "0123456789abcdef";
-    std::string text;
-    text.reserve(36);
-    for (std::size_t i = 0; i < bytes.size(); ++i) {
-        if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-        text += kDigits[bytes[i] >> 4U];
-        text += kDigits[bytes[i] & 0x0FU];
-    }
-    return text;
+    boost::uuids::uuid id{};
+    take(id.data, sizeof id.data);
+    // Version 4: random.
+    id.data[6] = static_cast<unsigned char>((id.data[6] & 0x0FU) | 0x40U);
+    id.data[8] = static_cast<unsigned char>((id.data[8] & 0x3FU) | 0x80U);
+    return to_string(id);
 }
 
 }  // namespace vitalwire::host

@@ -12,7 +12,7 @@ PROGRAMS = {"guest", "host", "controller", "cli"}
 
 # The random source of host/core is the kernel's.
 PURE_ALLOWED = re.compile(
-    r"^([a-z_]+|nlohmann/.*|boost/(json|container)/.*|tl/expected\.hpp|fnmatch\.h|sys/random\.h)$"
+    r"^([a-z_]+|nlohmann/.*|boost/(json|container|uuid)/.*|tl/expected\.hpp|fnmatch\.h|sys/random\.h)$"
 )
 PURE_FORBIDDEN = {"filesystem", "fstream", "future", "iostream", "thread"}
 CLOCK = re.compile(r"_clock::now\(|\bClock::now\(|\bclock_gettime\(|\bgettimeofday\(|\btime\((nullptr|NULL|0)\)")

@@ -1,12 +1,11 @@
 #include "controller/sinks/tacker/registry.hpp"
 
 #include <algorithm>
-#include <array>
 #include <boost/asio/ip/address.hpp>
+#include <boost/uuid/random_generator.hpp>
+#include <boost/uuid/uuid_io.hpp>
 #include <cstdint>
-#include <cstdio>
 #include <nlohmann/json.hpp>
-#include <random>
 #include <utility>
 
 #include "base/log.hpp"
@@ -32,17 +31,6 @@ constexpr wire::JsonLimits kPeerLimits{8, 3'000'000};
 
 base::WallTime wall() {
     return std::chrono::system_clock::now();
-}
-
-std::string random_uuid() {
-    std::random_device random;
-    std::array<std::uint32_t, 4> words{};
-    for (std::uint32_t& word : words)
-        word = random();
-    std::array<char, 37> text{};
-    std::snprintf(text.data(), text.size(), "%08x-%04x-4%03x-%04x-%04x%08x", words[0], words[1] >> 16U,
-                  words[1] & 0xfffU, (words[2] >> 16U & 0x3fffU) | 0x8000U, words[2] & 0xffffU, words[3]);
-    return text.data();
 }
 
 /// Tacker joins its ServerNotifierUri and what follows without a look: slashes too many are none.
@@ -184,7 +172,7 @@ void Registry::answer_tacker(const HttpRequest& request, std::vector<std::string
     }
     auto wanted = read_request(request.body);
     if (!wanted) return refuse(respond, 400, wanted.error().message);
-    wanted->alarm_id = random_uuid();
+    wanted->alarm_id = to_string(boost::uuids::random_generator()());
     wanted->tenant = tenant;
     wanted->server = server;
     wanted->changed_at = wall();
