@@ -157,7 +157,7 @@ class Start(VitalwiredTest):
         self.assertEqual((good.returncode, good.stderr), (0, ""))
         self.assertIn(f"name = db  # {path}:2\n", good.stdout)
         self.assertIn("level = debug  # command line\n", good.stdout)
-        command = "test -w /var || { echo \"a \\ b\"; exit 1; } # " + "long " * 100
+        command = "test -w /var || { echo \"a \\ b\"; exit 1; } " + "&& true " * 50
         self.configure(f"[check disk]\ncommand = {command.strip()}\n")
         self.assertIn(f"command = {command.strip()}  # {path}:2\n", self.run_guest("--config", path, "--check-config").stdout)
         self.assertIn("socket = /run/vitalwire/guest.sock  # default\n", good.stdout)
