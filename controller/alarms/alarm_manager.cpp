@@ -223,7 +223,7 @@ void AlarmManager::release_withheld() {
 /// It ended by evidence while its agent was away, its end is still under way to the receivers, and the guest is no
 /// longer that host's: its agent is not believed that it goes on.
 bool AlarmManager::ended_elsewhere(const base::HostId& host, const Fault& reported, const Fault& known) const {
-    return reported.open() && !known.open() && !context_.may_report(host, reported.guest);
+    return reported.open() && !known.open() && !context_.may_report(host, reported.guest, false);
 }
 
 /// True when there is nothing to do about the fault any more: it has ended, and was delivered or is another primary's.

@@ -40,9 +40,11 @@ Core::Core(Options options, Context context)
       silence_(options_.host_unreachable_after),
       alarms_(options_.alarms, context.rows, alarm_dependencies()),
       evidence_(context.inventory, fleet_, names_),
-      groups_(context.inventory, fleet_, names_,
-              options_.monitoring.controller.str() + "@" + base::to_iso8601(options_.started_at),
-              [this](const HostId& host, const bus::ToAgent& message) { send(host, message); }),
+      groups_(
+          context.inventory, fleet_, names_,
+          options_.monitoring.controller.str() + "@" + base::to_iso8601(options_.started_at),
+          [this](const HostId& host, const bus::ToAgent& message) { send(host, message); },
+          [this](const base::GuestId& guest) { return authority_.moving(guest); }),
       policies_(names_, [this](const HostId& host, const bus::ToAgent& message) { send(host, message); }),
       self_monitoring_(options_.monitoring),
       orphans_(options_.alarms.resume_grace,
@@ -230,6 +232,7 @@ void Core::on(const HostId& host, const bus::Guests& guests, Moment moment) {
     counters_.refused += errors.size();
     rejected_.add(host, {}, errors, moment.steady);
     state_changed(host, guests.state_changes);
+    groups_.deliver_kept(moment.steady);
 }
 
 void Core::state_changed(const HostId& host, std::uint64_t changes) {
@@ -271,8 +274,8 @@ void Core::on(const HostId& host, const bus::AgentProblems& message, Moment) {
     fleet_.set_problems(host, message.problems);
 }
 
-void Core::on(const HostId& host, const bus::GroupSend& message, Moment) {
-    groups_.on(host, message);
+void Core::on(const HostId& host, const bus::GroupSend& message, Moment moment) {
+    groups_.on(host, message, moment.steady);
 }
 
 void Core::on(const HostId& host, const bus::GroupQuery& message, Moment) {
@@ -378,6 +381,7 @@ void Core::inventory_changed(const std::vector<GuestChange>& changes, Moment mom
     alarms_.release_withheld();
     for (const HostId& host : hosts)
         sync_policies(host);
+    groups_.deliver_kept(moment.steady);
 }
 
 bool Core::clear_by_operator(const base::FaultId& fault, const std::string& reason, Moment moment) {

@@ -56,6 +56,7 @@ void Core::housekeeping(Moment moment) {
     retry_rejected(moment);
     end_by_evidence(moment);
     expire_maintenance(moment);
+    groups_.deliver_kept(moment.steady);
     alarms_.release_withheld();
     adopt_orphaned_hosts(moment);
     monitor(moment);

@@ -61,14 +61,19 @@ std::size_t guests_in(const std::vector<group::Hop>& hops) {
 }  // namespace
 
 GroupService::GroupService(const Inventory& inventory, const Fleet& fleet, const HostNames& names, std::string name,
-                           Send send)
-    : inventory_(inventory), fleet_(fleet), names_(names), name_(std::move(name)), send_(std::move(send)) {}
+                           Send send, Moving moving)
+    : inventory_(inventory),
+      fleet_(fleet),
+      names_(names),
+      name_(std::move(name)),
+      send_(std::move(send)),
+      moving_(std::move(moving)) {}
 
 HostId GroupService::agent_of(const InventoryGuest& guest) const {
     return guest.host.empty() ? HostId() : names_.agent_of(guest.host);
 }
 
-void GroupService::on(const HostId& host, const bus::GroupSend& message) {
+void GroupService::on(const HostId& host, const bus::GroupSend& message, base::TimePoint now) {
     const auto hops = router_.broadcast(message.guest, host);
     if (!hops) return refuse(host, message.number, hops.error());
     const Agent* agent = fleet_.find(host);
@@ -78,10 +83,60 @@ void GroupService::on(const HostId& host, const bus::GroupSend& message) {
     ++totals_.broadcasts;
     totals_.deliveries += guests_in(*hops);
     for (const group::Hop& hop : *hops) {
-        send_(hop.host, bus::GroupDeliver{hop.guests, message.guest.str(), false, message.payload,
-                                          agent == nullptr ? std::string() : agent->instance, message.number});
+        bus::GroupDeliver delivery{{},
+                                   message.guest.str(),
+                                   false,
+                                   message.payload,
+                                   agent == nullptr ? std::string() : agent->instance,
+                                   message.number,
+                                   0};
+        for (const GuestId& guest : hop.guests) {
+            if (!keep(hop.host, guest, delivery, now)) delivery.guests.push_back(guest);
+        }
+        if (!delivery.guests.empty()) send_(hop.host, delivery);
     }
     send_(host, bus::GroupAccepted{message.number});
+    deliver_kept(now);
+}
+
+bool GroupService::has_channel(const HostId& host, const GuestId& guest) const {
+    const Agent* agent = fleet_.find(host);
+    const model::GuestReport* report = fleet_.report_of(host, guest);
+    if (agent == nullptr || !agent->connected || report == nullptr) return false;
+    return std::any_of(report->channels.begin(), report->channels.end(), [](const std::string& channel) {
+        return channel == wire::kNativeChannel || channel == wire::kCgcsMessagingChannel;
+    });
+}
+
+/// Under a number of this controller's: the new host may have had the message for other guests already.
+bool GroupService::keep(const HostId& host, const GuestId& guest, const bus::GroupDeliver& message,
+                        base::TimePoint now) {
+    const bool after_others = kept_.contains(guest);
+    const bool moves = moved_.contains(guest) || moving_(guest);
+    if (!after_others && (!moves || has_channel(host, guest))) return false;
+    bus::GroupDeliver own = message;
+    own.guests = {guest};
+    own.agent = name_;
+    own.number = next_number_++;
+    if (!kept_.keep(guest, std::move(own), now)) return false;
+    ++totals_.kept;
+    return true;
+}
+
+void GroupService::deliver_kept(base::TimePoint now) {
+    // The cloud has them on their new host, which may not know them yet.
+    for (const GuestId& guest : std::exchange(just_moved_, {}))
+        moved_[guest] = now;
+    std::erase_if(moved_, [&](const auto& item) { return now - item.second >= KeptMessages::kLongest; });
+    if (kept_.empty()) return;
+    kept_.expire(now);
+    for (const GuestId& guest : kept_.guests()) {
+        const InventoryGuest* known = inventory_.guest(guest);
+        const bool there = known != nullptr && takes_part(*known) && has_channel(agent_of(*known), guest);
+        if (!there) continue;
+        for (const bus::GroupDeliver& message : kept_.take(guest))
+            send_(agent_of(*known), message);
+    }
 }
 
 void GroupService::on(const HostId& host, const bus::GroupQuery& message) {
@@ -103,6 +158,8 @@ void GroupService::on(const HostId& host, const bus::GroupQuery& message) {
 void GroupService::inventory_changed(const std::vector<GuestChange>& changes, base::WallTime now) {
     for (const GuestChange& change : changes) {
         const bool stays = change.before && change.after && change.before->group == change.after->group;
+        const bool moved = stays && !change.before->host.empty() && change.before->host != change.after->host;
+        if (moved) just_moved_.push_back(change.after->id);
         if (change.before && !stays) notify_deleted(*change.before, now);
         if (!change.after) continue;
         const MemberState after = state_of(*change.after);

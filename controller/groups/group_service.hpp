@@ -15,6 +15,7 @@
 #include "controller/fleet/fleet.hpp"
 #include "controller/fleet/host_names.hpp"
 #include "controller/fleet/inventory.hpp"
+#include "controller/groups/kept_messages.hpp"
 #include "group/router.hpp"
 
 namespace vitalwire::controller {
@@ -26,6 +27,7 @@ struct GroupCounters {
     std::uint64_t notifications = 0;
     std::uint64_t queries = 0;
     std::uint64_t refusals = 0;  ///< of broadcasts and queries: no group, or another host's guest
+    std::uint64_t kept = 0;      ///< for a guest that moved
 };
 
 /// Server groups: routes what guests send, answers what they ask, notifies them of their peers. Decides by the
@@ -33,11 +35,18 @@ struct GroupCounters {
 class GroupService final : private group::Directory {
 public:
     using Send = std::function<void(const base::HostId&, const bus::ToAgent&)>;
+    using Moving = std::function<bool(const base::GuestId&)>;
 
-    /// `name`: of this controller's life, fresh at each start, for messages of its own. References must outlive this.
-    GroupService(const Inventory& inventory, const Fleet& fleet, const HostNames& names, std::string name, Send send);
+    /// `name`: of this controller's life, fresh at each start, for messages of its own. `moving`: whether a move of the
+    /// guest is announced. References must outlive this.
+    GroupService(const Inventory& inventory, const Fleet& fleet, const HostNames& names, std::string name, Send send,
+                 Moving moving);
 
-    void on(const base::HostId& host, const bus::GroupSend& message);
+    /// What is for a guest that moves and has no channel is kept until it has one.
+    void on(const base::HostId& host, const bus::GroupSend& message, base::TimePoint now);
+    /// Delivers what was kept for guests whose channel is there again. To be called when guests or policies have
+    /// changed, after these have been sent, and now and then.
+    void deliver_kept(base::TimePoint now);
     void on(const base::HostId& host, const bus::GroupQuery& message);
 
     /// Guests changed in the inventory: their peers are notified, unless nothing that a peer sees has changed. To those
@@ -63,6 +72,8 @@ public:
     const std::map<base::GroupId, GroupCounters>& counters() const { return counters_; }
     /// Of all that were there.
     const GroupCounters& totals() const { return totals_; }
+    /// Broadcasts for guests that moved for too long.
+    std::uint64_t dropped() const { return kept_.dropped(); }
 
 private:
     // group::Directory, on the inventory.
@@ -74,6 +85,9 @@ private:
     bool takes_part(const InventoryGuest& guest) const;
     bool is_primary(const base::HostId& host) const;
     bool is_synced(const base::HostId& host) const;
+    bool has_channel(const base::HostId& host, const base::GuestId& guest) const;
+    bool keep(const base::HostId& host, const base::GuestId& guest, const bus::GroupDeliver& message,
+              base::TimePoint now);
     bool synced_after(const base::HostId& host, std::uint64_t event) const;
     void notify_of_all(const base::HostId& host, const base::GroupId& group, const std::string& timestamp);
     void notify_earlier(const std::vector<const InventoryGuest*>& guests, std::uint64_t event,
@@ -92,6 +106,10 @@ private:
     const HostNames& names_;
     std::string name_;
     Send send_;
+    Moving moving_;
+    KeptMessages kept_;
+    std::vector<base::GuestId> just_moved_;
+    std::map<base::GuestId, base::TimePoint> moved_;  ///< lately, and when that became known
     group::Router router_{*this};
     std::uint64_t events_ = 0;
     std::map<base::HostId, std::uint64_t> expected_;           ///< not synced yet, and since which event

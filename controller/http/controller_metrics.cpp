@@ -68,7 +68,8 @@ void add_alarms(Registrar to, const Core& core) {
              [&core] { return core.orphans_waiting(); });
 }
 
-void add_groups(Registrar to, const GroupCounters& groups) {
+void add_groups(Registrar to, const GroupService& service) {
+    const GroupCounters& groups = service.totals();
     to.counter("group_broadcasts_total", "Broadcasts of guests that were forwarded.",
                [&groups] { return groups.broadcasts; });
     to.counter("group_deliveries_total", "Guests that broadcasts were sent to.",
@@ -78,6 +79,10 @@ void add_groups(Registrar to, const GroupCounters& groups) {
     to.counter("group_queries_total", "Status queries that were answered.", [&groups] { return groups.queries; });
     to.counter("group_refusals_total", "Broadcasts and queries that were refused: no group, or another host's guest.",
                [&groups] { return groups.refusals; });
+    to.counter("group_kept_total", "Broadcasts that were kept for a guest while it moved.",
+               [&groups] { return groups.kept; });
+    to.counter("group_kept_dropped_total", "Of these, what a guest that moved for too long did not get.",
+               [&service] { return service.dropped(); });
 }
 
 void add_shell(Registrar to, const ShellCounts& shell) {
@@ -101,7 +106,7 @@ void add_metrics(runtime::Metrics& metrics, const ApiContext& context, const She
     const Registrar to(metrics);
     add_fleet(to, context);
     add_alarms(to, context.core);
-    add_groups(to, context.groups().totals());
+    add_groups(to, context.groups());
     add_shell(to, shell);
 }
 

@@ -106,6 +106,8 @@ void GroupRelay::on(const bus::GroupDeliver& message) {
     }
     const group::Outgoing delivery(wire::Delivery{message.source, message.payload, message.from_operator});
     for (const GuestId& guest : message.guests) {
+        const auto dialect = taking_part(guest);
+        if (dialect && message.dropped > 0) lane(guest, *dialect).outbox.lost(message.dropped);
         if (!deliver(guest, delivery)) ++counters_.not_connected;
     }
 }

@@ -143,6 +143,7 @@ struct Encoder {
                     {"agent", message.agent},
                     {"number", message.number}};
         if (message.from_operator) out["operator"] = true;
+        if (message.dropped > 0) out["dropped"] = message.dropped;
         put_payload(out, message.payload);
         return out;
     }
@@ -300,6 +301,7 @@ Result<ToAgent> decode_group_deliver(const json& object) {
     message.payload = read_payload(in);
     message.agent = in.text("agent", 1, kMaxHostName + kMaxWord);
     message.number = read_number(in);
+    message.dropped = static_cast<std::uint64_t>(in.integer_or("dropped", 0, 0, wire::kMaxInt31));
     return in.finish(ToAgent(std::move(message)));
 }
 

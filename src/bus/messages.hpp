@@ -142,6 +142,7 @@ struct GroupDeliver {
     std::string payload;
     std::string agent;  ///< Hello::instance of the sender's agent, and its number: against duplicates
     std::uint64_t number = 0;
+    std::uint64_t dropped = 0;  ///< messages for these guests that were lost before this one, while they moved
 };
 /// The state of a member has changed: for its peers on this host.
 struct GroupNotify {

@@ -46,6 +46,11 @@ bool Outbox::push(const Outgoing& message) {
     return true;
 }
 
+void Outbox::lost(std::uint64_t messages) {
+    dropped_ += messages;
+    untold_ += messages;
+}
+
 std::string Outbox::pop() {
     const Waiting next = std::move(waiting_.front());
     waiting_.pop_front();

@@ -60,6 +60,8 @@ public:
     void clear();
 
     std::size_t bytes() const { return bytes_; }
+    /// So many were lost before they came here.
+    void lost(std::uint64_t messages);
     std::uint64_t dropped() const { return dropped_; }              ///< since start
     std::uint64_t undeliverable() const { return undeliverable_; }  ///< since start
 

@@ -159,7 +159,7 @@ TEST(BusMessages, EveryMessageOfAServerGroupSurvivesTheWire) {
     }
     for (const ToAgent& message :
          {ToAgent(GroupAccepted{7}), ToAgent(GroupRefused{8, Errc::not_in_group, "no"}),
-          ToAgent(GroupDeliver{{base::GuestId("g-2")}, "g-1", true, any_bytes, "life-1", 7}),
+          ToAgent(GroupDeliver{{base::GuestId("g-2")}, "g-1", true, any_bytes, "life-1", 7, 3}),
           ToAgent(GroupNotify{{base::GuestId("g-2")}, "compute.instance.update", "2026-11-22T06:05:08Z", member}),
           ToAgent(GroupStatus{9, {member, member}, true})}) {
         EXPECT_EQ(round_trip(message), encode(message));

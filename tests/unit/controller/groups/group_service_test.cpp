@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,9 @@ using base::GuestId;
 using base::HostId;
 using testing::Contains;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::UnorderedElementsAre;
 
 InventoryGuest guest(const char* id, const char* host, const char* group, const char* project = "p") {
@@ -39,7 +42,8 @@ std::string names(const std::vector<GuestId>& guests) {
 
 struct InWords {
     std::string operator()(const bus::GroupDeliver& m) const {
-        return "deliver " + m.payload + " of " + m.source + " to " + names(m.guests);
+        return "deliver " + m.payload + " of " + m.source + " to " + names(m.guests) +
+               (m.dropped > 0 ? " after " + std::to_string(m.dropped) + " lost" : "");
     }
     std::string operator()(const bus::GroupNotify& m) const {
         return "notify " + names(m.guests) + ' ' + m.state.instance_id + ' ' + m.state.state + ' ' +
@@ -83,46 +87,122 @@ protected:
         service_.heartbeat_changed(GuestId(id), {});
     }
     std::vector<std::string> take() { return std::exchange(sent_, {}); }
+    /// The guest's channel on that host is connected.
+    void channel(const char* id, const char* host, bool up = true) {
+        model::GuestReport report;
+        report.guest = GuestId(id);
+        report.state = "registered";
+        if (up) report.channels = {"org.vitalwire.0"};
+        ASSERT_TRUE(fleet_.report(HostId(host), report));
+        service_.deliver_kept(now_);
+    }
+    void say(const char* what) { service_.on(HostId("h1"), bus::GroupSend{++said_, GuestId("a"), what}, now_); }
+    /// The deliveries to guests of h2.
+    std::vector<std::string> on_h2() {
+        std::vector<std::string> lines = take();
+        std::erase_if(lines, [](const std::string& line) { return !line.starts_with("h2: "); });
+        return lines;
+    }
 
+    std::uint64_t said_ = 0;
+    base::TimePoint now_{std::chrono::hours(1)};
+    std::set<GuestId> moving_;
     Inventory inventory_;
     Fleet fleet_;
     std::vector<std::string> sent_;
     HostNames names_{inventory_, fleet_};
-    GroupService service_{inventory_, fleet_, names_, "me", [this](const HostId& host, const bus::ToAgent& message) {
+    GroupService service_{inventory_,
+                          fleet_,
+                          names_,
+                          "me",
+                          [this](const HostId& host, const bus::ToAgent& message) {
                               sent_.push_back(host.str() + ": " + std::visit(InWords{}, message));
-                          }};
+                          },
+                          [this](const GuestId& guest) { return moving_.contains(guest); }};
 };
 
 TEST_F(GroupServiceTest, S01_SendsABroadcastOnceToEachHostAndConfirmsIt) {
-    service_.on(HostId("h1"), bus::GroupSend{7, GuestId("a"), "hi"});
+    service_.on(HostId("h1"), bus::GroupSend{7, GuestId("a"), "hi"}, now_);
     EXPECT_THAT(take(), ElementsAre("h1: deliver hi of a to b", "h2: deliver hi of a to c", "h1: accepted 7"));
+}
+
+TEST_F(GroupServiceTest, KeepsBroadcastsForAGuestThatMovesUntilItsChannelIsThere) {
+    channel("c", "h1", false);
+    channel("c", "h2");
+    moving_.insert(GuestId("c"));
+    say("1");
+    EXPECT_THAT(on_h2(), ElementsAre("h2: deliver 1 of a to c")) << "its channel is still there";
+    fleet_.gone(HostId("h2"), GuestId("c"));
+    say("2");
+    say("3");
+    EXPECT_THAT(on_h2(), IsEmpty());
+    moving_.clear();
+    change(guest("c", "h1", "g"));
+    service_.deliver_kept(now_);
+    say("4");
+    EXPECT_THAT(take(), Not(Contains(HasSubstr("to c"))));
+    channel("c", "h1");
+    EXPECT_THAT(take(), ElementsAre("h1: deliver 2 of a to c", "h1: deliver 3 of a to c", "h1: deliver 4 of a to c"));
+    say("5");
+    EXPECT_THAT(take(), Contains("h1: deliver 5 of a to b,c"));
+    EXPECT_EQ(service_.totals().kept, 3U);
+}
+
+TEST_F(GroupServiceTest, KeepsBroadcastsForAGuestThatHasMovedAndIsNotThereYet) {
+    change(guest("c", "h1", "g"));
+    service_.deliver_kept(now_);
+    say("1");
+    EXPECT_THAT(take(), Not(Contains(HasSubstr("to b,c"))));
+    channel("c", "h1");
+    EXPECT_THAT(take(), ElementsAre("h1: deliver 1 of a to c"));
+}
+
+TEST_F(GroupServiceTest, KeepsNothingForAGuestThatDoesNotMove) {
+    channel("c", "h2", false);
+    say("1");
+    EXPECT_THAT(on_h2(), ElementsAre("h2: deliver 1 of a to c"));
+}
+
+TEST_F(GroupServiceTest, TellsAGuestThatMovedForTooLongHowMuchItLost) {
+    moving_.insert(GuestId("c"));
+    say("1");
+    say("2");
+    now_ += KeptMessages::kLongest;
+    service_.deliver_kept(now_);
+    EXPECT_EQ(service_.dropped(), 2U);
+    channel("c", "h2");
+    EXPECT_THAT(on_h2(), IsEmpty()) << "nothing is left that could tell it";
+    say("3");
+    EXPECT_THAT(on_h2(), ElementsAre("h2: deliver 3 of a to c after 2 lost"));
+    say("4");
+    EXPECT_THAT(on_h2(), ElementsAre("h2: deliver 4 of a to c"));
 }
 
 TEST_F(GroupServiceTest, S01_AGroupOfAHundredOnTenHostsCostsTenMessages) {
     inventory_.put_group({GroupId("big"), "big", "p"});
     for (int i = 0; i < 100; ++i)
         inventory_.put(guest(("m" + std::to_string(i)).c_str(), ("n" + std::to_string(i % 10)).c_str(), "big"));
-    service_.on(HostId("n0"), bus::GroupSend{1, GuestId("m0"), "hi"});
+    service_.on(HostId("n0"), bus::GroupSend{1, GuestId("m0"), "hi"}, now_);
     EXPECT_EQ(take().size(), 10U + 1U) << "and one that confirms it";
 }
 
 TEST_F(GroupServiceTest, S06_RefusesAGuestOfNoGroup) {
-    service_.on(HostId("h2"), bus::GroupSend{1, GuestId("loner"), "hi"});
+    service_.on(HostId("h2"), bus::GroupSend{1, GuestId("loner"), "hi"}, now_);
     service_.on(HostId("h2"), bus::GroupQuery{2, GuestId("nobody")});
     EXPECT_THAT(take(), ElementsAre("h2: refused 1 not_in_group", "h2: refused 2 not_in_group"));
 }
 
 TEST_F(GroupServiceTest, AnAgentCannotSpeakForAnotherHostsGuest) {
-    service_.on(HostId("h2"), bus::GroupSend{1, GuestId("a"), "forged"});
+    service_.on(HostId("h2"), bus::GroupSend{1, GuestId("a"), "forged"}, now_);
     EXPECT_THAT(take(), ElementsAre("h2: refused 1 permission"));
 }
 
 TEST_F(GroupServiceTest, TwoProjectsNeverMeetWhateverTheInventorySays) {
     change(guest("spy", "h1", "g", "q"));
     take();
-    service_.on(HostId("h1"), bus::GroupSend{1, GuestId("a"), "hi"});
+    service_.on(HostId("h1"), bus::GroupSend{1, GuestId("a"), "hi"}, now_);
     EXPECT_THAT(take(), ElementsAre("h1: deliver hi of a to b", "h2: deliver hi of a to c", "h1: accepted 1"));
-    service_.on(HostId("h1"), bus::GroupSend{2, GuestId("spy"), "hi"});
+    service_.on(HostId("h1"), bus::GroupSend{2, GuestId("spy"), "hi"}, now_);
     EXPECT_THAT(take(), ElementsAre("h1: refused 2 not_in_group"));
 }
 
@@ -274,7 +354,7 @@ TEST_F(GroupServiceTest, AnOperatorsMessageReachesAllMembers) {
 }
 
 TEST_F(GroupServiceTest, CountsForEachGroup) {
-    service_.on(HostId("h1"), bus::GroupSend{7, GuestId("a"), "hi"});
+    service_.on(HostId("h1"), bus::GroupSend{7, GuestId("a"), "hi"}, now_);
     service_.on(HostId("h1"), bus::GroupQuery{8, GuestId("a")});
     const GroupCounters counters = service_.counters().at(GroupId("g"));
     EXPECT_EQ(counters.broadcasts, 1U);

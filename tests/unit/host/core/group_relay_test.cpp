@@ -16,6 +16,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 using wire::Dialect;
 
@@ -128,6 +129,14 @@ TEST_F(GroupRelayTest, DropsTheOldestForAGuestThatDoesNotReadAndTellsItHowMany) 
     busy_.clear();
     relay_.drained(kAnna, Dialect::native);
     EXPECT_THAT(lines(kAnna).front(), HasSubstr("\"dropped\":" + std::to_string(not_read_)));
+}
+
+TEST_F(GroupRelayTest, TellsAGuestWhatWasLostWhileItMoved) {
+    up(kAnna);
+    relay_.on(bus::GroupDeliver{{kAnna}, "carl", false, "one", "agent", 1, 4});
+    deliver({kAnna}, "two", 2);
+    EXPECT_THAT(lines(kAnna),
+                ElementsAre(AllOf(HasSubstr("one"), HasSubstr("\"dropped\":4")), Not(HasSubstr("dropped"))));
 }
 
 TEST_F(GroupRelayTest, ACgcsGuestIsAnsweredInItsVersion) {
