@@ -11,6 +11,7 @@ from typing import Any, Iterator
 
 import heartbeat_story
 import server_group_story
+import web_page
 from stage import BUILD, Stage, set_up
 from vmbed.procs import tail, temporary_dir
 
@@ -71,6 +72,7 @@ def main() -> int:
             stage = set_up(folder, keep)
             heartbeat_story.tell(stage)
             heartbeat_story.sum_up(stage)
+            picture = web_page.show(stage, folder)
             server_group_story.tell(stage)
             if not options.check and sys.stdin.isatty():
                 offer(stage)
@@ -81,6 +83,7 @@ def main() -> int:
         print("\n".join([f"quickstart: {error}", *getattr(error, "__notes__", ())]), file=sys.stderr)
         return 1
     print(f"== done in {time.monotonic() - begin:.0f} s{NEXT}")
+    print(f"   {picture}      what the web page showed at {stage.page}" if picture else f"   {web_page.HOW}")
     return 0
 
 

@@ -52,6 +52,9 @@ class Quickstart(ProcessTestCase):
         self.assertEqual(text.count("CLEARED at the inspector"), 3, text)
         self.assertEqual(text.count("takes over"), 1, text)
         self.assertEqual(text.count("NO fault"), 1, text)
+        self.assertRegex(text, r"http://127\.0\.0\.1:\d+/ \.\.\. a picture: .*/web-page\.png")
+        # A page that shows nothing is a picture of few bytes.
+        self.assertGreater((BUILD / "web-page.png").stat().st_size, 20_000)
         self.assert_nothing_left()
 
     def test_it_fails_at_the_first_step_that_does_not_come_true(self) -> None:
