@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <unordered_map>
@@ -25,6 +26,7 @@ constexpr const char* kInstanceHa = "instance-ha";
 constexpr base::Millis kDuplicateWindow = std::chrono::minutes(3);
 /// It takes some 20 s to stop and start a server.
 constexpr base::Millis kWhileRecovering{5'000};
+constexpr std::size_t kMaxTimes = 100;
 constexpr std::size_t kSecondsOfTime = 19;  // 2026-11-22T06:05:08: what Masakari's database keeps of a time
 constexpr wire::JsonLimits kNotificationsLimits{16, 50'000};
 
@@ -34,8 +36,12 @@ const char* event_of(const std::string& kind) {
 }
 
 /// Masakari's time format has no zone; it is UTC. Whole seconds, so that it is found again as it was sent.
+std::string seconds_of(base::WallTime time) {
+    return base::to_iso8601(time).substr(0, kSecondsOfTime);
+}
+
 std::string time_of(const AlarmEvent& event) {
-    return base::to_iso8601(event.alarm.opened_at).substr(0, kSecondsOfTime);
+    return seconds_of(event.alarm.opened_at);
 }
 
 /// Masakari stops and starts a server of whose fault it is notified. It has no update and no clear. 202 proves that it
@@ -49,18 +55,24 @@ public:
 
     void deliver(const AlarmEvent& event, Done done) override {
         const std::string useless = why_useless(event);
-        if (!useless.empty()) return done(Outcome::skipped(useless));
+        if (!useless.empty()) {
+            if (event.change != AlarmChange::updated) duplicates_.erase(event.alarm.id);
+            return done(Outcome::skipped(useless));
+        }
         if (const Accepted* earlier = recovering(event))
             return done(Outcome::later("Masakari recovers this server because of fault " + earlier->fault.str(),
                                        kWhileRecovering));
         HttpClientRequest request;
         request.method = "POST";
         request.url = "/notifications";
-        request.body = wire::dump(notification(event));
-        call(std::move(request), [this, event, done = std::move(done)](const auto& response) {
+        const bool again = duplicates_.contains(event.alarm.id);
+        const std::string time = again ? seconds_of(std::chrono::system_clock::now()) : time_of(event);
+        if (again) duplicates_[event.alarm.id].insert(time);
+        request.body = wire::dump(notification(event, time));
+        call(std::move(request), [this, event, time, done = std::move(done)](const auto& response) {
             const bool duplicate =
                 response && response->status == 409 && response->body.find("maintenance") == std::string::npos;
-            if (duplicate) return look_for(event, done);
+            if (duplicate) return look_for(event, time, done);
             end(event, outcome(response), done);
         });
     }
@@ -97,11 +109,11 @@ private:
         accepted_[event.alarm.guest] = {event.alarm.id, event.alarm.kind, now};
     }
 
-    static json notification(const AlarmEvent& event) {
+    static json notification(const AlarmEvent& event, const std::string& time) {
         return {{"notification",
                  {{"type", "VM"},
                   {"hostname", event.alarm.host.str()},
-                  {"generated_time", time_of(event) + ".000000"},
+                  {"generated_time", time + ".000000"},
                   {"payload",
                    {{"event", event_of(event.alarm.kind)},
                     {"instance_uuid", event.alarm.guest.str()},
@@ -116,7 +128,13 @@ private:
         return outcome_of(response);
     }
 
-    void look_for(const AlarmEvent& event, const Done& done) {
+    /// Masakari compares the times of notifications with each other, not with its clock: what it takes for a duplicate
+    /// stays one under the same time, so the next attempt has the time at which it is made.
+    void look_for(const AlarmEvent& event, const std::string& time, const Done& done) {
+        std::set<std::string>& times = duplicates_[event.alarm.id];
+        times.insert(time);
+        if (times.size() > kMaxTimes) times.erase(times.begin());
+
         HttpClientRequest request;
         request.url = "/notifications?type=VM&generated-since=" + time_of(event);
         call(std::move(request), [this, event, done](const auto& response) {
@@ -127,21 +145,25 @@ private:
         });
     }
 
-    static bool lists(const HttpClientResponse& response, const AlarmEvent& event) {
+    bool lists(const HttpClientResponse& response, const AlarmEvent& event) const {
         if (response.status != 200) return false;
         const auto body = wire::parse_object(response.body, kNotificationsLimits);
         const json* list = body ? wire::find(*body, "notifications") : nullptr;
         if (list == nullptr || !list->is_array()) return false;
+        const auto sent = duplicates_.find(event.alarm.id);
         return std::any_of(list->begin(), list->end(), [&](const json& entry) {
             const json* payload = wire::find(entry, "payload");
             return payload != nullptr && wire::text_or(*payload, "instance_uuid") == event.alarm.guest.str() &&
-                   wire::text_or(*payload, "event") == event_of(event.alarm.kind) &&
-                   wire::text_or(entry, "generated_time").substr(0, kSecondsOfTime) == time_of(event);
+                   wire::text_or(*payload, "event") == event_of(event.alarm.kind) && sent != duplicates_.end() &&
+                   sent->second.contains(wire::text_or(entry, "generated_time").substr(0, kSecondsOfTime));
         });
     }
 
     void end(const AlarmEvent& event, Outcome outcome, const Done& done) {
-        if (outcome.kind == Outcome::Kind::confirmed) note_accepted(event);
+        if (outcome.kind == Outcome::Kind::confirmed) {
+            duplicates_.erase(event.alarm.id);
+            note_accepted(event);
+        }
         done(std::move(outcome));
     }
 
@@ -154,8 +176,9 @@ private:
 
     Keystone& keystone_;
     std::set<std::string> kinds_;
-    std::unordered_map<base::GuestId, Accepted> accepted_;  ///< within the window only
-    std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< an answer that finds it gone is nobody's
+    std::unordered_map<base::GuestId, Accepted> accepted_;                 ///< within the window only
+    std::unordered_map<base::FaultId, std::set<std::string>> duplicates_;  ///< times under which it was taken for one
+    std::shared_ptr<int> alive_ = std::make_shared<int>();                 ///< an answer that finds it gone is nobody's
 };
 
 }  // namespace
