@@ -10,10 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import Iterator
 
+from .aodh import Aodh
 from .client import OpenStack
 from .compute import DRIVER, ComputeNode
 from .control import ControlPlane
 from .infrastructure import Infrastructure
+from .masakari import Masakari
 from .services import LOOPBACK, Service, kill_marked, once
 from .settings import PASSWORD, Settings
 from .vitrage import Vitrage
@@ -40,6 +42,8 @@ class Cloud:
         self.node = ComputeNode(self.config, NOVA_EXTENSION, "compute-1", driver)
         self.second = ComputeNode(self.config, NOVA_EXTENSION, "compute-2", driver)
         self.vitrage = Vitrage(self.config, VITRAGE_DATASOURCE)
+        self.aodh = Aodh(self.config)
+        self.masakari = Masakari(self.config)
 
     def up(self) -> "Cloud":
         self.infrastructure.up()
@@ -62,6 +66,35 @@ class Cloud:
             yield node
         finally:
             node.enable(self.admin, False)
+
+    @contextlib.contextmanager
+    def with_aodh(self) -> Iterator[Aodh]:
+        with self._with_service(self.aodh, "aodh", "alarming", self.config.url("aodh")):
+            yield self.aodh
+
+    @contextlib.contextmanager
+    def with_masakari(self) -> Iterator[Masakari]:
+        url = self.config.url("masakari", "/v1")
+        with self._with_service(self.masakari, "masakari", "instance-ha", url):
+            yield self.masakari
+
+    @contextlib.contextmanager
+    def _with_service(
+        self, service: Aodh | Masakari, name: str, kind: str, url: str
+    ) -> Iterator[None]:
+        """Runs it in this context; the first time it is added to the cloud."""
+        once(self.home, f"{name}-database", lambda: self.infrastructure.add_database(name))
+        once(
+            self.home,
+            f"{name}-user",
+            lambda: self.control.add_service(self.admin, name, kind, url),
+        )
+        self.admin.authenticate()  # for the new catalog
+        service.up()
+        try:
+            yield
+        finally:
+            service.down()
 
     def _wait_usable(self, node: ComputeNode) -> None:
         node.wait_up(self.admin)

@@ -120,20 +120,34 @@ class ControlPlane:
 
     def _fill_catalog(self) -> None:
         admin = OpenStack(self._config.auth_url, "admin", PASSWORD, "admin")
-        roles = admin.call("identity", "GET", "/roles?name=admin")["roles"]
-        project = _create(admin, "project", name="service", domain_id="default")
+        _create(admin, "project", name="service", domain_id="default")
         for name in SERVICE_USERS:
-            user = _create(admin, "user", name=name, password=PASSWORD, domain_id="default")
-            grant = f"/projects/{project}/users/{user}/roles/{roles[0]['id']}"
-            admin.call("identity", "PUT", grant)
+            _add_service_user(admin, name)
         for kind, url in self._config.endpoints.items():
-            service = _create(admin, "service", type=kind, name=kind)
-            for interface in ("public", "internal", "admin"):
-                where = {"url": url, "region_id": REGION, "interface": interface}
-                _create(admin, "endpoint", service_id=service, **where)
+            _add_endpoint(admin, kind, url)
+
+    def add_service(self, admin: OpenStack, user: str, kind: str, url: str) -> None:
+        """For a service that not every cloud has."""
+        _add_service_user(admin, user)
+        _add_endpoint(admin, kind, url)
 
     def _run(self, argv: Sequence[object], **env: str) -> None:
         run(self._home, argv, env=env)
+
+
+def _add_service_user(admin: OpenStack, name: str) -> None:
+    """With the role admin in the project `service`."""
+    role = admin.call("identity", "GET", "/roles?name=admin")["roles"][0]["id"]
+    project = admin.call("identity", "GET", "/projects?name=service")["projects"][0]["id"]
+    user = _create(admin, "user", name=name, password=PASSWORD, domain_id="default")
+    admin.call("identity", "PUT", f"/projects/{project}/users/{user}/roles/{role}")
+
+
+def _add_endpoint(admin: OpenStack, kind: str, url: str) -> None:
+    service = _create(admin, "service", type=kind, name=kind)
+    for interface in ("public", "internal", "admin"):
+        where = {"url": url, "region_id": REGION, "interface": interface}
+        _create(admin, "endpoint", service_id=service, **where)
 
 
 def _create(admin: OpenStack, kind: str, **fields: str) -> str:

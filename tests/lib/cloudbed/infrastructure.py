@@ -76,9 +76,12 @@ class Infrastructure:
         secure = ["--user=root", "--auth-root-authentication-method=normal", "--skip-test-db"]
         run(self._home, ["mariadb-install-db", self._options, *secure])
 
+    def add_database(self, name: str) -> None:
+        self._sql(f"CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8mb3")
+
     def _create_databases(self) -> None:
         for name in DATABASES:
-            self._sql(f"CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8mb3")
+            self.add_database(name)
         self._sql(f"CREATE USER IF NOT EXISTS cloudbed@'%' IDENTIFIED BY '{PASSWORD}'")
         self._sql("GRANT ALL ON *.* TO cloudbed@'%'")
 

@@ -40,6 +40,8 @@ class Settings:
         "compute",
         "network",
         "vitrage",
+        "aodh",
+        "masakari",
     )
 
     def __init__(self, home: Path, first_port: int) -> None:
@@ -266,6 +268,64 @@ class Settings:
         sections["nova_sys_admin"] = {"helper_command": helper}
         sections["privsep"] = {"helper_command": helper}
         return sections
+
+    def aodh(self) -> Sections:
+        return {
+            # A new alarm counts at once, not with the next reading of all alarms.
+            "DEFAULT": {"transport_url": self.transport_url, "event_alarm_cache_ttl": 0},
+            "database": {"connection": self.database("aodh")},
+            "api": {"paste_config": "/usr/lib/python3/dist-packages/aodh/api/api-paste.ini"},
+            "oslo_policy": {"policy_dirs": "/etc/aodh/policy.d"},
+            "service_credentials": self.credentials("aodh"),
+            "keystone_authtoken": self.token_check("aodh"),
+        }
+
+    def ceilometer(self, pipeline: Path) -> Sections:
+        """It passes Nova's notifications on to Aodh."""
+        data = "/usr/lib/python3/dist-packages/ceilometer/pipeline/data"
+        return {
+            "DEFAULT": {
+                "transport_url": self.transport_url,
+                "event_pipeline_cfg_file": pipeline,
+            },
+            "notification": {"pipelines": "event"},
+            "event": {"definitions_cfg_file": f"{data}/event_definitions.yaml"},
+            "service_credentials": self.credentials("aodh"),
+            "oslo_messaging_notifications": {
+                "transport_url": self.transport_url,
+                "driver": "messagingv2",
+            },
+        }
+
+    def masakari(self, state: Path, duplicate_seconds: int) -> Sections:
+        return {
+            "DEFAULT": {
+                "transport_url": self.transport_url,
+                "auth_strategy": "keystone",
+                "host": "controller",
+                "state_path": state,
+                "nova_catalog_admin_info": "compute:compute:publicURL",
+                "os_region_name": REGION,
+                "os_privileged_user_name": "masakari",
+                "os_privileged_user_password": PASSWORD,
+                "os_privileged_user_tenant": "service",
+                "os_privileged_user_auth_url": self.auth_url,
+                "os_user_domain_name": "default",
+                "os_project_domain_name": "default",
+                "masakari_api_listen": LOOPBACK,
+                "masakari_api_listen_port": self.ports["masakari"],
+                "masakari_api_workers": 1,
+                "duplicate_notification_detection_interval": duplicate_seconds,
+            },
+            "database": {"connection": self.database("masakari")},
+            "wsgi": {"api_paste_config": "/etc/masakari/api-paste.ini"},
+            "oslo_policy": {"policy_dirs": "/etc/masakari/policy.d"},
+            "oslo_concurrency": {"lock_path": state},
+            "instance_failure": {"process_all_instances": "true"},
+            # Debian's package lacks the migrations of the other one.
+            "taskflow": {"connection": "memory://"},
+            "keystone_authtoken": self.token_check("masakari"),
+        }
 
     def vitrage(self, datasources_values: Path) -> Sections:
         return {

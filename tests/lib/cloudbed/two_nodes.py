@@ -1,5 +1,5 @@
-"""The base of tests on two compute nodes: guests of one group, an agent on each node, a controller with receivers, and
-what all of them recorded."""
+"""The base of tests with real guests on one or two compute nodes: an agent on each, a controller with receivers, and what all
+of them recorded."""
 import uuid
 from typing import Any, Mapping
 
@@ -24,7 +24,7 @@ SOURCE = {"source__libvirt__uri": "qemu:///system"}
 AGENT_SOCKET = "/run/vitalwire/agent.sock"
 
 
-class TwoNodesTestCase(CloudTestCase):
+class GuestsTestCase(CloudTestCase):
     """Guests have the default detection time. `sinks`: more receivers than the VNF manager and Nova's own state."""
 
     sinks: Mapping[str, Section] = {"sink nova": {"type": "nova_reset_state"}}
@@ -33,7 +33,7 @@ class TwoNodesTestCase(CloudTestCase):
     def setUpClass(cls) -> None:
         cls.cloud = cls.enterClassContext(cloudbed.for_tests())
         cls.admin = cls.cloud.admin
-        cls.nodes = (cls.cloud.node, cls.enterClassContext(cls.cloud.second_node()))
+        cls.nodes = cls.enter_nodes()
         cls.dir = cls.enterClassContext(temporary_dir())
         cls.vnf_manager = cls.enterClassContext(VnfManager())
         cls.nova = cls.enterClassContext(NovaEvents(cls.cloud))
@@ -47,6 +47,11 @@ class TwoNodesTestCase(CloudTestCase):
         cls.addClassCleanup(cls.controller.close)
         cls.controller.start().wait_loaded()
         cls.agents = {node.host: cls.start_agent(node) for node in cls.nodes}
+
+    @classmethod
+    def enter_nodes(cls) -> tuple[ComputeNode, ...]:
+        """Those with an agent."""
+        return (cls.cloud.node,)
 
     @classmethod
     def make_image(cls) -> None:
@@ -169,3 +174,9 @@ class TwoNodesTestCase(CloudTestCase):
 
     def journal(self, fault: str) -> list[dict[str, Any]]:
         return self.controller.page(f"/v1/faults/{fault}")["journal"]["entries"]
+
+
+class TwoNodesTestCase(GuestsTestCase):
+    @classmethod
+    def enter_nodes(cls) -> tuple[ComputeNode, ...]:
+        return cls.cloud.node, cls.enterClassContext(cls.cloud.second_node())

@@ -18,7 +18,7 @@ DEADLINE_SECONDS = 2 * INTERVAL_SECONDS
 DETECTION_SECONDS = INTERVAL_SECONDS + DEADLINE_SECONDS
 CONSOLES = "/var/lib/libvirt/instances/{server}/console.log"
 
-# "HEARD broadcast SENDER TEXT", "HEARD notification PEER STATE ..."; obeys the operator's "say TEXT".
+# "HEARD broadcast SENDER TEXT", "HEARD notification PEER STATE ..."; obeys the operator's "say TEXT" and "hang".
 _PEERS = """#!/bin/sh
 tab=$(printf '\\t')
 while true; do
@@ -26,6 +26,7 @@ while true; do
         echo "HEARD $kind $who $what" > /dev/console
         case "$who $what" in
         "operator say "*) vitalwire-group send -t 30 "${what#say }" ;;
+        "operator hang") killall -STOP vitalwired ;;
         "operator status") vitalwire-group status | sed 's/^/STATUS /' > /dev/console ;;
         esac
     done
