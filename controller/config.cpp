@@ -15,6 +15,7 @@
 #include "controller/model/policy_check.hpp"
 #include "controller/model/policy_config.hpp"
 #include "controller/sources/inventory_file.hpp"
+#include "runtime/file.hpp"
 #include "runtime/listen.hpp"
 #include "runtime/listen_config.hpp"
 #include "runtime/secret.hpp"
@@ -37,6 +38,7 @@ constexpr std::size_t kMaxSinkName = 64;   // becomes a metric label and a key i
 /// A ping may come late by two thirds of it. Of what is silent for longer the bus closes the connection.
 constexpr Millis kShortestSilence{300};
 constexpr Millis kLongestSilence{2000};
+constexpr std::size_t kMaxNamedFile = 1 << 20;
 constexpr Millis kDay = std::chrono::hours(24);
 
 std::string own_host_name() {
@@ -170,6 +172,20 @@ void read_delivery(ConfigReader& section, DeliveryOptions& options) {
     options.pace = section.duration("guest_pace", options.pace, Millis(10), kDay);
 }
 
+constexpr std::array kDeliveryKeys = {"parallel", "longest_backoff", "guest_burst", "guest_pace"};
+
+std::vector<std::string> settings_of(const ConfigSection& section) {
+    std::vector<std::string> settings;
+    for (const runtime::ConfigEntry& entry : section.entries) {
+        if (std::find(kDeliveryKeys.begin(), kDeliveryKeys.end(), entry.key) != kDeliveryKeys.end()) continue;
+        settings.push_back(entry.key + " = " + entry.value);
+        if (!entry.key.ends_with("_file")) continue;
+        const auto content = runtime::read_file(entry.value, kMaxNamedFile);
+        settings.push_back(std::to_string(std::hash<std::string>{}(content.value_or(""))));
+    }
+    return settings;
+}
+
 void read_sink(const ConfigFile& file, const ConfigSection& found, ConfigErrors& errors, ControllerConfig& config) {
     if (!base::is_plain_name(found.label, kMaxSinkName)) {
         errors.push_back(
@@ -184,7 +200,7 @@ void read_sink(const ConfigFile& file, const ConfigSection& found, ConfigErrors&
             section.refuse("type", "expected one of " + type_names() + ", found '" + base::escape(name, 64) + "'");
         return;  // which keys are right depends on the type
     }
-    SinkConfig sink{found.label, name, type->configure(section), {}};
+    SinkConfig sink{found.label, name, type->configure(section), {}, {}, settings_of(found)};
     read_delivery(section, sink.delivery);
     section.finish();
     config.sinks.push_back(std::move(sink));

@@ -24,6 +24,9 @@ struct SinkConfig {
     SinkFactory make;
     DeliveryOptions delivery;
     std::optional<std::vector<Policy>> policies;  ///< that name it; absent when there are none at all
+    /// Its keys but for those of `delivery`, and what is in the files that they name: another one is to be made when
+    /// these differ.
+    std::vector<std::string> settings;
 };
 
 /// vitalwire-controller.conf(5). Without a file the defaults work.

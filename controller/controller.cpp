@@ -29,6 +29,7 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
                        std::unique_ptr<runtime::Store> store, std::function<runtime::ReloadReport()> reload)
     : io_(io),
       config_(std::move(config)),
+      http_tokens_(std::make_shared<runtime::Router::Tokens>(config_.http_tokens)),
       store_(std::move(store)),
       rows_(*store_),
       certificates_(io, config_.tls,
@@ -40,12 +41,7 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
       http_client_(io),
       keystone_(config_.openstack ? std::make_unique<Keystone>(io, http_client_, *config_.openstack) : nullptr),
       source_(make_source()),
-      core_({{config_.host, config_.agent_lost_after, config_.resume_grace, config_.sink_failing_after},
-             {config_.history, config_.resume_grace},
-             config_.remove_agent_after,
-             std::chrono::system_clock::now(),
-             config_.host_unreachable_after},
-            {problems_, rows_, inventory_, *this}),
+      core_(core_options(), {problems_, rows_, inventory_, *this}),
       peers_(io, http_client_, problems_, config_.peers, *this),
       ports_(core_, moment, [this] { arm(); }),
       api_(api_context(std::move(version), std::move(reload))),
@@ -57,11 +53,19 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
 
 Controller::~Controller() = default;
 
+Core::Options Controller::core_options() const {
+    return {{config_.host, config_.agent_lost_after, config_.resume_grace, config_.sink_failing_after},
+            {config_.history, config_.resume_grace},
+            config_.remove_agent_after,
+            started_at_,
+            config_.host_unreachable_after};
+}
+
 ApiContext Controller::api_context(std::string version, std::function<runtime::ReloadReport()> reload) {
     return {config_.host.str(),
             std::move(version),
             std::chrono::system_clock::now(),
-            config_.http_tokens,
+            http_tokens_,
             core_,
             inventory_,
             problems_,
@@ -83,7 +87,8 @@ std::unique_ptr<InventorySource> Controller::make_source() {
 }
 
 base::Result<void> Controller::start() {
-    add_sinks();
+    for (const SinkConfig& sink : config_.sinks)
+        add_sink(sink);
     core_.load(moment());
     if (rows_.unreadable() > 0)
         problems_.raise(
@@ -131,26 +136,26 @@ base::Result<void> Controller::listen() {
     return {};
 }
 
-void Controller::add_sinks() {
-    for (const SinkConfig& sink : config_.sinks) {
-        const SinkContext context{
-            io_,
+SinkContext Controller::sink_context(const std::string& name) {
+    return {io_,
             http_client_,
             keystone_.get(),
-            sink.name,
+            name,
             store_.get(),
             &metrics_,
             &problems_,
-            [this, name = sink.name](const base::GuestId& guest) { core_.alarms().resend(name, guest); },
+            [this, name](const base::GuestId& guest) { core_.alarms().resend(name, guest); },
             [this] {
                 auto listeners = ports_.addresses();
                 listeners.push_back(http_address());
                 return listeners;
             }};
-        core_.alarms().add_sink(std::make_unique<SinkWorker>(sink.name, sink.type, sink.make(context), sink.delivery,
-                                                             sink.policies, SinkWorker::Shell{io_, metrics_, problems_},
-                                                             core_.alarms().context_of(sink.name)));
-    }
+}
+
+void Controller::add_sink(const SinkConfig& sink) {
+    core_.alarms().add_sink(std::make_unique<SinkWorker>(
+        sink.name, sink.type, sink.make(sink_context(sink.name)), sink.delivery, sink.policies,
+        SinkWorker::Shell{io_, metrics_, problems_}, core_.alarms().context_of(sink.name)));
 }
 
 void Controller::add_metrics() {
@@ -158,11 +163,6 @@ void Controller::add_metrics() {
                             {[this] { return store_->pending(); }, [this] { return ports_.refused(); },
                              [this] { return ports_.dropped(); }, [this] { return http_server_.refused(); },
                              [this] { return certificates_.seconds_left(); }, [this] { return rows_.unreadable(); }});
-}
-
-void Controller::reload(const ControllerConfig& config) {
-    log::set_level(log::parse_level(config.log_level).value_or(log::Level::info));
-    source_->reload();
 }
 
 void Controller::stop() {

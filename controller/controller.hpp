@@ -19,6 +19,7 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,8 +50,11 @@ public:
 
     /// Listens; fails when an address cannot be had or the bus cannot work as configured.
     base::Result<void> start();
-    /// New configuration: the level of the log. Reads the inventory again.
-    void reload(const ControllerConfig& config);
+    /// Takes of a changed configuration what it can while it runs; what waits in sinks' queues stays there. Reads the
+    /// inventory again.
+    void reload(const ControllerConfig& changed);
+    /// True if the last `reload` has taken this key of "[section]", or would have.
+    bool applies(const std::string& section, const std::string& key) const;
     /// Ends all connections and writes what is pending.
     void stop();
 
@@ -68,8 +72,15 @@ private:
     base::Result<AgentPorts::Parts> make_ports();
     base::Result<void> listen();
     bool listening() const;
-    void add_sinks();
+    SinkContext sink_context(const std::string& name);
+    void add_sink(const SinkConfig& sink);
     void add_metrics();
+    void reload_http_tls(const bus::TlsFiles& files);
+    void reload_sinks(const std::vector<SinkConfig>& changed);
+    void remove_sink(const std::string& name);
+    bool add_sink_while_running(const SinkConfig& sink);
+    bool change_sink(const SinkConfig& before, const SinkConfig& sink);
+    Core::Options core_options() const;
     /// Hands the core an event, and arms the timer for what it has due.
     template <class Event>
     void run(Event event);
@@ -91,7 +102,9 @@ private:
     void journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal) override;
 
     boost::asio::io_context& io_;
+    base::WallTime started_at_ = std::chrono::system_clock::now();
     ControllerConfig config_;
+    std::shared_ptr<runtime::Router::Tokens> http_tokens_;
     std::unique_ptr<runtime::Store> store_;
     AlarmStore rows_;
     runtime::Metrics metrics_;
@@ -112,6 +125,8 @@ private:
     base::TimePoint armed_for_ = base::kNever;
     runtime::Timer check_timer_;
     bool listening_ = false;
+    std::set<std::string> waiting_sinks_;                   ///< whose configuration needs a restart
+    std::vector<std::unique_ptr<Notifier>> removed_sinks_;  ///< their requests may still be answered
     std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< a deferred call that finds it gone does nothing
 };
 

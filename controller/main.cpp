@@ -60,9 +60,6 @@ private:
     std::string notified_;
 };
 
-/// What Controller::reload() takes.
-const std::vector<std::string> kApplicable = {"[controller] log_level"};
-
 int run(const runtime::CommandLine& command, const runtime::CommandLine::Loaded<controller::ControllerConfig>& loaded) {
     const controller::ControllerConfig& config = loaded.config;
     runtime::start_logging(log::parse_level(config.log_level).value_or(log::Level::info), runtime::kHostLogBuffer);
@@ -74,16 +71,19 @@ int run(const runtime::CommandLine& command, const runtime::CommandLine::Loaded<
         return 1;
     }
     std::function<void(const controller::ControllerConfig&)> apply;
-    runtime::Reloader reload(loaded.values, kApplicable,
-                             [&](runtime::ConfigErrors& errors) -> std::optional<runtime::ConfigValues> {
-                                 const auto changed = command.load(read_config, errors);
-                                 if (!changed) return std::nullopt;
-                                 apply(changed->config);
-                                 return changed->values;
-                             });
+    runtime::Reloader::Applies applies;
+    runtime::Reloader reload(
+        loaded.values, [&](const std::string& section, const std::string& key) { return applies(section, key); },
+        [&](runtime::ConfigErrors& errors) -> std::optional<runtime::ConfigValues> {
+            const auto changed = command.load(read_config, errors);
+            if (!changed) return std::nullopt;
+            apply(changed->config);
+            return changed->values;
+        });
     controller::Controller controller(daemon.io(), config, VITALWIRE_VERSION, std::move(*store),
                                       [&reload] { return reload(); });
     apply = [&controller](const controller::ControllerConfig& changed) { controller.reload(changed); };
+    applies = [&controller](const auto& section, const auto& key) { return controller.applies(section, key); };
     controller.metrics().gauge("vitalwire_controller_loop_longest_turn_seconds", runtime::kLongestTurnHelp,
                                [&] { return std::chrono::duration<double>(daemon.longest_turn()).count(); });
     daemon.on_reload([&reload] { reload(); });

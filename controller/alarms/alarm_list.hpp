@@ -20,6 +20,7 @@ public:
     FaultTable& table() { return table_; }
     const FaultTable& table() const { return table_; }
     const FaultHistory& history() const { return history_; }
+    void set_history(std::size_t limit) { history_.set_limit(limit); }
 
     void put(const TrackedFault& tracked) { rows_.put_fault(tracked); }
     /// It has ended and nothing more is to be delivered from here: it moves to the history.

@@ -321,6 +321,26 @@ void AlarmManager::maintenance_changed() {
     internal_.resume();
 }
 
+std::unique_ptr<Notifier> AlarmManager::remove_sink(const std::string& name) {
+    auto removed = sinks_.remove_sink(name);
+    for (const auto& [id, tracked] : table().all())
+        rows_.erase_acked(name, id);
+    for (const auto& [id, alarm] : internal_.all())
+        rows_.erase_acked(name, id);
+    return removed;
+}
+
+void AlarmManager::sinks_changed() {
+    offer_again([](const TrackedFault&) { return true; });
+    internal_.resume();
+    std::vector<base::FaultId> ended;
+    for (const auto& [id, tracked] : table().all()) {
+        if (!tracked.fault.open()) ended.push_back(id);
+    }
+    for (const base::FaultId& fault : ended)
+        settle(fault);
+}
+
 template <class Predicate>
 void AlarmManager::deliver_again(Predicate concerned) {
     if (sinks_.asks_inventory()) offer_again(concerned);

@@ -66,8 +66,12 @@ public:
 
     /// For the notifier of the sink of that name, which is added next.
     NotifierContext context_of(const std::string& sink) { return sinks_.context_of(sink); }
-    /// Before `load`.
+    /// Before `load`, or followed by `sinks_changed`.
     void add_sink(std::unique_ptr<Notifier> sink) { sinks_.add_sink(std::move(sink)); }
+    /// Followed by `sinks_changed`.
+    std::unique_ptr<Notifier> remove_sink(const std::string& name);
+    /// Sinks or their policies are others now: every alarm is offered again.
+    void sinks_changed();
     /// What was known before a restart; the fleet is restored already.
     void load(base::TimePoint now);
     /// Sinks are notified of nothing after it.
@@ -113,6 +117,9 @@ public:
     /// Maintenance has begun or ended.
     void maintenance_changed();
 
+    /// How many faults that are over are kept.
+    void set_history(std::size_t limit) { list_.set_history(limit); }
+
     /// Alarms about the suite itself go to the same sinks.
     InternalAlarms& internal() { return internal_; }
     const InternalAlarms& internal() const { return internal_; }
@@ -127,6 +134,7 @@ public:
     /// How far the fault is at a sink; at another primary's, what that has delivered counts.
     DeliveryView view(const Notifier& sink, const TrackedFault& tracked) const;
     const Dispatcher::Sinks& sinks() const { return sinks_.sinks(); }
+    Notifier* find_sink(const std::string& name) { return sinks_.find(name); }
     /// Since the start.
     std::uint64_t opened(model::FaultKind kind) const { return opened_.at(static_cast<std::size_t>(kind)); }
     std::uint64_t cleared(model::FaultKind kind) const { return cleared_.at(static_cast<std::size_t>(kind)); }

@@ -24,6 +24,17 @@ void Dispatcher::add_sink(std::unique_ptr<Notifier> sink) {
     sinks_.push_back(std::move(sink));
 }
 
+std::unique_ptr<Notifier> Dispatcher::remove_sink(const std::string& name) {
+    const auto at = std::find_if(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return sink->name() == name; });
+    if (at == sinks_.end()) return nullptr;
+    std::unique_ptr<Notifier> removed = std::move(*at);
+    removed->stop();
+    sinks_.erase(at);
+    rows_.erase_sink(name);
+    known_.erase(name);
+    return removed;
+}
+
 void Dispatcher::erase_unconfigured() {
     for (const std::string& name : known_) {
         if (find(name) == nullptr) rows_.erase_sink(name);

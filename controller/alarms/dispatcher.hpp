@@ -36,6 +36,8 @@ public:
     /// For the notifier of the sink of that name, which is added next.
     NotifierContext context_of(const std::string& name);
     void add_sink(std::unique_ptr<Notifier> sink);
+    /// The sink of that name, which sends nothing more. Nothing waits for it.
+    std::unique_ptr<Notifier> remove_sink(const std::string& name);
     /// Rows of sinks that are no longer configured.
     void erase_unconfigured();
     void stop();

@@ -23,6 +23,9 @@ public:
 
     explicit FaultHistory(std::size_t limit) : limit_(limit) {}
 
+    /// Those that are too many go with the next `add`.
+    void set_limit(std::size_t limit) { limit_ = limit; }
+
     void restore(Number number, Entry entry);
     /// Adds the fault, in place of an earlier entry of it. `dropped` are the numbers that are no longer kept.
     struct Added {

@@ -47,6 +47,11 @@ public:
 
     explicit SelfMonitoring(Options options) : options_(std::move(options)) {}
 
+    void set_patience(base::Millis agent_lost_after, base::Millis sink_failing_after) {
+        options_.agent_lost_after = agent_lost_after;
+        options_.sink_failing_after = sink_failing_after;
+    }
+
     /// It was raised before a restart, and not all of it is delivered.
     void restore(const Alarm& alarm) { alarms_.insert_or_assign(alarm.id, alarm); }
     /// The alarms that opened or cleared.

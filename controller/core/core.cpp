@@ -84,6 +84,12 @@ AlarmManager::Dependencies Core::alarm_dependencies() {
             }};
 }
 
+void Core::set_limits(const Options& options) {
+    options_.remove_agent_after = options.remove_agent_after;
+    self_monitoring_.set_patience(options.monitoring.agent_lost_after, options.monitoring.sink_failing_after);
+    alarms_.set_history(options.alarms.history);
+}
+
 void Core::load(Moment moment) {
     for (auto& [host, agent] : context_.rows.load_agents()) {
         agent.away_since = moment.steady;

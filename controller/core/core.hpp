@@ -116,6 +116,8 @@ public:
     const Evidence& evidence() const { return evidence_; }
     const Coverage& coverage() const { return coverage_; }
     const MaintenanceList& maintenance() const { return maintenance_; }
+    /// Those of the options that may change while it runs: patience, history, remove_agent_after.
+    void set_limits(const Options& options);
     const SelfMonitoring& self_monitoring() const { return self_monitoring_; }
     std::size_t orphans_waiting() const { return orphans_.waiting(); }
     const Counters& counters() const { return counters_; }

@@ -41,6 +41,9 @@ public:
     /// `policies`: those that name this sink. Absent: there are none in the whole configuration.
     explicit AlarmFilter(std::optional<std::vector<Policy>> policies) : policies_(std::move(policies)) {}
 
+    /// Others from now on. What is held or stopped is decided by them when it is offered again.
+    void set_policies(std::optional<std::vector<Policy>> policies) { policies_ = std::move(policies); }
+
     /// The newest state of an alarm, with what the inventory has of it.
     Decision offer(const AlarmPtr& alarm, const FilterContext& context);
     /// It was sent already, before a restart.

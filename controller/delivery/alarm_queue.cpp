@@ -53,6 +53,13 @@ AlarmPtr before_clear(Alarm alarm) {
 
 }  // namespace
 
+std::vector<base::FaultId> AlarmQueue::faults() const {
+    std::vector<base::FaultId> faults;
+    for (const auto& [fault, entry] : entries_)
+        faults.push_back(fault);
+    return faults;
+}
+
 void AlarmQueue::restore(AlarmPtr alarm, Acked acked) {
     Entry& entry = entries_[alarm->id];
     entry.last_open = alarm->open() ? alarm : before_clear(*alarm);

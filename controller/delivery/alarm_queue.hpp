@@ -92,6 +92,7 @@ public:
     std::optional<base::WallTime> oldest() const;
     std::size_t size() const { return steps_.size() + (under_way_ ? 1 : 0); }
     bool contains(const base::FaultId& fault) const { return entries_.contains(fault); }
+    std::vector<base::FaultId> faults() const;  ///< of which anything is kept
     bool settled(const base::FaultId& fault) const;
     /// The sink has acknowledged the newest state; it was not skipped.
     bool acknowledged(const base::FaultId& fault) const;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,8 @@ public:
     /// What such an answer led to.
     virtual void note_reconciled(std::size_t raised_again, std::size_t cleared_again) = 0;
     virtual base::Result<void> start() = 0;
+    /// Another sink of the same type from now on: a changed configuration.
+    virtual void replace(std::unique_ptr<Sink> sink) = 0;
     /// No attempt begins after it.
     virtual void stop() = 0;
 

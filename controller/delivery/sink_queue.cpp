@@ -73,6 +73,34 @@ bool SinkQueue::resend(const Alarm& alarm) {
     return change.has_value();
 }
 
+/// Without policies the filter does not keep what it has passed; the queue does.
+void SinkQueue::set_policies(std::optional<std::vector<Policy>> policies) {
+    for (const auto& [subject, lane] : lanes_) {
+        for (const base::FaultId& fault : lane.queue.faults())
+            filter_.note_passed(fault);
+    }
+    filter_.set_policies(std::move(policies));
+}
+
+void SinkQueue::set_limits(const DeliveryOptions& options) {
+    options_.parallel = options.parallel;
+    options_.longest_backoff = options.longest_backoff;
+    options_.burst = options.burst;
+    options_.pace = options.pace;
+}
+
+void SinkQueue::receiver_changed() {
+    failures_in_a_row_ = 0;
+    last_error_.clear();
+    for (auto& [name, route] : routes_) {
+        route.away_since.reset();
+        for (const auto& [when, lane] : std::exchange(route.waiting, {})) {
+            end_failing(*lane);
+            schedule(*lane);
+        }
+    }
+}
+
 template <class Change>
 void SinkQueue::with(Lane& lane, Change change) {
     queued_ -= lane.queue.size();

@@ -57,6 +57,13 @@ public:
     /// False when there was no need.
     bool resend(const Alarm& alarm);
 
+    // The configuration has changed; whatever waits stays in the queue.
+    /// What has passed stays passed: a raise that was sent gets its clear. To be offered again: all others.
+    void set_policies(std::optional<std::vector<Policy>> policies);
+    void set_limits(const DeliveryOptions& options);
+    /// The receiver is another, or reached in another way: what failed is tried at once.
+    void receiver_changed();
+
     std::optional<Attempt> next(base::TimePoint now);
     /// When `next` may have something although nothing else happens; kNever when that will not be.
     base::TimePoint next_due() const;

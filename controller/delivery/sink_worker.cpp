@@ -32,8 +32,13 @@ SinkWorker::SinkWorker(std::string name, std::string type, std::unique_ptr<Sink>
       reconcile_timer_(shell_.io),
       since_(std::chrono::system_clock::now()) {
     add_metrics();
+    reconcile_if_wanted();
+}
+
+void SinkWorker::reconcile_if_wanted() {
+    reconcile_timer_.cancel();
     if (!sink_->reconcile_interval()) return;
-    add_reconcile_metrics();
+    if (!std::exchange(reconciles_, true)) add_reconcile_metrics();
     arm_reconcile();
 }
 
@@ -128,11 +133,13 @@ void SinkWorker::pump() {
 }
 
 void SinkWorker::send(const SinkQueue::Attempt& attempt) {
+    under_way_.insert(attempt.ticket);
     SinkQueue::Attempt enriched = attempt;
     context_.enrich(enriched.event.alarm);
     context_.add_others_open(enriched.event);
     sink_->deliver(enriched.event, [this, enriched, alive = std::weak_ptr(alive_)](const Outcome& outcome) {
         if (alive.expired() || stopped_) return;
+        under_way_.erase(enriched.ticket);
         note_ended(enriched.event, outcome);
         queue_.ended(enriched.ticket, outcome, base::Clock::now());
         pump();
@@ -201,6 +208,17 @@ std::string_view SinkWorker::state() const {
     const auto away = queue_.away_since();
     if (away) return base::Clock::now() - *away >= kDownAfter ? "down" : "retrying";
     return queue_.stuck_subjects() > 0 ? "retrying" : "ok";
+}
+
+void SinkWorker::replace(std::unique_ptr<Sink> sink) {
+    alive_ = std::make_shared<int>();  // what the one before answers is nobody's
+    sink_->stop();
+    replaced_.push_back(std::exchange(sink_, std::move(sink)));
+    for (const std::uint64_t ticket : std::exchange(under_way_, {}))
+        queue_.ended(ticket, Outcome::later("its sink was configured again", base::Millis(0)), base::Clock::now());
+    queue_.receiver_changed();
+    reconcile_if_wanted();
+    pump();
 }
 
 void SinkWorker::stop() {

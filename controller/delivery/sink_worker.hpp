@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,8 @@ public:
     void list(std::function<void(const std::vector<ShownAlarm>&)> listed) override;
     void note_reconciled(std::size_t raised_again, std::size_t cleared_again) override;
     base::Result<void> start() override { return sink_->start(); }
+    /// Whatever is under way is sent again.
+    void replace(std::unique_ptr<Sink> sink) override;
     void stop() override;
 
     std::string address() const override { return sink_->address(); }
@@ -56,6 +59,7 @@ private:
     void note_state();
     void note_suppressed();
     void arm_timer();
+    void reconcile_if_wanted();
     void arm_reconcile();
 
     std::string name_;
@@ -63,7 +67,9 @@ private:
     Shell shell_;
     NotifierContext context_;
     std::unique_ptr<Sink> sink_;
+    std::vector<std::unique_ptr<Sink>> replaced_;  ///< their requests may still be answered
     SinkQueue queue_;
+    std::set<std::uint64_t> under_way_;  ///< tickets
     runtime::Timer timer_;
     runtime::Timer reconcile_timer_;
     bool pumping_ = false;
@@ -80,6 +86,7 @@ private:
     runtime::Counter collapsed_;
     runtime::Counter suppressed_;
     std::function<void(double)> delivery_seconds_;
+    bool reconciles_ = false;  ///< there are metrics of it
     runtime::Counter raised_again_;
     runtime::Counter cleared_again_;
 

@@ -26,7 +26,7 @@ struct ApiContext {
     std::string host;
     std::string version;
     base::WallTime started_at;
-    runtime::Router::Tokens tokens;
+    std::shared_ptr<const runtime::Router::Tokens> tokens;
     const Core& core;
     const Inventory& inventory;
     const runtime::Problems& problems;

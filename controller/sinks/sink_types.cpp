@@ -13,7 +13,7 @@ const std::vector<SinkType>& sink_types() {
         {"nova_reset_state", configure_reset_state_sink, true, true},
         {"masakari", configure_masakari_sink, true, true},
         {"alertmanager", configure_alertmanager_sink},
-        {"tacker", configure_tacker_sink, false, true},
+        {"tacker", configure_tacker_sink, false, true, true},
     };
     return types;
 }

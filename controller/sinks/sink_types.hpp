@@ -22,6 +22,7 @@ struct SinkType {
     SinkFactory (*configure)(runtime::ConfigReader& section);
     bool needs_openstack = false;  ///< the section [openstack] has to be right
     bool guests_only = false;      ///< takes no alarms of hosts
+    bool listens = false;          ///< two of them at one moment would want one address
 };
 
 /// All kinds. A new one is a file of its own and a line here.

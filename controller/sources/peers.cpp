@@ -14,6 +14,14 @@ namespace {
 
 constexpr base::Millis kTimeout{4'000};
 
+std::string maintenance_problem(const std::string& url) {
+    return "the peer " + url + " cannot be asked for its maintenance windows";
+}
+
+std::string journals_problem(const std::string& url) {
+    return "the peer " + url + " cannot be asked for its journals";
+}
+
 base::Result<nlohmann::json> read_object(const base::Result<runtime::HttpClientResponse>& answer) {
     if (!answer) return tl::make_unexpected(answer.error());
     if (answer->status != 200)
@@ -45,6 +53,18 @@ void Peers::start() {
     if (!config_.urls.empty()) poll();
 }
 
+void Peers::configure(PeersConfig config) {
+    if (config == config_) return;
+    for (const std::string& url : config_.urls) {
+        for (const auto& problem : {maintenance_problem(url), journals_problem(url)})
+            problems_.clear(problem);
+    }
+    config_ = std::move(config);
+    alive_ = std::make_shared<int>();
+    timer_.cancel();
+    start();
+}
+
 void Peers::stop() {
     timer_.cancel();
     alive_.reset();
@@ -72,8 +92,7 @@ void Peers::get(const std::string& url, std::function<void(const Answer&)> answe
 void Peers::ask_maintenance(const std::string& url) {
     get(url + "/v1/maintenance", [this, url](const Answer& answer) {
         const auto windows = read_windows(answer);
-        problems_.set("the peer " + url + " cannot be asked for its maintenance windows",
-                      windows ? "" : windows.error().message);
+        problems_.set(maintenance_problem(url), windows ? "" : windows.error().message);
         if (windows) handler_.maintenance_of_peer(*windows);
     });
 }
@@ -81,7 +100,7 @@ void Peers::ask_maintenance(const std::string& url) {
 void Peers::ask_journals(const std::string& url) {
     get(url + "/v1/journals?after=" + std::to_string(known_[url].number), [this, url](const Answer& answer) {
         const auto more = take_journals(known_[url], answer);
-        problems_.set("the peer " + url + " cannot be asked for its journals", more ? "" : more.error().message);
+        problems_.set(journals_problem(url), more ? "" : more.error().message);
         if (more && *more) ask_journals(url);
     });
 }

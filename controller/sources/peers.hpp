@@ -21,6 +21,8 @@ struct PeersConfig {
     std::string token;              ///< a reader's
     std::string ca_file;
     base::Millis poll_interval{5'000};
+
+    friend bool operator==(const PeersConfig&, const PeersConfig&) = default;
 };
 
 /// What the other controllers have and this one should: maintenance windows, and what they did about faults. Each asks
@@ -39,6 +41,8 @@ public:
           Handler& handler);
 
     void start();
+    /// Others from now on.
+    void configure(PeersConfig config);
     void stop();
 
 private:

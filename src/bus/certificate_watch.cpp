@@ -42,6 +42,11 @@ CertificateWatch::CertificateWatch(boost::asio::io_context& io, TlsFiles files,
     look();
 }
 
+void CertificateWatch::watch(TlsFiles files) {
+    files_ = std::move(files);
+    look();
+}
+
 double CertificateWatch::seconds_left() const {
     if (files_.certificate.empty()) return 0;
     const auto validity = certificate_validity(files_.certificate);

@@ -20,6 +20,8 @@ public:
     /// `report` gets certificate_problem() each time.
     CertificateWatch(boost::asio::io_context& io, TlsFiles files, std::function<void(const std::string&)> report);
 
+    /// Other files from now on.
+    void watch(TlsFiles files);
     /// Until our own certificate ends; negative when it has. 0 without one.
     double seconds_left() const;
 

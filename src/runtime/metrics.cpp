@@ -7,6 +7,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <limits>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -31,6 +32,37 @@ public:
         std::function<Counts()> read;
     };
     std::vector<Histogram> histograms;
+
+    /// Adds a series that `remove` finds again.
+    template <class Family, class... More>
+    auto& add(Family& family, const Labels& labels, const More&... more) {
+        auto& metric = family.Add(labels, more...);
+        if (!labels.empty()) labelled_.push_back({labels, [this, &family, &metric] { erase(family, metric); }});
+        return metric;
+    }
+    void remove(const std::string& label, const std::string& value) {
+        std::erase_if(labelled_, [&](const Labelled& series) {
+            const auto at = series.labels.find(label);
+            if (at == series.labels.end() || at->second != value) return false;
+            series.remove();
+            return true;
+        });
+    }
+
+private:
+    struct Labelled {
+        Labels labels;
+        std::function<void()> remove;
+    };
+
+    template <class Family, class Metric>
+    void erase(Family& family, Metric& metric) {
+        if constexpr (std::is_same_v<Metric, prometheus::Gauge>) gauges.erase(&metric);
+        if constexpr (std::is_same_v<Metric, prometheus::Counter>) counters.erase(&metric);
+        family.Remove(&metric);
+    }
+
+    std::vector<Labelled> labelled_;
 };
 
 namespace {
@@ -67,30 +99,34 @@ Metrics::~Metrics() = default;
 
 Counter Metrics::counter(const std::string& name, const std::string& help, const Labels& labels) {
     Counter counter;
-    counter.counter_ = &prometheus::BuildCounter().Name(name).Help(help).Register(impl_->registry).Add(labels);
+    counter.counter_ = &impl_->add(prometheus::BuildCounter().Name(name).Help(help).Register(impl_->registry), labels);
     return counter;
 }
 
 void Metrics::counter(const std::string& name, const std::string& help, std::function<std::uint64_t()> read,
                       const Labels& labels) {
-    auto& counter = prometheus::BuildCounter().Name(name).Help(help).Register(impl_->registry).Add(labels);
+    auto& counter = impl_->add(prometheus::BuildCounter().Name(name).Help(help).Register(impl_->registry), labels);
     impl_->counters[&counter] = std::move(read);
 }
 
 void Metrics::gauge(const std::string& name, const std::string& help, std::function<double()> read,
                     const Labels& labels) {
-    auto& gauge = prometheus::BuildGauge().Name(name).Help(help).Register(impl_->registry).Add(labels);
+    auto& gauge = impl_->add(prometheus::BuildGauge().Name(name).Help(help).Register(impl_->registry), labels);
     impl_->gauges[&gauge] = std::move(read);
 }
 
 std::function<void(double)> Metrics::histogram(const std::string& name, const std::string& help, const Labels& labels) {
     auto& histogram =
-        prometheus::BuildHistogram().Name(name).Help(help).Register(impl_->registry).Add(labels, kBuckets);
+        impl_->add(prometheus::BuildHistogram().Name(name).Help(help).Register(impl_->registry), labels, kBuckets);
     return [&histogram](double seconds) { histogram.Observe(seconds); };
 }
 
 void Metrics::histogram(const std::string& name, const std::string& help, std::function<Counts()> read) {
     impl_->histograms.push_back({name, help, std::move(read)});
+}
+
+void Metrics::remove(const std::string& label, const std::string& value) {
+    impl_->remove(label, value);
 }
 
 std::string Metrics::text() const {

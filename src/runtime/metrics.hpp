@@ -50,6 +50,8 @@ public:
         double sum = 0;
     };
     void histogram(const std::string& name, const std::string& help, std::function<Counts()> read);
+    /// What has this label is shown no more. Its counters are not to be used after that.
+    void remove(const std::string& label, const std::string& value);
 
     std::string text() const;
 

@@ -8,7 +8,17 @@
 namespace vitalwire::runtime {
 
 Reloader::Reloader(ConfigValues running, std::vector<std::string> applicable, Take take)
-    : running_(std::move(running)), applicable_(std::move(applicable)), take_(std::move(take)) {}
+    : Reloader(
+          std::move(running),
+          [applicable = std::move(applicable)](const std::string& section, const std::string& key) {
+              return std::any_of(applicable.begin(), applicable.end(), [&](const std::string& form) {
+                  return form == section || form == section + ' ' + key;
+              });
+          },
+          std::move(take)) {}
+
+Reloader::Reloader(ConfigValues running, Applies applies, Take take)
+    : running_(std::move(running)), applies_(std::move(applies)), take_(std::move(take)) {}
 
 ReloadReport Reloader::operator()() {
     ConfigErrors errors;
@@ -23,15 +33,10 @@ ReloadReport Reloader::operator()() {
     return report;
 }
 
-bool Reloader::is_applicable(const std::string& section, const std::string& key) const {
-    return std::any_of(applicable_.begin(), applicable_.end(),
-                       [&](const std::string& form) { return form == section || form == section + ' ' + key; });
-}
-
 ReloadReport Reloader::compare(const ConfigValues& values) {
     ReloadReport report;
     for (const ConfigChange& change : differences(running_, values)) {
-        const bool applied = is_applicable(change.section, change.key);
+        const bool applied = applies_(change.section, change.key);
         (applied ? report.applied : report.needs_restart).push_back(to_string(change));
         if (applied) {
             log::info("configuration changed", {{"applied", report.applied.back()}});
@@ -42,9 +47,9 @@ ReloadReport Reloader::compare(const ConfigValues& values) {
     log::info("configuration reloaded",
               {{"applied", report.applied.size()}, {"needs_restart", report.needs_restart.size()}});
     // What needs a restart stays different until then.
-    std::erase_if(running_, [&](const ConfigValue& value) { return is_applicable(value.section, value.key); });
+    std::erase_if(running_, [&](const ConfigValue& value) { return applies_(value.section, value.key); });
     for (const ConfigValue& value : values) {
-        if (is_applicable(value.section, value.key)) running_.push_back(value);
+        if (applies_(value.section, value.key)) running_.push_back(value);
     }
     return report;
 }

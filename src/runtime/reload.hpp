@@ -22,19 +22,22 @@ public:
     /// Reads it and applies what can be applied; returns its values, or nothing when there are mistakes.
     using Take = std::function<std::optional<ConfigValues>(ConfigErrors&)>;
 
+    /// True if what `take` has just taken applies this key of "[section]".
+    using Applies = std::function<bool(const std::string& section, const std::string& key)>;
+
     /// `running`: what the daemon was started with. `applicable`: what `take` applies, each "[section] key" or
     /// "[section]" for all of its keys.
     Reloader(ConfigValues running, std::vector<std::string> applicable, Take take);
+    Reloader(ConfigValues running, Applies applies, Take take);
 
     /// Also logs the report.
     ReloadReport operator()();
 
 private:
-    bool is_applicable(const std::string& section, const std::string& key) const;
     ReloadReport compare(const ConfigValues& values);
 
     ConfigValues running_;
-    std::vector<std::string> applicable_;
+    Applies applies_;
     Take take_;
 };
 

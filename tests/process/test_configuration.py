@@ -181,8 +181,8 @@ class Reload(Running):
         done = self.vitalwire("--controller", f"unix:{self.dir}/http", "reload", "-o", "json")
         self.assertEqual(done.returncode, 0, done.stderr)
         answer = json.loads(done.stdout)
-        self.assertEqual(answer["applied"], ["[controller] log_level: info -> error"])
-        self.assertIn("[sink s] type: not set -> log", answer["needs_restart"])
+        self.assertIn("[controller] log_level: info -> error", answer["applied"])
+        self.assertIn("[sink s] type: not set -> log", answer["applied"])
 
     def test_a_file_with_mistakes_changes_nothing(self) -> None:
         for program, good, where in ((AGENT, self.agent(), ("--agent", self.dir / "agent.sock")),

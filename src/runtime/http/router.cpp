@@ -104,9 +104,9 @@ bool Router::may(const HttpRequest& request, Right right) const {
     const auto shows = [&](const std::string& token) {
         return !token.empty() && is_bearer(given) && same_secret(given.substr(kBearer.size()), token);
     };
-    if (shows(tokens_.operators)) return true;
+    if (shows(tokens_->operators)) return true;
     if (right == Right::operators) return false;
-    return shows(tokens_.reader) || (tokens_.reader.empty() && tokens_.operators.empty());
+    return shows(tokens_->reader) || (tokens_->reader.empty() && tokens_->operators.empty());
 }
 
 HttpResponse Router::not_found() const {
@@ -124,7 +124,7 @@ HttpResponse Router::not_allowed(const HttpRequest& request, Right right) const 
     if (request.from_web_page && right == Right::operators)
         return http_error(403, "requests of web pages are not accepted here");
     if (right == Right::reader) return http_error(401, "expected the token of a reader or an operator");
-    if (tokens_.operators.empty())
+    if (tokens_->operators.empty())
         return http_error(403, "only the operator may: on the UNIX socket, or with a token, which is not configured");
     return http_error(401, "expected the token of an operator, or the UNIX socket");
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,7 +34,9 @@ public:
     using LateHandler = std::function<void(const HttpRequest& request, const std::vector<std::string>& parts,
                                            const HttpServer::Respond& respond)>;
 
-    explicit Router(Tokens tokens = {}) : tokens_(std::move(tokens)) {}
+    explicit Router(Tokens tokens = {}) : Router(std::make_shared<const Tokens>(std::move(tokens))) {}
+    /// Its owner may replace them while requests come.
+    explicit Router(std::shared_ptr<const Tokens> tokens) : tokens_(std::move(tokens)) {}
 
     /// `path`: "/v1/groups/ * /send" without the spaces; a star is one part of a path.
     void add(std::string method, std::string_view path, Right right, Handler handler);
@@ -54,7 +57,7 @@ private:
     HttpResponse not_found() const;
     HttpResponse not_allowed(const HttpRequest& request, Right right) const;
 
-    Tokens tokens_;
+    std::shared_ptr<const Tokens> tokens_;
     std::vector<Route> routes_;
 };
 

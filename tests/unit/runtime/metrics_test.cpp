@@ -66,5 +66,19 @@ TEST(Metrics, ACounterOfNothingCountsNothing) {
     EXPECT_EQ(counter.value(), 0);
 }
 
+TEST(Metrics, ShowsNothingMoreOfWhatIsRemovedByItsLabel) {
+    Metrics metrics;
+    for (const std::string sink : {"a", "b"}) {
+        metrics.counter("sent_total", "Sent", {{"sink", sink}, {"event", "opened"}}).add();
+        metrics.gauge("queued", "Queued", [] { return 1.0; }, {{"sink", sink}});
+        metrics.histogram("seconds", "Seconds", {{"sink", sink}})(1);
+    }
+    metrics.remove("sink", "a");
+    EXPECT_THAT(metrics.text(), Not(HasSubstr("sink=\"a\"")));
+    EXPECT_THAT(metrics.text(), HasSubstr("queued{sink=\"b\"} 1\n"));
+    metrics.gauge("queued", "Queued", [] { return 2.0; }, {{"sink", "a"}});
+    EXPECT_THAT(metrics.text(), HasSubstr("queued{sink=\"a\"} 2\n"));
+}
+
 }  // namespace
 }  // namespace vitalwire::runtime

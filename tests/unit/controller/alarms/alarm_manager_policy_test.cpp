@@ -138,5 +138,18 @@ TEST_F(AlarmManagerPolicyTest, AGuestThatTheInventoryNamesLateIsDeliveredThough)
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1")) << "not once more";
 }
 
+TEST_F(AlarmManagerPolicyTest, ASinkThatIsRemovedIsNotWaitedFor) {
+    later.hold_off = seconds(60);
+    given(later);
+    begin();
+    report(fresh());
+    EXPECT_THAT(confirmed, IsEmpty());
+    alarms->remove_sink("b");
+    alarms->sinks_changed();
+    loop.poll();
+    EXPECT_THAT(confirmed, ElementsAre("f1 1"));
+    EXPECT_EQ(alarms->find_sink("b"), nullptr);
+}
+
 }  // namespace
 }  // namespace vitalwire::controller

@@ -371,5 +371,42 @@ TEST_F(SinkQueueTest, WhatIsPostponedIsNoFailure) {
     EXPECT_THAT(pump(), ElementsAre("a1 opened 1"));
 }
 
+TEST_F(SinkQueueTest, AReceiverThatIsAnotherNowGetsAtOnceWhatFailed) {
+    offer(open_alarm("g1", "a1"));
+    offer(open_alarm("g2", "a2"));
+    pump(Answer::fail);
+    ASSERT_TRUE(queue.away_since());
+    EXPECT_THAT(pump(), IsEmpty());
+    queue.receiver_changed();
+    EXPECT_FALSE(queue.away_since());
+    EXPECT_EQ(queue.last_error(), "");
+    EXPECT_THAT(pump(), ::testing::UnorderedElementsAre("a1 opened 1", "a2 opened 1"));
+}
+
+TEST_F(SinkQueueTest, NewPoliciesConcernWhatHasNotPassed) {
+    offer(open_alarm("g1", "a1"));
+    pump();
+    Policy policy;
+    policy.kinds = {"no_such_kind"};
+    queue.set_policies(std::vector<Policy>{policy});
+    offer(open_alarm("g2", "a2"));
+    EXPECT_THAT(pump(), IsEmpty());
+    offer(cleared(open_alarm("g1", "a1")));
+    EXPECT_THAT(pump(), ElementsAre("a1 cleared 2")) << "a raise that was sent gets its clear";
+    queue.set_policies(std::nullopt);
+    offer(open_alarm("g2", "a2"));
+    EXPECT_THAT(pump(), ElementsAre("a2 opened 1"));
+}
+
+TEST_F(SinkQueueTest, NewLimitsCountFromTheNextMessage) {
+    DeliveryOptions one = options;
+    one.parallel = 1;
+    queue.set_limits(one);
+    offer(open_alarm("g1", "a1"));
+    offer(open_alarm("g2", "a2"));
+    ASSERT_TRUE(queue.next(now));
+    EXPECT_FALSE(queue.next(now));
+}
+
 }  // namespace
 }  // namespace vitalwire::controller

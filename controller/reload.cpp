@@ -1,0 +1,119 @@
+// What a controller takes of a changed configuration while it runs.
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "base/log.hpp"
+#include "bus/tls_context.hpp"
+#include "controller/controller.hpp"
+#include "controller/delivery/sink_worker.hpp"
+
+namespace vitalwire::controller {
+
+namespace {
+
+constexpr std::array kApplied = {"[controller] log_level",
+                                 "[controller] history",
+                                 "[controller] remove_agent_after",
+                                 "[self_monitoring] agent_lost_after",
+                                 "[self_monitoring] sink_failing_after",
+                                 "[http] certificate",
+                                 "[http] key",
+                                 "[http] reader_token_file",
+                                 "[http] reader_token_env",
+                                 "[http] operator_token_file",
+                                 "[http] operator_token_env"};
+constexpr std::string_view kSinkSection = "[sink ";
+constexpr std::string_view kPolicySection = "[policy ";
+constexpr std::string_view kPeersSection = "[peers]";
+
+const SinkConfig* find(const std::vector<SinkConfig>& sinks, const std::string& name) {
+    const auto at = std::find_if(sinks.begin(), sinks.end(), [&](const SinkConfig& sink) { return sink.name == name; });
+    return at == sinks.end() ? nullptr : &*at;
+}
+
+}  // namespace
+
+bool Controller::applies(const std::string& section, const std::string& key) const {
+    if (section.starts_with(kPolicySection) || section == kPeersSection) return true;
+    if (section.starts_with(kSinkSection))
+        return !waiting_sinks_.contains(section.substr(kSinkSection.size(), section.size() - kSinkSection.size() - 1));
+    const std::string form = section + ' ' + key;
+    return std::find(kApplied.begin(), kApplied.end(), form) != kApplied.end();
+}
+
+void Controller::reload(const ControllerConfig& changed) {
+    log::set_level(log::parse_level(changed.log_level).value_or(log::Level::info));
+    config_.agent_lost_after = changed.agent_lost_after;
+    config_.sink_failing_after = changed.sink_failing_after;
+    config_.history = changed.history;
+    config_.remove_agent_after = changed.remove_agent_after;
+    core_.set_limits(core_options());
+    *http_tokens_ = changed.http_tokens;
+    reload_http_tls(changed.http_tls);
+    peers_.configure(changed.peers);
+    reload_sinks(changed.sinks);
+    arm();
+    source_->reload();
+}
+
+/// The reader of the configuration has tried the files.
+void Controller::reload_http_tls(const bus::TlsFiles& files) {
+    config_.http_tls = files;
+    http_certificate_.watch(files);
+    if (files.certificate.empty()) http_server_.use_tls({});
+    if (const auto used = bus::use_tls(http_server_, files); !used)
+        log::error("the certificate of the HTTP interface cannot be used", {{"why", used.error().message}});
+}
+
+void Controller::reload_sinks(const std::vector<SinkConfig>& changed) {
+    waiting_sinks_.clear();
+    std::vector<SinkConfig> running;
+    for (const SinkConfig& sink : std::exchange(config_.sinks, {})) {
+        if (find(changed, sink.name) == nullptr) {
+            remove_sink(sink.name);
+        } else {
+            running.push_back(sink);
+        }
+    }
+    for (const SinkConfig& sink : changed) {
+        const SinkConfig* before = find(running, sink.name);
+        const bool done = before == nullptr ? add_sink_while_running(sink) : change_sink(*before, sink);
+        if (!done) waiting_sinks_.insert(sink.name);
+        if (done || before != nullptr) config_.sinks.push_back(done ? sink : *before);
+        if (Notifier* worker = core_.alarms().find_sink(sink.name)) worker->queue().set_policies(sink.policies);
+    }
+    core_.alarms().sinks_changed();
+}
+
+/// Its rows and its metrics go with it.
+void Controller::remove_sink(const std::string& name) {
+    log::info("sink removed", {{"sink", name}});
+    removed_sinks_.push_back(core_.alarms().remove_sink(name));
+    metrics_.remove("sink", name);
+    problems_.clear("sink " + name + " cannot deliver");
+    problems_.clear("sink " + name + " cannot be compared with its receiver");
+}
+
+/// One that listens could find its address taken; Keystone is there only when it was needed at the start.
+bool Controller::add_sink_while_running(const SinkConfig& sink) {
+    const SinkType& type = *sink_type(sink.type);
+    if (type.listens || (type.needs_openstack && keystone_ == nullptr)) return false;
+    log::info("sink added", {{"sink", sink.name}, {"type", sink.type}});
+    add_sink(sink);
+    return core_.alarms().find_sink(sink.name)->start().has_value();
+}
+
+bool Controller::change_sink(const SinkConfig& before, const SinkConfig& sink) {
+    Notifier* worker = core_.alarms().find_sink(sink.name);
+    const bool same = before.type == sink.type && before.settings == sink.settings;
+    if (before.type != sink.type || (!same && sink_type(sink.type)->listens)) return false;
+    worker->queue().set_limits(sink.delivery);
+    if (same) return true;
+    log::info("sink configured again", {{"sink", sink.name}});
+    worker->replace(sink.make(sink_context(sink.name)));
+    return true;
+}
+
+}  // namespace vitalwire::controller
