@@ -2,7 +2,9 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,6 +20,7 @@
 #include <string_view>
 
 #include "base/line_buffer.hpp"
+#include "runtime/journal_entry.hpp"
 
 namespace vitalwire::runtime {
 
@@ -26,6 +29,9 @@ namespace {
 constexpr std::chrono::seconds kFlushPatience{1};
 /// Small where it can be: in a guest memory is locked or scarce. Thread-local data of the libraries comes on top of it.
 constexpr std::size_t kWriterStack = std::size_t{64} * 1024;
+constexpr const char* kJournalSocket = "/run/systemd/journal/socket";
+/// The line, and once more what stands in its fields.
+constexpr std::size_t kLongestEntry = 3 * base::LineBuffer::kMaxLine;
 
 /// Writes all of `text` to standard error, however long that takes. False if it cannot be written at all.
 bool write_to_stderr(std::string_view text) {
@@ -52,6 +58,32 @@ bool stderr_is_the_journal() {
     return stream == std::to_string(status.st_dev) + ':' + std::to_string(status.st_ino);
 }
 
+/// The journal's own protocol. Its socket is systemd's, so it is there while the journal restarts.
+class JournalSocket {
+public:
+    /// Without it the lines go to standard error, which is the journal's as well.
+    void open() { fd_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); }
+
+    /// False if it was not sent.
+    bool send(std::string_view line) {
+        if (fd_ < 0) return false;
+        const std::size_t size = journal_entry(line, program_invocation_short_name, entry_);
+        if (size == 0) return false;
+        sockaddr_un to{};
+        to.sun_family = AF_UNIX;
+        std::string_view(kJournalSocket).copy(to.sun_path, sizeof to.sun_path - 1);
+        ssize_t sent = 0;
+        do {
+            sent = ::sendto(fd_, entry_.data(), size, MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&to), sizeof to);
+        } while (sent < 0 && errno == EINTR);
+        return sent >= 0;
+    }
+
+private:
+    int fd_ = -1;
+    std::array<char, kLongestEntry> entry_{};
+};
+
 /// The priority that the journal reads (sd-daemon(3)); it adds the time itself.
 std::string priority_prefix(log::Level level) {
     static constexpr std::array kPriorities = {"<7>", "<6>", "<4>", "<3>"};
@@ -74,7 +106,10 @@ std::string time_prefix(log::Level level) {
 /// The buffer of lines and the thread that empties it.
 class LogWriter {
 public:
-    LogWriter(std::size_t buffer, bool journal) : prefix_(journal ? priority_prefix : time_prefix), lines_(buffer) {}
+    LogWriter(std::size_t buffer, bool journal)
+        : prefix_(journal ? priority_prefix : time_prefix), journal_(journal), lines_(buffer) {
+        if (journal) socket_.open();
+    }
 
     bool start_thread() {
         pthread_attr_t attributes{};
@@ -127,12 +162,23 @@ private:
             writing_ = true;
             const std::size_t size = lines_.pop(chunk_);
             lock.unlock();
-            const bool written = write_to_stderr({chunk_.data(), size});
+            const bool written = write({chunk_.data(), size});
             lock.lock();
             writing_ = false;
             if (written && lines_.empty()) report_dropped();
             changed_.notify_all();
         }
+    }
+
+    bool write(std::string_view lines) {
+        if (!journal_) return write_to_stderr(lines);
+        bool written = true;
+        while (!lines.empty()) {
+            const std::string_view line = lines.substr(0, lines.find('\n') + 1);
+            written = (socket_.send(line.substr(0, line.size() - 1)) || write_to_stderr(line)) && written;
+            lines.remove_prefix(line.size());
+        }
+        return written;
     }
 
     /// One line when the reader has caught up, not one for every time that it was late.
@@ -145,6 +191,8 @@ private:
     }
 
     std::string (*prefix_)(log::Level);
+    bool journal_;
+    JournalSocket socket_;  // of the thread
     std::mutex mutex_;
     std::condition_variable changed_;
     base::LineBuffer lines_;

@@ -11,11 +11,11 @@ namespace vitalwire::runtime {
 constexpr std::size_t kHostLogBuffer = std::size_t{1024} * 1024;
 constexpr std::size_t kGuestLogBuffer = std::size_t{32} * 1024;
 
-/// Sends base/log.hpp's lines to standard error: with the journal's priority prefix under systemd, with time and level
-/// on a terminal or in a file. A thread writes them, so that no caller ever waits for the reader of the log; what does
-/// not fit into `buffer` is dropped, the oldest first, and counted. At exit what is left is written, for a second at
-/// most. Called once, before the first event is handled. Our own and not spdlog's asynchronous logger, which cannot
-/// bound the wait at exit and is larger than the whole daemon in a guest.
+/// Sends base/log.hpp's lines to the journal when it is our standard error, with a field for each of theirs
+/// (journal_entry.hpp); otherwise to standard error, with time and level. A thread writes them, so that no caller ever
+/// waits for the reader of the log; what does not fit into `buffer` is dropped, the oldest first, and counted. At exit
+/// what is left is written, for a second at most. Called once, before the first event is handled. Our own and not
+/// spdlog's asynchronous logger, which cannot bound the wait at exit and is larger than the whole daemon in a guest.
 void start_logging(log::Level level, std::size_t buffer);
 
 /// Waits until everything logged so far is written, a second at most.

@@ -9,7 +9,8 @@
 //   secret.hpp             a secret from the file or the variable that a section names
 //   notify.hpp             systemd: ready, watchdog, status
 //   daemon.hpp             the event loop of a daemon: signals, reload, watchdog
-//   logging.hpp            lines of base/log.hpp to standard error, written by a thread
+//   journal_entry.hpp      a line of the log as the journal has it
+//   logging.hpp            lines of base/log.hpp to the journal or to standard error, written by a thread
 //   metrics.hpp            counters and gauges for /metrics
 //   problems.hpp           what is wrong now, since when
 //   store.hpp              what must survive a restart: write-behind tables
