@@ -1,7 +1,14 @@
 #!/usr/bin/python3
-"""The packages on a clean Debian, and those of the guest in a root with rpm's tools: installed, upgraded, removed, purged.
-Needs root and Debian's archive."""
+"""The packages on a clean Debian in which systemd runs: installed, upgraded, rolled back, removed, purged; the .rpm packages
+by rpm in the same root, and those of the guest in a root with rpm's tools alone. Needs root and Debian's archive.
 
+VITALWIRE_PACKAGES_FROM    a finished build to package, instead of two fresh ones
+VITALWIRE_CLEAN_ROOT       what debootstrap has made before, to be copied
+VITALWIRE_DEBIAN_MIRROR    where debootstrap gets it otherwise
+"""
+
+import contextlib
+import json
 import os
 from pathlib import Path
 import shutil
@@ -17,10 +24,16 @@ from scripted_host import Host
 from vmbed.procs import wait_until
 
 MIRROR = os.environ.get("VITALWIRE_DEBIAN_MIRROR", "http://deb.debian.org/debian")
+INCLUDED = "systemd,systemd-sysv,adduser,dbus"
 DAEMONS = {"vitalwire-controller": "vitalwire-controller", "vitalwire-agent": "vitalwire-agent",
            "vitalwire-guest": "vitalwired"}
 INSTALLED = [*DAEMONS, "vitalwire-cli", "libvitalwire1", "libvitalwire-dev", "libservergroup2",
              "libguest-common-api3", "libguest-heartbeat-api3"]
+RPMS = [*DAEMONS, "vitalwire-cli", "libvitalwire1", "libvitalwire-devel"]
+SERVICES = ("vitalwire-controller", "vitalwire-agent")  # what runs on a node that is both
+CHANNELS = "/srv/channels"
+GUEST = "bench"
+BOOT_SECONDS = 120
 
 
 def run(*command: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -29,6 +42,58 @@ def run(*command: str | Path, check: bool = True) -> subprocess.CompletedProcess
     if check and done.returncode:
         raise AssertionError(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout}")
     return done
+
+
+class Node:
+    """A root in which systemd runs as process 1; it ends with `close`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--resolv-conf=replace-host",
+                   "--console=pipe", "-D", root, "--boot"]
+        with (root.parent / "console.log").open("w") as log:
+            self._nspawn = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        wait_until(self._booted, "systemd has booted", BOOT_SECONDS)
+
+    def _leader(self) -> str:
+        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
+        return children.read_text().split()[0]
+
+    def _booted(self) -> bool:
+        if self._nspawn.poll() is not None:
+            raise AssertionError(f"no boot:\n{(self.root.parent / 'console.log').read_text()}")
+        with contextlib.suppress(IndexError, OSError):
+            return self.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded")
+        return False
+
+    def run(self, *command: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+        path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        return run("nsenter", f"--target={self._leader()}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd",
+                   "env", "-i", path, "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", *command, check=check)
+
+    def close(self) -> None:
+        with contextlib.suppress(AssertionError, IndexError, OSError):
+            self.run("systemctl", "poweroff", check=False)
+        try:
+            self._nspawn.wait(30)
+        except subprocess.TimeoutExpired:
+            self._nspawn.kill()
+            self._nspawn.wait()
+
+    # ---- services
+
+    def active(self, unit: str) -> str:
+        return self.run("systemctl", "is-active", unit, check=False).stdout.strip()
+
+    def pid_of(self, unit: str) -> str:
+        return self.run("systemctl", "show", "-P", "MainPID", unit).stdout.strip()
+
+    def faults(self) -> list[str]:
+        """Ids of the open ones, as the operator's command has them."""
+        done = self.run("vitalwire", "faults", "-o", "json", check=False)
+        with contextlib.suppress(json.JSONDecodeError):
+            return [fault["id"] for fault in json.loads(done.stdout)["faults"]]
+        return []
 
 
 class Packages(unittest.TestCase):
@@ -42,24 +107,29 @@ class Packages(unittest.TestCase):
         self.root = self.work / "root"
 
     def test_life_of_the_packages(self) -> None:
+        first, second = self.build()
+        self.make_root()
+        self.node = Node(self.root)
+        self.addCleanup(self.node.close)
+        self.install(first)
+        self.check_installed("0.1.0-1")
+        fault = self.put_to_work()
+        self.change_configuration()
+        self.upgrade(second, "0.1.0-2", fault)
+        self.upgrade(first, "0.1.0-1", fault, "--allow-downgrades")
+        self.check_removed_and_purged()
+        self.check_rpms(first, second)
+
+    def build(self) -> tuple[Path, Path]:
+        """Two versions of all packages; the .deb of a fresh build are clean for lintian."""
         build = ["--build", os.environ["VITALWIRE_PACKAGES_FROM"]] if "VITALWIRE_PACKAGES_FROM" in os.environ else []
         first, second = self.work / "1", self.work / "2"
         run(ROOT / "packaging" / "build", "--output", first, *build)
         self.check_rpm_of_the_guest(first)
-        again = build or ["--build", self.rebuilt()]
-        run(ROOT / "packaging" / "build", "--output", second, "--revision", "2", "--no-rpm", *again)
+        run(ROOT / "packaging" / "build", "--output", second, "--revision", "2", *(build or ["--build", self.rebuilt()]))
         if not build:
             self.check_lintian(first)
-        self.make_root()
-        self.install(first)
-        self.check_installed("0.1.0-1")
-        self.change_configuration()
-        self.install(second)
-        self.check_installed("0.1.0-2")
-        self.assertIn("# the operator's", self.inside_file("etc/vitalwire/vitalwire-agent.conf").read_text())
-        self.install(first, "--allow-downgrades")
-        self.check_installed("0.1.0-1")
-        self.check_removed_and_purged()
+        return first, second
 
     def rebuilt(self) -> Path:
         build = self.work / "build"
@@ -105,17 +175,13 @@ class Packages(unittest.TestCase):
         self.assertEqual(daemon.wait(timeout=30), 0)
 
     def make_root(self) -> None:
-        run("debootstrap", "--variant=minbase", "--include=systemd,systemd-sysv,adduser", "bookworm", self.root, MIRROR)
-        policy = self.inside_file("usr/sbin/policy-rc.d")
-        policy.write_text("#!/bin/sh\necho started $* >>/policy-asked\nexit 101\n")
-        policy.chmod(0o755)
+        if ready := os.environ.get("VITALWIRE_CLEAN_ROOT"):
+            run("cp", "-a", "--reflink=auto", ready, self.root)
+            return
+        run("debootstrap", "--variant=minbase", f"--include={INCLUDED}", "bookworm", self.root, MIRROR)
 
     def inside_file(self, path: str) -> Path:
         return self.root / path
-
-    def inside(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return run("systemd-nspawn", "--quiet", "--register=no", "--resolv-conf=replace-host", "-D", self.root,
-                   "--setenv=DEBIAN_FRONTEND=noninteractive", *command, check=check)
 
     def install(self, packages: Path, *options: str) -> None:
         target = self.inside_file("packages")
@@ -124,35 +190,114 @@ class Packages(unittest.TestCase):
         for name in INSTALLED:
             shutil.copy2(next(packages.glob(f"{name}_*.deb")), target)
         names = [f"/packages/{path.name}" for path in sorted(target.iterdir())]
-        self.inside("apt-get", "-q", "install", "-y", "--no-install-recommends", *options, *names)
+        self.node.run("apt-get", "-q", "install", "-y", "--no-install-recommends", *options, *names)
+
+    def check_version(self, version: str) -> None:
+        for package in DAEMONS:
+            self.assertEqual(self.node.run("dpkg-query", "-W", "-f", "${Version}", package).stdout, version)
 
     def check_installed(self, version: str) -> None:
-        for package, unit in DAEMONS.items():
-            self.assertEqual(self.inside("dpkg-query", "-W", "-f", "${Version}", package).stdout, version)
-            self.assertEqual(self.inside("systemctl", "is-enabled", unit).stdout.strip(), "enabled")
-            self.inside("systemd-analyze", "verify", f"/lib/systemd/system/{unit}.service")
-        asked = self.inside_file("policy-asked")
-        self.assertNotIn(" start", asked.read_text() if asked.exists() else "", "no service is started")
-        self.assertRegex(self.inside("vitalwire", "--version").stdout, "^vitalwire 0.1.0")
-        self.inside("vitalwire-certs", "--directory", "/tmp/pki", "--agent", "compute-1")
+        self.check_version(version)
+        for unit in DAEMONS.values():
+            self.assertEqual(self.node.run("systemctl", "is-enabled", unit).stdout.strip(), "enabled")
+            self.assertEqual(self.node.active(unit), "inactive", "enabled, and not started")
+            self.node.run("systemd-analyze", "--man=no", "verify", f"/lib/systemd/system/{unit}.service")
+        for user in SERVICES:
+            self.assertIn("vitalwire", self.node.run("id", user).stdout)
+        self.assertRegex(self.node.run("vitalwire", "--version").stdout, "^vitalwire 0.1.0")
+        self.node.run("vitalwire-certs", "--directory", "/tmp/pki", "--agent", "compute-1")
         for program in ("vitalwire-controller", "vitalwire-agent", "vitalwired"):
-            self.assertIn("0.1.0", self.inside(program, "--version").stdout)
+            self.assertIn("0.1.0", self.node.run(program, "--version").stdout)
+        self.assertTrue(self.inside_file("usr/share/doc/vitalwire/runbook/heartbeat_lost.md").exists())
+
+    def put_to_work(self) -> str:
+        """Both daemons on one node, with a guest that hangs: the id of its fault."""
+        self.inside_file(CHANNELS[1:]).mkdir(parents=True, exist_ok=True)
+        configuration = self.inside_file("etc/vitalwire/vitalwire-agent.conf")
+        configuration.write_text(f"[agent]\nhost = node\n[source directory]\npath = {CHANNELS}\n")
+        self.node.run("vitalwire-agent", "--config", "/etc/vitalwire/vitalwire-agent.conf", "--check-config")
+        self.node.run("systemctl", "start", *SERVICES)
+        self.node.run("systemd-run", "--unit=guest", "vitalwired", "--channel",
+                      f"unix:{CHANNELS}/org.vitalwire.0.{GUEST}.sock", "--app-socket", "/run/guest.sock")
+        wait_until(lambda: "registered" in self.node.run("vitalwire", "guests", check=False).stdout, "the guest is watched")
+        self.node.run("systemctl", "kill", "--signal=STOP", "guest")
+        wait_until(self.node.faults, "its fault is open")
+        self.assertEqual(self.node.run("vitalwire", "coverage", check=False).returncode, 0)
+        return self.node.faults()[0]
+
+    def upgrade(self, packages: Path, version: str, fault: str, *options: str) -> None:
+        """What runs is restarted, with the operator's configuration; the fault is the same one."""
+        before = {unit: self.node.pid_of(unit) for unit in SERVICES}
+        self.install(packages, "-o", "Dpkg::Options::=--force-confold", *options)
+        self.check_version(version)
+        for unit in SERVICES:
+            self.await_running(unit)
+            self.assertNotEqual(self.node.pid_of(unit), before[unit])
+        self.assertIn("# the operator's", self.inside_file("etc/vitalwire/vitalwire-agent.conf").read_text())
+        wait_until(lambda: self.node.faults() == [fault], "the fault is open")
+        self.assertEqual(self.node.active("vitalwired"), "inactive", "what did not run does not start")
+
+    def await_running(self, unit: str) -> None:
+        try:
+            wait_until(lambda: self.node.active(unit) == "active", f"{unit} runs")
+        except TimeoutError as error:
+            raise AssertionError(self.node.run("systemctl", "status", "--no-pager", "-n", "40", unit, check=False).stdout) from error
 
     def change_configuration(self) -> None:
         with self.inside_file("etc/vitalwire/vitalwire-agent.conf").open("a") as file:
             file.write("# the operator's\n")
 
     def check_removed_and_purged(self) -> None:
-        state = self.inside_file("var/lib/vitalwire/agent/agent.db")
-        state.parent.mkdir(parents=True, exist_ok=True)
-        state.write_text("faults")
-        self.inside("apt-get", "-q", "remove", "-y", *INSTALLED)
+        self.node.run("systemctl", "stop", "guest")
+        self.node.run("apt-get", "-q", "remove", "-y", *INSTALLED)
+        for unit in SERVICES:
+            self.assertEqual(self.node.active(unit), "inactive", "a removed service does not go on")
         self.assertTrue(self.inside_file("etc/vitalwire/vitalwire-agent.conf").exists())
-        self.assertTrue(state.exists())
-        self.inside("apt-get", "-q", "purge", "-y", *INSTALLED)
-        left = [path for path in ("etc/vitalwire", "var/lib/vitalwire", "usr/sbin/vitalwired", "usr/bin/vitalwire")
-                if self.inside_file(path).exists()]
-        self.assertEqual(left, [])
+        self.assertTrue(self.inside_file("var/lib/vitalwire/agent/agent.db").exists())
+        self.node.run("dpkg", "--purge", *INSTALLED)
+        self.assertEqual(self.left(), [])
+
+    def left(self) -> list[str]:
+        return [path for path in ("etc/vitalwire", "var/lib/vitalwire", "usr/sbin/vitalwired", "usr/bin/vitalwire",
+                                  "lib/systemd/system/vitalwire-agent.service") if self.inside_file(path).exists()]
+
+    # ---- rpm; the libraries are those that apt has installed, so rpm does not know of them
+
+    def rpm(self, *arguments: str) -> str:
+        return self.node.run("rpm", "--force-debian", "--nodeps", *arguments).stdout
+
+    def rpm_files(self, packages: Path) -> list[str]:
+        target = self.inside_file("packages")
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir()
+        for name in RPMS:
+            shutil.copy2(next(packages.glob(f"{name}-[0-9]*.rpm")), target)
+        return [f"/packages/{path.name}" for path in sorted(target.iterdir())]
+
+    def check_rpms(self, first: Path, second: Path) -> None:
+        self.node.run("apt-get", "-q", "install", "-y", "--no-install-recommends", "rpm")
+        self.rpm("--install", *self.rpm_files(first))
+        self.node.run("systemctl", "daemon-reload")
+        for unit in SERVICES:
+            self.assertEqual(self.node.active(unit), "inactive", "not started")
+        fault = self.put_to_work()
+        self.change_configuration()
+        for options, packages, release in ((["--upgrade"], second, "2"), (["--upgrade", "--oldpackage"], first, "1")):
+            before = {unit: self.node.pid_of(unit) for unit in SERVICES}
+            self.rpm(*options, *self.rpm_files(packages))
+            installed = self.node.run("rpm", "--query", "--queryformat", "%{release}", "vitalwire-agent").stdout
+            self.assertEqual(installed, release)
+            for unit in SERVICES:
+                wait_until(lambda: self.node.active(unit) == "active", f"{unit} runs")  # noqa: B023
+                self.assertNotEqual(self.node.pid_of(unit), before[unit])
+            self.assertIn("# the operator's", self.inside_file("etc/vitalwire/vitalwire-agent.conf").read_text())
+            wait_until(lambda: self.node.faults() == [fault], "the fault is open")
+        self.node.run("systemctl", "stop", "guest")
+        self.rpm("--erase", *RPMS)
+        for unit in SERVICES:
+            self.assertNotEqual(self.node.active(unit), "active")
+        self.assertFalse(self.inside_file("usr/bin/vitalwire").exists())
+        self.assertTrue(self.inside_file("etc/vitalwire/vitalwire-agent.conf.rpmsave").exists(), "the operator's is kept")
 
 
 if __name__ == "__main__":
