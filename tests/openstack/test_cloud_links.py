@@ -190,6 +190,8 @@ class BadInput(LinkTestCase):
         server = admin.create_server(NAME, flavor, image)
         self.addCleanup(admin.delete_server, server)
         wait_until(lambda: controller.guest(server).get("display_name") == NAME, "it is shown by its name", 60)
+        # Until then Nova itself publishes updates, with the name that it has.
+        wait_until(lambda: controller.guest(server).get("cloud_state") == "active", "it has started", 120)
         for name in ODD_NAMES:
             self.publish(update(uuid=server, display_name=name))
             wait_until(lambda: controller.guest(server).get("display_name") == name, f"it is {name!r}")
