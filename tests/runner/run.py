@@ -6,52 +6,15 @@ from dataclasses import replace
 import os
 from pathlib import Path
 import re
-import signal
 import subprocess
 import sys
-import time
 
+from builds import Builds
+from clock import Clock
 from results import Results, read_junit
 from stages import ROOT, Plan, Stage, plan
 
 JOBS = max(2, os.cpu_count() or 2)
-GRACE_MINUTES = 15  # what runs then is ended that long after a plan's limit
-
-
-class Clock:
-    """Where the time of a run went, and what is left of it."""
-
-    def __init__(self, limit_minutes: int) -> None:
-        self._limit = limit_minutes
-        self._begin = time.monotonic()
-        self.parts: list[tuple[str, float]] = []
-
-    def minutes(self) -> float:
-        return (time.monotonic() - self._begin) / 60
-
-    def has_room_for(self, stage: Stage) -> bool:
-        return not self._limit or stage.needed or self.minutes() + stage.minutes <= self._limit
-
-    def run(self, what: str, command: list[str], environment: dict[str, str] | None = None) -> int:
-        """The status of the command, which is ended when the limit and its grace are over."""
-        print(f"== {what}", flush=True)
-        begin = time.monotonic()
-        left = (self._limit + GRACE_MINUTES - self.minutes()) * 60 if self._limit else None
-        with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True) as process:
-            try:
-                status = process.wait(left)
-            except BaseException as error:
-                os.killpg(process.pid, signal.SIGKILL)
-                status = process.wait()
-                if not isinstance(error, subprocess.TimeoutExpired):
-                    raise
-                print(f"{what}: ended after {self.minutes():.0f} minutes of the whole run", flush=True)
-        self.parts.append((what, (time.monotonic() - begin) / 60))
-        return status
-
-    def story(self) -> str:
-        parts = [f"{what} {minutes:.1f}" for what, minutes in self.parts]
-        return f"minutes: {', '.join([*parts, f'all {self.minutes():.1f}'])}"
 
 
 def main() -> int:
@@ -59,11 +22,19 @@ def main() -> int:
     chosen = plan_of(options)
     clock = Clock(chosen.minutes)
     results = Results()
-    for stage in chosen.stages:
-        if reason := why_not(stage, options, clock):
-            results.skipped.append(f"stage {stage.name}: {reason}")
-        else:
-            results.add(run_stage(stage, chosen, options, clock))
+    builds = Builds(chosen.fuzz_seconds, JOBS)
+    try:
+        for at, stage in enumerate(chosen.stages):
+            if reason := why_not(stage, options, clock):
+                results.skipped.append(f"stage {stage.name}: {reason}")
+            elif not builds.make(stage, clock):
+                results.add(Results(failed=[f"{stage.name}: build"]))
+            else:
+                if chosen.builds_ahead:
+                    builds.begin_next([later for later in chosen.stages[at + 1 :] if not why_not(later, options, clock)])
+                results.add(test_stage(stage, chosen, options, clock))
+    finally:
+        builds.stop()
     return report(results, clock)
 
 
@@ -115,15 +86,8 @@ def why_not(stage: Stage, options: argparse.Namespace, clock: Clock) -> str:
     return ""
 
 
-def run_stage(stage: Stage, chosen: Plan, options: argparse.Namespace, clock: Clock) -> Results:
+def test_stage(stage: Stage, chosen: Plan, options: argparse.Namespace, clock: Clock) -> Results:
     build = ROOT / "build" / stage.preset
-    targets = ["--target", *stage.targets] if stage.targets else []
-    for what, command in (
-        ("configure", ["cmake", "--preset", stage.preset, f"-DVITALWIRE_FUZZ_SECONDS={chosen.fuzz_seconds}"]),
-        ("build", ["cmake", "--build", "--preset", stage.preset, "-j", str(JOBS), *targets]),
-    ):
-        if clock.run(f"{stage.name}: {what}", command):
-            return Results(failed=[f"{stage.name}: {what}"])
     results = run_ctest(stage, build, options, clock)
     if chosen.again and results.failed:
         results.try_again(run_ctest(stage, build, options, clock, only_failed=True))

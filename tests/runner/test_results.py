@@ -9,9 +9,10 @@ import unittest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from builds import Builds
+from clock import Clock
 from results import Results, read_junit
-from run import Clock
-from stages import Stage, plan
+from stages import ROOT, Stage, plan
 
 UNITTEST_OUTPUT = """test_one (__main__.A.test_one) ... skipped 'no root here'
 test_two (__main__.A.test_two) ... ok
@@ -111,6 +112,77 @@ class Limits(unittest.TestCase):
         for other in ("quick", "all"):
             self.assertLessEqual({stage.name for stage in plan(other).stages}, set(names))
         self.assertIn("long", names)
+
+
+class CommandBuilds(Builds):
+    """Builds that are one command of the shell, logged where the test looks."""
+
+    def __init__(self, script: str, folder: Path) -> None:
+        super().__init__(fuzz_seconds=0, jobs=1)
+        self._script = script
+        self._folder = folder
+
+    def commands(self, stage: Stage) -> list[tuple[str, list[str]]]:
+        return [("build", ["sh", "-c", self._script])]
+
+    def log(self, stage: Stage) -> Path:
+        return ROOT / "build" / self._folder.name / f"build-{stage.name}.log"
+
+
+class BuildsAhead(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory(prefix="runner-", dir=made(ROOT / "build"))
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def builds(self, script: str) -> CommandBuilds:
+        builds = CommandBuilds(script, self.folder)
+        self.addCleanup(builds.stop)
+        return builds
+
+    def test_the_build_of_a_later_stage_is_made_before_the_stage_comes(self) -> None:
+        builds = self.builds(f"touch {self.folder}/made")
+        builds.begin_next([Stage("later", "other")])
+        await_path(self.folder / "made")
+        self.assertTrue(builds.make(Stage("later", "other"), Clock(0)))
+
+    def test_a_build_beside_tests_takes_only_what_nobody_else_wants(self) -> None:
+        builds = self.builds(f"chrt -p $$ >{self.folder}/policy; touch {self.folder}/made")
+        builds.begin_next([Stage("later", "other")])
+        await_path(self.folder / "made")
+        self.assertIn("SCHED_IDLE", (self.folder / "policy").read_text())
+
+    def test_a_build_that_is_there_is_not_begun_again(self) -> None:
+        builds = self.builds(f"echo >>{self.folder}/made")
+        builds._made.add("release")
+        builds.begin_next([Stage("again", "release"), Stage("later", "other")])
+        self.assertTrue(builds.make(Stage("later", "other"), Clock(0)))
+        self.assertEqual((self.folder / "made").read_text(), "\n")
+
+    def test_a_build_beside_tests_that_fails_is_told_when_its_stage_comes(self) -> None:
+        builds = self.builds("exit 3")
+        builds.begin_next([Stage("later", "other")])
+        self.assertFalse(builds.make(Stage("later", "other"), Clock(0)))
+
+    def test_a_build_that_nobody_waits_for_any_more_is_ended(self) -> None:
+        builds = self.builds(f"touch {self.folder}/begun; sleep 600; touch {self.folder}/made")
+        builds.begin_next([Stage("later", "other")])
+        await_path(self.folder / "begun")
+        builds.stop()
+        self.assertFalse((self.folder / "made").exists())
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def await_path(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{path} does not appear")
+        time.sleep(0.01)
 
 
 if __name__ == "__main__":
