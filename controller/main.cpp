@@ -14,6 +14,7 @@
 #include "runtime/logging.hpp"
 #include "runtime/notify.hpp"
 #include "runtime/reload.hpp"
+#include "runtime/timer.hpp"
 
 namespace {
 
@@ -49,13 +50,10 @@ private:
         std::string line = status_line(controller_);
         if (line != notified_) runtime::notify_status(line);
         notified_ = std::move(line);
-        timer_.expires_after(std::chrono::seconds(1));
-        timer_.async_wait([this](const boost::system::error_code& error) {
-            if (!error) notify();
-        });
+        timer_.after(std::chrono::seconds(1), [this] { notify(); });
     }
 
-    boost::asio::steady_timer timer_;
+    runtime::Timer timer_;
     const controller::Controller& controller_;
     std::string notified_;
 };

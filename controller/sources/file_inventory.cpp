@@ -6,7 +6,6 @@
 
 #include <array>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <filesystem>
 #include <optional>
 #include <string_view>
@@ -16,6 +15,7 @@
 #include "base/log.hpp"
 #include "controller/sources/inventory_file.hpp"
 #include "runtime/config.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::controller {
 
@@ -151,19 +151,14 @@ private:
     }
 
     void load_soon() {
-        settle_.expires_after(kSettle);
-        settle_.async_wait([self = shared_from_this()](const error_code& error) {
-            if (!error) self->load();
-        });
+        settle_.after(kSettle, [this] { load(); });
     }
 
     void poll_later() {
-        poll_timer_.expires_after(kPoll);
-        poll_timer_.async_wait([self = shared_from_this()](const error_code& error) {
-            if (error || self->handler_ == nullptr) return;
-            if (!self->inotify_.is_open()) self->watch();
-            if (signature_of(self->path_) != self->seen_) self->load();
-            self->poll_later();
+        poll_timer_.after(kPoll, [this] {
+            if (!inotify_.is_open()) watch();
+            if (signature_of(path_) != seen_) load();
+            poll_later();
         });
     }
 
@@ -177,8 +172,8 @@ private:
     std::optional<Signature> seen_;  ///< of the version that was read last
     asio::posix::stream_descriptor inotify_;
     alignas(inotify_event) std::array<char, 4096> events_{};
-    asio::steady_timer settle_;
-    asio::steady_timer poll_timer_;
+    runtime::Timer settle_;
+    runtime::Timer poll_timer_;
 };
 
 FileInventory::FileInventory(asio::io_context& io, Inventory& inventory, std::string path, bool required)

@@ -67,6 +67,7 @@ int connect_to(const std::string& path, int& error) {
 
 LineConnection::LineConnection(asio::io_context& io, std::string path, Limits limits, Handler& handler)
     : poller_(asio::use_service<EpollPoller>(io)),
+      io_(io),
       timer_(io),
       path_(std::move(path)),
       limits_(limits),
@@ -86,7 +87,7 @@ std::shared_ptr<LineConnection> LineConnection::make(asio::io_context& io, std::
 
 void LineConnection::start() {
     // A host with thousands of channels connects them one a turn, not all in one.
-    asio::post(timer_.get_executor(), [self = shared_from_this()] { self->connect(); });
+    asio::post(io_, [self = shared_from_this()] { self->connect(); });
 }
 
 void LineConnection::set_bytes_per_second(double bytes_per_second) {
@@ -121,11 +122,8 @@ void LineConnection::connect() {
 }
 
 void LineConnection::back_off(int error) {
-    timer_.expires_after(jittered(retry_after_));
+    timer_.after(jittered(retry_after_), [self = shared_from_this()] { self->connect(); });
     retry_after_ = std::min(2 * retry_after_, kLongestRetry);
-    timer_.async_wait([self = shared_from_this()](const boost::system::error_code& ec) {
-        if (!ec) self->connect();
-    });
     if (error != 0) handler_->on_unreachable(error);
 }
 
@@ -161,9 +159,7 @@ void LineConnection::deliver(std::string_view bytes) {
 
 void LineConnection::pause_reading(base::Duration pause) {
     paused_ = true;
-    timer_.expires_after(pause);
-    timer_.async_wait([self = shared_from_this(), connection = connection_](const boost::system::error_code& ec) {
-        if (ec || connection != self->connection_) return;
+    timer_.after(pause, [self = shared_from_this()] {
         self->paused_ = false;
         self->update_interest();
     });
@@ -245,7 +241,7 @@ bool LineConnection::write_some(std::string_view bytes, std::size_t& written) {
 }
 
 void LineConnection::drop_later(const std::string& why) {
-    asio::post(timer_.get_executor(), [self = shared_from_this(), why, connection = connection_] {
+    asio::post(io_, [self = shared_from_this(), why, connection = connection_] {
         if (connection == self->connection_) self->hear_out(why);
     });
 }

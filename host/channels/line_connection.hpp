@@ -1,7 +1,6 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,6 +11,7 @@
 #include "base/clock.hpp"
 #include "base/token_bucket.hpp"
 #include "host/channels/epoll_poller.hpp"
+#include "runtime/timer.hpp"
 #include "wire/line_framer.hpp"
 
 namespace vitalwire::host {
@@ -97,7 +97,8 @@ private:
 
     EpollPoller& poller_;
     int fd_ = -1;
-    boost::asio::steady_timer timer_;  ///< back-off while down, pause of reading while up
+    boost::asio::io_context& io_;
+    runtime::Timer timer_;  ///< back-off while down, pause of reading while up
     std::string path_;
     Limits limits_;
     Handler* handler_;

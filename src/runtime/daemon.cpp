@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <ctime>
 #include <utility>
 
 #include "base/log.hpp"
 #include "runtime/notify.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::runtime {
 
@@ -107,9 +107,7 @@ private:
         log::info("stopping", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
         notify_stopping();
         if (!stop_) return io_.stop();
-        deadline_.expires_after(kStopDeadline);
-        deadline_.async_wait([this](const boost::system::error_code& error) {
-            if (error) return;
+        deadline_.after(kStopDeadline, [this] {
             log::warning("stopping took too long, ending now", {{"after_ms", kStopDeadline.count()}});
             io_.stop();
         });
@@ -119,17 +117,14 @@ private:
     void feed_watchdog() {
         if (!watchdog_) return;
         notify_watchdog();
-        watchdog_timer_.expires_after(*watchdog_);
-        watchdog_timer_.async_wait([this](const boost::system::error_code& error) {
-            if (!error) feed_watchdog();
-        });
+        watchdog_timer_.after(*watchdog_, [this] { feed_watchdog(); });
     }
 
     asio::io_context io_{1};
     LoopTurns turns_;
     asio::signal_set signals_{io_, SIGTERM, SIGINT, SIGHUP};
-    asio::steady_timer deadline_{io_};
-    asio::steady_timer watchdog_timer_{io_};
+    Timer deadline_{io_};
+    Timer watchdog_timer_{io_};
     std::optional<base::Millis> watchdog_;
     std::function<void()> reload_;
     std::function<void(std::function<void()>)> stop_;

@@ -24,6 +24,10 @@ HEAVY = re.compile(r"^(boost/beast|fmt|libvirt|curl|prometheus|sqlite3|CLI|amqp|
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b|not (yet )?implement[e]d|unimplement[e]d", re.IGNORECASE)
 MACHINE_PATH = re.compile(r"/wor[k]/|/far[m]/|/roo[t]/|/tmp/v[w]|/hom[e]/[a-z]|[.]librar[y]")
 
+# A handler of Asio's own that is on its way runs after a cancel: runtime::Timer does not.
+RAW_TIMER = re.compile(r"\b(steady|system|high_resolution|deadline|waitable)_timer\b")
+TIMER = Path("src/runtime/timer.hpp")
+
 LONGEST_FILE = 550
 
 LIBRARY = re.compile(r"^vw_library\((?P<name>\w+)(?P<sources>[^)]*)\)", re.MULTILINE)
@@ -124,6 +128,9 @@ class Rooms(TestCase):
 
     def test_pure_ones_read_no_clock(self) -> None:
         self.assertEqual(self.grep(CLOCK, self.pure), [])
+
+    def test_only_the_one_timer_uses_those_of_asio(self) -> None:
+        self.assertEqual(self.grep(RAW_TIMER, [path for path in product_files() if path != TIMER]), [])
 
     def test_an_index_names_every_header_of_its_folder(self) -> None:
         missing = []

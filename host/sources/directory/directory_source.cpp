@@ -96,10 +96,7 @@ void DirectorySource::retry_open(const std::string& problem) {
     boost::system::error_code ignored;
     watch_.close(ignored);
     if (!std::exchange(has_problem_, true)) handler_->on_source_problem(*this, problem);
-    reopen_.expires_after(kReopen);
-    reopen_.async_wait([this](const boost::system::error_code& ec) {
-        if (!ec && handler_ != nullptr) open();
-    });
+    reopen_.after(kReopen, [this] { open(); });
 }
 
 /// Looks at everything: what the directory holds, and what was known and is there no more.
@@ -173,9 +170,7 @@ void DirectorySource::look_again_later(const std::string& file) {
     const bool waits = !removed_.empty();
     removed_.insert(file);
     if (waits) return;
-    settle_.expires_after(kSettle);
-    settle_.async_wait([this](const boost::system::error_code& ec) {
-        if (ec || handler_ == nullptr) return;
+    settle_.after(kSettle, [this] {
         for (const std::string& candidate : std::exchange(removed_, std::set<std::string>())) {
             if (!is_socket(path_of(candidate))) disappeared(candidate);
         }

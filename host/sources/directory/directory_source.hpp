@@ -2,7 +2,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +11,7 @@
 
 #include "host/sources/channel_source.hpp"
 #include "host/sources/qmp/qmp_monitor.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::host {
 
@@ -59,8 +59,8 @@ private:
     std::string directory_;
     Handler* handler_ = nullptr;
     boost::asio::posix::stream_descriptor watch_;
-    boost::asio::steady_timer reopen_;
-    boost::asio::steady_timer settle_;
+    runtime::Timer reopen_;
+    runtime::Timer settle_;
     std::map<std::string, SocketName> known_;  ///< by file name
     std::map<base::GuestId, Guest> guests_;
     std::set<std::string> removed_;  ///< files seen removed, to be looked at again

@@ -446,10 +446,9 @@ void LibvirtSession::handle(const Lost& lost) {
 }
 
 void LibvirtSession::watch_call() {
-    watch_.expires_after(deadline_ / 4);
-    watch_.async_wait([this, shared = shared_](const boost::system::error_code& ec) {
-        if (ec || shared->owner() == nullptr || idle()) return;
-        if (shared->in_call() < deadline_) return watch_call();
+    watch_.after(deadline_ / 4, [this] {
+        if (idle()) return;
+        if (shared_->in_call() < deadline_) return watch_call();
         handler_->on_lost("libvirt does not answer");
     });
 }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -11,6 +10,7 @@
 #include "base/ids.hpp"
 #include "host/sources/libvirt/domain_reading.hpp"
 #include "host/sources/libvirt/libvirt_threads.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::host {
 
@@ -107,7 +107,7 @@ private:
     base::Duration deadline_;
     Handler* handler_;
     std::shared_ptr<Shared> shared_;
-    boost::asio::steady_timer watch_;
+    runtime::Timer watch_;
     bool open_ = false;
     bool asked_ = false;
 };

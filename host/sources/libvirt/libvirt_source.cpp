@@ -84,10 +84,7 @@ void LibvirtSource::on_lost(const std::string& why) {
     for (const GuestId& guest : std::exchange(asked_jobs_, {}))
         domains_[guest].job_in_vain = true;
     problem(why);
-    reopen_.expires_after(kReopen);
-    reopen_.async_wait([this](const boost::system::error_code& ec) {
-        if (!ec && handler_ != nullptr) open();
-    });
+    reopen_.after(kReopen, [this] { open(); });
 }
 
 void LibvirtSource::problem(const std::string& text) {
@@ -304,9 +301,7 @@ void LibvirtSource::plugged(const HotPlug::Attachment& attachment, const std::st
 }
 
 void LibvirtSource::ask_all_later() {
-    audit_.expires_after(kAudit);
-    audit_.async_wait([this](const boost::system::error_code& ec) {
-        if (ec || handler_ == nullptr) return;
+    audit_.after(kAudit, [this] {
         for (auto& [guest, domain] : domains_)
             domain.job_in_vain = false;
         all_changed_ = true;
@@ -318,9 +313,7 @@ void LibvirtSource::watch_transfers() {
     const bool any = std::any_of(domains_.begin(), domains_.end(),
                                  [](const auto& entry) { return entry.second.tracker.is_transferring(); });
     if (!any) return;
-    transfers_.expires_after(kTransfers);
-    transfers_.async_wait([this](const boost::system::error_code& ec) {
-        if (ec || handler_ == nullptr) return;
+    transfers_.after(kTransfers, [this] {
         for (const auto& [guest, domain] : domains_) {
             if (domain.tracker.is_transferring()) changed_.insert(guest);
         }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -81,9 +80,9 @@ private:
     ChannelSource::Handler* handler_ = nullptr;
     std::shared_ptr<LibvirtThreads> threads_;
     std::unique_ptr<LibvirtSession> session_;
-    boost::asio::steady_timer reopen_;
-    boost::asio::steady_timer audit_;
-    boost::asio::steady_timer transfers_;
+    runtime::Timer reopen_;
+    runtime::Timer audit_;
+    runtime::Timer transfers_;
 
     std::map<base::GuestId, Domain> domains_;
     std::set<base::GuestId> changed_;        ///< to be read

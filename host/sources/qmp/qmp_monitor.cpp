@@ -69,13 +69,11 @@ void QmpMonitor::on_overlong_lines(std::uint64_t count) {
 }
 
 void QmpMonitor::await_answer() {
-    patience_.expires_after(kPatience);
-    patience_.async_wait(
-        [this, connection = std::weak_ptr<LineConnection>(connection_)](const boost::system::error_code& ec) {
-            if (ec || connection.expired() || session_.ready()) return;
-            log::warning("QEMU monitor does not answer: is another client connected to it?",
-                         {{"guest", guest_}, {"path", connection_->path()}});
-        });
+    patience_.after(kPatience, [this] {
+        if (session_.ready()) return;
+        log::warning("QEMU monitor does not answer: is another client connected to it?",
+                     {{"guest", guest_}, {"path", connection_->path()}});
+    });
 }
 
 void QmpMonitor::apply(QmpSession::Result result) {

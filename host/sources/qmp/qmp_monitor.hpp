@@ -1,7 +1,6 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,6 +8,7 @@
 #include "base/ids.hpp"
 #include "host/channels/line_connection.hpp"
 #include "host/sources/qmp/qmp_session.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::host {
 
@@ -40,7 +40,7 @@ private:
     base::GuestId guest_;
     OnEvent on_event_;
     QmpSession session_;
-    boost::asio::steady_timer patience_;
+    runtime::Timer patience_;
     int last_error_ = 0;
     int refusals_ = 0;        ///< in a row
     bool was_ready_ = false;  ///< since the last time QEMU vanished

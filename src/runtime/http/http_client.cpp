@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cctype>
 #include <cstring>
 #include <mutex>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "base/text.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::runtime {
 
@@ -242,7 +242,7 @@ private:
     void answer_later(Done done, base::Error error);
 
     asio::io_context& io_;
-    asio::steady_timer timer_;
+    Timer timer_;
     std::map<curl_socket_t, std::shared_ptr<Watched>> sockets_;
     std::map<CURL*, std::unique_ptr<Transfer>> transfers_;
     std::unique_ptr<CURLM, MultiCloser> multi_;  ///< null once stopped
@@ -307,10 +307,8 @@ void HttpClient::Impl::await(curl_socket_t socket, const std::shared_ptr<Watched
 void HttpClient::Impl::set_timer(long timeout_ms) {
     timer_.cancel();
     if (timeout_ms < 0) return;
-    timer_.expires_after(Millis(timeout_ms));
-    timer_.async_wait([weak = weak_from_this()](error_code error) {
-        const auto self = weak.lock();
-        if (!error && self) self->act(CURL_SOCKET_TIMEOUT, 0);
+    timer_.after(Millis(timeout_ms), [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->act(CURL_SOCKET_TIMEOUT, 0);
     });
 }
 
