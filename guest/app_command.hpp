@@ -14,6 +14,7 @@ struct AppCommand {
     std::string socket;  ///< empty: as libvitalwire has it
     std::vector<std::string> operands;
     std::vector<std::string> program;  ///< what comes after "--"
+    std::string on_action;             ///< run: the command that is asked about actions of the cloud; empty: none
     std::optional<base::Millis> timeout;
     std::optional<base::Millis> every;
     bool json = false;

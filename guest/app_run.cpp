@@ -10,8 +10,10 @@
 #include <csignal>
 #include <cstring>
 #include <system_error>
+#include <vector>
 #include <vitalwire/vitalwire.hpp>
 
+#include "guest/action_hook.hpp"
 #include "guest/app_command.hpp"
 
 namespace vitalwire::guest {
@@ -75,7 +77,12 @@ pid_t start_program(const AppCommand& command, const Signals& signals) {
 class Run {
 public:
     explicit Run(const AppCommand& command)
-        : command_(command), name_(command.operands[0]), application_(command.socket) {
+        : command_(command),
+          name_(command.operands[0]),
+          application_(command.socket),
+          hook_(
+              command.on_action, [this] { signals_.restore(); },
+              [this](std::uint32_t id, vw_answer_t given, const std::string& reason) { answer(id, given, reason); }) {
         Heartbeat heartbeat;
         heartbeat.name = name_;
         heartbeat.health = [] { return Health::good(); };
@@ -83,6 +90,8 @@ public:
             registered(result, message);
         };
         application_.register_heartbeat(std::move(heartbeat));
+        if (command_.on_action.empty()) return;
+        application_.subscribe_actions([this](const vw_action& action) { hook_.start(action, base::Clock::now()); });
     }
 
     int run() {
@@ -98,7 +107,8 @@ public:
 private:
     /// The program's status as wait(2) has it, when it has ended.
     std::optional<int> turn() {
-        std::array<pollfd, 2> ready{pollfd{application_.fd(), POLLIN, 0}, pollfd{signals_.descriptor(), POLLIN, 0}};
+        std::vector<pollfd> ready{{application_.fd(), POLLIN, 0}, {signals_.descriptor(), POLLIN, 0}};
+        hook_.add_to(ready);
         ::poll(ready.data(), ready.size(), wait_ms());
         application_.dispatch();
         for (int number = signals_.next(); number != 0; number = signals_.next()) {
@@ -106,12 +116,13 @@ private:
         }
         int status = 0;
         if (::waitpid(child_, &status, WNOHANG) == child_) return status;
+        hook_.turn(base::Clock::now());
         look_at_time();
         return std::nullopt;
     }
 
     int wait_ms() const {
-        if (!command_.timeout && is_settled_) return -1;
+        if (!command_.timeout && is_settled_ && hook_.idle()) return -1;
         constexpr int kLook = 100;
         return kLook;
     }
@@ -126,6 +137,14 @@ private:
         if (!timed_out_) ::kill(child_, SIGTERM);
         timed_out_ = true;
         if (now >= started_ + *command_.timeout + kFromTermToKill) ::kill(child_, SIGKILL);
+    }
+
+    void answer(std::uint32_t id, vw_answer_t given, const std::string& reason) {
+        try {
+            application_.answer_action(id, given, reason);
+        } catch (const Error& error) {
+            complain("the answer to an action was not delivered: " + std::string(error.what()));
+        }
     }
 
     void registered(vw_result_t result, const std::string& message) {
@@ -160,6 +179,7 @@ private:
     std::string name_;
     Signals signals_;
     Application application_;
+    ActionHook hook_;
     base::TimePoint started_;
     pid_t child_ = -1;
     bool is_settled_ = false;  ///< the user knows whether it is watched

@@ -12,6 +12,7 @@
 
 #include "base/log.hpp"
 #include "guest/accounts.hpp"
+#include "guest/reason.hpp"
 #include "runtime/unix_listener.hpp"
 
 namespace vitalwire::guest {
@@ -222,7 +223,7 @@ std::vector<std::string> AppServer::ask(const wire::ActionNotify& notify) {
 }
 
 void AppServer::voted(AppConnection& connection, const app::Vote& vote) {
-    votes_.vote(connection.voter(), vote.action, vote.result, vote.reason);
+    votes_.vote(connection.voter(), vote.action, vote.result, tidy_reason(vote.reason));
 }
 
 void AppServer::abstains(AppConnection& connection) {

@@ -24,7 +24,7 @@
 //   app_protocol.hpp    messages between vitalwired and libvitalwire
 //   app_server.hpp      the socket, names, and applications that ended
 //   app_connection.hpp  one connected application; process_watch.hpp its process
-//   app_command.hpp     the commands of vitalwire-app
+//   app_command.hpp     the commands of vitalwire-app; action_hook.hpp its --on-action
 //   lib/                libvitalwire itself
 //   notify_socket.hpp   services that notify a service manager
 //   unwatched.hpp       applications that want to be watched and are not

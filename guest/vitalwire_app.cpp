@@ -26,6 +26,9 @@ constexpr const char* kUsage =
     "       vitalwire-app status       prints how this guest is, why, and whether a host watches it\n"
     "  -s, --socket PATH      socket of vitalwired (default $VITALWIRE_SOCKET, else /run/vitalwire/guest.sock)\n"
     "  -t, --timeout SECONDS  run: COMMAND is ended after that time; the verdict is unhealthy\n"
+    "  -a, --on-action COMMAND\n"
+    "                         run: is run as COMMAND revocable|irrevocable EVENT before actions of the cloud;\n"
+    "                         exit 1 rejects, and the first line that it prints says why\n"
     "  -e, --every SECONDS    report: is to be renewed in that time, or it turns unhealthy by itself\n"
     "  -j, --json             list, status: prints JSON\n"
     "  -V, --version\n"
@@ -34,6 +37,7 @@ constexpr const char* kUsage =
 
 constexpr option kOptions[] = {{"socket", required_argument, nullptr, 's'},
                                {"timeout", required_argument, nullptr, 't'},
+                               {"on-action", required_argument, nullptr, 'a'},
                                {"every", required_argument, nullptr, 'e'},
                                {"json", no_argument, nullptr, 'j'},
                                {"version", no_argument, nullptr, 'V'},
@@ -62,7 +66,7 @@ std::optional<int> parse_options(int argc, char* argv[], AppCommand& command) {
     };
     // "-": operands come as they stand, so that options may follow them, and "--" ends options.
     // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
-    for (int found = 0; (found = getopt_long(argc, argv, "-s:t:e:jVh", kOptions, nullptr)) != -1;) {
+    for (int found = 0; (found = getopt_long(argc, argv, "-s:t:a:e:jVh", kOptions, nullptr)) != -1;) {
         std::optional<int> end;
         switch (found) {
             case 1:
@@ -73,6 +77,10 @@ std::optional<int> parse_options(int argc, char* argv[], AppCommand& command) {
                 break;
             case 't':
                 end = time("--timeout", command.timeout);
+                break;
+            case 'a':
+                command.on_action = optarg;
+                if (command.on_action.empty()) end = wrong_usage("--on-action: expected a command, found ''");
                 break;
             case 'e':
                 end = time("--every", command.every);
@@ -99,6 +107,7 @@ std::string mistake_of(const AppCommand& command, const std::string& verb) {
     const std::size_t count = command.operands.size();
     if (verb != "run" && !command.program.empty()) return "unexpected argument '" + command.program.front() + "'";
     if (command.timeout && verb != "run") return "--timeout is for run";
+    if (!command.on_action.empty() && verb != "run") return "--on-action is for run";
     if (command.every && verb != "report") return "--every is for report";
     if (verb == "list" || verb == "status")
         return count == 0 ? "" : "unexpected argument '" + command.operands[0] + "'";

@@ -64,6 +64,10 @@ struct Group {
 using GroupStatus = std::function<void(vw_result_t result, const std::string& message,
                                        const std::vector<const vw_group_member*>& members)>;
 
+/// A question about an action of the cloud: vw_action_fn. To be answered with Application::answer_action, in it or
+/// later. `action` is valid during the call only. Must not throw.
+using ActionQuestion = std::function<void(const vw_action& action)>;
+
 /// A handle: vw_t. To be used by one thread at a time; callbacks come from dispatch() only.
 class Application {
 public:
@@ -145,6 +149,22 @@ public:
         check(result);
     }
 
+    /// vw_action_subscribe: `question` comes before actions of the cloud, and after them. A further call replaces it.
+    /// Throws Error.
+    void subscribe_actions(ActionQuestion question) {
+        if (!question) return unsubscribe_actions();
+        check(vw_action_subscribe(handle_.get(), &Application::on_action, state_.get()));
+        state_->action = std::move(question);
+    }
+
+    /// Not to be asked any more. Throws Error.
+    void unsubscribe_actions() { check(vw_action_subscribe(handle_.get(), nullptr, nullptr)); }
+
+    /// vw_action_answer; `id`: of the action. Throws Error.
+    void answer_action(std::uint32_t id, vw_answer_t answer = VW_ANSWER_READY, const std::string& reason = {}) {
+        check(vw_action_answer(handle_.get(), id, answer, reason.c_str()));
+    }
+
 private:
     struct State;
     struct Query {
@@ -157,6 +177,7 @@ private:
         std::function<void(bool)> connection;
         Heartbeat heartbeat;
         std::shared_ptr<Group> group;
+        ActionQuestion action;
         std::list<Query> queries;
     };
     struct Close {
@@ -212,6 +233,12 @@ private:
         group_of(context)->refused(*refusal);
     }
     static void on_dropped(vw_t*, std::uint64_t count, void* context) noexcept { group_of(context)->dropped(count); }
+
+    static void on_action(vw_t*, const vw_action* action, void* context) noexcept {
+        // A copy: the function may subscribe again.
+        const ActionQuestion ask = static_cast<State*>(context)->action;
+        ask(*action);
+    }
 
     static void on_status(vw_t*, vw_result_t result, const char* message, const vw_group_member* const* members,
                           std::size_t count, void* context) noexcept {

@@ -114,6 +114,12 @@ class Host:
         assert answer["heartbeat_response"] == self._last_challenge, answer
         return answer
 
+    def ask(self, event, vote=True, session="session-1", timeout_ms=60000):
+        """Asks before an action of the cloud, or notifies of it; the answer is an `action_response`."""
+        self._last_challenge += 1
+        self.send("action_notify", session_id=session, invocation_id=self._last_challenge, event_type=event,
+                  notification_type="revocable" if vote else "irrevocable", timeout_ms=timeout_ms)
+
     def serve(self, session, interval=60000):
         """Registers the guest, also a slow one that repeats its init, until it has answered a challenge.
         With a long interval the guest is content without further challenges."""

@@ -128,6 +128,60 @@ class PythonPackage(Language):
         with self.assertRaisesRegex(vitalwire.Error, "cannot connect to vitalwired on /nowhere"):
             vitalwire.status(path="/nowhere")
 
+    def answer_to(self, event: str, vote: bool = True) -> tuple[str, str]:
+        self.host.ask(event, vote)
+        answer = self.host.receive("action_response")
+        return answer["vote_result"], answer.get("reason", "")
+
+    def test_it_is_asked_before_an_action_and_rejects_it_with_a_reason(self):
+        asked = []
+
+        def on_action(action: vitalwire.Action) -> str | None:
+            asked.append(action)
+            return "last member\nof its group" if action.may_reject else None
+
+        self.serve(self.application(on_action=on_action))
+        self.assertEqual(self.answer_to("stop"), ("reject", "application db: last member"))
+        self.assertEqual(self.answer_to("live_migrate_begin", False), ("complete", ""))
+        self.assertEqual([(each.event, each.may_reject, each.timeout) for each in asked],
+                         [("stop", True, 60), ("live_migrate_begin", False, 60)])
+
+    def test_an_answer_may_be_given_later_and_health_is_answered_in_between(self):
+        asked = []
+        application = self.application(on_action=lambda action: asked.append(action) or vitalwire.LATER)
+        self.serve(application)
+        self.host.ask("stop")
+        wait_until(lambda: asked, "it is asked")
+        self.await_reason("")
+        application.answer(asked[0], reject="syncing")
+        self.assertEqual(self.host.receive("action_response")["reason"], "application db: syncing")
+
+    def test_a_callback_that_fails_consents_and_is_named(self):
+        def on_action(action: vitalwire.Action) -> None:
+            raise ValueError("no idea")
+
+        self.serve(self.application(on_action=on_action))
+        self.assertEqual(self.answer_to("stop"), ("error", "application db: ValueError: no idea"))
+
+    def test_with_asyncio_it_is_asked_before_an_action(self):
+        async def on_action(action: vitalwire.Action) -> str | None:
+            if action.event == "pause":
+                raise ValueError("no idea")
+            await asyncio.sleep(0.5)  # longer than an answer about health may take
+            return "syncing" if action.may_reject else None
+
+        async def serve() -> None:
+            async with vitalwire.AsyncApplication("aio", interval=0.2, path=self.path, on_action=on_action) as application:
+                while not application.registered:
+                    await asyncio.sleep(0.02)
+                answers = [await asyncio.to_thread(self.answer_to, *question)
+                           for question in (("stop",), ("stop", False), ("pause",))]
+                self.assertEqual(answers, [("reject", "application aio: syncing"), ("complete", ""),
+                                           ("error", "application aio: ValueError: no idea")])
+                await asyncio.to_thread(self.await_reason, "")
+
+        asyncio.run(asyncio.wait_for(serve(), 60))
+
     def test_with_asyncio(self):
         async def serve() -> None:
             state = {"health": vitalwire.Health()}

@@ -104,6 +104,56 @@ class WithDaemon(VitalwireApp):
         first.send_signal(signal.SIGTERM)
         first.wait(30)
 
+    def run_asked(self, script: str) -> None:
+        """A program that runs as "web" and is asked about actions with that script."""
+        hook = self.dir / "on-action"
+        hook.write_text(f'#!/bin/sh\necho "$*" >> {self.dir}/asked\n{script}\n')
+        hook.chmod(0o755)
+        self.log_of_program = self.dir / "web.log"
+        with self.log_of_program.open("w") as log:
+            self.program = subprocess.Popen([APP, "run", "web", "--on-action", hook, "--", "sleep", "1000"],
+                                            env=self.environment, stderr=log)
+        self.addCleanup(self.program.wait)
+        self.addCleanup(self.program.terminate)
+        wait_until(lambda: "application\tweb" in self.app("list").stdout, "it is registered")
+
+    def answer_to(self, *question: object) -> tuple[str, str]:
+        self.host.ask(*question)
+        answer = self.host.receive("action_response")
+        return answer["vote_result"], answer.get("reason", "")
+
+    def test_a_program_rejects_an_action_by_its_command(self):
+        self.run_asked('[ "$1 $2" = "revocable stop" ] && { echo "last member"; echo "more"; exit 1; }; exit 0')
+        self.assertEqual(self.answer_to("stop"), ("reject", "application web: last member"))
+        self.assertEqual(self.answer_to("pause"), ("accept", ""))
+        self.assertEqual(self.answer_to("stop", False), ("complete", ""))
+        self.assertEqual((self.dir / "asked").read_text(), "revocable stop\nrevocable pause\nirrevocable stop\n")
+        self.assertEqual(self.log_of_program.read_text(), "")
+
+    def test_a_command_that_fails_consents_and_it_is_told(self):
+        self.run_asked("echo 'no licence'; exit 7")
+        self.assertEqual(self.answer_to("stop"), ("accept", ""))
+        wait_until(lambda: "exit status 7 (expected 0 or 1), which counts as consent: no licence"
+                   in self.log_of_program.read_text(), "it is told")
+
+    def test_a_command_that_hangs_delays_by_what_the_host_waits_and_no_question_of_health(self):
+        self.run_asked("sleep 1000")
+        started = time.monotonic()
+        result, reason = self.answer_to("stop", True, "session-1", 3000)
+        self.assertEqual((result, reason), ("timeout", "application web did not answer in time"))
+        self.assertLess(time.monotonic() - started, 20)
+        self.await_reason("")
+        wait_until(lambda: "killed by signal Killed" in self.log_of_program.read_text(), "its command is ended")
+
+    def test_a_command_is_ended_with_its_program(self):
+        self.run_asked(f"echo $$ > {self.dir}/pid; sleep 1000")
+        self.host.ask("stop", False)
+        wait_until(lambda: (self.dir / "pid").exists() and (self.dir / "pid").read_text(), "the command runs")
+        process = Path("/proc", (self.dir / "pid").read_text().strip())
+        self.program.terminate()
+        self.assertEqual(self.host.receive("action_response")["vote_result"], "complete")
+        wait_until(lambda: not process.exists(), "the command is ended")
+
     def test_forget_what_is_not_there(self):
         ended = self.app("forget", "nothing")
         self.assertEqual((ended.returncode, ended.stderr), (1, "vitalwire-app: nothing is called 'nothing'\n"))
@@ -129,6 +179,8 @@ class WithoutDaemon(VitalwireApp):
                                    (["run", "web"], "expected COMMAND"), (["report", "x"], "expected healthy"),
                                    (["report", "x", "ill"], "expected healthy"), (["list", "x"], "unexpected argument"),
                                    (["list", "--every", "3"], "--every is for report"),
+                                   (["status", "--on-action", "x"], "--on-action is for run"),
+                                   (["run", "x", "--on-action", "", "--", "y"], "--on-action: expected a command"),
                                    (["run", "x", "-t", "soon", "--", "y"], "--timeout: expected seconds"),
                                    (["report", "x", "healthy", "--frob"], "an option is wrong")):
             ended = self.app(*arguments)

@@ -11,6 +11,14 @@ With asyncio::
     async with vitalwire.AsyncApplication("db", health=check):
         await serve()
 
+Asked before the cloud stops or moves the machine::
+
+    def on_action(action):
+        if action.may_reject and action.event == "stop" and is_last_member():
+            return "last member of its group"
+
+    vitalwire.Application("db", on_action=on_action)
+
 Without an application of one's own::
 
     vitalwire.report("backup", vitalwire.Health(False, "no space"))
@@ -32,7 +40,7 @@ from ._blocking import Application, forget, report, status
 from ._group import Member, Message, Notification
 from ._group_aio import AsyncGroup
 from ._group_blocking import Group
-from ._protocol import Error, Health, Item, Refused, Status, WrongProcess
+from ._protocol import LATER, Action, Error, Health, Item, Refused, Status, WrongProcess
 
-__all__ = ["Application", "AsyncApplication", "AsyncGroup", "Error", "Group", "Health", "Item", "Member", "Message",
-           "Notification", "Refused", "Status", "WrongProcess", "forget", "report", "status"]
+__all__ = ["LATER", "Action", "Application", "AsyncApplication", "AsyncGroup", "Error", "Group", "Health", "Item",
+           "Member", "Message", "Notification", "Refused", "Status", "WrongProcess", "forget", "report", "status"]

@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 import socket
 from types import TracebackType
-from typing import Callable, List, Optional, Type
+from typing import Awaitable, Callable, List, Optional, Set, Type
 
-from ._protocol import FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Health, Refused, Session, encode, socket_path, times_of
+from ._protocol import (FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Action, Health, Refused, Session, encode, socket_path,
+                        times_of)
 
 
 class AsyncApplication:
     """An application that is watched between start() and close(), or in its `async with`, as long as the loop runs.
-    Parameters and callbacks as for Application; callbacks are called from the loop."""
+    Parameters and callbacks as for Application; callbacks are called from the loop. `on_action` is a coroutine function,
+    which may take its time: heartbeats go on beside it. It returns None when there is nothing against the action, or all
+    is ready, or why it is rejected."""
 
     def __init__(self, name: str, health: Optional[Callable[[], Health]] = None, *,
                  detection_time: Optional[float] = None, interval: Optional[float] = None,
                  timeout: Optional[float] = None, path: Optional[str] = None,
-                 on_registration: Optional[Callable[[Optional[Refused]], None]] = None) -> None:
-        self._session = Session(name, health, times_of(detection_time, interval, timeout), on_registration)
+                 on_registration: Optional[Callable[[Optional[Refused]], None]] = None,
+                 on_action: Optional[Callable[[Action], Awaitable[Optional[str]]]] = None) -> None:
+        self._session = Session(name, health, times_of(detection_time, interval, timeout), on_registration,
+                                None if on_action is None else lambda action: self._asked(on_action, action))
+        self._answering: Set[asyncio.Task[None]] = set()  # the loop itself does not keep its tasks
         self._path = socket_path(path)
         self._socket: Optional[socket.socket] = None
         self._task: Optional[asyncio.Task[None]] = None
@@ -44,6 +50,8 @@ class AsyncApplication:
         if self._task is None:
             return
         self._send([encode("deregister")])
+        for each in list(self._answering):
+            each.cancel()
         self._task.cancel()
         try:
             await self._task
@@ -58,6 +66,18 @@ class AsyncApplication:
     async def __aexit__(self, kind: Optional[Type[BaseException]], problem: Optional[BaseException],
                         trace: Optional[TracebackType]) -> None:
         await self.close()
+
+    def _asked(self, on_action: Callable[[Action], Awaitable[Optional[str]]], action: Action) -> List[bytes]:
+        task = asyncio.get_running_loop().create_task(self._answer(on_action, action))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+        return []
+
+    async def _answer(self, on_action: Callable[[Action], Awaitable[Optional[str]]], action: Action) -> None:
+        try:
+            self._send(self._session.answer(action, await on_action(action)))
+        except Exception as problem:
+            self._send(self._session.failed(action, problem))
 
     async def _run(self) -> None:
         retry = FIRST_RETRY

@@ -6,10 +6,10 @@ import select
 import socket
 import time
 from types import TracebackType
-from typing import Any, Callable, Dict, List, Optional, Type
+from typing import Any, Callable, Dict, List, Optional, Type, Union
 
-from ._protocol import (FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Error, Health, Item, Refused, Session, Status, decode,
-                        encode, socket_path, times_of)
+from ._protocol import (FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Action, Error, Health, Item, Refused, Session, Status,
+                        _Later, decode, encode, socket_path, times_of)
 
 
 def _open(path: str) -> socket.socket:
@@ -28,13 +28,19 @@ class Application:
 
     `health` is called for each question; without it the last report() is the answer. vitalwired may start later, and be
     restarted: connection and registration are repeated by poll(). `on_registration` is called with None when the
-    application is watched, and with the refusal when it is not."""
+    application is watched, and with the refusal when it is not.
+
+    `on_action` is called before actions of the cloud, and after them: at first with the vote, then with the notice. It
+    returns None when there is nothing against it, or all is ready; or why it is rejected; or LATER, when answer() will
+    be called: heartbeats go on in between, if poll() is called."""
 
     def __init__(self, name: str, health: Optional[Callable[[], Health]] = None, *,
                  detection_time: Optional[float] = None, interval: Optional[float] = None,
                  timeout: Optional[float] = None, path: Optional[str] = None,
-                 on_registration: Optional[Callable[[Optional[Refused]], None]] = None) -> None:
-        self._session = Session(name, health, times_of(detection_time, interval, timeout), on_registration)
+                 on_registration: Optional[Callable[[Optional[Refused]], None]] = None,
+                 on_action: Optional[Callable[[Action], Union[None, str, _Later]]] = None) -> None:
+        self._session = Session(name, health, times_of(detection_time, interval, timeout), on_registration,
+                                None if on_action is None else lambda action: self._asked(on_action, action))
         self._path = socket_path(path)
         self._socket: Optional[socket.socket] = None
         self._connect_at, self._retry = 0.0, FIRST_RETRY
@@ -67,6 +73,11 @@ class Application:
         self._session.check_process()
         self._send(self._session.report(health))
 
+    def answer(self, action: Action, reject: Optional[str] = None) -> None:
+        """Answers what was answered with LATER; `reject`: why it is rejected, None when all is ready."""
+        self._session.check_process()
+        self._send(self._session.answer(action, reject))
+
     def close(self) -> None:
         """Ends the registration: the application is not watched any more."""
         self._session.check_process()
@@ -80,6 +91,13 @@ class Application:
     def __exit__(self, kind: Optional[Type[BaseException]], problem: Optional[BaseException],
                  trace: Optional[TracebackType]) -> None:
         self.close()
+
+    def _asked(self, on_action: Callable[[Action], Union[None, str, _Later]], action: Action) -> List[bytes]:
+        try:
+            answer = on_action(action)
+        except Exception as problem:
+            return self._session.failed(action, problem)
+        return [] if isinstance(answer, _Later) else self._session.answer(action, answer)
 
     def _connect(self, now: float) -> None:
         if self._socket is not None or now < self._connect_at:

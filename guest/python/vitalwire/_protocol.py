@@ -35,6 +35,29 @@ class Health:
 
 
 @dataclass(frozen=True)
+class Action:
+    """What the cloud is about to do with this machine, or has done.
+
+    `event`: "stop", "reboot", "pause", "suspend", "resize_begin", "live_migrate_begin" or "cold_migrate_begin" before;
+    "unpause", "resume", "resize_end", "live_migrate_end" or "cold_migrate_end" after it. Others may be added: they need
+    no answer of their own. `may_reject`: a vote, else a notice; the action begins when all who got it have answered.
+    `timeout`: so many seconds the answer is waited for, after which silence is consent; 0: nobody waits."""
+
+    id: int
+    event: str
+    may_reject: bool
+    timeout: float
+
+
+class _Later:
+    """The type of LATER."""
+
+
+LATER = _Later()
+"""What an action's callback returns when answer() will be called for it."""
+
+
+@dataclass(frozen=True)
 class Item:
     """A check, application or report."""
 
@@ -88,8 +111,9 @@ class Session:
     """One application: what it sends when something happens. Times are seconds of a monotonic clock."""
 
     def __init__(self, name: str, health: Optional[Callable[[], Health]], times: Tuple[float, float],
-                 on_registration: Optional[Callable[[Optional[Refused]], None]]) -> None:
-        self.name, self.on_registration = name, on_registration
+                 on_registration: Optional[Callable[[Optional[Refused]], None]],
+                 on_action: Optional[Callable[[Action], List[bytes]]]) -> None:
+        self.name, self.on_registration, self._on_action = name, on_registration, on_action
         self.interval_ms, self.timeout_ms = (round(time * 1000) for time in times)
         self.registered = False
         self.register_at: Optional[float] = None  # a refused registration is repeated then
@@ -103,7 +127,7 @@ class Session:
 
     def connected(self) -> List[bytes]:
         self.registered = False
-        return self.register()
+        return self.register() + ([] if self._on_action is None else [encode("actions", wanted=True)])
 
     def register(self) -> List[bytes]:
         self.register_at = None
@@ -125,12 +149,25 @@ class Session:
         kind = message.get("type")
         if kind == "query" and self.registered:
             return self._answer(message.get("query"))
+        if kind == "action" and self._on_action is not None:
+            return self._on_action(Action(message.get("action", 0), str(message.get("event")),
+                                          message.get("revocable") is True, message.get("timeout_ms", 0) / 1000))
         if kind == "registered" and message.get("id") == self._id:
             self.registered, self._retry, self._refusal = True, FIRST_RETRY, ""
             self._notify(None)
         if kind == "refused" and message.get("id", self._id) == self._id:
             self._refused(Refused(str(message.get("code")), str(message.get("message"))), now)
         return []
+
+    @staticmethod
+    def answer(action: Action, reject: Optional[str]) -> List[bytes]:
+        result = "complete" if reject is None else "reject"
+        return [encode("vote", action=action.id, result=result, reason=reject or None)]
+
+    @staticmethod
+    def failed(action: Action, problem: Exception) -> List[bytes]:
+        """Consent, but the operator sees why nothing better was to be had."""
+        return [encode("vote", action=action.id, result="error", reason=f"{type(problem).__name__}: {problem}")]
 
     def _answer(self, query: Any) -> List[bytes]:
         if self._callback is not None:

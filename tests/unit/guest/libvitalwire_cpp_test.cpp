@@ -148,5 +148,48 @@ TEST_F(LibvitalwireCppTest, AGroupsErrorsAreThrown) {
     }
 }
 
+TEST_F(LibvitalwireCppTest, ActionsAreAskedAboutAndAnsweredAfterAMove) {
+    start_registered();
+    open();
+    std::vector<std::string> asked;
+    std::uint32_t last = 0;
+    application_->subscribe_actions([&](const vw_action& action) {
+        asked.push_back(std::string(action.event) + (action.may_reject != 0 ? " vote" : " notice"));
+        last = action.id;
+        if (action.timeout_ms == 0) application_->answer_action(action.id);
+    });
+    vitalwire::Application other = std::move(*application_);
+    application_.emplace(std::move(other));
+    // Asked from now on: a notice shows it.
+    await("it is subscribed", [&] {
+        host_->send(wire::ActionNotify{session_, 1, model::LifecycleEvent::unpause, false, base::Millis(0)});
+        return !asked.empty();
+    });
+    host_->send(wire::ActionNotify{session_, 2, model::LifecycleEvent::stop, true, base::Millis(60'000)});
+    await("the vote comes", [&] { return asked.back() == "stop vote"; });
+    application_->answer_action(last, VW_ANSWER_REJECT, "last member");
+    const auto answer = await_pdu<wire::ActionResponse>();
+    EXPECT_EQ(answer.result, model::VoteResult::reject);
+    EXPECT_THAT(answer.reason, testing::EndsWith(": last member"));
+}
+
+TEST_F(LibvitalwireCppTest, OneThatUnsubscribesFromActionsIsNotAsked) {
+    start_registered();
+    open();
+    std::vector<std::string> asked;
+    application_->subscribe_actions([&](const vw_action& action) {
+        asked.emplace_back(action.event);
+        application_->answer_action(action.id);
+    });
+    await("it is subscribed", [&] {
+        host_->send(wire::ActionNotify{session_, 1, model::LifecycleEvent::unpause, false, base::Millis(0)});
+        return !asked.empty();
+    });
+    application_->unsubscribe_actions();
+    host_->send(wire::ActionNotify{session_, 2, model::LifecycleEvent::stop, true, base::Millis(60'000)});
+    EXPECT_EQ(await_pdu<wire::ActionResponse>().result, model::VoteResult::accept);
+    EXPECT_THAT(asked, testing::Each("unpause"));
+}
+
 }  // namespace
 }  // namespace vitalwire::guest::test

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <poll.h>
+#include <sys/types.h>
+#include <vitalwire/vitalwire.h>
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+
+namespace vitalwire::guest {
+
+/// Runs a command for each question about an action of the cloud, as `COMMAND revocable|irrevocable EVENT`, beside
+/// everything else: status 0 accepts, 1 rejects, and the first line that it prints is the reason.
+class ActionHook {
+public:
+    using Answer = std::function<void(std::uint32_t id, vw_answer_t answer, const std::string& reason)>;
+
+    /// `in_child` is called in each child before its command starts.
+    ActionHook(std::string command, std::function<void()> in_child, Answer answer)
+        : command_(std::move(command)), in_child_(std::move(in_child)), answer_(std::move(answer)) {}
+    /// Ends the commands that run.
+    ~ActionHook();
+    ActionHook(const ActionHook&) = delete;
+    ActionHook& operator=(const ActionHook&) = delete;
+
+    void start(const vw_action& action, base::TimePoint now);
+    bool idle() const { return runs_.empty(); }
+    /// What wakes it besides SIGCHLD and the time.
+    void add_to(std::vector<pollfd>& descriptors) const;
+    /// Reads, answers for those that have ended, and ends those that take too long.
+    void turn(base::TimePoint now);
+
+private:
+    struct Run {
+        std::uint32_t id = 0;
+        pid_t process = -1;
+        int output = -1;
+        std::string printed;
+        base::TimePoint end_by;
+        bool at_end = false;  ///< of its output
+    };
+
+    static void read(Run& run);
+    static void kill_group(const Run& run);
+    void ended(Run& run, int status);
+
+    std::string command_;
+    std::function<void()> in_child_;
+    Answer answer_;
+    std::list<Run> runs_;
+};
+
+}  // namespace vitalwire::guest
