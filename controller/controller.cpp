@@ -232,7 +232,8 @@ void Controller::maintenance_of_peer(const std::vector<Maintenance>& windows) {
 }
 
 void Controller::journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal) {
-    if (controller != config_.host.str()) core_.alarms().merge_journal(fault, controller, std::move(journal));
+    if (controller == config_.host.str()) return;
+    run([&](base::Moment now) { core_.merge_journal(fault, controller, std::move(journal), now); });
 }
 
 }  // namespace vitalwire::controller

@@ -19,7 +19,7 @@ base::FaultId id_of(std::string_view kind, const std::string& about) {
 
 Alarm agent_lost(const base::HostId& host) {
     Alarm alarm;
-    alarm.id = id_of(kAgentLost, host.str());
+    alarm.id = agent_lost_id(host);
     alarm.kind = kAgentLost;
     alarm.severity = "critical";
     alarm.host = host;
@@ -84,6 +84,10 @@ Alarm sink_failing(const base::HostId& controller, const SelfMonitoring::SinkSta
 }
 
 }  // namespace
+
+base::FaultId agent_lost_id(const base::HostId& host) {
+    return id_of(kAgentLost, host.str());
+}
 
 std::vector<Alarm> SelfMonitoring::check(const View& view, base::Moment moment) {
     std::vector<Alarm> changed;

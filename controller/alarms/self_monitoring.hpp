@@ -15,6 +15,9 @@
 
 namespace vitalwire::controller {
 
+/// The id of the alarm that the host's agent is lost.
+base::FaultId agent_lost_id(const base::HostId& host);
+
 /// Conditions of the suite itself, as alarms on hosts: an agent that is lost, a sink that fails. No I/O, no clock;
 /// `check` is called about once a second.
 ///

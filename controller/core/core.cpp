@@ -393,14 +393,14 @@ void Core::inventory_changed(const std::vector<GuestChange>& changes, Moment mom
 bool Core::clear_by_operator(const base::FaultId& fault, const std::string& reason, Moment moment) {
     if (const auto alarm = self_monitoring_.close(fault, moment)) {
         log::warning("alarm closed by the operator", {{"alarm", fault}, {"reason", reason}});
-        alarms_.note(fault, "closed by the operator", reason, moment.wall);
+        alarms_.note(fault, kClosedEntry, reason, moment.wall);
         alarms_.internal().deliver(*alarm);
         return true;
     }
     const TrackedFault* tracked = alarms_.table().find(fault);
     if (tracked == nullptr || !tracked->fault.open()) return false;
     log::warning("fault cleared by the operator", {{"fault", fault}, {"reason", reason}});
-    alarms_.note(fault, "closed by the operator", reason, moment.wall);
+    alarms_.note(fault, kClosedEntry, reason, moment.wall);
     end(*tracked, kByOperator, true, moment);
     return true;
 }

@@ -99,6 +99,9 @@ public:
     base::Result<Maintenance> end_maintenance(const std::string& id, base::Moment moment);
     /// Windows that another controller has.
     void merge_maintenance(const std::vector<Maintenance>& windows, base::Moment moment);
+    /// What another controller has in its journal of the fault. An operator's decision there counts here too.
+    void merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part,
+                       base::Moment moment);
     /// Ends what is known of a host that is no more, its faults included. Fails while its agent is connected.
     base::Result<void> remove_host(const base::HostId& host, base::Moment moment);
     /// Records that an operator has seen the fault. False when it is not open.
@@ -125,6 +128,8 @@ public:
 private:
     AlarmManager::Dependencies alarm_dependencies();
     void send(const base::HostId& host, const bus::ToAgent& message);
+    void decided_elsewhere(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision,
+                           base::Moment moment);
     bool known_session(std::size_t port, const base::HostId& host) const;
     void put_agent(const base::HostId& host) { context_.rows.put_agent(host, *fleet_.find(host)); }
 

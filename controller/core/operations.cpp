@@ -121,12 +121,41 @@ base::Result<void> Core::remove_host(const HostId& host, Moment moment) {
         if (tracked->fault.open()) open.push_back(tracked->fault.id);
     }
     for (const base::FaultId& fault : open) {
-        alarms_.note(fault, "closed by the operator", std::string(kRemoved), moment.wall);
+        alarms_.note(fault, kClosedEntry, std::string(kRemoved), moment.wall);
         alarms_.end(fault, kRemoved, true, moment.wall);
     }
+    // Under the alarm's name, raised or not: by it the other controllers learn.
+    alarms_.note(agent_lost_id(name), kClosedEntry, std::string(kRemoved), moment.wall);
     remove_agent(name);
     monitor(moment);
     return {};
+}
+
+void Core::merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part, Moment moment) {
+    std::optional<JournalEntry> decision;
+    for (const JournalEntry& entry : part.entries) {
+        if (entry.what == kClosedEntry) decision = entry;
+    }
+    alarms_.merge_journal(fault, controller, std::move(part));
+    if (decision) decided_elsewhere(fault, controller, *decision, moment);
+}
+
+/// An alarm about the suite itself that was closed there is not closed here: each raises it while its cause is seen.
+void Core::decided_elsewhere(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision,
+                             Moment moment) {
+    if (alarms_.table().find(fault) != nullptr) {
+        clear_by_operator(fault, decision.detail + " (at " + controller + ")", moment);
+        return;
+    }
+    if (decision.detail != kRemoved) return;
+    const auto& agents = fleet_.agents();
+    const auto removed = std::find_if(agents.begin(), agents.end(),
+                                      [&](const auto& entry) { return agent_lost_id(entry.first) == fault; });
+    // What was decided before it was lost was about an earlier life.
+    if (removed == agents.end() || removed->second.since > decision.at) return;
+    const HostId host = removed->first;
+    if (remove_host(host, moment))
+        log::info("host removed at another controller", {{"host", host}, {"at", controller}});
 }
 
 bool Core::acknowledge_by_operator(const base::FaultId& fault, const std::string& note, Moment moment) {

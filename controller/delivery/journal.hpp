@@ -26,6 +26,9 @@ struct JournalEntry {
     friend bool operator==(const JournalEntry&, const JournalEntry&) = default;
 };
 
+/// JournalEntry::what of an operator's decision to end the fault, with his reason.
+inline constexpr const char* kClosedEntry = "closed by the operator";
+
 /// What happened to each fault, from its opening to its end and after it, as long as the fault is kept: here, and at
 /// the other controllers, as they tell. Of entries alike there is one, which counts them; beyond kMaxEntries the oldest
 /// but the first ones are dropped and counted. No I/O, no clock.
