@@ -23,7 +23,7 @@ from inventory import FakeCloud, Pulse
 from inventory import Size as CloudSize
 from message_broker import CONTROLLER, INSTALLED, PASSWORD, Broker, agent_rights
 from suite import Controller
-from vmbed.procs import http_json, temporary_dir, wait_until
+from vmbed.procs import http_json, http_metrics, temporary_dir, wait_until
 from whole import Address, Bus, Figure, Program, memory_mb, stolen_seconds
 
 PATIENCE = 120.0
@@ -117,6 +117,10 @@ class Bed:
     def rss(self) -> float:
         return memory_mb(self.controller.daemon.pid, "Rss")
 
+    def longest_turn(self) -> float:
+        """Seconds, since it started again."""
+        return http_metrics(self.controller.http)["vitalwire_controller_loop_longest_turn_seconds"]
+
     def wait_known(self) -> None:
         wait_until(self._known, "all agents are connected and all guests known", PATIENCE, 0.1)
 
@@ -185,6 +189,7 @@ def figures(
         out = [
             Figure(f"{what}: all back and known", known, baseline, "s", "<= 5", "their full resync, only read"),
             Figure(f"{what}: slowest answer", deaf, calm, "ms", "<= 100", "when nothing happens"),
+            Figure(f"{what}: longest turn of its loop", 1000 * bed.longest_turn(), 0, "ms", "<= 50", ""),
             Figure(f"{what}: controller's RSS", bed.rss(), bed.alone_mb, "MB", "<= 300", "without agents"),
         ]
         if groups:

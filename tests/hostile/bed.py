@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from suite import BUILD, Agent, Controller
 from vmbed.inspector import Inspector
-from vmbed.procs import free_port, http_request, wait_until
+from vmbed.procs import free_port, http_metrics, http_request, wait_until
 
 HONEST = "guest-"  # what the names of bench_guests begin with
 
@@ -113,6 +113,11 @@ class Bed:
         begin = time.monotonic()
         http_request(f"127.0.0.1:{self.ports['http']}", "/healthz", timeout=10)
         return time.monotonic() - begin
+
+    def longest_turns(self) -> list[float]:
+        """Seconds of the longest turn of each loop, agent and controller, in the last one to two minutes."""
+        agent = self.agent.metric("vitalwire_agent_loop_longest_turn_seconds")
+        return [agent, http_metrics(f"127.0.0.1:{self.ports['http']}")["vitalwire_controller_loop_longest_turn_seconds"]]
 
     def require_running(self) -> None:
         self.agent.daemon.require_running()
