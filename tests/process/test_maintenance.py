@@ -104,6 +104,16 @@ class Maintenance(unittest.TestCase):
         self.vitalwire("forget", "compute-1")
         wait_until(lambda: not self.first.faults(), "its fault is over")
         self.assertEqual(self.first.status()["agents"]["known"], 0)
+        wait_until(lambda: not self.second.faults(), "its fault is over at the peer")
+        wait_until(lambda: self.second.status()["agents"]["known"] == 0, "the peer has forgotten it too")
+
+    def test_a_fault_that_is_closed_while_its_agent_is_away_is_closed_at_the_peer(self) -> None:
+        self.hang()
+        wait_until(lambda: self.first.faults() and self.second.faults(), "both have recorded the fault")
+        self.agent.close()
+        wait_until(lambda: self.second.status()["agents"]["connected"] == 0, "the peer has lost the agent")
+        self.vitalwire("close", self.first.faults()[0]["id"], "--reason", "replaced")
+        wait_until(lambda: not self.second.faults(), "the peer has closed it")
 
     def test_what_the_primary_did_about_a_fault_is_in_the_journal_of_its_peer(self) -> None:
         self.hang()
