@@ -160,7 +160,7 @@ class Configuration(unittest.TestCase):
     def test_the_configuration_for_kubernetes_is_accepted(self) -> None:
         objects = list(yaml.safe_load_all((ROOT / "packaging" / "kubernetes" / "controller.yaml").read_text()))
         text = next(each for each in objects if each["kind"] == "ConfigMap")["data"]["vitalwire-controller.conf"]
-        text = text.replace("/etc/vitalwire/keys/", "/etc/vitalwire/").replace("/var/lib/vitalwire/controller", str(self.folder))
+        text = text.replace("/etc/vitalwire-keys/", "/etc/vitalwire/").replace("/var/lib/vitalwire/controller", str(self.folder))
         done = self.check("vitalwire-controller", text)
         self.assertEqual(done.returncode, 0, done.stderr)
 
