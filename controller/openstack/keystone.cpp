@@ -27,6 +27,7 @@ using runtime::HttpClientResponse;
 struct KeystoneSession {
     std::string token;
     json catalog;
+    TimePoint asked_at{};
     TimePoint renew_at{};
     TimePoint ends_at{};
 };
@@ -106,6 +107,7 @@ Result<KeystoneSession> read_session(const HttpClientResponse& response, TimePoi
     }
     KeystoneSession session;
     session.token = header->second;
+    session.asked_at = asked_at;
     if (const json* catalog = wire::find(*token, "catalog"); catalog != nullptr) session.catalog = *catalog;
     const base::Duration life = life_of(*token);
     const base::Duration before = std::min(life / 2, std::max<base::Duration>(kRenewBefore, life / kRenewFraction));
@@ -221,6 +223,7 @@ private:
         http_.send(std::move(request), [self = shared_from_this(), major = *major, granted = std::move(granted),
                                         found = std::move(found)](const Result<HttpClientResponse>& response) mutable {
             if (self->stopped_) return;
+            if (!response) self->doubt_catalog();
             if (!response) return found(tl::make_unexpected(response.error()));
             if (response->status == 401) self->token_rejected(granted.token);
             auto endpoint = versioned_endpoint(granted.endpoint, major, *response);
@@ -242,11 +245,18 @@ private:
                    [self = shared_from_this(), service, request = std::move(request), answered = std::move(answered),
                     token = granted.token, once_more](Result<HttpClientResponse> response) mutable {
                        if (self->stopped_) return;
+                       if (!response) self->doubt_catalog();
                        const bool refused = response && response->status == 401;
                        if (refused) self->token_rejected(token);
                        if (!refused || !once_more) return answered(std::move(response));
                        self->call(service, std::move(request), std::move(answered), false);
                    });
+    }
+
+    /// The next one who asks gets a new one.
+    void doubt_catalog() {
+        if (session_)
+            session_->renew_at = std::min(session_->renew_at, session_->asked_at + access_.doubt_catalog_after);
     }
 
     void equip(HttpClientRequest& request) const {
@@ -313,7 +323,9 @@ private:
         for (Waiting& waiting : std::exchange(waiting_, {})) {
             if (stopped_) return;
             if (usable && session_) {
-                waiting.granted(grant(*session_, waiting.service, access_));
+                auto granted = grant(*session_, waiting.service, access_);
+                if (!granted) doubt_catalog();
+                waiting.granted(std::move(granted));
             } else {
                 waiting.granted(tl::make_unexpected(
                     problem_.value_or(base::Error{Errc::unavailable, "Keystone: the token was refused just now"})));

@@ -118,6 +118,39 @@ TEST_F(KeystoneTest, NamesTheServiceThatTheCatalogLacks) {
     EXPECT_EQ(got.error().message, "Keystone's catalog has no public endpoint of type 'rca' in region west");
 }
 
+TEST_F(KeystoneTest, FindsAServiceThatTheCatalogHasSinceTheTokenWasIssued) {
+    access.doubt_catalog_after = base::Millis(20);
+    Keystone keystone(loop.io, http, access);
+    ASSERT_FALSE(token(keystone));
+    endpoints = {endpoint("public", "east", "/v2.1")};
+    EXPECT_TRUE(loop.until([&] { return token(keystone).has_value(); }));
+}
+
+TEST_F(KeystoneTest, FindsAServiceThatHasMovedSinceTheTokenWasIssued) {
+    access.doubt_catalog_after = base::Millis(20);
+    endpoints = {endpoint("public", "east", "/v2.1")};
+    endpoints[0]["url"] = "http://127.0.0.1:1/v2.1";  // nobody listens there
+    Keystone keystone(loop.io, http, access);
+    const auto served_at = [&] {
+        std::optional<bool> got;
+        runtime::HttpClientRequest request;
+        request.url = "/servers";
+        keystone.call("compute", request, [&](const auto& response) { got = response.has_value(); });
+        EXPECT_TRUE(loop.until([&] { return got.has_value(); }));
+        return *got;
+    };
+    ASSERT_FALSE(served_at());
+    endpoints = {endpoint("public", "east", "/v2.1")};
+    EXPECT_TRUE(loop.until(served_at));
+}
+
+TEST_F(KeystoneTest, AsksNoMoreOftenForAServiceThatTheCatalogLacks) {
+    Keystone keystone(loop.io, http, access);
+    for (int i = 0; i < 5; ++i)
+        EXPECT_FALSE(token(keystone));
+    EXPECT_EQ(asked.size(), 1U) << "the catalog is some milliseconds old";
+}
+
 TEST_F(KeystoneTest, RenewsATokenThatEndsSoonWhateverKeystonesClockShows) {
     endpoints = {endpoint("public", "east", "/v2.1")};
     issued = "1999-01-01T00:00:00.000000Z";
