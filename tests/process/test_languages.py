@@ -2,8 +2,10 @@
 """Applications in other languages, over the socket alone: the Python package, and the samples in Go and Rust."""
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
+import resource
 import shutil
 import signal
 import subprocess
@@ -66,6 +68,52 @@ class PythonPackage(Language):
 
         self.serve(self.application(health=broken))
         self.await_reason("application db: KeyError: 'x'")
+
+    def test_any_reason_reaches_the_host_and_the_application_stays_registered(self):
+        state = {"health": vitalwire.Health()}
+        told = []
+        self.serve(self.application(health=lambda: state["health"], on_registration=told.append))
+        for reason, arrives in ((os.fsdecode(b"no /data/caf\xe9"), "no /data/caf\\udce9"), ("\u00e9" * 5000, "\u00e9" * 104)):
+            state["health"] = vitalwire.Health(False, reason)
+            self.await_reason(f"application db: {arrives}")
+            state["health"] = vitalwire.Health()
+            self.await_reason("")
+        self.assertEqual(told, [None])
+
+    def test_what_is_no_health_is_ill_health_and_named(self):
+        answers = [vitalwire.Health(), None]
+        self.serve(self.application(health=lambda: answers.pop(0) if len(answers) > 1 else answers[0]))
+        self.await_reason("application db: TypeError: what health() returned is NoneType, expected Health")
+        with self.assertRaisesRegex(TypeError, "a report is bool, expected Health"):
+            self.application("other").report(True)
+
+    def test_a_report_during_the_registration_is_not_lost(self):
+        application = self.application(detection_time=7200)
+        application.poll()  # connects and asks to be registered: the answer is not read yet
+        application.report(vitalwire.Health(False, "disk full"))
+        self.await_reason("application db: disk full")
+
+    def test_a_report_while_the_registration_is_refused_is_in_the_next_one(self):
+        first = self.application()
+        wait_until(lambda: first.poll(0.05) or first.registered, "the first one is registered")
+        told = []
+        second = self.application(on_registration=told.append)
+        second.poll()
+        second.report(vitalwire.Health(False, "second"))
+        wait_until(lambda: first.poll() or second.poll(0.05) or told, "the second one is refused")
+        first.close()
+        wait_until(lambda: second.poll(0.05) or second.registered, "it is registered")
+        self.await_reason("application db: second")
+        self.assertEqual([each and each.code for each in told], ["in_use", None])
+
+    def test_descriptors_above_1023_do(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (2048, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        with contextlib.ExitStack() as files:
+            for _ in range(1024):
+                files.enter_context(open("/dev/null"))
+            self.serve(self.application())
+            with vitalwire.Group(path=self.path) as group:
+                wait_until(lambda: group.poll(0.05) or group.connected, "it is connected")
 
     def assert_named_when_it_hangs(self, application: vitalwire.Application, timeout_ms: int) -> None:
         deadline = time.monotonic() + 20
@@ -198,6 +246,31 @@ class PythonPackage(Language):
 
         asyncio.run(asyncio.wait_for(serve(), 60))
         self.await_log("application deregistered")
+
+
+    def test_with_asyncio_an_exception_of_a_callback_ends_nothing(self):
+        problems, messages = [], []
+
+        def refuse(*_: object) -> None:
+            raise ValueError("a bug")
+
+        def on_message(message: vitalwire.Message) -> None:
+            messages.append(message.data)
+            if len(messages) == 1:
+                raise ValueError("a bug")
+
+        async def serve() -> None:
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context["exception"]))
+            async with vitalwire.AsyncApplication("aio", lambda: vitalwire.Health(False, "asked"), interval=0.2,
+                                                  path=self.path, on_registration=refuse):
+                await asyncio.to_thread(self.await_reason, "application aio: asked")
+            async with vitalwire.AsyncGroup(on_message, path=self.path):
+                while len(messages) < 2:
+                    self.host.send_group("broadcast", source_instance="vm-2", data="hi")
+                    await asyncio.sleep(0.02)
+
+        asyncio.run(asyncio.wait_for(serve(), 60))
+        self.assertEqual([str(each) for each in problems], ["a bug", "a bug"])
 
 
 class PythonGroup(Language):

@@ -5,15 +5,32 @@ from __future__ import annotations
 import asyncio
 import socket
 from types import TracebackType
-from typing import Awaitable, Callable, List, Optional, Set, Type
+from typing import Any, Awaitable, Callable, List, Optional, Set, Type
 
 from ._protocol import (FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Action, Health, Refused, Session, encode, socket_path,
                         times_of)
 
 
+def _in_loop(callback: Optional[Callable[..., None]]) -> Optional[Callable[..., None]]:
+    """A callback whose exceptions go to the loop's handler, as those of the loop's own callbacks do: the task that calls it
+    goes on."""
+    if callback is None:
+        return None
+
+    def call(*arguments: Any) -> None:
+        try:
+            callback(*arguments)
+        except Exception as problem:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": f"exception in {callback!r}, a callback of vitalwire", "exception": problem})
+
+    return call
+
+
 class AsyncApplication:
     """An application that is watched between start() and close(), or in its `async with`, as long as the loop runs.
-    Parameters and callbacks as for Application; callbacks are called from the loop. `on_action` is a coroutine function,
+    Parameters and callbacks as for Application; callbacks are called from the loop, and what `on_registration` raises goes
+    to the loop's exception handler. `on_action` is a coroutine function,
     which may take its time: heartbeats go on beside it. It returns None when there is nothing against the action, or all
     is ready, or why it is rejected."""
 
@@ -22,7 +39,7 @@ class AsyncApplication:
                  timeout: Optional[float] = None, path: Optional[str] = None,
                  on_registration: Optional[Callable[[Optional[Refused]], None]] = None,
                  on_action: Optional[Callable[[Action], Awaitable[Optional[str]]]] = None) -> None:
-        self._session = Session(name, health, times_of(detection_time, interval, timeout), on_registration,
+        self._session = Session(name, health, times_of(detection_time, interval, timeout), _in_loop(on_registration),
                                 None if on_action is None else lambda action: self._asked(on_action, action))
         self._answering: Set[asyncio.Task[None]] = set()  # the loop itself does not keep its tasks
         self._path = socket_path(path)
@@ -107,7 +124,8 @@ class AsyncApplication:
             except OSError:
                 return was_registered
             finally:
-                self._socket, self._session.registered = None, False
+                self._socket = None
+                self._session.disconnected()
 
     async def _receive(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> Optional[bytes]:
         """A datagram; empty at the end of the connection; None when a registration is to be repeated."""

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Callable, Dict, List, Optional, Type, Union
 
 from ._protocol import (FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Action, Error, Health, Item, Refused, Session, Status,
-                        _Later, decode, encode, socket_path, times_of)
+                        _Later, checked, decode, encode, socket_path, times_of)
 
 
 def _open(path: str) -> socket.socket:
@@ -20,6 +20,13 @@ def _open(path: str) -> socket.socket:
         connection.close()
         raise Error(f"cannot connect to vitalwired on {path}: {problem.strerror}") from None
     return connection
+
+
+def _wait(connection: socket.socket, seconds: float) -> bool:
+    """True when there is something to read, or the connection has ended. Not by select(): descriptors may be above 1023."""
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
 
 
 class Application:
@@ -63,7 +70,7 @@ class Application:
                 time.sleep(min(left, max(0.0, self._connect_at - now)))
             else:
                 soon = min(left, max(0.0, (self._session.register_at or now + left) - now))
-                if select.select([self._socket], [], [], soon)[0]:
+                if _wait(self._socket, soon):
                     self._receive()
             if time.monotonic() >= end:
                 return
@@ -95,9 +102,9 @@ class Application:
     def _asked(self, on_action: Callable[[Action], Union[None, str, _Later]], action: Action) -> List[bytes]:
         try:
             answer = on_action(action)
+            return [] if isinstance(answer, _Later) else self._session.answer(action, answer)
         except Exception as problem:
             return self._session.failed(action, problem)
-        return [] if isinstance(answer, _Later) else self._session.answer(action, answer)
 
     def _connect(self, now: float) -> None:
         if self._socket is not None or now < self._connect_at:
@@ -143,7 +150,8 @@ class Application:
             except OSError:
                 pass  # it ended from the other side
             self._socket.close()
-        self._socket, self._session.registered = None, False
+        self._socket = None
+        self._session.disconnected()
 
 
 def _ask(path: Optional[str], kind: str, **fields: Any) -> Dict[str, Any]:
@@ -162,6 +170,7 @@ def _ask(path: Optional[str], kind: str, **fields: Any) -> Dict[str, Any]:
 def report(name: str, health: Health, *, every: Optional[float] = None, path: Optional[str] = None) -> None:
     """The health of something without a process. It stays until it is reported again or forgotten; with `every` it turns
     unhealthy by itself when it is not reported again within so many seconds."""
+    health = checked(health, "a report")
     _ask(path, "set", name=name, healthy=health.healthy, reason=health.reason,
          valid_ms=None if every is None else round(every * 1000))
 

@@ -7,18 +7,20 @@ import socket
 from types import TracebackType
 from typing import Callable, List, Optional, Type, Union
 
+from ._aio import _in_loop
 from ._group import QUERY_TIMEOUT, GroupCallbacks, GroupSession, Member, Message, Notification
 from ._protocol import FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Refused, socket_path
 
 
 class AsyncGroup:
-    """As Group, in its `async with`; callbacks are called from the loop."""
+    """As Group, in its `async with`; callbacks are called from the loop, and what they raise goes to its exception handler."""
 
     def __init__(self, message: Optional[Callable[[Message], None]] = None,
                  notification: Optional[Callable[[Notification], None]] = None, *,
                  refused: Optional[Callable[[Refused, Optional[int]], None]] = None,
                  dropped: Optional[Callable[[int], None]] = None, path: Optional[str] = None) -> None:
-        self._session = GroupSession(GroupCallbacks(message, notification, refused, dropped))
+        self._session = GroupSession(
+            GroupCallbacks(*map(_in_loop, (message, notification, refused, dropped))))
         self._path = socket_path(path)
         self._socket: Optional[socket.socket] = None
         self._task: Optional[asyncio.Task[None]] = None

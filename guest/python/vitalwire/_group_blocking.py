@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import time
 from types import TracebackType
 from typing import Callable, List, Optional, Type, Union
 
-from ._blocking import _open
+from ._blocking import _open, _wait
 from ._group import QUERY_TIMEOUT, GroupCallbacks, GroupSession, Member, Message, Notification
 from ._protocol import FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Error, Refused, socket_path
 
@@ -90,7 +89,7 @@ class Group:
         soon = min(end, self._session.next_deadline or end)
         if self._socket is None:
             time.sleep(max(0.0, min(soon, self._connect_at) - now))
-        elif select.select([self._socket], [], [], max(0.0, soon - now))[0]:
+        elif _wait(self._socket, max(0.0, soon - now)):
             self._receive()
         self._session.due(time.monotonic())
 

@@ -7,9 +7,10 @@ import json
 import os
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-MAX_DATAGRAM = 8192
+MAX_DATAGRAM, MAX_REASON = 8192, 224
 DETECTION_TIME = 0.9
 FIRST_RETRY, LAST_RETRY, LAST_REGISTRATION_RETRY = 0.1, 2.0, 5.0
+REPORT_ID = 0  # no registration's: what is said about a report is not said about the registration
 
 
 class Error(Exception):
@@ -83,8 +84,21 @@ def socket_path(given: Optional[str]) -> str:
 
 
 def encode(kind: str, **fields: Any) -> bytes:
-    message = {"version": 1, "type": kind, **{key: value for key, value in fields.items() if value is not None}}
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    """Text may be any: what UTF-8 has no bytes for is escaped (file names by os.fsdecode()), a long reason is cut."""
+    message = {"version": 1, "type": kind}
+    for key, value in fields.items():
+        if isinstance(value, str):
+            text = value.encode("utf-8", "backslashreplace")
+            value = (text[:MAX_REASON] if key == "reason" else text).decode("utf-8", "ignore")
+        if value is not None:
+            message[key] = value
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def checked(health: Any, what: str) -> Health:
+    if not isinstance(health, Health):
+        raise TypeError(f"{what} is {type(health).__name__}, expected Health")
+    return Health(bool(health.healthy), str(health.reason))
 
 
 def decode(datagram: bytes) -> Dict[str, Any]:
@@ -117,6 +131,7 @@ class Session:
         self.interval_ms, self.timeout_ms = (round(time * 1000) for time in times)
         self.registered = False
         self.register_at: Optional[float] = None  # a refused registration is repeated then
+        self._may_report = False  # a registration was sent, and not refused
         self._callback, self._last = health, Health()
         self._id, self._retry, self._refusal = 0, FIRST_RETRY, ""
         self._process = os.getpid()
@@ -125,21 +140,23 @@ class Session:
         if os.getpid() != self._process:
             raise WrongProcess("the application was made by the process that forked this one")
 
+    def disconnected(self) -> None:
+        self.registered = self._may_report = False
+        self.register_at = None
+
     def connected(self) -> List[bytes]:
-        self.registered = False
+        self.disconnected()
         return self.register() + ([] if self._on_action is None else [encode("actions", wanted=True)])
 
     def register(self) -> List[bytes]:
-        self.register_at = None
+        self.register_at, self._may_report = None, True
         self._id = self._id % 0x7fffffff + 1
         return [encode("register", id=self._id, name=self.name, interval_ms=self.interval_ms,
                        timeout_ms=self.timeout_ms, healthy=self._last.healthy, reason=self._last.reason)]
 
     def report(self, health: Health) -> List[bytes]:
-        self._last = health
-        if not self.registered:
-            return []  # the registration will have it
-        return [encode("report", id=self._id, healthy=health.healthy, reason=health.reason)]
+        self._last = checked(health, "a report")
+        return self._report() if self._may_report else []  # else the registration will have it
 
     def due(self, now: float) -> List[bytes]:
         return self.register() if self.register_at is not None and now >= self.register_at else []
@@ -153,14 +170,17 @@ class Session:
             return self._on_action(Action(message.get("action", 0), str(message.get("event")),
                                           message.get("revocable") is True, message.get("timeout_ms", 0) / 1000))
         if kind == "registered" and message.get("id") == self._id:
-            self.registered, self._retry, self._refusal = True, FIRST_RETRY, ""
+            self.registered, self.register_at, self._retry, self._refusal = True, None, FIRST_RETRY, ""
             self._notify(None)
-        if kind == "refused" and message.get("id", self._id) == self._id:
+        # Without an id it is about a message that could not be read: what was registered before still is.
+        if kind == "refused" and message.get("id", REPORT_ID if self.registered else self._id) == self._id:
             self._refused(Refused(str(message.get("code")), str(message.get("message"))), now)
         return []
 
     @staticmethod
     def answer(action: Action, reject: Optional[str]) -> List[bytes]:
+        if reject is not None and not isinstance(reject, str):
+            raise TypeError(f"the answer to an action is {type(reject).__name__}, expected str or None")
         result = "complete" if reject is None else "reject"
         return [encode("vote", action=action.id, result=result, reason=reject or None)]
 
@@ -172,13 +192,16 @@ class Session:
     def _answer(self, query: Any) -> List[bytes]:
         if self._callback is not None:
             try:
-                self._last = self._callback()
+                self._last = checked(self._callback(), "what health() returned")
             except Exception as problem:  # its text is the reason: the application is not healthy
                 self._last = Health(False, f"{type(problem).__name__}: {problem}")
-        return [encode("report", id=self._id, query=query, healthy=self._last.healthy, reason=self._last.reason)]
+        return self._report(query)
+
+    def _report(self, query: Any = None) -> List[bytes]:
+        return [encode("report", id=REPORT_ID, query=query, healthy=self._last.healthy, reason=self._last.reason)]
 
     def _refused(self, refusal: Refused, now: float) -> None:
-        self.registered = False
+        self.registered = self._may_report = False
         self.register_at = now + self._retry
         self._retry = min(2 * self._retry, LAST_REGISTRATION_RETRY)
         if str(refusal) != self._refusal:
