@@ -151,7 +151,7 @@ std::vector<AlarmManager::Rejected> AlarmManager::report(const base::HostId& hos
             continue;
         }
         bool changed = known != nullptr && known->unconfirmed;
-        if (known != nullptr && known->host != host && context_.departed(known->host)) {
+        if (known != nullptr && known->host != host && context_.takes_over(host, known->host, fault.guest)) {
             list_.table().transfer(fault.id, host);
             changed = true;
         }

@@ -49,8 +49,9 @@ public:
         /// `withheld`: such a report was withheld before.
         std::function<bool(const base::HostId&, const base::GuestId&, bool withheld)> may_report =
             [](const auto&, const auto&, bool) { return true; };
-        /// True if no agent of that name is there any more, so that another may continue its faults.
-        std::function<bool(const base::HostId&)> departed = [](const auto&) { return false; };
+        /// True if `host` continues the fault of a guest that an agent which `left` has reported.
+        std::function<bool(const base::HostId& host, const base::HostId& left, const base::GuestId&)> takes_over =
+            [](const auto&...) { return false; };
         std::function<std::size_t(const base::HostId&)> max_faults = [](const auto&) { return kMaxFaultsPerHost; };
         /// Until when an operator works on the alarm's subject; absent: nobody does.
         std::function<std::optional<base::TimePoint>(const Alarm&)> maintained_until = [](const auto&) {

@@ -36,6 +36,7 @@ Core::Core(Options options, Context context)
     : options_(std::move(options)),
       context_(context),
       names_(context.inventory, fleet_),
+      succession_(fleet_, names_),
       authority_(context.inventory, fleet_, names_),
       silence_(options_.host_unreachable_after),
       alarms_(options_.alarms, context.rows, alarm_dependencies()),
@@ -74,7 +75,9 @@ AlarmManager::Dependencies Core::alarm_dependencies() {
             [this](const HostId& host, const base::GuestId& guest, bool withheld) {
                 return may_report(host, guest, withheld);
             },
-            [this](const HostId& host) { return departed(host); },
+            [this](const HostId& host, const HostId& left, const base::GuestId& guest) {
+                return takes_over(host, left, guest);
+            },
             [this](const HostId& host) { return max_faults(host); },
             [this](const Alarm& alarm) -> std::optional<base::TimePoint> {
                 const Moment now = context_.output.now();
@@ -154,7 +157,9 @@ void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string
     remember_for_hand_back(host, hello);
     sessions_.open(host, session);
     policies_.erase(host);
+    const bool is_new = fleet_.find(host) == nullptr;
     fleet_.up(host, hello, peer, moment.wall);
+    succession_.connected(host, is_new);
     put_agent(host);
     log::info("agent connected",
               {{"host", host}, {"peer", peer}, {"version", hello.agent_version}, {"primary", hello.is_primary}});
@@ -182,6 +187,7 @@ void Core::agent_down(std::size_t port, const HostId& name, const std::string& w
 void Core::agent_alive(std::size_t port, const HostId& name, Moment moment) {
     const HostId host = canonical(name);
     if (!known_session(port, host)) return;
+    succession_.heard(host);
     if (silence_due_ == base::kNever) silence_due_ = moment.steady;
     if (!silence_.alive(host, moment.steady)) return;
     fleet_.seen_again(host);
@@ -194,6 +200,7 @@ void Core::message(std::size_t port, const HostId& name, const bus::ToController
     if (!known_session(port, host)) return;
     now_ = moment.steady;
     ++counters_.messages;
+    succession_.heard(host);
     fleet_.seen(host, moment.wall);
     std::visit([&](const auto& content) { on(host, content, moment); }, message);
 }
@@ -305,7 +312,7 @@ void Core::hand_back(const HostId& host) {
     auto remembered = to_hand_back_.extract(host);
     if (remembered.empty() || fleet_.find(host)->continuous) return;
     std::vector<HostId> names{host};
-    for (const HostId& earlier : predecessors(host)) {
+    for (const HostId& earlier : succession_.predecessors(host)) {
         const Agent& agent = *fleet_.find(earlier);
         if (agent.state == fleet_.find(host)->state) continue;  // it knows itself
         names.push_back(earlier);

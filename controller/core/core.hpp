@@ -31,6 +31,7 @@
 #include "controller/fleet/fleet.hpp"
 #include "controller/fleet/host_names.hpp"
 #include "controller/fleet/inventory.hpp"
+#include "controller/fleet/succession.hpp"
 #include "controller/groups/group_service.hpp"
 #include "heartbeat/silence_watch.hpp"
 #include "runtime/problems.hpp"
@@ -170,9 +171,7 @@ private:
     std::string hosts_without_agent() const;
     std::string agents_without_host() const;
     bool peer_is_primary(const Agent& agent) const;
-    std::optional<base::HostId> successor(const base::HostId& host, const Agent& agent) const;
-    std::vector<base::HostId> predecessors(const base::HostId& host) const;
-    bool departed(const base::HostId& host) const;
+    bool takes_over(const base::HostId& host, const base::HostId& left, const base::GuestId& guest) const;
     void enrich(Alarm& alarm) const;
     std::size_t max_faults(const base::HostId& host) const;
     base::Result<std::string> resolve(MaintenanceScope scope, const std::string& name) const;
@@ -183,6 +182,7 @@ private:
     Context context_;
     Fleet fleet_;
     HostNames names_;
+    Succession succession_;
     Authority authority_;
     Sessions sessions_;
     heartbeat::SilenceWatch<base::HostId> silence_;

@@ -22,6 +22,7 @@ constexpr std::size_t kNamed = 5;
 
 // What the board of problems calls them.
 constexpr const char* kRivals = "several agents have the same name";
+constexpr const char* kCopies = "several hosts have one agent state";
 constexpr const char* kWithheld = "hosts report faults of guests that the inventory has elsewhere";
 constexpr const char* kContradicted = "the inventory has guests elsewhere whose agent reports an open fault";
 constexpr const char* kNoAgent = "hosts of the inventory have no agent of that name";
@@ -71,7 +72,7 @@ void Core::check_agents(Moment moment) {
         context_.problems.set(not_connected(host), away ? "last seen " + base::to_iso8601(agent.last_seen) : "");
         // By the steady clock: the wall clock may step by days.
         const bool expired = !agent.connected && moment.steady - agent.away_since > options_.remove_agent_after;
-        const bool renamed = away && successor(host, agent);
+        const bool renamed = away && succession_.successor(host);
         if ((expired || renamed) && alarms_.table().of_host(host).empty()) gone.push_back(host);
     }
     for (const HostId& host : gone)
@@ -90,31 +91,13 @@ void Core::check_silence(Moment moment) {
     if (!fallen.empty()) monitor(moment);
 }
 
-/// Another agent has its state now.
-std::optional<HostId> Core::successor(const HostId& host, const Agent& agent) const {
-    if (agent.connected) return std::nullopt;
-    const HostId of_that_host = names_.agent_of(host);
-    if (of_that_host != host && fleet_.find(of_that_host)->connected) return of_that_host;
-    for (const auto& [other, its] : fleet_.agents()) {
-        const bool same_state = !agent.state.empty() && its.state == agent.state;
-        if (other != host && its.connected && same_state) return other;
-    }
-    return std::nullopt;
-}
-
-std::vector<HostId> Core::predecessors(const HostId& host) const {
-    std::vector<HostId> found;
-    for (const auto& [other, agent] : fleet_.agents()) {
-        if (other != host && successor(other, agent) == host) found.push_back(other);
-    }
-    return found;
-}
-
-/// No agent of that name is there, and the one that was has had its time to return.
-bool Core::departed(const HostId& host) const {
-    const Agent* agent = fleet_.find(host);
-    if (agent == nullptr) return true;
-    return !agent->connected && (successor(host, *agent) || now_ - agent->away_since >= kAgentPatience);
+/// The fault's host is gone, and this one is it under another name, or has the guest now. That it knows the fault's id
+/// proves nothing: every receiver does.
+bool Core::takes_over(const HostId& host, const HostId& left, const base::GuestId& guest) const {
+    if (succession_.successor(left) == host) return true;
+    const Agent* agent = fleet_.find(left);
+    const bool departed = agent == nullptr || (!agent->connected && now_ - agent->away_since >= kAgentPatience);
+    return departed && authority_.may_report(host, guest);
 }
 
 void Core::remove_agent(const HostId& host) {
@@ -122,6 +105,7 @@ void Core::remove_agent(const HostId& host) {
     context_.problems.clear(not_connected(host));
     context_.problems.clear(reports_rejected(host));
     rejected_.erase(host);
+    succession_.forget(host);
     fleet_.erase(host);
     context_.rows.erase_agent(host);
 }
@@ -196,6 +180,10 @@ void Core::monitor(Moment moment) {
 
 void Core::show_problems(Moment moment) {
     context_.problems.set(kRivals, sessions_.problem(moment.steady));
+    Listing copies;
+    for (const std::string& pair : succession_.copies())
+        copies.add(pair);
+    context_.problems.set(kCopies, copies.text());
     context_.problems.set(kWithheld, withheld_problem());
     context_.problems.set(kContradicted, contradicted_problem());
     const bool settled = moment.steady >= names_from_ && context_.output.inventory_source().loaded;

@@ -6,11 +6,11 @@ namespace vitalwire::controller {
 
 using base::HostId;
 
-namespace {
-
 std::string_view label_of(const HostId& host) {
     return std::string_view(host.str()).substr(0, host.str().find('.'));
 }
+
+namespace {
 
 bool is_short(const HostId& host) {
     return host.str().find('.') == std::string::npos;

@@ -17,6 +17,8 @@ namespace vitalwire::controller {
 
 /// The one form in which host names are compared: lower case, no dot at the end.
 base::HostId canonical(const base::HostId& host);
+/// The short name.
+std::string_view label_of(const base::HostId& host);
 
 /// Which agent speaks for which host of the inventory. The cloud may call a host by its short name and the agent by its
 /// full one, or the other way round: they match while no other host of either side has the same short name.

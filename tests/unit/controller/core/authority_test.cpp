@@ -12,6 +12,47 @@ constexpr const char* kForeign = "hosts report faults of guests that the invento
 
 class AuthorityTest : public CoreTest {};
 
+TEST_F(AuthorityTest, WhoKnowsTheIdOfAnAbsentHostsFaultCannotEndIt) {
+    place("g1", "compute-1");
+    up(hello("compute-1"), {f1});
+    up(hello("compute-9"));
+    down("compute-1");
+    take();
+    for (int second = 0; second < 20; ++second) {
+        report("compute-9", cleared(f1));
+        pass(seconds(1));
+    }
+    EXPECT_THAT(take(), ::testing::Not(::testing::Contains(HasSubstr("f1 cleared"))));
+    EXPECT_EQ(tracked("f1")->host, base::HostId("compute-1"));
+}
+
+TEST_F(AuthorityTest, TheGuestsNewHostContinuesTheFaultOfOneThatHasGone) {
+    place("g1", "compute-1");
+    up(hello("compute-1"), {f1});
+    up(hello("compute-2"));
+    down("compute-1");
+    pass(seconds(6));
+    place("g1", "compute-2");
+    report("compute-2", f1);
+    EXPECT_EQ(tracked("f1")->host, base::HostId("compute-2"));
+}
+
+TEST_F(AuthorityTest, ACloneOfAHostIsNotTakenForItWhenThatDies) {
+    place("g1", "compute-1");
+    up(hello("compute-1"), {f1});
+    auto clone = hello("compute-2");
+    clone.state = "state-of-compute-1";
+    up(clone);
+    message("compute-1", bus::Guests{{}, {}});
+    pass(seconds(2));
+    EXPECT_EQ(problem("several hosts have one agent state"), "compute-1 and compute-2");
+    down("compute-1");
+    pass(seconds(20));
+    EXPECT_THAT(take(), ::testing::Not(::testing::Contains(HasSubstr("f1 cleared"))));
+    EXPECT_NE(core->fleet().find(base::HostId("compute-1")), nullptr);
+    EXPECT_TRUE(core->self_monitoring().open_of_kind("agent_lost") > 0);
+}
+
 TEST_F(AuthorityTest, AFaultOfAnotherHostsGuestIsStoredNamedAndNotDelivered) {
     place("g1", "compute-1");
     up(hello("compute-1"));
