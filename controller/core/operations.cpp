@@ -143,7 +143,14 @@ void Core::merge_journal(const base::FaultId& fault, const std::string& controll
 /// An alarm about the suite itself that was closed there is not closed here: each raises it while its cause is seen.
 void Core::decided_elsewhere(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision,
                              Moment moment) {
-    if (alarms_.table().find(fault) != nullptr) {
+    if (const TrackedFault* tracked = alarms_.table().find(fault)) {
+        const Agent* agent = fleet_.find(tracked->host);
+        if (decision.detail == kRemoved && agent != nullptr && agent->connected && tracked->fault.open()) {
+            // That controller had lost its link; the host lives.
+            log::warning("host removed at another controller is connected here, its fault stays open",
+                         {{"host", tracked->host}, {"at", controller}, {"fault", fault}});
+            return;
+        }
         clear_by_operator(fault, decision.detail + " (at " + controller + ")", moment);
         return;
     }

@@ -220,6 +220,16 @@ TEST_F(OperationsTest, AHostThatIsRemovedAtAnotherControllerIsRemovedHere) {
     EXPECT_THAT(take(), Contains("agent_lost.compute-1 cleared 2"));
 }
 
+TEST_F(OperationsTest, AHostThatIsRemovedWhereItsLinkIsCutKeepsItsFaultsWhereItIsConnected) {
+    place("g1", "compute-1");
+    up(hello("compute-1"), {f1});
+    take();
+    core->merge_journal(f1.id, "ctl-2", closed("host removed"), moment);
+    run_deferred();
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_TRUE(tracked("f1")->fault.open());
+}
+
 TEST_F(OperationsTest, AHostThatHasReturnedSinceItWasRemovedElsewhereStays) {
     up(hello("compute-1"));
     const Journal::Part removed = closed("host removed");
