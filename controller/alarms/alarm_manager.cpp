@@ -32,7 +32,7 @@ AlarmManager::AlarmManager(Options options, AlarmRows& rows, Dependencies depend
       journal_([this](const base::FaultId& fault, const Journal::Record& record) { rows_.put_journal(fault, record); }),
       sinks_(rows,
              {context_.now, context_.enrich, context_.inventory_known,
-              [this](const Alarm& alarm) { return interval_of(alarm); }, context_.maintained_until,
+              [this](const Alarm& alarm) { return interval_of(alarm); }, context_.maintained,
               [this](AlarmEvent& event) { add_others_open(event); }, [this](Notifier& sink) { collect(sink); },
               [this](Notifier& sink) { reconciler_.reconcile(sink); },
               [this](const base::FaultId& fault, JournalEntry entry) { journal_.note(fault, std::move(entry)); }}),

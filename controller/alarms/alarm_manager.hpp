@@ -53,9 +53,9 @@ public:
         std::function<bool(const base::HostId& host, const base::HostId& left, const base::GuestId&)> takes_over =
             [](const auto&...) { return false; };
         std::function<std::size_t(const base::HostId&)> max_faults = [](const auto&) { return kMaxFaultsPerHost; };
-        /// Until when an operator works on the alarm's subject; absent: nobody does.
-        std::function<std::optional<base::TimePoint>(const Alarm&)> maintained_until = [](const auto&) {
-            return std::optional<base::TimePoint>();
+        /// Absent: nobody works on the alarm's subject.
+        std::function<std::optional<Maintained>(const Alarm&)> maintained = [](const auto&) {
+            return std::optional<Maintained>();
         };
     };
     struct Rejected {

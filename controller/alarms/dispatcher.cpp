@@ -55,8 +55,7 @@ AlarmPtr Dispatcher::enriched(const Alarm& alarm) const {
 
 FilterContext Dispatcher::filter_context(const Alarm& alarm) const {
     const base::Moment now = context_.now();
-    return {context_.inventory_known(), context_.interval(alarm), now.steady, now.wall,
-            context_.maintained_until(alarm)};
+    return {context_.inventory_known(), context_.interval(alarm), now.steady, now.wall, context_.maintained(alarm)};
 }
 
 void Dispatcher::restore(const Alarm& alarm) {
@@ -85,8 +84,8 @@ void Dispatcher::note_decision(const Notifier& sink, const base::FaultId& fault,
     const AlarmFilter& filter = sink.queue().filter();
     const char* decision = filter.holds(fault) ? "held" : filter.stops(fault) ? "suppressed" : nullptr;
     if (decision != nullptr)
-        context_.note(
-            fault, {context_.now().wall, decision, sink.name(), context.maintained_until ? "maintenance" : "policy"});
+        context_.note(fault,
+                      {context_.now().wall, decision, sink.name(), context.maintained ? "maintenance" : "policy"});
 }
 
 void Dispatcher::finish(const Alarm& alarm, bool others_done) {

@@ -22,7 +22,7 @@ public:
         std::function<void(Alarm&)> enrich;
         std::function<bool()> inventory_known;
         std::function<base::Millis(const Alarm&)> interval;
-        std::function<std::optional<base::TimePoint>(const Alarm&)> maintained_until;
+        std::function<std::optional<Maintained>(const Alarm&)> maintained;
         std::function<void(AlarmEvent&)> add_others_open;
         /// The sink may have acknowledged something.
         std::function<void(Notifier&)> progress;

@@ -1,6 +1,7 @@
 #include "controller/alarms/maintenance_list.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace vitalwire::controller {
 
@@ -66,6 +67,18 @@ const Maintenance* MaintenanceList::covering(const Subject& subject, base::WallT
         if (last == nullptr || last->until < window.until) last = &window;
     }
     return last;
+}
+
+base::WallTime MaintenanceList::covered_since(const Subject& subject, base::WallTime now) const {
+    base::WallTime since = now;
+    for (bool found = true; std::exchange(found, false);) {
+        for (const auto& [id, window] : windows_) {
+            if (!covers(window, subject) || window.since >= since || window.until < since) continue;
+            since = window.since;
+            found = true;
+        }
+    }
+    return since;
 }
 
 const Maintenance* MaintenanceList::same(const Maintenance& window, base::WallTime now) const {

@@ -31,6 +31,8 @@ public:
 
     /// Of those that cover the subject now, the one that ends last; null when none does.
     const Maintenance* covering(const Subject& subject, base::WallTime now) const;
+    /// Since when, without a gap; now when it is not covered.
+    base::WallTime covered_since(const Subject& subject, base::WallTime now) const;
     /// One of the same scope and name that lasts; null when there is none.
     const Maintenance* same(const Maintenance& window, base::WallTime now) const;
     const std::map<std::string, Maintenance>& all() const { return windows_; }

@@ -79,12 +79,7 @@ AlarmManager::Dependencies Core::alarm_dependencies() {
                 return takes_over(host, left, guest);
             },
             [this](const HostId& host) { return max_faults(host); },
-            [this](const Alarm& alarm) -> std::optional<base::TimePoint> {
-                const Moment now = context_.output.now();
-                const Maintenance* window = maintenance_of(alarm.guest, alarm.host, now.wall);
-                if (window == nullptr) return std::nullopt;
-                return now.steady + (window->until - now.wall);
-            }};
+            [this](const Alarm& alarm) { return maintained(alarm); }};
 }
 
 void Core::set_limits(const Options& options) {

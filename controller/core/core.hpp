@@ -176,6 +176,8 @@ private:
     std::size_t max_faults(const base::HostId& host) const;
     base::Result<std::string> resolve(MaintenanceScope scope, const std::string& name) const;
     const Maintenance* maintenance_of(const base::GuestId& guest, const base::HostId& host, base::WallTime now) const;
+    MaintenanceList::Subject maintenance_subject(const base::GuestId& guest, const base::HostId& host) const;
+    std::optional<Maintained> maintained(const Alarm& alarm) const;
     void expire_maintenance(base::Moment moment);
 
     Options options_;

@@ -101,8 +101,20 @@ void Core::merge_maintenance(const std::vector<Maintenance>& windows, Moment mom
 
 const Maintenance* Core::maintenance_of(const base::GuestId& guest, const HostId& host, base::WallTime now) const {
     if (maintenance_.all().empty()) return nullptr;
+    return maintenance_.covering(maintenance_subject(guest, host), now);
+}
+
+MaintenanceList::Subject Core::maintenance_subject(const base::GuestId& guest, const HostId& host) const {
     const InventoryGuest* known = context_.inventory.guest(guest);
-    return maintenance_.covering({guest, host, known == nullptr ? base::GroupId() : known->group}, now);
+    return {guest, host, known == nullptr ? base::GroupId() : known->group};
+}
+
+std::optional<Maintained> Core::maintained(const Alarm& alarm) const {
+    const Moment now = context_.output.now();
+    const Maintenance* window = maintenance_of(alarm.guest, alarm.host, now.wall);
+    if (window == nullptr) return std::nullopt;
+    return Maintained{maintenance_.covered_since(maintenance_subject(alarm.guest, alarm.host), now.wall),
+                      now.steady + (window->until - now.wall)};
 }
 
 void Core::expire_maintenance(Moment moment) {

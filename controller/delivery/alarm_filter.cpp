@@ -12,10 +12,16 @@ base::Duration age_of(const Alarm& alarm, base::WallTime wall) {
     return std::max<base::Duration>(wall - alarm.received_at, base::Duration::zero());
 }
 
+/// Its hold-off was over before the maintenance began, so whoever was primary then has sent it.
+bool sent_before(const Maintained& maintained, const Alarm& alarm, base::Millis hold_off) {
+    const base::WallTime received = alarm.received_at == base::WallTime{} ? alarm.opened_at : alarm.received_at;
+    return received + hold_off < maintained.since;
+}
+
 }  // namespace
 
 AlarmFilter::Decision AlarmFilter::offer(const AlarmPtr& alarm, const FilterContext& context) {
-    if (!policies_ && !context.maintained_until && !entries_.contains(alarm->id)) return Decision::pass;
+    if (!policies_ && !context.maintained && !entries_.contains(alarm->id)) return Decision::pass;
     Entry& entry = entries_[alarm->id];
     if (entry.state == State::passed) return Decision::pass;
     const bool was_held = entry.state == State::held;
@@ -28,8 +34,7 @@ AlarmFilter::Decision AlarmFilter::offer(const AlarmPtr& alarm, const FilterCont
     if (decision.kind == PolicyDecision::Kind::unknown) return hold(entry, alarm, base::kNever);
     // An earlier primary has notified all of its sinks: this one waits for the clear.
     if (alarm->delivered > 0) return pass(entry);
-    if (context.maintained_until)
-        return maintain(entry, alarm, std::max(*context.maintained_until, since + decision.hold_off));
+    if (context.maintained) return maintain(entry, alarm, *context.maintained, decision.hold_off);
     const base::Duration lasted = context.now - since;
     if (!alarm->open()) {
         // One that was over when it came: only its agent can know for how long, by one clock.
@@ -42,9 +47,11 @@ AlarmFilter::Decision AlarmFilter::offer(const AlarmPtr& alarm, const FilterCont
     return hold(entry, alarm, since + decision.hold_off);
 }
 
-/// What is over before the maintenance is, is not sent.
-AlarmFilter::Decision AlarmFilter::maintain(Entry& entry, const AlarmPtr& alarm, base::TimePoint until) {
-    if (alarm->open()) return hold(entry, alarm, until);
+/// What opens in the maintenance and is over before its end is not sent.
+AlarmFilter::Decision AlarmFilter::maintain(Entry& entry, const AlarmPtr& alarm, const Maintained& maintained,
+                                            base::Millis hold_off) {
+    if (alarm->open()) return hold(entry, alarm, std::max(maintained.until, entry.since + hold_off));
+    if (sent_before(maintained, *alarm, hold_off)) return pass(entry);
     ++suppressed_;
     return Decision::stop;
 }

@@ -14,13 +14,19 @@
 
 namespace vitalwire::controller {
 
+/// An operator works on the subject of an alarm.
+struct Maintained {
+    base::WallTime since{};
+    base::TimePoint until{};
+};
+
 /// What policies take into account beside the alarm itself.
 struct FilterContext {
     bool inventory_known = true;
     base::Millis interval{1000};  ///< of the guest's heartbeat
     base::TimePoint now{};
     base::WallTime wall{};
-    std::optional<base::TimePoint> maintained_until = {};  ///< an operator works on its subject until then
+    std::optional<Maintained> maintained = {};
 };
 
 /// Passes an alarm to one sink at once, after its hold-off, or never. What it has passed it always passes until that is
@@ -29,7 +35,8 @@ struct FilterContext {
 ///
 /// The hold-off counts from when this controller received the alarm, by its own clock; so it does not begin again with
 /// a restart, and the clocks of other hosts do not matter. Without any policy everything passes and nothing is kept,
-/// except while maintenance lasts: then what is not sent yet is held until it ends.
+/// except while maintenance lasts: then what is not sent yet is held until it ends. Of what came before the maintenance
+/// that is known only to who has passed it: a new primary, and a controller that was restarted, pass its end.
 class AlarmFilter {
 public:
     enum class Decision : std::uint8_t {
@@ -75,7 +82,7 @@ private:
     };
 
     void leave_hold(Entry& entry);
-    Decision maintain(Entry& entry, const AlarmPtr& alarm, base::TimePoint until);
+    Decision maintain(Entry& entry, const AlarmPtr& alarm, const Maintained& maintained, base::Millis hold_off);
     Decision hold(Entry& entry, const AlarmPtr& alarm, base::TimePoint due);
     static Decision pass(Entry& entry);
 

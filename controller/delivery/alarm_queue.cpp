@@ -68,7 +68,7 @@ void AlarmQueue::restore(AlarmPtr alarm, Acked acked) {
     entry.raised = true;
 }
 
-std::vector<AckChange> AlarmQueue::offer(AlarmPtr alarm, bool trust_delivered) {
+std::vector<AckChange> AlarmQueue::offer(AlarmPtr alarm, bool trust_delivered, bool clear_alone) {
     const auto [at, is_new] = entries_.try_emplace(alarm->id);
     Entry& entry = at->second;
     entry.current = alarm;
@@ -82,7 +82,7 @@ std::vector<AckChange> AlarmQueue::offer(AlarmPtr alarm, bool trust_delivered) {
     const Acked before = entry.acked;
     if (trust_delivered) trust(entry);
     if (!settled(entry)) {
-        alarm->open() ? queue_open(entry) : queue_clear(entry);
+        alarm->open() ? queue_open(entry) : queue_clear(entry, clear_alone);
     }
     std::vector<AckChange> changes = collapse(alarm->kind);
     if (entry.acked != before) changes.push_back({alarm->id, entry.acked});
@@ -112,14 +112,14 @@ void AlarmQueue::queue_open(Entry& entry) {
     push(entry, AlarmChange::opened);
 }
 
-void AlarmQueue::queue_clear(Entry& entry) {
+void AlarmQueue::queue_clear(Entry& entry, bool alone) {
     const Acked::Phase next = expected(entry).phase;
     if (next == Acked::Phase::cleared) return;
     // An update that waits is pointless now; a raise that waits before it (put back after it failed) is not.
     std::erase_if(steps_, [&](const Step& step) {
         return step.fault == entry.current->id && step.change == AlarmChange::updated;
     });
-    if (next == Acked::Phase::nothing) push(entry, AlarmChange::opened);
+    if (next == Acked::Phase::nothing && !alone) push(entry, AlarmChange::opened);
     push(entry, AlarmChange::cleared);
 }
 

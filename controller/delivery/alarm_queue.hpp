@@ -62,8 +62,10 @@ public:
     /// What was acknowledged before a restart; of an alarm that may have been sent without that: nothing.
     void restore(AlarmPtr alarm, Acked acked);
     /// The newest state of an alarm: whatever it takes to bring the sink there is queued. `trust_delivered`: what an
-    /// earlier primary has delivered needs no repetition. Returns what counts as acknowledged from now on.
-    std::vector<AckChange> offer(AlarmPtr alarm, bool trust_delivered);
+    /// earlier primary has delivered needs no repetition. `clear_alone`: of one that is over, of which no raise waits,
+    /// only the clear is sent, though whether its raise has arrived is unknown. Returns what counts as acknowledged
+    /// from now on.
+    std::vector<AckChange> offer(AlarmPtr alarm, bool trust_delivered, bool clear_alone = false);
     /// Another controller delivers this alarm from now on: what waits is dropped, what was acknowledged is kept.
     void withdraw(const base::FaultId& fault);
     /// The alarm is over, and another controller delivers it. What was raised from here is cleared from here too: our
@@ -121,7 +123,7 @@ private:
     bool settled(const Entry& entry) const;
     void trust(Entry& entry);
     void queue_open(Entry& entry);
-    void queue_clear(Entry& entry);
+    void queue_clear(Entry& entry, bool alone = false);
     std::vector<AckChange> collapse(const std::string& kind);
     bool over_and_unsent(const Entry& entry) const;
     std::optional<AckChange> end_message(const std::string& skipped);

@@ -34,14 +34,13 @@ void SinkQueue::offer(AlarmPtr alarm, const FilterContext& context) {
     }
     // Without policies the filter does not keep what it has passed; the queue does.
     const Lane* known = find_lane(*alarm);
-    if (context.maintained_until && known != nullptr && known->queue.contains(alarm->id))
-        filter_.note_passed(alarm->id);
-    if (filter_.offer(alarm, context) == AlarmFilter::Decision::pass) put(alarm);
+    if (context.maintained && known != nullptr && known->queue.contains(alarm->id)) filter_.note_passed(alarm->id);
+    if (filter_.offer(alarm, context) == AlarmFilter::Decision::pass) put(alarm, context.maintained.has_value());
 }
 
-void SinkQueue::put(const AlarmPtr& alarm) {
+void SinkQueue::put(const AlarmPtr& alarm, bool clear_alone) {
     with(lane(*alarm), [&](AlarmQueue& queue) {
-        const auto acked = queue.offer(alarm, !options_.fresh);
+        const auto acked = queue.offer(alarm, !options_.fresh, clear_alone);
         changes_.insert(changes_.end(), acked.begin(), acked.end());
     });
 }

@@ -132,7 +132,7 @@ private:
 
     Lane& lane(const Alarm& alarm);
     const Lane* find_lane(const Alarm& alarm) const;
-    void put(const AlarmPtr& alarm);
+    void put(const AlarmPtr& alarm, bool clear_alone = false);
     bool is_stuck(const Lane& lane) const;
     void end_failing(Lane& lane);
     template <class Change>

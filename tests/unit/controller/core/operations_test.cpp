@@ -65,6 +65,64 @@ TEST_F(OperationsTest, AFaultThatWasSentBeforeMaintenanceIsCleared) {
     EXPECT_THAT(take(), ElementsAre("f1 opened 1", "f1 cleared 2"));
 }
 
+TEST_F(OperationsTest, ARaiseThatMayHaveArrivedBeforeARestartIsClearedInMaintenance) {
+    place("g1", "compute-1");
+    up(hello("compute-1"));
+    hold_sink = true;
+    report("compute-1", f1);
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+    pass(seconds(1));
+    ASSERT_TRUE(begin(MaintenanceScope::host, "compute-1"));
+    hold_sink = false;
+    restart();
+    up(hello("compute-1"), {f1});
+    EXPECT_THAT(take(), IsEmpty()) << "nobody is paged again";
+    clear_f1();
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+}
+
+TEST_F(OperationsTest, ANewPrimaryClearsInMaintenanceWhatTheOneBeforeMayHaveSent) {
+    place("g1", "compute-1");
+    bus::Hello standby = hello("compute-1");
+    standby.is_primary = false;
+    up(standby, {f1});
+    pass(seconds(1));
+    ASSERT_TRUE(begin(MaintenanceScope::host, "compute-1"));
+    message("compute-1", bus::PrimaryChanged{true, {}, {}});
+    report("compute-1", f1);
+    EXPECT_THAT(take(), IsEmpty());
+    clear_f1();
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+}
+
+TEST_F(OperationsTest, ANewPrimarySendsNothingOfWhatOpenedInMaintenance) {
+    place("g1", "compute-1");
+    bus::Hello standby = hello("compute-1");
+    standby.is_primary = false;
+    up(standby);
+    ASSERT_TRUE(begin(MaintenanceScope::host, "compute-1"));
+    pass(seconds(1));
+    report("compute-1", f1);
+    message("compute-1", bus::PrimaryChanged{true, {}, {}});
+    clear_f1();
+    EXPECT_THAT(take(), IsEmpty());
+}
+
+TEST_F(OperationsTest, OneMaintenanceThatFollowsAnotherIsOneWithIt) {
+    place("g1", "compute-1");
+    up(hello("compute-1"));
+    ASSERT_TRUE(begin(MaintenanceScope::host, "compute-1", "m1"));
+    pass(minutes(1));
+    report("compute-1", f1);
+    pass(minutes(1));
+    ASSERT_TRUE(begin(MaintenanceScope::all, "", "m2"));
+    ASSERT_TRUE(core->end_maintenance("m1", moment));
+    restart();
+    up(hello("compute-1"), {f1});
+    clear_f1();
+    EXPECT_THAT(take(), IsEmpty());
+}
+
 TEST_F(OperationsTest, MaintenanceCoversWhatItNamesAndNothingElse) {
     InventoryGuest guest = placed("g1", "compute-1");
     guest.group = base::GroupId("grp");

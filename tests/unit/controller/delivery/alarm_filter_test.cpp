@@ -38,8 +38,10 @@ protected:
         alarm.received_at = received;
         return filter.offer(
             std::make_shared<const Alarm>(std::move(alarm)),
-            {inventory_known, seconds(1), base::TimePoint(seconds(100)) + passed, began + passed, maintained_until});
+            {inventory_known, seconds(1), base::TimePoint(seconds(100)) + passed, began + passed, maintained});
     }
+    /// For a minute from now.
+    void maintain() { maintained = {began + passed, base::TimePoint(seconds(100)) + passed + seconds(60)}; }
     std::vector<std::string> due() {
         std::vector<std::string> ids;
         for (const AlarmPtr& alarm : filter.take_due(base::TimePoint(seconds(100)) + passed))
@@ -52,32 +54,56 @@ protected:
     const base::WallTime began{seconds(1'800'000'000)};  ///< by the controller's clock, which no agent's agrees with
     base::WallTime received = began;
     base::Duration passed{};
-    std::optional<base::TimePoint> maintained_until;
+    std::optional<Maintained> maintained;
 };
 
 TEST_F(AlarmFilterTest, MaintenanceHoldsWithoutAnyPolicyUntilItEnds) {
-    maintained_until = base::TimePoint(seconds(100)) + seconds(60);
+    maintain();
     EXPECT_EQ(offer(a1), Decision::hold);
     EXPECT_FALSE(filter.has_passed(a1.id));
     passed = seconds(59);
     EXPECT_THAT(due(), IsEmpty());
     passed = seconds(60);
     EXPECT_THAT(due(), ElementsAre("a1 1"));
-    maintained_until.reset();
+    maintained.reset();
     EXPECT_EQ(offer(cleared(a1)), Decision::pass);
 }
 
 TEST_F(AlarmFilterTest, MaintenanceStopsWhatIsOverBeforeItsEnd) {
-    maintained_until = base::TimePoint(seconds(100)) + seconds(60);
+    maintain();
     offer(a1);
     EXPECT_EQ(offer(cleared(a1)), Decision::stop);
     EXPECT_EQ(filter.suppressed(), 1U);
     EXPECT_EQ(filter.held(), 0U);
 }
 
+TEST_F(AlarmFilterTest, MaintenanceLetsTheEndPassOfWhatMayHaveBeenSentBeforeIt) {
+    passed = seconds(1);
+    maintain();
+    EXPECT_EQ(offer(a1), Decision::hold);
+    EXPECT_EQ(offer(cleared(a1)), Decision::pass);
+    EXPECT_EQ(filter.suppressed(), 0U);
+}
+
+TEST_F(AlarmFilterTest, MaintenanceStopsTheEndOfWhatItsHoldOffHadKeptBack) {
+    given({policy(seconds(90))});
+    passed = seconds(89);
+    maintain();
+    EXPECT_EQ(offer(cleared(a1)), Decision::stop);
+}
+
+TEST_F(AlarmFilterTest, AnAlarmOfTheControllersOwnCountsFromItsOpening) {
+    received = {};
+    Alarm own = a1;
+    own.opened_at = began;
+    passed = seconds(1);
+    maintain();
+    EXPECT_EQ(offer(cleared(own)), Decision::pass);
+}
+
 TEST_F(AlarmFilterTest, MaintenanceDoesNotEndAHoldOff) {
     given({policy(seconds(90))});
-    maintained_until = base::TimePoint(seconds(100)) + seconds(60);
+    maintain();
     EXPECT_EQ(offer(a1), Decision::hold);
     passed = seconds(60);
     EXPECT_THAT(due(), IsEmpty());
