@@ -26,11 +26,15 @@ namespace {
 
 /// An editor's several steps of saving are one change.
 constexpr base::Millis kSettle{20};
-/// A change without an event (a watch that could not be had, a link that points elsewhere now) is found by polling.
+/// A change without an event (a watch that could not be had, a link that points elsewhere now) is found by polling; it
+/// counts once it is the same at two polls.
 constexpr base::Millis kPoll{5000};
+/// A file that is not closed for so many polls is shown as a problem.
+constexpr int kLongWritten = 12;
 constexpr const char* kUnreadable = "the inventory cannot be read";
 constexpr std::size_t kShownMistakes = 10;
-constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE;
+constexpr std::uint32_t kComplete = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE;
+constexpr std::uint32_t kEvents = kComplete | IN_CREATE | IN_MODIFY;
 
 /// Tells two versions of a file apart.
 using Signature = std::tuple<dev_t, ino_t, off_t, time_t, long>;
@@ -39,6 +43,12 @@ std::optional<Signature> signature_of(const std::string& path) {
     struct stat status {};
     if (stat(path.c_str(), &status) != 0) return std::nullopt;
     return Signature{status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+}
+
+/// One that is created with a writer, who will close it; a link has none.
+bool is_new_file(const std::string& path) {
+    struct stat status {};
+    return lstat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1;
 }
 
 std::string joined(const runtime::ConfigErrors& errors) {
@@ -78,11 +88,14 @@ public:
     }
 
     void load() {
-        if (handler_ == nullptr) return;
-        seen_ = signature_of(path_);
-        if (!seen_) return missing();
+        // Half a file would be taken for the operator's word that the other guests are no more.
+        if (handler_ == nullptr || written_) return;
+        const auto found = signature_of(path_);
         runtime::ConfigErrors errors;
         const auto file = runtime::ConfigFile::load(path_, errors);
+        if (read_events() || written_ || signature_of(path_) != found) return load_soon();
+        seen_ = found;
+        if (!seen_) return missing();
         if (!file) return handler_->on_inventory_problem(kUnreadable, file.error().message);
         InventorySnapshot snapshot = read_inventory(*file, errors);
         if (!errors.empty()) return broken(errors);
@@ -132,22 +145,37 @@ private:
     }
 
     void await_event() {
-        inotify_.async_read_some(asio::buffer(events_),
-                                 [self = shared_from_this()](const error_code& error, std::size_t size) {
-                                     if (error || self->handler_ == nullptr) return;
-                                     if (self->concerns_the_file(size)) self->load_soon();
-                                     self->await_event();
-                                 });
+        inotify_.async_wait(asio::posix::stream_descriptor::wait_read,
+                            [self = shared_from_this()](const error_code& error) {
+                                if (error || self->handler_ == nullptr) return;
+                                if (self->read_events()) self->load_soon();
+                                self->await_event();
+                            });
     }
 
-    bool concerns_the_file(std::size_t size) const {
-        bool concerned = false;
+    /// All that wait; true when a version of the file came or went.
+    bool read_events() {
+        bool complete = false;
+        for (ssize_t size = 1; inotify_.is_open() && size > 0;) {
+            size = read(inotify_.native_handle(), events_.data(), events_.size());
+            if (size > 0 && file_is_complete(static_cast<std::size_t>(size))) complete = true;
+        }
+        return complete;
+    }
+
+    bool file_is_complete(std::size_t size) {
+        bool complete = false;
         for (std::size_t at = 0; at + sizeof(inotify_event) <= size;) {
             const auto* event = reinterpret_cast<const inotify_event*>(events_.data() + at);
-            concerned = concerned || (event->mask & IN_Q_OVERFLOW) != 0 || (event->len > 0 && name_ == event->name);
+            if ((event->mask & IN_Q_OVERFLOW) != 0) {
+                written_ = false;  // the poll finds what was missed
+            } else if (event->len > 0 && name_ == event->name) {
+                written_ = (event->mask & IN_MODIFY) != 0 || ((event->mask & IN_CREATE) != 0 && is_new_file(path_));
+                complete = complete || (event->mask & kComplete) != 0;
+            }
             at += sizeof(inotify_event) + event->len;
         }
-        return concerned;
+        return complete;
     }
 
     void load_soon() {
@@ -157,7 +185,12 @@ private:
     void poll_later() {
         poll_timer_.after(kPoll, [this] {
             if (!inotify_.is_open()) watch();
-            if (signature_of(path_) != seen_) load();
+            const auto found = signature_of(path_);
+            if (found != seen_ && found == polled_) load();
+            polled_ = found;
+            polls_written_ = written_ ? polls_written_ + 1 : 0;
+            if (polls_written_ == kLongWritten)
+                handler_->on_inventory_problem(kUnreadable, path_ + ": its writer has not closed it for a minute");
             poll_later();
         });
     }
@@ -168,8 +201,11 @@ private:
     bool required_;
     Handler* handler_ = nullptr;
     bool loaded_ = false;
-    bool from_file_ = false;         ///< what is loaded; false: there was no file
-    std::optional<Signature> seen_;  ///< of the version that was read last
+    bool from_file_ = false;           ///< what is loaded; false: there was no file
+    std::optional<Signature> seen_;    ///< of the version that was read last
+    std::optional<Signature> polled_;  ///< of the version that the last poll found
+    bool written_ = false;             ///< somebody writes it, and has not closed it
+    int polls_written_ = 0;
     asio::posix::stream_descriptor inotify_;
     alignas(inotify_event) std::array<char, 4096> events_{};
     runtime::Timer settle_;

@@ -8,8 +8,9 @@
 
 namespace vitalwire::controller {
 
-/// The inventory in one file, read again whenever it changes: written in place, or replaced as editors do. A file with
-/// mistakes, or one that is gone, leaves the inventory as it was.
+/// The inventory in one file, read again whenever it changes: written in place, or replaced as editors do. What is
+/// written in place counts when its writer has closed it. A file with mistakes, or one that is gone, leaves the
+/// inventory as it was.
 class FileInventory : public InventorySource {
 public:
     /// `required`: without the file there is no inventory; otherwise a file that never was is an empty one.

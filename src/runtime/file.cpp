@@ -22,6 +22,16 @@ std::string cannot_read(const std::string& path, int error) {
     return base::escape(path) + ": cannot read: " + std::generic_category().message(error);
 }
 
+/// A pipe ends when its writers like, and waits for them; /dev/null is a file that is empty.
+std::string why_no_file(const std::string& path, const struct stat& status) {
+    if (S_ISREG(status.st_mode) || S_ISCHR(status.st_mode)) return {};
+    const char* found = S_ISDIR(status.st_mode)    ? "a folder"
+                        : S_ISFIFO(status.st_mode) ? "a pipe"
+                        : S_ISSOCK(status.st_mode) ? "a socket"
+                                                   : "a block device";
+    return base::escape(path) + ": expected a regular file, found " + found;
+}
+
 bool may(const std::string& path, int access) {
     return faccessat(AT_FDCWD, path.c_str(), access, AT_EACCESS) == 0;
 }
@@ -34,10 +44,17 @@ std::string by_whom() {
 
 base::Result<std::string> read_file(const std::string& path, std::size_t max) {
     const auto failed = [&](int error) { return base::fail(base::Errc::io, cannot_read(path, error)); };
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    // Without waiting for the writer of a pipe.
+    const int fd = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) return failed(errno);
     std::string text;
-    int error = 0;
+    struct stat status {};
+    int error = fstat(fd, &status) != 0 ? errno : 0;
+    const std::string wrong = error == 0 ? why_no_file(path, status) : "";
+    if (error != 0 || !wrong.empty()) {
+        close(fd);
+        return error != 0 ? failed(error) : base::fail(base::Errc::io, wrong);
+    }
     // One byte beyond the limit tells that there is more.
     while (text.size() <= max) {
         const std::size_t size = text.size();
@@ -56,7 +73,9 @@ base::Result<std::string> read_file(const std::string& path, std::size_t max) {
 }
 
 std::string why_unreadable(const std::string& path) {
-    return may(path, R_OK) ? std::string() : cannot_read(path, errno);
+    struct stat status {};
+    if (!may(path, R_OK) || stat(path.c_str(), &status) != 0) return cannot_read(path, errno);
+    return why_no_file(path, status);
 }
 
 std::string why_not_writable(const std::string& path) {

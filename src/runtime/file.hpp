@@ -8,7 +8,8 @@
 namespace vitalwire::runtime {
 
 /// The whole file, with plain system calls: the guest's daemon is linked statically, and streams would add the locales
-/// of the C++ library to it. Errc::io when the system says no, Errc::too_large beyond `max` bytes; both name the file.
+/// of the C++ library to it. Errc::io when the system says no or it is no regular file, Errc::too_large beyond `max`
+/// bytes; both name the file.
 base::Result<std::string> read_file(const std::string& path, std::size_t max);
 // With the rights in force, also those that a capability gives; each returns what is wrong, with the name of the file
 // or folder, and nothing when all is well.

@@ -1,6 +1,7 @@
 #include "runtime/file.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -44,7 +45,23 @@ TEST(ReadFile, NamesAFileThatCannotBeRead) {
 
 TEST(ReadFile, NamesADirectory) {
     const test::TempDir directory;
-    EXPECT_EQ(read_file(directory / ".", 16).error().code, base::Errc::io);
+    EXPECT_EQ(read_file(directory / ".", 16).error().message,
+              (directory / ".") + ": expected a regular file, found a folder");
+}
+
+TEST(ReadFile, RefusesAPipeWithoutWaitingForItsWriter) {
+    const test::TempDir directory;
+    const std::string pipe = directory / "pipe";
+    ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+    const auto text = read_file(pipe, 16);
+    ASSERT_FALSE(text);
+    EXPECT_EQ(text.error().code, base::Errc::io);
+    EXPECT_EQ(text.error().message, pipe + ": expected a regular file, found a pipe");
+    EXPECT_EQ(why_unreadable(pipe), text.error().message);
+}
+
+TEST(ReadFile, TakesTheNullDeviceForAnEmptyFile) {
+    EXPECT_EQ(read_file("/dev/null", 16), "");
 }
 
 TEST(WhyNotWritable, NamesTheFolderThatIsMissingOrNone) {

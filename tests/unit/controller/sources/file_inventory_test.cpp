@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -52,6 +53,41 @@ TEST_F(FileInventoryTest, SeesAFileWrittenInPlace) {
     write("[guest b]\n");
     EXPECT_TRUE(until_known("b"));
     EXPECT_FALSE(contains("a"));
+}
+
+TEST_F(FileInventoryTest, AFileWrittenInPlaceCountsWhenItsWriterHasClosedIt) {
+    write("[guest a]\n[guest b]\n");
+    start();
+    std::ofstream writer(path);  // as `generate > inventory.conf`: emptied at once, written when the generator is ready
+    EXPECT_FALSE(loop.until([&] { return !contains("a"); }, std::chrono::seconds(11)));
+    writer << "[guest a]\n" << std::flush;
+    EXPECT_FALSE(loop.until([&] { return !contains("b"); }, std::chrono::seconds(1)));
+    writer << "[guest c]\n";
+    writer.close();
+    EXPECT_TRUE(until_known("c"));
+    EXPECT_EQ(problem, "");
+}
+
+TEST_F(FileInventoryTest, ANewFileCountsWhenItsWriterHasClosedIt) {
+    write("[guest a]\n");
+    start();
+    std::filesystem::remove(path);
+    std::ofstream writer(path);
+    EXPECT_FALSE(loop.until([&] { return !contains("a"); }, std::chrono::seconds(11)));
+    writer << "[guest b]\n";
+    writer.close();
+    EXPECT_TRUE(until_known("b"));
+}
+
+TEST_F(FileInventoryTest, APipeInItsPlaceLeavesTheInventory) {
+    write("[guest a]\n");
+    start();
+    ASSERT_EQ(mkfifo((dir / "pipe").c_str(), 0600), 0);
+    std::filesystem::create_symlink(dir / "pipe", dir / "link");
+    std::filesystem::rename(dir / "link", path);
+    ASSERT_TRUE(loop.until([&] { return !problem.empty(); }));
+    EXPECT_THAT(problem, HasSubstr("expected a regular file, found a pipe"));
+    EXPECT_TRUE(contains("a"));
 }
 
 TEST_F(FileInventoryTest, SeesAFileReplacedAsEditorsDo) {
