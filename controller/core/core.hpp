@@ -103,7 +103,8 @@ public:
     /// What another controller has in its journal of the fault. An operator's decision there counts here too.
     void merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part,
                        base::Moment moment);
-    /// Ends what is known of a host that is no more, its faults included. Fails while its agent is connected.
+    /// Ends what is known of a host that is no more, its faults included. Fails while its agent is connected, here or,
+    /// as far as others see, at its primary.
     base::Result<void> remove_host(const base::HostId& host, base::Moment moment);
     /// Records that an operator has seen the fault. False when it is not open.
     bool acknowledge_by_operator(const base::FaultId& fault, const std::string& note, base::Moment moment);
@@ -129,6 +130,7 @@ public:
 private:
     AlarmManager::Dependencies alarm_dependencies();
     void send(const base::HostId& host, const bus::ToAgent& message);
+    void forget_host(const base::HostId& name, base::Moment moment);
     void decided_elsewhere(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision,
                            base::Moment moment);
     bool known_session(std::size_t port, const base::HostId& host) const;

@@ -127,6 +127,14 @@ base::Result<void> Core::remove_host(const HostId& host, Moment moment) {
     const Agent* agent = fleet_.find(name);
     if (agent == nullptr) return base::fail(Errc::not_found, "no agent '" + host.str() + "'");
     if (agent->connected) return base::fail(Errc::in_use, "the agent of '" + host.str() + "' is connected");
+    if (peer_is_primary(*agent))
+        return base::fail(Errc::in_use, "controller " + (agent->primary.empty() ? "of another name" : agent->primary) +
+                                            " is the primary of '" + host.str() + "' and may see it: forget it there");
+    forget_host(name, moment);
+    return {};
+}
+
+void Core::forget_host(const HostId& name, Moment moment) {
     now_ = moment.steady;
     std::vector<base::FaultId> open;
     for (const TrackedFault* tracked : alarms_.table().of_host(name)) {
@@ -140,7 +148,6 @@ base::Result<void> Core::remove_host(const HostId& host, Moment moment) {
     alarms_.note(agent_lost_id(name), kClosedEntry, std::string(kRemoved), moment.wall);
     remove_agent(name);
     monitor(moment);
-    return {};
 }
 
 void Core::merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part, Moment moment) {
@@ -171,10 +178,10 @@ void Core::decided_elsewhere(const base::FaultId& fault, const std::string& cont
     const auto removed = std::find_if(agents.begin(), agents.end(),
                                       [&](const auto& entry) { return agent_lost_id(entry.first) == fault; });
     // What was decided before it was lost was about an earlier life.
-    if (removed == agents.end() || removed->second.since > decision.at) return;
+    if (removed == agents.end() || removed->second.connected || removed->second.since > decision.at) return;
     const HostId host = removed->first;
-    if (remove_host(host, moment))
-        log::info("host removed at another controller", {{"host", host}, {"at", controller}});
+    log::info("host removed at another controller", {{"host", host}, {"at", controller}});
+    forget_host(host, moment);
 }
 
 bool Core::acknowledge_by_operator(const base::FaultId& fault, const std::string& note, Moment moment) {

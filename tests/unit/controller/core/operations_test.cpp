@@ -278,6 +278,25 @@ TEST_F(OperationsTest, AHostThatIsRemovedAtAnotherControllerIsRemovedHere) {
     EXPECT_THAT(take(), Contains("agent_lost.compute-1 cleared 2"));
 }
 
+TEST_F(OperationsTest, AHostWhosePrimaryLivesIsForgottenThere) {
+    auto standby = [&](const std::string& host) {
+        bus::Hello greeting = hello(host);
+        greeting.is_primary = false;
+        greeting.primary = "ctl-2";
+        greeting.controllers = {"ctl", "ctl-2"};
+        return greeting;
+    };
+    up(standby("compute-1"));
+    up(standby("compute-2"));
+    down("compute-1");
+    const auto forgotten = core->remove_host(base::HostId("compute-1"), moment);
+    ASSERT_FALSE(forgotten);
+    EXPECT_THAT(forgotten.error().message, HasSubstr("controller ctl-2 is the primary of 'compute-1'"));
+    pass(seconds(1));
+    core->merge_journal(base::FaultId("agent_lost.compute-1"), "ctl-2", closed("host removed"), moment);
+    EXPECT_EQ(core->fleet().find(base::HostId("compute-1")), nullptr);
+}
+
 TEST_F(OperationsTest, AHostThatIsRemovedWhereItsLinkIsCutKeepsItsFaultsWhereItIsConnected) {
     place("g1", "compute-1");
     up(hello("compute-1"), {f1});
