@@ -29,6 +29,10 @@ std::size_t index(Dialect dialect) {
     return static_cast<std::size_t>(dialect);
 }
 
+std::size_t hash_of(const wire::MemberState& state) {
+    return std::hash<std::string>{}(wire::to_text(state));
+}
+
 }  // namespace
 
 void GroupRelay::set_policy(const model::GuestPolicy& policy) {
@@ -77,8 +81,10 @@ void GroupRelay::channel_down(const GuestId& guest, Dialect dialect, TimePoint n
     ended->outbox.clear();
     if (const auto dropped = ended->outbox.dropped() - dropped_before; dropped > 0)
         output_.not_read(guest, dialect, dropped);
-    for (auto& [member, peer] : guests_[guest].peers)
+    for (auto& [member, peer] : guests_[guest].peers) {
         peer.missed = peer.missed || now < peer.sent_at + kMayBeLost;
+        if (now < peer.shown_at + kMayBeLost) peer.hash.reset();
+    }
     resend_missed(guest, now);
 }
 
@@ -114,7 +120,7 @@ void GroupRelay::on(const bus::GroupDeliver& message) {
 
 /// Controllers send everything again when they cannot know what was sent: only what a guest was not sent passes.
 void GroupRelay::on(const bus::GroupNotify& message, TimePoint now) {
-    const std::size_t hash = std::hash<std::string>{}(wire::to_text(message.state));
+    const std::size_t hash = hash_of(message.state);
     const auto notification = std::make_shared<const group::Outgoing>(
         wire::Notification{message.event_type, message.timestamp, message.state});
     for (const GuestId& guest : message.guests)
@@ -142,12 +148,23 @@ void GroupRelay::notify(const GuestId& guest, const std::string& member, std::si
     if (peer.missed) ++counters_.not_connected;
 }
 
+/// A state that no notification named may be shown to a guest that asks, an agent being away at that moment: what is
+/// notified after it is news, though it be what was notified before.
+void GroupRelay::shown(const GuestId& guest, const wire::MemberState& state, TimePoint now) {
+    auto& peers = guests_[guest].peers;
+    const auto peer = peers.find(state.instance_id);
+    if (peer == peers.end()) return;
+    peer->second.hash = hash_of(state);
+    peer->second.shown_at = now;
+}
+
 void GroupRelay::resend_missed(const GuestId& guest, TimePoint now) {
     if (!taking_part(guest)) return;
     for (auto& [member, peer] : guests_[guest].peers) {
         if (!peer.missed) continue;
         ++counters_.resent;
         peer.sent_at = now;
+        peer.hash = hash_of(std::get<wire::Notification>(peer.message->pdu()).state);
         peer.missed = !deliver(guest, *peer.message);
     }
 }
@@ -259,6 +276,8 @@ std::string GroupRelay::next_batch(const LaneKey& key, Lane& lane, TimePoint now
     if (now < lane.paused_until) return batch;
     int states = 0;
     while (!lane.answers.empty() && batch.size() < kGroupBatch) {
+        const StatusAnswer& answer = lane.answers.front();
+        if (answer.next < answer.members.size()) shown(key.first, answer.members[answer.next], now);
         batch += next_status_line(lane);
         if (key.second == Dialect::native || ++states < kCgcsBurst) continue;
         paused_[key] = lane.paused_until = now + kCgcsPause;

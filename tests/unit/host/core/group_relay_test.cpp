@@ -71,6 +71,11 @@ protected:
             states.push_back(member("member-" + std::to_string(i), std::string(200, 's')));
         relay_.on(bus::GroupStatus{++queries_, states, true});
     }
+    /// The guest asks, and the answer has that state of that member.
+    void show(const GuestId& guest, const std::string& about, const std::string& state) {
+        relay_.received(guest, Dialect::native, wire::StatusQuery{1}, 2, now_);
+        relay_.on(bus::GroupStatus{++queries_, {member(about, state)}, true});
+    }
     /// The lines that the guest got since last time.
     std::vector<std::string> lines(const GuestId& guest) {
         after(base::Duration::zero());
@@ -164,6 +169,32 @@ TEST_F(GroupRelayTest, SendsAPeersStateOnceHoweverOftenItComes) {
     EXPECT_THAT(lines(kAnna), ElementsAre(HasSubstr("paused")));
     notify({kAnna}, "bert", "active");
     EXPECT_THAT(lines(kAnna), ElementsAre(HasSubstr("active")));
+}
+
+TEST_F(GroupRelayTest, SendsAStateAgainWhenAnAnswerHasShownAnotherOne) {
+    up(kAnna);
+    notify({kAnna}, "bert", "active");
+    EXPECT_THAT(lines(kAnna), SizeIs(1));
+    show(kAnna, "bert", "paused");
+    EXPECT_THAT(lines(kAnna), SizeIs(2)) << "an answer";
+    notify({kAnna}, "bert", "paused");
+    EXPECT_THAT(lines(kAnna), IsEmpty()) << "as it was shown";
+    show(kAnna, "bert", "error");
+    EXPECT_THAT(lines(kAnna), SizeIs(2));
+    notify({kAnna}, "bert", "active");
+    EXPECT_THAT(lines(kAnna), ElementsAre(HasSubstr("active"))) << "though that was notified last";
+}
+
+TEST_F(GroupRelayTest, SendsAStateAgainWhenTheAnswerThatShowedItMayBeLost) {
+    up(kAnna);
+    notify({kAnna}, "bert", "active");
+    after(std::chrono::minutes(1));
+    show(kAnna, "bert", "paused");
+    EXPECT_THAT(lines(kAnna), SizeIs(3));
+    down(kAnna);
+    up(kAnna);
+    notify({kAnna}, "bert", "paused");
+    EXPECT_THAT(lines(kAnna), ElementsAre(HasSubstr("paused")));
 }
 
 TEST_F(GroupRelayTest, SendsTheNewestStateOfAPeerToAMemberWhoseChannelWasAway) {
