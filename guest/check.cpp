@@ -88,8 +88,13 @@ void Check::count(const heartbeat::Health& health) {
 void Check::failed(const std::string& reason) {
     has_failed_ = true;
     reason_ = reason;
-    if (settings_.role != CheckRole::readiness) return board_.set(source_, false, reason);
-    board_.warn(source_, "not ready" + (reason.empty() ? "" : ": " + reason));
+    // The other place may still have what this check said before its role was edited.
+    if (settings_.role == CheckRole::readiness) {
+        board_.warn(source_, "not ready" + (reason.empty() ? "" : ": " + reason));
+        return board_.remove(source_);
+    }
+    board_.set(source_, false, reason);
+    board_.withdraw_warning(source_);
 }
 
 void Check::succeeded() {

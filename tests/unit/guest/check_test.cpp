@@ -310,6 +310,19 @@ TEST_F(CheckTest, AnEditIsNoCure) {
     EXPECT_EQ(healthy, (std::vector<bool>{false, true}));
 }
 
+TEST_F(CheckTest, AnEditOfItsRoleMovesWhatItSaysFromHealthToAWarningAndBack) {
+    auto bad = check("echo slow; exit 1");
+    for (int i = 0; i < 2; ++i) {
+        bad.role = CheckRole::liveness;
+        checks_.configure({bad});
+        await_reason("check c: slow");
+        bad.role = CheckRole::readiness;
+        checks_.configure({bad});
+        await_reason("warning: check c not ready: slow");
+        EXPECT_TRUE(board_.overall().healthy);
+    }
+}
+
 TEST_F(CheckTest, AnUnchangedCheckGoesOnUndisturbed) {
     auto slow = check("echo $$ >> " + in_dir("pids") + "; exec sleep 1000");
     auto bad = check("exit 1");
