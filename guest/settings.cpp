@@ -32,6 +32,7 @@ constexpr std::size_t kMaxCheckName = 32;
 constexpr std::size_t kMaxCommand = 4096;
 constexpr std::size_t kMaxUnitName = 255;
 constexpr std::int64_t kMaxInARow = 1000;
+constexpr Millis kSmallestSum = 2 * wire::kNativeMinInterval;  ///< of interval and deadline
 constexpr Millis kSmallestCheckTime{100};
 constexpr Millis kLargestCheckTime = std::chrono::hours(24);
 constexpr Millis kDefaultCheckInterval = std::chrono::seconds(10);
@@ -124,14 +125,22 @@ CheckSettings read_check(ConfigReader in) {
 void read_times(ConfigReader& in, heartbeat::GuestSettings& heartbeat) {
     const auto read = [&](const char* key, Millis min) -> std::optional<Millis> {
         if (!in.has(key)) return std::nullopt;
-        return in.duration(key, min, min, wire::kMaxInterval);
+        const Millis time = in.duration(key, Millis(0), min, wire::kMaxInterval);
+        // A mistake was named already.
+        return time == Millis(0) ? std::nullopt : std::optional(time);
     };
-    heartbeat.detection_time = read("detection_time", 2 * wire::kNativeMinInterval);
+    heartbeat.detection_time = read("detection_time", kSmallestSum);
     heartbeat.interval = read("interval", wire::kNativeMinInterval);
     heartbeat.response_deadline = read("response_deadline", wire::kSmallestDeadline);
-    if (!heartbeat.detection_time) return;
     const Millis interval = heartbeat.interval.value_or(wire::kNativeMinInterval);
     const Millis deadline = heartbeat.response_deadline.value_or(wire::kSmallestDeadline);
+    if (!heartbeat.detection_time) {
+        // A host would refuse it, and the machine would never be watched.
+        const bool too_small = heartbeat.interval && heartbeat.response_deadline && interval + deadline < kSmallestSum;
+        if (too_small || (heartbeat.response_deadline && interval + deadline > wire::kMaxInterval))
+            in.refuse("response_deadline", "expected 200 ms to 1 h together with interval");
+        return;
+    }
     const Millis left = *heartbeat.detection_time - interval - deadline;
     const bool all = heartbeat.interval && heartbeat.response_deadline;
     if (left < Millis(0) || (all && left != Millis(0)))

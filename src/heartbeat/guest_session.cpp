@@ -27,8 +27,10 @@ std::optional<Millis> GuestSettings::declared_detection_time() const {
     if (detection_time) return detection_time;
     if (interval && response_deadline) return *interval + *response_deadline;
     if (interval) return std::min(3 * *interval, wire::kMaxInterval);
-    if (response_deadline) return std::min(*response_deadline * 3 / 2, wire::kMaxInterval);
-    return std::nullopt;
+    if (!response_deadline) return std::nullopt;
+    // Two thirds of it, where that leaves an interval that hosts take.
+    const Millis smallest = std::max(*response_deadline, wire::kNativeMinInterval) + wire::kNativeMinInterval;
+    return std::min(std::max(*response_deadline * 3 / 2, smallest), wire::kMaxInterval);
 }
 
 std::optional<Millis> GuestSettings::declared_challenge_interval() const {
@@ -166,7 +168,9 @@ wire::Init GuestSession::make_init() const {
     const Millis detection_time = init.detection_time.value_or(wire::kDefaultDetectionTime);
     init.challenge_interval = settings_.declared_challenge_interval();
     init.interval = std::max(settings_.interval.value_or(detection_time / 2), min_interval_);
-    if (settings_.response_deadline) init.response_deadline = std::min(*settings_.response_deadline, init.interval);
+    if (settings_.response_deadline)
+        init.response_deadline =
+            std::max(std::min(*settings_.response_deadline, init.interval), wire::kSmallestDeadline);
     return init;
 }
 

@@ -240,6 +240,20 @@ TEST_F(SettingsTest, TheDetectionTimeIsTheSumOfIntervalAndDeadline) {
     }
 }
 
+TEST_F(SettingsTest, RefusesTimesThatHostsRefuse) {
+    for (const char* times :
+         {"interval = 1 h\n", "response_deadline = 50 ms\n", "response_deadline = 3599900 ms\n",
+          "interval = 150 ms\nresponse_deadline = 50 ms\n", "interval = 30 min\nresponse_deadline = 30 min\n"})
+        EXPECT_TRUE(load("[heartbeat]\n" + std::string(times))) << times;
+    for (const char* times :
+         {"response_deadline = 1 h\n", "interval = 149 ms\nresponse_deadline = 50 ms\n",
+          "interval = 1 h\nresponse_deadline = 1 h\n", "interval = 100 ms\nresponse_deadline = 3599901 ms\n"}) {
+        mistakes_.clear();
+        EXPECT_FALSE(load("[heartbeat]\n" + std::string(times))) << times;
+        EXPECT_THAT(mistakes_, ElementsAre(HasSubstr("response_deadline: expected 200 ms to 1 h together with")));
+    }
+}
+
 TEST_F(SettingsTest, TheTimesOfTheCommandLineReplaceThoseOfTheFile) {
     const std::string file = "[heartbeat]\ndetection_time = 2 s\nresponse_deadline = 1 s\n";
     const auto settings = load(file, {"--detection-time", "600"});

@@ -481,6 +481,9 @@ TEST(GuestSession, DeclaresTheTimesThatAreConfiguredToHostsOfBothRevisions) {
              Declared{kNone, Millis(1000), kNone, Millis(3000), Millis(1000), Millis(1000), kNone},
              Declared{kNone, Millis(1000), Millis(200), Millis(1200), Millis(1000), Millis(1000), Millis(200)},
              Declared{kNone, kNone, Millis(400), Millis(600), Millis(200), Millis(300), Millis(300)},
+             Declared{kNone, kNone, Millis(50), Millis(200), Millis(150), Millis(100), Millis(50)},
+             Declared{kNone, kNone, Millis(133), Millis(233), Millis(100), Millis(116), Millis(116)},
+             Declared{kNone, kNone, Millis(3599900), Millis(3600000), Millis(100), Millis(1800000), Millis(1800000)},
              Declared{Millis(900), Millis(100), kNone, Millis(900), Millis(100), Millis(100), kNone},
              Declared{Millis(900), kNone, Millis(700), Millis(900), Millis(200), Millis(450), Millis(450)},
          }) {
