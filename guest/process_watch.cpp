@@ -4,9 +4,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
+#include <string_view>
 #include <utility>
+
+#include "runtime/file.hpp"
 
 namespace vitalwire::guest {
 
@@ -14,6 +19,23 @@ namespace {
 
 /// The same on every architecture; the C library of older systems has no name for it.
 constexpr long kPidfdOpen = 434;
+constexpr std::chrono::seconds kLookEvery{1};
+constexpr std::size_t kMaxStatFile = 4096;
+constexpr int kFieldsToStartTime = 18;  // of /proc/PID/stat, between the state and it
+
+/// When a process was started: another one with its number has another time. Empty when it has ended or is not known.
+std::string start_time_of(pid_t process) {
+    const auto stat = runtime::read_file("/proc/" + std::to_string(process) + "/stat", kMaxStatFile);
+    // The name before it may hold anything: "PID (NAME) STATE PARENT ...".
+    const std::size_t name_end = stat ? stat->rfind(") ") : std::string::npos;
+    if (name_end == std::string::npos) return {};
+    std::string_view rest = std::string_view(*stat).substr(name_end + 2);
+    // Nobody has asked for its exit status yet, but it has ended.
+    if (rest.starts_with('Z') || rest.starts_with('X')) return {};
+    for (int i = 0; i <= kFieldsToStartTime; ++i)
+        rest.remove_prefix(std::min(rest.find(' ') + 1, rest.size()));
+    return std::string(rest.substr(0, rest.find(' ')));
+}
 
 }  // namespace
 
@@ -21,11 +43,20 @@ void ProcessWatch::start(pid_t process, std::function<void()> on_end) {
     stop();
     if (process <= 0) return;
     const int descriptor = static_cast<int>(::syscall(kPidfdOpen, process, 0));
-    if (descriptor < 0) return;
+    if (descriptor < 0 && errno == ESRCH) return;
+    on_end_ = std::move(on_end);
+    if (descriptor < 0) return wait_without_pidfd(process, start_time_of(process));
     descriptor_.assign(descriptor);
     alive_ = std::make_shared<char>();
-    on_end_ = std::move(on_end);
     wait();
+}
+
+void ProcessWatch::wait_without_pidfd(pid_t process, const std::string& started) {
+    look_again_.after(kLookEvery, [this, process, started] {
+        // Without /proc its number alone says whether it is there.
+        if (is_gone(process) || start_time_of(process) != started) return end();
+        wait_without_pidfd(process, started);
+    });
 }
 
 void ProcessWatch::wait() {
@@ -39,12 +70,17 @@ void ProcessWatch::look() {
     // Asio may wake a wait for an event of the descriptor that had this number before.
     pollfd state{descriptor_.native_handle(), POLLIN, 0};
     if (::poll(&state, 1, 0) != 1) return wait();
+    end();
+}
+
+void ProcessWatch::end() {
     const auto on_end = std::move(on_end_);
     on_end();
 }
 
 void ProcessWatch::stop() {
     alive_.reset();
+    look_again_.cancel();
     boost::system::error_code ignored;
     descriptor_.close(ignored);
 }

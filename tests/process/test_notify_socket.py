@@ -22,6 +22,21 @@ for line in sys.stdin:
     notify.send(line.strip().replace(",", "\\n").encode())
 """
 
+# Answers ENOSYS to pidfd_open(), as kernels before Linux 5.3 do, by a filter of system calls (seccomp).
+WITHOUT_PIDFD = """
+import ctypes, os, struct, sys
+PIDFD_OPEN, ENOSYS = 434, 38
+RETURN_ERROR, ALLOW = 0x00050000, 0x7fff0000
+code = b"".join(struct.pack("=HBBI", *line) for line in (
+    (0x20, 0, 0, 0), (0x15, 0, 1, PIDFD_OPEN), (0x06, 0, 0, RETURN_ERROR | ENOSYS), (0x06, 0, 0, ALLOW)))
+lines = ctypes.create_string_buffer(code)
+program = struct.pack("@HP", len(code) // 8, ctypes.addressof(lines))
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+if prctl(38, 1, 0, 0, 0) != 0 or prctl(22, 2, program, 0, 0) != 0:
+    sys.exit("no seccomp: " + os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
 
 class NotifySocket(VitalwiredTest):
     def setUp(self) -> None:
@@ -150,6 +165,18 @@ class NotifySocket(VitalwiredTest):
         self.send(service, "READY=1")
         self.await_log("service is watched")
         self.await_reason("")
+
+    def test_on_a_kernel_without_pidfd_an_end_is_noticed_all_the_same(self):
+        self.guest.kill()
+        self.wrap = (sys.executable, "-c", WITHOUT_PIDFD)
+        (self.dir / "guest.log").unlink()
+        self.start_guest()
+        self.register()
+        service = self.service()
+        self.send(service, "READY=1")
+        self.await_log("service is watched")
+        service.kill()  # and nobody reaps it
+        self.await_reason("service service: ended without STOPPING=1")
 
 
 if __name__ == "__main__":

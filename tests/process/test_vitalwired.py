@@ -25,12 +25,14 @@ MAX_PRIVATE_KB = 2048
 class VitalwiredTest(ProcessTestCase):
     """A running vitalwired and a host that has it registered."""
 
+    wrap: tuple = ()  # a command that starts it
+
     def configure(self, text: str) -> None:
         (self.dir / "vitalwired.conf").write_text(text)
 
     def start_guest(self, config: str = "") -> None:
         self.configure(config)
-        argv = [VITALWIRED, "--config", self.dir / "vitalwired.conf", "--channel", f"unix:{self.dir}/channel",
+        argv = [*self.wrap, VITALWIRED, "--config", self.dir / "vitalwired.conf", "--channel", f"unix:{self.dir}/channel",
                 "--name", "vm1", "--app-socket", self.dir / "apps"]
         self.guest = self.start(Daemon(argv, self.dir / "guest.log")).wait_ready()
 
