@@ -103,6 +103,7 @@ Table faults_table(const json& document, WallTime now, const Style& style) {
         const std::string severity = text_or(*fault, "severity");
         const bool cleared = text_or(*fault, "state") == "cleared";
         Cell end = Cell::time(text_or(*fault, "cleared_at"), now, style);
+        const std::string unconfirmed = cleared ? "" : human_age(text_or(*fault, "unconfirmed_since"), now);
         if (cleared && !style.wide) end.text = join({end.text, clear_reason(*fault)}, ", ");
         table.add({{severity, cleared ? Tone::plain : tone_of_severity(severity)},
                    short_id(*fault, style),
@@ -112,7 +113,7 @@ Table faults_table(const json& document, WallTime now, const Style& style) {
                    text_or(*fault, "host"),
                    Cell::time(text_or(*fault, "opened_at"), now, style),
                    std::move(end),
-                   why(*fault),
+                   join({why(*fault), unconfirmed.empty() ? "" : "unconfirmed, last confirmed " + unconfirmed}, "; "),
                    delivery_of(*fault),
                    clear_reason(*fault),
                    count(*fault, "revision")});

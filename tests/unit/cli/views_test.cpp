@@ -77,6 +77,15 @@ TEST(HostView, AddsUpHowLongTheAnswersOfItsGuestsTook) {
     EXPECT_THAT(lines, Contains(AllOf(StartsWith("128 us"), HasSubstr(" 7 "))));
 }
 
+TEST(FaultsView, MarksAFaultThatNobodyVouchesForNow) {
+    json open = fault("f1", "critical", "1", "open");
+    open["unconfirmed_since"] = "2026-11-22T06:04:08.000000Z";
+    EXPECT_THAT(faults_lines({{"faults", {open}}}, kNow, {})[1], HasSubstr("unconfirmed, last confirmed 1 min ago"));
+    json over = open;
+    over["state"] = "cleared";
+    EXPECT_THAT(faults_lines({{"faults", {over}}}, kNow, {})[1], Not(HasSubstr("unconfirmed")));
+}
+
 TEST(GuestsView, BeginsWithTheWorst) {
     json list = json::array();
     for (const char* state : {"registered", "held", "crashed", "unregistered", "lost", "unhealthy"})
