@@ -40,11 +40,12 @@ constexpr int kReadsAtOnce = 16;
 
 }  // namespace
 
-ActionHook::~ActionHook() {
+void ActionHook::stop() {
     for (const Run& run : runs_) {
         kill_group(run);
         ::close(run.output);
     }
+    runs_.clear();
 }
 
 void ActionHook::kill_group(const Run& run) {

@@ -23,12 +23,13 @@ public:
     /// `in_child` is called in each child before its command starts.
     ActionHook(std::string command, std::function<void()> in_child, Answer answer)
         : command_(std::move(command)), in_child_(std::move(in_child)), answer_(std::move(answer)) {}
-    /// Ends the commands that run.
-    ~ActionHook();
+    ~ActionHook() { stop(); }
     ActionHook(const ActionHook&) = delete;
     ActionHook& operator=(const ActionHook&) = delete;
 
     void start(const vw_action& action, base::TimePoint now);
+    /// Ends the commands that run.
+    void stop();
     bool idle() const { return runs_.empty(); }
     /// What wakes it besides SIGCHLD and the time.
     void add_to(std::vector<pollfd>& descriptors) const;

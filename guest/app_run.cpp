@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <system_error>
 #include <vector>
@@ -26,6 +27,8 @@ constexpr int kNotFound = 127;
 constexpr int kBySignal = 128;
 constexpr base::Millis kFromTermToKill{5000};
 constexpr base::Millis kUntilWarned{1000};
+/// For a verdict, when vitalwired was there before: it may be restarting.
+constexpr base::Millis kUntilUndelivered{10'000};
 constexpr std::array kForwarded = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 
 /// Signals come as data, so that none is missed between two looks.
@@ -79,13 +82,13 @@ public:
     explicit Run(const AppCommand& command)
         : command_(command),
           name_(command.operands[0]),
-          application_(command.socket),
+          application_(command.socket, [this](bool connected) { connection_changed(connected); }),
           hook_(
               command.on_action, [this] { signals_.restore(); },
               [this](std::uint32_t id, vw_answer_t given, const std::string& reason) { answer(id, given, reason); }) {
         Heartbeat heartbeat;
         heartbeat.name = name_;
-        heartbeat.health = [] { return Health::good(); };
+        heartbeat.health = [this] { return health(); };
         heartbeat.registration = [this](vw_result_t result, const std::string& message) {
             registered(result, message);
         };
@@ -147,32 +150,73 @@ private:
         }
     }
 
+    Health health() const { return verdict_.empty() ? Health::good() : Health::bad(verdict_); }
+
+    void connection_changed(bool connected) {
+        was_connected_ = was_connected_ || connected;
+        is_registered_ = false;
+        refusal_.clear();
+    }
+
     void registered(vw_result_t result, const std::string& message) {
         is_settled_ = true;
-        if (result != VW_OK) {
-            complain("'" + name_ + "' is not watched: " + message);
-        } else {
-            // The verdict of an earlier run.
-            ask_daemon(command_.socket, app::Forget{name_});
-        }
+        is_registered_ = result == VW_OK;
+        refusal_ = message;
+        if (!is_registered_) complain("'" + name_ + "' is not watched: " + message);
     }
 
     int finish(int status) {
-        std::string verdict;
         int result = WIFEXITED(status) ? WEXITSTATUS(status) : kBySignal + WTERMSIG(status);
         if (timed_out_) {
             result = kTimedOut;
-            verdict = "did not finish within " + std::to_string(command_.timeout->count()) + " ms";
+            verdict_ = "did not finish within " + std::to_string(command_.timeout->count()) + " ms";
         } else if (WIFSIGNALED(status)) {
-            verdict = std::string("killed by signal ") + ::strsignal(WTERMSIG(status));
+            verdict_ = std::string("killed by signal ") + ::strsignal(WTERMSIG(status));
         } else if (result != 0) {
-            verdict = "exit status " + std::to_string(result);
+            verdict_ = "exit status " + std::to_string(result);
         }
-        if (verdict.empty()) return result;
-        // Before the application is deregistered, so that the guest is not called healthy in between.
-        const auto sent = ask_daemon(command_.socket, app::Set{name_, {false, verdict}, {}});
-        if (!sent) complain("the verdict '" + verdict + "' was not delivered: " + sent.error().message);
-        return result;
+        if (verdict_.empty()) {
+            await_registration();
+            return result;
+        }
+        deliver_verdict();
+        // To deregister would end the fault: with the process it ends, and the verdict stays as its last words.
+        hook_.stop();
+        std::_Exit(result);
+    }
+
+    /// A program that is over at once: its registration ends the fault of an earlier run.
+    void await_registration() {
+        application_.dispatch();
+        while (application_.connected() && !is_settled_ && !is_asked_to_end() &&
+               base::Clock::now() < started_ + kUntilWarned)
+            await_daemon();
+    }
+
+    void deliver_verdict() {
+        application_.report(health());
+        application_.dispatch();
+        const auto end = base::Clock::now() + (was_connected_ ? kUntilUndelivered : kUntilWarned);
+        while (!is_registered_ && !is_asked_to_end() && base::Clock::now() < end)
+            await_daemon();
+        if (!is_registered_)
+            complain("the verdict '" + verdict_ +
+                     "' was not delivered: " + (refusal_.empty() ? "vitalwired is not there" : refusal_));
+    }
+
+    void await_daemon() {
+        std::array<pollfd, 2> ready{{{application_.fd(), POLLIN, 0}, {signals_.descriptor(), POLLIN, 0}}};
+        constexpr int kLook = 100;
+        ::poll(ready.data(), ready.size(), kLook);
+        application_.dispatch();
+    }
+
+    /// By a signal that came after the program had ended.
+    bool is_asked_to_end() const {
+        int number = signals_.next();
+        while (number != 0 && number != SIGTERM && number != SIGINT && number != SIGHUP)
+            number = signals_.next();
+        return number != 0;
     }
 
     const AppCommand& command_;
@@ -182,6 +226,10 @@ private:
     ActionHook hook_;
     base::TimePoint started_;
     pid_t child_ = -1;
+    std::string verdict_;         ///< empty: none, or a good one
+    std::string refusal_;         ///< of the registration, by this connection
+    bool was_connected_ = false;  ///< ever
+    bool is_registered_ = false;
     bool is_settled_ = false;  ///< the user knows whether it is watched
     bool timed_out_ = false;
 };

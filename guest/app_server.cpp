@@ -202,8 +202,10 @@ void AppServer::add_ended(const std::string& name, uid_t uid) {
         board_.remove(source_of(oldest->name));
         ended_.erase(oldest);
     }
-    ended_.push_back({name, uid});
-    board_.set(source_of(name), false, "ended without deregistering");
+    const std::string last_words = board_.reason(source_of(name)).value_or("");
+    const std::string how = "without deregistering" + (last_words.empty() ? "" : ": " + last_words);
+    ended_.push_back({name, uid, how});
+    board_.set(source_of(name), false, "ended " + how);
 }
 
 void AppServer::refused(AppConnection& connection, const std::string& name, const base::Error& error) {
@@ -256,7 +258,7 @@ app::Status AppServer::status(std::int64_t from) {
                          connection->uid()});
     }
     for (const Ended& each : ended_)
-        items.push_back({"application", each.name, "ended", "without deregistering", {}, each.uid});
+        items.push_back({"application", each.name, "ended", each.how, {}, each.uid});
     for (app::Item& each : unwatched_.list())
         items.push_back(std::move(each));
     for (app::Item& each : reports_.list())

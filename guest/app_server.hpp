@@ -77,7 +77,8 @@ private:
     std::string problem_;
     struct Ended {
         std::string name;
-        uid_t uid;  ///< that may take the name again
+        uid_t uid;        ///< that may take the name again
+        std::string how;  ///< "without deregistering", and its last words where it was unhealthy
     };
     std::vector<Ended>::iterator find_ended(const std::string& name);
 

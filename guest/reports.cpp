@@ -27,7 +27,7 @@ base::Result<void> Reports::set(uid_t uid, const app::Set& report) {
     if (known != reports_.end() && uid != 0 && uid != known->second.uid) return of_another_user(report.name);
     const auto mine =
         std::count_if(reports_.begin(), reports_.end(), [&](const auto& each) { return each.second.uid == uid; });
-    if (known == reports_.end() && static_cast<std::size_t>(mine) >= max_per_user_) {
+    if (known == reports_.end() && uid != 0 && static_cast<std::size_t>(mine) >= max_per_user_) {
         return fail(Errc::too_many, "user " + std::to_string(uid) + " has " + std::to_string(max_per_user_) +
                                         " reports already, [applications] max_per_user");
     }

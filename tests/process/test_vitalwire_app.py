@@ -72,22 +72,53 @@ class WithDaemon(VitalwireApp):
         wait_until(lambda: "application\tweb\thealthy\t-\n" in self.app("list").stdout, "it is registered")
         _, said = program.communicate(b"end\n", timeout=30)
         self.assertEqual((program.returncode, said), (3, b""))
-        self.await_reason("report web: exit status 3")
-        self.assertEqual(self.app("run", "web", "--", "sleep", "1").returncode, 0)
+        self.await_reason("application web: ended without deregistering: exit status 3")
+        self.assertEqual(self.app("list").stdout, "application\tweb\tended\twithout deregistering: exit status 3\n")
+        self.assertEqual(self.app("run", "web", "--", "true").returncode, 0)
         self.await_reason("")
         self.assertEqual(self.app("list").stdout, "")
+
+    def test_the_verdict_of_a_program_needs_no_room_of_its_own(self):
+        self.configure("[applications]\nmax = 1\n")
+        self.guest.signal(signal.SIGHUP)
+        self.await_log("configuration reloaded")
+        self.assertEqual(self.app("run", "web", "--", "sh", "-c", "exit 3").returncode, 3)
+        self.await_reason("application web: ended without deregistering: exit status 3")
+
+    def test_the_verdict_outlasts_a_restart_of_the_daemon(self):
+        program = subprocess.Popen([APP, "run", "web", "--", "sh", "-c", "read line; exit 3"], env=self.environment,
+                                   stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_until(lambda: "application\tweb\thealthy\t-\n" in self.app("list").stdout, "it is registered")
+        self.guest.kill()
+        program.stdin.write(b"end\n")
+        program.stdin.flush()
+        self.start_guest()
+        self.register()
+        _, said = program.communicate(timeout=30)
+        self.assertEqual((program.returncode, said), (3, b""))
+        self.await_reason("application web: ended without deregistering: exit status 3")
+
+    def test_a_verdict_that_is_refused_is_told(self):
+        first = subprocess.Popen([APP, "run", "web", "--", "sleep", "100"], env=self.environment)
+        self.addCleanup(first.wait)
+        self.addCleanup(first.terminate)
+        wait_until(lambda: "application\tweb" in self.app("list").stdout, "it is registered")
+        second = self.app("run", "web", "--", "sh", "-c", "exit 3")
+        self.assertEqual(second.returncode, 3)
+        self.assertIn("the verdict 'exit status 3' was not delivered: an application called 'web' is registered "
+                      "already\n", second.stderr)
 
     def test_a_program_that_takes_too_long_is_ended(self):
         ended = self.app("run", "job", "--timeout", "0.5", "--", "sleep", "100")
         self.assertEqual(ended.returncode, 124)
-        self.await_reason("report job: did not finish within 500 ms")
+        self.await_reason("application job: ended without deregistering: did not finish within 500 ms")
 
     def test_signals_are_passed_on_and_name_the_verdict(self):
         program = subprocess.Popen([APP, "run", "web", "--", "sleep", "100"], env=self.environment)
         wait_until(lambda: "application\tweb" in self.app("list").stdout, "it is registered")
         program.send_signal(signal.SIGTERM)
         self.assertEqual(program.wait(30), 128 + signal.SIGTERM)
-        self.await_reason("report web: killed by signal Terminated")
+        self.await_reason("application web: ended without deregistering: killed by signal Terminated")
 
     def test_a_program_that_does_not_exist(self):
         ended = self.app("run", "web", "--", "/no/such/program")
@@ -166,6 +197,11 @@ class WithoutDaemon(VitalwireApp):
         self.assertEqual((ended.returncode, ended.stdout), (0, "done\n"))
         self.assertIn("vitalwired is not there: 'web' is not watched until it is", ended.stderr)
         self.assertLess(time.monotonic() - started, 30)
+
+    def test_a_verdict_that_nobody_takes_is_told(self):
+        ended = self.app("run", "web", "--", "sh", "-c", "exit 3")
+        self.assertEqual(ended.returncode, 3)
+        self.assertIn("the verdict 'exit status 3' was not delivered: vitalwired is not there", ended.stderr)
 
     def test_what_needs_the_daemon_says_so(self):
         for verb in (["status"], ["list"], ["forget", "x"], ["report", "x", "healthy"]):

@@ -148,6 +148,25 @@ TEST_F(AppServerTest, NamesAnApplicationThatEndsWithoutDeregistering) {
     await_reason("application db: ended without deregistering");
 }
 
+TEST_F(AppServerTest, TheLastWordsOfAnApplicationThatEndsStay) {
+    auto application = registered("db");
+    application->send(app::Report{{false, "exit status 3"}, {}});
+    application->end();
+    await_reason("application db: ended without deregistering: exit status 3");
+    auto again = registered("db");
+    await_reason("");
+}
+
+TEST_F(AppServerTest, RootReportsAsMuchAsItLikes) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    server_.set_limits(8, 2);
+    auto script = connect();
+    for (int i = 0; i < 10; ++i) {
+        script->send(app::Set{"job-" + std::to_string(i), {false, "failed"}, {}, {}});
+        next<app::Done>(*script);
+    }
+}
+
 TEST_F(AppServerTest, ForgetsAnEndedApplicationThatRegistersAgain) {
     registered("db")->end();
     await_reason("application db: ended without deregistering");
