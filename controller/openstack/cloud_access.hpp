@@ -33,7 +33,7 @@ struct CloudAccess {
     base::Millis timeout{10'000};                  ///< of one request
     std::map<std::string, std::string> endpoints;  ///< by type of service, instead of the catalog's
     /// The catalog comes with a token, which lives for an hour. What lacks in it, or does not answer where it has it,
-    /// may have been added or have moved since: a catalog of that age is asked for anew then.
+    /// may have been added or have moved since: a catalog of that age is asked for again then.
     base::Millis doubt_catalog_after{15'000};
 };
 
