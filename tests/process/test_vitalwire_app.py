@@ -108,6 +108,12 @@ class WithDaemon(VitalwireApp):
         self.assertIn("the verdict 'exit status 3' was not delivered: an application called 'web' is registered "
                       "already\n", second.stderr)
 
+    def test_the_end_of_a_program_is_noticed_though_children_are_ignored(self):
+        program = subprocess.Popen([APP, "run", "web", "--", "sh", "-c", "exit 3"], env=self.environment,
+                                   preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        self.assertEqual(program.wait(30), 3)
+        self.await_reason("application web: ended without deregistering: exit status 3")
+
     def test_a_program_that_takes_too_long_is_ended(self):
         ended = self.app("run", "job", "--timeout", "0.5", "--", "sleep", "100")
         self.assertEqual(ended.returncode, 124)
