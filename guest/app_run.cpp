@@ -10,6 +10,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
+#include <set>
 #include <system_error>
 #include <vector>
 #include <vitalwire/vitalwire.hpp>
@@ -29,6 +31,8 @@ constexpr base::Millis kFromTermToKill{5000};
 constexpr base::Millis kUntilWarned{1000};
 /// For a verdict, when vitalwired was there before: it may be restarting.
 constexpr base::Millis kUntilUndelivered{10'000};
+/// The service manager sends a stop to all processes at once: the program may end before it comes here.
+constexpr base::Millis kUntilAsked{200};
 constexpr std::array kForwarded = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 
 /// Signals come as data, so that none is missed between two looks.
@@ -51,10 +55,14 @@ public:
     int descriptor() const { return descriptor_; }
     /// In the child, before its program starts.
     void restore() const { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
-    /// The next signal; 0 when there is none.
-    int next() const {
+    struct Signal {
+        int number;
+        bool from_terminal;
+    };
+    std::optional<Signal> next() const {
         signalfd_siginfo info{};
-        return ::read(descriptor_, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
+        if (::read(descriptor_, &info, sizeof info) != sizeof info) return std::nullopt;
+        return Signal{static_cast<int>(info.ssi_signo), info.ssi_code == SI_KERNEL};
     }
 
 private:
@@ -116,15 +124,28 @@ private:
         hook_.add_to(ready);
         ::poll(ready.data(), ready.size(), wait_ms());
         application_.dispatch();
-        for (int number = signals_.next(); number != 0; number = signals_.next()) {
-            if (number != SIGCHLD) ::kill(child_, number);
-        }
+        while (const auto signal = signals_.next())
+            pass_on(*signal);
         int status = 0;
         if (::waitpid(child_, &status, WNOHANG) == child_) return status;
         hook_.turn(base::Clock::now());
         look_at_time();
         return std::nullopt;
     }
+
+    void pass_on(const Signals::Signal& signal) {
+        if (signal.number == SIGCHLD) return;
+        note(signal);
+        // The terminal has sent it to the whole process group.
+        if (signal.from_terminal && ::getpgid(child_) == ::getpgrp()) return;
+        ::kill(child_, signal.number);
+    }
+
+    void note(const Signals::Signal& signal) {
+        if (is_stop(signal.number)) asked_.insert(signal.number);
+    }
+
+    static bool is_stop(int number) { return number == SIGTERM || number == SIGINT || number == SIGHUP; }
 
     int wait_ms() const {
         if (!command_.timeout && is_settled_ && hook_.idle()) return -1;
@@ -172,6 +193,8 @@ private:
         if (timed_out_) {
             result = kTimedOut;
             verdict_ = "did not finish within " + std::to_string(command_.timeout->count()) + " ms";
+        } else if (ended_as_asked(result - kBySignal)) {
+            // In order, as a service manager has it.
         } else if (WIFSIGNALED(status)) {
             verdict_ = std::string("killed by signal ") + ::strsignal(WTERMSIG(status));
         } else if (result != 0) {
@@ -185,6 +208,18 @@ private:
         // To deregister would end the fault: with the process it ends, and the verdict stays as its last words.
         hook_.stop();
         std::_Exit(result);
+    }
+
+    /// By that signal, or with the status by which a shell or a runtime tells of it.
+    bool ended_as_asked(int number) {
+        const auto end = base::Clock::now() + kUntilAsked;
+        while (is_stop(number) && !asked_.contains(number) && base::Clock::now() < end) {
+            pollfd ready{signals_.descriptor(), POLLIN, 0};
+            ::poll(&ready, 1, static_cast<int>(kUntilAsked.count()));
+            while (const auto signal = signals_.next())
+                note(*signal);
+        }
+        return asked_.contains(number);
     }
 
     /// A program that is over at once: its registration ends the fault of an earlier run.
@@ -215,10 +250,10 @@ private:
 
     /// By a signal that came after the program had ended.
     bool is_asked_to_end() const {
-        int number = signals_.next();
-        while (number != 0 && number != SIGTERM && number != SIGINT && number != SIGHUP)
-            number = signals_.next();
-        return number != 0;
+        auto signal = signals_.next();
+        while (signal && !is_stop(signal->number))
+            signal = signals_.next();
+        return signal.has_value();
     }
 
     const AppCommand& command_;
@@ -228,6 +263,7 @@ private:
     ActionHook hook_;
     base::TimePoint started_;
     pid_t child_ = -1;
+    std::set<int> asked_;         ///< signals to end that came for the program
     std::string verdict_;         ///< empty: none, or a good one
     std::string refusal_;         ///< of the registration, by this connection
     bool was_connected_ = false;  ///< ever

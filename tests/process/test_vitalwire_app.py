@@ -4,6 +4,7 @@
 import json
 import os
 from pathlib import Path
+import pty
 import signal
 import subprocess
 import sys
@@ -119,12 +120,40 @@ class WithDaemon(VitalwireApp):
         self.assertEqual(ended.returncode, 124)
         self.await_reason("application job: ended without deregistering: did not finish within 500 ms")
 
-    def test_signals_are_passed_on_and_name_the_verdict(self):
+    def test_a_program_that_is_stopped_in_order_is_no_fault(self):
         program = subprocess.Popen([APP, "run", "web", "--", "sleep", "100"], env=self.environment)
         wait_until(lambda: "application\tweb" in self.app("list").stdout, "it is registered")
         program.send_signal(signal.SIGTERM)
         self.assertEqual(program.wait(30), 128 + signal.SIGTERM)
+        self.assertEqual(self.app("list").stdout, "")
+        self.await_reason("")
+
+    def test_a_program_that_another_signal_ends_is_a_fault(self):
+        self.assertEqual(self.app("run", "web", "--", "sh", "-c", "kill -TERM $$").returncode, 128 + signal.SIGTERM)
         self.await_reason("application web: ended without deregistering: killed by signal Terminated")
+
+    def test_the_terminal_interrupts_the_program_once(self):
+        (self.dir / "program").write_text("trap 'count=x$count; echo interrupted' INT\n"
+                                          "trap 'echo told $count; exit 0' USR1\n"
+                                          "echo ready\nwhile :; do sleep 0.1; done\n")
+        terminal, inside = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        program = subprocess.Popen(["setsid", "--ctty", APP, "run", "web", "--", "sh", self.dir / "program"],
+                                   env=self.environment, stdin=inside, stdout=inside, stderr=inside)
+        self.addCleanup(os.close, inside)
+        self.shown = ""
+
+        def await_shown(text: str) -> None:
+            while text not in self.shown:
+                self.shown += os.read(terminal, 1024).decode()
+
+        await_shown("ready")
+        os.write(terminal, b"\x03")
+        await_shown("interrupted")
+        program.send_signal(signal.SIGUSR1)
+        await_shown("told")
+        await_shown("told x\r\n")
+        self.assertEqual(program.wait(30), 0)
 
     def test_a_program_that_does_not_exist(self):
         ended = self.app("run", "web", "--", "/no/such/program")
