@@ -12,7 +12,7 @@ base::Duration age_of(const Alarm& alarm, base::WallTime wall) {
     return std::max<base::Duration>(wall - alarm.received_at, base::Duration::zero());
 }
 
-/// Its hold-off was over before the maintenance began, so whoever was primary then has sent it.
+/// Its hold-off was over before the maintenance began, so the one that was primary then has sent it.
 bool sent_before(const Maintained& maintained, const Alarm& alarm, base::Millis hold_off) {
     const base::WallTime received = alarm.received_at == base::WallTime{} ? alarm.opened_at : alarm.received_at;
     return received + hold_off < maintained.since;
