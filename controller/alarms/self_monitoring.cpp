@@ -214,13 +214,16 @@ bool SelfMonitoring::lasted(const base::FaultId& id, base::Millis patience, base
     return moment.steady - at->second >= patience;
 }
 
+/// An alarm of before a restart lasts until its sink has answered: of a receiver that hangs that it is away is known
+/// only after the first timeout.
 void SelfMonitoring::check_sinks(const std::vector<SinkState>& sinks, base::Moment moment, Changed& changed) {
     std::set<base::FaultId> failing;
     for (const SinkState& sink : sinks) {
-        if (!sink.away_since) continue;
+        if (!sink.away_since && sink.answers) continue;
         Alarm alarm = sink_failing(options_.controller, sink);
         failing.insert(alarm.id);
-        if (moment.steady - *sink.away_since >= options_.sink_failing_after) raise(std::move(alarm), moment, changed);
+        if (sink.away_since && moment.steady - *sink.away_since >= options_.sink_failing_after)
+            raise(std::move(alarm), moment, changed);
     }
     std::vector<base::FaultId> well;
     for (const auto& [id, alarm] : alarms_) {

@@ -38,6 +38,8 @@ public:
         std::string name;
         std::optional<base::TimePoint> away_since;
         std::string error;
+        /// As SinkQueue's: false after a start, when it may be away for long without our knowing it yet.
+        bool answers = true;
     };
 
     struct View {

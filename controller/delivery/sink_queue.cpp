@@ -91,8 +91,10 @@ void SinkQueue::set_limits(const DeliveryOptions& options) {
 void SinkQueue::receiver_changed() {
     failures_in_a_row_ = 0;
     last_error_.clear();
+    answered_ = false;
     for (auto& [name, route] : routes_) {
         route.away_since.reset();
+        route.answered = false;
         for (const auto& [when, lane] : std::exchange(route.waiting, {})) {
             end_failing(*lane);
             schedule(*lane);
@@ -266,6 +268,11 @@ std::optional<base::TimePoint> SinkQueue::away_since() const {
     return since;
 }
 
+bool SinkQueue::answers() const {
+    return answered_ && std::none_of(routes_.begin(), routes_.end(),
+                                     [](const auto& item) { return !item.second.answered && item.second.has_work(); });
+}
+
 std::size_t SinkQueue::stuck_subjects() const {
     return static_cast<std::size_t>(
         std::count_if(failing_.begin(), failing_.end(), [&](const Lane* lane) { return is_stuck(*lane); }));
@@ -339,6 +346,7 @@ void SinkQueue::receiver_away(Route& route, base::TimePoint started, base::TimeP
 
 /// Those that failed while the receiver was away need not wait any longer; those that fail for themselves do.
 void SinkQueue::receiver_back(Route& route) {
+    answered_ = route.answered = true;
     if (!route.away_since) return;
     const base::TimePoint since = *std::exchange(route.away_since, std::nullopt);
     std::multimap<base::TimePoint, Lane*> still_waiting;

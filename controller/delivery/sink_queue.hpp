@@ -89,6 +89,8 @@ public:
     std::uint64_t failures_in_a_row() const { return failures_in_a_row_; }
     /// Since when a receiver is away; absent when none is.
     std::optional<base::TimePoint> away_since() const;
+    /// A receiver has answered since the start, or since it changed, and so has each that something is to be sent to.
+    bool answers() const;
     /// Subjects whose messages fail while others are taken, also while one is tried again.
     std::size_t stuck_subjects() const;
     const std::string& last_error() const { return last_error_; }
@@ -123,6 +125,9 @@ private:
         base::TimePoint last_away_at{};
         base::TimePoint retry_at{};
         base::TimePoint last_success_at{};
+        bool answered = false;
+
+        bool has_work() const { return !ready.empty() || !waiting.empty() || under_way > 0; }
     };
     struct UnderWay {
         Lane* lane;
@@ -155,6 +160,7 @@ private:
     DeliveryOptions options_;
     AlarmFilter filter_;
     RouteOf route_of_;
+    bool answered_ = false;  ///< as `answers`, of any route
     std::minstd_rand random_;
     std::map<std::string, Route> routes_;
     std::string last_route_;  ///< that had its turn

@@ -179,6 +179,21 @@ TEST_F(SelfMonitoringTest, ASinkThatFailsForLongIsAnAlarmOfTheControllersHost) {
     EXPECT_THAT(check(), ElementsAre("sink_failing ctl-1 cleared 2"));
 }
 
+TEST_F(SelfMonitoringTest, ASinkThatFailedBeforeARestartFailsUntilItHasAnswered) {
+    sinks = {{"rca", now, "timeout"}};
+    pass(seconds(30));
+    check();
+    watch = SelfMonitoring(options);
+    watch.restore(last);
+    sinks = {{"rca", std::nullopt, "", false}};
+    EXPECT_THAT(check(), IsEmpty()) << "whether it is away is not known yet";
+    sinks[0].away_since = now;
+    pass(seconds(60));
+    EXPECT_THAT(check(), IsEmpty());
+    sinks[0] = {"rca", std::nullopt, "", true};
+    EXPECT_THAT(check(), ElementsAre("sink_failing ctl-1 cleared 2"));
+}
+
 TEST_F(SelfMonitoringTest, LeavesALostAgentToTheControllerThatIsItsPrimary) {
     down();
     const auto watched = [&](bool by_peer) {

@@ -121,6 +121,32 @@ TEST_F(SinkQueueTest, ProbesWithOneMessageWhileTheReceiverIsAway) {
     EXPECT_EQ(queue.failures_in_a_row(), 0U);
 }
 
+TEST_F(SinkQueueTest, AReceiverAnswersOnceItHasAcknowledgedOrRefusedSomething) {
+    offer(open_alarm("g1", "a1"));
+    EXPECT_FALSE(queue.answers());
+    pump(Answer::fail);
+    EXPECT_FALSE(queue.answers());
+    advance_to_due();
+    pump(Answer::refuse);
+    EXPECT_TRUE(queue.answers());
+    queue.receiver_changed();
+    EXPECT_FALSE(queue.answers()) << "it is another one";
+    advance_to_due();
+    pump();
+    EXPECT_TRUE(queue.answers());
+}
+
+TEST_F(SinkQueueTest, AReceiverThatHasAnsweredDoesNotAnswerForOneThatHasNot) {
+    routes = {{"g1", "here"}, {"g2", "there"}};
+    offer(open_alarm("g1", "a1"));
+    offer(open_alarm("g2", "a2"));
+    pump(Answer::confirm, "g2");
+    EXPECT_FALSE(queue.answers());
+    advance_to_due();
+    pump();
+    EXPECT_TRUE(queue.answers());
+}
+
 TEST_F(SinkQueueTest, CountsTheFailuresOfOneOutageOnce) {
     for (int i = 0; i < 8; ++i)
         offer(open_alarm("g" + std::to_string(i), "a" + std::to_string(i)));
