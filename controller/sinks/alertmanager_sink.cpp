@@ -219,14 +219,17 @@ private:
         });
     }
 
-    /// Its alarms of a guest, kind and host, whichever fault raised them.
+    /// Its alarms of a guest, kind and host, whichever fault raised them; and what this fault raised, however its host
+    /// was spelled then.
     static std::vector<Labels> labels_shown(const json& alerts, const Alarm& alarm) {
         std::vector<Labels> shown;
         for (const json& alert : alerts) {
             const json* labels = wire::find(alert, "labels");
+            const json* annotations = wire::find(alert, "annotations");
+            const bool its_own = annotations != nullptr && wire::text_or(*annotations, "fault_id") == alarm.id.str();
             const bool same = labels != nullptr && wire::text_or(*labels, "kind") == alarm.kind &&
                               wire::text_or(*labels, "instance_id") == alarm.guest.str() &&
-                              wire::text_or(*labels, "host") == alarm.host.str() &&
+                              (its_own || wire::text_or(*labels, "host") == alarm.host.str()) &&
                               (alarm.kind != kSinkFailing || wire::text_or(*labels, "sink") == alarm.detail);
             if (!same) continue;
             Labels& found = shown.emplace_back();

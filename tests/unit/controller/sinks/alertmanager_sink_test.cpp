@@ -154,6 +154,16 @@ TEST_F(AlertmanagerSinkTest, AnUpdateAndTheClearAreOfTheSameAlert) {
     EXPECT_EQ(alerts.begin()->second.at("endsAt"), base::to_iso8601(*clear().alarm.cleared_at));
 }
 
+TEST_F(AlertmanagerSinkTest, AClearEndsWhatItsFaultRaisedUnderAnotherSpellingOfTheHost) {
+    const auto sink = make();
+    AlarmEvent spelled = raise();
+    spelled.alarm.host = base::HostId("compute-1.example.net");
+    deliver(*sink, spelled);
+    deliver(*sink, clear());
+    EXPECT_EQ(alerts.size(), 1U);
+    EXPECT_EQ(firing(), 0U);
+}
+
 TEST_F(AlertmanagerSinkTest, AClearEndsOnlyTheAlertsOfItsGuestKindAndHost) {
     const auto sink = make();
     AlarmEvent other_guest = raise();
@@ -162,6 +172,7 @@ TEST_F(AlertmanagerSinkTest, AClearEndsOnlyTheAlertsOfItsGuestKindAndHost) {
     other_kind.alarm.kind = "unhealthy";
     AlarmEvent other_host = raise();
     other_host.alarm.host = base::HostId("compute-2");
+    other_host.alarm.id = base::FaultId("f2");
     for (const AlarmEvent& event : {raise(), other_guest, other_kind, other_host})
         deliver(*sink, event);
     EXPECT_EQ(firing(), 4U);
