@@ -16,12 +16,6 @@ namespace {
 /// The default of the guest's side, for a guest whose interval is not known.
 constexpr base::Millis kUsualInterval{1000};
 
-Alarm alarm_of(const TrackedFault& tracked) {
-    Alarm alarm = to_alarm(tracked.fault, tracked.host);
-    alarm.received_at = tracked.received_at;
-    return alarm;
-}
-
 }  // namespace
 
 AlarmManager::AlarmManager(Options options, AlarmRows& rows, Dependencies dependencies)
@@ -72,7 +66,7 @@ void AlarmManager::load_acknowledged() {
         } else if (internal) {
             internal_.restore(*sink, row.fault, row.acked);
         } else {
-            sinks_.restore(*sink, alarm_of(*tracked), row.acked);
+            sinks_.restore(*sink, to_alarm(*tracked), row.acked);
         }
     }
 }
@@ -83,7 +77,7 @@ void AlarmManager::assume_under_way() {
     for (const auto& [id, tracked] : table().all()) {
         const Agent* agent = context_.fleet.find(tracked.host);
         const bool ours = !tracked.fault.open() || (agent != nullptr && agent->is_primary);
-        if (ours && !tracked.withheld) sinks_.restore(alarm_of(tracked));
+        if (ours && !tracked.withheld) sinks_.restore(to_alarm(tracked));
     }
 }
 
@@ -194,7 +188,7 @@ void AlarmManager::end(const base::FaultId& fault, std::string_view why, bool fo
     const TrackedFault* tracked = table().find(fault);
     if (tracked == nullptr || !tracked->fault.open()) return;
     const bool others = for_absent && !tracked->withheld && !delivers(tracked->host);
-    if (others) sinks_.restore(alarm_of(*tracked));
+    if (others) sinks_.restore(to_alarm(*tracked));
     FaultTable::Entry entry = list_.table().clear(fault, why, now);
     entry.dropped = others;
     take(std::move(entry));
@@ -250,6 +244,7 @@ bool AlarmManager::known_as_ended(const base::HostId& host, Fault& fault) {
 void AlarmManager::take(FaultTable::Entry entry) {
     count(entry);
     note(entry);
+    if (entry.change != FaultTable::Change::none) name(entry.tracked);
     if (withhold(entry.tracked, entry.change)) {
         if (entry.change == FaultTable::Change::opened)
             note(entry.tracked.fault.id, "withheld", "its host does not own the guest", entry.tracked.received_at);
@@ -262,6 +257,14 @@ void AlarmManager::take(FaultTable::Entry entry) {
     } else if (!entry.tracked.fault.open()) {
         finish(entry.tracked, entry.dropped);
     }
+}
+
+/// Keeps what the inventory has of it now.
+void AlarmManager::name(TrackedFault& tracked) {
+    Alarm alarm = to_alarm(tracked);
+    context_.enrich(alarm);
+    tracked.names = names_of(alarm);
+    list_.table().set_names(tracked.fault.id, tracked.names);
 }
 
 /// True while the fault is not to be delivered: its host did not own the guest when it opened, and does not now.
@@ -295,13 +298,13 @@ void AlarmManager::note(const FaultTable::Entry& entry) {
 }
 
 void AlarmManager::deliver(const TrackedFault& tracked) {
-    sinks_.offer(alarm_of(tracked));
+    sinks_.offer(to_alarm(tracked));
     settle(tracked.fault.id);
 }
 
 /// Ended, and another primary's to deliver; what was raised from here is cleared from here.
 void AlarmManager::finish(const TrackedFault& tracked, bool others_done) {
-    sinks_.finish(alarm_of(tracked), others_done);
+    sinks_.finish(to_alarm(tracked), others_done);
     settle(tracked.fault.id);
 }
 
@@ -380,7 +383,7 @@ void AlarmManager::resend(const std::string& name, const base::GuestId& guest) {
     if (sink == nullptr) return;
     for (const auto& [id, tracked] : table().all()) {
         if (tracked.fault.guest == guest && tracked.fault.open() && !tracked.withheld && delivers(tracked.host))
-            sink->queue().resend(alarm_of(tracked));
+            sink->queue().resend(to_alarm(tracked));
     }
     sink->pump();
 }
@@ -397,7 +400,7 @@ void AlarmManager::collect(Notifier& sink) {
 void AlarmManager::settle(const base::FaultId& fault) {
     const TrackedFault* tracked = table().find(fault);
     if (tracked == nullptr) return;
-    const Alarm alarm = alarm_of(*tracked);
+    const Alarm alarm = to_alarm(*tracked);
     const bool ended = !tracked->fault.open();
     if (tracked->withheld) {
         if (!ended) return;
@@ -418,7 +421,7 @@ void AlarmManager::settle(const base::FaultId& fault) {
 }
 
 void AlarmManager::retire(const TrackedFault& tracked, bool delivered) {
-    sinks_.erase(alarm_of(tracked));
+    sinks_.erase(to_alarm(tracked));
     for (const base::FaultId& dropped : list_.retire(tracked, delivered)) {
         journal_.erase(dropped);
         rows_.erase_journal(dropped);
@@ -427,7 +430,7 @@ void AlarmManager::retire(const TrackedFault& tracked, bool delivered) {
 
 void AlarmManager::withdraw(const base::HostId& host) {
     for (const TrackedFault& tracked : list_.of_host(host))
-        sinks_.withdraw(alarm_of(tracked));
+        sinks_.withdraw(to_alarm(tracked));
 }
 
 bool AlarmManager::delivers(const base::HostId& host) const {
@@ -462,7 +465,7 @@ void AlarmManager::clear_what_may_show() {
 }
 
 DeliveryView AlarmManager::view(const Notifier& sink, const TrackedFault& tracked) const {
-    const Alarm alarm = alarm_of(tracked);
+    const Alarm alarm = to_alarm(tracked);
     if (delivers(tracked.host) || sink.queue().busy(alarm)) return sink.queue().view(alarm);
     DeliveryView view;
     const bool done = tracked.fault.delivered >= tracked.fault.revision;

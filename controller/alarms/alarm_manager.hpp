@@ -149,6 +149,7 @@ private:
     bool known_as_ended(const base::HostId& host, model::Fault& fault);
     bool ended_elsewhere(const base::HostId& host, const model::Fault& reported, const model::Fault& known) const;
     void take(FaultTable::Entry entry);
+    void name(TrackedFault& tracked);
     bool withhold(TrackedFault& tracked, FaultTable::Change change);
     void count(const FaultTable::Entry& entry);
     void note(const FaultTable::Entry& entry);

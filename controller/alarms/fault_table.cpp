@@ -21,6 +21,13 @@ FaultTable::Change change_between(const Fault* before, const Fault& after) {
 
 }  // namespace
 
+Alarm to_alarm(const TrackedFault& tracked) {
+    Alarm alarm = to_alarm(tracked.fault, tracked.host);
+    alarm.received_at = tracked.received_at;
+    set_names(alarm, tracked.names);
+    return alarm;
+}
+
 void FaultTable::restore(const TrackedFault& tracked) {
     put(tracked.host, tracked.fault);
     faults_.at(tracked.fault.id) = tracked;
@@ -109,6 +116,11 @@ void FaultTable::transfer(const base::FaultId& fault, const base::HostId& host) 
 void FaultTable::set_withheld(const base::FaultId& fault, bool withheld) {
     const auto at = faults_.find(fault);
     if (at != faults_.end()) at->second.withheld = withheld;
+}
+
+void FaultTable::set_names(const base::FaultId& fault, const AlarmNames& names) {
+    const auto at = faults_.find(fault);
+    if (at != faults_.end()) at->second.names = names;
 }
 
 FaultTable::Entry FaultTable::clear(const base::FaultId& id, std::string_view why, base::WallTime now) {

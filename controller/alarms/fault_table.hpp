@@ -13,6 +13,7 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
+#include "controller/model/alarm.hpp"
 #include "model/fault.hpp"
 
 namespace vitalwire::controller {
@@ -41,7 +42,11 @@ struct TrackedFault {
     std::optional<Unconfirmed> unconfirmed;
     /// Its host was not the guest's owner when it was reported: it is stored, and not delivered.
     bool withheld = false;
+    AlarmNames names = {};  ///< its clear is sent with them though its guest has left the inventory
 };
+
+/// As the sinks are to be notified of it.
+Alarm to_alarm(const TrackedFault& tracked);
 
 /// The faults that the agents report. An agent's newest report counts. A fault that a snapshot does not name has ended
 /// only when its agent kept its state; otherwise it is unconfirmed. While an agent is away its faults stay as they are.
@@ -75,6 +80,7 @@ public:
     /// Another agent reports the fault from now on: its host was renamed.
     void transfer(const base::FaultId& fault, const base::HostId& host);
     void set_withheld(const base::FaultId& fault, bool withheld);
+    void set_names(const base::FaultId& fault, const AlarmNames& names);
 
     /// Ends an open fault without a report of its agent.
     Entry clear(const base::FaultId& fault, std::string_view why, base::WallTime now);

@@ -31,7 +31,7 @@ std::vector<base::FaultId> Reconciler::acknowledged_open(const Notifier& sink) c
     std::vector<base::FaultId> acknowledged;
     for (const auto& [id, tracked] : list_.table().all()) {
         const bool ours = tracked.fault.open() && context_.delivers(tracked);
-        if (ours && sink.queue().acknowledged(to_alarm(tracked.fault, tracked.host))) acknowledged.push_back(id);
+        if (ours && sink.queue().acknowledged(to_alarm(tracked))) acknowledged.push_back(id);
     }
     return acknowledged;
 }
@@ -46,7 +46,7 @@ std::size_t Reconciler::raise_lost(Notifier& sink, const std::vector<base::Fault
         if (tracked == nullptr || !context_.delivers(*tracked)) continue;
         const auto at = there.find(slot_of(*tracked));
         if (at != there.end() && !at->second) continue;
-        const bool sent = sink.queue().resend(to_alarm(tracked->fault, tracked->host));
+        const bool sent = sink.queue().resend(to_alarm(*tracked));
         if (sent && at == there.end()) ++count;  // a refresh is no loss
     }
     return count;
@@ -84,7 +84,7 @@ std::size_t Reconciler::clear_stale(Notifier& sink, FaultHistory::Number newest,
 void Reconciler::clear_stale(const Notifier& sink, const base::FaultId& fault) {
     const auto tracked = list_.bring_back(fault);
     if (!tracked) return;
-    const Alarm alarm = to_alarm(tracked->fault, tracked->host);
+    const Alarm alarm = to_alarm(*tracked);
     for (const auto& each : sinks_.sinks()) {
         const Acked acked{each.get() == &sink ? Acked::Phase::open : Acked::Phase::cleared, alarm.revision};
         sinks_.restore(*each, alarm, acked);

@@ -426,10 +426,12 @@ bool Core::may_report(const HostId& host, const base::GuestId& guest, bool withh
 }
 
 void Core::enrich(Alarm& alarm) const {
+    // Receivers know the host by the cloud's spelling; in here the canonical form counts.
+    if (!alarm.first_host.empty()) alarm.host = alarm.first_host;
     const InventoryGuest* guest = context_.inventory.guest(alarm.guest);
     if (guest == nullptr) return;
-    // Receivers know the host by the cloud's spelling; in here the canonical form counts.
-    if (!guest->host.empty() && names_.same(alarm.host, guest->host)) alarm.host = guest->host;
+    if (alarm.first_host.empty() && !guest->host.empty() && names_.same(alarm.host, guest->host))
+        alarm.host = alarm.first_host = guest->host;
     alarm.display_name = guest->display_name;
     alarm.group = guest->group;
     alarm.project = guest->project;

@@ -22,6 +22,19 @@ Alarm to_alarm(const model::Fault& fault, const base::HostId& host) {
     return alarm;
 }
 
+AlarmNames names_of(const Alarm& alarm) {
+    return {alarm.first_host, alarm.display_name, alarm.group, alarm.group_name, alarm.project, alarm.flavor};
+}
+
+void set_names(Alarm& alarm, const AlarmNames& names) {
+    alarm.first_host = names.host;
+    alarm.display_name = names.display_name;
+    alarm.group = names.group;
+    alarm.group_name = names.group_name;
+    alarm.project = names.project;
+    alarm.flavor = names.flavor;
+}
+
 std::string_view to_string(AlarmChange change) {
     switch (change) {
         case AlarmChange::opened:

@@ -19,6 +19,20 @@ using model::kHostUnreachable;
 using model::kRunningTwice;
 using model::kSinkFailing;
 
+/// What the inventory has of an alarm's subject.
+struct AlarmNames {
+    /// As the cloud spelled it first. What a receiver was sent under one name has to end under it. Empty: not known
+    /// yet.
+    base::HostId host;
+    std::string display_name;
+    base::GroupId group;
+    std::string group_name;
+    std::string project;
+    std::string flavor;
+
+    friend bool operator==(const AlarmNames&, const AlarmNames&) = default;
+};
+
 /// A fault in the words of alarm systems: what sinks are notified of. Its kind and severity are text, so that alarms
 /// of hosts are delivered alike.
 struct Alarm {
@@ -40,7 +54,8 @@ struct Alarm {
     std::optional<base::WallTime> cleared_at;
     std::string clear_reason;
 
-    // From the inventory, when it is sent.
+    // From the inventory, when it is sent; as it was last when that no longer has the guest.
+    base::HostId first_host;  ///< AlarmNames::host
     std::string display_name;
     base::GroupId group;
     std::string group_name;
@@ -55,6 +70,8 @@ struct Alarm {
 };
 
 Alarm to_alarm(const model::Fault& fault, const base::HostId& host);
+AlarmNames names_of(const Alarm& alarm);
+void set_names(Alarm& alarm, const AlarmNames& names);
 
 enum class AlarmChange : std::uint8_t { opened, updated, cleared };
 std::string_view to_string(AlarmChange change);

@@ -26,11 +26,28 @@ constexpr const char* kInternalAlarms = "internal_alarms";
 constexpr const char* kJournal = "journal";
 constexpr const char* kMaintenance = "maintenance";
 
+/// Only what is not empty.
+json to_row(const AlarmNames& names) {
+    json row = {{"host", names.host.str()},       {"display_name", names.display_name}, {"group", names.group.str()},
+                {"group_name", names.group_name}, {"project", names.project},           {"flavor", names.flavor}};
+    std::erase_if(row.get_ref<json::object_t&>(), [](const auto& item) { return item.second == ""; });
+    return row;
+}
+
+AlarmNames names_from(const json& row) {
+    const json* object = wire::find(row, "names");
+    if (object == nullptr) return {};
+    const auto text = [&](const char* key) { return wire::text_or(*object, key); };
+    return {base::HostId(text("host")), text("display_name"), base::GroupId(text("group")),
+            text("group_name"),         text("project"),      text("flavor")};
+}
+
 json to_row(const TrackedFault& tracked) {
     json row = {{"host", tracked.host.str()},
                 {"fault", bus::to_json(tracked.fault)},
                 {"received_at", base::to_iso8601(tracked.received_at)}};
     if (tracked.withheld) row["withheld"] = true;
+    if (json names = to_row(tracked.names); !names.empty()) row["names"] = std::move(names);
     if (tracked.unconfirmed) {
         row["unconfirmed_since"] = base::to_iso8601(tracked.unconfirmed->since);
         row["unconfirmed_why"] = tracked.unconfirmed->why;
@@ -48,7 +65,8 @@ std::optional<TrackedFault> tracked_from(const json& row) {
                          base::HostId(host),
                          base::from_iso8601(wire::text_or(row, "received_at")),
                          {},
-                         wire::bool_or(row, "withheld", false)};
+                         wire::bool_or(row, "withheld", false),
+                         names_from(row)};
     const base::WallTime since = base::from_iso8601(wire::text_or(row, "unconfirmed_since"));
     if (since != base::WallTime{}) tracked.unconfirmed = Unconfirmed{since, wire::text_or(row, "unconfirmed_why")};
     return tracked;

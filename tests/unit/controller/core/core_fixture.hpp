@@ -18,19 +18,21 @@
 
 namespace vitalwire::controller {
 
-/// Confirms at once unless it is held, and keeps "f1 opened 1".
+/// Confirms at once unless it is held, and keeps "f1 opened 1" and the alarm.
 class RecordingSink : public Sink {
 public:
-    RecordingSink(std::vector<std::string>& lines, const bool& hold, std::vector<Done>& held)
-        : lines_(lines), hold_(hold), held_(held) {}
+    RecordingSink(std::vector<std::string>& lines, Alarm& last, const bool& hold, std::vector<Done>& held)
+        : lines_(lines), last_(last), hold_(hold), held_(held) {}
     void deliver(const AlarmEvent& event, Done done) override {
         lines_.push_back(line(event));
+        last_ = event.alarm;
         if (hold_) return held_.push_back(std::move(done));
         done(Outcome::confirmed());
     }
 
 private:
     std::vector<std::string>& lines_;
+    Alarm& last_;
     const bool& hold_;
     std::vector<Done>& held_;
 };
@@ -48,8 +50,9 @@ protected:
         core = std::make_unique<Core>(Core::Options{{base::HostId("ctl")}, {}, std::chrono::hours(24), moment.wall},
                                       Core::Context{problems, *rows, inventory, *this});
         core->alarms().add_sink(std::make_unique<SinkWorker>(
-            "a", "recording", std::make_unique<RecordingSink>(notified, hold_sink, held_events), DeliveryOptions{},
-            std::nullopt, SinkWorker::Shell{io, *metrics, problems}, core->alarms().context_of("a")));
+            "a", "recording", std::make_unique<RecordingSink>(notified, last_alarm, hold_sink, held_events),
+            DeliveryOptions{}, std::nullopt, SinkWorker::Shell{io, *metrics, problems},
+            core->alarms().context_of("a")));
         core->load(moment);
     }
     void restart() {
@@ -181,6 +184,7 @@ protected:
     Inventory inventory;
     Evidence::Source source{true, false};
     std::vector<std::string> notified;
+    Alarm last_alarm;  ///< of them
     bool hold_sink = false;
     std::vector<Sink::Done> held_events;
     std::map<std::string, std::vector<bus::ToAgent>> sent;

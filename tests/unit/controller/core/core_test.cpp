@@ -131,6 +131,36 @@ TEST_F(CoreTest, AChangeOfThePrimaryMovesTheDeliveryAndIsCounted) {
     EXPECT_TRUE(core->fleet().find(base::HostId("compute-1"))->is_primary) << "also after a restart";
 }
 
+TEST_F(CoreTest, AFaultEndsUnderTheNamesItWasRaisedUnder) {
+    InventoryGuest guest = placed("g1", "compute-1.example.net");
+    guest.display_name = "db-1";
+    guest.project = "nfv";
+    change(guest);
+    up(hello("compute-1"));
+    report("compute-1", f1);
+    EXPECT_EQ(last_alarm.host.str(), "compute-1.example.net");
+    inventory.remove(base::GuestId("g1"));
+    restart();
+    up(hello("compute-1"), {f1});
+    report("compute-1", cleared(f1));
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1", "f1 cleared 2"));
+    EXPECT_EQ(last_alarm.host.str(), "compute-1.example.net");
+    EXPECT_EQ(last_alarm.display_name, "db-1");
+    EXPECT_EQ(last_alarm.project, "nfv");
+}
+
+TEST_F(CoreTest, AHostThatTheCloudSpellsOtherwiseSinceIsNotAnotherToTheReceivers) {
+    place("g1", "compute-1.example.net");
+    up(hello("compute-1"));
+    report("compute-1", f1);
+    InventoryGuest guest = placed("g1", "COMPUTE-1");
+    guest.display_name = "named since";
+    change(guest);
+    report("compute-1", cleared(f1));
+    EXPECT_EQ(last_alarm.host.str(), "compute-1.example.net");
+    EXPECT_EQ(last_alarm.display_name, "named since");
+}
+
 TEST_F(CoreTest, FinishesWhatAPrimaryLeftThatWasLostWithItsHost) {
     place("g1", "compute-1");
     auto standby = hello("compute-1");
