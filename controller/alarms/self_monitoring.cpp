@@ -12,6 +12,8 @@ namespace {
 /// Longer than an agent needs to come up, and than a source's report is behind its destination's in a migration.
 constexpr base::Millis kDegradedPatience{2000};
 constexpr base::Millis kTwicePatience{3000};
+/// A cause that changes all the time updates its alarm no more often.
+constexpr std::chrono::seconds kUpdateSpacing{10};
 
 base::FaultId id_of(std::string_view kind, const std::string& about) {
     return base::FaultId(std::string(kind) + "." + about);
@@ -170,7 +172,9 @@ void SelfMonitoring::check_agent_problems(const Fleet& fleet, base::Moment momen
         if (!agent.connected || !agent.reported_problems) continue;
         Alarm alarm = agent_degraded(host, agent.problems);
         if (agent.problems.empty()) {
-            clear(alarm.id, "resolved", moment, changed);
+            // An agent that has just started has not found them yet.
+            const bool over = open(alarm.id) && lasted(id_of("over", alarm.id.str()), kDegradedPatience, moment);
+            if (over) clear(alarm.id, "resolved", moment, changed);
         } else if (lasted(alarm.id, kDegradedPatience, moment)) {
             raise(std::move(alarm), moment, changed);
         }
@@ -236,13 +240,23 @@ void SelfMonitoring::check_sinks(const std::vector<SinkState>& sinks, base::Mome
 void SelfMonitoring::raise(Alarm alarm, base::Moment moment, Changed& changed) {
     const auto known = alarms_.find(alarm.id);
     if (known != alarms_.end()) {
-        if (known->second.open()) return;
+        if (known->second.open()) return update(known->second, alarm, moment, changed);
         alarm.revision = known->second.revision + 1;  // its clear is still on its way
     }
     alarm.opened_at = moment.wall;
     alarm.updated_at = moment.wall;
     changed.push_back(alarm);
     alarms_.insert_or_assign(alarm.id, std::move(alarm));
+}
+
+void SelfMonitoring::update(Alarm& known, const Alarm& found, base::Moment moment, Changed& changed) {
+    if (known.detail == found.detail && known.reason == found.reason) return;
+    if (moment.wall - known.updated_at < kUpdateSpacing) return;
+    ++known.revision;
+    known.updated_at = moment.wall;
+    known.detail = found.detail;
+    known.reason = found.reason;
+    changed.push_back(known);
 }
 
 void SelfMonitoring::clear(const base::FaultId& id, const char* why, base::Moment moment, Changed& changed) {

@@ -59,7 +59,7 @@ public:
 
     /// It was raised before a restart, and not all of it is delivered.
     void restore(const Alarm& alarm) { alarms_.insert_or_assign(alarm.id, alarm); }
-    /// The alarms that opened or cleared.
+    /// The alarms that opened, changed or cleared.
     std::vector<Alarm> check(const View& view, base::Moment moment);
     /// It is over and delivered everywhere.
     void erase(const base::FaultId& alarm);
@@ -91,12 +91,14 @@ private:
     void check_sinks(const std::vector<SinkState>& sinks, base::Moment moment, Changed& changed);
     bool lasted(const base::FaultId& id, base::Millis patience, base::Moment moment);
     void raise(Alarm alarm, base::Moment moment, Changed& changed);
+    /// Its cause is another one now.
+    void update(Alarm& known, const Alarm& found, base::Moment moment, Changed& changed);
     void clear(const base::FaultId& id, const char* why, base::Moment moment, Changed& changed);
 
     Options options_;
     std::map<base::FaultId, Alarm> alarms_;
     std::map<base::HostId, base::TimePoint> lost_since_;
-    std::map<base::FaultId, base::TimePoint> seen_since_;  ///< conditions that are there and not raised yet
+    std::map<base::FaultId, base::TimePoint> seen_since_;  ///< conditions that must last
     std::set<base::FaultId> seen_;                         ///< by this check
 };
 

@@ -301,7 +301,8 @@ void ControllerSync::send_snapshot(LinkId link) {
     send_guests(link);
     send_faults(link, false);
     send(link, bus::SnapshotEnd{});
-    if (!problems_.problems.empty()) send(link, problems_);
+    // Also an empty list: the controller may know of problems from before, and its absence would say nothing of them.
+    send(link, problems_);
 }
 
 void ControllerSync::send_guests(LinkId link) {

@@ -217,7 +217,48 @@ TEST_F(SelfMonitoringTest, ProblemsOfAnAgentAreAnAlarmOfItsHostUntilItReportsTha
     fleet.up(kNode, {}, "peer", wall);
     EXPECT_THAT(check(), IsEmpty()) << "it has not sent its list yet";
     fleet.set_problems(kNode, {});
+    EXPECT_THAT(check(), IsEmpty()) << "it may just have started, and not have found them yet";
+    pass(seconds(2));
     EXPECT_THAT(check(), ElementsAre("agent_degraded compute-1 cleared 2"));
+}
+
+TEST_F(SelfMonitoringTest, AProblemThatAnAgentFindsAgainAfterItsRestartEndsNoAlarm) {
+    fleet.set_problems(kNode, {{"disk full", "", wall, {}}});
+    check();
+    pass(seconds(2));
+    ASSERT_THAT(check(), ElementsAre("agent_degraded compute-1 opened 1"));
+    fleet.set_problems(kNode, {});
+    check();
+    pass(seconds(1));
+    fleet.set_problems(kNode, {{"disk full", "", wall, {}}});
+    EXPECT_THAT(check(), IsEmpty());
+    pass(seconds(2));
+    EXPECT_THAT(check(), IsEmpty());
+}
+
+TEST_F(SelfMonitoringTest, AnAlarmOfBeforeARestartEndsWithTheAgentsEmptyList) {
+    Alarm before;
+    before.id = base::FaultId("agent_degraded.compute-1");
+    before.kind = kAgentDegraded;
+    before.host = kNode;
+    watch.restore(before);
+    fleet.set_problems(kNode, {});
+    check();
+    pass(seconds(2));
+    EXPECT_THAT(check(), ElementsAre("agent_degraded compute-1 cleared 2"));
+}
+
+TEST_F(SelfMonitoringTest, AnOpenAlarmWhoseCauseIsAnotherOneIsUpdated) {
+    fleet.set_problems(kNode, {{"channels cannot be connected", "g7", wall, {}}});
+    check();
+    pass(seconds(2));
+    ASSERT_THAT(check(), ElementsAre("agent_degraded compute-1 opened 1"));
+    fleet.set_problems(kNode, {{"channels cannot be connected", "g8", wall, {}}});
+    EXPECT_THAT(check(), IsEmpty()) << "one that changes all the time is not sent all the time";
+    pass(seconds(10));
+    EXPECT_THAT(check(), ElementsAre("agent_degraded compute-1 opened 2"));
+    EXPECT_EQ(last.reason, "g8");
+    EXPECT_THAT(check(), IsEmpty());
 }
 
 TEST_F(SelfMonitoringTest, AGuestWhoseCopiesAnswerOnTwoHostsIsAnAlarmOfTheGuest) {

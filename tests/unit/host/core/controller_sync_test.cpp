@@ -42,6 +42,7 @@ std::string in_words(const bus::ToController& message) {
                            std::to_string(fault.delivered);
                 return out;
             },
+            [](const bus::AgentProblems& list) { return "problems " + std::to_string(list.problems.size()); },
             [](const auto&) { return std::string("another message"); }},
         message);
 }
@@ -223,7 +224,8 @@ TEST_F(ControllerSyncTest, LeavesFaultsForControllersThatAreYetToBeFound) {
     EXPECT_THAT(left_at_broker_, ElementsAre("faults g#1/0")) << "the broker may have been away";
     controllers_->add("A", {});
     up(0);
-    EXPECT_THAT(take(), ElementsAre("A: hello primary", "A: begin", "A: guests g=lost", "A: faults g#1/0", "A: end"));
+    EXPECT_THAT(take(), ElementsAre("A: hello primary", "A: begin", "A: guests g=lost", "A: faults g#1/0", "A: end",
+                                    "A: problems 0"));
     controllers_->add("B", {});
     up(1);
     EXPECT_EQ(take().front(), "B: hello");
@@ -248,14 +250,16 @@ TEST_F(ControllerSyncTest, SendsASnapshotToAControllerThatConnects) {
     lose("g");
     EXPECT_THAT(take(), IsEmpty());
     up(0);
-    EXPECT_THAT(take(), ElementsAre("A: hello primary", "A: begin", "A: guests g=lost", "A: faults g#1/0", "A: end"));
+    EXPECT_THAT(take(), ElementsAre("A: hello primary", "A: begin", "A: guests g=lost", "A: faults g#1/0", "A: end",
+                                    "A: problems 0"));
 }
 
 TEST_F(ControllerSyncTest, TheFirstIsPrimaryAndChangesGoToAll) {
     start(2);
     up(1);
     up(0);
-    EXPECT_THAT(take(), ElementsAre("B: hello primary", "B: begin", "B: end", "A: hello", "A: begin", "A: end"));
+    EXPECT_THAT(take(), ElementsAre("B: hello primary", "B: begin", "B: end", "B: problems 0", "A: hello", "A: begin",
+                                    "A: end", "A: problems 0"));
     lose("g");
     EXPECT_THAT(take(), AllOf(Contains("A: faults g#1/0"), Contains("B: faults g#1/0"), Contains("A: guests g=lost"),
                               Contains("B: guests g=lost")));
@@ -285,7 +289,7 @@ TEST_F(ControllerSyncTest, KeepsFaultsWhileNoControllerIsThere) {
     monitor_.gone(GuestId("g"), heartbeat::StopReason::removed, now_, {});
     EXPECT_THAT(take(), IsEmpty());
     up(0);
-    EXPECT_THAT(take(), ElementsAre("A: hello primary", "A: begin", "A: faults g#2/0", "A: end"));
+    EXPECT_THAT(take(), ElementsAre("A: hello primary", "A: begin", "A: faults g#2/0", "A: end", "A: problems 0"));
     controllers_->received(0, bus::FaultsDelivered{{{last_fault_, 2}}});
     EXPECT_EQ(monitor_.faults().size(), 0U);
 }
@@ -373,6 +377,17 @@ TEST_F(ControllerSyncTest, RemembersWhyAControllerWasLostOrRejectedTheAgent) {
     down(0);
     EXPECT_EQ(controllers_->status().at(0).last_error, "gone");
     EXPECT_EQ(controllers_->links_lost(), 1U);
+}
+
+TEST_F(ControllerSyncTest, ItsListOfProblemsFollowsTheSnapshotAlsoWhenItIsEmpty) {
+    start(2);
+    controllers_->problems_changed({{{"disk full", "", {}, {}}}});
+    up(0);
+    EXPECT_THAT(take(), ElementsAre("A: hello primary", "A: begin", "A: end", "A: problems 1"));
+    controllers_->problems_changed({});
+    EXPECT_THAT(take(), ElementsAre("A: problems 0"));
+    up(1);
+    EXPECT_THAT(take(), Contains("B: problems 0")) << "it may know of some from before";
 }
 
 TEST_F(ControllerSyncTest, AsksThePrimaryForTheServerGroupAndTakesAnswersFromItOnly) {
