@@ -227,8 +227,10 @@ void Controller::on_inventory_problem(const std::string& what, const std::string
     problems_.set(what, detail);
 }
 
-void Controller::maintenance_of_peer(const std::vector<Maintenance>& windows) {
-    run([&](base::Moment now) { core_.merge_maintenance(windows, now); });
+std::size_t Controller::maintenance_of_peer(const std::vector<Maintenance>& windows) {
+    std::size_t no_room = 0;
+    run([&](base::Moment now) { no_room = core_.merge_maintenance(windows, now); });
+    return no_room;
 }
 
 void Controller::journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal) {

@@ -98,7 +98,7 @@ private:
     void on_inventory_changed(const std::vector<GuestChange>& changes) override;
     void on_inventory_problem(const std::string& what, const std::string& detail) override;
     // Peers::Handler
-    void maintenance_of_peer(const std::vector<Maintenance>& windows) override;
+    std::size_t maintenance_of_peer(const std::vector<Maintenance>& windows) override;
     void journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal) override;
 
     boost::asio::io_context& io_;

@@ -1,6 +1,7 @@
 #include "controller/alarms/maintenance_list.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace vitalwire::controller {
@@ -16,13 +17,21 @@ bool covers(const Maintenance& window, const MaintenanceList::Subject& subject) 
         case MaintenanceScope::guest:
             return subject.guest.str() == window.name;
         case MaintenanceScope::host:
-            return subject.host.str() == window.name;
+            return subject.is_host(base::HostId(window.name));
         case MaintenanceScope::group:
-            return !subject.group.empty() && subject.group.str() == window.name;
+            if (subject.group) return subject.group->str() == window.name;
+            return std::binary_search(window.members.begin(), window.members.end(), subject.guest);
         case MaintenanceScope::all:
             return true;
     }
     return false;
+}
+
+/// The same order at all controllers.
+bool is_newer(const Maintenance& window, const Maintenance& known) {
+    const auto order = [](const Maintenance& of) { return std::tie(of.until, of.since, of.reason, of.by, of.label); };
+    if (window.revision != known.revision) return window.revision > known.revision;
+    return order(window) < order(known);
 }
 
 }  // namespace
@@ -34,18 +43,48 @@ base::Result<void> MaintenanceList::add(const Maintenance& window) {
     return {};
 }
 
-bool MaintenanceList::merge(const Maintenance& window) {
+MaintenanceList::Merge MaintenanceList::merge(const Maintenance& window, base::WallTime now) {
     const auto known = windows_.find(window.id);
-    if (known == windows_.end()) return add(window).has_value();
-    if (known->second.revision >= window.revision) return false;
-    known->second = window;
-    return true;
+    if (known == windows_.end()) {
+        if (add(window)) return Merge::taken;
+        return window.until <= now ? Merge::known : Merge::no_room;
+    }
+    if (!is_newer(window, known->second)) return Merge::known;
+    const auto members = std::exchange(known->second, window).members;
+    // One of an older release lists none.
+    if (window.members.empty()) known->second.members = members;
+    return Merge::taken;
+}
+
+std::string MaintenanceList::make_room(base::WallTime now) {
+    if (windows_.size() < kMaxWindows) return {};
+    const auto first = std::min_element(windows_.begin(), windows_.end(), [](const auto& left, const auto& right) {
+        return left.second.until < right.second.until;
+    });
+    if (first->second.until > now) return {};
+    std::string id = first->first;
+    windows_.erase(first);
+    return id;
+}
+
+std::vector<Maintenance> MaintenanceList::set_members(
+    const std::function<std::vector<base::GuestId>(const base::GroupId&)>& members, base::WallTime now) {
+    std::vector<Maintenance> changed;
+    for (auto& [id, window] : windows_) {
+        if (window.scope != MaintenanceScope::group || window.until <= now) continue;
+        std::vector<base::GuestId> found = members(base::GroupId(window.name));
+        if (found == window.members) continue;
+        window.members = std::move(found);
+        changed.push_back(window);
+    }
+    return changed;
 }
 
 const Maintenance* MaintenanceList::end(const std::string& id, base::WallTime now) {
     const auto at = windows_.find(id);
     if (at == windows_.end() || !at->second.active(now)) return nullptr;
-    at->second.until = now;
+    // As precise as others read it.
+    at->second.until = std::chrono::floor<std::chrono::microseconds>(now);
     ++at->second.revision;
     return &at->second;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -15,15 +16,21 @@ class MaintenanceList {
 public:
     /// What a window may cover.
     struct Subject {
-        base::GuestId guest;  ///< empty: the whole host is meant
-        base::HostId host;
-        base::GroupId group;
+        base::GuestId guest;                               ///< empty: the whole host is meant
+        std::function<bool(const base::HostId&)> is_host;  ///< the host by the name that a window has of it
+        std::optional<base::GroupId> group;                ///< absent: the inventory has not been read
     };
+
+    enum class Merge : std::uint8_t { known, taken, no_room };
 
     /// Fails when there are too many.
     base::Result<void> add(const Maintenance& window);
-    /// A window as another controller or the disk has it; true when it is newer than what was known.
-    bool merge(const Maintenance& window);
+    /// A window as another controller or the disk has it. Of two changes of one window at two controllers that do not
+    /// know of each other, the earlier end counts at both: it withholds less.
+    Merge merge(const Maintenance& window, base::WallTime now);
+    /// For a window that lasts: when there are as many as may be, the one that has been over for longest is removed.
+    /// Its id, or empty.
+    std::string make_room(base::WallTime now);
     /// Ends it now; null when there is no such window, or it is over.
     const Maintenance* end(const std::string& id, base::WallTime now);
     /// Removes those that were over a while ago, and returns their ids.
@@ -35,6 +42,9 @@ public:
     base::WallTime covered_since(const Subject& subject, base::WallTime now) const;
     /// One of the same scope and name that lasts; null when there is none.
     const Maintenance* same(const Maintenance& window, base::WallTime now) const;
+    /// Of the group's windows: the guests that the inventory has in it. Returns those that changed.
+    std::vector<Maintenance> set_members(const std::function<std::vector<base::GuestId>(const base::GroupId&)>& members,
+                                         base::WallTime now);
     const std::map<std::string, Maintenance>& all() const { return windows_; }
 
 private:

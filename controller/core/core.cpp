@@ -95,7 +95,7 @@ void Core::load(Moment moment) {
     }
     alarms_.internal().on_finished = [this](const base::FaultId& alarm) { self_monitoring_.erase(alarm); };
     for (const Maintenance& window : context_.rows.load_maintenance())
-        maintenance_.merge(window);
+        static_cast<void>(maintenance_.merge(window, moment.wall));
     alarms_.load(moment.steady);
     for (const auto& [id, alarm] : alarms_.internal().all())
         self_monitoring_.restore(alarm);
@@ -370,6 +370,7 @@ void Core::sync_next(Moment moment) {
 }
 
 void Core::inventory_changed(const std::vector<GuestChange>& changes, Moment moment) {
+    list_members(moment);
     if (!std::exchange(inventory_seen_, true)) {
         alarms_.reconsider_all();
         alarms_.release_withheld();

@@ -98,8 +98,8 @@ public:
     /// Resolves a name of a guest, host or group to what it means; fails when it means nothing, or several.
     base::Result<Maintenance> begin_maintenance(Maintenance window, base::Moment moment);
     base::Result<Maintenance> end_maintenance(const std::string& id, base::Moment moment);
-    /// Windows that another controller has.
-    void merge_maintenance(const std::vector<Maintenance>& windows, base::Moment moment);
+    /// Windows that another controller has. Returns how many have no room here.
+    std::size_t merge_maintenance(const std::vector<Maintenance>& windows, base::Moment moment);
     /// What another controller has in its journal of the fault. An operator's decision there counts here too.
     void merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part,
                        base::Moment moment);
@@ -181,6 +181,8 @@ private:
     MaintenanceList::Subject maintenance_subject(const base::GuestId& guest, const base::HostId& host) const;
     std::optional<Maintained> maintained(const Alarm& alarm) const;
     void expire_maintenance(base::Moment moment);
+    void make_room(base::Moment moment);
+    void list_members(base::Moment moment);
 
     Options options_;
     Context context_;

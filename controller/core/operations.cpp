@@ -63,9 +63,12 @@ base::Result<Maintenance> Core::begin_maintenance(Maintenance window, Moment mom
         window.id = lasting->id;
         window.since = lasting->since;
         window.revision = lasting->revision + 1;
+        window.members = lasting->members;
     }
+    if (!maintenance_.all().contains(window.id)) make_room(moment);
     if (auto added = maintenance_.add(window); !added) return tl::make_unexpected(added.error());
     context_.rows.put_maintenance(window);
+    list_members(moment);
     log::warning("maintenance begins", {{"scope", to_string(window.scope)},
                                         {"name", window.name},
                                         {"until", base::to_iso8601(window.until)},
@@ -87,16 +90,42 @@ base::Result<Maintenance> Core::end_maintenance(const std::string& id, Moment mo
     return window;
 }
 
-void Core::merge_maintenance(const std::vector<Maintenance>& windows, Moment moment) {
+std::size_t Core::merge_maintenance(const std::vector<Maintenance>& windows, Moment moment) {
     bool changed = false;
+    std::size_t no_room = 0;
     for (const Maintenance& window : windows) {
-        if (!maintenance_.merge(window)) continue;
-        context_.rows.put_maintenance(window);
+        if (window.until > moment.wall && !maintenance_.all().contains(window.id)) make_room(moment);
+        const auto merged = maintenance_.merge(window, moment.wall);
+        if (merged == MaintenanceList::Merge::no_room) ++no_room;
+        if (merged != MaintenanceList::Merge::taken) continue;
+        context_.rows.put_maintenance(maintenance_.all().at(window.id));
         changed = true;
     }
-    if (!changed) return;
+    if (!changed) return no_room;
+    list_members(moment);
     now_ = moment.steady;
     alarms_.maintenance_changed();
+    return no_room;
+}
+
+void Core::make_room(Moment moment) {
+    const std::string removed = maintenance_.make_room(moment.wall);
+    if (!removed.empty()) context_.rows.erase_maintenance(removed);
+}
+
+/// So that a window of a group holds while the inventory cannot be read, as after a restart.
+void Core::list_members(Moment moment) {
+    if (maintenance_.all().empty() || !context_.output.inventory_source().loaded) return;
+    const auto members = [this](const base::GroupId& group) {
+        std::vector<base::GuestId> found;
+        for (const auto& [id, guest] : context_.inventory.guests()) {
+            if (guest.group == group) found.push_back(id);
+        }
+        std::sort(found.begin(), found.end());
+        return found;
+    };
+    for (const Maintenance& window : maintenance_.set_members(members, moment.wall))
+        context_.rows.put_maintenance(window);
 }
 
 const Maintenance* Core::maintenance_of(const base::GuestId& guest, const HostId& host, base::WallTime now) const {
@@ -106,7 +135,11 @@ const Maintenance* Core::maintenance_of(const base::GuestId& guest, const HostId
 
 MaintenanceList::Subject Core::maintenance_subject(const base::GuestId& guest, const HostId& host) const {
     const InventoryGuest* known = context_.inventory.guest(guest);
-    return {guest, host, known == nullptr ? base::GroupId() : known->group};
+    const bool unread = known == nullptr && !context_.output.inventory_source().loaded;
+    return {guest,
+            // The agent may have come, under another spelling of its host's name, after the window began.
+            [this, host](const HostId& named) { return host == named || host == names_.agent_of(named); },
+            unread ? std::nullopt : std::optional(known == nullptr ? base::GroupId() : known->group)};
 }
 
 std::optional<Maintained> Core::maintained(const Alarm& alarm) const {

@@ -6,8 +6,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.hpp"
+#include "base/ids.hpp"
 #include "base/result.hpp"
 
 namespace vitalwire::controller {
@@ -29,6 +31,8 @@ struct Maintenance {
     std::string by;     ///< the operator, as the command line names it
     std::string label;  ///< what the operator called it, where `name` is an id
     std::uint64_t revision = 1;
+    /// Of a group: its guests, sorted, as the inventory had them last. They are covered while that cannot be read.
+    std::vector<base::GuestId> members{};
 
     bool active(base::WallTime now) const { return since <= now && now < until; }
 

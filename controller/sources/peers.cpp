@@ -92,8 +92,10 @@ void Peers::get(const std::string& url, std::function<void(const Answer&)> answe
 void Peers::ask_maintenance(const std::string& url) {
     get(url + "/v1/maintenance", [this, url](const Answer& answer) {
         const auto windows = read_windows(answer);
-        problems_.set(maintenance_problem(url), windows ? "" : windows.error().message);
-        if (windows) handler_.maintenance_of_peer(*windows);
+        if (!windows) return problems_.set(maintenance_problem(url), windows.error().message);
+        const std::size_t no_room = handler_.maintenance_of_peer(*windows);
+        problems_.set(maintenance_problem(url),
+                      no_room == 0 ? "" : std::to_string(no_room) + " of its windows are more than can be kept here");
     });
 }
 

@@ -32,7 +32,8 @@ public:
     class Handler {
     public:
         virtual ~Handler() = default;
-        virtual void maintenance_of_peer(const std::vector<Maintenance>& windows) = 0;
+        /// How many of them had no room.
+        virtual std::size_t maintenance_of_peer(const std::vector<Maintenance>& windows) = 0;
         virtual void journal_of_peer(const base::FaultId& fault, const std::string& controller,
                                      Journal::Part journal) = 0;
     };

@@ -170,6 +170,77 @@ TEST_F(OperationsTest, MaintenanceSurvivesARestart) {
     EXPECT_THAT(take(), IsEmpty());
 }
 
+TEST_F(OperationsTest, AWindowOfAGroupHoldsWhileTheInventoryCannotBeReadAfterARestart) {
+    source.loaded = true;
+    inventory.put_group({base::GroupId("grp"), "databases", ""});
+    InventoryGuest guest = placed("g1", "compute-1");
+    guest.group = base::GroupId("grp");
+    ASSERT_TRUE(begin(MaintenanceScope::group, "databases"));
+    change(guest);
+    core->stop();
+    inventory.replace({});
+    source.loaded = false;
+    start();
+    up(hello("compute-1"), {f1, open_fault("g2", "f2")});
+    EXPECT_THAT(take(), ElementsAre("f2 opened 1"));
+}
+
+TEST_F(OperationsTest, AWindowHoldsForAnAgentThatComesLaterUnderTheOtherSpellingOfItsHost) {
+    place("g1", "compute-1.example.net");
+    ASSERT_TRUE(begin(MaintenanceScope::host, "compute-1.example.net"));
+    up(hello("compute-1"), {f1});
+    EXPECT_THAT(take(), IsEmpty());
+}
+
+TEST_F(OperationsTest, AWindowOfTheLongestTimeThatIsProlongedIsReadAgain) {
+    ASSERT_TRUE(begin(MaintenanceScope::all, ""));
+    moment.wall += minutes(1);
+    Maintenance longer{"m2", MaintenanceScope::all, "", moment.wall, moment.wall + kLongestMaintenance, "disks", "eva"};
+    ASSERT_TRUE(core->begin_maintenance(longer, moment));
+    restart();
+    ASSERT_TRUE(core->maintenance().all().contains("m1"));
+    EXPECT_EQ(core->maintenance().all().at("m1").revision, 2U);
+}
+
+TEST_F(OperationsTest, WindowsThatAreOverMakeRoomForNewOnes) {
+    for (int i = 0; i < 1000; ++i) {
+        const std::string id = "over-" + std::to_string(1000 + i);
+        ASSERT_TRUE(begin(MaintenanceScope::all, "", id));
+        moment.wall += std::chrono::milliseconds(1);
+        ASSERT_TRUE(core->end_maintenance(id, moment));
+    }
+    ASSERT_TRUE(begin(MaintenanceScope::all, "", "mine"));
+    Maintenance theirs{"theirs", MaintenanceScope::all, "", moment.wall, moment.wall + hours(1), "disks", "eva"};
+    EXPECT_EQ(core->merge_maintenance({theirs}, moment), 0U);
+    EXPECT_EQ(core->maintenance().all().size(), 1000U);
+    for (const char* removed : {"over-1000", "over-1001"})
+        EXPECT_FALSE(core->maintenance().all().contains(removed)) << removed;
+    Maintenance over{"over-1000", MaintenanceScope::all, "", moment.wall - hours(2), moment.wall - hours(1), "x",
+                     "eva"};
+    EXPECT_EQ(core->merge_maintenance({over}, moment), 0U) << "a peer still has it";
+    EXPECT_FALSE(core->maintenance().all().contains("over-1000"));
+}
+
+TEST_F(OperationsTest, AWindowOfAPeerThatHasNoRoomIsCounted) {
+    std::vector<Maintenance> windows;
+    for (int i = 0; i < 1002; ++i)
+        windows.push_back(
+            {"m" + std::to_string(i), MaintenanceScope::all, "", moment.wall, moment.wall + hours(1), "x", "eva"});
+    EXPECT_EQ(core->merge_maintenance(windows, moment), 2U);
+}
+
+TEST_F(OperationsTest, OfTwoChangesOfAWindowAtOnceTheEarlierEndCountsAtBoth) {
+    Maintenance ended{"m1", MaintenanceScope::all, "", moment.wall, moment.wall + minutes(1), "x", "eva", "", 2};
+    Maintenance prolonged = ended;
+    prolonged.until += hours(2);
+    for (const auto& order : {std::vector{ended, prolonged}, std::vector{prolonged, ended}}) {
+        MaintenanceList list;
+        for (const Maintenance& window : order)
+            static_cast<void>(list.merge(window, moment.wall));
+        EXPECT_EQ(list.all().at("m1"), ended);
+    }
+}
+
 TEST_F(OperationsTest, MaintenanceOfAPeerCountsAndItsEndToo) {
     place("g1", "compute-1");
     up(hello("compute-1"));
