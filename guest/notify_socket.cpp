@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <system_error>
 #include <utility>
 
@@ -27,6 +28,8 @@ constexpr std::chrono::seconds kNotifyRetry{5};
 constexpr mode_t kNotifyMode = 0660;
 constexpr std::size_t kMaxComm = 256;
 constexpr std::size_t kMaxStat = 4096;
+constexpr std::size_t kMaxCgroup = 8192;
+constexpr std::size_t kMaxCommandLine = 8192;
 constexpr int kMostGenerations = 8;
 constexpr std::size_t kMaxNotification = 4096;
 constexpr std::int64_t kLargestWatchdogUsec = 3'600'000'000;
@@ -76,6 +79,30 @@ std::string program_of(pid_t pid) {
     return base::is_plain_name(name, app::kMaxName) ? name : "pid-" + std::to_string(pid);
 }
 
+/// What a process runs in, when it is a service of the service manager; else empty.
+std::string unit_of(pid_t pid) {
+    const auto text = runtime::read_file("/proc/" + std::to_string(pid) + "/cgroup", kMaxCgroup);
+    if (!text) return {};
+    for (std::size_t at = 0; at < text->size();) {
+        const std::size_t end = std::min(text->find('\n', at), text->size());
+        const std::string line = text->substr(at, end - at);
+        at = end + 1;
+        if (line.ends_with(".service")) return line.substr(line.find('/') + 1);
+    }
+    return {};
+}
+
+/// What stays the same when a service is started again, and is no other's: several may run the same program.
+std::string identity_of(pid_t pid, uid_t uid) {
+    const std::string process = "/proc/" + std::to_string(pid);
+    if (const std::string unit = unit_of(pid); !unit.empty())
+        return std::to_string(uid) + " " + unit + " " + program_of(pid);
+    std::error_code none;
+    const auto program = std::filesystem::read_symlink(process + "/exe", none);
+    return std::to_string(uid) + " " + program.string() + " " +
+           runtime::read_file(process + "/cmdline", kMaxCommandLine).value_or("");
+}
+
 bool belongs_to(pid_t pid, uid_t uid) {
     struct stat found {};
     return pid > 0 && ::stat(("/proc/" + std::to_string(pid)).c_str(), &found) == 0 && found.st_uid == uid;
@@ -99,7 +126,12 @@ std::string service_source(const std::string& name) {
 }  // namespace
 
 NotifySocket::NotifySocket(MonitorClock& clock, HealthBoard& board, ApplicationSettings settings)
-    : clock_(clock), board_(board), settings_(std::move(settings)), socket_(clock.io()), retry_(clock.io()) {}
+    : clock_(clock),
+      board_(board),
+      settings_(std::move(settings)),
+      socket_(clock.io()),
+      retry_(clock.io()),
+      unwatched_(clock, board) {}
 
 NotifySocket::~NotifySocket() {
     stop();
@@ -121,6 +153,7 @@ void NotifySocket::start() {
 
 void NotifySocket::stop() {
     retry_.cancel();
+    unwatched_.stop();
     services_.clear();
     if (!socket_.is_open()) return;
     boost::system::error_code ignored;
@@ -186,6 +219,8 @@ void NotifySocket::handle(pid_t pid, uid_t uid, std::string_view message) {
     if (service == nullptr) return;
     if (told.status) service->status = *told.status;
     if (told.watchdog_time) service->watchdog = *told.watchdog_time;
+    // It has started again in place.
+    if (told.ready && service->pid == pid) service->stopping = false;
     // A worker that ends does not take its service's watch with it.
     if (told.stopping && (service->pid == pid || told.main_pid)) {
         service->stopping = true;
@@ -225,28 +260,41 @@ void NotifySocket::watch(Service& service, pid_t pid) {
     service.process->start(pid, [this, &service] { ended(service.pid); });
 }
 
+/// That of its program, where no other has it or is missed by it.
+std::string NotifySocket::free_name(pid_t pid) const {
+    const std::string name = program_of(pid);
+    const bool is_taken =
+        std::any_of(services_.begin(), services_.end(), [&](const auto& each) { return each.second.name == name; }) ||
+        std::any_of(ended_.begin(), ended_.end(), [&](const Ended& each) { return each.name == name; });
+    return is_taken ? name.substr(0, app::kMaxName - 11) + "-" + std::to_string(pid) : name;
+}
+
 NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
     const auto mine =
         std::count_if(services_.begin(), services_.end(), [&](const auto& each) { return each.second.uid == uid; });
-    if (static_cast<std::size_t>(mine) >= settings_.max_per_user) {
-        log::warning("service not watched, its user has too many", {{"pid", pid}, {"uid", uid}});
+    const bool user_is_full = uid != 0 && static_cast<std::size_t>(mine) >= settings_.max_per_user;
+    if (user_is_full || services_.size() >= settings_.max) {
+        unwatched_.add(service_source(program_of(pid)), "wanted to be watched and is not",
+                       {base::Errc::too_many, user_is_full ? "its user has too many, [applications] max_per_user"
+                                                           : "there are too many, [applications] max"});
         return nullptr;
     }
     Service service;
-    service.name = program_of(pid);
-    const bool is_taken = std::any_of(services_.begin(), services_.end(),
-                                      [&](const auto& each) { return each.second.name == service.name; });
-    if (is_taken) service.name = service.name.substr(0, app::kMaxName - 11) + "-" + std::to_string(pid);
+    service.identity = identity_of(pid, uid);
+    // Its own fault of an earlier life ends here, and no other's.
+    const auto earlier = std::find_if(ended_.begin(), ended_.end(),
+                                      [&](const Ended& each) { return each.identity == service.identity; });
+    service.name = earlier == ended_.end() ? free_name(pid) : earlier->name;
+    if (earlier != ended_.end()) {
+        board_.remove(service_source(earlier->name));
+        ended_.erase(earlier);
+    }
+    unwatched_.remove(service_source(service.name));
     service.uid = uid;
     service.watchdog = settings_.watchdog;
     service.timer = std::make_unique<MonitorTimer>(clock_);
     service.process = std::make_unique<ProcessWatch>(clock_.io());
     log::info("service is watched", {{"name", service.name}, {"pid", pid}});
-    // The fault of an earlier life of the same user ends here; another user's does not.
-    if (const auto ended = ended_.find(service.name); ended != ended_.end() && (uid == 0 || uid == ended->second)) {
-        board_.remove(service_source(service.name));
-        ended_.erase(ended);
-    }
     Service& adopted = services_.emplace(pid, std::move(service)).first->second;
     watch(adopted, pid);
     return &adopted;
@@ -270,11 +318,14 @@ void NotifySocket::ended(pid_t pid) {
     const Service& service = found.mapped();
     log::info("service ended", {{"name", service.name}, {"pid", pid}, {"in_order", service.stopping}});
     if (service.stopping) return board_.remove(service_source(service.name));
-    if (ended_.size() >= settings_.max) {
-        board_.remove(service_source(ended_.begin()->first));
-        ended_.erase(ended_.begin());
+    // The oldest of the same user makes room: the guest stays unhealthy by the rest.
+    const auto mine = [&](const Ended& each) { return each.uid == service.uid; };
+    if (static_cast<std::size_t>(std::count_if(ended_.begin(), ended_.end(), mine)) >= settings_.max_per_user) {
+        const auto oldest = std::find_if(ended_.begin(), ended_.end(), mine);
+        board_.remove(service_source(oldest->name));
+        ended_.erase(oldest);
     }
-    ended_[service.name] = service.uid;
+    ended_.push_back({service.name, service.identity, service.uid});
     board_.set(service_source(service.name), false, "ended without STOPPING=1");
 }
 
@@ -285,14 +336,16 @@ std::vector<app::Item> NotifySocket::list() const {
         items.push_back({"service", service.name, reason ? "unhealthy" : "healthy", reason.value_or(service.status),
                          pid, service.uid});
     }
-    for (const auto& [name, uid] : ended_)
-        items.push_back({"service", name, "ended", "without STOPPING=1", {}, uid});
+    for (const Ended& each : ended_)
+        items.push_back({"service", each.name, "ended", "without STOPPING=1", {}, each.uid});
+    for (app::Item& each : unwatched_.list())
+        items.push_back(std::move(each));
     return items;
 }
 
 bool NotifySocket::forget(uid_t uid, const std::string& name) {
-    const auto ended = ended_.find(name);
-    if (ended == ended_.end() || (uid != 0 && uid != ended->second)) return false;
+    const auto ended = std::find_if(ended_.begin(), ended_.end(), [&](const Ended& each) { return each.name == name; });
+    if (ended == ended_.end() || (uid != 0 && uid != ended->uid)) return false;
     board_.remove(service_source(name));
     ended_.erase(ended);
     return true;

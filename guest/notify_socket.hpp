@@ -14,6 +14,7 @@
 #include "guest/monitor_clock.hpp"
 #include "guest/process_watch.hpp"
 #include "guest/settings.hpp"
+#include "guest/unwatched.hpp"
 #include "runtime/timer.hpp"
 
 namespace vitalwire::guest {
@@ -38,6 +39,7 @@ private:
     /// A process that has sent READY=1 or fed its watchdog.
     struct Service {
         std::string name;
+        std::string identity;
         pid_t pid = 0;
         uid_t uid = 0;
         std::string status;  ///< its own words
@@ -47,10 +49,17 @@ private:
         std::unique_ptr<ProcessWatch> process;
     };
 
+    struct Ended {
+        std::string name;
+        std::string identity;
+        uid_t uid;
+    };
+
     base::Result<void> open();
     void wait();
     void receive();
     void handle(pid_t pid, uid_t uid, std::string_view message);
+    std::string free_name(pid_t pid) const;
     Service* adopt(pid_t pid, uid_t uid);
     Service* find(pid_t pid, uid_t uid);
     Service* move(Service& service, pid_t pid);
@@ -65,7 +74,8 @@ private:
     runtime::Timer retry_;
     std::string problem_;
     std::map<pid_t, Service> services_;
-    std::map<std::string, uid_t> ended_;  ///< without STOPPING=1, by name; until a service of that name is there again
+    Unwatched unwatched_;
+    std::vector<Ended> ended_;  ///< without STOPPING=1, until the same is there again; the oldest first
 };
 
 }  // namespace vitalwire::guest

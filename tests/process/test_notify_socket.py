@@ -51,8 +51,9 @@ class NotifySocket(VitalwiredTest):
             service.wait()
             service.stdin.close()
 
-    def service(self) -> subprocess.Popen:
-        service = subprocess.Popen([sys.executable, "-c", SERVICE], env=self.environment, stdin=subprocess.PIPE, text=True)
+    def service(self, *words: str, **more: object) -> subprocess.Popen:
+        service = subprocess.Popen(["/usr/bin/python3", "-c", SERVICE, *words], env=self.environment,
+                                   stdin=subprocess.PIPE, text=True, **more)
         self.services.append(service)
         return service
 
@@ -83,6 +84,55 @@ class NotifySocket(VitalwiredTest):
         again = self.service()
         self.send(again, "READY=1")
         self.await_reason("")
+
+    def test_another_service_of_the_same_program_ends_no_fault(self):
+        first = self.service("first")
+        self.send(first, "READY=1")
+        self.await_log("service is watched")
+        first.kill()
+        first.wait()
+        self.await_reason("service service: ended without STOPPING=1")
+        second = self.service("second")
+        self.send(second, "READY=1")
+        wait_until(lambda: f"service\tservice-{second.pid}\thealthy" in self.items(), "it is watched")
+        self.await_reason("service service: ended without STOPPING=1")
+        self.send(self.service("first"), "READY=1")
+        self.await_reason("")
+
+    @unittest.skipUnless(os.geteuid() == 0, "a second user needs root")
+    def test_another_users_service_ends_no_fault(self):
+        for folder in (self.dir, *self.dir.parents):
+            folder.chmod(folder.stat().st_mode | 0o011)
+        (self.dir / "notify").chmod(0o666)
+        mine = self.service()
+        self.send(mine, "READY=1")
+        self.await_log("service is watched")
+        mine.kill()
+        mine.wait()
+        self.await_reason("service service: ended without STOPPING=1")
+        theirs = self.service(user=65534)
+        self.send(theirs, "READY=1,WATCHDOG=1")
+        wait_until(lambda: f"service\tservice-{theirs.pid}\thealthy" in self.items(), "it is watched")
+        self.await_reason("service service: ended without STOPPING=1")
+
+    def test_one_that_starts_again_in_place_is_watched_again(self):
+        service = self.service()
+        self.send(service, "READY=1,WATCHDOG=1")
+        self.send(service, "STOPPING=1")
+        self.send(service, "READY=1")
+        self.send(service, "WATCHDOG=1,WATCHDOG_USEC=300000")
+        self.await_reason("service service: sent no WATCHDOG=1 within 300 ms")
+
+    def test_one_too_many_is_told_to_the_host(self):
+        self.guest.stop()
+        self.start_guest("[applications]\nmax = 1\n")
+        self.register()
+        self.send(self.service("first"), "READY=1")
+        self.await_log("service is watched")
+        self.send(self.service("second"), "READY=1")
+        self.await_log("an application is not watched")
+        wait_until(lambda: "warning: service service wanted to be watched and is not" in
+                   self.host.challenge().get("reason", ""), "the host is told")
 
     def test_one_that_stops_in_order_is_not_missed(self):
         service = self.service()
