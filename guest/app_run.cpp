@@ -39,7 +39,7 @@ constexpr std::array kForwarded = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 class Signals {
 public:
     Signals() {
-        // Where whoever started this ignores it, children would vanish without a status.
+        // Where its parent ignores it, children would vanish without a status.
         ::signal(SIGCHLD, SIG_DFL);
         sigemptyset(&wanted_);
         sigaddset(&wanted_, SIGCHLD);
