@@ -176,6 +176,17 @@ Lines status_view(const json& document, WallTime now, const Style& style) {
     return out;
 }
 
+/// "until 2026-11-30 12:00:00Z, by eva: new disks; its guests are notified; their votes do not count".
+std::string maintenance_of(const json& guest) {
+    const json* window = wire::find(guest, "maintenance");
+    if (window == nullptr) return {};
+    const std::string until = human_time(base::from_iso8601(text_or(*window, "until")));
+    const std::string what = "until " + until + ", by " + text_or(*window, "by") + ": " + text_or(*window, "reason");
+    return join({what, bool_or(*window, "notify", false) ? "its guests are notified" : "",
+                 bool_or(*window, "force", false) ? "their votes do not count" : ""},
+                "; ");
+}
+
 Lines guest_view(const json& document, WallTime now, const Style& style) {
     const json empty = json::object();
     const json* found = wire::find(document, "guest");
@@ -188,6 +199,7 @@ Lines guest_view(const json& document, WallTime now, const Style& style) {
     if (own_name != name_of(guest)) properties.add("its own name", own_name);
     properties.add("state", join({state, text_or(guest, "hold")}, ", "), tone_of_state(state));
     properties.add("in the cloud", text_or(guest, "cloud_state"));
+    properties.add("maintenance", maintenance_of(guest), Tone::warning);
     properties.add("host", text_or(guest, "host"));
     properties.add("host's agent",
                    text_or(guest, "stale_since").empty() ? "" : "lost since " + time_of(guest, "stale_since", now),

@@ -168,7 +168,7 @@ Table coverage_table(const json& document, WallTime, const Style&) {
 }
 
 Table maintenance_table(const json& document, WallTime now, const Style& style) {
-    Table table({"STATE", "SCOPE", "NAME", "SINCE", "UNTIL", "BY", "REASON", {"ID", true}});
+    Table table({"STATE", "SCOPE", "NAME", "SINCE", "UNTIL", "GUESTS", "BY", "REASON", {"ID", true}});
     const auto order = [](const json& window) { return std::tuple(text_or(window, "until"), text_or(window, "id")); };
     for (const json* window : sorted(document, "maintenance", order)) {
         const bool active = wire::bool_or(*window, "active", false);
@@ -177,6 +177,9 @@ Table maintenance_table(const json& document, WallTime now, const Style& style) 
                    text_or(*window, "label").empty() ? text_or(*window, "name") : text_or(*window, "label"),
                    Cell::time(text_or(*window, "since"), now, style),
                    text_or(*window, "until"),
+                   join({bool_or(*window, "notify", false) ? "notified" : "",
+                         bool_or(*window, "force", false) ? "forced" : ""},
+                        " "),
                    text_or(*window, "by"),
                    text_or(*window, "reason"),
                    text_or(*window, "id")});

@@ -235,6 +235,8 @@ void describe_operations(CLI::App& app, Draft& draft) {
     maintenance->add_option("target", options.target, "Name or id; of end: the id of the maintenance")
         ->type_name("NAME");
     maintenance->add_option("--for", draft.lasts, "How long at most: 30min, 2h, 1d")->type_name("TIME");
+    maintenance->add_flag("--notify", options.notify, "Its guests are notified when it begins and ends");
+    maintenance->add_flag("--force", options.force, "Its guests can reject nothing that the cloud does with them");
     maintenance->add_option("--reason", options.message, "Why; shown to everybody")
         ->type_name("TEXT")
         ->check(CLI::Validator(check_reason, ""));
@@ -317,8 +319,8 @@ int choose_maintenance(Draft& draft) {
         return mistake("maintenance " + options.action +
                        (options.target.empty() ? ": expected a name" : ": takes no name"));
     if (lists || ends) {
-        const bool given = !draft.lasts.empty() || !options.message.empty();
-        return given ? mistake("--for, --reason: only to begin a maintenance") : int{kOk};
+        const bool given = !draft.lasts.empty() || !options.message.empty() || options.notify || options.force;
+        return given ? mistake("--for, --reason, --notify, --force: only to begin a maintenance") : int{kOk};
     }
     const auto lasts = parse_duration(draft.lasts);
     if (!lasts) return mistake("maintenance: expected --for with a time like 30min, 2h or 1d");

@@ -64,6 +64,8 @@ struct Options {
     std::string message;       ///< of send; the reason of close and maintenance, the note of ack
     std::string action;        ///< of maintenance: guest, host, group, all, end, or list
     std::int64_t seconds = 0;  ///< how long maintenance lasts
+    bool notify = false;       ///< of maintenance: its guests are notified
+    bool force = false;        ///< of maintenance: its guests' votes do not count
     // events
     std::optional<base::WallTime> since;
     std::optional<base::WallTime> until;

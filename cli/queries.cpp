@@ -121,10 +121,8 @@ Result<json> maintenance(Client& client, const Options& options) {
         if (!found) return found;
         return as_list(client.post("/v1/maintenance/" + wire::text_or(*found, "id") + "/end", ""));
     }
-    const json body = {{"scope", options.action},
-                       {"name", options.target},
-                       {"seconds", options.seconds},
-                       {"reason", options.message},
+    const json body = {{"scope", options.action},   {"name", options.target},   {"seconds", options.seconds},
+                       {"reason", options.message}, {"notify", options.notify}, {"force", options.force},
                        {"by", operator_name()}};
     return as_list(client.post("/v1/maintenance", wire::dump(body)));
 }

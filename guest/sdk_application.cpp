@@ -33,7 +33,8 @@ constexpr std::size_t kAnswerMessage = 12;
 constexpr std::size_t kVoteResult = 12;
 constexpr std::size_t kVoteMessage = 16;
 
-// Values of the SDK (guest_heartbeat_api.h); its events are in the order of ours, the first is 1.
+// Values of the SDK (guest_heartbeat_api.h); its events are in the order of ours, the first is 1, and end
+// before those of a maintenance.
 constexpr std::uint32_t kRevocable = 1;
 constexpr std::uint32_t kIrrevocable = 2;
 constexpr std::array kVotes = {model::VoteResult::error, model::VoteResult::accept, model::VoteResult::reject,
@@ -152,7 +153,8 @@ void SdkApplication::take_answer(const sdk::Record& answer) {
 }
 
 bool SdkApplication::ask(const wire::ActionNotify& notify) {
-    if (name_.empty()) return false;
+    // The SDK has no event for it.
+    if (name_.empty() || model::is_maintenance(notify.event)) return false;
     send(RecordType::action_notify,
          {static_cast<std::uint32_t>(notify.invocation_id), static_cast<std::uint32_t>(notify.event) + 1,
           notify.revocable ? kRevocable : kIrrevocable});

@@ -90,7 +90,7 @@ _vitalwire() {
         coverage) options+=" --all" ;;
         close) options+=" --reason" ;;
         ack) options+=" --note" ;;
-        maintenance) options+=" --for --reason" ;;
+        maintenance) options+=" --for --reason --notify --force" ;;
         events) options+=" --since --until --follow" ;;
         "") options+=" --version" ;;
     esac

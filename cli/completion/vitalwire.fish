@@ -65,6 +65,8 @@ complete -c vitalwire -n '__fish_seen_subcommand_from events' -s f -l follow -d 
 complete -c vitalwire -n '__fish_seen_subcommand_from guest' -a '(__vitalwire_known guests guest; __vitalwire_known guests name)'
 complete -c vitalwire -n '__fish_seen_subcommand_from close maintenance' -l reason -x -d Why
 complete -c vitalwire -n '__fish_seen_subcommand_from maintenance' -l for -x -a '30min 1h 2h 1d' -d 'How long'
+complete -c vitalwire -n '__fish_seen_subcommand_from maintenance' -l notify -d 'Its guests are notified'
+complete -c vitalwire -n '__fish_seen_subcommand_from maintenance' -l force -d 'Its guests can reject nothing'
 complete -c vitalwire -n '__fish_seen_subcommand_from maintenance' -a 'guest host group all end list'
 complete -c vitalwire -n '__fish_seen_subcommand_from ack' -l note -x -d Text
 complete -c vitalwire -n '__fish_seen_subcommand_from coverage' -l all -d 'Every guest'

@@ -29,7 +29,7 @@ bool covers(const Maintenance& window, const MaintenanceList::Subject& subject) 
 
 /// The same order at all controllers.
 bool is_newer(const Maintenance& window, const Maintenance& known) {
-    const auto order = [](const Maintenance& of) { return std::tie(of.until, of.since, of.reason, of.by, of.label); };
+    const auto order = [](const Maintenance& of) { return std::tie(of.until, of.since, of.reason, of.by, of.label, of.notify, of.force); };
     if (window.revision != known.revision) return window.revision > known.revision;
     return order(window) < order(known);
 }
@@ -118,6 +118,25 @@ base::WallTime MaintenanceList::covered_since(const Subject& subject, base::Wall
         }
     }
     return since;
+}
+
+MaintenanceList::Effect MaintenanceList::for_guests(const Subject& subject, base::WallTime now) const {
+    Effect effect;
+    for (const auto& [id, window] : windows_) {
+        if ((!window.notify && !window.force) || !window.active(now) || !covers(window, subject)) continue;
+        effect.notify = effect.notify || window.notify;
+        if (window.force) effect.forced_until = std::max(effect.forced_until, window.until);
+    }
+    return effect;
+}
+
+base::WallTime MaintenanceList::next_end_for_guests(base::WallTime now) const {
+    base::WallTime next{};
+    for (const auto& [id, window] : windows_) {
+        if ((!window.notify && !window.force) || !window.active(now)) continue;
+        if (next == base::WallTime{} || window.until < next) next = window.until;
+    }
+    return next;
 }
 
 const Maintenance* MaintenanceList::same(const Maintenance& window, base::WallTime now) const {

@@ -23,6 +23,12 @@ public:
 
     enum class Merge : std::uint8_t { known, taken, no_room };
 
+    /// What it is to a guest beyond that its faults are not sent.
+    struct Effect {
+        bool notify = false;
+        base::WallTime forced_until{};  ///< none: its votes count
+    };
+
     /// Fails when there are too many.
     base::Result<void> add(const Maintenance& window);
     /// A window as another controller or the disk has it. Of two changes of one window at two controllers that do not
@@ -40,6 +46,10 @@ public:
     const Maintenance* covering(const Subject& subject, base::WallTime now) const;
     /// Since when, without a gap; now when it is not covered.
     base::WallTime covered_since(const Subject& subject, base::WallTime now) const;
+    /// Of all that cover the subject now.
+    Effect for_guests(const Subject& subject, base::WallTime now) const;
+    /// When the first of those ends that are anything to guests; none: there is none now.
+    base::WallTime next_end_for_guests(base::WallTime now) const;
     /// One of the same scope and name that lasts; null when there is none.
     const Maintenance* same(const Maintenance& window, base::WallTime now) const;
     /// Of the group's windows: the guests that the inventory has in it. Returns those that changed.

@@ -57,6 +57,8 @@ Core::Core(Options options, Context context)
                     rejected_.add(host, alarms_.report_orphaned(host, faults, moment.wall), {}, moment.steady);
                 },
                 [this](std::function<void()> done) { context_.rows.when_durable(std::move(done)); }}),
+      maintenance_sync_(maintenance_, fleet_, context.inventory,
+                        [this](const HostId& host, const bus::ToAgent& message) { send(host, message); }),
       coverage_(
           context.inventory, fleet_, names_, alarms_.table(),
           [this](const HostId& host) { return policies_.sent(host); },
@@ -110,6 +112,8 @@ void Core::stop() {
 }
 
 base::TimePoint Core::next_due() const {
+    // What is to be sent to agents does not wait.
+    if (syncs_maintenance()) return now_;
     return std::min({housekeeping_due_, sync_due_, silence_due_, alarms_.next_due(), orphans_.next_due()});
 }
 
@@ -117,6 +121,7 @@ void Core::tick(Moment moment) {
     now_ = moment.steady;
     alarms_.tick(moment.steady);
     orphans_.tick(moment);
+    if (syncs_maintenance()) maintenance_sync_.sync_next(moment.wall);
     if (moment.steady >= silence_due_) check_silence(moment);
     if (moment.steady >= sync_due_) sync_next(moment);
     if (moment.steady >= housekeeping_due_) housekeeping(moment);
@@ -152,6 +157,7 @@ void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string
     remember_for_hand_back(host, hello);
     sessions_.open(host, session);
     policies_.erase(host);
+    maintenance_sync_.erase(host);
     const bool is_new = fleet_.find(host) == nullptr;
     fleet_.up(host, hello, peer, moment.wall);
     succession_.connected(host, is_new);
@@ -171,6 +177,7 @@ void Core::agent_down(std::size_t port, const HostId& name, const std::string& w
     sessions_.close(host);
     silence_.forget(host);
     policies_.erase(host);
+    maintenance_sync_.erase(host);
     to_hand_back_.erase(host);
     fleet_.down(host, moment);
     put_agent(host);
@@ -212,6 +219,7 @@ void Core::on(const HostId& host, const bus::PrimaryChanged& changed, Moment mom
     put_agent(host);
     alarms_.primary_changed(host);
     ++counters_.primary_changes;
+    maintenance_sync_.mark(host);
     initial_sync(host, moment);
 }
 
@@ -224,6 +232,7 @@ void Core::on(const HostId& host, const bus::SnapshotEnd&, Moment moment) {
     fleet_.end_snapshot(host);
     alarms_.end_snapshot(host, moment.wall);
     hand_back(host);
+    maintenance_sync_.mark(host);
     initial_sync(host, moment);
 }
 
@@ -241,6 +250,7 @@ void Core::on(const HostId& host, const bus::Guests& guests, Moment moment) {
     rejected_.add(host, {}, errors, moment.steady);
     state_changed(host, guests.state_changes);
     groups_.deliver_kept(moment.steady);
+    maintenance_sync_.guests_changed(host);
 }
 
 void Core::state_changed(const HostId& host, std::uint64_t changes) {
@@ -259,6 +269,7 @@ void Core::send_newer(const HostId& host) {
 void Core::on(const HostId& host, const bus::GuestGone& gone, Moment moment) {
     fleet_.gone(host, gone.guest);
     groups_.heartbeat_changed(gone.guest, moment.wall);
+    maintenance_sync_.guest_gone(host, gone.guest);
 }
 
 void Core::on(const HostId& host, const bus::Faults& faults, Moment moment) {

@@ -5,6 +5,7 @@
 //   core.hpp              everything put together
 //   sessions.hpp          which agent is connected, and whether another one of its name is admitted
 //   policy_sync.hpp       the agents' policies as the inventory has them
+//   maintenance_sync.hpp  which guests are to be notified of a maintenance, and may reject nothing in it
 //   rejected_reports.hpp  reports that could not be taken yet
 //   coverage.hpp          which guest is watched, and why not
 
@@ -24,6 +25,7 @@
 #include "controller/alarms/orphaned_reports.hpp"
 #include "controller/alarms/self_monitoring.hpp"
 #include "controller/core/coverage.hpp"
+#include "controller/core/maintenance_sync.hpp"
 #include "controller/core/policy_sync.hpp"
 #include "controller/core/rejected_reports.hpp"
 #include "controller/core/sessions.hpp"
@@ -121,6 +123,8 @@ public:
     const Evidence& evidence() const { return evidence_; }
     const Coverage& coverage() const { return coverage_; }
     const MaintenanceList& maintenance() const { return maintenance_; }
+    /// What covers the guest now; null when nothing does.
+    const Maintenance* maintenance_of(const base::GuestId& guest, const base::HostId& host, base::WallTime now) const;
     /// Those of the options that may change while it runs: patience, history, remove_agent_after.
     void set_limits(const Options& options);
     const SelfMonitoring& self_monitoring() const { return self_monitoring_; }
@@ -177,12 +181,14 @@ private:
     void enrich(Alarm& alarm) const;
     std::size_t max_faults(const base::HostId& host) const;
     base::Result<std::string> resolve(MaintenanceScope scope, const std::string& name) const;
-    const Maintenance* maintenance_of(const base::GuestId& guest, const base::HostId& host, base::WallTime now) const;
     MaintenanceList::Subject maintenance_subject(const base::GuestId& guest, const base::HostId& host) const;
     std::optional<Maintained> maintained(const Alarm& alarm) const;
     void expire_maintenance(base::Moment moment);
     void make_room(base::Moment moment);
     void list_members(base::Moment moment);
+    void maintenance_changed(base::Moment moment);
+    /// An inventory that is not known yet must not end what a group's members were notified of.
+    bool syncs_maintenance() const { return maintenance_sync_.pending() && context_.output.inventory_source().loaded; }
 
     Options options_;
     Context context_;
@@ -199,6 +205,7 @@ private:
     SelfMonitoring self_monitoring_;
     OrphanedReports orphans_;
     MaintenanceList maintenance_;
+    MaintenanceSync maintenance_sync_;
     RejectedReports rejected_;
     Coverage coverage_;
     std::map<base::HostId, std::optional<std::vector<model::GuestReport>>> to_hand_back_;  ///< absent: it is new

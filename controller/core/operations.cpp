@@ -64,6 +64,8 @@ base::Result<Maintenance> Core::begin_maintenance(Maintenance window, Moment mom
         window.since = lasting->since;
         window.revision = lasting->revision + 1;
         window.members = lasting->members;
+        // Who prolongs it does not mean to tell its guests that it is over.
+        window.notify = window.notify || lasting->notify;
     }
     if (!maintenance_.all().contains(window.id)) make_room(moment);
     if (auto added = maintenance_.add(window); !added) return tl::make_unexpected(added.error());
@@ -73,9 +75,10 @@ base::Result<Maintenance> Core::begin_maintenance(Maintenance window, Moment mom
                                         {"name", window.name},
                                         {"until", base::to_iso8601(window.until)},
                                         {"by", window.by},
-                                        {"reason", window.reason}});
-    now_ = moment.steady;
-    alarms_.maintenance_changed();
+                                        {"reason", window.reason},
+                                        {"notify", window.notify},
+                                        {"force", window.force}});
+    maintenance_changed(moment);
     return window;
 }
 
@@ -85,8 +88,7 @@ base::Result<Maintenance> Core::end_maintenance(const std::string& id, Moment mo
     const Maintenance window = *ended;
     context_.rows.put_maintenance(window);
     log::warning("maintenance ends", {{"scope", to_string(window.scope)}, {"name", window.name}});
-    now_ = moment.steady;
-    alarms_.maintenance_changed();
+    maintenance_changed(moment);
     return window;
 }
 
@@ -103,8 +105,7 @@ std::size_t Core::merge_maintenance(const std::vector<Maintenance>& windows, Mom
     }
     if (!changed) return no_room;
     list_members(moment);
-    now_ = moment.steady;
-    alarms_.maintenance_changed();
+    maintenance_changed(moment);
     return no_room;
 }
 
@@ -126,6 +127,13 @@ void Core::list_members(Moment moment) {
     };
     for (const Maintenance& window : maintenance_.set_members(members, moment.wall))
         context_.rows.put_maintenance(window);
+}
+
+void Core::maintenance_changed(Moment moment) {
+    now_ = moment.steady;
+    alarms_.maintenance_changed();
+    maintenance_sync_.check(moment.wall);
+    maintenance_sync_.mark_all();
 }
 
 const Maintenance* Core::maintenance_of(const base::GuestId& guest, const HostId& host, base::WallTime now) const {
@@ -151,6 +159,7 @@ std::optional<Maintained> Core::maintained(const Alarm& alarm) const {
 }
 
 void Core::expire_maintenance(Moment moment) {
+    maintenance_sync_.check(moment.wall);
     for (const std::string& id : maintenance_.expire(moment.wall))
         context_.rows.erase_maintenance(id);
 }

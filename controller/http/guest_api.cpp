@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -32,14 +33,29 @@ void add_inventory(json& entry, const InventoryGuest* guest) {
     entry["policy"].erase("guest");
 }
 
+void add_maintenance(json& entry, const ApiContext& context, const GuestId& guest, const HostId& host) {
+    const base::WallTime now = std::chrono::system_clock::now();
+    const Maintenance* window = context.core.maintenance_of(guest, host, now);
+    if (window == nullptr) return;
+    const InventoryGuest* known = context.inventory.guest(guest);
+    const auto effect =
+        context.core.maintenance().for_guests({guest, host, known == nullptr ? base::GroupId() : known->group}, now);
+    entry["maintenance"] = {{"until", base::to_iso8601(window->until)},
+                            {"by", window->by},
+                            {"reason", window->reason},
+                            {"notify", effect.notify},
+                            {"force", effect.forced_until != base::WallTime{}}};
+}
+
 /// A guest of the inventory that no agent reports.
-json unreported_entry(const InventoryGuest& guest) {
+json unreported_entry(const ApiContext& context, const InventoryGuest& guest) {
     model::GuestReport report;
     report.guest = guest.id;
     report.state = kUnregistered;
     json entry = bus::to_json(report);
     entry["host"] = guest.host.str();
     add_inventory(entry, &guest);
+    add_maintenance(entry, context, guest.id, guest.host);
     return entry;
 }
 
@@ -49,6 +65,7 @@ json reported_entry(const ApiContext& context, const HostId& host, const model::
     const Agent* agent = context.fleet().find(host);
     if (!agent->connected) entry["stale_since"] = base::to_iso8601(agent->since);
     add_inventory(entry, context.inventory.guest(report.guest));
+    add_maintenance(entry, context, report.guest, host);
     return entry;
 }
 
@@ -124,7 +141,7 @@ private:
         guest_ = guest.id;
         if (context_.fleet().is_reported(guest.id) || guest.state == "deleted") return {};
         if (!filter_.passes(kUnregistered, "", guest.id, guest.host, &guest)) return {};
-        return {"/" + guest.host.str() + "/" + guest.id.str(), wire::dump(unreported_entry(guest))};
+        return {"/" + guest.host.str() + "/" + guest.id.str(), wire::dump(unreported_entry(context_, guest))};
     }
     runtime::ListEntry reported(const GuestId& id) const {
         const model::GuestReport* report = context_.fleet().report_of(host_, id);
@@ -152,7 +169,7 @@ HttpResponse one_guest(const ApiContext& context, const GuestId& id) {
     const InventoryGuest* guest = context.inventory.guest(id);
     if (holders.empty() && guest == nullptr) return runtime::http_error(404, "no such guest");
     json entry = holders.empty()
-                     ? unreported_entry(*guest)
+                     ? unreported_entry(context, *guest)
                      : reported_entry(context, holders.front(), *context.fleet().report_of(holders.front(), id));
     entry["hosts"] = json::array();
     for (const HostId& host : holders)

@@ -46,7 +46,9 @@ nlohmann::json to_json(const Maintenance& window) {
                           {"reason", window.reason},
                           {"by", window.by},
                           {"label", window.label},
-                          {"revision", window.revision}};
+                          {"revision", window.revision},
+                          {"notify", window.notify},
+                          {"force", window.force}};
     for (const base::GuestId& member : window.members)
         object["members"].push_back(member.str());
     return object;
@@ -70,6 +72,8 @@ base::Result<Maintenance> maintenance_from_json(const nlohmann::json& object) {
     window.label = in.text_or("label", kMaxName);
     window.revision = static_cast<std::uint64_t>(in.integer("revision", 1, INT32_MAX));
     read_members(object, window);
+    window.notify = in.boolean_or("notify", false);
+    window.force = in.boolean_or("force", false);
     return in.finish(std::move(window));
 }
 

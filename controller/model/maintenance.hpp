@@ -33,6 +33,8 @@ struct Maintenance {
     std::uint64_t revision = 1;
     /// Of a group: its guests, sorted, as the inventory had them last. They are covered while that cannot be read.
     std::vector<base::GuestId> members{};
+    bool notify = false;  ///< its guests are notified of its begin and end
+    bool force = false;   ///< its guests' votes keep nothing from being carried out
 
     bool active(base::WallTime now) const { return since <= now && now < until; }
 

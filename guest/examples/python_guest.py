@@ -12,7 +12,7 @@ INT, MS, TEXT = integer(0, 2**31 - 1), integer(1, 3600000), lambda value: isinst
 SESSION = lambda value: TEXT(value) and re.fullmatch("[A-Za-z0-9-]{1,64}", value)
 PDUS = {"init_ack": {"invocation_id": INT, "revision": INT, "session_id": SESSION, "heartbeat_interval_ms": MS, "response_deadline_ms": MS},
         "challenge": {"session_id": SESSION, "heartbeat_challenge": INT}, "exit": {"session_id": SESSION},
-        "action_notify": {"session_id": SESSION, "invocation_id": INT, "timeout_ms": integer(0, 600000), "event_type": re.compile("stop|reboot|suspend|(un)?pause|resume|(resize|live_migrate|cold_migrate)_(begin|end)").fullmatch, "notification_type": re.compile("(ir)?revocable").fullmatch},
+        "action_notify": {"session_id": SESSION, "invocation_id": INT, "timeout_ms": integer(0, 600000), "event_type": re.compile("stop|reboot|suspend|(un)?pause|resume|(resize|live_migrate|cold_migrate|maintenance)_(begin|end)").fullmatch, "notification_type": re.compile("(ir)?revocable").fullmatch},
         "nack": {"code": TEXT, "log_msg": TEXT, "orig_msg_type": TEXT}}
 OPTIONAL = {"nack": {"session_id": SESSION, "min_detection_time_ms": MS, "min_interval_ms": MS}}
 FINAL = {"not_enabled", "bad_field", "unknown_msg_type", "unavailable", "interval_too_small", "unknown_address", "unsupported_version"}  # only an operator ends them

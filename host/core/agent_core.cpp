@@ -69,6 +69,7 @@ AgentCore::AgentCore(Identity identity, Settings settings, IdGenerator& ids, Out
       controllers_(identity_.self, monitor_, identity_.timing, identity_.discovery, *this),
       groups_(settings.groups, *this),
       actions_(settings.actions, ids, *this),
+      maintenance_(*this),
       guest_agents_(settings.guest_agents, ids, *this) {}
 
 void AgentCore::start(const Moment& at) {
@@ -209,13 +210,16 @@ base::Result<void> AgentCore::ask_guest(GuestActions::Request request, GuestActi
     at_ = at;
     const GuestId guest = request.guest;
     const auto event = request.event;
-    auto logged = [guest, event, done = std::move(done)](const GuestActions::Outcome& outcome) {
+    request.forced = at.wall < maintenance_.forced_until(guest);
+    auto logged = [guest, event, forced = request.forced,
+                   done = std::move(done)](const GuestActions::Outcome& outcome) {
         log::write(outcome.rejected ? log::Level::warning : log::Level::info,
                    outcome.rejected ? "guest rejected an action" : "guest asked before an action",
                    {{"guest", guest},
                     {"event", model::to_string(event)},
                     {"answer", outcome.answer},
                     {"reason", outcome.reason},
+                    {"forced", forced},
                     {"waited_ms", std::chrono::duration_cast<base::Millis>(outcome.waited).count()}});
         done(outcome);
     };
@@ -227,6 +231,7 @@ void AgentCore::machine_gone(const GuestId& guest, heartbeat::StopReason why, co
     const Judged now = judged(at);
     monitor_.gone(guest, why, now.now, now.wall);
     actions_.forget(guest);
+    maintenance_.forget(guest);
     fault_logs_.erase(guest);
     end_known_within_.erase(guest);
     registration_limits_.erase(guest);
@@ -475,8 +480,9 @@ void AgentCore::reachable_changed(bool any_up) {
 void AgentCore::send(const GuestKey& guest, Dialect dialect, const wire::HeartbeatPdu& pdu) {
     if (const auto* nack = std::get_if<wire::Nack>(&pdu)) ++counters_.nacks[nack->code];
     output_.send(guest, dialect, pdu);
-    if (std::holds_alternative<wire::InitAck>(pdu))
-        actions_.registered(guest.id(), monitor_.standing(guest.id()), clock_.observe(at_.steady));
+    if (!std::holds_alternative<wire::InitAck>(pdu)) return;
+    actions_.registered(guest.id(), monitor_.standing(guest.id()), clock_.observe(at_.steady));
+    maintenance_.registered(guest.id());
 }
 
 /// The controllers come first: neither the disk nor the log delays them.

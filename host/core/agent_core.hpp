@@ -17,6 +17,7 @@
 #include "host/core/controller_sync.hpp"
 #include "host/core/group_relay.hpp"
 #include "host/core/guest_agent_poller.hpp"
+#include "host/core/maintenance_notices.hpp"
 #include "host/core/monitor.hpp"
 #include "host/core/wanted_channels.hpp"
 #include "runtime/problems.hpp"
@@ -31,6 +32,7 @@ class AgentCore final : private Monitor::Output,
                         private GroupRelay::Output,
                         private ControllerSync::Output,
                         private GuestActions::Output,
+                        private MaintenanceNotices::Output,
                         private GuestAgentPoller::Output {
 public:
     using LinkId = ControllerSync::LinkId;
@@ -235,6 +237,12 @@ private:
         output_.send(GuestKey(guest), dialect, pdu);
     }
 
+    // MaintenanceNotices::Output
+    bool notify_maintenance(const base::GuestId& guest, model::LifecycleEvent event) override {
+        return actions_.notify_maintenance(guest, event, monitor_.standing(guest));
+    }
+    void keep_notified(const base::GuestId& guest, bool notified) override { state_.keep_notified(guest, notified); }
+
     // GuestAgentPoller::Output
     std::optional<base::Millis> guest_agent_interval(const base::GuestId& guest) const override {
         return monitor_.guest_agent_interval(guest);
@@ -252,6 +260,7 @@ private:
     void handed_back(const bus::HandBack& handed) override;
     std::set<base::GuestId> unreadable_guests() const;
     void faults_delivered(const bus::FaultsDelivered& delivered) override;
+    void maintenance_changed(const bus::GuestMaintenance& maintenance) override { maintenance_.take(maintenance); }
     void primary_changed(bool any) override { groups_.primary_changed(any); }
     void group_message(const bus::ToAgent& message) override;
     void reachable_changed(bool any_up) override;
@@ -265,6 +274,7 @@ private:
     ControllerSync controllers_;
     GroupRelay groups_;
     GuestActions actions_;
+    MaintenanceNotices maintenance_;
     GuestAgentPoller guest_agents_;
     runtime::Problems problems_;
     Counters counters_;

@@ -20,6 +20,8 @@ constexpr const char* kBootId = "boot";
 
 void AgentCore::load_state() {
     counters_.rows_unreadable = state_.load_into(monitor_);
+    for (const base::GuestId& guest : state_.notified())
+        maintenance_.restore(guest);
     if (counters_.rows_unreadable == 0) return;
     set_problem("rows of the state cannot be read",
                 std::to_string(counters_.rows_unreadable) + " of them, kept in its section 'unreadable'");

@@ -21,6 +21,7 @@ namespace {
 constexpr const char* kGuests = "guests";
 constexpr const char* kFaults = "faults";
 constexpr const char* kPolicies = "policies";
+constexpr const char* kMaintenance = "maintenance";
 constexpr std::string_view kNative = "native";
 constexpr std::string_view kCgcs = "existing";  // as the version before writes and reads it
 constexpr std::string_view kGuestAgent = "guest_agent";
@@ -143,6 +144,17 @@ void AgentState::keep(const model::Fault& fault) {
 
 void AgentState::forget(const base::FaultId& fault) {
     rows_.erase(kFaults, fault.str());
+}
+
+void AgentState::keep_notified(const base::GuestId& guest, bool notified) {
+    notified ? rows_.put(kMaintenance, guest.str(), "{}") : rows_.erase(kMaintenance, guest.str());
+}
+
+std::vector<base::GuestId> AgentState::notified() const {
+    std::vector<base::GuestId> guests;
+    for (const auto& [guest, row] : rows_.load(kMaintenance))
+        guests.emplace_back(guest);
+    return guests;
 }
 
 void AgentState::keep(const bus::Policies& policies, const Monitor& monitor) {

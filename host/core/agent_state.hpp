@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "host/core/monitor.hpp"
 
@@ -35,6 +36,9 @@ public:
     void keep(const base::GuestId& guest, const heartbeat::SaveRegistration& saved);
     void keep(const model::Fault& fault);
     void forget(const base::FaultId& fault);
+    /// Whether the guest was notified of a maintenance, and not of its end.
+    void keep_notified(const base::GuestId& guest, bool notified);
+    std::vector<base::GuestId> notified() const;
     void keep(const bus::Policies& policies, const Monitor& monitor);
 
 private:

@@ -260,6 +260,9 @@ void ControllerSync::received(LinkId id, const bus::ToAgent& message) {
             [&](const bus::FaultsDelivered& delivered) { output_.faults_delivered(delivered); },
             [&](const bus::Policies& policies) { output_.policies_changed(policies); },
             [&](const bus::HandBack& handed) { output_.handed_back(handed); },
+            [&](const bus::GuestMaintenance& maintenance) {
+                if (primary_ == id) output_.maintenance_changed(maintenance);
+            },
             [&](const bus::GroupDeliver&) { output_.group_message(message); },
             [&](const auto&) {
                 // Another controller than the one that was asked has nothing to answer.

@@ -37,6 +37,7 @@ public:
         virtual void faults_delivered(const bus::FaultsDelivered& delivered) = 0;
         /// Another controller is primary, or none.
         virtual void primary_changed(bool any) = 0;
+        virtual void maintenance_changed(const bus::GuestMaintenance& maintenance) = 0;
         /// Of the server group: GroupDeliver from any controller, the rest from the primary.
         virtual void group_message(const bus::ToAgent& message) = 0;
         /// False: none has been up for some seconds.

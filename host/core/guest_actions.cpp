@@ -30,12 +30,13 @@ std::size_t slot(LifecycleEvent event) {
 /// What ends the other: after it the other is another action.
 std::optional<LifecycleEvent> counterpart(LifecycleEvent event) {
     using enum LifecycleEvent;
-    constexpr std::array<std::pair<LifecycleEvent, LifecycleEvent>, 5> kPairs = {
+    constexpr std::array<std::pair<LifecycleEvent, LifecycleEvent>, 6> kPairs = {
         {{pause, unpause},
          {suspend, resume},
          {resize_begin, resize_end},
          {live_migrate_begin, live_migrate_end},
-         {cold_migrate_begin, cold_migrate_end}}};
+         {cold_migrate_begin, cold_migrate_end},
+         {maintenance_begin, maintenance_end}}};
     for (const auto& [before, after] : kPairs) {
         if (event == before) return after;
         if (event == after) return before;
@@ -73,9 +74,11 @@ Result<void> GuestActions::ask(Request request, const Standing& standing, Done d
     pending.session = standing.registration->session;
     pending.times = standing.registration->notice_times;
     pending.end_by = now + settings_.timeout_max;
-    pending.voting = request.vote && settings_.votes;
+    const bool would_vote = request.vote && settings_.votes && pending.times.vote > Millis::zero();
+    if (would_vote && request.forced) ++counters_.forced;
+    const bool votes = would_vote && !request.forced;
     pending.request = std::move(request);
-    if (pending.voting && pending.times.vote > Millis::zero()) {
+    if (votes) {
         send(pending, true, now);
         return {};
     }
@@ -135,7 +138,8 @@ Result<void> GuestActions::notify_afterwards(Request request, const Standing& st
 }
 
 void GuestActions::send_afterwards(const GuestId& guest, LifecycleEvent event, const Standing& standing) {
-    if (standing.registration->notice_times.notice(event) <= Millis::zero()) return;
+    const bool unknown = standing.registration->dialect == Dialect::cgcs && model::is_maintenance(event);
+    if (unknown || standing.registration->notice_times.notice(event) <= Millis::zero()) return;
     ++counters_.notices;
     output_.send_action(guest, standing.registration->dialect,
                         {standing.registration->session, new_invocation(), event, false, Millis(0)});
@@ -146,6 +150,12 @@ void GuestActions::notify(const GuestId& guest, LifecycleEvent event, const Stan
     if (!reachable || lately(guest, event, now)) return;
     remember(guest, event, now);
     send_afterwards(guest, event, standing);
+}
+
+bool GuestActions::notify_maintenance(const GuestId& guest, LifecycleEvent event, const Standing& standing) {
+    if (standing.registration == nullptr || !standing.connected) return false;
+    send_afterwards(guest, event, standing);
+    return true;
 }
 
 void GuestActions::answered(const GuestId& guest, Dialect dialect, const wire::ActionResponse& response,

@@ -29,7 +29,8 @@ public:
     struct Request {
         base::GuestId guest;
         model::LifecycleEvent event;
-        bool vote = true;  ///< false: the guest is notified and cannot reject
+        bool vote = true;     ///< false: the guest is notified and cannot reject
+        bool forced = false;  ///< the same, because an operator has it so for a time
     };
     struct Outcome {
         bool rejected = false;
@@ -60,6 +61,7 @@ public:
         std::uint64_t votes = 0;  ///< asked
         std::uint64_t notices = 0;
         std::uint64_t rejected = 0;
+        std::uint64_t forced = 0;  ///< votes that an operator had left out
         std::uint64_t silent = 0;  ///< no answer in time
         std::uint64_t stale = 0;   ///< answers that nobody waited for
     };
@@ -71,6 +73,9 @@ public:
     base::Result<void> ask(Request request, const Standing& standing, Done done, base::TimePoint now);
     /// The hypervisor acts, whoever asked it to: notifies the guest, unless it was asked or notified just before.
     void notify(const base::GuestId& guest, model::LifecycleEvent event, const Standing& standing, base::TimePoint now);
+    /// What an operator began or ended: sent to the guest, unless it wants no such notice. False: it cannot be reached
+    /// now.
+    bool notify_maintenance(const base::GuestId& guest, model::LifecycleEvent event, const Standing& standing);
     void answered(const base::GuestId& guest, wire::Dialect dialect, const wire::ActionResponse& response,
                   base::TimePoint now);
     /// The guest has a session, of which it knows.

@@ -58,6 +58,7 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     action_votes_ = counter("action_votes", "Guests asked whether the cloud may act on them");
     action_notices_ = counter("action_notices", "Notices to guests before and after actions of the cloud");
     actions_rejected_ = counter("actions_rejected", "Actions of the cloud that their guest rejected");
+    actions_forced_ = counter("action_votes_forced", "Votes left out because an operator forces actions on the guest");
     actions_silent_ = counter("actions_silent", "Votes and notices without an answer in time, which is consent");
     actions_stale_ = counter("action_responses_stale", "Answers to votes and notices that nobody waited for");
     bus_messages_ = counter("bus_messages", "Messages sent to controllers");
@@ -138,6 +139,7 @@ void AgentMetrics::update(const GuestActions::Counters& actions) {
     bring_to(action_votes_, actions.votes);
     bring_to(action_notices_, actions.notices);
     bring_to(actions_rejected_, actions.rejected);
+    bring_to(actions_forced_, actions.forced);
     bring_to(actions_silent_, actions.silent);
     bring_to(actions_stale_, actions.stale);
 }

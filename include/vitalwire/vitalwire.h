@@ -376,7 +376,8 @@ struct vw_action {
     uint32_t id;         /**< for vw_action_answer() */
     const char* event;   /**< "stop", "reboot", "pause", "suspend", "resize_begin", "live_migrate_begin" or
                               "cold_migrate_begin" before; "unpause", "resume", "resize_end", "live_migrate_end" or
-                              "cold_migrate_end" after it; others may be added. Valid during the call only */
+                              "cold_migrate_end" after it; "maintenance_begin" and "maintenance_end" of an operator's
+                              work; others may be added. Valid during the call only */
     int may_reject;      /**< 1: a vote. 0: a notice; the action begins when all who got it have answered */
     uint32_t timeout_ms; /**< for the answer, after which silence is consent; 0: nobody waits for one */
 };

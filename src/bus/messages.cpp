@@ -170,6 +170,18 @@ struct Encoder {
             items.push_back({{"fault", item.fault.str()}, {"revision", item.revision}});
         return {{"items", std::move(items)}};
     }
+    json operator()(const GuestMaintenance& message) const {
+        json items = json::array();
+        for (const GuestMaintenance::Item& item : message.items) {
+            json out = {{"guest", item.guest.str()}, {"notify", item.notify}};
+            if (item.forced_until != base::WallTime{}) out["forced_until"] = base::to_iso8601(item.forced_until);
+            items.push_back(std::move(out));
+        }
+        return {{"first", message.first},
+                {"last", message.last},
+                {"items", std::move(items)},
+                {"over", names_of(message.over)}};
+    }
     json operator()(const Policies& message) const {
         return {{"complete", message.complete}, {"policies", array_of(message.policies)}};
     }
@@ -371,6 +383,25 @@ Result<ToAgent> decode_hand_back(const json& object) {
     return in.finish(ToAgent(std::move(message)));
 }
 
+Result<GuestMaintenance::Item> maintenance_item_from_json(const json& object) {
+    wire::FieldReader in(object);
+    GuestMaintenance::Item item;
+    item.guest = base::GuestId(in.plain_name("guest", kMaxGuestId));
+    item.notify = in.boolean("notify");
+    if (in.has("forced_until")) item.forced_until = base::from_iso8601(in.text("forced_until", 1, kMaxWord));
+    return in.finish(std::move(item));
+}
+
+Result<ToAgent> decode_guest_maintenance(const json& object) {
+    wire::FieldReader in(object);
+    GuestMaintenance message;
+    message.first = in.boolean("first");
+    message.last = in.boolean("last");
+    message.items = in.take(read_array(object, "items", maintenance_item_from_json));
+    message.over = in.take(read_array(object, "over", guest_from_json));
+    return in.finish(ToAgent(std::move(message)));
+}
+
 template <class Message>
 struct MessageType {
     std::string_view name;
@@ -400,7 +431,8 @@ constexpr std::array<MessageType<ToAgent>, std::variant_size_v<ToAgent>> kToAgen
      {"group_deliver", decode_group_deliver},
      {"group_notify", decode_group_notify},
      {"group_status", decode_group_status},
-     {"hand_back", decode_hand_back}}};
+     {"hand_back", decode_hand_back},
+     {"maintenance", decode_guest_maintenance}}};
 
 template <class Content>
 std::string encode_as(std::string_view type, const Content& content) {

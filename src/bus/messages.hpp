@@ -112,6 +112,21 @@ struct Policies {
     std::vector<model::GuestPolicy> policies;
     std::vector<base::Error> skipped;  ///< elements that could not be read; not sent
 };
+/// The guests of this host that an operator's maintenance concerns, in one or several messages; of the others that were
+/// notified of one it is over. From the primary.
+struct GuestMaintenance {
+    struct Item {
+        base::GuestId guest;
+        bool notify = false;            ///< the guest is notified of it
+        base::WallTime forced_until{};  ///< until then its vote keeps nothing from being carried out; none: it counts
+
+        friend bool operator==(const Item&, const Item&) = default;
+    };
+    bool first = true;
+    bool last = true;
+    std::vector<Item> items;
+    std::vector<base::GuestId> over;  ///< were notified on another host, and are not in maintenance here
+};
 /// Fault::clear_reason of what an operator has closed at a controller.
 inline constexpr std::string_view kClosedByOperator = "cleared_by_operator";
 
@@ -159,7 +174,7 @@ struct GroupStatus {
 };
 
 using ToAgent = std::variant<Welcome, Rejected, FaultsDelivered, Policies, GroupAccepted, GroupRefused, GroupDeliver,
-                             GroupNotify, GroupStatus, HandBack>;
+                             GroupNotify, GroupStatus, HandBack, GuestMaintenance>;
 
 std::string encode(const ToController& message);  ///< one line without the newline
 std::string encode(const ToAgent& message);

@@ -17,6 +17,8 @@ constexpr std::array<LifecycleEvent, kLifecycleEvents> kEvents = {
     LifecycleEvent::live_migrate_end,
     LifecycleEvent::cold_migrate_begin,
     LifecycleEvent::cold_migrate_end,
+    LifecycleEvent::maintenance_begin,
+    LifecycleEvent::maintenance_end,
 };
 constexpr std::array<std::string_view, kLifecycleEvents> kEventNames = {
     "stop",
@@ -31,6 +33,8 @@ constexpr std::array<std::string_view, kLifecycleEvents> kEventNames = {
     "live_migrate_end",
     "cold_migrate_begin",
     "cold_migrate_end",
+    "maintenance_begin",
+    "maintenance_end",
 };
 constexpr std::array<VoteResult, 5> kResults = {VoteResult::accept, VoteResult::complete, VoteResult::timeout,
                                                 VoteResult::error, VoteResult::reject};
@@ -60,10 +64,16 @@ bool comes_after(LifecycleEvent event) {
         case LifecycleEvent::resize_end:
         case LifecycleEvent::live_migrate_end:
         case LifecycleEvent::cold_migrate_end:
+        case LifecycleEvent::maintenance_begin:
+        case LifecycleEvent::maintenance_end:
             return true;
         default:
             return false;
     }
+}
+
+bool is_maintenance(LifecycleEvent event) {
+    return event == LifecycleEvent::maintenance_begin || event == LifecycleEvent::maintenance_end;
 }
 
 std::string_view to_string(VoteResult result) {
@@ -79,6 +89,7 @@ std::optional<VoteResult> parse_vote_result(std::string_view text) {
 
 base::Millis NoticeTimes::notice(LifecycleEvent event) const {
     if (event == LifecycleEvent::stop || event == LifecycleEvent::reboot) return shutdown;
+    if (event == LifecycleEvent::maintenance_begin) return suspend;
     return comes_after(event) ? resume : suspend;
 }
 

@@ -23,13 +23,17 @@ enum class LifecycleEvent : std::uint8_t {
     live_migrate_end,
     cold_migrate_begin,
     cold_migrate_end,
+    maintenance_begin,
+    maintenance_end,
 };
-inline constexpr std::size_t kLifecycleEvents = 12;
+inline constexpr std::size_t kLifecycleEvents = 14;
 const std::array<LifecycleEvent, kLifecycleEvents>& all_lifecycle_events();
 std::string_view to_string(LifecycleEvent event);
 std::optional<LifecycleEvent> parse_lifecycle_event(std::string_view text);
-/// The guest is notified when it is done: there is nothing left to reject or to wait for.
+/// The guest is notified of what is so already: there is nothing to reject, and nobody waits for it.
 bool comes_after(LifecycleEvent event);
+/// What an operator began or ended, which the cgcs protocol has no event for.
+bool is_maintenance(LifecycleEvent event);
 
 /// What a guest or one of its applications answers; the worst last. Only `reject` keeps an action from being carried
 /// out.
@@ -41,7 +45,8 @@ std::optional<VoteResult> parse_vote_result(std::string_view text);
 struct NoticeTimes {
     base::Millis vote{};      ///< on any event
     base::Millis shutdown{};  ///< to get ready for a stop or a reboot
-    base::Millis suspend{};   ///< for what lets it stand still: pause, suspend, the begin of a migration or resize
+    base::Millis suspend{};   ///< for what lets it stand still: pause, suspend, the begin of a migration, a resize or a
+                              ///< maintenance
     base::Millis resume{};    ///< after that
 
     base::Millis notice(LifecycleEvent event) const;

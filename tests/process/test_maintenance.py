@@ -17,7 +17,7 @@ from vmbed.inspector import Inspector
 from vmbed.procs import temporary_dir, wait_until
 
 
-class Maintenance(unittest.TestCase):
+class MaintenanceCase(unittest.TestCase):
     def setUp(self) -> None:
         self.dir = self.enterContext(temporary_dir())
         self.inspector = self.enterContext(Inspector())
@@ -46,6 +46,8 @@ class Maintenance(unittest.TestCase):
     def windows(self, controller: Controller) -> list[dict]:
         return json.loads(self.vitalwire("maintenance", "--json", controller=controller))["maintenance"]
 
+
+class Maintenance(MaintenanceCase):
     def told(self) -> list[str]:
         return [event["details"]["status"] for event in self.inspector.events()
                 if event["details"].get("instance_id") == "g1"]
@@ -93,6 +95,7 @@ class Maintenance(unittest.TestCase):
                       self.vitalwire("maintenance", "host", "compute-9", "--for", "1h", "--reason", "x", code=1))
         self.assertIn("expected --for", self.vitalwire("maintenance", "all", "--reason", "x", code=2))
         self.assertIn("expected --reason", self.vitalwire("maintenance", "all", "--for", "1h", code=2))
+        self.assertIn("only to begin", self.vitalwire("maintenance", "end", "compute-1", "--force", code=2))
         self.assertIn("expected a name", self.vitalwire("maintenance", "host", "--for", "1h", "--reason", "x", code=2))
 
     def test_a_host_that_is_no_more_is_forgotten(self) -> None:

@@ -40,8 +40,8 @@ class Action:
     """What the cloud is about to do with this machine, or has done.
 
     `event`: "stop", "reboot", "pause", "suspend", "resize_begin", "live_migrate_begin" or "cold_migrate_begin" before;
-    "unpause", "resume", "resize_end", "live_migrate_end" or "cold_migrate_end" after it. Others may be added: they need
-    no answer of their own. `may_reject`: a vote, else a notice; the action begins when all who got it have answered.
+    "unpause", "resume", "resize_end", "live_migrate_end" or "cold_migrate_end" after it; "maintenance_begin" and
+    "maintenance_end" of an operator's work. Others may be added: they need no answer of their own. `may_reject`: a vote, else a notice; the action begins when all who got it have answered.
     `timeout`: so many seconds the answer is waited for, after which silence is consent; 0: nobody waits."""
 
     id: int

@@ -121,6 +121,14 @@ TEST(BusMessages, AHandBackSurvivesTheWire) {
     EXPECT_EQ(round_trip(ToAgent(message)), encode(ToAgent(message)));
 }
 
+TEST(BusMessages, MaintenanceOfGuestsSurvivesTheWire) {
+    GuestMaintenance message{false, true, {{base::GuestId("g-1"), true, {}}}, {base::GuestId("g-3")}};
+    message.items.push_back({base::GuestId("g-2"), false, at(1'795'327'508'123'456)});
+    const auto decoded = std::get<GuestMaintenance>(decode_to_agent(encode(ToAgent(message))).value());
+    EXPECT_EQ(decoded.items, message.items);
+    EXPECT_EQ(round_trip(ToAgent(message)), encode(ToAgent(message)));
+}
+
 TEST(BusMessages, ARejectionSaysWhenToTryAgain) {
     const Rejected decoded =
         std::get<Rejected>(decode_to_agent(encode(ToAgent(Rejected{"taken", Millis(10'000)}))).value());

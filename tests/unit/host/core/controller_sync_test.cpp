@@ -126,6 +126,7 @@ protected:
             monitor_.delivered(item.fault, item.revision);
     }
     void handed_back(const bus::HandBack&) override {}
+    void maintenance_changed(const bus::GuestMaintenance&) override { ++maintenance_; }
     void primary_changed(bool any) override { primaries_.push_back(any); }
     void group_message(const bus::ToAgent&) override { ++group_messages_; }
     void reachable_changed(bool any_up) override { reachable_.push_back(any_up); }
@@ -138,6 +139,7 @@ protected:
     std::vector<bool> primaries_;  ///< any controller, at each change
     std::vector<bool> reachable_;
     int group_messages_ = 0;
+    int maintenance_ = 0;
     std::size_t policies_ = 0;
     FaultId last_fault_;
     base::TimePoint now_{std::chrono::hours(1)};
@@ -367,6 +369,16 @@ TEST_F(ControllerSyncTest, HandsOnPolicies) {
     up(0);
     controllers_->received(0, bus::Policies{true, {model::GuestPolicy{}, model::GuestPolicy{}}});
     EXPECT_EQ(policies_, 2U);
+}
+
+TEST_F(ControllerSyncTest, WhoIsInMaintenanceThePrimaryAloneSays) {
+    start(2);
+    up(0);
+    up(1);
+    controllers_->received(1, bus::GuestMaintenance{});
+    EXPECT_EQ(maintenance_, 0);
+    controllers_->received(0, bus::GuestMaintenance{});
+    EXPECT_EQ(maintenance_, 1);
 }
 
 TEST_F(ControllerSyncTest, RemembersWhyAControllerWasLostOrRejectedTheAgent) {
