@@ -9,6 +9,23 @@ namespace {
 const std::vector<base::HostId> kNobody;
 }
 
+namespace {
+
+/// What the agent's state holds includes all that is known from it. An old copy, or a clone that went its own way, was
+/// not started from the life that is known, or before that made its last change: however often either was started
+/// since, and whatever it has counted since.
+bool continues(const bus::Hello& hello, const Agent& known) {
+    if (!hello.instance.empty() && hello.instance == known.instance) return true;
+    if (hello.state.empty() || hello.state != known.state) return false;
+    if (hello.lives.empty())  // of a release that names none
+        return hello.state_starts > known.state_starts && hello.state_changes >= known.state_changes;
+    const auto life = std::find_if(hello.lives.begin(), hello.lives.end(),
+                                   [&](const bus::Hello::Life& each) { return each.instance == known.instance; });
+    return life != hello.lives.end() && life->state_changes >= known.state_changes;
+}
+
+}  // namespace
+
 bool answers(const model::GuestReport& report) {
     return (report.state == "registered" || report.state == "unhealthy") && report.responses > 0;
 }
@@ -21,12 +38,7 @@ void Fleet::restore(const base::HostId& host, Agent agent) {
 void Fleet::up(const base::HostId& host, const bus::Hello& hello, const std::string& peer, base::WallTime now) {
     ++version_;
     Agent& agent = agents_[host];
-    // An old copy of the state has been started from fewer times, or as often, in another life; or it lacks changes
-    // that were reported after it had been copied.
-    const bool same_life = !hello.instance.empty() && hello.instance == agent.instance;
-    const bool same_state = !hello.state.empty() && hello.state == agent.state;
-    agent.continuous = same_life || (same_state && hello.state_starts > agent.state_starts &&
-                                     hello.state_changes >= agent.state_changes);
+    agent.continuous = continues(hello, agent);
     agent.state = hello.state;
     agent.state_starts = hello.state_starts;
     agent.state_changes = hello.state_changes;

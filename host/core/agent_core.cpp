@@ -80,7 +80,7 @@ void AgentCore::start(const Moment& at) {
         allow(policy);
     want_channels();
     start_state();
-    controllers_.start(state_id_, state_starts_, at.steady);
+    controllers_.start(state_id_, state_starts_, lives_, at.steady);
 }
 
 void AgentCore::configure(const Settings& settings, const Moment& at) {

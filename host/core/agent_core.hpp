@@ -294,7 +294,8 @@ private:
     base::TimePoint problems_report_at_{};
     std::string state_id_;
     std::uint64_t state_starts_ = 0;
-    std::uint64_t state_changes_ = 0;  ///< of faults and registrations, so far
+    std::uint64_t state_changes_ = 0;      ///< of faults and registrations, so far
+    std::vector<bus::Hello::Life> lives_;  ///< on this state, before this one
     bool host_restarted_ = false;
     std::vector<Delivered> delivered_here_;  ///< without any controller the log is all there is to be told
 };

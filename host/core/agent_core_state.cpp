@@ -1,8 +1,11 @@
 // What of AgentCore reads and writes the state on disk.
 
 #include <cstdlib>
+#include <sstream>
 #include <string>
+#include <vector>
 
+#include "bus/limits.hpp"
 #include "host/core/agent_core.hpp"
 
 namespace vitalwire::host {
@@ -15,6 +18,28 @@ constexpr const char* kStateId = "state";
 constexpr const char* kStateStarts = "starts";
 constexpr const char* kStateChanges = "changes";
 constexpr const char* kBootId = "boot";
+constexpr const char* kLives = "lives";
+
+/// Instances in order, each that has ended with the number of changes then: "A:12 B:17 C". The last one lived until
+/// now, when there are `changes`.
+std::vector<bus::Hello::Life> read_lives(const std::string& row, std::uint64_t changes) {
+    std::vector<bus::Hello::Life> lives;
+    std::istringstream words(row);
+    for (std::string word; words >> word;) {
+        const std::size_t colon = word.find(':');
+        const bool ended = colon != std::string::npos;
+        lives.push_back(
+            {word.substr(0, colon), ended ? std::strtoull(word.c_str() + colon + 1, nullptr, 10) : changes});
+    }
+    return lives;
+}
+
+std::string lives_row(const std::vector<bus::Hello::Life>& earlier, const std::string& now) {
+    std::string row;
+    for (const bus::Hello::Life& life : earlier)
+        row += life.instance + ':' + std::to_string(life.state_changes) + ' ';
+    return row + now;
+}
 
 }  // namespace
 
@@ -36,6 +61,9 @@ void AgentCore::start_state() {
     state_starts_ = std::strtoull(rows[kStateStarts].c_str(), nullptr, 10) + 1;
     state_changes_ = std::strtoull(rows[kStateChanges].c_str(), nullptr, 10);
     controllers_.state_changed(state_changes_);
+    if (!fresh) lives_ = read_lives(rows[kLives], state_changes_);
+    if (lives_.size() > bus::kMaxLives) lives_.erase(lives_.begin(), lives_.end() - bus::kMaxLives);
+    output_.put(kAgentTable, kLives, lives_row(lives_, identity_.self.instance));
     const std::string& boot = rows[kBootId];
     host_restarted_ = !boot.empty() && !identity_.boot.empty() && boot != identity_.boot;
     if (fresh) output_.put(kAgentTable, kStateId, state_id_);

@@ -63,9 +63,11 @@ ControllerSync::LinkId ControllerSync::add(const std::string& name, base::WallTi
     return id;
 }
 
-void ControllerSync::start(const std::string& state, std::uint64_t state_starts, TimePoint now) {
+void ControllerSync::start(const std::string& state, std::uint64_t state_starts, std::vector<bus::Hello::Life> lives,
+                           TimePoint now) {
     identity_.state = state;
     identity_.state_starts = state_starts;
+    identity_.lives = std::move(lives);
     if (!any()) return;
     report_at_ = now + timing_.report_interval;
     resend_at_ = now + kResendUnacknowledged;
@@ -299,6 +301,7 @@ void ControllerSync::send_snapshot(LinkId link) {
     hello.state_changes = identity_.state_changes;
     hello.primary = primary_name();
     hello.controllers = connected_names();
+    hello.lives = identity_.lives;
     send(link, hello);
     send(link, bus::SnapshotBegin{});
     send_guests(link);

@@ -59,6 +59,7 @@ public:
         std::string state;               ///< id of the stored state
         std::uint64_t state_starts = 0;  ///< how often an agent has started from it
         std::uint64_t state_changes = 0;
+        std::vector<bus::Hello::Life> lives{};  ///< earlier ones on that state
     };
 
     struct Timing {
@@ -71,7 +72,8 @@ public:
 
     LinkId add(const std::string& name, base::WallTime wall);
     /// Timers run from here.
-    void start(const std::string& state, std::uint64_t state_starts, base::TimePoint now);
+    void start(const std::string& state, std::uint64_t state_starts, std::vector<bus::Hello::Life> lives,
+               base::TimePoint now);
     /// How many changes of faults and registrations the state holds now.
     void state_changed(std::uint64_t changes) { identity_.state_changes = changes; }
     /// The agent's own problems, all of them.

@@ -228,4 +228,16 @@ Result<AgentProblems::Item> agent_problem_from_json(const json& object) {
     return in.finish(std::move(item));
 }
 
+json to_json(const Hello::Life& life) {
+    return {{"instance", life.instance}, {"state_changes", life.state_changes}};
+}
+
+Result<Hello::Life> life_from_json(const json& object) {
+    ObjectReader in(object);
+    Hello::Life life;
+    life.instance = in.text("instance", 1, kMaxWord);
+    life.state_changes = in.count("state_changes");
+    return in.finish(std::move(life));
+}
+
 }  // namespace vitalwire::bus

@@ -16,9 +16,11 @@ nlohmann::json to_json(const model::GuestReport& report);
 std::string to_text(const model::GuestReport& report);
 nlohmann::json to_json(const model::GuestPolicy& policy);
 nlohmann::json to_json(const AgentProblems::Item& problem);
+nlohmann::json to_json(const Hello::Life& life);
 base::Result<model::Fault> fault_from_json(const nlohmann::json& object);
 base::Result<model::GuestReport> guest_report_from_json(const nlohmann::json& object);
 base::Result<model::GuestPolicy> guest_policy_from_json(const nlohmann::json& object);
 base::Result<AgentProblems::Item> agent_problem_from_json(const nlohmann::json& object);
+base::Result<Hello::Life> life_from_json(const nlohmann::json& object);
 
 }  // namespace vitalwire::bus

@@ -88,6 +88,15 @@ Result<std::vector<std::string>> read_names(const json& object, const char* key)
     return names;
 }
 
+/// None when the key is absent. A life that cannot be read is as good as unknown.
+Result<std::vector<Hello::Life>> read_lives(const json& object) {
+    if (wire::find(object, "lives") == nullptr) return std::vector<Hello::Life>();
+    std::vector<base::Error> skipped;
+    auto lives = read_known(object, "lives", life_from_json, skipped);
+    if (lives && lives->size() > kMaxLives) lives->erase(lives->begin(), lives->end() - kMaxLives);
+    return lives;
+}
+
 json names_of(const std::vector<base::GuestId>& guests) {
     json out = json::array();
     for (const base::GuestId& guest : guests)
@@ -113,7 +122,8 @@ struct Encoder {
                 {"state_starts", message.state_starts},
                 {"state_changes", message.state_changes},
                 {"primary", message.primary},
-                {"controllers", message.controllers}};
+                {"controllers", message.controllers},
+                {"lives", array_of(message.lives)}};
     }
     json operator()(const PrimaryChanged& message) const {
         return {{"lead", message.is_primary}, {"primary", message.primary}, {"controllers", message.controllers}};
@@ -204,6 +214,7 @@ Result<ToController> decode_hello(const json& object) {
     message.state_changes = count(in, "state_changes");
     message.primary = in.text_or("primary", kMaxHostName);
     message.controllers = in.take(read_names(object, "controllers"));
+    message.lives = in.take(read_lives(object));
     return in.finish(ToController(std::move(message)));
 }
 

@@ -36,6 +36,16 @@ struct Hello {
     std::uint64_t state_changes = 0;
     std::string primary;                   ///< name of the controller that is primary now; empty: none
     std::vector<std::string> controllers;  ///< names of those that this agent is connected to
+    /// An earlier life of the agent on the same state, and how many changes that held when the next one began.
+    struct Life {
+        std::string instance;
+        std::uint64_t state_changes = 0;
+
+        friend bool operator==(const Life&, const Life&) = default;
+    };
+    /// The last of them, in order. A copy of the state that went another way does not have the life that the controller
+    /// knows, or has it with fewer changes. Empty: the first life, or an agent of an earlier release.
+    std::vector<Life> lives;
 };
 /// Also sent when only the lists have changed.
 struct PrimaryChanged {

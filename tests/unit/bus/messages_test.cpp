@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bus/json.hpp"
+#include "bus/limits.hpp"
 #include "wire/limits.hpp"
 
 namespace vitalwire::bus {
@@ -94,16 +95,33 @@ TEST(BusMessages, EveryMessageToTheAgentSurvivesTheWire) {
 }
 
 TEST(BusMessages, WhatTellsAContinuousAgentFromAFreshOneSurvivesTheWire) {
-    Hello hello{1, base::HostId("compute-1"), "0.1.0", "i-1", true, "state-1", 3, 7, "ctl-a", {"ctl-a", "ctl-b"}};
+    Hello hello{1,       base::HostId("compute-1"), "0.1.0",     "i-1", true, "state-1", 3, 7,
+                "ctl-a", {"ctl-a", "ctl-b"},        {{"i-0", 5}}};
     EXPECT_EQ(round_trip(ToController(hello)), encode(ToController(hello)));
     const auto decoded = std::get<Hello>(decode_to_controller(encode(ToController(hello))).value());
     EXPECT_EQ(decoded.state, "state-1");
     EXPECT_EQ(decoded.state_starts, 3U);
     EXPECT_EQ(decoded.primary, "ctl-a");
     EXPECT_EQ(decoded.controllers, hello.controllers);
+    EXPECT_EQ(decoded.lives, hello.lives);
     const PrimaryChanged changed{false, "ctl-b", {"ctl-b"}};
     EXPECT_EQ(round_trip(ToController(changed)), encode(ToController(changed)));
     EXPECT_TRUE(decode_to_controller(R"({"type":"lead_changed","lead":true})")) << "an agent of an earlier release";
+}
+
+TEST(BusMessages, LivesThatALaterReleaseNamesOtherwiseCostNoConnection) {
+    const std::string hello = R"({"type":"hello","version":1,"host":"h","instance":"i","lead":false)";
+    const auto lives = [&](const std::string& list) {
+        const auto decoded = decode_to_controller(hello + list + '}');
+        return decoded ? std::get<Hello>(*decoded).lives : std::vector<Hello::Life>{{"refused", 0}};
+    };
+    EXPECT_TRUE(lives("").empty());
+    EXPECT_EQ(lives(R"(,"lives":[{"id":1},{"instance":"a","state_changes":2,"new":1}])"),
+              (std::vector<Hello::Life>{{"a", 2}}));
+    std::string many = R"({"instance":"a","state_changes":2})";
+    for (std::size_t more = 1; more < 2 * kMaxLives; ++more)
+        many += R"(,{"instance":"b","state_changes":2})";
+    EXPECT_EQ(lives(",\"lives\":[" + many + ']').size(), kMaxLives);
 }
 
 TEST(BusMessages, AgentProblemsSurviveTheWireAndAreBounded) {

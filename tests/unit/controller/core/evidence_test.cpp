@@ -188,6 +188,19 @@ TEST_F(EvidenceTest, ACopyOfTheStateFromBeforeTheFaultEndsNothing) {
     EXPECT_EQ(received<bus::HandBack>("compute-1").size(), 1U);
 }
 
+TEST_F(EvidenceTest, ACloneFromBeforeTheFaultEndsNothingWhateverItHasCountedSince) {
+    message("compute-1", bus::Faults{{f1}, {}, 8});
+    const std::string original = core->fleet().find(base::HostId("compute-1"))->instance;
+    down("compute-1");
+    auto clone = hello("compute-1");
+    clone.state_changes = 30;
+    clone.lives = {{original, 7}};
+    up(clone);
+    pass(std::chrono::hours(1));
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_TRUE(core->evidence().unconfirmed(*tracked("f1")));
+}
+
 TEST_F(EvidenceTest, ACopyOfTheStateFromBeforeARegistrationIsHandedItBack) {
     message("compute-1", bus::Guests{{answering("g2")}, {}, 9});
     auto returned = hello("compute-1");

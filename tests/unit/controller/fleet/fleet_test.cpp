@@ -126,6 +126,50 @@ TEST_F(FleetTest, TellsAContinuousAgentFromAFreshOneAndFromAnOldCopy) {
     EXPECT_TRUE(up("", 0, "f"));
 }
 
+/// Agents that name their lives on the state "s", each of which ended with so many changes.
+class FleetLivesTest : public FleetTest {
+protected:
+    using Lives = std::vector<bus::Hello::Life>;
+
+    bool up(const char* instance, Lives lives, std::uint64_t changes, const char* state = "s") {
+        bus::Hello hello;
+        hello.state = state;
+        hello.state_starts = ++starts;
+        hello.state_changes = changes;
+        hello.instance = instance;
+        hello.lives = std::move(lives);
+        fleet.up(kAgentHost, hello, "peer", now);
+        return agent().continuous;
+    }
+
+    std::uint64_t starts = 0;
+};
+
+TEST_F(FleetLivesTest, ContinuesTheLifeThatIsKnownOrALaterOne) {
+    up("a", {}, 5);
+    EXPECT_TRUE(up("b", {{"a", 5}}, 5));
+    EXPECT_TRUE(up("d", {{"a", 5}, {"b", 7}, {"c", 7}}, 8)) << "one life was not seen here";
+    EXPECT_FALSE(up("e", {{"a", 5}, {"b", 7}, {"c", 7}, {"d", 8}}, 8, "another"));
+}
+
+TEST_F(FleetLivesTest, ACloneThatHasCountedForItselfContinuesNothing) {
+    up("a", {}, 5);
+    EXPECT_TRUE(fleet.changed(kAgentHost, 6));
+    fleet.down(kAgentHost, {{}, now});
+    EXPECT_FALSE(up("x", {{"a", 5}}, 9)) << "it was copied before the last change, and has changes of its own";
+    EXPECT_FALSE(up("a", {}, 6));
+    fleet.down(kAgentHost, {{}, now});
+    EXPECT_FALSE(up("z", {{"a", 5}, {"x", 9}, {"y", 12}}, 12)) << "however often it was started";
+}
+
+TEST_F(FleetLivesTest, TheAgentThatReturnsAfterItsCloneContinuesNothingOfIt) {
+    up("a", {}, 5);
+    EXPECT_TRUE(up("x", {{"a", 5}}, 9)) << "nothing tells a perfect copy from a restart";
+    fleet.down(kAgentHost, {{}, now});
+    EXPECT_FALSE(up("a", {}, 7));
+    EXPECT_FALSE(up("x", {{"a", 5}}, 9)) << "nor does the clone any more";
+}
+
 TEST_F(FleetTest, ListsTheHoldersOfAGuestInTheOrderOfTheirReports) {
     const base::HostId other("compute-2");
     const base::GuestId guest("g1");

@@ -42,7 +42,11 @@ protected:
         settings.heartbeat = monitor_settings_;
         AgentCore::Output& output = *this;
         core_ = std::make_unique<AgentCore>(
-            AgentCore::Identity{{base::HostId("node"), "1", "instance", {}, 0}, {Millis(60'000)}, false, "fresh", boot},
+            AgentCore::Identity{{base::HostId("node"), "1", "life-" + std::to_string(++lives_), {}, 0},
+                                {Millis(60'000)},
+                                false,
+                                "fresh",
+                                boot},
             settings, ids_, output);
         core_->add_source("hypervisor");
         core_->add_link("controller", at());
@@ -176,6 +180,7 @@ protected:
     bool sent_before_logged_ = false;
     bool disk_awaited_ = false;
     bool disk_writes_ = true;
+    int lives_ = 0;  ///< of the agent
 };
 
 }  // namespace vitalwire::host

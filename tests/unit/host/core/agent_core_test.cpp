@@ -1,3 +1,4 @@
+#include "bus/limits.hpp"
 #include "tests/unit/host/core/agent_core_fixture.hpp"
 
 namespace vitalwire::host {
@@ -19,6 +20,37 @@ TEST_F(AgentCoreTest, NamesItsStateAndCountsItsStartsFromIt) {
     connect_controller();
     EXPECT_EQ(sent<bus::Hello>().back().state, "kept");
     EXPECT_EQ(sent<bus::Hello>().back().state_starts, 2U);
+}
+
+TEST_F(AgentCoreTest, NamesItsEarlierLivesAndWhatItsStateHeldAtTheirEnd) {
+    connect_controller();
+    EXPECT_THAT(sent<bus::Hello>().back().lives, IsEmpty());
+    found();
+    registered();
+    const std::uint64_t at_the_end = std::stoull(disk_["agent"]["changes"]);
+    EXPECT_GT(at_the_end, 0U);
+    restart();
+    found();
+    registered();
+    after(std::chrono::seconds(3));
+    connect_controller();
+    EXPECT_GT(sent<bus::Hello>().back().state_changes, at_the_end) << "it found the guest lost before it was connected";
+    EXPECT_THAT(sent<bus::Hello>().back().lives, ElementsAre(bus::Hello::Life{"life-1", at_the_end}));
+    for (int more = 0; more < 20; ++more)
+        restart();
+    connect_controller();
+    const auto lives = sent<bus::Hello>().back().lives;
+    ASSERT_THAT(lives, SizeIs(bus::kMaxLives));
+    EXPECT_EQ(lives.front().instance, "life-6");
+    EXPECT_EQ(lives.back().instance, "life-21");
+}
+
+TEST_F(AgentCoreTest, AnotherStateHadNoLives) {
+    restart();
+    disk_.clear();
+    restart();
+    connect_controller();
+    EXPECT_THAT(sent<bus::Hello>().back().lives, IsEmpty());
 }
 
 TEST_F(AgentCoreTest, NamesTheControllersThatItIsConnectedTo) {

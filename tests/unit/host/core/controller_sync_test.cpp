@@ -62,7 +62,7 @@ protected:
     void start(int links) {
         for (int i = 0; i < links; ++i)
             controllers_->add(std::string(1, static_cast<char>('A' + i)), {});
-        controllers_->start("state-1", 3, now_);
+        controllers_->start("state-1", 3, {}, now_);
     }
     void up(std::size_t link) { controllers_->link_up(link, {now_, {}}); }
     void down(std::size_t link) { controllers_->link_down(link, "gone", {now_, {}}); }
