@@ -78,20 +78,19 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& co
     ConfigReader section(file, "bus", errors);
     for (const std::string& url :
          section.list("listen", {"unix:///run/vitalwire/controller.sock", "tcp://127.0.0.1:8991"}))
-        (bus::is_broker_url(url) ? config.brokers : config.bus_listen).push_back(url);
-    config.tls = bus::read_tls_files(section);
-    config.transport.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
+        (bus::is_broker_url(url) ? config.access.brokers : config.bus_listen).push_back(url);
+    config.access.tls = bus::read_tls_files(section);
+    config.access.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
     boost::asio::io_context unused;  // nothing listens yet: this finds what cannot work
     for (const std::string& url : config.bus_listen) {
-        const auto port = bus::make_controller_port(unused, url, config.tls, config.transport);
+        const auto port = bus::make_controller_port(unused, url, config.access, config.transport);
         if (!port) section.refuse("listen", port.error().message, url);
         if (port && url.starts_with(kUnixUrl))
             runtime::check_socket_path(section, "listen", url.substr(kUnixUrl.size()), url);
     }
-    config.broker_access = {config.host.str(), runtime::read_secret(section, "password")};
-    if (!config.brokers.empty()) {
-        const auto port =
-            bus::make_broker_port(unused, config.brokers, config.broker_access, config.tls, config.transport);
+    config.access.broker = {config.host.str(), runtime::read_secret(section, "password")};
+    if (!config.access.brokers.empty()) {
+        const auto port = bus::make_broker_port(unused, config.access, config.transport);
         if (!port) section.refuse("listen", port.error().message);
     }
     section.finish();

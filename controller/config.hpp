@@ -43,9 +43,7 @@ struct ControllerConfig {
     base::Millis sink_failing_after{30'000};
 
     std::vector<std::string> bus_listen;
-    std::vector<std::string> brokers;  ///< of one cluster, where agents find this controller
-    bus::BrokerAccess broker_access;
-    bus::TlsFiles tls;
+    bus::Access access;  ///< its brokers: where agents find this controller
     bus::TransportOptions transport;
 
     std::vector<std::string> http_listen = {"unix:/run/vitalwire/controller-http.sock", "127.0.0.1:8990"};

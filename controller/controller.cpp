@@ -32,7 +32,7 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
       http_tokens_(std::make_shared<runtime::Router::Tokens>(config_.http_tokens)),
       store_(std::move(store)),
       rows_(*store_),
-      certificates_(io, config_.tls,
+      certificates_(io, config_.access.tls,
                     [this](const std::string& why) { problems_.set("the certificate needs renewal", why); }),
       http_certificate_(io, config_.http_tls,
                         [this](const std::string& why) {
@@ -111,18 +111,22 @@ base::Result<void> Controller::start() {
     return {};
 }
 
+base::Result<std::unique_ptr<bus::ControllerPort>> Controller::make_port(const std::string& url) {
+    return bus::make_controller_port(io_, url, config_.access, config_.transport);
+}
+
 base::Result<AgentPorts::Parts> Controller::make_ports() {
     AgentPorts::Parts parts;
     for (const std::string& url : config_.bus_listen) {
-        auto port = bus::make_controller_port(io_, url, config_.tls, config_.transport);
+        auto port = make_port(url);
         if (!port) return tl::make_unexpected(port.error());
-        parts.ports.push_back(std::move(*port));
+        parts.ports.emplace_back(url, std::move(*port));
     }
-    if (config_.brokers.empty()) return parts;
-    auto port = bus::make_broker_port(io_, config_.brokers, config_.broker_access, config_.tls, config_.transport);
-    if (!port) return tl::make_unexpected(port.error());
-    parts.ports.push_back(std::move(*port));
-    auto mailbox = bus::make_mailbox(io_, config_.brokers, config_.broker_access, config_.tls, config_.transport);
+    if (config_.access.brokers.empty()) return parts;
+    auto broker = bus::make_broker_port(io_, config_.access, config_.transport);
+    if (!broker) return tl::make_unexpected(broker.error());
+    parts.broker = std::move(*broker);
+    auto mailbox = bus::make_mailbox(io_, config_.access);
     if (!mailbox) return tl::make_unexpected(mailbox.error());
     parts.mailbox = std::move(*mailbox);
     return parts;

@@ -69,12 +69,14 @@ public:
 private:
     std::unique_ptr<InventorySource> make_source();
     ApiContext api_context(std::string version, std::function<runtime::ReloadReport()> reload);
+    base::Result<std::unique_ptr<bus::ControllerPort>> make_port(const std::string& url);
     base::Result<AgentPorts::Parts> make_ports();
     base::Result<void> listen();
     bool listening() const;
     SinkContext sink_context(const std::string& name);
     void add_sink(const SinkConfig& sink);
     void add_metrics();
+    void reload_bus(const ControllerConfig& changed);
     void reload_http_tls(const bus::TlsFiles& files);
     void reload_sinks(const std::vector<SinkConfig>& changed);
     void remove_sink(const std::string& name);
@@ -125,6 +127,7 @@ private:
     base::TimePoint armed_for_ = base::kNever;
     runtime::Timer check_timer_;
     bool listening_ = false;
+    bool ports_wait_ = false;                               ///< what the bus listens on needs a restart
     std::set<std::string> waiting_sinks_;                   ///< whose configuration needs a restart
     std::vector<std::unique_ptr<Notifier>> removed_sinks_;  ///< their requests may still be answered
     std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< a deferred call that finds it gone does nothing

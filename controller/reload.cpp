@@ -18,6 +18,13 @@ constexpr std::array kApplied = {"[controller] log_level",
                                  "[controller] remove_agent_after",
                                  "[self_monitoring] agent_lost_after",
                                  "[self_monitoring] sink_failing_after",
+                                 "[bus] ca",
+                                 "[bus] certificate",
+                                 "[bus] key",
+                                 "[bus] crl",
+                                 "[bus] password_file",
+                                 "[bus] password_env",
+                                 "[bus] allow_plain_tcp",
                                  "[http] certificate",
                                  "[http] key",
                                  "[http] reader_token_file",
@@ -27,6 +34,7 @@ constexpr std::array kApplied = {"[controller] log_level",
 constexpr std::string_view kSinkSection = "[sink ";
 constexpr std::string_view kPolicySection = "[policy ";
 constexpr std::string_view kPeersSection = "[peers]";
+constexpr std::string_view kBusSection = "[bus]";
 
 const SinkConfig* find(const std::vector<SinkConfig>& sinks, const std::string& name) {
     const auto at = std::find_if(sinks.begin(), sinks.end(), [&](const SinkConfig& sink) { return sink.name == name; });
@@ -39,6 +47,7 @@ bool Controller::applies(const std::string& section, const std::string& key) con
     if (section.starts_with(kPolicySection) || section == kPeersSection) return true;
     if (section.starts_with(kSinkSection))
         return !waiting_sinks_.contains(section.substr(kSinkSection.size(), section.size() - kSinkSection.size() - 1));
+    if (section == kBusSection && key == "listen") return !ports_wait_;
     const std::string form = section + ' ' + key;
     return std::find(kApplied.begin(), kApplied.end(), form) != kApplied.end();
 }
@@ -51,11 +60,28 @@ void Controller::reload(const ControllerConfig& changed) {
     config_.remove_agent_after = changed.remove_agent_after;
     core_.set_limits(core_options());
     *http_tokens_ = changed.http_tokens;
+    reload_bus(changed);
     reload_http_tls(changed.http_tls);
     peers_.configure(changed.peers);
     reload_sinks(changed.sinks);
     arm();
     source_->reload();
+}
+
+/// Whether agents are met at brokers is decided at the start.
+void Controller::reload_bus(const ControllerConfig& changed) {
+    ports_wait_ = changed.access.brokers.empty() != config_.access.brokers.empty();
+    bus::Access access = changed.access;
+    access.broker.name = config_.host.str();
+    if (ports_wait_) access.brokers = config_.access.brokers;
+    config_.access = access;
+    if (!ports_wait_) config_.bus_listen = changed.bus_listen;
+    certificates_.watch(access.tls);
+    const auto done =
+        ports_.change(config_.bus_listen, access, [this](const std::string& url) { return make_port(url); });
+    if (done) return;
+    ports_wait_ = true;
+    log::error("the bus cannot be used as configured", {{"why", done.error().message}});
 }
 
 /// The reader of the configuration has tried the files.

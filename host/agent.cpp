@@ -1,11 +1,14 @@
 #include "host/agent.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fstream>
+#include <string_view>
 #include <utility>
 
 #include "base/log.hpp"
 #include "bus/tls_context.hpp"
+#include "bus/transport.hpp"
 #include "runtime/notify.hpp"
 
 namespace vitalwire::host {
@@ -22,6 +25,13 @@ constexpr base::Duration kTickSpacing = std::chrono::milliseconds(1);
 constexpr base::Duration kListingPatience = std::chrono::seconds(20);
 constexpr base::Duration kStatusEvery = std::chrono::seconds(5);
 
+constexpr std::string_view kBusSection = "[bus]";
+/// What a reload takes, beside the controllers.
+constexpr std::array<std::string_view, 11> kApplied = {
+    "[agent] log_level",    "[heartbeat]", "[limits]",  "[messaging]",         "[bus] ca",
+    "[bus] certificate",    "[bus] key",   "[bus] crl", "[bus] password_file", "[bus] password_env",
+    "[bus] allow_plain_tcp"};
+
 /// Another one after each start of the host; empty where the kernel does not say.
 std::string boot_id() {
     std::ifstream file("/proc/sys/kernel/random/boot_id");
@@ -37,7 +47,8 @@ AgentCore::Settings settings_of(const AgentConfig& config) {
 }  // namespace
 
 Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string version, Parts parts)
-    : config_(std::move(config)),
+    : io_(io),
+      config_(std::move(config)),
       store_(std::move(parts.store)),
       core_({{config_.host, version, ids_.uuid(), {}, 0},
              {config_.report_interval, config_.transport.silence},
@@ -47,7 +58,7 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
             settings_of(config_), ids_, *this),
       links_(core_, std::move(parts.controllers), now, [this] { arm(); }),
       channels_(io, config_.limits, core_, [this] { arm(); }),
-      certificates_(io, config_.tls, [this](const std::string& why) { core_.certificate_problem(why); }),
+      certificates_(io, config_.access.tls, [this](const std::string& why) { core_.certificate_problem(why); }),
       metrics_certificate_(io, config_.metrics_tls,
                            [this](const std::string& why) { core_.metrics_certificate_problem(why); }),
       metrics_(gauges()),
@@ -123,7 +134,33 @@ void Agent::reload(const AgentConfig& config) {
     config_.guest_agents = config.guest_agents;
     channels_.configure(config_.limits);
     core_.configure(settings_of(config_), now());
+    reload_bus(config);
     arm();
+}
+
+/// Whether there are controllers at all, and whether they are found at brokers, is decided at the start.
+void Agent::reload_bus(const AgentConfig& config) {
+    const auto kind = [](const AgentConfig& of) {
+        return std::pair(of.access.brokers.empty(), of.controllers.empty() && of.access.brokers.empty());
+    };
+    controllers_wait_ = kind(config) != kind(config_);
+    bus::Access access = config.access;
+    access.broker.name = config_.host.str();
+    if (controllers_wait_) access.brokers = config_.access.brokers;
+    config_.access = access;
+    if (!controllers_wait_) config_.controllers = config.controllers;
+    links_.change(config_.controllers, config_.access, [this](const std::string& url) {
+        return bus::make_agent_link(io_, url, config_.access, config_.transport);
+    });
+    certificates_.watch(config_.access.tls);
+}
+
+bool Agent::applies(const std::string& section, const std::string& key) const {
+    if (section == kBusSection && key == "controller") return !controllers_wait_;
+    const std::string form = section + ' ' + key;
+    return std::find_if(kApplied.begin(), kApplied.end(), [&](const std::string_view applied) {
+               return applied == section || applied == form;
+           }) != kApplied.end();
 }
 
 std::string Agent::metrics_text() {

@@ -41,13 +41,16 @@ public:
     /// what exists, or after a while without that.
     base::Result<void> start(std::function<void()> on_ready);
     void stop();
-    /// New configuration: the level of the log, the rules of the heartbeat and the limits of channels found from now
-    /// on.
+    /// New configuration: the level of the log, the controllers and the access to them, the rules of the heartbeat and
+    /// the limits of channels found from now on.
     void reload(const AgentConfig& config);
+    /// True if the last `reload` has taken this key of "[section]", or would have.
+    bool applies(const std::string& section, const std::string& key) const;
     runtime::Metrics& metrics() { return metrics_.metrics(); }
 
 private:
     static base::Moment now();
+    void reload_bus(const AgentConfig& config);
     void probe();
     void notify_service_manager();
     void arm();
@@ -98,7 +101,9 @@ private:
     void on_guest_agent(const base::GuestId& guest, std::optional<bool> open) override;
     void on_guest_agent_returned(const base::GuestId& guest, std::int64_t challenge, GuestAgentResult result) override;
 
+    boost::asio::io_context& io_;
     AgentConfig config_;
+    bool controllers_wait_ = false;  ///< for a restart
     SystemIdGenerator ids_;
     std::unique_ptr<runtime::Store> store_;
     AgentCore core_;

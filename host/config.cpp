@@ -104,22 +104,21 @@ void read_sources(const ConfigFile& file, ConfigErrors& errors, AgentConfig& con
 void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
     ConfigReader section(file, "bus", errors);
     for (const std::string& url : section.list("controller", {kDefaultController}))
-        (bus::is_broker_url(url) ? config.brokers : config.controllers).push_back(url);
+        (bus::is_broker_url(url) ? config.access.brokers : config.controllers).push_back(url);
     if (config.controllers == std::vector<std::string>{"none"}) config.controllers.clear();
-    config.tls = bus::read_tls_files(section);
+    config.access.tls = bus::read_tls_files(section);
     config.transport.silence =
         section.duration("controller_silent_after", config.transport.silence, kShortestSilence, kLongestSilence);
-    config.transport.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
+    config.access.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
     // Making a link checks its URL and its certificates; it does not connect.
     boost::asio::io_context io;
     for (const std::string& url : config.controllers) {
-        if (const auto link = bus::make_agent_link(io, url, config.tls, config.transport); !link)
+        if (const auto link = bus::make_agent_link(io, url, config.access, config.transport); !link)
             section.refuse("controller", link.error().message, url);
     }
-    config.broker_access = {config.host.str(), runtime::read_secret(section, "password")};
-    if (!config.brokers.empty()) {
-        const auto finder =
-            bus::make_controller_finder(io, config.brokers, config.broker_access, config.tls, config.transport);
+    config.access.broker = {config.host.str(), runtime::read_secret(section, "password")};
+    if (!config.access.brokers.empty()) {
+        const auto finder = bus::make_controller_finder(io, config.access, config.transport);
         if (!finder) section.refuse("controller", finder.error().message);
     }
     config.report_interval = section.duration("report_interval", config.report_interval, kSecond, kDay);

@@ -32,9 +32,7 @@ struct AgentConfig {
     std::optional<LibvirtOptions> libvirt;  ///< whose domains are the guests
 
     std::vector<std::string> controllers;
-    std::vector<std::string> brokers;  ///< of one cluster, where controllers are found
-    bus::BrokerAccess broker_access;
-    bus::TlsFiles tls;
+    bus::Access access;  ///< its brokers: where controllers are found
     bus::TransportOptions transport;
     base::Millis report_interval{30'000};
 

@@ -33,21 +33,17 @@ base::Result<host::Agent::Parts> make_parts(boost::asio::io_context& io, const h
         parts.sources.push_back(std::make_unique<host::DirectorySource>(io, directory));
     if (config.libvirt) parts.sources.push_back(std::make_unique<host::LibvirtSource>(io, *config.libvirt));
     for (const std::string& url : config.controllers) {
-        auto link = bus::make_agent_link(io, url, config.tls, config.transport);
+        auto link = bus::make_agent_link(io, url, config.access, config.transport);
         if (!link) return tl::make_unexpected(link.error());
         parts.controllers.links.push_back(std::move(*link));
     }
-    if (!config.brokers.empty()) {
-        auto finder =
-            bus::make_controller_finder(io, config.brokers, config.broker_access, config.tls, config.transport);
+    if (!config.access.brokers.empty()) {
+        auto finder = bus::make_controller_finder(io, config.access, config.transport);
         if (!finder) return tl::make_unexpected(finder.error());
         parts.controllers.finder = std::move(*finder);
     }
     return parts;
 }
-
-/// All that Agent::reload() takes.
-const std::vector<std::string> kApplicable = {"[agent] log_level", "[heartbeat]", "[limits]", "[messaging]"};
 
 int run(const runtime::CommandLine& command, const runtime::CommandLine::Loaded<host::AgentConfig>& loaded) {
     const host::AgentConfig& config = loaded.config;
@@ -60,18 +56,21 @@ int run(const runtime::CommandLine& command, const runtime::CommandLine::Loaded<
         return 1;
     }
     std::function<void(const host::AgentConfig&)> apply;
-    runtime::Reloader reload(loaded.values, kApplicable,
-                             [&](runtime::ConfigErrors& errors) -> std::optional<runtime::ConfigValues> {
-                                 const auto changed = command.load(host::read_agent_config, errors);
-                                 if (!changed) return std::nullopt;
-                                 apply(changed->config);
-                                 return changed->values;
-                             });
+    runtime::Reloader::Applies applies;
+    runtime::Reloader reload(
+        loaded.values, [&](const std::string& section, const std::string& key) { return applies(section, key); },
+        [&](runtime::ConfigErrors& errors) -> std::optional<runtime::ConfigValues> {
+            const auto changed = command.load(host::read_agent_config, errors);
+            if (!changed) return std::nullopt;
+            apply(changed->config);
+            return changed->values;
+        });
     parts->reload = [&reload] { return reload(); };
     host::Agent agent(daemon.io(), config, VITALWIRE_VERSION, std::move(*parts));
+    apply = [&agent](const host::AgentConfig& changed) { agent.reload(changed); };
+    applies = [&agent](const auto& section, const auto& key) { return agent.applies(section, key); };
     agent.metrics().gauge("vitalwire_agent_loop_longest_turn_seconds", runtime::kLongestTurnHelp,
                           [&] { return std::chrono::duration<double>(daemon.longest_turn()).count(); });
-    apply = [&agent](const host::AgentConfig& changed) { agent.reload(changed); };
     daemon.on_reload([&reload] { reload(); });
     daemon.on_stop([&](const std::function<void()>& finished) {
         agent.stop();

@@ -186,6 +186,15 @@ void Core::agent_down(std::size_t port, const HostId& name, const std::string& w
     log::warning("agent disconnected", {{"host", host}, {"why", why}});
 }
 
+void Core::port_closed(std::size_t port, Moment moment) {
+    std::vector<HostId> names;
+    for (const auto& [host, session] : sessions_.all()) {
+        if (session.port == port) names.push_back(session.name);
+    }
+    for (const HostId& name : names)
+        agent_down(port, name, "its port is no longer configured", moment);
+}
+
 void Core::agent_alive(std::size_t port, const HostId& name, Moment moment) {
     const HostId host = canonical(name);
     if (!known_session(port, host)) return;

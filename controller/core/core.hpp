@@ -88,6 +88,8 @@ public:
                                        base::Moment moment);
     void agent_up(std::size_t port, const bus::Hello& hello, const std::string& peer, base::Moment moment);
     void agent_down(std::size_t port, const base::HostId& host, const std::string& why, base::Moment moment);
+    /// It is no longer configured, and all its connections are closed.
+    void port_closed(std::size_t port, base::Moment moment);
     /// Something came from an agent that keeps alive.
     void agent_alive(std::size_t port, const base::HostId& host, base::Moment moment);
     void message(std::size_t port, const base::HostId& host, const bus::ToController& message, base::Moment moment);

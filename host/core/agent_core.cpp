@@ -340,6 +340,12 @@ void AgentCore::unattachable(const std::set<GuestId>& guests) {
     set_problem(kNoPort, guests.empty() ? "" : count_of(guests.size()) + guests.begin()->str());
 }
 
+void AgentCore::remove_link(LinkId link, const Moment& at) {
+    at_ = at;
+    controllers_.remove(link, at);
+    set_problem(kSameName, controllers_.same_names());
+}
+
 void AgentCore::link_up(LinkId link, const Moment& at) {
     at_ = at;
     controllers_.link_up(link, at);

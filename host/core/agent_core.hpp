@@ -143,6 +143,8 @@ public:
     void unattachable(const std::set<base::GuestId>& guests);
 
     // Controllers.
+    /// One more, or one less, may be configured at any time.
+    void remove_link(LinkId link, const base::Moment& at);
     void link_up(LinkId link, const base::Moment& at);
     void link_down(LinkId link, const std::string& why, const base::Moment& at);
     void link_alive(LinkId link, base::TimePoint steady);

@@ -58,9 +58,15 @@ ControllerSync::ControllerSync(Identity identity, const Monitor& monitor, Timing
 ControllerSync::LinkId ControllerSync::add(const std::string& name, base::WallTime wall) {
     const std::size_t rank = std::hash<std::string>{}(identity_.host.str() + ' ' + name);
     const auto place = std::find_if(links_.begin(), links_.end(), [&](const Link& other) { return other.rank > rank; });
-    const LinkId id = links_.size();
+    const LinkId id = next_link_++;
     links_.insert(place, {id, name, {}, rank, false, wall, {}});
     return id;
+}
+
+void ControllerSync::remove(LinkId id, const base::Moment& at) {
+    log::info("controller is no longer configured", {{"controller", find(id).name}});
+    if (find(id).up) link_down(id, "no longer configured", at);
+    std::erase_if(links_, [&](const Link& link) { return link.id == id; });
 }
 
 void ControllerSync::start(const std::string& state, std::uint64_t state_starts, std::vector<bus::Hello::Life> lives,

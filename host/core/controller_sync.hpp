@@ -71,6 +71,8 @@ public:
     ControllerSync(Identity identity, const Monitor& monitor, Timing timing, bool discovery, Output& output);
 
     LinkId add(const std::string& name, base::WallTime wall);
+    /// It is no longer configured: nothing is sent to it any more, and another one becomes primary in its place.
+    void remove(LinkId link, const base::Moment& at);
     /// Timers run from here.
     void start(const std::string& state, std::uint64_t state_starts, std::vector<bus::Hello::Life> lives,
                base::TimePoint now);
@@ -144,6 +146,7 @@ private:
     bool discovery_;
     Output& output_;
     std::vector<Link> links_;  ///< in this host's order of preference
+    LinkId next_link_ = 0;
     std::optional<LinkId> primary_;
     heartbeat::SilenceWatch<LinkId> silence_;
     bool roster_changed_ = false;  ///< who is connected or primary

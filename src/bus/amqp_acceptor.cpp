@@ -14,13 +14,22 @@ constexpr base::Millis kPresenceEvery{3'000};
 /// A controller that restarted finds what it sent in its life before: only one that stays is another.
 constexpr base::Millis kNamesakeStays{2'000};
 constexpr base::Millis kNamesakeGone{15'000};
+
+std::string urls_of(const Access& access) {
+    std::string urls;
+    for (const std::string& url : access.brokers)
+        urls += (urls.empty() ? "" : " ") + url;
+    return urls;
+}
 }  // namespace
 
-AmqpAcceptor::AmqpAcceptor(boost::asio::io_context& io, std::string url, std::string name, AmqpStreams::Options streams)
+AmqpAcceptor::AmqpAcceptor(boost::asio::io_context& io, const Access& access, AmqpStreams::Options streams,
+                           AmqpStreams::Remake remake)
     : io_(io),
-      url_(std::move(url)),
+      url_(urls_of(access)),
+      remake_(remake),
       streams_(std::make_shared<AmqpStreams>(io, std::move(streams))),
-      name_(std::move(name)),
+      name_(access.broker.name),
       presence_(io) {}
 
 AmqpAcceptor::~AmqpAcceptor() {
@@ -29,6 +38,12 @@ AmqpAcceptor::~AmqpAcceptor() {
 
 base::Result<std::string> AmqpAcceptor::open() {
     streams_->start(*this);
+    return url_;
+}
+
+base::Result<std::string> AmqpAcceptor::use(const Access& access) {
+    if (auto used = streams_->use(remake_, access); !used) return tl::make_unexpected(used.error());
+    url_ = urls_of(access);
     return url_;
 }
 

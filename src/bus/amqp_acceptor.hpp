@@ -17,8 +17,9 @@ namespace vitalwire::bus {
 /// The controller's end of a broker: answers agents that look for controllers, and takes the streams they open.
 class AmqpAcceptor final : public Acceptor, private AmqpStreams::Handler {
 public:
-    /// `url`: for people. `name`: of the controller.
-    AmqpAcceptor(boost::asio::io_context& io, std::string url, std::string name, AmqpStreams::Options streams);
+    /// `streams`: as `remake` makes them, of this access and of another.
+    AmqpAcceptor(boost::asio::io_context& io, const Access& access, AmqpStreams::Options streams,
+                 AmqpStreams::Remake remake);
     ~AmqpAcceptor() override;
     AmqpAcceptor(const AmqpAcceptor&) = delete;
     AmqpAcceptor& operator=(const AmqpAcceptor&) = delete;
@@ -27,6 +28,7 @@ public:
     base::Result<std::string> open() override;
     void accept(Accepted accepted) override;
     void close() override;
+    base::Result<std::string> use(const Access& access) override;
     std::string problem() const override { return problem_; }
     std::string conflict() const override;
     std::uint64_t refused() const override { return streams_->refused() + turned_away_; }
@@ -43,7 +45,8 @@ private:
     void note_presence(const std::string& queue);
 
     boost::asio::io_context& io_;
-    std::string url_;
+    std::string url_;  ///< for people
+    AmqpStreams::Remake remake_;
     std::shared_ptr<AmqpStreams> streams_;
     Accepted accepted_;
     std::deque<std::pair<std::unique_ptr<ByteStream>, std::string>> waiting_;

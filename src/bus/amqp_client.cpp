@@ -84,6 +84,17 @@ public:
         if (thread_.joinable()) thread_.join();
     }
 
+    void use(std::vector<AmqpBroker> brokers, runtime::AmqpAccess access) {
+        {
+            const std::lock_guard lock(mutex_);
+            options_.brokers = std::move(brokers);
+            options_.access = std::move(access);
+            ++changes_;
+        }
+        changed_.notify_all();
+        bell_.ring();
+    }
+
     void send(AmqpMessage message, std::function<void()> sent) {
         add({std::move(message), std::move(sent), 0, connection_});
     }
@@ -144,9 +155,9 @@ private:
     void run() {
         Millis backoff = kFirstPause;
         for (std::size_t turn = 0; !stopping(); ++turn) {
-            const AmqpBroker& broker = options_.brokers[turn % options_.brokers.size()];
+            const auto [broker, access] = next(turn);
             const std::string queue = options_.queue_prefix + random_name();
-            AmqpSession session(options_.access);
+            AmqpSession session(access);
             auto result = session.open(broker);
             if (result) result = options_.prepare(session, queue);
             if (result) {
@@ -157,7 +168,7 @@ private:
                     connection_ = connection;
                     handler_->on_connected(queue);
                 });
-                result = talk(session, connection);
+                result = talk(session, connection, broker);
                 if (result) session.close();
             }
             if (stopping()) return;
@@ -170,10 +181,25 @@ private:
         }
     }
 
+    std::pair<AmqpBroker, runtime::AmqpAccess> next(std::size_t turn) {
+        const std::lock_guard lock(mutex_);
+        changes_seen_ = changes_;
+        return {options_.brokers[turn % options_.brokers.size()], options_.access};
+    }
+
+    bool is_wanted(const AmqpBroker& broker) {
+        const std::lock_guard lock(mutex_);
+        return std::find(options_.brokers.begin(), options_.brokers.end(), broker) != options_.brokers.end();
+    }
+
     /// Ends without an error when this client is to end.
-    Result<void> talk(AmqpSession& session, std::uint64_t connection) {
+    Result<void> talk(AmqpSession& session, std::uint64_t connection, const AmqpBroker& broker) {
         while (true) {
             const bool last = stopping();
+            if (!is_wanted(broker)) {
+                session.close();
+                return base::fail(base::Errc::unavailable, "it is no longer configured");
+            }
             if (auto sent = send_waiting(session, connection); !sent || last) return sent;
             const bool room = has_room();
             if (room) {
@@ -273,7 +299,7 @@ private:
 
     void pause(Millis time) {
         std::unique_lock lock(mutex_);
-        changed_.wait_for(lock, time, [this] { return stopping_; });
+        changed_.wait_for(lock, time, [this] { return stopping_ || changes_ != changes_seen_; });
     }
 
     bool stopping() {
@@ -290,7 +316,7 @@ private:
     }
 
     boost::asio::io_context& io_;
-    const Options options_;
+    Options options_;  ///< brokers and access are of both threads
     // Of the event loop.
     Handler* handler_ = nullptr;
     std::uint64_t connection_ = 0;  ///< 0: none
@@ -300,6 +326,8 @@ private:
     std::mutex mutex_;
     std::condition_variable changed_;
     bool stopping_ = false;
+    std::uint64_t changes_ = 0;       ///< of brokers and access
+    std::uint64_t changes_seen_ = 0;  ///< by the thread, before its last attempt
     std::vector<Outgoing> outgoing_;
     std::size_t outgoing_bytes_ = 0;
     std::size_t undelivered_ = 0;
@@ -322,6 +350,10 @@ void AmqpClient::start(Handler& handler) {
 
 void AmqpClient::stop() {
     impl_->stop();
+}
+
+void AmqpClient::use(std::vector<AmqpBroker> brokers, runtime::AmqpAccess access) {
+    impl_->use(std::move(brokers), std::move(access));
 }
 
 void AmqpClient::publish(AmqpMessage message, std::function<void()> sent) {

@@ -46,6 +46,8 @@ public:
     void start(Handler& handler);
     /// Sends what is waiting and ends; no callback comes after it. Waits for the step under way, at most its time-out.
     void stop();
+    /// Of connections from now on. A broker that is not among them is left at once.
+    void use(std::vector<runtime::AmqpBroker> brokers, runtime::AmqpAccess access);
 
     /// Nothing while not connected. `sent` is called when the socket has taken it; never if the connection is lost.
     void publish(runtime::AmqpMessage message, std::function<void()> sent = nullptr);

@@ -35,6 +35,7 @@ public:
         });
     }
     void cancel() override { place_->waiting = nullptr; }
+    base::Result<void> use(const Access&) override { return {}; }  // the streams are the finder's
 
     static void meet(AmqpStreams& streams, const std::string& name, Place& place) {
         if (!place.waiting || place.queue.empty()) return;
@@ -48,8 +49,13 @@ private:
     std::shared_ptr<Place> place_;
 };
 
-AmqpFinder::AmqpFinder(boost::asio::io_context& io, AmqpStreams::Options streams, const TransportOptions& options)
-    : io_(io), options_(options), streams_(std::make_shared<AmqpStreams>(io, std::move(streams))), timer_(io) {}
+AmqpFinder::AmqpFinder(boost::asio::io_context& io, AmqpStreams::Options streams, AmqpStreams::Remake remake,
+                       const TransportOptions& options)
+    : io_(io),
+      options_(options),
+      remake_(remake),
+      streams_(std::make_shared<AmqpStreams>(io, std::move(streams))),
+      timer_(io) {}
 
 AmqpFinder::~AmqpFinder() {
     stop();

@@ -15,7 +15,9 @@ namespace vitalwire::bus {
 /// The agent's end of a broker. It asks again and again which controllers are there; each that answers has a link.
 class AmqpFinder final : public ControllerFinder, private AmqpStreams::Handler {
 public:
-    AmqpFinder(boost::asio::io_context& io, AmqpStreams::Options streams, const TransportOptions& options);
+    /// `remake`: the options of another access.
+    AmqpFinder(boost::asio::io_context& io, AmqpStreams::Options streams, AmqpStreams::Remake remake,
+               const TransportOptions& options);
     ~AmqpFinder() override;
     AmqpFinder(const AmqpFinder&) = delete;
     AmqpFinder& operator=(const AmqpFinder&) = delete;
@@ -23,6 +25,7 @@ public:
     void start(Found found, Reached reached) override;
     void stop() override;
     void leave_at_broker(const Faults& faults) override;
+    base::Result<void> use(const Access& access) override { return streams_->use(remake_, access); }
     std::string problem() const override { return problem_; }
     std::uint64_t dropped() const override { return streams_->dropped(); }
 
@@ -39,6 +42,7 @@ private:
 
     boost::asio::io_context& io_;
     TransportOptions options_;
+    AmqpStreams::Remake remake_;
     std::shared_ptr<AmqpStreams> streams_;
     Found found_;
     Reached reached_;

@@ -7,7 +7,8 @@
 
 namespace vitalwire::bus {
 
-AmqpMailbox::AmqpMailbox(boost::asio::io_context& io, AmqpClient::Options options) : client_(io, std::move(options)) {}
+AmqpMailbox::AmqpMailbox(boost::asio::io_context& io, AmqpClient::Options options, Remake remake)
+    : remake_(remake), client_(io, std::move(options)) {}
 
 AmqpMailbox::~AmqpMailbox() {
     stop();
@@ -21,6 +22,13 @@ void AmqpMailbox::start(Taken taken) {
 void AmqpMailbox::stop() {
     connection_.reset();
     client_.stop();
+}
+
+base::Result<void> AmqpMailbox::use(const Access& access) {
+    auto options = remake_(access);
+    if (!options) return tl::make_unexpected(options.error());
+    client_.use(std::move(options->brokers), std::move(options->access));
+    return {};
 }
 
 void AmqpMailbox::on_connected(const std::string&) {

@@ -14,13 +14,17 @@ namespace vitalwire::bus {
 /// not stop what goes from queue to queue.
 class AmqpMailbox final : public Mailbox, private AmqpClient::Handler {
 public:
-    AmqpMailbox(boost::asio::io_context& io, AmqpClient::Options options);
+    /// The options that belong to an access.
+    using Remake = base::Result<AmqpClient::Options> (*)(const Access& access);
+
+    AmqpMailbox(boost::asio::io_context& io, AmqpClient::Options options, Remake remake);
     ~AmqpMailbox() override;
     AmqpMailbox(const AmqpMailbox&) = delete;
     AmqpMailbox& operator=(const AmqpMailbox&) = delete;
 
     void start(Taken taken) override;
     void stop() override;
+    base::Result<void> use(const Access& access) override;
     std::string problem() const override { return problem_; }
     std::uint64_t refused() const override { return refused_; }
 
@@ -31,6 +35,7 @@ private:
     void on_event(const runtime::AmqpEvent& event) override;
     void refuse(const runtime::AmqpEvent& event, const std::string& why);
 
+    Remake remake_;
     AmqpClient client_;
     Taken taken_;
     std::string problem_;

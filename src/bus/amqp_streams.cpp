@@ -181,6 +181,14 @@ void AmqpStreams::stop() {
     end_all([](const Key&) { return true; }, "stopped");
 }
 
+base::Result<void> AmqpStreams::use(Remake remake, const Access& access) {
+    auto options = remake(access);
+    if (!options) return tl::make_unexpected(options.error());
+    options_ = std::move(*options);
+    client_.use(options_.client.brokers, options_.client.access);
+    return {};
+}
+
 std::unique_ptr<ByteStream> AmqpStreams::open(const std::string& queue, const std::string& name) {
     return make({queue, std::to_string(++last_number_)}, name);
 }

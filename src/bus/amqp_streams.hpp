@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "bus/access.hpp"
 #include "bus/amqp_client.hpp"
 #include "bus/byte_stream.hpp"
 
@@ -50,6 +51,10 @@ public:
     /// `handler` must live until stop().
     void start(Handler& handler);
     void stop();
+    /// The options that belong to an access, as those of the start did.
+    using Remake = base::Result<Options> (*)(const Access& access);
+    /// As AmqpClient::use. On failure nothing changes.
+    base::Result<void> use(Remake remake, const Access& access);
 
     std::unique_ptr<ByteStream> open(const std::string& queue, const std::string& name);
     /// Nothing while not connected.

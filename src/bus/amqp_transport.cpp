@@ -82,26 +82,25 @@ Result<void> prepare_mailbox(AmqpSession& session, const std::string&) {
     return session.consume(kFaultsQueue, "faults", true);
 }
 
-Result<AmqpBroker> parse_broker(const std::string& url, const BrokerAccess& access, const TlsFiles& tls,
-                                const TransportOptions& options) {
+Result<AmqpBroker> parse_broker(const std::string& url, const Access& access) {
+    const TlsFiles& tls = access.tls;
     auto broker = AmqpBroker::parse(url);
     if (!broker) return broker;
-    if (broker->user.empty()) broker->user = access.name;
+    if (broker->user.empty()) broker->user = access.broker.name;
     const std::string shown = base::escape(url, 120);
-    if (!broker->tls && !options.allow_plain_tcp && !is_loopback(broker->host))
+    if (!broker->tls && !access.allow_plain_tcp && !is_loopback(broker->host))
         return fail(Errc::config,
                     shown + ": beyond loopback amqps:// is expected; allow_plain_tcp permits amqp:// all the same");
-    if (access.password.empty() && (!broker->tls || tls.certificate.empty()))
+    if (access.broker.password.empty() && (!broker->tls || tls.certificate.empty()))
         return fail(Errc::config, shown + ": expected a password_file, or amqps:// and a certificate");
     if (tls.certificate.empty() != tls.key.empty()) return fail(Errc::config, "certificate and key belong together");
     return broker;
 }
 
-Result<AmqpStreams::Options> streams_options(const std::vector<std::string>& urls, const BrokerAccess& access,
-                                             const TlsFiles& tls, const TransportOptions& options) {
+Result<AmqpStreams::Options> streams_options(const Access& access) {
     AmqpStreams::Options out;
-    for (const std::string& url : urls) {
-        auto broker = parse_broker(url, access, tls, options);
+    for (const std::string& url : access.brokers) {
+        auto broker = parse_broker(url, access);
         if (!broker) return tl::make_unexpected(broker.error());
         out.client.brokers.push_back(std::move(*broker));
     }
@@ -110,45 +109,34 @@ Result<AmqpStreams::Options> streams_options(const std::vector<std::string>& url
     if (!std::all_of(brokers.begin(), brokers.end(), [&](const AmqpBroker& each) { return each.user == out.user; }))
         return fail(Errc::config, "the brokers of one cluster know us by one user");
     runtime::AmqpAccess& login = out.client.access;
-    login.password = access.password;
-    login.ca_file = tls.ca;
-    login.certificate = tls.certificate;
-    login.key = tls.key;
+    login.password = access.broker.password;
+    login.ca_file = access.tls.ca;
+    login.certificate = access.tls.certificate;
+    login.key = access.tls.key;
     login.heartbeat_seconds = kHeartbeatSeconds;
     return out;
 }
 
-}  // namespace
-
-bool is_broker_url(const std::string& url) {
-    return url.starts_with("amqp://") || url.starts_with("amqps://");
-}
-
-Result<std::unique_ptr<ControllerFinder>> make_controller_finder(boost::asio::io_context& io,
-                                                                 const std::vector<std::string>& urls,
-                                                                 const BrokerAccess& access, const TlsFiles& tls,
-                                                                 const TransportOptions& options) {
-    auto streams = streams_options(urls, access, tls, options);
-    if (!streams) return tl::make_unexpected(streams.error());
-    if (streams->user != access.name)
-        return fail(Errc::config, "an agent's broker user is its host's name, expected '" + access.name + "', found '" +
+Result<AmqpStreams::Options> finder_streams(const Access& access) {
+    auto streams = streams_options(access);
+    if (!streams) return streams;
+    const std::string& name = access.broker.name;
+    if (streams->user != name)
+        return fail(Errc::config, "an agent's broker user is its host's name, expected '" + name + "', found '" +
                                       base::escape(streams->user, 64) + "'");
-    streams->client.queue_prefix = agent_queue_prefix(access.name);
+    streams->client.queue_prefix = agent_queue_prefix(name);
     streams->client.prepare = prepare_agent;
     streams->exchange = kControllersExchange;
     streams->sender = [](const runtime::AmqpMessage& message) { return controller_of_queue(message.reply_to); };
-    return std::make_unique<AmqpFinder>(io, std::move(*streams), options);
+    return streams;
 }
 
-Result<std::unique_ptr<ControllerPort>> make_broker_port(boost::asio::io_context& io,
-                                                         const std::vector<std::string>& urls,
-                                                         const BrokerAccess& access, const TlsFiles& tls,
-                                                         const TransportOptions& options) {
-    auto streams = streams_options(urls, access, tls, options);
-    if (!streams) return tl::make_unexpected(streams.error());
-    streams->client.queue_prefix = controller_queue_prefix(access.name);
-    streams->client.prepare = [presence = controller_presence_queue(access.name)](AmqpSession& session,
-                                                                                  const std::string& queue) {
+Result<AmqpStreams::Options> port_streams(const Access& access) {
+    auto streams = streams_options(access);
+    if (!streams) return streams;
+    streams->client.queue_prefix = controller_queue_prefix(access.broker.name);
+    streams->client.prepare = [presence = controller_presence_queue(access.broker.name)](AmqpSession& session,
+                                                                                         const std::string& queue) {
         auto prepared = prepare_controller(session, queue);
         return prepared ? share_presence(session, presence) : prepared;
     };
@@ -157,20 +145,41 @@ Result<std::unique_ptr<ControllerPort>> make_broker_port(boost::asio::io_context
         auto sender = agent_that_sent(message);
         return sender ? sender : controller_that_sent(message, user);
     };
-    std::string shown;
-    for (const std::string& url : urls)
-        shown += (shown.empty() ? "" : " ") + url;
-    auto acceptor = std::make_unique<AmqpAcceptor>(io, shown, access.name, std::move(*streams));
-    return std::make_unique<StreamPort>(io, shown, std::move(acceptor), options);
+    return streams;
 }
 
-Result<std::unique_ptr<Mailbox>> make_mailbox(boost::asio::io_context& io, const std::vector<std::string>& urls,
-                                              const BrokerAccess& access, const TlsFiles& tls,
-                                              const TransportOptions& options) {
-    auto streams = streams_options(urls, access, tls, options);
+Result<AmqpClient::Options> mailbox_client(const Access& access) {
+    auto streams = streams_options(access);
     if (!streams) return tl::make_unexpected(streams.error());
     streams->client.prepare = prepare_mailbox;
-    return std::make_unique<AmqpMailbox>(io, std::move(streams->client));
+    return std::move(streams->client);
+}
+
+}  // namespace
+
+bool is_broker_url(const std::string& url) {
+    return url.starts_with("amqp://") || url.starts_with("amqps://");
+}
+
+Result<std::unique_ptr<ControllerFinder>> make_controller_finder(boost::asio::io_context& io, const Access& access,
+                                                                 const TransportOptions& options) {
+    auto streams = finder_streams(access);
+    if (!streams) return tl::make_unexpected(streams.error());
+    return std::make_unique<AmqpFinder>(io, std::move(*streams), finder_streams, options);
+}
+
+Result<std::unique_ptr<ControllerPort>> make_broker_port(boost::asio::io_context& io, const Access& access,
+                                                         const TransportOptions& options) {
+    auto streams = port_streams(access);
+    if (!streams) return tl::make_unexpected(streams.error());
+    auto acceptor = std::make_unique<AmqpAcceptor>(io, access, std::move(*streams), port_streams);
+    return std::make_unique<StreamPort>(io, "", std::move(acceptor), options);
+}
+
+Result<std::unique_ptr<Mailbox>> make_mailbox(boost::asio::io_context& io, const Access& access) {
+    auto client = mailbox_client(access);
+    if (!client) return tl::make_unexpected(client.error());
+    return std::make_unique<AmqpMailbox>(io, std::move(*client), mailbox_client);
 }
 
 }  // namespace vitalwire::bus

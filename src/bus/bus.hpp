@@ -4,6 +4,7 @@
 //   messages.hpp           the messages as structs, and their JSON
 //   json.hpp               the JSON of faults, guests and policies: alike on the bus, on disk and at the HTTP interface
 //   limits.hpp             bounds of what a peer may send
+//   access.hpp             what connections are made with: certificates, brokers, passwords
 //   link.hpp               the interface that a transport implements on either side
 //   transport.hpp          makes the one that a URL names
 //   stream_url.hpp         a URL of a byte stream, taken apart

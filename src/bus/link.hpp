@@ -7,6 +7,8 @@
 #include <string>
 
 #include "base/ids.hpp"
+#include "base/result.hpp"
+#include "bus/access.hpp"
 #include "bus/messages.hpp"
 
 namespace vitalwire::bus {
@@ -36,6 +38,8 @@ public:
     /// (on_down follows, never from within) and a full resync goes over the next one: nothing has to be remembered
     /// here.
     virtual void send(const ToController& message) = 0;
+    /// What connections are made with from now on; the one that is there stays. On failure nothing changes.
+    virtual base::Result<void> use(const Access& access) = 0;
     virtual bool up() const = 0;
     virtual const std::string& name() const = 0;         ///< the URL, for logs and status
     virtual std::uint64_t dropped() const { return 0; }  ///< messages that never left because a queue was full
@@ -55,6 +59,8 @@ public:
     virtual void stop() = 0;
     /// Leaves them for the controllers as a set, whether one is there or not; nothing while the broker is away.
     virtual void leave_at_broker(const Faults& faults) = 0;
+    /// As AgentLink::use; a broker that is no longer among those of `access` is left for one that is.
+    virtual base::Result<void> use(const Access& access) = 0;
     virtual std::string problem() const = 0;             ///< why none can be found now; empty when all is well
     virtual std::uint64_t dropped() const { return 0; }  ///< messages that full queues lost on their way, both ways
 };
@@ -68,8 +74,9 @@ public:
     virtual ~Mailbox() = default;
     virtual void start(Taken taken) = 0;
     virtual void stop() = 0;
-    virtual std::string problem() const = 0;    ///< why nothing can be taken; empty when all is well
-    virtual std::uint64_t refused() const = 0;  ///< messages that were no agent's or no faults
+    virtual base::Result<void> use(const Access& access) = 0;  ///< as ControllerFinder::use
+    virtual std::string problem() const = 0;                   ///< why nothing can be taken; empty when all is well
+    virtual std::uint64_t refused() const = 0;                 ///< messages that were no agent's or no faults
 };
 
 /// A controller's end: accepts agents. One agent per host: whether a second one of that name replaces the first, the
@@ -97,9 +104,10 @@ public:
     virtual void stop() = 0;  ///< as AgentLink::stop
     /// As AgentLink::send: a full queue drops the agent's connection. Nothing for a host that is not connected.
     virtual void send(const base::HostId& host, const ToAgent& message) = 0;
-    virtual const std::string& address() const = 0;  ///< the URL it listens on, with the real port
-    virtual std::uint64_t refused() const = 0;       ///< connections that ended before they were an agent's
-    virtual std::string problem() const = 0;         ///< why no agent can come in; empty when all is well
+    virtual base::Result<void> use(const Access& access) = 0;  ///< as AgentLink::use, ControllerFinder::use
+    virtual const std::string& address() const = 0;            ///< the URL it listens on, with the real port
+    virtual std::uint64_t refused() const = 0;                 ///< connections that ended before they were an agent's
+    virtual std::string problem() const = 0;                   ///< why no agent can come in; empty when all is well
     /// Another controller that takes agents under our name; empty when there is none, or it cannot be known.
     virtual std::string conflict() const { return {}; }
     virtual std::uint64_t dropped() const = 0;  ///< messages that full queues lost on their way, both ways

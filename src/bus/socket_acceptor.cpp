@@ -14,7 +14,7 @@ base::Result<std::string> SocketAcceptor::open() {
     auto listener = runtime::Admission::open(io_, is_unix ? "unix:" + parsed_.path : url_.substr(scheme.size()));
     if (!listener) return tl::make_unexpected(listener.error());
     listener_.emplace(std::move(*listener));
-    return is_unix ? url_ : scheme + listener_->address();
+    return shown();
 }
 
 void SocketAcceptor::accept(Accepted accepted) {
@@ -22,6 +22,18 @@ void SocketAcceptor::accept(Accepted accepted) {
         accepted(tls_ ? make_tls_stream(std::move(socket), tls_->current(), "") : make_plain_stream(std::move(socket)),
                  std::move(peer));
     });
+}
+
+base::Result<std::string> SocketAcceptor::use(const Access& access) {
+    if (tls_) {
+        if (auto used = tls_->use(access.tls); !used) return tl::make_unexpected(used.error());
+    }
+    return shown();
+}
+
+std::string SocketAcceptor::shown() const {
+    if (parsed_.scheme == StreamUrl::Scheme::unix_socket) return url_;
+    return url_.substr(0, url_.find("://") + 3) + listener_->address();
 }
 
 }  // namespace vitalwire::bus

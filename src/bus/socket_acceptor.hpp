@@ -19,10 +19,13 @@ public:
     base::Result<std::string> open() override;
     void accept(Accepted accepted) override;
     void close() override { listener_.reset(); }
+    base::Result<std::string> use(const Access& access) override;
     std::string problem() const override { return listener_ ? listener_->problem() : ""; }
     std::uint64_t refused() const override { return listener_ ? listener_->refused() : 0; }
 
 private:
+    std::string shown() const;
+
     boost::asio::io_context& io_;
     std::string url_;
     StreamUrl parsed_;

@@ -99,6 +99,11 @@ void StreamDialer::dial(Dialed dialed) {
     attempt_->start(url_);
 }
 
+base::Result<void> StreamDialer::use(const Access& access) {
+    if (!tls_) return {};
+    return tls_->use(access.tls);
+}
+
 void StreamDialer::cancel() {
     if (attempt_) attempt_->cancel();
     attempt_.reset();

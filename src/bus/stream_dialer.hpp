@@ -20,6 +20,7 @@ public:
 
     void dial(Dialed dialed) override;
     void cancel() override;
+    base::Result<void> use(const Access& access) override;
 
 private:
     class Attempt;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "bus/access.hpp"
 #include "bus/byte_stream.hpp"
 
 namespace vitalwire::bus {
@@ -20,6 +21,8 @@ public:
     virtual void dial(Dialed dialed) = 0;
     /// No callback comes after it.
     virtual void cancel() = 0;
+    /// What streams are made with from now on. On failure nothing changes.
+    virtual base::Result<void> use(const Access& access) = 0;
 };
 
 /// Where agents' streams come in.
@@ -34,6 +37,7 @@ public:
     virtual void accept(Accepted accepted) = 0;
     /// No callback comes after it.
     virtual void close() = 0;
+    virtual base::Result<std::string> use(const Access& access) = 0;  ///< as Dialer::use; the URL from now on
     virtual std::string problem() const = 0;  ///< why nobody can come in; empty when all is well
     /// Another process that takes agents under our name; empty when there is none, or it cannot be known.
     virtual std::string conflict() const { return {}; }

@@ -26,6 +26,7 @@ public:
     void start(AgentLink::Handler& handler) override;
     void stop() override;
     void send(const ToController& message) override;
+    base::Result<void> use(const Access& access) override { return dialer_->use(access); }
     bool up() const override { return up_; }
     const std::string& name() const override { return name_; }
     std::uint64_t dropped() const override { return dropped_; }

@@ -141,6 +141,13 @@ void StreamPort::stop() {
         peer->finish();
 }
 
+base::Result<void> StreamPort::use(const Access& access) {
+    auto url = acceptor_->use(access);
+    if (!url) return tl::make_unexpected(url.error());
+    url_ = std::move(*url);
+    return {};
+}
+
 void StreamPort::accept() {
     if (!listening_ || accepting_ || !make_room()) return;
     accepting_ = true;

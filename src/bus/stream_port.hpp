@@ -26,6 +26,7 @@ public:
     base::Result<void> start(Handler& handler) override;
     void stop() override;
     void send(const base::HostId& host, const ToAgent& message) override;
+    base::Result<void> use(const Access& access) override;
     const std::string& address() const override { return url_; }
     std::uint64_t refused() const override { return refused_ + acceptor_->refused(); }
     std::string problem() const override { return acceptor_->problem(); }

@@ -18,7 +18,7 @@ bool is_loopback(const std::string& host) {
     return no_address ? host == "localhost" : address.is_loopback();
 }
 
-base::Result<StreamUrl> StreamUrl::parse(const std::string& url, const TransportOptions& options) {
+base::Result<StreamUrl> StreamUrl::parse(const std::string& url, const Access& access) {
     constexpr std::string_view kUnix = "unix://";
     constexpr std::string_view kTcp = "tcp://";
     constexpr std::string_view kTls = "tls://";
@@ -40,7 +40,7 @@ base::Result<StreamUrl> StreamUrl::parse(const std::string& url, const Transport
     auto host_port = runtime::parse_host_port(std::string_view(url).substr(kTcp.size()));
     if (!host_port) return tl::make_unexpected(host_port.error());
     out.host_port = std::move(*host_port);
-    if (out.scheme == Scheme::tcp && !options.allow_plain_tcp && !is_loopback(out.host_port.host)) {
+    if (out.scheme == Scheme::tcp && !access.allow_plain_tcp && !is_loopback(out.host_port.host)) {
         return fail(Errc::config,
                     base::escape(url, 120) +
                         ": beyond loopback tls:// is expected; allow_plain_tcp permits tcp:// all the same");

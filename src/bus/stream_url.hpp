@@ -3,7 +3,7 @@
 #include <string>
 
 #include "base/result.hpp"
-#include "bus/transport.hpp"
+#include "bus/access.hpp"
 #include "runtime/listen.hpp"
 
 namespace vitalwire::bus {
@@ -16,8 +16,8 @@ struct StreamUrl {
     std::string path;             ///< unix
     runtime::HostPort host_port;  ///< tcp, tls
 
-    /// Fails for what is no such URL, and for tcp:// beyond loopback unless `options` allow it.
-    static base::Result<StreamUrl> parse(const std::string& url, const TransportOptions& options);
+    /// Fails for what is no such URL, and for tcp:// beyond loopback unless `access` allows it.
+    static base::Result<StreamUrl> parse(const std::string& url, const Access& access);
 };
 
 /// An address of loopback, or "localhost".

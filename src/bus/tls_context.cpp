@@ -71,6 +71,13 @@ std::shared_ptr<ssl::context> TlsContext::current() {
     return context_;
 }
 
+Result<void> TlsContext::use(TlsFiles files) {
+    auto other = load(role_, std::move(files));
+    if (!other) return tl::make_unexpected(other.error());
+    *this = std::move(*other);
+    return {};
+}
+
 TlsContext::Stamps TlsContext::stamps() const {
     Stamps out{};
     auto* stamp = out.data();

@@ -24,6 +24,8 @@ public:
     /// The context of the files as they are now. Files that changed and cannot be used (half of a renewal) leave the
     /// last good one in place, and are logged once.
     std::shared_ptr<boost::asio::ssl::context> current();
+    /// Other files from now on. On failure nothing changes.
+    base::Result<void> use(TlsFiles files);
 
 private:
     using Stamps = std::array<timespec, 4>;

@@ -23,12 +23,11 @@ struct Prepared {
     std::optional<TlsContext> tls;
 };
 
-Result<Prepared> prepare(const std::string& url, const TlsFiles& files, const TransportOptions& options,
-                         TlsContext::Role role) {
-    auto parsed = StreamUrl::parse(url, options);
+Result<Prepared> prepare(const std::string& url, const Access& access, TlsContext::Role role) {
+    auto parsed = StreamUrl::parse(url, access);
     if (!parsed) return tl::make_unexpected(parsed.error());
     if (parsed->scheme != StreamUrl::Scheme::tls) return Prepared{std::move(*parsed), std::nullopt};
-    auto tls = TlsContext::load(role, files);
+    auto tls = TlsContext::load(role, access.tls);
     if (!tls) return tl::make_unexpected(tls.error());
     return Prepared{std::move(*parsed), std::move(*tls)};
 }
@@ -36,8 +35,8 @@ Result<Prepared> prepare(const std::string& url, const TlsFiles& files, const Tr
 }  // namespace
 
 Result<std::unique_ptr<AgentLink>> make_agent_link(boost::asio::io_context& io, const std::string& url,
-                                                   const TlsFiles& tls, const TransportOptions& options) {
-    auto prepared = prepare(url, tls, options, TlsContext::Role::client);
+                                                   const Access& access, const TransportOptions& options) {
+    auto prepared = prepare(url, access, TlsContext::Role::client);
     if (!prepared) return tl::make_unexpected(prepared.error());
     if (prepared->url.host_port.port == "0")
         return base::fail(base::Errc::config,
@@ -47,8 +46,8 @@ Result<std::unique_ptr<AgentLink>> make_agent_link(boost::asio::io_context& io, 
 }
 
 Result<std::unique_ptr<ControllerPort>> make_controller_port(boost::asio::io_context& io, const std::string& url,
-                                                             const TlsFiles& tls, const TransportOptions& options) {
-    auto prepared = prepare(url, tls, options, TlsContext::Role::server);
+                                                             const Access& access, const TransportOptions& options) {
+    auto prepared = prepare(url, access, TlsContext::Role::server);
     if (!prepared) return tl::make_unexpected(prepared.error());
     if (prepared->url.scheme != StreamUrl::Scheme::unix_socket) {
         const auto good = runtime::check_listen_address(url.substr(url.find("://") + 3));

@@ -105,7 +105,7 @@ private:
             if (!link) give_up(link.error());
             return take(std::move(*link));
         }
-        auto finder = bus::make_controller_finder(io, {place.url}, {host_, place.password});
+        auto finder = bus::make_controller_finder(io, {{}, {place.url}, {host_, place.password}});
         if (!finder) give_up(finder.error());
         finder_ = std::move(*finder);
         finder_->start([this](auto link) { take(std::move(link)); }, [] {});

@@ -79,6 +79,7 @@ public:
     void start(Handler& handler) override;
     void stop() override;
     void send(const bus::ToController& message) override;
+    base::Result<void> use(const bus::Access&) override { return {}; }
     bool up() const override { return up_; }
     const std::string& name() const override { return cable_.name_; }
 

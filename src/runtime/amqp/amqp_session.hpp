@@ -25,6 +25,7 @@ struct AmqpBroker {
     /// "amqp://USER@HOST:PORT/VHOST" or "amqps://..."; user, port and vhost may be left out. A password is refused:
     /// configurations are read by many.
     static base::Result<AmqpBroker> parse(const std::string& url);
+    friend bool operator==(const AmqpBroker&, const AmqpBroker&) = default;
     std::string where() const { return host + ":" + std::to_string(port); }
 };
 

@@ -14,19 +14,21 @@ using testing::HasSubstr;
 
 class AmqpTransport : public testing::Test {
 protected:
+    Access with(const std::vector<std::string>& urls) {
+        access_.brokers = urls;
+        return access_;
+    }
     std::string finder_error(const std::vector<std::string>& urls) {
-        const auto finder = make_controller_finder(io_, urls, access_, tls_, options_);
+        const auto finder = make_controller_finder(io_, with(urls));
         return finder ? "" : finder.error().message;
     }
     std::string port_error(const std::vector<std::string>& urls) {
-        const auto port = make_broker_port(io_, urls, access_, tls_, options_);
+        const auto port = make_broker_port(io_, with(urls));
         return port ? "" : port.error().message;
     }
 
     boost::asio::io_context io_;
-    BrokerAccess access_{"compute-1", "secret"};
-    TlsFiles tls_;
-    TransportOptions options_;
+    Access access_{{}, {}, {"compute-1", "secret"}};
 };
 
 TEST(AmqpBrokerUrl, SaysWhereAndAsWhom) {
@@ -67,17 +69,17 @@ TEST_F(AmqpTransport, KnowsAnAgentByItsHostOnly) {
 
 TEST_F(AmqpTransport, CarriesNothingInTheClearBeyondLoopbackUnlessToldSo) {
     EXPECT_THAT(port_error({"amqp://rabbit.example"}), HasSubstr("beyond loopback amqps:// is expected"));
-    options_.allow_plain_tcp = true;
+    access_.allow_plain_tcp = true;
     EXPECT_EQ(port_error({"amqp://rabbit.example"}), "");
 }
 
 TEST_F(AmqpTransport, NeedsAPasswordOrACertificate) {
-    access_.password.clear();
+    access_.broker.password.clear();
     EXPECT_THAT(port_error({"amqp://127.0.0.1"}), HasSubstr("expected a password_file, or amqps:// and a certificate"));
     EXPECT_THAT(port_error({"amqps://rabbit"}), HasSubstr("expected a password_file, or amqps:// and a certificate"));
-    tls_.certificate = "compute-1.pem";
+    access_.tls.certificate = "compute-1.pem";
     EXPECT_THAT(port_error({"amqps://rabbit"}), HasSubstr("certificate and key belong together"));
-    tls_.key = "compute-1.key";
+    access_.tls.key = "compute-1.key";
     EXPECT_EQ(port_error({"amqps://rabbit"}), "");
 }
 

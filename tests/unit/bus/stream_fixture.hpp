@@ -76,7 +76,7 @@ class Stream : public testing::Test {
 protected:
     std::unique_ptr<ControllerPort> listen(const std::string& url, const TlsFiles& tls = {},
                                            const TransportOptions& options = {}) {
-        auto port = make_controller_port(io_, url, tls, options);
+        auto port = make_controller_port(io_, url, {tls}, options);
         EXPECT_TRUE(port) << port.error().message;
         if (!port) return nullptr;
         controller_.port = port->get();
@@ -86,7 +86,7 @@ protected:
     }
     std::unique_ptr<AgentLink> connect(const std::string& url, TestAgent& agent, const TlsFiles& tls = {},
                                        const TransportOptions& options = {}) {
-        auto link = make_agent_link(io_, url, tls, options);
+        auto link = make_agent_link(io_, url, {tls}, options);
         EXPECT_TRUE(link) << link.error().message;
         if (!link) return nullptr;
         (*link)->start(agent);

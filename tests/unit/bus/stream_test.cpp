@@ -363,9 +363,9 @@ TEST_F(Stream, WantsTlsBeyondLoopbackUnlessToldOtherwise) {
                 HasSubstr("beyond loopback tls:// is expected"));
     EXPECT_THAT(make_controller_port(io_, "tcp://0.0.0.0:80").error().message,
                 HasSubstr("beyond loopback tls:// is expected"));
-    TransportOptions options;
-    options.allow_plain_tcp = true;
-    EXPECT_TRUE(make_agent_link(io_, "tcp://10.0.0.1:80", {}, options));
+    Access access;
+    access.allow_plain_tcp = true;
+    EXPECT_TRUE(make_agent_link(io_, "tcp://10.0.0.1:80", access));
 }
 
 TEST_F(Stream, SaysWhyItCannotListen) {

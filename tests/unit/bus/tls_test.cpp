@@ -176,7 +176,7 @@ TEST_F(Tls, RefusesAPeerWithoutTlsWithAnOlderOneOrWithoutACertificate) {
 
 TEST_F(Tls, NamesTheFileThatCannotBeUsed) {
     const auto error = [&](const TlsFiles& tls) {
-        const auto link = make_agent_link(io_, "tls://localhost:1", tls);
+        const auto link = make_agent_link(io_, "tls://localhost:1", {tls});
         return link ? "accepted" : link.error().message;
     };
     const TlsFiles good = server_files_;
@@ -199,6 +199,23 @@ TEST_F(Tls, TakesRenewedCertificatesWithoutARestart) {
                                std::filesystem::copy_options::overwrite_existing);
     std::filesystem::copy_file(renewed.key, server_files_.key, std::filesystem::copy_options::overwrite_existing);
     EXPECT_TRUE(wait_for([&] { return agent_.last<Welcome>() != nullptr; }));
+}
+
+TEST_F(Tls, OtherFilesAreForTheConnectionsFromNowOn) {
+    const Authority next(directory_, "next");
+    const auto port = listen_tls();
+    const auto link =
+        connect(port->address(), agent_, files(authority_, authority_.issue("compute-1", "DNS:compute-1")));
+    ASSERT_TRUE(wait_for([&] { return agent_.last<Welcome>() != nullptr; }));
+    EXPECT_THAT(port->use({{"/none/ca.pem", "/none/c.pem", "/none/c.key"}}).error().message,
+                StartsWith("/none/ca.pem: "));
+    ASSERT_TRUE(port->use({files(next, next.issue("controller-1", "IP:127.0.0.1"))}));
+    ASSERT_TRUE(link->use({files(next, next.issue("compute-1", "DNS:compute-1"))}));
+    link->send(GuestGone{base::GuestId("g-1")});
+    EXPECT_TRUE(wait_for([&] { return controller_.messages.size() == 1; }));
+    EXPECT_THAT(agent_.downs, IsEmpty()) << "what is there stays";
+    port->send(base::HostId("compute-1"), Rejected{"again", {}});
+    EXPECT_TRUE(wait_for([&] { return agent_.ups == 2; }));
 }
 
 }  // namespace

@@ -94,6 +94,15 @@ TEST_F(CoreTest, IgnoresWhatComesByAConnectionThatIsNoLongerTheAgents) {
     EXPECT_EQ(core->fleet().connected(), 1U);
 }
 
+TEST_F(CoreTest, TheAgentsOfAPortThatIsNoLongerConfiguredAreGone) {
+    up(hello("compute-1"));
+    core->agent_up(1, hello("compute-2"), "peer", moment);
+    core->port_closed(0, moment);
+    EXPECT_FALSE(core->fleet().find(base::HostId("compute-1"))->connected);
+    EXPECT_TRUE(core->fleet().find(base::HostId("compute-2"))->connected);
+    EXPECT_FALSE(core->admit(1, hello("compute-1"), "peer", moment)) << "it comes by another";
+}
+
 TEST_F(CoreTest, SkipsUnknownElementsAndReportsIt) {
     up(hello("compute-1"));
     bus::Faults faults{{f1}, {{base::Errc::bad_field, "faults[1]: 'disk_failing' is no kind of fault"}}};

@@ -27,7 +27,7 @@ class TestAgent : public bus::AgentLink::Handler {
 public:
     TestAgent(boost::asio::io_context& io, const std::string& url, std::string host, bool is_primary = true,
               const bus::TlsFiles& tls = {})
-        : host_(std::move(host)), is_primary_(is_primary), link_(std::move(*bus::make_agent_link(io, url, tls))) {
+        : host_(std::move(host)), is_primary_(is_primary), link_(std::move(*bus::make_agent_link(io, url, {tls}))) {
         link_->start(*this);
     }
     ~TestAgent() override { link_->stop(); }

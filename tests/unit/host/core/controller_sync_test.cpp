@@ -19,6 +19,8 @@ using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::Not;
+using testing::SizeIs;
 using wire::Dialect;
 
 std::string in_words(const bus::ToController& message) {
@@ -280,6 +282,33 @@ TEST_F(ControllerSyncTest, ElectsAnotherPrimaryAndSendsItWhatTheFirstHasDelivere
     EXPECT_EQ(take().front(), "A: hello");
     const auto status = controllers_->status();
     EXPECT_EQ(std::count_if(status.begin(), status.end(), [](const auto& link) { return link.primary; }), 1);
+}
+
+TEST_F(ControllerSyncTest, AnotherIsPrimaryInPlaceOfOneThatIsNoLongerConfigured) {
+    start(2);
+    up(0);
+    up(1);
+    const std::string first = primary();
+    take();
+    controllers_->remove(first == "A" ? 0 : 1, {now_, {}});
+    ASSERT_THAT(controllers_->status(), SizeIs(1));
+    EXPECT_EQ(primary(), first == "A" ? "B" : "A");
+    lose("g1");
+    for (const std::string& message : take())
+        EXPECT_FALSE(message.starts_with(first)) << message;
+}
+
+TEST_F(ControllerSyncTest, OneThatIsConfiguredLaterIsAnother) {
+    start(2);
+    up(0);
+    up(1);
+    controllers_->remove(0, {now_, {}});
+    EXPECT_EQ(controllers_->add("C", {}), 2U);
+    take();
+    up(2);
+    EXPECT_THAT(take(), Not(IsEmpty())) << "a snapshot";
+    controllers_->remove(1, {now_, {}});
+    EXPECT_EQ(primary(), "C");
 }
 
 TEST_F(ControllerSyncTest, KeepsFaultsWhileNoControllerIsThere) {
