@@ -270,5 +270,25 @@ class UnreadableRows(Running):
                    "vitalwire_controller_state_rows_unreadable")
 
 
+class StateOfALaterRelease(Running):
+    def check(self, program: Path, text: str, state: Path) -> None:
+        self.run_daemon(program, text).stop()
+        with contextlib.closing(sqlite3.connect(state)) as file:
+            file.execute("PRAGMA user_version = 99")
+            file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        before = state.read_bytes()
+        done = self.run_with(program, text)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(f"{state}: written by a later release (schema version 99, this one reads up to 1)", done.stderr)
+        self.assertEqual(state.read_bytes(), before)
+        self.assertEqual(sorted(path.name for path in self.dir.glob("*unreadable*")), [])
+
+    def test_the_agent_says_so_and_leaves_it_alone(self) -> None:
+        self.check(AGENT, self.agent(), self.dir / "a.db")
+
+    def test_the_controller_does_so_too(self) -> None:
+        self.check(CONTROLLER, self.controller(), self.dir / "c.db")
+
+
 if __name__ == "__main__":
     unittest.main()
