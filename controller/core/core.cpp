@@ -202,6 +202,7 @@ void Core::agent_alive(std::size_t port, const HostId& name, Moment moment) {
     if (silence_due_ == base::kNever) silence_due_ = moment.steady;
     if (!silence_.alive(host, moment.steady)) return;
     fleet_.seen_again(host);
+    groups_.reachability_changed(host, moment.wall);
     log::info("agent seen again", {{"host", host}});
     monitor(moment);
 }

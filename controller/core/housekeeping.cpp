@@ -87,6 +87,7 @@ void Core::check_silence(Moment moment) {
     for (const auto& [host, alone] : fallen) {
         log::warning("agent fell silent", {{"host", host}, {"others_seen", alone}});
         fleet_.fell_silent(host, alone);
+        groups_.reachability_changed(host, moment.wall);
     }
     if (!fallen.empty()) monitor(moment);
 }

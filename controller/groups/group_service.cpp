@@ -261,6 +261,13 @@ void GroupService::heartbeat_changed(const GuestId& guest, base::WallTime now) {
     if (!expected_.contains(agent_of(*known))) notify(*known, kHeartbeat, state_of(*known), now);
 }
 
+void GroupService::reachability_changed(const HostId& host, base::WallTime now) {
+    const Agent* agent = fleet_.find(host);
+    if (agent == nullptr) return;
+    for (const auto& [guest, report] : agent->guests)
+        heartbeat_changed(guest, now);
+}
+
 base::Result<std::size_t> GroupService::send_as_operator(const GroupId& group, const std::string& payload) {
     if (payload.size() > wire::kMaxPayload)
         return fail(Errc::too_large, "payload of " + std::to_string(payload.size()) + " bytes, at most " +
@@ -306,7 +313,7 @@ bool GroupService::takes_part(const InventoryGuest& guest) const {
 
 std::string GroupService::heartbeat_of(const GuestId& guest, const HostId& host) const {
     const Agent* agent = fleet_.find(host);
-    if (agent == nullptr || !agent->connected) return kUnmonitored;
+    if (agent == nullptr || !agent->connected || agent->unreachable) return kUnmonitored;
     const auto report = agent->guests.find(guest);
     if (report == agent->guests.end()) return kUnmonitored;
     const std::string& state = report->second.state;

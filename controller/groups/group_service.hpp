@@ -60,6 +60,8 @@ public:
     /// notified of each peer once, each in one go. What their guests have already the agents know.
     void initial_sync(const base::HostId& host, base::WallTime now);
     void agent_down(const base::HostId& host);
+    /// Its agent fell silent although others are heard, or is heard again: so its guests are not watched, or are.
+    void reachability_changed(const base::HostId& host, base::WallTime now);
     /// An agent's report of a guest changed what its peers know of its heartbeat.
     void heartbeat_changed(const base::GuestId& guest, base::WallTime now);
 
