@@ -8,6 +8,7 @@ namespace vitalwire::simulator {
 namespace {
 
 constexpr Millis kRedial{500};
+constexpr Millis kSignOfLife{300};
 // How long an end takes nothing for an answer.
 constexpr seconds kShortestPatience{3};
 constexpr seconds kLongestPatience{12};
@@ -44,7 +45,33 @@ void Cable::dial(CableLink* link) {
         agent_end_ = true;
         link_->up_ = true;
         link_->handler_->on_up(*link_);
+        if (keep_alive_) keep_alive();
     });
+}
+
+void Cable::keep_alive() {
+    within_connection(kSignOfLife, [this] {
+        const auto send = [this](Direction direction) {
+            return [this, direction, connection = connection_] {
+                if (connection == connection_) sign_of_life(direction);
+            };
+        };
+        if (agent_end_) link_->run_(send(kToController));
+        if (server_end_) server_->run(send(kToAgent));
+        keep_alive();
+    });
+}
+
+void Cable::sign_of_life(Direction direction) {
+    within_connection(world_.between(std::chrono::microseconds(100), Millis(8)), [this, direction] {
+        if (cut_ == 0) alive(direction);
+    });
+}
+
+void Cable::alive(Direction direction) {
+    if (!keep_alive_) return;
+    if (direction == kToAgent && agent_end_) link_->handler_->on_alive(*link_);
+    if (direction == kToController && server_end_) server_->agent_alive(*this, served_);
 }
 
 void Cable::hang_up() {
@@ -80,6 +107,7 @@ void Cable::cut() {
 
 void Cable::heal() {
     if (cut_ == 0 || --cut_ > 0) return;
+    whole_since_ = world_.now();
     if (!agent_end_ || !server_end_) {
         // The end that still believes in the connection learns otherwise by its first packet.
         agent_loses("connection reset");
@@ -116,6 +144,7 @@ void Cable::arrive(Direction direction, const std::string& line) {
 }
 
 void Cable::deliver(Direction direction, const std::string& line) {
+    alive(direction);
     if (direction == kToAgent) {
         if (agent_end_) link_->handler_->on_message(*link_, bus::decode_to_agent(line).value());
         return;

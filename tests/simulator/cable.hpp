@@ -17,14 +17,19 @@ public:
     virtual void agent_up(class Cable& cable, const bus::Hello& hello) = 0;
     virtual void agent_down(class Cable& cable, const base::HostId& host) = 0;
     virtual void message(class Cable& cable, const base::HostId& host, const bus::ToController& message) = 0;
+    /// Something came from an agent that keeps alive.
+    virtual void agent_alive(class Cable& cable, const base::HostId& host) = 0;
+    /// Calls as soon as the process does something.
+    virtual void run(std::function<void()> call) = 0;
 };
 
 /// Between one agent and one controller: a stream in both directions that can be cut. What is under way when it is cut
 /// waits; each end notices after a while that it receives nothing.
 class Cable {
 public:
-    Cable(World& world, base::HostId host, std::string name)
-        : world_(world), host_(std::move(host)), name_(std::move(name)) {}
+    /// `keep_alive`: both ends send signs of life; those of a release before do not.
+    Cable(World& world, base::HostId host, std::string name, bool keep_alive)
+        : world_(world), host_(std::move(host)), name_(std::move(name)), keep_alive_(keep_alive) {}
 
     std::string name() const { return host_.str() + " and " + name_; }
 
@@ -32,6 +37,8 @@ public:
     void cut();
     void heal();
     void heal_all();
+    /// Since when it has been whole; the time now while it is cut.
+    TimePoint whole_since() const { return cut_ > 0 ? world_.now() : whole_since_; }
     /// The agent has another name from its next start.
     void rename(base::HostId host) { host_ = std::move(host); }
 
@@ -49,6 +56,9 @@ private:
     void hang_up();
     void send(Direction direction, std::string line);
     void arrive(Direction direction, const std::string& line);
+    void keep_alive();
+    void sign_of_life(Direction direction);
+    void alive(Direction direction);
     void deliver(Direction direction, const std::string& line);
     void agent_loses(const std::string& why);
     void server_loses();
@@ -57,6 +67,8 @@ private:
     World& world_;
     base::HostId host_;
     std::string name_;
+    bool keep_alive_;
+    TimePoint whole_since_{};
     class CableLink* link_ = nullptr;  ///< while the agent's process runs
     CableServer* server_ = nullptr;    ///< while the controller's process runs
     int cut_ = 0;                      ///< how many times at present
@@ -73,7 +85,8 @@ private:
 /// The agent's end.
 class CableLink final : public bus::AgentLink {
 public:
-    explicit CableLink(Cable& cable) : cable_(cable) {}
+    /// `run`: calls as soon as the process does something.
+    CableLink(Cable& cable, std::function<void(std::function<void()>)> run) : cable_(cable), run_(std::move(run)) {}
     ~CableLink() override { stop(); }
 
     void start(Handler& handler) override;
@@ -87,6 +100,7 @@ private:
     friend class Cable;
 
     Cable& cable_;
+    std::function<void(std::function<void()>)> run_;
     Handler* handler_ = nullptr;
     bool up_ = false;
 };

@@ -56,9 +56,11 @@ struct ControllerNode::Process : controller::Core::Output {
         if (std::exchange(armed_for, due) == due) return;
         if (due == base::kNever) return timer.cancel();
         timer.after(std::max(due - virtual_time::now(), base::Duration::zero()), [this] {
-            armed_for = base::kNever;
-            core.tick(now());
-            arm();
+            node.inbox_.run([this] {
+                armed_for = base::kNever;
+                core.tick(now());
+                arm();
+            });
         });
     }
 
@@ -89,6 +91,7 @@ void ControllerNode::start() {
     if (process_) return;
     world_.log(name_ + " starts");
     inbox_.renew();
+    undisturbed_since_ = world_.now();
     if (!inventory_behind_) inventory_ = cloud_();
     process_ = std::make_unique<Process>(*this);
     for (Cable* cable : cables_)
@@ -108,6 +111,11 @@ void ControllerNode::stop(bool killed) {
         cable->server_died();
 }
 
+void ControllerNode::stall(Duration time) {
+    undisturbed_since_ = std::max(undisturbed_since_, world_.now() + time);
+    inbox_.stall(time);
+}
+
 void ControllerNode::update_inventory() {
     if (inventory_behind_) return;
     inventory_ = cloud_();
@@ -118,6 +126,7 @@ void ControllerNode::update_inventory() {
 }
 
 void ControllerNode::set_inventory_behind(bool behind) {
+    if (behind && !inventory_behind_) inventory_from_ = world_.now();
     inventory_behind_ = behind;
     update_inventory();
 }
@@ -136,7 +145,7 @@ std::size_t ControllerNode::port_of(const Cable& cable) const {
 }
 
 void ControllerNode::agent_up(Cable& cable, const bus::Hello& hello) {
-    run([this, &cable, port = port_of(cable), hello](Process& process) {
+    process([this, &cable, port = port_of(cable), hello](Process& process) {
         const auto rejected = process.core.admit(port, hello, "simulated", moment());
         if (rejected) return cable.reject(*rejected);
         process.core.agent_up(port, hello, "simulated", moment());
@@ -144,18 +153,22 @@ void ControllerNode::agent_up(Cable& cable, const bus::Hello& hello) {
 }
 
 void ControllerNode::agent_down(Cable& cable, const HostId& host) {
-    run([this, port = port_of(cable), host](Process& process) {
+    process([this, port = port_of(cable), host](Process& process) {
         process.core.agent_down(port, host, "simulated", moment());
     });
 }
 
 void ControllerNode::message(Cable& cable, const HostId& host, const bus::ToController& message) {
-    run([this, port = port_of(cable), host, message](Process& process) {
+    process([this, port = port_of(cable), host, message](Process& process) {
         process.core.message(port, host, message, moment());
     });
 }
 
-void ControllerNode::run(std::function<void(Process&)> call) {
+void ControllerNode::agent_alive(Cable& cable, const HostId& host) {
+    process([this, port = port_of(cable), host](Process& process) { process.core.agent_alive(port, host, moment()); });
+}
+
+void ControllerNode::process(std::function<void(Process&)> call) {
     inbox_.run([this, call = std::move(call)] {
         call(*process_);
         process_->arm();

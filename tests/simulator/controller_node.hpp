@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -37,12 +38,16 @@ public:
     void stop(bool killed);
     bool running() const { return process_ != nullptr; }
     /// Does nothing for that long; what arrives waits.
-    void stall(Duration time) { inbox_.stall(time); }
+    void stall(Duration time);
+    /// Since when it runs without a stall; the time now while it does not.
+    TimePoint undisturbed_since() const { return process_ ? std::min(undisturbed_since_, world_.now()) : world_.now(); }
     void cut_off_inspectors(bool cut) { inspectors_cut_off_ = cut; }
     /// The cloud changed: the inventory follows, unless it is behind.
     void update_inventory();
     /// What the cloud changes from now on is not known here until it catches up.
     void set_inventory_behind(bool behind);
+    /// What it knows of the cloud is as of then.
+    TimePoint inventory_from() const { return inventory_behind_ ? inventory_from_ : world_.now(); }
     void step_wall_clock(Duration step) { plan_.wall_offset += step; }
 
     const std::string& name() const { return name_; }
@@ -54,8 +59,10 @@ private:
     void agent_up(Cable& cable, const bus::Hello& hello) override;
     void agent_down(Cable& cable, const base::HostId& host) override;
     void message(Cable& cable, const base::HostId& host, const bus::ToController& message) override;
+    void agent_alive(Cable& cable, const base::HostId& host) override;
+    void run(std::function<void()> call) override { inbox_.run(std::move(call)); }
     std::size_t port_of(const Cable& cable) const;
-    void run(std::function<void(Process&)> call);
+    void process(std::function<void(Process&)> call);
     base::Moment moment() const;
 
     World& world_;
@@ -65,6 +72,8 @@ private:
     Cloud cloud_;
     controller::InventorySnapshot inventory_;
     bool inventory_behind_ = false;
+    TimePoint inventory_from_{};  ///< while it is behind
+    TimePoint undisturbed_since_{};
     std::vector<Cable*> cables_;  ///< by the core's number of a port
     Disk disk_;
     bool inspectors_cut_off_ = false;

@@ -36,7 +36,7 @@ void Simulation::schedule_disturbances() {
 void Simulation::schedule(Duration mean, void (Simulation::*disturb)()) {
     world_.after(world_.exponential(mean), [this, mean, disturb] {
         if (calm_) return;
-        ++disturbances_;
+        ++result_.disturbances;
         (this->*disturb)();
         schedule(mean, disturb);
     });
@@ -260,7 +260,7 @@ void Simulation::rebuild_elsewhere(HostNode& host, const std::vector<Vm*>& vms) 
         while (evacuated_.contains(target))
             target = world_.pick(hosts_).get();
         const auto at = std::find_if(vms_.begin(), vms_.end(), [&](const auto& each) { return each.get() == vm; });
-        copies_.push_back(std::exchange(*at, std::make_unique<Vm>(world_, vm->plan())));
+        copies_.push_back(std::exchange(*at, std::make_unique<Vm>(world_, vm->plan(), groups_)));
         Vm& rebuilt = **at;
         by_id_[rebuilt.id()] = &rebuilt;
         moved_[{&host, rebuilt.id()}] = world_.now();
@@ -345,7 +345,7 @@ void Simulation::disturb_inventory() {
         });
     };
     Vm& vm = *world_.pick(vms_);
-    switch (world_.below(4)) {
+    switch (world_.below(5)) {
         case 0: {
             ControllerNode& controller = *world_.pick(controllers_);
             world_.log(controller.name() + ": the inventory is behind");
@@ -371,6 +371,13 @@ void Simulation::disturb_inventory() {
                 misplaced_.erase(guest);
                 said_wrongly_[guest] = world_.now();
             });
+        case 3: {
+            if (vm.plan().project != kTenant) return;
+            const base::GroupId group = world_.chance(0.3) ? base::GroupId() : world_.pick(vms_)->plan().group;
+            world_.log("the cloud has " + vm.id().str() + " in '" + group.str() + "'");
+            groups_.joins(vm.id(), group);
+            return inventory_changed();
+        }
         default:
             world_.log("the cloud names hosts otherwise");
             long_names_ = !long_names_;

@@ -1,9 +1,11 @@
 #include "host_node.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "host/core/agent_core.hpp"
+#include "wire/inbound.hpp"
 
 namespace vitalwire::simulator {
 
@@ -62,7 +64,8 @@ public:
           probed_at_(world_.now()) {
         core_.add_source(kSource);
         for (Cable* cable : node.cables_) {
-            links_.push_back(std::make_unique<CableLink>(*cable));
+            links_.push_back(std::make_unique<CableLink>(
+                *cable, [&node = node_](std::function<void()> call) { node.inbox_.run(std::move(call)); }));
             core_.add_link(links_.back()->name(), now());
         }
         core_.start(now());
@@ -95,6 +98,21 @@ public:
         arm();
     }
 
+    void received(const GuestId& guest, const std::string& line) {
+        const auto text = std::string_view(line).substr(1, line.size() - 2);  // within its newlines
+        const auto inbound = wire::read_line(text, wire::ChannelKind::native, wire::Receiver::host);
+        const auto& message = std::get<wire::GroupMessage>(inbound);
+        core_.spoke(guest, wire::Dialect::native, message.base_version);
+        core_.group_received(guest, wire::Dialect::native, message.pdu, message.base_version, now());
+        arm();
+    }
+
+    void group_read(const GuestId& guest) {
+        unread_.erase(guest);
+        core_.channel_drained(guest, wire::Dialect::native);
+        arm();
+    }
+
     void gone(const GuestId& guest, heartbeat::StopReason why) {
         connected_.erase(guest);
         core_.machine_gone(guest, why, now());
@@ -103,6 +121,7 @@ public:
 
     void connected(Vm& vm) {
         connected_[vm.id()] = &vm;
+        unread_.erase(vm.id());
         core_.channel_up(host::GuestKey(vm.id()), wire::ChannelKind::native, now());
         arm();
     }
@@ -167,6 +186,12 @@ private:
             arm();
         });
     }
+    void on_alive(bus::AgentLink& link) override {
+        node_.inbox_.run([this, id = id_of(link)] {
+            core_.link_alive(id, world_.now());
+            arm();
+        });
+    }
     void on_message(bus::AgentLink& link, const bus::ToAgent& message) override {
         node_.inbox_.run([this, id = id_of(link), message] {
             core_.controller_sent(id, message, now());
@@ -186,8 +211,13 @@ private:
     }
     /// What arrived while the agent stood still waits in its inbox, before what made it look at the time.
     void final_drain(const host::GuestKey&, wire::Dialect) override {}
-    bool channel_idle(const GuestId&, wire::Dialect) override { return false; }
-    void write_group(const GuestId&, wire::Dialect, std::string) override {}
+    bool channel_idle(const GuestId& guest, wire::Dialect) override {
+        return connected_.contains(guest) && !unread_.contains(guest);
+    }
+    void write_group(const GuestId& guest, wire::Dialect, std::string lines) override {
+        unread_.insert(guest);
+        connected_.at(guest)->from_host(std::move(lines));
+    }
     void group_not_read(const GuestId&, wire::Dialect, std::uint64_t) override {}
     void allow(const GuestId&, const group::Limits&) override {}
     void send(host::AgentCore::LinkId link, const bus::ToController& message) override { links_[link]->send(message); }
@@ -224,6 +254,7 @@ private:
     bool stalled_ = false;
     TimePoint armed_for_ = base::kNever;
     std::map<GuestId, Vm*> connected_;
+    std::set<GuestId> unread_;  ///< have not read all that was written for their group
 };
 
 HostNode::HostNode(World& world, std::string name, FaultObserver& observer)
@@ -284,17 +315,33 @@ void HostNode::rename(const std::string& name) {
         cable->rename(id_);
 }
 
+TimePoint HostNode::connected_since() const {
+    TimePoint since = agent_undisturbed_since();
+    for (const Cable* cable : cables_)
+        since = std::max(since, cable->whole_since());
+    return since;
+}
+
+TimePoint HostNode::cut_off_since() const {
+    return is_cut_off_ ? cut_off_since_ : world_.now();
+}
+
 void HostNode::cut_off() {
+    is_cut_off_ = true;
+    connected_before_cut_ = connected_since();
+    cut_off_since_ = world_.now();
     for (Cable* cable : cables_)
         cable->cut();
 }
 
 void HostNode::heal() {
+    is_cut_off_ = false;
     for (Cable* cable : cables_)
         cable->heal();
 }
 
 void HostNode::heal_all() {
+    is_cut_off_ = false;
     for (Cable* cable : cables_)
         cable->heal_all();
 }
@@ -381,6 +428,20 @@ void HostNode::from_guest(Vm& vm, const wire::HeartbeatPdu& pdu) {
     inbox_.run([this, &vm, pdu] {
         if (!process_->is_connected(vm.id())) return;
         process_->received(vm.id(), pdu);
+    });
+}
+
+void HostNode::from_guest(Vm& vm, const std::string& line) {
+    if (!process_) return;
+    inbox_.run([this, &vm, line] {
+        if (process_->is_connected(vm.id())) process_->received(vm.id(), line);
+    });
+}
+
+void HostNode::group_read(Vm& vm) {
+    if (!process_) return;
+    inbox_.run([this, &vm] {
+        if (process_->is_connected(vm.id())) process_->group_read(vm.id());
     });
 }
 

@@ -51,6 +51,12 @@ public:
     void cut_off();
     void heal();
     void heal_all();
+    /// The time now while it is not cut off.
+    TimePoint cut_off_since() const;
+    /// Its agent had stood still or its links were cut in that time before it was cut off.
+    bool disturbed_before_cut(Duration time) const { return connected_before_cut_ + time > cut_off_since_; }
+    /// Since when its agent runs and none of its links was cut.
+    TimePoint connected_since() const;
 
     /// The VM is here from now on.
     void add(Vm& vm);
@@ -65,6 +71,10 @@ public:
     /// The agent's connection breaks and is made again.
     void flap_channel(Vm& vm);
     void from_guest(Vm& vm, const wire::HeartbeatPdu& pdu);
+    /// A line of its server group.
+    void from_guest(Vm& vm, const std::string& line);
+    /// It has read what it was sent last of its server group.
+    void group_read(Vm& vm);
 
     /// As the cloud calls it.
     const std::string& name() const { return name_; }
@@ -90,6 +100,9 @@ private:
     std::string name_;
     base::HostId id_;
     Duration wall_offset_{};
+    bool is_cut_off_ = false;
+    TimePoint cut_off_since_{};
+    TimePoint connected_before_cut_{};  ///< since when
     FaultObserver& observer_;
     std::vector<Cable*> cables_;
     std::map<base::GuestId, Vm*> vms_;

@@ -14,8 +14,19 @@ constexpr seconds kGrace{6};
 constexpr Millis kSlack{300};
 // What the slowest guest needs to find out that its session is gone, and to register again.
 constexpr seconds kRegisterAgain{20};
+// How long nothing is heard of a host until nobody is told that its guests are well; and how long both it and others
+// have been seen until then.
+constexpr Millis kSilent{1500};
+constexpr seconds kWitness{15};
 // How far an inventory may be behind.
 constexpr seconds kInventoryLag{60};
+
+std::string listed(const std::multiset<std::string>& items) {
+    std::string text;
+    for (const std::string& item : items)
+        text += "\n    " + item;
+    return text.empty() ? " nothing" : text;
+}
 
 }  // namespace
 
@@ -63,7 +74,7 @@ void Simulation::fault_changed(const HostNode& host, const model::Fault& fault) 
                                : " cleared (" + fault.clear_reason + ") ") +
                fault.id.str());
     if (!opened) return;
-    ++opened_[std::string(to_string(fault.kind))];
+    ++result_.faults.at(static_cast<std::size_t>(fault.kind));
     found_[fault.id] = {&host, world_.now()};
     for (const auto& inspector : inspectors_)
         inspector->fault_opened(fault.id);
@@ -162,12 +173,6 @@ std::multiset<std::string> Simulation::truth() const {
 }
 
 void Simulation::check_agreement() const {
-    const auto listed = [](const std::multiset<std::string>& alarms) {
-        std::string text;
-        for (const std::string& alarm : alarms)
-            text += "\n    " + alarm;
-        return text.empty() ? std::string(" nothing") : text;
-    };
     const auto open = truth();
     for (const auto& inspector : inspectors_) {
         const auto seen = inspector->open_alarms();
@@ -183,6 +188,61 @@ void Simulation::check_agreement() const {
         if (tracked != open)
             world_.violated(controller->name() + " has tracked" + listed(tracked) + "\n  instead of" + listed(open));
     }
+}
+
+std::string Simulation::state_as_it_is(const Vm& vm) const {
+    const auto report = vm.host().monitor().report(vm.id());
+    const std::string state = report ? report->state : "";
+    const std::string heartbeat = state == "registered"                   ? "healthy"
+                                  : state == "unhealthy"                  ? "unhealthy"
+                                  : state == "lost" || state == "crashed" ? "lost"
+                                                                          : "unmonitored";
+    return vm.id().str() + " on " + vm.host().name() + (long_names_ ? kDomain : "") + " active " + heartbeat;
+}
+
+/// A member that reads knows its peers as they are. Nobody tells it who left while no controller was there, or when it
+/// is in another group itself: that it learns when it asks.
+void Simulation::check_states(const Vm& vm) const {
+    const GroupMember* member = vm.member();
+    const base::GroupId group = groups_.group_of(vm.id());
+    if (member == nullptr || vm.mute() || !vm.plan().policy.messaging || group.empty()) return;
+    if (!member->knows()) world_.violated(vm.id().str() + " has no answer about its group");
+    if (!member->settled()) return;
+    const bool asked = calm_ && member->asked_at() > calm_since_ + kGrace;
+    std::multiset<std::string> right;
+    for (const auto& peer : vms_) {
+        if (groups_.group_of(peer->id()) == group && peer->id() != vm.id()) right.insert(state_as_it_is(*peer));
+    }
+    std::multiset<std::string> known;
+    for (const auto& [id, state] : member->states()) {
+        const bool left = groups_.group_of(base::GuestId(id)) != group;
+        if (id == vm.id().str() || (left && !asked)) continue;
+        known.insert(id + " on " + state.host.value_or("nowhere") + " " + state.state + " " +
+                     state.heartbeat.value_or("unknown"));
+    }
+    if (known != right)
+        world_.violated(vm.id().str() + " knows of its group" + listed(known) + "\n  instead of" + listed(right));
+}
+
+/// A guest is not called healthy when nothing has been heard of its host for a while, and of others has.
+void Simulation::check_not_silent(const GroupMember& member, const wire::MemberState& state) const {
+    const TimePoint now = world_.now();
+    const HostNode& host = by_id_.at(base::GuestId(state.instance_id))->host();
+    const HostNode& asker = by_id_.at(member.guest())->host();
+    if (!keep_alive_ || state.heartbeat != "healthy" || &host == &asker || host.cut_off_since() + kSilent > now) return;
+    // Who came back lately is no witness, nor does a controller judge that has itself just come back.
+    const TimePoint settled = now - kWitness;
+    const bool watched = std::all_of(controllers_.begin(), controllers_.end(),
+                                     [&](const auto& controller) { return controller->undisturbed_since() < settled; });
+    if (!watched || asker.connected_since() > settled || host.disturbed_before_cut(kWitness)) return;
+    if (state.host != host.name() && state.host != host.name() + kDomain) return;  // rebuilt elsewhere by now
+    world_.violated(member.guest().str() + " is answered that " + state.instance_id + " on " + host.name() +
+                    ", which is silent, is healthy");
+}
+
+void Simulation::check_states() const {
+    for (const auto& vm : vms_)
+        check_states(*vm);
 }
 
 }  // namespace vitalwire::simulator

@@ -1,15 +1,21 @@
 // simulator: agents, controllers, guests and inspectors in virtual time, with everything going wrong that a seed makes
 // go wrong. A seed that violates an invariant does so at every run.
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdio>
 #include <string>
+#include <thread>
 
 #include "base/log.hpp"
-#include "simulation.hpp"
+#include "options.hpp"
+#include "sweep.hpp"
 
 using namespace vitalwire;
+using simulator::Options;
 
 namespace {
+
+constexpr double kSecondsPerHour = 3600;
 
 void print_log(log::Level, std::string_view line) {
     std::printf("                %.*s\n", static_cast<int>(line.size()), line.data());
@@ -17,11 +23,29 @@ void print_log(log::Level, std::string_view line) {
 
 void drop_log(log::Level, std::string_view) {}
 
-bool holds(std::uint64_t seed, const simulator::Size& size, bool verbose, bool summary) {
+/// "7..99", or "99" for 1..99.
+std::string read_range(const std::string& text, Options& options) {
+    const auto dots = text.find("..");
+    const auto number = [](const std::string& digits, std::uint64_t& value) {
+        if (digits.empty() || digits.find_first_not_of("0123456789") != std::string::npos) return false;
+        value = std::strtoull(digits.c_str(), nullptr, 10);
+        return true;
+    };
+    options.first_seed = 1;
+    const bool first = dots == std::string::npos || number(text.substr(0, dots), options.first_seed);
+    const bool last = number(dots == std::string::npos ? text : text.substr(dots + 2), options.last_seed);
+    if (first && last && options.first_seed <= options.last_seed) return {};
+    return "'" + text + "' is no range of seeds: write 7..99, or 99 for 1..99";
+}
+
+/// Prints what happens; false if an invariant is violated.
+bool play(const Options& options, std::uint64_t seed) {
+    log::set_backend(options.verbose ? print_log : drop_log);
+    const auto detail = options.verbose ? simulator::Detail::everything : simulator::Detail::story;
     try {
-        simulator::Simulation simulation(seed, size, verbose);
+        simulator::Simulation simulation(seed, options.size, detail);
         simulation.run();
-        if (summary) std::printf("seed %ju: %s\n", static_cast<std::uintmax_t>(seed), simulation.summary().c_str());
+        std::printf("seed %ju holds: %s\n", static_cast<std::uintmax_t>(seed), simulation.result().text().c_str());
         return true;
     } catch (const simulator::Violation& violation) {
         std::printf("seed %ju violates:\n%s\n", static_cast<std::uintmax_t>(seed), violation.what());
@@ -31,41 +55,55 @@ bool holds(std::uint64_t seed, const simulator::Size& size, bool verbose, bool s
 
 }  // namespace
 
+namespace vitalwire::simulator {
+
+std::string Options::replay(const std::string& program, std::uint64_t seed) const {
+    char text[256];
+    std::snprintf(text, sizeof text,
+                  " --seed %ju --guests %zu --hosts %zu --controllers %zu --inspectors %zu --hours %.5f",
+                  static_cast<std::uintmax_t>(seed), size.guests, size.hosts, size.controllers, size.inspectors,
+                  static_cast<double>(size.disturbed.count()) / kSecondsPerHour);
+    return program + text;
+}
+
+}  // namespace vitalwire::simulator
+
 int main(int argc, char** argv) {
-    std::uint64_t seed = 1;
-    std::uint64_t seeds = 1;
-    simulator::Size size;
-    std::int64_t disturbed = size.disturbed.count();
-    bool verbose = false;
+    Options options;
+    simulator::Size& size = options.size;
+    options.processes = std::max(1U, std::thread::hardware_concurrency());
+    double hours = static_cast<double>(size.disturbed.count()) / kSecondsPerHour;
+    std::string range;
 
     CLI::App app("The whole of Vitalwire but its sockets, in virtual time and disturbed.");
-    app.add_option("--seed", seed, "the first seed")->capture_default_str();
-    app.add_option("--seeds", seeds, "how many seeds to try")->capture_default_str();
+    const auto* one = app.add_option("--seed", options.first_seed, "plays this seed and prints its story");
+    app.add_option("--seeds", range, "plays many, several at once: A..B, or B for 1..B")->excludes("--seed");
+    app.add_option("--hours", hours, "virtual hours in which things go wrong, of each seed")->capture_default_str();
+    app.add_option("--processes", options.processes, "how many seeds are played at once")->capture_default_str();
     app.add_option("--guests", size.guests, "number of guests")->capture_default_str();
     app.add_option("--hosts", size.hosts, "compute nodes, an agent each")->capture_default_str();
     app.add_option("--controllers", size.controllers, "number of controllers")->capture_default_str();
     app.add_option("--inspectors", size.inspectors, "receivers of faults")->capture_default_str();
-    app.add_option("--disturbed", disturbed, "seconds in which things go wrong")->capture_default_str();
-    app.add_flag("--verbose", verbose, "print everything that happens");
+    app.add_flag("--verbose", options.verbose, "the story with every heartbeat and what the programs log");
     CLI11_PARSE(app, argc, argv);
-    size.disturbed = std::chrono::seconds(disturbed);
-    log::set_backend(verbose ? print_log : drop_log);
+    size.disturbed = std::chrono::seconds(std::llround(hours * kSecondsPerHour));
+    if (one->count() > 0 || range.empty()) return play(options, options.first_seed) ? 0 : 1;
 
-    std::uint64_t violations = 0;
-    for (const std::uint64_t last = seed + seeds; seed < last; ++seed) {
-        if (holds(seed, size, verbose, seeds == 1)) continue;
-        std::printf(
-            "again: %s --seed %ju --guests %zu --hosts %zu --controllers %zu --inspectors %zu --disturbed %jd\n",
-            argv[0], static_cast<std::uintmax_t>(seed), size.guests, size.hosts, size.controllers, size.inspectors,
-            static_cast<std::intmax_t>(disturbed));
-        const bool first = ++violations == 1;
-        if (!first || verbose) continue;
-        std::puts("all that happened:");
-        log::set_backend(print_log);
-        holds(seed, size, true, false);
-        log::set_backend(drop_log);
+    if (const std::string problem = read_range(range, options); !problem.empty()) {
+        std::fprintf(stderr, "simulator: %s\n", problem.c_str());
+        return 2;
     }
-    std::printf("%ju of %ju seeds hold\n", static_cast<std::uintmax_t>(seeds - violations),
-                static_cast<std::uintmax_t>(seeds));
-    return violations == 0 ? 0 : 1;
+    log::set_backend(drop_log);
+    const simulator::Sweep sweep = simulator::play_all(options);
+    std::fputs(sweep.text().c_str(), stdout);
+    if (sweep.violations.empty()) return 0;
+    std::printf("\nwhat happened in the first of them:\n");
+    for (const auto& [seed, what] : sweep.violations) {
+        if (what.ended_by_signal) continue;  // this process is to live
+        play(options, seed);
+        break;
+    }
+    for (const auto& [seed, what] : sweep.violations)
+        std::printf("again: %s\n", options.replay(argv[0], seed).c_str());
+    return 1;
 }

@@ -1,5 +1,6 @@
 #include "simulation.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace vitalwire::simulator {
@@ -11,8 +12,10 @@ constexpr Millis kDetectionTimes[] = {Millis(500), Millis(900), Millis(1000), Mi
 constexpr seconds kEstablishTimeout{20};
 // Longest back-off of a delivery, and the agent's repetition of what is not confirmed, twice.
 constexpr seconds kCalm{150};
+constexpr seconds kSettles{90};
 
 constexpr seconds kWorstClock{30};
+constexpr std::size_t kGroupSize = 4;
 
 Vm::Plan plan_of(World& world, std::size_t number) {
     Vm::Plan plan;
@@ -28,13 +31,25 @@ Vm::Plan plan_of(World& world, std::size_t number) {
     plan.policy.heartbeat = world.chance(0.7);
     plan.policy.detect_multiplier = world.chance(0.3) ? 2 : 1;
     plan.policy.establish_timeout = kEstablishTimeout;
+    plan.policy.messaging = world.chance(0.9);
+    if (world.chance(0.9)) plan.group = base::GroupId("group-" + std::to_string(number / kGroupSize));
+    plan.project = world.chance(0.95) ? kTenant : "stranger";
     return plan;
 }
 
 }  // namespace
 
-Simulation::Simulation(std::uint64_t seed, const Size& size, bool verbose)
-    : world_(seed, verbose), size_(size), backlog_(world_.chance(0.5) ? kShortBacklog : kEndlessBacklog) {
+Simulation::Simulation(std::uint64_t seed, const Size& size, Detail detail)
+    : world_(seed, detail),
+      size_(size),
+      backlog_(world_.chance(0.5) ? kShortBacklog : kEndlessBacklog),
+      keep_alive_(world_.chance(0.25)),
+      groups_(world_, [this] {
+          TimePoint oldest = world_.now();
+          for (const auto& controller : controllers_)
+              oldest = std::min(oldest, controller->inventory_from());
+          return oldest;
+      }) {
     std::vector<Inspector*> inspectors;
     for (std::size_t i = 0; i < size.inspectors; ++i) {
         inspectors_.push_back(std::make_unique<Inspector>(world_, "inspector-" + std::to_string(i)));
@@ -45,6 +60,9 @@ Simulation::Simulation(std::uint64_t seed, const Size& size, bool verbose)
             check_owner(receiver, event);
         };
     }
+    groups_.on_answer = [this](const GroupMember& member, const wire::MemberState& state) {
+        check_not_silent(member, state);
+    };
     const bool names_all = world_.chance(0.5);
     for (std::size_t i = 0; i < size.controllers; ++i) {
         const ControllerNode::Plan plan{backlog_, names_all, world_.between(-kWorstClock, kWorstClock)};
@@ -56,15 +74,17 @@ Simulation::Simulation(std::uint64_t seed, const Size& size, bool verbose)
         HostNode& host =
             *hosts_.emplace_back(std::make_unique<HostNode>(world_, "host-" + std::to_string(i), observer));
         for (const auto& controller : controllers_) {
-            cables_.push_back(std::make_unique<Cable>(world_, host.id(), controller->name()));
+            cables_.push_back(std::make_unique<Cable>(world_, host.id(), controller->name(), keep_alive_));
             host.plug_in(*cables_.back());
             controller->plug_in(*cables_.back());
         }
         host.step_wall_clock(world_.between(-kWorstClock, kWorstClock));
     }
     for (std::size_t i = 0; i < size.guests; ++i) {
-        Vm& vm = *vms_.emplace_back(std::make_unique<Vm>(world_, plan_of(world_, i)));
+        Vm& vm = *vms_.emplace_back(std::make_unique<Vm>(world_, plan_of(world_, i), groups_));
         by_id_[vm.id()] = &vm;
+        // Of another project it takes no part, whatever the cloud says.
+        groups_.joins(vm.id(), vm.plan().project == kTenant ? vm.plan().group : base::GroupId());
         hosts_[i % hosts_.size()]->add(vm);
     }
 }
@@ -83,24 +103,35 @@ void Simulation::run() {
     schedule_disturbances();
     world_.run_for(size_.disturbed);
     calm_ = true;
+    calm_since_ = world_.now();
     repair_everything();
-    world_.run_for(kCalm);
+    world_.run_for(kSettles);
+    groups_.settle([this] {
+        std::vector<const Vm*> vms;
+        for (const auto& vm : vms_)
+            vms.push_back(vm.get());
+        return vms;
+    });
+    world_.run_for(kCalm - kSettles);
     check_agreement();
+    check_states();
 }
 
-std::string Simulation::summary() const {
-    std::string text =
-        std::to_string(disturbances_) + " disturbances, " + std::to_string(world_.events()) + " events, faults:";
-    for (const auto& [kind, count] : opened_)
-        text += " " + kind + " " + std::to_string(count);
-    std::uint64_t delivered = 0;
+Result Simulation::result() const {
+    Result result = result_;
+    result.events = world_.events();
+    result.guest_hours =
+        std::chrono::duration<double, std::ratio<3600>>(world_.elapsed()).count() * static_cast<double>(size_.guests);
+    result.broadcasts = groups_.broadcasts();
+    result.broadcasts_received = groups_.deliveries();
     for (const auto& inspector : inspectors_)
-        delivered += inspector->events();
-    return text + ", delivered " + std::to_string(delivered);
+        result.delivered += inspector->events();
+    return result;
 }
 
 controller::InventorySnapshot Simulation::cloud() const {
     controller::InventorySnapshot snapshot;
+    std::set<base::GroupId> groups;
     for (const auto& vm : vms_) {
         if (unnamed_.contains(vm->id())) continue;
         const auto misplaced = misplaced_.find(vm->id());
@@ -109,8 +140,14 @@ controller::InventorySnapshot Simulation::cloud() const {
         guest.id = vm->id();
         guest.host = base::HostId(long_names_ ? host.name() + kDomain : host.name());
         guest.policy = vm->plan().policy;
+        guest.project = vm->plan().project;
+        const bool stranger = guest.project != kTenant;
+        guest.group = stranger ? vm->plan().group : groups_.group_of(vm->id());
+        if (!guest.group.empty()) groups.insert(guest.group);
         snapshot.guests.push_back(std::move(guest));
     }
+    for (const base::GroupId& group : groups)
+        snapshot.groups.push_back({group, "name of " + group.str(), kTenant});
     return snapshot;
 }
 

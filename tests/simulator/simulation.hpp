@@ -10,8 +10,10 @@
 
 #include "cable.hpp"
 #include "controller_node.hpp"
+#include "group_rules.hpp"
 #include "host_node.hpp"
 #include "inspector.hpp"
+#include "result.hpp"
 #include "vm.hpp"
 #include "world.hpp"
 
@@ -33,16 +35,17 @@ inline constexpr int kEndlessBacklog = 1'000'000;
 ///   - a guest that answers in time is never reported, one that does not always is, within the bound;
 ///   - an inspector receives an alarm's raise before its clear;
 ///   - it is told nothing that a host finds out about copies of guests that live elsewhere;
+///   - server groups keep what is promised of them (GroupRules);
 ///   - what is acknowledged to an agent was delivered to every inspector;
-///   - when the disturbances end, every inspector, controller and agent agrees with the truth.
+///   - when the disturbances end, every inspector, controller, agent and member of a group agrees with the truth.
 class Simulation final : private FaultObserver {
 public:
-    Simulation(std::uint64_t seed, const Size& size, bool verbose);
+    Simulation(std::uint64_t seed, const Size& size, Detail detail);
     ~Simulation() override;
 
     /// Throws Violation.
     void run();
-    std::string summary() const;
+    Result result() const;
 
 private:
     // What goes wrong (disturbances.cpp). Each schedules its own end.
@@ -82,6 +85,11 @@ private:
     std::multiset<std::string> truth() const;
 
     /// The cloud had the guest on that host ever since the fault was found.
+    void check_states() const;
+    void check_not_silent(const GroupMember& member, const wire::MemberState& state) const;
+    void check_states(const Vm& vm) const;
+    std::string state_as_it_is(const Vm& vm) const;
+
     bool owned_since(const model::Fault& fault) const;
     controller::InventorySnapshot cloud() const;
     void inventory_changed();
@@ -89,6 +97,8 @@ private:
     World world_;
     Size size_;
     int backlog_;  ///< controller::DeliveryOptions
+    bool keep_alive_;
+    GroupRules groups_;
     std::vector<std::unique_ptr<Inspector>> inspectors_;
     std::vector<std::unique_ptr<Vm>> vms_;
     std::vector<std::unique_ptr<Cable>> cables_;
@@ -109,9 +119,9 @@ private:
     int behind_ = 0;  ///< inventories of controllers
     TimePoint behind_until_{};
 
-    bool calm_ = false;                            ///< the disturbances are over
-    std::map<std::string, std::uint64_t> opened_;  ///< by kind
-    std::uint64_t disturbances_ = 0;
+    bool calm_ = false;  ///< the disturbances are over
+    TimePoint calm_since_{};
+    Result result_;
 };
 
 }  // namespace vitalwire::simulator

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "host_node.hpp"
+#include "wire/inbound.hpp"
 
 namespace vitalwire::simulator {
 
@@ -15,6 +16,7 @@ constexpr Millis kSlowest{4};
 // Even a good channel holds old bytes: of an earlier connection, or the same again.
 constexpr double kStale = 0.02;
 constexpr double kRepeated = 0.002;
+constexpr Millis kMemberTurn{2000};
 
 struct Words {
     std::string operator()(const wire::Init& pdu) const { return "init " + std::to_string(pdu.invocation_id); }
@@ -37,7 +39,8 @@ struct Words {
 
 }  // namespace
 
-Vm::Vm(World& world, Plan plan) : world_(world), plan_(std::move(plan)), inbox_(world), clock_(kProbe) {}
+Vm::Vm(World& world, Plan plan, GroupObserver& observer)
+    : world_(world), plan_(std::move(plan)), observer_(observer), inbox_(world), clock_(kProbe) {}
 
 template <class Change>
 void Vm::changing(Change change) {
@@ -54,7 +57,7 @@ void Vm::boot(Duration time) {
         power_ = Power::running;
         hung_ = false;
         expected_away_ = true;
-        inbox_.renew();
+        renew_inbox();
         stand_still_or_run();
     });
     world_.after(time, [this, daemons = daemons_] {
@@ -67,6 +70,7 @@ void Vm::power_off(Power how) {
     changing([&] {
         power_ = how;
         daemon_.reset();
+        member_.reset();
         expected_away_ = true;
         ++daemons_;
         connected_ = false;
@@ -106,11 +110,14 @@ void Vm::start_daemon() {
         ++daemons_;
         const auto invocation = static_cast<std::int64_t>(world_.below(1U << 30U));
         daemon_ = std::make_unique<heartbeat::GuestSession>(plan_.settings, invocation);
+        member_ = std::make_unique<GroupMember>(world_, id(), observer_,
+                                                [this](std::string line) { to_host(std::move(line)); });
         clock_ = heartbeat::StallClock(kProbe);
         clock_seen_ = world_.now();
         expected_away_ = false;
     });
     if (connected_) host_connected();
+    member_turn();
 }
 
 void Vm::stop_daemon(bool in_order) {
@@ -122,11 +129,18 @@ void Vm::stop_daemon(bool in_order) {
     carry_out(actions);
     changing([&] {
         daemon_.reset();
+        member_.reset();
         expected_away_ = says_exit;
         ++daemons_;
-        inbox_.renew();
+        renew_inbox();
         stand_still_or_run();
     });
+}
+
+/// Nothing waits for who reads next.
+void Vm::renew_inbox() {
+    inbox_.renew();
+    if (std::exchange(group_waits_, false) && connected_) host_->group_read(*this);
 }
 
 void Vm::set_healthy(bool healthy) {
@@ -162,11 +176,12 @@ void Vm::host_disconnected() {
         heartbeat::GuestSession::Actions actions;
         daemon_->disconnected(actions);
         carry_out(actions);
+        member_->host_gone();
     });
 }
 
 void Vm::from_host(const wire::HeartbeatPdu& pdu) {
-    travel(last_arrival_in_guest_, [this, pdu] {
+    travel(last_arrival_in_guest_, false, [this, pdu] {
         log_traffic(" < ", pdu);
         inbox_.run([this, pdu] { receive(pdu); });
     });
@@ -174,24 +189,67 @@ void Vm::from_host(const wire::HeartbeatPdu& pdu) {
 
 void Vm::to_host(const wire::HeartbeatPdu& pdu) {
     if (!connected_) return;
-    travel(last_arrival_at_host_, [this, pdu] {
+    travel(last_arrival_at_host_, false, [this, pdu] {
         log_traffic(" > ", pdu);
         host_->from_guest(*this, pdu);
     });
 }
 
-void Vm::log_traffic(const char* direction, const wire::HeartbeatPdu& pdu) const {
-    if (world_.verbose()) world_.log(id().str() + direction + std::visit(Words{}, pdu));
+void Vm::from_host(std::string lines) {
+    travel(last_arrival_in_guest_, true, [this, lines = std::move(lines), connection = connection_] {
+        group_waits_ = true;
+        inbox_.run([this, lines, connection] {
+            group_waits_ = false;
+            read_group(lines);
+            if (connection == connection_) host_->group_read(*this);
+        });
+    });
 }
 
-/// In order; gone with the connection, unless it lingers in a buffer.
+/// While no daemon has the port open, the device drops what comes.
+void Vm::read_group(const std::string& lines) {
+    for (std::size_t begin = 0, end = 0; begin < lines.size(); begin = end + 1) {
+        end = std::min(lines.find('\n', begin), lines.size());
+        if (end == begin || !member_) continue;
+        const std::string_view line(&lines[begin], end - begin);
+        if (world_.tells_everything()) world_.log(id().str() + " < " + std::string(line));
+        const auto message = wire::read_line(line, wire::ChannelKind::native, wire::Receiver::guest);
+        member_->received(std::get<wire::GroupMessage>(message).pdu);
+    }
+}
+
+void Vm::to_host(std::string line) {
+    if (!connected_) return;
+    travel(last_arrival_at_host_, true, [this, line = std::move(line)] {
+        if (world_.tells_everything()) world_.log(id().str() + " > " + line.substr(1, line.size() - 2));
+        host_->from_guest(*this, line);
+    });
+}
+
+void Vm::member_turn() {
+    if (!plan_.policy.messaging) return;
+    world_.after(world_.between(kMemberTurn / 2, kMemberTurn), [this, daemons = daemons_] {
+        if (daemons != daemons_) return;
+        inbox_.run([this, daemons] {
+            if (daemons != daemons_ || !member_) return;
+            if (connected_) member_->turn();
+            member_turn();
+        });
+    });
+}
+
+void Vm::log_traffic(const char* direction, const wire::HeartbeatPdu& pdu) const {
+    if (world_.tells_everything()) world_.log(id().str() + direction + std::visit(Words{}, pdu));
+}
+
+/// In order; gone with the connection, unless it lingers in a buffer. What is lost or doubled in here is heartbeats.
 template <class Deliver>
-void Vm::travel(TimePoint& last_arrival, Deliver deliver) {
-    if (world_.chance(loss_)) return;
+void Vm::travel(TimePoint& last_arrival, bool of_group, Deliver deliver) {
+    if (!of_group && world_.chance(loss_)) return;
     const Duration detour = noisy() ? world_.between({}, delay_) : Duration{};
     last_arrival = std::max(last_arrival, world_.now() + world_.between(kFastest, kSlowest) + detour);
     const bool stale = world_.chance(kStale);
-    for (int copies = world_.chance(kRepeated) ? 2 : 1; copies > 0; --copies) {
+    for (int copies = !of_group && world_.chance(kRepeated) ? 2 : 1; copies > 0; --copies) {
         world_.at(last_arrival, [this, deliver, stale, connection = connection_] {
             if (connection == connection_ || (stale && listens())) deliver();
         });

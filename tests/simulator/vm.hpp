@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bus/messages.hpp"
+#include "group_member.hpp"
 #include "heartbeat/detection.hpp"
 #include "heartbeat/guest_session.hpp"
 #include "heartbeat/host_session.hpp"
@@ -15,6 +16,9 @@
 namespace vitalwire::simulator {
 
 class HostNode;
+
+/// Whose the server groups are.
+inline constexpr const char* kTenant = "tenant";
 
 /// A virtual machine with the guest's daemon in it: the real GuestSession behind a channel that can be slow, lossy and
 /// full of old bytes. It keeps what it went through, so that the invariants can distinguish an alarm from a false one.
@@ -27,6 +31,8 @@ public:
         base::GuestId id;
         heartbeat::GuestSettings settings;
         model::GuestPolicy policy;
+        base::GroupId group;    ///< at first
+        std::string project{};  ///< of its server group's members, or another one
         Millis interval() const { return times().interval; }
         Millis deadline() const { return times().deadline; }
         heartbeat::Times times() const {
@@ -35,7 +41,7 @@ public:
         }
     };
 
-    Vm(World& world, Plan plan);
+    Vm(World& world, Plan plan, GroupObserver& observer);
 
     // What happens to the VM. The host is notified (HostNode::hypervisor_event) where a hypervisor would do so.
     void boot(Duration time);  ///< the daemon starts after `time`
@@ -58,6 +64,8 @@ public:
     void host_disconnected();
     /// Delivers `pdu` to the guest after its way through the channel.
     void from_host(const wire::HeartbeatPdu& pdu);
+    /// Messages of its server group, as bytes; the host is told when they are read (HostNode::group_read).
+    void from_host(std::string lines);
     bool listens() const { return power_ != Power::off && power_ != Power::crashed; }
 
     const Plan& plan() const { return plan_; }
@@ -65,6 +73,8 @@ public:
     HostNode& host() const { return *host_; }
     Power power() const { return power_; }
     bool healthy() const { return health_.healthy; }
+    /// Null while its daemon does not run.
+    const GroupMember* member() const { return member_.get(); }
 
     /// Cannot answer at all.
     bool mute() const { return !listens() || !daemon_ || hung_ || power_ == Power::paused; }
@@ -97,12 +107,17 @@ private:
     void carry_out(const heartbeat::GuestSession::Actions& actions);
     void arm();
     void to_host(const wire::HeartbeatPdu& pdu);
+    void renew_inbox();
+    void read_group(const std::string& lines);
+    void to_host(std::string line);
+    void member_turn();
     void log_traffic(const char* direction, const wire::HeartbeatPdu& pdu) const;
     template <class Deliver>
-    void travel(TimePoint& last_arrival, Deliver deliver);
+    void travel(TimePoint& last_arrival, bool of_group, Deliver deliver);
 
     World& world_;
     Plan plan_;
+    GroupObserver& observer_;
     HostNode* host_ = nullptr;
     Power power_ = Power::off;
     bool hung_ = false;
@@ -112,12 +127,14 @@ private:
 
     Inbox inbox_;
     std::unique_ptr<heartbeat::GuestSession> daemon_;
+    std::unique_ptr<GroupMember> member_;  ///< while the daemon runs
     heartbeat::StallClock clock_;
     TimePoint clock_seen_ = virtual_time::now();
     bool stood_still_ = false;
     std::uint64_t daemons_ = 0;
     std::uint64_t timer_ = 0;
 
+    bool group_waits_ = false;  ///< messages of its group have arrived and are not read
     bool connected_ = false;
     std::uint64_t connection_ = 0;
     TimePoint last_arrival_in_guest_{};

@@ -23,8 +23,8 @@ void World::run_for(Duration time) {
     virtual_time::advance_to(end);
 }
 
-void World::log(const std::string& what) const {
-    if (verbose_) std::printf("%s  %s\n", stamp().c_str(), what.c_str());
+void World::print(const std::string& what) const {
+    std::printf("%s  %s\n", stamp().c_str(), what.c_str());
 }
 
 void World::violated(const std::string& what) const {

@@ -26,10 +26,13 @@ public:
     using std::runtime_error::runtime_error;
 };
 
+/// How much of what happens is printed.
+enum class Detail : std::uint8_t { nothing, story, everything };
+
 /// Time, chance and order: everything that happens is an event here, and two runs of one seed are the same run.
 class World {
 public:
-    World(std::uint64_t seed, bool verbose) : random_(seed), verbose_(verbose) { virtual_time::begin(seed); }
+    World(std::uint64_t seed, Detail detail) : random_(seed), detail_(detail) { virtual_time::begin(seed); }
 
     boost::asio::io_context& io() { return io_; }
     TimePoint now() const { return virtual_time::now(); }
@@ -54,8 +57,11 @@ public:
         return items[below(std::size(items))];
     }
 
-    bool verbose() const { return verbose_; }
-    void log(const std::string& what) const;
+    /// Part of the story.
+    void log(const std::string& what) const {
+        if (detail_ != Detail::nothing) print(what);
+    }
+    bool tells_everything() const { return detail_ == Detail::everything; }
     [[noreturn]] void violated(const std::string& what) const;
     std::uint64_t events() const { return events_run_; }
 
@@ -69,13 +75,14 @@ private:
         }
     };
 
+    void print(const std::string& what) const;
     std::string stamp() const;
 
     boost::asio::io_context io_;
     /// A context without work does not look at its timer, not even to find that it is no longer set.
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{io_.get_executor()};
     std::mt19937_64 random_;
-    bool verbose_;
+    Detail detail_;
     std::priority_queue<Event> events_;
     std::uint64_t next_number_ = 0;
     std::uint64_t events_run_ = 0;
