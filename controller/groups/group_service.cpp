@@ -134,6 +134,11 @@ void GroupService::deliver_kept(base::TimePoint now) {
         const InventoryGuest* known = inventory_.guest(guest);
         const bool there = known != nullptr && takes_part(*known) && has_channel(agent_of(*known), guest);
         if (!there) continue;
+        // By another controller newer ones of the same sender may have come already.
+        kept_.drop_if(guest, [this](const bus::GroupDeliver& message) {
+            const InventoryGuest* sender = inventory_.guest(GuestId(message.source));
+            return sender == nullptr || !is_primary(agent_of(*sender));
+        });
         for (const bus::GroupDeliver& message : kept_.take(guest))
             send_(agent_of(*known), message);
     }
@@ -156,6 +161,7 @@ void GroupService::on(const HostId& host, const bus::GroupQuery& message) {
 }
 
 void GroupService::inventory_changed(const std::vector<GuestChange>& changes, base::WallTime now) {
+    std::vector<const InventoryGuest*> joined;
     for (const GuestChange& change : changes) {
         const bool stays = change.before && change.after && change.before->group == change.after->group;
         const bool moved = stays && !change.before->host.empty() && change.before->host != change.after->host;
@@ -165,10 +171,31 @@ void GroupService::inventory_changed(const std::vector<GuestChange>& changes, ba
         const MemberState after = state_of(*change.after);
         if (stays && state_of(*change.before) == after) continue;
         notify(*change.after, stays ? kUpdated : kCreated, after, now);
+        if (!stays && takes_part(*change.after)) joined.push_back(&*change.after);
     }
+    notify_joined(joined, now);
     std::erase_if(counters_, [&](const auto& item) {
         return inventory_.group(item.first) == nullptr && inventory_.of_group(item.first).empty();
     });
+}
+
+/// Who joins has heard nothing of its peers, or nothing while it was away: those of one host in one message each.
+void GroupService::notify_joined(const std::vector<const InventoryGuest*>& joined, base::WallTime now) {
+    std::map<std::pair<GroupId, HostId>, std::vector<GuestId>> newcomers;
+    for (const InventoryGuest* guest : joined) {
+        const HostId host = agent_of(*guest);
+        const bool told = guest->policy.messaging && is_primary(host) && !expected_.contains(host);
+        if (told) newcomers[{guest->group, host}].push_back(guest->id);
+    }
+    const std::string timestamp = base::to_iso8601(now);
+    for (const auto& [where, guests] : newcomers) {
+        for (const InventoryGuest* member : inventory_.of_group(where.first)) {
+            if (!takes_part(*member)) continue;
+            group::Hop hop{where.second, guests};
+            std::erase(hop.guests, member->id);
+            if (!hop.guests.empty()) send(hop, kRepeated, state_of(*member), timestamp);
+        }
+    }
 }
 
 void GroupService::initial_sync(const HostId& host, base::WallTime now) {

@@ -94,6 +94,7 @@ private:
     void notify_of_all(const base::HostId& host, const base::GroupId& group, const std::string& timestamp);
     void notify_earlier(const std::vector<const InventoryGuest*>& guests, std::uint64_t event,
                         const std::string& timestamp);
+    void notify_joined(const std::vector<const InventoryGuest*>& joined, base::WallTime now);
     void notify_deleted(const InventoryGuest& guest, base::WallTime now);
     std::string heartbeat_of(const base::GuestId& guest, const base::HostId& host) const;
     wire::MemberState state_of(const InventoryGuest& guest) const;

@@ -46,6 +46,17 @@ std::vector<bus::GroupDeliver> KeptMessages::take(const GuestId& guest) {
     return messages;
 }
 
+void KeptMessages::drop_if(const GuestId& guest, const std::function<bool(const bus::GroupDeliver&)>& outdated) {
+    Guest& kept = guests_.at(guest);
+    const std::size_t dropped = std::erase_if(kept.items, [&](const Guest::Item& item) {
+        if (!outdated(item.message)) return false;
+        kept.bytes -= item.message.payload.size();
+        return true;
+    });
+    kept.lost += dropped;
+    dropped_ += dropped;
+}
+
 void KeptMessages::expire(TimePoint now) {
     for (auto& [id, guest] : guests_) {
         while (!guest.items.empty() && now - guest.items.front().since >= kLongest)

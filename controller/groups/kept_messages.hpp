@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -29,6 +30,8 @@ public:
     std::vector<base::GuestId> guests() const;
     /// What waits for it, in order; nothing is kept for it any more, unless only a count is left.
     std::vector<bus::GroupDeliver> take(const base::GuestId& guest);
+    /// Drops what the guest is no longer to get; it is counted as the rest.
+    void drop_if(const base::GuestId& guest, const std::function<bool(const bus::GroupDeliver&)>& outdated);
     /// Drops what has waited too long.
     void expire(base::TimePoint now);
     /// Since start.
