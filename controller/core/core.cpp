@@ -57,8 +57,10 @@ Core::Core(Options options, Context context)
                     rejected_.add(host, alarms_.report_orphaned(host, faults, moment.wall), {}, moment.steady);
                 },
                 [this](std::function<void()> done) { context_.rows.when_durable(std::move(done)); }}),
-      maintenance_sync_(maintenance_, fleet_, context.inventory,
-                        [this](const HostId& host, const bus::ToAgent& message) { send(host, message); }),
+      maintenance_sync_(
+          maintenance_, fleet_, context.inventory,
+          [this](const base::GuestId& guest, const HostId& host) { return maintenance_subject(guest, host); },
+          [this](const HostId& host, const bus::ToAgent& message) { send(host, message); }),
       coverage_(
           context.inventory, fleet_, names_, alarms_.table(),
           [this](const HostId& host) { return policies_.sent(host); },

@@ -127,6 +127,11 @@ public:
     const MaintenanceList& maintenance() const { return maintenance_; }
     /// What covers the guest now; null when nothing does.
     const Maintenance* maintenance_of(const base::GuestId& guest, const base::HostId& host, base::WallTime now) const;
+    /// What the windows that cover the guest are to it.
+    MaintenanceList::Effect maintenance_effect(const base::GuestId& guest, const base::HostId& host,
+                                               base::WallTime now) const {
+        return maintenance_.for_guests(maintenance_subject(guest, host), now);
+    }
     /// Those of the options that may change while it runs: patience, history, remove_agent_after.
     void set_limits(const Options& options);
     const SelfMonitoring& self_monitoring() const { return self_monitoring_; }

@@ -55,8 +55,7 @@ void MaintenanceSync::sync(const HostId& host, const Agent& agent, base::WallTim
     Items items;
     std::vector<GuestId> over;
     for (const auto& [guest, report] : agent.guests) {
-        const InventoryGuest* known = inventory_.guest(guest);
-        const auto effect = windows_.for_guests({guest, host, known == nullptr ? base::GroupId() : known->group}, now);
+        const auto effect = windows_.for_guests(subject_of_(guest, host), now);
         if (effect.notify || effect.forced_until != base::WallTime{})
             items.push_back({guest, effect.notify, effect.forced_until});
         const auto notified = notified_on_.find(guest);

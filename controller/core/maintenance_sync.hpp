@@ -20,8 +20,15 @@ class MaintenanceSync {
 public:
     using Send = std::function<void(const base::HostId&, const bus::ToAgent&)>;
 
-    MaintenanceSync(const MaintenanceList& windows, const Fleet& fleet, const Inventory& inventory, Send send)
-        : windows_(windows), fleet_(fleet), inventory_(inventory), send_(std::move(send)) {}
+    using SubjectOf = std::function<MaintenanceList::Subject(const base::GuestId&, const base::HostId&)>;
+
+    MaintenanceSync(const MaintenanceList& windows, const Fleet& fleet, const Inventory& inventory,
+                    SubjectOf subject_of, Send send)
+        : windows_(windows),
+          fleet_(fleet),
+          inventory_(inventory),
+          subject_of_(std::move(subject_of)),
+          send_(std::move(send)) {}
 
     /// Something may have changed for that host, or for all.
     void mark(const base::HostId& host) { marked_.insert(host); }
@@ -48,6 +55,7 @@ private:
     const MaintenanceList& windows_;
     const Fleet& fleet_;
     const Inventory& inventory_;
+    SubjectOf subject_of_;
     Send send_;
     std::set<base::HostId> marked_;
     std::map<base::HostId, Items> sent_;

@@ -37,9 +37,7 @@ void add_maintenance(json& entry, const ApiContext& context, const GuestId& gues
     const base::WallTime now = std::chrono::system_clock::now();
     const Maintenance* window = context.core.maintenance_of(guest, host, now);
     if (window == nullptr) return;
-    const InventoryGuest* known = context.inventory.guest(guest);
-    const auto effect =
-        context.core.maintenance().for_guests({guest, host, known == nullptr ? base::GroupId() : known->group}, now);
+    const auto effect = context.core.maintenance_effect(guest, host, now);
     entry["maintenance"] = {{"until", base::to_iso8601(window->until)},
                             {"by", window->by},
                             {"reason", window->reason},
