@@ -29,7 +29,9 @@ bool covers(const Maintenance& window, const MaintenanceList::Subject& subject) 
 
 /// The same order at all controllers.
 bool is_newer(const Maintenance& window, const Maintenance& known) {
-    const auto order = [](const Maintenance& of) { return std::tie(of.until, of.since, of.reason, of.by, of.label, of.notify, of.force); };
+    const auto order = [](const Maintenance& of) {
+        return std::tie(of.until, of.since, of.reason, of.by, of.label, of.notify, of.force);
+    };
     if (window.revision != known.revision) return window.revision > known.revision;
     return order(window) < order(known);
 }

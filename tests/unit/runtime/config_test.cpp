@@ -179,7 +179,7 @@ TEST_F(Config, SaysWhyAFileCannotBeRead) {
     EXPECT_EQ(missing.error().message, "/nonexistent/x.conf: cannot read: No such file or directory");
     const auto directory = ConfigFile::load("/", errors_);
     ASSERT_FALSE(directory);
-    EXPECT_EQ(directory.error().message, "/: cannot read: Is a directory");
+    EXPECT_EQ(directory.error().message, "/: expected a regular file, found a folder");
     EXPECT_FALSE(ConfigFile::load("/dev/zero", errors_)) << "endless input must be refused, not read";
 }
 

@@ -188,6 +188,7 @@ TEST_F(SelfMonitoringTest, ASinkThatFailedBeforeARestartFailsUntilItHasAnswered)
     sinks = {{"rca", std::nullopt, "", false}};
     EXPECT_THAT(check(), IsEmpty()) << "whether it is away is not known yet";
     sinks[0].away_since = now;
+    sinks[0].error = "timeout";
     pass(seconds(60));
     EXPECT_THAT(check(), IsEmpty());
     sinks[0] = {"rca", std::nullopt, "", true};

@@ -378,7 +378,7 @@ TEST_F(CoreTest, ProblemsOfAnAgentBecomeAnAlarmOfItsHost) {
     pass(seconds(4));
     EXPECT_THAT(take(), ElementsAre("agent_degraded.compute-1 opened 1"));
     message("compute-1", bus::AgentProblems{});
-    pass(seconds(1));
+    pass(seconds(4));
     EXPECT_THAT(take(), ElementsAre("agent_degraded.compute-1 cleared 2"));
 }
 
