@@ -250,7 +250,9 @@ void SelfMonitoring::raise(Alarm alarm, base::Moment moment, Changed& changed) {
 }
 
 void SelfMonitoring::update(Alarm& known, const Alarm& found, base::Moment moment, Changed& changed) {
-    if (known.detail == found.detail && known.reason == found.reason) return;
+    // A sink that was lost before a restart has no error yet.
+    const bool told = found.reason.empty() || known.reason == found.reason;
+    if (known.detail == found.detail && told) return;
     if (moment.wall - known.updated_at < kUpdateSpacing) return;
     ++known.revision;
     known.updated_at = moment.wall;
