@@ -198,7 +198,7 @@ class Applications(VitalwiredTest):
         application.signal(signal.SIGSTOP)
         self.await_reason("application server: did not answer within 200 ms")
         application.kill()
-        self.await_reason("application server: ended without deregistering")
+        self.await_reason("application server: ended without deregistering: did not answer within 200 ms")
 
     def test_several_applications_are_named_together(self):
         first, second = self.start_application("a"), self.start_application("b")
