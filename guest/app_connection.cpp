@@ -106,7 +106,8 @@ void AppConnection::handle(const app::Register& request) {
     name_ = request.name;
     interval_ = request.interval;
     timeout_ = request.timeout;
-    log::info("application registered", {{"name", name_}, {"pid", pid_}, {"interval_ms", interval_.count()}});
+    if (owner_.may_log(*this))
+        log::info("application registered", {{"name", name_}, {"pid", pid_}, {"interval_ms", interval_.count()}});
     if (!send(app::Registered{request.id})) return;
     // The end of the process that registered counts, not that of the last one that has the connection: a child that it
     // has forked holds a copy.
@@ -143,7 +144,7 @@ void AppConnection::handle(const app::Deregister&) {
     timer_.cancel();
     owner_.abstains(*this);  // in that name
     owner_.deregistered(*this);
-    log::info("application deregistered", {{"name", name_}, {"pid", pid_}});
+    if (owner_.may_log(*this)) log::info("application deregistered", {{"name", name_}, {"pid", pid_}});
     name_.clear();
     process_.stop();
 }
@@ -210,7 +211,7 @@ void AppConnection::deliver(const group::Outgoing& message) {
 }
 
 void AppConnection::tell_slow(bool slow) {
-    if (std::exchange(told_slow_, slow) == slow) return;
+    if (std::exchange(told_slow_, slow) == slow || !owner_.may_log(*this)) return;
     if (slow) return log::warning("application does not read its messages, the oldest are dropped", {{"pid", pid_}});
     log::info("application reads its messages again", {{"pid", pid_}, {"dropped", waiting_.dropped()}});
 }

@@ -27,6 +27,8 @@ public:
         virtual ~Owner() = default;
         /// Whether `connection` may be called `name`.
         virtual base::Result<void> admit(AppConnection& connection, const std::string& name) = 0;
+        /// Whether a log line that `connection` caused may be written.
+        virtual bool may_log(const AppConnection& connection) = 0;
         virtual void health_changed(AppConnection& connection, const heartbeat::Health& health) = 0;
         virtual void deregistered(AppConnection& connection) = 0;
         virtual base::Result<void> set(AppConnection& connection, const app::Set& report) = 0;

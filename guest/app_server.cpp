@@ -26,8 +26,6 @@ constexpr std::chrono::seconds kListenRetry{5};
 constexpr mode_t kSocketMode = 0660;
 constexpr mode_t kFolderMode = 0755;
 constexpr int kApplicationsWaiting = 64;
-constexpr double kRefusalLinesPerSecond = 1;
-constexpr double kRefusalLinesAtOnce = 10;
 
 std::string source_of(const std::string& name) {
     return "application " + name;
@@ -46,8 +44,7 @@ AppServer::AppServer(MonitorClock& clock, HealthBoard& board, GroupApp& group, A
       retry_(clock.io()),
       unwatched_(clock, board),
       reports_(clock, board),
-      services_(clock, board, settings_),
-      refusal_lines_(kRefusalLinesPerSecond, kRefusalLinesAtOnce) {
+      services_(clock, board, settings_) {
     reports_.set_max_per_user(settings_.max_per_user);
 }
 
@@ -271,16 +268,13 @@ app::Status AppServer::status(std::int64_t from) {
 }
 
 void AppServer::log_refusal(const AppConnection& connection, const std::string& name, const std::string& why) {
-    // An application that sends nothing else must not fill the disk.
-    if (!refusal_lines_.take(clock_.now())) {
-        ++unlogged_;
-        return;
-    }
-    log::info("request of an application refused", {{"pid", connection.pid()},
-                                                    {"uid", connection.uid()},
-                                                    {"name", name},
-                                                    {"why", why},
-                                                    {"unlogged_before", std::exchange(unlogged_, 0)}});
+    if (!may_log(connection)) return;
+    log::info("request of an application refused",
+              {{"pid", connection.pid()}, {"uid", connection.uid()}, {"name", name}, {"why", why}});
+}
+
+bool AppServer::may_log(const AppConnection& connection) {
+    return log_limit_.take(clock_.now(), "user " + std::to_string(connection.uid()));
 }
 
 void AppServer::health_changed(AppConnection& connection, const heartbeat::Health& health) {

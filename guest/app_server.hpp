@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "base/token_bucket.hpp"
 #include "guest/action_votes.hpp"
 #include "guest/app_connection.hpp"
 #include "guest/health_board.hpp"
+#include "guest/log_limit.hpp"
 #include "guest/monitor_clock.hpp"
 #include "guest/notify_socket.hpp"
 #include "guest/reports.hpp"
@@ -57,6 +57,7 @@ private:
     void add_ended(const std::string& name, uid_t uid);
     void log_refusal(const AppConnection& connection, const std::string& name, const std::string& why);
     base::Result<void> admit(AppConnection& connection, const std::string& name) override;
+    bool may_log(const AppConnection& connection) override;
     void health_changed(AppConnection& connection, const heartbeat::Health& health) override;
     void deregistered(AppConnection& connection) override;
     base::Result<void> set(AppConnection& connection, const app::Set& report) override;
@@ -89,8 +90,7 @@ private:
     Reports reports_;
     NotifySocket services_;
     Overview overview_ = [] { return app::Status{}; };
-    base::TokenBucket refusal_lines_;
-    std::uint64_t unlogged_ = 0;
+    LogLimit log_limit_;
 };
 
 }  // namespace vitalwire::guest

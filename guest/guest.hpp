@@ -16,6 +16,7 @@
 //   monitor_clock.hpp           time that decides: steady time without the time in which this daemon stood still
 //   reason.hpp          text from outside as a reason
 //   health_board.hpp    the last result of every check and application; the worst wins
+//   log_limit.hpp       bounds the log lines that others cause
 //   check.hpp           health checks: interval, timeout, failures in a row, roles
 //   probe.hpp           one run of a check: exec_probe.hpp a process, socket_probe.hpp a connection (endpoint.hpp)
 //   children.hpp, first_line.hpp, accounts.hpp  processes of checks, their output and users

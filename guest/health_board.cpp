@@ -48,11 +48,13 @@ void HealthBoard::set(const std::string& source, bool healthy, std::string_view 
                       std::optional<model::CorrectiveAction> action) {
     const bool was_healthy = find(troubles_, source) == troubles_.end();
     if (healthy) {
-        if (!was_healthy) log::info("healthy again", {{"source", source}});
+        if (!was_healthy && log_limit_.take(base::Clock::now(), source))
+            log::info("healthy again", {{"source", source}});
         return remove(source);
     }
     Trouble trouble{source, tidy_reason(reason), action};
-    if (was_healthy) log::warning("unhealthy", {{"source", source}, {"reason", trouble.reason}});
+    if (was_healthy && log_limit_.take(base::Clock::now(), source))
+        log::warning("unhealthy", {{"source", source}, {"reason", trouble.reason}});
     put(troubles_, std::move(trouble));
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "guest/log_limit.hpp"
 #include "heartbeat/guest_session.hpp"
 
 namespace vitalwire::guest {
@@ -49,6 +50,7 @@ private:
     std::optional<model::CorrectiveAction> worst_action() const;
 
     Changed changed_;
+    LogLimit log_limit_;
     Troubles troubles_;
     Troubles warnings_;
     model::CorrectiveAction declared_action_ = model::CorrectiveAction::none;

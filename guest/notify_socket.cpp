@@ -209,9 +209,13 @@ void NotifySocket::handle(pid_t pid, uid_t uid, std::string_view message) {
     const Notification told = parse_notification(message);
     Service* service = find(pid, uid);
     if (told.main_pid && (service == nullptr || service->pid != *told.main_pid)) {
-        if (uid != 0 ? !belongs_to(*told.main_pid, uid) : ProcessWatch::is_gone(*told.main_pid) || *told.main_pid <= 0)
-            return log::warning("notification dropped, its MAINPID is no process of its user",
-                                {{"pid", pid}, {"uid", uid}, {"main_pid", *told.main_pid}});
+        if (uid != 0 ? !belongs_to(*told.main_pid, uid)
+                     : ProcessWatch::is_gone(*told.main_pid) || *told.main_pid <= 0) {
+            if (may_log(uid))
+                log::warning("notification dropped, its MAINPID is no process of its user",
+                             {{"pid", pid}, {"uid", uid}, {"main_pid", *told.main_pid}});
+            return;
+        }
         service = service == nullptr ? find(*told.main_pid, uid) : move(*service, *told.main_pid);
         pid = *told.main_pid;
     }
@@ -247,7 +251,7 @@ NotifySocket::Service* NotifySocket::find(pid_t pid, uid_t uid) {
 /// Another process is the service's main one from now on.
 NotifySocket::Service* NotifySocket::move(Service& service, pid_t pid) {
     if (services_.contains(pid)) return &services_.at(pid);
-    log::info("service has another main process", {{"name", service.name}, {"pid", pid}});
+    if (may_log(service.uid)) log::info("service has another main process", {{"name", service.name}, {"pid", pid}});
     auto node = services_.extract(service.pid);
     node.key() = pid;
     Service& moved = services_.insert(std::move(node)).position->second;
@@ -294,7 +298,7 @@ NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
     service.watchdog = settings_.watchdog;
     service.timer = std::make_unique<MonitorTimer>(clock_);
     service.process = std::make_unique<ProcessWatch>(clock_.io());
-    log::info("service is watched", {{"name", service.name}, {"pid", pid}});
+    if (may_log(uid)) log::info("service is watched", {{"name", service.name}, {"pid", pid}});
     Service& adopted = services_.emplace(pid, std::move(service)).first->second;
     watch(adopted, pid);
     return &adopted;
@@ -316,7 +320,8 @@ void NotifySocket::ended(pid_t pid) {
     auto found = services_.extract(pid);
     if (found.empty()) return;
     const Service& service = found.mapped();
-    log::info("service ended", {{"name", service.name}, {"pid", pid}, {"in_order", service.stopping}});
+    if (may_log(service.uid))
+        log::info("service ended", {{"name", service.name}, {"pid", pid}, {"in_order", service.stopping}});
     if (service.stopping) return board_.remove(service_source(service.name));
     // The oldest of the same user makes room: the guest stays unhealthy by the rest.
     const auto mine = [&](const Ended& each) { return each.uid == service.uid; };
@@ -327,6 +332,10 @@ void NotifySocket::ended(pid_t pid) {
     }
     ended_.push_back({service.name, service.identity, service.uid});
     board_.set(service_source(service.name), false, "ended without STOPPING=1");
+}
+
+bool NotifySocket::may_log(uid_t uid) {
+    return log_limit_.take(clock_.now(), "user " + std::to_string(uid));
 }
 
 std::vector<app::Item> NotifySocket::list() const {

@@ -11,6 +11,7 @@
 
 #include "guest/app_protocol.hpp"
 #include "guest/health_board.hpp"
+#include "guest/log_limit.hpp"
 #include "guest/monitor_clock.hpp"
 #include "guest/process_watch.hpp"
 #include "guest/settings.hpp"
@@ -66,6 +67,7 @@ private:
     void watch(Service& service, pid_t pid);
     void feed(Service& service);
     void ended(pid_t pid);
+    bool may_log(uid_t uid);
 
     MonitorClock& clock_;
     HealthBoard& board_;
@@ -73,6 +75,7 @@ private:
     boost::asio::posix::stream_descriptor socket_;
     runtime::Timer retry_;
     std::string problem_;
+    LogLimit log_limit_;
     std::map<pid_t, Service> services_;
     Unwatched unwatched_;
     std::vector<Ended> ended_;  ///< without STOPPING=1, until the same is there again; the oldest first

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """vitalwired as a process: configuration, signals, service manager, health, memory."""
 
+import json
 import os
 from pathlib import Path
 import re
 import signal
+import socket
 import subprocess
 import sys
 import unittest
@@ -68,6 +70,31 @@ class Health(VitalwiredTest):
         self.start_guest("[check stuck]\ncommand = sleep 1000\ninterval = 100 ms\ntimeout = 200 ms\n")
         self.register()
         self.await_reason("check stuck: did not finish within 200 ms")
+
+    def test_an_application_that_does_nothing_else_cannot_fill_the_log(self):
+        self.start_guest()
+        self.register()
+        application = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(application.close)
+        application.connect(str(self.dir / "apps"))
+
+        def send(kind: str, **fields: object) -> None:
+            application.send(json.dumps({"version": 1, "type": kind, **fields}).encode())
+
+        def register() -> None:
+            send("register", name="db", interval_ms=3600000, timeout_ms=1000, healthy=True)
+            application.recv(8192)
+
+        for _ in range(100):
+            register()
+            send("deregister")
+        register()
+        for _ in range(100):
+            send("report", healthy=False, reason="flood")
+            send("report", healthy=True)
+        send("report", healthy=False, reason="last")
+        self.await_reason("application db: last")
+        self.assertLess(self.log().count("\n"), 40)
 
     def test_a_stopped_guest_is_silent_and_answers_when_it_goes_on(self):
         self.start_guest()
