@@ -245,7 +245,9 @@ def http_request(
     else:
         connection = http.client.HTTPConnection(str(address), timeout=timeout)
     with contextlib.closing(connection):
-        connection.request(method, path, body)
+        # A server that refuses a body may answer and close before all of it is sent.
+        with contextlib.suppress(BrokenPipeError):
+            connection.request(method, path, body)
         response = connection.getresponse()
         return response.status, response.read()
 
