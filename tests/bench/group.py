@@ -26,11 +26,12 @@ class Size:
     guests: int = 100
     seconds: float = 10.0
     messages: int = 5000
+    rare: int = 1000
     unread: int = 1000
     refusals: int = 5
 
 
-SMOKE = Size(guests=10, seconds=1.0, messages=100, unread=20, refusals=1)
+SMOKE = Size(guests=10, seconds=1.0, messages=100, rare=20, unread=20, refusals=1)
 
 
 class Bed:
@@ -115,6 +116,15 @@ def latency_figures(folder: Path, size: Size) -> list[Figure]:
     ]
 
 
+def rare_figures(folder: Path, size: Size) -> list[Figure]:
+    """Where nobody is awake yet."""
+    with Bed(folder / "rare", 10, 10, 1) as bed:
+        (relay,) = bed.ask(f"relay {size.rare}")
+        (median,) = bed.ask(f"rare {size.rare}")
+    return [Figure("rare broadcast to a group of 10 on one host, p50", median / 1e6, relay / 1e6, "ms", "ratio 1.0",
+                   "a bare relay of one hop less")]
+
+
 def refusal_figures(folder: Path, size: Size) -> list[Figure]:
     """From a broadcast to the nack that says nobody took it: the controller hangs, then it is gone."""
     with Bed(folder / "refusal", 10, 10, 0) as bed:
@@ -134,7 +144,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="small and short: shows that it runs, measures nothing")
     size = SMOKE if parser.parse_args().smoke else Size()
     with temporary_dir() as folder:
-        for figures in (forwarding_figures, memory_figures, latency_figures, refusal_figures):
+        for figures in (forwarding_figures, memory_figures, latency_figures, rare_figures, refusal_figures):
             for figure in figures(folder, size):
                 print(figure, flush=True)
 

@@ -3,6 +3,9 @@
 //   throughput SECONDS   guest 0 broadcasts to a group of all of them, as fast as its peers hear it; prints: delivered
 //                        MESSAGES NANOSECONDS
 //   latency COUNT        guest 0 broadcasts to guest 1, one at a time; prints: latency MEDIAN_NS P99_NS
+//   rare COUNT           guest 0 broadcasts to a group of all of them, now and then; prints: rare MEDIAN_NS, until the
+//                        last of them has it
+//   relay COUNT          the same by a Relay; prints: relay MEDIAN_NS
 //   unread COUNT         every second guest broadcasts so often to the other of its pair, and nobody reads; prints:
 //                        unread COUNT
 //   hops COUNT           a byte to another process and back, twice; prints: hops MEDIAN_NS
@@ -12,6 +15,7 @@
 //   flood BYTES          guest 2 writes broadcasts of so many bytes as fast as its channel takes them, at the same
 //   time; 0
 //                        ends it
+#include <poll.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -25,6 +29,7 @@
 #include <string_view>
 #include <vector>
 
+#include "relay.hpp"
 #include "sockets.hpp"
 
 namespace {
@@ -35,6 +40,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kPayload = 200;
 /// Broadcasts that no peer has to have heard yet: what fits into a guest's queue several times.
 constexpr std::uint64_t kWindow = 64;
+constexpr int kPatienceMs = 10'000;
 
 std::string broadcast(std::size_t payload) {
     return "\n{\"version\":2,\"source_addr\":\"vitalwire.group\",\"dest_addr\":\"vitalwire.group\",\"data\":{"
@@ -113,6 +119,13 @@ public:
         std::cout << "latency " << took[took.size() / 2] << " " << took[took.size() * 99 / 100] << std::endl;
     }
 
+    void rare(std::size_t count) { std::cout << "rare " << median_to_all(channels_, count) << std::endl; }
+
+    void relay(std::size_t count) const {
+        const Relay relay(channels_.size());
+        std::cout << "relay " << median_to_all(relay.channels(), count) << std::endl;
+    }
+
     void refusal(std::size_t count) {
         std::vector<std::int64_t> took;
         while (took.size() < count) {
@@ -189,6 +202,33 @@ public:
     }
 
 private:
+    /// Between two broadcasts everybody falls asleep.
+    std::int64_t median_to_all(const std::vector<int>& channels, std::size_t count) const {
+        constexpr useconds_t kPauseUs = 5000;
+        std::vector<std::int64_t> took;
+        while (took.size() < count) {
+            ::usleep(kPauseUs);
+            const auto begin = Clock::now();
+            if (::send(channels[0], message_.data(), message_.size(), MSG_NOSIGNAL) < 0) give_up("send");
+            for (std::size_t i = 1; i < channels.size(); ++i)
+                read_message(channels[i]);
+            took.push_back((Clock::now() - begin).count());
+        }
+        std::sort(took.begin(), took.end());
+        return took[took.size() / 2];
+    }
+
+    static void read_message(int channel) {
+        std::array<char, 8192> buffer{};
+        for (std::ptrdiff_t newlines = 0; newlines < 2;) {
+            pollfd waiting{channel, POLLIN, 0};
+            if (::poll(&waiting, 1, kPatienceMs) <= 0) give_up("a broadcast has not arrived");
+            const ssize_t got = ::recv(channel, buffer.data(), buffer.size(), 0);
+            if (got <= 0) give_up("recv");
+            newlines += std::count(buffer.data(), buffer.data() + got, '\n');
+        }
+    }
+
     static std::int64_t cpu_ns() {
         timespec now{};
         ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -255,6 +295,8 @@ int main(int argc, char** argv) {
         guests.settle();
         if (command == "throughput") guests.throughput(std::stod(argument));
         if (command == "latency") guests.latency(std::stoul(argument));
+        if (command == "rare") guests.rare(std::stoul(argument));
+        if (command == "relay") guests.relay(std::stoul(argument));
         if (command == "unread") guests.unread(std::stoul(argument));
         if (command == "hops") Guests::hops(std::stoul(argument));
         if (command == "bare") guests.bare(std::stoul(argument));

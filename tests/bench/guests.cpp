@@ -2,19 +2,22 @@
 // would have in DIRECTORY. They do as little as a guest can, so that the CPU is left to whom is measured. Acked on
 // standard input:
 //   silence NUMBER   the guest answers no more; printed when it does not, for the first time: silent NAME NANOSECONDS
-//   count            prints: beats SO_MANY
+//   stop NUMBER MS   the guest stands still for so long: what it is sent meanwhile it answers then
+//   count            prints: beats SO_MANY, STOPS that are over
 #include <sys/epoll.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <initializer_list>
 #include <iostream>
+#include <map>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sockets.hpp"
@@ -27,7 +30,8 @@ struct Guest {
     int descriptor = -1;  ///< of the socket it listens at, then of its only connection
     bool connected = false;
     bool silent = false;
-    bool noted = false;  ///< that it is silent
+    bool noted = false;    ///< that it is silent
+    bool stopped = false;  ///< for a while
 };
 
 class Guests {
@@ -46,7 +50,8 @@ public:
         std::cout << "listening" << std::endl;
         std::array<epoll_event, 512> events{};
         while (true) {
-            const int ready = ::epoll_wait(epoll_, events.data(), events.size(), waiting_.empty() ? -1 : 1);
+            const bool waits = waiting_.empty() && stopped_.empty();
+            const int ready = ::epoll_wait(epoll_, events.data(), events.size(), waits ? -1 : 1);
             if (ready < 0 && errno != EINTR) give_up("epoll_wait");
             for (int i = 0; i < ready; ++i) {
                 const std::size_t number = events.at(static_cast<std::size_t>(i)).data.u64;
@@ -59,6 +64,7 @@ public:
                 }
             }
             register_those_due();
+            wake_those_due();
         }
     }
 
@@ -121,6 +127,28 @@ private:
         }
     }
 
+    void watch_again(std::size_t number, std::uint32_t events) const {
+        epoll_event event{events, {.u64 = number}};
+        if (::epoll_ctl(epoll_, EPOLL_CTL_MOD, guests_[number].descriptor, &event) != 0) give_up("epoll_ctl");
+    }
+
+    void stop(std::size_t number, int milliseconds) {
+        Guest& guest = guests_.at(number);
+        if (std::exchange(guest.stopped, true)) return;
+        watch_again(number, 0);
+        stopped_.emplace(std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds), number);
+    }
+
+    void wake_those_due() {
+        for (const auto now = std::chrono::steady_clock::now(); !stopped_.empty() && stopped_.begin()->first <= now;) {
+            const std::size_t number = stopped_.begin()->second;
+            stopped_.erase(stopped_.begin());
+            guests_[number].stopped = false;
+            watch_again(number, EPOLLIN);
+            ++stops_;
+        }
+    }
+
     static std::string_view value_of(std::string_view line, std::string_view key) {
         const std::size_t at = line.find(key);
         if (at == std::string_view::npos) return {};
@@ -169,12 +197,16 @@ private:
 
     void obey(std::string_view command) {
         if (command == "count") {
-            std::cout << "beats " << beats_ << std::endl;
-        } else if (command.starts_with("silence ")) {
-            std::size_t number = guests_.size();
-            std::from_chars(command.data() + 8, command.data() + command.size(), number);
-            guests_.at(number).silent = true;
+            std::cout << "beats " << beats_ << " " << stops_ << std::endl;
+            return;
         }
+        std::istringstream words{std::string(command)};
+        std::string verb;
+        std::size_t number = guests_.size();
+        words >> verb >> number;
+        if (verb == "silence") guests_.at(number).silent = true;
+        int milliseconds = 0;
+        if (verb == "stop" && words >> milliseconds) stop(number, milliseconds);
     }
 
     int epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
@@ -188,6 +220,8 @@ private:
     std::string message_;
     std::string input_;
     std::uint64_t beats_ = 0;
+    std::multimap<std::chrono::steady_clock::time_point, std::size_t> stopped_;  ///< until when, and who
+    std::uint64_t stops_ = 0;
 };
 
 }  // namespace
