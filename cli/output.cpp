@@ -43,7 +43,8 @@ void print_at_once(const std::string& line) {
 }
 
 int finish_output(int exit_code) {
-    if (std::ferror(stdout) == 0) is_written(std::fflush(stdout));
+    errno = EIO;  // of an error whose own number nobody has kept
+    is_written(std::ferror(stdout) != 0 ? EOF : std::fflush(stdout));
     if (first_error == 0) return exit_code;
     // The reader of a pipe may leave when it has seen enough.
     if (first_error != EPIPE)

@@ -14,6 +14,7 @@
 #include "runtime/logging.hpp"
 #include "runtime/notify.hpp"
 #include "runtime/reload.hpp"
+#include "runtime/standard_output.hpp"
 #include "runtime/timer.hpp"
 
 namespace {
@@ -109,7 +110,7 @@ int main(int argc, char** argv) {
     if (const auto status = command.parse(argc, argv)) return *status;
     const auto loaded = command.load(read_config);
     if (!loaded) return 2;
-    if (command.print_only()) return runtime::CommandLine::print_values(loaded->values);
-    if (command.check_only()) return std::puts("the configuration is good") < 0 ? 1 : 0;
+    if (command.print_only()) return command.print_values(loaded->values);
+    if (command.check_only()) return runtime::print_and_finish("vitalwire-controller", "the configuration is good\n");
     return run(command, *loaded);
 }

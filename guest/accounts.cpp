@@ -32,15 +32,24 @@ bool has_member(const ::group& group, const std::string& name) {
     return false;
 }
 
-}  // namespace
-
-base::Result<void> give_to_group(const std::string& path, const std::string& name) {
-    if (name.empty()) return {};
+std::optional<gid_t> find_group(const std::string& name) {
     std::optional<gid_t> found;
     each_group([&](const ::group& group) {
         if (name == group.gr_name) found = group.gr_gid;
         return found.has_value();
     });
+    return found;
+}
+
+}  // namespace
+
+bool is_group(const std::string& name) {
+    return find_group(name).has_value();
+}
+
+base::Result<void> give_to_group(const std::string& path, const std::string& name) {
+    if (name.empty()) return {};
+    const auto found = find_group(name);
     if (!found) return base::fail(base::Errc::config, "there is no local group '" + name + "'");
     if (::chown(path.c_str(), static_cast<uid_t>(-1), *found) == 0) return {};
     return base::fail(base::Errc::io,

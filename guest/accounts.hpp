@@ -18,6 +18,7 @@ struct Account {
     std::vector<gid_t> groups;  ///< all of them
 };
 std::optional<Account> find_user(const std::string& name);
+bool is_group(const std::string& name);
 /// Makes a local group the owner of the file at `path`; an empty name changes nothing.
 base::Result<void> give_to_group(const std::string& path, const std::string& name);
 

@@ -1,16 +1,19 @@
 #include "guest/action_hook.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstring>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "base/text.hpp"
 #include "guest/app_command.hpp"
@@ -28,14 +31,55 @@ constexpr std::size_t kMaxEventName = 64;
 /// Enough for what a pipe holds, not for one that writes on and on.
 constexpr int kReadsAtOnce = 16;
 
-[[noreturn]] void execute(const std::string& command, int output) {
+[[noreturn]] void execute(const std::string& command, int output, int errors) {
     const int input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (input >= 0) ::dup2(input, STDIN_FILENO);
     ::dup2(output, STDOUT_FILENO);
+    ::dup2(errors, STDERR_FILENO);
     // The whole group is ended when it takes too long.
     ::setpgid(0, 0);
     ::execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char*>(nullptr));
     ::_exit(127);
+}
+
+/// Both ends of two pipes.
+class Pipes {
+public:
+    Pipes() : good_(::pipe2(output_.data(), O_CLOEXEC) == 0 && ::pipe2(errors_.data(), O_CLOEXEC) == 0) {}
+    ~Pipes() {
+        for (const int each : {output_[0], output_[1], errors_[0], errors_[1]}) {
+            if (each >= 0) ::close(each);
+        }
+    }
+    Pipes(const Pipes&) = delete;
+    Pipes& operator=(const Pipes&) = delete;
+
+    bool good() const { return good_; }
+    int output() const { return output_[1]; }
+    int errors() const { return errors_[1]; }
+    int take_output() { return take(output_[0]); }
+    int take_errors() { return take(errors_[0]); }
+
+private:
+    static int take(int& end) {
+        ::fcntl(end, F_SETFL, O_NONBLOCK);
+        return std::exchange(end, -1);
+    }
+
+    std::array<int, 2> output_{-1, -1};
+    std::array<int, 2> errors_{-1, -1};
+    bool good_;
+};
+
+/// As far as it is taken at once: a reader of our standard error must not hold up answers.
+void pass_to_standard_error(std::string_view text) {
+    while (!text.empty()) {
+        pollfd ready{STDERR_FILENO, POLLOUT, 0};
+        if (::poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) return;
+        const ssize_t count = ::write(STDERR_FILENO, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
+        if (count <= 0) return;
+        text.remove_prefix(static_cast<std::size_t>(count));
+    }
 }
 
 }  // namespace
@@ -43,9 +87,14 @@ constexpr int kReadsAtOnce = 16;
 void ActionHook::stop() {
     for (const Run& run : runs_) {
         kill_group(run);
-        ::close(run.output);
+        close(run);
     }
     runs_.clear();
+}
+
+void ActionHook::close(const Run& run) {
+    ::close(run.output.descriptor);
+    ::close(run.errors.descriptor);
 }
 
 void ActionHook::kill_group(const Run& run) {
@@ -55,29 +104,28 @@ void ActionHook::kill_group(const Run& run) {
 
 void ActionHook::start(const vw_action& action, base::TimePoint now) {
     const std::string event = action.event;
-    std::array<int, 2> ends{};
+    Pipes pipes;
     // An event of a later vitalwired is a name as well; anything else does not come near a shell.
-    if (!base::is_plain_name(event, kMaxEventName) || ::pipe2(ends.data(), O_CLOEXEC) != 0)
-        return answer_(action.id, VW_ANSWER_READY, "");
+    if (!base::is_plain_name(event, kMaxEventName) || !pipes.good()) return answer_(action.id, VW_ANSWER_READY, "");
     const pid_t process = ::fork();
     if (process == 0) {
         in_child_();
-        execute(command_ + (action.may_reject != 0 ? " revocable " : " irrevocable ") + event, ends[1]);
+        execute(command_ + (action.may_reject != 0 ? " revocable " : " irrevocable ") + event, pipes.output(),
+                pipes.errors());
     }
-    ::close(ends[1]);
     if (process < 0) {
         complain("--on-action: cannot start a process: " + std::generic_category().message(errno));
-        ::close(ends[0]);
         return answer_(action.id, VW_ANSWER_READY, "");
     }
-    ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
     const base::Millis time = action.timeout_ms > 0 ? base::Millis(action.timeout_ms) : kLongestUnawaited;
-    runs_.push_back({action.id, process, ends[0], {}, now + time});
+    runs_.push_back({action.id, process, now + time, {pipes.take_output()}, {pipes.take_errors()}});
 }
 
 void ActionHook::add_to(std::vector<pollfd>& descriptors) const {
     for (const Run& run : runs_) {
-        if (!run.at_end) descriptors.push_back({run.output, POLLIN, 0});
+        for (const Stream* stream : {&run.output, &run.errors}) {
+            if (!stream->at_end) descriptors.push_back({stream->descriptor, POLLIN, 0});
+        }
     }
 }
 
@@ -96,21 +144,28 @@ void ActionHook::turn(base::TimePoint now) {
     }
 }
 
-/// What is there now; beyond the bound it is thrown away, so that a chatty command does not wait.
 void ActionHook::read(Run& run) {
+    read(run.output, false);
+    read(run.errors, true);
+}
+
+/// What is there now; beyond the bound it is thrown away, so that a chatty command does not wait.
+void ActionHook::read(Stream& stream, bool pass_on) {
     std::array<char, 4096> buffer;
-    for (int i = 0; i < kReadsAtOnce && !run.at_end; ++i) {
-        const ssize_t count = ::read(run.output, buffer.data(), buffer.size());
+    for (int i = 0; i < kReadsAtOnce && !stream.at_end; ++i) {
+        const ssize_t count = ::read(stream.descriptor, buffer.data(), buffer.size());
         if (count < 0) return;
-        run.at_end = count == 0;
+        stream.at_end = count == 0;
         const std::string_view text(buffer.data(), static_cast<std::size_t>(count));
-        run.printed += text.substr(0, kMaxPrinted - run.printed.size());
+        stream.text += text.substr(0, kMaxPrinted - stream.text.size());
+        if (pass_on) pass_to_standard_error(text);
     }
 }
 
 void ActionHook::ended(Run& run, int status) {
-    ::close(run.output);
-    const std::string printed = tidy_reason(run.printed);
+    close(run);
+    const std::string output = tidy_reason(run.output.text);
+    const std::string printed = output.empty() ? tidy_reason(run.errors.text) : output;
     const bool exited = WIFEXITED(status);
     if (exited && WEXITSTATUS(status) == 1) return answer_(run.id, VW_ANSWER_REJECT, printed);
     if (!exited || WEXITSTATUS(status) != 0) {

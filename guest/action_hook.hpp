@@ -15,7 +15,8 @@
 namespace vitalwire::guest {
 
 /// Runs a command for each question about an action of the cloud, as `COMMAND revocable|irrevocable EVENT`, beside
-/// everything else: status 0 accepts, 1 rejects, and the first line that it prints is the reason.
+/// everything else: status 0 accepts, 1 rejects, and the first line of its standard output, or else of its standard
+/// error, is the reason. What it writes to standard error goes on to ours.
 class ActionHook {
 public:
     using Answer = std::function<void(std::uint32_t id, vw_answer_t answer, const std::string& reason)>;
@@ -37,16 +38,23 @@ public:
     void turn(base::TimePoint now);
 
 private:
+    /// The end of a pipe that it writes to.
+    struct Stream {
+        int descriptor = -1;
+        std::string text;
+        bool at_end = false;
+    };
     struct Run {
         std::uint32_t id = 0;
         pid_t process = -1;
-        int output = -1;
-        std::string printed;
         base::TimePoint end_by;
-        bool at_end = false;  ///< of its output
+        Stream output{};
+        Stream errors{};
     };
 
+    static void read(Stream& stream, bool pass_on);
     static void read(Run& run);
+    static void close(const Run& run);
     static void kill_group(const Run& run);
     void ended(Run& run, int status);
 

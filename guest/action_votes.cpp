@@ -19,18 +19,6 @@ constexpr Millis kLongestMargin{500};
 /// For those who are told what nobody waits for.
 constexpr Millis kUnawaited{60'000};
 
-/// Behind the names of further connections of one process, each of which has a vote; the lowest character, so that they
-/// follow each other.
-constexpr char kAgain = '\x01';
-
-bool erase_one(std::set<std::string>& awaited, const std::string& voter) {
-    const auto found = awaited.lower_bound(voter);
-    const bool same = found != awaited.end() && found->starts_with(voter) &&
-                      found->find_first_not_of(kAgain, voter.size()) == std::string::npos;
-    if (same) awaited.erase(found);
-    return same;
-}
-
 bool is_awaited(const wire::ActionNotify& notify) {
     return notify.revocable || notify.timeout > Millis(0);
 }
@@ -52,10 +40,8 @@ void ActionVotes::asked(const wire::ActionNotify& notify) {
     poll.notify = notify;
     poll.worst = notify.revocable ? VoteResult::accept : VoteResult::complete;
     for (Voters* each : voters_) {
-        for (std::string& name : each->ask(notify)) {
-            while (!poll.awaited.insert(name).second)
-                name += kAgain;
-        }
+        for (Voter& voter : each->ask(notify))
+            poll.awaited.insert_or_assign(std::move(voter.id), std::move(voter.name));
     }
     if (poll.awaited.empty()) return finish(invocation);
     const Millis time =
@@ -64,19 +50,18 @@ void ActionVotes::asked(const wire::ActionNotify& notify) {
     poll.timer->arm(clock_.now() + time, [this, invocation] { time_is_up(invocation); });
 }
 
-void ActionVotes::vote(const std::string& voter, std::int64_t invocation, VoteResult result,
-                       const std::string& reason) {
+void ActionVotes::vote(const Voter& voter, std::int64_t invocation, VoteResult result, const std::string& reason) {
     const auto found = polls_.find(invocation);
-    if (found == polls_.end() || !erase_one(found->second.awaited, voter)) return;
+    if (found == polls_.end() || found->second.awaited.erase(voter.id) == 0) return;
     Poll& poll = found->second;
-    count(poll, result, reason.empty() ? voter : voter + ": " + reason);
+    count(poll, result, reason.empty() ? voter.name : voter.name + ": " + reason);
     if (poll.awaited.empty()) finish(invocation);
 }
 
-void ActionVotes::left(const std::string& voter) {
+void ActionVotes::left(const std::string& id) {
     std::vector<std::int64_t> complete;
     for (auto& [invocation, poll] : polls_) {
-        if (erase_one(poll.awaited, voter) && poll.awaited.empty()) complete.push_back(invocation);
+        if (poll.awaited.erase(id) > 0 && poll.awaited.empty()) complete.push_back(invocation);
     }
     for (const std::int64_t invocation : complete)
         finish(invocation);
@@ -93,8 +78,8 @@ void ActionVotes::count(Poll& poll, VoteResult result, const std::string& reason
 
 void ActionVotes::time_is_up(std::int64_t invocation) {
     Poll& poll = polls_.at(invocation);
-    for (const std::string& name : poll.awaited)
-        count(poll, VoteResult::timeout, name.substr(0, name.find(kAgain)) + " did not answer in time");
+    for (const auto& [id, name] : poll.awaited)
+        count(poll, VoteResult::timeout, name + " did not answer in time");
     finish(invocation);
 }
 

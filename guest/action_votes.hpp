@@ -4,7 +4,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -18,12 +17,19 @@ namespace vitalwire::guest {
 class ActionVotes {
 public:
     using Answer = std::function<void(const wire::ActionNotify&, model::VoteResult, const std::string& reason)>;
+    /// One who is asked.
+    struct Voter {
+        std::string id;    ///< the same while it is there, and no other's
+        std::string name;  ///< for people; it may get another one before it answers
+    };
     /// Some of those who are asked.
     class Voters {
     public:
+        using Voter = ActionVotes::Voter;
+
         virtual ~Voters() = default;
-        /// Returns the names of those that it has asked; each answers with `vote`, later.
-        virtual std::vector<std::string> ask(const wire::ActionNotify& notify) = 0;
+        /// Returns those that it has asked; each answers with `vote`, later.
+        virtual std::vector<Voter> ask(const wire::ActionNotify& notify) = 0;
         /// Nobody waits for an answer any longer.
         virtual void over(std::int64_t /*invocation*/) {}
     };
@@ -32,15 +38,15 @@ public:
 
     void add(Voters& voters) { voters_.push_back(&voters); }
     void asked(const wire::ActionNotify& notify);
-    void vote(const std::string& voter, std::int64_t invocation, model::VoteResult result, const std::string& reason);
+    void vote(const Voter& voter, std::int64_t invocation, model::VoteResult result, const std::string& reason);
     /// It cannot answer any more, and has nothing against it.
-    void left(const std::string& voter);
+    void left(const std::string& id);
     void stop() { polls_.clear(); }
 
 private:
     struct Poll {
         wire::ActionNotify notify;
-        std::set<std::string> awaited;
+        std::map<std::string, std::string> awaited;  ///< names by id
         model::VoteResult worst = model::VoteResult::accept;
         std::string reason;
         std::unique_ptr<MonitorTimer> timer;

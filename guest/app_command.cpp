@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include <system_error>
 
 #include "base/text.hpp"
+#include "runtime/standard_output.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::guest {
@@ -38,7 +40,11 @@ std::string socket_path(const std::string& given) {
 
 class Socket {
 public:
-    Socket() : descriptor_(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) {}
+    Socket() : descriptor_(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) {
+        // A vitalwired that stands still takes no connections: the queue of them is full at some time.
+        const timeval patience{kPatienceMs / 1000, 0};
+        ::setsockopt(descriptor_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    }
     ~Socket() {
         if (descriptor_ >= 0) ::close(descriptor_);
     }
@@ -52,6 +58,7 @@ public:
             return fail(Errc::config, "the path of a socket has 1 to 107 bytes: " + base::escape(path));
         std::memcpy(address.sun_path, path.data(), path.size());
         if (::connect(descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return {};
+        if (errno == EAGAIN) return fail(Errc::timeout, "vitalwired did not answer within 5 s");
         return fail(Errc::disconnected, "cannot connect to vitalwired on " + base::escape(path) + ": " +
                                             std::generic_category().message(errno));
     }
@@ -96,14 +103,12 @@ json item_json(const app::Item& item) {
     return out;
 }
 
-bool print(const std::string& text) {
-    return std::fputs((text + "\n").c_str(), stdout) >= 0;
+void print(const std::string& text) {
+    std::puts(text.c_str());
 }
 
-/// `status`, unless what was printed could not be written.
 int end_printing(int status) {
-    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
-    return complain("cannot write: " + std::generic_category().message(errno));
+    return runtime::finish_output("vitalwire-app", status);
 }
 
 int print_outcome(const base::Result<app::Event>& event) {

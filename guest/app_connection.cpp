@@ -40,6 +40,8 @@ AppConnection::AppConnection(MonitorClock& clock, GroupApp& group, int descripto
       owner_(owner),
       timer_(clock),
       waiting_(wire::Dialect::native, kMaxWaiting) {
+    static std::uint64_t connections = 0;
+    id_ = "connection " + std::to_string(++connections);
     ucred peer{};
     socklen_t size = sizeof peer;
     if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return;
@@ -142,7 +144,6 @@ void AppConnection::handle(const app::Report& request) {
 void AppConnection::handle(const app::Deregister&) {
     if (name_.empty()) return;
     timer_.cancel();
-    owner_.abstains(*this);  // in that name
     owner_.deregistered(*this);
     if (owner_.may_log(*this)) log::info("application deregistered", {{"name", name_}, {"pid", pid_}});
     name_.clear();

@@ -56,10 +56,14 @@ public:
     pid_t pid() const { return pid_; }
     /// Of the registered application; empty when none is.
     const std::string& name() const { return name_; }
+    /// How long it may be silent.
+    base::Millis patience() const { return interval_ + timeout_; }
     /// True when nothing is registered or subscribed: it may be closed to make room for another.
     bool idle() const { return name_.empty() && !uses_group_ && !wants_actions_; }
     /// Asks it about an action of the cloud; false when it does not want that.
     bool ask(const wire::ActionNotify& notify);
+    /// The same as long as it is connected, whether it registers or not, and no other's.
+    const std::string& id() const { return id_; }
     /// What it is called in a vote.
     std::string voter() const { return "application " + (name_.empty() ? "pid-" + std::to_string(pid_) : name_); }
     /// True when the process at the other end is gone, though this was not handled yet.
@@ -97,6 +101,7 @@ private:
     boost::asio::posix::stream_descriptor socket_;
     ProcessWatch process_;
     Owner& owner_;
+    std::string id_;
     uid_t uid_ = 0;
     pid_t pid_ = 0;
     std::string name_;

@@ -202,9 +202,11 @@ private:
         }
         if (verdict_.empty()) {
             await_registration();
+            await_hook();
             return result;
         }
         deliver_verdict();
+        await_hook();
         // To deregister would end the fault: with the process it ends, and the verdict stays as its last words.
         hook_.stop();
         std::_Exit(result);
@@ -239,6 +241,18 @@ private:
         if (!is_registered_)
             complain("the verdict '" + verdict_ +
                      "' was not delivered: " + (refusal_.empty() ? "vitalwired is not there" : refusal_));
+    }
+
+    /// What stops its own program has work to do after that, and the cloud waits for it. A signal to end is for it
+    /// then.
+    void await_hook() {
+        while (!hook_.idle() && !is_asked_to_end()) {
+            std::vector<pollfd> ready{{application_.fd(), POLLIN, 0}, {signals_.descriptor(), POLLIN, 0}};
+            hook_.add_to(ready);
+            ::poll(ready.data(), ready.size(), wait_ms());
+            application_.dispatch();
+            hook_.turn(base::Clock::now());
+        }
     }
 
     void await_daemon() {

@@ -27,10 +27,6 @@ constexpr mode_t kSocketMode = 0660;
 constexpr mode_t kFolderMode = 0755;
 constexpr int kApplicationsWaiting = 64;
 
-std::string source_of(const std::string& name) {
-    return "application " + name;
-}
-
 }  // namespace
 
 AppServer::AppServer(MonitorClock& clock, HealthBoard& board, GroupApp& group, ApplicationSettings settings,
@@ -42,9 +38,11 @@ AppServer::AppServer(MonitorClock& clock, HealthBoard& board, GroupApp& group, A
       settings_(std::move(settings)),
       listener_(clock.io()),
       retry_(clock.io()),
+      absent_(clock, board),
       unwatched_(clock, board),
       reports_(clock, board),
       services_(clock, board, settings_) {
+    absent_.set_max_per_user(settings_.max_per_user);
     reports_.set_max_per_user(settings_.max_per_user);
 }
 
@@ -64,6 +62,7 @@ void AppServer::stop() {
 }
 
 void AppServer::close() {
+    absent_.stop();
     unwatched_.stop();
     for (const auto& connection : connections_)
         connection->close();
@@ -121,10 +120,36 @@ void AppServer::accept() {
     wait();
 }
 
-void AppServer::set_limits(std::size_t max, std::size_t max_per_user) {
-    settings_.max = max;
-    settings_.max_per_user = max_per_user;
-    reports_.set_max_per_user(max_per_user);
+void AppServer::reconfigure(const ApplicationSettings& settings) {
+    settings_.max = settings.max;
+    settings_.max_per_user = settings.max_per_user;
+    absent_.set_max_per_user(settings.max_per_user);
+    reports_.set_max_per_user(settings.max_per_user);
+    services_.reconfigure(settings);
+}
+
+void AppServer::on_kept_changed(std::function<void()> changed) {
+    services_.on_kept_changed(changed);
+    kept_changed_ = std::move(changed);
+}
+
+void AppServer::keep(std::vector<Kept>& out) const {
+    for (const auto& [name, connection] : names_) {
+        const auto reason = board_.reason(application_source(name));
+        Kept kept{"application", name, connection->uid()};
+        kept.health = {!reason, reason.value_or("")};
+        kept.time = connection->patience();
+        out.push_back(std::move(kept));
+    }
+    absent_.keep(out);
+    reports_.keep(out);
+    services_.keep(out);
+}
+
+void AppServer::restore(const Kept& kept) {
+    if (kept.kind == "application") absent_.restore(kept);
+    if (kept.kind == "report") reports_.restore(kept);
+    if (kept.kind == "service") services_.restore(kept);
 }
 
 base::Result<void> AppServer::make_room(uid_t uid) {
@@ -159,16 +184,6 @@ void AppServer::retry(void (AppServer::*what)()) {
     retry_.after(kListenRetry, [this, what] { (this->*what)(); });
 }
 
-void AppServer::forget_ended() {
-    const auto ended = std::exchange(ended_, {});
-    for (const Ended& each : ended)
-        board_.remove(source_of(each.name));
-}
-
-std::vector<AppServer::Ended>::iterator AppServer::find_ended(const std::string& name) {
-    return std::find_if(ended_.begin(), ended_.end(), [&](const Ended& each) { return each.name == name; });
-}
-
 base::Result<void> AppServer::admit(AppConnection& connection, const std::string& name) {
     if (const auto holder = names_.find(name); holder != names_.end()) {
         if (!holder->second->hung_up())
@@ -178,84 +193,59 @@ base::Result<void> AppServer::admit(AppConnection& connection, const std::string
         old.close();
         closed(old);
     }
-    if (const auto ended = find_ended(name); ended != ended_.end()) {
-        // Another user's application must not wipe out the trace of one that died.
-        if (connection.uid() != 0 && connection.uid() != ended->uid)
-            return fail(Errc::in_use, "the application called '" + name + "' belonged to another user");
-        ended_.erase(ended);
-    }
+    if (const auto free = absent_.take_over(connection.uid(), name); !free) return free;
     names_.emplace(name, &connection);
-    unwatched_.remove(source_of(name));
+    unwatched_.remove(application_source(name));
+    kept_changed_();
     return {};
 }
 
-void AppServer::add_ended(const std::string& name, uid_t uid) {
-    // They take no place of a living one. The oldest of the same user makes room: the guest stays unhealthy by the
-    // rest.
-    const auto mine = [&](const Ended& each) { return each.uid == uid; };
-    const auto count = std::count_if(ended_.begin(), ended_.end(), mine);
-    if (static_cast<std::size_t>(count) >= settings_.max_per_user) {
-        const auto oldest = std::find_if(ended_.begin(), ended_.end(), mine);
-        board_.remove(source_of(oldest->name));
-        ended_.erase(oldest);
-    }
-    const std::string last_words = board_.reason(source_of(name)).value_or("");
-    const std::string how = "without deregistering" + (last_words.empty() ? "" : ": " + last_words);
-    ended_.push_back({name, uid, how});
-    board_.set(source_of(name), false, "ended " + how);
-}
-
 void AppServer::refused(AppConnection& connection, const std::string& name, const base::Error& error) {
-    if (!name.empty()) return unwatched_.add(source_of(name), "wanted to be watched and is not", error);
+    if (!name.empty()) return unwatched_.add(application_source(name), "wanted to be watched and is not", error);
     if (error.code == Errc::too_many)
         return unwatched_.add("an application of user " + std::to_string(connection.uid()), "cannot connect", error);
     log_refusal(connection, connection.name(), error.message);
 }
 
-std::vector<std::string> AppServer::ask(const wire::ActionNotify& notify) {
-    std::vector<std::string> names;
+std::vector<ActionVotes::Voter> AppServer::ask(const wire::ActionNotify& notify) {
+    std::vector<Voter> voters;
     // One that does not read is closed, and erased, while it is asked.
     for (const auto& each : std::vector(connections_)) {
-        if (each->ask(notify)) names.push_back(each->voter());
+        if (each->ask(notify)) voters.push_back({each->id(), each->voter()});
     }
-    return names;
+    return voters;
 }
 
 void AppServer::voted(AppConnection& connection, const app::Vote& vote) {
-    votes_.vote(connection.voter(), vote.action, vote.result, tidy_reason(vote.reason));
+    votes_.vote({connection.id(), connection.voter()}, vote.action, vote.result, tidy_reason(vote.reason));
 }
 
 void AppServer::abstains(AppConnection& connection) {
-    votes_.left(connection.voter());
+    votes_.left(connection.id());
 }
 
 base::Result<void> AppServer::set(AppConnection& connection, const app::Set& report) {
+    kept_changed_();
     return reports_.set(connection.uid(), report);
 }
 
 base::Result<void> AppServer::forget(AppConnection& connection, const std::string& name) {
-    const auto ended = find_ended(name);
-    if (ended == ended_.end()) {
-        if (services_.forget(connection.uid(), name)) return {};
-        return reports_.forget(connection.uid(), name);
-    }
-    if (connection.uid() != 0 && connection.uid() != ended->uid)
-        return fail(Errc::in_use, "the application called '" + name + "' belonged to another user");
-    ended_.erase(ended);
-    board_.remove(source_of(name));
-    return {};
+    kept_changed_();
+    if (absent_.has(name)) return absent_.forget(connection.uid(), name);
+    if (services_.forget(connection.uid(), name)) return {};
+    return reports_.forget(connection.uid(), name);
 }
 
 app::Status AppServer::status(std::int64_t from) {
     app::Status status = overview_();
     std::vector<app::Item>& items = status.items;
     for (const auto& [name, connection] : names_) {
-        const auto reason = board_.reason(source_of(name));
+        const auto reason = board_.reason(application_source(name));
         items.push_back({"application", name, reason ? "unhealthy" : "healthy", reason.value_or(""), connection->pid(),
                          connection->uid()});
     }
-    for (const Ended& each : ended_)
-        items.push_back({"application", each.name, "ended", each.how, {}, each.uid});
+    for (app::Item& each : absent_.list())
+        items.push_back(std::move(each));
     for (app::Item& each : unwatched_.list())
         items.push_back(std::move(each));
     for (app::Item& each : reports_.list())
@@ -278,19 +268,20 @@ bool AppServer::may_log(const AppConnection& connection) {
 }
 
 void AppServer::health_changed(AppConnection& connection, const heartbeat::Health& health) {
-    board_.set(source_of(connection.name()), health.healthy, health.reason);
+    board_.set(application_source(connection.name()), health.healthy, health.reason);
 }
 
 void AppServer::deregistered(AppConnection& connection) {
     names_.erase(connection.name());
-    board_.remove(source_of(connection.name()));
+    board_.remove(application_source(connection.name()));
+    kept_changed_();
 }
 
 void AppServer::closed(AppConnection& connection) {
     abstains(connection);
     if (!connection.name().empty()) {
         names_.erase(connection.name());
-        add_ended(connection.name(), connection.uid());
+        absent_.add_ended(connection.name(), connection.uid());
     }
     const auto same = [&](const auto& each) { return each.get() == &connection; };
     const auto found = std::find_if(connections_.begin(), connections_.end(), same);

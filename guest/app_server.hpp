@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "guest/absent.hpp"
 #include "guest/action_votes.hpp"
 #include "guest/app_connection.hpp"
 #include "guest/health_board.hpp"
@@ -20,7 +21,7 @@
 
 namespace vitalwire::guest {
 
-/// The socket for applications: the connections and the names, those that ended without deregistering, and those that
+/// The socket for applications: the connections and the names, those that are expected and not there, and those that
 /// wanted to be watched and are not. No user can keep the others out: each has a quota, and what is idle makes room. A
 /// socket that cannot be opened is tried again; the heartbeat does not wait for it.
 class AppServer : public ActionVotes::Voters, private AppConnection::Owner {
@@ -37,11 +38,15 @@ public:
     void start();
     void stop();
     void on_status(Overview overview) { overview_ = std::move(overview); }
-    void set_limits(std::size_t max, std::size_t max_per_user);
-    /// Applications that ended without deregistering count no longer.
-    void forget_ended();
+    /// Takes over what does not wait for the next start.
+    void reconfigure(const ApplicationSettings& settings);
+    /// Is called when what `keep` returns may have changed and the board did not.
+    void on_kept_changed(std::function<void()> changed);
+    void keep(std::vector<Kept>& out) const;
+    /// Before start().
+    void restore(const Kept& kept);
     std::size_t registered() const { return names_.size(); }
-    std::vector<std::string> ask(const wire::ActionNotify& notify) override;
+    std::vector<Voter> ask(const wire::ActionNotify& notify) override;
 
 private:
     using Owner = AppConnection::Owner;
@@ -54,7 +59,6 @@ private:
     base::Result<void> make_room(uid_t uid);
     bool evict_idle(std::optional<uid_t> uid);
     std::size_t connections_of(uid_t uid) const;
-    void add_ended(const std::string& name, uid_t uid);
     void log_refusal(const AppConnection& connection, const std::string& name, const std::string& why);
     base::Result<void> admit(AppConnection& connection, const std::string& name) override;
     bool may_log(const AppConnection& connection) override;
@@ -76,20 +80,14 @@ private:
     boost::asio::posix::stream_descriptor listener_;
     runtime::Timer retry_;
     std::string problem_;
-    struct Ended {
-        std::string name;
-        uid_t uid;        ///< that may take the name again
-        std::string how;  ///< "without deregistering", and its last words where it was unhealthy
-    };
-    std::vector<Ended>::iterator find_ended(const std::string& name);
-
     std::vector<std::shared_ptr<AppConnection>> connections_;  ///< the oldest first
     std::map<std::string, AppConnection*, std::less<>> names_;
-    std::vector<Ended> ended_;  ///< without deregistering; the oldest first
+    Absent absent_;
     Unwatched unwatched_;
     Reports reports_;
     NotifySocket services_;
     Overview overview_ = [] { return app::Status{}; };
+    std::function<void()> kept_changed_ = [] {};
     LogLimit log_limit_;
 };
 

@@ -56,8 +56,10 @@ void Check::overdue() {
     probe_->look();
     if (!probe_) return;
     overdue_ = true;
+    const std::string awaited = probe_->awaits();
     probe_->stop();
-    count({false, "did not finish within " + std::to_string(settings_.timeout.count()) + " ms"});
+    count({false, "did not finish within " + std::to_string(settings_.timeout.count()) + " ms" +
+                      (awaited.empty() ? "" : ": " + awaited)});
 }
 
 void Check::ended(const heartbeat::Health& health) {
@@ -125,6 +127,18 @@ void Checks::configure(const std::vector<CheckSettings>& settings) {
     for (std::size_t i = 0; i < settings.size(); ++i) {
         if (checks_[i]) continue;
         checks_[i] = std::make_unique<Check>(clock_, children_, board_, settings[i], [this] { return starting(); });
+        const auto before = failed_before_.find(settings[i].name);
+        if (before != failed_before_.end()) checks_[i]->restore(before->second);
+    }
+    failed_before_.clear();
+}
+
+void Checks::keep(std::vector<Kept>& out) const {
+    for (const auto& check : checks_) {
+        if (!check || !check->has_failed()) continue;
+        Kept kept{"check", check->settings().name};
+        kept.health = {false, check->reason()};
+        out.push_back(std::move(kept));
     }
 }
 

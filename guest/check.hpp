@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -8,6 +9,7 @@
 
 #include "guest/children.hpp"
 #include "guest/health_board.hpp"
+#include "guest/kept.hpp"
 #include "guest/monitor_clock.hpp"
 #include "guest/probe.hpp"
 #include "guest/settings.hpp"
@@ -30,6 +32,9 @@ public:
     /// For people.
     std::string_view state() const;
     const std::string& reason() const { return reason_; }
+    bool has_failed() const { return has_failed_; }
+    /// What it found last; before its first run.
+    void restore(const std::string& reason) { failed(reason); }
 
 private:
     void run();
@@ -67,6 +72,9 @@ public:
     void configure(const std::vector<CheckSettings>& settings);
     std::size_t size() const { return checks_.size(); }
     const std::vector<std::unique_ptr<Check>>& all() const { return checks_; }
+    void keep(std::vector<Kept>& out) const;
+    /// Before the first configure(): one that had failed is so until it has another result.
+    void restore(const Kept& kept) { failed_before_[kept.name] = kept.health.reason; }
 
 private:
     bool starting() const;
@@ -75,6 +83,7 @@ private:
     Children& children_;
     HealthBoard& board_;
     std::vector<std::unique_ptr<Check>> checks_;
+    std::map<std::string, std::string> failed_before_;  ///< reasons by name
 };
 
 }  // namespace vitalwire::guest

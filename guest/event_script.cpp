@@ -30,7 +30,7 @@ void EventScript::stop() {
         over(runs_.begin()->first);
 }
 
-std::vector<std::string> EventScript::ask(const wire::ActionNotify& notify) {
+std::vector<ActionVotes::Voter> EventScript::ask(const wire::ActionNotify& notify) {
     if (settings_.event_script.empty()) return {};
     const std::string command = settings_.event_script + (notify.revocable ? " revocable " : " irrevocable ") +
                                 std::string(model::to_string(notify.event));
@@ -47,7 +47,7 @@ std::vector<std::string> EventScript::ask(const wire::ActionNotify& notify) {
     run.errors->start();
     children_.watch(run.process,
                     [this, invocation = notify.invocation_id](Ending ending) { ended(invocation, ending); });
-    return {kScript};
+    return {{kScript, kScript}};
 }
 
 void EventScript::over(std::int64_t invocation) {
@@ -67,7 +67,7 @@ void EventScript::ended(std::int64_t invocation, Ending ending) {
     runs_.erase(found);
     const std::string output = run.output->finish();
     const std::string errors = run.errors->finish();
-    votes_.vote(kScript, invocation, result_of(ending), health_of_ending(ending, output, errors).reason);
+    votes_.vote({kScript, kScript}, invocation, result_of(ending), health_of_ending(ending, output, errors).reason);
 }
 
 }  // namespace vitalwire::guest

@@ -21,7 +21,7 @@ public:
     void configure(const ActionSettings& settings) { settings_ = settings; }
     void stop();
 
-    std::vector<std::string> ask(const wire::ActionNotify& notify) override;
+    std::vector<ActionVotes::Voter> ask(const wire::ActionNotify& notify) override;
     void over(std::int64_t invocation) override;
 
 private:

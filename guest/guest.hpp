@@ -21,9 +21,10 @@
 //   probe.hpp           one run of a check: exec_probe.hpp a process, socket_probe.hpp a connection (endpoint.hpp)
 //   children.hpp, first_line.hpp, accounts.hpp  processes of checks, their output and users
 //   reports.hpp         health that scripts report
+//   kept.hpp, state_file.hpp  what a restart must not end, and the file that has it
 // Towards applications in the guest:
 //   app_protocol.hpp    messages between vitalwired and libvitalwire
-//   app_server.hpp      the socket, names, and applications that ended
+//   app_server.hpp      the socket and names; absent.hpp applications that are expected and not there
 //   app_connection.hpp  one connected application; process_watch.hpp its process
 //   app_command.hpp     the commands of vitalwire-app; action_hook.hpp its --on-action
 //   lib/                libvitalwire itself

@@ -1,5 +1,6 @@
 #include "guest/guest_daemon.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.hpp"
@@ -35,7 +36,8 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
       event_script_(clock_, children_, votes_),
       applications_(clock_, board_, group_, settings_.applications, votes_),
       sdk_(io, group_, settings_.sdk),
-      sdk_heartbeat_(clock_, board_, settings_.sdk.heartbeat_socket, settings_.applications, votes_) {
+      sdk_heartbeat_(clock_, board_, settings_.sdk.heartbeat_socket, settings_.applications, votes_),
+      state_(io, settings_.applications.state, [this] { return keep(); }) {
     event_script_.configure(settings_.actions);
     votes_.add(event_script_);
     votes_.add(applications_);
@@ -45,9 +47,12 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
     heartbeat_.on_change([this] { tell_status(); });
     channel_->on_change([this] { tell_status(); });
     applications_.on_status([this] { return overview(); });
+    applications_.on_kept_changed([this] { state_.changed(); });
 }
 
 void GuestDaemon::start() {
+    // Before the first answer to the host: a restart disproves nothing.
+    restore();
     channel_->start(base_layer_);
     applications_.start();
     sdk_.start();
@@ -64,20 +69,21 @@ void GuestDaemon::reload(const Settings& settings) {
     const bool needs_restart =
         settings.channel != settings_.channel || settings.applications.socket != settings_.applications.socket ||
         settings.applications.group != settings_.applications.group ||
-        settings.applications.notify_socket != settings_.applications.notify_socket || settings.sdk != settings_.sdk;
-    if (needs_restart) log::warning("a changed channel or application socket takes effect at the next start");
+        settings.applications.notify_socket != settings_.applications.notify_socket ||
+        settings.applications.state != settings_.applications.state || settings.sdk != settings_.sdk;
+    if (needs_restart) log::warning("a changed channel, socket or state file takes effect at the next start");
     settings_ = settings;
     heartbeat_.reconfigure(settings.heartbeat);
     board_.set_declared_action(settings.heartbeat.corrective_action);
     event_script_.configure(settings.actions);
     checks_.configure(settings.checks);
-    applications_.set_limits(settings.applications.max, settings.applications.max_per_user);
-    sdk_heartbeat_.set_limits(settings.applications.max, settings.applications.max_per_user);
-    applications_.forget_ended();
+    applications_.reconfigure(settings.applications);
+    sdk_heartbeat_.reconfigure(settings.applications);
     log::info("configuration reloaded", {{"checks", checks_.size()}});
 }
 
 void GuestDaemon::stop() {
+    state_.stop();
     heartbeat_.stop("vitalwired stopped");
     applications_.stop();
     sdk_.stop();
@@ -103,11 +109,37 @@ app::Status GuestDaemon::overview() const {
     }
     for (app::Item& each : sdk_heartbeat_.list())
         status.items.push_back(std::move(each));
+    if (!state_.problem().empty()) status.items.push_back({"warning", "state", "not kept", state_.problem(), {}, {}});
     return status;
+}
+
+std::vector<Kept> GuestDaemon::keep() const {
+    std::vector<Kept> all;
+    checks_.keep(all);
+    applications_.keep(all);
+    sdk_heartbeat_.keep(all);
+    // The reasons stay in the order in which they arose.
+    std::vector<std::pair<std::size_t, std::size_t>> order;
+    for (const Kept& each : all)
+        order.emplace_back(board_.position(each.kind + ' ' + each.name), order.size());
+    std::sort(order.begin(), order.end());
+    std::vector<Kept> sorted;
+    for (const auto& [position, index] : order)
+        sorted.push_back(std::move(all[index]));
+    return sorted;
+}
+
+void GuestDaemon::restore() {
+    for (const Kept& each : state_.load()) {
+        if (each.kind == "check") checks_.restore(each);
+        if (each.kind == "sdk application") sdk_heartbeat_.restore(each);
+        applications_.restore(each);
+    }
 }
 
 void GuestDaemon::health_changed(const heartbeat::Health& overall) {
     heartbeat_.set_health(overall);
+    state_.changed();
     tell_status();
 }
 

@@ -19,6 +19,7 @@
 #include "guest/sdk_heartbeat.hpp"
 #include "guest/sdk_socket.hpp"
 #include "guest/settings.hpp"
+#include "guest/state_file.hpp"
 
 namespace vitalwire::guest {
 
@@ -42,6 +43,8 @@ private:
     void health_changed(const heartbeat::Health& overall);
     void tell_status();
     app::Status overview() const;
+    std::vector<Kept> keep() const;
+    void restore();
 
     Settings settings_;
     MonitorClock clock_;
@@ -57,6 +60,7 @@ private:
     AppServer applications_;
     SdkSocket sdk_;
     SdkHeartbeat sdk_heartbeat_;
+    StateFile state_;
     std::function<void(const std::string&)> status_listener_ = [](const std::string&) {};
 };
 

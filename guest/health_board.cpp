@@ -115,6 +115,19 @@ std::optional<std::string> HealthBoard::reason(const std::string& source) const 
     return std::nullopt;
 }
 
+std::size_t HealthBoard::position(const std::string& source) const {
+    const auto found =
+        std::find_if(troubles_.begin(), troubles_.end(), [&](const Trouble& each) { return each.source == source; });
+    return static_cast<std::size_t>(found - troubles_.begin());
+}
+
+std::optional<model::CorrectiveAction> HealthBoard::action(const std::string& source) const {
+    for (const Trouble& each : troubles_) {
+        if (each.source == source) return each.action;
+    }
+    return std::nullopt;
+}
+
 HealthBoard::Troubles::iterator HealthBoard::find(Troubles& in, const std::string& source) {
     return std::find_if(in.begin(), in.end(), [&](const Trouble& trouble) { return trouble.source == source; });
 }

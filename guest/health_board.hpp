@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -34,6 +35,10 @@ public:
     heartbeat::Health overall() const;
     /// Of a source that is unhealthy; absent for one that is healthy.
     std::optional<std::string> reason(const std::string& source) const;
+    /// How many arose before that of `source`.
+    std::size_t position(const std::string& source) const;
+    /// That it wants itself.
+    std::optional<model::CorrectiveAction> action(const std::string& source) const;
 
 private:
     struct Trouble {

@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <system_error>
 #include <utility>
 
@@ -33,6 +34,10 @@ constexpr std::size_t kMaxCommandLine = 8192;
 constexpr int kMostGenerations = 8;
 constexpr std::size_t kMaxNotification = 4096;
 constexpr std::int64_t kLargestWatchdogUsec = 3'600'000'000;
+constexpr std::size_t kMaxProgram = 512;
+constexpr std::string_view kEnded = "ended ";
+constexpr const char* kEndedWithout = "ended without STOPPING=1";
+constexpr const char* kEndedUnseen = "ended while vitalwired was not there, in order or not";
 
 /// What the service manager's protocol says in one datagram.
 struct Notification {
@@ -96,11 +101,12 @@ std::string unit_of(pid_t pid) {
 std::string identity_of(pid_t pid, uid_t uid) {
     const std::string process = "/proc/" + std::to_string(pid);
     if (const std::string unit = unit_of(pid); !unit.empty())
-        return std::to_string(uid) + " " + unit + " " + program_of(pid);
+        return std::to_string(uid) + " " + base::escape(unit, kMaxProgram) + " " + program_of(pid);
     std::error_code none;
     const auto program = std::filesystem::read_symlink(process + "/exe", none);
-    return std::to_string(uid) + " " + program.string() + " " +
-           runtime::read_file(process + "/cmdline", kMaxCommandLine).value_or("");
+    const std::string arguments = runtime::read_file(process + "/cmdline", kMaxCommandLine).value_or("");
+    return std::to_string(uid) + " " + base::escape(program.string(), kMaxProgram) + " " +
+           std::to_string(std::hash<std::string>{}(arguments));
 }
 
 bool belongs_to(pid_t pid, uid_t uid) {
@@ -222,13 +228,14 @@ void NotifySocket::handle(pid_t pid, uid_t uid, std::string_view message) {
     if (service == nullptr && (told.ready || told.watchdog)) service = adopt(pid, uid);
     if (service == nullptr) return;
     if (told.status) service->status = *told.status;
-    if (told.watchdog_time) service->watchdog = *told.watchdog_time;
+    if (told.watchdog_time) service->own_watchdog = *told.watchdog_time;
     // It has started again in place.
     if (told.ready && service->pid == pid) service->stopping = false;
     // A worker that ends does not take its service's watch with it.
     if (told.stopping && (service->pid == pid || told.main_pid)) {
         service->stopping = true;
         service->timer->cancel();
+        kept_changed_();
     }
     if (told.trigger)
         board_.set(service_source(service->name), false,
@@ -256,11 +263,13 @@ NotifySocket::Service* NotifySocket::move(Service& service, pid_t pid) {
     node.key() = pid;
     Service& moved = services_.insert(std::move(node)).position->second;
     watch(moved, pid);
+    kept_changed_();
     return &moved;
 }
 
 void NotifySocket::watch(Service& service, pid_t pid) {
     service.pid = pid;
+    service.started = ProcessWatch::start_time_of(pid);
     service.process->start(pid, [this, &service] { ended(service.pid); });
 }
 
@@ -289,31 +298,91 @@ NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
     const auto earlier = std::find_if(ended_.begin(), ended_.end(),
                                       [&](const Ended& each) { return each.identity == service.identity; });
     service.name = earlier == ended_.end() ? free_name(pid) : earlier->name;
-    if (earlier != ended_.end()) {
-        board_.remove(service_source(earlier->name));
-        ended_.erase(earlier);
-    }
+    if (earlier != ended_.end()) erase(earlier);
     unwatched_.remove(service_source(service.name));
+    service.pid = pid;
     service.uid = uid;
-    service.watchdog = settings_.watchdog;
+    if (may_log(uid)) log::info("service is watched", {{"name", service.name}, {"pid", pid}});
+    Service& adopted = add(std::move(service));
+    kept_changed_();
+    return &adopted;
+}
+
+NotifySocket::Service& NotifySocket::add(Service service) {
     service.timer = std::make_unique<MonitorTimer>(clock_);
     service.process = std::make_unique<ProcessWatch>(clock_.io());
-    if (may_log(uid)) log::info("service is watched", {{"name", service.name}, {"pid", pid}});
-    Service& adopted = services_.emplace(pid, std::move(service)).first->second;
-    watch(adopted, pid);
-    return &adopted;
+    const pid_t pid = service.pid;
+    Service& added = services_.insert_or_assign(pid, std::move(service)).first->second;
+    watch(added, pid);
+    return added;
 }
 
 void NotifySocket::feed(Service& service) {
     if (service.stopping) return;
     board_.set(service_source(service.name), true, {});
-    service.timer->arm(clock_.now() + service.watchdog, [this, &service] {
+    if (std::exchange(service.fed, clock_.now()) == base::kNever) kept_changed_();
+    await_next(service);
+}
+
+void NotifySocket::await_next(Service& service) {
+    service.timer->arm(service.fed + watchdog_of(service), [this, &service] {
         // What it has sent may lie unread while this daemon was busy.
         if (ProcessWatch::is_gone(service.pid)) return ended(service.pid);
         board_.set(service_source(service.name), false,
-                   "sent no WATCHDOG=1 within " + std::to_string(service.watchdog.count()) + " ms" +
+                   "sent no WATCHDOG=1 within " + std::to_string(watchdog_of(service).count()) + " ms" +
                        (service.status.empty() ? "" : ": " + service.status));
     });
+}
+
+void NotifySocket::reconfigure(const ApplicationSettings& settings) {
+    const bool new_watchdog = settings.watchdog != settings_.watchdog;
+    settings_.max = settings.max;
+    settings_.max_per_user = settings.max_per_user;
+    settings_.watchdog = settings.watchdog;
+    for (auto& [pid, service] : services_) {
+        // One that is overdue stays so until it sends the next one.
+        const bool is_awaited = service.fed != base::kNever && !service.stopping && !service.own_watchdog;
+        if (new_watchdog && is_awaited && !board_.reason(service_source(service.name))) await_next(service);
+    }
+}
+
+void NotifySocket::keep(std::vector<Kept>& out) const {
+    for (const auto& [pid, service] : services_) {
+        Kept kept{"service", service.name, service.uid, pid, service.started, service.identity};
+        const auto reason = board_.reason(service_source(service.name));
+        kept.health = {!reason, reason.value_or("")};
+        kept.stopping = service.stopping;
+        if (service.fed != base::kNever) kept.time = watchdog_of(service);
+        out.push_back(std::move(kept));
+    }
+    for (const Ended& each : ended_) {
+        Kept kept{"service", each.name, each.uid, 0, {}, each.identity, true};
+        kept.health = {!each.is_fault, each.why};
+        out.push_back(std::move(kept));
+    }
+}
+
+void NotifySocket::restore(const Kept& kept) {
+    const std::string started = kept.pid > 0 ? ProcessWatch::start_time_of(kept.pid) : "";
+    if (!kept.ended && !started.empty() && started == kept.started) {
+        Service service;
+        service.name = kept.name;
+        service.identity = kept.identity;
+        service.pid = kept.pid;
+        service.uid = kept.uid;
+        service.stopping = kept.stopping;
+        if (kept.time > base::Millis(0)) service.fed = clock_.now();
+        if (kept.time != settings_.watchdog && kept.time > base::Millis(0)) service.own_watchdog = kept.time;
+        Service& known = add(std::move(service));
+        if (!kept.health.healthy) return board_.set(service_source(kept.name), false, kept.health.reason);
+        if (known.fed != base::kNever && !known.stopping) await_next(known);
+        return;
+    }
+    if (kept.stopping) return;
+    const bool was_well = kept.health.healthy;
+    std::string why = kept.health.reason;
+    if (!kept.ended) why = was_well ? kEndedUnseen : why + ", and ended while vitalwired was not there";
+    add_ended({kept.name, kept.identity, kept.uid, why, !was_well});
 }
 
 void NotifySocket::ended(pid_t pid) {
@@ -322,16 +391,26 @@ void NotifySocket::ended(pid_t pid) {
     const Service& service = found.mapped();
     if (may_log(service.uid))
         log::info("service ended", {{"name", service.name}, {"pid", pid}, {"in_order", service.stopping}});
+    kept_changed_();
     if (service.stopping) return board_.remove(service_source(service.name));
+    add_ended({service.name, service.identity, service.uid, kEndedWithout});
+}
+
+void NotifySocket::add_ended(Ended gone) {
     // The oldest of the same user makes room: the guest stays unhealthy by the rest.
-    const auto mine = [&](const Ended& each) { return each.uid == service.uid; };
-    if (static_cast<std::size_t>(std::count_if(ended_.begin(), ended_.end(), mine)) >= settings_.max_per_user) {
-        const auto oldest = std::find_if(ended_.begin(), ended_.end(), mine);
-        board_.remove(service_source(oldest->name));
-        ended_.erase(oldest);
-    }
-    ended_.push_back({service.name, service.identity, service.uid});
-    board_.set(service_source(service.name), false, "ended without STOPPING=1");
+    const auto mine = [&](const Ended& each) { return each.uid == gone.uid; };
+    if (static_cast<std::size_t>(std::count_if(ended_.begin(), ended_.end(), mine)) >= settings_.max_per_user)
+        erase(std::find_if(ended_.begin(), ended_.end(), mine));
+    const std::string source = service_source(gone.name);
+    gone.is_fault ? board_.set(source, false, gone.why) : board_.warn(source, gone.why);
+    ended_.push_back(std::move(gone));
+}
+
+void NotifySocket::erase(std::vector<Ended>::iterator ended) {
+    const std::string source = service_source(ended->name);
+    ended_.erase(ended);
+    board_.remove(source);
+    board_.withdraw_warning(source);
 }
 
 bool NotifySocket::may_log(uid_t uid) {
@@ -346,7 +425,12 @@ std::vector<app::Item> NotifySocket::list() const {
                          pid, service.uid});
     }
     for (const Ended& each : ended_)
-        items.push_back({"service", each.name, "ended", "without STOPPING=1", {}, each.uid});
+        items.push_back({"service",
+                         each.name,
+                         "ended",
+                         each.why.starts_with(kEnded) ? each.why.substr(kEnded.size()) : each.why,
+                         {},
+                         each.uid});
     for (app::Item& each : unwatched_.list())
         items.push_back(std::move(each));
     return items;
@@ -355,8 +439,7 @@ std::vector<app::Item> NotifySocket::list() const {
 bool NotifySocket::forget(uid_t uid, const std::string& name) {
     const auto ended = std::find_if(ended_.begin(), ended_.end(), [&](const Ended& each) { return each.name == name; });
     if (ended == ended_.end() || (uid != 0 && uid != ended->uid)) return false;
-    board_.remove(service_source(name));
-    ended_.erase(ended);
+    erase(ended);
     return true;
 }
 

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "guest/app_protocol.hpp"
 #include "guest/health_board.hpp"
+#include "guest/kept.hpp"
 #include "guest/log_limit.hpp"
 #include "guest/monitor_clock.hpp"
 #include "guest/process_watch.hpp"
@@ -32,7 +34,14 @@ public:
 
     void start();
     void stop();
+    /// Takes over what does not wait for the next start.
+    void reconfigure(const ApplicationSettings& settings);
     std::vector<app::Item> list() const;
+    /// Is called when what `keep` returns may have changed and the board did not.
+    void on_kept_changed(std::function<void()> changed) { kept_changed_ = std::move(changed); }
+    void keep(std::vector<Kept>& out) const;
+    /// Before start().
+    void restore(const Kept& kept);
     /// False when nothing that has ended is called `name`.
     bool forget(uid_t uid, const std::string& name);
 
@@ -43,8 +52,10 @@ private:
         std::string identity;
         pid_t pid = 0;
         uid_t uid = 0;
-        std::string status;  ///< its own words
-        base::Millis watchdog{};
+        std::string started;  ///< as ProcessWatch has it
+        std::string status;   ///< its own words
+        std::optional<base::Millis> own_watchdog;
+        base::TimePoint fed = base::kNever;  ///< the last time
         bool stopping = false;
         std::unique_ptr<MonitorTimer> timer;
         std::unique_ptr<ProcessWatch> process;
@@ -54,6 +65,8 @@ private:
         std::string name;
         std::string identity;
         uid_t uid;
+        std::string why;
+        bool is_fault = true;  ///< false while it is not known whether it ended in order
     };
 
     base::Result<void> open();
@@ -64,9 +77,14 @@ private:
     Service* adopt(pid_t pid, uid_t uid);
     Service* find(pid_t pid, uid_t uid);
     Service* move(Service& service, pid_t pid);
+    Service& add(Service service);
     void watch(Service& service, pid_t pid);
+    base::Millis watchdog_of(const Service& service) const { return service.own_watchdog.value_or(settings_.watchdog); }
     void feed(Service& service);
+    void await_next(Service& service);
     void ended(pid_t pid);
+    void add_ended(Ended gone);
+    void erase(std::vector<Ended>::iterator ended);
     bool may_log(uid_t uid);
 
     MonitorClock& clock_;
@@ -79,6 +97,7 @@ private:
     std::map<pid_t, Service> services_;
     Unwatched unwatched_;
     std::vector<Ended> ended_;  ///< without STOPPING=1, until the same is there again; the oldest first
+    std::function<void()> kept_changed_ = [] {};
 };
 
 }  // namespace vitalwire::guest

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "guest/children.hpp"
 #include "guest/monitor_clock.hpp"
@@ -21,6 +22,8 @@ public:
 
     /// Handles an end that has happened but was not seen yet, for a caller that is about to judge it late.
     virtual void look() {}
+    /// What it is waiting for, where it is more than an answer; empty otherwise.
+    virtual std::string awaits() const { return {}; }
     /// Ends it; `done` follows as soon as nothing of it is left.
     virtual void stop() = 0;
 

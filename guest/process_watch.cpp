@@ -23,20 +23,6 @@ constexpr std::chrono::seconds kLookEvery{1};
 constexpr std::size_t kMaxStatFile = 4096;
 constexpr int kFieldsToStartTime = 18;  // of /proc/PID/stat, between the state and it
 
-/// When a process was started: another one with its number has another time. Empty when it has ended or is not known.
-std::string start_time_of(pid_t process) {
-    const auto stat = runtime::read_file("/proc/" + std::to_string(process) + "/stat", kMaxStatFile);
-    // The name before it may hold anything: "PID (NAME) STATE PARENT ...".
-    const std::size_t name_end = stat ? stat->rfind(") ") : std::string::npos;
-    if (name_end == std::string::npos) return {};
-    std::string_view rest = std::string_view(*stat).substr(name_end + 2);
-    // Nobody has asked for its exit status yet, but it has ended.
-    if (rest.starts_with('Z') || rest.starts_with('X')) return {};
-    for (int i = 0; i <= kFieldsToStartTime; ++i)
-        rest.remove_prefix(std::min(rest.find(' ') + 1, rest.size()));
-    return std::string(rest.substr(0, rest.find(' ')));
-}
-
 }  // namespace
 
 void ProcessWatch::start(pid_t process, std::function<void()> on_end) {
@@ -87,6 +73,19 @@ void ProcessWatch::stop() {
 
 bool ProcessWatch::is_gone(pid_t process) {
     return process > 0 && ::kill(process, 0) != 0 && errno == ESRCH;
+}
+
+std::string ProcessWatch::start_time_of(pid_t process) {
+    const auto stat = runtime::read_file("/proc/" + std::to_string(process) + "/stat", kMaxStatFile);
+    // The name before it may hold anything: "PID (NAME) STATE PARENT ...".
+    const std::size_t name_end = stat ? stat->rfind(") ") : std::string::npos;
+    if (name_end == std::string::npos) return {};
+    std::string_view rest = std::string_view(*stat).substr(name_end + 2);
+    // Nobody has asked for its exit status yet, but it has ended.
+    if (rest.starts_with('Z') || rest.starts_with('X')) return {};
+    for (int i = 0; i <= kFieldsToStartTime; ++i)
+        rest.remove_prefix(std::min(rest.find(' ') + 1, rest.size()));
+    return std::string(rest.substr(0, rest.find(' ')));
 }
 
 }  // namespace vitalwire::guest

@@ -22,6 +22,9 @@ public:
     void stop();
     /// False also when it cannot be known.
     static bool is_gone(pid_t process);
+    /// When it was started: another process with its number has another time. Empty when it has ended or this is not
+    /// known.
+    static std::string start_time_of(pid_t process);
 
 private:
     void wait();

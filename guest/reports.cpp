@@ -16,6 +16,9 @@ std::string report_source(const std::string& name) {
     return "report " + name;
 }
 
+/// Nobody could renew a report while vitalwired was not there.
+constexpr base::Millis kRenewalAfterRestart{60'000};
+
 tl::unexpected<base::Error> of_another_user(const std::string& name) {
     return fail(Errc::in_use, "the report called '" + name + "' belongs to another user");
 }
@@ -63,6 +66,27 @@ void Reports::expire() {
         }
     }
     timer_.arm(next, [this] { expire(); });
+}
+
+void Reports::keep(std::vector<Kept>& out) const {
+    // The time of this daemon is that of the next one but for the stalls that it has left out.
+    const base::Duration stalls = base::Clock::now() - clock_.now();
+    for (const auto& [name, report] : reports_) {
+        Kept kept{"report", name, report.uid};
+        kept.health = report.health;
+        kept.time = report.valid;
+        if (report.until != base::kNever) kept.until = report.until + stalls;
+        out.push_back(std::move(kept));
+    }
+}
+
+void Reports::restore(const Kept& kept) {
+    Report report{kept.uid, kept.health, kept.time};
+    if (kept.until != base::kNever)
+        report.until = std::max(kept.until, clock_.now() + std::min(kept.time, kRenewalAfterRestart));
+    board_.set(report_source(kept.name), report.health.healthy, report.health.reason);
+    reports_[kept.name] = std::move(report);
+    expire();
 }
 
 std::vector<app::Item> Reports::list() const {

@@ -9,6 +9,7 @@
 
 #include "guest/app_protocol.hpp"
 #include "guest/health_board.hpp"
+#include "guest/kept.hpp"
 #include "guest/monitor_clock.hpp"
 
 namespace vitalwire::guest {
@@ -23,6 +24,8 @@ public:
     base::Result<void> set(uid_t uid, const app::Set& report);
     base::Result<void> forget(uid_t uid, const std::string& name);
     std::vector<app::Item> list() const;
+    void keep(std::vector<Kept>& out) const;
+    void restore(const Kept& kept);
 
 private:
     struct Report {

@@ -125,8 +125,9 @@ void SdkApplication::register_it(const sdk::Record& init) {
     name_ = *admitted;
     interval_ = interval;
     action_ = init.action(kInitAction);
-    log::info("application of the guest SDK registered",
-              {{"name", name_}, {"pid", pid_}, {"interval_ms", interval_.count()}});
+    if (owner_.may_log(*this))
+        log::info("application of the guest SDK registered",
+                  {{"name", name_}, {"pid", pid_}, {"interval_ms", interval_.count()}});
     refusing_ = awaits_answer_ = false;
     answered_at_ = asked_at_ = clock_.now();
     timer_.arm(asked_at_ + interval_, [this] { ask(); });
@@ -173,7 +174,8 @@ void SdkApplication::deregister(const std::string& why) {
     if (name_.empty()) return;
     timer_.cancel();
     owner_.deregistered(*this);
-    log::info("application of the guest SDK deregistered", {{"name", name_}, {"pid", pid_}, {"why", why}});
+    if (owner_.may_log(*this))
+        log::info("application of the guest SDK deregistered", {{"name", name_}, {"pid", pid_}, {"why", why}});
     name_.clear();
 }
 

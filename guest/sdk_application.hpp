@@ -34,6 +34,8 @@ public:
                            const std::string& reason) = 0;
         /// `application.name()` is not watched any more.
         virtual void deregistered(SdkApplication& application) = 0;
+        /// Whether a log line that `application` caused may be written.
+        virtual bool may_log(const SdkApplication& application) = 0;
         /// It sent bytes that are no records. Called once.
         virtual void malformed(SdkApplication& application) = 0;
         /// The last call about `application`, which is not registered.

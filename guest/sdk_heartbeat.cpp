@@ -20,8 +20,6 @@ namespace {
 constexpr std::chrono::seconds kListenAgain{5};
 constexpr mode_t kHeartbeatMode = 0660;
 constexpr int kConnectionsWaiting = 64;
-constexpr double kMalformedLinesPerSecond = 1;
-constexpr double kMalformedLinesAtOnce = 10;
 
 std::string sdk_source(const std::string& name) {
     return "sdk application " + name;
@@ -38,8 +36,7 @@ SdkHeartbeat::SdkHeartbeat(MonitorClock& clock, HealthBoard& board, std::string 
       settings_(std::move(settings)),
       listener_(clock.io()),
       retry_(clock.io()),
-      unwatched_(clock, board),
-      malformed_lines_(kMalformedLinesPerSecond, kMalformedLinesAtOnce) {}
+      unwatched_(clock, board) {}
 
 SdkHeartbeat::~SdkHeartbeat() {
     stop();
@@ -61,6 +58,7 @@ void SdkHeartbeat::start() {
 void SdkHeartbeat::stop() {
     retry_.cancel();
     unwatched_.stop();
+    absent_.clear();
     for (const auto& each : applications_)
         each->close();
     applications_.clear();
@@ -120,9 +118,9 @@ bool SdkHeartbeat::make_room(uid_t uid) {
     return true;
 }
 
-void SdkHeartbeat::set_limits(std::size_t max, std::size_t max_per_user) {
-    settings_.max = max;
-    settings_.max_per_user = max_per_user;
+void SdkHeartbeat::reconfigure(const ApplicationSettings& settings) {
+    settings_.max = settings.max;
+    settings_.max_per_user = settings.max_per_user;
 }
 
 std::vector<app::Item> SdkHeartbeat::list() const {
@@ -133,6 +131,9 @@ std::vector<app::Item> SdkHeartbeat::list() const {
         items.push_back({"application", each->name(), reason ? "unhealthy" : "healthy", reason.value_or(""),
                          each->pid(), each->uid()});
     }
+    for (const Absent& each : absent_)
+        items.push_back(
+            {"application", each.kept.name, "unhealthy", each.kept.health.reason, each.kept.pid, each.kept.uid});
     for (app::Item& each : unwatched_.list())
         items.push_back(std::move(each));
     return items;
@@ -156,6 +157,7 @@ base::Result<std::string> SdkHeartbeat::admit(SdkApplication& application, const
     const std::string process = std::to_string(application.pid());
     std::string name = wanted.empty() ? "pid-" + process : wanted;
     drop_if_gone(name);
+    remove_absent(application.pid());
     // The SDK's daemon lets several have one name. Here each is named to the operator.
     if (is_taken(name)) name += "-" + process;
     if (is_taken(name)) return fail(Errc::in_use, "this process has registered that name already");
@@ -171,18 +173,19 @@ void SdkHeartbeat::health_changed(SdkApplication& application, const heartbeat::
     board_.set(sdk_source(application.name()), health.healthy, health.reason, health.action);
 }
 
-std::vector<std::string> SdkHeartbeat::ask(const wire::ActionNotify& notify) {
-    std::vector<std::string> names;
+std::vector<ActionVotes::Voter> SdkHeartbeat::ask(const wire::ActionNotify& notify) {
+    std::vector<Voter> voters;
     // One that does not read is closed, and erased, while it is asked.
     for (const auto& each : Applications(applications_)) {
-        if (each->ask(notify)) names.push_back(sdk_source(each->name()));
+        if (each->ask(notify)) voters.push_back({sdk_source(each->name()), sdk_source(each->name())});
     }
-    return names;
+    return voters;
 }
 
 void SdkHeartbeat::voted(SdkApplication& application, std::int64_t invocation, model::VoteResult result,
                          const std::string& reason) {
-    votes_.vote(sdk_source(application.name()), invocation, result, reason);
+    const std::string source = sdk_source(application.name());
+    votes_.vote({source, source}, invocation, result, reason);
 }
 
 void SdkHeartbeat::deregistered(SdkApplication& application) {
@@ -191,16 +194,44 @@ void SdkHeartbeat::deregistered(SdkApplication& application) {
 }
 
 void SdkHeartbeat::malformed(SdkApplication& application) {
-    // Connections that send nothing else must not fill the disk.
-    if (!malformed_lines_.take(clock_.now())) {
-        ++unlogged_;
-        return;
-    }
+    if (!may_log(application)) return;
     log::warning("application of the guest SDK sends what is no record, skipped",
-                 {{"pid", application.pid()},
-                  {"uid", application.uid()},
-                  {"name", application.name()},
-                  {"unlogged_before", std::exchange(unlogged_, 0)}});
+                 {{"pid", application.pid()}, {"uid", application.uid()}, {"name", application.name()}});
+}
+
+/// Of each user by itself: one whose applications send nothing else neither fills the disk nor silences others.
+bool SdkHeartbeat::may_log(const SdkApplication& application) {
+    return log_limit_.take(clock_.now(), "sdk user " + std::to_string(application.uid()));
+}
+
+void SdkHeartbeat::keep(std::vector<Kept>& out) const {
+    for (const auto& each : applications_) {
+        const std::string source = sdk_source(each->name());
+        const auto reason = board_.reason(source);
+        if (!reason) continue;
+        Kept kept{"sdk application", each->name(), each->uid(), each->pid(), ProcessWatch::start_time_of(each->pid())};
+        kept.health = {false, *reason, board_.action(source)};
+        out.push_back(std::move(kept));
+    }
+    for (const Absent& each : absent_)
+        out.push_back(each.kept);
+}
+
+void SdkHeartbeat::restore(const Kept& kept) {
+    const std::string started = ProcessWatch::start_time_of(kept.pid);
+    if (kept.pid <= 0 || started.empty() || started != kept.started) return;
+    board_.set(sdk_source(kept.name), false, kept.health.reason, kept.health.action);
+    absent_.push_back({kept, std::make_unique<ProcessWatch>(clock_.io())});
+    absent_.back().process->start(kept.pid, [this, pid = kept.pid] { remove_absent(pid); });
+}
+
+void SdkHeartbeat::remove_absent(pid_t pid) {
+    const auto gone =
+        std::find_if(absent_.begin(), absent_.end(), [&](const Absent& each) { return each.kept.pid == pid; });
+    if (gone == absent_.end()) return;
+    const std::string source = sdk_source(gone->kept.name);
+    absent_.erase(gone);
+    board_.remove(source);
 }
 
 void SdkHeartbeat::closed(SdkApplication& application) {

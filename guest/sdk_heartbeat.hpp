@@ -5,11 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "base/token_bucket.hpp"
 #include "guest/action_votes.hpp"
 #include "guest/app_protocol.hpp"
 #include "guest/health_board.hpp"
+#include "guest/kept.hpp"
+#include "guest/log_limit.hpp"
 #include "guest/monitor_clock.hpp"
+#include "guest/process_watch.hpp"
 #include "guest/sdk_application.hpp"
 #include "guest/settings.hpp"
 #include "guest/unwatched.hpp"
@@ -29,9 +31,14 @@ public:
 
     void start();
     void stop();
-    void set_limits(std::size_t max, std::size_t max_per_user);
+    /// Takes over what does not wait for the next start.
+    void reconfigure(const ApplicationSettings& settings);
     std::vector<app::Item> list() const;
-    std::vector<std::string> ask(const wire::ActionNotify& notify) override;
+    void keep(std::vector<Kept>& out) const;
+    /// Before start(). One that was unhealthy is so until it registers again or its process ends, with which it
+    /// deregisters.
+    void restore(const Kept& kept);
+    std::vector<Voter> ask(const wire::ActionNotify& notify) override;
 
 private:
     using Applications = std::vector<std::shared_ptr<SdkApplication>>;
@@ -51,6 +58,7 @@ private:
                const std::string& reason) override;
     void deregistered(SdkApplication& application) override;
     void malformed(SdkApplication& application) override;
+    bool may_log(const SdkApplication& application) override;
     void closed(SdkApplication& application) override;
 
     MonitorClock& clock_;
@@ -63,8 +71,15 @@ private:
     std::string problem_;
     Applications applications_;  ///< the oldest first
     Unwatched unwatched_;
-    base::TokenBucket malformed_lines_;
-    std::uint64_t unlogged_ = 0;
+    /// Unhealthy before a restart of vitalwired, and not there again.
+    struct Absent {
+        Kept kept;
+        std::unique_ptr<ProcessWatch> process;
+    };
+    void remove_absent(pid_t pid);
+
+    std::vector<Absent> absent_;
+    LogLimit log_limit_;
 };
 
 }  // namespace vitalwire::guest

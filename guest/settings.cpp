@@ -25,6 +25,7 @@ constexpr std::string_view kNone = "none";
 constexpr std::string_view kUnixPrefix = "unix:";
 constexpr std::size_t kMaxSocketPath = 107;  // of sockaddr_un
 constexpr std::size_t kMaxPortName = 255;
+constexpr std::size_t kMaxStatePath = 255;
 constexpr std::size_t kDefaultApplications = 32;
 constexpr std::size_t kMostApplications = 1024;
 /// A check's name is part of the reason that the host is told.
@@ -63,6 +64,10 @@ bool is_channel(std::string_view text) {
 
 bool is_socket(std::string_view text) {
     return text == kNone || (text.starts_with('/') && text.size() <= kMaxSocketPath);
+}
+
+bool is_state(std::string_view text) {
+    return text == kNone || (text.starts_with('/') && text.size() <= kMaxStatePath);
 }
 
 bool is_unit_name(std::string_view text) {
@@ -164,15 +169,28 @@ std::string beside(const std::string& socket, std::string_view name) {
     return slash == std::string::npos ? std::string(kNone) : socket.substr(0, slash + 1) + std::string(name);
 }
 
+/// guest.state for guest.sock: no other daemon's, as the socket is no other's.
+std::string state_of(const std::string& socket) {
+    if (socket == kNone) return socket;
+    const std::size_t size = socket.ends_with(".sock") ? socket.size() - 5 : socket.size();
+    return socket.substr(0, size) + ".state";
+}
+
 ApplicationSettings read_applications(ConfigReader in) {
     ApplicationSettings applications;
     applications.socket = in.text("socket", std::string(kDefaultSocket));
     if (!is_socket(applications.socket)) in.refuse("socket", kSocketForms);
     applications.group = in.text("group", "");
+    // It may be made later: the socket waits for it, and the heartbeat does not wait for the socket.
+    if (!applications.group.empty() && !is_group(applications.group))
+        in.check("group", "there is no local group '" + base::escape(applications.group) + "'");
     applications.max = static_cast<std::size_t>(in.integer("max", static_cast<std::int64_t>(kDefaultApplications), 1,
                                                            static_cast<std::int64_t>(kMostApplications)));
     applications.notify_socket = in.text("notify_socket", beside(applications.socket, "notify"));
     if (!is_socket(applications.notify_socket)) in.refuse("notify_socket", kSocketForms);
+    applications.state = in.text("state", state_of(applications.socket));
+    if (in.has("state") && !is_state(applications.state))
+        in.refuse("state", "expected an absolute path of at most 255 bytes, or none");
     applications.watchdog = in.duration("watchdog", kDefaultWatchdog, kSmallestCheckTime, kLargestGrace);
     const auto half = static_cast<std::int64_t>((applications.max + 1) / 2);
     applications.max_per_user =
@@ -260,6 +278,8 @@ void put_over(const Options& options, Settings& settings, ConfigErrors& errors) 
         // Where the file does not name it, the other socket goes with this one.
         if (settings.applications.notify_socket == beside(settings.applications.socket, "notify"))
             settings.applications.notify_socket = beside(*options.app_socket, "notify");
+        if (settings.applications.state == state_of(settings.applications.socket))
+            settings.applications.state = state_of(*options.app_socket);
         settings.applications.socket = *options.app_socket;
     }
     if (!is_socket(settings.applications.socket)) refuse(std::string("--app-socket: ") + kSocketForms);
@@ -278,10 +298,51 @@ void put_over(const Options& options, Settings& settings, ConfigErrors& errors) 
         refuse("--interval: expected at least 50 ms less than --detection-time");
 }
 
+/// Where the file has the value; line 0 for a default and for what the command line has put over it.
+int line_of(const ConfigFile& file, const std::string& section, const std::string& key) {
+    for (const auto& each : file.sections) {
+        if (each.name != section) continue;
+        for (const auto& entry : each.entries) {
+            if (entry.key == key) return entry.line;
+        }
+    }
+    return 0;
+}
+
+/// Two sockets, or a socket and a file, at one path: only one of them would be there.
+void refuse_shared_paths(const ConfigFile& file, const Settings& settings, ConfigErrors& errors) {
+    struct Place {
+        std::string section;
+        std::string key;
+        std::string path;
+    };
+    const bool is_unix = settings.channel.starts_with(kUnixPrefix);
+    const std::vector<Place> places = {
+        {"channel", "name", is_unix ? settings.channel.substr(kUnixPrefix.size()) : settings.channel},
+        {"applications", "socket", settings.applications.socket},
+        {"applications", "notify_socket", settings.applications.notify_socket},
+        {"applications", "state", settings.applications.state},
+        {"sdk", "heartbeat_socket", settings.sdk.heartbeat_socket}};
+    for (auto second = places.begin(); second != places.end(); ++second) {
+        if (!second->path.starts_with('/')) continue;
+        const auto first =
+            std::find_if(places.begin(), second, [&](const Place& each) { return each.path == second->path; });
+        if (first == second) continue;
+        const int line =
+            std::max(line_of(file, first->section, first->key), line_of(file, second->section, second->key));
+        errors.push_back({line > 0 ? file.path : "command line", line,
+                          "[" + second->section + "] " + second->key + ": expected another path than that of [" +
+                              first->section + "] " + first->key + ", found " + base::escape(second->path)});
+    }
+}
+
 ConfigFile load_file(const Options& options, ConfigErrors& errors) {
     if (!options.config_given && ::access(options.config.c_str(), F_OK) != 0) return {};
     auto file = ConfigFile::load(options.config, errors);
-    if (file) return std::move(*file);
+    if (file) {
+        file->only_checked = options.check_config;
+        return std::move(*file);
+    }
     errors.push_back({"command line", 0, "--config: " + file.error().message});
     return {};
 }
@@ -289,13 +350,16 @@ ConfigFile load_file(const Options& options, ConfigErrors& errors) {
 }  // namespace
 
 std::optional<Settings> load_settings(const Options& options, ConfigErrors& errors) {
-    Settings settings = read_file(load_file(options, errors), errors);
+    const ConfigFile file = load_file(options, errors);
+    Settings settings = read_file(file, errors);
     // A file's mistakes would come again as the command line's.
     if (errors.empty()) put_over(options, settings, errors);
+    if (errors.empty()) refuse_shared_paths(file, settings, errors);
     std::stable_sort(errors.begin(), errors.end(), [](const auto& a, const auto& b) { return a.line < b.line; });
     if (!errors.empty()) return std::nullopt;
     if (settings.applications.socket == kNone) settings.applications.socket.clear();
     if (settings.applications.notify_socket == kNone) settings.applications.notify_socket.clear();
+    if (settings.applications.state == kNone) settings.applications.state.clear();
     return settings;
 }
 

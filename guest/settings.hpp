@@ -44,6 +44,7 @@ struct ApplicationSettings {
 
     std::string notify_socket;                     ///< for services that notify as sd_notify(3) does; empty: none
     base::Millis watchdog = base::Millis(30'000);  ///< of a service that does not say its own
+    std::string state;                             ///< file for what a restart must not end; empty: none
 
     friend bool operator==(const ApplicationSettings&, const ApplicationSettings&) = default;
 };

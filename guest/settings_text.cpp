@@ -123,6 +123,7 @@ std::string describe_settings(const Options& options, const Settings& settings) 
     out.add("socket", none_or(settings.applications.socket), options.app_socket.has_value());
     out.add("group", settings.applications.group.empty() ? "that of vitalwired" : settings.applications.group);
     out.add("notify_socket", none_or(settings.applications.notify_socket));
+    out.add("state", none_or(settings.applications.state));
     out.add("watchdog", text_of(settings.applications.watchdog));
     out.add("max", std::to_string(settings.applications.max));
     out.add("max_per_user", std::to_string(settings.applications.max_per_user));

@@ -18,6 +18,8 @@ using boost::asio::posix::stream_descriptor;
 namespace {
 
 constexpr std::size_t kMaxStatusLine = 1024;
+/// The kernel does not tell when a server's queue of connections has room again.
+constexpr base::Millis kConnectAgain{20};
 constexpr int kFirstGood = 200;
 constexpr int kLastGood = 399;
 
@@ -35,7 +37,7 @@ int status_of(std::string_view line) {
 }  // namespace
 
 SocketProbe::SocketProbe(MonitorClock& clock, const CheckSettings& check, Done done)
-    : target_(check.target), done_(std::move(done)), socket_(clock.io()), end_(clock.io()) {
+    : target_(check.target), done_(std::move(done)), socket_(clock.io()), retry_(clock.io()), end_(clock.io()) {
     start(check);
 }
 
@@ -58,9 +60,21 @@ void SocketProbe::open(const Endpoint& endpoint) {
     const int descriptor = ::socket(endpoint.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return failed(errno);
     socket_.assign(descriptor);
+    connect(endpoint);
+}
+
+void SocketProbe::connect(const Endpoint& endpoint) {
     const auto* address = reinterpret_cast<const sockaddr*>(&endpoint.address);
-    if (::connect(descriptor, address, endpoint.size) != 0 && errno != EINPROGRESS) return failed(errno);
+    const int error = ::connect(socket_.native_handle(), address, endpoint.size) == 0 ? 0 : errno;
+    // A UNIX socket that does not block does not wait for room either: one that does would, as long as the check may.
+    is_queue_full_ = error == EAGAIN && endpoint.address.ss_family == AF_UNIX;
+    if (is_queue_full_) return retry_.after(kConnectAgain, [this, endpoint] { connect(endpoint); });
+    if (error != 0 && error != EINPROGRESS) return failed(error);
     await(stream_descriptor::wait_write, [this] { connected(); });
+}
+
+std::string SocketProbe::awaits() const {
+    return is_queue_full_ ? target_ + " takes no connections, its queue is full" : "";
 }
 
 template <class Then>
@@ -105,6 +119,7 @@ void SocketProbe::failed(int error) {
 }
 
 void SocketProbe::finish(heartbeat::Health health) {
+    retry_.cancel();
     boost::system::error_code ignored;
     socket_.close(ignored);
     // Never from within start_probe().

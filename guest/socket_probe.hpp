@@ -16,11 +16,13 @@ class SocketProbe : public Probe {
 public:
     SocketProbe(MonitorClock& clock, const CheckSettings& check, Done done);
 
+    std::string awaits() const override;
     void stop() override { finish({false, "stopped"}); }
 
 private:
     void start(const CheckSettings& check);
     void open(const Endpoint& endpoint);
+    void connect(const Endpoint& endpoint);
     template <class Then>
     void await(boost::asio::posix::stream_descriptor::wait_type event, Then then);
     void connected();
@@ -33,6 +35,8 @@ private:
     std::string answer_;
     Done done_;
     boost::asio::posix::stream_descriptor socket_;
+    runtime::Timer retry_;
+    bool is_queue_full_ = false;  ///< of connections that the server has not taken yet
     runtime::Timer end_;
     std::shared_ptr<char> alive_ = std::make_shared<char>();  ///< of handlers on their way
 };

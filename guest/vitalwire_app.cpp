@@ -9,6 +9,7 @@
 
 #include "base/text.hpp"
 #include "guest/app_command.hpp"
+#include "runtime/standard_output.hpp"
 
 namespace vitalwire::guest {
 namespace {
@@ -89,9 +90,9 @@ std::optional<int> parse_options(int argc, char* argv[], AppCommand& command) {
                 command.json = true;
                 break;
             case 'V':
-                return std::puts("vitalwire-app " VITALWIRE_VERSION) < 0;
+                return runtime::print_and_finish("vitalwire-app", "vitalwire-app " VITALWIRE_VERSION "\n");
             case 'h':
-                return std::fputs(kUsage, stdout) < 0;
+                return runtime::print_and_finish("vitalwire-app", kUsage);
             default:
                 return wrong_usage("an option is wrong");
         }

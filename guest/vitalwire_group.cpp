@@ -15,6 +15,7 @@
 #include <vitalwire/vitalwire.hpp>
 
 #include "base/text.hpp"
+#include "runtime/standard_output.hpp"
 #include "wire/base64.hpp"
 #include "wire/json_reader.hpp"
 
@@ -148,7 +149,8 @@ public:
 
     int listen() {
         std::uint64_t seen = 0;
-        const auto wants_more = [&] { return !options_.count || seen < *options_.count; };
+        // Nobody reads what cannot be written.
+        const auto wants_more = [&] { return std::ferror(stdout) == 0 && (!options_.count || seen < *options_.count); };
         Group group;
         group.broadcast = [&](const vw_group_message& message) {
             if (wants_more()) print(message_line(message, options_.json));
@@ -248,9 +250,9 @@ std::optional<int> parse_options(int argc, char* argv[], Options& options) {
                 options.json = true;
                 break;
             case 'V':
-                return std::puts("vitalwire-group " VITALWIRE_VERSION) < 0;
+                return runtime::print_and_finish("vitalwire-group", "vitalwire-group " VITALWIRE_VERSION "\n");
             case 'h':
-                return std::fputs(kUsage, stdout) < 0;
+                return runtime::print_and_finish("vitalwire-group", kUsage);
             default:
                 return kBadUsage;
         }
@@ -283,7 +285,7 @@ int main(int argc, char* argv[]) {
     guest::Options options;
     if (const auto status = guest::parse_options(argc, argv, options)) return *status;
     try {
-        return guest::run(options);
+        return runtime::finish_output("vitalwire-group", guest::run(options));
     } catch (const std::exception& problem) {
         return guest::complain(problem.what());
     }

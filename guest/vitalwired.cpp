@@ -9,10 +9,12 @@
 #include "runtime/daemon.hpp"
 #include "runtime/logging.hpp"
 #include "runtime/notify.hpp"
+#include "runtime/standard_output.hpp"
 
 namespace vitalwire::guest {
 namespace {
 
+constexpr const char* kProgram = "vitalwired";
 constexpr int kFailure = 1;
 constexpr int kBadUsage = 2;
 
@@ -32,7 +34,7 @@ int run(const Options& options) {
     for (const auto& mistake : mistakes)
         std::fprintf(stderr, "vitalwired: %s\n", to_string(mistake).c_str());
     if (!settings) return kBadUsage;
-    if (options.check_config) return std::fputs(describe_settings(options, *settings).c_str(), stdout) < 0 ? 1 : 0;
+    if (options.check_config) return runtime::print_and_finish(kProgram, describe_settings(options, *settings));
     runtime::start_logging(settings->log_level, runtime::kGuestLogBuffer);
     runtime::Daemon daemon;
     GuestDaemon guest(daemon.io(), *settings);
@@ -58,8 +60,8 @@ int main(int argc, char* argv[]) {
         std::fprintf(stderr, "vitalwired: %s\n", options.error().message.c_str());
         return guest::kBadUsage;
     }
-    if (options->help) return std::fputs(guest::usage().c_str(), stdout) < 0;
-    if (options->version) return std::puts("vitalwired " VITALWIRE_VERSION) < 0;
+    if (options->help) return runtime::print_and_finish(guest::kProgram, guest::usage());
+    if (options->version) return runtime::print_and_finish(guest::kProgram, "vitalwired " VITALWIRE_VERSION "\n");
     try {
         return guest::run(*options);
     } catch (const std::exception& problem) {

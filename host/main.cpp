@@ -16,6 +16,7 @@
 #include "runtime/logging.hpp"
 #include "runtime/notify.hpp"
 #include "runtime/reload.hpp"
+#include "runtime/standard_output.hpp"
 
 namespace {
 
@@ -98,7 +99,7 @@ int main(int argc, char** argv) {
     if (const auto status = command.parse(argc, argv)) return *status;
     const auto loaded = command.load(host::read_agent_config);
     if (!loaded) return 2;
-    if (command.print_only()) return runtime::CommandLine::print_values(loaded->values);
-    if (command.check_only()) return std::puts("the configuration is good") < 0 ? 1 : 0;
+    if (command.print_only()) return command.print_values(loaded->values);
+    if (command.check_only()) return runtime::print_and_finish("vitalwire-agent", "the configuration is good\n");
     return run(command, *loaded);
 }

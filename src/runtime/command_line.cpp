@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "base/log.hpp"
+#include "runtime/standard_output.hpp"
 
 namespace vitalwire::runtime {
 
@@ -42,13 +43,13 @@ std::optional<int> CommandLine::parse(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& end) {
-        return app.exit(end) == 0 ? 0 : kBadUsage;
+        return app.exit(end) == 0 ? finish_output(program_.name, 0) : kBadUsage;
     }
     return std::nullopt;
 }
 
-int CommandLine::print_values(const ConfigValues& values) {
-    return std::fputs(to_text(values).c_str(), stdout) < 0 || std::fflush(stdout) != 0 ? 1 : 0;
+int CommandLine::print_values(const ConfigValues& values) const {
+    return print_and_finish(program_.name, to_text(values));
 }
 
 std::optional<ConfigFile> CommandLine::open(ConfigErrors& errors) const {

@@ -35,7 +35,7 @@ public:
     bool check_only() const { return check_only_; }
     bool print_only() const { return print_only_; }
     /// Returns the status to exit with.
-    static int print_values(const ConfigValues& values);
+    int print_values(const ConfigValues& values) const;
 
     /// Returns what `read(const ConfigFile&, ConfigErrors&)` makes of the configuration. If it has mistakes, prints
     /// them on standard error and returns nothing.

@@ -6,6 +6,7 @@
 //   reload.hpp             reads the configuration of a running daemon again, and tells what that changed
 //   command_line.hpp       the command line of a daemon with such a file
 //   file.hpp               a whole small file
+//   standard_output.hpp    the end of a program that has printed something
 //   secret.hpp             a secret from the file or the variable that a section names
 //   notify.hpp             systemd: ready, watchdog, status
 //   daemon.hpp             the event loop of a daemon: signals, reload, watchdog

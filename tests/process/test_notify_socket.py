@@ -3,6 +3,7 @@
 
 import os
 from pathlib import Path
+import signal
 import subprocess
 import sys
 import unittest
@@ -16,10 +17,9 @@ from vmbed.procs import wait_until
 SERVICE = """
 import os, socket, sys, time
 notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-notify.connect(os.environ["NOTIFY_SOCKET"])
 open("/proc/self/comm", "w").write("service")
 for line in sys.stdin:
-    notify.send(line.strip().replace(",", "\\n").encode())
+    notify.sendto(line.strip().replace(",", "\\n").encode(), os.environ["NOTIFY_SOCKET"])
 """
 
 # Answers ENOSYS to pidfd_open(), as kernels before Linux 5.3 do, by a filter of system calls (seccomp).
@@ -202,6 +202,62 @@ class NotifySocket(VitalwiredTest):
         wait_until(lambda: self.log().count("MAINPID is no process of its user") == 5, "all are dropped")
         self.await_reason("")
         self.assertEqual(self.items(), "")
+
+    def restart(self, config: str = "") -> None:
+        self.host.disconnect()
+        self.assertEqual(self.guest.stop(), 0)
+        self.start_guest(config)
+        self.register()
+
+    def test_a_restart_of_the_daemon_leaves_services_watched(self):
+        service, fed = self.service("quiet"), self.service("fed")
+        self.send(service, "READY=1")
+        wait_until(lambda: "service\tservice\thealthy" in self.items(), "it is watched")
+        self.send(fed, "WATCHDOG=1,WATCHDOG_USEC=2000000")
+        wait_until(lambda: f"service\tservice-{fed.pid}\thealthy" in self.items(), "it is watched")
+        self.restart()
+        self.assertTrue(self.host.challenge()["healthy"])
+        service.kill()
+        service.wait()
+        self.await_reason("service service: ended without STOPPING=1")
+        overdue = f"service service-{fed.pid}: sent no WATCHDOG=1 within 2000 ms"
+        self.await_reason(f"service service: ended without STOPPING=1; {overdue}")
+        self.restart()
+        self.await_reason(f"service service: ended without STOPPING=1; {overdue}")
+        self.send(fed, "WATCHDOG=1")
+        self.await_reason("service service: ended without STOPPING=1")
+        self.send(self.service("quiet"), "READY=1")
+        self.await_reason("")
+
+    def test_a_service_that_ended_while_no_daemon_was_there_is_a_warning(self):
+        service, stopping = self.service("first"), self.service("second")
+        self.send(service, "READY=1")
+        self.send(stopping, "READY=1,STOPPING=1")
+        wait_until(lambda: self.items().count("\thealthy\t") == 2, "both are watched")
+        self.host.disconnect()
+        self.guest.stop()
+        for each in (service, stopping):
+            each.kill()
+            each.wait()
+        self.start_guest()
+        self.register()
+        answer = self.host.challenge()
+        name = "service" if "service\tservice\t" in self.items() else f"service-{service.pid}"
+        self.assertTrue(answer["healthy"])
+        self.assertEqual(answer["reason"], f"warning: service {name} ended while vitalwired was not there, in order or not")
+        self.send(self.service("first"), "READY=1")
+        wait_until(lambda: not self.host.challenge().get("reason"), "it is there again")
+
+    def test_a_reload_changes_the_watchdog_and_the_bounds(self):
+        first = self.service("first")
+        self.send(first, "WATCHDOG=1")
+        wait_until(lambda: "service\tservice\thealthy" in self.items(), "it is watched")
+        self.configure("[applications]\nwatchdog = 300 ms\nmax = 1\n")
+        self.guest.signal(signal.SIGHUP)
+        self.await_reason("service service: sent no WATCHDOG=1 within 300 ms")
+        second = self.service("second")
+        self.send(second, "WATCHDOG=1")
+        wait_until(lambda: "wanted to be watched and is not: there are too many, [applications] max" in self.log(), "it is told")
 
     def test_a_triggered_watchdog_counts_at_once(self):
         service = self.service()

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """vitalwire-app: health for scripts and programs as they are."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,10 +16,11 @@ import unittest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
-from test_vitalwired import BUILD, VitalwiredTest
+from test_vitalwired import BUILD, VITALWIRED, VitalwiredTest
 from vmbed.procs import wait_until
 
 APP = BUILD / "guest" / "vitalwire-app"
+GROUP = BUILD / "guest" / "vitalwire-group"
 
 
 class VitalwireApp(VitalwiredTest):
@@ -211,14 +214,96 @@ class WithDaemon(VitalwireApp):
         self.await_reason("")
         wait_until(lambda: "killed by signal Killed" in self.log_of_program.read_text(), "its command is ended")
 
-    def test_a_command_is_ended_with_its_program(self):
+    def test_a_command_that_stops_its_program_has_time_for_what_comes_after(self):
+        script = f"kill $(cat {self.dir}/run); while [ ! -e {self.dir}/go ]; do sleep 0.1; done; echo done > {self.dir}/after"
+        self.run_asked(f'[ "$1" = irrevocable ] && {{ {script}; }}; exit 0')
+        (self.dir / "run").write_text(f"{self.program.pid}\n")
+        self.host.ask("stop", False)
+        wait_until(lambda: not self.watched_program(), "the program is stopped")
+        self.await_reason("")
+        self.assertIsNone(self.program.poll(), "the command still runs")
+        (self.dir / "go").write_text("")
+        self.assertEqual(self.host.receive("action_response")["vote_result"], "complete")
+        self.assertEqual((self.dir / "after").read_text(), "done\n")
+        self.program.wait(30)
+        self.await_reason("")
+
+    def watched_program(self) -> list[int]:
+        """The process of what is run as "web" while it runs."""
+        listed = subprocess.run(["ps", "--ppid", str(self.program.pid), "-o", "pid=,args="], capture_output=True, text=True)
+        lines = [line.split(maxsplit=1) for line in listed.stdout.splitlines()]
+        return [int(pid) for pid, command in lines if command == "sleep 1000"]
+
+    def test_a_program_that_fails_meanwhile_is_a_fault_at_once_and_its_command_goes_on(self):
+        self.run_asked(f"while [ ! -e {self.dir}/go ]; do sleep 0.1; done; exit 1")
+        self.host.ask("stop")
+        wait_until((self.dir / "asked").exists, "the command runs")
+        os.kill(self.watched_program()[0], signal.SIGKILL)
+        self.await_reason("application web: killed by signal Killed")
+        (self.dir / "go").write_text("")
+        self.assertEqual(self.host.receive("action_response")["vote_result"], "reject")
+        self.program.wait(30)
+        self.await_reason("application web: ended without deregistering: killed by signal Killed")
+
+    def test_a_second_signal_ends_a_command_that_outlasts_its_program(self):
         self.run_asked(f"echo $$ > {self.dir}/pid; sleep 1000")
         self.host.ask("stop", False)
         wait_until(lambda: (self.dir / "pid").exists() and (self.dir / "pid").read_text(), "the command runs")
         process = Path("/proc", (self.dir / "pid").read_text().strip())
         self.program.terminate()
+        wait_until(lambda: not self.watched_program(), "the program is stopped")
+        self.assertTrue(process.exists())
+        self.program.terminate()
         self.assertEqual(self.host.receive("action_response")["vote_result"], "complete")
         wait_until(lambda: not process.exists(), "the command is ended")
+
+    def test_what_a_command_writes_to_standard_error_is_the_reason_where_it_says_nothing_else(self):
+        self.run_asked("echo 'no licence' >&2; exit 1")
+        self.assertEqual(self.answer_to("stop"), ("reject", "application web: no licence"))
+        wait_until(lambda: "no licence\n" in self.log_of_program.read_text(), "it is in the program's log as well")
+
+    def test_what_cannot_be_written_is_a_failure(self):
+        for program, *arguments in ((APP, "status"), (APP, "list"), (APP, "list", "--json"), (APP, "--help"),
+                                    (APP, "--version"), (GROUP, "--help"), (GROUP, "--version"), (VITALWIRED, "--help"),
+                                    (VITALWIRED, "--version"), (VITALWIRED, "--config", os.devnull, "--check-config")):
+            self.app("report", "backup", "healthy")
+            with open("/dev/full", "w") as full:
+                ended = subprocess.run([program, *arguments], env=self.environment, stdout=full, stderr=subprocess.PIPE,
+                                       text=True, timeout=60)
+            self.assertEqual(ended.returncode, 1, arguments)
+            self.assertEqual(ended.stderr, f"{program.name}: cannot write the output: No space left on device\n")
+
+    def test_a_restart_of_the_daemon_ends_no_fault(self):
+        self.app("report", "backup", "unhealthy", "no space")
+        self.assertEqual(self.app("run", "web", "--", "false").returncode, 1)
+        reason = "report backup: no space; application web: ended without deregistering: exit status 1"
+        self.await_reason(reason)
+        for kill in (signal.SIGHUP, signal.SIGTERM, signal.SIGKILL):
+            if kill != signal.SIGHUP:
+                self.host.disconnect()
+                self.guest.signal(kill)
+                self.guest.wait()
+                self.start_guest()
+                self.register()
+            else:
+                self.guest.signal(kill)
+                self.await_log("configuration reloaded")
+            self.assertEqual(self.host.challenge()["reason"], reason)
+        self.app("forget", "web")
+        self.await_reason("report backup: no space")
+
+    def test_a_daemon_that_stands_still_and_takes_no_connections_is_not_waited_for(self):
+        waiting = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(200)]
+        for each in waiting:
+            self.addCleanup(each.close)
+            each.setblocking(False)
+        self.guest.signal(signal.SIGSTOP)
+        self.addCleanup(self.guest.signal, signal.SIGCONT)
+        for each in waiting:
+            with contextlib.suppress(BlockingIOError):
+                each.connect(f"{self.dir}/apps")
+        ended = self.app("status")
+        self.assertEqual((ended.returncode, ended.stderr), (3, "vitalwire-app: vitalwired did not answer within 5 s\n"))
 
     def test_forget_what_is_not_there(self):
         ended = self.app("forget", "nothing")

@@ -39,7 +39,12 @@ protected:
                        }};
 
 private:
-    Names ask(const wire::ActionNotify&) override { return names_; }
+    std::vector<Voter> ask(const wire::ActionNotify&) override {
+        std::vector<Voter> voters;
+        for (const std::string& name : names_)
+            voters.push_back({name, name});
+        return voters;
+    }
     void over(std::int64_t invocation) override { over_.push_back(std::to_string(invocation)); }
 
     Names answers_;
@@ -54,33 +59,40 @@ TEST_F(ActionVotesTest, WhereNobodyIsToBeAskedTheGuestConsentsAtOnce) {
 
 TEST_F(ActionVotesTest, TheGuestAnswersWhenAllHave) {
     asked(1);
-    votes_.vote("web", 1, VoteResult::accept, "fine");
+    votes_.vote({"web", "web"}, 1, VoteResult::accept, "fine");
     EXPECT_THAT(answered(), IsEmpty());
-    votes_.vote("web", 1, VoteResult::reject, "a second answer of one is none");
-    votes_.vote("somebody", 1, VoteResult::reject, "");
-    votes_.vote("db", 1, VoteResult::accept, "");
+    votes_.vote({"web", "web"}, 1, VoteResult::reject, "a second answer of one is none");
+    votes_.vote({"somebody", "somebody"}, 1, VoteResult::reject, "");
+    votes_.vote({"db", "db"}, 1, VoteResult::accept, "");
     EXPECT_THAT(answered(), ElementsAre("1 accept"));
     EXPECT_THAT(over_, ElementsAre("1"));
 }
 
 TEST_F(ActionVotesTest, TheWorstAnswerIsTheGuestsAndNamesWhoGaveIt) {
     asked(1);
-    votes_.vote("web", 1, VoteResult::reject, "last member");
-    votes_.vote("db", 1, VoteResult::error, "?");
+    votes_.vote({"web", "web"}, 1, VoteResult::reject, "last member");
+    votes_.vote({"db", "db"}, 1, VoteResult::error, "?");
     EXPECT_THAT(answered(), ElementsAre("1 reject 'web: last member'"));
+}
+
+TEST_F(ActionVotesTest, OneThatGotItsNameSinceItWasAskedIsNamedByIt) {
+    asked(1);
+    votes_.vote({"web", "the web server"}, 1, VoteResult::reject, "last member");
+    votes_.vote({"db", "db"}, 1, VoteResult::accept, "");
+    EXPECT_THAT(answered(), ElementsAre("1 reject 'the web server: last member'"));
 }
 
 TEST_F(ActionVotesTest, ANoticeCannotBeRejected) {
     asked(1, false);
-    votes_.vote("web", 1, VoteResult::reject, "no");
-    votes_.vote("db", 1, VoteResult::accept, "");
+    votes_.vote({"web", "web"}, 1, VoteResult::reject, "no");
+    votes_.vote({"db", "db"}, 1, VoteResult::accept, "");
     EXPECT_THAT(answered(), ElementsAre("1 error 'web: no'"));
 }
 
 TEST_F(ActionVotesTest, OneThatLeavesHasNothingAgainstIt) {
     asked(1);
     asked(2);
-    votes_.vote("web", 1, VoteResult::accept, "");
+    votes_.vote({"web", "web"}, 1, VoteResult::accept, "");
     votes_.left("db");
     EXPECT_THAT(answered(), ElementsAre("1 accept"));
     votes_.left("web");
@@ -89,7 +101,7 @@ TEST_F(ActionVotesTest, OneThatLeavesHasNothingAgainstIt) {
 
 TEST_F(ActionVotesTest, OneThatDoesNotAnswerInTimeIsNamed) {
     asked(1, true, Millis(50));
-    votes_.vote("web", 1, VoteResult::accept, "");
+    votes_.vote({"web", "web"}, 1, VoteResult::accept, "");
     while (over_.empty())
         io_.run_one();
     EXPECT_THAT(answered(), ElementsAre("1 timeout 'db did not answer in time'"));
@@ -97,8 +109,8 @@ TEST_F(ActionVotesTest, OneThatDoesNotAnswerInTimeIsNamed) {
 
 TEST_F(ActionVotesTest, WhatIsDoneIsNotAnswered) {
     asked(1, false, Millis(0));
-    votes_.vote("web", 1, VoteResult::complete, "");
-    votes_.vote("db", 1, VoteResult::complete, "");
+    votes_.vote({"web", "web"}, 1, VoteResult::complete, "");
+    votes_.vote({"db", "db"}, 1, VoteResult::complete, "");
     EXPECT_THAT(answered(), IsEmpty());
     EXPECT_THAT(over_, ElementsAre("1"));
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "guest_fixture.hpp"
+#include "raw_application.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::guest::test {
@@ -16,50 +17,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-/// An application that does not use the library: what a broken or hostile one could send.
-class RawApplication {
-public:
-    explicit RawApplication(const std::string& path) : socket_(connect_to(path, SOCK_SEQPACKET)) {}
-    ~RawApplication() { end(); }
-    RawApplication(const RawApplication&) = delete;
-    RawApplication& operator=(const RawApplication&) = delete;
-
-    bool connected() const { return socket_ >= 0; }
-    void end() {
-        if (socket_ >= 0) ::close(std::exchange(socket_, -1));
-    }
-    bool write(const std::string& datagram) {
-        return ::send(socket_, datagram.data(), datagram.size(), MSG_NOSIGNAL) >= 0;
-    }
-    void send(const app::Request& request) { write(app::encode(request)); }
-    void register_as(const std::string& name, milliseconds interval = seconds(60), milliseconds timeout = seconds(60)) {
-        send(app::Register{name, interval, timeout, {}, {}});
-    }
-    /// One datagram; empty when there is none.
-    std::string read() {
-        char buffer[app::kMaxDatagram];
-        const ssize_t size = ::recv(socket_, buffer, sizeof buffer, 0);
-        return size > 0 ? std::string(buffer, static_cast<std::size_t>(size)) : std::string();
-    }
-    std::optional<app::Event> next() {
-        char buffer[app::kMaxDatagram];
-        const ssize_t size = ::recv(socket_, buffer, sizeof buffer, 0);
-        ended_ = ended_ || size == 0;
-        if (size <= 0) return std::nullopt;
-        const auto event = app::decode_event({buffer, static_cast<std::size_t>(size)});
-        return event ? std::optional(*event) : std::nullopt;
-    }
-    bool ended() {
-        while (next()) {
-        }
-        return ended_;
-    }
-
-private:
-    int socket_;
-    bool ended_ = false;
-};
 
 class AppServerTest : public LoopTest {
 protected:
@@ -159,7 +116,7 @@ TEST_F(AppServerTest, TheLastWordsOfAnApplicationThatEndsStay) {
 
 TEST_F(AppServerTest, RootReportsAsMuchAsItLikes) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-    server_.set_limits(8, 2);
+    server_.reconfigure({"", "", 8, 2});
     auto script = connect();
     for (int i = 0; i < 10; ++i) {
         script->send(app::Set{"job-" + std::to_string(i), {false, "failed"}, {}, {}});
@@ -172,13 +129,6 @@ TEST_F(AppServerTest, ForgetsAnEndedApplicationThatRegistersAgain) {
     await_reason("application db: ended without deregistering");
     auto again = registered("db");
     await_reason("");
-}
-
-TEST_F(AppServerTest, ForgetsEndedApplicationsWhenTold) {
-    registered("db")->end();
-    await_reason("application db: ended without deregistering");
-    server_.forget_ended();
-    EXPECT_TRUE(board_.overall().healthy);
 }
 
 TEST_F(AppServerTest, AnApplicationThatDeregisteredMayEnd) {
@@ -281,7 +231,7 @@ TEST_F(AppServerTest, IdleConnectionsKeepNobodyOut) {
 
 TEST_F(AppServerTest, AUserOtherThanRootHasAQuota) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root to be two users";
-    server_.set_limits(8, 2);
+    server_.reconfigure({"", "", 8, 2});
     std::filesystem::permissions(dir_ / "apps", std::filesystem::perms::all);
     std::filesystem::permissions(dir_ / ".", std::filesystem::perms(0755));
     std::vector<std::unique_ptr<RawApplication>> applications;

@@ -219,6 +219,25 @@ TEST_F(CheckTest, AUnixCheckConnects) {
     await_reason("");
 }
 
+TEST_F(CheckTest, AUnixCheckWaitsForRoomInTheQueueOfConnectionsAsLongAsItMay) {
+    auto daemon = check(dir_ / "socket");
+    daemon.type = CheckType::unix_socket;
+    daemon.timeout = milliseconds(300);
+    boost::asio::local::stream_protocol::acceptor acceptor(io_, {daemon.target});
+    acceptor.listen(0);
+    boost::asio::local::stream_protocol::socket first(io_);
+    first.connect({daemon.target});
+    checks_.configure({daemon});
+    await_reason("check c: did not finish within 300 ms: " + daemon.target +
+                 " takes no connections, its queue is full");
+    daemon.timeout = milliseconds(10'000);
+    daemon.interval = hours(1);
+    checks_.configure({daemon});
+    await("it is started", [&, turns = 0]() mutable { return ++turns > 20; });
+    acceptor.accept();
+    await_reason("");
+}
+
 TEST_F(CheckTest, AServerThatNeverAnswersRunsIntoTheTimeout) {
     boost::asio::ip::tcp::acceptor silent(io_, {boost::asio::ip::address_v4::loopback(), 0});
     auto web = check("http://127.0.0.1:" + std::to_string(silent.local_endpoint().port()));

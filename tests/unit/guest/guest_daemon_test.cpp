@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "guest_fixture.hpp"
+#include "raw_application.hpp"
 
 namespace vitalwire::guest::test {
 namespace {
@@ -122,6 +123,33 @@ TEST_F(GuestDaemonTest, KeepsItsSessionWhenAReloadChangesOnlyChecks) {
     guest_->reload(settings_);
     await_reason("");
     EXPECT_EQ(sessions_, 1);
+}
+
+TEST_F(GuestDaemonTest, AReloadEndsNoFaultOfAnApplication) {
+    start_registered();
+    RawApplication application(dir_ / "apps");
+    application.register_as("db");
+    await("it is registered", [&] { return application.next().has_value(); });
+    application.end();
+    await_reason("application db: ended without deregistering");
+    guest_->reload(settings_);
+    await_reason("application db: ended without deregistering");
+}
+
+TEST_F(GuestDaemonTest, AVoteCountsThoughItsApplicationHasRegisteredSinceItWasAsked) {
+    start_registered();
+    RawApplication application(dir_ / "apps");
+    application.send(app::WantActions{true});
+    application.send(app::StatusRequest{});
+    await("vitalwired has read it", [&] { return application.next().has_value(); });
+    host_->send(wire::ActionNotify{session_, 7, model::LifecycleEvent::stop, true, milliseconds(60'000)});
+    std::optional<app::Event> question;
+    await("it is asked", [&] { return (question = application.next()).has_value(); });
+    application.register_as("db");
+    application.send(app::Vote{std::get<app::Action>(*question).id, model::VoteResult::reject, "last member"});
+    const auto answer = await_pdu<wire::ActionResponse>();
+    EXPECT_EQ(answer.result, model::VoteResult::reject);
+    EXPECT_EQ(answer.reason, "application db: last member");
 }
 
 TEST_F(GuestDaemonTest, TellsItsStatusToWhoListens) {

@@ -29,6 +29,7 @@ protected:
     /// What stands in the configuration file when the daemon starts with `arguments`.
     std::optional<Settings> load(const std::string& text, std::vector<std::string> arguments = {}) {
         arguments.insert(arguments.end(), {"--config", dir_.write("vitalwired.conf", text)});
+        mistakes_.clear();
         runtime::ConfigErrors errors;
         auto settings = load_settings(options(std::move(arguments)), errors);
         for (const auto& error : errors) {
@@ -52,6 +53,7 @@ TEST_F(SettingsTest, HasADefaultForEverything) {
     EXPECT_FALSE(settings->heartbeat.name.empty());
     EXPECT_EQ(settings->heartbeat.response_deadline, std::nullopt);
     EXPECT_EQ(settings->applications.socket, "/run/vitalwire/guest.sock");
+    EXPECT_EQ(settings->applications.state, "/run/vitalwire/guest.state");
     EXPECT_EQ(settings->applications.max, 32U);
     EXPECT_EQ(settings->sdk.socket, "") << "abstract sockets have no owner";
     EXPECT_EQ(settings->sdk.application, "cgcs.server_grp");
@@ -82,7 +84,7 @@ timeout = 2 s
 grace = 1 min
 [applications]
 socket = /run/x/apps
-group = vnf
+group = daemon
 max = 7
 [sdk]
 socket = cgcs.messaging
@@ -103,8 +105,9 @@ level = debug
     EXPECT_THAT(settings->checks,
                 ElementsAre(CheckSettings{"disk", "df / | grep -q 100% && { echo full; exit 1; } || exit 0",
                                           seconds(30), seconds(2), seconds(60)}));
-    EXPECT_EQ(settings->applications, (ApplicationSettings{"/run/x/apps", "vnf", 7, 4, "/run/x/notify"}))
-        << "half of it each, and the other socket beside";
+    EXPECT_EQ(settings->applications,
+              (ApplicationSettings{"/run/x/apps", "daemon", 7, 4, "/run/x/notify", seconds(30), "/run/x/apps.state"}))
+        << "half of it each, and the other socket and the state beside";
     EXPECT_EQ(settings->log_level, log::Level::debug);
 }
 
@@ -287,6 +290,26 @@ TEST_F(SettingsTest, NamesEveryMistakeOfTheCommandLine) {
                             "command line: --app-socket: expected an absolute path of at most 107 bytes, or "
                             "none",
                             "command line: --log-level: expected one of debug, info, warning, error"));
+}
+
+TEST_F(SettingsTest, AGroupThatDoesNotExistIsAMistakeWhenOnlyChecked) {
+    const std::string file = "[applications]\ngroup = no-such-group\n";
+    EXPECT_TRUE(load(file)) << "it may be made later, and the heartbeat does not wait for it";
+    EXPECT_FALSE(load(file, {"--check-config"}));
+    EXPECT_THAT(mistakes_, ElementsAre(HasSubstr("2: [applications] group: there is no local group 'no-such-group'")));
+}
+
+TEST_F(SettingsTest, NothingSharesAPathWithASocket) {
+    EXPECT_FALSE(load("[applications]\nsocket = /x/a\nnotify_socket = /x/a\n"));
+    EXPECT_THAT(mistakes_, ElementsAre(HasSubstr("3: [applications] notify_socket: expected another path than that of "
+                                                 "[applications] socket, found /x/a")));
+    EXPECT_FALSE(load("[applications]\nsocket = /x/notify\n")) << "where the default of the other one is";
+    EXPECT_THAT(mistakes_, ElementsAre(HasSubstr("2: [applications] notify_socket: expected another path")));
+    EXPECT_FALSE(load("[channel]\nname = unix:/x/c\n[sdk]\nheartbeat_socket = /x/c\n"));
+    EXPECT_THAT(mistakes_, ElementsAre(HasSubstr("4: [sdk] heartbeat_socket: expected another path")));
+    EXPECT_FALSE(load("[applications]\nsocket = /x/a\nstate = /x/a\n"));
+    EXPECT_FALSE(load("[applications]\nnotify_socket = /x/n\n", {"--app-socket", "/x/n"}));
+    EXPECT_TRUE(load("[applications]\nsocket = none\nnotify_socket = none\nstate = none\n"));
 }
 
 TEST_F(SettingsTest, ANamedFileThatIsMissingIsAMistake) {

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "guest/app_protocol.hpp"
+#include "guest/health_board.hpp"
+#include "guest/kept.hpp"
+#include "guest/monitor_clock.hpp"
+
+namespace vitalwire::guest {
+
+/// What the board calls an application.
+std::string application_source(const std::string& name);
+
+/// Applications that are expected and not connected: those that ended without deregistering, and, after a restart of
+/// vitalwired, those that it watched before and that have not registered again. What was wrong with them stays until
+/// they register or are forgotten; one with which nothing was wrong becomes a warning when it does not come.
+class Absent {
+public:
+    /// `least_patience`: an application that does as the specification says has registered again by then.
+    Absent(MonitorClock& clock, HealthBoard& board, base::Millis least_patience = base::Millis(15'000))
+        : clock_(clock), board_(board), least_patience_(least_patience), expiry_(clock) {}
+
+    void set_max_per_user(std::size_t max) { max_per_user_ = max; }
+    /// Ended without deregistering; the board has what it said last.
+    void add_ended(const std::string& name, uid_t uid);
+    /// It registers. Not while it is the trace of another user's application.
+    base::Result<void> take_over(uid_t uid, const std::string& name);
+    bool has(const std::string& name) const;
+    base::Result<void> forget(uid_t uid, const std::string& name);
+    std::vector<app::Item> list() const;
+    void keep(std::vector<Kept>& out) const;
+    void restore(const Kept& kept);
+    void stop() { expiry_.cancel(); }
+
+private:
+    struct Entry {
+        std::string name;
+        uid_t uid;  ///< that may take the name again
+        bool ended;
+        heartbeat::Health health;  ///< of one that ended: its last words
+        base::Millis patience{};   ///< for one that was healthy; zero: it is missed already
+        base::TimePoint until = base::kNever;
+    };
+    using Entries = std::vector<Entry>;
+
+    Entries::iterator find(const std::string& name);
+    void erase(Entries::iterator entry);
+    void make_room(uid_t uid);
+    void show_ended(const Entry& entry);
+    void expire();
+    static bool is_fault(const Entry& entry) { return entry.ended || !entry.health.healthy; }
+
+    MonitorClock& clock_;
+    HealthBoard& board_;
+    base::Millis least_patience_;
+    MonitorTimer expiry_;
+    std::size_t max_per_user_ = 16;
+    Entries entries_;  ///< the oldest first
+};
+
+}  // namespace vitalwire::guest

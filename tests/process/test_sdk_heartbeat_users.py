@@ -1,0 +1,47 @@
+#!/usr/bin/python3
+"""What users of the guest SDK's heartbeat socket can do to each other, and what a restart of vitalwired does to them."""
+
+import os
+from pathlib import Path
+import sys
+import unittest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+
+from test_libvitalwire import run
+from test_sdk_heartbeat import CHALLENGE, SIZE, SdkHeartbeatTest, answer
+from vmbed.procs import wait_until
+
+
+class Users(SdkHeartbeatTest):
+    @unittest.skipUnless(os.geteuid() == 0, "a second user needs root")
+    def test_a_user_who_floods_the_log_silences_no_other(self) -> None:
+        for folder in (self.dir, *self.dir.parents):
+            folder.chmod(folder.stat().st_mode | 0o011)
+        (self.dir / "heartbeat").chmod(0o666)
+        flood = (f"import socket\nfor _ in range(200):\n    s = socket.socket(socket.AF_UNIX)\n"
+                 f"    s.connect('{self.dir}/heartbeat')\n    s.sendall(b'x' * {2 * SIZE})\n    s.close()\n")
+        run("/usr/bin/python3", "-c", flood, user=65534)
+        wait_until(lambda: "what is no record" in self.log(), "the first ones are logged")
+        mine = self.connect()
+        mine.send(b"y" * 2 * SIZE)
+        wait_until(lambda: f"pid={os.getpid()} uid=0" in self.log(), "that of another user is logged")
+        self.assertLess(self.log().count("\n"), 60)
+
+    def test_a_restart_of_the_daemon_ends_no_ill_health(self) -> None:
+        mine = self.connect().register("db", action="stop")
+        mine.send(answer(mine.receive(CHALLENGE), False, "no disk", "stop"))
+        self.await_reason("sdk application db: no disk")
+        self.host.disconnect()
+        self.assertEqual(self.guest.stop(), 0)
+        self.start_sdk_guest()
+        told = self.host.challenge()
+        self.assertEqual((told["healthy"], told["reason"], told["corrective_action"]), (False, "sdk application db: no disk", "stop"))
+        again = self.connect().register("db")
+        again.live()
+        self.await_reason("")
+
+
+if __name__ == "__main__":
+    unittest.main()
