@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 import unittest
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from server_group import PLACES, GroupTestCase
 from suite import BUILD
-from vmbed.procs import Daemon, Process, wait_until
+from vmbed.procs import Daemon, Process, http_request, wait_until
 
 TOOL = BUILD / "guest" / "vitalwire-group"
 ACTIVE_STANDBY = BUILD / "guest" / "examples" / "active_standby"
@@ -167,6 +168,29 @@ class ActiveStandby(GuestsTestCase):
         self.write_pair(**{self.active: "state = stopped"})
         self.await_takeover()
         self.write_pair()
+        self.await_return()
+
+    def act(self, event: str) -> dict[str, Any]:
+        """What the cloud does on the active one's host before and after an action."""
+        body = json.dumps({"event": event, "vote": True}).encode()
+        agent = self.agents[PLACES[self.active]]
+        status, answer = http_request(agent.http, f"/v1/guests/{self.active}/actions", "POST", body)
+        self.assertEqual(status, 200, answer)
+        return json.loads(answer)
+
+    def has_handed_over(self) -> bool:
+        """It does not while the other one, which has just started, cannot be active yet."""
+        self.assertEqual(self.act("live_migrate_begin")["decision"], "proceed")
+        if self.lines(self.active)[-1] == "standby: ready for live_migrate_begin, the peer is active":
+            return True
+        self.assertEqual(self.lines(self.active)[-1], "active: ready for live_migrate_begin, the peer is not active")
+        self.act("live_migrate_end")
+        return False
+
+    def test_the_active_hands_over_before_the_cloud_acts_on_it(self) -> None:
+        wait_until(self.has_handed_over, "it has handed over when it answers", pause=0.2)
+        self.await_role(self.other, "active")
+        self.act("live_migrate_end")
         self.await_return()
 
     def test_an_outage_of_the_controller_changes_nothing(self) -> None:

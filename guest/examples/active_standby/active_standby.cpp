@@ -11,6 +11,7 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <random>
 #include <string>
 #include <vitalwire/vitalwire.hpp>
@@ -61,13 +62,15 @@ public:
         heartbeat.name = options.name;
         heartbeat.interval = options.timing.beat;
         application_.register_heartbeat(std::move(heartbeat));
+        application_.subscribe_actions([this](const vw_action& action) { asked(action); });
     }
 
     [[noreturn]] void run() {
         std::cout << "standby: started" << std::endl;
         while (stop == 0) {
             perform(election_.tick(Clock::now()));
-            const auto left = std::chrono::ceil<Millis>(election_.next_deadline() - Clock::now());
+            answer_those_ready();
+            const auto left = std::chrono::ceil<Millis>(next_deadline() - Clock::now());
             pollfd ready{application_.fd(), POLLIN, 0};
             ::poll(&ready, 1, static_cast<int>(std::max(left, Millis(0)).count()));
             // After a pause time speaks before messages do: they may be as old as the pause is long.
@@ -84,9 +87,42 @@ private:
         for (const auto& action : actions)
             std::visit([this](const auto& each) { carry_out(each); }, action);
     }
+    /// The cloud is about to act on this guest, or has: the peer serves before it begins.
+    void asked(const vw_action& action) {
+        const std::string event = action.event;
+        const bool over = event.ends_with("_end") || event == "resume" || event == "unpause";
+        if (over || action.may_reject == 0) perform(election_.leave(!over, Clock::now()));
+        const bool waits = !over && action.may_reject == 0 && action.timeout_ms > 0;
+        // Somewhat before nobody waits any more.
+        const Millis time(waits ? action.timeout_ms * 3 / 4 : 0);
+        asked_[action.id] = {event, Clock::now() + time};
+    }
+    void answer_those_ready() {
+        const auto now = Clock::now();
+        std::erase_if(asked_, [&](const auto& item) {
+            const auto& [id, question] = item;
+            if (election_.is_handing_over(now) && now < question.until) return false;
+            std::cout << to_text(election_.role()) << ": ready for " << question.event << ", the peer is "
+                      << (election_.peer_is_active(now) ? "active" : "not active") << std::endl;
+            try {
+                application_.answer_action(id);
+            } catch (const vitalwire::Error&) {
+                // Nobody waits for it any more.
+            }
+            return true;
+        });
+    }
+    Time next_deadline() const {
+        Time next = election_.next_deadline();
+        for (const auto& [id, question] : asked_)
+            next = std::min(next, question.until);
+        return next;
+    }
+    static const char* to_text(Role role) { return role == Role::active ? "active" : "standby"; }
+
     void carry_out(const Election::Become& become) {
         // Here a real service takes its address, opens its database, or lets go of both.
-        std::cout << (become.role == Role::active ? "active" : "standby") << ": " << become.why << std::endl;
+        std::cout << to_text(become.role) << ": " << become.why << std::endl;
     }
     void carry_out(const Election::Greet& greet) {
         try {
@@ -114,8 +150,14 @@ private:
         }
     }
 
+    struct Question {
+        std::string event;
+        Time until;  ///< answered then at the latest
+    };
+
     Timing timing_;
     Election election_;
+    std::map<std::uint32_t, Question> asked_;  ///< by the action's number, not answered yet
     vitalwire::Application application_;
 };
 

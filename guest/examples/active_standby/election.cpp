@@ -39,6 +39,13 @@ Election::Actions Election::notified(Time now) {
     return actions;
 }
 
+Election::Actions Election::leave(bool leaving, Time now) {
+    Actions actions;
+    leaving_ = leaving;
+    decide(now, actions);
+    return actions;
+}
+
 Election::Actions Election::answered(std::uint64_t number, const std::vector<Report>& group, Time now) {
     Actions actions;
     const auto asked_at = take_question(number);
@@ -131,7 +138,9 @@ void Election::renew(Time now) {
 
 void Election::decide(Time now, Actions& actions) {
     if (role_ == Role::active) {
-        if (now >= permit_until_) become(Role::standby, "cannot know that the peer is not active", now, actions);
+        if (now >= permit_until_) return become(Role::standby, "cannot know that the peer is not active", now, actions);
+        if (leaving_ && peer_may_take_over(now))
+            become(Role::standby, "the cloud is about to act on this guest", now, actions);
         return;
     }
     const std::string why = reason_to_take_over(now);
@@ -142,7 +151,9 @@ void Election::decide(Time now, Actions& actions) {
 std::string Election::reason_to_take_over(Time now) const {
     if (!sees(now) || !view_->self_up) return {};
     if (!view_->peer_up) return view_->peer.empty() ? "there is no peer" : "the peer is reported down";
-    if (in_contact(now) && peer_->role == Role::standby && (preferred() || !peer_->able)) return "neither is active";
+    // One of two that both leave, rather than neither.
+    const bool mine = leaving_ ? preferred() && !peer_->able : preferred() || !peer_->able;
+    if (in_contact(now) && peer_->role == Role::standby && mine) return "neither is active";
     if (preferred() && deaf(now)) return "nothing is heard of the peer";
     return {};
 }
@@ -166,7 +177,7 @@ void Election::greet(Time now, Actions& actions) {
     while (!greeted_at_.empty() && greeted_at_.front().second + timing_.lease <= now)
         greeted_at_.pop_front();
     greeted_at_.emplace_back(++greetings_, now);
-    const bool able = sees(now) && view_->self_up;
+    const bool able = sees(now) && view_->self_up && !leaving_;
     std::ostringstream text;
     text << kMark << ' ' << life_ << ' ' << greetings_ << ' ' << (role_ == Role::active ? "active" : "standby") << ' '
          << (able ? "able" : "unable") << ' ' << term_ << ' ' << (peer_ ? peer_->life : 0) << ' '

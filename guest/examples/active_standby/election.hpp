@@ -68,6 +68,13 @@ public:
     Actions unavailable(std::uint64_t number, Time now);
     /// Something about the peer changed: a reason to ask, not to believe.
     Actions notified(Time now);
+    /// The cloud is about to act on this guest (`leaving`), or has done so: while it does, the peer is to be active if
+    /// it can.
+    Actions leave(bool leaving, Time now);
+    /// It leaves, and the peer has not taken over yet and still may.
+    bool is_handing_over(Time now) const { return leaving_ && role_ == Role::standby && peer_may_take_over(now); }
+    /// The peer has said so, within the lease.
+    bool peer_is_active(Time now) const { return in_contact(now) && peer_->role == Role::active; }
 
 private:
     struct Peer {
@@ -94,6 +101,9 @@ private:
     bool preferred() const { return self_ > view_->peer; }
     bool sees(Time now) const { return view_ && now < view_->asked_at + timing_.lease; }
     bool in_contact(Time now) const { return contact_at_ && now < *contact_at_ + timing_.lease; }
+    bool peer_may_take_over(Time now) const {
+        return sees(now) && view_->peer_up && in_contact(now) && peer_->role == Role::standby && peer_->able;
+    }
     bool deaf(Time now) const;
     void take_contact(const Greeting& greeting);
     void renew(Time now);
@@ -110,6 +120,7 @@ private:
     Timing timing_;
     Role role_ = Role::standby;
     std::uint64_t term_ = 0;
+    bool leaving_ = false;
 
     Time next_greeting_{};
     Time next_question_{};

@@ -142,6 +142,63 @@ TEST_F(ElectionTest, TheLaterElectionWins) {
     EXPECT_FALSE(active());
 }
 
+TEST_F(ElectionTest, HandsOverBeforeTheCloudActsOnIt) {
+    peer_ = "a";
+    pass(Millis(0));
+    answer(true, true);
+    greet("standby");
+    ASSERT_TRUE(active());
+    take(election_.leave(true, now_));
+    EXPECT_FALSE(active());
+    EXPECT_NE(greeting_.find(" standby unable "), std::string::npos) << "says so at once";
+    EXPECT_TRUE(election_.is_handing_over(now_));
+    greet("active", 2);
+    EXPECT_FALSE(election_.is_handing_over(now_));
+    EXPECT_TRUE(election_.peer_is_active(now_));
+    take(election_.leave(false, now_));
+    greet("active", 2);
+    EXPECT_FALSE(active()) << "the role stays where it went";
+}
+
+TEST_F(ElectionTest, StaysActiveThoughTheCloudActsOnItWhenThePeerCannotBe) {
+    peer_ = "a";
+    pass(Millis(0));
+    answer(true, true);
+    greet("standby", 0, "unable");
+    ASSERT_TRUE(active());
+    take(election_.leave(true, now_));
+    EXPECT_TRUE(active());
+    EXPECT_FALSE(election_.is_handing_over(now_)) << "nothing is to be waited for";
+    greet("standby");
+    EXPECT_FALSE(active()) << "it can now";
+}
+
+TEST_F(ElectionTest, OneThatLeavesTakesOverWhenThePeerEnds) {
+    pass(Millis(0));
+    answer(true, true);
+    greet("active", 1);
+    take(election_.leave(true, now_));
+    pass(Millis(500));
+    answer(true, false);
+    EXPECT_TRUE(active());
+}
+
+TEST_F(ElectionTest, OfTwoThatBothLeaveThePreferredIsActive) {
+    pass(Millis(0));
+    answer(true, true);
+    take(election_.leave(true, now_));
+    greet("standby", 0, "unable");
+    EXPECT_FALSE(active());
+    peer_ = "a";
+    Election preferred("m", 42, kTiming);
+    std::swap(election_, preferred);
+    pass(Millis(500));
+    answer(true, true);
+    take(election_.leave(true, now_));
+    greet("standby", 0, "unable");
+    EXPECT_TRUE(active());
+}
+
 TEST_F(ElectionTest, AGreetingFromBeforeOursIsNoContact) {
     pass(Millis(0));
     answer(true, true);
