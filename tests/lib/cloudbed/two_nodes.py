@@ -28,6 +28,7 @@ class GuestsTestCase(CloudTestCase):
     """Guests have the default detection time. `sinks`: more receivers than the VNF manager and Nova's own state."""
 
     sinks: Mapping[str, Section] = {"sink nova": {"type": "nova_reset_state"}}
+    agent_settings: Mapping[str, str] = {}
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -57,14 +58,18 @@ class GuestsTestCase(CloudTestCase):
     def make_image(cls) -> None:
         """Of the same guest for all tests on one cloud."""
         linux = kernel.obtain()
-        ramdisk = initramfs.build(initramfs.obeying_power_button(vnf.payload(""), linux), linux)
+        ramdisk = initramfs.build(initramfs.obeying_power_button(cls.payload(), linux), linux)
         cls.image = cls.admin.shared_linux(linux.image, ramdisk, KERNEL_ARGS)
+
+    @classmethod
+    def payload(cls) -> initramfs.Payload:
+        return vnf.payload("")
 
     @classmethod
     def start_agent(cls, node: ComputeNode, bus: dict[str, str] | None = None) -> Agent:
         node.path(AGENT_SOCKET).parent.mkdir(exist_ok=True)
-        listen = {"agent__listen": f"unix:{AGENT_SOCKET}"}
-        agent = Agent(cls.dir / node.host, node.host, cls.controller, SOURCE, node.enter, bus, **listen)
+        more = {"agent__listen": f"unix:{AGENT_SOCKET}", **cls.agent_settings}
+        agent = Agent(cls.dir / node.host, node.host, cls.controller, SOURCE, node.enter, bus, **more)
         agent.http = node.path(AGENT_SOCKET)
         cls.addClassCleanup(agent.close)
         return agent

@@ -27,6 +27,7 @@ while true; do
         case "$who $what" in
         "operator say "*) vitalwire-group send -t 30 "${what#say }" ;;
         "operator hang") killall -STOP vitalwired ;;
+        "operator vote "*) echo "${what#vote }" > /run/vote ;;
         "operator status") vitalwire-group status | sed 's/^/STATUS /' > /dev/console ;;
         esac
     done
@@ -65,6 +66,10 @@ class Guest:
     def heard(self, kind: str, who: str) -> list[str]:
         """What its console shows since the machine was last built; `who` says it, or it is about it."""
         return self._lines(f"HEARD {kind} {who} ")
+
+    def lines(self, start: str) -> list[str]:
+        """Of its console since the machine was last built, without the word that they begin with."""
+        return self._lines(f"{start} ")
 
     def states(self) -> list[list[str]]:
         """What it was answered about its group: id, state, task, heartbeat, name."""
