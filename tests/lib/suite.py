@@ -77,7 +77,7 @@ class Controller:
             **more,
         }
         self.state = Path(chosen["controller__state"])
-        self._arguments = settings(**chosen)
+        self.argv: list[str | Path] = [BUILD / "controller" / "vitalwire-controller", *settings(**chosen)]
         self.inventory = folder / "inventory.conf"
         self.inventory.write_text("")
         self.start()
@@ -99,8 +99,7 @@ class Controller:
         aside.replace(self.inventory)
 
     def start(self) -> None:
-        argv = self._wrap([BUILD / "controller" / "vitalwire-controller", *self._arguments])
-        self.daemon = Daemon(argv, self._log).wait_ready()
+        self.daemon = Daemon(self._wrap(self.argv), self._log).wait_ready()
 
     def guests(self) -> list[dict[str, Any]]:
         return http_json(self.http, "/v1/guests")["guests"]
@@ -144,7 +143,7 @@ class Agent:
             **(source or {"source__directory__path": self.channels}),
             **more,
         }
-        self._arguments = settings(**chosen)
+        self.argv: list[str | Path] = [BUILD / "host" / "vitalwire-agent", *settings(**chosen)]
         self.channels.mkdir()
         self.start()
 
@@ -155,8 +154,7 @@ class Agent:
         return {"bus__controller": broker.url(host), "bus__password_file": broker.password_file}
 
     def start(self) -> None:
-        argv = self._wrap([BUILD / "host" / "vitalwire-agent", *self._arguments])
-        self.daemon = Daemon(argv, self._log).wait_ready()
+        self.daemon = Daemon(self._wrap(self.argv), self._log).wait_ready()
 
     def stop(self) -> None:
         status = self.daemon.stop()

@@ -4,9 +4,11 @@
 import json
 import os
 from pathlib import Path
+import re
 import socket
 import subprocess
 import sys
+from typing import Callable
 import unittest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,11 +103,78 @@ class Doctor(ProcessTestCase):
         for each in failures:
             self.assertTrue(each["remedy"], each)
 
+    def metrics_at(self, port: int) -> None:
+        with (self.dir / "agent.conf").open("a") as file:
+            file.write(f"[metrics]\nlisten = 127.0.0.1:{port}\n")
+
+    def test_finds_a_port_that_another_program_has(self) -> None:
+        self.agent.close()
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            self.metrics_at(other.getsockname()[1])
+            self.assertRegex("\n".join(self.failed()), r"ports: \[metrics\] 127.0.0.1:[0-9]+: another program listens there")
+
+    def test_finds_a_port_that_the_running_daemon_does_not_serve(self) -> None:
+        self.metrics_at(free_port())
+        self.assertRegex("\n".join(self.failed()), r"ports: \[metrics\] 127.0.0.1:[0-9]+: nobody listens")
+
+    def test_finds_a_problem_of_the_daemon_and_its_page(self) -> None:
+        self.controller.close()
+        wait_until(lambda: self.agent.problems(), "the agent has no controller")
+        found = {each["detail"]: each for each in self.examine()[1]}
+        problem = next(each for detail, each in found.items() if detail.startswith("no controller is connected"))
+        self.assertEqual((problem["check"], problem["result"]), ("connection", "failed"))
+        self.assertEqual(Path(problem["remedy"]).read_text().splitlines()[0], "# no controller is connected")
+
     def test_says_that_nothing_is_configured(self) -> None:
         done = subprocess.run([ROOT / "cli" / "vitalwire-doctor", "--agent-config", "/none", "--controller-config", "/none"],
                               capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 2)
         self.assertIn("neither a controller nor an agent", done.stderr)
+
+
+class OfController(ProcessTestCase):
+    """On a controller: what it answers, and what its receivers do."""
+
+    def setUp(self) -> None:
+        self.inspector = self.enterContext(Inspector())
+
+    def start_controller(self, wrap: Callable[[list[str | Path]], list[str | Path]] = list, **more: str | Path) -> None:
+        self.controller = Controller(self.dir / "controller", self.inspector, wrap=wrap, **more)
+        self.addCleanup(self.controller.close)
+        # As an operator has it, in a file.
+        printed = subprocess.run([*self.controller.argv, "--print-config"], check=True, capture_output=True, text=True).stdout
+        (self.dir / "controller.conf").write_text(printed)
+
+    def examine(self, *options: str, agent_config: str | Path = "/nonexistent") -> list[dict[str, str]]:
+        done = subprocess.run(
+            [ROOT / "cli" / "vitalwire-doctor", "--agent-config", agent_config, "--controller-config", self.dir / "controller.conf",
+             "--programs", BUILD, "--json", *options], capture_output=True, text=True, check=False)
+        self.assertIn(done.returncode, (0, 1), done.stderr)
+        return [each for each in json.loads(done.stdout)["findings"] if each["check"] != "service"]
+
+    def found(self, check: str, *options: str) -> dict[str, dict[str, str]]:
+        return {each["detail"]: each for each in self.examine(*options) if each["check"] == check}
+
+    def test_asks_over_the_socket_where_tcp_needs_a_token(self) -> None:
+        secret = self.dir / "token"
+        secret.write_text("a-reader's-secret\n")
+        secret.chmod(0o400)
+        port = free_port()
+        listen = f"127.0.0.1:{port} unix:{self.dir}/controller/http.sock"
+        self.start_controller(http__listen=listen, http__reader_token_file=secret)
+        self.assertEqual([each["result"] for each in self.found("status").values()], ["ok"])
+
+    def test_an_answer_that_is_rejected_is_not_taken_for_a_good_one(self) -> None:
+        secret = self.dir / "token"
+        secret.write_text("a-reader's-secret\n")
+        secret.chmod(0o400)
+        port = free_port()
+        self.start_controller(http__listen=f"unix:{self.dir}/controller/http.sock 127.0.0.1:{port}", http__reader_token_file=secret)
+        text = (self.dir / "controller.conf").read_text()
+        (self.dir / "controller.conf").write_text(re.sub(r"(?m)^listen = unix:.*http\.sock.*$", f"listen = 127.0.0.1:{port}", text))
+        found = self.found("status")
+        self.assertRegex(next(iter(found)), "answers 401")
+        self.assertEqual([each["result"] for each in found.values()], ["failed"])
 
 
 if __name__ == "__main__":
