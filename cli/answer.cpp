@@ -93,10 +93,10 @@ std::string counts_of(const json& document, const char* key, std::span<const std
 
 std::string subject_of(const json& fault) {
     const std::string guest = text_or(fault, "guest");
-    const std::string host = safe(fault, "host");
+    const std::string host = text_or(fault, "host");
     if (guest.empty()) return "host " + host;
     const std::string name = name_of(fault);
-    return "guest " + base::escape(guest) + (name.empty() || name == guest ? "" : " (" + base::escape(name) + ")") +
+    return "guest " + guest + (name.empty() || name == guest ? "" : " (" + name + ")") +
            (host.empty() ? "" : " on " + host);
 }
 

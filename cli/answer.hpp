@@ -55,7 +55,7 @@ std::string safe(const nlohmann::json& object, const char* key);
 std::string join(std::initializer_list<std::string> parts, const char* separator);
 /// "990 registered, 3 lost" of an object of counts, in the order of `words`; zeros are left out.
 std::string counts_of(const nlohmann::json& document, const char* key, std::span<const std::string_view> words);
-/// What a fault is of: "guest g-1 (web) on compute-1", "host compute-1"; escaped.
+/// What a fault is of: "guest g-1 (web) on compute-1", "host compute-1". May hold anything.
 std::string subject_of(const nlohmann::json& fault);
 /// "silent: disk is full"
 std::string why(const nlohmann::json& fault);

@@ -1,5 +1,8 @@
 #include "cli/human.hpp"
 
+#include <locale.h>
+#include <wchar.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -22,6 +25,28 @@ constexpr std::string_view kMinute = "2026-11-22T06:05";
 
 bool continues_character(char c) {
     return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+}
+
+/// By libc's table, which follows Unicode: two for what is wide, none for an accent that is added.
+std::size_t columns_of(wchar_t value) {
+    static const locale_t unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+    if (value < 0x80 || unicode == nullptr) return 1;
+    const locale_t before = uselocale(unicode);
+    const int columns = wcwidth(value);
+    uselocale(before);
+    return columns < 0 ? 1 : static_cast<std::size_t>(columns);
+}
+
+/// Columns of the character at `at` of a UTF-8 text, which moves on behind it.
+std::size_t next_columns(std::string_view text, std::size_t& at) {
+    const auto first = static_cast<unsigned char>(text[at++]);
+    unsigned value = first < 0x80U   ? first
+                     : first < 0xE0U ? first & 0x1FU
+                     : first < 0xF0U ? first & 0x0FU
+                                     : first & 0x07U;
+    for (; at < text.size() && continues_character(text[at]); ++at)
+        value = (value << 6U) | (static_cast<unsigned char>(text[at]) & 0x3FU);
+    return columns_of(static_cast<wchar_t>(value));
 }
 
 /// One digit after the point, and none where it is zero.
@@ -56,6 +81,12 @@ std::string human_age(const std::string& iso8601, base::WallTime now) {
     if (time == base::WallTime{}) return {};
     if (time >= now) return "now";
     return human_duration(std::chrono::duration_cast<Millis>(now - time)) + " ago";
+}
+
+std::string human_until(const std::string& iso8601, base::WallTime now) {
+    const base::WallTime time = base::from_iso8601(iso8601);
+    if (time <= now) return human_age(iso8601, now);
+    return "in " + human_duration(std::chrono::duration_cast<Millis>(time - now));
 }
 
 std::string human_time(base::WallTime time) {
@@ -116,15 +147,20 @@ std::string without_password(const std::string& url) {
 }
 
 std::size_t width_of(std::string_view text) {
-    return static_cast<std::size_t>(
-        std::count_if(text.begin(), text.end(), [](char c) { return !continues_character(c); }));
+    std::size_t width = 0;
+    for (std::size_t at = 0; at < text.size();)
+        width += next_columns(text, at);
+    return width;
 }
 
 std::string cut_to_width(std::string_view text, std::size_t width) {
     std::size_t end = 0;
-    while (end < text.size() && (width > 0 || continues_character(text[end]))) {
-        if (!continues_character(text[end])) --width;
-        ++end;
+    while (end < text.size()) {
+        std::size_t next = end;
+        const std::size_t columns = next_columns(text, next);
+        if (columns > width) break;
+        width -= columns;
+        end = next;
     }
     return std::string(text.substr(0, end));
 }

@@ -14,6 +14,8 @@ namespace vitalwire::cli {
 std::string human_duration(base::Millis time);
 /// "3 s ago" of an ISO 8601 time; "now" for one in the future (clocks differ); empty for none.
 std::string human_age(const std::string& iso8601, base::WallTime now);
+/// "in 2 h 10 min", or human_age once it is over.
+std::string human_until(const std::string& iso8601, base::WallTime now);
 /// "2026-11-22 06:05:08Z"
 std::string human_time(base::WallTime time);
 /// A moment on the command line: a time before `now` ("90s", "30min", "2h", "1d") or a UTC time ("2026-11-22",
@@ -31,7 +33,7 @@ std::string counted(std::int64_t count, std::string_view noun);
 /// A URL as it may be printed: "http://user:***@host".
 std::string without_password(const std::string& url);
 
-/// Columns that a UTF-8 text takes, a character a column.
+/// Columns that a UTF-8 text takes on a terminal.
 std::size_t width_of(std::string_view text);
 /// The first `width` columns of it.
 std::string cut_to_width(std::string_view text, std::size_t width);

@@ -176,7 +176,7 @@ Table maintenance_table(const json& document, WallTime now, const Style& style) 
                    text_or(*window, "scope"),
                    text_or(*window, "label").empty() ? text_or(*window, "name") : text_or(*window, "label"),
                    Cell::time(text_or(*window, "since"), now, style),
-                   text_or(*window, "until"),
+                   Cell::until(text_or(*window, "until"), now, style),
                    join({bool_or(*window, "notify", false) ? "notified" : "",
                          bool_or(*window, "force", false) ? "forced" : ""},
                         " "),

@@ -8,10 +8,12 @@
 #include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <utility>
 
 #include "base/text.hpp"
+#include "cli/answer.hpp"
 #include "cli/events.hpp"
 #include "cli/format.hpp"
 #include "cli/human.hpp"
@@ -112,17 +114,21 @@ public:
         if (!answer) return print_silence(answer.error().message);
         if (const std::string source = client_.source(); std::exchange(source_, source) != source)
             print({{"event", "source"}, {"source", source_}}, "asking " + base::escape(source_));
+        const auto asked = std::exchange(asked_, std::chrono::system_clock::now());
         if (std::exchange(first_, false)) return begin(*answer);
-        compare(*answer);
+        compare(*answer, asked);
     }
 
 private:
     void begin(const json& answer) {
         if (options_.since) print_events(history(answer, options_.since, options_.until)["events"]);
         last_ = open_faults(answer);
+        known_from_ = source_;
+        for (const json* fault : listed(answer, "faults"))
+            known_.insert(wire::text_or(*fault, "id"));
     }
 
-    void compare(const json& answer) {
+    void compare(const json& answer, base::WallTime asked) {
         OpenFaults now = open_faults(answer);
         Changes found = changes(last_, now, base::to_iso8601(std::chrono::system_clock::now()));
         if (!found.gone.empty()) {
@@ -130,8 +136,37 @@ private:
             if (!all) return print_silence(all.error().message);  // compared again the next time
             add_clears(found, *all);
         }
+        const auto ended = ended_since(now, asked);
+        if (!ended) return print_silence(ended.error().message);
         print_events(found.events);
+        print_events(history({{"faults", *ended}}, std::nullopt, std::nullopt)["events"]);
         last_ = std::move(now);
+    }
+
+    /// Those that opened and ended since the answer before: of the newest a page after the other, until all are known.
+    Result<json> ended_since(const OpenFaults& now, base::WallTime asked) {
+        const bool moved = known_from_ != source_;
+        json ended = json::array();
+        std::string after;
+        do {
+            auto page = client_.get("/v1/faults?all=1&newest=1&limit=" + std::to_string(kPage) +
+                                    (after.empty() ? "" : "&after=" + after));
+            if (!page) return page;
+            bool any_new = false;
+            for (const json* fault : listed(*page, "faults")) {
+                const std::string id = wire::text_or(*fault, "id");
+                const bool is_open = wire::text_or(*fault, "state") != "cleared";
+                if (is_open && !now.contains(id)) continue;  // the next answer has it
+                if (!known_.insert(id).second) continue;
+                any_new = true;
+                // Another controller's history has what ended before, too.
+                const bool is_old = moved && base::from_iso8601(wire::text_or(*fault, "cleared_at")) < asked;
+                if (!is_open && !is_old && !now.contains(id) && !last_.contains(id)) ended.push_back(*fault);
+            }
+            after = any_new ? wire::text_or(*page, "next") : "";
+        } while (!after.empty());
+        known_from_ = source_;
+        return ended;
     }
 
     /// How the faults ended that are open no more.
@@ -165,11 +200,15 @@ private:
     }
 
     static constexpr const char* kNobody = "-";
+    static constexpr int kPage = 200;
 
     Client& client_;
     const Options& options_;
     std::string source_;  ///< who answered last; kNobody when nobody does
     OpenFaults last_;
+    std::set<std::string> known_;  ///< ids of faults that were open or over in any answer
+    std::string known_from_;       ///< whose answers these were
+    base::WallTime asked_{};       ///< when the last answer came
     bool first_ = true;
 };
 

@@ -3,12 +3,16 @@
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "base/text.hpp"
 #include "cli/client.hpp"
@@ -103,7 +107,9 @@ int print_list(const List& list, const Options& options, const json& document, b
     if (options.format == Format::csv) {
         cli::print(table.csv(options.style));
     } else {
-        cli::print(table.empty() ? cli::Lines{list.when_empty} : table.lines(options.style));
+        // A program that counts lines asks for no headings.
+        const cli::Lines none = options.style.headings ? cli::Lines{list.when_empty} : cli::Lines();
+        cli::print(table.empty() ? none : table.lines(options.style));
     }
     return cli::kOk;
 }
@@ -135,7 +141,7 @@ void report_silence(const std::string& problems) {
 }
 
 int report(const base::Error& error, const std::string& source) {
-    if (error.code == base::Errc::not_found) {
+    if (error.code == base::Errc::not_found || error.code == base::Errc::too_many) {
         std::fprintf(stderr, "vitalwire: %s\n", error.message.c_str());
         return cli::kUnhealthy;
     }
@@ -171,6 +177,9 @@ int run(const Options& options) {
         case Command::watch:
             return isatty(STDOUT_FILENO) != 0 && !options.machine_readable() ? cli::top(io, client, options)
                                                                              : cli::follow(io, client, options);
+        case Command::doctor:
+            std::fputs("vitalwire: doctor comes first, its options follow (vitalwire doctor --help)\n", stderr);
+            return cli::kUsage;
         case Command::events:
             return options.follow ? cli::follow(io, client, options) : show(client, options);
         default:
@@ -178,9 +187,22 @@ int run(const Options& options) {
     }
 }
 
+/// A program of its own, beside this one or in $PATH. Returns when it cannot be started.
+int become_doctor(char** arguments) {
+    std::error_code unknown;
+    const std::string here =
+        std::filesystem::read_symlink("/proc/self/exe", unknown).parent_path() / "vitalwire-doctor";
+    execv(here.c_str(), arguments);
+    execvp("vitalwire-doctor", arguments);
+    std::fprintf(stderr, "vitalwire: vitalwire-doctor: %s\n", std::strerror(errno));  // NOLINT(concurrency-mt-unsafe)
+    return cli::kUnhealthy;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+    // What follows is read there.
+    if (argc > 1 && std::string_view(argv[1]) == "doctor") return become_doctor(argv + 1);
     std::signal(SIGPIPE, SIG_IGN);
     cli::reserve_standard_streams();
     cli::Parsed parsed = cli::parse_options(argc, argv, environment);

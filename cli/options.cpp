@@ -26,6 +26,7 @@ constexpr std::string_view kUnix = "unix:";
 /// Longer than any name or id of OpenStack's.
 constexpr std::size_t kMaxTarget = 255;
 constexpr std::size_t kMaxReason = 1024;
+constexpr std::chrono::hours kLongestMaintenance{30 * 24};  // controllers take none that is longer
 constexpr std::size_t kMaxTokenFile = 65536;
 
 constexpr const char* kFooter =
@@ -141,7 +142,8 @@ void describe_common(CLI::App& app, Draft& draft) {
         ->type_name("FORM")
         ->check(CLI::IsMember({"relative", "absolute"}));
     app.add_option("--sort", options.style.sort, "Sort lists by this column, for example last-seen")
-        ->type_name("COLUMN");
+        ->type_name("COLUMN")
+        ->check(CLI::Validator(check_target, ""));
     app.add_flag("--reverse", options.style.reverse, "Lists in reverse order");
     app.add_flag("--no-headers", draft.no_headers, "Lists without a heading");
 }
@@ -156,15 +158,23 @@ void describe_lists(CLI::App& app, Draft& draft) {
     Options& options = draft.options;
     add_command(app, draft, "status", "The condition of Vitalwire itself", Command::status);
     CLI::App* guests = add_command(app, draft, "guests", "Every guest, the worst first", Command::guests);
-    guests->add_option("--host", options.host, "Only guests of this compute node")->type_name("HOST");
-    guests->add_option("--group", options.group, "Only members of this server group")->type_name("GROUP");
+    guests->add_option("--host", options.host, "Only guests of this compute node")
+        ->type_name("HOST")
+        ->check(CLI::Validator(check_target, ""));
+    guests->add_option("--group", options.group, "Only members of this server group")
+        ->type_name("GROUP")
+        ->check(CLI::Validator(check_target, ""));
     guests->add_option("--state", options.state, "Only guests in this state")
         ->check(CLI::IsMember({"crashed", "lost", "unhealthy", "held", "unregistered", "registered"}));
     CLI::App* faults = add_command(app, draft, "faults", "Open faults, host alarms and their delivery, the worst first",
                                    Command::faults);
     faults->add_flag("--all", options.all, "Cleared faults too");
-    faults->add_option("--guest", options.guest, "Only faults of this guest")->type_name("GUEST");
-    faults->add_option("--host", options.host, "Only faults on this compute node")->type_name("HOST");
+    faults->add_option("--guest", options.guest, "Only faults of this guest")
+        ->type_name("GUEST")
+        ->check(CLI::Validator(check_target, ""));
+    faults->add_option("--host", options.host, "Only faults on this compute node")
+        ->type_name("HOST")
+        ->check(CLI::Validator(check_target, ""));
     add_command(app, draft, "agents", "Every agent that the controller knows", Command::agents);
     add_command(app, draft, "groups", "Every server group and what it has sent", Command::groups);
     add_command(app, draft, "coverage", "Guests that should be watched and are not", Command::coverage)
@@ -254,6 +264,7 @@ void describe(CLI::App& app, Draft& draft, const std::string& version) {
     describe_operations(app, draft);
     add_command(app, draft, "top", "What is wrong now, live on the terminal", Command::top);
     add_command(app, draft, "watch", "top on a terminal, events --follow elsewhere", Command::watch);
+    add_command(app, draft, "doctor", "Examines Vitalwire on this machine: vitalwire-doctor(1)", Command::doctor);
 }
 
 int mistake(const std::string& text) {
@@ -324,6 +335,7 @@ int choose_maintenance(Draft& draft) {
     }
     const auto lasts = parse_duration(draft.lasts);
     if (!lasts) return mistake("maintenance: expected --for with a time like 30min, 2h or 1d");
+    if (*lasts > kLongestMaintenance) return mistake("maintenance: expected --for with 30d at most");
     options.seconds = std::chrono::duration_cast<std::chrono::seconds>(*lasts).count();
     return options.message.empty() ? mistake("maintenance: expected --reason") : int{kOk};
 }

@@ -39,6 +39,7 @@ enum class Command : std::uint8_t {
     events,
     top,
     watch,
+    doctor,
 };
 
 enum class Format : std::uint8_t { table, wide, json, yaml, csv };

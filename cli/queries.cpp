@@ -82,9 +82,7 @@ Result<json> close(Client& client, const Options& options) {
 }
 
 Result<json> ack(Client& client, const Options& options) {
-    auto faults = client.get("/v1/faults");
-    if (!faults) return faults;
-    auto found = select(*faults, kFaults, options.target);
+    auto found = fault_or_alarm(client, options, false);
     if (!found) return found;
     return client.post("/v1/faults/" + wire::text_or(*found, "id") + "/ack", options.message);
 }
@@ -108,6 +106,28 @@ Result<json> as_list(Result<json> window) {
     return json{{"maintenance", {std::move(*window)}}};
 }
 
+/// The guest, host or group that is meant, under the name that a beginning is of. What is not found is for the
+/// controller to judge: the inventory may have hosts that no agent has come from yet.
+Result<std::string> maintained(Client& client, const Options& options) {
+    struct Place {
+        const char* page;
+        const Kind& kind;
+    };
+    const std::map<std::string, Place> places = {
+        {"guest", {"/v1/guests", kGuests}}, {"host", {"/v1/agents", kAgents}}, {"group", {"/v1/groups", kGroups}}};
+    const auto place = places.find(options.action);
+    if (place == places.end()) return options.target;
+    const Kind& kind = place->second.kind;
+    auto known = client.get(place->second.page);
+    if (!known) return tl::make_unexpected(known.error());
+    const auto found = select(*known, kind, options.target);
+    if (!found && found.error().code != base::Errc::not_found) return tl::make_unexpected(found.error());
+    if (!found) return options.target;
+    const std::string id = wire::text_or(*found, kind.id);
+    const std::string name = wire::text_or(*found, options.action == "group" ? "name" : "display_name");
+    return !id.starts_with(options.target) && name.starts_with(options.target) ? name : id;
+}
+
 Result<json> maintenance(Client& client, const Options& options) {
     if (options.action == "list") return client.get("/v1/maintenance");
     if (options.action == "end") {
@@ -121,9 +141,11 @@ Result<json> maintenance(Client& client, const Options& options) {
         if (!found) return found;
         return as_list(client.post("/v1/maintenance/" + wire::text_or(*found, "id") + "/end", ""));
     }
-    const json body = {{"scope", options.action},   {"name", options.target},   {"seconds", options.seconds},
-                       {"reason", options.message}, {"notify", options.notify}, {"force", options.force},
-                       {"by", operator_name()}};
+    const auto name = maintained(client, options);
+    if (!name) return tl::make_unexpected(name.error());
+    const json body = {
+        {"scope", options.action},  {"name", *name},          {"seconds", options.seconds}, {"reason", options.message},
+        {"notify", options.notify}, {"force", options.force}, {"by", operator_name()}};
     return as_list(client.post("/v1/maintenance", wire::dump(body)));
 }
 
@@ -222,6 +244,7 @@ Result<json> query(Client& client, const Options& options) {
         case Command::status:
         case Command::top:
         case Command::watch:
+        case Command::doctor:
             break;
     }
     return client.get("/v1/status");

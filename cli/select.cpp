@@ -79,8 +79,7 @@ base::Result<json> select(const json& document, const Kind& kind, const std::str
     }
     const std::string quoted = std::string(kind.noun) + " '" + base::escape(wanted) + "'";
     if (found.empty()) return base::fail(base::Errc::not_found, "no " + quoted);
-    if (found.size() > 1)
-        return base::fail(base::Errc::not_found, quoted + " is ambiguous: " + candidates(found, kind));
+    if (found.size() > 1) return base::fail(base::Errc::too_many, quoted + " is ambiguous: " + candidates(found, kind));
     return *found.front();
 }
 

@@ -89,6 +89,12 @@ Cell Cell::time(const std::string& iso8601, base::WallTime now, const Style& sty
     return {style.absolute_times ? human_time(time) : human_age(iso8601, now), iso8601};
 }
 
+Cell Cell::until(const std::string& iso8601, base::WallTime now, const Style& style) {
+    Cell cell = time(iso8601, now, style);
+    if (!style.absolute_times) cell.text = human_until(iso8601, now);
+    return cell;
+}
+
 Cell Cell::number(std::int64_t value, std::string text) {
     return {std::move(text), std::to_string(value)};
 }

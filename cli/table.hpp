@@ -38,6 +38,8 @@ struct Cell {
 
     /// An ISO 8601 time as the style wants it.
     static Cell time(const std::string& iso8601, base::WallTime now, const Style& style);
+    /// The same of one that is to come.
+    static Cell until(const std::string& iso8601, base::WallTime now, const Style& style);
     /// A number with a text for people.
     static Cell number(std::int64_t value, std::string text);
 };

@@ -151,6 +151,7 @@ Lines top_view(const json& document, WallTime now, const Style& style, std::size
     if (!all_fit)
         add_line(out, "... and " + counted(static_cast<std::int64_t>(items.size() - shown), "more line"), style);
     if (!sinks.empty()) add_line(out, sinks, style);
+    if (out.size() > rows) out.resize(rows);
     return out;
 }
 

@@ -5,8 +5,8 @@ _vitalwire_known() { # COMMAND COLUMN
     local chosen=() i
     for ((i = 1; i + 1 < ${#words[@]}; i++)); do
         case ${words[i]} in
-            --controller | --agent) chosen+=("${words[i]}" "${words[i + 1]}") ;;
-            --controller=* | --agent=*) chosen+=("${words[i]}") ;;
+            --controller | --agent | --token-file | --ca-file) chosen+=("${words[i]}" "${words[i + 1]}") ;;
+            --controller=* | --agent=* | --token-file=* | --ca-file=*) chosen+=("${words[i]}") ;;
         esac
     done
     # Quoted fields have characters in them that no name for the command line has.
@@ -29,8 +29,9 @@ _vitalwire_values() { # OPTION
         --output | -o) _vitalwire_offer "table wide json yaml csv" ;;
         --time) _vitalwire_offer "relative absolute" ;;
         --sort) [[ -z $command ]] || _vitalwire_offer "$(_vitalwire_columns "$command")" ;;
+        --for) _vitalwire_offer "30min 1h 2h 1d" ;;
         --since | --until) _vitalwire_offer "15min 1h 6h 1d 7d" ;;
-        --agent | --token-file | --ca-file)
+        --agent | --token-file | --ca-file | --controller-config | --agent-config)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             ;;
@@ -41,12 +42,13 @@ _vitalwire_values() { # OPTION
 
 _vitalwire_columns() { # COMMAND
     case $1 in
-        guests) echo "state guest name host group registered interval round-trip missed late refused" ;;
-        faults) echo "severity id fault guest name host opened cleared" ;;
-        agents) echo "state host version peer since last-seen guests faults" ;;
+        guests) echo "state guest name host group registered interval round-trip longest missed late refused note own-name cloud-state" ;;
+        faults) echo "severity id fault guest name host opened cleared detail delivery clear-reason revision" ;;
+        agents) echo "state host version peer since last-seen primary guests faults" ;;
         groups) echo "group name project members broadcasts deliveries notifications queries" ;;
         coverage) echo "coverage guest host why" ;;
-        events) echo "time event severity fault guest name host" ;;
+        events) echo "time event severity fault guest name host detail id" ;;
+        maintenance) echo "state scope name since until guests by reason id" ;;
     esac
 }
 
@@ -57,6 +59,8 @@ _vitalwire_targets() { # COMMAND
         fault | close | ack) _vitalwire_known faults id ;;
         host | forget) _vitalwire_known agents host ;;
         group | send) _vitalwire_known groups group && _vitalwire_known groups name ;;
+        maintenance) echo "guest host group all end list" ;;
+        end) _vitalwire_known maintenance id && _vitalwire_known maintenance name ;;
     esac
 }
 
@@ -92,15 +96,18 @@ _vitalwire() {
         ack) options+=" --note" ;;
         maintenance) options+=" --for --reason --notify --force" ;;
         events) options+=" --since --until --follow" ;;
+        doctor) options="--controller-config --agent-config --json --help" ;;
         "") options+=" --version" ;;
     esac
     [[ -z $(_vitalwire_columns "$command") ]] || options+=" --sort --reverse --no-headers"
     if [[ $current == -* ]]; then
         _vitalwire_offer "$options"
     elif [[ -z $command ]]; then
-        _vitalwire_offer "status guests guest faults fault agents host groups group send close ack forget maintenance reload coverage events top watch"
+        _vitalwire_offer "status guests guest faults fault agents host groups group send close ack forget maintenance reload coverage events top watch doctor"
     elif [[ ${words[-2]} == "$command" ]]; then
         _vitalwire_offer "$(_vitalwire_targets "$command")"
+    elif [[ $command == maintenance && ${words[-3]} == "$command" ]]; then
+        _vitalwire_offer "$(_vitalwire_targets "${words[-2]}")"
     fi
 }
 

@@ -6,9 +6,9 @@ function __vitalwire_known # COMMAND COLUMN
     set -l chosen
     for i in (seq 2 (count $tokens))
         switch $tokens[$i]
-            case --controller --agent
+            case --controller --agent --token-file --ca-file
                 set -a chosen $tokens[$i] $tokens[(math $i + 1)]
-            case '--controller=*' '--agent=*'
+            case '--controller=*' '--agent=*' '--token-file=*' '--ca-file=*'
                 set -a chosen $tokens[$i]
         end
     end
@@ -16,8 +16,8 @@ function __vitalwire_known # COMMAND COLUMN
         for (i = 1; i <= NF; i++) if ($i == column) at = i; next } at && $at != "" && $at !~ /"/ { print $at }' | sort -u
 end
 
-set -l lists guests faults agents groups coverage events
-set -l commands status guest fault host group send close ack forget maintenance reload top watch $lists
+set -l lists guests faults agents groups coverage events maintenance
+set -l commands status guest fault host group send close ack forget reload top watch doctor $lists
 set -l none "not __fish_seen_subcommand_from $commands"
 
 complete -c vitalwire -f
@@ -39,6 +39,7 @@ complete -c vitalwire -n $none -a close -d 'Ends a fault by the operators decisi
 complete -c vitalwire -n $none -a coverage -d 'Guests that should be watched and are not'
 complete -c vitalwire -n $none -a events -d 'What happened'
 complete -c vitalwire -n $none -a top -d 'What is wrong now, live'
+complete -c vitalwire -n $none -a doctor -d 'Examines Vitalwire on this machine'
 complete -c vitalwire -n $none -a watch -d 'top on a terminal, events --follow elsewhere'
 
 complete -c vitalwire -l controller -x -d 'Controller to ask'
@@ -50,7 +51,15 @@ complete -c vitalwire -l json -d 'The same as -o json'
 complete -c vitalwire -l time -x -a 'relative absolute' -d 'Form of times'
 complete -c vitalwire -s h -l help -d 'Print a summary'
 complete -c vitalwire -n $none -l version -d 'Print the version'
-complete -c vitalwire -n "__fish_seen_subcommand_from $lists" -l sort -x -d 'Sort by this column'
+for columns in 'guests state guest name host group registered interval round-trip longest missed late refused note own-name cloud-state' 'faults severity id fault guest name host opened cleared detail delivery clear-reason revision' \
+        'agents state host version peer since last-seen primary guests faults' \
+        'groups group name project members broadcasts deliveries notifications queries' \
+        'coverage coverage guest host why' \
+        'events time event severity fault guest name host detail id' \
+        'maintenance state scope name since until guests by reason id'
+    set -l words (string split ' ' $columns)
+    complete -c vitalwire -n "__fish_seen_subcommand_from $words[1]" -l sort -x -a "$words[2..-1]" -d 'Sort by this column'
+end
 complete -c vitalwire -n "__fish_seen_subcommand_from $lists" -l reverse -d 'In reverse order'
 complete -c vitalwire -n "__fish_seen_subcommand_from $lists" -l no-headers -d 'Without a heading'
 
@@ -67,9 +76,12 @@ complete -c vitalwire -n '__fish_seen_subcommand_from close maintenance' -l reas
 complete -c vitalwire -n '__fish_seen_subcommand_from maintenance' -l for -x -a '30min 1h 2h 1d' -d 'How long'
 complete -c vitalwire -n '__fish_seen_subcommand_from maintenance' -l notify -d 'Its guests are notified'
 complete -c vitalwire -n '__fish_seen_subcommand_from maintenance' -l force -d 'Its guests can reject nothing'
-complete -c vitalwire -n '__fish_seen_subcommand_from maintenance' -a 'guest host group all end list'
+complete -c vitalwire -n '__fish_seen_subcommand_from maintenance; and not __fish_seen_subcommand_from guest host group all end list' -a 'guest host group all end list'
+complete -c vitalwire -n '__fish_seen_subcommand_from maintenance; and __fish_seen_subcommand_from end' -a '(__vitalwire_known maintenance id; __vitalwire_known maintenance name)'
+complete -c vitalwire -n '__fish_seen_subcommand_from doctor' -l controller-config -r -F -d 'Of the controller'
+complete -c vitalwire -n '__fish_seen_subcommand_from doctor' -l agent-config -r -F -d 'Of the agent'
 complete -c vitalwire -n '__fish_seen_subcommand_from ack' -l note -x -d Text
 complete -c vitalwire -n '__fish_seen_subcommand_from coverage' -l all -d 'Every guest'
 complete -c vitalwire -n '__fish_seen_subcommand_from fault close ack' -a '(__vitalwire_known faults id)'
-complete -c vitalwire -n '__fish_seen_subcommand_from host' -a '(__vitalwire_known agents host)'
+complete -c vitalwire -n '__fish_seen_subcommand_from host forget' -a '(__vitalwire_known agents host)'
 complete -c vitalwire -n '__fish_seen_subcommand_from group send' -a '(__vitalwire_known groups group; __vitalwire_known groups name)'

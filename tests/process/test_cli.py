@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The operator's command against a controller whose answers the test decides."""
 
+from datetime import datetime, timedelta, timezone
 import fcntl
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import json
@@ -9,7 +10,6 @@ from pathlib import Path
 import pty
 import re
 import select
-import shutil
 import signal
 import struct
 import subprocess
@@ -63,7 +63,7 @@ class Controller:
 
             def do_POST(self):
                 sent.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-                if self.path.endswith("/clear"):
+                if self.path.endswith(("/clear", "/ack")):
                     self.answer(200, {"fault": self.path.split("/")[3], "state": "cleared"})
                 elif self.path == "/v1/groups/pair/send":
                     self.answer(202, {"group": "pair", "guests": 2})
@@ -155,6 +155,12 @@ class Answers(CliTestCase):
         self.assertEqual(self.run_cli("faults", "--host", "c1").stdout, "no faults\n")
         self.assertIn("c10", self.run_cli("faults", "--host", "c1*").stdout)
 
+    def test_text_of_guests_is_escaped_once(self):
+        self.controller.pages["/v1/faults"]["faults"] = [{**fault("g-1"), "display_name": 'we"b\n'}]
+        self.controller.pages["/v1/faults/f-g-1"] = {**fault("g-1"), "display_name": 'we"b\n'}
+        self.assertIn('of                guest g-1 (we\\"b\\n) on c1\n', self.run_cli("fault", "f-g-1").stdout)
+        self.assertIn('we\\"b\\n ', self.run_cli("faults").stdout)
+
     def test_events_of_a_period(self):
         self.controller.pages["/v1/faults"]["faults"] = [
             fault("g-1"), {**fault("g-2"), "state": "cleared", "cleared_at": "2026-01-01T00:10:00.000000Z",
@@ -185,10 +191,38 @@ class Answers(CliTestCase):
             {"at": "2026-01-01T00:00:01.000000Z", "what": "acknowledged", "sink": "rca"}], "dropped": 0}}
         self.assertRegex(self.run_cli("fault", "f-", "--time", "absolute").stdout, "2026-01-01 00:00:01Z +acknowledged +rca")
 
+    def test_an_alarm_of_a_host_is_acknowledged_like_a_fault(self):
+        self.controller.pages["/v1/status"]["alarms"] = [{**fault("x"), "id": "agent_lost.c7", "guest": "", "host": "c7"}]
+        self.assertEqual(self.run_cli("ack", "agent_l", "--note", "on it").stdout, "recorded for fault agent_lost.c7\n")
+        self.assertEqual(self.controller.sent, [("/v1/faults/agent_lost.c7/ack", b"on it")])
+
+    def test_maintenance_takes_a_beginning_and_shows_when_it_ends(self):
+        self.controller.pages["/v1/guests"]["guests"] = [{**guest("g-1", "registered"), "display_name": "web-1"},
+                                                         {**guest("g-2", "registered"), "display_name": "web-2"}]
+        for asked, sent in (("web-1", "web-1"), ("g-2", "g-2"), ("g-1", "g-1"), ("nobody", "nobody")):
+            self.run_cli("maintenance", "guest", asked, "--for", "1h", "--reason", "x")
+            self.assertEqual(json.loads(self.controller.sent.pop()[1])["name"], sent)
+        self.controller.pages["/v1/guests"]["guests"].pop()
+        self.run_cli("maintenance", "guest", "w", "--for", "1h", "--reason", "x")
+        self.assertEqual(json.loads(self.controller.sent.pop()[1])["name"], "web-1", "the name is what lists show")
+        self.controller.pages["/v1/guests"]["guests"].append(guest("g-2", "registered"))
+        ambiguous = self.run_cli("maintenance", "guest", "g-", "--for", "1h", "--reason", "x")
+        self.assertEqual((ambiguous.returncode, ambiguous.stderr), (1, "vitalwire: guest 'g-' is ambiguous: g-1, g-2\n"))
+        self.assertEqual(self.controller.sent, [])
+        until = datetime.now(timezone.utc) + timedelta(hours=2, minutes=30, seconds=30)
+        self.controller.pages["/v1/maintenance"] = {"maintenance": [
+            {"id": "m", "scope": "host", "name": "c1", "active": True, "until": until.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}]}
+        self.assertIn("in 2 h 30 min", self.run_cli("maintenance").stdout)
+        self.assertIn(until.strftime("%Y-%m-%d %H:%M:%SZ"), self.run_cli("maintenance", "--time", "absolute").stdout)
+
     def test_close_sends_the_reason(self):
         self.controller.pages["/v1/faults"]["faults"] = [fault("g-1")]
         self.assertEqual(self.run_cli("close", "f-g", "--reason", "host is gone").stdout, "closed fault f-g-1\n")
         self.assertEqual(self.controller.sent, [("/v1/faults/f-g-1/clear", b"host is gone")])
+
+    def test_an_empty_list_without_headings_is_no_line(self):
+        self.assertEqual(self.run_cli("faults").stdout, "no faults\n")
+        self.assertEqual(self.run_cli("faults", "--no-headers").stdout, "")
 
     def test_sorts_by_a_column(self):
         self.controller.pages["/v1/agents"]["agents"] = [{"host": f"c{i}", "connected": True, "guests": i} for i in (9, 10)]
@@ -254,9 +288,18 @@ class Answers(CliTestCase):
         answer = json.loads(self.run_cli("guests", "--state", "lost", "--json").stdout)
         self.assertEqual([entry["guest"] for entry in answer["guests"]], ["g-2"])
 
+    def test_doctor_is_a_program_of_its_own(self):
+        shown = subprocess.run([VITALWIRE, "doctor", "--help"], text=True, capture_output=True, timeout=60,
+                               env={**os.environ, "PATH": f"{ROOT / 'cli'}:{os.environ['PATH']}"})
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertIn("usage: vitalwire-doctor", shown.stdout)
+        missing = subprocess.run([VITALWIRE, "doctor"], text=True, capture_output=True, timeout=60, env={"PATH": "/nonexistent"})
+        self.assertEqual((missing.returncode, missing.stderr), (1, "vitalwire: vitalwire-doctor: No such file or directory\n"))
+
     def test_wrong_usage(self):
         for arguments in (["nonsense"], ["guests", "--state", "odd"], ["status", "--frobnicate"], ["group"],
-                          ["group", ""], ["send", "pair"], ["status", "-o", "csv"], ["events", "--since", "soon"],
+                          ["--json", "doctor"], ["guests", "--host="], ["faults", "--guest", ""], ["guests", "--sort="],
+                          ["maintenance", "all", "--for", "31d", "--reason", "x"], ["group", ""], ["send", "pair"], ["status", "-o", "csv"], ["events", "--since", "soon"],
                           ["top"]):
             result = self.run_cli(*arguments)
             self.assertEqual(result.returncode, 2)
@@ -307,6 +350,16 @@ class Live(CliTestCase):
         self.follow("--since", "2025-12-31")
         self.wait_line("opened critical heartbeat_lost")
 
+    def test_prints_what_opened_and_ended_between_two_answers(self):
+        follow = self.follow()
+        self.wait_line(r"Z asking http")
+        over = {**fault("g-1", 2), "state": "cleared", "cleared_at": "2026-01-01T00:00:00.400000Z", "clear_reason": "answered"}
+        self.controller.pages["/v1/faults"] = {"faults": [over]}
+        self.wait_line(r"^2026-01-01 00:00:00Z cleared critical heartbeat_lost of guest g-1 on c1, answered$")
+        self.assertEqual(follow.stop(), 0)
+        events = re.findall(r"Z (\w+) critical", self.log.read_text())
+        self.assertEqual(events, ["opened", "cleared"])
+
     def test_goes_on_when_the_controller_goes_and_comes(self):
         self.follow("--json")
         self.wait_line(r'"source":"http')
@@ -352,46 +405,6 @@ class Live(CliTestCase):
         watch.stdout.close()
         self.controller.pages["/v1/faults"] = {"faults": [fault("g-1")]}
         self.assertEqual(watch.wait(timeout=60), 4)
-
-
-class Completion(CliTestCase):
-    def complete(self, line):
-        """What bash offers for the last word of `line`."""
-        script = f"""
-            source {ROOT / "cli" / "completion" / "vitalwire.bash"}
-            PATH={VITALWIRE.parent}:$PATH
-            COMP_LINE='{line}' COMP_POINT={len(line)}
-            _vitalwire; printf '%s\\n' "${{COMPREPLY[@]}}"
-        """
-        return subprocess.run(["bash", "-c", script], text=True, capture_output=True, timeout=60).stdout.split()
-
-    def test_offers_what_fits(self):
-        self.assertEqual(self.complete("vitalwire gu"), ["guests", "guest"])
-        self.assertEqual(self.complete("vitalwire gr"), ["groups", "group"])
-        self.assertEqual(self.complete(f"vitalwire --controller {self.controller.url} group "), ["pair"])
-        self.assertEqual(self.complete(f"vitalwire --controller {self.controller.url} send pa"), ["pair"])
-        self.assertIn("--state", self.complete("vitalwire guests --"))
-        self.assertNotIn("--state", self.complete("vitalwire faults --"))
-        self.assertEqual(self.complete("vitalwire guests --state un"), ["unhealthy", "unregistered"])
-        for host in ("guests --host ", "guests --host=", "guests --host=c", "faults --host c", "host "):
-            self.assertEqual(self.complete(f"vitalwire --controller {self.controller.url} {host}"), ["c1"])
-        self.assertEqual(self.complete(f"vitalwire --controller={self.controller.url} guest g"), ["g-1"])
-        self.assertEqual(self.complete("vitalwire agents --sort la"), ["last-seen"])
-        self.assertEqual(self.complete("vitalwire guests -o c"), ["csv"])
-
-    def test_the_other_shells_read_their_completions(self):
-        for shell, file in (("zsh", "_vitalwire"), ("fish", "vitalwire.fish")):
-            if shutil.which(shell):
-                subprocess.run([shell, "-n", ROOT / "cli" / "completion" / file], check=True, timeout=60)
-
-    def test_every_shell_offers_every_command(self):
-        described = self.run_cli("--help").stdout.partition("Subcommands:")[2]
-        commands = re.findall(r"^  ([a-z]+) ", described, re.M)
-        self.assertIn("coverage", commands)
-        for file in ("_vitalwire", "vitalwire.bash", "vitalwire.fish"):
-            text = (ROOT / "cli" / "completion" / file).read_text()
-            for command in commands:
-                self.assertRegex(text, rf"\b{command}\b", file)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ TEST(HumanAge, IsSeenFromNow) {
     const base::WallTime now = base::from_iso8601("2026-11-22T06:05:08.000000Z");
     EXPECT_EQ(human_age("2026-11-22T06:05:05.000000Z", now), "3 s ago");
     EXPECT_EQ(human_age("2026-11-22T07:00:00.000000Z", now), "now") << "another host's clock is ahead";
+    EXPECT_EQ(human_until("2026-11-22T07:00:00.000000Z", now), "in 54 min");
+    EXPECT_EQ(human_until("2026-11-22T06:05:05.000000Z", now), "3 s ago");
     EXPECT_EQ(human_age("", now), "");
     EXPECT_EQ(human_age("yesterday", now), "");
 }
@@ -46,6 +48,9 @@ TEST(Counted, KnowsThePlural) {
 TEST(Width, CountsCharactersNotBytes) {
     EXPECT_EQ(width_of("caf\xC3\xA9"), 4U);
     EXPECT_EQ(cut_to_width("caf\xC3\xA9s", 4), "caf\xC3\xA9");
+    EXPECT_EQ(width_of("\u30B0\u30B9"), 4U) << "wide characters";
+    EXPECT_EQ(width_of("u\u0308"), 1U) << "an accent that is added";
+    EXPECT_EQ(cut_to_width("\u30B0\u30B9", 3), "\u30B0");
     EXPECT_EQ(cut_to_width("abc", 10), "abc");
     EXPECT_EQ(cut_to_width("abc", 0), "");
 }

@@ -321,7 +321,8 @@ TEST(TopView, FitsTheTerminalAndBeginsWithTheWorst) {
     EXPECT_THAT(lines[19], StartsWith("sinks ok: sink-0, sink-1")) << "in one line";
     for (const std::string& line : lines)
         EXPECT_LE(line.size(), 60U) << line;
-    EXPECT_THAT(top_view(cloud_in_trouble(), kNow, {false, 60}, 4), SizeIs(4));
+    for (const std::size_t rows : {4U, 2U, 1U})
+        EXPECT_THAT(top_view(cloud_in_trouble(), kNow, {false, 60}, rows), SizeIs(rows));
 }
 
 TEST(TopView, ShowsTheSlowestGuestsWhenThereIsRoom) {
