@@ -82,7 +82,7 @@ std::string event_line(const json& event) {
     const std::string what = text_or(event, "event");
     const std::string reason = what == "cleared" ? text_or(fault, "clear_reason") : why(fault);
     return human_time(base::from_iso8601(text_or(event, "time"))) + ' ' + base::escape(what) + ' ' +
-           safe(fault, "severity") + ' ' + safe(fault, "kind") + " of " + subject_of(fault) +
+           safe(fault, "severity") + ' ' + safe(fault, "kind") + " of " + base::escape(subject_of(fault)) +
            (reason.empty() ? "" : ", " + base::escape(reason));
 }
 

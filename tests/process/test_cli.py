@@ -345,6 +345,11 @@ class Live(CliTestCase):
         self.wait_line(r"^2026-01-01 00:10:00Z cleared critical heartbeat_lost of guest g-1 on c1, answered$")
         self.assertEqual(follow.stop(), 0)
 
+    def test_text_of_guests_is_escaped_in_a_line(self):
+        self.controller.pages["/v1/faults"] = {"faults": [{**fault("g-1"), "display_name": "\x1b]0;owned\x07"}]}
+        self.follow("--since", "2025-12-31")
+        self.wait_line(r"of guest g-1 \(\\x1b\]0;owned\\x07\) on c1")
+
     def test_begins_with_what_happened_since(self):
         self.controller.pages["/v1/faults"] = {"faults": [fault("g-1")]}
         self.follow("--since", "2025-12-31")
