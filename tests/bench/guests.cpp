@@ -2,7 +2,7 @@
 // would have in DIRECTORY. They do as little as a guest can, so that the CPU is left to whom is measured. Acked on
 // standard input:
 //   silence NUMBER   the guest answers no more; printed when it does not, for the first time: silent NAME NANOSECONDS
-//   stop NUMBER MS   the guest stands still for so long: what it is sent meanwhile it answers then
+//   stop NUMBER MS   the guest stands still for so long, and then answers what it was sent
 //   count            prints: beats SO_MANY, STOPS that are over
 #include <sys/epoll.h>
 
