@@ -154,6 +154,8 @@ std::vector<AlarmManager::Rejected> AlarmManager::report(const base::HostId& hos
             rejected.push_back({fault, entries.error()});
             continue;
         }
+        const base::TimePoint steady = context_.now().steady;
+        if (known == nullptr) list_.table().set_received(fault.id, steady);
         if (changed) list_.put(*table().find(fault.id));
         for (const FaultTable::Entry& entry : *entries)
             take(entry);

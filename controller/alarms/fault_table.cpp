@@ -24,6 +24,8 @@ FaultTable::Change change_between(const Fault* before, const Fault& after) {
 Alarm to_alarm(const TrackedFault& tracked) {
     Alarm alarm = to_alarm(tracked.fault, tracked.host);
     alarm.received_at = tracked.received_at;
+    alarm.received = tracked.received;
+    alarm.ended_here = tracked.ended_here;
     set_names(alarm, tracked.names);
     return alarm;
 }
@@ -113,6 +115,10 @@ void FaultTable::transfer(const base::FaultId& fault, const base::HostId& host) 
     restore(tracked);
 }
 
+void FaultTable::set_received(const base::FaultId& fault, base::TimePoint now) {
+    faults_.at(fault).received = now;
+}
+
 void FaultTable::set_withheld(const base::FaultId& fault, bool withheld) {
     const auto at = faults_.find(fault);
     if (at != faults_.end()) at->second.withheld = withheld;
@@ -131,6 +137,7 @@ FaultTable::Entry FaultTable::clear(const base::FaultId& id, std::string_view wh
     ended.fault.clear_reason = why;
     put(ended.host, ended.fault);
     faults_.at(id).unconfirmed.reset();
+    faults_.at(id).ended_here = true;
     return {faults_.at(id), Change::cleared};
 }
 

@@ -42,7 +42,9 @@ struct TrackedFault {
     std::optional<Unconfirmed> unconfirmed;
     /// Its host was not the guest's owner when it was reported: it is stored, and not delivered.
     bool withheld = false;
-    AlarmNames names = {};  ///< its clear is sent with them though its guest has left the inventory
+    AlarmNames names = {};       ///< its clear is sent with them though its guest has left the inventory
+    base::TimePoint received{};  ///< the moment of received_at; not known of one from before a restart
+    bool ended_here = false;     ///< by evidence, at a moment of this controller's clock
 };
 
 /// As the sinks are to be notified of it.
@@ -77,6 +79,8 @@ public:
     /// fault belongs to another host or is about something else than before, or the host has `limit` already.
     base::Result<std::vector<Entry>> report(const base::HostId& host, const model::Fault& fault, base::WallTime now,
                                             std::size_t limit = kMaxFaultsPerHost);
+    /// The fault was reported for the first time just now.
+    void set_received(const base::FaultId& fault, base::TimePoint now);
     /// Another agent reports the fault from now on: its host was renamed.
     void transfer(const base::FaultId& fault, const base::HostId& host);
     void set_withheld(const base::FaultId& fault, bool withheld);

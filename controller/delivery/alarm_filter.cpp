@@ -6,10 +6,24 @@ namespace vitalwire::controller {
 
 namespace {
 
-/// How long this controller has had the alarm, before a restart included.
-base::Duration age_of(const Alarm& alarm, base::WallTime wall) {
-    if (alarm.received_at == base::WallTime{}) return {};
-    return std::max<base::Duration>(wall - alarm.received_at, base::Duration::zero());
+/// A report reaches two controllers within that time. One that only seems to have been over before its hold-off may
+/// have been sent by the other.
+constexpr base::Millis kReceivedApart{1000};
+
+/// Since when this controller has had the alarm, before a restart included; only then its wall clock counts, which may
+/// have been set.
+base::TimePoint received(const Alarm& alarm, const FilterContext& context) {
+    if (alarm.received != base::TimePoint{}) return alarm.received;
+    if (alarm.received_at == base::WallTime{}) return context.now;
+    return context.now - std::max<base::Duration>(context.wall - alarm.received_at, base::Duration::zero());
+}
+
+/// Of one that is over, and was not held here. Two clocks say nothing of a time between them, nor does one that was
+/// set back: such a fault is not said to have been short.
+base::Duration lasted(const Alarm& alarm, base::Duration here) {
+    if (alarm.ended_here) return here + kReceivedApart;
+    if (*alarm.cleared_at < alarm.opened_at) return base::Duration::max();
+    return *alarm.cleared_at - alarm.opened_at;
 }
 
 /// Its hold-off was over before the maintenance began, so the one that was primary then has sent it.
@@ -25,7 +39,7 @@ AlarmFilter::Decision AlarmFilter::offer(const AlarmPtr& alarm, const FilterCont
     Entry& entry = entries_[alarm->id];
     if (entry.state == State::passed) return Decision::pass;
     const bool was_held = entry.state == State::held;
-    const base::TimePoint since = was_held ? entry.since : context.now - age_of(*alarm, context.wall);
+    const base::TimePoint since = was_held ? entry.since : received(*alarm, context);
     leave_hold(entry);
     entry.since = since;
     const PolicyDecision decision =
@@ -35,15 +49,14 @@ AlarmFilter::Decision AlarmFilter::offer(const AlarmPtr& alarm, const FilterCont
     // An earlier primary has notified all of its sinks: this one waits for the clear.
     if (alarm->delivered > 0) return pass(entry);
     if (context.maintained) return maintain(entry, alarm, *context.maintained, decision.hold_off);
-    const base::Duration lasted = context.now - since;
+    const base::Duration here = context.now - since;
     if (!alarm->open()) {
-        // One that was over when it came: only its agent can know for how long, by one clock.
-        const base::Duration open = was_held ? lasted : *alarm->cleared_at - alarm->opened_at;
+        const base::Duration open = was_held ? here : lasted(*alarm, here);
         if (open >= decision.hold_off) return pass(entry);
         ++suppressed_;
         return Decision::stop;
     }
-    if (lasted >= decision.hold_off) return pass(entry);
+    if (here >= decision.hold_off) return pass(entry);
     return hold(entry, alarm, since + decision.hold_off);
 }
 

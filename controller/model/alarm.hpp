@@ -50,6 +50,8 @@ struct Alarm {
     std::uint64_t delivered = 0;
     base::WallTime opened_at{};    ///< by the clock of who found it
     base::WallTime received_at{};  ///< by this controller's; the epoch: just now
+    base::TimePoint received{};    ///< the same moment; the epoch: before a restart
+    bool ended_here = false;       ///< `cleared_at` is by this controller's clock, not by that of `opened_at`
     base::WallTime updated_at{};
     std::optional<base::WallTime> cleared_at;
     std::string clear_reason;

@@ -27,7 +27,7 @@ struct ControllerNode::Process : controller::Core::Output {
             controller::DeliveryOptions options;
             options.backlog = node.plan_.backlog;
             core.alarms().add_sink(std::make_unique<controller::SinkWorker>(
-                inspector->name(), "webhook", std::move(sink), options, std::nullopt,
+                inspector->name(), "webhook", std::move(sink), options, policies_for(*inspector),
                 controller::SinkWorker::Shell{node.world_.io(), metrics, problems},
                 core.alarms().context_of(inspector->name())));
         }
@@ -35,6 +35,17 @@ struct ControllerNode::Process : controller::Core::Output {
         inventory.replace(node.inventory_);
         core.inventory_changed({}, now());
         arm();
+    }
+
+    std::optional<std::vector<controller::Policy>> policies_for(const Inspector& inspector) const {
+        const HoldingPolicy& holding = node.plan_.holding;
+        if (holding.inspector == nullptr) return std::nullopt;
+        controller::Policy policy;
+        policy.name = "of " + inspector.name();
+        policy.sinks = {inspector.name()};
+        if (holding.inspector == &inspector)
+            policy.hold_off = std::chrono::duration_cast<base::Millis>(holding.hold_off);
+        return std::vector{policy};
     }
 
     void send(const controller::Session& session, const bus::ToAgent& message) override {

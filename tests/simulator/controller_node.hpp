@@ -17,6 +17,12 @@
 
 namespace vitalwire::simulator {
 
+/// The policy that holds faults back for a while, if there is one: for that inspector. The others are told at once.
+struct HoldingPolicy {
+    const Inspector* inspector = nullptr;
+    Duration hold_off{};
+};
+
 /// A controller's host: its disk, its network, and a process on it that comes and goes: a real core, its sinks and
 /// deliveries.
 class ControllerNode final : private CableServer {
@@ -25,6 +31,7 @@ public:
         int backlog = 0;         ///< controller::DeliveryOptions
         bool names_all = false;  ///< controller::Evidence::Source, as Nova and as a file
         Duration wall_offset{};  ///< how far its wall clock is off
+        HoldingPolicy holding{};
     };
     /// What the cloud says at present of its guests.
     using Cloud = std::function<controller::InventorySnapshot()>;

@@ -224,8 +224,10 @@ private:
     void leave_at_broker(const bus::Faults&) override {}
     void await_durable() override {
         store_.when_durable([this] {
-            core_.durable(now());
-            arm();
+            node_.inbox_.run([this] {
+                core_.durable(now());
+                arm();
+            });
         });
     }
     void ask_machine(const GuestId& guest) override {

@@ -46,7 +46,11 @@ public:
     /// From its next start the agent has this name.
     void rename(const std::string& name);
 
-    void step_wall_clock(Duration step) { wall_offset_ += step; }
+    void step_wall_clock(Duration step) {
+        wall_offset_ += step;
+        clock_set_at_ = world_.now();
+    }
+    TimePoint clock_set_at() const { return clock_set_at_; }
     /// All its links break, and are made again.
     void cut_off();
     void heal();
@@ -100,6 +104,7 @@ private:
     std::string name_;
     base::HostId id_;
     Duration wall_offset_{};
+    TimePoint clock_set_at_{};
     bool is_cut_off_ = false;
     TimePoint cut_off_since_{};
     TimePoint connected_before_cut_{};  ///< since when

@@ -73,6 +73,8 @@ void Simulation::fault_changed(const HostNode& host, const model::Fault& fault) 
                 : fault.open() ? " updated "
                                : " cleared (" + fault.clear_reason + ") ") +
                fault.id.str());
+    if (blip_ && fault.guest == blip_->guest) (fault.open() ? blip_->found : blip_->over) = world_.now();
+    if (!fault.open()) over_.insert(fault.id);
     if (!opened) return;
     ++result_.faults.at(static_cast<std::size_t>(fault.kind));
     found_[fault.id] = {&host, world_.now()};
@@ -141,6 +143,7 @@ void Simulation::fault_delivered(const model::Fault& fault, std::uint64_t revisi
     // A host that no longer owns the guest when its report arrives is not listened to.
     if (clear_too && (fault.clear_reason == "migrated" || !owned_since(fault))) return;
     for (const auto& inspector : inspectors_) {
+        if (inspector.get() == holding_.inspector) continue;  // of what was over before its hold-off it is told nothing
         const auto found = inspector->received().find(fault.id);
         const bool received = found != inspector->received().end() && (!clear_too || found->second.cleared);
         if (!received)

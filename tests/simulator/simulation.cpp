@@ -15,6 +15,8 @@ constexpr seconds kCalm{150};
 constexpr seconds kSettles{90};
 
 constexpr seconds kWorstClock{30};
+constexpr seconds kShortestHoldOff{4};
+constexpr seconds kLongestHoldOff{8};
 constexpr std::size_t kGroupSize = 4;
 
 Vm::Plan plan_of(World& world, std::size_t number) {
@@ -55,9 +57,12 @@ Simulation::Simulation(std::uint64_t seed, const Size& size, Detail detail)
         inspectors_.push_back(std::make_unique<Inspector>(world_, "inspector-" + std::to_string(i)));
         inspectors.push_back(inspectors_.back().get());
     }
+    if (world_.chance(0.5) && inspectors.size() > 1)
+        holding_ = {inspectors.back(), world_.between(kShortestHoldOff, kLongestHoldOff)};
     for (const auto& inspector : inspectors_) {
         inspector->on_received = [this, &receiver = *inspector](const controller::AlarmEvent& event) {
             check_owner(receiver, event);
+            note_told(receiver, event);
         };
     }
     groups_.on_answer = [this](const GroupMember& member, const wire::MemberState& state) {
@@ -65,7 +70,7 @@ Simulation::Simulation(std::uint64_t seed, const Size& size, Detail detail)
     };
     const bool names_all = world_.chance(0.5);
     for (std::size_t i = 0; i < size.controllers; ++i) {
-        const ControllerNode::Plan plan{backlog_, names_all, world_.between(-kWorstClock, kWorstClock)};
+        const ControllerNode::Plan plan{backlog_, names_all, world_.between(-kWorstClock, kWorstClock), holding_};
         controllers_.push_back(std::make_unique<ControllerNode>(world_, "controller-" + std::to_string(i), inspectors,
                                                                 plan, [this] { return cloud(); }));
     }
@@ -113,6 +118,7 @@ void Simulation::run() {
         return vms;
     });
     world_.run_for(kCalm - kSettles);
+    blip();
     check_agreement();
     check_states();
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -35,6 +36,8 @@ inline constexpr int kEndlessBacklog = 1'000'000;
 ///   - a guest that answers in time is never reported, one that does not always is, within the bound;
 ///   - an inspector receives an alarm's raise before its clear;
 ///   - it is told nothing that a host finds out about copies of guests that live elsewhere;
+///   - one that is told only of what lasts is told nothing earlier;
+///   - while nothing else is wrong, a fault is told at once, and once;
 ///   - server groups keep what is promised of them (GroupRules);
 ///   - what is acknowledged to an agent was delivered to every inspector;
 ///   - when the disturbances end, every inspector, controller, agent and member of a group agrees with the truth.
@@ -74,6 +77,12 @@ private:
     void free_later(Vm& vm);
     void repair_everything();
 
+    // What is tried when nothing else is wrong (calm.cpp).
+    void blip();
+    void blip(Vm& vm);
+    void check_told(const Inspector& inspector) const;
+    void note_told(const Inspector& inspector, const controller::AlarmEvent& event);
+
     // What must hold (invariants.cpp).
     void watch();
     void check_detection(const Vm& vm) const;
@@ -94,12 +103,26 @@ private:
     controller::InventorySnapshot cloud() const;
     void inventory_changed();
 
+    /// A guest that hangs for a moment, and who was told of it.
+    struct Blip {
+        struct Told {
+            TimePoint at;
+            controller::AlarmChange change;
+        };
+        base::GuestId guest;
+        std::optional<TimePoint> found;
+        std::optional<TimePoint> over;
+        std::map<const Inspector*, std::vector<Told>> told;
+    };
+
     World world_;
     Size size_;
     int backlog_;  ///< controller::DeliveryOptions
     bool keep_alive_;
     GroupRules groups_;
     std::vector<std::unique_ptr<Inspector>> inspectors_;
+    HoldingPolicy holding_;
+    std::optional<Blip> blip_;
     std::vector<std::unique_ptr<Vm>> vms_;
     std::vector<std::unique_ptr<Cable>> cables_;
     std::vector<std::unique_ptr<HostNode>> hosts_;
@@ -110,6 +133,8 @@ private:
     std::set<const HostNode*> evacuated_;                                   ///< until they are back, and without copies
     std::map<std::pair<const HostNode*, base::GuestId>, TimePoint> moved_;  ///< from there, when the cloud said so
     std::map<base::FaultId, std::pair<const HostNode*, TimePoint>> found_;  ///< by whom, and when
+
+    std::set<base::FaultId> over_;
 
     // What the cloud says wrongly at present.
     std::set<base::GuestId> unnamed_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
@@ -48,9 +49,11 @@ public:
     Duration between(Duration least, Duration most) {
         return Duration(std::uniform_int_distribution<Duration::rep>(least.count(), most.count())(random_));
     }
-    /// For things that happen every `mean` on average.
+    /// For things that happen every `mean` on average. Never so late that they outlast the end of a run.
     Duration exponential(Duration mean) {
-        return std::chrono::duration_cast<Duration>(mean * std::exponential_distribution<>(1)(random_));
+        constexpr double kLongest = 5;
+        return std::chrono::duration_cast<Duration>(mean *
+                                                    std::min(kLongest, std::exponential_distribution<>(1)(random_)));
     }
     template <class Items>
     auto& pick(Items& items) {

@@ -197,6 +197,38 @@ TEST_F(AlarmFilterTest, AStepOfOurOwnClockDoesNotMatterWhileItIsHeld) {
     EXPECT_EQ(filter.next_due(), base::TimePoint(seconds(105)));
 }
 
+TEST_F(AlarmFilterTest, AStepOfOurOwnClockDoesNotMatterToWhatTheStandbyReceived) {
+    given({policy(seconds(5))});
+    Alarm alarm = a1;
+    alarm.received = base::TimePoint(seconds(100));
+    received = began - std::chrono::hours(1);  // the clock has been set since
+    passed = seconds(2);
+    EXPECT_EQ(offer(alarm), Decision::hold);
+    passed = seconds(5);
+    EXPECT_THAT(due(), ElementsAre("a1 1"));
+}
+
+TEST_F(AlarmFilterTest, AnEndThatWasSeenHereCountsByOurClock) {
+    given({policy(seconds(5))});
+    Alarm alarm = lasted(a1, std::chrono::hours(1));  // its agent's clock is behind
+    alarm.ended_here = true;
+    passed = seconds(3);
+    EXPECT_EQ(offer(alarm), Decision::stop);
+}
+
+TEST_F(AlarmFilterTest, AnEndThatWasSeenHerePassesWhenAnotherControllerMayHaveSentTheFault) {
+    given({policy(seconds(5))});
+    Alarm alarm = lasted(a1, seconds(-30));  // its agent's clock is ahead
+    alarm.ended_here = true;
+    passed = seconds(5) - milliseconds(200);
+    EXPECT_EQ(offer(alarm), Decision::pass);
+}
+
+TEST_F(AlarmFilterTest, AFaultWhoseAgentSetItsClockBackIsNotSaidToHaveBeenShort) {
+    given({policy(seconds(5))});
+    EXPECT_EQ(offer(lasted(a1, seconds(-3600))), Decision::pass);
+}
+
 TEST_F(AlarmFilterTest, OneThatWasReceivedAfterNowHasNoAge) {
     given({policy(seconds(5))});
     received += std::chrono::hours(1);
