@@ -218,6 +218,15 @@ json header(const char* msg_type, Dialect dialect, int base_version) {
     return {{"version", dialect == Dialect::native ? kGroupVersion : base_version}, {"msg_type", msg_type}};
 }
 
+/// "2024-05-14T09:30:00.125000Z" as cgcs guests know it from Nova's notifications: "2024-05-14 09:30:00.125000".
+std::string as_nova_writes(std::string time) {
+    constexpr std::size_t kDate = 10;
+    if (time.size() <= kDate || time[kDate] != 'T' || time.back() != 'Z') return time;
+    time[kDate] = ' ';
+    time.pop_back();
+    return time;
+}
+
 class Encoder {
 public:
     Encoder(Dialect dialect, int base_version) : dialect_(dialect), base_version_(base_version) {}
@@ -260,7 +269,7 @@ public:
     Result<std::string> operator()(const Notification& pdu) const {
         return reduce_until_it_fits(pdu.state, [&](const json& state) {
             json event = {{"event_type", pdu.event_type}};
-            if (!pdu.timestamp.empty()) event["timestamp"] = pdu.timestamp;
+            if (!pdu.timestamp.empty()) event["timestamp"] = native() ? pdu.timestamp : as_nova_writes(pdu.timestamp);
             event[native() ? "data" : "payload"] = state;
             json data = header("notification", dialect_, base_version_);
             if (native()) {

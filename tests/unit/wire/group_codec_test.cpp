@@ -107,9 +107,10 @@ TEST(GroupState, KeepsWhatCameAsItCame) {
 }
 
 TEST(GroupNotification, IsWrappedForACgcsGuest) {
-    const std::string line =
-        *encode_group(Notification{"compute.instance.update", "2024-05-14 09:30:00", state_with(1)}, Dialect::cgcs, 2);
+    const std::string line = *encode_group(
+        Notification{"compute.instance.update", "2024-05-14T09:30:00.125000Z", state_with(1)}, Dialect::cgcs, 2);
     const json data = json::parse(line).at("data").at("data");
+    EXPECT_EQ(data.at("timestamp"), "2024-05-14 09:30:00.125000");
     EXPECT_EQ(data.at("event_type"), "compute.instance.update");
     EXPECT_EQ(data.at("priority"), "INFO");
     EXPECT_EQ(data.at("payload").at("state"), "active");
