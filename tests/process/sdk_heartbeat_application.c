@@ -1,7 +1,7 @@
 // An application of the guest SDK's heartbeat interface as it is written for the SDK: it includes the SDK's headers by
 // their names and knows nothing of Vitalwire.
 //
-//     sdk_heartbeat_application NAME FILE
+//     sdk_heartbeat_application NAME FILE [INTERVAL_MS]
 //
 // It is healthy while FILE is not there; else FILE has the action that it wants, a space and the reason. It prints its
 // callbacks, and ends in order at a SIGTERM.
@@ -19,6 +19,7 @@ static volatile sig_atomic_t stay_on = 1;
 static bool registered = false;
 static bool registering = false;
 static const char* health_file = NULL;
+static unsigned interval_ms = 400;
 
 static void stop(int number) {
     (void)number;
@@ -58,7 +59,7 @@ static void action_notify(int invocation_id, GuestHeartbeatApiEventT event, Gues
 }
 
 static void register_it(const char* name) {
-    GuestHeartbeatApiInitDataT data = {.heartbeat_interval_ms = 400,
+    GuestHeartbeatApiInitDataT data = {.heartbeat_interval_ms = interval_ms,
                                        .vote_secs = 8,
                                        .shutdown_notice_secs = 5,
                                        .suspend_notice_secs = 6,
@@ -74,9 +75,10 @@ int main(int argc, char* argv[]) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     char process[] = "Sample";
     GuestHeartbeatApiCallbacksT callbacks = {register_state, health_check, action_notify};
-    if (argc != 3 || guest_api_debug_initialize(process) != GUEST_API_OKAY) return 1;
+    if (argc < 3 || guest_api_debug_initialize(process) != GUEST_API_OKAY) return 1;
     if (guest_heartbeat_api_initialize(&callbacks) != GUEST_API_OKAY) return 2;
     health_file = argv[2];
+    if (argc > 3) interval_ms = (unsigned)atoi(argv[3]);
     signal(SIGTERM, stop);
     DPRINTFI("Started.");
     while (stay_on) {
