@@ -2,6 +2,7 @@
 """The agent on compute nodes with libvirt: real libvirtd, real guests, an inspector. Needs root."""
 
 import contextlib
+from dataclasses import replace
 import os
 from pathlib import Path
 import signal
@@ -13,10 +14,15 @@ import unittest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
-from libvirt_guests import LibvirtTestCase
-from suite import SERVICE, Agent
+from libvirt_guests import NAME, LibvirtTestCase
+from suite import SERVICE, Agent, vitalwired_payload
+from vmbed.initramfs import Payload
 from vmbed.libvirtbed import Host
 from vmbed.procs import temporary_dir, wait_until
+
+NOTICES = "/run/notices"  # in the guest
+SCRIPT = f"#!/bin/sh\necho $1 $2 >> {NOTICES}\n"
+CONFIGURATION = "/etc/vitalwire/vitalwired.conf"
 
 
 class LibvirtAgentTest(LibvirtTestCase):
@@ -179,6 +185,13 @@ class Life(LibvirtAgentTest):
 
 
 class Migration(LibvirtAgentTest):
+    @classmethod
+    def payload(cls) -> Payload:
+        guest = vitalwired_payload(NAME)
+        actions = "[actions]\nevent_script = /usr/bin/on-event\n"
+        files = {CONFIGURATION: f"{guest.files[CONFIGURATION]}{actions}", "/usr/bin/on-event": SCRIPT}
+        return replace(guest, files={**guest.files, **files})
+
     def setUp(self) -> None:
         super().setUp()
         self.destination = self.enterContext(Host(self.enterContext(temporary_dir()), "compute-2"))
@@ -216,6 +229,27 @@ class Migration(LibvirtAgentTest):
         self.assert_no_fault(self.source_agent, self.destination_agent)
         self.hang()
         self.wait_down("heartbeat_lost")
+
+    def test_without_novas_extension_libvirts_events_notify_the_guest(self) -> None:
+        self.domain.virsh("migrate-setspeed", "5")
+        migration = threading.Thread(target=self.migrate_in_vain)
+        migration.start()
+        self.addCleanup(migration.join)
+        self.wait_notified("irrevocable live_migrate_begin")
+        self.domain.virsh("domjobabort")
+        self.wait_notified("irrevocable live_migrate_begin", "irrevocable live_migrate_end")
+        self.domain.virsh("suspend")
+        self.wait_held(self.source_agent, "paused")
+        self.domain.virsh("resume")
+        self.wait_notified(
+            "irrevocable live_migrate_begin", "irrevocable live_migrate_end", "irrevocable unpause"
+        )
+
+    def wait_notified(self, *events: str) -> None:
+        wait_until(
+            lambda: self.domain.ctl(f"cat {NOTICES} || true").splitlines() == list(events),
+            f"the guest's script was run for {events}",
+        )
 
     def migrate_in_vain(self) -> None:
         with contextlib.suppress(RuntimeError):
