@@ -17,6 +17,7 @@ namespace {
 constexpr const char* kProgram = "vitalwired";
 constexpr int kFailure = 1;
 constexpr int kBadUsage = 2;
+constexpr int kStartsAllTheSame = 3;
 
 void reload(const Options& options, GuestDaemon& guest) {
     runtime::ConfigErrors mistakes;
@@ -28,12 +29,19 @@ void reload(const Options& options, GuestDaemon& guest) {
     guest.reload(*settings);
 }
 
+/// True when nothing is wrong but what may be there later.
+bool starts(Options options) {
+    options.check_config = false;
+    runtime::ConfigErrors ignored;
+    return load_settings(options, ignored).has_value();
+}
+
 int run(const Options& options) {
     runtime::ConfigErrors mistakes;
     const auto settings = load_settings(options, mistakes);
     for (const auto& mistake : mistakes)
         std::fprintf(stderr, "vitalwired: %s\n", to_string(mistake).c_str());
-    if (!settings) return kBadUsage;
+    if (!settings) return options.check_config && starts(options) ? kStartsAllTheSame : kBadUsage;
     if (options.check_config) return runtime::print_and_finish(kProgram, describe_settings(options, *settings));
     runtime::start_logging(settings->log_level, runtime::kGuestLogBuffer);
     runtime::Daemon daemon;

@@ -195,6 +195,16 @@ class Start(VitalwiredTest):
         self.assertEqual((bad.returncode, bad.stdout), (2, ""))
         self.assertRegex(bad.stderr, r"vitalwired.conf:2: \[heartbeat\] interval: expected")
 
+    def test_a_group_that_is_missing_is_named_and_the_machine_watched_all_the_same(self):
+        config = "[applications]\ngroup = no-such-group\n"
+        self.configure(config)
+        checked = self.run_guest("--config", self.dir / "vitalwired.conf", "--check-config")
+        self.assertEqual((checked.returncode, checked.stdout), (3, ""))
+        self.assertRegex(checked.stderr, r"vitalwired.conf:2: \[applications\] group: there is no local group 'no-such-group'")
+        self.start_guest(config)
+        self.register()
+        self.assertTrue(self.host.challenge()["healthy"])
+
     def test_help_and_version(self):
         self.assertIn("--app-socket", self.run_guest("--help").stdout)
         self.assertRegex(self.run_guest("--version").stdout, r"^vitalwired \d+\.\d+\.\d+\n$")
