@@ -77,7 +77,9 @@ void HeartbeatApp::perform(const GuestSession::Registered& action) {
     refusal_.clear();
     log::info("registered with the host", {{"session", action.session},
                                            {"interval_ms", action.interval.count()},
-                                           {"response_deadline_ms", action.response_deadline.count()}});
+                                           {"response_deadline_ms", action.response_deadline.count()},
+                                           {"instance", action.facts.instance_id},
+                                           {"host_version", action.facts.host_version}});
     changed_();
 }
 

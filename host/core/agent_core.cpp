@@ -485,8 +485,11 @@ void AgentCore::reachable_changed(bool any_up) {
 
 void AgentCore::send(const GuestKey& guest, Dialect dialect, const wire::HeartbeatPdu& pdu) {
     if (const auto* nack = std::get_if<wire::Nack>(&pdu)) ++counters_.nacks[nack->code];
-    output_.send(guest, dialect, pdu);
-    if (!std::holds_alternative<wire::InitAck>(pdu)) return;
+    const auto* ack = std::get_if<wire::InitAck>(&pdu);
+    if (ack == nullptr) return output_.send(guest, dialect, pdu);
+    wire::InitAck told = *ack;
+    told.facts = groups_.facts_about(guest.id(), identity_.self.version);
+    output_.send(guest, dialect, told);
     actions_.registered(guest.id(), monitor_.standing(guest.id()), clock_.observe(at_.steady));
     maintenance_.registered(guest.id());
 }

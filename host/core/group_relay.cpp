@@ -1,9 +1,12 @@
 #include "host/core/group_relay.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/text.hpp"
 #include "wire/group_codec.hpp"
+#include "wire/limits.hpp"
 
 namespace vitalwire::host {
 
@@ -284,6 +287,20 @@ std::string GroupRelay::next_batch(const LaneKey& key, Lane& lane, TimePoint now
         break;
     }
     return batch;
+}
+
+wire::HostFacts GroupRelay::facts_about(const GuestId& guest, const std::string& host_version) const {
+    wire::HostFacts facts;
+    if (base::is_plain_name(guest.str(), wire::kMaxInstanceId)) facts.instance_id = guest.str();
+    facts.host_version = host_version;
+    const group::Limits allowed = limits(guest);
+    facts.group = allowed.enabled;
+    if (!allowed.enabled) return facts;
+    const auto whole = [](double rate) { return std::max<std::int64_t>(1, std::llround(rate)); };
+    facts.messages_per_second = whole(allowed.messages_per_second);
+    facts.bytes_per_second = whole(allowed.bytes_per_second);
+    facts.max_payload = wire::kMaxPayload;
+    return facts;
 }
 
 /// Through the empty queue, so that it carries the count of what the guest was not sent.

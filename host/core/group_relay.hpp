@@ -19,6 +19,7 @@
 #include "group/duplicates.hpp"
 #include "group/outbox.hpp"
 #include "group/rate_limiter.hpp"
+#include "wire/heartbeat_pdu.hpp"
 
 namespace vitalwire::host {
 
@@ -59,6 +60,8 @@ public:
     void forget(const base::GuestId& guest);
     void configure(Settings settings) { settings_ = settings; }
     group::Limits limits(const base::GuestId& guest) const { return rate_limiter_.limits(guest); }
+    /// What a guest is told when it registers.
+    wire::HostFacts facts_about(const base::GuestId& guest, const std::string& host_version) const;
 
     // The guest's channels.
     void channel_up(const base::GuestId& guest, wire::Dialect dialect, base::TimePoint now);

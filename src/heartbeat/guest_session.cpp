@@ -90,7 +90,7 @@ void GuestSession::on(const wire::InitAck& ack, TimePoint now, Actions& actions)
     session_ = ack.session;
     interval_ = ack.interval;
     registered_ = true;
-    actions.emplace_back(Registered{ack.session, ack.interval, ack.response_deadline});
+    actions.emplace_back(Registered{ack.session, ack.interval, ack.response_deadline, ack.facts});
     if (settings_changed_) return;
     state_ = State::registered;
     unanswered_inits_ = 0;

@@ -51,6 +51,7 @@ public:
         base::SessionId session;
         base::Millis interval;
         base::Millis response_deadline;
+        wire::HostFacts facts{};
     };
     /// The session ended; `why` is for the log.
     struct Unregistered {

@@ -27,6 +27,7 @@ constexpr std::int64_t kAnyInt = 9007199254740991;       // 2^53 - 1: what every
 constexpr std::chrono::seconds kMaxRestartTime{86'400};  // a day: longer is no boot
 constexpr std::string_view kRevocable = "revocable";
 constexpr std::string_view kIrrevocable = "irrevocable";
+constexpr std::size_t kMaxHostVersion = 64;
 constexpr std::size_t kMaxCgcsText = 32;  // wire limits of the cgcs dialect for everything but name and log_msg
 
 bool is_session_id(std::string_view text) {
@@ -112,6 +113,23 @@ Result<HeartbeatPdu> decode_init(const JsonValue& data) {
     return in.finish(std::move(pdu));
 }
 
+/// What is not of its form is not there: nothing that a guest does depends on it.
+HostFacts decode_facts(const JsonValue& data) {
+    const auto number = [&](const char* key) -> std::optional<std::int64_t> {
+        const auto found = read_int(data, key, 1, kMaxInt31);
+        return found ? std::optional(*found) : std::nullopt;
+    };
+    HostFacts facts;
+    facts.instance_id = text_or(data, "instance_id");
+    if (!base::is_plain_name(facts.instance_id, kMaxInstanceId)) facts.instance_id.clear();
+    facts.host_version = base::cut_utf8(text_or(data, "host_version"), kMaxHostVersion);
+    if (const auto group = read_bool(data, "group")) facts.group = *group;
+    facts.messages_per_second = number("group_messages_per_s");
+    facts.bytes_per_second = number("group_bytes_per_s");
+    facts.max_payload = number("group_max_payload");
+    return facts;
+}
+
 Result<HeartbeatPdu> decode_init_ack(const JsonValue& data) {
     PduReader in(data);
     InitAck pdu;
@@ -120,6 +138,7 @@ Result<HeartbeatPdu> decode_init_ack(const JsonValue& data) {
     pdu.session = in.session();
     pdu.interval = in.millis("heartbeat_interval_ms", Millis(1), kMaxInterval);
     pdu.response_deadline = in.millis("response_deadline_ms", Millis(1), kMaxInterval);
+    pdu.facts = decode_facts(data);
     return in.finish(std::move(pdu));
 }
 
@@ -351,6 +370,13 @@ struct NativeEncoder {
         out.text("session_id", pdu.session.str());
         out.number("heartbeat_interval_ms", pdu.interval.count());
         out.number("response_deadline_ms", pdu.response_deadline.count());
+        const HostFacts& facts = pdu.facts;
+        if (!facts.instance_id.empty()) out.text("instance_id", facts.instance_id);
+        if (!facts.host_version.empty()) out.text("host_version", facts.host_version);
+        if (facts.group) out.flag("group", *facts.group);
+        if (facts.messages_per_second) out.number("group_messages_per_s", *facts.messages_per_second);
+        if (facts.bytes_per_second) out.number("group_bytes_per_s", *facts.bytes_per_second);
+        if (facts.max_payload) out.number("group_max_payload", *facts.max_payload);
         return out.finish(kEnvelopeEnd);
     }
     /// Written for every beat of every guest: of few pieces, none of which needs an escape.

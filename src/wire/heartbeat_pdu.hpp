@@ -47,12 +47,26 @@ struct Init {
     NoticeTimes notice_times{};
 };
 
+/// What a host tells the guest about it and itself when it registers; each may be absent. Nothing depends on it.
+struct HostFacts {
+    std::string instance_id;   ///< of the guest, as peers of its group see it
+    std::string host_version;  ///< of the host's program
+    std::optional<bool> group;
+    // What the group takes from this guest, where it is switched on.
+    std::optional<std::int64_t> messages_per_second{};
+    std::optional<std::int64_t> bytes_per_second{};
+    std::optional<std::int64_t> max_payload{};
+
+    friend bool operator==(const HostFacts&, const HostFacts&) = default;
+};
+
 struct InitAck {
     std::int64_t invocation_id = 0;
     int revision = 0;
     base::SessionId session;
     base::Millis interval{};
     base::Millis response_deadline{};
+    HostFacts facts{};
 };
 
 struct Challenge {

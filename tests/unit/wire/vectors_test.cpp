@@ -65,11 +65,18 @@ json fields_of(const Init& pdu) {
     return fields;
 }
 json fields_of(const InitAck& pdu) {
-    return {{"invocation_id", pdu.invocation_id},
-            {"revision", pdu.revision},
-            {"session_id", pdu.session.str()},
-            {"heartbeat_interval_ms", pdu.interval.count()},
-            {"response_deadline_ms", pdu.response_deadline.count()}};
+    json fields = {{"invocation_id", pdu.invocation_id},
+                   {"revision", pdu.revision},
+                   {"session_id", pdu.session.str()},
+                   {"heartbeat_interval_ms", pdu.interval.count()},
+                   {"response_deadline_ms", pdu.response_deadline.count()}};
+    if (!pdu.facts.instance_id.empty()) fields["instance_id"] = pdu.facts.instance_id;
+    if (!pdu.facts.host_version.empty()) fields["host_version"] = pdu.facts.host_version;
+    if (pdu.facts.group) fields["group"] = *pdu.facts.group;
+    if (pdu.facts.messages_per_second) fields["group_messages_per_s"] = *pdu.facts.messages_per_second;
+    if (pdu.facts.bytes_per_second) fields["group_bytes_per_s"] = *pdu.facts.bytes_per_second;
+    if (pdu.facts.max_payload) fields["group_max_payload"] = *pdu.facts.max_payload;
+    return fields;
 }
 json fields_of(const Challenge& pdu) {
     return {{"session_id", pdu.session.str()}, {"heartbeat_challenge", pdu.value}};

@@ -125,7 +125,10 @@ protected:
     void erase(const std::string& table, const std::string& key) override { disk_[table].erase(key); }
     void send(const GuestKey&, Dialect, const wire::HeartbeatPdu& pdu) override {
         if (const auto* challenge = std::get_if<wire::Challenge>(&pdu)) challenge_ = *challenge;
-        if (std::holds_alternative<wire::InitAck>(pdu)) ++acknowledged_;
+        if (const auto* ack = std::get_if<wire::InitAck>(&pdu)) {
+            ++acknowledged_;
+            facts_ = ack->facts;
+        }
         if (const auto* notify = std::get_if<wire::ActionNotify>(&pdu))
             notified_.push_back(std::string(model::to_string(notify->event)) +
                                 (notify->revocable ? " vote" : " notice"));
@@ -171,6 +174,7 @@ protected:
     base::TimePoint now_{std::chrono::hours(1)};
     std::unique_ptr<AgentCore> core_;
     wire::Challenge challenge_;
+    wire::HostFacts facts_;  ///< of the last registration
     std::vector<base::Errc> nacks_;
     int acknowledged_ = 0;
     std::vector<bus::ToController> sent_;

@@ -86,6 +86,26 @@ TEST_F(AgentCoreTest, PoliciesReachTheSessionsTheGroupTheDiskAndTheSources) {
     EXPECT_TRUE(wanted_.contains(kGuest));
 }
 
+TEST_F(AgentCoreTest, AGuestIsToldWhatItIsAndWhatMayBeSentWhenItRegisters) {
+    found();
+    registered();
+    EXPECT_EQ(facts_.instance_id, kGuest.str());
+    EXPECT_FALSE(facts_.host_version.empty());
+    EXPECT_EQ(facts_.group, false);
+    EXPECT_EQ(facts_.max_payload, std::nullopt);
+    model::GuestPolicy policy;
+    policy.guest = kGuest;
+    policy.messaging = true;
+    core_->link_up(0, at());
+    core_->controller_sent(0, bus::Policies{true, {policy}, {}}, at());
+    init();
+    after(Millis(0));
+    EXPECT_EQ(facts_.group, true);
+    EXPECT_EQ(facts_.messages_per_second, 50);
+    EXPECT_EQ(facts_.bytes_per_second, 65536);
+    EXPECT_EQ(facts_.max_payload, 3050);
+}
+
 TEST_F(AgentCoreTest, AGuestThatIsNotListedAfterARestartIsGone) {
     found();
     registered();
