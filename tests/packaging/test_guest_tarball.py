@@ -59,6 +59,7 @@ class GuestTarball(unittest.TestCase):
         for name in ("vitalwired", "vitalwire-app", "vitalwire-group"):
             program = self.folder / name
             self.assertLess(program.stat().st_size, MAX_PROGRAM, name)
+            print(f"{name}: {program.stat().st_size >> 10} KiB", file=sys.stderr)
             self.assertIn("statically linked", subprocess.run(["ldd", program], capture_output=True, text=True).stdout)
             done = subprocess.run([program, "--version"], capture_output=True, text=True, env={})
             self.assertRegex(done.stdout, rf"^{name} \d+\.\d+\.\d+$")

@@ -20,6 +20,7 @@ import unittest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
+from guest_readme import Walk
 from scripted_host import Host
 from vmbed.procs import wait_until
 
@@ -113,6 +114,7 @@ class Packages(unittest.TestCase):
         self.addCleanup(self.node.close)
         self.install(first)
         self.check_installed("0.1.0-1")
+        self.follow_guide()
         fault = self.put_to_work()
         self.change_configuration()
         self.upgrade(second, "0.1.0-2", fault)
@@ -153,6 +155,7 @@ class Packages(unittest.TestCase):
         run(*rpm, "-i", package)
         self.assertEqual(run("rpm", "--root", root, "-q", "vitalwire-guest").stdout.split("-")[:2], ["vitalwire", "guest"])
         self.check_registers(root)
+        self.follow_readme(root, package.name)
         configuration = root / "etc/vitalwire/vitalwired.conf"
         configuration.write_text("[heartbeat]\nname = the operator's\n")
         run(*rpm, "-U", "--replacepkgs", package)
@@ -160,6 +163,13 @@ class Packages(unittest.TestCase):
         run(*rpm, "-e", "vitalwire-guest")
         self.assertFalse((root / "usr/sbin/vitalwired").exists())
         self.assertIn("the operator's", (configuration.with_suffix(".conf.rpmsave")).read_text())
+
+    def follow_readme(self, root: Path, package: str) -> None:
+        walk = Walk(root)
+        try:
+            print(f"guest/README.md with {package}: {walk.follow():.1f} minutes", file=sys.stderr)
+        finally:
+            walk.close()
 
     def check_registers(self, root: Path) -> None:
         (root / "run").mkdir(exist_ok=True)
@@ -191,6 +201,13 @@ class Packages(unittest.TestCase):
             shutil.copy2(next(packages.glob(f"{name}_*.deb")), target)
         names = [f"/packages/{path.name}" for path in sorted(target.iterdir())]
         self.node.run("apt-get", "-q", "install", "-y", "--no-install-recommends", *options, *names)
+
+    def follow_guide(self) -> None:
+        """The VNF developer's, in this root but beside its systemd; the operator's configuration stays as it was."""
+        configuration = self.inside_file("etc/vitalwire/vitalwired.conf")
+        shipped = configuration.read_text()
+        self.follow_readme(self.root, "vitalwire-guest.deb")
+        configuration.write_text(shipped)
 
     def check_version(self, version: str) -> None:
         for package in DAEMONS:

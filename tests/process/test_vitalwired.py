@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import unittest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +23,7 @@ VITALWIRED = BUILD / "guest" / "vitalwired"
 STATIC = "statically linked" in subprocess.run(["ldd", VITALWIRED], capture_output=True, text=True).stdout
 OPTIMISED = "CMAKE_BUILD_TYPE:STRING=Debug" not in (BUILD / "CMakeCache.txt").read_text()
 MAX_PRIVATE_KB = 2048
+MAX_IDLE_PERCENT = 0.02
 
 
 class VitalwiredTest(ProcessTestCase):
@@ -234,6 +236,22 @@ class Memory(VitalwiredTest):
         private = sum(int(kb) for kb in re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", rollup, re.MULTILINE))
         print(f"private memory: {private} kB", file=sys.stderr)
         self.assertLessEqual(private, MAX_PRIVATE_KB)
+
+    @unittest.skipUnless(STATIC and OPTIMISED, "only the program as it is shipped is measured")
+    def test_an_idle_guest_has_little_processor_time(self):
+        self.start_guest()
+        before, started = self.processor_ns(), time.monotonic()
+        time.sleep(5)  # what is measured is that nothing happens
+        idle = (self.processor_ns() - before) / (time.monotonic() - started) / 1e7
+        self.register()
+        before = self.processor_ns()
+        for _ in range(100):
+            self.host.challenge()
+        print(f"processor: {idle:.4f} % idle, {(self.processor_ns() - before) / 1e5:.0f} us a challenge", file=sys.stderr)
+        self.assertLessEqual(idle, MAX_IDLE_PERCENT)
+
+    def processor_ns(self) -> int:
+        return int(Path(f"/proc/{self.guest.pid}/schedstat").read_text().split()[0])
 
 
 if __name__ == "__main__":
