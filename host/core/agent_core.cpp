@@ -359,7 +359,7 @@ void AgentCore::link_down(LinkId link, const std::string& why, const Moment& at)
 
 void AgentCore::controller_sent(LinkId link, const bus::ToAgent& message, const Moment& at) {
     at_ = at;
-    controllers_.received(link, message);
+    controllers_.received(link, message, at.wall);
     if (std::holds_alternative<bus::Welcome>(message)) set_problem(kSameName, controllers_.same_names());
 }
 

@@ -88,7 +88,7 @@ std::size_t ControllerSync::links_up() const {
 std::vector<ControllerSync::LinkStatus> ControllerSync::status() const {
     std::vector<LinkStatus> out;
     for (const Link& link : links_)
-        out.push_back({link.name, link.up, link.id == primary_, link.since, link.last_error});
+        out.push_back({link.name, link.up, link.id == primary_, link.since, link.last_error, link.clock_ahead});
     return out;
 }
 
@@ -181,6 +181,7 @@ void ControllerSync::link_down(LinkId id, const std::string& why, const base::Mo
     link.since = at.wall;
     roster_changed_ = roster_changed_ || !link.controller.empty();
     link.controller.clear();
+    link.clock_ahead.reset();
     silence_.forget(id);
     ++links_lost_;
     log::warning("controller lost", {{"controller", link.name}, {"why", why}});
@@ -252,7 +253,7 @@ void ControllerSync::problems_changed(bus::AgentProblems problems) {
     send_to_all(problems_);
 }
 
-void ControllerSync::received(LinkId id, const bus::ToAgent& message) {
+void ControllerSync::received(LinkId id, const bus::ToAgent& message, base::WallTime now) {
     std::visit(
         base::overloaded{
             [&](const bus::Welcome& welcome) {
@@ -260,6 +261,8 @@ void ControllerSync::received(LinkId id, const bus::ToAgent& message) {
                 Link& link = find(id);
                 roster_changed_ = roster_changed_ || link.controller != welcome.controller;
                 link.controller = welcome.controller;
+                if (welcome.time != base::WallTime{})
+                    link.clock_ahead = std::chrono::duration_cast<base::Millis>(welcome.time - now);
             },
             [&](const bus::Rejected& rejected) {
                 find(id).last_error = rejected.reason;

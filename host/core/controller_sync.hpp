@@ -50,6 +50,7 @@ public:
         bool primary = false;
         base::WallTime since{};  ///< of `up` or not
         std::string last_error;
+        std::optional<base::Millis> clock_ahead;  ///< the controller's against ours when it accepted the session
     };
 
     struct Identity {
@@ -84,7 +85,7 @@ public:
     void link_up(LinkId link, const base::Moment& at);
     /// Also for a failed attempt whose reason is new.
     void link_down(LinkId link, const std::string& why, const base::Moment& at);
-    void received(LinkId link, const bus::ToAgent& message);
+    void received(LinkId link, const bus::ToAgent& message, base::WallTime now);
     /// Something came from a controller that keeps alive.
     void link_alive(LinkId link, base::TimePoint steady);
     /// At least every StallClock::kProbe.
@@ -121,6 +122,7 @@ private:
         bool up = false;
         base::WallTime since{};
         std::string last_error;
+        std::optional<base::Millis> clock_ahead;
     };
 
     Link& find(LinkId link);

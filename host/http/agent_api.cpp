@@ -86,11 +86,13 @@ HttpResponse status(const ApiContext& context, const HttpRequest&) {
     const Monitor::Totals totals = context.core.monitor().totals();
     json links = json::array();
     for (const ControllerSync::LinkStatus& link : context.core.controllers().status()) {
-        links.push_back({{"name", link.name},
-                         {"up", link.up},
-                         {"primary", link.primary},
-                         {"since", base::to_iso8601(link.since)},
-                         {"last_error", link.last_error}});
+        json entry = {{"name", link.name},
+                      {"up", link.up},
+                      {"primary", link.primary},
+                      {"since", base::to_iso8601(link.since)},
+                      {"last_error", link.last_error}};
+        if (link.clock_ahead) entry["clock_ahead_ms"] = link.clock_ahead->count();
+        links.push_back(std::move(entry));
     }
     return reply({{"program", "vitalwire-agent"},
                   {"version", context.version},
@@ -144,6 +146,7 @@ HttpResponse faults(const ApiContext& context, const HttpRequest& request) {
         if (all || fault.open()) chosen.emplace_back(fault.opened_at, fault.id.str());
     });
     std::sort(chosen.begin(), chosen.end());
+    if (request.query_value("newest") == "1") std::reverse(chosen.begin(), chosen.end());
     std::vector<std::string> ids;
     for (auto& [opened_at, id] : chosen)
         ids.push_back(std::move(id));

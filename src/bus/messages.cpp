@@ -164,7 +164,9 @@ struct Encoder {
         return {{"number", message.number}, {"members", std::move(members)}, {"last", message.last}};
     }
     json operator()(const Welcome& message) const {
-        return {{"version", message.version}, {"controller", message.controller}};
+        json out = {{"version", message.version}, {"controller", message.controller}};
+        if (message.time != base::WallTime{}) out["time"] = base::to_iso8601(message.time);
+        return out;
     }
     json operator()(const Rejected& message) const {
         json out = {{"reason", message.reason}};
@@ -353,6 +355,7 @@ Result<ToAgent> decode_welcome(const json& object) {
     Welcome message;
     message.version = static_cast<int>(in.integer("version", 1, wire::kMaxInt31));
     message.controller = in.text_or("controller", kMaxHostName);
+    if (in.has("time")) message.time = base::from_iso8601(in.text("time", 1, kMaxWord));
     return in.finish(ToAgent(std::move(message)));
 }
 

@@ -103,6 +103,7 @@ using ToController = std::variant<Hello, PrimaryChanged, SnapshotBegin, Snapshot
 struct Welcome {
     int version = kBusVersion;
     std::string controller;  ///< name of the controller's host, for logs
+    base::WallTime time{};   ///< by its clock; the epoch: a controller of an earlier release
 };
 struct Rejected {
     std::string reason;          ///< the connection is closed after it

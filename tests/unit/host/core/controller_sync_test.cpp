@@ -274,7 +274,7 @@ TEST_F(ControllerSyncTest, ElectsAnotherPrimaryAndSendsItWhatTheFirstHasDelivere
     up(0);
     up(1);
     lose("g");
-    controllers_->received(0, bus::FaultsDelivered{{{last_fault_, 1}}});
+    controllers_->received(0, bus::FaultsDelivered{{{last_fault_, 1}}}, {});
     take();
     down(0);
     EXPECT_THAT(take(), ElementsAre("B: primary", "B: faults g#1/1"));
@@ -321,7 +321,7 @@ TEST_F(ControllerSyncTest, KeepsFaultsWhileNoControllerIsThere) {
     EXPECT_THAT(take(), IsEmpty());
     up(0);
     EXPECT_THAT(take(), ElementsAre("A: hello primary", "A: begin", "A: faults g#2/0", "A: end", "A: problems 0"));
-    controllers_->received(0, bus::FaultsDelivered{{{last_fault_, 2}}});
+    controllers_->received(0, bus::FaultsDelivered{{{last_fault_, 2}}}, {});
     EXPECT_EQ(monitor_.faults().size(), 0U);
 }
 
@@ -370,7 +370,7 @@ TEST_F(ControllerSyncTest, ResendsToThePrimaryWhatItHasNotAcknowledged) {
     take();
     after(std::chrono::seconds(30));
     EXPECT_THAT(take(), ElementsAre("A: faults g#1/0"));
-    controllers_->received(0, bus::FaultsDelivered{{{last_fault_, 1}}});
+    controllers_->received(0, bus::FaultsDelivered{{{last_fault_, 1}}}, {});
     after(std::chrono::seconds(29));
     take();
     after(std::chrono::seconds(30));
@@ -396,7 +396,7 @@ TEST_F(ControllerSyncTest, ReportsAsUnreachableOnlyWhatStaysAway) {
 TEST_F(ControllerSyncTest, HandsOnPolicies) {
     start(1);
     up(0);
-    controllers_->received(0, bus::Policies{true, {model::GuestPolicy{}, model::GuestPolicy{}}});
+    controllers_->received(0, bus::Policies{true, {model::GuestPolicy{}, model::GuestPolicy{}}}, {});
     EXPECT_EQ(policies_, 2U);
 }
 
@@ -404,20 +404,33 @@ TEST_F(ControllerSyncTest, WhoIsInMaintenanceThePrimaryAloneSays) {
     start(2);
     up(0);
     up(1);
-    controllers_->received(1, bus::GuestMaintenance{});
+    controllers_->received(1, bus::GuestMaintenance{}, {});
     EXPECT_EQ(maintenance_, 0);
-    controllers_->received(0, bus::GuestMaintenance{});
+    controllers_->received(0, bus::GuestMaintenance{}, {});
     EXPECT_EQ(maintenance_, 1);
 }
 
 TEST_F(ControllerSyncTest, RemembersWhyAControllerWasLostOrRejectedTheAgent) {
     start(1);
     up(0);
-    controllers_->received(0, bus::Rejected{"too old"});
+    controllers_->received(0, bus::Rejected{"too old"}, {});
     EXPECT_EQ(controllers_->status().at(0).last_error, "too old");
     down(0);
     EXPECT_EQ(controllers_->status().at(0).last_error, "gone");
     EXPECT_EQ(controllers_->links_lost(), 1U);
+}
+
+TEST_F(ControllerSyncTest, ShowsHowFarTheControllersClockIsFromOurs) {
+    const auto ahead = [this] { return controllers_->status().at(0).clock_ahead; };
+    const base::WallTime ours{std::chrono::hours(1)};
+    start(1);
+    up(0);
+    controllers_->received(0, bus::Welcome{1, "ctl-1"}, ours);
+    EXPECT_FALSE(ahead()) << "a controller of an earlier release";
+    controllers_->received(0, bus::Welcome{1, "ctl-1", ours - std::chrono::seconds(90)}, ours);
+    EXPECT_EQ(ahead(), base::Millis(-90'000));
+    down(0);
+    EXPECT_FALSE(ahead());
 }
 
 TEST_F(ControllerSyncTest, ItsListOfProblemsFollowsTheSnapshotAlsoWhenItIsEmpty) {
@@ -439,11 +452,11 @@ TEST_F(ControllerSyncTest, AsksThePrimaryForTheServerGroupAndTakesAnswersFromItO
     take();
     EXPECT_TRUE(controllers_->send_to_primary(bus::GroupQuery{1, GuestId("g1")}));
     EXPECT_THAT(take(), ElementsAre("A: another message"));
-    controllers_->received(1, bus::GroupStatus{1, {}, true});
-    controllers_->received(1, bus::GroupNotify{});
+    controllers_->received(1, bus::GroupStatus{1, {}, true}, {});
+    controllers_->received(1, bus::GroupNotify{}, {});
     EXPECT_EQ(group_messages_, 0) << "of one that was not asked";
-    controllers_->received(1, bus::GroupDeliver{});
-    controllers_->received(0, bus::GroupStatus{1, {}, true});
+    controllers_->received(1, bus::GroupDeliver{}, {});
+    controllers_->received(0, bus::GroupStatus{1, {}, true}, {});
     EXPECT_EQ(group_messages_, 2) << "a broadcast comes by any";
 }
 

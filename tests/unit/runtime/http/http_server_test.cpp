@@ -73,6 +73,19 @@ TEST(HttpServer, AnAnswerMayComeLaterAndHoldsNobodyUp) {
     EXPECT_THAT(later.get(), EndsWith("\r\n\r\nlater"));
 }
 
+TEST(HttpServer, AnswersWithItsTime) {
+    RunningServer server(echo);
+    const auto before = base::WallTime::clock::to_time_t(base::WallTime::clock::now());
+    const std::string answer = get(server.port(), "/a");
+    const auto after = base::WallTime::clock::to_time_t(base::WallTime::clock::now());
+    const std::size_t begin = answer.find("Date: ");
+    ASSERT_NE(begin, std::string::npos) << answer;
+    std::tm fields{};
+    ASSERT_NE(strptime(answer.c_str() + begin, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &fields), nullptr) << answer;
+    EXPECT_GE(timegm(&fields), before);
+    EXPECT_LE(timegm(&fields), after);
+}
+
 TEST(HttpServer, AnswersHeadWithoutABody) {
     RunningServer server(echo);
     const std::string answer = talk(server.port(), "HEAD /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
