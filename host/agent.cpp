@@ -61,7 +61,7 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
       certificates_(io, config_.access.tls, [this](const std::string& why) { core_.certificate_problem(why); }),
       metrics_certificate_(io, config_.metrics_tls,
                            [this](const std::string& why) { core_.metrics_certificate_problem(why); }),
-      metrics_(gauges()),
+      metrics_(gauges(version)),
       sources_(std::move(parts.sources)),
       deadline_(io),
       probe_(io),
@@ -213,7 +213,7 @@ void Agent::become_ready() {
     notify_service_manager();
 }
 
-AgentMetrics::Gauges Agent::gauges() const {
+AgentMetrics::Gauges Agent::gauges(const std::string& version) const {
     return {[this] { return core_.monitor().totals(); },
             [this] { return static_cast<double>(channels_.up()); },
             [this] { return static_cast<double>(core_.sources_blind()); },
@@ -223,7 +223,9 @@ AgentMetrics::Gauges Agent::gauges() const {
             [this] { return static_cast<double>(core_.controllers().links_up()); },
             [this] { return certificates_.seconds_left(); },
             [this] { return static_cast<double>(core_.monitor().faults().unacknowledged()); },
-            [this] { return core_.monitor().round_trips(); }};
+            [this] { return core_.monitor().round_trips(); },
+            [this] { return static_cast<double>(core_.problems().size()); },
+            version};
 }
 
 void Agent::await_durable() {

@@ -56,7 +56,7 @@ private:
     void arm();
     void tick();
     void become_ready();
-    AgentMetrics::Gauges gauges() const;
+    AgentMetrics::Gauges gauges(const std::string& version) const;
     std::string metrics_text();
 
     // AgentCore::Output

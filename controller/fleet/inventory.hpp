@@ -119,6 +119,8 @@ public:
     virtual bool loaded() const = 0;
     /// A guest that the inventory does not name does not exist.
     virtual bool names_all() const = 0;
+    /// When the inventory was last known to be what the source has.
+    virtual base::TimePoint current_at() const = 0;
 };
 
 }  // namespace vitalwire::controller

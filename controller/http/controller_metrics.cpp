@@ -85,6 +85,11 @@ void add_groups(Registrar to, const GroupService& service) {
                [&service] { return service.dropped(); });
 }
 
+void add_itself(Registrar to, const ApiContext& context) {
+    to.gauge("build_info", "1; what runs is in the labels.", [] { return 1; }, {{"version", context.version}});
+    to.gauge("problems", "Problems that the status shows now.", [&context] { return context.problems.size(); });
+}
+
 void add_shell(Registrar to, const ShellCounts& shell) {
     to.gauge("store_pending", "Rows that wait to be written to disk.", shell.store_pending);
     to.gauge("bus_connections_refused", "Connections that ended before they were an agent's.",
@@ -96,6 +101,8 @@ void add_shell(Registrar to, const ShellCounts& shell) {
                shell.http_connections_refused);
     to.gauge("certificate_seconds_left", "Until our own certificate ends; 0 without one.",
              shell.certificate_seconds_left);
+    to.gauge("inventory_age_seconds", "Since the inventory was last known to be what Nova, or its file, has.",
+             shell.inventory_age_seconds);
     to.gauge("state_rows_unreadable", "Rows of the state on disk that could not be read and are kept aside.",
              shell.state_rows_unreadable);
 }
@@ -104,6 +111,7 @@ void add_shell(Registrar to, const ShellCounts& shell) {
 
 void add_metrics(runtime::Metrics& metrics, const ApiContext& context, const ShellCounts& shell) {
     const Registrar to(metrics);
+    add_itself(to, context);
     add_fleet(to, context);
     add_alarms(to, context.core);
     add_groups(to, context.groups());

@@ -16,6 +16,7 @@ struct ShellCounts {
     std::function<std::uint64_t()> http_connections_refused;
     std::function<double()> certificate_seconds_left;
     std::function<std::uint64_t()> state_rows_unreadable;
+    std::function<double()> inventory_age_seconds;
 };
 
 /// Registers what the core and the shell count; it is read whenever /metrics is asked.

@@ -89,6 +89,7 @@ public:
     }
 
     bool loaded() const { return loaded_; }
+    base::TimePoint polled_at() const { return polled_at_; }
 
 private:
     /// One pass over Nova's lists. They are used page by page: a large cloud must not hold up the loop.
@@ -209,6 +210,7 @@ private:
         const auto changes = view_.end_poll(poll->gone, poll->gone_groups);
         poll->changes += changes.size();
         polls_.add();
+        polled_at_ = base::Clock::now();
         if (poll->complete) full_poll_at_ = began_complete_ + config_.full_poll_interval;
         if (!std::exchange(loaded_, true) || poll->changes > 0)
             log::info("inventory read from Nova", {{"guests", inventory_.guests().size()},
@@ -304,6 +306,7 @@ private:
     bool poll_again_ = false;
     std::string changed_since_;  ///< by Nova's clock: the newest change that was listed
     base::TimePoint full_poll_at_{};
+    base::TimePoint polled_at_ = base::Clock::now();  ///< its end; before the first our start
     base::TimePoint began_complete_{};
     base::Millis backoff_ = kFirstRetry;
     std::unordered_set<GuestId> asked_;
@@ -336,6 +339,10 @@ void NovaInventory::stop() {
 
 bool NovaInventory::loaded() const {
     return impl_->loaded();
+}
+
+base::TimePoint NovaInventory::current_at() const {
+    return impl_->polled_at();
 }
 
 }  // namespace vitalwire::controller

@@ -32,6 +32,7 @@ public:
     void stop() override;
     bool loaded() const override;
     bool names_all() const override { return true; }
+    base::TimePoint current_at() const override;
 
 private:
     class Impl;

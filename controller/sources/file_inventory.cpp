@@ -96,15 +96,26 @@ public:
         if (read_events() || written_ || signature_of(path_) != found) return load_soon();
         seen_ = found;
         if (!seen_) return missing();
-        if (!file) return handler_->on_inventory_problem(kUnreadable, file.error().message);
+        if (!file) return report(file.error().message);
         InventorySnapshot snapshot = read_inventory(*file, errors);
         if (!errors.empty()) return broken(errors);
         apply(std::move(snapshot));
     }
 
     bool loaded() const { return loaded_; }
+    /// It is watched: as long as it can be read it is what was read.
+    base::TimePoint current_at() const { return unreadable_at_.value_or(base::Clock::now()); }
 
 private:
+    void report(const std::string& problem) {
+        if (problem.empty()) {
+            unreadable_at_.reset();
+        } else if (!unreadable_at_) {
+            unreadable_at_ = base::Clock::now();
+        }
+        handler_->on_inventory_problem(kUnreadable, problem);
+    }
+
     void missing() {
         if (!loaded_ && !required_) return apply({});
         const bool never_was = loaded_ && !from_file_;
@@ -116,7 +127,7 @@ private:
     void broken(const runtime::ConfigErrors& errors) {
         for (const runtime::ConfigError& error : errors)
             log::warning("mistake in the inventory file", {{"mistake", runtime::to_string(error)}});
-        handler_->on_inventory_problem(kUnreadable, joined(errors));
+        report(joined(errors));
     }
 
     void apply(InventorySnapshot snapshot) {
@@ -127,7 +138,7 @@ private:
                                        {"guests", inventory_.guests().size()},
                                        {"groups", inventory_.groups().size()},
                                        {"changes", changes.size()}});
-        handler_->on_inventory_problem(kUnreadable, "");
+        report("");
         handler_->on_inventory_changed(changes);
     }
 
@@ -189,8 +200,7 @@ private:
             if (found != seen_ && found == polled_) load();
             polled_ = found;
             polls_written_ = written_ ? polls_written_ + 1 : 0;
-            if (polls_written_ == kLongWritten)
-                handler_->on_inventory_problem(kUnreadable, path_ + ": its writer has not closed it for a minute");
+            if (polls_written_ == kLongWritten) report(path_ + ": its writer has not closed it for a minute");
             poll_later();
         });
     }
@@ -201,6 +211,7 @@ private:
     bool required_;
     Handler* handler_ = nullptr;
     bool loaded_ = false;
+    std::optional<base::TimePoint> unreadable_at_;
     bool from_file_ = false;           ///< what is loaded; false: there was no file
     std::optional<Signature> seen_;    ///< of the version that was read last
     std::optional<Signature> polled_;  ///< of the version that the last poll found
@@ -230,6 +241,10 @@ void FileInventory::stop() {
 }
 bool FileInventory::loaded() const {
     return impl_->loaded();
+}
+
+base::TimePoint FileInventory::current_at() const {
+    return impl_->current_at();
 }
 
 }  // namespace vitalwire::controller

@@ -22,6 +22,7 @@ public:
     void stop() override;
     bool loaded() const override;
     bool names_all() const override { return false; }
+    base::TimePoint current_at() const override;
 
 private:
     class Impl;

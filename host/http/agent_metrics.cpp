@@ -101,6 +101,8 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     count("faults_open", "Open faults by severity", "severity", "critical", &Totals::critical);
     count("faults_open", "Open faults by severity", "severity", "major", &Totals::major);
     count("faults_open", "Open faults by severity", "severity", "warning", &Totals::warning);
+    gauge("build_info", "1; what runs is in the labels", [] { return 1.0; }, {{"version", gauges.version}});
+    gauge("problems", "Problems that the status shows now", gauges.problems);
     gauge("channels_up", "Channels connected now", gauges.channels_up);
     gauge("sources_blind", "Sources of channels that cannot see now", gauges.sources_blind);
     gauge("stalled_seconds", "Time in which this agent itself did not run", gauges.stalled_seconds);

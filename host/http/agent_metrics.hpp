@@ -27,6 +27,8 @@ public:
         std::function<double()> certificate_seconds_left;
         std::function<double()> faults_unconfirmed;
         std::function<heartbeat::RoundTrips()> round_trips;
+        std::function<double()> problems;
+        std::string version;
     };
 
     explicit AgentMetrics(const Gauges& gauges);

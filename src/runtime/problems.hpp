@@ -32,6 +32,7 @@ public:
     void set(const std::string& what, const std::string& detail);
 
     bool empty() const { return problems_.empty(); }
+    std::size_t size() const { return problems_.size(); }
     std::vector<Problem> list() const;  ///< the oldest first
     /// Another number whenever a problem began or ended, or has another detail.
     std::uint64_t version() const { return version_; }

@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "tests" / "lib"))
 from raw_guest import RawGuest
 from suite import Agent, Controller, fault_event
 from vmbed.inspector import Inspector
-from vmbed.procs import ProcessTestCase, free_port, http_request, wait_until
+from vmbed.procs import ProcessTestCase, free_port, http_metrics, http_request, wait_until
 
 FOLDER = ROOT / "docs" / "monitoring"
 METRIC = re.compile(r"\bvitalwire_[a-z_]+\b")
@@ -75,6 +75,13 @@ class Metrics(ProcessTestCase):
             queried = set(METRIC.findall((FOLDER / file).read_text()))
             self.assertTrue(queried)
             self.assertEqual(queried - known, set(), file)
+
+    def test_what_runs_and_how_it_is_are_gauges(self) -> None:
+        for program, socket in (("controller", self.controller.http), ("agent", self.agent.http)):
+            page = self.page(socket)
+            self.assertRegex(page, rf'(?m)^vitalwire_{program}_build_info\{{version="\d+\.\d+\.\d+[^"]*"\}} 1$')
+            self.assertRegex(page, rf"(?m)^vitalwire_{program}_problems \d")
+        self.assertLess(http_metrics(self.controller.http)["vitalwire_controller_inventory_age_seconds"], 1)
 
     def test_promtool_accepts_the_exposition(self) -> None:
         for socket in (self.controller.http, self.agent.http):

@@ -113,6 +113,21 @@ TEST_F(FileInventoryTest, ABrokenFileLeavesTheInventoryAndIsReportedWithAllItsMi
     EXPECT_EQ(problem, "");
 }
 
+TEST_F(FileInventoryTest, IsAsOldAsItsFileIsUnreadable) {
+    write("[guest a]\n");
+    start();
+    loop.until([] { return false; }, std::chrono::milliseconds(50));
+    EXPECT_LT(base::Clock::now() - source->current_at(), std::chrono::milliseconds(50)) << "it is watched";
+    write("[guest\n");
+    ASSERT_TRUE(loop.until([&] { return !problem.empty(); }));
+    const base::TimePoint broken = source->current_at();
+    loop.until([] { return false; }, std::chrono::milliseconds(10));
+    EXPECT_EQ(source->current_at(), broken);
+    write("[guest b]\n");
+    ASSERT_TRUE(until_known("b"));
+    EXPECT_GT(source->current_at(), broken);
+}
+
 TEST_F(FileInventoryTest, AFileThatIsDeletedLeavesTheInventory) {
     write("[guest a]\n");
     start();
