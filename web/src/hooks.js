@@ -8,7 +8,16 @@ const GAP_FACTOR = 20; // a controller that needs long for an answer is asked le
 /** The hash of the address as parts and query: "#/guests/g1?x=y". */
 function route() {
   const [path, query] = location.hash.replace(/^#\/?/, '').split('?');
-  return { parts: path.split('/').filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
+  return { parts: path.split('/').filter(Boolean).map(decoded), query: new URLSearchParams(query) };
+}
+
+/** A part of an address as it was meant; one that somebody has mistyped as it is. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 export function useRoute() {

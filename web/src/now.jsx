@@ -35,15 +35,15 @@ function Headline({ status }) {
 }
 
 function Faults({ total }) {
-  const resource = useResource(`/v1/faults?limit=${MOST_FAULTS}`, ['faults']);
+  const resource = useResource(`/v1/faults?open=1&worst=1&limit=${MOST_FAULTS}`, ['faults']);
   return (
-    <Section title="Open faults" note={total > MOST_FAULTS && `the first ${MOST_FAULTS} of ${count(total)}`}>
+    <Section title="Open faults" note={total > MOST_FAULTS && `the worst ${MOST_FAULTS} of ${count(total)}`}>
       <State resource={resource}>
         {({ faults }) => (
           <Table
             caption="Open faults, the worst first"
             empty="No fault is open."
-            rows={worstFirst(faults.filter((fault) => fault.state === 'open'))}
+            rows={faults}
             rowKey={(fault) => fault.id}
             columns={[
               ['Fault', (fault) => <FaultLink fault={fault} />],
@@ -138,7 +138,7 @@ function Maintenance() {
         rows={active}
         rowKey={(window) => window.id}
         columns={[
-          ['Of', (window) => `${window.scope} ${window.name}`],
+          ['Of', (window) => [window.scope, window.label || window.name].filter(Boolean).join(' ')],
           ['Until', (window) => <Time at={window.until} />],
           ['Reason', (window) => window.reason],
           ['By', (window) => window.by],
