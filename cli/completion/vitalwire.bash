@@ -96,7 +96,7 @@ _vitalwire() {
         ack) options+=" --note" ;;
         maintenance) options+=" --for --reason --notify --force" ;;
         events) options+=" --since --until --follow" ;;
-        doctor) options="--controller-config --agent-config --json --help" ;;
+        doctor) options="--controller-config --agent-config --test-event --json --help" ;;
         "") options+=" --version" ;;
     esac
     [[ -z $(_vitalwire_columns "$command") ]] || options+=" --sort --reverse --no-headers"

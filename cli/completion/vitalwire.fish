@@ -80,6 +80,7 @@ complete -c vitalwire -n '__fish_seen_subcommand_from maintenance; and not __fis
 complete -c vitalwire -n '__fish_seen_subcommand_from maintenance; and __fish_seen_subcommand_from end' -a '(__vitalwire_known maintenance id; __vitalwire_known maintenance name)'
 complete -c vitalwire -n '__fish_seen_subcommand_from doctor' -l controller-config -r -F -d 'Of the controller'
 complete -c vitalwire -n '__fish_seen_subcommand_from doctor' -l agent-config -r -F -d 'Of the agent'
+complete -c vitalwire -n '__fish_seen_subcommand_from doctor' -l test-event -d 'Through each sink'
 complete -c vitalwire -n '__fish_seen_subcommand_from ack' -l note -x -d Text
 complete -c vitalwire -n '__fish_seen_subcommand_from coverage' -l all -d 'Every guest'
 complete -c vitalwire -n '__fish_seen_subcommand_from fault close ack' -a '(__vitalwire_known faults id)'

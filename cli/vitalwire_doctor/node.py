@@ -1,5 +1,6 @@
 """What is on this machine: files and rights, certificates, disk, ports, clocks, connections, libvirt."""
 
+from email.utils import parsedate_to_datetime
 import grp
 import http.client
 import os
@@ -13,11 +14,12 @@ import time
 from typing import Iterator
 from urllib.parse import urlsplit
 
-from vitalwire_doctor.daemon import (BAD, GOOD, PATIENCE_SECONDS, WARNING, Daemon, Finding, Findings, first_line,
+from vitalwire_doctor.daemon import (BAD, GOOD, NO_ANSWER, PATIENCE_SECONDS, WARNING, Daemon, Finding, Findings, first_line, get,
                                      http_address, request, run)
 
 RENEWAL_DAYS = 30
 FREE_BYTES = 64 << 20
+CLOCKS_DIFFER_SECONDS = 2
 PUBLIC = ("ca", "certificate", "crl", "ca_file")
 # Of a unit: what its processes may do to files.
 SANDBOX = ("User", "Group", "SupplementaryGroups", "AmbientCapabilities", "CapabilityBoundingSet", "ProtectSystem", "ProtectHome",
@@ -180,6 +182,22 @@ def check_ports(daemon: Daemon) -> Findings:
             yield Finding(daemon.name, "ports", GOOD, f"{name}: {'listens' if taken else 'free'}")
 
 
+def clocks(daemon: Daemon) -> Iterator[tuple[str, float]]:
+    """Other controllers, and by how many seconds their clocks are ahead of this one."""
+    if daemon.name == "agent":
+        for link in get(daemon, "/v1/status").get("links", []):
+            if "clock_ahead_ms" in link:
+                yield f"{link['name']}, connected since {link['since']}", link["clock_ahead_ms"] / 1000
+    for url in daemon.values("peers", "url"):
+        parts = urlsplit(url)
+        address = f"{'https:' if parts.scheme == 'https' else ''}{parts.hostname}:{parts.port or 8990}"
+        try:
+            date = request(address, "/healthz").headers["Date"]
+            yield url, parsedate_to_datetime(date).timestamp() - time.time()
+        except (OSError, TypeError, ValueError, http.client.HTTPException):
+            pass  # a peer that does not answer is a problem of the status
+
+
 def check_clock(daemon: Daemon) -> Findings:
     shown = run("timedatectl", "show", "-p", "NTPSynchronized", "--value").stdout.strip()
     if shown == "yes":
@@ -187,6 +205,15 @@ def check_clock(daemon: Daemon) -> Findings:
     else:
         yield Finding(daemon.name, "clock", WARNING, "not synchronized" if shown else "timedatectl does not say whether it is "
                       "synchronized", "run chrony or systemd-timesyncd")
+    try:
+        others = list(clocks(daemon))
+    except NO_ANSWER:
+        return  # the status says so
+    for other, ahead in others:
+        good = abs(ahead) < CLOCKS_DIFFER_SECONDS
+        yield Finding(daemon.name, "clock", GOOD if good else BAD,
+                      f"{other}: {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this host's",
+                      "" if good else "timedatectl on both: run chrony or systemd-timesyncd")
 
 
 def connect(url: str, daemon: Daemon) -> str:

@@ -1,11 +1,15 @@
 """What the running daemon answers: its problems, its receivers, the cloud, and what becomes of a test event."""
 
+import json
 import re
+import time
 from typing import Any
 
 from vitalwire_doctor.daemon import (BAD, GOOD, NO_ANSWER, RUNBOOK, WARNING, Daemon, Finding, Findings, ask, first_line, get,
                                      http_address, run)
 
+TEST_EVENT_SECONDS = 15
+SETTLED = ("acknowledged", "acknowledged_by_peer")
 # How a daemon's problem begins, and the check that it belongs to; others are of its status.
 PROBLEMS = (("the durable fault queue", "broker"), ("no controller is connected", "connection"),
             ("the inventory cannot be read from Nova", "nova"), ("Nova's notifications", "notifications"),
@@ -110,3 +114,49 @@ def check_openstack(daemon: Daemon) -> Findings:
         yield Finding(daemon.name, "notifications", GOOD if arrived else WARNING,
                       f"{arrived} of Nova's have arrived since the start",
                       "lock and unlock a server: is there none then, see [notifications] in nova.conf, operator-guide.md section 6")
+
+
+def deliveries(daemon: Daemon, fault: str) -> dict[str, dict[str, Any]]:
+    entry = get(daemon, f"/v1/faults/{fault}")
+    return {each["sink"]: {**each, "done": each["state"] in SETTLED and each["revision"] >= entry["revision"]
+                           or each["state"] in ("suppressed", "held", "skipped")} for each in entry["deliveries"]}
+
+
+def delivered(daemon: Daemon, fault: str) -> dict[str, dict[str, Any]]:
+    """What became of it once every sink has it, or after a while."""
+    until = time.monotonic() + TEST_EVENT_SECONDS
+    while True:
+        found = deliveries(daemon, fault)
+        if all(each["done"] for each in found.values()) or time.monotonic() >= until:
+            return found
+        time.sleep(0.1)
+
+
+def check_test_event(daemon: Daemon) -> Findings:
+    """An alarm that nothing is the cause of, through each sink."""
+    if daemon.name != "controller":
+        return
+    try:
+        fault = json.loads(ask(daemon, "/v1/test-event", "POST"))["fault"]
+        found = delivered(daemon, fault)
+        ask(daemon, f"/v1/faults/{fault}/clear", "POST", "vitalwire-doctor has seen what became of it")
+        sinks = get(daemon, "/v1/status").get("sinks", [])
+    except NO_ANSWER as error:
+        yield Finding(daemon.name, "test event", BAD, f"cannot be sent: {error}", "run it as root, on a controller that works")
+        return
+    for sink in sinks:
+        name = f"{sink['name']} ({sink['type']})"
+        delivery = found.get(sink["name"])
+        if delivery is None:
+            yield Finding(daemon.name, "test event", WARNING, f"{name}: acts on servers, and is sent none",
+                          "only a real fault tests it: systemctl kill --signal=STOP vitalwired, in a server of no use")
+        elif delivery["state"] in ("suppressed", "held"):
+            yield Finding(daemon.name, "test event", WARNING, f"{name}: {delivery['state']}, its policies or a maintenance",
+                          "name test_event in the kinds of one of its policies, or end the maintenance")
+        elif delivery["state"] == "skipped":
+            yield Finding(daemon.name, "test event", WARNING, f"{name}: skipped, {delivery['last_error']}", "vitalwire-sinks(5)")
+        elif delivery["done"]:
+            yield Finding(daemon.name, "test event", GOOD, f"{name}: acknowledged")
+        else:
+            yield Finding(daemon.name, "test event", BAD, f"{name}: not acknowledged in {TEST_EVENT_SECONDS} s, "
+                          f"{delivery['last_error'] or delivery['state']}", str(RUNBOOK / "sink_failing.md"))

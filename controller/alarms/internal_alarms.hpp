@@ -29,6 +29,8 @@ public:
     /// About once a second: delivers what waits for a disk that cannot be written.
     void tick();
     bool waits() const { return !waiting_.empty(); }
+    /// No sink has been offered it yet.
+    bool waits(const base::FaultId& alarm) const { return waiting_.contains(alarm); }
     bool contains(const base::FaultId& alarm) const { return alarms_.contains(alarm); }
     /// A sink has acknowledged something of it.
     void acknowledged(const Notifier& sink, const AckChange& change);

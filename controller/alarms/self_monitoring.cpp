@@ -85,6 +85,15 @@ Alarm sink_failing(const base::HostId& controller, const SelfMonitoring::SinkSta
     return alarm;
 }
 
+Alarm test_event(const base::HostId& controller) {
+    Alarm alarm;
+    alarm.id = id_of(kTestEvent, controller.str());
+    alarm.kind = kTestEvent;
+    alarm.severity = "warning";
+    alarm.host = controller;
+    return alarm;
+}
+
 }  // namespace
 
 base::FaultId agent_lost_id(const base::HostId& host) {
@@ -98,6 +107,7 @@ std::vector<Alarm> SelfMonitoring::check(const View& view, base::Moment moment) 
     check_agent_problems(view.fleet, moment, changed);
     check_copies(view, moment, changed);
     check_sinks(view.sinks, moment, changed);
+    end_test_event(moment, changed);
     std::erase_if(seen_since_, [this](const auto& item) { return !seen_.contains(item.first); });
     return changed;
 }
@@ -235,6 +245,19 @@ void SelfMonitoring::check_sinks(const std::vector<SinkState>& sinks, base::Mome
     }
     for (const base::FaultId& id : well)
         clear(id, "delivers", moment, changed);
+}
+
+std::optional<Alarm> SelfMonitoring::open_test_event(base::Moment moment) {
+    Changed changed;
+    raise(test_event(options_.controller), moment, changed);
+    if (changed.empty()) return std::nullopt;
+    test_event_until_ = moment.steady + kTestEventLasts;
+    return changed.front();
+}
+
+void SelfMonitoring::end_test_event(base::Moment moment, Changed& changed) {
+    if (moment.steady >= test_event_until_)
+        clear(test_event(options_.controller).id, "the test has ended", moment, changed);
 }
 
 void SelfMonitoring::raise(Alarm alarm, base::Moment moment, Changed& changed) {

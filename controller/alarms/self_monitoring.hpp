@@ -18,6 +18,8 @@ namespace vitalwire::controller {
 /// The id of the alarm that the host's agent is lost.
 base::FaultId agent_lost_id(const base::HostId& host);
 
+inline constexpr std::chrono::seconds kTestEventLasts{60};
+
 /// Conditions of the suite itself, as alarms on hosts: an agent that is lost, a sink that fails. No I/O, no clock;
 /// `check` is called about once a second.
 ///
@@ -67,6 +69,11 @@ public:
     /// Ends an open alarm by the operator's word; it is raised again while its cause is seen. Absent when none is open.
     std::optional<Alarm> close(const base::FaultId& alarm, base::Moment moment);
 
+    /// Opens an alarm that nothing is the cause of, so that an operator sees which receivers get it. It ends by
+    /// `close`, or by itself after kTestEventLasts. Absent while one is open.
+    std::optional<Alarm> open_test_event(base::Moment moment);
+
+    bool open(const base::FaultId& alarm) const;
     std::size_t open_of_kind(std::string_view kind) const;
 
 private:
@@ -85,11 +92,11 @@ private:
     void raise_lost(const RollCall& call, base::Moment moment, Changed& changed);
     void clear_removed(const Fleet& fleet, base::Moment moment, Changed& changed);
     bool unreachable(const base::HostId& host, const Agent& agent) const;
-    bool open(const base::FaultId& id) const;
     void check_agent_problems(const Fleet& fleet, base::Moment moment, Changed& changed);
     void check_copies(const View& view, base::Moment moment, Changed& changed);
     void check_sinks(const std::vector<SinkState>& sinks, base::Moment moment, Changed& changed);
     bool lasted(const base::FaultId& id, base::Millis patience, base::Moment moment);
+    void end_test_event(base::Moment moment, Changed& changed);
     void raise(Alarm alarm, base::Moment moment, Changed& changed);
     /// Its cause is another one now.
     void update(Alarm& known, const Alarm& found, base::Moment moment, Changed& changed);
@@ -100,6 +107,7 @@ private:
     std::map<base::HostId, base::TimePoint> lost_since_;
     std::map<base::FaultId, base::TimePoint> seen_since_;  ///< conditions that must last
     std::set<base::FaultId> seen_;                         ///< by this check
+    base::TimePoint test_event_until_{};                   ///< one of before a restart has had its time
 };
 
 }  // namespace vitalwire::controller

@@ -169,7 +169,7 @@ void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string
     alarms_.agent_up(host);
     groups_.expect(host);
     orphans_.agent_up(host);
-    send(host, bus::Welcome{bus::kBusVersion, options_.monitoring.controller.str()});
+    send(host, bus::Welcome{bus::kBusVersion, options_.monitoring.controller.str(), moment.wall});
     sync_policies(host);
 }
 
@@ -201,6 +201,7 @@ void Core::agent_alive(std::size_t port, const HostId& name, Moment moment) {
     const HostId host = canonical(name);
     if (!known_session(port, host)) return;
     succession_.heard(host);
+    fleet_.seen(host, moment.wall);
     if (silence_due_ == base::kNever) silence_due_ = moment.steady;
     if (!silence_.alive(host, moment.steady)) return;
     fleet_.seen_again(host);

@@ -99,6 +99,9 @@ public:
     /// False when the fault is not open.
     bool clear_by_operator(const base::FaultId& fault, const std::string& reason, base::Moment moment);
 
+    /// An alarm for the sinks that nothing is the cause of. Fails while one is open.
+    base::Result<base::FaultId> open_test_event(base::Moment moment);
+
     /// Resolves a name of a guest, host or group to what it means; fails when it means nothing, or several.
     base::Result<Maintenance> begin_maintenance(Maintenance window, base::Moment moment);
     base::Result<Maintenance> end_maintenance(const std::string& id, base::Moment moment);

@@ -53,6 +53,15 @@ base::Result<std::string> Core::resolve(MaintenanceScope scope, const std::strin
     return base::fail(Errc::bad_field, "scope");
 }
 
+base::Result<base::FaultId> Core::open_test_event(Moment moment) {
+    now_ = moment.steady;
+    const auto alarm = self_monitoring_.open_test_event(moment);
+    if (!alarm) return base::fail(Errc::in_use, "a test event is open");
+    log::info("test event sent to the sinks", {{"alarm", alarm->id}});
+    alarms_.internal().deliver(*alarm);
+    return alarm->id;
+}
+
 base::Result<Maintenance> Core::begin_maintenance(Maintenance window, Moment moment) {
     auto name = resolve(window.scope, window.name);
     if (!name) return tl::make_unexpected(name.error());
@@ -228,7 +237,8 @@ void Core::decided_elsewhere(const base::FaultId& fault, const std::string& cont
 
 bool Core::acknowledge_by_operator(const base::FaultId& fault, const std::string& note, Moment moment) {
     const TrackedFault* tracked = alarms_.table().find(fault);
-    if (tracked == nullptr || !tracked->fault.open()) return false;
+    const bool open = tracked != nullptr ? tracked->fault.open() : self_monitoring_.open(fault);
+    if (!open) return false;
     alarms_.note(fault, "seen by the operator", note, moment.wall);
     return true;
 }

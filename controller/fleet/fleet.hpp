@@ -40,7 +40,7 @@ struct Agent {
     bool continuous = false;        ///< it came back with the state that it had
     base::TimePoint away_since{};   ///< since when it is not connected
     base::WallTime since{};         ///< when it connected, or was lost
-    base::WallTime last_seen{};     ///< its last message
+    base::WallTime last_seen{};     ///< its last message, or keep-alive
     bool seen_since_start = false;  ///< false: known from disk only
     bool synced = false;            ///< its snapshot is complete since it connected
     std::unordered_map<base::GuestId, model::GuestReport> guests;

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -76,11 +78,32 @@ json agents_summary(const ApiContext& context) {
             {"lost", std::move(lost)}};
 }
 
+json delivery_entry(const Notifier& sink, const DeliveryView& view) {
+    return {{"sink", sink.name()},
+            {"state", to_string(view.state)},
+            {"revision", view.revision},
+            {"attempts", view.attempts},
+            {"last_error", view.last_error}};
+}
+
+/// With its deliveries to the sinks that take such an alarm.
+json internal_entry(const ApiContext& context, const Alarm& alarm) {
+    json entry = to_json(alarm);
+    entry["deliveries"] = json::array();
+    for (const auto& sink : context.alarms().sinks()) {
+        if (!sink->takes(alarm)) continue;
+        DeliveryView view = sink->queue().view(alarm);
+        if (context.alarms().internal().waits(alarm.id)) view.state = DeliveryView::State::queued;
+        entry["deliveries"].push_back(delivery_entry(*sink, view));
+    }
+    return entry;
+}
+
 /// Internal alarms: what sinks are notified of beside the guests' faults.
 json internal_alarms(const ApiContext& context) {
     json list = json::array();
     for (const auto& [id, alarm] : context.alarms().internal().all()) {
-        if (alarm.open()) list.push_back(to_json(alarm));
+        if (alarm.open()) list.push_back(internal_entry(context, alarm));
     }
     return list;
 }
@@ -124,14 +147,8 @@ json fault_entry(const ApiContext& context, const TrackedFault& tracked) {
 
 json tracked_entry(const ApiContext& context, const TrackedFault& tracked) {
     json entry = fault_entry(context, tracked);
-    for (const auto& sink : context.alarms().sinks()) {
-        const DeliveryView view = context.alarms().view(*sink, tracked);
-        entry["deliveries"].push_back({{"sink", sink->name()},
-                                       {"state", to_string(view.state)},
-                                       {"revision", view.revision},
-                                       {"attempts", view.attempts},
-                                       {"last_error", view.last_error}});
-    }
+    for (const auto& sink : context.alarms().sinks())
+        entry["deliveries"].push_back(delivery_entry(*sink, context.alarms().view(*sink, tracked)));
     return entry;
 }
 
@@ -191,22 +208,26 @@ HttpResponse status(const ApiContext& context, const HttpRequest&) {
     return after_census(context, "application/json", [&context] { return wire::dump(status_of(context)) + "\n"; });
 }
 
-/// The faults in the order in which they were opened, or the newest first. They are put in order one by one, as they
-/// are asked for: sorting a hundred thousand at once would be too long a turn.
+/// The faults in the order in which they were opened, the newest first, or the worst first and of those the newest.
+/// They are put in order one by one, as they are asked for: sorting a hundred thousand at once would be too long a
+/// turn.
 class FaultList {
 public:
     FaultList(const ApiContext& context, const HttpRequest& request)
-        : context_(context), newest_first_(request.query_value("newest") == "1") {
+        : context_(context),
+          worst_first_(request.query_value("worst") == "1"),
+          newest_first_(worst_first_ || request.query_value("newest") == "1") {
+        const bool only_open = request.query_value("open") == "1";
         const bool all = request.query_value("all") == "1";
         const std::string after = request.query_value("after");
         const std::string guest = request.query_value("guest");
         const auto& table = context.alarms().table();
         const auto* last = table.find(FaultId(after));
         Place begin;
-        if (last != nullptr) begin = {last->fault.opened_at, after};
+        if (last != nullptr) begin = place_of(last->fault);
         const auto add = [&](const model::Fault& fault) {
-            if (!guest.empty() && fault.guest.str() != guest) return;
-            Place place{fault.opened_at, fault.id.str()};
+            if ((only_open && !fault.open()) || (!guest.empty() && fault.guest.str() != guest)) return;
+            Place place = place_of(fault);
             if (after.empty() || is_before(begin, place)) heap_.push_back(std::move(place));
         };
         if (all && last == nullptr) begin = place_in_history(after);
@@ -222,7 +243,7 @@ public:
     std::optional<runtime::ListEntry> next() {
         while (!heap_.empty()) {
             std::pop_heap(heap_.begin(), heap_.end(), later_);
-            const std::string id = std::move(heap_.back().second);
+            const std::string id = std::move(std::get<std::string>(heap_.back()));
             heap_.pop_back();
             const json entry = entry_of(FaultId(id));
             if (!entry.is_null()) return runtime::ListEntry{id, wire::dump(entry)};
@@ -231,13 +252,20 @@ public:
     }
 
 private:
-    using Place = std::pair<base::WallTime, std::string>;
+    /// How bad, where that counts; when; its id.
+    using Place = std::tuple<int, base::WallTime, std::string>;
+
+    Place place_of(const model::Fault& fault) const {
+        const std::string_view severity = worst_first_ ? model::severity(fault.kind) : "";
+        const int rank = severity == "critical" ? 2 : severity == "major" ? 1 : 0;
+        return {rank, fault.opened_at, fault.id.str()};
+    }
 
     bool is_before(const Place& a, const Place& b) const { return newest_first_ ? b < a : a < b; }
     Place place_in_history(const std::string& id) const {
         const auto number = context_.alarms().history().number_of(FaultId(id));
         if (!number) return {};
-        return {context_.alarms().history().all().at(*number).tracked.fault.opened_at, id};
+        return place_of(context_.alarms().history().all().at(*number).tracked.fault);
     }
     json entry_of(const FaultId& id) const {
         if (const TrackedFault* tracked = context_.alarms().table().find(id)) return tracked_entry(context_, *tracked);
@@ -247,6 +275,7 @@ private:
     }
 
     const ApiContext& context_;
+    const bool worst_first_;
     const bool newest_first_;
     const std::function<bool(const Place&, const Place&)> later_ = [this](const Place& a, const Place& b) {
         return is_before(b, a);
@@ -274,7 +303,7 @@ HttpResponse fault(const ApiContext& context, const base::FaultId& id) {
         entry = fault_entry(context, past->tracked);
         entry["delivered_from_here"] = past->delivered;
     } else if (own != internal.end()) {
-        entry = to_json(own->second);
+        entry = internal_entry(context, own->second);
     } else {
         return json_reply({{"error", "no such fault"}}, 404);
     }

@@ -67,6 +67,12 @@ HttpResponse remove_host(const ApiContext& context, const std::string& host) {
     return removed ? json_reply({{"host", host}, {"state", "removed"}}) : refused(removed.error());
 }
 
+HttpResponse open_test_event(const ApiContext& context) {
+    base::Result<base::FaultId> opened;
+    context.operate([&](Core& core, base::Moment now) { opened = core.open_test_event(now); });
+    return opened ? json_reply({{"fault", opened->str()}, {"state", "open"}}, 201) : refused(opened.error());
+}
+
 json shown(const Maintenance& window) {
     json entry = to_json(window);
     entry["active"] = window.active(std::chrono::system_clock::now());
@@ -121,6 +127,8 @@ void add_operation_pages(runtime::Router& router, const ApiContext& context) {
     });
     router.add("POST", "/v1/agents/*/forget", Right::operators,
                [&context](const HttpRequest&, const auto& parts) { return remove_host(context, parts[0]); });
+    router.add("POST", "/v1/test-event", Right::operators,
+               [&context](const HttpRequest&, const auto&) { return open_test_event(context); });
     router.add("GET", "/v1/maintenance", Right::reader,
                [&context](const HttpRequest&, const auto&) { return list_maintenance(context); });
     router.add("POST", "/v1/maintenance", Right::operators,

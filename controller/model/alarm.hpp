@@ -18,6 +18,7 @@ using model::kAgentLost;
 using model::kHostUnreachable;
 using model::kRunningTwice;
 using model::kSinkFailing;
+using model::kTestEvent;
 
 /// What the inventory has of an alarm's subject.
 struct AlarmNames {

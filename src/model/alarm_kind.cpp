@@ -21,6 +21,7 @@ constexpr std::array<AlarmKind, kAlarmKinds> kKinds = {{
     {kAgentLost, "critical", Source::controller, true, "the agent of the host is lost: nobody watches its guests"},
     {kAgentDegraded, "major", Source::controller, true, "the agent of the host cannot watch all of its guests"},
     {kSinkFailing, "major", Source::controller, true, "the controller cannot deliver alarms to one of its receivers"},
+    {kTestEvent, "warning", Source::controller, true, "nothing is wrong: an operator tests whether this arrives"},
 }};
 
 }  // namespace

@@ -27,7 +27,9 @@ inline constexpr const char* kAgentLost = "agent_lost";              ///< nobody
 inline constexpr const char* kAgentDegraded = "agent_degraded";      ///< the agent cannot watch all of its guests
 inline constexpr const char* kSinkFailing = "sink_failing";  ///< of the controller's host; `detail` names the sink
 
-inline constexpr std::size_t kAlarmKinds = kFaultKinds + 5;
+inline constexpr const char* kTestEvent = "test_event";  ///< nothing is wrong: an operator asked for it
+
+inline constexpr std::size_t kAlarmKinds = kFaultKinds + 6;
 
 /// The table: a new kind is one line of it. Those of FaultKind come first, in its order.
 const std::array<AlarmKind, kAlarmKinds>& alarm_kinds();

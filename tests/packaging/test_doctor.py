@@ -155,6 +155,28 @@ class OfController(ProcessTestCase):
     def found(self, check: str, *options: str) -> dict[str, dict[str, str]]:
         return {each["detail"]: each for each in self.examine(*options) if each["check"] == check}
 
+    def test_sends_a_test_event_through_each_sink(self) -> None:
+        self.start_controller(**{"sink__away__type": "webhook", "sink__away__url": f"http://127.0.0.1:{free_port()}/",
+                                 "sink__log__type": "log"})
+        found = self.found("test event", "--test-event")
+        results = {detail.split(" ")[0]: each["result"] for detail, each in found.items()}
+        self.assertEqual(results, {"away": "failed", "inspector": "ok", "log": "ok"})
+        self.assertRegex(next(detail for detail in found if detail.startswith("away")), "not acknowledged in .* s, .*refused")
+        statuses = [event["details"]["status"] for event in self.inspector.events() if event["details"]["kind"] == "test_event"]
+        self.assertEqual(statuses[:1], ["down"])
+        wait_until(lambda: "up" in [event["details"]["status"] for event in self.inspector.events()], "it has ended")
+
+    def test_a_test_event_that_no_policy_sends_is_a_warning(self) -> None:
+        self.start_controller(**{"policy__guests__kinds": "heartbeat_lost", "policy__guests__sinks": "inspector"})
+        found = self.found("test event", "--test-event")
+        self.assertEqual([each["result"] for each in found.values()], ["warning"])
+        self.assertIn("suppressed", next(iter(found)))
+
+    def test_without_the_option_nothing_is_sent(self) -> None:
+        self.start_controller()
+        self.assertEqual(self.found("test event"), {})
+        self.assertEqual(self.inspector.events(), [])
+
     def test_asks_over_the_socket_where_tcp_needs_a_token(self) -> None:
         secret = self.dir / "token"
         secret.write_text("a-reader's-secret\n")
@@ -175,6 +197,26 @@ class OfController(ProcessTestCase):
         found = self.found("status")
         self.assertRegex(next(iter(found)), "answers 401")
         self.assertEqual([each["result"] for each in found.values()], ["failed"])
+
+    def test_finds_clocks_that_differ(self) -> None:
+        library = self.dir / "ahead.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, Path(__file__).with_name("clock_ahead.c")], check=True)
+        port = free_port()
+        self.start_controller(lambda argv: ["env", f"LD_PRELOAD={library}", *argv],
+                              http__listen=f"unix:{self.dir}/controller/http.sock 127.0.0.1:{port}")
+        agent = Agent(self.dir / "compute-1", "compute-1", self.controller)
+        self.addCleanup(agent.close)
+        wait_until(lambda: "clock_ahead_ms" in agent.status()["links"][0], "the controller has accepted the agent")
+        printed = subprocess.run([*agent.argv, "--print-config"], check=True, capture_output=True, text=True).stdout
+        (self.dir / "agent.conf").write_text(printed)
+        with (self.dir / "controller.conf").open("a") as file:
+            file.write(f"\n[peers]\nurl = http://127.0.0.1:{port}\n")
+        differ = [each for each in self.examine(agent_config=self.dir / "agent.conf")
+                  if each["check"] == "clock" and each["result"] == "failed"]
+        self.assertEqual([each["daemon"] for each in differ], ["controller", "agent"])
+        for each in differ:
+            self.assertRegex(each["detail"], "(89|90|91) s ahead of this host's")
+            self.assertTrue(each["remedy"])
 
 
 if __name__ == "__main__":

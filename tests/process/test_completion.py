@@ -46,7 +46,7 @@ class Completion(CliTestCase):
              ("guest ", ["g-1"]), ("group ", ["pair"]), ("send pa", ["pair"]), ("forget ", ["c1"]), ("guests --sort lo", ["longest"]),
              ("maintenance ", ["guest", "host", "group", "all", "end", "list"]), ("maintenance host ", ["c1"]),
              ("maintenance guest g", ["g-1"]), ("guests --state un", ["unhealthy", "unregistered"]), ("guests -o c", ["csv"]),
-             ("doctor --agent-c", ["--agent-config"]))
+             ("doctor --te", ["--test-event"]))
 
     def test_bash_offers_the_same(self):
         for asked, offered in self.ASKED:

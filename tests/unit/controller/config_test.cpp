@@ -136,7 +136,7 @@ TEST_F(ControllerConfigTest, ReportsEveryMistakeOfThePolicies) {
         mistakes(),
         ElementsAre(HasSubstr("c:6: [policy 1] kinds: expected some of heartbeat_lost, unhealthy, "
                               "not_established, vm_crashed, stopped_by_host, watchdog_fired, running_twice, "
-                              "host_unreachable, agent_lost, agent_degraded, sink_failing, found 'asleep'"),
+                              "host_unreachable, agent_lost, agent_degraded, sink_failing, test_event, found 'asleep'"),
                     HasSubstr("c:8: [policy 1] hold_off: expected a time"),
                     HasSubstr("c:7: [policy 1] sinks: there is no [sink c]"),
                     HasSubstr("c:10: [policy 2] hold_off: expected a time ('5 s'), or 1 to 1000 intervals"),

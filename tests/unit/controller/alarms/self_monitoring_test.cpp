@@ -292,5 +292,24 @@ TEST_F(SelfMonitoringTest, ASinkThatIsConfiguredNoMoreDoesNotFail) {
     EXPECT_THAT(check(), ElementsAre("sink_failing ctl-1 cleared 2"));
 }
 
+TEST_F(SelfMonitoringTest, ATestEventEndsByItself) {
+    const auto opened = watch.open_test_event({now, wall});
+    ASSERT_TRUE(opened);
+    EXPECT_EQ(opened->id.str(), "test_event.ctl-1");
+    EXPECT_EQ(opened->severity, "warning");
+    EXPECT_FALSE(watch.open_test_event({now, wall})) << "one at a time";
+    pass(kTestEventLasts - milliseconds(1));
+    EXPECT_THAT(check(), IsEmpty());
+    pass(milliseconds(1));
+    EXPECT_THAT(check(), ElementsAre("test_event ctl-1 cleared 2"));
+    ASSERT_TRUE(watch.open_test_event({now, wall})) << "its clear may still be on its way";
+}
+
+TEST_F(SelfMonitoringTest, ATestEventOfBeforeARestartIsOver) {
+    SelfMonitoring before{options};
+    watch.restore(*before.open_test_event({now, wall}));
+    EXPECT_THAT(check(), ElementsAre("test_event ctl-1 cleared 2"));
+}
+
 }  // namespace
 }  // namespace vitalwire::controller

@@ -16,10 +16,19 @@ using ::testing::Not;
 TEST_F(CoreTest, WelcomesAnAgentAndSendsItsPolicies) {
     place("g1", "compute-1");
     place("g2", "compute-2");
+    const base::WallTime came = moment.wall;
     up(hello("compute-1"));
     EXPECT_EQ(received<bus::Welcome>("compute-1").at(0).controller, "ctl");
+    EXPECT_EQ(received<bus::Welcome>("compute-1").at(0).time, came) << "to be compared with the agent's clock";
     ASSERT_EQ(received<bus::Policies>("compute-1").size(), 1U) << "once";
     EXPECT_EQ(received<bus::Policies>("compute-1")[0].policies.at(0).guest, base::GuestId("g1"));
+}
+
+TEST_F(CoreTest, AKeepAliveIsASignOfLife) {
+    up(hello("compute-1"));
+    moment.wall += seconds(20);
+    core->agent_alive(0, base::HostId("compute-1"), moment);
+    EXPECT_EQ(core->fleet().find(base::HostId("compute-1"))->last_seen, moment.wall);
 }
 
 TEST_F(CoreTest, RejectsAnotherVersion) {

@@ -403,6 +403,9 @@ TEST_F(OperationsTest, ThatAnOperatorHasSeenAFaultIsInItsJournal) {
     EXPECT_TRUE(core->acknowledge_by_operator(base::FaultId("f1"), "on it", moment));
     EXPECT_THAT(journal("f1"), Contains("seen by the operator: on it"));
     EXPECT_FALSE(core->acknowledge_by_operator(base::FaultId("f9"), "on it", moment));
+    const auto alarm = core->open_test_event(moment);
+    ASSERT_TRUE(alarm);
+    EXPECT_TRUE(core->acknowledge_by_operator(*alarm, "on it", moment)) << "an alarm of a host";
 }
 
 }  // namespace

@@ -106,6 +106,29 @@ TEST_F(ApiTest, ShowsTheFaultsOfOneGuestTheNewestFirst) {
     EXPECT_EQ(rest[0]["id"], "f1");
 }
 
+TEST_F(ApiTest, ShowsOpenFaultsTheWorstFirst) {
+    start();
+    const auto one = welcomed_agent();
+    Fault unhealthy = open_fault("vm-2", "f2");
+    unhealthy.kind = model::FaultKind::unhealthy;
+    unhealthy.opened_at = f1.opened_at + std::chrono::seconds(2);
+    Fault later = open_fault("vm-3", "f3");
+    later.opened_at = f1.opened_at + std::chrono::seconds(1);
+    Fault over = open_fault("vm-4", "f4");
+    over.revision = 2;
+    over.cleared_at = over.opened_at;
+    one->send(bus::Faults{{f1, unhealthy, later, over}});
+    ASSERT_TRUE(loop.until([&] { return get("/v1/faults", "all=1")["faults"].size() == 4; }));
+    std::vector<std::string> ids;
+    for (std::string after; ids.size() < 9;) {
+        const json page = get("/v1/faults", "open=1&worst=1&limit=1&after=" + after);
+        ASSERT_EQ(page["faults"].size(), 1U);
+        after = ids.emplace_back(page["faults"][0]["id"]);
+        if (!page.contains("next")) break;
+    }
+    EXPECT_THAT(ids, ElementsAre("f3", "f1", "f2"));
+}
+
 TEST_F(ApiTest, ListsGuestsOfOneKindOfCoverage) {
     inventory("[guest vm-1]\nheartbeat = yes\nhost = compute-1\n[guest vm-2]\nheartbeat = yes\nstate = stopped\n");
     start();
