@@ -193,7 +193,7 @@ base::Result<void> AppServer::admit(AppConnection& connection, const std::string
         old.close();
         closed(old);
     }
-    if (const auto free = absent_.take_over(connection.uid(), name); !free) return free;
+    if (auto free = absent_.take_over(connection.uid(), name); !free) return free;
     names_.emplace(name, &connection);
     unwatched_.remove(application_source(name));
     kept_changed_();
