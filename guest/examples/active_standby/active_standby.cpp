@@ -14,6 +14,7 @@
 #include <map>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vitalwire/vitalwire.hpp>
 
 #include "election.hpp"
@@ -90,7 +91,9 @@ private:
     /// The cloud is about to act on this guest, or has: the peer serves before it begins.
     void asked(const vw_action& action) {
         const std::string event = action.event;
-        const bool over = event.ends_with("_end") || event == "resume" || event == "unpause";
+        const std::string_view end = "_end";
+        const bool is_end = event.size() > end.size() && event.compare(event.size() - end.size(), end.size(), end) == 0;
+        const bool over = is_end || event == "resume" || event == "unpause";
         if (over || action.may_reject == 0) perform(election_.leave(!over, Clock::now()));
         const bool waits = !over && action.may_reject == 0 && action.timeout_ms > 0;
         // Somewhat before nobody waits any more.
@@ -99,9 +102,12 @@ private:
     }
     void answer_those_ready() {
         const auto now = Clock::now();
-        std::erase_if(asked_, [&](const auto& item) {
-            const auto& [id, question] = item;
-            if (election_.is_handing_over(now) && now < question.until) return false;
+        for (auto item = asked_.begin(); item != asked_.end();) {
+            const auto& [id, question] = *item;
+            if (election_.is_handing_over(now) && now < question.until) {
+                ++item;
+                continue;
+            }
             std::cout << to_text(election_.role()) << ": ready for " << question.event << ", the peer is "
                       << (election_.peer_is_active(now) ? "active" : "not active") << std::endl;
             try {
@@ -109,8 +115,8 @@ private:
             } catch (const vitalwire::Error&) {
                 // Nobody waits for it any more.
             }
-            return true;
-        });
+            item = asked_.erase(item);
+        }
     }
     Time next_deadline() const {
         Time next = election_.next_deadline();
