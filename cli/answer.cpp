@@ -112,8 +112,8 @@ std::string delivery_of(const json& fault) {
         if (state == "acknowledged" || state == "acknowledged_by_peer") ++acknowledged;
         if (state == "acknowledged" || is_done(state)) continue;
         const std::string error = text_or(*delivery, "last_error");
-        waiting =
-            join({waiting, text_or(*delivery, "sink") + ' ' + (error.empty() ? state : "retries: " + error)}, ", ");
+        const std::string what = error.empty() ? state : (state == "held" ? "held: " : "retries: ") + error;
+        waiting = join({waiting, text_or(*delivery, "sink") + ' ' + what}, ", ");
     }
     return join({acknowledged == 0 ? "" : std::to_string(acknowledged) + " acknowledged", waiting}, ", ");
 }

@@ -110,7 +110,7 @@ void Controller::reload_sinks(const std::vector<SinkConfig>& changed) {
         if (done || before != nullptr) config_.sinks.push_back(done ? sink : *before);
         if (Notifier* worker = core_.alarms().find_sink(sink.name)) worker->queue().set_policies(sink.policies);
     }
-    core_.alarms().sinks_changed();
+    core_.sinks_changed();
 }
 
 /// Its rows and its metrics go with it.

@@ -295,6 +295,16 @@ void Agent::call_guest_agent(const GuestId& guest, std::int64_t challenge) {
         source->ask_guest_agent(guest, challenge);
 }
 
+bool Agent::read_io(const GuestId& guest, std::int64_t number) {
+    return std::any_of(sources_.begin(), sources_.end(),
+                       [&](const auto& source) { return source->read_io(guest, number); });
+}
+
+void Agent::on_io_returned(const GuestId& guest, std::int64_t number, const std::optional<IoCounters>& counters) {
+    core_.io_returned(guest, number, counters, now());
+    arm();
+}
+
 void Agent::on_guest_agent(const GuestId& guest, std::optional<bool> open) {
     core_.guest_agent_port(guest, open, now());
     arm();

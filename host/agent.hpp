@@ -86,6 +86,7 @@ private:
     void ask_machine(const base::GuestId& guest) override;
     void want(const WantedChannels& wanted) override;
     void call_guest_agent(const base::GuestId& guest, std::int64_t challenge) override;
+    bool read_io(const base::GuestId& guest, std::int64_t number) override;
 
     // ChannelSource::Handler
     void on_channel(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path,
@@ -100,6 +101,8 @@ private:
     void on_unattachable(const std::set<base::GuestId>& guests) override;
     void on_guest_agent(const base::GuestId& guest, std::optional<bool> open) override;
     void on_guest_agent_returned(const base::GuestId& guest, std::int64_t challenge, GuestAgentResult result) override;
+    void on_io_returned(const base::GuestId& guest, std::int64_t number,
+                        const std::optional<IoCounters>& counters) override;
 
     boost::asio::io_context& io_;
     AgentConfig config_;

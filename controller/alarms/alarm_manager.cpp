@@ -11,13 +11,6 @@ namespace vitalwire::controller {
 
 using model::Fault;
 
-namespace {
-
-/// The default of the guest's side, for a guest whose interval is not known.
-constexpr base::Millis kUsualInterval{1000};
-
-}  // namespace
-
 AlarmManager::AlarmManager(Options options, AlarmRows& rows, Dependencies dependencies)
     : options_(options),
       rows_(rows),
@@ -26,7 +19,7 @@ AlarmManager::AlarmManager(Options options, AlarmRows& rows, Dependencies depend
       journal_([this](const base::FaultId& fault, const Journal::Record& record) { rows_.put_journal(fault, record); }),
       sinks_(rows,
              {context_.now, context_.enrich, context_.inventory_known,
-              [this](const Alarm& alarm) { return interval_of(alarm); }, context_.maintained,
+              [this](const Alarm& alarm) { return report_of(alarm); }, context_.maintained,
               [this](AlarmEvent& event) { add_others_open(event); }, [this](Notifier& sink) { collect(sink); },
               [this](Notifier& sink) { reconciler_.reconcile(sink); },
               [this](const base::FaultId& fault, JournalEntry entry) { journal_.note(fault, std::move(entry)); }}),
@@ -361,12 +354,24 @@ void AlarmManager::offer_again(Predicate concerned) {
         deliver(tracked);
 }
 
-base::Millis AlarmManager::interval_of(const Alarm& alarm) const {
-    const Agent* agent = context_.fleet.find(alarm.host);
-    if (agent == nullptr) return kUsualInterval;
-    const auto guest = agent->guests.find(alarm.guest);
-    const bool known = guest != agent->guests.end() && guest->second.interval > base::Millis::zero();
-    return known ? guest->second.interval : kUsualInterval;
+void AlarmManager::guests_reported(const base::HostId& host, const std::vector<model::GuestReport>& guests) {
+    std::set<base::GuestId> read;
+    for (const model::GuestReport& report : guests) {
+        if (report.io) read.insert(report.guest);
+    }
+    if (read.empty() || !delivers(host)) return;
+    std::vector<Alarm> alarms;
+    for (const TrackedFault* tracked : table().of_host(host)) {
+        const Fault& fault = tracked->fault;
+        if (fault.open() && !tracked->withheld && model::is_silence(fault.kind) && read.contains(fault.guest))
+            alarms.push_back(to_alarm(*tracked));
+    }
+    for (const Alarm& alarm : alarms)
+        sinks_.offer_waiting_for_io(alarm);
+}
+
+const model::GuestReport* AlarmManager::report_of(const Alarm& alarm) const {
+    return context_.fleet.report_of(alarm.host, alarm.guest);
 }
 
 /// Also those that another primary delivers: the clear of an earlier one from here must not end their alarm at a
@@ -391,6 +396,11 @@ void AlarmManager::resend(const std::string& name, const base::GuestId& guest) {
 }
 
 void AlarmManager::collect(Notifier& sink) {
+    for (IoDecision& decision : sink.queue().take_io_decisions()) {
+        if (table().find(decision.fault) == nullptr) continue;
+        journal_.note(decision.fault,
+                      {context_.now().wall, decision.held ? "held" : "released", sink.name(), std::move(decision.why)});
+    }
     for (const AckChange& change : sink.queue().take_changes()) {
         if (internal_.contains(change.fault)) internal_.acknowledged(sink, change);
         if (table().find(change.fault) == nullptr) continue;

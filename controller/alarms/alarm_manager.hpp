@@ -115,6 +115,10 @@ public:
     // The inventory has changed: what policies decide about a guest may be another.
     void reconsider(const std::vector<GuestChange>& changes);
     void reconsider_all();
+    /// The agent of the host has reported these guests.
+    void guests_reported(const base::HostId& host, const std::vector<model::GuestReport>& guests);
+    /// A policy takes the I/O of the guest into account; the alarm has its names.
+    bool asks_io(const Alarm& alarm) const { return sinks_.asks_io(alarm); }
     /// Maintenance has begun or ended.
     void maintenance_changed();
 
@@ -165,7 +169,7 @@ private:
     void collect(Notifier& sink);
     void settle(const base::FaultId& fault);
     void retire(const TrackedFault& tracked, bool delivered);
-    base::Millis interval_of(const Alarm& alarm) const;
+    const model::GuestReport* report_of(const Alarm& alarm) const;
     void add_others_open(AlarmEvent& event) const;
 
     Options options_;

@@ -5,6 +5,20 @@
 
 namespace vitalwire::controller {
 
+namespace {
+
+/// The default of the guest's side, for a guest whose interval is not known.
+constexpr base::Millis kUsualInterval{1000};
+
+/// Before what follows from it is sent.
+void note_io(const Dispatcher::Context& context, Notifier& sink) {
+    for (IoDecision& decision : sink.queue().take_io_decisions())
+        context.note(decision.fault,
+                     {context.now().wall, decision.held ? "held" : "released", sink.name(), std::move(decision.why)});
+}
+
+}  // namespace
+
 Dispatcher::Dispatcher(AlarmRows& rows, Context context) : rows_(rows), context_(std::move(context)) {
     for (const std::string& name : rows_.load_sinks())
         known_.insert(name);
@@ -55,7 +69,13 @@ AlarmPtr Dispatcher::enriched(const Alarm& alarm) const {
 
 FilterContext Dispatcher::filter_context(const Alarm& alarm) const {
     const base::Moment now = context_.now();
-    return {context_.inventory_known(), context_.interval(alarm), now.steady, now.wall, context_.maintained(alarm)};
+    const model::GuestReport* report = context_.report(alarm);
+    const bool declared = report != nullptr && report->interval > base::Millis::zero();
+    FilterContext context{context_.inventory_known(), declared ? report->interval : kUsualInterval, now.steady,
+                          now.wall, context_.maintained(alarm)};
+    context.guest_reported = report != nullptr || alarm.guest.empty();
+    if (report != nullptr) context.io = report->io;
+    return context;
 }
 
 void Dispatcher::restore(const Alarm& alarm) {
@@ -76,12 +96,29 @@ void Dispatcher::offer(const Alarm& alarm) {
         if (!sink->takes(alarm)) continue;
         sink->queue().offer(shared, context);
         note_decision(*sink, alarm.id, context);
+        note_io(context_, *sink);
+    }
+    pump();
+}
+
+void Dispatcher::offer_waiting_for_io(const Alarm& alarm) {
+    std::vector<Notifier*> waiting;
+    for (const auto& sink : sinks_) {
+        if (!sink->queue().filter().io_hold(alarm.id).empty()) waiting.push_back(sink.get());
+    }
+    if (waiting.empty()) return;
+    const AlarmPtr shared = enriched(alarm);
+    const FilterContext context = filter_context(alarm);
+    for (Notifier* sink : waiting) {
+        sink->queue().offer(shared, context);
+        note_io(context_, *sink);
     }
     pump();
 }
 
 void Dispatcher::note_decision(const Notifier& sink, const base::FaultId& fault, const FilterContext& context) {
     const AlarmFilter& filter = sink.queue().filter();
+    if (!filter.io_hold(fault).empty()) return;  // the filter tells of that itself
     const char* decision = filter.holds(fault) ? "held" : filter.stops(fault) ? "suppressed" : nullptr;
     if (decision != nullptr)
         context_.note(fault,
@@ -128,6 +165,11 @@ bool Dispatcher::may_show(const Alarm& alarm) const {
 bool Dispatcher::asks_inventory() const {
     return std::any_of(sinks_.begin(), sinks_.end(),
                        [](const auto& sink) { return sink->queue().filter().asks_inventory(); });
+}
+
+bool Dispatcher::asks_io(const Alarm& alarm) const {
+    return std::any_of(sinks_.begin(), sinks_.end(),
+                       [&](const auto& sink) { return sink->queue().filter().asks_io(alarm); });
 }
 
 Notifier* Dispatcher::find(const std::string& name) const {

@@ -21,7 +21,8 @@ public:
         // As NotifierContext has them.
         std::function<void(Alarm&)> enrich;
         std::function<bool()> inventory_known;
-        std::function<base::Millis(const Alarm&)> interval;
+        /// What the agent of its host reports of the guest; null: nothing.
+        std::function<const model::GuestReport*(const Alarm&)> report;
         std::function<std::optional<Maintained>(const Alarm&)> maintained;
         std::function<void(AlarmEvent&)> add_others_open;
         /// The sink may have acknowledged something.
@@ -46,6 +47,8 @@ public:
     void restore(const Alarm& alarm);
     void restore(Notifier& sink, const Alarm& alarm, Acked acked);
     void offer(const Alarm& alarm);
+    /// To those that hold it because of its guest's I/O, which has been read again.
+    void offer_waiting_for_io(const Alarm& alarm);
     void finish(const Alarm& alarm, bool others_done);
     void withdraw(const Alarm& alarm);
     void erase(const Alarm& alarm);
@@ -56,6 +59,8 @@ public:
 
     /// What a sink is notified of depends on where the inventory has a guest.
     bool asks_inventory() const;
+    /// It depends on the I/O of the alarm's guest.
+    bool asks_io(const Alarm& alarm) const;
     Notifier* find(const std::string& name) const;
     const Sinks& sinks() const { return sinks_; }
 

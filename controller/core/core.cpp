@@ -46,7 +46,9 @@ Core::Core(Options options, Context context)
           options_.monitoring.controller.str() + "@" + base::to_iso8601(options_.started_at),
           [this](const HostId& host, const bus::ToAgent& message) { send(host, message); },
           [this](const base::GuestId& guest) { return authority_.moving(guest); }),
-      policies_(names_, [this](const HostId& host, const bus::ToAgent& message) { send(host, message); }),
+      policies_(
+          names_, [this](const HostId& host, const bus::ToAgent& message) { send(host, message); },
+          [this](const InventoryGuest& guest) { return asks_io(guest); }),
       self_monitoring_(options_.monitoring),
       orphans_(options_.alarms.resume_grace,
                {[this](const HostId& host) { return sessions_.find(host) != nullptr; },
@@ -261,6 +263,7 @@ void Core::on(const HostId& host, const bus::Guests& guests, Moment moment) {
     }
     counters_.refused += errors.size();
     rejected_.add(host, {}, errors, moment.steady);
+    alarms_.guests_reported(host, guests.guests);
     state_changed(host, guests.state_changes);
     groups_.deliver_kept(moment.steady);
     maintenance_sync_.guests_changed(host);
@@ -367,6 +370,19 @@ bool Core::left(const HostId& host, const base::GuestId& guest) const {
     const InventoryGuest* known = context_.inventory.guest(guest);
     if (known == nullptr) return source.names_all;
     return !known->host.empty() && names_.differ(host, known->host);
+}
+
+bool Core::asks_io(const InventoryGuest& guest) const {
+    Alarm alarm;
+    alarm.guest = guest.id;
+    enrich(alarm);
+    return alarms_.asks_io(alarm);
+}
+
+void Core::sinks_changed() {
+    alarms_.sinks_changed();
+    for (const auto& [host, session] : sessions_.all())
+        sync_policies(host);
 }
 
 void Core::sync_policies(const HostId& host) {

@@ -122,6 +122,8 @@ public:
     const Fleet& fleet() const { return fleet_; }
     const Inventory& inventory() const { return context_.inventory; }
     AlarmManager& alarms() { return alarms_; }
+    /// Sinks or their policies are others now.
+    void sinks_changed();
     const AlarmManager& alarms() const { return alarms_; }
     GroupService& groups() { return groups_; }
     const GroupService& groups() const { return groups_; }
@@ -167,6 +169,7 @@ private:
     void initial_sync(const base::HostId& host, base::Moment moment);
     void sync_next(base::Moment moment);
     void sync_policies(const base::HostId& host);
+    bool asks_io(const InventoryGuest& guest) const;
 
     void housekeeping(base::Moment moment);
     void check_agents(base::Moment moment);

@@ -20,8 +20,10 @@ model::GuestPolicy policy_of(const InventoryGuest& guest) {
 
 void PolicySync::sync(const base::HostId& host) {
     std::vector<model::GuestPolicy> wanted;
-    for (const InventoryGuest* guest : names_.guests_of(host))
+    for (const InventoryGuest* guest : names_.guests_of(host)) {
         wanted.push_back(policy_of(*guest));
+        wanted.back().watch_io = asks_io_(*guest);
+    }
     const auto sent = sent_.find(host);
     if (sent != sent_.end() && sent->second == wanted) return;
 

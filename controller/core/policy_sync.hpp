@@ -14,8 +14,11 @@ namespace vitalwire::controller {
 class PolicySync {
 public:
     using Send = std::function<void(const base::HostId&, const bus::ToAgent&)>;
+    /// True if the guest's I/O decides what sinks are notified of.
+    using AsksIo = std::function<bool(const InventoryGuest&)>;
 
-    PolicySync(const HostNames& names, Send send) : names_(names), send_(std::move(send)) {}
+    PolicySync(const HostNames& names, Send send, AsksIo asks_io)
+        : names_(names), send_(std::move(send)), asks_io_(std::move(asks_io)) {}
 
     /// Sends what the agent does not have; nothing when nothing has changed.
     void sync(const base::HostId& host);
@@ -26,6 +29,7 @@ public:
 private:
     const HostNames& names_;
     Send send_;
+    AsksIo asks_io_;
     std::map<base::HostId, std::vector<model::GuestPolicy>> sent_;
 };
 

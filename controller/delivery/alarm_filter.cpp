@@ -32,6 +32,16 @@ bool sent_before(const Maintained& maintained, const Alarm& alarm, base::Millis 
     return received + hold_off < maintained.since;
 }
 
+std::string seconds(base::Millis time) {
+    return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
+}
+
+/// Why a policy no longer waits for the guest's I/O.
+std::string released(const IoKnowledge& io) {
+    return io.kind == IoKnowledge::Kind::known ? "no I/O for " + seconds(io.idle)
+                                               : std::string("the guest's I/O is not known");
+}
+
 }  // namespace
 
 AlarmFilter::Decision AlarmFilter::offer(const AlarmPtr& alarm, const FilterContext& context) {
@@ -42,29 +52,81 @@ AlarmFilter::Decision AlarmFilter::offer(const AlarmPtr& alarm, const FilterCont
     const base::TimePoint since = was_held ? entry.since : received(*alarm, context);
     leave_hold(entry);
     entry.since = since;
+    const IoKnowledge io = know_io(entry.io, *alarm, context);
     const PolicyDecision decision =
-        policies_ ? decide(*policies_, *alarm, context.inventory_known, context.interval) : PolicyDecision{};
+        policies_ ? decide(*policies_, *alarm, context.inventory_known, context.interval, io) : PolicyDecision{};
     if (decision.kind == PolicyDecision::Kind::suppress) return Decision::stop;
     if (decision.kind == PolicyDecision::Kind::unknown) return hold(entry, alarm, base::kNever);
     // An earlier primary has notified all of its sinks: this one waits for the clear.
     if (alarm->delivered > 0) return pass(entry);
-    if (context.maintained) return maintain(entry, alarm, *context.maintained, decision.hold_off);
+    if (context.maintained) return maintain(entry, alarm, *context.maintained, decision);
     const base::Duration here = context.now - since;
+    const bool ready = decision.kind == PolicyDecision::Kind::deliver;
     if (!alarm->open()) {
         const base::Duration open = was_held ? here : lasted(*alarm, here);
-        if (open >= decision.hold_off) return pass(entry);
+        if (ready && open >= decision.hold_off) return pass(entry);
         ++suppressed_;
         return Decision::stop;
     }
-    if (here >= decision.hold_off) return pass(entry);
-    return hold(entry, alarm, since + decision.hold_off);
+    const bool waited = entry.io.why != IoHold::Why::none;
+    if (decision.io_hold_off) {
+        wait_for_io(entry, *alarm, io, context);
+    } else {
+        end_io_hold(entry, alarm->id, released(io));
+    }
+    if (ready && here >= decision.hold_off) {
+        if (decision.io_unknown && !waited) io_decisions_.push_back({alarm->id, false, released(io)});
+        return pass(entry);
+    }
+    return hold(entry, alarm, due_of(entry, decision));
+}
+
+base::TimePoint AlarmFilter::due_of(const Entry& entry, const PolicyDecision& decision) {
+    base::TimePoint due = base::kNever;
+    if (decision.kind == PolicyDecision::Kind::deliver) due = entry.since + decision.hold_off;
+    if (decision.io_hold_off) due = std::min(due, std::max(entry.io.until, entry.since + *decision.io_hold_off));
+    return due;
+}
+
+/// A reading from before the fault does not show what the guest does since; the one after it does, however the host's
+/// clock was set. What was held and is over was held for as long as it lasted, whatever has become of its readings.
+IoKnowledge AlarmFilter::know_io(IoHold& hold, const Alarm& alarm, const FilterContext& context) {
+    if (context.io && context.io->read_at != hold.read_at) {
+        hold.is_first = hold.read_at == base::WallTime{};
+        hold.read_at = context.io->read_at;
+        hold.until = context.now + kIoPatience;
+    }
+    const bool may_come = !context.io && !context.guest_reported && hold.until == base::TimePoint{};
+    if (may_come) hold.until = context.now + kIoPatience;
+    const bool waits = hold.why != IoHold::Why::none;
+    if (!alarm.open() && waits) return {IoKnowledge::Kind::awaited, {}};
+    if (context.now >= hold.until || (!context.io && !waits && !may_come)) return {};
+    if (!context.io || (hold.is_first && hold.read_at < alarm.opened_at)) return {IoKnowledge::Kind::awaited, {}};
+    return {IoKnowledge::Kind::known, context.io->idle};
+}
+
+void AlarmFilter::wait_for_io(Entry& entry, const Alarm& alarm, const IoKnowledge& io, const FilterContext& context) {
+    using Why = IoHold::Why;
+    const bool known = io.kind == IoKnowledge::Kind::known;
+    const Why why = !known ? Why::awaited : context.io->seen() ? Why::seen : Why::watched;
+    entry.io.text = why == Why::seen      ? "I/O seen " + seconds(io.idle) + " ago"
+                    : why == Why::watched ? "no I/O seen, but watched for " + seconds(io.idle) + " only"
+                                          : "waits for the guest's I/O to be read";
+    if (std::exchange(entry.io.why, why) != why) io_decisions_.push_back({alarm.id, true, entry.io.text});
+}
+
+void AlarmFilter::end_io_hold(Entry& entry, const base::FaultId& fault, const std::string& why) {
+    if (std::exchange(entry.io.why, IoHold::Why::none) != IoHold::Why::none)
+        io_decisions_.push_back({fault, false, why});
+    entry.io.text.clear();
 }
 
 /// What opens in the maintenance and is over before its end is not sent.
 AlarmFilter::Decision AlarmFilter::maintain(Entry& entry, const AlarmPtr& alarm, const Maintained& maintained,
-                                            base::Millis hold_off) {
-    if (alarm->open()) return hold(entry, alarm, std::max(maintained.until, entry.since + hold_off));
-    if (sent_before(maintained, *alarm, hold_off)) return pass(entry);
+                                            const PolicyDecision& decision) {
+    if (alarm->open()) return hold(entry, alarm, std::max(maintained.until, due_of(entry, decision)));
+    if (decision.kind == PolicyDecision::Kind::deliver && sent_before(maintained, *alarm, decision.hold_off))
+        return pass(entry);
     ++suppressed_;
     return Decision::stop;
 }
@@ -73,7 +135,9 @@ void AlarmFilter::leave_hold(Entry& entry) {
     if (entry.state != State::held) return;
     due_.erase({entry.due, entry.alarm->id});
     --held_;
+    IoHold io = std::move(entry.io);
     entry = {};
+    entry.io = std::move(io);
 }
 
 AlarmFilter::Decision AlarmFilter::hold(Entry& entry, const AlarmPtr& alarm, base::TimePoint due) {
@@ -113,6 +177,7 @@ std::vector<AlarmPtr> AlarmFilter::take_due(base::TimePoint now) {
     while (!due_.empty() && due_.begin()->first <= now) {
         Entry& entry = entries_.at(due_.begin()->second);
         due.push_back(entry.alarm);
+        if (now >= entry.io.until) end_io_hold(entry, entry.alarm->id, released({}));
         leave_hold(entry);
         pass(entry);
     }
@@ -133,6 +198,11 @@ bool AlarmFilter::holds(const base::FaultId& fault) const {
 bool AlarmFilter::stops(const base::FaultId& fault) const {
     const auto at = entries_.find(fault);
     return at != entries_.end() && at->second.state == State::stopped;
+}
+
+std::string AlarmFilter::io_hold(const base::FaultId& fault) const {
+    const auto at = entries_.find(fault);
+    return at == entries_.end() || at->second.state != State::held ? std::string() : at->second.io.text;
 }
 
 bool AlarmFilter::asks_inventory() const {

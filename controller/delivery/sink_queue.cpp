@@ -245,6 +245,7 @@ bool SinkQueue::may_show(const Alarm& alarm) const {
 DeliveryView SinkQueue::view(const Alarm& alarm) const {
     DeliveryView view;
     if (filter_.holds(alarm.id)) view.state = DeliveryView::State::held;
+    view.last_error = filter_.io_hold(alarm.id);
     if (filter_.stops(alarm.id)) view.state = DeliveryView::State::suppressed;
     const Lane* at = find_lane(alarm);
     const bool passed = filter_.has_passed(alarm.id) && at != nullptr && at->queue.contains(alarm.id);

@@ -71,6 +71,7 @@ public:
 
     /// What counts as acknowledged since the last call, to be kept on disk.
     std::vector<AckChange> take_changes();
+    std::vector<IoDecision> take_io_decisions() { return filter_.take_io_decisions(); }
 
     /// Nothing is left to send: also of what no policy sends here.
     bool settled(const Alarm& alarm) const;

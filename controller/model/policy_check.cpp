@@ -35,6 +35,7 @@ bool matched_by(const std::vector<std::string>& patterns, const std::vector<std:
 
 /// Of two policies that match, the shorter hold-off counts.
 bool as_early(const Policy& other, const Policy& policy) {
+    if (other.no_io_for > policy.no_io_for) return false;
     if (other.hold_off_intervals == 0 && other.hold_off == base::Millis(0)) return true;
     if ((other.hold_off_intervals > 0) != (policy.hold_off_intervals > 0)) return false;
     return other.hold_off_intervals > 0 ? other.hold_off_intervals <= policy.hold_off_intervals

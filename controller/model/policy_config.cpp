@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "controller/model/kinds.hpp"
+#include "model/fault.hpp"
 
 namespace vitalwire::controller {
 
@@ -21,6 +22,9 @@ namespace {
 constexpr std::size_t kMaxPolicyName = 64;
 constexpr std::size_t kShownName = 64;
 constexpr int kMostIntervals = 1000;
+/// The agents read I/O each 10 s.
+constexpr Millis kShortestWithoutIo = std::chrono::seconds(20);
+constexpr Millis kLongestWithoutIo = std::chrono::hours(1);
 constexpr Millis kLongestHoldOff = std::chrono::hours(24);
 
 /// The number in "2 intervals"; absent when the text is something else, 0 when the number is none.
@@ -48,6 +52,18 @@ void read_hold_off(ConfigReader& section, Policy& policy) {
     if (*intervals == 0) section.refuse("hold_off", "expected a time ('5 s'), or 1 to 1000 intervals ('2 intervals')");
 }
 
+/// After the kinds.
+void read_without_io(ConfigReader& section, Policy& policy) {
+    if (!section.has("when_no_io_for")) return;
+    policy.no_io_for = section.duration("when_no_io_for", kShortestWithoutIo, kShortestWithoutIo, kLongestWithoutIo);
+    const bool of_silence = std::any_of(policy.kinds.begin(), policy.kinds.end(), [](const std::string& name) {
+        const auto kind = model::parse_fault_kind(name);
+        return kind && model::is_silence(*kind);
+    });
+    if (!policy.kinds.empty() && !of_silence)
+        section.refuse("when_no_io_for", "has no effect on these kinds, expected heartbeat_lost or not_established");
+}
+
 void read_sink_names(ConfigReader& section, const std::set<std::string>& sinks, Policy& policy) {
     policy.sinks = section.list("sinks");
     if (policy.sinks.empty()) section.refuse("sinks", "is missing");
@@ -67,6 +83,7 @@ Policy read_policy(const ConfigFile& file, const ConfigSection& found, const std
     policy.projects = section.list("projects");
     policy.flavors = section.list("flavors");
     read_hold_off(section, policy);
+    read_without_io(section, policy);
     read_sink_names(section, sinks, policy);
     section.finish();
     return policy;

@@ -70,7 +70,8 @@ AgentCore::AgentCore(Identity identity, Settings settings, IdGenerator& ids, Out
       groups_(settings.groups, *this),
       actions_(settings.actions, ids, *this),
       maintenance_(*this),
-      guest_agents_(settings.guest_agents, ids, *this) {}
+      guest_agents_(settings.guest_agents, ids, *this),
+      io_watch_(*this) {}
 
 void AgentCore::start(const Moment& at) {
     at_ = at;
@@ -79,6 +80,7 @@ void AgentCore::start(const Moment& at) {
     for (const auto& [guest, policy] : monitor_.policies())
         allow(policy);
     want_channels();
+    watch_io();
     start_state();
     controllers_.start(state_id_, state_starts_, lives_, at.steady);
 }
@@ -185,7 +187,7 @@ void AgentCore::group_received(const GuestId& guest, Dialect dialect, const wire
 }
 
 void AgentCore::machine(const GuestId& guest, const heartbeat::HostEvent& event, const Moment& at) {
-    guest_agent_of(guest, event, at);
+    note_end_of_run(guest, event, at);
     const auto before = monitor_.inhibited(guest);
     step(guest, event, at);
     notify_of(guest, before, judged(at).now);
@@ -237,6 +239,7 @@ void AgentCore::machine_gone(const GuestId& guest, heartbeat::StopReason why, co
     registration_limits_.erase(guest);
     guest_agents_.lost(guest, GuestAgentRoute::call);
     guest_agents_.lost(guest, GuestAgentRoute::channel);
+    io_watch_.restarted(guest);
     machine_unreadable(guest, "");
     if (not_attached_.erase(guest) > 0) show_attachments();
 }
@@ -404,6 +407,7 @@ void AgentCore::tick(const Moment& at) {
     monitor_.tick(now.now, now.wall);
     actions_.tick(now.now);
     guest_agents_.tick(now.now);
+    io_watch_.tick(now.now);
     controllers_.tick(at.steady);
     groups_.tick(at.steady);
     if (problems_changed_) report_problems(at.steady);
@@ -414,25 +418,13 @@ TimePoint AgentCore::next_due() const {
     if (!delivered_here_.empty() || disk_is_away) return TimePoint::min();
     const TimePoint problems = problems_changed_ ? problems_report_at_ : base::kNever;
     return std::min({problems, clock_.to_steady(std::min(monitor_.next_deadline(), actions_.next_due())),
-                     clock_.to_steady(guest_agents_.next_due()), controllers_.next_due(), groups_.next_due()});
+                     clock_.to_steady(std::min(guest_agents_.next_due(), io_watch_.next_due())),
+                     controllers_.next_due(), groups_.next_due()});
 }
 
 void AgentCore::allow(const model::GuestPolicy& policy) {
     groups_.set_policy(policy);
     output_.allow(policy.guest, groups_.limits(policy.guest));
-}
-
-void AgentCore::want_channels() {
-    WantedChannels wanted;
-    for (const auto& [guest, policy] : monitor_.policies()) {
-        for (const std::string& name : policy.channels) {
-            const auto kind = wire::channel_kind(name);
-            if (kind && *kind != ChannelKind::guest_agent) wanted[guest].insert(*kind);
-        }
-    }
-    std::erase_if(not_attached_, [&](const auto& entry) { return !wanted.contains(entry.first); });
-    show_attachments();
-    output_.want(wanted);
 }
 
 void AgentCore::policies_changed(const bus::Policies& policies) {
@@ -448,6 +440,7 @@ void AgentCore::policies_changed(const bus::Policies& policies) {
     for (const model::GuestPolicy& policy : policies.policies)
         allow(policy);
     want_channels();
+    watch_io();
 }
 
 void AgentCore::handed_back(const bus::HandBack& handed) {
@@ -502,6 +495,7 @@ void AgentCore::fault_changed(const model::Fault& fault) {
     state_.keep(fault);
     log_fault(fault);
     output_.fault_changed(fault);
+    hurry_io(fault);
     // A guest that hangs does not keep the cloud from acting on it for longer than that takes to be found.
     if (fault.kind == model::FaultKind::heartbeat_lost && fault.open())
         actions_.give_up(fault.guest, "heartbeat_lost", clock_.observe(at_.steady));

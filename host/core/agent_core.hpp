@@ -17,6 +17,7 @@
 #include "host/core/controller_sync.hpp"
 #include "host/core/group_relay.hpp"
 #include "host/core/guest_agent_poller.hpp"
+#include "host/core/io_watch.hpp"
 #include "host/core/maintenance_notices.hpp"
 #include "host/core/monitor.hpp"
 #include "host/core/wanted_channels.hpp"
@@ -33,7 +34,8 @@ class AgentCore final : private Monitor::Output,
                         private ControllerSync::Output,
                         private GuestActions::Output,
                         private MaintenanceNotices::Output,
-                        private GuestAgentPoller::Output {
+                        private GuestAgentPoller::Output,
+                        private IoWatch::Output {
 public:
     using LinkId = ControllerSync::LinkId;
 
@@ -59,6 +61,8 @@ public:
         /// To the daemon of the hypervisor, which asks the guest's QEMU guest agent: `guest_agent_returned` tells what
         /// came of it.
         virtual void call_guest_agent(const base::GuestId& /*guest*/, std::int64_t /*challenge*/) {}
+        /// From the hypervisor, the guest's I/O: `io_returned` tells what it is. False: nobody knows.
+        virtual bool read_io(const base::GuestId& /*guest*/, std::int64_t /*number*/) { return false; }
         /// The channels that guests should have, all of them.
         virtual void want(const WantedChannels& wanted) = 0;
         // For an observer: nothing is to be done.
@@ -126,6 +130,8 @@ public:
     void guest_agent_port(const base::GuestId& guest, std::optional<bool> open, const base::Moment& at);
     void guest_agent_returned(const base::GuestId& guest, std::int64_t challenge, GuestAgentResult result,
                               const base::Moment& at);
+    void io_returned(const base::GuestId& guest, std::int64_t number, const std::optional<IoCounters>& counters,
+                     const base::Moment& at);
     void refused(const base::GuestId& guest, std::uint64_t messages) { monitor_.count_refused(guest, messages); }
 
     // Machines.
@@ -202,7 +208,9 @@ private:
     void log_fault(const model::Fault& fault);
     void allow(const model::GuestPolicy& policy);
     void want_channels();
-    void guest_agent_of(const base::GuestId& guest, const heartbeat::HostEvent& event, const base::Moment& at);
+    void note_end_of_run(const base::GuestId& guest, const heartbeat::HostEvent& event, const base::Moment& at);
+    void watch_io();
+    void hurry_io(const model::Fault& fault);
     void show_attachments();
     void count_change();
     void load_state();
@@ -255,6 +263,12 @@ private:
     }
     void guest_agent_result(const base::GuestId& guest, const heartbeat::HostEvent& event) override;
 
+    // IoWatch::Output
+    bool read_io(const base::GuestId& guest, std::int64_t number) override { return output_.read_io(guest, number); }
+    void io_known(const base::GuestId& guest, const std::optional<model::GuestIo>& io) override {
+        monitor_.set_io(guest, io);
+    }
+
     // ControllerSync::Output
     void send(LinkId link, const bus::ToController& message) override { output_.send(link, message); }
     void leave_at_broker(const bus::Faults& faults) override { output_.leave_at_broker(faults); }
@@ -278,6 +292,7 @@ private:
     GuestActions actions_;
     MaintenanceNotices maintenance_;
     GuestAgentPoller guest_agents_;
+    IoWatch io_watch_;
     runtime::Problems problems_;
     Counters counters_;
     std::unordered_map<base::GuestId, base::TokenBucket> fault_logs_;

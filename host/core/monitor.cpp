@@ -362,6 +362,7 @@ model::GuestReport Monitor::make_report(const Guest& guest) const {
     report.late = session.counters().late;
     report.misses = session.counters().misses;
     report.refused = guest.refused;
+    report.io = guest.io;
     if (session.counters().responses > 0) {
         const auto micros = [](base::Duration time) {
             return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
@@ -374,6 +375,17 @@ model::GuestReport Monitor::make_report(const Guest& guest) const {
             report.round_trips.pop_back();
     }
     return report;
+}
+
+void Monitor::set_io(const GuestId& id, const std::optional<model::GuestIo>& io) {
+    Guest* guest = guests_.find(id);
+    if (guest == nullptr) return;
+    // That it can be read is told before it matters: a controller does not wait for what it takes for unknown.
+    const bool is_news = guest->io.has_value() != io.has_value();
+    guest->io = io;
+    const bool matters =
+        guest->session.fault_open(FaultKind::heartbeat_lost) || guest->session.fault_open(FaultKind::not_established);
+    if ((is_news || matters) && guest->shown) output_.guest_changed(id);
 }
 
 GuestActions::Standing Monitor::standing(const GuestId& guest) const {

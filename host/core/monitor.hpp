@@ -93,6 +93,8 @@ public:
     /// New configuration.
     void configure(Settings settings, base::TimePoint now, base::WallTime wall);
     void delivered(const base::FaultId& fault, std::uint64_t revision);
+    /// What is known of the guest's I/O; told at once while the guest is lost, or did not appear.
+    void set_io(const base::GuestId& guest, const std::optional<model::GuestIo>& io);
 
     /// To be called when `next_deadline` has come.
     void tick(base::TimePoint now, base::WallTime wall);
@@ -171,6 +173,7 @@ private:
         std::string name;
         model::CorrectiveAction corrective_action = model::CorrectiveAction::none;
         base::TimePoint update_allowed_at{};
+        std::optional<model::GuestIo> io;
         bool update_waits = false;  ///< a new reason of an open fault is not told yet
     };
 

@@ -8,6 +8,7 @@
 #include "base/ids.hpp"
 #include "heartbeat/host_session.hpp"
 #include "host/core/guest_agent_poller.hpp"
+#include "host/core/io_watch.hpp"
 #include "host/core/wanted_channels.hpp"
 #include "wire/inbound.hpp"
 
@@ -48,6 +49,8 @@ public:
         virtual void on_guest_agent(const base::GuestId&, std::optional<bool> /*open*/) {}
         /// What came of `ask_guest_agent`.
         virtual void on_guest_agent_returned(const base::GuestId&, std::int64_t /*challenge*/, GuestAgentResult) {}
+        /// What came of `read_io`.
+        virtual void on_io_returned(const base::GuestId&, std::int64_t /*number*/, const std::optional<IoCounters>&) {}
     };
 
     virtual ~ChannelSource() = default;
@@ -60,6 +63,8 @@ public:
     virtual void ask(const base::GuestId&) {}
     /// Ask the guest's QEMU guest agent for a sign of life.
     virtual void ask_guest_agent(const base::GuestId&, std::int64_t /*challenge*/) {}
+    /// Find out the guest's I/O. False: this source cannot.
+    virtual bool read_io(const base::GuestId&, std::int64_t /*number*/) { return false; }
     virtual std::string name() const = 0;  ///< for logs and status, such as "directory /run/vitalwire/channels"
 };
 

@@ -145,6 +145,10 @@ std::string to_text(const model::GuestReport& report) {
     out.number("longest_round_trip_us", report.longest_round_trip_us);
     if (!report.round_trips.empty()) out.numbers("round_trips", report.round_trips);
     if (report.registered_since != WallTime{}) out.text("registered_since", base::to_iso8601(report.registered_since));
+    if (report.io) {
+        out.text("io_read_at", base::to_iso8601(report.io->read_at));
+        out.number("io_watched_ms", report.io->watched.count()).number("io_idle_ms", report.io->idle.count());
+    }
     return out.finish();
 }
 
@@ -171,6 +175,8 @@ Result<model::GuestReport> guest_report_from_json(const json& object) {
     report.last_round_trip_us = in.integer_or("last_round_trip_us", -1, -1, kMaxCount);
     report.longest_round_trip_us = in.integer_or("longest_round_trip_us", -1, -1, kMaxCount);
     report.round_trips = in.round_trips();
+    if (in.has("io_read_at"))
+        report.io = {in.time("io_read_at"), in.millis_or_zero("io_watched_ms"), in.millis_or_zero("io_idle_ms")};
     return in.finish(std::move(report));
 }
 
@@ -181,6 +187,7 @@ json to_json(const model::GuestPolicy& policy) {
     if (policy.messaging) out["messaging"] = true;
     if (policy.guest_agent) out["guest_agent"] = true;
     if (policy.machine_faults) out["machine_faults"] = true;
+    if (policy.watch_io) out["watch_io"] = true;
     if (policy.detect_multiplier != 0) out["misses"] = policy.detect_multiplier;
     if (policy.min_interval.count() != 0) out["interval_floor_ms"] = policy.min_interval.count();
     if (policy.detection_time.count() != 0) out["detection_time_ms"] = policy.detection_time.count();
@@ -201,6 +208,7 @@ Result<model::GuestPolicy> guest_policy_from_json(const json& object) {
     policy.messaging = in.boolean_or("messaging", false);
     policy.guest_agent = in.boolean_or("guest_agent", false);
     policy.machine_faults = in.boolean_or("machine_faults", false);
+    policy.watch_io = in.boolean_or("watch_io", false);
     policy.detect_multiplier = static_cast<int>(in.integer_or("misses", 0, 0, 1000));
     policy.min_interval = in.millis_or_zero("interval_floor_ms");
     policy.detection_time = in.millis_or_zero("detection_time_ms");

@@ -33,6 +33,11 @@ std::optional<FaultKind> parse_fault_kind(std::string_view text);
 /// "critical", "major" or "warning", as alarm systems use the words.
 std::string_view severity(FaultKind kind);
 
+/// Its evidence is that nothing is heard of the guest, so that another sign of life may speak against it.
+inline constexpr bool is_silence(FaultKind kind) {
+    return kind == FaultKind::heartbeat_lost || kind == FaultKind::not_established;
+}
+
 /// One fault of one guest from its opening to its clearing. Opened once, updated, cleared once.
 struct Fault {
     base::FaultId id;

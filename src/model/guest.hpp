@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,17 @@
 #include "model/corrective_action.hpp"
 
 namespace vitalwire::model {
+
+/// The disk and network I/O that a guest does by itself, by its hypervisor's counters; what others send to it does not
+/// count. All of it is about the time until the counters were read last.
+struct GuestIo {
+    base::WallTime read_at{};  ///< by the clock of its host
+    base::Millis watched{};    ///< since when the counters are followed
+    base::Millis idle{};       ///< since when they have not grown; as `watched`: no I/O was seen at all
+
+    bool seen() const { return idle < watched; }
+    friend bool operator==(const GuestIo&, const GuestIo&) = default;
+};
 
 /// What an agent knows of one guest, for operators and for the controller's decisions.
 struct GuestReport {
@@ -30,6 +42,7 @@ struct GuestReport {
     std::int64_t longest_round_trip_us = -1;  ///< of the last hour: how close the guest came to its deadline
     /// How many answers took less than 128 us << i, and no less than the one before; those beyond the last are zero.
     std::vector<std::uint32_t> round_trips;
+    std::optional<GuestIo> io;  ///< absent: unknown
 
     friend bool operator==(const GuestReport&, const GuestReport&) = default;
 };
@@ -52,6 +65,7 @@ struct GuestPolicy {
     base::Millis detection_time{};  ///< of native guests that declare none themselves; 0 as above
     bool guest_agent = false;       ///< its QEMU guest agent is asked where it has no heartbeat of its own
     bool machine_faults = false;    ///< what its hypervisor reports is a fault though it has no heartbeat at all
+    bool watch_io = false;          ///< a policy takes its I/O into account: the agent follows its counters
 
     friend bool operator==(const GuestPolicy&, const GuestPolicy&) = default;
 };

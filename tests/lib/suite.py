@@ -243,10 +243,11 @@ class GuestTestCase(ProcessTestCase):
 
     guest_id: str
     detect_multiplier = 1
+    controller_settings: dict[str, str | Path] = {}
 
     def setUp(self) -> None:
         self.inspector = self.enterContext(Inspector())
-        self.controller = Controller(self.dir / "controller", self.inspector)
+        self.controller = Controller(self.dir / "controller", self.inspector, **self.controller_settings)
         self.addCleanup(self.controller.close)
 
     def start_agent(self, host: str, source: dict[str, str | Path] | None = None, wrap: Wrap = list) -> Agent:

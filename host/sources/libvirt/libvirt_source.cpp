@@ -49,6 +49,11 @@ void LibvirtSource::start(ChannelSource::Handler& handler) {
         [this](const GuestId& guest, std::int64_t challenge, GuestAgentResult result) {
             handler_->on_guest_agent_returned(guest, challenge, result);
         });
+    io_calls_ = std::make_unique<IoCalls>(
+        io_, static_cast<int>(IoWatch::kMostReads), [uri = options_.uri] { return make_libvirt_io_reader(uri); },
+        [this](const GuestId& guest, std::int64_t number, const std::optional<IoCounters>& counters) {
+            handler_->on_io_returned(guest, number, counters);
+        });
     open();
 }
 
@@ -61,6 +66,7 @@ void LibvirtSource::stop() {
     plug_later_.cancel();
     attacher_.reset();
     guest_agent_calls_.reset();
+    io_calls_.reset();
     session_.reset();
     domains_.clear();
     threads_->await_none(kStopPatience);
@@ -269,6 +275,12 @@ void LibvirtSource::tell_guest_agent(const GuestId& guest, Domain& domain, std::
 
 void LibvirtSource::ask_guest_agent(const GuestId& guest, std::int64_t challenge) {
     if (guest_agent_calls_) guest_agent_calls_->ask(guest, challenge);
+}
+
+bool LibvirtSource::read_io(const GuestId& guest, std::int64_t number) {
+    if (!io_calls_ || !domains_.contains(guest)) return false;
+    io_calls_->ask(guest, number);
+    return true;
 }
 
 void LibvirtSource::want(const WantedChannels& wanted) {

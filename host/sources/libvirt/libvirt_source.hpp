@@ -13,6 +13,7 @@
 #include "host/sources/libvirt/domain_tracker.hpp"
 #include "host/sources/libvirt/guest_agent_calls.hpp"
 #include "host/sources/libvirt/hot_plug.hpp"
+#include "host/sources/libvirt/io_calls.hpp"
 #include "host/sources/libvirt/libvirt_attacher.hpp"
 #include "host/sources/libvirt/libvirt_session.hpp"
 #include "runtime/timer.hpp"
@@ -38,6 +39,7 @@ public:
     void want(const WantedChannels& wanted) override;
     void ask(const base::GuestId& guest) override;
     void ask_guest_agent(const base::GuestId& guest, std::int64_t challenge) override;
+    bool read_io(const base::GuestId& guest, std::int64_t number) override;
     std::string name() const override { return "libvirt " + options_.uri; }
 
 private:
@@ -99,6 +101,7 @@ private:
     std::unique_ptr<LibvirtAttacher> attacher_;
     GuestAgentCalls::MakeAsker make_asker_;
     std::unique_ptr<GuestAgentCalls> guest_agent_calls_;
+    std::unique_ptr<IoCalls> io_calls_;
     runtime::Timer plug_later_;
     std::set<base::GuestId> unattachable_;  ///< as told
 };

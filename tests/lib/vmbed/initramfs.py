@@ -14,7 +14,7 @@ import tempfile
 from typing import Mapping
 
 from vmbed import cache
-from vmbed.kernel import MODULES, POWER_BUTTON_MODULES, Kernel
+from vmbed.kernel import DISK_MODULE, MODULES, POWER_BUTTON_MODULES, Kernel
 
 CONTROL_PORT = "org.vitalwire.test.ctl"
 BUSYBOX = Path("/bin/busybox")
@@ -71,6 +71,16 @@ def obeying_power_button(payload: Payload, kernel: Kernel) -> Payload:
         payload,
         files={**payload.files, **modules, **power_off},
         init_lines=(*payload.init_lines, *load, "acpid -l /dev/null -p /run/acpid.pid"),
+    )
+
+
+def with_disk(payload: Payload, kernel: Kernel) -> Payload:
+    """The same guest, which finds the disk /dev/vda of its machine."""
+    module = f"/modules/{DISK_MODULE}.ko"
+    return replace(
+        payload,
+        files={**payload.files, module: kernel.module(DISK_MODULE)},
+        init_lines=(*payload.init_lines, f"insmod {module}"),
     )
 
 

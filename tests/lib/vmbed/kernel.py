@@ -28,7 +28,9 @@ MODULES = (
 )
 # For a guest that obeys the power button (a soft reboot or stop by Nova); a payload loads them.
 POWER_BUTTON_MODULES = ("evdev", "button")
-KEPT_MODULES = MODULES + POWER_BUTTON_MODULES
+# For a guest with a disk; a payload loads it.
+DISK_MODULE = "virtio_blk"
+KEPT_MODULES = (*MODULES, *POWER_BUTTON_MODULES, DISK_MODULE)
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,14 @@ class Host:
             shutil.copyfile(path, copy)
         return copy
 
+    def disk(self, name: str) -> Path:
+        """A small disk image that the user of the domains can write."""
+        image = self.folder / "boot" / f"{name}.raw"
+        with image.open("ab") as file:
+            file.truncate(1 << 20)
+        image.chmod(0o666)
+        return image
+
     def xml_file(self, xml: str) -> Path:
         """A file with that text, as virsh wants it."""
         path = self.folder / "xml" / f"{uuid.uuid4()}.xml"
@@ -226,12 +234,14 @@ class Domain:
         on_crash: str = "preserve",
         metadata: str = "",
         serial_controller: bool = True,
+        disk: bool = False,
     ) -> None:
         self.host = host
         self.name = name
         self.uuid = identity or str(uuid.uuid4())
         self.console = host.folder / "console" / f"{name}.console.log"
-        self.xml = _domain_xml(self, model, on_crash, metadata, serial_controller)
+        disks = _disk_xml(host.disk(name)) if disk else ""
+        self.xml = _domain_xml(self, model, on_crash, metadata, serial_controller, disks)
         self._control: Control | None = None
 
     def create(self) -> "Domain":
@@ -340,8 +350,13 @@ def _channel_xml(name: str) -> str:
     return f"<channel type='unix'><target type='virtio' name='{escape(name)}'/></channel>"
 
 
+def _disk_xml(image: Path) -> str:
+    source = f"<driver name='qemu' type='raw'/><source file='{escape(str(image))}'/>"
+    return f"<disk type='file' device='disk'>{source}<target dev='vda' bus='virtio'/></disk>"
+
+
 def _domain_xml(
-    domain: Domain, model: Model, on_crash: str, metadata: str, serial_controller: bool
+    domain: Domain, model: Model, on_crash: str, metadata: str, serial_controller: bool, disks: str
 ) -> str:
     host, machine = domain.host, model.machine
     names = (*machine.channels, CONTROL_PORT) if serial_controller else ()
@@ -367,6 +382,7 @@ def _domain_xml(
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
     <controller type='usb' model='none'/>
     {controller}
+    {disks}
     <serial type='file'><source path='{domain.console}'/></serial>
     {channels}
     <memballoon model='none'/>

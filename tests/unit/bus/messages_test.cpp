@@ -54,6 +54,7 @@ model::GuestReport some_report() {
     report.last_round_trip_us = 412;
     report.longest_round_trip_us = 5000;
     report.round_trips = {0, 7, 2};
+    report.io = {at(1'795'327'509'000'000), Millis(60'000), Millis(12'000)};
     return report;
 }
 
@@ -85,6 +86,7 @@ TEST(BusMessages, EveryMessageToTheAgentSurvivesTheWire) {
     model::GuestPolicy full{base::GuestId("g-1"), true, true, 3, Millis(200), Millis(60'000)};
     full.detection_time = Millis(900);
     full.machine_faults = true;
+    full.watch_io = true;
     for (const ToAgent& message :
          {ToAgent(Welcome{1, "controller-1"}), ToAgent(Welcome{1, "controller-1", at(1'795'327'508'123'456)}),
           ToAgent(Rejected{"host is \"taken\""}),

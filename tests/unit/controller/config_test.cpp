@@ -127,6 +127,20 @@ TEST_F(ControllerConfigTest, SharesOutPoliciesToTheSinksThatTheyName) {
     EXPECT_FALSE(read("[sink a]\ntype = log\n").sinks[0].policies);
 }
 
+TEST_F(ControllerConfigTest, APolicyMayWaitForAGuestWithoutIo) {
+    const auto config = read(
+        "[sink a]\ntype = log\n"
+        "[policy act]\nkinds = heartbeat_lost vm_crashed\nwhen_no_io_for = 120 s\nsinks = a\n");
+    EXPECT_THAT(mistakes(), IsEmpty());
+    EXPECT_EQ(config.sinks[0].policies->at(0).no_io_for, std::chrono::seconds(120));
+    read(
+        "[sink a]\ntype = log\n"
+        "[policy act]\nkinds = vm_crashed\nwhen_no_io_for = 120 s\nsinks = a\n"
+        "[policy soon]\nwhen_no_io_for = 5 s\nsinks = a\n");
+    EXPECT_THAT(mistakes(), ElementsAre(HasSubstr("c:5: [policy act] when_no_io_for: has no effect on these kinds"),
+                                        HasSubstr("c:8: [policy soon] when_no_io_for: ")));
+}
+
 TEST_F(ControllerConfigTest, ReportsEveryMistakeOfThePolicies) {
     read(
         "[sink a]\ntype = log\n[sink b]\ntype = log\n"
@@ -189,6 +203,8 @@ TEST_F(ControllerConfigTest, TheCheckReportsAPolicyThatAnotherOneCovers) {
     EXPECT_THAT(check("[policy all]\nsinks = a\n[policy later]\nkinds = unhealthy\nhold_off = 5 s\nsinks = a\n"),
                 ElementsAre(HasSubstr("c:6: [policy later] kinds: has no effect: [policy all] sends the same")));
     EXPECT_THAT(check("[policy x]\nflavors = nfv.*\nsinks = a\n[policy y]\nflavors = nfv.small\nsinks = a\n"),
+                ElementsAre(HasSubstr("[policy y] sinks: has no effect: [policy x]")));
+    EXPECT_THAT(check("[policy x]\nsinks = a\n[policy y]\nwhen_no_io_for = 120 s\nsinks = a\n"),
                 ElementsAre(HasSubstr("[policy y] sinks: has no effect: [policy x]")));
     EXPECT_THAT(check("[policy x]\nsinks = a\n[policy y]\nsinks = a\n"),
                 ElementsAre(HasSubstr("[policy y] sinks: has no effect: [policy x]")));

@@ -471,5 +471,59 @@ TEST_F(CoverageTest, VisitsManyGuestsInShortTurnsAndEachOnce) {
     EXPECT_LE(most, 500U);
 }
 
+TEST_F(CoreTest, AnAgentFollowsTheIoOfGuestsWhosePolicyTakesItIntoAccount) {
+    const auto set_policy = [&](base::Millis no_io_for) {
+        Policy policy;
+        policy.flavors = {"nfv.*"};
+        policy.no_io_for = no_io_for;
+        core->alarms().find_sink("a")->queue().set_policies(std::vector<Policy>{policy});
+        core->sinks_changed();
+    };
+    const auto watched = [&] { return received<bus::Policies>("compute-1").back().policies.at(0).watch_io; };
+    InventoryGuest guest = placed("g1", "compute-1");
+    guest.flavor = "nfv.small";
+    inventory.put(guest);
+    set_policy(std::chrono::seconds(120));
+    up(hello("compute-1"));
+    EXPECT_TRUE(watched());
+    set_policy({});
+    EXPECT_FALSE(watched());
+    set_policy(std::chrono::seconds(120));
+    EXPECT_TRUE(watched());
+    guest.flavor = "other";
+    change(guest);
+    pass(base::Millis(1));
+    EXPECT_FALSE(watched());
+}
+
+TEST_F(CoreTest, AFaultIsHeldAndReleasedByWhatItsAgentReportsOfTheGuestsIo) {
+    Policy policy;
+    policy.no_io_for = std::chrono::seconds(120);
+    core->alarms().find_sink("a")->queue().set_policies(std::vector<Policy>{policy});
+    const auto read = [&](base::Millis idle) {
+        model::GuestReport report = answering("g1", "lost");
+        report.io = {moment.wall, std::chrono::hours(1), idle};
+        message("compute-1", bus::Guests{{report}, {}});
+    };
+    up(hello("compute-1"), {}, {answering("g1")});
+    read(std::chrono::seconds(0));
+    pass(base::Millis(5));
+    model::Fault fault = f1;
+    fault.opened_at = moment.wall;
+    report("compute-1", fault);
+    read(std::chrono::seconds(12));
+    read(std::chrono::seconds(119));
+    EXPECT_THAT(take(), IsEmpty());
+    read(std::chrono::seconds(121));
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+    std::vector<std::string> journal;
+    for (const JournalEntry& entry : core->alarms().journal().find(f1.id)->entries)
+        journal.push_back(entry.what + " " + entry.detail);
+    EXPECT_THAT(journal, ElementsAre("opened silent", "held waits for the guest's I/O to be read",
+                                     "held I/O seen 12 s ago", "released no I/O for 121 s", "acknowledged opened"));
+    read(std::chrono::seconds(131));
+    EXPECT_THAT(take(), IsEmpty()) << "once";
+}
+
 }  // namespace
 }  // namespace vitalwire::controller

@@ -144,6 +144,10 @@ protected:
     void await_durable() override { disk_awaited_ = true; }
     void ask_machine(const GuestId& guest) override { asked_.push_back(guest.str()); }
     void want(const WantedChannels& wanted) override { wanted_ = wanted; }
+    bool read_io(const GuestId&, std::int64_t number) override {
+        io_reads_.push_back(number);
+        return true;
+    }
     void fault_changed(const model::Fault& fault) override {
         // What is sent to the controllers must not wait for anything.
         const auto faults = sent<bus::Faults>();
@@ -180,6 +184,7 @@ protected:
     std::vector<bus::ToController> sent_;
     std::vector<std::string> asked_;
     WantedChannels wanted_;
+    std::vector<std::int64_t> io_reads_;
     group::Limits allowed_;
     bool sent_before_logged_ = false;
     bool disk_awaited_ = false;

@@ -319,5 +319,79 @@ TEST_F(AgentCoreTest, WhatIsOverIsToldOnlyWhenTheGuestKnowsItsSession) {
     EXPECT_THAT(notified_, ElementsAre("live_migrate_end notice"));
 }
 
+/// The flavor of its guest is one whose I/O a policy takes into account, or not; reads return at once.
+class AgentCoreIoTest : public AgentCoreTest {
+protected:
+    void watch_io(bool wanted) {
+        connect_controller();
+        found();
+        listed();
+        registered();
+        model::GuestPolicy policy{kGuest, true};
+        policy.watch_io = wanted;
+        core_->controller_sent(0, bus::Policies{true, {policy}}, at());
+    }
+    void pass(base::Duration time) {
+        for (const base::TimePoint end = now_ + time; now_ < end;) {
+            after(Millis(100));
+            for (const std::int64_t number : std::exchange(io_reads_, {})) {
+                core_->io_returned(kGuest, number, IoCounters{{"block.0", 1}}, at());
+                ++reads_;
+            }
+            after(Millis(0));
+        }
+    }
+    /// Reports of the guest that say what is known of its I/O.
+    std::size_t told() const {
+        std::size_t count = 0;
+        for (const bus::Guests& message : sent<bus::Guests>()) {
+            for (const model::GuestReport& report : message.guests)
+                count += report.io ? 1 : 0;
+        }
+        return count;
+    }
+
+    int reads_ = 0;
+};
+
+TEST_F(AgentCoreIoTest, IsNotReadUnlessAPolicyTakesItIntoAccount) {
+    watch_io(false);
+    pass(std::chrono::seconds(30));
+    EXPECT_THAT(open_faults(), testing::SizeIs(1));
+    EXPECT_EQ(reads_, 0);
+}
+
+TEST_F(AgentCoreIoTest, ThatItCanBeReadIsToldBeforeItMatters) {
+    watch_io(true);
+    sent_.clear();
+    for (int i = 0; i < 120; ++i) {
+        answer();
+        pass(Millis(100));
+    }
+    EXPECT_THAT(open_faults(), IsEmpty());
+    EXPECT_GE(reads_, 1);
+    EXPECT_EQ(told(), 1U);
+}
+
+TEST_F(AgentCoreIoTest, OfALostGuestItIsReadAtOnceAndToldEachTime) {
+    watch_io(true);
+    pass(std::chrono::seconds(1));
+    while (open_faults().empty())
+        after(Millis(1));
+    sent_.clear();
+    pass(Millis(100));
+    EXPECT_EQ(told(), 1U);
+    sent_.clear();
+    pass(std::chrono::seconds(30));
+    EXPECT_EQ(told(), 3U);
+}
+
+TEST_F(AgentCoreIoTest, IsReadAgainAfterARestartOfTheAgent) {
+    watch_io(true);
+    restart();
+    pass(std::chrono::seconds(10));
+    EXPECT_GE(reads_, 1) << "the policy is kept";
+}
+
 }  // namespace
 }  // namespace vitalwire::host

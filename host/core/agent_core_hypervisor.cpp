@@ -1,10 +1,11 @@
-// AgentCore, as far as QEMU guest agents are concerned.
+// AgentCore, as far as what the hypervisor is asked, and asked for, is concerned.
 #include "host/core/agent_core.hpp"
 
 namespace vitalwire::host {
 
 using base::GuestId;
 using base::Moment;
+using wire::ChannelKind;
 using wire::Dialect;
 
 void AgentCore::guest_agent_port(const GuestId& guest, std::optional<bool> open, const Moment& at) {
@@ -37,11 +38,45 @@ void AgentCore::guest_agent_result(const GuestId& guest, const heartbeat::HostEv
 }
 
 /// After the end of a run who answers is another one, or none.
-void AgentCore::guest_agent_of(const GuestId& guest, const heartbeat::HostEvent& event, const Moment& at) {
+void AgentCore::note_end_of_run(const GuestId& guest, const heartbeat::HostEvent& event, const Moment& at) {
     const bool ends_a_run = std::holds_alternative<heartbeat::Rebooted>(event) ||
                             std::holds_alternative<heartbeat::Crashed>(event) ||
                             std::holds_alternative<heartbeat::Stopped>(event);
-    if (ends_a_run) guest_agents_.restarted(guest, judged(at).now);
+    if (!ends_a_run) return;
+    guest_agents_.restarted(guest, judged(at).now);
+    io_watch_.restarted(guest);
+}
+
+void AgentCore::want_channels() {
+    WantedChannels wanted;
+    for (const auto& [guest, policy] : monitor_.policies()) {
+        for (const std::string& name : policy.channels) {
+            const auto kind = wire::channel_kind(name);
+            if (kind && *kind != ChannelKind::guest_agent) wanted[guest].insert(*kind);
+        }
+    }
+    std::erase_if(not_attached_, [&](const auto& entry) { return !wanted.contains(entry.first); });
+    show_attachments();
+    output_.want(wanted);
+}
+
+void AgentCore::watch_io() {
+    std::set<GuestId> guests;
+    for (const auto& [guest, policy] : monitor_.policies()) {
+        if (policy.watch_io) guests.insert(guest);
+    }
+    io_watch_.want(guests, clock_.observe(at_.steady));
+}
+
+void AgentCore::io_returned(const GuestId& guest, std::int64_t number, const std::optional<IoCounters>& counters,
+                            const Moment& at) {
+    at_ = at;
+    const Judged now = judged(at);
+    io_watch_.returned(guest, number, counters, now.now, now.wall);
+}
+
+void AgentCore::hurry_io(const model::Fault& fault) {
+    if (model::is_silence(fault.kind) && fault.open()) io_watch_.hurry(fault.guest, clock_.observe(at_.steady));
 }
 
 }  // namespace vitalwire::host
