@@ -169,6 +169,7 @@ void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string
     log::info("agent connected",
               {{"host", host}, {"peer", peer}, {"version", hello.agent_version}, {"primary", hello.is_primary}});
     alarms_.agent_up(host);
+    groups_.drop_kept_of(host);
     groups_.expect(host);
     orphans_.agent_up(host);
     send(host, bus::Welcome{bus::kBusVersion, options_.monitoring.controller.str(), moment.wall});
@@ -233,6 +234,7 @@ void Core::on(const HostId& host, const bus::PrimaryChanged& changed, Moment mom
     if (was_primary == changed.is_primary) return;
     put_agent(host);
     alarms_.primary_changed(host);
+    groups_.drop_kept_of(host);
     ++counters_.primary_changes;
     maintenance_sync_.mark(host);
     initial_sync(host, moment);

@@ -130,17 +130,26 @@ void GroupService::deliver_kept(base::TimePoint now) {
     std::erase_if(moved_, [&](const auto& item) { return now - item.second >= KeptMessages::kLongest; });
     if (kept_.empty()) return;
     kept_.expire(now);
+    // By another controller newer ones of the same sender may come from now on.
+    drop_kept([this](const InventoryGuest* sender) { return sender == nullptr || !is_primary(agent_of(*sender)); });
     for (const GuestId& guest : kept_.guests()) {
         const InventoryGuest* known = inventory_.guest(guest);
         const bool there = known != nullptr && takes_part(*known) && has_channel(agent_of(*known), guest);
         if (!there) continue;
-        // By another controller newer ones of the same sender may have come already.
-        kept_.drop_if(guest, [this](const bus::GroupDeliver& message) {
-            const InventoryGuest* sender = inventory_.guest(GuestId(message.source));
-            return sender == nullptr || !is_primary(agent_of(*sender));
-        });
         for (const bus::GroupDeliver& message : kept_.take(guest))
             send_(agent_of(*known), message);
+    }
+}
+
+void GroupService::drop_kept_of(const HostId& host) {
+    drop_kept([&](const InventoryGuest* sender) { return sender != nullptr && agent_of(*sender) == host; });
+}
+
+void GroupService::drop_kept(const std::function<bool(const InventoryGuest* sender)>& outdated) {
+    for (const GuestId& guest : kept_.guests()) {
+        kept_.drop_if(guest, [&](const bus::GroupDeliver& message) {
+            return outdated(inventory_.guest(GuestId(message.source)));
+        });
     }
 }
 
@@ -250,6 +259,7 @@ void GroupService::notify_of_all(const HostId& host, const GroupId& group, const
 }
 
 void GroupService::agent_down(const HostId& host) {
+    drop_kept_of(host);
     expected_.erase(host);
     synced_.erase(host);
 }

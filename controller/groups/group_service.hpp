@@ -55,6 +55,10 @@ public:
     /// An agent has connected, or its snapshot is complete. Until its initial sync its guests are notified of no
     /// change, and nobody of theirs.
     void expect(const base::HostId& host) { expected_[host] = ++events_; }
+    /// The agent's stream of broadcasts begins anew: it has connected again, or named another primary. In between
+    /// another controller may have delivered newer ones of its guests, and it may send again what it had no answer to:
+    /// what was kept of them is dropped, and counted for those who do not get it.
+    void drop_kept_of(const base::HostId& host);
     /// Notifies its guests of all their peers, as changes while it was away were sent to nobody; and the guests of
     /// hosts that were synced before this one was expected of its guests. So a thousand agents that return at once are
     /// notified of each peer once, each in one go. What their guests have already the agents know.
@@ -90,6 +94,7 @@ private:
     bool has_channel(const base::HostId& host, const base::GuestId& guest) const;
     bool keep(const base::HostId& host, const base::GuestId& guest, const bus::GroupDeliver& message,
               base::TimePoint now);
+    void drop_kept(const std::function<bool(const InventoryGuest* sender)>& outdated);
     bool synced_after(const base::HostId& host, std::uint64_t event) const;
     void notify_of_all(const base::HostId& host, const base::GroupId& group, const std::string& timestamp);
     void notify_earlier(const std::vector<const InventoryGuest*>& guests, std::uint64_t event,

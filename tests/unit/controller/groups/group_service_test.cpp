@@ -169,6 +169,36 @@ TEST_F(GroupServiceTest, DropsWhatItKeptOfASenderThatAnotherControllerServesNow)
     EXPECT_THAT(on_h2(), ElementsAre("h2: deliver 2 of a to c after 1 lost"));
 }
 
+TEST_F(GroupServiceTest, WhatItKeptOfASenderWhoseAgentConnectsAgainIsLostAndCounted) {
+    moving_.insert(GuestId("c"));
+    say("1");
+    service_.agent_down(HostId("h1"));
+    service_.expect(HostId("h1"));
+    say("2");
+    channel("c", "h2");
+    EXPECT_THAT(on_h2(), ElementsAre("h2: deliver 2 of a to c after 1 lost"))
+        << "another controller may have delivered newer ones, or the first once more";
+}
+
+TEST_F(GroupServiceTest, WhatItKeptOfASenderIsLostOnceAnotherControllerWasItsPrimary) {
+    moving_.insert(GuestId("c"));
+    say("1");
+    fleet_.set_primary(HostId("h1"), {false, {}, {}});
+    service_.deliver_kept(now_);
+    fleet_.set_primary(HostId("h1"), {true, {}, {}});
+    channel("c", "h2");
+    EXPECT_THAT(on_h2(), IsEmpty());
+    EXPECT_EQ(service_.dropped(), 1U);
+}
+
+TEST_F(GroupServiceTest, WhatItKeptOfOthersStaysWhenAnAgentConnectsAgain) {
+    moving_.insert(GuestId("c"));
+    say("1");
+    service_.drop_kept_of(HostId("h2"));
+    channel("c", "h2");
+    EXPECT_THAT(on_h2(), ElementsAre("h2: deliver 1 of a to c"));
+}
+
 TEST_F(GroupServiceTest, KeepsNothingForAGuestThatDoesNotMove) {
     channel("c", "h2", false);
     say("1");
