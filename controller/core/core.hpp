@@ -185,6 +185,7 @@ private:
     void show_problems(base::Moment moment);
     bool may_report(const base::HostId& host, const base::GuestId& guest, bool withheld) const;
     std::string withheld_problem() const;
+    std::string claims_problem() const;
     std::string contradicted_problem() const;
     bool was_removed(const TrackedFault& tracked) const;
     std::string hosts_without_agent() const;

@@ -24,6 +24,7 @@ constexpr std::size_t kNamed = 5;
 constexpr const char* kRivals = "several agents have the same name";
 constexpr const char* kCopies = "several hosts have one agent state";
 constexpr const char* kWithheld = "hosts report faults of guests that the inventory has elsewhere";
+constexpr const char* kClaims = "agents claim guests that are being moved to another host";
 constexpr const char* kContradicted = "the inventory has guests elsewhere whose agent reports an open fault";
 constexpr const char* kNoAgent = "hosts of the inventory have no agent of that name";
 constexpr const char* kNoHost = "agents have guests, and no host of that name in the inventory";
@@ -187,6 +188,7 @@ void Core::show_problems(Moment moment) {
         copies.add(pair);
     context_.problems.set(kCopies, copies.text());
     context_.problems.set(kWithheld, withheld_problem());
+    context_.problems.set(kClaims, claims_problem());
     context_.problems.set(kContradicted, contradicted_problem());
     const bool settled = moment.steady >= names_from_ && context_.output.inventory_source().loaded;
     context_.problems.set(kNoAgent, settled ? hosts_without_agent() : "");
@@ -201,6 +203,17 @@ std::string Core::withheld_problem() const {
         const std::string where = owner == tracked.host ? ", which is deleted" : " on " + owner.str();
         listing.add(tracked.host.str() + " reports " + std::string(model::to_string(tracked.fault.kind)) +
                     " of guest " + tracked.fault.guest.str() + where);
+    }
+    return listing.text();
+}
+
+std::string Core::claims_problem() const {
+    Listing listing;
+    for (const Authority::Claim& claim : authority_.claims()) {
+        std::string hosts;
+        for (const HostId& host : claim.hosts)
+            hosts += (hosts.empty() ? "" : ", ") + host.str();
+        listing.add("guest " + claim.guest.str() + " of " + authority_.owner(claim.guest).str() + ": " + hosts);
     }
     return listing.text();
 }

@@ -1,27 +1,11 @@
 #include "controller/fleet/authority.hpp"
 
 #include <algorithm>
-#include <array>
-#include <string_view>
 
 namespace vitalwire::controller {
 
 using base::GuestId;
 using base::HostId;
-
-namespace {
-
-/// Nova's tasks during which a server has, or gets, a second copy.
-constexpr std::array<std::string_view, 7> kMoves = {"migrating",       "resize_prep",   "resize_migrating",
-                                                    "resize_migrated", "resize_finish", "resize_reverting",
-                                                    "unshelving"};
-
-template <class List>
-bool contains(const List& list, std::string_view word) {
-    return std::find(list.begin(), list.end(), word) != list.end();
-}
-
-}  // namespace
 
 bool is_expected(const InventoryGuest& guest) {
     return guest.state == "active" && guest.state_description != "rescuing";
@@ -30,9 +14,15 @@ bool is_expected(const InventoryGuest& guest) {
 bool Authority::moving(const GuestId& guest) const {
     const InventoryGuest* known = inventory_.guest(guest);
     if (known == nullptr) return false;
-    if (contains(kMoves, known->state_description)) return true;
+    if (is_moving(*known)) return true;
     const model::GuestReport* report = fleet_.report_of(names_.agent_of(known->host), guest);
     return report != nullptr && report->hold.starts_with("migrat");
+}
+
+bool Authority::announced_to(const HostId& host, const GuestId& guest) const {
+    const InventoryGuest* known = inventory_.guest(guest);
+    return known != nullptr && is_moving(*known) && !known->move_partner.empty() &&
+           names_.agent_of(known->move_partner) == host;
 }
 
 HostId Authority::owner(const GuestId& guest) const {
@@ -48,12 +38,24 @@ HostId Authority::owner(const GuestId& guest) const {
 bool Authority::may_report(const HostId& host, const GuestId& guest) const {
     const HostId owner = this->owner(guest);
     if (owner.empty() || owner == host) return true;
-    if (fleet_.report_of(host, guest) == nullptr || !moving(guest)) return false;
-    // The move's destination; of several that claim the guest nobody knows which it is.
-    const auto holders = fleet_.holders(guest);
-    return std::all_of(holders.begin(), holders.end(), [&](const HostId& holder) {
-        return holder == host || holder == owner || !fleet_.find(holder)->connected;
-    });
+    return announced_to(host, guest) && fleet_.report_of(host, guest) != nullptr;
+}
+
+std::vector<Authority::Claim> Authority::claims() const {
+    std::vector<Claim> claims;
+    for (const GuestId& guest : fleet_.held_twice()) {
+        const InventoryGuest* known = inventory_.guest(guest);
+        if (known == nullptr || known->host.empty() || !moving(guest)) continue;
+        Claim claim{guest, {}};
+        for (const HostId& holder : fleet_.holders(guest)) {
+            const bool rightly = holder == owner(guest) || announced_to(holder, guest);
+            if (!rightly && fleet_.find(holder)->connected) claim.hosts.push_back(holder);
+        }
+        // Of a move that only the owner's hypervisor has announced one of them is the destination.
+        const bool announced = is_moving(*known) && !known->move_partner.empty();
+        if (claim.hosts.size() > (announced ? 0 : 1)) claims.push_back(std::move(claim));
+    }
+    return claims;
 }
 
 std::vector<Authority::Twice> Authority::running_twice() const {

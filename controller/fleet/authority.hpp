@@ -12,9 +12,9 @@
 namespace vitalwire::controller {
 
 /// Who may report about a guest now. A guest has one owner: the host where the inventory has it. A report cannot make
-/// an owner, or a stolen key could take any guest. While a move is announced, by Nova's task or by the owner's
-/// hypervisor, the one other host that holds a copy may report about it too. Where the inventory has no host the first
-/// living holder is the owner. No I/O, no clock.
+/// an owner, or a stolen key could take any guest. While Nova moves it, the other host of the move as Nova has
+/// announced it may report about its copy too; any other one waits until the inventory has the guest there. Where the
+/// inventory has no host the first living holder is the owner. No I/O, no clock.
 class Authority {
 public:
     Authority(const Inventory& inventory, const Fleet& fleet, const HostNames& names)
@@ -23,8 +23,17 @@ public:
     bool may_report(const base::HostId& host, const base::GuestId& guest) const;
     /// Empty when nobody owns it.
     base::HostId owner(const base::GuestId& guest) const;
-    /// A move of the guest is announced.
+    /// A move of the guest is announced, by Nova's task or by the owner's hypervisor: to whom that does not say.
     bool moving(const base::GuestId& guest) const;
+    /// Nova moves the guest between its owner and that host.
+    bool announced_to(const base::HostId& host, const base::GuestId& guest) const;
+
+    struct Claim {
+        base::GuestId guest;
+        std::vector<base::HostId> hosts;  ///< that have a copy, and no part in its move
+    };
+    /// Guests that are moved, and copies of which are on hosts that cannot all be the destination.
+    std::vector<Claim> claims() const;
 
     struct Twice {
         base::GuestId guest;

@@ -1,5 +1,8 @@
 #include "controller/fleet/inventory.hpp"
 
+#include <algorithm>
+#include <array>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
 
@@ -15,7 +18,15 @@ void erase_from(Index& index, const Key& key, const base::GuestId& guest) {
     if (at->second.empty()) index.erase(at);
 }
 
+constexpr std::array<std::string_view, 7> kMoves = {"migrating",       "resize_prep",   "resize_migrating",
+                                                    "resize_migrated", "resize_finish", "resize_reverting",
+                                                    "unshelving"};
+
 }  // namespace
+
+bool is_moving(const InventoryGuest& guest) {
+    return std::find(kMoves.begin(), kMoves.end(), guest.state_description) != kMoves.end();
+}
 
 std::vector<GuestChange> Inventory::replace(InventorySnapshot snapshot) {
     groups_.clear();

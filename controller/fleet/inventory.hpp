@@ -18,11 +18,14 @@ namespace vitalwire::controller {
 struct InventoryGuest {
     base::GuestId id;
     std::string display_name;
-    std::string hostname;           ///< inside the guest
-    std::string project;            ///< tenant
-    std::string flavor;             ///< its name; empty: not known
-    base::HostId host;              ///< service host of its compute node; empty while it is nowhere
-    std::string node;               ///< the hypervisor's name for it
+    std::string hostname;  ///< inside the guest
+    std::string project;   ///< tenant
+    std::string flavor;    ///< its name; empty: not known
+    base::HostId host;     ///< service host of its compute node; empty while it is nowhere
+    std::string node;      ///< the hypervisor's name for it
+    /// While Nova moves it, the other host of that move as Nova announced it: the destination, or where it came from
+    /// once Nova has it there. Empty: none.
+    base::HostId move_partner;
     base::GroupId group;            ///< its server group; empty: none. A server is in one group at most.
     std::string state = "active";   ///< Nova's vm_state
     std::string state_description;  ///< Nova's task_state; empty: none
@@ -32,6 +35,9 @@ struct InventoryGuest {
 
     friend bool operator==(const InventoryGuest&, const InventoryGuest&) = default;
 };
+
+/// True while Nova's task is one during which a server has, or gets, a second copy.
+bool is_moving(const InventoryGuest& guest);
 
 struct InventoryGroup {
     base::GroupId id;

@@ -1,5 +1,7 @@
 #include "controller/openstack/nova_records.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -120,6 +122,23 @@ Result<NovaGroup> group_in(const json& payload, const char* id_key, const char* 
     return group;
 }
 
+/// Sent by the host that the server is to be moved to; the server's own host is still the other one.
+bool announces_move(const std::string& event) {
+    constexpr std::array<std::string_view, 6> kEvents = {
+        "instance.live_migration_pre.start",  "instance.resize_prep.start",
+        "instance.resize_revert.start",       "compute.instance.live_migration.pre.start",
+        "compute.instance.resize.prep.start", "compute.instance.resize.revert.start"};
+    return std::find(kEvents.begin(), kEvents.end(), event) != kEvents.end();
+}
+
+/// The host in "nova-compute:HOST" or, unversioned, "compute.HOST".
+base::HostId host_of(std::string_view publisher) {
+    for (const std::string_view service : {"nova-compute:", "compute."}) {
+        if (publisher.starts_with(service)) return base::HostId(std::string(publisher.substr(service.size())));
+    }
+    return {};
+}
+
 template <class T>
 base::Result<NovaNotification> filled(NovaNotification notification, About about, T NovaNotification::*field,
                                       base::Result<T> content) {
@@ -133,6 +152,8 @@ Result<NovaNotification> read_versioned(NovaNotification notification, const jso
     const std::string& event = notification.event_type;
     if (event == "instance.update")
         return filled(std::move(notification), About::server, &NovaNotification::server, versioned_server(payload));
+    if (announces_move(event))
+        return filled(std::move(notification), About::move, &NovaNotification::server, versioned_server(payload));
     if (event == "instance.delete.end")
         return filled(std::move(notification), About::server_gone, &NovaNotification::server,
                       versioned_server(payload));
@@ -149,6 +170,8 @@ Result<NovaNotification> read_unversioned(NovaNotification notification, const j
     const std::string& event = notification.event_type;
     if (event == "compute.instance.update")
         return filled(std::move(notification), About::server, &NovaNotification::server, unversioned_server(payload));
+    if (announces_move(event))
+        return filled(std::move(notification), About::move, &NovaNotification::server, unversioned_server(payload));
     if (event == "compute.instance.delete.end")
         return filled(std::move(notification), About::server_gone, &NovaNotification::server,
                       unversioned_server(payload));
@@ -188,6 +211,7 @@ Result<NovaNotification> read_notification(std::string_view body) {
     const json& payload = member(*message, "payload");
     if (!payload.is_object()) return fail(Errc::malformed, "a notification whose payload is no object");
     notification.versioned = payload.contains("nova_object.data");
+    notification.partner = host_of(text(*message, "publisher_id"));
     return notification.versioned ? read_versioned(std::move(notification), data(payload))
                                   : read_unversioned(std::move(notification), payload);
 }

@@ -35,6 +35,7 @@ struct NovaNotification {
         nothing_of_ours,
         server,         ///< its row was saved: `server` is how it is now
         server_gone,    ///< `server.guest.id` only
+        move,           ///< of `server.guest.id`, announced to the host `partner`
         group,          ///< created, or members added: `group.members` are in it
         group_members,  ///< `group.group.id` and the members just added only
         group_gone,     ///< `group.group.id` only
@@ -45,6 +46,7 @@ struct NovaNotification {
     bool versioned = false;
     About about = About::nothing_of_ours;
     NovaServer server;
+    base::HostId partner;
     NovaGroup group;
 };
 
@@ -54,7 +56,8 @@ base::Result<std::optional<NovaServer>> read_server(const nlohmann::json& server
 /// A group of GET /os-server-groups (from microversion 2.13). Fails with malformed.
 base::Result<NovaGroup> read_group(const nlohmann::json& group);
 /// A message's body. Only what saved rows contain counts (instance.update, group events): the other events of an
-/// operation repeat it, some with the values of before. Fails with malformed or too_large.
+/// operation repeat it, some with the values of before, and are used for nothing but the host that a move is announced
+/// to, which sends them. Fails with malformed or too_large.
 base::Result<NovaNotification> read_notification(std::string_view body);
 
 }  // namespace vitalwire::controller

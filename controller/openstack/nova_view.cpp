@@ -32,6 +32,13 @@ void append(std::vector<GuestChange>& changes, std::optional<GuestChange> change
     if (change) changes.push_back(std::move(*change));
 }
 
+/// As long as the move lasts; once Nova has the server at its destination that is where it came from.
+base::HostId move_partner(const InventoryGuest* before, const InventoryGuest& now) {
+    if (before == nullptr || !is_moving(now)) return {};
+    if (before->host == now.host) return before->move_partner;
+    return before->move_partner == now.host ? before->host : base::HostId();
+}
+
 }  // namespace
 
 bool NovaView::is_repetition(const std::string& message_id) {
@@ -47,6 +54,10 @@ NovaView::Effect NovaView::apply(const NovaNotification& notification, base::Tim
     effect.used = true;
 
     const GuestId& guest = notification.server.guest.id;
+    if (notification.about == About::move) {
+        announce_move(guest, notification.partner, effect.changes);
+        return effect;
+    }
     const GroupId& group = notification.group.group.id;
     if (poll_ && !guest.empty()) poll_->notified_servers.insert(guest);
     if (poll_ && !group.empty()) poll_->notified_groups.insert(group);
@@ -74,6 +85,7 @@ NovaView::Effect NovaView::apply(const NovaNotification& notification, base::Tim
         case About::group_gone:
             remove_group(group, effect.changes);
             break;
+        case About::move:
         case About::nothing_of_ours:
             break;
     }
@@ -166,6 +178,7 @@ void NovaView::put(const NovaServer& server, std::vector<GuestChange>& changes) 
     // A flavor that is not known yet changes nothing of what was asked for before.
     const InventoryGuest* before = inventory_.guest(guest.id);
     if (before != nullptr) guest.policy = before->policy;
+    guest.move_partner = move_partner(before, guest);
     if (known.policy) guest.policy = *known.policy;
     guest.policy.guest = guest.id;
     guest.flavor = known.flavor;
@@ -206,6 +219,14 @@ void NovaView::remove(const GuestId& guest, std::vector<GuestChange>& changes) {
     if (group == group_of_.end()) return;
     members_[group->second].erase(guest);
     group_of_.erase(group);
+}
+
+void NovaView::announce_move(const GuestId& guest, const base::HostId& partner, std::vector<GuestChange>& changes) {
+    const InventoryGuest* known = inventory_.guest(guest);
+    if (known == nullptr || !is_moving(*known) || known->host == partner) return;
+    InventoryGuest announced = *known;
+    announced.move_partner = partner;
+    append(changes, inventory_.put(std::move(announced)));
 }
 
 void NovaView::note_deleted(const GuestId& guest) {

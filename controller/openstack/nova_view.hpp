@@ -70,6 +70,7 @@ private:
     bool is_repetition(const std::string& message_id);
     void put(const NovaServer& server, std::vector<GuestChange>& changes);
     void remove(const base::GuestId& guest, std::vector<GuestChange>& changes);
+    void announce_move(const base::GuestId& guest, const base::HostId& partner, std::vector<GuestChange>& changes);
     void learn_flavor(Known& known, const NovaServer& server);
     void set_problems(Known& known, std::vector<std::string> problems);
     void add_members(const base::GroupId& group, const std::vector<base::GuestId>& members,

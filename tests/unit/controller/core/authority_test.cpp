@@ -10,7 +10,18 @@ using ::testing::IsEmpty;
 
 constexpr const char* kForeign = "hosts report faults of guests that the inventory has elsewhere";
 
-class AuthorityTest : public CoreTest {};
+constexpr const char* kClaims = "agents claim guests that are being moved to another host";
+
+class AuthorityTest : public CoreTest {
+protected:
+    /// Nova migrates g1, and has announced it to `partner`.
+    static InventoryGuest moving(const std::string& host, const std::string& partner) {
+        InventoryGuest guest = placed("g1", host);
+        guest.state_description = "migrating";
+        guest.move_partner = base::HostId(partner);
+        return guest;
+    }
+};
 
 TEST_F(AuthorityTest, WhoKnowsTheIdOfAnAbsentHostsFaultCannotEndIt) {
     place("g1", "compute-1");
@@ -123,10 +134,8 @@ TEST_F(AuthorityTest, AWithheldFaultStaysWithheldOverARestart) {
     EXPECT_THAT(take(), ::testing::Not(::testing::Contains("f1 opened 1")));
 }
 
-TEST_F(AuthorityTest, DuringAMoveBothHostsMayReportTheirCopy) {
-    InventoryGuest moving = placed("g1", "compute-1");
-    moving.state_description = "migrating";
-    inventory.put(moving);
+TEST_F(AuthorityTest, DuringAMoveTheHostThatItIsAnnouncedToMayReportItsCopyToo) {
+    change(moving("compute-1", "compute-2"));
     up(hello("compute-1"), {}, {answering("g1")});
     up(hello("compute-2"), {}, {answering("g1")});
     up(hello("compute-3"));
@@ -136,32 +145,58 @@ TEST_F(AuthorityTest, DuringAMoveBothHostsMayReportTheirCopy) {
     EXPECT_THAT(take(), IsEmpty()) << "it holds no copy";
 }
 
-TEST_F(AuthorityTest, DuringAMoveNobodyIsBelievedToBeTheDestinationWhenSeveralClaimIt) {
-    InventoryGuest moving = placed("g1", "compute-1");
-    moving.state_description = "migrating";
-    inventory.put(moving);
+TEST_F(AuthorityTest, WhereAGuestCameFromMayReportItsCopyUntilTheMoveEnds) {
+    change(moving("compute-2", "compute-1"));
     up(hello("compute-1"), {}, {answering("g1")});
     up(hello("compute-2"), {}, {answering("g1")});
-    up(hello("compute-3"), {}, {answering("g1")});
-    report("compute-3", open_fault("g1", "f3", model::FaultKind::vm_crashed));
-    EXPECT_THAT(take(), IsEmpty());
     report("compute-1", f1);
-    EXPECT_THAT(take(), ElementsAre("f1 opened 1")) << "its owner is";
-    down("compute-3");
-    report("compute-2", open_fault("g1", "f2", model::FaultKind::vm_crashed));
-    EXPECT_THAT(take(), ElementsAre("f2 opened 1")) << "one claim is left";
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+    place("g1", "compute-2");
+    report("compute-1", open_fault("g1", "f2", model::FaultKind::vm_crashed));
+    EXPECT_THAT(take(), IsEmpty());
 }
 
-TEST_F(AuthorityTest, TheOwnersHypervisorAnnouncesAMoveToo) {
+TEST_F(AuthorityTest, AThirdHostThatAloneClaimsAGuestThatMovesIsNotBelieved) {
     place("g1", "compute-1");
     auto leaving = answering("g1");
+    leaving.hold = "migrating";
+    up(hello("compute-1"), {f1}, {leaving});
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+    up(hello("compute-9"), {}, {answering("g1")});
+    for (const bool announced : {false, true}) {
+        if (announced) change(moving("compute-1", "compute-2"));
+        report("compute-9", open_fault("g1", "f9", model::FaultKind::vm_crashed));
+        report("compute-9", cleared(f1));
+        message("compute-9", bus::GroupSend{1, base::GuestId("g1"), "hello"});
+        pass(seconds(5));
+        EXPECT_THAT(take(), IsEmpty());
+        EXPECT_TRUE(tracked("f1")->fault.open());
+        EXPECT_THAT(problem(kForeign), HasSubstr("compute-9 reports vm_crashed of guest g1 on compute-1"));
+    }
+    EXPECT_TRUE(received<bus::GroupAccepted>("compute-9").empty());
+    EXPECT_EQ(problem(kClaims), "guest g1 of compute-1: compute-9") << "it is announced to another one";
+    place("g1", "compute-2");
+    up(hello("compute-2"), {}, {answering("g1")});
+    pass(seconds(5));
+    EXPECT_EQ(problem(kClaims), "");
+    EXPECT_EQ(core->self_monitoring().open_of_kind("running_twice"), 1U) << "the move is over, and it goes on";
+}
+
+TEST_F(AuthorityTest, OfAMoveThatOnlyTheHypervisorAnnouncesTheDestinationWaitsForTheInventory) {
+    place("g1", "compute-1");
+    auto leaving = answering("g1");
+    leaving.hold = "migrating";
     up(hello("compute-1"), {}, {leaving});
     up(hello("compute-2"), {}, {answering("g1")});
     report("compute-2", f1);
-    EXPECT_THAT(take(), IsEmpty());
-    leaving.hold = "migrating";
-    message("compute-1", bus::Guests{{leaving}, {}});
     pass(seconds(1));
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_EQ(refreshed, 1) << "which is asked at once";
+    EXPECT_EQ(problem(kClaims), "") << "one of them is the destination";
+    up(hello("compute-3"), {}, {answering("g1")});
+    pass(seconds(1));
+    EXPECT_EQ(problem(kClaims), "guest g1 of compute-1: compute-2, compute-3");
+    place("g1", "compute-2");
     EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
 }
 

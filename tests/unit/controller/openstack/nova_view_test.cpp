@@ -32,10 +32,19 @@ std::string shown(const GuestChange& change) {
            (guest.group.empty() ? "" : " in the group");
 }
 
+/// Of the host that a move is announced to they see nothing.
+bool peers_see(const GuestChange& change) {
+    if (!change.before || !change.after) return true;
+    InventoryGuest before = *change.before;
+    before.move_partner = change.after->move_partner;
+    return before != *change.after;
+}
+
 std::vector<std::string> shown(const std::vector<GuestChange>& changes) {
     std::vector<std::string> lines;
-    for (const GuestChange& change : changes)
-        lines.push_back(shown(change));
+    for (const GuestChange& change : changes) {
+        if (peers_see(change)) lines.push_back(shown(change));
+    }
     return lines;
 }
 
@@ -130,6 +139,33 @@ TEST_F(NovaViewTest, ReplayingALifeGivesEachChangeOnce) {
     EXPECT_THAT(inventory.guests(), IsEmpty());
     EXPECT_THAT(inventory.groups(), IsEmpty());
     EXPECT_THAT(asked, IsEmpty());
+}
+
+TEST_F(NovaViewTest, WhomAMoveIsAnnouncedToIsKnownWhileItLastsInBothFormats) {
+    // Of A: two resizes, one of which is reverted, and a live migration.
+    const std::vector<std::string> moves = {
+        "compute-1 to compute-0", "compute-0 from compute-1", "compute-0 to compute-1", "compute-1 from compute-0",
+        "compute-1 to compute-0", "compute-0 from compute-1", "compute-0 to compute-1"};
+    for (const bool versioned : {true, false}) {
+        Inventory fresh;
+        NovaView replayed(fresh);
+        std::vector<std::string> seen;
+        for (const std::string& body : captured()) {
+            const auto notification = read_notification(body);
+            if (notification->versioned != versioned) continue;
+            for (const GuestChange& change : replayed.apply(*notification, now).changes) {
+                if (!change.after || change.after->move_partner.empty()) continue;
+                const InventoryGuest& guest = *change.after;
+                const bool arrived = change.before->move_partner == guest.host;
+                const std::string line = guest.host.str() + (arrived ? " from " : " to ") + guest.move_partner.str();
+                const bool same_host = change.before->host == guest.host && !change.before->move_partner.empty();
+                if (!same_host) seen.push_back(line);
+            }
+        }
+        EXPECT_THAT(seen, ElementsAreArray(moves)) << (versioned ? "versioned" : "unversioned");
+        for (const auto& [id, guest] : fresh.guests())
+            EXPECT_TRUE(guest.move_partner.empty());
+    }
 }
 
 TEST_F(NovaViewTest, UnversionedNotificationsAloneGiveTheSame) {
