@@ -347,6 +347,7 @@ void Core::hand_back(const HostId& host) {
     bus::HandBack message;
     const auto flush = [&](bool last) {
         message.last = last;
+        message.state_lost = true;
         send(host, std::exchange(message, {}));
     };
     for (const model::GuestReport& report : *remembered.mapped()) {

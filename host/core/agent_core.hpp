@@ -229,6 +229,11 @@ private:
     void guest_changed(const base::GuestId& guest) override { controllers_.guest_changed(guest); }
     void guest_gone(const base::GuestId& guest) override { controllers_.guest_gone(guest); }
     void save(const base::GuestId& guest, const heartbeat::SaveRegistration& saved) override;
+    void closed_changed(const base::GuestId& guest, model::FaultKind kind,
+                        const std::optional<heartbeat::OpenFault>& closed) override {
+        count_change();
+        state_.keep_closed(guest, kind, closed);
+    }
 
     // GroupRelay::Output
     void to_primary(const bus::ToController& message) override { controllers_.send_to_primary(message); }

@@ -68,6 +68,7 @@ void AgentCore::start_state() {
     host_restarted_ = !boot.empty() && !identity_.boot.empty() && boot != identity_.boot;
     if (fresh) output_.put(kAgentTable, kStateId, state_id_);
     output_.put(kAgentTable, kStateStarts, std::to_string(state_starts_));
+    state_.begin_life(state_starts_, monitor_);
     output_.put(kAgentTable, kBootId, identity_.boot);
 }
 

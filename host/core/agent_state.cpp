@@ -1,9 +1,11 @@
 #include "host/core/agent_state.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "bus/json.hpp"
+#include "bus/limits.hpp"
 #include "runtime/unreadable_rows.hpp"
 #include "wire/field_reader.hpp"
 #include "wire/json_reader.hpp"
@@ -22,6 +24,8 @@ constexpr const char* kGuests = "guests";
 constexpr const char* kFaults = "faults";
 constexpr const char* kPolicies = "policies";
 constexpr const char* kMaintenance = "maintenance";
+constexpr const char* kClosed = "closed";
+constexpr int kClosedVersion = 1;
 constexpr std::string_view kNative = "native";
 constexpr std::string_view kCgcs = "existing";  // as the version before writes and reads it
 constexpr std::string_view kGuestAgent = "guest_agent";
@@ -83,6 +87,10 @@ void load(AgentState::Rows& rows, UnreadableRows& unreadable, const char* table,
     }
 }
 
+std::string closed_key(const base::GuestId& guest, model::FaultKind kind) {
+    return guest.str() + ' ' + std::string(model::to_string(kind));
+}
+
 }  // namespace
 
 json to_json(const SaveRegistration& saved) {
@@ -129,6 +137,8 @@ std::uint64_t AgentState::load_into(Monitor& monitor) {
     load(rows_, unreadable, kGuests, saved_from_json, [&](const std::string& guest, SaveRegistration saved) {
         monitor.restore(base::GuestId(guest), std::move(saved));
     });
+    load(rows_, unreadable, kClosed, closed_from_json,
+         [&](const std::string&, Closed closed) { closed_.push_back(std::move(closed)); });
     newly_unreadable_ = unreadable.moved();
     return unreadable.rows();
 }
@@ -144,6 +154,39 @@ void AgentState::keep(const model::Fault& fault) {
 
 void AgentState::forget(const base::FaultId& fault) {
     rows_.erase(kFaults, fault.str());
+}
+
+Result<AgentState::Closed> AgentState::closed_from_json(const json& object) {
+    wire::FieldReader in(object);
+    Closed closed;
+    in.integer_or("version", kClosedVersion, kClosedVersion, kClosedVersion);
+    closed.guest = base::GuestId(in.text("guest", 1, bus::kMaxGuestId));
+    const auto kind = model::parse_fault_kind(in.text("kind", 1, 64));
+    if (!kind) in.refuse(base::Errc::bad_field, "key 'kind': expected a kind of fault");
+    closed.fault.kind = kind.value_or(model::FaultKind::heartbeat_lost);
+    closed.fault.detail = wire::text_or(object, "detail");
+    closed.fault.reason = wire::text_or(object, "reason");
+    closed.fault.corrective_action = model::parse_corrective_action(wire::text_or(object, "corrective_action"));
+    closed.starts = static_cast<std::uint64_t>(std::max<std::int64_t>(wire::int_or(object, "starts", 0), 0));
+    return in.finish(std::move(closed));
+}
+
+void AgentState::keep_closed(const base::GuestId& guest, model::FaultKind kind,
+                             const std::optional<heartbeat::OpenFault>& closed) {
+    if (!closed) return rows_.erase(kClosed, closed_key(guest, kind));
+    json row = {{"version", kClosedVersion}, {"guest", guest.str()},     {"kind", model::to_string(kind)},
+                {"detail", closed->detail},  {"reason", closed->reason}, {"starts", starts_}};
+    if (closed->corrective_action) row["corrective_action"] = model::to_string(*closed->corrective_action);
+    rows_.put(kClosed, closed_key(guest, kind), wire::dump(row));
+}
+
+void AgentState::begin_life(std::uint64_t starts, Monitor& monitor) {
+    starts_ = starts;
+    for (const Closed& closed : std::exchange(closed_, {})) {
+        const bool counts = closed.starts + 1 == starts;
+        keep_closed(closed.guest, closed.fault.kind, counts ? std::optional(closed.fault) : std::nullopt);
+        if (counts) monitor.restore_closed(closed.guest, closed.fault);
+    }
 }
 
 void AgentState::keep_notified(const base::GuestId& guest, bool notified) {

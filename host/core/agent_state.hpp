@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,14 +37,30 @@ public:
     void keep(const base::GuestId& guest, const heartbeat::SaveRegistration& saved);
     void keep(const model::Fault& fault);
     void forget(const base::FaultId& fault);
+    /// A fault that an operator has closed, whose guest has not been well since; absent: it has.
+    void keep_closed(const base::GuestId& guest, model::FaultKind kind,
+                     const std::optional<heartbeat::OpenFault>& closed);
+    /// The agent starts from this state for the `starts`-th time. What is known of closed faults counts only as the
+    /// life before left it: a release that does not know of them may have lived since.
+    void begin_life(std::uint64_t starts, Monitor& monitor);
     /// Whether the guest was notified of a maintenance, and not of its end.
     void keep_notified(const base::GuestId& guest, bool notified);
     std::vector<base::GuestId> notified() const;
     void keep(const bus::Policies& policies, const Monitor& monitor);
 
 private:
+    struct Closed {
+        base::GuestId guest;
+        heartbeat::OpenFault fault;
+        std::uint64_t starts = 0;
+    };
+
+    static base::Result<Closed> closed_from_json(const nlohmann::json& object);
+
     Rows& rows_;
     std::uint64_t newly_unreadable_ = 0;
+    std::uint64_t starts_ = 0;
+    std::vector<Closed> closed_;  ///< as they were read
 };
 
 }  // namespace vitalwire::host

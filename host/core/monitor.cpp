@@ -221,7 +221,8 @@ void Monitor::apply_policy(Guest& guest, TimePoint now, WallTime wall) {
 void Monitor::open_fault(Guest& guest, const heartbeat::OpenFault& action, TimePoint now, WallTime wall) {
     // A fault whose clear is withheld is open still.
     const auto again = [&](const WithheldClear& withheld) { return withheld.clear.kind == action.kind; };
-    if (std::erase_if(guest.withheld, again) > 0)
+    // Unless an operator has closed it: since then the guest was well.
+    if (std::erase_if(guest.withheld, again) > 0 && faults_.find_open(guest.key.id(), action.kind) != nullptr)
         return update_fault(guest, {action.kind, action.detail, action.reason, action.corrective_action}, now, wall);
     Fault fault;
     fault.id = ids_.fault_id();
@@ -284,6 +285,7 @@ void Monitor::clear_withheld(Guest& guest, TimePoint now, WallTime wall) {
 }
 
 void Monitor::clear_now(const Guest& guest, const heartbeat::ClearFault& action, WallTime wall) {
+    end_closed(guest.key.id(), action.kind);
     Fault* fault = faults_.find_open(guest.key.id(), action.kind);
     if (fault == nullptr) return;
     fault->cleared_at = wall;

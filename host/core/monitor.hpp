@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -46,6 +47,10 @@ public:
         virtual void guest_gone(const base::GuestId& guest) = 0;
         /// Keep, or forget when empty, what must survive a restart.
         virtual void save(const base::GuestId& guest, const heartbeat::SaveRegistration& saved) = 0;
+        /// An operator has closed the guest's fault of that kind, and it has not been well since: keep it, or forget it
+        /// when absent.
+        virtual void closed_changed(const base::GuestId& guest, model::FaultKind kind,
+                                    const std::optional<heartbeat::OpenFault>& closed) = 0;
     };
 
     /// Whose QEMU guest agents are asked: nobody's, theirs whose flavor says so, or everybody's.
@@ -68,6 +73,7 @@ public:
     void restore(const base::GuestId& guest, heartbeat::SaveRegistration saved);
     void restore(model::Fault fault);
     void restore(model::GuestPolicy policy);
+    void restore_closed(const base::GuestId& guest, const heartbeat::OpenFault& closed);
     /// Every source has listed what exists: a restored guest that none listed is no longer on this host, or went down
     /// with it (`host_restarted`). Of those in `unknown` nothing is known yet.
     void listed(const std::set<base::GuestId>& unknown, bool host_restarted, base::TimePoint now, base::WallTime wall);
@@ -184,6 +190,10 @@ private:
     };
 
     void adopt_newer(const model::Fault& handed, base::TimePoint now, base::WallTime wall);
+    bool judged_open(const base::GuestId& guest, model::FaultKind kind) const;
+    void judge_anew(const base::GuestId& guest, model::FaultKind kind, base::TimePoint now, base::WallTime wall);
+    void judge_closed_anew(base::TimePoint now, base::WallTime wall);
+    void end_closed(const base::GuestId& guest, model::FaultKind kind);
     Guest& guest_for(const base::GuestId& id, base::TimePoint now);
     heartbeat::HostPolicy policy_for(const base::GuestId& id) const;
     void step(Guest& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
@@ -218,6 +228,9 @@ private:
     std::unordered_map<base::GuestId, Restored> restored_;
     std::unordered_map<base::GuestId, model::GuestPolicy> policies_;
     FaultTable faults_;
+    using Kinds = std::set<std::pair<base::GuestId, model::FaultKind>>;
+    Kinds closed_;           ///< by an operator; their guests have not been well since
+    Kinds restored_closed_;  ///< of them, those of before the start
     Schedule due_;
     std::uint64_t next_ordinal_ = 0;
     heartbeat::HostActions actions_;

@@ -21,6 +21,12 @@ void Monitor::restore(Fault fault) {
     faults_.restore(std::move(fault));
 }
 
+void Monitor::restore_closed(const GuestId& guest, const heartbeat::OpenFault& closed) {
+    closed_.emplace(guest, closed.kind);
+    restored_closed_.emplace(guest, closed.kind);
+    restored_[guest].open.push_back(closed);
+}
+
 void Monitor::restore(model::GuestPolicy policy) {
     GuestId guest = policy.guest;
     policies_.insert_or_assign(std::move(guest), std::move(policy));
@@ -57,6 +63,7 @@ void Monitor::adopt(const bus::HandBack& handed, WallTime booted_at, TimePoint n
         adopt(report, booted_at, now);
     for (const Fault& fault : handed.faults)
         adopt(fault, now, wall);
+    if (handed.state_lost) judge_closed_anew(now, wall);
 }
 
 /// The session itself was lost with the state: the guest is to begin another one.
@@ -108,14 +115,43 @@ void Monitor::adopt_newer(const Fault& handed, TimePoint now, WallTime wall) {
     output_.fault_changed(*known);
     if (handed.open()) return;
     // Closed by an operator it is not opened again before the guest has been well.
-    const bool judged_anew = handed.clear_reason != bus::kClosedByOperator;
-    if (Guest* guest = judged_anew ? guests_.find(handed.guest) : nullptr)
-        step(*guest, heartbeat::FaultEnded{handed.kind}, now, wall);
-    const auto restored = restored_.find(handed.guest);
-    if (restored != restored_.end())
-        std::erase_if(restored->second.open, [&](const auto& open) { return open.kind == handed.kind; });
+    if (handed.clear_reason != bus::kClosedByOperator) {
+        judge_anew(handed.guest, handed.kind, now, wall);
+    } else if (judged_open(handed.guest, handed.kind)) {
+        closed_.emplace(handed.guest, handed.kind);
+        output_.closed_changed(
+            handed.guest, handed.kind,
+            heartbeat::OpenFault{handed.kind, handed.detail, handed.reason, handed.corrective_action});
+    }
     for (const base::FaultId& dropped : faults_.trim(handed.guest))
         output_.fault_forgotten(dropped, true);
+}
+
+bool Monitor::judged_open(const GuestId& id, model::FaultKind kind) const {
+    if (const Guest* guest = guests_.find(id)) return guest->session.fault_open(kind);
+    const auto restored = restored_.find(id);
+    return restored != restored_.end() && std::any_of(restored->second.open.begin(), restored->second.open.end(),
+                                                      [&](const auto& open) { return open.kind == kind; });
+}
+
+void Monitor::judge_anew(const GuestId& id, model::FaultKind kind, TimePoint now, WallTime wall) {
+    if (Guest* guest = guests_.find(id)) step(*guest, heartbeat::FaultEnded{kind}, now, wall);
+    const auto restored = restored_.find(id);
+    if (restored != restored_.end())
+        std::erase_if(restored->second.open, [&](const auto& open) { return open.kind == kind; });
+}
+
+/// Since the copy of the state was made their guests may have been well.
+void Monitor::judge_closed_anew(TimePoint now, WallTime wall) {
+    for (const auto& [guest, kind] : std::exchange(restored_closed_, {})) {
+        if (!closed_.contains({guest, kind})) continue;
+        end_closed(guest, kind);
+        if (faults_.find_open(guest, kind) == nullptr) judge_anew(guest, kind, now, wall);
+    }
+}
+
+void Monitor::end_closed(const GuestId& guest, model::FaultKind kind) {
+    if (closed_.erase({guest, kind}) > 0) output_.closed_changed(guest, kind, std::nullopt);
 }
 
 }  // namespace vitalwire::host

@@ -174,7 +174,9 @@ struct Encoder {
         return out;
     }
     json operator()(const HandBack& message) const {
-        return {{"guests", array_of(message.guests)}, {"faults", array_of(message.faults)}, {"last", message.last}};
+        json out = {{"guests", array_of(message.guests)}, {"faults", array_of(message.faults)}, {"last", message.last}};
+        if (message.state_lost) out["state_lost"] = true;
+        return out;
     }
     json operator()(const FaultsDelivered& message) const {
         json items = json::array();
@@ -394,6 +396,7 @@ Result<ToAgent> decode_hand_back(const json& object) {
     message.guests = in.take(read_known(object, "guests", guest_report_from_json, message.skipped));
     message.faults = in.take(read_known(object, "faults", fault_from_json, message.skipped));
     message.last = in.boolean("last");
+    message.state_lost = in.boolean_or("state_lost", false);
     return in.finish(ToAgent(std::move(message)));
 }
 

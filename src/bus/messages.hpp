@@ -149,6 +149,7 @@ struct HandBack {
     std::vector<model::Fault> faults;
     bool last = false;
     std::vector<base::Error> skipped;  ///< elements that could not be read; not sent
+    bool state_lost = false;           ///< the agent's state is fresh, or an old copy: it may lack what came since
 };
 
 /// Every GroupSend up to this number has been forwarded or refused.

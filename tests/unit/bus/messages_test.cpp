@@ -138,7 +138,7 @@ TEST(BusMessages, AgentProblemsSurviveTheWireAndAreBounded) {
 }
 
 TEST(BusMessages, AHandBackSurvivesTheWire) {
-    const HandBack message{{some_report()}, {some_fault()}, true, {}};
+    const HandBack message{{some_report()}, {some_fault()}, true, {}, true};
     EXPECT_EQ(round_trip(ToAgent(message)), encode(ToAgent(message)));
 }
 

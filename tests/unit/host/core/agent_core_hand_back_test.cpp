@@ -106,6 +106,101 @@ TEST_F(AgentCoreTest, DoesNotOpenAgainWhatAnOperatorClosedBeforeTheGuestWasWell)
     EXPECT_THAT(open_faults(), ElementsAre("f2 heartbeat_lost silent"));
 }
 
+class ClosedFaultTest : public AgentCoreTest {
+protected:
+    /// The guest hangs, and an operator closes its fault.
+    void closed_by_the_operator() {
+        found();
+        listed();
+        registered();
+        after(std::chrono::seconds(3));
+        connect_controller();
+        core_->controller_sent(0, bus::HandBack{{}, {ended(lost("f1"), "cleared_by_operator")}, true, {}}, at());
+        ASSERT_THAT(open_faults(), IsEmpty());
+    }
+    /// The agent restarts and finds the guest as it was.
+    void restarted() {
+        restart();
+        found();
+        listed();
+        core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    }
+};
+
+TEST_F(ClosedFaultTest, StaysClosedOverARestartUntilTheGuestWasWell) {
+    closed_by_the_operator();
+    for (int restarts = 0; restarts < 2; ++restarts) {
+        restarted();
+        after(std::chrono::minutes(1));
+        EXPECT_THAT(open_faults(), IsEmpty());
+    }
+    answer();
+    after(std::chrono::seconds(3));
+    EXPECT_THAT(open_faults(), ElementsAre("f2 heartbeat_lost silent"));
+    EXPECT_THAT(disk_["closed"], IsEmpty());
+}
+
+TEST_F(ClosedFaultTest, StaysClosedWhenItWasClosedBeforeTheAgentFoundTheGuest) {
+    found();
+    listed();
+    registered();
+    after(std::chrono::seconds(3));
+    restart();
+    connect_controller();
+    core_->controller_sent(0, bus::HandBack{{}, {ended(lost("f1"), "cleared_by_operator")}, true, {}}, at());
+    found();
+    listed();
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    after(std::chrono::minutes(1));
+    EXPECT_THAT(open_faults(), IsEmpty());
+    restarted();
+    after(std::chrono::minutes(1));
+    EXPECT_THAT(open_faults(), IsEmpty());
+}
+
+TEST_F(ClosedFaultTest, IsOfNoMoreCountWhenAReleaseThatDoesNotKnowOfItHasRunSince) {
+    closed_by_the_operator();
+    disk_["agent"]["starts"] = std::to_string(std::stoi(disk_["agent"]["starts"]) + 1);
+    restarted();
+    after(std::chrono::minutes(1));
+    EXPECT_THAT(open_faults(), ElementsAre("f2 heartbeat_lost silent")) << "the guest may have been well since";
+    EXPECT_THAT(disk_["closed"], IsEmpty());
+}
+
+TEST_F(ClosedFaultTest, IsOfNoMoreCountInAnOldCopyOfTheState) {
+    closed_by_the_operator();
+    restarted();
+    connect_controller();
+    core_->controller_sent(0, bus::HandBack{{}, {}, true, {}, true}, at());
+    after(std::chrono::minutes(1));
+    EXPECT_THAT(open_faults(), ElementsAre("f2 heartbeat_lost silent"));
+}
+
+TEST_F(ClosedFaultTest, GoesWithTheGuest) {
+    closed_by_the_operator();
+    core_->machine_gone(kGuest, heartbeat::StopReason::domain_stopped, at());
+    EXPECT_THAT(disk_["closed"], IsEmpty());
+}
+
+TEST_F(ClosedFaultTest, OfAGuestThatWasJustWellAndHangsAgainIsAnotherFault) {
+    found();
+    registered();
+    connect_controller();
+    // It flaps, so its clear is withheld for a while.
+    for (int times = 0; times < 11; ++times) {
+        after(std::chrono::seconds(3));
+        ASSERT_EQ(open_faults().size(), 1U);
+        if (times < 10) answer();
+    }
+    const std::string open = open_faults().front().substr(0, open_faults().front().find(' '));
+    answer();
+    ASSERT_EQ(open_faults().size(), 1U) << "withheld";
+    core_->controller_sent(0, bus::HandBack{{}, {ended(lost(open), "cleared_by_operator")}, true, {}}, at());
+    ASSERT_THAT(open_faults(), IsEmpty());
+    after(std::chrono::seconds(3));
+    EXPECT_EQ(open_faults().size(), 1U);
+}
+
 TEST_F(AgentCoreTest, ExpectsAGuestBackThatAControllerKnowsAsRegistered) {
     found();
     core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());

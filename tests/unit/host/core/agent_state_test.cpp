@@ -35,6 +35,7 @@ public:
     void guest_changed(const GuestId&) override {}
     void guest_gone(const GuestId&) override {}
     void save(const GuestId&, const SaveRegistration&) override {}
+    void closed_changed(const GuestId&, model::FaultKind, const std::optional<heartbeat::OpenFault>&) override {}
 };
 
 SaveRegistration registered() {

@@ -116,6 +116,7 @@ protected:
     void guest_changed(const GuestId& guest) override { controllers_->guest_changed(guest); }
     void guest_gone(const GuestId& guest) override { controllers_->guest_gone(guest); }
     void save(const GuestId&, const heartbeat::SaveRegistration&) override {}
+    void closed_changed(const GuestId&, model::FaultKind, const std::optional<heartbeat::OpenFault>&) override {}
 
     // ControllerSync::Output
     void send(ControllerSync::LinkId link, const bus::ToController& message) override {
