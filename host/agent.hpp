@@ -80,6 +80,7 @@ private:
     }
     void allow(const base::GuestId& guest, const group::Limits& limits) override { channels_.allow(guest, limits); }
     void send(AgentCore::LinkId link, const bus::ToController& message) override { links_.send(link, message); }
+    void retry_now(AgentCore::LinkId link) override { links_.retry_now(link); }
     void leave_at_broker(const bus::Faults& faults) override { links_.leave_at_broker(faults); }
     std::string discovery_problem() const override { return links_.discovery_problem(); }
     void await_durable() override;

@@ -17,6 +17,8 @@ namespace {
 constexpr base::Millis kSyncPause{100};
 constexpr base::Millis kLongestSyncPause{3000};
 constexpr std::size_t kFewAgents = 5;
+/// As long as an agent is connected by one URL of ours, another one is tried no more often.
+constexpr base::Millis kSecondUrlRetry{10'000};
 /// The inventory is asked again for the sake of one report at most that often.
 constexpr base::Millis kRefreshPause{5000};
 /// A fault for each of its guests in most kinds, and room for those that nothing is known of.
@@ -144,8 +146,14 @@ std::optional<bus::Rejected> Core::admit(std::size_t port, const bus::Hello& hel
                                          Moment moment) {
     const Session newcomer{port, hello.host, peer, hello.instance, hello.state, hello.state_starts};
     const HostId host = canonical(hello.host);
-    const bool holder_lives = silence_.watches(host) && !silence_.silent(host);
-    auto rejected = sessions_.admit(host, newcomer, holder_lives, moment.steady);
+    const auto names_us = [this](const std::vector<std::string>& controllers) {
+        return std::find(controllers.begin(), controllers.end(), options_.monitoring.controller.str()) !=
+               controllers.end();
+    };
+    const Agent* agent = fleet_.find(host);
+    const Sessions::Holder holder{silence_.watches(host) && !silence_.silent(host),
+                                  agent != nullptr && names_us(agent->controllers) && !names_us(hello.controllers)};
+    auto rejected = sessions_.admit(host, newcomer, holder, moment.steady);
     if (rejected) ++counters_.refused;
     return rejected;
 }
@@ -157,6 +165,11 @@ void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string
         ++counters_.refused;
         const std::string version = std::to_string(bus::kBusVersion);
         return context_.output.send(session, bus::Rejected{"this controller speaks version " + version, {}});
+    }
+    if (const Session* found = sessions_.find(host); found != nullptr && found->port != port) {
+        const Session earlier = *found;
+        context_.output.send(earlier, bus::Rejected{"this agent has connected by another URL", kSecondUrlRetry, true});
+        agent_down(earlier.port, earlier.name, "replaced by a new connection", moment);
     }
     remember_for_hand_back(host, hello);
     sessions_.open(host, session);

@@ -17,16 +17,16 @@ bool restarted(const Session& earlier, const Session& newcomer) {
 }
 }  // namespace
 
-std::optional<bus::Rejected> Sessions::admit(const base::HostId& host, const Session& newcomer, bool holder_lives,
+std::optional<bus::Rejected> Sessions::admit(const base::HostId& host, const Session& newcomer, Holder holder,
                                              base::TimePoint now) {
     const auto at = open_.find(host);
     if (at == open_.end()) return std::nullopt;
     if (newcomer.instance == at->second.instance) {
-        if (newcomer.port == at->second.port) return std::nullopt;
-        return bus::Rejected{"this agent is connected by another URL of the same controller", kRetryAfter};
+        if (newcomer.port == at->second.port || holder.given_up) return std::nullopt;
+        return bus::Rejected{"this agent is connected by another URL of the same controller", kRetryAfter, true};
     }
     const bool may_be_restarted = restarted(at->second, newcomer);
-    if (may_be_restarted && !holder_lives) return std::nullopt;
+    if (may_be_restarted && !holder.lives) return std::nullopt;
     Rival& rival = rivals_[host];
     rival.may_be_restarted = may_be_restarted;
     rival.peer = newcomer.peer;

@@ -24,9 +24,12 @@ struct Session {
 /// rejected and has to wait. No I/O, no clock.
 class Sessions {
 public:
-    /// Why the newcomer is not admitted; absent when it is. `host`: canonical. `holder_lives`: something was received
-    /// from the one that is connected just now.
-    std::optional<bus::Rejected> admit(const base::HostId& host, const Session& newcomer, bool holder_lives,
+    struct Holder {
+        bool lives = false;     ///< something was received from the one that is connected just now
+        bool given_up = false;  ///< the agent itself has lost that connection, of which nothing is seen here yet
+    };
+    /// Why the newcomer is not admitted; absent when it is. `host`: canonical.
+    std::optional<bus::Rejected> admit(const base::HostId& host, const Session& newcomer, Holder holder,
                                        base::TimePoint now);
     void open(const base::HostId& host, Session session) { open_[host] = std::move(session); }
     void close(const base::HostId& host) { open_.erase(host); }

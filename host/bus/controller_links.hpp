@@ -33,6 +33,7 @@ public:
     /// is made by the new access when it is made again. `make`: a link of a URL that is new.
     void change(const std::vector<std::string>& urls, const bus::Access& access, const Make& make);
     void send(AgentCore::LinkId link, const bus::ToController& message) { links_[link]->send(message); }
+    void retry_now(AgentCore::LinkId link) { links_[link]->retry_now(); }
     void leave_at_broker(const bus::Faults& faults);
     std::string discovery_problem() const { return finder_ ? finder_->problem() : std::string(); }
     /// Messages that full queues lost.

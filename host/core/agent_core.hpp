@@ -52,6 +52,7 @@ public:
         /// What the guest may send to its group.
         virtual void allow(const base::GuestId& guest, const group::Limits& limits) = 0;
         virtual void send(LinkId link, const bus::ToController& message) = 0;
+        virtual void retry_now(LinkId /*link*/) {}
         virtual void leave_at_broker(const bus::Faults& faults) = 0;
         virtual std::string discovery_problem() const { return {}; }
         /// `durable` is to be called when all that was put until now is on disk.
@@ -276,6 +277,7 @@ private:
 
     // ControllerSync::Output
     void send(LinkId link, const bus::ToController& message) override { output_.send(link, message); }
+    void retry_now(LinkId link) override { output_.retry_now(link); }
     void leave_at_broker(const bus::Faults& faults) override { output_.leave_at_broker(faults); }
     void policies_changed(const bus::Policies& policies) override;
     void handed_back(const bus::HandBack& handed) override;

@@ -59,7 +59,7 @@ ControllerSync::LinkId ControllerSync::add(const std::string& name, base::WallTi
     const std::size_t rank = std::hash<std::string>{}(identity_.host.str() + ' ' + name);
     const auto place = std::find_if(links_.begin(), links_.end(), [&](const Link& other) { return other.rank > rank; });
     const LinkId id = next_link_++;
-    links_.insert(place, {id, name, {}, rank, false, wall, {}});
+    links_.insert(place, {id, name, {}, rank, false, false, wall, {}});
     return id;
 }
 
@@ -179,14 +179,22 @@ void ControllerSync::link_down(LinkId id, const std::string& why, const base::Mo
     if (!std::exchange(link.up, false))
         return log::info("controller cannot be reached, retrying", {{"controller", link.name}, {"why", why}});
     link.since = at.wall;
-    roster_changed_ = roster_changed_ || !link.controller.empty();
-    link.controller.clear();
+    const bool was_accepted = !std::exchange(link.controller, {}).empty();
+    roster_changed_ = roster_changed_ || was_accepted;
     link.clock_ahead.reset();
     silence_.forget(id);
     ++links_lost_;
     log::warning("controller lost", {{"controller", link.name}, {"why", why}});
     if (primary_ == id) elect();
     if (!any_up()) absent_at_ = at.steady + kAbsence;
+    if (was_accepted) retry_seconds();
+}
+
+/// One of them may lead to the controller whose link has ended.
+void ControllerSync::retry_seconds() {
+    for (Link& link : links_) {
+        if (std::exchange(link.is_second, false) && !link.up) output_.retry_now(link.id);
+    }
 }
 
 /// The first that is not silent, or else the first that is connected.
@@ -266,6 +274,7 @@ void ControllerSync::received(LinkId id, const bus::ToAgent& message, base::Wall
             },
             [&](const bus::Rejected& rejected) {
                 find(id).last_error = rejected.reason;
+                find(id).is_second = rejected.connected_already;
                 log::error("controller rejects this agent", {{"controller", find(id).name}, {"why", rejected.reason}});
             },
             [&](const bus::FaultsDelivered& delivered) { output_.faults_delivered(delivered); },

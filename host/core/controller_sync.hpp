@@ -29,6 +29,8 @@ public:
     public:
         virtual ~Output() = default;
         virtual void send(LinkId link, const bus::ToController& message) = 0;
+        /// The link need not wait any longer before it connects again.
+        virtual void retry_now(LinkId /*link*/) {}
         /// Leaves the faults at the broker, for controllers that are not there yet.
         virtual void leave_at_broker(const bus::Faults& faults) = 0;
         virtual void policies_changed(const bus::Policies& policies) = 0;
@@ -120,6 +122,7 @@ private:
         std::string controller;  ///< the name that it gave itself; empty while it is not connected
         std::size_t rank = 0;    ///< each host prefers others, so that primaries are spread over all controllers
         bool up = false;
+        bool is_second = false;  ///< rejected, because another link leads to the same controller
         base::WallTime since{};
         std::string last_error;
         std::optional<base::Millis> clock_ahead;
@@ -127,6 +130,7 @@ private:
 
     Link& find(LinkId link);
     void elect();
+    void retry_seconds();
     std::optional<LinkId> preferred() const;
     std::string primary_name() const;
     std::vector<std::string> connected_names() const;

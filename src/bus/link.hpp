@@ -40,6 +40,8 @@ public:
     virtual void send(const ToController& message) = 0;
     /// What connections are made with from now on; the one that is there stays. On failure nothing changes.
     virtual base::Result<void> use(const Access& access) = 0;
+    /// Ends a pause between two attempts.
+    virtual void retry_now() {}
     virtual bool up() const = 0;
     virtual const std::string& name() const = 0;         ///< the URL, for logs and status
     virtual std::uint64_t dropped() const { return 0; }  ///< messages that never left because a queue was full

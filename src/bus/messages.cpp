@@ -171,6 +171,7 @@ struct Encoder {
     json operator()(const Rejected& message) const {
         json out = {{"reason", message.reason}};
         if (message.retry_after.count() > 0) out["retry_after_ms"] = message.retry_after.count();
+        if (message.connected_already) out["connected_already"] = true;
         return out;
     }
     json operator()(const HandBack& message) const {
@@ -364,7 +365,8 @@ Result<ToAgent> decode_welcome(const json& object) {
 Result<ToAgent> decode_rejected(const json& object) {
     wire::FieldReader in(object);
     Rejected message{in.text_or("reason", kMaxReason),
-                     in.millis_or("retry_after_ms", base::Millis(0), base::Millis(0), kLongestRetryAfter)};
+                     in.millis_or("retry_after_ms", base::Millis(0), base::Millis(0), kLongestRetryAfter),
+                     in.boolean_or("connected_already", false)};
     return in.finish(ToAgent(std::move(message)));
 }
 

@@ -108,6 +108,8 @@ struct Welcome {
 struct Rejected {
     std::string reason;          ///< the connection is closed after it
     base::Millis retry_after{};  ///< no new attempt before that; zero: the agent's own back-off
+    /// This very agent is connected to this controller in another way: it may try again when that ends.
+    bool connected_already = false;
 };
 /// Every sink has confirmed these revisions: a cleared fault may be forgotten.
 struct FaultsDelivered {

@@ -36,13 +36,21 @@ void StreamLink::start(AgentLink::Handler& handler) {
 
 void StreamLink::stop() {
     handler_ = nullptr;
-    up_ = false;
+    up_ = waits_ = false;
     retry_.cancel();
     dialer_->cancel();
     if (const auto connection = std::exchange(connection_, nullptr)) connection->finish();
 }
 
+void StreamLink::retry_now() {
+    if (!waits_) return;
+    retry_.cancel();
+    delay_ = kFirstDelay;
+    dial();
+}
+
 void StreamLink::dial() {
+    waits_ = false;
     dialer_->dial([this](auto stream) { on_dialed(std::move(stream)); });
 }
 
@@ -96,6 +104,7 @@ void StreamLink::on_closed(const std::string& why) {
 }
 
 void StreamLink::down(const std::string& why) {
+    waits_ = true;
     retry_.after(next_delay(), [this] { dial(); });
     const bool was_up = std::exchange(up_, false);
     const bool is_new = std::exchange(last_reason_, why) != why;

@@ -27,6 +27,7 @@ public:
     void stop() override;
     void send(const ToController& message) override;
     base::Result<void> use(const Access& access) override { return dialer_->use(access); }
+    void retry_now() override;
     bool up() const override { return up_; }
     const std::string& name() const override { return name_; }
     std::uint64_t dropped() const override { return dropped_; }
@@ -48,6 +49,7 @@ private:
     AgentLink::Handler* handler_ = nullptr;
     std::shared_ptr<StreamConnection> connection_;
     bool up_ = false;
+    bool waits_ = false;  ///< until it dials again
     std::uint64_t dropped_ = 0;
     std::string last_reason_;      ///< told to the handler while we are down
     std::string rejected_reason_;  ///< what the controller said before it closed

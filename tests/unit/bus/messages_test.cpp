@@ -154,6 +154,8 @@ TEST(BusMessages, ARejectionSaysWhenToTryAgain) {
     const Rejected decoded =
         std::get<Rejected>(decode_to_agent(encode(ToAgent(Rejected{"taken", Millis(10'000)}))).value());
     EXPECT_EQ(decoded.retry_after, Millis(10'000));
+    EXPECT_TRUE(
+        std::get<Rejected>(decode_to_agent(encode(ToAgent(Rejected{"taken", {}, true}))).value()).connected_already);
     EXPECT_EQ(std::get<Rejected>(decode_to_agent(R"({"type":"rejected","reason":"no"})").value()).retry_after,
               Millis(0));
 }

@@ -79,6 +79,26 @@ TEST_F(CoreTest, AnAgentThatComesBackReplacesItsEarlierLife) {
     EXPECT_TRUE(core->admit(0, hello("compute-1", "state", 1), "peer", moment)) << "a copy of its disk";
 }
 
+TEST_F(CoreTest, AnAgentThatHasLostItsConnectionIsAdmittedAtOnceByAnotherUrl) {
+    auto first = hello("compute-1");
+    up(first, {f1});
+    EXPECT_TRUE(core->admit(1, first, "peer", moment)) << "it does not know yet that it is connected";
+    message("compute-1", bus::PrimaryChanged{true, "ctl", {"ctl"}});
+    first.controllers = {"ctl"};
+    const auto rejected = core->admit(1, first, "peer", moment);
+    ASSERT_TRUE(rejected) << "it is connected";
+    EXPECT_TRUE(rejected->connected_already);
+    first.controllers = {"another"};
+    ASSERT_FALSE(core->admit(1, first, "peer", moment)) << "it is no more, though we do not see that";
+    core->agent_up(1, first, "peer", moment);
+    EXPECT_EQ(received<bus::Rejected>("compute-1").size(), 1U) << "the end of its earlier connection";
+    core->agent_down(0, base::HostId("compute-1"), "EOF", moment);
+    core->message(1, base::HostId("compute-1"), bus::Faults{{cleared(f1)}, {}}, moment);
+    pass(seconds(1));
+    EXPECT_EQ(core->fleet().connected(), 1U);
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1", "f1 cleared 2"));
+}
+
 TEST_F(CoreTest, ACloneThatHasStartedMoreOftenReplacesNoAgentThatLives) {
     up(hello("compute-1", "state", 1));
     core->agent_alive(0, base::HostId("compute-1"), moment);

@@ -122,6 +122,7 @@ protected:
     void send(ControllerSync::LinkId link, const bus::ToController& message) override {
         sent_.push_back(std::string(1, static_cast<char>('A' + link)) + ": " + in_words(message));
     }
+    void retry_now(ControllerSync::LinkId link) override { retried_.push_back(link); }
     void leave_at_broker(const bus::Faults& faults) override { left_at_broker_.push_back(in_words(faults)); }
     void policies_changed(const bus::Policies& policies) override { policies_ += policies.policies.size(); }
     void faults_delivered(const bus::FaultsDelivered& delivered) override {
@@ -139,6 +140,7 @@ protected:
     std::unique_ptr<ControllerSync> controllers_;
     std::vector<std::string> sent_;
     std::vector<std::string> left_at_broker_;
+    std::vector<ControllerSync::LinkId> retried_;
     std::vector<bool> primaries_;  ///< any controller, at each change
     std::vector<bool> reachable_;
     int group_messages_ = 0;
@@ -181,6 +183,22 @@ TEST_F(ControllerSyncTest, OneThatIsHeardAgainIsPrimaryAgainWhenItsTurnComes) {
     EXPECT_NE(primary(), first) << "no change without need";
     keep_alive({silent}, std::chrono::seconds(1));
     EXPECT_EQ(primary(), first);
+}
+
+TEST_F(ControllerSyncTest, ASecondUrlOfAControllerIsTriedAtOnceWhenTheFirstIsLost) {
+    start(3);
+    for (const std::size_t link : {0, 1, 2})
+        up(link);
+    controllers_->received(0, bus::Welcome{1, "ctl-1"});
+    controllers_->received(1, bus::Rejected{"connected by another URL", base::Millis(10'000), true});
+    controllers_->received(2, bus::Rejected{"not of this cloud", base::Millis(10'000)});
+    down(1);
+    down(2);
+    EXPECT_THAT(retried_, testing::IsEmpty());
+    down(0);
+    EXPECT_THAT(retried_, ElementsAre(1));
+    down(0);
+    EXPECT_THAT(retried_, ElementsAre(1));
 }
 
 TEST_F(ControllerSyncTest, WhenNoControllerIsHeardThePrimaryStays) {
