@@ -185,6 +185,16 @@ std::vector<std::string> settings_of(const ConfigSection& section) {
     return settings;
 }
 
+/// "webhook https://pager/hook"; that of a cloud is completed when [openstack] is read.
+std::string receiver_of(const ConfigSection& section) {
+    std::string receiver;
+    for (const runtime::ConfigEntry& entry : section.entries) {
+        if (entry.key == "type") receiver.insert(0, entry.value);
+        if (entry.key == "url") receiver += ' ' + entry.value;
+    }
+    return receiver;
+}
+
 void read_sink(const ConfigFile& file, const ConfigSection& found, ConfigErrors& errors, ControllerConfig& config) {
     if (!base::is_plain_name(found.label, kMaxSinkName)) {
         errors.push_back(
@@ -199,7 +209,7 @@ void read_sink(const ConfigFile& file, const ConfigSection& found, ConfigErrors&
             section.refuse("type", "expected one of " + type_names() + ", found '" + base::escape(name, 64) + "'");
         return;  // which keys are right depends on the type
     }
-    SinkConfig sink{found.label, name, type->configure(section), {}, {}, settings_of(found)};
+    SinkConfig sink{found.label, name, type->configure(section), {}, {}, settings_of(found), receiver_of(found)};
     read_delivery(section, sink.delivery);
     section.finish();
     config.sinks.push_back(std::move(sink));
@@ -255,6 +265,11 @@ void read_openstack(const ConfigFile& file, ConfigErrors& errors, const Environm
     ConfigReader section(file, "openstack", errors);
     config.openstack = read_cloud_access(section, environment);
     section.finish();
+    for (SinkConfig& sink : config.sinks) {
+        if (!needs_openstack(sink)) continue;
+        sink.receiver += " of " + config.openstack->auth_url;
+        if (!config.openstack->region.empty()) sink.receiver += ", region " + config.openstack->region;
+    }
 }
 
 /// "10.0.0.1:8991" of any address or URL that is listened on by TCP; empty for others, and for a port that the kernel

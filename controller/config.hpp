@@ -27,6 +27,7 @@ struct SinkConfig {
     /// Its keys but for those of `delivery`, and what is in the files that they name: another one is to be made when
     /// these differ.
     std::vector<std::string> settings;
+    std::string receiver = {};  ///< who is notified: type and URL, or type and cloud
 };
 
 /// vitalwire-controller.conf(5). Without a file the defaults work.

@@ -159,7 +159,7 @@ SinkContext Controller::sink_context(const std::string& name) {
 void Controller::add_sink(const SinkConfig& sink) {
     core_.alarms().add_sink(std::make_unique<SinkWorker>(
         sink.name, sink.type, sink.make(sink_context(sink.name)), sink.delivery, sink.policies,
-        SinkWorker::Shell{io_, metrics_, problems_}, core_.alarms().context_of(sink.name)));
+        SinkWorker::Shell{io_, metrics_, problems_}, core_.alarms().context_of(sink.name, sink.receiver)));
 }
 
 void Controller::add_metrics() {

@@ -41,6 +41,12 @@ const SinkConfig* find(const std::vector<SinkConfig>& sinks, const std::string& 
     return at == sinks.end() ? nullptr : &*at;
 }
 
+/// What the receiver before has acknowledged says nothing of the new one, which is notified of all that is open. The
+/// cloud of those in OpenStack is another one only after a restart.
+bool has_other_receiver(const SinkConfig& before, const SinkConfig& now) {
+    return before.type == now.type && !sink_type(now.type)->needs_openstack && before.receiver != now.receiver;
+}
+
 }  // namespace
 
 bool Controller::applies(const std::string& section, const std::string& key) const {
@@ -105,6 +111,11 @@ void Controller::reload_sinks(const std::vector<SinkConfig>& changed) {
     }
     for (const SinkConfig& sink : changed) {
         const SinkConfig* before = find(running, sink.name);
+        if (before != nullptr && has_other_receiver(*before, sink)) {
+            core_.alarms().receiver_changes(sink.name, before->receiver);
+            remove_sink(sink.name);
+            before = nullptr;
+        }
         const bool done = before == nullptr ? add_sink_while_running(sink) : change_sink(*before, sink);
         if (!done) waiting_sinks_.insert(sink.name);
         if (done || before != nullptr) config_.sinks.push_back(done ? sink : *before);

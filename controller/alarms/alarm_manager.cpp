@@ -54,8 +54,12 @@ void AlarmManager::load_acknowledged() {
         const TrackedFault* tracked = table().find(row.fault);
         Notifier* sink = sinks_.find(row.sink);
         const bool internal = internal_.contains(row.fault);
+        const std::string* earlier = sinks_.earlier_receiver(row.sink);
         if (sink == nullptr || (tracked == nullptr && !internal)) {
             rows_.erase_acked(row.sink, row.fault);
+        } else if (earlier != nullptr) {
+            rows_.erase_acked(row.sink, row.fault);
+            note_earlier_receiver(row.fault, row.sink, *earlier);
         } else if (internal) {
             internal_.restore(*sink, row.fault, row.acked);
         } else {
@@ -326,6 +330,22 @@ std::unique_ptr<Notifier> AlarmManager::remove_sink(const std::string& name) {
     for (const auto& [id, alarm] : internal_.all())
         rows_.erase_acked(name, id);
     return removed;
+}
+
+void AlarmManager::note_earlier_receiver(const base::FaultId& fault, const std::string& sink,
+                                         const std::string& earlier) {
+    journal_.note(fault, {context_.now().wall, "receiver changed", sink, "was " + earlier});
+}
+
+void AlarmManager::receiver_changes(const std::string& sink, const std::string& earlier) {
+    const Notifier* found = sinks_.find(sink);
+    const auto note = [&](const Alarm& alarm) {
+        if (found->queue().view(alarm).revision > 0) note_earlier_receiver(alarm.id, sink, earlier);
+    };
+    for (const auto& [id, tracked] : table().all())
+        note(to_alarm(tracked));
+    for (const auto& [id, alarm] : internal_.all())
+        note(alarm);
 }
 
 void AlarmManager::sinks_changed() {

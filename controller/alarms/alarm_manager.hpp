@@ -66,11 +66,16 @@ public:
     AlarmManager(Options options, AlarmRows& rows, Dependencies dependencies);
 
     /// For the notifier of the sink of that name, which is added next.
-    NotifierContext context_of(const std::string& sink) { return sinks_.context_of(sink); }
+    NotifierContext context_of(const std::string& sink, const std::string& receiver = {}) {
+        return sinks_.context_of(sink, receiver);
+    }
     /// Before `load`, or followed by `sinks_changed`.
     void add_sink(std::unique_ptr<Notifier> sink) { sinks_.add_sink(std::move(sink)); }
     /// Followed by `sinks_changed`.
     std::unique_ptr<Notifier> remove_sink(const std::string& name);
+    /// The sink is to notify another receiver: said in the journal of each fault that `earlier` has acknowledged. To be
+    /// called before the sink is removed and added.
+    void receiver_changes(const std::string& sink, const std::string& earlier);
     /// Sinks or their policies are others now: every alarm is offered again.
     void sinks_changed();
     /// What was known before a restart; the fleet is restored already.
@@ -146,6 +151,7 @@ public:
 
 private:
     void load_acknowledged();
+    void note_earlier_receiver(const base::FaultId& fault, const std::string& sink, const std::string& earlier);
     void load_journal();
     void assume_under_way();
     bool delivers(const base::HostId& host) const;

@@ -22,6 +22,11 @@ public:
         base::FaultId fault;
         Acked acked;
     };
+    struct SinkRow {
+        std::string name;
+        std::string receiver = {};  ///< empty: not known, by a release that did not keep it
+        base::WallTime since{};     ///< since when the sink has that receiver; the epoch: before that was kept
+    };
 
     virtual ~AlarmRows() = default;
 
@@ -29,7 +34,7 @@ public:
     virtual std::vector<AckedRow> load_acked() = 0;
     virtual std::vector<std::pair<base::FaultId, Journal::Record>> load_journal() = 0;
     virtual std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> load_history() = 0;
-    virtual std::vector<std::string> load_sinks() = 0;
+    virtual std::vector<SinkRow> load_sinks() = 0;
     virtual std::vector<std::pair<base::HostId, Agent>> load_agents() = 0;
     virtual std::vector<Alarm> load_internal_alarms() = 0;
     virtual std::vector<Maintenance> load_maintenance() = 0;
@@ -46,7 +51,7 @@ public:
     virtual void erase_history(FaultHistory::Number number) = 0;
     virtual void put_internal_alarm(const Alarm& alarm) = 0;
     virtual void erase_internal_alarm(const base::FaultId& alarm) = 0;
-    virtual void put_sink(const std::string& sink) = 0;
+    virtual void put_sink(const SinkRow& sink) = 0;
     virtual void erase_sink(const std::string& sink) = 0;
     virtual void put_agent(const base::HostId& host, const Agent& agent) = 0;
     virtual void erase_agent(const base::HostId& host) = 0;

@@ -20,21 +20,35 @@ void note_io(const Dispatcher::Context& context, Notifier& sink) {
 }  // namespace
 
 Dispatcher::Dispatcher(AlarmRows& rows, Context context) : rows_(rows), context_(std::move(context)) {
-    for (const std::string& name : rows_.load_sinks())
-        known_.insert(name);
+    for (AlarmRows::SinkRow& sink : rows_.load_sinks())
+        known_.emplace(sink.name, std::move(sink));
 }
 
-NotifierContext Dispatcher::context_of(const std::string& name) {
-    return {!known_.contains(name),
+NotifierContext Dispatcher::context_of(const std::string& name, const std::string& receiver) {
+    const auto before = known_.find(name);
+    const bool is_new = before == known_.end();
+    const bool is_other = !is_new && !before->second.receiver.empty() && before->second.receiver != receiver;
+    if (is_other) earlier_receivers_[name] = before->second.receiver;
+    // Of one that was never configured before an earlier primary may know more.
+    base::WallTime since = is_new ? base::WallTime{} : before->second.since;
+    if (is_other || fresh_.contains(name)) since = context_.now().wall;
+    rows_.put_sink({name, receiver, since});
+    return {is_new || is_other,
             context_.enrich,
             context_.add_others_open,
             [this, name] { context_.progress(*find(name)); },
             [this, name] { context_.reconcile(*find(name)); },
-            context_.note};
+            context_.note,
+            receiver,
+            since};
+}
+
+const std::string* Dispatcher::earlier_receiver(const std::string& name) const {
+    const auto at = earlier_receivers_.find(name);
+    return at == earlier_receivers_.end() ? nullptr : &at->second;
 }
 
 void Dispatcher::add_sink(std::unique_ptr<Notifier> sink) {
-    rows_.put_sink(sink->name());
     sinks_.push_back(std::move(sink));
 }
 
@@ -46,13 +60,15 @@ std::unique_ptr<Notifier> Dispatcher::remove_sink(const std::string& name) {
     sinks_.erase(at);
     rows_.erase_sink(name);
     known_.erase(name);
+    fresh_.insert(name);
     return removed;
 }
 
 void Dispatcher::erase_unconfigured() {
-    for (const std::string& name : known_) {
+    for (const auto& [name, sink] : known_) {
         if (find(name) == nullptr) rows_.erase_sink(name);
     }
+    earlier_receivers_.clear();
 }
 
 void Dispatcher::stop() {
@@ -78,9 +94,10 @@ FilterContext Dispatcher::filter_context(const Alarm& alarm) const {
     return context;
 }
 
+/// Of what was under way before a restart nothing was to a receiver that is another since.
 void Dispatcher::restore(const Alarm& alarm) {
     for (const auto& sink : sinks_) {
-        if (sink->takes(alarm)) restore(*sink, alarm, {});
+        if (sink->takes(alarm) && !earlier_receivers_.contains(sink->name())) restore(*sink, alarm, {});
     }
 }
 

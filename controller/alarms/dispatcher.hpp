@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -34,8 +35,11 @@ public:
 
     Dispatcher(AlarmRows& rows, Context context);
 
-    /// For the notifier of the sink of that name, which is added next.
-    NotifierContext context_of(const std::string& name);
+    /// For the notifier of the sink of that name, which is added next. `receiver`: who it notifies; when that is
+    /// another one than before, what the one before has acknowledged does not count.
+    NotifierContext context_of(const std::string& name, const std::string& receiver = {});
+    /// Whom the sink notified before, if it is another one since this start; null otherwise.
+    const std::string* earlier_receiver(const std::string& name) const;
     void add_sink(std::unique_ptr<Notifier> sink);
     /// The sink of that name, which sends nothing more. Nothing waits for it.
     std::unique_ptr<Notifier> remove_sink(const std::string& name);
@@ -72,7 +76,9 @@ private:
 
     AlarmRows& rows_;
     Context context_;
-    std::set<std::string> known_;
+    std::map<std::string, AlarmRows::SinkRow> known_;       ///< from before this start
+    std::map<std::string, std::string> earlier_receivers_;  ///< of sinks that have another one now
+    std::set<std::string> fresh_;                           ///< sinks whose receiver knows of nothing yet
     Sinks sinks_;
 };
 

@@ -63,6 +63,10 @@ struct NotifierContext {
     std::function<void()> reconcile;
     /// For the fault's journal.
     std::function<void(const base::FaultId&, JournalEntry)> note;
+    /// Who is notified, for the journal and to be compared after a restart; empty: not known.
+    std::string receiver = {};
+    /// Since when this receiver is: of faults from before, nobody has delivered to it what is not acknowledged here.
+    base::WallTime since{};
 };
 
 }  // namespace vitalwire::controller

@@ -7,8 +7,15 @@
 namespace vitalwire::controller {
 
 namespace {
+
 constexpr std::size_t kSmallestSweep = 1024;
+
+AlarmPtr as_delivered(Alarm alarm) {
+    alarm.delivered = alarm.revision;
+    return std::make_shared<const Alarm>(std::move(alarm));
 }
+
+}  // namespace
 
 SinkQueue::SinkQueue(DeliveryOptions options, std::optional<std::vector<Policy>> policies, RouteOf route_of,
                      std::uint64_t seed)
@@ -40,9 +47,17 @@ void SinkQueue::offer(AlarmPtr alarm, const FilterContext& context) {
 
 void SinkQueue::put(const AlarmPtr& alarm, bool clear_alone) {
     with(lane(*alarm), [&](AlarmQueue& queue) {
-        const auto acked = queue.offer(alarm, !options_.fresh, clear_alone);
+        const bool of_before = is_of_earlier_receiver(*alarm);
+        const bool nothing_to_end = of_before && !alarm->open() && !queue.contains(alarm->id);
+        const auto acked = nothing_to_end ? queue.offer(as_delivered(*alarm), true)
+                                          : queue.offer(alarm, !options_.fresh && !of_before, clear_alone);
         changes_.insert(changes_.end(), acked.begin(), acked.end());
     });
+}
+
+/// What has been delivered of it went to the receiver of then.
+bool SinkQueue::is_of_earlier_receiver(const Alarm& alarm) const {
+    return alarm.received_at != base::WallTime{} && alarm.received_at < options_.receiver_since;
 }
 
 void SinkQueue::withdraw(const Alarm& alarm) {

@@ -28,6 +28,8 @@ struct DeliveryOptions {
     int backlog = 1;  ///< see AlarmQueue
     /// The sink is new to this controller: what an earlier primary delivered does not count for it.
     bool fresh = false;
+    /// As NotifierContext::since.
+    base::WallTime receiver_since{};
 };
 
 /// Decides what one sink is sent and when: the filter of its policies, a queue for each subject, and fairness between
@@ -139,6 +141,7 @@ private:
     Lane& lane(const Alarm& alarm);
     const Lane* find_lane(const Alarm& alarm) const;
     void put(const AlarmPtr& alarm, bool clear_alone = false);
+    bool is_of_earlier_receiver(const Alarm& alarm) const;
     bool is_stuck(const Lane& lane) const;
     void end_failing(Lane& lane);
     template <class Change>

@@ -12,8 +12,9 @@ namespace {
 /// An operator is to look at a receiver that is away this long.
 constexpr base::Millis kDownAfter{30'000};
 
-DeliveryOptions with_fresh(DeliveryOptions options, bool fresh) {
-    options.fresh = fresh;
+DeliveryOptions with_receiver(DeliveryOptions options, const NotifierContext& context) {
+    options.fresh = context.fresh;
+    options.receiver_since = context.since;
     return options;
 }
 }  // namespace
@@ -26,7 +27,7 @@ SinkWorker::SinkWorker(std::string name, std::string type, std::unique_ptr<Sink>
       context_(std::move(context)),
       sink_(std::move(sink)),
       queue_(
-          with_fresh(options, context_.fresh), std::move(policies),
+          with_receiver(options, context_), std::move(policies),
           [this](const Alarm& alarm) { return sink_->route(alarm); }, std::random_device{}()),
       timer_(shell_.io),
       reconcile_timer_(shell_.io),
@@ -151,6 +152,7 @@ void SinkWorker::note_ended(const AlarmEvent& event, const Outcome& outcome) {
     switch (outcome.kind) {
         case Outcome::Kind::confirmed:
             entry.what = "acknowledged";
+            if (!context_.receiver.empty()) entry.detail += " at " + context_.receiver;
             note_confirmed(event);
             break;
         case Outcome::Kind::skipped:

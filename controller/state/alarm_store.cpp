@@ -160,11 +160,13 @@ void AlarmStore::erase_journal(const base::FaultId& fault) {
     erase(kJournal, fault.str());
 }
 
-std::vector<std::string> AlarmStore::load_sinks() {
-    std::vector<std::string> names;
-    for (const auto& [name, row] : store_.load(kSinks))
-        names.push_back(name);
-    return names;
+std::vector<AlarmRows::SinkRow> AlarmStore::load_sinks() {
+    std::vector<SinkRow> sinks;
+    load(kSinks, [&](const std::string& name, const json& row) {
+        sinks.push_back({name, wire::text_or(row, "receiver"), base::from_iso8601(wire::text_or(row, "since"))});
+        return true;
+    });
+    return sinks;
 }
 
 std::vector<std::pair<base::HostId, Agent>> AlarmStore::load_agents() {
@@ -276,8 +278,11 @@ void AlarmStore::erase_history(FaultHistory::Number number) {
     erase(kHistory, number_key(number));
 }
 
-void AlarmStore::put_sink(const std::string& sink) {
-    store_.put(kSinks, sink, "{}");
+void AlarmStore::put_sink(const SinkRow& sink) {
+    json row = json::object();
+    if (!sink.receiver.empty()) row["receiver"] = sink.receiver;
+    if (sink.since != base::WallTime{}) row["since"] = base::to_iso8601(sink.since);
+    store_.put(kSinks, sink.name, wire::dump(row));
 }
 
 void AlarmStore::erase_sink(const std::string& sink) {

@@ -22,7 +22,7 @@ public:
     std::vector<AckedRow> load_acked() override;
     std::vector<std::pair<base::FaultId, Journal::Record>> load_journal() override;
     std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> load_history() override;
-    std::vector<std::string> load_sinks() override;
+    std::vector<SinkRow> load_sinks() override;
     std::vector<std::pair<base::HostId, Agent>> load_agents() override;
     std::vector<Alarm> load_internal_alarms() override;
     std::vector<Maintenance> load_maintenance() override;
@@ -38,7 +38,7 @@ public:
     void erase_history(FaultHistory::Number number) override;
     void put_internal_alarm(const Alarm& alarm) override;
     void erase_internal_alarm(const base::FaultId& alarm) override;
-    void put_sink(const std::string& sink) override;
+    void put_sink(const SinkRow& sink) override;
     void erase_sink(const std::string& sink) override;
     void put_agent(const base::HostId& host, const Agent& agent) override;
     void erase_agent(const base::HostId& host) override;

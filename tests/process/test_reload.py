@@ -75,6 +75,30 @@ class Sinks(ReloadTestCase):
         self.agent.await_delivered(fault)
         self.assertEqual(self.problems(), [])
 
+    def test_another_receiver_is_told_of_what_the_one_before_has_acknowledged(self) -> None:
+        fault = self.agent.open("vm-1")
+        self.agent.await_delivered(fault)
+        self.reload(inspector=self.other)
+        wait_until(lambda: self.told_of(self.other, fault) == ["down"], "the new one has it")
+        self.agent.clear(fault)
+        wait_until(lambda: self.told_of(self.other, fault) == ["down", "up"], "and its end")
+        self.assertEqual(self.told(fault), ["down"], "the one before is sent nothing more")
+        journal = self.get(f"/v1/faults/{fault}")["journal"]["entries"]
+        at = [f"{entry['what']} {entry['detail']}" for entry in journal if entry.get("sink") == "inspector"]
+        before, after = (f"doctor http://{each.address}" for each in (self.inspector, self.other))
+        self.assertEqual([line.rsplit("/", 1)[0] for line in at],
+                         [f"acknowledged opened at {before}", f"receiver changed was {before}",
+                          f"acknowledged opened at {after}", f"acknowledged cleared at {after}"])
+
+    def test_another_receiver_after_a_restart_is_told_too(self) -> None:
+        fault = self.agent.open("vm-1")
+        self.agent.await_delivered(fault)
+        file = self.dir / "controller.conf"
+        file.write_text(file.read_text().replace(self.inspector.address, self.other.address))
+        self.controller.kill()
+        self.start_controller()
+        wait_until(lambda: self.told_of(self.other, fault) == ["down"], "the new one has it")
+
     def test_what_is_under_way_is_sent_to_the_new_address(self) -> None:
         self.inspector.hang()
         fault = self.agent.open("vm-1")

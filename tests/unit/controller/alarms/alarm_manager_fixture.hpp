@@ -80,7 +80,7 @@ protected:
         for (const auto& name : sinks)
             alarms->add_sink(std::make_unique<SinkWorker>(
                 name, "scripted", std::make_unique<ScriptedSink>(receipts[name]), DeliveryOptions{}, policies[name],
-                SinkWorker::Shell{loop.io, *metrics, problems}, alarms->context_of(name)));
+                SinkWorker::Shell{loop.io, *metrics, problems}, alarms->context_of(name, receivers[name])));
         alarms->load(now);
     }
 
@@ -135,6 +135,7 @@ protected:
     runtime::Problems problems;
     Fleet fleet;
     std::map<std::string, Receipts> receipts;
+    std::map<std::string, std::string> receivers;  ///< of the sinks
     std::map<std::string, std::optional<std::vector<Policy>>> policies;
     std::uint64_t starts = 0;       ///< of the agent, from its state
     std::string state = "state-1";  ///< of the agent; another one is a fresh one

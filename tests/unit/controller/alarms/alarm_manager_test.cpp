@@ -363,6 +363,54 @@ TEST_F(AlarmManagerTest, NotifiesANewSinkOfTheFaultsThatAreOpen) {
     EXPECT_THAT(take("new"), ElementsAre("f1 opened 1"));
 }
 
+TEST_F(AlarmManagerTest, AReceiverThatIsAnotherSinceIsNotifiedOfTheFaultsThatAreOpen) {
+    receivers["a"] = "http://one/";
+    start();
+    agent_up();
+    report(f1);
+    Fault delivered = f1;
+    delivered.delivered = 1;
+    receivers["a"] = "http://two/";
+    receipts["a"].answer = Outcome::retry("HTTP 503");
+    restart();
+    agent_up();
+    snapshot({delivered});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
+    EXPECT_NE(alarms->find_sink("a")->queue().view(to_alarm(*alarms->table().find(f1.id))).state,
+              DeliveryView::State::acknowledged);
+    receipts["a"].answer = Outcome::confirmed();
+    restart();
+    agent_up();
+    snapshot({delivered});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1")) << "also when it was away until the next start";
+    restart();
+    agent_up();
+    snapshot({delivered});
+    EXPECT_THAT(take("a"), IsEmpty());
+    std::vector<std::string> told;
+    for (const JournalEntry& entry : alarms->journal().find(f1.id)->entries) {
+        if (entry.sink == "a") told.push_back(entry.what + ' ' + entry.detail);
+    }
+    EXPECT_THAT(told, ElementsAre("acknowledged opened at http://one/", "receiver changed was http://one/",
+                                  "failed opened: HTTP 503", "acknowledged opened at http://two/"));
+}
+
+TEST_F(AlarmManagerTest, AReceiverThatIsAnotherIsNotToldOfTheEndOfWhatItNeverGot) {
+    receivers["a"] = "http://one/";
+    start();
+    agent_up();
+    report(f1);
+    receipts["a"].answer = Outcome::retry("HTTP 503");
+    report(cleared(f1));
+    receivers["a"] = "http://two/";
+    receipts["a"].answer = Outcome::confirmed();
+    restart();
+    agent_up();
+    snapshot({cleared(f1)});
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_EQ(alarms->table().find(f1.id), nullptr);
+}
+
 TEST_F(AlarmManagerTest, ASinkThatIsNoLongerConfiguredHoldsNothingUp) {
     start({"a", "old"});
     receipts["old"].answer = Outcome::retry("HTTP 503");
