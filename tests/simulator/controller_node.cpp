@@ -23,7 +23,9 @@ struct ControllerNode::Process : controller::Core::Output {
                {problems, rows, inventory, *this}),
           timer(node.world_.io()) {
         for (Inspector* inspector : node.inspectors_) {
-            auto sink = std::make_unique<InspectorSink>(node.world_, *inspector, node.inspectors_cut_off_);
+            auto sink = std::make_unique<InspectorSink>(
+                node.world_, *inspector, node.inspectors_cut_off_,
+                [this, inspector](const controller::AlarmEvent& event) { check_journal(*inspector, event); });
             controller::DeliveryOptions options;
             options.backlog = node.plan_.backlog;
             core.alarms().add_sink(std::make_unique<controller::SinkWorker>(
@@ -46,6 +48,18 @@ struct ControllerNode::Process : controller::Core::Output {
         if (holding.inspector == &inspector)
             policy.hold_off = std::chrono::duration_cast<base::Millis>(holding.hold_off);
         return std::vector{policy};
+    }
+
+    /// A journal names each delivery that a receiver has confirmed.
+    void check_journal(const Inspector& inspector, const controller::AlarmEvent& event) const {
+        const controller::Journal::Record* record = core.alarms().journal().find(event.alarm.id);
+        const auto names_it = [&](const controller::JournalEntry& entry) {
+            return entry.what == "acknowledged" && entry.sink == inspector.name() &&
+                   entry.detail.starts_with(to_string(event.change));
+        };
+        if (record == nullptr || std::none_of(record->entries.begin(), record->entries.end(), names_it))
+            node.world_.violated(node.name_ + ": the journal of " + event.alarm.id.str() + " does not name what " +
+                                 inspector.name() + " has confirmed");
     }
 
     void send(const controller::Session& session, const bus::ToAgent& message) override {
@@ -149,6 +163,36 @@ base::Moment ControllerNode::moment() const {
 
 const controller::FaultTable& ControllerNode::fault_table() const {
     return process_->core.alarms().table();
+}
+
+std::optional<model::Fault> ControllerNode::close_a_fault() {
+    std::vector<model::Fault> open;
+    if (process_) {
+        for (const auto& [id, tracked] : fault_table().all()) {
+            if (tracked.fault.open() && !tracked.withheld) open.push_back(tracked.fault);
+        }
+    }
+    if (open.empty()) return std::nullopt;
+    std::sort(open.begin(), open.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+    const model::Fault closed = world_.pick(open);
+    process([this, id = closed.id](Process& process) { process.core.clear_by_operator(id, "simulated", moment()); });
+    return closed;
+}
+
+void ControllerNode::check_acknowledged() const {
+    if (!process_) return;
+    const controller::AlarmManager& alarms = process_->core.alarms();
+    for (const auto& sink : alarms.sinks()) {
+        const auto is_it = [&](const Inspector* inspector) { return inspector->name() == sink->name(); };
+        const Inspector& inspector = **std::find_if(inspectors_.begin(), inspectors_.end(), is_it);
+        for (const auto& [id, tracked] : alarms.table().all()) {
+            const controller::DeliveryView view = alarms.view(*sink, tracked);
+            const bool acknowledged = view.state == controller::DeliveryView::State::acknowledged && view.revision > 0;
+            if (tracked.fault.open() && acknowledged && !inspector.received().contains(id))
+                world_.violated(name_ + " shows " + id.str() + " as acknowledged by " + inspector.name() +
+                                ", which never received it");
+        }
+    }
 }
 
 std::size_t ControllerNode::port_of(const Cable& cable) const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,10 @@ public:
 
     const std::string& name() const { return name_; }
     const controller::FaultTable& fault_table() const;
+    /// An operator closes one of the open faults here; absent when there is none.
+    std::optional<model::Fault> close_a_fault();
+    /// No open fault is shown as acknowledged by an inspector that never received it.
+    void check_acknowledged() const;
 
 private:
     struct Process;

@@ -31,6 +31,7 @@ void Simulation::schedule_disturbances() {
     schedule(seconds(40), &Simulation::disturb_inventory);
     schedule(seconds(40), &Simulation::disturb_clock);
     schedule(seconds(60), &Simulation::evacuate);
+    schedule(seconds(60), &Simulation::close_a_fault);
 }
 
 void Simulation::schedule(Duration mean, void (Simulation::*disturb)()) {
@@ -383,6 +384,14 @@ void Simulation::disturb_inventory() {
             long_names_ = !long_names_;
             return inventory_changed();
     }
+}
+
+void Simulation::close_a_fault() {
+    ControllerNode& controller = *world_.pick(controllers_);
+    const auto closed = controller.close_a_fault();
+    if (!closed) return;
+    world_.log("an operator closes " + closed->id.str() + " at " + controller.name());
+    closed_[closed->guest][closed->kind] = world_.now();
 }
 
 void Simulation::disturb_clock() {

@@ -281,6 +281,7 @@ void HostNode::stop_agent(bool killed) {
     world_.log(id_.str() + (killed ? ": agent is killed" : ": agent stops"));
     disturbed(world_.now());
     if (!killed) process_->close_store();
+    if (killed) state_in_doubt_ = world_.now();
     std::vector<Vm*> connected;
     for (const auto& [id, vm] : vms_) {
         if (process_->is_connected(id)) connected.push_back(vm);
@@ -301,12 +302,14 @@ void HostNode::stall_agent(Duration time) {
 
 void HostNode::lose_state() {
     world_.log(id_.str() + " lost its agent's state");
+    state_in_doubt_ = world_.now();
     disk_.clear();
 }
 
 void HostNode::restore_state() {
     if (copy_.empty()) return;
     world_.log(id_.str() + " has an old copy of its agent's state");
+    state_in_doubt_ = world_.now();
     disk_ = copy_;
 }
 

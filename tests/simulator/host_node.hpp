@@ -39,6 +39,8 @@ public:
     void stall_agent(Duration time);
 
     // While the agent does not run.
+    /// When its agent's state may last have lost what it held: it was killed, or got another state.
+    TimePoint state_in_doubt() const { return state_in_doubt_; }
     void lose_state();
     void copy_state() { copy_ = disk_; }
     /// As it was when it was copied last; as it is if it never was.
@@ -118,6 +120,7 @@ private:
     std::unique_ptr<Process> process_;
     std::uint64_t starts_ = 0;
     TimePoint disturbed_from_{};
+    TimePoint state_in_doubt_{};
     TimePoint disturbed_until_{};
 };
 

@@ -68,8 +68,10 @@ void InspectorSink::deliver(const controller::AlarmEvent& event, Done done) {
         way = world_.between(Millis(1), Millis(20));
         world_.after(way, [&inspector = inspector_, event, result] { *result = inspector.receive(event); });
     }
-    world_.after(2 * way, [done = std::move(done), result, alive = std::weak_ptr(alive_)] {
-        if (!alive.expired()) done(*result);
+    world_.after(2 * way, [this, event, done = std::move(done), result, alive = std::weak_ptr(alive_)] {
+        if (alive.expired()) return;
+        done(*result);
+        if (result->kind == controller::Outcome::Kind::confirmed) confirmed_(event);
     });
 }
 

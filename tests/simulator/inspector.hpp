@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "controller/delivery/sink.hpp"
 #include "model/fault.hpp"
@@ -65,8 +66,10 @@ private:
 /// A controller's way to an inspector.
 class InspectorSink final : public controller::Sink {
 public:
-    InspectorSink(World& world, Inspector& inspector, const bool& cut_off)
-        : world_(world), inspector_(inspector), cut_off_(cut_off) {}
+    /// `confirmed` is called when the controller has learnt that an event was confirmed.
+    InspectorSink(World& world, Inspector& inspector, const bool& cut_off,
+                  std::function<void(const controller::AlarmEvent&)> confirmed)
+        : world_(world), inspector_(inspector), cut_off_(cut_off), confirmed_(std::move(confirmed)) {}
 
     void deliver(const controller::AlarmEvent& event, Done done) override;
     /// The invariants are about guests.
@@ -76,6 +79,7 @@ private:
     World& world_;
     Inspector& inspector_;
     const bool& cut_off_;  ///< the network between this controller and all inspectors
+    std::function<void(const controller::AlarmEvent&)> confirmed_;
     std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 

@@ -33,6 +33,8 @@ std::string listed(const std::multiset<std::string>& items) {
 void Simulation::watch() {
     for (const auto& vm : vms_)
         check_detection(*vm);
+    for (const auto& controller : controllers_)
+        controller->check_acknowledged();
     world_.after(kWatch, [this] { watch(); });
 }
 
@@ -80,6 +82,7 @@ void Simulation::fault_changed(const HostNode& host, const model::Fault& fault) 
     found_[fault.id] = {&host, world_.now()};
     for (const auto& inspector : inspectors_)
         inspector->fault_opened(fault.id);
+    check_stays_closed(host, fault);
     // What it finds out about a copy may be right.
     if (!moved_.contains({&host, fault.guest})) check_not_false(*by_id_.at(fault.guest), fault);
 }
@@ -125,6 +128,24 @@ void Simulation::check_not_false(const Vm& vm, const model::Fault& fault) const 
                         fault.detail);
 }
 
+/// Of a guest that has been silent ever since, at the agent that was told and has kept its state.
+void Simulation::check_stays_closed(const HostNode& host, const model::Fault& fault) const {
+    const auto guest = closed_.find(fault.guest);
+    if (guest == closed_.end() || fault.kind != FaultKind::heartbeat_lost) return;
+    const auto closed = guest->second.find(fault.kind);
+    const Vm& vm = *by_id_.at(fault.guest);
+    if (closed == guest->second.end() || &vm.host() != &host || moved_.contains({&host, fault.guest})) return;
+    const bool silent_since = vm.mute() && vm.mute_since() < closed->second;
+    if (silent_since && host.state_in_doubt() < closed->second)
+        world_.violated(vm.id().str() + ": heartbeat_lost returns though an operator has closed it");
+}
+
+bool Simulation::closed_since(const base::GuestId& guest, TimePoint time) const {
+    const auto closed = closed_.find(guest);
+    return closed != closed_.end() && std::any_of(closed->second.begin(), closed->second.end(),
+                                                  [&](const auto& item) { return item.second >= time; });
+}
+
 bool Simulation::owned_since(const model::Fault& fault) const {
     const auto found = found_.find(fault.id);
     if (found == found_.end()) return false;
@@ -167,8 +188,10 @@ std::multiset<std::string> Simulation::truth() const {
         const bool reported = open.contains(name + " heartbeat_lost") || open.contains(name + " not_established") ||
                               open.contains(name + " vm_crashed");
         const bool monitored = vm->plan().policy.heartbeat;
-        if (vm->mute() && vm->listens() && monitored && !reported) world_.violated(name + " hangs unnoticed");
-        if (vm->power() == Vm::Power::crashed && monitored && !open.contains(name + " vm_crashed"))
+        if (vm->mute() && vm->listens() && monitored && !reported && !closed_since(vm->id(), vm->mute_since()))
+            world_.violated(name + " hangs unnoticed");
+        if (vm->power() == Vm::Power::crashed && monitored && !open.contains(name + " vm_crashed") &&
+            !closed_since(vm->id(), vm->last_crash()))
             world_.violated(name + " crashed unnoticed");
         if (!vm->mute() && reported) world_.violated(name + " is still reported");
     }

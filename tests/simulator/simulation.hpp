@@ -39,7 +39,9 @@ inline constexpr int kEndlessBacklog = 1'000'000;
 ///   - one that is told only of what lasts is told nothing earlier;
 ///   - while nothing else is wrong, a fault is told at once, and once;
 ///   - server groups keep what is promised of them (GroupRules);
-///   - what is acknowledged to an agent was delivered to every inspector;
+///   - what is acknowledged to an agent was delivered to every inspector, and so was what is shown as acknowledged;
+///   - the journal of a fault names each delivery that an inspector has confirmed;
+///   - a fault that an operator has closed does not return unless the guest was well in between;
 ///   - when the disturbances end, every inspector, controller, agent and member of a group agrees with the truth.
 class Simulation final : private FaultObserver {
 public:
@@ -63,6 +65,7 @@ private:
     void disturb_inventory();
     void disturb_clock();
     void restart_agent(HostNode& host);
+    void close_a_fault();
     void evacuate();
     void rebuild_elsewhere(HostNode& host, const std::vector<Vm*>& vms);
     void come_back(HostNode& host, const std::vector<Vm*>& copies, bool still_running);
@@ -90,6 +93,8 @@ private:
     void fault_changed(const HostNode& host, const model::Fault& fault) override;
     void fault_delivered(const model::Fault& fault, std::uint64_t revision) override;
     void check_not_false(const Vm& vm, const model::Fault& fault) const;
+    void check_stays_closed(const HostNode& host, const model::Fault& fault) const;
+    bool closed_since(const base::GuestId& guest, TimePoint time) const;
     void check_owner(const Inspector& inspector, const controller::AlarmEvent& event) const;
     std::multiset<std::string> truth() const;
 
@@ -133,6 +138,7 @@ private:
     std::set<const HostNode*> evacuated_;                                   ///< until they are back, and without copies
     std::map<std::pair<const HostNode*, base::GuestId>, TimePoint> moved_;  ///< from there, when the cloud said so
     std::map<base::FaultId, std::pair<const HostNode*, TimePoint>> found_;  ///< by whom, and when
+    std::map<base::GuestId, std::map<model::FaultKind, TimePoint>> closed_;  ///< by an operator, and when last
 
     std::set<base::FaultId> over_;
 
