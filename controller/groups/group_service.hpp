@@ -55,7 +55,7 @@ public:
     /// An agent has connected, or its snapshot is complete. Until its initial sync its guests are notified of no
     /// change, and nobody of theirs.
     void expect(const base::HostId& host) { expected_[host] = ++events_; }
-    /// The agent's stream of broadcasts begins anew: it has connected again, or named another primary. In between
+    /// The agent's stream of broadcasts starts again: it has connected again, or named another primary. In between
     /// another controller may have delivered newer ones of its guests, and it may send again what it had no answer to:
     /// what was kept of them is dropped, and counted for those who do not get it.
     void drop_kept_of(const base::HostId& host);
