@@ -189,9 +189,9 @@ TEST_F(ControllerSyncTest, ASecondUrlOfAControllerIsTriedAtOnceWhenTheFirstIsLos
     start(3);
     for (const std::size_t link : {0, 1, 2})
         up(link);
-    controllers_->received(0, bus::Welcome{1, "ctl-1"});
-    controllers_->received(1, bus::Rejected{"connected by another URL", base::Millis(10'000), true});
-    controllers_->received(2, bus::Rejected{"not of this cloud", base::Millis(10'000)});
+    controllers_->received(0, bus::Welcome{1, "ctl-1"}, {});
+    controllers_->received(1, bus::Rejected{"connected by another URL", base::Millis(10'000), true}, {});
+    controllers_->received(2, bus::Rejected{"not of this cloud", base::Millis(10'000)}, {});
     down(1);
     down(2);
     EXPECT_THAT(retried_, testing::IsEmpty());
