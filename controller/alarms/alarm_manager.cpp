@@ -241,6 +241,8 @@ bool AlarmManager::known_as_ended(const base::HostId& host, Fault& fault) {
 }
 
 void AlarmManager::take(FaultTable::Entry entry) {
+    if (entry.change == FaultTable::Change::cleared)
+        entry.tracked = list_.table().set_ended(entry.tracked.fault.id, context_.now().steady);
     count(entry);
     note(entry);
     if (entry.change != FaultTable::Change::none) name(entry.tracked);

@@ -25,7 +25,7 @@ Alarm to_alarm(const TrackedFault& tracked) {
     Alarm alarm = to_alarm(tracked.fault, tracked.host);
     alarm.received_at = tracked.received_at;
     alarm.received = tracked.received;
-    alarm.ended_here = tracked.ended_here;
+    if (tracked.by_evidence) alarm.ended = tracked.ended;
     set_names(alarm, tracked.names);
     return alarm;
 }
@@ -119,6 +119,13 @@ void FaultTable::set_received(const base::FaultId& fault, base::TimePoint now) {
     faults_.at(fault).received = now;
 }
 
+const TrackedFault& FaultTable::set_ended(const base::FaultId& fault, base::TimePoint now) {
+    TrackedFault& tracked = faults_.at(fault);
+    if (is_evidence(tracked.fault.clear_reason)) tracked.by_evidence = true;
+    tracked.ended = now;
+    return tracked;
+}
+
 void FaultTable::set_withheld(const base::FaultId& fault, bool withheld) {
     const auto at = faults_.find(fault);
     if (at != faults_.end()) at->second.withheld = withheld;
@@ -137,7 +144,7 @@ FaultTable::Entry FaultTable::clear(const base::FaultId& id, std::string_view wh
     ended.fault.clear_reason = why;
     put(ended.host, ended.fault);
     faults_.at(id).unconfirmed.reset();
-    faults_.at(id).ended_here = true;
+    faults_.at(id).by_evidence = true;
     return {faults_.at(id), Change::cleared};
 }
 

@@ -44,7 +44,8 @@ struct TrackedFault {
     bool withheld = false;
     AlarmNames names = {};       ///< its clear is sent with them though its guest has left the inventory
     base::TimePoint received{};  ///< the moment of received_at; not known of one from before a restart
-    bool ended_here = false;     ///< by evidence, at a moment of this controller's clock
+    bool by_evidence = false;    ///< a controller has ended it: `cleared_at` is not by its agent's clock
+    base::TimePoint ended{};     ///< when that became known here
 };
 
 /// As the sinks are to be notified of it.
@@ -81,6 +82,8 @@ public:
                                             std::size_t limit = kMaxFaultsPerHost);
     /// The fault was reported for the first time just now.
     void set_received(const base::FaultId& fault, base::TimePoint now);
+    /// It ended just now; the fault as it is then.
+    const TrackedFault& set_ended(const base::FaultId& fault, base::TimePoint now);
     /// Another agent reports the fault from now on: its host was renamed.
     void transfer(const base::FaultId& fault, const base::HostId& host);
     void set_withheld(const base::FaultId& fault, bool withheld);

@@ -20,8 +20,8 @@ base::TimePoint received(const Alarm& alarm, const FilterContext& context) {
 
 /// Of one that is over, and was not held here. Two clocks say nothing of a time between them, nor does one that was
 /// set back: such a fault is not said to have been short.
-base::Duration lasted(const Alarm& alarm, base::Duration here) {
-    if (alarm.ended_here) return here + kReceivedApart;
+base::Duration lasted(const Alarm& alarm, base::TimePoint since) {
+    if (alarm.ended != base::TimePoint{}) return alarm.ended - since + kReceivedApart;
     if (*alarm.cleared_at < alarm.opened_at) return base::Duration::max();
     return *alarm.cleared_at - alarm.opened_at;
 }
@@ -63,7 +63,7 @@ AlarmFilter::Decision AlarmFilter::offer(const AlarmPtr& alarm, const FilterCont
     const base::Duration here = context.now - since;
     const bool ready = decision.kind == PolicyDecision::Kind::deliver;
     if (!alarm->open()) {
-        const base::Duration open = was_held ? here : lasted(*alarm, here);
+        const base::Duration open = was_held ? here : lasted(*alarm, since);
         if (ready && open >= decision.hold_off) return pass(entry);
         ++suppressed_;
         return Decision::stop;

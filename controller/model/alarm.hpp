@@ -52,7 +52,8 @@ struct Alarm {
     base::WallTime opened_at{};    ///< by the clock of who found it
     base::WallTime received_at{};  ///< by this controller's; the epoch: just now
     base::TimePoint received{};    ///< the same moment; the epoch: before a restart
-    bool ended_here = false;       ///< `cleared_at` is by this controller's clock, not by that of `opened_at`
+    /// When this controller learned of the end; the epoch while `cleared_at` is by the clock of `opened_at`.
+    base::TimePoint ended{};
     base::WallTime updated_at{};
     std::optional<base::WallTime> cleared_at;
     std::string clear_reason;

@@ -110,7 +110,8 @@ void Monitor::adopt_newer(const Fault& handed, TimePoint now, WallTime wall) {
     known->reason = handed.reason;
     known->detail = handed.detail;
     known->updated_at = wall;
-    known->cleared_at = handed.cleared_at;
+    // By this host's clock, as its opening: how long it lasted decides about hold-offs.
+    if (!handed.open()) known->cleared_at = wall;
     known->clear_reason = handed.clear_reason;
     output_.fault_changed(*known);
     if (handed.open()) return;

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import unittest
 
-from test_cli import ROOT, VITALWIRE, CliTestCase
+from test_cli import ROOT, VITALWIRE, CliTestCase  # and through it tests/lib
+from vmbed.procs import wait_until
 
 COMPLETIONS = ROOT / "cli" / "completion"
 
@@ -67,10 +68,14 @@ class Completion(CliTestCase):
     def test_zsh_offers_the_same(self):
         for asked, offered in self.ASKED:
             line = f"vitalwire --controller {self.controller.url} {asked}"
-            done = subprocess.run(["zsh", "-f", Path(__file__).with_name("complete.zsh"), COMPLETIONS, line], text=True,
-                                  capture_output=True, timeout=60, env=self.environment())
-            found = " ".join(re.findall("<<(.*?)>>", done.stdout)).split()
-            self.assertLessEqual(set(offered), set(found), f"{asked}: {done.stdout}{done.stderr}")
+
+            def offers_all() -> bool:
+                """An interactive shell gives up an offer when another key is there already, as on a busy machine."""
+                done = subprocess.run(["zsh", "-f", Path(__file__).with_name("complete.zsh"), COMPLETIONS, line], text=True,
+                                      capture_output=True, timeout=60, env=self.environment())
+                return set(offered) <= set(" ".join(re.findall("<<(.*?)>>", done.stdout)).split())
+
+            wait_until(offers_all, f"zsh offers {offered} for {asked!r}")
 
     def test_every_shell_offers_every_column(self):
         self.controller.pages["/v1/coverage"] = {"counts": {"uncovered": 0}, "guests": []}

@@ -15,8 +15,8 @@ from vmbed.inspector import Inspector
 from vmbed.procs import Daemon, ProcessTestCase
 
 GUESTS = 10
-BEATS = 20
-HOGS = 3 * (os.cpu_count() or 2)
+BEATS = 10
+HOGS = 2 * (os.cpu_count() or 2)
 
 
 class Overcommit(ProcessTestCase):

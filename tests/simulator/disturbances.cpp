@@ -391,6 +391,12 @@ void Simulation::close_a_fault() {
     const auto closed = controller.close_a_fault();
     if (!closed) return;
     world_.log("an operator closes " + closed->id.str() + " at " + controller.name());
+    // A controller that is cut off closes what has long ended: that says nothing of the next one.
+    const auto found = found_.find(closed->id);
+    const HostNode* host = found == found_.end() ? nullptr : found->second.first;
+    const model::Fault* known =
+        host == nullptr || !host->agent_running() ? nullptr : host->monitor().faults().find(closed->id);
+    if (host != nullptr && host->agent_running() && (known == nullptr || !known->open())) return;
     closed_[closed->guest][closed->kind] = world_.now();
 }
 

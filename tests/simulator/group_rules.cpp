@@ -68,6 +68,7 @@ void GroupRules::broadcast_received(const GroupMember& member, const wire::Deliv
     if (broadcast.sender == member.guest()) world_.violated(what + "although it is its own");
     if (!met(broadcast.sender, member.guest(), broadcast.known_from - kKept))
         world_.violated(what + "and is in another group");
+    if (!counts(member)) return;
     if (!broadcast.receivers.insert(member.guest()).second) world_.violated(what + "a second time");
     std::uint64_t& last = last_[{member.guest(), broadcast.sender}];
     if (broadcast.number < last) world_.violated(what + "after a later one");

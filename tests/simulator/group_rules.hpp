@@ -24,6 +24,8 @@ public:
     GroupRules(World& world, std::function<TimePoint()> known_from)
         : world_(world), known_from_(std::move(known_from)) {}
 
+    /// False of a copy whose guest was rebuilt elsewhere: what waits for that is not in order with what the other gets.
+    std::function<bool(const GroupMember&)> counts;
     /// Is called with each state in an answer to a query.
     std::function<void(const GroupMember&, const wire::MemberState&)> on_answer;
 

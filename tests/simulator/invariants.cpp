@@ -55,8 +55,8 @@ void Simulation::check_detection(const Vm& vm) const {
     const bool beating = report->state == "registered" || report->state == "unhealthy";
     if (vm.mute()) {
         if (!vm.excused()) return;  // it is known to be away
-        // A new connection gives it one more deadline.
-        if (beating && longer_than(std::max(vm.mute_since(), vm.last_connected()), bound))
+        // A new connection gives it one more deadline, and so does what is still on its way through a bad channel.
+        if (beating && longer_than(std::max({vm.mute_since(), vm.last_connected(), vm.last_arrival_at_host()}), bound))
             world_.violated(who + "has been silent for too long");
         return;
     }

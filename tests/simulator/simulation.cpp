@@ -65,6 +65,7 @@ Simulation::Simulation(std::uint64_t seed, const Size& size, Detail detail)
             note_told(receiver, event);
         };
     }
+    groups_.counts = [this](const GroupMember& member) { return by_id_.at(member.guest())->member() == &member; };
     groups_.on_answer = [this](const GroupMember& member, const wire::MemberState& state) {
         check_not_silent(member, state);
     };

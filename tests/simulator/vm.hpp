@@ -91,6 +91,8 @@ public:
     }
     TimePoint last_inhibited() const { return inhibited_ ? world_.now() : last_inhibited_; }
     TimePoint last_connected() const { return last_connected_; }
+    /// Of what it has sent so far.
+    TimePoint last_arrival_at_host() const { return last_arrival_at_host_; }
     TimePoint health_changed() const { return health_changed_; }
     TimePoint last_unhealthy() const { return healthy() ? last_unhealthy_ : world_.now(); }
     TimePoint last_crash() const { return last_crash_; }

@@ -211,16 +211,16 @@ TEST_F(AlarmFilterTest, AStepOfOurOwnClockDoesNotMatterToWhatTheStandbyReceived)
 TEST_F(AlarmFilterTest, AnEndThatWasSeenHereCountsByOurClock) {
     given({policy(seconds(5))});
     Alarm alarm = lasted(a1, std::chrono::hours(1));  // its agent's clock is behind
-    alarm.ended_here = true;
-    passed = seconds(3);
+    alarm.ended = base::TimePoint(seconds(103));
+    passed = seconds(9);
     EXPECT_EQ(offer(alarm), Decision::stop);
 }
 
 TEST_F(AlarmFilterTest, AnEndThatWasSeenHerePassesWhenAnotherControllerMayHaveSentTheFault) {
     given({policy(seconds(5))});
     Alarm alarm = lasted(a1, seconds(-30));  // its agent's clock is ahead
-    alarm.ended_here = true;
     passed = seconds(5) - milliseconds(200);
+    alarm.ended = base::TimePoint(seconds(100)) + passed;
     EXPECT_EQ(offer(alarm), Decision::pass);
 }
 

@@ -106,6 +106,16 @@ TEST_F(AgentCoreTest, DoesNotOpenAgainWhatAnOperatorClosedBeforeTheGuestWasWell)
     EXPECT_THAT(open_faults(), ElementsAre("f2 heartbeat_lost silent"));
 }
 
+TEST_F(AgentCoreTest, AFaultEndsByTheClockThatItBeganBy) {
+    found();
+    registered();
+    after(std::chrono::seconds(3));
+    connect_controller();
+    const model::Fault known = sent<bus::Faults>().back().faults.front();
+    core_->controller_sent(0, bus::HandBack{{}, {ended(known, "cleared_by_operator")}, true, {}}, at());
+    EXPECT_EQ(sent<bus::Faults>().back().faults.front().cleared_at, at().wall) << "a controller's clock may be ahead";
+}
+
 class ClosedFaultTest : public AgentCoreTest {
 protected:
     /// The guest hangs, and an operator closes its fault.
