@@ -151,9 +151,11 @@ void Election::decide(Time now, Actions& actions) {
 std::string Election::reason_to_take_over(Time now) const {
     if (!sees(now) || !view_->self_up) return {};
     if (!view_->peer_up) return view_->peer.empty() ? "there is no peer" : "the peer is reported down";
-    // One of two that both leave, rather than neither.
-    const bool mine = leaving_ ? preferred() && !peer_->able : preferred() || !peer_->able;
-    if (in_contact(now) && peer_->role == Role::standby && mine) return "neither is active";
+    if (in_contact(now) && peer_->role == Role::standby) {
+        // One of two that both leave, rather than neither.
+        const bool mine = leaving_ ? preferred() && !peer_->able : preferred() || !peer_->able;
+        if (mine) return "neither is active";
+    }
     if (preferred() && deaf(now)) return "nothing is heard of the peer";
     return {};
 }
