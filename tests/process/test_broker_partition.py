@@ -50,7 +50,14 @@ class Partition(OneGuestTestCase):
     def story(self) -> list[str]:
         """What the inspector was told of the guest, without repetitions: another lead does not know what was told."""
         told = [event["details"] for event in self.inspector.events() if "instance_id" in event["details"]]
-        return [key[1] for key, _ in itertools.groupby((each["fault_id"], each["status"]) for each in told)]
+        statuses: dict[str, list[str]] = {}
+        for (fault, status), _ in itertools.groupby((each["fault_id"], each["status"]) for each in told):
+            statuses.setdefault(fault, []).append(status)
+        for of_fault in statuses.values():
+            # Nor does one know that it is over, and that this was told, too.
+            while of_fault[:4] == ["down", "up"] * 2:
+                del of_fault[:2]
+        return list(itertools.chain(*statuses.values()))
 
     def wait_story(self, *statuses: str) -> None:
         wait_equal(self.story, list(statuses), f"the inspector is told {statuses}")
