@@ -14,7 +14,7 @@ import tempfile
 from typing import Mapping
 
 from vmbed import cache
-from vmbed.kernel import DISK_MODULE, MODULES, POWER_BUTTON_MODULES, Kernel
+from vmbed.kernel import DISK_MODULE, MODULES, NETWORK_MODULES, POWER_BUTTON_MODULES, Kernel
 
 CONTROL_PORT = "org.vitalwire.test.ctl"
 BUSYBOX = Path("/bin/busybox")
@@ -64,24 +64,39 @@ def echo_payload(port: str, port_names: bool = True) -> Payload:
 
 def obeying_power_button(payload: Payload, kernel: Kernel) -> Payload:
     """The same guest, which powers off when the power button is pressed (ACPI)."""
-    modules = {f"/modules/{name}.ko": kernel.module(name) for name in POWER_BUTTON_MODULES}
     power_off = {"/etc/acpi/PWRF/00000080": "#!/bin/sh\npoweroff -f\n"}
-    load = tuple(f"insmod /modules/{name}.ko" for name in POWER_BUTTON_MODULES)
+    loading = _loading(payload, kernel, *POWER_BUTTON_MODULES)
     return replace(
-        payload,
-        files={**payload.files, **modules, **power_off},
-        init_lines=(*payload.init_lines, *load, "acpid -l /dev/null -p /run/acpid.pid"),
+        loading,
+        files={**loading.files, **power_off},
+        init_lines=(*loading.init_lines, "acpid -l /dev/null -p /run/acpid.pid"),
     )
 
 
 def with_disk(payload: Payload, kernel: Kernel) -> Payload:
     """The same guest, which finds the disk /dev/vda of its machine."""
-    module = f"/modules/{DISK_MODULE}.ko"
-    return replace(
-        payload,
-        files={**payload.files, module: kernel.module(DISK_MODULE)},
-        init_lines=(*payload.init_lines, f"insmod {module}"),
-    )
+    return _loading(payload, kernel, DISK_MODULE)
+
+
+def with_file_system(payload: Payload, kernel: Kernel, folder: str) -> Payload:
+    """The same guest, which makes a file system on the disk of its machine and mounts it there."""
+    loading = _loading(payload, kernel, DISK_MODULE)
+    make = ("mke2fs /dev/vda > /dev/null", f"mkdir -p {folder}", f"mount -t ext2 /dev/vda {folder}")
+    return replace(loading, init_lines=(*loading.init_lines, *make))
+
+
+def with_network(payload: Payload, kernel: Kernel, address: str) -> Payload:
+    """The same guest, whose interface eth0 has that address and sends nothing by itself."""
+    loading = _loading(payload, kernel, *NETWORK_MODULES)
+    quiet = "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6"
+    lines = (f"{quiet} || true", *loading.init_lines, f"ifconfig eth0 {address} up")
+    return replace(loading, init_lines=lines)
+
+
+def _loading(payload: Payload, kernel: Kernel, *modules: str) -> Payload:
+    paths = {f"/modules/{name}.ko": kernel.module(name) for name in modules}
+    lines = (*payload.init_lines, *(f"insmod {path}" for path in paths))
+    return replace(payload, files={**payload.files, **paths}, init_lines=lines)
 
 
 def build(payload: Payload, kernel: Kernel) -> Path:

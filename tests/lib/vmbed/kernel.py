@@ -30,7 +30,9 @@ MODULES = (
 POWER_BUTTON_MODULES = ("evdev", "button")
 # For a guest with a disk; a payload loads it.
 DISK_MODULE = "virtio_blk"
-KEPT_MODULES = (*MODULES, *POWER_BUTTON_MODULES, DISK_MODULE)
+# For a guest with a network interface; a payload loads them.
+NETWORK_MODULES = ("failover", "net_failover", "virtio_net")
+KEPT_MODULES = (*MODULES, *POWER_BUTTON_MODULES, DISK_MODULE, *NETWORK_MODULES)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ if [ -e /dev/kvm ]; then
 fi
 """
 
-_UNSHARE = ("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc")
+_UNSHARE = ("unshare", "--mount", "--uts", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 # Process 1 of the namespaces: when the test ends, however it ends, `read` sees the end of its
 # input, process 1 exits, and the kernel kills all others. $1 is the host's folder, $2 its name.
@@ -107,6 +107,10 @@ class Host:
         It sees the host's libvirt and host name. The process stays the caller's to end.
         """
         return [*self._enter("--mount", "--uts"), f"--wd={os.getcwd()}", "--", *argv]
+
+    def in_network(self, argv: list[str | Path]) -> list[str | Path]:
+        """The argv that runs a program where the domains' interfaces end."""
+        return [*self._enter("--net"), "--", *argv]
 
     def virsh(self, *arguments: str | Path, deadline: float = procs.PATIENCE_SECONDS) -> str:
         argv = self.command(["virsh", "--quiet", "--connect", "qemu:///system", *arguments])
@@ -235,13 +239,15 @@ class Domain:
         metadata: str = "",
         serial_controller: bool = True,
         disk: bool = False,
+        interface: str = "",
     ) -> None:
         self.host = host
         self.name = name
         self.uuid = identity or str(uuid.uuid4())
         self.console = host.folder / "console" / f"{name}.console.log"
-        disks = _disk_xml(host.disk(name)) if disk else ""
-        self.xml = _domain_xml(self, model, on_crash, metadata, serial_controller, disks)
+        devices = _disk_xml(host.disk(name)) if disk else ""
+        devices += _interface_xml(interface) if interface else ""
+        self.xml = _domain_xml(self, model, on_crash, metadata, serial_controller, devices)
         self._control: Control | None = None
 
     def create(self) -> "Domain":
@@ -355,8 +361,16 @@ def _disk_xml(image: Path) -> str:
     return f"<disk type='file' device='disk'>{source}<target dev='vda' bus='virtio'/></disk>"
 
 
+def _interface_xml(tap: str) -> str:
+    """Its other end is the host's interface of that name."""
+    return (
+        "<interface type='ethernet'><mac address='52:54:00:00:00:01'/>"
+        f"<target dev='{tap}'/><model type='virtio'/><driver name='qemu'/></interface>"
+    )
+
+
 def _domain_xml(
-    domain: Domain, model: Model, on_crash: str, metadata: str, serial_controller: bool, disks: str
+    domain: Domain, model: Model, on_crash: str, metadata: str, serial_controller: bool, devices: str
 ) -> str:
     host, machine = domain.host, model.machine
     names = (*machine.channels, CONTROL_PORT) if serial_controller else ()
@@ -382,7 +396,7 @@ def _domain_xml(
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
     <controller type='usb' model='none'/>
     {controller}
-    {disks}
+    {devices}
     <serial type='file'><source path='{domain.console}'/></serial>
     {channels}
     <memballoon model='none'/>
