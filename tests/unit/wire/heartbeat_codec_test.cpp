@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "read_text.hpp"
 #include "wire/inbound.hpp"
@@ -152,6 +153,48 @@ TEST(UnescapedText, ALineThatMerelyHoldsTheWordsIsNoAnswer) {
     }
     const char* native = R"({"msg_type":"challenge_response","log_msg":"said "no""})";
     EXPECT_TRUE(std::holds_alternative<Malformed>(read_line(native, ChannelKind::native, Receiver::host)));
+}
+
+/// What guest-client writes, cut at every byte: an answer as soon as all before `log_msg` is there, and nothing before.
+TEST(UnescapedText, ALineCutAnywhereIsTheWholeAnswerOrNone) {
+    const std::string sound =
+        R"({"version":3,"revision":1,"msg_type":"challenge_response","sequence":2,"heartbeat_response":1804289383,)"
+        R"("heartbeat_health":"unhealthy","corrective_action":"stop","log_msg":")";
+    for (const char* text :
+         {"plain", R"(disk "db" {"a":["b"]} is \"full\")", R"(C:\d \u12 \uD800 \)", "caf\xC3\xA9 \xE2\x82\xAC",
+          "\x01\t\x7F", R"(","heartbeat_health":"healthy)", R"("}{"})"}) {
+        const std::string line = sound + text + "\"}";
+        for (std::size_t length = 0; length <= line.size(); ++length) {
+            const Inbound inbound =
+                read_line(std::string_view(line).substr(0, length), ChannelKind::cgcs_heartbeat, Receiver::host);
+            if (length < sound.size()) {
+                EXPECT_FALSE(std::holds_alternative<HeartbeatMessage>(inbound)) << line.substr(0, length);
+                continue;
+            }
+            const auto* message = std::get_if<HeartbeatMessage>(&inbound);
+            ASSERT_NE(message, nullptr) << line.substr(0, length);
+            const auto& pdu = std::get<ChallengeResponse>(message->pdu);
+            EXPECT_EQ(pdu.value, 1804289383) << line.substr(0, length);
+            EXPECT_FALSE(pdu.healthy) << line.substr(0, length);
+            EXPECT_EQ(pdu.corrective_action, CorrectiveAction::stop) << line.substr(0, length);
+        }
+    }
+}
+
+TEST(UnescapedText, KeysThatAreBrokenAreNoKeys) {
+    const std::string sound = R"({"version":3,"revision":1,"msg_type":"challenge_response","sequence":2,)"
+                              R"("heartbeat_response":31,"heartbeat_health":"unhealthy","corrective_action":"log",)";
+    const std::vector<std::string> keys = {"version", "msg_type", "heartbeat_response", "heartbeat_health"};
+    for (const std::string& key : keys) {
+        const std::vector<std::string> variants = {"\"" + key.substr(1), key, "\"" + key + "\xC3", "\"" + key + "\\"};
+        for (const std::string& broken : variants) {
+            std::string line = sound + R"("log_msg":"a "quoted" word"})";
+            line.replace(line.find("\"" + key + "\""), key.size() + 2, broken + "\"");
+            EXPECT_FALSE(
+                std::holds_alternative<HeartbeatMessage>(read_line(line, ChannelKind::cgcs_heartbeat, Receiver::host)))
+                << line;
+        }
+    }
 }
 
 }  // namespace
