@@ -263,6 +263,9 @@ private:
     std::optional<base::Millis> guest_agent_interval(const base::GuestId& guest) const override {
         return monitor_.guest_agent_interval(guest);
     }
+    bool guest_agent_in_doubt(const base::GuestId& guest) const override {
+        return monitor_.guest_agent_in_doubt(guest);
+    }
     void ask_guest_agent(const base::GuestId& guest, GuestAgentRoute route, std::int64_t challenge) override;
     void drain_guest_agent(const base::GuestId& guest) override {
         output_.final_drain(GuestKey(guest), wire::Dialect::guest_agent);

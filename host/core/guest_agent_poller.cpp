@@ -120,7 +120,7 @@ void GuestAgentPoller::ask(const GuestId& id, Guest& guest, TimePoint now) {
     if (guest.routes.contains(GuestAgentRoute::channel)) return ask_on_channel(id, guest, *interval, now);
     schedule(id, guest, kNever);
     guest.waits = true;
-    waiting_[guest.silent ? 1 : 0].push_back(id);
+    waiting_[!guest.silent ? 0 : output_.guest_agent_in_doubt(id) ? 1 : 2].push_back(id);
 }
 
 void GuestAgentPoller::ask_on_channel(const GuestId& id, Guest& guest, Millis interval, TimePoint now) {
@@ -138,19 +138,21 @@ bool GuestAgentPoller::is_call_free(bool slow) const {
 }
 
 void GuestAgentPoller::start_calls(TimePoint now) {
-    for (const bool slow : {false, true}) {
-        auto& waiting = waiting_[slow ? 1 : 0];
-        // Each at most once: a guest whose call before has not returned waits on.
-        for (std::size_t left = waiting.size(); left > 0 && is_call_free(slow); --left) {
-            const GuestId id = std::move(waiting.front());
-            waiting.pop_front();
-            const auto known = guests_.find(id);
-            if (known == guests_.end() || !known->second.waits) continue;
-            if (calls_.contains(id)) {
-                waiting.push_back(id);
-            } else {
-                call(id, known->second, now);
-            }
+    for (auto& waiting : waiting_)
+        start_calls(waiting, &waiting != waiting_.begin(), now);
+}
+
+void GuestAgentPoller::start_calls(std::deque<GuestId>& waiting, bool slow, TimePoint now) {
+    // Each at most once: a guest whose call before has not returned waits on.
+    for (std::size_t left = waiting.size(); left > 0 && is_call_free(slow); --left) {
+        const GuestId id = std::move(waiting.front());
+        waiting.pop_front();
+        const auto known = guests_.find(id);
+        if (known == guests_.end() || !known->second.waits) continue;
+        if (calls_.contains(id)) {
+            waiting.push_back(id);
+        } else {
+            call(id, known->second, now);
         }
     }
 }

@@ -26,8 +26,9 @@ enum class GuestAgentResult : std::uint8_t { answered, silent, unknown };
 /// monitor decides who is to be asked and what an answer or a silence means.
 ///
 /// Calls are few at a time, because the daemon serves all its clients with few threads. A guest whose last call was not
-/// answered waits behind the others, and these calls never take more than half of what there is: guests that hang
-/// delay each other and nobody else. Waiting for a free call counts against nobody.
+/// answered waits behind the others, and one whose fault is open behind those that are in doubt, so that two hundred
+/// that hang do not delay the fault of the next; calls to both never take more than half of what there is. Waiting for
+/// a free call counts against nobody.
 class GuestAgentPoller {
 public:
     struct Settings {
@@ -39,6 +40,8 @@ public:
         virtual ~Output() = default;
         /// Absent: it is not to be asked now.
         virtual std::optional<base::Millis> guest_agent_interval(const base::GuestId& guest) const = 0;
+        /// It was silent, and whether it is lost is not decided.
+        virtual bool guest_agent_in_doubt(const base::GuestId& guest) const = 0;
         virtual void ask_guest_agent(const base::GuestId& guest, GuestAgentRoute route, std::int64_t challenge) = 0;
         /// Its time is over: read now what its channel holds, before that counts as silence.
         virtual void drain_guest_agent(const base::GuestId& guest) = 0;
@@ -85,6 +88,7 @@ private:
     void ask(const base::GuestId& id, Guest& guest, base::TimePoint now);
     void ask_on_channel(const base::GuestId& id, Guest& guest, base::Millis interval, base::TimePoint now);
     void start_calls(base::TimePoint now);
+    void start_calls(std::deque<base::GuestId>& waiting, bool slow, base::TimePoint now);
     void call(const base::GuestId& id, Guest& guest, base::TimePoint now);
     bool is_call_free(bool slow) const;
     void silence(const base::GuestId& id, Guest& guest, GuestAgentRoute route);
@@ -95,7 +99,7 @@ private:
     Output& output_;
     std::map<base::GuestId, Guest> guests_;
     std::map<base::GuestId, Call> calls_;               ///< that have not returned
-    std::array<std::deque<base::GuestId>, 2> waiting_;  ///< for a free call: those that answered, and the silent
+    std::array<std::deque<base::GuestId>, 3> waiting_;  ///< for a free call: those that answered, in doubt, and lost
     std::set<std::pair<base::TimePoint, base::GuestId>> due_;
 };
 

@@ -415,6 +415,11 @@ std::optional<base::Millis> Monitor::guest_agent_interval(const GuestId& id) con
     return guest->session.guest_agent_interval();
 }
 
+bool Monitor::guest_agent_in_doubt(const GuestId& id) const {
+    const Guest* guest = guests_.find(id);
+    return guest != nullptr && guest->session.guest_agent_in_doubt();
+}
+
 Monitor::Totals Monitor::totals() const {
     Totals totals;
     for (const auto& [id, guest] : guests_) {

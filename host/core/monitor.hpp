@@ -121,6 +121,7 @@ public:
     Totals totals() const;
     /// How often the guest's QEMU guest agent is to be asked; absent: not now.
     std::optional<base::Millis> guest_agent_interval(const base::GuestId& guest) const;
+    bool guest_agent_in_doubt(const base::GuestId& guest) const;
     heartbeat::HostSessionCounters counters() const;  ///< sums over all guests since start
     heartbeat::RoundTrips round_trips() const;        ///< likewise
     const FaultTable& faults() const { return faults_; }

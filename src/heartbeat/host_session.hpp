@@ -63,6 +63,8 @@ public:
     /// It may be asked now: its machine runs and nothing inhibits.
     bool guest_agent_due() const { return wants_guest_agent() && guest_agent_counts(); }
     base::Millis guest_agent_interval() const { return policy_.guest_agent_interval; }
+    /// The next silence of its QEMU guest agent may be what opens its fault.
+    bool guest_agent_in_doubt() const { return by_guest_agent() && !fault_open(FaultKind::heartbeat_lost); }
 
 private:
     static std::size_t index(wire::Dialect dialect) { return static_cast<std::size_t>(dialect); }

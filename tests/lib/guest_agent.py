@@ -3,10 +3,11 @@
 import json
 import os
 from pathlib import Path
+import select
 import shutil
 import socket
 import threading
-from typing import Any
+from typing import Any, Callable, Iterable
 
 from vmbed.procs import Process
 
@@ -107,3 +108,51 @@ class PlayedGuestAgent:
     def _answer(self, connection: socket.socket, answer: dict[str, Any]) -> None:
         before, self.before_answers = self.before_answers, b""
         connection.sendall(before + json.dumps(answer).encode() + b"\n")
+
+
+class Crowd:
+    """Many guest agents on one thread. Each answers its first question and hangs from then on: it keeps the connection and
+    reads nothing, until they all go on."""
+
+    def __init__(self, channels: Path, guests: Iterable[str]) -> None:
+        self._poller = select.epoll()
+        self._ends: dict[int, Callable[[], None]] = {}
+        self._sockets: list[socket.socket] = []
+        self._hung: list[socket.socket] = []
+        self._hanging = True
+        for guest in guests:
+            server = socket.socket(socket.AF_UNIX)
+            server.bind(str(channels / f"{CHANNEL}.{guest}.sock"))
+            server.listen(1)
+            self._watch(server, lambda each=server: self._accept(each))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def go_on(self) -> None:
+        self._hanging = False
+        for connection in self._hung:
+            self._poller.modify(connection, select.EPOLLIN)
+
+    def _watch(self, one: socket.socket, readable: Callable[[], None]) -> None:
+        self._sockets.append(one)
+        self._ends[one.fileno()] = readable
+        self._poller.register(one, select.EPOLLIN)
+
+    def _serve(self) -> None:
+        while True:
+            for descriptor, _ in self._poller.poll():
+                self._ends[descriptor]()
+
+    def _accept(self, server: socket.socket) -> None:
+        connection, _ = server.accept()
+        self._watch(connection, lambda: self._answer(connection))
+
+    def _answer(self, connection: socket.socket) -> None:
+        data = connection.recv(1 << 20)
+        commands = [json.loads(line) for line in data.lstrip(RESET).splitlines() if line.startswith(b"{")]
+        for command in commands:
+            connection.sendall(json.dumps({"return": command["arguments"]["id"]}).encode() + b"\n")
+        if not data:
+            self._poller.unregister(connection)
+        elif commands and self._hanging:
+            self._hung.append(connection)
+            self._poller.modify(connection, 0)

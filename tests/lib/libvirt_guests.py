@@ -1,12 +1,15 @@
 """A domain with vitalwired on a libvirt host of the test's own, booted once for all tests of a class."""
 
 import contextlib
+from pathlib import Path
 from typing import Any
 import uuid
 
+import guest_agent
 from suite import Agent, GuestTestCase, vitalwired_payload
 from vmbed import initramfs, kernel
 from vmbed.guest import BOOT_SECONDS, Machine, Model
+from vmbed.initramfs import Payload, Service
 from vmbed.libvirtbed import Domain, Host
 
 NAME = "web-1"
@@ -56,3 +59,23 @@ class LibvirtTestCase(GuestTestCase):
     def wait_beating(self, agent: Agent) -> None:
         agent.wait_state(self.guest_id, "registered", BOOT_SECONDS)
         agent.wait_beats(self.guest_id)
+
+
+class GuestAgentTestCase(LibvirtTestCase):
+    """The guest has Debian's qemu-ga and nothing of ours."""
+
+    MACHINE = Machine(channels=(guest_agent.CHANNEL,))
+    SERVICE = "qemu-ga"
+
+    @classmethod
+    def payload(cls) -> Payload:
+        port = f"/dev/virtio-ports/{guest_agent.CHANNEL}"
+        argv = ("/usr/sbin/qemu-ga", "-m", "virtio-serial", "-p", port, "-t", "/run")
+        return Payload(
+            files={argv[0]: Path(guest_agent.program() or "")},
+            services=(Service(cls.SERVICE, argv),),
+            init_lines=(f"hostname {NAME}",),
+        )
+
+    def signal(self, name: str) -> None:
+        self.domain.ctl(f"service signal {self.SERVICE} {name}")

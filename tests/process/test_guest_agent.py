@@ -4,12 +4,13 @@
 from pathlib import Path
 import signal
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
-from guest_agent import PlayedGuestAgent, RealGuestAgent, program
-from raw_guest import RawGuest
+from guest_agent import Crowd, PlayedGuestAgent, RealGuestAgent, program
+from raw_guest import RawGuest, heartbeat
 from suite import Agent, Controller, fault_event
 from vmbed.inspector import Inspector
 from vmbed.procs import ProcessTestCase, wait_until
@@ -99,18 +100,75 @@ class PlayedAgent(GuestAgentTestCase):
         self.assertEqual(self.told("g1", "heartbeat_lost", "down")["detail"], "silent")
         self.assertTrue(played.commands)
 
-    def test_guests_that_hang_hold_nobody_up(self) -> None:
-        hung = [self.played(f"hung-{number}") for number in range(20)]
-        lives = self.played("lives")
-        for number in range(20):
-            self.agent.wait_state(f"hung-{number}", "registered")
-        for each in hung:
-            each.hang()
-        for number in range(20):
-            self.agent.wait_state(f"hung-{number}", "lost")
-        self.agent.wait_beats("lives", 3)
-        self.assertEqual(self.agent.guest("lives")["misses"], 0)
-        self.assertTrue(lives.commands)
+
+class TwoHundredThatHang(GuestAgentTestCase):
+    """Beside guests that are found within 900 ms, and one whose guest agent is asked every second."""
+
+    HUNG = [f"hung-{number}" for number in range(200)]
+    HONEST = [f"honest-{number}" for number in range(8)]
+    INTERVAL, DETECTION = 0.3, 0.9
+    WATCHED_SECONDS = 10
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.honest = [self.native(guest) for guest in self.HONEST]
+        self.answering = PlayedGuestAgent(self.agent.channels, "answering")
+        self.addCleanup(self.answering.close)
+        self.agent.wait_beats("answering")
+
+    def native(self, name: str) -> RawGuest:
+        guest = RawGuest(self.agent.channels, name)
+        self.addCleanup(guest.close)
+        guest.say(heartbeat("init", invocation_id=7, revision=1, name=name, detection_time_ms=900))
+        guest.wait("init_ack")
+        return guest
+
+    def usage(self) -> tuple[int, int]:
+        """Threads and descriptors of the agent."""
+        process = Path("/proc", str(self.agent.daemon.pid))
+        return len(list((process / "task").iterdir())), len(list((process / "fd").iterdir()))
+
+    def assert_usage(self, threads: int, descriptors: int) -> None:
+        """Beside these descriptors only what its own store and its HTTP interface have open now and then."""
+        now = self.usage()
+        self.assertEqual(now[0], threads)
+        self.assertLessEqual(now[1], descriptors + 4)
+
+    def seconds_until_told(self, guest: RawGuest) -> float:
+        guest.answering = False
+        since = time.monotonic()
+        self.told(guest.id, "heartbeat_lost", "down")
+        wanted = guest.id.encode()
+        told = min(request.time for request in self.inspector.requests if wanted in request.body)
+        guest.answering = True
+        self.told(guest.id, "heartbeat_lost", "up")
+        return told - since
+
+    def test_delay_no_beat_and_no_fault_of_others_and_cost_a_descriptor_each(self) -> None:
+        threads, descriptors = self.usage()
+        crowd = Crowd(self.agent.channels, self.HUNG)
+        for guest in self.HUNG:
+            self.agent.wait_state(guest, "lost")
+        self.assert_usage(threads, descriptors + len(self.HUNG))
+
+        begun, challenges = time.monotonic(), [guest.challenges for guest in self.honest]
+        asked = len(self.answering.commands)
+        time.sleep(self.WATCHED_SECONDS)  # a measurement, not a wait
+        passed = time.monotonic() - begun
+        for guest, before in zip(self.honest, challenges, strict=True):
+            self.assertGreater(guest.challenges - before, 0.9 * passed / self.INTERVAL - 1, guest.id)
+            self.assertEqual(self.agent.guest(guest.id)["misses"], 0)
+        self.assertGreater(len(self.answering.commands) - asked, 0.9 * passed - 1)
+        self.assertEqual(self.agent.guest("answering")["misses"], 0)
+        self.assertEqual(self.agent.faults_opened(), {"heartbeat_lost": len(self.HUNG)})
+        self.assert_usage(threads, descriptors + len(self.HUNG))  # the longer they hang
+
+        # A machine that others use may be late once; what the hung ones delay would be late each time.
+        self.assertLess(min(map(self.seconds_until_told, self.honest[:3])), self.DETECTION + self.INTERVAL / 3)
+
+        crowd.go_on()
+        for guest in self.HUNG:
+            self.agent.wait_state(guest, "registered")
 
 
 class ByFlavor(GuestAgentTestCase):

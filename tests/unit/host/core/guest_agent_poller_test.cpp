@@ -61,6 +61,7 @@ protected:
     std::optional<Millis> guest_agent_interval(const GuestId& id) const override {
         return inhibited_.contains(id) ? std::nullopt : std::optional(interval_);
     }
+    bool guest_agent_in_doubt(const GuestId& id) const override { return !results_.at(id).ends_with("---"); }
     void ask_guest_agent(const GuestId& id, GuestAgentRoute route, std::int64_t challenge) override {
         asked_[id].push_back(now_);
         last_ = challenge;
@@ -274,6 +275,17 @@ TEST_F(HungGuests, DoNotKeepTheOthersFromBeingAsked) {
     after(std::chrono::minutes(5));
     EXPECT_THAT(asked_[guest(0)], SizeIs(Ge(29U))) << "every ten seconds";
     EXPECT_EQ(results_[guest(0)].find('-'), std::string::npos);
+}
+
+/// Three questions, of which two may wait for a call that returns, and 5 s for each silence.
+TEST_F(HungGuests, DelayTheFaultOfTheNextByASecondOrTwo) {
+    found_all();
+    after(seconds(20));
+    hang_all_but_the_first();
+    after(std::chrono::minutes(15));
+    hung_.insert(guest(0));
+    after(seconds(10 + 2 * 10 + 5 + 2 * 2));
+    EXPECT_NE(results_[guest(0)].find("---"), std::string::npos) << results_[guest(0)];
 }
 
 TEST_F(HungGuests, CostNeverMoreThanTheCallsAtATime) {

@@ -76,6 +76,7 @@ protected:
     }
 
     std::optional<Millis> guest_agent_interval(const GuestId&) const override { return Millis(50); }
+    bool guest_agent_in_doubt(const GuestId&) const override { return true; }
     void ask_guest_agent(const GuestId& guest, GuestAgentRoute, std::int64_t challenge) override {
         calls_->ask(guest, challenge);
     }
