@@ -100,6 +100,16 @@ class Driver(unittest.TestCase):
         domain = self.domain_of({"vitalwire:heartbeat": "true"})
         self.assertEqual(len(domain.findall("devices/channel")), 1)
 
+    def test_novas_own_channel_stays_the_first(self):
+        """Masakari's monitor of guest agents looks at the first one only."""
+        present = vconfig.LibvirtConfigGuestChannel()
+        present.type, present.target_name = "unix", "org.qemu.guest_agent.0"
+        present.source_path = "/run/novas.sock"
+        self.guest.add_device(present)
+        domain = self.domain_of({"vitalwire:heartbeat": "true"})
+        names = [target.get("name") for target in domain.findall("devices/channel/target")]
+        self.assertEqual(names, ["org.qemu.guest_agent.0", "org.vitalwire.0"])
+
     def test_an_encrypted_guest_gets_a_controller_that_uses_the_iommu(self):
         self.guest.launch_security = vconfig.LibvirtConfigGuestSEVLaunchSecurity()
         self.guest.launch_security.cbitpos = self.guest.launch_security.reduced_phys_bits = 1
