@@ -18,11 +18,16 @@ constexpr std::size_t kReadSize = 4096;
 /// Reads in one turn of the event loop: a host that floods does not keep the checks and applications from running.
 constexpr int kReadsPerTurn = 16;
 
+epoll_event edges(bool with_room) {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLRDHUP | EPOLLET | (with_room ? EPOLLOUT : 0U);
+    return event;
+}
+
 int make_edge_set(int descriptor) {
     const int set = ::epoll_create1(EPOLL_CLOEXEC);
     if (set < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    epoll_event event = edges(true);
     if (::epoll_ctl(set, EPOLL_CTL_ADD, descriptor, &event) != 0) {
         const int error = errno;
         ::close(set);
@@ -90,6 +95,7 @@ void Stream::look() {
             break;
     }
     flush();
+    watch_room();
 }
 
 Stream::ReadResult Stream::read_some() {
@@ -120,6 +126,7 @@ void Stream::hung_up() {
     written_of_first_ = 0;
     if (host_ == Host::away) return;
     host_ = Host::away;
+    watch_room();
     handler_.on_hang_up();
 }
 
@@ -134,7 +141,9 @@ bool Stream::send(std::string message, Priority priority) {
     const auto place = priority == Priority::answer ? first_unbegun() : queue_.end();
     queue_.insert(place, {std::move(message), priority});
     // What is answered while reading is written after it: of two challenges in one read only the last counts.
-    if (!reading_) flush();
+    if (reading_) return true;
+    flush();
+    watch_room();
     return true;
 }
 
@@ -148,6 +157,16 @@ void Stream::drop_earlier_answer() {
     if (earlier == queue_.end() || earlier->priority != Priority::answer) return;
     queued_bytes_ -= earlier->bytes.size();
     queue_.erase(earlier);
+}
+
+/// A host that comes to a port may be seen by nothing but room.
+void Stream::watch_room() {
+    const bool matters = host_ != Host::there || !queue_.empty();
+    if (closed_ || matters == watches_room_) return;
+    watches_room_ = matters;
+    epoll_event event = edges(matters);
+    // What is the case already is an edge to the changed set.
+    ::epoll_ctl(edges_.native_handle(), EPOLL_CTL_MOD, descriptor_, &event);
 }
 
 void Stream::flush() {

@@ -18,7 +18,8 @@ namespace vitalwire::guest {
 ///
 /// The descriptor sits in an epoll set of its own, edge-triggered, and the event loop waits for that set: a port
 /// without a host is always "readable" (POLLHUP) and would keep any level-triggered loop busy, while the kernel still
-/// tells the edge when a host comes back.
+/// tells the edge when a host comes back. Room to write is waited for only when that matters: otherwise each answer
+/// that the host reads would wake the guest a second time.
 class Stream : public std::enable_shared_from_this<Stream> {
 public:
     struct Handler {
@@ -58,6 +59,7 @@ private:
     void opened();
     void hung_up();
     void flush();
+    void watch_room();
     std::deque<Message>::iterator first_unbegun();
     void drop_earlier_answer();
 
@@ -67,6 +69,7 @@ private:
     Handler handler_;
     Host host_ = Host::unknown;
     bool reading_ = false;
+    bool watches_room_ = true;
     bool closed_ = false;
     int gone_ = 0;
     std::deque<Message> queue_;

@@ -121,6 +121,30 @@ TEST_F(StreamTest, DoesNotSpinWithoutAHost) {
     EXPECT_LE(handlers, 1U);
 }
 
+TEST_F(StreamTest, IsNotWokenWhenTheHostReadsWhatItWrote) {
+    std::string received;
+    std::size_t handlers = 0;
+    for (int i = 0; i < 100; ++i) {
+        EXPECT_TRUE(stream_->send("answer", Priority::answer));
+        received += receive();
+        io_.restart();
+        handlers += io_.poll();
+    }
+    EXPECT_EQ(received.size(), 600U);
+    EXPECT_LE(handlers, 1U);
+}
+
+TEST_F(StreamTest, WritesWhatWaitedEachTimeTheHostReadsAgain) {
+    const std::string message(60'000, 'm');
+    for (int i = 0; i < 3; ++i) {
+        std::size_t sent = 0;
+        while (stream_->send(message, Priority::normal))
+            sent += message.size();
+        std::string received;
+        await("all is written", [&] { return (received += receive()).size() >= sent; });
+    }
+}
+
 TEST_F(StreamTest, ReadsAllOfAFloodThoughNotInOneTurn) {
     const std::string flood(200'000, 'f');
     std::size_t written = 0;
