@@ -181,6 +181,23 @@ TEST(UnescapedText, ALineCutAnywhereIsTheWholeAnswerOrNone) {
     }
 }
 
+TEST(UnescapedText, AVoteAndAnExitAreReadAsFarAsTheyAreSoundToo) {
+    const auto pdu = [](const std::string& fields_and_text) {
+        const Inbound inbound = read_line(R"({"version":3,"revision":1,"sequence":5,)" + fields_and_text,
+                                          ChannelKind::cgcs_heartbeat, Receiver::host);
+        const auto* message = std::get_if<HeartbeatMessage>(&inbound);
+        return message == nullptr ? HeartbeatPdu() : message->pdu;
+    };
+    const auto vote = pdu(R"("msg_type":"action_response","invocation_id":78,"event_type":"stop",)"
+                          R"("notification_type":"revocable","vote_result":"reject","log_msg":"member "db-1" syncs"})");
+    ASSERT_TRUE(std::holds_alternative<ActionResponse>(vote));
+    EXPECT_EQ(std::get<ActionResponse>(vote).result, VoteResult::reject);
+    EXPECT_EQ(std::get<ActionResponse>(vote).reason, R"(member "db-1" syncs)");
+    const auto exit = pdu("\"msg_type\":\"exit\",\"log_msg\":\"caf\xC3\"}");
+    ASSERT_TRUE(std::holds_alternative<Exit>(exit));
+    EXPECT_EQ(std::get<Exit>(exit).reason, "caf\uFFFD");
+}
+
 TEST(UnescapedText, KeysThatAreBrokenAreNoKeys) {
     const std::string sound = R"({"version":3,"revision":1,"msg_type":"challenge_response","sequence":2,)"
                               R"("heartbeat_response":31,"heartbeat_health":"unhealthy","corrective_action":"log",)";
