@@ -88,10 +88,15 @@ void HealthBoard::erase(Troubles& in, const std::string& source) {
     changed_(overall());
 }
 
+/// What says what is to be done comes first: of many only the first have room.
 heartbeat::Health HealthBoard::overall() const {
     std::vector<std::string> parts;
-    for (const Trouble& each : troubles_)
-        parts.push_back(each.source + (each.reason.empty() ? "" : ": " + each.reason));
+    for (const bool names_action : {true, false}) {
+        for (const Trouble& each : troubles_) {
+            if (each.action.has_value() == names_action)
+                parts.push_back(each.source + (each.reason.empty() ? "" : ": " + each.reason));
+        }
+    }
     for (const Trouble& each : warnings_)
         parts.push_back("warning: " + each.source + " " + each.reason);
     return {troubles_.empty(), join(parts), worst_action()};

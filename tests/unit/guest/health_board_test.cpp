@@ -72,6 +72,13 @@ TEST_F(HealthBoardTest, NamesTheWorstActionThatASourceWants) {
     EXPECT_EQ(board_.overall().action, model::CorrectiveAction::reboot);
 }
 
+TEST_F(HealthBoardTest, WhatNamesItsActionComesFirst) {
+    for (int i = 0; i < 40; ++i)
+        board_.set("check number-" + std::to_string(i), false, "failed with status 1");
+    board_.set("sdk application a", false, "x", model::CorrectiveAction::log);
+    EXPECT_THAT(board_.overall().reason, StartsWith("sdk application a: x; check number-0: failed"));
+}
+
 TEST_F(HealthBoardTest, ASourceWithoutAnActionWantsTheDeclaredOne) {
     board_.set_declared_action(model::CorrectiveAction::reboot);
     board_.set("application a", false, "x", model::CorrectiveAction::log);
