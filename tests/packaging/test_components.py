@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""`cmake --install --component`: only names of components are taken."""
+"""`cmake --install --component`: only names of components are taken. What packages are built of is what the build needs."""
 
 import os
 from pathlib import Path
+import re
 import subprocess
 import unittest
 
@@ -25,6 +26,13 @@ class Components(unittest.TestCase):
     def test_a_component_is_installed(self) -> None:
         done = self.install("nova")
         self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_packages_are_built_of_what_the_build_needs(self) -> None:
+        control = (ROOT / "packaging" / "debian" / "control").read_text()
+        wanted = re.search(r"^Build-Depends: (.*?)^\S", control, re.MULTILINE | re.DOTALL)[1]
+        named = {each.split()[0] for each in wanted.split(",")} - {"debhelper-compat", "dh-python"}
+        listed = re.findall(r"^([\w.+-]+)", (ROOT / "cmake" / "packages-build.txt").read_text(), re.MULTILINE)
+        self.assertEqual(named, set(listed) - {"ccache"})
 
 
 if __name__ == "__main__":
