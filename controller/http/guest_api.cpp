@@ -72,11 +72,13 @@ bool has_part(std::string_view text, std::string_view lower_part) {
     return std::search(text.begin(), text.end(), lower_part.begin(), lower_part.end(), same) != text.end();
 }
 
-/// ?state=STATE, and ?match=TEXT: part of an id or name of the guest, its host or its group, in any case.
+/// ?state=STATE, ?host=HOST, and ?match=TEXT: part of an id or name of the guest, its host or its group, in any case.
 class GuestFilter {
 public:
     explicit GuestFilter(const HttpRequest& request)
-        : state_(request.query_value("state")), text_(request.query_value("match")) {
+        : state_(request.query_value("state")),
+          host_(request.query_value("host")),
+          text_(request.query_value("match")) {
         std::transform(text_.begin(), text_.end(), text_.begin(),
                        [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     }
@@ -84,6 +86,7 @@ public:
     bool passes(std::string_view state, std::string_view name, const GuestId& id, const HostId& host,
                 const InventoryGuest* guest) const {
         if (!state_.empty() && state != state_) return false;
+        if (!host_.empty() && host != host_) return false;
         if (text_.empty()) return true;
         if (has_part(id.str(), text_) || has_part(name, text_) || has_part(host.str(), text_)) return true;
         return guest != nullptr && (has_part(guest->display_name, text_) || has_part(guest->group.str(), text_));
@@ -91,6 +94,7 @@ public:
 
 private:
     std::string state_;  ///< empty: any
+    HostId host_;        ///< empty: any
     std::string text_;
 };
 

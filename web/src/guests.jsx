@@ -16,10 +16,11 @@ function go(path) {
 function Filter({ query }) {
   const [text, setText] = useState(query.get('match') ?? '');
   const state = query.get('state') ?? '';
+  const host = query.get('host') ?? '';
   const typing = useRef(0);
   useEffect(() => setText(query.get('match') ?? ''), [query.get('match')]);
   useEffect(() => () => clearTimeout(typing.current), []);
-  const apply = (changes) => go(withQuery('/guests', { match: text, state, ...changes }));
+  const apply = (changes) => go(withQuery('/guests', { host, match: text, state, ...changes }));
   const typed = ({ target: { value } }) => {
     setText(value);
     clearTimeout(typing.current);
@@ -37,6 +38,7 @@ function Filter({ query }) {
           {STATES.map((each) => <option key={each} value={each}>{each}</option>)}
         </select>
       </label>
+      {host && <span>On host {host} <button type="button" onClick={() => apply({ host: '' })}>Any host</button></span>}
     </form>
   );
 }

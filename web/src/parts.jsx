@@ -116,7 +116,7 @@ export function GuestLink({ guest, name, display }) {
 }
 
 export function HostLink({ host }) {
-  return host ? <a href={`#/guests?match=${encodeURIComponent(host)}`}>{host}</a> : <span class="quiet">none</span>;
+  return host ? <a href={`#/guests?host=${encodeURIComponent(host)}`}>{host}</a> : <span class="quiet">none</span>;
 }
 
 export function FaultLink({ fault }) {
