@@ -33,6 +33,16 @@ void move_alarms(json& status, json& faults) {
     if (const auto alarms = status.find("alarms"); alarms != status.end()) faults["alarms"] = std::move(*alarms);
 }
 
+/// The faults of that page, and the alarms of hosts that are open.
+Result<json> with_alarms(Client& client, const std::string& page) {
+    auto faults = client.get(page);
+    if (!faults) return faults;
+    auto status = client.get("/v1/status");
+    if (!status) return status;
+    move_alarms(*status, *faults);
+    return faults;
+}
+
 /// The members `from` of `document` whose `key` is `value`.
 json only(const json& document, const char* from, const char* key, const std::string& value) {
     json out = json::array();
@@ -55,8 +65,7 @@ Result<json> guest(Client& client, const Options& options) {
     return json{{"guest", std::move(*found)}, {"faults", only(*faults, "faults", "guest", id)}};
 }
 
-/// The fault of a guest, or the alarm of a host, that is meant.
-Result<json> fault_or_alarm(Client& client, const Options& options, bool ended_too) {
+Result<json> select_fault(Client& client, const Options& options, bool ended_too) {
     auto faults = faults_and_alarms(client, ended_too);
     if (!faults) return faults;
     json both = json::array();
@@ -65,6 +74,13 @@ Result<json> fault_or_alarm(Client& client, const Options& options, bool ended_t
             both.push_back(*entry);
     }
     return select({{"faults", std::move(both)}}, kFaults, options.target);
+}
+
+/// The fault of a guest, or the alarm of a host, that is meant: an open one where there is one.
+Result<json> fault_or_alarm(Client& client, const Options& options, bool ended_too) {
+    auto open = select_fault(client, options, false);
+    const bool is_over = !open && open.error().code == base::Errc::not_found;
+    return is_over && ended_too ? select_fault(client, options, true) : open;
 }
 
 Result<json> fault(Client& client, const Options& options) {
@@ -200,8 +216,12 @@ Result<json> send(Client& client, const Options& options) {
     return page ? client.post(*page + "/send", message_of(options)) : tl::make_unexpected(page.error());
 }
 
+/// Of the history only what happened in that time; a release that does not know these two sends all.
 Result<json> events(Client& client, const Options& options) {
-    auto faults = faults_and_alarms(client, true);
+    std::string page = "/v1/faults?all=1";
+    if (options.since) page += "&since=" + base::to_iso8601(*options.since);
+    if (options.until) page += "&until=" + base::to_iso8601(*options.until);
+    auto faults = with_alarms(client, page);
     return faults ? Result<json>(history(*faults, options.since, options.until)) : faults;
 }
 
@@ -251,12 +271,7 @@ Result<json> query(Client& client, const Options& options) {
 }
 
 Result<json> faults_and_alarms(Client& client, bool all) {
-    auto faults = client.get(all ? "/v1/faults?all=1" : "/v1/faults");
-    if (!faults) return faults;
-    auto status = client.get("/v1/status");
-    if (!status) return status;
-    move_alarms(*status, *faults);
-    return faults;
+    return with_alarms(client, all ? "/v1/faults?all=1" : "/v1/faults");
 }
 
 Result<json> overview(Client& client) {

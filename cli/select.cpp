@@ -13,7 +13,7 @@ using nlohmann::json;
 using wire::text_or;
 
 const Kind kGuests = {"guest", "guests", "guest", {"display_name", "name"}};
-const Kind kFaults = {"fault", "faults", "id", {}};
+const Kind kFaults = {"fault", "faults", "id", {"guest", "display_name", "guest_name"}};
 const Kind kAgents = {"host", "agents", "host", {}};
 const Kind kGroups = {"group", "groups", "id", {"name"}};
 const Kind kMaintenance = {"maintenance", "maintenance", "id", {"name", "label"}};

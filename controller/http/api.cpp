@@ -208,45 +208,61 @@ HttpResponse status(const ApiContext& context, const HttpRequest&) {
     return after_census(context, "application/json", [&context] { return wire::dump(status_of(context)) + "\n"; });
 }
 
+/// `?since=` and `?until=` of the faults: those to which something happened in that time.
+struct Period {
+    std::optional<base::WallTime> since;
+    std::optional<base::WallTime> until;
+
+    bool has(const model::Fault& fault) const {
+        const base::WallTime last = std::max(fault.updated_at, fault.cleared_at.value_or(fault.opened_at));
+        return (!since || last >= *since) && (!until || fault.opened_at <= *until);
+    }
+};
+
+/// Fails with the name of what is no time.
+base::Result<Period> period_of(const HttpRequest& request) {
+    Period period;
+    for (const auto& [name, value] : {std::pair{"since", &period.since}, {"until", &period.until}}) {
+        const std::string text = request.query_value(name);
+        if (text.empty()) continue;
+        *value = base::from_iso8601(text);
+        if (**value == base::WallTime{}) return base::fail(base::Errc::malformed, name);
+    }
+    return period;
+}
+
 /// The faults in the order in which they were opened, the newest first, or the worst first and of those the newest.
-/// They are put in order one by one, as they are asked for: sorting a hundred thousand at once would be too long a
-/// turn.
+/// The history is gone through, and the faults are put in order, a few at a time as they are asked for: a hundred
+/// thousand at once would be too long a turn.
 class FaultList {
 public:
-    FaultList(const ApiContext& context, const HttpRequest& request)
+    FaultList(const ApiContext& context, const HttpRequest& request, const Period& period)
         : context_(context),
+          period_(period),
+          guest_(request.query_value("guest")),
           worst_first_(request.query_value("worst") == "1"),
-          newest_first_(worst_first_ || request.query_value("newest") == "1") {
-        const bool only_open = request.query_value("open") == "1";
-        const bool all = request.query_value("all") == "1";
-        const std::string after = request.query_value("after");
-        const std::string guest = request.query_value("guest");
-        const auto& table = context.alarms().table();
-        const auto* last = table.find(FaultId(after));
-        Place begin;
-        if (last != nullptr) begin = place_of(last->fault);
-        const auto add = [&](const model::Fault& fault) {
-            if ((only_open && !fault.open()) || (!guest.empty() && fault.guest.str() != guest)) return;
-            Place place = place_of(fault);
-            if (after.empty() || is_before(begin, place)) heap_.push_back(std::move(place));
-        };
-        if (all && last == nullptr) begin = place_in_history(after);
-        for (const auto& [id, tracked] : table.all())
-            add(tracked.fault);
-        if (all) {
-            for (const auto& [number, past] : context.alarms().history().all())
-                add(past.tracked.fault);
-        }
-        std::make_heap(heap_.begin(), heap_.end(), later_);
+          newest_first_(worst_first_ || request.query_value("newest") == "1"),
+          only_open_(request.query_value("open") == "1"),
+          all_(request.query_value("all") == "1"),
+          limit_(runtime::list_limit(request).entries) {
+        if (const FaultId after(request.query_value("after")); !after.empty()) begin_ = place_of(after);
+        if (all_) heap_.reserve(limit_ == 0 ? context.alarms().history().all().size() : 4 * limit_);
     }
 
     std::optional<runtime::ListEntry> next() {
+        if (!collected_) {
+            collect();
+            return runtime::ListEntry{};
+        }
         while (!heap_.empty()) {
             std::pop_heap(heap_.begin(), heap_.end(), later_);
-            const std::string id = std::move(std::get<std::string>(heap_.back()));
+            std::string id = std::move(std::get<std::string>(heap_.back()));
             heap_.pop_back();
+            // One whose entry was replaced while the history was gone through is there twice.
+            if (id == last_) continue;
+            last_ = id;
             const json entry = entry_of(FaultId(id));
-            if (!entry.is_null()) return runtime::ListEntry{id, wire::dump(entry)};
+            if (!entry.is_null()) return runtime::ListEntry{std::move(id), wire::dump(entry)};
         }
         return std::nullopt;
     }
@@ -254,6 +270,41 @@ public:
 private:
     /// How bad, where that counts; when; its id.
     using Place = std::tuple<int, base::WallTime, std::string>;
+    /// A turn of the loop asks 500 times: about a millisecond's work.
+    static constexpr int kCollectedAtOnce = 2;
+
+    /// The table last, so that what ends in the meantime is in one of the two.
+    void collect() {
+        const auto& history = context_.alarms().history().all();
+        auto at = all_ ? history.upper_bound(seen_) : history.end();
+        for (int i = 0; i < kCollectedAtOnce && at != history.end(); ++i, ++at) {
+            seen_ = at->first;
+            add(at->second.tracked.fault);
+        }
+        if (at != history.end()) return;
+        for (const auto& [id, tracked] : context_.alarms().table().all())
+            add(tracked.fault);
+        collected_ = true;
+    }
+
+    void add(const model::Fault& fault) {
+        if ((only_open_ && !fault.open()) || (!guest_.empty() && fault.guest.str() != guest_)) return;
+        if (!period_.has(fault)) return;
+        Place place = place_of(fault);
+        if (begin_ && !is_before(*begin_, place)) return;
+        heap_.push_back(std::move(place));
+        std::push_heap(heap_.begin(), heap_.end(), later_);
+        if (limit_ != 0 && heap_.size() >= 4 * limit_) keep_a_page();
+    }
+
+    /// What comes after two pages is not listed: keeping it all would be a long turn at the end.
+    void keep_a_page() {
+        const auto end = heap_.begin() + static_cast<std::ptrdiff_t>(2 * limit_);
+        std::nth_element(heap_.begin(), end, heap_.end(),
+                         [this](const Place& a, const Place& b) { return is_before(a, b); });
+        heap_.erase(end, heap_.end());
+        std::make_heap(heap_.begin(), heap_.end(), later_);
+    }
 
     Place place_of(const model::Fault& fault) const {
         const std::string_view severity = worst_first_ ? model::severity(fault.kind) : "";
@@ -262,29 +313,40 @@ private:
     }
 
     bool is_before(const Place& a, const Place& b) const { return newest_first_ ? b < a : a < b; }
-    Place place_in_history(const std::string& id) const {
-        const auto number = context_.alarms().history().number_of(FaultId(id));
-        if (!number) return {};
-        return place_of(context_.alarms().history().all().at(*number).tracked.fault);
+    Place place_of(const FaultId& id) const {
+        if (const TrackedFault* tracked = context_.alarms().table().find(id)) return place_of(tracked->fault);
+        const FaultHistory::Entry* past = context_.alarms().history().find(id);
+        return past == nullptr ? Place{} : place_of(past->tracked.fault);
     }
     json entry_of(const FaultId& id) const {
         if (const TrackedFault* tracked = context_.alarms().table().find(id)) return tracked_entry(context_, *tracked);
-        const auto& history = context_.alarms().history();
-        const auto number = history.number_of(id);
-        return number ? fault_entry(context_, history.all().at(*number).tracked) : json(nullptr);
+        const FaultHistory::Entry* past = context_.alarms().history().find(id);
+        return past == nullptr ? json(nullptr) : fault_entry(context_, past->tracked);
     }
 
     const ApiContext& context_;
+    const Period period_;
+    const std::string guest_;
     const bool worst_first_;
     const bool newest_first_;
+    const bool only_open_;
+    const bool all_;
+    const std::size_t limit_;  ///< 0: none
+    bool collected_ = false;
+    FaultHistory::Number seen_ = 0;  ///< of the history
+    std::optional<Place> begin_;
     const std::function<bool(const Place&, const Place&)> later_ = [this](const Place& a, const Place& b) {
         return is_before(b, a);
     };
     std::vector<Place> heap_;
+    std::string last_;
 };
 
 HttpResponse faults(const ApiContext& context, const HttpRequest& request) {
-    return list_of("faults", request, std::make_shared<FaultList>(context, request));
+    const auto period = period_of(request);
+    if (!period)
+        return runtime::http_error(400, period.error().message + ": expected a time like 2026-03-01T04:05:06.000000Z");
+    return list_of("faults", request, std::make_shared<FaultList>(context, request, *period));
 }
 
 json journal_of(const ApiContext& context, const base::FaultId& fault) {

@@ -52,11 +52,13 @@ class Controller:
                 {"instance_id": "g-1", "display_name": "\x07bell", "state": "active", "heartbeat": "healthy"}]},
         }
         self.sent = []
-        sent = self.sent
+        self.asked = []
+        sent, asked = self.sent, self.asked
         pages = self.pages
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
+                asked.append(self.path)
                 page = pages.get(self.path.partition("?")[0])
                 missing = 404 if self.path.startswith("/v1/faults/") else 503
                 self.answer(200 if page else missing, page or {"error": "not now"})
@@ -171,6 +173,18 @@ class Answers(CliTestCase):
         self.assertRegex(later.stdout, r"(?m)^2026-01-01 00:10:00Z  cleared ")
         self.assertNotIn("opened", later.stdout)
         self.assertEqual(self.run_cli("events", "--since", "1min").stdout, "no events\n")
+
+    def test_of_a_long_history_only_the_period_is_asked_for(self):
+        self.run_cli("events", "--since", "2026-01-01T00:05Z", "--until", "2026-01-01T00:07Z")
+        self.assertIn("/v1/faults?all=1&since=2026-01-01T00:05:00.000000Z&until=2026-01-01T00:07:00.000000Z", self.controller.asked)
+
+    def test_a_fault_is_named_by_its_guest_where_that_is_enough(self):
+        over = {**fault("g-1"), "id": "f-0", "state": "cleared", "cleared_at": "2026-01-01T00:10:00.000000Z"}
+        self.controller.pages["/v1/faults"]["faults"] = [{**fault("g-1"), "display_name": "db-1"}, over, fault("g-2")]
+        self.assertEqual(self.run_cli("ack", "db-1", "--note", "seen").returncode, 0)
+        self.assertEqual(self.controller.sent, [("/v1/faults/f-g-1/ack", b"seen")])
+        self.controller.pages["/v1/faults"]["faults"].append({**fault("g-2"), "id": "f-3"})
+        self.assertEqual(self.run_cli("ack", "g-2", "--note", "seen").stderr, "vitalwire: fault 'g-2' is ambiguous: f-g-2, f-3\n")
 
     def test_coverage(self):
         self.controller.pages["/v1/coverage"] = {

@@ -38,6 +38,13 @@ TEST(Select, NamesTheCandidates) {
     EXPECT_EQ(selected("\x1b"), "no guest '\\x1b'");
 }
 
+TEST(Select, FindsAFaultByItsGuest) {
+    const json faults = {
+        {"faults", {{{"id", "f1"}, {"guest", "a1"}, {"display_name", "web"}}, {{"id", "f2"}, {"guest", "b1"}}}}};
+    EXPECT_EQ((*select(faults, kFaults, "web"))["id"], "f1");
+    EXPECT_EQ((*select(faults, kFaults, "b1"))["id"], "f2");
+}
+
 TEST(Filters, KeepWhatMatchesAllOfThem) {
     const auto left = [](const Options& options) {
         json filtered = kDocument;

@@ -65,7 +65,9 @@ TEST_F(ApiTest, GivesGuestsAndFaultsInPages) {
 }
 
 TEST_F(ApiTest, FindsGuestsByStateAndByPartOfAName) {
-    inventory("[guest vm-1]\nname = Web\nhost = compute-1\n[guest vm-2]\nname = db\nhost = compute-2\n");
+    inventory(
+        "[guest vm-1]\nname = Web\nhost = compute-1\n[guest vm-2]\nname = db\nhost = compute-2\n"
+        "[guest far]\nhost = compute-10\n");
     start();
     const auto one = welcomed_agent();
     model::GuestReport report;
@@ -85,6 +87,9 @@ TEST_F(ApiTest, FindsGuestsByStateAndByPartOfAName) {
     EXPECT_THAT(found("match=vm"), ElementsAre("vm-2", "vm-1"));
     EXPECT_THAT(found("match=vm&state=registered"), ElementsAre("vm-1"));
     EXPECT_THAT(found("state=lost"), ElementsAre());
+    EXPECT_THAT(found("match=compute-1"), ElementsAre("far", "vm-1"));
+    EXPECT_THAT(found("host=compute-1"), ElementsAre("vm-1"));
+    EXPECT_THAT(found("host=compute-10"), ElementsAre("far"));
     EXPECT_EQ(get("/v1/guests/vm-1")["hosts"], json({"compute-1"}));
     EXPECT_EQ(get("/v1/guests/vm-2")["hosts"], json::array());
     get("/v1/guests/vm-3", "", 404);
@@ -104,6 +109,35 @@ TEST_F(ApiTest, ShowsTheFaultsOfOneGuestTheNewestFirst) {
     const json rest = get("/v1/faults", "guest=vm-1&newest=1&after=f3")["faults"];
     ASSERT_EQ(rest.size(), 1U);
     EXPECT_EQ(rest[0]["id"], "f1");
+}
+
+TEST_F(ApiTest, ListsFaultsOfATime) {
+    start();
+    const auto one = welcomed_agent();
+    const auto over = [&](const char* id, int opened, int cleared) {
+        Fault fault = open_fault("vm-" + std::string(id), id);
+        fault.revision = 2;
+        fault.opened_at = fault.updated_at = f1.opened_at + std::chrono::seconds(opened);
+        fault.cleared_at = f1.opened_at + std::chrono::seconds(cleared);
+        return fault;
+    };
+    one->send(bus::Faults{{over("early", 1, 2), over("long", 3, 30), over("late", 20, 21)}});
+    ASSERT_TRUE(loop.until([&] { return get("/v1/faults", "all=1")["faults"].size() == 3; }));
+    const auto ids = [&](const std::string& query) {
+        std::vector<std::string> out;
+        const json found = get("/v1/faults", "all=1&" + query)["faults"];
+        for (const json& fault : found)
+            out.push_back(fault["id"]);
+        return out;
+    };
+    const auto at = [&](int second) { return base::to_iso8601(f1.opened_at + std::chrono::seconds(second)); };
+    EXPECT_THAT(ids("since=" + at(10)), ElementsAre("long", "late"));
+    EXPECT_THAT(ids("until=" + at(10)), ElementsAre("early", "long"));
+    EXPECT_THAT(ids("since=" + at(22) + "&until=" + at(29)), ElementsAre("long"));
+    EXPECT_THAT(ids("newest=1&limit=2"), ElementsAre("late", "long"));
+    EXPECT_THAT(ids("newest=1&limit=2&after=long"), ElementsAre("early"));
+    EXPECT_EQ(get("/v1/faults", "since=yesterday", 400)["error"],
+              "since: expected a time like 2026-03-01T04:05:06.000000Z");
 }
 
 TEST_F(ApiTest, ShowsOpenFaultsTheWorstFirst) {
