@@ -110,11 +110,12 @@ class Configuration(unittest.TestCase):
                    "--agent", "compute-1"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         made = {"ca.pem": "ca.pem", "controller.pem": "controllers/controller.pem", "controller.key": "controllers/controller.key",
-                "compute-1.pem": "agents/compute-1.pem", "compute-1.key": "agents/compute-1.key"}
+                "compute-1.pem": "agents/compute-1.pem", "compute-1.key": "agents/compute-1.key",
+                "agent.pem": "agents/compute-1.pem", "agent.key": "agents/compute-1.key"}
         for name, source in made.items():
             (self.folder / name).write_bytes((self.folder / "pki" / source).read_bytes())
             (self.folder / name).chmod(0o600)
-        for name in ("rabbitmq.password", "tacker.token", "metrics.token"):
+        for name in ("rabbitmq.password", "tacker.token", "metrics.token", "reader.token"):
             (self.folder / name).write_text("secret-of-32-characters-at-least-00\n")
             (self.folder / name).chmod(0o600)
         (self.folder / "inventory.conf").write_text("")
@@ -164,6 +165,24 @@ class Configuration(unittest.TestCase):
         text = text.replace("/run/vitalwire/", f"{self.folder}/")
         done = self.check("vitalwire-controller", text)
         self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_the_default_files_show_every_key(self) -> None:
+        default = {"vitalwire-controller": ROOT / "controller", "vitalwire-agent": ROOT / "host"}
+        (self.folder / "empty.conf").write_text("")
+        for program, folder in default.items():
+            shown = (folder / f"{program}.conf").read_text()
+            done = subprocess.run([PROGRAMS[program], "--config", self.folder / "empty.conf", "--print-config"], capture_output=True,
+                                  text=True, check=True)
+            missing, section = [], ""
+            for line in done.stdout.splitlines():
+                if line.startswith("["):
+                    section = line
+                    part = shown.partition(section)[2].partition("\n[")[0]
+                elif (key := re.match(r"(?:# )?(\w+) (?:=|is not set)", line)) and not re.search(rf"^#?{key[1]} =", part, re.MULTILINE):
+                    missing.append(f"{section} {key[1]}")
+            # An environment variable in place of a file is for containers, and the sink is for who has none; the manual has both.
+            missing = [key for key in missing if not key.endswith("_env") and not key.startswith("[sink log]")]
+            self.assertEqual(missing, [], program)
 
     def test_a_mistake_is_not(self) -> None:
         self.assertEqual(self.check("vitalwire-agent", "[bus]\ncontroler = tls://c:1\n").returncode, 2)

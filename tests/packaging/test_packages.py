@@ -3,12 +3,9 @@
 by rpm in the same root, and those of the guest in a root with rpm's tools alone. Needs root and Debian's archive.
 
 VITALWIRE_PACKAGES_FROM    a finished build to package, instead of two fresh ones
-VITALWIRE_CLEAN_ROOT       what debootstrap has made before, to be copied
-VITALWIRE_DEBIAN_MIRROR    where debootstrap gets it otherwise
+VITALWIRE_CLEAN_ROOT, VITALWIRE_DEBIAN_MIRROR    see clean_root.py
 """
 
-import contextlib
-import json
 import os
 from pathlib import Path
 import shutil
@@ -20,12 +17,12 @@ import unittest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
+from clean_network import Archive, Network
+from clean_root import make_root, run
 from guest_readme import Walk
 from scripted_host import Host
 from vmbed.procs import wait_until
 
-MIRROR = os.environ.get("VITALWIRE_DEBIAN_MIRROR", "http://deb.debian.org/debian")
-INCLUDED = "systemd,systemd-sysv,adduser,dbus"
 DAEMONS = {"vitalwire-controller": "vitalwire-controller", "vitalwire-agent": "vitalwire-agent",
            "vitalwire-guest": "vitalwired"}
 INSTALLED = [*DAEMONS, "vitalwire-cli", "libvitalwire1", "libvitalwire-dev", "libservergroup2",
@@ -34,67 +31,6 @@ RPMS = [*DAEMONS, "vitalwire-cli", "libvitalwire1", "libvitalwire-devel"]
 SERVICES = ("vitalwire-controller", "vitalwire-agent")  # what runs on a node that is both
 CHANNELS = "/srv/channels"
 GUEST = "bench"
-BOOT_SECONDS = 120
-
-
-def run(*command: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          check=False)
-    if check and done.returncode:
-        raise AssertionError(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout}")
-    return done
-
-
-class Node:
-    """A root in which systemd runs as process 1; it ends with `close`."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--resolv-conf=replace-host",
-                   "--console=pipe", "-D", root, "--boot"]
-        with (root.parent / "console.log").open("w") as log:
-            self._nspawn = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-        wait_until(self._booted, "systemd has booted", BOOT_SECONDS)
-
-    def _leader(self) -> str:
-        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
-        return children.read_text().split()[0]
-
-    def _booted(self) -> bool:
-        if self._nspawn.poll() is not None:
-            raise AssertionError(f"no boot:\n{(self.root.parent / 'console.log').read_text()}")
-        with contextlib.suppress(IndexError, OSError):
-            return self.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded")
-        return False
-
-    def run(self, *command: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-        path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        return run("nsenter", f"--target={self._leader()}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd",
-                   "env", "-i", path, "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", *command, check=check)
-
-    def close(self) -> None:
-        with contextlib.suppress(AssertionError, IndexError, OSError):
-            self.run("systemctl", "poweroff", check=False)
-        try:
-            self._nspawn.wait(30)
-        except subprocess.TimeoutExpired:
-            self._nspawn.kill()
-            self._nspawn.wait()
-
-    # ---- services
-
-    def active(self, unit: str) -> str:
-        return self.run("systemctl", "is-active", unit, check=False).stdout.strip()
-
-    def pid_of(self, unit: str) -> str:
-        return self.run("systemctl", "show", "-P", "MainPID", unit).stdout.strip()
-
-    def faults(self) -> list[str]:
-        """Ids of the open ones, as the operator's command has them."""
-        done = self.run("vitalwire", "faults", "-o", "json", check=False)
-        with contextlib.suppress(json.JSONDecodeError):
-            return [fault["id"] for fault in json.loads(done.stdout)["faults"]]
-        return []
 
 
 class Packages(unittest.TestCase):
@@ -105,13 +41,10 @@ class Packages(unittest.TestCase):
             self.fail("the clean root needs root")
         self.work = Path(tempfile.mkdtemp(prefix="vw-packages-"))
         self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
-        self.root = self.work / "root"
 
     def test_life_of_the_packages(self) -> None:
         first, second = self.build()
-        self.make_root()
-        self.node = Node(self.root)
-        self.addCleanup(self.node.close)
+        self.make_node()
         self.install(first)
         self.check_installed("0.1.0-1")
         self.follow_guide()
@@ -184,11 +117,16 @@ class Packages(unittest.TestCase):
             daemon.terminate()
         self.assertEqual(daemon.wait(timeout=30), 0)
 
-    def make_root(self) -> None:
-        if ready := os.environ.get("VITALWIRE_CLEAN_ROOT"):
-            run("cp", "-a", "--reflink=auto", ready, self.root)
-            return
-        run("debootstrap", "--variant=minbase", f"--include={INCLUDED}", "bookworm", self.root, MIRROR)
+    def make_node(self) -> None:
+        network = Network(self.work, {"node": []})
+        self.addCleanup(network.close)
+        with network.inside():
+            archive = Archive()
+        self.enterContext(archive)
+        make_root(self.work / "base")
+        self.node = network.node("node", [self.work / "base"])
+        self.addCleanup(self.node.close)
+        self.root = self.node.root
 
     def inside_file(self, path: str) -> Path:
         return self.root / path

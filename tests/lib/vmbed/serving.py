@@ -42,13 +42,13 @@ class HttpAnswer:
 
 
 class HttpServing(Background):
-    """Answers every request with what `answer` of the class below says; at `address`, a port that the kernel chose.
+    """Answers every request with what `answer` of the class below says; at `address`, by default a port that the kernel chose.
 
     With `certificates`, a folder with server.pem and server.key, https. `answer` is called in a thread for each
     connection.
     """
 
-    def __init__(self, certificates: Path | None = None) -> None:
+    def __init__(self, certificates: Path | None = None, listen: tuple[str, int] = (LOOPBACK, 0)) -> None:
         serving = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -69,7 +69,7 @@ class HttpServing(Background):
             def log_message(self, *_: object) -> None:
                 """What comes is the test's to keep; nothing goes to standard error."""
 
-        self._server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
+        self._server = ThreadingHTTPServer(listen, Handler)
         self._scheme = "https" if certificates else "http"
         if certificates:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -82,7 +82,8 @@ class HttpServing(Background):
 
     @property
     def address(self) -> str:
-        return f"{LOOPBACK}:{self._server.server_address[1]}"
+        host, port = self._server.server_address[:2]
+        return f"{host}:{port}"
 
     @property
     def base_url(self) -> str:
