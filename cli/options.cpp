@@ -358,6 +358,8 @@ int choose_format(Draft& draft) {
     const auto now = base::WallTime::clock::now();
     options.since = parse_moment(draft.since, now);
     options.until = parse_moment(draft.until, now);
+    if (options.since && options.until && *options.until < *options.since)
+        return mistake("--until: expected a time after --since");
     return kOk;
 }
 

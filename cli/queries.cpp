@@ -151,7 +151,10 @@ Result<json> maintenance(Client& client, const Options& options) {
         if (!windows) return windows;
         json active = json::array();
         for (const json* window : listed(*windows, "maintenance")) {
-            if (wire::bool_or(*window, "active", false)) active.push_back(*window);
+            if (!wire::bool_or(*window, "active", false)) continue;
+            active.push_back(*window);
+            // What is worked on has no other name.
+            if (wire::text_or(*window, "scope") == "all") active.back()["name"] = "all";
         }
         auto found = select({{"maintenance", std::move(active)}}, kMaintenance, options.target);
         if (!found) return found;

@@ -210,6 +210,12 @@ class Answers(CliTestCase):
         self.assertEqual(self.run_cli("ack", "agent_l", "--note", "on it").stdout, "recorded for fault agent_lost.c7\n")
         self.assertEqual(self.controller.sent, [("/v1/faults/agent_lost.c7/ack", b"on it")])
 
+    def test_maintenance_of_all_ends_by_that_word(self):
+        self.controller.pages["/v1/maintenance"] = {"maintenance": [
+            {"id": "m-1", "scope": "host", "name": "c1", "active": True}, {"id": "m-2", "scope": "all", "name": "", "active": True}]}
+        self.run_cli("maintenance", "end", "all")
+        self.assertEqual([path for path, _ in self.controller.sent], ["/v1/maintenance/m-2/end"])
+
     def test_maintenance_takes_a_beginning_and_shows_when_it_ends(self):
         self.controller.pages["/v1/guests"]["guests"] = [{**guest("g-1", "registered"), "display_name": "web-1"},
                                                          {**guest("g-2", "registered"), "display_name": "web-2"}]
@@ -314,7 +320,7 @@ class Answers(CliTestCase):
         for arguments in (["nonsense"], ["guests", "--state", "odd"], ["status", "--frobnicate"], ["group"],
                           ["--json", "doctor"], ["guests", "--host="], ["faults", "--guest", ""], ["guests", "--sort="],
                           ["maintenance", "all", "--for", "31d", "--reason", "x"], ["group", ""], ["send", "pair"], ["status", "-o", "csv"], ["events", "--since", "soon"],
-                          ["top"]):
+                          ["events", "--since", "1h", "--until", "2h"], ["top"]):
             result = self.run_cli(*arguments)
             self.assertEqual(result.returncode, 2)
             self.assertRegex(result.stderr, r"\Avitalwire: .*\n\Z")

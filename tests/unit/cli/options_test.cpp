@@ -111,11 +111,14 @@ TEST(CommandLine, ClosesAFaultWithAReason) {
 }
 
 TEST(CommandLine, TakesAPeriodOfEvents) {
-    const Options options = parse({"events", "--since", "2h", "--until", "2026-11-22T06:05"}).options.value();
-    EXPECT_LT(options.since.value(), base::WallTime::clock::now());
+    const Options options =
+        parse({"events", "--since", "2026-11-22T06:04", "--until", "2026-11-22T06:05"}).options.value();
+    EXPECT_EQ(options.since.value(), base::from_iso8601("2026-11-22T06:04:00.000000Z"));
+    EXPECT_LT(parse({"events", "--since", "2h"}).options.value().since.value(), base::WallTime::clock::now());
     EXPECT_EQ(options.until.value(), base::from_iso8601("2026-11-22T06:05:00.000000Z"));
     EXPECT_FALSE(parse({"events"}).options.value().since);
     EXPECT_THAT(mistake({"events", "--since", "yesterday"}), HasSubstr("expected a time before now"));
+    EXPECT_THAT(mistake({"events", "--since", "1h", "--until", "2h"}), HasSubstr("expected a time after --since"));
 }
 
 TEST(CommandLine, PrintsNoPassword) {
