@@ -4,7 +4,6 @@ root, 12 GB of free memory for all of them (they take half), and makes fewer whe
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-import subprocess
 import sys
 import time
 from typing import Callable
@@ -13,6 +12,7 @@ import unittest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
+from bare_machine import compiled, domain_xml
 from guest_agent import CHANNEL, program
 from libvirt_guests import SOURCE, GuestAgentTestCase
 from raw_guest import RawGuest, heartbeat
@@ -26,7 +26,6 @@ CALLS = 8  # the agent's default, of the 20 that libvirtd serves at a time
 OTHER_THREADS = 4 + 4  # of the agent: its own, and those that follow libvirt
 CALL_SECONDS = 5
 INTERVAL, DETECT_MULTIPLIER = 2, 2  # of questions to one guest agent
-COMPILE = "-m32 -O2 -ffreestanding -fno-pie -no-pie -fno-stack-protector -nostdlib -static -Wl,-Ttext=0x100000 -Wl,--build-id=none"
 
 
 def how_many() -> int:
@@ -39,30 +38,12 @@ class HangingMachines:
     """Each answers the first question to its guest agent, and nothing more (hanging_guest.c)."""
 
     def __init__(self, host: Host, count: int) -> None:
-        self.host = host
-        kernel = host.folder / "boot" / "hanging"
-        subprocess.run(["cc", *COMPILE.split(), "-o", kernel, ROOT / "tests/libvirt/hanging_guest.c"], check=True)
+        kernel = compiled(ROOT / "tests" / "libvirt" / "hanging_guest.c", host)
+        channel = f"<channel type='unix'><target type='virtio' name='{CHANNEL}'/></channel>"
         self.guests = {f"hung-{number}": f"00000000-0000-4000-8000-{number:012}" for number in range(count)}
+        machines = [domain_xml(name, identity, kernel, channel) for name, identity in self.guests.items()]
         with ThreadPoolExecutor(4) as starters:
-            list(starters.map(lambda name: host.create(self.xml(name, kernel)), self.guests))
-
-    def xml(self, name: str, kernel: Path) -> str:
-        return f"""
-<domain type='qemu'>
-  <name>{name}</name>
-  <uuid>{self.guests[name]}</uuid>
-  <memory unit='MiB'>2</memory>
-  <vcpu>1</vcpu>
-  <os><type arch='x86_64' machine='pc'>hvm</type><kernel>{kernel}</kernel></os>
-  <features><acpi/><tcg><tb-cache unit='MiB'>1</tb-cache></tcg></features>
-  <devices>
-    <emulator>/usr/bin/qemu-system-x86_64</emulator>
-    <controller type='usb' model='none'/>
-    <channel type='unix'><target type='virtio' name='{CHANNEL}'/></channel>
-    <memballoon model='none'/>
-  </devices>
-</domain>
-"""
+            list(starters.map(host.create, machines))
 
 
 @unittest.skipUnless(program(), "needs the package qemu-guest-agent")
