@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from types import SimpleNamespace
 import unittest
 from unittest import mock
@@ -329,6 +330,20 @@ class Asked(unittest.TestCase):
             self.driver.pause(self.instance)
         self.assertIn("the guest is not asked about pause: /nonexistent", log.output[0])
         self.assertEqual(self.done, ["pause"] * 5)
+
+    def test_an_agent_that_hangs_delays_by_the_bound_and_is_consent(self) -> None:
+        path = f"{self.enterContext(tempfile.TemporaryDirectory())}/hangs.sock"
+        hangs = self.enterContext(socket.socket(socket.AF_UNIX))
+        hangs.bind(path)
+        hangs.listen()  # connections are taken, and nobody serves them
+        self.configure("agent_socket", path)
+        self.configure("action_timeout", 1)
+        begun = time.monotonic()
+        with self.assertLogs(extension.LOG.logger, "WARNING") as log:
+            self.driver.pause(self.instance)
+        self.assertEqual(self.done, ["pause"])
+        self.assertIn("timed out", log.output[0])
+        self.assertLess(time.monotonic() - begun, 10)
 
 
 class Compatibility(unittest.TestCase):
