@@ -383,6 +383,14 @@ TEST(HostSession, H15_ACgcsGuestIsForgivenOneMiss) {
     EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("open heartbeat_lost silent", "challenge 3"));
 }
 
+TEST(HostSession, H15_ACgcsGuestThatStopsAfterAnAnswerIsFoundWithinThreeIntervals) {
+    Host host;
+    host.beating(Dialect::cgcs);
+    host.answer_cgcs(1);
+    EXPECT_THAT(host.run(Millis(3000)), ElementsAre("1000 challenge 2", "2000 challenge 3",
+                                                    "3000 open heartbeat_lost silent", "3000 challenge 4"));
+}
+
 TEST(HostSession, H15_AnAnswerBetweenMissesStartsTheCountAgain) {
     Host host;
     host.beating(Dialect::cgcs);
