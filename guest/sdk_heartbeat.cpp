@@ -157,12 +157,21 @@ base::Result<std::string> SdkHeartbeat::admit(SdkApplication& application, const
     const std::string process = std::to_string(application.pid());
     std::string name = wanted.empty() ? "pid-" + process : wanted;
     drop_if_gone(name);
-    remove_absent(application.pid());
-    // The SDK's daemon lets several have one name. Here each is named to the operator.
-    if (is_taken(name)) name += "-" + process;
-    if (is_taken(name)) return fail(Errc::in_use, "this process has registered that name already");
+    // The SDK's daemon lets several have one name. Here each is named to the operator, after a restart as before it.
+    const std::string second_name = name + "-" + process;
+    const auto before = find_absent(application.pid(), name);
+    const bool was_second = before == absent_.end() && find_absent(application.pid(), second_name) != absent_.end();
+    if (was_second || is_taken(name, application.pid())) name = second_name;
+    if (is_taken(name, application.pid())) return fail(Errc::in_use, "this process has registered that name already");
+    // A registration says nothing of its health: what the board has from before a restart stands until it answers.
+    if (const auto same = find_absent(application.pid(), name); same != absent_.end()) absent_.erase(same);
     unwatched_.remove(sdk_source(wanted));
     return name;
+}
+
+bool SdkHeartbeat::is_taken(const std::string& name, pid_t pid) const {
+    const auto is_anothers = [&](const Absent& each) { return each.kept.name == name && each.kept.pid != pid; };
+    return find(name) != applications_.end() || std::any_of(absent_.begin(), absent_.end(), is_anothers);
 }
 
 void SdkHeartbeat::refused(SdkApplication&, const std::string& name, const base::Error& error) {
@@ -222,16 +231,17 @@ void SdkHeartbeat::restore(const Kept& kept) {
     if (kept.pid <= 0 || started.empty() || started != kept.started) return;
     board_.set(sdk_source(kept.name), false, kept.health.reason, kept.health.action);
     absent_.push_back({kept, std::make_unique<ProcessWatch>(clock_.io())});
-    absent_.back().process->start(kept.pid, [this, pid = kept.pid] { remove_absent(pid); });
+    absent_.back().process->start(kept.pid, [this, pid = kept.pid, name = kept.name] {
+        const auto gone = find_absent(pid, name);
+        if (gone == absent_.end()) return;
+        absent_.erase(gone);
+        board_.remove(sdk_source(name));
+    });
 }
 
-void SdkHeartbeat::remove_absent(pid_t pid) {
-    const auto gone =
-        std::find_if(absent_.begin(), absent_.end(), [&](const Absent& each) { return each.kept.pid == pid; });
-    if (gone == absent_.end()) return;
-    const std::string source = sdk_source(gone->kept.name);
-    absent_.erase(gone);
-    board_.remove(source);
+std::vector<SdkHeartbeat::Absent>::const_iterator SdkHeartbeat::find_absent(pid_t pid, const std::string& name) const {
+    return std::find_if(absent_.begin(), absent_.end(),
+                        [&](const Absent& each) { return each.kept.pid == pid && each.kept.name == name; });
 }
 
 void SdkHeartbeat::closed(SdkApplication& application) {

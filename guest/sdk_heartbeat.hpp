@@ -35,13 +35,18 @@ public:
     void reconfigure(const ApplicationSettings& settings);
     std::vector<app::Item> list() const;
     void keep(std::vector<Kept>& out) const;
-    /// Before start(). One that was unhealthy is so until it registers again or its process ends, with which it
-    /// deregisters.
+    /// Before start(). One that was unhealthy is so until it has registered again and answered, or its process ends,
+    /// with which it deregisters.
     void restore(const Kept& kept);
     std::vector<Voter> ask(const wire::ActionNotify& notify) override;
 
 private:
     using Applications = std::vector<std::shared_ptr<SdkApplication>>;
+    /// Unhealthy before a restart of vitalwired, and not there again.
+    struct Absent {
+        Kept kept;
+        std::unique_ptr<ProcessWatch> process;
+    };
 
     base::Result<void> open();
     void close();
@@ -49,7 +54,9 @@ private:
     void accept();
     bool make_room(uid_t uid);
     Applications::const_iterator find(const std::string& name) const;
-    bool is_taken(const std::string& name) const { return find(name) != applications_.end(); }
+    /// By another process, or by an application that is here.
+    bool is_taken(const std::string& name, pid_t pid) const;
+    std::vector<Absent>::const_iterator find_absent(pid_t pid, const std::string& name) const;
     void drop_if_gone(const std::string& name);
     base::Result<std::string> admit(SdkApplication& application, const std::string& wanted) override;
     void refused(SdkApplication& application, const std::string& name, const base::Error& error) override;
@@ -71,13 +78,6 @@ private:
     std::string problem_;
     Applications applications_;  ///< the oldest first
     Unwatched unwatched_;
-    /// Unhealthy before a restart of vitalwired, and not there again.
-    struct Absent {
-        Kept kept;
-        std::unique_ptr<ProcessWatch> process;
-    };
-    void remove_absent(pid_t pid);
-
     std::vector<Absent> absent_;
     LogLimit log_limit_;
 };

@@ -33,14 +33,32 @@ class Users(SdkHeartbeatTest):
         mine = self.connect().register("db", action="stop")
         mine.send(answer(mine.receive(CHALLENGE), False, "no disk", "stop"))
         self.await_reason("sdk application db: no disk")
-        self.host.disconnect()
-        self.assertEqual(self.guest.stop(), 0)
-        self.start_sdk_guest()
+        self.restart()
         told = self.host.challenge()
         self.assertEqual((told["healthy"], told["reason"], told["corrective_action"]), (False, "sdk application db: no disk", "stop"))
         again = self.connect().register("db")
+        self.assertEqual(self.host.challenge().get("reason"), "sdk application db: no disk", "a registration is no answer")
+        self.assertEqual(self.app("list").stdout, "application\tdb\tunhealthy\tno disk\n")
+        self.restart()
+        again = self.connect().register("db")
         again.live()
         self.await_reason("")
+
+    def test_after_a_restart_each_keeps_its_own_name_and_fault(self) -> None:
+        reason = f"sdk application db-{os.getpid()}: second"
+        self.connect().register("db").live()
+        self.connect().register("db").live().report(False, "second")
+        self.await_reason(reason)
+        self.restart()
+        again = self.connect().register("db")
+        self.assertEqual(self.host.challenge().get("reason"), reason)
+        again.live()
+        self.await_reason("")
+
+    def restart(self) -> None:
+        self.host.disconnect()
+        self.assertEqual(self.guest.stop(), 0)
+        self.start_sdk_guest()
 
 
 if __name__ == "__main__":
