@@ -117,11 +117,15 @@ void Checks::configure(const std::vector<CheckSettings>& settings) {
             std::find_if(checks_.begin(), checks_.end(), [&](const auto& c) { return c && c->settings() == wanted; });
         next.push_back(same == checks_.end() ? nullptr : std::move(*same));
     }
-    // One that was only edited keeps what it said until its new self has a result: an edit is no cure.
+    // One that was only edited has failed until its new self has a result: an edit is no cure, nor is a restart after
+    // it.
     for (const auto& gone : checks_) {
-        if (gone && std::none_of(settings.begin(), settings.end(),
-                                 [&](const CheckSettings& wanted) { return wanted.name == gone->settings().name; }))
-            remove_from(board_, gone->settings());
+        if (!gone) continue;
+        const std::string& name = gone->settings().name;
+        const bool is_edited = std::any_of(settings.begin(), settings.end(),
+                                           [&](const CheckSettings& wanted) { return wanted.name == name; });
+        if (!is_edited) remove_from(board_, gone->settings());
+        if (is_edited && gone->has_failed()) failed_before_[name] = gone->reason();
     }
     checks_ = std::move(next);
     for (std::size_t i = 0; i < settings.size(); ++i) {

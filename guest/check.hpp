@@ -83,7 +83,7 @@ private:
     Children& children_;
     HealthBoard& board_;
     std::vector<std::unique_ptr<Check>> checks_;
-    std::map<std::string, std::string> failed_before_;  ///< reasons by name
+    std::map<std::string, std::string> failed_before_;  ///< reasons by name, of those that are to be made again
 };
 
 }  // namespace vitalwire::guest

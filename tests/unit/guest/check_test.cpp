@@ -329,6 +329,26 @@ TEST_F(CheckTest, AnEditIsNoCure) {
     EXPECT_EQ(healthy, (std::vector<bool>{false, true}));
 }
 
+TEST_F(CheckTest, AnEditedCheckHasFailedUntilItHasAnotherResult) {
+    auto bad = check("echo down; exit 1");
+    checks_.configure({bad});
+    await_reason("check c: down");
+    bad.target = "sleep 1000";
+    for (int i = 0; i < 2; ++i) {
+        bad.interval += milliseconds(100);
+        checks_.configure({bad});
+        EXPECT_EQ(checks_.all()[0]->state(), "unhealthy");
+        std::vector<Kept> kept;
+        checks_.keep(kept);
+        ASSERT_EQ(kept.size(), 1U) << "a restart would end the fault";
+        EXPECT_EQ(kept[0].health, (heartbeat::Health{false, "down"}));
+    }
+    bad.target = "exit 0";
+    checks_.configure({bad});
+    await_reason("");
+    EXPECT_EQ(checks_.all()[0]->state(), "healthy");
+}
+
 TEST_F(CheckTest, AnEditOfItsRoleMovesWhatItSaysFromHealthToAWarningAndBack) {
     auto bad = check("echo slow; exit 1");
     for (int i = 0; i < 2; ++i) {
