@@ -45,6 +45,7 @@ std::string line_of(const Kept& each) {
     put("ended", true, each.ended);
     put("stopping", true, each.stopping);
     put("time_ms", each.time.count(), each.time != Millis(0));
+    put("own_time_ms", each.own_time.count(), each.own_time != Millis(0));
     if (each.health.action) out["action"] = model::to_string(*each.health.action);
     if (each.until != base::kNever)
         out["until_ms"] = std::chrono::duration_cast<Millis>(each.until.time_since_epoch()).count();
@@ -64,14 +65,16 @@ std::optional<Kept> parse_line(std::string_view line) {
     const auto started = wire::read_text_or(in, "started", "", kMaxStarted);
     const auto identity = wire::read_text_or(in, "identity", "", kMaxIdentity);
     const auto time = wire::read_int_or(in, "time_ms", 0, 0, kLongestTime);
+    const auto own_time = wire::read_int_or(in, "own_time_ms", 0, 0, kLongestTime);
     const auto until = wire::read_int_or(in, "until_ms", 0, 0, INT64_MAX / 1'000'000);
-    if (!kind || !name || !uid || !pid || !healthy || !reason || !started || !identity || !time || !until)
+    if (!kind || !name || !uid || !pid || !healthy || !reason || !started || !identity || !time || !own_time || !until)
         return std::nullopt;
     Kept each{*kind, *name, static_cast<uid_t>(*uid), static_cast<pid_t>(*pid), *started, *identity};
     each.ended = wire::find(in, "ended") != nullptr;
     each.stopping = wire::find(in, "stopping") != nullptr;
     each.health = {*healthy, *reason, model::parse_corrective_action(wire::text_or(in, "action"))};
     each.time = Millis(*time);
+    each.own_time = Millis(*own_time);
     if (*until > 0) each.until = base::TimePoint(Millis(*until));
     return each;
 }

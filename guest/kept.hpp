@@ -25,6 +25,7 @@ struct Kept {
     bool stopping = false;  ///< of a service: its end will be in order
     heartbeat::Health health;
     base::Millis time{};                   ///< in which it has to give a sign of life; zero: none is expected
+    base::Millis own_time{};               ///< that a service named itself; zero: none
     base::TimePoint until = base::kNever;  ///< of a report that has to be renewed: by then
 };
 

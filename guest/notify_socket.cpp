@@ -228,19 +228,24 @@ void NotifySocket::handle(pid_t pid, uid_t uid, std::string_view message) {
     if (service == nullptr && (told.ready || told.watchdog)) service = adopt(pid, uid);
     if (service == nullptr) return;
     if (told.status) service->status = *told.status;
-    if (told.watchdog_time) service->own_watchdog = *told.watchdog_time;
+    if (told.watchdog_time && std::exchange(service->own_watchdog, told.watchdog_time) != told.watchdog_time)
+        kept_changed_();
     // It has started again in place.
-    if (told.ready && service->pid == pid) service->stopping = false;
+    if (told.ready && service->pid == pid) set_stopping(*service, false);
     // A worker that ends does not take its service's watch with it.
     if (told.stopping && (service->pid == pid || told.main_pid)) {
-        service->stopping = true;
+        set_stopping(*service, true);
         service->timer->cancel();
-        kept_changed_();
     }
     if (told.trigger)
         board_.set(service_source(service->name), false,
                    "triggered its watchdog" + (service->status.empty() ? "" : ": " + service->status));
     if (told.watchdog) feed(*service);
+}
+
+void NotifySocket::set_stopping(Service& service, bool stopping) {
+    service.unfed = stopping;
+    if (std::exchange(service.stopping, stopping) != stopping) kept_changed_();
 }
 
 /// The service for which a process notifies: its own, or that of the process which started it (systemd-notify(1) in a
@@ -318,7 +323,7 @@ NotifySocket::Service& NotifySocket::add(Service service) {
 }
 
 void NotifySocket::feed(Service& service) {
-    if (service.stopping) return;
+    if (service.unfed) return;
     board_.set(service_source(service.name), true, {});
     if (std::exchange(service.fed, clock_.now()) == base::kNever) kept_changed_();
     await_next(service);
@@ -341,7 +346,7 @@ void NotifySocket::reconfigure(const ApplicationSettings& settings) {
     settings_.watchdog = settings.watchdog;
     for (auto& [pid, service] : services_) {
         // One that is overdue stays so until it sends the next one.
-        const bool is_awaited = service.fed != base::kNever && !service.stopping && !service.own_watchdog;
+        const bool is_awaited = service.fed != base::kNever && !service.unfed && !service.own_watchdog;
         if (new_watchdog && is_awaited && !board_.reason(service_source(service.name))) await_next(service);
     }
 }
@@ -353,6 +358,7 @@ void NotifySocket::keep(std::vector<Kept>& out) const {
         kept.health = {!reason, reason.value_or("")};
         kept.stopping = service.stopping;
         if (service.fed != base::kNever) kept.time = watchdog_of(service);
+        kept.own_time = service.own_watchdog.value_or(base::Millis(0));
         out.push_back(std::move(kept));
     }
     for (const Ended& each : ended_) {
@@ -371,11 +377,13 @@ void NotifySocket::restore(const Kept& kept) {
         service.pid = kept.pid;
         service.uid = kept.uid;
         service.stopping = kept.stopping;
-        if (kept.time > base::Millis(0)) service.fed = clock_.now();
-        if (kept.time != settings_.watchdog && kept.time > base::Millis(0)) service.own_watchdog = kept.time;
+        // What it sent while nobody was there is lost: one that was stopping may have started again in place, and is
+        // awaited once it feeds its watchdog.
+        if (kept.time > base::Millis(0) && !kept.stopping) service.fed = clock_.now();
+        if (kept.own_time > base::Millis(0)) service.own_watchdog = kept.own_time;
         Service& known = add(std::move(service));
         if (!kept.health.healthy) return board_.set(service_source(kept.name), false, kept.health.reason);
-        if (known.fed != base::kNever && !known.stopping) await_next(known);
+        if (known.fed != base::kNever) await_next(known);
         return;
     }
     if (kept.stopping) return;

@@ -56,7 +56,8 @@ private:
         std::string status;   ///< its own words
         std::optional<base::Millis> own_watchdog;
         base::TimePoint fed = base::kNever;  ///< the last time
-        bool stopping = false;
+        bool stopping = false;               ///< its end will be in order
+        bool unfed = false;                  ///< while it stops, what feeds its watchdog does not count
         std::unique_ptr<MonitorTimer> timer;
         std::unique_ptr<ProcessWatch> process;
     };
@@ -80,6 +81,7 @@ private:
     Service& add(Service service);
     void watch(Service& service, pid_t pid);
     base::Millis watchdog_of(const Service& service) const { return service.own_watchdog.value_or(settings_.watchdog); }
+    void set_stopping(Service& service, bool stopping);
     void feed(Service& service);
     void await_next(Service& service);
     void ended(pid_t pid);

@@ -229,6 +229,62 @@ class NotifySocket(VitalwiredTest):
         self.send(self.service("quiet"), "READY=1")
         self.await_reason("")
 
+    def crash(self, config: str = "") -> None:
+        self.host.disconnect()
+        self.guest.kill()
+        self.start_guest(config)
+        self.register()
+
+    def await_kept(self, wanted: str, is_kept: bool = True) -> None:
+        state = self.dir / "apps.state"
+        wait_until(lambda: state.exists() and (wanted in state.read_text()) == is_kept, f"{wanted} is kept")
+
+    def test_one_that_started_again_in_place_is_watched_after_a_crash_of_the_daemon(self):
+        service = self.service()
+        self.send(service, "READY=1,WATCHDOG=1,WATCHDOG_USEC=3600000000")
+        self.send(service, "STOPPING=1")
+        self.await_kept("stopping")
+        self.send(service, "READY=1,WATCHDOG=1")
+        self.await_kept("stopping", False)
+        self.crash()
+        self.send(service, "WATCHDOG=1,WATCHDOG_USEC=400000")
+        self.await_reason("service service: sent no WATCHDOG=1 within 400 ms")
+        service.kill()
+        service.wait()
+        self.await_reason("service service: ended without STOPPING=1")
+
+    def test_one_that_feeds_its_watchdog_after_a_restart_is_awaited_though_it_was_stopping(self):
+        service = self.service()
+        self.send(service, "READY=1,WATCHDOG_USEC=300000,STOPPING=1")
+        self.await_kept("stopping")
+        self.restart()
+        self.assertTrue(self.host.challenge()["healthy"])
+        self.send(service, "WATCHDOG=1")
+        self.await_reason("service service: sent no WATCHDOG=1 within 300 ms")
+        self.send(service, "READY=1,WATCHDOG=1")
+        self.await_kept("stopping", False)
+        service.kill()
+        service.wait()
+        self.await_reason("service service: ended without STOPPING=1")
+
+    def test_a_restart_with_another_watchdog_counts_for_services_that_named_none(self):
+        default, own = self.service("default"), self.service("own")
+        self.send(default, "READY=1,WATCHDOG=1")
+        self.await_log("service is watched")
+        self.send(own, "READY=1")
+        wait_until(lambda: f"service\tservice-{own.pid}\thealthy" in self.items(), "it is watched")
+        self.send(own, "WATCHDOG_USEC=3600000000")
+        self.await_kept("3600000")
+        self.crash("[applications]\nwatchdog = 400 ms\n")
+        self.send(own, "WATCHDOG=1")
+        self.await_reason("service service: sent no WATCHDOG=1 within 400 ms")
+        self.restart("[applications]\nwatchdog = 1 h\n")
+        self.send(default, "WATCHDOG=1")
+        self.await_reason("")
+        self.restart("[applications]\nwatchdog = 1 h\n")
+        self.send(own, "WATCHDOG=1,WATCHDOG_USEC=400000")
+        self.await_reason(f"service service-{own.pid}: sent no WATCHDOG=1 within 400 ms")
+
     def test_a_service_that_ended_while_no_daemon_was_there_is_a_warning(self):
         service, stopping = self.service("first"), self.service("second")
         self.send(service, "READY=1")

@@ -224,6 +224,7 @@ TEST(Kept, ComesBackAsItWas) {
     kept.stopping = true;
     kept.health = {false, "\"quoted\" \n and more", model::CorrectiveAction::reboot};
     kept.time = milliseconds(300);
+    kept.own_time = milliseconds(400);
     kept.until = base::TimePoint(milliseconds(5000));
     std::size_t left_out = 0;
     const auto read = decode_kept(encode_kept({kept}, "b1", left_out), "b1");
@@ -235,6 +236,7 @@ TEST(Kept, ComesBackAsItWas) {
     EXPECT_TRUE(back.stopping && !back.ended);
     EXPECT_EQ(back.health, (heartbeat::Health{false, "\"quoted\"", model::CorrectiveAction::reboot}));
     EXPECT_EQ(back.time, milliseconds(300));
+    EXPECT_EQ(back.own_time, milliseconds(400));
     EXPECT_EQ(back.until, kept.until);
     EXPECT_EQ(decode_kept(encode_kept({kept}, "b1", left_out), "b2").error().code, base::Errc::not_found);
 }
