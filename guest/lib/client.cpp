@@ -270,24 +270,33 @@ void Client::handle(const app::Refused& event) {
 }
 
 void Client::handle(const app::Query& event) {
-    if (!registration_) return;
-    heartbeat::Health health = events_.health(registration_->health);
-    // The callback may have taken the registration back.
-    if (!registration_) return;
-    registration_->health = std::move(health);
+    if (!registration_ || !ask_health()) return;
     outbox_.answer = event.id;
     flush();
 }
 
-void Client::register_application(app::Register registration) {
-    registration_ = std::move(registration);
-    refusal_.clear();
-    want_registration();
+/// False when the callback took the registration back, or made another.
+bool Client::ask_health() {
+    const std::uint64_t asked = registrations_;
+    heartbeat::Health health = events_.health(registration_->health);
+    if (!registration_ || registrations_ != asked) return false;
+    registration_->health = std::move(health);
+    return true;
 }
 
-/// Sends the registration, now or when a refused one may be repeated.
+void Client::register_application(app::Register registration, bool is_asked) {
+    registration_ = std::move(registration);
+    ++registrations_;
+    refusal_.clear();
+    // Callbacks come from dispatch() only: the one that is asked how it is registers there.
+    is_asked ? arm_timer() : want_registration();
+}
+
+/// Sends the registration, now or when a refused one may be repeated. It carries how the application is now: one that
+/// starts again with the fault of its predecessor must not end that.
 void Client::want_registration() {
-    outbox_.register_ = registration_ && base::Clock::now() >= register_after_;
+    const bool is_due = registration_ && base::Clock::now() >= register_after_;
+    if (!is_due || ask_health()) outbox_.register_ = is_due;
     arm_timer();
     flush();
 }

@@ -47,7 +47,8 @@ public:
     /// True in the process that opened; false in a child that it has forked.
     bool is_own_process() const;
     base::Result<void> dispatch(bool only_one);
-    void register_application(app::Register registration);
+    /// `is_asked`: the next dispatch asks how it is and sends that, else `registration` is sent as it stands.
+    void register_application(app::Register registration, bool is_asked);
     void report(heartbeat::Health health);
     void deregister();
     void subscribe(app::Subscribe wish);
@@ -89,6 +90,7 @@ private:
     void handle(const app::Done&) {}
     void handle(const app::Status&) {}
     void handle(const app::Action& question) { events_.action(question); }
+    bool ask_health();
     void want_registration();
     void flush();
     // False while it cannot be sent.
@@ -112,6 +114,7 @@ private:
     base::Millis retry_;
     base::TimePoint connect_at_;
     std::optional<app::Register> registration_;
+    std::uint64_t registrations_ = 0;  ///< that the application asked for
     std::int64_t last_id_ = 0;
     bool sent_ = false;  ///< this connection has sent the registration, and it was not refused
     base::Millis register_retry_;

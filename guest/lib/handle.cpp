@@ -160,7 +160,7 @@ vw_result_t vw::register_heartbeat(const struct vw_heartbeat_options& options) {
     health_ = options.health;
     registration_ = options.registration;
     heartbeat_context_ = options.context;
-    client_->register_application({options.name, Millis(interval), Millis(timeout), {}});
+    client_->register_application({options.name, Millis(interval), Millis(timeout), {}}, health_ != nullptr);
     return VW_OK;
 }
 

@@ -162,7 +162,8 @@ VW_API const char* vw_version(void);
 
 /**
  * vitalwired asks how the application is. To be answered at once: what takes longer is to be found out beside, and the
- * answer kept ready. Called from vw_dispatch(), every interval.
+ * answer kept ready. Called from vw_dispatch(), every interval, and before the application is registered: the
+ * registration carries the answer.
  *
  * @param reason receives why it is unhealthy, for a person, terminated by a zero; empty when called
  * @param size   of `reason` in bytes: VW_MAX_REASON + 1
@@ -204,8 +205,9 @@ struct vw_heartbeat_options {
     { sizeof(struct vw_heartbeat_options), NULL, 0, 0, NULL, NULL, NULL, 0 }
 
 /**
- * Registers the application, now or as soon as vitalwired is there, and again whenever vitalwired was restarted. One
- * registration a handle. Whether vitalwired accepts it is told by the `registration` callback.
+ * Registers the application, now (with a `health` callback at the next vw_dispatch(), which calls it first) or as soon
+ * as vitalwired is there, and again whenever vitalwired was restarted. One registration a handle. Whether vitalwired
+ * accepts it is told by the `registration` callback.
  *
  * @param options not kept
  * @return VW_OK, VW_ERR_INVALID, VW_ERR_REGISTERED (also while a refused one is repeated), VW_ERR_NO_MEMORY
@@ -213,8 +215,8 @@ struct vw_heartbeat_options {
 VW_API vw_result_t vw_heartbeat_register(vw_t* vw, const struct vw_heartbeat_options* options);
 
 /**
- * Tells a change of health at once, without waiting to be asked. With a `health` callback the next question replaces
- * what was told. While vitalwired is away the last report is kept and told when it is back.
+ * Tells a change of health at once, without waiting to be asked. With a `health` callback the next question, or
+ * registration, replaces what was told. While vitalwired is away the last report is kept and told when it is back.
  *
  * @param health every value but VW_HEALTHY counts as VW_UNHEALTHY
  * @param reason for a person; NULL or empty: none. Cut to VW_MAX_REASON bytes; only the first line counts.

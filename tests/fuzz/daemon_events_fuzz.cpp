@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     Application application;
     auto client = guest::Client::open(daemon.path(), application);
     FUZZ_REQUIRE(client.has_value());
-    (*client)->register_application({});
+    (*client)->register_application({}, false);
     (*client)->subscribe({});
     pollfd due{(*client)->descriptor(), POLLIN, 0};
     FUZZ_REQUIRE(::poll(&due, 1, 10'000) == 1);

@@ -62,6 +62,26 @@ class PythonPackage(Language):
         state["health"] = vitalwire.Health()
         self.await_reason("")
 
+    def test_a_successor_that_is_as_ill_ends_no_fault(self):
+        asked = []
+
+        def ill() -> vitalwire.Health:
+            asked.append(True)
+            return vitalwire.Health(False, "disk full")
+
+        application = self.application(health=ill, detection_time=7200)
+        wait_until(lambda: application.poll(0.05) or application.registered, "it is registered")
+        self.assertEqual(self.host.challenge().get("reason"), "application db: disk full")
+        self.assertEqual(len(asked), 1)
+
+        async def other() -> None:
+            async with vitalwire.AsyncApplication("other", ill, detection_time=7200, path=self.path) as later:
+                while not later.registered:
+                    await asyncio.sleep(0.01)
+                self.assertIn("application other: disk full", self.host.challenge().get("reason"))
+
+        asyncio.run(other())
+
     def test_an_exception_in_its_callback_is_ill_health(self):
         def broken() -> vitalwire.Health:
             raise KeyError("x")

@@ -33,9 +33,9 @@ class Application:
     """An application that is watched while poll() is called often enough: at least every `timeout` seconds.
     One that hangs is found within `detection_time`, 0.9 s by default: the sum of `interval` and `timeout`.
 
-    `health` is called for each question; without it the last report() is the answer. vitalwired may start later, and be
-    restarted: connection and registration are repeated by poll(). `on_registration` is called with None when the
-    application is watched, and with the refusal when it is not.
+    `health` is called for each question and before each registration, which carries its answer; without it the last
+    report() is the answer. vitalwired may start later, and be restarted: connection and registration are repeated by
+    poll(). `on_registration` is called with None when the application is watched, and with the refusal when it is not.
 
     `on_action` is called before actions of the cloud, and after them: at first with the vote, then with the notice. It
     returns None when there is nothing against it, or all is ready; or why it is rejected; or LATER, when answer() will

@@ -149,6 +149,8 @@ class Session:
         return self.register() + ([] if self._on_action is None else [encode("actions", wanted=True)])
 
     def register(self) -> List[bytes]:
+        # One that starts again with the fault of its predecessor must not end that: it says how it is now.
+        self._ask()
         self.register_at, self._may_report = None, True
         self._id = self._id % 0x7fffffff + 1
         return [encode("register", id=self._id, name=self.name, interval_ms=self.interval_ms,
@@ -190,12 +192,16 @@ class Session:
         return [encode("vote", action=action.id, result="error", reason=f"{type(problem).__name__}: {problem}")]
 
     def _answer(self, query: Any) -> List[bytes]:
-        if self._callback is not None:
-            try:
-                self._last = checked(self._callback(), "what health() returned")
-            except Exception as problem:  # its text is the reason: the application is not healthy
-                self._last = Health(False, f"{type(problem).__name__}: {problem}")
+        self._ask()
         return self._report(query)
+
+    def _ask(self) -> None:
+        if self._callback is None:
+            return
+        try:
+            self._last = checked(self._callback(), "what health() returned")
+        except Exception as problem:  # its text is the reason: the application is not healthy
+            self._last = Health(False, f"{type(problem).__name__}: {problem}")
 
     def _report(self, query: Any = None) -> List[bytes]:
         return [encode("report", id=REPORT_ID, query=query, healthy=self._last.healthy, reason=self._last.reason)]

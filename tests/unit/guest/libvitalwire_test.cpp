@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "guest_fixture.hpp"
+#include "raw_application.hpp"
 
 namespace vitalwire::guest::test {
 namespace {
@@ -109,6 +110,41 @@ TEST_F(LibvitalwireTest, AsksTheCallbackAndTellsTheHost) {
     db.reason.clear();
     await_reason("");
     EXPECT_GE(db.asked, 2);
+}
+
+TEST_F(LibvitalwireTest, ASuccessorThatIsAsIllEndsNoFault) {
+    start_registered();
+    auto before = std::make_unique<RawApplication>(dir_ / "apps");
+    before->register_as("db");
+    before->send(app::Report{{false, "disk full"}, {}});
+    await_reason("application db: disk full");
+    before->end();
+    await_reason("application db: ended without deregistering: disk full");
+    Application& after = application();
+    await("it is connected", [&] { return after.was_told("connected"); });
+    after.reason = "disk full";
+    auto options = after.options("db");
+    options.interval_ms = VW_MAX_INTERVAL_MS;
+    ASSERT_EQ(vw_heartbeat_register(after.handle, &options), VW_OK);
+    EXPECT_EQ(after.asked, 0) << "callbacks come from vw_dispatch()";
+    await("it is registered", [&] { return after.was_told("success"); });
+    EXPECT_EQ(challenge().reason, "application db: disk full");
+    EXPECT_EQ(after.asked, 1);
+}
+
+TEST_F(LibvitalwireTest, ItsCallbackIsAskedBeforeTheRegistrationAndMayTakeItBackOrMakeAnother) {
+    start_registered();
+    Application& db = application();
+    auto options = db.options("db");
+    options.health = [](vw_t* vw, char*, size_t, void* self) {
+        EXPECT_EQ(vw_heartbeat_deregister(vw), VW_OK);
+        static_cast<Application*>(self)->register_as("db2");
+        return VW_HEALTHY;
+    };
+    db.reason = "x";
+    ASSERT_EQ(vw_heartbeat_register(db.handle, &options), VW_OK);
+    await("it is registered", [&] { return db.was_told("success"); });
+    EXPECT_EQ(challenge().reason, "application db2: x");
 }
 
 TEST_F(LibvitalwireTest, TheWorstOfSeveralApplicationsWins) {
@@ -243,7 +279,9 @@ TEST_F(LibvitalwireTest, ALateRefusalIsNotOfTheNextRegistration) {
     Application& second = application();
     await("it is connected", [&] { return second.was_told("connected"); });
     // All before the daemon has read any of it.
-    second.register_as("db");
+    auto taken = second.options("db");
+    taken.health = nullptr;
+    ASSERT_EQ(vw_heartbeat_register(second.handle, &taken), VW_OK);
     EXPECT_EQ(vw_heartbeat_deregister(second.handle), VW_OK);
     second.register_as("db2");
     await("it is registered", [&] { return second.was_told("success"); });
