@@ -42,6 +42,8 @@ AppConnection::AppConnection(MonitorClock& clock, GroupApp& group, int descripto
       waiting_(wire::Dialect::native, kMaxWaiting) {
     static std::uint64_t connections = 0;
     id_ = "connection " + std::to_string(++connections);
+    const int on = 1;
+    ::setsockopt(descriptor, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
     ucred peer{};
     socklen_t size = sizeof peer;
     if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return;
@@ -80,10 +82,19 @@ void AppConnection::wait() {
 
 bool AppConnection::receive() {
     std::array<char, app::kMaxDatagram + 1> buffer;
-    const ssize_t size = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    // Room for the credentials and for nothing after them: descriptors that are sent along are not taken.
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred))> control;
+    iovec part{buffer.data(), buffer.size()};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    const ssize_t size = ::recvmsg(socket_.native_handle(), &header, MSG_DONTWAIT);
     // An end that left our words unread shows as ECONNRESET, once; its own last words still follow.
     if (size < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET)) return true;
-    if (size <= 0) {
+    // The end of the connection has no credentials; a datagram of no bytes has.
+    if (size < 0 || (size == 0 && header.msg_controllen == 0)) {
         end();
         return false;
     }
@@ -266,7 +277,8 @@ void AppConnection::refuse(const base::Error& error, std::optional<std::int64_t>
 bool AppConnection::send(const app::Event& event) {
     const std::string datagram = app::encode(event);
     const ssize_t sent = ::send(socket_.native_handle(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent >= 0) return true;
+    // One that has closed its end is read to it: what it sent before counts.
+    if (sent >= 0 || errno == EPIPE || errno == ECONNRESET) return true;
     // An application that lets hundreds of answers lie is not worth a queue of ours.
     end();
     return false;

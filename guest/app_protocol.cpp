@@ -255,7 +255,9 @@ Result<Request> decode_vote(const json& data) {
     Vote request;
     request.action = in.integer("action", 0, kMaxId);
     const auto result = model::parse_vote_result(in.text("result", 1, kMaxName));
-    if (!result) in.refuse(Errc::bad_field, "key 'result': expected accept, complete, error or reject");
+    // That nobody answered in time, only the host can say.
+    if (!result || result == model::VoteResult::timeout)
+        in.refuse(Errc::bad_field, "key 'result': expected accept, complete, error or reject");
     request.result = result.value_or(model::VoteResult::error);
     request.reason = base::cut_utf8(in.text_or("reason", kMaxDatagram), wire::kMaxReason);
     return in.finish(Request(std::move(request)));

@@ -131,6 +131,21 @@ TEST_F(AppServerTest, ForgetsAnEndedApplicationThatRegistersAgain) {
     await_reason("");
 }
 
+TEST_F(AppServerTest, ADatagramOfNoBytesIsRefusedAndEndsNothing) {
+    auto application = registered("db");
+    application->write("");
+    application->write("");
+    for (int i = 0; i < 2; ++i)
+        await("it is refused", [&] { return application->read().find("\"malformed\"") != std::string::npos; });
+    application->send(app::Report{{false, "no disk"}, {}});
+    await_reason("application db: no disk");
+    application->write("");
+    application->send(app::Deregister{});
+    application->end();
+    await("it is gone", [&] { return server_.registered() == 0; });
+    EXPECT_TRUE(board_.overall().healthy) << "what it sent before its end counts";
+}
+
 TEST_F(AppServerTest, AnApplicationThatDeregisteredMayEnd) {
     auto application = registered("db");
     application->send(app::Report{{false, "stopping"}, {}});
