@@ -231,9 +231,11 @@ base::Result<void> AppServer::set(AppConnection& connection, const app::Set& rep
 
 base::Result<void> AppServer::forget(AppConnection& connection, const std::string& name) {
     kept_changed_();
-    if (absent_.has(name)) return absent_.forget(connection.uid(), name);
-    if (services_.forget(connection.uid(), name)) return {};
-    return reports_.forget(connection.uid(), name);
+    // What another user left under that name keeps nobody from forgetting what is theirs.
+    const auto ended = absent_.forget(connection.uid(), name);
+    if (ended || services_.forget(connection.uid(), name)) return {};
+    const auto report = reports_.forget(connection.uid(), name);
+    return report || ended.error().code == Errc::not_found ? report : ended;
 }
 
 app::Status AppServer::status(std::int64_t from) {

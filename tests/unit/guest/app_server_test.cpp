@@ -146,6 +146,27 @@ TEST_F(AppServerTest, ADatagramOfNoBytesIsRefusedAndEndsNothing) {
     EXPECT_TRUE(board_.overall().healthy) << "what it sent before its end counts";
 }
 
+TEST_F(AppServerTest, AnotherUsersEndedApplicationKeepsNobodyFromForgettingAReport) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root to be two users";
+    Kept theirs{"application", "backup", 65533};
+    theirs.ended = true;
+    theirs.health = {false, ""};
+    server_.restore(theirs);
+    Kept mine{"report", "backup", 65534};
+    mine.health = {false, "no space"};
+    server_.restore(mine);
+    std::filesystem::permissions(dir_ / "apps", std::filesystem::perms::all);
+    std::filesystem::permissions(dir_ / ".", std::filesystem::perms(0755));
+    ASSERT_EQ(::seteuid(65534), 0);
+    auto script = connect();
+    ASSERT_EQ(::seteuid(0), 0);
+    script->send(app::Forget{"backup", {}});
+    next<app::Done>(*script);
+    EXPECT_EQ(board_.overall().reason, "application backup: ended without deregistering");
+    script->send(app::Forget{"backup", {}});
+    EXPECT_EQ(refused(*script).code, base::Errc::in_use);
+}
+
 TEST_F(AppServerTest, AnApplicationThatDeregisteredMayEnd) {
     auto application = registered("db");
     application->send(app::Report{{false, "stopping"}, {}});
