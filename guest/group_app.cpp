@@ -60,8 +60,9 @@ std::int64_t GroupApp::free_number() {
 
 void GroupApp::send(Member& member, const wire::GroupPdu& request) {
     if (!host_there_) return refuse(member, request, {Errc::disconnected, "no host is on the channel"});
-    const Entry* known = find(member);
-    const std::int64_t base = (known != nullptr ? *known : add(member)).number * kSeqs;
+    Entry* known = find(member);
+    Entry& sender = known != nullptr ? *known : add(member);
+    const std::int64_t base = sender.number * kSeqs;
     wire::GroupPdu numbered = request;
     if (auto* broadcast = std::get_if<wire::Broadcast>(&numbered); broadcast != nullptr && broadcast->seq)
         *broadcast->seq += base;
@@ -70,6 +71,8 @@ void GroupApp::send(Member& member, const wire::GroupPdu& request) {
     if (!line) return refuse(member, request, line.error());
     if (!channel_.send(*line, Priority::bulk))
         return refuse(member, request, {Errc::rate_limited, "the host does not read what this guest has sent"});
+    (std::holds_alternative<wire::Broadcast>(request) ? sender.broadcasts : sender.queries).since = true;
+    sender.any.since = true;
     ++counters_.sent;
 }
 
@@ -115,7 +118,7 @@ void GroupApp::handle(wire::StatusDone pdu) {
 
 void GroupApp::handle(wire::Nack pdu) {
     log::debug("the host refused a message of the server group", {{"why", pdu.message}});
-    if (!pdu.seq) return to_all(std::move(pdu));
+    if (!pdu.seq) return to_senders(pdu);
     if (Member* member = claim(*pdu.seq)) member->deliver(group::Outgoing(std::move(pdu)));
 }
 
@@ -140,6 +143,17 @@ void GroupApp::to_all(wire::GroupPdu pdu) {
     const group::Outgoing message(std::move(pdu));
     for (const Entry& entry : members_)
         entry.member->deliver(message);
+}
+
+void GroupApp::to_senders(const wire::Nack& nack) {
+    Sent Entry::*sent = nack.orig_msg_type == "broadcast"      ? &Entry::broadcasts
+                        : nack.orig_msg_type == "status_query" ? &Entry::queries
+                                                               : &Entry::any;
+    const group::Outgoing message{wire::GroupPdu(nack)};
+    for (Entry& entry : members_) {
+        const Sent was = std::exchange(entry.*sent, {false, (entry.*sent).since});
+        if (was.since || was.before) entry.member->deliver(message);
+    }
 }
 
 void GroupApp::told_of_drops(std::uint64_t& dropped) {

@@ -51,10 +51,19 @@ public:
     void receive(const wire::GroupPdu& pdu);
 
 private:
+    /// Whether a member has sent what the next nack without a `seq` may be about: `since` the last such nack, or
+    /// `before` it and after the one before, as that may have been on its way still.
+    struct Sent {
+        bool since = false;
+        bool before = false;
+    };
     struct Entry {
         Member* member;
         std::int64_t number;  ///< upper part of the `seq` of all it sends
         Wish wish;
+        Sent broadcasts{};
+        Sent queries{};
+        Sent any{};
     };
 
     Entry* find(const Member& member);
@@ -72,6 +81,7 @@ private:
     Member* claim(std::int64_t& seq);
     void to_all(wire::GroupPdu pdu, bool Wish::*wanted);
     void to_all(wire::GroupPdu pdu);
+    void to_senders(const wire::Nack& nack);
     void told_of_drops(std::uint64_t& dropped);
 
     Channel& channel_;

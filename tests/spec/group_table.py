@@ -155,7 +155,7 @@ EVENTS: dict[str, Predicate] = {
     "`notification`": lambda table, event, _: event["do"] == "notification",
     "nack without a `seq`, or with that of a `broadcast`": is_about_no_query,
     "`dropped` above 0 in any message": lambda table, event, _: event.get("dropped", 0) > 0,
-    "nack without a `seq`, about another message than a `broadcast`; so is every base nack that is about a query":
+    "nack without a `seq`, about another message than a `broadcast`; so is a base nack about a query, of a host before 1.5":
         lambda table, event, query: is_about_no_query(table, event, query) and event["orig_msg_type"] != "broadcast",
 }
 
@@ -183,7 +183,8 @@ ACTIONS: dict[str, Callable[[Table], None]] = {
     "decode, hand over with `source_instance`":
         lambda table: table.tell(broadcast=table.event["payload"], **{"from": table.event["source_instance"]}),
     "hand over": lambda table: table.tell(notification=table.event["member"]),
-    "tell the applications that sent `orig_msg_type`": Table.tell_refusal,
+    "tell the applications that sent `orig_msg_type`, without a `seq` since the last but one such nack and with `unknown` anything":
+        Table.tell_refusal,
     "log": nothing,
     "add to the counter": nothing,
     "tell the applications": lambda table: table.tell(dropped=table.event["dropped"]),

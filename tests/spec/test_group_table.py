@@ -26,9 +26,13 @@ class Walk:
         self.random, self.table = random.Random(seed), Table(page)
         self.events: list[dict] = []
         self.outcomes, self.driven = [], set()
+        # What was sent since the last nack without a `seq` about it, and between that and the one before.
+        self.sent = {msg_type: (False, False) for msg_type in ("broadcast", "status_query", "unknown")}
         while len(self.events) < EVENTS_OF_A_WALK:
             event = self.choose()
             outcome = self.table.handle(event)
+            for msg_type in [kind for message in outcome.sent for kind in (message["msg_type"], "unknown")]:
+                self.sent[msg_type] = (True, self.sent[msg_type][1])
             self.driven |= set(outcome.rows)
             self.events.append(event)
             self.outcomes.append(outcome)
@@ -85,9 +89,15 @@ class Walk:
             return nack | {"query": self.query(), "orig_msg_type": "status_query"}
         if kind == 2 and self.table.broadcasts:
             return nack | {"of_broadcast": True, "orig_msg_type": "broadcast"}
-        if kind == 3:
-            return nack | {"code": "unknown_address", "base": True, "orig_msg_type": self.random.choice(("broadcast", "status_query"))}
-        return nack | {"orig_msg_type": self.random.choice(("broadcast", "status_query", "unknown"))}
+        # A host refuses what was sent.
+        kinds = [msg_type for msg_type, sent in self.sent.items() if any(sent)]
+        if not kinds:
+            return nack | {"query": self.query(), "orig_msg_type": "status_query"}
+        msg_type = self.random.choice(kinds)
+        self.sent[msg_type] = (False, self.sent[msg_type][0])
+        if kind == 3 and msg_type != "unknown":
+            return nack | {"code": "unknown_address", "base": True, "orig_msg_type": msg_type}
+        return nack | {"orig_msg_type": msg_type}
 
     def send(self) -> dict:
         return {"do": "send", "payload": "x" * self.random.choice((0, 5, MAX_PAYLOAD, MAX_PAYLOAD + 1))}

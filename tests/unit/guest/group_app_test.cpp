@@ -83,12 +83,39 @@ TEST_F(GroupAppTest, ANackGoesToTheMemberWhoseMessageWasRefused) {
     EXPECT_THAT(one_.got, IsEmpty());
 }
 
-TEST_F(GroupAppTest, P14_ANackWithoutSeqGoesToAll) {
-    wire::Nack unknown{Errc::bad_field, "why", "broadcast"};
-    unknown.unknown_code = "of_a_later_revision";
-    group_.receive(unknown);
+TEST_F(GroupAppTest, P14_ANackWithoutSeqGoesToThoseThatSentWhatItIsAbout) {
+    group_.send(one_, wire::Broadcast{"x", 1});
+    group_.send(two_, wire::StatusQuery{1});
+    wire::Nack limited{Errc::rate_limited, "why", "broadcast"};
+    limited.unknown_code = "of_a_later_revision";
+    group_.receive(limited);
     EXPECT_EQ(one_.take().at("code"), "of_a_later_revision");
-    EXPECT_EQ(two_.take().at("code"), "of_a_later_revision");
+    EXPECT_THAT(two_.got, IsEmpty());
+    limited.orig_msg_type = "status_query";
+    group_.receive(limited);
+    EXPECT_EQ(two_.take().at("orig_msg_type"), "status_query");
+    EXPECT_THAT(one_.got, IsEmpty());
+    RecordingMember bystander;
+    group_.join(bystander, {true, true});
+    limited.orig_msg_type = "unknown";
+    group_.receive(limited);
+    EXPECT_EQ(one_.take().at("orig_msg_type"), "unknown");
+    EXPECT_EQ(two_.take().at("orig_msg_type"), "unknown");
+    EXPECT_THAT(bystander.got, IsEmpty());
+}
+
+TEST_F(GroupAppTest, P14_ANackWithoutSeqIsAboutWhatWasSentSinceTheLastButOne) {
+    const wire::Nack limited{Errc::rate_limited, "why", "broadcast"};
+    group_.send(one_, wire::Broadcast{"x", 1});
+    group_.receive(limited);
+    group_.receive(limited);
+    EXPECT_THAT(one_.got, SizeIs(2)) << "its message may have been on its way when the host sent the first one";
+    one_.got.clear();
+    group_.receive(limited);
+    EXPECT_THAT(one_.got, IsEmpty());
+    group_.send(one_, wire::Broadcast{"x", 2});
+    group_.receive(limited);
+    EXPECT_EQ(one_.take().at("code"), "rate_limited");
 }
 
 TEST_F(GroupAppTest, WhatIsForAMemberThatLeftIsNobodys) {
