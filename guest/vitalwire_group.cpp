@@ -92,7 +92,10 @@ json member_json(const vw_group_member& member) {
 
 std::string message_line(const vw_group_message& message, bool as_json) {
     const std::string payload(static_cast<const char*>(message.data), message.size);
-    if (!as_json) return "broadcast\t" + std::string(message.source_instance) + '\t' + base::escape(payload, kShown);
+    if (!as_json) {
+        const std::string shown = payload.empty() ? "-" : base::escape(payload, kShown);
+        return "broadcast\t" + std::string(message.source_instance) + '\t' + shown;
+    }
     json object = {{"type", "broadcast"}, {"source_instance", message.source_instance}};
     if (message.from_operator != 0) object["operator"] = true;
     const bool is_text = base::is_utf8(payload);
