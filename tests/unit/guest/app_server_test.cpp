@@ -146,6 +146,17 @@ TEST_F(AppServerTest, ADatagramOfNoBytesIsRefusedAndEndsNothing) {
     EXPECT_TRUE(board_.overall().healthy) << "what it sent before its end counts";
 }
 
+TEST_F(AppServerTest, WhatAnApplicationSentBeforeItsEndCountsThoughItReadsNoAnswer) {
+    auto application = connect();
+    application->register_as("db");
+    application->send(app::Set{"job", {false, "failed"}, {}, {}});
+    application->send(app::Deregister{});
+    application->end();
+    await_reason("report job: failed");
+    await("it is deregistered", [&] { return server_.registered() == 0; });
+    EXPECT_EQ(board_.overall().reason, "report job: failed");
+}
+
 TEST_F(AppServerTest, AnotherUsersEndedApplicationKeepsNobodyFromForgettingAReport) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root to be two users";
     Kept theirs{"application", "backup", 65533};
