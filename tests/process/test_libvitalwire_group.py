@@ -106,6 +106,11 @@ class Send(GroupTest):
 
 
 class Listen(GroupTest):
+    def test_an_empty_message_is_a_dash(self) -> None:
+        self.listening()
+        self.host.send_group("broadcast", source_instance="vm-2", data="")
+        wait_until(lambda: "broadcast\tvm-2\t-" in self.lines(), "it is printed")
+
     def test_several_listeners_hear_everything_in_order(self) -> None:
         for name in ("a", "b"):
             self.listening(name=name)

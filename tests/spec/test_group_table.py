@@ -86,7 +86,8 @@ class Walk:
         nack = {"do": "nack", "code": self.random.choice(("not_in_group", "unavailable", "bad_field")), "log_msg": "because"}
         kind = self.random.randint(0, 4)
         if kind < 2:
-            return nack | {"query": self.query(), "orig_msg_type": "status_query"}
+            base = {"code": "unknown_address", "base": True} if self.random.random() < 0.3 else {}
+            return nack | base | {"query": self.query(), "orig_msg_type": "status_query"}
         if kind == 2 and self.table.broadcasts:
             return nack | {"of_broadcast": True, "orig_msg_type": "broadcast"}
         # A host refuses what was sent.
