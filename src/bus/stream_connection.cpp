@@ -20,6 +20,10 @@ constexpr std::string_view kPingBegin = R"({"type":"ping","silence_ms":)";
 /// Of a silence, that one lost ping or a hiccup of the peer is none.
 constexpr int kPingsInSilence = 3;
 constexpr base::Millis kShortestPing{50};
+/// Of one peer, in a turn of the loop: then the others have theirs.
+constexpr std::size_t kMessagesInTurn = 32;
+constexpr base::Millis kLongTurn{1};
+constexpr base::Millis kLongestTurnPause{100};
 /// The buffer that a full resync needed once is not kept for the pings after it, of each of a thousand agents.
 constexpr std::size_t kKeptBuffer = 16U << 10U;
 
@@ -47,7 +51,8 @@ StreamConnection::StreamConnection(asio::io_context& io, std::unique_ptr<ByteStr
       ping_every_(ping_interval(options.silence)),
       handler_(&handler),
       timer_(io),
-      ping_timer_(io) {}
+      ping_timer_(io),
+      turn_timer_(io) {}
 
 void StreamConnection::open() {
     stream_->handshake([self = shared_from_this()](error_code error) { self->on_handshake(error); });
@@ -72,11 +77,30 @@ void StreamConnection::read() {
 void StreamConnection::on_read(const error_code& error, std::size_t size) {
     if (closed_) return;
     if (error) return fail(stream_->explain(error));
+    unread_ = std::string_view(input_.data(), size);
+    handle();
+}
+
+/// One that sends what costs us long has half of our time at most: it waits for as long as it has taken, and its
+/// socket with it.
+void StreamConnection::handle() {
+    if (closed_) return;
     if (!finishing_) silent_ticks_ = 0;
-    framer_.feed(std::string_view(input_.data(), size), [this](std::string_view line) { take(line); });
+    const base::TimePoint begin = base::Clock::now();
+    base::Duration taken{};
+    for (std::size_t messages = 0; !unread_.empty() && messages < kMessagesInTurn && taken < kLongTurn; ++messages) {
+        const std::size_t line = std::min(unread_.find('\n'), unread_.size() - 1) + 1;
+        framer_.feed(unread_.substr(0, line), [this](std::string_view whole) { take(whole); });
+        unread_.remove_prefix(line);
+        taken = base::Clock::now() - begin;
+    }
     if (framer_.overlong_lines() > 0) fail("sent a message of more than 1 MiB");
     if (peer_keeps_alive_ && !closed_ && handler_ != nullptr) handler_->on_alive();
-    if (!closed_) read();
+    if (closed_) return;
+    if (unread_.empty() && taken < kLongTurn) return read();
+    const base::Duration pause =
+        taken < kLongTurn ? base::Duration{} : std::min<base::Duration>(taken, kLongestTurnPause);
+    turn_timer_.after(pause, [self = shared_from_this()] { self->unread_.empty() ? self->read() : self->handle(); });
 }
 
 void StreamConnection::take(std::string_view line) {
@@ -176,6 +200,7 @@ void StreamConnection::close() {
     if (std::exchange(closed_, true)) return;
     timer_.cancel();
     ping_timer_.cancel();
+    turn_timer_.cancel();
     stream_->close();
 }
 

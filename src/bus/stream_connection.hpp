@@ -19,7 +19,8 @@ namespace vitalwire::bus {
 /// One connection of a stream transport: lines out and in, a bounded queue, keep-alives. Both sides send a ping when
 /// they open and regularly after it. A ping tells the peer after how much silence it is taken for gone, and the peer
 /// pings three times in that. Who judges a silence is above us; here the connection of a peer that is silent for much
-/// longer is closed. No callback comes from within a call, and none after on_closed, finish or close.
+/// longer is closed. However much a peer sends, it is handled by a bounded part in each turn of the loop. No callback
+/// comes from within a call, and none after on_closed, finish or close.
 class StreamConnection : public std::enable_shared_from_this<StreamConnection> {
 public:
     class Handler {
@@ -57,6 +58,7 @@ private:
     void on_handshake(const boost::system::error_code& error);
     void read();
     void on_read(const boost::system::error_code& error, std::size_t size);
+    void handle();
     void take(std::string_view line);
     void append(std::string_view line);
     void write();
@@ -74,8 +76,10 @@ private:
     Handler* handler_;         ///< null when nobody wants to hear from this connection any more
     runtime::Timer timer_;
     runtime::Timer ping_timer_;
+    runtime::Timer turn_timer_;
 
     std::array<char, 16U << 10U> input_{};
+    std::string_view unread_;  ///< of it, not handled yet
     wire::LineFramer framer_{kMaxBusMessage};
     bool peer_spoke_ = false;
     bool peer_keeps_alive_ = false;

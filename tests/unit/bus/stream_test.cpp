@@ -33,6 +33,10 @@ public:
         boost::system::error_code gone;
         asio::write(socket_, asio::buffer(bytes), gone);
     }
+    /// The same, unless there is no room: the other side reads in its turns only.
+    void try_write(const std::string& bytes) {
+        static_cast<void>(::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
+    }
     /// True once the other side has closed. What it sent before is dropped.
     bool ended() {
         std::array<char, 4096> buffer{};
@@ -69,6 +73,22 @@ TEST_F(Stream, CarriesMessagesBothWaysOverAUnixSocket) {
 }
 
 TEST_F(Stream, CarriesMessagesOverTcp) {
+TEST_F(Stream, AFloodOfOnePeerLetsTheOthersHaveTheirTurns) {
+    const auto port = listen(unix_url());
+    RawClient flood(io_, directory_ / "bus.sock");
+    std::string lines = kHello;
+    for (int i = 0; i < 400; ++i)
+        lines += "{\"type\":\"state_begin\"}\n";
+    flood.write(lines);
+    ASSERT_TRUE(wait_for([&] { return !controller_.messages.empty(); }));
+    EXPECT_LE(controller_.messages.size(), 32U) << "in one turn of the loop";
+    const std::size_t first = controller_.messages.size();
+    io_.restart();
+    io_.run_one();
+    EXPECT_LE(controller_.messages.size(), first + 32);
+    EXPECT_TRUE(wait_for([&] { return controller_.messages.size() == 400; }));
+}
+
     const auto port = listen("tcp://127.0.0.1:0");
     EXPECT_THAT(port->address(), StartsWith("tcp://127.0.0.1:"));
     const auto link = connect("tcp://localhost" + port->address().substr(port->address().rfind(':')), agent_);
@@ -274,7 +294,7 @@ TEST_F(Stream, PingsAsOftenAsThePeerAsksFor) {
     std::size_t pings = 0;
     const auto began = std::chrono::steady_clock::now();
     ASSERT_TRUE(wait_for([&] {
-        client.write("{\"type\":\"ping\"}\n");
+        client.try_write("{\"type\":\"ping\"}\n");
         const std::string received = client.read();
         pings += static_cast<std::size_t>(std::count(received.begin(), received.end(), '\n'));
         return pings > 20;
@@ -297,7 +317,7 @@ TEST_F(Stream, EndsAStrangerThatSaysNoHello) {
     const auto port = listen(unix_url());
     RawClient client(io_, directory_ / "bus.sock");
     ASSERT_TRUE(wait_for([&] {
-        client.write("{\"type\":\"ping\"}\n");
+        client.try_write("{\"type\":\"ping\"}\n");
         return client.ended();
     }));
     EXPECT_TRUE(wait_for([&] { return port->refused() == 1; }));
@@ -314,7 +334,7 @@ TEST_F(Stream, DropsAPeerThatDoesNotRead) {
     const Policies policies{
         true, std::vector<model::GuestPolicy>(1000, model::GuestPolicy{base::GuestId("guest"), true, true, 1})};
     ASSERT_TRUE(wait_for([&] {
-        client.write("{\"type\":\"ping\"}\n");
+        client.try_write("{\"type\":\"ping\"}\n");
         port->send(base::HostId("raw"), policies);
         return controller_.events.size() == 2;
     }));
