@@ -23,6 +23,7 @@ constexpr base::Millis kSecondUrlRetry{10'000};
 constexpr base::Millis kRefreshPause{5000};
 /// A fault for each of its guests in most kinds, and room for those that nothing is known of.
 constexpr std::size_t kFaultsPerGuest = 4;
+constexpr const char* kTooOften = "this agent comes back, sends its state or changes its primary too often";
 /// Of one message of a hand-back.
 constexpr std::size_t kHandBackChunk = bus::kStateChunk;
 
@@ -154,6 +155,9 @@ std::optional<bus::Rejected> Core::admit(std::size_t port, const bus::Hello& hel
     const Sessions::Holder holder{silence_.watches(host) && !silence_.silent(host),
                                   agent != nullptr && names_us(agent->controllers) && !names_us(hello.controllers)};
     auto rejected = sessions_.admit(host, newcomer, holder, moment.steady);
+    if (!rejected) {
+        if (const auto pause = pacing_.connect(host, moment.steady)) rejected = bus::Rejected{kTooOften, *pause};
+    }
     if (rejected) ++counters_.refused;
     return rejected;
 }
@@ -179,14 +183,25 @@ void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string
     fleet_.up(host, hello, peer, moment.wall);
     succession_.connected(host, is_new);
     put_agent(host);
-    log::info("agent connected",
-              {{"host", host}, {"peer", peer}, {"version", hello.agent_version}, {"primary", hello.is_primary}});
+    if (!pacing_.comes_too_often(host))
+        log::info("agent connected",
+                  {{"host", host}, {"peer", peer}, {"version", hello.agent_version}, {"primary", hello.is_primary}});
     alarms_.agent_up(host);
     groups_.drop_kept_of(host);
     groups_.expect(host);
     orphans_.agent_up(host);
     send(host, bus::Welcome{bus::kBusVersion, options_.monitoring.controller.str(), moment.wall});
     sync_policies(host);
+}
+
+bool Core::take_round(const HostId& host, Moment moment) {
+    const auto pause = pacing_.take_round(host, moment.steady);
+    if (!pause) return true;
+    ++counters_.refused;
+    const Session session = *sessions_.find(host);
+    context_.output.send(session, bus::Rejected{kTooOften, *pause});
+    agent_down(session.port, session.name, kTooOften, moment);
+    return false;
 }
 
 void Core::agent_down(std::size_t port, const HostId& name, const std::string& why, Moment moment) {
@@ -201,7 +216,7 @@ void Core::agent_down(std::size_t port, const HostId& name, const std::string& w
     put_agent(host);
     alarms_.agent_down(host);
     groups_.agent_down(host);
-    log::warning("agent disconnected", {{"host", host}, {"why", why}});
+    if (!pacing_.comes_too_often(host)) log::warning("agent disconnected", {{"host", host}, {"why", why}});
 }
 
 void Core::port_closed(std::size_t port, Moment moment) {
@@ -242,9 +257,10 @@ void Core::on(const HostId& host, const bus::Hello& hello, Moment moment) {
 }
 
 void Core::on(const HostId& host, const bus::PrimaryChanged& changed, Moment moment) {
-    const bool was_primary = fleet_.find(host)->is_primary;
+    const bool differs = fleet_.find(host)->is_primary != changed.is_primary;
+    if (differs && !take_round(host, moment)) return;
     fleet_.set_primary(host, changed);
-    if (was_primary == changed.is_primary) return;
+    if (!differs) return;
     put_agent(host);
     alarms_.primary_changed(host);
     groups_.drop_kept_of(host);
@@ -253,7 +269,8 @@ void Core::on(const HostId& host, const bus::PrimaryChanged& changed, Moment mom
     initial_sync(host, moment);
 }
 
-void Core::on(const HostId& host, const bus::SnapshotBegin&, Moment) {
+void Core::on(const HostId& host, const bus::SnapshotBegin&, Moment moment) {
+    if (!take_round(host, moment)) return;
     fleet_.begin_snapshot(host);
     alarms_.begin_snapshot(host);
 }
@@ -306,7 +323,7 @@ void Core::on(const HostId& host, const bus::GuestGone& gone, Moment moment) {
 void Core::on(const HostId& host, const bus::Faults& faults, Moment moment) {
     for (const model::Fault& fault : faults.faults)
         rejected_.drop(host, fault.id);
-    const auto rejected = alarms_.report(host, faults.faults, moment.wall);
+    const auto rejected = report(host, faults.faults, moment);
     counters_.refused += rejected.size() + faults.skipped.size();
     rejected_.add(host, rejected, faults.skipped, moment.steady);
     state_changed(host, faults.state_changes);
@@ -318,6 +335,26 @@ void Core::on(const HostId& host, const bus::Faults& faults, Moment moment) {
     if (!conflict || moment.steady < refresh_from_) return;
     refresh_from_ = moment.steady + kRefreshPause;
     context_.output.refresh_inventory();
+}
+
+/// One host must not fill the disk, nor the history of ended faults, by opening and ending its own.
+std::vector<AlarmManager::Rejected> Core::report(const HostId& host, const std::vector<model::Fault>& faults,
+                                                 Moment moment) {
+    std::vector<model::Fault> taken;
+    std::vector<AlarmManager::Rejected> later;
+    const std::size_t limit = max_faults(host);
+    for (const model::Fault& fault : faults) {
+        const TrackedFault* known = alarms_.table().find(fault.id);
+        const bool is_news = known == nullptr || known->fault.revision != fault.revision;
+        if (is_news && !pacing_.take_fault(host, limit, moment.steady)) {
+            later.push_back({fault, base::Error{base::Errc::rate_limited, "its faults change too often"}});
+        } else {
+            taken.push_back(fault);
+        }
+    }
+    auto rejected = alarms_.report(host, taken, moment.wall);
+    rejected.insert(rejected.end(), later.begin(), later.end());
+    return rejected;
 }
 
 void Core::on(const HostId& host, const bus::AgentProblems& message, Moment) {

@@ -26,6 +26,7 @@
 #include "controller/alarms/self_monitoring.hpp"
 #include "controller/core/coverage.hpp"
 #include "controller/core/maintenance_sync.hpp"
+#include "controller/core/pacing.hpp"
 #include "controller/core/policy_sync.hpp"
 #include "controller/core/rejected_reports.hpp"
 #include "controller/core/sessions.hpp"
@@ -149,6 +150,11 @@ private:
     void forget_host(const base::HostId& name, base::Moment moment);
     void decided_elsewhere(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision,
                            base::Moment moment);
+    /// Counted as the host's; when it makes too much of it, its session ends, and false.
+    bool take_round(const base::HostId& host, base::Moment moment);
+    /// What is not taken, or not yet.
+    std::vector<AlarmManager::Rejected> report(const base::HostId& host, const std::vector<model::Fault>& faults,
+                                               base::Moment moment);
     bool known_session(std::size_t port, const base::HostId& host) const;
     void put_agent(const base::HostId& host) { context_.rows.put_agent(host, *fleet_.find(host)); }
 
@@ -221,6 +227,7 @@ private:
     MaintenanceList maintenance_;
     MaintenanceSync maintenance_sync_;
     RejectedReports rejected_;
+    Pacing pacing_;
     Coverage coverage_;
     std::map<base::HostId, std::optional<std::vector<model::GuestReport>>> to_hand_back_;  ///< absent: it is new
     std::map<base::GuestId, base::WallTime> removed_;  ///< from the inventory, since the start

@@ -22,6 +22,7 @@ constexpr std::size_t kNamed = 5;
 
 // What the board of problems calls them.
 constexpr const char* kRivals = "several agents have the same name";
+constexpr const char* kHeldBack = "agents are held back, because they make too much work";
 constexpr const char* kCopies = "several hosts have one agent state";
 constexpr const char* kWithheld = "hosts report faults of guests that the inventory has elsewhere";
 constexpr const char* kClaims = "agents claim guests that are being moved to another host";
@@ -107,6 +108,7 @@ void Core::remove_agent(const HostId& host) {
     context_.problems.clear(not_connected(host));
     context_.problems.clear(reports_rejected(host));
     rejected_.erase(host);
+    pacing_.erase(host);
     succession_.forget(host);
     fleet_.erase(host);
     context_.rows.erase_agent(host);
@@ -115,7 +117,7 @@ void Core::remove_agent(const HostId& host) {
 void Core::retry_rejected(Moment moment) {
     for (const HostId& host : rejected_.hosts()) {
         if (const auto faults = rejected_.take(host); !faults.empty())
-            rejected_.keep(host, alarms_.report(host, faults, moment.wall));
+            rejected_.keep(host, report(host, faults, moment));
         context_.problems.set(reports_rejected(host), rejected_.problem(host, moment.steady));
         if (rejected_.quiet(host, moment.steady)) rejected_.erase(host);
     }
@@ -183,6 +185,7 @@ void Core::monitor(Moment moment) {
 
 void Core::show_problems(Moment moment) {
     context_.problems.set(kRivals, sessions_.problem(moment.steady));
+    context_.problems.set(kHeldBack, pacing_.problem(moment.steady));
     Listing copies;
     for (const std::string& pair : succession_.copies())
         copies.add(pair);

@@ -63,7 +63,9 @@ struct ControllerNode::Process : controller::Core::Output {
     }
 
     void send(const controller::Session& session, const bus::ToAgent& message) override {
-        node.cables_.at(session.port)->send_to_agent(message);
+        Cable& cable = *node.cables_.at(session.port);
+        if (const auto* rejected = std::get_if<bus::Rejected>(&message)) return cable.reject(*rejected);
+        cable.send_to_agent(message);
     }
     void refresh_inventory() override {}
     controller::Evidence::Source inventory_source() const override { return {true, node.plan_.names_all}; }
