@@ -6,7 +6,9 @@
 namespace vitalwire::controller {
 
 void FaultHistory::restore(Number number, Entry entry) {
+    erase(entry.tracked.fault.id);
     numbers_[entry.tracked.fault.id] = number;
+    of_host_[entry.tracked.host].insert(number);
     entries_.insert_or_assign(number, std::move(entry));
     last_ = std::max(last_, number);
 }
@@ -17,19 +19,31 @@ FaultHistory::Added FaultHistory::add(Entry entry) {
     added.number = last_ + 1;
     restore(added.number, std::move(entry));
     while (entries_.size() > limit_) {
-        const auto oldest = entries_.begin();
-        added.dropped.push_back(oldest->first);
-        added.gone.push_back(oldest->second.tracked.fault.id);
-        numbers_.erase(oldest->second.tracked.fault.id);
-        entries_.erase(oldest);
+        const Number number = oldest_of_largest();
+        const base::FaultId fault = entries_.at(number).tracked.fault.id;
+        erase(fault);
+        added.dropped.push_back(number);
+        added.gone.push_back(fault);
     }
     return added;
+}
+
+FaultHistory::Number FaultHistory::oldest_of_largest() const {
+    const auto largest = std::max_element(of_host_.begin(), of_host_.end(), [](const auto& a, const auto& b) {
+        // Of two that have as many it is the one whose oldest is older.
+        if (a.second.size() != b.second.size()) return a.second.size() < b.second.size();
+        return *a.second.begin() > *b.second.begin();
+    });
+    return *largest->second.begin();
 }
 
 std::optional<FaultHistory::Number> FaultHistory::erase(const base::FaultId& fault) {
     const auto at = numbers_.find(fault);
     if (at == numbers_.end()) return std::nullopt;
     const Number number = at->second;
+    const auto of_host = of_host_.find(entries_.at(number).tracked.host);
+    of_host->second.erase(number);
+    if (of_host->second.empty()) of_host_.erase(of_host);
     entries_.erase(number);
     numbers_.erase(at);
     return number;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -11,7 +12,8 @@
 
 namespace vitalwire::controller {
 
-/// The faults that are over, the newest `limit` of them.
+/// The faults that are over, `limit` of them: of the host that has most, the oldest makes room. None can drive out the
+/// others' by making many.
 class FaultHistory {
 public:
     struct Entry {
@@ -44,8 +46,11 @@ public:
     const std::map<Number, Entry>& all() const { return entries_; }
 
 private:
+    Number oldest_of_largest() const;
+
     std::size_t limit_;
     std::map<Number, Entry> entries_;
+    std::map<base::HostId, std::set<Number>> of_host_;
     std::unordered_map<base::FaultId, Number> numbers_;
     Number last_ = 0;
 };

@@ -177,8 +177,8 @@ TEST_F(FaultTableTest, AFaultGoesOverToAnotherHostAsItIs) {
 
 class FaultHistoryTest : public ::testing::Test {
 protected:
-    static FaultHistory::Entry entry(const std::string& id) {
-        return {{cleared(open_fault("g1", id)), kComputeHost}, true};
+    static FaultHistory::Entry entry(const std::string& id, const base::HostId& host = kComputeHost) {
+        return {{cleared(open_fault("g1", id)), host}, true};
     }
     std::vector<std::string> kept() const {
         std::vector<std::string> ids;
@@ -197,6 +197,15 @@ TEST_F(FaultHistoryTest, KeepsTheNewest) {
     EXPECT_THAT(kept(), ElementsAre("f2", "f3"));
     EXPECT_THAT(added.dropped, ElementsAre(1U));
     EXPECT_EQ(history.find(base::FaultId("f1")), nullptr);
+}
+
+TEST_F(FaultHistoryTest, AHostThatHasManyDrivesOutItsOwn) {
+    history.add(entry("old", kOther));
+    for (int i = 0; i < 100; ++i)
+        history.add(entry("f" + std::to_string(i)));
+    EXPECT_THAT(kept(), ElementsAre("old", "f99"));
+    history.add(entry("new", kOther));
+    EXPECT_THAT(kept(), ElementsAre("f99", "new"));
 }
 
 TEST_F(FaultHistoryTest, HoldsAFaultOnce) {
