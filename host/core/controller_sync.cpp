@@ -273,9 +273,12 @@ void ControllerSync::received(LinkId id, const bus::ToAgent& message, base::Wall
                     link.clock_ahead = std::chrono::duration_cast<base::Millis>(welcome.time - now);
             },
             [&](const bus::Rejected& rejected) {
-                find(id).last_error = rejected.reason;
-                find(id).is_second = rejected.connected_already;
-                log::error("controller rejects this agent", {{"controller", find(id).name}, {"why", rejected.reason}});
+                Link& link = find(id);
+                link.last_error = rejected.reason;
+                link.is_second = rejected.connected_already;
+                // One line for one reason: it is tried again every few seconds, for days.
+                if (std::exchange(link.rejected_because, rejected.reason) != rejected.reason)
+                    log::error("controller rejects this agent", {{"controller", link.name}, {"why", rejected.reason}});
             },
             [&](const bus::FaultsDelivered& delivered) { output_.faults_delivered(delivered); },
             [&](const bus::Policies& policies) { output_.policies_changed(policies); },

@@ -125,7 +125,9 @@ private:
         bool is_second = false;  ///< rejected, because another link leads to the same controller
         base::WallTime since{};
         std::string last_error;
-        std::optional<base::Millis> clock_ahead;
+        std::size_t takes_back = 0;      ///< so much of what it hands back: once after each hello
+        std::string rejected_because{};  ///< the last time, as the log has it
+        std::optional<base::Millis> clock_ahead{};
     };
 
     Link& find(LinkId link);

@@ -85,13 +85,21 @@ void StreamLink::on_line(std::string_view line) {
         if (message.error().code == Errc::unknown_msg_type) return;  // of a later release
         return connection_->fail("sent no valid message: " + message.error().message);
     }
-    if (std::holds_alternative<Welcome>(*message)) delay_ = kFirstDelay;
-    if (const auto* rejected = std::get_if<Rejected>(&*message)) {
-        rejected_reason_ = rejected->reason;
-        // Half of it at least is waited.
-        if (rejected->retry_after > Millis(0)) delay_ = 2 * rejected->retry_after;
+    if (std::holds_alternative<Welcome>(*message) && !welcomed_at_) {
+        welcomed_at_ = base::Clock::now();
+        delay_before_welcome_ = std::exchange(delay_, kFirstDelay);
     }
+    if (const auto* rejected = std::get_if<Rejected>(&*message)) return on_rejected(*rejected);
     handler_->on_message(*this, *message);
+}
+
+/// The controller's last word on this connection.
+void StreamLink::on_rejected(const Rejected& rejected) {
+    rejected_reason_ = rejected.reason;
+    // Half of it at least is waited.
+    if (rejected.retry_after > Millis(0)) delay_ = 2 * rejected.retry_after;
+    connection_->fail("rejected");
+    handler_->on_message(*this, rejected);
 }
 
 void StreamLink::on_alive() {
@@ -100,6 +108,9 @@ void StreamLink::on_alive() {
 
 void StreamLink::on_closed(const std::string& why) {
     connection_.reset();
+    // A controller that welcomes us and hangs up, again and again, is no nearer than one that is away.
+    const auto welcomed = std::exchange(welcomed_at_, std::nullopt);
+    if (welcomed && base::Clock::now() - *welcomed < kLongestDelay) delay_ = std::max(delay_, delay_before_welcome_);
     down(rejected_reason_.empty() ? why : "rejected by the controller: " + rejected_reason_);
 }
 

@@ -3,6 +3,7 @@
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -37,6 +38,7 @@ private:
     void on_dialed(base::Result<std::unique_ptr<ByteStream>> stream);
     void on_open() override;
     void on_line(std::string_view line) override;
+    void on_rejected(const Rejected& rejected);
     void on_closed(const std::string& why) override;
     void on_alive() override;
     void down(const std::string& why);
@@ -54,6 +56,8 @@ private:
     std::string last_reason_;      ///< told to the handler while we are down
     std::string rejected_reason_;  ///< what the controller said before it closed
     base::Millis delay_;
+    base::Millis delay_before_welcome_{0};
+    std::optional<base::TimePoint> welcomed_at_;  ///< on this connection
     std::minstd_rand random_;
     runtime::Timer retry_;
 };

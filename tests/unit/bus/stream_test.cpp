@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <functional>
 #include <random>
 #include <thread>
 
@@ -72,7 +73,6 @@ TEST_F(Stream, CarriesMessagesBothWaysOverAUnixSocket) {
     EXPECT_EQ(agent_.last<FaultsDelivered>()->items[0].revision, 2U);
 }
 
-TEST_F(Stream, CarriesMessagesOverTcp) {
 TEST_F(Stream, AFloodOfOnePeerLetsTheOthersHaveTheirTurns) {
     const auto port = listen(unix_url());
     RawClient flood(io_, directory_ / "bus.sock");
@@ -89,6 +89,7 @@ TEST_F(Stream, AFloodOfOnePeerLetsTheOthersHaveTheirTurns) {
     EXPECT_TRUE(wait_for([&] { return controller_.messages.size() == 400; }));
 }
 
+TEST_F(Stream, CarriesMessagesOverTcp) {
     const auto port = listen("tcp://127.0.0.1:0");
     EXPECT_THAT(port->address(), StartsWith("tcp://127.0.0.1:"));
     const auto link = connect("tcp://localhost" + port->address().substr(port->address().rfind(':')), agent_);
@@ -164,6 +165,59 @@ TEST_F(Stream, LetsTheLatestAgentOfAHostReplaceTheEarlierOne) {
     ASSERT_GE(controller_.events.size(), 3U);
     EXPECT_EQ(controller_.events[1], "down compute-1: replaced by a new connection");
     EXPECT_EQ(controller_.events[2], "up compute-1 from unix");
+}
+
+/// A controller that accepts connections and says what it likes.
+class RawController {
+public:
+    RawController(asio::io_context& io, const std::string& path)
+        : acceptor_(io, asio::local::stream_protocol::endpoint(path)), socket_(io) {}
+    void accept(
+        const std::string& says, std::function<void()> then = [] {}) {
+        acceptor_.async_accept(socket_, [this, says, then](const auto& error) {
+            if (error) return;
+            asio::write(socket_, asio::buffer(says));
+            then();
+        });
+    }
+    void hang_up() {
+        boost::system::error_code ignored;
+        socket_.close(ignored);
+    }
+
+private:
+    asio::local::stream_protocol::acceptor acceptor_;
+    asio::local::stream_protocol::socket socket_;
+};
+
+constexpr const char* kWelcome = R"({"type":"welcome","version":1,"controller":"c"})"
+                                 "\n";
+
+TEST_F(Stream, ARejectionIsTheLastWordOfAConnection) {
+    RawController controller(io_, directory_ / "bus.sock");
+    std::string says = kWelcome;
+    for (int i = 0; i < 100; ++i)
+        says += "{\"type\":\"rejected\",\"reason\":\"no\"}\n";
+    controller.accept(says);
+    const auto link = connect(unix_url(), agent_);
+    ASSERT_TRUE(wait_for([&] { return !agent_.downs.empty(); }));
+    EXPECT_THAT(agent_.messages, SizeIs(2)) << "the welcome, and one rejection";
+    EXPECT_EQ(agent_.downs[0], "rejected by the controller: no");
+}
+
+TEST_F(Stream, AControllerThatWelcomesAndHangsUpAgainAndAgainIsTriedMoreAndMoreSeldom) {
+    RawController controller(io_, directory_ / "bus.sock");
+    int connections = 0;
+    std::function<void()> next = [&] {
+        ++connections;
+        controller.hang_up();
+        controller.accept(kWelcome, next);
+    };
+    controller.accept(kWelcome, next);
+    const auto link = connect(unix_url(), agent_);
+    run_for(std::chrono::seconds(2));
+    EXPECT_GE(connections, 3);
+    EXPECT_LE(connections, 10) << "at 25 to 50 ms it would be more than 40";
 }
 
 TEST_F(Stream, TellsTheAgentWhyItWasRejected) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.hpp"
 #include "base/overloaded.hpp"
 
 namespace vitalwire::host {
@@ -437,6 +438,26 @@ TEST_F(ControllerSyncTest, RemembersWhyAControllerWasLostOrRejectedTheAgent) {
     down(0);
     EXPECT_EQ(controllers_->status().at(0).last_error, "gone");
     EXPECT_EQ(controllers_->links_lost(), 1U);
+}
+
+std::vector<std::string> g_rejections;
+
+TEST_F(ControllerSyncTest, ARejectionThatIsRepeatedIsOneLineOfTheLog) {
+    g_rejections.clear();
+    log::set_backend([](log::Level level, std::string_view line) {
+        if (level == log::Level::error) g_rejections.emplace_back(line);
+    });
+    start(1);
+    for (int i = 0; i < 100; ++i) {
+        up(0);
+        controllers_->received(0, bus::Rejected{"too old"}, {});
+        down(0);
+    }
+    EXPECT_THAT(g_rejections, SizeIs(1));
+    up(0);
+    controllers_->received(0, bus::Rejected{"too young"}, {});
+    EXPECT_THAT(g_rejections, SizeIs(2));
+    log::set_backend([](log::Level, std::string_view) {});
 }
 
 TEST_F(ControllerSyncTest, ShowsHowFarTheControllersClockIsFromOurs) {
