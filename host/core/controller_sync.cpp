@@ -1,6 +1,7 @@
 #include "host/core/controller_sync.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/log.hpp"
@@ -18,6 +19,8 @@ namespace {
 constexpr base::Duration kResendUnacknowledged = std::chrono::seconds(30);
 /// A controller that restarts is not reported as absent.
 constexpr base::Duration kAbsence = std::chrono::seconds(5);
+/// Guests and faults of one hand-back: more than any host has.
+constexpr std::size_t kMostTakenBack = 20'000;
 
 /// Collects items and hands them out in messages of kStateChunk.
 template <class Message, class Item>
@@ -282,7 +285,7 @@ void ControllerSync::received(LinkId id, const bus::ToAgent& message, base::Wall
             },
             [&](const bus::FaultsDelivered& delivered) { output_.faults_delivered(delivered); },
             [&](const bus::Policies& policies) { output_.policies_changed(policies); },
-            [&](const bus::HandBack& handed) { output_.handed_back(handed); },
+            [&](const bus::HandBack& handed) { hand_back(find(id), handed); },
             [&](const bus::GuestMaintenance& maintenance) {
                 if (primary_ == id) output_.maintenance_changed(maintenance);
             },
@@ -292,6 +295,21 @@ void ControllerSync::received(LinkId id, const bus::ToAgent& message, base::Wall
                 if (primary_ == id) output_.group_message(message);
             }},
         message);
+}
+
+/// What this agent may have lost it is told once after it has shown what it has. Later only what it has reported
+/// itself can be newer at a controller.
+void ControllerSync::hand_back(Link& link, const bus::HandBack& handed) {
+    const std::size_t size = handed.guests.size() + handed.faults.size();
+    if (link.takes_back > size || (link.takes_back > 0 && size == 0)) {
+        link.takes_back = handed.last && handed.state_lost ? 0 : link.takes_back - size;
+        return output_.handed_back(handed);
+    }
+    bus::HandBack newer;
+    newer.last = true;
+    std::copy_if(handed.faults.begin(), handed.faults.end(), std::back_inserter(newer.faults),
+                 [this](const Fault& fault) { return monitor_.knows(fault.id); });
+    if (!newer.faults.empty()) output_.handed_back(newer);
 }
 
 bool ControllerSync::send_to_primary(const bus::ToController& message) {
@@ -328,6 +346,7 @@ void ControllerSync::send_snapshot(LinkId link) {
     send_guests(link);
     send_faults(link, false);
     send(link, bus::SnapshotEnd{});
+    find(link).takes_back = kMostTakenBack;
     // Also an empty list: the controller may know of problems from before, and its absence would say nothing of them.
     send(link, problems_);
 }

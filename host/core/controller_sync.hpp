@@ -138,6 +138,7 @@ private:
     std::vector<std::string> connected_names() const;
     bus::PrimaryChanged roster(const Link& link) const;
     void send_roster();
+    void hand_back(Link& link, const bus::HandBack& handed);
     void send(LinkId link, const bus::ToController& message);
     void send_to_all(const bus::ToController& message);
     void send_snapshot(LinkId link);

@@ -77,6 +77,8 @@ bool Monitor::has_guest_agent(const Guest& guest) {
 }
 
 void Monitor::gone(const GuestId& id, heartbeat::StopReason why, TimePoint now, WallTime wall) {
+    // Of a fault that was told to nobody only the end is news.
+    if (const auto restored = restored_.find(id); restored != restored_.end()) restore_handed(restored->second);
     Guest& guest = guest_for(id, now);
     step(guest, heartbeat::Stopped{why}, now, wall);
     erase(guest);
@@ -120,6 +122,8 @@ Monitor::Guest& Monitor::guest_for(const GuestId& id, TimePoint now) {
     if (Guest* known = guests_.find(id)) return *known;
     Guest& guest = guests_.emplace(id, id, HostSession(policy_for(id), ids_), next_ordinal_++);
     if (const auto restored = restored_.find(id); restored != restored_.end()) {
+        for (const base::FaultId& fault : restore_handed(restored->second))
+            output_.fault_changed(*faults_.find(fault));
         if (const auto& registration = restored->second.saved.registration) guest.name = registration->name;
         guest.session.resume(std::move(restored->second.saved), restored->second.open, now);
         restored_.erase(restored);

@@ -83,6 +83,9 @@ public:
     /// known here. Those registered before `booted_at` went down with the host if nobody lists them.
     void adopt(const bus::HandBack& handed, base::WallTime booted_at, base::TimePoint now, base::WallTime wall);
 
+    /// It is of this host, as far as is known here.
+    bool knows(const base::FaultId& fault) const { return faults_.find(fault) != nullptr || handed_.contains(fault); }
+
     /// A channel of the guest was found, whether it can be connected or not.
     void found(const base::GuestId& guest, base::TimePoint now);
     /// The channel on which a cgcs guest only talks to its server group.
@@ -187,9 +190,12 @@ private:
     struct Restored {
         heartbeat::SaveRegistration saved;
         std::vector<heartbeat::OpenFault> open;
-        bool went_down = false;  ///< it is known to have been here before the host started
+        std::vector<model::Fault> handed{};  ///< back by a controller; told to nobody before the guest is seen here
+        bool went_down = false;              ///< it is known to have been here before the host started
     };
 
+    void keep_until_seen(const model::Fault& handed);
+    std::vector<base::FaultId> restore_handed(Restored& restored);
     void adopt_newer(const model::Fault& handed, base::TimePoint now, base::WallTime wall);
     bool judged_open(const base::GuestId& guest, model::FaultKind kind) const;
     void judge_anew(const base::GuestId& guest, model::FaultKind kind, base::TimePoint now, base::WallTime wall);
@@ -227,6 +233,7 @@ private:
     Output& output_;
     GuestMap<Guest> guests_;
     std::unordered_map<base::GuestId, Restored> restored_;
+    std::unordered_map<base::FaultId, base::GuestId> handed_;  ///< what of them was handed back
     std::unordered_map<base::GuestId, model::GuestPolicy> policies_;
     FaultTable faults_;
     using Kinds = std::set<std::pair<base::GuestId, model::FaultKind>>;

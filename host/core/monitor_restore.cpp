@@ -11,6 +11,11 @@ using base::TimePoint;
 using base::WallTime;
 using model::Fault;
 
+namespace {
+/// Of guests that are not seen here. What is beyond it stays unconfirmed at the controller that has it.
+constexpr std::size_t kMostHanded = 2000;
+}  // namespace
+
 void Monitor::restore(const GuestId& guest, heartbeat::SaveRegistration saved) {
     restored_[guest].saved = std::move(saved);
 }
@@ -85,20 +90,47 @@ void Monitor::adopt(const model::GuestReport& report, WallTime booted_at, TimePo
     reschedule(*known);
 }
 
+/// What a controller says is no evidence about a guest that answers, or that is not here: the one ends the fault at
+/// that controller by its answers, of the other only the hypervisor's word, or the guest itself, will tell.
 void Monitor::adopt(const Fault& handed, TimePoint now, WallTime wall) {
     if (faults_.find(handed.id) != nullptr) return adopt_newer(handed, now, wall);
+    if (handed_.contains(handed.id)) {
+        if (handed.open()) return;
+        auto& waiting = restored_.at(handed_.at(handed.id)).handed;
+        const auto at = std::find_if(waiting.begin(), waiting.end(), [&](const Fault& f) { return f.id == handed.id; });
+        faults_.restore(std::move(*at));
+        waiting.erase(at);
+        handed_.erase(handed.id);
+        return adopt_newer(handed, now, wall);
+    }
     if (!handed.open() || faults_.find_open(handed.guest, handed.kind) != nullptr) return;
+    Guest* guest = guests_.find(handed.guest);
+    if (guest == nullptr) return keep_until_seen(handed);
+    if (guest->session.registration() && guest->session.counters().responses > 0) return;
     faults_.restore(handed);
     output_.fault_changed(handed);
-    Guest* guest = guests_.find(handed.guest);
-    if (guest == nullptr) {
-        restored_[handed.guest].open.push_back({handed.kind, handed.detail, handed.reason});
-        return;
-    }
     if (guest->name.empty()) guest->name = handed.guest_name;
-    if (guest->session.registration() && guest->session.counters().responses > 0)
-        return clear_now(*guest, {handed.kind, "recovered"}, wall);
     step(*guest, heartbeat::FaultAdopted{handed.kind, handed.detail}, now, wall);
+}
+
+void Monitor::keep_until_seen(const Fault& handed) {
+    if (handed_.size() >= kMostHanded) return;
+    Restored& restored = restored_[handed.guest];
+    const auto same = [&](const Fault& other) { return other.kind == handed.kind; };
+    if (std::any_of(restored.handed.begin(), restored.handed.end(), same)) return;
+    restored.open.push_back({handed.kind, handed.detail, handed.reason});
+    restored.handed.push_back(handed);
+    handed_.emplace(handed.id, handed.guest);
+}
+
+std::vector<base::FaultId> Monitor::restore_handed(Restored& restored) {
+    std::vector<base::FaultId> ids;
+    for (Fault& fault : std::exchange(restored.handed, {})) {
+        ids.push_back(fault.id);
+        handed_.erase(fault.id);
+        faults_.restore(std::move(fault));
+    }
+    return ids;
 }
 
 /// This agent's state is an old copy, or an operator has closed the fault.

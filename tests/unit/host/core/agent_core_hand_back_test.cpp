@@ -28,15 +28,48 @@ TEST_F(AgentCoreTest, AdoptsAFaultUntilTheGuestAnswers) {
     EXPECT_THAT(open_faults(), IsEmpty());
 }
 
-TEST_F(AgentCoreTest, KeepsAnAdoptedFaultOfAGuestThatItDoesNotSee) {
+TEST_F(AgentCoreTest, TellsNobodyOfAFaultOfAGuestThatItDoesNotSee) {
     listed();
     connect_controller();
+    sent_.clear();
     core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}}, at());
     EXPECT_THAT(asked_, ElementsAre("g1"));
     after(std::chrono::minutes(10));
-    EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
+    EXPECT_THAT(sent<bus::Faults>(), IsEmpty()) << "it stays unconfirmed at the controller";
     core_->machine_gone(kGuest, heartbeat::StopReason::domain_stopped, at());
-    EXPECT_THAT(open_faults(), IsEmpty()) << "by the hypervisor's word";
+    ASSERT_THAT(sent<bus::Faults>(), SizeIs(1)) << "by the hypervisor's word";
+    EXPECT_EQ(sent<bus::Faults>().back().faults.front().id.str(), "old");
+    EXPECT_FALSE(sent<bus::Faults>().back().faults.front().open());
+}
+
+TEST_F(AgentCoreTest, ConfirmsAFaultThatWasHandedBackWhenTheGuestIsSeenAndDoesNotAnswer) {
+    connect_controller();
+    core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}}, at());
+    EXPECT_THAT(open_faults(), IsEmpty());
+    found();
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
+}
+
+TEST_F(AgentCoreTest, AnOperatorsCloseOfAFaultOfAGuestThatIsNotSeenCounts) {
+    connect_controller();
+    core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}, true}, at());
+    core_->controller_sent(0, bus::HandBack{{}, {ended(lost("old"), "cleared_by_operator")}, true, {}}, at());
+    EXPECT_EQ(sent<bus::Faults>().back().faults.front().clear_reason, "cleared_by_operator");
+    found();
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    after(std::chrono::minutes(1));
+    EXPECT_THAT(open_faults(), IsEmpty());
+}
+
+TEST_F(AgentCoreTest, AControllerHandsBackOnceAfterAHello) {
+    found();
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    connect_controller();
+    core_->controller_sent(0, bus::HandBack{{}, {}, true, {}, true}, at());
+    core_->controller_sent(0, bus::HandBack{{}, {lost("invented")}, true, {}, true}, at());
+    core_->controller_sent(0, bus::HandBack{{}, {lost("invented")}, true, {}}, at());
+    EXPECT_THAT(open_faults(), IsEmpty());
 }
 
 TEST_F(AgentCoreTest, ReportsAGuestThatWentDownWithItsHostThoughItsOwnStateIsLost) {
@@ -69,13 +102,14 @@ TEST_F(AgentCoreTest, DoesNotAdoptWhatItKnowsBetter) {
     EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
 }
 
-TEST_F(AgentCoreTest, EndsAnAdoptedFaultOfAGuestThatHasAnsweredAlready) {
+TEST_F(AgentCoreTest, ReportsNoFaultThatIsHandedBackOfAGuestThatAnswers) {
     found();
     registered();
     connect_controller();
+    sent_.clear();
     core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}}, at());
     EXPECT_THAT(open_faults(), IsEmpty());
-    EXPECT_EQ(sent<bus::Faults>().back().faults.front().clear_reason, "recovered");
+    EXPECT_THAT(sent<bus::Faults>(), IsEmpty()) << "its answers end it at the controller";
 }
 
 TEST_F(AgentCoreTest, JudgesAnewWhatHasEndedAfterItsOldCopyWasMade) {
