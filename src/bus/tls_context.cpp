@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/ui.h>
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
 
@@ -44,6 +45,12 @@ std::string utc(std::time_t time) {
     gmtime_r(&time, &parts);
     std::array<char, 32> text{};
     return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &parts)};
+}
+
+/// In place of OpenSSL's, which asks on the terminal or standard input, and waits for an answer.
+int refuse_passphrase(char*, int, int, void* asked) {
+    *static_cast<bool*>(asked) = true;
+    return -1;
 }
 
 }  // namespace
@@ -97,6 +104,7 @@ Result<std::shared_ptr<ssl::context>> TlsContext::make() const {
     if (mutual && files_.ca.empty()) return fail(Errc::config, "tls:// needs a CA file, a certificate and its key");
     const auto context =
         std::make_shared<ssl::context>(role_ == Role::client ? ssl::context::tls_client : ssl::context::tls_server);
+    UI_set_default_method(UI_null());  // whatever else is read asks nobody either
     // Scrapers and proxies are others' programs, of any age that is still safe.
     SSL_CTX_set_min_proto_version(context->native_handle(), mutual ? TLS1_3_VERSION : TLS1_2_VERSION);
     // Nothing is resumed: every connection shows its certificate, and no ticket is written to a peer that has gone.
@@ -121,7 +129,14 @@ Result<std::shared_ptr<ssl::context>> TlsContext::make() const {
     }
     context->use_certificate_chain_file(files_.certificate, error);
     if (error) return wrong(files_.certificate, error);
+    bool needs_passphrase = false;
+    SSL_CTX_set_default_passwd_cb(context->native_handle(), refuse_passphrase);
+    SSL_CTX_set_default_passwd_cb_userdata(context->native_handle(), &needs_passphrase);
     context->use_private_key_file(files_.key, ssl::context::pem, error);
+    SSL_CTX_set_default_passwd_cb_userdata(context->native_handle(), nullptr);
+    SSL_CTX_set_default_passwd_cb(context->native_handle(), nullptr);
+    if (needs_passphrase)
+        return fail(Errc::config, base::escape(files_.key) + ": needs a passphrase; expected one without");
     if (error) return wrong(files_.key, error);
     return context;
 }

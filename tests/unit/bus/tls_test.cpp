@@ -1,9 +1,14 @@
+#include <unistd.h>
+
+#include <array>
 #include <boost/asio/ssl.hpp>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 
 #include "bus/certificate_watch.hpp"
 #include "tests/unit/bus/stream_fixture.hpp"
+#include "bus/tls_context.hpp"
 #include "tests/unit/support/certificates.hpp"
 
 namespace vitalwire::bus {
