@@ -99,6 +99,8 @@ void add_shell(Registrar to, const ShellCounts& shell) {
     to.counter("http_connections_refused_total",
                "HTTP connections that sent nothing in time, or were closed for newer ones.",
                shell.http_connections_refused);
+    to.counter("http_requests_denied_total", "HTTP requests without a token that allows them, or of web pages.",
+               shell.http_requests_denied);
     to.gauge("certificate_seconds_left", "Until our own certificate ends; 0 without one.",
              shell.certificate_seconds_left);
     to.gauge("inventory_age_seconds", "Since the inventory was last known to be what Nova, or its file, has.",

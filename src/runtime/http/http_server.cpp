@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "runtime/admission.hpp"
 #include "runtime/timer.hpp"
@@ -37,7 +38,9 @@ constexpr std::uint32_t kMaxHeader = 16U << 10U;
 constexpr std::uint64_t kMaxBody = 64U << 10U;  // nothing here takes a body of any size
 constexpr std::size_t kMaxConnections = 256;    // a scraper, some operators; not the file descriptors of the guests
 constexpr base::Millis kHeaderTimeout{2'000};   // of a connection's first request
-constexpr base::Millis kTimeout{30'000};        // one body or piece of an answer, and an idle connection
+constexpr base::Millis kDenialPause{1'000};     // between two lines of the log
+constexpr base::Millis kSameDenialPause{60'000};
+constexpr base::Millis kTimeout{30'000};  // one body or piece of an answer, and an idle connection
 
 using Socket = Admission::Socket;
 using Stream = beast::basic_stream<asio::generic::stream_protocol>;
@@ -103,12 +106,14 @@ public:
     const std::string& address() const { return address_; }
     std::string problem() const;
     std::uint64_t refused() const;
+    std::uint64_t denied() const { return denied_; }
     void stop();
 
 private:
     void accept(Admission& listener);
     void take(Socket socket, std::string peer);
     void make_room();
+    void note_denial(const std::string& peer, const std::string& request, const std::string& why);
 
     asio::io_context& io_;
     LateHandler handler_;
@@ -117,6 +122,10 @@ private:
     std::string address_;  ///< all of them
     bool running_ = false;
     std::uint64_t refused_ = 0;
+    std::uint64_t denied_ = 0;
+    std::uint64_t denied_when_logged_ = 0;
+    std::string last_denial_;  ///< as logged
+    base::TimePoint last_denial_at_{};
     std::uint64_t last_number_ = 0;
     std::map<std::uint64_t, std::weak_ptr<Connection>> connections_;  ///< in order of arrival
 };
@@ -231,8 +240,14 @@ private:
         request.peer = peer_;
         lowest().expires_never();
         answering_ = true;
-        server->handler_(request, [self = this->shared_from_this(), keep_alive = message.keep_alive()](
-                                      HttpResponse answer) { self->write(std::move(answer), keep_alive); });
+        server->handler_(request, [self = this->shared_from_this(), keep_alive = message.keep_alive(),
+                                   what = request.method + ' ' + request.path,
+                                   from_page = request.from_web_page](HttpResponse answer) {
+            const auto alive = self->server_.lock();
+            if (alive && (answer.status == 401 || answer.status == 403))
+                alive->note_denial(self->peer_, what, from_page ? "of a web page" : "no token that allows it");
+            self->write(std::move(answer), keep_alive);
+        });
     }
 
     void write(HttpResponse response, bool keep_alive) {
@@ -326,6 +341,21 @@ private:
     bool head_ = false;
     bool keep_alive_ = false;
 };
+
+/// Somebody who guesses tokens is seen, and fills no log.
+void HttpServer::Impl::note_denial(const std::string& peer, const std::string& request, const std::string& why) {
+    ++denied_;
+    std::string denial = peer + ' ' + request + ' ' + why;
+    const auto now = base::Clock::now();
+    if (now - last_denial_at_ < (denial == last_denial_ ? kSameDenialPause : kDenialPause)) return;
+    log::warning("HTTP request denied", {{"peer", peer},
+                                         {"request", base::escape(request, 80)},
+                                         {"why", why},
+                                         {"since_last_line", denied_ - denied_when_logged_}});
+    last_denial_ = std::move(denial);
+    last_denial_at_ = now;
+    denied_when_logged_ = denied_;
+}
 
 Result<void> HttpServer::Impl::listen(const std::string& address) {
     auto listener = Admission::open(io_, address);
@@ -430,6 +460,10 @@ const std::string& HttpServer::address() const {
 std::string HttpServer::problem() const {
     return impl_->problem();
 }
+std::uint64_t HttpServer::denied() const {
+    return impl_->denied();
+}
+
 std::uint64_t HttpServer::refused() const {
     return impl_->refused();
 }

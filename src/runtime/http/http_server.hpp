@@ -69,6 +69,8 @@ public:
     std::string problem() const;
     /// Connections that were closed because they said nothing in time, or for newer ones.
     std::uint64_t refused() const;
+    /// Requests that were answered with 401 or 403: without a valid token, or of a web page.
+    std::uint64_t denied() const;
     void stop();
 
 private:

@@ -8,7 +8,9 @@
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
 #include <chrono>
+#include <cstdint>
 #include <functional>
+#include <future>
 #include <string>
 #include <thread>
 
@@ -32,6 +34,11 @@ public:
     std::string url() const { return "http://" + server_.address(); }
     unsigned short port() const {
         return static_cast<unsigned short>(std::stoul(server_.address().substr(server_.address().rfind(':') + 1)));
+    }
+    std::uint64_t denied() {
+        std::promise<std::uint64_t> denied;
+        boost::asio::post(io_, [&] { denied.set_value(server_.denied()); });
+        return denied.get_future().get();
     }
     const base::Result<void>& listening() const { return listening_; }
 

@@ -9,9 +9,14 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <mutex>
 #include <random>
+#include <string>
 #include <thread>
+#include <vector>
 
+#include "base/log.hpp"
+#include "runtime/http/router.hpp"
 #include "tests/unit/runtime/http_fixture.hpp"
 
 namespace vitalwire::runtime {
@@ -30,6 +35,36 @@ HttpResponse echo(const HttpRequest& request) {
 
 std::string get(unsigned short port, const std::string& target) {
     return talk(port, "GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+}
+
+std::mutex g_denied_mutex;
+std::vector<std::string> g_denied;
+
+TEST(HttpServer, CountsAndLogsRequestsThatItDenies) {
+    log::set_backend([](log::Level, std::string_view line) {
+        const std::lock_guard lock(g_denied_mutex);
+        if (line.find("denied") != std::string_view::npos) g_denied.emplace_back(line);
+    });
+    {
+        Router router{Router::Tokens{"", "secret"}};
+        router.add("POST", "/act", Router::Right::operators, [](const auto&, const auto&) { return HttpResponse{}; });
+        RunningServer server(router);
+        for (int i = 0; i < 50; ++i)
+            talk(server.port(),
+                 "POST /act HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer guess\r\nConnection: close\r\n\r\n");
+        EXPECT_EQ(server.denied(), 50U);
+        talk(server.port(),
+             "POST /act HTTP/1.1\r\nHost: a\r\nOrigin: http://evil\r\nAuthorization: Bearer secret\r\nConnection: "
+             "close\r\n\r\n");
+        EXPECT_EQ(server.denied(), 51U);
+        talk(server.port(),
+             "POST /act HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer secret\r\nConnection: close\r\n\r\n");
+        EXPECT_EQ(server.denied(), 51U);
+    }
+    log::set_backend([](log::Level, std::string_view) {});
+    ASSERT_GE(g_denied.size(), 1U);
+    EXPECT_LE(g_denied.size(), 2U);
+    EXPECT_THAT(g_denied.front(), HasSubstr("127.0.0.1"));
 }
 
 TEST(HttpServer, GivesTheHandlerTheWholeRequest) {
