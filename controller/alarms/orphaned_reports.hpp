@@ -27,7 +27,9 @@ public:
     /// `patience`: for an agent to connect, from when it can.
     OrphanedReports(base::Millis patience, Dependencies dependencies);
 
-    void take(const base::HostId& host, Faults faults, std::function<void()> done, base::TimePoint now);
+    /// Returns how many of the faults there is no room for. Of one host only so many messages wait unacknowledged: the
+    /// broker sends no more than it has a place for, and those of other hosts are behind them.
+    std::size_t take(const base::HostId& host, Faults faults, std::function<void()> done, base::TimePoint now);
     void tick(base::Moment moment);
     base::TimePoint next_due() const;
     void agent_up(const base::HostId& host);
@@ -40,7 +42,10 @@ private:
         Faults faults;
         std::function<void()> done;
         base::TimePoint until;
+        bool joined = false;  ///< by later messages, which are done with
     };
+
+    std::size_t join(Report& report, Faults faults);
 
     base::Millis patience_;
     Dependencies context_;

@@ -370,7 +370,7 @@ void Core::on(const HostId& host, const bus::GroupQuery& message, Moment) {
 }
 
 void Core::orphaned(const HostId& host, const bus::Faults& faults, std::function<void()> done, Moment moment) {
-    orphans_.take(canonical(host), faults.faults, std::move(done), moment.steady);
+    counters_.refused += orphans_.take(canonical(host), faults.faults, std::move(done), moment.steady);
 }
 
 /// The registrations that an agent may have lost with its state; its snapshot replaces them here.

@@ -17,10 +17,10 @@ using testing::IsEmpty;
 /// In virtual time, with 10 s of patience.
 class OrphanedReportsTest : public testing::Test {
 protected:
-    void leave(const std::string& host, const std::string& fault) {
+    std::size_t leave(const std::string& host, const std::string& fault) {
         model::Fault left;
         left.id = base::FaultId(fault);
-        reports_.take(
+        return reports_.take(
             HostId(host), {left}, [this, fault] { done_.push_back(fault); }, now_);
     }
     void pass(seconds time) {
@@ -34,6 +34,7 @@ protected:
     std::set<HostId> connected_;
     bool reachable_ = true;
     std::vector<std::string> adopted_;
+    std::size_t adopted_faults_ = 0;
     std::vector<std::function<void()>> undurable_;
     std::vector<std::string> done_;
     OrphanedReports reports_{
@@ -41,6 +42,7 @@ protected:
         {[this](const HostId& host) { return connected_.contains(host); }, [this] { return reachable_; },
          [this](const HostId& host, const OrphanedReports::Faults& faults, base::Moment) {
              adopted_.push_back(host.str() + ' ' + faults.front().id.str());
+             adopted_faults_ += faults.size();
          },
          [this](std::function<void()> done) { undurable_.push_back(std::move(done)); }}};
 };
@@ -79,6 +81,26 @@ TEST_F(OrphanedReportsTest, AreAdoptedInOrderWhenTheAgentStaysAway) {
     for (const auto& durable : undurable_)
         durable();
     EXPECT_THAT(done_, ElementsAre("1", "2", "3"));
+}
+
+TEST_F(OrphanedReportsTest, OfOneHostTakeABoundedPartOfWhatTheBrokerSends) {
+    std::size_t refused = 0;
+    for (int i = 0; i < 3000; ++i)
+        refused += leave("a", std::to_string(i));
+    EXPECT_EQ(reports_.waiting(), 20U);
+    EXPECT_EQ(undurable_.size(), 2980U) << "the broker sends what comes after them";
+    leave("b", "of-another-host");
+    pass(seconds(10));
+    EXPECT_THAT(adopted_, testing::Contains("b of-another-host"));
+    EXPECT_EQ(adopted_faults_, 3001U - refused);
+    EXPECT_GT(refused, 0U);
+}
+
+TEST_F(OrphanedReportsTest, ThatAreTooManyCountByTheirNewestRevision) {
+    for (int i = 0; i < 500; ++i)
+        EXPECT_EQ(leave("a", "1"), 0U);
+    pass(seconds(10));
+    EXPECT_EQ(adopted_faults_, 20U);
 }
 
 TEST_F(OrphanedReportsTest, GiveAnAgentItsTimeFromWhenItCanConnect) {
