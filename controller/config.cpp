@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "bus/certificate_check.hpp"
 #include "bus/tls_config.hpp"
 #include "controller/model/policy_check.hpp"
 #include "controller/model/policy_config.hpp"
@@ -93,6 +94,10 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& co
         const auto port = bus::make_broker_port(unused, config.access, config.transport);
         if (!port) section.refuse("listen", port.error().message);
     }
+    const auto is_tls = [](const std::string& url) { return url.starts_with("tls://"); };
+    if (section.only_checked() && std::any_of(config.bus_listen.begin(), config.bus_listen.end(), is_tls))
+        section.check("certificate", bus::certificate_mistake(config.access.tls.certificate,
+                                                              bus::CertificateUse::server, std::string()));
     section.finish();
 }
 
@@ -272,29 +277,48 @@ void read_openstack(const ConfigFile& file, ConfigErrors& errors, const Environm
     }
 }
 
-/// "10.0.0.1:8991" of any address or URL that is listened on by TCP; empty for others, and for a port that the kernel
-/// chooses.
-std::string tcp_address(std::string address) {
-    if (bus::is_broker_url(address) || address.starts_with("unix:")) return {};
+/// What is listened on: "/path" of a UNIX socket, "10.0.0.1:8991" by TCP; empty for brokers, and for a port that the
+/// kernel chooses.
+std::string listened_on(std::string address) {
+    if (bus::is_broker_url(address)) return {};
+    if (address.starts_with(kUnixUrl)) return address.substr(kUnixUrl.size());
+    if (address.starts_with("unix:")) return address.substr(5);
     if (const std::size_t scheme = address.find("://"); scheme != std::string::npos) address.erase(0, scheme + 3);
     return address.ends_with(":0") ? std::string() : address;
 }
 
+/// Whether the second would fail because of the first: they are alike, or one of them is all addresses with that port.
+bool overlap(const std::string& a, const std::string& b) {
+    if (a == b) return true;
+    const auto one = runtime::parse_host_port(a);
+    const auto other = runtime::parse_host_port(b);
+    if (!one || !other || one->port != other->port) return false;
+    const auto takes = [](const std::string& all, const std::string& host) {
+        return all == "::" || (all == "0.0.0.0" && host.find(':') == std::string::npos);
+    };
+    return takes(one->host, other->host) || takes(other->host, one->host);
+}
+
 /// Two sections that listen on one address: the second would fail at the start.
 void check_listeners(const ConfigFile& file, ConfigErrors& errors) {
-    std::map<std::string, int> taken;
+    std::vector<std::pair<std::string, int>> taken;
     const auto check = [&](const std::string& address, int line) {
-        const auto [at, is_new] = taken.emplace(address, line);
-        if (is_new) return;
-        const std::string other = std::to_string(at->second);
-        errors.push_back({file.path, line, "listen: " + base::escape(address) + " is taken by line " + other});
+        const auto same =
+            std::find_if(taken.begin(), taken.end(), [&](const auto& item) { return overlap(item.first, address); });
+        if (same == taken.end()) {
+            taken.emplace_back(address, line);
+            return;
+        }
+        const std::string other = std::to_string(same->second);
+        const std::string by = same->first == address ? "" : ", which listens on " + base::escape(same->first);
+        errors.push_back({file.path, line, "listen: " + base::escape(address) + " is taken by line " + other + by});
     };
     for (const ConfigSection& section : file.sections) {
         for (const runtime::ConfigEntry& entry : section.entries) {
             if (entry.key != "listen") continue;
             std::istringstream addresses(entry.value);
             for (std::string address; addresses >> address;) {
-                address = tcp_address(address);
+                address = listened_on(address);
                 if (!address.empty()) check(address, entry.line);
             }
         }

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "base/text.hpp"
+#include "bus/certificate_check.hpp"
 #include "bus/tls_config.hpp"
 #include "runtime/listen_config.hpp"
 #include "runtime/secret.hpp"
@@ -107,6 +108,10 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config)
         (bus::is_broker_url(url) ? config.access.brokers : config.controllers).push_back(url);
     if (config.controllers == std::vector<std::string>{"none"}) config.controllers.clear();
     config.access.tls = bus::read_tls_files(section);
+    const auto is_tls = [](const std::string& url) { return url.starts_with("tls://"); };
+    if (section.only_checked() && std::any_of(config.controllers.begin(), config.controllers.end(), is_tls))
+        section.check("certificate", bus::certificate_mistake(config.access.tls.certificate,
+                                                              bus::CertificateUse::client, config.host.str()));
     config.transport.silence =
         section.duration("controller_silent_after", config.transport.silence, kShortestSilence, kLongestSilence);
     config.access.allow_plain_tcp = section.boolean("allow_plain_tcp", false);

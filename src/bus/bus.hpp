@@ -17,6 +17,7 @@
 //   byte_stream.hpp        a connected socket, plain or under TLS
 //   tls_context.hpp        TLS 1.3 with certificates on both sides
 //   tls_config.hpp         the files of both, as a configuration names them
+//   certificate_check.hpp  why the other side would reject our own certificate
 //   certificate_watch.hpp  warns before our own certificate ends
 //   amqp_client.hpp        a connection to a broker, for amqp:// and amqps://
 //   amqp_names.hpp         the broker's exchanges and queues, and their keys

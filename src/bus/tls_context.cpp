@@ -142,11 +142,13 @@ Result<std::shared_ptr<ssl::context>> TlsContext::make() const {
 }
 
 std::vector<std::string> certificate_names(SSL* connection) {
-    std::vector<std::string> out;
     const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(connection), X509_free);
-    if (!certificate) return out;
-    auto* names =
-        static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr));
+    return certificate ? certificate_names(certificate.get()) : std::vector<std::string>();
+}
+
+std::vector<std::string> certificate_names(const X509* certificate) {
+    std::vector<std::string> out;
+    auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
     for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
         const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
         if (name->type != GEN_DNS) continue;

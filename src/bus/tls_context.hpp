@@ -42,6 +42,7 @@ private:
 
 /// The DNS names of a peer's certificate (subjectAltName, RFC 9525: a common name is none) in their canonical form.
 std::vector<std::string> certificate_names(SSL* connection);
+std::vector<std::string> certificate_names(const X509* certificate);
 
 /// Why a handshake failed, for people: which side rejects the other's certificate, and whether a clock may be wrong.
 std::string explain_handshake(SSL* connection, const boost::system::error_code& error);

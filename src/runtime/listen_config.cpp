@@ -1,5 +1,6 @@
 #include "runtime/listen_config.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/file.hpp"
@@ -19,7 +20,10 @@ void check_socket_path(ConfigReader& section, std::string_view key, const std::s
     if (!section.only_checked()) return;
     const std::string folder = path.substr(0, path.find_last_of('/') + 1);
     if (!section.has(key) && access(folder.c_str(), F_OK) != 0) return;
-    section.check(key, why_not_writable(path), element);
+    struct stat there {};
+    // One that an earlier process has left is replaced.
+    const bool in_the_way = lstat(path.c_str(), &there) == 0 && !S_ISSOCK(there.st_mode);
+    section.check(key, in_the_way ? path + " is there, and no socket" : why_not_writable(path), element);
 }
 
 }  // namespace vitalwire::runtime

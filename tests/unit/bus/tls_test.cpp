@@ -6,9 +6,10 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "bus/certificate_check.hpp"
 #include "bus/certificate_watch.hpp"
-#include "tests/unit/bus/stream_fixture.hpp"
 #include "bus/tls_context.hpp"
+#include "tests/unit/bus/stream_fixture.hpp"
 #include "tests/unit/support/certificates.hpp"
 
 namespace vitalwire::bus {
@@ -51,6 +52,43 @@ TEST_F(Tls, CarriesMessagesBetweenCertifiedPeers) {
     EXPECT_THAT(controller_.events, ElementsAre("up compute-1 from 127.0.0.1"));
     link->send(GuestGone{base::GuestId("g-1")});
     EXPECT_TRUE(wait_for([&] { return controller_.messages.size() == 1; }));
+}
+
+TEST_F(Tls, AKeyWithAPassphraseIsRefusedAndNobodyIsAsked) {
+    TlsFiles tls = server_files_;
+    tls.key = directory_ / "encrypted.key";
+    const std::string command =
+        "openssl pkey -aes128 -passout pass:secret -in " + server_files_.key + " -out " + tls.key;
+    ASSERT_EQ(std::system(command.c_str()), 0);
+    // What would be read as the passphrase, if it were asked for.
+    std::array<int, 2> input{};
+    ASSERT_EQ(pipe(input.data()), 0);
+    const int before = dup(STDIN_FILENO);
+    dup2(input[0], STDIN_FILENO);
+    ASSERT_EQ(write(input[1], "secret\n", 7), 7);
+    for (const auto role : {TlsContext::Role::server, TlsContext::Role::client, TlsContext::Role::http_server}) {
+        const auto loaded = TlsContext::load(role, tls);
+        ASSERT_FALSE(loaded);
+        EXPECT_EQ(loaded.error().message, tls.key + ": needs a passphrase; expected one without");
+    }
+    dup2(before, STDIN_FILENO);
+    for (const int fd : {before, input[0], input[1]})
+        close(fd);
+}
+
+TEST_F(Tls, KnowsBeforehandWhyTheOtherSideWouldRejectACertificate) {
+    const auto mistake = [&](const Certificate& certificate, CertificateUse use, const std::string& host) {
+        return certificate_mistake(certificate.certificate, use, host);
+    };
+    const Certificate good = authority_.issue("compute-1", "DNS:Compute-1");
+    EXPECT_EQ(mistake(good, CertificateUse::client, "compute-1"), "");
+    EXPECT_EQ(mistake(good, CertificateUse::server, ""), "");
+    EXPECT_EQ(mistake(good, CertificateUse::client, "compute-2"),
+              good.certificate + " is not for the host 'compute-2' (compute-1)");
+    const Certificate servers = authority_.issue("compute-1", "DNS:compute-1", 2, "extendedKeyUsage=serverAuth");
+    EXPECT_EQ(mistake(servers, CertificateUse::server, ""), "");
+    EXPECT_EQ(mistake(servers, CertificateUse::client, "compute-1"),
+              servers.certificate + " is not for clients (extendedKeyUsage)");
 }
 
 TEST_F(Tls, FindsTheHostAmongTheNamesOfTheCertificate) {

@@ -50,6 +50,19 @@ TEST_F(ControllerConfigTest, RefusesTwoListenersOnOneAddress) {
     EXPECT_THAT(mistakes(), ElementsAre("c:5: listen: 127.0.0.1:9001 is taken by line 2"));
 }
 
+TEST_F(ControllerConfigTest, RefusesListenersThatOverlap) {
+    const auto with = [this](const std::string& bus, const std::string& http) {
+        errors.clear();
+        read("[bus]\nallow_plain_tcp = yes\nlisten = " + bus + "\n[http]\nlisten = " + http + "\n");
+        return mistakes();
+    };
+    EXPECT_THAT(with("unix:///run/a", "unix:/run/a"), ElementsAre("c:5: listen: /run/a is taken by line 3"));
+    for (const char* http : {"0.0.0.0:9001", "[::]:9001"})
+        EXPECT_THAT(with("tcp://127.0.0.1:9001", http), ElementsAre(HasSubstr("is taken by line 3, which listens on")));
+    EXPECT_THAT(with("tcp://0.0.0.0:9001", "127.0.0.1:9001"), ElementsAre(HasSubstr("is taken by line 3")));
+    EXPECT_THAT(with("tcp://0.0.0.0:9001", "127.0.0.1:9002 [::1]:9001 unix:/run/a"), IsEmpty());
+}
+
 TEST_F(ControllerConfigTest, TakesPortsThatTheKernelChooses) {
     read("[http]\nlisten = 127.0.0.1:0\nlisten = 127.0.0.1:0\n");
     EXPECT_THAT(mistakes(), IsEmpty());

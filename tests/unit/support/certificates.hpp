@@ -27,11 +27,13 @@ public:
     std::string file() const { return directory_ / (name_ + ".pem"); }
 
     /// `names`: as openssl writes subject alternative names, "DNS:a,IP:127.0.0.1"; empty for a common name alone.
-    Certificate issue(const std::string& common_name, const std::string& names = {}, int days = 2) const {
+    Certificate issue(const std::string& common_name, const std::string& names = {}, int days = 2,
+                      const std::string& use = {}) const {
         const std::string stem = directory_ / (name_ + '-' + common_name + '-' + std::to_string(++issued_));
         const std::string extension = names.empty() ? "" : " -addext 'subjectAltName=" + names + "'";
+        const std::string usage = use.empty() ? "" : " -addext '" + use + "'";
         openssl("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=" + common_name + "'" + extension +
-                " -keyout " + stem + ".key -out " + stem + ".csr");
+                usage + " -keyout " + stem + ".key -out " + stem + ".csr");
         openssl("x509 -req -copy_extensions copy -in " + stem + ".csr -CA " + file() + " -CAkey " +
                 directory_ / (name_ + ".key") + " -CAcreateserial -days " + std::to_string(days) + " -out " + stem +
                 ".pem");
