@@ -36,6 +36,14 @@ json history(const json& faults, std::optional<WallTime> since, std::optional<Wa
         if (at == WallTime{} || (since && at < *since) || (until && at > *until)) return;
         events.push_back(make_event(event, time, fault));
     };
+    // An alarm of a host has one id whenever its cause comes.
+    const auto add_earlier = [&](const json& times, json alarm) {
+        alarm.erase("earlier");
+        alarm.update(times);
+        alarm["state"] = "cleared";
+        add("opened", text_or(times, "opened_at"), alarm);
+        add("cleared", text_or(times, "cleared_at"), alarm);
+    };
     for (const json* fault : entries_of(faults)) {
         const std::string opened = text_or(*fault, "opened_at");
         const std::string updated = text_or(*fault, "updated_at");
@@ -45,6 +53,8 @@ json history(const json& faults, std::optional<WallTime> since, std::optional<Wa
         } else if (updated != opened) {
             add("updated", updated, *fault);
         }
+        for (const json* earlier : listed(*fault, "earlier"))
+            add_earlier(*earlier, *fault);
     }
     std::stable_sort(events.begin(), events.end(),
                      [](const json& a, const json& b) { return text_or(a, "time") < text_or(b, "time"); });

@@ -34,10 +34,10 @@ void move_alarms(json& status, json& faults) {
 }
 
 /// The faults of that page, and the alarms of hosts that are open.
-Result<json> with_alarms(Client& client, const std::string& page) {
+Result<json> with_alarms(Client& client, const std::string& page, bool ended) {
     auto faults = client.get(page);
     if (!faults) return faults;
-    auto status = client.get("/v1/status");
+    auto status = client.get(ended ? "/v1/status?all=1" : "/v1/status");
     if (!status) return status;
     move_alarms(*status, *faults);
     return faults;
@@ -224,7 +224,7 @@ Result<json> events(Client& client, const Options& options) {
     std::string page = "/v1/faults?all=1";
     if (options.since) page += "&since=" + base::to_iso8601(*options.since);
     if (options.until) page += "&until=" + base::to_iso8601(*options.until);
-    auto faults = with_alarms(client, page);
+    auto faults = with_alarms(client, page, true);
     return faults ? Result<json>(history(*faults, options.since, options.until)) : faults;
 }
 
@@ -274,7 +274,7 @@ Result<json> query(Client& client, const Options& options) {
 }
 
 Result<json> faults_and_alarms(Client& client, bool all) {
-    return with_alarms(client, all ? "/v1/faults?all=1" : "/v1/faults");
+    return with_alarms(client, all ? "/v1/faults?all=1" : "/v1/faults", all);
 }
 
 Result<json> overview(Client& client) {

@@ -74,10 +74,15 @@ ApiContext Controller::api_context(std::string version, std::function<runtime::R
             [this] { return source_->loaded(); },
             [this] { return listening(); },
             [this] { return rows_.faults_version(); },
-            [this](const ApiContext::Operation& operation) { run([&](base::Moment now) { operation(core_, now); }); },
+            [this](const ApiContext::Operation& operation) {
+                run([&](base::Moment now) { operation(core_, now); });
+                peers_.announce();
+            },
+            [this] { peers_.ask_now(); },
             [this](const base::GroupId& group, const std::string& payload) {
                 return core_.groups().send_as_operator(group, payload);
             },
+            [this](const std::string& controller) { return peers_.silent_since(controller); },
             std::move(reload)};
 }
 

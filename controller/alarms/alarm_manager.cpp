@@ -23,7 +23,7 @@ AlarmManager::AlarmManager(Options options, AlarmRows& rows, Dependencies depend
               [this](AlarmEvent& event) { add_others_open(event); }, [this](Notifier& sink) { collect(sink); },
               [this](Notifier& sink) { reconciler_.reconcile(sink); },
               [this](const base::FaultId& fault, JournalEntry entry) { journal_.note(fault, std::move(entry)); }}),
-      internal_(rows, sinks_),
+      internal_(rows, sinks_, journal_),
       acknowledger_(context_.acknowledge, context_.defer),
       reconciler_(list_, rows, sinks_, internal_,
                   {[this](const TrackedFault& tracked) { return !tracked.withheld && delivers(tracked.host); },
@@ -42,8 +42,8 @@ void AlarmManager::load(base::TimePoint now) {
 
 void AlarmManager::load_journal() {
     for (auto& [fault, record] : rows_.load_journal()) {
-        const bool kept =
-            table().find(fault) != nullptr || history().find(fault) != nullptr || internal_.contains(fault);
+        const bool kept = table().find(fault) != nullptr || history().find(fault) != nullptr ||
+                          internal_.contains(fault) || alarm_of(record).second != nullptr;
         if (kept) journal_.restore(fault, std::move(record));
         if (!kept) rows_.erase_journal(fault);
     }
@@ -290,11 +290,11 @@ void AlarmManager::note(const FaultTable::Entry& entry) {
         case FaultTable::Change::none:
             return;
         case FaultTable::Change::opened:
-            return journal_.note(fault.id, {now, "opened", "", fault.detail});
+            return journal_.note(fault.id, {now, kOpenedEntry, "", fault.detail});
         case FaultTable::Change::updated:
             return journal_.note(fault.id, {now, "updated", "", fault.detail});
         case FaultTable::Change::cleared:
-            return journal_.note(fault.id, {now, "cleared", "", fault.clear_reason});
+            return journal_.note(fault.id, {now, kClearedEntry, "", fault.clear_reason});
     }
 }
 

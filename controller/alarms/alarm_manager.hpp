@@ -109,6 +109,8 @@ public:
     void note(const base::FaultId& fault, std::string what, std::string detail, base::WallTime now) {
         journal_.note(fault, {now, std::move(what), "", std::move(detail)});
     }
+    /// What has become of an alarm about the suite itself that another controller has raised.
+    void note(const Alarm& alarm) { journal_.note(alarm); }
     /// This controller is the primary of an agent that is away now: delivers what no other has.
     void adopt(const base::HostId& host);
     /// Who may report what may be another now: delivers what was withheld and no longer is.
@@ -140,6 +142,7 @@ public:
     /// What another controller has in its journal of the fault.
     void merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part) {
         journal_.merge(fault, controller, std::move(part));
+        internal_.trim();
     }
     /// How far the fault is at a sink; at another primary's, what that has delivered counts.
     DeliveryView view(const Notifier& sink, const TrackedFault& tracked) const;

@@ -37,6 +37,7 @@ public:
     virtual std::vector<SinkRow> load_sinks() = 0;
     virtual std::vector<std::pair<base::HostId, Agent>> load_agents() = 0;
     virtual std::vector<Alarm> load_internal_alarms() = 0;
+    virtual std::vector<Alarm> load_closed_alarms() = 0;
     virtual std::vector<Maintenance> load_maintenance() = 0;
 
     virtual void put_maintenance(const Maintenance& window) = 0;
@@ -51,6 +52,9 @@ public:
     virtual void erase_history(FaultHistory::Number number) = 0;
     virtual void put_internal_alarm(const Alarm& alarm) = 0;
     virtual void erase_internal_alarm(const base::FaultId& alarm) = 0;
+    /// An operator has closed it while its cause lasts.
+    virtual void put_closed_alarm(const Alarm& alarm) = 0;
+    virtual void erase_closed_alarm(const base::FaultId& alarm) = 0;
     virtual void put_sink(const SinkRow& sink) = 0;
     virtual void erase_sink(const std::string& sink) = 0;
     virtual void put_agent(const base::HostId& host, const Agent& agent) = 0;

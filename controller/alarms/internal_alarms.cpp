@@ -24,7 +24,27 @@ void InternalAlarms::resume() {
         offer(id);
 }
 
+const Alarm* InternalAlarms::find(const base::FaultId& alarm) const {
+    const Journal::Record* record = journal_.find(alarm);
+    return record == nullptr ? nullptr : alarm_of(*record).second;
+}
+
+void InternalAlarms::trim() {
+    while (journal_.alarms().size() > kMaxKept) {
+        std::pair<base::WallTime, base::FaultId> oldest{base::WallTime::max(), {}};
+        for (const base::FaultId& id : journal_.alarms()) {
+            const Alarm* alarm = alarms_.contains(id) ? nullptr : find(id);
+            if (alarm != nullptr && !alarm->open()) oldest = std::min(oldest, {alarm->updated_at, id});
+        }
+        if (oldest.second.empty()) return;
+        journal_.erase(oldest.second);
+        rows_.erase_journal(oldest.second);
+    }
+}
+
 void InternalAlarms::deliver(const Alarm& alarm) {
+    journal_.note(alarm);
+    trim();
     alarms_.insert_or_assign(alarm.id, alarm);
     rows_.put_internal_alarm(alarm);
     waiting_.insert(alarm.id);

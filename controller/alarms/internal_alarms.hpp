@@ -8,16 +8,21 @@
 
 #include "controller/alarms/alarm_rows.hpp"
 #include "controller/alarms/dispatcher.hpp"
+#include "controller/delivery/journal.hpp"
 #include "controller/model/alarm.hpp"
 
 namespace vitalwire::controller {
 
 /// Alarms of the controller's self-monitoring on their way to the sinks that take alarms of hosts: kept on disk
-/// until they are over and every sink has acknowledged it. As nobody else keeps them they are delivered once they are
-/// on disk, or when the disk cannot be written.
+/// until they are over and every sink has acknowledged it, and then in the journal, as those of the other controllers.
+/// As nobody else keeps them they are delivered once they are on disk, or when the disk cannot be written.
 class InternalAlarms {
 public:
-    InternalAlarms(AlarmRows& rows, Dispatcher& sinks) : rows_(rows), sinks_(sinks) {}
+    /// Of more in the journal those that ended first are dropped.
+    static constexpr std::size_t kMaxKept = 2000;
+
+    InternalAlarms(AlarmRows& rows, Dispatcher& sinks, Journal& journal)
+        : rows_(rows), sinks_(sinks), journal_(journal) {}
 
     /// Those of before a restart; what the sinks have acknowledged of them comes by `restore`.
     void load();
@@ -26,6 +31,10 @@ public:
     void resume();
 
     void deliver(const Alarm& alarm);
+    /// As it is known now, here or at another controller; null when nothing is known of it.
+    const Alarm* find(const base::FaultId& alarm) const;
+    /// The journal holds more of them since.
+    void trim();
     /// About once a second: delivers what waits for a disk that cannot be written.
     void tick();
     bool waits() const { return !waiting_.empty(); }
@@ -48,6 +57,7 @@ private:
 
     AlarmRows& rows_;
     Dispatcher& sinks_;
+    Journal& journal_;
     std::map<base::FaultId, Alarm> alarms_;
     std::set<base::FaultId> waiting_;                       ///< for the disk
     std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< a handler that finds it gone does nothing

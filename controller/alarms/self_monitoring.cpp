@@ -5,6 +5,8 @@
 #include <sstream>
 #include <utility>
 
+#include "controller/delivery/journal.hpp"
+
 namespace vitalwire::controller {
 
 namespace {
@@ -161,7 +163,7 @@ void SelfMonitoring::raise_lost(const RollCall& call, base::Moment moment, Chang
 
 /// The alarm outlives a restart of this controller, what it saw does not.
 bool SelfMonitoring::unreachable(const base::HostId& host, const Agent& agent) const {
-    return agent.unreachable || open(id_of(kHostUnreachable, host.str()));
+    return agent.unreachable || lasts(id_of(kHostUnreachable, host.str()));
 }
 
 void SelfMonitoring::clear_removed(const Fleet& fleet, base::Moment moment, Changed& changed) {
@@ -183,7 +185,7 @@ void SelfMonitoring::check_agent_problems(const Fleet& fleet, base::Moment momen
         Alarm alarm = agent_degraded(host, agent.problems);
         if (agent.problems.empty()) {
             // An agent that has just started has not found them yet.
-            const bool over = open(alarm.id) && lasted(id_of("over", alarm.id.str()), kDegradedPatience, moment);
+            const bool over = lasts(alarm.id) && lasted(id_of("over", alarm.id.str()), kDegradedPatience, moment);
             if (over) clear(alarm.id, "resolved", moment, changed);
         } else if (lasted(alarm.id, kDegradedPatience, moment)) {
             raise(std::move(alarm), moment, changed);
@@ -261,6 +263,10 @@ void SelfMonitoring::end_test_event(base::Moment moment, Changed& changed) {
 }
 
 void SelfMonitoring::raise(Alarm alarm, base::Moment moment, Changed& changed) {
+    if (closed_.contains(alarm.id)) {
+        if (alarms_.at(alarm.id).detail == alarm.detail) return;
+        release(alarm.id);  // another cause than the one that the operator knew
+    }
     const auto known = alarms_.find(alarm.id);
     if (known != alarms_.end()) {
         if (known->second.open()) return update(known->second, alarm, moment, changed);
@@ -285,6 +291,7 @@ void SelfMonitoring::update(Alarm& known, const Alarm& found, base::Moment momen
 }
 
 void SelfMonitoring::clear(const base::FaultId& id, const char* why, base::Moment moment, Changed& changed) {
+    if (closed_.contains(id)) return release(id);
     const auto known = alarms_.find(id);
     if (known == alarms_.end() || !known->second.open()) return;
     Alarm& alarm = known->second;
@@ -295,6 +302,13 @@ void SelfMonitoring::clear(const base::FaultId& id, const char* why, base::Momen
     changed.push_back(alarm);
 }
 
+/// What it was goes with its last delivery.
+void SelfMonitoring::release(const base::FaultId& id) {
+    closed_.erase(id);
+    released_.push_back(id);
+    if (finished_.erase(id) > 0) alarms_.erase(id);
+}
+
 bool SelfMonitoring::open(const base::FaultId& id) const {
     const auto known = alarms_.find(id);
     return known != alarms_.end() && known->second.open();
@@ -302,14 +316,45 @@ bool SelfMonitoring::open(const base::FaultId& id) const {
 
 std::optional<Alarm> SelfMonitoring::close(const base::FaultId& alarm, base::Moment moment) {
     Changed changed;
-    clear(alarm, "closed by the operator", moment, changed);
-    seen_since_.erase(alarm);
-    return changed.empty() ? std::nullopt : std::optional(changed.front());
+    if (open(alarm)) clear(alarm, kClosedEntry, moment, changed);
+    if (changed.empty()) return std::nullopt;
+    if (changed.front().kind != kTestEvent) closed_.insert(alarm);  // that has no cause which lasts
+    return changed.front();
 }
 
+std::optional<Alarm> SelfMonitoring::hold_closed(const base::FaultId& id, const Fleet& fleet, base::WallTime closed_at,
+                                                 base::Moment moment) {
+    for (const auto& [host, agent] : fleet.agents()) {
+        for (Alarm alarm : {agent_lost(host), host_unreachable(host)}) {
+            if (alarm.id != id) continue;
+            if (agent.present() || agent.since > closed_at || lasts(id)) return std::nullopt;
+            if (const auto known = alarms_.find(id); known != alarms_.end()) {
+                closed_.insert(id);  // its end is still on its way
+                return known->second;
+            }
+            alarm.opened_at = alarm.updated_at = agent.since;
+            alarm.cleared_at = moment.wall;
+            alarm.clear_reason = kClosedEntry;
+            restore_closed(alarm);
+            return alarm;
+        }
+    }
+    return std::nullopt;
+}
+
+void SelfMonitoring::restore_closed(const Alarm& alarm) {
+    const bool is_delivered = alarms_.insert_or_assign(alarm.id, alarm).second;
+    if (is_delivered) finished_.insert(alarm.id);
+    closed_.insert(alarm.id);
+}
+
+/// One that was closed is still needed: of what it is about tells when its cause has ended.
 void SelfMonitoring::erase(const base::FaultId& alarm) {
-    const auto known = alarms_.find(alarm);
-    if (known != alarms_.end() && !known->second.open()) alarms_.erase(known);
+    if (closed_.contains(alarm)) {
+        finished_.insert(alarm);
+    } else if (!open(alarm)) {
+        alarms_.erase(alarm);
+    }
 }
 
 std::size_t SelfMonitoring::open_of_kind(std::string_view kind) const {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -61,13 +62,22 @@ public:
 
     /// It was raised before a restart, and not all of it is delivered.
     void restore(const Alarm& alarm) { alarms_.insert_or_assign(alarm.id, alarm); }
+    /// An operator had closed it before a restart, and its cause was there still.
+    void restore_closed(const Alarm& alarm);
     /// The alarms that opened, changed or cleared.
     std::vector<Alarm> check(const View& view, base::Moment moment);
     /// It is over and delivered everywhere.
     void erase(const base::FaultId& alarm);
 
-    /// Ends an open alarm by the operator's word; it is raised again while its cause is seen. Absent when none is open.
+    /// Ends an open alarm by the operator's word; it is raised again when its cause has ended and is back. Absent when
+    /// none is open.
     std::optional<Alarm> close(const base::FaultId& alarm, base::Moment moment);
+    /// The same of an alarm of a host that another controller has raised, and would be raised here if that were lost;
+    /// absent when its cause is not there, or began after that.
+    std::optional<Alarm> hold_closed(const base::FaultId& alarm, const Fleet& fleet, base::WallTime closed_at,
+                                     base::Moment moment);
+    /// Closed alarms whose cause has ended since the last call.
+    std::vector<base::FaultId> take_released() { return std::exchange(released_, {}); }
 
     /// Opens an alarm that nothing is the cause of, so that an operator sees which receivers get it. It ends by
     /// `close`, or by itself after kTestEventLasts. Absent while one is open.
@@ -92,6 +102,8 @@ private:
     void raise_lost(const RollCall& call, base::Moment moment, Changed& changed);
     void clear_removed(const Fleet& fleet, base::Moment moment, Changed& changed);
     bool unreachable(const base::HostId& host, const Agent& agent) const;
+    /// Open, or closed by an operator while its cause lasts.
+    bool lasts(const base::FaultId& id) const { return open(id) || closed_.contains(id); }
     void check_agent_problems(const Fleet& fleet, base::Moment moment, Changed& changed);
     void check_copies(const View& view, base::Moment moment, Changed& changed);
     void check_sinks(const std::vector<SinkState>& sinks, base::Moment moment, Changed& changed);
@@ -100,10 +112,14 @@ private:
     void raise(Alarm alarm, base::Moment moment, Changed& changed);
     /// Its cause is another one now.
     void update(Alarm& known, const Alarm& found, base::Moment moment, Changed& changed);
+    void release(const base::FaultId& id);
     void clear(const base::FaultId& id, const char* why, base::Moment moment, Changed& changed);
 
     Options options_;
     std::map<base::FaultId, Alarm> alarms_;
+    std::set<base::FaultId> closed_;    ///< by an operator; the cause of each lasts
+    std::set<base::FaultId> finished_;  ///< of them, those that are delivered everywhere
+    std::vector<base::FaultId> released_;
     std::map<base::HostId, base::TimePoint> lost_since_;
     std::map<base::FaultId, base::TimePoint> seen_since_;  ///< conditions that must last
     std::set<base::FaultId> seen_;                         ///< by this check

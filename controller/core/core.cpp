@@ -108,6 +108,8 @@ void Core::load(Moment moment) {
     alarms_.load(moment.steady);
     for (const auto& [id, alarm] : alarms_.internal().all())
         self_monitoring_.restore(alarm);
+    for (const Alarm& alarm : context_.rows.load_closed_alarms())
+        self_monitoring_.restore_closed(alarm);
     housekeeping_due_ = moment.steady;
     names_from_ = moment.steady + options_.alarms.resume_grace;
 }
@@ -487,18 +489,40 @@ void Core::inventory_changed(const std::vector<GuestChange>& changes, Moment mom
 }
 
 bool Core::clear_by_operator(const base::FaultId& fault, const std::string& reason, Moment moment) {
-    if (const auto alarm = self_monitoring_.close(fault, moment)) {
-        log::warning("alarm closed by the operator", {{"alarm", fault}, {"reason", reason}});
-        alarms_.note(fault, kClosedEntry, reason, moment.wall);
-        alarms_.internal().deliver(*alarm);
-        return true;
-    }
+    if (close_internal(fault, reason, moment)) return true;
     const TrackedFault* tracked = alarms_.table().find(fault);
     if (tracked == nullptr || !tracked->fault.open()) return false;
     log::warning("fault cleared by the operator", {{"fault", fault}, {"reason", reason}});
     alarms_.note(fault, kClosedEntry, reason, moment.wall);
     end(*tracked, kByOperator, true, moment);
     return true;
+}
+
+bool Core::close_internal(const base::FaultId& id, const std::string& reason, Moment moment) {
+    if (const auto alarm = self_monitoring_.close(id, moment)) {
+        log::warning("alarm closed by the operator", {{"alarm", id}, {"reason", reason}});
+        context_.rows.put_closed_alarm(*alarm);
+        alarms_.note(id, kClosedEntry, reason, moment.wall);
+        alarms_.internal().deliver(*alarm);
+        return true;
+    }
+    // Another controller has raised it: that learns of it by this one's journal.
+    const Alarm* elsewhere = alarms_.internal().find(id);
+    if (elsewhere == nullptr || !elsewhere->open()) return false;
+    log::warning("alarm of another controller closed by the operator", {{"alarm", id}, {"reason", reason}});
+    Alarm closed = *elsewhere;
+    closed.updated_at = moment.wall;
+    closed.cleared_at = moment.wall;
+    closed.clear_reason = kClosedEntry;
+    alarms_.note(id, kClosedEntry, reason, moment.wall);
+    alarms_.note(closed);
+    hold_closed(id, moment.wall, moment);
+    return true;
+}
+
+void Core::hold_closed(const base::FaultId& id, base::WallTime closed_at, Moment moment) {
+    if (const auto held = self_monitoring_.hold_closed(id, fleet_, closed_at, moment))
+        context_.rows.put_closed_alarm(*held);
 }
 
 /// Its agent closes it too, and so at every controller.

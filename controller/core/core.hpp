@@ -97,7 +97,8 @@ public:
     void orphaned(const base::HostId& host, const bus::Faults& faults, std::function<void()> done, base::Moment moment);
 
     void inventory_changed(const std::vector<GuestChange>& changes, base::Moment moment);
-    /// False when the fault is not open.
+    /// False when the fault is not open. An alarm about the suite itself is not raised again before its cause has
+    /// ended.
     bool clear_by_operator(const base::FaultId& fault, const std::string& reason, base::Moment moment);
 
     /// An alarm for the sinks that nothing is the cause of. Fails while one is open.
@@ -148,6 +149,8 @@ private:
     AlarmManager::Dependencies alarm_dependencies();
     void send(const base::HostId& host, const bus::ToAgent& message);
     void forget_host(const base::HostId& name, base::Moment moment);
+    bool close_internal(const base::FaultId& id, const std::string& reason, base::Moment moment);
+    void hold_closed(const base::FaultId& id, base::WallTime closed_at, base::Moment moment);
     void decided_elsewhere(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision,
                            base::Moment moment);
     /// Counted as the host's; when it makes too much of it, its session ends, and false.
@@ -155,6 +158,9 @@ private:
     /// What is not taken, or not yet.
     std::vector<AlarmManager::Rejected> report(const base::HostId& host, const std::vector<model::Fault>& faults,
                                                base::Moment moment);
+    bool knows(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision) const;
+    void closed_elsewhere(const base::FaultId& alarm, const std::string& controller, const JournalEntry& decision,
+                          base::Moment moment);
     bool known_session(std::size_t port, const base::HostId& host) const;
     void put_agent(const base::HostId& host) { context_.rows.put_agent(host, *fleet_.find(host)); }
 

@@ -180,6 +180,8 @@ void Core::monitor(Moment moment) {
     };
     for (const Alarm& alarm : self_monitoring_.check(view, moment))
         alarms_.internal().deliver(alarm);
+    for (const base::FaultId& released : self_monitoring_.take_released())
+        context_.rows.erase_closed_alarm(released);
     alarms_.internal().tick();
 }
 

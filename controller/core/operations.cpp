@@ -206,11 +206,33 @@ void Core::merge_journal(const base::FaultId& fault, const std::string& controll
     for (const JournalEntry& entry : part.entries) {
         if (entry.what == kClosedEntry) decision = entry;
     }
+    const bool is_internal = part.alarm.has_value();
+    const bool is_news = decision && !knows(fault, controller, *decision);
     alarms_.merge_journal(fault, controller, std::move(part));
-    if (decision) decided_elsewhere(fault, controller, *decision, moment);
+    if (!decision) return;
+    // An alarm about the suite itself may be raised once more: each decision is about one time.
+    if (is_internal && is_news && decision->detail != kRemoved)
+        return closed_elsewhere(fault, controller, *decision, moment);
+    decided_elsewhere(fault, controller, *decision, moment);
 }
 
-/// An alarm about the suite itself that was closed there is not closed here: each raises it while its cause is seen.
+bool Core::knows(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision) const {
+    const Journal::Record* record = alarms_.journal().find(fault);
+    if (record == nullptr || !record->others.contains(controller)) return false;
+    const auto& entries = record->others.at(controller).entries;
+    return std::find(entries.begin(), entries.end(), decision) != entries.end();
+}
+
+void Core::closed_elsewhere(const base::FaultId& alarm, const std::string& controller, const JournalEntry& decision,
+                            Moment moment) {
+    const auto& own = alarms_.internal().all();
+    const auto raised = own.find(alarm);
+    const bool open_here = raised != own.end() && raised->second.open();
+    if (!open_here) return hold_closed(alarm, decision.at, moment);
+    if (raised->second.opened_at <= decision.at)
+        close_internal(alarm, decision.detail + " (at " + controller + ")", moment);
+}
+
 void Core::decided_elsewhere(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision,
                              Moment moment) {
     if (const TrackedFault* tracked = alarms_.table().find(fault)) {
@@ -237,10 +259,10 @@ void Core::decided_elsewhere(const base::FaultId& fault, const std::string& cont
 
 bool Core::acknowledge_by_operator(const base::FaultId& fault, const std::string& note, Moment moment) {
     const TrackedFault* tracked = alarms_.table().find(fault);
-    const bool open = tracked != nullptr ? tracked->fault.open() : self_monitoring_.open(fault);
-    if (!open) return false;
-    alarms_.note(fault, "seen by the operator", note, moment.wall);
-    return true;
+    const Alarm* internal = alarms_.internal().find(fault);
+    const bool is_open = (tracked != nullptr && tracked->fault.open()) || (internal != nullptr && internal->open());
+    if (is_open) alarms_.note(fault, "seen by the operator", note, moment.wall);
+    return is_open;
 }
 
 }  // namespace vitalwire::controller

@@ -10,11 +10,7 @@ namespace vitalwire::controller {
 void Journal::note(const base::FaultId& fault, JournalEntry entry) {
     entry.detail = base::cut_utf8(entry.detail, kMaxDetail);
     entry.first_at = entry.at;
-    const auto [at, is_new] = records_.try_emplace(fault);
-    Record& record = at->second;
-    if (is_new) {
-        if (auto early = early_.extract(fault)) record.others = std::move(early.mapped());
-    }
+    Record& record = record_of(fault);
     std::vector<JournalEntry>& entries = record.entries;
     // The last one about this sink: what happened at others in between does not end a series.
     const auto last = std::find_if(entries.rbegin(), entries.rend(),
@@ -33,11 +29,30 @@ void Journal::note(const base::FaultId& fault, JournalEntry entry) {
     changed_(fault, record);
 }
 
+void Journal::note(const Alarm& alarm) {
+    record_of(alarm.id).alarm = alarm;
+    alarms_.insert(alarm.id);
+    std::string cause = alarm.detail;
+    if (!alarm.reason.empty()) cause += (cause.empty() ? "" : ": ") + alarm.reason;
+    const bool opened = alarm.updated_at == alarm.opened_at;
+    note(alarm.id, alarm.open() ? JournalEntry{alarm.updated_at, opened ? kOpenedEntry : "updated", "", cause}
+                                : JournalEntry{*alarm.cleared_at, kClearedEntry, "", alarm.clear_reason});
+}
+
+Journal::Record& Journal::record_of(const base::FaultId& fault) {
+    const auto [at, is_new] = records_.try_emplace(fault);
+    if (is_new) {
+        if (auto early = early_.extract(fault)) at->second.others = std::move(early.mapped());
+    }
+    return at->second;
+}
+
 void Journal::restore(const base::FaultId& fault, Record record) {
     Record& restored = records_[fault];
     by_number_.erase(restored.number);
     restored = std::move(record);
     restored.number = 0;
+    if (alarm_of(restored).second != nullptr) alarms_.insert(fault);
     renumber(fault, restored);
 }
 
@@ -52,9 +67,11 @@ void Journal::put(Others& others, const std::string& controller, Part part) {
 }
 
 void Journal::merge(const base::FaultId& fault, const std::string& controller, Part part) {
-    if (const auto known = records_.find(fault); known != records_.end()) {
-        put(known->second.others, controller, std::move(part));
-        return changed_(fault, known->second);
+    if (part.alarm) alarms_.insert(fault);
+    if (part.alarm || records_.contains(fault)) {
+        Record& record = record_of(fault);
+        put(record.others, controller, std::move(part));
+        return changed_(fault, record);
     }
     const auto [at, is_new] = early_.try_emplace(fault);
     put(at->second, controller, std::move(part));
@@ -70,6 +87,7 @@ void Journal::erase(const base::FaultId& fault) {
     if (at == records_.end()) return;
     by_number_.erase(at->second.number);
     records_.erase(at);
+    alarms_.erase(fault);
 }
 
 std::vector<base::FaultId> Journal::after(std::uint64_t number, std::size_t limit) const {
@@ -77,6 +95,45 @@ std::vector<base::FaultId> Journal::after(std::uint64_t number, std::size_t limi
     for (auto at = by_number_.upper_bound(number); at != by_number_.end() && faults.size() < limit; ++at)
         faults.push_back(at->second);
     return faults;
+}
+
+std::pair<std::string, const Alarm*> alarm_of(const Journal::Record& record) {
+    std::pair<std::string, const Alarm*> found{"", record.alarm ? &*record.alarm : nullptr};
+    if (found.second != nullptr && found.second->open()) return found;
+    for (const auto& [controller, part] : record.others) {
+        const bool is_later =
+            part.alarm && (found.second == nullptr || part.alarm->updated_at > found.second->updated_at);
+        if (is_later) found = {controller, &*part.alarm};
+    }
+    return found;
+}
+
+std::vector<Occurrence> earlier_occurrences(const Journal::Record& record) {
+    std::vector<Occurrence> all;
+    const auto add = [&](const Journal::Part& part) {
+        Occurrence open;
+        for (const JournalEntry& entry : part.entries) {
+            if (entry.what == kOpenedEntry) open.opened_at = entry.at;
+            if (entry.what != kClearedEntry || open.opened_at == base::WallTime{}) continue;
+            all.push_back({std::exchange(open.opened_at, {}), entry.at, entry.detail});
+        }
+    };
+    add(record);
+    for (const auto& [controller, part] : record.others)
+        add(part);
+    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.opened_at < b.opened_at; });
+    const auto [controller, last] = alarm_of(record);
+    std::vector<Occurrence> earlier;
+    for (Occurrence& each : all) {
+        if (last != nullptr && each.cleared_at >= last->opened_at) continue;
+        // Several controllers raise one alarm.
+        if (!earlier.empty() && each.opened_at <= earlier.back().cleared_at) {
+            earlier.back().cleared_at = std::max(earlier.back().cleared_at, each.cleared_at);
+        } else {
+            earlier.push_back(std::move(each));
+        }
+    }
+    return earlier;
 }
 
 const Journal::Record* Journal::find(const base::FaultId& fault) const {

@@ -5,12 +5,16 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "controller/model/alarm.hpp"
 
 namespace vitalwire::controller {
 
@@ -28,6 +32,8 @@ struct JournalEntry {
 
 /// JournalEntry::what of an operator's decision to end the fault, with his reason.
 inline constexpr const char* kClosedEntry = "closed by the operator";
+inline constexpr const char* kOpenedEntry = "opened";
+inline constexpr const char* kClearedEntry = "cleared";
 
 /// What happened to each fault, from its opening to its end and after it, as long as the fault is kept: here, and at
 /// the other controllers, as they tell. Of entries alike there is one, which counts them; beyond kMaxEntries the oldest
@@ -45,6 +51,7 @@ public:
     struct Part {
         std::vector<JournalEntry> entries;
         std::uint64_t dropped = 0;
+        std::optional<Alarm> alarm = {};  ///< the record of an alarm about the suite itself: as it is, or was last
     };
     struct Record : Part {                   ///< what happened here
         std::map<std::string, Part> others;  ///< and elsewhere, by the controller's name
@@ -57,26 +64,46 @@ public:
 
     void restore(const base::FaultId& fault, Record record);
     void note(const base::FaultId& fault, JournalEntry entry);
-    /// What another controller has; of a fault that is not known here it is kept for a while.
+    /// An alarm about the suite itself is raised, changed, or ended.
+    void note(const Alarm& alarm);
+    /// What another controller has; of a fault that is not known here it is kept for a while, of an alarm about the
+    /// suite itself like what is noted here.
     void merge(const base::FaultId& fault, const std::string& controller, Part part);
     void erase(const base::FaultId& fault);
     /// Null for a fault that is not known.
     const Record* find(const base::FaultId& fault) const;
     /// The faults whose record has changed here since the change of that number, in the order of their last changes.
     std::vector<base::FaultId> after(std::uint64_t number, std::size_t limit) const;
+    /// The records of alarms about the suite itself.
+    const std::set<base::FaultId>& alarms() const { return alarms_; }
 
 private:
     using Others = std::map<std::string, Part>;
 
     void renumber(const base::FaultId& fault, Record& record);
+    Record& record_of(const base::FaultId& fault);
     static void put(Others& others, const std::string& controller, Part part);
 
     Changed changed_;
     std::unordered_map<base::FaultId, Record> records_;
+    std::set<base::FaultId> alarms_;
     std::map<std::uint64_t, base::FaultId> by_number_;
     std::uint64_t last_number_ = 0;
     std::map<base::FaultId, Others> early_;
     std::deque<base::FaultId> early_order_;
 };
+
+/// An alarm about the suite itself as it is known now, and at which other controller (empty: here): as long as it is
+/// open here as it is here, otherwise as it changed last. Null when the record is of none.
+std::pair<std::string, const Alarm*> alarm_of(const Journal::Record& record);
+
+/// One time that an alarm about the suite itself was open.
+struct Occurrence {
+    base::WallTime opened_at{};
+    base::WallTime cleared_at{};
+    std::string clear_reason;
+};
+/// Those that ended before the one that `alarm_of` has, at all controllers, as far as their entries are kept.
+std::vector<Occurrence> earlier_occurrences(const Journal::Record& record);
 
 }  // namespace vitalwire::controller

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/text.hpp"
+#include "controller/model/alarm_json.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
@@ -35,7 +36,9 @@ json to_json(const Journal::Part& part) {
     json entries = json::array();
     for (const JournalEntry& entry : part.entries)
         entries.push_back(to_row(entry));
-    return {{"entries", std::move(entries)}, {"dropped", part.dropped}};
+    json row = {{"entries", std::move(entries)}, {"dropped", part.dropped}};
+    if (part.alarm) row["alarm"] = to_json(*part.alarm);
+    return row;
 }
 
 json to_json(const Journal::Record& record) {
@@ -86,6 +89,7 @@ std::optional<Journal::Part> journal_part_from_json(const json& row) {
         if (read.what.empty()) return std::nullopt;
         part.entries.push_back(std::move(read));
     }
+    if (const json* alarm = wire::find(row, "alarm")) part.alarm = alarm_from_json(*alarm);
     return part;
 }
 

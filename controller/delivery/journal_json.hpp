@@ -8,7 +8,7 @@
 
 namespace vitalwire::controller {
 
-/// {"entries": [{"at", "what", ...}], "dropped": 0}.
+/// {"entries": [{"at", "what", ...}], "dropped": 0}; of an alarm about the suite itself with "alarm".
 nlohmann::json to_json(const Journal::Part& part);
 /// The same with "others", by the controller's name: on disk.
 nlohmann::json to_json(const Journal::Record& record);

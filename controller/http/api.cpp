@@ -86,24 +86,47 @@ json delivery_entry(const Notifier& sink, const DeliveryView& view) {
             {"last_error", view.last_error}};
 }
 
-/// With its deliveries to the sinks that take such an alarm.
-json internal_entry(const ApiContext& context, const Alarm& alarm) {
-    json entry = to_json(alarm);
-    entry["deliveries"] = json::array();
+/// To the sinks that take such an alarm.
+json internal_deliveries(const ApiContext& context, const Alarm& alarm) {
+    json deliveries = json::array();
     for (const auto& sink : context.alarms().sinks()) {
         if (!sink->takes(alarm)) continue;
         DeliveryView view = sink->queue().view(alarm);
         if (context.alarms().internal().waits(alarm.id)) view.state = DeliveryView::State::queued;
-        entry["deliveries"].push_back(delivery_entry(*sink, view));
+        deliveries.push_back(delivery_entry(*sink, view));
     }
+    return deliveries;
+}
+
+/// Of the suite itself, beside the guests' faults: as it is here, or at the controller that has raised it.
+json internal_alarm(const ApiContext& context, const Journal::Record& record) {
+    const auto [controller, alarm] = alarm_of(record);
+    json entry = to_json(*alarm);
+    const auto& own = context.alarms().internal().all();
+    if (const auto at = own.find(alarm->id); at != own.end())
+        entry["deliveries"] = internal_deliveries(context, at->second);
+    json earlier = json::array();
+    for (const Occurrence& each : earlier_occurrences(record)) {
+        earlier.push_back({{"opened_at", base::to_iso8601(each.opened_at)},
+                           {"cleared_at", base::to_iso8601(each.cleared_at)},
+                           {"clear_reason", each.clear_reason}});
+    }
+    if (!earlier.empty()) entry["earlier"] = std::move(earlier);
+    if (controller.empty()) return entry;
+    entry["controller"] = controller;
+    const auto silent = alarm->open() ? context.silent_since(controller) : std::nullopt;
+    if (!silent) return entry;
+    entry["unconfirmed_since"] = base::to_iso8601(*silent);
+    entry["unconfirmed_why"] = "controller " + controller + ", which raised it, does not answer";
     return entry;
 }
 
-/// Internal alarms: what sinks are notified of beside the guests' faults.
-json internal_alarms(const ApiContext& context) {
+json internal_alarms(const ApiContext& context, bool all) {
     json list = json::array();
-    for (const auto& [id, alarm] : context.alarms().internal().all()) {
-        if (alarm.open()) list.push_back(internal_entry(context, alarm));
+    const Journal& journal = context.alarms().journal();
+    for (const base::FaultId& id : journal.alarms()) {
+        const Journal::Record& record = *journal.find(id);
+        if (all || alarm_of(record).second->open()) list.push_back(internal_alarm(context, record));
     }
     return list;
 }
@@ -189,7 +212,7 @@ json coverage_counts(const Coverage::Census& census) {
     return counts;
 }
 
-json status_of(const ApiContext& context) {
+json status_of(const ApiContext& context, bool all) {
     return {{"program", "vitalwire-controller"},
             {"version", context.version},
             {"host", context.host},
@@ -200,12 +223,15 @@ json status_of(const ApiContext& context) {
             {"coverage", coverage_counts(context.census)},
             {"faults_open", faults_open(context)},
             {"agents", agents_summary(context)},
-            {"alarms", internal_alarms(context)},
+            {"alarms", internal_alarms(context, all)},
             {"sinks", sinks_of(context)}};
 }
 
-HttpResponse status(const ApiContext& context, const HttpRequest&) {
-    return after_census(context, "application/json", [&context] { return wire::dump(status_of(context)) + "\n"; });
+/// With `?all=1` the alarms that are over, too.
+HttpResponse status(const ApiContext& context, const HttpRequest& request) {
+    return after_census(context, "application/json", [&context, all = request.query_value("all") == "1"] {
+        return wire::dump(status_of(context, all)) + "\n";
+    });
 }
 
 /// `?since=` and `?until=` of the faults: those to which something happened in that time.
@@ -357,15 +383,14 @@ json journal_of(const ApiContext& context, const base::FaultId& fault) {
 /// One fault with its journal, whether it is open, over, or about the suite itself.
 HttpResponse fault(const ApiContext& context, const base::FaultId& id) {
     json entry;
-    const auto& internal = context.alarms().internal().all();
-    const auto own = internal.find(id);
+    const Journal& journal = context.alarms().journal();
     if (const TrackedFault* tracked = context.alarms().table().find(id)) {
         entry = tracked_entry(context, *tracked);
     } else if (const FaultHistory::Entry* past = context.alarms().history().find(id)) {
         entry = fault_entry(context, past->tracked);
         entry["delivered_from_here"] = past->delivered;
-    } else if (own != internal.end()) {
-        entry = internal_entry(context, own->second);
+    } else if (journal.alarms().contains(id)) {
+        entry = internal_alarm(context, *journal.find(id));
     } else {
         return json_reply({{"error", "no such fault"}}, 404);
     }

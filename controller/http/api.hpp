@@ -40,8 +40,14 @@ struct ApiContext {
     using Operation = std::function<void(Core&, base::Moment)>;
     /// Carries out what an operator asks, within the call.
     std::function<void(const Operation&)> operate;
+    /// Asks the peers what is new: one has announced something.
+    std::function<void()> ask_peers;
     /// A test message to a whole group, marked as the operator's: to how many guests.
     std::function<base::Result<std::size_t>(const base::GroupId&, const std::string& payload)> send_to_group;
+    /// Since when another controller does not answer; absent while it does.
+    std::function<std::optional<base::WallTime>(const std::string& controller)> silent_since = [](const auto&) {
+        return std::optional<base::WallTime>();
+    };
     /// Reads the configuration and the inventory again; empty: there is none to read.
     std::function<runtime::ReloadReport()> reload = {};
 

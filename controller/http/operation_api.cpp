@@ -135,6 +135,10 @@ void add_operation_pages(runtime::Router& router, const ApiContext& context) {
                [&context](const HttpRequest& request, const auto&) { return begin_maintenance(context, request); });
     router.add("POST", "/v1/maintenance/*/end", Right::operators,
                [&context](const HttpRequest&, const auto& parts) { return end_maintenance(context, parts[0]); });
+    router.add("POST", "/v1/peers/ask", Right::reader, [&context](const HttpRequest&, const auto&) {
+        context.ask_peers();
+        return json_reply({{"state", "asking"}}, 202);
+    });
     if (context.reload) runtime::add_reload_page(router, context.reload);
 }
 

@@ -1,8 +1,16 @@
 #include "controller/model/alarm_json.hpp"
 
 #include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/text.hpp"
+#include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
+
+namespace {
+constexpr std::size_t kMaxAlarmText = 4096;
+}
 
 nlohmann::json to_json(const Alarm& alarm) {
     nlohmann::json out = {{"id", alarm.id.str()},
@@ -27,6 +35,27 @@ nlohmann::json to_json(const Alarm& alarm) {
         out["clear_reason"] = alarm.clear_reason;
     }
     return out;
+}
+
+std::optional<Alarm> alarm_from_json(const nlohmann::json& row) {
+    const auto text = [&](const char* key) { return base::cut_utf8(wire::text_or(row, key), kMaxAlarmText); };
+    Alarm alarm;
+    alarm.id = base::FaultId(text("id"));
+    alarm.kind = text("kind");
+    alarm.severity = text("severity");
+    alarm.host = base::HostId(text("host"));
+    alarm.guest = base::GuestId(text("guest"));
+    alarm.detail = text("detail");
+    alarm.reason = text("reason");
+    const auto revision = wire::int_or(row, "revision", 0);
+    if (alarm.id.empty() || alarm.kind.empty() || alarm.host.empty() || revision <= 0) return std::nullopt;
+    alarm.revision = static_cast<std::uint64_t>(revision);
+    alarm.opened_at = base::from_iso8601(text("opened_at"));
+    alarm.updated_at = base::from_iso8601(text("updated_at"));
+    const std::string cleared = text("cleared_at");
+    if (!cleared.empty()) alarm.cleared_at = base::from_iso8601(cleared);
+    alarm.clear_reason = text("clear_reason");
+    return alarm;
 }
 
 }  // namespace vitalwire::controller

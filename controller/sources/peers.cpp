@@ -70,7 +70,34 @@ void Peers::stop() {
     alive_.reset();
 }
 
+std::optional<base::WallTime> Peers::silent_since(const std::string& controller) const {
+    base::WallTime last{};
+    for (const std::string& url : config_.urls) {
+        const auto at = known_.find(url);
+        if (at == known_.end() || at->second.controller != controller) continue;
+        if (at->second.answers) return std::nullopt;
+        last = std::max(last, at->second.answered_at);
+    }
+    return last;
+}
+
+void Peers::announce() {
+    for (const std::string& url : config_.urls) {
+        runtime::HttpClientRequest request = request_to(url + "/v1/peers/ask");
+        request.method = "POST";
+        // One that does not answer asks by itself when it is back.
+        http_.send(std::move(request), [](const auto&) {});
+    }
+}
+
+void Peers::ask_now() {
+    if (config_.urls.empty() || !alive_) return;
+    timer_.after(std::max<base::Duration>(asked_at_ + kAskSpacing - base::Clock::now(), base::Duration::zero()),
+                 [this] { poll(); });
+}
+
 void Peers::poll() {
+    asked_at_ = base::Clock::now();
     for (const std::string& url : config_.urls) {
         ask_maintenance(url);
         ask_journals(url);
@@ -78,13 +105,17 @@ void Peers::poll() {
     timer_.after(config_.poll_interval, [this] { poll(); });
 }
 
-void Peers::get(const std::string& url, std::function<void(const Answer&)> answered) {
+runtime::HttpClientRequest Peers::request_to(const std::string& url) const {
     runtime::HttpClientRequest request;
     request.url = url;
     request.ca_file = config_.ca_file;
     request.timeout = kTimeout;
     if (!config_.token.empty()) request.headers["Authorization"] = "Bearer " + config_.token;
-    http_.send(std::move(request), [answered = std::move(answered), alive = std::weak_ptr(alive_)](const auto& answer) {
+    return request;
+}
+
+void Peers::get(const std::string& url, std::function<void(const Answer&)> answered) {
+    http_.send(request_to(url), [answered = std::move(answered), alive = std::weak_ptr(alive_)](const auto& answer) {
         if (!alive.expired()) answered(answer);
     });
 }
@@ -102,6 +133,8 @@ void Peers::ask_maintenance(const std::string& url) {
 void Peers::ask_journals(const std::string& url) {
     get(url + "/v1/journals?after=" + std::to_string(known_[url].number), [this, url](const Answer& answer) {
         const auto more = take_journals(known_[url], answer);
+        known_[url].answers = more.has_value();
+        if (more) known_[url].answered_at = std::chrono::system_clock::now();
         problems_.set(journals_problem(url), more ? "" : more.error().message);
         if (more && *more) ask_journals(url);
     });
@@ -115,6 +148,7 @@ base::Result<bool> Peers::take_journals(Known& known, const Answer& answer) {
     const nlohmann::json* list = wire::find(*object, "journals");
     if (list == nullptr || !list->is_array() || controller.empty() || life.empty())
         return base::fail(base::Errc::bad_field, "expected 'controller', 'life' and an array 'journals'");
+    known.controller = controller;
     if (std::exchange(known.life, life) != life && known.number != 0) {
         known.number = 0;  // it has started again, and so its numbers
         return true;

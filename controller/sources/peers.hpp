@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,7 @@ struct PeersConfig {
 };
 
 /// What the other controllers have and this one should: maintenance windows, and what they did about faults. Each asks
-/// its peers, so that nobody has to be trusted to write.
+/// its peers, now and then and when one announces something, so that nobody has to be trusted to write.
 class Peers {
 public:
     class Handler {
@@ -45,17 +46,30 @@ public:
     /// Others from now on.
     void configure(PeersConfig config);
     void stop();
+    /// Something was decided here that all are to know soon: they are told to ask at once.
+    void announce();
+    /// A peer has announced something.
+    void ask_now();
+    /// Since when the controller of that name does not answer, as far as it ever did; absent while it does.
+    std::optional<base::WallTime> silent_since(const std::string& controller) const;
 
 private:
+    /// A peer that announces without end costs no more than that.
+    static constexpr base::Millis kAskSpacing{100};
+
     using Answer = base::Result<runtime::HttpClientResponse>;
 
     /// How much of a peer's journals is known.
     struct Known {
         std::string life;
         std::uint64_t number = 0;
+        std::string controller;  ///< its name
+        base::WallTime answered_at{};
+        bool answers = false;
     };
 
     void poll();
+    runtime::HttpClientRequest request_to(const std::string& url) const;
     void get(const std::string& url, std::function<void(const Answer&)> answered);
     void ask_maintenance(const std::string& url);
     void ask_journals(const std::string& url);
@@ -68,6 +82,7 @@ private:
     Handler& handler_;
     std::map<std::string, Known> known_;  ///< by URL
     runtime::Timer timer_;
+    base::TimePoint asked_at_{};
     std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< an answer that finds it gone is nobody's
 };
 

@@ -23,6 +23,7 @@ constexpr const char* kHistory = "history";
 constexpr const char* kSinks = "sinks";
 constexpr const char* kAgents = "agents";
 constexpr const char* kInternalAlarms = "internal_alarms";
+constexpr const char* kClosedAlarms = "closed_alarms";
 constexpr const char* kJournal = "journal";
 constexpr const char* kMaintenance = "maintenance";
 
@@ -190,27 +191,30 @@ std::vector<std::pair<base::HostId, Agent>> AlarmStore::load_agents() {
 
 std::vector<Alarm> AlarmStore::load_internal_alarms() {
     std::vector<Alarm> alarms;
-    load(kInternalAlarms, [&](const std::string& id, const json& row) {
-        Alarm alarm;
-        alarm.id = base::FaultId(id);
-        alarm.kind = wire::text_or(row, "kind");
-        alarm.severity = wire::text_or(row, "severity");
-        alarm.host = base::HostId(wire::text_or(row, "host"));
-        alarm.guest = base::GuestId(wire::text_or(row, "guest"));
-        alarm.detail = wire::text_or(row, "detail");
-        alarm.reason = wire::text_or(row, "reason");
-        const auto revision = wire::int_or(row, "revision", 0);
-        if (alarm.kind.empty() || alarm.host.empty() || revision <= 0) return false;
-        alarm.revision = static_cast<std::uint64_t>(revision);
-        alarm.opened_at = base::from_iso8601(wire::text_or(row, "opened_at"));
-        alarm.updated_at = base::from_iso8601(wire::text_or(row, "updated_at"));
-        const std::string cleared = wire::text_or(row, "cleared_at");
-        if (!cleared.empty()) alarm.cleared_at = base::from_iso8601(cleared);
-        alarm.clear_reason = wire::text_or(row, "clear_reason");
-        alarms.push_back(std::move(alarm));
-        return true;
+    load(kInternalAlarms, [&](const std::string&, const json& row) {
+        auto alarm = alarm_from_json(row);
+        if (alarm) alarms.push_back(std::move(*alarm));
+        return alarm.has_value();
     });
     return alarms;
+}
+
+std::vector<Alarm> AlarmStore::load_closed_alarms() {
+    std::vector<Alarm> alarms;
+    load(kClosedAlarms, [&](const std::string&, const json& row) {
+        auto alarm = alarm_from_json(row);
+        if (alarm) alarms.push_back(std::move(*alarm));
+        return alarm.has_value();
+    });
+    return alarms;
+}
+
+void AlarmStore::put_closed_alarm(const Alarm& alarm) {
+    put(kClosedAlarms, alarm.id.str(), wire::dump(to_json(alarm)));
+}
+
+void AlarmStore::erase_closed_alarm(const base::FaultId& alarm) {
+    erase(kClosedAlarms, alarm.str());
 }
 
 std::vector<Maintenance> AlarmStore::load_maintenance() {

@@ -25,6 +25,7 @@ public:
     std::vector<SinkRow> load_sinks() override;
     std::vector<std::pair<base::HostId, Agent>> load_agents() override;
     std::vector<Alarm> load_internal_alarms() override;
+    std::vector<Alarm> load_closed_alarms() override;
     std::vector<Maintenance> load_maintenance() override;
     void put_maintenance(const Maintenance& window) override;
     void erase_maintenance(const std::string& id) override;
@@ -38,6 +39,8 @@ public:
     void erase_history(FaultHistory::Number number) override;
     void put_internal_alarm(const Alarm& alarm) override;
     void erase_internal_alarm(const base::FaultId& alarm) override;
+    void put_closed_alarm(const Alarm& alarm) override;
+    void erase_closed_alarm(const base::FaultId& alarm) override;
     void put_sink(const SinkRow& sink) override;
     void erase_sink(const std::string& sink) override;
     void put_agent(const base::HostId& host, const Agent& agent) override;

@@ -18,12 +18,18 @@ from vmbed.procs import temporary_dir, wait_until
 
 
 class MaintenanceCase(unittest.TestCase):
+    POLL = "1 s"
+
     def setUp(self) -> None:
         self.dir = self.enterContext(temporary_dir())
         self.inspector = self.enterContext(Inspector())
-        port = free_ports(1)
-        self.first = self.start_controller("first", http__listen=f"unix:{self.dir}/first/http.sock 127.0.0.1:{port}")
-        self.second = self.start_controller("second", peers__url=f"http://127.0.0.1:{port}", peers__poll_interval="1 s")
+        # Two that follow each other.
+        ports = {"first": free_ports(2), "second": 0}
+        ports["second"] = ports["first"] + 1
+        self.first, self.second = (
+            self.start_controller(name, http__listen=f"unix:{self.dir}/{name}/http.sock 127.0.0.1:{ports[name]}",
+                                  peers__url=f"http://127.0.0.1:{ports[peer]}", peers__poll_interval=self.POLL)
+            for name, peer in (("first", "second"), ("second", "first")))
         self.agent = Agent(self.dir / "agent", "compute-1", [self.first, self.second])
         self.addCleanup(lambda: self.agent.close())
         self.guest = RawGuest(self.agent.channels, "g1")
@@ -110,6 +116,37 @@ class Maintenance(MaintenanceCase):
         wait_until(lambda: not self.second.faults(), "its fault is over at the peer")
         wait_until(lambda: self.second.status()["agents"]["known"] == 0, "the peer has forgotten it too")
 
+    def test_an_alarm_of_a_host_is_the_same_at_each_controller_and_kept_after_its_end(self) -> None:
+        def alarms(controller: Controller) -> list[str]:
+            return [alarm["id"] for alarm in controller.status()["alarms"]]
+
+        both = (self.first, self.second)
+        alarm = "agent_lost.compute-1"
+        self.agent.close()
+        for each in both:
+            wait_until(lambda each=each: alarms(each) == [alarm], f"{each.name} shows it")
+            self.assertIn("agent_lost", self.vitalwire("faults", controller=each))
+        self.vitalwire("ack", "agent_lost", "--note", "on it", controller=self.second)
+        self.vitalwire("close", alarm, "--reason", "known", controller=self.second)
+        for each in both:
+            wait_until(lambda each=each: not alarms(each), f"it is over at {each.name}")
+
+        def whole(controller: Controller) -> bool:
+            fault = json.loads(self.vitalwire("fault", alarm, "--json", controller=controller))
+            seen = {entry["what"] for entry in fault["journal"]["entries"]}
+            return seen >= {"opened", "acknowledged", "seen by the operator", "closed by the operator", "cleared"}
+
+        for each in both:
+            wait_until(lambda each=each: whole(each), f"its whole life is in the journal of {each.name}")
+            self.assertIn("agent_lost", self.vitalwire("faults", "--all", controller=each))
+            events = json.loads(self.vitalwire("events", "--json", controller=each))["events"]
+            self.assertEqual([event["event"] for event in events if event["fault"]["id"] == alarm],
+                             ["opened", "cleared"])
+        self.first.close()
+        self.first.start()
+        self.assertTrue(whole(self.first), "it is kept over a restart")
+        self.assertEqual(alarms(self.first), [], "and stays closed, as its cause lasts")
+
     def test_a_fault_that_is_closed_while_its_agent_is_away_is_closed_at_the_peer(self) -> None:
         self.hang()
         wait_until(lambda: self.first.faults() and self.second.faults(), "both have recorded the fault")
@@ -142,6 +179,16 @@ class Maintenance(MaintenanceCase):
         fault = self.first.faults()[0]["id"]
         self.vitalwire("ack", fault[:8], "--note", "on it")
         self.assertIn("on it", self.vitalwire("fault", fault))
+
+
+class Announcements(MaintenanceCase):
+    POLL = "1 h"
+
+    def test_what_an_operator_decides_counts_at_the_peer_at_once(self) -> None:
+        self.vitalwire("maintenance", "all", "--for", "1h", "--reason", "x")
+        wait_until(lambda: self.windows(self.second), "the peer has it though it asks once an hour")
+        self.vitalwire("maintenance", "end", self.windows(self.second)[0]["id"], controller=self.second)
+        wait_until(lambda: not self.windows(self.first)[0]["active"], "and the other way round")
 
 
 if __name__ == "__main__":

@@ -67,6 +67,23 @@ TEST(History, HasTheAlarmsOfHostsToo) {
                 ElementsAre("2026-11-22 06:01:00Z opened critical agent_lost of host c1"));
 }
 
+TEST(History, HasEachTimeThatAnAlarmWasOpen) {
+    const json all = {{"alarms",
+                       {{{"host", "c1"},
+                         {"kind", "agent_lost"},
+                         {"severity", "critical"},
+                         {"opened_at", "2026-11-22T06:03:00.000000Z"},
+                         {"updated_at", "2026-11-22T06:03:00.000000Z"},
+                         {"earlier",
+                          {{{"opened_at", "2026-11-22T06:01:00.000000Z"},
+                            {"cleared_at", "2026-11-22T06:02:00.000000Z"},
+                            {"clear_reason", "connected"}}}}}}}};
+    EXPECT_THAT(lines(history(all, {}, {})["events"]),
+                ElementsAre("2026-11-22 06:01:00Z opened critical agent_lost of host c1",
+                            "2026-11-22 06:02:00Z cleared critical agent_lost of host c1, connected",
+                            "2026-11-22 06:03:00Z opened critical agent_lost of host c1"));
+}
+
 TEST(Changes, AreNoneBetweenEqualMoments) {
     const OpenFaults open = open_faults({{"faults", {fault("a", "01")}}});
     EXPECT_THAT(changes(open, open, "").events, IsEmpty());

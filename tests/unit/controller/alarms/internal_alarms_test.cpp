@@ -116,6 +116,21 @@ TEST_F(InternalAlarmsTest, AnAgentThatFlapsWhileASinkIsAwayLeavesItsLastState) {
     EXPECT_EQ(receipts["a"].lines.back(), "agent_lost opened 201");
 }
 
+TEST_F(InternalAlarmsTest, OfManyThatAreOverThoseThatEndedLastAreKept) {
+    start();
+    const std::size_t more = 3;
+    for (std::size_t i = 0; i < InternalAlarms::kMaxKept + more; ++i) {
+        Alarm ended = lost;
+        ended.id = base::FaultId("agent_lost." + std::to_string(i));
+        ended.updated_at += std::chrono::seconds(i);
+        ended.cleared_at = ended.updated_at;
+        alarms->merge_journal(ended.id, "ctl-2", {{{ended.updated_at, "cleared", "", "connected"}}, 0, ended});
+    }
+    EXPECT_EQ(alarms->journal().alarms().size(), InternalAlarms::kMaxKept);
+    EXPECT_EQ(alarms->internal().find(base::FaultId("agent_lost.2")), nullptr);
+    EXPECT_NE(alarms->internal().find(base::FaultId("agent_lost.3")), nullptr);
+}
+
 TEST_F(InternalAlarmsTest, ReconciliationResendsWhatAReceiverHasLost) {
     receipts["a"].reconcile = base::Millis(5);
     start();

@@ -304,6 +304,137 @@ TEST_F(OperationsTest, AnOperatorEndsAnAlarmOfAHost) {
     EXPECT_FALSE(core->clear_by_operator(base::FaultId("agent_lost.compute-9"), "known", moment));
 }
 
+class SuiteAlarmTest : public OperationsTest {
+protected:
+    void lose_the_agent() {
+        up(hello("compute-1"));
+        down("compute-1");
+        pass(seconds(10));
+        ASSERT_THAT(take(), Contains("agent_lost.compute-1 opened 1"));
+    }
+    /// As another controller's journal has it.
+    Journal::Part of_peer(std::vector<JournalEntry> entries, bool open = true) const {
+        Alarm alarm;
+        alarm.id = kLost;
+        alarm.kind = kAgentLost;
+        alarm.severity = "critical";
+        alarm.host = base::HostId("compute-1");
+        alarm.opened_at = alarm.updated_at = moment.wall;
+        if (!open) alarm.cleared_at = moment.wall;
+        return {std::move(entries), 0, alarm};
+    }
+
+    const base::FaultId kLost{"agent_lost.compute-1"};
+};
+
+TEST_F(SuiteAlarmTest, KeepsItsJournalAfterItsEndAndARestart) {
+    lose_the_agent();
+    EXPECT_TRUE(core->acknowledge_by_operator(kLost, "on it", moment));
+    up(hello("compute-1"));
+    pass(seconds(2));
+    down("compute-1");
+    pass(seconds(10));
+    up(hello("compute-1"));
+    pass(seconds(2));
+    restart();
+    const Alarm* last = core->alarms().internal().find(kLost);
+    ASSERT_NE(last, nullptr);
+    EXPECT_EQ(last->clear_reason, "connected");
+    EXPECT_THAT(journal("agent_lost.compute-1"),
+                ElementsAre("opened", "acknowledged: opened", "seen by the operator: on it", "cleared: connected",
+                            "acknowledged: cleared", "opened", "acknowledged: opened", "cleared: connected",
+                            "acknowledged: cleared"));
+    const auto earlier = earlier_occurrences(*core->alarms().journal().find(kLost));
+    ASSERT_EQ(earlier.size(), 1U);
+    EXPECT_LT(earlier[0].opened_at, earlier[0].cleared_at);
+    EXPECT_LT(earlier[0].cleared_at, last->opened_at);
+    EXPECT_FALSE(core->acknowledge_by_operator(kLost, "on it", moment)) << "it is over";
+}
+
+TEST_F(SuiteAlarmTest, ThatIsClosedIsRaisedAgainWhenItsCauseHasEndedAndIsBack) {
+    lose_the_agent();
+    ASSERT_TRUE(core->clear_by_operator(kLost, "known", moment));
+    run_deferred();
+    EXPECT_THAT(take(), ElementsAre("agent_lost.compute-1 cleared 2"));
+    EXPECT_FALSE(core->clear_by_operator(kLost, "known", moment));
+    pass(minutes(5));
+    EXPECT_THAT(take(), IsEmpty());
+    restart();
+    pass(minutes(5));
+    EXPECT_THAT(take(), IsEmpty()) << "the cause lasts";
+    up(hello("compute-1"));
+    pass(seconds(2));
+    down("compute-1");
+    pass(seconds(10));
+    EXPECT_THAT(take(), ElementsAre("agent_lost.compute-1 opened 1"));
+}
+
+TEST_F(SuiteAlarmTest, ThatIsClosedWaitsForTheEndOfAnAgentsProblem) {
+    up(hello("compute-1"));
+    message("compute-1", bus::AgentProblems{{{"source libvirt cannot see", "refused", moment.wall, {}}}});
+    pass(seconds(5));
+    const base::FaultId degraded("agent_degraded.compute-1");
+    EXPECT_TRUE(core->clear_by_operator(degraded, "we know", moment));
+    pass(minutes(5));
+    EXPECT_THAT(take(), ElementsAre("agent_degraded.compute-1 opened 1", "agent_degraded.compute-1 cleared 2"));
+    message("compute-1", bus::AgentProblems{});
+    pass(seconds(5));
+    message("compute-1", bus::AgentProblems{{{"source libvirt cannot see", "refused", moment.wall, {}}}});
+    pass(seconds(5));
+    EXPECT_THAT(take(), ElementsAre("agent_degraded.compute-1 opened 1"));
+}
+
+TEST_F(SuiteAlarmTest, OfAnotherControllerIsShownSeenAndClosedHere) {
+    core->merge_journal(kLost, "ctl-2", of_peer({{moment.wall, "opened", "", ""}}), moment);
+    const auto shown = alarm_of(*core->alarms().journal().find(kLost));
+    EXPECT_EQ(shown.first, "ctl-2");
+    EXPECT_TRUE(shown.second->open());
+    EXPECT_TRUE(core->acknowledge_by_operator(kLost, "on it", moment));
+    pass(seconds(1));
+    EXPECT_TRUE(core->clear_by_operator(kLost, "known", moment));
+    EXPECT_FALSE(core->alarms().internal().find(kLost)->open());
+    EXPECT_THAT(take(), IsEmpty()) << "the other one has raised it, and clears it";
+    restart();
+    EXPECT_THAT(
+        journal("agent_lost.compute-1"),
+        ElementsAre("seen by the operator: on it", "closed by the operator: known", "cleared: closed by the operator"));
+}
+
+TEST_F(SuiteAlarmTest, ThatIsClosedAtAnotherControllerIsClosedHereOnce) {
+    lose_the_agent();
+    const Journal::Part decision = of_peer({{moment.wall, kClosedEntry, "", "known"}}, false);
+    core->merge_journal(kLost, "ctl-2", decision, moment);
+    run_deferred();
+    EXPECT_THAT(take(), ElementsAre("agent_lost.compute-1 cleared 2"));
+    up(hello("compute-1"));
+    pass(seconds(2));
+    down("compute-1");
+    pass(seconds(10));
+    EXPECT_THAT(take(), ElementsAre("agent_lost.compute-1 opened 1"));
+    moment.wall -= hours(1);  // the other one's clock is ahead
+    core->merge_journal(kLost, "ctl-2", decision, moment);
+    pass(seconds(2));
+    EXPECT_THAT(take(), IsEmpty()) << "that was about the time before";
+}
+
+TEST_F(SuiteAlarmTest, ThatIsClosedWhereItWasRaisedIsNotRaisedByTheOneThatTakesOver) {
+    const auto of_ctl_2 = [&](const std::string& host) {
+        bus::Hello greeting = hello(host);
+        greeting.is_primary = false;
+        greeting.primary = "ctl-2";
+        greeting.controllers = {"ctl", "ctl-2"};
+        return greeting;
+    };
+    up(of_ctl_2("compute-1"));
+    up(of_ctl_2("compute-2"));
+    down("compute-1");
+    pass(seconds(10));
+    core->merge_journal(kLost, "ctl-2", of_peer({{moment.wall, kClosedEntry, "", "known"}}, false), moment);
+    message("compute-2", bus::PrimaryChanged{true, "ctl", {"ctl"}});  // ctl-2 is lost
+    pass(minutes(5));
+    EXPECT_THAT(take(), IsEmpty());
+}
+
 // What an operator decides at one controller counts at all.
 
 TEST_F(OperationsTest, AFaultThatIsClosedAtAnotherControllerIsClosedWhileItsAgentIsAway) {
