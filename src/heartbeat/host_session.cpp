@@ -215,7 +215,9 @@ void HostSession::receive(Dialect dialect, const wire::Exit& exit) {
         ++counters_.stale;
         return;
     }
-    unregister("exit");
+    // It is no evidence that the guest is well: what is open stays. T-establish, if it is awaited again, resumes where
+    // the init suspended it, unless an answer has shown since that the guest lives.
+    forget_registration(false);
 }
 
 void HostSession::on(const Inhibited& event) {
@@ -262,7 +264,7 @@ void HostSession::on(const Started&) {
 
 void HostSession::on(const ChannelRemoved& event) {
     connected_[index(event.dialect)] = false;
-    if (registration_ && registration_->dialect == event.dialect) unregister("removed");
+    if (registration_ && registration_->dialect == event.dialect) end_watch("removed");
 }
 
 void HostSession::on(const Stopped& event) {
@@ -318,7 +320,7 @@ void HostSession::on(const PolicyChanged& event) {
     if (!policy_.enabled) return switch_off();
     if (!was_enabled) invite();
     if (!policy_.required && !was_registered_) clear(FaultKind::not_established, "disabled");
-    if (by_guest_agent() && !policy_.guest_agent) return unregister("disabled");
+    if (by_guest_agent() && !policy_.guest_agent) return end_watch("disabled");
     apply_policy_times();
 }
 
@@ -486,9 +488,8 @@ void HostSession::release() {
     answer_by_ = kNever;  // it may have passed while the guest could not answer
 }
 
-/// Ends the session as the guest or the operator wants it. T-establish, if it is awaited again, resumes where the init
-/// suspended it, unless an answer has shown since that the guest lives.
-void HostSession::unregister(std::string_view why) {
+/// An operator has decided that this guest is not asked any more.
+void HostSession::end_watch(std::string_view why) {
     forget_registration(false);
     clear(FaultKind::heartbeat_lost, why);
     clear(FaultKind::unhealthy, why);

@@ -110,7 +110,7 @@ private:
     void apply_policy_times();
     void switch_off();
     bool has_to_switch_off() const { return !policy_.enabled && (registration_ || any_fault_open()); }
-    void unregister(std::string_view why);
+    void end_watch(std::string_view why);
     void forget_registration(bool expected_back);
     void expect_registration();
     void restart_establish_timer();

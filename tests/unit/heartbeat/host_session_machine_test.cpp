@@ -258,6 +258,34 @@ TEST(HostSession, H27_ARestartWhileARegistrationIsAwaitedDoesNotEndTheWait) {
     EXPECT_THAT(open.run(Millis(1'000'000)), IsEmpty()) << "it is open";
 }
 
+TEST(HostSession, H18_ExitIsNoEvidenceThatTheGuestIsWell) {
+    Host host;
+    host.lost();
+    EXPECT_THAT(host.exit("s1"), ElementsAre("forget"));
+    EXPECT_THAT(host.init(), ElementsAre("keep s2", "init_ack s2"));
+    EXPECT_THAT(host.tick(), ElementsAre("challenge 3"));
+    EXPECT_THAT(host.answer(3, true, "", "s2"), ElementsAre("clear heartbeat_lost recovered"));
+}
+
+TEST(HostSession, H18_ASickGuestWhoseDaemonIsRestartedStaysUnhealthyUntilItAnswersOtherwise) {
+    Host host;
+    host.beating();
+    host.answer(1, false, "disk");
+    EXPECT_THAT(host.exit("s1"), ElementsAre("forget"));
+    host.init();
+    host.tick();
+    EXPECT_THAT(host.answer(2, false, "disk", "s2"), IsEmpty());
+    EXPECT_THAT(host.after(Millis(1000)).tick(), ElementsAre("challenge 3"));
+    EXPECT_THAT(host.answer(3, true, "", "s2"), ElementsAre("clear unhealthy recovered"));
+}
+
+TEST(HostSession, H18_AFaultOfAGuestThatHasLeftEndsWithItsMachine) {
+    Host host;
+    host.lost();
+    host.exit("s1");
+    EXPECT_THAT(host.on(Stopped{StopReason::domain_stopped}), ElementsAre("clear heartbeat_lost domain_stopped"));
+}
+
 TEST(HostSession, H18_AnInitWithoutAnAnswerDoesNotStartTheWaitAgain) {
     Host host(required());
     host.connect();

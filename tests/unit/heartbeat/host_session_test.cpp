@@ -476,13 +476,6 @@ TEST(HostSession, H18_ExitOfAGuestThatMustBeRegisteredIsNotTheEnd) {
     EXPECT_THAT(host.after(Millis(120'000)).tick(), ElementsAre("open not_established"));
 }
 
-TEST(HostSession, H18_ExitClearsWhatTheGuestWasAccusedOf) {
-    Host host;
-    host.lost();
-    host.answer(2, false, "x");
-    EXPECT_THAT(host.exit("s1"), ElementsAre("forget", "clear unhealthy exit"));
-}
-
 TEST(HostSession, H19_IgnoresTheExitOfAnotherSession) {
     Host host;
     host.beating();
