@@ -71,7 +71,11 @@ AgentCore::AgentCore(Identity identity, Settings settings, IdGenerator& ids, Out
       actions_(settings.actions, ids, *this),
       maintenance_(*this),
       guest_agents_(settings.guest_agents, ids, *this),
-      io_watch_(*this) {}
+      io_watch_(*this) {
+    // The instance is another one at each start.
+    constexpr std::size_t kRoom = std::size_t{1} << 52U;
+    groups_.number_from(1 + std::hash<std::string>{}(identity_.self.instance) % kRoom);
+}
 
 void AgentCore::start(const Moment& at) {
     at_ = at;

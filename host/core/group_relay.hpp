@@ -54,6 +54,8 @@ public:
 
     GroupRelay(Settings settings, Output& output) : settings_(settings), output_(output) {}
 
+    /// See RateLimiter.
+    void number_from(std::uint64_t first) { rate_limiter_.number_from(first); }
     /// `policy`: what the cloud wants of the guest; on top of the defaults.
     void set_policy(const model::GuestPolicy& policy);
     /// The guest has no policy any more, or is not on this host.

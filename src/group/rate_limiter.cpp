@@ -79,25 +79,29 @@ bool RateLimiter::within_rate(Guest& guest, const Channel& from, const GroupPdu&
         return true;
     }
     ++counters_.rate_limited;
-    ++guest.refused;
+    ++(std::holds_alternative<wire::StatusQuery>(pdu) ? guest.refused_queries : guest.refused_broadcasts);
     guest.refused_on = from;
     if (now < guest.tell_again_at) {
         owing_.try_emplace(from.guest, guest.tell_again_at);
     } else {
-        tell_refused(guest, pdu, now);
+        tell_refused(from.guest, guest, pdu, true, now);
     }
     return false;
 }
 
-void RateLimiter::tell_refused(Guest& guest, const GroupPdu& pdu, TimePoint now) {
+/// Of one kind of message at a time: a guest takes the refusal of queries for one of all that are under way.
+void RateLimiter::tell_refused(const base::GuestId& id, Guest& guest, GroupPdu pdu, bool seq_known, TimePoint now) {
     guest.tell_again_at = now + kRate;
     const auto per_second = static_cast<long>(guest.limits.messages_per_second);
     const auto bytes = static_cast<long>(guest.limits.bytes_per_second);
     const std::string text =
         "more than " + std::to_string(per_second) + " messages or " + std::to_string(bytes) + " bytes a second";
+    const bool of_queries = std::holds_alternative<wire::StatusQuery>(pdu);
     wire::Nack nack = wire::make_nack(pdu, {Errc::rate_limited, text});
-    nack.refused = std::exchange(guest.refused, 0);
+    if (!seq_known) nack.seq.reset();
+    nack.refused = std::exchange(of_queries ? guest.refused_queries : guest.refused_broadcasts, 0);
     output_.answer(guest.refused_on, std::move(nack));
+    if (guest.refused_broadcasts > 0 || guest.refused_queries > 0) owing_.insert_or_assign(id, guest.tell_again_at);
 }
 
 void RateLimiter::serving() {
@@ -113,6 +117,7 @@ void RateLimiter::cut_off() {
 }
 
 void RateLimiter::accepted(std::uint64_t up_to) {
+    if (up_to >= next_number_) return;  // of an earlier life of this agent
     for (auto item = pending_.begin(); item != pending_.end() && item->first <= up_to;) {
         item = item->second.is_query ? std::next(item) : pending_.erase(item);
     }
@@ -144,8 +149,13 @@ void RateLimiter::tick(TimePoint now) {
             continue;
         }
         const auto guest = guests_.find(owed->first);
-        if (guest != guests_.end() && guest->second.refused > 0) tell_refused(guest->second, wire::Broadcast{}, now);
         owed = owing_.erase(owed);
+        if (guest == guests_.end()) continue;
+        if (guest->second.refused_broadcasts > 0) {
+            tell_refused(guest->first, guest->second, wire::Broadcast{}, false, now);
+        } else if (guest->second.refused_queries > 0) {
+            tell_refused(guest->first, guest->second, wire::StatusQuery{}, false, now);
+        }
     }
     while (!pending_.empty() && now >= pending_.begin()->second.deadline) {
         const Pending late = std::move(pending_.extract(pending_.begin()).mapped());

@@ -68,6 +68,9 @@ public:
 
     explicit RateLimiter(Output& output) : output_(output) {}
 
+    /// Numbers begin here, differently at each start of the agent: what a controller answers to an earlier life of it
+    /// must not pass for an answer to this one.
+    void number_from(std::uint64_t first) { next_number_ = first; }
     void set_limits(const base::GuestId& guest, const Limits& limits);
     Limits limits(const base::GuestId& guest) const;  ///< not enabled for one that is not known
     void forget(const base::GuestId& guest);
@@ -96,8 +99,10 @@ private:
         Limits limits;
         base::TokenBucket messages;
         base::TokenBucket bytes;
-        std::int64_t refused = 0;  ///< by the rate since the guest was last told
-        Channel refused_on{};      ///< where the last of them came from
+        // By the rate since the guest was last told of them.
+        std::int64_t refused_broadcasts = 0;
+        std::int64_t refused_queries = 0;
+        Channel refused_on{};  ///< where the last of them came from
         base::TimePoint tell_again_at{};
     };
 
@@ -109,7 +114,7 @@ private:
         std::vector<wire::MemberState> members;  ///< of a query, until it is complete
     };
 
-    void tell_refused(Guest& guest, const wire::GroupPdu& pdu, base::TimePoint now);
+    void tell_refused(const base::GuestId& id, Guest& guest, wire::GroupPdu pdu, bool seq_known, base::TimePoint now);
     bool within_rate(Guest& guest, const Channel& from, const wire::GroupPdu& pdu, base::TimePoint now);
     void refuse(const Channel& to, const wire::GroupPdu& pdu, base::Errc code, const std::string& why);
     void refuse(const Pending& pending, base::Errc code, const std::string& why);

@@ -164,6 +164,38 @@ TEST(RateLimiter, S08_TellsTheRestOfAFloodThatHasEnded) {
     EXPECT_THAT(agent.after(Millis(5000)).tick(), IsEmpty());
 }
 
+TEST(RateLimiter, S08_TellsOfWhatKindTheRefusedMessagesWereOneKindAtATime) {
+    Agent agent;
+    for (int i = 0; i < 100; ++i)
+        agent.says(kAnna, wire::StatusQuery{i});
+    EXPECT_THAT(agent.says(kAnna, wire::StatusQuery{100}),
+                ElementsAre("anna <- nack rate_limited of status_query 100 refused 1"));
+    EXPECT_THAT(agent.says(kAnna, wire::StatusQuery{101}), IsEmpty());
+    EXPECT_THAT(agent.broadcast(kAnna, "", 7), IsEmpty());
+    EXPECT_THAT(agent.says(kAnna, wire::StatusQuery{102}), IsEmpty());
+    agent.controller([](RateLimiter& gate) {
+        for (std::uint64_t number = 1; number <= 100; ++number)
+            gate.status(number, {}, true);
+    });
+    EXPECT_THAT(agent.after(Millis(1000)).tick(), ElementsAre("anna <- nack rate_limited of broadcast refused 1"));
+    EXPECT_THAT(agent.after(Millis(999)).tick(), IsEmpty());
+    EXPECT_THAT(agent.after(Millis(1)).tick(), ElementsAre("anna <- nack rate_limited of status_query refused 2"));
+    EXPECT_THAT(agent.after(Millis(5000)).tick(), IsEmpty());
+}
+
+TEST(RateLimiter, WhatAControllerAnswersToAnEarlierLifeOfTheAgentIsNoAnswer) {
+    Agent agent;
+    agent.gate().number_from(500);
+    agent.says(kAnna, wire::StatusQuery{1});
+    EXPECT_THAT(agent.broadcast(kAnna, "hi", 2), ElementsAre("forward 501 anna hi"));
+    agent.controller([](RateLimiter& gate) {
+        gate.status(1, {member("bert")}, true);
+        gate.accepted(777);
+    });
+    EXPECT_THAT(agent.after(Millis(900)).tick(),
+                ElementsAre("anna <- nack unavailable of status_query 1", "anna <- nack unavailable of broadcast 2"));
+}
+
 TEST(RateLimiter, S07_TheSmallestRateStillLetsTheLargestMessagePass) {
     Agent agent;
     agent.gate().set_limits(kAnna, Limits{true, 0.1, 1024, 2});
