@@ -19,6 +19,7 @@ constexpr base::Millis kLongestSyncPause{3000};
 constexpr std::size_t kFewAgents = 5;
 /// As long as an agent is connected by one URL of ours, another one is tried no more often.
 constexpr base::Millis kSecondUrlRetry{10'000};
+constexpr base::Millis kRetryWhileAwaited{1'000};
 /// The inventory is asked again for the sake of one report at most that often.
 constexpr base::Millis kRefreshPause{5000};
 /// A fault for each of its guests in most kinds, and room for those that nothing is known of.
@@ -154,14 +155,26 @@ std::optional<bus::Rejected> Core::admit(std::size_t port, const bus::Hello& hel
                controllers.end();
     };
     const Agent* agent = fleet_.find(host);
-    const Sessions::Holder holder{silence_.watches(host) && !silence_.silent(host),
-                                  agent != nullptr && names_us(agent->controllers) && !names_us(hello.controllers)};
+    const bool given_up = agent != nullptr && names_us(agent->controllers) && !names_us(hello.controllers);
+    const Sessions::Holder holder{silence_.watches(host) && !silence_.silent(host), given_up,
+                                  agent == nullptr || may_be_restarted(hello, *agent)};
     auto rejected = sessions_.admit(host, newcomer, holder, moment.steady);
+    if (!rejected && agent != nullptr && awaits_return(*agent, hello, moment)) {
+        rejected = bus::Rejected{"the agent named " + host.str() + " is expected back, and this is another one",
+                                 kRetryWhileAwaited};
+    }
     if (!rejected) {
         if (const auto pause = pacing_.connect(host, moment.steady)) rejected = bus::Rejected{kTooOften, *pause};
     }
     if (rejected) ++counters_.refused;
     return rejected;
+}
+
+/// The agent that is known may only be restarting, or is this controller: one that is not its continuation has lost its
+/// state, or is a clone, which must not speak for the guests of another host in that moment.
+bool Core::awaits_return(const Agent& known, const bus::Hello& hello, Moment moment) {
+    if (known.connected || hello.state.empty() || known.state.empty()) return false;
+    return moment.steady - known.away_since < kAgentPatience && !may_be_restarted(hello, known);
 }
 
 void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string& peer, Moment moment) {

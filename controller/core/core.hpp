@@ -161,6 +161,7 @@ private:
     bool knows(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision) const;
     void closed_elsewhere(const base::FaultId& alarm, const std::string& controller, const JournalEntry& decision,
                           base::Moment moment);
+    static bool awaits_return(const Agent& known, const bus::Hello& hello, base::Moment moment);
     bool known_session(std::size_t port, const base::HostId& host) const;
     void put_agent(const base::HostId& host) { context_.rows.put_agent(host, *fleet_.find(host)); }
 

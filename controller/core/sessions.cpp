@@ -25,7 +25,7 @@ std::optional<bus::Rejected> Sessions::admit(const base::HostId& host, const Ses
         if (newcomer.port == at->second.port || holder.given_up) return std::nullopt;
         return bus::Rejected{"this agent is connected by another URL of the same controller", kRetryAfter, true};
     }
-    const bool may_be_restarted = restarted(at->second, newcomer);
+    const bool may_be_restarted = holder.continued && restarted(at->second, newcomer);
     if (may_be_restarted && !holder.lives) return std::nullopt;
     Rival& rival = rivals_[host];
     rival.may_be_restarted = may_be_restarted;

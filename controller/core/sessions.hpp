@@ -27,6 +27,7 @@ public:
     struct Holder {
         bool lives = false;     ///< something was received from the one that is connected just now
         bool given_up = false;  ///< the agent itself has lost that connection, of which nothing is seen here yet
+        bool continued = true;  ///< the newcomer may be the one that is connected, restarted
     };
     /// Why the newcomer is not admitted; absent when it is. `host`: canonical.
     std::optional<bus::Rejected> admit(const base::HostId& host, const Session& newcomer, Holder holder,

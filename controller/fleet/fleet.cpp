@@ -9,11 +9,6 @@ namespace {
 const std::vector<base::HostId> kNobody;
 }
 
-namespace {
-
-/// What the agent's state holds includes all that is known from it. An old copy, or a clone that went its own way, was
-/// not started from the life that is known, or before that made its last change: however often either was started
-/// since, and whatever it has counted since.
 bool continues(const bus::Hello& hello, const Agent& known) {
     if (!hello.instance.empty() && hello.instance == known.instance) return true;
     if (hello.state.empty() || hello.state != known.state) return false;
@@ -24,7 +19,10 @@ bool continues(const bus::Hello& hello, const Agent& known) {
     return life != hello.lives.end() && life->state_changes >= known.state_changes;
 }
 
-}  // namespace
+bool may_be_restarted(const bus::Hello& hello, const Agent& known) {
+    const bool other_run = !hello.boot.empty() && !known.boot.empty() && hello.boot != known.boot;
+    return !other_run && continues(hello, known);
+}
 
 bool answers(const model::GuestReport& report) {
     return (report.state == "registered" || report.state == "unhealthy") && report.responses > 0;
@@ -47,6 +45,7 @@ void Fleet::up(const base::HostId& host, const bus::Hello& hello, const std::str
     agent.reported_problems = false;
     agent.version = hello.agent_version;
     agent.instance = hello.instance;
+    agent.boot = hello.boot;
     agent.peer = peer;
     agent.connected = true;
     agent.silent = false;

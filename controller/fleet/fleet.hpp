@@ -27,6 +27,7 @@ inline constexpr std::size_t kMaxGuestsPerHost = 20'000;
 struct Agent {
     std::string version;
     std::string instance;  ///< of the agent's life
+    std::string boot;      ///< Hello::boot
     std::string peer;
     bool connected = false;
     bool silent = false;                   ///< connected, and nothing came from it for too long
@@ -50,6 +51,14 @@ struct Agent {
 
     bool present() const { return connected && !silent; }
 };
+
+/// What the agent's state holds includes all that is known from it. An old copy, or a clone that went its own way, was
+/// not started from the life that is known, or before that made its last change: however often either was started
+/// since, and whatever it has counted since.
+bool continues(const bus::Hello& hello, const Agent& known);
+/// The agent that is known can have ended a moment ago and be this one: it continues its state in the same run of the
+/// host. Otherwise its host would have been restarted in that moment; a clone, complete as it may be, is another host.
+bool may_be_restarted(const bus::Hello& hello, const Agent& known);
 
 /// The agents that this controller has seen. No I/O, no clock.
 class Fleet {

@@ -179,6 +179,7 @@ std::vector<std::pair<base::HostId, Agent>> AlarmStore::load_agents() {
         agent.primary = wire::text_or(row, "primary");
         agent.instance = wire::text_or(row, "instance");
         agent.state = wire::text_or(row, "state");
+        agent.boot = wire::text_or(row, "boot");
         agent.state_starts = static_cast<std::uint64_t>(wire::int_or(row, "state_starts", 0));
         agent.state_changes = static_cast<std::uint64_t>(wire::int_or(row, "state_changes", 0));
         agent.last_seen = base::from_iso8601(wire::text_or(row, "last_seen"));
@@ -299,6 +300,7 @@ void AlarmStore::put_agent(const base::HostId& host, const Agent& agent) {
                       {"primary", agent.primary},
                       {"instance", agent.instance},
                       {"state", agent.state},
+                      {"boot", agent.boot},
                       {"state_starts", agent.state_starts},
                       {"state_changes", agent.state_changes},
                       {"last_seen", base::to_iso8601(agent.last_seen)}};

@@ -82,7 +82,6 @@ public:
         ControllerSync::Timing timing;
         bool discovery = false;  ///< controllers are found at a broker
         std::string new_state;   ///< id for a state that is empty yet
-        std::string boot;        ///< id of this run of the host; empty: not known
     };
 
     struct Counters {

@@ -65,11 +65,11 @@ void AgentCore::start_state() {
     if (lives_.size() > bus::kMaxLives) lives_.erase(lives_.begin(), lives_.end() - bus::kMaxLives);
     output_.put(kAgentTable, kLives, lives_row(lives_, identity_.self.instance));
     const std::string& boot = rows[kBootId];
-    host_restarted_ = !boot.empty() && !identity_.boot.empty() && boot != identity_.boot;
+    host_restarted_ = !boot.empty() && !identity_.self.boot.empty() && boot != identity_.self.boot;
     if (fresh) output_.put(kAgentTable, kStateId, state_id_);
     output_.put(kAgentTable, kStateStarts, std::to_string(state_starts_));
     state_.begin_life(state_starts_, monitor_);
-    output_.put(kAgentTable, kBootId, identity_.boot);
+    output_.put(kAgentTable, kBootId, identity_.self.boot);
 }
 
 /// With the row that changes: on the disk both are there or neither.

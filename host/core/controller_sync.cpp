@@ -341,6 +341,7 @@ void ControllerSync::send_snapshot(LinkId link) {
     hello.primary = primary_name();
     hello.controllers = connected_names();
     hello.lives = identity_.lives;
+    hello.boot = identity_.boot;
     send(link, hello);
     send(link, bus::SnapshotBegin{});
     send_guests(link);

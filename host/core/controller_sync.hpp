@@ -59,7 +59,8 @@ public:
         base::HostId host;
         std::string version;
         std::string instance;
-        std::string state;               ///< id of the stored state
+        std::string boot{};              ///< id of this run of the host; empty: not known
+        std::string state{};             ///< id of the stored state
         std::uint64_t state_starts = 0;  ///< how often an agent has started from it
         std::uint64_t state_changes = 0;
         std::vector<bus::Hello::Life> lives{};  ///< earlier ones on that state

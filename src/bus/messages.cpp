@@ -123,7 +123,8 @@ struct Encoder {
                 {"state_changes", message.state_changes},
                 {"primary", message.primary},
                 {"controllers", message.controllers},
-                {"lives", array_of(message.lives)}};
+                {"lives", array_of(message.lives)},
+                {"boot", message.boot}};
     }
     json operator()(const PrimaryChanged& message) const {
         return {{"lead", message.is_primary}, {"primary", message.primary}, {"controllers", message.controllers}};
@@ -220,6 +221,7 @@ Result<ToController> decode_hello(const json& object) {
     message.primary = in.text_or("primary", kMaxHostName);
     message.controllers = in.take(read_names(object, "controllers"));
     message.lives = in.take(read_lives(object));
+    message.boot = in.text_or("boot", kMaxWord);
     return in.finish(ToController(std::move(message)));
 }
 

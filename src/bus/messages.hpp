@@ -46,6 +46,9 @@ struct Hello {
     /// The last of them, in order. A copy of the state that went another way does not have the life that the controller
     /// knows, or has it with fewer changes. Empty: the first life, or an agent of an earlier release.
     std::vector<Life> lives;
+    /// Id of this run of the host's kernel: one that differs is another machine, or the host was restarted. Empty: not
+    /// known.
+    std::string boot;
 };
 /// Also sent when only the lists have changed.
 struct PrimaryChanged {

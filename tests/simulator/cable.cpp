@@ -155,6 +155,7 @@ void Cable::deliver(Direction direction, const std::string& line) {
     const auto* hello = std::get_if<bus::Hello>(&message);
     if (hello == nullptr) return;
     server_end_ = true;
+    connected_since_ = world_.now();
     served_ = hello->host;
     server_->agent_up(*this, *hello);
 }

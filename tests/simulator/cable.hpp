@@ -32,6 +32,7 @@ public:
         : world_(world), host_(std::move(host)), name_(std::move(name)), keep_alive_(keep_alive) {}
 
     std::string name() const { return host_.str() + " and " + name_; }
+    const base::HostId& host() const { return host_; }
 
     /// Cuts may overlap: it is whole when all of them are healed.
     void cut();
@@ -39,6 +40,10 @@ public:
     void heal_all();
     /// Since when it has been whole; the time now while it is cut.
     TimePoint whole_since() const { return cut_ > 0 ? world_.now() : whole_since_; }
+    /// Since when the controller has had the agent's hello; the time now while they cannot reach each other.
+    TimePoint connected_since() const {
+        return cut_ == 0 && agent_end_ && server_end_ ? connected_since_ : world_.now();
+    }
     /// The agent has another name from its next start.
     void rename(base::HostId host) { host_ = std::move(host); }
 
@@ -74,6 +79,7 @@ private:
     int cut_ = 0;                      ///< how many times at present
     std::uint64_t cuts_ = 0;
     TimePoint redial_from_{};
+    TimePoint connected_since_{};
     base::HostId served_;           ///< as the agent of the present connection named itself
     std::uint64_t connection_ = 0;  ///< number of the present or last one
     bool agent_end_ = false;        ///< the agent takes it for connected

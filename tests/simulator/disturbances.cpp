@@ -16,6 +16,8 @@ using Power = Vm::Power;
 constexpr Millis kQuickBoot{3000};
 constexpr Millis kSlowBoot{15'000};
 constexpr seconds kEndlessBoot{45};  // beyond the time a guest has to register
+// How long an agent may be away without being taken for gone, less what it takes to connect.
+constexpr seconds kShortAbsence{3};
 
 }  // namespace
 
@@ -32,6 +34,7 @@ void Simulation::schedule_disturbances() {
     schedule(seconds(40), &Simulation::disturb_clock);
     schedule(seconds(60), &Simulation::evacuate);
     schedule(seconds(60), &Simulation::close_a_fault);
+    schedule(seconds(60), &Simulation::clone_a_host);
 }
 
 void Simulation::schedule(Duration mean, void (Simulation::*disturb)()) {
@@ -198,17 +201,26 @@ void Simulation::migrate(Vm& vm) {
 
 void Simulation::disturb_agent() {
     HostNode& host = *world_.pick(hosts_);
-    if (world_.chance(0.5)) return host.stall_agent(world_.exponential(seconds(2)));
+    if (world_.chance(0.5)) {
+        const Duration time = world_.exponential(seconds(2));
+        if (time > kShortAbsence) end_clone_of(host);
+        return host.stall_agent(time);
+    }
     if (world_.chance(0.2)) host.copy_state();
     if (!evacuated_.contains(&host)) restart_agent(host);
 }
 
 /// With its state, as a rule, and by the same name.
 void Simulation::restart_agent(HostNode& host) {
-    host.stop_agent(world_.chance(0.5));
-    world_.after(world_.exponential(seconds(3)), [this, &host] {
+    const bool killed = world_.chance(0.5);
+    const Duration away = world_.exponential(seconds(3));
+    const std::size_t change = world_.below(8);
+    // What it may lose makes it as strange as its clone.
+    if (killed || away > kShortAbsence || change < 3) end_clone_of(host);
+    host.stop_agent(killed);
+    world_.after(away, [this, &host, change] {
         if (host.agent_running() || evacuated_.contains(&host)) return;
-        switch (world_.below(8)) {
+        switch (change) {
             case 0:
                 host.lose_state();
                 break;
@@ -225,6 +237,25 @@ void Simulation::restart_agent(HostNode& host) {
     });
 }
 
+/// A machine with a copy of a host's disk claims to be that host, as long as that is there itself.
+void Simulation::clone_a_host() {
+    const HostNode& host = *world_.pick(hosts_);
+    if (cloned_ != nullptr || !host.known_everywhere(seconds(1))) return;
+    world_.log(host.id().str() + ": a clone of it starts");
+    cloned_ = &host;
+    clone_->clone(host);
+    clone_->start_agent();
+    world_.after(world_.exponential(seconds(20)), [this] { end_clone(); });
+}
+
+void Simulation::end_clone() {
+    if (std::exchange(cloned_, nullptr) != nullptr) clone_->stop_agent(true);
+}
+
+void Simulation::end_clone_of(const HostNode& host) {
+    if (cloned_ == &host) end_clone();
+}
+
 /// A host is given up: its guests are started elsewhere, while it is dead, or nobody knows how it is. Then it comes
 /// back, without its guests or with them, and has to learn that they are no longer its own.
 void Simulation::evacuate() {
@@ -235,6 +266,7 @@ void Simulation::evacuate() {
     const bool busy = std::any_of(vms.begin(), vms.end(), [this](const Vm* vm) { return busy_.contains(vm); });
     if (busy || vms.empty() || evacuated_.size() + 1 >= hosts_.size() || !evacuated_.insert(&host).second) return;
     busy_.insert(vms.begin(), vms.end());
+    end_clone_of(host);
     host.cut_off();
     const bool dead = world_.chance(0.4);
     world_.log(host.id().str() + (dead ? " loses power" : " is cut off"));
@@ -315,6 +347,7 @@ void Simulation::disturb_network() {
         return world_.after(time, [&controller] { controller.cut_off_inspectors(false); });
     }
     Cable& cable = *world_.pick(cables_);
+    if (cloned_ != nullptr && cable.host() == cloned_->id()) end_clone();
     world_.log("between " + cable.name() + ": cut");
     cable.cut();
     world_.after(time, [this, &cable] {
@@ -412,6 +445,7 @@ void Simulation::disturb_clock() {
 /// All disturbances end; only some guests stay as they are, so that there is something to agree on.
 void Simulation::repair_everything() {
     world_.log("calm");
+    end_clone();
     unnamed_.clear();
     misplaced_.clear();
     for (const auto& controller : controllers_) {

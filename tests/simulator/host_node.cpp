@@ -59,8 +59,8 @@ public:
           world_(node.world_),
           ids_(world_),
           store_(world_, node.disk_),
-          core_({{node.id_, "simulated", ids_.number(), {}, 0}, {kReportInterval}, false, ids_.number(), "boot"}, {},
-                ids_, *this),
+          core_({{node.id_, "simulated", ids_.number(), node.boot_}, {kReportInterval}, false, ids_.number()}, {}, ids_,
+                *this),
           probed_at_(world_.now()) {
         core_.add_source(kSource);
         for (Cable* cable : node.cables_) {
@@ -260,7 +260,12 @@ private:
 };
 
 HostNode::HostNode(World& world, std::string name, FaultObserver& observer)
-    : world_(world), name_(std::move(name)), id_(name_), observer_(observer), inbox_(world) {}
+    : world_(world),
+      name_(std::move(name)),
+      id_(name_),
+      boot_("boot of " + name_),
+      observer_(observer),
+      inbox_(world) {}
 
 HostNode::~HostNode() = default;
 
@@ -320,11 +325,21 @@ void HostNode::rename(const std::string& name) {
         cable->rename(id_);
 }
 
+void HostNode::clone(const HostNode& original) {
+    rename(original.id_.str());
+    disk_ = original.disk_;
+}
+
 TimePoint HostNode::connected_since() const {
     TimePoint since = agent_undisturbed_since();
     for (const Cable* cable : cables_)
         since = std::max(since, cable->whole_since());
     return since;
+}
+
+bool HostNode::known_everywhere(Duration time) const {
+    return std::all_of(cables_.begin(), cables_.end(),
+                       [&](const Cable* cable) { return cable->connected_since() + time < world_.now(); });
 }
 
 TimePoint HostNode::cut_off_since() const {

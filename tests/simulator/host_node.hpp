@@ -47,6 +47,8 @@ public:
     void restore_state();
     /// From its next start the agent has this name.
     void rename(const std::string& name);
+    /// Another machine with a copy of that host's disk, and without its vms.
+    void clone(const HostNode& original);
 
     void step_wall_clock(Duration step) {
         wall_offset_ += step;
@@ -63,6 +65,8 @@ public:
     bool disturbed_before_cut(Duration time) const { return connected_before_cut_ + time > cut_off_since_; }
     /// Since when its agent runs and none of its links was cut.
     TimePoint connected_since() const;
+    /// All controllers have had it for that long.
+    bool known_everywhere(Duration time) const;
 
     /// The VM is here from now on.
     void add(Vm& vm);
@@ -105,6 +109,7 @@ private:
     World& world_;
     std::string name_;
     base::HostId id_;
+    std::string boot_;  ///< of this machine: that its host is restarted is not played
     Duration wall_offset_{};
     TimePoint clock_set_at_{};
     bool is_cut_off_ = false;

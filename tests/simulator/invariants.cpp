@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "controller/alarms/evidence.hpp"
 #include "simulation.hpp"
 
 namespace vitalwire::simulator {
@@ -67,6 +68,10 @@ void Simulation::check_detection(const Vm& vm) const {
 }
 
 void Simulation::fault_changed(const HostNode& host, const model::Fault& fault) {
+    if (&host == clone_.get()) {
+        if (!found_.contains(fault.id)) said_by_clone_.insert(fault.id);
+        return;
+    }
     // One that is handed back was opened before.
     const bool opened = fault.open() && fault.revision == 1 && !found_.contains(fault.id);
     world_.log(host.id().str() + ": " + fault.guest.str() + " " + std::string(to_string(fault.kind)) + " " +
@@ -76,7 +81,10 @@ void Simulation::fault_changed(const HostNode& host, const model::Fault& fault) 
                                : " cleared (" + fault.clear_reason + ") ") +
                fault.id.str());
     if (blip_ && fault.guest == blip_->guest) (fault.open() ? blip_->found : blip_->over) = world_.now();
-    if (!fault.open()) over_.insert(fault.id);
+    if (!fault.open()) {
+        over_.insert(fault.id);
+        check_by_evidence(host, fault);
+    }
     if (!opened) return;
     ++result_.faults.at(static_cast<std::size_t>(fault.kind));
     found_[fault.id] = {&host, world_.now()};
@@ -85,6 +93,21 @@ void Simulation::fault_changed(const HostNode& host, const model::Fault& fault) 
     check_stays_closed(host, fault);
     // What it finds out about a copy may be right.
     if (!moved_.contains({&host, fault.guest})) check_not_false(*by_id_.at(fault.guest), fault);
+}
+
+/// A guest that is silent, or says that it is ill, has not ended that: only what is done to its machine, or an
+/// operator.
+void Simulation::check_by_evidence(const HostNode& host, const model::Fault& fault) const {
+    const Vm& vm = *by_id_.at(fault.guest);
+    const bool decided = fault.clear_reason == "disabled" || fault.clear_reason == controller::kByOperator;
+    if (!vm.listens() || &vm.host() != &host || moved_.contains({&host, vm.id()}) || decided) return;
+    // What it sent before may still be on its way.
+    const auto for_long = [&](TimePoint since) { return since + kGrace < world_.now(); };
+    const bool silent = fault.kind == FaultKind::heartbeat_lost && vm.mute() && for_long(vm.mute_since());
+    const bool ill = fault.kind == FaultKind::unhealthy && !vm.healthy() && for_long(vm.health_changed());
+    if (silent || ill)
+        world_.violated(vm.id().str() + ": " + std::string(to_string(fault.kind)) + " ends (" + fault.clear_reason +
+                        ") without evidence");
 }
 
 /// A host that no longer has the guest, and reports about its copy, is not listened to.

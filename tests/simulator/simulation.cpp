@@ -62,6 +62,8 @@ Simulation::Simulation(std::uint64_t seed, const Size& size, Detail detail)
     for (const auto& inspector : inspectors_) {
         inspector->on_received = [this, &receiver = *inspector](const controller::AlarmEvent& event) {
             check_owner(receiver, event);
+            if (said_by_clone_.contains(event.alarm.id))
+                world_.violated(receiver.name() + " is told what a clone of a host reports");
             note_told(receiver, event);
         };
     }
@@ -85,6 +87,12 @@ Simulation::Simulation(std::uint64_t seed, const Size& size, Detail detail)
             controller->plug_in(*cables_.back());
         }
         host.step_wall_clock(world_.between(-kWorstClock, kWorstClock));
+    }
+    clone_ = std::make_unique<HostNode>(world_, "clone", observer);
+    for (const auto& controller : controllers_) {
+        clones_cables_.push_back(std::make_unique<Cable>(world_, clone_->id(), controller->name(), keep_alive_));
+        clone_->plug_in(*clones_cables_.back());
+        controller->plug_in(*clones_cables_.back());
     }
     for (std::size_t i = 0; i < size.guests; ++i) {
         Vm& vm = *vms_.emplace_back(std::make_unique<Vm>(world_, plan_of(world_, i), groups_));

@@ -41,6 +41,8 @@ inline constexpr int kEndlessBacklog = 1'000'000;
 ///   - server groups keep what is promised of them (GroupRules);
 ///   - what is acknowledged to an agent was delivered to every inspector, and so was what is shown as acknowledged;
 ///   - the journal of a fault names each delivery that an inspector has confirmed;
+///   - a guest that is silent or ill has not ended that by itself;
+///   - nobody is told what a clone of a host reports;
 ///   - a fault that an operator has closed does not return unless the guest was well in between;
 ///   - when the disturbances end, every inspector, controller, agent and member of a group agrees with the truth.
 class Simulation final : private FaultObserver {
@@ -65,6 +67,9 @@ private:
     void disturb_inventory();
     void disturb_clock();
     void restart_agent(HostNode& host);
+    void clone_a_host();
+    void end_clone();
+    void end_clone_of(const HostNode& host);
     void close_a_fault();
     void evacuate();
     void rebuild_elsewhere(HostNode& host, const std::vector<Vm*>& vms);
@@ -94,6 +99,7 @@ private:
     void fault_delivered(const model::Fault& fault, std::uint64_t revision) override;
     void check_not_false(const Vm& vm, const model::Fault& fault) const;
     void check_stays_closed(const HostNode& host, const model::Fault& fault) const;
+    void check_by_evidence(const HostNode& host, const model::Fault& fault) const;
     bool closed_since(const base::GuestId& guest, TimePoint time) const;
     void check_owner(const Inspector& inspector, const controller::AlarmEvent& event) const;
     std::multiset<std::string> truth() const;
@@ -131,6 +137,10 @@ private:
     std::vector<std::unique_ptr<Vm>> vms_;
     std::vector<std::unique_ptr<Cable>> cables_;
     std::vector<std::unique_ptr<HostNode>> hosts_;
+    std::vector<std::unique_ptr<Cable>> clones_cables_;
+    std::unique_ptr<HostNode> clone_;  ///< of any host, one at a time
+    const HostNode* cloned_ = nullptr;
+    std::set<base::FaultId> said_by_clone_;
     std::vector<std::unique_ptr<ControllerNode>> controllers_;
     std::vector<std::unique_ptr<Vm>> copies_;                               ///< that an evacuation left behind
     std::map<base::GuestId, Vm*> by_id_;                                    ///< the one that counts

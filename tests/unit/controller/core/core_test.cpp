@@ -53,68 +53,6 @@ TEST_F(CoreTest, ExpectsNobodyOfAServerInRescueMode) {
     EXPECT_TRUE(received<bus::Policies>("compute-1").back().policies.at(0).heartbeat);
 }
 
-TEST_F(CoreTest, OneNameHasOneHolder) {
-    const auto first = hello("compute-1");
-    up(first);
-    auto second = hello("COMPUTE-1.");
-    second.state = "state-of-another-disk";
-    const auto rejected = core->admit(0, second, "10.0.0.2:5", moment);
-    ASSERT_TRUE(rejected);
-    EXPECT_THAT(rejected->reason, HasSubstr("another agent named compute-1 is connected, from peer"));
-    EXPECT_GT(rejected->retry_after, base::Millis(0));
-    pass(seconds(1));
-    EXPECT_THAT(problem("several agents have the same name"), HasSubstr("10.0.0.2:5 is rejected (1 attempts)"));
-    pass(seconds(31));
-    EXPECT_EQ(problem("several agents have the same name"), "");
-    down("compute-1");
-    EXPECT_FALSE(core->admit(0, second, "10.0.0.2:5", moment));
-}
-
-TEST_F(CoreTest, AnAgentThatComesBackReplacesItsEarlierLife) {
-    const auto first = hello("compute-1");
-    up(first);
-    EXPECT_FALSE(core->admit(0, first, "peer", moment)) << "it lost its connection, and we do not know yet";
-    EXPECT_TRUE(core->admit(1, first, "peer", moment)) << "by another URL it is connected already";
-    EXPECT_FALSE(core->admit(0, hello("compute-1", "state", 2), "peer", moment)) << "started again from its state";
-    EXPECT_TRUE(core->admit(0, hello("compute-1", "state", 1), "peer", moment)) << "a copy of its disk";
-}
-
-TEST_F(CoreTest, AnAgentThatHasLostItsConnectionIsAdmittedAtOnceByAnotherUrl) {
-    auto first = hello("compute-1");
-    up(first, {f1});
-    EXPECT_TRUE(core->admit(1, first, "peer", moment)) << "it does not know yet that it is connected";
-    message("compute-1", bus::PrimaryChanged{true, "ctl", {"ctl"}});
-    first.controllers = {"ctl"};
-    const auto rejected = core->admit(1, first, "peer", moment);
-    ASSERT_TRUE(rejected) << "it is connected";
-    EXPECT_TRUE(rejected->connected_already);
-    first.controllers = {"another"};
-    ASSERT_FALSE(core->admit(1, first, "peer", moment)) << "it is no more, though we do not see that";
-    core->agent_up(1, first, "peer", moment);
-    EXPECT_EQ(received<bus::Rejected>("compute-1").size(), 1U) << "the end of its earlier connection";
-    core->agent_down(0, base::HostId("compute-1"), "EOF", moment);
-    core->message(1, base::HostId("compute-1"), bus::Faults{{cleared(f1)}, {}}, moment);
-    pass(seconds(1));
-    EXPECT_EQ(core->fleet().connected(), 1U);
-    EXPECT_THAT(take(), ElementsAre("f1 opened 1", "f1 cleared 2"));
-}
-
-TEST_F(CoreTest, ACloneThatHasStartedMoreOftenReplacesNoAgentThatLives) {
-    up(hello("compute-1", "state", 1));
-    core->agent_alive(0, base::HostId("compute-1"), moment);
-    const auto clone = hello("compute-1", "state", 5);
-    const auto rejected = core->admit(0, clone, "10.0.0.2:5", moment);
-    ASSERT_TRUE(rejected);
-    EXPECT_EQ(rejected->retry_after, seconds(1)) << "it may be the same one, restarted";
-    EXPECT_EQ(problem("several agents have the same name"), "");
-    keep_alive({"compute-1"}, seconds(1));
-    EXPECT_TRUE(core->admit(0, clone, "10.0.0.2:5", moment));
-    keep_alive({"compute-1"}, seconds(1));
-    EXPECT_THAT(problem("several agents have the same name"), HasSubstr("(2 attempts)"));
-    pass(seconds(2));
-    EXPECT_FALSE(core->admit(0, clone, "10.0.0.2:5", moment)) << "the holder has fallen silent";
-}
-
 TEST_F(CoreTest, PeersAreNotifiedThatAGuestOfASilentHostIsNotWatched) {
     inventory.put_group({base::GroupId("g"), "g", "p"});
     for (const auto& [guest, host] : {std::pair("g1", "compute-1"), std::pair("g2", "compute-2")}) {

@@ -42,11 +42,10 @@ protected:
         settings.heartbeat = monitor_settings_;
         AgentCore::Output& output = *this;
         core_ = std::make_unique<AgentCore>(
-            AgentCore::Identity{{base::HostId("node"), "1", "life-" + std::to_string(++lives_), {}, 0},
+            AgentCore::Identity{{base::HostId("node"), "1", "life-" + std::to_string(++lives_), boot},
                                 {Millis(60'000)},
                                 false,
-                                "fresh",
-                                boot},
+                                "fresh"},
             settings, ids_, output);
         core_->add_source("hypervisor");
         core_->add_link("controller", at());

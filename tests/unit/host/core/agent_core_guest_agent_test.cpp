@@ -42,7 +42,7 @@ protected:
         settings.heartbeat.guest_agents = whose;
         AgentCore::Output& output = *this;
         core_ = std::make_unique<AgentCore>(
-            AgentCore::Identity{{base::HostId("node"), "1", "instance", {}, 0}, {Millis(60'000)}, false, "s", "boot"},
+            AgentCore::Identity{{base::HostId("node"), "1", "instance", "boot"}, {Millis(60'000)}, false, "s"},
             settings, ids_, output);
         core_->add_source("hypervisor");
         core_->start(at());
