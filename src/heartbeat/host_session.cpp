@@ -222,6 +222,9 @@ void HostSession::receive(Dialect dialect, const wire::Exit& exit) {
 
 void HostSession::on(const Inhibited& event) {
     if (inhibit_ == event.why) return;
+    // A machine that stands still follows no request, and a timer does not end that: the hypervisor does.
+    const bool has_an_end = event.why == Inhibit::shutting_down || event.why == Inhibit::migrating;
+    if (has_an_end && (inhibit_ == Inhibit::paused || inhibit_ == Inhibit::suspended)) return;
     window_.stop_deadlines();
     inhibit(event.why);
     // A VM may ignore the request to shut down; if it hangs afterwards, that must be found.
@@ -233,6 +236,10 @@ void HostSession::on(const Released&) {
     clear(FaultKind::stopped_by_host, "resumed");
     if (detail_[static_cast<std::size_t>(FaultKind::watchdog_fired)] == "pause")
         clear(FaultKind::watchdog_fired, "resumed");
+    judge_again();
+}
+
+void HostSession::judge_again() {
     if (!inhibit_) return;
     release();
     consecutive_misses_ = 0;
@@ -356,7 +363,7 @@ void HostSession::on(const Tick&) {
         if (!fault_open(FaultKind::heartbeat_lost) && !fault_open(FaultKind::vm_crashed))
             open(FaultKind::not_established, "");
     }
-    if (now_ >= inhibited_until_) on(Released{});
+    if (now_ >= inhibited_until_) judge_again();
     if (miss_due(now_)) judge_misses();
     if (challenging() && now_ >= challenge_due()) send_challenge();
 }

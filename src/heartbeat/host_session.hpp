@@ -130,6 +130,7 @@ private:
     void clear(FaultKind kind, std::string_view why);
     void clear_all(std::string_view why);
     void inhibit(Inhibit why);
+    void judge_again();
     void release();
 
     HostPolicy policy_;

@@ -413,6 +413,26 @@ TEST(HostSession, H30_AMachineThatIgnoresItsShutdownIsJudgedAgainInTheEnd) {
     EXPECT_THAT(seen, testing::Contains("open heartbeat_lost silent"));
 }
 
+TEST(HostSession, H20_ARequestToShutDownDoesNotEndWhatTheHypervisorHasStopped) {
+    Host host;
+    host.beating();
+    host.on(StoppedByHost{"io_error", "no space"});
+    host.on(Inhibited{Inhibit::shutting_down});
+    EXPECT_THAT(host.run(Millis(1'000'000)), IsEmpty()) << "it stands still, whatever it was asked";
+    EXPECT_THAT(host.on(Released{}), Contains("clear stopped_by_host resumed"));
+    Host paused;
+    paused.beating().on(Inhibited{Inhibit::paused});
+    paused.on(Inhibited{Inhibit::migrating});
+    EXPECT_THAT(paused.run(Millis(1'000'000)), IsEmpty());
+}
+
+TEST(HostSession, H30_TheTimeOfAShutdownIsNoEvidence) {
+    Host host;
+    host.beating().on(Inhibited{Inhibit::shutting_down});
+    host.on(StoppedByHost{"io_error", "no space"});
+    EXPECT_THAT(host.run(Millis(1'000'000)), Not(Contains(testing::HasSubstr("clear"))));
+}
+
 TEST(HostSession, H31_ASilentGuestWhoseChannelIsTakenAwayIsNoFault) {
     Host host;
     host.lost();
