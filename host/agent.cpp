@@ -268,8 +268,8 @@ void Agent::on_unreadable(const GuestId& guest, const std::string& problem) {
     arm();
 }
 
-void Agent::on_listed(ChannelSource& source) {
-    core_.source_listed(source.name(), now());
+void Agent::on_listed(ChannelSource& source, bool made) {
+    core_.source_listed(source.name(), made, now());
     arm();
     if (core_.listed()) become_ready();
 }

@@ -113,6 +113,7 @@ void AgentCore::channel_found(const GuestId& guest, ChannelKind kind, base::Mill
     if (carries_groups(kind)) output_.allow(guest, groups_.limits(guest));
     if (not_attached_.erase(guest) > 0) show_attachments();
     monitor_.found(guest, judged(at).now);
+    if (unlisted_.empty()) show_missing();
 }
 
 void AgentCore::channel_unreachable(const GuestId& guest, ChannelKind kind, const std::string& path,
@@ -246,15 +247,6 @@ void AgentCore::machine_gone(const GuestId& guest, heartbeat::StopReason why, co
     io_watch_.restarted(guest);
     machine_unreadable(guest, "");
     if (not_attached_.erase(guest) > 0) show_attachments();
-}
-
-void AgentCore::source_listed(const std::string& name, const Moment& at) {
-    at_ = at;
-    unlisted_.erase(name);
-    log::info("channels listed", {{"source", name}});
-    if (!unlisted_.empty()) return;
-    const Judged now = judged(at);
-    monitor_.listed(unreadable_guests(), std::exchange(host_restarted_, false), now.now, now.wall);
 }
 
 std::set<GuestId> AgentCore::unreadable_guests() const {
@@ -414,6 +406,7 @@ void AgentCore::tick(const Moment& at) {
     io_watch_.tick(now.now);
     controllers_.tick(at.steady);
     groups_.tick(at.steady);
+    if (!unnamed_.empty()) drop_policies_of_unnamed();
     if (problems_changed_) report_problems(at.steady);
 }
 
@@ -429,22 +422,6 @@ TimePoint AgentCore::next_due() const {
 void AgentCore::allow(const model::GuestPolicy& policy) {
     groups_.set_policy(policy);
     output_.allow(policy.guest, groups_.limits(policy.guest));
-}
-
-void AgentCore::policies_changed(const bus::Policies& policies) {
-    state_.keep(policies, monitor_);
-    std::vector<GuestId> known;
-    for (const auto& [guest, policy] : monitor_.policies())
-        known.push_back(guest);
-    const Judged now = judged(at_);
-    monitor_.set_policies(policies, now.now, now.wall);
-    for (const GuestId& guest : known) {
-        if (!monitor_.policies().contains(guest)) groups_.forget(guest);
-    }
-    for (const model::GuestPolicy& policy : policies.policies)
-        allow(policy);
-    want_channels();
-    watch_io();
 }
 
 void AgentCore::handed_back(const bus::HandBack& handed) {

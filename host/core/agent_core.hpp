@@ -142,7 +142,8 @@ public:
     /// The cloud is about to act on the guest's machine, or has acted: `done` is called with what the guest answered,
     /// at once or later. Fails when too many are asked at once.
     base::Result<void> ask_guest(GuestActions::Request request, GuestActions::Done done, const base::Moment& at);
-    void source_listed(const std::string& name, const base::Moment& at);
+    /// `made`: the place where the source finds guests was missing.
+    void source_listed(const std::string& name, bool made, const base::Moment& at);
     /// The source cannot see (`problem`), or sees again (empty).
     void source_problem(const std::string& name, const std::string& problem);
     void attached(const base::GuestId& guest, wire::ChannelKind kind, const std::string& failure);
@@ -217,6 +218,9 @@ private:
     void start_state();
     void channel_reachable(const base::GuestId& guest, wire::ChannelKind kind);
     void set_problem(const std::string& what, const std::string& detail);
+    void show_missing();
+    bus::Policies with_those_of_faulty(bus::Policies policies);
+    void drop_policies_of_unnamed();
     void show_guests_problem(const std::string& what, const std::map<std::string, GuestProblem>& guests);
     void report_problems(base::TimePoint now);
 
@@ -323,6 +327,9 @@ private:
     std::uint64_t state_changes_ = 0;      ///< of faults and registrations, so far
     std::vector<bus::Hello::Life> lives_;  ///< on this state, before this one
     bool host_restarted_ = false;
+    std::string made_;  ///< a source whose place was missing, until all guests that were known are found
+    std::set<base::GuestId>
+        unnamed_;  ///< by the last complete list of policies, with a fault: theirs are kept until it ends
     std::vector<Delivered> delivered_here_;  ///< without any controller the log is all there is to be told
 };
 

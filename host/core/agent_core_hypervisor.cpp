@@ -79,4 +79,28 @@ void AgentCore::hurry_io(const model::Fault& fault) {
     if (model::is_silence(fault.kind) && fault.open()) io_watch_.hurry(fault.guest, clock_.observe(at_.steady));
 }
 
+void AgentCore::source_listed(const std::string& name, bool made, const Moment& at) {
+    at_ = at;
+    unlisted_.erase(name);
+    log::info("channels listed", {{"source", name}});
+    if (made) made_ = name;
+    if (!unlisted_.empty()) return;
+    std::set<GuestId> unknown = unreadable_guests();
+    // After a restart of the host the place is empty as a matter of course, and the guests are known to be down.
+    if (!made_.empty() && !host_restarted_) unknown.merge(monitor_.restored());
+    const Judged now = judged(at);
+    monitor_.listed(unknown, std::exchange(host_restarted_, false), now.now, now.wall);
+    show_missing();
+}
+
+void AgentCore::show_missing() {
+    if (made_.empty()) return;
+    const std::size_t missing = monitor_.restored().size();
+    set_problem("source " + made_ + " cannot see",
+                missing == 0 ? ""
+                             : "its directory was missing; guests that were known and are not found: " +
+                                   std::to_string(missing));
+    if (missing == 0) made_.clear();
+}
+
 }  // namespace vitalwire::host

@@ -78,4 +78,53 @@ void AgentCore::count_change() {
     controllers_.state_changed(state_changes_);
 }
 
+/// A guest that a complete list does not name any more is not switched off by that while a fault of it is open: the
+/// list may be wrong, and absence ends no fault.
+bus::Policies AgentCore::with_those_of_faulty(bus::Policies policies) {
+    if (!policies.complete) return policies;
+    std::set<GuestId> named;
+    for (const model::GuestPolicy& policy : policies.policies)
+        named.insert(policy.guest);
+    unnamed_.clear();
+    for (const auto& [guest, policy] : monitor_.policies()) {
+        if (named.contains(guest) || !monitor_.faulty(guest)) continue;
+        policies.policies.push_back(policy);
+        unnamed_.insert(guest);
+    }
+    return policies;
+}
+
+void AgentCore::drop_policies_of_unnamed() {
+    const Judged now = judged(at_);
+    for (auto guest = unnamed_.begin(); guest != unnamed_.end();) {
+        if (monitor_.faulty(*guest)) {
+            ++guest;
+            continue;
+        }
+        state_.erase_policy(*guest);
+        monitor_.erase_policy(*guest, now.now, now.wall);
+        groups_.forget(*guest);
+        guest = unnamed_.erase(guest);
+    }
+}
+
+void AgentCore::policies_changed(const bus::Policies& received) {
+    for (const model::GuestPolicy& policy : received.policies)
+        unnamed_.erase(policy.guest);
+    const bus::Policies policies = with_those_of_faulty(received);
+    state_.keep(policies, monitor_);
+    std::vector<GuestId> known;
+    for (const auto& [guest, policy] : monitor_.policies())
+        known.push_back(guest);
+    const Judged now = judged(at_);
+    monitor_.set_policies(policies, now.now, now.wall);
+    for (const GuestId& guest : known) {
+        if (!monitor_.policies().contains(guest)) groups_.forget(guest);
+    }
+    for (const model::GuestPolicy& policy : policies.policies)
+        allow(policy);
+    want_channels();
+    watch_io();
+}
+
 }  // namespace vitalwire::host

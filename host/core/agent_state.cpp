@@ -200,6 +200,10 @@ std::vector<base::GuestId> AgentState::notified() const {
     return guests;
 }
 
+void AgentState::erase_policy(const base::GuestId& guest) {
+    rows_.erase(kPolicies, guest.str());
+}
+
 void AgentState::keep(const bus::Policies& policies, const Monitor& monitor) {
     if (policies.complete) {
         for (const auto& [guest, policy] : monitor.policies())

@@ -47,6 +47,7 @@ public:
     void keep_notified(const base::GuestId& guest, bool notified);
     std::vector<base::GuestId> notified() const;
     void keep(const bus::Policies& policies, const Monitor& monitor);
+    void erase_policy(const base::GuestId& guest);
 
 private:
     struct Closed {

@@ -96,6 +96,18 @@ void Monitor::set_policies(const bus::Policies& policies, TimePoint now, WallTim
         apply_policy(guest, now, wall);
 }
 
+void Monitor::erase_policy(const GuestId& id, TimePoint now, WallTime wall) {
+    policies_.erase(id);
+    if (Guest* guest = guests_.find(id)) apply_policy(*guest, now, wall);
+}
+
+bool Monitor::faulty(const GuestId& id) const {
+    const auto restored = restored_.find(id);
+    if (restored != restored_.end()) return !restored->second.open.empty();
+    const Guest* guest = guests_.find(id);
+    return guest != nullptr && guest->session.any_fault_open();
+}
+
 void Monitor::configure(Settings settings, TimePoint now, WallTime wall) {
     settings_ = settings;
     for (auto& [id, guest] : guests_)

@@ -74,6 +74,8 @@ public:
     void restore(model::Fault fault);
     void restore(model::GuestPolicy policy);
     void restore_closed(const base::GuestId& guest, const heartbeat::OpenFault& closed);
+    /// Guests that are known from before the start and have not been found yet.
+    std::set<base::GuestId> restored() const;
     /// Every source has listed what exists: a restored guest that none listed is no longer on this host, or went down
     /// with it (`host_restarted`). Of those in `unknown` nothing is known yet.
     void listed(const std::set<base::GuestId>& unknown, bool host_restarted, base::TimePoint now, base::WallTime wall);
@@ -99,6 +101,9 @@ public:
     void count_refused(const base::GuestId& guest, std::uint64_t messages);
     /// Policies from a controller. `complete`: guests not named have none.
     void set_policies(const bus::Policies& policies, base::TimePoint now, base::WallTime wall);
+    void erase_policy(const base::GuestId& guest, base::TimePoint now, base::WallTime wall);
+    /// A fault of the guest is open.
+    bool faulty(const base::GuestId& guest) const;
     /// New configuration.
     void configure(Settings settings, base::TimePoint now, base::WallTime wall);
     void delivered(const base::FaultId& fault, std::uint64_t revision);

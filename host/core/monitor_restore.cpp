@@ -37,6 +37,13 @@ void Monitor::restore(model::GuestPolicy policy) {
     policies_.insert_or_assign(std::move(guest), std::move(policy));
 }
 
+std::set<GuestId> Monitor::restored() const {
+    std::set<GuestId> guests;
+    for (const auto& [id, restored] : restored_)
+        guests.insert(id);
+    return guests;
+}
+
 void Monitor::listed(const std::set<GuestId>& unknown, bool host_restarted, TimePoint now, WallTime wall) {
     std::vector<GuestId> missing;
     for (const auto& [id, restored] : restored_) {

@@ -79,7 +79,7 @@ void DirectorySource::stop() {
 
 void DirectorySource::open() {
     std::error_code error;
-    std::filesystem::create_directories(directory_, error);
+    const bool made = std::filesystem::create_directories(directory_, error) || std::exchange(removed_itself_, false);
     if (error) return retry_open("cannot make the directory: " + error.message());
     const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (fd < 0) return retry_open("inotify: " + std::generic_category().message(errno));
@@ -87,9 +87,17 @@ void DirectorySource::open() {
     if (::inotify_add_watch(fd, directory_.c_str(), kWatched | IN_ONLYDIR) < 0)
         return retry_open("cannot watch the directory: " + std::generic_category().message(errno));
     await_events();
+    // What went with the directory may be there all the same: its guests are asked over the connections that are open.
+    if (made) note_missing();
     rescan();
-    if (std::exchange(has_problem_, false)) handler_->on_source_problem(*this, "");
-    if (!std::exchange(listed_, true)) handler_->on_listed(*this);
+    if (missing_.empty() && std::exchange(has_problem_, false)) handler_->on_source_problem(*this, "");
+    if (!std::exchange(listed_, true)) handler_->on_listed(*this, made);
+}
+
+void DirectorySource::note_missing() {
+    for (const auto& [file, name] : known_) {
+        if (!is_socket(path_of(file))) missing_.insert(file);
+    }
 }
 
 void DirectorySource::retry_open(const std::string& problem) {
@@ -102,8 +110,9 @@ void DirectorySource::retry_open(const std::string& problem) {
 /// Looks at everything: what the directory holds, and what was known and is there no more.
 void DirectorySource::rescan() {
     std::set<std::string> files;
-    for (const auto& [file, name] : known_)
-        files.insert(file);
+    for (const auto& [file, name] : known_) {
+        if (!missing_.contains(file)) files.insert(file);
+    }
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(directory_, error))
         files.insert(entry.path().filename().string());
@@ -130,6 +139,7 @@ bool DirectorySource::read_events() {
             const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
             at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
             if ((event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0) {
+                removed_itself_ = true;
                 retry_open("the directory was removed");
                 return false;
             }
@@ -154,6 +164,8 @@ void DirectorySource::look_at(const std::string& file) {
 void DirectorySource::appeared(const std::string& file, const SocketName& name) {
     known_.emplace(file, name);
     removed_.erase(file);
+    if (missing_.erase(file) > 0 && missing_.empty() && std::exchange(has_problem_, false))
+        handler_->on_source_problem(*this, "");
     Guest& guest = guests_[name.guest];
     if (name.channel) {
         guest.channels.insert(*name.channel);

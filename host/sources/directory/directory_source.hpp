@@ -47,6 +47,7 @@ private:
     void open();
     void retry_open(const std::string& problem);
     void rescan();
+    void note_missing();
     void await_events();
     bool read_events();
     void look_at(const std::string& file);
@@ -64,6 +65,8 @@ private:
     std::map<std::string, SocketName> known_;  ///< by file name
     std::map<base::GuestId, Guest> guests_;
     std::set<std::string> removed_;  ///< files seen removed, to be looked at again
+    std::set<std::string> missing_;  ///< known, and not in a directory that is not the one they were in
+    bool removed_itself_ = false;    ///< the directory was removed or renamed
     bool listed_ = false;
     bool has_problem_ = false;
 };

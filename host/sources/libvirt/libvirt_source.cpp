@@ -169,7 +169,7 @@ void LibvirtSource::on_answer(const LibvirtSession::Answer& answer) {
         read_all_ = true;
         ask_all_later();
         problem("");
-        if (!std::exchange(listed_, true)) handler_->on_listed(*this);
+        if (!std::exchange(listed_, true)) handler_->on_listed(*this, false);
     }
     std::erase_if(domains_, [this](const auto& entry) {
         return entry.second.tracker.is_idle() && !entry.second.unreadable && !changed_.contains(entry.first);

@@ -103,7 +103,7 @@ protected:
     void on_gone(const base::GuestId& guest, heartbeat::StopReason why) override {
         tell(guest, "gone " + std::string(to_string(why)));
     }
-    void on_listed(ChannelSource&) override { listed_ = true; }
+    void on_listed(ChannelSource&, bool) override { listed_ = true; }
     void on_source_problem(ChannelSource&, const std::string& problem) override { problems_.push_back(problem); }
     void on_attached(const base::GuestId& guest, ChannelKind kind, const std::string& failure) override {
         tell(guest, "attach " + std::string(wire::channel_name(kind)) + ": " + failure);

@@ -1,0 +1,100 @@
+#include "tests/unit/host/core/agent_core_fixture.hpp"
+
+namespace vitalwire::host {
+namespace {
+
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+/// A list of policies that does not name the guest, or a source that does not find it, ends none of its faults.
+class AgentCoreAbsenceTest : public AgentCoreTest {
+protected:
+    void policies(bool named, bool heartbeat = true) {
+        model::GuestPolicy policy;
+        policy.guest = kGuest;
+        policy.heartbeat = heartbeat;
+        bus::Policies message;
+        message.complete = true;
+        if (named) message.policies.push_back(policy);
+        core_->controller_sent(0, message, at());
+        after(Millis(0));
+    }
+    bool known_policy() const { return core_->monitor().policies().contains(kGuest); }
+    void be_lost() {
+        connect_controller();
+        found();
+        registered();
+        after(seconds(3));
+        ASSERT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+    }
+};
+
+TEST_F(AgentCoreAbsenceTest, AGuestThatNoListNamesAnyMoreIsNotSwitchedOffWhileItsFaultIsOpen) {
+    monitor_settings_.only_enabled = true;
+    restart();
+    connect_controller();
+    policies(true);
+    found();
+    registered();
+    after(seconds(3));
+    ASSERT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+    policies(false);
+    EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+    restart();
+    EXPECT_TRUE(known_policy()) << "also after a restart";
+    connect_controller();
+    found();
+    listed();
+    policies(false);
+    EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    after(seconds(1));
+    answer();
+    after(seconds(1));
+    EXPECT_THAT(open_faults(), IsEmpty());
+    EXPECT_FALSE(known_policy()) << "now the list counts";
+}
+
+TEST_F(AgentCoreAbsenceTest, AnExplicitOffEndsIt) {
+    monitor_settings_.only_enabled = true;
+    restart();
+    connect_controller();
+    policies(true);
+    found();
+    registered();
+    after(seconds(3));
+    policies(true, false);
+    EXPECT_THAT(open_faults(), IsEmpty());
+}
+
+TEST_F(AgentCoreAbsenceTest, AGuestIsNotGoneBecauseThePlaceWhereItWasFoundIs) {
+    be_lost();
+    restart();
+    listed(true);
+    after(seconds(10));
+    EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+    connect_controller();
+    ASSERT_FALSE(sent<bus::AgentProblems>().empty());
+    EXPECT_EQ(sent<bus::AgentProblems>().back().problems.at(0).what, "source hypervisor cannot see");
+    found();
+    after(seconds(3));
+    EXPECT_THAT(sent<bus::AgentProblems>().back().problems, IsEmpty());
+}
+
+TEST_F(AgentCoreAbsenceTest, AfterARestartOfTheHostItIsKnownToBeDown) {
+    be_lost();
+    restart("boot-2");
+    listed(true);
+    EXPECT_THAT(open_faults(), testing::Contains(testing::HasSubstr("vm_crashed host_restarted")));
+}
+
+TEST_F(AgentCoreAbsenceTest, AnEmptyPlaceThatWasThereSaysThatItIsGone) {
+    be_lost();
+    restart();
+    listed();
+    EXPECT_THAT(open_faults(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace vitalwire::host
