@@ -17,14 +17,10 @@ namespace {
 constexpr base::Millis kSyncPause{100};
 constexpr base::Millis kLongestSyncPause{3000};
 constexpr std::size_t kFewAgents = 5;
-/// As long as an agent is connected by one URL of ours, another one is tried no more often.
-constexpr base::Millis kSecondUrlRetry{10'000};
-constexpr base::Millis kRetryWhileAwaited{1'000};
 /// The inventory is asked again for the sake of one report at most that often.
 constexpr base::Millis kRefreshPause{5000};
 /// A fault for each of its guests in most kinds, and room for those that nothing is known of.
 constexpr std::size_t kFaultsPerGuest = 4;
-constexpr const char* kTooOften = "this agent comes back, sends its state or changes its primary too often";
 /// Of one message of a hand-back.
 constexpr std::size_t kHandBackChunk = bus::kStateChunk;
 
@@ -103,6 +99,11 @@ void Core::load(Moment moment) {
         agent.away_since = moment.steady;
         fleet_.restore(host, std::move(agent));
     }
+    self_monitoring_.last_revision = [this](const base::FaultId& id) {
+        const Journal::Record* record = alarms_.journal().find(id);
+        const Alarm* last = record == nullptr ? nullptr : alarm_of(*record).second;
+        return last == nullptr ? std::uint64_t{0} : last->revision;
+    };
     alarms_.internal().on_finished = [this](const base::FaultId& alarm) { self_monitoring_.erase(alarm); };
     for (const Maintenance& window : context_.rows.load_maintenance())
         static_cast<void>(maintenance_.merge(window, moment.wall));
@@ -144,116 +145,6 @@ void Core::send(const HostId& host, const bus::ToAgent& message) {
 bool Core::known_session(std::size_t port, const HostId& host) const {
     const Session* session = sessions_.find(host);
     return session != nullptr && session->port == port;
-}
-
-std::optional<bus::Rejected> Core::admit(std::size_t port, const bus::Hello& hello, const std::string& peer,
-                                         Moment moment) {
-    const Session newcomer{port, hello.host, peer, hello.instance, hello.state, hello.state_starts};
-    const HostId host = canonical(hello.host);
-    const auto names_us = [this](const std::vector<std::string>& controllers) {
-        return std::find(controllers.begin(), controllers.end(), options_.monitoring.controller.str()) !=
-               controllers.end();
-    };
-    const Agent* agent = fleet_.find(host);
-    const bool given_up = agent != nullptr && names_us(agent->controllers) && !names_us(hello.controllers);
-    const Sessions::Holder holder{silence_.watches(host) && !silence_.silent(host), given_up,
-                                  agent == nullptr || may_be_restarted(hello, *agent)};
-    auto rejected = sessions_.admit(host, newcomer, holder, moment.steady);
-    if (!rejected && agent != nullptr && awaits_return(*agent, hello, moment)) {
-        rejected = bus::Rejected{"the agent named " + host.str() + " is expected back, and this is another one",
-                                 kRetryWhileAwaited};
-    }
-    if (!rejected) {
-        if (const auto pause = pacing_.connect(host, moment.steady)) rejected = bus::Rejected{kTooOften, *pause};
-    }
-    if (rejected) ++counters_.refused;
-    return rejected;
-}
-
-/// The agent that is known may only be restarting, or is this controller: one that is not its continuation has lost its
-/// state, or is a clone, which must not speak for the guests of another host in that moment.
-bool Core::awaits_return(const Agent& known, const bus::Hello& hello, Moment moment) {
-    if (known.connected || hello.state.empty() || known.state.empty()) return false;
-    return moment.steady - known.away_since < kAgentPatience && !may_be_restarted(hello, known);
-}
-
-void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string& peer, Moment moment) {
-    const HostId host = canonical(hello.host);
-    const Session session{port, hello.host, peer, hello.instance, hello.state, hello.state_starts};
-    if (hello.version != bus::kBusVersion) {
-        ++counters_.refused;
-        const std::string version = std::to_string(bus::kBusVersion);
-        return context_.output.send(session, bus::Rejected{"this controller speaks version " + version, {}});
-    }
-    if (const Session* found = sessions_.find(host); found != nullptr && found->port != port) {
-        const Session earlier = *found;
-        context_.output.send(earlier, bus::Rejected{"this agent has connected by another URL", kSecondUrlRetry, true});
-        agent_down(earlier.port, earlier.name, "replaced by a new connection", moment);
-    }
-    remember_for_hand_back(host, hello);
-    sessions_.open(host, session);
-    policies_.erase(host);
-    maintenance_sync_.erase(host);
-    const bool is_new = fleet_.find(host) == nullptr;
-    fleet_.up(host, hello, peer, moment.wall);
-    succession_.connected(host, is_new);
-    put_agent(host);
-    if (!pacing_.comes_too_often(host))
-        log::info("agent connected",
-                  {{"host", host}, {"peer", peer}, {"version", hello.agent_version}, {"primary", hello.is_primary}});
-    alarms_.agent_up(host);
-    groups_.drop_kept_of(host);
-    groups_.expect(host);
-    orphans_.agent_up(host);
-    send(host, bus::Welcome{bus::kBusVersion, options_.monitoring.controller.str(), moment.wall});
-    sync_policies(host);
-}
-
-bool Core::take_round(const HostId& host, Moment moment) {
-    const auto pause = pacing_.take_round(host, moment.steady);
-    if (!pause) return true;
-    ++counters_.refused;
-    const Session session = *sessions_.find(host);
-    context_.output.send(session, bus::Rejected{kTooOften, *pause});
-    agent_down(session.port, session.name, kTooOften, moment);
-    return false;
-}
-
-void Core::agent_down(std::size_t port, const HostId& name, const std::string& why, Moment moment) {
-    const HostId host = canonical(name);
-    if (!known_session(port, host)) return;
-    sessions_.close(host);
-    silence_.forget(host);
-    policies_.erase(host);
-    maintenance_sync_.erase(host);
-    to_hand_back_.erase(host);
-    fleet_.down(host, moment);
-    put_agent(host);
-    alarms_.agent_down(host);
-    groups_.agent_down(host);
-    if (!pacing_.comes_too_often(host)) log::warning("agent disconnected", {{"host", host}, {"why", why}});
-}
-
-void Core::port_closed(std::size_t port, Moment moment) {
-    std::vector<HostId> names;
-    for (const auto& [host, session] : sessions_.all()) {
-        if (session.port == port) names.push_back(session.name);
-    }
-    for (const HostId& name : names)
-        agent_down(port, name, "its port is no longer configured", moment);
-}
-
-void Core::agent_alive(std::size_t port, const HostId& name, Moment moment) {
-    const HostId host = canonical(name);
-    if (!known_session(port, host)) return;
-    succession_.heard(host);
-    fleet_.seen(host, moment.wall);
-    if (silence_due_ == base::kNever) silence_due_ = moment.steady;
-    if (!silence_.alive(host, moment.steady)) return;
-    fleet_.seen_again(host);
-    groups_.reachability_changed(host, moment.wall);
-    log::info("agent seen again", {{"host", host}});
-    monitor(moment);
 }
 
 void Core::message(std::size_t port, const HostId& name, const bus::ToController& message, Moment moment) {
