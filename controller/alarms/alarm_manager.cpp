@@ -116,15 +116,19 @@ void AlarmManager::begin_snapshot(const base::HostId& host) {
 
 void AlarmManager::end_snapshot(const base::HostId& host, base::WallTime now) {
     const Agent* agent = context_.fleet.find(host);
-    for (const FaultTable::Entry& entry :
-         list_.table().end_snapshot(host, agent != nullptr && agent->continuous, now)) {
+    for (FaultTable::Entry& entry : list_.table().end_snapshot(host, agent != nullptr && agent->continuous, now)) {
+        const base::FaultId id = entry.tracked.fault.id;
         if (!entry.tracked.fault.open()) {
+            const Journal::Record* record = journal_.find(id);
+            const JournalEntry* seen = record == nullptr ? nullptr : end_seen_elsewhere(*record);
+            // Nothing was seen of it here.
+            if (entry.change == FaultTable::Change::cleared && seen != nullptr)
+                entry.tracked = list_.table().set_end(id, seen->detail, seen->at);
             take(entry);
             continue;
         }
         list_.put(entry.tracked);
-        if (entry.tracked.unconfirmed->since == now)
-            note(entry.tracked.fault.id, "unconfirmed", entry.tracked.unconfirmed->why, now);
+        if (entry.tracked.unconfirmed->since == now) note(id, "unconfirmed", entry.tracked.unconfirmed->why, now);
     }
 }
 
@@ -222,18 +226,21 @@ bool AlarmManager::ended_elsewhere(const base::HostId& host, const Fault& report
 /// True when there is nothing to do about the fault any more: it has ended, and was delivered or is another primary's.
 bool AlarmManager::known_as_ended(const base::HostId& host, Fault& fault) {
     const FaultHistory::Entry* past = history().find(fault.id);
-    if (past == nullptr || past->tracked.host != host) return false;
+    if (past == nullptr) return false;
     const Fault& ended = past->tracked.fault;
-    if (is_outdated(fault, ended)) {
+    // Also under another name of its host.
+    if (is_outdated(fault, ended) && fault.guest == ended.guest) {
         outdated_[host].push_back(ended);
         return true;
     }
+    const bool renamed = past->tracked.host != host;
+    if (renamed && fault.open()) return false;
     if (fault.open() && fault.revision < ended.revision) {
         // What the inventory said of a host whose agent was away; the agent of the guest's owner has the last word.
         if (!context_.may_report(host, fault.guest, false)) return true;
         fault.delivered = 0;  // since then its end was delivered
     }
-    const bool same = !fault.open() && past->tracked.fault.revision == fault.revision;
+    const bool same = !fault.open() && (renamed || past->tracked.fault.revision == fault.revision);
     if (same && past->delivered) acknowledger_.acknowledge(host, fault.id, fault.revision);
     if (same && (past->delivered || !delivers(host))) return true;
     list_.erase_past(fault.id);
@@ -502,7 +509,11 @@ DeliveryView AlarmManager::view(const Notifier& sink, const TrackedFault& tracke
     const Alarm alarm = to_alarm(tracked);
     if (delivers(tracked.host) || sink.queue().busy(alarm)) return sink.queue().view(alarm);
     DeliveryView view;
-    const bool done = tracked.fault.delivered >= tracked.fault.revision;
+    bool done = tracked.fault.delivered >= tracked.fault.revision;
+    if (const Journal::Record* record = journal_.find(tracked.fault.id); record != nullptr && !done) {
+        const auto of_end = end_acknowledged_elsewhere(*record, sink.name());
+        done = of_end && (tracked.fault.open() || *of_end);
+    }
     view.state = done ? DeliveryView::State::acknowledged_by_peer : DeliveryView::State::pending_at_peer;
     view.revision = tracked.fault.delivered;
     return view;

@@ -83,7 +83,9 @@ std::optional<std::string_view> Evidence::by_inventory(const TrackedFault& track
     }
     if (is_stopped(*guest)) return kGuestStopped;
     if (guest->host.empty()) return source.names_all ? std::optional(kGuestStopped) : std::nullopt;
-    return names_.differ(tracked.host, guest->host) ? std::optional(kGuestMoved) : std::nullopt;
+    // A host of which no agent is known may be this one by another name.
+    const bool known = fleet_.find(names_.agent_of(guest->host)) != nullptr;
+    return known && names_.differ(tracked.host, guest->host) ? std::optional(kGuestMoved) : std::nullopt;
 }
 
 bool Evidence::contradicted(const TrackedFault& tracked, Source source, bool removed) const {

@@ -119,6 +119,13 @@ void FaultTable::set_received(const base::FaultId& fault, base::TimePoint now) {
     faults_.at(fault).received = now;
 }
 
+const TrackedFault& FaultTable::set_end(const base::FaultId& fault, const std::string& why, base::WallTime at) {
+    TrackedFault& tracked = faults_.at(fault);
+    tracked.fault.clear_reason = why;
+    tracked.fault.cleared_at = at;
+    return tracked;
+}
+
 const TrackedFault& FaultTable::set_ended(const base::FaultId& fault, base::TimePoint now) {
     TrackedFault& tracked = faults_.at(fault);
     if (is_evidence(tracked.fault.clear_reason)) tracked.by_evidence = true;
@@ -158,11 +165,15 @@ void FaultTable::put(const base::HostId& host, const Fault& fault) {
     of.faults.insert(fault.id);
     if (!fault.open()) return;
     of.open[{fault.guest, fault.kind}] = fault.id;
+    open_of_guest_[fault.guest].insert(fault.id);
     ++open_[static_cast<std::size_t>(fault.kind)];
 }
 
 void FaultTable::note_closed(const TrackedFault& tracked) {
     hosts_[tracked.host].open.erase({tracked.fault.guest, tracked.fault.kind});
+    const auto of_guest = open_of_guest_.find(tracked.fault.guest);
+    of_guest->second.erase(tracked.fault.id);
+    if (of_guest->second.empty()) open_of_guest_.erase(of_guest);
     --open_[static_cast<std::size_t>(tracked.fault.kind)];
 }
 
@@ -179,11 +190,19 @@ const TrackedFault* FaultTable::find(const base::FaultId& fault) const {
     return at == faults_.end() ? nullptr : &at->second;
 }
 
-const TrackedFault* FaultTable::open_of_guest(const base::HostId& host, const base::GuestId& guest) const {
-    const auto at = hosts_.find(host);
-    if (at == hosts_.end()) return nullptr;
-    const auto first = at->second.open.lower_bound({guest, model::FaultKind{}});
-    return first == at->second.open.end() || first->first.first != guest ? nullptr : &faults_.at(first->second);
+const TrackedFault* FaultTable::open_of_guest(const base::GuestId& guest) const {
+    const auto at = open_of_guest_.find(guest);
+    if (at == open_of_guest_.end()) return nullptr;
+    for (const base::FaultId& fault : at->second) {
+        const TrackedFault& tracked = faults_.at(fault);
+        if (!tracked.withheld) return &tracked;
+    }
+    return nullptr;
+}
+
+const base::GuestId* FaultTable::next_faulty(const base::GuestId& after) const {
+    const auto at = open_of_guest_.upper_bound(after);
+    return at == open_of_guest_.end() ? nullptr : &at->first;
 }
 
 std::vector<const TrackedFault*> FaultTable::of_host(const base::HostId& host) const {

@@ -82,6 +82,8 @@ public:
                                             std::size_t limit = kMaxFaultsPerHost);
     /// The fault was reported for the first time just now.
     void set_received(const base::FaultId& fault, base::TimePoint now);
+    /// How and when it ended, as another controller saw it; the fault as it is then.
+    const TrackedFault& set_end(const base::FaultId& fault, const std::string& why, base::WallTime at);
     /// It ended just now; the fault as it is then.
     const TrackedFault& set_ended(const base::FaultId& fault, base::TimePoint now);
     /// Another agent reports the fault from now on: its host was renamed.
@@ -96,8 +98,10 @@ public:
     void erase(const base::FaultId& fault);
 
     const TrackedFault* find(const base::FaultId& fault) const;
-    /// An open fault of a guest on one host; null when there is none.
-    const TrackedFault* open_of_guest(const base::HostId& host, const base::GuestId& guest) const;
+    /// An open fault of the guest, whichever host reports it, unless it is withheld; null when there is none.
+    const TrackedFault* open_of_guest(const base::GuestId& guest) const;
+    /// The guest with an open fault that follows this one; null after the last.
+    const base::GuestId* next_faulty(const base::GuestId& after) const;
     std::vector<const TrackedFault*> of_host(const base::HostId& host) const;
     const std::unordered_map<base::FaultId, TrackedFault>& all() const { return faults_; }
     std::size_t open_of_kind(model::FaultKind kind) const { return open_[static_cast<std::size_t>(kind)]; }
@@ -117,6 +121,7 @@ private:
 
     std::unordered_map<base::FaultId, TrackedFault> faults_;
     std::unordered_map<base::HostId, Host> hosts_;
+    std::map<base::GuestId, std::set<base::FaultId>> open_of_guest_;
     std::array<std::size_t, model::kFaultKinds> open_{};
 };
 

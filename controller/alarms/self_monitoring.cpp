@@ -271,6 +271,8 @@ void SelfMonitoring::raise(Alarm alarm, base::Moment moment, Changed& changed) {
     if (known != alarms_.end()) {
         if (known->second.open()) return update(known->second, alarm, moment, changed);
         alarm.revision = known->second.revision + 1;  // its clear is still on its way
+    } else {
+        alarm.revision = last_revision(alarm.id) + 1;
     }
     alarm.opened_at = moment.wall;
     alarm.updated_at = moment.wall;

@@ -55,6 +55,10 @@ public:
 
     explicit SelfMonitoring(Options options) : options_(std::move(options)) {}
 
+    /// The last revision of an alarm that was open before, as far as that is known: receivers tell one time from the
+    /// next by it.
+    std::function<std::uint64_t(const base::FaultId&)> last_revision = [](const base::FaultId&) { return 0; };
+
     void set_patience(base::Millis agent_lost_after, base::Millis sink_failing_after) {
         options_.agent_lost_after = agent_lost_after;
         options_.sink_failing_after = sink_failing_after;

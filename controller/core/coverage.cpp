@@ -21,13 +21,18 @@ std::string_view to_string(Watch watch) {
 bool Coverage::Walk::turn(const Visit& visit) {
     visited_ = 0;
     while (visited_ < kGuestsInATurn) {
-        const bool more = in_inventory_ ? next_of_inventory(visit) : next_agent(visit);
-        if (more) continue;
-        if (!in_inventory_) return false;
-        in_inventory_ = false;
+        if (next(visit)) continue;
+        if (stage_ == Stage::faults) return false;
+        stage_ = stage_ == Stage::inventory ? Stage::agents : Stage::faults;
         host_ = {};
+        guest_ = {};
     }
     return true;
+}
+
+bool Coverage::Walk::next(const Visit& visit) {
+    if (stage_ == Stage::inventory) return next_of_inventory(visit);
+    return stage_ == Stage::agents ? next_agent(visit) : next_faulty(visit);
 }
 
 bool Coverage::Walk::next_of_inventory(const Visit& visit) {
@@ -48,12 +53,26 @@ bool Coverage::Walk::next_agent(const Visit& visit) {
     host_ = agent->first;
     for (const auto& [id, report] : agent->second.guests) {
         ++visited_;
-        const InventoryGuest* known = coverage_.inventory_.guest(id);
-        const bool asked = known != nullptr && known->policy.heartbeat;
         // Of the copies of a guest the first one counts.
-        if (!asked && report.state != "unregistered" && coverage_.fleet_.holders(id).front() == host_)
+        if (!coverage_.asked_for(id) && report.state != "unregistered" && coverage_.fleet_.holders(id).front() == host_)
             take(coverage_.decide(host_, report), visit);
     }
+    return true;
+}
+
+/// The agent is away, and this controller has been restarted since: what it reported of its guests is not kept.
+bool Coverage::Walk::next_faulty(const Visit& visit) {
+    const base::GuestId* guest = coverage_.faults_.next_faulty(guest_);
+    if (guest == nullptr) return false;
+    guest_ = *guest;
+    ++visited_;
+    const TrackedFault* fault = coverage_.faults_.open_of_guest(guest_);
+    if (fault == nullptr || coverage_.asked_for(guest_)) return true;
+    const auto& holders = coverage_.fleet_.holders(guest_);
+    const bool visited =
+        !holders.empty() && coverage_.fleet_.report_of(holders.front(), guest_)->state != "unregistered";
+    Covered covered{guest_, fault->host, Watch::uncovered, {}};
+    if (!visited && coverage_.is_faulty(covered)) take(covered, visit);
     return true;
 }
 
@@ -62,29 +81,29 @@ void Coverage::Walk::take(const Covered& covered, const Visit& visit) {
     if (visit) visit(covered);
 }
 
+bool Coverage::asked_for(const base::GuestId& guest) const {
+    const InventoryGuest* known = inventory_.guest(guest);
+    return known != nullptr && known->policy.heartbeat;
+}
+
+/// What was seen of the guest comes before what the cloud has it as: Nova has it as "error" because it is faulty.
 Covered Coverage::decide(const InventoryGuest& guest) const {
-    Covered covered{guest.id, guest.host, Watch::uncovered, {}};
+    Covered covered{guest.id, names_.agent_of(guest.host), Watch::uncovered, {}};
+    if (guest.host.empty()) covered.host = {};
+    if (is_faulty(covered) || is_maintained(covered)) return covered;
+    const Agent* agent = fleet_.find(covered.host);
+    const model::GuestReport* report = agent == nullptr ? nullptr : fleet_.report_of(covered.host, guest.id);
+    if (report != nullptr) judge(covered, *agent, *report);
+    if (covered.watch != Watch::uncovered) return covered;
     if (!is_expected(guest)) {
         const std::string& task = guest.state_description;
         covered.watch = Watch::inhibited;
         covered.why = "the cloud has it as " + guest.state + (task.empty() ? "" : " (" + task + ")");
-        return covered;
-    }
-    if (guest.host.empty()) {
+    } else if (guest.host.empty()) {
         covered.why = "the cloud has it on no host";
-        return covered;
-    }
-    covered.host = names_.agent_of(guest.host);
-    const Agent* agent = fleet_.find(covered.host);
-    if (agent == nullptr) {
+    } else if (agent == nullptr) {
         covered.why = "no agent on its host";
-        return covered;
-    }
-    if (is_faulty(covered) || is_maintained(covered)) return covered;
-    const model::GuestReport* report = fleet_.report_of(covered.host, guest.id);
-    if (report != nullptr) {
-        judge(covered, *agent, *report);
-    } else {
+    } else if (report == nullptr) {
         covered.why = why_unreported(covered.host, guest.id, *agent);
     }
     return covered;
@@ -97,7 +116,7 @@ Covered Coverage::decide(const HostId& host, const model::GuestReport& report) c
 }
 
 bool Coverage::is_faulty(Covered& covered) const {
-    const TrackedFault* fault = faults_.open_of_guest(covered.host, covered.guest);
+    const TrackedFault* fault = faults_.open_of_guest(covered.guest);
     if (fault == nullptr) return false;
     covered.watch = Watch::faulty;
     covered.why = model::to_string(fault->fault.kind);
@@ -129,6 +148,8 @@ void Coverage::judge(Covered& covered, const Agent& agent, const model::GuestRep
         covered.why = report.hold;
     } else if (report.state == "registered" || report.state == "unhealthy") {
         covered.watch = Watch::watched;
+    } else if (report.state == "lost" || report.state == "crashed") {
+        covered.why = "its fault was closed, and it has not been well since";
     } else if (report.channels.empty()) {
         covered.why = "no channel of it is connected";
     } else {

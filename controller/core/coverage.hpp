@@ -59,6 +59,7 @@ public:
 private:
     Covered decide(const InventoryGuest& guest) const;
     Covered decide(const base::HostId& host, const model::GuestReport& report) const;
+    bool asked_for(const base::GuestId& guest) const;
     bool is_faulty(Covered& covered) const;
     bool is_maintained(Covered& covered) const;
     void judge(Covered& covered, const Agent& agent, const model::GuestReport& report) const;
@@ -73,7 +74,8 @@ private:
 };
 
 /// One visit to all guests, in turns that are short whatever their number: first those of the inventory, by host and
-/// id, then those that only an agent reports. A guest that moves between two turns may be visited twice or not at all.
+/// id, then those that only an agent reports, then those of which only a fault is known. A guest that moves between two
+/// turns may be visited twice or not at all.
 class Coverage::Walk {
 public:
     using Visit = std::function<void(const Covered&)>;
@@ -86,15 +88,19 @@ public:
     const Census& census() const { return census_; }
 
 private:
+    enum class Stage : std::uint8_t { inventory, agents, faults };
+
+    bool next(const Visit& visit);
     bool next_of_inventory(const Visit& visit);
     bool next_agent(const Visit& visit);
+    bool next_faulty(const Visit& visit);
     void take(const Covered& covered, const Visit& visit);
 
     const Coverage& coverage_;
     Census census_;
     base::HostId host_;    ///< of the guest that was visited last
-    base::GuestId guest_;  ///< empty after the inventory's last
-    bool in_inventory_ = true;
+    base::GuestId guest_;  ///< empty when a stage begins
+    Stage stage_ = Stage::inventory;
     std::size_t visited_ = 0;  ///< in this turn
 };
 

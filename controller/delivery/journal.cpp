@@ -108,6 +108,26 @@ std::pair<std::string, const Alarm*> alarm_of(const Journal::Record& record) {
     return found;
 }
 
+std::optional<bool> end_acknowledged_elsewhere(const Journal::Record& record, const std::string& sink) {
+    std::optional<bool> of_end;
+    for (const auto& [controller, part] : record.others) {
+        for (const JournalEntry& entry : part.entries) {
+            if (entry.sink != sink || entry.what != kAcknowledgedEntry) continue;
+            of_end = of_end.value_or(false) || entry.detail.starts_with(to_string(AlarmChange::cleared));
+        }
+    }
+    return of_end;
+}
+
+const JournalEntry* end_seen_elsewhere(const Journal::Record& record) {
+    for (const auto& [controller, part] : record.others) {
+        const auto ended = std::find_if(part.entries.rbegin(), part.entries.rend(),
+                                        [](const JournalEntry& entry) { return entry.what == kClearedEntry; });
+        if (ended != part.entries.rend()) return &*ended;
+    }
+    return nullptr;
+}
+
 std::vector<Occurrence> earlier_occurrences(const Journal::Record& record) {
     std::vector<Occurrence> all;
     const auto add = [&](const Journal::Part& part) {

@@ -34,6 +34,7 @@ struct JournalEntry {
 inline constexpr const char* kClosedEntry = "closed by the operator";
 inline constexpr const char* kOpenedEntry = "opened";
 inline constexpr const char* kClearedEntry = "cleared";
+inline constexpr const char* kAcknowledgedEntry = "acknowledged";
 
 /// What happened to each fault, from its opening to its end and after it, as long as the fault is kept: here, and at
 /// the other controllers, as they tell. Of entries alike there is one, which counts them; beyond kMaxEntries the oldest
@@ -96,6 +97,12 @@ private:
 /// An alarm about the suite itself as it is known now, and at which other controller (empty: here): as long as it is
 /// open here as it is here, otherwise as it changed last. Null when the record is of none.
 std::pair<std::string, const Alarm*> alarm_of(const Journal::Record& record);
+
+/// What another controller has had acknowledged by the sink last: whether of the fault's end; absent: nothing.
+std::optional<bool> end_acknowledged_elsewhere(const Journal::Record& record, const std::string& sink);
+
+/// The entry of another controller that saw the fault end; null when none has told of it.
+const JournalEntry* end_seen_elsewhere(const Journal::Record& record);
 
 /// One time that an alarm about the suite itself was open.
 struct Occurrence {

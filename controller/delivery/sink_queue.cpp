@@ -49,8 +49,11 @@ void SinkQueue::put(const AlarmPtr& alarm, bool clear_alone) {
     with(lane(*alarm), [&](AlarmQueue& queue) {
         const bool of_before = is_of_earlier_receiver(*alarm);
         const bool nothing_to_end = of_before && !alarm->open() && !queue.contains(alarm->id);
-        const auto acked = nothing_to_end ? queue.offer(as_delivered(*alarm), true)
-                                          : queue.offer(alarm, !options_.fresh && !of_before, clear_alone);
+        // Of one that is over, and was delivered while it was open, a new sink needs no raise: it would be false by
+        // now.
+        const bool trusted = !of_before && (!options_.fresh || !alarm->open());
+        const auto acked =
+            nothing_to_end ? queue.offer(as_delivered(*alarm), true) : queue.offer(alarm, trusted, clear_alone);
         changes_.insert(changes_.end(), acked.begin(), acked.end());
     });
 }

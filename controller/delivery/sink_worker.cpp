@@ -151,7 +151,7 @@ void SinkWorker::note_ended(const AlarmEvent& event, const Outcome& outcome) {
     JournalEntry entry{std::chrono::system_clock::now(), "", name_, std::string(to_string(event.change))};
     switch (outcome.kind) {
         case Outcome::Kind::confirmed:
-            entry.what = "acknowledged";
+            entry.what = kAcknowledgedEntry;
             if (!context_.receiver.empty()) entry.detail += " at " + context_.receiver;
             note_confirmed(event);
             break;

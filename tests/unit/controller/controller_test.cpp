@@ -152,6 +152,8 @@ TEST_F(ControllerTest, EndsTheFaultOfAGuestThatIsElsewhereWhileItsAgentIsAway) {
     one->report(f1);
     one->report(open_fault("vm-2", "f2"));
     ASSERT_TRUE(loop.until([&] { return one->confirmed.size() == 2; }));
+    TestAgent other(loop.io, controller->bus_addresses().at(1), "compute-2");
+    ASSERT_TRUE(loop.until([&] { return other.welcomed; }));
     one.reset();
     inventory("[guest vm-1]\nhost = compute-2\n[guest vm-2]\nhost = compute-1\n");  // evacuated, one of them yet
     ASSERT_TRUE(loop.until([&] { return inspected().size() == 3; }));

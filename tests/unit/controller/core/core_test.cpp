@@ -171,6 +171,7 @@ TEST_F(CoreTest, FinishesWhatAPrimaryLeftThatWasLostWithItsHost) {
     standby.is_primary = false;
     standby.primary = "other";
     up(standby, {f1});
+    up(hello("compute-2"));
     up(hello("compute-9"));
     down("compute-1");
     pass(seconds(9));
@@ -198,10 +199,12 @@ TEST_F(CoreTest, ClearsWhatTheLostPrimaryHadRaised) {
     auto standby = hello("compute-1");
     standby.is_primary = false;
     up(standby, {f1});
+    up(hello("compute-2"));
     down("compute-1");
     place("g1", "compute-2");
     pass(seconds(7));
-    EXPECT_THAT(take(), ElementsAre("f1 cleared 2")) << "another controller may have raised it";
+    EXPECT_THAT(take(), ElementsAre("agent_lost.compute-1 opened 1", "f1 cleared 2"))
+        << "another controller may have raised it";
 }
 
 TEST_F(CoreTest, LeavesToALivingPrimaryWhatIsItsOwn) {

@@ -113,6 +113,7 @@ TEST_F(EvidenceTest, TheInventoryEndsNothingThatAConnectedAgentReports) {
 }
 
 TEST_F(EvidenceTest, TheCloudsWordEndsItOnceTheOldHostIsGone) {
+    up(hello("compute-2"));
     place("g1", "compute-2");
     down("compute-1");
     pass(seconds(4));
@@ -134,6 +135,7 @@ TEST_F(EvidenceTest, AnAnswerOnTheHostThatTheCloudNamesEndsItAlthoughTheOldHostS
 }
 
 TEST_F(EvidenceTest, AnOpenFaultOfTheOwnersAgentIsOpenAlthoughTheInventoryHadEndedIt) {
+    up(hello("compute-2"));
     down("compute-1");
     place("g1", "compute-2");
     pass(seconds(10));

@@ -1,0 +1,132 @@
+#include "tests/unit/controller/core/core_fixture.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+/// A fault of g1 on compute-1 is open and delivered; what is not known of it later ends nothing, and opens nothing
+/// again.
+class AbsenceTest : public CoreTest {
+protected:
+    AbsenceTest() {
+        place("g1", "compute-1");
+        up(hello("compute-1"));
+        report("compute-1", f1);
+        take();
+    }
+    std::vector<std::string> coverage() const {
+        std::vector<std::string> lines;
+        Coverage::Walk walk(core->coverage());
+        const auto visit = [&](const Covered& covered) {
+            lines.push_back(covered.guest.str() + " " + std::string(to_string(covered.watch)) +
+                            (covered.why.empty() ? "" : ": " + covered.why));
+        };
+        while (walk.turn(visit)) {
+        }
+        return lines;
+    }
+};
+
+TEST_F(AbsenceTest, AHostOfWhichNoAgentIsKnownMayBeTheOldOneByAnotherName) {
+    place("g1", "node-1");
+    down("compute-1");
+    pass(seconds(60));
+    EXPECT_THAT(take(), Not(Contains("f1 cleared 2")));
+    up(hello("node-1"), {}, {answering("g1")});
+    pass(seconds(1));
+    EXPECT_THAT(take(), Contains("f1 cleared 2"));
+}
+
+TEST_F(AbsenceTest, WhatAnOperatorClosedStaysClosedWhenItsHostReturnsByAnotherName) {
+    down("compute-1");
+    ASSERT_TRUE(core->clear_by_operator(f1.id, "known", moment));
+    run_deferred();
+    pass(seconds(1));
+    take();
+    up(hello("compute-1.example.net"), {f1});
+    EXPECT_THAT(take(), IsEmpty());
+    ASSERT_FALSE(received<bus::HandBack>("compute-1.example.net").empty()) << "its agent closes it too";
+}
+
+TEST_F(AbsenceTest, ThatAGuestWasTakenOutOfTheFileIsKnownAfterARestart) {
+    remove("g1");
+    restart();
+    down("compute-1");
+    pass(seconds(60));
+    EXPECT_THAT(take(), Contains("f1 cleared 2"));
+}
+
+TEST_F(AbsenceTest, AFaultIsFaultyWhateverTheCloudHasItsGuestAs) {
+    InventoryGuest guest = placed("g1", "compute-1");
+    guest.state = "error";
+    change(guest);
+    EXPECT_THAT(coverage(), ElementsAre("g1 faulty: heartbeat_lost"));
+    guest.host = base::HostId("compute-l");
+    change(guest);
+    EXPECT_THAT(coverage(), ElementsAre("g1 faulty: heartbeat_lost"));
+    place("g1", "compute-1");
+    up(hello("compute-1"), {cleared(f1)}, {answering("g1")});
+    guest = placed("g1", "compute-1");
+    guest.state = "error";
+    change(guest);
+    EXPECT_THAT(coverage(), ElementsAre("g1 watched")) << "it answers";
+}
+
+TEST_F(AbsenceTest, AFaultOfWhichOnlyTheRecordIsLeftIsFaulty) {
+    remove("g1");
+    restart();
+    EXPECT_THAT(coverage(), ElementsAre("g1 faulty: heartbeat_lost"));
+}
+
+TEST_F(AbsenceTest, AGuestWhoseFaultWasClosedIsNotWatchedBeforeItAnswers) {
+    ASSERT_TRUE(core->clear_by_operator(f1.id, "known", moment));
+    message("compute-1", bus::Guests{{answering("g1", "lost")}, {}});
+    EXPECT_THAT(coverage(), ElementsAre("g1 uncovered: its fault was closed, and it has not been well since"));
+}
+
+TEST_F(AbsenceTest, AStandbyShowsWhatItsPeerHasHadAcknowledged) {
+    message("compute-1", bus::PrimaryChanged{false, "other", {"ctl", "other"}});
+    const auto f2 = open_fault("g2", "f2");
+    report("compute-1", f2);
+    const Notifier& sink = *core->alarms().sinks().front();
+    const auto state = [&] { return core->alarms().view(sink, *tracked("f2")).state; };
+    EXPECT_EQ(state(), DeliveryView::State::pending_at_peer);
+    core->merge_journal(f2.id, "other", {{{moment.wall, kAcknowledgedEntry, "a", "opened at somewhere"}}}, moment);
+    EXPECT_EQ(state(), DeliveryView::State::acknowledged_by_peer);
+}
+
+TEST_F(AbsenceTest, AnEndThatWasMissedIsAsItsPeerSawIt) {
+    auto life = hello("compute-1", "state", 9);
+    down("compute-1");
+    const base::WallTime ended = moment.wall;
+    core->merge_journal(f1.id, "other", {{{ended, kClearedEntry, "", "recovered"}}}, moment);
+    pass(seconds(3));
+    up(life);
+    const auto* past = core->alarms().history().find(f1.id);
+    ASSERT_NE(past, nullptr);
+    EXPECT_EQ(past->tracked.fault.clear_reason, "recovered");
+    EXPECT_EQ(past->tracked.fault.cleared_at, ended);
+}
+
+TEST_F(AbsenceTest, AnotherOutageOfAnAgentHasAnotherRevision) {
+    const auto outage = [&] {
+        down("compute-1");
+        pass(seconds(120));
+        const std::uint64_t raised = last_alarm.revision;
+        up(hello("compute-1"));
+        pass(seconds(20));
+        return raised;
+    };
+    const std::uint64_t first = outage();
+    EXPECT_GT(outage(), first);
+    restart();
+    EXPECT_GT(outage(), first);
+}
+
+}  // namespace
+}  // namespace vitalwire::controller
