@@ -84,7 +84,7 @@ public:
             core_.channel_found(id, wire::ChannelKind::native, kEndKnownWithin, now());
             core_.machine(id, state_of(*vm), now());
         }
-        core_.source_listed(kSource, now());
+        core_.source_listed(kSource, false, now());
         arm();
     }
 

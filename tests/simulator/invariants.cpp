@@ -82,8 +82,8 @@ void Simulation::fault_changed(const HostNode& host, const model::Fault& fault) 
                fault.id.str());
     if (blip_ && fault.guest == blip_->guest) (fault.open() ? blip_->found : blip_->over) = world_.now();
     if (!fault.open()) {
-        over_.insert(fault.id);
-        check_by_evidence(host, fault);
+        // An agent with an old state may be handed the end once more.
+        if (over_.insert(fault.id).second) check_by_evidence(host, fault);
     }
     if (!opened) return;
     ++result_.faults.at(static_cast<std::size_t>(fault.kind));
