@@ -131,6 +131,8 @@ class Configuration(unittest.TestCase):
         text = text.replace("/etc/vitalwire/", f"{self.folder}/")
         if "state =" in text:
             state = ""
+        if section == "agent" and not re.search(r"^host =", text, re.MULTILINE):
+            state += "host = compute-1\n"  # whose certificate it is; by default the machine's own name
         text = text.replace(f"[{section}]\n", f"[{section}]\n{state}") if f"[{section}]" in text else f"[{section}]\n{state}{text}"
         file = self.folder / f"{program}.conf"
         file.write_text(text)
