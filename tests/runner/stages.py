@@ -43,7 +43,7 @@ class Plan:
 
 RELEASE = Stage("release", "release", left_out=("openstack", "long"), minutes=30, needed=True)
 OPENSTACK = Stage("openstack", "release", only=("openstack",), minutes=27)
-CLOUD_MOVES = Stage("openstack", "release", only=("moves",), minutes=22)  # of its tests those in which servers move, stop and die
+CLOUD_MOVES = Stage("openstack", "release", only=("moves",), minutes=12)  # of its tests those in which servers move, stop and die
 ASAN_ALL = Stage("asan", "asan", left_out=NOT_SANITIZED, environment=ASAN)
 ASAN_UNIT = Stage("asan", "asan", only=("unit", "fuzz"), targets=("unit_tests", "fuzzers"), environment=ASAN, minutes=6)
 TSAN = Stage(
