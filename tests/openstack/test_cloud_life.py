@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What peers are told of a server's life in a real Nova: the same, line by line, as of the captured one."""
 
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 import sys
 import unittest
@@ -169,6 +170,7 @@ class BetweenNodes(LifeTestCase):
         admin.act_and_wait(server, "confirmResize", "ACTIVE")
         yield RESIZED
         admin.act_and_wait(server, "migrate", "VERIFY_RESIZE")
+        self.wait_past_launch(server)
         admin.act_and_wait(server, "revertResize", "ACTIVE")
         yield MIGRATED_BACK
         where = {"host": self.home.host, "block_migration": "auto"}
@@ -182,6 +184,13 @@ class BetweenNodes(LifeTestCase):
         yield EVACUATED
         admin.delete_server(server)
         yield "delete"
+
+    def wait_past_launch(self, server):
+        """Nova tells the launch time in whole seconds: within one second it would not change."""
+        launched = admin.server(server)["OS-SRV-USG:launched_at"]
+        launched = datetime.fromisoformat(launched).replace(tzinfo=timezone.utc, microsecond=0)
+        after = launched + timedelta(seconds=1)
+        wait_until(lambda: datetime.now(timezone.utc) >= after, "the second of its launch is over")
 
 
 if __name__ == "__main__":
