@@ -73,7 +73,7 @@ class Sinks(ReloadTestCase):
         self.assertIn("applied: [sink inspector] url: ", said[0])
         wait_until(lambda: self.told_of(self.other, fault) == ["down"], "the new address has it")
         self.agent.await_delivered(fault)
-        self.assertEqual(self.problems(), [])
+        wait_until(lambda: not self.problems(), "the problem is over")
 
     def test_another_receiver_is_told_of_what_the_one_before_has_acknowledged(self) -> None:
         fault = self.agent.open("vm-1")
@@ -82,6 +82,7 @@ class Sinks(ReloadTestCase):
         wait_until(lambda: self.told_of(self.other, fault) == ["down"], "the new one has it")
         self.agent.clear(fault)
         wait_until(lambda: self.told_of(self.other, fault) == ["down", "up"], "and its end")
+        self.agent.await_delivered(fault)
         self.assertEqual(self.told(fault), ["down"], "the one before is sent nothing more")
         journal = self.get(f"/v1/faults/{fault}")["journal"]["entries"]
         at = [f"{entry['what']} {entry['detail']}" for entry in journal if entry.get("sink") == "inspector"]
@@ -130,7 +131,7 @@ class Sinks(ReloadTestCase):
         self.assertNotIn(fault, self.agent.delivered)
         self.assertIn("applied: [sink pager] type: webhook -> not set", self.reload())
         self.agent.await_delivered(fault)
-        self.assertEqual(self.problems(), [])
+        wait_until(lambda: not self.problems(), "the problem is over")
         self.assertEqual(self.deliveries(fault), {"inspector": "acknowledged"})
         self.assertNotIn('sink="pager"', self.metrics())
 
@@ -141,7 +142,7 @@ class Sinks(ReloadTestCase):
         self.reload()
         self.reload(self.add_webhook())
         wait_until(lambda: self.paged(fault) == ["opened", "opened"], "it has the fault again")
-        self.assertEqual(self.deliveries(fault)["pager"], "acknowledged")
+        wait_until(lambda: self.deliveries(fault)["pager"] == "acknowledged", "and the controller has its answer")
         self.assertIn('vitalwire_controller_sink_queued{sink="pager"} 0', self.metrics())
 
     def test_what_it_has_delivered_is_known_after_a_restart(self) -> None:
