@@ -13,12 +13,15 @@ import time
 from typing import Any
 import unittest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+sys.path.insert(0, str(ROOT / "host" / "nova"))
 
 from raw_guest import RawGuest, heartbeat
 from suite import BUILD, Agent
 from test_libvitalwire import SANITIZED
 from test_sdk_heartbeat import ACTION_NOTIFY, ACTION_RESPONSE, INIT_ACK, SIZE, Application, init, record
+from vitalwire_nova import actions
 from vmbed.procs import Daemon, ProcessTestCase, http_metrics, http_request, wait_until
 
 BOUND_SECONDS = 3.0
@@ -86,6 +89,12 @@ class Asked(ActionsTestCase):
         self.assertEqual((answer["decision"], answer["reason"]), ("reject", "last member"))
         self.assertEqual(self.ask(self.agent, "g1", vote=False)["decision"], "proceed")
         self.assertEqual(http_metrics(self.agent.http)["vitalwire_agent_actions_rejected_total"], 1)
+
+    def test_the_nova_extension_is_told_the_reason(self) -> None:
+        guest = self.guest()
+        guest.vote, guest.reason = "reject", "last member"
+        answer = actions.ask(str(self.agent.http), "g1", "stop", True, 2 * BOUND_SECONDS)
+        self.assertEqual(answer, actions.Answer("last member", None))
 
     def test_a_guest_that_hangs_in_its_vote_delays_by_the_bound_and_no_other_beat(self) -> None:
         hanging = self.guest("g1", detection_time_ms=300)
