@@ -10,7 +10,7 @@ from typing import Iterator
 import urllib.error
 import urllib.request
 
-from clean_root import Node, run
+from clean_root import Node, own_mounts, run
 from vmbed.serving import HttpAnswer, HttpRequest, HttpServing
 
 CLONE_NEWNET = 0x40000000
@@ -42,7 +42,10 @@ class Network:
 
     def __init__(self, work: Path, names: dict[str, list[str]]) -> None:
         self.work, self.names = work, names
+        own_mounts()
         self.namespace = Path("/run/netns") / f"vw-{os.getpid()}"
+        self.namespace.parent.mkdir(exist_ok=True)
+        run("mount", "-t", "tmpfs", "netns", self.namespace.parent)
         run("ip", "netns", "add", self.namespace.name)
         for command in ("link add br0 type bridge", f"addr add {GATEWAY}/24 dev br0", "link set br0 up", "link set lo up"):
             run("ip", "-n", self.namespace.name, *command.split())
@@ -67,7 +70,16 @@ class Network:
 
     def node(self, name: str, lower: list[Path]) -> "NetworkNode":
         """A node on top of these folders, the uppermost first."""
-        return NetworkNode(self, name, lower)
+        return NetworkNode(self, name, self.mount(name, lower))
+
+    def mount(self, name: str, lower: list[Path]) -> Path:
+        folder = self.work / name
+        root = folder / "root"
+        for each in ("root", "upper", "overlay"):
+            (folder / each).mkdir(parents=True)
+        layers = f"lowerdir={':'.join(map(str, lower))},upperdir={folder}/upper,workdir={folder}/overlay"
+        run("mount", "-t", "overlay", "overlay", "-o", layers, root)
+        return root
 
     def hosts(self) -> str:
         lines = ["127.0.0.1 localhost", *(f"{self.address(name)} {' '.join([*more, name])}" for name, more in self.names.items())]
@@ -75,13 +87,7 @@ class Network:
 
 
 class NetworkNode(Node):
-    def __init__(self, network: Network, name: str, lower: list[Path]) -> None:
-        folder = network.work / name
-        root = folder / "root"
-        for each in ("root", "upper", "overlay"):
-            (folder / each).mkdir(parents=True)
-        lowers = ":".join(map(str, lower))
-        run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir={lowers},upperdir={folder}/upper,workdir={folder}/overlay", root)
+    def __init__(self, network: Network, name: str, root: Path) -> None:
         self._set_up(root, network, name)
         super().__init__(root, ("nsenter", f"--net={network.namespace}"),
                          ("--network-bridge=br0", f"--machine={name}", "--resolv-conf=off"))

@@ -5,6 +5,7 @@ VITALWIRE_DEBIAN_MIRROR    where debootstrap gets it otherwise
 """
 
 import contextlib
+import ctypes
 import json
 import os
 from pathlib import Path
@@ -15,6 +16,7 @@ from vmbed.procs import wait_until
 MIRROR = os.environ.get("VITALWIRE_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 INCLUDED = "systemd,systemd-sysv,adduser,dbus"
 BOOT_SECONDS = 120
+CLONE_NEWNS = 0x00020000
 
 
 def run(*command: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -23,6 +25,13 @@ def run(*command: str | Path, check: bool = True) -> subprocess.CompletedProcess
     if check and done.returncode:
         raise AssertionError(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout}")
     return done
+
+
+def own_mounts() -> None:
+    """What this process mounts from here on is its own, and ends with it and its children however they end."""
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), "unshare")
+    run("mount", "--make-rprivate", "/")
 
 
 class Node:

@@ -10,10 +10,15 @@ import os
 from pathlib import Path
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+
+from clean_root import own_mounts
+
 MIRROR = os.environ.get("VITALWIRE_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 HOSTS = {"controller-1": "controller", "controller-2": "controller", "compute-1": "agent"}
 CLOUDS = """clouds:
@@ -43,6 +48,7 @@ class Role(unittest.TestCase):
         self.inventory.write_text(self.inventory_text())
 
     def make_roots(self) -> None:
+        own_mounts()
         clean = self.work / "clean"
         run("debootstrap", "--variant=minbase", "--include=python3,python3-apt,systemd", "bookworm", clean, MIRROR)
         for host, role in HOSTS.items():
