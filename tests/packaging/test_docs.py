@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The documentation: every configuration block is accepted by its program, every command exists, every link leads somewhere."""
 
+import itertools
 import os
 from pathlib import Path
 import re
@@ -78,6 +79,22 @@ class Runbook(unittest.TestCase):
         address = re.search(r'kRunbook = "file://(/[^"]+)"', sink)[1]
         for kind in ("heartbeat_lost", "sink_failing"):
             self.assertTrue(Path(folder + address.replace("{kind}", kind)).is_file(), address)
+
+
+class Guests(unittest.TestCase):
+    """What each kind of guest gets: in short in the guide, all of it on its page."""
+
+    @staticmethod
+    def table(page: str) -> list[str]:
+        lines = (ROOT / "docs" / page).read_text().split("\n")
+        begin = next(number for number, line in enumerate(lines) if re.match(r"\| +\| native \|", line))
+        return list(itertools.takewhile(lambda line: line.startswith("|"), lines[begin:]))
+
+    def test_the_guides_table_is_a_part_of_the_whole(self) -> None:
+        short = self.table("operator-guide.md")
+        self.assertEqual(short, [row for row in self.table("guests.md") if row in short])
+        for row in ("a guest that hangs is found within", "health of applications", "asked and notified", "server group"):
+            self.assertTrue(any(line.startswith(f"| {row}") for line in short), row)
 
 
 class Problems(unittest.TestCase):
