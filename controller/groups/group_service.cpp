@@ -173,14 +173,14 @@ void GroupService::inventory_changed(const std::vector<GuestChange>& changes, ba
     std::vector<const InventoryGuest*> joined;
     for (const GuestChange& change : changes) {
         const bool stays = change.before && change.after && change.before->group == change.after->group;
-        const bool moved = stays && !change.before->host.empty() && change.before->host != change.after->host;
-        if (moved) just_moved_.push_back(change.after->id);
+        const bool elsewhere = stays && change.before->host != change.after->host;
+        if (elsewhere && !change.before->host.empty()) just_moved_.push_back(change.after->id);
         if (change.before && !stays) notify_deleted(*change.before, now);
         if (!change.after) continue;
         const MemberState after = state_of(*change.after);
         if (stays && state_of(*change.before) == after) continue;
         notify(*change.after, stays ? kUpdated : kCreated, after, now);
-        if (!stays && takes_part(*change.after)) joined.push_back(&*change.after);
+        if ((!stays || elsewhere) && takes_part(*change.after)) joined.push_back(&*change.after);
     }
     notify_joined(joined, now);
     std::erase_if(counters_, [&](const auto& item) {
@@ -188,7 +188,8 @@ void GroupService::inventory_changed(const std::vector<GuestChange>& changes, ba
     });
 }
 
-/// Who joins has heard nothing of its peers, or nothing while it was away: those of one host in one message each.
+/// Who joins has heard nothing of its peers, or nothing while it was away; what was sent for one that is elsewhere went
+/// where it is not. Those of one host in one message each.
 void GroupService::notify_joined(const std::vector<const InventoryGuest*>& joined, base::WallTime now) {
     std::map<std::pair<GroupId, HostId>, std::vector<GuestId>> newcomers;
     for (const InventoryGuest* guest : joined) {

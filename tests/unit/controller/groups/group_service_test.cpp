@@ -285,6 +285,16 @@ TEST_F(GroupServiceTest, WhoJoinsIsNotifiedOfItsPeers) {
     EXPECT_THAT(on_h2(), ElementsAre("h2: notify c a active unmonitored", "h2: notify c b active unmonitored"));
 }
 
+TEST_F(GroupServiceTest, WhoIsOnAnotherHostIsNotifiedOfItsPeersThere) {
+    change(guest("b", "h2", "g"));
+    take();
+    report("a", "h1", "lost");
+    service_.heartbeat_changed(GuestId("a"), {});
+    take();
+    change(guest("b", "h1", "g"));
+    EXPECT_THAT(take(), Contains("h1: notify b a active lost"));
+}
+
 TEST_F(GroupServiceTest, SeveralThatJoinOnOneHostAreNotifiedOfEachPeerAtOnce) {
     const auto first = inventory_.put(guest("d", "h2", "g"));
     const auto second = inventory_.put(guest("e", "h2", "g"));
