@@ -1,6 +1,7 @@
 #include "cable.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace vitalwire::simulator {
@@ -12,6 +13,15 @@ constexpr Millis kSignOfLife{300};
 // How long an end takes nothing for an answer.
 constexpr seconds kShortestPatience{3};
 constexpr seconds kLongestPatience{12};
+// How many messages of a later release are of a type that only such a one knows.
+constexpr double kUnknown = 0.1;
+
+/// As the ends of a stream take it: absent when it is of a later release.
+template <class Message>
+std::optional<Message> known(base::Result<Message> message) {
+    if (!message && message.error().code == base::Errc::unknown_msg_type) return std::nullopt;
+    return std::move(message.value());
+}
 
 }  // namespace
 
@@ -128,7 +138,14 @@ void Cable::send_to_agent(const bus::ToAgent& message) {
     if (server_end_) send(kToAgent, bus::encode(message));
 }
 
-void Cable::send(Direction direction, std::string line) {
+void Cable::send(Direction direction, const std::string& line) {
+    const Release writer = releases_[direction];
+    const std::string sent = as_sent(line, writer, releases_[direction == kToAgent ? kToController : kToAgent]);
+    if (!sent.empty()) transmit(direction, sent);
+    if (writer == Release::after && world_.chance(kUnknown)) transmit(direction, std::string(kOfLaterRelease));
+}
+
+void Cable::transmit(Direction direction, std::string line) {
     const TimePoint arrival =
         std::max(last_arrival_[direction], world_.now() + world_.between(std::chrono::microseconds(100), Millis(8)));
     last_arrival_[direction] = arrival;
@@ -146,13 +163,18 @@ void Cable::arrive(Direction direction, const std::string& line) {
 void Cable::deliver(Direction direction, const std::string& line) {
     alive(direction);
     if (direction == kToAgent) {
-        if (agent_end_) link_->handler_->on_message(*link_, bus::decode_to_agent(line).value());
+        const auto message = known(bus::decode_to_agent(line));
+        if (!message || !agent_end_) return;
+        if (std::holds_alternative<bus::Welcome>(*message) && releases_[kToController] == Release::other_version)
+            world_.violated(name() + ": an agent of another version of the protocol is welcome");
+        link_->handler_->on_message(*link_, *message);
         return;
     }
     if (server_ == nullptr) return;
-    const bus::ToController message = bus::decode_to_controller(line).value();
-    if (server_end_) return server_->message(*this, served_, message);
-    const auto* hello = std::get_if<bus::Hello>(&message);
+    const auto message = known(bus::decode_to_controller(line));
+    if (!message) return;
+    if (server_end_) return server_->message(*this, served_, *message);
+    const auto* hello = std::get_if<bus::Hello>(&*message);
     if (hello == nullptr) return;
     server_end_ = true;
     connected_since_ = world_.now();

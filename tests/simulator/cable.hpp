@@ -6,6 +6,7 @@
 #include <string>
 
 #include "bus/link.hpp"
+#include "releases.hpp"
 #include "world.hpp"
 
 namespace vitalwire::simulator {
@@ -47,6 +48,10 @@ public:
     /// The agent has another name from its next start.
     void rename(base::HostId host) { host_ = std::move(host); }
 
+    // From the next start of the process at that end.
+    void set_agents_release(Release release) { releases_[kToController] = release; }
+    void set_controllers_release(Release release) { releases_[kToAgent] = release; }
+
     // The controller's process.
     void serve(CableServer* server);
     void server_died();
@@ -59,7 +64,8 @@ private:
 
     void dial(class CableLink* link);
     void hang_up();
-    void send(Direction direction, std::string line);
+    void send(Direction direction, const std::string& line);
+    void transmit(Direction direction, std::string line);
     void arrive(Direction direction, const std::string& line);
     void keep_alive();
     void sign_of_life(Direction direction);
@@ -84,6 +90,7 @@ private:
     std::uint64_t connection_ = 0;  ///< number of the present or last one
     bool agent_end_ = false;        ///< the agent takes it for connected
     bool server_end_ = false;       ///< the controller does
+    Release releases_[2] = {Release::present, Release::present};  ///< of who sends in that direction
     TimePoint last_arrival_[2]{};
     std::deque<std::string> held_up_[2];
 };

@@ -121,8 +121,10 @@ void ControllerNode::start() {
     undisturbed_since_ = world_.now();
     if (!inventory_behind_) inventory_ = cloud_();
     process_ = std::make_unique<Process>(*this);
-    for (Cable* cable : cables_)
+    for (Cable* cable : cables_) {
+        cable->set_controllers_release(release_);
         cable->serve(this);
+    }
 }
 
 void ControllerNode::stop(bool killed) {

@@ -44,6 +44,9 @@ public:
     void start();
     /// Killed: nothing is sent, what was not on disk is lost. Otherwise in order.
     void stop(bool killed);
+    /// From its next start it is of this release.
+    void set_release(Release release) { release_ = release; }
+    Release release() const { return release_; }
     bool running() const { return process_ != nullptr; }
     /// Does nothing for that long; what arrives waits.
     void stall(Duration time);
@@ -83,6 +86,7 @@ private:
     Plan plan_;
     Cloud cloud_;
     controller::InventorySnapshot inventory_;
+    Release release_ = Release::present;
     bool inventory_behind_ = false;
     TimePoint inventory_from_{};  ///< while it is behind
     TimePoint undisturbed_since_{};

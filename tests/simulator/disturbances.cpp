@@ -32,6 +32,7 @@ void Simulation::schedule_disturbances() {
     schedule(seconds(30), &Simulation::disturb_inspector);
     schedule(seconds(40), &Simulation::disturb_inventory);
     schedule(seconds(40), &Simulation::disturb_clock);
+    schedule(seconds(40), &Simulation::disturb_releases);
     schedule(seconds(60), &Simulation::evacuate);
     schedule(seconds(60), &Simulation::close_a_fault);
     schedule(seconds(60), &Simulation::clone_a_host);
@@ -104,7 +105,7 @@ void Simulation::free_later(Vm& vm) {
 }
 
 void Simulation::start_vm(Vm& vm) {
-    world_.log(vm.id().str() + " starts");
+    world_.log(vm.id().str() + " starts" + std::string(words_of(vm.plan().kind)));
     vm.boot(world_.between(kQuickBoot, kSlowBoot));
     vm.host().hypervisor_event(vm, heartbeat::Started{});
     vm.host().channel_appeared(vm);
@@ -240,7 +241,7 @@ void Simulation::restart_agent(HostNode& host) {
 /// A machine with a copy of a host's disk claims to be that host, as long as that is there itself.
 void Simulation::clone_a_host() {
     const HostNode& host = *world_.pick(hosts_);
-    if (cloned_ != nullptr || !host.known_everywhere(seconds(1))) return;
+    if (cloned_ != nullptr || !host.known_everywhere(seconds(1)) || any_of_release_before()) return;
     world_.log(host.id().str() + ": a clone of it starts");
     cloned_ = &host;
     clone_->clone(host);
@@ -264,7 +265,8 @@ void Simulation::evacuate() {
     for (const auto& [id, vm] : host.vms())
         vms.push_back(vm);
     const bool busy = std::any_of(vms.begin(), vms.end(), [this](const Vm* vm) { return busy_.contains(vm); });
-    if (busy || vms.empty() || evacuated_.size() + 1 >= hosts_.size() || !evacuated_.insert(&host).second) return;
+    const bool may_be = !busy && !vms.empty() && host.release() != Release::other_version;
+    if (!may_be || evacuated_.size() + 1 >= hosts_.size() || !evacuated_.insert(&host).second) return;
     busy_.insert(vms.begin(), vms.end());
     end_clone_of(host);
     host.cut_off();
@@ -442,12 +444,58 @@ void Simulation::disturb_clock() {
     }
 }
 
+/// An upgrade, or the way back: in turns, so that agents and controllers of different releases meet.
+void Simulation::disturb_releases() {
+    static constexpr Release kReleases[] = {Release::before, Release::present, Release::after};
+    const Release release = world_.pick(kReleases);
+    if (world_.chance(0.4)) {
+        ControllerNode& controller = *world_.pick(controllers_);
+        controller.stop(false);
+        controller.set_release(release);
+        if (release == Release::before) end_clone();
+        world_.log(controller.name() + " is to be " + std::string(to_string(release)));
+        return world_.after(world_.between({}, seconds(2)), [&controller] { controller.start(); });
+    }
+    HostNode& host = *world_.pick(hosts_);
+    if (evacuated_.contains(&host) || !host.agent_running()) return;
+    if (world_.chance(0.2)) return speak_another_version(host);
+    restart_as(host, release);
+}
+
+/// Such a one says too little of itself, or takes in too little, to be told from its clone.
+bool Simulation::any_of_release_before() const {
+    const auto of_before = [](const auto& node) { return node->release() == Release::before; };
+    return std::any_of(hosts_.begin(), hosts_.end(), of_before) ||
+           std::any_of(controllers_.begin(), controllers_.end(), of_before);
+}
+
+/// Nobody takes its agent in until that ends.
+void Simulation::speak_another_version(HostNode& host) {
+    restart_as(host, Release::other_version);
+    world_.after(world_.exponential(seconds(10)), [this, &host] {
+        if (host.release() == Release::other_version) restart_as(host, Release::present);
+    });
+}
+
+void Simulation::restart_as(HostNode& host, Release release) {
+    end_clone_of(host);
+    host.set_release(release);
+    world_.log(host.id().str() + ": its agent is to be " + std::string(to_string(release)));
+    if (!host.agent_running()) return;  // from its next start on
+    host.stop_agent(false);
+    world_.after(world_.between({}, seconds(2)), [this, &host] {
+        if (!evacuated_.contains(&host)) host.start_agent();
+    });
+}
+
 /// All disturbances end; only some guests stay as they are, so that there is something to agree on.
 void Simulation::repair_everything() {
     world_.log("calm");
     end_clone();
-    unnamed_.clear();
-    misplaced_.clear();
+    for (const base::GuestId& guest : std::exchange(unnamed_, {}))
+        said_wrongly_[guest] = world_.now();
+    for (const auto& [guest, host] : std::exchange(misplaced_, {}))
+        said_wrongly_[guest] = world_.now();
     for (const auto& controller : controllers_) {
         controller->set_inventory_behind(false);
         controller->start();
@@ -458,6 +506,7 @@ void Simulation::repair_everything() {
         inspector->set_unreliable(false);
     }
     for (const auto& host : hosts_) {
+        if (host->release() == Release::other_version) restart_as(*host, Release::present);
         if (evacuated_.contains(host.get())) continue;
         host->heal_all();
         host->start_agent();

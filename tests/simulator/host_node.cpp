@@ -4,8 +4,11 @@
 #include <set>
 #include <utility>
 
+#include "drawn_ids.hpp"
 #include "host/core/agent_core.hpp"
-#include "wire/inbound.hpp"
+#include "wire/guest_agent_codec.hpp"
+#include "wire/heartbeat_codec.hpp"
+#include "wire/response_cache.hpp"
 
 namespace vitalwire::simulator {
 
@@ -21,19 +24,14 @@ constexpr Millis kNewsDelay{40};
 constexpr Millis kEndKnownWithin{300};
 constexpr Millis kConnectDelay{60};
 constexpr Millis kCatchUp{100};
+// How long a hypervisor waits for the answer of a QEMU guest agent.
+constexpr seconds kCallTimeout{5};
 
-class DrawnIds final : public host::IdGenerator {
-public:
-    explicit DrawnIds(World& world) : world_(world) {}
-
-    std::int64_t challenge() override { return static_cast<std::int64_t>(world_.below(1U << 31U)); }
-    base::SessionId session_id() override { return base::SessionId("s" + number()); }
-    base::FaultId fault_id() override { return base::FaultId("f" + number()); }
-    std::string number() { return std::to_string(world_.below(std::size_t{1} << 62U)); }
-
-private:
-    World& world_;
-};
+host::AgentCore::Settings settings() {
+    host::AgentCore::Settings settings;
+    settings.heartbeat.defaults.guest_agent_interval = kGuestAgentInterval;
+    return settings;
+}
 
 HostEvent state_of(const Vm& vm) {
     switch (vm.power()) {
@@ -59,8 +57,8 @@ public:
           world_(node.world_),
           ids_(world_),
           store_(world_, node.disk_),
-          core_({{node.id_, "simulated", ids_.number(), node.boot_}, {kReportInterval}, false, ids_.number()}, {}, ids_,
-                *this),
+          core_({{node.id_, "simulated", ids_.number(), node.boot_}, {kReportInterval}, false, ids_.number()},
+                settings(), ids_, *this),
           probed_at_(world_.now()) {
         core_.add_source(kSource);
         for (Cable* cable : node.cables_) {
@@ -81,7 +79,11 @@ public:
 
     void list() {
         for (const auto& [id, vm] : node_.vms_) {
-            core_.channel_found(id, wire::ChannelKind::native, kEndKnownWithin, now());
+            if (vm->plan().by_call) {
+                guest_agent_port(*vm);
+            } else {
+                core_.channel_found(id, vm->channel(), kEndKnownWithin, now());
+            }
             core_.machine(id, state_of(*vm), now());
         }
         core_.source_listed(kSource, false, now());
@@ -93,23 +95,23 @@ public:
         arm();
     }
 
-    void received(const GuestId& guest, const wire::HeartbeatPdu& pdu) {
-        core_.heartbeat_received(host::GuestKey(guest), wire::Dialect::native, pdu, now());
+    void received(const GuestId& guest, const std::string& line) {
+        std::string_view text = line;
+        if (text.starts_with('\n')) text.remove_prefix(1);
+        text.remove_suffix(1);
+        Channel& channel = connected_.at(guest);
+        std::visit([&](auto&& inbound) { handle(channel, inbound); }, channel.reader.read(text));
         arm();
     }
 
-    void received(const GuestId& guest, const std::string& line) {
-        const auto text = std::string_view(line).substr(1, line.size() - 2);  // within its newlines
-        const auto inbound = wire::read_line(text, wire::ChannelKind::native, wire::Receiver::host);
-        const auto& message = std::get<wire::GroupMessage>(inbound);
-        core_.spoke(guest, wire::Dialect::native, message.base_version);
-        core_.group_received(guest, wire::Dialect::native, message.pdu, message.base_version, now());
+    void guest_agent_port(const Vm& vm) {
+        core_.guest_agent_port(vm.id(), vm.runs_daemon(), now());
         arm();
     }
 
     void group_read(const GuestId& guest) {
         unread_.erase(guest);
-        core_.channel_drained(guest, wire::Dialect::native);
+        core_.channel_drained(guest, connected_.at(guest).dialect());
         arm();
     }
 
@@ -120,15 +122,22 @@ public:
     }
 
     void connected(Vm& vm) {
-        connected_[vm.id()] = &vm;
+        const auto [channel, is_new] = connected_.try_emplace(vm.id(), vm);
         unread_.erase(vm.id());
-        core_.channel_up(host::GuestKey(vm.id()), wire::ChannelKind::native, now());
+        if (vm.plan().by_call) return guest_agent_port(vm);
+        core_.channel_up(channel->second.key, vm.channel(), now());
         arm();
     }
 
     void closed(const GuestId& guest) {
-        if (connected_.erase(guest) == 0) return;
-        core_.channel_down(host::GuestKey(guest), wire::ChannelKind::native, now());
+        const auto channel = connected_.extract(guest);
+        if (channel.empty()) return;
+        const Vm& vm = *channel.mapped().vm;
+        if (vm.plan().by_call) {
+            core_.guest_agent_port(guest, false, now());
+        } else {
+            core_.channel_down(channel.mapped().key, vm.channel(), now());
+        }
         arm();
     }
 
@@ -140,6 +149,57 @@ public:
     }
 
 private:
+    /// What host::Channel keeps of one.
+    struct Channel {
+        explicit Channel(Vm& of) : vm(&of), key(of.id()), reader(of.channel()) {}
+        wire::Dialect dialect() const { return wire::dialect_of(vm->channel()); }
+
+        Vm* vm;
+        host::GuestKey key;
+        wire::ResponseCache reader;
+        std::uint32_t sequence = 0;
+        bool reset_first = true;  ///< a QEMU guest agent: nothing was answered since
+    };
+
+    void handle(Channel& channel, wire::HeartbeatMessage& message) {
+        channel.reset_first = false;
+        const auto call = channel.vm->plan().by_call ? calls_.find(channel.vm->id()) : calls_.end();
+        if (!channel.vm->plan().by_call) {
+            core_.spoke(channel.vm->id(), channel.dialect(), message.base_version);
+            return core_.heartbeat_received(channel.key, channel.dialect(), std::move(message.pdu), now());
+        }
+        const auto* echo = std::get_if<wire::ChallengeResponse>(&message.pdu);
+        if (call != calls_.end() && echo != nullptr && echo->value == call->second)
+            call_returned(channel.vm->id(), echo->value, host::GuestAgentResult::answered);
+    }
+    void handle(Channel& channel, const wire::GroupMessage& message) {
+        core_.spoke(channel.vm->id(), channel.dialect(), message.base_version);
+        core_.group_received(channel.vm->id(), channel.dialect(), message.pdu, message.base_version, now());
+    }
+    void handle(Channel& channel, const wire::Refused& refused) {
+        world_.violated(channel.vm->id().str() + " is refused: " + refused.nack.message);
+    }
+    void handle(Channel& channel, const wire::Malformed& malformed) {
+        world_.violated(channel.vm->id().str() + " sends what is malformed: " + malformed.why);
+    }
+    void handle(Channel& channel, const wire::Ignored&) { core_.refused(channel.vm->id(), 1); }
+
+    void call_returned(const GuestId& guest, std::int64_t challenge, host::GuestAgentResult result) {
+        const auto call = calls_.find(guest);
+        if (call == calls_.end() || call->second != challenge) return;
+        calls_.erase(call);
+        core_.guest_agent_returned(guest, challenge, result, now());
+        arm();
+    }
+
+    void call_returns(const GuestId& guest, std::int64_t challenge, host::GuestAgentResult result, Duration after) {
+        world_.after(after, [&node = node_, start = node_.starts_, guest, challenge, result] {
+            if (!node.process_ || node.starts_ != start) return;
+            node.inbox_.run(
+                [&node, guest, challenge, result] { node.process_->call_returned(guest, challenge, result); });
+        });
+    }
+
     /// As if the agent's probe had run all the time, except while it stalled.
     base::Moment now() {
         constexpr Duration kProbe = heartbeat::StallClock::kProbe;
@@ -205,9 +265,26 @@ private:
         store_.put(table, key, std::move(value));
     }
     void erase(const std::string& table, const std::string& key) override { store_.erase(table, key); }
-    void send(const host::GuestKey& guest, wire::Dialect, const wire::HeartbeatPdu& pdu) override {
-        const auto channel = connected_.find(guest.id());
-        if (channel != connected_.end()) channel->second->from_host(pdu);
+    void send(const host::GuestKey& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu) override {
+        const auto at = connected_.find(guest.id());
+        if (at == connected_.end() || at->second.dialect() != dialect) return;
+        Channel& channel = at->second;
+        std::string line = wire::encode_heartbeat(pdu, dialect, ++channel.sequence);
+        if (dialect == wire::Dialect::guest_agent && std::exchange(channel.reset_first, true))
+            line.insert(line.begin(), wire::kGuestAgentReset);
+        channel.vm->from_host(std::move(line));
+    }
+    /// As libvirt: it fails at once where the machine does not run or its guest agent has closed the port, and gives up
+    /// after a while.
+    void call_guest_agent(const GuestId& guest, std::int64_t challenge) override {
+        calls_[guest] = challenge;
+        const auto at = connected_.find(guest);
+        const Vm* vm = at == connected_.end() ? nullptr : at->second.vm;
+        if (vm == nullptr || vm->power() != Vm::Power::running)
+            return call_returns(guest, challenge, host::GuestAgentResult::unknown, kNewsDelay);
+        if (!vm->runs_daemon()) return call_returns(guest, challenge, host::GuestAgentResult::silent, kNewsDelay);
+        at->second.vm->from_host(wire::encode_heartbeat(wire::Challenge{{}, challenge}, wire::Dialect::guest_agent, 0));
+        call_returns(guest, challenge, host::GuestAgentResult::silent, kCallTimeout);
     }
     /// What arrived while the agent stood still waits in its inbox, before what made it look at the time.
     void final_drain(const host::GuestKey&, wire::Dialect) override {}
@@ -216,7 +293,7 @@ private:
     }
     void write_group(const GuestId& guest, wire::Dialect, std::string lines) override {
         unread_.insert(guest);
-        connected_.at(guest)->from_host(std::move(lines));
+        connected_.at(guest).vm->group_from_host(std::move(lines));
     }
     void group_not_read(const GuestId&, wire::Dialect, std::uint64_t) override {}
     void allow(const GuestId&, const group::Limits&) override {}
@@ -255,8 +332,9 @@ private:
     TimePoint probed_at_;
     bool stalled_ = false;
     TimePoint armed_for_ = base::kNever;
-    std::map<GuestId, Vm*> connected_;
-    std::set<GuestId> unread_;  ///< have not read all that was written for their group
+    std::map<GuestId, Channel> connected_;
+    std::map<GuestId, std::int64_t> calls_;  ///< of the hypervisor to QEMU guest agents, by what was asked
+    std::set<GuestId> unread_;               ///< have not read all that was written for their group
 };
 
 HostNode::HostNode(World& world, std::string name, FaultObserver& observer)
@@ -275,6 +353,8 @@ void HostNode::start_agent() {
     ++starts_;
     inbox_.renew();
     disturbed(world_.now());
+    for (Cable* cable : cables_)
+        cable->set_agents_release(release_);
     process_ = std::make_unique<Process>(*this);
     process_->list();
     for (const auto& [id, vm] : vms_)
@@ -443,11 +523,9 @@ void HostNode::connect(Vm& vm) {
     });
 }
 
-void HostNode::from_guest(Vm& vm, const wire::HeartbeatPdu& pdu) {
-    if (!process_) return;
-    inbox_.run([this, &vm, pdu] {
-        if (!process_->is_connected(vm.id())) return;
-        process_->received(vm.id(), pdu);
+void HostNode::guest_agent_port_changed(Vm& vm) {
+    soon(vm, [this, &vm](Process& process) {
+        if (vms_.contains(vm.id()) && process.is_connected(vm.id())) process.guest_agent_port(vm);
     });
 }
 

@@ -45,6 +45,9 @@ public:
     void copy_state() { copy_ = disk_; }
     /// As it was when it was copied last; as it is if it never was.
     void restore_state();
+    /// From its next start the agent is of this release.
+    void set_release(Release release) { release_ = release; }
+    Release release() const { return release_; }
     /// From its next start the agent has this name.
     void rename(const std::string& name);
     /// Another machine with a copy of that host's disk, and without its vms.
@@ -80,9 +83,10 @@ public:
     void channel_closed(Vm& vm);
     /// The agent's connection breaks and is made again.
     void flap_channel(Vm& vm);
-    void from_guest(Vm& vm, const wire::HeartbeatPdu& pdu);
-    /// A line of its server group.
+    /// A line of its channel.
     void from_guest(Vm& vm, const std::string& line);
+    /// What the hypervisor notifies when the guest's QEMU guest agent opens its end of the port, or closes it.
+    void guest_agent_port_changed(Vm& vm);
     /// It has read what it was sent last of its server group.
     void group_read(Vm& vm);
 
@@ -109,6 +113,7 @@ private:
     World& world_;
     std::string name_;
     base::HostId id_;
+    Release release_ = Release::present;
     std::string boot_;  ///< of this machine: that its host is restarted is not played
     Duration wall_offset_{};
     TimePoint clock_set_at_{};

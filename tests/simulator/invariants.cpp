@@ -44,7 +44,7 @@ void Simulation::check_detection(const Vm& vm) const {
     const HostNode& host = vm.host();
     const TimePoint now = world_.now();
     const Vm::Plan& plan = vm.plan();
-    const Duration bound = plan.policy.detect_multiplier * plan.interval() + plan.deadline() + kSlack;
+    const Duration bound = plan.detection_time() + kSlack;
     const auto longer_than = [&](TimePoint since, Duration time) { return now > since + time; };
     // Only what has been as it is for long enough counts.
     if (!host.agent_running() || !longer_than(host.agent_undisturbed_since(), bound + kGrace)) return;
@@ -62,6 +62,9 @@ void Simulation::check_detection(const Vm& vm) const {
         return;
     }
     if (!longer_than(vm.last_excused(), kRegisterAgain) || !longer_than(vm.last_mute(), kRegisterAgain)) return;
+    // Nobody asks a QEMU guest agent but for the policy of a guest that the cloud names.
+    const bool has_policy = named_since(vm.id(), now - kRegisterAgain) && host.known_everywhere(kRegisterAgain);
+    if (plan.kind == GuestKind::guest_agent && !has_policy) return;
     if (!beating) world_.violated(who + "answers");
     if (!longer_than(vm.health_changed(), plan.interval() + kSlack)) return;
     if ((report->state == "registered") != vm.healthy()) world_.violated(who + "answers otherwise");
@@ -104,7 +107,9 @@ void Simulation::check_by_evidence(const HostNode& host, const model::Fault& fau
     // What it sent before may still be on its way.
     const auto for_long = [&](TimePoint since) { return since + kGrace < world_.now(); };
     const bool silent = fault.kind == FaultKind::heartbeat_lost && vm.mute() && for_long(vm.mute_since());
-    const bool ill = fault.kind == FaultKind::unhealthy && !vm.healthy() && for_long(vm.health_changed());
+    // One that was ill before it was stopped, and is again, has ended it by the stop.
+    const bool ill =
+        fault.kind == FaultKind::unhealthy && !vm.healthy() && for_long(std::max(vm.health_changed(), vm.last_mute()));
     if (silent || ill)
         world_.violated(vm.id().str() + ": " + std::string(to_string(fault.kind)) + " ends (" + fault.clear_reason +
                         ") without evidence");
@@ -124,14 +129,15 @@ void Simulation::check_owner(const Inspector& inspector, const controller::Alarm
 /// No false alarm: the guest did what it is reported for, lately.
 void Simulation::check_not_false(const Vm& vm, const model::Fault& fault) const {
     const Vm::Plan& plan = vm.plan();
-    const Duration window = plan.policy.detect_multiplier * plan.interval() + plan.deadline() + kGrace;
+    const Duration window = plan.detection_time() + kGrace;
     const auto lately = [&](TimePoint time) { return time + window >= world_.now(); };
     const auto within = [&](TimePoint time, Duration span) { return time + span >= world_.now(); };
     bool right = false;
     switch (fault.kind) {
         case FaultKind::heartbeat_lost:
             // An exit that was on its way when the agent restarted has not arrived.
-            right = lately(vm.last_excused()) || (vm.mute() && vm.host().agent_undisturbed_since() > vm.mute_since());
+            right = lately(vm.last_excused()) ||
+                    (lately(vm.last_mute()) && vm.host().agent_undisturbed_since() > vm.mute_since());
             break;
         case FaultKind::unhealthy:
             right = lately(vm.last_unhealthy());
@@ -169,15 +175,18 @@ bool Simulation::closed_since(const base::GuestId& guest, TimePoint time) const 
                                                   [&](const auto& item) { return item.second >= time; });
 }
 
+bool Simulation::named_since(const base::GuestId& guest, TimePoint time) const {
+    const auto wrong = said_wrongly_.find(guest);
+    const bool lately = wrong != said_wrongly_.end() && wrong->second + seconds(1) >= time;
+    const bool behind = behind_ > 0 || behind_until_ + seconds(1) >= time;
+    return !lately && !behind && !misplaced_.contains(guest) && !unnamed_.contains(guest);
+}
+
 bool Simulation::owned_since(const model::Fault& fault) const {
     const auto found = found_.find(fault.id);
     if (found == found_.end()) return false;
     const auto& [host, time] = found->second;
-    const auto wrong = said_wrongly_.find(fault.guest);
-    const bool lately = wrong != said_wrongly_.end() && wrong->second + seconds(1) >= time;
-    const bool behind = behind_ > 0 || behind_until_ + seconds(1) >= time;
-    return !lately && !behind && !misplaced_.contains(fault.guest) && !unnamed_.contains(fault.guest) &&
-           !moved_.contains({host, fault.guest});
+    return named_since(fault.guest, time) && !moved_.contains({host, fault.guest});
 }
 
 /// What is acknowledged to an agent has arrived at every inspector, unless it was over and no longer worth it.

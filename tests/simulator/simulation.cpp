@@ -23,17 +23,22 @@ Vm::Plan plan_of(World& world, std::size_t number) {
     Vm::Plan plan;
     plan.id = base::GuestId("guest-" + std::to_string(number));
     plan.settings.name = plan.id.str();
-    if (world.chance(0.6)) {
+    constexpr GuestKind kKinds[] = {GuestKind::revision_0, GuestKind::cgcs, GuestKind::guest_agent};
+    if (world.chance(0.4)) plan.kind = world.pick(kKinds);
+    plan.by_call = plan.kind == GuestKind::guest_agent && world.chance(0.5);
+    if (plan.kind == GuestKind::current && world.chance(0.6)) {
         if (world.chance(0.7)) plan.settings.detection_time = world.pick(kDetectionTimes);
     } else {
         plan.settings.interval = world.pick(kIntervals);
-        if (world.chance(0.5)) plan.settings.response_deadline = Millis(300);
+        if (plan.kind != GuestKind::cgcs && world.chance(0.5)) plan.settings.response_deadline = Millis(300);
     }
     plan.policy.guest = plan.id;
     plan.policy.heartbeat = world.chance(0.7);
-    plan.policy.detect_multiplier = world.chance(0.3) ? 2 : 1;
+    // Of a cgcs guest that no policy names two misses count.
+    plan.policy.detect_multiplier = plan.kind == GuestKind::cgcs || world.chance(0.3) ? 2 : 1;
     plan.policy.establish_timeout = kEstablishTimeout;
-    plan.policy.messaging = world.chance(0.9);
+    plan.policy.guest_agent = plan.kind == GuestKind::guest_agent;
+    plan.policy.messaging = channel_of(plan.kind) == wire::ChannelKind::native && world.chance(0.9);
     if (world.chance(0.9)) plan.group = base::GroupId("group-" + std::to_string(number / kGroupSize));
     plan.project = world.chance(0.95) ? kTenant : "stranger";
     return plan;

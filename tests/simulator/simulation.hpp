@@ -66,6 +66,10 @@ private:
     void disturb_inspector();
     void disturb_inventory();
     void disturb_clock();
+    void disturb_releases();
+    bool any_of_release_before() const;
+    void speak_another_version(HostNode& host);
+    void restart_as(HostNode& host, Release release);
     void restart_agent(HostNode& host);
     void clone_a_host();
     void end_clone();
@@ -104,12 +108,14 @@ private:
     void check_owner(const Inspector& inspector, const controller::AlarmEvent& event) const;
     std::multiset<std::string> truth() const;
 
-    /// The cloud had the guest on that host ever since the fault was found.
     void check_states() const;
     void check_not_silent(const GroupMember& member, const wire::MemberState& state) const;
     void check_states(const Vm& vm) const;
     std::string state_as_it_is(const Vm& vm) const;
 
+    /// The cloud has named it, and where it is, to all controllers.
+    bool named_since(const base::GuestId& guest, TimePoint time) const;
+    /// The cloud had the guest on that host ever since the fault was found.
     bool owned_since(const model::Fault& fault) const;
     controller::InventorySnapshot cloud() const;
     void inventory_changed();

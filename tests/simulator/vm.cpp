@@ -18,24 +18,11 @@ constexpr double kStale = 0.02;
 constexpr double kRepeated = 0.002;
 constexpr Millis kMemberTurn{2000};
 
-struct Words {
-    std::string operator()(const wire::Init& pdu) const { return "init " + std::to_string(pdu.invocation_id); }
-    std::string operator()(const wire::InitAck& pdu) const {
-        return "init_ack " + std::to_string(pdu.invocation_id) + " " + pdu.session.str();
-    }
-    std::string operator()(const wire::Challenge& pdu) const {
-        return "challenge " + std::to_string(pdu.value) + " " + pdu.session.str();
-    }
-    std::string operator()(const wire::ChallengeResponse& pdu) const {
-        return "challenge_response " + std::to_string(pdu.value) + " " + pdu.session.str();
-    }
-    std::string operator()(const wire::Exit& pdu) const { return "exit " + pdu.session.str(); }
-    std::string operator()(const wire::Nack& pdu) const { return "nack " + std::string(to_string(pdu.code)); }
-    template <class Pdu>
-    std::string operator()(const Pdu&) const {
-        return "another message";
-    }
-};
+std::string_view without_newlines(std::string_view line) {
+    if (line.starts_with('\n')) line.remove_prefix(1);
+    if (line.ends_with('\n')) line.remove_suffix(1);
+    return line;
+}
 
 }  // namespace
 
@@ -109,13 +96,14 @@ void Vm::start_daemon() {
     changing([&] {
         ++daemons_;
         const auto invocation = static_cast<std::int64_t>(world_.below(1U << 30U));
-        daemon_ = std::make_unique<heartbeat::GuestSession>(plan_.settings, invocation);
+        daemon_ = make_guest_program(plan_.kind, plan_.settings, invocation);
         member_ = std::make_unique<GroupMember>(world_, id(), observer_,
-                                                [this](std::string line) { to_host(std::move(line)); });
+                                                [this](const std::string& line) { to_host(line, true); });
         clock_ = heartbeat::StallClock(kProbe);
         clock_seen_ = world_.now();
         expected_away_ = false;
     });
+    if (plan_.by_call) host_->guest_agent_port_changed(*this);
     if (connected_) host_connected();
     member_turn();
 }
@@ -124,9 +112,7 @@ void Vm::stop_daemon(bool in_order) {
     if (!daemon_) return;
     // Who is not registered yet has no session to end, and the host may just have made one.
     const bool says_exit = in_order && connected_ && daemon_->registered();
-    heartbeat::GuestSession::Actions actions;
-    if (in_order) daemon_->stop("asked to", actions);
-    carry_out(actions);
+    if (in_order) write(daemon_->stop());
     changing([&] {
         daemon_.reset();
         member_.reset();
@@ -135,6 +121,7 @@ void Vm::stop_daemon(bool in_order) {
         renew_inbox();
         stand_still_or_run();
     });
+    if (plan_.by_call) host_->guest_agent_port_changed(*this);
 }
 
 /// Nothing waits for who reads next.
@@ -144,7 +131,8 @@ void Vm::renew_inbox() {
 }
 
 void Vm::set_healthy(bool healthy) {
-    if (health_.healthy == healthy) return;
+    const bool says_so = plan_.kind != GuestKind::guest_agent;
+    if (health_.healthy == healthy || !says_so) return;
     if (healthy) last_unhealthy_ = world_.now();
     health_ = {healthy, healthy ? "" : "disk full"};
     health_changed_ = world_.now();
@@ -162,9 +150,8 @@ void Vm::host_connected() {
     last_connected_ = world_.now();
     inbox_.run([this] {
         if (!daemon_) return;
-        heartbeat::GuestSession::Actions actions;
-        daemon_->connected(judged_now(), actions);
-        carry_out(actions);
+        write(daemon_->connected(judged_now()));
+        arm();
     });
 }
 
@@ -173,29 +160,28 @@ void Vm::host_disconnected() {
     ++connection_;
     inbox_.run([this] {
         if (!daemon_) return;
-        heartbeat::GuestSession::Actions actions;
-        daemon_->disconnected(actions);
-        carry_out(actions);
+        daemon_->disconnected();
+        arm();
         member_->host_gone();
     });
 }
 
-void Vm::from_host(const wire::HeartbeatPdu& pdu) {
-    travel(last_arrival_in_guest_, false, [this, pdu] {
-        log_traffic(" < ", pdu);
-        inbox_.run([this, pdu] { receive(pdu); });
+void Vm::from_host(std::string line) {
+    travel(last_arrival_in_guest_, false, [this, line = std::move(line)] {
+        log_traffic(" < ", line);
+        inbox_.run([this, line] { receive(line); });
     });
 }
 
-void Vm::to_host(const wire::HeartbeatPdu& pdu) {
+void Vm::to_host(const std::string& line, bool of_group) {
     if (!connected_) return;
-    travel(last_arrival_at_host_, false, [this, pdu] {
-        log_traffic(" > ", pdu);
-        host_->from_guest(*this, pdu);
+    travel(last_arrival_at_host_, of_group, [this, line] {
+        log_traffic(" > ", line);
+        host_->from_guest(*this, line);
     });
 }
 
-void Vm::from_host(std::string lines) {
+void Vm::group_from_host(std::string lines) {
     travel(last_arrival_in_guest_, true, [this, lines = std::move(lines), connection = connection_] {
         group_waits_ = true;
         inbox_.run([this, lines, connection] {
@@ -212,18 +198,10 @@ void Vm::read_group(const std::string& lines) {
         end = std::min(lines.find('\n', begin), lines.size());
         if (end == begin || !member_) continue;
         const std::string_view line(&lines[begin], end - begin);
-        if (world_.tells_everything()) world_.log(id().str() + " < " + std::string(line));
+        log_traffic(" < ", std::string(line));
         const auto message = wire::read_line(line, wire::ChannelKind::native, wire::Receiver::guest);
         member_->received(std::get<wire::GroupMessage>(message).pdu);
     }
-}
-
-void Vm::to_host(std::string line) {
-    if (!connected_) return;
-    travel(last_arrival_at_host_, true, [this, line = std::move(line)] {
-        if (world_.tells_everything()) world_.log(id().str() + " > " + line.substr(1, line.size() - 2));
-        host_->from_guest(*this, line);
-    });
 }
 
 void Vm::member_turn() {
@@ -238,8 +216,8 @@ void Vm::member_turn() {
     });
 }
 
-void Vm::log_traffic(const char* direction, const wire::HeartbeatPdu& pdu) const {
-    if (world_.tells_everything()) world_.log(id().str() + direction + std::visit(Words{}, pdu));
+void Vm::log_traffic(const char* direction, const std::string& line) const {
+    if (world_.tells_everything()) world_.log(id().str() + direction + std::string(without_newlines(line)));
 }
 
 /// In order; gone with the connection, unless it lingers in a buffer. What is lost or doubled in here is heartbeats.
@@ -256,18 +234,15 @@ void Vm::travel(TimePoint& last_arrival, bool of_group, Deliver deliver) {
     }
 }
 
-void Vm::receive(const wire::HeartbeatPdu& pdu) {
+void Vm::receive(const std::string& line) {
     if (!daemon_ || !connected_) return;
-    heartbeat::GuestSession::Actions actions;
-    daemon_->received(pdu, health_, judged_now(), actions);
-    carry_out(actions);
+    write(daemon_->received(without_newlines(line), health_, judged_now()));
+    arm();
 }
 
-void Vm::carry_out(const heartbeat::GuestSession::Actions& actions) {
-    for (const auto& action : actions) {
-        if (const auto* send = std::get_if<heartbeat::GuestSession::SendPdu>(&action)) to_host(send->pdu);
-    }
-    arm();
+void Vm::write(const GuestProgram::Lines& lines) {
+    for (const std::string& line : lines)
+        to_host(line, false);
 }
 
 void Vm::arm() {
@@ -278,9 +253,8 @@ void Vm::arm() {
     world_.at(std::max(due, world_.now()), [this, timer] {
         inbox_.run([this, timer] {
             if (timer != timer_ || !daemon_) return;
-            heartbeat::GuestSession::Actions actions;
-            daemon_->tick(judged_now(), actions);
-            carry_out(actions);
+            write(daemon_->tick(judged_now()));
+            arm();
         });
     });
 }

@@ -6,9 +6,9 @@
 
 #include "bus/messages.hpp"
 #include "group_member.hpp"
+#include "guest_program.hpp"
 #include "heartbeat/detection.hpp"
-#include "heartbeat/guest_session.hpp"
-#include "heartbeat/host_session.hpp"
+#include "heartbeat/registration.hpp"
 #include "heartbeat/stall_clock.hpp"
 #include "inbox.hpp"
 #include "world.hpp"
@@ -20,8 +20,11 @@ class HostNode;
 /// Whose the server groups are.
 inline constexpr const char* kTenant = "tenant";
 
-/// A virtual machine with the guest's daemon in it: the real GuestSession behind a channel that can be slow, lossy and
-/// full of old bytes. It keeps what it went through, so that the invariants can distinguish an alarm from a false one.
+/// How often hosts ask QEMU guest agents here.
+inline constexpr Millis kGuestAgentInterval{5000};
+
+/// A virtual machine with the guest's program in it, behind a channel that can be slow, lossy and full of old bytes. It
+/// keeps what it went through, so that the invariants can distinguish an alarm from a false one.
 class Vm {
 public:
     /// What a compute node can see of it.
@@ -29,6 +32,8 @@ public:
 
     struct Plan {
         base::GuestId id;
+        GuestKind kind = GuestKind::current;
+        bool by_call = false;  ///< its host's hypervisor has the channel, and is called
         heartbeat::GuestSettings settings;
         model::GuestPolicy policy;
         base::GroupId group;    ///< at first
@@ -36,9 +41,18 @@ public:
         Millis interval() const { return times().interval; }
         Millis deadline() const { return times().deadline; }
         heartbeat::Times times() const {
+            if (kind == GuestKind::guest_agent)
+                return {kGuestAgentInterval, heartbeat::guest_agent_deadline(kGuestAgentInterval)};
+            if (kind != GuestKind::current) {
+                const Millis every = settings.interval.value_or(wire::kDefaultInterval);
+                const bool has_deadline = kind == GuestKind::revision_0 && settings.response_deadline;
+                return {every, has_deadline ? *settings.response_deadline : every};
+            }
             return heartbeat::times_for(settings.declared_detection_time().value_or(wire::kDefaultDetectionTime),
                                         settings.declared_challenge_interval(), wire::kNativeMinInterval);
         }
+        /// From when it stops answering to its fault, at most.
+        Duration detection_time() const { return policy.detect_multiplier * interval() + deadline(); }
     };
 
     Vm(World& world, Plan plan, GroupObserver& observer);
@@ -62,17 +76,19 @@ public:
     // The host's end of the channel.
     void host_connected();
     void host_disconnected();
-    /// Delivers `pdu` to the guest after its way through the channel.
-    void from_host(const wire::HeartbeatPdu& pdu);
-    /// Messages of its server group, as bytes; the host is told when they are read (HostNode::group_read).
-    void from_host(std::string lines);
+    /// A line of its heartbeat, which reaches the guest after its way through the channel.
+    void from_host(std::string line);
+    /// Lines of its server group; the host is told when they are read (HostNode::group_read).
+    void group_from_host(std::string lines);
     bool listens() const { return power_ != Power::off && power_ != Power::crashed; }
 
     const Plan& plan() const { return plan_; }
     const base::GuestId& id() const { return plan_.id; }
+    wire::ChannelKind channel() const { return channel_of(plan_.kind); }
     HostNode& host() const { return *host_; }
     Power power() const { return power_; }
     bool healthy() const { return health_.healthy; }
+    bool runs_daemon() const { return daemon_ != nullptr; }
     /// Null while its daemon does not run.
     const GroupMember* member() const { return member_.get(); }
 
@@ -105,15 +121,14 @@ private:
     void changing(Change change);
     void stand_still_or_run();
     TimePoint judged_now();
-    void receive(const wire::HeartbeatPdu& pdu);
-    void carry_out(const heartbeat::GuestSession::Actions& actions);
+    void receive(const std::string& line);
+    void write(const GuestProgram::Lines& lines);
     void arm();
-    void to_host(const wire::HeartbeatPdu& pdu);
     void renew_inbox();
     void read_group(const std::string& lines);
-    void to_host(std::string line);
+    void to_host(const std::string& line, bool of_group);
     void member_turn();
-    void log_traffic(const char* direction, const wire::HeartbeatPdu& pdu) const;
+    void log_traffic(const char* direction, const std::string& line) const;
     template <class Deliver>
     void travel(TimePoint& last_arrival, bool of_group, Deliver deliver);
 
@@ -128,7 +143,7 @@ private:
     heartbeat::Health health_;
 
     Inbox inbox_;
-    std::unique_ptr<heartbeat::GuestSession> daemon_;
+    std::unique_ptr<GuestProgram> daemon_;
     std::unique_ptr<GroupMember> member_;  ///< while the daemon runs
     heartbeat::StallClock clock_;
     TimePoint clock_seen_ = virtual_time::now();
