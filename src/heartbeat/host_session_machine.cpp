@@ -1,0 +1,141 @@
+// HostSession, as far as the guest's machine is concerned: when nobody is judged, and how long a registration is awaited.
+#include <algorithm>
+
+#include "heartbeat/host_session.hpp"
+
+namespace vitalwire::heartbeat {
+
+using base::kNever;
+using base::Millis;
+using base::TimePoint;
+
+namespace {
+
+/// After a pause a guest catches up with its clock and its devices before it can answer punctually.
+constexpr Millis kSettle{2000};
+/// A guest is not judged while it migrates; one whose memory is copied for longer than this is judged again.
+constexpr Millis kLongestMigration = std::chrono::minutes(10);
+}  // namespace
+
+void HostSession::on(const Inhibited& event) {
+    if (inhibit_ == event.why) return;
+    // A machine that stands still follows no request, and a timer does not end that: the hypervisor does.
+    const bool has_an_end = event.why == Inhibit::shutting_down || event.why == Inhibit::migrating;
+    if (has_an_end && (inhibit_ == Inhibit::paused || inhibit_ == Inhibit::suspended)) return;
+    window_.stop_deadlines();
+    inhibit(event.why);
+    // A VM may ignore the request to shut down; if it hangs afterwards, that must be found.
+    if (event.why == Inhibit::shutting_down) inhibited_until_ = now_ + policy_.establish_timeout;
+    if (event.why == Inhibit::migrating) inhibited_until_ = now_ + kLongestMigration;
+}
+
+void HostSession::on(const Released&) {
+    clear(FaultKind::stopped_by_host, "resumed");
+    if (detail_[static_cast<std::size_t>(FaultKind::watchdog_fired)] == "pause")
+        clear(FaultKind::watchdog_fired, "resumed");
+    judge_again();
+}
+
+void HostSession::judge_again() {
+    if (!inhibit_) return;
+    release();
+    consecutive_misses_ = 0;
+    grace_until_ = now_ + kSettle;
+    challenge_soon();
+    if (establish_by_ != kNever) restart_establish_timer();
+}
+
+void HostSession::on(const Rebooted&) {
+    // Reported twice for one reboot (facts of QEMU); the second changes nothing.
+    if (registration_) inhibit(Inhibit::rebooting);
+    crashed_ = false;
+    forget_registration(was_registered_);
+    restart_establish_timer();
+}
+
+void HostSession::on(const Started&) {
+    stopped_ = false;
+    crashed_ = false;
+    if (!was_registered_ && !policy_.required) {
+        // Of a guest that never answers the hypervisor's word is all the evidence there is.
+        clear(FaultKind::vm_crashed, "started");
+        clear(FaultKind::watchdog_fired, "started");
+    }
+    // A VM that runs is neither paused nor shut down any more, whatever was reported before; it may still migrate.
+    if (inhibit_ != Inhibit::migrating) on(Released{});
+    if (!registration_) restart_establish_timer();
+}
+
+void HostSession::on(const ChannelRemoved& event) {
+    connected_[index(event.dialect)] = false;
+    if (registration_ && registration_->dialect == event.dialect) end_watch("removed");
+}
+
+void HostSession::on(const Stopped& event) {
+    forget_registration(false);
+    clear_all(to_string(event.reason));
+    stopped_ = true;
+    release();
+    crashed_ = false;
+    restart_time_ = {};
+}
+
+void HostSession::on(const Crashed& event) {
+    const bool is_fault = monitored();
+    forget_registration(was_registered_);
+    release();
+    crashed_ = true;
+    // The first reason is the best known: what is looked up later says less.
+    if (is_fault && !fault_open(FaultKind::vm_crashed))
+        open(FaultKind::vm_crashed, std::string(to_string(event.reason)));
+}
+
+bool HostSession::monitored() const {
+    return policy_.machine_faults || (policy_.enabled && (policy_.required || was_registered_));
+}
+
+void HostSession::on(const StoppedByHost& event) {
+    on(Inhibited{Inhibit::paused});
+    if (monitored()) open(FaultKind::stopped_by_host, event.detail, event.reason);
+}
+
+void HostSession::on(const WatchdogFired& event) {
+    if (monitored()) open(FaultKind::watchdog_fired, event.action);
+}
+
+void HostSession::inhibit(Inhibit why) {
+    inhibit_ = why;
+    inhibited_until_ = kNever;
+}
+
+void HostSession::release() {
+    inhibit_.reset();
+    inhibited_until_ = kNever;
+    answer_by_ = kNever;  // it may have passed while the guest could not answer
+}
+
+/// T-establish stands still while the VM is known not to run, or a session exists.
+TimePoint HostSession::establish_due() const {
+    const bool suspended = registration_ || (inhibit_ && *inhibit_ != Inhibit::rebooting);
+    return suspended ? kNever : establish_by_;
+}
+
+bool HostSession::registration_awaited() const {
+    return policy_.enabled && (policy_.required || was_registered_) && !stopped_ && !crashed_;
+}
+
+/// A level, not an edge: however it came about that a registration is awaited, T-establish runs until it has decided.
+void HostSession::expect_registration() {
+    if (registration_) return;
+    if (!registration_awaited()) {
+        establish_by_ = kNever;
+    } else if (establish_by_ == kNever && !fault_open(FaultKind::not_established)) {
+        restart_establish_timer();
+    }
+}
+
+void HostSession::restart_establish_timer() {
+    if (registration_awaited()) establish_by_ = now_ + std::max(policy_.establish_timeout, restart_time_);
+}
+
+}  // namespace vitalwire::heartbeat
