@@ -55,6 +55,11 @@ enum class Inhibit : std::uint8_t {
 };
 std::string_view to_string(Inhibit why);
 
+/// The machine's processors stand still. Only the hypervisor knows when that ends: neither a timer nor a reset does it.
+constexpr bool stands_still(Inhibit why) {
+    return why == Inhibit::paused || why == Inhibit::suspended || why == Inhibit::saving || why == Inhibit::powered_off;
+}
+
 /// A stop that somebody wanted.
 enum class StopReason : std::uint8_t { domain_stopped, migrated, removed };
 std::string_view to_string(StopReason reason);

@@ -50,6 +50,7 @@ void HostSession::step(const HostEvent& event, TimePoint now, base::WallTime wal
     wall_ = wall;
     actions_ = &actions;
     std::visit([this](const auto& e) { on(e); }, event);
+    hold_establish_timer();
     expect_registration();
     actions_ = nullptr;
 }
@@ -222,7 +223,7 @@ void HostSession::on(const FaultEnded& event) {
     open_[slot] = false;
     detail_[slot].clear();
     if (event.kind == FaultKind::vm_crashed) crashed_ = false;
-    if (event.kind == FaultKind::not_established) restart_establish_timer();
+    if (event.kind == FaultKind::not_established) start_establish_timer();
 }
 
 void HostSession::on(const PolicyChanged& event) {
@@ -246,6 +247,17 @@ void HostSession::apply_policy_times() {
     actions_->emplace_back(SaveRegistration{registration_, false, {}});
 }
 
+/// Heartbeat and the faults of the machine are switched on and off each by itself.
+bool HostSession::is_switched_off(FaultKind kind) const {
+    return !policy_.enabled && !(model::is_of_machine(kind) && policy_.machine_faults);
+}
+
+bool HostSession::has_to_switch_off() const {
+    const auto left = [this](FaultKind kind) { return fault_open(kind) && is_switched_off(kind); };
+    const auto& kinds = model::all_fault_kinds();
+    return !policy_.enabled && (registration_ || was_registered_ || std::any_of(kinds.begin(), kinds.end(), left));
+}
+
 void HostSession::switch_off() {
     if (registration_ && registration_->dialect == Dialect::native) {
         wire::Exit exit{registration_->session, "heartbeat is not enabled for this guest"};
@@ -256,7 +268,9 @@ void HostSession::switch_off() {
         }
     }
     forget_registration(false);
-    clear_all("disabled");
+    for (const FaultKind kind : model::all_fault_kinds()) {
+        if (is_switched_off(kind)) clear(kind, "disabled");
+    }
 }
 
 void HostSession::on(const Tick&) {

@@ -108,12 +108,14 @@ private:
     void register_guest_agent();
     void invite();
     void apply_policy_times();
+    bool is_switched_off(FaultKind kind) const;
+    bool has_to_switch_off() const;
     void switch_off();
-    bool has_to_switch_off() const { return !policy_.enabled && (registration_ || any_fault_open()); }
     void end_watch(std::string_view why);
     void forget_registration(bool expected_back);
     void expect_registration();
-    void restart_establish_timer();
+    void start_establish_timer();
+    void hold_establish_timer();
     bool registration_awaited() const;
 
     // Challenges.
@@ -156,7 +158,8 @@ private:
     base::TimePoint next_challenge_at_ = base::kNever;
     base::TimePoint answer_by_ = base::kNever;  ///< a deadline that ran when a new session began: it still holds
     base::TimePoint grace_until_{};
-    base::TimePoint establish_by_ = base::kNever;
+    base::TimePoint establish_by_ = base::kNever;    ///< ended by a valid answer, not put off by another reboot
+    base::TimePoint establish_held_ = base::kNever;  ///< since then that timer stands still; kNever: it runs
     int consecutive_misses_ = 0;
     bool late_since_answer_ = false;
 

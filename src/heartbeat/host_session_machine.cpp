@@ -1,4 +1,5 @@
-// HostSession, as far as the guest's machine is concerned: when nobody is judged, and how long a registration is awaited.
+// HostSession, as far as the guest's machine is concerned: when nobody is judged, and how long a registration is
+// awaited.
 #include <algorithm>
 
 #include "heartbeat/host_session.hpp"
@@ -33,7 +34,8 @@ void HostSession::on(const Released&) {
     clear(FaultKind::stopped_by_host, "resumed");
     if (detail_[static_cast<std::size_t>(FaultKind::watchdog_fired)] == "pause")
         clear(FaultKind::watchdog_fired, "resumed");
-    judge_again();
+    // That the machine runs does not end its reboot: the guest registers, or T-establish has decided.
+    if (inhibit_ != Inhibit::rebooting) judge_again();
 }
 
 void HostSession::judge_again() {
@@ -42,15 +44,14 @@ void HostSession::judge_again() {
     consecutive_misses_ = 0;
     grace_until_ = now_ + kSettle;
     challenge_soon();
-    if (establish_by_ != kNever) restart_establish_timer();
 }
 
 void HostSession::on(const Rebooted&) {
     // Reported twice for one reboot (facts of QEMU); the second changes nothing.
-    if (registration_) inhibit(Inhibit::rebooting);
+    if (registration_ && !(inhibit_ && stands_still(*inhibit_))) inhibit(Inhibit::rebooting);
     crashed_ = false;
     forget_registration(was_registered_);
-    restart_establish_timer();
+    start_establish_timer();
 }
 
 void HostSession::on(const Started&) {
@@ -63,7 +64,7 @@ void HostSession::on(const Started&) {
     }
     // A VM that runs is neither paused nor shut down any more, whatever was reported before; it may still migrate.
     if (inhibit_ != Inhibit::migrating) on(Released{});
-    if (!registration_) restart_establish_timer();
+    if (!registration_) start_establish_timer();
 }
 
 void HostSession::on(const ChannelRemoved& event) {
@@ -130,12 +131,23 @@ void HostSession::expect_registration() {
     if (!registration_awaited()) {
         establish_by_ = kNever;
     } else if (establish_by_ == kNever && !fault_open(FaultKind::not_established)) {
-        restart_establish_timer();
+        start_establish_timer();
     }
 }
 
-void HostSession::restart_establish_timer() {
-    if (registration_awaited()) establish_by_ = now_ + std::max(policy_.establish_timeout, restart_time_);
+/// One that runs is not begun again: a guest that reboots again and again and never answers is a fault.
+void HostSession::start_establish_timer() {
+    if (establish_by_ != kNever || !registration_awaited()) return;
+    establish_by_ = now_ + std::max(policy_.establish_timeout, restart_time_);
+    if (establish_held_ != kNever) establish_held_ = now_;
+}
+
+/// It stands still while the VM is known not to run as usual, and goes on from there.
+void HostSession::hold_establish_timer() {
+    const bool holds = inhibit_ && *inhibit_ != Inhibit::rebooting;
+    if (holds == (establish_held_ != kNever)) return;
+    if (!holds && establish_by_ != kNever) establish_by_ += now_ - establish_held_;
+    establish_held_ = holds ? now_ : kNever;
 }
 
 }  // namespace vitalwire::heartbeat

@@ -96,8 +96,8 @@ void DomainTracker::stopped(int detail, Events& out) {
 
 void DomainTracker::rebooted(Events& out) {
     live(out);
-    // The session holds for the reboot now, in place of what we told before.
-    inhibit_.reset();
+    // The session holds for the reboot now, in place of what we told before, unless the machine stands still.
+    if (inhibit_ && !stands_still(*inhibit_)) inhibit_.reset();
     out.emplace_back(heartbeat::Rebooted{});
 }
 

@@ -109,7 +109,8 @@ void QmpSession::on_event(std::string_view name, const std::string& detail, Resu
     if (name == "RESET") {
         if (ended_) started(result);
         result.events.emplace_back(heartbeat::Rebooted{});
-        return;
+        // One that was paused stands still after a reset too, and one that slept is woken by it.
+        return ask_status(result);
     }
     if (name == "SHUTDOWN") {
         if (detail == "guest-panic") return crashed(CrashReason::panicked, result);

@@ -181,7 +181,7 @@ TEST(HostSession, H23_APauseStopsTheWaitForARegistration) {
     host.after(Millis(100'000)).on(Inhibited{Inhibit::paused});
     EXPECT_THAT(host.after(Millis(100'000)).tick(), IsEmpty());
     host.on(Released{});
-    EXPECT_EQ(host.due_in(), Millis(120'000));
+    EXPECT_EQ(host.due_in(), Millis(20'000));
 }
 
 TEST(HostSession, H24_ACrashIsReportedAtOnce) {
@@ -223,6 +223,44 @@ TEST(HostSession, H26_SwitchingOffTellsTheGuestAndClearsItsFaults) {
     off.enabled = false;
     EXPECT_THAT(host.on(PolicyChanged{off}), ElementsAre("exit s1", "forget", "clear unhealthy disabled"));
     EXPECT_TRUE(host.idle());
+}
+
+TEST(HostSession, H26_FaultsOfTheMachineNeedNoHeartbeat) {
+    HostPolicy policy;
+    policy.enabled = false;
+    policy.machine_faults = true;
+    Host host(policy);
+    EXPECT_THAT(host.on(Crashed{CrashReason::panicked}), ElementsAre("open vm_crashed panicked"));
+    EXPECT_TRUE(host.idle());
+    EXPECT_THAT(host.on(PolicyChanged{policy}), IsEmpty());
+    EXPECT_THAT(host.on(Started{}), ElementsAre("clear vm_crashed started"));
+    EXPECT_THAT(host.on(WatchdogFired{"none"}), ElementsAre("open watchdog_fired none"));
+    EXPECT_THAT(host.on(StoppedByHost{"io_error", ""}), ElementsAre("open stopped_by_host io_error"));
+    EXPECT_TRUE(host.idle());
+    policy.machine_faults = false;
+    EXPECT_THAT(host.on(PolicyChanged{policy}),
+                ElementsAre("clear stopped_by_host disabled", "clear watchdog_fired disabled"));
+}
+
+TEST(HostSession, H26_SwitchingHeartbeatOffLeavesFaultsOfTheMachine) {
+    Host host;
+    host.lost();
+    host.on(Crashed{CrashReason::failed});
+    HostPolicy policy;
+    policy.enabled = false;
+    policy.machine_faults = true;
+    EXPECT_THAT(host.on(PolicyChanged{policy}), ElementsAre("forget", "clear heartbeat_lost disabled"));
+    EXPECT_THAT(host.on(Started{}), ElementsAre("clear vm_crashed started"));
+}
+
+TEST(HostSession, H28_ACrashFromBeforeTheStartEndsWithTheMachinesStartWhereHeartbeatIsOffSince) {
+    HostPolicy policy;
+    policy.enabled = false;
+    policy.machine_faults = true;
+    Host host(policy);
+    host.resume_unregistered({{FaultKind::vm_crashed, "failed", "", {}}}, {std::nullopt, true});
+    EXPECT_THAT(host.tick(), ElementsAre("forget"));
+    EXPECT_THAT(host.on(Started{}), ElementsAre("clear vm_crashed started"));
 }
 
 TEST(HostSession, H27_AGuestThatMustRegisterAndDoesNotIsAFault) {
@@ -312,6 +350,69 @@ TEST(HostSession, H22_ACgcsGuestIsAwaitedForAsLongAsItSaidThatItTakes) {
     host.on(Rebooted{});
     EXPECT_THAT(host.run(Millis(599'999)), IsEmpty());
     EXPECT_THAT(host.run(Millis(1)), ElementsAre("1 open not_established"));
+}
+
+TEST(HostSession, H22_AGuestThatRebootsAgainAndAgainAndNeverAnswersIsAFault) {
+    for (const bool registers : {false, true}) {
+        Host host;
+        host.beating().answer(1);
+        Lines lines;
+        for (int minute = 0; minute < 3; ++minute) {
+            host.on(Rebooted{});
+            host.on(Rebooted{});
+            host.on(Started{});
+            for (const std::string& line : host.run(Millis(59'900)))
+                lines.push_back(line);
+            if (registers) host.init();
+            host.after(Millis(100));
+        }
+        EXPECT_THAT(lines, Contains(HasSubstr("open not_established"))) << registers;
+    }
+}
+
+TEST(HostSession, H22_AValidAnswerBetweenRebootsBeginsTheTimeAgain) {
+    Host host;
+    host.beating().answer(1);
+    host.on(Rebooted{});
+    host.after(Millis(60'000)).init();
+    host.tick();
+    host.after(Millis(100)).answer(2, true, "", "s2");
+    host.on(Rebooted{});
+    EXPECT_THAT(host.run(Millis(119'999)), IsEmpty());
+    EXPECT_THAT(host.run(Millis(1)), ElementsAre("1 open not_established"));
+}
+
+TEST(HostSession, H22_AMachineThatIsPausedAndResetStandsStill) {
+    for (const Inhibit why : {Inhibit::paused, Inhibit::suspended, Inhibit::saving}) {
+        Host host;
+        host.beating().on(Inhibited{why});
+        EXPECT_THAT(host.on(Rebooted{}), ElementsAre("expect back"));
+        EXPECT_THAT(host.run(std::chrono::hours(5)), IsEmpty()) << to_string(why);
+        EXPECT_EQ(host.session().inhibited(), why);
+        host.on(Released{});
+        EXPECT_THAT(host.run(Millis(119'999)), IsEmpty());
+        EXPECT_THAT(host.run(Millis(1)), ElementsAre("1 open not_established"));
+    }
+}
+
+TEST(HostSession, H22_APauseNeitherUsesUpTheTimeToRegisterNorBeginsItAgain) {
+    Host host;
+    host.beating().answer(1);
+    host.on(Rebooted{});
+    for (int pause = 0; pause < 4; ++pause) {
+        EXPECT_THAT(host.run(Millis(29'999)), IsEmpty());
+        host.on(Inhibited{Inhibit::paused});
+        host.after(std::chrono::hours(1)).on(Released{});
+    }
+    EXPECT_THAT(host.run(Millis(3)), IsEmpty());
+    EXPECT_THAT(host.run(Millis(1)), ElementsAre("1 open not_established"));
+}
+
+TEST(HostSession, H22_ThatTheMachineRunsDoesNotEndItsReboot) {
+    Host host;
+    host.beating().on(Rebooted{});
+    host.on(Released{});
+    EXPECT_EQ(host.session().inhibited(), Inhibit::rebooting);
 }
 
 TEST(HostSession, H22_AnAgentThatRestartsWhileACgcsGuestRebootsAwaitsItAsLong) {

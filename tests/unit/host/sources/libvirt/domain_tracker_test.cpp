@@ -327,7 +327,7 @@ TEST(DomainTracker, ASuspendedSystemIsHeldUntilItWakesUp) {
     EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_WAKEUP), ElementsAre("released"));
 }
 
-TEST(DomainTracker, ARebootIsToldAndAPauseThatOutlastsItAgain) {
+TEST(DomainTracker, ARebootIsToldAndEndsNoPause) {
     Tracked domain;
     domain.running();
     EXPECT_THAT(domain.rebooted(), ElementsAre("rebooted"));
@@ -335,7 +335,25 @@ TEST(DomainTracker, ARebootIsToldAndAPauseThatOutlastsItAgain) {
     const DomainReading paused = active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER);
     domain.read(paused);
     EXPECT_THAT(domain.rebooted(), ElementsAre("rebooted"));
-    EXPECT_THAT(domain.read(paused), ElementsAre("held paused"));
+    EXPECT_THAT(domain.read(paused), IsEmpty()) << "the session has kept it";
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_UNPAUSED), ElementsAre("released"));
+}
+
+TEST(DomainTracker, ARebootEndsNoStopByTheHypervisorAndResumingDoes) {
+    Tracked domain;
+    domain.running();
+    domain.read(active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR));
+    EXPECT_THAT(domain.rebooted(), ElementsAre("rebooted"));
+    EXPECT_THAT(domain.read(active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR)), IsEmpty());
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_UNPAUSED), ElementsAre("released"));
+}
+
+TEST(DomainTracker, ARebootWhileItMigratesIsFollowedByTheMigration) {
+    Tracked domain;
+    domain.running();
+    domain.transferring();
+    EXPECT_THAT(domain.rebooted(), ElementsAre("rebooted"));
+    EXPECT_THAT(domain.read_job(kRunning, true), ElementsAre("held migrating"));
 }
 
 TEST(DomainTracker, ACrashIsToldOnceHoweverItIsHeardOf) {

@@ -136,6 +136,18 @@ TEST_F(QmpSessionTest, TellsOfEachReset) {
     EXPECT_THAT(take(), ElementsAre("rebooted", "rebooted"));
 }
 
+TEST_F(QmpSessionTest, AsksAfterAResetWhetherTheMachineRuns) {
+    connect();
+    event("STOP");
+    status("paused");
+    commands_.clear();
+    take();
+    event("RESET", R"({"guest": false, "reason": "host-qmp-system-reset"})");
+    EXPECT_THAT(commands_, ElementsAre(HasSubstr("query-status")));
+    status("prelaunch");
+    EXPECT_THAT(take(), ElementsAre("rebooted", "held paused"));
+}
+
 TEST_F(QmpSessionTest, TakesAShutdownForAnEndThatSomebodyWanted) {
     connect();
     take();
