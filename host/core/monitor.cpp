@@ -189,7 +189,7 @@ void Monitor::step(Guest& guest, const HostEvent& event, TimePoint now, WallTime
                              }},
             action);
     }
-    if (guest.update_waits) tell_waiting_update(guest, now, wall);
+    if (!guest.untold.empty()) tell_waiting_updates(guest, now, wall);
     if (!guest.withheld.empty()) clear_withheld(guest, guest.session.stopped() ? base::kNever : now, wall);
     reschedule(guest);
     show(guest, changed);
@@ -207,6 +207,7 @@ void Monitor::reschedule(Guest& guest) {
     TimePoint due = guest.session.next_deadline();
     for (const WithheldClear& withheld : guest.withheld)
         due = std::min(due, withheld.due);
+    if (!guest.untold.empty()) due = std::min(due, guest.update_allowed_at);
     if (due == guest.due) return;
     if (guest.due == base::kNever) {
         guest.place = due_.insert({due, guest.ordinal, &guest}).first;
@@ -264,6 +265,10 @@ model::CorrectiveAction Monitor::corrective_action_for(const Guest& guest) const
 
 void Monitor::update_fault(Guest& guest, const heartbeat::UpdateFault& action, TimePoint now, WallTime wall) {
     Fault* fault = faults_.find_open(guest.key.id(), action.kind);
+    if (fault == nullptr && happened_since_it_was_closed(guest, action.kind)) {
+        end_closed(guest.key.id(), action.kind);
+        return open_fault(guest, {action.kind, action.detail, action.reason, action.corrective_action}, now, wall);
+    }
     if (fault == nullptr) return;
     const bool new_detail = fault->detail != action.detail;
     const auto corrective_action = action.corrective_action.value_or(fault->corrective_action);
@@ -273,18 +278,24 @@ void Monitor::update_fault(Guest& guest, const heartbeat::UpdateFault& action, T
     fault->corrective_action = corrective_action;
     fault->reason = action.reason;
     if (!new_detail && now < guest.update_allowed_at) {
-        guest.update_waits = true;
+        guest.untold.insert(action.kind);
         return;
     }
     guest.update_allowed_at = now + kUpdateSpacing;
     publish(*fault, wall);
 }
 
-void Monitor::tell_waiting_update(Guest& guest, TimePoint now, WallTime wall) {
+/// What an operator has closed is a state until the guest was well; a watchdog that fires is something new.
+bool Monitor::happened_since_it_was_closed(const Guest& guest, FaultKind kind) const {
+    return kind == FaultKind::watchdog_fired && closed_.contains({guest.key.id(), kind});
+}
+
+void Monitor::tell_waiting_updates(Guest& guest, TimePoint now, WallTime wall) {
     if (now < guest.update_allowed_at) return;
-    guest.update_waits = false;
     guest.update_allowed_at = now + kUpdateSpacing;
-    if (Fault* fault = faults_.find_open(guest.key.id(), FaultKind::unhealthy)) publish(*fault, wall);
+    for (const FaultKind kind : std::exchange(guest.untold, {})) {
+        if (Fault* fault = faults_.find_open(guest.key.id(), kind)) publish(*fault, wall);
+    }
 }
 
 void Monitor::clear_fault(Guest& guest, const heartbeat::ClearFault& action, TimePoint now, WallTime wall) {

@@ -189,7 +189,7 @@ private:
         model::CorrectiveAction corrective_action = model::CorrectiveAction::none;
         base::TimePoint update_allowed_at{};
         std::optional<model::GuestIo> io;
-        bool update_waits = false;  ///< a new reason of an open fault is not told yet
+        std::set<model::FaultKind> untold;  ///< their faults' new reasons are not told yet
     };
 
     struct Restored {
@@ -218,12 +218,13 @@ private:
     model::CorrectiveAction corrective_action_for(const Guest& guest) const;
     void open_fault(Guest& guest, const heartbeat::OpenFault& action, base::TimePoint now, base::WallTime wall);
     void update_fault(Guest& guest, const heartbeat::UpdateFault& action, base::TimePoint now, base::WallTime wall);
+    bool happened_since_it_was_closed(const Guest& guest, model::FaultKind kind) const;
     void clear_fault(Guest& guest, const heartbeat::ClearFault& action, base::TimePoint now, base::WallTime wall);
     void clear_now(const Guest& guest, const heartbeat::ClearFault& action, base::WallTime wall);
     void clear_withheld(Guest& guest, base::TimePoint now, base::WallTime wall);
     void adopt(const model::GuestReport& report, base::WallTime booted_at, base::TimePoint now);
     void adopt(const model::Fault& fault, base::TimePoint now, base::WallTime wall);
-    void tell_waiting_update(Guest& guest, base::TimePoint now, base::WallTime wall);
+    void tell_waiting_updates(Guest& guest, base::TimePoint now, base::WallTime wall);
     void publish(model::Fault& fault, base::WallTime wall);
 
     static State state_of(const heartbeat::HostSession& session);

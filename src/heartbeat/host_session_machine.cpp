@@ -101,7 +101,12 @@ void HostSession::on(const StoppedByHost& event) {
 }
 
 void HostSession::on(const WatchdogFired& event) {
-    if (monitored()) open(FaultKind::watchdog_fired, event.action);
+    if (!monitored()) return;
+    if (!fault_open(FaultKind::watchdog_fired)) return open(FaultKind::watchdog_fired, event.action);
+    // It is an event and no state: each one is told.
+    detail_[static_cast<std::size_t>(FaultKind::watchdog_fired)] = event.action;
+    actions_->emplace_back(
+        UpdateFault{FaultKind::watchdog_fired, event.action, "again at " + base::to_iso8601(wall_), {}});
 }
 
 void HostSession::inhibit(Inhibit why) {

@@ -81,6 +81,14 @@ TEST(HostSession, AWatchdogIsAFaultUntilTheGuestAnswers) {
     EXPECT_THAT(host.after(Millis(500)).answer(1), ElementsAre("clear watchdog_fired recovered"));
 }
 
+TEST(HostSession, AWatchdogThatFiresAgainIsToldAgain) {
+    Host host;
+    host.beating().on(WatchdogFired{"reset"});
+    host.on(Rebooted{});
+    EXPECT_THAT(host.on(WatchdogFired{"reset"}), ElementsAre(HasSubstr("update watchdog_fired reset: again at ")));
+    EXPECT_THAT(host.on(WatchdogFired{"none"}), ElementsAre(HasSubstr("update watchdog_fired none: again at ")));
+}
+
 TEST(HostSession, AGuestThatNobodyWatchesHasNoFaultsOfItsMachineUnlessTheOperatorWantsThem) {
     Host unwatched;
     EXPECT_THAT(unwatched.on(WatchdogFired{"reset"}), IsEmpty());

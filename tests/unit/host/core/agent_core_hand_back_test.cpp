@@ -220,6 +220,21 @@ TEST_F(ClosedFaultTest, IsOfNoMoreCountInAnOldCopyOfTheState) {
     EXPECT_THAT(open_faults(), ElementsAre("f2 heartbeat_lost silent"));
 }
 
+TEST_F(ClosedFaultTest, OfAWatchdogIsAnotherOneWhenItFiresAgain) {
+    found();
+    listed();
+    registered();
+    core_->machine(kGuest, heartbeat::WatchdogFired{"reset"}, at());
+    connect_controller();
+    const model::Fault fired = sent<bus::Faults>().back().faults.front();
+    core_->controller_sent(0, bus::HandBack{{}, {ended(fired, "cleared_by_operator")}, true, {}}, at());
+    restarted();
+    EXPECT_THAT(open_faults(), IsEmpty());
+    core_->machine(kGuest, heartbeat::WatchdogFired{"reset"}, at());
+    EXPECT_THAT(open_faults(), ElementsAre("f2 watchdog_fired reset"));
+    EXPECT_THAT(disk_["closed"], IsEmpty());
+}
+
 TEST_F(ClosedFaultTest, GoesWithTheGuest) {
     closed_by_the_operator();
     core_->machine_gone(kGuest, heartbeat::StopReason::domain_stopped, at());

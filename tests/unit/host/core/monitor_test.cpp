@@ -322,6 +322,24 @@ TEST_F(MonitorTest, ReportsTheMachineOfAGuestWithoutHeartbeatWhosePolicyAsksForI
     EXPECT_THAT(take(), Not(Contains(HasSubstr("not_established")))) << "nobody asked for a heartbeat";
 }
 
+TEST_F(MonitorTest, TellsOfAWatchdogThatFiresAgainAndAgainOnceASecond) {
+    monitor_.configure({[] {
+                           heartbeat::HostPolicy policy;
+                           policy.machine_faults = true;
+                           return policy;
+                       }()},
+                       now_, wall());
+    for (int times = 0; times < 5; ++times)
+        step("a", heartbeat::WatchdogFired{"reset"});
+    EXPECT_THAT(take(), ElementsAre("open a watchdog_fired reset", HasSubstr("update a watchdog_fired resetagain at")));
+    now_ += Millis(500);
+    step("a", heartbeat::WatchdogFired{"reset"});
+    EXPECT_THAT(take(), IsEmpty());
+    at(Millis(1500));
+    EXPECT_THAT(take(), ElementsAre(HasSubstr("update a watchdog_fired resetagain at")))
+        << "though nothing else happens";
+}
+
 TEST_F(MonitorTest, RefusesGuestsWithoutAPolicyWhereOnlyEnabledOnesMayRegister) {
     monitor_.configure({{}, true}, now_, wall());
     connect("a");
