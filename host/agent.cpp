@@ -268,8 +268,8 @@ void Agent::on_unreadable(const GuestId& guest, const std::string& problem) {
     arm();
 }
 
-void Agent::on_listed(ChannelSource& source, bool made) {
-    core_.source_listed(source.name(), made, now());
+void Agent::on_listed(ChannelSource& source, bool made, const std::set<GuestId>& unread) {
+    core_.source_listed(source.name(), made, now(), unread);
     arm();
     if (core_.listed()) become_ready();
 }

@@ -143,7 +143,8 @@ public:
     /// at once or later. Fails when too many are asked at once.
     base::Result<void> ask_guest(GuestActions::Request request, GuestActions::Done done, const base::Moment& at);
     /// `made`: the place where the source finds guests was missing.
-    void source_listed(const std::string& name, bool made, const base::Moment& at);
+    void source_listed(const std::string& name, bool made, const base::Moment& at,
+                       const std::set<base::GuestId>& unread = {});
     /// The source cannot see (`problem`), or sees again (empty).
     void source_problem(const std::string& name, const std::string& problem);
     void attached(const base::GuestId& guest, wire::ChannelKind kind, const std::string& failure);
@@ -314,6 +315,7 @@ private:
     std::vector<Saved> unsaved_;                         ///< registrations put since the disk is awaited
     std::vector<Saved> awaited_;                         ///< registrations that the disk is awaited for
     std::set<std::string> unlisted_;                     ///< sources
+    std::set<base::GuestId> unread_;                     ///< until all have listed
     std::set<std::string> blind_;                        ///< sources that cannot see now
     std::set<base::GuestId> unattachable_;               ///< lack a channel and cannot be given it
     std::map<base::GuestId, std::string> not_attached_;  ///< lack a channel, and why the last attempt failed

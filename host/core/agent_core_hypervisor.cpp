@@ -79,13 +79,15 @@ void AgentCore::hurry_io(const model::Fault& fault) {
     if (model::is_silence(fault.kind) && fault.open()) io_watch_.hurry(fault.guest, clock_.observe(at_.steady));
 }
 
-void AgentCore::source_listed(const std::string& name, bool made, const Moment& at) {
+void AgentCore::source_listed(const std::string& name, bool made, const Moment& at, const std::set<GuestId>& unread) {
     at_ = at;
     unlisted_.erase(name);
     log::info("channels listed", {{"source", name}});
     if (made) made_ = name;
+    unread_.insert(unread.begin(), unread.end());
     if (!unlisted_.empty()) return;
     std::set<GuestId> unknown = unreadable_guests();
+    unknown.merge(std::exchange(unread_, {}));
     // After a restart of the host the place is empty as a matter of course, and the guests are known to be down.
     if (!made_.empty() && !host_restarted_) unknown.merge(monitor_.restored());
     const Judged now = judged(at);

@@ -35,9 +35,10 @@ public:
         virtual void on_gone(const base::GuestId& guest, heartbeat::StopReason why) = 0;
         /// The guest exists, and how it is cannot be found out (`problem`), or can again (empty).
         virtual void on_unreadable(const base::GuestId& guest, const std::string& problem) = 0;
-        /// Everything that exists now has been reported. Called once, after start. `made`: the place where guests are
-        /// found was missing, and has been made: that a guest is not in it says nothing about the guest.
-        virtual void on_listed(ChannelSource& source, bool made) = 0;
+        /// Everything that exists now has been reported, but for what is `unread`: it changed just then, and what has
+        /// become of it is reported later, also that it has ended. Called once, after start. `made`: the place where
+        /// guests are found was missing, and has been made: that a guest is not in it says nothing about the guest.
+        virtual void on_listed(ChannelSource& source, bool made, const std::set<base::GuestId>& unread) = 0;
         /// The source cannot see (`problem`), or sees again (empty).
         virtual void on_source_problem(ChannelSource& source, const std::string& problem) = 0;
         /// A wanted channel was attached to the guest's machine, or could not be (`failure`).

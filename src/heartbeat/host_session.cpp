@@ -19,6 +19,11 @@ namespace {
 /// wakes up for each alone spends more on waking up than on the challenge.
 constexpr Millis kWidestGrid{100};
 
+/// The hypervisor reports it: it needs no heartbeat of the guest.
+constexpr bool is_of_machine(FaultKind kind) {
+    return kind == FaultKind::vm_crashed || kind == FaultKind::stopped_by_host || kind == FaultKind::watchdog_fired;
+}
+
 }  // namespace
 
 HostSession::HostSession(HostPolicy policy, IdGenerator& ids) : policy_(policy), ids_(&ids) {}
@@ -249,7 +254,7 @@ void HostSession::apply_policy_times() {
 
 /// Heartbeat and the faults of the machine are switched on and off each by itself.
 bool HostSession::is_switched_off(FaultKind kind) const {
-    return !policy_.enabled && !(model::is_of_machine(kind) && policy_.machine_faults);
+    return !policy_.enabled && !(is_of_machine(kind) && policy_.machine_faults);
 }
 
 bool HostSession::has_to_switch_off() const {

@@ -38,11 +38,6 @@ inline constexpr bool is_silence(FaultKind kind) {
     return kind == FaultKind::heartbeat_lost || kind == FaultKind::not_established;
 }
 
-/// The hypervisor reports it: it needs no heartbeat of the guest.
-inline constexpr bool is_of_machine(FaultKind kind) {
-    return kind == FaultKind::vm_crashed || kind == FaultKind::stopped_by_host || kind == FaultKind::watchdog_fired;
-}
-
 /// One fault of one guest from its opening to its clearing. Opened once, updated, cleared once.
 struct Fault {
     base::FaultId id;

@@ -91,7 +91,7 @@ void DirectorySource::open() {
     if (made) note_missing();
     rescan();
     if (missing_.empty() && std::exchange(has_problem_, false)) handler_->on_source_problem(*this, "");
-    if (!std::exchange(listed_, true)) handler_->on_listed(*this, made);
+    if (!std::exchange(listed_, true)) handler_->on_listed(*this, made, {});
 }
 
 void DirectorySource::note_missing() {

@@ -169,7 +169,7 @@ void LibvirtSource::on_answer(const LibvirtSession::Answer& answer) {
         read_all_ = true;
         ask_all_later();
         problem("");
-        if (!std::exchange(listed_, true)) handler_->on_listed(*this, false);
+        tell_listed();
     }
     std::erase_if(domains_, [this](const auto& entry) {
         return entry.second.tracker.is_idle() && !entry.second.unreadable && !changed_.contains(entry.first);
@@ -177,6 +177,13 @@ void LibvirtSource::on_answer(const LibvirtSession::Answer& answer) {
     watch_transfers();
     plug();
     ask();
+}
+
+/// A domain that changed while all were read is not judged by that reading, nor by its absence from it.
+void LibvirtSource::tell_listed() {
+    if (all_changed_ || std::exchange(listed_, true)) return;
+    asked_about_.insert(changed_.begin(), changed_.end());
+    handler_->on_listed(*this, false, changed_);
 }
 
 void LibvirtSource::take(const DomainReading& reading) {

@@ -66,6 +66,7 @@ private:
     void watch_transfers();
     bool is_old_news(const Domain& domain) const { return domain.last_news > asked_at_; }
     void follow(Domain& domain, const DomainNews& news);
+    void tell_listed();
     void take(const DomainReading& reading);
     void vanished(const base::GuestId& guest);
     void failed(const LibvirtSession::Failure& failure);
@@ -88,7 +89,7 @@ private:
 
     std::map<base::GuestId, Domain> domains_;
     std::set<base::GuestId> changed_;        ///< to be read
-    std::set<base::GuestId> asked_about_;    ///< by the handler: that it has ended is reported in any case
+    std::set<base::GuestId> asked_about_;    ///< or told as unread: that it has ended is reported in any case
     bool all_changed_ = false;               ///< everything is to be read
     std::uint64_t news_ = 0;                 ///< events so far
     std::uint64_t asked_at_ = 0;             ///< events when the question that is out was asked

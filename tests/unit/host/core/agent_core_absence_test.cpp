@@ -89,6 +89,20 @@ TEST_F(AgentCoreAbsenceTest, AfterARestartOfTheHostItIsKnownToBeDown) {
     EXPECT_THAT(open_faults(), testing::Contains(testing::HasSubstr("vm_crashed host_restarted")));
 }
 
+TEST_F(AgentCoreAbsenceTest, AGuestThatChangedWhileAllWereReadIsNotGone) {
+    be_lost();
+    restart();
+    core_->add_source("another");
+    listed(false, {kGuest});
+    core_->source_listed("another", false, at());
+    EXPECT_THAT(open_faults(), ElementsAre(testing::HasSubstr("f1 heartbeat_lost")));
+    core_->machine(kGuest, heartbeat::Started{}, at());
+    after(std::chrono::minutes(1));
+    EXPECT_THAT(open_faults(), ElementsAre(testing::HasSubstr("f1 heartbeat_lost")));
+    core_->machine_gone(kGuest, heartbeat::StopReason::domain_stopped, at());
+    EXPECT_THAT(open_faults(), IsEmpty());
+}
+
 TEST_F(AgentCoreAbsenceTest, AnEmptyPlaceThatWasThereSaysThatItIsGone) {
     be_lost();
     restart();

@@ -100,7 +100,7 @@ protected:
     void on_gone(const base::GuestId& guest, heartbeat::StopReason why) override {
         told_.push_back("gone " + guest.str() + ' ' + std::string(to_string(why)));
     }
-    void on_listed(ChannelSource&, bool made) override {
+    void on_listed(ChannelSource&, bool made, const std::set<base::GuestId>&) override {
         listed_ = true;
         made_ = made;
     }

@@ -6,9 +6,12 @@
 #include <libvirt/virterror.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/unit/host/unix_peer.hpp"
@@ -103,7 +106,11 @@ protected:
     void on_gone(const base::GuestId& guest, heartbeat::StopReason why) override {
         tell(guest, "gone " + std::string(to_string(why)));
     }
-    void on_listed(ChannelSource&, bool) override { listed_ = true; }
+    void on_listed(ChannelSource&, bool, const std::set<base::GuestId>& unread) override {
+        listed_ = true;
+        told_when_listed_ = !told_.empty();
+        unread_ = unread.contains(base::GuestId(kUuid));
+    }
     void on_source_problem(ChannelSource&, const std::string& problem) override { problems_.push_back(problem); }
     void on_attached(const base::GuestId& guest, ChannelKind kind, const std::string& failure) override {
         tell(guest, "attach " + std::string(wire::channel_name(kind)) + ": " + failure);
@@ -128,6 +135,8 @@ protected:
     std::vector<std::string> told_;
     std::vector<std::string> problems_;
     bool listed_ = false;
+    bool told_when_listed_ = false;
+    bool unread_ = false;
 };
 
 TEST_F(LibvirtSourceTest, FindsTheDomainsThatRunBeforeItSaysListed) {
@@ -159,6 +168,24 @@ TEST_F(LibvirtSourceTest, FollowsADomainFromItsStartToItsEnd) {
                                    "gone domain_stopped"));
     told_.clear();
     domain.start();
+    EXPECT_TRUE(told("channel org.vitalwire.0 at /run/a"));
+}
+
+TEST_F(LibvirtSourceTest, ADomainThatChangesWhileAllAreReadIsToldOfOrNamedAsUnread) {
+    TestDomain domain(channel_xml("org.vitalwire.0", "/run/a"));
+    domain.start();
+    std::atomic<bool> enough = false;
+    std::thread changes([&] {
+        while (!enough) {
+            domain.suspend();
+            domain.resume();
+        }
+    });
+    start();
+    EXPECT_TRUE(run_until(io_, [&] { return listed_; }));
+    EXPECT_TRUE(told_when_listed_ || unread_);
+    enough = true;
+    changes.join();
     EXPECT_TRUE(told("channel org.vitalwire.0 at /run/a"));
 }
 
