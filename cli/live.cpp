@@ -7,6 +7,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -108,8 +109,15 @@ public:
     Follower(Client& client, const Options& options) : client_(client), options_(options) {}
 
     void poll(const bool& quit) {
-        // The history once: what happened before, and afterwards only for the end of a fault.
-        auto answer = faults_and_alarms(client_, first_);
+        // First of all: what happens from here on is in no page yet.
+        if (first_) {
+            const auto newest = page_of_newest("");
+            if (quit) return;
+            if (!newest) return print_silence(newest.error().message);
+            begin_after(*newest);
+        }
+        auto answer = first_ && options_.since ? faults_and_alarms_of(client_, options_.since, options_.until)
+                                               : faults_and_alarms(client_, false);
         if (quit) return;
         if (!answer) return print_silence(answer.error().message);
         if (const std::string source = client_.source(); std::exchange(source_, source) != source)
@@ -120,6 +128,19 @@ public:
     }
 
 private:
+    Result<json> page_of_newest(const std::string& after) {
+        return client_.get("/v1/faults?all=1&newest=1&limit=" + std::to_string(kPage) +
+                           (after.empty() ? "" : "&after=" + after));
+    }
+
+    /// What is in this page, and all that was opened before, happened before.
+    void begin_after(const json& newest) {
+        for (const json* fault : listed(newest, "faults")) {
+            known_.insert(wire::text_or(*fault, "id"));
+            if (!wire::text_or(newest, "next").empty()) known_until_ = wire::text_or(*fault, "opened_at");
+        }
+    }
+
     void begin(const json& answer) {
         if (options_.since) print_events(history(answer, options_.since, options_.until)["events"]);
         last_ = open_faults(answer);
@@ -131,11 +152,8 @@ private:
     void compare(const json& answer, base::WallTime asked) {
         OpenFaults now = open_faults(answer);
         Changes found = changes(last_, now, base::to_iso8601(std::chrono::system_clock::now()));
-        if (!found.gone.empty()) {
-            auto all = faults_and_alarms(client_, true);
-            if (!all) return print_silence(all.error().message);  // compared again the next time
-            add_clears(found, *all);
-        }
+        if (const auto added = add_clears(found, answer); !added)
+            return print_silence(added.error().message);  // compared again the next time
         const auto ended = ended_since(now, asked);
         if (!ended) return print_silence(ended.error().message);
         print_events(found.events);
@@ -149,12 +167,12 @@ private:
         json ended = json::array();
         std::string after;
         do {
-            auto page = client_.get("/v1/faults?all=1&newest=1&limit=" + std::to_string(kPage) +
-                                    (after.empty() ? "" : "&after=" + after));
+            auto page = page_of_newest(after);
             if (!page) return page;
             bool any_new = false;
             for (const json* fault : listed(*page, "faults")) {
                 const std::string id = wire::text_or(*fault, "id");
+                if (wire::text_or(*fault, "opened_at") < known_until_) continue;
                 const bool is_open = wire::text_or(*fault, "state") != "cleared";
                 if (is_open && !now.contains(id)) continue;  // the next answer has it
                 if (!known_.insert(id).second) continue;
@@ -169,18 +187,33 @@ private:
         return ended;
     }
 
-    /// How the faults ended that are open no more.
-    static void add_clears(Changes& found, const json& all) {
-        std::map<std::string, json> cleared;
-        const json past = history(all, std::nullopt, std::nullopt);
-        for (const json& event : past["events"]) {
-            if (wire::text_or(event, "event") == "cleared") cleared[wire::text_or(event["fault"], "id")] = event;
+    /// How the faults ended that are open no more: the answer has those that ended a moment ago.
+    Result<void> add_clears(Changes& found, const json& answer) {
+        std::map<std::string, const json*> listed_ones;
+        for (const char* key : {"faults", "alarms"}) {
+            for (const json* fault : listed(answer, key))
+                listed_ones[wire::text_or(*fault, "id")] = fault;
         }
-        const std::string time = base::to_iso8601(std::chrono::system_clock::now());
-        for (const json& fault : found.gone) {
-            const auto end = cleared.find(wire::text_or(fault, "id"));
-            found.events.push_back(end == cleared.end() ? make_event("cleared", time, fault) : end->second);
+        const std::string now = base::to_iso8601(std::chrono::system_clock::now());
+        for (const json& gone : found.gone) {
+            const std::string id = wire::text_or(gone, "id");
+            const auto known = listed_ones.find(id);
+            const auto fault = known != listed_ones.end() ? Result<json>(*known->second) : ended(gone);
+            if (!fault) return tl::make_unexpected(fault.error());
+            const std::string time = wire::text_or(*fault, "cleared_at");
+            found.events.push_back(make_event("cleared", time.empty() ? now : time, *fault));
         }
+        return {};
+    }
+
+    /// From its own page, which an agent does not have, nor a controller when the history is full.
+    Result<json> ended(const json& gone) {
+        auto fault = client_.get("/v1/faults/" + wire::text_or(gone, "id"));
+        const bool answered =
+            fault || fault.error().code == base::Errc::not_found || fault.error().code == base::Errc::permission;
+        if (!fault) return answered ? Result<json>(gone) : fault;
+        fault->erase("journal");
+        return fault;
     }
 
     void print_silence(const std::string& why) {
@@ -207,6 +240,7 @@ private:
     std::string source_;  ///< who answered last; kNobody when nobody does
     OpenFaults last_;
     std::set<std::string> known_;  ///< ids of faults that were open or over in any answer
+    std::string known_until_;      ///< those that were opened before are known, too
     std::string known_from_;       ///< whose answers these were
     base::WallTime asked_{};       ///< when the last answer came
     bool first_ = true;

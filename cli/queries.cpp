@@ -219,12 +219,8 @@ Result<json> send(Client& client, const Options& options) {
     return page ? client.post(*page + "/send", message_of(options)) : tl::make_unexpected(page.error());
 }
 
-/// Of the history only what happened in that time; a release that does not know these two sends all.
 Result<json> events(Client& client, const Options& options) {
-    std::string page = "/v1/faults?all=1";
-    if (options.since) page += "&since=" + base::to_iso8601(*options.since);
-    if (options.until) page += "&until=" + base::to_iso8601(*options.until);
-    auto faults = with_alarms(client, page, true);
+    auto faults = faults_and_alarms_of(client, options.since, options.until);
     return faults ? Result<json>(history(*faults, options.since, options.until)) : faults;
 }
 
@@ -275,6 +271,15 @@ Result<json> query(Client& client, const Options& options) {
 
 Result<json> faults_and_alarms(Client& client, bool all) {
     return with_alarms(client, all ? "/v1/faults?all=1" : "/v1/faults", all);
+}
+
+/// A release that does not know these two sends all.
+Result<json> faults_and_alarms_of(Client& client, std::optional<base::WallTime> since,
+                                  std::optional<base::WallTime> until) {
+    std::string page = "/v1/faults?all=1";
+    if (since) page += "&since=" + base::to_iso8601(*since);
+    if (until) page += "&until=" + base::to_iso8601(*until);
+    return with_alarms(client, page, true);
 }
 
 Result<json> overview(Client& client) {

@@ -385,6 +385,38 @@ class Live(CliTestCase):
         events = re.findall(r"Z (\w+) critical", self.log.read_text())
         self.assertEqual(events, ["opened", "cleared"])
 
+    def test_asks_for_no_history_but_the_newest_and_the_end_of_a_fault(self):
+        self.controller.pages["/v1/faults"] = {"faults": [fault("g-1")]}
+        follow = self.follow()
+        self.wait_line(r"Z asking http")
+        over = {"state": "cleared", "cleared_at": "2026-01-01T00:10:00.000000Z", "clear_reason": "answered"}
+        self.controller.pages["/v1/faults/f-g-1"] = {**fault("g-1", 2), **over, "journal": []}
+        self.controller.pages["/v1/faults"] = {"faults": []}
+        self.wait_line(r"^2026-01-01 00:10:00Z cleared critical heartbeat_lost of guest g-1 on c1, answered$")
+        self.assertEqual(follow.stop(), 0)
+        histories = [page for page in self.controller.asked if "all=1" in page]
+        self.assertEqual({page for page in histories if "limit=" not in page}, set())
+        self.assertEqual({page for page in histories if "after=" in page}, set())
+
+    def test_asks_for_what_happened_since_alone(self):
+        self.follow("--since", "2025-12-31")
+        wait_until(lambda: len(self.controller.asked) > 4, "it asks again")
+        histories = [page for page in self.controller.asked if page.startswith("/v1/faults?") and "limit=" not in page]
+        self.assertEqual(histories, ["/v1/faults?all=1&since=2025-12-31T00:00:00.000000Z"])
+
+    def test_what_ended_before_the_newest_page_is_no_news(self):
+        over = {"state": "cleared", "cleared_at": "2026-01-01T00:10:00.000000Z"}
+        newest = {**fault("g-1", 2), **over}
+        self.controller.pages["/v1/faults"] = {"faults": [newest], "next": "f-g-1"}
+        follow = self.follow()
+        self.wait_line(r"Z asking http")
+        older = {**fault("g-0", 2), **over, "opened_at": "2025-01-01T00:00:00.000000Z"}
+        newer = {**fault("g-2", 2), **over, "opened_at": "2026-01-01T00:05:00.000000Z"}
+        self.controller.pages["/v1/faults"] = {"faults": [newer, newest, older], "next": "f-g-0"}
+        self.wait_line("cleared critical heartbeat_lost of guest g-2")
+        self.assertEqual(follow.stop(), 0)
+        self.assertNotIn("g-0", self.log.read_text())
+
     def test_goes_on_when_the_controller_goes_and_comes(self):
         self.follow("--json")
         self.wait_line(r'"source":"http')
