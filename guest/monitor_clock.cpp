@@ -7,23 +7,24 @@ namespace vitalwire::guest {
 namespace {
 
 /// What is measured by it lasts seconds, and a guest that has nothing to do should sleep.
-constexpr std::chrono::seconds kProbe{1};
+constexpr base::Duration kProbe = std::chrono::seconds(1);
 /// Later than a busy machine runs an ordinary timer.
 constexpr base::Millis kLate{50};
 
 }  // namespace
 
 MonitorClock::MonitorClock(boost::asio::io_context& io) : io_(io), timer_(io), stall_clock_(kProbe) {
-    probe();
+    now();
 }
 
 base::TimePoint MonitorClock::now() {
-    return stall_clock_.observe(base::Clock::now());
-}
-
-void MonitorClock::probe() {
-    now();
-    timer_.after(kProbe, [this] { probe(); });
+    const base::TimePoint now = base::Clock::now();
+    // Whatever asks is a probe as well: one that is challenged several times a second is not woken for another.
+    if (probe_at_ < now + kProbe / 2) {
+        probe_at_ = now + kProbe;
+        timer_.after(kProbe, [this] { this->now(); });
+    }
+    return stall_clock_.observe(now);
 }
 
 MonitorTimer::MonitorTimer(MonitorClock& clock) : clock_(clock), timer_(clock.io()) {}

@@ -21,10 +21,9 @@ public:
 private:
     friend class MonitorTimer;
 
-    void probe();
-
     boost::asio::io_context& io_;
     runtime::Timer timer_;
+    base::TimePoint probe_at_{};
     heartbeat::StallClock stall_clock_;
 };
 
