@@ -191,10 +191,16 @@ void AgentCore::group_received(const GuestId& guest, Dialect dialect, const wire
     groups_.received(guest, dialect, pdu, base_version, at.steady);
 }
 
+/// A hypervisor counts the runs of its machines from the start of the host.
+heartbeat::HostEvent AgentCore::in_this_boot(const heartbeat::Found& found) const {
+    return heartbeat::Found{found.run.empty() ? "" : identity_.self.boot + '/' + found.run};
+}
+
 void AgentCore::machine(const GuestId& guest, const heartbeat::HostEvent& event, const Moment& at) {
     note_end_of_run(guest, event, at);
     const auto before = monitor_.inhibited(guest);
-    step(guest, event, at);
+    const auto* found = std::get_if<heartbeat::Found>(&event);
+    step(guest, found == nullptr ? event : in_this_boot(*found), at);
     notify_of(guest, before, judged(at).now);
 }
 

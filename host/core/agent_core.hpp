@@ -210,6 +210,7 @@ private:
     void log_fault(const model::Fault& fault);
     void allow(const model::GuestPolicy& policy);
     void want_channels();
+    heartbeat::HostEvent in_this_boot(const heartbeat::Found& found) const;
     void note_end_of_run(const base::GuestId& guest, const heartbeat::HostEvent& event, const base::Moment& at);
     void watch_io();
     void hurry_io(const model::Fault& fault);

@@ -26,6 +26,7 @@ constexpr const char* kPolicies = "policies";
 constexpr const char* kMaintenance = "maintenance";
 constexpr const char* kClosed = "closed";
 constexpr int kClosedVersion = 1;
+constexpr std::size_t kMaxRun = 128;
 constexpr std::string_view kNative = "native";
 constexpr std::string_view kCgcs = "existing";  // as the version before writes and reads it
 constexpr std::string_view kGuestAgent = "guest_agent";
@@ -59,6 +60,7 @@ Result<Registration> registration_from_json(const json& object) {
     if (!action) in.refuse(base::Errc::bad_field, "key 'corrective_action': expected none, log, reboot or stop");
     registration.corrective_action = action.value_or(model::CorrectiveAction::none);
     registration.since = base::from_iso8601(in.text("since", 0, 64));
+    if (in.has("run")) registration.run = in.text("run", 0, kMaxRun);
     registration.revision = static_cast<int>(in.integer_or("revision", 0, 0, wire::kHeartbeatRevision));
     if (in.has("detection_time_ms"))
         registration.detection_time = in.millis("detection_time_ms", Millis(1), wire::kMaxInterval);
@@ -111,6 +113,7 @@ json to_json(const SaveRegistration& saved) {
                            {"suspend_notice_ms", registration.notice_times.suspend.count()},
                            {"resume_notice_ms", registration.notice_times.resume.count()}};
     json& row = out["registration"];
+    if (!registration.run.empty()) row["run"] = registration.run;
     if (registration.detection_time) row["detection_time_ms"] = registration.detection_time->count();
     if (registration.challenge_interval) row["challenge_interval_ms"] = registration.challenge_interval->count();
     return out;

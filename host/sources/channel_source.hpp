@@ -28,8 +28,8 @@ public:
                                 base::Millis end_known_within) = 0;
         /// The channel no longer exists.
         virtual void on_channel_gone(const base::GuestId& guest, wire::ChannelKind kind) = 0;
-        /// An event of the machine: Inhibited, Released, Rebooted, Started, Stopped, Crashed, StoppedByHost,
-        /// WatchdogFired.
+        /// An event of the machine: Inhibited, Released, Rebooted, Found, Started, Stopped, Crashed,
+        /// StoppedByHost, WatchdogFired.
         virtual void on_machine(const base::GuestId& guest, const heartbeat::HostEvent& event) = 0;
         /// Nothing of the guest is left here.
         virtual void on_gone(const base::GuestId& guest, heartbeat::StopReason why) = 0;

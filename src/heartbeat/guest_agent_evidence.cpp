@@ -33,6 +33,7 @@ void HostSession::on(const GuestAgentAnswered& event) {
 void HostSession::register_guest_agent() {
     registration_ = registration_of_guest_agent(policy_, wall_);
     registration_->session = ids_->session_id();
+    registration_->run = run_;
     was_registered_ = true;
     crashed_ = false;
     closed_at_ = {};

@@ -82,6 +82,7 @@ struct Registration {
     base::Millis response_deadline{};
     model::CorrectiveAction corrective_action = model::CorrectiveAction::none;
     base::WallTime since{};
+    std::string run;   ///< of its machine (Found); empty: not known
     int revision = 0;  ///< negotiated; from 1 on several challenges are outstanding
     // Declared by a guest of revision 1 or later; absent: the policy's, and a third of the detection time.
     std::optional<base::Millis> detection_time;
@@ -122,7 +123,11 @@ struct Inhibited {
 };
 struct Released {};
 struct Rebooted {};
-/// The domain runs (again): seen booted, or found running.
+/// A first look finds the machine, however it is. That is no start, unless `run` is another one than before.
+struct Found {
+    std::string run;  ///< names the run of the machine, from its start to its end; empty: not known
+};
+/// The domain was seen to start (again).
 struct Started {};
 /// The operator took the channel out of the machine: what was registered there is not expected to answer any more.
 struct ChannelRemoved {
@@ -157,7 +162,7 @@ struct PolicyChanged {
 };
 struct Tick {};
 using HostEvent = std::variant<Connected, Closed, Received, GuestAgentAnswered, GuestAgentSilent, Saved, Inhibited,
-                               Released, Rebooted, Started, ChannelRemoved, Stopped, Crashed, StoppedByHost,
+                               Released, Rebooted, Found, Started, ChannelRemoved, Stopped, Crashed, StoppedByHost,
                                WatchdogFired, FaultAdopted, FaultEnded, PolicyChanged, Tick>;
 
 // Actions.

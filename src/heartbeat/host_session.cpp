@@ -33,6 +33,7 @@ void HostSession::resume(SaveRegistration saved, const std::vector<OpenFault>& o
     registration_ = std::move(saved.registration);
     was_registered_ = registration_ || saved.expected_back;
     own_heartbeat_ = registration_ && !by_guest_agent();
+    if (registration_) run_ = registration_->run;
     restart_time_ = saved.restart_time;
     for (const OpenFault& fault : open_faults) {
         open_[static_cast<std::size_t>(fault.kind)] = true;
@@ -151,6 +152,7 @@ void HostSession::receive(Dialect dialect, const wire::Init& init) {
     const bool unacknowledged = pending_ack_ && registration_->dialect == dialect;
     if (!unacknowledged) registered_at_ = now_;
     fresh.session = unacknowledged ? registration_->session : ids_->session_id();
+    fresh.run = run_;
     registration_ = std::move(fresh);
     was_registered_ = own_heartbeat_ = true;
     crashed_ = false;

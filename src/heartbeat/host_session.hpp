@@ -88,6 +88,7 @@ private:
     void on(const Inhibited& event);
     void on(const Released&);
     void on(const Rebooted&);
+    void on(const Found& event);
     void on(const Started&);
     void on(const ChannelRemoved& event);
     void on(const Stopped& event);
@@ -113,6 +114,7 @@ private:
     void switch_off();
     void end_watch(std::string_view why);
     void forget_registration(bool expected_back);
+    void began_another_run();
     void expect_registration();
     void start_establish_timer();
     void hold_establish_timer();
@@ -145,6 +147,7 @@ private:
     std::array<bool, wire::kDialects> connected_{};
     std::optional<Inhibit> inhibit_;
     base::TimePoint inhibited_until_ = base::kNever;
+    std::string run_;  ///< of the machine (Found)
     bool crashed_ = false;
     bool stopped_ = false;
     bool was_registered_ = false;  ///< since the domain started; cleared by exit and stop

@@ -1,6 +1,7 @@
 // HostSession, as far as the guest's machine is concerned: when nobody is judged, and how long a registration is
 // awaited.
 #include <algorithm>
+#include <utility>
 
 #include "heartbeat/host_session.hpp"
 
@@ -31,6 +32,7 @@ void HostSession::on(const Inhibited& event) {
 }
 
 void HostSession::on(const Released&) {
+    if (std::exchange(crashed_, false)) began_another_run();
     clear(FaultKind::stopped_by_host, "resumed");
     if (detail_[static_cast<std::size_t>(FaultKind::watchdog_fired)] == "pause")
         clear(FaultKind::watchdog_fired, "resumed");
@@ -54,14 +56,32 @@ void HostSession::on(const Rebooted&) {
     start_establish_timer();
 }
 
+/// It may have been ended and started while nobody looked.
+void HostSession::on(const Found& event) {
+    stopped_ = false;
+    if (event.run.empty() || event.run == run_) return;
+    if (!run_.empty()) {
+        forget_registration(was_registered_);
+        on(Started{});
+    }
+    run_ = event.run;
+    if (!registration_) return;
+    registration_->run = run_;
+    actions_->emplace_back(SaveRegistration{registration_, false, {}});
+}
+
+/// Of a guest that never answers the hypervisor's word is all the evidence there is.
+void HostSession::began_another_run() {
+    if (was_registered_ || policy_.required) return;
+    clear(FaultKind::vm_crashed, "started");
+    clear(FaultKind::watchdog_fired, "started");
+}
+
 void HostSession::on(const Started&) {
     stopped_ = false;
     crashed_ = false;
-    if (!was_registered_ && !policy_.required) {
-        // Of a guest that never answers the hypervisor's word is all the evidence there is.
-        clear(FaultKind::vm_crashed, "started");
-        clear(FaultKind::watchdog_fired, "started");
-    }
+    run_.clear();
+    began_another_run();
     // A VM that runs is neither paused nor shut down any more, whatever was reported before; it may still migrate.
     if (inhibit_ != Inhibit::migrating) on(Released{});
     if (!registration_) start_establish_timer();

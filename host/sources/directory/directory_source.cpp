@@ -91,7 +91,16 @@ void DirectorySource::open() {
     if (made) note_missing();
     rescan();
     if (missing_.empty() && std::exchange(has_problem_, false)) handler_->on_source_problem(*this, "");
-    if (!std::exchange(listed_, true)) handler_->on_listed(*this, made, {});
+    if (!std::exchange(listed_, true)) handler_->on_listed(*this, made, not_answered_yet());
+}
+
+/// Guests that have no channel are told of when their monitor answers.
+std::set<base::GuestId> DirectorySource::not_answered_yet() const {
+    std::set<base::GuestId> guests;
+    for (const auto& [id, guest] : guests_) {
+        if (guest.channels.empty()) guests.insert(id);
+    }
+    return guests;
 }
 
 void DirectorySource::note_missing() {

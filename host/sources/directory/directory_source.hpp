@@ -47,6 +47,7 @@ private:
     void open();
     void retry_open(const std::string& problem);
     void rescan();
+    std::set<base::GuestId> not_answered_yet() const;
     void note_missing();
     void await_events();
     bool read_events();

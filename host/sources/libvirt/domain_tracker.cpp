@@ -34,9 +34,9 @@ std::string host_stop_of_detail(int detail) {
 void DomainTracker::lifecycle(int event, int detail, Events& out) {
     switch (event) {
         case VIR_DOMAIN_EVENT_STARTED:
-            id_ = -1;
+            id_ = told_id_ = -1;
             if (detail == VIR_DOMAIN_EVENT_STARTED_WAKEUP) return run(out);
-            if (detail != VIR_DOMAIN_EVENT_STARTED_MIGRATED) return live(out);
+            if (detail != VIR_DOMAIN_EVENT_STARTED_MIGRATED) return started(out);
             arriving_ = true;
             return inhibit(Inhibit::migrating, out);
         case VIR_DOMAIN_EVENT_SUSPENDED:
@@ -112,6 +112,11 @@ void DomainTracker::read(const DomainReading& reading, Events& out) {
     id_ = reading.id;
     persistent_ = reading.persistent;
     if (reading.job) transferring_ = transferring_ && *reading.job;
+    read_state(reading, out);
+    tell_run(out);
+}
+
+void DomainTracker::read_state(const DomainReading& reading, Events& out) {
     switch (reading.state) {
         case VIR_DOMAIN_PAUSED:
             return read_paused(reading.reason, out);
@@ -183,18 +188,30 @@ void DomainTracker::vanished(Events& out) {
 }
 
 void DomainTracker::live(Events& out) {
-    if (phase_ == Phase::alive) return;
+    if (phase_ != Phase::unknown) return started(out);
+    // Nobody saw it start: it may run since long ago.
     phase_ = Phase::alive;
-    out.emplace_back(heartbeat::Started{});
+    if (id_ < 0) out.emplace_back(heartbeat::Found{});
+    tell_run(out);
+}
+
+void DomainTracker::started(Events& out) {
+    if (std::exchange(phase_, Phase::alive) != Phase::alive) out.emplace_back(heartbeat::Started{});
+}
+
+void DomainTracker::tell_run(Events& out) {
+    if (phase_ != Phase::alive || id_ < 0 || std::exchange(told_id_, id_) == id_) return;
+    out.emplace_back(heartbeat::Found{std::to_string(id_)});
 }
 
 void DomainTracker::run(Events& out) {
+    const bool first_look = phase_ == Phase::unknown;
     live(out);
     arriving_ = false;
     if (transferring_) return inhibit(Inhibit::migrating, out);
     host_stop_.clear();
     host_stop_reason_.clear();
-    if (!inhibit_) return;
+    if (!inhibit_ && !first_look) return;
     inhibit_.reset();
     out.emplace_back(heartbeat::Released{});
 }
@@ -212,7 +229,7 @@ void DomainTracker::stop(StopReason why, Events& out) {
     host_stop_.clear();
     host_stop_reason_.clear();
     transferring_ = arriving_ = false;
-    id_ = -1;
+    id_ = told_id_ = -1;
     if (!known) return;
     phase_ = Phase::stopped;
     stop_reason_ = why;

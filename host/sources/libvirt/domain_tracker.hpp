@@ -47,9 +47,12 @@ private:
 
     void suspended(int detail, Events& out);
     void stopped(int detail, Events& out);
+    void read_state(const DomainReading& reading, Events& out);
     void read_paused(int reason, Events& out);
     void read_shutoff(int reason, Events& out);
     void live(Events& out);
+    void started(Events& out);
+    void tell_run(Events& out);
     void run(Events& out);
     void inhibit(heartbeat::Inhibit why, Events& out);
     void stopped_by_host(const std::string& detail, const std::string& reason, Events& out);
@@ -64,6 +67,7 @@ private:
     bool arriving_ = false;  ///< has not run here
     bool persistent_ = true;
     int id_ = -1;
+    int told_id_ = -1;  ///< as the run that was found
     heartbeat::StopReason stop_reason_ = heartbeat::StopReason::removed;
 };
 

@@ -86,12 +86,15 @@ void QmpSession::answered(const std::string& id, const std::string& status, Resu
         return ask_status(result);
     }
     if (id != "status") return;
-    if (!ready_) {
-        // A QEMU that answers is there, whatever was told of the one before it at this path.
-        ready_ = true;
-        started(result);
-    }
+    if (!std::exchange(ready_, true)) found(status, result);
     on_status(status, result);
+}
+
+/// A first look, also of a new connection to the same QEMU: only one that had ended and is there again has started.
+void QmpSession::found(std::string_view status, Result& result) {
+    if (!ended_) return result.events.emplace_back(heartbeat::Found{}), void();
+    const bool as_it_ended = status == "guest-panicked" || status == "internal-error" || status == "shutdown";
+    if (!as_it_ended) started(result);
 }
 
 void QmpSession::on_event(std::string_view name, const std::string& detail, Result& result) {
@@ -130,10 +133,9 @@ void QmpSession::on_status(std::string_view status, Result& result) {
     incoming_ = status == "inmigrate";
     if (status == "running") {
         io_error_.clear();
-        if (migrating_) return inhibit(Inhibit::migrating, result);
-        result.events.emplace_back(heartbeat::Released{});
-        return;
+        return run(result);
     }
+    standing_ = true;
     if (status == "guest-panicked") return crashed(CrashReason::panicked, result);
     if (status == "internal-error") return crashed(CrashReason::internal_error, result);
     if (status == "shutdown") return stopped(StopReason::domain_stopped, result);
@@ -147,12 +149,23 @@ void QmpSession::on_status(std::string_view status, Result& result) {
     inhibit(Inhibit::paused, result);
 }
 
+/// While it migrates it is inhibited once: each pass is reported, and they may be without end.
+void QmpSession::run(Result& result) {
+    const bool stood_still = std::exchange(standing_, false);
+    if (migrating_ && !stood_still) return;
+    result.events.emplace_back(heartbeat::Released{});
+    if (migrating_) inhibit(Inhibit::migrating, result);
+}
+
 void QmpSession::on_migration(std::string_view status, Result& result) {
     static constexpr std::array kUnderWay = {"setup",       "active",          "pre-switchover",  "device",
                                              "wait-unplug", "postcopy-active", "postcopy-recover"};
     if (status == "postcopy-paused") return stopped_by_host("postcopy_failed", {}, result);
-    migrating_ = std::find(kUnderWay.begin(), kUnderWay.end(), status) != kUnderWay.end();
-    if (migrating_) return inhibit(Inhibit::migrating, result);
+    const bool under_way = std::find(kUnderWay.begin(), kUnderWay.end(), status) != kUnderWay.end();
+    const bool began = under_way && !migrating_;
+    migrating_ = under_way;
+    if (began) inhibit(Inhibit::migrating, result);
+    if (under_way) return;
     // A QEMU whose guest has left may be ended before it can answer what its status is.
     migrated_ = status == "completed" && !incoming_;
     ask_status(result);

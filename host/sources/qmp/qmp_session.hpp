@@ -40,10 +40,13 @@ private:
     void stopped(heartbeat::StopReason why, Result& result);
     void crashed(heartbeat::CrashReason why, Result& result);
     void started(Result& result);
+    void found(std::string_view status, Result& result);
+    void run(Result& result);
 
     bool ready_ = false;
     bool ended_ = false;      ///< told that it stopped or crashed
     bool migrating_ = false;  ///< away from here, still running
+    bool standing_ = false;   ///< told to stand still
     bool migrated_ = false;   ///< runs elsewhere now
     bool incoming_ = false;   ///< arrives here, does not run yet
     std::string io_error_;    ///< the newest for which QEMU stops the machine

@@ -89,6 +89,64 @@ TEST(HostSession, AWatchdogThatFiresAgainIsToldAgain) {
     EXPECT_THAT(host.on(WatchdogFired{"none"}), ElementsAre(HasSubstr("update watchdog_fired none: again at ")));
 }
 
+TEST(HostSession, AFirstLookEndsNoFaultOfTheMachine) {
+    HostPolicy policy;
+    policy.machine_faults = true;
+    for (const bool saved_as_registered : {false, true}) {
+        Host host(policy);
+        host.resume_unregistered({{FaultKind::vm_crashed, "panicked", "", {}},
+                                  {FaultKind::stopped_by_host, "io_error", "", {}},
+                                  {FaultKind::watchdog_fired, "none", "", {}}},
+                                 {std::nullopt, saved_as_registered});
+        EXPECT_THAT(host.on(Found{"1"}), IsEmpty());
+        EXPECT_THAT(host.on(Found{""}), IsEmpty());
+    }
+}
+
+TEST(HostSession, AMachineThatRunsAfterACrashHasBeenStarted) {
+    HostPolicy policy;
+    policy.machine_faults = true;
+    Host host(policy);
+    host.resume_unregistered({{FaultKind::vm_crashed, "panicked", "", {}}});
+    host.on(Found{});
+    EXPECT_THAT(host.on(Released{}), ElementsAre("clear vm_crashed started"));
+}
+
+TEST(HostSession, H22_AnotherRunThanBeforeARestartOfTheAgentIsAReboot) {
+    Host host;
+    host.resume({{FaultKind::heartbeat_lost, "silent", "", {}}}, "run 1");
+    EXPECT_THAT(host.on(Found{"run 2"}), ElementsAre("expect back"));
+    EXPECT_THAT(host.run(Millis(119'999)), IsEmpty());
+    host.connect();
+    host.init();
+    host.tick();
+    EXPECT_THAT(host.answer(1, true, "", "s1"), ElementsAre("clear heartbeat_lost recovered"));
+}
+
+TEST(HostSession, H28_TheSameRunGoesOn) {
+    Host host;
+    host.resume({}, "run 1");
+    EXPECT_THAT(host.on(Found{"run 1"}), IsEmpty());
+    EXPECT_TRUE(host.session().registration());
+    Host unknown;
+    unknown.resume({});
+    EXPECT_THAT(unknown.on(Found{"run 1"}), ElementsAre("keep s0")) << "an agent before this did not keep it";
+    EXPECT_THAT(unknown.on(Found{"run 2"}), ElementsAre("expect back"));
+}
+
+TEST(HostSession, ARegistrationIsOfTheRunInWhichItWasMade) {
+    Host host;
+    host.on(Started{});
+    host.on(Found{"run 1"});
+    host.beating();
+    EXPECT_EQ(host.session().registration()->run, "run 1");
+    host.on(Crashed{CrashReason::failed});
+    host.on(Started{});
+    host.init();
+    EXPECT_EQ(host.session().registration()->run, "");
+    EXPECT_THAT(host.on(Found{"run 2"}), ElementsAre("keep s2"));
+}
+
 TEST(HostSession, AGuestThatNobodyWatchesHasNoFaultsOfItsMachineUnlessTheOperatorWantsThem) {
     Host unwatched;
     EXPECT_THAT(unwatched.on(WatchdogFired{"reset"}), IsEmpty());

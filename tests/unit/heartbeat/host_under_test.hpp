@@ -139,9 +139,10 @@ public:
         beating().after(Millis(1000)).tick();
         return *this;
     }
-    void resume(const std::vector<OpenFault>& open) {
+    void resume(const std::vector<OpenFault>& open, const std::string& run = "") {
         Registration registration;
         registration.session = SessionId("s0");
+        registration.run = run;
         registration.name = "vm1";
         registration.interval = registration.response_deadline = Millis(1000);
         session_.resume({registration, false, {}}, open, now_);

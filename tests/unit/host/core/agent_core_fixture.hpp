@@ -80,7 +80,7 @@ protected:
 
     void found(Millis end_known_within = Millis(300)) {
         core_->channel_found(kGuest, ChannelKind::native, end_known_within, at());
-        core_->machine(kGuest, heartbeat::Started{}, at());
+        core_->machine(kGuest, heartbeat::Found{}, at());
     }
     void registered() {
         core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());

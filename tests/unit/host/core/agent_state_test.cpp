@@ -51,6 +51,7 @@ SaveRegistration registered() {
     registration.detection_time = Millis(900);
     registration.challenge_interval = Millis(450);
     registration.restart_time = std::chrono::seconds(600);
+    registration.run = "boot-1/7";
     return {registration, false, {}};
 }
 

@@ -89,6 +89,7 @@ protected:
     }
     void on_machine(const base::GuestId& guest, const heartbeat::HostEvent& event) override {
         std::string what = "event";
+        if (std::holds_alternative<heartbeat::Found>(event)) what = "found";
         if (std::holds_alternative<heartbeat::Started>(event)) what = "started";
         if (std::holds_alternative<heartbeat::Released>(event)) what = "released";
         if (const auto* crashed = std::get_if<heartbeat::Crashed>(&event))
@@ -100,8 +101,9 @@ protected:
     void on_gone(const base::GuestId& guest, heartbeat::StopReason why) override {
         told_.push_back("gone " + guest.str() + ' ' + std::string(to_string(why)));
     }
-    void on_listed(ChannelSource&, bool made, const std::set<base::GuestId>&) override {
+    void on_listed(ChannelSource&, bool made, const std::set<base::GuestId>& unread) override {
         listed_ = true;
+        unread_ = unread;
         made_ = made;
     }
     void on_attached(const base::GuestId&, ChannelKind, const std::string&) override {}
@@ -116,6 +118,7 @@ protected:
     std::vector<std::string> problems_;
     std::string path_;
     bool listed_ = false;
+    std::set<base::GuestId> unread_;
     bool made_ = false;
 };
 

@@ -21,6 +21,9 @@ struct Describe {
     }
     std::string operator()(const heartbeat::Released&) const { return "released"; }
     std::string operator()(const heartbeat::Rebooted&) const { return "rebooted"; }
+    std::string operator()(const heartbeat::Found& found) const {
+        return "found" + (found.run.empty() ? "" : " " + found.run);
+    }
     std::string operator()(const heartbeat::Started&) const { return "started"; }
     std::string operator()(const heartbeat::Stopped& stopped) const {
         return "stopped " + std::string(to_string(stopped.reason));
@@ -101,9 +104,17 @@ private:
 
 TEST(DomainTracker, ADomainThatIsStartedIsToldOnce) {
     Tracked domain;
-    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_UNPAUSED), ElementsAre("started"));
-    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_BOOTED), IsEmpty());
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_BOOTED), ElementsAre("started"));
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_UNPAUSED), IsEmpty());
+    EXPECT_THAT(domain.read(kRunning), ElementsAre("found 1"));
     EXPECT_THAT(domain.read(kRunning), IsEmpty());
+}
+
+TEST(DomainTracker, AFirstLookIsNoStart) {
+    Tracked domain;
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_UNPAUSED),
+                ElementsAre("found", "released"));
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_BOOTED), IsEmpty());
 }
 
 TEST(DomainTracker, APauseHoldsUntilItEnds) {
@@ -159,23 +170,23 @@ TEST(DomainTracker, EveryStateAtFirstSightIsToldAsItIs) {
         int state, reason;
         Acked told;
     } kCases[] = {
-        {VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED, {"started"}},
-        {VIR_DOMAIN_BLOCKED, VIR_DOMAIN_BLOCKED_UNKNOWN, {"started"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER, {"started", "held paused"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR, {"started", "stopped by host io_error"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_WATCHDOG, {"started", "stopped by host watchdog"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_STARTING_UP, {"started", "held paused"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SAVE, {"started", "held saving"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_DUMP, {"started", "held saving"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SNAPSHOT, {"started", "held saving"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_FROM_SNAPSHOT, {"started", "held saving"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION, {"started", "held migrating"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY, {"started", "held migrating"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY_FAILED, {"started", "stopped by host postcopy_failed"}},
-        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SHUTTING_DOWN, {"started", "held powered_off"}},
+        {VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED, {"found 1", "released"}},
+        {VIR_DOMAIN_BLOCKED, VIR_DOMAIN_BLOCKED_UNKNOWN, {"found 1", "released"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER, {"found 1", "held paused"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR, {"found 1", "stopped by host io_error"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_WATCHDOG, {"found 1", "stopped by host watchdog"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_STARTING_UP, {"found 1", "held paused"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SAVE, {"found 1", "held saving"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_DUMP, {"found 1", "held saving"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SNAPSHOT, {"found 1", "held saving"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_FROM_SNAPSHOT, {"found 1", "held saving"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION, {"found 1", "held migrating"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY, {"found 1", "held migrating"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY_FAILED, {"found 1", "stopped by host postcopy_failed"}},
+        {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SHUTTING_DOWN, {"found 1", "held powered_off"}},
         {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_CRASHED, {"crashed panicked"}},
-        {VIR_DOMAIN_SHUTDOWN, VIR_DOMAIN_SHUTDOWN_USER, {"started", "held powered_off"}},
-        {VIR_DOMAIN_PMSUSPENDED, VIR_DOMAIN_PMSUSPENDED_UNKNOWN, {"started", "held suspended"}},
+        {VIR_DOMAIN_SHUTDOWN, VIR_DOMAIN_SHUTDOWN_USER, {"found 1", "held powered_off"}},
+        {VIR_DOMAIN_PMSUSPENDED, VIR_DOMAIN_PMSUSPENDED_UNKNOWN, {"found 1", "held suspended"}},
         {VIR_DOMAIN_CRASHED, VIR_DOMAIN_CRASHED_PANICKED, {"crashed panicked"}},
         {VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_CRASHED, {"crashed failed"}},
         {VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_SHUTDOWN, {}},
@@ -272,8 +283,8 @@ TEST(DomainTracker, APauseDuringAMigrationEndsInTheMigration) {
 TEST(DomainTracker, ADomainThatArrivesIsHeldUntilItRuns) {
     Tracked domain;
     EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_MIGRATED),
-                ElementsAre("started", "held migrating"));
-    EXPECT_THAT(domain.read(active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION)), IsEmpty());
+                ElementsAre("found", "held migrating"));
+    EXPECT_THAT(domain.read(active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION)), ElementsAre("found 1"));
     EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_MIGRATED), ElementsAre("released"));
 }
 
@@ -371,7 +382,8 @@ TEST(DomainTracker, ACrashEndsWithTheNextStart) {
     Tracked domain;
     domain.running();
     domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_FAILED);
-    EXPECT_THAT(domain.read(active(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED, 2)), ElementsAre("started"));
+    EXPECT_THAT(domain.read(active(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED, 2)),
+                ElementsAre("started", "found 2"));
 }
 
 TEST(DomainTracker, ACrashThatRestartsTheDomainIsAStartAndAReboot) {
@@ -428,7 +440,7 @@ TEST(DomainTracker, AnotherRunThatBeganWhileNobodyLookedIsAStopAndAStart) {
     Tracked domain;
     domain.running();
     EXPECT_THAT(domain.read(active(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED, 2)),
-                ElementsAre("stopped domain_stopped", "started"));
+                ElementsAre("stopped domain_stopped", "started", "found 2"));
 }
 
 TEST(DomainTracker, ADomainThatFailsToStartIsNothing) {

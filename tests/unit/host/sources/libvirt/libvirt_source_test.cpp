@@ -96,6 +96,7 @@ protected:
     }
     void on_machine(const base::GuestId& guest, const heartbeat::HostEvent& event) override {
         std::string what = "another event";
+        if (std::holds_alternative<heartbeat::Found>(event)) what = "found";
         if (std::holds_alternative<heartbeat::Started>(event)) what = "started";
         if (std::holds_alternative<heartbeat::Released>(event)) what = "released";
         if (const auto* held = std::get_if<heartbeat::Inhibited>(&event))
@@ -143,7 +144,8 @@ TEST_F(LibvirtSourceTest, FindsTheDomainsThatRunBeforeItSaysListed) {
     TestDomain domain(channel_xml("org.vitalwire.0", "/run/a") + channel_xml("cgcs.heartbeat", "/run/b"));
     domain.start();
     start_listed();
-    EXPECT_THAT(told_, ElementsAre("started", "channel org.vitalwire.0 at /run/a", "channel cgcs.heartbeat at /run/b"));
+    EXPECT_THAT(told_, ElementsAre("found", "released", "channel org.vitalwire.0 at /run/a",
+                                   "channel cgcs.heartbeat at /run/b"));
     EXPECT_THAT(problems_, IsEmpty());
 }
 
@@ -164,8 +166,8 @@ TEST_F(LibvirtSourceTest, FollowsADomainFromItsStartToItsEnd) {
     ASSERT_TRUE(told("released"));
     domain.destroy();
     ASSERT_TRUE(told("gone domain_stopped"));
-    EXPECT_THAT(told_, ElementsAre("started", "channel org.vitalwire.0 at /run/a", "held paused", "released", "stopped",
-                                   "gone domain_stopped"));
+    EXPECT_THAT(told_, ElementsAre("started", "found", "channel org.vitalwire.0 at /run/a", "held paused", "released",
+                                   "stopped", "gone domain_stopped"));
     told_.clear();
     domain.start();
     EXPECT_TRUE(told("channel org.vitalwire.0 at /run/a"));

@@ -26,6 +26,7 @@ std::string in_words(const heartbeat::HostEvent& event) {
         Overload{[](const heartbeat::Inhibited& held) { return "held " + std::string(to_string(held.why)); },
                  [](const heartbeat::Released&) { return std::string("released"); },
                  [](const heartbeat::Rebooted&) { return std::string("rebooted"); },
+                 [](const heartbeat::Found&) { return std::string("found"); },
                  [](const heartbeat::Started&) { return std::string("started"); },
                  [](const heartbeat::Stopped& stopped) { return "stopped " + std::string(to_string(stopped.reason)); },
                  [](const heartbeat::Crashed& crashed) { return "crashed " + std::string(to_string(crashed.reason)); },
@@ -77,7 +78,7 @@ TEST_F(QmpSessionTest, AsksForTheStateAndForTheEventsOfAMigration) {
     connect();
     EXPECT_THAT(commands_, ElementsAre(HasSubstr("qmp_capabilities"), HasSubstr("migrate-set-capabilities"),
                                        HasSubstr("query-status")));
-    EXPECT_THAT(take(), ElementsAre("started", "released"));
+    EXPECT_THAT(take(), ElementsAre("found", "released"));
     EXPECT_TRUE(session_.ready());
 }
 
@@ -125,7 +126,7 @@ TEST_F(QmpSessionTest, ReportsAMigrationThatBrokeWhileMemoryWasOnBothHosts) {
 
 TEST_F(QmpSessionTest, FindsAMachineThatIsPausedAlready) {
     connect("paused");
-    EXPECT_THAT(take(), ElementsAre("started", "held paused"));
+    EXPECT_THAT(take(), ElementsAre("found", "held paused"));
 }
 
 TEST_F(QmpSessionTest, TellsOfEachReset) {
@@ -179,7 +180,7 @@ TEST_F(QmpSessionTest, TellsOfAPanicOnceHoweverItEnds) {
 
 TEST_F(QmpSessionTest, FindsAMachineThatHasPanickedAlready) {
     connect("guest-panicked");
-    EXPECT_THAT(take(), ElementsAre("started", "crashed panicked"));
+    EXPECT_THAT(take(), ElementsAre("found", "crashed panicked"));
 }
 
 TEST_F(QmpSessionTest, TakesTheOperatorsQuitAfterAPanicForAStop) {
@@ -268,7 +269,7 @@ TEST_F(QmpSessionTest, ReleasesAMachineWhoseMigrationFailed) {
 
 TEST_F(QmpSessionTest, HoldsAMachineThatArrivesUntilItRuns) {
     connect("inmigrate");
-    EXPECT_THAT(take(), ElementsAre("started", "held migrating"));
+    EXPECT_THAT(take(), ElementsAre("found", "held migrating"));
     event("MIGRATION", R"({"status": "completed"})");
     event("RESUME");
     status("running");
@@ -290,6 +291,49 @@ TEST_F(QmpSessionTest, StartsAnewWithTheNextQemuAtTheSamePath) {
     take();
     connect();
     EXPECT_THAT(take(), ElementsAre("started", "released"));
+}
+
+TEST_F(QmpSessionTest, ANewConnectionToTheSameQemuIsNoStart) {
+    connect();
+    take();
+    connect("paused");
+    EXPECT_THAT(take(), ElementsAre("found", "held paused"));
+}
+
+TEST_F(QmpSessionTest, ANewConnectionToAMachineThatHadPanickedTellsNothing) {
+    for (const char* ended : {"guest-panicked", "internal-error", "shutdown"}) {
+        connect();
+        event("GUEST_PANICKED", R"({"action": "pause"})");
+        take();
+        connect(ended);
+        EXPECT_THAT(take(), IsEmpty()) << ended;
+        connect();
+        EXPECT_THAT(take(), ElementsAre("started", "released")) << "somebody has reset it";
+    }
+}
+
+TEST_F(QmpSessionTest, IsInhibitedOnceForAMigrationHoweverManyPassesItTakes) {
+    connect();
+    take();
+    for (const char* status : {"setup", "active", "active"})
+        event("MIGRATION", R"({"status": ")" + std::string(status) + "\"}");
+    for (int pass = 0; pass < 3; ++pass)
+        event("MIGRATION_PASS", R"({"pass": 1})");
+    status("running");
+    EXPECT_THAT(take(), ElementsAre("held migrating"));
+    event("STOP");
+    EXPECT_THAT(take(), ElementsAre("held migrating")) << "now it stands still";
+}
+
+TEST_F(QmpSessionTest, APauseDuringAMigrationEndsInTheMigration) {
+    connect();
+    event("STOP");
+    status("paused");
+    event("MIGRATION", R"({"status": "active"})");
+    take();
+    event("RESUME");
+    status("running");
+    EXPECT_THAT(take(), ElementsAre("released", "held migrating"));
 }
 
 TEST_F(QmpSessionTest, SurvivesWhatNoQemuSends) {
