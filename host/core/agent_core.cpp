@@ -197,6 +197,8 @@ heartbeat::HostEvent AgentCore::in_this_boot(const heartbeat::Found& found) cons
 }
 
 void AgentCore::machine(const GuestId& guest, const heartbeat::HostEvent& event, const Moment& at) {
+    // After a restart of the host that is so as a matter of course: `listed` decides.
+    if (host_restarted_ && std::holds_alternative<heartbeat::FoundOff>(event)) return;
     note_end_of_run(guest, event, at);
     const auto before = monitor_.inhibited(guest);
     const auto* found = std::get_if<heartbeat::Found>(&event);

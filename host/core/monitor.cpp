@@ -90,6 +90,7 @@ void Monitor::count_refused(const GuestId& guest, std::uint64_t messages) {
 
 void Monitor::set_policies(const bus::Policies& policies, TimePoint now, WallTime wall) {
     if (policies.complete) policies_.clear();
+    if (policies.complete) std::erase_if(kept_on_, [this](const GuestId& id) { return !faulty(id); });
     for (const model::GuestPolicy& policy : policies.policies)
         policies_.insert_or_assign(policy.guest, policy);
     for (auto& [id, guest] : guests_)
@@ -149,7 +150,8 @@ HostPolicy Monitor::policy_for(const GuestId& id) const {
     policy.guest_agent = settings_.guest_agents == GuestAgents::all;
     const auto found = policies_.find(id);
     const bool asked_for = found != policies_.end() && found->second.heartbeat;
-    policy.enabled = policy.enabled && (asked_for || !settings_.only_enabled);
+    const bool unsaid = found == policies_.end() && kept_on_.contains(id);
+    policy.enabled = policy.enabled && (asked_for || unsaid || !settings_.only_enabled);
     policy.required = policy.enabled && asked_for;
     if (found == policies_.end()) return policy;
     const model::GuestPolicy& wish = found->second;

@@ -241,6 +241,7 @@ private:
     std::unordered_map<base::GuestId, Restored> restored_;
     std::unordered_map<base::FaultId, base::GuestId> handed_;  ///< what of them was handed back
     std::unordered_map<base::GuestId, model::GuestPolicy> policies_;
+    std::set<base::GuestId> kept_on_;  ///< known from before the start: that they have no policy is nobody's word yet
     FaultTable faults_;
     using Kinds = std::set<std::pair<base::GuestId, model::FaultKind>>;
     Kinds closed_;           ///< by an operator; their guests have not been well since

@@ -17,10 +17,12 @@ constexpr std::size_t kMostHanded = 2000;
 }  // namespace
 
 void Monitor::restore(const GuestId& guest, heartbeat::SaveRegistration saved) {
+    kept_on_.insert(guest);
     restored_[guest].saved = std::move(saved);
 }
 
 void Monitor::restore(Fault fault) {
+    kept_on_.insert(fault.guest);
     if (fault.open())
         restored_[fault.guest].open.push_back({fault.kind, fault.detail, fault.reason, fault.corrective_action});
     faults_.restore(std::move(fault));
@@ -51,7 +53,8 @@ void Monitor::listed(const std::set<GuestId>& unknown, bool host_restarted, Time
     }
     for (const GuestId& id : missing) {
         const auto restored = restored_.find(id);
-        const bool went_down = (host_restarted && restored->second.saved.registration) || restored->second.went_down;
+        const bool was_here = !restored->second.saved.empty() || !restored->second.open.empty();
+        const bool went_down = (host_restarted && was_here) || restored->second.went_down;
         if (!went_down) {
             gone(id, heartbeat::StopReason::removed, now, wall);
             continue;

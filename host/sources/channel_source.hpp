@@ -28,7 +28,7 @@ public:
                                 base::Millis end_known_within) = 0;
         /// The channel no longer exists.
         virtual void on_channel_gone(const base::GuestId& guest, wire::ChannelKind kind) = 0;
-        /// An event of the machine: Inhibited, Released, Rebooted, Found, Started, Stopped, Crashed,
+        /// An event of the machine: Inhibited, Released, Rebooted, Found, FoundOff, Started, Stopped, Crashed,
         /// StoppedByHost, WatchdogFired.
         virtual void on_machine(const base::GuestId& guest, const heartbeat::HostEvent& event) = 0;
         /// Nothing of the guest is left here.

@@ -127,6 +127,8 @@ struct Rebooted {};
 struct Found {
     std::string run;  ///< names the run of the machine, from its start to its end; empty: not known
 };
+/// A first look finds it off, and nobody knows why: it may have crashed.
+struct FoundOff {};
 /// The domain was seen to start (again).
 struct Started {};
 /// The operator took the channel out of the machine: what was registered there is not expected to answer any more.
@@ -162,8 +164,8 @@ struct PolicyChanged {
 };
 struct Tick {};
 using HostEvent = std::variant<Connected, Closed, Received, GuestAgentAnswered, GuestAgentSilent, Saved, Inhibited,
-                               Released, Rebooted, Found, Started, ChannelRemoved, Stopped, Crashed, StoppedByHost,
-                               WatchdogFired, FaultAdopted, FaultEnded, PolicyChanged, Tick>;
+                               Released, Rebooted, Found, FoundOff, Started, ChannelRemoved, Stopped, Crashed,
+                               StoppedByHost, WatchdogFired, FaultAdopted, FaultEnded, PolicyChanged, Tick>;
 
 // Actions.
 struct Send {

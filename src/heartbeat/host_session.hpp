@@ -89,6 +89,7 @@ private:
     void on(const Released&);
     void on(const Rebooted&);
     void on(const Found& event);
+    void on(const FoundOff&);
     void on(const Started&);
     void on(const ChannelRemoved& event);
     void on(const Stopped& event);

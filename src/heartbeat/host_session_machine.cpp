@@ -70,6 +70,14 @@ void HostSession::on(const Found& event) {
     actions_->emplace_back(SaveRegistration{registration_, false, {}});
 }
 
+/// That ends no fault, and somebody will start it or take it away.
+void HostSession::on(const FoundOff&) {
+    if (!any_fault_open()) return on(Stopped{StopReason::domain_stopped});
+    forget_registration(was_registered_);
+    release();
+    crashed_ = true;
+}
+
 /// Of a guest that never answers the hypervisor's word is all the evidence there is.
 void HostSession::began_another_run() {
     if (was_registered_ || policy_.required) return;

@@ -183,7 +183,8 @@ void DirectorySource::appeared(const std::string& file, const SocketName& name) 
     if (guest.monitor) return guest.monitor->retry_now();
     guest.monitor = std::make_unique<QmpMonitor>(
         io_, name.guest, path_of(file),
-        [this, id = name.guest](const heartbeat::HostEvent& event) { handler_->on_machine(id, event); });
+        [this, id = name.guest](const heartbeat::HostEvent& event) { handler_->on_machine(id, event); },
+        [this, id = name.guest](const std::string& why) { handler_->on_unreadable(id, why); });
     guest.monitor->start();
 }
 
@@ -211,6 +212,9 @@ void DirectorySource::disappeared(const std::string& file) {
     } else {
         guest.monitor.reset();
     }
+    // Without a monitor nobody knows of pauses, nor when one that lasts is over.
+    if (!name.channel && !guest.channels.empty())
+        return handler_->on_unreadable(name.guest, "its QEMU monitor " + path_of(file) + " was removed");
     if (!guest.channels.empty() || guest.monitor) return;
     guests_.erase(entry);
     handler_->on_gone(name.guest, heartbeat::StopReason::removed);

@@ -107,10 +107,11 @@ void DomainTracker::transferring(Events& out) {
 }
 
 void DomainTracker::read(const DomainReading& reading, Events& out) {
-    const bool another_run = phase_ == Phase::alive && id_ >= 0 && reading.id >= 0 && reading.id != id_;
+    const bool another_run = phase_ == Phase::alive && !missing_ && id_ >= 0 && reading.id >= 0 && reading.id != id_;
     if (another_run) stop(StopReason::domain_stopped, out);
     id_ = reading.id;
     persistent_ = reading.persistent;
+    missing_ = false;
     if (reading.job) transferring_ = transferring_ && *reading.job;
     read_state(reading, out);
     tell_run(out);
@@ -177,13 +178,17 @@ void DomainTracker::read_shutoff(int reason, Events& out) {
         default:
             // A libvirtd that was restarted has forgotten why, and a start that failed says nothing of the crash
             // before.
+            if (phase_ == Phase::unknown) return out.emplace_back(heartbeat::FoundOff{}), void();
             if (phase_ != Phase::crashed) stop(StopReason::domain_stopped, out);
     }
 }
 
-void DomainTracker::vanished(Events& out) {
-    // A transient domain that crashed disappears by itself; nobody has dealt with it.
-    if (phase_ == Phase::crashed && !persistent_) return;
+void DomainTracker::vanished(bool unseen, Events& out) {
+    // A transient domain that crashed disappears by itself; nobody has dealt with it. Of one whose end nobody saw that
+    // may be the reason: that it is absent ends nothing.
+    missing_ = !persistent_ && phase_ == Phase::alive && (missing_ || unseen);
+    transferring_ = transferring_ && !missing_;
+    if (missing_ || (phase_ == Phase::crashed && !persistent_)) return;
     stop(StopReason::removed, out);
 }
 

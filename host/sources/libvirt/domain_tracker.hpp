@@ -31,14 +31,16 @@ public:
     /// only.
     void transferring(Events& out);
     void read(const DomainReading& reading, Events& out);
-    /// libvirt does not know the domain.
-    void vanished(Events& out);
+    /// libvirt does not know the domain. `unseen`: nor was it watched since the domain was read.
+    void vanished(bool unseen, Events& out);
 
     bool is_running() const { return phase_ == Phase::alive && !inhibit_ && !transferring_ && !arriving_; }
     bool is_transferring() const { return phase_ == Phase::alive && transferring_; }
     /// Nothing of it is left here, for `stop_reason`.
     bool is_stopped() const { return phase_ == Phase::stopped; }
     heartbeat::StopReason stop_reason() const { return stop_reason_; }
+    /// How it ended is not known.
+    bool is_missing() const { return missing_; }
     /// There is nothing to remember of it.
     bool is_idle() const { return phase_ == Phase::stopped || phase_ == Phase::unknown; }
 
@@ -66,6 +68,7 @@ private:
     bool transferring_ = false;
     bool arriving_ = false;  ///< has not run here
     bool persistent_ = true;
+    bool missing_ = false;  ///< since it was read last
     int id_ = -1;
     int told_id_ = -1;  ///< as the run that was found
     heartbeat::StopReason stop_reason_ = heartbeat::StopReason::removed;

@@ -209,7 +209,11 @@ void LibvirtSource::vanished(const GuestId& guest) {
     if (is_old_news(domain)) return;
     readable(guest, domain);
     DomainTracker::Events events;
-    domain.tracker.vanished(events);
+    domain.tracker.vanished(!read_all_, events);
+    if (domain.tracker.is_missing()) {
+        log::warning("a transient domain ended while libvirt was away, its channels tell the rest", {{"guest", guest}});
+        return;
+    }
     tell(guest, domain, events);
     asked_about_.erase(guest);
     if (!domain.tracker.is_idle()) return tell_channels(guest, domain, {});

@@ -18,9 +18,11 @@ constexpr int kRefusalsOfTheDead = 3;
 
 }  // namespace
 
-QmpMonitor::QmpMonitor(boost::asio::io_context& io, base::GuestId guest, std::string path, OnEvent on_event)
+QmpMonitor::QmpMonitor(boost::asio::io_context& io, base::GuestId guest, std::string path, OnEvent on_event,
+                       OnBlind on_blind)
     : guest_(std::move(guest)),
       on_event_(std::move(on_event)),
+      on_blind_(std::move(on_blind)),
       patience_(io),
       connection_(LineConnection::make(io, std::move(path), kConnectionLimits, *this)) {}
 
@@ -49,9 +51,17 @@ void QmpMonitor::on_unreachable(int error) {
     }
     if (error == last_error_) return;
     last_error_ = error;
-    if (nobody_listens) return;
+    if (nobody_listens) return blind("");  // that is known: it has ended
+    const std::string why = std::generic_category().message(error);
     log::warning("QEMU monitor cannot be connected, retrying",
-                 {{"guest", guest_}, {"path", connection_->path()}, {"error", std::generic_category().message(error)}});
+                 {{"guest", guest_}, {"path", connection_->path()}, {"error", why}});
+    blind("its QEMU monitor cannot be connected: " + why);
+}
+
+void QmpMonitor::blind(const std::string& why) {
+    if (blind_ == why) return;
+    blind_ = why;
+    on_blind_(why);
 }
 
 void QmpMonitor::on_line(std::string_view line) {
@@ -60,6 +70,7 @@ void QmpMonitor::on_line(std::string_view line) {
     if (session_.ready()) {
         was_ready_ = true;
         patience_.cancel();
+        blind("");
     }
     apply(std::move(result));
 }
@@ -73,6 +84,7 @@ void QmpMonitor::await_answer() {
         if (session_.ready()) return;
         log::warning("QEMU monitor does not answer: is another client connected to it?",
                      {{"guest", guest_}, {"path", connection_->path()}});
+        blind("its QEMU monitor does not answer: is another client connected to it?");
     });
 }
 

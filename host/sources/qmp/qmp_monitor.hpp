@@ -3,6 +3,7 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/ids.hpp"
@@ -16,8 +17,10 @@ namespace vitalwire::host {
 class QmpMonitor final : private LineConnection::Handler {
 public:
     using OnEvent = std::function<void(const heartbeat::HostEvent&)>;
+    /// How the machine is cannot be found out (why), or can again (empty).
+    using OnBlind = std::function<void(const std::string& why)>;
 
-    QmpMonitor(boost::asio::io_context& io, base::GuestId guest, std::string path, OnEvent on_event);
+    QmpMonitor(boost::asio::io_context& io, base::GuestId guest, std::string path, OnEvent on_event, OnBlind on_blind);
     ~QmpMonitor() override;
     QmpMonitor(const QmpMonitor&) = delete;
     QmpMonitor& operator=(const QmpMonitor&) = delete;
@@ -35,10 +38,13 @@ private:
     void on_not_read(std::uint64_t) override {}
 
     void await_answer();
+    void blind(const std::string& why);
     void apply(QmpSession::Result result);
 
     base::GuestId guest_;
     OnEvent on_event_;
+    OnBlind on_blind_;
+    std::optional<std::string> blind_;  ///< as told
     QmpSession session_;
     runtime::Timer patience_;
     int last_error_ = 0;

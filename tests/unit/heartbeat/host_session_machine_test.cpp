@@ -103,6 +103,20 @@ TEST(HostSession, AFirstLookEndsNoFaultOfTheMachine) {
     }
 }
 
+TEST(HostSession, AMachineThatIsFoundOffKeepsItsFaults) {
+    Host host;
+    host.resume({{FaultKind::heartbeat_lost, "channel_closed", "", {}}});
+    EXPECT_THAT(host.on(FoundOff{}), ElementsAre("expect back"));
+    EXPECT_THAT(host.on(FoundOff{}), IsEmpty());
+    EXPECT_THAT(host.run(std::chrono::hours(1)), IsEmpty());
+    host.on(Started{});
+    EXPECT_THAT(host.on(Stopped{StopReason::removed}), ElementsAre("forget", "clear heartbeat_lost removed"));
+    Host well;
+    well.resume({});
+    EXPECT_THAT(well.on(FoundOff{}), ElementsAre("forget"));
+    EXPECT_TRUE(well.session().stopped());
+}
+
 TEST(HostSession, AMachineThatRunsAfterACrashHasBeenStarted) {
     HostPolicy policy;
     policy.machine_faults = true;
@@ -120,7 +134,7 @@ TEST(HostSession, H22_AnotherRunThanBeforeARestartOfTheAgentIsAReboot) {
     host.connect();
     host.init();
     host.tick();
-    EXPECT_THAT(host.answer(1, true, "", "s1"), ElementsAre("clear heartbeat_lost recovered"));
+    EXPECT_THAT(host.answer(2, true, "", "s1"), ElementsAre("clear heartbeat_lost recovered"));
 }
 
 TEST(HostSession, H28_TheSameRunGoesOn) {

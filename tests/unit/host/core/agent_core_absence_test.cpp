@@ -56,6 +56,33 @@ TEST_F(AgentCoreAbsenceTest, AGuestThatNoListNamesAnyMoreIsNotSwitchedOffWhileIt
     EXPECT_FALSE(known_policy()) << "now the list counts";
 }
 
+TEST_F(AgentCoreAbsenceTest, APolicyThatCannotBeReadAfterARestartIsNoOff) {
+    monitor_settings_.only_enabled = true;
+    restart();
+    connect_controller();
+    policies(true);
+    found();
+    registered();
+    after(seconds(3));
+    ASSERT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+    disk_["policies"].clear();
+    restart();
+    found();
+    listed();
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    after(seconds(10));
+    EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+    connect_controller();
+    policies(false);
+    EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+    answer();
+    after(seconds(1));
+    EXPECT_THAT(open_faults(), IsEmpty());
+    policies(false);
+    after(seconds(10));
+    EXPECT_THAT(open_faults(), IsEmpty()) << "it is not asked any more";
+}
+
 TEST_F(AgentCoreAbsenceTest, AnExplicitOffEndsIt) {
     monitor_settings_.only_enabled = true;
     restart();
@@ -101,6 +128,25 @@ TEST_F(AgentCoreAbsenceTest, AGuestThatChangedWhileAllWereReadIsNotGone) {
     EXPECT_THAT(open_faults(), ElementsAre(testing::HasSubstr("f1 heartbeat_lost")));
     core_->machine_gone(kGuest, heartbeat::StopReason::domain_stopped, at());
     EXPECT_THAT(open_faults(), IsEmpty());
+}
+
+TEST_F(AgentCoreAbsenceTest, AfterARestartOfTheHostACrashStaysAndAGuestThatRebootedIsKnownToBeDown) {
+    for (const bool crashed : {false, true}) {
+        disk_.clear();
+        restart();
+        found();
+        listed();
+        registered();
+        if (crashed) core_->machine(kGuest, heartbeat::Crashed{heartbeat::CrashReason::failed}, at());
+        if (!crashed) core_->machine(kGuest, heartbeat::Rebooted{}, at());
+        restart(crashed ? "boot-3" : "boot-2");
+        core_->machine(kGuest, heartbeat::FoundOff{}, at());
+        listed();
+        EXPECT_THAT(open_faults(),
+                    ElementsAre(testing::HasSubstr(crashed ? "vm_crashed failed" : "vm_crashed host_restarted")));
+        core_->machine(kGuest, heartbeat::FoundOff{}, at());
+        EXPECT_THAT(open_faults(), testing::SizeIs(1)) << "nor does the next look end it";
+    }
 }
 
 TEST_F(AgentCoreAbsenceTest, AnEmptyPlaceThatWasThereSaysThatItIsGone) {

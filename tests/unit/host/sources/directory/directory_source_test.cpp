@@ -107,7 +107,9 @@ protected:
         made_ = made;
     }
     void on_attached(const base::GuestId&, ChannelKind, const std::string&) override {}
-    void on_unreadable(const base::GuestId&, const std::string&) override {}
+    void on_unreadable(const base::GuestId& guest, const std::string& why) override {
+        told_.push_back(why.empty() ? "readable " + guest.str() : "unreadable " + guest.str() + ": " + why);
+    }
     void on_unattachable(const std::set<base::GuestId>&) override {}
     void on_source_problem(ChannelSource&, const std::string& problem) override { problems_.push_back(problem); }
 
@@ -197,6 +199,27 @@ TEST_F(DirectorySourceTest, LearnsTheStateOfTheMachineFromItsMonitor) {
     EXPECT_TRUE(told("released a"));
     monitor->die();
     EXPECT_TRUE(told("crashed failed a"));
+}
+
+TEST_F(DirectorySourceTest, AGuestWithAMonitorAloneIsUnreadUntilThatAnswers) {
+    const auto monitor = listen("a.qmp");
+    const auto channel = listen("org.vitalwire.0.b.sock");
+    start();
+    EXPECT_EQ(unread_, std::set<base::GuestId>{base::GuestId("a")});
+}
+
+TEST_F(DirectorySourceTest, AMonitorThatIsRemovedIsMissedUntilThereIsAnother) {
+    const auto channel = listen("org.vitalwire.0.a.sock");
+    auto monitor = listen("a.qmp");
+    start();
+    ASSERT_TRUE(run_until(io_, [&] { return monitor->accept(); }));
+    std::filesystem::remove(dir_ / "channels/a.qmp");
+    EXPECT_TRUE(told("unreadable a: its QEMU monitor " + (dir_ / "channels/a.qmp") + " was removed"));
+    monitor = listen("a.qmp");
+    ASSERT_TRUE(run_until(io_, [&] { return monitor->accept(); }));
+    monitor->write("{\"QMP\": {}}\r\n{\"return\": {}, \"id\": \"capabilities\"}\r\n");
+    monitor->write("{\"return\": {\"status\": \"running\"}, \"id\": \"status\"}\r\n");
+    EXPECT_TRUE(told("readable a"));
 }
 
 TEST_F(DirectorySourceTest, FindsAMachineThatDiedWhileNobodyWatched) {

@@ -24,6 +24,7 @@ struct Describe {
     std::string operator()(const heartbeat::Found& found) const {
         return "found" + (found.run.empty() ? "" : " " + found.run);
     }
+    std::string operator()(const heartbeat::FoundOff&) const { return "off"; }
     std::string operator()(const heartbeat::Started&) const { return "started"; }
     std::string operator()(const heartbeat::Stopped& stopped) const {
         return "stopped " + std::string(to_string(stopped.reason));
@@ -73,8 +74,8 @@ public:
     Acked transferring() {
         return told([&](DomainTracker::Events& out) { tracker.transferring(out); });
     }
-    Acked vanished() {
-        return told([&](DomainTracker::Events& out) { tracker.vanished(out); });
+    Acked vanished(bool unseen = false) {
+        return told([&](DomainTracker::Events& out) { tracker.vanished(unseen, out); });
     }
     Tracked& running() {
         read(kRunning);
@@ -190,7 +191,8 @@ TEST(DomainTracker, EveryStateAtFirstSightIsToldAsItIs) {
         {VIR_DOMAIN_CRASHED, VIR_DOMAIN_CRASHED_PANICKED, {"crashed panicked"}},
         {VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_CRASHED, {"crashed failed"}},
         {VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_SHUTDOWN, {}},
-        {VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_UNKNOWN, {}},
+        {VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_UNKNOWN, {"off"}},
+        {VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_FAILED, {"off"}},
     };
     for (const auto& one : kCases) {
         Tracked domain;
@@ -429,6 +431,26 @@ TEST(DomainTracker, ACrashOfATransientDomainOutlastsIt) {
     EXPECT_FALSE(domain.tracker.is_idle());
 }
 
+TEST(DomainTracker, ATransientDomainWhoseEndNobodySawIsNotRemoved) {
+    Tracked domain;
+    DomainReading transient = kRunning;
+    transient.persistent = false;
+    domain.read(transient);
+    EXPECT_THAT(domain.vanished(true), IsEmpty());
+    EXPECT_TRUE(domain.tracker.is_missing());
+    EXPECT_THAT(domain.vanished(), IsEmpty()) << "nor later";
+    transient.id = 2;
+    EXPECT_THAT(domain.read(transient), ElementsAre("found 2")) << "its session ends as with a reboot";
+    EXPECT_FALSE(domain.tracker.is_missing());
+    EXPECT_THAT(domain.vanished(), ElementsAre("stopped removed")) << "libvirt was asked all the time";
+}
+
+TEST(DomainTracker, ADefinedDomainThatIsUndefinedWhileNobodyLooksIsRemoved) {
+    Tracked domain;
+    domain.running();
+    EXPECT_THAT(domain.vanished(true), ElementsAre("stopped removed"));
+}
+
 TEST(DomainTracker, ADomainThatVanishedWhileNobodyLookedIsRemoved) {
     Tracked domain;
     domain.running();
@@ -446,7 +468,7 @@ TEST(DomainTracker, AnotherRunThatBeganWhileNobodyLookedIsAStopAndAStart) {
 TEST(DomainTracker, ADomainThatFailsToStartIsNothing) {
     Tracked domain;
     EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_FAILED), IsEmpty());
-    EXPECT_THAT(domain.read(shutoff(VIR_DOMAIN_SHUTOFF_FAILED)), IsEmpty());
+    EXPECT_THAT(domain.read(shutoff(VIR_DOMAIN_SHUTOFF_FAILED)), ElementsAre("off"));
     EXPECT_TRUE(domain.tracker.is_idle());
 }
 
