@@ -289,9 +289,9 @@ void Agent::on_unattachable(const std::set<GuestId>& guests) {
     arm();
 }
 
-void Agent::call_guest_agent(const GuestId& guest, std::int64_t challenge) {
+void Agent::call_guest_agent(const GuestAgentCall& call, std::int64_t challenge) {
     for (const auto& source : sources_)
-        source->ask_guest_agent(guest, challenge);
+        source->call_guest_agent(call, challenge);
 }
 
 bool Agent::read_io(const GuestId& guest, std::int64_t number) {

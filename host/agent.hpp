@@ -86,7 +86,7 @@ private:
     void await_durable() override;
     void ask_machine(const base::GuestId& guest) override;
     void want(const WantedChannels& wanted) override;
-    void call_guest_agent(const base::GuestId& guest, std::int64_t challenge) override;
+    void call_guest_agent(const GuestAgentCall& call, std::int64_t challenge) override;
     bool read_io(const base::GuestId& guest, std::int64_t number) override;
 
     // ChannelSource::Handler

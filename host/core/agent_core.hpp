@@ -61,7 +61,7 @@ public:
         virtual void ask_machine(const base::GuestId& guest) = 0;
         /// To the daemon of the hypervisor, which asks the guest's QEMU guest agent: `guest_agent_returned` tells what
         /// came of it.
-        virtual void call_guest_agent(const base::GuestId& /*guest*/, std::int64_t /*challenge*/) {}
+        virtual void call_guest_agent(const GuestAgentCall& /*call*/, std::int64_t /*challenge*/) {}
         /// From the hypervisor, the guest's I/O: `io_returned` tells what it is. False: nobody knows.
         virtual bool read_io(const base::GuestId& /*guest*/, std::int64_t /*number*/) { return false; }
         /// The channels that guests should have, all of them.
@@ -271,7 +271,8 @@ private:
     bool guest_agent_in_doubt(const base::GuestId& guest) const override {
         return monitor_.guest_agent_in_doubt(guest);
     }
-    void ask_guest_agent(const base::GuestId& guest, GuestAgentRoute route, std::int64_t challenge) override;
+    void ask_guest_agent(const base::GuestId& guest, std::int64_t challenge) override;
+    void call_guest_agent(const GuestAgentCall& call, std::int64_t challenge) override;
     void drain_guest_agent(const base::GuestId& guest) override {
         output_.final_drain(GuestKey(guest), wire::Dialect::guest_agent);
     }

@@ -27,9 +27,12 @@ void AgentCore::guest_agent_returned(const GuestId& guest, std::int64_t challeng
     guest_agents_.returned(guest, challenge, result, judged(at).now);
 }
 
-void AgentCore::ask_guest_agent(const GuestId& guest, GuestAgentRoute route, std::int64_t challenge) {
-    if (route == GuestAgentRoute::call) return output_.call_guest_agent(guest, challenge);
+void AgentCore::ask_guest_agent(const GuestId& guest, std::int64_t challenge) {
     output_.send(GuestKey(guest), Dialect::guest_agent, wire::Challenge{{}, challenge});
+}
+
+void AgentCore::call_guest_agent(const GuestAgentCall& call, std::int64_t challenge) {
+    output_.call_guest_agent(call, challenge);
 }
 
 void AgentCore::guest_agent_result(const GuestId& guest, const heartbeat::HostEvent& event) {

@@ -15,6 +15,11 @@ namespace {
 
 /// Who is not to be asked now may be soon: a machine was resumed, a policy came. At whole seconds, for all together.
 constexpr Millis kLookAgain{1000};
+constexpr std::chrono::seconds kPatience{5};
+/// One that lives answers in milliseconds. The shortest that libvirt has.
+constexpr std::chrono::seconds kBriefPatience{1};
+/// Of the calls one in so many is kept for those that answered.
+constexpr std::size_t kKept = 4;
 
 TimePoint next_look(TimePoint now) {
     return now + kLookAgain - now.time_since_epoch() % kLookAgain;
@@ -51,7 +56,7 @@ void GuestAgentPoller::restarted(const GuestId& id, TimePoint now) {
     if (known == guests_.end()) return;
     Guest& guest = known->second;
     guest.question.reset();
-    guest.silent = false;
+    guest.silent = guest.suspected = false;
     if (!guest.waits) schedule(id, guest, next_look(now));
 }
 
@@ -61,7 +66,7 @@ void GuestAgentPoller::answered(const GuestId& id, std::int64_t echo, TimePoint 
     if (known == guests_.end() || !known->second.question || known->second.question->challenge != echo) return;
     Guest& guest = known->second;
     const Question question = *std::exchange(guest.question, std::nullopt);
-    guest.silent = false;
+    guest.silent = guest.suspected = false;
     output_.guest_agent_result(id, heartbeat::GuestAgentAnswered{now - question.asked_at});
     ask_later(id, guest, question.asked_at, now);
 }
@@ -69,12 +74,17 @@ void GuestAgentPoller::answered(const GuestId& id, std::int64_t echo, TimePoint 
 void GuestAgentPoller::returned(const GuestId& id, std::int64_t challenge, GuestAgentResult result, TimePoint now) {
     const auto call = calls_.find(id);
     if (call == calls_.end() || call->second.challenge != challenge) return;
+    const bool brief = call->second.brief;
     calls_.erase(call);
     const auto known = guests_.find(id);
     if (known != guests_.end() && known->second.question && known->second.question->challenge == challenge) {
         Guest& guest = known->second;
         if (result == GuestAgentResult::answered) {
             answered(id, challenge, now);
+        } else if (result == GuestAgentResult::silent && brief) {
+            guest.question.reset();
+            guest.suspected = true;
+            wait_for_call(id, guest);
         } else {
             const Question question = *std::exchange(guest.question, std::nullopt);
             if (result == GuestAgentResult::silent) silence(id, guest, GuestAgentRoute::call);
@@ -86,6 +96,7 @@ void GuestAgentPoller::returned(const GuestId& id, std::int64_t challenge, Guest
 
 void GuestAgentPoller::silence(const GuestId& id, Guest& guest, GuestAgentRoute route) {
     guest.silent = true;
+    guest.suspected = false;
     const auto found = guest.routes.find(route);
     const bool open = found != guest.routes.end() && found->second;
     output_.guest_agent_result(id, heartbeat::GuestAgentSilent{open ? "the QEMU guest agent does not answer"
@@ -119,14 +130,19 @@ void GuestAgentPoller::ask(const GuestId& id, Guest& guest, TimePoint now) {
     if (!interval) return schedule(id, guest, next_look(now));
     if (guest.routes.contains(GuestAgentRoute::channel)) return ask_on_channel(id, guest, *interval, now);
     schedule(id, guest, kNever);
+    wait_for_call(id, guest);
+}
+
+void GuestAgentPoller::wait_for_call(const GuestId& id, Guest& guest) {
     guest.waits = true;
-    waiting_[!guest.silent ? 0 : output_.guest_agent_in_doubt(id) ? 1 : 2].push_back(id);
+    const bool lost = guest.silent && !output_.guest_agent_in_doubt(id);
+    waiting_[lost ? 2 : guest.silent || guest.suspected ? 1 : 0].push_back(id);
 }
 
 void GuestAgentPoller::ask_on_channel(const GuestId& id, Guest& guest, Millis interval, TimePoint now) {
     guest.question = Question{ids_.challenge(), now};
     schedule(id, guest, now + heartbeat::guest_agent_deadline(interval));
-    output_.ask_guest_agent(id, GuestAgentRoute::channel, guest.question->challenge);
+    output_.ask_guest_agent(id, guest.question->challenge);
 }
 
 bool GuestAgentPoller::is_call_free(bool slow) const {
@@ -134,7 +150,8 @@ bool GuestAgentPoller::is_call_free(bool slow) const {
     if (calls_.size() >= most) return false;
     const auto slow_ones =
         std::count_if(calls_.begin(), calls_.end(), [](const auto& call) { return call.second.slow; });
-    return !slow || static_cast<std::size_t>(slow_ones) < std::max<std::size_t>(most / 2, 1);
+    const std::size_t kept = std::max<std::size_t>(most / kKept, 1);
+    return !slow || static_cast<std::size_t>(slow_ones) < std::max<std::size_t>(most - kept, 1);
 }
 
 void GuestAgentPoller::start_calls(TimePoint now) {
@@ -161,8 +178,10 @@ void GuestAgentPoller::call(const GuestId& id, Guest& guest, TimePoint now) {
     guest.waits = false;
     if (!output_.guest_agent_interval(id)) return schedule(id, guest, next_look(now));
     guest.question = Question{ids_.challenge(), now};
-    calls_[id] = {guest.question->challenge, guest.silent};
-    output_.ask_guest_agent(id, GuestAgentRoute::call, guest.question->challenge);
+    const bool slow = guest.silent || guest.suspected;
+    const bool brief = !slow && 2 * (calls_.size() + 1) > static_cast<std::size_t>(settings_.calls);
+    calls_[id] = {guest.question->challenge, slow, brief};
+    output_.call_guest_agent({id, brief ? kBriefPatience : kPatience}, guest.question->challenge);
 }
 
 }  // namespace vitalwire::host

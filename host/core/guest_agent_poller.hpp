@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -22,13 +23,21 @@ enum class GuestAgentRoute : std::uint8_t { channel, call };
 /// What became of a question to a guest agent. Unknown is no evidence about the guest: libvirt was busy or away.
 enum class GuestAgentResult : std::uint8_t { answered, silent, unknown };
 
+/// A question that keeps a thread until it is answered, or for that time.
+struct GuestAgentCall {
+    base::GuestId guest;
+    std::chrono::seconds patience{0};
+};
+
 /// Asks the QEMU guest agents of this host, each every interval and never twice at a time. Pure: no I/O, no clock; the
 /// monitor decides who is to be asked and what an answer or a silence means.
 ///
 /// Calls are few at a time, because the daemon serves all its clients with few threads. A guest whose last call was not
 /// answered waits behind the others, and one whose fault is open behind those that are in doubt, so that two hundred
-/// that hang do not delay the fault of the next; calls to both never take more than half of what there is. Waiting for
-/// a free call counts against nobody.
+/// that hang do not delay the fault of the next; a quarter of the calls is kept from both. When many that answered
+/// before hang at once, so that half of the calls are under way, the others are asked with little patience: the next
+/// one has its turn soon, and who does not answer is asked again, with patience, behind those. Neither that nor waiting
+/// for a free call counts against anybody.
 class GuestAgentPoller {
 public:
     struct Settings {
@@ -42,7 +51,9 @@ public:
         virtual std::optional<base::Millis> guest_agent_interval(const base::GuestId& guest) const = 0;
         /// It was silent, and whether it is lost is not decided.
         virtual bool guest_agent_in_doubt(const base::GuestId& guest) const = 0;
-        virtual void ask_guest_agent(const base::GuestId& guest, GuestAgentRoute route, std::int64_t challenge) = 0;
+        /// On its channel.
+        virtual void ask_guest_agent(const base::GuestId& guest, std::int64_t challenge) = 0;
+        virtual void call_guest_agent(const GuestAgentCall& call, std::int64_t challenge) = 0;
         /// Its time is over: read now what its channel holds, before that counts as silence.
         virtual void drain_guest_agent(const base::GuestId& guest) = 0;
         virtual void guest_agent_result(const base::GuestId& guest, const heartbeat::HostEvent& event) = 0;
@@ -78,14 +89,17 @@ private:
         base::TimePoint due = base::kNever;      ///< the next question, or the end of that on a channel
         bool waits = false;                      ///< for a free call
         bool silent = false;                     ///< did not answer the last time
+        bool suspected = false;                  ///< did not answer at once
     };
     struct Call {
         std::int64_t challenge = 0;
-        bool slow = false;
+        bool slow = false;   ///< to one that did not answer before
+        bool brief = false;  ///< too short for a silence
     };
 
     void schedule(const base::GuestId& id, Guest& guest, base::TimePoint due);
     void ask(const base::GuestId& id, Guest& guest, base::TimePoint now);
+    void wait_for_call(const base::GuestId& id, Guest& guest);
     void ask_on_channel(const base::GuestId& id, Guest& guest, base::Millis interval, base::TimePoint now);
     void start_calls(base::TimePoint now);
     void start_calls(std::deque<base::GuestId>& waiting, bool slow, base::TimePoint now);

@@ -49,7 +49,7 @@ public:
         /// The hypervisor's daemon has a port for the guest's QEMU guest agent, and the agent has it open or not;
         /// absent: there is none.
         virtual void on_guest_agent(const base::GuestId&, std::optional<bool> /*open*/) {}
-        /// What came of `ask_guest_agent`.
+        /// What came of `call_guest_agent`.
         virtual void on_guest_agent_returned(const base::GuestId&, std::int64_t /*challenge*/, GuestAgentResult) {}
         /// What came of `read_io`.
         virtual void on_io_returned(const base::GuestId&, std::int64_t /*number*/, const std::optional<IoCounters>&) {}
@@ -64,7 +64,7 @@ public:
     /// Find out now how the guest's machine is; what has changed is reported, and that it has ended in any case.
     virtual void ask(const base::GuestId&) {}
     /// Ask the guest's QEMU guest agent for a sign of life.
-    virtual void ask_guest_agent(const base::GuestId&, std::int64_t /*challenge*/) {}
+    virtual void call_guest_agent(const GuestAgentCall&, std::int64_t /*challenge*/) {}
     /// Find out the guest's I/O. False: this source cannot.
     virtual bool read_io(const base::GuestId&, std::int64_t /*number*/) { return false; }
     virtual std::string name() const = 0;  ///< for logs and status, such as "directory /run/vitalwire/channels"

@@ -24,8 +24,6 @@ constexpr Millis kNewsDelay{40};
 constexpr Millis kEndKnownWithin{300};
 constexpr Millis kConnectDelay{60};
 constexpr Millis kCatchUp{100};
-// How long a hypervisor waits for the answer of a QEMU guest agent.
-constexpr seconds kCallTimeout{5};
 
 host::AgentCore::Settings settings() {
     host::AgentCore::Settings settings;
@@ -276,7 +274,8 @@ private:
     }
     /// As libvirt: it fails at once where the machine does not run or its guest agent has closed the port, and gives up
     /// after a while.
-    void call_guest_agent(const GuestId& guest, std::int64_t challenge) override {
+    void call_guest_agent(const host::GuestAgentCall& call, std::int64_t challenge) override {
+        const GuestId& guest = call.guest;
         calls_[guest] = challenge;
         const auto at = connected_.find(guest);
         const Vm* vm = at == connected_.end() ? nullptr : at->second.vm;
@@ -284,7 +283,7 @@ private:
             return call_returns(guest, challenge, host::GuestAgentResult::unknown, kNewsDelay);
         if (!vm->runs_daemon()) return call_returns(guest, challenge, host::GuestAgentResult::silent, kNewsDelay);
         at->second.vm->from_host(wire::encode_heartbeat(wire::Challenge{{}, challenge}, wire::Dialect::guest_agent, 0));
-        call_returns(guest, challenge, host::GuestAgentResult::silent, kCallTimeout);
+        call_returns(guest, challenge, host::GuestAgentResult::silent, call.patience);
     }
     /// What arrived while the agent stood still waits in its inbox, before what made it look at the time.
     void final_drain(const host::GuestKey&, wire::Dialect) override {}

@@ -21,15 +21,16 @@ namespace vitalwire::host {
 /// Asks about guests on threads, of which there are as many as calls are under way, at most `most`; a thread that was
 /// not used for a while ends. Used on the loop's thread; nothing here waits.
 ///
-/// `Asker` is one thread's way to ask, which may take its time: `Result ask(const base::GuestId&)`, and what a question
+/// `Asker` is one thread's way to ask, which may take its time: `Result ask(const Subject&)`, and what a question
 /// results in that cannot be asked, `static Result unknown()`.
 template <class Asker>
 class BlockingCalls {
 public:
+    using Subject = typename Asker::Subject;
     using Result = typename Asker::Result;
     using MakeAsker = std::function<std::unique_ptr<Asker>()>;
     /// Called on the loop, once for each call that returns.
-    using Returned = std::function<void(const base::GuestId& guest, std::int64_t number, const Result& result)>;
+    using Returned = std::function<void(const Subject& subject, std::int64_t number, const Result& result)>;
 
     BlockingCalls(boost::asio::io_context& io, int most, MakeAsker make_asker, Returned returned)
         : shared_(std::make_shared<Shared>(io, most, std::move(make_asker), std::move(returned))) {}
@@ -38,7 +39,7 @@ public:
     BlockingCalls(const BlockingCalls&) = delete;
     BlockingCalls& operator=(const BlockingCalls&) = delete;
 
-    void ask(const base::GuestId& guest, std::int64_t number) { shared_->ask(guest, number); }
+    void ask(Subject subject, std::int64_t number) { shared_->ask(std::move(subject), number); }
 
 private:
     /// A connection to libvirt that is not used is closed after this.
@@ -47,7 +48,7 @@ private:
     static constexpr std::chrono::milliseconds kEndPatience{200};
 
     struct Question {
-        base::GuestId guest;
+        Subject subject;
         std::int64_t number = 0;
     };
 
@@ -58,9 +59,9 @@ private:
             : io_(&io), most_(most), make_asker_(std::move(make_asker)), returned_(std::move(returned)) {}
 
         // On the loop.
-        void ask(const base::GuestId& guest, std::int64_t number) {
+        void ask(Subject subject, std::int64_t number) {
             const std::lock_guard lock(mutex_);
-            questions_.push_back({guest, number});
+            questions_.push_back({std::move(subject), number});
             if (static_cast<int>(questions_.size()) > unused_ && threads_ < most_) start_thread();
             if (threads_ == 0) return fail_all();
             changed_.notify_one();
@@ -93,7 +94,7 @@ private:
         void run() {
             const auto asker = make_asker_();
             while (const auto question = next()) {
-                Result result = asker->ask(question->guest);
+                Result result = asker->ask(question->subject);
                 const std::lock_guard lock(mutex_);
                 tell(*question, std::move(result));
             }
@@ -118,7 +119,7 @@ private:
         void tell(const Question& question, Result result) {
             if (io_ == nullptr) return;
             boost::asio::post(*io_, [self = this->shared_from_this(), question, result = std::move(result)] {
-                if (self->returned_) self->returned_(question.guest, question.number, result);
+                if (self->returned_) self->returned_(question.subject, question.number, result);
             });
         }
 

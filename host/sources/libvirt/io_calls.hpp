@@ -13,6 +13,7 @@ namespace vitalwire::host {
 /// One thread's way to read guests' I/O, which may take its time.
 class IoReader {
 public:
+    using Subject = base::GuestId;
     using Result = std::optional<IoCounters>;
     static Result unknown() { return std::nullopt; }
 

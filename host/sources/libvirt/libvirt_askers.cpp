@@ -50,8 +50,6 @@ private:
     std::unique_ptr<virConnect, Freed> connection_;
 };
 
-constexpr int kAnswerSeconds = 5;
-
 // Of later releases of libvirt than the headers that this is built with may be.
 constexpr int kAgentCommandTimeout = 111;
 constexpr int kAgentCommandFailed = 112;  // the agent answered, with an error
@@ -74,11 +72,12 @@ class LibvirtAsker final : public GuestAgentAsker {
 public:
     explicit LibvirtAsker(std::string uri) : connection_(std::move(uri)) {}
 
-    GuestAgentResult ask(const GuestId& guest) override {
-        const ThreadConnection::Domain domain = connection_.domain(guest);
+    GuestAgentResult ask(const GuestAgentCall& call) override {
+        const ThreadConnection::Domain domain = connection_.domain(call.guest);
         if (!domain) return GuestAgentResult::unknown;
         // Without a bound a call to an agent that hangs keeps a thread of libvirtd until the agent goes on.
-        if (virDomainAgentSetResponseTimeout(domain.get(), kAnswerSeconds, 0) < 0) return GuestAgentResult::unknown;
+        const int patience = static_cast<int>(call.patience.count());
+        if (virDomainAgentSetResponseTimeout(domain.get(), patience, 0) < 0) return GuestAgentResult::unknown;
         const GuestAgentResult result = get_time(domain.get());
         // The bound is the domain's, and others' commands, such as to freeze file systems, may take their time.
         virDomainAgentSetResponseTimeout(domain.get(), VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);

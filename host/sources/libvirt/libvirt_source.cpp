@@ -46,8 +46,8 @@ void LibvirtSource::start(ChannelSource::Handler& handler) {
     attacher_ = std::make_unique<LibvirtAttacher>(io_, options_);
     guest_agent_calls_ = std::make_unique<GuestAgentCalls>(
         io_, options_.guest_agent_calls, make_asker_,
-        [this](const GuestId& guest, std::int64_t challenge, GuestAgentResult result) {
-            handler_->on_guest_agent_returned(guest, challenge, result);
+        [this](const GuestAgentCall& call, std::int64_t challenge, GuestAgentResult result) {
+            handler_->on_guest_agent_returned(call.guest, challenge, result);
         });
     io_calls_ = std::make_unique<IoCalls>(
         io_, static_cast<int>(IoWatch::kMostReads), [uri = options_.uri] { return make_libvirt_io_reader(uri); },
@@ -284,8 +284,8 @@ void LibvirtSource::tell_guest_agent(const GuestId& guest, Domain& domain, std::
     if (std::exchange(domain.guest_agent, open) != open) handler_->on_guest_agent(guest, open);
 }
 
-void LibvirtSource::ask_guest_agent(const GuestId& guest, std::int64_t challenge) {
-    if (guest_agent_calls_) guest_agent_calls_->ask(guest, challenge);
+void LibvirtSource::call_guest_agent(const GuestAgentCall& call, std::int64_t challenge) {
+    if (guest_agent_calls_) guest_agent_calls_->ask(call, challenge);
 }
 
 bool LibvirtSource::read_io(const GuestId& guest, std::int64_t number) {

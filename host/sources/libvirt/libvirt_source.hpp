@@ -38,7 +38,7 @@ public:
     void stop() override;
     void want(const WantedChannels& wanted) override;
     void ask(const base::GuestId& guest) override;
-    void ask_guest_agent(const base::GuestId& guest, std::int64_t challenge) override;
+    void call_guest_agent(const GuestAgentCall& call, std::int64_t challenge) override;
     bool read_io(const base::GuestId& guest, std::int64_t number) override;
     std::string name() const override { return "libvirt " + options_.uri; }
 

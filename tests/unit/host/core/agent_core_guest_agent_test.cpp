@@ -102,7 +102,7 @@ protected:
         const auto* challenge = std::get_if<wire::Challenge>(&pdu);
         if (dialect == Dialect::guest_agent && challenge != nullptr) commands_.push_back(*challenge);
     }
-    void call_guest_agent(const GuestId&, std::int64_t challenge) override { calls_.push_back(challenge); }
+    void call_guest_agent(const GuestAgentCall&, std::int64_t challenge) override { calls_.push_back(challenge); }
     void final_drain(const GuestKey&, Dialect) override {}
     bool channel_idle(const GuestId&, Dialect) override { return true; }
     void write_group(const GuestId&, Dialect, std::string) override {}

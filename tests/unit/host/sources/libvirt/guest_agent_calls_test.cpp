@@ -54,7 +54,7 @@ private:
 class SharedAsker final : public GuestAgentAsker {
 public:
     explicit SharedAsker(std::shared_ptr<Agents> agents) : agents_(std::move(agents)) {}
-    GuestAgentResult ask(const GuestId& guest) override { return agents_->ask(guest); }
+    GuestAgentResult ask(const GuestAgentCall& call) override { return agents_->ask(call.guest); }
 
 private:
     std::shared_ptr<Agents> agents_;
@@ -65,21 +65,23 @@ protected:
     void start(int most) {
         calls_ = std::make_unique<GuestAgentCalls>(
             io_, most, [agents = agents_] { return std::make_unique<SharedAsker>(agents); },
-            [this](const GuestId& guest, std::int64_t challenge, GuestAgentResult result) {
-                results_[guest.str()] = result;
-                if (poller_) poller_->returned(guest, challenge, result, base::Clock::now());
+            [this](const GuestAgentCall& call, std::int64_t challenge, GuestAgentResult result) {
+                results_[call.guest.str()] = result;
+                if (poller_) poller_->returned(call.guest, challenge, result, base::Clock::now());
             });
     }
     ~GuestAgentCallsTest() override { agents_->let_go(); }
+    void ask(const std::string& guest, std::int64_t number) {
+        calls_->ask({GuestId(guest), std::chrono::seconds(5)}, number);
+    }
     bool returned(const std::string& guest) {
         return run_until(io_, [&] { return results_.contains(guest); });
     }
 
     std::optional<Millis> guest_agent_interval(const GuestId&) const override { return Millis(50); }
     bool guest_agent_in_doubt(const GuestId&) const override { return true; }
-    void ask_guest_agent(const GuestId& guest, GuestAgentRoute, std::int64_t challenge) override {
-        calls_->ask(guest, challenge);
-    }
+    void ask_guest_agent(const GuestId&, std::int64_t) override {}
+    void call_guest_agent(const GuestAgentCall& call, std::int64_t challenge) override { calls_->ask(call, challenge); }
     void drain_guest_agent(const GuestId&) override {}
     void guest_agent_result(const GuestId& guest, const heartbeat::HostEvent& event) override {
         ++(std::holds_alternative<heartbeat::GuestAgentAnswered>(event) ? answers_ : silences_)[guest.str()];
@@ -106,8 +108,8 @@ protected:
 
 TEST_F(GuestAgentCallsTest, AnAgentThatHangsKeepsOneThreadAndNobodyElse) {
     start(2);
-    calls_->ask(GuestId("hung"), 1);
-    calls_->ask(GuestId("lives"), 2);
+    ask("hung", 1);
+    ask("lives", 2);
     ASSERT_TRUE(returned("lives"));
     EXPECT_EQ(results_["lives"], GuestAgentResult::answered);
     EXPECT_FALSE(results_.contains("hung"));
@@ -119,7 +121,7 @@ TEST_F(GuestAgentCallsTest, AnAgentThatHangsKeepsOneThreadAndNobodyElse) {
 TEST_F(GuestAgentCallsTest, AreNeverMoreThanAllowed) {
     start(3);
     for (int i = 0; i < 20; ++i)
-        calls_->ask(GuestId("hung-" + std::to_string(i)), i);
+        ask("hung-" + std::to_string(i), i);
     ASSERT_TRUE(run_until(io_, [&] { return agents_->most() == 3; }));
     agents_->let_go();
     EXPECT_TRUE(run_until(io_, [&] { return results_.size() == 20; }));
@@ -128,7 +130,7 @@ TEST_F(GuestAgentCallsTest, AreNeverMoreThanAllowed) {
 
 TEST_F(GuestAgentCallsTest, EndWithoutWaitingForAnAgentThatHangs) {
     start(1);
-    calls_->ask(GuestId("hung"), 1);
+    ask("hung", 1);
     ASSERT_TRUE(run_until(io_, [&] { return agents_->most() == 1; }));
     const auto begun = base::Clock::now();
     calls_.reset();

@@ -276,14 +276,14 @@ TEST_F(LibvirtSourceTest, ACallToAGuestAgentThatCannotBeBoundedIsNotMade) {
     TestDomain domain(channel_xml("org.qemu.guest_agent.0", "/run/qga"));
     domain.start();
     start_listed();
-    source_->ask_guest_agent(base::GuestId(kUuid), 1);
+    source_->call_guest_agent({base::GuestId(kUuid), std::chrono::seconds(5)}, 1);
     EXPECT_TRUE(told("guest agent unknown")) << "the test driver has no response timeout";
 }
 
 TEST_F(LibvirtSourceTest, ADomainThatDoesNotRunIsNoEvidenceOfItsGuestAgent) {
     TestDomain domain("");
     start_listed();
-    source_->ask_guest_agent(base::GuestId(kUuid), 1);
+    source_->call_guest_agent({base::GuestId(kUuid), std::chrono::seconds(5)}, 1);
     EXPECT_TRUE(told("guest agent unknown"));
 }
 
