@@ -28,8 +28,6 @@ std::string_view answer_word(ChannelKind kind) {
 constexpr double kWireBytesOfByte = 2;
 constexpr double kWireBytesOfMessage = 512;
 
-constexpr base::Duration kLogSpacing = std::chrono::minutes(1);
-
 /// Not parsed yet: a guess by the address, which only decides whose allowance pays.
 bool is_of_group(std::string_view line) {
     return line.find("\"vitalwire.group\"") != std::string_view::npos ||
@@ -92,10 +90,11 @@ std::string_view to_string(Drop drop) {
 }
 
 Channel::Channel(boost::asio::io_context& io, base::GuestId guest, ChannelKind kind, std::string path,
-                 const ChannelLimits& limits, Handler& handler)
+                 const ChannelLimits& limits, DropLog& drops, Handler& handler)
     : guest_(std::move(guest)),
       kind_(kind),
       limits_(limits),
+      drops_(drops),
       handler_(handler),
       messages_(limits.messages_per_second, limits.message_burst),
       group_messages_(limits.messages_per_second, limits.message_burst),
@@ -237,17 +236,7 @@ void Channel::handle(const wire::Refused& refused) {
 
 void Channel::dropped(Drop reason, std::uint64_t count, const std::string& detail) {
     handler_.on_dropped(*this, reason, count);
-    Condition& condition = conditions_.at(static_cast<std::size_t>(reason));
-    condition.since_logged += count;
-    const base::TimePoint now = base::Clock::now();
-    if (condition.last_logged != base::TimePoint{} && now < condition.last_logged + kLogSpacing) return;
-    condition.last_logged = now;
-    log::warning("message dropped", {{"guest", guest_.id()},
-                                     {"channel", wire::channel_name(kind_)},
-                                     {"why", to_string(reason)},
-                                     {"detail", detail},
-                                     {"count", condition.since_logged}});
-    condition.since_logged = 0;
+    drops_.dropped(guest_.id(), kind_, to_string(reason), count, detail, base::Clock::now());
 }
 
 }  // namespace vitalwire::host

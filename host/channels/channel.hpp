@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -9,6 +8,7 @@
 #include "base/ids.hpp"
 #include "base/token_bucket.hpp"
 #include "group/rate_limiter.hpp"
+#include "host/channels/drop_log.hpp"
 #include "host/channels/line_connection.hpp"
 #include "host/core/guest_map.hpp"
 #include "wire/heartbeat_pdu.hpp"
@@ -47,7 +47,7 @@ struct ChannelLimits {
 };
 
 /// One channel of one guest: whose it is is known from where it was found, never from what it says. Turns lines into
-/// messages and back; refuses, counts and logs (at most a line a minute and reason) what is no such message.
+/// messages and back; refuses, counts and logs what is no such message.
 class Channel final : private LineConnection::Handler {
 public:
     class Handler {
@@ -67,7 +67,7 @@ public:
     };
 
     Channel(boost::asio::io_context& io, base::GuestId guest, wire::ChannelKind kind, std::string path,
-            const ChannelLimits& limits, Handler& handler);
+            const ChannelLimits& limits, DropLog& drops, Handler& handler);
     ~Channel() override;
     Channel(const Channel&) = delete;
     Channel& operator=(const Channel&) = delete;
@@ -94,12 +94,6 @@ public:
     bool idle() const { return up() && connection_->idle(); }
 
 private:
-    /// One reason's log lines: one when it begins, and one a minute at most while it goes on.
-    struct Condition {
-        base::TimePoint last_logged{};
-        std::uint64_t since_logged = 0;
-    };
-
     void on_up() override;
     void on_down(const std::string& why) override;
     void on_unreachable(int error) override;
@@ -122,6 +116,7 @@ private:
     wire::ChannelKind kind_;
     ChannelLimits limits_;
     group::Limits allowed_;
+    DropLog& drops_;
     Handler& handler_;
     base::TokenBucket messages_;
     base::TokenBucket group_messages_;
@@ -135,7 +130,6 @@ private:
     int failures_ = 0;    ///< to connect, with that error
     bool was_up_ = false;
     bool reset_first_ = true;  ///< a QEMU guest agent may hold half a command: nothing since was answered
-    std::array<Condition, kDrops> conditions_{};
     std::shared_ptr<LineConnection> connection_;
 };
 

@@ -1,5 +1,6 @@
 #include "host/channels/channel_set.hpp"
 
+#include <chrono>
 #include <utility>
 
 #include "base/log.hpp"
@@ -11,6 +12,9 @@ using wire::ChannelKind;
 using wire::Dialect;
 
 namespace {
+
+/// While messages are dropped; when that has ended is logged.
+constexpr base::Duration kDropsLookedAt = std::chrono::seconds(10);
 
 ChannelKind heartbeat_kind(Dialect dialect) {
     switch (dialect) {
@@ -39,7 +43,7 @@ void ChannelSet::found(const GuestId& guest, ChannelKind kind, const std::string
     if (slot && slot->path() == path) return slot->retry_now();
     if (slot) removed(guest, kind);
     Channel::Handler& events = *this;
-    slot = std::make_unique<Channel>(io_, guest, kind, path, limits_, events);
+    slot = std::make_unique<Channel>(io_, guest, kind, path, limits_, drops_, events);
     slot->start();
     core_.channel_found(guest, kind, end_known_within, now());
     handled_();
@@ -139,6 +143,16 @@ void ChannelSet::on_drained(Channel& channel) {
 void ChannelSet::on_dropped(Channel& channel, Drop reason, std::uint64_t count) {
     counters_.dropped.at(static_cast<std::size_t>(reason)) += count;
     core_.refused(channel.guest(), count);
+    await_end_of_drops();
+}
+
+void ChannelSet::await_end_of_drops() {
+    if (std::exchange(drops_awaited_, true)) return;
+    drops_over_.after(kDropsLookedAt, [this] {
+        drops_awaited_ = false;
+        drops_.tick(base::Clock::now());
+        if (drops_.next_due() != base::kNever) await_end_of_drops();
+    });
 }
 
 }  // namespace vitalwire::host

@@ -10,6 +10,7 @@
 #include "host/channels/channel.hpp"
 #include "host/core/agent_core.hpp"
 #include "host/core/guest_map.hpp"
+#include "runtime/timer.hpp"
 
 namespace vitalwire::host {
 
@@ -24,7 +25,7 @@ public:
 
     /// `handled` is called after each event that the core was handed.
     ChannelSet(boost::asio::io_context& io, ChannelLimits limits, AgentCore& core, std::function<void()> handled)
-        : io_(io), limits_(limits), core_(core), handled_(std::move(handled)) {}
+        : io_(io), limits_(limits), core_(core), handled_(std::move(handled)), drops_over_(io) {}
 
     /// For channels found from now on.
     void configure(const ChannelLimits& limits) { limits_ = limits; }
@@ -33,7 +34,10 @@ public:
     void removed(const base::GuestId& guest, wire::ChannelKind kind);
     /// Nothing of the guest is left here.
     void gone(const base::GuestId& guest);
-    void clear() { guests_.clear(); }
+    void clear() {
+        guests_.clear();
+        drops_over_.cancel();
+    }
 
     void send(const GuestKey& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu);
     void final_drain(const GuestKey& guest, wire::Dialect dialect);
@@ -57,6 +61,7 @@ private:
     void on_drained(Channel& channel) override;
     void on_dropped(Channel& channel, Drop reason, std::uint64_t count) override;
 
+    void await_end_of_drops();
     template <class GuestRef>
     Channel* find(const GuestRef& guest, wire::ChannelKind kind);
 
@@ -64,6 +69,9 @@ private:
     ChannelLimits limits_;
     AgentCore& core_;
     std::function<void()> handled_;
+    DropLog drops_;
+    runtime::Timer drops_over_;
+    bool drops_awaited_ = false;
     GuestMap<Channels> guests_;
     std::size_t up_ = 0;
     Counters counters_;

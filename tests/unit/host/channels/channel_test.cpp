@@ -40,7 +40,8 @@ protected:
 
     void start(ChannelKind kind = ChannelKind::native, const ChannelLimits& limits = {}) {
         Channel::Handler& events = *this;
-        channel_ = std::make_unique<Channel>(io_, base::GuestId("g1"), kind, dir_ / "channel.sock", limits, events);
+        channel_ =
+            std::make_unique<Channel>(io_, base::GuestId("g1"), kind, dir_ / "channel.sock", limits, log_, events);
         channel_->start();
         connected();
     }
@@ -79,6 +80,7 @@ protected:
     TempDir dir_;
     boost::asio::io_context io_;
     UnixPeer peer_;
+    DropLog log_;
     std::unique_ptr<Channel> channel_;
     std::size_t connects_ = 0;
     std::string closed_;
@@ -106,7 +108,7 @@ TEST_F(ChannelTest, SendsANewlineFirstOnEachConnection) {
 TEST_F(ChannelTest, ConnectsWhenSomebodyListensAtLast) {
     peer_.end();
     Channel::Handler& events = *this;
-    Channel channel(io_, base::GuestId("g1"), ChannelKind::native, dir_ / "channel.sock", {}, events);
+    Channel channel(io_, base::GuestId("g1"), ChannelKind::native, dir_ / "channel.sock", {}, log_, events);
     channel.start();
     ASSERT_TRUE(run_until(io_, [&] { return !g_log.empty(); }));
     EXPECT_THAT(g_log, testing::ElementsAre(HasSubstr("cannot be connected")));
@@ -117,7 +119,7 @@ TEST_F(ChannelTest, ConnectsWhenSomebodyListensAtLast) {
 
 TEST_F(ChannelTest, SaysThatAPathIsTooLongForASocketInsteadOfCuttingIt) {
     Channel::Handler& events = *this;
-    Channel channel(io_, base::GuestId("g1"), ChannelKind::native, dir_ / std::string(200, 'x'), {}, events);
+    Channel channel(io_, base::GuestId("g1"), ChannelKind::native, dir_ / std::string(200, 'x'), {}, log_, events);
     channel.start();
     ASSERT_TRUE(run_until(io_, [&] { return !g_log.empty(); }));
     EXPECT_THAT(g_log.front(), HasSubstr("File name too long"));
