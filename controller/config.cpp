@@ -34,6 +34,7 @@ namespace {
 
 constexpr const char* kStateFolder = "/var/lib/vitalwire/controller";  // made by the unit
 constexpr std::string_view kUnixUrl = "unix://";
+constexpr std::string_view kTlsUrl = "tls://";
 constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
 constexpr std::size_t kMaxSinkName = 64;   // becomes a metric label and a key in the store
 /// A ping may come late by two thirds of it. Of what is silent for longer the bus closes the connection.
@@ -84,6 +85,7 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& co
     config.access.allow_plain_tcp = section.boolean("allow_plain_tcp", false);
     boost::asio::io_context unused;  // nothing listens yet: this finds what cannot work
     for (const std::string& url : config.bus_listen) {
+        if (url.starts_with(kTlsUrl) && bus::tls_files_refused(section)) continue;
         const auto port = bus::make_controller_port(unused, url, config.access, config.transport);
         if (!port) section.refuse("listen", port.error().message, url);
         if (port && url.starts_with(kUnixUrl))
@@ -94,7 +96,7 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& co
         const auto port = bus::make_broker_port(unused, config.access, config.transport);
         if (!port) section.refuse("listen", port.error().message);
     }
-    const auto is_tls = [](const std::string& url) { return url.starts_with("tls://"); };
+    const auto is_tls = [](const std::string& url) { return url.starts_with(kTlsUrl); };
     if (section.only_checked() && std::any_of(config.bus_listen.begin(), config.bus_listen.end(), is_tls))
         section.check("certificate", bus::certificate_mistake(config.access.tls.certificate,
                                                               bus::CertificateUse::server, std::string()));

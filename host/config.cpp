@@ -118,6 +118,7 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config)
     // Making a link checks its URL and its certificates; it does not connect.
     boost::asio::io_context io;
     for (const std::string& url : config.controllers) {
+        if (is_tls(url) && bus::tls_files_refused(section)) continue;
         if (const auto link = bus::make_agent_link(io, url, config.access, config.transport); !link)
             section.refuse("controller", link.error().message, url);
     }

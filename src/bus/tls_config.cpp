@@ -28,6 +28,10 @@ TlsFiles read_tls_files(runtime::ConfigReader& section) {
     return files;
 }
 
+bool tls_files_refused(const runtime::ConfigReader& section) {
+    return section.refused("ca") || section.refused("certificate") || section.refused("key") || section.refused("crl");
+}
+
 TlsFiles read_http_tls_files(runtime::ConfigReader& section) {
     TlsFiles files;
     files.certificate = section.file("certificate");

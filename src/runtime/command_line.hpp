@@ -54,7 +54,7 @@ public:
         std::optional<Loaded<Config>> loaded;
         const auto file = open(errors);
         if (!file) return loaded;
-        loaded.emplace(Loaded<Config>{read(*file, errors), *file->values});
+        loaded.emplace(Loaded<Config>{read(*file, errors), file->values->list()});
         if (!errors.empty()) loaded.reset();
         return loaded;
     }

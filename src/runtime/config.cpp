@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <limits>
+#include <map>
 #include <utility>
 
 #include "base/log.hpp"
@@ -131,10 +132,8 @@ private:
         if (parts.empty() || parts.size() > 2)
             return mistake("expected [section] or [section label], found " + quoted(line));
         ConfigSection section{parts[0], parts.size() == 2 ? parts[1] : "", line_, {}};
-        for (const ConfigSection& other : file_.sections) {
-            if (other.name == section.name && other.label == section.label)
-                return mistake(header(section) + " is there twice, first at line " + std::to_string(other.line));
-        }
+        const auto [first, is_new] = headers_.emplace(header(section), line_);
+        if (!is_new) return mistake(first->first + " is there twice, first at line " + std::to_string(first->second));
         file_.sections.push_back(std::move(section));
         in_bad_section_ = false;
     }
@@ -156,6 +155,7 @@ private:
 
     ConfigFile& file_;
     ConfigErrors& errors_;
+    std::map<std::string, int> headers_;  ///< and their lines
     int line_ = 0;
     bool in_bad_section_ = false;
 };
@@ -369,8 +369,13 @@ void ConfigReader::warn(std::string_view key, const std::string& message) {
 }
 
 void ConfigReader::check(std::string_view key, const std::string& why, std::string_view element) {
-    if (why.empty()) return;
+    if (why.empty() || refused_.contains({std::string(key), line_of(key, element)})) return;
     only_checked_ ? refuse(key, why, element) : warn(key, why);
+}
+
+bool ConfigReader::refused(std::string_view key) const {
+    const auto first = refused_.lower_bound({std::string(key), kBuiltIn});
+    return first != refused_.end() && first->first == key;
 }
 
 void ConfigReader::finish() {
@@ -397,23 +402,21 @@ const ConfigEntry* ConfigReader::find(std::string_view key, const std::string& f
 void ConfigReader::take(std::string_view key, const std::string& fallback) {
     if (std::find(known_.begin(), known_.end(), key) == known_.end()) known_.emplace_back(key);
     const std::string name = header(section_);
-    std::erase_if(*values_, [&](const ConfigValue& value) { return value.section == name && value.key == key; });
+    values_->begin(name, key);
     for (const ConfigEntry& entry : section_.entries) {
         if (entry.key != key) continue;
         const std::string origin = entry.line == 0 ? "--set" : path_ + ':' + std::to_string(entry.line);
-        values_->push_back({name, entry.key, entry.value, entry.line == kBuiltIn ? "default" : origin});
+        values_->add({name, entry.key, entry.value, entry.line == kBuiltIn ? "default" : origin});
     }
-    if (!has(key)) values_->push_back({name, std::string(key), fallback, "default"});
+    if (!has(key)) values_->add({name, std::string(key), fallback, "default"});
 }
 
 void ConfigReader::set_origin(std::string_view key, const std::string& origin) {
-    const std::string name = header(section_);
-    for (ConfigValue& value : *values_) {
-        if (value.section == name && value.key == key && value.origin == "default") value.origin = origin;
-    }
+    values_->set_origin(header(section_), key, origin);
 }
 
 void ConfigReader::add_error(int line, std::string_view key, const std::string& message) {
+    refused_.emplace(key, line);
     errors_.push_back({path_, line, header(section_) + ' ' + std::string(key) + ": " + message});
 }
 

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -49,7 +51,7 @@ struct ConfigFile {
     /// Nothing starts: readers also report what the start would find, and what is no mistake but has no effect.
     bool only_checked = false;
     /// What readers of this file have taken, with the defaults.
-    std::shared_ptr<ConfigValues> values = std::make_shared<ConfigValues>();
+    std::shared_ptr<TakenValues> values = std::make_shared<TakenValues>();
 
     /// Syntax mistakes are appended to `errors`; what could be read is returned all the same, so that one run shows all
     /// mistakes.
@@ -98,9 +100,11 @@ public:
     /// What is no mistake and can have consequences: logged with the key's line, at --check-config as at the start.
     void warn(std::string_view key, const std::string& message);
     /// What only the start would find (a folder, rights), or has no effect: a mistake at --check-config, a warning
-    /// otherwise. Nothing when `why` is empty.
+    /// otherwise. Nothing when `why` is empty, or what follows from a mistake that is reported for that line.
     void check(std::string_view key, const std::string& why, std::string_view element = {});
     bool only_checked() const { return only_checked_; }
+    /// A mistake of that key is reported: what follows from it need not be.
+    bool refused(std::string_view key) const;
     /// The default of a key is from somewhere else than the program.
     void set_origin(std::string_view key, const std::string& origin);
     void finish();
@@ -115,10 +119,11 @@ private:
 
     std::string path_;
     bool only_checked_;
-    std::shared_ptr<ConfigValues> values_;
+    std::shared_ptr<TakenValues> values_;
     ConfigSection section_;
     ConfigErrors& errors_;
     std::vector<std::string> known_;
+    std::set<std::pair<std::string, int>> refused_;  ///< keys with a mistake, and its line
 };
 
 }  // namespace vitalwire::runtime

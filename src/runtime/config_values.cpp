@@ -42,6 +42,17 @@ std::map<Key, Values> by_key(const ConfigValues& values) {
 
 }  // namespace
 
+void TakenValues::begin(const std::string& section, std::string_view key) {
+    if (keys_.emplace(section, key).second) return;
+    std::erase_if(list_, [&](const ConfigValue& value) { return value.section == section && value.key == key; });
+}
+
+void TakenValues::set_origin(const std::string& section, std::string_view key, const std::string& origin) {
+    for (ConfigValue& value : list_) {
+        if (value.section == section && value.key == key && value.origin == "default") value.origin = origin;
+    }
+}
+
 std::string masked(const ConfigValue& value) {
     if (value.key == "header") {
         const std::size_t colon = value.value.find(':');

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace vitalwire::runtime {
@@ -15,6 +18,21 @@ struct ConfigValue {
     friend bool operator==(const ConfigValue&, const ConfigValue&) = default;
 };
 using ConfigValues = std::vector<ConfigValue>;
+
+/// The values that readers have taken, in that order. Those of a key that is taken again replace what was.
+class TakenValues {
+public:
+    /// Those of the key follow.
+    void begin(const std::string& section, std::string_view key);
+    void add(ConfigValue value) { list_.push_back(std::move(value)); }
+    /// The default of a key is from somewhere else than the program.
+    void set_origin(const std::string& section, std::string_view key, const std::string& origin);
+    const ConfigValues& list() const { return list_; }
+
+private:
+    ConfigValues list_;
+    std::set<std::pair<std::string, std::string>> keys_;  ///< an inventory has tens of thousands of sections
+};
 
 /// The value without what is secret in it: that of a header, a password in a URL.
 std::string masked(const ConfigValue& value);

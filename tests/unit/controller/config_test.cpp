@@ -50,6 +50,19 @@ TEST_F(ControllerConfigTest, RefusesTwoListenersOnOneAddress) {
     EXPECT_THAT(mistakes(), ElementsAre("c:5: listen: 127.0.0.1:9001 is taken by line 2"));
 }
 
+TEST_F(ControllerConfigTest, TheCheckReportsAFileThatCannotBeReadOnce) {
+    auto file = runtime::ConfigFile::parse(
+        "[bus]\nlisten = tls://127.0.0.1:0\nca = /nowhere/a\ncertificate = /nowhere/b\nkey = /nowhere/c\n", "c",
+        errors);
+    file.only_checked = true;
+    read_controller_config(file, errors);
+    auto of_bus = mistakes();
+    std::erase_if(of_bus, [](const std::string& mistake) { return mistake.find("[bus]") == std::string::npos; });
+    EXPECT_THAT(of_bus,
+                ElementsAre(HasSubstr("ca: /nowhere/a: cannot read"), HasSubstr("certificate: /nowhere/b: cannot read"),
+                            HasSubstr("key: /nowhere/c: cannot read")));
+}
+
 TEST_F(ControllerConfigTest, RefusesListenersThatOverlap) {
     const auto with = [this](const std::string& bus, const std::string& http) {
         errors.clear();

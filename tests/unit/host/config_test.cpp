@@ -37,6 +37,19 @@ TEST_F(AgentConfigTest, WorksWithoutAFile) {
     EXPECT_EQ(config.heartbeat.defaults, heartbeat::HostPolicy{});
 }
 
+TEST_F(AgentConfigTest, TheCheckReportsAFileThatCannotBeReadOnce) {
+    auto file = runtime::ConfigFile::parse(
+        "[bus]\ncontroller = tls://127.0.0.1:1\nca = /nowhere/a\ncertificate = /nowhere/b\nkey = /nowhere/c\n",
+        "agent.conf", errors_);
+    file.only_checked = true;
+    read_agent_config(file, errors_);
+    auto of_bus = mistakes();
+    std::erase_if(of_bus, [](const std::string& mistake) { return mistake.find("[bus]") == std::string::npos; });
+    EXPECT_THAT(of_bus,
+                ElementsAre(HasSubstr("ca: /nowhere/a: cannot read"), HasSubstr("certificate: /nowhere/b: cannot read"),
+                            HasSubstr("key: /nowhere/c: cannot read")));
+}
+
 TEST_F(AgentConfigTest, ReadsEveryKey) {
     const AgentConfig config = read(R"(
 [agent]

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 
@@ -216,6 +217,17 @@ TEST_F(Config, WhatHasNoEffectIsAMistakeOnlyWhenTheFileIsChecked) {
     EXPECT_THAT(shown(errors_), ElementsAre("x.conf:2: [s] key: has no effect"));
 }
 
+TEST_F(Config, WhatFollowsFromAMistakeIsNotReported) {
+    ConfigFile file = parse("[s]\nfile = /nonexistent/a\nother = 1\n");
+    file.only_checked = true;
+    ConfigReader reader(file, "s", errors_);
+    reader.file("file");
+    reader.check("file", "holds nothing");
+    EXPECT_TRUE(reader.refused("file"));
+    EXPECT_FALSE(reader.refused("other"));
+    EXPECT_THAT(shown(errors_), ElementsAre(HasSubstr("[s] file: /nonexistent/a: cannot read")));
+}
+
 TEST_F(Config, NotesTheValuesInForceAndWhereEachIsFrom) {
     ConfigFile file = parse("[s]\nlist = a b\nlist = c\nsize = 4K\n");
     file.set("s.name=x", errors_);
@@ -234,8 +246,29 @@ TEST_F(Config, NotesTheValuesInForceAndWhereEachIsFrom) {
                                    {"[s]", "other", "d e", "default"}, {"[s]", "size", "4K", "x.conf:4"},
                                    {"[s]", "time", "2 s", "default"},  {"[s]", "flag", "yes", "default"},
                                    {"[s]", "name", "x", "--set"},      {"[s]", "cloud", "y", "clouds.yaml"}};
-    EXPECT_EQ(*file.values, expected);
+    EXPECT_EQ(file.values->list(), expected);
     EXPECT_THAT(errors_, IsEmpty());
+}
+
+/// CPU time of a file as large as the inventory of a cloud.
+std::clock_t time_to_read(int sections) {
+    std::string text;
+    for (int i = 0; i < sections; ++i)
+        text += "[guest vm-" + std::to_string(i) + "]\nhost = compute-1\n";
+    ConfigErrors errors;
+    const std::clock_t begun = std::clock();
+    const ConfigFile file = ConfigFile::parse(text, "x.conf", errors);
+    for (const ConfigSection& section : file.sections) {
+        ConfigReader reader(file, section, errors);
+        for (const char* key : {"host", "name", "flavor", "state", "node"})
+            reader.text(key, "");
+    }
+    EXPECT_EQ(file.values->list().size(), 5U * static_cast<std::size_t>(sections));
+    return std::clock() - begun;
+}
+
+TEST_F(Config, SixteenTimesTheSectionsTakeNoHundredTimesTheTime) {
+    EXPECT_LT(time_to_read(8000), 100 * time_to_read(500));
 }
 
 }  // namespace
