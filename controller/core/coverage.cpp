@@ -32,7 +32,7 @@ bool Coverage::Walk::turn(const Visit& visit) {
 
 bool Coverage::Walk::next(const Visit& visit) {
     if (stage_ == Stage::inventory) return next_of_inventory(visit);
-    return stage_ == Stage::agents ? next_agent(visit) : next_faulty(visit);
+    return stage_ == Stage::agents ? next_of_agents(visit) : next_faulty(visit);
 }
 
 bool Coverage::Walk::next_of_inventory(const Visit& visit) {
@@ -46,17 +46,16 @@ bool Coverage::Walk::next_of_inventory(const Visit& visit) {
     return true;
 }
 
-bool Coverage::Walk::next_agent(const Visit& visit) {
-    const auto& agents = coverage_.fleet_.agents();
-    const auto agent = agents.upper_bound(host_);
-    if (agent == agents.end()) return false;
-    host_ = agent->first;
-    for (const auto& [id, report] : agent->second.guests) {
-        ++visited_;
-        // Of the copies of a guest the first one counts.
-        if (!coverage_.asked_for(id) && report.state != "unregistered" && coverage_.fleet_.holders(id).front() == host_)
-            take(coverage_.decide(host_, report), visit);
-    }
+bool Coverage::Walk::next_of_agents(const Visit& visit) {
+    const auto reported = coverage_.fleet_.next(host_, guest_);
+    if (!reported) return false;
+    host_ = reported->host;
+    guest_ = reported->report->guest;
+    ++visited_;
+    // Of the copies of a guest the first one counts.
+    if (!coverage_.asked_for(guest_) && reported->report->state != "unregistered" &&
+        coverage_.fleet_.holders(guest_).front() == host_)
+        take(coverage_.decide(host_, *reported->report), visit);
     return true;
 }
 

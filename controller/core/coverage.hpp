@@ -92,7 +92,7 @@ private:
 
     bool next(const Visit& visit);
     bool next_of_inventory(const Visit& visit);
-    bool next_agent(const Visit& visit);
+    bool next_of_agents(const Visit& visit);
     bool next_faulty(const Visit& visit);
     void take(const Covered& covered, const Visit& visit);
 

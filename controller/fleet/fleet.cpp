@@ -195,6 +195,15 @@ const model::GuestReport* Fleet::report_of(const base::HostId& host, const base:
     return at == agent->guests.end() ? nullptr : &at->second;
 }
 
+std::optional<Fleet::Reported> Fleet::next(const base::HostId& host, const base::GuestId& guest) const {
+    for (auto agent = agents_.lower_bound(host); agent != agents_.end(); ++agent) {
+        const auto& guests = agent->second.guests;
+        const auto at = agent->first == host ? guests.upper_bound(guest) : guests.begin();
+        if (at != guests.end()) return Reported{agent->first, &at->second};
+    }
+    return std::nullopt;
+}
+
 void Fleet::leave_state(const std::string& state) {
     const auto at = states_.find(state);
     if (--at->second == 0) states_.erase(at);

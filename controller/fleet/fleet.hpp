@@ -38,14 +38,14 @@ struct Agent {
     std::string state;                     ///< Hello::state
     std::uint64_t state_starts = 0;
     std::uint64_t state_changes = 0;
-    bool continuous = false;        ///< it came back with the state that it had
-    base::TimePoint away_since{};   ///< since when it is not connected
-    base::WallTime since{};         ///< when it connected, or was lost
-    base::WallTime last_seen{};     ///< its last message, or keep-alive
-    bool seen_since_start = false;  ///< false: known from disk only
-    bool synced = false;            ///< its snapshot is complete since it connected
-    std::unordered_map<base::GuestId, model::GuestReport> guests;
-    std::optional<std::set<base::GuestId>> mentioned;  ///< within a snapshot
+    bool continuous = false;                             ///< it came back with the state that it had
+    base::TimePoint away_since{};                        ///< since when it is not connected
+    base::WallTime since{};                              ///< when it connected, or was lost
+    base::WallTime last_seen{};                          ///< its last message, or keep-alive
+    bool seen_since_start = false;                       ///< false: known from disk only
+    bool synced = false;                                 ///< its snapshot is complete since it connected
+    std::map<base::GuestId, model::GuestReport> guests;  ///< in order, for lists that are made in several turns
+    std::optional<std::set<base::GuestId>> mentioned;    ///< within a snapshot
     std::vector<bus::AgentProblems::Item> problems;
     bool reported_problems = false;  ///< since it connected
 
@@ -92,6 +92,12 @@ public:
     const std::vector<base::HostId>& holders(const base::GuestId& guest) const;
     /// The report of a guest by one agent; null when it has none.
     const model::GuestReport* report_of(const base::HostId& host, const base::GuestId& guest) const;
+    struct Reported {
+        base::HostId host;
+        const model::GuestReport* report = nullptr;
+    };
+    /// The reported guest after that one of that host, by host and id; absent after the last.
+    std::optional<Reported> next(const base::HostId& host, const base::GuestId& guest) const;
     /// Guests that more than one agent reports.
     const std::set<base::GuestId>& held_twice() const { return held_twice_; }
     /// How many reported guests are in which state; no state without a guest.

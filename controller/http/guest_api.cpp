@@ -108,8 +108,6 @@ public:
         const std::size_t slash = std::min(after.find('/'), after.size());
         host_ = HostId(std::string(after.substr(0, slash)));
         guest_ = GuestId(std::string(after.substr(std::min(slash + 1, after.size()))));
-        if (unreported_) return;
-        if (const Agent* agent = context.fleet().find(host_)) load(*agent);
     }
 
     std::optional<runtime::ListEntry> next() {
@@ -119,25 +117,11 @@ public:
             host_ = {};
             guest_ = {};
         }
-        if (index_ < ids_.size()) return reported(ids_[index_++]);
-        const auto& agents = context_.fleet().agents();
-        const auto agent = agents.upper_bound(host_);
-        if (agent == agents.end()) return std::nullopt;
-        host_ = agent->first;
-        load(agent->second);
-        return runtime::ListEntry{};
+        const auto found = context_.fleet().next(host_, guest_);
+        return found ? std::optional(reported(*found)) : std::nullopt;
     }
 
 private:
-    void load(const Agent& agent) {
-        ids_.clear();
-        index_ = 0;
-        for (const auto& [id, report] : agent.guests) {
-            if (guest_.empty() || guest_ < id) ids_.push_back(id);
-        }
-        std::sort(ids_.begin(), ids_.end());
-        guest_ = {};  // of the first host only
-    }
     runtime::ListEntry unreported(const InventoryGuest& guest) {
         host_ = guest.host;
         guest_ = guest.id;
@@ -145,11 +129,12 @@ private:
         if (!filter_.passes(kUnregistered, "", guest.id, guest.host, &guest)) return {};
         return {"/" + guest.host.str() + "/" + guest.id.str(), wire::dump(unreported_entry(context_, guest))};
     }
-    runtime::ListEntry reported(const GuestId& id) const {
-        const model::GuestReport* report = context_.fleet().report_of(host_, id);
-        if (report == nullptr) return {};
-        if (!filter_.passes(report->state, report->name, id, host_, context_.inventory.guest(id))) return {};
-        return {host_.str() + "/" + id.str(), wire::dump(reported_entry(context_, host_, *report))};
+    runtime::ListEntry reported(const Fleet::Reported& found) {
+        const model::GuestReport& report = *found.report;
+        host_ = found.host;
+        guest_ = report.guest;
+        if (!filter_.passes(report.state, report.name, guest_, host_, context_.inventory.guest(guest_))) return {};
+        return {host_.str() + "/" + guest_.str(), wire::dump(reported_entry(context_, host_, report))};
     }
 
     const ApiContext& context_;
@@ -157,8 +142,6 @@ private:
     bool unreported_;
     HostId host_;  ///< of the guest that was listed last
     GuestId guest_;
-    std::vector<GuestId> ids_;  ///< of that host's agent
-    std::size_t index_ = 0;
 };
 
 HttpResponse guests(const ApiContext& context, const HttpRequest& request) {
