@@ -1,6 +1,8 @@
 // AgentCore, as far as what the hypervisor is asked, and asked for, is concerned.
 #include "host/core/agent_core.hpp"
 
+#include "base/log.hpp"
+
 namespace vitalwire::host {
 
 using base::GuestId;
