@@ -29,6 +29,10 @@ constexpr base::Millis kPeerTimeout{1000};  // Tacker waits that long for its an
 constexpr std::size_t kMaxTenant = 255;     // Keystone's names have at most 64 characters, of up to 4 bytes
 constexpr wire::JsonLimits kPeerLimits{8, 3'000'000};
 
+/// A whole VNF registers at once; who registers and removes all the time fills no log.
+constexpr double kLogLinesAtOnce = 20;
+constexpr double kLogLinesPerSecond = 0.1;
+
 base::WallTime wall() {
     return std::chrono::system_clock::now();
 }
@@ -86,7 +90,8 @@ Registry::Registry(std::string name, const SinkContext& context, Options options
       registrations_([this](const Registration& registration, bool gone) { changed(registration, gone); }),
       targets_(options_.notify),
       server_(context.io, [this](const HttpRequest& request, const Respond& respond) { answer(request, respond); }),
-      fetch_timer_(context.io) {
+      fetch_timer_(context.io),
+      log_lines_(kLogLinesPerSecond, kLogLinesAtOnce) {
     const runtime::Labels labels = {{"sink", name_}};
     refused_ = context_.metrics->counter("vitalwire_controller_tacker_refused_total",
                                          "Requests to the registration interface that were refused.", labels);
@@ -126,9 +131,20 @@ void Registry::stop() {
 void Registry::changed(const Registration& registration, bool gone) {
     if (gone) return context_.store->erase("tacker." + name_, registration.alarm_id);
     context_.store->put("tacker." + name_, registration.alarm_id, wire::dump(to_json(registration)));
-    log::info(registration.removed ? "server no longer registered" : "server registered",
-              {{"sink", name_}, {"server", registration.server}, {"alarm_id", registration.alarm_id}});
+    log_change(registration);
     if (!registration.removed) registered_(registration.server);
+}
+
+void Registry::log_change(const Registration& registration) {
+    if (!log_lines_.take(base::Clock::now())) {
+        ++not_logged_;
+        return;
+    }
+    log::info(registration.removed ? "server no longer registered" : "server registered",
+              {{"sink", name_},
+               {"server", registration.server},
+               {"alarm_id", registration.alarm_id},
+               {"not_logged", std::exchange(not_logged_, 0)}});
 }
 
 void Registry::refuse(const Respond& respond, int status, const std::string& why) {

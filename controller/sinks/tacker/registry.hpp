@@ -7,6 +7,7 @@
 
 #include "base/ids.hpp"
 #include "base/result.hpp"
+#include "base/token_bucket.hpp"
 #include "controller/delivery/sink.hpp"
 #include "controller/delivery/sink_context.hpp"
 #include "controller/sinks/tacker/networks.hpp"
@@ -57,6 +58,7 @@ private:
     /// `done` is called once the peers have it or do not answer, and it is on disk.
     void share(const Registration& registration, std::function<void()> done);
     void fetch_later();
+    void log_change(const Registration& registration);
     void fetch();
     void merge(Registration theirs, bool peer_is_here);
     void take_over(const std::string& peer, const base::Result<runtime::HttpClientResponse>& response);
@@ -71,6 +73,8 @@ private:
     runtime::HttpServer server_;
     runtime::Timer fetch_timer_;
     runtime::Counter refused_;
+    base::TokenBucket log_lines_;
+    std::uint64_t not_logged_ = 0;                          ///< changes since the last line
     std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< an answer that finds it gone is nobody's
 };
 

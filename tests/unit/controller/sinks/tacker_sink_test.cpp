@@ -1,6 +1,8 @@
 #include <fstream>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "base/log.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
 #include "runtime/store.hpp"
@@ -304,6 +306,23 @@ TEST_F(TackerSinkTest, WithATokenOnlyWhoHasItMayRegister) {
         EXPECT_EQ(ask(*sink, "POST", prefix + kAlarms, request_for(R"(["1111"])")).status, 404) << prefix;
     EXPECT_EQ(ask(*sink, "GET", "/v1/registrations").status, 404);
     register_at(*sink, R"(["1111"])", "/s3cret");
+}
+
+TEST_F(TackerSinkTest, WhoRegistersAndRemovesAllTheTimeFillsNoLog) {
+    static std::mutex mutex;
+    static std::vector<std::string> lines;
+    log::set_backend([](log::Level, std::string_view line) {
+        const std::lock_guard lock(mutex);
+        if (line.find("registered") != std::string_view::npos) lines.emplace_back(line);
+    });
+    const auto sink = started();
+    for (int i = 0; i < 50; ++i) {
+        const std::string id = register_at(*sink);
+        EXPECT_EQ(ask(*sink, "DELETE", kAlarms + "/" + id).status, 204);
+    }
+    log::set_backend([](log::Level, std::string_view) {});
+    EXPECT_GE(lines.size(), 20U);
+    EXPECT_LE(lines.size(), 25U);
 }
 
 TEST_F(TackerSinkTest, ABadRequestIsAnsweredWithWhatIsWrong) {
