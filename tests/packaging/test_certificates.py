@@ -54,15 +54,47 @@ class Certificates(ProcessTestCase):
 
     def test_what_is_valid_for_long_stays(self) -> None:
         self.assertIn("made", self.certs("--agent", "a"))
-        self.assertEqual(self.certs("--agent", "a"), "")
+        self.assert_kept("--agent", "a")
         self.assertIn("made", self.certs("--agent", "a", "--renew"))
+
+    def assert_kept(self, *arguments: str) -> None:
+        self.assertRegex(self.certs(*arguments), r"\Akept .*\n\Z")
+
+    def test_what_is_not_as_it_is_wanted_is_made_again(self) -> None:
+        self.certs("--controller", "c0,127.0.0.1,fe80::1", "--agent", "a", "--operator", "eva")
+        self.assert_kept("--controller", "c0,fe80:0::1,127.0.0.1")
+        self.assert_kept("--operator", "eva")
+        self.assertIn("its names were DNS:c0, ", self.certs("--controller", "c0,127.0.0.2"))
+        self.assertIn("IP Address:127.0.0.2", self.certs("--list"))
+        (self.pki / "agents" / "a.key").unlink()
+        self.assertIn("its key was lost", self.certs("--agent", "a"))
+        (self.pki / "agents" / "a.key").write_bytes((self.pki / "operators" / "eva.key").read_bytes())
+        self.assertIn("it was of another key", self.certs("--agent", "a"))
+        (self.pki / "agents" / "a.pem").write_text("no certificate")
+        self.assertIn("agents/a.pem  not readable", self.certs("--list", status=1))
+        self.assertIn("operators/eva.pem  until", self.certs("--list", status=1), "and those after it")
+        self.assertIn("the file was no certificate", self.certs("--agent", "a"))
+        for name in ("ca.key", "ca.pem"):
+            (self.pki / name).unlink()
+        self.assertIn("another authority had signed it", self.certs("--agent", "a"))
+
+    def test_what_is_missing_of_the_authority_is_named(self) -> None:
+        self.certs("--agent", "a")
+        key = (self.pki / "ca.key").read_bytes()
+        (self.pki / "ca.key").unlink()
+        self.assertIn("ca.key: missing", self.certs("--agent", "a", status=1))
+        (self.pki / "ca.key").write_bytes((self.pki / "agents" / "a.key").read_bytes())
+        self.assertIn("not the key of ca.pem", self.certs("--agent", "a", status=1))
+        (self.pki / "ca.key").write_bytes(key)
+        (self.pki / "ca.pem").unlink()
+        self.assertIn("ca.pem: missing", self.certs("--agent", "a", status=1))
 
     def test_what_ends_soon_is_renewed_with_its_key(self) -> None:
         self.certs("--agent", "a", "--days", "29")
         key = (self.pki / "agents" / "a.key").read_text()
         self.assertIn("made", self.certs("--agent", "a"))
         self.assertEqual((self.pki / "agents" / "a.key").read_text(), key)
-        self.assertEqual(self.certs("--agent", "a"), "")
+        self.assert_kept("--agent", "a")
 
     def test_mistakes_are_named(self) -> None:
         for arguments, message in ((["--agent", "a b"], "expected a name of letters"), (["--agent"], "expected a value"),
