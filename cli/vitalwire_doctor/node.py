@@ -1,8 +1,10 @@
 """What is on this machine: files and rights, certificates, disk, ports, clocks, connections, libvirt."""
 
 from email.utils import parsedate_to_datetime
+import fnmatch
 import grp
 import http.client
+import ipaddress
 import os
 from pathlib import Path
 import pwd
@@ -18,6 +20,9 @@ from vitalwire_doctor.daemon import (BAD, GOOD, NO_ANSWER, PATIENCE_SECONDS, WAR
                                      http_address, request, run)
 
 RENEWAL_DAYS = 30
+# Of openssl verify: self-signed, or of an authority that is not in the file.
+EXPIRED = 10
+ISSUER_UNKNOWN = (2, 18, 19, 20, 21)
 FREE_BYTES = 64 << 20
 CLOCKS_DIFFER_SECONDS = 2
 PUBLIC = ("ca", "certificate", "crl", "ca_file")
@@ -106,25 +111,61 @@ def certificate_field(path: str, *options: str) -> str:
     return run("openssl", "x509", "-in", path, "-noout", *options).stdout.strip()
 
 
+def own_names(daemon: Daemon) -> set[str]:
+    """By which others may reach this host, or mean it."""
+    names = {daemon.value(daemon.name, "host", ""), socket.gethostname(), socket.getfqdn()}
+    names |= {urlsplit(url).hostname or "" for url in daemon.values("bus", "listen") if url.startswith("tcp:")}
+    names |= {line.split()[3].partition("/")[0] for line in run("ip", "-o", "address").stdout.splitlines()}
+    return {name.lower().rstrip(".") for name in names if name}
+
+
+def names_of(path: str) -> list[str]:
+    found = re.findall(r"(DNS|IP Address):([^,\s]+)", certificate_field(path, "-ext", "subjectAltName"))
+    return [(str(ipaddress.ip_address(name)) if kind != "DNS" else name.lower().rstrip(".")) for kind, name in found]
+
+
+def is_named(name: str, own: set[str]) -> bool:
+    """The names in the certificate are often longer or shorter than the host's own."""
+    label = name.partition(".")[0]
+    return name in own or any(fnmatch.fnmatch(each, name) for each in own) or (
+        not name.replace(".", "").isdigit() and any(each.partition(".")[0] == label for each in own))
+
+
+def issuer_problem(path: str, authority: str) -> tuple[str, bool]:
+    """What openssl finds wrong with the chain, which may be in the file; and whether all that is the issuer. `ca` says
+    who signs the other side's certificates: ours may be of another authority, as the other side knows."""
+    done = run("openssl", "verify", "-CAfile", authority, "-untrusted", path, path)
+    error = re.search(r"^error (\d+) at .*?: *(.*)$", done.stderr + done.stdout, re.MULTILINE)
+    if done.returncode == 0 or error is None:
+        return ("" if done.returncode == 0 else first_line(done.stderr)), False
+    # That it is over is told with its end.
+    return ("" if int(error[1]) == EXPIRED else error[2]), int(error[1]) in ISSUER_UNKNOWN
+
+
 def check_certificates(daemon: Daemon) -> Findings:
     path, authority = daemon.value("bus", "certificate"), daemon.value("bus", "ca")
     if not path or not Path(path).is_file():
         return
-    issued = run("openssl", "verify", "-CAfile", authority, path)
-    if issued.returncode != 0:
-        yield Finding(daemon.name, "certificate", BAD, f"{path}: {first_line(issued.stderr) or 'not of that CA'}",
-                      f"issue it by the CA in {authority}, and look at the clock")
+    problem, other_issuer = issuer_problem(path, authority)
+    if problem and not other_issuer:
+        yield Finding(daemon.name, "certificate", BAD, f"{path}: {problem}", "issue it again, and look at the clock")
+    shown = f"{path}: {certificate_field(path, '-enddate')}"
+    if other_issuer:
+        shown += f", {certificate_field(path, '-issuer')}: not in {authority}, so the other side's ca has to be another"
     for days, result in ((0, BAD), (RENEWAL_DAYS, WARNING)):
         if run("openssl", "x509", "-in", path, "-noout", "-checkend", str(days * 86400)).returncode != 0:
-            yield Finding(daemon.name, "certificate", result, f"{path}: {certificate_field(path, '-enddate')}", "renew it")
+            yield Finding(daemon.name, "certificate", result, shown, "renew it")
             break
     else:
-        yield Finding(daemon.name, "certificate", GOOD, f"{path}: {certificate_field(path, '-enddate')}")
-    names = re.findall(r"DNS:([^,\s]+)", certificate_field(path, "-ext", "subjectAltName"))
+        yield Finding(daemon.name, "certificate", GOOD, shown)
+    names = names_of(path)
     host = daemon.value(daemon.name, "host", socket.gethostname())
-    if daemon.name == "agent" and host.lower().rstrip(".") not in [name.lower().rstrip(".") for name in names]:
-        yield Finding(daemon.name, "certificate", BAD, f"{path} is for {', '.join(names) or 'no name'}, this host is {host}",
-                      f"vitalwire-certs --agent {host}")
+    listed = ", ".join(names) or "no name"
+    if daemon.name == "agent" and host.lower().rstrip(".") not in names:
+        yield Finding(daemon.name, "certificate", BAD, f"{path} is for {listed}, this host is {host}", f"vitalwire-certs --agent {host}")
+    if daemon.name == "controller" and not any(is_named(name, own_names(daemon)) for name in names):
+        yield Finding(daemon.name, "certificate", WARNING, f"{path} is for {listed}, this host is {host}",
+                      f"right only if agents reach it by that name; else vitalwire-certs --controller {host}")
 
 
 def check_disk(daemon: Daemon) -> Findings:

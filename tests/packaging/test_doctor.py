@@ -8,14 +8,16 @@ import re
 import socket
 import subprocess
 import sys
-from typing import Callable
+from typing import Any, Callable
 import unittest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
+sys.path.insert(0, str(ROOT / "cli"))
 
 from suite import BUILD, Agent, Controller
 from vmbed.inspector import Inspector
+from vitalwire_doctor import node
 from vmbed.procs import ProcessTestCase, wait_until
 
 
@@ -130,6 +132,63 @@ class Doctor(ProcessTestCase):
                               capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 2)
         self.assertIn("neither a controller nor an agent", done.stderr)
+
+
+class Certificates(ProcessTestCase):
+    """What is found about a certificate, whoever uses it."""
+
+    def setUp(self) -> None:
+        for authority in ("ours", "theirs"):
+            subprocess.run([ROOT / "cli" / "vitalwire-certs", "--directory", self.dir / authority, "--agent", "compute-1",
+                            "--controller", f"{socket.gethostname()},192.0.2.1", "--controller", "elsewhere"],
+                           check=True, stdout=subprocess.DEVNULL)
+
+    def findings(self, program: str, certificate: Path, authority: Path) -> list[node.Finding]:
+        config = self.dir / "daemon.conf"
+        host = "host = compute-1\n" if program == "agent" else ""
+        config.write_text(f"[{program}]\n{host}[bus]\nca = {authority}\ncertificate = {certificate}\n")
+        return list(node.check_certificates(node.Daemon(program, config, "", "", "")))
+
+    def results(self, *arguments: Any) -> list[str]:
+        return [each.result for each in self.findings(*arguments)]
+
+    def test_an_authority_for_each_side_is_no_mistake(self) -> None:
+        found = self.findings("agent", self.dir / "ours/agents/compute-1.pem", self.dir / "theirs/ca.pem")
+        self.assertEqual([each.result for each in found], ["ok"])
+        self.assertIn("the other side's ca has to be another", found[0].detail)
+
+    def test_a_chain_may_be_in_the_file(self) -> None:
+        def openssl(*arguments: str | Path) -> None:
+            subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=self.dir)
+
+        (self.dir / "ca").write_text("basicConstraints=critical,CA:TRUE\n")
+        (self.dir / "leaf").write_text("subjectAltName=DNS:compute-1\n")
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "root.key", "-out", "root.pem", "-subj", "/CN=root")
+        for name, signer, extensions in (("middle", "root", "ca"), ("end", "middle", "leaf")):
+            openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", "csr", "-subj", f"/CN={name}")
+            openssl("x509", "-req", "-in", "csr", "-CA", f"{signer}.pem", "-CAkey", f"{signer}.key", "-set_serial", "7",
+                    "-days", "90", "-extfile", extensions, "-out", f"{name}.pem")
+        chain = self.dir / "chain.pem"
+        chain.write_text((self.dir / "end.pem").read_text() + (self.dir / "middle.pem").read_text())
+        found = self.findings("agent", chain, self.dir / "root.pem")
+        self.assertEqual([(each.result, "not in" in each.detail) for each in found], [("ok", False)])
+
+    def test_one_that_is_over_is_told_once_with_its_end(self) -> None:
+        key, fresh, path = (self.dir / name for name in ("key.pem", "fresh.pem", "old.pem"))
+        for command in (("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", fresh, "-subj", "/CN=old",
+                         "-addext", "subjectAltName=DNS:compute-1"),
+                        # It ends as it begins.
+                        ("x509", "-in", fresh, "-signkey", key, "-days", "0", "-out", path)):
+            subprocess.run(["openssl", *command], check=True, capture_output=True)
+        over = ["openssl", "x509", "-in", path, "-noout", "-checkend", "0"]
+        wait_until(lambda: subprocess.run(over, check=False, capture_output=True).returncode == 1, "it is over")
+        found = self.findings("agent", path, path)
+        self.assertEqual([(each.result, each.remedy) for each in found], [("failed", "renew it")], found)
+
+    def test_a_controllers_names_this_host(self) -> None:
+        ours = self.dir / "ours"
+        self.assertEqual(self.results("controller", ours / f"controllers/{socket.gethostname().lower()}.pem", ours / "ca.pem"), ["ok"])
+        self.assertEqual(self.results("controller", ours / "controllers/elsewhere.pem", ours / "ca.pem"), ["ok", "warning"])
 
 
 class OfController(ProcessTestCase):
