@@ -9,14 +9,20 @@ _vitalwire_known() { # COMMAND COLUMN
             --controller=* | --agent=* | --token-file=* | --ca-file=*) chosen+=("${words[i]}") ;;
         esac
     done
-    # Quoted fields have characters in them that no name for the command line has.
+    # Guests choose names themselves: no character is offered that means something to a shell.
     timeout 2 vitalwire "${chosen[@]}" "$1" -o csv 2>/dev/null |
         awk -F, -v column="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i; next }
-            at && $at != "" && $at !~ /"/ { print $at }' | sort -u
+            at && $at ~ /^[A-Za-z0-9][A-Za-z0-9._:@+-]*$/ { print $at }' | sort -u
 }
 
+# Not compgen -W: it expands its words, and some are of guests.
 _vitalwire_offer() { # WORDS: those that begin as the word at hand
-    mapfile -t COMPREPLY < <(compgen -W "$1" -- "$current")
+    local word known
+    read -r -d '' -a known <<<"$1" || true
+    COMPREPLY=()
+    for word in "${known[@]}"; do
+        [[ $word != "$current"* ]] || COMPREPLY+=("$word")
+    done
 }
 
 # The values of an option; status 1 when it takes none that are known.

@@ -1,5 +1,6 @@
 # fish completion for vitalwire(1)
 
+# Guests choose names themselves: no character is offered that means something to a shell.
 # A column of a list of the controller or agent that the command line names, or of the default one.
 function __vitalwire_known # COMMAND COLUMN
     set -l tokens (commandline -opc)
@@ -13,7 +14,7 @@ function __vitalwire_known # COMMAND COLUMN
         end
     end
     timeout 2 vitalwire $chosen $argv[1] -o csv 2>/dev/null | awk -F, -v column=$argv[2] 'NR == 1 {
-        for (i = 1; i <= NF; i++) if ($i == column) at = i; next } at && $at != "" && $at !~ /"/ { print $at }' | sort -u
+        for (i = 1; i <= NF; i++) if ($i == column) at = i; next } at && $at ~ /^[A-Za-z0-9][A-Za-z0-9._:@+-]*$/ { print $at }' | sort -u
 end
 
 set -l lists guests faults agents groups coverage events maintenance

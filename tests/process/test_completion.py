@@ -54,6 +54,19 @@ class Completion(CliTestCase):
             found = self.complete(f"vitalwire --controller {self.controller.url} {asked}")
             self.assertLessEqual(set(offered), set(found), asked)
 
+    def test_no_shell_offers_or_runs_what_a_guest_calls_itself(self):
+        mark = self.dir / "run"
+        names = [f"$(touch${{IFS}}{mark})", f"`touch${{IFS}}{mark}`", f"a;touch${{IFS}}{mark}", "--all", "x$HOME", "*"]
+        self.controller.pages["/v1/guests"]["guests"] = [
+            {**self.controller.pages["/v1/guests"]["guests"][0], "guest": f"g-{i}", "name": name, "display_name": ""}
+            for i, name in enumerate(names)]
+        self.assertEqual(self.complete(f"vitalwire --controller {self.controller.url} guest "),
+                         [f"g-{i}" for i in range(len(names))])
+        self.assertFalse(mark.exists())
+        for file in ("_vitalwire", "vitalwire.bash", "vitalwire.fish"):
+            self.assertIn("$at ~ /^[A-Za-z0-9][A-Za-z0-9._:@+-]*$/", (COMPLETIONS / file).read_text())
+        self.assertNotRegex((COMPLETIONS / "vitalwire.bash").read_text(), "[(] *compgen -W", "it expands its words")
+
     @unittest.skipUnless(shutil.which("fish"), "needs fish")
     def test_fish_offers_the_same(self):
         for asked, offered in self.ASKED:
