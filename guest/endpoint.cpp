@@ -55,7 +55,16 @@ std::optional<Endpoint> parse_endpoint(std::string_view text) {
     const std::string host(text.substr(0, colon));
     if (host.size() > 2 && host.front() == '[' && host.back() == ']')
         return make_ipv6(host.substr(1, host.size() - 2), *port);
-    return make_ipv4(host == "localhost" ? "127.0.0.1" : host, *port);
+    if (host != "localhost") return make_ipv4(host, *port);
+    auto endpoint = make_ipv4("127.0.0.1", *port);
+    endpoint->is_localhost = true;
+    return endpoint;
+}
+
+Endpoint other_localhost(const Endpoint& endpoint) {
+    sockaddr_in address{};
+    std::memcpy(&address, &endpoint.address, sizeof address);
+    return *make_ipv6("::1", ntohs(address.sin_port));
 }
 
 std::optional<Endpoint> unix_endpoint(std::string_view path) {

@@ -12,11 +12,14 @@ namespace vitalwire::guest {
 struct Endpoint {
     sockaddr_storage address{};
     socklen_t size = 0;
+    bool is_localhost = false;  ///< by that name: the service may listen on the other loopback address only
 };
 
 /// HOST:PORT with an IPv4 address, an IPv6 address in brackets, or localhost. No other names: a name server that hangs
 /// would hang the daemon.
 std::optional<Endpoint> parse_endpoint(std::string_view text);
+/// The same port at ::1, for one of localhost.
+Endpoint other_localhost(const Endpoint& endpoint);
 /// Absolute path of at most 107 bytes.
 std::optional<Endpoint> unix_endpoint(std::string_view path);
 

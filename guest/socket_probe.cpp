@@ -1,11 +1,13 @@
 #include "guest/socket_probe.hpp"
 
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -34,7 +36,23 @@ int status_of(std::string_view line) {
     return error == std::errc{} && end == digits.data() + digits.size() ? status : 0;
 }
 
+/// Closed so, it does not keep the port from the service that is to listen there.
+void end_at_once(int socket) {
+    const linger none{1, 0};
+    ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
 }  // namespace
+
+bool is_connected_to_itself(int socket) {
+    sockaddr_storage own{};
+    sockaddr_storage peer{};
+    socklen_t own_size = sizeof own;
+    socklen_t peer_size = sizeof peer;
+    return ::getsockname(socket, reinterpret_cast<sockaddr*>(&own), &own_size) == 0 &&
+           ::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &peer_size) == 0 && own.ss_family != AF_UNIX &&
+           own_size == peer_size && std::memcmp(&own, &peer, own_size) == 0;
+}
 
 SocketProbe::SocketProbe(MonitorClock& clock, const CheckSettings& check, Done done)
     : target_(check.target), done_(std::move(done)), socket_(clock.io()), retry_(clock.io()), end_(clock.io()) {
@@ -59,6 +77,7 @@ void SocketProbe::start(const CheckSettings& check) {
 void SocketProbe::open(const Endpoint& endpoint) {
     const int descriptor = ::socket(endpoint.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return failed(errno);
+    if (endpoint.is_localhost) next_ = other_localhost(endpoint);
     socket_.assign(descriptor);
     connect(endpoint);
 }
@@ -69,7 +88,7 @@ void SocketProbe::connect(const Endpoint& endpoint) {
     // A UNIX socket that does not block does not wait for room either: one that does would, as long as the check may.
     is_queue_full_ = error == EAGAIN && endpoint.address.ss_family == AF_UNIX;
     if (is_queue_full_) return retry_.after(kConnectAgain, [this, endpoint] { connect(endpoint); });
-    if (error != 0 && error != EINPROGRESS) return failed(error);
+    if (error != 0 && error != EINPROGRESS) return cannot_connect(error);
     await(stream_descriptor::wait_write, [this] { connected(); });
 }
 
@@ -93,7 +112,11 @@ void SocketProbe::connected() {
     int error = 0;
     socklen_t size = sizeof error;
     ::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error != 0) return failed(error);
+    if (error != 0) return cannot_connect(error);
+    if (is_connected_to_itself(socket_.native_handle())) {
+        end_at_once(socket_.native_handle());
+        return cannot_connect(ECONNREFUSED);
+    }
     if (request_.empty()) return finish({});
     // It is smaller than any socket's buffer.
     if (::send(socket_.native_handle(), request_.data(), request_.size(), MSG_NOSIGNAL) < 0) return failed(errno);
@@ -112,6 +135,14 @@ void SocketProbe::read_status() {
     const int status = status_of(line);
     if (status >= kFirstGood && status <= kLastGood) return finish({});
     finish({false, target_ + (status == 0 ? ": no HTTP status in the answer" : ": " + line)});
+}
+
+void SocketProbe::cannot_connect(int error) {
+    if (!next_) return failed(first_error_ != 0 ? first_error_ : error);
+    first_error_ = error;
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+    open(*std::exchange(next_, std::nullopt));
 }
 
 void SocketProbe::failed(int error) {

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <sstream>
 
+#include "guest/socket_probe.hpp"
 #include "guest_fixture.hpp"
 
 namespace vitalwire::guest::test {
@@ -208,6 +209,31 @@ TEST_F(CheckTest, ATcpCheckConnects) {
     await("it is healthy", [&] { return checks_.all().front()->state() == "healthy"; });
     server.close();
     await_reason("check c: cannot connect to " + port.target + ": Connection refused");
+}
+
+TEST(SelfConnection, IsKnown) {
+    using boost::asio::ip::tcp;
+    boost::asio::io_context io;
+    tcp::socket itself(io, {boost::asio::ip::address_v4::loopback(), 0});
+    itself.connect(itself.local_endpoint());
+    EXPECT_TRUE(is_connected_to_itself(itself.native_handle()));
+
+    tcp::acceptor acceptor(io, {boost::asio::ip::address_v4::loopback(), 0});
+    tcp::socket client(io);
+    client.connect(acceptor.local_endpoint());
+    EXPECT_FALSE(is_connected_to_itself(client.native_handle()));
+}
+
+TEST_F(CheckTest, ACheckOfLocalhostFindsAServiceAtEitherLoopbackAddress) {
+    using boost::asio::ip::tcp;
+    tcp::acceptor acceptor(io_, {boost::asio::ip::make_address("::1"), 0});
+    const auto port = std::to_string(acceptor.local_endpoint().port());
+    auto local = check("localhost:" + port);
+    local.type = CheckType::tcp;
+    checks_.configure({local});
+    await("it is healthy", [&] { return checks_.all().front()->state() == "healthy"; });
+    acceptor.close();
+    await_reason("check c: cannot connect to localhost:" + port + ": Connection refused");
 }
 
 TEST_F(CheckTest, AUnixCheckConnects) {
