@@ -115,7 +115,11 @@ std::string delivery_of(const json& fault) {
         const std::string what = error.empty() ? state : (state == "held" ? "held: " : "retries: ") + error;
         waiting = join({waiting, text_or(*delivery, "sink") + ' ' + what}, ", ");
     }
-    return join({acknowledged == 0 ? "" : std::to_string(acknowledged) + " acknowledged", waiting}, ", ");
+    // A standby knows of no hold of its own.
+    const bool maintained = wire::find(fault, "maintenance") != nullptr;
+    return join({maintained ? "kept back by maintenance" : "",
+                 acknowledged == 0 ? "" : std::to_string(acknowledged) + " acknowledged", waiting},
+                ", ");
 }
 
 }  // namespace vitalwire::cli

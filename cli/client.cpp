@@ -67,7 +67,7 @@ Result<json> Client::ask_any(const std::string& method, const std::string& path,
             current_ = index;
             return answer;
         }
-        if (io_.stopped()) return answer;  // somebody wants us to end: no more attempts
+        if (interrupted_) return answer;  // somebody wants us to end: no more attempts
         problems += (problems.empty() ? "" : "\n") + source.name + ": " + answer.error().message;
         const bool is_last = tried + 1 == sources_.size();
         if (!is_last && !std::exchange(source.passed_over, true))
@@ -102,6 +102,8 @@ Result<runtime::HttpClientResponse> Client::send(runtime::HttpClientRequest requ
     io_.restart();
     while (!answer && io_.run_one() > 0) {
     }
+    // Not io_.stopped(): it is also when nothing is left to wait for.
+    interrupted_ = !answer;
     return answer ? std::move(*answer) : fail(Errc::unavailable, "interrupted");
 }
 

@@ -45,6 +45,7 @@ private:
     std::string token_;
     std::string ca_file_;
     std::size_t current_ = 0;
+    bool interrupted_ = false;
     std::function<void(const std::string&)> note_;
 };
 

@@ -132,6 +132,21 @@ Table deliveries_table(const json& fault) {
     return table;
 }
 
+/// "until 2026-11-30 12:00:00Z, by eva: new disks; its guests are notified; their votes do not count".
+std::string maintenance_text(const json& window) {
+    const std::string until = human_time(base::from_iso8601(text_or(window, "until")));
+    const std::string what = "until " + until + ", by " + text_or(window, "by") + ": " + text_or(window, "reason");
+    return join({what, bool_or(window, "notify", false) ? "its guests are notified" : "",
+                 bool_or(window, "force", false) ? "their votes do not count" : ""},
+                "; ");
+}
+
+/// Of a guest, host or fault that one covers.
+std::string maintenance_of(const json& entry) {
+    const json* window = wire::find(entry, "maintenance");
+    return window == nullptr ? "" : maintenance_text(*window);
+}
+
 }  // namespace
 
 void add_line(Lines& out, const std::string& text, const Style& style) {
@@ -162,6 +177,12 @@ Lines status_view(const json& document, WallTime now, const Style& style) {
     add_line(out, join({total, counts_of(document, "guests", kStates)}, ": "), style);
     const std::string faults = counts_of(document, "faults_open", kSeverities);
     add_line(out, faults.empty() ? "no open faults" : "open faults: " + faults, style);
+    for (const json* window : listed(document, "maintenance"))
+        add_line(out,
+                 "maintenance of " +
+                     base::escape(
+                         join({text_or(*window, "scope"), text_or(*window, "name"), maintenance_text(*window)}, " ")),
+                 style);
     add_undelivered(out, document, now, style);
     if (const json* agents = wire::find(document, "agents"); agents != nullptr) {
         add_line(out,
@@ -174,17 +195,6 @@ Lines status_view(const json& document, WallTime now, const Style& style) {
     add_section(out, sinks_table(document, now, style), style);
     add_section(out, links_table(document, now, style), style);
     return out;
-}
-
-/// "until 2026-11-30 12:00:00Z, by eva: new disks; its guests are notified; their votes do not count".
-std::string maintenance_of(const json& guest) {
-    const json* window = wire::find(guest, "maintenance");
-    if (window == nullptr) return {};
-    const std::string until = human_time(base::from_iso8601(text_or(*window, "until")));
-    const std::string what = "until " + until + ", by " + text_or(*window, "by") + ": " + text_or(*window, "reason");
-    return join({what, bool_or(*window, "notify", false) ? "its guests are notified" : "",
-                 bool_or(*window, "force", false) ? "their votes do not count" : ""},
-                "; ");
 }
 
 Lines guest_view(const json& document, WallTime now, const Style& style) {
@@ -233,6 +243,7 @@ Lines fault_view(const json& document, WallTime now, const Style& style) {
     properties.add("state", state);
     properties.add("unconfirmed", time_of(document, "unconfirmed_since", now), Tone::warning);
     properties.add("because", text_or(document, "unconfirmed_why"), Tone::warning);
+    properties.add("maintenance", maintenance_of(document), Tone::warning);
     properties.add("detail", why(document));
     properties.add("wanted action", text_or(document, "corrective_action"));
     properties.add("opened", time_of(document, "opened_at", now));

@@ -73,8 +73,8 @@ Table guests_table(const json& document, WallTime now, const Style& style) {
                    count(*guest, "misses"),
                    count(*guest, "late"),
                    count(*guest, "refused"),
-                   join({text_or(*guest, "hold"), stale.empty() ? "" : "agent lost " + stale,
-                         near.empty() ? "" : "near its deadline: " + near},
+                   join({text_or(*guest, "hold"), wire::find(*guest, "maintenance") == nullptr ? "" : "maintenance",
+                         stale.empty() ? "" : "agent lost " + stale, near.empty() ? "" : "near its deadline: " + near},
                         ", "),
                    text_or(*guest, "name"),
                    text_or(*guest, "cloud_state")});

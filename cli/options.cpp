@@ -299,7 +299,7 @@ int choose_sources(Options& options, const std::string& environment) {
     std::transform(options.controllers.begin(), options.controllers.end(), options.controllers.begin(), as_url);
     if (is_of_controllers(options.command)) {
         if (options.agent_chosen && !options.controllers_chosen)
-            return mistake("only controllers have server groups and coverage: give --controller, not --agent");
+            return mistake("only controllers know that: give --controller, not --agent");
         options.agent_chosen = false;
         options.controllers_chosen = true;
     }

@@ -3,6 +3,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -23,9 +24,41 @@ namespace {
 
 constexpr std::int64_t kMaxGuestsOnScreen = 1000;
 
-Result<json> filtered(Result<json> document, const Options& options) {
-    if (document) apply_filters(*document, options);
-    return document;
+/// Where guests, hosts or groups are listed.
+struct Place {
+    const char* page;
+    const Kind& kind;
+};
+
+// Guests, hosts and groups as entries of other lists name them.
+const Kind kHostsOfGuests = {"host", "guests", "host", {}};
+const Kind kGroupsOfGuests = {"group", "guests", "group", {}};
+const Kind kHostsOfFaults = {"host", "faults", "host", {}};
+const Kind kHostsOfAlarms = {"host", "alarms", "host", {}};
+const Kind kGuestsOfFaults = {"guest", "faults", "guest", {"display_name"}};
+const Kind kOwnNamesOfFaults = {"guest", "faults", "guest_name", {}};
+
+/// What a filter means: one that is in the answer as it was given, else the id of the only one that is called or
+/// begins so. A filter by what does not exist must not look like an answer.
+Result<void> resolve(Client& client, const json& answer, std::initializer_list<const Kind*> shown,
+                     std::initializer_list<Place> places, std::string& wanted) {
+    const auto is_shown = [&](const Kind* kind) { return has_one(answer, *kind, wanted); };
+    if (wanted.empty() || std::any_of(shown.begin(), shown.end(), is_shown)) return {};
+    base::Error error{base::Errc::not_found, {}};
+    for (const Place& place : places) {
+        auto known = client.get(place.page);
+        if (!known && known.error().code == base::Errc::permission) continue;  // an agent has no such page
+        if (!known) return tl::make_unexpected(known.error());
+        if (has_one(*known, place.kind, wanted) && wanted.ends_with('*')) return {};
+        const auto found = select(*known, place.kind, wanted);
+        if (found) {
+            wanted = wire::text_or(*found, place.kind.id);
+            return {};
+        }
+        error = found.error();
+        if (error.code != base::Errc::not_found) break;
+    }
+    return tl::make_unexpected(error);
 }
 
 /// A status has the alarms that are open; an agent's has none.
@@ -39,6 +72,9 @@ Result<json> with_alarms(Client& client, const std::string& page, bool ended) {
     if (!faults) return faults;
     auto status = client.get(ended ? "/v1/status?all=1" : "/v1/status");
     if (!status) return status;
+    if (ended && wire::text_or(*status, "program") == "vitalwire-agent")
+        return base::fail(base::Errc::permission,
+                          "an agent keeps no history, only what no controller has acknowledged: ask a controller");
     move_alarms(*status, *faults);
     return faults;
 }
@@ -52,6 +88,29 @@ json only(const json& document, const char* from, const char* key, const std::st
         if (wire::text_or(entry, key) == value) out.push_back(entry);
     }
     return out;
+}
+
+Result<json> guests(Client& client, Options options) {
+    auto answer = client.get("/v1/guests");
+    if (!answer) return answer;
+    auto resolved = resolve(client, *answer, {&kHostsOfGuests}, {{"/v1/agents", kAgents}}, options.host);
+    if (resolved) resolved = resolve(client, *answer, {&kGroupsOfGuests}, {{"/v1/groups", kGroups}}, options.group);
+    if (!resolved) return tl::make_unexpected(resolved.error());
+    apply_filters(*answer, options);
+    return answer;
+}
+
+Result<json> faults(Client& client, Options options) {
+    auto answer = faults_and_alarms(client, options.all);
+    if (!answer) return answer;
+    const auto host = resolve(client, *answer, {&kHostsOfFaults, &kHostsOfAlarms},
+                              {{"/v1/agents", kAgents}, {"/v1/guests", kHostsOfGuests}}, options.host);
+    if (!host) return tl::make_unexpected(host.error());
+    const auto guest = resolve(client, *answer, {&kGuestsOfFaults}, {{"/v1/guests", kGuests}}, options.guest);
+    // One that is gone may have had no name but its own.
+    if (!guest && !has_one(*answer, kOwnNamesOfFaults, options.guest)) return tl::make_unexpected(guest.error());
+    apply_filters(*answer, options);
+    return answer;
 }
 
 Result<json> guest(Client& client, const Options& options) {
@@ -125,10 +184,6 @@ Result<json> as_list(Result<json> window) {
 /// The guest, host or group that is meant, under the name that a beginning is of. What is not found is for the
 /// controller to judge: the inventory may have hosts that no agent has come from yet.
 Result<std::string> maintained(Client& client, const Options& options) {
-    struct Place {
-        const char* page;
-        const Kind& kind;
-    };
     const std::map<std::string, Place> places = {
         {"guest", {"/v1/guests", kGuests}}, {"host", {"/v1/agents", kAgents}}, {"group", {"/v1/groups", kGroups}}};
     const auto place = places.find(options.action);
@@ -229,11 +284,11 @@ Result<json> events(Client& client, const Options& options) {
 Result<json> query(Client& client, const Options& options) {
     switch (options.command) {
         case Command::guests:
-            return filtered(client.get("/v1/guests"), options);
+            return guests(client, options);
         case Command::guest:
             return guest(client, options);
         case Command::faults:
-            return filtered(faults_and_alarms(client, options.all), options);
+            return faults(client, options);
         case Command::fault:
             return fault(client, options);
         case Command::agents:

@@ -114,6 +114,14 @@ std::string good_sinks(const json& status) {
     return names.empty() ? "" : "sinks ok: " + names;
 }
 
+/// "all, host compute-1": of what faults are kept back.
+std::string maintained(const json& status) {
+    std::string names;
+    for (const json* window : listed(status, "maintenance"))
+        names = join({names, join({safe(*window, "scope"), safe(*window, "name")}, " ")}, ", ");
+    return names;
+}
+
 std::string totals(const json& status) {
     const json& agents = member(status, "agents");
     const std::string faults = counts_of(status, "faults_open", kSeverities);
@@ -137,6 +145,8 @@ Lines top_view(const json& document, WallTime now, const Style& style, std::size
                            healthy ? Tone::good : Tone::bad},
                           style)};
     add_line(out, totals(status), style);
+    if (const std::string of = maintained(status); !of.empty())
+        out.push_back(rendered({"maintenance keeps faults back:", of, Tone::warning}, style));
     const std::string sinks = good_sinks(status);
     std::vector<Item> items = fault_items(member(document, "faults"), now);
     for (const std::vector<Item>& more : {problem_items(status, now), uncovered_items(member(document, "coverage")),

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "tests/unit/runtime/http_fixture.hpp"
@@ -87,6 +88,18 @@ TEST_F(ClientTest, TakesTheFirstControllerThatAnswersAndStaysWithIt) {
     EXPECT_EQ(who(asking.get("/v1/status")), "second");
     EXPECT_EQ(who(asking.get("/v1/status")), "second");
     EXPECT_THAT(notes_, ElementsAre(AllOf(StartsWith(kNobody), HasSubstr("; asking " + server.url()))));
+}
+
+TEST_F(ClientTest, PassesOverASocketThatADeadControllerHasLeft) {
+    {
+        const RunningServer killed(says("first"), "unix:" + directory_ / "first.sock");
+        std::filesystem::create_hard_link(directory_ / "first.sock", directory_ / "left.sock");
+    }
+    const RunningServer server(says("second"));
+    options_.controllers = {"unix:" + directory_ / "left.sock", server.url()};
+    options_.controllers_chosen = true;
+    EXPECT_EQ(who(client().get("/v1/status")), "second");
+    EXPECT_THAT(notes_, ElementsAre(HasSubstr("; asking " + server.url())));
 }
 
 TEST_F(ClientTest, AsksTheAgentWhenNothingWasChosenAndNoControllerAnswers) {

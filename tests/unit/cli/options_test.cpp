@@ -64,7 +64,7 @@ TEST(CommandLine, NamesAGroupAndWhatToSendToIt) {
 
 TEST(CommandLine, AsksControllersOnlyForGroups) {
     EXPECT_TRUE(parse({"groups"}).options.value().controllers_chosen) << "not the agent when it does not answer";
-    EXPECT_THAT(mistake({"groups", "--agent", "/x"}), HasSubstr("only controllers have server groups"));
+    EXPECT_THAT(mistake({"groups", "--agent", "/x"}), HasSubstr("only controllers know that"));
 }
 
 TEST(CommandLine, TakesSeveralControllers) {

@@ -38,6 +38,21 @@ TEST(Select, NamesTheCandidates) {
     EXPECT_EQ(selected("\x1b"), "no guest '\\x1b'");
 }
 
+TEST(Select, TakesTheOperatorsNameBeforeWhatAGuestCallsItself) {
+    const json document = {{"guests",
+                            {{{"guest", "a"}, {"display_name", "web-1"}, {"name", "first"}},
+                             {{"guest", "b"}, {"display_name", ""}, {"name", "web-1"}},
+                             {{"guest", "c"}, {"display_name", ""}, {"name", "web"}}}}};
+    EXPECT_EQ((*select(document, kGuests, "web-1"))["guest"], "a");
+    EXPECT_EQ((*select(document, kGuests, "web"))["guest"], "a") << "the beginning of an operator's name";
+    EXPECT_EQ((*select(document, kGuests, "first"))["guest"], "a");
+}
+
+TEST(Select, CountsWhatIsListedTwiceOnce) {
+    const Kind hosts = {"host", "guests", "host", {}};
+    EXPECT_EQ((*select({{"guests", {guest("a", "a"), guest("b", "b")}}}, hosts, "c"))["host"], "c1");
+}
+
 TEST(Select, FindsAFaultByItsGuest) {
     const json faults = {
         {"faults", {{{"id", "f1"}, {"guest", "a1"}, {"display_name", "web"}}, {{"id", "f2"}, {"guest", "b1"}}}}};
@@ -67,6 +82,24 @@ TEST(Filters, FindTheFaultsOfAGuestByIdOrName) {
     options.guest = "web";
     apply_filters(document, options);
     EXPECT_THAT(document["faults"], SizeIs(1));
+}
+
+TEST(Filters, AreNotOfAGuestThatCallsItselfAsAnother) {
+    json document = {{"faults",
+                      {{{"guest", "a"}, {"display_name", "web"}},
+                       {{"guest", "b"}, {"display_name", "evil"}, {"guest_name", "web"}}}}};
+    Options options;
+    options.guest = "web";
+    apply_filters(document, options);
+    ASSERT_THAT(document["faults"], SizeIs(1));
+    EXPECT_EQ(document["faults"][0]["guest"], "a");
+}
+
+TEST(Filters, KnowWhetherOneIsCalledSo) {
+    EXPECT_TRUE(has_one(kDocument, kGuests, "web"));
+    EXPECT_TRUE(has_one(kDocument, kGuests, "we*"));
+    EXPECT_FALSE(has_one(kDocument, kGuests, "we"));
+    EXPECT_FALSE(has_one(json::object(), kGuests, "web"));
 }
 
 }  // namespace

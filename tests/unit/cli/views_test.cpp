@@ -325,6 +325,12 @@ TEST(TopView, FitsTheTerminalAndBeginsWithTheWorst) {
         EXPECT_THAT(top_view(cloud_in_trouble(), kNow, {false, 60}, rows), SizeIs(rows));
 }
 
+TEST(TopView, ShowsWhatKeepsFaultsBack) {
+    const json windows = {{{"scope", "all"}, {"name", ""}}, {{"scope", "host"}, {"name", "compute-1"}}};
+    const json document = {{"status", {{"healthy", true}, {"maintenance", windows}}}};
+    EXPECT_EQ(top_view(document, kNow, {}, 20)[2], "maintenance keeps faults back: all, host compute-1");
+}
+
 TEST(TopView, ShowsTheSlowestGuestsWhenThereIsRoom) {
     json fast = guest("fast", "registered");
     fast["longest_round_trip_us"] = 100;
