@@ -86,6 +86,7 @@ public:
     }
     bool authenticated() const override { return true; }
     std::vector<std::string> certified_names() const override { return bus::certificate_names(native()); }
+    bool is_revoked(ssl::context& context) const override { return is_peer_revoked(native(), context.native_handle()); }
 
 private:
     SSL* native() const { return stream_.native_handle(); }

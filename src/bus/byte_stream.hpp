@@ -31,6 +31,8 @@ public:
     virtual bool authenticated() const = 0;
     virtual std::vector<std::string> certified_names() const = 0;
     virtual std::string credential() const { return "certificate"; }
+    /// True when what the context trusts revokes the certificate that the peer has shown.
+    virtual bool is_revoked(boost::asio::ssl::context&) const { return false; }
 };
 
 std::unique_ptr<ByteStream> make_plain_stream(ByteStream::Socket socket);

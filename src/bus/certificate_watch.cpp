@@ -12,7 +12,7 @@ namespace {
 
 using Days = std::chrono::duration<int, std::ratio<86400>>;
 constexpr Days kNotice{30};
-constexpr std::chrono::hours kPause{1};
+constexpr std::chrono::seconds kPause{10};
 
 std::string problem_of(const std::string& file, base::WallTime now) {
     const auto validity = certificate_validity(file);
@@ -23,6 +23,15 @@ std::string problem_of(const std::string& file, base::WallTime now) {
     const auto notice = std::min<base::WallTime::duration>(kNotice, (validity->end - validity->begin) / 3);
     if (validity->end - now >= notice) return "";
     return file + " expires at " + base::to_iso8601(validity->end);
+}
+
+/// Files that fit each other, which is what TLS takes; empty when they do. Half of a renewal leaves the files before in
+/// use.
+std::string unusable(const TlsFiles& files) {
+    if (files.certificate.empty()) return "";
+    using Role = TlsContext::Role;
+    const auto context = TlsContext::load(files.ca.empty() ? Role::http_server : Role::client, files);
+    return context ? "" : context.error().message + "; what was read before is in use";
 }
 
 }  // namespace
@@ -48,14 +57,20 @@ void CertificateWatch::watch(TlsFiles files) {
 }
 
 double CertificateWatch::seconds_left() const {
-    if (files_.certificate.empty()) return 0;
-    const auto validity = certificate_validity(files_.certificate);
-    if (!validity) return 0;
-    return std::chrono::duration<double>(validity->end - std::chrono::system_clock::now()).count();
+    if (!end_) return 0;
+    return std::chrono::duration<double>(*end_ - std::chrono::system_clock::now()).count();
 }
 
 void CertificateWatch::look() {
-    report_(certificate_problem(files_, std::chrono::system_clock::now()));
+    std::string problem = certificate_problem(files_, std::chrono::system_clock::now());
+    const std::string why = unusable(files_);
+    if (why.empty()) {
+        const auto validity = certificate_validity(files_.certificate);
+        end_ = validity ? std::optional(validity->end) : std::nullopt;
+    } else if (problem.empty()) {
+        problem = why;
+    }
+    report_(problem);
     timer_.after(kPause, [this] { look(); });
 }
 

@@ -2,6 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/clock.hpp"
@@ -14,15 +15,16 @@ namespace vitalwire::bus {
 /// before its end, or when two thirds of a shorter life are over.
 std::string certificate_problem(const TlsFiles& files, base::WallTime now);
 
-/// Looks at the files of our own certificate at once and every hour, as they may be renewed at any time.
+/// Looks at the files of our own certificate at once and every 10 s, as they may be renewed at any time: at its
+/// dates, and whether TLS can use them together.
 class CertificateWatch {
 public:
-    /// `report` gets certificate_problem() each time.
+    /// `report` gets certificate_problem() each time, or why the files cannot be used.
     CertificateWatch(boost::asio::io_context& io, TlsFiles files, std::function<void(const std::string&)> report);
 
     /// Other files from now on.
     void watch(TlsFiles files);
-    /// Until our own certificate ends; negative when it has. 0 without one.
+    /// Until the certificate in use ends; negative when it has. 0 without one.
     double seconds_left() const;
 
 private:
@@ -30,6 +32,7 @@ private:
 
     TlsFiles files_;
     std::function<void(const std::string&)> report_;
+    std::optional<base::WallTime> end_;  ///< of the last files that could be used
     runtime::Timer timer_;
 };
 

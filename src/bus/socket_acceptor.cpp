@@ -31,6 +31,12 @@ base::Result<std::string> SocketAcceptor::use(const Access& access) {
     return shown();
 }
 
+bool SocketAcceptor::trust_has_changed() {
+    if (!tls_) return false;
+    auto now = tls_->current();
+    return std::exchange(trusted_, now) != now;
+}
+
 std::string SocketAcceptor::shown() const {
     if (parsed_.scheme == StreamUrl::Scheme::unix_socket) return url_;
     return url_.substr(0, url_.find("://") + 3) + listener_->address();

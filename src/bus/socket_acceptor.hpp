@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -20,6 +21,8 @@ public:
     void accept(Accepted accepted) override;
     void close() override { listener_.reset(); }
     base::Result<std::string> use(const Access& access) override;
+    bool trust_has_changed() override;
+    bool is_revoked(const ByteStream& stream) override { return trusted_ && stream.is_revoked(*trusted_); }
     std::string problem() const override { return listener_ ? listener_->problem() : ""; }
     std::uint64_t refused() const override { return listener_ ? listener_->refused() : 0; }
 
@@ -30,6 +33,7 @@ private:
     std::string url_;
     StreamUrl parsed_;
     std::optional<TlsContext> tls_;
+    std::shared_ptr<boost::asio::ssl::context> trusted_;  ///< when that was asked last
     std::optional<runtime::Admission> listener_;
 };
 

@@ -41,6 +41,9 @@ public:
     virtual std::string problem() const = 0;  ///< why nobody can come in; empty when all is well
     /// Another process that takes agents under our name; empty when there is none, or it cannot be known.
     virtual std::string conflict() const { return {}; }
+    /// True once after what is trusted has changed: then is_revoked() may have another answer.
+    virtual bool trust_has_changed() { return false; }
+    virtual bool is_revoked(const ByteStream&) { return false; }
     virtual std::uint64_t refused() const { return 0; }  ///< who never became a stream
     virtual std::uint64_t dropped() const { return 0; }  ///< messages between streams that full queues have lost
 };

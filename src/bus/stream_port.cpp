@@ -19,6 +19,8 @@ constexpr std::size_t kMaxUnidentified = 64;
 constexpr base::Millis kOwnTime{1000};
 constexpr base::Millis kHelloDeadline{5000};
 constexpr base::Millis kRefusalPause{1000};  // between two lines of the log
+constexpr base::Millis kTrustPause{10'000};
+constexpr int kLookedAtInTurn = 10;  // each costs a signature
 }  // namespace
 
 /// One connection: unidentified until its hello, an agent's after it.
@@ -66,6 +68,8 @@ public:
         const auto names = connection_->stream().certified_names();
         return std::find(names.begin(), names.end(), base::canonical_host_name(name.str())) != names.end();
     }
+
+    bool is_revoked(Acceptor& acceptor) const { return acceptor.is_revoked(connection_->stream()); }
 
     /// Names what it has shown, for a message.
     std::string credential() const {
@@ -115,7 +119,7 @@ void StreamPort::Peer::on_line(std::string_view line) {
 
 StreamPort::StreamPort(boost::asio::io_context& io, std::string url, std::unique_ptr<Acceptor> acceptor,
                        const TransportOptions& options)
-    : io_(io), url_(std::move(url)), acceptor_(std::move(acceptor)), options_(options), room_(io) {}
+    : io_(io), url_(std::move(url)), acceptor_(std::move(acceptor)), options_(options), room_(io), trust_(io) {}
 
 StreamPort::~StreamPort() {
     stop();
@@ -128,6 +132,7 @@ base::Result<void> StreamPort::start(Handler& handler) {
     url_ = std::move(*opened);
     listening_ = true;
     accept();
+    look_for_revoked();
     return {};
 }
 
@@ -136,6 +141,7 @@ void StreamPort::stop() {
     listening_ = false;
     acceptor_->close();
     room_.cancel();
+    trust_.cancel();
     unidentified_.clear();
     for (const auto& [host, peer] : std::exchange(agents_, {}))
         peer->finish();
@@ -145,6 +151,7 @@ base::Result<void> StreamPort::use(const Access& access) {
     auto url = acceptor_->use(access);
     if (!url) return tl::make_unexpected(url.error());
     url_ = std::move(*url);
+    look_for_revoked();
     return {};
 }
 
@@ -217,6 +224,27 @@ void StreamPort::gone(const std::shared_ptr<Peer>& peer, const std::string& why)
     }
     agents_.erase(peer->host);
     handler_->on_agent_down(peer->host, why);
+}
+
+/// Who has come before a certificate was revoked does not stay.
+void StreamPort::look_for_revoked() {
+    if (acceptor_->trust_has_changed()) {
+        looking_ = true;
+        looked_at_ = {};
+    }
+    for (int i = 0; looking_ && i < kLookedAtInTurn; ++i) {
+        const auto next = agents_.upper_bound(looked_at_);
+        looking_ = next != agents_.end();
+        if (!looking_) break;
+        looked_at_ = next->first;
+        if (!next->second->is_revoked(*acceptor_)) continue;
+        const auto peer = agents_.extract(next).mapped();
+        const std::string why = peer->credential() + " has been revoked";
+        count_refusal(peer->address, why);
+        peer->reject(why);
+        handler_->on_agent_down(looked_at_, why);
+    }
+    trust_.after(looking_ ? base::Millis(1) : kTrustPause, [this] { look_for_revoked(); });
 }
 
 /// A peer that never was an agent is only logged, and one that comes every second fills no log.

@@ -42,6 +42,7 @@ private:
     void greeted(const std::shared_ptr<Peer>& peer, const Hello& hello);
     void gone(const std::shared_ptr<Peer>& peer, const std::string& why);
     void refuse(const std::shared_ptr<Peer>& peer, const std::string& why);
+    void look_for_revoked();
     void count_refusal(const std::string& peer, const std::string& why);
 
     boost::asio::io_context& io_;
@@ -53,6 +54,9 @@ private:
     bool accepting_ = false;
     std::vector<std::shared_ptr<Peer>> unidentified_;  ///< without a hello yet, in order of arrival
     runtime::Timer room_;
+    runtime::Timer trust_;
+    bool looking_ = false;  ///< for revoked certificates, after this one
+    base::HostId looked_at_;
     std::map<base::HostId, std::shared_ptr<Peer>> agents_;
     std::uint64_t dropped_ = 0;
     std::uint64_t refused_ = 0;

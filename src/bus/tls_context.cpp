@@ -160,6 +160,20 @@ std::vector<std::string> certificate_names(const X509* certificate) {
     return out;
 }
 
+bool is_peer_revoked(SSL* connection, SSL_CTX* context) {
+    const std::unique_ptr<X509, decltype(&X509_free)> peer(SSL_get1_peer_certificate(connection), X509_free);
+    const std::unique_ptr<X509_STORE_CTX, decltype(&X509_STORE_CTX_free)> check(X509_STORE_CTX_new(),
+                                                                                X509_STORE_CTX_free);
+    if (!peer || !check ||
+        X509_STORE_CTX_init(check.get(), SSL_CTX_get_cert_store(context), peer.get(),
+                            SSL_get_peer_cert_chain(connection)) != 1)
+        return false;
+    X509_STORE_CTX_set_flags(check.get(), X509_V_FLAG_NO_CHECK_TIME);
+    const bool valid = X509_verify_cert(check.get()) == 1;
+    ERR_clear_error();
+    return !valid && X509_STORE_CTX_get_error(check.get()) == X509_V_ERR_CERT_REVOKED;
+}
+
 void expect_host(SSL* connection, const std::string& host) {
     error_code no_address;
     boost::asio::ip::make_address(host, no_address);

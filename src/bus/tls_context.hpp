@@ -44,6 +44,10 @@ private:
 std::vector<std::string> certificate_names(SSL* connection);
 std::vector<std::string> certificate_names(const X509* certificate);
 
+/// True when the context's revocation list has the certificate that the peer has shown. Nothing else is looked at:
+/// what has ended since, or of another authority since, is rejected when the peer comes again.
+bool is_peer_revoked(SSL* connection, SSL_CTX* context);
+
 /// Why a handshake failed, for people: which side rejects the other's certificate, and whether a clock may be wrong.
 std::string explain_handshake(SSL* connection, const boost::system::error_code& error);
 

@@ -164,6 +164,34 @@ TEST_F(Tls, RejectsACertificateThatIsRevoked) {
     EXPECT_TRUE(wait_for([&] { return agent_.last<Welcome>() != nullptr; }));
 }
 
+TEST_F(Tls, EndsTheConnectionOfACertificateThatIsRevoked) {
+    const auto stolen = authority_.issue("compute-1", "DNS:compute-1");
+    const auto port = listen_tls();
+    const auto link = connect(port->address(), agent_, files(authority_, stolen));
+    ASSERT_TRUE(wait_for([&] { return agent_.last<Welcome>() != nullptr; }));
+    TestAgent other("compute-2");
+    const auto innocent =
+        connect(port->address(), other, files(authority_, authority_.issue("compute-2", "DNS:compute-2")));
+    ASSERT_TRUE(wait_for([&] { return other.last<Welcome>() != nullptr; }));
+    server_files_.crl = authority_.revoke(stolen);
+    ASSERT_TRUE(port->use({server_files_}));
+    ASSERT_TRUE(wait_for([&] { return !agent_.downs.empty(); }));
+    EXPECT_EQ(agent_.downs[0], "rejected by the controller: its certificate (compute-1) has been revoked");
+    EXPECT_THAT(other.downs, IsEmpty());
+}
+
+TEST_F(Tls, TellsOfFilesThatCannotBeUsedTogether) {
+    const Certificate old = authority_.issue("compute-1", "DNS:compute-1");
+    const Certificate renewed = authority_.issue("compute-1", "DNS:compute-1");
+    std::string said = "nothing";
+    CertificateWatch watch(io_, {authority_.file(), old.certificate, old.key},
+                           [&](const std::string& problem) { said = problem; });
+    EXPECT_EQ(said, "");
+    EXPECT_GT(watch.seconds_left(), 0);
+    watch.watch({authority_.file(), renewed.certificate, old.key});
+    EXPECT_THAT(said, HasSubstr("; what was read before is in use"));
+}
+
 TEST_F(Tls, WarnsBeforeACertificateEnds) {
     const auto now = std::chrono::system_clock::now() + std::chrono::minutes(1);  // they are made after it
     const auto hours = [](int count) { return std::chrono::hours(count); };
