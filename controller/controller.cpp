@@ -247,9 +247,13 @@ std::size_t Controller::maintenance_of_peer(const std::vector<Maintenance>& wind
     return no_room;
 }
 
-void Controller::journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal) {
+void Controller::journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal,
+                                 const std::optional<TrackedFault>& past) {
     if (controller == config_.host.str()) return;
-    run([&](base::Moment now) { core_.merge_journal(fault, controller, std::move(journal), now); });
+    run([&](base::Moment now) {
+        if (past) core_.learn_past(*past);
+        core_.merge_journal(fault, controller, std::move(journal), now);
+    });
 }
 
 }  // namespace vitalwire::controller

@@ -101,7 +101,8 @@ private:
     void on_inventory_problem(const std::string& what, const std::string& detail) override;
     // Peers::Handler
     std::size_t maintenance_of_peer(const std::vector<Maintenance>& windows) override;
-    void journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal) override;
+    void journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal,
+                         const std::optional<TrackedFault>& past) override;
 
     boost::asio::io_context& io_;
     base::WallTime started_at_ = std::chrono::system_clock::now();

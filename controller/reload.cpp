@@ -104,6 +104,7 @@ void Controller::reload_sinks(const std::vector<SinkConfig>& changed) {
     std::vector<SinkConfig> running;
     for (const SinkConfig& sink : std::exchange(config_.sinks, {})) {
         if (find(changed, sink.name) == nullptr) {
+            core_.alarms().receiver_goes(sink.name);
             remove_sink(sink.name);
         } else {
             running.push_back(sink);

@@ -17,12 +17,11 @@ AlarmManager::AlarmManager(Options options, AlarmRows& rows, Dependencies depend
       context_(std::move(dependencies)),
       list_(rows, options.history),
       journal_([this](const base::FaultId& fault, const Journal::Record& record) { rows_.put_journal(fault, record); }),
-      sinks_(rows,
-             {context_.now, context_.enrich, context_.inventory_known,
-              [this](const Alarm& alarm) { return report_of(alarm); }, context_.maintained,
-              [this](AlarmEvent& event) { add_others_open(event); }, [this](Notifier& sink) { collect(sink); },
-              [this](Notifier& sink) { reconciler_.reconcile(sink); },
-              [this](const base::FaultId& fault, JournalEntry entry) { journal_.note(fault, std::move(entry)); }}),
+      sinks_(rows, {context_.now, context_.enrich, context_.inventory_known,
+                    [this](const Alarm& alarm) { return report_of(alarm); }, context_.maintained,
+                    [this](AlarmEvent& event) { add_others_open(event); }, [this](Notifier& sink) { collect(sink); },
+                    [this](Notifier& sink) { reconciler_.reconcile(sink); },
+                    [this](const base::FaultId& fault, JournalEntry entry) { note(fault, std::move(entry)); }}),
       internal_(rows, sinks_, journal_),
       acknowledger_(context_.acknowledge, context_.defer),
       reconciler_(list_, rows, sinks_, internal_,
@@ -290,6 +289,12 @@ void AlarmManager::count(const FaultTable::Entry& entry) {
     if (entry.change == FaultTable::Change::cleared) ++cleared_.at(kind);
 }
 
+void AlarmManager::note(const base::FaultId& fault, JournalEntry entry) {
+    const TrackedFault* tracked = table().find(fault);
+    if (tracked != nullptr) log_.write(*tracked, entry, context_.now().steady);
+    journal_.note(fault, std::move(entry));
+}
+
 void AlarmManager::note(const FaultTable::Entry& entry) {
     const Fault& fault = entry.tracked.fault;
     const base::WallTime now = context_.now().wall;
@@ -297,11 +302,11 @@ void AlarmManager::note(const FaultTable::Entry& entry) {
         case FaultTable::Change::none:
             return;
         case FaultTable::Change::opened:
-            return journal_.note(fault.id, {now, kOpenedEntry, "", fault.detail});
+            return note(fault.id, {now, kOpenedEntry, "", fault.detail});
         case FaultTable::Change::updated:
-            return journal_.note(fault.id, {now, "updated", "", fault.detail});
+            return note(fault.id, {now, "updated", "", fault.detail});
         case FaultTable::Change::cleared:
-            return journal_.note(fault.id, {now, kClearedEntry, "", fault.clear_reason});
+            return note(fault.id, {now, kClearedEntry, "", fault.clear_reason});
     }
 }
 
@@ -320,41 +325,21 @@ void AlarmManager::reconsider(const std::vector<GuestChange>& changes) {
     std::set<base::GuestId> guests;
     for (const GuestChange& change : changes)
         guests.insert(change.after ? change.after->id : change.before->id);
-    deliver_again([&](const TrackedFault& tracked) { return guests.contains(tracked.fault.guest); });
+    // A policy may decide otherwise now; or the guest has left what is in maintenance.
+    const bool policies = sinks_.asks_inventory();
+    offer_again([&](const TrackedFault& tracked) {
+        return guests.contains(tracked.fault.guest) && (policies || sinks_.hold(tracked.fault.id));
+    });
 }
 
 void AlarmManager::reconsider_all() {
-    deliver_again([](const TrackedFault&) { return true; });
+    const bool policies = sinks_.asks_inventory();
+    offer_again([&](const TrackedFault& tracked) { return policies || sinks_.hold(tracked.fault.id); });
 }
 
 void AlarmManager::maintenance_changed() {
     offer_again([](const TrackedFault&) { return true; });
     internal_.resume();
-}
-
-std::unique_ptr<Notifier> AlarmManager::remove_sink(const std::string& name) {
-    auto removed = sinks_.remove_sink(name);
-    for (const auto& [id, tracked] : table().all())
-        rows_.erase_acked(name, id);
-    for (const auto& [id, alarm] : internal_.all())
-        rows_.erase_acked(name, id);
-    return removed;
-}
-
-void AlarmManager::note_earlier_receiver(const base::FaultId& fault, const std::string& sink,
-                                         const std::string& earlier) {
-    journal_.note(fault, {context_.now().wall, "receiver changed", sink, "was " + earlier});
-}
-
-void AlarmManager::receiver_changes(const std::string& sink, const std::string& earlier) {
-    const Notifier* found = sinks_.find(sink);
-    const auto note = [&](const Alarm& alarm) {
-        if (found->queue().view(alarm).revision > 0) note_earlier_receiver(alarm.id, sink, earlier);
-    };
-    for (const auto& [id, tracked] : table().all())
-        note(to_alarm(tracked));
-    for (const auto& [id, alarm] : internal_.all())
-        note(alarm);
 }
 
 void AlarmManager::sinks_changed() {
@@ -366,11 +351,6 @@ void AlarmManager::sinks_changed() {
     }
     for (const base::FaultId& fault : ended)
         settle(fault);
-}
-
-template <class Predicate>
-void AlarmManager::deliver_again(Predicate concerned) {
-    if (sinks_.asks_inventory()) offer_again(concerned);
 }
 
 template <class Predicate>
@@ -427,8 +407,8 @@ void AlarmManager::resend(const std::string& name, const base::GuestId& guest) {
 void AlarmManager::collect(Notifier& sink) {
     for (IoDecision& decision : sink.queue().take_io_decisions()) {
         if (table().find(decision.fault) == nullptr) continue;
-        journal_.note(decision.fault,
-                      {context_.now().wall, decision.held ? "held" : "released", sink.name(), std::move(decision.why)});
+        note(decision.fault,
+             {context_.now().wall, decision.held ? "held" : "released", sink.name(), std::move(decision.why)});
     }
     for (const AckChange& change : sink.queue().take_changes()) {
         if (internal_.contains(change.fault)) internal_.acknowledged(sink, change);
@@ -467,6 +447,12 @@ void AlarmManager::retire(const TrackedFault& tracked, bool delivered) {
         journal_.erase(dropped);
         rows_.erase_journal(dropped);
     }
+}
+
+/// What its agent reports of it is still news: another controller was to deliver it.
+void AlarmManager::learn_past(const TrackedFault& past) {
+    const bool known = table().find(past.fault.id) != nullptr || history().find(past.fault.id) != nullptr;
+    if (!known && !past.fault.open() && options_.history > 0) retire(past, false);
 }
 
 void AlarmManager::withdraw(const base::HostId& host) {

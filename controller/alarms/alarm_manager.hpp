@@ -15,6 +15,7 @@
 #include "controller/alarms/acknowledger.hpp"
 #include "controller/alarms/alarm_list.hpp"
 #include "controller/alarms/dispatcher.hpp"
+#include "controller/alarms/fault_log.hpp"
 #include "controller/alarms/internal_alarms.hpp"
 #include "controller/alarms/reconciler.hpp"
 #include "controller/delivery/journal.hpp"
@@ -73,6 +74,8 @@ public:
     void add_sink(std::unique_ptr<Notifier> sink) { sinks_.add_sink(std::move(sink)); }
     /// Followed by `sinks_changed`.
     std::unique_ptr<Notifier> remove_sink(const std::string& name);
+    /// The sink is taken out, and with it its receiver; what was raised there is not ended from here. Before remove_sink.
+    void receiver_goes(const std::string& sink);
     /// The sink is to notify another receiver: said in the journal of each fault that `earlier` has acknowledged. To be
     /// called before the sink is removed and added.
     void receiver_changes(const std::string& sink, const std::string& earlier);
@@ -109,6 +112,8 @@ public:
     void note(const base::FaultId& fault, std::string what, std::string detail, base::WallTime now) {
         journal_.note(fault, {now, std::move(what), "", std::move(detail)});
     }
+    /// Keeps in the history a fault that opened and ended while this controller was away.
+    void learn_past(const TrackedFault& past);
     /// What has become of an alarm about the suite itself that another controller has raised.
     void note(const Alarm& alarm) { journal_.note(alarm); }
     /// This controller is the primary of an agent that is away now: delivers what no other has.
@@ -166,10 +171,9 @@ private:
     bool withhold(TrackedFault& tracked, FaultTable::Change change);
     void count(const FaultTable::Entry& entry);
     void note(const FaultTable::Entry& entry);
+    void note(const base::FaultId& fault, JournalEntry entry);
     void deliver(const TrackedFault& tracked);
     void finish(const TrackedFault& tracked, bool others_done);
-    template <class Predicate>
-    void deliver_again(Predicate concerned);
     template <class Predicate>
     void offer_again(Predicate concerned);
     void withdraw(const base::HostId& host);
@@ -187,6 +191,7 @@ private:
     Dependencies context_;
     AlarmList list_;
     Journal journal_;
+    FaultLog log_;
     Dispatcher sinks_;
     InternalAlarms internal_;
     Acknowledger acknowledger_;

@@ -179,6 +179,11 @@ bool Dispatcher::may_show(const Alarm& alarm) const {
     return std::any_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return sink->queue().may_show(alarm); });
 }
 
+bool Dispatcher::hold(const base::FaultId& fault) const {
+    return std::any_of(sinks_.begin(), sinks_.end(),
+                       [&](const auto& sink) { return sink->queue().filter().holds(fault); });
+}
+
 bool Dispatcher::asks_inventory() const {
     return std::any_of(sinks_.begin(), sinks_.end(),
                        [](const auto& sink) { return sink->queue().filter().asks_inventory(); });

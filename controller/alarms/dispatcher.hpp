@@ -61,6 +61,8 @@ public:
     /// It is over, and what was raised from here may still be open at a receiver.
     bool may_show(const Alarm& alarm) const;
 
+    /// A sink's policy, or maintenance, keeps it back for a time.
+    bool hold(const base::FaultId& fault) const;
     /// What a sink is notified of depends on where the inventory has a guest.
     bool asks_inventory() const;
     /// It depends on the I/O of the alarm's guest.

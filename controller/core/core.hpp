@@ -109,6 +109,8 @@ public:
     base::Result<Maintenance> end_maintenance(const std::string& id, base::Moment moment);
     /// Windows that another controller has. Returns how many have no room here.
     std::size_t merge_maintenance(const std::vector<Maintenance>& windows, base::Moment moment);
+    /// A fault that is over, as another controller has it in its history: here there may be none of it.
+    void learn_past(const TrackedFault& past) { alarms_.learn_past(past); }
     /// What another controller has in its journal of the fault. An operator's decision there counts here too.
     void merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part,
                        base::Moment moment);

@@ -119,6 +119,8 @@ bool Coverage::is_faulty(Covered& covered) const {
     if (fault == nullptr) return false;
     covered.watch = Watch::faulty;
     covered.why = model::to_string(fault->fault.kind);
+    const std::string maintenance = maintenance_(covered.guest, covered.host);
+    if (!maintenance.empty()) covered.why += ", kept from sinks by maintenance: " + maintenance;
     return true;
 }
 

@@ -31,6 +31,17 @@ base::Result<std::string> unique(const Entries& entries, const std::string& name
     return found;
 }
 
+/// What another controller's operator did keeps faults back here.
+void log_of_peer(const Maintenance& window, bool begins) {
+    log::warning(
+        begins ? "maintenance begins, as another controller has it" : "maintenance ends, as another controller has it",
+        {{"scope", to_string(window.scope)},
+         {"name", window.name},
+         {"until", base::to_iso8601(window.until)},
+         {"by", window.by},
+         {"reason", window.reason}});
+}
+
 }  // namespace
 
 base::Result<std::string> Core::resolve(MaintenanceScope scope, const std::string& name) const {
@@ -39,8 +50,10 @@ base::Result<std::string> Core::resolve(MaintenanceScope scope, const std::strin
         case MaintenanceScope::all:
             return std::string();
         case MaintenanceScope::host: {
-            const HostId host = names_.agent_of(canonical(HostId(name)));
-            const bool known = fleet_.find(host) != nullptr || !context_.inventory.of_host(host).empty();
+            const HostId agent = names_.agent_of(canonical(HostId(name)));
+            // The inventory's name stays when the agent comes back by another form of it.
+            const HostId host = names_.host_of(agent).value_or(agent);
+            const bool known = fleet_.find(agent) != nullptr || !context_.inventory.of_host(host).empty();
             return known ? base::Result<std::string>(host.str())
                          : base::fail(Errc::not_found, "no host '" + name + "'");
         }
@@ -106,10 +119,13 @@ std::size_t Core::merge_maintenance(const std::vector<Maintenance>& windows, Mom
     std::size_t no_room = 0;
     for (const Maintenance& window : windows) {
         if (window.until > moment.wall && !maintenance_.all().contains(window.id)) make_room(moment);
+        const auto known = maintenance_.all().find(window.id);
+        const bool lasted = known != maintenance_.all().end() && known->second.active(moment.wall);
         const auto merged = maintenance_.merge(window, moment.wall);
         if (merged == MaintenanceList::Merge::no_room) ++no_room;
         if (merged != MaintenanceList::Merge::taken) continue;
         context_.rows.put_maintenance(maintenance_.all().at(window.id));
+        if (lasted || window.active(moment.wall)) log_of_peer(window, window.active(moment.wall));
         changed = true;
     }
     if (!changed) return no_room;

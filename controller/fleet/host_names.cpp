@@ -50,7 +50,6 @@ void HostNames::refresh() const {
     }
 }
 
-/// The inventory's host that an agent speaks for, canonical.
 std::optional<HostId> HostNames::host_of(const HostId& agent) const {
     refresh();
     if (spellings_.contains(agent)) return agent;

@@ -35,6 +35,8 @@ public:
     /// an earlier life; the host's canonical name when there is none.
     base::HostId agent_of(const base::HostId& host) const;
     bool has_agent(const base::HostId& host) const;
+    /// The inventory's host that an agent speaks for, canonical.
+    std::optional<base::HostId> host_of(const base::HostId& agent) const;
     /// The inventory's guests on an agent's host.
     std::vector<const InventoryGuest*> guests_of(const base::HostId& agent) const;
 
@@ -45,7 +47,6 @@ private:
     };
 
     void refresh() const;
-    std::optional<base::HostId> host_of(const base::HostId& agent) const;
 
     const Inventory& inventory_;
     const Fleet& fleet_;

@@ -102,6 +102,7 @@ json internal_deliveries(const ApiContext& context, const Alarm& alarm) {
 json internal_alarm(const ApiContext& context, const Journal::Record& record) {
     const auto [controller, alarm] = alarm_of(record);
     json entry = to_json(*alarm);
+    if (alarm->open()) add_maintenance(entry, context, alarm->guest, alarm->host);
     const auto& own = context.alarms().internal().all();
     if (const auto at = own.find(alarm->id); at != own.end())
         entry["deliveries"] = internal_deliveries(context, at->second);
@@ -161,6 +162,7 @@ json fault_entry(const ApiContext& context, const TrackedFault& tracked) {
     entry["host"] = tracked.host.str();
     entry["deliveries"] = json::array();
     if (tracked.withheld) entry["withheld"] = true;
+    if (tracked.fault.open()) add_maintenance(entry, context, tracked.fault.guest, tracked.host);
     if (const auto unconfirmed = context.core.evidence().unconfirmed(tracked)) {
         entry["unconfirmed_since"] = base::to_iso8601(unconfirmed->since);
         entry["unconfirmed_why"] = unconfirmed->why;
@@ -212,6 +214,21 @@ json coverage_counts(const Coverage::Census& census) {
     return counts;
 }
 
+/// What keeps faults back now.
+json maintenance_now(const ApiContext& context) {
+    const base::WallTime now = std::chrono::system_clock::now();
+    json list = json::array();
+    for (const auto& [id, window] : context.core.maintenance().all()) {
+        if (!window.active(now)) continue;
+        list.push_back({{"scope", to_string(window.scope)},
+                        {"name", window.label.empty() ? window.name : window.label},
+                        {"until", base::to_iso8601(window.until)},
+                        {"by", window.by},
+                        {"reason", window.reason}});
+    }
+    return list;
+}
+
 json status_of(const ApiContext& context, bool all) {
     return {{"program", "vitalwire-controller"},
             {"version", context.version},
@@ -224,6 +241,7 @@ json status_of(const ApiContext& context, bool all) {
             {"faults_open", faults_open(context)},
             {"agents", agents_summary(context)},
             {"alarms", internal_alarms(context, all)},
+            {"maintenance", maintenance_now(context)},
             {"sinks", sinks_of(context)}};
 }
 

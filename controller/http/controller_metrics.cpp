@@ -1,5 +1,7 @@
 #include "controller/http/controller_metrics.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -68,6 +70,21 @@ void add_alarms(Registrar to, const Core& core) {
              [&core] { return core.orphans_waiting(); });
 }
 
+void add_maintenance(Registrar to, const Core& core) {
+    for (const MaintenanceScope scope :
+         {MaintenanceScope::guest, MaintenanceScope::host, MaintenanceScope::group, MaintenanceScope::all}) {
+        const auto active = [&core, scope] {
+            const base::WallTime now = std::chrono::system_clock::now();
+            const auto& windows = core.maintenance().all();
+            return std::count_if(windows.begin(), windows.end(), [&](const auto& each) {
+                return each.second.scope == scope && each.second.active(now);
+            });
+        };
+        to.gauge("maintenance_active", "Maintenance that keeps faults from sinks now.", active,
+                 {{"scope", std::string(to_string(scope))}});
+    }
+}
+
 void add_groups(Registrar to, const GroupService& service) {
     const GroupCounters& groups = service.totals();
     to.counter("group_broadcasts_total", "Broadcasts of guests that were forwarded.",
@@ -116,6 +133,7 @@ void add_metrics(runtime::Metrics& metrics, const ApiContext& context, const She
     add_itself(to, context);
     add_fleet(to, context);
     add_alarms(to, context.core);
+    add_maintenance(to, context.core);
     add_groups(to, context.groups());
     add_shell(to, shell);
 }

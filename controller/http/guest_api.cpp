@@ -22,17 +22,6 @@ using nlohmann::json;
 using runtime::HttpRequest;
 using runtime::HttpResponse;
 
-namespace {
-
-void add_inventory(json& entry, const InventoryGuest* guest) {
-    entry["group"] = guest == nullptr ? "" : guest->group.str();
-    entry["display_name"] = guest == nullptr ? "" : guest->display_name;
-    if (guest == nullptr) return;
-    entry["cloud_state"] = guest->state;
-    entry["policy"] = bus::to_json(guest->policy);
-    entry["policy"].erase("guest");
-}
-
 void add_maintenance(json& entry, const ApiContext& context, const GuestId& guest, const HostId& host) {
     const base::WallTime now = std::chrono::system_clock::now();
     const Maintenance* window = context.core.maintenance_of(guest, host, now);
@@ -43,6 +32,17 @@ void add_maintenance(json& entry, const ApiContext& context, const GuestId& gues
                             {"reason", window->reason},
                             {"notify", effect.notify},
                             {"force", effect.forced_until != base::WallTime{}}};
+}
+
+namespace {
+
+void add_inventory(json& entry, const InventoryGuest* guest) {
+    entry["group"] = guest == nullptr ? "" : guest->group.str();
+    entry["display_name"] = guest == nullptr ? "" : guest->display_name;
+    if (guest == nullptr) return;
+    entry["cloud_state"] = guest->state;
+    entry["policy"] = bus::to_json(guest->policy);
+    entry["policy"].erase("guest");
 }
 
 /// A guest of the inventory that no agent reports.

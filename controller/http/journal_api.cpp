@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "controller/alarms/tracked_fault_json.hpp"
 #include "controller/delivery/journal_json.hpp"
 
 namespace vitalwire::controller {
@@ -32,6 +33,8 @@ HttpResponse journals(const ApiContext& context, const HttpRequest& request) {
         json row = to_json(static_cast<const Journal::Part&>(record));
         row["fault"] = id.str();
         row["number"] = record.number;
+        if (const FaultHistory::Entry* past = context.alarms().history().find(id))
+            row["ended"] = to_json(past->tracked);
         list.push_back(std::move(row));
     }
     return json_reply({{"controller", context.host},

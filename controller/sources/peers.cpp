@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bus/limits.hpp"
+#include "controller/alarms/tracked_fault_json.hpp"
 #include "controller/delivery/journal_json.hpp"
 #include "wire/json_reader.hpp"
 
@@ -41,6 +42,13 @@ base::Result<std::vector<Maintenance>> read_windows(const base::Result<runtime::
         if (auto window = maintenance_from_json(entry)) windows.push_back(std::move(*window));
     }
     return windows;
+}
+
+/// The fault of a journal as it was, if it is over.
+std::optional<TrackedFault> past_in(const nlohmann::json& row, const std::string& fault) {
+    const nlohmann::json* ended = wire::find(row, "ended");
+    auto past = ended == nullptr ? std::nullopt : tracked_fault_from_json(*ended);
+    return past && past->fault.id.str() == fault && !past->fault.open() ? past : std::nullopt;
 }
 
 }  // namespace
@@ -160,7 +168,7 @@ base::Result<bool> Peers::take_journals(Known& known, const Answer& answer) {
         known.number = std::max(known.number,
                                 static_cast<std::uint64_t>(std::max<std::int64_t>(wire::int_or(row, "number", 0), 0)));
         if (journal && !fault.empty() && fault.size() <= bus::kMaxFaultId)
-            handler_.journal_of_peer(base::FaultId(fault), controller, std::move(*journal));
+            handler_.journal_of_peer(base::FaultId(fault), controller, std::move(*journal), past_in(row, fault));
     }
     return known.number > before && !wire::bool_or(*object, "complete", true);
 }

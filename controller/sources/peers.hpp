@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "controller/alarms/fault_table.hpp"
 #include "controller/delivery/journal.hpp"
 #include "controller/model/maintenance.hpp"
 #include "runtime/http/http_client.hpp"
@@ -35,8 +36,9 @@ public:
         virtual ~Handler() = default;
         /// How many of them had no room.
         virtual std::size_t maintenance_of_peer(const std::vector<Maintenance>& windows) = 0;
-        virtual void journal_of_peer(const base::FaultId& fault, const std::string& controller,
-                                     Journal::Part journal) = 0;
+        /// With the fault itself where it is over.
+        virtual void journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal,
+                                     const std::optional<TrackedFault>& past) = 0;
     };
 
     Peers(boost::asio::io_context& io, runtime::HttpClient& http, runtime::Problems& problems, PeersConfig config,

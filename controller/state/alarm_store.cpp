@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "bus/json.hpp"
+#include "controller/alarms/tracked_fault_json.hpp"
 #include "controller/delivery/journal_json.hpp"
 #include "controller/model/alarm_json.hpp"
 #include "wire/json_reader.hpp"
@@ -26,52 +27,6 @@ constexpr const char* kInternalAlarms = "internal_alarms";
 constexpr const char* kClosedAlarms = "closed_alarms";
 constexpr const char* kJournal = "journal";
 constexpr const char* kMaintenance = "maintenance";
-
-/// Only what is not empty.
-json to_row(const AlarmNames& names) {
-    json row = {{"host", names.host.str()},       {"display_name", names.display_name}, {"group", names.group.str()},
-                {"group_name", names.group_name}, {"project", names.project},           {"flavor", names.flavor}};
-    std::erase_if(row.get_ref<json::object_t&>(), [](const auto& item) { return item.second == ""; });
-    return row;
-}
-
-AlarmNames names_from(const json& row) {
-    const json* object = wire::find(row, "names");
-    if (object == nullptr) return {};
-    const auto text = [&](const char* key) { return wire::text_or(*object, key); };
-    return {base::HostId(text("host")), text("display_name"), base::GroupId(text("group")),
-            text("group_name"),         text("project"),      text("flavor")};
-}
-
-json to_row(const TrackedFault& tracked) {
-    json row = {{"host", tracked.host.str()},
-                {"fault", bus::to_json(tracked.fault)},
-                {"received_at", base::to_iso8601(tracked.received_at)}};
-    if (tracked.withheld) row["withheld"] = true;
-    if (json names = to_row(tracked.names); !names.empty()) row["names"] = std::move(names);
-    if (tracked.unconfirmed) {
-        row["unconfirmed_since"] = base::to_iso8601(tracked.unconfirmed->since);
-        row["unconfirmed_why"] = tracked.unconfirmed->why;
-    }
-    return row;
-}
-
-std::optional<TrackedFault> tracked_from(const json& row) {
-    const json* object = wire::find(row, "fault");
-    const std::string host = wire::text_or(row, "host");
-    if (object == nullptr || host.empty()) return std::nullopt;
-    const auto fault = bus::fault_from_json(*object);
-    if (!fault) return std::nullopt;
-    TrackedFault tracked{*fault,
-                         base::HostId(host),
-                         base::from_iso8601(wire::text_or(row, "received_at")),
-                         {},
-                         wire::bool_or(row, "withheld", false),
-                         names_from(row)};
-    const base::WallTime since = base::from_iso8601(wire::text_or(row, "unconfirmed_since"));
-    if (since != base::WallTime{}) tracked.unconfirmed = Unconfirmed{since, wire::text_or(row, "unconfirmed_why")};
-    return tracked;
-}
 
 /// Numbers as keys sort as numbers.
 std::string number_key(FaultHistory::Number number) {
@@ -108,7 +63,7 @@ void AlarmStore::load(const std::string& table, Read read) {
 std::vector<TrackedFault> AlarmStore::load_faults() {
     std::vector<TrackedFault> faults;
     load(kFaults, [&](const std::string&, const json& row) {
-        auto tracked = tracked_from(row);
+        auto tracked = tracked_fault_from_json(row);
         if (tracked) faults.push_back(std::move(*tracked));
         return tracked.has_value();
     });
@@ -135,7 +90,7 @@ std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> AlarmStore::lo
     std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> entries;
     load(kHistory, [&](const std::string& key, const json& row) {
         const auto number = number_from(key);
-        auto tracked = tracked_from(row);
+        auto tracked = tracked_fault_from_json(row);
         if (!number || !tracked) return false;
         entries.emplace_back(*number, FaultHistory::Entry{std::move(*tracked), wire::bool_or(row, "delivered", false)});
         return true;
@@ -255,7 +210,7 @@ void AlarmStore::erase(const std::string& table, const std::string& key) {
 }
 
 void AlarmStore::put_fault(const TrackedFault& tracked) {
-    put(kFaults, tracked.fault.id.str(), wire::dump(to_row(tracked)));
+    put(kFaults, tracked.fault.id.str(), wire::dump(to_json(tracked)));
 }
 
 void AlarmStore::erase_fault(const base::FaultId& fault) {
@@ -274,7 +229,7 @@ void AlarmStore::erase_acked(const std::string& sink, const base::FaultId& fault
 }
 
 void AlarmStore::put_history(FaultHistory::Number number, const FaultHistory::Entry& entry) {
-    json row = to_row(entry.tracked);
+    json row = to_json(entry.tracked);
     row["delivered"] = entry.delivered;
     put(kHistory, number_key(number), wire::dump(row));
 }

@@ -135,7 +135,7 @@ class Doctor(ProcessTestCase):
 
 
 class Certificates(ProcessTestCase):
-    """What is found about a certificate, whoever uses it."""
+    """What is found about a certificate of an agent or a controller."""
 
     def setUp(self) -> None:
         for authority in ("ours", "theirs"):

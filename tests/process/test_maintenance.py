@@ -14,7 +14,7 @@ from cloudbed.cloud import free_ports
 from raw_guest import RawGuest
 from suite import BUILD, Agent, Controller
 from vmbed.inspector import Inspector
-from vmbed.procs import temporary_dir, wait_until
+from vmbed.procs import http_request, temporary_dir, wait_until
 
 
 class MaintenanceCase(unittest.TestCase):
@@ -82,6 +82,18 @@ class Maintenance(MaintenanceCase):
         self.hang()
         wait_until(lambda: self.told() == ["down"], "the next fault is sent, and only that")
 
+    def test_each_view_shows_what_keeps_a_fault_back(self) -> None:
+        self.vitalwire("maintenance", "all", "--for", "1h", "--reason", "new disks")
+        wait_until(lambda: self.windows(self.second), "the peer has it")
+        self.hang()
+        wait_until(lambda: self.first.faults() and self.second.faults(), "both have recorded the fault")
+        for controller in (self.first, self.second):
+            self.assertIn("maintenance of all until", self.vitalwire("status", controller=controller, code=1))
+            for view in (["faults"], ["host", "compute-1"], ["fault", "g1"], ["coverage", "--all"], ["guests"]):
+                self.assertIn("maintenance", self.vitalwire(*view, controller=controller), view)
+            metrics = http_request(controller.http, "/metrics")[1].decode()
+            self.assertIn('vitalwire_controller_maintenance_active{scope="all"} 1', metrics)
+
     def test_what_is_open_at_the_end_is_sent_then(self) -> None:
         self.vitalwire("maintenance", "guest", "g1", "--for", "1h", "--reason", "new disks")
         wait_until(lambda: self.windows(self.second), "the peer has it")
@@ -115,6 +127,19 @@ class Maintenance(MaintenanceCase):
         self.assertEqual(self.first.status()["agents"]["known"], 0)
         wait_until(lambda: not self.second.faults(), "its fault is over at the peer")
         wait_until(lambda: self.second.status()["agents"]["known"] == 0, "the peer has forgotten it too")
+
+    def test_what_came_and_went_while_a_controller_was_away_is_in_its_history(self) -> None:
+        self.first.close()
+        self.hang()
+        wait_until(lambda: self.second.faults(), "the peer has the fault")
+        fault = self.second.faults()[0]["id"]
+        self.recover()
+        wait_until(lambda: not self.second.faults(), "it is over")
+        self.first.start()
+        wait_until(lambda: fault in self.vitalwire("faults", "--all", "--json"), "the first has heard of it")
+        self.assertIn("opened", self.vitalwire("fault", fault))
+        self.assertIn("cleared", self.vitalwire("events", "--since", "1h"))
+        self.assertEqual(self.told(), ["down", "up"], "nobody is told again")
 
     def test_an_alarm_of_a_host_is_the_same_at_each_controller_and_kept_after_its_end(self) -> None:
         def alarms(controller: Controller) -> list[str]:

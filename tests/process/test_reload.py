@@ -123,6 +123,15 @@ class Sinks(ReloadTestCase):
         self.await_told(fault, "down", "up")
         self.agent.await_delivered(fault)
 
+    def test_what_a_removed_receiver_keeps_is_in_the_journal(self) -> None:
+        self.reload(self.add_webhook())
+        fault = self.agent.open("vm-1")
+        wait_until(lambda: self.deliveries(fault).get("pager") == "acknowledged", "it has the fault")
+        self.reload()
+        entries = [entry["what"] for entry in self.get(f"/v1/faults/{fault}")["journal"]["entries"]]
+        self.assertIn("sink removed", entries)
+        self.assertIn("keeps what was raised there", self.controller.log.read_text())
+
     def test_nothing_waits_for_a_sink_that_is_removed(self) -> None:
         self.reload(self.add_webhook())
         self.other.down()
