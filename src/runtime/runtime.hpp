@@ -28,3 +28,4 @@
 //   http/reload_page.hpp   the page that does so
 //   http/http_list.hpp     long lists, page by page
 //   http/http_client.hpp   requests to sinks and clouds
+//   http/http_date.hpp     the Date of an answer

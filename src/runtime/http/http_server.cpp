@@ -1,7 +1,6 @@
 #include "runtime/http/http_server.hpp"
 
 #include <algorithm>
-#include <array>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
@@ -11,7 +10,6 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <charconv>
-#include <ctime>
 #include <map>
 #include <optional>
 #include <type_traits>
@@ -22,6 +20,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "runtime/admission.hpp"
+#include "runtime/http/http_date.hpp"
 #include "runtime/timer.hpp"
 
 namespace vitalwire::runtime {
@@ -63,15 +62,6 @@ std::optional<std::string> percent_decode(std::string_view text) {
         i += 2;
     }
     return out;
-}
-
-/// "Sun, 29 Nov 2026 09:25:56 GMT": by it somebody else sees that his clock differs.
-std::string http_date(base::WallTime time) {
-    const std::time_t seconds = base::WallTime::clock::to_time_t(time);
-    std::tm fields{};
-    gmtime_r(&seconds, &fields);
-    std::array<char, 64> text{};
-    return {text.data(), std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &fields)};
 }
 
 HttpResponse refusal(http::status status, const std::string& why) {
@@ -261,7 +251,7 @@ private:
         response_->version(version_);
         response_->result(static_cast<unsigned>(response.status));
         response_->set(http::field::server, "vitalwire");
-        response_->set(http::field::date, http_date(base::WallTime::clock::now()));
+        response_->set(http::field::date, to_http_date(base::WallTime::clock::now()));
         response_->set(http::field::content_type, response.content_type);
         response_->set(http::field::cache_control, "no-store");
         response_->set("X-Content-Type-Options", "nosniff");
