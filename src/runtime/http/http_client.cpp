@@ -30,8 +30,7 @@ namespace {
 
 constexpr std::size_t kMaxBody = 64U << 20U;
 constexpr std::size_t kMaxHeaders = 64U << 10U;
-constexpr long kMaxConnections = 64;         // kept open in all
-constexpr long kMaxConnectionsPerHost = 16;  // more requests wait for one of these
+constexpr long kMaxConnections = 64;  // kept open in all
 
 struct EasyCloser {
     void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
@@ -204,7 +203,6 @@ public:
         curl_multi_setopt(multi_.get(), CURLMOPT_TIMERFUNCTION, on_timer);
         curl_multi_setopt(multi_.get(), CURLMOPT_TIMERDATA, this);
         curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, kMaxConnections);
-        curl_multi_setopt(multi_.get(), CURLMOPT_MAX_HOST_CONNECTIONS, kMaxConnectionsPerHost);
     }
 
     void send(HttpClientRequest request, Done done);

@@ -33,9 +33,9 @@ struct HttpClientResponse {
     std::string body;                            ///< at most 64 MiB; more is an error
 };
 
-/// Requests on the event loop (libcurl's multi interface): connections are kept and reused, no call blocks. At most 16
-/// connections to one host, further requests wait (within their time-out). Redirects are not followed; the proxies of
-/// the environment are not used.
+/// Requests on the event loop (libcurl's multi interface): connections are kept and reused, no call blocks. None waits
+/// for another one, or who hangs would hold up others of its host: how many are under way each caller bounds itself.
+/// Redirects are not followed; the proxies of the environment are not used.
 class HttpClient {
 public:
     /// Called on the event loop, never from within `send`. An answer of any status is a response; no answer is an error

@@ -137,17 +137,38 @@ TEST_F(HttpClientTest, ReusesTheConnection) {
 }
 
 TEST_F(HttpClientTest, ManageManyRequestsAtOnce) {
+    constexpr int kAtOnce = 200;  // the server takes 256 connections
     RunningServer server(repeat);
     int answers = 0;
-    for (int i = 0; i < 500; ++i) {
+    for (int i = 0; i < kAtOnce; ++i) {
         HttpClientRequest out = request(server.url() + "/" + std::to_string(i));
         out.timeout = Millis(20'000);
         client_.send(std::move(out), [&, i](const Answer& answer) {
             if (answer && answer->body == "GET|/" + std::to_string(i) + "|") ++answers;
         });
     }
-    run_until([&] { return answers == 500; });
-    EXPECT_EQ(answers, 500);
+    run_until([&] { return answers == kAtOnce; });
+    EXPECT_EQ(answers, kAtOnce);
+}
+
+TEST_F(HttpClientTest, RequestsToOneHostDoNotWaitForEachOther) {
+    constexpr std::size_t kAtOnce = 40;
+    tcp::acceptor acceptor(io_, {asio::ip::address_v4::loopback(), 0});
+    std::vector<tcp::socket> hanging;  // none is answered
+    std::function<void()> accept = [&] {
+        acceptor.async_accept([&](const boost::system::error_code& error, tcp::socket socket) {
+            if (error) return;
+            hanging.push_back(std::move(socket));
+            accept();
+        });
+    };
+    accept();
+    for (std::size_t i = 0; i < kAtOnce; ++i)
+        client_.send(request("http://127.0.0.1:" + std::to_string(acceptor.local_endpoint().port()) + "/"),
+                     [](const Answer&) {});
+    run_until([&] { return hanging.size() == kAtOnce; });
+    EXPECT_EQ(hanging.size(), kAtOnce);
+    client_.stop();
 }
 
 TEST_F(HttpClientTest, TalksToAUnixSocket) {
