@@ -26,7 +26,7 @@ struct CloudAccess {
     std::string application_credential_name;  ///< of the user above
     std::string application_credential_secret;
 
-    std::string region;  ///< empty: any
+    std::string region;  ///< empty: the catalog has only one
     std::string interface = "public";
     std::string ca_file;  ///< empty: the system's
     bool insecure = false;

@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -30,6 +31,14 @@ struct KeystoneSession {
     TimePoint asked_at{};
     TimePoint renew_at{};
     TimePoint ends_at{};
+};
+
+/// Where a service is, as the catalog has it.
+struct KeystonePlace {
+    std::string region;
+    std::string url;
+
+    auto operator<=>(const KeystonePlace&) const = default;
 };
 
 namespace {
@@ -122,30 +131,52 @@ std::string without_slash(std::string url) {
     return url;
 }
 
-bool is_in_region(const json& endpoint, const std::string& region) {
-    return region.empty() || wire::text_or(endpoint, "region_id") == region ||
-           wire::text_or(endpoint, "region") == region;
-}
-
-std::optional<std::string> in_catalog(const json& catalog, const std::string& service, const CloudAccess& access) {
-    if (!catalog.is_array()) return std::nullopt;
+/// Sorted: Keystone promises no order.
+std::set<KeystonePlace> places_of(const json& catalog, const std::string& service, const CloudAccess& access) {
+    std::set<KeystonePlace> places;
+    if (!catalog.is_array()) return places;
     for (const json& entry : catalog) {
         const json* endpoints = wire::find(entry, "endpoints");
         if (wire::text_or(entry, "type") != service || endpoints == nullptr || !endpoints->is_array()) continue;
         for (const json& endpoint : *endpoints) {
-            if (wire::text_or(endpoint, "interface") == access.interface && is_in_region(endpoint, access.region))
-                return without_slash(wire::text_or(endpoint, "url"));
+            const std::string id = wire::text_or(endpoint, "region_id");
+            const std::string name = wire::text_or(endpoint, "region");
+            const bool in_region = access.region.empty() || access.region == id || access.region == name;
+            if (wire::text_or(endpoint, "interface") == access.interface && in_region)
+                places.insert({id.empty() ? name : id, without_slash(wire::text_or(endpoint, "url"))});
         }
     }
-    return std::nullopt;
+    return places;
 }
 
-Result<CloudGrant> grant(const KeystoneSession& session, const std::string& service, const CloudAccess& access) {
-    const auto own = access.endpoints.find(service);
-    if (own != access.endpoints.end()) return CloudGrant{session.token, without_slash(own->second)};
-    if (auto found = in_catalog(session.catalog, service, access)) return CloudGrant{session.token, std::move(*found)};
-    return fail(Errc::not_found, "Keystone's catalog has no " + access.interface + " endpoint of type '" + service +
-                                     "'" + (access.region.empty() ? "" : " in region " + access.region));
+std::string listed(const std::set<std::string>& names) {
+    std::string text;
+    for (const std::string& name : names)
+        text += (text.empty() ? "" : ", ") + name;
+    return base::escape(text, kShownAnswer);
+}
+
+/// The one place of a service. Two regions are two clouds, and either answers about the other's servers that there are
+/// none: where nobody names one, none is chosen.
+Result<KeystonePlace> place_of(const json& catalog, const std::string& service, const CloudAccess& access) {
+    const std::set<KeystonePlace> places = places_of(catalog, service, access);
+    const std::string what = access.interface + " endpoint of type '" + service + "'";
+    if (places.empty())
+        return fail(Errc::not_found,
+                    "Keystone's catalog has no " + what + (access.region.empty() ? "" : " in region " + access.region));
+    std::set<std::string> regions;
+    std::set<std::string> urls;
+    for (const KeystonePlace& place : places) {
+        regions.insert(place.region);
+        urls.insert(place.url);
+    }
+    if (urls.size() > 1 && regions.size() > 1)
+        return fail(Errc::config, "Keystone's catalog has a " + what + " in each of the regions " + listed(regions) +
+                                      ": expected region_name to name one");
+    if (urls.size() > 1)
+        return fail(Errc::config, "Keystone's catalog has more than one " + what + ": " + listed(urls) +
+                                      "; expected one, or the key endpoint to name it");
+    return *places.begin();
 }
 
 /// The sentence that OpenStack's services put into their errors, whatever the object around it is called.
@@ -317,13 +348,28 @@ private:
         problem_ = std::move(session.error());
     }
 
+    /// Only with a session.
+    Result<CloudGrant> grant(const std::string& service) {
+        const auto own = access_.endpoints.find(service);
+        if (own != access_.endpoints.end()) return CloudGrant{session_->token, without_slash(own->second)};
+        auto place = place_of(session_->catalog, service, access_);
+        if (!place) return tl::make_unexpected(std::move(place.error()));
+        const KeystonePlace& before = places_.try_emplace(service, *place).first->second;
+        if (access_.region.empty() && before.region != place->region && before.url != place->url)
+            return fail(Errc::config, "Keystone's catalog had the " + access_.interface + " endpoint of type '" +
+                                          service + "' in region " + base::escape(before.region, kShownAnswer) +
+                                          ", and has it in region " + base::escape(place->region, kShownAnswer) +
+                                          " now: expected region_name to name one");
+        return CloudGrant{session_->token, std::move(place->url)};
+    }
+
     /// A token that could not be renewed serves until its end.
     void answer_all() {
         const bool usable = session_ && base::Clock::now() < session_->ends_at;
         for (Waiting& waiting : std::exchange(waiting_, {})) {
             if (stopped_) return;
             if (usable && session_) {
-                auto granted = grant(*session_, waiting.service, access_);
+                auto granted = grant(waiting.service);
                 if (!granted) doubt_catalog();
                 waiting.granted(std::move(granted));
             } else {
@@ -340,6 +386,7 @@ private:
     std::optional<KeystoneSession> session_;
     std::optional<base::Error> problem_;  ///< of the last attempt
     TimePoint pause_until_{};
+    std::map<std::string, KeystonePlace> places_;   ///< of the services, as they were first found
     std::map<std::string, std::string> versioned_;  ///< endpoints by the root that the catalog names
     std::vector<Waiting> waiting_;
     bool asking_ = false;

@@ -32,8 +32,8 @@ public:
     Keystone& operator=(const Keystone&) = delete;
 
     /// `service` is a type of the catalog: "compute", "rca". Calls `granted` once, never from within this call. Errors:
-    /// permission (Keystone refuses who we are), not_found (no such service, region or interface), and those of
-    /// runtime::HttpClient.
+    /// permission (Keystone refuses who we are), not_found (no such service, region or interface), config (no region is
+    /// named, and it has several or another than before), and those of runtime::HttpClient.
     void with_token(const std::string& service, Granted granted);
     /// A service answered 401 to `token`: the next with_token gets another one.
     void token_rejected(const std::string& token);

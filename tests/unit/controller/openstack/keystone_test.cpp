@@ -118,6 +118,52 @@ TEST_F(KeystoneTest, NamesTheServiceThatTheCatalogLacks) {
     EXPECT_EQ(got.error().message, "Keystone's catalog has no public endpoint of type 'rca' in region west");
 }
 
+TEST_F(KeystoneTest, ChoosesNoneOfTwoRegionsWhateverTheirOrder) {
+    const json east = endpoint("public", "east", "/e");
+    const json west = endpoint("public", "west", "/w");
+    for (const json& order : {json{east, west}, json{west, east}}) {
+        endpoints = order;
+        Keystone keystone(loop.io, http, access);
+        const auto got = token(keystone);
+        ASSERT_FALSE(got);
+        EXPECT_EQ(got.error().message,
+                  "Keystone's catalog has a public endpoint of type 'compute' in each of the regions east, west: "
+                  "expected region_name to name one");
+        access.region = "west";
+        Keystone named(loop.io, http, access);
+        EXPECT_EQ(token(named)->endpoint, url("/w"));
+        access.region.clear();
+    }
+}
+
+TEST_F(KeystoneTest, ChoosesNoneOfTwoEndpointsOfOneRegion) {
+    endpoints = {endpoint("public", "east", "/b"), endpoint("public", "east", "/a")};
+    Keystone keystone(loop.io, http, access);
+    const auto got = token(keystone);
+    ASSERT_FALSE(got);
+    EXPECT_EQ(got.error().message, "Keystone's catalog has more than one public endpoint of type 'compute': " +
+                                       url("/a") + ", " + url("/b") + "; expected one, or the key endpoint to name it");
+    endpoints = {endpoint("public", "east", "/a/"), endpoint("public", "east", "/a")};
+    Keystone same(loop.io, http, access);
+    EXPECT_EQ(token(same)->endpoint, url("/a"));
+}
+
+TEST_F(KeystoneTest, StaysInTheRegionWhereItFoundTheService) {
+    endpoints = {endpoint("public", "east", "/e")};
+    Keystone keystone(loop.io, http, access);
+    EXPECT_EQ(token(keystone)->endpoint, url("/e"));
+    endpoints = {endpoint("public", "west", "/w")};
+    keystone.token_rejected("token-1");
+    const auto got = token(keystone);
+    ASSERT_FALSE(got);
+    EXPECT_EQ(got.error().message,
+              "Keystone's catalog had the public endpoint of type 'compute' in region east, and has it in region west "
+              "now: expected region_name to name one");
+    endpoints = {endpoint("public", "east", "/moved")};
+    keystone.token_rejected("token-2");
+    EXPECT_EQ(token(keystone)->endpoint, url("/moved"));
+}
+
 TEST_F(KeystoneTest, FindsAServiceThatTheCatalogHasSinceTheTokenWasIssued) {
     access.doubt_catalog_after = base::Millis(20);
     Keystone keystone(loop.io, http, access);
