@@ -4,8 +4,11 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <unordered_set>
 #include <utility>
 
+#include "base/text.hpp"
+#include "runtime/http/http_date.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
@@ -28,6 +31,34 @@ constexpr int kNewest = 93;
 constexpr int kServersInPage = 200;
 constexpr int kGroupsInPage = 200;
 constexpr wire::JsonLimits kListLimits{32, 100'000};
+constexpr std::size_t kShownPage = 160;
+
+base::WallTime date_of(const Result<HttpClientResponse>& response) {
+    if (!response) return {};
+    const auto header = response->headers.find("date");
+    if (header == response->headers.end()) return {};
+    return runtime::parse_http_date(header->second).value_or(base::WallTime{});
+}
+
+/// A list that is read page by page. Each page has to bring something new, or markers that go round, or a proxy that
+/// drops them, would be followed without end.
+struct PagedList {
+    std::unordered_set<std::string> ids;
+
+    /// Of those of a server or group that Nova could not report more of, too.
+    bool add(const json& page, const char* key) {
+        bool is_new = false;
+        for (const json& element : *wire::find(page, key))
+            is_new = ids.insert(wire::text_or(element, "id")).second || is_new;
+        return is_new;
+    }
+};
+
+Result<void> check_goes_on(PagedList& listing, const json& page, const char* key, const std::string& path) {
+    if (listing.add(page, key)) return {};
+    return fail(Errc::malformed, std::string("Nova's list '") + key + "' does not end: " +
+                                     base::escape(path, kShownPage) + " has nothing that the pages before it lack");
+}
 
 Result<json> body_of(const Result<HttpClientResponse>& response) {
     if (!response) return tl::make_unexpected(response.error());
@@ -98,16 +129,19 @@ std::string next_query(const json& body) {
 class NovaClient::Impl : public std::enable_shared_from_this<Impl> {
 public:
     using Got = std::function<void(Result<json>)>;
+    using GotAt = std::function<void(Result<json>, ListedAt)>;
 
     explicit Impl(Keystone& keystone) : keystone_(keystone) {}
 
     void list_servers(const std::string& changed_since, Page<Servers> page, Done<void> done) {
         std::string query = "?all_tenants=1&limit=" + std::to_string(kServersInPage);
         if (!changed_since.empty()) query += "&changes-since=" + changed_since;
-        next_servers(query, std::move(page), std::move(done));
+        next_servers(query, std::make_shared<PagedList>(), std::move(page), std::move(done));
     }
 
-    void list_groups(Page<Groups> page, Done<void> done) { next_groups(0, std::move(page), std::move(done)); }
+    void list_groups(Page<Groups> page, Done<void> done) {
+        next_groups(0, std::make_shared<PagedList>(), std::move(page), std::move(done));
+    }
 
     void get_server(const base::GuestId& server, Done<std::optional<NovaServer>> done) {
         get("/servers/" + server.str(), [done = std::move(done)](const Result<json>& body) {
@@ -134,69 +168,84 @@ public:
     void stop() { stopped_ = true; }
 
 private:
-    void next_servers(const std::string& query, Page<Servers> page, Done<void> done) {
-        get("/servers/detail" + query, [self = shared_from_this(), query, page = std::move(page),
-                                        done = std::move(done)](const Result<json>& body) mutable {
+    using PagedListPtr = std::shared_ptr<PagedList>;
+
+    void next_servers(const std::string& query, const PagedListPtr& listing, Page<Servers> page, Done<void> done) {
+        const std::string path = "/servers/detail" + query;
+        get_at(path, [self = shared_from_this(), path, listing, page = std::move(page), done = std::move(done)](
+                         const Result<json>& body, ListedAt at) mutable {
             if (!body) return done(tl::make_unexpected(body.error()));
             Servers servers;
             if (auto read = read_list(*body, "servers", add_server, servers); !read)
                 return done(tl::make_unexpected(read.error()));
-            page(servers);
+            page(servers, at);
             const std::string next = next_query(*body);
-            if (next.empty() || next == query) return done({});
-            self->next_servers(next, std::move(page), std::move(done));
+            if (next.empty()) return done({});
+            if (auto goes_on = check_goes_on(*listing, *body, "servers", path); !goes_on)
+                return done(tl::make_unexpected(goes_on.error()));
+            self->next_servers(next, listing, std::move(page), std::move(done));
         });
     }
 
     /// Nova pages groups by offset and marks nowhere that there are more; its own limit may be below ours. One that is
     /// deleted between two pages shifts the others: what a listing lacks is no proof (get_group).
-    void next_groups(std::size_t before, Page<Groups> page, Done<void> done) {
-        get("/os-server-groups?all_projects=1&limit=" + std::to_string(kGroupsInPage) +
-                "&offset=" + std::to_string(before),
-            [self = shared_from_this(), before, page = std::move(page),
-             done = std::move(done)](const Result<json>& body) mutable {
-                if (!body) return done(tl::make_unexpected(body.error()));
-                Groups groups;
-                if (auto read = read_list(*body, "server_groups", add_group, groups); !read)
-                    return done(tl::make_unexpected(read.error()));
-                if (groups.empty()) return done({});
-                page(groups);
-                self->next_groups(before + groups.size(), std::move(page), std::move(done));
-            });
+    void next_groups(std::size_t before, const PagedListPtr& listing, Page<Groups> page, Done<void> done) {
+        const std::string path = "/os-server-groups?all_projects=1&limit=" + std::to_string(kGroupsInPage) +
+                                 "&offset=" + std::to_string(before);
+        get_at(path, [self = shared_from_this(), path, before, listing, page = std::move(page), done = std::move(done)](
+                         const Result<json>& body, ListedAt at) mutable {
+            if (!body) return done(tl::make_unexpected(body.error()));
+            Groups groups;
+            if (auto read = read_list(*body, "server_groups", add_group, groups); !read)
+                return done(tl::make_unexpected(read.error()));
+            if (groups.empty()) return done({});
+            if (auto goes_on = check_goes_on(*listing, *body, "server_groups", path); !goes_on)
+                return done(tl::make_unexpected(goes_on.error()));
+            page(groups, at);
+            self->next_groups(before + groups.size(), listing, std::move(page), std::move(done));
+        });
     }
 
     void get(const std::string& path, Got got) {
+        get_at(path, [got = std::move(got)](Result<json> body, ListedAt /*at*/) { got(std::move(body)); });
+    }
+
+    void get_at(const std::string& path, GotAt got) {
         if (minor_ == 0) return negotiate(path, std::move(got));
-        ask(path, minor_, [self = shared_from_this(), got = std::move(got)](Result<json> body) {
+        ask(path, minor_, [self = shared_from_this(), got = std::move(got)](Result<json> body, ListedAt at) {
             // Nova was exchanged for another one: agreed on again with the next call.
             if (!body && body.error().code == Errc::unsupported_version) self->minor_ = 0;
-            got(std::move(body));
+            got(std::move(body), at);
         });
     }
 
-    void negotiate(const std::string& path, Got got) {
-        ask("/", 0, [self = shared_from_this(), path, got = std::move(got)](const Result<json>& body) mutable {
-            // Where the endpoint holds a project's id there is no such document; a refusal will name what is wrong.
-            const bool no_document =
-                !body && (body.error().code == Errc::not_found || body.error().code == Errc::unknown_address);
-            if (!body && !no_document) return got(tl::make_unexpected(body.error()));
-            const int newest = no_document ? kOldest : newest_minor(*body);
-            if (newest < kOldest)
-                return got(fail(Errc::unsupported_version, "Nova's API is 2." + std::to_string(newest) +
-                                                               ", expected 2." + std::to_string(kOldest) +
-                                                               " or newer"));
-            self->minor_ = std::min(newest, kNewest);
-            self->get(path, std::move(got));
-        });
+    void negotiate(const std::string& path, GotAt got) {
+        ask("/", 0,
+            [self = shared_from_this(), path, got = std::move(got)](const Result<json>& body, ListedAt at) mutable {
+                // Where the endpoint holds a project's id there is no such document; a refusal will name what is wrong.
+                const bool no_document =
+                    !body && (body.error().code == Errc::not_found || body.error().code == Errc::unknown_address);
+                if (!body && !no_document) return got(tl::make_unexpected(body.error()), at);
+                const int newest = no_document ? kOldest : newest_minor(*body);
+                if (newest < kOldest)
+                    return got(
+                        fail(Errc::unsupported_version, "Nova's API is 2." + std::to_string(newest) + ", expected 2." +
+                                                            std::to_string(kOldest) + " or newer"),
+                        at);
+                const int minor = std::min(newest, kNewest);
+                // A proxy answers 404, too, until Nova is up: that is not remembered.
+                if (body) self->minor_ = minor;
+                self->ask(path, minor, std::move(got));
+            });
     }
 
-    void ask(const std::string& path, int minor, Got got) {
+    void ask(const std::string& path, int minor, GotAt got) {
         HttpClientRequest request;
         request.url = path;
         if (minor > 0) request.headers["OpenStack-API-Version"] = "compute 2." + std::to_string(minor);
         keystone_.call(kCompute, std::move(request),
                        [self = shared_from_this(), got = std::move(got)](const Result<HttpClientResponse>& response) {
-                           if (!self->stopped_) got(body_of(response));
+                           if (!self->stopped_) got(body_of(response), date_of(response));
                        });
     }
 

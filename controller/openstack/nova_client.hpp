@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "controller/openstack/keystone.hpp"
 #include "controller/openstack/nova_records.hpp"
@@ -14,15 +15,17 @@ namespace vitalwire::controller {
 
 /// Nova's API, as far as an inventory needs it; as an administrator, of all projects. The microversion is agreed on
 /// with the first call: at least 2.47 (the flavor's extra specs come with the server). Errors: those of Keystone::call,
-/// unsupported_version, permission (403), not_found (404 in Nova's words), unknown_address (any other 404), malformed,
-/// unavailable (any other status). All calls and callbacks
-/// are on the event loop's thread; destroyed, it calls back no more.
+/// unsupported_version, permission (403), not_found (404 in Nova's words), unknown_address (any other 404), malformed
+/// (also a list that does not end: each page has something new), unavailable (any other status). All calls and
+/// callbacks are on the event loop's thread; destroyed, it calls back no more.
 class NovaClient {
 public:
+    /// The Date of a page; the epoch where Nova's answers have none.
+    using ListedAt = base::WallTime;
     template <class T>
     using Done = std::function<void(base::Result<T>)>;
     template <class T>
-    using Page = std::function<void(const T&)>;
+    using Page = std::function<void(const T&, ListedAt)>;
     using Servers = std::vector<NovaServer>;
     using Groups = std::vector<NovaGroup>;
 

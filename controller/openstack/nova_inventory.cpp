@@ -31,6 +31,8 @@ constexpr std::size_t kAskedAtOnce = 8;
 /// Of one full poll: the others are found missing again by the next one.
 constexpr std::size_t kMissingAsked = 500;
 constexpr std::size_t kShownProblems = 5;
+/// The hosts that write `updated` have clocks of their own, and a row may be committed after one with a later time.
+constexpr std::chrono::minutes kOverlap{5};
 
 std::string summary(const std::map<std::string, std::size_t>& problems) {
     std::string text;
@@ -41,6 +43,19 @@ std::string summary(const std::map<std::string, std::size_t>& problems) {
         text += (text.empty() ? "" : "; ") + problem + " (servers: " + std::to_string(servers) + ")";
     }
     return text;
+}
+
+/// From when on changes are asked for, after a list that Nova gave at `listed_at`. Neither clock is trusted alone: with
+/// the newest time of change one server from a host whose clock is ahead would hide all that happens until then, with
+/// Nova's own clock one that is ahead itself. Empty: that cannot be known.
+std::string changes_since(const std::string& newest_update, base::WallTime listed_at) {
+    if (listed_at == base::WallTime{}) return {};
+    std::string with_micros = newest_update;
+    if (with_micros.ends_with('Z')) with_micros.replace(with_micros.size() - 1, 1, ".000000Z");
+    const base::WallTime newest = base::from_iso8601(with_micros);
+    const base::WallTime from = newest == base::WallTime{} ? listed_at : std::min(newest, listed_at);
+    std::string since = base::to_iso8601(from - kOverlap);
+    return since.replace(since.find('.'), std::string::npos, "Z");
 }
 
 }  // namespace
@@ -96,7 +111,7 @@ private:
     struct Poll {
         bool complete = false;
         std::size_t changes = 0;
-        std::string changed_since;     ///< the newest change that was listed
+        base::WallTime listed_at{};    ///< its first page, by Nova's clock
         std::vector<GuestId> missing;  ///< not asked for yet
         std::vector<GuestId> gone;
         std::vector<GroupId> missing_groups;
@@ -107,8 +122,10 @@ private:
 
     template <class T>
     NovaClient::Page<T> take(const PollPtr& poll) {
-        return [self = shared_from_this(), poll](const T& page) {
-            if (self->handler_ != nullptr) self->taken(poll, page);
+        return [self = shared_from_this(), poll](const T& page, NovaClient::ListedAt at) {
+            if (self->handler_ == nullptr) return;
+            if (poll->listed_at == base::WallTime{}) poll->listed_at = at;
+            self->taken(poll, page, at);
         };
     }
 
@@ -145,18 +162,20 @@ private:
                              then(&Impl::find_missing, poll));
     }
 
-    void taken(const PollPtr& poll, const NovaClient::Groups& groups) { used(poll, view_.take(groups)); }
+    void taken(const PollPtr& poll, const NovaClient::Groups& groups, NovaClient::ListedAt /*at*/) {
+        used(poll, view_.take(groups));
+    }
 
-    void taken(const PollPtr& poll, const NovaClient::Servers& servers) {
+    void taken(const PollPtr& poll, const NovaClient::Servers& servers, NovaClient::ListedAt at) {
         for (const NovaServer& server : servers)
-            poll->changed_since = std::max(poll->changed_since, server.updated_at);
-        used(poll, view_.take(servers));
+            newest_update_ = std::max(newest_update_, server.updated_at);
+        used(poll, view_.take(servers, at));
     }
 
     /// At the first load everything is new: it is reported at its end.
     void used(const PollPtr& poll, const std::vector<GuestChange>& changes) {
         poll->changes += changes.size();
-        if (loaded_) changed(changes, false);
+        learned(changes);
     }
 
     void find_missing(const PollPtr& poll) {
@@ -190,7 +209,7 @@ private:
             ++poll->asking;
             client_.get_group(group, [self = shared_from_this(), poll, group](const auto& got) {
                 if (self->handler_ == nullptr) return;
-                if (got && *got) self->taken(poll, NovaClient::Groups{**got});
+                if (got && *got) self->taken(poll, NovaClient::Groups{**got}, {});
                 self->note_missing(poll, got && !*got, group, poll->gone_groups);
             });
         }
@@ -206,8 +225,8 @@ private:
     }
 
     void finish(const PollPtr& poll) {
-        changed_since_ = std::max(changed_since_, poll->changed_since);
-        const auto changes = view_.end_poll(poll->gone, poll->gone_groups);
+        changed_since_ = changes_since(newest_update_, poll->listed_at);
+        const auto changes = view_.end_poll(poll->gone, poll->gone_groups, poll->listed_at);
         poll->changes += changes.size();
         polls_.add();
         polled_at_ = base::Clock::now();
@@ -257,7 +276,7 @@ private:
         for (const std::string& body : bodies)
             apply(body, changes);
         // Before the first poll has ended nobody knows what a change changes: it finds the state after these.
-        if (loaded_) changed(changes, false);
+        learned(changes);
     }
 
     void apply(const std::string& body, std::vector<GuestChange>& changes) {
@@ -269,22 +288,29 @@ private:
                              {{"why", notification.error().message}});
             return;
         }
-        auto effect = view_.apply(*notification, base::Clock::now());
+        auto effect = view_.apply(*notification);
         if (!effect.used) unused_.add();
         std::move(effect.changes.begin(), effect.changes.end(), std::back_inserter(changes));
-        for (const GuestId& guest : effect.ask) {
-            if (asked_.insert(guest).second) ask_for_flavor(guest);
+        to_ask_.insert(effect.ask.begin(), effect.ask.end());
+        ask_for_servers();
+    }
+
+    /// Unanswered: the next poll finds the server among those that changed.
+    void ask_for_servers() {
+        while (asked_ < kAskedAtOnce && !to_ask_.empty()) {
+            const GuestId guest = to_ask_.extract(to_ask_.begin()).value();
+            ++asked_;
+            client_.get_server(guest, [self = shared_from_this(), as_of = view_.as_of(guest)](const auto& got) {
+                if (self->handler_ == nullptr) return;
+                --self->asked_;
+                if (got && *got) self->learned(self->view_.answer(**got, as_of));
+                self->ask_for_servers();
+            });
         }
     }
 
-    /// Unversioned notifications do not have what the flavor asks for. Unanswered: the next poll finds the server among
-    /// those that changed.
-    void ask_for_flavor(const GuestId& guest) {
-        client_.get_server(guest, [self = shared_from_this(), guest](const auto& got) {
-            if (self->handler_ == nullptr) return;
-            self->asked_.erase(guest);
-            if (got && *got) self->changed(self->view_.answer(**got), false);
-        });
+    void learned(const std::vector<GuestChange>& changes) {
+        if (loaded_) changed(changes, false);
     }
 
     void changed(const std::vector<GuestChange>& changes, bool always) {
@@ -304,12 +330,14 @@ private:
     bool loaded_ = false;
     bool polling_ = false;
     bool poll_again_ = false;
-    std::string changed_since_;  ///< by Nova's clock: the newest change that was listed
+    std::string newest_update_;  ///< of all that was listed
+    std::string changed_since_;
     base::TimePoint full_poll_at_{};
     base::TimePoint polled_at_ = base::Clock::now();  ///< its end; before the first our start
     base::TimePoint began_complete_{};
     base::Millis backoff_ = kFirstRetry;
-    std::unordered_set<GuestId> asked_;
+    std::unordered_set<GuestId> to_ask_;
+    std::size_t asked_ = 0;  ///< of these, under way
     bool logged_malformed_ = false;
     std::shared_ptr<bool> listening_;
     runtime::Timer poll_timer_;

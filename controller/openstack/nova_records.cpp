@@ -47,6 +47,13 @@ std::string time_of(const json& object, const char* key) {
     return time.size() == kWholeSeconds ? time + ".000000" : time;
 }
 
+/// "2026-11-22 06:25:56.533607", UTC, as oslo.messaging writes it; without a fraction when that is 0.
+base::WallTime sent_at(const json& message) {
+    std::string time = time_of(message, "timestamp") + "Z";
+    if (const std::size_t space = time.find(' '); space != std::string::npos) time[space] = 'T';
+    return base::from_iso8601(time);
+}
+
 std::map<std::string, std::string> string_map(const json& object) {
     std::map<std::string, std::string> map;
     if (!object.is_object()) return map;
@@ -71,6 +78,17 @@ std::vector<base::GuestId> guest_ids(const json& list) {
         if (id.is_string() && is_id(id.get_ref<const std::string&>())) ids.emplace_back(id.get<std::string>());
     }
     return ids;
+}
+
+/// A server of no host is one that runs nowhere: that has to be said, and is not what an attribute that is absent says.
+Result<void> check_placed(const json& object, const char* state_key, const char* host_key) {
+    const json* state = wire::find(object, state_key);
+    if (state == nullptr || !state->is_string())
+        return fail(Errc::malformed, std::string("a server without '") + state_key + "', expected a text");
+    const json* host = wire::find(object, host_key);
+    if (host == nullptr || (!host->is_string() && !host->is_null()))
+        return fail(Errc::malformed, std::string("a server without '") + host_key + "', expected a text or null");
+    return {};
 }
 
 // Notifications.
@@ -150,8 +168,10 @@ base::Result<NovaNotification> filled(NovaNotification notification, About about
 
 Result<NovaNotification> read_versioned(NovaNotification notification, const json& payload) {
     const std::string& event = notification.event_type;
-    if (event == "instance.update")
+    if (event == "instance.update") {
+        if (auto placed = check_placed(payload, "state", "host"); !placed) return tl::make_unexpected(placed.error());
         return filled(std::move(notification), About::server, &NovaNotification::server, versioned_server(payload));
+    }
     if (announces_move(event))
         return filled(std::move(notification), About::move, &NovaNotification::server, versioned_server(payload));
     if (event == "instance.delete.end")
@@ -168,8 +188,10 @@ Result<NovaNotification> read_versioned(NovaNotification notification, const jso
 
 Result<NovaNotification> read_unversioned(NovaNotification notification, const json& payload) {
     const std::string& event = notification.event_type;
-    if (event == "compute.instance.update")
+    if (event == "compute.instance.update") {
+        if (auto placed = check_placed(payload, "state", "host"); !placed) return tl::make_unexpected(placed.error());
         return filled(std::move(notification), About::server, &NovaNotification::server, unversioned_server(payload));
+    }
     if (announces_move(event))
         return filled(std::move(notification), About::move, &NovaNotification::server, unversioned_server(payload));
     if (event == "compute.instance.delete.end")
@@ -207,6 +229,7 @@ Result<NovaNotification> read_notification(std::string_view body) {
     NovaNotification notification;
     notification.message_id = text(*message, "message_id");
     notification.event_type = text(*message, "event_type");
+    notification.sent_at = sent_at(*message);
     if (notification.event_type.empty()) return fail(Errc::malformed, "a notification without event_type");
     const json& payload = member(*message, "payload");
     if (!payload.is_object()) return fail(Errc::malformed, "a notification whose payload is no object");
@@ -223,6 +246,8 @@ Result<std::optional<NovaServer>> read_server(const json& json_server) {
     if (!is_id(guest.id.str())) return no_id("server", "id");
     guest.state = text(json_server, "OS-EXT-STS:vm_state");
     if (guest.state.empty()) return std::optional<NovaServer>();
+    if (auto placed = check_placed(json_server, "OS-EXT-STS:vm_state", "OS-EXT-SRV-ATTR:host"); !placed)
+        return fail(Errc::malformed, "Nova: " + placed.error().message + ": the user needs the role admin");
     guest.display_name = text(json_server, "name");
     guest.hostname = text(json_server, "OS-EXT-SRV-ATTR:hostname");
     guest.project = text(json_server, "tenant_id");

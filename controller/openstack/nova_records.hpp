@@ -21,7 +21,7 @@ struct NovaServer {
     std::string flavor;               ///< its name
     std::optional<ExtraSpecs> specs;  ///< absent in unversioned notifications
     bool deleted = false;
-    std::string updated_at;  ///< by Nova's clock, as changes-since takes it; empty in notifications
+    std::string updated_at;  ///< by the clock of the host that wrote its row; empty in notifications
 };
 
 struct NovaGroup {
@@ -44,6 +44,7 @@ struct NovaNotification {
     std::string message_id;
     std::string event_type;
     bool versioned = false;
+    base::WallTime sent_at{};  ///< by its sender's clock; the epoch where it has no time
     About about = About::nothing_of_ours;
     NovaServer server;
     base::HostId partner;

@@ -13,8 +13,6 @@ namespace {
 
 /// Twins arrive within milliseconds, redeliveries within a reconnection: some thousand messages.
 constexpr std::size_t kRemembered = 20'000;
-/// How long after a versioned notification unversioned ones count as its twins.
-constexpr base::Duration kVersionedLast = std::chrono::minutes(5);
 
 /// Adds to a set that drops its oldest; false when it was there.
 template <class T>
@@ -45,12 +43,15 @@ bool NovaView::is_repetition(const std::string& message_id) {
     return !message_id.empty() && !remember(seen_, seen_order_, message_id);
 }
 
-NovaView::Effect NovaView::apply(const NovaNotification& notification, base::TimePoint now) {
+base::WallTime NovaView::as_of(const GuestId& guest) const {
+    const auto known = known_.find(guest);
+    return known == known_.end() ? polled_at_ : std::max(polled_at_, known->second.as_of);
+}
+
+NovaView::Effect NovaView::apply(const NovaNotification& notification) {
     Effect effect;
     if (is_repetition(notification.message_id)) return effect;
-    if (notification.versioned) versioned_until_ = now + kVersionedLast;
-    const bool twin = !notification.versioned && now < versioned_until_;
-    if (twin || notification.about == About::nothing_of_ours) return effect;
+    if (notification.about == About::nothing_of_ours) return effect;
     effect.used = true;
 
     const GuestId& guest = notification.server.guest.id;
@@ -59,19 +60,16 @@ NovaView::Effect NovaView::apply(const NovaNotification& notification, base::Tim
         return effect;
     }
     const GroupId& group = notification.group.group.id;
-    if (poll_ && !guest.empty()) poll_->notified_servers.insert(guest);
     if (poll_ && !group.empty()) poll_->notified_groups.insert(group);
     switch (notification.about) {
         case About::server:
-            if (notification.server.deleted) {
-                remove(guest, effect.changes);
-                note_deleted(guest);
-            } else if (!deleted_.contains(guest)) {
-                put(notification.server, effect.changes);
-                if (!known_[guest].policy) effect.ask.push_back(guest);
+            if (!notification.server.deleted) {
+                apply_state(notification, effect);
+                break;
             }
-            break;
+            [[fallthrough]];  // whenever that was: it does not come back
         case About::server_gone:
+            if (poll_) poll_->notified_servers.insert(guest);
             remove(guest, effect.changes);
             note_deleted(guest);
             break;
@@ -90,6 +88,20 @@ NovaView::Effect NovaView::apply(const NovaNotification& notification, base::Tim
             break;
     }
     return effect;
+}
+
+void NovaView::apply_state(const NovaNotification& notification, Effect& effect) {
+    const GuestId& guest = notification.server.guest.id;
+    if (deleted_.contains(guest)) return;
+    if (notification.sent_at != base::WallTime{} && notification.sent_at < as_of(guest)) {
+        effect.ask.push_back(guest);
+        return;
+    }
+    if (poll_) poll_->notified_servers.insert(guest);
+    put(notification.server, effect.changes);
+    Known& known = known_[guest];
+    known.as_of = std::max(known.as_of, notification.sent_at);
+    if (!known.policy) effect.ask.push_back(guest);
 }
 
 void NovaView::begin_poll() {
@@ -111,7 +123,7 @@ std::vector<GuestChange> NovaView::take(const std::vector<NovaGroup>& groups) {
     return changes;
 }
 
-std::vector<GuestChange> NovaView::take(const std::vector<NovaServer>& servers) {
+std::vector<GuestChange> NovaView::take(const std::vector<NovaServer>& servers, base::WallTime listed_at) {
     std::vector<GuestChange> changes;
     if (!poll_) return changes;
     for (const NovaServer& server : servers) {
@@ -122,6 +134,8 @@ std::vector<GuestChange> NovaView::take(const std::vector<NovaServer>& servers) 
             remove(id, changes);
         } else {
             put(server, changes);
+            Known& known = known_[id];
+            known.as_of = std::max(known.as_of, listed_at);
         }
     }
     return changes;
@@ -146,7 +160,9 @@ std::vector<GroupId> NovaView::missing_groups() const {
     return missing;
 }
 
-std::vector<GuestChange> NovaView::end_poll(const std::vector<GuestId>& gone, const std::vector<GroupId>& gone_groups) {
+std::vector<GuestChange> NovaView::end_poll(const std::vector<GuestId>& gone, const std::vector<GroupId>& gone_groups,
+                                            base::WallTime listed_at) {
+    polled_at_ = std::max(polled_at_, listed_at);
     const Poll poll = std::exchange(poll_, std::nullopt).value_or(Poll{});
     std::vector<GuestChange> changes;
     for (const GroupId& id : gone_groups) {
@@ -158,8 +174,15 @@ std::vector<GuestChange> NovaView::end_poll(const std::vector<GuestId>& gone, co
     return changes;
 }
 
-std::vector<GuestChange> NovaView::answer(const NovaServer& server) {
+std::vector<GuestChange> NovaView::answer(const NovaServer& server, base::WallTime known_as_of) {
     std::vector<GuestChange> changes;
+    const GuestId& id = server.guest.id;
+    if (deleted_.contains(id)) return changes;
+    if (as_of(id) == known_as_of) {
+        if (poll_) poll_->notified_servers.insert(id);
+        server.deleted ? remove(id, changes) : put(server, changes);
+        return changes;
+    }
     const InventoryGuest* guest = inventory_.guest(server.guest.id);
     if (guest == nullptr) return changes;
     Known& known = known_[guest->id];

@@ -19,25 +19,27 @@ namespace vitalwire::controller {
 /// Turns what Nova sends, in notifications and in lists, into changes of the inventory. No I/O, no clock.
 ///
 /// A poll (listing servers and groups) takes a while; what is notified during it is newer than what the poll
-/// finds, and stays. Where Nova sends both formats of notifications the versioned ones are used: their unversioned
-/// twins could arrive between two of them and take a state back.
+/// finds, and stays. A notification may be late: a service sends what its broker did not take again, a twin in the
+/// other format goes another way. One that was sent before what is known of its server was is not used; it may be news
+/// all the same, of a host whose clock is behind, so Nova is asked how the server is.
 class NovaView {
 public:
     struct Effect {
         std::vector<GuestChange> changes;
-        std::vector<base::GuestId> ask;  ///< servers whose flavor has to be asked for
+        std::vector<base::GuestId> ask;  ///< servers that Nova has to be asked for: their flavor, or their state
         bool used = false;               ///< false: a repetition, or nothing of ours
     };
 
     explicit NovaView(Inventory& inventory) : inventory_(inventory) {}
 
-    Effect apply(const NovaNotification& notification, base::TimePoint now);
+    Effect apply(const NovaNotification& notification);
 
     /// A poll takes all groups, in pieces, then servers, in pieces: all of them or those that changed.
     void begin_poll();
     void abandon_poll() { poll_.reset(); }
     std::vector<GuestChange> take(const std::vector<NovaGroup>& groups);
-    std::vector<GuestChange> take(const std::vector<NovaServer>& servers);
+    /// `listed_at`: by Nova's clock, if it has one.
+    std::vector<GuestChange> take(const std::vector<NovaServer>& servers, base::WallTime listed_at = {});
     /// Known servers that a poll at all of them did not name. It may lack those of a cell that is down: only Nova's 404
     /// proves that a server is gone.
     std::vector<base::GuestId> missing() const;
@@ -45,10 +47,13 @@ public:
     std::vector<base::GroupId> missing_groups() const;
     /// Ends the poll: of what is missing that is gone which Nova answers it has no more.
     std::vector<GuestChange> end_poll(const std::vector<base::GuestId>& gone,
-                                      const std::vector<base::GroupId>& gone_groups);
+                                      const std::vector<base::GroupId>& gone_groups, base::WallTime listed_at = {});
 
-    /// The answer about one server of `Effect::ask`: what the flavor asks for; its state comes by notifications.
-    std::vector<GuestChange> answer(const NovaServer& server);
+    /// The answer about one server of `Effect::ask`: all of it, or, when its state came since `as_of`, what the flavor
+    /// asks for.
+    std::vector<GuestChange> answer(const NovaServer& server, base::WallTime as_of);
+    /// When what is known of a server was sent or listed.
+    base::WallTime as_of(const base::GuestId& guest) const;
 
     /// "vitalwire:heartbeat_detect_multiplier: expected 1 to 10, found '11'", and how many servers have it.
     const std::map<std::string, std::size_t>& spec_problems() const { return spec_problems_; }
@@ -58,6 +63,7 @@ private:
         std::string flavor;
         std::optional<model::GuestPolicy> policy;  ///< absent until the flavor is known
         std::vector<std::string> problems;
+        base::WallTime as_of{};
     };
     /// What was notified, and what was listed, since a poll began.
     struct Poll {
@@ -68,6 +74,7 @@ private:
     };
 
     bool is_repetition(const std::string& message_id);
+    void apply_state(const NovaNotification& notification, Effect& effect);
     void put(const NovaServer& server, std::vector<GuestChange>& changes);
     void remove(const base::GuestId& guest, std::vector<GuestChange>& changes);
     void announce_move(const base::GuestId& guest, const base::HostId& partner, std::vector<GuestChange>& changes);
@@ -86,7 +93,7 @@ private:
     std::map<base::GroupId, std::set<base::GuestId>> members_;
     std::map<std::string, std::size_t> spec_problems_;
     std::optional<Poll> poll_;
-    base::TimePoint versioned_until_{};
+    base::WallTime polled_at_{};            ///< of all that has not changed since
     std::unordered_set<std::string> seen_;  ///< message ids, the newest some thousand
     std::deque<std::string> seen_order_;
     std::unordered_set<base::GuestId> deleted_;  ///< a late message must not bring them back

@@ -13,13 +13,13 @@ using namespace vitalwire::controller;
 
 namespace {
 
-void notify(NovaView& view, std::string_view body, base::TimePoint now) {
+void notify(NovaView& view, std::string_view body) {
     const auto notification = read_notification(body);
     if (!notification) return FUZZ_REQUIRE(!notification.error().message.empty());
     using About = NovaNotification::About;
     const bool of_server = notification->about == About::server || notification->about == About::server_gone;
     FUZZ_REQUIRE(!of_server || !notification->server.guest.id.empty());
-    const NovaView::Effect effect = view.apply(*notification, now);
+    const NovaView::Effect effect = view.apply(*notification);
     for (const GuestChange& change : effect.changes)
         FUZZ_REQUIRE(change.before.has_value() || change.after.has_value());
 }
@@ -51,16 +51,14 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     fuzz::Input input(data, size);
     Inventory inventory;
     NovaView view(inventory);
-    base::TimePoint now{};
     bool polls = false;
     std::string_view rest = input.rest();
     while (!rest.empty()) {
         const std::string_view line = rest.substr(0, rest.find('\n'));
         rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-        now += std::chrono::seconds(1);
         if (line.empty()) continue;
         const std::string_view body = line.substr(1);
-        if (line.front() == 'N') notify(view, body, now);
+        if (line.front() == 'N') notify(view, body);
         const auto page = wire::parse_object(body);
         if (page && line.front() == 'S' && polls) list_servers(view, page->value("servers", nlohmann::json::array()));
         if (page && line.front() == 'G' && polls)

@@ -58,6 +58,7 @@ protected:
         asked.push_back(request.target);
         if (request.target == "/compute/") return root;
         if (status != 200) return {status, R"({"computeFault":{"message":"out of order"}})"};
+        if (request.target == "/v2.1/" && no_document) return {404, "no such page"};
         if (request.target == "/v2.1/") return {200, json{{"version", {{"version", newest}}}}.dump()};
         microversions.push_back(request.microversion);
         if (request.target.starts_with("/v2.1/servers/detail")) return servers_page(request.target);
@@ -79,6 +80,7 @@ protected:
     }
 
     CloudAnswer servers_page(const std::string& target) const {
+        if (endless) return {200, endless_page(target).dump()};
         const std::size_t marker = target.find("marker=");
         const std::size_t begin = marker == std::string::npos ? 0 : std::stoul(target.substr(marker + 7));
         json page = {{"servers", json::array()}};
@@ -90,10 +92,17 @@ protected:
                  {"href", "http://nova.internal/v2.1/servers/detail?all_tenants=1&limit=500&marker=" +
                               std::to_string(begin + 2)}}};
         }
-        return {200, page.dump()};
+        return {200, page.dump(), dates};
+    }
+    /// Markers a, b, a, ...
+    static json endless_page(const std::string& target) {
+        const std::string next = target.ends_with("marker=a") ? "b" : "a";
+        return {{"servers", {nova_server("vm-" + next)}},
+                {"servers_links", {{{"rel", "next"}, {"href", "http://nova/v2.1/servers/detail?marker=" + next}}}}};
     }
     CloudAnswer groups_page(const std::string& target) const {
-        const std::size_t offset = std::stoul(target.substr(target.find("offset=") + 7)) + shift;
+        const std::size_t asked_for = std::stoul(target.substr(target.find("offset=") + 7));
+        const std::size_t offset = endless ? 0 : asked_for + shift;
         json page = {{"server_groups", json::array()}};
         if (offset < groups.size()) page["server_groups"].push_back(groups[offset]);
         return {200, page.dump()};
@@ -118,6 +127,9 @@ protected:
     std::string path = "/v2.1";  ///< of the endpoint in the catalog
     CloudAnswer root;            ///< of the service, which names its versions
     std::size_t shift = 0;       ///< groups deleted between two pages
+    bool no_document = false;    ///< of Nova's versions
+    bool endless = false;        ///< markers go round, and the offset is ignored
+    std::map<std::string, std::string> dates = {{"Date", "Sun, 22 Nov 2026 06:30:00 GMT"}};
     std::optional<CloudAnswer> no_group;
     Loop loop;
     CloudServer server{loop.io, [this](const CloudRequest& request) { return answer(request); }};
@@ -246,12 +258,64 @@ TEST_F(NovaInventoryTest, BetweenFullPollsItAsksOnlyForWhatChanged) {
     servers = {nova_server("vm-2", "deleted")};
     ASSERT_TRUE(loop.until([&] { return inventory.guest(GuestId("vm-2")) == nullptr; }));
     EXPECT_NE(inventory.guest(GuestId("vm-1")), nullptr);
-    EXPECT_THAT(asked, Contains(HasSubstr("changes-since=2026-11-22T06:29:49Z")));
+    EXPECT_THAT(asked, Contains(HasSubstr("changes-since=2026-11-22T06:24:49Z")))
+        << "minutes before the newest change: not all clocks of Nova's are equal";
     asked.clear();
     servers = {nova_server("vm-1"), nova_server("vm-3")};
     source->reload();
     EXPECT_TRUE(loop.until([&] { return inventory.guest(GuestId("vm-3")) != nullptr; }));
     EXPECT_THAT(asked, Contains(Not(HasSubstr("changes-since")))) << "asked to poll again, it polls everything";
+}
+
+TEST_F(NovaInventoryTest, AServerWhoseTimeIsAheadHidesNoOthersChanges) {
+    config.full_poll_interval = std::chrono::hours(1);
+    servers = {nova_server("vm-1"), nova_server("vm-2")};
+    servers[1]["updated"] = "2026-11-23T06:29:49Z";
+    start();
+    ASSERT_TRUE(until_loaded());
+    ASSERT_TRUE(until_next_round());
+    EXPECT_THAT(asked, Contains(HasSubstr("changes-since=2026-11-22T06:25:00Z"))) << "by Nova's own clock";
+    EXPECT_THAT(asked, Not(Contains(HasSubstr("changes-since=2026-11-23"))));
+}
+
+TEST_F(NovaInventoryTest, ANovaWhoseClockIsAheadIsAskedFromTheNewestChange) {
+    config.full_poll_interval = std::chrono::hours(1);
+    dates["Date"] = "Mon, 23 Nov 2026 06:30:00 GMT";
+    servers = {nova_server("vm-1")};
+    start();
+    ASSERT_TRUE(until_loaded());
+    EXPECT_TRUE(
+        loop.until([&] { return asked.back().find("changes-since=2026-11-22T06:24:49Z") != std::string::npos; }));
+}
+
+TEST_F(NovaInventoryTest, ANovaWithoutAClockIsAskedForEverything) {
+    config.full_poll_interval = std::chrono::hours(1);
+    dates.clear();
+    servers = {nova_server("vm-1")};
+    start();
+    ASSERT_TRUE(until_loaded());
+    ASSERT_TRUE(until_next_round());
+    EXPECT_THAT(asked, Not(Contains(HasSubstr("changes-since"))));
+}
+
+TEST_F(NovaInventoryTest, AListWithoutAnEndIsAProblem) {
+    endless = true;
+    start();
+    ASSERT_TRUE(loop.until([&] { return !problem().empty(); }));
+    EXPECT_EQ(problem(),
+              "Nova's list 'servers' does not end: /servers/detail?marker=b has nothing that the pages before "
+              "it lack");
+    EXPECT_FALSE(source->loaded());
+    EXPECT_LE(asked.size(), 6U);
+}
+
+TEST_F(NovaInventoryTest, AnOffsetThatIsIgnoredIsAProblem) {
+    endless = true;
+    groups = {{{"id", "g1"}, {"name", "one"}, {"project_id", "project"}, {"members", json::array()}}};
+    start();
+    ASSERT_TRUE(loop.until([&] { return !problem().empty(); }));
+    EXPECT_THAT(problem(), HasSubstr("offset=1 has nothing that the pages before it lack"));
+    EXPECT_FALSE(source->loaded());
 }
 
 TEST_F(NovaInventoryTest, ReportsThatNovaIsTooOld) {
@@ -260,6 +324,26 @@ TEST_F(NovaInventoryTest, ReportsThatNovaIsTooOld) {
     ASSERT_TRUE(loop.until([&] { return !problem().empty(); }));
     EXPECT_EQ(problem(), "Nova's API is 2.38, expected 2.47 or newer");
     EXPECT_FALSE(source->loaded());
+}
+
+TEST_F(NovaInventoryTest, AVersionDocumentThatAProxyDoesNotHaveYetIsAskedForAgain) {
+    no_document = true;
+    start();
+    ASSERT_TRUE(until_loaded());
+    EXPECT_EQ(microversions.back(), "compute 2.47");
+    no_document = false;
+    EXPECT_TRUE(loop.until([&] { return microversions.back() == "compute 2.93"; }));
+}
+
+TEST_F(NovaInventoryTest, AServerWithoutTheAttributeOfItsHostIsAProblemAndNoServerOfNoHost) {
+    servers = {nova_server("vm-1")};
+    start();
+    ASSERT_TRUE(until_loaded());
+    servers[0].erase("OS-EXT-SRV-ATTR:host");  // the user is admin no more
+    ASSERT_TRUE(loop.until([&] { return !problem().empty(); }));
+    EXPECT_THAT(problem(), HasSubstr("a server without 'OS-EXT-SRV-ATTR:host', expected a text or null: the user needs "
+                                     "the role admin"));
+    EXPECT_EQ(inventory.guest(GuestId("vm-1"))->host.str(), "compute-1");
 }
 
 TEST_F(NovaInventoryTest, SpeaksTheVersionThatNovaHas) {
