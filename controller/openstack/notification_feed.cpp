@@ -27,6 +27,8 @@ constexpr std::size_t kBatchBytes = 4U << 20U;
 constexpr std::size_t kWaitingBatches = 5;
 /// How long the thread waits for a message before it checks whether it is to end.
 constexpr Millis kWaitForMessage{200};
+/// Who deletes Nova's exchange, or a binding, ends what arrives here, and no consumer is told.
+constexpr Millis kBindEvery{10'000};
 constexpr Millis kFirstPause{500};
 constexpr Millis kLongestPause{30'000};
 
@@ -37,18 +39,30 @@ public:
 
     Result<void> open(const AmqpBroker& broker) {
         if (auto opened = session_.open(broker); !opened) return opened;
+        // An exchange that is not there is named as such, with nothing of ours at the broker.
         if (auto found = session_.expect_exchange(config_.exchange); !found) return found;
         if (auto declared = declare_queue(); !declared) return declared;
+        if (auto bound = bind(); !bound) return bound;
+        if (auto limited = session_.prefetch(kPrefetch); !limited) return limited;
+        return session_.consume(config_.queue, "notifications", true);
+    }
+
+    /// Has no effect unless a binding is gone. Fails when the exchange is.
+    Result<void> bind() {
+        bound_at_ = base::Clock::now();
+        if (auto found = session_.expect_exchange(config_.exchange); !found) return found;
         for (const std::string& topic : config_.topics) {
             if (auto bound = session_.bind(config_.queue, config_.exchange, topic + ".*"); !bound) return bound;
         }
-        if (auto limited = session_.prefetch(kPrefetch); !limited) return limited;
-        return session_.consume(config_.queue, "notifications", true);
+        return {};
     }
 
     /// Empties `bodies` into which messages come, waiting for the first one only. Fails when the connection is lost.
     Result<void> read(std::vector<std::string>& bodies) {
         bodies.clear();
+        if (base::Clock::now() - bound_at_ >= kBindEvery) {
+            if (auto bound = bind(); !bound) return bound;
+        }
         std::uint64_t last_tag = 0;
         std::size_t size = 0;
         while (bodies.size() < kBatch && size < kBatchBytes) {
@@ -77,6 +91,7 @@ private:
 
     const NotificationFeedConfig& config_;
     AmqpSession session_;
+    base::TimePoint bound_at_{};
 };
 
 }  // namespace

@@ -33,6 +33,7 @@ namespace {
 constexpr Millis kLongestSleep{500};
 constexpr Millis kFirstPause{50};
 constexpr Millis kLongestPause{2'000};
+constexpr Millis kRenewEvery{5'000};
 /// Events handed to the event loop at once, and the bytes that may wait there before the socket is left alone: while
 /// a hundred agents send a full resync, others want to be served between two pieces.
 constexpr std::size_t kBatch = 500;
@@ -168,7 +169,8 @@ private:
                     connection_ = connection;
                     handler_->on_connected(queue);
                 });
-                result = talk(session, connection, broker);
+                renewed_at_ = base::Clock::now();
+                result = talk(session, {connection, queue, broker});
                 if (result) session.close();
             }
             if (stopping()) return;
@@ -192,15 +194,22 @@ private:
         return std::find(options_.brokers.begin(), options_.brokers.end(), broker) != options_.brokers.end();
     }
 
+    struct Connection {
+        std::uint64_t number;
+        std::string queue;
+        AmqpBroker broker;
+    };
+
     /// Ends without an error when this client is to end.
-    Result<void> talk(AmqpSession& session, std::uint64_t connection, const AmqpBroker& broker) {
+    Result<void> talk(AmqpSession& session, const Connection& connection) {
         while (true) {
             const bool last = stopping();
-            if (!is_wanted(broker)) {
+            if (!is_wanted(connection.broker)) {
                 session.close();
                 return base::fail(base::Errc::unavailable, "it is no longer configured");
             }
-            if (auto sent = send_waiting(session, connection); !sent || last) return sent;
+            if (auto sent = send_waiting(session, connection.number); !sent || last) return sent;
+            if (auto renewed = renew(session, connection.queue); !renewed) return renewed;
             const bool room = has_room();
             if (room) {
                 auto more = receive(session);
@@ -210,6 +219,14 @@ private:
             }
             sleep(session, room);
         }
+    }
+
+    /// A broker that takes nothing would not answer. What arrives before its answer is received after it.
+    Result<void> renew(AmqpSession& session, const std::string& queue) {
+        const base::TimePoint now = base::Clock::now();
+        if (!options_.renew || !blocked_.empty() || now - renewed_at_ < kRenewEvery) return {};
+        renewed_at_ = now;
+        return options_.renew(session, queue);
     }
 
     Result<void> send_waiting(AmqpSession& session, std::uint64_t connection) {
@@ -334,6 +351,7 @@ private:
     Bell bell_;
     std::minstd_rand random_{std::random_device{}()};  ///< of the thread
     std::string blocked_;                              ///< of the thread: what the event loop knows
+    base::TimePoint renewed_at_{};                     ///< of the thread
     std::thread thread_;
 };
 

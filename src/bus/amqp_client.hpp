@@ -36,6 +36,8 @@ public:
         runtime::AmqpAccess access;
         std::string queue_prefix;
         Prepare prepare;
+        /// Of that, what others can delete without a word to us. Declared now and then; null: there is no such thing.
+        Prepare renew = nullptr;
     };
 
     AmqpClient(boost::asio::io_context& io, Options options);

@@ -58,17 +58,27 @@ Result<void> share_presence(AmqpSession& session, const std::string& queue) {
     return session.consume(queue, "presence", false);
 }
 
-Result<void> prepare_controller(AmqpSession& session, const std::string& queue) {
+/// Agents may not declare the exchange. Who deletes it takes the bindings with it, and no consumer is told.
+Result<void> bind_controller(AmqpSession& session, const std::string& queue) {
     if (auto declared = session.declare_exchange(kControllersExchange, "direct"); !declared) return declared;
-    if (auto declared = declare_own_queue(session, queue, kMaxControllerQueue); !declared) return declared;
     for (const std::string& key : {queue, std::string(kEveryController)}) {
         if (auto bound = session.bind(queue, kControllersExchange, key); !bound) return bound;
     }
+    return {};
+}
+
+Result<void> bind_mailbox(AmqpSession& session, const std::string& /*queue*/) {
+    if (auto declared = session.declare_exchange(kControllersExchange, "direct"); !declared) return declared;
+    return session.bind(kFaultsQueue, kControllersExchange, kFaultsKey);
+}
+
+Result<void> prepare_controller(AmqpSession& session, const std::string& queue) {
+    if (auto declared = declare_own_queue(session, queue, kMaxControllerQueue); !declared) return declared;
+    if (auto bound = bind_controller(session, queue); !bound) return bound;
     return session.consume(queue, "streams", false);
 }
 
-Result<void> prepare_mailbox(AmqpSession& session, const std::string&) {
-    if (auto declared = session.declare_exchange(kControllersExchange, "direct"); !declared) return declared;
+Result<void> prepare_mailbox(AmqpSession& session, const std::string& queue) {
     AmqpSession::Queue how;
     how.durable = true;
     how.arguments["x-queue-type"] = std::string("quorum");
@@ -77,7 +87,7 @@ Result<void> prepare_mailbox(AmqpSession& session, const std::string&) {
     how.arguments["x-max-length"] = kMaxFaults;
     how.arguments["x-overflow"] = std::string("drop-head");
     if (auto declared = session.declare_queue(kFaultsQueue, how); !declared) return declared;
-    if (auto bound = session.bind(kFaultsQueue, kControllersExchange, kFaultsKey); !bound) return bound;
+    if (auto bound = bind_mailbox(session, queue); !bound) return bound;
     if (auto limited = session.prefetch(kMailboxPrefetch); !limited) return limited;
     return session.consume(kFaultsQueue, "faults", true);
 }
@@ -140,6 +150,7 @@ Result<AmqpStreams::Options> port_streams(const Access& access) {
         auto prepared = prepare_controller(session, queue);
         return prepared ? share_presence(session, presence) : prepared;
     };
+    streams->client.renew = bind_controller;
     streams->accepts = true;
     streams->sender = [user = streams->user](const runtime::AmqpMessage& message) {
         auto sender = agent_that_sent(message);
@@ -152,6 +163,7 @@ Result<AmqpClient::Options> mailbox_client(const Access& access) {
     auto streams = streams_options(access);
     if (!streams) return tl::make_unexpected(streams.error());
     streams->client.prepare = prepare_mailbox;
+    streams->client.renew = bind_mailbox;
     return std::move(streams->client);
 }
 

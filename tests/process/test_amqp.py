@@ -136,6 +136,26 @@ class Outages(BrokerTestCase):
         self.controllers[1].close()
         wait_until(lambda: what not in problems(self.controllers[0]), "the one that is left is content")
 
+    def test_an_exchange_that_somebody_deletes_comes_back(self) -> None:
+        self.start_suite()
+        with self.connect_to_broker() as connection:
+            connection.channel().exchange_delete(EXCHANGE)
+        wait_until(self.has_exchange, "a controller declares the exchange")
+        self.wait_links(2)
+        self.lose_guest()
+        self.wait_story("down")
+
+    def has_exchange(self) -> bool:
+        with self.connect_to_broker() as connection:
+            try:
+                connection.channel().exchange_declare(EXCHANGE, "direct", passive=True)
+            except amqp.NotFound:
+                return False
+            return True
+
+    def connect_to_broker(self) -> amqp.Connection:
+        return amqp.Connection(f"127.0.0.1:{self.broker.port}", CONTROLLER, "secret", login_method="PLAIN")
+
     def test_a_controller_without_its_broker_is_not_ready(self) -> None:
         self.broker.kill()
         controller = self.start_controller(0, (self.broker,))
@@ -175,7 +195,7 @@ class Outages(BrokerTestCase):
 
     def left(self) -> int:
         """Messages of faults that wait at the broker."""
-        with amqp.Connection(f"127.0.0.1:{self.broker.port}", CONTROLLER, "secret", login_method="PLAIN") as connection:
+        with self.connect_to_broker() as connection:
             return connection.channel().queue_declare("vitalwire.faults", passive=True).message_count
 
     def test_the_next_broker_serves_when_one_is_lost(self) -> None:
