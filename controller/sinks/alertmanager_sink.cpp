@@ -1,18 +1,18 @@
 #include <algorithm>
+#include <array>
 #include <chrono>
-#include <ctime>
-#include <iomanip>
-#include <locale>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "controller/sinks/http_target.hpp"
 #include "controller/sinks/sink_types.hpp"
+#include "runtime/http/http_date.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
@@ -32,8 +32,29 @@ constexpr const char* kOurAlerts = "?filter=source%3D%22vitalwire%22";
 /// Where the runbook is installed; an operator who has it on a web server names that.
 constexpr const char* kRunbook = "file:///usr/share/doc/vitalwire/runbook/{kind}.md";
 constexpr std::string_view kKindOf = "{kind}";
+/// Alarms whose alerts are asked for together: some 3 KB of URL, which a proxy has to pass.
+constexpr std::size_t kAskedTogether = 64;
+/// All alerts of ours are listed in pieces, by how the guest's id begins: Alertmanager has no pages, and to read 10 000
+/// at once takes 0.2 s, in which the event loop does nothing else. The last piece has what is no uuid, and hosts.
+constexpr std::array<const char*, 17> kPieces = {
+    "%3D~%220.*%22", "%3D~%221.*%22", "%3D~%222.*%22", "%3D~%223.*%22", "%3D~%224.*%22",         "%3D~%225.*%22",
+    "%3D~%226.*%22", "%3D~%227.*%22", "%3D~%228.*%22", "%3D~%229.*%22", "%3D~%22a.*%22",         "%3D~%22b.*%22",
+    "%3D~%22c.*%22", "%3D~%22d.*%22", "%3D~%22e.*%22", "%3D~%22f.*%22", "!~%22%5B0-9a-f%5D.*%22"};
 /// 20 000 alerts of ours.
 constexpr wire::JsonLimits kAlertsLimits{16, 1'000'000};
+
+/// A regular expression that `id` matches, of characters that need no escape in it, in a matcher or in a URL. It may
+/// match others, too.
+std::string pattern_of(const std::string& id) {
+    std::string pattern;
+    for (const char letter : id) {
+        const bool plain = (letter >= '0' && letter <= '9') || (letter >= 'a' && letter <= 'z') ||
+                           (letter >= 'A' && letter <= 'Z') || letter == '-' || letter == '_';
+        if (plain) pattern += letter;
+        if (!plain && !pattern.ends_with(".*")) pattern += ".*";
+    }
+    return pattern;
+}
 
 /// "VitalwireHeartbeatLost" for heartbeat_lost.
 std::string alert_name(std::string_view kind) {
@@ -53,16 +74,6 @@ base::WallTime read_time(std::string text) {
     return base::from_iso8601(text);
 }
 
-/// "Sun, 29 Nov 2026 09:25:56 GMT"; absent for what is no such date.
-std::optional<base::WallTime> read_http_date(const std::string& text) {
-    std::tm fields{};
-    std::istringstream in(text);
-    in.imbue(std::locale::classic());
-    in >> std::get_time(&fields, "%a, %d %b %Y %H:%M:%S");
-    if (in.fail()) return std::nullopt;
-    return std::chrono::system_clock::from_time_t(::timegm(&fields));
-}
-
 /// The wall clock of a receiver, as the Date header of its answers has it. It is accurate to a second: a smaller
 /// difference counts as none.
 class ReceiverClock {
@@ -72,7 +83,7 @@ public:
 
     void learn(const HttpClientResponse& response) {
         const auto header = response.headers.find("date");
-        const auto date = header == response.headers.end() ? std::nullopt : read_http_date(header->second);
+        const auto date = header == response.headers.end() ? std::nullopt : runtime::parse_http_date(header->second);
         known_ = true;  // there will be no better answer
         if (!date) return;
         const auto ahead = *date - std::chrono::system_clock::now();
@@ -115,8 +126,10 @@ Labels labels_of(const Alarm& alarm) {
 
 /// Prometheus Alertmanager, API v2. An alert is what its labels are. Those of group and project can change while a
 /// fault lasts; so an update and a clear go to what Alertmanager shows of this alarm, whatever its labels were then. It
-/// loses alerts when it restarts, and ends them at a time that each has to name: reconciling resends what it does not
-/// show, and what would end soon. Its times are those of its own clock, never of an agent's.
+/// is asked for the alerts of these guests alone, one question at a time for all that wait: it answers few at once, and
+/// they belong to all its clients. It loses alerts when it restarts, and ends them at a time that each has to name:
+/// reconciling resends what it does not show, and what would end soon. Its times are those of its own clock, never of
+/// an agent's.
 class AlertmanagerSink : public Sink {
 public:
     struct Options {
@@ -130,24 +143,67 @@ public:
 
     void deliver(const AlarmEvent& event, Done done) override {
         if (event.change == AlarmChange::opened && clock_.known()) return post({labels_of(event.alarm)}, event, done);
-        get_alerts([this, event, done = std::move(done)](const Result<json>& alerts) {
-            if (!alerts) return done(Outcome::retry(alerts.error().message));
-            auto shown = labels_shown(*alerts, event.alarm);
-            if (shown.empty()) shown.push_back(labels_of(event.alarm));
-            post(shown, event, done);
-        });
+        waiting_.push_back({event, std::move(done)});
+        if (!asking_) ask_for_waiting();
     }
 
     std::optional<base::Millis> reconcile_interval() const override { return options_.reconcile_interval; }
 
-    void list(Listed listed) override {
-        get_alerts([this, listed = std::move(listed)](const Result<json>& alerts) {
-            if (!alerts) return listed(tl::make_unexpected(alerts.error()));
-            listed(shown_in(*alerts));
+    void list(Listed listed) override { list_piece(0, std::make_shared<std::vector<ShownAlarm>>(), std::move(listed)); }
+
+private:
+    /// To be sent to the alerts that Alertmanager shows of it.
+    struct Delivery {
+        AlarmEvent event;
+        Done done;
+    };
+
+    void list_piece(std::size_t piece, const std::shared_ptr<std::vector<ShownAlarm>>& shown, Listed listed) {
+        if (piece == kPieces.size()) return listed(std::move(*shown));
+        get_alerts(std::string("&filter=instance_id") + kPieces.at(piece),
+                   [this, piece, shown, listed = std::move(listed)](const Result<json>& alerts) {
+                       if (!alerts) return listed(tl::make_unexpected(alerts.error()));
+                       add_shown(*alerts, *shown);
+                       list_piece(piece + 1, shown, listed);
+                   });
+    }
+
+    void ask_for_waiting() {
+        asking_ = !waiting_.empty();
+        if (!asking_) return;
+        const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(std::min(waiting_.size(), kAskedTogether));
+        std::vector<Delivery> asked(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(end));
+        waiting_.erase(waiting_.begin(), end);
+        std::set<std::string> patterns;  // of an alarm of a host: empty, as the label that its alert lacks
+        for (const Delivery& delivery : asked)
+            patterns.insert(pattern_of(delivery.event.alarm.guest.str()));
+        std::string filter;
+        for (const std::string& pattern : patterns)
+            filter += (filter.empty() ? "&filter=instance_id%3D~%22(" : "%7C") + pattern;
+        get_alerts(filter + ")%22", [this, asked = std::move(asked)](const Result<json>& alerts) {
+            for (const Delivery& delivery : asked)
+                deliver_to(alerts, delivery);
+            ask_for_waiting();
         });
     }
 
-private:
+    /// An end is that of this fault's alert. Another fault's with the same labels, perhaps of another controller, has
+    /// an end of its own, or runs out.
+    void deliver_to(const Result<json>& alerts, const Delivery& delivery) {
+        if (!alerts) return delivery.done(Outcome::retry(alerts.error().message));
+        const Shown shown = labels_shown(*alerts, delivery.event.alarm);
+        if (delivery.event.change != AlarmChange::cleared) {
+            std::vector<Labels> all = shown.its_own;
+            all.insert(all.end(), shown.others.begin(), shown.others.end());
+            if (all.empty()) all.push_back(labels_of(delivery.event.alarm));
+            return post(all, delivery.event, delivery.done);
+        }
+        if (!shown.its_own.empty()) return post(shown.its_own, delivery.event, delivery.done);
+        if (!shown.others.empty())
+            return delivery.done(Outcome::skipped("Alertmanager shows the alert of another fault in its place"));
+        post({labels_of(delivery.event.alarm)}, delivery.event, delivery.done);
+    }
+
     void post(const std::vector<Labels>& alerts, const AlarmEvent& event, const Done& done) {
         json body = json::array();
         for (const Labels& labels : alerts)
@@ -198,9 +254,9 @@ private:
         return at == std::string::npos ? url : url.replace(at, kKindOf.size(), kind);
     }
 
-    void get_alerts(std::function<void(const Result<json>&)> got) {
+    void get_alerts(const std::string& filter, std::function<void(const Result<json>&)> got) {
         HttpClientRequest request = options_.request;
-        request.url += std::string(kAlerts) + kOurAlerts;
+        request.url += kAlerts + (kOurAlerts + filter);
         send(std::move(request), [got = std::move(got)](const Result<HttpClientResponse>& response) {
             if (!response) return got(tl::make_unexpected(response.error()));
             if (response->status != 200) return got(fail(Errc::unavailable, outcome_of(response).why));
@@ -219,10 +275,13 @@ private:
         });
     }
 
-    /// Its alarms of a guest, kind and host, whichever fault raised them; and what this fault raised, however its host
-    /// was spelled then.
-    static std::vector<Labels> labels_shown(const json& alerts, const Alarm& alarm) {
-        std::vector<Labels> shown;
+    struct Shown {
+        std::vector<Labels> its_own;  ///< what this fault raised, however its host was spelled then
+        std::vector<Labels> others;   ///< what others of its guest, kind and host raised
+    };
+
+    static Shown labels_shown(const json& alerts, const Alarm& alarm) {
+        Shown shown;
         for (const json& alert : alerts) {
             const json* labels = wire::find(alert, "labels");
             const json* annotations = wire::find(alert, "annotations");
@@ -232,17 +291,16 @@ private:
                               (its_own || wire::text_or(*labels, "host") == alarm.host.str()) &&
                               (alarm.kind != kSinkFailing || wire::text_or(*labels, "sink") == alarm.detail);
             if (!same) continue;
-            Labels& found = shown.emplace_back();
+            Labels& found = (its_own ? shown.its_own : shown.others).emplace_back();
             for (const auto& [name, value] : labels->items())
                 found[name] = wire::text_or(*labels, name.c_str());
         }
         return shown;
     }
 
-    std::vector<ShownAlarm> shown_in(const json& alerts) const {
+    void add_shown(const json& alerts, std::vector<ShownAlarm>& shown) const {
         // Half of its life is time enough to send it again.
         const base::WallTime soon = clock_.now() + options_.lifetime / 2;
-        std::vector<ShownAlarm> shown;
         for (const json& alert : alerts) {
             const json* labels = wire::find(alert, "labels");
             const json* annotations = wire::find(alert, "annotations");
@@ -253,12 +311,13 @@ private:
                              base::FaultId(wire::text_or(*annotations, "fault_id")),
                              read_time(wire::text_or(alert, "endsAt")) <= soon});
         }
-        return shown;
     }
 
     runtime::HttpClient& http_;
     Options options_;
     ReceiverClock clock_;
+    std::vector<Delivery> waiting_;
+    bool asking_ = false;
     std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< an answer that finds it gone is nobody's
 };
 

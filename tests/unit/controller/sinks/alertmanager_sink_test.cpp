@@ -1,8 +1,9 @@
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 #include <nlohmann/json.hpp>
+#include <regex>
 
+#include "runtime/http/http_date.hpp"
 #include "tests/unit/controller/openstack/cloud_server.hpp"
 #include "tests/unit/controller/sinks/sink_fixture.hpp"
 
@@ -46,7 +47,7 @@ protected:
     CloudAnswer serve(const CloudRequest& request) {
         requests.push_back(request.method + " " + request.target);
         if (bad) return *bad;
-        const std::map<std::string, std::string> date = {{"Date", http_date(now())}};
+        const std::map<std::string, std::string> date = {{"Date", runtime::to_http_date(now())}};
         if (request.method == "POST") {
             for (const json& alert : json::parse(request.body)) {
                 if (time_in(alert, "endsAt") < time_in(alert, "startsAt"))
@@ -59,22 +60,24 @@ protected:
         for (auto [labels, alert] : alerts) {
             // It writes milliseconds.
             alert["endsAt"] = alert.at("endsAt").get<std::string>().substr(0, 23) + "Z";
-            listed.push_back(alert);
+            if (is_asked_for(request.target, alert.at("labels").value("instance_id", ""))) listed.push_back(alert);
         }
         return {200, listed.dump(), date};
+    }
+
+    /// By the filter of the guest's id, a regular expression.
+    static bool is_asked_for(std::string filters, const std::string& guest) {
+        for (const auto& [encoded, plain] :
+             {std::pair("%3D", "="), {"%22", "\""}, {"%7C", "|"}, {"%5B", "["}, {"%5D", "]"}})
+            filters = std::regex_replace(filters, std::regex(encoded), plain);
+        std::smatch found;
+        if (!std::regex_search(filters, found, std::regex("instance_id([=!])~\"([^\"]*)\""))) return true;
+        return std::regex_match(guest, std::regex(found[2].str())) == (found[1] == "=");
     }
 
     base::WallTime now() const { return std::chrono::system_clock::now() + clock_ahead; }
     static base::WallTime time_in(const json& alert, const char* key) {
         return base::from_iso8601(alert.at(key).get<std::string>());
-    }
-    static std::string http_date(base::WallTime time) {
-        const std::time_t since_epoch = std::chrono::system_clock::to_time_t(time);
-        std::tm fields{};
-        gmtime_r(&since_epoch, &fields);
-        char text[40];
-        std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &fields);
-        return text;
     }
     /// Of the alerts there are.
     bool all_within_its_clock() const {
@@ -180,6 +183,46 @@ TEST_F(AlertmanagerSinkTest, AClearEndsOnlyTheAlertsOfItsGuestKindAndHost) {
     EXPECT_EQ(firing(), 3U);
 }
 
+TEST_F(AlertmanagerSinkTest, AClearLeavesTheAlertOfAnotherFault) {
+    const auto sink = make();
+    AlarmEvent later = raise();  // by another controller
+    later.alarm.id = base::FaultId("f2");
+    deliver(*sink, later);
+    EXPECT_EQ(deliver(*sink, clear()).kind, Kind::skipped);
+    EXPECT_EQ(firing(), 1U);
+    EXPECT_EQ(deliver(*sink, clear_of(later)).kind, Kind::confirmed) << "its own ends";
+    EXPECT_EQ(firing(), 0U);
+}
+
+TEST_F(AlertmanagerSinkTest, EndsOfManyAreAskedForTogetherByTheirGuests) {
+    const auto sink = make();
+    deliver(*sink, raise());
+    requests.clear();
+    std::size_t confirmed = 0;
+    for (int i = 0; i < 100; ++i) {
+        AlarmEvent over = clear();
+        over.alarm.guest = base::GuestId("vm-" + std::to_string(i));
+        sink->deliver(over, [&](const Outcome& outcome) { confirmed += outcome.kind == Kind::confirmed ? 1 : 0; });
+    }
+    ASSERT_TRUE(loop.until([&] { return confirmed == 100; }));
+    EXPECT_EQ(firing(), 0U);
+    std::vector<std::string> questions;
+    std::copy_if(requests.begin(), requests.end(), std::back_inserter(questions),
+                 [](const std::string& request) { return request.starts_with("GET "); });
+    EXPECT_THAT(questions, ElementsAre(::testing::EndsWith("&filter=instance_id%3D~%22(vm-0)%22"),
+                                       HasSubstr("(vm-1%7Cvm-10%7Cvm-11%7C"), HasSubstr("%7Cvm-99)%22")));
+}
+
+TEST_F(AlertmanagerSinkTest, AnIdOfOddCharactersIsAskedForByAPatternThatItMatches) {
+    const auto sink = make();
+    AlarmEvent odd = raise();
+    odd.alarm.guest = base::GuestId(R"(a "b"|c+d.e)");
+    deliver(*sink, odd);
+    deliver(*sink, clear_of(odd));
+    EXPECT_THAT(requests.at(requests.size() - 2), ::testing::EndsWith("(a.*b.*c.*d.*e)%22"));
+    EXPECT_EQ(firing(), 0U);
+}
+
 TEST_F(AlertmanagerSinkTest, TimesFitItsClockWhateverTheAgentsAndOurs) {
     for (const auto ahead : {seconds(0), seconds(7200), seconds(-7200)}) {
         clock_ahead = ahead;
@@ -215,9 +258,24 @@ TEST_F(AlertmanagerSinkTest, ShowsWhatAlertmanagerHasForReconciliation) {
     EXPECT_EQ(sink->reconcile_interval(), base::Millis(minutes(1)));
     deliver(*sink, raise());
     EXPECT_THAT(shown(*sink), ElementsAre("vm-1 heartbeat_lost f1"));
-    EXPECT_EQ(requests.back(), "GET /am/api/v2/alerts?filter=source%3D%22vitalwire%22");
+    EXPECT_THAT(requests.back(),
+                StartsWith("GET /am/api/v2/alerts?filter=source%3D%22vitalwire%22&filter=instance_id"));
     alerts.clear();  // it restarted
     EXPECT_THAT(shown(*sink), IsEmpty());
+}
+
+TEST_F(AlertmanagerSinkTest, ListsAlertsInPiecesEachOnce) {
+    const auto sink = make();
+    std::vector<std::string> raised;
+    for (const char* guest : {"0f8f", "9c", "a1", "fff", "g", "Web", "vm-1"}) {
+        AlarmEvent event = raise();
+        event.alarm.guest = base::GuestId(guest);
+        deliver(*sink, event);
+        raised.push_back(std::string(guest) + " heartbeat_lost f1");
+    }
+    requests.clear();
+    EXPECT_THAT(shown(*sink), ::testing::UnorderedElementsAreArray(raised));
+    EXPECT_EQ(requests.size(), 17U);
 }
 
 TEST_F(AlertmanagerSinkTest, WhatWouldEndSoonIsMarked) {
