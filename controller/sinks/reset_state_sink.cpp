@@ -99,8 +99,9 @@ public:
         const std::string useless = why_useless(event);
         if (!useless.empty()) return done(Outcome::skipped(useless));
         if (event.change == AlarmChange::cleared) return cleared(event, std::move(done));
-        if (!options_.activate) return reset(event.alarm.guest, kError, std::move(done));
+        // Nova may have saved the state and answered too late: what is there is not set again.
         look_at(event.alarm.guest, std::move(done), [this](const base::GuestId& guest, const auto& server, auto then) {
+            if (server.state != kError && !options_.activate) return reset(guest, kError, std::move(then));
             if (server.state != kError) return set_own_error(guest, std::move(then));
             own_errors_.complete(guest, server);
             then(Outcome::confirmed());  // Nova shows it already

@@ -32,7 +32,7 @@ protected:
         if (!request.target.starts_with(path)) return {404, R"({"itemNotFound":{"code":404,"message":"not there"}})"};
         if (request.method == "POST") {
             set_state(json::parse(request.body)["os-resetState"]["state"].get<std::string>());
-            return {202, ""};
+            return {answers_late ? 504 : 202, ""};
         }
         if (unreadable > 0 && unreadable-- == 1) return {503, ""};
         const json found = {{"id", kServer},
@@ -55,7 +55,8 @@ protected:
 
     std::string vm_state = "active";
     int saves = 0;
-    int unreadable = 0;  ///< so many looks until one fails
+    bool answers_late = false;  ///< a proxy gives up before Nova answers
+    int unreadable = 0;         ///< so many looks until one fails
     int power_state = 1;
     std::vector<std::string> requests;
     std::optional<CloudAnswer> bad;
@@ -69,14 +70,22 @@ TEST_F(ResetStateSinkTest, SetsTheServerToErrorOnce) {
     const auto sink = make();
     EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
     EXPECT_EQ(deliver(*sink, update()).kind, Kind::skipped);
-    EXPECT_THAT(requests, ElementsAre(kSetError));
+    EXPECT_THAT(requests, ElementsAre("GET ", kSetError));
+}
+
+TEST_F(ResetStateSinkTest, AnErrorThatNovaSavedAndDidNotAnswerInTimeIsNotSetAgain) {
+    const auto sink = make();
+    answers_late = true;
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::retry);
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
+    EXPECT_THAT(requests, ElementsAre("GET ", kSetError, "GET "));
 }
 
 TEST_F(ResetStateSinkTest, LeavesTheStateAtTheClear) {
     const auto sink = make();
     deliver(*sink, raise());
     EXPECT_EQ(deliver(*sink, clear()).kind, Kind::skipped);
-    EXPECT_THAT(requests, ElementsAre(kSetError));
+    EXPECT_THAT(requests, ElementsAre("GET ", kSetError));
     EXPECT_FALSE(sink->reconcile_interval());
 }
 
@@ -166,7 +175,7 @@ TEST_F(ResetStateSinkTest, OnlyTheConfiguredKindsCount) {
     EXPECT_EQ(deliver(*sink, raise("not_established")).kind, Kind::skipped);
     EXPECT_THAT(requests, IsEmpty());
     EXPECT_EQ(deliver(*make("kinds = unhealthy\n"), raise("unhealthy")).kind, Kind::confirmed);
-    EXPECT_THAT(requests, ElementsAre(kSetError));
+    EXPECT_THAT(requests, ElementsAre("GET ", kSetError));
 }
 
 TEST_F(ResetStateSinkTest, AServerThatIsGoneNeedsNothing) {
