@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/text.hpp"
 #include "controller/model/kinds.hpp"
@@ -59,8 +61,19 @@ public:
             if (event.change != AlarmChange::updated) duplicates_.erase(event.alarm.id);
             return done(Outcome::skipped(useless));
         }
+        // What was accepted before a restart, or from another controller, only Masakari knows.
+        const bool may_be_recovering = !accepted_.contains(event.alarm.guest) && !others_that_count(event).empty();
+        if (may_be_recovering) return look_for_earlier(event, std::move(done));
+        send(event, std::move(done));
+    }
+
+    bool takes_hosts() const override { return false; }
+
+private:
+    void send(const AlarmEvent& event, Done done) {
         if (const Accepted* earlier = recovering(event))
-            return done(Outcome::later("Masakari recovers this server because of fault " + earlier->fault.str(),
+            return done(Outcome::later("Masakari recovers this server because of " +
+                                           (earlier->fault.empty() ? earlier->kind : "fault " + earlier->fault.str()),
                                        kWhileRecovering));
         HttpClientRequest request;
         request.method = "POST";
@@ -77,12 +90,9 @@ public:
         });
     }
 
-    bool takes_hosts() const override { return false; }
-
-private:
     /// The last fault of a guest that Masakari has accepted.
     struct Accepted {
-        base::FaultId fault;
+        base::FaultId fault;  ///< empty: found in its list
         std::string kind;
         base::TimePoint at;
     };
@@ -93,6 +103,45 @@ private:
         if (!kinds_.contains(event.alarm.kind)) return "its kind is none of this sink's";
         if (!base::is_uuid(event.alarm.guest.str())) return "the guest is no server of Nova's";
         return event.over ? "it was over before Masakari could be notified" : "";
+    }
+
+    std::vector<std::string> others_that_count(const AlarmEvent& event) const {
+        std::vector<std::string> kinds;
+        std::copy_if(event.others_open.begin(), event.others_open.end(), std::back_inserter(kinds),
+                     [&](const std::string& kind) { return kinds_.contains(kind); });
+        return kinds;
+    }
+
+    void look_for_earlier(const AlarmEvent& event, Done done) {
+        HttpClientRequest request;
+        request.url = "/notifications?type=VM&generated-since=" + seconds_of(event.alarm.opened_at - kDuplicateWindow);
+        call(std::move(request), [this, event, done = std::move(done)](const auto& response) {
+            Outcome listed = outcome_of(response);
+            if (listed.kind != Outcome::Kind::confirmed) return done(std::move(listed));
+            const auto body = wire::parse_object(response->body, kNotificationsLimits);
+            const json* list = body ? wire::find(*body, "notifications") : nullptr;
+            if (list == nullptr || !list->is_array())
+                return done(Outcome::retry("Masakari's answer holds no list of notifications"));
+            for (const json& entry : *list)
+                note_earlier(event, entry);
+            send(event, done);
+        });
+    }
+
+    /// One of another fault of this guest that is open. By two clocks it is as old as it may be, and no older than now.
+    void note_earlier(const AlarmEvent& event, const json& entry) {
+        const json* payload = wire::find(entry, "payload");
+        if (payload == nullptr || wire::text_or(*payload, "instance_uuid") != event.alarm.guest.str()) return;
+        const std::string what = wire::text_or(*payload, "event");
+        const std::string time = wire::text_or(entry, "generated_time").substr(0, kSecondsOfTime);
+        if (what == event_of(event.alarm.kind) && time == time_of(event)) return;
+        const auto age = std::chrono::system_clock::now() - base::from_iso8601(time + ".000000Z");
+        const auto window = base::WallTime::duration(kDuplicateWindow);
+        for (const std::string& kind : others_that_count(event)) {
+            if (what != event_of(kind)) continue;
+            accepted_[event.alarm.guest] = {
+                {}, kind, base::Clock::now() - std::clamp(age, base::WallTime::duration::zero(), window)};
+        }
     }
 
     const Accepted* recovering(const AlarmEvent& event) const {

@@ -98,6 +98,21 @@ TEST_F(MasakariSinkTest, AnotherFaultWaitsWhileTheServerIsRecovered) {
     EXPECT_THAT(served, SizeIs(2));
 }
 
+TEST_F(MasakariSinkTest, AnotherFaultWaitsAlsoAfterARestart) {
+    AlarmEvent first = raise();
+    first.alarm.opened_at = std::chrono::system_clock::now();
+    ASSERT_EQ(deliver(*make(), first).kind, Kind::confirmed);
+    AlarmEvent second = raise("vm_crashed");
+    second.alarm.id = base::FaultId("f2");
+    second.alarm.opened_at = first.alarm.opened_at;
+    second.others_open = {"heartbeat_lost"};
+    const auto restarted = make();
+    EXPECT_EQ(deliver(*restarted, second).kind, Kind::later);
+    second.others_open = {};
+    EXPECT_EQ(deliver(*restarted, second).kind, Kind::confirmed);
+    EXPECT_THAT(listed, SizeIs(2));
+}
+
 TEST_F(MasakariSinkTest, OfTwoFaultsThatOpenedWhileItWasAwayNoneVouchesForTheOther) {
     const auto sink = make();
     next = CloudAnswer{503, ""};
