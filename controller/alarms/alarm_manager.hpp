@@ -74,7 +74,8 @@ public:
     void add_sink(std::unique_ptr<Notifier> sink) { sinks_.add_sink(std::move(sink)); }
     /// Followed by `sinks_changed`.
     std::unique_ptr<Notifier> remove_sink(const std::string& name);
-    /// The sink is taken out, and with it its receiver; what was raised there is not ended from here. Before remove_sink.
+    /// The sink is taken out, and with it its receiver; what was raised there is not ended from here. Before
+    /// remove_sink.
     void receiver_goes(const std::string& sink);
     /// The sink is to notify another receiver: said in the journal of each fault that `earlier` has acknowledged. To be
     /// called before the sink is removed and added.
