@@ -162,16 +162,18 @@ private:
             auto result = session.open(broker);
             if (result) result = options_.prepare(session, queue);
             if (result) {
-                backoff = kFirstPause;
                 const std::uint64_t connection = turn + 1;
                 blocked_.clear();
                 tell([this, queue, connection] {
                     connection_ = connection;
                     handler_->on_connected(queue);
                 });
-                renewed_at_ = base::Clock::now();
+                const base::TimePoint connected_at = base::Clock::now();
+                renewed_at_ = connected_at;
                 result = talk(session, {connection, queue, broker});
                 if (result) session.close();
+                // One that is ended at once, again and again, is no better than none.
+                if (base::Clock::now() - connected_at >= kLongestPause) backoff = kFirstPause;
             }
             if (stopping()) return;
             tell([this, why = "broker " + broker.where() + ": " + result.error().message] {
