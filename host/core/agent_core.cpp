@@ -269,6 +269,8 @@ void AgentCore::machine_unreadable(const GuestId& guest, const std::string& prob
         if (unreadable_.erase(guest.str()) == 0) return;
     } else {
         unreadable_[guest.str()] = {guest, problem, at_.wall};
+        const Judged now = judged(at_);
+        monitor_.unreadable(guest, now.now, now.wall);
     }
     show_guests_problem(kUnreadable, unreadable_);
 }

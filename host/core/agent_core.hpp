@@ -240,6 +240,9 @@ private:
         count_change();
         state_.keep_closed(guest, kind, closed);
     }
+    void standing_changed(const base::GuestId& guest, std::optional<heartbeat::Inhibit> why) override {
+        state_.keep_standing(guest, why);
+    }
 
     // GroupRelay::Output
     void to_primary(const bus::ToController& message) override { controllers_.send_to_primary(message); }

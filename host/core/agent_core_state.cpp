@@ -66,6 +66,7 @@ void AgentCore::start_state() {
     output_.put(kAgentTable, kLives, lives_row(lives_, identity_.self.instance));
     const std::string& boot = rows[kBootId];
     host_restarted_ = !boot.empty() && !identity_.self.boot.empty() && boot != identity_.self.boot;
+    if (host_restarted_) monitor_.forget_standing();
     if (fresh) output_.put(kAgentTable, kStateId, state_id_);
     output_.put(kAgentTable, kStateStarts, std::to_string(state_starts_));
     state_.begin_life(state_starts_, monitor_);

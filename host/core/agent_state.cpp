@@ -14,6 +14,7 @@ namespace vitalwire::host {
 
 using base::Millis;
 using base::Result;
+using heartbeat::Inhibit;
 using heartbeat::Registration;
 using heartbeat::SaveRegistration;
 using nlohmann::json;
@@ -25,6 +26,7 @@ constexpr const char* kFaults = "faults";
 constexpr const char* kPolicies = "policies";
 constexpr const char* kMaintenance = "maintenance";
 constexpr const char* kClosed = "closed";
+constexpr const char* kStanding = "standing";
 constexpr int kClosedVersion = 1;
 constexpr std::size_t kMaxRun = 128;
 constexpr std::string_view kNative = "native";
@@ -71,6 +73,16 @@ Result<Registration> registration_from_json(const json& object) {
     registration.notice_times = {notice("vote_ms"), notice("shutdown_notice_ms"), notice("suspend_notice_ms"),
                                  notice("resume_notice_ms")};
     return in.finish(std::move(registration));
+}
+
+Result<Inhibit> standing_from_json(const json& object) {
+    wire::FieldReader in(object);
+    const std::string why = in.text("why", 1, 16);
+    for (const Inhibit one : {Inhibit::paused, Inhibit::suspended, Inhibit::saving, Inhibit::powered_off}) {
+        if (to_string(one) == why) return one;
+    }
+    in.refuse(base::Errc::bad_field, "key 'why': expected why a machine stands still");
+    return in.finish(Inhibit::paused);
 }
 
 using UnreadableRows = runtime::UnreadableRows<AgentState::Rows>;
@@ -140,6 +152,8 @@ std::uint64_t AgentState::load_into(Monitor& monitor) {
     load(rows_, unreadable, kGuests, saved_from_json, [&](const std::string& guest, SaveRegistration saved) {
         monitor.restore(base::GuestId(guest), std::move(saved));
     });
+    load(rows_, unreadable, kStanding, standing_from_json,
+         [&](const std::string& guest, Inhibit why) { monitor.restore_standing(base::GuestId(guest), why); });
     load(rows_, unreadable, kClosed, closed_from_json,
          [&](const std::string&, Closed closed) { closed_.push_back(std::move(closed)); });
     newly_unreadable_ = unreadable.moved();
@@ -181,6 +195,11 @@ void AgentState::keep_closed(const base::GuestId& guest, model::FaultKind kind,
                 {"detail", closed->detail},  {"reason", closed->reason}, {"starts", starts_}};
     if (closed->corrective_action) row["corrective_action"] = model::to_string(*closed->corrective_action);
     rows_.put(kClosed, closed_key(guest, kind), wire::dump(row));
+}
+
+void AgentState::keep_standing(const base::GuestId& guest, std::optional<Inhibit> why) {
+    if (!why) return rows_.erase(kStanding, guest.str());
+    rows_.put(kStanding, guest.str(), wire::dump({{"why", to_string(*why)}}));
 }
 
 void AgentState::begin_life(std::uint64_t starts, Monitor& monitor) {

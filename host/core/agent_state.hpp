@@ -40,6 +40,8 @@ public:
     /// A fault that an operator has closed, whose guest has not been well since; absent: it has.
     void keep_closed(const base::GuestId& guest, model::FaultKind kind,
                      const std::optional<heartbeat::OpenFault>& closed);
+    /// The guest's machine stands still, or no more (absent).
+    void keep_standing(const base::GuestId& guest, std::optional<heartbeat::Inhibit> why);
     /// The agent starts from this state for the `starts`-th time. What is known of closed faults counts only as the
     /// life before left it: a release that does not know of them may have lived since.
     void begin_life(std::uint64_t starts, Monitor& monitor);

@@ -142,6 +142,7 @@ Monitor::Guest& Monitor::guest_for(const GuestId& id, TimePoint now) {
         restored_.erase(restored);
         reschedule(guest);
     }
+    resume_standing(guest, now);
     return guest;
 }
 
@@ -193,6 +194,7 @@ void Monitor::step(Guest& guest, const HostEvent& event, TimePoint now, WallTime
     }
     if (!guest.untold.empty()) tell_waiting_updates(guest, now, wall);
     if (!guest.withheld.empty()) clear_withheld(guest, guest.session.stopped() ? base::kNever : now, wall);
+    keep_standing(guest);
     reschedule(guest);
     show(guest, changed);
 }

@@ -51,6 +51,8 @@ public:
         /// when absent.
         virtual void closed_changed(const base::GuestId& guest, model::FaultKind kind,
                                     const std::optional<heartbeat::OpenFault>& closed) = 0;
+        /// The guest's machine stands still for that reason, or no more (absent): keep it, or forget it.
+        virtual void standing_changed(const base::GuestId& guest, std::optional<heartbeat::Inhibit> why) = 0;
     };
 
     /// Whose QEMU guest agents are asked: nobody's, theirs whose flavor says so, or everybody's.
@@ -74,6 +76,9 @@ public:
     void restore(model::Fault fault);
     void restore(model::GuestPolicy policy);
     void restore_closed(const base::GuestId& guest, const heartbeat::OpenFault& closed);
+    void restore_standing(const base::GuestId& guest, heartbeat::Inhibit why);
+    /// With the host all machines went down.
+    void forget_standing();
     /// Guests that are known from before the start and have not been found yet.
     std::set<base::GuestId> restored() const;
     /// Every source has listed what exists: a restored guest that none listed is no longer on this host, or went down
@@ -97,6 +102,8 @@ public:
     void step(const GuestKey& guest, const heartbeat::HostEvent& event, base::TimePoint now, base::WallTime wall);
     /// Nothing of the guest is left on this host (undefined, migrated away, its sockets removed).
     void gone(const base::GuestId& guest, heartbeat::StopReason why, base::TimePoint now, base::WallTime wall);
+    /// How the guest's machine is cannot be found out: what was known of it last holds.
+    void unreadable(const base::GuestId& guest, base::TimePoint now, base::WallTime wall);
     /// A message of the guest was refused or dropped.
     void count_refused(const base::GuestId& guest, std::uint64_t messages);
     /// Policies from a controller. `complete`: guests not named have none.
@@ -183,7 +190,8 @@ private:
         std::uint64_t refused = 0;
         base::TokenBucket clears{kClearsPerSecond, kClearBurst};
         std::vector<WithheldClear> withheld;
-        bool messaging = false;  ///< its messaging channel is connected
+        bool messaging = false;                      ///< its messaging channel is connected
+        std::optional<heartbeat::Inhibit> standing;  ///< its machine, as it was told to be kept
         // Of the last registration: a fault names them also when the registration ended with the machine.
         std::string name;
         model::CorrectiveAction corrective_action = model::CorrectiveAction::none;
@@ -213,6 +221,8 @@ private:
     void erase(Guest& guest);
     void reschedule(Guest& guest);
     void show(Guest& guest, bool changed);
+    void keep_standing(Guest& guest);
+    void resume_standing(Guest& guest, base::TimePoint now);
     void apply_policy(Guest& guest, base::TimePoint now, base::WallTime wall);
 
     model::CorrectiveAction corrective_action_for(const Guest& guest) const;
@@ -239,7 +249,8 @@ private:
     Output& output_;
     GuestMap<Guest> guests_;
     std::unordered_map<base::GuestId, Restored> restored_;
-    std::unordered_map<base::FaultId, base::GuestId> handed_;  ///< what of them was handed back
+    std::unordered_map<base::GuestId, heartbeat::Inhibit> standing_;  ///< machines that stood still before the start
+    std::unordered_map<base::FaultId, base::GuestId> handed_;         ///< what of them was handed back
     std::unordered_map<base::GuestId, model::GuestPolicy> policies_;
     std::set<base::GuestId> kept_on_;  ///< known from before the start: that they have no policy is nobody's word yet
     FaultTable faults_;

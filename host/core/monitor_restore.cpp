@@ -34,6 +34,37 @@ void Monitor::restore_closed(const GuestId& guest, const heartbeat::OpenFault& c
     restored_[guest].open.push_back(closed);
 }
 
+void Monitor::restore_standing(const GuestId& guest, heartbeat::Inhibit why) {
+    standing_.insert_or_assign(guest, why);
+}
+
+void Monitor::forget_standing() {
+    for (const auto& [guest, why] : std::exchange(standing_, {}))
+        output_.standing_changed(guest, std::nullopt);
+}
+
+void Monitor::resume_standing(Guest& guest, TimePoint now) {
+    const auto standing = standing_.find(guest.key.id());
+    if (standing == standing_.end()) return;
+    guest.standing = standing->second;
+    guest.session.resume_inhibited(standing->second, now);
+    standing_.erase(standing);
+    reschedule(guest);
+}
+
+void Monitor::keep_standing(Guest& guest) {
+    std::optional<heartbeat::Inhibit> standing = guest.session.inhibited();
+    if (standing && !stands_still(*standing)) standing.reset();
+    if (standing == guest.standing) return;
+    guest.standing = standing;
+    output_.standing_changed(guest.key.id(), standing);
+}
+
+void Monitor::unreadable(const GuestId& id, TimePoint now, WallTime wall) {
+    Guest* guest = guests_.find(id);
+    if (guest != nullptr && guest->standing) step(*guest, heartbeat::Inhibited{*guest->standing}, now, wall);
+}
+
 void Monitor::restore(model::GuestPolicy policy) {
     GuestId guest = policy.guest;
     policies_.insert_or_assign(std::move(guest), std::move(policy));
@@ -62,6 +93,11 @@ void Monitor::listed(const std::set<GuestId>& unknown, bool host_restarted, Time
         Guest& guest = guest_for(id, now);
         step(guest, heartbeat::Crashed{heartbeat::CrashReason::host_restarted}, now, wall);
     }
+    const auto gone = [&](const auto& standing) { return !unknown.contains(standing.first); };
+    for (const auto& standing : standing_) {
+        if (gone(standing)) output_.standing_changed(standing.first, std::nullopt);
+    }
+    std::erase_if(standing_, gone);
 }
 
 void Monitor::handed_back_listed(const std::set<GuestId>& unknown, TimePoint now, WallTime wall) {

@@ -40,6 +40,10 @@ public:
     /// to answer. Where the policy has switched heartbeat off since, step PolicyChanged afterwards.
     void resume(SaveRegistration saved, const std::vector<OpenFault>& open_faults, base::TimePoint now);
 
+    /// Its machine stood still before that restart (`stands_still`). So it does for the hypervisor's word, or for a
+    /// short time where nobody has one.
+    void resume_inhibited(Inhibit why, base::TimePoint now);
+
     void step(const HostEvent& event, base::TimePoint now, base::WallTime wall, HostActions& actions);
 
     /// When `step(Tick)` is due next; kNever while nothing is awaited.

@@ -17,10 +17,22 @@ namespace {
 constexpr Millis kSettle{2000};
 /// A guest is not judged while it migrates; one whose memory is copied for longer than this is judged again.
 constexpr Millis kLongestMigration = std::chrono::minutes(10);
+/// So soon after a restart the hypervisor tells how the machine is, or is known not to answer.
+constexpr Millis kWordExpected = std::chrono::seconds(10);
 }  // namespace
 
+void HostSession::resume_inhibited(Inhibit why, TimePoint now) {
+    now_ = now;
+    inhibit(why);
+    inhibited_until_ = now_ + kWordExpected;
+    hold_establish_timer();
+}
+
 void HostSession::on(const Inhibited& event) {
-    if (inhibit_ == event.why) return;
+    if (inhibit_ == event.why) {
+        if (stands_still(event.why)) inhibited_until_ = kNever;
+        return;
+    }
     // A machine that stands still follows no request, and a timer does not end that: the hypervisor does.
     const bool has_an_end = event.why == Inhibit::shutting_down || event.why == Inhibit::migrating;
     if (has_an_end && (inhibit_ == Inhibit::paused || inhibit_ == Inhibit::suspended)) return;
@@ -44,7 +56,7 @@ void HostSession::judge_again() {
     if (!inhibit_) return;
     release();
     consecutive_misses_ = 0;
-    grace_until_ = now_ + kSettle;
+    grace_until_ = std::max(grace_until_, now_ + kSettle);
     challenge_soon();
 }
 

@@ -486,6 +486,26 @@ TEST(HostSession, H20_ARequestToShutDownDoesNotEndWhatTheHypervisorHasStopped) {
     EXPECT_THAT(paused.run(Millis(1'000'000)), IsEmpty());
 }
 
+TEST(HostSession, H28_AMachineThatStoodStillIsNotJudgedBeforeSomebodyTellsHowItIs) {
+    Host host;
+    host.resume({});
+    host.resume_inhibited(Inhibit::paused);
+    host.connect();
+    EXPECT_THAT(host.run(Millis(9000)), IsEmpty());
+    host.on(Inhibited{Inhibit::paused});
+    EXPECT_THAT(host.run(Millis(1'000'000)), IsEmpty()) << "it still does";
+    host.on(Released{});
+    EXPECT_THAT(host.run(Millis(5000)), Contains(testing::HasSubstr("open heartbeat_lost")));
+}
+
+TEST(HostSession, H28_AMachineThatStoodStillIsJudgedAgainWhereNobodyTells) {
+    Host host;
+    host.resume({});
+    host.resume_inhibited(Inhibit::paused);
+    host.connect();
+    EXPECT_THAT(host.run(Millis(15'000)), Contains("12000 open heartbeat_lost silent"));
+}
+
 TEST(HostSession, H30_TheTimeOfAShutdownIsNoEvidence) {
     Host host;
     host.beating().on(Inhibited{Inhibit::shutting_down});

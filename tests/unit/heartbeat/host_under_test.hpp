@@ -148,6 +148,7 @@ public:
         session_.resume({registration, false, {}}, open, now_);
     }
 
+    void resume_inhibited(Inhibit why) { session_.resume_inhibited(why, now_); }
     void resume_unregistered(const std::vector<OpenFault>& open, const SaveRegistration& saved = {}) {
         session_.resume(saved, open, now_);
     }

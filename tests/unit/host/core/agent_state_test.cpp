@@ -36,6 +36,7 @@ public:
     void guest_gone(const GuestId&) override {}
     void save(const GuestId&, const SaveRegistration&) override {}
     void closed_changed(const GuestId&, model::FaultKind, const std::optional<heartbeat::OpenFault>&) override {}
+    void standing_changed(const GuestId&, std::optional<heartbeat::Inhibit>) override {}
 };
 
 SaveRegistration registered() {

@@ -118,6 +118,7 @@ protected:
     void guest_gone(const GuestId& guest) override { controllers_->guest_gone(guest); }
     void save(const GuestId&, const heartbeat::SaveRegistration&) override {}
     void closed_changed(const GuestId&, model::FaultKind, const std::optional<heartbeat::OpenFault>&) override {}
+    void standing_changed(const GuestId&, std::optional<heartbeat::Inhibit>) override {}
 
     // ControllerSync::Output
     void send(ControllerSync::LinkId link, const bus::ToController& message) override {

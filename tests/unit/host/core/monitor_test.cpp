@@ -108,6 +108,7 @@ protected:
     void guest_gone(const GuestId& guest) override { changes_.push_back("gone " + guest.str()); }
     void save(const GuestId& guest, const heartbeat::SaveRegistration& saved) override { saved_[guest.str()] = saved; }
     void closed_changed(const GuestId&, model::FaultKind, const std::optional<heartbeat::OpenFault>&) override {}
+    void standing_changed(const GuestId&, std::optional<heartbeat::Inhibit>) override {}
 
     CountingEntropy ids_;
     Monitor monitor_;
