@@ -168,15 +168,15 @@ void Controller::add_sink(const SinkConfig& sink) {
 }
 
 void Controller::add_metrics() {
-    controller::add_metrics(
-        metrics_, api_,
-        {[this] { return store_->pending(); }, [this] { return ports_.refused(); }, [this] { return ports_.dropped(); },
-         [this] { return http_server_.refused(); }, [this] { return http_server_.denied(); },
-         [this] { return certificates_.seconds_left(); }, [this] { return rows_.unreadable(); },
-         [this] {
-             const auto age = base::Clock::now() - source_->current_at();
-             return std::chrono::duration<double>(age).count();
-         }});
+    controller::add_metrics(metrics_, api_,
+                            {[this] { return store_->pending(); }, [this] { return ports_.refused(); },
+                             [this] { return ports_.dropped(); }, [this] { return http_server_.refused(); },
+                             [this] { return http_server_.denied(); }, [this] { return certificates_.seconds_left(); },
+                             [this] { return certificates_.notice_seconds(); }, [this] { return rows_.unreadable(); },
+                             [this] {
+                                 const auto age = base::Clock::now() - source_->current_at();
+                                 return std::chrono::duration<double>(age).count();
+                             }});
 }
 
 void Controller::stop() {

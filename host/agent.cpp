@@ -221,6 +221,7 @@ AgentMetrics::Gauges Agent::gauges(const std::string& version) const {
             [this] { return store_->healthy() ? 1.0 : 0.0; },
             [this] { return static_cast<double>(core_.controllers().links_up()); },
             [this] { return certificates_.seconds_left(); },
+            [this] { return certificates_.notice_seconds(); },
             [this] { return static_cast<double>(core_.monitor().faults().unacknowledged()); },
             [this] { return core_.monitor().round_trips(); },
             [this] { return static_cast<double>(core_.problems().size()); },

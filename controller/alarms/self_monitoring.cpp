@@ -359,9 +359,9 @@ void SelfMonitoring::erase(const base::FaultId& alarm) {
     }
 }
 
-std::size_t SelfMonitoring::open_of_kind(std::string_view kind) const {
+std::size_t SelfMonitoring::open_of_kind(std::string_view kind, const std::function<bool(const Alarm&)>& which) const {
     return static_cast<std::size_t>(std::count_if(alarms_.begin(), alarms_.end(), [&](const auto& item) {
-        return item.second.kind == kind && item.second.open();
+        return item.second.kind == kind && item.second.open() && which(item.second);
     }));
 }
 

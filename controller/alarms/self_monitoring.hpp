@@ -88,7 +88,8 @@ public:
     std::optional<Alarm> open_test_event(base::Moment moment);
 
     bool open(const base::FaultId& alarm) const;
-    std::size_t open_of_kind(std::string_view kind) const;
+    std::size_t open_of_kind(
+        std::string_view kind, const std::function<bool(const Alarm&)>& which = [](const auto&) { return true; }) const;
 
 private:
     using Changed = std::vector<Alarm>;

@@ -144,6 +144,10 @@ public:
     /// Those of the options that may change while it runs: patience, history, remove_agent_after.
     void set_limits(const Options& options);
     const SelfMonitoring& self_monitoring() const { return self_monitoring_; }
+    /// Agents that are away while an operator works on their hosts.
+    std::size_t agents_away_in_maintenance() const;
+    /// Open internal alarms that maintenance keeps from sinks.
+    std::size_t alarms_in_maintenance(std::string_view kind) const;
     std::size_t orphans_waiting() const { return orphans_.waiting(); }
     const Counters& counters() const { return counters_; }
 

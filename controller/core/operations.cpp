@@ -183,6 +183,18 @@ std::optional<Maintained> Core::maintained(const Alarm& alarm) const {
                       now.steady + (window->until - now.wall)};
 }
 
+std::size_t Core::agents_away_in_maintenance() const {
+    const base::WallTime now = context_.output.now().wall;
+    const auto& agents = fleet_.agents();
+    return static_cast<std::size_t>(std::count_if(agents.begin(), agents.end(), [&](const auto& each) {
+        return !each.second.connected && maintenance_of({}, each.first, now) != nullptr;
+    }));
+}
+
+std::size_t Core::alarms_in_maintenance(std::string_view kind) const {
+    return self_monitoring_.open_of_kind(kind, [this](const Alarm& alarm) { return maintained(alarm).has_value(); });
+}
+
 void Core::expire_maintenance(Moment moment) {
     maintenance_sync_.check(moment.wall);
     for (const std::string& id : maintenance_.expire(moment.wall))

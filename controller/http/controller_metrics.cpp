@@ -36,6 +36,8 @@ void add_fleet(Registrar to, const ApiContext& context) {
     const Core& core = context.core;
     to.gauge("agents_connected", "Agents connected now.", [&core] { return core.fleet().connected(); });
     to.gauge("agents_known", "Agents known, connected or not.", [&core] { return core.fleet().agents().size(); });
+    to.gauge("agents_away_in_maintenance", "Agents that are not connected while there is maintenance of their hosts.",
+             [&core] { return core.agents_away_in_maintenance(); });
     to.gauge("inventory_guests", "Guests in the inventory.", [&core] { return core.inventory().guests().size(); });
     to.gauge("guests_uncovered", "Guests that should be watched and could fail unnoticed.",
              [&context] { return context.census.watches.at(static_cast<std::size_t>(Watch::uncovered)); });
@@ -64,6 +66,9 @@ void add_alarms(Registrar to, const Core& core) {
         if (kind.source != model::AlarmKind::Source::controller) continue;
         to.gauge("internal_alarms_open", "Internal alarms that are open.",
                  [&core, name = kind.name] { return core.self_monitoring().open_of_kind(name); },
+                 {{"kind", std::string(kind.name)}});
+        to.gauge("internal_alarms_in_maintenance", "Of these, those that maintenance keeps from sinks.",
+                 [&core, name = kind.name] { return core.alarms_in_maintenance(name); },
                  {{"kind", std::string(kind.name)}});
     }
     to.gauge("orphaned_reports_waiting", "Reports in the durable fault queue of agents that are away.",
@@ -120,6 +125,8 @@ void add_shell(Registrar to, const ShellCounts& shell) {
                shell.http_requests_denied);
     to.gauge("certificate_seconds_left", "Until our own certificate ends; 0 without one.",
              shell.certificate_seconds_left);
+    to.gauge("certificate_notice_seconds", "Before its end, from when on it needs renewal; 0 without one.",
+             shell.certificate_notice_seconds);
     to.gauge("inventory_age_seconds", "Since the inventory was last known to be what Nova, or its file, has.",
              shell.inventory_age_seconds);
     to.gauge("state_rows_unreadable", "Rows of the state on disk that could not be read and are kept aside.",

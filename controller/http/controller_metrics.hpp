@@ -16,6 +16,7 @@ struct ShellCounts {
     std::function<std::uint64_t()> http_connections_refused;
     std::function<std::uint64_t()> http_requests_denied;
     std::function<double()> certificate_seconds_left;
+    std::function<double()> certificate_notice_seconds;
     std::function<std::uint64_t()> state_rows_unreadable;
     std::function<double()> inventory_age_seconds;
 };

@@ -109,6 +109,8 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     gauge("state_pending_writes", "Changes not on disk yet", gauges.store_pending);
     gauge("state_healthy", "1 when the state can be written", gauges.store_healthy);
     gauge("certificate_seconds_left", "Until our own certificate ends; 0 without one", gauges.certificate_seconds_left);
+    gauge("certificate_notice_seconds", "Before its end, from when on it needs renewal; 0 without one",
+          gauges.certificate_notice_seconds);
     gauge("controllers_up", "Controllers connected now", gauges.controllers_up);
     gauge("faults_unconfirmed", "Faults with a change that no controller has confirmed delivered",
           gauges.faults_unconfirmed);

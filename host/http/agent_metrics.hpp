@@ -25,6 +25,7 @@ public:
         std::function<double()> store_healthy;
         std::function<double()> controllers_up;
         std::function<double()> certificate_seconds_left;
+        std::function<double()> certificate_notice_seconds;
         std::function<double()> faults_unconfirmed;
         std::function<heartbeat::RoundTrips()> round_trips;
         std::function<double()> problems;

@@ -14,14 +14,17 @@ using Days = std::chrono::duration<int, std::ratio<86400>>;
 constexpr Days kNotice{30};
 constexpr std::chrono::seconds kPause{10};
 
+base::WallTime::duration notice_of(const Validity& validity) {
+    return std::min<base::WallTime::duration>(kNotice, (validity.end - validity.begin) / 3);
+}
+
 std::string problem_of(const std::string& file, base::WallTime now) {
     const auto validity = certificate_validity(file);
     if (!validity) return validity.error().message;
     const std::string clock = ", this host's clock says " + base::to_iso8601(now);
     if (now < validity->begin) return file + " is valid from " + base::to_iso8601(validity->begin) + " on" + clock;
     if (now >= validity->end) return file + " has expired at " + base::to_iso8601(validity->end) + clock;
-    const auto notice = std::min<base::WallTime::duration>(kNotice, (validity->end - validity->begin) / 3);
-    if (validity->end - now >= notice) return "";
+    if (validity->end - now >= notice_of(*validity)) return "";
     return file + " expires at " + base::to_iso8601(validity->end);
 }
 
@@ -57,8 +60,12 @@ void CertificateWatch::watch(TlsFiles files) {
 }
 
 double CertificateWatch::seconds_left() const {
-    if (!end_) return 0;
-    return std::chrono::duration<double>(*end_ - std::chrono::system_clock::now()).count();
+    if (!used_) return 0;
+    return std::chrono::duration<double>(used_->end - std::chrono::system_clock::now()).count();
+}
+
+double CertificateWatch::notice_seconds() const {
+    return used_ ? std::chrono::duration<double>(used_->notice).count() : 0;
 }
 
 void CertificateWatch::look() {
@@ -66,7 +73,7 @@ void CertificateWatch::look() {
     const std::string why = unusable(files_);
     if (why.empty()) {
         const auto validity = certificate_validity(files_.certificate);
-        end_ = validity ? std::optional(validity->end) : std::nullopt;
+        used_ = validity ? std::optional(Used{validity->end, notice_of(*validity)}) : std::nullopt;
     } else if (problem.empty()) {
         problem = why;
     }

@@ -26,13 +26,20 @@ public:
     void watch(TlsFiles files);
     /// Until the certificate in use ends; negative when it has. 0 without one.
     double seconds_left() const;
+    /// How long before that it is to be renewed; 0 without one.
+    double notice_seconds() const;
 
 private:
     void look();
 
     TlsFiles files_;
     std::function<void(const std::string&)> report_;
-    std::optional<base::WallTime> end_;  ///< of the last files that could be used
+    struct Used {
+        base::WallTime end{};
+        base::WallTime::duration notice{};
+    };
+
+    std::optional<Used> used_;  ///< the last files that could be used
     runtime::Timer timer_;
 };
 

@@ -187,7 +187,8 @@ TEST_F(Tls, TellsOfFilesThatCannotBeUsedTogether) {
     CertificateWatch watch(io_, {authority_.file(), old.certificate, old.key},
                            [&](const std::string& problem) { said = problem; });
     EXPECT_EQ(said, "");
-    EXPECT_GT(watch.seconds_left(), 0);
+    EXPECT_GT(watch.seconds_left(), watch.notice_seconds());
+    EXPECT_GT(watch.notice_seconds(), 0);
     watch.watch({authority_.file(), renewed.certificate, old.key});
     EXPECT_THAT(said, HasSubstr("; what was read before is in use"));
 }

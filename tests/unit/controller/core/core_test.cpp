@@ -250,6 +250,25 @@ protected:
     const std::vector<std::string> kOthers{"compute-2", "compute-3"};
 };
 
+TEST_F(SilentHostTest, OneInMaintenanceIsCountedApart) {
+    start_hosts();
+    ASSERT_TRUE(core->begin_maintenance(
+        {"m1", MaintenanceScope::host, "compute-1", moment.wall, moment.wall + std::chrono::hours(1), "disks", "eva"},
+        moment));
+    EXPECT_EQ(core->agents_away_in_maintenance(), 0);
+    keep_alive(kOthers, seconds(1));
+    EXPECT_EQ(core->self_monitoring().open_of_kind(kHostUnreachable), 1);
+    EXPECT_EQ(core->alarms_in_maintenance(kHostUnreachable), 1);
+    down("compute-1");
+    EXPECT_EQ(core->agents_away_in_maintenance(), 1);
+    keep_alive({"compute-3"}, seconds(1));
+    down("compute-2");
+    EXPECT_EQ(core->agents_away_in_maintenance(), 1) << "nobody works on compute-2";
+    EXPECT_EQ(core->alarms_in_maintenance(kHostUnreachable), 1);
+    ASSERT_TRUE(core->end_maintenance("m1", moment));
+    EXPECT_EQ(core->agents_away_in_maintenance(), 0);
+}
+
 TEST_F(SilentHostTest, OneThatFallsSilentIsUnreachableWithinASecond) {
     start_hosts();
     keep_alive(kOthers, Millis(700));
