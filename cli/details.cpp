@@ -318,7 +318,7 @@ Lines reload_view(const json& document) {
             if (change.is_string()) lines.push_back(what + base::escape(change.get<std::string>()));
         }
     }
-    if (lines.empty()) lines.emplace_back("read again, no key has changed");
+    if (lines.empty()) lines.emplace_back("read again, no value of the file has changed");
     return lines;
 }
 

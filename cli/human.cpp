@@ -22,6 +22,8 @@ constexpr std::array<Unit, 4> kUnits = {{{"d", 86'400}, {"h", 3600}, {"min", 60}
 constexpr std::size_t kMaxDigits = 9;
 constexpr std::string_view kDate = "2026-11-22";
 constexpr std::string_view kMinute = "2026-11-22T06:05";
+constexpr std::string_view kSecond = "2026-11-22T06:05:08";
+constexpr std::string_view kFraction = ".000000";
 
 bool continues_character(char c) {
     return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
@@ -116,7 +118,12 @@ std::optional<base::WallTime> parse_moment(const std::string& text, base::WallTi
     if (complete.size() > kDate.size() && complete[kDate.size()] == ' ') complete[kDate.size()] = 'T';
     if (complete.size() == kDate.size()) complete += "T00:00";
     if (complete.size() == kMinute.size()) complete += ":00";
-    const base::WallTime time = base::from_iso8601(complete + ".000000Z");
+    // A fraction of a second, as answers have it.
+    const std::size_t point = complete.size() > kSecond.size() ? kSecond.size() : complete.size();
+    std::string fraction = complete.substr(point);
+    if (fraction.empty()) fraction = ".";
+    if (fraction.size() < kFraction.size()) fraction.resize(kFraction.size(), '0');
+    const base::WallTime time = base::from_iso8601(complete.substr(0, point) + fraction + 'Z');
     return time == base::WallTime{} ? std::nullopt : std::optional(time);
 }
 

@@ -19,7 +19,7 @@ std::string human_until(const std::string& iso8601, base::WallTime now);
 /// "2026-11-22 06:05:08Z"
 std::string human_time(base::WallTime time);
 /// A moment on the command line: a time before `now` ("90s", "30min", "2h", "1d") or a UTC time ("2026-11-22",
-/// "2026-11-22T06:05", "2026-11-22 06:05:08", each also with a Z); none when it is of no such form.
+/// "2026-11-22T06:05", "2026-11-22 06:05:08.241311", each also with a Z); none when it is of no such form.
 std::optional<base::WallTime> parse_moment(const std::string& text, base::WallTime now);
 /// A duration on the command line: "90s", "30min", "2h", "1d"; none when it is of no such form, or zero.
 std::optional<base::Millis> parse_duration(const std::string& text);

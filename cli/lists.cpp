@@ -17,12 +17,13 @@ using wire::text_or;
 
 namespace {
 
-/// Enough to name a fault on the command line.
+/// Enough to name a fault on the command line. An alarm's id is a name, whose beginning many have.
 constexpr std::size_t kShortId = 8;
 
 Cell short_id(const json& fault, const Style& style) {
     const std::string id = text_or(fault, "id");
-    return {style.wide ? id : id.substr(0, kShortId), id};
+    const bool whole = style.wide || id.find('.') != std::string::npos;
+    return {whole ? id : id.substr(0, kShortId), id};
 }
 
 Cell count(const json& object, const char* key) {

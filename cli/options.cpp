@@ -358,6 +358,7 @@ int choose_format(Draft& draft) {
     const auto now = base::WallTime::clock::now();
     options.since = parse_moment(draft.since, now);
     options.until = parse_moment(draft.until, now);
+    if (options.follow && options.until) return mistake("--until: not with --follow, which has no end");
     if (options.since && options.until && *options.until < *options.since)
         return mistake("--until: expected a time after --since");
     return kOk;

@@ -119,6 +119,8 @@ model::GuestPolicy read_extra_specs(const base::GuestId& guest, const ExtraSpecs
     policy.detect_multiplier = static_cast<int>(reader.integer("vitalwire:heartbeat_detect_multiplier", 1, 10));
     policy.min_interval = base::Millis(reader.integer("vitalwire:heartbeat_min_interval_ms", 100, 3'600'000));
     policy.detection_time = base::Millis(reader.integer("vitalwire:detection_time", 200, 3'600'000));
+    if (policy.detection_time.count() > 0 && policy.detection_time < 2 * policy.min_interval)
+        problems.emplace_back("vitalwire:detection_time: expected at least twice vitalwire:heartbeat_min_interval_ms");
     policy.establish_timeout = std::chrono::seconds(reader.integer("vitalwire:establish_timeout_s", 10, 3600));
     policy.messages_per_second = static_cast<int>(reader.integer("vitalwire:messages_per_second", 1, 10'000));
     policy.bytes_per_second = reader.integer("vitalwire:bytes_per_second", 1024, 10'485'760);

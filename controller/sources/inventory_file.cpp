@@ -21,6 +21,7 @@ using runtime::ConfigSection;
 namespace {
 
 constexpr std::size_t kMaxId = 128;  // a guest's id is part of a file name
+constexpr std::size_t kMaxHostName = 253;
 constexpr std::uint64_t kMostBytesPerSecond = std::uint64_t{1} << 30U;
 constexpr Millis kLongestInterval = std::chrono::hours(1);
 constexpr Millis kLongestEstablish = std::chrono::hours(24);
@@ -71,7 +72,7 @@ private:
         guest.id = base::GuestId(section.label);
         guest.display_name = reader.text("name", section.label);
         guest.hostname = reader.text("hostname", "");
-        guest.host = base::HostId(reader.text("host", ""));
+        guest.host = read_host(reader);
         guest.node = reader.text("node", guest.host.str());
         guest.flavor = reader.text("flavor", "");
         read_group_of(reader, guest);
@@ -82,6 +83,13 @@ private:
         read_policy(reader, guest);
         reader.finish();
         snapshot_.guests.push_back(std::move(guest));
+    }
+
+    static base::HostId read_host(ConfigReader& reader) {
+        std::string host = reader.text("host", "");
+        if (!host.empty() && !base::is_plain_name(host, kMaxHostName))
+            reader.refuse("host", "no agent can have this name, expected 1 to 253 letters, digits, '.', '_' and '-'");
+        return base::HostId(std::move(host));
     }
 
     void read_group_of(ConfigReader& reader, InventoryGuest& guest) {
@@ -117,6 +125,8 @@ private:
         policy.detect_multiplier = static_cast<int>(reader.integer("detect_multiplier", 0, 1, 100));
         policy.min_interval = reader.duration("min_interval", Millis(0), Millis(100), kLongestInterval);
         policy.detection_time = reader.duration("detection_time", Millis(0), Millis(200), kLongestInterval);
+        if (reader.has("detection_time") && policy.detection_time < 2 * policy.min_interval)
+            reader.refuse("detection_time", "expected at least twice min_interval, which guests are held to");
         policy.establish_timeout =
             reader.duration("establish_timeout", Millis(0), std::chrono::seconds(1), kLongestEstablish);
         policy.messages_per_second = static_cast<int>(reader.integer("messages_per_second", 0, 1, 1'000'000));

@@ -107,6 +107,10 @@ std::string_view without_comment(std::string_view value) {
     return value;
 }
 
+std::string source_of(const std::string& path, int line) {
+    return line == kCommandLine ? "--set" : path;
+}
+
 /// Turns lines into sections; keeps going after a mistake.
 class Parser {
 public:
@@ -204,9 +208,10 @@ void ConfigFile::set(std::string_view assignment, ConfigErrors& errors) {
         return candidate.name == name && candidate.label == label;
     });
     if (section == sections.end())
-        section = sections.insert(section, ConfigSection{std::string(name), std::string(label), 0, {}});
-    std::erase_if(section->entries, [&](const ConfigEntry& entry) { return entry.key == key && entry.line != 0; });
-    section->entries.push_back({std::string(key), std::string(value), 0});
+        section = sections.insert(section, ConfigSection{std::string(name), std::string(label), kCommandLine, {}});
+    std::erase_if(section->entries,
+                  [&](const ConfigEntry& entry) { return entry.key == key && entry.line != kCommandLine; });
+    section->entries.push_back({std::string(key), std::string(value), kCommandLine});
 }
 
 std::vector<ConfigSection> ConfigFile::sections_named(std::string_view name) const {
@@ -226,8 +231,8 @@ void ConfigFile::check_sections(const std::vector<std::string>& allowed, ConfigE
         forms.push_back('[' + (form.ends_with(" *") ? form.substr(0, form.size() - 1) + "NAME" : form) + ']');
     for (const ConfigSection& section : sections) {
         if (is_allowed(section.label.empty() ? section.name : section.name + " *")) continue;
-        errors.push_back(
-            {path, section.line, "unknown section " + base::escape(header(section)) + ", expected " + join(forms)});
+        errors.push_back({source_of(path, section.line), section.line,
+                          "unknown section " + base::escape(header(section)) + ", expected " + join(forms)});
     }
 }
 
@@ -362,8 +367,8 @@ void ConfigReader::refuse(std::string_view key, const std::string& message, std:
 }
 
 void ConfigReader::warn(std::string_view key, const std::string& message) {
-    log::warning("configuration", {{"file", path_},
-                                   {"line", line_of(key, "")},
+    log::warning("configuration", {{"file", source_of(path_, line_of(key, ""))},
+                                   {"line", std::max(line_of(key, ""), 0)},
                                    {"key", header(section_) + ' ' + std::string(key)},
                                    {"warning", message}});
 }
@@ -393,7 +398,9 @@ const ConfigEntry* ConfigReader::find(std::string_view key, const std::string& f
         if (found == nullptr) {
             found = &entry;
         } else {
-            add_error(entry.line, key, "is there twice, first at line " + std::to_string(found->line));
+            const bool given = found->line == kCommandLine;
+            add_error(entry.line, key,
+                      given ? "is given twice" : "is there twice, first at line " + std::to_string(found->line));
         }
     }
     return found;
@@ -405,7 +412,7 @@ void ConfigReader::take(std::string_view key, const std::string& fallback) {
     values_->begin(name, key);
     for (const ConfigEntry& entry : section_.entries) {
         if (entry.key != key) continue;
-        const std::string origin = entry.line == 0 ? "--set" : path_ + ':' + std::to_string(entry.line);
+        const std::string origin = entry.line == kCommandLine ? "--set" : path_ + ':' + std::to_string(entry.line);
         values_->add({name, entry.key, entry.value, entry.line == kBuiltIn ? "default" : origin});
     }
     if (!has(key)) values_->add({name, std::string(key), fallback, "default"});
@@ -417,7 +424,7 @@ void ConfigReader::set_origin(std::string_view key, const std::string& origin) {
 
 void ConfigReader::add_error(int line, std::string_view key, const std::string& message) {
     refused_.emplace(key, line);
-    errors_.push_back({path_, line, header(section_) + ' ' + std::string(key) + ": " + message});
+    errors_.push_back({source_of(path_, line), line, header(section_) + ' ' + std::string(key) + ": " + message});
 }
 
 void ConfigReader::expected(const ConfigEntry& entry, const std::string& what) {

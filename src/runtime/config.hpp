@@ -26,8 +26,9 @@ struct ConfigError {
 std::string to_string(const ConfigError& error);
 using ConfigErrors = std::vector<ConfigError>;
 
-/// The line of what stands in no file and on no command line.
+/// The lines of what stands in no file: built in, or given by --set.
 inline constexpr int kBuiltIn = -1;
+inline constexpr int kCommandLine = -2;
 
 struct ConfigEntry {
     std::string key;

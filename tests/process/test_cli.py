@@ -320,7 +320,7 @@ class Answers(CliTestCase):
         for arguments in (["nonsense"], ["guests", "--state", "odd"], ["status", "--frobnicate"], ["group"],
                           ["--json", "doctor"], ["guests", "--host="], ["faults", "--guest", ""], ["guests", "--sort="],
                           ["maintenance", "all", "--for", "31d", "--reason", "x"], ["group", ""], ["send", "pair"], ["status", "-o", "csv"], ["events", "--since", "soon"],
-                          ["events", "--since", "1h", "--until", "2h"], ["top"]):
+                          ["events", "--since", "1h", "--until", "2h"], ["events", "--follow", "--until", "1h"], ["top"]):
             result = self.run_cli(*arguments)
             self.assertEqual(result.returncode, 2)
             self.assertRegex(result.stderr, r"\Avitalwire: .*\n\Z")

@@ -194,7 +194,7 @@ class Reload(Running):
             self.assertIn("the configuration has mistakes, nothing was changed", done.stderr)
             self.assertIn(f"{self.file}:", done.stderr)
             self.file.write_text(good)
-            self.assertEqual(self.vitalwire(*where, "reload").stdout, "read again, no key has changed\n")
+            self.assertEqual(self.vitalwire(*where, "reload").stdout, "read again, no value of the file has changed\n")
             daemon.kill()
 
     def test_the_signal_logs_the_same(self) -> None:

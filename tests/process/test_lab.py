@@ -105,6 +105,8 @@ class Lab(ProcessTestCase):
         for arguments, status, message in (
             (("--guests", "501"), 2, "--guests: expected 0 to 500"),
             (("--own", "a/b"), 2, "--own: expected 1 to 32 letters"),
+            (("--own", "guest-3"), 2, "--own: expected a name that no other guest has, found 'guest-3'"),
+            (("--own", "vnf", "--own", "vnf"), 2, "found 'vnf'"),
             (("--check", "--guests", "1"), 2, "--check needs two guests"),
             (("--programs", self.dir), 1, f"vitalwire-controller is not in {self.dir}"),
             (("--", "/nonexistent"), 1, "/nonexistent: No such file or directory"),

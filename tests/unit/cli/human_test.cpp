@@ -68,6 +68,8 @@ TEST(Human, ReadsDurations) {
 TEST(Human, ReadsMoments) {
     const base::WallTime now = base::from_iso8601("2026-11-22T06:05:08.000000Z");
     EXPECT_EQ(parse_moment("8s", now), base::from_iso8601("2026-11-22T06:05:00.000000Z"));
+    EXPECT_EQ(parse_moment("2026-11-22T06:05:08.241311Z", now), base::from_iso8601("2026-11-22T06:05:08.241311Z"));
+    EXPECT_EQ(parse_moment("2026-11-22 06:05:08.24", now), base::from_iso8601("2026-11-22T06:05:08.240000Z"));
     EXPECT_EQ(parse_moment("2026-11-22", now), base::from_iso8601("2026-11-22T00:00:00.000000Z"));
     for (const char* same : {"2026-11-22T06:05", "2026-11-22 06:05Z", "2026-11-22T06:05:00Z", "2026-11-22 06:05:00"})
         EXPECT_EQ(parse_moment(same, now), base::from_iso8601("2026-11-22T06:05:00.000000Z")) << same;

@@ -48,6 +48,14 @@ json fault(const std::string& id, const std::string& severity, const std::string
             {"opened_at", "2026-11-22T06:0" + opened + ":00.000000Z"}};
 }
 
+TEST(FaultsView, ShortensTheIdOfAFaultAndNotTheNameOfAnAlarm) {
+    const json document = {{"faults", {fault("0123456789abcdef", "critical", "1", "open")}},
+                           {"alarms", {fault("agent_lost.compute-1", "critical", "2", "open")}}};
+    const Lines lines = faults_lines(document, kNow, {});
+    EXPECT_THAT(lines[2], HasSubstr(" 01234567 "));
+    EXPECT_THAT(lines[1], HasSubstr(" agent_lost.compute-1 "));
+}
+
 TEST(GuestsView, NotesAGuestThatCameNearItsDeadline) {
     json near = guest("g1", "registered");
     near["longest_round_trip_us"] = 310'000;

@@ -81,6 +81,20 @@ TEST_F(Config, TakesTheCommandLineInsteadOfTheFile) {
     EXPECT_EQ(ConfigReader(file, "agent", errors_).text("host", ""), "n1");
 }
 
+TEST_F(Config, BlamesTheCommandLineForItsMistakes) {
+    ConfigFile file = parse("[bus]\nurl = tcp://a:1\n");
+    for (const char* given : {"bus.url=a", "bus.url=b", "bus.ulr=c", "buss.url=d"})
+        file.set(given, errors_);
+    ConfigReader reader(file, "bus", errors_);
+    static_cast<void>(reader.text("url", ""));
+    reader.refuse("url", "is no URL", "b");
+    reader.finish();
+    file.check_sections({"bus"}, errors_);
+    EXPECT_THAT(shown(errors_), ElementsAre("--set: [bus] url: is given twice", "--set: [bus] url: is no URL",
+                                            "--set: [bus] ulr: is no key of this section, expected one of url",
+                                            "--set: unknown section [buss], expected [bus]"));
+}
+
 TEST_F(Config, RefusesACommandLineThatSetsNothing) {
     ConfigFile file = parse("");
     for (const char* wrong : {"", "=", "a=b", ".a=b", "a.=b", "a.b", "a.b="})

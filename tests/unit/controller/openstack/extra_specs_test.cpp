@@ -77,6 +77,8 @@ TEST_F(ExtraSpecsTest, ABadValueIsReportedAndDisablesNothing) {
                               {"vitalwire:messaging", "perhaps"},
                               {"vitalwire:heartbeat_detect_multiplier", "11"},
                               {"vitalwire:bytes_per_second", "1k"},
+                              {"vitalwire:detection_time", "900"},
+                              {"vitalwire:heartbeat_min_interval_ms", "451"},
                               {"vitalwire:corrective_action", "explode"},
                               {"vitalwire:hartbeat\n", "true"}});
     EXPECT_TRUE(policy.heartbeat);
@@ -85,6 +87,7 @@ TEST_F(ExtraSpecsTest, ABadValueIsReportedAndDisablesNothing) {
     EXPECT_THAT(problems,
                 ElementsAre("vitalwire:messaging: expected true or false, found 'perhaps'",
                             "vitalwire:heartbeat_detect_multiplier: expected 1 to 10, found '11'",
+                            "vitalwire:detection_time: expected at least twice vitalwire:heartbeat_min_interval_ms",
                             "vitalwire:bytes_per_second: expected 1024 to 10485760, found '1k'",
                             "vitalwire:corrective_action: expected none, log, reboot or stop, found 'explode'",
                             "vitalwire:hartbeat\\n: no such key"));

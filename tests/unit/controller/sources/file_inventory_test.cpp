@@ -103,10 +103,12 @@ TEST_F(FileInventoryTest, SeesAFileReplacedAsEditorsDo) {
 TEST_F(FileInventoryTest, ABrokenFileLeavesTheInventoryAndIsReportedWithAllItsMistakes) {
     write("[guest a]\n");
     start();
-    write("[guest b]\nstate = dead\ntypo = 1\n");
+    write("[guest b]\nstate = dead\ntypo = 1\n[guest c]\nhost = a b\ndetection_time = 1 s\nmin_interval = 501 ms\n");
     ASSERT_TRUE(loop.until([&] { return !problem.empty(); }));
     EXPECT_THAT(problem, HasSubstr("inventory.conf:2: [guest b] state: expected one of"));
     EXPECT_THAT(problem, HasSubstr("inventory.conf:3: [guest b] typo: is no key"));
+    EXPECT_THAT(problem, HasSubstr("inventory.conf:5: [guest c] host: no agent can have this name, expected 1 to 253"));
+    EXPECT_THAT(problem, HasSubstr("inventory.conf:6: [guest c] detection_time: expected at least twice min_interval"));
     EXPECT_TRUE(contains("a"));
     write("[guest b]\n");
     ASSERT_TRUE(until_known("b"));
