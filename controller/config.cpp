@@ -10,6 +10,7 @@
 #include <sstream>
 #include <utility>
 
+#include "base/host_name.hpp"
 #include "base/text.hpp"
 #include "bus/certificate_check.hpp"
 #include "bus/tls_config.hpp"
@@ -35,8 +36,7 @@ namespace {
 constexpr const char* kStateFolder = "/var/lib/vitalwire/controller";  // made by the unit
 constexpr std::string_view kUnixUrl = "unix://";
 constexpr std::string_view kTlsUrl = "tls://";
-constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
-constexpr std::size_t kMaxSinkName = 64;   // becomes a metric label and a key in the store
+constexpr std::size_t kMaxSinkName = 64;  // becomes a metric label and a key in the store
 /// A ping may come late by two thirds of it. Of what is silent for longer the bus closes the connection.
 constexpr Millis kShortestSilence{300};
 constexpr Millis kLongestSilence{2000};
@@ -44,7 +44,7 @@ constexpr std::size_t kMaxNamedFile = 1 << 20;
 constexpr Millis kDay = std::chrono::hours(24);
 
 std::string own_host_name() {
-    std::array<char, kMaxHostName + 2> name{};
+    std::array<char, base::kMaxHostName + 2> name{};
     if (::gethostname(name.data(), name.size() - 1) != 0) return {};
     return name.data();
 }
@@ -52,7 +52,7 @@ std::string own_host_name() {
 void read_controller(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& config) {
     ConfigReader section(file, "controller", errors);
     config.host = base::HostId(section.text("host", own_host_name()));
-    if (!base::is_plain_name(config.host.str(), kMaxHostName))
+    if (!base::is_host_name(config.host.str()))
         section.refuse("host", "expected 1 to 253 letters, digits, '.', '_' and '-'");
     config.state = section.text("state", config.state);
     if (section.only_checked()) section.check("state", runtime::Store::check(config.state, kStateFolder));

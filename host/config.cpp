@@ -5,6 +5,7 @@
 #include <array>
 #include <boost/asio/io_context.hpp>
 
+#include "base/host_name.hpp"
 #include "base/text.hpp"
 #include "bus/certificate_check.hpp"
 #include "bus/tls_config.hpp"
@@ -24,7 +25,6 @@ namespace {
 constexpr const char* kStateFolder = "/var/lib/vitalwire/agent";  // made by the unit
 constexpr const char* kDefaultDirectory = "/run/vitalwire/channels";
 constexpr const char* kDefaultController = "unix:///run/vitalwire/controller.sock";
-constexpr std::size_t kMaxHostName = 253;  // of a fully qualified host name
 
 constexpr Millis kSecond{1000};
 // Of a controller. The bus closes the connection of what is silent for longer.
@@ -36,7 +36,7 @@ constexpr Millis kMaxCallDeadline = std::chrono::minutes(10);
 constexpr int kMostGuestAgentCalls = 64;
 
 std::string own_host_name() {
-    std::array<char, kMaxHostName + 2> name{};
+    std::array<char, base::kMaxHostName + 2> name{};
     if (::gethostname(name.data(), name.size() - 1) != 0) return {};
     return name.data();
 }
@@ -44,7 +44,7 @@ std::string own_host_name() {
 void read_agent(const ConfigFile& file, ConfigErrors& errors, AgentConfig& config) {
     ConfigReader section(file, "agent", errors);
     config.host = base::HostId(section.text("host", own_host_name()));
-    if (!base::is_plain_name(config.host.str(), kMaxHostName))
+    if (!base::is_host_name(config.host.str()))
         section.refuse("host", "expected 1 to 253 letters, digits, '.', '_' and '-'");
     config.state = section.text("state", config.state);
     if (section.only_checked()) section.check("state", runtime::Store::check(config.state, kStateFolder));

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/host_name.hpp"
 #include "base/text.hpp"
 #include "wire/heartbeat_pdu.hpp"
 #include "wire/limits.hpp"
@@ -21,7 +22,6 @@ using runtime::ConfigSection;
 namespace {
 
 constexpr std::size_t kMaxId = 128;  // a guest's id is part of a file name
-constexpr std::size_t kMaxHostName = 253;
 constexpr std::uint64_t kMostBytesPerSecond = std::uint64_t{1} << 30U;
 constexpr Millis kLongestInterval = std::chrono::hours(1);
 constexpr Millis kLongestEstablish = std::chrono::hours(24);
@@ -87,7 +87,7 @@ private:
 
     static base::HostId read_host(ConfigReader& reader) {
         std::string host = reader.text("host", "");
-        if (!host.empty() && !base::is_plain_name(host, kMaxHostName))
+        if (!host.empty() && !base::is_host_name(host))
             reader.refuse("host", "no agent can have this name, expected 1 to 253 letters, digits, '.', '_' and '-'");
         return base::HostId(std::move(host));
     }

@@ -4,7 +4,16 @@
 #include <string>
 #include <string_view>
 
+#include "base/text.hpp"
+
 namespace vitalwire::base {
+
+inline constexpr std::size_t kMaxHostName = 253;  ///< of a fully qualified host name
+
+/// The name that a host may have here.
+inline bool is_host_name(std::string_view name) {
+    return is_plain_name(name, kMaxHostName);
+}
 
 /// The one form in which host names are compared: ASCII letters in lower case, without the dot of a full DNS name.
 inline std::string canonical_host_name(std::string_view name) {
