@@ -55,11 +55,13 @@ void Check::overdue() {
     // It may have ended in time while this daemon was not there to see it.
     probe_->look();
     if (!probe_) return;
-    overdue_ = true;
+    const std::string late = "did not finish within " + std::to_string(settings_.timeout.count()) + " ms";
+    // What hangs in the kernel cannot be killed: that it has not ended is what each further run would find.
+    timer_.arm(clock_.now() + settings_.interval, [this] { overdue(); });
+    if (std::exchange(overdue_, true)) return count({false, late + ", and does not end when it is killed"});
     const std::string awaited = probe_->awaits();
     probe_->stop();
-    count({false, "did not finish within " + std::to_string(settings_.timeout.count()) + " ms" +
-                      (awaited.empty() ? "" : ": " + awaited)});
+    count({false, late + (awaited.empty() ? "" : ": " + awaited)});
 }
 
 void Check::ended(const heartbeat::Health& health) {

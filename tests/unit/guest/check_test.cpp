@@ -109,6 +109,27 @@ TEST_F(CheckTest, AHangIsUnhealthyAndItsWholeGroupIsKilled) {
     await("its child is gone", [&] { return !runs(sleeper); });
 }
 
+TEST_F(CheckTest, OneThatCannotBeKilledFailsAgainEachIntervalUntilItEnds) {
+    dir_.write("hangs", "");
+    // Its group is killed: one that has left it is not, as one that hangs in the kernel is not.
+    auto stuck = check(
+        "exec python3 -c '\nimport os, time\nchild = os.fork()\nif child == 0: os.setpgid(0, 0); "
+        "time.sleep(1000)\nwhile os.getpgid(child) != child: time.sleep(0.01)\nos.setpgid(0, child)\n"
+        "open(\"" +
+        (dir_ / "pid") +
+        "\", \"a\").write(str(os.getpid()) + \"\\n\")\n"
+        "while os.path.exists(\"" +
+        (dir_ / "hangs") + "\"): time.sleep(0.01)\nos.kill(child, 9)'");
+    stuck.timeout = milliseconds(1000);
+    stuck.failures = 3;
+    checks_.configure({stuck});
+    await_reason("check c: did not finish within 1000 ms, and does not end when it is killed");
+    const std::string pid = read("pid");
+    EXPECT_EQ(pid.find('\n'), pid.size() - 1) << "it runs twice at once";
+    std::filesystem::remove(dir_ / "hangs");
+    await_reason("");
+}
+
 TEST_F(CheckTest, NeverRunsTwiceAtOnce) {
     run("mkdir " + in_dir("lock") + " || echo overlap >> " + in_dir("overlaps") + "; sleep 0.25; rmdir " +
         in_dir("lock") + "; echo x >> " + in_dir("ran"));
