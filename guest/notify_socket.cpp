@@ -1,24 +1,18 @@
 #include "guest/notify_socket.hpp"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
-#include <filesystem>
-#include <functional>
-#include <system_error>
 #include <utility>
 
 #include "base/log.hpp"
-#include "base/text.hpp"
 #include "guest/accounts.hpp"
-#include "guest/reason.hpp"
-#include "runtime/file.hpp"
+#include "guest/notification.hpp"
+#include "guest/process_info.hpp"
 #include "runtime/unix_listener.hpp"
 
 namespace vitalwire::guest {
@@ -27,103 +21,14 @@ namespace {
 
 constexpr std::chrono::seconds kNotifyRetry{5};
 constexpr mode_t kNotifyMode = 0660;
-constexpr std::size_t kMaxComm = 256;
-constexpr std::size_t kMaxStat = 4096;
-constexpr std::size_t kMaxCgroup = 8192;
-constexpr std::size_t kMaxCommandLine = 8192;
 constexpr int kMostGenerations = 8;
 constexpr std::size_t kMaxNotification = 4096;
-constexpr std::int64_t kLargestWatchdogUsec = 3'600'000'000;
-constexpr std::size_t kMaxProgram = 512;
+/// More than a queue of datagrams holds with the kernel's bound, or with the service manager's larger one.
+constexpr int kMostUnread = 1024;
 constexpr std::string_view kEnded = "ended ";
 constexpr const char* kEndedWithout = "ended without STOPPING=1";
+constexpr const char* kEndedUnknown = "ended before it was known which service it was";
 constexpr const char* kEndedUnseen = "ended while vitalwired was not there, in order or not";
-
-/// What the service manager's protocol says in one datagram.
-struct Notification {
-    bool ready = false;
-    bool watchdog = false;
-    bool trigger = false;
-    bool stopping = false;
-    std::optional<std::string> status;
-    std::optional<base::Millis> watchdog_time;
-    std::optional<pid_t> main_pid;  ///< 0: none that can be
-};
-
-template <class Number>
-std::optional<Number> parse_whole(std::string_view digits) {
-    Number value = 0;
-    const auto [rest, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (error != std::errc{} || rest != digits.data() + digits.size()) return std::nullopt;
-    return value;
-}
-
-Notification parse_notification(std::string_view message) {
-    Notification out;
-    while (!message.empty()) {
-        const std::size_t end = std::min(message.find('\n'), message.size());
-        const std::string_view line = message.substr(0, end);
-        message.remove_prefix(std::min(end + 1, message.size()));
-        if (line == "READY=1") out.ready = true;
-        if (line == "WATCHDOG=1") out.watchdog = true;
-        if (line == "WATCHDOG=trigger") out.trigger = true;
-        if (line == "STOPPING=1") out.stopping = true;
-        if (line.starts_with("STATUS=")) out.status = tidy_reason(line.substr(7));
-        if (line.starts_with("MAINPID=")) out.main_pid = parse_whole<pid_t>(line.substr(8)).value_or(0);
-        if (!line.starts_with("WATCHDOG_USEC=")) continue;
-        const auto usec = parse_whole<std::int64_t>(line.substr(14));
-        if (usec && *usec >= 1000 && *usec <= kLargestWatchdogUsec) out.watchdog_time = base::Millis(*usec / 1000);
-    }
-    return out;
-}
-
-/// The name of a process's program, as far as it is a plain name.
-std::string program_of(pid_t pid) {
-    const auto comm = runtime::read_file("/proc/" + std::to_string(pid) + "/comm", kMaxComm);
-    const std::string name = comm ? comm->substr(0, comm->find('\n')) : "";
-    return base::is_plain_name(name, app::kMaxName) ? name : "pid-" + std::to_string(pid);
-}
-
-/// What a process runs in, when it is a service of the service manager; else empty.
-std::string unit_of(pid_t pid) {
-    const auto text = runtime::read_file("/proc/" + std::to_string(pid) + "/cgroup", kMaxCgroup);
-    if (!text) return {};
-    for (std::size_t at = 0; at < text->size();) {
-        const std::size_t end = std::min(text->find('\n', at), text->size());
-        const std::string line = text->substr(at, end - at);
-        at = end + 1;
-        if (line.ends_with(".service")) return line.substr(line.find('/') + 1);
-    }
-    return {};
-}
-
-/// What stays the same when a service is started again, and is no other's: several may run the same program.
-std::string identity_of(pid_t pid, uid_t uid) {
-    const std::string process = "/proc/" + std::to_string(pid);
-    if (const std::string unit = unit_of(pid); !unit.empty())
-        return std::to_string(uid) + " " + base::escape(unit, kMaxProgram) + " " + program_of(pid);
-    std::error_code none;
-    const auto program = std::filesystem::read_symlink(process + "/exe", none);
-    const std::string arguments = runtime::read_file(process + "/cmdline", kMaxCommandLine).value_or("");
-    return std::to_string(uid) + " " + base::escape(program.string(), kMaxProgram) + " " +
-           std::to_string(std::hash<std::string>{}(arguments));
-}
-
-bool belongs_to(pid_t pid, uid_t uid) {
-    struct stat found {};
-    return pid > 0 && ::stat(("/proc/" + std::to_string(pid)).c_str(), &found) == 0 && found.st_uid == uid;
-}
-
-/// 0 when it is not known.
-pid_t parent_of(pid_t pid) {
-    const auto text = runtime::read_file("/proc/" + std::to_string(pid) + "/stat", kMaxStat);
-    if (!text) return 0;
-    // The name before it may hold anything: "PID (NAME) STATE PARENT ...".
-    const std::size_t name_end = text->rfind(") ");
-    if (name_end == std::string::npos || name_end + 4 >= text->size()) return 0;
-    const std::string_view rest = std::string_view(*text).substr(name_end + 4);
-    return parse_whole<pid_t>(rest.substr(0, rest.find(' '))).value_or(0);
-}
 
 std::string service_source(const std::string& name) {
     return "service " + name;
@@ -179,12 +84,13 @@ base::Result<void> NotifySocket::open() {
 void NotifySocket::wait() {
     socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code error) {
         if (error) return;
+        // One datagram a turn: a service that floods waits for all others each time.
         receive();
         wait();
     });
 }
 
-void NotifySocket::receive() {
+bool NotifySocket::receive() {
     std::array<char, kMaxNotification> buffer;
     alignas(cmsghdr) std::array<char, 256> control;
     iovec part{buffer.data(), buffer.size()};
@@ -194,7 +100,7 @@ void NotifySocket::receive() {
     header.msg_control = control.data();
     header.msg_controllen = control.size();
     const ssize_t size = ::recvmsg(socket_.native_handle(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (size < 0) return;
+    if (size < 0) return errno == EINTR;
     ucred sender{};
     for (cmsghdr* each = CMSG_FIRSTHDR(&header); each != nullptr; each = CMSG_NXTHDR(&header, each)) {
         if (each->cmsg_level != SOL_SOCKET) continue;
@@ -209,6 +115,7 @@ void NotifySocket::receive() {
     }
     if ((header.msg_flags & MSG_TRUNC) == 0 && sender.pid > 0)
         handle(sender.pid, sender.uid, {buffer.data(), static_cast<std::size_t>(size)});
+    return true;
 }
 
 void NotifySocket::handle(pid_t pid, uid_t uid, std::string_view message) {
@@ -275,7 +182,7 @@ NotifySocket::Service* NotifySocket::move(Service& service, pid_t pid) {
 void NotifySocket::watch(Service& service, pid_t pid) {
     service.pid = pid;
     service.started = ProcessWatch::start_time_of(pid);
-    service.process->start(pid, [this, &service] { ended(service.pid); });
+    service.process->start(pid, [this, &service] { process_ended(service, kMostUnread); });
 }
 
 /// That of its program, where no other has it or is missed by it.
@@ -300,8 +207,9 @@ NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
     Service service;
     service.identity = identity_of(pid, uid);
     // Its own fault of an earlier life ends here, and no other's.
-    const auto earlier = std::find_if(ended_.begin(), ended_.end(),
-                                      [&](const Ended& each) { return each.identity == service.identity; });
+    const auto earlier = std::find_if(ended_.begin(), ended_.end(), [&](const Ended& each) {
+        return !service.identity.empty() && each.identity == service.identity;
+    });
     service.name = earlier == ended_.end() ? free_name(pid) : earlier->name;
     if (earlier != ended_.end()) erase(earlier);
     unwatched_.remove(service_source(service.name));
@@ -316,6 +224,7 @@ NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
 NotifySocket::Service& NotifySocket::add(Service service) {
     service.timer = std::make_unique<MonitorTimer>(clock_);
     service.process = std::make_unique<ProcessWatch>(clock_.io());
+    service.judging = std::make_unique<runtime::Timer>(clock_.io());
     const pid_t pid = service.pid;
     Service& added = services_.insert_or_assign(pid, std::move(service)).first->second;
     watch(added, pid);
@@ -331,8 +240,7 @@ void NotifySocket::feed(Service& service) {
 
 void NotifySocket::await_next(Service& service) {
     service.timer->arm(service.fed + watchdog_of(service), [this, &service] {
-        // What it has sent may lie unread while this daemon was busy.
-        if (ProcessWatch::is_gone(service.pid)) return ended(service.pid);
+        if (ProcessWatch::is_gone(service.pid)) return process_ended(service, kMostUnread);
         board_.set(service_source(service.name), false,
                    "sent no WATCHDOG=1 within " + std::to_string(watchdog_of(service).count()) + " ms" +
                        (service.status.empty() ? "" : ": " + service.status));
@@ -393,22 +301,35 @@ void NotifySocket::restore(const Kept& kept) {
     add_ended({kept.name, kept.identity, kept.uid, why, !was_well});
 }
 
-void NotifySocket::ended(pid_t pid) {
-    auto found = services_.extract(pid);
-    if (found.empty()) return;
-    const Service& service = found.mapped();
+/// What it sent before its end still counts: it may say that it stops, or name another main process.
+void NotifySocket::process_ended(Service& service, int most_reads) {
+    const pid_t pid = service.pid;
+    const bool may_be_more = most_reads > 0 && receive();
+    if (service.pid != pid) return;
+    if (!may_be_more) return ended(service);
+    service.judging->after(base::Millis(0), [this, &service, most_reads] { process_ended(service, most_reads - 1); });
+}
+
+void NotifySocket::ended(const Service& service) {
+    const auto node = services_.extract(service.pid);  // the service lives as long
     if (may_log(service.uid))
-        log::info("service ended", {{"name", service.name}, {"pid", pid}, {"in_order", service.stopping}});
+        log::info("service ended", {{"name", service.name}, {"pid", service.pid}, {"in_order", service.stopping}});
     kept_changed_();
     if (service.stopping) return board_.remove(service_source(service.name));
-    add_ended({service.name, service.identity, service.uid, kEndedWithout});
+    if (!service.identity.empty()) return add_ended({service.name, service.identity, service.uid, kEndedWithout});
+    // It may have been a helper that notified for another process, or the service itself.
+    board_.remove(service_source(service.name));
+    add_ended({service.name, service.identity, service.uid, kEndedUnknown, false});
 }
 
 void NotifySocket::add_ended(Ended gone) {
-    // The oldest of the same user makes room: the guest stays unhealthy by the rest.
+    // The oldest of the same user makes room, a fault only where all are: the guest stays unhealthy by the rest.
     const auto mine = [&](const Ended& each) { return each.uid == gone.uid; };
-    if (static_cast<std::size_t>(std::count_if(ended_.begin(), ended_.end(), mine)) >= settings_.max_per_user)
-        erase(std::find_if(ended_.begin(), ended_.end(), mine));
+    if (static_cast<std::size_t>(std::count_if(ended_.begin(), ended_.end(), mine)) >= settings_.max_per_user) {
+        const auto spare =
+            std::find_if(ended_.begin(), ended_.end(), [&](const Ended& e) { return mine(e) && !e.is_fault; });
+        erase(spare != ended_.end() ? spare : std::find_if(ended_.begin(), ended_.end(), mine));
+    }
     const std::string source = service_source(gone.name);
     gone.is_fault ? board_.set(source, false, gone.why) : board_.warn(source, gone.why);
     ended_.push_back(std::move(gone));

@@ -49,7 +49,7 @@ private:
     /// A process that has sent READY=1 or fed its watchdog.
     struct Service {
         std::string name;
-        std::string identity;
+        std::string identity;  ///< as identity_of() has it
         pid_t pid = 0;
         uid_t uid = 0;
         std::string started;  ///< as ProcessWatch has it
@@ -60,6 +60,7 @@ private:
         bool unfed = false;                  ///< while it stops, what feeds its watchdog does not count
         std::unique_ptr<MonitorTimer> timer;
         std::unique_ptr<ProcessWatch> process;
+        std::unique_ptr<runtime::Timer> judging;  ///< of its end
     };
 
     struct Ended {
@@ -72,7 +73,8 @@ private:
 
     base::Result<void> open();
     void wait();
-    void receive();
+    /// False when there was nothing.
+    bool receive();
     void handle(pid_t pid, uid_t uid, std::string_view message);
     std::string free_name(pid_t pid) const;
     Service* adopt(pid_t pid, uid_t uid);
@@ -84,7 +86,8 @@ private:
     void set_stopping(Service& service, bool stopping);
     void feed(Service& service);
     void await_next(Service& service);
-    void ended(pid_t pid);
+    void process_ended(Service& service, int most_reads);
+    void ended(const Service& service);
     void add_ended(Ended gone);
     void erase(std::vector<Ended>::iterator ended);
     bool may_log(uid_t uid);

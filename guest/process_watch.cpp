@@ -29,8 +29,9 @@ void ProcessWatch::start(pid_t process, std::function<void()> on_end) {
     stop();
     if (process <= 0) return;
     const int descriptor = static_cast<int>(::syscall(kPidfdOpen, process, 0));
-    if (descriptor < 0 && errno == ESRCH) return;
+    const bool is_over = descriptor < 0 && errno == ESRCH;
     on_end_ = std::move(on_end);
+    if (is_over) return look_again_.after(base::Millis(0), [this] { end(); });
     if (descriptor < 0) return wait_without_pidfd(process, start_time_of(process));
     descriptor_.assign(descriptor);
     alive_ = std::make_shared<char>();

@@ -17,7 +17,8 @@ class ProcessWatch {
 public:
     explicit ProcessWatch(boost::asio::io_context& io) : descriptor_(io), look_again_(io) {}
 
-    /// `on_end` is called once, and never after stop() or the end of this object.
+    /// `on_end` is called once, also when the process has ended already; never from within this function, nor after
+    /// stop() or the end of this object.
     void start(pid_t process, std::function<void()> on_end);
     void stop();
     /// False also when it cannot be known.
