@@ -105,8 +105,8 @@ class GroupSession:
         self._queries[seq] = _Query(deadline, done)
         return seq, self._line("status_query", seq=seq)
 
-    def unsent(self, seq: int) -> None:
-        """A query could not be sent: nothing is told about it."""
+    def forget(self, seq: int) -> None:
+        """Nobody waits for a query any more, or it could not be sent: nothing is told about it."""
         self._queries.pop(seq, None)
 
     def received(self, datagram: bytes) -> None:

@@ -54,16 +54,13 @@ class AsyncGroup:
         except asyncio.TimeoutError:
             raise Refused("disconnected", "vitalwired is not connected") from None
         seq, datagram = self._session.query(deadline, done)
-        try:
-            self._send(datagram)
-        except Refused:
-            self._session.unsent(seq)
-            raise
         expire = loop.call_at(deadline, lambda: self._session.due(loop.time()))
         try:
+            self._send(datagram)
             return await outcome
         finally:
             expire.cancel()
+            self._session.forget(seq)
 
     async def __aenter__(self) -> AsyncGroup:
         self._session.check_process()

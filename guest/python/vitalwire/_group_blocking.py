@@ -54,9 +54,13 @@ class Group:
         end = time.monotonic() + timeout
         while not self.connected and time.monotonic() < end:
             self._turn(end)
-        self._ask(end, lambda members, refused: outcome.append(refused or members or []))
-        while not outcome:
-            self._turn(end)
+        seq, datagram = self._session.query(end, lambda members, refused: outcome.append(refused or members or []))
+        try:
+            self._send(datagram)
+            while not outcome:
+                self._turn(end)
+        finally:
+            self._session.forget(seq)
         if isinstance(outcome[0], Refused):
             raise outcome[0]
         return outcome[0]
@@ -71,15 +75,6 @@ class Group:
     def __exit__(self, kind: Optional[Type[BaseException]], problem: Optional[BaseException],
                  trace: Optional[TracebackType]) -> None:
         self.close()
-
-    def _ask(self, deadline: float, done: Callable[[Optional[List[Member]], Optional[Refused]], None]) -> int:
-        seq, datagram = self._session.query(deadline, done)
-        try:
-            self._send(datagram)
-        except Refused:
-            self._session.unsent(seq)
-            raise
-        return seq
 
     def _turn(self, end: float) -> None:
         """One wait, and what comes of it."""
