@@ -5,6 +5,7 @@
  *     cc group.c $(pkg-config --cflags --libs vitalwire) -o group
  *     ./group          a line "?" asks for the state of the whole group
  */
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,13 +64,14 @@ static void on_status(vw_t* vw, vw_result_t result, const char* why, const struc
     fflush(stdout);
 }
 
-/* One line of standard input; 0 at its end. */
+/* One line of standard input; 0 at its end, or when it cannot be read. */
 static int tell_peers(vw_t* vw) {
     char line[VW_MAX_PAYLOAD];
     ssize_t size = read(STDIN_FILENO, line, sizeof line);
     vw_result_t result;
 
-    if (size <= 0) return 0;
+    if (size < 0) return errno == EINTR || errno == EAGAIN;
+    if (size == 0) return 0;
     if (line[size - 1] == '\n') size--;
     if (size == 1 && line[0] == '?')
         result = vw_group_query(vw, 0, on_status, NULL);
@@ -100,7 +102,12 @@ int main(void) {
     ready[0].fd = vw_fd(vw);
     ready[1].fd = STDIN_FILENO;
     ready[0].events = ready[1].events = POLLIN;
-    while (result == VW_OK && poll(ready, 2, -1) > 0) {
+    while (result == VW_OK) {
+        if (poll(ready, 2, -1) < 0) {
+            if (errno == EINTR) continue; /* a signal */
+            perror("group: poll");
+            break;
+        }
         if (ready[0].revents != 0) result = vw_dispatch(vw, VW_DISPATCH_ALL);
         if (ready[1].revents != 0 && !tell_peers(vw)) break;
     }

@@ -31,7 +31,7 @@ func withHealth(m message, file string) message {
 	_, err := os.Stat(file)
 	m.Healthy = err == nil
 	if !m.Healthy {
-		m.Reason = file + " is missing"
+		m.Reason = fmt.Sprintf("%.200s is missing", file) // a message has at most 8192 bytes
 	}
 	return m
 }

@@ -2,7 +2,7 @@
 //! FILE exists. proto-spec/application-socket.md is the contract.
 //!
 //!     rustc heartbeat.rs && ./heartbeat NAME FILE
-use std::io::{Error, Result};
+use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 use std::{env, path::Path, process::exit, thread::sleep};
@@ -45,18 +45,30 @@ impl Connection {
     }
 
     fn send(&self, message: &str) -> Result<()> {
-        let sent = unsafe { send(self.0.as_raw_fd(), message.as_ptr(), message.len(), MSG_NOSIGNAL) };
-        if sent < 0 { Err(Error::last_os_error()) } else { Ok(()) }
+        uninterrupted(|| unsafe { send(self.0.as_raw_fd(), message.as_ptr(), message.len(), MSG_NOSIGNAL) })?;
+        Ok(())
     }
 
     /// The next datagram; none at the end of the connection.
     fn receive(&self) -> Result<Option<String>> {
         let mut buffer = [0u8; 8192];
-        let size = unsafe { recv(self.0.as_raw_fd(), buffer.as_mut_ptr(), buffer.len(), 0) };
-        match size {
+        match uninterrupted(|| unsafe { recv(self.0.as_raw_fd(), buffer.as_mut_ptr(), buffer.len(), 0) })? {
             0 => Ok(None),
-            1.. => Ok(Some(String::from_utf8_lossy(&buffer[..size as usize]).into_owned())),
-            _ => Err(Error::last_os_error()),
+            size => Ok(Some(String::from_utf8_lossy(&buffer[..size]).into_owned())),
+        }
+    }
+}
+
+/// A call of the kernel, once more when a signal came in between: that is no reason to leave vitalwired.
+fn uninterrupted(mut call: impl FnMut() -> isize) -> Result<usize> {
+    loop {
+        let result = call();
+        if result >= 0 {
+            return Ok(result as usize);
+        }
+        let problem = Error::last_os_error();
+        if problem.kind() != ErrorKind::Interrupted {
+            return Err(problem);
         }
     }
 }
@@ -68,20 +80,32 @@ fn number(message: &str, key: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-fn health(file: &str) -> String {
-    if Path::new(file).exists() {
+/// A string of JSON, as long as a reason may be. {:?} is none: Rust has escapes of its own.
+fn json(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars().take(224) {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\0'..='\x1f' => out += &format!("\\u{:04x}", c as u32),
+            _ => out.push(c),
+        }
+    }
+    out + "\""
+}
+
+fn health(file: &Path) -> String {
+    if file.exists() {
         return "\"healthy\":true".into();
     }
-    // {:?} escapes quotes and backslashes as JSON does; what else a name may have is not printed.
-    let plain: String = file.chars().filter(|c| !c.is_control()).collect();
-    format!("\"healthy\":false,\"reason\":{:?}", format!("{plain} is missing"))
+    format!("\"healthy\":false,\"reason\":{}", json(&format!("{} is missing", file.display())))
 }
 
 /// Serves one connection until it ends, or vitalwired refuses.
-fn serve(path: &str, name: &str, file: &str) -> Result<()> {
+fn serve(path: &str, name: &str, file: &Path) -> Result<()> {
     let connection = Connection::open(path)?;
     connection.send(&format!(
-        "{{\"version\":1,\"type\":\"register\",\"id\":1,\"name\":\"{name}\",\"interval_ms\":500,\"timeout_ms\":500,{}}}",
+        "{{\"version\":1,\"type\":\"register\",\"id\":1,\"name\":{},\"interval_ms\":500,\"timeout_ms\":500,{}}}",
+        json(name),
         health(file)
     ))?;
     while let Some(message) = connection.receive()? {
@@ -97,14 +121,15 @@ fn serve(path: &str, name: &str, file: &str) -> Result<()> {
 }
 
 fn main() {
-    let arguments: Vec<String> = env::args().collect();
+    // A name of a file may have bytes that are no UTF-8; the message cannot.
+    let arguments: Vec<_> = env::args_os().collect();
     if arguments.len() != 3 {
         eprintln!("usage: heartbeat NAME FILE");
         exit(2);
     }
     let path = env::var("VITALWIRE_SOCKET").unwrap_or("/run/vitalwire/guest.sock".into());
     loop {
-        if let Err(problem) = serve(&path, &arguments[1], &arguments[2]) {
+        if let Err(problem) = serve(&path, &arguments[1].to_string_lossy(), Path::new(&arguments[2])) {
             eprintln!("not watched: {problem}");
         }
         sleep(Duration::from_secs(1));

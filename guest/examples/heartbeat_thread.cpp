@@ -11,10 +11,13 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <iostream>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vitalwire/vitalwire.hpp>
 
@@ -35,6 +38,15 @@ vitalwire::Health worker_health() {
     return vitalwire::Health::bad("the worker hangs");
 }
 
+/// True when `end` is readable. A signal does not end the loop: behind it nothing is watched.
+bool wait(const vitalwire::Application& application, int end) {
+    std::array<pollfd, 2> ready = {{{application.fd(), POLLIN, 0}, {end, POLLIN, 0}}};
+    while (::poll(ready.data(), ready.size(), -1) < 0) {
+        if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "poll");
+    }
+    return ready[1].revents != 0;
+}
+
 /// Dispatches until `end` is readable.
 void beat(const std::string& name, int end) {
     try {
@@ -47,10 +59,9 @@ void beat(const std::string& name, int end) {
             std::cout << (result == VW_OK ? "registered" : "refused: " + message) << std::endl;
         };
         application.register_heartbeat(heartbeat);
-        std::array<pollfd, 2> ready = {{{application.fd(), POLLIN, 0}, {end, POLLIN, 0}}};
-        while (::poll(ready.data(), ready.size(), -1) >= 0 && ready[1].revents == 0)
+        while (!wait(application, end))
             application.dispatch();
-    } catch (const vitalwire::Error& error) {
+    } catch (const std::runtime_error& error) {
         std::cerr << "heartbeat_thread: " << error.what() << std::endl;
     }
 }
@@ -62,6 +73,8 @@ int main(int argc, char* argv[]) {
         std::cerr << "usage: heartbeat_thread NAME\n";
         return 2;
     }
+    // Its own buffer reads on after a signal; that of stdio takes it for the end of input.
+    std::ios::sync_with_stdio(false);
     const int end = ::eventfd(0, EFD_CLOEXEC);
     std::thread heartbeat(beat, std::string(argv[1]), end);
     for (std::string work; std::getline(std::cin, work);) {

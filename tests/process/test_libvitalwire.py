@@ -218,6 +218,22 @@ class Applications(VitalwiredTest):
         self.well.unlink()
         self.await_reason(f"application app: {self.well} is missing")
 
+    @unittest.skipIf(SANITIZED, "they want to be loaded first")
+    def test_a_signal_ends_no_sample(self):
+        environment = {"VITALWIRE_SOCKET": f"{self.dir}/apps", **self.handling_signals()}
+        os.mkfifo(self.dir / "work")
+        samples = BUILD / "guest" / "examples"
+        with_input = ["bash", "-c", f"exec '{samples}/heartbeat_thread' thread <> '{self.dir}/work'"]
+        for name, argv in (("alone", [samples / "heartbeat", "alone", self.well]), ("thread", with_input)):
+            sample = self.start(Process(argv, self.dir / f"{name}.log", environment))
+            self.await_line(name, "registered")
+            for _ in range(3):
+                self.interrupt(sample)
+        self.well.unlink()
+        self.await_reason(f"application alone: {self.well} is missing")
+        (self.dir / "work").write_text("hang\n")
+        self.await_reason(f"application alone: {self.well} is missing; application thread: the worker hangs")
+
     def test_a_worker_that_hangs_is_named_though_its_heartbeat_goes_on(self):
         os.mkfifo(self.dir / "work")
         sample = BUILD / "guest" / "examples" / "heartbeat_thread"

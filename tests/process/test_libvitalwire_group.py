@@ -220,18 +220,22 @@ class Status(GroupTest):
 class Samples(GroupTest):
     """guest/examples/group.c and python_group.py do the same."""
 
-    def start_sample(self, *argv: str | Path) -> None:
+    def start_sample(self, *argv: str | Path, **environment: str) -> Process:
         os.mkfifo(self.dir / "input")
         command = ["bash", "-c", 'input=$1; shift; exec "$@" < "$input"', "sample", self.dir / "input", *argv]
-        self.start(Process(command, self.dir / "tool.log", self.socket))
+        sample = self.start(Process(command, self.dir / "tool.log", {**self.socket, **environment}))
         self.input = self.enterContext(open(self.dir / "input", "w"))
+        return sample
 
-    def check(self) -> None:
+    def await_listening(self) -> None:
         def heard() -> bool:
             self.host.send_group("broadcast", source_instance="vm-2", data="hi\u001b")
             return bool(self.lines())
 
         wait_until(heard, "the sample listens", pause=0.1)
+
+    def check(self) -> None:
+        self.await_listening()
         self.assertRegex(self.lines()[0], r"^vm-2 says: (hi\.|b'hi\\x1b')$")
         print("hello", file=self.input, flush=True)
         self.assertEqual(self.host.receive_group("broadcast")["data"], "hello")
@@ -243,6 +247,14 @@ class Samples(GroupTest):
 
     def test_the_sample_in_c(self) -> None:
         self.start_sample(BUILD / "guest" / "examples" / "group")
+        self.check()
+
+    @unittest.skipIf(SANITIZED, "they want to be loaded first")
+    def test_a_signal_does_not_end_the_sample_in_c(self) -> None:
+        sample = self.start_sample(BUILD / "guest" / "examples" / "group", **self.handling_signals())
+        self.await_listening()
+        for _ in range(3):
+            self.interrupt(sample)
         self.check()
 
     @unittest.skipIf(SANITIZED, "Python is not built with sanitizers")

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """vitalwired as a process: configuration, signals, service manager, health, memory."""
 
+import ctypes
 import json
 import os
 from pathlib import Path
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
 from scripted_host import Host
-from vmbed.procs import Daemon, ProcessTestCase, wait_until
+from vmbed.procs import Daemon, Process, ProcessTestCase, wait_until
 
 BUILD = Path(os.environ.get("VITALWIRE_BUILD", ROOT / "build" / "release"))
 VITALWIRED = BUILD / "guest" / "vitalwired"
@@ -33,6 +34,19 @@ class VitalwiredTest(ProcessTestCase):
 
     def configure(self, text: str) -> None:
         (self.dir / "vitalwired.conf").write_text(text)
+
+    def handling_signals(self) -> dict[str, str]:
+        """For the environment of a program: makes it handle SIGPROF."""
+        library = self.dir / "handles_signals.so"
+        source = ROOT / "tests" / "process" / "handles_signals.c"
+        subprocess.run(["cc", "-shared", "-fPIC", source, "-o", library], check=True)
+        return {"LD_PRELOAD": str(library)}
+
+    def interrupt(self, process: Process) -> None:
+        """Interrupts what each thread of a program waits for."""
+        for thread in Path(f"/proc/{process.pid}/task").iterdir():
+            self.assertEqual(ctypes.CDLL(None).tgkill(process.pid, int(thread.name), signal.SIGPROF), 0)
+            wait_until(lambda: "SigPnd:\t0000000000000000" in (thread / "status").read_text(), "it is handled")
 
     def start_guest(self, config: str = "") -> None:
         self.configure(config)
