@@ -105,17 +105,21 @@ bool AppConnection::receive() {
         receive_group(datagram);
     } else if (const auto request = app::decode_request(datagram)) {
         std::visit([this](const auto& each) { handle(each); }, *request);
+    } else if (const auto origin = app::origin_of(datagram); origin.registers) {
+        refuse_registration(request.error(), origin);
     } else {
-        refuse(request.error(), app::id_of(datagram));
+        refuse(request.error(), origin.id);
     }
     return socket_.is_open();
 }
 
 void AppConnection::handle(const app::Register& request) {
+    const app::Origin origin{request.id, true, request.name};
     if (!name_.empty())
-        return refuse({base::Errc::in_use, "this connection is registered as " + name_ + " already"}, request.id);
+        return refuse_registration({base::Errc::in_use, "this connection is registered as " + name_ + " already"},
+                                   origin);
     const auto admitted = owner_.admit(*this, request.name);
-    if (!admitted) return refuse(admitted.error(), request.id, request.name);
+    if (!admitted) return refuse_registration(admitted.error(), origin);
     name_ = request.name;
     interval_ = request.interval;
     timeout_ = request.timeout;
@@ -269,9 +273,16 @@ void AppConnection::unanswered() {
     timer_.arm(asked_at_ + interval_, [this] { ask(); });
 }
 
-void AppConnection::refuse(const base::Error& error, std::optional<std::int64_t> id, const std::string& name) {
-    owner_.refused(*this, name, error);
+void AppConnection::refuse(const base::Error& error, std::optional<std::int64_t> id) {
+    owner_.refused(*this, error);
     send(app::Refused{error, id});
+}
+
+void AppConnection::refuse_registration(const base::Error& error, const app::Origin& origin) {
+    // It is watched under that name already, and stays so.
+    if (!name_.empty() && origin.name == name_) return refuse(error, origin.id);
+    owner_.not_watched(*this, origin.name, error);
+    send(app::Refused{error, origin.id});
 }
 
 bool AppConnection::send(const app::Event& event) {

@@ -38,8 +38,10 @@ public:
         virtual void voted(AppConnection& connection, const app::Vote& vote) = 0;
         /// It answers no questions about actions any more.
         virtual void abstains(AppConnection& connection) = 0;
-        /// A request was refused. `name`: of the registration that it was for; empty when it was for none.
-        virtual void refused(AppConnection& connection, const std::string& name, const base::Error& error) = 0;
+        /// A request other than a registration was refused.
+        virtual void refused(AppConnection& connection, const base::Error& error) = 0;
+        /// A registration was refused. `name`: empty when it gave no valid one.
+        virtual void not_watched(AppConnection& connection, const std::string& name, const base::Error& error) = 0;
         /// The last call about `connection`; it was not deregistered when `name()` is not empty.
         virtual void closed(AppConnection& connection) = 0;
     };
@@ -92,7 +94,8 @@ private:
     void tell_slow(bool slow);
     void ask();
     void unanswered();
-    void refuse(const base::Error& error, std::optional<std::int64_t> id, const std::string& name = {});
+    void refuse(const base::Error& error, std::optional<std::int64_t> id);
+    void refuse_registration(const base::Error& error, const app::Origin& origin);
     bool send(const app::Event& event);
     void end();
 

@@ -389,10 +389,11 @@ Result<Event> decode_event(std::string_view datagram) {
     return unknown_type(message->type);
 }
 
-std::optional<std::int64_t> id_of(std::string_view datagram) {
+Origin origin_of(std::string_view datagram) {
     const auto data = wire::parse_object(datagram);
-    if (!data) return std::nullopt;
-    return read_id(*data).value_or(std::nullopt);
+    if (!data) return {};
+    return {read_id(*data).value_or(std::nullopt), wire::text_or(*data, "type") == "register",
+            read_name(*data).value_or("")};
 }
 
 }  // namespace vitalwire::guest::app

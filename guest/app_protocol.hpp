@@ -127,7 +127,12 @@ std::string encode(const Request& request);
 std::string encode(const Event& event);
 base::Result<Request> decode_request(std::string_view datagram);
 base::Result<Event> decode_event(std::string_view datagram);
-/// The `id` of a request that decode_request refuses, so that the refusal can name it.
-std::optional<std::int64_t> id_of(std::string_view datagram);
+/// Of a request that decode_request refuses, as far as it can be read.
+struct Origin {
+    std::optional<std::int64_t> id;  ///< so that the refusal can name it
+    bool registers = false;          ///< its application wanted to be watched
+    std::string name;                ///< of that application; empty when it gave no valid one
+};
+Origin origin_of(std::string_view datagram);
 
 }  // namespace vitalwire::guest::app

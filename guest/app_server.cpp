@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "guest/accounts.hpp"
 #include "guest/reason.hpp"
+#include "runtime/file.hpp"
 #include "runtime/unix_listener.hpp"
 
 namespace vitalwire::guest {
@@ -26,6 +28,17 @@ constexpr std::chrono::seconds kListenRetry{5};
 constexpr mode_t kSocketMode = 0660;
 constexpr mode_t kFolderMode = 0755;
 constexpr int kApplicationsWaiting = 64;
+constexpr std::size_t kMaxProgramName = 64;
+
+/// Of an application whose registration gives no valid name.
+std::string nameless_source(pid_t pid) {
+    return application_source("pid-" + std::to_string(pid));
+}
+
+std::string name_of_program(pid_t pid) {
+    const auto comm = runtime::read_file("/proc/" + std::to_string(pid) + "/comm", kMaxProgramName);
+    return comm ? base::escape(comm->substr(0, comm->find('\n'))) : "unknown";
+}
 
 }  // namespace
 
@@ -111,7 +124,8 @@ void AppServer::accept() {
     }
     const auto connection = std::make_shared<AppConnection>(clock_, group_, descriptor, static_cast<Owner&>(*this));
     if (const auto room = make_room(connection->uid()); !room) {
-        refused(*connection, {}, room.error());
+        const uid_t uid = connection->uid();
+        unwatched_.add(uid, "an application of user " + std::to_string(uid), "cannot connect", room.error());
         connection->turn_away(room.error());
     } else {
         connections_.push_back(connection);
@@ -195,16 +209,24 @@ base::Result<void> AppServer::admit(AppConnection& connection, const std::string
     }
     if (auto free = absent_.take_over(connection.uid(), name); !free) return free;
     names_.emplace(name, &connection);
-    unwatched_.remove(application_source(name));
+    unwatched_.remove(connection.uid(), application_source(name));
+    unwatched_.remove(connection.uid(), nameless_source(connection.pid()));
     kept_changed_();
     return {};
 }
 
-void AppServer::refused(AppConnection& connection, const std::string& name, const base::Error& error) {
-    if (!name.empty()) return unwatched_.add(application_source(name), "wanted to be watched and is not", error);
-    if (error.code == Errc::too_many)
-        return unwatched_.add("an application of user " + std::to_string(connection.uid()), "cannot connect", error);
-    log_refusal(connection, connection.name(), error.message);
+void AppServer::refused(AppConnection& connection, const base::Error& error) {
+    if (!may_log(connection)) return;
+    log::info(
+        "request of an application refused",
+        {{"pid", connection.pid()}, {"uid", connection.uid()}, {"name", connection.name()}, {"why", error.message}});
+}
+
+void AppServer::not_watched(AppConnection& connection, const std::string& name, const base::Error& error) {
+    const char* what = "wanted to be watched and is not";
+    if (!name.empty()) return unwatched_.add(connection.uid(), application_source(name), what, error);
+    const std::string why = error.message + ", in program " + name_of_program(connection.pid());
+    unwatched_.add(connection.uid(), nameless_source(connection.pid()), what, {error.code, why});
 }
 
 std::vector<ActionVotes::Voter> AppServer::ask(const wire::ActionNotify& notify) {
@@ -257,12 +279,6 @@ app::Status AppServer::status(std::int64_t from) {
     status.total = static_cast<std::int64_t>(items.size());
     items.erase(items.begin(), items.begin() + std::min(from, status.total));
     return status;
-}
-
-void AppServer::log_refusal(const AppConnection& connection, const std::string& name, const std::string& why) {
-    if (!may_log(connection)) return;
-    log::info("request of an application refused",
-              {{"pid", connection.pid()}, {"uid", connection.uid()}, {"name", name}, {"why", why}});
 }
 
 bool AppServer::may_log(const AppConnection& connection) {

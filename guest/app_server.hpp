@@ -59,7 +59,6 @@ private:
     base::Result<void> make_room(uid_t uid);
     bool evict_idle(std::optional<uid_t> uid);
     std::size_t connections_of(uid_t uid) const;
-    void log_refusal(const AppConnection& connection, const std::string& name, const std::string& why);
     base::Result<void> admit(AppConnection& connection, const std::string& name) override;
     bool may_log(const AppConnection& connection) override;
     void health_changed(AppConnection& connection, const heartbeat::Health& health) override;
@@ -69,7 +68,8 @@ private:
     app::Status status(std::int64_t from) override;
     void voted(AppConnection& connection, const app::Vote& vote) override;
     void abstains(AppConnection& connection) override;
-    void refused(AppConnection& connection, const std::string& name, const base::Error& error) override;
+    void refused(AppConnection& connection, const base::Error& error) override;
+    void not_watched(AppConnection& connection, const std::string& name, const base::Error& error) override;
     void closed(AppConnection& connection) override;
 
     MonitorClock& clock_;

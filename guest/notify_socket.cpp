@@ -199,7 +199,7 @@ NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
         std::count_if(services_.begin(), services_.end(), [&](const auto& each) { return each.second.uid == uid; });
     const bool user_is_full = uid != 0 && static_cast<std::size_t>(mine) >= settings_.max_per_user;
     if (user_is_full || services_.size() >= settings_.max) {
-        unwatched_.add(service_source(program_of(pid)), "wanted to be watched and is not",
+        unwatched_.add(uid, service_source(program_of(pid)), "wanted to be watched and is not",
                        {base::Errc::too_many, user_is_full ? "its user has too many, [applications] max_per_user"
                                                            : "there are too many, [applications] max"});
         return nullptr;
@@ -212,7 +212,7 @@ NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
     });
     service.name = earlier == ended_.end() ? free_name(pid) : earlier->name;
     if (earlier != ended_.end()) erase(earlier);
-    unwatched_.remove(service_source(service.name));
+    unwatched_.remove(uid, service_source(service.name));
     service.pid = pid;
     service.uid = uid;
     if (may_log(uid)) log::info("service is watched", {{"name", service.name}, {"pid", pid}});

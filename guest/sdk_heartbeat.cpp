@@ -98,7 +98,8 @@ void SdkHeartbeat::accept() {
         application->start();
     } else {
         application->close();
-        unwatched_.add("an sdk application of user " + std::to_string(application->uid()), "cannot connect",
+        unwatched_.add(application->uid(), "an sdk application of user " + std::to_string(application->uid()),
+                       "cannot connect",
                        {Errc::too_many, "there are too many already, [applications] max and max_per_user"});
     }
     wait();
@@ -165,7 +166,7 @@ base::Result<std::string> SdkHeartbeat::admit(SdkApplication& application, const
     if (is_taken(name, application.pid())) return fail(Errc::in_use, "this process has registered that name already");
     // A registration says nothing of its health: what the board has from before a restart stands until it answers.
     if (const auto same = find_absent(application.pid(), name); same != absent_.end()) absent_.erase(same);
-    unwatched_.remove(sdk_source(wanted));
+    unwatched_.remove(application.uid(), sdk_source(wanted));
     return name;
 }
 
@@ -174,8 +175,8 @@ bool SdkHeartbeat::is_taken(const std::string& name, pid_t pid) const {
     return find(name) != applications_.end() || std::any_of(absent_.begin(), absent_.end(), is_anothers);
 }
 
-void SdkHeartbeat::refused(SdkApplication&, const std::string& name, const base::Error& error) {
-    unwatched_.add(sdk_source(name), "wanted to be watched and is not", error);
+void SdkHeartbeat::refused(SdkApplication& application, const std::string& name, const base::Error& error) {
+    unwatched_.add(application.uid(), sdk_source(name), "wanted to be watched and is not", error);
 }
 
 void SdkHeartbeat::health_changed(SdkApplication& application, const heartbeat::Health& health) {

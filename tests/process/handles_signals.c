@@ -1,4 +1,5 @@
-/* To be loaded before a program: it then handles SIGPROF, as one with a profiler does, and its waits are interrupted. */
+/* To be loaded before a program: it then handles SIGPROF, as one with a profiler does, and its waits are interrupted.
+ */
 #include <signal.h>
 #include <string.h>
 

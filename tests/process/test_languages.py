@@ -54,6 +54,20 @@ class PythonPackage(Language):
         self.addCleanup(ended.set)
         wait_until(lambda: application.registered, "it is registered")
 
+    def test_a_name_or_time_that_cannot_be_registered_is_an_error_of_the_program(self):
+        for name, times, wrong in (("my app", {}, "name: expected 1 to 32"), ("", {}, "name"), ("a" * 33, {}, "name"),
+                                   ("db", {"detection_time": 0.05}, "detection_time: expected 0.2 to 7200 seconds"),
+                                   ("db", {"interval": 0.05}, "interval: expected 0.1 to 3600 seconds"),
+                                   ("db", {"interval": 1, "timeout": 2}, "timeout: expected 0.05 to 1 seconds"),
+                                   ("db", {"detection_time": 2, "interval": 1, "timeout": 0.5}, "the sum of"),
+                                   ("db", {"interval": float("inf")}, "interval: expected seconds, not inf"),
+                                   ("db", {"timeout": float("nan")}, "timeout: expected seconds, not nan")):
+            for kind in (vitalwire.Application, vitalwire.AsyncApplication):
+                with self.assertRaisesRegex(ValueError, wrong):
+                    kind(name, path=self.path, **times)
+        for times in ({}, {"detection_time": 0.333}, {"timeout": 0.05}, {"detection_time": 1, "timeout": 0.1}):
+            vitalwire.Application("db", path=self.path, **times)
+
     def test_its_health_reaches_the_host(self):
         state = {"health": vitalwire.Health()}
         self.serve(self.application(health=lambda: state["health"]))
@@ -377,6 +391,26 @@ class PythonGroup(Language):
         asyncio.run(asyncio.wait_for(serve(), 60))
         self.assertEqual(self.told, [vitalwire.Message("vm-2", b"hi")])
 
+    def test_a_query_that_nobody_waits_for_any_more_is_forgotten(self):
+        async def serve() -> None:
+            async with vitalwire.AsyncGroup(path=self.path) as group:
+                for _ in range(3):
+                    with self.assertRaises(TimeoutError):
+                        await asyncio.wait_for(group.members(timeout=60), 0.3)
+                self.assertIsNone(group._session.next_deadline)
+
+        asyncio.run(asyncio.wait_for(serve(), 60))
+
+        def broken(message: vitalwire.Message) -> None:
+            raise ValueError("a bug")
+
+        with vitalwire.Group(broken, path=self.path) as group:
+            wait_until(lambda: group.poll(0.05) or group.connected, "it is connected")
+            self.host.send_group("broadcast", source_instance="vm-2", data="hi")
+            with self.assertRaisesRegex(ValueError, "a bug"):
+                group.members(timeout=60)
+            self.assertIsNone(group._session.next_deadline)
+
     def test_a_child_cannot_speak_for_its_parent(self):
         with vitalwire.Group(path=self.path) as group:
             wait_until(lambda: group.poll(0.05) or group.connected, "it is connected")
@@ -409,6 +443,19 @@ class Sample(Language):
         self.await_reason("application sample: did not answer within 500 ms")
         sample.signal(signal.SIGCONT)
         self.await_reason("")
+        sample.kill()
+        self.check_any_name(program)
+
+    def check_any_name(self, program: Path) -> None:
+        """What is no plain text to one of the three languages is a reason all the same."""
+        for number, name in enumerate(('say "no" \\ \u00ad\u200b\x7f', "\x01\n" * 100, os.fsdecode(b"caf\xe9"))):
+            sample = self.start(Process([program, f"sample-{number}", self.dir / name], self.dir / "odd.log",
+                                        {"VITALWIRE_SOCKET": self.path}))
+            wait_until(lambda: self.item(f"sample-{number}") == "unhealthy", "it is registered, and ill")
+            sample.kill()
+
+    def item(self, name: str) -> str:
+        return next((each.state for each in vitalwire.status(path=self.path).items if each.name == name), "")
 
     def build(self, tool: str, *arguments: object) -> None:
         environment = {**os.environ, "GOCACHE": str(self.dir / "cache"), "GO111MODULE": "off", "HOME": str(self.dir)}
@@ -421,6 +468,12 @@ class Sample(Language):
     def test_rust(self):
         self.build("rustc", "--edition", "2021", "-o", self.dir / "rust", EXAMPLES / "heartbeat.rs")
         self.check(self.dir / "rust")
+        sample = self.start(Process([self.dir / "rust", "signals", self.dir / "well"], self.dir / "signals.log",
+                                    {"VITALWIRE_SOCKET": self.path, **self.handling_signals()}))
+        wait_until(lambda: self.item("signals") == "healthy", "it is registered")
+        self.interrupt(sample)
+        self.assertEqual((self.dir / "signals.log").read_text(), "registered\n")
+        self.assertEqual(self.item("signals"), "healthy")
 
     @unittest.skipUnless(shutil.which("go"), "needs go")
     def test_go(self):

@@ -32,6 +32,8 @@ def _wait(connection: socket.socket, seconds: float) -> bool:
 class Application:
     """An application that is watched while poll() is called often enough: at least every `timeout` seconds.
     One that hangs is found within `detection_time`, 0.9 s by default: the sum of `interval` and `timeout`.
+    ValueError: the name has other than 1 to 32 letters, digits, '.', '_' and '-', or a time is out of its range, 0.1 to
+    3600 s for `interval`, 0.05 s to the interval for `timeout`.
 
     `health` is called for each question and before each registration, which carries its answer; without it the last
     report() is the answer. vitalwired may start later, and be restarted: connection and registration are repeated by

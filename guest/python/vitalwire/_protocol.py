@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 import json
 import os
+import re
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 MAX_DATAGRAM, MAX_REASON = 8192, 224
-DETECTION_TIME = 0.9
+DETECTION_TIME_MS = 900
 FIRST_RETRY, LAST_RETRY, LAST_REGISTRATION_RETRY = 0.1, 2.0, 5.0
 REPORT_ID = 0  # no registration's: what is said about a report is not said about the registration
 
@@ -111,24 +112,47 @@ def decode(datagram: bytes) -> Dict[str, Any]:
 
 
 def times_of(detection_time: Optional[float], interval: Optional[float],
-             timeout: Optional[float]) -> Tuple[float, float]:
-    """Interval and timeout. What is not given follows from the detection time, their sum."""
-    if detection_time is None:
-        interval = max(DETECTION_TIME / 2, timeout or 0) if interval is None else interval
-        return interval, interval if timeout is None else timeout
-    if interval is None:
-        interval = detection_time / 2 if timeout is None else detection_time - timeout
-    return interval, detection_time - interval if timeout is None else timeout
+             timeout: Optional[float]) -> Tuple[int, int]:
+    """Interval and timeout in milliseconds. What is not given follows from the detection time, their sum."""
+    whole, between, answer = (_milliseconds(name, seconds) for name, seconds in (
+        ("detection_time", detection_time), ("interval", interval), ("timeout", timeout)))
+    _check_range("detection_time", whole, 200, 7_200_000)
+    if whole is None:
+        between = max(DETECTION_TIME_MS // 2, answer or 0) if between is None else between
+        answer = between if answer is None else answer
+    else:
+        between = (whole - whole // 2 if answer is None else whole - answer) if between is None else between
+        answer = whole - between if answer is None else answer
+    _check_range("interval", between, 100, 3_600_000)
+    _check_range("timeout", answer, 50, between)
+    if whole not in (None, between + answer):
+        raise ValueError("detection_time: expected the sum of interval and timeout")
+    return between, answer
+
+
+def _milliseconds(name: str, seconds: Optional[float]) -> Optional[int]:
+    try:
+        return None if seconds is None else round(seconds * 1000)
+    except (OverflowError, ValueError):  # infinite, or no number
+        raise ValueError(f"{name}: expected seconds, not {seconds}") from None
+
+
+def _check_range(name: str, given: Optional[int], least: int, most: int) -> None:
+    if given is not None and not least <= given <= most:
+        raise ValueError(f"{name}: expected {least / 1000:g} to {most / 1000:g} seconds")
 
 
 class Session:
     """One application: what it sends when something happens. Times are seconds of a monotonic clock."""
 
-    def __init__(self, name: str, health: Optional[Callable[[], Health]], times: Tuple[float, float],
+    def __init__(self, name: str, health: Optional[Callable[[], Health]], times: Tuple[int, int],
                  on_registration: Optional[Callable[[Optional[Refused]], None]],
                  on_action: Optional[Callable[[Action], List[bytes]]]) -> None:
+        # Here it is an error of the program; vitalwired could only refuse it again and again.
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,32}", name):
+            raise ValueError("name: expected 1 to 32 letters, digits, '.', '_' and '-'")
         self.name, self.on_registration, self._on_action = name, on_registration, on_action
-        self.interval_ms, self.timeout_ms = (round(time * 1000) for time in times)
+        self.interval_ms, self.timeout_ms = times
         self.registered = False
         self.register_at: Optional[float] = None  # a refused registration is repeated then
         self._may_report = False  # a registration was sent, and not refused

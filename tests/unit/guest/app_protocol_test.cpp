@@ -24,7 +24,7 @@ json read_as_daemon(const std::string& datagram) {
     const auto request = decode_request(datagram);
     if (request) return {{"result", "accepted"}, {"message", fields_of(json::parse(encode(*request)))}};
     json refused = {{"result", "refused"}, {"code", to_string(request.error().code)}};
-    if (const auto id = id_of(datagram)) refused["id"] = *id;
+    if (const auto id = origin_of(datagram).id) refused["id"] = *id;
     return refused;
 }
 
