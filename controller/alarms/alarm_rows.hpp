@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,12 +10,13 @@
 #include "controller/delivery/alarm_queue.hpp"
 #include "controller/delivery/journal.hpp"
 #include "controller/fleet/fleet.hpp"
+#include "controller/fleet/inventory.hpp"
 #include "controller/model/maintenance.hpp"
 
 namespace vitalwire::controller {
 
 /// What a controller keeps over a restart: the faults in the table, what each sink has acknowledged of them, the
-/// journal, the history, internal alarms, the known sinks and agents. Writing never waits for the disk.
+/// journal, the history, internal alarms, the known sinks, agents and guests. Writing never waits for the disk.
 class AlarmRows {
 public:
     struct AckedRow {
@@ -36,6 +38,10 @@ public:
     virtual std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> load_history() = 0;
     virtual std::vector<SinkRow> load_sinks() = 0;
     virtual std::vector<std::pair<base::HostId, Agent>> load_agents() = 0;
+    /// Where the inventory had the guests.
+    virtual std::map<base::GuestId, GuestPlace> load_places() = 0;
+    /// Those that agents had registered.
+    virtual std::vector<std::pair<base::HostId, model::GuestReport>> load_guests() = 0;
     virtual std::vector<Alarm> load_internal_alarms() = 0;
     virtual std::vector<Alarm> load_closed_alarms() = 0;
     virtual std::vector<Maintenance> load_maintenance() = 0;
@@ -59,6 +65,10 @@ public:
     virtual void erase_sink(const std::string& sink) = 0;
     virtual void put_agent(const base::HostId& host, const Agent& agent) = 0;
     virtual void erase_agent(const base::HostId& host) = 0;
+    virtual void put_place(const base::GuestId& guest, const GuestPlace& place) = 0;
+    virtual void erase_place(const base::GuestId& guest) = 0;
+    virtual void put_guest(const base::HostId& host, const model::GuestReport& report) = 0;
+    virtual void erase_guest(const base::HostId& host, const base::GuestId& guest) = 0;
 
     /// False while the disk cannot be written.
     virtual bool healthy() const = 0;

@@ -62,8 +62,8 @@ bool Evidence::answers_here(const TrackedFault& tracked) const {
 
 /// The agent there vouches, and the cloud has the guest there; while the fault's own agent is away its word is enough.
 bool Evidence::answers_elsewhere(const TrackedFault& tracked) const {
-    const InventoryGuest* guest = inventory_.guest(tracked.fault.guest);
-    const bool placed = guest != nullptr && !guest->host.empty();
+    const auto guest = inventory_.place(tracked.fault.guest);
+    const bool placed = guest && !guest->host.empty();
     for (const base::HostId& holder : fleet_.holders(tracked.fault.guest)) {
         const Agent* agent = fleet_.find(holder);
         // Before its snapshot is complete, what is known of its guests is of an earlier connection.

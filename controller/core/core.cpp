@@ -19,6 +19,8 @@ constexpr base::Millis kLongestSyncPause{3000};
 constexpr std::size_t kFewAgents = 5;
 /// The inventory is asked again for the sake of one report at most that often.
 constexpr base::Millis kRefreshPause{5000};
+/// Between two writes of what is known of guests: neither the loop nor the disk has to do it at once.
+constexpr base::Millis kRowsPause{50};
 /// A fault for each of its guests in most kinds, and room for those that nothing is known of.
 constexpr std::size_t kFaultsPerGuest = 4;
 /// Of one message of a hand-back.
@@ -69,7 +71,8 @@ Core::Core(Options options, Context context)
           [this](const base::GuestId& guest, const HostId& host) {
               const Maintenance* window = maintenance_of(guest, host, context_.output.now().wall);
               return window == nullptr ? std::string() : window->reason;
-          }) {}
+          }),
+      known_guests_(context.inventory, fleet_, context.rows) {}
 
 AlarmManager::Dependencies Core::alarm_dependencies() {
     return {fleet_,
@@ -99,6 +102,8 @@ void Core::load(Moment moment) {
         agent.away_since = moment.steady;
         fleet_.restore(host, std::move(agent));
     }
+    known_guests_.load();
+    if (context_.output.inventory_source().loaded) known_guests_.inventory_read();
     self_monitoring_.last_revision = [this](const base::FaultId& id) {
         const Journal::Record* record = alarms_.journal().find(id);
         const Alarm* last = record == nullptr ? nullptr : alarm_of(*record).second;
@@ -117,7 +122,9 @@ void Core::load(Moment moment) {
 }
 
 void Core::stop() {
-    housekeeping_due_ = sync_due_ = silence_due_ = base::kNever;
+    housekeeping_due_ = sync_due_ = silence_due_ = known_guests_from_ = base::kNever;
+    while (known_guests_.pending())
+        known_guests_.write_some();
     alarms_.stop();
     orphans_.stop();
 }
@@ -125,7 +132,9 @@ void Core::stop() {
 base::TimePoint Core::next_due() const {
     // What is to be sent to agents does not wait.
     if (syncs_maintenance()) return now_;
-    return std::min({housekeeping_due_, sync_due_, silence_due_, alarms_.next_due(), orphans_.next_due()});
+    const base::TimePoint known_guests_due = known_guests_.pending() ? known_guests_from_ : base::kNever;
+    return std::min(
+        {housekeeping_due_, sync_due_, silence_due_, known_guests_due, alarms_.next_due(), orphans_.next_due()});
 }
 
 void Core::tick(Moment moment) {
@@ -135,6 +144,10 @@ void Core::tick(Moment moment) {
     if (syncs_maintenance()) maintenance_sync_.sync_next(moment.wall);
     if (moment.steady >= silence_due_) check_silence(moment);
     if (moment.steady >= sync_due_) sync_next(moment);
+    if (known_guests_.pending() && moment.steady >= known_guests_from_) {
+        known_guests_.write_some();
+        known_guests_from_ = moment.steady + kRowsPause;
+    }
     if (moment.steady >= housekeeping_due_) housekeeping(moment);
 }
 
@@ -182,7 +195,8 @@ void Core::on(const HostId& host, const bus::SnapshotBegin&, Moment moment) {
 }
 
 void Core::on(const HostId& host, const bus::SnapshotEnd&, Moment moment) {
-    fleet_.end_snapshot(host);
+    for (const base::GuestId& guest : fleet_.end_snapshot(host))
+        known_guests_.changed(host, guest);
     alarms_.end_snapshot(host, moment.wall);
     hand_back(host);
     maintenance_sync_.mark(host);
@@ -192,8 +206,10 @@ void Core::on(const HostId& host, const bus::SnapshotEnd&, Moment moment) {
 void Core::on(const HostId& host, const bus::Guests& guests, Moment moment) {
     std::vector<base::Error> errors = guests.skipped;
     for (const model::GuestReport& report : guests.guests) {
+        const bool is_news = KnownGuests::is_news(fleet_.report_of(host, report.guest), report);
         const auto taken = fleet_.report(host, report);
         if (taken) {
+            if (is_news) known_guests_.changed(host, report.guest);
             groups_.heartbeat_changed(report.guest, moment.wall);
         } else {
             errors.push_back(taken.error());
@@ -221,6 +237,7 @@ void Core::send_newer(const HostId& host) {
 }
 
 void Core::on(const HostId& host, const bus::GuestGone& gone, Moment moment) {
+    if (fleet_.report_of(host, gone.guest) != nullptr) known_guests_.changed(host, gone.guest);
     fleet_.gone(host, gone.guest);
     groups_.heartbeat_changed(gone.guest, moment.wall);
     maintenance_sync_.guest_gone(host, gone.guest);
@@ -369,6 +386,8 @@ void Core::sync_next(Moment moment) {
 }
 
 void Core::inventory_changed(const std::vector<GuestChange>& changes, Moment moment) {
+    known_guests_.inventory_changed(changes);
+    if (!inventory_seen_) known_guests_.inventory_read();
     list_members(moment);
     if (!std::exchange(inventory_seen_, true)) {
         alarms_.reconsider_all();

@@ -6,6 +6,7 @@
 //   sessions.hpp          which agent is connected, and whether another one of its name is admitted
 //   policy_sync.hpp       the agents' policies as the inventory has them
 //   maintenance_sync.hpp  which guests are to be notified of a maintenance, and may reject nothing in it
+//   known_guests.hpp      what is kept over a restart about guests
 //   rejected_reports.hpp  reports that could not be taken yet
 //   coverage.hpp          which guest is watched, and why not
 
@@ -25,6 +26,7 @@
 #include "controller/alarms/orphaned_reports.hpp"
 #include "controller/alarms/self_monitoring.hpp"
 #include "controller/core/coverage.hpp"
+#include "controller/core/known_guests.hpp"
 #include "controller/core/maintenance_sync.hpp"
 #include "controller/core/pacing.hpp"
 #include "controller/core/policy_sync.hpp"
@@ -204,7 +206,7 @@ private:
     void show_problems(base::Moment moment);
     bool may_report(const base::HostId& host, const base::GuestId& guest, bool withheld) const;
     std::string withheld_problem() const;
-    std::string claims_problem() const;
+    std::string claims_problem(const std::vector<Authority::Claim>& claims) const;
     std::string contradicted_problem() const;
     bool was_removed(const TrackedFault& tracked) const;
     std::string hosts_without_agent() const;
@@ -242,6 +244,7 @@ private:
     RejectedReports rejected_;
     Pacing pacing_;
     Coverage coverage_;
+    KnownGuests known_guests_;
     std::map<base::HostId, std::optional<std::vector<model::GuestReport>>> to_hand_back_;  ///< absent: it is new
     std::map<base::GuestId, base::WallTime> removed_;  ///< from the inventory, since the start
     std::set<base::HostId> to_sync_;
@@ -250,6 +253,7 @@ private:
     base::TimePoint sync_due_ = base::kNever;
     base::TimePoint housekeeping_due_ = base::kNever;
     base::TimePoint silence_due_ = base::kNever;
+    base::TimePoint known_guests_from_{};        ///< when some of them may be written next
     base::TimePoint names_from_ = base::kNever;  ///< agents have had their time to come
     base::TimePoint refresh_from_{};
     bool inventory_seen_ = false;

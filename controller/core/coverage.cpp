@@ -23,7 +23,7 @@ bool Coverage::Walk::turn(const Visit& visit) {
     while (visited_ < kGuestsInATurn) {
         if (next(visit)) continue;
         if (stage_ == Stage::faults) return false;
-        stage_ = stage_ == Stage::inventory ? Stage::agents : Stage::faults;
+        stage_ = static_cast<Stage>(static_cast<std::uint8_t>(stage_) + 1);
         host_ = {};
         guest_ = {};
     }
@@ -31,8 +31,17 @@ bool Coverage::Walk::turn(const Visit& visit) {
 }
 
 bool Coverage::Walk::next(const Visit& visit) {
-    if (stage_ == Stage::inventory) return next_of_inventory(visit);
-    return stage_ == Stage::agents ? next_of_agents(visit) : next_faulty(visit);
+    switch (stage_) {
+        case Stage::inventory:
+            return next_of_inventory(visit);
+        case Stage::restored:
+            return next_restored(visit);
+        case Stage::agents:
+            return next_of_agents(visit);
+        case Stage::faults:
+            return next_faulty(visit);
+    }
+    return false;
 }
 
 bool Coverage::Walk::next_of_inventory(const Visit& visit) {
@@ -43,6 +52,17 @@ bool Coverage::Walk::next_of_inventory(const Visit& visit) {
     ++visited_;
     if (!coverage_.fleet_.is_reported(guest->id) && guest->state != "deleted") ++census_.unreported;
     if (guest->policy.heartbeat) take(coverage_.decide(*guest), visit);
+    return true;
+}
+
+bool Coverage::Walk::next_restored(const Visit& visit) {
+    const auto& restored = coverage_.inventory_.restored();
+    const auto at = restored.upper_bound(guest_);
+    if (at == restored.end()) return false;
+    guest_ = at->first;
+    ++visited_;
+    const bool read = coverage_.inventory_.guest(guest_) != nullptr;
+    if (!read && at->second.heartbeat) take(coverage_.decide(placed_guest(guest_, at->second)), visit);
     return true;
 }
 
@@ -81,8 +101,8 @@ void Coverage::Walk::take(const Covered& covered, const Visit& visit) {
 }
 
 bool Coverage::asked_for(const base::GuestId& guest) const {
-    const InventoryGuest* known = inventory_.guest(guest);
-    return known != nullptr && known->policy.heartbeat;
+    const auto known = inventory_.place(guest);
+    return known && known->heartbeat;
 }
 
 /// What was seen of the guest comes before what the cloud has it as: Nova has it as "error" because it is faulty.

@@ -74,7 +74,8 @@ private:
 };
 
 /// One visit to all guests, in turns that are short whatever their number: first those of the inventory, by host and
-/// id, then those that only an agent reports, then those of which only a fault is known. A guest that moves between two
+/// id, then those that it had before a restart and that it has not been read of since, then those that only an agent
+/// reports, then those of which only a fault is known. A guest that moves between two
 /// turns may be visited twice or not at all.
 class Coverage::Walk {
 public:
@@ -88,10 +89,11 @@ public:
     const Census& census() const { return census_; }
 
 private:
-    enum class Stage : std::uint8_t { inventory, agents, faults };
+    enum class Stage : std::uint8_t { inventory, restored, agents, faults };
 
     bool next(const Visit& visit);
     bool next_of_inventory(const Visit& visit);
+    bool next_restored(const Visit& visit);
     bool next_of_agents(const Visit& visit);
     bool next_faulty(const Visit& visit);
     void take(const Covered& covered, const Visit& visit);

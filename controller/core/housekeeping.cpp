@@ -26,6 +26,7 @@ constexpr const char* kHeldBack = "agents are held back, because they make too m
 constexpr const char* kCopies = "several hosts have one agent state";
 constexpr const char* kWithheld = "hosts report faults of guests that the inventory has elsewhere";
 constexpr const char* kClaims = "agents claim guests that are being moved to another host";
+constexpr const char* kCopiesOfNowhere = "agents claim that guests answer which were never on their hosts";
 constexpr const char* kContradicted = "the inventory has guests elsewhere whose agent reports an open fault";
 constexpr const char* kNoAgent = "hosts of the inventory have no agent of that name";
 constexpr const char* kNoHost = "agents have guests, and no host of that name in the inventory";
@@ -110,6 +111,7 @@ void Core::remove_agent(const HostId& host) {
     rejected_.erase(host);
     pacing_.erase(host);
     succession_.forget(host);
+    if (const Agent* agent = fleet_.find(host)) known_guests_.agent_removed(host, *agent);
     fleet_.erase(host);
     context_.rows.erase_agent(host);
 }
@@ -193,7 +195,8 @@ void Core::show_problems(Moment moment) {
         copies.add(pair);
     context_.problems.set(kCopies, copies.text());
     context_.problems.set(kWithheld, withheld_problem());
-    context_.problems.set(kClaims, claims_problem());
+    context_.problems.set(kClaims, claims_problem(authority_.claims()));
+    context_.problems.set(kCopiesOfNowhere, claims_problem(authority_.copies_of_nowhere()));
     context_.problems.set(kContradicted, contradicted_problem());
     const bool settled = moment.steady >= names_from_ && context_.output.inventory_source().loaded;
     context_.problems.set(kNoAgent, settled ? hosts_without_agent() : "");
@@ -205,16 +208,21 @@ std::string Core::withheld_problem() const {
     for (const auto& [id, tracked] : alarms_.table().all()) {
         if (!tracked.withheld || !tracked.fault.open()) continue;
         const base::HostId owner = authority_.owner(tracked.fault.guest);
-        const std::string where = owner == tracked.host ? ", which is deleted" : " on " + owner.str();
+        const bool read = context_.inventory.guest(tracked.fault.guest) != nullptr;
+        const std::string where = owner == tracked.host ? ", which is deleted"
+                                  : read                ? " on " + owner.str()
+                                                        : " on " + owner.str() +
+                                               " before the restart, and the inventory "
+                                               "has not been read since";
         listing.add(tracked.host.str() + " reports " + std::string(model::to_string(tracked.fault.kind)) +
                     " of guest " + tracked.fault.guest.str() + where);
     }
     return listing.text();
 }
 
-std::string Core::claims_problem() const {
+std::string Core::claims_problem(const std::vector<Authority::Claim>& claims) const {
     Listing listing;
-    for (const Authority::Claim& claim : authority_.claims()) {
+    for (const Authority::Claim& claim : claims) {
         std::string hosts;
         for (const HostId& host : claim.hosts)
             hosts += (hosts.empty() ? "" : ", ") + host.str();

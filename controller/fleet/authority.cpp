@@ -12,22 +12,22 @@ bool is_expected(const InventoryGuest& guest) {
 }
 
 bool Authority::moving(const GuestId& guest) const {
-    const InventoryGuest* known = inventory_.guest(guest);
-    if (known == nullptr) return false;
-    if (is_moving(*known)) return true;
+    const auto known = inventory_.place(guest);
+    if (!known) return false;
+    if (is_moving(known->state_description)) return true;
     const model::GuestReport* report = fleet_.report_of(names_.agent_of(known->host), guest);
     return report != nullptr && report->hold.starts_with("migrat");
 }
 
 bool Authority::announced_to(const HostId& host, const GuestId& guest) const {
-    const InventoryGuest* known = inventory_.guest(guest);
-    return known != nullptr && is_moving(*known) && !known->move_partner.empty() &&
+    const auto known = inventory_.place(guest);
+    return known && is_moving(known->state_description) && !known->move_partner.empty() &&
            names_.agent_of(known->move_partner) == host;
 }
 
 HostId Authority::owner(const GuestId& guest) const {
-    const InventoryGuest* known = inventory_.guest(guest);
-    if (known != nullptr && !known->host.empty()) return names_.agent_of(known->host);
+    const auto known = inventory_.place(guest);
+    if (known && !known->host.empty()) return names_.agent_of(known->host);
     for (const HostId& holder : fleet_.holders(guest)) {
         const Agent* agent = fleet_.find(holder);
         if (agent != nullptr && agent->connected) return holder;
@@ -44,29 +44,43 @@ bool Authority::may_report(const HostId& host, const GuestId& guest) const {
 std::vector<Authority::Claim> Authority::claims() const {
     std::vector<Claim> claims;
     for (const GuestId& guest : fleet_.held_twice()) {
-        const InventoryGuest* known = inventory_.guest(guest);
-        if (known == nullptr || known->host.empty() || !moving(guest)) continue;
+        const auto known = inventory_.place(guest);
+        if (!known || known->host.empty() || !moving(guest)) continue;
         Claim claim{guest, {}};
         for (const HostId& holder : fleet_.holders(guest)) {
             const bool rightly = holder == owner(guest) || announced_to(holder, guest);
             if (!rightly && fleet_.find(holder)->connected) claim.hosts.push_back(holder);
         }
         // Of a move that only the owner's hypervisor has announced one of them is the destination.
-        const bool announced = is_moving(*known) && !known->move_partner.empty();
+        const bool announced = is_moving(known->state_description) && !known->move_partner.empty();
         if (claim.hosts.size() > (announced ? 0 : 1)) claims.push_back(std::move(claim));
     }
     return claims;
 }
 
+std::vector<HostId> Authority::answering(const GuestId& guest) const {
+    std::vector<HostId> hosts;
+    for (const HostId& holder : fleet_.holders(guest)) {
+        const Agent* agent = fleet_.find(holder);
+        if (agent != nullptr && agent->connected && agent->synced && answers(*fleet_.report_of(holder, guest)))
+            hosts.push_back(holder);
+    }
+    return hosts;
+}
+
+/// Of a guest that the inventory has on no host there are only claims.
+bool Authority::had(const HostId& host, const GuestId& guest) const {
+    const auto known = inventory_.place(guest);
+    if (!known || known->host.empty()) return true;
+    return inventory_.was_on(guest,
+                             [&](const HostId& other) { return !other.empty() && names_.agent_of(other) == host; });
+}
+
 std::vector<Authority::Twice> Authority::running_twice() const {
     std::vector<Twice> twice;
     for (const GuestId& guest : fleet_.held_twice()) {
-        Twice found{guest, {}};
-        for (const HostId& holder : fleet_.holders(guest)) {
-            const Agent* agent = fleet_.find(holder);
-            if (agent != nullptr && agent->connected && agent->synced && answers(*fleet_.report_of(holder, guest)))
-                found.hosts.push_back(holder);
-        }
+        Twice found{guest, answering(guest)};
+        std::erase_if(found.hosts, [&](const HostId& host) { return !had(host, guest); });
         if (found.hosts.size() < 2 || moving(guest)) continue;
         const HostId owner = this->owner(guest);
         std::stable_partition(found.hosts.begin(), found.hosts.end(),
@@ -74,6 +88,17 @@ std::vector<Authority::Twice> Authority::running_twice() const {
         twice.push_back(std::move(found));
     }
     return twice;
+}
+
+std::vector<Authority::Claim> Authority::copies_of_nowhere() const {
+    std::vector<Claim> copies;
+    for (const GuestId& guest : fleet_.held_twice()) {
+        if (moving(guest)) continue;
+        Claim found{guest, answering(guest)};
+        std::erase_if(found.hosts, [&](const HostId& host) { return had(host, guest); });
+        if (!found.hosts.empty()) copies.push_back(std::move(found));
+    }
+    return copies;
 }
 
 }  // namespace vitalwire::controller

@@ -13,8 +13,9 @@ namespace vitalwire::controller {
 
 /// Who may report about a guest now. A guest has one owner: the host where the inventory has it. A report cannot make
 /// an owner, or a stolen key could take any guest. While Nova moves it, the other host of the move as Nova has
-/// announced it may report about its copy too; any other one waits until the inventory has the guest there. Where the
-/// inventory has no host the first living holder is the owner. No I/O, no clock.
+/// announced it may report about its copy too; any other one waits until the inventory has the guest there. After a
+/// restart, until the inventory has been read, the host counts where it had the guest before. Where the inventory has
+/// no host the first living holder is the owner. No I/O, no clock.
 class Authority {
 public:
     Authority(const Inventory& inventory, const Fleet& fleet, const HostNames& names)
@@ -39,10 +40,19 @@ public:
         base::GuestId guest;
         std::vector<base::HostId> hosts;  ///< whose copies answer, the owner first
     };
-    /// Guests of which copies on several hosts answer although no move is announced.
+    /// Guests of which copies on several hosts answer although no move is announced. That an agent reports an answer is
+    /// a claim, and a stolen key could make any guest a split brain: of a guest that the inventory has on a host only
+    /// hosts count where it was, or was to be moved to.
     std::vector<Twice> running_twice() const;
+    /// Guests of which copies answer on hosts that never were to have one, as far as is known: these hosts, and no
+    /// move is announced.
+    std::vector<Claim> copies_of_nowhere() const;
 
 private:
+    /// The hosts whose copies of it answer.
+    std::vector<base::HostId> answering(const base::GuestId& guest) const;
+    bool had(const base::HostId& host, const base::GuestId& guest) const;
+
     const Inventory& inventory_;
     const Fleet& fleet_;
     const HostNames& names_;

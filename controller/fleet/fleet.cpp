@@ -124,16 +124,19 @@ void Fleet::begin_snapshot(const base::HostId& host) {
     agents_[host].mentioned.emplace();
 }
 
-void Fleet::end_snapshot(const base::HostId& host) {
+std::vector<base::GuestId> Fleet::end_snapshot(const base::HostId& host) {
+    std::vector<base::GuestId> erased;
     Agent& agent = agents_[host];
     const auto mentioned = std::exchange(agent.mentioned, std::nullopt);
-    if (!mentioned) return;
+    if (!mentioned) return erased;
     agent.synced = true;
     std::erase_if(agent.guests, [&](const auto& item) {
         if (mentioned->contains(item.first)) return false;
         drop(host, item.second);
+        erased.push_back(item.first);
         return true;
     });
+    return erased;
 }
 
 base::Result<void> Fleet::report(const base::HostId& host, const model::GuestReport& report) {

@@ -79,7 +79,8 @@ public:
     bool changed(const base::HostId& host, std::uint64_t state_changes);
 
     void begin_snapshot(const base::HostId& host);
-    void end_snapshot(const base::HostId& host);
+    /// Returns the guests that it did not mention, which are erased.
+    std::vector<base::GuestId> end_snapshot(const base::HostId& host);
     base::Result<void> report(const base::HostId& host, const model::GuestReport& report);
     void gone(const base::HostId& host, const base::GuestId& guest);
     /// Not connected and of no interest any more.

@@ -22,10 +22,45 @@ constexpr std::array<std::string_view, 7> kMoves = {"migrating",       "resize_p
                                                     "resize_migrated", "resize_finish", "resize_reverting",
                                                     "unshelving"};
 
+constexpr std::size_t kMostEarlier = 4;
+
 }  // namespace
 
-bool is_moving(const InventoryGuest& guest) {
-    return std::find(kMoves.begin(), kMoves.end(), guest.state_description) != kMoves.end();
+bool is_moving(std::string_view state_description) {
+    return std::find(kMoves.begin(), kMoves.end(), state_description) != kMoves.end();
+}
+
+InventoryGuest placed_guest(const base::GuestId& id, const GuestPlace& place) {
+    InventoryGuest guest;
+    guest.id = id;
+    guest.host = place.host;
+    guest.move_partner = place.move_partner;
+    guest.state = place.state;
+    guest.state_description = place.state_description;
+    guest.policy.guest = id;
+    guest.policy.heartbeat = place.heartbeat;
+    return guest;
+}
+
+void Inventory::restore(std::map<base::GuestId, GuestPlace> places) {
+    restored_ = std::move(places);
+    restored_hosts_.clear();
+    for (const auto& [id, place] : restored_) {
+        if (!place.host.empty()) restored_hosts_.insert(place.host);
+        if (!place.earlier.empty()) earlier_[id] = place.earlier;
+    }
+    ++version_;
+    ++hosts_version_;
+}
+
+std::map<base::GuestId, GuestPlace> Inventory::take_restored() {
+    if (!restored_.empty()) {
+        ++version_;
+        ++hosts_version_;
+    }
+    restored_hosts_.clear();
+    std::erase_if(earlier_, [this](const auto& item) { return !guests_.contains(item.first); });
+    return std::exchange(restored_, {});
 }
 
 std::vector<GuestChange> Inventory::replace(InventorySnapshot snapshot) {
@@ -59,6 +94,11 @@ std::optional<GuestChange> Inventory::put(InventoryGuest guest) {
         if (known->second == guest) return std::nullopt;
         remove_from_indexes(known->second);
         change.before = std::move(known->second);
+        for (const base::HostId& host : {change.before->host, change.before->move_partner}) {
+            if (host != guest.host && host != guest.move_partner) note_earlier(guest.id, host);
+        }
+    } else if (const auto restored = restored_.find(guest.id); restored != restored_.end()) {
+        if (restored->second.host != guest.host) note_earlier(guest.id, restored->second.host);
     }
     add_to_indexes(guest);
     change.after = guest;
@@ -74,7 +114,16 @@ std::optional<GuestChange> Inventory::remove(const base::GuestId& guest) {
     GuestChange change;
     change.before = std::move(known->second);
     guests_.erase(known);
+    earlier_.erase(guest);
     return change;
+}
+
+void Inventory::note_earlier(const base::GuestId& guest, const base::HostId& host) {
+    if (host.empty()) return;
+    std::vector<base::HostId>& hosts = earlier_[guest];
+    std::erase(hosts, host);
+    hosts.push_back(host);
+    if (hosts.size() > kMostEarlier) hosts.erase(hosts.begin());
 }
 
 void Inventory::put_group(InventoryGroup group) {
@@ -96,6 +145,20 @@ const InventoryGroup* Inventory::group(const base::GroupId& group) const {
     return at == groups_.end() ? nullptr : &at->second;
 }
 
+std::optional<GuestPlace> Inventory::place(const base::GuestId& guest) const {
+    if (const InventoryGuest* known = this->guest(guest)) {
+        const auto earlier = earlier_.find(guest);
+        return GuestPlace{known->host,
+                          known->move_partner,
+                          known->state,
+                          known->state_description,
+                          known->policy.heartbeat,
+                          earlier == earlier_.end() ? std::vector<base::HostId>() : earlier->second};
+    }
+    const auto at = restored_.find(guest);
+    return at == restored_.end() ? std::nullopt : std::optional(at->second);
+}
+
 std::vector<const InventoryGuest*> Inventory::of_host(const base::HostId& host) const {
     return listed(by_host_, host);
 }
@@ -108,6 +171,9 @@ std::vector<base::HostId> Inventory::hosts() const {
     std::vector<base::HostId> hosts;
     for (const auto& [host, guests] : by_host_) {
         if (!host.empty()) hosts.push_back(host);
+    }
+    for (const base::HostId& host : restored_hosts_) {
+        if (!by_host_.contains(host)) hosts.push_back(host);
     }
     return hosts;
 }

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -37,7 +39,21 @@ struct InventoryGuest {
 };
 
 /// True while Nova's task is one during which a server has, or gets, a second copy.
-bool is_moving(const InventoryGuest& guest);
+bool is_moving(std::string_view state_description);
+
+/// What decides who may report about a guest, and whether it is to be watched: kept over a restart.
+struct GuestPlace {
+    base::HostId host;
+    base::HostId move_partner;
+    std::string state = "active";
+    std::string state_description;
+    bool heartbeat = false;
+    std::vector<base::HostId> earlier;  ///< hosts where it was, or was to be moved to, the oldest first
+
+    friend bool operator==(const GuestPlace&, const GuestPlace&) = default;
+};
+/// A guest of which no more is known than that.
+InventoryGuest placed_guest(const base::GuestId& id, const GuestPlace& place);
 
 struct InventoryGroup {
     base::GroupId id;
@@ -67,14 +83,29 @@ public:
     /// Adds or replaces one guest; absent when nothing changed.
     std::optional<GuestChange> put(InventoryGuest guest);
     std::optional<GuestChange> remove(const base::GuestId& guest);
+    /// Where the guests were before a restart: counts until the inventory has been read.
+    void restore(std::map<base::GuestId, GuestPlace> places);
+    /// It has been read: what it had before is returned, and counts no more.
+    std::map<base::GuestId, GuestPlace> take_restored();
     void put_group(InventoryGroup group);
     void remove_group(const base::GroupId& group);
 
     const InventoryGuest* guest(const base::GuestId& guest) const;
     const InventoryGroup* group(const base::GroupId& group) const;
+    /// The guest, or as much as is known of it from before a restart while it has not been read; absent when unknown.
+    std::optional<GuestPlace> place(const base::GuestId& guest) const;
+    /// True if the inventory has, or had, the guest on that host, or it was to be moved there: as it spells hosts.
+    template <class Same>
+    bool was_on(const base::GuestId& guest, Same same) const {
+        const auto known = place(guest);
+        return known && (same(known->host) || same(known->move_partner) ||
+                         std::any_of(known->earlier.begin(), known->earlier.end(), same));
+    }
+    /// Of guests that have not been read since a restart. Empty once the inventory has been read.
+    const std::map<base::GuestId, GuestPlace>& restored() const { return restored_; }
     std::vector<const InventoryGuest*> of_host(const base::HostId& host) const;
     std::vector<const InventoryGuest*> of_group(const base::GroupId& group) const;
-    std::vector<base::HostId> hosts() const;  ///< that have guests
+    std::vector<base::HostId> hosts() const;  ///< that have guests, or had some before a restart
     /// The guest after this one in the order of hosts and ids, the guests without a host first; null at the end. With
     /// it all guests are visited in turns, whatever changes between two of them.
     const InventoryGuest* next(const base::HostId& host, const base::GuestId& guest) const;
@@ -92,11 +123,15 @@ private:
 
     template <class Key>
     std::vector<const InventoryGuest*> listed(const Index<Key>& index, const Key& key) const;
+    void note_earlier(const base::GuestId& guest, const base::HostId& host);
     void add_to_indexes(const InventoryGuest& guest);
     void remove_from_indexes(const InventoryGuest& guest);
 
     std::unordered_map<base::GuestId, InventoryGuest> guests_;
     std::map<base::GroupId, InventoryGroup> groups_;
+    std::unordered_map<base::GuestId, std::vector<base::HostId>> earlier_;  ///< of those that have been moved
+    std::map<base::GuestId, GuestPlace> restored_;
+    std::set<base::HostId> restored_hosts_;
     Index<base::HostId> by_host_;
     std::uint64_t version_ = 0;
     std::uint64_t hosts_version_ = 0;

@@ -32,7 +32,7 @@ void append(std::vector<GuestChange>& changes, std::optional<GuestChange> change
 
 /// As long as the move lasts; once Nova has the server at its destination that is where it came from.
 base::HostId move_partner(const InventoryGuest* before, const InventoryGuest& now) {
-    if (before == nullptr || !is_moving(now)) return {};
+    if (before == nullptr || !is_moving(now.state_description)) return {};
     if (before->host == now.host) return before->move_partner;
     return before->move_partner == now.host ? before->host : base::HostId();
 }
@@ -246,7 +246,7 @@ void NovaView::remove(const GuestId& guest, std::vector<GuestChange>& changes) {
 
 void NovaView::announce_move(const GuestId& guest, const base::HostId& partner, std::vector<GuestChange>& changes) {
     const InventoryGuest* known = inventory_.guest(guest);
-    if (known == nullptr || !is_moving(*known) || known->host == partner) return;
+    if (known == nullptr || !is_moving(known->state_description) || known->host == partner) return;
     InventoryGuest announced = *known;
     announced.move_partner = partner;
     append(changes, inventory_.put(std::move(announced)));

@@ -23,6 +23,8 @@ constexpr const char* kAcked = "deliveries";
 constexpr const char* kHistory = "history";
 constexpr const char* kSinks = "sinks";
 constexpr const char* kAgents = "agents";
+constexpr const char* kPlaces = "places";
+constexpr const char* kGuests = "guests";
 constexpr const char* kInternalAlarms = "internal_alarms";
 constexpr const char* kClosedAlarms = "closed_alarms";
 constexpr const char* kJournal = "journal";
@@ -45,6 +47,11 @@ std::optional<FaultHistory::Number> number_from(const std::string& key) {
 /// Neither part holds a '/'.
 std::string acked_key(const std::string& sink, const base::FaultId& fault) {
     return sink + '/' + fault.str();
+}
+
+/// Nor does a host's name.
+std::string guest_key(const base::HostId& host, const base::GuestId& guest) {
+    return host.str() + '/' + guest.str();
 }
 
 }  // namespace
@@ -264,6 +271,72 @@ void AlarmStore::put_agent(const base::HostId& host, const Agent& agent) {
 
 void AlarmStore::erase_agent(const base::HostId& host) {
     store_.erase(kAgents, host.str());
+}
+
+std::map<base::GuestId, GuestPlace> AlarmStore::load_places() {
+    std::map<base::GuestId, GuestPlace> places;
+    load(kPlaces, [&](const std::string& guest, const json& row) {
+        const std::string state = wire::text_or(row, "state");
+        GuestPlace place{base::HostId(wire::text_or(row, "host")), base::HostId(wire::text_or(row, "move_partner")),
+                         state.empty() ? "active" : state,         wire::text_or(row, "task"),
+                         wire::bool_or(row, "heartbeat", false),   {}};
+        if (const json* earlier = wire::find(row, "earlier"); earlier != nullptr && earlier->is_array()) {
+            for (const json& host : *earlier) {
+                if (host.is_string()) place.earlier.emplace_back(host.get<std::string>());
+            }
+        }
+        places.emplace(base::GuestId(guest), std::move(place));
+        return true;
+    });
+    return places;
+}
+
+void AlarmStore::put_place(const base::GuestId& guest, const GuestPlace& place) {
+    json row = {{"host", place.host.str()}};
+    if (!place.move_partner.empty()) row["move_partner"] = place.move_partner.str();
+    if (place.state != "active") row["state"] = place.state;
+    if (!place.state_description.empty()) row["task"] = place.state_description;
+    if (place.heartbeat) row["heartbeat"] = true;
+    for (const base::HostId& host : place.earlier)
+        row["earlier"].push_back(host.str());
+    store_.put(kPlaces, guest.str(), wire::dump(row));
+}
+
+void AlarmStore::erase_place(const base::GuestId& guest) {
+    store_.erase(kPlaces, guest.str());
+}
+
+std::vector<std::pair<base::HostId, model::GuestReport>> AlarmStore::load_guests() {
+    std::vector<std::pair<base::HostId, model::GuestReport>> guests;
+    load(kGuests, [&](const std::string& key, const json& row) {
+        const std::size_t slash = key.find('/');
+        if (slash == std::string::npos) return false;
+        model::GuestReport report;
+        report.guest = base::GuestId(key.substr(slash + 1));
+        report.state = wire::text_or(row, "state");
+        report.name = wire::text_or(row, "name");
+        report.interval = base::Millis(wire::int_or(row, "interval_ms", 0));
+        report.response_deadline = base::Millis(wire::int_or(row, "response_deadline_ms", 0));
+        report.registered_since = base::from_iso8601(wire::text_or(row, "registered_since"));
+        if (report.state.empty()) return false;
+        guests.emplace_back(base::HostId(key.substr(0, slash)), std::move(report));
+        return true;
+    });
+    return guests;
+}
+
+void AlarmStore::put_guest(const base::HostId& host, const model::GuestReport& report) {
+    json row = {{"state", report.state}};
+    if (!report.name.empty()) row["name"] = report.name;
+    if (report.interval.count() != 0) row["interval_ms"] = report.interval.count();
+    if (report.response_deadline.count() != 0) row["response_deadline_ms"] = report.response_deadline.count();
+    if (report.registered_since != base::WallTime{})
+        row["registered_since"] = base::to_iso8601(report.registered_since);
+    store_.put(kGuests, guest_key(host, report.guest), wire::dump(row));
+}
+
+void AlarmStore::erase_guest(const base::HostId& host, const base::GuestId& guest) {
+    store_.erase(kGuests, guest_key(host, guest));
 }
 
 }  // namespace vitalwire::controller

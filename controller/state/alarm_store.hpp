@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +25,8 @@ public:
     std::vector<std::pair<FaultHistory::Number, FaultHistory::Entry>> load_history() override;
     std::vector<SinkRow> load_sinks() override;
     std::vector<std::pair<base::HostId, Agent>> load_agents() override;
+    std::map<base::GuestId, GuestPlace> load_places() override;
+    std::vector<std::pair<base::HostId, model::GuestReport>> load_guests() override;
     std::vector<Alarm> load_internal_alarms() override;
     std::vector<Alarm> load_closed_alarms() override;
     std::vector<Maintenance> load_maintenance() override;
@@ -45,6 +48,10 @@ public:
     void erase_sink(const std::string& sink) override;
     void put_agent(const base::HostId& host, const Agent& agent) override;
     void erase_agent(const base::HostId& host) override;
+    void put_place(const base::GuestId& guest, const GuestPlace& place) override;
+    void erase_place(const base::GuestId& guest) override;
+    void put_guest(const base::HostId& host, const model::GuestReport& report) override;
+    void erase_guest(const base::HostId& host, const base::GuestId& guest) override;
     bool healthy() const override { return store_.healthy(); }
     void when_durable(std::function<void()> done) override { store_.when_durable(std::move(done)); }
     /// Another number whenever a row of a fault, an internal alarm or a maintenance window was written.

@@ -10,6 +10,7 @@ using ::testing::IsEmpty;
 
 constexpr const char* kForeign = "hosts report faults of guests that the inventory has elsewhere";
 
+constexpr const char* kCopiesOfNowhere = "agents claim that guests answer which were never on their hosts";
 constexpr const char* kClaims = "agents claim guests that are being moved to another host";
 
 class AuthorityTest : public CoreTest {
@@ -220,6 +221,7 @@ TEST_F(AuthorityTest, AFullHostNameOwnsWhatTheInventoryHasOnTheShortOne) {
 }
 
 TEST_F(AuthorityTest, CopiesThatAnswerOnTwoHostsAreAnAlarm) {
+    place("g1", "compute-2");
     place("g1", "compute-1");
     up(hello("compute-1"), {}, {answering("g1")});
     up(hello("compute-2"), {}, {answering("g1")});
@@ -232,7 +234,45 @@ TEST_F(AuthorityTest, CopiesThatAnswerOnTwoHostsAreAnAlarm) {
     EXPECT_THAT(take(), ElementsAre("running_twice.g1 cleared 2"));
 }
 
+TEST_F(AuthorityTest, AHostWhereAGuestNeverWasCannotMakeItASplitBrain) {
+    place("g1", "compute-1");
+    up(hello("compute-1"), {}, {answering("g1")});
+    up(hello("compute-9"), {}, {answering("g1")});
+    pass(seconds(10));
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_EQ(problem(kCopiesOfNowhere), "guest g1 of compute-1: compute-9");
+    down("compute-9");
+    pass(seconds(2));
+    EXPECT_EQ(problem(kCopiesOfNowhere), "");
+}
+
+TEST_F(AuthorityTest, ACopyOnTheHostThatAFailedMoveWasAnnouncedToIsAnAlarm) {
+    change(moving("compute-1", "compute-2"));
+    place("g1", "compute-1");
+    up(hello("compute-1"), {}, {answering("g1")});
+    up(hello("compute-2"), {}, {answering("g1")});
+    pass(seconds(5));
+    EXPECT_THAT(take(), ElementsAre("running_twice.g1 opened 1"));
+}
+
+TEST_F(AuthorityTest, ACopyOnTheHostWhereAGuestWasBeforeTheControllersRestartIsAnAlarm) {
+    place("g1", "compute-1");
+    pass(seconds(1));
+    core->stop();
+    core.reset();
+    inventory = Inventory();
+    source.loaded = false;
+    start();
+    source.loaded = true;
+    place("g1", "compute-2");
+    up(hello("compute-1"), {}, {answering("g1")});
+    up(hello("compute-2"), {}, {answering("g1")});
+    pass(seconds(5));
+    EXPECT_THAT(take(), ElementsAre("running_twice.g1 opened 1"));
+}
+
 TEST_F(AuthorityTest, ACopyThatFallsSilentHasNotEnded) {
+    place("g1", "compute-2");
     place("g1", "compute-1");
     up(hello("compute-1"), {}, {answering("g1")});
     up(hello("compute-2"), {}, {answering("g1")});
