@@ -57,6 +57,8 @@ public:
     void server_died();
     void send_to_agent(const bus::ToAgent& message);
     void reject(const bus::Rejected& rejected);
+    /// Number of the present or last connection.
+    std::uint64_t connection() const { return connection_; }
 
 private:
     friend class CableLink;
@@ -86,10 +88,10 @@ private:
     std::uint64_t cuts_ = 0;
     TimePoint redial_from_{};
     TimePoint connected_since_{};
-    base::HostId served_;           ///< as the agent of the present connection named itself
-    std::uint64_t connection_ = 0;  ///< number of the present or last one
-    bool agent_end_ = false;        ///< the agent takes it for connected
-    bool server_end_ = false;       ///< the controller does
+    base::HostId served_;  ///< as the agent of the present connection named itself
+    std::uint64_t connection_ = 0;
+    bool agent_end_ = false;                                      ///< the agent takes it for connected
+    bool server_end_ = false;                                     ///< the controller does
     Release releases_[2] = {Release::present, Release::present};  ///< of who sends in that direction
     TimePoint last_arrival_[2]{};
     std::deque<std::string> held_up_[2];

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <vector>
 
 #include "simulation.hpp"
@@ -65,9 +66,14 @@ void Simulation::check_told(const Inspector& inspector) const {
 
 void Simulation::note_told(const Inspector& inspector, const controller::AlarmEvent& event) {
     const auto found = found_.find(event.alarm.id);
-    // Nobody knows how long a fault lasted that is over, and during which its agent's clock was set.
+    // Nobody knows how long a fault lasted that is over, and during which its agent's clock was set; nor does a
+    // controller, after a restart, when its own was set since it received the fault.
     const auto unknown = [&] {
-        return over_.contains(event.alarm.id) && found->second.first->clock_set_at() > found->second.second;
+        const TimePoint since = found->second.second;
+        const bool agents = over_.contains(event.alarm.id) && found->second.first->clock_set_at() > since;
+        return agents || std::any_of(controllers_.begin(), controllers_.end(), [&](const auto& controller) {
+                   return controller->clock_set_before_start() > since;
+               });
     };
     const bool held = &inspector == holding_.inspector && event.change != controller::AlarmChange::cleared;
     if (held && found != found_.end() && world_.now() + kReceivedApart < found->second.second + holding_.hold_off &&

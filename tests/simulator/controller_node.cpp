@@ -64,6 +64,8 @@ struct ControllerNode::Process : controller::Core::Output {
 
     void send(const controller::Session& session, const bus::ToAgent& message) override {
         Cable& cable = *node.cables_.at(session.port);
+        // What one that stalled answers goes where the question came from, and that is gone.
+        if (cable.connection() != node.greeted_[session.port]) return;
         if (const auto* rejected = std::get_if<bus::Rejected>(&message)) return cable.reject(*rejected);
         cable.send_to_agent(message);
     }
@@ -119,6 +121,7 @@ void ControllerNode::start() {
     world_.log(name_ + " starts");
     inbox_.renew();
     undisturbed_since_ = world_.now();
+    clock_set_before_start_ = clock_set_at_;
     if (!inventory_behind_) inventory_ = cloud_();
     process_ = std::make_unique<Process>(*this);
     for (Cable* cable : cables_) {
@@ -204,9 +207,11 @@ std::size_t ControllerNode::port_of(const Cable& cable) const {
 }
 
 void ControllerNode::agent_up(Cable& cable, const bus::Hello& hello) {
-    process([this, &cable, port = port_of(cable), hello](Process& process) {
+    process([this, &cable, port = port_of(cable), connection = cable.connection(), hello](Process& process) {
+        greeted_[port] = connection;
         const auto rejected = process.core.admit(port, hello, "simulated", moment());
-        if (rejected) return cable.reject(*rejected);
+        if (rejected && cable.connection() == connection) cable.reject(*rejected);
+        if (rejected) return;
         process.core.agent_up(port, hello, "simulated", moment());
     });
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -59,7 +60,12 @@ public:
     void set_inventory_behind(bool behind);
     /// What it knows of the cloud is as of then.
     TimePoint inventory_from() const { return inventory_behind_ ? inventory_from_ : world_.now(); }
-    void step_wall_clock(Duration step) { plan_.wall_offset += step; }
+    void step_wall_clock(Duration step) {
+        plan_.wall_offset += step;
+        clock_set_at_ = world_.now();
+    }
+    /// When its clock was set last before it started: what is older was received by another clock.
+    TimePoint clock_set_before_start() const { return clock_set_before_start_; }
 
     const std::string& name() const { return name_; }
     const controller::FaultTable& fault_table() const;
@@ -90,7 +96,10 @@ private:
     bool inventory_behind_ = false;
     TimePoint inventory_from_{};  ///< while it is behind
     TimePoint undisturbed_since_{};
-    std::vector<Cable*> cables_;  ///< by the core's number of a port
+    TimePoint clock_set_at_{};
+    TimePoint clock_set_before_start_{};
+    std::vector<Cable*> cables_;                    ///< by the core's number of a port
+    std::map<std::size_t, std::uint64_t> greeted_;  ///< by port: the connection whose hello was processed last
     Disk disk_;
     bool inspectors_cut_off_ = false;
     Inbox inbox_;
