@@ -86,7 +86,6 @@ void GroupRelay::channel_down(const GuestId& guest, Dialect dialect, TimePoint n
         output_.not_read(guest, dialect, dropped);
     for (auto& [member, peer] : guests_[guest].peers) {
         peer.missed = peer.missed || now < peer.sent_at + kMayBeLost;
-        if (now < peer.shown_at + kMayBeLost) peer.hash.reset();
     }
     resend_missed(guest, now);
 }
@@ -147,18 +146,29 @@ void GroupRelay::notify(const GuestId& guest, const std::string& member, std::si
     peer.hash = hash;
     peer.message = message;
     peer.sent_at = now;
+    correct_answers(guest, std::get<wire::Notification>(message->pdu()).state);
     peer.missed = !deliver(guest, *message);
     if (peer.missed) ++counters_.not_connected;
 }
 
-/// A state that no notification named may be shown to a guest that asks, an agent being away at that moment: what is
-/// notified after it is news, though it be what was notified before.
-void GroupRelay::shown(const GuestId& guest, const wire::MemberState& state, TimePoint now) {
+/// A notification does not wait for the answers: those are of before, and would undo it.
+void GroupRelay::correct_answers(const GuestId& guest, const wire::MemberState& state) {
+    for (const auto& lane : guests_[guest].lanes) {
+        if (!lane) continue;
+        for (StatusAnswer& answer : lane->answers) {
+            for (std::size_t i = answer.next; i < answer.members.size(); ++i) {
+                if (answer.members[i].instance_id == state.instance_id) answer.members[i] = state;
+            }
+        }
+    }
+}
+
+/// A state that no notification named may be shown to a guest that asks, an agent being away at that moment. Which of
+/// the two it takes for the newer one is up to the guest, so the next notification is news, whatever it has.
+void GroupRelay::shown(const GuestId& guest, const wire::MemberState& state) {
     auto& peers = guests_[guest].peers;
     const auto peer = peers.find(state.instance_id);
-    if (peer == peers.end()) return;
-    peer->second.hash = hash_of(state);
-    peer->second.shown_at = now;
+    if (peer != peers.end() && peer->second.hash != hash_of(state)) peer->second.hash.reset();
 }
 
 void GroupRelay::resend_missed(const GuestId& guest, TimePoint now) {
@@ -280,7 +290,7 @@ std::string GroupRelay::next_batch(const LaneKey& key, Lane& lane, TimePoint now
     int states = 0;
     while (!lane.answers.empty() && batch.size() < kGroupBatch) {
         const StatusAnswer& answer = lane.answers.front();
-        if (answer.next < answer.members.size()) shown(key.first, answer.members[answer.next], now);
+        if (answer.next < answer.members.size()) shown(key.first, answer.members[answer.next]);
         batch += next_status_line(lane);
         if (key.second == Dialect::native || ++states < kCgcsBurst) continue;
         paused_[key] = lane.paused_until = now + kCgcsPause;

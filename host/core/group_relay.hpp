@@ -113,11 +113,10 @@ private:
     };
     /// The newest state of a peer, as this guest was sent it.
     struct PeerState {
-        std::optional<std::size_t> hash;  ///< of what it was sent last; absent: not known
+        std::optional<std::size_t> hash;  ///< of what it takes for true; absent: not known
         Message message;                  ///< the last notification
         base::TimePoint sent_at{};
-        base::TimePoint shown_at{};  ///< by an answer to a query
-        bool missed = false;         ///< the channel was away, or went so soon afterwards that it may have been lost
+        bool missed = false;  ///< the channel was away, or went so soon afterwards that it may have been lost
     };
     struct Guest {
         std::array<std::unique_ptr<Lane>, 2> lanes;  ///< by dialect
@@ -137,7 +136,8 @@ private:
     void put(const base::GuestId& guest, wire::Dialect dialect, const group::Outgoing& message);
     void notify(const base::GuestId& guest, const std::string& member, std::size_t hash, const Message& message,
                 base::TimePoint now);
-    void shown(const base::GuestId& guest, const wire::MemberState& state, base::TimePoint now);
+    void correct_answers(const base::GuestId& guest, const wire::MemberState& state);
+    void shown(const base::GuestId& guest, const wire::MemberState& state);
     void resend_missed(const base::GuestId& guest, base::TimePoint now);
     void write(const LaneKey& key, base::TimePoint now);
     static std::string batch_of(group::Outbox& outbox);

@@ -177,12 +177,33 @@ TEST_F(GroupRelayTest, SendsAStateAgainWhenAnAnswerHasShownAnotherOne) {
     EXPECT_THAT(lines(kAnna), SizeIs(1));
     show(kAnna, "bert", "paused");
     EXPECT_THAT(lines(kAnna), SizeIs(2)) << "an answer";
-    notify({kAnna}, "bert", "paused");
-    EXPECT_THAT(lines(kAnna), IsEmpty()) << "as it was shown";
-    show(kAnna, "bert", "error");
-    EXPECT_THAT(lines(kAnna), SizeIs(2));
     notify({kAnna}, "bert", "active");
     EXPECT_THAT(lines(kAnna), ElementsAre(HasSubstr("active"))) << "though that was notified last";
+    show(kAnna, "bert", "active");
+    EXPECT_THAT(lines(kAnna), SizeIs(2));
+    notify({kAnna}, "bert", "active");
+    EXPECT_THAT(lines(kAnna), IsEmpty()) << "as it was notified and shown";
+}
+
+TEST_F(GroupRelayTest, SendsTheStateThatAnAnswerHasShownAgainstAnotherNotification) {
+    up(kAnna);
+    notify({kAnna}, "bert", "paused");
+    show(kAnna, "bert", "active");
+    EXPECT_THAT(lines(kAnna), SizeIs(3));
+    notify({kAnna}, "bert", "active");
+    EXPECT_THAT(lines(kAnna), ElementsAre(HasSubstr("active"))) << "it may have taken the notification for the newer";
+}
+
+TEST_F(GroupRelayTest, AnAnswerThatWaitedShowsWhatWasNotifiedSince) {
+    up(kAnna);
+    busy_.insert(kAnna);
+    show(kAnna, "bert", "active");
+    notify({kAnna}, "bert", "paused");
+    busy_.clear();
+    relay_.drained(kAnna, Dialect::native);
+    const auto sent = lines(kAnna);
+    ASSERT_THAT(sent, SizeIs(3)) << "a notification and an answer";
+    EXPECT_THAT(sent[1], AllOf(HasSubstr("status_response"), HasSubstr("paused")));
 }
 
 TEST_F(GroupRelayTest, SendsAStateAgainWhenTheAnswerThatShowedItMayBeLost) {
