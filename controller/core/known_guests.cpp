@@ -1,5 +1,6 @@
 #include "controller/core/known_guests.hpp"
 
+#include <algorithm>
 #include <tuple>
 #include <utility>
 
@@ -41,9 +42,10 @@ void KnownGuests::load() {
 
 void KnownGuests::inventory_read() {
     on_disk_ = inventory_.take_restored();
-    walked_host_ = {};
-    walked_guest_ = {};
-    walking_ = true;
+    for (const auto& [id, guest] : inventory_.guests())
+        to_compare_.push_back(id);
+    std::sort(to_compare_.begin(), to_compare_.end());
+    comparing_ = true;
 }
 
 void KnownGuests::inventory_changed(const std::vector<GuestChange>& changes) {
@@ -65,7 +67,7 @@ void KnownGuests::agent_removed(const HostId& host, const Agent& agent) {
 
 void KnownGuests::write_some() {
     std::size_t budget = kRowsAtOnce;
-    if (walking_) budget = walk(budget);
+    if (comparing_) budget = compare(budget);
     while (budget > 0 && !places_.empty()) {
         write_place(places_.extract(places_.begin()).value());
         --budget;
@@ -73,20 +75,18 @@ void KnownGuests::write_some() {
     write_registrations(budget);
 }
 
-std::size_t KnownGuests::walk(std::size_t budget) {
-    for (; budget > 0; --budget) {
-        const InventoryGuest* guest = inventory_.next(walked_host_, walked_guest_);
-        if (guest == nullptr) break;
-        walked_host_ = guest->host;
-        walked_guest_ = guest->id;
-        const auto before = on_disk_.extract(guest->id);
-        if (before.empty() || before.mapped() != inventory_.place(guest->id)) write_place(guest->id);
+std::size_t KnownGuests::compare(std::size_t budget) {
+    for (; budget > 0 && !to_compare_.empty(); --budget) {
+        const GuestId guest = std::move(to_compare_.back());
+        to_compare_.pop_back();
+        const auto before = on_disk_.extract(guest);
+        if (before.empty() || before.mapped() != inventory_.place(guest)) write_place(guest);
     }
-    if (budget == 0) return 0;
-    // The inventory has been read: a guest that it does not have is not there, or has changed its place in this walk.
+    // The inventory has been read: a guest that it does not have is not there, or has been added since.
     for (; budget > 0 && !on_disk_.empty(); --budget)
         write_place(on_disk_.extract(on_disk_.begin()).key());
-    walking_ = !on_disk_.empty();
+    comparing_ = !to_compare_.empty() || !on_disk_.empty();
+    if (!comparing_) to_compare_.shrink_to_fit();
     return budget;
 }
 

@@ -33,22 +33,21 @@ public:
     void agent_removed(const base::HostId& host, const Agent& agent);
 
     /// True while there is something to write.
-    bool pending() const { return walking_ || !places_.empty() || !registrations_.empty(); }
+    bool pending() const { return comparing_ || !places_.empty() || !registrations_.empty(); }
     void write_some();
 
 private:
-    std::size_t walk(std::size_t budget);
+    std::size_t compare(std::size_t budget);
     void write_place(const base::GuestId& guest);
     void write_registrations(std::size_t budget);
 
     Inventory& inventory_;
     Fleet& fleet_;
     AlarmRows& rows_;
-    bool walking_ = false;                         ///< through all guests of the inventory
-    std::map<base::GuestId, GuestPlace> on_disk_;  ///< of those that the walk has not come to
-    base::HostId walked_host_;
-    base::GuestId walked_guest_;
-    std::set<base::GuestId> places_;                                 ///< to be written
+    bool comparing_ = false;                       ///< what the inventory has with what is on disk
+    std::vector<base::GuestId> to_compare_;        ///< in the order of the disk, backwards: neighbours share its pages
+    std::map<base::GuestId, GuestPlace> on_disk_;  ///< of those that have not been compared
+    std::set<base::GuestId> places_;               ///< to be written
     std::map<base::HostId, std::set<base::GuestId>> registrations_;  ///< the same
     base::HostId last_host_;                                         ///< whose registrations were written last
 };
