@@ -82,7 +82,8 @@ std::optional<std::string_view> Evidence::by_inventory(const TrackedFault& track
         return removed ? std::optional(kGuestRemoved) : std::nullopt;
     }
     if (is_stopped(*guest)) return kGuestStopped;
-    if (guest->host.empty()) return source.names_all ? std::optional(kGuestStopped) : std::nullopt;
+    // It is being built, has failed, or its host is not known: where it stopped its state says so.
+    if (guest->host.empty()) return std::nullopt;
     // A host of which no agent is known may be this one by another name.
     const bool known = fleet_.find(names_.agent_of(guest->host)) != nullptr;
     return known && names_.differ(tracked.host, guest->host) ? std::optional(kGuestMoved) : std::nullopt;

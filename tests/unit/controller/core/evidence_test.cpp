@@ -293,16 +293,19 @@ TEST_F(EvidenceTest, ANameThatTwoHostsMayHaveIsNoMove) {
     EXPECT_TRUE(tracked("f9")->fault.open());
 }
 
-TEST_F(EvidenceTest, NovasWordEndsTheFaultOfAServerThatItStoppedDeletedOrHasOnNoHost) {
+TEST_F(EvidenceTest, NovasWordEndsTheFaultOfAServerThatItStoppedDeletedOrShelved) {
     source.names_all = true;
-    for (const std::string how : {"stopped", "nowhere", "deleted"}) {
+    for (const std::string how : {"stopped", "shelved_offloaded", "deleted"}) {
         InventoryGuest guest = placed("g1", "compute-1");
         inventory.put(guest);
         up(hello("compute-1", how), {open_fault("g1", how)});
         down("compute-1");
         take();
         if (how == "stopped") guest.state = "stopped";
-        if (how == "nowhere") guest.host = base::HostId();
+        if (how == "shelved_offloaded") {
+            guest.state = how;
+            guest.host = base::HostId();
+        }
         if (how == "deleted") {
             remove("g1");
         } else {
@@ -310,6 +313,23 @@ TEST_F(EvidenceTest, NovasWordEndsTheFaultOfAServerThatItStoppedDeletedOrHasOnNo
         }
         pass(seconds(7));
         EXPECT_THAT(take(), Contains(how + " cleared 2"));
+    }
+}
+
+TEST_F(EvidenceTest, ThatNovaHasAServerOnNoHostEndsNoFault) {
+    source.names_all = true;
+    for (const std::string state : {"active", "building", "error"}) {
+        InventoryGuest guest = placed("g1", "compute-1");
+        inventory.put(guest);
+        up(hello("compute-1", state), {open_fault("g1", state)});
+        down("compute-1");
+        take();
+        guest.state = state;
+        guest.host = base::HostId();
+        change(guest);
+        pass(seconds(30));
+        EXPECT_THAT(take(), Not(Contains(state + " cleared 2")));
+        EXPECT_TRUE(tracked(state)->fault.open()) << state;
     }
 }
 
