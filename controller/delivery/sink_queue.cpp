@@ -205,10 +205,10 @@ void SinkQueue::ended(std::uint64_t ticket, const Outcome& outcome, base::TimePo
             with(*attempt.lane, [&](AlarmQueue& queue) { queue.requeue(outcome.why, false); });
             return wait_until(*attempt.lane, now + outcome.delay);
         case Outcome::Kind::retry:
-            return fail(attempt, outcome.why, now);
+            return fail(attempt, outcome, now);
         case Outcome::Kind::refused:
             attempt.lane->refused = true;
-            requeue(*attempt.lane, outcome.why, now);
+            requeue(*attempt.lane, outcome, now);
             return receiver_back(*attempt.route);
     }
 }
@@ -228,11 +228,11 @@ void SinkQueue::succeed(const UnderWay& attempt, const Outcome& outcome, base::T
     });
 }
 
-void SinkQueue::fail(const UnderWay& attempt, const std::string& why, base::TimePoint now) {
+void SinkQueue::fail(const UnderWay& attempt, const Outcome& outcome, base::TimePoint now) {
     // Failing while the receiver takes messages about others: it concerns this subject alone.
     const bool stuck = is_stuck(*attempt.lane);
-    requeue(*attempt.lane, why, now);
-    if (!stuck) receiver_away(*attempt.route, attempt.started, now);
+    requeue(*attempt.lane, outcome, now);
+    if (!stuck) receiver_away(*attempt.route, attempt.started, now, outcome.delay);
 }
 
 std::vector<AckChange> SinkQueue::take_changes() {
@@ -340,18 +340,18 @@ void SinkQueue::wake(Route& route, base::TimePoint now) {
     }
 }
 
-void SinkQueue::requeue(Lane& lane, const std::string& why, base::TimePoint now) {
+void SinkQueue::requeue(Lane& lane, const Outcome& outcome, base::TimePoint now) {
     ++failures_in_a_row_;
-    last_error_ = why;
-    with(lane, [&](AlarmQueue& queue) { queue.requeue(why, true); });
+    last_error_ = outcome.why;
+    with(lane, [&](AlarmQueue& queue) { queue.requeue(outcome.why, true); });
     if (lane.queue.size() > 0) {
         if (++lane.failures == 1) lane.failing_since = now;
         failing_.insert(&lane);
     }
-    wait_until(lane, now + backoff(std::max(lane.failures, 1)));
+    wait_until(lane, now + std::max<base::Duration>(backoff(std::max(lane.failures, 1)), outcome.delay));
 }
 
-void SinkQueue::receiver_away(Route& route, base::TimePoint started, base::TimePoint now) {
+void SinkQueue::receiver_away(Route& route, base::TimePoint started, base::TimePoint now, base::Millis delay) {
     const bool known_already = route.away_since && started < route.last_away_at;
     if (known_already) return;
     if (!route.away_since) {
@@ -360,7 +360,7 @@ void SinkQueue::receiver_away(Route& route, base::TimePoint started, base::TimeP
     }
     ++route.away_failures;
     route.last_away_at = now;
-    route.retry_at = now + backoff(route.away_failures);
+    route.retry_at = now + std::max<base::Duration>(backoff(route.away_failures), delay);
 }
 
 /// Those that failed while the receiver was away need not wait any longer; those that fail for themselves do.

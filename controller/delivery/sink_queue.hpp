@@ -153,9 +153,9 @@ private:
     bool may_send(const Route& route) const;
     base::TimePoint due_of(const Route& route) const;
     void succeed(const UnderWay& attempt, const Outcome& outcome, base::TimePoint now);
-    void fail(const UnderWay& attempt, const std::string& why, base::TimePoint now);
-    void requeue(Lane& lane, const std::string& why, base::TimePoint now);
-    void receiver_away(Route& route, base::TimePoint started, base::TimePoint now);
+    void fail(const UnderWay& attempt, const Outcome& outcome, base::TimePoint now);
+    void requeue(Lane& lane, const Outcome& outcome, base::TimePoint now);
+    void receiver_away(Route& route, base::TimePoint started, base::TimePoint now, base::Millis delay);
     void receiver_back(Route& route);
     bool take_token(Lane& lane, base::TimePoint now) const;
     base::Duration backoff(int failures);

@@ -18,13 +18,13 @@ struct Outcome {
         refused,    ///< the receiver works and does not take this one
     };
     Kind kind = Kind::confirmed;
-    std::string why;  ///< for operators; empty when confirmed; holds no secret
-    base::Millis delay{};
+    std::string why;       ///< for operators; empty when confirmed; holds no secret
+    base::Millis delay{};  ///< of `retry`: no attempt before it, as the receiver asked
 
     static Outcome confirmed() { return {}; }
     static Outcome skipped(std::string why) { return {Kind::skipped, std::move(why)}; }
     static Outcome later(std::string why, base::Millis delay) { return {Kind::later, std::move(why), delay}; }
-    static Outcome retry(std::string why) { return {Kind::retry, std::move(why)}; }
+    static Outcome retry(std::string why, base::Millis delay = {}) { return {Kind::retry, std::move(why), delay}; }
     static Outcome refused(std::string why) { return {Kind::refused, std::move(why)}; }
 };
 

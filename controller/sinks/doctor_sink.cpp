@@ -35,6 +35,7 @@ public:
         runtime::HttpClientRequest request = options_.request;
         const json body = to_event(event);
         request.body = wire::dump(options_.list ? json::array({body}) : body);
+        request.status_only = true;
         http_.send(std::move(request), [done = std::move(done)](const base::Result<runtime::HttpClientResponse>& got) {
             done(outcome_of(got));
         });

@@ -23,6 +23,7 @@ public:
                                {"fault", to_json(event.alarm)}};
         if (event.collapsed > 0) body["collapsed"] = event.collapsed;
         request.body = wire::dump(body);
+        request.status_only = true;
         http_.send(std::move(request), [done = std::move(done)](const base::Result<runtime::HttpClientResponse>& got) {
             done(outcome_of(got));
         });

@@ -30,7 +30,8 @@ namespace {
 
 constexpr std::size_t kMaxBody = 64U << 20U;
 constexpr std::size_t kMaxHeaders = 64U << 10U;
-constexpr long kMaxConnections = 64;  // kept open in all
+constexpr std::size_t kShownBody = 4U << 10U;  ///< of an answer whose status is all that counts
+constexpr long kMaxConnections = 64;           // kept open in all
 
 struct EasyCloser {
     void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
@@ -64,7 +65,8 @@ std::string_view trim(std::string_view text) {
 
 std::size_t on_body(char* bytes, std::size_t /*one*/, std::size_t size, void* user) {
     auto& transfer = *static_cast<Transfer*>(user);
-    transfer.too_large = transfer.response.body.size() + size > kMaxBody;
+    const std::size_t most = transfer.request.status_only ? kShownBody : kMaxBody;
+    transfer.too_large = transfer.response.body.size() + size > most;
     if (transfer.too_large) return 0;
     transfer.response.body.append(bytes, size);
     return size;
@@ -134,8 +136,20 @@ Errc kind_of(CURLcode code) {
     }
 }
 
-/// What went wrong, for people. Of a connection that did not come about libcurl tells the reason apart.
+std::string seconds(Millis time) {
+    std::string text = std::to_string(time.count() / 1000);
+    if (const auto rest = time.count() % 1000; rest != 0) text += '.' + std::to_string(1000 + rest).substr(1);
+    return text + " s";
+}
+
+/// What went wrong, for people, in the same words each time. Of a connection that did not come about libcurl tells the
+/// reason apart.
 std::string problem_of(const Transfer& transfer, CURLcode code) {
+    if (code == CURLE_OPERATION_TIMEDOUT) {
+        curl_off_t connected = 0;
+        curl_easy_getinfo(transfer.easy.get(), CURLINFO_CONNECT_TIME_T, &connected);
+        return (connected == 0 ? "no connection within " : "no answer within ") + seconds(transfer.request.timeout);
+    }
     long system = 0;
     curl_easy_getinfo(transfer.easy.get(), CURLINFO_OS_ERRNO, &system);
     if (code == CURLE_COULDNT_CONNECT && system != 0)
@@ -338,10 +352,10 @@ void HttpClient::Impl::finish(CURL* easy, CURLcode code) {
     // libcurl takes a connection that ends within the header for the end of an answer.
     if (code == CURLE_OK && !transfer->header_complete)
         return transfer->done(fail(Errc::io, "the answer ends within its header"));
-    if (code == CURLE_OK) {
-        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &transfer->response.status);
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &transfer->response.status);
+    const bool has_status = transfer->header_complete && transfer->response.status >= 200;
+    if (code == CURLE_OK || (transfer->request.status_only && has_status))
         return transfer->done(std::move(transfer->response));
-    }
     if (!transfer->forbidden.empty()) return transfer->done(fail(Errc::permission, transfer->forbidden));
     if (transfer->too_large) {
         const bool header = transfer->header_bytes > kMaxHeaders;

@@ -22,6 +22,8 @@ struct HttpClientRequest {
     std::string ca_file;        ///< empty: the system's
     bool insecure = false;
     base::Millis timeout{5000};  ///< for the whole request
+    /// The status is all that counts: it is the response also when the body does not end as announced, or is long.
+    bool status_only = false;
     /// For a URL that somebody else names: asked with the address that is connected to, whatever the name resolves to.
     /// What it returns is why that must not be, empty: it may.
     std::function<std::string(const boost::asio::ip::tcp::endpoint&)> why_not_connect = {};

@@ -109,6 +109,17 @@ TEST_F(SinkQueueTest, BacksOffFrom200MsDoublingTo30SForEver) {
     EXPECT_TRUE(queue.away_since());
 }
 
+TEST_F(SinkQueueTest, TriesNoSoonerThanTheReceiverAskedFor) {
+    offer(open_alarm("g1", "a1"));
+    offer(open_alarm("g2", "a2"));
+    const auto first = queue.next(now);
+    ASSERT_TRUE(first);
+    queue.ended(first->ticket, Outcome::retry("HTTP 503", seconds(20)), now);
+    pump(Answer::fail);
+    EXPECT_GE(advance_to_due(), seconds(20));
+    EXPECT_EQ(pump().size(), 2U);
+}
+
 TEST_F(SinkQueueTest, ProbesWithOneMessageWhileTheReceiverIsAway) {
     for (int i = 0; i < 5; ++i)
         offer(open_alarm("g" + std::to_string(i), "a" + std::to_string(i)));

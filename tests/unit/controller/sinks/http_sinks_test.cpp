@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "base/log.hpp"
+#include "controller/sinks/http_target.hpp"
 #include "tests/unit/controller/sinks/sink_fixture.hpp"
 #include "tests/unit/controller/support/receiver.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -167,6 +168,25 @@ TEST_F(HttpSinksTest, AReceiverThatCannotWorkNowIsTriedAgain) {
         EXPECT_THAT(outcome.why, HasSubstr("HTTP " + std::to_string(status)));
     }
     EXPECT_TRUE(receiver.confirmed.empty());
+}
+
+TEST_F(HttpSinksTest, AReceiverSaysWhenToTryAgain) {
+    const auto delay = [](long status, std::map<std::string, std::string> headers) {
+        return outcome_of(runtime::HttpClientResponse{status, std::move(headers), ""}).delay;
+    };
+    EXPECT_EQ(delay(429, {{"retry-after", "20"}}), std::chrono::seconds(20));
+    EXPECT_EQ(delay(503, {{"retry-after", "86400"}}), std::chrono::minutes(1)) << "a fault does not wait for a day";
+    EXPECT_EQ(delay(503, {{"retry-after", "99999999999999999999"}}), std::chrono::minutes(1));
+    EXPECT_EQ(delay(503, {{"retry-after", "Sun, 29 Nov 2026 09:25:56 GMT"}, {"date", "Sun, 29 Nov 2026 09:25:26 GMT"}}),
+              std::chrono::seconds(30));
+    for (const char* nonsense : {"", "-5", "soon", "20 s"})
+        EXPECT_EQ(delay(503, {{"retry-after", nonsense}}), base::Millis(0)) << nonsense;
+    EXPECT_EQ(delay(500, {{"retry-after", "20"}}), base::Millis(0));
+}
+
+TEST_F(HttpSinksTest, ARedirectionIsNamed) {
+    EXPECT_EQ(outcome_of(runtime::HttpClientResponse{308, {{"location", "https://inspector/events"}}, ""}).why,
+              "HTTP 308 to https://inspector/events, which is not followed");
 }
 
 TEST_F(HttpSinksTest, AnAnswerAboutTheMessageIsARefusal) {

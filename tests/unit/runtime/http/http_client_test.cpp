@@ -198,6 +198,28 @@ TEST_F(HttpClientTest, GivesUpOnAPeerThatDoesNotAnswer) {
     const Answer answer = send(std::move(out));
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().code, Errc::timeout);
+    EXPECT_EQ(answer.error().message, "no answer within 0.050 s") << "the same each time";
+}
+
+TEST_F(HttpClientTest, AStatusIsAnAnswerWhereThatIsAllThatCounts) {
+    const std::string head = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
+    for (const std::string& body : {std::string("half"), std::string(90'000, 'x')}) {
+        for (const bool closes : {true, false}) {
+            Peer peer([&](tcp::socket& socket) {
+                std::string request;
+                boost::system::error_code error;
+                asio::read_until(socket, asio::dynamic_buffer(request), "\r\n\r\n", error);
+                asio::write(socket, asio::buffer(head + body), error);
+                if (!closes) wait_for_close(socket);
+            });
+            HttpClientRequest out = request(peer.url());
+            out.timeout = Millis(200);
+            out.status_only = true;
+            const Answer answer = send(std::move(out));
+            ASSERT_TRUE(answer) << answer.error().message;
+            EXPECT_EQ(answer->status, 200);
+        }
+    }
 }
 
 TEST_F(HttpClientTest, ReportsAPeerThatClosesOrTalksNonsense) {
