@@ -27,8 +27,9 @@ constexpr std::size_t kBatchBytes = 4U << 20U;
 constexpr std::size_t kWaitingBatches = 5;
 /// How long the thread waits for a message before it checks whether it is to end.
 constexpr Millis kWaitForMessage{200};
-/// Who deletes Nova's exchange, or a binding, ends what arrives here, and no consumer is told.
-constexpr Millis kBindEvery{10'000};
+/// Who deletes Nova's exchange, or a binding, ends what arrives here, and who reads the queue as well takes a part of
+/// it: no consumer is told.
+constexpr Millis kCheckEvery{10'000};
 constexpr Millis kFirstPause{500};
 constexpr Millis kLongestPause{30'000};
 
@@ -49,7 +50,6 @@ public:
 
     /// Has no effect unless a binding is gone. Fails when the exchange is.
     Result<void> bind() {
-        bound_at_ = base::Clock::now();
         if (auto found = session_.expect_exchange(config_.exchange); !found) return found;
         for (const std::string& topic : config_.topics) {
             if (auto bound = session_.bind(config_.queue, config_.exchange, topic + ".*"); !bound) return bound;
@@ -57,12 +57,18 @@ public:
         return {};
     }
 
+    bool is_due() const { return base::Clock::now() - checked_at_ >= kCheckEvery; }
+
+    /// Binds again; returns how many read the queue.
+    Result<std::size_t> check() {
+        checked_at_ = base::Clock::now();
+        if (auto bound = bind(); !bound) return tl::make_unexpected(bound.error());
+        return session_.consumers(config_.queue);
+    }
+
     /// Empties `bodies` into which messages come, waiting for the first one only. Fails when the connection is lost.
     Result<void> read(std::vector<std::string>& bodies) {
         bodies.clear();
-        if (base::Clock::now() - bound_at_ >= kBindEvery) {
-            if (auto bound = bind(); !bound) return bound;
-        }
         std::uint64_t last_tag = 0;
         std::size_t size = 0;
         while (bodies.size() < kBatch && size < kBatchBytes) {
@@ -91,7 +97,7 @@ private:
 
     const NotificationFeedConfig& config_;
     AmqpSession session_;
-    base::TimePoint bound_at_{};
+    base::TimePoint checked_at_ = base::Clock::now();
 };
 
 }  // namespace
@@ -137,7 +143,14 @@ private:
 
     Result<void> consume(Subscription& subscription) {
         std::vector<std::string> bodies;
+        std::size_t known_readers = 1;
         while (!stopping()) {
+            if (subscription.is_due()) {
+                const auto readers = subscription.check();
+                if (!readers) return tl::make_unexpected(readers.error());
+                if (std::exchange(known_readers, *readers) != *readers)
+                    post([this, readers = *readers] { handler_.on_readers(readers); });
+            }
             if (auto read = subscription.read(bodies); !read) return read;
             if (bodies.empty()) continue;
             wait_for_room();

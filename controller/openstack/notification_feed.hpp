@@ -36,6 +36,8 @@ public:
         std::function<void(const std::vector<std::string>&)> on_messages;
         /// Listening from now on; what was sent before may be lost.
         std::function<void()> on_connected;
+        /// So many read the queue, this one included; called when that has changed.
+        std::function<void(std::size_t)> on_readers;
         /// Not listening, and why; holds no secret.
         std::function<void(const std::string&)> on_lost;
     };

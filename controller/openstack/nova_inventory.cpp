@@ -22,6 +22,8 @@ namespace {
 // What the board of problems calls them.
 constexpr const char* kNotListed = "the inventory cannot be read from Nova";
 constexpr const char* kNoNotifications = "Nova's notifications cannot be received";
+constexpr const char* kSharedQueue = "others read the queue of Nova's notifications";
+constexpr const char* kNotFound = "Nova does not find servers that it has not reported as deleted";
 constexpr const char* kBadSpecs = "flavors have extra specs that cannot be used";
 
 constexpr base::Millis kFirstRetry{1'000};
@@ -33,6 +35,15 @@ constexpr std::size_t kMissingAsked = 500;
 constexpr std::size_t kShownProblems = 5;
 /// The hosts that write `updated` have clocks of their own, and a row may be committed after one with a later time.
 constexpr std::chrono::minutes kOverlap{5};
+
+/// "a, b, c and 4 more".
+std::string listed(const std::vector<GuestId>& guests) {
+    std::string text;
+    for (std::size_t i = 0; i < std::min(guests.size(), kShownProblems); ++i)
+        text += (text.empty() ? "" : ", ") + guests[i].str();
+    if (guests.size() > kShownProblems) text += " and " + std::to_string(guests.size() - kShownProblems) + " more";
+    return text;
+}
 
 std::string summary(const std::map<std::string, std::size_t>& problems) {
     std::string text;
@@ -71,6 +82,7 @@ public:
           poll_timer_(io),
           feed_(io, config_.feed,
                 {[this](const auto& bodies) { notified(bodies); }, [this] { listening(); },
+                 [this](std::size_t readers) { shared(readers); },
                  [this](const std::string& why) { not_listening(why); }}) {
         const auto counter = [&](const std::string& what, const std::string& help) {
             return metrics.counter("vitalwire_controller_nova_" + what + "_total", help);
@@ -114,6 +126,7 @@ private:
         base::WallTime listed_at{};    ///< its first page, by Nova's clock
         std::vector<GuestId> missing;  ///< not asked for yet
         std::vector<GuestId> gone;
+        std::vector<GuestId> not_found;  ///< so Nova also answers a user who may not see them
         std::vector<GroupId> missing_groups;
         std::vector<GroupId> gone_groups;
         std::size_t asking = 0;
@@ -200,7 +213,9 @@ private:
             ++poll->asking;
             client_.get_server(guest, [self = shared_from_this(), poll, guest](const auto& got) {
                 if (self->handler_ == nullptr) return;
-                self->note_missing(poll, got && (!*got || (*got)->deleted), guest, poll->gone);
+                const bool found = got && *got;
+                if (got && !found) poll->not_found.push_back(guest);
+                self->note_missing(poll, found && (*got)->deleted, guest, poll->gone);
             });
         }
         while (poll->asking < kAskedAtOnce && !poll->missing_groups.empty()) {
@@ -213,7 +228,23 @@ private:
                 self->note_missing(poll, got && !*got, group, poll->gone_groups);
             });
         }
-        if (poll->asking == 0) finish(poll);
+        if (poll->asking == 0) poll->not_found.empty() ? finish(poll) : ask_for_deleted(poll);
+    }
+
+    /// Nova lists a deleted server among those that changed since the poll before. Who may no longer see a server is
+    /// shown nothing of it, and is answered that there is none.
+    void ask_for_deleted(const PollPtr& poll) {
+        if (changed_since_.empty()) {  // a Nova without a clock: there is no other word of it
+            poll->gone.insert(poll->gone.end(), poll->not_found.begin(), poll->not_found.end());
+            poll->not_found.clear();
+            return finish(poll);
+        }
+        client_.list_servers(changed_since_, take<NovaClient::Servers>(poll), then(&Impl::keep_undeleted, poll));
+    }
+
+    void keep_undeleted(const PollPtr& poll) {
+        std::erase_if(poll->not_found, [this](const GuestId& guest) { return inventory_.guest(guest) == nullptr; });
+        finish(poll);
     }
 
     template <class T>
@@ -238,6 +269,7 @@ private:
         backoff_ = kFirstRetry;
         ended(config_.poll_interval);
         report_problem(kNotListed, "");
+        if (poll->complete) report_problem(kNotFound, listed(poll->not_found));
         changed(changes, true);
     }
 
@@ -263,9 +295,17 @@ private:
         poll_soon();  // for what was not received
     }
 
+    /// The broker gives each message to one of them.
+    void shared(std::size_t readers) {
+        report_problem(kSharedQueue, readers <= 1 ? ""
+                                                  : "queue " + config_.feed.queue + " has " + std::to_string(readers) +
+                                                        " readers, and each gets a part");
+    }
+
     void not_listening(const std::string& why) {
         if (handler_ == nullptr) return;
         *listening_ = false;
+        report_problem(kSharedQueue, "");
         report_problem(kNoNotifications, why);
     }
 

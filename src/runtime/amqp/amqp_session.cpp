@@ -241,6 +241,13 @@ Result<void> AmqpSession::declare_queue(const std::string& name, const Queue& qu
     return checked("queue '" + name + "'");
 }
 
+Result<std::size_t> AmqpSession::consumers(const std::string& queue) {
+    const amqp_queue_declare_ok_t* found =
+        amqp_queue_declare(state_, kChannel, bytes(queue), 1, 0, 0, 0, amqp_empty_table);
+    if (found == nullptr) return tl::make_unexpected(checked("queue '" + queue + "'").error());
+    return std::size_t{found->consumer_count};
+}
+
 bool AmqpSession::closed_for_other_arguments() const {
     const amqp_rpc_reply_t reply = amqp_get_rpc_reply(state_);
     if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD) return false;

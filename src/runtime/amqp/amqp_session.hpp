@@ -84,6 +84,8 @@ public:
     base::Result<void> declare_exchange(const std::string& name, const std::string& type);  ///< a durable one
     base::Result<void> expect_exchange(const std::string& name);  ///< fails if it is not there
     base::Result<void> declare_queue(const std::string& name, const Queue& queue);
+    /// How many consumers a queue has; fails if it is not there.
+    base::Result<std::size_t> consumers(const std::string& queue);
     base::Result<void> bind(const std::string& queue, const std::string& exchange, const std::string& key);
     base::Result<void> prefetch(std::uint16_t messages);
     /// `consumer` names it in events. Without `acknowledged` a message is done with when it is sent to us.

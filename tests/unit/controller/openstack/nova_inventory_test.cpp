@@ -17,6 +17,8 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+constexpr const char* kNotFound = "Nova does not find servers that it has not reported as deleted";
+
 /// Keystone and Nova as they were observed: servers by pages of two, groups by offset.
 class NovaInventoryTest : public ::testing::Test, public InventorySource::Handler {
 protected:
@@ -81,6 +83,8 @@ protected:
 
     CloudAnswer servers_page(const std::string& target) const {
         if (endless) return {200, endless_page(target).dump()};
+        if (target.find("changes-since") != std::string::npos && !deleted.empty())
+            return {200, json{{"servers", deleted}}.dump(), dates};
         const std::size_t marker = target.find("marker=");
         const std::size_t begin = marker == std::string::npos ? 0 : std::stoul(target.substr(marker + 7));
         json page = {{"servers", json::array()}};
@@ -143,7 +147,7 @@ protected:
 
     std::string newest = "2.93";
     int status = 200;
-    std::vector<json> servers, hidden, groups;
+    std::vector<json> servers, hidden, deleted, groups;
     std::vector<std::string> asked, microversions;
     std::map<std::string, std::string> problems;
     std::size_t rounds = 0;
@@ -193,8 +197,22 @@ TEST_F(NovaInventoryTest, AServerThatIsNotListedStaysUntilNovaHasItNoMore) {
     ASSERT_TRUE(until_next_round());
     EXPECT_NE(inventory.guest(GuestId("vm-2")), nullptr);
     hidden.clear();
+    deleted = {nova_server("vm-2", "deleted")};
     EXPECT_TRUE(loop.until([&] { return inventory.guest(GuestId("vm-2")) == nullptr; }));
     EXPECT_NE(inventory.guest(GuestId("vm-1")), nullptr);
+    ASSERT_TRUE(until_next_round());
+    EXPECT_EQ(problems[kNotFound], "");
+}
+
+TEST_F(NovaInventoryTest, AServerThatNovaDoesNotFindAndHasNotReportedAsDeletedStays) {
+    servers = {nova_server("vm-1"), nova_server("vm-2")};
+    start();
+    ASSERT_TRUE(until_loaded());
+    servers.pop_back();  // the user sees its own project only, and of the others there are none
+    ASSERT_TRUE(loop.until([&] { return problems[kNotFound] == "vm-2"; }));
+    EXPECT_NE(inventory.guest(GuestId("vm-2")), nullptr);
+    servers.push_back(nova_server("vm-2"));
+    EXPECT_TRUE(loop.until([&] { return problems[kNotFound].empty(); }));
 }
 
 TEST_F(NovaInventoryTest, AGroupThatIsNotListedStaysUntilNovaHasItNoMore) {
