@@ -269,6 +269,7 @@ void AppConnection::unanswered() {
         if (!receive()) return;
     }
     if (!awaits_answer_) return;
+    awaits_answer_ = false;
     owner_.health_changed(*this, {false, "did not answer within " + std::to_string(timeout_.count()) + " ms"});
     timer_.arm(asked_at_ + interval_, [this] { ask(); });
 }

@@ -99,6 +99,16 @@ TEST_F(AppServerTest, AnAnswerToAnEarlierQuestionDoesNotCount) {
     EXPECT_FALSE(was_healthy);
 }
 
+TEST_F(AppServerTest, AnAnswerAfterItsTimeDoesNotCountThoughNoOtherQuestionWasAsked) {
+    auto application = registered("db", seconds(1), milliseconds(100));
+    const auto question = next<app::Query>(*application).id;
+    await_reason("application db: did not answer within 100 ms");
+    application->send(app::Report{{true, ""}, question});
+    application->send(app::StatusRequest{});
+    next<app::Status>(*application);
+    EXPECT_FALSE(board_.overall().healthy);
+}
+
 TEST_F(AppServerTest, NamesAnApplicationThatEndsWithoutDeregistering) {
     auto application = registered("db");
     application->end();
