@@ -24,6 +24,9 @@ std::string_view answer_word(ChannelKind kind) {
     return kind == ChannelKind::guest_agent ? "return" : "challenge_response";
 }
 
+/// No message of the heartbeat is longer.
+constexpr std::size_t kShortLine = 2048;
+
 /// What a payload costs on the wire at most: base64, or escapes where they are shorter, and the envelope.
 constexpr double kWireBytesOfByte = 2;
 constexpr double kWireBytesOfMessage = 512;
@@ -179,6 +182,9 @@ void Channel::on_unreachable(int error) {
 }
 
 void Channel::on_line(std::string_view line) {
+    // An answer is always looked for: it may stand behind what the guest's applications flood.
+    if (connection_->above_rate() && (is_of_group(line) || line.size() > kShortLine))
+        return dropped(Drop::throttled, 1, "more bytes than a guest may send");
     const base::TimePoint now = base::Clock::now();
     const auto is_answer = [&] { return line.find(answer_word(kind_)) != std::string_view::npos; };
     // A flood of the group's messages must not cost the guest its registration: each layer has its own allowance.

@@ -28,7 +28,7 @@ enum class Drop : std::uint8_t {
     unknown_address,
     not_enabled,
     rate_limited,     ///< more messages a second than a guest may send; dropped unread
-    throttled,        ///< more bytes a second: not read for a while
+    throttled,        ///< more bytes a second: no answer and dropped unread, or a pause of reading
     nack_suppressed,  ///< a refusal that was not answered because there were too many
     not_read,         ///< a message for a guest that does not read
 };

@@ -28,8 +28,10 @@ constexpr base::Millis kStable{1000};
 thread_local std::array<char, EpollPoller::kReadSize> g_read_buffer;
 /// Messages for which an empty queue keeps its memory: a challenge waits in it with every beat.
 constexpr std::size_t kKeptQueue = 1;
-/// What a socket holds at most, of a side that is gone.
+/// What a socket holds at most.
 constexpr int kLastReads = 8;
+/// Of its rate: reading costs little beside what is done with a line.
+constexpr double kReadAbove = 4;
 
 /// Half of the delay to one and a half: peers that went away together do not come back in step.
 base::Millis jittered(base::Millis delay) {
@@ -74,6 +76,7 @@ LineConnection::LineConnection(asio::io_context& io, std::string path, Limits li
       handler_(&handler),
       framer_(limits.max_line),
       bytes_(bytes_bucket(limits.bytes_per_second)),
+      read_bytes_(bytes_bucket(kReadAbove * limits.bytes_per_second)),
       retry_after_(kFirstRetry) {}
 
 LineConnection::~LineConnection() {
@@ -92,6 +95,7 @@ void LineConnection::start() {
 
 void LineConnection::set_bytes_per_second(double bytes_per_second) {
     bytes_ = bytes_bucket(bytes_per_second);
+    read_bytes_ = bytes_bucket(kReadAbove * bytes_per_second);
 }
 
 void LineConnection::close() {
@@ -134,8 +138,14 @@ void LineConnection::update_interest() {
 }
 
 void LineConnection::read_now() {
-    if (closed_ || paused_ || !up()) return;
-    if (const auto got = EpollPoller::read(fd_, g_read_buffer.data())) on_read(got->bytes, got->error);
+    const std::uint64_t connection = connection_;
+    for (int reads = 0; reads < kLastReads && connection == connection_ && !closed_ && up(); ++reads) {
+        const auto got = EpollPoller::read(fd_, g_read_buffer.data());
+        if (!got) return;
+        const bool more = got->bytes.size() == EpollPoller::kReadSize;
+        on_read(got->bytes, got->error);
+        if (!more) return;
+    }
 }
 
 void LineConnection::on_read(std::string_view bytes, int error) {
@@ -143,7 +153,10 @@ void LineConnection::on_read(std::string_view bytes, int error) {
     const std::uint64_t connection = connection_;
     deliver(bytes);
     if (connection != connection_) return;
-    const base::Duration debt = bytes_.charge(base::Clock::now(), static_cast<double>(bytes.size()));
+    const base::TimePoint now = base::Clock::now();
+    const auto count = static_cast<double>(bytes.size());
+    above_rate_ = bytes_.charge(now, count) > base::Duration::zero();
+    const base::Duration debt = read_bytes_.charge(now, count);
     if (debt > base::Duration::zero()) pause_reading(debt);
 }
 
@@ -249,8 +262,7 @@ void LineConnection::drop_later(const std::string& why) {
 /// The other side went without hearing us; what it said before is heard.
 void LineConnection::hear_out(const std::string& why) {
     const std::uint64_t connection = connection_;
-    for (int reads = 0; reads < kLastReads && connection == connection_; ++reads)
-        read_now();
+    read_now();
     if (connection == connection_) drop(why);
 }
 
@@ -272,7 +284,7 @@ void LineConnection::reset() {
     queue_.clear();
     queued_bytes_ = 0;
     written_ = 0;
-    paused_ = false;
+    paused_ = above_rate_ = false;
     ++connection_;
 }
 

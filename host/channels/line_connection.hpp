@@ -18,8 +18,8 @@ namespace vitalwire::host {
 
 /// Lines over a connection to a UNIX stream socket on which somebody else (QEMU) listens. Connects, again and again
 /// with back-off, until closed. Everything is bounded: the length of a line, what is read in one turn of the loop, what
-/// is read a second (beyond it the connection is not read for a while, which stops the sender too), what waits to be
-/// written. All calls and callbacks are on the loop's thread; no callback comes from inside a call, except from
+/// is read a second (beyond four times its rate the connection is not read for a while, which stops the sender too),
+/// what waits to be written. All calls and callbacks are on the loop's thread; no callback comes from inside a call, except from
 /// `read_now`, and `on_not_read` from `send`.
 class LineConnection final : public EpollPoller::Watcher, public std::enable_shared_from_this<LineConnection> {
 public:
@@ -38,7 +38,7 @@ public:
         virtual void on_unreachable(int error) = 0;
         virtual void on_line(std::string_view line) = 0;
         virtual void on_overlong_lines(std::uint64_t count) = 0;
-        /// The peer sends more than `bytes_per_second`.
+        /// The peer sends so much that it is not read for a while.
         virtual void on_throttled() = 0;
         /// The peer does not read: so many of our messages were given up.
         virtual void on_not_read(std::uint64_t messages) = 0;
@@ -64,8 +64,10 @@ public:
     void retry_now();
     /// Writes a whole message, its newlines included. When the queue is full the oldest messages give way.
     void send(std::string message, Keep keep = Keep::all);
-    /// Reads now what has arrived, without waiting for the loop.
+    /// Reads now what has arrived, without waiting for the loop or for the end of a pause.
     void read_now();
+    /// The peer has sent more than `bytes_per_second` lately: what it is not to be judged by need not be read.
+    bool above_rate() const { return above_rate_; }
 
     bool up() const { return fd_ >= 0; }
     /// Nothing waits to be written.
@@ -104,6 +106,7 @@ private:
     Handler* handler_;
     wire::LineFramer framer_;
     base::TokenBucket bytes_;
+    base::TokenBucket read_bytes_;  ///< beyond it, it is not read
     std::vector<Message> queue_;  ///< the first may be written in part
     std::size_t queued_bytes_ = 0;
     std::size_t written_ = 0;  ///< of the first message
@@ -113,6 +116,7 @@ private:
     base::TimePoint up_since_{};
     bool closed_ = false;
     bool paused_ = false;
+    bool above_rate_ = false;
 };
 
 }  // namespace vitalwire::host

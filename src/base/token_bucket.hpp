@@ -24,9 +24,10 @@ public:
     }
 
     /// Takes `count` tokens in any case and returns how long it takes until the debt is paid; zero when there is none.
+    /// A debt is never larger than a burst.
     Duration charge(TimePoint now, double count) {
         refill(now);
-        tokens_ -= count;
+        tokens_ = std::max(tokens_ - count, -burst_);
         if (tokens_ >= 0) return Duration::zero();
         return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(-tokens_ / per_second_));
     }

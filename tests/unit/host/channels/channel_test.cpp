@@ -293,6 +293,50 @@ TEST_F(ChannelTest, StopsReadingAGuestThatSendsMoreBytesThanItMay) {
     EXPECT_LT(written, 800'000U);
 }
 
+std::string broadcast(const std::string& payload) {
+    return "{\"version\":2,\"source_addr\":\"vitalwire.group\",\"dest_addr\":\"vitalwire.group\","
+           "\"data\":{\"version\":1,\"msg_type\":\"broadcast\",\"data\":\"" +
+           payload + "\"}}\n";
+}
+
+TEST_F(ChannelTest, FindsAnAnswerBehindAFloodThatItDoesNotReadFurther) {
+    ChannelLimits limits;
+    limits.bytes_per_second = 10'000;
+    start(ChannelKind::native, limits);
+    std::string rest;
+    ASSERT_TRUE(run_until(io_, [&] {
+        if (rest.empty()) rest = broadcast(std::string(3000, 'x'));
+        const std::size_t written = peer_.write(rest);
+        rest.erase(0, written);
+        return written == 0 && dropped(Drop::throttled) > 0;
+    }));
+    ASSERT_EQ(inits_, 0U);
+    // What the guest says now, once there is room, comes after all of that.
+    channel_->read_now();
+    const std::string end = rest + kInit + "\n";
+    ASSERT_EQ(peer_.write(end), end.size());
+    channel_->read_now();
+    EXPECT_EQ(inits_, 1U);
+}
+
+TEST_F(ChannelTest, AboveItsBytesAGuestIsHeardAndItsApplicationsAreNot) {
+    ChannelLimits limits;
+    limits.bytes_per_second = 40'000;
+    start(ChannelKind::native, limits);
+    group::Limits group;
+    group.enabled = true;
+    group.messages_per_second = 1;
+    group.bytes_per_second = 1;
+    channel_->allow(group);
+    std::string flood;
+    for (int i = 0; i < 50; ++i)
+        flood += broadcast(std::string(3000, 'x'));
+    guest_sends(flood);
+    EXPECT_GE(dropped(Drop::throttled), 1U);
+    EXPECT_LT(group_pdus_.size(), 50U);
+    EXPECT_EQ(inits_, 1U);
+}
+
 TEST_F(ChannelTest, KeepsOneChallengeAtMostForAGuestThatDoesNotRead) {
     start();
     ASSERT_TRUE(run_until(io_, [&] { return peer_.received() == "\n"; }));
@@ -352,12 +396,6 @@ TEST_F(ChannelTest, EscapesWhatAGuestSaysBeforeItIsLogged) {
     guest_sends(enveloped("\"vitalwire.heartbeat\"", "{\"version\":1,\"msg_type\":\"a\\u001b[31mb\"}"));
     ASSERT_FALSE(g_log.empty());
     EXPECT_EQ(g_log.front().find('\x1b'), std::string::npos);
-}
-
-std::string broadcast(const std::string& payload) {
-    return "{\"version\":2,\"source_addr\":\"vitalwire.group\",\"dest_addr\":\"vitalwire.group\","
-           "\"data\":{\"version\":1,\"msg_type\":\"broadcast\",\"data\":\"" +
-           payload + "\"}}\n";
 }
 
 TEST_F(ChannelTest, SaysWhenItHasWrittenAllAndMayBeGivenMore) {
