@@ -30,6 +30,8 @@ thread_local std::array<char, EpollPoller::kReadSize> g_read_buffer;
 constexpr std::size_t kKeptQueue = 1;
 /// What a socket holds at most.
 constexpr int kLastReads = 8;
+/// What the kernel keeps at most for a guest that reads slowly, about: its next challenge waits behind it.
+constexpr int kSendBuffer = 8 * 1024;
 /// Of its rate: reading costs little beside what is done with a line.
 constexpr double kReadAbove = 4;
 
@@ -59,6 +61,7 @@ int connect_to(const std::string& path, int& error) {
         error = errno;
         return -1;
     }
+    ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
     if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
     error = errno;
     ::close(fd);

@@ -19,8 +19,8 @@ namespace vitalwire::host {
 /// Lines over a connection to a UNIX stream socket on which somebody else (QEMU) listens. Connects, again and again
 /// with back-off, until closed. Everything is bounded: the length of a line, what is read in one turn of the loop, what
 /// is read a second (beyond four times its rate the connection is not read for a while, which stops the sender too),
-/// what waits to be written. All calls and callbacks are on the loop's thread; no callback comes from inside a call, except from
-/// `read_now`, and `on_not_read` from `send`.
+/// what waits to be written. All calls and callbacks are on the loop's thread; no callback comes from inside a call,
+/// except from `read_now`, and `on_not_read` from `send`.
 class LineConnection final : public EpollPoller::Watcher, public std::enable_shared_from_this<LineConnection> {
 public:
     struct Limits {
@@ -107,7 +107,7 @@ private:
     wire::LineFramer framer_;
     base::TokenBucket bytes_;
     base::TokenBucket read_bytes_;  ///< beyond it, it is not read
-    std::vector<Message> queue_;  ///< the first may be written in part
+    std::vector<Message> queue_;    ///< the first may be written in part
     std::size_t queued_bytes_ = 0;
     std::size_t written_ = 0;  ///< of the first message
     std::uint64_t overlong_told_ = 0;

@@ -37,6 +37,9 @@ namespace {
 constexpr Millis kFirstRetry{200};
 constexpr Millis kLongestRetry{5000};
 constexpr Millis kCloseDeadline{3000};
+/// A disk that hangs does not fail: who waits for it longer than that is told so.
+constexpr Millis kLongWrite{1000};
+constexpr const char* kHangs = "the disk has not answered a write for more than a second";
 constexpr Millis kOpenPause{500};  // between attempts to open a file that is in use
 
 /// "20261122T060508Z"
@@ -95,6 +98,7 @@ private:
     void failed(const std::string& why);
     void wait_before_retry(std::unique_lock<std::mutex>& lock);
     void tell_waiting();
+    bool hangs() const;
 
     asio::io_context* io_;  ///< null once closed: nobody is told anything any more
     const std::string path_;
@@ -106,6 +110,7 @@ private:
     StoreChanges of_turn_;  ///< made in this turn of the event loop: the thread gets them together
     StoreChanges pending_;
     StoreChanges under_way_;
+    base::TimePoint begun_at_{};   ///< of what is under way
     std::uint64_t changes_ = 0;    ///< so far
     std::uint64_t passed_on_ = 0;  ///< of them, from `of_turn_` to `pending_`
     std::uint64_t durable_ = 0;    ///< of them, on the disk
@@ -160,6 +165,7 @@ void Writer::run() {
         if (pending_.empty()) break;
         under_way_ = std::exchange(pending_, {});
         const std::uint64_t up_to = passed_on_;
+        begun_at_ = base::Clock::now();
         lock.unlock();
         const Result<void> done = write(under_way_);
         lock.lock();
@@ -182,6 +188,8 @@ void Writer::run() {
 Result<void> Writer::write(const StoreChanges& changes) {
     if (!file_) {
         auto opened = SqliteFile::open(path_);
+        // Found so on a disk that could not be written then.
+        if (!opened && opened.error().code == Errc::malformed && move_aside(path_)) opened = SqliteFile::open(path_);
         if (!opened) return tl::make_unexpected(opened.error());
         file_ = std::move(*opened);
     }
@@ -191,11 +199,11 @@ Result<void> Writer::write(const StoreChanges& changes) {
 }
 
 void Writer::written(std::uint64_t up_to) {
-    under_way_.clear();
     durable_ = up_to;
     retry_after_ = kFirstRetry;
-    if (!problem_.empty()) log::info("state can be written again", {{"file", path_}});
+    if (!problem_.empty() || hangs()) log::info("state can be written again", {{"file", path_}});
     problem_.clear();
+    under_way_.clear();
     tell_waiting();
 }
 
@@ -209,9 +217,14 @@ void Writer::wait_before_retry(std::unique_lock<std::mutex>& lock) {
     retry_after_ = std::min(retry_after_ * 2, kLongestRetry);
 }
 
+/// With the lock held.
+bool Writer::hangs() const {
+    return !under_way_.empty() && base::Clock::now() - begun_at_ > kLongWrite;
+}
+
 std::string Writer::problem() const {
     const std::lock_guard lock(mutex_);
-    if (problem_.empty()) return {};
+    if (problem_.empty()) return hangs() ? kHangs : "";
     return problem_ + "; changes that wait: " + std::to_string(of_turn_.size() + pending_.size() + under_way_.size());
 }
 
@@ -297,6 +310,17 @@ bool is_on_read_only_disk(const std::string& path) {
     return statvfs(folder.c_str(), &disk) == 0 && (disk.f_flag & ST_RDONLY) != 0;
 }
 
+/// An unreadable file stays where it is until it can be moved.
+Result<Opened> read_on_read_only_disk(const std::string& path, std::string& aside) {
+    auto content = SqliteFile::read_only(path);
+    if (content) return Opened{std::nullopt, std::move(*content)};
+    if (content.error().code != Errc::malformed) return tl::make_unexpected(content.error());
+    log::error("the state is unreadable, on a disk that is read-only: starting empty",
+               {{"why", content.error().message}});
+    aside = path;
+    return Opened{};
+}
+
 Result<Opened> open_and_read(const std::string& path) {
     auto file = SqliteFile::open(path);
     if (!file) return tl::make_unexpected(file.error());
@@ -310,7 +334,7 @@ Result<Opened> open_and_read(const std::string& path) {
 Result<std::unique_ptr<Store>> Store::open(asio::io_context& io, const std::string& path) {
     auto opened = open_and_read(path);
     std::string aside;
-    if (!opened && opened.error().code == Errc::malformed) {
+    if (!opened && opened.error().code == Errc::malformed && !is_on_read_only_disk(path)) {
         auto moved = move_aside(path);
         if (!moved) return tl::make_unexpected(moved.error());
         aside = std::move(*moved);
@@ -321,9 +345,7 @@ Result<std::unique_ptr<Store>> Store::open(asio::io_context& io, const std::stri
     if (!opened && is_on_read_only_disk(path)) {
         log::error("the disk is read-only: the state is kept in memory until it can be written",
                    {{"why", opened.error().message}});
-        auto content = SqliteFile::read_only(path);
-        if (!content) return tl::make_unexpected(content.error());
-        opened = Opened{std::nullopt, std::move(*content)};
+        opened = read_on_read_only_disk(path, aside);
     }
     if (!opened) return tl::make_unexpected(opened.error());
     return std::make_unique<SqliteStore>(io, path, std::move(opened->file), std::move(opened->content),

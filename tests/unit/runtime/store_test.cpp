@@ -1,5 +1,6 @@
 #include "runtime/store.hpp"
 
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -7,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
@@ -14,6 +16,28 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <thread>
+
+namespace {
+
+/// SQLite's writes do not come back, as on a disk that hangs.
+std::atomic<bool> g_disk_hangs = false;
+
+int sync_when_the_disk_answers(const char* name, int fd) {
+    while (g_disk_hangs)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return reinterpret_cast<int (*)(int)>(dlsym(RTLD_NEXT, name))(fd);
+}
+
+}  // namespace
+
+// In the place of the C library's.
+extern "C" __attribute__((visibility("default"))) int fsync(int fd) {
+    return sync_when_the_disk_answers("fsync", fd);
+}
+extern "C" __attribute__((visibility("default"))) int fdatasync(int fd) {
+    return sync_when_the_disk_answers("fdatasync", fd);
+}
 
 namespace vitalwire::runtime {
 namespace {
@@ -265,6 +289,20 @@ TEST_F(StoreOnDisk, KeepsWorkingAndTellingWhileTheDiskIsFull) {
     auto content = open()->load("t");
     EXPECT_THAT(content, SizeIs(1000));
     EXPECT_EQ(content["999"], "newer");
+}
+
+TEST_F(StoreOnDisk, TellsThatTheDiskHangs) {
+    const auto store = open();
+    bool durable = false;
+    g_disk_hangs = true;
+    store->put("t", "k", "v");
+    store->when_durable([&] { durable = true; });
+    EXPECT_TRUE(wait_for([&] { return store->pending() == 1 && !store->healthy(); }));
+    EXPECT_EQ(store->problem(), "the disk has not answered a write for more than a second");
+    EXPECT_FALSE(durable);
+    g_disk_hangs = false;
+    EXPECT_TRUE(wait_for([&] { return durable; }));
+    EXPECT_TRUE(store->healthy());
 }
 
 TEST_F(StoreOnDisk, StartsOnAFullDisk) {

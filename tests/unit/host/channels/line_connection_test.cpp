@@ -77,6 +77,15 @@ TEST_F(LineConnectionTest, OfTwoChallengesInOneTurnTheLaterIsWritten) {
     EXPECT_EQ(peer_.received(), "challenge 2\n");
 }
 
+TEST_F(LineConnectionTest, AChallengeWaitsBehindLittleForWhoReadsSlowly) {
+    for (int i = 0; i < 100; ++i)
+        connection_->send(std::string(1000, 'x') + '\n');
+    EXPECT_FALSE(connection_->idle()) << "the kernel takes no 100 KB";
+    io_.restart();
+    io_.poll();
+    EXPECT_LT(peer_.received().size(), 20'000U);
+}
+
 TEST_F(LineConnectionTest, WritesAChallengeToWhoIsNotReadForAWhile) {
     connection_->set_bytes_per_second(1);
     peer_.write(std::string(70'000, 'x') + '\n');
