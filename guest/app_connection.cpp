@@ -15,7 +15,8 @@ namespace vitalwire::guest {
 
 namespace {
 
-constexpr int kReadsBeforeJudging = 8;
+/// More than a socket holds of the smallest messages; a child of the application may go on sending.
+constexpr int kReadsBeforeJudging = 1024;
 /// What may wait for an application beside what the kernel holds.
 constexpr std::size_t kMaxWaiting = 64UL * 1024;
 
@@ -76,11 +77,11 @@ void AppConnection::wait() {
                        [self = shared_from_this()](boost::system::error_code error) {
                            if (error || !self->socket_.is_open()) return;
                            // One datagram a turn: an application that floods waits for all others each time.
-                           if (self->receive()) self->wait();
+                           if (self->receive() != Read::end) self->wait();
                        });
 }
 
-bool AppConnection::receive() {
+AppConnection::Read AppConnection::receive() {
     std::array<char, app::kMaxDatagram + 1> buffer;
     // Room for the credentials and for nothing after them: descriptors that are sent along are not taken.
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred))> control;
@@ -92,11 +93,12 @@ bool AppConnection::receive() {
     header.msg_controllen = control.size();
     const ssize_t size = ::recvmsg(socket_.native_handle(), &header, MSG_DONTWAIT);
     // An end that left our words unread shows as ECONNRESET, once; its own last words still follow.
-    if (size < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET)) return true;
+    if (size < 0 && (errno == EINTR || errno == ECONNRESET)) return Read::some;
+    if (size < 0 && errno == EAGAIN) return Read::nothing;
     // The end of the connection has no credentials; a datagram of no bytes has.
     if (size < 0 || (size == 0 && header.msg_controllen == 0)) {
         end();
-        return false;
+        return Read::end;
     }
     const std::string_view datagram(buffer.data(), static_cast<std::size_t>(size));
     if (datagram.size() > app::kMaxDatagram) {
@@ -110,7 +112,17 @@ bool AppConnection::receive() {
     } else {
         refuse(request.error(), origin.id);
     }
-    return socket_.is_open();
+    return socket_.is_open() ? Read::some : Read::end;
+}
+
+/// Reads what lies in the socket, as far as it is wanted. False when the connection has ended with it.
+bool AppConnection::drain(const std::function<bool()>& is_enough) {
+    for (int i = 0; i < kReadsBeforeJudging && !is_enough(); ++i) {
+        const Read read = receive();
+        if (read == Read::nothing) return true;
+        if (read == Read::end) return false;
+    }
+    return true;
 }
 
 void AppConnection::handle(const app::Register& request) {
@@ -138,11 +150,9 @@ void AppConnection::handle(const app::Register& request) {
 }
 
 void AppConnection::process_ended() {
-    // What it sent before its end still counts.
-    for (int i = 0; i < kReadsBeforeJudging && !name_.empty(); ++i) {
-        if (!receive()) return;
-    }
-    end();
+    const auto self = shared_from_this();
+    // What it sent before its end still counts. Behind a deregistration it is read in its turn.
+    if (drain([this] { return name_.empty(); }) && !name_.empty()) end();
 }
 
 void AppConnection::handle(const app::Report& request) {
@@ -265,11 +275,7 @@ void AppConnection::ask() {
 void AppConnection::unanswered() {
     const auto self = shared_from_this();  // what it reads may end the connection
     // The answer may lie unread while this daemon was busy or stood still.
-    for (int i = 0; i < kReadsBeforeJudging && awaits_answer_; ++i) {
-        if (!receive()) return;
-    }
-    if (!awaits_answer_) return;
-    awaits_answer_ = false;
+    if (!drain([this] { return !awaits_answer_; }) || !std::exchange(awaits_answer_, false)) return;
     owner_.health_changed(*this, {false, "did not answer within " + std::to_string(timeout_.count()) + " ms"});
     timer_.arm(asked_at_ + interval_, [this] { ask(); });
 }

@@ -70,12 +70,14 @@ public:
     std::string voter() const { return "application " + (name_.empty() ? "pid-" + std::to_string(pid_) : name_); }
     /// True when the process at the other end is gone, though this was not handled yet.
     bool hung_up();
+    /// Reads what the process at the other end sent before its end, and closes.
+    void process_ended();
 
 private:
     void wait();
-    /// False when the connection has ended.
-    bool receive();
-    void process_ended();
+    enum class Read { nothing, some, end };
+    Read receive();
+    bool drain(const std::function<bool()>& is_enough);
     void handle(const app::Register& request);
     void handle(const app::Report& request);
     void handle(const app::Deregister& request);

@@ -202,10 +202,8 @@ base::Result<void> AppServer::admit(AppConnection& connection, const std::string
     if (const auto holder = names_.find(name); holder != names_.end()) {
         if (!holder->second->hung_up())
             return fail(Errc::in_use, "an application called '" + name + "' is registered already");
-        // Its end was not handled yet.
-        AppConnection& old = *holder->second;
-        old.close();
-        closed(old);
+        // Its end was not handled yet; what it sent before may deregister it.
+        holder->second->process_ended();
     }
     if (auto free = absent_.take_over(connection.uid(), name); !free) return free;
     names_.emplace(name, &connection);

@@ -6,7 +6,7 @@
 #include <csignal>
 #include <vector>
 
-#include "guest_fixture.hpp"
+#include "app_server_fixture.hpp"
 #include "raw_application.hpp"
 #include "wire/json_reader.hpp"
 
@@ -17,48 +17,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-class AppServerTest : public LoopTest {
-protected:
-    AppServerTest() {
-        log::set_level(log::Level::error);
-        server_.start();
-    }
-    ~AppServerTest() override { log::set_level(log::Level::info); }
-
-    std::unique_ptr<RawApplication> connect() { return std::make_unique<RawApplication>(dir_ / "apps"); }
-    std::unique_ptr<RawApplication> registered(const std::string& name, milliseconds interval = seconds(60),
-                                               milliseconds timeout = seconds(60)) {
-        auto application = connect();
-        application->register_as(name, interval, timeout);
-        next<app::Registered>(*application);
-        return application;
-    }
-    /// The next event, which must be of type `Event`.
-    template <class Event>
-    Event next(RawApplication& application) {
-        std::optional<app::Event> event;
-        await("an event comes", [&] { return (event = application.next()).has_value(); });
-        if (const auto* refused = std::get_if<app::Refused>(&*event); refused && !std::holds_alternative<Event>(*event))
-            throw std::runtime_error("refused: " + refused->error.message);
-        return std::get<Event>(*event);
-    }
-    base::Error refused(RawApplication& application) { return next<app::Refused>(application).error; }
-    void await_reason(const std::string& reason) {
-        try {
-            await("the reason", [&] { return board_.overall().reason == reason; });
-        } catch (const std::runtime_error&) {
-            FAIL() << "the reason is '" << board_.overall().reason << "', not '" << reason << "'";
-        }
-    }
-
-    MonitorClock clock_{io_};
-    HealthBoard board_{[](const heartbeat::Health&) {}};
-    FakeChannel channel_;
-    GroupApp group_{channel_};
-    ActionVotes votes_{clock_, [](const auto&, auto, const auto&) {}};
-    AppServer server_{clock_, board_, group_, {dir_ / "apps", "", 4}, votes_};
-};
 
 TEST_F(AppServerTest, AsksARegisteredApplicationEveryInterval) {
     auto application = registered("db", milliseconds(100), milliseconds(100));
@@ -81,32 +39,6 @@ TEST_F(AppServerTest, NamesAnApplicationThatDoesNotAnswerAndForgivesIt) {
             application->send(app::Report{{true, ""}, std::get<app::Query>(*event).id});
         return board_.overall().healthy;
     });
-}
-
-TEST_F(AppServerTest, AnAnswerToAnEarlierQuestionDoesNotCount) {
-    auto application = registered("db", milliseconds(200), milliseconds(100));
-    const auto first = next<app::Query>(*application).id;
-    await_reason("application db: did not answer within 100 ms");
-    EXPECT_EQ(next<app::Query>(*application).id, first + 1);
-    application->send(app::Report{{true, ""}, first});
-    application->send(app::Deregister{});
-    // Read in order: had the late answer counted, the guest had been healthy in between.
-    bool was_healthy = false;
-    await("it is deregistered", [&] {
-        was_healthy = was_healthy || (board_.overall().healthy && server_.registered() > 0);
-        return server_.registered() == 0;
-    });
-    EXPECT_FALSE(was_healthy);
-}
-
-TEST_F(AppServerTest, AnAnswerAfterItsTimeDoesNotCountThoughNoOtherQuestionWasAsked) {
-    auto application = registered("db", seconds(1), milliseconds(100));
-    const auto question = next<app::Query>(*application).id;
-    await_reason("application db: did not answer within 100 ms");
-    application->send(app::Report{{true, ""}, question});
-    application->send(app::StatusRequest{});
-    next<app::Status>(*application);
-    EXPECT_FALSE(board_.overall().healthy);
 }
 
 TEST_F(AppServerTest, NamesAnApplicationThatEndsWithoutDeregistering) {
@@ -154,17 +86,6 @@ TEST_F(AppServerTest, ADatagramOfNoBytesIsRefusedAndEndsNothing) {
     application->end();
     await("it is gone", [&] { return server_.registered() == 0; });
     EXPECT_TRUE(board_.overall().healthy) << "what it sent before its end counts";
-}
-
-TEST_F(AppServerTest, WhatAnApplicationSentBeforeItsEndCountsThoughItReadsNoAnswer) {
-    auto application = connect();
-    application->register_as("db");
-    application->send(app::Set{"job", {false, "failed"}, {}, {}});
-    application->send(app::Deregister{});
-    application->end();
-    await_reason("report job: failed");
-    await("it is deregistered", [&] { return server_.registered() == 0; });
-    EXPECT_EQ(board_.overall().reason, "report job: failed");
 }
 
 TEST_F(AppServerTest, AnotherUsersEndedApplicationKeepsNobodyFromForgettingAReport) {
