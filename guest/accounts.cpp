@@ -71,4 +71,18 @@ std::optional<Account> find_user(const std::string& name) {
     return std::nullopt;
 }
 
+void Accounts::read(const std::vector<std::string>& users) {
+    known_.clear();
+    for (const std::string& user : users)
+        find(user);
+}
+
+std::optional<Account> Accounts::find(const std::string& user) {
+    const auto known = known_.find(user);
+    if (known != known_.end()) return known->second;
+    auto found = find_user(user);
+    if (found) known_.emplace(user, *found);
+    return found;
+}
+
 }  // namespace vitalwire::guest

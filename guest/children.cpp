@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,8 +18,6 @@
 #include <utility>
 #include <vector>
 
-#include "guest/accounts.hpp"
-
 namespace vitalwire::guest {
 
 namespace {
@@ -27,7 +26,9 @@ constexpr mode_t kDefaultUmask = 022;
 constexpr int kCannotStart = 127;
 /// The first descriptor that a child does not have.
 constexpr int kReport = STDERR_FILENO + 1;
-/// All descriptors of the daemon are closed by the exec; this is for what it inherited itself.
+/// The same on every architecture; the C library of older systems has no name for it.
+constexpr long kCloseRange = 436;
+/// Where the kernel has no such call (before Linux 5.9) the descriptors above it are closed by the exec only.
 constexpr int kMaxDescriptor = 1024;
 
 /// Two ends of a pipe, closed unless taken.
@@ -45,7 +46,6 @@ public:
     bool open() const { return open_; }
     int read_end() const { return ends_[0]; }
     int write_end() const { return ends_[1]; }
-    void close_write_end() { ::close(std::exchange(ends_[1], -1)); }
     int take_read_end() {
         ::fcntl(ends_[0], F_SETFL, O_NONBLOCK);
         return std::exchange(ends_[0], -1);
@@ -120,6 +120,14 @@ void drop_inherited() {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+/// What the daemon inherited itself, and all that the exec would close: it may be long in coming, and who is at the
+/// other end of a connection waits for its end.
+void close_others() {
+    if (::syscall(kCloseRange, kReport + 1, ~0U, 0) == 0) return;
+    for (int descriptor = kReport + 1; descriptor < kMaxDescriptor; ++descriptor)
+        ::close(descriptor);
+}
+
 bool become(const Account& account) {
     return ::setgroups(account.groups.size(), account.groups.data()) == 0 && ::setgid(account.gid) == 0 &&
            ::setuid(account.uid) == 0;
@@ -139,8 +147,7 @@ bool become(const Account& account) {
         give_up(Step::input);
     ::dup2(prepared.report, kReport);
     ::fcntl(kReport, F_SETFD, FD_CLOEXEC);
-    for (int descriptor = kReport + 1; descriptor < kMaxDescriptor; ++descriptor)
-        ::close(descriptor);
+    close_others();
     if (!set_limit(RLIMIT_CORE, 0) || !set_limit(RLIMIT_CPU, prepared.max_cpu)) give_up(Step::limits);
     if (prepared.account && !become(*prepared.account)) give_up(Step::user);
     ::execve(prepared.arguments[0], prepared.arguments.data(), prepared.environment.data());
@@ -148,29 +155,15 @@ bool become(const Account& account) {
     ::_exit(kCannotStart);
 }
 
-/// Waits until the child has become the shell, or has told why not: it takes microseconds.
-base::Result<void> await_start(pid_t child, Pipe& report) {
-    report.close_write_end();
-    StepFailure failure{};
-    const int descriptor = report.read_end();
-    ssize_t count = 0;
-    do {
-        count = ::read(descriptor, &failure, sizeof failure);
-    } while (count < 0 && errno == EINTR);
-    if (count != static_cast<ssize_t>(sizeof failure)) return {};
-    ::waitpid(child, nullptr, 0);
-    return system_failure(kStepNames.at(static_cast<std::size_t>(failure.step)), failure.error);
-}
-
 }  // namespace
 
-base::Result<Spawned> spawn_shell(const ShellCommand& command) {
+base::Result<Spawned> spawn_shell(const ShellCommand& command, Accounts& accounts) {
     Pipe output;
     Pipe errors;
     Pipe report;
     if (!output.open() || !errors.open() || !report.open()) return system_failure("cannot make a pipe", errno);
     std::optional<Account> account;
-    if (!command.user.empty()) account = find_user(command.user);
+    if (!command.user.empty()) account = accounts.find(command.user);
     if (!command.user.empty() && !account)
         return base::fail(base::Errc::config, "there is no local user '" + command.user + "'");
     std::string shell = "/bin/sh";
@@ -186,8 +179,16 @@ base::Result<Spawned> spawn_shell(const ShellCommand& command) {
     if (child == 0) run_child(prepared);
     // Also here: it is killed by its group, which must exist as soon as its number is known.
     ::setpgid(child, child);
-    if (const auto started = await_start(child, report); !started) return tl::make_unexpected(started.error());
-    return Spawned{child, output.take_read_end(), errors.take_read_end()};
+    return Spawned{child, output.take_read_end(), errors.take_read_end(), report.take_read_end()};
+}
+
+std::string take_start_problem(int report) {
+    StepFailure failure{};
+    const ssize_t count = ::read(report, &failure, sizeof failure);
+    ::close(report);
+    if (count != static_cast<ssize_t>(sizeof failure)) return {};
+    return std::string(kStepNames.at(static_cast<std::size_t>(failure.step))) + ": " +
+           std::generic_category().message(failure.error);
 }
 
 Children::Children(boost::asio::io_context& io) : signals_(io, SIGCHLD) {

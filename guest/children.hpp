@@ -10,6 +10,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "guest/accounts.hpp"
 
 namespace vitalwire::guest {
 
@@ -24,6 +25,7 @@ struct Spawned {
     pid_t pid = 0;
     int output = -1;  ///< read end of its standard output
     int errors = -1;  ///< read end of its standard error
+    int report = -1;  ///< for take_start_problem()
 };
 
 struct ShellCommand {
@@ -34,8 +36,10 @@ struct ShellCommand {
 
 /// Starts a command that inherits nothing of the daemon: no input, no descriptor, no signal mask, priority, file mode
 /// mask or protection from the kernel's out-of-memory killer; the service manager's variables are removed. It leaves no
-/// core file.
-base::Result<Spawned> spawn_shell(const ShellCommand& command);
+/// core file. It returns before the shell is loaded: a disk that stands still must not keep the loop of events.
+base::Result<Spawned> spawn_shell(const ShellCommand& command, Accounts& accounts);
+/// Why a process that has ended had not become the shell; empty when it had. Closes `report`.
+std::string take_start_problem(int report);
 
 /// Waits for the processes that were started here. What a process leaves running in its group is killed when it ends.
 class Children {
@@ -50,12 +54,14 @@ public:
     void kill(pid_t process);
     /// Kills the group and forgets `on_end`; the process is still reaped.
     void abandon(pid_t process);
+    Accounts& accounts() { return accounts_; }
     /// Looks now whether any has ended, for a caller that is about to judge one late.
     void look();
 
 private:
     void await_signal();
 
+    Accounts accounts_;
     boost::asio::signal_set signals_;
     std::map<pid_t, OnEnd> watched_;
 };

@@ -1,13 +1,12 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <string>
 
 #include "guest/action_votes.hpp"
 #include "guest/children.hpp"
-#include "guest/first_line.hpp"
 #include "guest/settings.hpp"
+#include "guest/shell_run.hpp"
 
 namespace vitalwire::guest {
 
@@ -19,25 +18,19 @@ public:
     ~EventScript() override { stop(); }
 
     void configure(const ActionSettings& settings) { settings_ = settings; }
-    void stop();
+    void stop() { runs_.clear(); }
 
     std::vector<ActionVotes::Voter> ask(const wire::ActionNotify& notify) override;
-    void over(std::int64_t invocation) override;
+    void over(std::int64_t invocation) override { runs_.erase(invocation); }
 
 private:
-    struct Run {
-        pid_t process = 0;
-        std::shared_ptr<FirstLine> output;
-        std::shared_ptr<FirstLine> errors;
-    };
-
-    void ended(std::int64_t invocation, Ending ending);
+    void ended(std::int64_t invocation, const ShellRun::Outcome& outcome);
 
     MonitorClock& clock_;
     Children& children_;
     ActionVotes& votes_;
     ActionSettings settings_;
-    std::map<std::int64_t, Run> runs_;
+    std::map<std::int64_t, ShellRun> runs_;
 };
 
 }  // namespace vitalwire::guest

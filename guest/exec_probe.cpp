@@ -47,33 +47,13 @@ ExecProbe::ExecProbe(MonitorClock& clock, Children& children, const CheckSetting
     : children_(children),
       unit_(check.type == CheckType::systemd ? check.target : ""),
       done_(std::move(done)),
-      failed_(clock.io()) {
-    const auto spawned = spawn_shell({command_of(check), check.user, check.timeout});
-    if (!spawned) {
-        failed_.after(base::Millis(0), [this, why = spawned.error().message] { done_({false, why}); });
-        return;
-    }
-    process_ = spawned->pid;
-    output_ = std::make_shared<FirstLine>(clock.io(), spawned->output);
-    errors_ = std::make_shared<FirstLine>(clock.io(), spawned->errors);
-    output_->start();
-    errors_->start();
-    children_.watch(process_, [this](Ending ending) { ended(ending); });
-}
+      run_(clock.io(), children, {command_of(check), check.user, check.timeout},
+           [this](const ShellRun::Outcome& outcome) { ended(outcome); }) {}
 
-ExecProbe::~ExecProbe() {
-    if (process_ == 0) return;
-    children_.abandon(process_);
-    output_->finish();
-    errors_->finish();
-}
-
-void ExecProbe::ended(Ending ending) {
-    process_ = 0;
-    const std::string output = output_->finish();
-    const std::string errors = errors_->finish();
-    // It may destroy this probe.
-    const Done done = std::move(done_);
+void ExecProbe::ended(const ShellRun::Outcome& outcome) {
+    const auto& [problem, ending, output, errors] = outcome;
+    const Done done = std::move(done_);  // it may destroy this probe
+    if (!problem.empty()) return done({false, problem});
     done(unit_.empty() ? health_of_ending(ending, output, errors) : health_of_unit(unit_, ending, output, errors));
 }
 

@@ -1,11 +1,9 @@
 #pragma once
 
-#include <memory>
 #include <string>
 
-#include "guest/first_line.hpp"
 #include "guest/probe.hpp"
-#include "runtime/timer.hpp"
+#include "guest/shell_run.hpp"
 
 namespace vitalwire::guest {
 
@@ -13,23 +11,17 @@ namespace vitalwire::guest {
 class ExecProbe : public Probe {
 public:
     ExecProbe(MonitorClock& clock, Children& children, const CheckSettings& check, Done done);
-    ~ExecProbe() override;
 
     void look() override { children_.look(); }
-    void stop() override {
-        if (process_ != 0) children_.kill(process_);
-    }
+    void stop() override { run_.kill(); }
 
 private:
-    void ended(Ending ending);
+    void ended(const ShellRun::Outcome& outcome);
 
     Children& children_;
     std::string unit_;  ///< of a check of type systemd
     Done done_;
-    runtime::Timer failed_;
-    pid_t process_ = 0;
-    std::shared_ptr<FirstLine> output_;
-    std::shared_ptr<FirstLine> errors_;
+    ShellRun run_;
 };
 
 }  // namespace vitalwire::guest

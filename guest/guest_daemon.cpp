@@ -19,6 +19,14 @@ std::unique_ptr<Channel> make_channel(boost::asio::io_context& io, const std::st
     return std::make_unique<VirtioPort>(io, where);
 }
 
+std::vector<std::string> users_of(const Settings& settings) {
+    std::vector<std::string> users{settings.actions.user};
+    for (const CheckSettings& check : settings.checks)
+        users.push_back(check.user);
+    std::erase(users, "");
+    return users;
+}
+
 }  // namespace
 
 GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
@@ -53,6 +61,7 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
 void GuestDaemon::start() {
     // Before the first answer to the host: a restart disproves nothing.
     restore();
+    children_.accounts().read(users_of(settings_));
     channel_->start(base_layer_);
     applications_.start();
     sdk_.start();
@@ -75,6 +84,7 @@ void GuestDaemon::reload(const Settings& settings) {
     settings_ = settings;
     heartbeat_.reconfigure(settings.heartbeat);
     board_.set_declared_action(settings.heartbeat.corrective_action);
+    children_.accounts().read(users_of(settings));
     event_script_.configure(settings.actions);
     checks_.configure(settings.checks);
     applications_.reconfigure(settings.applications);

@@ -9,8 +9,8 @@ ShellRun::ShellRun(boost::asio::io_context& io, Children& children, const ShellC
     const auto spawned = spawn_shell(command, children.accounts());
     if (!spawned) {
         not_started_.after(base::Millis(0), [this, why = spawned.error().message] {
-            const Done done = std::move(done_);  // it may destroy this object
-            done({why, {}, {}, {}});
+            const Done call = std::move(done_);  // it may destroy this object
+            call({why, {}, {}, {}});
         });
         return;
     }

@@ -26,6 +26,34 @@ OPTIMISED = "CMAKE_BUILD_TYPE:STRING=Debug" not in (BUILD / "CMakeCache.txt").re
 MAX_PRIVATE_KB = 2048
 MAX_IDLE_PERCENT = 0.02
 
+# Each execve() but the first one waits for a file "load", as for a disk that stands still (seccomp with a listener).
+SLOW_EXECVE = """
+import ctypes, fcntl, os, pathlib, struct, sys, time
+folder = pathlib.Path(sys.argv[1])
+EXECVE = {"x86_64": 59, "aarch64": 221}[os.uname().machine]
+SECCOMP = {"x86_64": 317, "aarch64": 277}[os.uname().machine]
+ASK, ALLOW = 0x7fc00000, 0x7fff0000
+code = b"".join(struct.pack("=HBBI", *line) for line in (
+    (0x20, 0, 0, 0), (0x15, 0, 1, EXECVE), (0x06, 0, 0, ASK), (0x06, 0, 0, ALLOW)))
+lines = ctypes.create_string_buffer(code)
+program = struct.pack("@HP", len(code) // 8, ctypes.addressof(lines))
+libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl(38, 1, 0, 0, 0)
+listener = libc.syscall(SECCOMP, 1, 8, program)
+if listener < 0:
+    sys.exit("no seccomp: " + os.strerror(ctypes.get_errno()))
+if os.fork() > 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+libc.prctl(1, 9, 0, 0, 0)
+for number in range(1000):
+    asked = fcntl.ioctl(listener, 0xc0502100, bytes(80))
+    if number > 0:
+        (folder / "loading").touch()
+    while number > 0 and not (folder / "load").exists():
+        time.sleep(0.01)
+    fcntl.ioctl(listener, 0xc0182101, struct.pack("=QqiI", struct.unpack_from("=Q", asked)[0], 0, 0, 1))
+"""
+
 
 class VitalwiredTest(ProcessTestCase):
     """A running vitalwired and a host that has it registered."""
@@ -86,6 +114,15 @@ class Health(VitalwiredTest):
         self.start_guest("[check stuck]\ncommand = sleep 1000\ninterval = 100 ms\ntimeout = 200 ms\n")
         self.register()
         self.await_reason("check stuck: did not finish within 200 ms")
+
+    def test_a_shell_that_cannot_be_loaded_does_not_make_the_guest_silent(self):
+        self.wrap = (sys.executable, "-c", SLOW_EXECVE, self.dir)
+        self.start_guest("[check disk]\ncommand = echo full; exit 1\ninterval = 100 ms\ntimeout = 1 min\n")
+        self.register()
+        wait_until((self.dir / "loading").exists, "the shell is being loaded")
+        self.assertTrue(self.host.challenge()["healthy"])
+        (self.dir / "load").touch()
+        self.await_reason("check disk: full")
 
     def test_an_application_that_does_nothing_else_cannot_fill_the_log(self):
         self.start_guest()
