@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "guest/app_protocol.hpp"
+#include "guest/notification.hpp"
 #include "guest/reason.hpp"
 #include "wire/json_reader.hpp"
 #include "wire/limits.hpp"
@@ -24,7 +25,7 @@ constexpr std::size_t kMaxKeptName = 256;
 constexpr std::size_t kMaxIdentity = 1024;
 constexpr std::size_t kMaxStarted = 32;
 constexpr std::size_t kMaxBoot = 64;
-constexpr std::int64_t kLongestTime = 7 * 24 * 3'600'000;
+constexpr std::int64_t kLongestTime = kNoWatchdog.count();
 
 bool is_fault(const Kept& each) {
     return each.ended || !each.health.healthy;

@@ -10,7 +10,15 @@ namespace vitalwire::guest {
 
 namespace {
 
-constexpr std::int64_t kLargestWatchdogUsec = 3'600'000'000;
+/// As systemd has it: 0 and "infinity" (also as the largest number) switch the watchdog off.
+std::optional<base::Millis> parse_watchdog_time(std::string_view text) {
+    if (text == "infinity") return kNoWatchdog;
+    const auto usec = parse_whole<std::uint64_t>(text);
+    if (!usec) return std::nullopt;
+    constexpr std::uint64_t kLongest = std::chrono::microseconds(kNoWatchdog).count();
+    if (*usec == 0 || *usec >= kLongest) return kNoWatchdog;
+    return std::max(base::Millis(*usec / 1000), base::Millis(1));
+}
 
 }  // namespace
 
@@ -27,8 +35,8 @@ Notification parse_notification(std::string_view message) {
         if (line.starts_with("STATUS=")) out.status = tidy_reason(line.substr(7));
         if (line.starts_with("MAINPID=")) out.main_pid = parse_whole<pid_t>(line.substr(8)).value_or(0);
         if (!line.starts_with("WATCHDOG_USEC=")) continue;
-        const auto usec = parse_whole<std::int64_t>(line.substr(14));
-        if (usec && *usec >= 1000 && *usec <= kLargestWatchdogUsec) out.watchdog_time = base::Millis(*usec / 1000);
+        out.watchdog_time = parse_watchdog_time(line.substr(14));
+        out.bad_watchdog_time = !out.watchdog_time;
     }
     return out;
 }

@@ -21,11 +21,14 @@ namespace {
 
 constexpr std::chrono::seconds kNotifyRetry{5};
 constexpr mode_t kNotifyMode = 0660;
-constexpr int kMostGenerations = 8;
+/// By which time a helper has ended that notified for its script.
+constexpr base::Millis kHelperTime{1000};
+constexpr std::string_view kHelper = "systemd-notify";
 constexpr std::size_t kMaxNotification = 4096;
 /// More than a queue of datagrams holds with the kernel's bound, or with the service manager's larger one.
 constexpr int kMostUnread = 1024;
 constexpr std::string_view kEnded = "ended ";
+constexpr std::string_view kEndAlone = "feeds no watchdog, is watched for its end alone";
 constexpr const char* kEndedWithout = "ended without STOPPING=1";
 constexpr const char* kEndedUnknown = "ended before it was known which service it was";
 constexpr const char* kEndedUnseen = "ended while vitalwired was not there, in order or not";
@@ -120,23 +123,35 @@ bool NotifySocket::receive() {
 
 void NotifySocket::handle(pid_t pid, uid_t uid, std::string_view message) {
     const Notification told = parse_notification(message);
+    if (!services_.contains(pid) && program_of(pid) == kHelper) {
+        pid = script_of(pid, uid);
+        if (pid == 0) return;
+    }
     Service* service = find(pid, uid);
-    if (told.main_pid && (service == nullptr || service->pid != *told.main_pid)) {
-        if (uid != 0 ? !belongs_to(*told.main_pid, uid)
-                     : ProcessWatch::is_gone(*told.main_pid) || *told.main_pid <= 0) {
+    if (told.main_pid) {
+        const pid_t main = main_process(pid, uid, *told.main_pid);
+        if (main == 0) {
             if (may_log(uid))
                 log::warning("notification dropped, its MAINPID is no process of its user",
                              {{"pid", pid}, {"uid", uid}, {"main_pid", *told.main_pid}});
             return;
         }
-        service = service == nullptr ? find(*told.main_pid, uid) : move(*service, *told.main_pid);
-        pid = *told.main_pid;
+        if (service == nullptr)
+            service = find(main, uid);
+        else if (service->pid != main)
+            service = move(*service, main);
+        pid = main;
     }
     if (service == nullptr && (told.ready || told.watchdog)) service = adopt(pid, uid);
     if (service == nullptr) return;
     if (told.status) service->status = *told.status;
-    if (told.watchdog_time && std::exchange(service->own_watchdog, told.watchdog_time) != told.watchdog_time)
+    if (told.bad_watchdog_time && may_log(uid))
+        log::warning("a service's WATCHDOG_USEC= is no time, the earlier one stays",
+                     {{"name", service->name}, {"watchdog_ms", watchdog_of(*service).count()}});
+    if (told.watchdog_time && std::exchange(service->own_watchdog, told.watchdog_time) != told.watchdog_time) {
         kept_changed_();
+        await_again(*service);
+    }
     // It has started again in place.
     if (told.ready && service->pid == pid) set_stopping(*service, false);
     // A worker that ends does not take its service's watch with it.
@@ -150,6 +165,27 @@ void NotifySocket::handle(pid_t pid, uid_t uid, std::string_view message) {
     if (told.watchdog) feed(*service);
 }
 
+/// The process for which systemd-notify(1) was started: it notifies as itself where it is not root's. 0 when that one
+/// is not known.
+pid_t NotifySocket::script_of(pid_t helper, uid_t uid) {
+    const pid_t script = parent_of(helper);
+    if (script > 1 && belongs_to(script, uid)) return script;
+    if (may_log(uid))
+        log::warning("notification dropped, systemd-notify needs --pid= here: nobody knows for whom it notifies",
+                     {{"pid", helper}, {"uid", uid}});
+    return 0;
+}
+
+/// The process that `sender` names as `number`; 0 when it may not, or none is it.
+pid_t NotifySocket::main_process(pid_t sender, uid_t uid, pid_t number) {
+    const pid_t main = meant_by(sender, number);
+    if (main == sender) return main;
+    // The first process is no service. One that is gone cannot be asked what it means: root's word counts for any
+    // process.
+    if (main <= 1 || ProcessWatch::is_gone(main) || (uid == 0 && ProcessWatch::is_gone(sender))) return 0;
+    return uid == 0 || belongs_to(main, uid) ? main : 0;
+}
+
 void NotifySocket::set_stopping(Service& service, bool stopping) {
     service.unfed = stopping;
     if (std::exchange(service.stopping, stopping) != stopping) kept_changed_();
@@ -158,7 +194,9 @@ void NotifySocket::set_stopping(Service& service, bool stopping) {
 /// The service for which a process notifies: its own, or that of the process which started it (systemd-notify(1) in a
 /// script).
 NotifySocket::Service* NotifySocket::find(pid_t pid, uid_t uid) {
-    for (int generation = 0; pid > 1 && generation < kMostGenerations; ++generation, pid = parent_of(pid)) {
+    for (int generation = 0; generation < kMostGenerations; ++generation, pid = parent_of(pid)) {
+        // All whose parents have ended are the first process's, which is not their service.
+        if (pid < 1 || (pid == 1 && generation > 0)) break;
         const auto known = services_.find(pid);
         if (known == services_.end()) continue;
         // The process itself may have become another user since.
@@ -215,6 +253,13 @@ NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
     unwatched_.remove(uid, service_source(service.name));
     service.pid = pid;
     service.uid = uid;
+    service.adopted = clock_.now();
+    const std::string unit = unit_of(pid);
+    const pid_t parent = unit.empty() ? 0 : parent_of(pid);
+    if (parent > 1 && belongs_to(parent, uid) && unit_of(parent) == unit) {
+        service.script = parent;
+        service.script_started = ProcessWatch::start_time_of(parent);
+    }
     if (may_log(uid)) log::info("service is watched", {{"name", service.name}, {"pid", pid}});
     Service& adopted = add(std::move(service));
     kept_changed_();
@@ -238,6 +283,12 @@ void NotifySocket::feed(Service& service) {
     await_next(service);
 }
 
+/// With another time. One that is overdue stays so until it sends the next one.
+void NotifySocket::await_again(Service& service) {
+    const bool is_awaited = service.fed != base::kNever && !service.unfed;
+    if (is_awaited && !board_.reason(service_source(service.name))) await_next(service);
+}
+
 void NotifySocket::await_next(Service& service) {
     service.timer->arm(service.fed + watchdog_of(service), [this, &service] {
         if (ProcessWatch::is_gone(service.pid)) return process_ended(service, kMostUnread);
@@ -253,9 +304,7 @@ void NotifySocket::reconfigure(const ApplicationSettings& settings) {
     settings_.max_per_user = settings.max_per_user;
     settings_.watchdog = settings.watchdog;
     for (auto& [pid, service] : services_) {
-        // One that is overdue stays so until it sends the next one.
-        const bool is_awaited = service.fed != base::kNever && !service.unfed && !service.own_watchdog;
-        if (new_watchdog && is_awaited && !board_.reason(service_source(service.name))) await_next(service);
+        if (new_watchdog && !service.own_watchdog) await_again(service);
     }
 }
 
@@ -316,10 +365,25 @@ void NotifySocket::ended(const Service& service) {
         log::info("service ended", {{"name", service.name}, {"pid", service.pid}, {"in_order", service.stopping}});
     kept_changed_();
     if (service.stopping) return board_.remove(service_source(service.name));
+    if (was_helper(service)) {
+        board_.remove(service_source(service.name));
+        if (Service* script = adopt(service.script, service.uid)) {
+            script->status = service.status;
+            script->own_watchdog = service.own_watchdog;
+            if (service.fed != base::kNever) feed(*script);
+        }
+        return;
+    }
     if (!service.identity.empty()) return add_ended({service.name, service.identity, service.uid, kEndedWithout});
     // It may have been a helper that notified for another process, or the service itself.
     board_.remove(service_source(service.name));
     add_ended({service.name, service.identity, service.uid, kEndedUnknown, false});
+}
+
+/// True when it ended right after its first words and has left a script in the same unit: it notified for that one.
+bool NotifySocket::was_helper(const Service& service) {
+    return service.script != 0 && clock_.now() < service.adopted + kHelperTime && !services_.contains(service.script) &&
+           ProcessWatch::start_time_of(service.script) == service.script_started;
 }
 
 void NotifySocket::add_ended(Ended gone) {
@@ -346,12 +410,18 @@ bool NotifySocket::may_log(uid_t uid) {
     return log_limit_.take(clock_.now(), "user " + std::to_string(uid));
 }
 
+/// A hang of one that feeds no watchdog goes unnoticed: the list says so.
+std::string NotifySocket::healthy_words(const Service& service) const {
+    if (service.fed != base::kNever && watchdog_of(service) != kNoWatchdog) return service.status;
+    return service.status + (service.status.empty() ? "" : "; ") + std::string(kEndAlone);
+}
+
 std::vector<app::Item> NotifySocket::list() const {
     std::vector<app::Item> items;
     for (const auto& [pid, service] : services_) {
         const auto reason = board_.reason(service_source(service.name));
-        items.push_back({"service", service.name, reason ? "unhealthy" : "healthy", reason.value_or(service.status),
-                         pid, service.uid});
+        items.push_back({"service", service.name, reason ? "unhealthy" : "healthy",
+                         reason.value_or(healthy_words(service)), pid, service.uid});
     }
     for (const Ended& each : ended_)
         items.push_back({"service",

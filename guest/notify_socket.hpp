@@ -56,8 +56,11 @@ private:
         std::string status;   ///< its own words
         std::optional<base::Millis> own_watchdog;
         base::TimePoint fed = base::kNever;  ///< the last time
-        bool stopping = false;               ///< its end will be in order
-        bool unfed = false;                  ///< while it stops, what feeds its watchdog does not count
+        base::TimePoint adopted{};
+        pid_t script = 0;  ///< that may have started it to notify for it
+        std::string script_started;
+        bool stopping = false;  ///< its end will be in order
+        bool unfed = false;     ///< while it stops, what feeds its watchdog does not count
         std::unique_ptr<MonitorTimer> timer;
         std::unique_ptr<ProcessWatch> process;
         std::unique_ptr<runtime::Timer> judging;  ///< of its end
@@ -83,11 +86,16 @@ private:
     Service& add(Service service);
     void watch(Service& service, pid_t pid);
     base::Millis watchdog_of(const Service& service) const { return service.own_watchdog.value_or(settings_.watchdog); }
+    pid_t script_of(pid_t helper, uid_t uid);
+    pid_t main_process(pid_t sender, uid_t uid, pid_t number);
+    bool was_helper(const Service& service);
     void set_stopping(Service& service, bool stopping);
     void feed(Service& service);
     void await_next(Service& service);
+    void await_again(Service& service);
     void process_ended(Service& service, int most_reads);
     void ended(const Service& service);
+    std::string healthy_words(const Service& service) const;
     void add_ended(Ended gone);
     void erase(std::vector<Ended>::iterator ended);
     bool may_log(uid_t uid);

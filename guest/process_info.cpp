@@ -7,6 +7,7 @@
 #include <functional>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "base/text.hpp"
 #include "guest/app_protocol.hpp"
@@ -22,6 +23,35 @@ constexpr std::size_t kMaxStat = 4096;
 constexpr std::size_t kMaxCgroup = 8192;
 constexpr std::size_t kMaxCommandLine = 8192;
 constexpr std::size_t kMaxProgram = 512;
+constexpr std::size_t kMaxStatus = 8192;
+constexpr std::size_t kMaxChildren = 8192;
+constexpr std::string_view kNamespaceNumbers = "\nNSpid:";
+
+/// The words of `text`, as far as they are numbers.
+std::vector<pid_t> numbers_in(std::string_view text) {
+    std::vector<pid_t> numbers;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find_first_of(" \t"), text.size());
+        if (const auto number = parse_whole<pid_t>(text.substr(0, end))) numbers.push_back(*number);
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return numbers;
+}
+
+/// The numbers of a process, from this daemon's namespace of processes to its own; empty when they are not known.
+std::vector<pid_t> numbers_of(pid_t pid) {
+    const auto text = runtime::read_file("/proc/" + std::to_string(pid) + "/status", kMaxStatus);
+    const std::size_t at = text ? text->find(kNamespaceNumbers) : std::string::npos;
+    if (at == std::string::npos) return {};
+    const std::string_view rest = std::string_view(*text).substr(at + kNamespaceNumbers.size());
+    return numbers_in(rest.substr(0, rest.find('\n')));
+}
+
+std::vector<pid_t> children_of(pid_t pid) {
+    const std::string number = std::to_string(pid);
+    return numbers_in(
+        runtime::read_file("/proc/" + number + "/task/" + number + "/children", kMaxChildren).value_or(""));
+}
 
 }  // namespace
 
@@ -68,6 +98,23 @@ pid_t parent_of(pid_t pid) {
     if (name_end == std::string::npos || name_end + 4 >= text->size()) return 0;
     const std::string_view rest = std::string_view(*text).substr(name_end + 4);
     return parse_whole<pid_t>(rest.substr(0, rest.find(' '))).value_or(0);
+}
+
+pid_t meant_by(pid_t sender, pid_t number) {
+    const std::size_t depth = numbers_of(sender).size();
+    if (depth <= 1 || number <= 0) return number;
+    const auto is_meant = [&](pid_t pid) {
+        const auto numbers = numbers_of(pid);
+        return numbers.size() == depth && numbers.back() == number;
+    };
+    // Those above it are in the same namespace as long as they have as many numbers.
+    pid_t pid = sender;
+    for (int generation = 0; generation < kMostGenerations && pid > 1; ++generation, pid = parent_of(pid)) {
+        if (is_meant(pid)) return pid;
+    }
+    const auto children = children_of(sender);
+    const auto child = std::find_if(children.begin(), children.end(), is_meant);
+    return child == children.end() ? 0 : *child;
 }
 
 }  // namespace vitalwire::guest

@@ -6,6 +6,9 @@
 
 namespace vitalwire::guest {
 
+/// So far a process is looked for among those that it came from.
+inline constexpr int kMostGenerations = 8;
+
 // What /proc has of a process. Only what every user may read: this daemon has no rights to look into the processes of
 // others.
 
@@ -19,5 +22,8 @@ std::string identity_of(pid_t pid, uid_t uid);
 bool belongs_to(pid_t pid, uid_t uid);
 /// 0 when it is not known.
 pid_t parent_of(pid_t pid);
+/// The process that `sender` means by `number`: in a container it has numbers of its own, and means itself, one that it
+/// came from, or a child. 0 when none of these is it.
+pid_t meant_by(pid_t sender, pid_t number);
 
 }  // namespace vitalwire::guest

@@ -22,6 +22,8 @@ for line in sys.stdin:
     notify.sendto(line.strip().replace(",", "\\n").encode(), os.environ["NOTIFY_SOCKET"])
 """
 
+END_ALONE = "feeds no watchdog, is watched for its end alone"
+
 # Answers ENOSYS to pidfd_open(), as kernels before Linux 5.3 do, by a filter of system calls (seccomp).
 WITHOUT_PIDFD = """
 import ctypes, os, struct, sys
@@ -68,11 +70,29 @@ class NotifySocket(VitalwiredTest):
     def test_one_that_feeds_its_watchdog_no_more_is_named_until_it_does(self):
         service = self.service()
         self.send(service, "READY=1,STATUS=serving,WATCHDOG_USEC=300000")
-        wait_until(lambda: "service\tservice\thealthy\tserving\n" in self.items(), "it is watched")
+        wait_until(lambda: f"service\tservice\thealthy\tserving; {END_ALONE}\n" in self.items(), "it is watched for its end")
         self.send(service, "WATCHDOG=1")
+        wait_until(lambda: "service\tservice\thealthy\tserving\n" in self.items(), "it feeds its watchdog")
         self.await_reason("service service: sent no WATCHDOG=1 within 300 ms: serving")
         self.send(service, "WATCHDOG=1,WATCHDOG_USEC=60000000")
         self.await_reason("")
+
+    def test_one_whose_watchdog_is_longer_than_any_machine_runs_is_watched_for_its_end(self):
+        service = self.service()
+        for off in ("0", "infinity", "18446744073709551615"):
+            self.send(service, "WATCHDOG=1,WATCHDOG_USEC=60000000")
+            wait_until(lambda: "service\tservice\thealthy\t-\n" in self.items(), "it feeds its watchdog")
+            self.send(service, f"WATCHDOG_USEC={off}")
+            wait_until(lambda: f"healthy\t{END_ALONE}\n" in self.items(), "it has no watchdog")
+        self.send(service, "WATCHDOG_USEC=7200000000")
+        self.await_kept('"own_time_ms":7200000')
+        self.restart()
+        self.await_kept('"own_time_ms":7200000')
+        self.send(service, "WATCHDOG_USEC=2h")
+        self.await_log('WATCHDOG_USEC= is no time, the earlier one stays name=service watchdog_ms=7200000')
+        self.await_reason("")
+        self.send(service, "WATCHDOG_USEC=200000")
+        self.await_reason("service service: sent no WATCHDOG=1 within 200 ms")
 
     def test_one_without_a_watchdog_is_watched_for_its_end(self):
         service = self.service()
@@ -101,9 +121,7 @@ class NotifySocket(VitalwiredTest):
 
     @unittest.skipUnless(os.geteuid() == 0, "a second user needs root")
     def test_another_users_service_ends_no_fault(self):
-        for folder in (self.dir, *self.dir.parents):
-            folder.chmod(folder.stat().st_mode | 0o011)
-        (self.dir / "notify").chmod(0o666)
+        self.open_to_all()
         mine = self.service()
         self.send(mine, "READY=1")
         self.await_log("service is watched")
@@ -184,16 +202,77 @@ class NotifySocket(VitalwiredTest):
         first.kill()
         first.wait()
         self.send(second, "STATUS=took over")
-        wait_until(lambda: "service\tservice\thealthy\ttook over\n" in self.items(), "it is watched still")
+        wait_until(lambda: f"service\tservice\thealthy\ttook over; {END_ALONE}\n" in self.items(), "it is watched still")
         second.kill()
         second.wait()
         self.await_reason("service service: ended without STOPPING=1")
 
+    def script(self, text: str, **more: object) -> subprocess.Popen:
+        script = subprocess.Popen(["sh", "-c", text], env=self.environment, stdin=subprocess.PIPE, text=True, **more)
+        self.services.append(script)
+        return script
+
     @unittest.skipUnless(os.geteuid() == 0, "a second user needs root")
-    def test_a_main_process_of_another_user_is_none(self):
+    def test_the_helper_of_another_users_script_notifies_for_the_script(self):
+        self.open_to_all()
+        text = "systemd-notify --ready --status=up; read -r _; test -z \"$STOPS\" || systemd-notify STOPPING=1; read -r _"
+        script = self.script(text, user=65534)
+        wait_until(lambda: f"service\tsh\thealthy\tup; {END_ALONE}\n" in self.items(), "the script is watched")
+        script.kill()
+        script.wait()
+        self.await_reason("service sh: ended without STOPPING=1")
+        self.environment["STOPS"] = "1"
+        script = self.script(text, user=65534)
+        self.await_reason("")
+        script.communicate("\n\n")
+        wait_until(lambda: not self.items(), "it is not missed")
+        self.await_reason("")
+
+    @unittest.skipUnless(os.access("/sys/fs/cgroup", os.W_OK), "needs a control group")
+    def test_a_helper_that_ends_notified_for_its_script_in_the_same_unit(self):
+        groups = next((each for each in map(Path, ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup"))
+                       if (each / "cgroup.procs").exists()), None)
+        if groups is None:
+            self.skipTest("no control groups")
+        unit = groups / f"vitalwire-test-{os.getpid()}.service"
+        unit.mkdir()
+        self.addCleanup(unit.rmdir)
+        notify = "import os, socket, time; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); " \
+                 "s.sendto(b'READY=1\\nSTATUS=up', os.environ['NOTIFY_SOCKET']); time.sleep(0.2)"
+        script = self.script(f"echo $$ > {unit}/cgroup.procs; {sys.executable} -c \"{notify}\"; read -r _; exit 1")
+        wait_until(lambda: f"service\tsh\thealthy\tup; {END_ALONE}\n" in self.items(), "the script is watched")
+        self.await_reason("")
+        script.communicate("\n")
+        self.await_reason("service sh: ended without STOPPING=1")
+
+    @unittest.skipUnless(os.geteuid() == 0, "a namespace needs root")
+    def test_the_main_process_of_a_service_in_a_container_is_the_containers(self):
+        container = ("unshare", "--pid", "--fork", "--kill-child", sys.executable, "-c", SERVICE)
+        service = subprocess.Popen(container, env=self.environment, stdin=subprocess.PIPE, text=True)
+        self.services.append(service)
+        self.send(service, f"READY=1,MAINPID={os.getpid()}")
+        self.await_log("its MAINPID is no process of its user")
+        self.assertEqual(self.items(), "")
+        self.send(service, "READY=1,MAINPID=1,STATUS=up")
+        wait_until(lambda: f"service\tservice\thealthy\tup; {END_ALONE}\n" in self.items(), "it is watched")
+        service.stdin.close()
+        service.wait()
+        self.await_reason("service service: ended without STOPPING=1")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root may name any process")
+    def test_the_first_process_is_no_service(self):
+        self.send(self.service(), "READY=1,MAINPID=1")
+        self.await_log("its MAINPID is no process of its user")
+        self.assertEqual(self.items(), "")
+
+    def open_to_all(self) -> None:
         for folder in (self.dir, *self.dir.parents):
             folder.chmod(folder.stat().st_mode | 0o011)
         (self.dir / "notify").chmod(0o666)
+
+    @unittest.skipUnless(os.geteuid() == 0, "a second user needs root")
+    def test_a_main_process_of_another_user_is_none(self):
+        self.open_to_all()
         notify = "import os, socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); " \
                  "s.sendto(b'READY=1\\nMAINPID=' + os.environ['MAIN'].encode(), os.environ['NOTIFY_SOCKET'])"
         for main in (str(os.getpid()), "0", "-1", "x", "999999999999"):
