@@ -247,6 +247,15 @@ std::size_t Controller::maintenance_of_peer(const std::vector<Maintenance>& wind
     return no_room;
 }
 
+void Controller::agents_of_peer(PeerAnswer answer, base::TimePoint asked_at) {
+    if (answer.controller == config_.host.str()) return;
+    run([&](base::Moment now) { core_.peer_answered(std::move(answer), asked_at, now); });
+}
+
+void Controller::peer_silent(const std::string& controller) {
+    run([&](base::Moment now) { core_.peer_silent(controller, now); });
+}
+
 void Controller::journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal,
                                  const std::optional<TrackedFault>& past) {
     if (controller == config_.host.str()) return;

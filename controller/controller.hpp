@@ -94,6 +94,7 @@ private:
     void refresh_inventory() override { source_->reload(); }
     Evidence::Source inventory_source() const override;
     bool reachable() const override { return ports_.reachable(); }
+    void ask_peers() override { peers_.ask_now(); }
     void defer(std::function<void()> call) override;
     base::Moment now() const override;
     // InventorySource::Handler
@@ -103,6 +104,9 @@ private:
     std::size_t maintenance_of_peer(const std::vector<Maintenance>& windows) override;
     void journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal,
                          const std::optional<TrackedFault>& past) override;
+    void agents_of_peer(PeerAnswer answer, base::TimePoint asked_at) override;
+    void peer_silent(const std::string& controller) override;
+    void peer_removed(const std::string& controller) override { core_.forget_peer(controller); }
 
     boost::asio::io_context& io_;
     base::WallTime started_at_ = std::chrono::system_clock::now();

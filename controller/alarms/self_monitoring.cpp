@@ -122,8 +122,12 @@ void SelfMonitoring::check_agents(const View& view, base::Moment moment, Changed
             ++call.present;
             clear(id_of(kAgentLost, host.str()), "connected", moment, changed);
             clear(id_of(kHostUnreachable, host.str()), "connected", moment, changed);
+        } else if (view.connected_elsewhere(host)) {
+            ++call.watched;
+            clear(id_of(kAgentLost, host.str()), "connected to another controller", moment, changed);
+            clear(id_of(kHostUnreachable, host.str()), "connected to another controller", moment, changed);
         } else if (unreachable(host, agent)) {
-            if (!view.watched_by_peer(host)) raise(host_unreachable(host), moment, changed);
+            if (!view.watched_by_peer(host) && !view.asked_about(host)) raise(host_unreachable(host), moment, changed);
         } else if (!lasted_away(host, agent, lost_since, moment)) {
             ++call.awaited;
         } else if (view.watched_by_peer(host)) {
@@ -314,6 +318,10 @@ void SelfMonitoring::release(const base::FaultId& id) {
 bool SelfMonitoring::open(const base::FaultId& id) const {
     const auto known = alarms_.find(id);
     return known != alarms_.end() && known->second.open();
+}
+
+bool SelfMonitoring::decided(const base::HostId& host) const {
+    return lasts(agent_lost_id(host)) || lasts(id_of(kHostUnreachable, host.str()));
 }
 
 std::optional<Alarm> SelfMonitoring::close(const base::FaultId& alarm, base::Moment moment) {

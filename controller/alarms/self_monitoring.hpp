@@ -51,6 +51,10 @@ public:
         std::vector<Authority::Twice> twice;
         /// Another controller is the primary of this lost agent and is alive, or may be: it raises the alarm.
         std::function<bool(const base::HostId&)> watched_by_peer = [](const auto&) { return false; };
+        /// The agent is not lost: it is connected to another controller, and this one has lost its own path to it.
+        std::function<bool(const base::HostId&)> connected_elsewhere = [](const auto&) { return false; };
+        /// Another controller is being asked whether the agent is connected there.
+        std::function<bool(const base::HostId&)> asked_about = [](const auto&) { return false; };
     };
 
     explicit SelfMonitoring(Options options) : options_(std::move(options)) {}
@@ -88,6 +92,8 @@ public:
     std::optional<Alarm> open_test_event(base::Moment moment);
 
     bool open(const base::FaultId& alarm) const;
+    /// It is an alarm, or was one that an operator has closed, that the agent of the host is away.
+    bool decided(const base::HostId& host) const;
     std::size_t open_of_kind(
         std::string_view kind, const std::function<bool(const Alarm&)>& which = [](const auto&) { return true; }) const;
 
@@ -97,7 +103,7 @@ private:
     struct RollCall {
         std::size_t present = 0;
         std::size_t awaited = 0;  ///< away, and not for long enough
-        std::size_t watched = 0;  ///< lost, and a peer's
+        std::size_t watched = 0;  ///< lost, and a peer's, or connected to one
         std::vector<base::HostId> lost;
     };
 

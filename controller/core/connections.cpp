@@ -68,6 +68,7 @@ void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string
     maintenance_sync_.erase(host);
     const bool is_new = fleet_.find(host) == nullptr;
     fleet_.up(host, hello, peer, moment.wall);
+    fleet_.seen(host, moment);
     succession_.connected(host, is_new);
     put_agent(host);
     if (!pacing_.comes_too_often(host))
@@ -119,7 +120,7 @@ void Core::agent_alive(std::size_t port, const HostId& name, Moment moment) {
     const HostId host = canonical(name);
     if (!known_session(port, host)) return;
     succession_.heard(host);
-    fleet_.seen(host, moment.wall);
+    fleet_.seen(host, moment);
     if (silence_due_ == base::kNever) silence_due_ = moment.steady;
     if (!silence_.alive(host, moment.steady)) return;
     fleet_.seen_again(host);

@@ -122,7 +122,7 @@ void Core::load(Moment moment) {
 }
 
 void Core::stop() {
-    housekeeping_due_ = sync_due_ = silence_due_ = known_guests_from_ = base::kNever;
+    housekeeping_due_ = sync_due_ = silence_due_ = peers_due_ = known_guests_from_ = base::kNever;
     while (known_guests_.pending())
         known_guests_.write_some();
     alarms_.stop();
@@ -133,8 +133,8 @@ base::TimePoint Core::next_due() const {
     // What is to be sent to agents does not wait.
     if (syncs_maintenance()) return now_;
     const base::TimePoint known_guests_due = known_guests_.pending() ? known_guests_from_ : base::kNever;
-    return std::min(
-        {housekeeping_due_, sync_due_, silence_due_, known_guests_due, alarms_.next_due(), orphans_.next_due()});
+    return std::min({housekeeping_due_, sync_due_, silence_due_, peers_due_, known_guests_due, alarms_.next_due(),
+                     orphans_.next_due()});
 }
 
 void Core::tick(Moment moment) {
@@ -143,6 +143,7 @@ void Core::tick(Moment moment) {
     orphans_.tick(moment);
     if (syncs_maintenance()) maintenance_sync_.sync_next(moment.wall);
     if (moment.steady >= silence_due_) check_silence(moment);
+    if (moment.steady >= peers_due_) monitor(moment);
     if (moment.steady >= sync_due_) sync_next(moment);
     if (known_guests_.pending() && moment.steady >= known_guests_from_) {
         known_guests_.write_some();
@@ -166,7 +167,7 @@ void Core::message(std::size_t port, const HostId& name, const bus::ToController
     now_ = moment.steady;
     ++counters_.messages;
     succession_.heard(host);
-    fleet_.seen(host, moment.wall);
+    fleet_.seen(host, moment);
     std::visit([&](const auto& content) { on(host, content, moment); }, message);
 }
 

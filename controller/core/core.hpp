@@ -36,6 +36,7 @@
 #include "controller/fleet/fleet.hpp"
 #include "controller/fleet/host_names.hpp"
 #include "controller/fleet/inventory.hpp"
+#include "controller/fleet/peer_agents.hpp"
 #include "controller/fleet/succession.hpp"
 #include "controller/groups/group_service.hpp"
 #include "heartbeat/silence_watch.hpp"
@@ -62,6 +63,8 @@ public:
         virtual Evidence::Source inventory_source() const = 0;
         /// An agent could connect now.
         virtual bool reachable() const = 0;
+        /// What the other controllers know is needed now.
+        virtual void ask_peers() = 0;
         virtual void defer(std::function<void()> call) = 0;
         /// For what a sink or the store leads to, which comes with no event.
         virtual base::Moment now() const = 0;
@@ -111,6 +114,14 @@ public:
     base::Result<Maintenance> end_maintenance(const std::string& id, base::Moment moment);
     /// Windows that another controller has. Returns how many have no room here.
     std::size_t merge_maintenance(const std::vector<Maintenance>& windows, base::Moment moment);
+    /// Which agents are connected to another controller, as it has just told.
+    void peer_answered(PeerAnswer answer, base::TimePoint asked_at, base::Moment moment);
+    /// It could not be asked.
+    void peer_silent(const std::string& controller, base::Moment moment);
+    void forget_peer(const std::string& controller) { peer_agents_.forget(controller); }
+    /// What other controllers are told of the agents here.
+    std::vector<PeerAgent> agents_for_peers(base::TimePoint now) const;
+    base::Millis silent_after() const { return options_.host_unreachable_after; }
     /// A fault that is over, as another controller has it in its history: here there may be none of it.
     void learn_past(const TrackedFault& past) { alarms_.learn_past(past); }
     /// What another controller has in its journal of the fault. An operator's decision there counts here too.
@@ -205,6 +216,10 @@ private:
     void monitor(base::Moment moment);
     void show_problems(base::Moment moment);
     bool may_report(const base::HostId& host, const base::GuestId& guest, bool withheld) const;
+    bool asks_peers() const;
+    void follow_primary(const base::HostId& host, const std::string& controller);
+    std::string connected_elsewhere(const base::HostId& host, const Agent& agent) const;
+    std::string elsewhere_problem(base::Moment moment) const;
     std::string withheld_problem() const;
     std::string claims_problem(const std::vector<Authority::Claim>& claims) const;
     std::string contradicted_problem() const;
@@ -243,6 +258,7 @@ private:
     MaintenanceSync maintenance_sync_;
     RejectedReports rejected_;
     Pacing pacing_;
+    PeerAgents peer_agents_;
     Coverage coverage_;
     KnownGuests known_guests_;
     std::map<base::HostId, std::optional<std::vector<model::GuestReport>>> to_hand_back_;  ///< absent: it is new
@@ -254,6 +270,7 @@ private:
     base::TimePoint housekeeping_due_ = base::kNever;
     base::TimePoint silence_due_ = base::kNever;
     base::TimePoint known_guests_from_{};        ///< when some of them may be written next
+    base::TimePoint peers_due_ = base::kNever;   ///< an answer of peers is awaited
     base::TimePoint names_from_ = base::kNever;  ///< agents have had their time to come
     base::TimePoint refresh_from_{};
     bool inventory_seen_ = false;

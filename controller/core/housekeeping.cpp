@@ -18,6 +18,8 @@ constexpr base::Millis kHousekeeping{1000};
 constexpr base::Millis kAdoptAfter{10'000};
 /// The same while no agent at all is connected: then it is rather this controller that is cut off.
 constexpr base::Millis kAdoptAlone{60'000};
+/// Peers that have not told yet of an agent which fell silent are asked again.
+constexpr base::Millis kAskAgain{100};
 constexpr std::size_t kNamed = 5;
 
 // What the board of problems calls them.
@@ -29,6 +31,7 @@ constexpr const char* kClaims = "agents claim guests that are being moved to ano
 constexpr const char* kCopiesOfNowhere = "agents claim that guests answer which were never on their hosts";
 constexpr const char* kContradicted = "the inventory has guests elsewhere whose agent reports an open fault";
 constexpr const char* kNoAgent = "hosts of the inventory have no agent of that name";
+constexpr const char* kElsewhere = "agents are connected to other controllers only";
 constexpr const char* kNoHost = "agents have guests, and no host of that name in the inventory";
 
 std::string not_connected(const HostId& host) {
@@ -63,6 +66,7 @@ void Core::housekeeping(Moment moment) {
     groups_.deliver_kept(moment.steady);
     alarms_.release_withheld();
     adopt_orphaned_hosts(moment);
+    if (asks_peers()) context_.output.ask_peers();
     monitor(moment);
     show_problems(moment);
     housekeeping_due_ = moment.steady + kHousekeeping;
@@ -72,7 +76,9 @@ void Core::check_agents(Moment moment) {
     std::vector<HostId> gone;
     for (const auto& [host, agent] : fleet_.agents()) {
         const bool away = !agent.connected && moment.steady - agent.away_since > kAgentPatience;
-        context_.problems.set(not_connected(host), away ? "last seen " + base::to_iso8601(agent.last_seen) : "");
+        const bool elsewhere = away && !connected_elsewhere(host, agent).empty();
+        context_.problems.set(not_connected(host),
+                              away && !elsewhere ? "last seen " + base::to_iso8601(agent.last_seen) : "");
         // By the steady clock: the wall clock may step by days.
         const bool expired = !agent.connected && moment.steady - agent.away_since > options_.remove_agent_after;
         const bool renamed = away && succession_.successor(host);
@@ -89,7 +95,7 @@ void Core::check_silence(Moment moment) {
         silence_.empty() ? base::kNever : std::min(moment.steady + heartbeat::StallClock::kProbe, silence_.next_due());
     for (const auto& [host, alone] : fallen) {
         log::warning("agent fell silent", {{"host", host}, {"others_seen", alone}});
-        fleet_.fell_silent(host, alone);
+        fleet_.fell_silent(host, alone, moment.steady);
         groups_.reachability_changed(host, moment.wall);
     }
     if (!fallen.empty()) monitor(moment);
@@ -180,11 +186,79 @@ void Core::monitor(Moment moment) {
         const Agent* agent = fleet_.find(host);
         return !agent->is_primary && (alone || peer_is_primary(*agent));
     };
+    view.connected_elsewhere = [&](const HostId& host) {
+        return !connected_elsewhere(host, *fleet_.find(host)).empty();
+    };
+    bool asks = false;
+    view.asked_about = [&](const HostId& host) {
+        const bool awaited = peer_agents_.awaited(host, fleet_.find(host)->missed_since(), moment.steady);
+        asks = asks || awaited;
+        return awaited;
+    };
     for (const Alarm& alarm : self_monitoring_.check(view, moment))
         alarms_.internal().deliver(alarm);
     for (const base::FaultId& released : self_monitoring_.take_released())
         context_.rows.erase_closed_alarm(released);
     alarms_.internal().tick();
+    peers_due_ = asks ? moment.steady + kAskAgain : base::kNever;
+    if (asks) context_.output.ask_peers();
+}
+
+/// It is to be decided soon whether an agent is lost whose faults are delivered from here, or it is connected to
+/// another controller and would be missed by this one alone.
+bool Core::asks_peers() const {
+    const auto& agents = fleet_.agents();
+    return std::any_of(agents.begin(), agents.end(), [this](const auto& item) {
+        const auto& [host, agent] = item;
+        if (agent.present() || !agent.is_primary) return false;
+        return !self_monitoring_.decided(host) || !connected_elsewhere(host, agent).empty();
+    });
+}
+
+std::vector<PeerAgent> Core::agents_for_peers(base::TimePoint now) const {
+    std::vector<PeerAgent> agents;
+    for (const auto& [host, agent] : fleet_.agents()) {
+        if (!agent.present() && !agent.is_primary) continue;
+        PeerAgent told{host, agent.present(), agent.is_primary, std::nullopt};
+        if (told.connected && silence_.watches(host))
+            told.seen = std::chrono::duration_cast<base::Millis>(now - agent.seen_at);
+        agents.push_back(std::move(told));
+    }
+    return agents;
+}
+
+void Core::peer_answered(PeerAnswer answer, base::TimePoint asked_at, Moment moment) {
+    now_ = moment.steady;
+    for (PeerAgent& agent : answer.agents)
+        agent.host = canonical(agent.host);
+    const std::string controller = answer.controller;
+    const std::vector<PeerAgent> agents = answer.agents;
+    peer_agents_.answered(std::move(answer), asked_at);
+    for (const PeerAgent& agent : agents) {
+        const Agent* known = fleet_.find(agent.host);
+        if (agent.is_primary && known != nullptr && connected_elsewhere(agent.host, *known) == controller)
+            follow_primary(agent.host, controller);
+    }
+    monitor(moment);
+}
+
+void Core::peer_silent(const std::string& controller, Moment moment) {
+    peer_agents_.silent(controller);
+    monitor(moment);
+}
+
+/// An agent that is not connected here any more has another primary now, as that says: only one delivers its faults.
+void Core::follow_primary(const HostId& host, const std::string& controller) {
+    const Agent& agent = *fleet_.find(host);
+    if (agent.primary == controller) return;
+    const bool was_primary = agent.is_primary;
+    fleet_.set_primary(host, {false, controller, {controller}});
+    if (!was_primary) return;
+    log::warning("agent has another primary, which tells of it", {{"host", host}, {"primary", controller}});
+    put_agent(host);
+    alarms_.primary_changed(host);
+    groups_.drop_kept_of(host);
+    ++counters_.primary_changes;
 }
 
 void Core::show_problems(Moment moment) {
@@ -200,7 +274,23 @@ void Core::show_problems(Moment moment) {
     context_.problems.set(kContradicted, contradicted_problem());
     const bool settled = moment.steady >= names_from_ && context_.output.inventory_source().loaded;
     context_.problems.set(kNoAgent, settled ? hosts_without_agent() : "");
+    context_.problems.set(kElsewhere, elsewhere_problem(moment));
     context_.problems.set(kNoHost, settled ? agents_without_host() : "");
+}
+
+/// The controller that the agent is connected to while it is not present here; empty: none, as far as is known.
+std::string Core::connected_elsewhere(const HostId& host, const Agent& agent) const {
+    return agent.present() ? "" : peer_agents_.connected_to(host, agent.missed_since());
+}
+
+std::string Core::elsewhere_problem(Moment moment) const {
+    Listing listing;
+    for (const auto& [host, agent] : fleet_.agents()) {
+        const std::string controller = connected_elsewhere(host, agent);
+        if (!controller.empty() && moment.steady - agent.missed_since() > kAgentPatience)
+            listing.add(host.str() + " (" + controller + ")");
+    }
+    return listing.text();
 }
 
 std::string Core::withheld_problem() const {

@@ -75,10 +75,11 @@ bool Fleet::changed(const base::HostId& host, std::uint64_t state_changes) {
     return true;
 }
 
-void Fleet::fell_silent(const base::HostId& host, bool alone) {
+void Fleet::fell_silent(const base::HostId& host, bool alone, base::TimePoint now) {
     const auto at = agents_.find(host);
     if (at == agents_.end()) return;
     at->second.silent = true;
+    at->second.silent_since = now;
     at->second.unreachable = alone;
 }
 
@@ -115,9 +116,11 @@ void Fleet::adopt(const base::HostId& host, base::Moment moment) {
     at->second.seen_since_start = true;
 }
 
-void Fleet::seen(const base::HostId& host, base::WallTime now) {
+void Fleet::seen(const base::HostId& host, base::Moment moment) {
     const auto at = agents_.find(host);
-    if (at != agents_.end()) at->second.last_seen = now;
+    if (at == agents_.end()) return;
+    at->second.last_seen = moment.wall;
+    at->second.seen_at = moment.steady;
 }
 
 void Fleet::begin_snapshot(const base::HostId& host) {

@@ -40,8 +40,10 @@ struct Agent {
     std::uint64_t state_changes = 0;
     bool continuous = false;                             ///< it came back with the state that it had
     base::TimePoint away_since{};                        ///< since when it is not connected
+    base::TimePoint silent_since{};                      ///< since when it is missed, of one that is `silent`
     base::WallTime since{};                              ///< when it connected, or was lost
     base::WallTime last_seen{};                          ///< its last message, or keep-alive
+    base::TimePoint seen_at{};                           ///< the same by the steady clock, while it is connected
     bool seen_since_start = false;                       ///< false: known from disk only
     bool synced = false;                                 ///< its snapshot is complete since it connected
     std::map<base::GuestId, model::GuestReport> guests;  ///< in order, for lists that are made in several turns
@@ -50,6 +52,8 @@ struct Agent {
     bool reported_problems = false;  ///< since it connected
 
     bool present() const { return connected && !silent; }
+    /// Since when it is not present.
+    base::TimePoint missed_since() const { return connected ? silent_since : away_since; }
 };
 
 /// What the agent's state holds includes all that is known from it. An old copy, or a clone that went its own way, was
@@ -68,13 +72,13 @@ public:
     void up(const base::HostId& host, const bus::Hello& hello, const std::string& peer, base::WallTime now);
     void down(const base::HostId& host, base::Moment moment);
     /// Nothing comes from it although it is connected. `alone`: others were seen in that time.
-    void fell_silent(const base::HostId& host, bool alone);
+    void fell_silent(const base::HostId& host, bool alone, base::TimePoint now);
     void seen_again(const base::HostId& host);
     void set_primary(const base::HostId& host, const bus::PrimaryChanged& changed);
     void set_problems(const base::HostId& host, std::vector<bus::AgentProblems::Item> problems);
     /// This controller delivers for an agent that is away, known or not.
     void adopt(const base::HostId& host, base::Moment moment);
-    void seen(const base::HostId& host, base::WallTime now);
+    void seen(const base::HostId& host, base::Moment moment);
     /// What it reports comes from a state with that many changes. True if they are more than before.
     bool changed(const base::HostId& host, std::uint64_t state_changes);
 

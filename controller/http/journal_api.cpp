@@ -7,6 +7,7 @@
 
 #include "controller/alarms/tracked_fault_json.hpp"
 #include "controller/delivery/journal_json.hpp"
+#include "controller/fleet/peer_agents_json.hpp"
 
 namespace vitalwire::controller {
 
@@ -19,7 +20,8 @@ namespace {
 /// A turn of the loop writes so many; who asks comes again for the rest.
 constexpr std::size_t kPage = 50;
 
-/// What has changed since the change of that number. Numbers count from each start, which `life` names.
+/// What has changed since the change of that number. Numbers count from each start, which `life` names. The last page
+/// has the agents, for who asks for them: a release that does not reads no long lists.
 HttpResponse journals(const ApiContext& context, const HttpRequest& request) {
     const std::string after = request.query_value("after");
     std::uint64_t number = 0;
@@ -37,10 +39,15 @@ HttpResponse journals(const ApiContext& context, const HttpRequest& request) {
             row["ended"] = to_json(past->tracked);
         list.push_back(std::move(row));
     }
-    return json_reply({{"controller", context.host},
-                       {"life", base::to_iso8601(context.started_at)},
-                       {"complete", list.size() < kPage},
-                       {"journals", std::move(list)}});
+    json body = {{"controller", context.host},
+                 {"life", base::to_iso8601(context.started_at)},
+                 {"complete", list.size() < kPage},
+                 {"journals", std::move(list)}};
+    if (body["complete"] && !request.query_value("agents").empty()) {
+        body["silent_after_ms"] = context.core.silent_after().count();
+        body["agents"] = to_json(context.core.agents_for_peers(base::Clock::now()));
+    }
+    return json_reply(body);
 }
 
 }  // namespace

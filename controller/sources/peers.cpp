@@ -7,6 +7,7 @@
 #include "bus/limits.hpp"
 #include "controller/alarms/tracked_fault_json.hpp"
 #include "controller/delivery/journal_json.hpp"
+#include "controller/fleet/peer_agents_json.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
@@ -14,6 +15,8 @@ namespace vitalwire::controller {
 namespace {
 
 constexpr base::Millis kTimeout{4'000};
+/// Agents, windows or journals in one answer.
+constexpr std::size_t kMaxRows = 100'000;
 
 std::string maintenance_problem(const std::string& url) {
     return "the peer " + url + " cannot be asked for its maintenance windows";
@@ -27,7 +30,7 @@ base::Result<nlohmann::json> read_object(const base::Result<runtime::HttpClientR
     if (!answer) return tl::make_unexpected(answer.error());
     if (answer->status != 200)
         return base::fail(base::Errc::unavailable, "expected HTTP status 200, found " + std::to_string(answer->status));
-    return wire::parse_object(answer->body);
+    return wire::parse_object(answer->body, {wire::kMaxDepth, kMaxRows});
 }
 
 base::Result<std::vector<Maintenance>> read_windows(const base::Result<runtime::HttpClientResponse>& answer) {
@@ -66,6 +69,8 @@ void Peers::configure(PeersConfig config) {
     for (const std::string& url : config_.urls) {
         for (const auto& problem : {maintenance_problem(url), journals_problem(url)})
             problems_.clear(problem);
+        const auto known = known_.find(url);
+        if (known != known_.end() && !known->second.controller.empty()) handler_.peer_removed(known->second.controller);
     }
     config_ = std::move(config);
     alive_ = std::make_shared<int>();
@@ -139,16 +144,20 @@ void Peers::ask_maintenance(const std::string& url) {
 }
 
 void Peers::ask_journals(const std::string& url) {
-    get(url + "/v1/journals?after=" + std::to_string(known_[url].number), [this, url](const Answer& answer) {
-        const auto more = take_journals(known_[url], answer);
-        known_[url].answers = more.has_value();
-        if (more) known_[url].answered_at = std::chrono::system_clock::now();
-        problems_.set(journals_problem(url), more ? "" : more.error().message);
-        if (more && *more) ask_journals(url);
-    });
+    const base::TimePoint asked_at = base::Clock::now();
+    get(url + "/v1/journals?agents=1&after=" + std::to_string(known_[url].number),
+        [this, url, asked_at](const Answer& answer) {
+            Known& known = known_[url];
+            const auto more = take_journals(known, answer, asked_at);
+            known.answers = more.has_value();
+            if (more) known.answered_at = std::chrono::system_clock::now();
+            if (!more && !known.controller.empty()) handler_.peer_silent(known.controller);
+            problems_.set(journals_problem(url), more ? "" : more.error().message);
+            if (more && *more) ask_journals(url);
+        });
 }
 
-base::Result<bool> Peers::take_journals(Known& known, const Answer& answer) {
+base::Result<bool> Peers::take_journals(Known& known, const Answer& answer, base::TimePoint asked_at) {
     const auto object = read_object(answer);
     if (!object) return tl::make_unexpected(object.error());
     const std::string controller = wire::text_or(*object, "controller");
@@ -157,6 +166,8 @@ base::Result<bool> Peers::take_journals(Known& known, const Answer& answer) {
     if (list == nullptr || !list->is_array() || controller.empty() || life.empty())
         return base::fail(base::Errc::bad_field, "expected 'controller', 'life' and an array 'journals'");
     known.controller = controller;
+    // A controller of a release that does not tell of agents is not waited for.
+    if (auto agents = peer_answer_from_json(*object)) handler_.agents_of_peer(std::move(*agents), asked_at);
     if (std::exchange(known.life, life) != life && known.number != 0) {
         known.number = 0;  // it has started again, and so its numbers
         return true;

@@ -11,6 +11,7 @@
 
 #include "controller/alarms/fault_table.hpp"
 #include "controller/delivery/journal.hpp"
+#include "controller/fleet/peer_agents.hpp"
 #include "controller/model/maintenance.hpp"
 #include "runtime/http/http_client.hpp"
 #include "runtime/problems.hpp"
@@ -27,8 +28,9 @@ struct PeersConfig {
     friend bool operator==(const PeersConfig&, const PeersConfig&) = default;
 };
 
-/// What the other controllers have and this one should: maintenance windows, and what they did about faults. Each asks
-/// its peers, now and then and when one announces something, so that nobody has to be trusted to write.
+/// What the other controllers have and this one should: maintenance windows, what they did about faults, and which
+/// agents are connected to them. Each asks its peers, now and then and when one announces something, so that nobody has
+/// to be trusted to write.
 class Peers {
 public:
     class Handler {
@@ -39,6 +41,11 @@ public:
         /// With the fault itself where it is over.
         virtual void journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal,
                                      const std::optional<TrackedFault>& past) = 0;
+        /// Which agents it has, as of when it was asked or later.
+        virtual void agents_of_peer(PeerAnswer answer, base::TimePoint asked_at) = 0;
+        virtual void peer_silent(const std::string& controller) = 0;
+        /// No longer configured.
+        virtual void peer_removed(const std::string& controller) = 0;
     };
 
     Peers(boost::asio::io_context& io, runtime::HttpClient& http, runtime::Problems& problems, PeersConfig config,
@@ -76,7 +83,7 @@ private:
     void ask_maintenance(const std::string& url);
     void ask_journals(const std::string& url);
     /// True when there is more to ask for.
-    base::Result<bool> take_journals(Known& known, const Answer& answer);
+    base::Result<bool> take_journals(Known& known, const Answer& answer, base::TimePoint asked_at);
 
     runtime::HttpClient& http_;
     runtime::Problems& problems_;

@@ -70,6 +70,7 @@ struct ControllerNode::Process : controller::Core::Output {
         cable.send_to_agent(message);
     }
     void refresh_inventory() override {}
+    void ask_peers() override {}
     controller::Evidence::Source inventory_source() const override { return {true, node.plan_.names_all}; }
     bool reachable() const override { return true; }
     void defer(std::function<void()> call) override {

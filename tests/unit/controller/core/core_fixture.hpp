@@ -66,6 +66,7 @@ protected:
         sent[session.name.str()].push_back(message);
     }
     void refresh_inventory() override { ++refreshed; }
+    void ask_peers() override { ++asked_peers; }
     Evidence::Source inventory_source() const override { return source; }
     bool reachable() const override { return true; }
     void defer(std::function<void()> call) override { deferred.push_back(std::move(call)); }
@@ -190,6 +191,7 @@ protected:
     std::map<std::string, std::vector<bus::ToAgent>> sent;
     std::vector<std::function<void()>> deferred;
     int refreshed = 0;
+    int asked_peers = 0;
     int lives = 0;
     std::unique_ptr<Core> core;
     const model::Fault f1 = open_fault("g1", "f1");

@@ -1,0 +1,46 @@
+#include "controller/fleet/peer_agents.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace vitalwire::controller {
+
+const PeerAgent* PeerAgents::Peer::connected(const base::HostId& host) const {
+    const auto at = agents.find(host);
+    return answers && at != agents.end() && at->second.connected ? &at->second : nullptr;
+}
+
+void PeerAgents::answered(PeerAnswer answer, base::TimePoint asked_at) {
+    Peer& peer = peers_[answer.controller];
+    peer.answers = true;
+    peer.asked_at = asked_at;
+    // An agent sends three times in silent_after: of a dead one nothing came for longer than that.
+    peer.fresh = answer.silent_after / 2;
+    peer.agents.clear();
+    for (PeerAgent& agent : answer.agents)
+        peer.agents.insert_or_assign(agent.host, std::move(agent));
+}
+
+void PeerAgents::silent(const std::string& controller) {
+    const auto at = peers_.find(controller);
+    if (at != peers_.end()) at->second = {};
+}
+
+std::string PeerAgents::connected_to(const base::HostId& host, base::TimePoint since) const {
+    for (const auto& [controller, peer] : peers_) {
+        const PeerAgent* agent = peer.connected(host);
+        if (agent != nullptr && peer.asked_at >= since && peer.has_seen(*agent)) return controller;
+    }
+    return {};
+}
+
+bool PeerAgents::awaited(const base::HostId& host, base::TimePoint since, base::TimePoint now) const {
+    if (now - since >= kPatience) return false;
+    return std::any_of(peers_.begin(), peers_.end(), [&](const auto& item) {
+        const Peer& peer = item.second;
+        const PeerAgent* agent = peer.connected(host);
+        return peer.answers && (peer.asked_at < since || (agent != nullptr && !peer.has_seen(*agent)));
+    });
+}
+
+}  // namespace vitalwire::controller

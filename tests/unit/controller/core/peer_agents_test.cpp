@@ -1,0 +1,129 @@
+#include "tests/unit/controller/core/core_fixture.hpp"
+
+namespace vitalwire::controller {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr const char* kLost = "agent_lost.compute-1";
+constexpr const char* kUnreachable = "host_unreachable.compute-1";
+constexpr const char* kElsewhere = "agents are connected to other controllers only";
+
+/// Two hosts whose primary is this controller, and another controller, "other", which it asks.
+class PeerAgentsTest : public CoreTest {
+protected:
+    PeerAgentsTest() {
+        place("g1", "compute-1");
+        for (const char* host : {"compute-1", "compute-2"}) {
+            up(hello(host));
+            core->agent_alive(0, base::HostId(host), moment);
+        }
+        answer({connected("compute-1", 100)});
+        take();
+    }
+    static PeerAgent connected(const std::string& host, int seen, bool is_primary = false) {
+        return {base::HostId(host), true, is_primary, base::Millis(seen)};
+    }
+    void answer(std::vector<PeerAgent> agents) {
+        core->peer_answered({"other", base::Millis(900), std::move(agents)}, moment.steady, moment);
+        run_deferred();
+    }
+    /// For that long `agents` is what the other controller answers, whenever it is asked.
+    void pass_answered(const std::vector<PeerAgent>& agents, base::Millis time) {
+        for (const base::TimePoint end = moment.steady + time; moment.steady < end;) {
+            core->agent_alive(0, base::HostId("compute-2"), moment);
+            const int before = asked_peers;
+            pass(base::Millis(50));
+            if (asked_peers != before) answer(agents);
+        }
+    }
+    /// Until compute-1 is missed.
+    void fall_silent() {
+        keep_alive({"compute-1", "compute-2"}, base::Millis(500));
+        keep_alive({"compute-2"}, base::Millis(1000));
+    }
+    bool is_open(const char* alarm) const { return core->self_monitoring().open(base::FaultId(alarm)); }
+};
+
+TEST_F(PeerAgentsTest, AHostThatAnotherControllerStillSeesIsNotUnreachable) {
+    fall_silent();
+    EXPECT_FALSE(is_open(kUnreachable)) << "it is asked first";
+    pass_answered({connected("compute-1", 200)}, seconds(20));
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_THAT(problem(kElsewhere), HasSubstr("compute-1 (other)"));
+}
+
+TEST_F(PeerAgentsTest, AnAgentThatIsConnectedToAnotherControllerIsNotLost) {
+    down("compute-1");
+    pass_answered({connected("compute-1", 200)}, seconds(20));
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_THAT(problem(kElsewhere), HasSubstr("compute-1 (other)"));
+    EXPECT_EQ(problem("agent compute-1 is not connected"), "");
+    EXPECT_FALSE(core->remove_host(base::HostId("compute-1"), moment));
+}
+
+TEST_F(PeerAgentsTest, AHostThatIsDeadForAllIsUnreachableAsSoonAsTheOtherMissesIt) {
+    fall_silent();
+    pass_answered({connected("compute-1", 850)}, base::Millis(150));
+    EXPECT_FALSE(is_open(kUnreachable)) << "the other has not heard it since, and not missed it";
+    answer({});
+    EXPECT_TRUE(is_open(kUnreachable));
+}
+
+TEST_F(PeerAgentsTest, AControllerThatHangsIsNotWaitedForForLong) {
+    fall_silent();
+    pass(PeerAgents::kPatience);
+    EXPECT_TRUE(is_open(kUnreachable));
+}
+
+TEST_F(PeerAgentsTest, AControllerThatDoesNotAnswerIsNotWaitedFor) {
+    core->peer_silent("other", moment);
+    fall_silent();
+    EXPECT_TRUE(is_open(kUnreachable));
+}
+
+TEST_F(PeerAgentsTest, AnAlarmThatWasRaisedEndsWhenAnotherControllerSeesTheAgent) {
+    core->peer_silent("other", moment);
+    down("compute-1");
+    pass(seconds(20));
+    ASSERT_TRUE(is_open(kLost));
+    answer({connected("compute-1", 200)});
+    EXPECT_THAT(take(), Contains("agent_lost.compute-1 cleared 2"));
+    EXPECT_EQ(last_alarm.clear_reason, "connected to another controller");
+}
+
+TEST_F(PeerAgentsTest, WhatAControllerToldThatIsAwayNowDoesNotCount) {
+    down("compute-1");
+    pass_answered({connected("compute-1", 200)}, seconds(10));
+    core->peer_silent("other", moment);
+    pass(seconds(10));
+    EXPECT_TRUE(is_open(kLost));
+}
+
+TEST_F(PeerAgentsTest, AnAgentsNewPrimaryDeliversItsFaults) {
+    down("compute-1");
+    answer({connected("compute-1", 200, true)});
+    const Agent& agent = *core->fleet().find(base::HostId("compute-1"));
+    EXPECT_FALSE(agent.is_primary);
+    EXPECT_EQ(agent.primary, "other");
+}
+
+TEST_F(PeerAgentsTest, AnAgentThatIsConnectedHereHasThePrimaryThatItNames) {
+    answer({connected("compute-1", 200, true)});
+    EXPECT_TRUE(core->fleet().find(base::HostId("compute-1"))->is_primary);
+}
+
+TEST_F(PeerAgentsTest, OthersAreToldOfAgentsThatAreConnectedOrWhoseFaultsAreDeliveredFromHere) {
+    fall_silent();
+    const std::vector<PeerAgent> told = core->agents_for_peers(moment.steady);
+    ASSERT_EQ(told.size(), 2u);
+    EXPECT_EQ(told[0], (PeerAgent{base::HostId("compute-1"), false, true, std::nullopt}));
+    EXPECT_TRUE(told[1].connected);
+    EXPECT_LE(told[1].seen, base::Millis(100));
+}
+
+}  // namespace
+}  // namespace vitalwire::controller
