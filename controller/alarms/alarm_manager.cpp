@@ -198,7 +198,24 @@ void AlarmManager::end(const base::FaultId& fault, std::string_view why, bool fo
 
 void AlarmManager::adopt(const base::HostId& host) {
     for (const TrackedFault& tracked : list_.of_host(host)) {
-        if (!tracked.withheld) deliver(tracked);
+        if (tracked.withheld) continue;
+        trust_peers(tracked);
+        deliver(tracked);
+    }
+}
+
+/// What another controller has had acknowledged by the sink of that name needs no repetition.
+void AlarmManager::trust_peers(const TrackedFault& tracked) {
+    const Journal::Record* record = journal_.find(tracked.fault.id);
+    if (record == nullptr) return;
+    const Alarm alarm = to_alarm(tracked);
+    for (const auto& sink : sinks_.sinks()) {
+        const JournalEntry* entry = acknowledged_elsewhere(*record, sink->name());
+        if (entry == nullptr || !sink->takes(alarm) || sink->queue().acknowledged(alarm)) continue;
+        const bool ended = entry->detail.starts_with(to_string(AlarmChange::cleared));
+        const Acked acked{ended ? Acked::Phase::cleared : Acked::Phase::open, entry->revision};
+        sinks_.restore(*sink, alarm, acked);
+        rows_.put_acked(sink->name(), alarm.id, acked);
     }
 }
 

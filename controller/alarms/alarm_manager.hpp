@@ -173,6 +173,7 @@ private:
     void count(const FaultTable::Entry& entry);
     void note(const FaultTable::Entry& entry);
     void note(const base::FaultId& fault, JournalEntry entry);
+    void trust_peers(const TrackedFault& tracked);
     void deliver(const TrackedFault& tracked);
     void finish(const TrackedFault& tracked, bool others_done);
     template <class Predicate>

@@ -226,7 +226,8 @@ private:
     bool was_removed(const TrackedFault& tracked) const;
     std::string hosts_without_agent() const;
     std::string agents_without_host() const;
-    bool peer_is_primary(const Agent& agent) const;
+    bool peer_is_primary(const base::HostId& host, const Agent& agent) const;
+    bool is_orphaned(const base::HostId& host, const Agent& agent, base::Moment moment) const;
     bool takes_over(const base::HostId& host, const base::HostId& left, const base::GuestId& guest) const;
     void enrich(Alarm& alarm) const;
     std::size_t max_faults(const base::HostId& host) const;
@@ -259,6 +260,7 @@ private:
     RejectedReports rejected_;
     Pacing pacing_;
     PeerAgents peer_agents_;
+    std::map<base::HostId, base::TimePoint> orphaned_since_;
     Coverage coverage_;
     KnownGuests known_guests_;
     std::map<base::HostId, std::optional<std::vector<model::GuestReport>>> to_hand_back_;  ///< absent: it is new

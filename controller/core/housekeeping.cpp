@@ -18,6 +18,8 @@ constexpr base::Millis kHousekeeping{1000};
 constexpr base::Millis kAdoptAfter{10'000};
 /// The same while no agent at all is connected: then it is rather this controller that is cut off.
 constexpr base::Millis kAdoptAlone{60'000};
+/// Of several controllers that could, the first by name adopts: so long each of the others waits for the one before it.
+constexpr base::Millis kAdoptTurn{10'000};
 /// Peers that have not told yet of an agent which fell silent are asked again.
 constexpr base::Millis kAskAgain{100};
 constexpr std::size_t kNamed = 5;
@@ -141,7 +143,7 @@ void Core::end_by_evidence(Moment moment) {
     for (const auto& [fault, why] : ended) {
         const TrackedFault* tracked = alarms_.table().find(fault);
         const Agent* agent = fleet_.find(tracked->host);
-        const bool absent = agent == nullptr || (!agent->connected && !peer_is_primary(*agent));
+        const bool absent = agent == nullptr || (!agent->connected && !peer_is_primary(tracked->host, *agent));
         log::info("fault ended by evidence", {{"fault", fault}, {"guest", tracked->fault.guest}, {"why", why}});
         end(*tracked, why, absent, moment);
     }
@@ -149,13 +151,17 @@ void Core::end_by_evidence(Moment moment) {
 
 /// Their primary was lost with them: what it has not delivered is delivered from here.
 void Core::adopt_orphaned_hosts(Moment moment) {
-    std::vector<HostId> orphaned;
-    const base::Millis patience = fleet_.connected() > 0 ? kAdoptAfter : kAdoptAlone;
+    std::map<HostId, base::TimePoint> since;
+    std::vector<HostId> adopted;
+    const base::Millis turn = kAdoptTurn * static_cast<int>(peer_agents_.before(options_.monitoring.controller.str()));
     for (const auto& [host, agent] : fleet_.agents()) {
-        const bool lost = !agent.connected && !agent.is_primary && moment.steady - agent.away_since >= patience;
-        if (lost && alarms_.table().open_of_host(host) > 0 && !peer_is_primary(agent)) orphaned.push_back(host);
+        if (!is_orphaned(host, agent, moment)) continue;
+        const auto before = orphaned_since_.find(host);
+        since[host] = before == orphaned_since_.end() ? moment.steady : before->second;
+        if (moment.steady - since[host] >= turn) adopted.push_back(host);
     }
-    for (const HostId& host : orphaned) {
+    orphaned_since_ = std::move(since);
+    for (const HostId& host : adopted) {
         log::warning("host adopted: its agent and its primary are gone", {{"host", host}});
         fleet_.adopt(host, moment);
         put_agent(host);
@@ -163,16 +169,34 @@ void Core::adopt_orphaned_hosts(Moment moment) {
     }
 }
 
-/// Another controller delivers the faults of this agent, and an agent that is connected here sees it alive.
-bool Core::peer_is_primary(const Agent& agent) const {
+bool Core::is_orphaned(const HostId& host, const Agent& agent, Moment moment) const {
+    const base::Millis patience = fleet_.connected() > 0 ? kAdoptAfter : kAdoptAlone;
+    if (agent.connected || agent.is_primary || moment.steady - agent.away_since < patience) return false;
+    if (alarms_.table().open_of_host(host) == 0 || peer_is_primary(host, agent)) return false;
+    // A primary that has just ceased to answer may be restarted.
+    const auto silent = peer_agents_.silent_for(agent.primary, moment.steady);
+    return !silent || *silent >= kAdoptAfter;
+}
+
+/// Another controller delivers the faults of this agent and is alive. A peer tells that itself: one that answers and
+/// does not have the agent has lost its state. Of others the agents that are connected here tell, most of them: one
+/// alone could be wrong, or lie.
+bool Core::peer_is_primary(const HostId& host, const Agent& agent) const {
     if (agent.is_primary) return false;
-    return std::any_of(fleet_.agents().begin(), fleet_.agents().end(), [&](const auto& item) {
-        const Agent& witness = item.second;
-        if (!witness.present()) return false;
-        if (agent.primary.empty() || witness.controllers.empty()) return !witness.is_primary;
-        return std::find(witness.controllers.begin(), witness.controllers.end(), agent.primary) !=
-               witness.controllers.end();
-    });
+    if (peer_agents_.delivered(host)) return true;
+    if (const auto has = peer_agents_.has(agent.primary, host)) return *has;
+    std::size_t seen = 0;
+    std::size_t missed = 0;
+    for (const auto& [name, witness] : fleet_.agents()) {
+        if (!witness.present()) continue;
+        const auto& controllers = witness.controllers;
+        const bool sees = agent.primary.empty() || controllers.empty()
+                              ? !witness.is_primary
+                              : std::find(controllers.begin(), controllers.end(), agent.primary) != controllers.end();
+        ++(sees ? seen : missed);
+    }
+    const bool silent = peer_agents_.silent_for(agent.primary, now_).has_value();
+    return seen > missed || (seen > 0 && seen == missed && !silent);
 }
 
 void Core::monitor(Moment moment) {
@@ -184,7 +208,7 @@ void Core::monitor(Moment moment) {
                                     [](const auto& item) { return item.second.present(); });
     view.watched_by_peer = [&](const HostId& host) {
         const Agent* agent = fleet_.find(host);
-        return !agent->is_primary && (alone || peer_is_primary(*agent));
+        return !agent->is_primary && (alone || peer_is_primary(host, *agent));
     };
     view.connected_elsewhere = [&](const HostId& host) {
         return !connected_elsewhere(host, *fleet_.find(host)).empty();
@@ -236,14 +260,17 @@ void Core::peer_answered(PeerAnswer answer, base::TimePoint asked_at, Moment mom
     peer_agents_.answered(std::move(answer), asked_at);
     for (const PeerAgent& agent : agents) {
         const Agent* known = fleet_.find(agent.host);
-        if (agent.is_primary && known != nullptr && connected_elsewhere(agent.host, *known) == controller)
+        if (!agent.is_primary || known == nullptr || known->present()) continue;
+        // Of an agent that is lost two may deliver: the other has adopted it, or this one did.
+        if (!known->is_primary || connected_elsewhere(agent.host, *known) == controller)
             follow_primary(agent.host, controller);
     }
     monitor(moment);
 }
 
 void Core::peer_silent(const std::string& controller, Moment moment) {
-    peer_agents_.silent(controller);
+    now_ = moment.steady;
+    peer_agents_.silent(controller, moment.steady);
     monitor(moment);
 }
 

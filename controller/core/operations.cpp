@@ -208,7 +208,7 @@ base::Result<void> Core::remove_host(const HostId& host, Moment moment) {
     if (agent->connected) return base::fail(Errc::in_use, "the agent of '" + host.str() + "' is connected");
     if (const std::string controller = connected_elsewhere(name, *agent); !controller.empty())
         return base::fail(Errc::in_use, "the agent of '" + host.str() + "' is connected to " + controller);
-    if (peer_is_primary(*agent))
+    if (peer_is_primary(name, *agent))
         return base::fail(Errc::in_use, "controller " + (agent->primary.empty() ? "of another name" : agent->primary) +
                                             " is the primary of '" + host.str() + "' and may see it: forget it there");
     forget_host(name, moment);

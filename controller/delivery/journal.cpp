@@ -17,6 +17,7 @@ void Journal::note(const base::FaultId& fault, JournalEntry entry) {
                                    [&](const JournalEntry& earlier) { return earlier.sink == entry.sink; });
     if (last != entries.rend() && last->what == entry.what && last->detail == entry.detail) {
         last->at = entry.at;
+        last->revision = entry.revision;
         ++last->times;
     } else {
         entries.push_back(std::move(entry));
@@ -119,6 +120,17 @@ std::optional<bool> end_acknowledged_elsewhere(const Journal::Record& record, co
     return of_end;
 }
 
+const JournalEntry* acknowledged_elsewhere(const Journal::Record& record, const std::string& sink) {
+    const JournalEntry* newest = nullptr;
+    for (const auto& [controller, part] : record.others) {
+        for (const JournalEntry& entry : part.entries) {
+            const bool counts = entry.sink == sink && entry.what == kAcknowledgedEntry && entry.revision > 0;
+            if (counts && (newest == nullptr || entry.revision > newest->revision)) newest = &entry;
+        }
+    }
+    return newest;
+}
+
 const JournalEntry* end_seen_elsewhere(const Journal::Record& record) {
     for (const auto& [controller, part] : record.others) {
         const auto ended = std::find_if(part.entries.rbegin(), part.entries.rend(),
@@ -154,6 +166,15 @@ std::vector<Occurrence> earlier_occurrences(const Journal::Record& record) {
         }
     }
     return earlier;
+}
+
+const Journal::Part* Journal::part_of(const base::FaultId& fault, const std::string& controller) const {
+    const Record* record = find(fault);
+    const auto early = early_.find(fault);
+    const Others* others = record != nullptr ? &record->others : early != early_.end() ? &early->second : nullptr;
+    if (others == nullptr) return nullptr;
+    const auto at = others->find(controller);
+    return at == others->end() ? nullptr : &at->second;
 }
 
 const Journal::Record* Journal::find(const base::FaultId& fault) const {

@@ -26,6 +26,7 @@ struct JournalEntry {
     std::string detail;
     std::uint64_t times = 1;
     base::WallTime first_at{};
+    std::uint64_t revision = 0;  ///< of the fault that was acknowledged; 0: not known
 
     friend bool operator==(const JournalEntry&, const JournalEntry&) = default;
 };
@@ -71,6 +72,8 @@ public:
     /// suite itself like what is noted here.
     void merge(const base::FaultId& fault, const std::string& controller, Part part);
     void erase(const base::FaultId& fault);
+    /// What that controller has told of the fault; null: nothing.
+    const Part* part_of(const base::FaultId& fault, const std::string& controller) const;
     /// Null for a fault that is not known.
     const Record* find(const base::FaultId& fault) const;
     /// The faults whose record has changed here since the change of that number, in the order of their last changes.
@@ -100,6 +103,9 @@ std::pair<std::string, const Alarm*> alarm_of(const Journal::Record& record);
 
 /// What another controller has had acknowledged by the sink last: whether of the fault's end; absent: nothing.
 std::optional<bool> end_acknowledged_elsewhere(const Journal::Record& record, const std::string& sink);
+
+/// The newest revision that a sink of that name has acknowledged to another controller; null: none.
+const JournalEntry* acknowledged_elsewhere(const Journal::Record& record, const std::string& sink);
 
 /// The entry of another controller that saw the fault end; null when none has told of it.
 const JournalEntry* end_seen_elsewhere(const Journal::Record& record);

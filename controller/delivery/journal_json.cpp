@@ -23,6 +23,7 @@ json to_row(const JournalEntry& entry) {
         row["times"] = entry.times;
         row["first_at"] = base::to_iso8601(entry.first_at);
     }
+    if (entry.revision > 0) row["revision"] = entry.revision;
     return row;
 }
 
@@ -86,6 +87,7 @@ std::optional<Journal::Part> journal_part_from_json(const json& row) {
         read.times = count_or(entry, "times", 1);
         const std::string first = wire::text_or(entry, "first_at");
         read.first_at = first.empty() ? read.at : base::from_iso8601(first);
+        read.revision = count_or(entry, "revision", 0);
         if (read.what.empty()) return std::nullopt;
         part.entries.push_back(std::move(read));
     }

@@ -152,6 +152,7 @@ void SinkWorker::note_ended(const AlarmEvent& event, const Outcome& outcome) {
     switch (outcome.kind) {
         case Outcome::Kind::confirmed:
             entry.what = kAcknowledgedEntry;
+            entry.revision = event.alarm.revision;
             if (!context_.receiver.empty()) entry.detail += " at " + context_.receiver;
             note_confirmed(event);
             break;

@@ -21,9 +21,35 @@ void PeerAgents::answered(PeerAnswer answer, base::TimePoint asked_at) {
         peer.agents.insert_or_assign(agent.host, std::move(agent));
 }
 
-void PeerAgents::silent(const std::string& controller) {
+void PeerAgents::silent(const std::string& controller, base::TimePoint now) {
     const auto at = peers_.find(controller);
-    if (at != peers_.end()) at->second = {};
+    if (at == peers_.end() || !at->second.answers) return;
+    at->second = {};
+    at->second.silent_since = now;
+}
+
+bool PeerAgents::delivered(const base::HostId& host) const {
+    return std::any_of(peers_.begin(), peers_.end(), [&](const auto& item) {
+        const auto at = item.second.agents.find(host);
+        return at != item.second.agents.end() && at->second.is_primary;
+    });
+}
+
+std::optional<bool> PeerAgents::has(const std::string& controller, const base::HostId& host) const {
+    const auto at = peers_.find(controller);
+    if (at == peers_.end() || !at->second.answers) return std::nullopt;
+    return at->second.agents.contains(host);
+}
+
+std::optional<base::Duration> PeerAgents::silent_for(const std::string& controller, base::TimePoint now) const {
+    const auto at = peers_.find(controller);
+    if (at == peers_.end() || at->second.answers) return std::nullopt;
+    return now - at->second.silent_since;
+}
+
+std::size_t PeerAgents::before(const std::string& controller) const {
+    return static_cast<std::size_t>(std::count_if(peers_.begin(), peers_.lower_bound(controller),
+                                                  [](const auto& item) { return item.second.answers; }));
 }
 
 std::string PeerAgents::connected_to(const base::HostId& host, base::TimePoint since) const {

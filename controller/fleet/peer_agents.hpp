@@ -36,13 +36,21 @@ public:
 
     void answered(PeerAnswer answer, base::TimePoint asked_at);
     /// It does not answer.
-    void silent(const std::string& controller);
+    void silent(const std::string& controller, base::TimePoint now);
     /// It is a peer no more.
     void forget(const std::string& controller) { peers_.erase(controller); }
 
     /// The controller that an agent which is not seen here since then is connected to, as far as it was asked after
     /// that; empty: none that answers.
     std::string connected_to(const base::HostId& host, base::TimePoint since) const;
+    /// A controller that answers delivers the faults of the host, its agent being connected to it or not.
+    bool delivered(const base::HostId& host) const;
+    /// Whether the controller has the agent; absent: it is none that is asked, or does not answer.
+    std::optional<bool> has(const std::string& controller, const base::HostId& host) const;
+    /// It has answered before, and has not for a time; absent: it answers, or never did.
+    std::optional<base::Duration> silent_for(const std::string& controller, base::TimePoint now) const;
+    /// How many of those that answer have a name before that one.
+    std::size_t before(const std::string& controller) const;
     /// A controller that answers has not told yet what it knows of an agent that is not seen here since then.
     bool awaited(const base::HostId& host, base::TimePoint since, base::TimePoint now) const;
 
@@ -50,6 +58,7 @@ private:
     struct Peer {
         bool answers = false;
         base::TimePoint asked_at{};
+        base::TimePoint silent_since{};
         base::Millis fresh{};
         std::map<base::HostId, PeerAgent> agents;
 

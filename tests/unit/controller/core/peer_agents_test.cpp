@@ -7,6 +7,7 @@ using std::chrono::seconds;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 constexpr const char* kLost = "agent_lost.compute-1";
 constexpr const char* kUnreachable = "host_unreachable.compute-1";
@@ -114,6 +115,107 @@ TEST_F(PeerAgentsTest, AnAgentsNewPrimaryDeliversItsFaults) {
 TEST_F(PeerAgentsTest, AnAgentThatIsConnectedHereHasThePrimaryThatItNames) {
     answer({connected("compute-1", 200, true)});
     EXPECT_TRUE(core->fleet().find(base::HostId("compute-1"))->is_primary);
+}
+
+/// This controller stands by for compute-1, whose primary is "other"; f1 is open there.
+class OrphanTest : public PeerAgentsTest {
+protected:
+    OrphanTest() {
+        message("compute-1", bus::PrimaryChanged{false, "other", {"ctl", "other"}});
+        message("compute-2", bus::PrimaryChanged{true, "ctl", {"ctl"}});
+        report("compute-1", f1);
+        take();
+    }
+    void witness(const std::string& host, const std::vector<std::string>& controllers) {
+        bus::Hello greeting = hello(host);
+        greeting.is_primary = false;
+        greeting.primary = controllers.back();
+        greeting.controllers = controllers;
+        up(greeting);
+    }
+    void primary_dies() {
+        down("compute-1");
+        core->peer_silent("other", moment);
+    }
+    void acknowledged_at(const std::string& controller, std::uint64_t revision) {
+        JournalEntry entry{moment.wall, kAcknowledgedEntry, "a", "opened at somewhere"};
+        entry.revision = revision;
+        core->merge_journal(f1.id, controller, {{entry}}, moment);
+    }
+};
+
+TEST_F(OrphanTest, WhatItsPrimaryHadNotDeliveredIsDelivered) {
+    primary_dies();
+    pass(seconds(12));
+    EXPECT_THAT(take(), Contains("f1 opened 1"));
+}
+
+TEST_F(OrphanTest, WhatItsPrimaryHadAcknowledgedIsNotToldAgain) {
+    acknowledged_at("other", 1);
+    primary_dies();
+    pass(seconds(30));
+    EXPECT_THAT(take(), Not(Contains(HasSubstr("f1"))));
+    ASSERT_TRUE(core->clear_by_operator(f1.id, "gone", moment));
+    run_deferred();
+    EXPECT_THAT(take(), Contains("f1 cleared 2")) << "it is this one's to end";
+}
+
+TEST_F(OrphanTest, OnlyTheNewerRevisionIsTold) {
+    acknowledged_at("other", 1);
+    model::Fault updated = f1;
+    updated.revision = 2;
+    report("compute-1", updated);
+    primary_dies();
+    pass(seconds(12));
+    EXPECT_THAT(take(), Contains("f1 updated 2"));
+}
+
+TEST_F(OrphanTest, APrimaryThatIsRestartedKeepsItsHosts) {
+    down("compute-1");
+    pass(seconds(60));
+    EXPECT_EQ(core->fleet().find(base::HostId("compute-1"))->primary, "other");
+    core->peer_silent("other", moment);
+    pass(seconds(5));
+    answer({{base::HostId("compute-1"), false, true, std::nullopt}});
+    pass(seconds(60));
+    EXPECT_THAT(take(), Not(Contains(HasSubstr("f1"))));
+}
+
+TEST_F(OrphanTest, OneAgentAloneDoesNotVouchForAPrimaryThatDoesNotAnswer) {
+    witness("evil", {"ctl", "other"});
+    primary_dies();
+    pass(seconds(12));
+    EXPECT_THAT(take(), Contains("f1 opened 1"));
+}
+
+TEST_F(OrphanTest, MostAgentsVouchForAPrimaryThatDoesNotAnswer) {
+    witness("compute-3", {"ctl", "other"});
+    witness("compute-4", {"ctl", "other"});
+    take();
+    primary_dies();
+    pass(seconds(60));
+    EXPECT_THAT(take(), Not(Contains(HasSubstr("f1"))));
+}
+
+TEST_F(OrphanTest, APrimaryThatHasLostItsStateVouchesForNothing) {
+    witness("compute-3", {"ctl", "other"});
+    witness("compute-4", {"ctl", "other"});
+    take();
+    down("compute-1");
+    answer({connected("compute-3", 100)});
+    pass(seconds(12));
+    EXPECT_THAT(take(), Contains("f1 opened 1"));
+}
+
+TEST_F(OrphanTest, OfSeveralStandbysTheFirstByNameAdopts) {
+    core->peer_answered({"bck", base::Millis(900), {}}, moment.steady, moment);
+    primary_dies();
+    pass(seconds(19));
+    EXPECT_THAT(take(), Not(Contains("f1 opened 1"))) << "bck is to";
+    core->peer_answered({"bck", base::Millis(900), {{base::HostId("compute-1"), false, true, std::nullopt}}},
+                        moment.steady, moment);
+    pass(seconds(60));
+    EXPECT_THAT(take(), Not(Contains("f1 opened 1"))) << "it has";
 }
 
 TEST_F(PeerAgentsTest, OthersAreToldOfAgentsThatAreConnectedOrWhoseFaultsAreDeliveredFromHere) {
