@@ -257,11 +257,11 @@ void Controller::peer_silent(const std::string& controller) {
 }
 
 void Controller::journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal,
-                                 const std::optional<TrackedFault>& past) {
+                                 const std::optional<TrackedFault>& past, base::Duration ahead) {
     if (controller == config_.host.str()) return;
     run([&](base::Moment now) {
         if (past) core_.learn_past(*past);
-        core_.merge_journal(fault, controller, std::move(journal), now);
+        core_.merge_journal(fault, controller, std::move(journal), now, ahead);
     });
 }
 

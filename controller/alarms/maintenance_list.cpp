@@ -27,6 +27,18 @@ bool covers(const Maintenance& window, const MaintenanceList::Subject& subject) 
     return false;
 }
 
+/// Times that come from another controller went through two clocks.
+constexpr std::chrono::seconds kSameTime{2};
+
+/// The window with the times that are known of it, where they are the same.
+Maintenance with_known_times(Maintenance window, const Maintenance& known) {
+    const auto is_same = [](base::WallTime a, base::WallTime b) { return std::max(a, b) - std::min(a, b) < kSameTime; };
+    if (window.revision != known.revision) return window;
+    if (is_same(window.since, known.since)) window.since = known.since;
+    if (is_same(window.until, known.until)) window.until = known.until;
+    return window;
+}
+
 /// The same order at all controllers.
 bool is_newer(const Maintenance& window, const Maintenance& known) {
     const auto order = [](const Maintenance& of) {
@@ -51,8 +63,9 @@ MaintenanceList::Merge MaintenanceList::merge(const Maintenance& window, base::W
         if (add(window)) return Merge::taken;
         return window.until <= now ? Merge::known : Merge::no_room;
     }
-    if (!is_newer(window, known->second)) return Merge::known;
-    const auto members = std::exchange(known->second, window).members;
+    const Maintenance told = with_known_times(window, known->second);
+    if (!is_newer(told, known->second)) return Merge::known;
+    const auto members = std::exchange(known->second, told).members;
     // One of an older release lists none.
     if (window.members.empty()) known->second.members = members;
     return Merge::taken;

@@ -125,8 +125,9 @@ public:
     /// A fault that is over, as another controller has it in its history: here there may be none of it.
     void learn_past(const TrackedFault& past) { alarms_.learn_past(past); }
     /// What another controller has in its journal of the fault. An operator's decision there counts here too.
+    /// `ahead`: how far its clock is ahead of the one here.
     void merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part,
-                       base::Moment moment);
+                       base::Moment moment, base::Duration ahead = {});
     /// Ends what is known of a host that is no more, its faults included. Fails while its agent is connected, here or,
     /// as far as others see, at its primary.
     base::Result<void> remove_host(const base::HostId& host, base::Moment moment);
@@ -171,6 +172,8 @@ private:
     bool close_internal(const base::FaultId& id, const std::string& reason, base::Moment moment);
     void hold_closed(const base::FaultId& id, base::WallTime closed_at, base::Moment moment);
     void decided_elsewhere(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision,
+                           base::Moment moment);
+    void removed_elsewhere(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision,
                            base::Moment moment);
     /// Counted as the host's; when it makes too much of it, its session ends, and false.
     bool take_round(const base::HostId& host, base::Moment moment);

@@ -231,7 +231,8 @@ void Core::forget_host(const HostId& name, Moment moment) {
     monitor(moment);
 }
 
-void Core::merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part, Moment moment) {
+void Core::merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part, Moment moment,
+                         base::Duration ahead) {
     std::optional<JournalEntry> decision;
     for (const JournalEntry& entry : part.entries) {
         if (entry.what == kClosedEntry) decision = entry;
@@ -240,17 +241,20 @@ void Core::merge_journal(const base::FaultId& fault, const std::string& controll
     const bool is_news = decision && !knows(fault, controller, *decision);
     alarms_.merge_journal(fault, controller, std::move(part));
     if (!decision) return;
+    decision->at -= std::chrono::duration_cast<base::WallTime::duration>(ahead);
+    if (decision->detail == kRemoved && alarms_.table().find(fault) == nullptr) {
+        // A host may be set up again: what was decided counts once.
+        if (is_news) removed_elsewhere(fault, controller, *decision, moment);
+        return;
+    }
     // An alarm about the suite itself may be raised once more: each decision is about one time.
-    if (is_internal && is_news && decision->detail != kRemoved)
-        return closed_elsewhere(fault, controller, *decision, moment);
+    if (is_internal && is_news) return closed_elsewhere(fault, controller, *decision, moment);
     decided_elsewhere(fault, controller, *decision, moment);
 }
 
 bool Core::knows(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision) const {
-    const Journal::Record* record = alarms_.journal().find(fault);
-    if (record == nullptr || !record->others.contains(controller)) return false;
-    const auto& entries = record->others.at(controller).entries;
-    return std::find(entries.begin(), entries.end(), decision) != entries.end();
+    const Journal::Part* part = alarms_.journal().part_of(fault, controller);
+    return part != nullptr && std::find(part->entries.begin(), part->entries.end(), decision) != part->entries.end();
 }
 
 void Core::closed_elsewhere(const base::FaultId& alarm, const std::string& controller, const JournalEntry& decision,
@@ -265,18 +269,20 @@ void Core::closed_elsewhere(const base::FaultId& alarm, const std::string& contr
 
 void Core::decided_elsewhere(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision,
                              Moment moment) {
-    if (const TrackedFault* tracked = alarms_.table().find(fault)) {
-        const Agent* agent = fleet_.find(tracked->host);
-        if (decision.detail == kRemoved && agent != nullptr && agent->connected && tracked->fault.open()) {
-            // That controller had lost its link; the host lives.
-            log::warning("host removed at another controller is connected here, its fault stays open",
-                         {{"host", tracked->host}, {"at", controller}, {"fault", fault}});
-            return;
-        }
-        clear_by_operator(fault, decision.detail + " (at " + controller + ")", moment);
+    const TrackedFault* tracked = alarms_.table().find(fault);
+    if (tracked == nullptr) return;
+    const Agent* agent = fleet_.find(tracked->host);
+    if (decision.detail == kRemoved && agent != nullptr && agent->connected && tracked->fault.open()) {
+        // That controller had lost its link; the host lives.
+        log::warning("host removed at another controller is connected here, its fault stays open",
+                     {{"host", tracked->host}, {"at", controller}, {"fault", fault}});
         return;
     }
-    if (decision.detail != kRemoved) return;
+    clear_by_operator(fault, decision.detail + " (at " + controller + ")", moment);
+}
+
+void Core::removed_elsewhere(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision,
+                             Moment moment) {
     const auto& agents = fleet_.agents();
     const auto removed = std::find_if(agents.begin(), agents.end(),
                                       [&](const auto& entry) { return agent_lost_id(entry.first) == fault; });

@@ -83,7 +83,7 @@ HttpResponse list_maintenance(const ApiContext& context) {
     json list = json::array();
     for (const auto& [id, window] : context.core.maintenance().all())
         list.push_back(shown(window));
-    return json_reply({{"maintenance", std::move(list)}});
+    return json_reply({{"time", base::to_iso8601(std::chrono::system_clock::now())}, {"maintenance", std::move(list)}});
 }
 
 base::Result<Maintenance> requested(const HttpRequest& request) {

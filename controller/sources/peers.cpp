@@ -16,6 +16,8 @@ namespace {
 
 constexpr base::Millis kTimeout{4'000};
 /// Agents, windows or journals in one answer.
+/// Closer than that clocks of different machines are not expected to be.
+constexpr std::chrono::seconds kClocksAgree{1};
 constexpr std::size_t kMaxRows = 100'000;
 
 std::string maintenance_problem(const std::string& url) {
@@ -26,6 +28,27 @@ std::string journals_problem(const std::string& url) {
     return "the peer " + url + " cannot be asked for its journals";
 }
 
+std::string clock_problem(const std::string& url) {
+    return "the clock of the peer " + url + " differs";
+}
+
+/// How far a peer's clock is ahead of ours, as its answer shows; zero when they agree as far as that can be seen.
+base::WallTime::duration clock_ahead(const nlohmann::json& object, base::TimePoint asked_at) {
+    const base::WallTime theirs = base::from_iso8601(wire::text_or(object, "time"));
+    if (theirs == base::WallTime{}) return {};  // of a release that does not tell
+    const auto taken = std::chrono::duration_cast<base::WallTime::duration>(base::Clock::now() - asked_at);
+    const auto ahead = theirs - (std::chrono::system_clock::now() - taken / 2);
+    // As precise as others read it.
+    if (std::chrono::abs(ahead) <= kClocksAgree + taken / 2) return {};
+    return std::chrono::duration_cast<std::chrono::microseconds>(ahead);
+}
+
+std::string describe(base::WallTime::duration ahead) {
+    if (ahead == base::WallTime::duration::zero()) return {};
+    const auto seconds = std::chrono::round<std::chrono::seconds>(std::chrono::abs(ahead)).count();
+    return "it is " + std::to_string(seconds) + " s " + (ahead.count() > 0 ? "ahead of" : "behind") + " the one here";
+}
+
 base::Result<nlohmann::json> read_object(const base::Result<runtime::HttpClientResponse>& answer) {
     if (!answer) return tl::make_unexpected(answer.error());
     if (answer->status != 200)
@@ -33,16 +56,23 @@ base::Result<nlohmann::json> read_object(const base::Result<runtime::HttpClientR
     return wire::parse_object(answer->body, {wire::kMaxDepth, kMaxRows});
 }
 
-base::Result<std::vector<Maintenance>> read_windows(const base::Result<runtime::HttpClientResponse>& answer) {
+/// In times of the clock here.
+base::Result<std::vector<Maintenance>> read_windows(const base::Result<runtime::HttpClientResponse>& answer,
+                                                    base::TimePoint asked_at) {
     const auto object = read_object(answer);
     if (!object) return tl::make_unexpected(object.error());
     const nlohmann::json* list = wire::find(*object, "maintenance");
     if (list == nullptr || !list->is_array())
         return base::fail(base::Errc::bad_field, "expected an array 'maintenance'");
+    const auto ahead = clock_ahead(*object, asked_at);
     std::vector<Maintenance> windows;
     for (const nlohmann::json& entry : *list) {
         // One that this release cannot read is of no use to it; the others are.
-        if (auto window = maintenance_from_json(entry)) windows.push_back(std::move(*window));
+        auto window = maintenance_from_json(entry);
+        if (!window) continue;
+        window->since -= ahead;
+        window->until -= ahead;
+        windows.push_back(std::move(*window));
     }
     return windows;
 }
@@ -67,7 +97,7 @@ void Peers::start() {
 void Peers::configure(PeersConfig config) {
     if (config == config_) return;
     for (const std::string& url : config_.urls) {
-        for (const auto& problem : {maintenance_problem(url), journals_problem(url)})
+        for (const auto& problem : {maintenance_problem(url), journals_problem(url), clock_problem(url)})
             problems_.clear(problem);
         const auto known = known_.find(url);
         if (known != known_.end() && !known->second.controller.empty()) handler_.peer_removed(known->second.controller);
@@ -134,8 +164,8 @@ void Peers::get(const std::string& url, std::function<void(const Answer&)> answe
 }
 
 void Peers::ask_maintenance(const std::string& url) {
-    get(url + "/v1/maintenance", [this, url](const Answer& answer) {
-        const auto windows = read_windows(answer);
+    get(url + "/v1/maintenance", [this, url, asked_at = base::Clock::now()](const Answer& answer) {
+        const auto windows = read_windows(answer, asked_at);
         if (!windows) return problems_.set(maintenance_problem(url), windows.error().message);
         const std::size_t no_room = handler_.maintenance_of_peer(*windows);
         problems_.set(maintenance_problem(url),
@@ -148,7 +178,7 @@ void Peers::ask_journals(const std::string& url) {
     get(url + "/v1/journals?agents=1&after=" + std::to_string(known_[url].number),
         [this, url, asked_at](const Answer& answer) {
             Known& known = known_[url];
-            const auto more = take_journals(known, answer, asked_at);
+            const auto more = take_journals(url, known, answer, asked_at);
             known.answers = more.has_value();
             if (more) known.answered_at = std::chrono::system_clock::now();
             if (!more && !known.controller.empty()) handler_.peer_silent(known.controller);
@@ -157,7 +187,8 @@ void Peers::ask_journals(const std::string& url) {
         });
 }
 
-base::Result<bool> Peers::take_journals(Known& known, const Answer& answer, base::TimePoint asked_at) {
+base::Result<bool> Peers::take_journals(const std::string& url, Known& known, const Answer& answer,
+                                        base::TimePoint asked_at) {
     const auto object = read_object(answer);
     if (!object) return tl::make_unexpected(object.error());
     const std::string controller = wire::text_or(*object, "controller");
@@ -166,6 +197,8 @@ base::Result<bool> Peers::take_journals(Known& known, const Answer& answer, base
     if (list == nullptr || !list->is_array() || controller.empty() || life.empty())
         return base::fail(base::Errc::bad_field, "expected 'controller', 'life' and an array 'journals'");
     known.controller = controller;
+    const auto ahead = clock_ahead(*object, asked_at);
+    problems_.set(clock_problem(url), describe(ahead));
     // A controller of a release that does not tell of agents is not waited for.
     if (auto agents = peer_answer_from_json(*object)) handler_.agents_of_peer(std::move(*agents), asked_at);
     if (std::exchange(known.life, life) != life && known.number != 0) {
@@ -179,7 +212,7 @@ base::Result<bool> Peers::take_journals(Known& known, const Answer& answer, base
         known.number = std::max(known.number,
                                 static_cast<std::uint64_t>(std::max<std::int64_t>(wire::int_or(row, "number", 0), 0)));
         if (journal && !fault.empty() && fault.size() <= bus::kMaxFaultId)
-            handler_.journal_of_peer(base::FaultId(fault), controller, std::move(*journal), past_in(row, fault));
+            handler_.journal_of_peer(base::FaultId(fault), controller, std::move(*journal), past_in(row, fault), ahead);
     }
     return known.number > before && !wire::bool_or(*object, "complete", true);
 }

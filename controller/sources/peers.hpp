@@ -38,9 +38,9 @@ public:
         virtual ~Handler() = default;
         /// How many of them had no room.
         virtual std::size_t maintenance_of_peer(const std::vector<Maintenance>& windows) = 0;
-        /// With the fault itself where it is over.
+        /// With the fault itself where it is over; `ahead`: how far its clock is ahead of the one here.
         virtual void journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal,
-                                     const std::optional<TrackedFault>& past) = 0;
+                                     const std::optional<TrackedFault>& past, base::Duration ahead) = 0;
         /// Which agents it has, as of when it was asked or later.
         virtual void agents_of_peer(PeerAnswer answer, base::TimePoint asked_at) = 0;
         virtual void peer_silent(const std::string& controller) = 0;
@@ -83,7 +83,8 @@ private:
     void ask_maintenance(const std::string& url);
     void ask_journals(const std::string& url);
     /// True when there is more to ask for.
-    base::Result<bool> take_journals(Known& known, const Answer& answer, base::TimePoint asked_at);
+    base::Result<bool> take_journals(const std::string& url, Known& known, const Answer& answer,
+                                     base::TimePoint asked_at);
 
     runtime::HttpClient& http_;
     runtime::Problems& problems_;

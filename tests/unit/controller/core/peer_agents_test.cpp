@@ -218,6 +218,32 @@ TEST_F(OrphanTest, OfSeveralStandbysTheFirstByNameAdopts) {
     EXPECT_THAT(take(), Not(Contains("f1 opened 1"))) << "it has";
 }
 
+TEST_F(PeerAgentsTest, WhatIsDecidedByAClockThatDiffersCountsHere) {
+    down("compute-1");
+    pass(seconds(20));
+    ASSERT_TRUE(is_open(kLost));
+    take();
+    const auto behind = -std::chrono::hours(1);
+    const Journal::Part closed{{{moment.wall + behind, kClosedEntry, "", "known"}}, 0, last_alarm};
+    core->merge_journal(base::FaultId(kLost), "other", closed, moment, behind);
+    EXPECT_FALSE(is_open(kLost));
+}
+
+TEST_F(PeerAgentsTest, AHostThatIsSetUpAgainIsNotRemovedByTheDecisionOfThen) {
+    const auto ahead = std::chrono::hours(1);
+    Journal::Part removed{{{moment.wall + ahead, kClosedEntry, "", "host removed"}}};
+    core->merge_journal(base::FaultId(kLost), "other", removed, moment);
+    report("compute-1", f1);
+    take();
+    down("compute-1");
+    pass(seconds(20));
+    removed.entries.push_back({moment.wall + ahead, kOpenedEntry});
+    removed.alarm = last_alarm;
+    core->merge_journal(base::FaultId(kLost), "other", removed, moment);
+    EXPECT_NE(core->fleet().find(base::HostId("compute-1")), nullptr);
+    EXPECT_TRUE(tracked("f1")->fault.open());
+}
+
 TEST_F(PeerAgentsTest, OthersAreToldOfAgentsThatAreConnectedOrWhoseFaultsAreDeliveredFromHere) {
     fall_silent();
     const std::vector<PeerAgent> told = core->agents_for_peers(moment.steady);
