@@ -125,7 +125,8 @@ void AlarmFilter::end_io_hold(Entry& entry, const base::FaultId& fault, const st
 AlarmFilter::Decision AlarmFilter::maintain(Entry& entry, const AlarmPtr& alarm, const Maintained& maintained,
                                             const PolicyDecision& decision) {
     if (alarm->open()) return hold(entry, alarm, std::max(maintained.until, due_of(entry, decision)));
-    if (decision.kind == PolicyDecision::Kind::deliver && sent_before(maintained, *alarm, decision.hold_off))
+    if (decision.kind == PolicyDecision::Kind::deliver && !entry.unsent &&
+        sent_before(maintained, *alarm, decision.hold_off))
         return pass(entry);
     ++suppressed_;
     return Decision::stop;
@@ -136,8 +137,10 @@ void AlarmFilter::leave_hold(Entry& entry) {
     due_.erase({entry.due, entry.alarm->id});
     --held_;
     IoHold io = std::move(entry.io);
+    const bool unsent = entry.unsent;
     entry = {};
     entry.io = std::move(io);
+    entry.unsent = unsent;
 }
 
 AlarmFilter::Decision AlarmFilter::hold(Entry& entry, const AlarmPtr& alarm, base::TimePoint due) {
@@ -158,6 +161,13 @@ void AlarmFilter::note_passed(const base::FaultId& fault) {
     Entry& entry = entries_[fault];
     leave_hold(entry);
     pass(entry);
+}
+
+void AlarmFilter::take_back(const base::FaultId& fault) {
+    Entry& entry = entries_[fault];
+    leave_hold(entry);
+    entry = {};
+    entry.unsent = true;
 }
 
 void AlarmFilter::drop(const base::FaultId& fault) {

@@ -71,6 +71,8 @@ public:
     Decision offer(const AlarmPtr& alarm, const FilterContext& context);
     /// It was sent already, before a restart.
     void note_passed(const base::FaultId& fault);
+    /// It has passed, and was not sent: decided by the next offer.
+    void take_back(const base::FaultId& fault);
     /// What is still held is not sent from here any more.
     void drop(const base::FaultId& fault);
     void erase(const base::FaultId& fault);
@@ -110,6 +112,7 @@ private:
         base::TimePoint since{};  ///< when it was received
         base::TimePoint due = base::kNever;
         IoHold io;
+        bool unsent = false;  ///< nobody has sent it before the maintenance that holds it
     };
 
     void leave_hold(Entry& entry);

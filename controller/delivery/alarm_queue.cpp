@@ -171,6 +171,16 @@ void AlarmQueue::erase(const base::FaultId& fault) {
     entries_.erase(fault);
 }
 
+bool AlarmQueue::take_back(const base::FaultId& fault) {
+    const auto at = entries_.find(fault);
+    if (at == entries_.end() || is_under_way(fault)) return false;
+    const Entry& entry = at->second;
+    if (entry.raised || !entry.current->open() || expected(entry).phase == Acked::Phase::nothing) return false;
+    if (entry.acked.phase != Acked::Phase::nothing) return false;
+    erase(fault);
+    return true;
+}
+
 std::optional<AckChange> AlarmQueue::resend(const base::FaultId& fault) {
     const auto at = entries_.find(fault);
     if (at == entries_.end()) return std::nullopt;
@@ -194,6 +204,7 @@ std::optional<AlarmEvent> AlarmQueue::take() {
     const Step step = steps_.front();
     steps_.pop_front();
     Entry& entry = entries_.at(step.fault);
+    raised_before_ = entry.raised;
     entry.raised |= step.change != AlarmChange::cleared;
     AlarmEvent event = event_of(step);
     event.over = step.change != AlarmChange::cleared && !entry.current->open();
@@ -236,12 +247,13 @@ std::optional<AckChange> AlarmQueue::end_message(const std::string& skipped) {
     return AckChange{event.alarm.id, entry.acked};
 }
 
-void AlarmQueue::requeue(const std::string& why, bool failed) {
+void AlarmQueue::requeue(const std::string& why, bool failed, bool unsent) {
     const AlarmEvent event = *std::exchange(under_way_, std::nullopt);
     const auto at = entries_.find(event.alarm.id);
     if (at == entries_.end()) return;
     Entry& entry = at->second;
     if (failed) ++entry.attempts;
+    if (unsent) entry.raised = raised_before_;
     entry.last_error = why;
     if (entry.withdrawn || reached(entry)) return;
     // What happened since can make the message pointless: a later update, the clear, or a new raise replaces it.

@@ -83,8 +83,10 @@ public:
     std::optional<AckChange> confirm();
     /// The sink has no use for it: nothing was sent, and nothing will be.
     std::optional<AckChange> skip(const std::string& why);
-    /// `failed`: an attempt was made.
-    void requeue(const std::string& why, bool failed);
+    /// `failed`: an attempt was made. `unsent`: it cannot have arrived.
+    void requeue(const std::string& why, bool failed, bool unsent = false);
+    /// Takes out an open alarm of which nothing can have arrived. False when there is none, or its raise is under way.
+    bool take_back(const base::FaultId& fault);
 
     bool has_waiting() const { return !steps_.empty(); }
     bool idle() const { return entries_.empty() && !under_way_; }
@@ -138,6 +140,7 @@ private:
     std::unordered_map<base::FaultId, Entry> entries_;
     std::deque<Step> steps_;
     std::optional<AlarmEvent> under_way_;
+    bool raised_before_ = false;                      ///< the alarm of which a message is under way, before that
     std::map<std::string, std::uint64_t> collapsed_;  ///< by kind, not yet acknowledged
 };
 

@@ -39,10 +39,18 @@ void SinkQueue::offer(AlarmPtr alarm, const FilterContext& context) {
         unsent.delivered = 0;
         alarm = std::make_shared<const Alarm>(std::move(unsent));
     }
-    // Without policies the filter does not keep what it has passed; the queue does.
-    const Lane* known = find_lane(*alarm);
-    if (context.maintained && known != nullptr && known->queue.contains(alarm->id)) filter_.note_passed(alarm->id);
+    if (context.maintained) maintain(*alarm);
     if (filter_.offer(alarm, context) == AlarmFilter::Decision::pass) put(alarm, context.maintained.has_value());
+}
+
+/// What waits when maintenance begins is kept back, unless it may have arrived already. Without policies the filter
+/// does not keep what it has passed; the queue does.
+void SinkQueue::maintain(const Alarm& alarm) {
+    const Lane* known = find_lane(alarm);
+    if (known == nullptr || !known->queue.contains(alarm.id)) return;
+    bool taken = false;
+    with(lane(alarm), [&](AlarmQueue& queue) { taken = alarm.open() && queue.take_back(alarm.id); });
+    taken ? filter_.take_back(alarm.id) : filter_.note_passed(alarm.id);
 }
 
 void SinkQueue::put(const AlarmPtr& alarm, bool clear_alone) {
@@ -343,7 +351,7 @@ void SinkQueue::wake(Route& route, base::TimePoint now) {
 void SinkQueue::requeue(Lane& lane, const Outcome& outcome, base::TimePoint now) {
     ++failures_in_a_row_;
     last_error_ = outcome.why;
-    with(lane, [&](AlarmQueue& queue) { queue.requeue(outcome.why, true); });
+    with(lane, [&](AlarmQueue& queue) { queue.requeue(outcome.why, true, outcome.unsent); });
     if (lane.queue.size() > 0) {
         if (++lane.failures == 1) lane.failing_since = now;
         failing_.insert(&lane);

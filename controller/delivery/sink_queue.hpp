@@ -141,6 +141,7 @@ private:
     Lane& lane(const Alarm& alarm);
     const Lane* find_lane(const Alarm& alarm) const;
     void put(const AlarmPtr& alarm, bool clear_alone = false);
+    void maintain(const Alarm& alarm);
     bool is_of_earlier_receiver(const Alarm& alarm) const;
     bool is_stuck(const Lane& lane) const;
     void end_failing(Lane& lane);

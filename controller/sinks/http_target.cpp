@@ -118,7 +118,11 @@ HttpClientRequest read_http_target(ConfigReader& section) {
 }
 
 Outcome outcome_of(const base::Result<HttpClientResponse>& response) {
-    if (!response) return Outcome::retry(response.error().message);
+    if (!response) {
+        const base::Error& error = response.error();
+        return error.code == base::Errc::unavailable ? Outcome::unreachable(error.message)
+                                                     : Outcome::retry(error.message);
+    }
     const long status = response->status;
     if (status >= 200 && status < 300) return Outcome::confirmed();
     std::string why = "HTTP " + std::to_string(status);

@@ -21,10 +21,11 @@ using ::testing::IsEmpty;
 /// A receiver in virtual time: each attempt is answered at once as the script has it.
 class SinkQueueTest : public ::testing::Test {
 protected:
-    enum class Answer { confirm, fail, refuse };
+    enum class Answer { confirm, fail, unsent, refuse };
 
     void answer(const SinkQueue::Attempt& attempt, Answer how) {
         if (how == Answer::confirm) queue.ended(attempt.ticket, Outcome::confirmed(), now);
+        if (how == Answer::unsent) queue.ended(attempt.ticket, Outcome::unreachable("cannot connect"), now);
         if (how == Answer::fail) queue.ended(attempt.ticket, Outcome::retry("HTTP 503"), now);
         if (how == Answer::refuse) queue.ended(attempt.ticket, Outcome::refused("HTTP 400"), now);
     }
@@ -92,6 +93,35 @@ TEST_F(SinkQueueTest, SendsOneMessageAtATimeAboutOneGuest) {
     EXPECT_FALSE(queue.next(now));
     queue.ended(first->ticket, Outcome::confirmed(), now);
     EXPECT_THAT(pump(), ElementsAre("a1 cleared 2"));
+}
+
+TEST_F(SinkQueueTest, WhatCannotHaveArrivedWhenMaintenanceBeginsWaitsForItsEnd) {
+    const auto maintained = [this] {
+        FilterContext context = this->context();
+        context.maintained = Maintained{{}, now + seconds(60)};
+        return context;
+    };
+    offer(open_alarm("g1", "a1"));
+    offer(open_alarm("g2", "a2"));
+    EXPECT_THAT(pump(Answer::unsent, "g2", Answer::fail), ElementsAre("a1 opened 1", "a2 opened 1"));
+    for (const char* guest : {"g1", "g2"})
+        queue.offer(shared(open_alarm(guest, guest == std::string("g1") ? "a1" : "a2")), maintained());
+    now += seconds(10);
+    EXPECT_THAT(pump(), ElementsAre("a2 opened 1")) << "that may have arrived";
+    EXPECT_TRUE(queue.filter().holds(base::FaultId("a1")));
+    now += seconds(60);
+    EXPECT_THAT(pump(), ElementsAre("a1 opened 1"));
+}
+
+TEST_F(SinkQueueTest, WhatIsOverWithinTheMaintenanceThatKeptItBackIsSentToNobody) {
+    FilterContext maintained = context();
+    maintained.maintained = Maintained{base::WallTime(seconds(1'700'000'100)), now + seconds(60)};
+    offer(open_alarm("g1", "a1"));
+    pump(Answer::unsent);
+    queue.offer(shared(open_alarm("g1", "a1")), maintained);
+    queue.offer(shared(cleared(open_alarm("g1", "a1"))), maintained);
+    now += seconds(100);
+    EXPECT_THAT(pump(), IsEmpty());
 }
 
 TEST_F(SinkQueueTest, BacksOffFrom200MsDoublingTo30SForEver) {
