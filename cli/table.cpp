@@ -68,7 +68,9 @@ bool comes_before(const std::string& a, const std::string& b) {
 }
 
 std::string csv_field(const std::string& value) {
-    const std::string text = base::escape(value, kMaxField);
+    std::string text = base::escape(value, kMaxField);
+    // A guest's own text must not be a formula to the spreadsheet that reads it.
+    if (text.find_first_of("=+-@") == 0 && !as_number(text)) text.insert(0, 1, '\'');
     if (text.find_first_of(", \"\\") == std::string::npos) return text;
     std::string out = "\"";
     for (const char c : text)
