@@ -20,6 +20,7 @@
 #include "runtime/file.hpp"
 #include "runtime/listen.hpp"
 #include "runtime/listen_config.hpp"
+#include "runtime/listen_holder.hpp"
 #include "runtime/secret.hpp"
 #include "runtime/store.hpp"
 
@@ -90,6 +91,8 @@ void read_bus(const ConfigFile& file, ConfigErrors& errors, ControllerConfig& co
         if (!port) section.refuse("listen", port.error().message, url);
         if (port && url.starts_with(kUnixUrl))
             runtime::check_socket_path(section, "listen", url.substr(kUnixUrl.size()), url);
+        if (port && section.only_checked() && url.find("://") != std::string::npos && !url.starts_with(kUnixUrl))
+            section.check("listen", runtime::held_by_another(url.substr(url.find("://") + 3)), url);
     }
     config.access.broker = {config.host.str(), runtime::read_secret(section, "password")};
     if (!config.access.brokers.empty()) {

@@ -42,6 +42,8 @@ public:
     virtual std::map<base::GuestId, GuestPlace> load_places() = 0;
     /// Those that agents had registered.
     virtual std::vector<std::pair<base::HostId, model::GuestReport>> load_guests() = 0;
+    /// What agents that were away had left.
+    virtual std::map<base::HostId, std::vector<model::Fault>> load_orphans() = 0;
     virtual std::vector<Alarm> load_internal_alarms() = 0;
     virtual std::vector<Alarm> load_closed_alarms() = 0;
     virtual std::vector<Maintenance> load_maintenance() = 0;
@@ -67,6 +69,8 @@ public:
     virtual void erase_agent(const base::HostId& host) = 0;
     virtual void put_place(const base::GuestId& guest, const GuestPlace& place) = 0;
     virtual void erase_place(const base::GuestId& guest) = 0;
+    virtual void put_orphan(const base::HostId& host, const model::Fault& fault) = 0;
+    virtual void erase_orphan(const base::HostId& host, const base::FaultId& fault) = 0;
     virtual void put_guest(const base::HostId& host, const model::GuestReport& report) = 0;
     virtual void erase_guest(const base::HostId& host, const base::GuestId& guest) = 0;
 

@@ -13,7 +13,8 @@
 namespace vitalwire::controller {
 
 /// The faults that are over, `limit` of them: of the host that has most, the oldest makes room. None can drive out the
-/// others' by making many.
+/// others' by making many. Those that an operator has closed are kept beside them, whatever the limit: their agent may
+/// be away, and has them open still.
 class FaultHistory {
 public:
     struct Entry {
@@ -50,7 +51,8 @@ private:
 
     std::size_t limit_;
     std::map<Number, Entry> entries_;
-    std::map<base::HostId, std::set<Number>> of_host_;
+    std::map<base::HostId, std::set<Number>> of_host_;  ///< without the closed ones
+    std::set<Number> closed_;                           ///< by an operator
     std::unordered_map<base::FaultId, Number> numbers_;
     Number last_ = 0;
 };

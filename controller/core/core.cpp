@@ -60,7 +60,9 @@ Core::Core(Options options, Context context)
                     put_agent(host);
                     rejected_.add(host, alarms_.report_orphaned(host, faults, moment.wall), {}, moment.steady);
                 },
-                [this](std::function<void()> done) { context_.rows.when_durable(std::move(done)); }}),
+                [this](std::function<void()> done) { context_.rows.when_durable(std::move(done)); },
+                [this](const HostId& host, const model::Fault& fault) { context_.rows.put_orphan(host, fault); },
+                [this](const HostId& host, const base::FaultId& fault) { context_.rows.erase_orphan(host, fault); }}),
       maintenance_sync_(
           maintenance_, fleet_, context.inventory,
           [this](const base::GuestId& guest, const HostId& host) { return maintenance_subject(guest, host); },
@@ -103,6 +105,8 @@ void Core::load(Moment moment) {
         fleet_.restore(host, std::move(agent));
     }
     known_guests_.load();
+    for (auto& [host, faults] : context_.rows.load_orphans())
+        orphans_.restore(host, std::move(faults), moment.steady);
     if (context_.output.inventory_source().loaded) known_guests_.inventory_read();
     self_monitoring_.last_revision = [this](const base::FaultId& id) {
         const Journal::Record* record = alarms_.journal().find(id);

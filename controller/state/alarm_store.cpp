@@ -25,6 +25,7 @@ constexpr const char* kSinks = "sinks";
 constexpr const char* kAgents = "agents";
 constexpr const char* kPlaces = "places";
 constexpr const char* kGuests = "guests";
+constexpr const char* kOrphans = "orphans";
 constexpr const char* kInternalAlarms = "internal_alarms";
 constexpr const char* kClosedAlarms = "closed_alarms";
 constexpr const char* kJournal = "journal";
@@ -323,6 +324,26 @@ std::vector<std::pair<base::HostId, model::GuestReport>> AlarmStore::load_guests
         return true;
     });
     return guests;
+}
+
+std::map<base::HostId, std::vector<model::Fault>> AlarmStore::load_orphans() {
+    std::map<base::HostId, std::vector<model::Fault>> orphans;
+    load(kOrphans, [&](const std::string& key, const json& row) {
+        const std::size_t slash = key.find('/');
+        auto fault = bus::fault_from_json(row);
+        if (slash == std::string::npos || !fault) return false;
+        orphans[base::HostId(key.substr(0, slash))].push_back(std::move(*fault));
+        return true;
+    });
+    return orphans;
+}
+
+void AlarmStore::put_orphan(const base::HostId& host, const model::Fault& fault) {
+    store_.put(kOrphans, host.str() + '/' + fault.id.str(), wire::dump(bus::to_json(fault)));
+}
+
+void AlarmStore::erase_orphan(const base::HostId& host, const base::FaultId& fault) {
+    store_.erase(kOrphans, host.str() + '/' + fault.str());
 }
 
 void AlarmStore::put_guest(const base::HostId& host, const model::GuestReport& report) {

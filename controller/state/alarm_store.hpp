@@ -27,6 +27,7 @@ public:
     std::vector<std::pair<base::HostId, Agent>> load_agents() override;
     std::map<base::GuestId, GuestPlace> load_places() override;
     std::vector<std::pair<base::HostId, model::GuestReport>> load_guests() override;
+    std::map<base::HostId, std::vector<model::Fault>> load_orphans() override;
     std::vector<Alarm> load_internal_alarms() override;
     std::vector<Alarm> load_closed_alarms() override;
     std::vector<Maintenance> load_maintenance() override;
@@ -50,6 +51,8 @@ public:
     void erase_agent(const base::HostId& host) override;
     void put_place(const base::GuestId& guest, const GuestPlace& place) override;
     void erase_place(const base::GuestId& guest) override;
+    void put_orphan(const base::HostId& host, const model::Fault& fault) override;
+    void erase_orphan(const base::HostId& host, const base::FaultId& fault) override;
     void put_guest(const base::HostId& host, const model::GuestReport& report) override;
     void erase_guest(const base::HostId& host, const base::GuestId& guest) override;
     bool healthy() const override { return store_.healthy(); }

@@ -21,6 +21,7 @@
 //   admission.hpp          a listening socket that no address can fill for others
 //   listen.hpp             TCP and UNIX listening sockets
 //   listen_config.hpp      an address to listen on, in a configuration
+//   listen_holder.hpp      the other program that listens at an address
 //   unix_listener.hpp      a UNIX listening socket of any type, without Asio
 //   amqp/amqp_session.hpp  a session with a broker: blocking, on a thread of its own
 //   http/http_server.hpp   the HTTP interface, over TCP or a UNIX socket

@@ -4,7 +4,10 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstdint>
+#include <fstream>
 #include <string_view>
 #include <system_error>
 
@@ -30,6 +33,12 @@ constexpr const char* kSchema =
     " PRIMARY KEY (section, key)) WITHOUT ROWID; PRAGMA user_version=1;";
 
 constexpr const char* kCannotWrite = "cannot write";
+
+std::string of_later_release(const std::string& path, std::int64_t version) {
+    return path + ": written by a later release (schema version " + std::to_string(version) +
+           ", this one reads up to " + std::to_string(kSchemaVersion) +
+           "): install that release again, or move the file away to start empty";
+}
 
 class Statement {
 public:
@@ -121,6 +130,20 @@ Result<std::map<StoreKey, std::string>> SqliteFile::read_only(const std::string&
     return file.read_all();
 }
 
+/// The header of SQLite's file format: "SQLite format 3", and at 60 the user_version, the high byte first.
+std::string SqliteFile::why_not_ours(const std::string& path) {
+    constexpr std::string_view kMagic = "SQLite format 3";
+    constexpr std::size_t kVersionAt = 60;
+    std::array<char, kVersionAt + 4> header{};
+    std::ifstream file(path, std::ios::binary);
+    if (!file.read(header.data(), header.size()) || !std::string_view(header.data(), header.size()).starts_with(kMagic))
+        return {};
+    std::uint32_t version = 0;
+    for (std::size_t i = 0; i < 4; ++i)
+        version = version << 8 | static_cast<unsigned char>(header.at(kVersionAt + i));
+    return version <= 0x7fffffff && version > kSchemaVersion ? of_later_release(path, version) : std::string();
+}
+
 Result<void> SqliteFile::check() {
     for (const char* sql : {kSettings, kTakeLock}) {
         auto done = run(sql, "cannot open");
@@ -136,10 +159,7 @@ Result<void> SqliteFile::check_content() {
     const int found = version.integer(0);
     if (found > kSchemaVersion) {
         // Written by a later release: nothing is wrong with it, and what it holds must not be lost.
-        return fail(Errc::unsupported_version,
-                    path_ + ": written by a later release (schema version " + std::to_string(found) +
-                        ", this one reads up to " + std::to_string(kSchemaVersion) +
-                        "): install that release again, or move the file away to start empty");
+        return fail(Errc::unsupported_version, of_later_release(path_, found));
     }
     if (found < 0) return fail(Errc::malformed, path_ + ": schema version " + std::to_string(found));
     Statement whole(database_.get(), "PRAGMA quick_check(1)");

@@ -26,6 +26,9 @@ public:
     static base::Result<SqliteFile> open(const std::string& path);
     /// What a file on a disk that is read-only now holds; nothing when there is no file.
     static base::Result<std::map<StoreKey, std::string>> read_only(const std::string& path);
+    /// Why this release will not use the file though it is whole: a later one has written it. Empty: it will. Reads no
+    /// more than its header, and takes no lock: a daemon may be using it.
+    static std::string why_not_ours(const std::string& path);
     ~SqliteFile();
     SqliteFile(SqliteFile&&) noexcept = default;
     SqliteFile& operator=(SqliteFile&&) noexcept = default;

@@ -355,7 +355,8 @@ Result<std::unique_ptr<Store>> Store::open(asio::io_context& io, const std::stri
 std::string Store::check(const std::string& path, const std::string& provided) {
     const std::string folder = std::filesystem::path(path).parent_path();
     if (folder == provided && access(folder.c_str(), F_OK) != 0) return {};
-    return why_not_writable(path);
+    if (std::string why = why_not_writable(path); !why.empty()) return why;
+    return SqliteFile::why_not_ours(path);
 }
 
 Result<std::unique_ptr<Store>> Store::open_when_free(asio::io_context& io, const std::string& path) {

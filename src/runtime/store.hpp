@@ -26,8 +26,8 @@ public:
     /// written now, runs `io` and tries again, and the service manager is notified why. Fails also when `io` is
     /// stopped.
     static base::Result<std::unique_ptr<Store>> open_when_free(boost::asio::io_context& io, const std::string& path);
-    /// Why a store could not be kept at `path`; empty when it could. Nothing is opened: a daemon may be using it.
-    /// `provided`: a folder that may be missing, as the service manager makes it.
+    /// Why a store could not be kept at `path`, or is one of a later release; empty when it could. Nothing is opened: a
+    /// daemon may be using it. `provided`: a folder that may be missing, as the service manager makes it.
     static std::string check(const std::string& path, const std::string& provided);
     virtual ~Store() = default;
 

@@ -16,7 +16,7 @@ import unittest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from suite import BUILD
-from vmbed.procs import Daemon, ProcessTestCase, http_json, http_metrics, wait_until
+from vmbed.procs import Daemon, ProcessTestCase, free_port, http_json, http_metrics, wait_until
 
 CONTROLLER = BUILD / "controller" / "vitalwire-controller"
 AGENT = BUILD / "host" / "vitalwire-agent"
@@ -88,6 +88,38 @@ class Check(ConfigurationTestCase):
         self.assert_found(AGENT, self.agent("[bus]\ncontroller = amqp://127.0.0.1:0/\n"), 5, "[bus] controller: expected amqp://")
         self.assert_found(CONTROLLER, self.controller("[peers]\nurl = http://a:1\nurl = http://:8990\n"), 9,
                           "[peers] url: expected a host after //")
+
+    def test_a_state_of_a_later_release(self) -> None:
+        for program, text, name in ((CONTROLLER, self.controller(), "c.db"), (AGENT, self.agent(), "a.db")):
+            with contextlib.closing(sqlite3.connect(self.dir / name)) as state:
+                state.execute("CREATE TABLE entry (section TEXT)")
+                state.execute("PRAGMA user_version = 99")
+                state.commit()
+            self.assert_found(program, text, 2, f"[{'controller' if name == 'c.db' else 'agent'}] state: {self.dir}/{name}: "
+                                                "written by a later release (schema version 99")
+
+    def test_addresses_that_another_program_listens_on(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as path:
+            path.bind(f"{self.dir}/taken")
+            path.listen()
+            address = f"127.0.0.1:{tcp.getsockname()[1]}"
+            by = f"is in use by {Path('/proc/self/comm').read_text().strip()} (process {os.getpid()})"
+            bus = f"[controller]\nstate = {self.dir}/c.db\n[http]\nlisten = unix:{self.dir}/http\n[bus]\n"
+            self.assert_found(CONTROLLER, f"{bus}listen = tcp://{address}\n", 6, f"[bus] listen: {address}: {by}")
+            self.assert_found(CONTROLLER, f"{bus}listen = unix://{self.dir}/taken\n", 6, f"[bus] listen: {self.dir}/taken: {by}")
+            self.assert_found(AGENT, self.agent(f"[metrics]\nlisten = {address}\n"), 5, f"[metrics] listen: {address}: {by}")
+
+    def test_addresses_of_the_daemon_that_runs_are_right(self) -> None:
+        text = self.controller(f"listen = 127.0.0.1:{free_port()}\n")
+        self.file.write_text(text)
+        daemon = subprocess.Popen([CONTROLLER, "--config", self.file], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: (self.dir / "http").exists(), "the daemon listens")
+            done = self.run_with(CONTROLLER, text, "--check-config")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+        finally:
+            daemon.terminate()
+            daemon.wait(30)
 
     def test_mistakes_of_the_inventory_by_its_own_lines(self) -> None:
         inventory = self.dir / "inventory.conf"

@@ -202,6 +202,7 @@ TEST_F(StoreOnDisk, LeavesAFileOfALaterReleaseAlone) {
     EXPECT_THAT(opened.error().message,
                 HasSubstr("written by a later release (schema version 99, this one reads up to 1)"));
     EXPECT_FALSE(Store::open_when_free(io_, path_)) << "waiting does not help";
+    EXPECT_EQ(Store::check(path_, ""), opened.error().message) << "before a start";
 }
 
 TEST_F(StoreOnDisk, WaitsAtTheStartWhileAnotherProcessUsesTheFile) {

@@ -37,6 +37,7 @@ protected:
     std::size_t adopted_faults_ = 0;
     std::vector<std::function<void()>> undurable_;
     std::vector<std::string> done_;
+    std::set<std::string> on_disk_;
     OrphanedReports reports_{
         seconds(10),
         {[this](const HostId& host) { return connected_.contains(host); }, [this] { return reachable_; },
@@ -44,7 +45,9 @@ protected:
              adopted_.push_back(host.str() + ' ' + faults.front().id.str());
              adopted_faults_ += faults.size();
          },
-         [this](std::function<void()> done) { undurable_.push_back(std::move(done)); }}};
+         [this](std::function<void()> done) { undurable_.push_back(std::move(done)); },
+         [this](const HostId&, const model::Fault& fault) { on_disk_.insert(fault.id.str()); },
+         [this](const HostId&, const base::FaultId& fault) { on_disk_.erase(fault.str()); }}};
 };
 
 TEST_F(OrphanedReportsTest, LeaveItToAConnectedAgentAndAreDoneWhenThatIsDurable) {
@@ -88,7 +91,10 @@ TEST_F(OrphanedReportsTest, OfOneHostTakeABoundedPartOfWhatTheBrokerSends) {
     for (int i = 0; i < 3000; ++i)
         refused += leave("a", std::to_string(i));
     EXPECT_EQ(reports_.waiting(), 20U);
+    EXPECT_THAT(undurable_, IsEmpty()) << "not on disk yet";
+    pass(seconds(1));
     EXPECT_EQ(undurable_.size(), 2980U) << "the broker sends what comes after them";
+    EXPECT_EQ(on_disk_.size(), 981U);
     leave("b", "of-another-host");
     pass(seconds(10));
     EXPECT_THAT(adopted_, testing::Contains("b of-another-host"));
@@ -101,6 +107,23 @@ TEST_F(OrphanedReportsTest, ThatAreTooManyCountByTheirNewestRevision) {
         EXPECT_EQ(leave("a", "1"), 0U);
     pass(seconds(10));
     EXPECT_EQ(adopted_faults_, 20U);
+}
+
+TEST_F(OrphanedReportsTest, ThatAreTooManyAreKeptOverARestartUntilTheyAreAdopted) {
+    for (int i = 0; i < 30; ++i)
+        leave("a", std::to_string(i));
+    pass(seconds(1));
+    EXPECT_EQ(on_disk_.size(), 10U);
+    pass(seconds(10));
+    EXPECT_EQ(on_disk_.size(), 0U);
+    model::Fault left;
+    left.id = base::FaultId("29");
+    adopted_.clear();
+    reports_.restore(HostId("a"), {left}, now_);
+    pass(seconds(9));
+    EXPECT_THAT(adopted_, IsEmpty());
+    pass(seconds(1));
+    EXPECT_THAT(adopted_, ElementsAre("a 29"));
 }
 
 TEST_F(OrphanedReportsTest, GiveAnAgentItsTimeFromWhenItCanConnect) {

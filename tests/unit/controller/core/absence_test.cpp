@@ -128,5 +128,22 @@ TEST_F(AbsenceTest, AnotherOutageOfAnAgentHasAnotherRevision) {
     EXPECT_GT(outage(), first);
 }
 
+TEST_F(AbsenceTest, WhatAnOperatorClosedStaysClosedThoughNoHistoryIsKept) {
+    Core::Options options{{base::HostId("ctl")}, {}, std::chrono::hours(24)};
+    options.alarms.history = 0;
+    core->set_limits(options);
+    const auto agent = hello("compute-1");
+    up(agent, {f1});
+    down("compute-1");
+    pass(seconds(6));
+    ASSERT_TRUE(core->clear_by_operator(f1.id, "replaced", moment));
+    pass(seconds(2));
+    take();
+    up(hello("compute-1"), {f1});
+    pass(seconds(2));
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_EQ(received<bus::HandBack>("compute-1").size(), 2U) << "its agent closes it, too";
+}
+
 }  // namespace
 }  // namespace vitalwire::controller
