@@ -151,6 +151,9 @@ SinkContext Controller::sink_context(const std::string& name) {
             keystone_.get(),
             name,
             store_.get(),
+            [this](const std::string& table) -> runtime::StoredTable& {
+                return tables_.try_emplace(table, *store_, table).first->second;
+            },
             &metrics_,
             &problems_,
             [this, name](const base::GuestId& guest) { core_.alarms().resend(name, guest); },

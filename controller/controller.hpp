@@ -18,6 +18,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -36,6 +37,7 @@
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
 #include "runtime/store.hpp"
+#include "runtime/stored_table.hpp"
 #include "runtime/timer.hpp"
 
 namespace vitalwire::controller {
@@ -113,6 +115,7 @@ private:
     ControllerConfig config_;
     std::shared_ptr<runtime::Router::Tokens> http_tokens_;
     std::unique_ptr<runtime::Store> store_;
+    std::map<std::string, runtime::StoredTable> tables_;  ///< of sinks
     AlarmStore rows_;
     runtime::Metrics metrics_;
     runtime::Problems problems_;

@@ -104,7 +104,7 @@ void Controller::reload_sinks(const std::vector<SinkConfig>& changed) {
     std::vector<SinkConfig> running;
     for (const SinkConfig& sink : std::exchange(config_.sinks, {})) {
         if (find(changed, sink.name) == nullptr) {
-            core_.alarms().receiver_goes(sink.name);
+            core_.alarms().receiver_goes(sink.name, sink.receiver);
             remove_sink(sink.name);
         } else {
             running.push_back(sink);
@@ -140,7 +140,9 @@ bool Controller::add_sink_while_running(const SinkConfig& sink) {
     if (type.listens || (type.needs_openstack && keystone_ == nullptr)) return false;
     log::info("sink added", {{"sink", sink.name}, {"type", sink.type}});
     add_sink(sink);
-    return core_.alarms().find_sink(sink.name)->start().has_value();
+    const bool started = core_.alarms().find_sink(sink.name)->start().has_value();
+    core_.alarms().receiver_returns(sink.name, sink.receiver);
+    return started;
 }
 
 bool Controller::change_sink(const SinkConfig& before, const SinkConfig& sink) {

@@ -76,7 +76,10 @@ public:
     std::unique_ptr<Notifier> remove_sink(const std::string& name);
     /// The sink is taken out, and with it its receiver; what was raised there is not ended from here. Before
     /// remove_sink.
-    void receiver_goes(const std::string& sink);
+    void receiver_goes(const std::string& sink, const std::string& receiver);
+    /// It is there again: what had been raised there and has ended is ended there. What is still open it is sent like
+    /// any new sink.
+    void receiver_returns(const std::string& sink, const std::string& receiver);
     /// The sink is to notify another receiver: said in the journal of each fault that `earlier` has acknowledged. To be
     /// called before the sink is removed and added.
     void receiver_changes(const std::string& sink, const std::string& earlier);

@@ -7,15 +7,23 @@
 
 namespace vitalwire::controller {
 
-/// What has been raised there stays raised.
-void AlarmManager::receiver_goes(const std::string& name) {
+namespace {
+
+std::string not_told(const std::string& receiver) {
+    return receiver + " is not told of the end";
+}
+
+}  // namespace
+
+/// What has been raised there stays raised, until it comes back.
+void AlarmManager::receiver_goes(const std::string& name, const std::string& receiver) {
     const Notifier* sink = sinks_.find(name);
     if (sink == nullptr) return;
     std::size_t raised = 0;
     const auto look = [&](const Alarm& alarm) {
         if (!alarm.open() || sink->queue().view(alarm).revision == 0) return;
         ++raised;
-        note(alarm.id, {context_.now().wall, "sink removed", name, "its receiver is not told of the end"});
+        note(alarm.id, {context_.now().wall, kSinkRemovedEntry, name, not_told(receiver)});
     };
     for (const auto& [id, tracked] : table().all())
         look(to_alarm(tracked));
@@ -24,6 +32,13 @@ void AlarmManager::receiver_goes(const std::string& name) {
     if (raised > 0)
         log::warning("a receiver that is notified no more keeps what was raised there",
                      {{"sink", name}, {"alarms", raised}});
+}
+
+void AlarmManager::receiver_returns(const std::string& name, const std::string& receiver) {
+    const Notifier* sink = sinks_.find(name);
+    if (sink == nullptr) return;
+    for (const base::FaultId& fault : journal_.with_last(name, kSinkRemovedEntry, not_told(receiver)))
+        reconciler_.clear_alone(*sink, fault);
 }
 
 std::unique_ptr<Notifier> AlarmManager::remove_sink(const std::string& name) {

@@ -76,12 +76,12 @@ std::size_t Reconciler::clear_stale(Notifier& sink, FaultHistory::Number newest,
         if (number && *number <= newest && !tracked.contains({alarm.guest, alarm.kind})) stale.push_back(alarm.fault);
     }
     for (const base::FaultId& fault : stale)
-        clear_stale(sink, fault);
+        clear_alone(sink, fault);
     return stale.size();
 }
 
 /// Back into the table as a fault whose clear is still to be delivered, to this sink alone.
-void Reconciler::clear_stale(const Notifier& sink, const base::FaultId& fault) {
+void Reconciler::clear_alone(const Notifier& sink, const base::FaultId& fault) {
     const auto tracked = list_.bring_back(fault);
     if (!tracked) return;
     const Alarm alarm = to_alarm(*tracked);

@@ -25,6 +25,8 @@ public:
         : list_(list), rows_(rows), sinks_(sinks), internal_(internal), context_(std::move(context)) {}
 
     void reconcile(Notifier& sink);
+    /// The fault is over, and the receiver of this sink alone shows it still.
+    void clear_alone(const Notifier& sink, const base::FaultId& fault);
 
 private:
     using Shown = std::vector<ShownAlarm>;
@@ -33,7 +35,6 @@ private:
     std::size_t raise_lost(Notifier& sink, const std::vector<base::FaultId>& acknowledged, const Shown& shown);
     std::size_t raise_lost_internal(Notifier& sink, const std::vector<base::FaultId>& acknowledged, const Shown& shown);
     std::size_t clear_stale(Notifier& sink, FaultHistory::Number newest, const Shown& shown);
-    void clear_stale(const Notifier& sink, const base::FaultId& fault);
 
     AlarmList& list_;
     AlarmRows& rows_;

@@ -57,6 +57,18 @@ void Journal::restore(const base::FaultId& fault, Record record) {
     renumber(fault, restored);
 }
 
+std::vector<base::FaultId> Journal::with_last(const std::string& sink, std::string_view what,
+                                              std::string_view detail) const {
+    std::vector<base::FaultId> faults;
+    for (const auto& [fault, record] : records_) {
+        const auto last = std::find_if(record.entries.rbegin(), record.entries.rend(),
+                                       [&](const JournalEntry& entry) { return entry.sink == sink; });
+        if (last != record.entries.rend() && last->what == what && last->detail == detail) faults.push_back(fault);
+    }
+    std::sort(faults.begin(), faults.end());
+    return faults;
+}
+
 void Journal::renumber(const base::FaultId& fault, Record& record) {
     by_number_.erase(record.number);
     record.number = ++last_number_;

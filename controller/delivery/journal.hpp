@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -36,6 +37,7 @@ inline constexpr const char* kClosedEntry = "closed by the operator";
 inline constexpr const char* kOpenedEntry = "opened";
 inline constexpr const char* kClearedEntry = "cleared";
 inline constexpr const char* kAcknowledgedEntry = "acknowledged";
+inline constexpr const char* kSinkRemovedEntry = "sink removed";
 
 /// What happened to each fault, from its opening to its end and after it, as long as the fault is kept: here, and at
 /// the other controllers, as they tell. Of entries alike there is one, which counts them; beyond kMaxEntries the oldest
@@ -78,6 +80,8 @@ public:
     const Record* find(const base::FaultId& fault) const;
     /// The faults whose record has changed here since the change of that number, in the order of their last changes.
     std::vector<base::FaultId> after(std::uint64_t number, std::size_t limit) const;
+    /// Those of which the last entry about the sink is this one.
+    std::vector<base::FaultId> with_last(const std::string& sink, std::string_view what, std::string_view detail) const;
     /// The records of alarms about the suite itself.
     const std::set<base::FaultId>& alarms() const { return alarms_; }
 

@@ -12,6 +12,7 @@ class HttpClient;
 class Metrics;
 class Problems;
 class Store;
+class StoredTable;
 }  // namespace vitalwire::runtime
 
 namespace vitalwire::controller {
@@ -26,6 +27,8 @@ struct SinkContext {
     std::string name = {};         ///< of the sink
     // For sinks that keep something or can be asked themselves.
     runtime::Store* store = nullptr;
+    /// A table that outlives the sink, and is there when it is configured again.
+    std::function<runtime::StoredTable&(const std::string& name)> table = {};
     runtime::Metrics* metrics = nullptr;
     runtime::Problems* problems = nullptr;
     /// Notifies the sink of the open faults of the guest once more.

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <unordered_map>
 #include <utility>
 
 #include "base/log.hpp"
@@ -10,7 +9,7 @@
 #include "controller/openstack/keystone.hpp"
 #include "controller/sinks/http_target.hpp"
 #include "controller/sinks/sink_types.hpp"
-#include "runtime/store.hpp"
+#include "runtime/stored_table.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
@@ -47,38 +46,28 @@ base::Result<ShownServer> shown_in(const HttpClientResponse& response) {
                        wire::int_or(*server, "OS-EXT-STS:power_state", -1), wire::text_or(*server, "updated")};
 }
 
-/// The servers whose ERROR is ours: set from here, and their row not saved since by anybody. Kept on disk.
+/// The servers whose ERROR is ours: set from here, and their row not saved since by anybody. Each with the time of
+/// change that Nova showed after it was set; kept over a restart, and when the sink is configured again.
 class OwnErrors {
 public:
-    OwnErrors(runtime::Store* store, const std::string& sink) : store_(store), table_("nova_reset_state." + sink) {
-        if (store_ == nullptr) return;
-        for (const auto& [guest, row] : store_->load(table_))
-            updated_[base::GuestId(guest)] = row;
-    }
+    explicit OwnErrors(runtime::StoredTable& updated) : updated_(updated) {}
 
-    bool contains(const base::GuestId& guest) const { return updated_.contains(guest); }
+    bool contains(const base::GuestId& guest) const { return updated_.rows().contains(guest.str()); }
     bool are(const base::GuestId& guest, const ShownServer& server) const {
-        const auto at = updated_.find(guest);
-        return at != updated_.end() && server.state == kError && !server.updated.empty() &&
+        const auto at = updated_.rows().find(guest.str());
+        return at != updated_.rows().end() && server.state == kError && !server.updated.empty() &&
                at->second == server.updated;
     }
     /// Of one that was set and not read back yet.
     void complete(const base::GuestId& guest, const ShownServer& server) {
-        const auto at = updated_.find(guest);
-        if (at != updated_.end() && at->second.empty() && server.state == kError) put(guest, server.updated);
+        const auto at = updated_.rows().find(guest.str());
+        if (at != updated_.rows().end() && at->second.empty() && server.state == kError) put(guest, server.updated);
     }
-    void put(const base::GuestId& guest, const std::string& updated) {
-        updated_[guest] = updated;
-        if (store_ != nullptr) store_->put(table_, guest.str(), updated);
-    }
-    void erase(const base::GuestId& guest) {
-        if (updated_.erase(guest) > 0 && store_ != nullptr) store_->erase(table_, guest.str());
-    }
+    void put(const base::GuestId& guest, const std::string& updated) { updated_.put(guest.str(), updated); }
+    void erase(const base::GuestId& guest) { updated_.erase(guest.str()); }
 
 private:
-    runtime::Store* store_;
-    std::string table_;
-    std::unordered_map<base::GuestId, std::string> updated_;  ///< as Nova showed it after it was set
+    runtime::StoredTable& updated_;
 };
 
 /// Sets servers to ERROR through Nova's os-resetState while a fault is open, so that what watches Nova is notified.
@@ -93,7 +82,9 @@ public:
     };
 
     ResetStateSink(const SinkContext& context, Options options)
-        : keystone_(*context.keystone), options_(std::move(options)), own_errors_(context.store, context.name) {}
+        : keystone_(*context.keystone),
+          options_(std::move(options)),
+          own_errors_(context.table("nova_reset_state." + context.name)) {}
 
     void deliver(const AlarmEvent& event, Done done) override {
         const std::string useless = why_useless(event);

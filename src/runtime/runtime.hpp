@@ -15,6 +15,7 @@
 //   metrics.hpp            counters and gauges for /metrics
 //   problems.hpp           what is wrong now, since when
 //   store.hpp              what must survive a restart: write-behind tables
+//   stored_table.hpp       one of them, for what comes and goes while the daemon runs
 //   unreadable_rows.hpp    rows of it that could not be read, kept
 //   sqlite_file.hpp        the SQLite file under them
 //   timer.hpp              a timer that never fires after it was cancelled

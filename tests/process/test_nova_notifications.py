@@ -124,6 +124,17 @@ class NovaNotifications(ProcessTestCase):
         self.nova.queue_unbind(f"vitalwire.notifications.{self.host}", "nova", "versioned_notifications.*")
         self.until_notified("stopped")
 
+    def problems(self) -> dict[str, str]:
+        return {each["what"]: each["detail"] for each in http_json(self.dir / "http", "/v1/status")["problems"]}
+
+    def test_another_reader_of_the_queue_is_a_problem(self) -> None:
+        shared, queue = "others read the queue of Nova's notifications", f"vitalwire.notifications.{self.host}"
+        tag = self.nova.basic_consume(queue, callback=lambda message: None, no_ack=True)
+        wait_until(lambda: shared in self.problems(), "the controller sees the other one", 30)
+        self.assertEqual(self.problems()[shared], f"queue {queue} has 2 readers, and each gets a part")
+        self.nova.basic_cancel(tag)
+        wait_until(lambda: shared not in self.problems(), "it is alone", 30)
+
     def test_one_that_comes_late_makes_the_controller_ask(self) -> None:
         self.notify("stopped", time.time() - 600)
         wait_until(lambda: self.state() == "active", "Nova's answer counts")

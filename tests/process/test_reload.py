@@ -154,6 +154,25 @@ class Sinks(ReloadTestCase):
         wait_until(lambda: self.deliveries(fault)["pager"] == "acknowledged", "and the controller has its answer")
         self.assertIn('vitalwire_controller_sink_queued{sink="pager"} 0', self.metrics())
 
+    def test_one_that_comes_back_is_told_what_ended_without_it(self) -> None:
+        self.reload(self.add_webhook())
+        fault = self.agent.open("vm-1")
+        wait_until(lambda: self.deliveries(fault).get("pager") == "acknowledged", "it has the fault")
+        self.reload()
+        short = self.agent.open("vm-2")
+        self.await_told(short, "down")
+        for each in (fault, short):
+            self.agent.clear(each)
+            self.await_told(each, "down", "up")
+            self.agent.await_delivered(each)
+        self.reload(self.add_webhook())
+        wait_until(lambda: self.paged(fault) == ["opened", "cleared"], "it has the end of what it was told of")
+        self.assertEqual(self.paged(short), [])
+        self.reload()
+        self.reload(self.add_webhook())
+        self.assertEqual(self.paged(fault), ["opened", "cleared"], "once")
+        self.assertEqual((self.told(fault), self.told(short)), (["down", "up"], ["down", "up"]))
+
     def test_what_it_has_delivered_is_known_after_a_restart(self) -> None:
         self.reload(self.add_webhook())
         fault = self.agent.open("vm-1")

@@ -1,5 +1,7 @@
 #include "runtime/store.hpp"
+#include "runtime/stored_table.hpp"
 #include "tests/unit/controller/sinks/cloud_sink_fixture.hpp"
+#include "tests/unit/controller/support/memory_store.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace vitalwire::controller {
@@ -20,7 +22,9 @@ protected:
     SinkContext context() override {
         SinkContext context = CloudSinkTest::context();
         context.name = "s";
-        context.store = store.get();
+        context.table = [this](const std::string& name) -> runtime::StoredTable& {
+            return tables.try_emplace(name, store ? *store : in_memory, name).first->second;
+        };
         return context;
     }
 
@@ -61,6 +65,9 @@ protected:
     std::vector<std::string> requests;
     std::optional<CloudAnswer> bad;
     std::unique_ptr<runtime::Store> store;
+    MemoryStore::Disk memory;
+    MemoryStore in_memory{memory};
+    std::map<std::string, runtime::StoredTable> tables;  ///< as the controller keeps them
 };
 
 constexpr const char* kSetError = R"(POST /action {"os-resetState":{"state":"error"}})";
@@ -141,11 +148,18 @@ TEST_F(ResetStateSinkTest, WhoseErrorItIsSurvivesARestart) {
     deliver(*make("on_clear = active\n"), raise());
     ASSERT_TRUE(loop.until([&] { return store->pending() == 0; }));
     store->close();
+    tables.clear();
     store.reset();
     open();
     EXPECT_EQ(deliver(*make("on_clear = active\n"), clear()).kind, Kind::confirmed);
     EXPECT_EQ(vm_state, "active");
     store->close();
+}
+
+TEST_F(ResetStateSinkTest, WhoseErrorItIsIsKnownWhenTheSinkIsConfiguredAgain) {
+    deliver(*make("on_clear = active\n"), raise());
+    EXPECT_EQ(deliver(*make("on_clear = active\nkinds = heartbeat_lost\n"), clear()).kind, Kind::confirmed);
+    EXPECT_EQ(vm_state, "active");
 }
 
 TEST_F(ResetStateSinkTest, OfSeveralFaultsTheLastToClearSetsActive) {
