@@ -28,6 +28,7 @@ NotifierContext Dispatcher::context_of(const std::string& name, const std::strin
     const auto before = known_.find(name);
     const bool is_new = before == known_.end();
     const bool is_other = !is_new && !before->second.receiver.empty() && before->second.receiver != receiver;
+    receivers_[name] = receiver;
     if (is_other) earlier_receivers_[name] = before->second.receiver;
     // Of one that was never configured before an earlier primary may know more.
     base::WallTime since = is_new ? base::WallTime{} : before->second.since;
@@ -105,12 +106,26 @@ void Dispatcher::restore(Notifier& sink, const Alarm& alarm, Acked acked) {
     sink.queue().restore(enriched(alarm), std::move(acked), filter_context(alarm));
 }
 
+/// A new primary does not know what the one before has sent: its acknowledgement may not have reached the agent, as
+/// when the broker between them was cut in two. Its journal has come another way.
+void Dispatcher::skip_ended_by_peer(Notifier& sink, const Alarm& alarm) {
+    const std::string& receiver = receivers_[sink.name()];
+    const Journal::Record* record = context_.journal(alarm.id);
+    if (alarm.open() || receiver.empty() || record == nullptr || sink.queue().busy(alarm)) return;
+    if (sink.queue().may_show(alarm) || sink.queue().view(alarm).revision > 0) return;  // raised from here
+    const std::string peer = who_ended_at(*record, sink.name(), receiver);
+    if (peer.empty()) return;
+    restore(sink, alarm, {Acked::Phase::cleared, alarm.revision});
+    context_.note(alarm.id, {context_.now().wall, "skipped", sink.name(), "its end was delivered by " + peer});
+}
+
 /// All queues have it before the first answer can come: "settled" is about this state in each of them.
 void Dispatcher::offer(const Alarm& alarm) {
     const AlarmPtr shared = enriched(alarm);
     const FilterContext context = filter_context(alarm);
     for (const auto& sink : sinks_) {
         if (!sink->takes(alarm)) continue;
+        skip_ended_by_peer(*sink, alarm);
         sink->queue().offer(shared, context);
         note_decision(*sink, alarm.id, context);
         note_io(context_, *sink);

@@ -9,6 +9,7 @@
 
 #include "base/moment.hpp"
 #include "controller/alarms/alarm_rows.hpp"
+#include "controller/delivery/journal.hpp"
 #include "controller/delivery/notifier.hpp"
 
 namespace vitalwire::controller {
@@ -31,6 +32,8 @@ public:
         /// It is time to compare what the sink's receiver shows.
         std::function<void(Notifier&)> reconcile;
         std::function<void(const base::FaultId&, JournalEntry)> note;
+        /// The journal of a fault; null when there is none.
+        std::function<const Journal::Record*(const base::FaultId&)> journal = [](const auto&) { return nullptr; };
     };
 
     Dispatcher(AlarmRows& rows, Context context);
@@ -74,11 +77,13 @@ private:
     AlarmPtr enriched(const Alarm& alarm) const;
     FilterContext filter_context(const Alarm& alarm) const;
     void note_decision(const Notifier& sink, const base::FaultId& fault, const FilterContext& context);
+    void skip_ended_by_peer(Notifier& sink, const Alarm& alarm);
     void pump();
 
     AlarmRows& rows_;
     Context context_;
     std::map<std::string, AlarmRows::SinkRow> known_;       ///< from before this start
+    std::map<std::string, std::string> receivers_;          ///< of sinks, as far as they are known
     std::map<std::string, std::string> earlier_receivers_;  ///< of sinks that have another one now
     std::set<std::string> fresh_;                           ///< sinks whose receiver knows of nothing yet
     Sinks sinks_;

@@ -143,6 +143,17 @@ const JournalEntry* acknowledged_elsewhere(const Journal::Record& record, const 
     return newest;
 }
 
+std::string who_ended_at(const Journal::Record& record, const std::string& sink, const std::string& receiver) {
+    const std::string end = std::string(to_string(AlarmChange::cleared)) + " at " + receiver;
+    for (const auto& [controller, part] : record.others) {
+        const auto last = std::find_if(part.entries.rbegin(), part.entries.rend(), [&](const JournalEntry& entry) {
+            return entry.sink == sink && entry.what == kAcknowledgedEntry;
+        });
+        if (last != part.entries.rend() && last->detail == end) return controller;
+    }
+    return {};
+}
+
 const JournalEntry* end_seen_elsewhere(const Journal::Record& record) {
     for (const auto& [controller, part] : record.others) {
         const auto ended = std::find_if(part.entries.rbegin(), part.entries.rend(),

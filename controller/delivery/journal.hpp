@@ -111,6 +111,10 @@ std::optional<bool> end_acknowledged_elsewhere(const Journal::Record& record, co
 /// The newest revision that a sink of that name has acknowledged to another controller; null: none.
 const JournalEntry* acknowledged_elsewhere(const Journal::Record& record, const std::string& sink);
 
+/// The controller that has had the fault's end acknowledged, last of all, by this receiver of the sink; empty: none
+/// has.
+std::string who_ended_at(const Journal::Record& record, const std::string& sink, const std::string& receiver);
+
 /// The entry of another controller that saw the fault end; null when none has told of it.
 const JournalEntry* end_seen_elsewhere(const Journal::Record& record);
 

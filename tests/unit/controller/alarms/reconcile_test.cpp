@@ -181,5 +181,24 @@ TEST_F(ReconcileTest, WhatTheReceiverHasNoUseForIsNotMissed) {
     EXPECT_EQ(alarms->view(*alarms->sinks().at(0), *alarms->table().find(f1.id)).state, DeliveryView::State::skipped);
 }
 
+TEST_F(AlarmManagerTest, AnEndThatAnotherPrimaryHasDeliveredIsNotSentAgain) {
+    receivers["a"] = "doctor http://one/";
+    receivers["b"] = "doctor http://two/";
+    start({"a", "b"});
+    agent_up(false);
+    report(f1);
+    const auto at = [this](const std::string& sink, const std::string& detail) {
+        return JournalEntry{wall, "acknowledged", sink, detail};
+    };
+    alarms->merge_journal(f1.id, "ctl-2",
+                          {{at("a", "opened at doctor http://one/"), at("a", "cleared at doctor http://one/"),
+                            at("b", "cleared at doctor http://elsewhere/")}});
+    set_primary(true);
+    report(cleared(f1));
+    EXPECT_THAT(take("a"), IsEmpty());
+    EXPECT_THAT(take("b"), ElementsAre("f1 opened 1", "f1 cleared 2")) << "the other one's is another receiver";
+    EXPECT_THAT(confirmed, ::testing::Contains("f1 2"));
+}
+
 }  // namespace
 }  // namespace vitalwire::controller
