@@ -249,6 +249,10 @@ void Agent::on_channel(const GuestId& guest, ChannelKind kind, const std::string
     channels_.found(guest, kind, path, end_known_within);
 }
 
+bool Agent::is_connected(const GuestId& guest, ChannelKind kind) {
+    return channels_.is_connected(guest, kind);
+}
+
 void Agent::on_channel_gone(const GuestId& guest, ChannelKind kind) {
     channels_.removed(guest, kind);
 }
@@ -269,8 +273,8 @@ void Agent::on_unreadable(const GuestId& guest, const std::string& problem) {
     arm();
 }
 
-void Agent::on_listed(ChannelSource& source, bool made, const std::set<GuestId>& unread) {
-    core_.source_listed(source.name(), made, now(), unread);
+void Agent::on_listed(ChannelSource& source, const SourceListing& listing) {
+    core_.source_listed(source.name(), listing, now());
     arm();
     if (core_.listed()) become_ready();
 }

@@ -92,11 +92,12 @@ private:
     // ChannelSource::Handler
     void on_channel(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path,
                     base::Millis end_known_within) override;
+    bool is_connected(const base::GuestId& guest, wire::ChannelKind kind) override;
     void on_channel_gone(const base::GuestId& guest, wire::ChannelKind kind) override;
     void on_machine(const base::GuestId& guest, const heartbeat::HostEvent& event) override;
     void on_gone(const base::GuestId& guest, heartbeat::StopReason why) override;
     void on_unreadable(const base::GuestId& guest, const std::string& problem) override;
-    void on_listed(ChannelSource& source, bool made, const std::set<base::GuestId>& unread) override;
+    void on_listed(ChannelSource& source, const SourceListing& listing) override;
     void on_source_problem(ChannelSource& source, const std::string& problem) override;
     void on_attached(const base::GuestId& guest, wire::ChannelKind kind, const std::string& failure) override;
     void on_unattachable(const std::set<base::GuestId>& guests) override;

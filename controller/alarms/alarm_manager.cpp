@@ -133,7 +133,7 @@ void AlarmManager::end_snapshot(const base::HostId& host, base::WallTime now) {
 }
 
 std::vector<AlarmManager::Rejected> AlarmManager::report(const base::HostId& host, const std::vector<Fault>& faults,
-                                                         base::WallTime now) {
+                                                         base::WallTime now, bool unconfirmed) {
     std::vector<Rejected> rejected;
     const std::size_t limit = context_.max_faults(host);
     for (Fault fault : faults) {
@@ -145,7 +145,8 @@ std::vector<AlarmManager::Rejected> AlarmManager::report(const base::HostId& hos
             outdated_[host].push_back(known->fault);
             continue;
         }
-        bool changed = known != nullptr && known->unconfirmed;
+        const auto before = known == nullptr ? std::nullopt : known->unconfirmed;
+        bool changed = before.has_value();
         if (known != nullptr && known->host != host && context_.takes_over(host, known->host, fault.guest)) {
             list_.table().transfer(fault.id, host);
             changed = true;
@@ -160,8 +161,19 @@ std::vector<AlarmManager::Rejected> AlarmManager::report(const base::HostId& hos
         if (changed) list_.put(*table().find(fault.id));
         for (const FaultTable::Entry& entry : *entries)
             take(entry);
+        if (unconfirmed) keep_unconfirmed(fault.id, before, now);
     }
     return rejected;
+}
+
+void AlarmManager::keep_unconfirmed(const base::FaultId& id, const std::optional<Unconfirmed>& before,
+                                    base::WallTime now) {
+    const TrackedFault* tracked = table().find(id);
+    if (tracked == nullptr || !tracked->fault.open()) return;
+    const Unconfirmed why = before.value_or(Unconfirmed{now, "its agent does not find its guest"});
+    list_.table().set_unconfirmed(id, why);
+    list_.put(*tracked);
+    if (!before) note(id, "unconfirmed", why.why, now);
 }
 
 std::vector<AlarmManager::Rejected> AlarmManager::report_orphaned(const base::HostId& host,

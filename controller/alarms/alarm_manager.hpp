@@ -101,7 +101,9 @@ public:
     void begin_snapshot(const base::HostId& host);
     void end_snapshot(const base::HostId& host, base::WallTime now);
     /// The rejected ones are the result.
-    std::vector<Rejected> report(const base::HostId& host, const std::vector<model::Fault>& faults, base::WallTime now);
+    /// `unconfirmed`: the agent keeps them, and does not find their guests.
+    std::vector<Rejected> report(const base::HostId& host, const std::vector<model::Fault>& faults, base::WallTime now,
+                                 bool unconfirmed = false);
     /// Of what the agent has reported since the last call, the faults of which newer revisions are known here: those
     /// revisions, the ended ones first.
     std::vector<model::Fault> take_outdated(const base::HostId& host);
@@ -170,6 +172,7 @@ private:
     bool is_newer(const model::Fault& fault) const;
     bool known_as_ended(const base::HostId& host, model::Fault& fault);
     bool ended_elsewhere(const base::HostId& host, const model::Fault& reported, const model::Fault& known) const;
+    void keep_unconfirmed(const base::FaultId& fault, const std::optional<Unconfirmed>& before, base::WallTime now);
     void take(FaultTable::Entry entry);
     void name(TrackedFault& tracked);
     bool withhold(TrackedFault& tracked, FaultTable::Change change);

@@ -138,6 +138,11 @@ void FaultTable::set_withheld(const base::FaultId& fault, bool withheld) {
     if (at != faults_.end()) at->second.withheld = withheld;
 }
 
+void FaultTable::set_unconfirmed(const base::FaultId& fault, const Unconfirmed& why) {
+    const auto at = faults_.find(fault);
+    if (at != faults_.end()) at->second.unconfirmed = why;
+}
+
 void FaultTable::set_names(const base::FaultId& fault, const AlarmNames& names) {
     const auto at = faults_.find(fault);
     if (at != faults_.end()) at->second.names = names;

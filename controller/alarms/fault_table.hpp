@@ -38,7 +38,7 @@ struct TrackedFault {
     model::Fault fault;
     base::HostId host;             ///< whose agent reports it
     base::WallTime received_at{};  ///< when it was first reported here, by this controller's clock
-    /// Its agent came back without it and without its state.
+    /// Its agent came back without it and without its state, or does not find its guest.
     std::optional<Unconfirmed> unconfirmed;
     /// Its host was not the guest's owner when it was reported: it is stored, and not delivered.
     bool withheld = false;
@@ -89,6 +89,8 @@ public:
     /// Another agent reports the fault from now on: its host was renamed.
     void transfer(const base::FaultId& fault, const base::HostId& host);
     void set_withheld(const base::FaultId& fault, bool withheld);
+    /// Its agent has it, and does not vouch for it.
+    void set_unconfirmed(const base::FaultId& fault, const Unconfirmed& why);
     void set_names(const base::FaultId& fault, const AlarmNames& names);
 
     /// Ends an open fault without a report of its agent.

@@ -251,7 +251,7 @@ void Core::on(const HostId& host, const bus::GuestGone& gone, Moment moment) {
 void Core::on(const HostId& host, const bus::Faults& faults, Moment moment) {
     for (const model::Fault& fault : faults.faults)
         rejected_.drop(host, fault.id);
-    const auto rejected = report(host, faults.faults, moment);
+    const auto rejected = report(host, faults.faults, moment, faults.unconfirmed);
     counters_.refused += rejected.size() + faults.skipped.size();
     rejected_.add(host, rejected, faults.skipped, moment.steady);
     state_changed(host, faults.state_changes);
@@ -267,7 +267,7 @@ void Core::on(const HostId& host, const bus::Faults& faults, Moment moment) {
 
 /// One host must not fill the disk, nor the history of ended faults, by opening and ending its own.
 std::vector<AlarmManager::Rejected> Core::report(const HostId& host, const std::vector<model::Fault>& faults,
-                                                 Moment moment) {
+                                                 Moment moment, bool unconfirmed) {
     std::vector<model::Fault> taken;
     std::vector<AlarmManager::Rejected> later;
     const std::size_t limit = max_faults(host);
@@ -280,7 +280,7 @@ std::vector<AlarmManager::Rejected> Core::report(const HostId& host, const std::
             taken.push_back(fault);
         }
     }
-    auto rejected = alarms_.report(host, taken, moment.wall);
+    auto rejected = alarms_.report(host, taken, moment.wall, unconfirmed);
     rejected.insert(rejected.end(), later.begin(), later.end());
     return rejected;
 }

@@ -179,7 +179,7 @@ private:
     bool take_round(const base::HostId& host, base::Moment moment);
     /// What is not taken, or not yet.
     std::vector<AlarmManager::Rejected> report(const base::HostId& host, const std::vector<model::Fault>& faults,
-                                               base::Moment moment);
+                                               base::Moment moment, bool unconfirmed = false);
     bool knows(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision) const;
     void closed_elsewhere(const base::FaultId& alarm, const std::string& controller, const JournalEntry& decision,
                           base::Moment moment);

@@ -80,6 +80,11 @@ void ChannelSet::final_drain(const GuestKey& guest, Dialect dialect) {
     if (Channel* from = find(guest, heartbeat_kind(dialect))) from->read_now();
 }
 
+bool ChannelSet::is_connected(const GuestId& guest, ChannelKind kind) {
+    const Channel* channel = find(guest, kind);
+    return channel != nullptr && channel->up();
+}
+
 bool ChannelSet::is_idle(const GuestId& guest, Dialect dialect) {
     const Channel* to = find(guest, group_kind(dialect));
     return to != nullptr && to->idle();

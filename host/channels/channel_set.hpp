@@ -41,6 +41,7 @@ public:
 
     void send(const GuestKey& guest, wire::Dialect dialect, const wire::HeartbeatPdu& pdu);
     void final_drain(const GuestKey& guest, wire::Dialect dialect);
+    bool is_connected(const base::GuestId& guest, wire::ChannelKind kind);
     bool is_idle(const base::GuestId& guest, wire::Dialect dialect);
     void write_group(const base::GuestId& guest, wire::Dialect dialect, std::string lines);
     void group_not_read(const base::GuestId& guest, wire::Dialect dialect, std::uint64_t messages);

@@ -1,6 +1,7 @@
 #include "host/channels/line_connection.hpp"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -108,15 +109,27 @@ void LineConnection::close() {
 }
 
 void LineConnection::retry_now() {
-    if (closed_ || up()) return;
+    if (closed_) return;
+    if (up()) {
+        const File file = file_at(path_);
+        if (file != File{} && file != connected_to_) drop_later("another socket is at its path");
+        return;
+    }
     retry_after_ = kFirstRetry;
     timer_.cancel();
     start();
 }
 
+LineConnection::File LineConnection::file_at(const std::string& path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) return {};
+    return {status.st_dev, status.st_ino};
+}
+
 void LineConnection::connect() {
     if (closed_ || up()) return;
     int error = 0;
+    connected_to_ = file_at(path_);
     fd_ = connect_to(path_, error);
     if (fd_ < 0) return back_off(error);
     if (const int refused = poller_.watch(fd_, {.read = true}, weak_from_this()); refused != 0) {

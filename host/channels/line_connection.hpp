@@ -60,7 +60,8 @@ public:
     void set_bytes_per_second(double bytes_per_second);
     /// Ends it for good; the handler is not called any more.
     void close();
-    /// Connects at once instead of after the back-off: the socket was made again.
+    /// Connects at once instead of after the back-off: the socket was made again. A connection to the one before it is
+    /// given up: who was there is not there any more, though it may not have ended (it hangs).
     void retry_now();
     /// Writes a whole message, its newlines included. When the queue is full the oldest messages give way.
     void send(std::string message, Keep keep = Keep::all);
@@ -99,6 +100,14 @@ private:
 
     EpollPoller& poller_;
     int fd_ = -1;
+    /// The file of a socket; who has it open keeps another one from being the same.
+    struct File {
+        std::uint64_t device = 0;
+        std::uint64_t inode = 0;
+        friend bool operator==(const File&, const File&) = default;
+    };
+    static File file_at(const std::string& path);
+    File connected_to_{};
     boost::asio::io_context& io_;
     runtime::Timer timer_;  ///< back-off while down, pause of reading while up
     std::string path_;

@@ -105,6 +105,7 @@ void AgentCore::step(const GuestRef& guest, const heartbeat::HostEvent& event, c
     at_ = at;
     const Judged now = judged(at);
     monitor_.step(guest, event, now.now, now.wall);
+    show_missing();
 }
 
 void AgentCore::channel_found(const GuestId& guest, ChannelKind kind, base::Millis end_known_within, const Moment& at) {
@@ -113,7 +114,7 @@ void AgentCore::channel_found(const GuestId& guest, ChannelKind kind, base::Mill
     if (carries_groups(kind)) output_.allow(guest, groups_.limits(guest));
     if (not_attached_.erase(guest) > 0) show_attachments();
     monitor_.found(guest, judged(at).now);
-    if (unlisted_.empty()) show_missing();
+    show_missing();
 }
 
 void AgentCore::channel_unreachable(const GuestId& guest, ChannelKind kind, const std::string& path,
@@ -245,6 +246,7 @@ void AgentCore::machine_gone(const GuestId& guest, heartbeat::StopReason why, co
     at_ = at;
     const Judged now = judged(at);
     monitor_.gone(guest, why, now.now, now.wall);
+    show_missing();
     actions_.forget(guest);
     maintenance_.forget(guest);
     fault_logs_.erase(guest);
@@ -417,6 +419,7 @@ void AgentCore::tick(const Moment& at) {
     controllers_.tick(at.steady);
     groups_.tick(at.steady);
     if (!unnamed_.empty()) drop_policies_of_unnamed();
+    forget_missing_in_time(now.now);
     if (problems_changed_) report_problems(at.steady);
 }
 
@@ -424,7 +427,8 @@ TimePoint AgentCore::next_due() const {
     const bool disk_is_away = !store_problem_.empty() && !awaited_.empty();
     if (!delivered_here_.empty() || disk_is_away) return TimePoint::min();
     const TimePoint problems = problems_changed_ ? problems_report_at_ : base::kNever;
-    return std::min({problems, clock_.to_steady(std::min(monitor_.next_deadline(), actions_.next_due())),
+    return std::min({problems, clock_.to_steady(forget_missing_at_),
+                     clock_.to_steady(std::min(monitor_.next_deadline(), actions_.next_due())),
                      clock_.to_steady(std::min(guest_agents_.next_due(), io_watch_.next_due())),
                      controllers_.next_due(), groups_.next_due()});
 }
@@ -439,6 +443,11 @@ void AgentCore::handed_back(const bus::HandBack& handed) {
     const auto uptime = std::chrono::duration_cast<base::WallTime::duration>(at_.steady.time_since_epoch());
     monitor_.adopt(handed, at_.wall - uptime, now.now, now.wall);
     if (unlisted_.empty()) monitor_.handed_back_listed(unreadable_guests(), now.now, now.wall);
+    std::set<GuestId> ended;
+    for (const model::Fault& fault : handed.faults) {
+        if (!fault.open()) ended.insert(fault.guest);
+    }
+    forget_missing(ended);
     for (const model::Fault& fault : handed.faults) {
         if (!end_known_within_.contains(fault.guest)) output_.ask_machine(fault.guest);
     }

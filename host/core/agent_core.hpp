@@ -20,6 +20,7 @@
 #include "host/core/io_watch.hpp"
 #include "host/core/maintenance_notices.hpp"
 #include "host/core/monitor.hpp"
+#include "host/core/source_listing.hpp"
 #include "host/core/wanted_channels.hpp"
 #include "runtime/problems.hpp"
 
@@ -142,9 +143,8 @@ public:
     /// The cloud is about to act on the guest's machine, or has acted: `done` is called with what the guest answered,
     /// at once or later. Fails when too many are asked at once.
     base::Result<void> ask_guest(GuestActions::Request request, GuestActions::Done done, const base::Moment& at);
-    /// `made`: the place where the source finds guests was missing.
-    void source_listed(const std::string& name, bool made, const base::Moment& at,
-                       const std::set<base::GuestId>& unread = {});
+    /// Also when it looks at another place from then on.
+    void source_listed(const std::string& name, const SourceListing& listing, const base::Moment& at);
     /// The source cannot see (`problem`), or sees again (empty).
     void source_problem(const std::string& name, const std::string& problem);
     void attached(const base::GuestId& guest, wire::ChannelKind kind, const std::string& failure);
@@ -220,7 +220,11 @@ private:
     void start_state();
     void channel_reachable(const base::GuestId& guest, wire::ChannelKind kind);
     void set_problem(const std::string& what, const std::string& detail);
+    bool absence_is_proof() const;
     void show_missing();
+    void keep_places();
+    void forget_missing(const std::set<base::GuestId>& guests);
+    void forget_missing_in_time(base::TimePoint now);
     bus::Policies with_those_of_faulty(bus::Policies policies);
     void drop_policies_of_unnamed();
     void show_guests_problem(const std::string& what, const std::map<std::string, GuestProblem>& guests);
@@ -334,7 +338,10 @@ private:
     std::uint64_t state_changes_ = 0;      ///< of faults and registrations, so far
     std::vector<bus::Hello::Life> lives_;  ///< on this state, before this one
     bool host_restarted_ = false;
-    std::string made_;  ///< a source whose place was missing, until all guests that were known are found
+    std::map<std::string, std::string> places_;  ///< of the sources that have listed
+    bool proves_absence_ = true;                 ///< what they have listed
+    std::set<base::GuestId> missing_;            ///< as the monitor has them, when that was told last
+    base::TimePoint forget_missing_at_ = base::kNever;
     std::set<base::GuestId>
         unnamed_;  ///< by the last complete list of policies, with a fault: theirs are kept until it ends
     std::vector<Delivered> delivered_here_;  ///< without any controller the log is all there is to be told

@@ -1,6 +1,8 @@
 // AgentCore, as far as what the hypervisor is asked, and asked for, is concerned.
 #include "host/core/agent_core.hpp"
 
+#include <utility>
+
 #include "base/log.hpp"
 
 namespace vitalwire::host {
@@ -9,6 +11,15 @@ using base::GuestId;
 using base::Moment;
 using wire::ChannelKind;
 using wire::Dialect;
+
+namespace {
+
+constexpr const char* kPlacesTable = "places";
+constexpr const char* kMissing = "guests that were known are not found";
+/// What is remembered of a guest without a fault; its place may be there later than the agent.
+constexpr base::Duration kMissingKept = std::chrono::hours(1);
+
+}  // namespace
 
 void AgentCore::guest_agent_port(const GuestId& guest, std::optional<bool> open, const Moment& at) {
     if (!open) {
@@ -84,30 +95,67 @@ void AgentCore::hurry_io(const model::Fault& fault) {
     if (model::is_silence(fault.kind) && fault.open()) io_watch_.hurry(fault.guest, clock_.observe(at_.steady));
 }
 
-void AgentCore::source_listed(const std::string& name, bool made, const Moment& at, const std::set<GuestId>& unread) {
+void AgentCore::source_listed(const std::string& name, const SourceListing& listing, const Moment& at) {
     at_ = at;
-    unlisted_.erase(name);
+    places_[name] = listing.place;
     log::info("channels listed", {{"source", name}});
-    if (made) made_ = name;
-    unread_.insert(unread.begin(), unread.end());
+    if (unlisted_.erase(name) == 0) return keep_places();
+    proves_absence_ = proves_absence_ && listing.proves_absence;
+    unread_.insert(listing.unread.begin(), listing.unread.end());
     if (!unlisted_.empty()) return;
     std::set<GuestId> unknown = unreadable_guests();
     unknown.merge(std::exchange(unread_, {}));
-    // After a restart of the host the place is empty as a matter of course, and the guests are known to be down.
-    if (!made_.empty() && !host_restarted_) unknown.merge(monitor_.restored());
+    const bool host_restarted = std::exchange(host_restarted_, false);
+    const auto absence = host_restarted       ? Monitor::Absence::went_down
+                         : absence_is_proof() ? Monitor::Absence::removed
+                                              : Monitor::Absence::unproven;
     const Judged now = judged(at);
-    monitor_.listed(unknown, std::exchange(host_restarted_, false), now.now, now.wall);
+    monitor_.listed(unknown, absence, now.now, now.wall);
+    show_missing();
+    if (!missing_.empty()) forget_missing_at_ = now.now + kMissingKept;
+    keep_places();
+}
+
+/// Where guests were known, and where they are looked for now, is the same.
+bool AgentCore::absence_is_proof() const {
+    return proves_absence_ && output_.load(kPlacesTable) == places_;
+}
+
+/// While guests are missing no place is known in which all of them were.
+void AgentCore::keep_places() {
+    for (const auto& [source, place] : output_.load(kPlacesTable)) {
+        if (!missing_.empty() || !places_.contains(source)) output_.erase(kPlacesTable, source);
+    }
+    if (!unlisted_.empty() || !missing_.empty()) return;
+    for (const auto& [source, place] : places_)
+        output_.put(kPlacesTable, source, place);
+}
+
+/// Of a fault whose guest is not found nobody here knows how it is.
+void AgentCore::show_missing() {
+    if (monitor_.missing().size() == missing_.size()) return;  // they only become fewer
+    const auto before = std::exchange(missing_, monitor_.missing());
+    set_problem(kMissing,
+                missing_.empty() ? "" : std::to_string(missing_.size()) + ", such as " + missing_.begin()->str());
+    controllers_.missing_changed(before);
+    keep_places();
+}
+
+/// Those whose faults are over with, or who had none: nobody waits for them.
+void AgentCore::forget_missing(const std::set<GuestId>& guests) {
+    const Judged now = judged(at_);
+    for (const GuestId& guest : guests) {
+        if (!missing_.contains(guest) || monitor_.faults().any_open(guest)) continue;
+        log::info("a guest that was known is not found, and forgotten", {{"guest", guest}});
+        monitor_.gone(guest, heartbeat::StopReason::removed, now.now, now.wall);
+    }
     show_missing();
 }
 
-void AgentCore::show_missing() {
-    if (made_.empty()) return;
-    const std::size_t missing = monitor_.restored().size();
-    set_problem("source " + made_ + " cannot see",
-                missing == 0 ? ""
-                             : "its directory was missing; guests that were known and are not found: " +
-                                   std::to_string(missing));
-    if (missing == 0) made_.clear();
+void AgentCore::forget_missing_in_time(base::TimePoint now) {
+    if (now < forget_missing_at_) return;
+    forget_missing(missing_);
+    forget_missing_at_ = missing_.empty() ? base::kNever : now + kMissingKept;
 }
 
 }  // namespace vitalwire::host

@@ -48,6 +48,10 @@ private:
     Message message_;
 };
 
+bool is_unacknowledged(const Fault& fault) {
+    return fault.delivered < fault.revision;
+}
+
 }  // namespace
 
 ControllerSync::ControllerSync(Identity identity, const Monitor& monitor, Timing timing, bool discovery, Output& output)
@@ -96,9 +100,21 @@ std::vector<ControllerSync::LinkStatus> ControllerSync::status() const {
 }
 
 void ControllerSync::fault_changed(const Fault& fault) {
-    const bus::Faults message{{fault}, {}, identity_.state_changes};
+    const bus::Faults message{{fault}, {}, identity_.state_changes, is_unconfirmed(fault)};
     if (discovery_) output_.leave_at_broker(message);
     send_to_all(message);
+}
+
+void ControllerSync::missing_changed(const std::set<base::GuestId>& before) {
+    const auto& now = monitor_.missing();
+    const auto changed = [&](const Fault& fault) {
+        return fault.open() && before.contains(fault.guest) != now.contains(fault.guest);
+    };
+    for_faults(changed, [this](const bus::Faults& message) { send_to_all(message); });
+}
+
+bool ControllerSync::is_unconfirmed(const Fault& fault) const {
+    return fault.open() && monitor_.missing().contains(fault.guest);
 }
 
 void ControllerSync::note_guest(const base::GuestId& guest, bool exists) {
@@ -360,19 +376,25 @@ void ControllerSync::send_guests(LinkId link) {
 }
 
 void ControllerSync::send_faults(LinkId link, bool only_unacknowledged) {
-    for_faults(only_unacknowledged, [&](const bus::Faults& message) { send(link, message); });
+    const auto which = [&](const Fault& fault) { return !only_unacknowledged || is_unacknowledged(fault); };
+    for_faults(which, [&](const bus::Faults& message) { send(link, message); });
 }
 
 void ControllerSync::leave_unacknowledged_at_broker() {
-    for_faults(true, [this](const bus::Faults& message) { output_.leave_at_broker(message); });
+    for_faults(is_unacknowledged, [this](const bus::Faults& message) { output_.leave_at_broker(message); });
 }
 
-void ControllerSync::for_faults(bool only_unacknowledged, const std::function<void(const bus::Faults&)>& send) const {
-    Chunks<bus::Faults, Fault> chunks(&bus::Faults::faults, identity_.state_changes, send);
-    monitor_.faults().for_each([&](const Fault& fault) {
-        if (!only_unacknowledged || fault.delivered < fault.revision) chunks.add(fault);
+void ControllerSync::for_faults(const Which& which, const std::function<void(const bus::Faults&)>& send) const {
+    Chunks<bus::Faults, Fault> confirmed(&bus::Faults::faults, identity_.state_changes, send);
+    Chunks<bus::Faults, Fault> unconfirmed(&bus::Faults::faults, identity_.state_changes, [&](bus::Faults message) {
+        message.unconfirmed = true;
+        send(message);
     });
-    chunks.flush();
+    monitor_.faults().for_each([&](const Fault& fault) {
+        if (which(fault)) (is_unconfirmed(fault) ? unconfirmed : confirmed).add(fault);
+    });
+    confirmed.flush();
+    unconfirmed.flush();
 }
 
 }  // namespace vitalwire::host

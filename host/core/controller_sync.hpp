@@ -97,6 +97,8 @@ public:
     void leave_unacknowledged_at_broker();
 
     void fault_changed(const model::Fault& fault);
+    /// Other guests were missing before; the faults of those that are, or are no more, are reported so.
+    void missing_changed(const std::set<base::GuestId>& before);
     /// Sent with the next tick, once for all guests that changed until then.
     void guest_changed(const base::GuestId& guest) { note_guest(guest, true); }
     void guest_gone(const base::GuestId& guest) { note_guest(guest, false); }
@@ -145,8 +147,10 @@ private:
     void send_snapshot(LinkId link);
     void send_guests(LinkId link);
     void send_faults(LinkId link, bool only_unacknowledged);
+    bool is_unconfirmed(const model::Fault& fault) const;
+    using Which = std::function<bool(const model::Fault&)>;
     /// In messages of bounded size.
-    void for_faults(bool only_unacknowledged, const std::function<void(const bus::Faults&)>& send) const;
+    void for_faults(const Which& which, const std::function<void(const bus::Faults&)>& send) const;
     void note_guest(const base::GuestId& guest, bool exists);
     void send_noted();
 

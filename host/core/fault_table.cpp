@@ -27,6 +27,12 @@ Fault* FaultTable::find_open(const base::GuestId& guest, model::FaultKind kind) 
     return open == faults->second.end() ? nullptr : &*open;
 }
 
+bool FaultTable::any_open(const base::GuestId& guest) const {
+    const auto faults = faults_.find(guest);
+    return faults != faults_.end() &&
+           std::any_of(faults->second.begin(), faults->second.end(), [](const Fault& fault) { return fault.open(); });
+}
+
 std::vector<base::FaultId> FaultTable::trim(const base::GuestId& guest) {
     std::vector<base::FaultId> dropped;
     const auto entry = faults_.find(guest);

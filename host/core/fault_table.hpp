@@ -23,6 +23,7 @@ public:
     model::Fault& open(model::Fault fault);
     /// The open fault of that kind, or null.
     model::Fault* find_open(const base::GuestId& guest, model::FaultKind kind);
+    bool any_open(const base::GuestId& guest) const;
     /// Call after a fault was cleared: drops the guest's oldest cleared faults over the bound and returns their ids.
     std::vector<base::FaultId> trim(const base::GuestId& guest);
     /// Revision `revision` has arrived everywhere. True when the fault is over with: it is no longer in the book.

@@ -140,6 +140,7 @@ Monitor::Guest& Monitor::guest_for(const GuestId& id, TimePoint now) {
         if (const auto& registration = restored->second.saved.registration) guest.name = registration->name;
         guest.session.resume(std::move(restored->second.saved), restored->second.open, now);
         restored_.erase(restored);
+        missing_.erase(id);
         reschedule(guest);
     }
     resume_standing(guest, now);

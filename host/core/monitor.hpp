@@ -79,11 +79,16 @@ public:
     void restore_standing(const base::GuestId& guest, heartbeat::Inhibit why);
     /// With the host all machines went down.
     void forget_standing();
-    /// Guests that are known from before the start and have not been found yet.
-    std::set<base::GuestId> restored() const;
-    /// Every source has listed what exists: a restored guest that none listed is no longer on this host, or went down
-    /// with it (`host_restarted`). Of those in `unknown` nothing is known yet.
-    void listed(const std::set<base::GuestId>& unknown, bool host_restarted, base::TimePoint now, base::WallTime wall);
+    /// What it means that a restored guest is not found.
+    enum class Absence : std::uint8_t {
+        removed,    ///< it was where it was looked for, and was taken away
+        went_down,  ///< with the host
+        unproven,   ///< nothing: it may run all the same
+    };
+    /// Every source has listed what exists. Of those in `unknown` nothing is known yet.
+    void listed(const std::set<base::GuestId>& unknown, Absence absence, base::TimePoint now, base::WallTime wall);
+    /// Restored guests that were not found, which proves nothing.
+    const std::set<base::GuestId>& missing() const { return missing_; }
     /// The same for guests that were handed back after that: of the others' end only the hypervisor's word tells.
     void handed_back_listed(const std::set<base::GuestId>& unknown, base::TimePoint now, base::WallTime wall);
     /// What a controller remembers of this host, which came without its state: of guests about which nothing better is
@@ -249,6 +254,7 @@ private:
     Output& output_;
     GuestMap<Guest> guests_;
     std::unordered_map<base::GuestId, Restored> restored_;
+    std::set<base::GuestId> missing_;                                 ///< of them
     std::unordered_map<base::GuestId, heartbeat::Inhibit> standing_;  ///< machines that stood still before the start
     std::unordered_map<base::FaultId, base::GuestId> handed_;         ///< what of them was handed back
     std::unordered_map<base::GuestId, model::GuestPolicy> policies_;

@@ -70,30 +70,25 @@ void Monitor::restore(model::GuestPolicy policy) {
     policies_.insert_or_assign(std::move(guest), std::move(policy));
 }
 
-std::set<GuestId> Monitor::restored() const {
-    std::set<GuestId> guests;
-    for (const auto& [id, restored] : restored_)
-        guests.insert(id);
-    return guests;
-}
-
-void Monitor::listed(const std::set<GuestId>& unknown, bool host_restarted, TimePoint now, WallTime wall) {
-    std::vector<GuestId> missing;
+void Monitor::listed(const std::set<GuestId>& unknown, Absence absence, TimePoint now, WallTime wall) {
+    std::vector<GuestId> not_found;
     for (const auto& [id, restored] : restored_) {
-        if (!unknown.contains(id)) missing.push_back(id);
+        if (!unknown.contains(id)) not_found.push_back(id);
     }
-    for (const GuestId& id : missing) {
-        const auto restored = restored_.find(id);
-        const bool was_here = !restored->second.saved.empty() || !restored->second.open.empty();
-        const bool went_down = (host_restarted && was_here) || restored->second.went_down;
-        if (!went_down) {
+    for (const GuestId& id : not_found) {
+        const Restored& restored = restored_.at(id);
+        const bool was_here = !restored.saved.empty() || !restored.open.empty();
+        if (restored.went_down || (absence == Absence::went_down && was_here)) {
+            step(guest_for(id, now), heartbeat::Crashed{heartbeat::CrashReason::host_restarted}, now, wall);
+        } else if (absence == Absence::unproven) {
+            missing_.insert(id);
+        } else {
             gone(id, heartbeat::StopReason::removed, now, wall);
-            continue;
         }
-        Guest& guest = guest_for(id, now);
-        step(guest, heartbeat::Crashed{heartbeat::CrashReason::host_restarted}, now, wall);
     }
-    const auto gone = [&](const auto& standing) { return !unknown.contains(standing.first); };
+    const auto gone = [&](const auto& standing) {
+        return !unknown.contains(standing.first) && !missing_.contains(standing.first);
+    };
     for (const auto& standing : standing_) {
         if (gone(standing)) output_.standing_changed(standing.first, std::nullopt);
     }

@@ -9,6 +9,7 @@
 #include "heartbeat/host_session.hpp"
 #include "host/core/guest_agent_poller.hpp"
 #include "host/core/io_watch.hpp"
+#include "host/core/source_listing.hpp"
 #include "host/core/wanted_channels.hpp"
 #include "wire/inbound.hpp"
 
@@ -26,6 +27,8 @@ public:
         /// (`end_known_within`) this source knows whether the machine has ended.
         virtual void on_channel(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path,
                                 base::Millis end_known_within) = 0;
+        /// A connection to the channel's socket is open: who listens there lives.
+        virtual bool is_connected(const base::GuestId& /*guest*/, wire::ChannelKind /*kind*/) { return false; }
         /// The channel no longer exists.
         virtual void on_channel_gone(const base::GuestId& guest, wire::ChannelKind kind) = 0;
         /// An event of the machine: Inhibited, Released, Rebooted, Found, FoundOff, Started, Stopped, Crashed,
@@ -35,10 +38,9 @@ public:
         virtual void on_gone(const base::GuestId& guest, heartbeat::StopReason why) = 0;
         /// The guest exists, and how it is cannot be found out (`problem`), or can again (empty).
         virtual void on_unreadable(const base::GuestId& guest, const std::string& problem) = 0;
-        /// Everything that exists now has been reported, but for what is `unread`: it changed just then, and what has
-        /// become of it is reported later, also that it has ended. Called once, after start. `made`: the place where
-        /// guests are found was missing, and has been made: that a guest is not in it says nothing about the guest.
-        virtual void on_listed(ChannelSource& source, bool made, const std::set<base::GuestId>& unread) = 0;
+        /// Everything that exists now has been reported, but for what is unread. Called after start, and when the
+        /// source looks at another place from then on.
+        virtual void on_listed(ChannelSource& source, const SourceListing& listing) = 0;
         /// The source cannot see (`problem`), or sees again (empty).
         virtual void on_source_problem(ChannelSource& source, const std::string& problem) = 0;
         /// A wanted channel was attached to the guest's machine, or could not be (`failure`).

@@ -133,7 +133,9 @@ struct Encoder {
     json operator()(const SnapshotEnd&) const { return json::object(); }
     json operator()(const GuestGone& message) const { return {{"guest", message.guest.str()}}; }
     json operator()(const Faults& message) const {
-        return {{"faults", array_of(message.faults)}, {"state_changes", message.state_changes}};
+        json out = {{"faults", array_of(message.faults)}, {"state_changes", message.state_changes}};
+        if (message.unconfirmed) out["unconfirmed"] = true;
+        return out;
     }
     json operator()(const AgentProblems& message) const { return {{"problems", array_of(message.problems)}}; }
     json operator()(const GroupSend& message) const {
@@ -259,6 +261,7 @@ Result<ToController> decode_faults(const json& object) {
     Faults message;
     message.faults = in.take(read_known(object, "faults", fault_from_json, message.skipped));
     message.state_changes = count(in, "state_changes");
+    message.unconfirmed = wire::bool_or(object, "unconfirmed", false);
     return in.finish(ToController(std::move(message)));
 }
 

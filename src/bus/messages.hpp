@@ -73,6 +73,7 @@ struct Faults {
     std::vector<model::Fault> faults;
     std::vector<base::Error> skipped;  ///< elements that could not be read; not sent
     std::uint64_t state_changes = 0;   ///< as in Hello, now
+    bool unconfirmed = false;          ///< their guests are not found: nobody there knows how they are
 };
 /// Conditions of the agent itself: libvirt away, a channel that cannot be connected. Always the whole list.
 struct AgentProblems {

@@ -84,7 +84,7 @@ public:
             }
             core_.machine(id, state_of(*vm), now());
         }
-        core_.source_listed(kSource, false, now());
+        core_.source_listed(kSource, {kSource}, now());
         arm();
     }
 

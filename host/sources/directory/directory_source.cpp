@@ -1,6 +1,6 @@
 #include "host/sources/directory/directory_source.hpp"
 
-#include <dirent.h>
+#include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,6 +35,22 @@ bool is_socket(const std::string& path) {
     return ::stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
+/// What tells a directory from every other one that had, or will have, its name.
+struct Identity {
+    std::string text;
+    bool unique = false;  ///< also among those that have been removed: its time of birth is known
+};
+
+Identity identity_of(const std::string& directory) {
+    struct statx status {};
+    if (::statx(AT_FDCWD, directory.c_str(), 0, STATX_INO | STATX_BTIME, &status) != 0) return {};
+    const bool unique = (status.stx_mask & STATX_BTIME) != 0;
+    std::string text = std::to_string(status.stx_dev_major) + ':' + std::to_string(status.stx_dev_minor) + ' ' +
+                       std::to_string(status.stx_ino);
+    if (unique) text += ' ' + std::to_string(status.stx_btime.tv_sec) + '.' + std::to_string(status.stx_btime.tv_nsec);
+    return {std::move(text), unique};
+}
+
 std::optional<SocketName> with_guest(std::string_view guest, std::optional<ChannelKind> channel) {
     if (!base::is_plain_name(guest, kMaxGuestName)) return std::nullopt;
     return SocketName{base::GuestId(std::string(guest)), channel};
@@ -57,8 +73,14 @@ std::optional<SocketName> parse_socket_name(std::string_view file) {
     return std::nullopt;
 }
 
-DirectorySource::DirectorySource(boost::asio::io_context& io, std::string directory)
-    : io_(io), directory_(std::move(directory)), watch_(io), reopen_(io), settle_(io) {}
+DirectorySource::DirectorySource(boost::asio::io_context& io, std::string directory, base::Duration look_around_every)
+    : io_(io),
+      directory_(std::move(directory)),
+      look_around_every_(look_around_every),
+      watch_(io),
+      reopen_(io),
+      settle_(io),
+      look_(io) {}
 
 DirectorySource::~DirectorySource() = default;
 
@@ -72,26 +94,43 @@ void DirectorySource::stop() {
     watch_.close(ignored);
     reopen_.cancel();
     settle_.cancel();
+    look_.cancel();
     guests_.clear();
     known_.clear();
+    nameless_.clear();
     handler_ = nullptr;
 }
 
 void DirectorySource::open() {
     std::error_code error;
-    const bool made = std::filesystem::create_directories(directory_, error) || std::exchange(removed_itself_, false);
+    const bool another = std::filesystem::create_directories(directory_, error) || std::exchange(another_, false);
     if (error) return retry_open("cannot make the directory: " + error.message());
     const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (fd < 0) return retry_open("inotify: " + std::generic_category().message(errno));
     watch_.assign(fd);
+    Identity identity = identity_of(directory_);
     if (::inotify_add_watch(fd, directory_.c_str(), kWatched | IN_ONLYDIR) < 0)
         return retry_open("cannot watch the directory: " + std::generic_category().message(errno));
     await_events();
     // What went with the directory may be there all the same: its guests are asked over the connections that are open.
-    if (made) note_missing();
+    if (another) note_missing();
     rescan();
     if (missing_.empty() && std::exchange(has_problem_, false)) handler_->on_source_problem(*this, "");
-    if (!std::exchange(listed_, true)) handler_->on_listed(*this, made, not_answered_yet());
+    look_.after(look_around_every_, [this] { look_around(); });
+    if (std::exchange(place_, identity.text) == identity.text && listed_) return;
+    listed_ = true;
+    handler_->on_listed(*this, {std::move(identity.text), identity.unique, not_answered_yet()});
+}
+
+/// Another directory may be mounted over the one that is watched, or a link lead elsewhere.
+void DirectorySource::look_around() {
+    if (identity_of(directory_).text != place_) {
+        another_ = true;
+        return retry_open("another directory is at its path");
+    }
+    for (const std::string& file : std::exchange(no_sockets_, {}))
+        look_at(file);
+    look_.after(look_around_every_, [this] { look_around(); });
 }
 
 /// Guests that have no channel are told of when their monitor answers.
@@ -112,6 +151,7 @@ void DirectorySource::note_missing() {
 void DirectorySource::retry_open(const std::string& problem) {
     boost::system::error_code ignored;
     watch_.close(ignored);
+    look_.cancel();
     if (!std::exchange(has_problem_, true)) handler_->on_source_problem(*this, problem);
     reopen_.after(kReopen, [this] { open(); });
 }
@@ -148,7 +188,7 @@ bool DirectorySource::read_events() {
             const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
             at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
             if ((event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0) {
-                removed_itself_ = true;
+                another_ = true;
                 retry_open("the directory was removed");
                 return false;
             }
@@ -167,12 +207,17 @@ void DirectorySource::look_at(const std::string& file) {
     if (!name) return log::debug("file is no channel", {{"file", file}});
     if (is_socket(path_of(file))) return appeared(file, *name);
     if (known_.contains(file)) return look_again_later(file);
+    std::error_code error;
+    const bool exists = std::filesystem::exists(std::filesystem::symlink_status(path_of(file), error));
+    if (!exists || !no_sockets_.insert(file).second) return;
     log::debug("file has a channel's name and is no socket", {{"file", file}});
 }
 
 void DirectorySource::appeared(const std::string& file, const SocketName& name) {
     known_.emplace(file, name);
+    no_sockets_.erase(file);
     removed_.erase(file);
+    has_name_again(file);
     if (missing_.erase(file) > 0 && missing_.empty() && std::exchange(has_problem_, false))
         handler_->on_source_problem(*this, "");
     Guest& guest = guests_[name.guest];
@@ -190,13 +235,47 @@ void DirectorySource::appeared(const std::string& file, const SocketName& name) 
 
 void DirectorySource::look_again_later(const std::string& file) {
     const bool waits = !removed_.empty();
-    removed_.insert(file);
-    if (waits) return;
+    removed_.emplace(file, false);
+    if (!waits) await_settled();
+}
+
+void DirectorySource::await_settled() {
     settle_.after(kSettle, [this] {
-        for (const std::string& candidate : std::exchange(removed_, std::set<std::string>())) {
-            if (!is_socket(path_of(candidate))) disappeared(candidate);
+        for (const auto& [file, was_connected] : std::exchange(removed_, {})) {
+            const auto known = known_.find(file);
+            if (known == known_.end() || nameless_.contains(file) || is_socket(path_of(file))) continue;
+            if (!is_connected(known->second)) {
+                disappeared(file);
+            } else if (was_connected) {
+                lost_name(file);
+            } else {
+                removed_.emplace(file, true);  // an agent that was held up has its end still to read
+            }
         }
+        if (!removed_.empty()) await_settled();
     });
+}
+
+bool DirectorySource::is_connected(const SocketName& name) {
+    if (name.channel) return handler_->is_connected(name.guest, *name.channel);
+    const auto guest = guests_.find(name.guest);
+    return guest != guests_.end() && guest->second.monitor && guest->second.monitor->is_connected();
+}
+
+/// Who listens there lives, so the machine has not ended. When the connection ends, too, nobody can tell why it did: a
+/// machine whose socket has no name any more cannot remove it.
+void DirectorySource::lost_name(const std::string& file) {
+    nameless_.insert(file);
+    handler_->on_unreadable(known_.at(file).guest, "its socket " + file + " was removed while it is connected");
+}
+
+void DirectorySource::has_name_again(const std::string& file) {
+    if (nameless_.erase(file) == 0) return;
+    const base::GuestId& guest = known_.at(file).guest;
+    for (const std::string& other : nameless_) {
+        if (known_.at(other).guest == guest) return;
+    }
+    handler_->on_unreadable(guest, "");
 }
 
 void DirectorySource::disappeared(const std::string& file) {

@@ -27,11 +27,16 @@ struct SocketName {
 std::optional<SocketName> parse_socket_name(std::string_view file);
 
 /// A directory of sockets on which QEMU (or a test) listens, watched with inotify. Made when it is missing. A socket
-/// whose file is removed was taken away by somebody: QEMU removes its sockets when it ends in order, and leaves them
-/// when it dies. With a guest's QEMU monitor in it, the machine's pauses, resets, panics and end are known too.
+/// whose file is removed from it has ended in order: QEMU removes its sockets then, and leaves them when it dies. While
+/// a connection to it is open only its name is gone: somebody has removed that, and it is watched as before. What is
+/// not in another directory of the same name (not mounted yet, mounted over, made anew) has not been removed. With a
+/// guest's QEMU monitor in it, the machine's pauses, resets, panics and end are known too.
 class DirectorySource final : public ChannelSource {
 public:
-    DirectorySource(boost::asio::io_context& io, std::string directory);
+    static constexpr base::Duration kLookAround = std::chrono::seconds(5);
+
+    /// `look_around_every`: for what inotify does not tell.
+    DirectorySource(boost::asio::io_context& io, std::string directory, base::Duration look_around_every = kLookAround);
     ~DirectorySource() override;
 
     void start(Handler& handler) override;
@@ -45,6 +50,7 @@ private:
     };
 
     void open();
+    void look_around();
     void retry_open(const std::string& problem);
     void rescan();
     std::set<base::GuestId> not_answered_yet() const;
@@ -55,19 +61,28 @@ private:
     void appeared(const std::string& file, const SocketName& name);
     void disappeared(const std::string& file);
     void look_again_later(const std::string& file);
+    void await_settled();
+    bool is_connected(const SocketName& name);
+    void lost_name(const std::string& file);
+    void has_name_again(const std::string& file);
     std::string path_of(const std::string& file) const { return directory_ + "/" + file; }
 
     boost::asio::io_context& io_;
     std::string directory_;
+    base::Duration look_around_every_;
     Handler* handler_ = nullptr;
     boost::asio::posix::stream_descriptor watch_;
     runtime::Timer reopen_;
     runtime::Timer settle_;
+    runtime::Timer look_;
+    std::string place_;                        ///< names the directory that is watched
     std::map<std::string, SocketName> known_;  ///< by file name
     std::map<base::GuestId, Guest> guests_;
-    std::set<std::string> removed_;  ///< files seen removed, to be looked at again
-    std::set<std::string> missing_;  ///< known, and not in a directory that is not the one they were in
-    bool removed_itself_ = false;    ///< the directory was removed or renamed
+    std::map<std::string, bool> removed_;  ///< files seen removed, to be looked at again; true: found connected once
+    std::set<std::string> missing_;        ///< known, and not in a directory that is not the one they were in
+    std::set<std::string> nameless_;       ///< known, removed, and connected when they were
+    std::set<std::string> no_sockets_;     ///< named like sockets; a link may be one later
+    bool another_ = false;                 ///< the directory was removed, renamed or hidden
     bool listed_ = false;
     bool has_problem_ = false;
 };

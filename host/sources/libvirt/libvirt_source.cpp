@@ -169,7 +169,7 @@ void LibvirtSource::on_answer(const LibvirtSession::Answer& answer) {
         read_all_ = true;
         ask_all_later();
         problem("");
-        tell_listed();
+        tell_listed(!answer.domains.empty());
     }
     std::erase_if(domains_, [this](const auto& entry) {
         return entry.second.tracker.is_idle() && !entry.second.unreadable && !changed_.contains(entry.first);
@@ -180,10 +180,11 @@ void LibvirtSource::on_answer(const LibvirtSession::Answer& answer) {
 }
 
 /// A domain that changed while all were read is not judged by that reading, nor by its absence from it.
-void LibvirtSource::tell_listed() {
+/// A libvirtd that has no domain at all may be another one, or a new one.
+void LibvirtSource::tell_listed(bool any) {
     if (all_changed_ || std::exchange(listed_, true)) return;
     asked_about_.insert(changed_.begin(), changed_.end());
-    handler_->on_listed(*this, false, changed_);
+    handler_->on_listed(*this, {options_.uri, any, changed_});
 }
 
 void LibvirtSource::take(const DomainReading& reading) {

@@ -27,6 +27,7 @@ public:
 
     void start() { connection_->start(); }
     void retry_now() { connection_->retry_now(); }
+    bool is_connected() const { return connection_->up(); }
 
 private:
     void on_up() override;

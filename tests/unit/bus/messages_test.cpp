@@ -76,7 +76,8 @@ TEST(BusMessages, EveryMessageToTheControllerSurvivesTheWire) {
          {ToController(Hello{1, base::HostId("compute-1.example"), "0.1.0", "i-1", true}),
           ToController(PrimaryChanged{true}), ToController(SnapshotBegin{}), ToController(SnapshotEnd{}),
           ToController(Guests{{some_report(), model::GuestReport{base::GuestId("g-2"), "", "unregistered", "", {}}}}),
-          ToController(GuestGone{base::GuestId("g-1")}), ToController(Faults{{some_fault(), cleared}})}) {
+          ToController(GuestGone{base::GuestId("g-1")}), ToController(Faults{{some_fault(), cleared}}),
+          ToController(Faults{{some_fault()}, {}, 7, true})}) {
         EXPECT_EQ(round_trip(message), encode(message));
         EXPECT_EQ(decode_to_controller(encode(message))->index(), message.index());
     }

@@ -113,6 +113,29 @@ TEST_F(AbsenceTest, AnEndThatWasMissedIsAsItsPeerSawIt) {
     EXPECT_EQ(past->tracked.fault.cleared_at, ended);
 }
 
+TEST_F(AbsenceTest, AFaultWhoseGuestItsAgentDoesNotFindIsUnconfirmedUntilItDoes) {
+    source.names_all = true;
+    const auto why = [&] {
+        const auto unconfirmed = core->evidence().unconfirmed(*tracked("f1"));
+        return unconfirmed ? unconfirmed->why : "";
+    };
+    message("compute-1", bus::Faults{{f1}, {}, 0, true});
+    EXPECT_EQ(why(), "its agent does not find its guest");
+    restart();
+    EXPECT_EQ(why(), "its agent does not find its guest");
+    report("compute-1", f1);
+    EXPECT_EQ(why(), "");
+    pass(seconds(60));
+    EXPECT_THAT(take(), IsEmpty());
+    message("compute-1", bus::Faults{{f1}, {}, 0, true});
+    pass(seconds(60));
+    EXPECT_THAT(take(), IsEmpty());
+    remove("g1");
+    pass(seconds(60));
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2")) << "the cloud has deleted its guest";
+    EXPECT_FALSE(received<bus::HandBack>("compute-1").empty());
+}
+
 TEST_F(AbsenceTest, AnotherOutageOfAnAgentHasAnotherRevision) {
     const auto outage = [&] {
         down("compute-1");

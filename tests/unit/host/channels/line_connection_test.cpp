@@ -50,6 +50,24 @@ TEST_F(LineConnectionTest, HearsWhatWasSaidBeforeAnEndThatItNoticesWhenItSpeaks)
     EXPECT_THAT(lines_, testing::ElementsAre("one", "two"));
 }
 
+TEST_F(LineConnectionTest, LeavesASocketThatIsNotAtItsPathAnyMoreForTheOneThatIs) {
+    connection_->retry_now();
+    io_.restart();
+    io_.poll();
+    EXPECT_EQ(ended_, "") << "it is there";
+    std::filesystem::remove(dir_ / "socket");
+    connection_->retry_now();
+    io_.restart();
+    io_.poll();
+    EXPECT_EQ(ended_, "") << "there is no other";
+    UnixPeer replacement(dir_ / "socket");
+    peer_.write("last words\n");
+    connection_->retry_now();
+    EXPECT_TRUE(run_until(io_, [&] { return replacement.accept(); }));
+    EXPECT_EQ(ended_, "another socket is at its path");
+    EXPECT_THAT(lines_, testing::ElementsAre("last words"));
+}
+
 TEST_F(LineConnectionTest, WritesAChallengeAtTheEndOfTheTurn) {
     connection_->send("challenge\n", LineConnection::Keep::latest);
     EXPECT_EQ(peer_.received(), "");

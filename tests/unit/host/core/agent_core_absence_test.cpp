@@ -20,8 +20,13 @@ protected:
         core_->controller_sent(0, message, at());
         after(Millis(0));
     }
+    std::string last_problem() const {
+        const auto problems = sent<bus::AgentProblems>().back().problems;
+        return problems.empty() ? "" : problems.front().what + ": " + problems.front().detail;
+    }
     bool known_policy() const { return core_->monitor().policies().contains(kGuest); }
     void be_lost() {
+        listed();
         connect_controller();
         found();
         registered();
@@ -97,22 +102,74 @@ TEST_F(AgentCoreAbsenceTest, AnExplicitOffEndsIt) {
 
 TEST_F(AgentCoreAbsenceTest, AGuestIsNotGoneBecauseThePlaceWhereItWasFoundIs) {
     be_lost();
-    restart();
-    listed(true);
-    after(seconds(10));
-    EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
-    connect_controller();
-    ASSERT_FALSE(sent<bus::AgentProblems>().empty());
-    EXPECT_EQ(sent<bus::AgentProblems>().back().problems.at(0).what, "source hypervisor cannot see");
+    for (int starts = 0; starts < 2; ++starts) {
+        restart();
+        connect_controller();
+        listed({"elsewhere"});
+        after(seconds(10));
+        EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+        EXPECT_EQ(last_problem(), "guests that were known are not found: 1, such as g1");
+        EXPECT_TRUE(sent<bus::Faults>().back().unconfirmed);
+    }
     found();
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
     after(seconds(3));
-    EXPECT_THAT(sent<bus::AgentProblems>().back().problems, IsEmpty());
+    EXPECT_EQ(last_problem(), "");
+    EXPECT_FALSE(sent<bus::Faults>().back().unconfirmed);
+    EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+    answer();
+    EXPECT_THAT(open_faults(), IsEmpty()) << "its session goes on";
+    after(seconds(3));
+    restart();
+    listed({"elsewhere"});
+    EXPECT_THAT(open_faults(), IsEmpty()) << "now that is where it was known";
+}
+
+TEST_F(AgentCoreAbsenceTest, AGuestThatAnEmptyListDoesNotNameIsNotGone) {
+    be_lost();
+    restart();
+    listed({"here", false});
+    EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+    core_->machine_gone(kGuest, heartbeat::StopReason::removed, at());
+    EXPECT_THAT(open_faults(), IsEmpty()) << "its hypervisor has said so";
+}
+
+TEST_F(AgentCoreAbsenceTest, AMissingGuestIsForgottenWithItsLastFault) {
+    be_lost();
+    restart();
+    connect_controller();
+    listed({"elsewhere"});
+    model::Fault closed = lost("f1");
+    closed.revision = 7;
+    closed.cleared_at = at().wall;
+    closed.clear_reason = "deleted";
+    core_->controller_sent(0, bus::HandBack{{}, {closed}, true, {}}, at());
+    after(seconds(2));
+    EXPECT_EQ(last_problem(), "");
+    EXPECT_THAT(disk_["guests"], IsEmpty());
+}
+
+TEST_F(AgentCoreAbsenceTest, AMissingGuestWithoutAFaultIsForgottenAfterAnHour) {
+    listed();
+    connect_controller();
+    found();
+    registered();
+    restart();
+    connect_controller();
+    listed({"elsewhere"});
+    after(std::chrono::minutes(59));
+    EXPECT_EQ(last_problem(), "guests that were known are not found: 1, such as g1");
+    EXPECT_THAT(disk_["guests"], testing::SizeIs(1));
+    after(std::chrono::minutes(2));
+    EXPECT_EQ(last_problem(), "");
+    EXPECT_THAT(disk_["guests"], IsEmpty());
+    EXPECT_EQ(disk_["places"]["hypervisor"], "elsewhere");
 }
 
 TEST_F(AgentCoreAbsenceTest, AfterARestartOfTheHostItIsKnownToBeDown) {
     be_lost();
     restart("boot-2");
-    listed(true);
+    listed({"elsewhere", false});
     EXPECT_THAT(open_faults(), testing::Contains(testing::HasSubstr("vm_crashed host_restarted")));
 }
 
@@ -120,8 +177,8 @@ TEST_F(AgentCoreAbsenceTest, AGuestThatChangedWhileAllWereReadIsNotGone) {
     be_lost();
     restart();
     core_->add_source("another");
-    listed(false, {kGuest});
-    core_->source_listed("another", false, at());
+    listed({"here", true, {kGuest}});
+    core_->source_listed("another", {"there"}, at());
     EXPECT_THAT(open_faults(), ElementsAre(testing::HasSubstr("f1 heartbeat_lost")));
     core_->machine(kGuest, heartbeat::Started{}, at());
     after(std::chrono::minutes(1));

@@ -51,9 +51,7 @@ protected:
         core_->add_link("controller", at());
         core_->start(at());
     }
-    void listed(bool made = false, const std::set<GuestId>& unread = {}) {
-        core_->source_listed("hypervisor", made, at(), unread);
-    }
+    void listed(const SourceListing& listing = {"here"}) { core_->source_listed("hypervisor", listing, at()); }
     void connect_controller() {
         core_->link_up(0, at());
         core_->controller_sent(0, bus::Welcome{1, "ctl-1"}, at());

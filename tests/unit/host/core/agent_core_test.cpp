@@ -107,6 +107,7 @@ TEST_F(AgentCoreTest, AGuestIsToldWhatItIsAndWhatMayBeSentWhenItRegisters) {
 }
 
 TEST_F(AgentCoreTest, AGuestThatIsNotListedAfterARestartIsGone) {
+    listed();
     found();
     registered();
     restart();

@@ -376,7 +376,7 @@ TEST_F(MonitorTest, FindsTheGuestThatHungWhileTheAgentWasDown) {
     restarted.restore(GuestId("a"), saved);
     restarted.found(GuestId("a"), now_);
     restarted.step(GuestId("a"), heartbeat::Connected{Dialect::native}, now_, wall());
-    restarted.listed({}, false, now_, wall());
+    restarted.listed({}, Monitor::Absence::removed, now_, wall());
     take();
     while (restarted.next_deadline() < base::TimePoint{} + Millis(4999)) {
         now_ = restarted.next_deadline();
@@ -414,7 +414,7 @@ TEST_F(MonitorTest, ClearsTheFaultsOfAGuestThatLeftWhileTheAgentWasDown) {
     restarted.restore(GuestId("a"), saved_.at("a"));
     restarted.restore(faults_.at("f1"));
     take();
-    restarted.listed({}, false, now_, wall());
+    restarted.listed({}, Monitor::Absence::removed, now_, wall());
     EXPECT_THAT(take(), ElementsAre("clear a heartbeat_lost removed"));
     EXPECT_TRUE(saved_.at("a").empty());
     EXPECT_EQ(restarted.next_deadline(), base::kNever);

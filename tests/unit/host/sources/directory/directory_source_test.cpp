@@ -54,7 +54,7 @@ TEST(SocketName, IsExactAndNeverCut) {
 class DirectorySourceTest : public testing::Test, protected ChannelSource::Handler {
 protected:
     void start() {
-        source_ = std::make_unique<DirectorySource>(io_, dir_ / "channels");
+        source_ = std::make_unique<DirectorySource>(io_, dir_ / "channels", base::Millis(50));
         ChannelSource::Handler& events = *this;
         source_->start(events);
         ASSERT_TRUE(run_until(io_, [&] { return listed_; }));
@@ -101,11 +101,12 @@ protected:
     void on_gone(const base::GuestId& guest, heartbeat::StopReason why) override {
         told_.push_back("gone " + guest.str() + ' ' + std::string(to_string(why)));
     }
-    void on_listed(ChannelSource&, bool made, const std::set<base::GuestId>& unread) override {
+    void on_listed(ChannelSource&, const SourceListing& listing) override {
         listed_ = true;
-        unread_ = unread;
-        made_ = made;
+        unread_ = listing.unread;
+        places_.push_back(listing.place);
     }
+    bool is_connected(const base::GuestId& guest, ChannelKind) override { return connected_.contains(guest.str()); }
     void on_attached(const base::GuestId&, ChannelKind, const std::string&) override {}
     void on_unreadable(const base::GuestId& guest, const std::string& why) override {
         told_.push_back(why.empty() ? "readable " + guest.str() : "unreadable " + guest.str() + ": " + why);
@@ -121,7 +122,8 @@ protected:
     std::string path_;
     bool listed_ = false;
     std::set<base::GuestId> unread_;
-    bool made_ = false;
+    std::vector<std::string> places_;
+    std::set<std::string> connected_;
 };
 
 TEST_F(DirectorySourceTest, MakesItsDirectory) {
@@ -213,13 +215,22 @@ TEST_F(DirectorySourceTest, AMonitorThatIsRemovedIsMissedUntilThereIsAnother) {
     auto monitor = listen("a.qmp");
     start();
     ASSERT_TRUE(run_until(io_, [&] { return monitor->accept(); }));
-    std::filesystem::remove(dir_ / "channels/a.qmp");
+    monitor->end();
     EXPECT_TRUE(told("unreadable a: its QEMU monitor " + (dir_ / "channels/a.qmp") + " was removed"));
     monitor = listen("a.qmp");
     ASSERT_TRUE(run_until(io_, [&] { return monitor->accept(); }));
     monitor->write("{\"QMP\": {}}\r\n{\"return\": {}, \"id\": \"capabilities\"}\r\n");
     monitor->write("{\"return\": {\"status\": \"running\"}, \"id\": \"status\"}\r\n");
     EXPECT_TRUE(told("readable a"));
+}
+
+TEST_F(DirectorySourceTest, AMonitorThatIsReplacedWhileItsConnectionIsOpenIsConnectedAnew) {
+    const auto channel = listen("org.vitalwire.0.a.sock");
+    const auto hung = listen("a.qmp");
+    start();
+    ASSERT_TRUE(run_until(io_, [&] { return hung->accept(); }));
+    const auto monitor = listen("a.qmp");
+    EXPECT_TRUE(run_until(io_, [&] { return monitor->accept(); }));
 }
 
 TEST_F(DirectorySourceTest, FindsAMachineThatDiedWhileNobodyWatched) {
@@ -232,7 +243,6 @@ TEST_F(DirectorySourceTest, FindsAMachineThatDiedWhileNobodyWatched) {
 TEST_F(DirectorySourceTest, AGuestIsNotGoneBecauseItsDirectoryIs) {
     const auto a = listen("org.vitalwire.0.a.sock");
     start();
-    EXPECT_FALSE(made_);
     told_.clear();
     std::filesystem::rename(dir_ / "channels", dir_ / "elsewhere");
     ASSERT_TRUE(run_until(io_, [&] { return !problems_.empty(); }));
@@ -243,16 +253,65 @@ TEST_F(DirectorySourceTest, AGuestIsNotGoneBecauseItsDirectoryIs) {
     EXPECT_THAT(problems_, ElementsAre("the directory was removed")) << "and a is still missing";
     std::filesystem::rename(dir_ / "elsewhere/org.vitalwire.0.a.sock", dir_ / "channels/org.vitalwire.0.a.sock");
     EXPECT_TRUE(run_until(io_, [&] { return problems_.back().empty(); }));
+    EXPECT_THAT(std::set<std::string>(places_.begin(), places_.end()), testing::SizeIs(2)) << "it is another place";
 }
 
-TEST_F(DirectorySourceTest, SaysThatItHadToMakeItsDirectory) {
+TEST_F(DirectorySourceTest, APlaceIsTheSameAsLongAsItsDirectoryIs) {
+    const auto a = listen("org.vitalwire.0.a.sock");
     start();
-    EXPECT_TRUE(made_);
+    source_->stop();
+    a->end();
+    start();
+    ASSERT_EQ(places_.size(), 2U);
+    EXPECT_EQ(places_[0], places_[1]);
+    EXPECT_FALSE(places_[0].empty());
+}
+
+TEST_F(DirectorySourceTest, FindsThatAnotherDirectoryIsAtItsPath) {
+    const auto a = listen("org.vitalwire.0.a.sock");
+    std::filesystem::rename(dir_ / "channels", dir_ / "one");
+    std::filesystem::create_directory_symlink(dir_ / "one", dir_ / "channels");
+    start();
+    ASSERT_TRUE(told("channel a org.vitalwire.0"));
+    told_.clear();
+    std::filesystem::create_directory(dir_ / "two");
+    const UnixPeer b(dir_ / "two/org.vitalwire.0.b.sock");
+    std::filesystem::create_directory_symlink(dir_ / "two", dir_ / "new");
+    std::filesystem::rename(dir_ / "new", dir_ / "channels");
+    EXPECT_TRUE(told("channel b org.vitalwire.0"));
+    EXPECT_THAT(told_, ElementsAre("channel b org.vitalwire.0"));
+    EXPECT_THAT(problems_, ElementsAre("another directory is at its path")) << "and a is missing";
+    EXPECT_EQ(places_.size(), 2U);
+}
+
+TEST_F(DirectorySourceTest, FindsASocketThatALinkLeadsToLater) {
+    start();
+    std::filesystem::create_symlink(dir_ / "later", dir_ / "channels/org.vitalwire.0.a.sock");
+    settle();
+    EXPECT_THAT(told_, IsEmpty());
+    const UnixPeer a(dir_ / "later");
+    EXPECT_TRUE(told("channel a org.vitalwire.0"));
+}
+
+TEST_F(DirectorySourceTest, AGuestIsNotGoneBecauseTheNameOfItsSocketIsWhileItIsConnected) {
+    const auto a = listen("org.vitalwire.0.a.sock");
+    start();
+    told_.clear();
+    connected_ = {"a"};
+    std::filesystem::remove(dir_ / "channels/org.vitalwire.0.a.sock");
+    EXPECT_TRUE(told("unreadable a: its socket org.vitalwire.0.a.sock was removed while it is connected"));
+    connected_.clear();
+    settle();
+    EXPECT_THAT(told_, testing::Not(Contains("gone a removed"))) << "its end is not known";
+    const auto again = listen("org.vitalwire.0.a.sock");
+    EXPECT_TRUE(told("readable a"));
+    again->end();
+    EXPECT_TRUE(told("gone a removed"));
 }
 
 TEST_F(DirectorySourceTest, SaysWhyItCannotSee) {
     std::ofstream(dir_ / "channels") << "a file";
-    source_ = std::make_unique<DirectorySource>(io_, dir_ / "channels");
+    source_ = std::make_unique<DirectorySource>(io_, dir_ / "channels", base::Millis(50));
     ChannelSource::Handler& events = *this;
     source_->start(events);
     ASSERT_TRUE(run_until(io_, [&] { return !problems_.empty(); }));

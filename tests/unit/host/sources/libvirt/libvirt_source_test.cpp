@@ -108,10 +108,10 @@ protected:
     void on_gone(const base::GuestId& guest, heartbeat::StopReason why) override {
         tell(guest, "gone " + std::string(to_string(why)));
     }
-    void on_listed(ChannelSource&, bool, const std::set<base::GuestId>& unread) override {
+    void on_listed(ChannelSource&, const SourceListing& listing) override {
         listed_ = true;
         told_when_listed_ = !told_.empty();
-        unread_ = unread.contains(base::GuestId(kUuid));
+        unread_ = listing.unread.contains(base::GuestId(kUuid));
     }
     void on_source_problem(ChannelSource&, const std::string& problem) override { problems_.push_back(problem); }
     void on_attached(const base::GuestId& guest, ChannelKind kind, const std::string& failure) override {
