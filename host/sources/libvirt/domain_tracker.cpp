@@ -106,18 +106,18 @@ void DomainTracker::transferring(Events& out) {
     if (phase_ != Phase::crashed && !inhibit_) inhibit(Inhibit::migrating, out);
 }
 
-void DomainTracker::read(const DomainReading& reading, Events& out) {
+void DomainTracker::read(const DomainReading& reading, bool connected, Events& out) {
     const bool another_run = phase_ == Phase::alive && !missing_ && id_ >= 0 && reading.id >= 0 && reading.id != id_;
     if (another_run) stop(StopReason::domain_stopped, out);
     id_ = reading.id;
     persistent_ = reading.persistent;
-    missing_ = false;
+    const bool was_missing = std::exchange(missing_, false);
     if (reading.job) transferring_ = transferring_ && *reading.job;
-    read_state(reading, out);
+    read_state(reading, connected || was_missing, out);
     tell_run(out);
 }
 
-void DomainTracker::read_state(const DomainReading& reading, Events& out) {
+void DomainTracker::read_state(const DomainReading& reading, bool connected, Events& out) {
     switch (reading.state) {
         case VIR_DOMAIN_PAUSED:
             return read_paused(reading.reason, out);
@@ -128,7 +128,7 @@ void DomainTracker::read_state(const DomainReading& reading, Events& out) {
         case VIR_DOMAIN_CRASHED:
             return crash(CrashReason::panicked, out);
         case VIR_DOMAIN_SHUTOFF:
-            return read_shutoff(reading.reason, out);
+            return read_shutoff(reading.reason, connected, out);
         default:
             return run(out);
     }
@@ -164,7 +164,7 @@ void DomainTracker::read_paused(int reason, Events& out) {
     }
 }
 
-void DomainTracker::read_shutoff(int reason, Events& out) {
+void DomainTracker::read_shutoff(int reason, bool connected, Events& out) {
     switch (reason) {
         case VIR_DOMAIN_SHUTOFF_CRASHED:
             return crash(CrashReason::failed, out);
@@ -179,14 +179,17 @@ void DomainTracker::read_shutoff(int reason, Events& out) {
             // A libvirtd that was restarted has forgotten why, and a start that failed says nothing of the crash
             // before.
             if (phase_ == Phase::unknown) return out.emplace_back(heartbeat::FoundOff{}), void();
+            // Or it has forgotten that the domain runs: what becomes of that it will not see.
+            missing_ = phase_ == Phase::alive && connected;
+            if (missing_) return;
             if (phase_ != Phase::crashed) stop(StopReason::domain_stopped, out);
     }
 }
 
-void DomainTracker::vanished(bool unseen, Events& out) {
+void DomainTracker::vanished(bool unseen, bool connected, Events& out) {
     // A transient domain that crashed disappears by itself; nobody has dealt with it. Of one whose end nobody saw that
-    // may be the reason: that it is absent ends nothing.
-    missing_ = !persistent_ && phase_ == Phase::alive && (missing_ || unseen);
+    // may be the reason: that it is absent ends nothing. One whose QEMU lives was forgotten.
+    missing_ = phase_ == Phase::alive && (missing_ || (unseen && (connected || !persistent_)));
     transferring_ = transferring_ && !missing_;
     if (missing_ || (phase_ == Phase::crashed && !persistent_)) return;
     stop(StopReason::removed, out);

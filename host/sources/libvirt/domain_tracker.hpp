@@ -30,16 +30,17 @@ public:
     /// The domain's memory is being written out: a migration, a save or a snapshot. Its end is known from readings
     /// only.
     void transferring(Events& out);
-    void read(const DomainReading& reading, Events& out);
+    /// `connected`: somebody else sees that its QEMU lives.
+    void read(const DomainReading& reading, bool connected, Events& out);
     /// libvirt does not know the domain. `unseen`: nor was it watched since the domain was read.
-    void vanished(bool unseen, Events& out);
+    void vanished(bool unseen, bool connected, Events& out);
 
     bool is_running() const { return phase_ == Phase::alive && !inhibit_ && !transferring_ && !arriving_; }
     bool is_transferring() const { return phase_ == Phase::alive && transferring_; }
     /// Nothing of it is left here, for `stop_reason`.
     bool is_stopped() const { return phase_ == Phase::stopped; }
     heartbeat::StopReason stop_reason() const { return stop_reason_; }
-    /// How it ended is not known.
+    /// How it ended is not known, or whether it has: libvirt has forgotten it.
     bool is_missing() const { return missing_; }
     /// There is nothing to remember of it.
     bool is_idle() const { return phase_ == Phase::stopped || phase_ == Phase::unknown; }
@@ -49,9 +50,9 @@ private:
 
     void suspended(int detail, Events& out);
     void stopped(int detail, Events& out);
-    void read_state(const DomainReading& reading, Events& out);
+    void read_state(const DomainReading& reading, bool connected, Events& out);
     void read_paused(int reason, Events& out);
-    void read_shutoff(int reason, Events& out);
+    void read_shutoff(int reason, bool connected, Events& out);
     void live(Events& out);
     void started(Events& out);
     void tell_run(Events& out);

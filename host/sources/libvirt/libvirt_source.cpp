@@ -20,6 +20,7 @@ constexpr base::Duration kReopen = std::chrono::seconds(1);
 constexpr base::Duration kAudit = std::chrono::minutes(1);
 /// No event tells that a migration was given up.
 constexpr base::Duration kTransfers = std::chrono::seconds(1);
+constexpr const char* kForgotten = "libvirt says that it does not run, and a channel of its QEMU is connected";
 constexpr std::size_t kMaxQueries = 64;
 constexpr base::Duration kStopPatience = std::chrono::milliseconds(500);
 
@@ -190,9 +191,13 @@ void LibvirtSource::tell_listed(bool any) {
 void LibvirtSource::take(const DomainReading& reading) {
     Domain& domain = domains_[reading.guest];
     if (is_old_news(domain)) return;
-    readable(reading.guest, domain);
     DomainTracker::Events events;
-    domain.tracker.read(reading, events);
+    domain.tracker.read(reading, is_connected(reading.guest, domain), events);
+    if (domain.tracker.is_missing()) {
+        asked_about_.erase(reading.guest);
+        return unreadable(reading.guest, domain, kForgotten);
+    }
+    readable(reading.guest, domain);
     tell(reading.guest, domain, events);
     if (domain.tracker.is_idle()) {
         if (asked_about_.erase(reading.guest) > 0 && events.empty())
@@ -208,13 +213,15 @@ void LibvirtSource::take(const DomainReading& reading) {
 void LibvirtSource::vanished(const GuestId& guest) {
     Domain& domain = domains_[guest];
     if (is_old_news(domain)) return;
-    readable(guest, domain);
     DomainTracker::Events events;
-    domain.tracker.vanished(!read_all_, events);
+    domain.tracker.vanished(!read_all_, is_connected(guest, domain), events);
     if (domain.tracker.is_missing()) {
-        log::warning("a transient domain ended while libvirt was away, its channels tell the rest", {{"guest", guest}});
+        if (is_connected(guest, domain)) return unreadable(guest, domain, kForgotten);
+        readable(guest, domain);
+        log::warning("a domain ended while libvirt was away, its channels tell the rest", {{"guest", guest}});
         return;
     }
+    readable(guest, domain);
     tell(guest, domain, events);
     asked_about_.erase(guest);
     if (!domain.tracker.is_idle()) return tell_channels(guest, domain, {});
@@ -226,9 +233,18 @@ void LibvirtSource::vanished(const GuestId& guest) {
 /// next event.
 void LibvirtSource::failed(const LibvirtSession::Failure& failure) {
     Domain& domain = domains_[failure.guest];
-    if (is_old_news(domain) || std::exchange(domain.unreadable, true)) return;
-    log::warning("domain cannot be read", {{"guest", failure.guest}, {"error", failure.why}});
-    handler_->on_unreadable(failure.guest, failure.why);
+    if (!is_old_news(domain)) unreadable(failure.guest, domain, failure.why);
+}
+
+void LibvirtSource::unreadable(const GuestId& guest, Domain& domain, const std::string& why) {
+    if (std::exchange(domain.unreadable, true)) return;
+    log::warning("domain cannot be read", {{"guest", guest}, {"error", why}});
+    handler_->on_unreadable(guest, why);
+}
+
+bool LibvirtSource::is_connected(const GuestId& guest, const Domain& domain) const {
+    return std::any_of(domain.channels.begin(), domain.channels.end(),
+                       [&](const auto& channel) { return handler_->is_connected(guest, channel.first); });
 }
 
 void LibvirtSource::readable(const GuestId& guest, Domain& domain) {

@@ -71,6 +71,8 @@ private:
     void vanished(const base::GuestId& guest);
     void failed(const LibvirtSession::Failure& failure);
     void readable(const base::GuestId& guest, Domain& domain);
+    void unreadable(const base::GuestId& guest, Domain& domain, const std::string& why);
+    bool is_connected(const base::GuestId& guest, const Domain& domain) const;
     void forget_missing(const LibvirtSession::Answer& answer);
     void tell(const base::GuestId& guest, Domain& domain, const DomainTracker::Events& events);
     void tell_channels(const base::GuestId& guest, Domain& domain, const std::vector<DomainChannel>& found);

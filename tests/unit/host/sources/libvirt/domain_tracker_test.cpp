@@ -61,8 +61,8 @@ public:
     Acked event(int event, int detail) {
         return told([&](DomainTracker::Events& out) { tracker.lifecycle(event, detail, out); });
     }
-    Acked read(const DomainReading& reading) {
-        return told([&](DomainTracker::Events& out) { tracker.read(reading, out); });
+    Acked read(const DomainReading& reading, bool connected = false) {
+        return told([&](DomainTracker::Events& out) { tracker.read(reading, connected, out); });
     }
     Acked read_job(DomainReading reading, bool job) {
         reading.job = job;
@@ -74,8 +74,8 @@ public:
     Acked transferring() {
         return told([&](DomainTracker::Events& out) { tracker.transferring(out); });
     }
-    Acked vanished(bool unseen = false) {
-        return told([&](DomainTracker::Events& out) { tracker.vanished(unseen, out); });
+    Acked vanished(bool unseen = false, bool connected = false) {
+        return told([&](DomainTracker::Events& out) { tracker.vanished(unseen, connected, out); });
     }
     Tracked& running() {
         read(kRunning);
@@ -449,6 +449,25 @@ TEST(DomainTracker, ADefinedDomainThatIsUndefinedWhileNobodyLooksIsRemoved) {
     Tracked domain;
     domain.running();
     EXPECT_THAT(domain.vanished(true), ElementsAre("stopped removed"));
+}
+
+TEST(DomainTracker, ADomainThatLibvirtHasForgottenHasNotEndedWhileItsQemuIsConnected) {
+    Tracked domain;
+    domain.running();
+    EXPECT_THAT(domain.read(shutoff(VIR_DOMAIN_SHUTOFF_UNKNOWN), true), IsEmpty());
+    EXPECT_TRUE(domain.tracker.is_missing());
+    EXPECT_THAT(domain.read(shutoff(VIR_DOMAIN_SHUTOFF_UNKNOWN)), IsEmpty()) << "nobody saw why it ended";
+    EXPECT_THAT(domain.read(shutoff(VIR_DOMAIN_SHUTOFF_DESTROYED)), ElementsAre("stopped domain_stopped"));
+    EXPECT_FALSE(domain.tracker.is_missing());
+}
+
+TEST(DomainTracker, ADomainThatAnotherLibvirtdDoesNotKnowHasNotEndedWhileItsQemuIsConnected) {
+    Tracked domain;
+    domain.running();
+    EXPECT_THAT(domain.vanished(true, true), IsEmpty());
+    EXPECT_THAT(domain.vanished(), IsEmpty()) << "nor later";
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_DESTROYED),
+                ElementsAre("stopped domain_stopped"));
 }
 
 TEST(DomainTracker, ADomainThatVanishedWhileNobodyLookedIsRemoved) {
