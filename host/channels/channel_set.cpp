@@ -41,7 +41,7 @@ base::Moment now() {
 void ChannelSet::found(const GuestId& guest, ChannelKind kind, const std::string& path, base::Millis end_known_within) {
     auto& slot = guests_.emplace(guest).at(static_cast<std::size_t>(kind));
     if (slot && slot->path() == path) return slot->retry_now();
-    if (slot) removed(guest, kind);
+    if (slot) moved(guest, kind);
     Channel::Handler& events = *this;
     slot = std::make_unique<Channel>(io_, guest, kind, path, limits_, drops_, events);
     slot->start();
@@ -57,6 +57,15 @@ void ChannelSet::removed(const GuestId& guest, ChannelKind kind) {
     if (gone->up()) --up_;
     core_.channel_removed(guest, kind, now());
     handled_();
+}
+
+/// Its machine is another one, or was restored: nobody took the channel away.
+void ChannelSet::moved(const GuestId& guest, ChannelKind kind) {
+    auto& slot = guests_.find(guest)->at(static_cast<std::size_t>(kind));
+    if (std::exchange(slot, nullptr)->up()) {
+        --up_;
+        core_.channel_down(GuestKey(guest), kind, now());
+    }
 }
 
 void ChannelSet::gone(const GuestId& guest) {

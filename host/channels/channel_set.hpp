@@ -62,6 +62,7 @@ private:
     void on_drained(Channel& channel) override;
     void on_dropped(Channel& channel, Drop reason, std::uint64_t count) override;
 
+    void moved(const base::GuestId& guest, wire::ChannelKind kind);
     void await_end_of_drops();
     template <class GuestRef>
     Channel* find(const GuestRef& guest, wire::ChannelKind kind);

@@ -119,6 +119,7 @@ void AgentCore::channel_found(const GuestId& guest, ChannelKind kind, base::Mill
 
 void AgentCore::channel_unreachable(const GuestId& guest, ChannelKind kind, const std::string& path,
                                     const std::string& why) {
+    if (monitor_.inhibited(guest) == heartbeat::Inhibit::saving) return;  // nothing of it runs
     const std::string channel(wire::channel_name(kind));
     unreachable_[guest.str() + ' ' + channel] = {guest, channel + " at " + path + ": " + why, at_.wall};
     show_guests_problem(kUnreachable, unreachable_);

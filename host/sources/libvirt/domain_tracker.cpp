@@ -91,6 +91,7 @@ void DomainTracker::stopped(int detail, Events& out) {
     if (phase_ == Phase::unknown) return;
     if (detail == VIR_DOMAIN_EVENT_STOPPED_CRASHED) return crash(CrashReason::crashed, out);
     if (detail == VIR_DOMAIN_EVENT_STOPPED_FAILED) return crash(CrashReason::failed, out);
+    if (detail == VIR_DOMAIN_EVENT_STOPPED_SAVED) return saved(out);
     stop(detail == VIR_DOMAIN_EVENT_STOPPED_MIGRATED ? StopReason::migrated : StopReason::domain_stopped, out);
 }
 
@@ -111,6 +112,7 @@ void DomainTracker::read(const DomainReading& reading, bool connected, Events& o
     if (another_run) stop(StopReason::domain_stopped, out);
     id_ = reading.id;
     persistent_ = reading.persistent;
+    tell_run(out);  // a new one, before how it is
     const bool was_missing = std::exchange(missing_, false);
     if (reading.job) transferring_ = transferring_ && *reading.job;
     read_state(reading, connected || was_missing, out);
@@ -170,9 +172,10 @@ void DomainTracker::read_shutoff(int reason, bool connected, Events& out) {
             return crash(CrashReason::failed, out);
         case VIR_DOMAIN_SHUTOFF_MIGRATED:
             return stop(StopReason::migrated, out);
+        case VIR_DOMAIN_SHUTOFF_SAVED:
+            return saved(out);
         case VIR_DOMAIN_SHUTOFF_SHUTDOWN:
         case VIR_DOMAIN_SHUTOFF_DESTROYED:
-        case VIR_DOMAIN_SHUTOFF_SAVED:
         case VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT:
             return stop(StopReason::domain_stopped, out);
         default:
@@ -242,6 +245,15 @@ void DomainTracker::stop(StopReason why, Events& out) {
     phase_ = Phase::stopped;
     stop_reason_ = why;
     out.emplace_back(heartbeat::Stopped{why});
+}
+
+/// That is no end: its guest goes on as it was, healthy or hung, when it is restored.
+void DomainTracker::saved(Events& out) {
+    if (phase_ == Phase::stopped) return;
+    if (phase_ == Phase::crashed) return stop(StopReason::domain_stopped, out);
+    transferring_ = arriving_ = false;
+    id_ = told_id_ = -1;
+    inhibit(Inhibit::saving, out);
 }
 
 void DomainTracker::crash(CrashReason why, Events& out) {

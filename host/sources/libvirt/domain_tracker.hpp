@@ -42,6 +42,8 @@ public:
     heartbeat::StopReason stop_reason() const { return stop_reason_; }
     /// How it ended is not known, or whether it has: libvirt has forgotten it.
     bool is_missing() const { return missing_; }
+    /// Its memory is on disk, and nothing of it runs.
+    bool is_saved() const { return phase_ == Phase::alive && inhibit_ == heartbeat::Inhibit::saving && id_ < 0; }
     /// There is nothing to remember of it.
     bool is_idle() const { return phase_ == Phase::stopped || phase_ == Phase::unknown; }
 
@@ -61,6 +63,7 @@ private:
     void stopped_by_host(const std::string& detail, const std::string& reason, Events& out);
     void stop(heartbeat::StopReason why, Events& out);
     void crash(heartbeat::CrashReason why, Events& out);
+    void saved(Events& out);
 
     Phase phase_ = Phase::unknown;
     std::optional<heartbeat::Inhibit> inhibit_;

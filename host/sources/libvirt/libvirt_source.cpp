@@ -205,6 +205,7 @@ void LibvirtSource::take(const DomainReading& reading) {
         return;
     }
     asked_about_.erase(reading.guest);
+    if (domain.tracker.is_saved()) return;
     tell_channels(reading.guest, domain, reading.ports.channels);
     tell_guest_agent(reading.guest, domain, reading.ports.guest_agent);
     hot_plug_.see(reading, domain.tracker.is_running());

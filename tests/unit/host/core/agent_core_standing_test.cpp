@@ -76,6 +76,29 @@ TEST_F(AgentCoreStandingTest, WithItsHostItWentDown) {
     EXPECT_THAT(kept(), IsEmpty());
 }
 
+TEST_F(AgentCoreStandingTest, AGuestThatIsSavedAndRestoredIsAsItWas) {
+    for (const bool lost : {true, false}) {
+        disk_.clear();
+        restart();
+        core_->channel_found(kGuest, ChannelKind::native, Millis(300), at());
+        machine(heartbeat::Found{"1"});
+        registered();
+        if (lost) after(seconds(3));
+        machine(heartbeat::Inhibited{Inhibit::saving});
+        core_->channel_down(GuestKey(kGuest), ChannelKind::native, at());
+        core_->channel_unreachable(kGuest, ChannelKind::native, "/a", "No such file or directory");
+        EXPECT_EQ(core_->problems().list().size(), 0U) << "nothing of it runs";
+        after(std::chrono::hours(24));
+        EXPECT_EQ(open_faults().size(), lost ? 1U : 0U);
+        EXPECT_EQ(core_->monitor().report(kGuest)->state, "held");
+        machine(heartbeat::Found{"2"});
+        machine(heartbeat::Released{});
+        core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+        after(seconds(130));
+        EXPECT_THAT(open_faults(), ElementsAre(testing::HasSubstr(lost ? "heartbeat_lost" : "not_established")));
+    }
+}
+
 TEST_F(AgentCoreStandingTest, WhatIsKeptOfItGoesWithTheStandstillAndWithTheGuest) {
     be_paused();
     EXPECT_THAT(kept(), ElementsAre("g1 {\"why\":\"paused\"}"));

@@ -207,7 +207,6 @@ TEST(DomainTracker, EveryEndIsAStopOrACrash) {
     } kCases[] = {
         {VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN, {"stopped domain_stopped"}},
         {VIR_DOMAIN_EVENT_STOPPED_DESTROYED, {"stopped domain_stopped"}},
-        {VIR_DOMAIN_EVENT_STOPPED_SAVED, {"stopped domain_stopped"}},
         {VIR_DOMAIN_EVENT_STOPPED_FROM_SNAPSHOT, {"stopped domain_stopped"}},
         {VIR_DOMAIN_EVENT_STOPPED_MIGRATED, {"stopped migrated"}},
         {VIR_DOMAIN_EVENT_STOPPED_CRASHED, {"crashed crashed"}},
@@ -227,7 +226,6 @@ TEST(DomainTracker, AnEndThatOnlyAReadingTellsIsAStopOrACrash) {
     } kCases[] = {
         {VIR_DOMAIN_SHUTOFF_SHUTDOWN, {"stopped domain_stopped"}},
         {VIR_DOMAIN_SHUTOFF_DESTROYED, {"stopped domain_stopped"}},
-        {VIR_DOMAIN_SHUTOFF_SAVED, {"stopped domain_stopped"}},
         {VIR_DOMAIN_SHUTOFF_MIGRATED, {"stopped migrated"}},
         {VIR_DOMAIN_SHUTOFF_CRASHED, {"crashed failed"}},
         {VIR_DOMAIN_SHUTOFF_UNKNOWN, {"stopped domain_stopped"}},
@@ -315,10 +313,23 @@ TEST(DomainTracker, ASaveHoldsAndStops) {
                 ElementsAre("held paused"));
     EXPECT_THAT(domain.transferring(), IsEmpty());
     EXPECT_THAT(domain.read_job(active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SAVE), true), ElementsAre("held saving"));
-    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_SAVED),
-                ElementsAre("stopped domain_stopped"));
-    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_RESTORED), ElementsAre("started"));
-    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_FROM_SNAPSHOT), IsEmpty());
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_SAVED), IsEmpty());
+    EXPECT_THAT(domain.read(shutoff(VIR_DOMAIN_SHUTOFF_SAVED)), IsEmpty());
+    EXPECT_TRUE(domain.tracker.is_saved());
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_RESTORED), IsEmpty());
+    EXPECT_THAT(domain.read(active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_FROM_SNAPSHOT, 2)), ElementsAre("found 2"));
+    EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_FROM_SNAPSHOT),
+                ElementsAre("released"));
+    EXPECT_FALSE(domain.tracker.is_saved());
+}
+
+TEST(DomainTracker, ASavedDomainIsHeldUntilItIsRestoredOrTakenAway) {
+    Tracked domain;
+    EXPECT_THAT(domain.read(shutoff(VIR_DOMAIN_SHUTOFF_SAVED)), ElementsAre("found", "held saving")) << "a first look";
+    EXPECT_THAT(domain.read(active(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_RESTORED, 2)),
+                ElementsAre("found 2", "released"));
+    domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_SAVED);
+    EXPECT_THAT(domain.vanished(), ElementsAre("stopped removed"));
 }
 
 TEST(DomainTracker, AShutdownHoldsUntilTheEnd) {
