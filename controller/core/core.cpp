@@ -26,6 +26,8 @@ constexpr std::size_t kFaultsPerGuest = 4;
 /// Of one message of a hand-back.
 constexpr std::size_t kHandBackChunk = bus::kStateChunk;
 
+constexpr std::string_view kMigrating = "migrating";
+
 void add_registered(const Agent& agent, std::vector<model::GuestReport>& guests) {
     for (const auto& [id, report] : agent.guests) {
         if (report.state != "unregistered") guests.push_back(report);
@@ -210,22 +212,37 @@ void Core::on(const HostId& host, const bus::SnapshotEnd&, Moment moment) {
 
 void Core::on(const HostId& host, const bus::Guests& guests, Moment moment) {
     std::vector<base::Error> errors = guests.skipped;
+    std::vector<model::GuestReport> arriving;
     for (const model::GuestReport& report : guests.guests) {
         const bool is_news = KnownGuests::is_news(fleet_.report_of(host, report.guest), report);
         const auto taken = fleet_.report(host, report);
         if (taken) {
             if (is_news) known_guests_.changed(host, report.guest);
+            if (const auto* there = registered_where_it_comes_from(host, report)) arriving.push_back(*there);
             groups_.heartbeat_changed(report.guest, moment.wall);
         } else {
             errors.push_back(taken.error());
         }
     }
+    if (!arriving.empty()) send(host, bus::HandBack{std::move(arriving), {}, true, {}, false, true});
     counters_.refused += errors.size();
     rejected_.add(host, {}, errors, moment.steady);
     alarms_.guests_reported(host, guests.guests);
     state_changed(host, guests.state_changes);
     groups_.deliver_kept(moment.steady);
     maintenance_sync_.guests_changed(host);
+}
+
+/// A guest that hangs while it migrates does not register at its destination, which knows nothing of it.
+const model::GuestReport* Core::registered_where_it_comes_from(const HostId& host,
+                                                               const model::GuestReport& report) const {
+    if (report.registered_since != base::WallTime{}) return nullptr;
+    for (const HostId& other : fleet_.holders(report.guest)) {
+        const model::GuestReport& there = *fleet_.report_of(other, report.guest);
+        if (other == host || there.registered_since == base::WallTime{}) continue;
+        if (report.hold == kMigrating || there.hold == kMigrating) return &there;
+    }
+    return nullptr;
 }
 
 void Core::state_changed(const HostId& host, std::uint64_t changes) {

@@ -218,6 +218,8 @@ private:
     void retry_rejected(base::Moment moment);
     void monitor(base::Moment moment);
     void show_problems(base::Moment moment);
+    const model::GuestReport* registered_where_it_comes_from(const base::HostId& host,
+                                                             const model::GuestReport& report) const;
     bool may_report(const base::HostId& host, const base::GuestId& guest, bool withheld) const;
     bool asks_peers() const;
     void follow_primary(const base::HostId& host, const std::string& controller);

@@ -316,6 +316,7 @@ void ControllerSync::received(LinkId id, const bus::ToAgent& message, base::Wall
 /// What this agent may have lost it is told once after it has shown what it has. Later only what it has reported
 /// itself can be newer at a controller.
 void ControllerSync::hand_back(Link& link, const bus::HandBack& handed) {
+    if (handed.moving) return output_.handed_back(handed);
     const std::size_t size = handed.guests.size() + handed.faults.size();
     if (link.takes_back > size || (link.takes_back > 0 && size == 0)) {
         link.takes_back = handed.last && handed.state_lost ? 0 : link.takes_back - size;

@@ -105,8 +105,10 @@ void Monitor::handed_back_listed(const std::set<GuestId>& unknown, TimePoint now
 }
 
 void Monitor::adopt(const bus::HandBack& handed, WallTime booted_at, TimePoint now, WallTime wall) {
-    for (const model::GuestReport& report : handed.guests)
-        adopt(report, booted_at, now);
+    for (const model::GuestReport& report : handed.guests) {
+        if (!handed.moving || guests_.find(report.guest) != nullptr) adopt(report, booted_at, now);
+    }
+    if (handed.moving) return;
     for (const Fault& fault : handed.faults)
         adopt(fault, now, wall);
     if (handed.state_lost) judge_closed_anew(now, wall);

@@ -180,6 +180,7 @@ struct Encoder {
     json operator()(const HandBack& message) const {
         json out = {{"guests", array_of(message.guests)}, {"faults", array_of(message.faults)}, {"last", message.last}};
         if (message.state_lost) out["state_lost"] = true;
+        if (message.moving) out["moving"] = true;
         return out;
     }
     json operator()(const FaultsDelivered& message) const {
@@ -404,6 +405,7 @@ Result<ToAgent> decode_hand_back(const json& object) {
     message.faults = in.take(read_known(object, "faults", fault_from_json, message.skipped));
     message.last = in.boolean("last");
     message.state_lost = in.boolean_or("state_lost", false);
+    message.moving = in.boolean_or("moving", false);
     return in.finish(ToAgent(std::move(message)));
 }
 

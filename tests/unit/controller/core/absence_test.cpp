@@ -123,7 +123,7 @@ TEST_F(AbsenceTest, AFaultWhoseGuestItsAgentDoesNotFindIsUnconfirmedUntilItDoes)
     EXPECT_EQ(why(), "its agent does not find its guest");
     restart();
     EXPECT_EQ(why(), "its agent does not find its guest");
-    report("compute-1", f1);
+    up(hello("compute-1"), {f1});
     EXPECT_EQ(why(), "");
     pass(seconds(60));
     EXPECT_THAT(take(), IsEmpty());

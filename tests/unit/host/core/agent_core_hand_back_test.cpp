@@ -51,6 +51,28 @@ TEST_F(AgentCoreTest, ConfirmsAFaultThatWasHandedBackWhenTheGuestIsSeenAndDoesNo
     EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
 }
 
+TEST_F(AgentCoreTest, AGuestThatWasRegisteredWhereItComesFromIsExpected) {
+    listed();
+    connect_controller();
+    core_->controller_sent(0, bus::HandBack{{}, {}, true, {}}, at());
+    model::GuestReport there;
+    there.guest = kGuest;
+    there.state = "held";
+    there.registered_since = base::WallTime{} + std::chrono::seconds(1);
+    const bus::HandBack moving{{there}, {}, true, {}, false, true};
+    core_->controller_sent(0, moving, at());
+    EXPECT_THAT(open_faults(), IsEmpty()) << "nothing is known of it here";
+    found();
+    core_->machine(kGuest, heartbeat::Inhibited{heartbeat::Inhibit::migrating}, at());
+    core_->channel_up(GuestKey(kGuest), ChannelKind::native, at());
+    core_->controller_sent(0, moving, at());
+    after(std::chrono::minutes(5));
+    EXPECT_THAT(open_faults(), IsEmpty()) << "it is on its way";
+    core_->machine(kGuest, heartbeat::Released{}, at());
+    after(std::chrono::seconds(121));
+    EXPECT_THAT(open_faults(), ElementsAre(testing::HasSubstr("not_established")));
+}
+
 TEST_F(AgentCoreTest, AnOperatorsCloseOfAFaultOfAGuestThatIsNotSeenCounts) {
     connect_controller();
     core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}, true}, at());
