@@ -43,7 +43,7 @@ public:
 
 private:
     HostEvent event() {
-        switch (input_.byte() % 18) {
+        switch (input_.byte() % 20) {
             case 0:
                 return Connected{input_.pick(kChannels)};
             case 1:
@@ -76,6 +76,10 @@ private:
                 return GuestAgentAnswered{};
             case 15:
                 return GuestAgentSilent{"silent"};
+            case 16:
+                return FoundOff{};
+            case 17:
+                return Found{input_.coin() ? "" : std::to_string(input_.byte() % 3)};
             default:
                 return Received{input_.pick(kDialects), response()};
         }
@@ -144,6 +148,7 @@ private:
             faults.push_back(fault);
         session_ = std::make_unique<HostSession>(policy_, ids_);
         session_->resume(saved_, faults, clock_.now());
+        if (input_.coin()) session_->resume_inhibited(Inhibit::paused, clock_.now());
         check_state();
     }
 
@@ -181,8 +186,9 @@ private:
         open->second = OpenFault{fault.kind, fault.detail, fault.reason, action};
     }
 
-    void check(const ClearFault& fault, const HostEvent&) {
+    void check(const ClearFault& fault, const HostEvent& event) {
         FUZZ_REQUIRE(open_.erase(fault.kind) == 1);
+        FUZZ_REQUIRE(!std::holds_alternative<FoundOff>(event));
         FUZZ_REQUIRE(!fault.reason.empty());
     }
 

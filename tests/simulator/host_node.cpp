@@ -82,7 +82,8 @@ public:
             } else {
                 core_.channel_found(id, vm->channel(), kEndKnownWithin, now());
             }
-            core_.machine(id, state_of(*vm), now());
+            const bool forgotten = vm->power() == Vm::Power::off && world_.chance(0.5);
+            core_.machine(id, forgotten ? HostEvent(heartbeat::FoundOff{}) : state_of(*vm), now());
         }
         core_.source_listed(kSource, {kSource}, now());
         arm();
