@@ -104,6 +104,12 @@ base::Result<void> StreamDialer::use(const Access& access) {
     return tls_->use(access.tls);
 }
 
+bool StreamDialer::trust_has_changed() {
+    if (!tls_) return false;
+    auto now = tls_->current();
+    return std::exchange(trusted_, now) != now;
+}
+
 void StreamDialer::cancel() {
     if (attempt_) attempt_->cancel();
     attempt_.reset();

@@ -21,6 +21,8 @@ public:
     void dial(Dialed dialed) override;
     void cancel() override;
     base::Result<void> use(const Access& access) override;
+    bool trust_has_changed() override;
+    bool is_revoked(const ByteStream& stream) override { return trusted_ && stream.is_revoked(*trusted_); }
 
 private:
     class Attempt;
@@ -28,6 +30,7 @@ private:
     boost::asio::io_context& io_;
     StreamUrl url_;
     std::optional<TlsContext> tls_;
+    std::shared_ptr<boost::asio::ssl::context> trusted_;  ///< when that was looked at last
     std::shared_ptr<Attempt> attempt_;
 };
 

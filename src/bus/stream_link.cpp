@@ -23,7 +23,8 @@ StreamLink::StreamLink(boost::asio::io_context& io, std::string name, std::uniqu
       dialer_(std::move(dialer)),
       delay_(kFirstDelay),
       random_(std::random_device{}()),
-      retry_(io) {}
+      retry_(io),
+      trust_(io) {}
 
 StreamLink::~StreamLink() {
     stop();
@@ -31,6 +32,7 @@ StreamLink::~StreamLink() {
 
 void StreamLink::start(AgentLink::Handler& handler) {
     handler_ = &handler;
+    look_for_revoked();
     dial();
 }
 
@@ -38,8 +40,22 @@ void StreamLink::stop() {
     handler_ = nullptr;
     up_ = waits_ = false;
     retry_.cancel();
+    trust_.cancel();
     dialer_->cancel();
     if (const auto connection = std::exchange(connection_, nullptr)) connection->finish();
+}
+
+base::Result<void> StreamLink::use(const Access& access) {
+    auto used = dialer_->use(access);
+    if (used && handler_ != nullptr) look_for_revoked();
+    return used;
+}
+
+/// Whose certificate is revoked after it was shown is no controller of ours any more.
+void StreamLink::look_for_revoked() {
+    if (dialer_->trust_has_changed() && up_ && dialer_->is_revoked(connection_->stream()))
+        connection_->fail("the controller's certificate has been revoked");
+    trust_.after(Dialer::kTrustPause, [this] { look_for_revoked(); });
 }
 
 void StreamLink::retry_now() {

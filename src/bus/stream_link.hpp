@@ -27,7 +27,7 @@ public:
     void start(AgentLink::Handler& handler) override;
     void stop() override;
     void send(const ToController& message) override;
-    base::Result<void> use(const Access& access) override { return dialer_->use(access); }
+    base::Result<void> use(const Access& access) override;
     void retry_now() override;
     bool up() const override { return up_; }
     const std::string& name() const override { return name_; }
@@ -42,6 +42,7 @@ private:
     void on_closed(const std::string& why) override;
     void on_alive() override;
     void down(const std::string& why);
+    void look_for_revoked();
     base::Millis next_delay();
 
     boost::asio::io_context& io_;
@@ -60,6 +61,7 @@ private:
     std::optional<base::TimePoint> welcomed_at_;  ///< on this connection
     std::minstd_rand random_;
     runtime::Timer retry_;
+    runtime::Timer trust_;
 };
 
 }  // namespace vitalwire::bus

@@ -19,8 +19,7 @@ constexpr std::size_t kMaxUnidentified = 64;
 constexpr base::Millis kOwnTime{1000};
 constexpr base::Millis kHelloDeadline{5000};
 constexpr base::Millis kRefusalPause{1000};  // between two lines of the log
-constexpr base::Millis kTrustPause{10'000};
-constexpr int kLookedAtInTurn = 10;  // each costs a signature
+constexpr int kLookedAtInTurn = 10;          // each costs a signature
 }  // namespace
 
 /// One connection: unidentified until its hello, an agent's after it.
@@ -244,7 +243,7 @@ void StreamPort::look_for_revoked() {
         peer->reject(why);
         handler_->on_agent_down(looked_at_, why);
     }
-    trust_.after(looking_ ? base::Millis(1) : kTrustPause, [this] { look_for_revoked(); });
+    trust_.after(looking_ ? base::Millis(1) : Acceptor::kTrustPause, [this] { look_for_revoked(); });
 }
 
 /// A peer that never was an agent is only logged, and one that comes every second fills no log.

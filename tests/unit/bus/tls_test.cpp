@@ -180,6 +180,18 @@ TEST_F(Tls, EndsTheConnectionOfACertificateThatIsRevoked) {
     EXPECT_THAT(other.downs, IsEmpty());
 }
 
+TEST_F(Tls, LeavesAControllerWhoseCertificateIsRevoked) {
+    const auto port = listen_tls();
+    TlsFiles own = files(authority_, authority_.issue("compute-1", "DNS:compute-1"));
+    const auto link = connect(port->address(), agent_, own);
+    ASSERT_TRUE(wait_for([&] { return agent_.last<Welcome>() != nullptr; }));
+    own.crl = authority_.revoke({server_files_.certificate, server_files_.key});
+    ASSERT_TRUE(link->use({own}));
+    ASSERT_TRUE(wait_for([&] { return agent_.downs.size() >= 2; }));
+    EXPECT_EQ(agent_.downs[0], "the controller's certificate has been revoked");
+    EXPECT_EQ(agent_.downs[1], "the peer's certificate is rejected: certificate revoked") << "nor does it come back";
+}
+
 TEST_F(Tls, TellsOfFilesThatCannotBeUsedTogether) {
     const Certificate old = authority_.issue("compute-1", "DNS:compute-1");
     const Certificate renewed = authority_.issue("compute-1", "DNS:compute-1");
