@@ -9,8 +9,8 @@
 
 namespace vitalwire::controller {
 
-/// A queue in which owners take turns, and what is urgent goes before what is not: one owner's flood holds up only what
-/// is its own. Each owner's items keep their order.
+/// A queue in which owners take turns, and what is urgent goes before what is not, but for each fourth: one owner's
+/// flood, urgent as it may be, holds up only what is its own. Each owner's items keep their order.
 template <class Item>
 class FairQueue {
 public:
@@ -25,7 +25,7 @@ public:
 
     /// Only when it is not empty.
     Item pop() {
-        Class& of = classes_[0].turns.empty() ? classes_[1] : classes_[0];
+        Class& of = next_class();
         std::string owner = std::move(of.turns.front());
         of.turns.pop_front();
         const auto at = of.items.find(owner);
@@ -44,7 +44,17 @@ private:
         std::deque<std::string> turns;
         std::unordered_map<std::string, std::deque<Item>> items;
     };
+
+    Class& next_class() {
+        if (classes_[0].turns.empty()) return classes_[1];
+        if (classes_[1].turns.empty() || ++urgent_in_a_row_ < kTurnOfOthers) return classes_[0];
+        urgent_in_a_row_ = 0;
+        return classes_[1];
+    }
+
+    static constexpr int kTurnOfOthers = 4;
     std::array<Class, 2> classes_;
+    int urgent_in_a_row_ = 0;  ///< while something else waited
 };
 
 }  // namespace vitalwire::controller

@@ -33,6 +33,17 @@ TEST(FairQueue, WhatIsUrgentGoesFirst) {
     EXPECT_THAT(drain(queue), ElementsAre("urgent of a", "urgent of b", "note of a"));
 }
 
+TEST(FairQueue, AFloodOfWhatIsUrgentLeavesAShareToTheRest) {
+    FairQueue<std::string> queue;
+    for (int i = 0; i < 100; ++i)
+        queue.push("a", true, "urgent of a");
+    queue.push("b", false, "note of b");
+    std::size_t before = 0;
+    while (queue.pop() != "note of b")
+        ++before;
+    EXPECT_EQ(before, 3U);
+}
+
 TEST(FairQueue, AnOwnerThatComesBackWaitsForItsTurn) {
     FairQueue<std::string> queue;
     queue.push("a", false, "a1");
