@@ -110,6 +110,7 @@ std::vector<Alarm> SelfMonitoring::check(const View& view, base::Moment moment) 
     check_copies(view, moment, changed);
     check_sinks(view.sinks, moment, changed);
     end_test_event(moment, changed);
+    std::erase_if(changed_at_, [this](const auto& item) { return !alarms_.contains(item.first); });
     std::erase_if(seen_since_, [this](const auto& item) { return !seen_.contains(item.first); });
     return changed;
 }
@@ -249,8 +250,12 @@ void SelfMonitoring::check_sinks(const std::vector<SinkState>& sinks, base::Mome
     for (const auto& [id, alarm] : alarms_) {
         if (alarm.kind == kSinkFailing && !failing.contains(id)) well.push_back(id);
     }
-    for (const base::FaultId& id : well)
-        clear(id, "delivers", moment, changed);
+    for (const base::FaultId& id : well) {
+        const bool is_left = std::any_of(sinks.begin(), sinks.end(), [&](const SinkState& sink) {
+            return sink_failing(options_.controller, sink).id == id;
+        });
+        clear(id, is_left ? "delivers" : "it is no longer configured", moment, changed);
+    }
 }
 
 std::optional<Alarm> SelfMonitoring::open_test_event(base::Moment moment) {
@@ -280,6 +285,7 @@ void SelfMonitoring::raise(Alarm alarm, base::Moment moment, Changed& changed) {
     }
     alarm.opened_at = moment.wall;
     alarm.updated_at = moment.wall;
+    changed_at_[alarm.id] = moment.steady;
     changed.push_back(alarm);
     alarms_.insert_or_assign(alarm.id, std::move(alarm));
 }
@@ -288,7 +294,10 @@ void SelfMonitoring::update(Alarm& known, const Alarm& found, base::Moment momen
     // A sink that was lost before a restart has no error yet.
     const bool told = found.reason.empty() || known.reason == found.reason;
     if (known.detail == found.detail && told) return;
-    if (moment.wall - known.updated_at < kUpdateSpacing) return;
+    // By the steady clock: the wall clock may be set back. One of before a restart may be updated at once.
+    const auto before = changed_at_.find(known.id);
+    if (before != changed_at_.end() && moment.steady - before->second < kUpdateSpacing) return;
+    changed_at_[known.id] = moment.steady;
     ++known.revision;
     known.updated_at = moment.wall;
     known.detail = found.detail;

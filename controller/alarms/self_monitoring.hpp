@@ -132,6 +132,7 @@ private:
     std::set<base::FaultId> finished_;  ///< of them, those that are delivered everywhere
     std::vector<base::FaultId> released_;
     std::map<base::HostId, base::TimePoint> lost_since_;
+    std::map<base::FaultId, base::TimePoint> changed_at_;  ///< raised, or its cause changed
     std::map<base::FaultId, base::TimePoint> seen_since_;  ///< conditions that must last
     std::set<base::FaultId> seen_;                         ///< by this check
     base::TimePoint test_event_until_{};                   ///< one of before a restart has had its time

@@ -290,6 +290,18 @@ TEST_F(SelfMonitoringTest, ASinkThatIsConfiguredNoMoreDoesNotFail) {
     check();
     sinks.clear();
     EXPECT_THAT(check(), ElementsAre("sink_failing ctl-1 cleared 2"));
+    EXPECT_EQ(last.clear_reason, "it is no longer configured") << "it never delivered";
+}
+
+TEST_F(SelfMonitoringTest, ACauseThatChangesIsToldThoughTheClockIsSetBack) {
+    sinks = {{"rca", now, "HTTP 503"}};
+    pass(seconds(30));
+    check();
+    wall -= std::chrono::hours(1);
+    sinks[0].error = "timeout";
+    pass(seconds(10));
+    EXPECT_THAT(check(), ElementsAre("sink_failing ctl-1 opened 2"));
+    EXPECT_EQ(last.reason, "timeout");
 }
 
 TEST_F(SelfMonitoringTest, ATestEventEndsByItself) {
