@@ -102,6 +102,8 @@ void Peers::configure(PeersConfig config) {
         const auto known = known_.find(url);
         if (known != known_.end() && !known->second.controller.empty()) handler_.peer_removed(known->second.controller);
     }
+    for (auto& [url, known] : known_)
+        known.pages = 0;  // nobody takes what is asked for now
     config_ = std::move(config);
     alive_ = std::make_shared<int>();
     timer_.cancel();
@@ -174,6 +176,11 @@ void Peers::ask_maintenance(const std::string& url) {
 }
 
 void Peers::ask_journals(const std::string& url) {
+    if (known_[url].pages == 0) ask_page(url);
+}
+
+void Peers::ask_page(const std::string& url) {
+    ++known_[url].pages;
     const base::TimePoint asked_at = base::Clock::now();
     get(url + "/v1/journals?agents=1&after=" + std::to_string(known_[url].number),
         [this, url, asked_at](const Answer& answer) {
@@ -183,7 +190,8 @@ void Peers::ask_journals(const std::string& url) {
             if (more) known.answered_at = std::chrono::system_clock::now();
             if (!more && !known.controller.empty()) handler_.peer_silent(known.controller);
             problems_.set(journals_problem(url), more ? "" : more.error().message);
-            if (more && *more) ask_journals(url);
+            if (more && *more && known.pages < kMaxPages) return ask_page(url);
+            known.pages = 0;
         });
 }
 
@@ -196,7 +204,8 @@ base::Result<bool> Peers::take_journals(const std::string& url, Known& known, co
     const nlohmann::json* list = wire::find(*object, "journals");
     if (list == nullptr || !list->is_array() || controller.empty() || life.empty())
         return base::fail(base::Errc::bad_field, "expected 'controller', 'life' and an array 'journals'");
-    known.controller = controller;
+    const std::string before = std::exchange(known.controller, controller);
+    if (!before.empty() && before != controller) handler_.peer_removed(before);
     const auto ahead = clock_ahead(*object, asked_at);
     problems_.set(clock_problem(url), describe(ahead));
     // A controller of a release that does not tell of agents is not waited for.

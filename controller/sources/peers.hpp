@@ -65,6 +65,8 @@ public:
 private:
     /// A peer that announces without end costs no more than that.
     static constexpr base::Millis kAskSpacing{100};
+    /// One after the other; what is left of a peer that has more comes with the next poll.
+    static constexpr std::size_t kMaxPages = 50;
 
     using Answer = base::Result<runtime::HttpClientResponse>;
 
@@ -75,6 +77,7 @@ private:
         std::string controller;  ///< its name
         base::WallTime answered_at{};
         bool answers = false;
+        std::size_t pages = 0;  ///< asked for since the last poll that began; 0: nothing is asked now
     };
 
     void poll();
@@ -82,6 +85,7 @@ private:
     void get(const std::string& url, std::function<void(const Answer&)> answered);
     void ask_maintenance(const std::string& url);
     void ask_journals(const std::string& url);
+    void ask_page(const std::string& url);
     /// True when there is more to ask for.
     base::Result<bool> take_journals(const std::string& url, Known& known, const Answer& answer,
                                      base::TimePoint asked_at);
