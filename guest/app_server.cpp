@@ -13,6 +13,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "guest/accounts.hpp"
+#include "guest/descriptors.hpp"
 #include "guest/reason.hpp"
 #include "runtime/file.hpp"
 #include "runtime/unix_listener.hpp"
@@ -103,11 +104,15 @@ void AppServer::listen() {
         problem_.clear();
         return wait();
     }
-    if (std::exchange(problem_, result.error().message) != problem_)
-        log::error("applications cannot connect, trying again every 5 s", {{"why", problem_}});
+    cannot_connect(result.error().message);
     boost::system::error_code ignored;
     listener_.close(ignored);
     retry(&AppServer::listen);
+}
+
+void AppServer::cannot_connect(const std::string& why) {
+    if (std::exchange(problem_, why) != problem_)
+        log::error("applications cannot connect, trying again every 5 s", {{"why", problem_}});
 }
 
 void AppServer::wait() {
@@ -119,11 +124,13 @@ void AppServer::wait() {
 void AppServer::accept() {
     const int descriptor = ::accept4(listener_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (descriptor < 0) {
-        const bool passing = errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
-        return passing ? wait() : retry(&AppServer::wait);
+        if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return wait();
+        cannot_connect(std::generic_category().message(errno));
+        return retry(&AppServer::wait);
     }
+    problem_.clear();
     const auto connection = std::make_shared<AppConnection>(clock_, group_, descriptor, static_cast<Owner&>(*this));
-    if (const auto room = make_room(connection->uid()); !room) {
+    if (const auto room = make_room(connection->uid(), descriptor); !room) {
         const uid_t uid = connection->uid();
         unwatched_.add(uid, "an application of user " + std::to_string(uid), "cannot connect", room.error());
         connection->turn_away(room.error());
@@ -166,7 +173,7 @@ void AppServer::restore(const Kept& kept) {
     if (kept.kind == "service") services_.restore(kept);
 }
 
-base::Result<void> AppServer::make_room(uid_t uid) {
+base::Result<void> AppServer::make_room(uid_t uid, int descriptor) {
     if (uid != 0 && connections_of(uid) >= settings_.max_per_user && !evict_idle(uid)) {
         return fail(Errc::too_many, "user " + std::to_string(uid) + " has " + std::to_string(settings_.max_per_user) +
                                         " applications already, [applications] max_per_user");
@@ -175,6 +182,7 @@ base::Result<void> AppServer::make_room(uid_t uid) {
         return fail(Errc::too_many,
                     "there are " + std::to_string(settings_.max) + " applications already, [applications] max");
     }
+    if (!is_spare(descriptor) && !evict_idle(std::nullopt)) return fail(Errc::too_many, kTooFewDescriptors);
     return {};
 }
 

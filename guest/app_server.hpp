@@ -55,8 +55,9 @@ private:
     void listen();
     void wait();
     void accept();
+    void cannot_connect(const std::string& why);
     void retry(void (AppServer::*what)());
-    base::Result<void> make_room(uid_t uid);
+    base::Result<void> make_room(uid_t uid, int descriptor);
     bool evict_idle(std::optional<uid_t> uid);
     std::size_t connections_of(uid_t uid) const;
     base::Result<void> admit(AppConnection& connection, const std::string& name) override;

@@ -31,6 +31,9 @@ constexpr long kCloseRange = 436;
 /// Where the kernel has no such call (before Linux 5.9) the descriptors above it are closed by the exec only.
 constexpr int kMaxDescriptor = 1024;
 
+/// Set once, before the first command.
+std::optional<rlimit> files_of_commands;
+
 /// Two ends of a pipe, closed unless taken.
 class Pipe {
 public:
@@ -83,6 +86,7 @@ struct Prepared {
     int report;  ///< where the child writes why it could not start; closed by its exec
     std::optional<Account> account;
     rlim_t max_cpu;
+    std::optional<rlimit> files;
     std::array<char*, 4> arguments;
     std::vector<char*> environment;
 };
@@ -148,6 +152,8 @@ bool become(const Account& account) {
     ::dup2(prepared.report, kReport);
     ::fcntl(kReport, F_SETFD, FD_CLOEXEC);
     close_others();
+    // Those that cannot cope with many, for select() has room for 1024, rely on it.
+    if (prepared.files) ::setrlimit(RLIMIT_NOFILE, &*prepared.files);
     if (!set_limit(RLIMIT_CORE, 0) || !set_limit(RLIMIT_CPU, prepared.max_cpu)) give_up(Step::limits);
     if (prepared.account && !become(*prepared.account)) give_up(Step::user);
     ::execve(prepared.arguments[0], prepared.arguments.data(), prepared.environment.data());
@@ -170,9 +176,13 @@ base::Result<Spawned> spawn_shell(const ShellCommand& command, Accounts& account
     std::string option = "-c";
     std::string text = command.text;
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(command.max_cpu).count() + 1;
-    Prepared prepared{output.write_end(),           errors.write_end(),
-                      report.write_end(),           std::move(account),
-                      static_cast<rlim_t>(seconds), {shell.data(), option.data(), text.data(), nullptr},
+    Prepared prepared{output.write_end(),
+                      errors.write_end(),
+                      report.write_end(),
+                      std::move(account),
+                      static_cast<rlim_t>(seconds),
+                      files_of_commands,
+                      {shell.data(), option.data(), text.data(), nullptr},
                       child_environment()};
     const pid_t child = ::fork();
     if (child < 0) return system_failure("cannot start a process", errno);
@@ -180,6 +190,11 @@ base::Result<Spawned> spawn_shell(const ShellCommand& command, Accounts& account
     // Also here: it is killed by its group, which must exist as soon as its number is known.
     ::setpgid(child, child);
     return Spawned{child, output.take_read_end(), errors.take_read_end(), report.take_read_end()};
+}
+
+void keep_file_limit_of_commands() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) files_of_commands = limit;
 }
 
 std::string take_start_problem(int report) {

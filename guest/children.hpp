@@ -38,6 +38,8 @@ struct ShellCommand {
 /// mask or protection from the kernel's out-of-memory killer; the service manager's variables are removed. It leaves no
 /// core file. It returns before the shell is loaded: a disk that stands still must not keep the loop of events.
 base::Result<Spawned> spawn_shell(const ShellCommand& command, Accounts& accounts);
+/// From now on commands get the limit of open files that is in force now, though this daemon raises its own.
+void keep_file_limit_of_commands();
 /// Why a process that has ended had not become the shell; empty when it had. Closes `report`.
 std::string take_start_problem(int report);
 

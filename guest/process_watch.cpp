@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "guest/descriptors.hpp"
 #include "runtime/file.hpp"
 
 namespace vitalwire::guest {
@@ -28,8 +29,9 @@ constexpr int kFieldsToStartTime = 18;  // of /proc/PID/stat, between the state 
 void ProcessWatch::start(pid_t process, std::function<void()> on_end) {
     stop();
     if (process <= 0) return;
-    const int descriptor = static_cast<int>(::syscall(kPidfdOpen, process, 0));
+    int descriptor = static_cast<int>(::syscall(kPidfdOpen, process, 0));
     const bool is_over = descriptor < 0 && errno == ESRCH;
+    if (descriptor >= 0 && !is_spare(descriptor)) ::close(std::exchange(descriptor, -1));
     on_end_ = std::move(on_end);
     if (is_over) return look_again_.after(base::Millis(0), [this] { end(); });
     if (descriptor < 0) return wait_without_pidfd(process, start_time_of(process));

@@ -11,8 +11,8 @@
 
 namespace vitalwire::guest {
 
-/// Notices the end of a process that is no child of this one: at once where the kernel can tell (pidfd, Linux 5.3),
-/// else by a look once a second.
+/// Notices the end of a process that is no child of this one: at once where the kernel can tell (pidfd, Linux 5.3)
+/// and descriptors are not short, else by a look once a second.
 class ProcessWatch {
 public:
     explicit ProcessWatch(boost::asio::io_context& io) : descriptor_(io), look_again_(io) {}

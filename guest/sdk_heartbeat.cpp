@@ -8,6 +8,7 @@
 
 #include "base/log.hpp"
 #include "guest/accounts.hpp"
+#include "guest/descriptors.hpp"
 #include "runtime/unix_listener.hpp"
 
 namespace vitalwire::guest {
@@ -93,30 +94,31 @@ void SdkHeartbeat::accept() {
         return retry_.after(kListenAgain, [this] { wait(); });
     }
     const auto application = std::make_shared<SdkApplication>(clock_, descriptor, static_cast<Owner&>(*this));
-    if (make_room(application->uid())) {
+    if (const auto room = make_room(application->uid(), descriptor); room) {
         applications_.push_back(application);
         application->start();
     } else {
         application->close();
         unwatched_.add(application->uid(), "an sdk application of user " + std::to_string(application->uid()),
-                       "cannot connect",
-                       {Errc::too_many, "there are too many already, [applications] max and max_per_user"});
+                       "cannot connect", room.error());
     }
     wait();
 }
 
-bool SdkHeartbeat::make_room(uid_t uid) {
+base::Result<void> SdkHeartbeat::make_room(uid_t uid, int descriptor) {
     const auto is_theirs = [uid](const auto& each) { return each->uid() == uid; };
     const auto theirs = std::count_if(applications_.begin(), applications_.end(), is_theirs);
     const bool user_is_full = uid != 0 && static_cast<std::size_t>(theirs) >= settings_.max_per_user;
-    if (!user_is_full && applications_.size() < settings_.max) return true;
+    if (!user_is_full && applications_.size() < settings_.max && is_spare(descriptor)) return {};
     const auto idle = std::find_if(applications_.begin(), applications_.end(), [&](const auto& each) {
         return each->name().empty() && (!user_is_full || is_theirs(each));
     });
-    if (idle == applications_.end()) return false;
+    if (idle == applications_.end() && !is_spare(descriptor)) return fail(Errc::too_many, kTooFewDescriptors);
+    if (idle == applications_.end())
+        return fail(Errc::too_many, "there are too many already, [applications] max and max_per_user");
     (*idle)->close();
     applications_.erase(idle);
-    return true;
+    return {};
 }
 
 void SdkHeartbeat::reconfigure(const ApplicationSettings& settings) {

@@ -52,7 +52,7 @@ private:
     void close();
     void wait();
     void accept();
-    bool make_room(uid_t uid);
+    base::Result<void> make_room(uid_t uid, int descriptor);
     Applications::const_iterator find(const std::string& name) const;
     /// By another process, or by an application that is here.
     bool is_taken(const std::string& name, pid_t pid) const;

@@ -22,6 +22,10 @@ namespace {
 constexpr std::size_t kMaxStatusLine = 1024;
 /// The kernel does not tell when a server's queue of connections has room again.
 constexpr base::Millis kConnectAgain{20};
+/// Of one interim answer with its fields.
+constexpr std::size_t kMaxInterim = 16UL * 1024;
+constexpr int kFirstInterim = 100;
+constexpr int kSwitchingProtocols = 101;
 constexpr int kFirstGood = 200;
 constexpr int kLastGood = 399;
 
@@ -32,8 +36,23 @@ int status_of(std::string_view line) {
     if (space == std::string_view::npos) return 0;
     int status = 0;
     const std::string_view digits = line.substr(space + 1, 3);
+    if (line.size() > space + 4 && line[space + 4] != ' ') return 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), status);
     return error == std::errc{} && end == digits.data() + digits.size() ? status : 0;
+}
+
+/// True for an answer that the one that counts follows (RFC 9110, 15.2).
+bool is_interim(int status) {
+    return status >= kFirstInterim && status < kFirstGood && status != kSwitchingProtocols;
+}
+
+/// Where the fields of an answer end; npos when they do not yet.
+std::size_t end_of_fields(std::string_view answer) {
+    for (std::size_t at = answer.find('\n'); at != std::string_view::npos; at = answer.find('\n', at + 1)) {
+        if (answer.substr(at + 1).starts_with('\n')) return at + 2;
+        if (answer.substr(at + 1).starts_with("\r\n")) return at + 3;
+    }
+    return std::string_view::npos;
 }
 
 /// Closed so, it does not keep the port from the service that is to listen there.
@@ -128,11 +147,20 @@ void SocketProbe::read_status() {
     const ssize_t count = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (count < 0 && errno != EAGAIN && errno != EINTR) return failed(errno);
     if (count > 0) answer_.append(buffer.data(), static_cast<std::size_t>(count));
-    const std::size_t newline = answer_.find('\n');
-    if (newline == std::string::npos && count != 0 && answer_.size() < kMaxStatusLine)
-        return await(stream_descriptor::wait_read, [this] { read_status(); });
-    const std::string line = tidy_reason(answer_.substr(0, newline));
-    const int status = status_of(line);
+    std::string line;
+    int status = kFirstInterim;
+    while (is_interim(status)) {
+        const std::size_t newline = answer_.find('\n');
+        if (newline == std::string::npos && count != 0 && answer_.size() < kMaxStatusLine)
+            return await(stream_descriptor::wait_read, [this] { read_status(); });
+        line = tidy_reason(answer_.substr(0, newline));
+        status = status_of(line);
+        if (!is_interim(status)) break;
+        const std::size_t end = end_of_fields(answer_);
+        if (end == std::string::npos && count != 0 && answer_.size() < kMaxInterim)
+            return await(stream_descriptor::wait_read, [this] { read_status(); });
+        answer_.erase(0, end);
+    }
     if (status >= kFirstGood && status <= kLastGood) return finish({});
     finish({false, target_ + (status == 0 ? ": no HTTP status in the answer" : ": " + line)});
 }

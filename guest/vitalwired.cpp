@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/log.hpp"
+#include "guest/children.hpp"
 #include "guest/guest_daemon.hpp"
 #include "guest/options.hpp"
 #include "guest/settings.hpp"
@@ -44,6 +45,9 @@ int run(const Options& options) {
     if (!settings) return options.check_config && starts(options) ? kStartsAllTheSame : kBadUsage;
     if (options.check_config) return runtime::print_and_finish(kProgram, describe_settings(options, *settings));
     runtime::start_logging(settings->log_level, runtime::kGuestLogBuffer);
+    // Each application takes two descriptors.
+    keep_file_limit_of_commands();
+    runtime::raise_file_limit();
     runtime::Daemon daemon;
     GuestDaemon guest(daemon.io(), *settings);
     guest.on_status(runtime::notify_status);

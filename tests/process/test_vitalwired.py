@@ -2,6 +2,7 @@
 """vitalwired as a process: configuration, signals, service manager, health, memory."""
 
 import ctypes
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -123,6 +124,36 @@ class Health(VitalwiredTest):
         self.assertTrue(self.host.challenge()["healthy"])
         (self.dir / "load").touch()
         self.await_reason("check disk: full")
+
+    def test_many_applications_leave_descriptors_for_the_checks(self):
+        self.wrap = ("prlimit", "--nofile=160:160")
+        self.start_guest("[applications]\nmax = 1024\nmax_per_user = 1024\n"
+                         "[check files]\ncommand = echo x >> ran; cat ran\ninterval = 100 ms\n".replace("ran", f"{self.dir}/ran"))
+        self.register()
+        refused = None
+        while refused is None:
+            application = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self.addCleanup(application.close)
+            application.settimeout(20)
+            application.connect(str(self.dir / "apps"))
+            with contextlib.suppress(BrokenPipeError):  # it is turned away at once
+                application.send(json.dumps({"version": 1, "type": "register", "name": f"a{application.fileno()}",
+                                             "healthy": True, "interval_ms": 3600000, "timeout_ms": 1000}).encode())
+            answer = json.loads(application.recv(8192))
+            if answer["type"] != "registered":
+                refused = answer
+        self.assertIn("LimitNOFILE=", refused["message"])
+        runs = (self.dir / "ran").read_text().count("x")
+        wait_until(lambda: (self.dir / "ran").read_text().count("x") > runs + 2, "the check runs")
+        self.assertTrue(self.host.challenge()["healthy"])
+
+    def test_its_limit_of_open_files_is_raised_and_that_of_its_commands_is_not(self):
+        self.wrap = ("prlimit", "--nofile=256:4096")
+        self.start_guest("[check files]\ncommand = ulimit -Sn; ulimit -Hn >&2; exit 1\n")
+        self.register()
+        self.await_reason("check files: 256")
+        limits = Path(f"/proc/{self.guest.pid}/limits").read_text()
+        self.assertRegex(limits, r"Max open files +4096 +4096")
 
     def test_an_application_that_does_nothing_else_cannot_fill_the_log(self):
         self.start_guest()

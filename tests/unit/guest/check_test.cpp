@@ -222,6 +222,23 @@ TEST_F(CheckTest, AnHttpCheckTellsStatusesApart) {
     await_reason("check c: cannot connect to " + web.target + ": Connection refused");
 }
 
+TEST_F(CheckTest, AnHttpCheckReadsOverInterimAnswers) {
+    const std::string hints = "HTTP/1.1 103 Early Hints\r\nLink: <" + std::string(2000, 'a') + ">\r\n\r\n";
+    Server server(io_, hints + "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 Service Unavailable\r\n\r\n");
+    auto web = check("http://" + server.address());
+    web.type = CheckType::http;
+    checks_.configure({web});
+    await_reason("check c: " + web.target + ": HTTP/1.1 503 Service Unavailable");
+    server.set_answer(hints + "HTTP/1.1 200 OK\r\n\r\n");
+    await_reason("");
+    server.set_answer(hints);
+    await_reason("check c: " + web.target + ": no HTTP status in the answer");
+    server.set_answer("HTTP/1.1 200\r\n\r\n");
+    await_reason("");
+    server.set_answer("HTTP/1.1 2000 OK\r\n\r\n");
+    await_reason("check c: " + web.target + ": no HTTP status in the answer");
+}
+
 TEST_F(CheckTest, ATcpCheckConnects) {
     Server server(io_, "");
     auto port = check(server.address());
