@@ -208,6 +208,7 @@ Lines guest_view(const json& document, WallTime now, const Style& style) {
     properties.add("name", name_of(guest));
     if (own_name != name_of(guest)) properties.add("its own name", own_name);
     properties.add("state", join({state, text_or(guest, "hold")}, ", "), tone_of_state(state));
+    properties.add("warning", text_or(guest, "warning"), Tone::warning);
     properties.add("in the cloud", text_or(guest, "cloud_state"));
     properties.add("maintenance", maintenance_of(guest), Tone::warning);
     properties.add("host", text_or(guest, "host"));

@@ -75,7 +75,8 @@ Table guests_table(const json& document, WallTime now, const Style& style) {
                    count(*guest, "late"),
                    count(*guest, "refused"),
                    join({text_or(*guest, "hold"), wire::find(*guest, "maintenance") == nullptr ? "" : "maintenance",
-                         stale.empty() ? "" : "agent lost " + stale, near.empty() ? "" : "near its deadline: " + near},
+                         stale.empty() ? "" : "agent lost " + stale, near.empty() ? "" : "near its deadline: " + near,
+                         text_or(*guest, "warning")},
                         ", "),
                    text_or(*guest, "name"),
                    text_or(*guest, "cloud_state")});

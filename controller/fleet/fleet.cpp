@@ -150,7 +150,10 @@ base::Result<void> Fleet::report(const base::HostId& host, const model::GuestRep
         return base::fail(base::Errc::too_large, "more than " + std::to_string(kMaxGuestsPerHost) + " guests");
     }
     ++states_[report.state];
-    if (is_new || known->second.state != report.state || known->second.hold != report.hold) ++guests_version_;
+    if (is_new || known->second.state != report.state || known->second.hold != report.hold ||
+        known->second.warning != report.warning) {
+        ++guests_version_;
+    }
     if (is_new) {
         auto& holders = holders_[report.guest];
         holders.push_back(host);

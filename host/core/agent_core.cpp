@@ -517,6 +517,11 @@ void AgentCore::log_fault(const model::Fault& fault) {
                 {"fault", fault.id}});
 }
 
+void AgentCore::guest_warned(const GuestId& guest, const std::string& name, const std::string& warning) {
+    if (warning.empty()) return log::info("guest warns no longer", {{"guest", guest}, {"name", name}});
+    log::warning("guest warns", {{"guest", guest}, {"name", name}, {"warning", warning}});
+}
+
 void AgentCore::fault_forgotten(const base::FaultId& fault, bool dropped) {
     if (dropped) ++counters_.faults_dropped;
     state_.forget(fault);

@@ -238,6 +238,7 @@ private:
     void fault_forgotten(const base::FaultId& fault, bool dropped) override;
     void guest_changed(const base::GuestId& guest) override { controllers_.guest_changed(guest); }
     void guest_gone(const base::GuestId& guest) override { controllers_.guest_gone(guest); }
+    void guest_warned(const base::GuestId& guest, const std::string& name, const std::string& warning) override;
     void save(const base::GuestId& guest, const heartbeat::SaveRegistration& saved) override;
     void closed_changed(const base::GuestId& guest, model::FaultKind kind,
                         const std::optional<heartbeat::OpenFault>& closed) override {

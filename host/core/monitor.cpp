@@ -197,6 +197,7 @@ void Monitor::step(Guest& guest, const HostEvent& event, TimePoint now, WallTime
     if (!guest.withheld.empty()) clear_withheld(guest, guest.session.stopped() ? base::kNever : now, wall);
     keep_standing(guest);
     reschedule(guest);
+    changed = tell_warning(guest, now) || changed;
     show(guest, changed);
 }
 
@@ -234,6 +235,15 @@ void Monitor::show(Guest& guest, bool changed) {
     guest.shown = shown;
     if (shown) return output_.guest_changed(guest.key.id());
     if (was_shown) output_.guest_gone(guest.key.id());
+}
+
+/// True when there was another one to tell.
+bool Monitor::tell_warning(Guest& guest, TimePoint now) {
+    const std::string& warning = guest.session.warning();
+    if (warning == guest.warning || !guest.warnings.take(now)) return false;
+    guest.warning = warning;
+    output_.guest_warned(guest.key.id(), guest.name, warning);
+    return true;
 }
 
 void Monitor::apply_policy(Guest& guest, TimePoint now, WallTime wall) {
@@ -382,6 +392,7 @@ model::GuestReport Monitor::make_report(const Guest& guest) const {
     report.name = guest.name;
     report.state = to_string(state_of(session));
     if (session.inhibited()) report.hold = heartbeat::to_string(*session.inhibited());
+    report.warning = session.warning();
     if (session.connected(Dialect::native)) report.channels.emplace_back(wire::kNativeChannel);
     if (session.connected(Dialect::cgcs)) report.channels.emplace_back(wire::kCgcsHeartbeatChannel);
     if (guest.messaging) report.channels.emplace_back(wire::kCgcsMessagingChannel);

@@ -45,6 +45,8 @@ public:
         /// grow silently.
         virtual void guest_changed(const base::GuestId& guest) = 0;
         virtual void guest_gone(const base::GuestId& guest) = 0;
+        /// A healthy guest warns of something else than before; of nothing more when `warning` is empty.
+        virtual void guest_warned(const base::GuestId& guest, const std::string& name, const std::string& warning) = 0;
         /// Keep, or forget when empty, what must survive a restart.
         virtual void save(const base::GuestId& guest, const heartbeat::SaveRegistration& saved) = 0;
         /// An operator has closed the guest's fault of that kind, and it has not been well since: keep it, or forget it
@@ -168,6 +170,9 @@ private:
     // a while.
     static constexpr double kClearsPerSecond = 1.0 / 6;
     static constexpr double kClearBurst = 10;
+    // A guest that words its warning differently each time is told and logged no faster.
+    static constexpr double kWarningsPerSecond = 1.0 / 30;
+    static constexpr double kWarningBurst = 4;
     struct WithheldClear {
         heartbeat::ClearFault clear;
         base::TimePoint due;
@@ -202,6 +207,8 @@ private:
         model::CorrectiveAction corrective_action = model::CorrectiveAction::none;
         base::TimePoint update_allowed_at{};
         std::optional<model::GuestIo> io;
+        std::string warning;  ///< as it was told last
+        base::TokenBucket warnings{kWarningsPerSecond, kWarningBurst};
         std::set<model::FaultKind> untold;  ///< their faults' new reasons are not told yet
     };
 
@@ -226,6 +233,7 @@ private:
     void erase(Guest& guest);
     void reschedule(Guest& guest);
     void show(Guest& guest, bool changed);
+    bool tell_warning(Guest& guest, base::TimePoint now);
     void keep_standing(Guest& guest);
     void resume_standing(Guest& guest, base::TimePoint now);
     void apply_policy(Guest& guest, base::TimePoint now, base::WallTime wall);

@@ -136,6 +136,7 @@ std::string to_text(const model::GuestReport& report) {
     wire::ObjectWriter out;
     out.text("guest", report.guest.str()).text("name", report.name);
     out.text("state", report.state).text("hold", report.hold).texts("channels", report.channels);
+    if (!report.warning.empty()) out.text("warning", report.warning);
     out.number("interval_ms", report.interval.count());
     out.number("response_deadline_ms", report.response_deadline.count());
     out.number("challenges", count(report.challenges)).number("responses", count(report.responses));
@@ -163,6 +164,7 @@ Result<model::GuestReport> guest_report_from_json(const json& object) {
     report.name = in.text_or("name", wire::kMaxName);
     report.state = in.plain_name("state", kMaxWord);
     report.hold = in.text_or("hold", kMaxWord);
+    report.warning = in.text_or("warning", kMaxReason);
     report.channels = in.channels();
     report.interval = in.millis_or_zero("interval_ms");
     report.response_deadline = in.millis_or_zero("response_deadline_ms");

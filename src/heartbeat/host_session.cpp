@@ -311,6 +311,8 @@ void HostSession::accept_response(base::Duration waited) {
 /// The action of an answer is about the ill health that it reports, and "none" leaves the one named before: a cgcs
 /// guest names it once a minute. What was registered is what a hang calls for, and stays.
 void HostSession::judge_health(const wire::ChallengeResponse& response) {
+    // The reason of ill health has the guest's warnings, too.
+    warning_ = response.healthy ? response.reason : "";
     if (response.healthy) return clear(FaultKind::unhealthy, "recovered");
     auto action = response.corrective_action;
     if (action == model::CorrectiveAction::none) action.reset();
@@ -429,6 +431,7 @@ void HostSession::forget_registration(bool expected_back) {
     consecutive_misses_ = 0;
     late_since_answer_ = false;
     reconnected_ = false;
+    warning_.clear();
     actions_->emplace_back(SaveRegistration{std::nullopt, expected_back, expected_back ? restart_time_ : Millis{}});
 }
 

@@ -57,6 +57,8 @@ public:
     bool stopped() const { return stopped_; }  ///< on purpose, and not started since
     bool any_fault_open() const { return open_ != std::array<bool, kFaultKinds>{}; }
     bool fault_open(FaultKind kind) const { return open_[static_cast<std::size_t>(kind)]; }
+    /// What the guest warns of in its last answer though it is healthy; empty: nothing.
+    const std::string& warning() const { return warning_; }
     const HostSessionCounters& counters() const { return counters_; }
     /// The next Tick will judge a deadline that has passed: what the channel holds has to be read before.
     bool miss_due(base::TimePoint now) const { return judged() && now >= judgement_at(); }
@@ -175,6 +177,7 @@ private:
     std::array<std::string, kFaultKinds> detail_;
     std::string unhealthy_reason_;
     std::optional<model::CorrectiveAction> unhealthy_action_;
+    std::string warning_;
 
     HostSessionCounters counters_;
     RoundTrips round_trips_;

@@ -28,6 +28,7 @@ struct GuestReport {
     std::string name;                   ///< the name the guest gave itself; display only
     std::string state;                  ///< registered, unregistered, lost, unhealthy, crashed, held
     std::string hold;                   ///< why nobody is judged now; empty when judged
+    std::string warning;                ///< what it warns of though it is healthy, in its own words; empty: nothing
     std::vector<std::string> channels;  ///< connected channels: org.vitalwire.0, cgcs.heartbeat, cgcs.messaging,
                                         ///< org.qemu.guest_agent.0
     base::Millis interval{};

@@ -42,6 +42,7 @@ model::GuestReport some_report() {
     report.name = "web";
     report.state = "registered";
     report.hold = "paused";
+    report.warning = "application db is not watched";
     report.channels = {"org.vitalwire.0", "cgcs.heartbeat"};
     report.interval = Millis(1000);
     report.response_deadline = Millis(500);

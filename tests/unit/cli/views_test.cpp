@@ -67,6 +67,13 @@ TEST(GuestsView, NotesAGuestThatCameNearItsDeadline) {
     EXPECT_THAT(guests_lines({{"guests", {far}}}, kNow, {})[1], Not(HasSubstr("deadline")));
 }
 
+TEST(GuestsView, NotesWhatAHealthyGuestWarnsOf) {
+    json entry = guest("g1", "registered");
+    entry["warning"] = "warning: application db is not watched";
+    EXPECT_THAT(guests_lines({{"guests", {entry}}}, kNow, {})[1], HasSubstr("application db is not watched"));
+    EXPECT_THAT(guest_view({{"guest", entry}}, kNow, {}), Contains(AllOf(StartsWith("warning"), HasSubstr("db"))));
+}
+
 TEST(GuestView, ShowsHowLongAnswersTook) {
     json entry = guest("g1", "registered");
     entry["round_trips"] = {0, 60, 1};

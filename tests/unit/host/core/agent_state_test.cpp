@@ -34,6 +34,7 @@ public:
     void fault_forgotten(const base::FaultId&, bool) override {}
     void guest_changed(const GuestId&) override {}
     void guest_gone(const GuestId&) override {}
+    void guest_warned(const GuestId&, const std::string&, const std::string&) override {}
     void save(const GuestId&, const SaveRegistration&) override {}
     void closed_changed(const GuestId&, model::FaultKind, const std::optional<heartbeat::OpenFault>&) override {}
     void standing_changed(const GuestId&, std::optional<heartbeat::Inhibit>) override {}

@@ -116,6 +116,7 @@ protected:
     void fault_forgotten(const FaultId&, bool) override {}
     void guest_changed(const GuestId& guest) override { controllers_->guest_changed(guest); }
     void guest_gone(const GuestId& guest) override { controllers_->guest_gone(guest); }
+    void guest_warned(const GuestId&, const std::string&, const std::string&) override {}
     void save(const GuestId&, const heartbeat::SaveRegistration&) override {}
     void closed_changed(const GuestId&, model::FaultKind, const std::optional<heartbeat::OpenFault>&) override {}
     void standing_changed(const GuestId&, std::optional<heartbeat::Inhibit>) override {}

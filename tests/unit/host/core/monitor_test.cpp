@@ -106,6 +106,9 @@ protected:
     }
     void guest_changed(const GuestId& guest) override { changes_.push_back(guest.str()); }
     void guest_gone(const GuestId& guest) override { changes_.push_back("gone " + guest.str()); }
+    void guest_warned(const GuestId&, const std::string& name, const std::string& warning) override {
+        log_.push_back(name + " warns of " + warning);
+    }
     void save(const GuestId& guest, const heartbeat::SaveRegistration& saved) override { saved_[guest.str()] = saved; }
     void closed_changed(const GuestId&, model::FaultKind, const std::optional<heartbeat::OpenFault>&) override {}
     void standing_changed(const GuestId&, std::optional<heartbeat::Inhibit>) override {}
@@ -247,6 +250,54 @@ TEST_F(MonitorTest, TellsAReasonThatChangesWithEveryAnswerOnceASecond) {
     EXPECT_LE(told.size(), 5U);
     at(Millis(4000 - 1));
     EXPECT_EQ(faults_.at("f1").reason, "reason 30");
+}
+
+TEST_F(MonitorTest, TellsWhatAHealthyGuestWarnsOfUntilItWarnsNoMore) {
+    registered("a", Millis(100));
+    changes_.clear();
+    for (int beat = 1; beat <= 3; ++beat) {
+        at(Millis(100 * beat));
+        answer("a", true, "warning: application db is not watched");
+    }
+    EXPECT_THAT(take(), ElementsAre("name of a warns of warning: application db is not watched"));
+    EXPECT_THAT(changes_, ElementsAre("a"));
+    EXPECT_EQ(state("a"), "registered");
+    EXPECT_EQ(monitor_.report(GuestId("a"))->warning, "warning: application db is not watched");
+    at(Millis(400));
+    answer("a");
+    EXPECT_THAT(take(), ElementsAre("name of a warns of "));
+    EXPECT_EQ(monitor_.report(GuestId("a"))->warning, "");
+}
+
+TEST_F(MonitorTest, TheWarningOfAnUnhealthyGuestIsInItsReason) {
+    registered("a", Millis(100));
+    at(Millis(100));
+    answer("a", false, "disk; warning: db");
+    EXPECT_THAT(take(), ElementsAre("open a unhealthy disk; warning: db"));
+    EXPECT_EQ(monitor_.report(GuestId("a"))->warning, "");
+}
+
+TEST_F(MonitorTest, AWarningEndsWithTheRegistration) {
+    registered("a", Millis(100));
+    at(Millis(100));
+    answer("a", true, "db");
+    step("a", heartbeat::Stopped{heartbeat::StopReason::domain_stopped});
+    EXPECT_THAT(take(), ElementsAre("name of a warns of db", "name of a warns of "));
+}
+
+TEST_F(MonitorTest, TellsAWarningThatChangesWithEveryAnswerAFewTimesAndShowsTheLast) {
+    registered("a", Millis(100));
+    for (int beat = 1; beat <= 290; ++beat) {
+        at(Millis(100 * beat));
+        answer("a", true, "warning " + std::to_string(beat));
+    }
+    EXPECT_THAT(take(), testing::SizeIs(4));
+    EXPECT_EQ(monitor_.report(GuestId("a"))->warning, "warning 290");
+    for (int beat = 291; beat <= 310; ++beat) {
+        at(Millis(100 * beat));
+        answer("a", true, "warning 290");
+    }
+    EXPECT_THAT(take(), ElementsAre("name of a warns of warning 290"));
 }
 
 TEST_F(MonitorTest, ForgetsAClearedFaultWhenItsLastRevisionIsDelivered) {
