@@ -163,6 +163,7 @@ export function Guest({ id }) {
             <Facts entries={[
               ['State', <Badge word={guest.state} />],
               ['Not judged because', guest.hold],
+              ['Warns of', guest.warning],
               ['Id', guest.guest],
               ['Host', <HostLink host={guest.host} />],
               ['Also reported by', guest.hosts.filter((host) => host !== guest.host).join(', ')],
