@@ -204,8 +204,8 @@ base::Result<bool> Peers::take_journals(const std::string& url, Known& known, co
     const nlohmann::json* list = wire::find(*object, "journals");
     if (list == nullptr || !list->is_array() || controller.empty() || life.empty())
         return base::fail(base::Errc::bad_field, "expected 'controller', 'life' and an array 'journals'");
-    const std::string before = std::exchange(known.controller, controller);
-    if (!before.empty() && before != controller) handler_.peer_removed(before);
+    const std::string earlier = std::exchange(known.controller, controller);
+    if (!earlier.empty() && earlier != controller) handler_.peer_removed(earlier);
     const auto ahead = clock_ahead(*object, asked_at);
     problems_.set(clock_problem(url), describe(ahead));
     // A controller of a release that does not tell of agents is not waited for.

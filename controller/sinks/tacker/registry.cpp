@@ -13,6 +13,7 @@
 #include "controller/sinks/tacker/registration_json.hpp"
 #include "runtime/problems.hpp"
 #include "runtime/store.hpp"
+#include "runtime/stored_table.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller::tacker {
@@ -85,6 +86,7 @@ HttpResponse reply(int status, const json& body) {
 Registry::Registry(std::string name, const SinkContext& context, Options options, Registered registered)
     : name_(std::move(name)),
       context_(context),
+      table_(context_.table("tacker." + name_)),
       options_(std::move(options)),
       registered_(std::move(registered)),
       registrations_([this](const Registration& registration, bool gone) { changed(registration, gone); }),
@@ -102,7 +104,8 @@ Registry::Registry(std::string name, const SinkContext& context, Options options
 }
 
 void Registry::load() {
-    for (const auto& [id, text] : context_.store->load("tacker." + name_)) {
+    const auto rows = table_.rows();  // a copy: some are erased
+    for (const auto& [id, text] : rows) {
         const auto row = wire::parse_object(text);
         auto registration = row ? registration_from(*row) : tl::make_unexpected(row.error());
         if (registration) {
@@ -110,7 +113,7 @@ void Registry::load() {
         } else {
             log::warning("dropped a registration that cannot be read",
                          {{"sink", name_}, {"id", id}, {"why", registration.error().message}});
-            context_.store->erase("tacker." + name_, id);
+            table_.erase(id);
         }
     }
 }
@@ -129,8 +132,8 @@ void Registry::stop() {
 }
 
 void Registry::changed(const Registration& registration, bool gone) {
-    if (gone) return context_.store->erase("tacker." + name_, registration.alarm_id);
-    context_.store->put("tacker." + name_, registration.alarm_id, wire::dump(to_json(registration)));
+    if (gone) return table_.erase(registration.alarm_id);
+    table_.put(registration.alarm_id, wire::dump(to_json(registration)));
     log_change(registration);
     if (!registration.removed) registered_(registration.server);
 }

@@ -66,6 +66,7 @@ private:
 
     std::string name_;
     SinkContext context_;
+    runtime::StoredTable& table_;
     Options options_;
     Registered registered_;
     Registrations registrations_;

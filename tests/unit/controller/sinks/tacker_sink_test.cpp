@@ -6,6 +6,7 @@
 #include "runtime/metrics.hpp"
 #include "runtime/problems.hpp"
 #include "runtime/store.hpp"
+#include "runtime/stored_table.hpp"
 #include "tests/unit/controller/sinks/sink_fixture.hpp"
 #include "tests/unit/controller/support/receiver.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -36,6 +37,9 @@ protected:
                 nullptr,
                 "s",
                 store.get(),
+                [this](const std::string& name) -> runtime::StoredTable& {
+                    return tables.try_emplace(controller + name, *store, controller + name).first->second;
+                },
                 metrics.back().get(),
                 &problems,
                 [this](const base::GuestId& guest) { registered.push_back(guest.str()); },
@@ -87,6 +91,8 @@ protected:
 
     test::TempDir dir;
     std::unique_ptr<runtime::Store> store;
+    std::map<std::string, runtime::StoredTable> tables;  ///< as the controllers keep them
+    std::string controller;                              ///< whose sink is made
     std::vector<std::unique_ptr<runtime::Metrics>> metrics;
     runtime::Problems problems;
     Receiver tacker{loop.io};
@@ -258,6 +264,7 @@ TEST_F(TackerSinkTest, RegistrationsSurviveARestart) {
     sink->stop();
     sink.reset();
     store->close();
+    tables.clear();
     store.reset();
     sink = started();
     EXPECT_EQ(register_at(*sink), kept);
@@ -265,8 +272,19 @@ TEST_F(TackerSinkTest, RegistrationsSurviveARestart) {
     EXPECT_THAT(tacker.requests, SizeIs(1));
 }
 
+TEST_F(TackerSinkTest, RegistrationsSurviveAReload) {
+    auto sink = started();
+    register_at(*sink);
+    sink->stop();
+    sink.reset();
+    sink = started("fault = heartbeat_lost 1111 21\n");
+    deliver(*sink, raise());
+    EXPECT_THAT(tacker.requests, SizeIs(1));
+}
+
 TEST_F(TackerSinkTest, WhatIsRegisteredAtOneControllerTheOthersGetToo) {
     const auto first = started();
+    controller = "second";
     const auto second = started("peers = http://" + first->address() + "\n");
     const std::string id = register_at(*second);
     deliver(*first, raise());
@@ -281,6 +299,7 @@ TEST_F(TackerSinkTest, WhoWasAwayFetchesWhatHeMissed) {
     const auto first = started();
     register_at(*first);
     registered.clear();
+    controller = "second";
     const auto second = started("sync = 100 ms\npeers = http://" + first->address() + "\n");
     ASSERT_TRUE(loop.until([&] { return !registered.empty(); }));
     deliver(*second, raise());
