@@ -176,9 +176,11 @@ class Python:
             self.tell(query=number, **({"failed": refused.code} if refused else
                                        {"members": [member.instance_id for member in members]}))
 
+        seq, datagram = self.group._session.query(self.time.now + timeout, done)
         try:
-            self.group._ask(self.time.now + timeout, done)
+            self.group._send(datagram)
         except vitalwire.Refused as refused:
+            self.group._session.forget(seq)
             self.tell(query=number, failed=BUSY.get(refused.code, refused.code))
 
     def fill(self) -> None:

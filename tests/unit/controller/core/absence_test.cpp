@@ -6,6 +6,7 @@ namespace {
 using std::chrono::seconds;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
@@ -162,10 +163,11 @@ TEST_F(AbsenceTest, WhatAnOperatorClosedStaysClosedThoughNoHistoryIsKept) {
     ASSERT_TRUE(core->clear_by_operator(f1.id, "replaced", moment));
     pass(seconds(2));
     take();
+    const std::size_t before = received<bus::HandBack>("compute-1").size();
     up(hello("compute-1"), {f1});
     pass(seconds(2));
-    EXPECT_THAT(take(), IsEmpty());
-    EXPECT_EQ(received<bus::HandBack>("compute-1").size(), 2U) << "its agent closes it, too";
+    EXPECT_THAT(take(), Not(Contains(HasSubstr("f1"))));
+    EXPECT_EQ(received<bus::HandBack>("compute-1").size(), before + 1) << "its agent closes it, too";
 }
 
 }  // namespace

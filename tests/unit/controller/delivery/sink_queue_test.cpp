@@ -103,7 +103,10 @@ TEST_F(SinkQueueTest, WhatCannotHaveArrivedWhenMaintenanceBeginsWaitsForItsEnd) 
     };
     offer(open_alarm("g1", "a1"));
     offer(open_alarm("g2", "a2"));
-    EXPECT_THAT(pump(Answer::unsent, "g2", Answer::fail), ElementsAre("a1 opened 1", "a2 opened 1"));
+    const auto first = queue.next(now);
+    const auto second = queue.next(now);
+    answer(*first, Answer::unsent);
+    answer(*second, Answer::fail);
     for (const char* guest : {"g1", "g2"})
         queue.offer(shared(open_alarm(guest, guest == std::string("g1") ? "a1" : "a2")), maintained());
     now += seconds(10);
