@@ -108,7 +108,9 @@ std::string closed_key(const base::GuestId& guest, model::FaultKind kind) {
 }  // namespace
 
 json to_json(const SaveRegistration& saved) {
-    json out = {{"expected_back", saved.expected_back}, {"restart_time_ms", saved.restart_time.count()}};
+    json out = {{"expected_back", saved.expected_back},
+                {"own_heartbeat", saved.own_heartbeat},
+                {"restart_time_ms", saved.restart_time.count()}};
     if (!saved.registration) return out;
     const Registration& registration = *saved.registration;
     out["registration"] = {{"dialect", name_of(registration.dialect)},
@@ -134,6 +136,7 @@ json to_json(const SaveRegistration& saved) {
 Result<SaveRegistration> saved_from_json(const json& object) {
     SaveRegistration saved;
     saved.expected_back = wire::bool_or(object, "expected_back", false);
+    saved.own_heartbeat = wire::bool_or(object, "own_heartbeat", false);
     saved.restart_time = Millis(wire::int_or(object, "restart_time_ms", 0));
     const json* found = wire::find(object, "registration");
     if (found == nullptr) return saved;

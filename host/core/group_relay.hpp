@@ -119,7 +119,7 @@ private:
         bool missed = false;  ///< the channel was away, or went so soon afterwards that it may have been lost
     };
     struct Guest {
-        std::array<std::unique_ptr<Lane>, 2> lanes;  ///< by dialect
+        std::array<std::unique_ptr<Lane>, wire::kDialects> lanes;  ///< those that carry groups
         std::unordered_map<std::string, PeerState> peers;
     };
 

@@ -193,6 +193,7 @@ struct SaveRegistration {
     std::optional<Registration> registration;
     bool expected_back = false;   ///< not registered now, but was before the machine rebooted or crashed
     base::Millis restart_time{};  ///< with expected_back: Registration::restart_time of the session that ended
+    bool own_heartbeat = false;   ///< with expected_back: its QEMU guest agent does not stand in for it
 
     bool empty() const { return !registration && !expected_back; }
     friend bool operator==(const SaveRegistration&, const SaveRegistration&) = default;

@@ -32,7 +32,7 @@ void HostSession::resume(SaveRegistration saved, const std::vector<OpenFault>& o
     now_ = now;
     registration_ = std::move(saved.registration);
     was_registered_ = registration_ || saved.expected_back;
-    own_heartbeat_ = registration_ && !by_guest_agent();
+    own_heartbeat_ = registration_ ? !by_guest_agent() : saved.own_heartbeat;
     if (registration_) run_ = registration_->run;
     restart_time_ = saved.restart_time;
     for (const OpenFault& fault : open_faults) {
@@ -432,7 +432,8 @@ void HostSession::forget_registration(bool expected_back) {
     late_since_answer_ = false;
     reconnected_ = false;
     warning_.clear();
-    actions_->emplace_back(SaveRegistration{std::nullopt, expected_back, expected_back ? restart_time_ : Millis{}});
+    actions_->emplace_back(
+        SaveRegistration{std::nullopt, expected_back, expected_back ? restart_time_ : Millis{}, own_heartbeat_});
 }
 
 }  // namespace vitalwire::heartbeat

@@ -133,6 +133,23 @@ TEST_F(GuestAgentEvidence, DoesNotStandInForAHeartbeatThatIsExpectedBack) {
     EXPECT_THAT(host_.run(std::chrono::minutes(3)), ElementsAre("120000 open not_established"));
 }
 
+TEST_F(GuestAgentEvidence, DoesNotStandInForItAfterARestartOfTheAgentEither) {
+    host_.beating();
+    host_.on(Rebooted{});
+    Host restarted{asking()};
+    restarted.resume_unregistered({}, host_.saved());
+    EXPECT_THAT(restarted.on(GuestAgentAnswered{}), IsEmpty());
+    EXPECT_THAT(restarted.run(std::chrono::minutes(3)), ElementsAre("120000 open not_established"));
+}
+
+TEST_F(GuestAgentEvidence, ComesBackItselfAfterARestartOfTheAgentWithinAReboot) {
+    answered();
+    host_.on(Rebooted{});
+    Host restarted{asking()};
+    restarted.resume_unregistered({}, host_.saved());
+    EXPECT_THAT(restarted.on(GuestAgentAnswered{}), ElementsAre("keep s1"));
+}
+
 TEST_F(GuestAgentEvidence, TakesOverWhenTheGuestUnregisters) {
     host_.beating();
     host_.exit("s1");

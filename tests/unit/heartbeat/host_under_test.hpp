@@ -79,8 +79,10 @@ public:
         HostActions actions;
         session_.step(event, now_, wall_, actions);
         Lines lines;
-        for (const auto& action : actions)
+        for (const auto& action : actions) {
             lines.push_back(std::visit(Words{}, action));
+            if (const auto* save = std::get_if<SaveRegistration>(&action)) saved_ = *save;
+        }
         return lines;
     }
     Lines tick() { return on(Tick{}); }
@@ -154,6 +156,7 @@ public:
     }
 
     const HostSession& session() const { return session_; }
+    const SaveRegistration& saved() const { return saved_; }
     Millis due_in() const { return std::chrono::duration_cast<Millis>(session_.next_deadline() - now_); }
     bool idle() const { return session_.next_deadline() == base::kNever; }
 
@@ -162,6 +165,7 @@ private:
     base::TimePoint now_{std::chrono::hours(1)};
     base::WallTime wall_{std::chrono::hours(500000)};
     HostSession session_;
+    SaveRegistration saved_;
 };
 
 inline HostPolicy required() {

@@ -137,6 +137,16 @@ TEST_F(AgentCoreGuestAgentTest, WatchesAGuestOverItsChannel) {
     EXPECT_THAT(open_faults(), IsEmpty());
 }
 
+TEST_F(AgentCoreGuestAgentTest, SpeaksOverAChannelBesideThatOfTheServerGroup) {
+    core_->channel_found(kVm, ChannelKind::native, Millis(300), at());
+    core_->channel_up(GuestKey(kVm), ChannelKind::native, at());
+    runs_with_channel();
+    core_->spoke(kVm, Dialect::guest_agent, wire::kBaseVersion);
+    core_->channel_drained(kVm, Dialect::guest_agent);
+    after(seconds(1));
+    EXPECT_EQ(state(), "registered");
+}
+
 TEST_F(AgentCoreGuestAgentTest, WatchesAGuestThroughCallsOfTheHypervisorsDaemon) {
     core_->machine(kVm, heartbeat::Started{}, at());
     core_->guest_agent_port(kVm, true, at());
