@@ -203,7 +203,10 @@ void AlarmManager::end(const base::FaultId& fault, std::string_view why, bool fo
     const TrackedFault* tracked = table().find(fault);
     if (tracked == nullptr || !tracked->fault.open()) return;
     const bool others = for_absent && !tracked->withheld && !delivers(tracked->host);
-    if (others) sinks_.restore(to_alarm(*tracked));
+    if (others) {
+        sinks_.restore(to_alarm(*tracked));
+        trust_peers(*tracked);
+    }
     FaultTable::Entry entry = list_.table().clear(fault, why, now);
     entry.dropped = others;
     take(std::move(entry));
@@ -224,8 +227,9 @@ void AlarmManager::trust_peers(const TrackedFault& tracked) {
     const Alarm alarm = to_alarm(tracked);
     for (const auto& sink : sinks_.sinks()) {
         const JournalEntry* entry = acknowledged_elsewhere(*record, sink->name());
-        if (entry == nullptr || !sink->takes(alarm) || sink->queue().acknowledged(alarm)) continue;
+        if (entry == nullptr || !sink->takes(alarm)) continue;
         const bool ended = entry->detail.starts_with(to_string(AlarmChange::cleared));
+        if (!ended && sink->queue().acknowledged(alarm)) continue;
         const Acked acked{ended ? Acked::Phase::cleared : Acked::Phase::open, entry->revision};
         sinks_.restore(*sink, alarm, acked);
         rows_.put_acked(sink->name(), alarm.id, acked);

@@ -439,7 +439,7 @@ bool Core::clear_by_operator(const base::FaultId& fault, const std::string& reas
     if (tracked == nullptr || !tracked->fault.open()) return false;
     log::warning("fault cleared by the operator", {{"fault", fault}, {"reason", reason}});
     alarms_.note(fault, kClosedEntry, reason, moment.wall);
-    end(*tracked, kByOperator, true, moment);
+    end(*tracked, kByOperator, moment);
     return true;
 }
 
@@ -470,9 +470,12 @@ void Core::hold_closed(const base::FaultId& id, base::WallTime closed_at, Moment
         context_.rows.put_closed_alarm(*held);
 }
 
-/// Its agent closes it too, and so at every controller.
-void Core::end(const TrackedFault& tracked, std::string_view why, bool for_absent, Moment moment) {
+/// Its agent closes it too, and so at every controller. One of them notifies the sinks: the primary, or any when the
+/// agent is away with its primary.
+void Core::end(const TrackedFault& tracked, std::string_view why, Moment moment) {
     const HostId host = tracked.host;
+    const Agent* agent = fleet_.find(host);
+    const bool for_absent = agent == nullptr || (!agent->connected && !peer_is_primary(host, *agent));
     model::Fault closed = tracked.fault;
     ++closed.revision;
     closed.cleared_at = closed.updated_at = moment.wall;

@@ -211,7 +211,7 @@ private:
     void check_silence(base::Moment moment);
     void remove_agent(const base::HostId& host);
     void end_by_evidence(base::Moment moment);
-    void end(const TrackedFault& tracked, std::string_view why, bool for_absent, base::Moment moment);
+    void end(const TrackedFault& tracked, std::string_view why, base::Moment moment);
     void state_changed(const base::HostId& host, std::uint64_t changes);
     void send_newer(const base::HostId& host);
     void adopt_orphaned_hosts(base::Moment moment);

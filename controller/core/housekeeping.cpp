@@ -142,10 +142,8 @@ void Core::end_by_evidence(Moment moment) {
     }
     for (const auto& [fault, why] : ended) {
         const TrackedFault* tracked = alarms_.table().find(fault);
-        const Agent* agent = fleet_.find(tracked->host);
-        const bool absent = agent == nullptr || (!agent->connected && !peer_is_primary(tracked->host, *agent));
         log::info("fault ended by evidence", {{"fault", fault}, {"guest", tracked->fault.guest}, {"why", why}});
-        end(*tracked, why, absent, moment);
+        end(*tracked, why, moment);
     }
 }
 

@@ -13,7 +13,7 @@ using base::Moment;
 
 namespace {
 
-constexpr std::string_view kRemoved = "host removed";
+constexpr std::string_view kHostRemoved = "host removed";  // why its faults end
 
 /// The id of the one entry that `name` is the id or the display name of.
 template <class Entries, class NameOf>
@@ -222,11 +222,11 @@ void Core::forget_host(const HostId& name, Moment moment) {
         if (tracked->fault.open()) open.push_back(tracked->fault.id);
     }
     for (const base::FaultId& fault : open) {
-        alarms_.note(fault, kClosedEntry, std::string(kRemoved), moment.wall);
-        alarms_.end(fault, kRemoved, true, moment.wall);
+        alarms_.note(fault, kHostRemovedEntry, name.str(), moment.wall);
+        alarms_.end(fault, kHostRemoved, true, moment.wall);
     }
     // Under the alarm's name, raised or not: by it the other controllers learn.
-    alarms_.note(agent_lost_id(name), kClosedEntry, std::string(kRemoved), moment.wall);
+    alarms_.note(agent_lost_id(name), kHostRemovedEntry, name.str(), moment.wall);
     remove_agent(name);
     monitor(moment);
 }
@@ -235,14 +235,14 @@ void Core::merge_journal(const base::FaultId& fault, const std::string& controll
                          base::Duration ahead) {
     std::optional<JournalEntry> decision;
     for (const JournalEntry& entry : part.entries) {
-        if (entry.what == kClosedEntry) decision = entry;
+        if (entry.what == kClosedEntry || entry.what == kHostRemovedEntry) decision = entry;
     }
     const bool is_internal = part.alarm.has_value();
     const bool is_news = decision && !knows(fault, controller, *decision);
     alarms_.merge_journal(fault, controller, std::move(part));
     if (!decision) return;
     decision->at -= std::chrono::duration_cast<base::WallTime::duration>(ahead);
-    if (decision->detail == kRemoved && alarms_.table().find(fault) == nullptr) {
+    if (decision->what == kHostRemovedEntry && alarms_.table().find(fault) == nullptr) {
         // A host may be set up again: what was decided counts once.
         if (is_news) removed_elsewhere(fault, controller, *decision, moment);
         return;
@@ -272,13 +272,15 @@ void Core::decided_elsewhere(const base::FaultId& fault, const std::string& cont
     const TrackedFault* tracked = alarms_.table().find(fault);
     if (tracked == nullptr) return;
     const Agent* agent = fleet_.find(tracked->host);
-    if (decision.detail == kRemoved && agent != nullptr && agent->connected && tracked->fault.open()) {
+    const bool removed = decision.what == kHostRemovedEntry;
+    if (removed && agent != nullptr && agent->connected && tracked->fault.open()) {
         // That controller had lost its link; the host lives.
         log::warning("host removed at another controller is connected here, its fault stays open",
                      {{"host", tracked->host}, {"at", controller}, {"fault", fault}});
         return;
     }
-    clear_by_operator(fault, decision.detail + " (at " + controller + ")", moment);
+    clear_by_operator(fault, (removed ? std::string(kHostRemoved) : decision.detail) + " (at " + controller + ")",
+                      moment);
 }
 
 void Core::removed_elsewhere(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision,

@@ -34,6 +34,8 @@ struct JournalEntry {
 
 /// JournalEntry::what of an operator's decision to end the fault, with his reason.
 inline constexpr const char* kClosedEntry = "closed by the operator";
+/// The same where he had the fault's host removed.
+inline constexpr const char* kHostRemovedEntry = "host removed by the operator";
 inline constexpr const char* kOpenedEntry = "opened";
 inline constexpr const char* kClearedEntry = "cleared";
 inline constexpr const char* kAcknowledgedEntry = "acknowledged";

@@ -46,6 +46,14 @@ std::string time_of(const AlarmEvent& event) {
     return seconds_of(event.alarm.opened_at);
 }
 
+/// Maintenance of the host or its segment is a 409, too. The message names the host, which may be called anything.
+bool is_duplicate(const HttpClientResponse& response, const base::HostId& host) {
+    std::string body = response.body;
+    for (std::size_t at = 0; !host.empty() && (at = body.find(host.str(), at)) != std::string::npos;)
+        body.erase(at, host.str().size());
+    return response.status == 409 && body.find("maintenance") == std::string::npos;
+}
+
 /// Masakari stops and starts a server of whose fault it is notified. It has no update and no clear. 202 proves that it
 /// has this fault; 409 means only that it has one like it, so its list is read: the notification of this fault is the
 /// one of this server, event and time. While it recovers a server another fault of that guest waits, as it would only
@@ -83,9 +91,7 @@ private:
         if (again) duplicates_[event.alarm.id].insert(time);
         request.body = wire::dump(notification(event, time));
         call(std::move(request), [this, event, time, done = std::move(done)](const auto& response) {
-            const bool duplicate =
-                response && response->status == 409 && response->body.find("maintenance") == std::string::npos;
-            if (duplicate) return look_for(event, time, done);
+            if (response && is_duplicate(*response, event.alarm.host)) return look_for(event, time, done);
             end(event, outcome(response), done);
         });
     }

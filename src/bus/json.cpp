@@ -30,6 +30,14 @@ public:
 
     base::GuestId guest() { return base::GuestId(plain_name("guest", kMaxGuestId)); }
 
+    /// Alarms about the suite itself are called KIND.NAME: an agent's fault of such an id would stand for one.
+    base::FaultId fault_id() {
+        const std::string id = plain_name("id", kMaxFaultId);
+        if (id.find('.') != std::string::npos)
+            refuse(Errc::bad_field, "key 'id': a guest's fault has an id without '.'");
+        return base::FaultId(id);
+    }
+
     WallTime time(const char* key) {
         const std::string value = text(key, 1, kMaxWord);
         const WallTime parsed = base::from_iso8601(value);
@@ -115,7 +123,7 @@ json to_json(const Fault& fault) {
 Result<Fault> fault_from_json(const json& object) {
     ObjectReader in(object);
     Fault fault;
-    fault.id = base::FaultId(in.plain_name("id", kMaxFaultId));
+    fault.id = in.fault_id();
     fault.guest = in.guest();
     fault.guest_name = in.text_or("guest_name", wire::kMaxName);
     fault.kind = in.kind();

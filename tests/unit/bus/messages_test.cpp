@@ -213,6 +213,14 @@ TEST(BusMessages, NothingOfAReportOrAPolicyIsLost) {
     EXPECT_EQ(guest_policy_from_json(to_json(policy)).value(), policy);
 }
 
+TEST(FaultMessage, HasNoIdThatAnAlarmAboutTheSuiteMayHave) {
+    nlohmann::json object = to_json(some_fault());
+    object["id"] = "agent_lost.compute-1";
+    const auto fault = fault_from_json(object);
+    ASSERT_FALSE(fault);
+    EXPECT_EQ(fault.error().message, "key 'id': a guest's fault has an id without '.'");
+}
+
 TEST(BusMessages, NothingOfAFaultIsLost) {
     const model::Fault fault = fault_from_json(to_json(some_fault())).value();
     EXPECT_EQ(fault.id, some_fault().id);

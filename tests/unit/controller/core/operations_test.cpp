@@ -1,4 +1,4 @@
-#include "tests/unit/controller/core/core_fixture.hpp"
+#include "tests/unit/controller/core/operations_fixture.hpp"
 
 namespace vitalwire::controller {
 namespace {
@@ -10,27 +10,6 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-class OperationsTest : public CoreTest {
-protected:
-    base::Result<Maintenance> begin(MaintenanceScope scope, const std::string& name, const std::string& id = "m1") {
-        Maintenance window{id, scope, name, moment.wall, moment.wall + hours(2), "new disks", "eva"};
-        return core->begin_maintenance(window, moment);
-    }
-    void clear_f1(std::uint64_t revision = 2) {
-        model::Fault over = f1;
-        over.revision = revision;
-        over.cleared_at = moment.wall;
-        report("compute-1", over);
-    }
-    Journal::Part closed(const std::string& reason) const { return {{{moment.wall, kClosedEntry, "", reason}}, 0}; }
-    std::vector<std::string> journal(const std::string& fault) const {
-        std::vector<std::string> entries;
-        for (const JournalEntry& entry : core->alarms().journal().find(base::FaultId(fault))->entries)
-            entries.push_back(entry.what + (entry.detail.empty() ? "" : ": " + entry.detail));
-        return entries;
-    }
-};
 
 TEST_F(OperationsTest, AFaultThatComesAndGoesInMaintenanceIsSentToNobody) {
     place("g1", "compute-1");
@@ -436,97 +415,6 @@ TEST_F(SuiteAlarmTest, ThatIsClosedWhereItWasRaisedIsNotRaisedByTheOneThatTakesO
 }
 
 // What an operator decides at one controller counts at all.
-
-TEST_F(OperationsTest, AFaultThatIsClosedAtAnotherControllerIsClosedWhileItsAgentIsAway) {
-    place("g1", "compute-1");
-    up(hello("compute-1"), {f1});
-    down("compute-1");
-    take();
-    core->merge_journal(f1.id, "ctl-2", closed("looked at it"), moment);
-    run_deferred();
-    EXPECT_THAT(take(), Contains("f1 cleared 2"));
-    EXPECT_THAT(journal("f1"), Contains("closed by the operator: looked at it (at ctl-2)"));
-}
-
-TEST_F(OperationsTest, AFaultThatIsClosedAtAnotherControllerIsClosedAtItsAgentToo) {
-    place("g1", "compute-1");
-    up(hello("compute-1"), {f1});
-    sent.clear();
-    core->merge_journal(f1.id, "ctl-2", closed("looked at it"), moment);
-    run_deferred();
-    const auto handed = received<bus::HandBack>("compute-1");
-    ASSERT_EQ(handed.size(), 1U);
-    EXPECT_EQ(handed[0].faults.at(0).clear_reason, kByOperator);
-}
-
-TEST_F(OperationsTest, WhatAnotherControllerOnlySawClosesNothing) {
-    place("g1", "compute-1");
-    up(hello("compute-1"), {f1});
-    take();
-    core->merge_journal(f1.id, "ctl-2", {{{moment.wall, "cleared", "", "recovered"}}, 0}, moment);
-    run_deferred();
-    EXPECT_THAT(take(), IsEmpty());
-    EXPECT_EQ(tracked("f1")->fault.open(), true);
-}
-
-TEST_F(OperationsTest, AHostThatIsRemovedAtAnotherControllerIsRemovedHere) {
-    up(hello("compute-1"));
-    down("compute-1");
-    pass(seconds(10));
-    take();
-    core->merge_journal(base::FaultId("agent_lost.compute-1"), "ctl-2", closed("host removed"), moment);
-    pass(seconds(2));
-    EXPECT_EQ(core->fleet().find(base::HostId("compute-1")), nullptr);
-    EXPECT_THAT(take(), Contains("agent_lost.compute-1 cleared 2"));
-}
-
-TEST_F(OperationsTest, AHostWhosePrimaryLivesIsForgottenThere) {
-    auto standby = [&](const std::string& host) {
-        bus::Hello greeting = hello(host);
-        greeting.is_primary = false;
-        greeting.primary = "ctl-2";
-        greeting.controllers = {"ctl", "ctl-2"};
-        return greeting;
-    };
-    up(standby("compute-1"));
-    up(standby("compute-2"));
-    down("compute-1");
-    const auto forgotten = core->remove_host(base::HostId("compute-1"), moment);
-    ASSERT_FALSE(forgotten);
-    EXPECT_THAT(forgotten.error().message, HasSubstr("controller ctl-2 is the primary of 'compute-1'"));
-    pass(seconds(1));
-    core->merge_journal(base::FaultId("agent_lost.compute-1"), "ctl-2", closed("host removed"), moment);
-    EXPECT_EQ(core->fleet().find(base::HostId("compute-1")), nullptr);
-}
-
-TEST_F(OperationsTest, AHostThatIsRemovedWhereItsLinkIsCutKeepsItsFaultsWhereItIsConnected) {
-    place("g1", "compute-1");
-    up(hello("compute-1"), {f1});
-    take();
-    core->merge_journal(f1.id, "ctl-2", closed("host removed"), moment);
-    run_deferred();
-    EXPECT_THAT(take(), IsEmpty());
-    EXPECT_TRUE(tracked("f1")->fault.open());
-}
-
-TEST_F(OperationsTest, AHostThatHasReturnedSinceItWasRemovedElsewhereStays) {
-    up(hello("compute-1"));
-    const Journal::Part removed = closed("host removed");
-    pass(seconds(5));
-    core->merge_journal(base::FaultId("agent_lost.compute-1"), "ctl-2", removed, moment);
-    EXPECT_NE(core->fleet().find(base::HostId("compute-1")), nullptr) << "its agent is connected";
-    down("compute-1");
-    pass(seconds(10));
-    core->merge_journal(base::FaultId("agent_lost.compute-1"), "ctl-2", removed, moment);
-    EXPECT_NE(core->fleet().find(base::HostId("compute-1")), nullptr) << "it was lost after that";
-}
-
-TEST_F(OperationsTest, TheOtherControllersLearnOfARemovedHostWhoseLossIsNoAlarmHere) {
-    up(hello("compute-1"));
-    down("compute-1");
-    ASSERT_TRUE(core->remove_host(base::HostId("compute-1"), moment));
-    EXPECT_THAT(journal("agent_lost.compute-1"), Contains("closed by the operator: host removed"));
-}
 
 TEST_F(OperationsTest, ThatAnOperatorHasSeenAFaultIsInItsJournal) {
     place("g1", "compute-1");

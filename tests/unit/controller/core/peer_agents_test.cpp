@@ -234,7 +234,7 @@ TEST_F(PeerAgentsTest, WhatIsDecidedByAClockThatDiffersCountsHere) {
 
 TEST_F(PeerAgentsTest, AHostThatIsSetUpAgainIsNotRemovedByTheDecisionOfThen) {
     const auto ahead = std::chrono::hours(1);
-    Journal::Part removed{{{moment.wall + ahead, kClosedEntry, "", "host removed"}}};
+    Journal::Part removed{{{moment.wall + ahead, kHostRemovedEntry, "", "compute-1"}}};
     core->merge_journal(base::FaultId(kLost), "other", removed, moment);
     report("compute-1", f1);
     take();

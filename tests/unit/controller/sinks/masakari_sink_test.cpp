@@ -194,6 +194,16 @@ TEST_F(MasakariSinkTest, OfAHostUnderMaintenanceItIsNotifiedAgainWithoutHoldingO
     EXPECT_THAT(outcome.why, HasSubstr("under maintenance"));
 }
 
+TEST_F(MasakariSinkTest, AHostThatIsCalledMaintenanceIsNotUnderIt) {
+    AlarmEvent event = raise();
+    event.alarm.host = base::HostId("maintenance-pool-7");
+    next = {
+        409,
+        R"({"conflict":{"message":"Notification received from host maintenance-pool-7 of type 'VM' is duplicate."}})"};
+    deliver(*make(), event);
+    EXPECT_EQ(requests.back().method, "GET") << "it looks for what Masakari has";
+}
+
 TEST_F(MasakariSinkTest, AHostInNoSegmentIsNamed) {
     next = {400, R"({"badRequest":{"code":400,"message":"Host with name compute-1 could not be found."}})"};
     const Outcome outcome = deliver(*make(), raise());
