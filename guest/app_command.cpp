@@ -62,16 +62,19 @@ public:
         return fail(Errc::disconnected, "cannot connect to vitalwired on " + base::escape(path) + ": " +
                                             std::generic_category().message(errno));
     }
-    bool send(const std::string& datagram) const {
-        return ::send(descriptor_, datagram.data(), datagram.size(), MSG_NOSIGNAL) >= 0;
+    /// A failure shows itself in receive(), behind the reason that the daemon may have given.
+    void send(const std::string& datagram) const {
+        ::send(descriptor_, datagram.data(), datagram.size(), MSG_NOSIGNAL);
     }
-    /// Empty when none comes in time.
-    std::string receive() const {
+    base::Result<std::string> receive() const {
         std::array<char, app::kMaxDatagram> buffer;
         pollfd ready{descriptor_, POLLIN, 0};
-        if (::poll(&ready, 1, kPatienceMs) != 1) return {};
-        const ssize_t size = ::recv(descriptor_, buffer.data(), buffer.size(), 0);
-        return size > 0 ? std::string(buffer.data(), static_cast<std::size_t>(size)) : std::string();
+        if (::poll(&ready, 1, kPatienceMs) != 1) return fail(Errc::timeout, "vitalwired did not answer within 5 s");
+        ssize_t size = ::recv(descriptor_, buffer.data(), buffer.size(), 0);
+        // A daemon that left the request unread shows as ECONNRESET, once; its refusal still follows.
+        if (size < 0 && errno == ECONNRESET) size = ::recv(descriptor_, buffer.data(), buffer.size(), 0);
+        if (size <= 0) return fail(Errc::disconnected, "vitalwired went away");
+        return std::string(buffer.data(), static_cast<std::size_t>(size));
     }
 
 private:
@@ -84,6 +87,7 @@ base::Result<app::Status> ask_status(const std::string& socket) {
         const auto from = static_cast<std::int64_t>(status.items.size());
         auto event = ask_daemon(socket, app::StatusRequest{from});
         if (!event) return tl::make_unexpected(event.error());
+        if (const auto* refused = std::get_if<app::Refused>(&*event)) return tl::make_unexpected(refused->error);
         auto* page = std::get_if<app::Status>(&*event);
         if (page == nullptr) return fail(Errc::malformed, "vitalwired sent another answer than a status");
         std::vector<app::Item> items = std::move(status.items);
@@ -128,10 +132,10 @@ base::Result<app::Event> ask_daemon(const std::string& socket, const app::Reques
     const Socket connection;
     if (const auto connected = connection.connect(socket_path(socket)); !connected)
         return tl::make_unexpected(connected.error());
-    if (!connection.send(app::encode(request))) return fail(Errc::disconnected, "vitalwired went away");
-    const std::string answer = connection.receive();
-    if (answer.empty()) return fail(Errc::timeout, "vitalwired did not answer within 5 s");
-    return app::decode_event(answer);
+    connection.send(app::encode(request));
+    const auto answer = connection.receive();
+    if (!answer) return tl::make_unexpected(answer.error());
+    return app::decode_event(*answer);
 }
 
 int send_report(const AppCommand& command) {
@@ -161,8 +165,10 @@ int print_list(const AppCommand& command) {
 int print_status(const AppCommand& command) {
     const auto status = ask_status(command.socket);
     if (!status) {
+        const Errc code = status.error().code;
+        const bool is_away = code == Errc::config || code == Errc::disconnected || code == Errc::timeout;
         complain(status.error().message);
-        return kNotWatched;
+        return is_away ? kNotWatched : kFailure;
     }
     if (command.json) {
         json items = json::array();

@@ -176,6 +176,7 @@ void AppConnection::handle(const app::Deregister&) {
 }
 
 void AppConnection::handle(const app::Subscribe& request) {
+    if ((request.broadcasts || request.notifications) && !take_place()) return;
     uses_group_ = request.broadcasts || request.notifications;
     group_.join(*this, {request.broadcasts, request.notifications});
 }
@@ -195,6 +196,7 @@ void AppConnection::handle(const app::StatusRequest& request) {
 }
 
 void AppConnection::handle(const app::WantActions& request) {
+    if (request.wanted && !take_place()) return;
     if (wants_actions_ && !request.wanted) owner_.abstains(*this);
     wants_actions_ = request.wanted;
 }
@@ -222,6 +224,7 @@ void AppConnection::receive_group(std::string_view datagram) {
 }
 
 void AppConnection::handle_group(const wire::GroupPdu& request) {
+    if (!take_place()) return;
     uses_group_ = true;
     const auto seq = seq_of(request);
     if (seq.value_or(0) <= app::kMaxSeq) return group_.send(*this, request);
@@ -278,6 +281,15 @@ void AppConnection::unanswered() {
     if (!drain([this] { return !awaits_answer_; }) || !std::exchange(awaits_answer_, false)) return;
     owner_.health_changed(*this, {false, "did not answer within " + std::to_string(timeout_.count()) + " ms"});
     timer_.arm(asked_at_ + interval_, [this] { ask(); });
+}
+
+/// These requests have no answer of their own: the end of the connection is one, and a library repeats them after it.
+bool AppConnection::take_place() {
+    const auto place = owner_.take_place(*this);
+    if (place) return true;
+    owner_.turned_away(*this, place.error());
+    if (send(app::Refused{place.error()})) end();
+    return false;
 }
 
 void AppConnection::refuse(const base::Error& error, std::optional<std::int64_t> id) {

@@ -25,6 +25,8 @@ public:
     class Owner {
     public:
         virtual ~Owner() = default;
+        /// Whether there is a place for `connection`, beside those that are registered or use the group.
+        virtual base::Result<void> take_place(const AppConnection& connection) = 0;
         /// Whether `connection` may be called `name`.
         virtual base::Result<void> admit(AppConnection& connection, const std::string& name) = 0;
         /// Whether a log line that `connection` caused may be written.
@@ -40,6 +42,8 @@ public:
         virtual void abstains(AppConnection& connection) = 0;
         /// A request other than a registration was refused.
         virtual void refused(AppConnection& connection, const base::Error& error) = 0;
+        /// It wanted more than to look and report, and there is no place for it.
+        virtual void turned_away(AppConnection& connection, const base::Error& error) = 0;
         /// A registration was refused. `name`: empty when it gave no valid one.
         virtual void not_watched(AppConnection& connection, const std::string& name, const base::Error& error) = 0;
         /// The last call about `connection`; it was not deregistered when `name()` is not empty.
@@ -96,6 +100,7 @@ private:
     void tell_slow(bool slow);
     void ask();
     void unanswered();
+    bool take_place();
     void refuse(const base::Error& error, std::optional<std::int64_t> id);
     void refuse_registration(const base::Error& error, const app::Origin& origin);
     bool send(const app::Event& event);

@@ -147,7 +147,7 @@ struct EventEncoder {
         for (const Item& item : event.items) {
             json each = encode_item(item);
             size += wire::dump(each).size();
-            if (size > kRoomForItems) break;
+            if (size > kRoomForItems || out["items"].size() == wire::kMaxKeys) break;
             out["items"].push_back(std::move(each));
         }
         put_id(out, event.id);

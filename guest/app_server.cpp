@@ -131,8 +131,7 @@ void AppServer::accept() {
     problem_.clear();
     const auto connection = std::make_shared<AppConnection>(clock_, group_, descriptor, static_cast<Owner&>(*this));
     if (const auto room = make_room(connection->uid(), descriptor); !room) {
-        const uid_t uid = connection->uid();
-        unwatched_.add(uid, "an application of user " + std::to_string(uid), "cannot connect", room.error());
+        turned_away(*connection, room.error());
         connection->turn_away(room.error());
     } else {
         connections_.push_back(connection);
@@ -173,16 +172,25 @@ void AppServer::restore(const Kept& kept) {
     if (kept.kind == "service") services_.restore(kept);
 }
 
+/// For one that may only look or report: as many of them as of the others, which it cannot keep out, nor they it.
 base::Result<void> AppServer::make_room(uid_t uid, int descriptor) {
-    if (uid != 0 && connections_of(uid) >= settings_.max_per_user && !evict_idle(uid)) {
+    if (uid != 0 && count(true, uid) >= settings_.max_per_user) evict_idle(uid);
+    if (count(true, std::nullopt) >= settings_.max) evict_idle(std::nullopt);
+    if (!is_spare(descriptor) && !evict_idle(std::nullopt)) return fail(Errc::too_many, kTooFewDescriptors);
+    return {};
+}
+
+base::Result<void> AppServer::take_place(const AppConnection& connection) {
+    const uid_t uid = connection.uid();
+    if (!connection.idle()) return {};
+    if (uid != 0 && count(false, uid) >= settings_.max_per_user) {
         return fail(Errc::too_many, "user " + std::to_string(uid) + " has " + std::to_string(settings_.max_per_user) +
                                         " applications already, [applications] max_per_user");
     }
-    if (connections_.size() >= settings_.max && !evict_idle(std::nullopt)) {
+    if (count(false, std::nullopt) >= settings_.max) {
         return fail(Errc::too_many,
                     "there are " + std::to_string(settings_.max) + " applications already, [applications] max");
     }
-    if (!is_spare(descriptor) && !evict_idle(std::nullopt)) return fail(Errc::too_many, kTooFewDescriptors);
     return {};
 }
 
@@ -197,9 +205,10 @@ bool AppServer::evict_idle(std::optional<uid_t> uid) {
     return true;
 }
 
-std::size_t AppServer::connections_of(uid_t uid) const {
-    return static_cast<std::size_t>(
-        std::count_if(connections_.begin(), connections_.end(), [&](const auto& each) { return each->uid() == uid; }));
+std::size_t AppServer::count(bool idle, std::optional<uid_t> uid) const {
+    return static_cast<std::size_t>(std::count_if(connections_.begin(), connections_.end(), [&](const auto& each) {
+        return each->idle() == idle && (!uid || each->uid() == *uid);
+    }));
 }
 
 void AppServer::retry(void (AppServer::*what)()) {
@@ -213,6 +222,7 @@ base::Result<void> AppServer::admit(AppConnection& connection, const std::string
         // Its end was not handled yet; what it sent before may deregister it.
         holder->second->process_ended();
     }
+    if (auto place = take_place(connection); !place) return place;
     if (auto free = absent_.take_over(connection.uid(), name); !free) return free;
     names_.emplace(name, &connection);
     unwatched_.remove(connection.uid(), application_source(name));
@@ -226,6 +236,11 @@ void AppServer::refused(AppConnection& connection, const base::Error& error) {
     log::info(
         "request of an application refused",
         {{"pid", connection.pid()}, {"uid", connection.uid()}, {"name", connection.name()}, {"why", error.message}});
+}
+
+void AppServer::turned_away(AppConnection& connection, const base::Error& error) {
+    const uid_t uid = connection.uid();
+    unwatched_.add(uid, "an application of user " + std::to_string(uid), "cannot connect", error);
 }
 
 void AppServer::not_watched(AppConnection& connection, const std::string& name, const base::Error& error) {

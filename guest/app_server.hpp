@@ -59,7 +59,8 @@ private:
     void retry(void (AppServer::*what)());
     base::Result<void> make_room(uid_t uid, int descriptor);
     bool evict_idle(std::optional<uid_t> uid);
-    std::size_t connections_of(uid_t uid) const;
+    std::size_t count(bool idle, std::optional<uid_t> uid) const;
+    base::Result<void> take_place(const AppConnection& connection) override;
     base::Result<void> admit(AppConnection& connection, const std::string& name) override;
     bool may_log(const AppConnection& connection) override;
     void health_changed(AppConnection& connection, const heartbeat::Health& health) override;
@@ -70,6 +71,7 @@ private:
     void voted(AppConnection& connection, const app::Vote& vote) override;
     void abstains(AppConnection& connection) override;
     void refused(AppConnection& connection, const base::Error& error) override;
+    void turned_away(AppConnection& connection, const base::Error& error) override;
     void not_watched(AppConnection& connection, const std::string& name, const base::Error& error) override;
     void closed(AppConnection& connection) override;
 

@@ -65,6 +65,24 @@ class WithDaemon(VitalwireApp):
         self.assertEqual(told["items"], [{"kind": "report", "name": "backup", "state": "unhealthy",
                                           "reason": "no space", "uid": os.getuid()}])
 
+    def test_many_items_are_listed(self):
+        for name in range(70):
+            self.app("report", f"job{name}", "healthy")
+        self.assertEqual(len(self.app("list").stdout.splitlines()), 70)
+        self.assertEqual(self.app("status").returncode, 0)
+
+    def test_with_as_many_applications_as_may_be_one_can_look_and_report(self):
+        self.configure("[applications]\nmax = 1\n")
+        self.guest.signal(signal.SIGHUP)
+        self.await_log("configuration reloaded")
+        program = subprocess.Popen([APP, "run", "web", "--", "sleep", "100"], env=self.environment)
+        self.addCleanup(program.wait)
+        self.addCleanup(program.terminate)
+        wait_until(lambda: "application\tweb" in self.app("list").stdout, "it is registered")
+        self.assertEqual(self.app("status").returncode, 0)
+        self.assertEqual(self.app("report", "backup", "unhealthy", "no space").returncode, 0)
+        self.await_reason("report backup: no space")
+
     def test_status_without_a_host_says_so(self):
         self.host.disconnect()
         wait_until(lambda: self.app("status").returncode == 3, "nobody watches")

@@ -48,6 +48,15 @@ TEST(AppProtocol, ReadsEveryVectorAsItsSpecificationHasIt) {
     EXPECT_GT(count, 30U);
 }
 
+TEST(AppProtocol, AStatusOfManySmallItemsCanBeRead) {
+    Status status;
+    for (int i = 0; i < 2000; ++i)
+        status.items.push_back({"report", "a", "healthy", "", {}, {}});
+    const auto event = decode_event(encode(status));
+    ASSERT_TRUE(event) << event.error().message;
+    EXPECT_GT(std::get<Status>(*event).items.size(), 32U);
+}
+
 TEST(AppProtocol, AStatusOfAnySizeFitsADatagram) {
     Status status;
     for (int i = 0; i < 2000; ++i)

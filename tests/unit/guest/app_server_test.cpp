@@ -176,12 +176,41 @@ TEST_F(AppServerTest, TurnsAwayMoreApplicationsThanAllowed) {
     for (int i = 0; i < 4; ++i)
         applications.push_back(registered("app-" + std::to_string(i)));
     auto fifth = connect();
+    fifth->register_as("fifth");
     EXPECT_EQ(refused(*fifth).code, base::Errc::too_many);
-    EXPECT_TRUE(fifth->ended());
+    EXPECT_EQ(board_.overall().reason,
+              "warning: application fifth wanted to be watched and is not: there are 4 applications already, "
+              "[applications] max");
     applications.front()->send(app::Deregister{});
     applications.front()->end();
     await("one has gone", [&] { return server_.registered() == 3; });
-    auto next_one = registered("app-5");
+    fifth->register_as("fifth");
+    next<app::Registered>(*fifth);
+    EXPECT_EQ(board_.overall().reason, "");
+}
+
+TEST_F(AppServerTest, ASubscriberForWhomThereIsNoPlaceIsTurnedAway) {
+    std::vector<std::unique_ptr<RawApplication>> applications;
+    for (int i = 0; i < 4; ++i)
+        applications.push_back(registered("app-" + std::to_string(i)));
+    auto fifth = connect();
+    fifth->send(app::Subscribe{true, true});
+    EXPECT_EQ(refused(*fifth).code, base::Errc::too_many);
+    EXPECT_TRUE(fifth->ended());
+    EXPECT_THAT(board_.overall().reason, HasSubstr("cannot connect: there are 4 applications already"));
+}
+
+TEST_F(AppServerTest, WhoLooksOrReportsNeedsNoPlace) {
+    std::vector<std::unique_ptr<RawApplication>> applications;
+    for (int i = 0; i < 4; ++i)
+        applications.push_back(registered("app-" + std::to_string(i)));
+    auto operator_ = connect();
+    operator_->send(app::StatusRequest{});
+    EXPECT_EQ(next<app::Status>(*operator_).total, 4);
+    auto script = connect();
+    script->send(app::Set{"backup", {false, "no space"}, {}, {}});
+    next<app::Done>(*script);
+    EXPECT_EQ(board_.overall().reason, "report backup: no space");
 }
 
 TEST_F(AppServerTest, EndedApplicationsKeepNobodyOut) {
@@ -224,8 +253,9 @@ TEST_F(AppServerTest, AUserOtherThanRootHasAQuota) {
     ASSERT_EQ(::seteuid(65534), 0);
     applications.push_back(connect());
     ASSERT_EQ(::seteuid(0), 0);
+    applications.back()->register_as("app-2");
     EXPECT_THAT(refused(*applications.back()).message, HasSubstr("user 65534 has 2 applications already"));
-    EXPECT_THAT(board_.overall().reason, HasSubstr("warning: an application of user 65534 cannot connect"));
+    EXPECT_THAT(board_.overall().reason, HasSubstr("warning: application app-2 wanted to be watched and is not"));
     auto mine = registered("root");
 }
 
