@@ -13,6 +13,9 @@ namespace vitalwire::guest {
 namespace {
 
 constexpr std::string_view kUnixChannel = "unix:";
+constexpr std::chrono::seconds kServeRetry{5};
+constexpr const char* kDaemonSource = "vitalwired";
+constexpr const char* kAnotherServes = "watches no applications: another vitalwired has the state file";
 
 std::unique_ptr<Channel> make_channel(boost::asio::io_context& io, const std::string& where) {
     if (where.starts_with(kUnixChannel)) return std::make_unique<UnixChannel>(io, where.substr(kUnixChannel.size()));
@@ -45,7 +48,8 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
       applications_(clock_, board_, group_, settings_.applications, votes_),
       sdk_(io, group_, settings_.sdk),
       sdk_heartbeat_(clock_, board_, settings_.sdk.heartbeat_socket, settings_.applications, votes_),
-      state_(io, settings_.applications.state, [this] { return keep(); }) {
+      state_(io, settings_.applications.state, [this] { return keep(); }),
+      serve_retry_(io) {
     event_script_.configure(settings_.actions);
     votes_.add(event_script_);
     votes_.add(applications_);
@@ -60,12 +64,9 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
 
 void GuestDaemon::start() {
     // Before the first answer to the host: a restart disproves nothing.
-    restore();
+    serve(true);
     children_.accounts().read(users_of(settings_));
     channel_->start(base_layer_);
-    applications_.start();
-    sdk_.start();
-    sdk_heartbeat_.start();
     checks_.configure(settings_.checks);
     log::info("started",
               {{"channel", settings_.channel},
@@ -93,6 +94,7 @@ void GuestDaemon::reload(const Settings& settings) {
 }
 
 void GuestDaemon::stop() {
+    serve_retry_.cancel();
     state_.stop();
     heartbeat_.stop("vitalwired stopped");
     applications_.stop();
@@ -139,12 +141,26 @@ std::vector<Kept> GuestDaemon::keep() const {
     return sorted;
 }
 
-void GuestDaemon::restore() {
-    for (const Kept& each : state_.load()) {
-        if (each.kind == "check") checks_.restore(each);
+/// Takes over from the vitalwired before this one. While that one runs, what it watches is its own: this one answers
+/// the host and runs its checks, and takes the rest over when it has ended. Checks that run already know better.
+void GuestDaemon::serve(bool is_first_try) {
+    const auto kept = state_.load();
+    if (!kept) {
+        if (is_first_try)
+            log::error("another vitalwired has the state file, trying again every 5 s",
+                       {{"file", base::escape(settings_.applications.state)}});
+        board_.warn(kDaemonSource, kAnotherServes);
+        return serve_retry_.after(kServeRetry, [this] { serve(false); });
+    }
+    board_.withdraw_warning(kDaemonSource);
+    for (const Kept& each : *kept) {
+        if (each.kind == "check" && is_first_try) checks_.restore(each);
         if (each.kind == "sdk application") sdk_heartbeat_.restore(each);
         applications_.restore(each);
     }
+    applications_.start();
+    sdk_.start();
+    sdk_heartbeat_.start();
 }
 
 void GuestDaemon::health_changed(const heartbeat::Health& overall) {

@@ -40,11 +40,11 @@ public:
     void on_status(std::function<void(const std::string&)> listener) { status_listener_ = std::move(listener); }
 
 private:
+    void serve(bool is_first_try);
     void health_changed(const heartbeat::Health& overall);
     void tell_status();
     app::Status overview() const;
     std::vector<Kept> keep() const;
-    void restore();
 
     Settings settings_;
     MonitorClock clock_;
@@ -61,6 +61,7 @@ private:
     SdkSocket sdk_;
     SdkHeartbeat sdk_heartbeat_;
     StateFile state_;
+    runtime::Timer serve_retry_;
     std::function<void(const std::string&)> status_listener_ = [](const std::string&) {};
 };
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <system_error>
 #include <utility>
 
@@ -27,6 +28,7 @@ constexpr mode_t kOthersWrite = 0022;
 /// An application may change its health as often as it likes.
 constexpr double kWritesPerSecond = 10;
 constexpr double kWritesAtOnce = 20;
+constexpr std::chrono::seconds kStateRetry{5};
 
 std::string system_error() {
     return std::generic_category().message(errno);
@@ -72,24 +74,54 @@ bool write_all(int descriptor, std::string_view text) {
 StateFile::StateFile(boost::asio::io_context& io, std::string path, Collect collect)
     : path_(std::move(path)), collect_(std::move(collect)), timer_(io), writes_(kWritesPerSecond, kWritesAtOnce) {}
 
-std::vector<Kept> StateFile::load() {
-    if (path_.empty()) return {};
+StateFile::~StateFile() {
+    if (lock_ >= 0) ::close(lock_);
+}
+
+std::optional<std::vector<Kept>> StateFile::load() {
+    if (path_.empty()) return std::vector<Kept>();
+    if (!lock()) return std::nullopt;
     is_open_ = true;
     const auto boot = runtime::read_file(kBootId, kMaxBootId);
     boot_ = boot ? boot->substr(0, boot->find('\n')) : "";
-    std::size_t none = 0;
-    written_ = encode_kept({}, boot_, none);
+    written_ = empty();
     auto kept = read();
     if (!kept) {
-        // What a machine had to say ends with it. Anything else was not written by this daemon.
-        if (kept.error().code != Errc::not_found)
+        // What a machine had to say ends with it. Anything else was not written by this daemon, and is replaced.
+        if (kept.error().code != Errc::not_found) {
             log::warning("state of an earlier vitalwired ignored",
                          {{"file", base::escape(path_)}, {"why", kept.error().message}});
-        return {};
+            written_.clear();
+            changed();
+        }
+        return std::vector<Kept>();
     }
     if (!kept->empty()) log::info("state of an earlier vitalwired taken over", {{"items", kept->size()}});
     written_.clear();
     return std::move(*kept);
+}
+
+/// False while another process has it, else true, also where nothing can be locked. A lock of the process's, not of a
+/// descriptor: a child that hangs before its exec, of a daemon that was killed, keeps nobody out.
+bool StateFile::lock() {
+    if (lock_ >= 0) return true;
+    const std::string path = path_ + ".lock";
+    const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, kStateMode);
+    if (file < 0) return true;
+    struct stat found {};
+    const bool is_ours = ::fstat(file, &found) == 0 && S_ISREG(found.st_mode) && found.st_uid == ::geteuid();
+    struct flock whole {};
+    whole.l_type = F_WRLCK;
+    const bool is_locked = is_ours && ::fcntl(file, F_SETLK, &whole) == 0;
+    const bool is_held = is_ours && !is_locked && (errno == EACCES || errno == EAGAIN);
+    is_locked ? static_cast<void>(lock_ = file) : static_cast<void>(::close(file));
+    return !is_held;
+}
+
+/// Of a machine that has nothing to keep; a file that is missing says the same.
+std::string StateFile::empty() const {
+    std::size_t none = 0;
+    return encode_kept({}, boot_, none);
 }
 
 base::Result<std::vector<Kept>> StateFile::read() const {
@@ -99,6 +131,7 @@ base::Result<std::vector<Kept>> StateFile::read() const {
     const bool is_ours = ::fstat(file.get(), &found) == 0 && S_ISREG(found.st_mode) && found.st_uid == ::geteuid() &&
                          (found.st_mode & kOthers) == 0;
     if (!is_ours) return fail(Errc::io, "is no file of this user's alone");
+    if (const std::string why = why_not_private(path_); !why.empty()) return fail(Errc::io, why);
     std::string text(kMaxKeptBytes + 1, '\0');
     std::size_t size = 0;
     while (size < text.size()) {
@@ -114,10 +147,13 @@ base::Result<std::vector<Kept>> StateFile::read() const {
 }
 
 void StateFile::changed() {
-    if (!is_open_ || waits_) return;
-    waits_ = true;
     // After whatever this turn of the loop has still to say.
-    timer_.after(writes_.charge(base::Clock::now(), 1), [this] {
+    if (is_open_ && !waits_) write_after(writes_.charge(base::Clock::now(), 1));
+}
+
+void StateFile::write_after(base::Duration time) {
+    waits_ = true;
+    timer_.after(time, [this] {
         waits_ = false;
         write();
     });
@@ -131,17 +167,26 @@ void StateFile::stop() {
 void StateFile::write() {
     std::size_t left_out = 0;
     std::string text = encode_kept(collect_(), boot_, left_out);
-    if (text == written_) return;
+    if (text == written_) return problem_.clear();
     if (std::exchange(left_out_, left_out) == 0 && left_out > 0)
         log::warning("more applications and reports than are kept for a restart", {{"not_kept", left_out}});
-    if (const auto done = replace(text); !done) {
-        if (std::exchange(problem_, done.error().message) != problem_)
-            log::warning("what applications reported will be lost when vitalwired is started again",
-                         {{"why", problem_}});
-        return;
-    }
+    if (const auto done = replace(text); !done) return not_written(done.error().message);
     problem_.clear();
     written_ = std::move(text);
+}
+
+void StateFile::not_written(const std::string& why) {
+    if (std::exchange(problem_, why) != why)
+        log::warning("what applications reported will be lost when vitalwired is started again", {{"why", why}});
+    // To remove it takes no room.
+    if (::unlink(path_.c_str()) == 0 || errno == ENOENT) {
+        written_ = empty();
+    } else if (!written_.empty()) {
+        written_.clear();
+        log::error("the state is out of date and cannot be removed, the next vitalwired will believe it",
+                   {{"file", base::escape(path_)}, {"why", system_error()}});
+    }
+    if (is_open_) write_after(kStateRetry);
 }
 
 base::Result<void> StateFile::replace(const std::string& text) const {

@@ -234,6 +234,34 @@ class Reload(VitalwiredTest):
         self.assertEqual(host.receive("init")["heartbeat_interval_ms"], 300)
 
 
+class Second(VitalwiredTest):
+    """Another vitalwired by hand, beside the service."""
+
+    def test_a_second_daemon_leaves_the_state_to_the_first_and_takes_over_after_it(self):
+        self.start_guest()
+        argv = [VITALWIRED, "--config", self.dir / "vitalwired.conf", "--channel", f"unix:{self.dir}/channel2",
+                "--app-socket", self.dir / "apps"]
+        second = self.start(Daemon(argv, self.dir / "second.log")).wait_ready()
+        subprocess.run([BUILD / "guest" / "vitalwire-app", "report", "backup", "unhealthy", "no space",
+                        "--socket", self.dir / "apps"], check=True)
+        self.host = Host(self.dir / "channel2")
+        self.addCleanup(self.host.disconnect)
+        self.host.register()
+        self.assertEqual(self.host.challenge()["reason"],
+                         "warning: vitalwired watches no applications: another vitalwired has the state file")
+        state = self.dir / "apps.state"
+        wait_until(lambda: state.exists() and "no space" in state.read_text(), "it is written")
+        self.host.disconnect()
+        second.stop()
+        self.assertIn("no space", state.read_text())
+        self.start(Daemon(argv, self.dir / "third.log")).wait_ready()
+        self.guest.kill()
+        self.host = Host(self.dir / "channel2")
+        self.addCleanup(self.host.disconnect)
+        self.host.register()
+        wait_until(lambda: self.host.challenge().get("reason") == "report backup: no space", "it takes over")
+
+
 class Start(VitalwiredTest):
     def run_guest(self, *arguments: str | Path) -> subprocess.CompletedProcess:
         return subprocess.run([VITALWIRED, *arguments], capture_output=True, text=True, timeout=30)

@@ -212,6 +212,35 @@ TEST_F(RestartTest, InAFolderThatIsOpenToOthersNothingIsKeptAndItIsTold) {
     EXPECT_FALSE(std::filesystem::exists(dir_ / "open/state"));
 }
 
+TEST_F(RestartTest, AStateThatCannotBeRenewedIsNotBelieved) {
+    start_registered();
+    for (const bool is_open : {true, false}) {
+        report("backup", {false, "no space"});
+        await("it is written", [&] { return state().find("no space") != std::string::npos; });
+        std::filesystem::permissions(dir_ / ".", std::filesystem::perms(is_open ? 0777 : 0700));
+        if (!is_open) std::filesystem::create_directories(dir_ / "state.new/in_the_way");
+        report("backup", {true, ""});
+        await("it is said", [&] { return testing::Value(items(), testing::Contains(HasSubstr("not kept"))); });
+        start_again();
+        EXPECT_EQ(challenge().reason, "");
+        std::filesystem::permissions(dir_ / ".", std::filesystem::perms::owner_all);
+        start_again();
+        EXPECT_EQ(challenge().reason, "") << "and not later either";
+    }
+}
+
+TEST_F(RestartTest, AStateThatWasNotWrittenIsWrittenAsSoonAsItCanBe) {
+    start_registered();
+    report("backup", {false, "no space"});
+    await("it is written", [&] { return state().find("no space") != std::string::npos; });
+    std::filesystem::create_directories(dir_ / "state.new/in_the_way");
+    report("backup", {true, ""});
+    await("it is removed", [&] { return state().empty(); });
+    std::filesystem::remove_all(dir_ / "state.new");
+    await("it is written again", [&] { return state().find("backup") != std::string::npos; });
+    EXPECT_THAT(items(), Not(testing::Contains(HasSubstr("not kept"))));
+}
+
 TEST_F(RestartTest, AGuestThatHasNothingToKeepWritesNothing) {
     start_registered();
     challenge();
