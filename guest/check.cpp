@@ -1,6 +1,7 @@
 #include "guest/check.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/log.hpp"
@@ -42,10 +43,12 @@ std::string_view Check::state() const {
 
 void Check::run() {
     started_ = clock_.now();
-    if (settings_.role != CheckRole::startup && held_()) {
+    // What has run goes on, whatever a reload adds.
+    if (settings_.role != CheckRole::startup && !has_run_ && held_()) {
         first_start_ = started_;
         return timer_.arm(started_ + settings_.interval, [this] { run(); });
     }
+    has_run_ = true;
     overdue_ = false;
     probe_ = start_probe(clock_, children_, settings_, [this](const heartbeat::Health& health) { ended(health); });
     timer_.arm(started_ + settings_.timeout, [this] { overdue(); });
@@ -120,7 +123,8 @@ void Checks::configure(const std::vector<CheckSettings>& settings) {
         next.push_back(same == checks_.end() ? nullptr : std::move(*same));
     }
     // One that was only edited has failed until its new self has a result: an edit is no cure, nor is a restart after
-    // it.
+    // it. And it waits for no startup check again.
+    std::set<std::string> ran_before;
     for (const auto& gone : checks_) {
         if (!gone) continue;
         const std::string& name = gone->settings().name;
@@ -128,11 +132,14 @@ void Checks::configure(const std::vector<CheckSettings>& settings) {
                                            [&](const CheckSettings& wanted) { return wanted.name == name; });
         if (!is_edited) remove_from(board_, gone->settings());
         if (is_edited && gone->has_failed()) failed_before_[name] = gone->reason();
+        if (gone->has_run()) ran_before.insert(name);
     }
     checks_ = std::move(next);
     for (std::size_t i = 0; i < settings.size(); ++i) {
         if (checks_[i]) continue;
-        checks_[i] = std::make_unique<Check>(clock_, children_, board_, settings[i], [this] { return starting(); });
+        const bool was_held = !ran_before.contains(settings[i].name);
+        checks_[i] = std::make_unique<Check>(clock_, children_, board_, settings[i],
+                                             [this, was_held] { return was_held && starting(); });
         const auto before = failed_before_.find(settings[i].name);
         if (before != failed_before_.end()) checks_[i]->restore(before->second);
     }

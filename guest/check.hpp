@@ -20,7 +20,7 @@ namespace vitalwire::guest {
 /// board has: a readiness check sets a warning, the others the guest's health.
 class Check {
 public:
-    /// `held`: true while it is not to run because the guest still starts.
+    /// `held`: true while its first run is to wait because the guest still starts.
     Check(MonitorClock& clock, Children& children, HealthBoard& board, CheckSettings settings,
           std::function<bool()> held);
     Check(const Check&) = delete;
@@ -33,6 +33,7 @@ public:
     std::string_view state() const;
     const std::string& reason() const { return reason_; }
     bool has_failed() const { return has_failed_; }
+    bool has_run() const { return has_run_; }
     /// What it found last; before its first run.
     void restore(const std::string& reason) { failed(reason); }
 
@@ -55,6 +56,7 @@ private:
     base::TimePoint first_start_;
     base::TimePoint started_;
     std::unique_ptr<Probe> probe_;
+    bool has_run_ = false;
     bool overdue_ = false;
     int failures_ = 0;   ///< in a row
     int successes_ = 0;  ///< in a row

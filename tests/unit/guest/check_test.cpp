@@ -347,6 +347,27 @@ TEST_F(CheckTest, NothingElseRunsBeforeAStartupCheckHasSucceeded) {
     EXPECT_TRUE(board_.overall().healthy);
 }
 
+TEST_F(CheckTest, AStartupCheckThatIsEditedHoldsNoneThatHasRun) {
+    auto startup = check("true");
+    startup.name = "s";
+    startup.role = CheckRole::startup;
+    auto live = check("test ! -e " + in_dir("bad") + " || { echo bad; exit 1; }");
+    auto edited = check("echo x >> " + in_dir("edited"));
+    edited.name = "e";
+    checks_.configure({startup, live, edited});
+    await("they run", [&] { return checks_.all()[1]->state() == "healthy" && !read("edited").empty(); });
+    startup.target = "exit 1";
+    startup.failures = 1000;
+    edited.target = "echo y >> " + in_dir("edited");
+    auto added = check("echo x >> " + in_dir("added"));
+    added.name = "a";
+    checks_.configure({startup, live, edited, added});
+    dir_.write("bad", "");
+    await_reason("check c: bad");
+    await("the edited one runs", [&] { return read("edited").ends_with("y\ny\n"); });
+    EXPECT_EQ(read("added"), "") << "it has never run: it waits";
+}
+
 TEST_F(CheckTest, RunsAsItsUserWithNothingOfTheDaemon) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
     std::filesystem::permissions(dir_ / ".", std::filesystem::perms::all);
