@@ -53,6 +53,10 @@ std::vector<pid_t> children_of(pid_t pid) {
         runtime::read_file("/proc/" + number + "/task/" + number + "/children", kMaxChildren).value_or(""));
 }
 
+std::string arguments_of(const std::string& thread) {
+    return runtime::read_file(thread + "/cmdline", kMaxCommandLine).value_or("");
+}
+
 }  // namespace
 
 std::string program_of(pid_t pid) {
@@ -77,10 +81,17 @@ std::string identity_of(pid_t pid, uid_t uid) {
     const std::string process = "/proc/" + std::to_string(pid);
     if (const std::string unit = unit_of(pid); !unit.empty())
         return std::to_string(uid) + " " + base::escape(unit, kMaxProgram) + " " + program_of(pid);
+    std::string arguments = arguments_of(process);
+    std::string thread = process;
     std::error_code none;
-    const auto program = std::filesystem::read_symlink(process + "/exe", none);
-    const std::string arguments = runtime::read_file(process + "/cmdline", kMaxCommandLine).value_or("");
+    // A main thread that has ended has none any more, the others have.
+    for (std::filesystem::directory_iterator each(process + "/task", none), end; arguments.empty() && each != end;
+         each.increment(none)) {
+        thread = each->path();
+        arguments = arguments_of(thread);
+    }
     if (arguments.empty()) return {};
+    const auto program = std::filesystem::read_symlink(thread + "/exe", none);
     return std::to_string(uid) + " " + base::escape(program.string(), kMaxProgram) + " " +
            std::to_string(std::hash<std::string>{}(arguments));
 }

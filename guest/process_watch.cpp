@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "guest/descriptors.hpp"
+#include "guest/whole_number.hpp"
 #include "runtime/file.hpp"
 
 namespace vitalwire::guest {
@@ -22,7 +23,15 @@ namespace {
 constexpr long kPidfdOpen = 434;
 constexpr std::chrono::seconds kLookEvery{1};
 constexpr std::size_t kMaxStatFile = 4096;
-constexpr int kFieldsToStartTime = 18;  // of /proc/PID/stat, between the state and it
+// Of /proc/PID/stat, behind the state.
+constexpr int kThreadsField = 17;
+constexpr int kStartTimeField = 19;
+
+std::string_view field(std::string_view fields, int number) {
+    for (int i = 0; i < number; ++i)
+        fields.remove_prefix(std::min(fields.find(' ') + 1, fields.size()));
+    return fields.substr(0, fields.find(' '));
+}
 
 }  // namespace
 
@@ -83,12 +92,11 @@ std::string ProcessWatch::start_time_of(pid_t process) {
     // The name before it may hold anything: "PID (NAME) STATE PARENT ...".
     const std::size_t name_end = stat ? stat->rfind(") ") : std::string::npos;
     if (name_end == std::string::npos) return {};
-    std::string_view rest = std::string_view(*stat).substr(name_end + 2);
-    // Nobody has asked for its exit status yet, but it has ended.
-    if (rest.starts_with('Z') || rest.starts_with('X')) return {};
-    for (int i = 0; i <= kFieldsToStartTime; ++i)
-        rest.remove_prefix(std::min(rest.find(' ') + 1, rest.size()));
-    return std::string(rest.substr(0, rest.find(' ')));
+    const std::string_view fields = std::string_view(*stat).substr(name_end + 2);
+    // Its main thread has ended: with the last one it has too, though nobody has asked for its exit status yet.
+    const bool main_ended = fields.starts_with('Z') || fields.starts_with('X');
+    if (main_ended && parse_whole<int>(field(fields, kThreadsField)).value_or(0) <= 1) return {};
+    return std::string(field(fields, kStartTimeField));
 }
 
 }  // namespace vitalwire::guest

@@ -2,11 +2,15 @@
 #include "guest/notify_socket.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
+#include <thread>
 
+#include "guest/process_watch.hpp"
 #include "guest_fixture.hpp"
 #include "raw_application.hpp"
 
@@ -89,6 +93,26 @@ TEST_F(NotifySocketTest, ThoseThatNobodyKnowsTakeNoFaultsPlace) {
     }
     EXPECT_EQ(items().at(0), fault);
     EXPECT_FALSE(challenge().healthy);
+}
+
+TEST_F(NotifySocketTest, AServiceWhoseMainThreadHasEndedIsWatchedToTheEndOfTheLastOne) {
+    const pid_t service = start([&] {
+        std::thread([&] {
+            std::string stat;
+            while (stat.find(") Z ") == std::string::npos)
+                std::getline(std::ifstream("/proc/self/stat"), stat);
+            for (;; ::usleep(10'000))
+                notify("READY=1");
+        }).detach();
+        ::syscall(SYS_exit, 0);
+    });
+    await("it is watched", [&] { return !items().empty(); });
+    EXPECT_NE(ProcessWatch::start_time_of(service), "") << "it has not ended";
+    ::kill(service, SIGKILL);
+    await("it has ended", [&] { return ProcessWatch::start_time_of(service).empty(); });
+    ::waitpid(service, nullptr, 0);
+    await("it is missed", [&] { return !challenge().healthy; });
+    EXPECT_THAT(items(), ElementsAre(testing::EndsWith("without STOPPING=1")));
 }
 
 TEST_F(NotifySocketTest, AProcessThatWasStoppingBeforeItIsWatchedIsNotMissed) {
