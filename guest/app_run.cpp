@@ -96,13 +96,7 @@ public:
           hook_(
               command.on_action, [this] { signals_.restore(); },
               [this](std::uint32_t id, vw_answer_t given, const std::string& reason) { answer(id, given, reason); }) {
-        Heartbeat heartbeat;
-        heartbeat.name = name_;
-        heartbeat.health = [this] { return health(); };
-        heartbeat.registration = [this](vw_result_t result, const std::string& message) {
-            registered(result, message);
-        };
-        application_.register_heartbeat(std::move(heartbeat));
+        register_heartbeat();
         if (command_.on_action.empty()) return;
         application_.subscribe_actions([this](const vw_action& action) { hook_.start(action, base::Clock::now()); });
     }
@@ -118,6 +112,16 @@ public:
     }
 
 private:
+    void register_heartbeat() {
+        Heartbeat heartbeat;
+        heartbeat.name = name_;
+        heartbeat.health = [this] { return health(); };
+        heartbeat.registration = [this](vw_result_t result, const std::string& message) {
+            registered(result, message);
+        };
+        application_.register_heartbeat(std::move(heartbeat));
+    }
+
     /// The program's status as wait(2) has it, when it has ended.
     std::optional<int> turn() {
         std::vector<pollfd> ready{{application_.fd(), POLLIN, 0}, {signals_.descriptor(), POLLIN, 0}};
@@ -201,8 +205,8 @@ private:
             verdict_ = "exit status " + std::to_string(result);
         }
         if (verdict_.empty()) {
-            await_registration();
             await_hook();
+            deliver_success();
             return result;
         }
         deliver_verdict();
@@ -224,23 +228,47 @@ private:
         return asked_.contains(number);
     }
 
-    /// A program that is over at once: its registration ends the fault of an earlier run.
-    void await_registration() {
-        application_.dispatch();
-        while (application_.connected() && !is_settled_ && !is_asked_to_end() &&
-               base::Clock::now() < started_ + kUntilWarned)
-            await_daemon();
+    /// Its registration ends the fault of an earlier run, also of a program that is over at once; then the
+    /// deregistration has to arrive. One that was refused was told already.
+    void deliver_success() {
+        bool is_leaving = false;
+        const bool is_done = await_delivery([&] {
+            if (is_leaving && !is_registered_) {
+                register_heartbeat();  // the deregistration was lost with its connection
+                is_leaving = false;
+            } else if (!is_leaving && is_registered_) {
+                application_.deregister_heartbeat();
+                application_.confirm();
+                is_leaving = true;
+            }
+            return (is_leaving && application_.confirmed()) || !refusal_.empty();
+        });
+        if (!is_done) complain("the success of '" + name_ + "' was not delivered: " + why_undelivered());
     }
 
     void deliver_verdict() {
         application_.report(health());
+        application_.confirm();
+        if (!await_delivery([this] { return application_.confirmed(); }))
+            complain("the verdict '" + verdict_ + "' was not delivered: " + why_undelivered());
+    }
+
+    template <class Done>
+    bool await_delivery(Done is_done) {
         application_.dispatch();
-        const auto end = base::Clock::now() + (was_connected_ ? kUntilUndelivered : kUntilWarned);
-        while (!is_registered_ && !is_asked_to_end() && base::Clock::now() < end)
+        // At the stop of a machine there may be none any more.
+        const bool may_restart = was_connected_ && asked_.empty();
+        const auto end = base::Clock::now() + (may_restart ? kUntilUndelivered : kUntilWarned);
+        while (!is_done()) {
+            if (is_asked_to_end() || base::Clock::now() >= end) return false;
             await_daemon();
-        if (!is_registered_)
-            complain("the verdict '" + verdict_ +
-                     "' was not delivered: " + (refusal_.empty() ? "vitalwired is not there" : refusal_));
+        }
+        return true;
+    }
+
+    std::string why_undelivered() const {
+        if (!refusal_.empty()) return refusal_;
+        return application_.connected() ? "vitalwired does not answer" : "vitalwired is not there";
     }
 
     /// What stops its own program has work to do after that, and the cloud waits for it. A signal to end is for it

@@ -134,6 +134,7 @@ void Client::connect() {
     outbox_ = {};
     outbox_.subscribe = wish_.broadcasts || wish_.notifications;
     outbox_.actions = wants_actions_;
+    outbox_.confirm = awaited_ != 0;
     want_registration();
     events_.connection_changed(true);
 }
@@ -169,7 +170,8 @@ void Client::end_connection() {
 
 void Client::disconnect() {
     end_connection();
-    sent_ = false;
+    sent_ = is_registered_ = false;
+    if (!registration_) awaited_ = 0;
     outbox_ = {};
     connect_later();
     events_.connection_changed(false);
@@ -253,13 +255,20 @@ void Client::handle(const app::Registered& event) {
     retry_ = kFirstRetry;
     register_retry_ = kFirstRetry;
     refusal_.clear();
+    is_registered_ = true;
     events_.registration({});
+}
+
+void Client::handle(const app::Status& answer) {
+    if (awaited_ == 0 || answer.id != awaited_) return;
+    awaited_ = 0;
+    confirmed_ = true;
 }
 
 void Client::handle(const app::Refused& event) {
     if (!registration_) return;
     if (event.id && (!sent_ || event.id != registration_->id)) return;
-    sent_ = false;
+    sent_ = is_registered_ = false;
     outbox_.register_ = outbox_.report = outbox_.deregister = false;
     outbox_.answer.reset();
     register_after_ = base::Clock::now() + register_retry_;
@@ -287,6 +296,7 @@ bool Client::ask_health() {
 void Client::register_application(app::Register registration, bool is_asked) {
     registration_ = std::move(registration);
     ++registrations_;
+    is_registered_ = false;
     refusal_.clear();
     // Callbacks come from dispatch() only: the one that is asked how it is registers there.
     is_asked ? arm_timer() : want_registration();
@@ -316,6 +326,13 @@ void Client::deregister() {
     flush();
 }
 
+void Client::confirm() {
+    confirmed_ = false;
+    last_id_ = awaited_ = last_id_ % app::kMaxId + 1;
+    outbox_.confirm = true;
+    flush();
+}
+
 void Client::finish() {
     if (registration_) deregister();
     const auto end = base::Clock::now() + kPatienceAtTheEnd;
@@ -329,8 +346,8 @@ void Client::finish() {
 
 void Client::flush() {
     if (!connected()) return;
-    const bool all_sent =
-        send_deregistration() && send_registration() && send_health() && send_subscription() && send_want_actions();
+    const bool all_sent = send_deregistration() && send_registration() && send_health() && send_subscription() &&
+                          send_want_actions() && send_confirm();
     if (watches_writable_ == !all_sent) return;
     watches_writable_ = !all_sent;
     watch_socket();
@@ -370,6 +387,12 @@ bool Client::send_subscription() {
 bool Client::send_want_actions() {
     if (outbox_.actions) outbox_.actions = !send(app::WantActions{wants_actions_});
     return !outbox_.actions;
+}
+
+/// Requests are carried out in their order: an answer says that all before it were. Of a status no items are wanted.
+bool Client::send_confirm() {
+    if (outbox_.confirm) outbox_.confirm = !send(app::StatusRequest{app::kMaxId, awaited_});
+    return !outbox_.confirm;
 }
 
 bool Client::send(const app::Request& request) {

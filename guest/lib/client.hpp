@@ -51,6 +51,10 @@ public:
     void register_application(app::Register registration, bool is_asked);
     void report(heartbeat::Health health);
     void deregister();
+    /// Has vitalwired answer when it has carried out what was registered, reported and deregistered so far. Asked again
+    /// in the next connection, where the registration says it all; a deregistration is lost with its connection.
+    void confirm();
+    bool is_confirmed() const { return confirmed_ && (!registration_ || is_registered_); }
     void subscribe(app::Subscribe wish);
     void want_actions(bool wanted);
     /// Fails with disconnected, or too_many when it cannot be sent now.
@@ -69,6 +73,7 @@ private:
         bool report = false;
         bool subscribe = false;
         bool actions = false;
+        bool confirm = false;
         std::optional<std::int64_t> answer;
     };
     Client(std::string socket_path, Events& events, int epoll, int timer);
@@ -88,7 +93,7 @@ private:
     void handle(const app::Refused& event);
     void handle(const app::Query& event);
     void handle(const app::Done&) {}
-    void handle(const app::Status&) {}
+    void handle(const app::Status& answer);
     void handle(const app::Action& question) { events_.action(question); }
     bool ask_health();
     void want_registration();
@@ -99,6 +104,7 @@ private:
     bool send_health();
     bool send_subscription();
     bool send_want_actions();
+    bool send_confirm();
     bool send(const app::Request& request);
     void watch_socket();
 
@@ -116,6 +122,9 @@ private:
     std::optional<app::Register> registration_;
     std::uint64_t registrations_ = 0;  ///< that the application asked for
     std::int64_t last_id_ = 0;
+    bool is_registered_ = false;
+    std::int64_t awaited_ = 0;  ///< the question that confirms; 0: none
+    bool confirmed_ = false;
     bool sent_ = false;  ///< this connection has sent the registration, and it was not refused
     base::Millis register_retry_;
     base::TimePoint register_after_{};  ///< earliest next attempt: no application makes this a busy loop

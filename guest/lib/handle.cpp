@@ -176,6 +176,11 @@ vw_result_t vw::deregister() {
     return VW_OK;
 }
 
+vw_result_t vw::confirm() {
+    client_->confirm();
+    return VW_OK;
+}
+
 vw_result_t vw::subscribe(const struct vw_group_options& options) {
     group_ = options;
     client_->subscribe({group_.broadcast != nullptr, group_.notification != nullptr});

@@ -27,6 +27,8 @@ public:
     vw_result_t register_heartbeat(const struct vw_heartbeat_options& options);
     vw_result_t report(vw_health_t health, const char* reason);
     vw_result_t deregister();
+    vw_result_t confirm();
+    bool is_confirmed() const { return client_->is_confirmed(); }
 
     vw_result_t subscribe(const struct vw_group_options& options);
     vw_result_t broadcast(const void* data, std::size_t size, std::uint32_t* id);

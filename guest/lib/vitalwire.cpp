@@ -132,6 +132,14 @@ vw_result_t vw_heartbeat_deregister(vw_t* handle) {
     return guarded(handle, [](vw& vw) { return vw.deregister(); });
 }
 
+vw_result_t vw_confirm(vw_t* handle) {
+    return guarded(handle, [](vw& vw) { return vw.confirm(); });
+}
+
+int vw_is_confirmed(const vw_t* handle) {
+    return handle != nullptr && handle->is_usable() && handle->is_confirmed() ? 1 : 0;
+}
+
 vw_result_t vw_group_subscribe(vw_t* handle, const struct vw_group_options* options) {
     return guarded(handle, [&](vw& vw) {
         struct vw_group_options checked = VW_GROUP_OPTIONS_INIT;

@@ -371,6 +371,23 @@ typedef void (*vw_group_status_fn)(vw_t* vw, vw_result_t result, const char* mes
  */
 VW_API vw_result_t vw_group_query(vw_t* vw, uint32_t timeout_ms, vw_group_status_fn status, void* context);
 
+/* What was said last has arrived. Since 1.4.0. */
+
+/**
+ * Asks vitalwired to confirm what was registered, reported and deregistered so far: for the last words of a program,
+ * which are lost where vitalwired hangs or is started again before it has read them.
+ *
+ * @return VW_OK, VW_ERR_INVALID, VW_ERR_NO_MEMORY
+ */
+VW_API vw_result_t vw_confirm(vw_t* vw);
+
+/**
+ * 1 as soon as vitalwired has carried out what was said before the last vw_confirm() and, while there is a
+ * registration, has accepted it; call vw_dispatch() until then. A connection that ends before delays it. A
+ * deregistration that was not confirmed is lost with its connection: register and deregister again.
+ */
+VW_API int vw_is_confirmed(const vw_t* vw);
+
 /* Asked before actions of the cloud. Since 1.3.0. */
 
 /** What the cloud is about to do with this machine, or has done. Later versions may add members at the end. */

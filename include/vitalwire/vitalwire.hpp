@@ -116,6 +116,10 @@ public:
     /// vw_heartbeat_deregister. Throws Error.
     void deregister_heartbeat() { check(vw_heartbeat_deregister(handle_.get())); }
 
+    /// vw_confirm. Throws Error.
+    void confirm() { check(vw_confirm(handle_.get())); }
+    bool confirmed() const noexcept { return vw_is_confirmed(handle_.get()) != 0; }
+
     /// vw_group_subscribe: asks for what `group` has functions for. Throws Error.
     void subscribe_group(Group group) {
         vw_group_options options = VW_GROUP_OPTIONS_INIT;

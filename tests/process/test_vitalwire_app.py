@@ -120,6 +120,30 @@ class WithDaemon(VitalwireApp):
         self.assertEqual((program.returncode, said), (3, b""))
         self.await_reason("application web: ended without deregistering: exit status 3")
 
+    def test_a_verdict_that_a_daemon_which_hangs_does_not_read_is_told(self):
+        for status, said in ((3, "the verdict 'exit status 3'"), (0, "the success of 'web'")):
+            program = subprocess.Popen([APP, "run", "web", "--", "sh", "-c", f"read line; exit {status}"],
+                                       env=self.environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            wait_until(lambda: "application\tweb\thealthy\t-\n" in self.app("list").stdout, "it is registered")
+            self.guest.signal(signal.SIGSTOP)
+            _, error = program.communicate("end\n", timeout=30)
+            self.guest.signal(signal.SIGCONT)
+            self.assertEqual((program.returncode, error),
+                             (status, f"vitalwire-app: {said} was not delivered: vitalwired does not answer\n"))
+
+    def test_a_success_outlasts_a_restart_of_the_daemon(self):
+        program = subprocess.Popen([APP, "run", "web", "--", "sh", "-c", "read line"], env=self.environment,
+                                   stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_until(lambda: "application\tweb\thealthy\t-\n" in self.app("list").stdout, "it is registered")
+        self.guest.kill()
+        program.stdin.write(b"end\n")
+        program.stdin.flush()
+        self.start_guest()
+        self.register()
+        _, said = program.communicate(timeout=30)
+        self.assertEqual((program.returncode, said), (0, b""))
+        self.assertEqual(self.app("list").stdout, "")
+
     def test_a_verdict_that_is_refused_is_told(self):
         first = subprocess.Popen([APP, "run", "web", "--", "sleep", "100"], env=self.environment)
         self.addCleanup(first.wait)
@@ -340,6 +364,11 @@ class WithoutDaemon(VitalwireApp):
         ended = self.app("run", "web", "--", "sh", "-c", "exit 3")
         self.assertEqual(ended.returncode, 3)
         self.assertIn("the verdict 'exit status 3' was not delivered: vitalwired is not there", ended.stderr)
+
+    def test_a_success_that_nobody_takes_is_told(self):
+        ended = self.app("run", "web", "--", "true")
+        self.assertEqual((ended.returncode, ended.stderr),
+                         (0, "vitalwire-app: the success of 'web' was not delivered: vitalwired is not there\n"))
 
     def test_what_needs_the_daemon_says_so(self):
         for verb in (["status"], ["list"], ["forget", "x"], ["report", "x", "healthy"]):
