@@ -1,6 +1,8 @@
 #include "guest/app_connection.hpp"
 
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -19,6 +21,9 @@ namespace {
 constexpr int kReadsBeforeJudging = 1024;
 /// What may wait for an application beside what the kernel holds.
 constexpr std::size_t kMaxWaiting = 64UL * 1024;
+/// Of messages that lie unread, with what the kernel adds: a question waits behind them, and its answer has a deadline.
+constexpr int kMaxUnread = 4096;
+constexpr base::Millis kUnreadRetry{10};
 
 bool has_room(int descriptor) {
     pollfd state{descriptor, POLLOUT, 0};
@@ -40,7 +45,8 @@ AppConnection::AppConnection(MonitorClock& clock, GroupApp& group, int descripto
       process_(clock.io()),
       owner_(owner),
       timer_(clock),
-      waiting_(wire::Dialect::native, kMaxWaiting) {
+      waiting_(wire::Dialect::native, kMaxWaiting),
+      room_(clock.io()) {
     static std::uint64_t connections = 0;
     id_ = "connection " + std::to_string(++connections);
     const int on = 1;
@@ -60,6 +66,7 @@ void AppConnection::turn_away(const base::Error& why) {
 
 void AppConnection::close() {
     timer_.cancel();
+    room_.cancel();
     process_.stop();
     group_.leave(*this);
     boost::system::error_code ignored;
@@ -245,10 +252,16 @@ void AppConnection::tell_slow(bool slow) {
     log::info("application reads its messages again", {{"pid", pid_}, {"dropped", waiting_.dropped()}});
 }
 
+/// The kernel calls a socket writable while a quarter of its buffer is taken at most: the rest is left to the
+/// heartbeat's words, which do not queue. One that is asked how it is has less to read before it comes to the question.
+bool AppConnection::may_write() {
+    if (!has_room(socket_.native_handle())) return false;
+    int unread = 0;
+    return name_.empty() || ::ioctl(socket_.native_handle(), SIOCOUTQ, &unread) != 0 || unread < kMaxUnread;
+}
+
 void AppConnection::write_waiting() {
-    // The kernel calls a socket writable while a quarter of its buffer is taken at most: the rest is left to the
-    // heartbeat's words, which do not queue.
-    while (!waiting_.empty() && socket_.is_open() && has_room(socket_.native_handle())) {
+    while (!waiting_.empty() && socket_.is_open() && may_write()) {
         const std::string datagram = waiting_.pop();
         const ssize_t sent =
             ::send(socket_.native_handle(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -257,6 +270,12 @@ void AppConnection::write_waiting() {
     if (waiting_.empty()) tell_slow(false);
     if (waiting_.empty() || awaits_room_ || !socket_.is_open()) return;
     awaits_room_ = true;
+    if (has_room(socket_.native_handle())) {
+        return room_.after(kUnreadRetry, [this] {
+            awaits_room_ = false;
+            write_waiting();
+        });
+    }
     socket_.async_wait(boost::asio::posix::stream_descriptor::wait_write,
                        [self = shared_from_this()](boost::system::error_code error) {
                            self->awaits_room_ = false;

@@ -13,6 +13,7 @@
 #include "guest/group_app.hpp"
 #include "guest/monitor_clock.hpp"
 #include "guest/process_watch.hpp"
+#include "runtime/timer.hpp"
 #include "wire/heartbeat_pdu.hpp"
 
 namespace vitalwire::guest {
@@ -96,6 +97,7 @@ private:
     void handle_group(const wire::GroupPdu& request);
     void deliver(const group::Outgoing& message) override;
     void lost(std::uint64_t count) override { waiting_.add_lost(count); }
+    bool may_write();
     void write_waiting();
     void tell_slow(bool slow);
     void ask();
@@ -125,6 +127,7 @@ private:
     bool uses_group_ = false;
     bool wants_actions_ = false;
     bool awaits_room_ = false;
+    runtime::Timer room_;  ///< a socket does not tell when less lies in it than it could hold
     bool told_slow_ = false;
 };
 

@@ -453,6 +453,25 @@ TEST_F(AppServerGroupTest, ASlowApplicationLosesTheOldestAndIsToldHowMany) {
     EXPECT_EQ(received + dropped, static_cast<std::uint64_t>(kSent));
 }
 
+TEST_F(AppServerGroupTest, AQuestionWaitsBehindAFewMessagesAtMost) {
+    auto application = subscribed();
+    application->register_as("db", std::chrono::milliseconds(100), std::chrono::milliseconds(100));
+    next<app::Registered>(*application);
+    for (int i = 0; i < 100; ++i)
+        group_.receive(wire::Delivery{"vm-2", "message"});
+    await_reason("application db: did not answer within 100 ms");
+    int messages = 0;
+    while (application->read().starts_with('\n'))
+        ++messages;
+    EXPECT_GT(messages, 0);
+    EXPECT_LT(messages, 10) << "the first that is no message is the question";
+    await("the others follow", [&] {
+        for (std::string datagram; !(datagram = application->read()).empty();)
+            messages += datagram.starts_with('\n') ? 1 : 0;
+        return messages == 100;
+    });
+}
+
 TEST_F(AppServerGroupTest, AnApplicationThatReadsNoMessagesStillHearsOfItsRegistration) {
     auto application = subscribed();
     for (int i = 0; i < 400; ++i)
