@@ -51,6 +51,7 @@ AppServer::AppServer(MonitorClock& clock, HealthBoard& board, GroupApp& group, A
       votes_(votes),
       settings_(std::move(settings)),
       listener_(clock.io()),
+      file_(clock.io()),
       retry_(clock.io()),
       absent_(clock, board),
       unwatched_(clock, board),
@@ -85,7 +86,7 @@ void AppServer::close() {
     if (!listener_.is_open()) return;
     boost::system::error_code ignored;
     listener_.close(ignored);
-    ::unlink(settings_.socket.c_str());
+    file_.remove();
 }
 
 void AppServer::listen() {
@@ -102,12 +103,21 @@ void AppServer::listen() {
     }
     if (result) {
         problem_.clear();
+        file_.watch(settings_.socket, [this] { listen_again(); });
         return wait();
     }
     cannot_connect(result.error().message);
     boost::system::error_code ignored;
     listener_.close(ignored);
     retry(&AppServer::listen);
+}
+
+/// Those that are connected stay so.
+void AppServer::listen_again() {
+    retry_.cancel();
+    boost::system::error_code ignored;
+    listener_.close(ignored);
+    listen();
 }
 
 void AppServer::cannot_connect(const std::string& why) {

@@ -16,6 +16,7 @@
 #include "guest/notify_socket.hpp"
 #include "guest/reports.hpp"
 #include "guest/settings.hpp"
+#include "guest/socket_file.hpp"
 #include "guest/unwatched.hpp"
 #include "runtime/timer.hpp"
 
@@ -53,6 +54,7 @@ private:
 
     void close();
     void listen();
+    void listen_again();
     void wait();
     void accept();
     void cannot_connect(const std::string& why);
@@ -81,6 +83,7 @@ private:
     ActionVotes& votes_;
     ApplicationSettings settings_;
     boost::asio::posix::stream_descriptor listener_;
+    SocketFile file_;
     runtime::Timer retry_;
     std::string problem_;
     std::vector<std::shared_ptr<AppConnection>> connections_;  ///< the oldest first

@@ -44,8 +44,12 @@ NotifySocket::NotifySocket(MonitorClock& clock, HealthBoard& board, ApplicationS
       board_(board),
       settings_(std::move(settings)),
       socket_(clock.io()),
+      earlier_(clock.io()),
+      file_(clock.io()),
       retry_(clock.io()),
-      unwatched_(clock, board) {}
+      unwatched_(clock, board) {
+    early_.set_max_per_user(settings_.max_per_user);
+}
 
 NotifySocket::~NotifySocket() {
     stop();
@@ -56,7 +60,8 @@ void NotifySocket::start() {
     const auto opened = open();
     if (opened) {
         problem_.clear();
-        return wait();
+        file_.watch(settings_.notify_socket, [this] { open_again(); });
+        return wait(socket_);
     }
     if (std::exchange(problem_, opened.error().message) != problem_)
         log::error("services cannot notify, trying again every 5 s", {{"why", problem_}});
@@ -69,10 +74,19 @@ void NotifySocket::stop() {
     retry_.cancel();
     unwatched_.stop();
     services_.clear();
-    if (!socket_.is_open()) return;
     boost::system::error_code ignored;
+    earlier_.close(ignored);
+    if (!socket_.is_open()) return;
     socket_.close(ignored);
-    ::unlink(settings_.notify_socket.c_str());
+    file_.remove();
+}
+
+void NotifySocket::open_again() {
+    boost::system::error_code ignored;
+    socket_.cancel(ignored);
+    earlier_ = std::move(socket_);
+    wait(earlier_);
+    start();
 }
 
 base::Result<void> NotifySocket::open() {
@@ -84,16 +98,18 @@ base::Result<void> NotifySocket::open() {
     return give_to_group(settings_.notify_socket, settings_.group);
 }
 
-void NotifySocket::wait() {
-    socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code error) {
-        if (error) return;
-        // One datagram a turn: a service that floods waits for all others each time.
-        receive();
-        wait();
-    });
+void NotifySocket::wait(boost::asio::posix::stream_descriptor& socket) {
+    socket.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                      [this, &socket](boost::system::error_code error) {
+                          if (error) return;
+                          // One datagram a turn: a service that floods waits for all others each time.
+                          receive(socket);
+                          wait(socket);
+                      });
 }
 
-bool NotifySocket::receive() {
+bool NotifySocket::receive(boost::asio::posix::stream_descriptor& socket) {
+    if (!socket.is_open()) return false;
     std::array<char, kMaxNotification> buffer;
     alignas(cmsghdr) std::array<char, 256> control;
     iovec part{buffer.data(), buffer.size()};
@@ -102,7 +118,7 @@ bool NotifySocket::receive() {
     header.msg_iovlen = 1;
     header.msg_control = control.data();
     header.msg_controllen = control.size();
-    const ssize_t size = ::recvmsg(socket_.native_handle(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const ssize_t size = ::recvmsg(socket.native_handle(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (size < 0) return errno == EINTR;
     ucred sender{};
     for (cmsghdr* each = CMSG_FIRSTHDR(&header); each != nullptr; each = CMSG_NXTHDR(&header, each)) {
@@ -122,28 +138,38 @@ bool NotifySocket::receive() {
 }
 
 void NotifySocket::handle(pid_t pid, uid_t uid, std::string_view message) {
-    const Notification told = parse_notification(message);
+    Notification told = parse_notification(message);
     if (!services_.contains(pid) && program_of(pid) == kHelper) {
         pid = script_of(pid, uid);
         if (pid == 0) return;
     }
     Service* service = find(pid, uid);
+    pid_t main = 0;
     if (told.main_pid) {
-        const pid_t main = main_process(pid, uid, *told.main_pid);
+        main = main_process(pid, uid, *told.main_pid);
         if (main == 0) {
             if (may_log(uid))
                 log::warning("notification dropped, its MAINPID is no process of its user",
                              {{"pid", pid}, {"uid", uid}, {"main_pid", *told.main_pid}});
             return;
         }
+    }
+    const bool starts = told.ready || told.watchdog;
+    if (service == nullptr && starts) main = early_.recall(pid, uid, main, told);
+    const pid_t sender = pid;
+    if (main != 0) {
         if (service == nullptr)
             service = find(main, uid);
         else if (service->pid != main)
             service = move(*service, main);
         pid = main;
     }
-    if (service == nullptr && (told.ready || told.watchdog)) service = adopt(pid, uid);
-    if (service == nullptr) return;
+    // What says that it has started is a service by itself. A helper of the one that started it ends at once.
+    if (service != nullptr && service->pid != pid && told.ready) {
+        if (Service* own = adopt(pid, uid, service)) service = own;
+    }
+    if (service == nullptr && starts) service = adopt(pid, uid);
+    if (service == nullptr) return early_.remember(sender, uid, main, told);
     if (told.status) service->status = *told.status;
     if (told.bad_watchdog_time && may_log(uid))
         log::warning("a service's WATCHDOG_USEC= is no time, the earlier one stays",
@@ -232,7 +258,8 @@ std::string NotifySocket::free_name(pid_t pid) const {
     return is_taken ? name.substr(0, app::kMaxName - 11) + "-" + std::to_string(pid) : name;
 }
 
-NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
+/// `starter`: the service that has started it.
+NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid, const Service* starter) {
     const auto mine =
         std::count_if(services_.begin(), services_.end(), [&](const auto& each) { return each.second.uid == uid; });
     const bool user_is_full = uid != 0 && static_cast<std::size_t>(mine) >= settings_.max_per_user;
@@ -256,7 +283,10 @@ NotifySocket::Service* NotifySocket::adopt(pid_t pid, uid_t uid) {
     service.adopted = clock_.now();
     const std::string unit = unit_of(pid);
     const pid_t parent = unit.empty() ? 0 : parent_of(pid);
-    if (parent > 1 && belongs_to(parent, uid) && unit_of(parent) == unit) {
+    if (starter != nullptr) {
+        service.script = starter->pid;
+        service.script_started = starter->started;
+    } else if (parent > 1 && belongs_to(parent, uid) && unit_of(parent) == unit) {
         service.script = parent;
         service.script_started = ProcessWatch::start_time_of(parent);
     }
@@ -303,6 +333,7 @@ void NotifySocket::reconfigure(const ApplicationSettings& settings) {
     settings_.max = settings.max;
     settings_.max_per_user = settings.max_per_user;
     settings_.watchdog = settings.watchdog;
+    early_.set_max_per_user(settings.max_per_user);
     for (auto& [pid, service] : services_) {
         if (new_watchdog && !service.own_watchdog) await_again(service);
     }
@@ -367,9 +398,10 @@ void NotifySocket::ended(const Service& service) {
     if (service.stopping) return board_.remove(service_source(service.name));
     if (was_helper(service)) {
         board_.remove(service_source(service.name));
-        if (Service* script = adopt(service.script, service.uid)) {
-            script->status = service.status;
-            script->own_watchdog = service.own_watchdog;
+        const auto known = services_.find(service.script);
+        if (Service* script = known == services_.end() ? adopt(service.script, service.uid) : &known->second) {
+            if (!service.status.empty()) script->status = service.status;
+            if (service.own_watchdog) script->own_watchdog = service.own_watchdog;
             if (service.fed != base::kNever) feed(*script);
         }
         return;
@@ -380,9 +412,9 @@ void NotifySocket::ended(const Service& service) {
     add_ended({service.name, service.identity, service.uid, kEndedUnknown, false});
 }
 
-/// True when it ended right after its first words and has left a script in the same unit: it notified for that one.
+/// True when it ended right after its first words and has left the script that started it: it notified for that one.
 bool NotifySocket::was_helper(const Service& service) {
-    return service.script != 0 && clock_.now() < service.adopted + kHelperTime && !services_.contains(service.script) &&
+    return service.script != 0 && clock_.now() < service.adopted + kHelperTime &&
            ProcessWatch::start_time_of(service.script) == service.script_started;
 }
 

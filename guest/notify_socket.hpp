@@ -11,12 +11,14 @@
 #include <vector>
 
 #include "guest/app_protocol.hpp"
+#include "guest/early_notifications.hpp"
 #include "guest/health_board.hpp"
 #include "guest/kept.hpp"
 #include "guest/log_limit.hpp"
 #include "guest/monitor_clock.hpp"
 #include "guest/process_watch.hpp"
 #include "guest/settings.hpp"
+#include "guest/socket_file.hpp"
 #include "guest/unwatched.hpp"
 #include "runtime/timer.hpp"
 
@@ -57,7 +59,7 @@ private:
         std::optional<base::Millis> own_watchdog;
         base::TimePoint fed = base::kNever;  ///< the last time
         base::TimePoint adopted{};
-        pid_t script = 0;  ///< that may have started it to notify for it
+        pid_t script = 0;  ///< that may have started it to notify for it; a service already, or one from then on
         std::string script_started;
         bool stopping = false;  ///< its end will be in order
         bool unfed = false;     ///< while it stops, what feeds its watchdog does not count
@@ -75,12 +77,14 @@ private:
     };
 
     base::Result<void> open();
-    void wait();
+    void open_again();
+    void wait(boost::asio::posix::stream_descriptor& socket);
     /// False when there was nothing.
-    bool receive();
+    bool receive(boost::asio::posix::stream_descriptor& socket);
+    bool receive() { return receive(socket_) || receive(earlier_); }
     void handle(pid_t pid, uid_t uid, std::string_view message);
     std::string free_name(pid_t pid) const;
-    Service* adopt(pid_t pid, uid_t uid);
+    Service* adopt(pid_t pid, uid_t uid, const Service* starter = nullptr);
     Service* find(pid_t pid, uid_t uid);
     Service* move(Service& service, pid_t pid);
     Service& add(Service service);
@@ -104,10 +108,13 @@ private:
     HealthBoard& board_;
     ApplicationSettings settings_;
     boost::asio::posix::stream_descriptor socket_;
+    boost::asio::posix::stream_descriptor earlier_;  ///< its file was removed; services may be connected to it still
+    SocketFile file_;
     runtime::Timer retry_;
     std::string problem_;
     LogLimit log_limit_;
     std::map<pid_t, Service> services_;
+    EarlyNotifications early_;
     Unwatched unwatched_;
     std::vector<Ended> ended_;  ///< without STOPPING=1, until the same is there again; the oldest first
     std::function<void()> kept_changed_ = [] {};

@@ -36,6 +36,7 @@ SdkHeartbeat::SdkHeartbeat(MonitorClock& clock, HealthBoard& board, std::string 
       path_(std::move(path)),
       settings_(std::move(settings)),
       listener_(clock.io()),
+      file_(clock.io()),
       retry_(clock.io()),
       unwatched_(clock, board) {}
 
@@ -48,6 +49,11 @@ void SdkHeartbeat::start() {
     const auto opened = open();
     if (opened) {
         if (!std::exchange(problem_, {}).empty()) log::info("applications of the guest SDK can register");
+        file_.watch(path_, [this] {
+            retry_.cancel();
+            close();
+            start();
+        });
         return wait();
     }
     if (std::exchange(problem_, opened.error().message) != problem_)
@@ -65,7 +71,7 @@ void SdkHeartbeat::stop() {
     applications_.clear();
     if (!listener_.is_open()) return;
     close();
-    ::unlink(path_.c_str());
+    file_.remove();
 }
 
 base::Result<void> SdkHeartbeat::open() {

@@ -14,6 +14,7 @@
 #include "guest/process_watch.hpp"
 #include "guest/sdk_application.hpp"
 #include "guest/settings.hpp"
+#include "guest/socket_file.hpp"
 #include "guest/unwatched.hpp"
 #include "runtime/timer.hpp"
 
@@ -74,6 +75,7 @@ private:
     std::string path_;  ///< empty: none
     ApplicationSettings settings_;
     boost::asio::posix::stream_descriptor listener_;
+    SocketFile file_;
     runtime::Timer retry_;
     std::string problem_;
     Applications applications_;  ///< the oldest first

@@ -6,6 +6,7 @@ from pathlib import Path
 import signal
 import subprocess
 import sys
+import time
 import unittest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,6 +193,48 @@ class NotifySocket(VitalwiredTest):
         service.stdin.close()
         service.wait()
         self.await_reason("service sh: ended without STOPPING=1")
+
+    def test_what_a_service_says_before_it_is_ready_counts(self):
+        service = self.service()
+        self.send(service, "WATCHDOG_USEC=300000,STATUS=starts")
+        self.send(service, "READY=1")
+        self.send(service, "WATCHDOG=1")
+        self.await_reason("service service: sent no WATCHDOG=1 within 300 ms: starts")
+        self.send(service, "STOPPING=1")
+        service.stdin.close()
+        service.wait()
+        self.await_reason("")
+
+    def test_a_main_process_that_is_named_before_it_is_ready_is_the_one_that_is_watched(self):
+        launcher, main = self.service(), self.service()
+        self.send(launcher, f"MAINPID={main.pid}")
+        self.send(launcher, "READY=1")
+        wait_until(lambda: f"service\tservice\thealthy\t{END_ALONE}\n" in self.items(), "it is watched")
+        launcher.kill()
+        launcher.wait()
+        time.sleep(0.3)
+        self.assertIn("service\tservice\thealthy", self.items())
+        main.kill()
+        main.wait()
+        self.await_reason("service service: ended without STOPPING=1")
+
+    def test_a_service_below_another_one_is_one_by_itself(self):
+        script = f"systemd-notify --pid=$$ --ready; {sys.executable} -c '{SERVICE}'; read -r _"
+        above = subprocess.Popen(["sh", "-c", script], env=self.environment, stdin=subprocess.PIPE, text=True)
+        self.services.append(above)
+        self.send(above, "READY=1,WATCHDOG_USEC=300000,WATCHDOG=1")
+        self.await_reason("service service: sent no WATCHDOG=1 within 300 ms")
+        self.send(above, "WATCHDOG=1,STOPPING=1")
+        above.stdin.close()
+        self.await_reason("service sh: ended without STOPPING=1")
+        self.assertNotIn("service\tservice", self.items())
+
+    def test_a_helper_that_says_ready_notifies_for_its_script_that_is_a_service(self):
+        script = f"systemd-notify --pid=$$ --ready; echo READY=1,STATUS=up | {sys.executable} -c '{SERVICE}'; read -r _"
+        self.services.append(subprocess.Popen(["sh", "-c", script], env=self.environment, stdin=subprocess.PIPE,
+                                              text=True))
+        wait_until(lambda: f"service\tsh\thealthy\tup; {END_ALONE}\n" == self.items(), "it notified for the script")
+        self.await_reason("")
 
     def test_a_service_that_moves_to_another_process_is_watched_there(self):
         first, second = self.service(), self.service()

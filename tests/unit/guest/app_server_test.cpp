@@ -371,6 +371,16 @@ TEST_F(AppServerTest, MakesTheFolderOfItsSocket) {
     EXPECT_TRUE(RawApplication(dir_ / "run/apps").connected());
 }
 
+TEST_F(AppServerTest, ASocketThatIsRemovedIsMadeAgain) {
+    auto before = registered("db");
+    std::filesystem::remove(dir_ / "apps");
+    std::unique_ptr<RawApplication> after;
+    await("another one connects", [&] { return (after = connect())->connected(); });
+    after->register_as("web");
+    next<app::Registered>(*after);
+    EXPECT_EQ(server_.registered(), 2U) << "those that were connected stay so";
+}
+
 TEST_F(AppServerTest, DoesNotTakeTheSocketOfAnotherDaemon) {
     AppServer other(clock_, board_, group_, {dir_ / "apps", "", 1}, votes_);
     log::set_backend([](log::Level, std::string_view) {});

@@ -115,6 +115,24 @@ TEST_F(NotifySocketTest, AServiceWhoseMainThreadHasEndedIsWatchedToTheEndOfTheLa
     EXPECT_THAT(items(), ElementsAre(testing::EndsWith("without STOPPING=1")));
 }
 
+TEST_F(NotifySocketTest, ASocketThatIsRemovedIsMadeAgainAndTheEarlierOneIsRead) {
+    const int connected = connect_to(dir_ / "notify", SOCK_DGRAM);
+    std::filesystem::remove(dir_ / "notify");
+    await("it is there again", [&] { return std::filesystem::exists(dir_ / "notify"); });
+    const pid_t service = start([&] {
+        notify("READY=1");
+        ::send(connected, "STATUS=by the earlier one", 25, MSG_NOSIGNAL);
+        ::pause();
+    });
+    await("both were read", [&] {
+        const auto lines = items();
+        return !lines.empty() && lines[0].find("by the earlier one") != std::string::npos;
+    });
+    ::kill(service, SIGKILL);
+    ::waitpid(service, nullptr, 0);
+    ::close(connected);
+}
+
 TEST_F(NotifySocketTest, AProcessThatWasStoppingBeforeItIsWatchedIsNotMissed) {
     run_to_its_end([&] {
         notify("READY=1");
