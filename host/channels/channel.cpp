@@ -1,5 +1,7 @@
 #include "host/channels/channel.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -43,6 +45,12 @@ constexpr int kFailuresToReport = 5;
 std::string why_unreachable(int error) {
     const std::string text = std::generic_category().message(error);
     return error == ENAMETOOLONG ? text + ": the path of a socket may have 107 bytes" : text;
+}
+
+/// It lacks rights or means: that says nothing of who listens there.
+bool is_of_this_process(int error) {
+    constexpr std::array kOwn{EACCES, EPERM, ENAMETOOLONG, EMFILE, ENFILE, ENOMEM, ENOBUFS};
+    return std::find(kOwn.begin(), kOwn.end(), error) != kOwn.end();
 }
 
 Drop drop_of(Errc code) {
@@ -169,7 +177,7 @@ void Channel::on_down(const std::string& why) {
 void Channel::on_unreachable(int error) {
     const bool first = error != last_error_;
     failures_ = first ? 1 : failures_ + 1;
-    last_error_ = error;
+    const bool was_own = is_of_this_process(std::exchange(last_error_, error));
     const std::string why = why_unreachable(error);
     if (first) {
         log::info("channel cannot be connected, retrying", {{"guest", guest_.id()},
@@ -177,8 +185,9 @@ void Channel::on_unreachable(int error) {
                                                             {"path", connection_->path()},
                                                             {"error", why}});
     }
-    const bool lasting = error == EACCES || error == EPERM || error == ENAMETOOLONG;
-    if (lasting ? first : failures_ == kFailuresToReport && !was_up_) handler_.on_unreachable(*this, why);
+    const bool own = is_of_this_process(error);
+    const bool lasts = failures_ == kFailuresToReport && !was_up_;
+    if (own ? first : was_own || lasts) handler_.on_unreachable(*this, why, own);
 }
 
 void Channel::on_line(std::string_view line) {

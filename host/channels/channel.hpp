@@ -56,7 +56,8 @@ public:
         virtual void on_connected(Channel& channel) = 0;
         virtual void on_closed(Channel& channel, const std::string& why) = 0;
         /// It cannot be connected, and will not be by waiting a moment.
-        virtual void on_unreachable(Channel& channel, const std::string& why) = 0;
+        /// `own`: this process is what keeps it from being connected; it has not the rights, or not the means.
+        virtual void on_unreachable(Channel& channel, const std::string& why, bool own) = 0;
         virtual void on_heartbeat(Channel& channel, wire::HeartbeatPdu pdu) = 0;
         virtual void on_group(Channel& channel, const wire::GroupPdu& pdu, int base_version) = 0;
         /// The guest's first message of a connection that was understood, or another version of the base layer.

@@ -130,8 +130,9 @@ void ChannelSet::on_closed(Channel& channel, const std::string& why) {
     handled_();
 }
 
-void ChannelSet::on_unreachable(Channel& channel, const std::string& why) {
+void ChannelSet::on_unreachable(Channel& channel, const std::string& why, bool own) {
     core_.channel_unreachable(channel.guest(), channel.kind(), channel.path(), why);
+    core_.channel_barred(channel.guest(), channel.kind(), own, now());
     handled_();
 }
 

@@ -55,7 +55,7 @@ private:
 
     void on_connected(Channel& channel) override;
     void on_closed(Channel& channel, const std::string& why) override;
-    void on_unreachable(Channel& channel, const std::string& why) override;
+    void on_unreachable(Channel& channel, const std::string& why, bool own) override;
     void on_heartbeat(Channel& channel, wire::HeartbeatPdu pdu) override;
     void on_group(Channel& channel, const wire::GroupPdu& pdu, int base_version) override;
     void on_spoke(Channel& channel, int base_version) override;

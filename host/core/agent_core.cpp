@@ -125,6 +125,10 @@ void AgentCore::channel_unreachable(const GuestId& guest, ChannelKind kind, cons
     show_guests_problem(kUnreachable, unreachable_);
 }
 
+void AgentCore::channel_barred(const GuestId& guest, ChannelKind kind, bool barred, const Moment& at) {
+    if (carries_heartbeat(kind)) step(guest, heartbeat::ChannelBarred{dialect_of(kind), barred}, at);
+}
+
 void AgentCore::channel_removed(const GuestId& guest, ChannelKind kind, const Moment& at) {
     channel_reachable(guest, kind);
     if (carries_groups(kind)) groups_.channel_down(guest, dialect_of(kind), at.steady);

@@ -113,6 +113,8 @@ public:
     /// It cannot be connected, for `why`; the path is for people.
     void channel_unreachable(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path,
                              const std::string& why);
+    /// Whether the agent itself is what keeps it from being connected: then nothing is concluded about the guest.
+    void channel_barred(const base::GuestId& guest, wire::ChannelKind kind, bool barred, const base::Moment& at);
     void channel_removed(const base::GuestId& guest, wire::ChannelKind kind, const base::Moment& at);
     void channel_up(const GuestKey& guest, wire::ChannelKind kind, const base::Moment& at);
     void channel_down(const GuestKey& guest, wire::ChannelKind kind, const base::Moment& at);

@@ -345,7 +345,7 @@ void Monitor::publish(Fault& fault, WallTime wall) {
 
 Monitor::State Monitor::state_of(const HostSession& session) {
     if (session.fault_open(FaultKind::vm_crashed)) return State::crashed;
-    if (session.inhibited()) return State::held;
+    if (session.inhibited() || session.barred()) return State::held;
     if (session.fault_open(FaultKind::heartbeat_lost)) return State::lost;
     if (!session.registration()) return State::unregistered;
     return session.fault_open(FaultKind::unhealthy) ? State::unhealthy : State::registered;
@@ -391,7 +391,10 @@ model::GuestReport Monitor::make_report(const Guest& guest) const {
     report.guest = guest.key.id();
     report.name = guest.name;
     report.state = to_string(state_of(session));
-    if (session.inhibited()) report.hold = heartbeat::to_string(*session.inhibited());
+    if (session.inhibited())
+        report.hold = heartbeat::to_string(*session.inhibited());
+    else if (session.barred())
+        report.hold = "channel_not_connected";
     report.warning = session.warning();
     if (session.connected(Dialect::native)) report.channels.emplace_back(wire::kNativeChannel);
     if (session.connected(Dialect::cgcs)) report.channels.emplace_back(wire::kCgcsHeartbeatChannel);

@@ -135,6 +135,11 @@ struct Started {};
 struct ChannelRemoved {
     wire::Dialect dialect;
 };
+/// The host itself cannot connect the channel, for want of rights or descriptors: that says nothing of the guest.
+struct ChannelBarred {
+    wire::Dialect dialect;
+    bool barred = true;  ///< false: not any more, though it is not connected
+};
 struct Stopped {
     StopReason reason;
 };
@@ -164,7 +169,7 @@ struct PolicyChanged {
 };
 struct Tick {};
 using HostEvent = std::variant<Connected, Closed, Received, GuestAgentAnswered, GuestAgentSilent, Saved, Inhibited,
-                               Released, Rebooted, Found, FoundOff, Started, ChannelRemoved, Stopped, Crashed,
+                               Released, Rebooted, Found, FoundOff, Started, ChannelRemoved, ChannelBarred, Stopped, Crashed,
                                StoppedByHost, WatchdogFired, FaultAdopted, FaultEnded, PolicyChanged, Tick>;
 
 // Actions.

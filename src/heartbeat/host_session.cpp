@@ -70,7 +70,13 @@ TimePoint HostSession::next_deadline() const {
 }
 
 bool HostSession::judged() const {
-    return registration_ && policy_.enabled && !inhibit_ && !crashed_ && !stopped_;
+    return registration_ && policy_.enabled && !inhibit_ && !barred() && !crashed_ && !stopped_;
+}
+
+bool HostSession::barred() const {
+    if (registration_) return barred_[index(registration_->dialect)];
+    const bool connected = connected_[index(Dialect::native)] || connected_[index(Dialect::cgcs)];
+    return !connected && (barred_[index(Dialect::native)] || barred_[index(Dialect::cgcs)]);
 }
 
 /// A VM that migrates or shuts down still runs: it is challenged, so that it does not take its host for dead, and not
@@ -103,6 +109,7 @@ int HostSession::detect_multiplier() const {
 
 void HostSession::on(const Connected& event) {
     connected_[index(event.dialect)] = true;
+    barred_[index(event.dialect)] = false;
     if (event.dialect == Dialect::native && pending_exit_) {
         send(Dialect::native, *pending_exit_);
         pending_exit_.reset();

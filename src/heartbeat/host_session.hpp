@@ -53,6 +53,8 @@ public:
     /// The guest was sent the acknowledgement of its registration: it knows its session.
     bool acknowledged() const { return registration_ && !pending_ack_; }
     const std::optional<Inhibit>& inhibited() const { return inhibit_; }
+    /// The host cannot connect the channel that the guest is, or would be, registered on: nobody is judged.
+    bool barred() const;
     bool connected(wire::Dialect dialect) const { return connected_[index(dialect)]; }
     bool stopped() const { return stopped_; }  ///< on purpose, and not started since
     bool any_fault_open() const { return open_ != std::array<bool, kFaultKinds>{}; }
@@ -80,6 +82,7 @@ private:
     bool serial() const { return registration_->revision == 0; }
     base::TimePoint judgement_at() const;
     base::TimePoint challenge_due() const;
+    bool establish_held() const;
     base::TimePoint establish_due() const;
     bool monitored() const;
     bool by_guest_agent() const;
@@ -98,6 +101,7 @@ private:
     void on(const FoundOff&);
     void on(const Started&);
     void on(const ChannelRemoved& event);
+    void on(const ChannelBarred& event);
     void on(const Stopped& event);
     void on(const Crashed& event);
     void on(const StoppedByHost& event);
@@ -152,6 +156,7 @@ private:
     std::optional<wire::Exit> pending_exit_;    ///< of a session that was switched off without a channel
     base::TimePoint registered_at_{};
     std::array<bool, wire::kDialects> connected_{};
+    std::array<bool, wire::kDialects> barred_{};
     std::optional<Inhibit> inhibit_;
     base::TimePoint inhibited_until_ = base::kNever;
     std::string run_;  ///< of the machine (Found)

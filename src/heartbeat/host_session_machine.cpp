@@ -107,8 +107,16 @@ void HostSession::on(const Started&) {
     if (!registration_) start_establish_timer();
 }
 
+void HostSession::on(const ChannelBarred& event) {
+    const bool was_barred = std::exchange(barred_[index(event.dialect)], event.barred);
+    if (!registration_ || registration_->dialect != event.dialect || was_barred == event.barred) return;
+    if (event.barred) return window_.stop_deadlines();
+    consecutive_misses_ = 0;
+    challenge_soon();
+}
+
 void HostSession::on(const ChannelRemoved& event) {
-    connected_[index(event.dialect)] = false;
+    connected_[index(event.dialect)] = barred_[index(event.dialect)] = false;
     if (registration_ && registration_->dialect == event.dialect) end_watch("removed");
 }
 
@@ -160,10 +168,13 @@ void HostSession::release() {
     answer_by_ = kNever;  // it may have passed while the guest could not answer
 }
 
-/// T-establish stands still while the VM is known not to run, or a session exists.
+bool HostSession::establish_held() const {
+    return (inhibit_ && *inhibit_ != Inhibit::rebooting) || barred();
+}
+
+/// T-establish stands still while the VM is known not to run or cannot be reached, or a session exists.
 TimePoint HostSession::establish_due() const {
-    const bool suspended = registration_ || (inhibit_ && *inhibit_ != Inhibit::rebooting);
-    return suspended ? kNever : establish_by_;
+    return registration_ || establish_held() ? kNever : establish_by_;
 }
 
 bool HostSession::registration_awaited() const {
@@ -189,7 +200,7 @@ void HostSession::start_establish_timer() {
 
 /// It stands still while the VM is known not to run as usual, and goes on from there.
 void HostSession::hold_establish_timer() {
-    const bool holds = inhibit_ && *inhibit_ != Inhibit::rebooting;
+    const bool holds = establish_held();
     if (holds == (establish_held_ != kNever)) return;
     if (!holds && establish_by_ != kNever) establish_by_ += now_ - establish_held_;
     establish_held_ = holds ? now_ : kNever;

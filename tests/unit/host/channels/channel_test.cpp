@@ -64,7 +64,10 @@ protected:
 
     void on_connected(Channel&) override { ++connects_; }
     void on_closed(Channel&, const std::string& why) override { closed_ = why; }
-    void on_unreachable(Channel&, const std::string& why) override { unreachable_ = why; }
+    void on_unreachable(Channel&, const std::string& why, bool own) override {
+        unreachable_ = why;
+        barred_ = own;
+    }
     void on_heartbeat(Channel&, wire::HeartbeatPdu pdu) override {
         if (std::holds_alternative<wire::Init>(pdu)) ++inits_;
         pdus_.push_back(std::move(pdu));
@@ -90,6 +93,7 @@ protected:
     int group_version_ = 0;
     int spoke_in_ = 0;
     std::string unreachable_;
+    bool barred_ = false;
     std::size_t drained_ = 0;
     std::map<Drop, std::size_t> drops_;
 };

@@ -149,6 +149,17 @@ TEST_F(AgentCoreTest, WaitsForTheSourcesWordBeforeAClosedChannelIsLost) {
     EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost channel_closed"));
 }
 
+TEST_F(AgentCoreTest, JudgesNobodyWhoseChannelItHasNoRightToConnect) {
+    found(Millis(300));
+    registered();
+    core_->channel_down(GuestKey(kGuest), ChannelKind::native, at());
+    core_->channel_barred(kGuest, ChannelKind::native, true, at());
+    after(std::chrono::seconds(60));
+    EXPECT_THAT(open_faults(), IsEmpty());
+    EXPECT_EQ(core_->monitor().report(kGuest)->state, "held");
+    EXPECT_EQ(core_->monitor().report(kGuest)->hold, "channel_not_connected");
+}
+
 TEST_F(AgentCoreTest, SendsItsProblemsWithTheGuestsThatTheyConcern) {
     core_->channel_unreachable(kGuest, ChannelKind::native, "/run/g1.sock", "Permission denied");
     connect_controller();
