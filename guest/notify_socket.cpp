@@ -402,7 +402,8 @@ void NotifySocket::ended(const Service& service) {
         if (Service* script = known == services_.end() ? adopt(service.script, service.uid) : &known->second) {
             if (!service.status.empty()) script->status = service.status;
             if (service.own_watchdog) script->own_watchdog = service.own_watchdog;
-            if (service.fed != base::kNever) feed(*script);
+            // One that was watched for its end alone stays so: it may have been a service that crashed.
+            if (service.fed != base::kNever && (known == services_.end() || script->fed != base::kNever)) feed(*script);
         }
         return;
     }

@@ -207,6 +207,7 @@ class NotifySocket(VitalwiredTest):
 
     def test_a_main_process_that_is_named_before_it_is_ready_is_the_one_that_is_watched(self):
         launcher, main = self.service(), self.service()
+        wait_until(lambda: Path(f"/proc/{main.pid}/comm").read_text() == "service\n", "it has its name")
         self.send(launcher, f"MAINPID={main.pid}")
         self.send(launcher, "READY=1")
         wait_until(lambda: f"service\tservice\thealthy\t{END_ALONE}\n" in self.items(), "it is watched")
@@ -228,6 +229,16 @@ class NotifySocket(VitalwiredTest):
         above.stdin.close()
         self.await_reason("service sh: ended without STOPPING=1")
         self.assertNotIn("service\tservice", self.items())
+
+    def test_a_service_that_crashes_at_once_makes_the_one_above_it_feed_no_watchdog(self):
+        notify = "READY=1,WATCHDOG=1,WATCHDOG_USEC=300000"
+        script = f"systemd-notify --pid=$$ --ready; echo {notify} | {sys.executable} -c '{SERVICE}'; read -r _"
+        self.services.append(subprocess.Popen(["sh", "-c", script], env=self.environment, stdin=subprocess.PIPE,
+                                              text=True))
+        self.await_log("name=service pid=")
+        wait_until(lambda: f"service\tsh\thealthy\t{END_ALONE}\n" == self.items(), "it has ended")
+        time.sleep(0.6)
+        self.assertTrue(self.host.challenge()["healthy"])
 
     def test_a_helper_that_says_ready_notifies_for_its_script_that_is_a_service(self):
         script = f"systemd-notify --pid=$$ --ready; echo READY=1,STATUS=up | {sys.executable} -c '{SERVICE}'; read -r _"
