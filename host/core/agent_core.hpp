@@ -224,6 +224,7 @@ private:
     void set_problem(const std::string& what, const std::string& detail);
     bool absence_is_proof() const;
     void show_missing();
+    void load_places();
     void keep_places();
     void forget_missing(const std::set<base::GuestId>& guests);
     void forget_missing_in_time(base::TimePoint now);
@@ -341,7 +342,8 @@ private:
     std::uint64_t state_changes_ = 0;      ///< of faults and registrations, so far
     std::vector<bus::Hello::Life> lives_;  ///< on this state, before this one
     bool host_restarted_ = false;
-    std::map<std::string, std::string> places_;  ///< of the sources that have listed
+    std::map<std::string, std::string> places_;       ///< of the sources that have listed
+    std::map<std::string, std::string> kept_places_;  ///< on disk: in these all guests were known
     bool proves_absence_ = true;                 ///< what they have listed
     std::set<base::GuestId> missing_;            ///< as the monitor has them, when that was told last
     base::TimePoint forget_missing_at_ = base::kNever;

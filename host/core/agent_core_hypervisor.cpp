@@ -116,19 +116,30 @@ void AgentCore::source_listed(const std::string& name, const SourceListing& list
     keep_places();
 }
 
-/// Where guests were known, and where they are looked for now, is the same.
-bool AgentCore::absence_is_proof() const {
-    return proves_absence_ && output_.load(kPlacesTable) == places_;
+void AgentCore::load_places() {
+    kept_places_ = output_.load(kPlacesTable);
 }
 
-/// While guests are missing no place is known in which all of them were.
+/// Where guests were known, and where they are looked for now, is the same.
+bool AgentCore::absence_is_proof() const {
+    return proves_absence_ && kept_places_ == places_;
+}
+
+/// While guests are missing, or cannot be read where they are, no place is known in which all of them were.
 void AgentCore::keep_places() {
-    for (const auto& [source, place] : output_.load(kPlacesTable)) {
-        if (!missing_.empty() || !places_.contains(source)) output_.erase(kPlacesTable, source);
-    }
-    if (!unlisted_.empty() || !missing_.empty()) return;
-    for (const auto& [source, place] : places_)
+    const bool all_there = missing_.empty() && unreadable_.empty();
+    std::erase_if(kept_places_, [&](const auto& kept) {
+        const bool obsolete = !all_there || !places_.contains(kept.first);
+        if (obsolete) output_.erase(kPlacesTable, kept.first);
+        return obsolete;
+    });
+    if (!unlisted_.empty() || !all_there) return;
+    for (const auto& [source, place] : places_) {
+        const auto kept = kept_places_.find(source);
+        if (kept != kept_places_.end() && kept->second == place) continue;
+        kept_places_[source] = place;
         output_.put(kPlacesTable, source, place);
+    }
 }
 
 /// Of a fault whose guest is not found nobody here knows how it is.

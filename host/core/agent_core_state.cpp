@@ -44,6 +44,7 @@ std::string lives_row(const std::vector<bus::Hello::Life>& earlier, const std::s
 }  // namespace
 
 void AgentCore::load_state() {
+    load_places();
     counters_.rows_unreadable = state_.load_into(monitor_);
     for (const base::GuestId& guest : state_.notified())
         maintenance_.restore(guest);

@@ -125,6 +125,19 @@ TEST_F(AgentCoreAbsenceTest, AGuestIsNotGoneBecauseThePlaceWhereItWasFoundIs) {
     EXPECT_THAT(open_faults(), IsEmpty()) << "now that is where it was known";
 }
 
+TEST_F(AgentCoreAbsenceTest, AGuestWhoseSocketHadLostItsNameIsNotGoneAfterARestart) {
+    be_lost();
+    core_->machine_unreadable(kGuest, "its socket was removed while it is connected");
+    for (int starts = 0; starts < 2; ++starts) {
+        restart();
+        connect_controller();
+        listed();
+        after(seconds(10));
+        EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+        EXPECT_EQ(last_problem(), "guests that were known are not found: 1, such as g1");
+    }
+}
+
 TEST_F(AgentCoreAbsenceTest, AGuestThatAnEmptyListDoesNotNameIsNotGone) {
     be_lost();
     restart();

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,6 +39,7 @@ protected:
 
     void restart(const std::string& boot = "boot-1") {
         core_.reset();
+        handed_over_.clear();
         AgentCore::Settings settings;
         settings.heartbeat = monitor_settings_;
         AgentCore::Output& output = *this;
@@ -117,7 +119,10 @@ protected:
         return fault;
     }
 
-    std::map<std::string, std::string> load(const std::string& table) override { return disk_[table]; }
+    /// Once, as the store does.
+    std::map<std::string, std::string> load(const std::string& table) override {
+        return handed_over_.insert(table).second ? disk_[table] : std::map<std::string, std::string>();
+    }
     void put(const std::string& table, const std::string& key, std::string value) override {
         disk_[table][key] = std::move(value);
     }
@@ -174,6 +179,7 @@ protected:
     Monitor::Settings monitor_settings_;
     NumberedIds ids_;
     Disk disk_;
+    std::set<std::string> handed_over_;
     base::TimePoint now_{std::chrono::hours(1)};
     std::unique_ptr<AgentCore> core_;
     wire::Challenge challenge_;
