@@ -426,13 +426,14 @@ void AgentCore::tick(const Moment& at) {
     groups_.tick(at.steady);
     if (!unnamed_.empty()) drop_policies_of_unnamed();
     forget_missing_in_time(now.now);
+    end_restarted(at.steady);
     if (problems_changed_) report_problems(at.steady);
 }
 
 TimePoint AgentCore::next_due() const {
     const bool disk_is_away = !store_problem_.empty() && !awaited_.empty();
     if (!delivered_here_.empty() || disk_is_away) return TimePoint::min();
-    const TimePoint problems = problems_changed_ ? problems_report_at_ : base::kNever;
+    const TimePoint problems = std::min(restarted_until_, problems_changed_ ? problems_report_at_ : base::kNever);
     return std::min({problems, clock_.to_steady(forget_missing_at_),
                      clock_.to_steady(std::min(monitor_.next_deadline(), actions_.next_due())),
                      clock_.to_steady(std::min(guest_agents_.next_due(), io_watch_.next_due())),

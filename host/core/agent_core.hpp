@@ -20,6 +20,7 @@
 #include "host/core/io_watch.hpp"
 #include "host/core/maintenance_notices.hpp"
 #include "host/core/monitor.hpp"
+#include "host/core/restarts.hpp"
 #include "host/core/source_listing.hpp"
 #include "host/core/wanted_channels.hpp"
 #include "runtime/problems.hpp"
@@ -220,6 +221,7 @@ private:
     void count_change();
     void load_state();
     void start_state();
+    void end_restarted(base::TimePoint now);
     void channel_reachable(const base::GuestId& guest, wire::ChannelKind kind);
     void set_problem(const std::string& what, const std::string& detail);
     bool absence_is_proof() const;
@@ -250,6 +252,9 @@ private:
     }
     void standing_changed(const base::GuestId& guest, std::optional<heartbeat::Inhibit> why) override {
         state_.keep_standing(guest, why);
+    }
+    void waited_changed(const base::GuestId& guest, const heartbeat::Waited& waited) override {
+        state_.keep_waited(guest, waited);
     }
 
     // GroupRelay::Output
@@ -342,10 +347,11 @@ private:
     std::uint64_t state_changes_ = 0;      ///< of faults and registrations, so far
     std::vector<bus::Hello::Life> lives_;  ///< on this state, before this one
     bool host_restarted_ = false;
+    base::TimePoint restarted_until_ = base::kNever;  ///< so often that it is a problem
     std::map<std::string, std::string> places_;       ///< of the sources that have listed
     std::map<std::string, std::string> kept_places_;  ///< on disk: in these all guests were known
-    bool proves_absence_ = true;                 ///< what they have listed
-    std::set<base::GuestId> missing_;            ///< as the monitor has them, when that was told last
+    bool proves_absence_ = true;                      ///< what they have listed
+    std::set<base::GuestId> missing_;                 ///< as the monitor has them, when that was told last
     base::TimePoint forget_missing_at_ = base::kNever;
     std::set<base::GuestId>
         unnamed_;  ///< by the last complete list of policies, with a fault: theirs are kept until it ends

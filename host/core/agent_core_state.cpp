@@ -19,6 +19,8 @@ constexpr const char* kStateStarts = "starts";
 constexpr const char* kStateChanges = "changes";
 constexpr const char* kBootId = "boot";
 constexpr const char* kLives = "lives";
+constexpr const char* kRestarts = "restarts";
+constexpr const char* kRestarted = "the agent is restarted again and again";
 
 /// Instances in order, each that has ended with the number of changes then: "A:12 B:17 C". The last one lived until
 /// now, when there are `changes`.
@@ -67,11 +69,21 @@ void AgentCore::start_state() {
     output_.put(kAgentTable, kLives, lives_row(lives_, identity_.self.instance));
     const std::string& boot = rows[kBootId];
     host_restarted_ = !boot.empty() && !identity_.self.boot.empty() && boot != identity_.self.boot;
-    if (host_restarted_) monitor_.forget_standing();
     if (fresh) output_.put(kAgentTable, kStateId, state_id_);
     output_.put(kAgentTable, kStateStarts, std::to_string(state_starts_));
     state_.begin_life(state_starts_, monitor_);
+    if (host_restarted_) monitor_.forget_runs();
     output_.put(kAgentTable, kBootId, identity_.self.boot);
+    const Restarts restarts(rows[kRestarts], identity_.self.boot, at_.steady);
+    output_.put(kAgentTable, kRestarts, restarts.row());
+    restarted_until_ = restarts.ends_at();
+    if (restarted_until_ != base::kNever) set_problem(kRestarted, restarts.problem());
+}
+
+void AgentCore::end_restarted(base::TimePoint now) {
+    if (now < restarted_until_) return;
+    restarted_until_ = base::kNever;
+    set_problem(kRestarted, "");
 }
 
 /// With the row that changes: on the disk both are there or neither.

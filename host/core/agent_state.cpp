@@ -27,6 +27,7 @@ constexpr const char* kPolicies = "policies";
 constexpr const char* kMaintenance = "maintenance";
 constexpr const char* kClosed = "closed";
 constexpr const char* kStanding = "standing";
+constexpr const char* kAwaited = "awaited";
 constexpr int kClosedVersion = 1;
 constexpr std::size_t kMaxRun = 128;
 constexpr std::string_view kNative = "native";
@@ -159,6 +160,8 @@ std::uint64_t AgentState::load_into(Monitor& monitor) {
          [&](const std::string& guest, Inhibit why) { monitor.restore_standing(base::GuestId(guest), why); });
     load(rows_, unreadable, kClosed, closed_from_json,
          [&](const std::string&, Closed closed) { closed_.push_back(std::move(closed)); });
+    load(rows_, unreadable, kAwaited, awaited_from_json,
+         [&](const std::string& guest, Awaited awaited) { awaited_.emplace(guest, awaited); });
     newly_unreadable_ = unreadable.moved();
     return unreadable.rows();
 }
@@ -205,12 +208,34 @@ void AgentState::keep_standing(const base::GuestId& guest, std::optional<Inhibit
     rows_.put(kStanding, guest.str(), wire::dump({{"why", to_string(*why)}}));
 }
 
+Result<AgentState::Awaited> AgentState::awaited_from_json(const json& object) {
+    wire::FieldReader in(object);
+    Awaited awaited;
+    awaited.waited.answer = in.millis("answer_ms", Millis(0), Millis::max());
+    awaited.waited.registration = in.millis("registration_ms", Millis(0), Millis::max());
+    awaited.starts = static_cast<std::uint64_t>(std::max<std::int64_t>(wire::int_or(object, "starts", 0), 0));
+    return in.finish(awaited);
+}
+
+void AgentState::keep_waited(const base::GuestId& guest, const heartbeat::Waited& waited) {
+    if (waited.empty()) return rows_.erase(kAwaited, guest.str());
+    rows_.put(kAwaited, guest.str(),
+              wire::dump({{"answer_ms", waited.answer.count()},
+                          {"registration_ms", waited.registration.count()},
+                          {"starts", starts_}}));
+}
+
 void AgentState::begin_life(std::uint64_t starts, Monitor& monitor) {
     starts_ = starts;
     for (const Closed& closed : std::exchange(closed_, {})) {
         const bool counts = closed.starts + 1 == starts;
         keep_closed(closed.guest, closed.fault.kind, counts ? std::optional(closed.fault) : std::nullopt);
         if (counts) monitor.restore_closed(closed.guest, closed.fault);
+    }
+    for (const auto& [guest, awaited] : std::exchange(awaited_, {})) {
+        const bool counts = awaited.starts + 1 == starts;
+        keep_waited(guest, counts ? awaited.waited : heartbeat::Waited{});
+        if (counts) monitor.restore_waited(guest, awaited.waited);
     }
 }
 

@@ -42,8 +42,10 @@ public:
                      const std::optional<heartbeat::OpenFault>& closed);
     /// The guest's machine stands still, or no more (absent).
     void keep_standing(const base::GuestId& guest, std::optional<heartbeat::Inhibit> why);
-    /// The agent starts from this state for the `starts`-th time. What is known of closed faults counts only as the
-    /// life before left it: a release that does not know of them may have lived since.
+    /// The guest is awaited, and how long it was in vain.
+    void keep_waited(const base::GuestId& guest, const heartbeat::Waited& waited);
+    /// The agent starts from this state for the `starts`-th time. What is known of closed faults, and of guests that
+    /// are awaited, counts only as the life before left it: a release that does not know of them may have lived since.
     void begin_life(std::uint64_t starts, Monitor& monitor);
     /// Whether the guest was notified of a maintenance, and not of its end.
     void keep_notified(const base::GuestId& guest, bool notified);
@@ -58,12 +60,19 @@ private:
         std::uint64_t starts = 0;
     };
 
+    struct Awaited {
+        heartbeat::Waited waited;
+        std::uint64_t starts = 0;
+    };
+
     static base::Result<Closed> closed_from_json(const nlohmann::json& object);
+    static base::Result<Awaited> awaited_from_json(const nlohmann::json& object);
 
     Rows& rows_;
     std::uint64_t newly_unreadable_ = 0;
     std::uint64_t starts_ = 0;
-    std::vector<Closed> closed_;  ///< as they were read
+    std::vector<Closed> closed_;                ///< as they were read
+    std::map<base::GuestId, Awaited> awaited_;  ///< likewise
 };
 
 }  // namespace vitalwire::host

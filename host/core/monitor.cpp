@@ -134,6 +134,7 @@ void Monitor::tick(TimePoint now, WallTime wall) {
 Monitor::Guest& Monitor::guest_for(const GuestId& id, TimePoint now) {
     if (Guest* known = guests_.find(id)) return *known;
     Guest& guest = guests_.emplace(id, id, HostSession(policy_for(id), ids_), next_ordinal_++);
+    if (const auto waited = waited_.extract(id); !waited.empty()) guest.session.resume_waiting(waited.mapped());
     if (const auto restored = restored_.find(id); restored != restored_.end()) {
         for (const base::FaultId& fault : restore_handed(restored->second))
             output_.fault_changed(*faults_.find(fault));
@@ -182,15 +183,17 @@ void Monitor::step(Guest& guest, const HostEvent& event, TimePoint now, WallTime
     bool changed = false;
     for (const heartbeat::HostAction& action : actions_) {
         std::visit(
-            base::overloaded{[&](const heartbeat::Send& send) { output_.send(guest.key, send.dialect, send.pdu); },
-                             [&](const heartbeat::OpenFault& open) { open_fault(guest, open, now, wall); },
-                             [&](const heartbeat::UpdateFault& update) { update_fault(guest, update, now, wall); },
-                             [&](const heartbeat::ClearFault& clear) { clear_fault(guest, clear, now, wall); },
-                             [&](const heartbeat::SaveRegistration& saved) {
-                                 changed = true;
-                                 if (saved.registration) guest.name = saved.registration->name;
-                                 output_.save(guest.key.id(), saved);
-                             }},
+            base::overloaded{
+                [&](const heartbeat::Send& send) { output_.send(guest.key, send.dialect, send.pdu); },
+                [&](const heartbeat::OpenFault& open) { open_fault(guest, open, now, wall); },
+                [&](const heartbeat::UpdateFault& update) { update_fault(guest, update, now, wall); },
+                [&](const heartbeat::ClearFault& clear) { clear_fault(guest, clear, now, wall); },
+                [&](const heartbeat::SaveRegistration& saved) {
+                    changed = true;
+                    if (saved.registration) guest.name = saved.registration->name;
+                    output_.save(guest.key.id(), saved);
+                },
+                [&](const heartbeat::SaveWaited& saved) { output_.waited_changed(guest.key.id(), saved.waited); }},
             action);
     }
     if (!guest.untold.empty()) tell_waiting_updates(guest, now, wall);
@@ -204,6 +207,7 @@ void Monitor::step(Guest& guest, const HostEvent& event, TimePoint now, WallTime
 void Monitor::erase(Guest& guest) {
     if (guest.due != base::kNever) due_.erase(guest.place);
     if (guest.shown) output_.guest_gone(guest.key.id());
+    if (!guest.session.waited().empty()) output_.waited_changed(guest.key.id(), {});
     add(counters_of_gone_, guest.session.counters());
     round_trips_of_gone_.add(guest.session.round_trips());
     guests_.erase(GuestId(guest.key.id()));  // not the guest's own, which goes with it

@@ -55,6 +55,8 @@ public:
                                     const std::optional<heartbeat::OpenFault>& closed) = 0;
         /// The guest's machine stands still for that reason, or no more (absent): keep it, or forget it.
         virtual void standing_changed(const base::GuestId& guest, std::optional<heartbeat::Inhibit> why) = 0;
+        /// How long the guest was awaited in vain: keep it, or forget it when empty.
+        virtual void waited_changed(const base::GuestId& guest, const heartbeat::Waited& waited) = 0;
     };
 
     /// Whose QEMU guest agents are asked: nobody's, theirs whose flavor says so, or everybody's.
@@ -79,8 +81,9 @@ public:
     void restore(model::GuestPolicy policy);
     void restore_closed(const base::GuestId& guest, const heartbeat::OpenFault& closed);
     void restore_standing(const base::GuestId& guest, heartbeat::Inhibit why);
+    void restore_waited(const base::GuestId& guest, const heartbeat::Waited& waited);
     /// With the host all machines went down.
-    void forget_standing();
+    void forget_runs();
     /// What it means that a restored guest is not found.
     enum class Absence : std::uint8_t {
         removed,    ///< it was where it was looked for, and was taken away
@@ -264,6 +267,7 @@ private:
     std::unordered_map<base::GuestId, Restored> restored_;
     std::set<base::GuestId> missing_;                                 ///< of them
     std::unordered_map<base::GuestId, heartbeat::Inhibit> standing_;  ///< machines that stood still before the start
+    std::unordered_map<base::GuestId, heartbeat::Waited> waited_;     ///< before the start
     std::unordered_map<base::FaultId, base::GuestId> handed_;         ///< what of them was handed back
     std::unordered_map<base::GuestId, model::GuestPolicy> policies_;
     std::set<base::GuestId> kept_on_;  ///< known from before the start: that they have no policy is nobody's word yet

@@ -38,9 +38,15 @@ void Monitor::restore_standing(const GuestId& guest, heartbeat::Inhibit why) {
     standing_.insert_or_assign(guest, why);
 }
 
-void Monitor::forget_standing() {
+void Monitor::restore_waited(const GuestId& guest, const heartbeat::Waited& waited) {
+    waited_.insert_or_assign(guest, waited);
+}
+
+void Monitor::forget_runs() {
     for (const auto& [guest, why] : std::exchange(standing_, {}))
         output_.standing_changed(guest, std::nullopt);
+    for (const auto& [guest, waited] : std::exchange(waited_, {}))
+        output_.waited_changed(guest, {});
 }
 
 void Monitor::resume_standing(Guest& guest, TimePoint now) {
@@ -86,13 +92,15 @@ void Monitor::listed(const std::set<GuestId>& unknown, Absence absence, TimePoin
             gone(id, heartbeat::StopReason::removed, now, wall);
         }
     }
-    const auto gone = [&](const auto& standing) {
-        return !unknown.contains(standing.first) && !missing_.contains(standing.first);
-    };
+    const auto gone = [&](const auto& kept) { return !unknown.contains(kept.first) && !missing_.contains(kept.first); };
     for (const auto& standing : standing_) {
         if (gone(standing)) output_.standing_changed(standing.first, std::nullopt);
     }
+    for (const auto& waited : waited_) {
+        if (gone(waited)) output_.waited_changed(waited.first, {});
+    }
     std::erase_if(standing_, gone);
+    std::erase_if(waited_, gone);
 }
 
 void Monitor::handed_back_listed(const std::set<GuestId>& unknown, TimePoint now, WallTime wall) {

@@ -42,7 +42,10 @@ void HostSession::register_guest_agent() {
 }
 
 void HostSession::on(const GuestAgentSilent& event) {
-    if (!by_guest_agent() || !judged() || now_ < grace_until_) return;
+    if (!by_guest_agent() || !judged()) return;
+    // Whoever asked it has waited for a whole deadline.
+    if (unanswered()) unanswered_from_ = now_ - registration_->response_deadline;
+    if (now_ < grace_until_) return;
     ++counters_.challenges;
     ++counters_.misses;
     consecutive_misses_ = std::min(consecutive_misses_ + 1, detect_multiplier());

@@ -203,7 +203,19 @@ struct SaveRegistration {
     bool empty() const { return !registration && !expected_back; }
     friend bool operator==(const SaveRegistration&, const SaveRegistration&) = default;
 };
-using HostAction = std::variant<Send, OpenFault, UpdateFault, ClearFault, SaveRegistration>;
+/// How long a guest was awaited in vain, summed over the lives of its agent: a restart gives it no time that it had
+/// before. Only what passed while an agent was there to be answered counts, so that no clock has to go on between them.
+struct Waited {
+    base::Millis answer{};        ///< whole deadlines, since the last life in which it answered
+    base::Millis registration{};  ///< of T-establish
+
+    bool empty() const { return *this == Waited{}; }
+    friend bool operator==(const Waited&, const Waited&) = default;
+};
+struct SaveWaited {
+    Waited waited;
+};
+using HostAction = std::variant<Send, OpenFault, UpdateFault, ClearFault, SaveRegistration, SaveWaited>;
 using HostActions = std::vector<HostAction>;
 
 }  // namespace vitalwire::heartbeat

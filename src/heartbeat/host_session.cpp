@@ -45,7 +45,7 @@ void HostSession::resume(SaveRegistration saved, const std::vector<OpenFault>& o
     crashed_ = fault_open(FaultKind::vm_crashed);
     expect_registration();
     if (!registration_) return;
-    grace_until_ = now + policy_.resume_grace;
+    resume_unanswered();
     // Ten thousand sessions resumed at once must not be challenged in step from then on.
     const auto phase = Millis(ids_->challenge() % std::max<std::int64_t>(registration_->interval.count(), 1));
     next_challenge_at_ = now + phase;
@@ -58,12 +58,13 @@ void HostSession::step(const HostEvent& event, TimePoint now, base::WallTime wal
     std::visit([this](const auto& e) { on(e); }, event);
     hold_establish_timer();
     expect_registration();
+    count_waiting();
     actions_ = nullptr;
 }
 
 TimePoint HostSession::next_deadline() const {
     if (has_to_switch_off()) return now_;
-    TimePoint next = std::min(inhibited_until_, establish_due());
+    TimePoint next = std::min({inhibited_until_, establish_due(), waiting_due()});
     if (challenging()) next = std::min(next, challenge_due());
     if (judged()) next = std::min(next, judgement_at());
     return next;
@@ -305,7 +306,7 @@ void HostSession::accept_response(base::Duration waited) {
     round_trips_.record(waited, now_);
     consecutive_misses_ = 0;
     late_since_answer_ = false;
-    reconnected_ = false;
+    reconnected_ = resumed_ = false;
     grace_until_ = {};
     establish_by_ = kNever;
     // Of ill health an answer speaks by itself; of all else it is the evidence.
@@ -356,6 +357,7 @@ void HostSession::send_challenge() {
     window_.sent(value, now_, std::min(deadline, answer_by_));
     answer_by_ = kNever;
     next_challenge_at_ = next_challenge();
+    if (unanswered() && unanswered_from_ == kNever) unanswered_from_ = now_;
     send(registration_->dialect, wire::Challenge{registration_->session, value});
 }
 
@@ -437,7 +439,7 @@ void HostSession::forget_registration(bool expected_back) {
     next_challenge_at_ = answer_by_ = kNever;
     consecutive_misses_ = 0;
     late_since_answer_ = false;
-    reconnected_ = false;
+    reconnected_ = resumed_ = false;
     warning_.clear();
     actions_->emplace_back(
         SaveRegistration{std::nullopt, expected_back, expected_back ? restart_time_ : Millis{}, own_heartbeat_});

@@ -36,8 +36,12 @@ class HostSession {
 public:
     HostSession(HostPolicy policy, IdGenerator& ids);
 
+    /// Before all else: what was awaited of the guest before a restart goes on from there.
+    void resume_waiting(const Waited& waited) { waited_ = waited; }
+
     /// Continues with what was saved before a restart and the faults open then. A registered guest has `resume_grace`
-    /// to answer. Where the policy has switched heartbeat off since, step PolicyChanged afterwards.
+    /// to answer, less what it had of it in earlier lives, and one deadline at least. Where the policy has switched
+    /// heartbeat off since, step PolicyChanged afterwards.
     void resume(SaveRegistration saved, const std::vector<OpenFault>& open_faults, base::TimePoint now);
 
     /// Its machine stood still before that restart (`stands_still`). So it does for the hypervisor's word, or for a
@@ -55,6 +59,7 @@ public:
     const std::optional<Inhibit>& inhibited() const { return inhibit_; }
     /// The host cannot connect the channel that the guest is, or would be, registered on: nobody is judged.
     bool barred() const;
+    const Waited& waited() const { return waited_; }
     bool connected(wire::Dialect dialect) const { return connected_[index(dialect)]; }
     bool stopped() const { return stopped_; }  ///< on purpose, and not started since
     bool any_fault_open() const { return open_ != std::array<bool, kFaultKinds>{}; }
@@ -130,6 +135,13 @@ private:
     void start_establish_timer();
     void hold_establish_timer();
     bool registration_awaited() const;
+    base::Millis establish_step() const;
+
+    // What is awaited over restarts.
+    void resume_unanswered();
+    bool unanswered() const;
+    base::TimePoint waiting_due() const;
+    void count_waiting();
 
     // Challenges.
     void reconnected();
@@ -173,6 +185,11 @@ private:
     base::TimePoint next_challenge_at_ = base::kNever;
     base::TimePoint answer_by_ = base::kNever;  ///< a deadline that ran when a new session began: it still holds
     base::TimePoint grace_until_{};
+    bool resumed_ = false;  ///< and the guest has not answered since
+    Waited waited_;
+    base::TimePoint unanswered_from_ =
+        base::kNever;                                ///< a challenge is out since then, of which nothing is counted yet
+    base::Millis establish_time_{};                  ///< all of that timer
     base::TimePoint establish_by_ = base::kNever;    ///< ended by a valid answer, not put off by another reboot
     base::TimePoint establish_held_ = base::kNever;  ///< since then that timer stands still; kNever: it runs
     int consecutive_misses_ = 0;

@@ -194,7 +194,10 @@ void HostSession::expect_registration() {
 /// One that runs is not begun again: a guest that reboots again and again and never answers is a fault.
 void HostSession::start_establish_timer() {
     if (establish_by_ != kNever || !registration_awaited()) return;
-    establish_by_ = now_ + std::max(policy_.establish_timeout, restart_time_);
+    establish_time_ = std::max(policy_.establish_timeout, restart_time_);
+    // The last step is not counted: a life that is long enough for it decides.
+    const Millis most = std::max(establish_time_ - establish_step(), Millis{});
+    establish_by_ = now_ + establish_time_ - std::min(waited_.registration, most);
     if (establish_held_ != kNever) establish_held_ = now_;
 }
 

@@ -147,6 +147,7 @@ private:
         for (const auto& [kind, fault] : open_)
             faults.push_back(fault);
         session_ = std::make_unique<HostSession>(policy_, ids_);
+        session_->resume_waiting(waited_);
         session_->resume(saved_, faults, clock_.now());
         if (input_.coin()) session_->resume_inhibited(Inhibit::paused, clock_.now());
         check_state();
@@ -194,6 +195,12 @@ private:
 
     void check(const SaveRegistration& saved, const HostEvent&) { saved_ = saved; }
 
+    void check(const SaveWaited& saved, const HostEvent&) {
+        FUZZ_REQUIRE(saved.waited != waited_);
+        FUZZ_REQUIRE(saved.waited.answer >= base::Millis{} && saved.waited.registration >= base::Millis{});
+        waited_ = saved.waited;
+    }
+
     void check_state() const {
         for (const FaultKind kind : kKinds)
             FUZZ_REQUIRE(session_->fault_open(kind) == open_.contains(kind));
@@ -202,6 +209,7 @@ private:
         if (!policy_.enabled) FUZZ_REQUIRE(open_.empty() || ends);
         // A restart at any moment continues with what is true now.
         FUZZ_REQUIRE(saved_.registration == session_->registration());
+        FUZZ_REQUIRE(waited_ == session_->waited());
         FUZZ_REQUIRE(session_->next_deadline() >= base::TimePoint{});
     }
 
@@ -212,6 +220,7 @@ private:
     std::unique_ptr<HostSession> session_;
     std::map<FaultKind, OpenFault> open_;
     SaveRegistration saved_;
+    Waited waited_;
     base::SessionId last_session_;
     std::int64_t last_challenge_ = 0;
 };

@@ -320,7 +320,7 @@ TEST(HostSession, H27_TheWaitStartsAgainWithTheMachine) {
     host.on(Stopped{StopReason::domain_stopped});
     EXPECT_TRUE(host.idle());
     host.on(Started{});
-    EXPECT_EQ(host.due_in(), Millis(120'000));
+    EXPECT_THAT(host.run(Millis(120'000)), ElementsAre("120000 open not_established"));
 }
 
 TEST(HostSession, H27_ThePolicyMayHaveBeenKnownBeforeTheGuest) {

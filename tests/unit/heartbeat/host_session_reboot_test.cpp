@@ -48,7 +48,7 @@ TEST(HostSession, H23_APauseStopsTheWaitForARegistration) {
     host.after(Millis(100'000)).on(Inhibited{Inhibit::paused});
     EXPECT_THAT(host.after(Millis(100'000)).tick(), IsEmpty());
     host.on(Released{});
-    EXPECT_EQ(host.due_in(), Millis(20'000));
+    EXPECT_THAT(host.run(Millis(20'000)), ElementsAre("20000 open not_established"));
 }
 
 TEST(HostSession, H22_ACgcsGuestIsAwaitedForAsLongAsItSaidThatItTakes) {

@@ -80,6 +80,8 @@ public:
         session_.step(event, now_, wall_, actions);
         Lines lines;
         for (const auto& action : actions) {
+            // How long it was awaited is tested with the agent that keeps it.
+            if (std::holds_alternative<SaveWaited>(action)) continue;
             lines.push_back(std::visit(Words{}, action));
             if (const auto* save = std::get_if<SaveRegistration>(&action)) saved_ = *save;
         }

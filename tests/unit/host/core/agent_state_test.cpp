@@ -38,6 +38,7 @@ public:
     void save(const GuestId&, const SaveRegistration&) override {}
     void closed_changed(const GuestId&, model::FaultKind, const std::optional<heartbeat::OpenFault>&) override {}
     void standing_changed(const GuestId&, std::optional<heartbeat::Inhibit>) override {}
+    void waited_changed(const GuestId&, const heartbeat::Waited&) override {}
 };
 
 SaveRegistration registered() {

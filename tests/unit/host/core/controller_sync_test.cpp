@@ -120,6 +120,7 @@ protected:
     void save(const GuestId&, const heartbeat::SaveRegistration&) override {}
     void closed_changed(const GuestId&, model::FaultKind, const std::optional<heartbeat::OpenFault>&) override {}
     void standing_changed(const GuestId&, std::optional<heartbeat::Inhibit>) override {}
+    void waited_changed(const GuestId&, const heartbeat::Waited&) override {}
 
     // ControllerSync::Output
     void send(ControllerSync::LinkId link, const bus::ToController& message) override {

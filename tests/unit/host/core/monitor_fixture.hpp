@@ -106,6 +106,7 @@ protected:
     }
     void closed_changed(const base::GuestId&, model::FaultKind, const std::optional<heartbeat::OpenFault>&) override {}
     void standing_changed(const base::GuestId&, std::optional<heartbeat::Inhibit>) override {}
+    void waited_changed(const base::GuestId&, const heartbeat::Waited&) override {}
 
     CountingEntropy ids_;
     Monitor monitor_;
