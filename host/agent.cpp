@@ -284,6 +284,11 @@ void Agent::on_source_problem(ChannelSource& source, const std::string& problem)
     arm();
 }
 
+void Agent::on_unused_entries(ChannelSource& source, const std::string& entries) {
+    core_.source_entries_unused(source.name(), entries);
+    arm();
+}
+
 void Agent::on_attached(const GuestId& guest, ChannelKind kind, const std::string& failure) {
     core_.attached(guest, kind, failure);
     arm();

@@ -99,6 +99,7 @@ private:
     void on_unreadable(const base::GuestId& guest, const std::string& problem) override;
     void on_listed(ChannelSource& source, const SourceListing& listing) override;
     void on_source_problem(ChannelSource& source, const std::string& problem) override;
+    void on_unused_entries(ChannelSource& source, const std::string& entries) override;
     void on_attached(const base::GuestId& guest, wire::ChannelKind kind, const std::string& failure) override;
     void on_unattachable(const std::set<base::GuestId>& guests) override;
     void on_guest_agent(const base::GuestId& guest, std::optional<bool> open) override;

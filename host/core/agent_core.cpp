@@ -21,8 +21,6 @@ constexpr double kFaultLogBurst = 20;
 
 constexpr const char* kNoController = "no controller is connected";
 constexpr const char* kSameName = "several controllers have the same name";
-constexpr const char* kNoPort = "guests lack a channel, and their machines a virtio-serial controller for it";
-constexpr const char* kNotAttached = "guests lack a channel that cannot be attached";
 constexpr const char* kRenewCertificate = "the certificate needs renewal";
 constexpr const char* kRenewMetricsCertificate = "the certificate of the metrics needs renewal";
 constexpr const char* kStoreProblem = "the state cannot be written";
@@ -41,10 +39,6 @@ constexpr base::Millis kToBeAsked{1000};
 constexpr std::size_t kMaxProblems = 100;
 /// A list of problems that changes all the time is sent no more often.
 constexpr base::Duration kProblemsSpacing = std::chrono::seconds(1);
-
-std::string count_of(std::size_t guests) {
-    return std::to_string(guests) + (guests == 1 ? " guest, " : " guests, such as ");
-}
 
 Monitor::Settings acknowledged_when_saved(Monitor::Settings settings) {
     settings.defaults.ack_when_saved = true;
@@ -133,7 +127,10 @@ void AgentCore::channel_removed(const GuestId& guest, ChannelKind kind, const Mo
     channel_reachable(guest, kind);
     if (carries_groups(kind)) groups_.channel_down(guest, dialect_of(kind), at.steady);
     if (!carries_heartbeat(kind)) return monitor_.messaging_channel(guest, false, judged(at).now);
-    if (kind == ChannelKind::guest_agent) guest_agents_.lost(guest, GuestAgentRoute::channel);
+    if (kind == ChannelKind::guest_agent) {
+        guest_agents_.lost(guest, GuestAgentRoute::channel, judged(at).now);
+        return guest_agent_routes_changed(guest, {}, at);
+    }
     step(guest, heartbeat::ChannelRemoved{dialect_of(kind)}, at);
 }
 
@@ -158,10 +155,13 @@ void AgentCore::channel_down(const GuestKey& guest, ChannelKind kind, const Mome
     if (!carries_heartbeat(kind)) return monitor_.messaging_channel(guest.id(), false, judged(at).now);
     const auto within = end_known_within_.find(guest.id());
     const base::Millis grace = within == end_known_within_.end() ? base::Millis{} : within->second;
-    step(guest, heartbeat::Closed{dialect_of(kind), grace}, at);
-    actions_.channel_closed(guest.id(), dialect_of(kind), clock_.observe(at.steady));
-    if (kind == ChannelKind::guest_agent)
+    if (kind == ChannelKind::guest_agent) {
         guest_agents_.found(guest.id(), GuestAgentRoute::channel, false, judged(at).now);
+        guest_agent_routes_changed(guest.id(), grace, at);
+    } else {
+        step(guest, heartbeat::Closed{dialect_of(kind), grace}, at);
+    }
+    actions_.channel_closed(guest.id(), dialect_of(kind), clock_.observe(at.steady));
     if (grace >= kToBeAsked) output_.ask_machine(guest.id());
 }
 
@@ -257,8 +257,8 @@ void AgentCore::machine_gone(const GuestId& guest, heartbeat::StopReason why, co
     fault_logs_.erase(guest);
     end_known_within_.erase(guest);
     registration_limits_.erase(guest);
-    guest_agents_.lost(guest, GuestAgentRoute::call);
-    guest_agents_.lost(guest, GuestAgentRoute::channel);
+    guest_agents_.lost(guest, GuestAgentRoute::call, now.now);
+    guest_agents_.lost(guest, GuestAgentRoute::channel, now.now);
     io_watch_.restarted(guest);
     machine_unreadable(guest, "");
     if (not_attached_.erase(guest) > 0) show_attachments();
@@ -286,12 +286,6 @@ void AgentCore::machine_unreadable(const GuestId& guest, const std::string& prob
 void AgentCore::set_problem(const std::string& what, const std::string& detail) {
     problems_.set(what, detail);
     problems_changed_ = true;
-}
-
-void AgentCore::show_guests_problem(const std::string& what, const std::map<std::string, GuestProblem>& guests) {
-    const auto first = guests.begin();
-    set_problem(
-        what, guests.empty() ? "" : count_of(guests.size()) + first->second.guest.str() + ": " + first->second.detail);
 }
 
 /// A problem of guests is one line on the board of this host, and one for each guest in the message.
@@ -323,38 +317,6 @@ void AgentCore::source_problem(const std::string& name, const std::string& probl
         ++counters_.source_problems;
     }
     set_problem("source " + name + " cannot see", problem);
-}
-
-void AgentCore::attached(const GuestId& guest, ChannelKind kind, const std::string& failure) {
-    ++(failure.empty() ? counters_.attached : counters_.not_attached);
-    if (failure.empty()) {
-        not_attached_.erase(guest);
-        log::info("attached a channel to a running machine", {{"guest", guest}, {"channel", wire::channel_name(kind)}});
-    } else if (std::exchange(not_attached_[guest], failure) != failure) {
-        log::warning("cannot attach a channel to a running machine, retrying",
-                     {{"guest", guest}, {"channel", wire::channel_name(kind)}, {"why", failure}});
-    }
-    show_attachments();
-}
-
-void AgentCore::show_attachments() {
-    const auto first = not_attached_.begin();
-    set_problem(kNotAttached, not_attached_.empty()
-                                  ? ""
-                                  : count_of(not_attached_.size()) + first->first.str() + ": " + first->second);
-}
-
-void AgentCore::unattachable(const std::set<GuestId>& guests) {
-    for (const GuestId& guest : guests) {
-        if (unattachable_.contains(guest)) continue;
-        ++counters_.without_controller;
-        log::warning(
-            "a guest lacks the channel that its flavor asks for: its machine has no virtio-serial controller, and gets "
-            "none while it runs. Restart it with Nova's extension for it, or with hw_qemu_guest_agent=yes in its image",
-            {{"guest", guest}});
-    }
-    unattachable_ = guests;
-    set_problem(kNoPort, guests.empty() ? "" : count_of(guests.size()) + guests.begin()->str());
 }
 
 void AgentCore::remove_link(LinkId link, const Moment& at) {

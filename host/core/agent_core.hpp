@@ -150,6 +150,10 @@ public:
     void source_listed(const std::string& name, const SourceListing& listing, const base::Moment& at);
     /// The source cannot see (`problem`), or sees again (empty).
     void source_problem(const std::string& name, const std::string& problem);
+    /// It has entries that look like channels of guests and are not used; empty: no more.
+    void source_entries_unused(const std::string& name, const std::string& entries) {
+        set_problem("source " + name + " has entries that are not used", entries);
+    }
     void attached(const base::GuestId& guest, wire::ChannelKind kind, const std::string& failure);
     void unattachable(const std::set<base::GuestId>& guests);
 
@@ -214,6 +218,7 @@ private:
     void allow(const model::GuestPolicy& policy);
     void want_channels();
     heartbeat::HostEvent in_this_boot(const heartbeat::Found& found) const;
+    void guest_agent_routes_changed(const base::GuestId& guest, base::Millis grace, const base::Moment& at);
     void note_end_of_run(const base::GuestId& guest, const heartbeat::HostEvent& event, const base::Moment& at);
     void watch_io();
     void hurry_io(const model::Fault& fault);

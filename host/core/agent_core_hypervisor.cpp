@@ -15,23 +15,37 @@ using wire::Dialect;
 namespace {
 
 constexpr const char* kPlacesTable = "places";
+constexpr const char* kNoPort = "guests lack a channel, and their machines a virtio-serial controller for it";
+constexpr const char* kNotAttached = "guests lack a channel that cannot be attached";
 constexpr const char* kMissing = "guests that were known are not found";
 /// What is remembered of a guest without a fault; its place may be there later than the agent.
 constexpr base::Duration kMissingKept = std::chrono::hours(1);
 
+std::string count_of(std::size_t guests) {
+    return std::to_string(guests) + (guests == 1 ? " guest, " : " guests, such as ");
+}
+
 }  // namespace
 
 void AgentCore::guest_agent_port(const GuestId& guest, std::optional<bool> open, const Moment& at) {
-    if (!open) {
-        guest_agents_.lost(guest, GuestAgentRoute::call);
-        return step(guest, heartbeat::ChannelRemoved{Dialect::guest_agent}, at);
-    }
-    if (*open) {
-        step(guest, heartbeat::Connected{Dialect::guest_agent}, at);
+    if (open) {
+        guest_agents_.found(guest, GuestAgentRoute::call, *open, judged(at).now);
     } else {
-        step(guest, heartbeat::Closed{Dialect::guest_agent}, at);
+        guest_agents_.lost(guest, GuestAgentRoute::call, judged(at).now);
     }
-    guest_agents_.found(guest, GuestAgentRoute::call, *open, judged(at).now);
+    guest_agent_routes_changed(guest, heartbeat::Closed{}.grace, at);
+}
+
+/// A guest may have two ports for its QEMU guest agent: it has one as long as either is there.
+void AgentCore::guest_agent_routes_changed(const GuestId& guest, base::Millis grace, const Moment& at) {
+    switch (guest_agents_.reach(guest)) {
+        case GuestAgentPoller::Reach::none:
+            return step(guest, heartbeat::ChannelRemoved{Dialect::guest_agent}, at);
+        case GuestAgentPoller::Reach::closed:
+            return step(guest, heartbeat::Closed{Dialect::guest_agent, grace}, at);
+        case GuestAgentPoller::Reach::open:
+            return step(guest, heartbeat::Connected{Dialect::guest_agent}, at);
+    }
 }
 
 void AgentCore::guest_agent_returned(const GuestId& guest, std::int64_t challenge, GuestAgentResult result,
@@ -74,6 +88,44 @@ void AgentCore::want_channels() {
     std::erase_if(not_attached_, [&](const auto& entry) { return !wanted.contains(entry.first); });
     show_attachments();
     output_.want(wanted);
+}
+
+void AgentCore::show_guests_problem(const std::string& what, const std::map<std::string, GuestProblem>& guests) {
+    const auto first = guests.begin();
+    set_problem(
+        what, guests.empty() ? "" : count_of(guests.size()) + first->second.guest.str() + ": " + first->second.detail);
+}
+
+void AgentCore::attached(const GuestId& guest, ChannelKind kind, const std::string& failure) {
+    ++(failure.empty() ? counters_.attached : counters_.not_attached);
+    if (failure.empty()) {
+        not_attached_.erase(guest);
+        log::info("attached a channel to a running machine", {{"guest", guest}, {"channel", wire::channel_name(kind)}});
+    } else if (std::exchange(not_attached_[guest], failure) != failure) {
+        log::warning("cannot attach a channel to a running machine, retrying",
+                     {{"guest", guest}, {"channel", wire::channel_name(kind)}, {"why", failure}});
+    }
+    show_attachments();
+}
+
+void AgentCore::show_attachments() {
+    const auto first = not_attached_.begin();
+    set_problem(kNotAttached, not_attached_.empty()
+                                  ? ""
+                                  : count_of(not_attached_.size()) + first->first.str() + ": " + first->second);
+}
+
+void AgentCore::unattachable(const std::set<GuestId>& guests) {
+    for (const GuestId& guest : guests) {
+        if (unattachable_.contains(guest)) continue;
+        ++counters_.without_controller;
+        log::warning(
+            "a guest lacks the channel that its flavor asks for: its machine has no virtio-serial controller, and gets "
+            "none while it runs. Restart it with Nova's extension for it, or with hw_qemu_guest_agent=yes in its image",
+            {{"guest", guest}});
+    }
+    unattachable_ = guests;
+    set_problem(kNoPort, guests.empty() ? "" : count_of(guests.size()) + guests.begin()->str());
 }
 
 void AgentCore::watch_io() {

@@ -42,13 +42,38 @@ void GuestAgentPoller::found(const GuestId& id, GuestAgentRoute route, bool open
     if (opened || guest.due == kNever) schedule(id, guest, now);
 }
 
-void GuestAgentPoller::lost(const GuestId& id, GuestAgentRoute route) {
+void GuestAgentPoller::lost(const GuestId& id, GuestAgentRoute route, TimePoint now) {
     const auto known = guests_.find(id);
     if (known == guests_.end()) return;
-    known->second.routes.erase(route);
-    if (!known->second.routes.empty()) return;
-    schedule(id, known->second, kNever);
-    guests_.erase(known);
+    Guest& guest = known->second;
+    guest.routes.erase(route);
+    if (guest.routes.empty()) {
+        schedule(id, guest, kNever);
+        guests_.erase(known);
+        return;
+    }
+    // What was asked there is answered by nobody: that is no silence of a guest that is reached otherwise.
+    const bool waits_in_vain = guest.question ? guest.question->route == route : route == GuestAgentRoute::call;
+    if (!waits_in_vain) return;
+    guest.question.reset();
+    guest.waits = false;
+    schedule(id, guest, now);
+}
+
+GuestAgentPoller::Reach GuestAgentPoller::reach(const GuestId& id) const {
+    const auto known = guests_.find(id);
+    if (known == guests_.end()) return Reach::none;
+    const auto& routes = known->second.routes;
+    return std::any_of(routes.begin(), routes.end(), [](const auto& route) { return route.second; }) ? Reach::open
+                                                                                                     : Reach::closed;
+}
+
+/// The channel costs no thread. One whose end is closed there is asked by the other.
+GuestAgentRoute GuestAgentPoller::route_of(const Guest& guest) {
+    const auto channel = guest.routes.find(GuestAgentRoute::channel);
+    const bool alone = guest.routes.size() == 1;
+    if (channel == guest.routes.end()) return GuestAgentRoute::call;
+    return channel->second || alone ? GuestAgentRoute::channel : GuestAgentRoute::call;
 }
 
 void GuestAgentPoller::restarted(const GuestId& id, TimePoint now) {
@@ -128,7 +153,7 @@ void GuestAgentPoller::tick(TimePoint now) {
 void GuestAgentPoller::ask(const GuestId& id, Guest& guest, TimePoint now) {
     const auto interval = output_.guest_agent_interval(id);
     if (!interval) return schedule(id, guest, next_look(now));
-    if (guest.routes.contains(GuestAgentRoute::channel)) return ask_on_channel(id, guest, *interval, now);
+    if (route_of(guest) == GuestAgentRoute::channel) return ask_on_channel(id, guest, *interval, now);
     schedule(id, guest, kNever);
     wait_for_call(id, guest);
 }
@@ -140,7 +165,7 @@ void GuestAgentPoller::wait_for_call(const GuestId& id, Guest& guest) {
 }
 
 void GuestAgentPoller::ask_on_channel(const GuestId& id, Guest& guest, Millis interval, TimePoint now) {
-    guest.question = Question{ids_.challenge(), now};
+    guest.question = Question{ids_.challenge(), GuestAgentRoute::channel, now};
     schedule(id, guest, now + heartbeat::guest_agent_deadline(interval));
     output_.ask_guest_agent(id, guest.question->challenge);
 }
@@ -177,7 +202,7 @@ void GuestAgentPoller::start_calls(std::deque<GuestId>& waiting, bool slow, Time
 void GuestAgentPoller::call(const GuestId& id, Guest& guest, TimePoint now) {
     guest.waits = false;
     if (!output_.guest_agent_interval(id)) return schedule(id, guest, next_look(now));
-    guest.question = Question{ids_.challenge(), now};
+    guest.question = Question{ids_.challenge(), GuestAgentRoute::call, now};
     const bool slow = guest.silent || guest.suspected;
     const bool brief = !slow && 2 * (calls_.size() + 1) > static_cast<std::size_t>(settings_.calls);
     calls_[id] = {guest.question->challenge, slow, brief};

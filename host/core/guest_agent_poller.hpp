@@ -66,7 +66,10 @@ public:
     /// A route to the guest's agent exists, and whether the agent has its end open as far as that is known: one that
     /// does is asked at once.
     void found(const base::GuestId& guest, GuestAgentRoute route, bool open, base::TimePoint now);
-    void lost(const base::GuestId& guest, GuestAgentRoute route);
+    void lost(const base::GuestId& guest, GuestAgentRoute route, base::TimePoint now);
+    /// By all of its routes.
+    enum class Reach : std::uint8_t { none, closed, open };
+    Reach reach(const base::GuestId& guest) const;
     /// The machine starts again: what is on its way answers for the run before.
     void restarted(const base::GuestId& guest, base::TimePoint now);
     /// An echo from a channel.
@@ -81,6 +84,7 @@ public:
 private:
     struct Question {
         std::int64_t challenge = 0;
+        GuestAgentRoute route = GuestAgentRoute::channel;
         base::TimePoint asked_at;
     };
     struct Guest {
@@ -97,6 +101,7 @@ private:
         bool brief = false;  ///< too short for a silence
     };
 
+    static GuestAgentRoute route_of(const Guest& guest);
     void schedule(const base::GuestId& id, Guest& guest, base::TimePoint due);
     void ask(const base::GuestId& id, Guest& guest, base::TimePoint now);
     void wait_for_call(const base::GuestId& id, Guest& guest);

@@ -43,6 +43,8 @@ public:
         virtual void on_listed(ChannelSource& source, const SourceListing& listing) = 0;
         /// The source cannot see (`problem`), or sees again (empty).
         virtual void on_source_problem(ChannelSource& source, const std::string& problem) = 0;
+        /// It has entries that look like channels of guests and are not used: how many and why; empty: no more.
+        virtual void on_unused_entries(ChannelSource&, const std::string& /*entries*/) {}
         /// A wanted channel was attached to the guest's machine, or could not be (`failure`).
         virtual void on_attached(const base::GuestId& guest, wire::ChannelKind kind, const std::string& failure) = 0;
         /// The guests that lack a wanted channel and cannot be given it while their machines run; all of them, told

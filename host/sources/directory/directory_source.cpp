@@ -22,6 +22,8 @@ using wire::ChannelKind;
 namespace {
 
 constexpr std::size_t kMaxGuestName = 128;
+/// Of a file's name, in a problem.
+constexpr std::size_t kMaxShown = 160;
 constexpr base::Duration kReopen = std::chrono::seconds(1);
 /// QEMU removes a socket that is in its way and makes it again at once: only what stays away is gone. Shorter than the
 /// time a session waits for the reason of a closed channel.
@@ -33,6 +35,19 @@ constexpr std::uint32_t kWatched = IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVE
 bool is_socket(const std::string& path) {
     struct stat status {};
     return ::stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+bool exists(const std::string& path) {
+    struct stat status {};
+    return ::lstat(path.c_str(), &status) == 0;
+}
+
+/// Of something at `path` that is none.
+std::string why_no_socket(const std::string& path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) == 0) return "is no socket";
+    return errno == ENOENT ? "is a link that leads nowhere"
+                           : "cannot be read: " + std::generic_category().message(errno);
 }
 
 /// What tells a directory from every other one that had, or will have, its name.
@@ -51,6 +66,27 @@ Identity identity_of(const std::string& directory) {
     return {std::move(text), unique};
 }
 
+/// A name of the right form, whatever it has for a guest.
+struct Form {
+    std::string_view guest;
+    std::optional<ChannelKind> channel;
+};
+
+std::optional<Form> form_of(std::string_view file) {
+    static constexpr std::string_view kMonitor = ".qmp";
+    static constexpr std::string_view kSocket = ".sock";
+    if (file.ends_with(kMonitor)) return Form{file.substr(0, file.size() - kMonitor.size()), std::nullopt};
+    if (!file.ends_with(kSocket)) return std::nullopt;
+    file.remove_suffix(kSocket.size());
+    for (const std::string_view prefix :
+         {wire::kNativeChannel, wire::kCgcsHeartbeatChannel, wire::kCgcsMessagingChannel, wire::kGuestAgentChannel,
+          wire::kOwnGuestAgentChannel}) {
+        if (file.size() > prefix.size() && file.starts_with(prefix) && file[prefix.size()] == '.')
+            return Form{file.substr(prefix.size() + 1), wire::channel_kind(prefix)};
+    }
+    return std::nullopt;
+}
+
 std::optional<SocketName> with_guest(std::string_view guest, std::optional<ChannelKind> channel) {
     if (!base::is_plain_name(guest, kMaxGuestName)) return std::nullopt;
     return SocketName{base::GuestId(std::string(guest)), channel};
@@ -59,18 +95,8 @@ std::optional<SocketName> with_guest(std::string_view guest, std::optional<Chann
 }  // namespace
 
 std::optional<SocketName> parse_socket_name(std::string_view file) {
-    static constexpr std::string_view kMonitor = ".qmp";
-    static constexpr std::string_view kSocket = ".sock";
-    if (file.ends_with(kMonitor)) return with_guest(file.substr(0, file.size() - kMonitor.size()), std::nullopt);
-    if (!file.ends_with(kSocket)) return std::nullopt;
-    file.remove_suffix(kSocket.size());
-    for (const std::string_view prefix :
-         {wire::kNativeChannel, wire::kCgcsHeartbeatChannel, wire::kCgcsMessagingChannel, wire::kGuestAgentChannel,
-          wire::kOwnGuestAgentChannel}) {
-        if (file.size() > prefix.size() && file.starts_with(prefix) && file[prefix.size()] == '.')
-            return with_guest(file.substr(prefix.size() + 1), wire::channel_kind(prefix));
-    }
-    return std::nullopt;
+    const auto form = form_of(file);
+    return form ? with_guest(form->guest, form->channel) : std::nullopt;
 }
 
 DirectorySource::DirectorySource(boost::asio::io_context& io, std::string directory, base::Duration look_around_every)
@@ -98,6 +124,7 @@ void DirectorySource::stop() {
     guests_.clear();
     known_.clear();
     nameless_.clear();
+    unused_.clear();
     handler_ = nullptr;
 }
 
@@ -115,6 +142,7 @@ void DirectorySource::open() {
     // What went with the directory may be there all the same: its guests are asked over the connections that are open.
     if (another) note_missing();
     rescan();
+    tell_unused();
     if (missing_.empty() && std::exchange(has_problem_, false)) handler_->on_source_problem(*this, "");
     look_.after(look_around_every_, [this] { look_around(); });
     if (std::exchange(place_, identity.text) == identity.text && listed_) return;
@@ -128,8 +156,9 @@ void DirectorySource::look_around() {
         another_ = true;
         return retry_open("another directory is at its path");
     }
-    for (const std::string& file : std::exchange(no_sockets_, {}))
+    for (const auto& [file, why] : std::exchange(unused_, {}))
         look_at(file);
+    tell_unused();
     look_.after(look_around_every_, [this] { look_around(); });
 }
 
@@ -204,25 +233,42 @@ bool DirectorySource::read_events() {
 
 void DirectorySource::look_at(const std::string& file) {
     const auto name = parse_socket_name(file);
-    if (!name) return log::debug("file is no channel", {{"file", file}});
-    if (is_socket(path_of(file))) return appeared(file, *name);
+    if (!name && !form_of(file)) return log::debug("file is no channel", {{"file", file}});
+    const std::string path = path_of(file);
+    if (name && is_socket(path)) return appeared(file, *name);
     if (known_.contains(file)) return look_again_later(file);
-    std::error_code error;
-    const bool exists = std::filesystem::exists(std::filesystem::symlink_status(path_of(file), error));
-    if (!exists || !no_sockets_.insert(file).second) return;
-    log::debug("file has a channel's name and is no socket", {{"file", file}});
+    unused_.erase(file);
+    if (exists(path)) unused_[file] = name ? why_no_socket(path) : "does not name a guest";
+}
+
+/// Told with each look around, and not of what is there for a moment only.
+void DirectorySource::tell_unused() {
+    std::size_t count = unused_.size();
+    std::string first;
+    if (count > 0) first = base::escape(unused_.begin()->first, kMaxShown) + ' ' + unused_.begin()->second;
+    for (const auto& [id, guest] : guests_) {
+        for (const auto& [kind, files] : guest.channels) {
+            count += files.size() - 1;
+            if (files.size() > 1 && first.empty())
+                first = files.front() + " is a second channel of that kind beside " + files.back();
+        }
+    }
+    std::string told = count == 0 ? "" : count == 1 ? first : std::to_string(count) + ", such as " + first;
+    if (std::exchange(told_unused_, told) != told) handler_->on_unused_entries(*this, told);
 }
 
 void DirectorySource::appeared(const std::string& file, const SocketName& name) {
     known_.emplace(file, name);
-    no_sockets_.erase(file);
+    unused_.erase(file);
     removed_.erase(file);
     has_name_again(file);
     if (missing_.erase(file) > 0 && missing_.empty() && std::exchange(has_problem_, false))
         handler_->on_source_problem(*this, "");
     Guest& guest = guests_[name.guest];
     if (name.channel) {
-        guest.channels.insert(*name.channel);
+        auto& files = guest.channels[*name.channel];
+        std::erase(files, file);
+        files.push_back(file);
         return handler_->on_channel(name.guest, *name.channel, path_of(file), kEndKnownWithin);
     }
     if (guest.monitor) return guest.monitor->retry_now();
@@ -244,7 +290,7 @@ void DirectorySource::await_settled() {
         for (const auto& [file, was_connected] : std::exchange(removed_, {})) {
             const auto known = known_.find(file);
             if (known == known_.end() || nameless_.contains(file) || is_socket(path_of(file))) continue;
-            if (!is_connected(known->second)) {
+            if (!is_connected(file, known->second)) {
                 disappeared(file);
             } else if (was_connected) {
                 lost_name(file);
@@ -256,10 +302,13 @@ void DirectorySource::await_settled() {
     });
 }
 
-bool DirectorySource::is_connected(const SocketName& name) {
-    if (name.channel) return handler_->is_connected(name.guest, *name.channel);
+bool DirectorySource::is_connected(const std::string& file, const SocketName& name) {
     const auto guest = guests_.find(name.guest);
-    return guest != guests_.end() && guest->second.monitor && guest->second.monitor->is_connected();
+    if (guest == guests_.end()) return false;
+    if (!name.channel) return guest->second.monitor && guest->second.monitor->is_connected();
+    const auto files = guest->second.channels.find(*name.channel);
+    const bool is_used = files != guest->second.channels.end() && files->second.back() == file;
+    return is_used && handler_->is_connected(name.guest, *name.channel);
 }
 
 /// Who listens there lives, so the machine has not ended. When the connection ends, too, nobody can tell why it did: a
@@ -278,6 +327,19 @@ void DirectorySource::has_name_again(const std::string& file) {
     handler_->on_unreadable(guest, "");
 }
 
+/// The channel is there as long as one of its sockets is.
+void DirectorySource::no_longer_used(const std::string& file, const base::GuestId& id, ChannelKind kind, Guest& guest) {
+    auto& files = guest.channels.at(kind);
+    const bool was_used = files.back() == file;
+    std::erase(files, file);
+    if (files.empty()) {
+        guest.channels.erase(kind);
+        handler_->on_channel_gone(id, kind);
+    } else if (was_used) {
+        handler_->on_channel(id, kind, path_of(files.back()), kEndKnownWithin);
+    }
+}
+
 void DirectorySource::disappeared(const std::string& file) {
     const auto known = known_.find(file);
     if (known == known_.end()) return;
@@ -286,8 +348,7 @@ void DirectorySource::disappeared(const std::string& file) {
     const auto entry = guests_.find(name.guest);
     Guest& guest = entry->second;
     if (name.channel) {
-        guest.channels.erase(*name.channel);
-        handler_->on_channel_gone(name.guest, *name.channel);
+        no_longer_used(file, name.guest, *name.channel, guest);
     } else {
         guest.monitor.reset();
     }

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "host/sources/channel_source.hpp"
 #include "host/sources/qmp/qmp_monitor.hpp"
@@ -45,7 +46,8 @@ public:
 
 private:
     struct Guest {
-        std::set<wire::ChannelKind> channels;
+        /// The files of each; the last one, which came last, is used.
+        std::map<wire::ChannelKind, std::vector<std::string>> channels;
         std::unique_ptr<QmpMonitor> monitor;
     };
 
@@ -62,7 +64,9 @@ private:
     void disappeared(const std::string& file);
     void look_again_later(const std::string& file);
     void await_settled();
-    bool is_connected(const SocketName& name);
+    void no_longer_used(const std::string& file, const base::GuestId& id, wire::ChannelKind kind, Guest& guest);
+    void tell_unused();
+    bool is_connected(const std::string& file, const SocketName& name);
     void lost_name(const std::string& file);
     void has_name_again(const std::string& file);
     std::string path_of(const std::string& file) const { return directory_ + "/" + file; }
@@ -81,8 +85,10 @@ private:
     std::map<std::string, bool> removed_;  ///< files seen removed, to be looked at again; true: found connected once
     std::set<std::string> missing_;        ///< known, and not in a directory that is not the one they were in
     std::set<std::string> nameless_;       ///< known, removed, and connected when they were
-    std::set<std::string> no_sockets_;     ///< named like sockets; a link may be one later
-    bool another_ = false;                 ///< the directory was removed, renamed or hidden
+    /// Named like channels and none, and why: a link may be one later.
+    std::map<std::string, std::string> unused_;
+    std::string told_unused_;
+    bool another_ = false;  ///< the directory was removed, renamed or hidden
     bool listed_ = false;
     bool has_problem_ = false;
 };

@@ -192,6 +192,55 @@ TEST_F(AgentCoreGuestAgentTest, APausedGuestIsNotAsked) {
     EXPECT_EQ(state(), "held");
 }
 
+TEST_F(AgentCoreGuestAgentTest, AGuestWithTwoPortsIsWatchedAsLongAsItHasOne) {
+    for (const bool channel_goes : {true, false}) {
+        hangs_ = false;
+        restart();
+        runs_with_channel();
+        core_->guest_agent_port(kVm, true, at());
+        after(seconds(1));
+        ASSERT_EQ(state(), "registered");
+        hangs_ = true;
+        after(seconds(40));
+        ASSERT_THAT(open_faults(), ElementsAre("heartbeat_lost guest_agent"));
+        if (channel_goes) {
+            core_->channel_removed(kVm, ChannelKind::guest_agent, at());
+        } else {
+            core_->guest_agent_port(kVm, std::nullopt, at());
+        }
+        after(seconds(60));
+        EXPECT_THAT(open_faults(), ElementsAre("heartbeat_lost guest_agent")) << "nobody has seen it answer";
+        hangs_ = false;
+        after(seconds(20));
+        EXPECT_THAT(open_faults(), IsEmpty()) << "it is asked on its other port";
+        core_->machine_gone(kVm, heartbeat::StopReason::removed, at());
+    }
+}
+
+TEST_F(AgentCoreGuestAgentTest, APortThatIsRemovedWhileItIsAskedThereIsNoSilence) {
+    runs_with_channel();
+    core_->guest_agent_port(kVm, true, at());
+    after(seconds(1));
+    hangs_ = true;
+    after(seconds(10));
+    commands_.clear();
+    core_->channel_removed(kVm, ChannelKind::guest_agent, at());
+    hangs_ = false;
+    after(seconds(1));
+    EXPECT_EQ(core_->monitor().counters().misses, 0U);
+    EXPECT_EQ(state(), "registered");
+}
+
+TEST_F(AgentCoreGuestAgentTest, AGuestWhoseOnePortIsClosedIsAskedOnTheOther) {
+    runs_with_channel();
+    core_->guest_agent_port(kVm, true, at());
+    after(seconds(1));
+    core_->channel_down(GuestKey(kVm), ChannelKind::guest_agent, at());
+    after(seconds(60));
+    EXPECT_EQ(state(), "registered");
+    EXPECT_THAT(open_faults(), IsEmpty());
+}
+
 TEST_F(AgentCoreGuestAgentTest, NobodyIsAttachedAPortForAGuestAgent) {
     model::GuestPolicy policy;
     policy.guest = kVm;

@@ -218,7 +218,7 @@ TEST_F(GuestAgentPollerTest, NeverCallsTwiceForOneGuestAtATime) {
     stuck_.insert(guest(1));
     found(guest(1), GuestAgentRoute::call);
     after(Millis(0));
-    poller_.lost(guest(1), GuestAgentRoute::call);
+    poller_.lost(guest(1), GuestAgentRoute::call, now_);
     found(guest(1), GuestAgentRoute::call);
     after(std::chrono::minutes(10));
     EXPECT_THAT(asked_[guest(1)], SizeIs(1));
@@ -246,10 +246,10 @@ TEST_F(GuestAgentPollerTest, CallsOfAnEarlierRunChangeNothing) {
 TEST_F(GuestAgentPollerTest, ForgetsAGuestWithItsLastRoute) {
     found(guest(1), GuestAgentRoute::call);
     found(guest(1), GuestAgentRoute::channel);
-    poller_.lost(guest(1), GuestAgentRoute::channel);
+    poller_.lost(guest(1), GuestAgentRoute::channel, now_);
     after(Millis(1));
     EXPECT_EQ(results_[guest(1)], "+");
-    poller_.lost(guest(1), GuestAgentRoute::call);
+    poller_.lost(guest(1), GuestAgentRoute::call, now_);
     EXPECT_EQ(poller_.next_due(), base::kNever);
 }
 

@@ -111,6 +111,7 @@ protected:
     void on_unreadable(const base::GuestId& guest, const std::string& why) override {
         told_.push_back(why.empty() ? "readable " + guest.str() : "unreadable " + guest.str() + ": " + why);
     }
+    void on_unused_entries(ChannelSource&, const std::string& entries) override { unused_.push_back(entries); }
     void on_unattachable(const std::set<base::GuestId>&) override {}
     void on_source_problem(ChannelSource&, const std::string& problem) override { problems_.push_back(problem); }
 
@@ -119,6 +120,7 @@ protected:
     std::unique_ptr<DirectorySource> source_;
     std::vector<std::string> told_;
     std::vector<std::string> problems_;
+    std::vector<std::string> unused_;  ///< entries, as told
     std::string path_;
     bool listed_ = false;
     std::set<base::GuestId> unread_;
@@ -307,6 +309,58 @@ TEST_F(DirectorySourceTest, AGuestIsNotGoneBecauseTheNameOfItsSocketIsWhileItIsC
     EXPECT_TRUE(told("readable a"));
     again->end();
     EXPECT_TRUE(told("gone a removed"));
+}
+
+TEST_F(DirectorySourceTest, AChannelIsThereAsLongAsOneOfItsSocketsIs) {
+    const std::string channel = "a org.qemu.guest_agent.0";
+    const auto first = listen("org.qemu.guest_agent.0.a.sock");
+    start();
+    const auto second = listen("org.vitalwire.qga.0.a.sock");
+    ASSERT_TRUE(run_until(io_, [&] { return path_ == dir_ / "channels/org.vitalwire.qga.0.a.sock"; }));
+    ASSERT_TRUE(run_until(io_, [&] { return !unused_.empty(); }));
+    EXPECT_EQ(unused_.back(),
+              "org.qemu.guest_agent.0.a.sock is a second channel of that kind beside org.vitalwire.qga.0.a.sock");
+    second->end();
+    ASSERT_TRUE(run_until(io_, [&] { return path_ == dir_ / "channels/org.qemu.guest_agent.0.a.sock"; }));
+    EXPECT_TRUE(run_until(io_, [&] { return unused_.back().empty(); }));
+    EXPECT_THAT(told_, testing::Not(Contains("channel gone " + channel)));
+    first->end();
+    EXPECT_TRUE(told("channel gone " + channel));
+    EXPECT_TRUE(told("gone a removed"));
+}
+
+TEST_F(DirectorySourceTest, ASecondSocketThatIsNotUsedEndsSilentlyThoughTheChannelIsConnected) {
+    const auto first = listen("org.qemu.guest_agent.0.a.sock");
+    start();
+    const auto second = listen("org.vitalwire.qga.0.a.sock");
+    ASSERT_TRUE(run_until(io_, [&] { return !unused_.empty(); }));
+    told_.clear();
+    connected_ = {"a"};
+    first->end();
+    EXPECT_TRUE(run_until(io_, [&] { return unused_.back().empty(); }));
+    EXPECT_THAT(told_, IsEmpty());
+}
+
+TEST_F(DirectorySourceTest, EntriesWithAChannelsNameThatAreNotUsedAreShown) {
+    start();
+    const auto shown = [&](const std::string& entries) {
+        return run_until(io_, [&] { return !unused_.empty() && unused_.back() == entries; });
+    };
+    const std::string file = "org.vitalwire.0.a.sock";
+    std::ofstream(dir_ / ("channels/" + file)) << "no socket";
+    EXPECT_TRUE(shown(file + " is no socket"));
+    std::filesystem::remove(dir_ / ("channels/" + file));
+    EXPECT_TRUE(shown(""));
+    std::filesystem::create_symlink(file, dir_ / ("channels/" + file));
+    EXPECT_TRUE(shown(file + " cannot be read: Too many levels of symbolic links"));
+    std::filesystem::remove(dir_ / ("channels/" + file));
+    std::filesystem::create_symlink("nowhere", dir_ / ("channels/" + file));
+    EXPECT_TRUE(shown(file + " is a link that leads nowhere"));
+    const auto unnamed = listen("cgcs.heartbeat.v m.sock");
+    EXPECT_TRUE(shown("2, such as cgcs.heartbeat.v m.sock does not name a guest"));
+    const auto other = listen("vm.sock");
+    settle();
+    EXPECT_EQ(unused_.back(), "2, such as cgcs.heartbeat.v m.sock does not name a guest");
 }
 
 TEST_F(DirectorySourceTest, SaysWhyItCannotSee) {
