@@ -151,7 +151,7 @@ void HostSession::on(const Received& event) {
 /// of the new session.
 void HostSession::receive(Dialect dialect, const wire::Init& init) {
     if (auto objection = objection_to(init, dialect, policy_)) return send(dialect, std::move(*objection));
-    if (dialect == Dialect::cgcs && registration_ && registration_->dialect == Dialect::native) {
+    if (dialect == Dialect::cgcs && native_holds()) {
         const std::string text = "this guest is registered on its channel " + std::string(wire::kNativeChannel);
         return send(dialect, reject(init, Errc::unavailable, text));
     }
@@ -174,6 +174,12 @@ void HostSession::receive(Dialect dialect, const wire::Init& init) {
     pending_ack_ = wire::InitAck{init.invocation_id, registration_->revision, registration_->session,
                                  registration_->interval, registration_->response_deadline};
     if (!policy_.ack_when_saved) acknowledge();
+}
+
+/// A guest that speaks both is watched by its native session, as long as that lives. After it was lost who speaks now
+/// takes its place; the fault ends with an answer, as always.
+bool HostSession::native_holds() const {
+    return registration_ && registration_->dialect == Dialect::native && !fault_open(FaultKind::heartbeat_lost);
 }
 
 void HostSession::on(const Saved& event) {

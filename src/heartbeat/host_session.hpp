@@ -91,6 +91,7 @@ private:
     base::TimePoint establish_due() const;
     bool monitored() const;
     bool by_guest_agent() const;
+    bool native_holds() const;
     bool guest_agent_counts() const;
 
     void on(const Connected& event);

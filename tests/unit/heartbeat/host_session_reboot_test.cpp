@@ -135,5 +135,28 @@ TEST(HostSession, H22_AnAgentThatRestartsWhileACgcsGuestRebootsAwaitsItAsLong) {
     EXPECT_THAT(host.run(Millis(1)), ElementsAre("1 open not_established"));
 }
 
+TEST(HostSession, H33_ACgcsSessionTakesThePlaceOfANativeOneThatWasLost) {
+    Host host;
+    host.lost();
+    host.connect(Dialect::cgcs);
+    EXPECT_THAT(host.init(Millis(1000), Dialect::cgcs), ElementsAre("keep s2", "init_ack s2"));
+    EXPECT_TRUE(host.session().fault_open(FaultKind::heartbeat_lost)) << "an init is a claim";
+    EXPECT_THAT(host.tick(), ElementsAre("challenge 3"));
+    EXPECT_THAT(host.answer_cgcs(3), ElementsAre("clear heartbeat_lost recovered"));
+    EXPECT_THAT(host.answer(1), ElementsAre("nack no_session for s1")) << "the lost one may come back with an init";
+}
+
+TEST(HostSession, H33_ACgcsSessionTakesThePlaceOfANativeOneWhoseChannelIsClosedOnceThatIsLost) {
+    Host host;
+    host.beating();
+    host.answer(1);
+    host.on(Closed{Dialect::native, Millis(300)});
+    host.connect(Dialect::cgcs);
+    EXPECT_THAT(host.init(Millis(1000), Dialect::cgcs), ElementsAre("nack unavailable"));
+    host.run(Millis(3000));
+    ASSERT_TRUE(host.session().fault_open(FaultKind::heartbeat_lost));
+    EXPECT_THAT(host.init(Millis(1000), Dialect::cgcs), ElementsAre("keep s2", "init_ack s2"));
+}
+
 }  // namespace
 }  // namespace vitalwire::heartbeat::test
