@@ -189,6 +189,7 @@ void ask_guest(const ApiContext& context, const HttpRequest& request, const std:
         base::GuestId(guest), event.value_or(model::LifecycleEvent::stop), in.boolean_or("vote", true)});
     if (!wanted) return respond(runtime::http_error(400, wanted.error().message));
     if (guest.size() > wire::kMaxInstanceId) return respond(runtime::http_error(400, "no such guest"));
+    if (!request.may_wait) return respond(runtime::http_error(503, "too many of your requests wait for their guests"));
     const auto asked = context.ask_guest(
         *wanted, [respond](const GuestActions::Outcome& outcome) { respond(reply(to_json(outcome))); });
     if (!asked) respond(runtime::http_error(503, asked.error().message));

@@ -1,5 +1,7 @@
 #include "runtime/http/http_server.hpp"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
@@ -36,6 +38,8 @@ namespace {
 constexpr std::uint32_t kMaxHeader = 16U << 10U;
 constexpr std::uint64_t kMaxBody = 64U << 10U;  // nothing here takes a body of any size
 constexpr std::size_t kMaxConnections = 256;    // a scraper, some operators; not the file descriptors of the guests
+constexpr std::size_t kMaxWaiting = 1024;       // for late answers, beside those
+constexpr std::size_t kMaxWaitingOfOne = 768;   // source of them
 constexpr base::Millis kHeaderTimeout{2'000};   // of a connection's first request
 constexpr base::Millis kDenialPause{1'000};     // between two lines of the log
 constexpr base::Millis kSameDenialPause{60'000};
@@ -62,6 +66,13 @@ std::optional<std::string> percent_decode(std::string_view text) {
         i += 2;
     }
     return out;
+}
+
+std::string user_of(Socket& socket) {
+    ucred credentials{};
+    socklen_t size = sizeof(credentials);
+    if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return "unknown";
+    return std::to_string(credentials.uid);
 }
 
 HttpResponse refusal(http::status status, const std::string& why) {
@@ -103,6 +114,9 @@ private:
     void accept(Admission& listener);
     void take(Socket socket, std::string peer);
     void make_room();
+    bool may_wait(const std::string& source) const;
+    void waits(const std::string& source);
+    void waits_no_more(const std::string& source);
     void note_denial(const std::string& peer, const std::string& request, const std::string& why);
 
     asio::io_context& io_;
@@ -118,11 +132,14 @@ private:
     base::TimePoint last_denial_at_{};
     std::uint64_t last_number_ = 0;
     std::map<std::uint64_t, std::weak_ptr<Connection>> connections_;  ///< in order of arrival
+    std::map<std::string, std::size_t> waiting_;                      ///< for late answers, by source
+    std::size_t all_waiting_ = 0;
 };
 
 class HttpServer::Impl::Connection {
 public:
-    Connection(std::string peer, std::uint64_t number) : peer_(std::move(peer)), number_(number) {}
+    Connection(std::string peer, std::string source, std::uint64_t number)
+        : peer_(std::move(peer)), source_(std::move(source)), number_(number) {}
     virtual ~Connection() = default;
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -132,12 +149,17 @@ public:
 
     const std::string& peer() const { return peer_; }
     std::uint64_t number() const { return number_; }
+    /// The peer; over a UNIX socket its user.
+    const std::string& source() const { return source_; }
     bool answering() const { return answering_; }
+    bool waiting() const { return waiting_; }
 
 protected:
     std::string peer_;
+    std::string source_;
     std::uint64_t number_;
     bool answering_ = false;
+    bool waiting_ = false;  ///< for a late answer
 };
 
 /// One client: reads a request, writes its answer, and again.
@@ -145,14 +167,15 @@ template <class AnyStream>
 class HttpServer::Impl::ConnectionOver final : public Connection,
                                                public std::enable_shared_from_this<ConnectionOver<AnyStream>> {
 public:
-    ConnectionOver(AnyStream stream, std::shared_ptr<asio::ssl::context> tls, std::string peer,
+    ConnectionOver(AnyStream stream, std::shared_ptr<asio::ssl::context> tls, std::string peer, std::string source,
                    const std::shared_ptr<Impl>& server, std::uint64_t number)
-        : Connection(std::move(peer), number),
+        : Connection(std::move(peer), std::move(source), number),
           tls_(std::move(tls)),
           stream_(std::move(stream)),
           server_(server),
           next_piece_(server->io_) {}
     ~ConnectionOver() override {
+        stop_waiting();
         if (const auto server = server_.lock()) server->connections_.erase(number_);
     }
 
@@ -228,8 +251,10 @@ private:
         request.from_web_page = message.count(http::field::origin) > 0;
         request.body = std::move(message.body());
         request.peer = peer_;
+        request.may_wait = server->may_wait(source_);
         lowest().expires_never();
-        answering_ = true;
+        answering_ = waiting_ = true;
+        server->waits(source_);
         server->handler_(request, [self = this->shared_from_this(), keep_alive = message.keep_alive(),
                                    what = request.method + ' ' + request.path,
                                    from_page = request.from_web_page](HttpResponse answer) {
@@ -240,7 +265,13 @@ private:
         });
     }
 
+    void stop_waiting() {
+        if (!std::exchange(waiting_, false)) return;
+        if (const auto server = server_.lock()) server->waits_no_more(source_);
+    }
+
     void write(HttpResponse response, bool keep_alive) {
+        stop_waiting();
         answering_ = true;
         // HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
         const bool chunked = response.more && version_ >= 11;
@@ -384,33 +415,51 @@ void HttpServer::Impl::accept(Admission& listener) {
 
 void HttpServer::Impl::take(Socket socket, std::string peer) {
     const std::uint64_t number = ++last_number_;
+    std::string source = peer == "unix" ? "user " + user_of(socket) : peer;
     std::shared_ptr<Connection> connection;
     if (auto context = tls_ && peer != "unix" ? tls_() : nullptr) {
         TlsStream stream(Stream(std::move(socket)), *context);
         connection = std::make_shared<ConnectionOver<TlsStream>>(std::move(stream), std::move(context), std::move(peer),
-                                                                 shared_from_this(), number);
+                                                                 std::move(source), shared_from_this(), number);
     } else {
         connection = std::make_shared<ConnectionOver<Stream>>(Stream(std::move(socket)), nullptr, std::move(peer),
-                                                              shared_from_this(), number);
+                                                              std::move(source), shared_from_this(), number);
     }
     connections_[number] = connection;
     connection->start();
 }
 
-/// Closes one connection when there are too many: one that is given no answer now, if there is one.
+bool HttpServer::Impl::may_wait(const std::string& source) const {
+    const auto found = waiting_.find(source);
+    return all_waiting_ < kMaxWaiting && (found == waiting_.end() || found->second < kMaxWaitingOfOne);
+}
+
+void HttpServer::Impl::waits(const std::string& source) {
+    ++waiting_[source];
+    ++all_waiting_;
+}
+
+void HttpServer::Impl::waits_no_more(const std::string& source) {
+    --all_waiting_;
+    const auto found = waiting_.find(source);
+    if (--found->second == 0) waiting_.erase(found);
+}
+
+/// Closes one connection when there are too many: one that is given no answer now, if there is one, and none that waits
+/// for a late answer.
 void HttpServer::Impl::make_room() {
-    if (connections_.size() < kMaxConnections) return;
+    if (connections_.size() - std::min(all_waiting_, connections_.size()) < kMaxConnections) return;
     std::vector<std::shared_ptr<Connection>> idle;
     std::vector<std::shared_ptr<Connection>> all;
     for (const auto& [number, weak] : connections_) {
         const auto connection = weak.lock();
-        if (!connection) continue;
+        if (!connection || connection->waiting()) continue;
         all.push_back(connection);
         if (!connection->answering()) idle.push_back(connection);
     }
     auto& candidates = idle.empty() ? all : idle;
     if (candidates.empty()) return;
-    const auto closed = *oldest_of_busiest(candidates, [](const auto& connection) { return connection->peer(); });
+    const auto closed = *oldest_of_busiest(candidates, [](const auto& connection) { return connection->source(); });
     closed->close();
     connections_.erase(closed->number());
     ++refused_;

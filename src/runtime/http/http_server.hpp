@@ -25,6 +25,8 @@ struct HttpRequest {
     std::string peer;            ///< address of the client, or "unix"
     std::string authorization;   ///< that header, as sent
     bool from_web_page = false;  ///< a browser sends it for a page of some origin
+    /// False: so many requests of its source wait for their answers that one more must have its own at once.
+    bool may_wait = true;
     /// The value of `name` in the query, decoded; empty when absent.
     std::string query_value(const std::string& name) const;
 };
@@ -43,7 +45,8 @@ struct HttpResponse {
 };
 
 /// A small HTTP/1.1 server on the event loop: keep-alive, bounded header and body, and bounded time for each: a client
-/// that is slow, or many of them, keep nobody else out.
+/// that is slow, or many of them, keep nobody else out. A request that waits for a late answer keeps its connection,
+/// whatever comes after it: of those the number is bounded for itself, and by source.
 class HttpServer {
 public:
     using Handler = std::function<HttpResponse(const HttpRequest&)>;  ///< answers at once

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -106,6 +107,62 @@ TEST(HttpServer, AnAnswerMayComeLaterAndHoldsNobodyUp) {
         EXPECT_THAT(get(server.port(), "/now"), EndsWith("\r\n\r\nnow"));
     } while (later.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready);
     EXPECT_THAT(later.get(), EndsWith("\r\n\r\nlater"));
+}
+
+TEST(HttpServer, WhatWaitsForALateAnswerIsNotClosedForOthersAndIsBoundedBySource) {
+    // Both ends of each are in this process.
+    rlimit files{};
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = std::min<rlim_t>(files.rlim_max, 8192);
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+    if (files.rlim_cur < 4096) GTEST_SKIP() << "too few files may be open";
+    constexpr std::size_t kOfOneSource = 768;
+    std::vector<HttpServer::Respond> waiting;
+    std::atomic<std::size_t> asked = 0;
+    RunningServer server([&](const HttpRequest& request, HttpServer::Respond respond) {
+        if (request.path == "/now") {
+            respond({200, "text/plain", "now"});
+            for (auto& each : std::exchange(waiting, {}))
+                each({200, "text/plain", "later"});
+        } else if (!request.may_wait) {
+            respond({503, "text/plain", "too many"});
+        } else {
+            waiting.push_back(std::move(respond));
+            ++asked;
+        }
+    });
+    boost::asio::io_context io;
+    const auto connect = [&] {
+        boost::asio::ip::tcp::socket socket(io);
+        socket.connect({boost::asio::ip::address_v4::loopback(), server.port()});
+        return socket;
+    };
+    const auto send = [](auto& socket, const std::string& request) {
+        boost::asio::write(socket, boost::asio::buffer(request));
+    };
+    const std::string later = "GET /later HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    std::vector<boost::asio::ip::tcp::socket> votes;
+    while (votes.size() < kOfOneSource) {
+        votes.push_back(connect());
+        send(votes.back(), later);
+        while (asked < votes.size())
+            std::this_thread::yield();
+    }
+    EXPECT_THAT(get(server.port(), "/later"), StartsWith("HTTP/1.1 503"));
+    std::vector<boost::asio::ip::tcp::socket> flood;
+    while (flood.size() < 300) {
+        flood.push_back(connect());
+        send(flood.back(), "GET /n");
+    }
+    EXPECT_THAT(get(server.port(), "/now"), EndsWith("\r\n\r\nnow"));
+    std::size_t answered = 0;
+    for (auto& vote : votes) {
+        std::string answer;
+        boost::system::error_code error;
+        boost::asio::read(vote, boost::asio::dynamic_buffer(answer), error);
+        if (answer.ends_with("later")) ++answered;
+    }
+    EXPECT_EQ(answered, kOfOneSource);
 }
 
 TEST(HttpServer, AnswersWithItsTime) {
