@@ -78,7 +78,7 @@ void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string
     groups_.drop_kept_of(host);
     groups_.expect(host);
     orphans_.agent_up(host);
-    send(host, bus::Welcome{bus::kBusVersion, options_.monitoring.controller.str(), moment.wall});
+    welcome(host, moment);
     sync_policies(host);
 }
 

@@ -208,6 +208,8 @@ private:
 
     void housekeeping(base::Moment moment);
     void check_agents(base::Moment moment);
+    void welcome(const base::HostId& host, base::Moment moment);
+    void send_time(base::Moment moment);
     void check_silence(base::Moment moment);
     void remove_agent(const base::HostId& host);
     void end_by_evidence(base::Moment moment);
@@ -275,6 +277,8 @@ private:
     base::TimePoint sync_by_{};
     base::TimePoint sync_due_ = base::kNever;
     base::TimePoint housekeeping_due_ = base::kNever;
+    base::TimePoint send_time_at_{};
+    base::WallTime::duration sent_time_{};  ///< as it was sent last: the wall clock beyond the steady one
     base::TimePoint silence_due_ = base::kNever;
     base::TimePoint known_guests_from_{};        ///< when some of them may be written next
     base::TimePoint peers_due_ = base::kNever;   ///< an answer of peers is awaited

@@ -23,6 +23,9 @@ constexpr base::Millis kAdoptTurn{10'000};
 /// Peers that have not told yet of an agent which fell silent are asked again.
 constexpr base::Millis kAskAgain{100};
 constexpr std::size_t kNamed = 5;
+/// By more than that a clock is not slewed from one look to the next.
+constexpr base::Millis kClockStep{500};
+constexpr base::Duration kTimeSent = std::chrono::minutes(10);
 
 // What the board of problems calls them.
 constexpr const char* kRivals = "several agents have the same name";
@@ -41,6 +44,11 @@ std::string not_connected(const HostId& host) {
 }
 std::string reports_rejected(const HostId& host) {
     return "reports of agent " + host.str() + " are rejected";
+}
+
+base::WallTime::duration beyond_steady(Moment moment) {
+    return moment.wall.time_since_epoch() -
+           std::chrono::duration_cast<base::WallTime::duration>(moment.steady.time_since_epoch());
 }
 
 /// "a; b; c and 4 more".
@@ -62,6 +70,7 @@ private:
 
 void Core::housekeeping(Moment moment) {
     check_agents(moment);
+    send_time(moment);
     retry_rejected(moment);
     end_by_evidence(moment);
     expire_maintenance(moment);
@@ -72,6 +81,21 @@ void Core::housekeeping(Moment moment) {
     monitor(moment);
     show_problems(moment);
     housekeeping_due_ = moment.steady + kHousekeeping;
+}
+
+void Core::welcome(const HostId& host, Moment moment) {
+    send(host, bus::Welcome{bus::kBusVersion, options_.monitoring.controller.str(), moment.wall});
+}
+
+/// Each agent compares its clock with what it was sent last, and goes on from there by its steady clock.
+void Core::send_time(Moment moment) {
+    const bool stepped = std::chrono::abs(beyond_steady(moment) - sent_time_) > kClockStep;
+    if (!stepped && moment.steady < send_time_at_) return;
+    send_time_at_ = moment.steady + kTimeSent;
+    sent_time_ = beyond_steady(moment);
+    for (const auto& [host, agent] : fleet_.agents()) {
+        if (agent.connected) welcome(host, moment);
+    }
 }
 
 void Core::check_agents(Moment moment) {

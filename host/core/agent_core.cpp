@@ -146,6 +146,8 @@ void AgentCore::channel_up(const GuestKey& guest, ChannelKind kind, const Moment
     // A guest has to register again on a new connection, also when the inits of a stall came together just before.
     registration_limits_.erase(guest.id());
     step(guest, heartbeat::Connected{dialect_of(kind)}, at);
+    // A session may go on where it was: what waited for its guest does not wait for the next one.
+    actions_.reachable(guest.id(), monitor_.standing(guest.id()), clock_.observe(at.steady));
     if (kind == ChannelKind::guest_agent)
         guest_agents_.found(guest.id(), GuestAgentRoute::channel, true, judged(at).now);
 }
@@ -322,6 +324,7 @@ void AgentCore::source_problem(const std::string& name, const std::string& probl
 void AgentCore::remove_link(LinkId link, const Moment& at) {
     at_ = at;
     controllers_.remove(link, at);
+    controller_clocks_.lost(link);
     set_problem(kSameName, controllers_.same_names());
 }
 
@@ -333,13 +336,18 @@ void AgentCore::link_up(LinkId link, const Moment& at) {
 void AgentCore::link_down(LinkId link, const std::string& why, const Moment& at) {
     at_ = at;
     controllers_.link_down(link, why, at);
+    controller_clocks_.lost(link);
     set_problem(kSameName, controllers_.same_names());
 }
 
 void AgentCore::controller_sent(LinkId link, const bus::ToAgent& message, const Moment& at) {
     at_ = at;
     controllers_.received(link, message, at.wall);
-    if (std::holds_alternative<bus::Welcome>(message)) set_problem(kSameName, controllers_.same_names());
+    const auto* welcome = std::get_if<bus::Welcome>(&message);
+    if (welcome == nullptr) return;
+    set_problem(kSameName, controllers_.same_names());
+    controller_clocks_.said(link, welcome->controller, welcome->time, at);
+    show_clocks(at);
 }
 
 void AgentCore::link_alive(LinkId link, TimePoint steady) {
@@ -389,6 +397,7 @@ void AgentCore::tick(const Moment& at) {
     if (!unnamed_.empty()) drop_policies_of_unnamed();
     forget_missing_in_time(now.now);
     end_restarted(at.steady);
+    if (at.steady >= show_clocks_at_) show_clocks(at);
     if (problems_changed_) report_problems(at.steady);
 }
 
@@ -396,7 +405,7 @@ TimePoint AgentCore::next_due() const {
     const bool disk_is_away = !store_problem_.empty() && !awaited_.empty();
     if (!delivered_here_.empty() || disk_is_away) return TimePoint::min();
     const TimePoint problems = std::min(restarted_until_, problems_changed_ ? problems_report_at_ : base::kNever);
-    return std::min({problems, clock_.to_steady(forget_missing_at_),
+    return std::min({problems, show_clocks_at_, clock_.to_steady(forget_missing_at_),
                      clock_.to_steady(std::min(monitor_.next_deadline(), actions_.next_due())),
                      clock_.to_steady(std::min(guest_agents_.next_due(), io_watch_.next_due())),
                      controllers_.next_due(), groups_.next_due()});
@@ -452,7 +461,7 @@ void AgentCore::send(const GuestKey& guest, Dialect dialect, const wire::Heartbe
     wire::InitAck told = *ack;
     told.facts = groups_.facts_about(guest.id(), identity_.self.version);
     output_.send(guest, dialect, told);
-    actions_.registered(guest.id(), monitor_.standing(guest.id()), clock_.observe(at_.steady));
+    actions_.reachable(guest.id(), monitor_.standing(guest.id()), clock_.observe(at_.steady));
     maintenance_.registered(guest.id());
 }
 

@@ -14,6 +14,7 @@
 #include "base/token_bucket.hpp"
 #include "heartbeat/stall_clock.hpp"
 #include "host/core/agent_state.hpp"
+#include "host/core/controller_clocks.hpp"
 #include "host/core/controller_sync.hpp"
 #include "host/core/group_relay.hpp"
 #include "host/core/guest_agent_poller.hpp"
@@ -151,9 +152,7 @@ public:
     /// The source cannot see (`problem`), or sees again (empty).
     void source_problem(const std::string& name, const std::string& problem);
     /// It has entries that look like channels of guests and are not used; empty: no more.
-    void source_entries_unused(const std::string& name, const std::string& entries) {
-        set_problem("source " + name + " has entries that are not used", entries);
-    }
+    void source_entries_unused(const std::string& name, const std::string& entries);
     void attached(const base::GuestId& guest, wire::ChannelKind kind, const std::string& failure);
     void unattachable(const std::set<base::GuestId>& guests);
 
@@ -227,6 +226,7 @@ private:
     void load_state();
     void start_state();
     void end_restarted(base::TimePoint now);
+    void show_clocks(const base::Moment& at);
     void channel_reachable(const base::GuestId& guest, wire::ChannelKind kind);
     void set_problem(const std::string& what, const std::string& detail);
     bool absence_is_proof() const;
@@ -279,6 +279,11 @@ private:
         output_.send(GuestKey(guest), dialect, pdu);
     }
 
+    void waiting_changed(const base::GuestId& guest, const GuestActions::Waiting& waiting) override {
+        state_.keep_notices(guest, waiting, identity_.self.boot, at_.steady);
+    }
+    void notice_expired(const base::GuestId& guest, model::LifecycleEvent event) override;
+
     // MaintenanceNotices::Output
     bool notify_maintenance(const base::GuestId& guest, model::LifecycleEvent event) override {
         return actions_.notify_maintenance(guest, event, monitor_.standing(guest));
@@ -325,6 +330,8 @@ private:
     AgentState state_;
     Monitor monitor_;
     ControllerSync controllers_;
+    ControllerClocks controller_clocks_;
+    base::TimePoint show_clocks_at_ = base::kNever;
     GroupRelay groups_;
     GuestActions actions_;
     MaintenanceNotices maintenance_;

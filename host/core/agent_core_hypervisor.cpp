@@ -128,6 +128,10 @@ void AgentCore::unattachable(const std::set<GuestId>& guests) {
     set_problem(kNoPort, guests.empty() ? "" : count_of(guests.size()) + guests.begin()->str());
 }
 
+void AgentCore::source_entries_unused(const std::string& name, const std::string& entries) {
+    set_problem("source " + name + " has entries that are not used", entries);
+}
+
 void AgentCore::watch_io() {
     std::set<GuestId> guests;
     for (const auto& [guest, policy] : monitor_.policies()) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.hpp"
 #include "bus/limits.hpp"
 #include "host/core/agent_core.hpp"
 
@@ -20,6 +21,8 @@ constexpr const char* kStateChanges = "changes";
 constexpr const char* kBootId = "boot";
 constexpr const char* kLives = "lives";
 constexpr const char* kRestarts = "restarts";
+constexpr const char* kClock = "the clock differs from that of a controller";
+constexpr base::Duration kClocksShown = std::chrono::seconds(10);
 constexpr const char* kRestarted = "the agent is restarted again and again";
 
 /// Instances in order, each that has ended with the number of changes then: "A:12 B:17 C". The last one lived until
@@ -50,6 +53,8 @@ void AgentCore::load_state() {
     counters_.rows_unreadable = state_.load_into(monitor_);
     for (const base::GuestId& guest : state_.notified())
         maintenance_.restore(guest);
+    for (const auto& [guest, waiting] : state_.notices(identity_.self.boot, at_.steady))
+        actions_.restore(guest, waiting, judged(at_).now);
     if (counters_.rows_unreadable == 0) return;
     set_problem("rows of the state cannot be read",
                 std::to_string(counters_.rows_unreadable) + " of them, kept in its section 'unreadable'");
@@ -78,6 +83,17 @@ void AgentCore::start_state() {
     output_.put(kAgentTable, kRestarts, restarts.row());
     restarted_until_ = restarts.ends_at();
     if (restarted_until_ != base::kNever) set_problem(kRestarted, restarts.problem());
+}
+
+/// What nobody can see on this host itself: times of faults are by its clock.
+void AgentCore::show_clocks(const base::Moment& at) {
+    set_problem(kClock, controller_clocks_.problem(at));
+    show_clocks_at_ = controller_clocks_.any() ? at.steady + kClocksShown : base::kNever;
+}
+
+void AgentCore::notice_expired(const GuestId& guest, model::LifecycleEvent event) {
+    log::warning("a guest was not reached in time for the notice of an action",
+                 {{"guest", guest}, {"event", model::to_string(event)}});
 }
 
 void AgentCore::end_restarted(base::TimePoint now) {

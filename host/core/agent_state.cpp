@@ -28,6 +28,7 @@ constexpr const char* kMaintenance = "maintenance";
 constexpr const char* kClosed = "closed";
 constexpr const char* kStanding = "standing";
 constexpr const char* kAwaited = "awaited";
+constexpr const char* kNotices = "notices";
 constexpr int kClosedVersion = 1;
 constexpr std::size_t kMaxRun = 128;
 constexpr std::string_view kNative = "native";
@@ -248,6 +249,33 @@ std::vector<base::GuestId> AgentState::notified() const {
     for (const auto& [guest, row] : rows_.load(kMaintenance))
         guests.emplace_back(guest);
     return guests;
+}
+
+void AgentState::keep_notices(const base::GuestId& guest, const GuestActions::Waiting& waiting, const std::string& boot,
+                              base::TimePoint now) {
+    if (waiting.empty()) return rows_.erase(kNotices, guest.str());
+    json until = json::object();
+    for (const auto& [event, left] : waiting)
+        until[std::string(model::to_string(event))] =
+            std::chrono::duration_cast<Millis>((now + left).time_since_epoch()).count();
+    rows_.put(kNotices, guest.str(), wire::dump({{"boot", boot}, {"until_ms", until}}));
+}
+
+std::map<base::GuestId, GuestActions::Waiting> AgentState::notices(const std::string& boot, base::TimePoint now) const {
+    std::map<base::GuestId, GuestActions::Waiting> out;
+    for (const auto& [guest, text] : rows_.load(kNotices)) {
+        const auto row = wire::parse_object(text);
+        const json* until = row ? wire::find(*row, "until_ms") : nullptr;
+        const bool of_this_boot = until != nullptr && wire::text_or(*row, "boot") == boot;
+        for (const model::LifecycleEvent event : model::all_lifecycle_events()) {
+            const std::string name(model::to_string(event));
+            if (until == nullptr || !until->is_object() || !until->contains(name)) continue;
+            const Millis at(wire::int_or(*until, name.c_str(), 0));
+            out[base::GuestId(guest)][event] = of_this_boot ? base::TimePoint(at) - now : base::Duration::zero();
+        }
+        if (!out.contains(base::GuestId(guest))) rows_.erase(kNotices, guest);
+    }
+    return out;
 }
 
 void AgentState::erase_policy(const base::GuestId& guest) {

@@ -50,6 +50,11 @@ public:
     /// Whether the guest was notified of a maintenance, and not of its end.
     void keep_notified(const base::GuestId& guest, bool notified);
     std::vector<base::GuestId> notified() const;
+    /// What waits for the guest to be reached, by the steady clock of this run of the host: with the host guests were
+    /// restarted, and their notices are over.
+    void keep_notices(const base::GuestId& guest, const GuestActions::Waiting& waiting, const std::string& boot,
+                      base::TimePoint now);
+    std::map<base::GuestId, GuestActions::Waiting> notices(const std::string& boot, base::TimePoint now) const;
     void keep(const bus::Policies& policies, const Monitor& monitor);
     void erase_policy(const base::GuestId& guest);
 

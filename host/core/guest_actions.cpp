@@ -126,15 +126,57 @@ Result<void> GuestActions::notify_afterwards(Request request, const Standing& st
         done(outcome);
         return {};
     }
-    const auto expired = [&](TimePoint kept_until) { return kept_until <= now; };
-    if (waiting_.size() >= kMaxWaiting)
-        std::erase_if(waiting_, [&](const auto& each) { return std::ranges::all_of(each.second, expired); });
+    expire_waiting(now);
     if (waiting_.size() >= kMaxWaiting && !waiting_.contains(request.guest))
         return base::fail(base::Errc::too_many, "too many notices wait for their guests");
-    waiting_[request.guest].at(slot(request.event)) = now + kNoticeKept;
+    Events& kept_until = waiting_[request.guest];
+    kept_until.at(slot(request.event)) = now + kNoticeKept;
+    keep_waiting(request.guest, kept_until, now);
     outcome.answer = "waiting";
     done(outcome);
     return {};
+}
+
+void GuestActions::keep_waiting(const GuestId& guest, const Events& kept_until, TimePoint now) {
+    Waiting waiting;
+    for (const LifecycleEvent event : model::all_lifecycle_events()) {
+        const TimePoint until = kept_until.at(slot(event));
+        if (until == TimePoint{}) continue;
+        waiting.emplace(event, until - now);
+        waiting_due_ = std::min(waiting_due_, until);
+    }
+    output_.waiting_changed(guest, waiting);
+}
+
+void GuestActions::expire_waiting(TimePoint now) {
+    if (now < waiting_due_) return;
+    waiting_due_ = base::kNever;
+    for (auto each = waiting_.begin(); each != waiting_.end();) {
+        auto& [guest, kept_until] = *each;
+        bool any = false;
+        for (const LifecycleEvent event : model::all_lifecycle_events()) {
+            TimePoint& until = kept_until.at(slot(event));
+            if (until == TimePoint{} || until > now) {
+                any = any || until != TimePoint{};
+                continue;
+            }
+            until = {};
+            ++counters_.expired;
+            output_.notice_expired(guest, event);
+        }
+        keep_waiting(guest, kept_until, now);
+        each = any ? std::next(each) : waiting_.erase(each);
+    }
+}
+
+void GuestActions::restore(const GuestId& guest, const Waiting& waiting, TimePoint now) {
+    Events& kept_until = waiting_[guest];
+    for (const auto& [event, left] : waiting) {
+        // The epoch is none.
+        kept_until.at(slot(event)) = std::max(now + std::min(left, kNoticeKept), TimePoint{} + base::Duration(1));
+    }
+    keep_waiting(guest, kept_until, now);
+    expire_waiting(now);
 }
 
 void GuestActions::send_afterwards(const GuestId& guest, LifecycleEvent event, const Standing& standing) {
@@ -176,13 +218,18 @@ void GuestActions::answered(const GuestId& guest, Dialect dialect, const wire::A
     next_phase(std::move(pending), now);
 }
 
-void GuestActions::registered(const GuestId& guest, const Standing& standing, TimePoint now) {
+void GuestActions::reachable(const GuestId& guest, const Standing& standing, TimePoint now) {
     const auto found = waiting_.find(guest);
     if (found == waiting_.end() || standing.registration == nullptr || !standing.connected) return;
-    const Events kept_until = found->second;
-    waiting_.erase(found);
+    if (standing.registration->dialect == Dialect::guest_agent) return;  // which takes none
+    expire_waiting(now);
+    const auto still = waiting_.find(guest);
+    if (still == waiting_.end()) return;
+    const Events kept_until = still->second;
+    waiting_.erase(still);
+    output_.waiting_changed(guest, {});
     for (const LifecycleEvent event : model::all_lifecycle_events()) {
-        if (kept_until.at(slot(event)) <= now) continue;
+        if (kept_until.at(slot(event)) == TimePoint{}) continue;
         remember(guest, event, now);
         send_afterwards(guest, event, standing);
     }
@@ -216,6 +263,7 @@ void GuestActions::end_those(const Which& which, std::string_view why, TimePoint
 }
 
 void GuestActions::tick(TimePoint now) {
+    expire_waiting(now);
     while (!due_.empty() && due_.begin()->first <= now) {
         Pending pending = take(pending_.find(due_.begin()->second));
         ++counters_.silent;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -51,19 +52,27 @@ public:
         bool runs = true;
     };
 
+    using Waiting = std::map<model::LifecycleEvent, base::Duration>;
+
     class Output {
     public:
         virtual ~Output() = default;
         virtual void send_action(const base::GuestId& guest, wire::Dialect dialect, const wire::ActionNotify& pdu) = 0;
+        /// All notices that wait for the guest to be reached, and how long they are kept on: keep them, or forget them
+        /// when there are none.
+        virtual void waiting_changed(const base::GuestId& guest, const Waiting& waiting) = 0;
+        /// The guest was not reached in time for the notice of what was done.
+        virtual void notice_expired(const base::GuestId& guest, model::LifecycleEvent event) = 0;
     };
 
     struct Counters {
         std::uint64_t votes = 0;  ///< asked
         std::uint64_t notices = 0;
         std::uint64_t rejected = 0;
-        std::uint64_t forced = 0;  ///< votes that an operator had left out
-        std::uint64_t silent = 0;  ///< no answer in time
-        std::uint64_t stale = 0;   ///< answers that nobody waited for
+        std::uint64_t forced = 0;   ///< votes that an operator had left out
+        std::uint64_t silent = 0;   ///< no answer in time
+        std::uint64_t stale = 0;    ///< answers that nobody waited for
+        std::uint64_t expired = 0;  ///< notices whose guests were not reached in time
     };
 
     GuestActions(Settings settings, heartbeat::IdGenerator& ids, Output& output);
@@ -78,8 +87,10 @@ public:
     bool notify_maintenance(const base::GuestId& guest, model::LifecycleEvent event, const Standing& standing);
     void answered(const base::GuestId& guest, wire::Dialect dialect, const wire::ActionResponse& response,
                   base::TimePoint now);
-    /// The guest has a session, of which it knows.
-    void registered(const base::GuestId& guest, const Standing& standing, base::TimePoint now);
+    /// From before a restart; what has no time left is over.
+    void restore(const base::GuestId& guest, const Waiting& waiting, base::TimePoint now);
+    /// The guest has a session, of which it knows, and may be connected.
+    void reachable(const base::GuestId& guest, const Standing& standing, base::TimePoint now);
     /// Another session than `session`, or none, is over: nobody waits for it any longer.
     void session_changed(const base::GuestId& guest, const base::SessionId& session, base::TimePoint now);
     void channel_closed(const base::GuestId& guest, wire::Dialect dialect, base::TimePoint now);
@@ -88,7 +99,9 @@ public:
     void forget(const base::GuestId& guest);
 
     void tick(base::TimePoint now);
-    base::TimePoint next_due() const { return due_.empty() ? base::kNever : due_.begin()->first; }
+    base::TimePoint next_due() const {
+        return std::min(waiting_due_, due_.empty() ? base::kNever : due_.begin()->first);
+    }
     std::size_t pending() const { return pending_.size(); }
     const Counters& counters() const { return counters_; }
 
@@ -112,6 +125,8 @@ private:
 
     base::Result<void> notify_afterwards(Request request, const Standing& standing, const Done& done,
                                          base::TimePoint now);
+    void keep_waiting(const base::GuestId& guest, const Events& kept_until, base::TimePoint now);
+    void expire_waiting(base::TimePoint now);
     void send_afterwards(const base::GuestId& guest, model::LifecycleEvent event, const Standing& standing);
     void next_phase(Pending pending, base::TimePoint now);
     void send(Pending& pending, bool vote, base::TimePoint now);
@@ -131,6 +146,7 @@ private:
     std::unordered_map<base::GuestId, Events> told_;
     /// Notices of what is done, for guests that have no session yet, and until when they are kept.
     std::unordered_map<base::GuestId, Events> waiting_;
+    base::TimePoint waiting_due_ = base::kNever;  ///< the first of them is over then
     Counters counters_;
 };
 

@@ -60,6 +60,7 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     actions_rejected_ = counter("actions_rejected", "Actions of the cloud that their guest rejected");
     actions_forced_ = counter("action_votes_forced", "Votes left out because an operator forces actions on the guest");
     actions_silent_ = counter("actions_silent", "Votes and notices without an answer in time, which is consent");
+    notices_expired_ = counter("action_notices_expired", "Notices of actions whose guests were not reached in time");
     actions_stale_ = counter("action_responses_stale", "Answers to votes and notices that nobody waited for");
     bus_messages_ = counter("bus_messages", "Messages sent to controllers");
     links_lost_ = counter("bus_links_lost", "Connections to controllers that ended");
@@ -145,6 +146,7 @@ void AgentMetrics::update(const GuestActions::Counters& actions) {
     bring_to(actions_rejected_, actions.rejected);
     bring_to(actions_forced_, actions.forced);
     bring_to(actions_silent_, actions.silent);
+    bring_to(notices_expired_, actions.expired);
     bring_to(actions_stale_, actions.stale);
 }
 

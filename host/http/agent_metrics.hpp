@@ -53,7 +53,7 @@ private:
         rows_unreadable_, source_problems_, attached_, not_attached_, without_controller_, challenges_, responses_,
         late_, stale_, misses_, stalls_, bus_messages_, links_lost_, bus_dropped_;
     runtime::Counter action_votes_, action_notices_, actions_rejected_, actions_forced_, actions_silent_,
-        actions_stale_;
+        actions_stale_, notices_expired_;
     // Of the server group.
     runtime::Counter broadcasts_, queries_, group_not_enabled_, group_rate_limited_, group_unavailable_, group_refused_,
         group_delivered_, group_not_connected_, group_undeliverable_, group_duplicates_, group_resent_;

@@ -24,6 +24,18 @@ TEST_F(CoreTest, WelcomesAnAgentAndSendsItsPolicies) {
     EXPECT_EQ(received<bus::Policies>("compute-1")[0].policies.at(0).guest, base::GuestId("g1"));
 }
 
+TEST_F(CoreTest, AgentsAreSentItsTimeAgainWhenItsClockStepsAndFromTimeToTime) {
+    up(hello("compute-1"));
+    pass(seconds(5));
+    const std::size_t before = received<bus::Welcome>("compute-1").size();
+    moment.wall -= seconds(30);
+    pass(seconds(5));
+    ASSERT_EQ(received<bus::Welcome>("compute-1").size(), before + 1);
+    EXPECT_LT(moment.wall - received<bus::Welcome>("compute-1").back().time, seconds(6));
+    pass(std::chrono::minutes(10));
+    EXPECT_EQ(received<bus::Welcome>("compute-1").size(), before + 2);
+}
+
 TEST_F(CoreTest, AKeepAliveIsASignOfLife) {
     up(hello("compute-1"));
     moment.wall += seconds(20);

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -72,12 +73,21 @@ protected:
     GuestActions::Standing standing_;
     GuestActions actions_;
     base::TimePoint now_{};
+    std::map<std::string, GuestActions::Waiting> kept_;
+    Lines expired_;
 
 private:
     static std::string words(const std::string& guest, const GuestActions::Outcome& outcome) {
         return guest + (outcome.rejected ? " rejected " : " proceed ") + std::string(outcome.answer) +
                (outcome.reason.empty() ? "" : " '" + outcome.reason + "'") + " after " +
                std::to_string(std::chrono::duration_cast<Millis>(outcome.waited).count());
+    }
+    void waiting_changed(const GuestId& guest, const GuestActions::Waiting& waiting) override {
+        kept_.erase(guest.str());
+        if (!waiting.empty()) kept_[guest.str()] = waiting;
+    }
+    void notice_expired(const GuestId& guest, LifecycleEvent event) override {
+        expired_.push_back(guest.str() + ' ' + std::string(model::to_string(event)));
     }
     void send_action(const GuestId& guest, Dialect dialect, const wire::ActionNotify& pdu) override {
         sent_.push_back(guest.str() + (dialect == Dialect::cgcs ? " cgcs " : " ") + pdu.session.str() + " " +
@@ -196,21 +206,25 @@ TEST_F(GuestActionsTest, H40_ItIsToldWhenTheGuestRegistersAtItsNewHost) {
     standing_.registration = nullptr;
     ask(LifecycleEvent::live_migrate_end);
     EXPECT_THAT(decided(), ElementsAre("g1 proceed waiting after 0"));
-    actions_.registered(GuestId("g2"), standing_, now_);
+    actions_.reachable(GuestId("g2"), standing_, now_);
     EXPECT_THAT(sent(), IsEmpty());
     after(minutes(9));
     standing_.registration = &registration_;
-    actions_.registered(GuestId("g1"), standing_, now_);
-    actions_.registered(GuestId("g1"), standing_, now_);
+    actions_.reachable(GuestId("g1"), standing_, now_);
+    actions_.reachable(GuestId("g1"), standing_, now_);
     EXPECT_THAT(sent(), ElementsAre("g1 s1 1 notice live_migrate_end 0"));
 }
 
 TEST_F(GuestActionsTest, H40_ItIsNotToldToAGuestThatTakesTooLong) {
     standing_.registration = nullptr;
     ask(LifecycleEvent::resize_end);
+    EXPECT_EQ(kept_.size(), 1U);
     after(minutes(10));
+    EXPECT_THAT(expired_, ElementsAre("g1 resize_end")) << "and that is seen";
+    EXPECT_EQ(actions_.counters().expired, 1U);
+    EXPECT_EQ(kept_.size(), 0U);
     standing_.registration = &registration_;
-    actions_.registered(GuestId("g1"), standing_, now_);
+    actions_.reachable(GuestId("g1"), standing_, now_);
     EXPECT_THAT(sent(), IsEmpty());
 }
 
