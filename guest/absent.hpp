@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,16 @@ namespace vitalwire::guest {
 
 /// What the board calls an application.
 std::string application_source(const std::string& name);
+/// What those of a user are called whose names there is no room for.
+std::string others_of(uid_t uid);
+std::string others_reason(std::uint32_t left_out);
+
+/// The process of an application, which stays the same when it drops its privileges.
+struct AppProcess {
+    uid_t uid = 0;
+    pid_t pid = 0;        ///< 0: not known
+    std::string started;  ///< as ProcessWatch has it
+};
 
 /// Applications that are expected and not connected: those that ended without deregistering, and, after a restart of
 /// vitalwired, those that it watched before and that have not registered again. What was wrong with them stays until
@@ -25,11 +36,13 @@ public:
     Absent(MonitorClock& clock, HealthBoard& board, base::Millis least_patience = base::Millis(15'000))
         : clock_(clock), board_(board), least_patience_(least_patience), expiry_(clock) {}
 
-    void set_max_per_user(std::size_t max) { max_per_user_ = max; }
+    /// `max`: of root, whose applications may all end at once. A further one takes the place of the oldest, whose name
+    /// is dropped; how many these are stays on the board until it is forgotten.
+    void set_max(std::size_t max, std::size_t max_per_user);
     /// Ended without deregistering; the board has what it said last.
-    void add_ended(const std::string& name, uid_t uid);
-    /// It registers. Not while it is the trace of another user's application.
-    base::Result<void> take_over(uid_t uid, const std::string& name);
+    void add_ended(const std::string& name, const AppProcess& process);
+    /// It registers. Not while another user's application is missed or expected under that name.
+    base::Result<void> take_over(const AppProcess& process, const std::string& name);
     bool has(const std::string& name) const;
     base::Result<void> forget(uid_t uid, const std::string& name);
     std::vector<app::Item> list() const;
@@ -40,11 +53,12 @@ public:
 private:
     struct Entry {
         std::string name;
-        uid_t uid;  ///< that may take the name again
+        AppProcess process;  ///< it, or its user, may take the name again
         bool ended;
         heartbeat::Health health;  ///< of one that ended: its last words
         base::Millis patience{};   ///< for one that was healthy; zero: it is missed already
         base::TimePoint until = base::kNever;
+        std::uint32_t left_out = 0;  ///< of an entry for others
     };
     using Entries = std::vector<Entry>;
 
@@ -53,12 +67,12 @@ private:
     void make_room(uid_t uid);
     void show_ended(const Entry& entry);
     void expire();
-    static bool is_fault(const Entry& entry) { return entry.ended || !entry.health.healthy; }
 
     MonitorClock& clock_;
     HealthBoard& board_;
     base::Millis least_patience_;
     MonitorTimer expiry_;
+    std::size_t max_ = 32;
     std::size_t max_per_user_ = 16;
     Entries entries_;  ///< the oldest first
 };

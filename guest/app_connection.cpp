@@ -56,6 +56,7 @@ AppConnection::AppConnection(MonitorClock& clock, GroupApp& group, int descripto
     if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return;
     uid_ = peer.uid;
     pid_ = peer.pid;
+    started_ = ProcessWatch::start_time_of(pid_);
 }
 
 void AppConnection::turn_away(const base::Error& why) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "group/outbox.hpp"
+#include "guest/absent.hpp"
 #include "guest/app_protocol.hpp"
 #include "guest/group_app.hpp"
 #include "guest/monitor_clock.hpp"
@@ -61,6 +62,7 @@ public:
 
     uid_t uid() const { return uid_; }
     pid_t pid() const { return pid_; }
+    AppProcess process() const { return {uid_, pid_, started_}; }
     /// Of the registered application; empty when none is.
     const std::string& name() const { return name_; }
     /// How long it may be silent.
@@ -116,6 +118,7 @@ private:
     std::string id_;
     uid_t uid_ = 0;
     pid_t pid_ = 0;
+    std::string started_;
     std::string name_;
     base::Millis interval_{};
     base::Millis timeout_{};

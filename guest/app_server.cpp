@@ -57,7 +57,7 @@ AppServer::AppServer(MonitorClock& clock, HealthBoard& board, GroupApp& group, A
       unwatched_(clock, board),
       reports_(clock, board),
       services_(clock, board, settings_) {
-    absent_.set_max_per_user(settings_.max_per_user);
+    absent_.set_max(settings_.max, settings_.max_per_user);
     reports_.set_max_per_user(settings_.max_per_user);
 }
 
@@ -153,7 +153,7 @@ void AppServer::accept() {
 void AppServer::reconfigure(const ApplicationSettings& settings) {
     settings_.max = settings.max;
     settings_.max_per_user = settings.max_per_user;
-    absent_.set_max_per_user(settings.max_per_user);
+    absent_.set_max(settings.max, settings.max_per_user);
     reports_.set_max_per_user(settings.max_per_user);
     services_.reconfigure(settings);
 }
@@ -166,7 +166,8 @@ void AppServer::on_kept_changed(std::function<void()> changed) {
 void AppServer::keep(std::vector<Kept>& out) const {
     for (const auto& [name, connection] : names_) {
         const auto reason = board_.reason(application_source(name));
-        Kept kept{"application", name, connection->uid()};
+        const AppProcess process = connection->process();
+        Kept kept{"application", name, process.uid, process.pid, process.started};
         kept.health = {!reason, reason.value_or("")};
         kept.time = connection->patience();
         out.push_back(std::move(kept));
@@ -233,7 +234,7 @@ base::Result<void> AppServer::admit(AppConnection& connection, const std::string
         holder->second->process_ended();
     }
     if (auto place = take_place(connection); !place) return place;
-    if (auto free = absent_.take_over(connection.uid(), name); !free) return free;
+    if (auto free = absent_.take_over(connection.process(), name); !free) return free;
     names_.emplace(name, &connection);
     unwatched_.remove(connection.uid(), application_source(name));
     unwatched_.remove(connection.uid(), nameless_source(connection.pid()));
@@ -330,7 +331,7 @@ void AppServer::closed(AppConnection& connection) {
     abstains(connection);
     if (!connection.name().empty()) {
         names_.erase(connection.name());
-        absent_.add_ended(connection.name(), connection.uid());
+        absent_.add_ended(connection.name(), connection.process());
     }
     const auto same = [&](const auto& each) { return each.get() == &connection; };
     const auto found = std::find_if(connections_.begin(), connections_.end(), same);

@@ -62,16 +62,16 @@ void HealthBoard::remove(const std::string& source) {
     erase(troubles_, source);
 }
 
-void HealthBoard::warn(const std::string& source, std::string_view warning) {
-    put(warnings_, {source, tidy_reason(warning)});
+void HealthBoard::warn(const std::string& source, std::string_view warning, std::string_view topic) {
+    put(warnings_, {source, tidy_reason(warning), {}, std::string(topic)});
 }
 
-void HealthBoard::withdraw_warning(const std::string& source) {
-    erase(warnings_, source);
+void HealthBoard::withdraw_warning(const std::string& source, std::string_view topic) {
+    erase(warnings_, source, topic);
 }
 
 void HealthBoard::put(Troubles& in, Trouble trouble) {
-    const auto known = find(in, trouble.source);
+    const auto known = find(in, trouble.source, trouble.topic);
     if (known == in.end()) {
         in.push_back(std::move(trouble));
     } else {
@@ -81,8 +81,8 @@ void HealthBoard::put(Troubles& in, Trouble trouble) {
     changed_(overall());
 }
 
-void HealthBoard::erase(Troubles& in, const std::string& source) {
-    const auto known = find(in, source);
+void HealthBoard::erase(Troubles& in, const std::string& source, std::string_view topic) {
+    const auto known = find(in, source, topic);
     if (known == in.end()) return;
     in.erase(known);
     changed_(overall());
@@ -133,8 +133,9 @@ std::optional<model::CorrectiveAction> HealthBoard::action(const std::string& so
     return std::nullopt;
 }
 
-HealthBoard::Troubles::iterator HealthBoard::find(Troubles& in, const std::string& source) {
-    return std::find_if(in.begin(), in.end(), [&](const Trouble& trouble) { return trouble.source == source; });
+HealthBoard::Troubles::iterator HealthBoard::find(Troubles& in, const std::string& source, std::string_view topic) {
+    return std::find_if(in.begin(), in.end(),
+                        [&](const Trouble& trouble) { return trouble.source == source && trouble.topic == topic; });
 }
 
 }  // namespace vitalwire::guest

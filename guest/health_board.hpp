@@ -29,9 +29,10 @@ public:
              std::optional<model::CorrectiveAction> action = std::nullopt);
     /// `source` is not watched any more.
     void remove(const std::string& source);
-    /// Something that is no ill health, but that the operator has to see.
-    void warn(const std::string& source, std::string_view warning);
-    void withdraw_warning(const std::string& source);
+    /// Something that is no ill health, but that the operator has to see. Of each topic a source has one: who withdraws
+    /// one does not withdraw what another part of this daemon warns of.
+    void warn(const std::string& source, std::string_view warning, std::string_view topic = {});
+    void withdraw_warning(const std::string& source, std::string_view topic = {});
     heartbeat::Health overall() const;
     /// Of a source that is unhealthy; absent for one that is healthy.
     std::optional<std::string> reason(const std::string& source) const;
@@ -45,13 +46,14 @@ private:
         std::string source;
         std::string reason;
         std::optional<model::CorrectiveAction> action{};
+        std::string topic{};
 
         friend bool operator==(const Trouble&, const Trouble&) = default;
     };
     using Troubles = std::vector<Trouble>;
-    static Troubles::iterator find(Troubles& in, const std::string& source);
+    static Troubles::iterator find(Troubles& in, const std::string& source, std::string_view topic = {});
     void put(Troubles& in, Trouble trouble);
-    void erase(Troubles& in, const std::string& source);
+    void erase(Troubles& in, const std::string& source, std::string_view topic = {});
     std::optional<model::CorrectiveAction> worst_action() const;
 
     Changed changed_;

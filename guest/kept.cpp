@@ -47,6 +47,7 @@ std::string line_of(const Kept& each) {
     put("stopping", true, each.stopping);
     put("time_ms", each.time.count(), each.time != Millis(0));
     put("own_time_ms", each.own_time.count(), each.own_time != Millis(0));
+    put("left_out", each.left_out, each.left_out != 0);
     if (each.health.action) out["action"] = model::to_string(*each.health.action);
     if (each.until != base::kNever)
         out["until_ms"] = std::chrono::duration_cast<Millis>(each.until.time_since_epoch()).count();
@@ -67,8 +68,10 @@ std::optional<Kept> parse_line(std::string_view line) {
     const auto identity = wire::read_text_or(in, "identity", "", kMaxIdentity);
     const auto time = wire::read_int_or(in, "time_ms", 0, 0, kLongestTime);
     const auto own_time = wire::read_int_or(in, "own_time_ms", 0, 0, kLongestTime);
+    const auto left_out = wire::read_int_or(in, "left_out", 0, 0, UINT32_MAX);
     const auto until = wire::read_int_or(in, "until_ms", 0, 0, INT64_MAX / 1'000'000);
-    if (!kind || !name || !uid || !pid || !healthy || !reason || !started || !identity || !time || !own_time || !until)
+    if (!kind || !name || !uid || !pid || !healthy || !reason || !started || !identity || !time || !own_time ||
+        !left_out || !until)
         return std::nullopt;
     Kept each{*kind, *name, static_cast<uid_t>(*uid), static_cast<pid_t>(*pid), *started, *identity};
     each.ended = wire::find(in, "ended") != nullptr;
@@ -76,6 +79,7 @@ std::optional<Kept> parse_line(std::string_view line) {
     each.health = {*healthy, *reason, model::parse_corrective_action(wire::text_or(in, "action"))};
     each.time = Millis(*time);
     each.own_time = Millis(*own_time);
+    each.left_out = static_cast<std::uint32_t>(*left_out);
     if (*until > 0) each.until = base::TimePoint(Millis(*until));
     return each;
 }

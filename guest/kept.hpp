@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,7 @@ struct Kept {
     heartbeat::Health health;
     base::Millis time{};                   ///< in which it has to give a sign of life; zero: none is expected
     base::Millis own_time{};               ///< that a service named itself; zero: none
+    std::uint32_t left_out = 0;            ///< ended ones that it stands for
     base::TimePoint until = base::kNever;  ///< of a report that has to be renewed: by then
 };
 

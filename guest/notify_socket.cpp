@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "guest/absent.hpp"
 #include "guest/accounts.hpp"
 #include "guest/notification.hpp"
 #include "guest/process_info.hpp"
@@ -352,6 +353,7 @@ void NotifySocket::keep(std::vector<Kept>& out) const {
     for (const Ended& each : ended_) {
         Kept kept{"service", each.name, each.uid, 0, {}, each.identity, true};
         kept.health = {!each.is_fault, each.why};
+        kept.left_out = each.left_out;
         out.push_back(std::move(kept));
     }
 }
@@ -378,7 +380,7 @@ void NotifySocket::restore(const Kept& kept) {
     const bool was_well = kept.health.healthy;
     std::string why = kept.health.reason;
     if (!kept.ended) why = was_well ? kEndedUnseen : why + ", and ended while vitalwired was not there";
-    add_ended({kept.name, kept.identity, kept.uid, why, !was_well});
+    add_ended({kept.name, kept.identity, kept.uid, why, !was_well, kept.left_out});
 }
 
 /// What it sent before its end still counts: it may say that it stops, or name another main process.
@@ -420,16 +422,34 @@ bool NotifySocket::was_helper(const Service& service) {
 }
 
 void NotifySocket::add_ended(Ended gone) {
-    // The oldest of the same user makes room, a fault only where all are: the guest stays unhealthy by the rest.
-    const auto mine = [&](const Ended& each) { return each.uid == gone.uid; };
-    if (static_cast<std::size_t>(std::count_if(ended_.begin(), ended_.end(), mine)) >= settings_.max_per_user) {
-        const auto spare =
-            std::find_if(ended_.begin(), ended_.end(), [&](const Ended& e) { return mine(e) && !e.is_fault; });
-        erase(spare != ended_.end() ? spare : std::find_if(ended_.begin(), ended_.end(), mine));
-    }
+    make_room(gone.uid);
+    show_ended(gone);
+    ended_.push_back(std::move(gone));
+}
+
+/// The oldest of the same user makes room, a fault only where all are, and is counted then: nothing but a person can
+/// end it without its name.
+void NotifySocket::make_room(uid_t uid) {
+    const auto mine = [&](const Ended& each) { return each.uid == uid && each.left_out == 0; };
+    const auto count = std::count_if(ended_.begin(), ended_.end(), mine);
+    if (static_cast<std::size_t>(count) < (uid == 0 ? settings_.max : settings_.max_per_user)) return;
+    const auto spare =
+        std::find_if(ended_.begin(), ended_.end(), [&](const Ended& each) { return mine(each) && !each.is_fault; });
+    if (spare != ended_.end()) return erase(spare);
+    auto others = std::find_if(ended_.begin(), ended_.end(),
+                               [&](const Ended& each) { return each.uid == uid && each.left_out > 0; });
+    if (others == ended_.end()) others = ended_.insert(others, {others_of(uid), {}, uid, {}});
+    others->why = std::string(kEndedWithout) + ": " + others_reason(++others->left_out);
+    show_ended(*others);
+    const auto oldest = std::find_if(ended_.begin(), ended_.end(), mine);
+    log::warning("the name of an ended service is dropped, too many have ended",
+                 {{"name", oldest->name}, {"uid", uid}, {"dropped", others->left_out}});
+    erase(oldest);
+}
+
+void NotifySocket::show_ended(const Ended& gone) {
     const std::string source = service_source(gone.name);
     gone.is_fault ? board_.set(source, false, gone.why) : board_.warn(source, gone.why);
-    ended_.push_back(std::move(gone));
 }
 
 void NotifySocket::erase(std::vector<Ended>::iterator ended) {

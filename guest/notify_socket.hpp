@@ -73,7 +73,8 @@ private:
         std::string identity;
         uid_t uid;
         std::string why;
-        bool is_fault = true;  ///< false while it is not known whether it ended in order
+        bool is_fault = true;        ///< false while it is not known whether it ended in order
+        std::uint32_t left_out = 0;  ///< of an entry for others
     };
 
     base::Result<void> open();
@@ -101,6 +102,8 @@ private:
     void ended(const Service& service);
     std::string healthy_words(const Service& service) const;
     void add_ended(Ended gone);
+    void make_room(uid_t uid);
+    void show_ended(const Ended& gone);
     void erase(std::vector<Ended>::iterator ended);
     bool may_log(uid_t uid);
 

@@ -16,6 +16,8 @@ constexpr std::chrono::seconds kStillWanted{15};
 constexpr std::size_t kMaxOfUser = 16;
 /// With applications in this list, root aside.
 constexpr std::size_t kMaxUsers = 64;
+/// The same application may be missing since a restart: that is another warning.
+constexpr std::string_view kTopic = "unwatched";
 
 }  // namespace
 
@@ -73,10 +75,10 @@ void Unwatched::publish() {
         warnings.try_emplace(name, std::move(warning));
     }
     for (const auto& [name, warning] : published_) {
-        if (!warnings.contains(name)) board_.withdraw_warning(name);
+        if (!warnings.contains(name)) board_.withdraw_warning(name, kTopic);
     }
     for (const auto& [name, warning] : warnings)
-        board_.warn(name, warning);
+        board_.warn(name, warning, kTopic);
     published_ = std::move(warnings);
 }
 

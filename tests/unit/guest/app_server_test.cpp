@@ -152,8 +152,10 @@ TEST_F(AppServerTest, ASuccessorMayHaveTheNameThoughTheEndWasNotHandledYet) {
 
 TEST_F(AppServerTest, AnotherUserCannotWipeOutTheTraceOfAnEndedApplication) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root to be two users";
-    registered("db")->end();
-    await_reason("application db: ended without deregistering");
+    Kept theirs{"application", "db", 0};
+    theirs.ended = true;
+    theirs.health = {false, ""};
+    server_.restore(theirs);
     std::filesystem::permissions(dir_ / "apps", std::filesystem::perms::all);
     std::filesystem::permissions(dir_ / ".", std::filesystem::perms(0755));
     ASSERT_EQ(::seteuid(65534), 0);
@@ -163,6 +165,20 @@ TEST_F(AppServerTest, AnotherUserCannotWipeOutTheTraceOfAnEndedApplication) {
     other->register_as("db");
     EXPECT_THAT(refused(*other).message, HasSubstr("belonged to another user"));
     EXPECT_FALSE(board_.overall().healthy);
+}
+
+TEST_F(AppServerTest, AnApplicationMayComeBackWithFewerPrivileges) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root to be two users";
+    registered("db")->end();
+    await_reason("application db: ended without deregistering");
+    std::filesystem::permissions(dir_ / "apps", std::filesystem::perms::all);
+    std::filesystem::permissions(dir_ / ".", std::filesystem::perms(0755));
+    ASSERT_EQ(::seteuid(65534), 0);
+    auto same = connect();
+    ASSERT_EQ(::seteuid(0), 0);
+    same->register_as("db");
+    next<app::Registered>(*same);
+    await_reason("");
 }
 
 TEST_F(AppServerTest, RefusesASecondRegistrationOfAConnection) {

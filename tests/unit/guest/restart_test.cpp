@@ -8,6 +8,7 @@
 
 #include "guest/absent.hpp"
 #include "guest/reports.hpp"
+#include "guest/unwatched.hpp"
 #include "guest_fixture.hpp"
 #include "raw_application.hpp"
 
@@ -316,8 +317,72 @@ TEST_F(RestoreTest, AHealthyApplicationThatDoesNotComeBackIsAWarning) {
     EXPECT_TRUE(board_.overall().healthy);
     EXPECT_EQ(board_.overall().reason,
               "warning: application db was watched before vitalwired was started again, and has not registered since");
-    EXPECT_TRUE(absent.take_over(8, "db")) << "there is no trace to wipe out";
+    EXPECT_TRUE(absent.take_over({7, 0, {}}, "db"));
     EXPECT_EQ(board_.overall().reason, "");
+}
+
+TEST_F(RestoreTest, AnotherUserCannotSpeakForOneThatIsExpectedAfterTheRestart) {
+    Absent absent(clock_, board_, milliseconds(50));
+    absent.restore({"application", "db", 7});
+    EXPECT_EQ(absent.take_over({8, 0, {}}, "db").error().code, base::Errc::in_use);
+    await("it is missed", [&] { return !board_.overall().reason.empty(); });
+    EXPECT_EQ(absent.take_over({8, 0, {}}, "db").error().code, base::Errc::in_use);
+    EXPECT_NE(board_.overall().reason, "");
+    EXPECT_TRUE(absent.take_over({0, 0, {}}, "db")) << "root may";
+}
+
+TEST_F(RestoreTest, AProcessThatHasDroppedItsPrivilegesKeepsItsName) {
+    Absent absent(clock_, board_);
+    Kept kept{"application", "db", 0, 77, "1234"};
+    kept.health = {false, "replica is behind"};
+    absent.restore(kept);
+    EXPECT_FALSE(absent.take_over({65534, 77, "1235"}, "db")) << "another process with its number";
+    EXPECT_FALSE(absent.take_over({65534, 78, "1234"}, "db"));
+    std::vector<Kept> again;
+    absent.keep(again);
+    EXPECT_EQ(again.at(0).pid, 77);
+    EXPECT_EQ(again.at(0).started, "1234");
+    EXPECT_TRUE(absent.take_over({65534, 77, "1234"}, "db"));
+}
+
+TEST_F(RestoreTest, OneWhoseNameIsDroppedStaysAFaultUntilItIsForgotten) {
+    std::vector<Kept> kept;
+    {
+        Absent absent(clock_, board_);
+        absent.set_max(2, 1);
+        for (const char* name : {"db", "cache", "web", "worker"})
+            absent.add_ended(name, {});
+        for (const char* name : {"web", "worker"})
+            EXPECT_TRUE(absent.take_over({}, name));
+        board_.remove("application web");
+        board_.remove("application worker");
+        absent.keep(kept);
+    }
+    board_.remove("application others-of-user-0");
+    EXPECT_TRUE(board_.overall().healthy);
+    std::size_t left_out = 0;
+    Absent next(clock_, board_);
+    const auto read = decode_kept(encode_kept(kept, "b1", left_out), "b1");
+    ASSERT_TRUE(read);
+    for (const Kept& each : *read)
+        next.restore(each);
+    EXPECT_EQ(board_.overall().reason,
+              "application others-of-user-0: ended without deregistering: 2 that ended before, more than are named");
+    EXPECT_TRUE(next.forget(0, "others-of-user-0"));
+    EXPECT_TRUE(board_.overall().healthy);
+}
+
+TEST_F(RestoreTest, ARefusedRegistrationDoesNotSilenceThatTheApplicationIsMissing) {
+    Absent absent(clock_, board_, milliseconds(50));
+    Unwatched unwatched(clock_, board_);
+    absent.restore({"application", "db", 7});
+    await("it is missed", [&] { return !board_.overall().reason.empty(); });
+    const std::string missing = board_.overall().reason;
+    unwatched.add(8, "application db", "wanted to be watched and is not", {base::Errc::bad_field, "no interval"});
+    EXPECT_EQ(board_.overall().reason,
+              missing + "; warning: application db wanted to be watched and is not: no interval");
+    unwatched.remove(8, "application db");
+    EXPECT_EQ(board_.overall().reason, missing);
 }
 
 TEST_F(RestoreTest, OneThatMayBeSilentForLongerIsGivenThatTime) {
@@ -335,7 +400,7 @@ TEST_F(RestoreTest, AnotherUserCannotWipeOutAFaultFromBeforeTheRestart) {
     Kept kept{"application", "db", 7};
     kept.health = {false, "no disk"};
     absent.restore(kept);
-    EXPECT_EQ(absent.take_over(8, "db").error().code, base::Errc::in_use);
+    EXPECT_EQ(absent.take_over({8, 0, {}}, "db").error().code, base::Errc::in_use);
     EXPECT_EQ(absent.forget(8, "db").error().code, base::Errc::in_use);
     EXPECT_EQ(board_.overall().reason, "application db: no disk");
     EXPECT_TRUE(absent.forget(7, "db"));
