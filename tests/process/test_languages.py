@@ -8,6 +8,7 @@ from pathlib import Path
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -209,6 +210,23 @@ class PythonPackage(Language):
         self.assertEqual(refused.exception.code, "not_found")
         with self.assertRaisesRegex(vitalwire.Error, "cannot connect to vitalwired on /nowhere"):
             vitalwire.status(path="/nowhere")
+
+    def test_a_daemon_that_stands_still_and_takes_no_connections_is_not_waited_for(self):
+        waiting = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(200)]
+        self.guest.signal(signal.SIGSTOP)
+        self.addCleanup(self.guest.signal, signal.SIGCONT)
+        for each in waiting:
+            self.addCleanup(each.close)
+            each.setblocking(False)
+            each.connect_ex(self.path)
+        begin = time.monotonic()
+        self.application().poll(0)
+        with self.assertRaises(vitalwire.Refused), vitalwire.Group(path=self.path) as group:
+            group.members(timeout=0.1)
+        self.assertLess(time.monotonic() - begin, 3)
+        with self.assertRaisesRegex(vitalwire.Error, "cannot connect to vitalwired"):
+            vitalwire.report("backup", vitalwire.Health(False, "no space"), path=self.path)
+        self.assertLess(time.monotonic() - begin, 9)
 
     def answer_to(self, event: str, vote: bool = True) -> tuple[str, str]:
         self.host.ask(event, vote)

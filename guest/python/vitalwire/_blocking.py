@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import struct
 import time
 from types import TracebackType
 from typing import Any, Callable, Dict, List, Optional, Type, Union
@@ -11,14 +12,22 @@ from typing import Any, Callable, Dict, List, Optional, Type, Union
 from ._protocol import (FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Action, Error, Health, Item, Refused, Session, Status,
                         _Later, checked, decode, encode, socket_path, times_of)
 
+PATIENCE = 5.0  # of a question with one answer
 
-def _open(path: str) -> socket.socket:
+
+def _open(path: str, patience: float = 0.0) -> socket.socket:
+    """A vitalwired that stands still takes no connections, and the queue of them is full at some time: nobody waits
+    longer than `patience` for it. 0: not at all."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    # Without blocking, a queue that is full is a failure at once: settimeout() does not make connect() wait for it.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(patience), 0))
+    connection.setblocking(patience > 0)
     try:
         connection.connect(path)
     except OSError as problem:
         connection.close()
-        raise Error(f"cannot connect to vitalwired on {path}: {problem.strerror}") from None
+        raise Error(f"cannot connect to vitalwired on {path}: {problem.strerror or problem}") from None
+    connection.settimeout(patience or None)
     return connection
 
 
@@ -157,8 +166,7 @@ class Application:
 
 
 def _ask(path: Optional[str], kind: str, **fields: Any) -> Dict[str, Any]:
-    with _open(socket_path(path)) as connection:
-        connection.settimeout(5)
+    with _open(socket_path(path), PATIENCE) as connection:
         try:
             connection.send(encode(kind, **fields))
             message = decode(connection.recv(MAX_DATAGRAM))
