@@ -36,7 +36,8 @@ base::Result<void> Reports::set(uid_t uid, const app::Set& report) {
     }
     Report next{uid, report.health, report.valid.value_or(base::Millis(0)), base::kNever};
     if (report.valid) next.until = clock_.now() + *report.valid;
-    if (known != reports_.end()) next.uid = known->second.uid;
+    // Who used the name first keeps it, but cannot end what root reports as ill.
+    if (known != reports_.end() && (uid != 0 || report.health.healthy)) next.uid = known->second.uid;
     board_.set(report_source(report.name), next.health.healthy, next.health.reason);
     reports_[report.name] = std::move(next);
     expire();

@@ -407,6 +407,16 @@ TEST_F(RestoreTest, AnotherUserCannotWipeOutAFaultFromBeforeTheRestart) {
     EXPECT_EQ(board_.overall().reason, "");
 }
 
+TEST_F(RestoreTest, WhatRootReportsAsIllNobodyElseEnds) {
+    Reports reports(clock_, board_);
+    EXPECT_TRUE(reports.set(7, {"backup", {true, ""}, {}, {}}));
+    EXPECT_TRUE(reports.set(0, {"backup", {true, ""}, {}, {}}));
+    EXPECT_TRUE(reports.set(7, {"backup", {false, "no space"}, {}, {}})) << "it is still theirs";
+    EXPECT_TRUE(reports.set(0, {"backup", {false, "no disk"}, {}, {}}));
+    EXPECT_FALSE(reports.set(7, {"backup", {true, ""}, {}, {}}));
+    EXPECT_EQ(board_.overall().reason, "report backup: no disk");
+}
+
 TEST_F(RestoreTest, AReportThatCouldNotBeRenewedInBetweenHasTimeForIt) {
     Reports reports(clock_, board_);
     Kept kept{"report", "backup", 7};
