@@ -145,6 +145,11 @@ void NotifySocket::handle(pid_t pid, uid_t uid, std::string_view message) {
         if (pid == 0) return;
     }
     Service* service = find(pid, uid);
+    // A worker with fewer rights than its service feeds that one's watchdog, and says nothing else for it.
+    if (service != nullptr && service->pid != pid && service->uid != uid) {
+        if (told.watchdog && !told.ready) return feed(*service);
+        service = nullptr;
+    }
     pid_t main = 0;
     if (told.main_pid) {
         main = main_process(pid, uid, *told.main_pid);
@@ -221,13 +226,16 @@ void NotifySocket::set_stopping(Service& service, bool stopping) {
 /// The service for which a process notifies: its own, or that of the process which started it (systemd-notify(1) in a
 /// script).
 NotifySocket::Service* NotifySocket::find(pid_t pid, uid_t uid) {
+    const pid_t sender = pid;
     for (int generation = 0; generation < kMostGenerations; ++generation, pid = parent_of(pid)) {
         // All whose parents have ended are the first process's, which is not their service.
         if (pid < 1 || (pid == 1 && generation > 0)) break;
         const auto known = services_.find(pid);
         if (known == services_.end()) continue;
-        // The process itself may have become another user since.
-        return generation == 0 || known->second.uid == uid ? &known->second : nullptr;
+        // The process itself may have become another user since, and so may a worker of root's service: that is of its
+        // session, which a user who logs in below it is not.
+        const bool is_worker = known->second.uid == 0 && ::getsid(sender) > 0 && ::getsid(sender) == ::getsid(pid);
+        return generation == 0 || known->second.uid == uid || is_worker ? &known->second : nullptr;
     }
     return nullptr;
 }

@@ -23,6 +23,21 @@ for line in sys.stdin:
     notify.sendto(line.strip().replace(",", "\\n").encode(), os.environ["NOTIFY_SOCKET"])
 """
 
+# A service whose worker drops its privileges, feeds the watchdog for it and ends.
+WORKER = """
+import os, socket, sys, time
+def say(message):
+    socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(message, os.environ["NOTIFY_SOCKET"])
+open("/proc/self/comm", "w").write("web")
+say(b"READY=1")
+if os.fork() == 0:
+    os.setuid(65534)
+    say(b"WATCHDOG=1\\nSTOPPING=1\\nMAINPID=" + str(os.getpid()).encode())
+    os._exit(0)
+os.wait()
+sys.stdin.read()
+"""
+
 END_ALONE = "feeds no watchdog, is watched for its end alone"
 
 # Answers ENOSYS to pidfd_open(), as kernels before Linux 5.3 do, by a filter of system calls (seccomp).
@@ -323,6 +338,15 @@ class NotifySocket(VitalwiredTest):
         for folder in (self.dir, *self.dir.parents):
             folder.chmod(folder.stat().st_mode | 0o011)
         (self.dir / "notify").chmod(0o666)
+
+    @unittest.skipUnless(os.geteuid() == 0, "a second user needs root")
+    def test_a_worker_with_fewer_rights_feeds_its_services_watchdog_and_no_more(self):
+        self.open_to_all()
+        web = subprocess.Popen(["/usr/bin/python3", "-c", WORKER], env=self.environment, stdin=subprocess.PIPE, text=True)
+        self.services.append(web)
+        wait_until(lambda: self.items() == "service\tweb\thealthy\t-\n", "its watchdog is fed")
+        web.kill()
+        self.await_reason("service web: ended without STOPPING=1")
 
     @unittest.skipUnless(os.geteuid() == 0, "a second user needs root")
     def test_a_main_process_of_another_user_is_none(self):
