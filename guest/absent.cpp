@@ -12,8 +12,6 @@ using base::fail;
 
 namespace {
 
-constexpr std::string_view kNotBack = "was watched before vitalwired was started again, and has not registered since";
-
 std::string how_it_ended(const std::string& last_words) {
     return "without deregistering" + (last_words.empty() ? "" : ": " + last_words);
 }
@@ -104,7 +102,7 @@ std::vector<app::Item> Absent::list() const {
             items.push_back({"application",
                              each.name,
                              each.health.healthy ? "not watched" : "unhealthy",
-                             is_awaited            ? "expected to register again"
+                             is_awaited            ? std::string(kAwaited)
                              : each.health.healthy ? std::string(kNotBack)
                                                    : each.health.reason,
                              {},

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -13,6 +14,13 @@
 #include "guest/monitor_clock.hpp"
 
 namespace vitalwire::guest {
+
+/// Of one that was healthy before a restart.
+inline constexpr std::string_view kNotBack =
+    "was watched before vitalwired was started again, and has not registered since";
+inline constexpr std::string_view kAwaited = "expected to register again";
+/// One that does as its specification says has registered again by then.
+inline constexpr base::Millis kTimeToComeBack{15'000};
 
 /// What the board calls an application.
 std::string application_source(const std::string& name);
@@ -33,7 +41,7 @@ struct AppProcess {
 class Absent {
 public:
     /// `least_patience`: an application that does as the specification says has registered again by then.
-    Absent(MonitorClock& clock, HealthBoard& board, base::Millis least_patience = base::Millis(15'000))
+    Absent(MonitorClock& clock, HealthBoard& board, base::Millis least_patience = kTimeToComeBack)
         : clock_(clock), board_(board), least_patience_(least_patience), expiry_(clock) {}
 
     /// `max`: of root, whose applications may all end at once. A further one takes the place of the oldest, whose name

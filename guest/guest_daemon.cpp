@@ -60,6 +60,7 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
     channel_->on_change([this] { tell_status(); });
     applications_.on_status([this] { return overview(); });
     applications_.on_kept_changed([this] { state_.changed(); });
+    sdk_heartbeat_.on_kept_changed([this] { state_.changed(); });
 }
 
 void GuestDaemon::start() {

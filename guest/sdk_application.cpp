@@ -43,7 +43,7 @@ constexpr std::array kVotes = {model::VoteResult::error, model::VoteResult::acce
 }  // namespace
 
 SdkApplication::SdkApplication(MonitorClock& clock, int descriptor, Owner& owner)
-    : clock_(clock), socket_(clock.io(), descriptor), owner_(owner), timer_(clock) {
+    : clock_(clock), socket_(clock.io(), descriptor), owner_(owner), timer_(clock), refusal_(clock) {
     ucred peer{};
     socklen_t size = sizeof peer;
     if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return;
@@ -53,6 +53,7 @@ SdkApplication::SdkApplication(MonitorClock& clock, int descriptor, Owner& owner
 
 void SdkApplication::close() {
     timer_.cancel();
+    refusal_.cancel();
     boost::system::error_code ignored;
     socket_.close(ignored);
 }
@@ -113,22 +114,25 @@ void SdkApplication::handle(const sdk::Record& record) {
 }
 
 void SdkApplication::register_it(const sdk::Record& init) {
-    if (!name_.empty()) deregister("registers again");
     const std::string wanted = tidy_reason(init.text(0, sdk::kMaxApplicationName));
     const Millis interval(init.number(kInitInterval));
     if (interval < wire::kCgcsMinInterval || interval > wire::kMaxInterval) {
         return refuse(wanted, {base::Errc::bad_field, "heartbeat_interval_ms is " + std::to_string(interval.count()) +
                                                           ", expected 400 to 3600000"});
     }
+    // A second one replaces the first, whose name is free for it, if it is not refused.
+    const std::string earlier = std::exchange(name_, {});
     const auto admitted = owner_.admit(*this, wanted);
+    name_ = admitted.value_or(earlier);
     if (!admitted) return refuse(wanted, admitted.error());
-    name_ = *admitted;
+    if (!earlier.empty()) owner_.registered_again(*this, earlier);
     interval_ = interval;
     action_ = init.action(kInitAction);
     if (owner_.may_log(*this))
         log::info("application of the guest SDK registered",
                   {{"name", name_}, {"pid", pid_}, {"interval_ms", interval_.count()}});
     refusing_ = awaits_answer_ = false;
+    refusal_.cancel();
     answered_at_ = asked_at_ = clock_.now();
     timer_.arm(asked_at_ + interval_, [this] { ask(); });
     send(RecordType::init_ack, {1});
@@ -137,7 +141,7 @@ void SdkApplication::register_it(const sdk::Record& init) {
 void SdkApplication::refuse(const std::string& name, const base::Error& error) {
     owner_.refused(*this, name, error);
     if (std::exchange(refusing_, true)) return;
-    timer_.arm(clock_.now() + kRefusalDelay, [this] {
+    refusal_.arm(clock_.now() + kRefusalDelay, [this] {
         refusing_ = false;
         send(RecordType::init_ack, {0});
     });

@@ -26,6 +26,8 @@ public:
         virtual ~Owner() = default;
         /// What `application`, which calls itself `wanted`, is called.
         virtual base::Result<std::string> admit(SdkApplication& application, const std::string& wanted) = 0;
+        /// It has registered once more, with nothing said of its health; `earlier`: what it was called.
+        virtual void registered_again(SdkApplication& application, const std::string& earlier) = 0;
         /// `name`: that it called itself; it wanted to be watched.
         virtual void refused(SdkApplication& application, const std::string& name, const base::Error& error) = 0;
         virtual void health_changed(SdkApplication& application, const heartbeat::Health& health) = 0;
@@ -55,6 +57,8 @@ public:
     bool ask(const wire::ActionNotify& notify);
     /// Empty when it is not registered.
     const std::string& name() const { return name_; }
+    /// How long it may be silent.
+    base::Millis patience() const { return 2 * interval_; }
     /// True when the other end is closed, though this was not handled yet.
     bool hung_up();
 
@@ -85,6 +89,7 @@ private:
     base::Millis interval_{};
     model::CorrectiveAction action_ = model::CorrectiveAction::none;  ///< wanted when it does not answer
     MonitorTimer timer_;
+    MonitorTimer refusal_;
     std::uint32_t sequence_ = 0;
     std::uint32_t challenge_ = 0;
     bool awaits_answer_ = false;

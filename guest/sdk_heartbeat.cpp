@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "guest/absent.hpp"
 #include "guest/accounts.hpp"
 #include "guest/descriptors.hpp"
 #include "runtime/unix_listener.hpp"
@@ -38,7 +39,8 @@ SdkHeartbeat::SdkHeartbeat(MonitorClock& clock, HealthBoard& board, std::string 
       listener_(clock.io()),
       file_(clock.io()),
       retry_(clock.io()),
-      unwatched_(clock, board) {}
+      unwatched_(clock, board),
+      expiry_(clock) {}
 
 SdkHeartbeat::~SdkHeartbeat() {
     stop();
@@ -65,6 +67,7 @@ void SdkHeartbeat::start() {
 void SdkHeartbeat::stop() {
     retry_.cancel();
     unwatched_.stop();
+    expiry_.cancel();
     absent_.clear();
     for (const auto& each : applications_)
         each->close();
@@ -140,9 +143,15 @@ std::vector<app::Item> SdkHeartbeat::list() const {
         items.push_back({"application", each->name(), reason ? "unhealthy" : "healthy", reason.value_or(""),
                          each->pid(), each->uid()});
     }
-    for (const Absent& each : absent_)
+    for (const Absent& each : absent_) {
+        const Kept& kept = each.kept;
+        const bool was_well = kept.health.healthy;
+        const std::string_view why = !was_well                    ? std::string_view(kept.health.reason)
+                                     : each.until == base::kNever ? kNotBack
+                                                                  : kAwaited;
         items.push_back(
-            {"application", each.kept.name, "unhealthy", each.kept.health.reason, each.kept.pid, each.kept.uid});
+            {"application", kept.name, was_well ? "not watched" : "unhealthy", std::string(why), kept.pid, kept.uid});
+    }
     for (app::Item& each : unwatched_.list())
         items.push_back(std::move(each));
     return items;
@@ -174,6 +183,8 @@ base::Result<std::string> SdkHeartbeat::admit(SdkApplication& application, const
     if (is_taken(name, application.pid())) return fail(Errc::in_use, "this process has registered that name already");
     // A registration says nothing of its health: what the board has from before a restart stands until it answers.
     if (const auto same = find_absent(application.pid(), name); same != absent_.end()) absent_.erase(same);
+    board_.withdraw_warning(sdk_source(name));
+    kept_changed_();
     unwatched_.remove(application.uid(), sdk_source(wanted));
     return name;
 }
@@ -181,6 +192,15 @@ base::Result<std::string> SdkHeartbeat::admit(SdkApplication& application, const
 bool SdkHeartbeat::is_taken(const std::string& name, pid_t pid) const {
     const auto is_anothers = [&](const Absent& each) { return each.kept.name == name && each.kept.pid != pid; };
     return find(name) != applications_.end() || std::any_of(absent_.begin(), absent_.end(), is_anothers);
+}
+
+void SdkHeartbeat::registered_again(SdkApplication& application, const std::string& earlier) {
+    const std::string source = sdk_source(earlier);
+    if (application.name() == earlier) return;
+    if (const auto reason = board_.reason(source))
+        board_.set(sdk_source(application.name()), false, *reason, board_.action(source));
+    votes_.left(source);
+    board_.remove(source);
 }
 
 void SdkHeartbeat::refused(SdkApplication& application, const std::string& name, const base::Error& error) {
@@ -209,6 +229,7 @@ void SdkHeartbeat::voted(SdkApplication& application, std::int64_t invocation, m
 void SdkHeartbeat::deregistered(SdkApplication& application) {
     votes_.left(sdk_source(application.name()));
     board_.remove(sdk_source(application.name()));
+    kept_changed_();
 }
 
 void SdkHeartbeat::malformed(SdkApplication& application) {
@@ -224,11 +245,12 @@ bool SdkHeartbeat::may_log(const SdkApplication& application) {
 
 void SdkHeartbeat::keep(std::vector<Kept>& out) const {
     for (const auto& each : applications_) {
+        if (each->name().empty()) continue;
         const std::string source = sdk_source(each->name());
         const auto reason = board_.reason(source);
-        if (!reason) continue;
         Kept kept{"sdk application", each->name(), each->uid(), each->pid(), ProcessWatch::start_time_of(each->pid())};
-        kept.health = {false, *reason, board_.action(source)};
+        kept.health = {!reason, reason.value_or(""), board_.action(source)};
+        kept.time = each->patience();
         out.push_back(std::move(kept));
     }
     for (const Absent& each : absent_)
@@ -238,14 +260,35 @@ void SdkHeartbeat::keep(std::vector<Kept>& out) const {
 void SdkHeartbeat::restore(const Kept& kept) {
     const std::string started = ProcessWatch::start_time_of(kept.pid);
     if (kept.pid <= 0 || started.empty() || started != kept.started) return;
-    board_.set(sdk_source(kept.name), false, kept.health.reason, kept.health.action);
-    absent_.push_back({kept, std::make_unique<ProcessWatch>(clock_.io())});
+    const bool was_well = kept.health.healthy;
+    if (!was_well) board_.set(sdk_source(kept.name), false, kept.health.reason, kept.health.action);
+    const auto until = was_well ? clock_.now() + std::max(kept.time, kTimeToComeBack) : base::kNever;
+    absent_.push_back({kept, until, std::make_unique<ProcessWatch>(clock_.io())});
     absent_.back().process->start(kept.pid, [this, pid = kept.pid, name = kept.name] {
-        const auto gone = find_absent(pid, name);
-        if (gone == absent_.end()) return;
-        absent_.erase(gone);
-        board_.remove(sdk_source(name));
+        if (const auto gone = find_absent(pid, name); gone != absent_.end()) drop(gone);
     });
+    expire();
+}
+
+void SdkHeartbeat::drop(std::vector<Absent>::const_iterator absent) {
+    const std::string source = sdk_source(absent->kept.name);
+    absent_.erase(absent);
+    board_.remove(source);
+    board_.withdraw_warning(source);
+    kept_changed_();
+}
+
+void SdkHeartbeat::expire() {
+    base::TimePoint next = base::kNever;
+    for (Absent& each : absent_) {
+        if (clock_.now() < each.until) {
+            next = std::min(next, each.until);
+        } else if (std::exchange(each.until, base::kNever) != base::kNever) {
+            log::warning("application of the guest SDK has not registered again", {{"name", each.kept.name}});
+            board_.warn(sdk_source(each.kept.name), kNotBack);
+        }
+    }
+    expiry_.arm(next, [this] { expire(); });
 }
 
 std::vector<SdkHeartbeat::Absent>::const_iterator SdkHeartbeat::find_absent(pid_t pid, const std::string& name) const {

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "guest/action_votes.hpp"
@@ -36,16 +38,19 @@ public:
     void reconfigure(const ApplicationSettings& settings);
     std::vector<app::Item> list() const;
     void keep(std::vector<Kept>& out) const;
-    /// Before start(). One that was unhealthy is so until it has registered again and answered, or its process ends,
-    /// with which it deregisters.
+    /// Is called when what `keep` returns may have changed and the board did not.
+    void on_kept_changed(std::function<void()> changed) { kept_changed_ = std::move(changed); }
+    /// Before start(). One that was unhealthy is so until it has registered again and answered, and one that was
+    /// healthy is a warning when it does not register; or until its process ends, with which it deregisters.
     void restore(const Kept& kept);
     std::vector<Voter> ask(const wire::ActionNotify& notify) override;
 
 private:
     using Applications = std::vector<std::shared_ptr<SdkApplication>>;
-    /// Unhealthy before a restart of vitalwired, and not there again.
+    /// Watched before a restart of vitalwired, and not there again.
     struct Absent {
         Kept kept;
+        base::TimePoint until;  ///< for one that was healthy
         std::unique_ptr<ProcessWatch> process;
     };
 
@@ -58,8 +63,11 @@ private:
     /// By another process, or by an application that is here.
     bool is_taken(const std::string& name, pid_t pid) const;
     std::vector<Absent>::const_iterator find_absent(pid_t pid, const std::string& name) const;
+    void drop(std::vector<Absent>::const_iterator absent);
+    void expire();
     void drop_if_gone(const std::string& name);
     base::Result<std::string> admit(SdkApplication& application, const std::string& wanted) override;
+    void registered_again(SdkApplication& application, const std::string& earlier) override;
     void refused(SdkApplication& application, const std::string& name, const base::Error& error) override;
     void health_changed(SdkApplication& application, const heartbeat::Health& health) override;
     void voted(SdkApplication& application, std::int64_t invocation, model::VoteResult result,
@@ -81,6 +89,8 @@ private:
     Applications applications_;  ///< the oldest first
     Unwatched unwatched_;
     std::vector<Absent> absent_;
+    MonitorTimer expiry_;
+    std::function<void()> kept_changed_ = [] {};
     LogLimit log_limit_;
 };
 

@@ -29,7 +29,6 @@ INIT, INIT_ACK, FINAL, CHALLENGE, CHALLENGE_RESPONSE, ACTION_NOTIFY, ACTION_RESP
 ACTIONS = {"unknown": 0, "none": 1, "reboot": 2, "stop": 3, "log": 4}
 SIZE = 228
 
-
 def record(kind: int, body: bytes, sequence: int = 1, version: int = 2, size: int = SIZE) -> bytes:
     header = b"FDFDA5A5" + struct.pack("=BBHII", version, 1, kind, sequence, size)
     return (header + body).ljust(SIZE, b"\0")
@@ -245,6 +244,7 @@ class Health(SdkHeartbeatTest):
         self.start_sdk_guest()
         self.connect().register("db").live().report(False, "still here", "log")
         self.await_reason("sdk application db: still here")
+
 
 
 class Bounds(SdkHeartbeatTest):

@@ -10,8 +10,17 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
 from test_libvitalwire import run
-from test_sdk_heartbeat import CHALLENGE, SIZE, SdkHeartbeatTest, answer
-from vmbed.procs import wait_until
+from test_sdk_heartbeat import CHALLENGE, SIZE, SdkHeartbeatTest, answer, init
+from vmbed.procs import Process, wait_until
+
+# An application that registers and does nothing more; it does not even notice that its connection ends.
+ONE_THAT_HANGS = """
+import socket, sys, time
+connection = socket.socket(socket.AF_UNIX)
+connection.connect(sys.argv[1])
+connection.send(bytes.fromhex(sys.argv[2]))
+time.sleep(300)
+"""
 
 
 class Users(SdkHeartbeatTest):
@@ -50,10 +59,41 @@ class Users(SdkHeartbeatTest):
         self.connect().register("db").live().report(False, "second")
         self.await_reason(reason)
         self.restart()
-        again = self.connect().register("db")
+        again = [self.connect().register("db").live()]
         self.assertEqual(self.host.challenge().get("reason"), reason)
-        again.live()
+        again.append(self.connect().register("db"))
+        self.assertEqual(self.host.challenge().get("reason"), reason, "a registration is no answer")
+        again[1].live()
         self.await_reason("")
+
+    def test_one_that_does_not_register_again_after_a_restart_is_a_warning(self) -> None:
+        program = Process([sys.executable, "-c", ONE_THAT_HANGS, self.dir / "heartbeat", init("db", 7000).hex()],
+                          self.dir / "program.log")
+        self.addCleanup(program.kill)
+        wait_until(lambda: "db\thealthy" in self.app("list").stdout, "it is registered")
+        self.restart()
+        self.assertEqual(self.app("list").stdout, "application\tdb\tnot watched\texpected to register again\n")
+        missing = "warning: sdk application db was watched before vitalwired was started again, and has not registered since"
+        wait_until(lambda: self.host.challenge().get("reason", "") == missing, "it is missed", deadline=40)
+        program.kill()
+        wait_until(lambda: self.host.challenge().get("reason", "") == "", "its end deregisters")
+        self.assertEqual(self.app("list").stdout, "")
+
+    def test_a_second_init_ends_no_fault_before_it_is_answered(self) -> None:
+        database = self.connect().register("db", 3000)
+        database.send(answer(database.receive(CHALLENGE), False, "disk full", "stop"))
+        self.await_action("sdk application db: disk full", "stop")
+        database.register("db", 10000)
+        self.assertEqual(self.host.challenge().get("reason"), "sdk application db: disk full")
+        database.register("database", 400)
+        self.await_action("sdk application database: disk full", "stop")
+        database.send(answer(database.receive(CHALLENGE), True))
+        self.await_reason("")
+
+    def test_a_second_init_that_is_refused_leaves_the_first(self) -> None:
+        database = self.connect().register("db")
+        database.send(init("db", 1))
+        self.await_reason("sdk application db: did not answer within 800 ms")
 
     def restart(self) -> None:
         self.host.disconnect()
