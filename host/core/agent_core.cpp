@@ -199,11 +199,6 @@ void AgentCore::group_received(const GuestId& guest, Dialect dialect, const wire
     groups_.received(guest, dialect, pdu, base_version, at.steady);
 }
 
-/// A hypervisor counts the runs of its machines from the start of the host.
-heartbeat::HostEvent AgentCore::in_this_boot(const heartbeat::Found& found) const {
-    return heartbeat::Found{found.run.empty() ? "" : identity_.self.boot + '/' + found.run};
-}
-
 void AgentCore::machine(const GuestId& guest, const heartbeat::HostEvent& event, const Moment& at) {
     // After a restart of the host that is so as a matter of course: `listed` decides.
     if (host_restarted_ && std::holds_alternative<heartbeat::FoundOff>(event)) return;

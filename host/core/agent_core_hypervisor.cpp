@@ -151,6 +151,11 @@ void AgentCore::hurry_io(const model::Fault& fault) {
     if (model::is_silence(fault.kind) && fault.open()) io_watch_.hurry(fault.guest, clock_.observe(at_.steady));
 }
 
+/// A hypervisor counts the runs of its machines from the start of the host.
+heartbeat::HostEvent AgentCore::in_this_boot(const heartbeat::Found& found) const {
+    return heartbeat::Found{found.run.empty() ? "" : identity_.self.boot + '/' + found.run};
+}
+
 void AgentCore::source_listed(const std::string& name, const SourceListing& listing, const Moment& at) {
     at_ = at;
     places_[name] = listing.place;

@@ -169,8 +169,8 @@ struct PolicyChanged {
 };
 struct Tick {};
 using HostEvent = std::variant<Connected, Closed, Received, GuestAgentAnswered, GuestAgentSilent, Saved, Inhibited,
-                               Released, Rebooted, Found, FoundOff, Started, ChannelRemoved, ChannelBarred, Stopped, Crashed,
-                               StoppedByHost, WatchdogFired, FaultAdopted, FaultEnded, PolicyChanged, Tick>;
+                               Released, Rebooted, Found, FoundOff, Started, ChannelRemoved, ChannelBarred, Stopped,
+                               Crashed, StoppedByHost, WatchdogFired, FaultAdopted, FaultEnded, PolicyChanged, Tick>;
 
 // Actions.
 struct Send {

@@ -486,33 +486,6 @@ TEST(HostSession, H20_ARequestToShutDownDoesNotEndWhatTheHypervisorHasStopped) {
     EXPECT_THAT(paused.run(Millis(1'000'000)), IsEmpty());
 }
 
-TEST(HostSession, NobodyIsJudgedWhoseChannelTheHostItselfCannotConnect) {
-    Host host;
-    host.resume({});
-    host.on(ChannelBarred{Dialect::native});
-    EXPECT_THAT(host.run(Millis(1'000'000)), Not(Contains(HasSubstr("open"))));
-    host.connect();
-    EXPECT_THAT(host.run(Millis(10'000)), Contains(HasSubstr("open heartbeat_lost silent"))) << "it hangs";
-}
-
-TEST(HostSession, AChannelThatTheHostCouldConnectAgainIsJudgedThoughNobodyListens) {
-    Host host;
-    host.resume({});
-    host.on(ChannelBarred{Dialect::native});
-    host.run(Millis(1'000'000));
-    host.on(ChannelBarred{Dialect::native, false});
-    EXPECT_THAT(host.run(Millis(10'000)), Contains(HasSubstr("open heartbeat_lost channel_closed")));
-}
-
-TEST(HostSession, AGuestThatMustRegisterIsNotMissedOnAChannelThatTheHostCannotConnect) {
-    Host host{required()};
-    host.on(ChannelBarred{Dialect::native});
-    host.on(Started{});
-    EXPECT_THAT(host.run(Millis(1'000'000)), IsEmpty());
-    host.connect();
-    EXPECT_THAT(host.run(Millis(1'000'000)), Contains(HasSubstr("open not_established")));
-}
-
 TEST(HostSession, H28_AMachineThatStoodStillIsNotJudgedBeforeSomebodyTellsHowItIs) {
     Host host;
     host.resume({});
