@@ -201,7 +201,7 @@ TEST_F(MasakariSinkTest, AHostThatIsCalledMaintenanceIsNotUnderIt) {
         409,
         R"({"conflict":{"message":"Notification received from host maintenance-pool-7 of type 'VM' is duplicate."}})"};
     deliver(*make(), event);
-    EXPECT_EQ(requests.back().method, "GET") << "it looks for what Masakari has";
+    EXPECT_EQ(served.back().method, "GET") << "it looks for what Masakari has";
 }
 
 TEST_F(MasakariSinkTest, AHostInNoSegmentIsNamed) {
