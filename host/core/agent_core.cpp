@@ -337,7 +337,7 @@ void AgentCore::link_down(LinkId link, const std::string& why, const Moment& at)
 
 void AgentCore::controller_sent(LinkId link, const bus::ToAgent& message, const Moment& at) {
     at_ = at;
-    controllers_.received(link, message, at.wall);
+    controllers_.received(link, message, at);
     const auto* welcome = std::get_if<bus::Welcome>(&message);
     if (welcome == nullptr) return;
     set_problem(kSameName, controllers_.same_names());

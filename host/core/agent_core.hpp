@@ -321,6 +321,7 @@ private:
     void maintenance_changed(const bus::GuestMaintenance& maintenance) override { maintenance_.take(maintenance); }
     void primary_changed(bool any) override { groups_.primary_changed(any); }
     void group_message(const bus::ToAgent& message) override;
+    void broadcast(const bus::GroupDeliver& message, const group::Route& route) override { groups_.on(message, route); }
     void reachable_changed(bool any_up) override;
 
     Output& output_;

@@ -19,6 +19,8 @@ namespace {
 constexpr base::Duration kResendUnacknowledged = std::chrono::seconds(30);
 /// A controller that restarts is not reported as absent.
 constexpr base::Duration kAbsence = std::chrono::seconds(5);
+/// How long what a connection held up takes to arrive when its peer is seen again.
+constexpr base::Duration kBacklog = std::chrono::seconds(1);
 /// Guests and faults of one hand-back: more than any host has.
 constexpr std::size_t kMostTakenBack = 20'000;
 
@@ -162,8 +164,12 @@ TimePoint ControllerSync::next_due() const {
 }
 
 void ControllerSync::link_alive(LinkId id, TimePoint steady) {
-    if (find(id).up && silence_.alive(id, steady))
-        log::info("controller seen again", {{"controller", find(id).name}, {"primary", primary_ == id}});
+    Link& link = find(id);
+    if (!link.up) return;
+    link.alive_at = steady;
+    if (!silence_.alive(id, steady)) return;
+    link.backlog_until = steady + kBacklog;
+    log::info("controller seen again", {{"controller", link.name}, {"primary", primary_ == id}});
 }
 
 /// One that hangs keeps its connection open. While none is seen it is rather this host that is cut off.
@@ -171,6 +177,7 @@ void ControllerSync::check_silence(TimePoint steady) {
     for (const auto& [id, alone] : silence_.observe(steady)) {
         log::warning("controller fell silent",
                      {{"controller", find(id).name}, {"primary", primary_ == id}, {"others_seen", alone}});
+        find(id).silent_from = find(id).alive_at;
         const auto next = preferred();
         if (primary_ != id || !alone || !next || silence_.silent(*next)) continue;
         elect();
@@ -182,6 +189,7 @@ void ControllerSync::link_up(LinkId id, const base::Moment& at) {
     Link& link = find(id);
     link.up = true;
     link.since = at.wall;
+    link.backlog_until = {};
     link.last_error.clear();
     const bool becomes_primary = !primary_;
     if (becomes_primary) primary_ = id;
@@ -280,7 +288,7 @@ void ControllerSync::problems_changed(bus::AgentProblems problems) {
     send_to_all(problems_);
 }
 
-void ControllerSync::received(LinkId id, const bus::ToAgent& message, base::WallTime now) {
+void ControllerSync::received(LinkId id, const bus::ToAgent& message, const base::Moment& at) {
     std::visit(
         base::overloaded{
             [&](const bus::Welcome& welcome) {
@@ -289,7 +297,7 @@ void ControllerSync::received(LinkId id, const bus::ToAgent& message, base::Wall
                 roster_changed_ = roster_changed_ || link.controller != welcome.controller;
                 link.controller = welcome.controller;
                 if (welcome.time != base::WallTime{})
-                    link.clock_ahead = std::chrono::duration_cast<base::Millis>(welcome.time - now);
+                    link.clock_ahead = std::chrono::duration_cast<base::Millis>(welcome.time - at.wall);
             },
             [&](const bus::Rejected& rejected) {
                 Link& link = find(id);
@@ -305,12 +313,17 @@ void ControllerSync::received(LinkId id, const bus::ToAgent& message, base::Wall
             [&](const bus::GuestMaintenance& maintenance) {
                 if (primary_ == id) output_.maintenance_changed(maintenance);
             },
-            [&](const bus::GroupDeliver&) { output_.group_message(message); },
+            [&](const bus::GroupDeliver& broadcast) { output_.broadcast(broadcast, route(find(id), at.steady)); },
             [&](const auto&) {
                 // Another controller than the one that was asked has nothing to answer.
                 if (primary_ == id) output_.group_message(message);
             }},
         message);
+}
+
+group::Route ControllerSync::route(const Link& link, TimePoint now) const {
+    const bool held_up = silence_.silent(link.id) || now < link.backlog_until;
+    return {link.id, now, held_up ? link.silent_from : base::kNever};
 }
 
 /// What this agent may have lost it is told once after it has shown what it has. Later only what it has reported

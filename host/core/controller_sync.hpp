@@ -12,6 +12,7 @@
 #include "base/ids.hpp"
 #include "base/moment.hpp"
 #include "bus/messages.hpp"
+#include "group/duplicates.hpp"
 #include "heartbeat/silence_watch.hpp"
 #include "host/core/monitor.hpp"
 
@@ -40,8 +41,10 @@ public:
         /// Another controller is primary, or none.
         virtual void primary_changed(bool any) = 0;
         virtual void maintenance_changed(const bus::GuestMaintenance& maintenance) = 0;
-        /// Of the server group: GroupDeliver from any controller, the rest from the primary.
+        /// Of the server group, from the primary.
         virtual void group_message(const bus::ToAgent& message) = 0;
+        /// From any controller.
+        virtual void broadcast(const bus::GroupDeliver& message, const group::Route& route) = 0;
         /// False: none has been up for some seconds.
         virtual void reachable_changed(bool any_up) = 0;
     };
@@ -88,7 +91,7 @@ public:
     void link_up(LinkId link, const base::Moment& at);
     /// Also for a failed attempt whose reason is new.
     void link_down(LinkId link, const std::string& why, const base::Moment& at);
-    void received(LinkId link, const bus::ToAgent& message, base::WallTime now);
+    void received(LinkId link, const bus::ToAgent& message, const base::Moment& at);
     /// Something came from a controller that keeps alive.
     void link_alive(LinkId link, base::TimePoint steady);
     /// At least every StallClock::kProbe.
@@ -131,6 +134,9 @@ private:
         std::size_t takes_back = 0;      ///< so much of what it hands back: once after each hello
         std::string rejected_because{};  ///< the last time, as the log has it
         std::optional<base::Millis> clock_ahead{};
+        base::TimePoint alive_at{};
+        base::TimePoint silent_from = base::kNever;  ///< the last time
+        base::TimePoint backlog_until{};             ///< of that silence
     };
 
     Link& find(LinkId link);
@@ -139,6 +145,7 @@ private:
     std::optional<LinkId> preferred() const;
     std::string primary_name() const;
     std::vector<std::string> connected_names() const;
+    group::Route route(const Link& link, base::TimePoint now) const;
     bus::PrimaryChanged roster(const Link& link) const;
     void send_roster();
     void hand_back(Link& link, const bus::HandBack& handed);

@@ -107,16 +107,19 @@ void GroupRelay::primary_changed(bool any) {
     if (any) rate_limiter_.serving();
 }
 
-void GroupRelay::on(const bus::GroupDeliver& message) {
-    if (!duplicates_.fresh(message.source, message.agent, message.number)) {
-        ++counters_.duplicates;
-        return;
-    }
+void GroupRelay::on(const bus::GroupDeliver& message, const group::Route& route) {
+    using Answer = group::Duplicates::Answer;
+    const Answer answer = duplicates_.judge(message.source, message.agent, message.number, route);
+    const bool late = answer == Answer::late;
+    counters_.duplicates += answer == Answer::duplicate ? 1 : 0;
+    counters_.late += late ? 1 : 0;
+    if (answer == Answer::duplicate) return;
     const group::Outgoing delivery(wire::Delivery{message.source, message.payload, message.from_operator});
+    const std::uint64_t lost = message.dropped + (late ? 1 : 0);
     for (const GuestId& guest : message.guests) {
         const auto dialect = taking_part(guest);
-        if (dialect && message.dropped > 0) lane(guest, *dialect).outbox.lost(message.dropped);
-        if (!deliver(guest, delivery)) ++counters_.not_connected;
+        if (dialect && lost > 0) lane(guest, *dialect).outbox.lost(lost);
+        if (!late && !deliver(guest, delivery)) ++counters_.not_connected;
     }
 }
 

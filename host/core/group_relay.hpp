@@ -33,7 +33,8 @@ public:
         std::uint64_t not_connected = 0;  ///< messages for guests without a channel
         std::uint64_t undeliverable = 0;  ///< messages that the guest's dialect has no form for
         std::uint64_t duplicates = 0;     ///< broadcasts, and states of members, that came a second time
-        std::uint64_t resent = 0;         ///< states of members sent when a channel was back
+        std::uint64_t late = 0;    ///< broadcasts that a connection held up until newer ones had come through another
+        std::uint64_t resent = 0;  ///< states of members sent when a channel was back
     };
 
     class Output {
@@ -80,7 +81,7 @@ public:
     void on(const bus::GroupRefused& message) {
         rate_limiter_.refused(message.number, {message.code, message.message});
     }
-    void on(const bus::GroupDeliver& message);
+    void on(const bus::GroupDeliver& message, const group::Route& route);
     void on(const bus::GroupNotify& message, base::TimePoint now);
     void on(const bus::GroupStatus& message) { rate_limiter_.status(message.number, message.members, message.last); }
 

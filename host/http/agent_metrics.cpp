@@ -81,6 +81,8 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     group_undeliverable_ = counter("group_undeliverable", "Server-group messages that cgcs guests cannot be told");
     group_duplicates_ =
         counter("group_duplicates", "Broadcasts and states that came a second time and were not sent again");
+    group_late_ = counter("group_late",
+                          "Broadcasts that a connection held up until newer ones of their sender had come otherwise");
     group_resent_ = counter("group_resent", "States of members sent again because the guest's channel had been away");
 
     const auto gauge = [this](const std::string& what, const std::string& help, std::function<double()> read,
@@ -183,6 +185,7 @@ void AgentMetrics::update(const group::RateLimiterCounters& limiter, const Group
     bring_to(group_not_connected_, relay.not_connected);
     bring_to(group_undeliverable_, relay.undeliverable);
     bring_to(group_duplicates_, relay.duplicates);
+    bring_to(group_late_, relay.late);
     bring_to(group_resent_, relay.resent);
 }
 

@@ -56,7 +56,7 @@ private:
         actions_stale_, notices_expired_;
     // Of the server group.
     runtime::Counter broadcasts_, queries_, group_not_enabled_, group_rate_limited_, group_unavailable_, group_refused_,
-        group_delivered_, group_not_connected_, group_undeliverable_, group_duplicates_, group_resent_;
+        group_delivered_, group_not_connected_, group_undeliverable_, group_duplicates_, group_late_, group_resent_;
 };
 
 }  // namespace vitalwire::host

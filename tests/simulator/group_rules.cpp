@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "host_node.hpp"
+
 namespace vitalwire::simulator {
 
 using base::GroupId;
@@ -47,7 +49,8 @@ bool GroupRules::met(const GuestId& one, const GuestId& other, TimePoint since) 
 }
 
 void GroupRules::broadcast_sent(const GroupMember& member, const std::string& payload) {
-    sent_[payload] = {member.guest(), known_from_(), ++numbers_, {}, false};
+    const HostNode& host = host_of(member.guest());
+    sent_[payload] = {member.guest(), &host, world_.now(), known_from_(), ++numbers_, {}, false};
     if (!vms_) return;
     world_.after(kArrives, [this, payload, sent_at = world_.now()] { check_received_by_all(payload, sent_at); });
 }
@@ -70,9 +73,17 @@ void GroupRules::broadcast_received(const GroupMember& member, const wire::Deliv
         world_.violated(what + "and is in another group");
     if (!counts(member)) return;
     if (!broadcast.receivers.insert(member.guest()).second) world_.violated(what + "a second time");
-    std::uint64_t& last = last_[{member.guest(), broadcast.sender}];
-    if (broadcast.number < last) world_.violated(what + "after a later one");
-    last = broadcast.number;
+    const Sent*& last = last_[{member.guest(), broadcast.sender}];
+    if (last != nullptr && !in_order(*last, broadcast)) world_.violated(what + "after a later one");
+    if (last == nullptr || last->number < broadcast.number) last = &broadcast;
+}
+
+/// What a connection held up is older than what came through another since, which its reader knows when it was silent.
+/// One agent counts what it sends.
+bool GroupRules::in_order(const Sent& before, const Sent& broadcast) const {
+    if (before.number < broadcast.number) return true;
+    const bool counted = before.host == broadcast.host && broadcast.host->agent_undisturbed_since() < broadcast.at;
+    return !keep_alive_ && !counted;
 }
 
 void GroupRules::state_received(const GroupMember& member, const wire::MemberState& state, bool answer) {

@@ -20,10 +20,13 @@ namespace vitalwire::simulator {
 /// The states that members know are compared with the truth at the end (check_states).
 class GroupRules final : public GroupObserver {
 public:
-    /// `known_from`: of when the oldest inventory is that some controller has.
-    GroupRules(World& world, std::function<TimePoint()> known_from)
-        : world_(world), known_from_(std::move(known_from)) {}
+    /// `known_from`: of when the oldest inventory is that some controller has. `keep_alive`: who keeps a connection
+    /// open and is silent is noticed.
+    GroupRules(World& world, std::function<TimePoint()> known_from, bool keep_alive)
+        : world_(world), known_from_(std::move(known_from)), keep_alive_(keep_alive) {}
 
+    /// The host of a guest that counts.
+    std::function<const HostNode&(const base::GuestId&)> host_of;
     /// False of a copy whose guest was rebuilt elsewhere: what waits for that is not in order with what the other gets.
     std::function<bool(const GroupMember&)> counts;
     /// Is called with each state in an answer to a query.
@@ -41,6 +44,8 @@ public:
 private:
     struct Sent {
         base::GuestId sender;
+        const HostNode* host = nullptr;  ///< of the sender
+        TimePoint at;
         TimePoint known_from;
         std::uint64_t number = 0;
         std::set<base::GuestId> receivers;
@@ -57,14 +62,16 @@ private:
     void state_received(const GroupMember& member, const wire::MemberState& state, bool answer) override;
 
     void check_received_by_all(const std::string& payload, TimePoint sent_at) const;
+    bool in_order(const Sent& before, const Sent& broadcast) const;
     bool met(const base::GuestId& one, const base::GuestId& other, TimePoint since) const;
 
     World& world_;
     std::function<TimePoint()> known_from_;
+    bool keep_alive_;
     std::function<std::vector<const Vm*>()> vms_;  ///< empty until it has settled
     std::map<base::GuestId, std::vector<Membership>> memberships_;
-    std::map<std::string, Sent> sent_;                                       ///< by payload: each is sent once
-    std::map<std::pair<base::GuestId, base::GuestId>, std::uint64_t> last_;  ///< number, by receiver and sender
+    std::map<std::string, Sent> sent_;                                     ///< by payload: each is sent once
+    std::map<std::pair<base::GuestId, base::GuestId>, const Sent*> last_;  ///< by receiver and sender
     std::uint64_t numbers_ = 0;
     std::uint64_t deliveries_ = 0;
 };

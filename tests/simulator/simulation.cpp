@@ -51,12 +51,15 @@ Simulation::Simulation(std::uint64_t seed, const Size& size, Detail detail)
       size_(size),
       backlog_(world_.chance(0.5) ? kShortBacklog : kEndlessBacklog),
       keep_alive_(world_.chance(0.25)),
-      groups_(world_, [this] {
-          TimePoint oldest = world_.now();
-          for (const auto& controller : controllers_)
-              oldest = std::min(oldest, controller->inventory_from());
-          return oldest;
-      }) {
+      groups_(
+          world_,
+          [this] {
+              TimePoint oldest = world_.now();
+              for (const auto& controller : controllers_)
+                  oldest = std::min(oldest, controller->inventory_from());
+              return oldest;
+          },
+          keep_alive_) {
     std::vector<Inspector*> inspectors;
     for (std::size_t i = 0; i < size.inspectors; ++i) {
         inspectors_.push_back(std::make_unique<Inspector>(world_, "inspector-" + std::to_string(i)));
@@ -72,6 +75,7 @@ Simulation::Simulation(std::uint64_t seed, const Size& size, Detail detail)
             note_told(receiver, event);
         };
     }
+    groups_.host_of = [this](const base::GuestId& guest) -> const HostNode& { return by_id_.at(guest)->host(); };
     groups_.counts = [this](const GroupMember& member) { return by_id_.at(member.guest())->member() == &member; };
     groups_.on_answer = [this](const GroupMember& member, const wire::MemberState& state) {
         check_not_silent(member, state);

@@ -143,7 +143,8 @@ private:
     }
 
     void arrive(const Packet& packet) {
-        if (!seen_[packet.hop.host.str()].fresh(packet.sender, packet.agent, packet.number)) return;
+        const auto answer = seen_[packet.hop.host.str()].judge(packet.sender, packet.agent, packet.number, {});
+        if (answer != Duplicates::Answer::fresh) return;
         for (const GuestId& listener : packet.hop.guests)
             hear(listener.str(), packet);
     }

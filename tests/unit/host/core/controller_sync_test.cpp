@@ -137,6 +137,7 @@ protected:
     void maintenance_changed(const bus::GuestMaintenance&) override { ++maintenance_; }
     void primary_changed(bool any) override { primaries_.push_back(any); }
     void group_message(const bus::ToAgent&) override { ++group_messages_; }
+    void broadcast(const bus::GroupDeliver&, const group::Route& route) override { routes_.push_back(route); }
     void reachable_changed(bool any_up) override { reachable_.push_back(any_up); }
 
     SystemIdGenerator ids_;
@@ -148,6 +149,7 @@ protected:
     std::vector<bool> primaries_;  ///< any controller, at each change
     std::vector<bool> reachable_;
     int group_messages_ = 0;
+    std::vector<group::Route> routes_;
     int maintenance_ = 0;
     std::size_t policies_ = 0;
     FaultId last_fault_;
@@ -468,9 +470,9 @@ TEST_F(ControllerSyncTest, ShowsHowFarTheControllersClockIsFromOurs) {
     const base::WallTime ours{std::chrono::hours(1)};
     start(1);
     up(0);
-    controllers_->received(0, bus::Welcome{1, "ctl-1"}, ours);
+    controllers_->received(0, bus::Welcome{1, "ctl-1"}, {{}, ours});
     EXPECT_FALSE(ahead()) << "a controller of an earlier release";
-    controllers_->received(0, bus::Welcome{1, "ctl-1", ours - std::chrono::seconds(90)}, ours);
+    controllers_->received(0, bus::Welcome{1, "ctl-1", ours - std::chrono::seconds(90)}, {{}, ours});
     EXPECT_EQ(ahead(), base::Millis(-90'000));
     down(0);
     EXPECT_FALSE(ahead());
@@ -500,7 +502,28 @@ TEST_F(ControllerSyncTest, AsksThePrimaryForTheServerGroupAndTakesAnswersFromItO
     EXPECT_EQ(group_messages_, 0) << "of one that was not asked";
     controllers_->received(1, bus::GroupDeliver{}, {});
     controllers_->received(0, bus::GroupStatus{1, {}, true}, {});
-    EXPECT_EQ(group_messages_, 2) << "a broadcast comes by any";
+    EXPECT_EQ(group_messages_, 1);
+    EXPECT_EQ(routes_.size(), 1U) << "a broadcast comes by any";
+}
+
+TEST_F(ControllerSyncTest, KnowsSinceWhenABroadcastMayHaveBeenHeldUp) {
+    const auto held_up_since = [this] {
+        controllers_->received(0, bus::GroupDeliver{}, {now_, {}});
+        return routes_.back().held_up_since;
+    };
+    start(2);
+    up(0);
+    up(1);
+    keep_alive({0, 1}, std::chrono::seconds(2));
+    EXPECT_EQ(held_up_since(), base::kNever);
+    const base::TimePoint silent_from = now_ - heartbeat::StallClock::kProbe;
+    keep_alive({1}, std::chrono::seconds(2));
+    EXPECT_EQ(held_up_since(), silent_from) << "read before the sign of life behind it";
+    keep_alive({0, 1}, base::Millis(500));
+    EXPECT_EQ(held_up_since(), silent_from) << "the rest of the backlog";
+    keep_alive({0, 1}, std::chrono::seconds(1));
+    EXPECT_EQ(held_up_since(), base::kNever);
+    EXPECT_EQ(routes_.back().link, 0U);
 }
 
 TEST_F(ControllerSyncTest, SaysWhenAnotherControllerIsPrimaryOrNone) {

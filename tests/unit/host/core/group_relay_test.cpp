@@ -59,7 +59,7 @@ protected:
     void up(const GuestId& guest, Dialect dialect = Dialect::native) { relay_.channel_up(guest, dialect, now_); }
     void down(const GuestId& guest, Dialect dialect = Dialect::native) { relay_.channel_down(guest, dialect, now_); }
     void deliver(std::vector<GuestId> to, const std::string& payload, std::uint64_t number) {
-        relay_.on(bus::GroupDeliver{std::move(to), "carl", false, payload, "agent", number});
+        relay_.on(bus::GroupDeliver{std::move(to), "carl", false, payload, "agent", number}, {0, now_});
     }
     void notify(std::vector<GuestId> to, const std::string& about, const std::string& state) {
         relay_.on(bus::GroupNotify{std::move(to), "compute.instance.update", "", member(about, state)}, now_);
@@ -138,10 +138,21 @@ TEST_F(GroupRelayTest, DropsTheOldestForAGuestThatDoesNotReadAndTellsItHowMany) 
 
 TEST_F(GroupRelayTest, TellsAGuestWhatWasLostWhileItMoved) {
     up(kAnna);
-    relay_.on(bus::GroupDeliver{{kAnna}, "carl", false, "one", "agent", 1, 4});
+    relay_.on(bus::GroupDeliver{{kAnna}, "carl", false, "one", "agent", 1, 4}, {0, now_});
     deliver({kAnna}, "two", 2);
     EXPECT_THAT(lines(kAnna),
                 ElementsAre(AllOf(HasSubstr("one"), HasSubstr("\"dropped\":4")), Not(HasSubstr("dropped"))));
+}
+
+TEST_F(GroupRelayTest, WhatWasHeldUpUntilNewerOnesHadComeIsCountedForTheGuest) {
+    up(kAnna);
+    const base::TimePoint silent_from = now_;
+    deliver({kAnna}, "newer", 1);
+    after(std::chrono::seconds(5));
+    relay_.on(bus::GroupDeliver{{kAnna}, "carl", false, "older", "agent before", 9, 2}, {1, now_, silent_from});
+    deliver({kAnna}, "newest", 2);
+    EXPECT_THAT(lines(kAnna), ElementsAre(HasSubstr("newer"), AllOf(HasSubstr("newest"), HasSubstr("\"dropped\":3"))));
+    EXPECT_EQ(relay_.counters().late, 1U);
 }
 
 TEST_F(GroupRelayTest, ACgcsGuestIsAnsweredInItsVersion) {
