@@ -104,6 +104,10 @@ void Simulation::check_by_evidence(const HostNode& host, const model::Fault& fau
     const Vm& vm = *by_id_.at(fault.guest);
     const bool decided = fault.clear_reason == "disabled" || fault.clear_reason == controller::kByOperator;
     if (!vm.listens() || &vm.host() != &host || moved_.contains({&host, vm.id()}) || decided) return;
+    // An agent that stood still learns of the stop when the machine runs again.
+    const auto found = found_.find(fault.id);
+    const bool says_stopped = fault.clear_reason == to_string(heartbeat::StopReason::domain_stopped);
+    if (says_stopped && found != found_.end() && found->second.second < vm.last_off()) return;
     // What it sent before may still be on its way.
     const auto for_long = [&](TimePoint since) { return since + kGrace < world_.now(); };
     const bool silent = fault.kind == FaultKind::heartbeat_lost && vm.mute() && for_long(vm.mute_since());

@@ -40,6 +40,7 @@ void Vm::changing(Change change) {
 }
 
 void Vm::boot(Duration time) {
+    last_off_ = last_off();
     changing([&] {
         power_ = Power::running;
         hung_ = false;

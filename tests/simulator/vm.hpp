@@ -112,6 +112,8 @@ public:
     TimePoint health_changed() const { return health_changed_; }
     TimePoint last_unhealthy() const { return healthy() ? last_unhealthy_ : world_.now(); }
     TimePoint last_crash() const { return last_crash_; }
+    /// When its machine last was off, or had crashed; the time now while it is.
+    TimePoint last_off() const { return listens() ? last_off_ : world_.now(); }
 
 private:
     bool noisy() const { return loss_ > 0 || delay_ > Duration{}; }
@@ -167,6 +169,7 @@ private:
     TimePoint health_changed_{};
     TimePoint last_unhealthy_{};
     TimePoint last_crash_{};
+    TimePoint last_off_{};
 };
 
 }  // namespace vitalwire::simulator
