@@ -260,11 +260,11 @@ void Controller::peer_silent(const std::string& controller) {
 }
 
 void Controller::journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal,
-                                 const std::optional<TrackedFault>& past, base::Duration ahead) {
+                                 const std::optional<TrackedFault>& past) {
     if (controller == config_.host.str()) return;
     run([&](base::Moment now) {
         if (past) core_.learn_past(*past);
-        core_.merge_journal(fault, controller, std::move(journal), now, ahead);
+        core_.merge_journal(fault, controller, std::move(journal), now);
     });
 }
 

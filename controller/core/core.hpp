@@ -125,9 +125,8 @@ public:
     /// A fault that is over, as another controller has it in its history: here there may be none of it.
     void learn_past(const TrackedFault& past) { alarms_.learn_past(past); }
     /// What another controller has in its journal of the fault. An operator's decision there counts here too.
-    /// `ahead`: how far its clock is ahead of the one here.
     void merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part,
-                       base::Moment moment, base::Duration ahead = {});
+                       base::Moment moment);
     /// Ends what is known of a host that is no more, its faults included. Fails while its agent is connected, here or,
     /// as far as others see, at its primary.
     base::Result<void> remove_host(const base::HostId& host, base::Moment moment);
@@ -180,7 +179,8 @@ private:
     /// What is not taken, or not yet.
     std::vector<AlarmManager::Rejected> report(const base::HostId& host, const std::vector<model::Fault>& faults,
                                                base::Moment moment, bool unconfirmed = false);
-    bool knows(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision) const;
+    bool knows(const base::FaultId& fault, const std::string& controller, const Journal::Part& told,
+               const JournalEntry& decision) const;
     void closed_elsewhere(const base::FaultId& alarm, const std::string& controller, const JournalEntry& decision,
                           base::Moment moment);
     static bool awaits_return(const Agent& known, const bus::Hello& hello, base::Moment moment);

@@ -231,17 +231,15 @@ void Core::forget_host(const HostId& name, Moment moment) {
     monitor(moment);
 }
 
-void Core::merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part, Moment moment,
-                         base::Duration ahead) {
+void Core::merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part, Moment moment) {
     std::optional<JournalEntry> decision;
     for (const JournalEntry& entry : part.entries) {
         if (entry.what == kClosedEntry || entry.what == kHostRemovedEntry) decision = entry;
     }
     const bool is_internal = part.alarm.has_value();
-    const bool is_news = decision && !knows(fault, controller, *decision);
+    const bool is_news = decision && !knows(fault, controller, part, *decision);
     alarms_.merge_journal(fault, controller, std::move(part));
     if (!decision) return;
-    decision->at -= std::chrono::duration_cast<base::WallTime::duration>(ahead);
     if (decision->what == kHostRemovedEntry && alarms_.table().find(fault) == nullptr) {
         // A host may be set up again: what was decided counts once.
         if (is_news) removed_elsewhere(fault, controller, *decision, moment);
@@ -252,9 +250,15 @@ void Core::merge_journal(const base::FaultId& fault, const std::string& controll
     decided_elsewhere(fault, controller, *decision, moment);
 }
 
-bool Core::knows(const base::FaultId& fault, const std::string& controller, const JournalEntry& decision) const {
+/// By the times of that controller's clock: how far it is ahead is measured with each answer.
+bool Core::knows(const base::FaultId& fault, const std::string& controller, const Journal::Part& told,
+                 const JournalEntry& decision) const {
     const Journal::Part* part = alarms_.journal().part_of(fault, controller);
-    return part != nullptr && std::find(part->entries.begin(), part->entries.end(), decision) != part->entries.end();
+    if (part == nullptr) return false;
+    JournalEntry known = decision;
+    known.at += told.ahead - part->ahead;
+    known.first_at += told.ahead - part->ahead;
+    return std::find(part->entries.begin(), part->entries.end(), known) != part->entries.end();
 }
 
 void Core::closed_elsewhere(const base::FaultId& alarm, const std::string& controller, const JournalEntry& decision,

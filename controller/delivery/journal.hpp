@@ -58,6 +58,8 @@ public:
         std::vector<JournalEntry> entries;
         std::uint64_t dropped = 0;
         std::optional<Alarm> alarm = {};  ///< the record of an alarm about the suite itself: as it is, or was last
+        /// By how much the times of another controller were set back, because its clock is ahead of the one here.
+        std::chrono::microseconds ahead{};
     };
     struct Record : Part {                   ///< what happened here
         std::map<std::string, Part> others;  ///< and elsewhere, by the controller's name

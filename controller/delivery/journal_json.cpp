@@ -39,6 +39,7 @@ json to_json(const Journal::Part& part) {
         entries.push_back(to_row(entry));
     json row = {{"entries", std::move(entries)}, {"dropped", part.dropped}};
     if (part.alarm) row["alarm"] = to_json(*part.alarm);
+    if (part.ahead.count() != 0) row["ahead_us"] = part.ahead.count();
     return row;
 }
 
@@ -92,6 +93,7 @@ std::optional<Journal::Part> journal_part_from_json(const json& row) {
         part.entries.push_back(std::move(read));
     }
     if (const json* alarm = wire::find(row, "alarm")) part.alarm = alarm_from_json(*alarm);
+    part.ahead = std::chrono::microseconds(wire::int_or(row, "ahead_us", 0));
     return part;
 }
 

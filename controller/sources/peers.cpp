@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bus/limits.hpp"
+#include "controller/alarms/evidence.hpp"
 #include "controller/alarms/tracked_fault_json.hpp"
 #include "controller/delivery/journal_json.hpp"
 #include "controller/fleet/peer_agents_json.hpp"
@@ -33,7 +34,7 @@ std::string clock_problem(const std::string& url) {
 }
 
 /// How far a peer's clock is ahead of ours, as its answer shows; zero when they agree as far as that can be seen.
-base::WallTime::duration clock_ahead(const nlohmann::json& object, base::TimePoint asked_at) {
+std::chrono::microseconds clock_ahead(const nlohmann::json& object, base::TimePoint asked_at) {
     const base::WallTime theirs = base::from_iso8601(wire::text_or(object, "time"));
     if (theirs == base::WallTime{}) return {};  // of a release that does not tell
     const auto taken = std::chrono::duration_cast<base::WallTime::duration>(base::Clock::now() - asked_at);
@@ -43,8 +44,8 @@ base::WallTime::duration clock_ahead(const nlohmann::json& object, base::TimePoi
     return std::chrono::duration_cast<std::chrono::microseconds>(ahead);
 }
 
-std::string describe(base::WallTime::duration ahead) {
-    if (ahead == base::WallTime::duration::zero()) return {};
+std::string describe(std::chrono::microseconds ahead) {
+    if (ahead.count() == 0) return {};
     const auto seconds = std::chrono::round<std::chrono::seconds>(std::chrono::abs(ahead)).count();
     return "it is " + std::to_string(seconds) + " s " + (ahead.count() > 0 ? "ahead of" : "behind") + " the one here";
 }
@@ -77,11 +78,37 @@ base::Result<std::vector<Maintenance>> read_windows(const base::Result<runtime::
     return windows;
 }
 
-/// The fault of a journal as it was, if it is over.
-std::optional<TrackedFault> past_in(const nlohmann::json& row, const std::string& fault) {
+/// From times of a clock that is so far ahead to those of the clock here.
+void set_back(Alarm& alarm, std::chrono::microseconds ahead) {
+    alarm.opened_at -= ahead;
+    alarm.updated_at -= ahead;
+    if (alarm.cleared_at) *alarm.cleared_at -= ahead;
+}
+
+void set_back(Journal::Part& journal, std::chrono::microseconds ahead) {
+    journal.ahead = ahead;
+    for (JournalEntry& entry : journal.entries) {
+        entry.at -= ahead;
+        entry.first_at -= ahead;
+    }
+    if (journal.alarm) set_back(*journal.alarm, ahead);
+}
+
+/// When it opened, and ended unless a controller ended it, is by the clock of its agent.
+void set_back(TrackedFault& past, std::chrono::microseconds ahead) {
+    past.received_at -= ahead;
+    if (past.unconfirmed) past.unconfirmed->since -= ahead;
+    if (past.fault.cleared_at && is_evidence(past.fault.clear_reason)) *past.fault.cleared_at -= ahead;
+}
+
+/// The fault of a journal as it was, if it is over; in times of the clock here.
+std::optional<TrackedFault> past_in(const nlohmann::json& row, const std::string& fault,
+                                    std::chrono::microseconds ahead) {
     const nlohmann::json* ended = wire::find(row, "ended");
     auto past = ended == nullptr ? std::nullopt : tracked_fault_from_json(*ended);
-    return past && past->fault.id.str() == fault && !past->fault.open() ? past : std::nullopt;
+    if (!past || past->fault.id.str() != fault || past->fault.open()) return std::nullopt;
+    set_back(*past, ahead);
+    return past;
 }
 
 }  // namespace
@@ -220,8 +247,9 @@ base::Result<bool> Peers::take_journals(const std::string& url, Known& known, co
         const std::string fault = wire::text_or(row, "fault");
         known.number = std::max(known.number,
                                 static_cast<std::uint64_t>(std::max<std::int64_t>(wire::int_or(row, "number", 0), 0)));
-        if (journal && !fault.empty() && fault.size() <= bus::kMaxFaultId)
-            handler_.journal_of_peer(base::FaultId(fault), controller, std::move(*journal), past_in(row, fault), ahead);
+        if (!journal || fault.empty() || fault.size() > bus::kMaxFaultId) continue;
+        set_back(*journal, ahead);
+        handler_.journal_of_peer(base::FaultId(fault), controller, std::move(*journal), past_in(row, fault, ahead));
     }
     return known.number > before && !wire::bool_or(*object, "complete", true);
 }

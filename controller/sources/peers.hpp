@@ -38,9 +38,9 @@ public:
         virtual ~Handler() = default;
         /// How many of them had no room.
         virtual std::size_t maintenance_of_peer(const std::vector<Maintenance>& windows) = 0;
-        /// With the fault itself where it is over; `ahead`: how far its clock is ahead of the one here.
+        /// With the fault itself where it is over; all in times of the clock here.
         virtual void journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal,
-                                     const std::optional<TrackedFault>& past, base::Duration ahead) = 0;
+                                     const std::optional<TrackedFault>& past) = 0;
         /// Which agents it has, as of when it was asked or later.
         virtual void agents_of_peer(PeerAnswer answer, base::TimePoint asked_at) = 0;
         virtual void peer_silent(const std::string& controller) = 0;

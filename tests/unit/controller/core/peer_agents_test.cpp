@@ -220,16 +220,27 @@ TEST_F(OrphanTest, OfSeveralStandbysTheFirstByNameAdopts) {
     EXPECT_THAT(take(), Not(Contains("f1 opened 1"))) << "it has";
 }
 
-TEST_F(PeerAgentsTest, WhatIsDecidedByAClockThatDiffersCountsHere) {
-    pass(base::Millis(1));
-    down("compute-1");
-    pass(seconds(20));
-    ASSERT_TRUE(is_open(kLost));
-    take();
-    const auto behind = -std::chrono::hours(1);
-    const Journal::Part closed{{{moment.wall + behind, kClosedEntry, "", "known"}}, 0, last_alarm};
-    core->merge_journal(base::FaultId(kLost), "other", closed, moment, behind);
-    EXPECT_FALSE(is_open(kLost));
+TEST_F(PeerAgentsTest, WhatWasDecidedCountsOnceHoweverItsClockIsMeasured) {
+    const auto lose = [&] {
+        pass(base::Millis(1));
+        down("compute-1");
+        pass(seconds(20));
+        ASSERT_TRUE(is_open(kLost));
+    };
+    lose();
+    Journal::Part closed{{{moment.wall, kClosedEntry, "", "known"}}, 0, last_alarm, std::chrono::minutes(-60)};
+    core->merge_journal(base::FaultId(kLost), "other", closed, moment);
+    ASSERT_FALSE(is_open(kLost));
+    core->merge_journal(base::FaultId(kLost), "other", closed, moment);
+    up(hello("compute-1"));
+    keep_alive({"compute-1", "compute-2"}, seconds(60));
+    lose();
+    // Its clock has been set: the same decision, by the same time of its own, is an hour later by the clock here.
+    closed.entries[0].at += std::chrono::hours(1);
+    closed.entries[0].first_at += std::chrono::hours(1);
+    closed.ahead -= std::chrono::hours(1);
+    core->merge_journal(base::FaultId(kLost), "other", closed, moment);
+    EXPECT_TRUE(is_open(kLost)) << "what was decided is about the time before";
 }
 
 TEST_F(PeerAgentsTest, AHostThatIsSetUpAgainIsNotRemovedByTheDecisionOfThen) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "controller/alarms/evidence.hpp"
 #include "runtime/http/http_server.hpp"
 #include "tests/unit/controller/support/loop.hpp"
 
@@ -16,6 +17,8 @@ namespace {
 using nlohmann::json;
 using std::chrono::minutes;
 using std::chrono::seconds;
+
+constexpr const char* kAgentTime = "2026-01-02T03:04:05.000000Z";
 
 /// Another controller, whose clock may differ.
 class PeersTest : public ::testing::Test, protected Peers::Handler {
@@ -37,9 +40,26 @@ protected:
             body["maintenance"] = json::array(
                 {to_json(Maintenance{"m1", MaintenanceScope::all, "", now, now + minutes(5), "disks", "eva"})});
         } else {
-            json journal = {{"fault", "f1"}, {"number", 1}, {"entries", json::array()}, {"dropped", 0}};
+            const std::string time = base::to_iso8601(now);
+            const json entry = {{"at", time}, {"what", "cleared"}, {"times", 2}, {"first_at", time}};
+            const json fault = {{"id", "f1"},
+                                {"guest", "g1"},
+                                {"kind", "heartbeat_lost"},
+                                {"revision", 2},
+                                {"opened_at", kAgentTime},
+                                {"updated_at", kAgentTime},
+                                {"cleared_at", clear_reason == kByOperator ? time : kAgentTime},
+                                {"clear_reason", clear_reason}};
+            const json alarm = {{"id", "f1"},        {"kind", "agent_lost"}, {"host", "compute-1"}, {"revision", 2},
+                                {"opened_at", time}, {"updated_at", time},   {"cleared_at", time}};
+            json journal = {{"fault", "f1"},
+                            {"number", 1},
+                            {"entries", json::array({entry})},
+                            {"dropped", 0},
+                            {"alarm", alarm},
+                            {"ended", {{"host", "compute-1"}, {"fault", fault}, {"received_at", time}}}};
             body.update({{"controller", "other"},
-                         {"life", "1"},
+                         {"life", std::to_string(life)},
                          {"complete", true},
                          {"journals", json::array({journal})},
                          {"silent_after_ms", 900},
@@ -58,14 +78,21 @@ protected:
         windows = told;
         return 0;
     }
-    void journal_of_peer(const base::FaultId&, const std::string&, Journal::Part, const std::optional<TrackedFault>&,
-                         base::Duration told) override {
-        told_ahead = told;
+    void journal_of_peer(const base::FaultId&, const std::string&, Journal::Part told,
+                         const std::optional<TrackedFault>& over) override {
+        journal = std::move(told);
+        past = over;
     }
     void agents_of_peer(PeerAnswer answer, base::TimePoint) override { agents = answer; }
     void peer_silent(const std::string& controller) override { silent = controller; }
     void peer_removed(const std::string&) override {}
 
+    /// The other controller starts again, and tells all once more.
+    void restart() {
+        ++life;
+        journal.reset();
+        past.reset();
+    }
     std::string problem() const {
         for (const auto& problem : problems.list()) {
             if (problem.what.find("clock") != std::string::npos) return problem.what + ": " + problem.detail;
@@ -75,12 +102,15 @@ protected:
 
     Loop loop;
     base::WallTime::duration ahead{};
+    int life = 1;
     runtime::HttpServer server{loop.io, [this](const runtime::HttpRequest& request) { return respond(request); }};
     runtime::HttpClient http{loop.io};
     runtime::Problems problems;
     Peers peers{loop.io, http, problems, {}, *this};
     std::vector<Maintenance> windows;
-    std::optional<base::Duration> told_ahead;
+    std::string clear_reason = "recovered";
+    std::optional<Journal::Part> journal;
+    std::optional<TrackedFault> past;
     std::optional<PeerAnswer> agents;
     std::string silent;
 };
@@ -101,10 +131,39 @@ TEST_F(PeersTest, ThatAPeersClockDiffersIsAProblemUntilItDoesNot) {
     ASSERT_TRUE(loop.until([&] { return !problem().empty(); }));
     EXPECT_EQ(problem(),
               "the clock of the peer http://" + server.address() + " differs: it is 600 s ahead of the one here");
-    ASSERT_TRUE(loop.until([&] { return told_ahead.has_value(); }));
-    EXPECT_GT(*told_ahead, minutes(9));
     ahead = {};
     EXPECT_TRUE(loop.until([&] { return problem().empty(); }));
+}
+
+TEST_F(PeersTest, TheJournalOfAPeerWhoseClockDiffersIsInTimesOfTheClockHere) {
+    for (const auto offset : {-minutes(10), minutes(10)}) {
+        ahead = offset;
+        restart();
+        ASSERT_TRUE(loop.until([&] { return journal.has_value(); }));
+        const base::WallTime now = std::chrono::system_clock::now();
+        const auto near = [&](base::WallTime time) { return std::chrono::abs(now - time) < seconds(5); };
+        EXPECT_TRUE(near(journal->entries.at(0).at));
+        EXPECT_TRUE(near(journal->entries.at(0).first_at));
+        ASSERT_TRUE(journal->alarm && journal->alarm->cleared_at);
+        EXPECT_TRUE(near(journal->alarm->opened_at));
+        EXPECT_TRUE(near(journal->alarm->updated_at));
+        EXPECT_TRUE(near(*journal->alarm->cleared_at));
+        EXPECT_LT(std::chrono::abs(journal->ahead - offset), seconds(5));
+        ASSERT_TRUE(past);
+        EXPECT_TRUE(near(past->received_at));
+    }
+}
+
+TEST_F(PeersTest, OfAnEndedFaultOnlyWhatAControllerEndedIsByThatOnesClock) {
+    ahead = minutes(10);
+    ASSERT_TRUE(loop.until([&] { return past.has_value(); }));
+    EXPECT_EQ(past->fault.opened_at, base::from_iso8601(kAgentTime));
+    EXPECT_EQ(past->fault.cleared_at, base::from_iso8601(kAgentTime));
+    clear_reason = std::string(kByOperator);
+    restart();
+    ASSERT_TRUE(loop.until([&] { return past.has_value(); }));
+    EXPECT_EQ(past->fault.opened_at, base::from_iso8601(kAgentTime));
+    EXPECT_LT(std::chrono::abs(*past->fault.cleared_at - std::chrono::system_clock::now()), seconds(5));
 }
 
 TEST_F(PeersTest, TellsOfAllAgentsOfALargeCloudAndOfAPeerThatIsGone) {
