@@ -42,7 +42,7 @@ Controller::Controller(boost::asio::io_context& io, ControllerConfig config, std
       keystone_(config_.openstack ? std::make_unique<Keystone>(io, http_client_, *config_.openstack) : nullptr),
       source_(make_source()),
       core_(core_options(), {problems_, rows_, inventory_, *this}),
-      peers_(io, http_client_, problems_, config_.peers, *this),
+      peers_(io, http_client_, problems_, config_.peers, {config_.host.str(), started_at_}, *this),
       ports_(core_, moment, [this] { arm(); }),
       api_(api_context(std::move(version), std::move(reload))),
       http_server_(io, make_router(api_)),
@@ -64,7 +64,7 @@ Core::Options Controller::core_options() const {
 ApiContext Controller::api_context(std::string version, std::function<runtime::ReloadReport()> reload) {
     return {config_.host.str(),
             std::move(version),
-            std::chrono::system_clock::now(),
+            started_at_,
             http_tokens_,
             core_,
             inventory_,
@@ -218,6 +218,8 @@ void Controller::arm() {
 void Controller::check() {
     problems_.set("the store cannot be written", store_->healthy() ? "" : store_->problem());
     ports_.show_problems(problems_);
+    const std::string at_broker = ports_.conflict();
+    problems_.set("another controller has the same name", at_broker.empty() ? peers_.namesakes() : at_broker);
     problems_.set("the HTTP interface does not listen", http_server_.problem());
     check_timer_.after(kCheck, [this] { check(); });
 }
@@ -251,7 +253,6 @@ std::size_t Controller::maintenance_of_peer(const std::vector<Maintenance>& wind
 }
 
 void Controller::agents_of_peer(PeerAnswer answer, base::TimePoint asked_at) {
-    if (answer.controller == config_.host.str()) return;
     run([&](base::Moment now) { core_.peer_answered(std::move(answer), asked_at, now); });
 }
 
@@ -261,7 +262,6 @@ void Controller::peer_silent(const std::string& controller) {
 
 void Controller::journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal,
                                  const std::optional<TrackedFault>& past) {
-    if (controller == config_.host.str()) return;
     run([&](base::Moment now) {
         if (past) core_.learn_past(*past);
         core_.merge_journal(fault, controller, std::move(journal), now);

@@ -148,13 +148,16 @@ std::vector<std::string> AgentPorts::addresses() const {
 void AgentPorts::show_problems(runtime::Problems& problems) {
     for (const std::string& address : std::exchange(removed_, {}))
         problems.clear("no agent can come by " + address);
-    std::string conflict;
-    for (Port* port : ports()) {
+    for (Port* port : ports())
         problems.set("no agent can come by " + port->bus().address(), port->bus().problem());
-        if (conflict.empty()) conflict = port->bus().conflict();
-    }
-    problems.set("another controller has the same name", conflict);
     problems.set("the durable fault queue cannot be read", mailbox_ ? mailbox_->problem() : "");
+}
+
+std::string AgentPorts::conflict() const {
+    for (Port* port : ports()) {
+        if (std::string conflict = port->bus().conflict(); !conflict.empty()) return conflict;
+    }
+    return {};
 }
 
 std::uint64_t AgentPorts::refused() const {

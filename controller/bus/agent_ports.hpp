@@ -44,6 +44,8 @@ public:
     bool reachable() const;
     std::vector<std::string> addresses() const;
     void show_problems(runtime::Problems& problems);
+    /// Another controller that has the name of this one, as a broker tells; empty: none is seen.
+    std::string conflict() const;
     /// Connections and messages that were no agent's.
     std::uint64_t refused() const;
     /// Messages that full queues lost.

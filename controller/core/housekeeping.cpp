@@ -206,6 +206,8 @@ bool Core::is_orphaned(const HostId& host, const Agent& agent, Moment moment) co
 bool Core::peer_is_primary(const HostId& host, const Agent& agent) const {
     if (agent.is_primary) return false;
     if (peer_agents_.delivered(host)) return true;
+    // Another one of this name: who sees this one says nothing of that.
+    if (agent.primary == options_.monitoring.controller.str()) return false;
     if (const auto has = peer_agents_.has(agent.primary, host)) return *has;
     std::size_t seen = 0;
     std::size_t missed = 0;

@@ -114,8 +114,13 @@ std::optional<TrackedFault> past_in(const nlohmann::json& row, const std::string
 }  // namespace
 
 Peers::Peers(boost::asio::io_context& io, runtime::HttpClient& http, runtime::Problems& problems, PeersConfig config,
-             Handler& handler)
-    : http_(http), problems_(problems), config_(std::move(config)), handler_(handler), timer_(io) {}
+             Self self, Handler& handler)
+    : http_(http),
+      problems_(problems),
+      config_(std::move(config)),
+      self_(std::move(self)),
+      handler_(handler),
+      timer_(io) {}
 
 void Peers::start() {
     if (!config_.urls.empty()) poll();
@@ -151,6 +156,15 @@ std::optional<base::WallTime> Peers::silent_since(const std::string& controller)
         last = std::max(last, at->second.answered_at);
     }
     return last;
+}
+
+std::string Peers::namesakes() const {
+    std::string urls;
+    for (const std::string& url : config_.urls) {
+        const auto at = known_.find(url);
+        if (at != known_.end() && at->second.is_namesake) urls += (urls.empty() ? "the peer " : ", ") + url;
+    }
+    return urls;
 }
 
 void Peers::announce() {
@@ -214,6 +228,7 @@ void Peers::ask_page(const std::string& url) {
             Known& known = known_[url];
             const auto more = take_journals(url, known, answer, asked_at);
             known.answers = more.has_value();
+            known.is_namesake = known.is_namesake && known.answers;
             if (more) known.answered_at = std::chrono::system_clock::now();
             if (!more && !known.controller.empty()) handler_.peer_silent(known.controller);
             problems_.set(journals_problem(url), more ? "" : more.error().message);
@@ -231,8 +246,12 @@ base::Result<bool> Peers::take_journals(const std::string& url, Known& known, co
     const nlohmann::json* list = wire::find(*object, "journals");
     if (list == nullptr || !list->is_array() || controller.empty() || life.empty())
         return base::fail(base::Errc::bad_field, "expected 'controller', 'life' and an array 'journals'");
-    const std::string earlier = std::exchange(known.controller, controller);
+    const bool ours = controller == self_.controller;
+    known.is_namesake = ours && life != base::to_iso8601(self_.started_at);
+    const std::string earlier = std::exchange(known.controller, ours ? "" : controller);
     if (!earlier.empty() && earlier != controller) handler_.peer_removed(earlier);
+    // Two of one name cannot be told apart: neither knows what the other one did from what it did itself.
+    if (ours) return false;
     const auto ahead = clock_ahead(*object, asked_at);
     problems_.set(clock_problem(url), describe(ahead));
     // A controller of a release that does not tell of agents is not waited for.

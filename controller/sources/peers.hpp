@@ -48,8 +48,14 @@ public:
         virtual void peer_removed(const std::string& controller) = 0;
     };
 
+    /// Who asks: what it answers itself, by whatever URL, is no peer's.
+    struct Self {
+        std::string controller;
+        base::WallTime started_at{};
+    };
+
     Peers(boost::asio::io_context& io, runtime::HttpClient& http, runtime::Problems& problems, PeersConfig config,
-          Handler& handler);
+          Self self, Handler& handler);
 
     void start();
     /// Others from now on.
@@ -61,6 +67,8 @@ public:
     void ask_now();
     /// Since when the controller of that name does not answer, as far as it ever did; absent while it does.
     std::optional<base::WallTime> silent_since(const std::string& controller) const;
+    /// The peers that answer by the name of this controller and are another one; empty: none.
+    std::string namesakes() const;
 
 private:
     /// A peer that announces without end costs no more than that.
@@ -77,7 +85,8 @@ private:
         std::string controller;  ///< its name
         base::WallTime answered_at{};
         bool answers = false;
-        std::size_t pages = 0;  ///< asked for since the last poll that began; 0: nothing is asked now
+        bool is_namesake = false;  ///< it answers, by the name of this controller
+        std::size_t pages = 0;     ///< asked for since the last poll that began; 0: nothing is asked now
     };
 
     void poll();
@@ -93,6 +102,7 @@ private:
     runtime::HttpClient& http_;
     runtime::Problems& problems_;
     PeersConfig config_;
+    Self self_;
     Handler& handler_;
     std::map<std::string, Known> known_;  ///< by URL
     runtime::Timer timer_;

@@ -209,6 +209,16 @@ TEST_F(OrphanTest, APrimaryThatHasLostItsStateVouchesForNothing) {
     EXPECT_THAT(take(), Contains("f1 opened 1"));
 }
 
+TEST_F(OrphanTest, AnotherOneOfTheOwnNameIsNotWaitedFor) {
+    message("compute-1", bus::PrimaryChanged{false, "ctl", {"ctl"}});
+    witness("compute-3", {"ctl"});
+    witness("compute-4", {"ctl"});
+    take();
+    down("compute-1");
+    pass(seconds(12));
+    EXPECT_THAT(take(), Contains("f1 opened 1")) << "who sees this one says nothing of the other";
+}
+
 TEST_F(OrphanTest, OfSeveralStandbysTheFirstByNameAdopts) {
     core->peer_answered({"bck", base::Millis(900), {}}, moment.steady, moment);
     primary_dies();

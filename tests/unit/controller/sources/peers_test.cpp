@@ -18,6 +18,7 @@ using nlohmann::json;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
+const base::WallTime kStarted = base::from_iso8601("2026-01-01T00:00:00.000000Z");
 constexpr const char* kAgentTime = "2026-01-02T03:04:05.000000Z";
 
 /// Another controller, whose clock may differ.
@@ -58,8 +59,8 @@ protected:
                             {"dropped", 0},
                             {"alarm", alarm},
                             {"ended", {{"host", "compute-1"}, {"fault", fault}, {"received_at", time}}}};
-            body.update({{"controller", "other"},
-                         {"life", std::to_string(life)},
+            body.update({{"controller", name},
+                         {"life", life},
                          {"complete", true},
                          {"journals", json::array({journal})},
                          {"silent_after_ms", 900},
@@ -85,11 +86,11 @@ protected:
     }
     void agents_of_peer(PeerAnswer answer, base::TimePoint) override { agents = answer; }
     void peer_silent(const std::string& controller) override { silent = controller; }
-    void peer_removed(const std::string&) override {}
+    void peer_removed(const std::string& controller) override { removed = controller; }
 
     /// The other controller starts again, and tells all once more.
     void restart() {
-        ++life;
+        life += "1";
         journal.reset();
         past.reset();
     }
@@ -102,17 +103,19 @@ protected:
 
     Loop loop;
     base::WallTime::duration ahead{};
-    int life = 1;
+    std::string name = "other";
+    std::string life = "1";
     runtime::HttpServer server{loop.io, [this](const runtime::HttpRequest& request) { return respond(request); }};
     runtime::HttpClient http{loop.io};
     runtime::Problems problems;
-    Peers peers{loop.io, http, problems, {}, *this};
+    Peers peers{loop.io, http, problems, {}, {"own", kStarted}, *this};
     std::vector<Maintenance> windows;
     std::string clear_reason = "recovered";
     std::optional<Journal::Part> journal;
     std::optional<TrackedFault> past;
     std::optional<PeerAnswer> agents;
     std::string silent;
+    std::string removed;
 };
 
 TEST_F(PeersTest, AWindowOfAPeerWhoseClockDiffersLastsAsLongHere) {
@@ -164,6 +167,31 @@ TEST_F(PeersTest, OfAnEndedFaultOnlyWhatAControllerEndedIsByThatOnesClock) {
     ASSERT_TRUE(loop.until([&] { return past.has_value(); }));
     EXPECT_EQ(past->fault.opened_at, base::from_iso8601(kAgentTime));
     EXPECT_LT(std::chrono::abs(*past->fault.cleared_at - std::chrono::system_clock::now()), seconds(5));
+}
+
+TEST_F(PeersTest, APeerOfTheOwnNameIsNoPeerAndNamed) {
+    ASSERT_TRUE(loop.until([&] { return agents.has_value(); }));
+    EXPECT_EQ(peers.namesakes(), "");
+    name = "own";
+    ASSERT_TRUE(loop.until([&] { return !peers.namesakes().empty(); }));
+    EXPECT_EQ(peers.namesakes(), "the peer http://" + server.address());
+    EXPECT_EQ(removed, "other") << "it is no more";
+    agents.reset();
+    restart();
+    const auto end = base::Clock::now() + base::Millis(200);
+    EXPECT_FALSE(loop.until([&] { return agents || journal || base::Clock::now() >= end; }) && (agents || journal));
+    name = "other";
+    EXPECT_TRUE(loop.until([&] { return peers.namesakes().empty() && agents && journal; }));
+}
+
+TEST_F(PeersTest, TheControllerItselfAmongItsPeersIsNoPeerAndNoProblem) {
+    name = "own";
+    life = base::to_iso8601(kStarted);
+    const auto end = base::Clock::now() + base::Millis(200);
+    loop.until([&] { return base::Clock::now() >= end; });
+    EXPECT_EQ(peers.namesakes(), "");
+    EXPECT_FALSE(agents || journal);
+    EXPECT_TRUE(problems.empty());
 }
 
 TEST_F(PeersTest, TellsOfAllAgentsOfALargeCloudAndOfAPeerThatIsGone) {
