@@ -9,7 +9,6 @@
 #include "bus/transport.hpp"
 #include "controller/delivery/sink_worker.hpp"
 #include "controller/http/controller_metrics.hpp"
-#include "controller/openstack/nova_inventory.hpp"
 #include "controller/sources/file_inventory.hpp"
 
 namespace vitalwire::controller {
@@ -87,7 +86,11 @@ ApiContext Controller::api_context(std::string version, std::function<runtime::R
 }
 
 std::unique_ptr<InventorySource> Controller::make_source() {
-    if (config_.nova) return std::make_unique<NovaInventory>(io_, inventory_, *keystone_, metrics_, *config_.nova);
+    if (config_.nova) {
+        auto nova = std::make_unique<NovaInventory>(io_, inventory_, *keystone_, metrics_, *config_.nova);
+        nova_ = nova.get();
+        return nova;
+    }
     return std::make_unique<FileInventory>(io_, inventory_, config_.inventory, config_.inventory_required);
 }
 

@@ -30,6 +30,7 @@
 #include "controller/core/core.hpp"
 #include "controller/http/api.hpp"
 #include "controller/openstack/keystone.hpp"
+#include "controller/openstack/nova_inventory.hpp"
 #include "controller/sources/peers.hpp"
 #include "controller/state/alarm_store.hpp"
 #include "runtime/http/http_client.hpp"
@@ -55,6 +56,8 @@ public:
     /// Takes of a changed configuration what it can while it runs; what waits in sinks' queues stays there. Reads the
     /// inventory again.
     void reload(const ControllerConfig& changed);
+    /// Why a file that the configuration names is not in force as it is; empty: all are.
+    void named_files(const std::string& why);
     /// True if the last `reload` has taken this key of "[section]", or would have.
     bool applies(const std::string& section, const std::string& key) const;
     /// Ends all connections and writes what is pending.
@@ -80,6 +83,7 @@ private:
     void add_metrics();
     void reload_bus(const ControllerConfig& changed);
     void reload_http_tls(const bus::TlsFiles& files);
+    void reload_openstack(const ControllerConfig& changed);
     void reload_sinks(const std::vector<SinkConfig>& changed);
     void remove_sink(const std::string& name);
     bool add_sink_while_running(const SinkConfig& sink);
@@ -124,6 +128,7 @@ private:
     runtime::HttpClient http_client_;
     std::unique_ptr<Keystone> keystone_;  ///< null when nothing needs OpenStack
     Inventory inventory_;
+    NovaInventory* nova_ = nullptr;  ///< `source_` when it is one
     std::unique_ptr<InventorySource> source_;
     Core core_;
     Peers peers_;
@@ -135,6 +140,7 @@ private:
     base::TimePoint armed_for_ = base::kNever;
     runtime::Timer check_timer_;
     bool listening_ = false;
+    bool openstack_waits_ = false;                          ///< another cloud, or another user of it
     bool ports_wait_ = false;                               ///< what the bus listens on needs a restart
     std::set<std::string> waiting_sinks_;                   ///< whose configuration needs a restart
     std::vector<std::unique_ptr<Notifier>> removed_sinks_;  ///< their requests may still be answered

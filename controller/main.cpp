@@ -13,7 +13,7 @@
 #include "runtime/daemon.hpp"
 #include "runtime/logging.hpp"
 #include "runtime/notify.hpp"
-#include "runtime/reload.hpp"
+#include "runtime/running_config.hpp"
 #include "runtime/standard_output.hpp"
 #include "runtime/timer.hpp"
 
@@ -69,23 +69,16 @@ int run(const runtime::CommandLine& command, const runtime::CommandLine::Loaded<
         log::error("cannot start", {{"why", store.error().message}});
         return 1;
     }
-    std::function<void(const controller::ControllerConfig&)> apply;
-    runtime::Reloader::Applies applies;
-    runtime::Reloader reload(
-        loaded.values, [&](const std::string& section, const std::string& key) { return applies(section, key); },
-        [&](runtime::ConfigErrors& errors) -> std::optional<runtime::ConfigValues> {
-            const auto changed = command.load(read_config, errors);
-            if (!changed) return std::nullopt;
-            apply(changed->config);
-            return changed->values;
-        });
+    runtime::RunningConfig<controller::ControllerConfig> running(command, read_config, loaded);
     controller::Controller controller(daemon.io(), config, VITALWIRE_VERSION, std::move(*store),
-                                      [&reload] { return reload(); });
-    apply = [&controller](const controller::ControllerConfig& changed) { controller.reload(changed); };
-    applies = [&controller](const auto& section, const auto& key) { return controller.applies(section, key); };
+                                      [&running] { return running.reload(); });
+    running.run(daemon.io(),
+                {[&controller](const auto& changed) { controller.reload(changed); },
+                 [&controller](const auto& section, const auto& key) { return controller.applies(section, key); },
+                 [&controller](const std::string& why) { controller.named_files(why); }});
     controller.metrics().gauge("vitalwire_controller_loop_longest_turn_seconds", runtime::kLongestTurnHelp,
                                [&] { return std::chrono::duration<double>(daemon.longest_turn()).count(); });
-    daemon.on_reload([&reload] { reload(); });
+    daemon.on_reload([&running] { running.reload(); });
     daemon.on_stop([&](const std::function<void()>& finished) {
         controller.stop();
         finished();

@@ -30,11 +30,24 @@ constexpr std::array kApplied = {"[controller] log_level",
                                  "[http] reader_token_file",
                                  "[http] reader_token_env",
                                  "[http] operator_token_file",
-                                 "[http] operator_token_env"};
+                                 "[http] operator_token_env",
+                                 "[notifications] password_file",
+                                 "[notifications] password_env",
+                                 "[notifications] ca_file",
+                                 "[notifications] certificate",
+                                 "[notifications] key"};
+/// As long as the cloud and the user are the same.
+constexpr std::array kOfUser = {"clouds_file",
+                                "password_file",
+                                "password_env",
+                                "application_credential_secret_file",
+                                "application_credential_secret_env",
+                                "cacert"};
 constexpr std::string_view kSinkSection = "[sink ";
 constexpr std::string_view kPolicySection = "[policy ";
 constexpr std::string_view kPeersSection = "[peers]";
 constexpr std::string_view kBusSection = "[bus]";
+constexpr std::string_view kOpenstackSection = "[openstack]";
 
 const SinkConfig* find(const std::vector<SinkConfig>& sinks, const std::string& name) {
     const auto at = std::find_if(sinks.begin(), sinks.end(), [&](const SinkConfig& sink) { return sink.name == name; });
@@ -54,6 +67,8 @@ bool Controller::applies(const std::string& section, const std::string& key) con
     if (section.starts_with(kSinkSection))
         return !waiting_sinks_.contains(section.substr(kSinkSection.size(), section.size() - kSinkSection.size() - 1));
     if (section == kBusSection && key == "listen") return !ports_wait_;
+    if (section == kOpenstackSection && std::find(kOfUser.begin(), kOfUser.end(), key) != kOfUser.end())
+        return !openstack_waits_;
     const std::string form = section + ' ' + key;
     return std::find(kApplied.begin(), kApplied.end(), form) != kApplied.end();
 }
@@ -69,6 +84,7 @@ void Controller::reload(const ControllerConfig& changed) {
     reload_bus(changed);
     reload_http_tls(changed.http_tls);
     peers_.configure(changed.peers);
+    reload_openstack(changed);
     reload_sinks(changed.sinks);
     arm();
     source_->reload();
@@ -97,6 +113,19 @@ void Controller::reload_http_tls(const bus::TlsFiles& files) {
     if (files.certificate.empty()) http_server_.use_tls({});
     if (const auto used = bus::use_tls(http_server_, files); !used)
         log::error("the certificate of the HTTP interface cannot be used", {{"why", used.error().message}});
+}
+
+void Controller::reload_openstack(const ControllerConfig& changed) {
+    if (nova_ != nullptr && changed.nova) nova_->use(changed.nova->feed.access);
+    if (!config_.openstack || !changed.openstack) return;
+    openstack_waits_ = !same_user(*config_.openstack, *changed.openstack);
+    if (openstack_waits_) return;
+    config_.openstack = changed.openstack;
+    keystone_->change(*changed.openstack);
+}
+
+void Controller::named_files(const std::string& why) {
+    problems_.set("a file that the configuration names is not in force", why);
 }
 
 void Controller::reload_sinks(const std::vector<SinkConfig>& changed) {

@@ -27,10 +27,21 @@ constexpr base::Duration kStatusEvery = std::chrono::seconds(5);
 
 constexpr std::string_view kBusSection = "[bus]";
 /// What a reload takes, beside the controllers.
-constexpr std::array<std::string_view, 11> kApplied = {
-    "[agent] log_level",    "[heartbeat]", "[limits]",  "[messaging]",         "[bus] ca",
-    "[bus] certificate",    "[bus] key",   "[bus] crl", "[bus] password_file", "[bus] password_env",
-    "[bus] allow_plain_tcp"};
+constexpr std::array<std::string_view, 15> kApplied = {"[agent] log_level",
+                                                       "[heartbeat]",
+                                                       "[limits]",
+                                                       "[messaging]",
+                                                       "[bus] ca",
+                                                       "[bus] certificate",
+                                                       "[bus] key",
+                                                       "[bus] crl",
+                                                       "[bus] password_file",
+                                                       "[bus] password_env",
+                                                       "[bus] allow_plain_tcp",
+                                                       "[metrics] token_file",
+                                                       "[metrics] token_env",
+                                                       "[metrics] certificate",
+                                                       "[metrics] key"};
 
 /// Another one after each start of the host; empty where the kernel does not say.
 std::string boot_id() {
@@ -82,12 +93,13 @@ Agent::Agent(boost::asio::io_context& io, AgentConfig config, std::string versio
           io, runtime::HttpServer::LateHandler([router = make_router(api_)](const auto& request, const auto& respond) {
               router.route(request, respond);
           }))),
-      metrics_http_(io, make_metrics_router(api_, {config_.metrics_token, {}})) {}
+      metrics_http_(io, make_metrics_router(api_, metrics_tokens_)) {}
 
 Agent::~Agent() = default;
 
 base::Result<void> Agent::start(std::function<void()> on_ready) {
     on_ready_ = std::move(on_ready);
+    metrics_tokens_->reader = config_.metrics_token;
     if (auto listening = http_->listen(config_.listen); !listening) return listening;
     if (auto tls = bus::use_tls(metrics_http_, config_.metrics_tls); !tls) return tls;
     for (const std::string& address : config_.metrics_listen) {
@@ -134,7 +146,17 @@ void Agent::reload(const AgentConfig& config) {
     channels_.configure(config_.limits);
     core_.configure(settings_of(config_), now());
     reload_bus(config);
+    reload_metrics(config);
     arm();
+}
+
+/// The reader of the configuration has tried the files.
+void Agent::reload_metrics(const AgentConfig& config) {
+    metrics_tokens_->reader = config.metrics_token;
+    metrics_certificate_.watch(config.metrics_tls);
+    if (config.metrics_tls.certificate.empty()) metrics_http_.use_tls({});
+    if (const auto used = bus::use_tls(metrics_http_, config.metrics_tls); !used)
+        log::error("the certificate of the metrics cannot be used", {{"why", used.error().message}});
 }
 
 /// Whether there are controllers at all, and whether they are found at brokers, is decided at the start.

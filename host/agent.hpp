@@ -44,6 +44,8 @@ public:
     /// New configuration: the level of the log, the controllers and the access to them, the rules of the heartbeat and
     /// the limits of channels found from now on.
     void reload(const AgentConfig& config);
+    /// Why a file that the configuration names is not in force as it is; empty: all are.
+    void named_files(const std::string& why) { core_.named_files_problem(why); }
     /// True if the last `reload` has taken this key of "[section]", or would have.
     bool applies(const std::string& section, const std::string& key) const;
     runtime::Metrics& metrics() { return metrics_.metrics(); }
@@ -51,6 +53,7 @@ public:
 private:
     static base::Moment now();
     void reload_bus(const AgentConfig& config);
+    void reload_metrics(const AgentConfig& config);
     void probe();
     void notify_service_manager();
     void arm();
@@ -130,6 +133,7 @@ private:
     runtime::Timer status_;
     ApiContext api_;
     std::unique_ptr<runtime::HttpServer> http_;
+    std::shared_ptr<runtime::Router::Tokens> metrics_tokens_ = std::make_shared<runtime::Router::Tokens>();
     runtime::HttpServer metrics_http_;  ///< beside it over TCP, for those who only read the metrics
 };
 

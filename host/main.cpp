@@ -15,7 +15,7 @@
 #include "runtime/daemon.hpp"
 #include "runtime/logging.hpp"
 #include "runtime/notify.hpp"
-#include "runtime/reload.hpp"
+#include "runtime/running_config.hpp"
 #include "runtime/standard_output.hpp"
 
 namespace {
@@ -56,23 +56,15 @@ int run(const runtime::CommandLine& command, const runtime::CommandLine::Loaded<
         log::error("cannot start", {{"why", parts.error().message}});
         return 1;
     }
-    std::function<void(const host::AgentConfig&)> apply;
-    runtime::Reloader::Applies applies;
-    runtime::Reloader reload(
-        loaded.values, [&](const std::string& section, const std::string& key) { return applies(section, key); },
-        [&](runtime::ConfigErrors& errors) -> std::optional<runtime::ConfigValues> {
-            const auto changed = command.load(host::read_agent_config, errors);
-            if (!changed) return std::nullopt;
-            apply(changed->config);
-            return changed->values;
-        });
-    parts->reload = [&reload] { return reload(); };
+    runtime::RunningConfig<host::AgentConfig> running(command, host::read_agent_config, loaded);
+    parts->reload = [&running] { return running.reload(); };
     host::Agent agent(daemon.io(), config, VITALWIRE_VERSION, std::move(*parts));
-    apply = [&agent](const host::AgentConfig& changed) { agent.reload(changed); };
-    applies = [&agent](const auto& section, const auto& key) { return agent.applies(section, key); };
+    running.run(daemon.io(), {[&agent](const auto& changed) { agent.reload(changed); },
+                              [&agent](const auto& section, const auto& key) { return agent.applies(section, key); },
+                              [&agent](const std::string& why) { agent.named_files(why); }});
     agent.metrics().gauge("vitalwire_agent_loop_longest_turn_seconds", runtime::kLongestTurnHelp,
                           [&] { return std::chrono::duration<double>(daemon.longest_turn()).count(); });
-    daemon.on_reload([&reload] { reload(); });
+    daemon.on_reload([&running] { running.reload(); });
     daemon.on_stop([&](const std::function<void()>& finished) {
         agent.stop();
         finished();

@@ -79,6 +79,8 @@ Settings from_clouds_file(ConfigReader& section, const std::string& file, const 
     Settings settings;
     const std::string secure = fs::path(file).parent_path() / "secure.yaml";
     std::string at = file;
+    section.follow("clouds_file", file);
+    section.follow("clouds_file", secure);
     try {
         if (!add_cloud(file, cloud, settings))
             section.refuse("cloud", file + " has no cloud '" + base::escape(cloud, 64) + "'");
@@ -214,6 +216,15 @@ Environment openstack_environment() {
     return environment;
 }
 
+bool same_user(CloudAccess one, CloudAccess other) {
+    for (CloudAccess* access : {&one, &other}) {
+        access->password.clear();
+        access->application_credential_secret.clear();
+        access->ca_file.clear();
+    }
+    return one == other;
+}
+
 CloudAccess read_cloud_access(ConfigReader& section, const Environment& environment) {
     const std::string cloud = section.text("cloud", value_or(environment, "OS_CLOUD"));
     const std::string file = find_clouds_file(section, environment);
@@ -221,6 +232,7 @@ CloudAccess read_cloud_access(ConfigReader& section, const Environment& environm
     add_own_keys(section, cloud.empty() ? "the environment (OS_...)" : file, settings);
     CloudAccess access = access_of(settings);
     if (!access.ca_file.empty()) {
+        section.follow("cacert", access.ca_file);
         if (const std::string why = runtime::why_unreadable(access.ca_file); !why.empty())
             section.refuse("cacert", why);
     }

@@ -35,7 +35,12 @@ struct CloudAccess {
     /// The catalog comes with a token, which lives for an hour. What lacks in it, or does not answer where it has it,
     /// may have been added or have moved since: a catalog of that age is asked for again then.
     base::Millis doubt_catalog_after{15'000};
+
+    friend bool operator==(const CloudAccess&, const CloudAccess&) = default;
 };
+
+/// Both lead to the same cloud as the same user: only secrets and the authorities that are trusted differ.
+bool same_user(CloudAccess one, CloudAccess other);
 
 using Environment = std::map<std::string, std::string>;
 

@@ -214,6 +214,14 @@ public:
         if (session_ && session_->token == token) session_.reset();
     }
 
+    void change(CloudAccess access) {
+        if (access == access_) return;
+        access_ = std::move(access);
+        auth_body_ = auth_body(access_);
+        pause_until_ = {};
+        ++change_;
+    }
+
     void call(const std::string& service, HttpClientRequest request, Answered answered, bool once_more) {
         with_token(service, [self = shared_from_this(), service, request = std::move(request),
                              answered = std::move(answered), once_more](Result<CloudGrant> granted) mutable {
@@ -313,12 +321,14 @@ private:
         request.url = access_.auth_url + "/auth/tokens";
         request.body = auth_body_;
         equip(request);
-        http_.send(std::move(request), [self = shared_from_this(), now](const Result<HttpClientResponse>& response) {
-            if (self->stopped_) return;
-            self->asking_ = false;
-            self->note(self->read(response, now));
-            self->answer_all();
-        });
+        http_.send(std::move(request),
+                   [self = shared_from_this(), now, change = change_](const Result<HttpClientResponse>& response) {
+                       if (self->stopped_) return;
+                       self->asking_ = false;
+                       self->note(self->read(response, now));
+                       if (change != self->change_) self->pause_until_ = {};  // that was about the secrets before
+                       self->answer_all();
+                   });
     }
 
     static Result<KeystoneSession> read(const Result<HttpClientResponse>& response, TimePoint asked_at) {
@@ -390,6 +400,7 @@ private:
     std::map<std::string, std::string> versioned_;  ///< endpoints by the root that the catalog names
     std::vector<Waiting> waiting_;
     bool asking_ = false;
+    int change_ = 0;  ///< of the secrets, so far
     bool stopped_ = false;
 };
 
@@ -406,6 +417,10 @@ void Keystone::with_token(const std::string& service, Granted granted) {
 
 void Keystone::token_rejected(const std::string& token) {
     impl_->token_rejected(token);
+}
+
+void Keystone::change(CloudAccess access) {
+    impl_->change(std::move(access));
 }
 
 void Keystone::call(const std::string& service, HttpClientRequest request, Answered answered) {

@@ -38,6 +38,10 @@ public:
     /// A service answered 401 to `token`: the next with_token gets another one.
     void token_rejected(const std::string& token);
 
+    /// Other secrets of the same user, from now on: Keystone is asked at once, whatever it has answered before. A token
+    /// that lives is used on.
+    void change(CloudAccess access);
+
     /// Sends `request`, whose `url` is a path below the service's endpoint ("/servers"), with a token and the cloud's
     /// TLS settings and time-out; once more with a new token after a 401.
     void call(const std::string& service, runtime::HttpClientRequest request, Answered answered);

@@ -105,11 +105,16 @@ private:
 class NotificationFeed::Impl : public std::enable_shared_from_this<Impl> {
 public:
     Impl(boost::asio::io_context& io, NotificationFeedConfig config, Handler handler)
-        : io_(io), config_(std::move(config)), handler_(std::move(handler)) {}
+        : io_(io), config_(std::move(config)), handler_(std::move(handler)), access_(config_.access) {}
 
     void start() {
         if (config_.brokers.empty()) return;
         thread_ = std::thread([this] { run(); });
+    }
+
+    void use(runtime::AmqpAccess access) {
+        const std::lock_guard lock(mutex_);
+        access_ = std::move(access);
     }
 
     void stop() {
@@ -126,7 +131,8 @@ private:
         Millis backoff = kFirstPause;
         for (std::size_t turn = 0; !stopping(); ++turn) {
             const AmqpBroker& broker = config_.brokers[turn % config_.brokers.size()];
-            Subscription subscription(config_);
+            const NotificationFeedConfig config = current();
+            Subscription subscription(config);
             auto result = subscription.open(broker);
             if (result) {
                 backoff = kFirstPause;
@@ -164,6 +170,13 @@ private:
         return {};
     }
 
+    NotificationFeedConfig current() {
+        const std::lock_guard lock(mutex_);
+        NotificationFeedConfig config = config_;
+        config.access = access_;
+        return config;
+    }
+
     void wait_for_room() {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [this] { return stopping_ || waiting_ < kWaitingBatches; });
@@ -192,6 +205,7 @@ private:
     const NotificationFeedConfig config_;
     const Handler handler_;
     std::mutex mutex_;
+    runtime::AmqpAccess access_;
     std::condition_variable changed_;
     bool stopping_ = false;
     std::size_t waiting_ = 0;  ///< batches on their way to the event loop
@@ -207,6 +221,10 @@ NotificationFeed::~NotificationFeed() {
 
 void NotificationFeed::start() {
     impl_->start();
+}
+
+void NotificationFeed::use(runtime::AmqpAccess access) {
+    impl_->use(std::move(access));
 }
 
 void NotificationFeed::stop() {

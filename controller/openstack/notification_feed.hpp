@@ -48,6 +48,8 @@ public:
     NotificationFeed& operator=(const NotificationFeed&) = delete;
 
     void start();
+    /// The access of the connections from now on.
+    void use(runtime::AmqpAccess access);
     /// No callback comes after it. Waits for the step under way, at most its time-out.
     void stop();
 

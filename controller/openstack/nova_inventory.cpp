@@ -115,6 +115,8 @@ public:
         poll_soon();
     }
 
+    void use(const runtime::AmqpAccess& access) { feed_.use(access); }
+
     bool loaded() const { return loaded_; }
     base::TimePoint polled_at() const { return polled_at_; }
 
@@ -395,6 +397,10 @@ NovaInventory::~NovaInventory() {
 
 void NovaInventory::start(Handler& handler) {
     impl_->start(handler);
+}
+
+void NovaInventory::use(const runtime::AmqpAccess& access) {
+    impl_->use(access);
 }
 
 void NovaInventory::reload() {

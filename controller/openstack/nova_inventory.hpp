@@ -29,6 +29,8 @@ public:
 
     void start(Handler& handler) override;
     void reload() override;
+    /// The access of connections for notifications from now on.
+    void use(const runtime::AmqpAccess& access);
     void stop() override;
     bool loaded() const override;
     bool names_all() const override { return true; }

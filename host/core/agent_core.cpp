@@ -21,6 +21,7 @@ constexpr double kFaultLogBurst = 20;
 
 constexpr const char* kNoController = "no controller is connected";
 constexpr const char* kSameName = "several controllers have the same name";
+constexpr const char* kNamedFiles = "a file that the configuration names is not in force";
 constexpr const char* kRenewCertificate = "the certificate needs renewal";
 constexpr const char* kRenewMetricsCertificate = "the certificate of the metrics needs renewal";
 constexpr const char* kStoreProblem = "the state cannot be written";
@@ -360,6 +361,10 @@ void AgentCore::certificate_problem(const std::string& problem) {
 
 void AgentCore::metrics_certificate_problem(const std::string& problem) {
     problems_.set(kRenewMetricsCertificate, problem);
+}
+
+void AgentCore::named_files_problem(const std::string& problem) {
+    problems_.set(kNamedFiles, problem);
 }
 
 void AgentCore::store_problem(const std::string& problem) {

@@ -172,6 +172,7 @@ public:
     /// Of the agent's own certificate; empty: none.
     void certificate_problem(const std::string& problem);
     void metrics_certificate_problem(const std::string& problem);
+    void named_files_problem(const std::string& problem);
     /// At least every StallClock::kProbe: a stall of this process is noticed before a guest is judged by it.
     void probe(base::TimePoint now);
     void tick(const base::Moment& at);

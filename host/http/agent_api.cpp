@@ -222,7 +222,7 @@ runtime::Router make_router(const ApiContext& context) {
     return router;
 }
 
-runtime::Router make_metrics_router(const ApiContext& context, runtime::Router::Tokens tokens) {
+runtime::Router make_metrics_router(const ApiContext& context, std::shared_ptr<const runtime::Router::Tokens> tokens) {
     runtime::Router router(std::move(tokens));
     add_page(router, context, "/healthz", Right::everybody, healthz);
     add_page(router, context, "/metrics", Right::reader, metrics);

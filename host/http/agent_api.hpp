@@ -32,6 +32,6 @@ struct ApiContext {
 ///   POST /v1/guests/ID/actions  asks the guest before the cloud acts on it, or notifies it afterwards
 runtime::Router make_router(const ApiContext& context);
 /// What Prometheus may see over TCP: /healthz, and /metrics with the reader's token, if there is one.
-runtime::Router make_metrics_router(const ApiContext& context, runtime::Router::Tokens tokens);
+runtime::Router make_metrics_router(const ApiContext& context, std::shared_ptr<const runtime::Router::Tokens> tokens);
 
 }  // namespace vitalwire::host

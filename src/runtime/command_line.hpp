@@ -25,7 +25,9 @@ public:
     template <class Config>
     struct Loaded {
         Config config;
-        ConfigValues values;  ///< that `config` was made of
+        ConfigValues values;           ///< that `config` was made of
+        std::vector<NamedFile> files;  ///< that it names
+        ConfigFile file;               ///< that it was read from
     };
 
     explicit CommandLine(Program program) : program_(std::move(program)) {}
@@ -52,14 +54,27 @@ public:
     auto load(Read read, ConfigErrors& errors) const {
         using Config = decltype(read(std::declval<const ConfigFile&>(), errors));
         std::optional<Loaded<Config>> loaded;
-        const auto file = open(errors);
-        if (!file) return loaded;
-        loaded.emplace(Loaded<Config>{read(*file, errors), file->values->list()});
-        if (!errors.empty()) loaded.reset();
+        if (const auto file = open(errors)) loaded = read_from(*file, read, errors);
         return loaded;
+    }
+    /// What the files that the configuration names hold now; the configuration itself is as it was loaded.
+    template <class Config, class Read>
+    static std::optional<Loaded<Config>> load_files(const Loaded<Config>& before, Read read, ConfigErrors& errors) {
+        ConfigFile file = before.file;
+        file.values = std::make_shared<TakenValues>();
+        return read_from(file, read, errors);
     }
 
 private:
+    template <class Read>
+    static auto read_from(const ConfigFile& file, Read read, ConfigErrors& errors) {
+        using Config = decltype(read(file, errors));
+        std::optional<Loaded<Config>> loaded;
+        Config config = read(file, errors);
+        if (errors.empty())
+            loaded.emplace(Loaded<Config>{std::move(config), file.values->list(), file.values->files(), file});
+        return loaded;
+    }
     std::optional<ConfigFile> open(ConfigErrors& errors) const;
     void print(const std::string& mistake) const;
 

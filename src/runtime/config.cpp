@@ -264,7 +264,12 @@ std::string ConfigReader::file(std::string_view key) {
     std::string path = text(key, "");
     if (path.empty()) return path;
     if (const std::string why = why_unreadable(path); !why.empty()) refuse(key, why);
+    follow(key, path);
     return path;
+}
+
+void ConfigReader::follow(std::string_view key, const std::string& path) {
+    values_->follow(header(section_), key, path);
 }
 
 std::string ConfigReader::required_text(std::string_view key) {

@@ -95,6 +95,8 @@ public:
     /// A number of bytes, with an optional unit: K, M, G (powers of 1024).
     std::uint64_t size(std::string_view key, std::uint64_t fallback, std::uint64_t min, std::uint64_t max);
     std::string choice(std::string_view key, std::string fallback, const std::vector<std::string>& allowed);
+    /// The value of the key names a file, which is read now: it is followed while the daemon runs.
+    void follow(std::string_view key, const std::string& path);
     /// For checks of the caller's own; reported at the key's line, or at the section's when the key is not there. Of a
     /// list: at the line that holds `element`.
     void refuse(std::string_view key, const std::string& message, std::string_view element = {});

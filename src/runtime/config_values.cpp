@@ -1,8 +1,13 @@
 #include "runtime/config_values.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <utility>
+
+#include "runtime/file.hpp"
 
 namespace vitalwire::runtime {
 
@@ -10,6 +15,7 @@ namespace {
 
 constexpr std::string_view kMasked = "(masked)";
 constexpr std::size_t kOriginColumn = 48;
+constexpr std::size_t kMaxNamedFile = 1024 * 1024;
 
 /// "amqp://user:secret@host" without the secret.
 std::string without_password(const std::string& value) {
@@ -27,14 +33,16 @@ std::string without_password(const std::string& value) {
 struct Values {
     std::string plain;
     std::string shown;
+    std::size_t content = 0;
 };
 using Key = std::pair<std::string, std::string>;
 
 std::map<Key, Values> by_key(const ConfigValues& values) {
     std::map<Key, Values> out;
     for (const ConfigValue& value : values) {
-        auto& [plain, shown] = out[{value.section, value.key}];
+        auto& [plain, shown, content] = out[{value.section, value.key}];
         plain += value.value + '\n';
+        content = content * 31 + value.content;
         shown += (shown.empty() ? "" : " ") + masked(value);
     }
     return out;
@@ -51,6 +59,22 @@ void TakenValues::set_origin(const std::string& section, std::string_view key, c
     for (ConfigValue& value : list_) {
         if (value.section == section && value.key == key && value.origin == "default") value.origin = origin;
     }
+}
+
+void TakenValues::follow(const std::string& section, std::string_view key, const std::string& path) {
+    // Before it is read: what changes from then on is seen.
+    files_.push_back({path, stamp_of(path)});
+    const auto text = read_file(path, kMaxNamedFile);
+    for (ConfigValue& value : list_) {
+        if (value.section == section && value.key == key)
+            value.content = value.content * 31 + std::hash<std::string>{}(text.value_or(std::string()));
+    }
+}
+
+NamedFile::Stamp stamp_of(const std::string& path) {
+    struct stat status {};
+    if (stat(path.c_str(), &status) != 0) return {};
+    return {status.st_mtim.tv_sec, status.st_mtim.tv_nsec, static_cast<std::uint64_t>(status.st_size), status.st_ino};
 }
 
 std::string masked(const ConfigValue& value) {
@@ -84,7 +108,7 @@ std::vector<ConfigChange> differences(const ConfigValues& before, const ConfigVa
     const auto new_values = by_key(after);
     std::vector<ConfigChange> changes;
     const auto add = [&](const Key& key, const std::string& was, const std::string& is) {
-        changes.push_back({key.first, key.second, was, is});
+        changes.push_back({key.first, key.second, was, is, false});
     };
     for (const auto& [key, values] : new_values) {
         const auto old = old_values.find(key);
@@ -92,6 +116,9 @@ std::vector<ConfigChange> differences(const ConfigValues& before, const ConfigVa
             if (values.plain != "\n") add(key, "", values.shown);
         } else if (old->second.plain != values.plain) {
             add(key, old->second.shown, values.shown);
+        } else if (old->second.content != values.content) {
+            add(key, old->second.shown, values.shown);
+            changes.back().of_content = true;
         }
     }
     for (const auto& [key, values] : old_values) {
@@ -101,6 +128,8 @@ std::vector<ConfigChange> differences(const ConfigValues& before, const ConfigVa
 }
 
 std::string to_string(const ConfigChange& change) {
+    if (change.of_content)
+        return change.section + ' ' + change.key + ": the content of " + change.after + " has changed";
     const auto shown = [](const std::string& value) { return value.empty() ? std::string("not set") : value; };
     return change.section + ' ' + change.key + ": " + shown(change.before) + " -> " + shown(change.after);
 }

@@ -21,15 +21,21 @@ Reloader::Reloader(ConfigValues running, Applies applies, Take take)
     : running_(std::move(running)), applies_(std::move(applies)), take_(std::move(take)) {}
 
 ReloadReport Reloader::operator()() {
+    ReloadReport report = run_quietly(take_);
+    if (report.mistakes.empty()) return report;
+    for (const std::string& mistake : report.mistakes)
+        log::error("mistake in the configuration", {{"what", mistake}});
+    log::error("the configuration has mistakes, continuing with the one before",
+               {{"mistakes", report.mistakes.size()}});
+    return report;
+}
+
+ReloadReport Reloader::run_quietly(const Take& take) {
     ConfigErrors errors;
-    const auto values = take_(errors);
-    if (values) return compare(*values);
+    if (const auto values = take(errors)) return compare(*values);
     ReloadReport report;
-    for (const ConfigError& error : errors) {
+    for (const ConfigError& error : errors)
         report.mistakes.push_back(to_string(error));
-        log::error("mistake in the configuration", {{"what", report.mistakes.back()}});
-    }
-    log::error("the configuration has mistakes, continuing with the one before", {{"mistakes", errors.size()}});
     return report;
 }
 
@@ -38,6 +44,7 @@ ReloadReport Reloader::compare(const ConfigValues& values) {
     for (const ConfigChange& change : differences(running_, values)) {
         const bool applied = applies_(change.section, change.key);
         (applied ? report.applied : report.needs_restart).push_back(to_string(change));
+        if (!applied && change.of_content) report.waiting_files.push_back(to_string(change));
         if (applied) {
             log::info("configuration changed", {{"applied", report.applied.back()}});
         } else {

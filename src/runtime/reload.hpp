@@ -14,6 +14,8 @@ struct ReloadReport {
     std::vector<std::string> mistakes;
     std::vector<std::string> applied;        ///< "[heartbeat] detection_time: 900 ms -> 600 ms"
     std::vector<std::string> needs_restart;  ///< the same, of what the running process does not have yet
+    std::vector<std::string>
+        waiting_files;  ///< those of `needs_restart` of which only the content of a file is another
 };
 
 /// Reads the configuration of a running daemon again, and tells what of it is in force now.
@@ -32,6 +34,8 @@ public:
 
     /// Also logs the report.
     ReloadReport operator()();
+    /// What another `take` reads, which is tried again and again: mistakes are the caller's to show.
+    ReloadReport run_quietly(const Take& take);
 
 private:
     ReloadReport compare(const ConfigValues& values);

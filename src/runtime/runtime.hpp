@@ -5,6 +5,8 @@
 //   config_values.hpp      the values in force, where each is from, and what a reload changes
 //   reload.hpp             reads the configuration of a running daemon again, and tells what that changed
 //   command_line.hpp       the command line of a daemon with such a file
+//   file_watch.hpp         looks for changes of the files that a configuration names
+//   running_config.hpp     the configuration of a running daemon: reload, and those files followed
 //   file.hpp               a whole small file
 //   standard_output.hpp    the end of a program that has printed something
 //   secret.hpp             a secret from the file or the variable that a section names

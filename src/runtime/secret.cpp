@@ -35,6 +35,7 @@ std::string read_secret(ConfigReader& section, const std::string& key) {
         return {};
     }
     if (!path.empty()) {
+        section.follow(file_key, path);
         std::string secret = first_line(path);
         if (secret.empty()) {
             const std::string why = why_unreadable(path);

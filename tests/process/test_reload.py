@@ -249,6 +249,32 @@ class Limits(ReloadTestCase):
         self.assertEqual(len(self.reloaded()), 1)
         self.assertEqual([self.status_with("first"), self.status_with("second")], [401, 200])
 
+    def replace(self, name: str, text: str) -> None:
+        new = self.dir / "new"
+        new.write_text(text)
+        new.chmod(0o600)
+        new.rename(self.dir / name)
+
+    def test_a_token_whose_file_changes_is_in_force_by_itself(self) -> None:
+        self.replace("first", (self.dir / "second").read_text())
+        wait_until(lambda: [self.status_with("first"), self.status_with("second")] == [401, 200], "it is read")
+        self.assertEqual(self.reloaded(), ["read again, no value of the file has changed"], "it was in force")
+
+    def test_a_reload_names_a_file_with_another_content(self) -> None:
+        self.replace("first", (self.dir / "second").read_text())
+        self.assertEqual(self.reloaded(),
+                         [f"applied: [http] reader_token_file: the content of {self.dir}/first has changed"])
+        self.assertEqual([self.status_with("first"), self.status_with("second")], [401, 200])
+
+    def test_a_token_that_cannot_be_read_is_a_problem_and_the_one_before_valid(self) -> None:
+        what = "a file that the configuration names is not in force"
+        (self.dir / "first").unlink()
+        wait_until(lambda: what in self.problems(), "it is a problem")
+        self.assertEqual(self.status_with("first"), 200)
+        self.replace("first", (self.dir / "second").read_text())
+        wait_until(lambda: what not in self.problems(), "it is over")
+        self.assertEqual([self.status_with("first"), self.status_with("second")], [401, 200])
+
     def test_patience_of_the_self_monitoring(self) -> None:
         self.configure_http("first", "[self_monitoring]\nagent_lost_after = 1 h\n")
         self.assertEqual(self.reloaded(), ["applied: [self_monitoring] agent_lost_after: 3 s -> 1 h"])

@@ -31,6 +31,7 @@ namespace {
 constexpr std::size_t kMaxBody = 64U << 20U;
 constexpr std::size_t kMaxHeaders = 64U << 10U;
 constexpr std::size_t kShownBody = 4U << 10U;  ///< of an answer whose status is all that counts
+constexpr long kAuthoritiesKept = 5;           // seconds
 constexpr long kMaxConnections = 64;           // kept open in all
 
 struct EasyCloser {
@@ -184,6 +185,8 @@ void set_up(Transfer& transfer) {
     }
     if (!request.unix_socket.empty()) curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request.unix_socket.c_str());
     if (!request.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, request.ca_file.c_str());
+    // Authorities that are renewed count soon; without this after a day.
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, kAuthoritiesKept);
     if (!request.user_password.empty()) curl_easy_setopt(easy, CURLOPT_USERPWD, request.user_password.c_str());
     if (request.insecure) {
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);

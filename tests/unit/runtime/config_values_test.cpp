@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "runtime/config.hpp"
+#include "runtime/secret.hpp"
+#include "tests/unit/support/temp_dir.hpp"
 
 namespace vitalwire::runtime {
 namespace {
@@ -52,6 +56,23 @@ TEST(ConfigValues, DifferInWhatWasChangedAddedAndRemoved) {
     EXPECT_THAT(shown(differences(before, after)),
                 ElementsAre("[a] changed: 1 -> 1 2", "[c] is_new: not set -> 1", "[b] gone: 1 -> not set"));
     EXPECT_THAT(differences(before, before), IsEmpty());
+}
+
+TEST(ConfigValues, DifferInTheContentOfAFileThatTheyName) {
+    const test::TempDir dir;
+    const auto read = [&](const std::string& content) {
+        std::ofstream(dir / "token") << content;
+        ConfigErrors errors;
+        const ConfigFile file = ConfigFile::parse("[http]\ntoken_file = " + (dir / "token") + "\n", "f", errors);
+        ConfigReader reader(file, "http", errors);
+        read_secret(reader, "token");
+        EXPECT_EQ(file.values->files().at(0).path, dir / "token");
+        return file.values->list();
+    };
+    const ConfigValues before = read("one");
+    EXPECT_THAT(differences(before, read("one")), IsEmpty());
+    EXPECT_THAT(shown(differences(before, read("two"))),
+                ElementsAre("[http] token_file: the content of " + (dir / "token") + " has changed"));
 }
 
 TEST(ConfigValues, DifferInASecretWithoutShowingIt) {

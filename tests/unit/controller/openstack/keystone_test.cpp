@@ -263,6 +263,21 @@ TEST_F(KeystoneTest, ReportsWhyItWasRefusedAndDoesNotHammer) {
     EXPECT_EQ(asked.size(), 1U);
 }
 
+TEST_F(KeystoneTest, IsAskedAtOnceWithANewPassword) {
+    endpoints = {endpoint("public", "east", "/v2.1")};
+    status = 401;
+    Keystone keystone(loop.io, http, access);
+    ASSERT_FALSE(token(keystone));
+    status = 201;
+    access.password = "renewed";
+    keystone.change(access);
+    EXPECT_TRUE(token(keystone)) << "the refusal was about the one before";
+    EXPECT_EQ(asked.back()["auth"]["identity"]["password"]["user"]["password"], "renewed");
+    keystone.change(access);
+    EXPECT_TRUE(token(keystone));
+    EXPECT_EQ(asked.size(), 2U) << "a token that lives is used on";
+}
+
 TEST_F(KeystoneTest, TriesAgainSoonWhenKeystoneWasAway) {
     endpoints = {endpoint("public", "east", "/v2.1")};
     status = 503;
