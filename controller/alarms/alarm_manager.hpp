@@ -45,7 +45,7 @@ public:
         std::function<void(Alarm&)> enrich;
         Acknowledger::Send acknowledge;
         Acknowledger::Defer defer;
-        std::function<bool()> inventory_known = [] { return true; };
+        std::function<bool(const base::GuestId&)> inventory_known = [](const auto&) { return true; };
         /// True if the host's agent may report about the guest now (fleet/authority.hpp).
         /// `withheld`: such a report was withheld before.
         std::function<bool(const base::HostId&, const base::GuestId&, bool withheld)> may_report =

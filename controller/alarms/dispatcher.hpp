@@ -22,7 +22,7 @@ public:
         std::function<base::Moment()> now;
         // As NotifierContext has them.
         std::function<void(Alarm&)> enrich;
-        std::function<bool()> inventory_known;
+        std::function<bool(const base::GuestId&)> inventory_known;
         /// What the agent of its host reports of the guest; null: nothing.
         std::function<const model::GuestReport*(const Alarm&)> report;
         std::function<std::optional<Maintained>(const Alarm&)> maintained;

@@ -78,9 +78,11 @@ bool Evidence::answers_elsewhere(const TrackedFault& tracked) const {
 std::optional<std::string_view> Evidence::by_inventory(const TrackedFault& tracked, Source source, bool removed) const {
     const InventoryGuest* guest = inventory_.guest(tracked.fault.guest);
     if (guest == nullptr) {
-        if (source.names_all) return kGuestDeleted;
-        return removed ? std::optional(kGuestRemoved) : std::nullopt;
+        // That it is not named proves nothing: its part of the cloud may be down.
+        if (!removed) return std::nullopt;
+        return source.names_all ? kGuestDeleted : kGuestRemoved;
     }
+    if (!guest->listed) return std::nullopt;  // where it was, and how, is no evidence of now
     if (is_stopped(*guest)) return kGuestStopped;
     // It is being built, has failed, or its host is not known: where it stopped its state says so.
     if (guest->host.empty()) return std::nullopt;
@@ -92,7 +94,7 @@ std::optional<std::string_view> Evidence::by_inventory(const TrackedFault& track
 bool Evidence::contradicted(const TrackedFault& tracked, Source source, bool removed) const {
     if (!source.loaded || !tracked.fault.open() || tracked.withheld || !vouched(tracked)) return false;
     const InventoryGuest* guest = inventory_.guest(tracked.fault.guest);
-    if (guest == nullptr) return source.names_all || removed;
+    if (guest == nullptr) return removed;
     return !guest->host.empty() && !names_.same(tracked.host, guest->host);
 }
 

@@ -36,14 +36,14 @@ class Evidence {
 public:
     struct Source {
         bool loaded = false;
-        bool names_all = false;  ///< a guest that the inventory does not name does not exist
+        bool names_all = false;  ///< it is a cloud, which has all guests, and says itself which it has deleted
     };
 
     Evidence(const Inventory& inventory, const Fleet& fleet, const HostNames& names)
         : inventory_(inventory), fleet_(fleet), names_(names) {}
 
     /// The reason; absent while the fault stays.
-    /// `removed`: the operator took the guest out of the inventory while the fault was open.
+    /// `removed`: the guest was taken out of the inventory while the fault was open, by the operator or by Nova's word.
     std::optional<std::string_view> ends(const TrackedFault& tracked, Source source, bool removed,
                                          base::TimePoint now) const;
     /// True if the agent of the fault's host is there and reports it.

@@ -84,7 +84,7 @@ AlarmManager::Dependencies Core::alarm_dependencies() {
             [this](Alarm& alarm) { enrich(alarm); },
             [this](const HostId& host, const bus::FaultsDelivered& delivered) { send(host, delivered); },
             [this](std::function<void()> call) { context_.output.defer(std::move(call)); },
-            [this] { return context_.output.inventory_source().loaded; },
+            [this](const base::GuestId& guest) { return inventory_knows(guest); },
             [this](const HostId& host, const base::GuestId& guest, bool withheld) {
                 return may_report(host, guest, withheld);
             },
@@ -366,7 +366,7 @@ bool Core::left(const HostId& host, const base::GuestId& guest) const {
     const Evidence::Source source = context_.output.inventory_source();
     if (!source.loaded) return false;
     const InventoryGuest* known = context_.inventory.guest(guest);
-    if (known == nullptr) return source.names_all;
+    if (known == nullptr) return source.names_all && removed_.contains(guest);
     return !known->host.empty() && names_.differ(host, known->host);
 }
 
@@ -409,7 +409,19 @@ void Core::sync_next(Moment moment) {
 
 void Core::inventory_changed(const std::vector<GuestChange>& changes, Moment moment) {
     known_guests_.inventory_changed(changes);
-    if (!inventory_seen_) known_guests_.inventory_read();
+    for (const GuestChange& change : changes) {
+        if (change.before && !change.after) removed_.insert_or_assign(change.before->id, moment.wall);
+        if (change.after) removed_.erase(change.after->id);
+    }
+    if (!inventory_seen_) {
+        // A cloud keeps what it has not listed: what is not there was deleted while this one was away.
+        if (context_.output.inventory_source().names_all) {
+            for (const auto& [id, place] : context_.inventory.restored()) {
+                if (context_.inventory.guest(id) == nullptr) removed_.insert_or_assign(id, moment.wall);
+            }
+        }
+        known_guests_.inventory_read();
+    }
     list_members(moment);
     if (!std::exchange(inventory_seen_, true)) {
         alarms_.reconsider_all();
@@ -422,8 +434,6 @@ void Core::inventory_changed(const std::vector<GuestChange>& changes, Moment mom
     for (const GuestChange& change : changes) {
         if (change.before) hosts.insert(names_.agent_of(change.before->host));
         if (change.after) hosts.insert(names_.agent_of(change.after->host));
-        if (change.before && !change.after) removed_.insert_or_assign(change.before->id, moment.wall);
-        if (change.after) removed_.erase(change.after->id);
     }
     groups_.inventory_changed(changes, moment.wall);
     alarms_.reconsider(changes);
@@ -489,6 +499,14 @@ bool Core::may_report(const HostId& host, const base::GuestId& guest, bool withh
     const bool unnamed = context_.output.inventory_source().names_all && context_.inventory.guest(guest) == nullptr;
     if (unnamed && (withheld || removed_.contains(guest))) return false;
     return authority_.may_report(host, guest);
+}
+
+/// A cloud may not have listed the guest, or no more than was known of it before a restart.
+bool Core::inventory_knows(const base::GuestId& guest) const {
+    const Evidence::Source source = context_.output.inventory_source();
+    if (!source.loaded || !source.names_all || guest.empty() || removed_.contains(guest)) return source.loaded;
+    const InventoryGuest* known = context_.inventory.guest(guest);
+    return known != nullptr && known->listed;
 }
 
 void Core::enrich(Alarm& alarm) const {

@@ -230,6 +230,7 @@ private:
     std::string withheld_problem() const;
     std::string claims_problem(const std::vector<Authority::Claim>& claims) const;
     std::string contradicted_problem() const;
+    bool inventory_knows(const base::GuestId& guest) const;
     bool was_removed(const TrackedFault& tracked) const;
     std::string hosts_without_agent() const;
     std::string agents_without_host() const;

@@ -375,8 +375,9 @@ std::string Core::claims_problem(const std::vector<Authority::Claim>& claims) co
 /// The operator's word is about what was known then: a fault that came later says that the guest is there.
 bool Core::was_removed(const TrackedFault& tracked) const {
     if (context_.inventory.guest(tracked.fault.guest) != nullptr) return false;
-    // It has a host of the inventory's when that had the guest there: known also after a restart.
-    if (!tracked.names.host.empty()) return true;
+    // It has a host of the inventory's when that had the guest there: known also after a restart. A cloud deletes a
+    // guest by its word alone.
+    if (!tracked.names.host.empty() && !context_.output.inventory_source().names_all) return true;
     const auto at = removed_.find(tracked.fault.guest);
     return at != removed_.end() && tracked.received_at <= at->second;
 }

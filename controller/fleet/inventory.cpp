@@ -39,6 +39,7 @@ InventoryGuest placed_guest(const base::GuestId& id, const GuestPlace& place) {
     guest.state_description = place.state_description;
     guest.policy.guest = id;
     guest.policy.heartbeat = place.heartbeat;
+    guest.listed = false;
     return guest;
 }
 

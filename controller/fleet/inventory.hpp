@@ -34,6 +34,7 @@ struct InventoryGuest {
     std::string launched_at;
     std::map<std::string, std::string> metadata;
     model::GuestPolicy policy;  ///< `policy.guest` is `id`
+    bool listed = true;         ///< false: as it was before a restart, and the cloud has not listed it since
 
     friend bool operator==(const InventoryGuest&, const InventoryGuest&) = default;
 };
@@ -158,7 +159,7 @@ public:
     virtual void stop() = 0;
     /// The inventory was loaded at least once.
     virtual bool loaded() const = 0;
-    /// A guest that the inventory does not name does not exist.
+    /// It has all guests, and those that it does not list stay until it has said that they are deleted.
     virtual bool names_all() const = 0;
     /// When the inventory was last known to be what the source has.
     virtual base::TimePoint current_at() const = 0;

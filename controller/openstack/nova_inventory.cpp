@@ -24,6 +24,7 @@ constexpr const char* kNotListed = "the inventory cannot be read from Nova";
 constexpr const char* kNoNotifications = "Nova's notifications cannot be received";
 constexpr const char* kSharedQueue = "others read the queue of Nova's notifications";
 constexpr const char* kNotFound = "Nova does not find servers that it has not reported as deleted";
+constexpr const char* kNotShown = "Nova does not show how servers are";
 constexpr const char* kBadSpecs = "flavors have extra specs that cannot be used";
 
 constexpr base::Millis kFirstRetry{1'000};
@@ -35,9 +36,12 @@ constexpr std::size_t kMissingAsked = 500;
 constexpr std::size_t kShownProblems = 5;
 /// The hosts that write `updated` have clocks of their own, and a row may be committed after one with a later time.
 constexpr std::chrono::minutes kOverlap{5};
+/// A controller is not down for longer, or what it knows is too old to be asked about.
+constexpr std::chrono::hours kBeforeStart{7 * 24};
 
 /// "a, b, c and 4 more".
-std::string listed(const std::vector<GuestId>& guests) {
+std::string listed(std::vector<GuestId> guests) {
+    std::sort(guests.begin(), guests.end());
     std::string text;
     for (std::size_t i = 0; i < std::min(guests.size(), kShownProblems); ++i)
         text += (text.empty() ? "" : ", ") + guests[i].str();
@@ -59,13 +63,14 @@ std::string summary(const std::map<std::string, std::size_t>& problems) {
 /// From when on changes are asked for, after a list that Nova gave at `listed_at`. Neither clock is trusted alone: with
 /// the newest time of change one server from a host whose clock is ahead would hide all that happens until then, with
 /// Nova's own clock one that is ahead itself. Empty: that cannot be known.
-std::string changes_since(const std::string& newest_update, base::WallTime listed_at) {
+std::string changes_since(const std::string& newest_update, base::WallTime listed_at,
+                          base::WallTime::duration before = kOverlap) {
     if (listed_at == base::WallTime{}) return {};
     std::string with_micros = newest_update;
     if (with_micros.ends_with('Z')) with_micros.replace(with_micros.size() - 1, 1, ".000000Z");
     const base::WallTime newest = base::from_iso8601(with_micros);
     const base::WallTime from = newest == base::WallTime{} ? listed_at : std::min(newest, listed_at);
-    std::string since = base::to_iso8601(from - kOverlap);
+    std::string since = base::to_iso8601(from - before);
     return since.replace(since.find('.'), std::string::npos, "Z");
 }
 
@@ -128,6 +133,7 @@ private:
         base::WallTime listed_at{};    ///< its first page, by Nova's clock
         std::vector<GuestId> missing;  ///< not asked for yet
         std::vector<GuestId> gone;
+        std::vector<GuestId> not_shown;  ///< their cell is down
         std::vector<GuestId> not_found;  ///< so Nova also answers a user who may not see them
         std::vector<GroupId> missing_groups;
         std::vector<GroupId> gone_groups;
@@ -194,6 +200,7 @@ private:
     }
 
     void find_missing(const PollPtr& poll) {
+        if (!loaded_) view_.keep_restored();
         if (poll->complete) poll->missing = view_.missing();
         poll->missing_groups = view_.missing_groups();
         keep_above_bound(poll->missing);
@@ -217,7 +224,10 @@ private:
                 if (self->handler_ == nullptr) return;
                 const bool found = got && *got;
                 if (got && !found) poll->not_found.push_back(guest);
-                self->note_missing(poll, found && (*got)->deleted, guest, poll->gone);
+                if (!got) poll->not_shown.push_back(guest);
+                const bool deleted = found && (*got)->deleted;
+                if (found && !deleted) self->used(poll, self->view_.take(NovaClient::Servers{**got}));
+                self->note_missing(poll, deleted, guest, poll->gone);
             });
         }
         while (poll->asking < kAskedAtOnce && !poll->missing_groups.empty()) {
@@ -236,12 +246,14 @@ private:
     /// Nova lists a deleted server among those that changed since the poll before. Who may no longer see a server is
     /// shown nothing of it, and is answered that there is none.
     void ask_for_deleted(const PollPtr& poll) {
-        if (changed_since_.empty()) {  // a Nova without a clock: there is no other word of it
+        // What was deleted before the start is among the changes of the days before it.
+        const std::string since = loaded_ ? changed_since_ : changes_since("", poll->listed_at, kBeforeStart);
+        if (since.empty()) {  // a Nova without a clock: there is no other word of it
             poll->gone.insert(poll->gone.end(), poll->not_found.begin(), poll->not_found.end());
             poll->not_found.clear();
             return finish(poll);
         }
-        client_.list_servers(changed_since_, take<NovaClient::Servers>(poll), then(&Impl::keep_undeleted, poll));
+        client_.list_servers(since, take<NovaClient::Servers>(poll), then(&Impl::keep_undeleted, poll));
     }
 
     void keep_undeleted(const PollPtr& poll) {
@@ -271,7 +283,10 @@ private:
         backoff_ = kFirstRetry;
         ended(config_.poll_interval);
         report_problem(kNotListed, "");
-        if (poll->complete) report_problem(kNotFound, listed(poll->not_found));
+        if (poll->complete) {
+            report_problem(kNotFound, listed(poll->not_found));
+            report_problem(kNotShown, listed(poll->not_shown));
+        }
         changed(changes, true);
     }
 

@@ -141,6 +141,17 @@ std::vector<GuestChange> NovaView::take(const std::vector<NovaServer>& servers, 
     return changes;
 }
 
+void NovaView::keep_restored() {
+    for (const auto& [id, place] : inventory_.restored()) {
+        const bool named = poll_ && (poll_->listed_servers.contains(id) || poll_->notified_servers.contains(id));
+        if (named || deleted_.contains(id)) continue;
+        InventoryGuest guest = placed_guest(id, place);
+        const auto group = group_of_.find(id);
+        if (group != group_of_.end()) guest.group = group->second;
+        inventory_.put(std::move(guest));
+    }
+}
+
 std::vector<GuestId> NovaView::missing() const {
     std::vector<GuestId> missing;
     for (const auto& [id, guest] : inventory_.guests()) {

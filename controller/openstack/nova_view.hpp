@@ -40,6 +40,8 @@ public:
     std::vector<GuestChange> take(const std::vector<NovaGroup>& groups);
     /// `listed_at`: by Nova's clock, if it has one.
     std::vector<GuestChange> take(const std::vector<NovaServer>& servers, base::WallTime listed_at = {});
+    /// Servers that were known before a restart and that the poll did not name stay as they were.
+    void keep_restored();
     /// Known servers that a poll at all of them did not name. It may lack those of a cell that is down: only Nova's 404
     /// proves that a server is gone.
     std::vector<base::GuestId> missing() const;

@@ -75,7 +75,7 @@ protected:
                     confirmed.push_back(item.fault.str() + " " + std::to_string(item.revision));
             },
             [this](std::function<void()> call) { boost::asio::post(loop.io, std::move(call)); },
-            [this] { return inventory_known; }};
+            [this](const auto&) { return inventory_known; }};
         alarms = std::make_unique<AlarmManager>(AlarmManager::Options{100, grace}, *rows, std::move(dependencies));
         for (const auto& name : sinks)
             alarms->add_sink(std::make_unique<SinkWorker>(

@@ -316,6 +316,45 @@ TEST_F(EvidenceTest, NovasWordEndsTheFaultOfAServerThatItStoppedDeletedOrShelved
     }
 }
 
+TEST_F(EvidenceTest, WhatACloudHasNotListedSinceARestartEndsNoFault) {
+    source.names_all = true;
+    InventoryGuest stopped = placed("g2", "compute-1");
+    stopped.state = "stopped";
+    up(hello("compute-1", "state", 2), {f1, open_fault("g2", "f2"), open_fault("g9", "f9")});
+    down("compute-1");
+    source.loaded = false;
+    inventory = {};
+    restart();
+    for (const auto& [id, place] : inventory.restored())
+        inventory.put(placed_guest(id, place));
+    stopped.listed = false;
+    inventory.put(stopped);
+    take();
+    source.loaded = true;
+    core->inventory_changed({}, moment);
+    pass(seconds(60));
+    EXPECT_THAT(take(), Not(Contains(HasSubstr("cleared"))));
+    for (const char* fault : {"f1", "f2", "f9"})
+        EXPECT_TRUE(tracked(fault)->fault.open()) << fault;
+}
+
+TEST_F(EvidenceTest, WhatACloudDeletedWhileTheControllerWasAwayEndsItsFault) {
+    source.names_all = true;
+    place("g1", "compute-1");
+    pass(seconds(5));
+    down("compute-1");
+    source.loaded = false;
+    inventory = {};
+    restart();
+    ASSERT_FALSE(inventory.restored().empty());
+    take();
+    source.loaded = true;
+    core->inventory_changed({}, moment);
+    pass(seconds(60));
+    EXPECT_THAT(take(), Contains("f1 cleared 2"));
+    EXPECT_EQ(clear_reason(), kGuestDeleted);
+}
+
 TEST_F(EvidenceTest, ThatNovaHasAServerOnNoHostEndsNoFault) {
     source.names_all = true;
     for (const std::string state : {"active", "building", "error"}) {

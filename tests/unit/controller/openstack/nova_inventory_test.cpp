@@ -204,6 +204,48 @@ TEST_F(NovaInventoryTest, AServerThatIsNotListedStaysUntilNovaHasItNoMore) {
     EXPECT_EQ(problems[kNotFound], "");
 }
 
+TEST_F(NovaInventoryTest, AServerOfBeforeARestartStaysWhileItsCellIsDown) {
+    const json unknown = {{"id", "vm-2"}, {"status", "UNKNOWN"}, {"tenant_id", "project"}};
+    for (const bool is_named : {true, false}) {
+        inventory = {};
+        inventory.restore({{GuestId("vm-2"), {base::HostId("compute-1"), {}, "active", "", true, {}}}});
+        servers = {nova_server("vm-1")};
+        if (is_named) servers.push_back(unknown);
+        hidden = {unknown};
+        start();
+        ASSERT_TRUE(until_loaded());
+        const InventoryGuest* guest = inventory.guest(GuestId("vm-2"));
+        ASSERT_NE(guest, nullptr);
+        EXPECT_FALSE(guest->listed);
+        EXPECT_EQ(guest->host.str(), "compute-1");
+        EXPECT_TRUE(guest->policy.heartbeat);
+        EXPECT_EQ(problems["Nova does not show how servers are"], "vm-2");
+        servers = {nova_server("vm-1"), nova_server("vm-2")};
+        EXPECT_TRUE(loop.until([&] { return inventory.guest(GuestId("vm-2"))->listed; }));
+        EXPECT_TRUE(loop.until([&] { return problems["Nova does not show how servers are"].empty(); }));
+        source->stop();
+    }
+}
+
+TEST_F(NovaInventoryTest, AServerThatWasDeletedWhileTheControllerWasAwayIsGone) {
+    inventory.restore({{GuestId("vm-2"), {base::HostId("compute-1"), {}, "active", "", true, {}}}});
+    servers = {nova_server("vm-1")};
+    deleted = {nova_server("vm-2", "deleted")};
+    start();
+    ASSERT_TRUE(until_loaded());
+    EXPECT_EQ(inventory.guest(GuestId("vm-2")), nullptr);
+    EXPECT_THAT(asked, Contains(HasSubstr("changes-since=2026-11-15T06:30:00Z")));
+}
+
+TEST_F(NovaInventoryTest, AServerOfBeforeARestartThatNovaHasNotReportedAsDeletedStays) {
+    inventory.restore({{GuestId("vm-2"), {base::HostId("compute-1"), {}, "active", "", true, {}}}});
+    servers = {nova_server("vm-1")};
+    start();
+    ASSERT_TRUE(until_loaded());
+    EXPECT_EQ(problems[kNotFound], "vm-2");
+    EXPECT_NE(inventory.guest(GuestId("vm-2")), nullptr);
+}
+
 TEST_F(NovaInventoryTest, AServerThatNovaDoesNotFindAndHasNotReportedAsDeletedStays) {
     servers = {nova_server("vm-1"), nova_server("vm-2")};
     start();
