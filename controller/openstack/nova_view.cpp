@@ -13,6 +13,8 @@ namespace {
 
 /// Twins arrive within milliseconds, redeliveries within a reconnection: some thousand messages.
 constexpr std::size_t kRemembered = 20'000;
+/// The host that a move is announced to, and who notified that it began, have clocks of their own.
+constexpr std::chrono::seconds kClocksDiffer{5};
 
 /// Adds to a set that drops its oldest; false when it was there.
 template <class T>
@@ -56,7 +58,7 @@ NovaView::Effect NovaView::apply(const NovaNotification& notification) {
 
     const GuestId& guest = notification.server.guest.id;
     if (notification.about == About::move) {
-        announce_move(guest, notification.partner, effect.changes);
+        announce_move(notification, effect);
         return effect;
     }
     const GroupId& group = notification.group.group.id;
@@ -98,7 +100,7 @@ void NovaView::apply_state(const NovaNotification& notification, Effect& effect)
         return;
     }
     if (poll_) poll_->notified_servers.insert(guest);
-    put(notification.server, effect.changes);
+    put(notification.server, notification.sent_at, effect.changes);
     Known& known = known_[guest];
     known.as_of = std::max(known.as_of, notification.sent_at);
     if (!known.policy) effect.ask.push_back(guest);
@@ -133,7 +135,7 @@ std::vector<GuestChange> NovaView::take(const std::vector<NovaServer>& servers, 
         if (server.deleted) {
             remove(id, changes);
         } else {
-            put(server, changes);
+            put(server, listed_at, changes);
             Known& known = known_[id];
             known.as_of = std::max(known.as_of, listed_at);
         }
@@ -191,7 +193,7 @@ std::vector<GuestChange> NovaView::answer(const NovaServer& server, base::WallTi
     if (deleted_.contains(id)) return changes;
     if (as_of(id) == known_as_of) {
         if (poll_) poll_->notified_servers.insert(id);
-        server.deleted ? remove(id, changes) : put(server, changes);
+        server.deleted ? remove(id, changes) : put(server, known_as_of, changes);
         return changes;
     }
     const InventoryGuest* guest = inventory_.guest(server.guest.id);
@@ -205,13 +207,15 @@ std::vector<GuestChange> NovaView::answer(const NovaServer& server, base::WallTi
     return changes;
 }
 
-void NovaView::put(const NovaServer& server, std::vector<GuestChange>& changes) {
+void NovaView::put(const NovaServer& server, base::WallTime at, std::vector<GuestChange>& changes) {
     Known& known = known_[server.guest.id];
     learn_flavor(known, server);
     InventoryGuest guest = server.guest;
     // A flavor that is not known yet changes nothing of what was asked for before.
     const InventoryGuest* before = inventory_.guest(guest.id);
     if (before != nullptr) guest.policy = before->policy;
+    if (is_moving(guest.state_description) && (before == nullptr || !is_moving(before->state_description)))
+        known.moves_since = at;
     guest.move_partner = move_partner(before, guest);
     if (known.policy) guest.policy = *known.policy;
     guest.policy.guest = guest.id;
@@ -255,12 +259,19 @@ void NovaView::remove(const GuestId& guest, std::vector<GuestChange>& changes) {
     group_of_.erase(group);
 }
 
-void NovaView::announce_move(const GuestId& guest, const base::HostId& partner, std::vector<GuestChange>& changes) {
+void NovaView::announce_move(const NovaNotification& notification, Effect& effect) {
+    const GuestId& guest = notification.server.guest.id;
     const InventoryGuest* known = inventory_.guest(guest);
-    if (known == nullptr || !is_moving(known->state_description) || known->host == partner) return;
+    if (known == nullptr || !is_moving(known->state_description) || known->host == notification.partner) return;
+    Known& of_guest = known_[guest];
+    const base::WallTime sent_at = notification.sent_at;
+    const bool late = sent_at != base::WallTime{} &&
+                      (sent_at + kClocksDiffer < of_guest.moves_since || sent_at < of_guest.announced_at);
+    if (late) return effect.ask.push_back(guest);
+    of_guest.announced_at = std::max(of_guest.announced_at, sent_at);
     InventoryGuest announced = *known;
-    announced.move_partner = partner;
-    append(changes, inventory_.put(std::move(announced)));
+    announced.move_partner = notification.partner;
+    append(effect.changes, inventory_.put(std::move(announced)));
 }
 
 void NovaView::note_deleted(const GuestId& guest) {

@@ -66,6 +66,8 @@ private:
         std::optional<model::GuestPolicy> policy;  ///< absent until the flavor is known
         std::vector<std::string> problems;
         base::WallTime as_of{};
+        base::WallTime moves_since{};   ///< when it was first seen to move, this time
+        base::WallTime announced_at{};  ///< the newest announcement of a move
     };
     /// What was notified, and what was listed, since a poll began.
     struct Poll {
@@ -77,9 +79,10 @@ private:
 
     bool is_repetition(const std::string& message_id);
     void apply_state(const NovaNotification& notification, Effect& effect);
-    void put(const NovaServer& server, std::vector<GuestChange>& changes);
+    /// `at`: when it was so, by the clock of who says it.
+    void put(const NovaServer& server, base::WallTime at, std::vector<GuestChange>& changes);
     void remove(const base::GuestId& guest, std::vector<GuestChange>& changes);
-    void announce_move(const base::GuestId& guest, const base::HostId& partner, std::vector<GuestChange>& changes);
+    void announce_move(const NovaNotification& notification, Effect& effect);
     void learn_flavor(Known& known, const NovaServer& server);
     void set_problems(Known& known, std::vector<std::string> problems);
     void add_members(const base::GroupId& group, const std::vector<base::GuestId>& members,

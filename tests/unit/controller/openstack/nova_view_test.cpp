@@ -174,6 +174,29 @@ TEST_F(NovaViewTest, WhomAMoveIsAnnouncedToIsKnownWhileItLastsInBothFormats) {
     }
 }
 
+TEST_F(NovaViewTest, ALateAnnouncementOfAnEarlierMoveNamesNobodyNow) {
+    auto moving = server("vm-1");
+    const auto partner = [&] { return inventory.guest(GuestId("vm-1"))->move_partner.str(); };
+    const auto announce = [&](const std::string& host, int sent_at) {
+        NovaNotification move = update(moving, sent_at);
+        move.about = NovaNotification::About::move;
+        move.partner = base::HostId(host);
+        notify(move);
+    };
+    notify(update(moving, 10));
+    moving.guest.state_description = "migrating";
+    notify(update(moving, 100));
+    announce("compute-2", 50);
+    EXPECT_EQ(partner(), "") << "sent before this move began";
+    EXPECT_THAT(asked, ElementsAre(GuestId("vm-1")));
+    announce("compute-3", 98);
+    EXPECT_EQ(partner(), "compute-3") << "its host's clock is behind a little";
+    announce("compute-2", 97);
+    EXPECT_EQ(partner(), "compute-3") << "sent before the announcement that counts";
+    announce("compute-4", 110);
+    EXPECT_EQ(partner(), "compute-4") << "Nova has chosen another host";
+}
+
 TEST_F(NovaViewTest, UnversionedNotificationsAloneGiveTheSame) {
     auto bodies = captured();
     std::erase_if(bodies, [](const std::string& body) { return read_notification(body)->versioned; });
