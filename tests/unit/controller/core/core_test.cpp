@@ -473,30 +473,6 @@ TEST_F(CoverageTest, VisitsTheGuestsThatOneAgentReportsInShortTurns) {
     EXPECT_EQ(visited_in_short_turns(), kGuests + 1);
 }
 
-TEST_F(CoreTest, AnAgentIsSentThatAGuestOnItsWayWasRegistered) {
-    model::GuestReport there = answering("g1", "held");
-    there.hold = "migrating";
-    there.registered_since = moment.wall;
-    model::GuestReport here;
-    here.guest = base::GuestId("g1");
-    here.state = "unregistered";
-    const auto sent_to = [&] { return received<bus::HandBack>("compute-2").size(); };
-    up(hello("compute-2"));
-    const std::size_t before = sent_to();
-    message("compute-2", bus::Guests{{here}, {}});
-    EXPECT_EQ(sent_to(), before) << "nobody else knows it";
-    up(hello("compute-1"), {}, {there});
-    message("compute-2", bus::Guests{{here}, {}});
-    ASSERT_EQ(sent_to(), before + 1);
-    const auto moving = received<bus::HandBack>("compute-2").back();
-    EXPECT_TRUE(moving.moving);
-    ASSERT_EQ(moving.guests.size(), 1U);
-    EXPECT_EQ(moving.guests.front().registered_since, there.registered_since);
-    here.registered_since = moment.wall;
-    message("compute-2", bus::Guests{{here}, {}});
-    EXPECT_EQ(sent_to(), before + 1) << "it has registered there";
-}
-
 TEST_F(CoreTest, AnAgentFollowsTheIoOfGuestsWhosePolicyTakesItIntoAccount) {
     const auto set_policy = [&](base::Millis no_io_for) {
         Policy policy;

@@ -53,16 +53,16 @@ protected:
                                 {"clear_reason", clear_reason}};
             const json alarm = {{"id", "f1"},        {"kind", "agent_lost"}, {"host", "compute-1"}, {"revision", 2},
                                 {"opened_at", time}, {"updated_at", time},   {"cleared_at", time}};
-            json journal = {{"fault", "f1"},
-                            {"number", 1},
-                            {"entries", json::array({entry})},
-                            {"dropped", 0},
-                            {"alarm", alarm},
-                            {"ended", {{"host", "compute-1"}, {"fault", fault}, {"received_at", time}}}};
+            json told = {{"fault", "f1"},
+                         {"number", 1},
+                         {"entries", json::array({entry})},
+                         {"dropped", 0},
+                         {"alarm", alarm},
+                         {"ended", {{"host", "compute-1"}, {"fault", fault}, {"received_at", time}}}};
             body.update({{"controller", name},
                          {"life", life},
                          {"complete", true},
-                         {"journals", json::array({journal})},
+                         {"journals", json::array({told})},
                          {"silent_after_ms", 900},
                          {"agents", json::array()}});
             for (int i = 0; i < 100; ++i)
