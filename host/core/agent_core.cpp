@@ -278,7 +278,6 @@ void AgentCore::machine_unreadable(const GuestId& guest, const std::string& prob
         monitor_.unreadable(guest, now.now, now.wall);
     }
     show_guests_problem(kUnreadable, unreadable_);
-    if (unlisted_.empty()) keep_places();
 }
 
 void AgentCore::set_problem(const std::string& what, const std::string& detail) {

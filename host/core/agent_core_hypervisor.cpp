@@ -186,9 +186,9 @@ bool AgentCore::absence_is_proof() const {
     return proves_absence_ && kept_places_ == places_;
 }
 
-/// While guests are missing, or cannot be read where they are, no place is known in which all of them were.
+/// While guests are missing no place is known in which all of them were.
 void AgentCore::keep_places() {
-    const bool all_there = missing_.empty() && unreadable_.empty();
+    const bool all_there = missing_.empty();
     std::erase_if(kept_places_, [&](const auto& kept) {
         const bool obsolete = !all_there || !places_.contains(kept.first);
         if (obsolete) output_.erase(kPlacesTable, kept.first);

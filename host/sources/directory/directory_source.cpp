@@ -313,13 +313,21 @@ bool DirectorySource::is_connected(const std::string& file, const SocketName& na
 
 /// Who listens there lives, so the machine has not ended. When the connection ends, too, nobody can tell why it did: a
 /// machine whose socket has no name any more cannot remove it.
+/// A guest whose socket has no name is not found at the next start: where it was known is no place that is looked at
+/// then, and its absence there proves nothing.
+void DirectorySource::tell_place() {
+    if (listed_) handler_->on_listed(*this, {nameless_.empty() ? place_ : place_ + " and without a name", true, {}});
+}
+
 void DirectorySource::lost_name(const std::string& file) {
     nameless_.insert(file);
+    tell_place();
     handler_->on_unreadable(known_.at(file).guest, "its socket " + file + " was removed while it is connected");
 }
 
 void DirectorySource::has_name_again(const std::string& file) {
     if (nameless_.erase(file) == 0) return;
+    tell_place();
     const base::GuestId& guest = known_.at(file).guest;
     for (const std::string& other : nameless_) {
         if (known_.at(other).guest == guest) return;

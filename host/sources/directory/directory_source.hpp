@@ -67,6 +67,7 @@ private:
     void no_longer_used(const std::string& file, const base::GuestId& id, wire::ChannelKind kind, Guest& guest);
     void tell_unused();
     bool is_connected(const std::string& file, const SocketName& name);
+    void tell_place();
     void lost_name(const std::string& file);
     void has_name_again(const std::string& file);
     std::string path_of(const std::string& file) const { return directory_ + "/" + file; }

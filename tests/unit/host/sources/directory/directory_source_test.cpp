@@ -302,6 +302,8 @@ TEST_F(DirectorySourceTest, AGuestIsNotGoneBecauseTheNameOfItsSocketIsWhileItIsC
     connected_ = {"a"};
     std::filesystem::remove(dir_ / "channels/org.vitalwire.0.a.sock");
     EXPECT_TRUE(told("unreadable a: its socket org.vitalwire.0.a.sock was removed while it is connected"));
+    ASSERT_THAT(places_, testing::SizeIs(2));
+    EXPECT_NE(places_[0], places_[1]) << "at the next start it is not found where it was known";
     connected_.clear();
     settle();
     EXPECT_THAT(told_, testing::Not(Contains("gone a removed"))) << "its end is not known";
