@@ -170,7 +170,7 @@ void LibvirtSource::on_answer(const LibvirtSession::Answer& answer) {
         read_all_ = true;
         ask_all_later();
         problem("");
-        tell_listed(!answer.domains.empty());
+        tell_listed();
     }
     std::erase_if(domains_, [this](const auto& entry) {
         return entry.second.tracker.is_idle() && !entry.second.unreadable && !changed_.contains(entry.first);
@@ -181,11 +181,11 @@ void LibvirtSource::on_answer(const LibvirtSession::Answer& answer) {
 }
 
 /// A domain that changed while all were read is not judged by that reading, nor by its absence from it.
-/// A libvirtd that has no domain at all may be another one, or a new one.
-void LibvirtSource::tell_listed(bool any) {
+/// A libvirtd that has no domain at all is most often that of a host whose guests were all evacuated.
+void LibvirtSource::tell_listed() {
     if (all_changed_ || std::exchange(listed_, true)) return;
     asked_about_.insert(changed_.begin(), changed_.end());
-    handler_->on_listed(*this, {options_.uri, any, changed_});
+    handler_->on_listed(*this, {options_.uri, true, changed_});
 }
 
 void LibvirtSource::take(const DomainReading& reading) {

@@ -66,7 +66,7 @@ private:
     void watch_transfers();
     bool is_old_news(const Domain& domain) const { return domain.last_news > asked_at_; }
     void follow(Domain& domain, const DomainNews& news);
-    void tell_listed(bool any);
+    void tell_listed();
     void take(const DomainReading& reading);
     void vanished(const base::GuestId& guest);
     void failed(const LibvirtSession::Failure& failure);
