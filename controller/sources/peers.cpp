@@ -135,7 +135,7 @@ void Peers::configure(PeersConfig config) {
         if (known != known_.end() && !known->second.controller.empty()) handler_.peer_removed(known->second.controller);
     }
     for (auto& [url, known] : known_)
-        known.pages = 0;  // nobody takes what is asked for now
+        known.pages = 0;  // answers that are under way are dropped with alive_
     config_ = std::move(config);
     alive_ = std::make_shared<int>();
     timer_.cancel();

@@ -181,7 +181,7 @@ void AgentCore::load_places() {
     kept_places_ = output_.load(kPlacesTable);
 }
 
-/// Where guests were known, and where they are looked for now, is the same.
+/// Guests are looked for in the places in which they were known.
 bool AgentCore::absence_is_proof() const {
     return proves_absence_ && kept_places_ == places_;
 }
