@@ -96,9 +96,9 @@ public:
           hook_(
               command.on_action, [this] { signals_.restore(); },
               [this](std::uint32_t id, vw_answer_t given, const std::string& reason) { answer(id, given, reason); }) {
+        // Before the registration: as soon as the program is registered its vote counts.
+        if (!command_.on_action.empty()) subscribe_actions();
         register_heartbeat();
-        if (command_.on_action.empty()) return;
-        application_.subscribe_actions([this](const vw_action& action) { hook_.start(action, base::Clock::now()); });
     }
 
     int run() {
@@ -112,6 +112,10 @@ public:
     }
 
 private:
+    void subscribe_actions() {
+        application_.subscribe_actions([this](const vw_action& action) { hook_.start(action, base::Clock::now()); });
+    }
+
     void register_heartbeat() {
         Heartbeat heartbeat;
         heartbeat.name = name_;

@@ -346,8 +346,9 @@ void Client::finish() {
 
 void Client::flush() {
     if (!connected()) return;
-    const bool all_sent = send_deregistration() && send_registration() && send_health() && send_subscription() &&
-                          send_want_actions() && send_confirm();
+    // Who is registered and wants to be asked is asked from then on: the wish goes first.
+    const bool all_sent = send_deregistration() && send_want_actions() && send_registration() && send_health() &&
+                          send_subscription() && send_confirm();
     if (watches_writable_ == !all_sent) return;
     watches_writable_ = !all_sent;
     watch_socket();
