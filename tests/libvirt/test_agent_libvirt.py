@@ -107,11 +107,11 @@ class Life(LibvirtAgentTest):
         self.wait_beating(agent)
         self.assert_no_fault(agent)
 
-    def test_a_saved_and_restored_domain_is_no_fault_and_is_challenged_anew(self) -> None:
+    def test_a_saved_domain_is_held_and_is_challenged_again_when_it_is_restored(self) -> None:
         agent = self.beating()
         saved = self.dir / "saved"
         self.domain.save(saved)
-        self.wait_unknown(agent)
+        self.wait_held(agent, "saving")
         self.outlast_deadlines()
         self.domain.restore(saved)
         self.wait_beating(agent)

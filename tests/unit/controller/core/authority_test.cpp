@@ -8,8 +8,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr const char* kForeign = "hosts report faults of guests that the inventory has elsewhere";
-
 constexpr const char* kCopiesOfNowhere = "agents claim that guests answer which were never on their hosts";
 constexpr const char* kClaims = "agents claim guests that are being moved to another host";
 

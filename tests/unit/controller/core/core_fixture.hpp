@@ -18,6 +18,8 @@
 
 namespace vitalwire::controller {
 
+inline constexpr const char* kForeign = "hosts report faults of guests that the inventory has elsewhere";
+
 /// Confirms at once unless it is held, and keeps "f1 opened 1" and the alarm.
 class RecordingSink : public Sink {
 public:

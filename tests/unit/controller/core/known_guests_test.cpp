@@ -10,8 +10,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-constexpr const char* kForeign = "hosts report faults of guests that the inventory has elsewhere";
-
 class KnownGuestsTest : public CoreTest {
 protected:
     /// The controller comes back, and nobody can read the inventory.
