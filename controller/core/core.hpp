@@ -208,6 +208,7 @@ private:
 
     void housekeeping(base::Moment moment);
     void check_agents(base::Moment moment);
+    std::set<base::HostId> missing_agents(base::Moment moment) const;
     void welcome(const base::HostId& host, base::Moment moment);
     void send_time(base::Moment moment);
     void check_silence(base::Moment moment);

@@ -70,6 +70,7 @@ private:
 
 void Core::housekeeping(Moment moment) {
     check_agents(moment);
+    groups_.set_missing(missing_agents(moment), moment.wall);
     send_time(moment);
     retry_rejected(moment);
     end_by_evidence(moment);
@@ -112,6 +113,19 @@ void Core::check_agents(Moment moment) {
     }
     for (const HostId& host : gone)
         remove_agent(host);
+}
+
+/// Those that are away for longer than a restart takes, and hosts that have had time to get an agent and have none.
+std::set<HostId> Core::missing_agents(Moment moment) const {
+    std::set<HostId> missing;
+    for (const auto& [host, agent] : fleet_.agents()) {
+        if (!agent.connected && moment.steady - agent.away_since > kAgentPatience) missing.insert(host);
+    }
+    if (moment.steady < names_from_) return missing;
+    for (const HostId& host : context_.inventory.hosts()) {
+        if (!names_.has_agent(host)) missing.insert(names_.agent_of(host));
+    }
+    return missing;
 }
 
 /// An agent that ends closes its connection; one that falls silent with it open is notified at once.

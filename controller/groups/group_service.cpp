@@ -208,6 +208,11 @@ void GroupService::notify_joined(const std::vector<const InventoryGuest*>& joine
     }
 }
 
+void GroupService::expect(const HostId& host) {
+    missing_.erase(host);
+    expected_[host] = ++events_;
+}
+
 void GroupService::initial_sync(const HostId& host, base::WallTime now) {
     if (!is_synced(host)) return;
     const auto expected = expected_.extract(host);
@@ -248,8 +253,8 @@ void GroupService::notify_of_all(const HostId& host, const GroupId& group, const
     std::vector<const InventoryGuest*> all = inventory_.of_group(group);
     std::erase_if(all, [this](const InventoryGuest* guest) { return !takes_part(*guest); });
     for (const InventoryGuest* member : all) {
-        // More is known of a guest in a moment when its agent is not there yet.
-        if (!is_synced(agent_of(*member))) continue;
+        // More is known of it in a moment.
+        if (is_awaited(agent_of(*member))) continue;
         group::Hop here{host, {}};
         for (const InventoryGuest* guest : all) {
             if (agent_of(*guest) == host && guest->policy.messaging && guest != member)
@@ -265,6 +270,21 @@ void GroupService::agent_down(const HostId& host) {
     synced_.erase(host);
 }
 
+void GroupService::set_missing(std::set<HostId> hosts, base::WallTime now) {
+    const auto before = std::exchange(missing_, std::move(hosts));
+    const std::string timestamp = base::to_iso8601(now);
+    for (const HostId& host : missing_) {
+        if (before.contains(host)) continue;
+        std::vector<const InventoryGuest*> guests;
+        for (const InventoryGuest* guest : names_.guests_of(host)) {
+            if (!takes_part(*guest) || agent_of(*guest) != host) continue;
+            guests.push_back(guest);
+            notified_heartbeat_[guest->id] = heartbeat_of(guest->id, host);
+        }
+        notify_earlier(guests, ++events_, timestamp);
+    }
+}
+
 bool GroupService::is_primary(const HostId& host) const {
     const Agent* agent = fleet_.find(host);
     return agent != nullptr && agent->connected && agent->is_primary;
@@ -273,6 +293,11 @@ bool GroupService::is_primary(const HostId& host) const {
 bool GroupService::is_synced(const HostId& host) const {
     const Agent* agent = fleet_.find(host);
     return agent != nullptr && agent->connected && agent->synced;
+}
+
+/// Its agent comes back in a moment, or sends its snapshot just now. A guest may be on no host, which has no agent.
+bool GroupService::is_awaited(const HostId& host) const {
+    return !host.empty() && !is_synced(host) && !missing_.contains(host);
 }
 
 bool GroupService::synced_after(const HostId& host, std::uint64_t event) const {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -54,7 +55,7 @@ public:
     void inventory_changed(const std::vector<GuestChange>& changes, base::WallTime now);
     /// An agent has connected, or its snapshot is complete. Until its initial sync its guests are notified of no
     /// change, and nobody of theirs.
-    void expect(const base::HostId& host) { expected_[host] = ++events_; }
+    void expect(const base::HostId& host);
     /// The agent's stream of broadcasts starts again: it has connected again, or named another primary. In between
     /// another controller may have delivered newer ones of its guests, and it may send again what it had no answer to:
     /// what was kept of them is dropped, and counted for those who do not get it.
@@ -64,6 +65,9 @@ public:
     /// notified of each peer once, each in one go. What their guests have already the agents know.
     void initial_sync(const base::HostId& host, base::WallTime now);
     void agent_down(const base::HostId& host);
+    /// All hosts whose agent is away and not expected back in a moment. Their guests are not monitored, of which their
+    /// peers are notified once: those of hosts that are synced now, and of others with their initial sync.
+    void set_missing(std::set<base::HostId> hosts, base::WallTime now);
     /// Its agent fell silent although others are heard, or is heard again: so its guests are not watched, or are.
     void reachability_changed(const base::HostId& host, base::WallTime now);
     /// An agent's report of a guest changed what its peers know of its heartbeat.
@@ -91,6 +95,7 @@ private:
     bool takes_part(const InventoryGuest& guest) const;
     bool is_primary(const base::HostId& host) const;
     bool is_synced(const base::HostId& host) const;
+    bool is_awaited(const base::HostId& host) const;
     bool has_channel(const base::HostId& host, const base::GuestId& guest) const;
     bool keep(const base::HostId& host, const base::GuestId& guest, const bus::GroupDeliver& message,
               base::TimePoint now);
@@ -122,6 +127,7 @@ private:
     std::uint64_t events_ = 0;
     std::map<base::HostId, std::uint64_t> expected_;           ///< not synced yet, and since which event
     std::map<base::HostId, std::uint64_t> synced_;             ///< connected, and at which event
+    std::set<base::HostId> missing_;                           ///< and their peers are notified of it
     std::map<base::GuestId, std::string> notified_heartbeat_;  ///< of guests in groups
     std::map<base::GroupId, GroupCounters> counters_;
     GroupCounters totals_;

@@ -65,34 +65,6 @@ TEST_F(CoreTest, ExpectsNobodyOfAServerInRescueMode) {
     EXPECT_TRUE(received<bus::Policies>("compute-1").back().policies.at(0).heartbeat);
 }
 
-TEST_F(CoreTest, PeersAreNotifiedThatAGuestOfASilentHostIsNotWatched) {
-    inventory.put_group({base::GroupId("g"), "g", "p"});
-    for (const auto& [guest, host] : {std::pair("g1", "compute-1"), std::pair("g2", "compute-2")}) {
-        InventoryGuest member = placed(guest, host);
-        member.policy.messaging = true;
-        member.group = base::GroupId("g");
-        member.project = "p";
-        inventory.put(member);
-    }
-    core->inventory_changed({}, moment);
-    up(hello("compute-1"), {}, {answering("g1")});
-    up(hello("compute-2"), {}, {answering("g2")});
-    keep_alive({"compute-1", "compute-2"}, seconds(1));
-    const auto heartbeats = [this] {
-        std::vector<std::string> told;
-        for (const auto& notify : received<bus::GroupNotify>("compute-2"))
-            if (notify.state.instance_id == "g1") told.push_back(*notify.state.heartbeat);
-        sent.clear();
-        return told;
-    };
-    EXPECT_THAT(heartbeats(), testing::Contains("healthy"));
-    keep_alive({"compute-2"}, seconds(1));
-    EXPECT_THAT(heartbeats(), ElementsAre("unmonitored"));
-    EXPECT_EQ(core->groups().state(base::GuestId("g1")).heartbeat, "unmonitored");
-    keep_alive({"compute-1", "compute-2"}, seconds(1));
-    EXPECT_THAT(heartbeats(), ElementsAre("healthy"));
-}
-
 TEST_F(CoreTest, IgnoresWhatComesByAConnectionThatIsNoLongerTheAgents) {
     up(hello("compute-1"));
     core->message(1, base::HostId("compute-1"), bus::Faults{{f1}, {}}, moment);

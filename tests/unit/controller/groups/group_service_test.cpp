@@ -399,6 +399,39 @@ TEST_F(GroupServiceTest, WhoWasSyncedBeforeAnAgentCameIsNotifiedOfItsGuests) {
                                     "h2: notify c b active unmonitored"));
 }
 
+TEST_F(GroupServiceTest, PeersAreNotifiedOnceThatAMissingAgentMonitorsNobodyAndAgainWhenItIsBack) {
+    for (const char* host : {"h1", "h2"})
+        service_.initial_sync(HostId(host), {});
+    report("c", "h2", "registered");
+    take();
+    fleet_.down(HostId("h2"), {});
+    service_.agent_down(HostId("h2"));
+    service_.set_missing({}, {});
+    EXPECT_THAT(take(), IsEmpty()) << "it may be restarting";
+    service_.set_missing({HostId("h2")}, {});
+    service_.set_missing({HostId("h2")}, {});
+    EXPECT_THAT(take(), ElementsAre("h1: notify a,b c active unmonitored"));
+    connect("h2");
+    service_.expect(HostId("h2"));
+    report("c", "h2", "registered");
+    service_.initial_sync(HostId("h2"), {});
+    EXPECT_THAT(take(), Contains("h1: notify a,b c active healthy"));
+}
+
+TEST_F(GroupServiceTest, AnAgentThatComesLaterIsNotifiedOfTheGuestsOfOneThatIsMissing) {
+    fleet_.down(HostId("h2"), {});
+    service_.agent_down(HostId("h2"));
+    service_.set_missing({HostId("h2")}, {});
+    service_.initial_sync(HostId("h1"), {});
+    EXPECT_THAT(take(), Contains("h1: notify a,b c active unmonitored"));
+}
+
+TEST_F(GroupServiceTest, AnAgentThatComesIsNotifiedOfAPeerThatIsOnNoHost) {
+    inventory_.put(guest("shelved", "", "g"));
+    service_.initial_sync(HostId("h1"), {});
+    EXPECT_THAT(take(), Contains("h1: notify a,b shelved active unmonitored"));
+}
+
 TEST_F(GroupServiceTest, WhatTheCloudKnowsIsCutToWhatTheWireAllows) {
     auto long_winded = guest("a", "h1", "g");
     long_winded.display_name = std::string(300, 'n');
