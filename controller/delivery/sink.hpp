@@ -26,7 +26,8 @@ struct ShownAlarm {
 class Sink {
 public:
     using Done = std::function<void(Outcome)>;
-    using Listed = std::function<void(const base::Result<std::vector<ShownAlarm>>&)>;
+    using Shown = tl::expected<std::vector<ShownAlarm>, Outcome>;  ///< or why it could not be read
+    using Listed = std::function<void(const Shown&)>;
 
     virtual ~Sink() = default;
     /// Of a sink that listens, once everything is in place: where it cannot, it fails.

@@ -120,6 +120,7 @@ void SinkQueue::receiver_changed() {
     answered_ = false;
     for (auto& [name, route] : routes_) {
         route.away_since.reset();
+        route.not_before = {};
         route.answered = false;
         for (const auto& [when, lane] : std::exchange(route.waiting, {})) {
             end_failing(*lane);
@@ -156,7 +157,7 @@ std::optional<SinkQueue::Attempt> SinkQueue::next(base::TimePoint now) {
 }
 
 std::optional<SinkQueue::Attempt> SinkQueue::next_of(Route& route, base::TimePoint now) {
-    if (!may_send(route) || (route.away_since && now < route.retry_at)) return std::nullopt;
+    if (!may_send(route) || now < route.not_before || (route.away_since && now < route.retry_at)) return std::nullopt;
     while (!route.ready.empty()) {
         Lane& lane = *route.ready.pop();
         --lane.in_ready;
@@ -197,7 +198,8 @@ base::TimePoint SinkQueue::due_of(const Route& route) const {
     } else if (!route.waiting.empty()) {
         due = route.waiting.begin()->first;
     }
-    return route.away_since && due != base::kNever ? std::max(due, route.retry_at) : due;
+    if (due == base::kNever) return due;
+    return std::max({due, route.not_before, route.away_since ? route.retry_at : due});
 }
 
 void SinkQueue::ended(std::uint64_t ticket, const Outcome& outcome, base::TimePoint now) {
@@ -240,7 +242,9 @@ void SinkQueue::fail(const UnderWay& attempt, const Outcome& outcome, base::Time
     // Failing while the receiver takes messages about others: it concerns this subject alone.
     const bool stuck = is_stuck(*attempt.lane);
     requeue(*attempt.lane, outcome, now);
-    if (!stuck) receiver_away(*attempt.route, attempt.started, now, outcome.delay);
+    if (stuck) return;
+    attempt.route->not_before = std::max(attempt.route->not_before, now + outcome.delay);
+    receiver_away(*attempt.route, attempt.started, now);
 }
 
 std::vector<AckChange> SinkQueue::take_changes() {
@@ -293,6 +297,10 @@ std::optional<base::TimePoint> SinkQueue::away_since() const {
         if (route.away_since && (!since || *route.away_since < *since)) since = route.away_since;
     }
     return since;
+}
+
+bool SinkQueue::asked_to_wait(base::TimePoint now) const {
+    return std::any_of(routes_.begin(), routes_.end(), [&](const auto& item) { return now < item.second.not_before; });
 }
 
 bool SinkQueue::answers() const {
@@ -359,7 +367,7 @@ void SinkQueue::requeue(Lane& lane, const Outcome& outcome, base::TimePoint now)
     wait_until(lane, now + std::max<base::Duration>(backoff(std::max(lane.failures, 1)), outcome.delay));
 }
 
-void SinkQueue::receiver_away(Route& route, base::TimePoint started, base::TimePoint now, base::Millis delay) {
+void SinkQueue::receiver_away(Route& route, base::TimePoint started, base::TimePoint now) {
     const bool known_already = route.away_since && started < route.last_away_at;
     if (known_already) return;
     if (!route.away_since) {
@@ -368,7 +376,7 @@ void SinkQueue::receiver_away(Route& route, base::TimePoint started, base::TimeP
     }
     ++route.away_failures;
     route.last_away_at = now;
-    route.retry_at = now + std::max<base::Duration>(backoff(route.away_failures), delay);
+    route.retry_at = now + backoff(route.away_failures);
 }
 
 /// Those that failed while the receiver was away need not wait any longer; those that fail for themselves do.

@@ -92,6 +92,8 @@ public:
     std::uint64_t failures_in_a_row() const { return failures_in_a_row_; }
     /// Since when a receiver is away; absent when none is.
     std::optional<base::TimePoint> away_since() const;
+    /// A receiver has asked to be left alone until later.
+    bool asked_to_wait(base::TimePoint now) const;
     /// A receiver has answered since the start, or since it changed, and so has each that something is to be sent to.
     bool answers() const;
     /// Subjects whose messages fail while others are taken, also while one is tried again.
@@ -127,6 +129,7 @@ private:
         int away_failures = 0;
         base::TimePoint last_away_at{};
         base::TimePoint retry_at{};
+        base::TimePoint not_before{};  ///< as the receiver asked, whatever else it answers
         base::TimePoint last_success_at{};
         bool answered = false;
 
@@ -156,7 +159,7 @@ private:
     void succeed(const UnderWay& attempt, const Outcome& outcome, base::TimePoint now);
     void fail(const UnderWay& attempt, const Outcome& outcome, base::TimePoint now);
     void requeue(Lane& lane, const Outcome& outcome, base::TimePoint now);
-    void receiver_away(Route& route, base::TimePoint started, base::TimePoint now, base::Millis delay);
+    void receiver_away(Route& route, base::TimePoint started, base::TimePoint now);
     void receiver_back(Route& route);
     bool take_token(Lane& lane, base::TimePoint now) const;
     base::Duration backoff(int failures);

@@ -93,15 +93,16 @@ void SinkWorker::add_reconcile_metrics() {
 void SinkWorker::arm_reconcile() {
     reconcile_timer_.after(*sink_->reconcile_interval(), [this] {
         arm_reconcile();
-        context_.reconcile();
+        const base::TimePoint now = base::Clock::now();
+        if (now >= list_from_ && !queue_.asked_to_wait(now)) context_.reconcile();
     });
 }
 
 void SinkWorker::list(std::function<void(const std::vector<ShownAlarm>&)> listed) {
-    sink_->list([this, listed = std::move(listed), alive = std::weak_ptr(alive_)](const auto& shown) {
+    sink_->list([this, listed = std::move(listed), alive = std::weak_ptr(alive_)](const Sink::Shown& shown) {
         if (alive.expired() || stopped_) return;
-        shell_.problems.set("sink " + name_ + " cannot be compared with its receiver",
-                            shown ? "" : shown.error().message);
+        shell_.problems.set("sink " + name_ + " cannot be compared with its receiver", shown ? "" : shown.error().why);
+        if (!shown) list_from_ = base::Clock::now() + shown.error().delay;
         if (shown) listed(*shown);
     });
 }

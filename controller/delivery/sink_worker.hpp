@@ -72,6 +72,7 @@ private:
     std::set<std::uint64_t> under_way_;  ///< tickets
     runtime::Timer timer_;
     runtime::Timer reconcile_timer_;
+    base::TimePoint list_from_{};  ///< as the receiver asked
     bool pumping_ = false;
     bool stopped_ = false;
     std::uint64_t delivered_ = 0;

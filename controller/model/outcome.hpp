@@ -19,7 +19,7 @@ struct Outcome {
     };
     Kind kind = Kind::confirmed;
     std::string why;       ///< for operators; empty when confirmed; holds no secret
-    base::Millis delay{};  ///< of `retry`: no attempt before it, as the receiver asked
+    base::Millis delay{};  ///< of `retry` and `refused`: no attempt before it, as the receiver asked
     bool unsent = false;   ///< of `retry`: nobody was connected, so the receiver cannot have this one
 
     static Outcome confirmed() { return {}; }
@@ -27,7 +27,7 @@ struct Outcome {
     static Outcome later(std::string why, base::Millis delay) { return {Kind::later, std::move(why), delay}; }
     static Outcome retry(std::string why, base::Millis delay = {}) { return {Kind::retry, std::move(why), delay}; }
     static Outcome unreachable(std::string why) { return {Kind::retry, std::move(why), {}, true}; }
-    static Outcome refused(std::string why) { return {Kind::refused, std::move(why)}; }
+    static Outcome refused(std::string why, base::Millis delay = {}) { return {Kind::refused, std::move(why), delay}; }
 };
 
 }  // namespace vitalwire::controller

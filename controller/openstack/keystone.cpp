@@ -12,6 +12,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "controller/openstack/endpoints.hpp"
+#include "runtime/http/retry_after.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
@@ -325,7 +326,8 @@ private:
                    [self = shared_from_this(), now, change = change_](const Result<HttpClientResponse>& response) {
                        if (self->stopped_) return;
                        self->asking_ = false;
-                       self->note(self->read(response, now));
+                       const base::Millis asked_to_wait = response ? runtime::retry_after(*response) : base::Millis(0);
+                       self->note(self->read(response, now), asked_to_wait);
                        if (change != self->change_) self->pause_until_ = {};  // that was about the secrets before
                        self->answer_all();
                    });
@@ -344,7 +346,7 @@ private:
         return fail(refused ? Errc::permission : Errc::unavailable, "Keystone: " + describe_answer(*response));
     }
 
-    void note(Result<KeystoneSession> session) {
+    void note(Result<KeystoneSession> session, base::Millis asked_to_wait) {
         if (session) {
             session_ = std::move(*session);
             problem_.reset();
@@ -354,7 +356,8 @@ private:
         if (!problem_ || problem_->message != session.error().message)
             log::warning("no token from Keystone", {{"why", session.error().message}});
         const bool refused = session.error().code == Errc::permission;
-        pause_until_ = base::Clock::now() + (refused ? kPauseAfterRefusal : kPauseAfterFailure);
+        const base::Millis pause = refused ? kPauseAfterRefusal : kPauseAfterFailure;
+        pause_until_ = base::Clock::now() + std::max(pause, asked_to_wait);
         problem_ = std::move(session.error());
     }
 

@@ -4,12 +4,11 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "runtime/http/retry_after.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
 
-using base::Errc;
-using base::fail;
 using base::Result;
 using nlohmann::json;
 using runtime::HttpClientRequest;
@@ -23,12 +22,17 @@ constexpr std::size_t kAlarmsInPage = 1000;
 constexpr int kMaxPages = 100;
 constexpr wire::JsonLimits kPageLimits{16, 20'000};
 
-Result<json> alarms_in(const Result<HttpClientResponse>& response) {
-    if (!response) return tl::make_unexpected(response.error());
-    if (response->status != 200) return fail(Errc::unavailable, "Vitrage: " + describe_answer(*response));
+tl::unexpected<Outcome> unreadable(std::string why, base::Millis delay = {}) {
+    return tl::make_unexpected(Outcome::retry(std::move(why), delay));
+}
+
+tl::expected<json, Outcome> alarms_in(const Result<HttpClientResponse>& response) {
+    if (!response) return unreadable(response.error().message);
+    if (response->status != 200)
+        return unreadable("Vitrage: " + describe_answer(*response), runtime::retry_after(*response));
     auto alarms = wire::parse_array(response->body, kPageLimits);
-    if (!alarms) return fail(Errc::malformed, "Vitrage's list of alarms: " + alarms.error().message);
-    return alarms;
+    if (!alarms) return unreadable("Vitrage's list of alarms: " + alarms.error().message);
+    return std::move(*alarms);
 }
 
 std::string first_page() {
@@ -75,7 +79,7 @@ private:
         });
     }
 
-    void take_page(const Result<json>& page, const std::shared_ptr<Alarms>& alarms) {
+    void take_page(const tl::expected<json, Outcome>& page, const std::shared_ptr<Alarms>& alarms) {
         if (!page) return answer(tl::make_unexpected(page.error()));
         for (const json& alarm : *page) {
             if (wire::text_or(alarm, "vitrage_type") != "vitalwire") continue;
@@ -84,13 +88,12 @@ private:
         }
         if (page->size() < kAlarmsInPage) return answer(std::move(*alarms));
         const std::string last = wire::text_or(page->back(), "vitrage_id");
-        if (!base::is_uuid(last))
-            return answer(fail(Errc::malformed, "Vitrage's list of alarms: one has no vitrage_id"));
-        if (++pages_ >= kMaxPages) return answer(fail(Errc::too_large, "Vitrage's list of alarms does not end"));
+        if (!base::is_uuid(last)) return answer(unreadable("Vitrage's list of alarms: one has no vitrage_id"));
+        if (++pages_ >= kMaxPages) return answer(unreadable("Vitrage's list of alarms does not end"));
         next_page(first_page() + "&marker=" + last, alarms);
     }
 
-    void answer(const Result<Alarms>& alarms) {
+    void answer(const tl::expected<Alarms, Outcome>& alarms) {
         pages_ = 0;
         for (const Listed& listed : std::exchange(asked_, {}))
             listed(alarms);

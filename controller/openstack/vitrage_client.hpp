@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "controller/model/outcome.hpp"
 #include "controller/openstack/keystone.hpp"
 
 namespace vitalwire::controller {
@@ -24,7 +25,7 @@ class VitrageClient {
 public:
     using Posted = std::function<void(const base::Result<runtime::HttpClientResponse>&)>;
     using Alarms = std::vector<VitrageAlarm>;
-    using Listed = std::function<void(const base::Result<Alarms>&)>;
+    using Listed = std::function<void(const tl::expected<Alarms, Outcome>&)>;
 
     explicit VitrageClient(Keystone& keystone);
     ~VitrageClient();
@@ -34,8 +35,7 @@ public:
     /// POST /v1/event. 200 means no more than that Vitrage has read the request.
     void post(const nlohmann::json& event, Posted posted);
     /// The datasource's alarms of all projects, at some moment after this call. One list is asked for at a time; who
-    /// asks while it is under way shares the next one. Errors: those of Keystone::call, unavailable (any status but
-    /// 200), malformed, too_large.
+    /// asks while it is under way shares the next one. Otherwise: why it could not be read, to be retried.
     void list(Listed listed);
 
 private:

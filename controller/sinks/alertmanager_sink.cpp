@@ -13,12 +13,11 @@
 #include "controller/sinks/http_target.hpp"
 #include "controller/sinks/sink_types.hpp"
 #include "runtime/http/http_date.hpp"
+#include "runtime/http/retry_after.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
 
-using base::Errc;
-using base::fail;
 using base::Result;
 using nlohmann::json;
 using runtime::HttpClientRequest;
@@ -96,6 +95,9 @@ private:
     base::WallTime::duration ahead_{};
 };
 
+/// What Alertmanager shows, or why it could not be read.
+using Alerts = tl::expected<json, Outcome>;
+
 /// What identifies an alert: its labels.
 using Labels = std::map<std::string, std::string>;
 
@@ -161,7 +163,7 @@ private:
     void list_piece(std::size_t piece, const std::shared_ptr<std::vector<ShownAlarm>>& shown, Listed listed) {
         if (piece == kPieces.size()) return listed(std::move(*shown));
         get_alerts(std::string("&filter=instance_id") + kPieces.at(piece),
-                   [this, piece, shown, listed = std::move(listed)](const Result<json>& alerts) {
+                   [this, piece, shown, listed = std::move(listed)](const Alerts& alerts) {
                        if (!alerts) return listed(tl::make_unexpected(alerts.error()));
                        add_shown(*alerts, *shown);
                        list_piece(piece + 1, shown, listed);
@@ -180,8 +182,15 @@ private:
         std::string filter;
         for (const std::string& pattern : patterns)
             filter += (filter.empty() ? "&filter=instance_id%3D~%22(" : "%7C") + pattern;
-        get_alerts(filter + ")%22", [this, asked = std::move(asked)](const Result<json>& alerts) {
-            for (const Delivery& delivery : asked)
+        get_alerts(filter + ")%22", [this, asked = std::move(asked)](const Alerts& alerts) {
+            std::vector<Delivery> answered = asked;
+            // Whatever waits would ask in spite of Retry-After.
+            const bool asked_to_wait = !alerts && alerts.error().delay > base::Millis(0);
+            if (asked_to_wait) {
+                for (Delivery& delivery : std::exchange(waiting_, {}))
+                    answered.push_back(std::move(delivery));
+            }
+            for (const Delivery& delivery : answered)
                 deliver_to(alerts, delivery);
             ask_for_waiting();
         });
@@ -189,8 +198,8 @@ private:
 
     /// An end is that of this fault's alert. Another fault's with the same labels, perhaps of another controller, has
     /// an end of its own, or runs out.
-    void deliver_to(const Result<json>& alerts, const Delivery& delivery) {
-        if (!alerts) return delivery.done(Outcome::retry(alerts.error().message));
+    void deliver_to(const Alerts& alerts, const Delivery& delivery) {
+        if (!alerts) return delivery.done(alerts.error());
         const Shown shown = labels_shown(*alerts, delivery.event.alarm);
         if (delivery.event.change != AlarmChange::cleared) {
             std::vector<Labels> all = shown.its_own;
@@ -212,7 +221,22 @@ private:
         request.method = "POST";
         request.url += kAlerts;
         request.body = wire::dump(body);
-        send(std::move(request), [done](const auto& response) { done(outcome_of(response)); });
+        send(std::move(request), [done](const auto& response) { done(outcome_of_post(response)); });
+    }
+
+    static std::string other_success(const HttpClientResponse& response) {
+        return "HTTP " + std::to_string(response.status) + ", expected Alertmanager's 200";
+    }
+
+    /// It answers 200 and nothing in it, or an object. What stands before it answers otherwise, with a page to log in
+    /// for one.
+    static Outcome outcome_of_post(const Result<HttpClientResponse>& response) {
+        Outcome outcome = outcome_of(response);
+        if (outcome.kind != Outcome::Kind::confirmed) return outcome;
+        if (response->status != 200) return Outcome::retry(other_success(*response));
+        const bool its_own = response->body.empty() || wire::parse_object(response->body, kAlertsLimits) ||
+                             wire::parse_array(response->body, kAlertsLimits);
+        return its_own ? outcome : Outcome::retry("HTTP 200 with a body that is not Alertmanager's");
     }
 
     json to_alert(const Labels& labels, const AlarmEvent& event) const {
@@ -254,15 +278,19 @@ private:
         return at == std::string::npos ? url : url.replace(at, kKindOf.size(), kind);
     }
 
-    void get_alerts(const std::string& filter, std::function<void(const Result<json>&)> got) {
+    void get_alerts(const std::string& filter, std::function<void(const Alerts&)> got) {
         HttpClientRequest request = options_.request;
         request.url += kAlerts + (kOurAlerts + filter);
         send(std::move(request), [got = std::move(got)](const Result<HttpClientResponse>& response) {
-            if (!response) return got(tl::make_unexpected(response.error()));
-            if (response->status != 200) return got(fail(Errc::unavailable, outcome_of(response).why));
+            const auto failed = [&](std::string why, base::Millis delay = {}) {
+                got(tl::make_unexpected(Outcome::retry(std::move(why), delay)));
+            };
+            if (!response) return failed(response.error().message);
+            if (response->status / 100 != 2) return failed(outcome_of(response).why, runtime::retry_after(*response));
+            if (response->status != 200) return failed(other_success(*response));
             auto alerts = wire::parse_array(response->body, kAlertsLimits);
-            if (!alerts) return got(fail(Errc::malformed, "Alertmanager's list of alerts: " + alerts.error().message));
-            got(std::move(alerts));
+            if (!alerts) return failed("Alertmanager's list of alerts: " + alerts.error().message);
+            got(std::move(*alerts));
         });
     }
 

@@ -1,12 +1,11 @@
 #include "controller/sinks/http_target.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <string>
 #include <string_view>
 
 #include "base/text.hpp"
-#include "runtime/http/http_date.hpp"
+#include "runtime/http/retry_after.hpp"
 #include "runtime/listen.hpp"
 #include "runtime/secret.hpp"
 
@@ -71,24 +70,6 @@ void read_headers(ConfigReader& section, HttpClientRequest& request) {
     if (!secret.empty()) request.headers[secret_header] = secret;
 }
 
-/// What a receiver that has too much to do, or is being updated, asks for; a fault is not held back for longer.
-base::Millis retry_after(const HttpClientResponse& response) {
-    constexpr base::Millis kLongest = std::chrono::minutes(1);
-    const auto header = response.headers.find("retry-after");
-    if (header == response.headers.end() || (response.status != 429 && response.status != 503)) return {};
-    long seconds = 0;
-    const std::string& text = header->second;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-    if (error == std::errc::result_out_of_range) return kLongest;
-    if (error == std::errc() && end == text.data() + text.size())
-        return std::clamp<base::Millis>(std::chrono::seconds(std::min(seconds, 3600L)), base::Millis(0), kLongest);
-    const auto until = runtime::parse_http_date(text);
-    const auto date = response.headers.find("date");
-    const auto now = date == response.headers.end() ? std::nullopt : runtime::parse_http_date(date->second);
-    if (!until || !now) return {};
-    return std::clamp(std::chrono::duration_cast<base::Millis>(*until - *now), base::Millis(0), kLongest);
-}
-
 void check_url(ConfigReader& section, const std::string& url) {
     if (url.empty()) return;  // reported as missing
     const std::size_t host = std::min(url.find("//"), url.size());
@@ -130,8 +111,8 @@ Outcome outcome_of(const base::Result<HttpClientResponse>& response) {
         why += " to " + base::escape(location->second, kShownBody) + ", which is not followed";
     if (!response->body.empty()) why += ": " + base::escape(response->body, kShownBody);
     const bool about_the_message = status == 400 || status == 409 || status == 413 || status == 415 || status == 422;
-    return about_the_message ? Outcome::refused(std::move(why))
-                             : Outcome::retry(std::move(why), retry_after(*response));
+    const base::Millis delay = runtime::retry_after(*response);
+    return about_the_message ? Outcome::refused(std::move(why), delay) : Outcome::retry(std::move(why), delay);
 }
 
 }  // namespace vitalwire::controller

@@ -12,8 +12,8 @@ namespace vitalwire::controller {
 runtime::HttpClientRequest read_http_target(runtime::ConfigReader& section);
 
 /// 2xx confirms. 400, 409, 413, 415 and 422 are about the message: refused. Everything else (no answer, 401 while the
-/// identity service is away, 404 before the receiver's application is up, 5xx) may be better later; with Retry-After of
-/// 429 and 503 not before that.
+/// identity service is away, 404 before the receiver's application is up, 5xx) may be better later; with Retry-After
+/// not before that.
 Outcome outcome_of(const base::Result<runtime::HttpClientResponse>& response);
 
 }  // namespace vitalwire::controller

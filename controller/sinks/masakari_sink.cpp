@@ -12,6 +12,7 @@
 #include "controller/openstack/keystone.hpp"
 #include "controller/sinks/http_target.hpp"
 #include "controller/sinks/sink_types.hpp"
+#include "runtime/http/retry_after.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::controller {
@@ -195,6 +196,10 @@ private:
         call(std::move(request), [this, event, done](const auto& response) {
             if (!response) return done(Outcome::retry(response.error().message));
             if (lists(*response, event)) return end(event, Outcome::confirmed(), done);
+            if (response->status != 200)
+                return done(Outcome::refused(
+                    "HTTP 409, and Masakari's list of notifications cannot be read: " + describe_answer(*response),
+                    runtime::retry_after(*response)));
             done(Outcome::refused(
                 "HTTP 409: Masakari has an earlier notification of this server and takes no other within 3 min"));
         });

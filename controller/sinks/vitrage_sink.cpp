@@ -88,7 +88,7 @@ public:
     std::optional<base::Millis> reconcile_interval() const override { return options_.reconcile_interval; }
 
     void list(Listed listed) override {
-        vitrage_.list([listed = std::move(listed)](const base::Result<VitrageClient::Alarms>& alarms) {
+        vitrage_.list([listed = std::move(listed)](const tl::expected<VitrageClient::Alarms, Outcome>& alarms) {
             if (!alarms) return listed(tl::make_unexpected(alarms.error()));
             std::vector<ShownAlarm> shown;
             for (const VitrageAlarm& alarm : *alarms) {
@@ -148,8 +148,8 @@ private:
     }
 
     void ask(const AttemptPtr& attempt) {
-        vitrage_.list([this, attempt](const base::Result<VitrageClient::Alarms>& alarms) {
-            if (!alarms) return attempt->done(Outcome::retry(alarms.error().message));
+        vitrage_.list([this, attempt](const tl::expected<VitrageClient::Alarms, Outcome>& alarms) {
+            if (!alarms) return attempt->done(alarms.error());
             if (shows(*alarms, *attempt) == attempt->raised) return attempt->done(Outcome::confirmed());
             ask_later(attempt);
         });

@@ -33,3 +33,4 @@
 //   http/http_list.hpp     long lists, page by page
 //   http/http_client.hpp   requests to sinks and clouds
 //   http/http_date.hpp     the Date of an answer
+//   http/retry_after.hpp    how long who answered asks to be left alone

@@ -23,7 +23,7 @@ protected:
         receipts["a"].asked.clear();
         ASSERT_TRUE(loop.until([&] { return !receipts["a"].asked.empty(); }));
     }
-    void shows(const base::Result<std::vector<ShownAlarm>>& shown) {
+    void shows(const Sink::Shown& shown) {
         const auto listed = std::move(receipts["a"].asked.front());
         receipts["a"].asked.clear();
         listed(shown);
@@ -142,7 +142,7 @@ TEST_F(ReconcileTest, AReceiverThatDoesNotSayChangesNothing) {
     report(f1);
     drop_lines();
     ask();
-    shows(base::fail(base::Errc::unavailable, "HTTP 503"));
+    shows(tl::make_unexpected(Outcome::retry("HTTP 503")));
     EXPECT_THAT(take("a"), IsEmpty());
     ASSERT_EQ(problems.list().size(), 1U);
     EXPECT_EQ(problems.list()[0].what, "sink a cannot be compared with its receiver");

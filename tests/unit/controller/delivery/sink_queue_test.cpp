@@ -153,6 +153,32 @@ TEST_F(SinkQueueTest, TriesNoSoonerThanTheReceiverAskedFor) {
     EXPECT_EQ(pump().size(), 2U);
 }
 
+TEST_F(SinkQueueTest, WhatTheReceiverAskedForHoldsWhateverElseItAnswers) {
+    for (const char* guest : {"g1", "g2", "g3"})
+        offer(open_alarm(guest, guest));
+    const auto first = queue.next(now);
+    const auto second = queue.next(now);
+    const auto third = queue.next(now);
+    ASSERT_TRUE(first && second && third);
+    queue.ended(first->ticket, Outcome::retry("HTTP 500"), now);
+    queue.ended(second->ticket, Outcome::retry("HTTP 429", seconds(20)), now);
+    queue.ended(third->ticket, Outcome::confirmed(), now);
+    EXPECT_THAT(pump(), IsEmpty());
+    EXPECT_TRUE(queue.asked_to_wait(now));
+    EXPECT_GE(advance_to_due(), seconds(20));
+    EXPECT_FALSE(queue.asked_to_wait(now));
+    EXPECT_EQ(pump().size(), 2U);
+}
+
+TEST_F(SinkQueueTest, AMessageThatIsRefusedForAWhileWaitsAndHoldsUpNoOther) {
+    offer(open_alarm("g1", "a1"));
+    offer(open_alarm("g2", "a2"));
+    queue.ended(queue.next(now)->ticket, Outcome::refused("HTTP 413", seconds(20)), now);
+    EXPECT_THAT(pump(), ElementsAre("a2 opened 1"));
+    EXPECT_GE(advance_to_due(), seconds(20));
+    EXPECT_THAT(pump(), ElementsAre("a1 opened 1"));
+}
+
 TEST_F(SinkQueueTest, ProbesWithOneMessageWhileTheReceiverIsAway) {
     for (int i = 0; i < 5; ++i)
         offer(open_alarm("g" + std::to_string(i), "a" + std::to_string(i)));

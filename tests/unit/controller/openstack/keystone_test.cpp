@@ -34,7 +34,7 @@ protected:
             return {request.token == "token-" + std::to_string(tokens) ? 200 : 401};
         }
         asked.push_back(json::parse(request.body));
-        if (status != 201) return {status, R"({"error":{"message":"not you","code":401}})"};
+        if (status != 201) return {status, R"({"error":{"message":"not you","code":401}})", refusal_headers};
         ++tokens;
         json token = {{"issued_at", issued},
                       {"expires_at", expires},
@@ -61,6 +61,7 @@ protected:
     std::string issued = "2026-11-22T06:00:00.000000Z";
     std::string expires = "2026-11-22T07:00:00.000000Z";
     int status = 201;
+    std::map<std::string, std::string> refusal_headers;
     int tokens = 0;
     std::vector<json> asked;
     std::vector<std::string> served;
@@ -285,6 +286,19 @@ TEST_F(KeystoneTest, TriesAgainSoonWhenKeystoneWasAway) {
     EXPECT_EQ(token(keystone).error().code, base::Errc::unavailable);
     status = 201;
     EXPECT_TRUE(loop.until([&] { return token(keystone).has_value(); }));
+}
+
+TEST_F(KeystoneTest, IsLeftAloneForAsLongAsItAsks) {
+    status = 503;
+    refusal_headers = {{"Retry-After", "2"}};
+    Keystone keystone(loop.io, http, access);
+    ASSERT_FALSE(token(keystone));
+    const auto answered = base::Clock::now();
+    ASSERT_TRUE(loop.until([&] {
+        token(keystone);
+        return asked.size() > 1;
+    }));
+    EXPECT_GE(base::Clock::now() - answered, base::Millis(1900));
 }
 
 TEST_F(KeystoneTest, CallsNobodyOnceItIsStopped) {

@@ -27,8 +27,8 @@ protected:
         return SinkTest::make("url = " + server.url("/am/") + "\n" + lines);
     }
 
-    base::Result<std::vector<ShownAlarm>> list(Sink& sink) {
-        std::optional<base::Result<std::vector<ShownAlarm>>> shown;
+    Sink::Shown list(Sink& sink) {
+        std::optional<Sink::Shown> shown;
         sink.list([&](const auto& result) { shown = result; });
         EXPECT_TRUE(loop.until([&] { return shown.has_value(); }));
         return *shown;
@@ -37,7 +37,7 @@ protected:
     std::vector<std::string> shown(Sink& sink) {
         std::vector<std::string> out;
         const auto result = list(sink);
-        EXPECT_TRUE(result) << result.error().message;
+        EXPECT_TRUE(result) << result.error().why;
         for (const ShownAlarm& alarm : result.value_or(std::vector<ShownAlarm>{}))
             out.push_back(alarm.guest.str() + " " + alarm.kind + " " + alarm.fault.str() +
                           (alarm.ends_soon ? " ends soon" : ""));
@@ -313,6 +313,42 @@ TEST_F(AlertmanagerSinkTest, ABadAlertIsRefusedAndAFailureTriedAgain) {
     bad = CloudAnswer{503, ""};
     EXPECT_EQ(deliver(*sink, raise()).kind, Kind::retry);
     EXPECT_EQ(deliver(*sink, clear()).kind, Kind::retry);
+}
+
+TEST_F(AlertmanagerSinkTest, IsAskedNoSoonerThanItAskedForWhicheverRequestItAnswersSo) {
+    const auto sink = make();
+    deliver(*sink, raise());
+    requests.clear();
+    bad = CloudAnswer{429, "", {{"Retry-After", "20"}}};
+    EXPECT_EQ(deliver(*sink, raise()).delay, seconds(20)) << "posted at once";
+    std::vector<base::Millis> delays;
+    for (const char* guest : {"vm-1", "vm-2", "vm-3"}) {
+        AlarmEvent update = raise_of(open_alarm(guest, guest));
+        update.change = AlarmChange::updated;
+        sink->deliver(update, [&](const Outcome& outcome) { delays.push_back(outcome.delay); });
+    }
+    ASSERT_TRUE(loop.until([&] { return delays.size() == 3; }));
+    EXPECT_THAT(delays, testing::Each(base::Millis(seconds(20))));
+    EXPECT_EQ(requests.size(), 2U) << "those that waited for the first one's answer did not ask again";
+    const auto shown = list(*sink);
+    ASSERT_FALSE(shown);
+    EXPECT_EQ(shown.error().delay, seconds(20));
+}
+
+TEST_F(AlertmanagerSinkTest, ASuccessThatIsNotAlertmanagersProvesNothing) {
+    const auto sink = make();
+    deliver(*sink, raise());  // its clock is known: what follows is posted
+    for (const CloudAnswer& answer : {CloudAnswer{204, ""}, CloudAnswer{202, ""}, CloudAnswer{200, "<html>log in"}}) {
+        bad = answer;
+        const Outcome outcome = deliver(*sink, raise());
+        EXPECT_EQ(outcome.kind, Kind::retry) << answer.status << " " << answer.body;
+        EXPECT_THAT(outcome.why, HasSubstr("HTTP " + std::to_string(answer.status)));
+        const auto shown = list(*sink);
+        ASSERT_FALSE(shown);
+        EXPECT_FALSE(shown.error().why.empty());
+    }
+    bad = CloudAnswer{200, R"({"status":"success"})"};
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::confirmed);
 }
 
 TEST_F(AlertmanagerSinkTest, AnAlarmOfAHostIsShownToo) {

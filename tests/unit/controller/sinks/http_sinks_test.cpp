@@ -181,7 +181,9 @@ TEST_F(HttpSinksTest, AReceiverSaysWhenToTryAgain) {
               std::chrono::seconds(30));
     for (const char* nonsense : {"", "-5", "soon", "20 s"})
         EXPECT_EQ(delay(503, {{"retry-after", nonsense}}), base::Millis(0)) << nonsense;
-    EXPECT_EQ(delay(500, {{"retry-after", "20"}}), base::Millis(0));
+    EXPECT_EQ(delay(500, {{"retry-after", "20"}}), std::chrono::seconds(20)) << "whatever its status is";
+    EXPECT_EQ(delay(413, {{"retry-after", "20"}}), std::chrono::seconds(20)) << "too much at a time";
+    EXPECT_EQ(delay(200, {{"retry-after", "20"}}), base::Millis(0));
 }
 
 TEST_F(HttpSinksTest, ARedirectionIsNamed) {

@@ -20,7 +20,7 @@ protected:
     /// minutes. The times are compared with each other, not with a clock.
     CloudAnswer serve(const CloudRequest& request) override {
         if (next) return *next;
-        if (request.method == "GET") return {list_status, json{{"notifications", listed}}.dump()};
+        if (request.method == "GET") return {list_status, json{{"notifications", listed}}.dump(), list_headers};
         const json sent = json::parse(request.body)["notification"];
         for (const json& earlier : listed) {
             const auto age = time_in(sent) - time_in(earlier);
@@ -47,6 +47,7 @@ protected:
 
     std::vector<json> listed;
     int list_status = 200;
+    std::map<std::string, std::string> list_headers;
     bool answer_lost = false;
     bool always_duplicate = false;
     std::optional<CloudAnswer> next;
@@ -177,6 +178,11 @@ TEST_F(MasakariSinkTest, ADuplicateWhoseListCannotBeReadIsNoProof) {
         EXPECT_EQ(deliver(*sink, raise()).kind, Kind::refused) << status;
     }
     const json ours = listed.at(0);
+    list_status = 503;
+    list_headers = {{"Retry-After", "20"}};
+    const Outcome outcome = deliver(*sink, raise());
+    EXPECT_EQ(outcome.delay, std::chrono::seconds(20));
+    EXPECT_THAT(outcome.why, HasSubstr("list of notifications cannot be read: HTTP 503"));
     list_status = 200;
     for (const char* part : {"/payload/instance_uuid", "/payload/event", "/generated_time"}) {
         listed = {ours};

@@ -42,6 +42,7 @@ protected:
 
     CloudAnswer page(const std::string& target) {
         ++lists;
+        if (bad_list) return *bad_list;
         EXPECT_THAT(target, HasSubstr("all_tenants=1&filter_by=vitrage_type&filter_vals=vitalwire&limit=1000"));
         json all = json::array();
         for (std::size_t i = 0; i < others; ++i)
@@ -75,6 +76,7 @@ protected:
     int deaf = 0;            ///< events that are taken and lost
     int lists = 0;
     std::optional<CloudAnswer> bad;
+    std::optional<CloudAnswer> bad_list;
 };
 
 TEST_F(VitrageSinkTest, PostsTheEventOfTheDatasourceAndConfirmsWhenTheListShowsIt) {
@@ -217,13 +219,26 @@ TEST_F(VitrageSinkTest, SkipsWhatTheDatasourceCannotTake) {
     EXPECT_TRUE(served.empty());
 }
 
+TEST_F(VitrageSinkTest, IsAskedNoSoonerThanItAskedForWhicheverRequestItAnswersSo) {
+    const auto sink = make();
+    bad = CloudAnswer{429, "", {{"Retry-After", "20"}}};
+    EXPECT_EQ(deliver(*sink, raise()).delay, std::chrono::seconds(20));
+    bad.reset();
+    bad_list = CloudAnswer{503, "", {{"Retry-After", "30"}}};
+    const Outcome outcome = deliver(*sink, raise());
+    EXPECT_EQ(outcome.kind, Kind::retry);
+    EXPECT_EQ(outcome.delay, std::chrono::seconds(30));
+    bad_list = CloudAnswer{204, ""};
+    EXPECT_EQ(deliver(*sink, raise()).kind, Kind::retry) << "an empty answer shows nothing";
+}
+
 TEST_F(VitrageSinkTest, ListsWhatVitrageShowsInOurWords) {
     shown = {{"guest.vm.crashed", kServer}, {"guest.strange", kServer}, {"agent.lost", ""}};
     const auto sink = make("reconcile_interval = 5 s\n");
     EXPECT_EQ(sink->reconcile_interval(), base::Millis(5000));
     std::vector<std::string> lines;
     bool done = false;
-    sink->list([&](const base::Result<std::vector<ShownAlarm>>& alarms) {
+    sink->list([&](const Sink::Shown& alarms) {
         done = true;
         ASSERT_TRUE(alarms);
         for (const ShownAlarm& alarm : *alarms)
