@@ -22,7 +22,7 @@ std::size_t rank(const std::array<std::string_view, N>& worst_first, std::string
     return at == worst_first.end() ? 0 : static_cast<std::size_t>(at - worst_first.begin()) + 1;
 }
 
-inline constexpr std::array<std::string_view, 6> kStates = {"crashed", "lost",         "unhealthy",
+inline constexpr std::array<std::string_view, 7> kStates = {"crashed", "lost",         "unhealthy", "unwatched",
                                                             "held",    "unregistered", "registered"};
 inline constexpr std::array<std::string_view, 4> kCoverages = {"uncovered", "faulty", "inhibited", "watched"};
 inline constexpr std::array<std::string_view, 3> kSeverities = {"critical", "major", "warning"};

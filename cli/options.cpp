@@ -165,7 +165,7 @@ void describe_lists(CLI::App& app, Draft& draft) {
         ->type_name("GROUP")
         ->check(CLI::Validator(check_target, ""));
     guests->add_option("--state", options.state, "Only guests in this state")
-        ->check(CLI::IsMember({"crashed", "lost", "unhealthy", "held", "unregistered", "registered"}));
+        ->check(CLI::IsMember({"crashed", "lost", "unhealthy", "unwatched", "held", "unregistered", "registered"}));
     CLI::App* faults = add_command(app, draft, "faults", "Open faults, host alarms and their delivery, the worst first",
                                    Command::faults);
     faults->add_flag("--all", options.all, "Cleared faults too");

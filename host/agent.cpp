@@ -206,7 +206,8 @@ void Agent::probe() {
 
 void Agent::notify_service_manager() {
     const Monitor::Totals totals = core_.monitor().totals();
-    runtime::notify_status(std::to_string(totals.total) + " guests, " +
+    const std::string unwatched = totals.unwatched == 0 ? "" : std::to_string(totals.unwatched) + " not watched, ";
+    runtime::notify_status(std::to_string(totals.total) + " guests, " + unwatched +
                            std::to_string(totals.critical + totals.major + totals.warning) + " faults");
     status_.after(kStatusEvery, [this] { notify_service_manager(); });
 }

@@ -3,6 +3,7 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -89,6 +90,8 @@ private:
     void await_durable() override;
     void ask_machine(const base::GuestId& guest) override;
     void want(const WantedChannels& wanted) override;
+    void recall(const std::vector<KeptChannel>& channels) override { channels_.recall(channels); }
+    void end_recall(const std::set<base::GuestId>& keep) override { channels_.end_recall(keep); }
     void call_guest_agent(const GuestAgentCall& call, std::int64_t challenge) override;
     bool read_io(const base::GuestId& guest, std::int64_t number) override;
 

@@ -120,6 +120,17 @@ Channel::~Channel() {
     connection_->close();
 }
 
+void Channel::recall(std::string socket) {
+    recalled_ = true;
+    connection_->accept_only(std::move(socket));
+    start();
+}
+
+bool Channel::confirm() {
+    connection_->accept_only({});
+    return std::exchange(recalled_, false);
+}
+
 void Channel::allow(const group::Limits& group) {
     if (group == allowed_) return;
     allowed_ = group;

@@ -74,6 +74,13 @@ public:
     Channel& operator=(const Channel&) = delete;
 
     void start() { connection_->start(); }
+    /// Begins with a channel as it was before a restart: with that socket only, of whose guest nothing is known yet.
+    void recall(std::string socket);
+    /// Its guest is here, and the channel at that path. False: that was known.
+    bool confirm();
+    bool recalled() const { return recalled_; }
+    bool was_up() const { return was_up_; }
+    const std::string& socket() const { return connection_->socket(); }
     /// The server group's messages come on top of what the channel's limits allow.
     void allow(const group::Limits& group);
     void send(const wire::HeartbeatPdu& pdu);
@@ -130,6 +137,7 @@ private:
     int last_error_ = 0;  ///< of connecting; 0 when connected
     int failures_ = 0;    ///< to connect, with that error
     bool was_up_ = false;
+    bool recalled_ = false;
     bool reset_first_ = true;  ///< a QEMU guest agent may hold half a command: nothing since was answered
     std::shared_ptr<LineConnection> connection_;
 };

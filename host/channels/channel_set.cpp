@@ -40,7 +40,13 @@ base::Moment now() {
 
 void ChannelSet::found(const GuestId& guest, ChannelKind kind, const std::string& path, base::Millis end_known_within) {
     auto& slot = guests_.emplace(guest).at(static_cast<std::size_t>(kind));
-    if (slot && slot->path() == path) return slot->retry_now();
+    if (slot && slot->path() == path) {
+        if (slot->confirm()) {
+            core_.channel_found(guest, kind, end_known_within, now());
+            handled_();
+        }
+        return slot->retry_now();
+    }
     if (slot) moved(guest, kind);
     Channel::Handler& events = *this;
     slot = std::make_unique<Channel>(io_, guest, kind, path, limits_, drops_, events);
@@ -49,11 +55,37 @@ void ChannelSet::found(const GuestId& guest, ChannelKind kind, const std::string
     handled_();
 }
 
+void ChannelSet::recall(const std::vector<KeptChannel>& channels) {
+    for (const KeptChannel& kept : channels) {
+        auto& slot = guests_.emplace(kept.guest).at(static_cast<std::size_t>(kept.kind));
+        if (slot) continue;
+        Channel::Handler& events = *this;
+        slot = std::make_unique<Channel>(io_, kept.guest, kept.kind, kept.path, limits_, drops_, events);
+        slot->recall(kept.socket);
+    }
+}
+
+void ChannelSet::end_recall(const std::set<GuestId>& keep) {
+    std::vector<std::pair<GuestId, ChannelKind>> left;
+    for (auto& [guest, channels] : guests_) {
+        for (const auto& channel : channels) {
+            if (!channel || !channel->recalled()) continue;
+            if (keep.contains(guest)) {
+                channel->confirm();
+            } else {
+                left.emplace_back(guest, channel->kind());
+            }
+        }
+    }
+    for (const auto& [guest, kind] : left)
+        removed(guest, kind);
+}
+
 void ChannelSet::removed(const GuestId& guest, ChannelKind kind) {
     Channels* known = guests_.find(guest);
     if (known == nullptr) return;
     const auto gone = std::move(known->at(static_cast<std::size_t>(kind)));
-    if (!gone) return;
+    if (!gone || (gone->recalled() && !gone->was_up())) return;
     if (gone->up()) --up_;
     core_.channel_removed(guest, kind, now());
     handled_();
@@ -117,6 +149,11 @@ void ChannelSet::on_connected(Channel& channel) {
     ++up_;
     ++counters_.connects;
     log::debug("channel connected", {{"guest", channel.guest()}, {"channel", wire::channel_name(channel.kind())}});
+    if (channel.recalled()) {
+        core_.channel_recalled(channel.guest(), channel.kind(), now());
+    } else {
+        core_.keep_channel({channel.guest(), channel.kind(), channel.path(), channel.socket()});
+    }
     core_.channel_up(channel.guest_key(), channel.kind(), now());
     handled_();
 }
@@ -131,6 +168,7 @@ void ChannelSet::on_closed(Channel& channel, const std::string& why) {
 }
 
 void ChannelSet::on_unreachable(Channel& channel, const std::string& why, bool own) {
+    if (channel.recalled() && !channel.was_up()) return;  // the guest may be elsewhere
     core_.channel_unreachable(channel.guest(), channel.kind(), channel.path(), why);
     core_.channel_barred(channel.guest(), channel.kind(), own, now());
     handled_();

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "host/channels/channel.hpp"
 #include "host/core/agent_core.hpp"
@@ -31,6 +33,11 @@ public:
     void configure(const ChannelLimits& limits) { limits_ = limits; }
     void found(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path,
                base::Millis end_known_within);
+    /// Channels as they were before a restart, while their source cannot be asked. Whose socket is another one, is gone
+    /// or refuses is not known to the core: that says nothing about the guest.
+    void recall(const std::vector<KeptChannel>& channels);
+    /// Every source has listed what exists: what none of them named is left, but for the guests in `keep`.
+    void end_recall(const std::set<base::GuestId>& keep);
     void removed(const base::GuestId& guest, wire::ChannelKind kind);
     /// Nothing of the guest is left here.
     void gone(const base::GuestId& guest);

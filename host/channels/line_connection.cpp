@@ -1,7 +1,6 @@
 #include "host/channels/line_connection.hpp"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -13,6 +12,8 @@
 #include <random>
 #include <system_error>
 #include <utility>
+
+#include "host/channels/file_identity.hpp"
 
 namespace vitalwire::host {
 
@@ -111,8 +112,8 @@ void LineConnection::close() {
 void LineConnection::retry_now() {
     if (closed_) return;
     if (up()) {
-        const File file = file_at(path_);
-        if (file != File{} && file != connected_to_) drop_later("another socket is at its path");
+        const std::string socket = identity_of(path_).text;
+        if (!socket.empty() && socket != connected_to_) drop_later("another socket is at its path");
         return;
     }
     retry_after_ = kFirstRetry;
@@ -120,18 +121,17 @@ void LineConnection::retry_now() {
     start();
 }
 
-LineConnection::File LineConnection::file_at(const std::string& path) {
-    struct stat status {};
-    if (::stat(path.c_str(), &status) != 0) return {};
-    return {status.st_dev, status.st_ino};
-}
-
 void LineConnection::connect() {
     if (closed_ || up()) return;
     int error = 0;
-    connected_to_ = file_at(path_);
+    connected_to_ = identity_of(path_).text;
+    if (!only_.empty() && connected_to_ != only_) return back_off(0);
     fd_ = connect_to(path_, error);
     if (fd_ < 0) return back_off(error);
+    if (identity_of(path_).text != connected_to_) {
+        ::close(std::exchange(fd_, -1));
+        return back_off(0);  // replaced just now: to which one it is connected is not known
+    }
     if (const int refused = poller_.watch(fd_, {.read = true}, weak_from_this()); refused != 0) {
         ::close(std::exchange(fd_, -1));
         return back_off(refused);

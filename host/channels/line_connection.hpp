@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -60,6 +61,9 @@ public:
     void set_bytes_per_second(double bytes_per_second);
     /// Ends it for good; the handler is not called any more.
     void close();
+    /// Connects to this socket only (FileIdentity::text), and waits while another one, or none, is at its path. Empty:
+    /// to whichever is there.
+    void accept_only(std::string socket) { only_ = std::move(socket); }
     /// Connects at once instead of after the back-off: the socket was made again. A connection to the one before it is
     /// given up: who was there is not there any more, though it may not have ended (it hangs).
     void retry_now();
@@ -74,6 +78,8 @@ public:
     /// Nothing waits to be written.
     bool idle() const { return queue_.empty(); }
     const std::string& path() const { return path_; }
+    /// The socket to which it is, or was last, connected.
+    const std::string& socket() const { return connected_to_; }
 
 private:
     LineConnection(boost::asio::io_context& io, std::string path, Limits limits, Handler& handler);
@@ -100,14 +106,8 @@ private:
 
     EpollPoller& poller_;
     int fd_ = -1;
-    /// The file of a socket; who has it open keeps another one from being the same.
-    struct File {
-        std::uint64_t device = 0;
-        std::uint64_t inode = 0;
-        friend bool operator==(const File&, const File&) = default;
-    };
-    static File file_at(const std::string& path);
-    File connected_to_{};
+    std::string connected_to_;  ///< FileIdentity::text
+    std::string only_;
     boost::asio::io_context& io_;
     runtime::Timer timer_;  ///< back-off while down, pause of reading while up
     std::string path_;

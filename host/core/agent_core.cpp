@@ -101,15 +101,22 @@ void AgentCore::step(const GuestRef& guest, const heartbeat::HostEvent& event, c
     const Judged now = judged(at);
     monitor_.step(guest, event, now.now, now.wall);
     show_missing();
+    show_unwatched();
 }
 
 void AgentCore::channel_found(const GuestId& guest, ChannelKind kind, base::Millis end_known_within, const Moment& at) {
+    confirm_channel(guest, at);
+    use_channel(guest, kind, end_known_within, at);
+}
+
+void AgentCore::use_channel(const GuestId& guest, ChannelKind kind, base::Millis end_known_within, const Moment& at) {
     at_ = at;
     end_known_within_[guest] = end_known_within;
     if (carries_groups(kind)) output_.allow(guest, groups_.limits(guest));
     if (not_attached_.erase(guest) > 0) show_attachments();
     monitor_.found(guest, judged(at).now);
     show_missing();
+    show_unwatched();
 }
 
 void AgentCore::channel_unreachable(const GuestId& guest, ChannelKind kind, const std::string& path,
@@ -126,6 +133,7 @@ void AgentCore::channel_barred(const GuestId& guest, ChannelKind kind, bool barr
 
 void AgentCore::channel_removed(const GuestId& guest, ChannelKind kind, const Moment& at) {
     channel_reachable(guest, kind);
+    forget_channel(guest, kind);
     if (carries_groups(kind)) groups_.channel_down(guest, dialect_of(kind), at.steady);
     if (!carries_heartbeat(kind)) return monitor_.messaging_channel(guest, false, judged(at).now);
     if (kind == ChannelKind::guest_agent) {
@@ -204,6 +212,7 @@ void AgentCore::machine(const GuestId& guest, const heartbeat::HostEvent& event,
     // After a restart of the host that is so as a matter of course: `listed` decides.
     if (host_restarted_ && std::holds_alternative<heartbeat::FoundOff>(event)) return;
     note_end_of_run(guest, event, at);
+    confirm_recalled(guest);
     const auto before = monitor_.inhibited(guest);
     const auto* found = std::get_if<heartbeat::Found>(&event);
     step(guest, found == nullptr ? event : in_this_boot(*found), at);
@@ -250,6 +259,9 @@ void AgentCore::machine_gone(const GuestId& guest, heartbeat::StopReason why, co
     const Judged now = judged(at);
     monitor_.gone(guest, why, now.now, now.wall);
     show_missing();
+    show_unwatched();
+    recalled_.erase(guest);
+    forget_channels(guest);
     actions_.forget(guest);
     maintenance_.forget(guest);
     fault_logs_.erase(guest);
@@ -293,6 +305,12 @@ void AgentCore::report_problems(TimePoint now) {
     bus::AgentProblems report;
     for (const auto& problem : problems_.list()) {
         if (problem.what == kUnreachable || problem.what == kUnreadable) continue;
+        if (problem.what == kUnwatched) {
+            monitor_.for_each_unwatched([&](const model::GuestReport& guest) {
+                report.problems.push_back({problem.what, "", problem.since, guest.guest});
+            });
+            continue;
+        }
         report.problems.push_back({problem.what, problem.detail, problem.since, {}});
     }
     for (const auto& [what, guests] : {std::pair(kUnreachable, &unreachable_), std::pair(kUnreadable, &unreadable_)}) {
@@ -314,6 +332,8 @@ void AgentCore::source_problem(const std::string& name, const std::string& probl
         ++counters_.source_problems;
     }
     set_problem("source " + name + " cannot see", problem);
+    if (!problem.empty() && unlisted_.contains(name)) recall_channels();
+    show_unwatched();
 }
 
 void AgentCore::remove_link(LinkId link, const Moment& at) {

@@ -19,6 +19,7 @@
 #include "host/core/group_relay.hpp"
 #include "host/core/guest_agent_poller.hpp"
 #include "host/core/io_watch.hpp"
+#include "host/core/kept_channel.hpp"
 #include "host/core/maintenance_notices.hpp"
 #include "host/core/monitor.hpp"
 #include "host/core/restarts.hpp"
@@ -69,6 +70,11 @@ public:
         virtual bool read_io(const base::GuestId& /*guest*/, std::int64_t /*number*/) { return false; }
         /// The channels that guests should have, all of them.
         virtual void want(const WantedChannels& wanted) = 0;
+        /// A source cannot be asked after a restart: connect these channels, if their sockets are the same still.
+        /// `channel_recalled` tells which are.
+        virtual void recall(const std::vector<KeptChannel>& /*channels*/) {}
+        /// Every source has listed: give up what was recalled and none of them named, but for these guests.
+        virtual void end_recall(const std::set<base::GuestId>& /*keep*/) {}
         // For an observer: nothing is to be done.
         virtual void fault_changed(const model::Fault&) {}
         virtual void fault_delivered(const model::Fault&, std::uint64_t /*revision*/) {}
@@ -112,6 +118,10 @@ public:
     /// `end_known_within`: so soon after a channel has closed its source knows whether the machine has ended.
     void channel_found(const base::GuestId& guest, wire::ChannelKind kind, base::Millis end_known_within,
                        const base::Moment& at);
+    /// One of `recall` is connected; `channel_up` follows.
+    void channel_recalled(const base::GuestId& guest, wire::ChannelKind kind, const base::Moment& at);
+    /// Where it is connected.
+    void keep_channel(KeptChannel channel);
     /// It cannot be connected, for `why`; the path is for people.
     void channel_unreachable(const base::GuestId& guest, wire::ChannelKind kind, const std::string& path,
                              const std::string& why);
@@ -190,6 +200,8 @@ public:
     std::size_t sources_blind() const { return blind_.size(); }
 
 private:
+    static constexpr const char* kUnwatched = "guests that were known are not watched";
+
     /// A problem of one guest; by guest and channel.
     struct GuestProblem {
         base::GuestId guest;
@@ -232,6 +244,16 @@ private:
     void set_problem(const std::string& what, const std::string& detail);
     bool absence_is_proof() const;
     void show_missing();
+    void use_channel(const base::GuestId& guest, wire::ChannelKind kind, base::Millis end_known_within,
+                     const base::Moment& at);
+    void load_channels();
+    void forget_channel(const base::GuestId& guest, wire::ChannelKind kind);
+    void forget_channels(const base::GuestId& guest);
+    void recall_channels();
+    void confirm_recalled(const base::GuestId& guest);
+    void confirm_channel(const base::GuestId& guest, const base::Moment& at);
+    void end_recall();
+    void show_unwatched();
     void load_places();
     void keep_places();
     void forget_missing(const std::set<base::GuestId>& guests);
@@ -354,6 +376,11 @@ private:
     std::map<std::string, GuestProblem> unreachable_;    ///< channels that cannot be connected
     std::map<std::string, GuestProblem> unreadable_;     ///< machines that cannot be read
     std::unordered_map<base::GuestId, base::Millis> end_known_within_;
+    using ChannelOf = std::pair<base::GuestId, wire::ChannelKind>;
+    std::map<ChannelOf, KeptChannel> kept_channels_;  ///< as on disk
+    bool recall_begun_ = false;
+    std::set<base::GuestId> recalled_;  ///< and named by no source since
+    std::size_t shown_unwatched_ = 0;
     bool problems_changed_ = false;
     base::TimePoint problems_report_at_{};
     std::string state_id_;

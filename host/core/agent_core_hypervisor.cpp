@@ -173,6 +173,8 @@ void AgentCore::source_listed(const std::string& name, const SourceListing& list
     const Judged now = judged(at);
     monitor_.listed(unknown, absence, now.now, now.wall);
     show_missing();
+    show_unwatched();
+    end_recall();
     if (!missing_.empty()) forget_missing_at_ = now.now + kMissingKept;
     keep_places();
 }

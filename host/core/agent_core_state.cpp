@@ -78,6 +78,7 @@ void AgentCore::start_state() {
     output_.put(kAgentTable, kStateStarts, std::to_string(state_starts_));
     state_.begin_life(state_starts_, monitor_);
     if (host_restarted_) monitor_.forget_runs();
+    load_channels();
     output_.put(kAgentTable, kBootId, identity_.self.boot);
     const Restarts restarts(rows[kRestarts], identity_.self.boot, at_.steady);
     output_.put(kAgentTable, kRestarts, restarts.row());

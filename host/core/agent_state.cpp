@@ -29,6 +29,7 @@ constexpr const char* kClosed = "closed";
 constexpr const char* kStanding = "standing";
 constexpr const char* kAwaited = "awaited";
 constexpr const char* kNotices = "notices";
+constexpr const char* kChannels = "channels";
 constexpr int kClosedVersion = 1;
 constexpr std::size_t kMaxRun = 128;
 constexpr std::string_view kNative = "native";
@@ -101,6 +102,10 @@ void load(AgentState::Rows& rows, UnreadableRows& unreadable, const char* table,
             unreadable.move(table, key, text, value.error().message);
         }
     }
+}
+
+std::string channel_key(const base::GuestId& guest, wire::ChannelKind kind) {
+    return guest.str() + ' ' + std::string(wire::channel_name(kind));
 }
 
 std::string closed_key(const base::GuestId& guest, model::FaultKind kind) {
@@ -276,6 +281,35 @@ std::map<base::GuestId, GuestActions::Waiting> AgentState::notices(const std::st
         if (!out.contains(base::GuestId(guest))) rows_.erase(kNotices, guest);
     }
     return out;
+}
+
+std::map<std::pair<base::GuestId, wire::ChannelKind>, KeptChannel> AgentState::channels() const {
+    std::map<std::pair<base::GuestId, wire::ChannelKind>, KeptChannel> out;
+    for (const auto& [key, text] : rows_.load(kChannels)) {
+        const auto row = wire::parse_object(text);
+        const auto kind = row ? wire::channel_kind(wire::text_or(*row, "channel")) : std::nullopt;
+        if (!kind) {
+            rows_.erase(kChannels, key);
+            continue;
+        }
+        const KeptChannel channel{base::GuestId(wire::text_or(*row, "guest")), *kind, wire::text_or(*row, "path"),
+                                  wire::text_or(*row, "socket"), Millis(wire::int_or(*row, "end_known_within_ms", 0))};
+        out.emplace(std::pair(channel.guest, *kind), channel);
+    }
+    return out;
+}
+
+void AgentState::keep_channel(const KeptChannel& channel) {
+    rows_.put(kChannels, channel_key(channel.guest, channel.kind),
+              wire::dump({{"guest", channel.guest.str()},
+                          {"channel", wire::channel_name(channel.kind)},
+                          {"path", channel.path},
+                          {"socket", channel.socket},
+                          {"end_known_within_ms", channel.end_known_within.count()}}));
+}
+
+void AgentState::forget_channel(const base::GuestId& guest, wire::ChannelKind kind) {
+    rows_.erase(kChannels, channel_key(guest, kind));
 }
 
 void AgentState::erase_policy(const base::GuestId& guest) {

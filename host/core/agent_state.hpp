@@ -5,8 +5,10 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "host/core/kept_channel.hpp"
 #include "host/core/monitor.hpp"
 
 namespace vitalwire::host {
@@ -55,6 +57,10 @@ public:
     void keep_notices(const base::GuestId& guest, const GuestActions::Waiting& waiting, const std::string& boot,
                       base::TimePoint now);
     std::map<base::GuestId, GuestActions::Waiting> notices(const std::string& boot, base::TimePoint now) const;
+    /// Where channels were connected last. A row that cannot be read is dropped: the next connection writes it again.
+    std::map<std::pair<base::GuestId, wire::ChannelKind>, KeptChannel> channels() const;
+    void keep_channel(const KeptChannel& channel);
+    void forget_channel(const base::GuestId& guest, wire::ChannelKind kind);
     void keep(const bus::Policies& policies, const Monitor& monitor);
     void erase_policy(const base::GuestId& guest);
 

@@ -449,8 +449,8 @@ GuestActions::Standing Monitor::standing(const GuestId& guest) const {
     standing.registration = &*session.registration();
     standing.connected = session.connected(standing.registration->dialect);
     standing.lost = session.fault_open(FaultKind::heartbeat_lost);
-    standing.runs =
-        !inhibited || inhibited == heartbeat::Inhibit::migrating || inhibited == heartbeat::Inhibit::shutting_down;
+    standing.runs = !inhibited || inhibited == heartbeat::Inhibit::migrating ||
+                    inhibited == heartbeat::Inhibit::shutting_down || inhibited == heartbeat::Inhibit::not_listed;
     return standing;
 }
 
@@ -472,6 +472,7 @@ bool Monitor::guest_agent_in_doubt(const GuestId& id) const {
 
 Monitor::Totals Monitor::totals() const {
     Totals totals;
+    totals.unwatched = unwatched();
     for (const auto& [id, guest] : guests_) {
         if (!guest.shown) continue;
         ++totals.total;

@@ -70,6 +70,7 @@ public:
 
     struct Totals {
         std::size_t total = 0, registered = 0, lost = 0, unhealthy = 0, held = 0, crashed = 0, unregistered = 0;
+        std::size_t unwatched = 0;                         ///< not among the total
         std::size_t critical = 0, major = 0, warning = 0;  ///< open faults
     };
 
@@ -94,6 +95,16 @@ public:
     void listed(const std::set<base::GuestId>& unknown, Absence absence, base::TimePoint now, base::WallTime wall);
     /// Restored guests that were not found, which proves nothing.
     const std::set<base::GuestId>& missing() const { return missing_; }
+    /// Guests that were known before the start, or that a controller has here, and that are not found yet: nobody
+    /// watches them. Those of which every source has listed nothing are missing.
+    std::size_t unwatched() const { return listed_ ? missing_.size() : restored_.size(); }
+    template <class Visit>
+    void for_each_unwatched(Visit&& visit) const {
+        for (const auto& [id, restored] : restored_) {
+            if (!listed_ || missing_.contains(id)) visit(unwatched_report(id, restored));
+        }
+    }
+    bool has(const base::GuestId& guest) const { return guests_.find(guest) != nullptr; }
     /// The same for guests that were handed back after that: of the others' end only the hypervisor's word tells.
     void handed_back_listed(const std::set<base::GuestId>& unknown, base::TimePoint now, base::WallTime wall);
     /// What a controller remembers of this host, which came without its state: of guests about which nothing better is
@@ -259,12 +270,14 @@ private:
     std::optional<Shown> shown_of(const Guest& guest) const;
     static std::string to_string(State state);
     model::GuestReport make_report(const Guest& guest) const;
+    model::GuestReport unwatched_report(const base::GuestId& id, const Restored& restored) const;
 
     Settings settings_;
     IdGenerator& ids_;
     Output& output_;
     GuestMap<Guest> guests_;
     std::unordered_map<base::GuestId, Restored> restored_;
+    bool listed_ = false;                                             ///< every source has
     std::set<base::GuestId> missing_;                                 ///< of them
     std::unordered_map<base::GuestId, heartbeat::Inhibit> standing_;  ///< machines that stood still before the start
     std::unordered_map<base::GuestId, heartbeat::Waited> waited_;     ///< before the start

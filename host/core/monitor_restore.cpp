@@ -77,6 +77,7 @@ void Monitor::restore(model::GuestPolicy policy) {
 }
 
 void Monitor::listed(const std::set<GuestId>& unknown, Absence absence, TimePoint now, WallTime wall) {
+    listed_ = true;
     std::vector<GuestId> not_found;
     for (const auto& [id, restored] : restored_) {
         if (!unknown.contains(id)) not_found.push_back(id);
@@ -101,6 +102,20 @@ void Monitor::listed(const std::set<GuestId>& unknown, Absence absence, TimePoin
     }
     std::erase_if(standing_, gone);
     std::erase_if(waited_, gone);
+}
+
+model::GuestReport Monitor::unwatched_report(const GuestId& id, const Restored& restored) const {
+    model::GuestReport report;
+    report.guest = id;
+    report.state = "unwatched";
+    report.hold = listed_ ? "not_found" : "not_listed";
+    if (const auto& registration = restored.saved.registration) {
+        report.name = registration->name;
+        report.interval = registration->interval;
+        report.response_deadline = registration->response_deadline;
+        report.registered_since = registration->since;
+    }
+    return report;
 }
 
 void Monitor::handed_back_listed(const std::set<GuestId>& unknown, TimePoint now, WallTime wall) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -43,13 +44,14 @@ json problems_of(const ApiContext& context) {
 }
 
 json guests_of(const Monitor::Totals& totals) {
-    return {{"total", totals.total},
+    return {{"total", totals.total + totals.unwatched},
             {"registered", totals.registered},
             {"lost", totals.lost},
             {"unhealthy", totals.unhealthy},
             {"held", totals.held},
             {"crashed", totals.crashed},
-            {"unregistered", totals.unregistered}};
+            {"unregistered", totals.unregistered},
+            {"unwatched", totals.unwatched}};
 }
 
 json faults_of(const Monitor::Totals& totals) {
@@ -98,7 +100,7 @@ HttpResponse status(const ApiContext& context, const HttpRequest&) {
                   {"version", context.version},
                   {"host", context.host},
                   {"since", base::to_iso8601(context.started_at)},
-                  {"healthy", context.core.problems().empty()},
+                  {"healthy", context.core.problems().empty() && totals.unwatched == 0},
                   {"problems", problems_of(context)},
                   {"guests", guests_of(totals)},
                   {"faults_open", faults_of(totals)},
@@ -126,12 +128,19 @@ HttpResponse list_of(const std::string& name, const HttpRequest& request, std::v
 HttpResponse guests(const ApiContext& context, const HttpRequest& request) {
     const std::string after = request.query_value("after");
     std::vector<std::string> ids;
+    std::map<std::string, model::GuestReport> unwatched;
     context.core.monitor().for_each_report([&](const model::GuestReport& report) {
         if (report.guest.str() > after) ids.push_back(report.guest.str());
     });
+    context.core.monitor().for_each_unwatched([&](const model::GuestReport& report) {
+        if (report.guest.str() <= after) return;
+        ids.push_back(report.guest.str());
+        unwatched.emplace(report.guest.str(), report);
+    });
     std::sort(ids.begin(), ids.end());
-    return list_of("guests", request, std::move(ids), [&context](const std::string& id) {
-        const auto report = context.core.monitor().report(base::GuestId(id));
+    return list_of("guests", request, std::move(ids), [&context, unwatched](const std::string& id) {
+        auto report = context.core.monitor().report(base::GuestId(id));
+        if (const auto known = unwatched.find(id); !report && known != unwatched.end()) report = known->second;
         if (!report) return json(nullptr);
         json entry = bus::to_json(*report);
         entry["host"] = context.host;

@@ -101,6 +101,7 @@ AgentMetrics::AgentMetrics(const Gauges& gauges) {
     count("guests", "Guests by state", "state", "held", &Totals::held);
     count("guests", "Guests by state", "state", "crashed", &Totals::crashed);
     count("guests", "Guests by state", "state", "unregistered", &Totals::unregistered);
+    count("guests", "Guests by state", "state", "unwatched", &Totals::unwatched);
     count("faults_open", "Open faults by severity", "severity", "critical", &Totals::critical);
     count("faults_open", "Open faults by severity", "severity", "major", &Totals::major);
     count("faults_open", "Open faults by severity", "severity", "warning", &Totals::warning);

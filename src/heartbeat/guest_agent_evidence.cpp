@@ -20,7 +20,7 @@ bool HostSession::wants_guest_agent() const {
 
 /// While the machine reboots its agent is asked: the answer is how the end of the reboot is known.
 bool HostSession::guest_agent_counts() const {
-    return !stopped_ && (!inhibit_ || inhibit_ == Inhibit::rebooting);
+    return !stopped_ && (!inhibit_ || inhibit_ == Inhibit::rebooting || inhibit_ == Inhibit::not_listed);
 }
 
 void HostSession::on(const GuestAgentAnswered& event) {

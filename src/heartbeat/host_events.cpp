@@ -18,6 +18,8 @@ std::string_view to_string(Inhibit why) {
             return "shutting_down";
         case Inhibit::powered_off:
             return "powered_off";
+        case Inhibit::not_listed:
+            return "not_listed";
     }
     return "paused";
 }

@@ -52,6 +52,7 @@ enum class Inhibit : std::uint8_t {
     rebooting,
     shutting_down,  ///< asked to; it may ignore that
     powered_off,    ///< it has; its QEMU stays
+    not_listed,     ///< nobody can say how it is since a restart of the host program, and it has not answered since
 };
 std::string_view to_string(Inhibit why);
 

@@ -81,10 +81,12 @@ bool HostSession::barred() const {
 }
 
 /// A VM that migrates or shuts down still runs: it is challenged, so that it does not take its host for dead, and not
-/// judged. A session of which the guest does not know yet is not challenged.
+/// judged. One of which nobody can say how it is may run, and its answer says so. A session of which the guest does not
+/// know yet is not challenged.
 bool HostSession::challenging() const {
-    const bool runs = judged() || (registration_ && policy_.enabled &&
-                                   (inhibit_ == Inhibit::migrating || inhibit_ == Inhibit::shutting_down));
+    const bool may_run =
+        inhibit_ == Inhibit::migrating || inhibit_ == Inhibit::shutting_down || inhibit_ == Inhibit::not_listed;
+    const bool runs = judged() || (registration_ && policy_.enabled && may_run);
     return runs && !pending_ack_ && !by_guest_agent();
 }
 
@@ -315,6 +317,7 @@ void HostSession::accept_response(base::Duration waited) {
     reconnected_ = resumed_ = false;
     grace_until_ = {};
     establish_by_ = kNever;
+    if (inhibit_ == Inhibit::not_listed) release();
     // Of ill health an answer speaks by itself; of all else it is the evidence.
     for (const FaultKind kind : {FaultKind::heartbeat_lost, FaultKind::stopped_by_host, FaultKind::watchdog_fired})
         clear(kind, "recovered");

@@ -14,6 +14,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "host/channels/file_identity.hpp"
 
 namespace vitalwire::host {
 
@@ -48,22 +49,6 @@ std::string why_no_socket(const std::string& path) {
     if (::stat(path.c_str(), &status) == 0) return "is no socket";
     return errno == ENOENT ? "is a link that leads nowhere"
                            : "cannot be read: " + std::generic_category().message(errno);
-}
-
-/// What tells a directory from every other one that had, or will have, its name.
-struct Identity {
-    std::string text;
-    bool unique = false;  ///< also among those that have been removed: its time of birth is known
-};
-
-Identity identity_of(const std::string& directory) {
-    struct statx status {};
-    if (::statx(AT_FDCWD, directory.c_str(), 0, STATX_INO | STATX_BTIME, &status) != 0) return {};
-    const bool unique = (status.stx_mask & STATX_BTIME) != 0;
-    std::string text = std::to_string(status.stx_dev_major) + ':' + std::to_string(status.stx_dev_minor) + ' ' +
-                       std::to_string(status.stx_ino);
-    if (unique) text += ' ' + std::to_string(status.stx_btime.tv_sec) + '.' + std::to_string(status.stx_btime.tv_nsec);
-    return {std::move(text), unique};
 }
 
 /// A name of the right form, whatever it has for a guest.
@@ -135,7 +120,7 @@ void DirectorySource::open() {
     const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (fd < 0) return retry_open("inotify: " + std::generic_category().message(errno));
     watch_.assign(fd);
-    Identity identity = identity_of(directory_);
+    FileIdentity identity = identity_of(directory_);
     if (::inotify_add_watch(fd, directory_.c_str(), kWatched | IN_ONLYDIR) < 0)
         return retry_open("cannot watch the directory: " + std::generic_category().message(errno));
     await_events();

@@ -68,6 +68,26 @@ TEST_F(LineConnectionTest, LeavesASocketThatIsNotAtItsPathAnyMoreForTheOneThatIs
     EXPECT_THAT(lines_, testing::ElementsAre("last words"));
 }
 
+TEST_F(LineConnectionTest, WaitsForTheSocketThatItIsToAccept) {
+    const std::string socket = connection_->socket();
+    EXPECT_NE(socket, "");
+    connection_->accept_only(socket);
+    peer_.hang_up();
+    EXPECT_TRUE(run_until(io_, [&] { return peer_.accept() && connection_->up(); })) << "it is the same one";
+    std::filesystem::remove(dir_ / "socket");
+    UnixPeer another(dir_ / "socket");
+    connection_->retry_now();
+    ASSERT_TRUE(run_until(io_, [&] { return !connection_->up(); }));
+    connection_->retry_now();
+    io_.restart();
+    io_.poll();
+    EXPECT_FALSE(connection_->up());
+    connection_->accept_only({});
+    connection_->retry_now();
+    EXPECT_TRUE(run_until(io_, [&] { return another.accept() && connection_->up(); }));
+    EXPECT_NE(connection_->socket(), socket);
+}
+
 TEST_F(LineConnectionTest, WritesAChallengeAtTheEndOfTheTurn) {
     connection_->send("challenge\n", LineConnection::Keep::latest);
     EXPECT_EQ(peer_.received(), "");
