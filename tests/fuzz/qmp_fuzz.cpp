@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     while (!input.empty()) {
         host::QmpSession::Result result;
         if (input.byte() % 8 == 0) session.vanished(result);
-        session.connected();
+        session.connected("run");
         const std::size_t length = input.byte() * 8U;
         framer.feed(input.text(length), [&](std::string_view line) { session.line(line, result); });
         framer.reset();

@@ -33,7 +33,8 @@ QmpMonitor::~QmpMonitor() {
 void QmpMonitor::on_up() {
     last_error_ = 0;
     refusals_ = 0;
-    session_.connected();
+    // A QEMU makes its socket when it starts.
+    session_.connected(connection_->socket());
     await_answer();
 }
 

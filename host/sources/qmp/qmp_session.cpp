@@ -36,7 +36,8 @@ std::string detail_of(const json& message) {
 
 }  // namespace
 
-void QmpSession::connected() {
+void QmpSession::connected(std::string run) {
+    run_ = std::move(run);
     ready_ = false;
     migrating_ = false;
     migrated_ = false;
@@ -90,9 +91,10 @@ void QmpSession::answered(const std::string& id, const std::string& status, Resu
     on_status(status, result);
 }
 
-/// A first look, also of a new connection to the same QEMU: only one that had ended and is there again has started.
+/// A first look, also of a new connection: of one that had ended and is there again it is known that it has started, of
+/// the others who has it in another run.
 void QmpSession::found(std::string_view status, Result& result) {
-    if (!ended_) return result.events.emplace_back(heartbeat::Found{}), void();
+    if (!ended_) return result.events.emplace_back(heartbeat::Found{run_}), void();
     const bool as_it_ended = status == "guest-panicked" || status == "internal-error" || status == "shutdown";
     if (!as_it_ended) started(result);
 }
@@ -197,6 +199,7 @@ void QmpSession::crashed(CrashReason why, Result& result) {
 void QmpSession::started(Result& result) {
     ended_ = false;
     result.events.emplace_back(heartbeat::Started{});
+    if (!run_.empty()) result.events.emplace_back(heartbeat::Found{run_});
 }
 
 }  // namespace vitalwire::host

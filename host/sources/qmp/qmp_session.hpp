@@ -18,7 +18,8 @@ public:
         std::vector<std::string> commands;  ///< to be sent, newline included
     };
 
-    void connected();
+    /// `run` names the run of the machine: another QEMU has another one. Empty: not known.
+    void connected(std::string run);
     void line(std::string_view line, Result& result);
     /// QEMU is gone: its connection ended and nobody listens at its socket any more.
     void vanished(Result& result);
@@ -43,6 +44,7 @@ private:
     void found(std::string_view status, Result& result);
     void run(Result& result);
 
+    std::string run_;
     bool ready_ = false;
     bool ended_ = false;      ///< told that it stopped or crashed
     bool migrating_ = false;  ///< away from here, still running

@@ -89,7 +89,10 @@ protected:
     }
     void on_machine(const base::GuestId& guest, const heartbeat::HostEvent& event) override {
         std::string what = "event";
-        if (std::holds_alternative<heartbeat::Found>(event)) what = "found";
+        if (const auto* found = std::get_if<heartbeat::Found>(&event)) {
+            what = "found";
+            runs_.push_back(found->run);
+        }
         if (std::holds_alternative<heartbeat::Started>(event)) what = "started";
         if (std::holds_alternative<heartbeat::Released>(event)) what = "released";
         if (const auto* crashed = std::get_if<heartbeat::Crashed>(&event))
@@ -122,6 +125,7 @@ protected:
     std::vector<std::string> problems_;
     std::vector<std::string> unused_;  ///< entries, as told
     std::string path_;
+    std::vector<std::string> runs_;
     bool listed_ = false;
     std::set<base::GuestId> unread_;
     std::vector<std::string> places_;
@@ -233,6 +237,28 @@ TEST_F(DirectorySourceTest, AMonitorThatIsReplacedWhileItsConnectionIsOpenIsConn
     ASSERT_TRUE(run_until(io_, [&] { return hung->accept(); }));
     const auto monitor = listen("a.qmp");
     EXPECT_TRUE(run_until(io_, [&] { return monitor->accept(); }));
+}
+
+TEST_F(DirectorySourceTest, AMachineThatWasEndedAndStartedIsInAnotherRun) {
+    const auto found = [&](UnixPeer& monitor, std::size_t times) {
+        ASSERT_TRUE(run_until(io_, [&] { return monitor.accept(); }));
+        monitor.write("{\"QMP\": {}}\r\n{\"return\": {}, \"id\": \"capabilities\"}\r\n");
+        monitor.write("{\"return\": {\"status\": \"running\"}, \"id\": \"status\"}\r\n");
+        ASSERT_TRUE(run_until(io_, [&] { return runs_.size() == times; }));
+    };
+    const auto first = listen("a.qmp");
+    start();
+    found(*first, 1);
+    source_->stop();
+    first->hang_up();
+    start();  // as an agent that is restarted
+    found(*first, 2);
+    EXPECT_EQ(runs_.at(0), runs_.at(1));
+    source_->stop();
+    const auto second = listen("a.qmp");
+    start();
+    found(*second, 3);
+    EXPECT_NE(runs_.at(2), runs_.at(1));
 }
 
 TEST_F(DirectorySourceTest, FindsAMachineThatDiedWhileNobodyWatched) {

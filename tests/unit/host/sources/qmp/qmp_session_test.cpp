@@ -26,7 +26,7 @@ std::string in_words(const heartbeat::HostEvent& event) {
         Overload{[](const heartbeat::Inhibited& held) { return "held " + std::string(to_string(held.why)); },
                  [](const heartbeat::Released&) { return std::string("released"); },
                  [](const heartbeat::Rebooted&) { return std::string("rebooted"); },
-                 [](const heartbeat::Found&) { return std::string("found"); },
+                 [](const heartbeat::Found& found) { return found.run.empty() ? "found" : "found " + found.run; },
                  [](const heartbeat::Started&) { return std::string("started"); },
                  [](const heartbeat::Stopped& stopped) { return "stopped " + std::string(to_string(stopped.reason)); },
                  [](const heartbeat::Crashed& crashed) { return "crashed " + std::string(to_string(crashed.reason)); },
@@ -41,8 +41,8 @@ std::string in_words(const heartbeat::HostEvent& event) {
 class QmpSessionTest : public testing::Test {
 protected:
     /// QEMU is connected and says that its machine is in `status`.
-    void connect(const std::string& status = "running") {
-        session_.connected();
+    void connect(const std::string& status = "running", const std::string& run = "") {
+        session_.connected(run);
         line(R"({"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}}, "capabilities": ["oob"]}})");
         line(R"({"return": {}, "id": "capabilities"})");
         line(R"({"return": {}, "id": "migration-events"})");
@@ -291,6 +291,17 @@ TEST_F(QmpSessionTest, StartsAnewWithTheNextQemuAtTheSamePath) {
     take();
     connect();
     EXPECT_THAT(take(), ElementsAre("started", "released"));
+}
+
+TEST_F(QmpSessionTest, NamesTheRunOfItsQemu) {
+    connect("running", "run-1");
+    EXPECT_THAT(take(), ElementsAre("found run-1", "released"));
+    connect("running", "run-2");
+    EXPECT_THAT(take(), ElementsAre("found run-2", "released")) << "it was ended and started, which nobody saw";
+    vanish();
+    take();
+    connect("running", "run-3");
+    EXPECT_THAT(take(), ElementsAre("started", "found run-3", "released"));
 }
 
 TEST_F(QmpSessionTest, ANewConnectionToTheSameQemuIsNoStart) {
