@@ -8,7 +8,7 @@ using base::TimePoint;
 
 void ChallengeWindow::sent(std::int64_t value, TimePoint now, TimePoint deadline) {
     // The oldest one that waits was promised the earliest deadline, so it is never the one that gives way.
-    if (size_ == kCapacity) erase(challenges_.front().deadline == kMissed ? 0 : 1, 1);
+    if (size_ == kCapacity) erase(challenges_.front().runs() ? 1 : 0, 1);
     challenges_.at(size_++) = {value, now, deadline};
 }
 
@@ -21,10 +21,13 @@ ChallengeWindow::Settled ChallengeWindow::answered(std::int64_t value, TimePoint
         erase(0, last + 1);
         return {Answer::late, {}};
     }
-    std::size_t oldest = 0;
-    while (challenges_.at(oldest).deadline == kMissed)
-        ++oldest;  // ends at `last`
-    const base::Duration waited = now - challenges_.at(oldest).sent_at;
+    std::optional<base::Duration> waited;
+    if (challenges_.at(last).runs()) {
+        std::size_t oldest = 0;
+        while (!challenges_.at(oldest).runs())
+            ++oldest;  // ends at `last`
+        waited = now - challenges_.at(oldest).sent_at;
+    }
     erase(0, last + 1);
     return {Answer::in_time, waited};
 }
@@ -34,7 +37,7 @@ int ChallengeWindow::expire(TimePoint now) {
     TimePoint previous = kMissed;
     for (std::size_t i = 0; i < size_; ++i) {
         TimePoint& deadline = challenges_.at(i).deadline;
-        if (deadline == kMissed || deadline > now) continue;
+        if (!challenges_.at(i).runs() || deadline > now) continue;
         if (deadline != previous) ++deadlines;
         previous = deadline;
         deadline = kMissed;
@@ -45,6 +48,19 @@ int ChallengeWindow::expire(TimePoint now) {
 void ChallengeWindow::stop_deadlines() {
     for (std::size_t i = 0; i < size_; ++i)
         challenges_.at(i).deadline = kMissed;
+}
+
+void ChallengeWindow::suspend_deadlines() {
+    for (std::size_t i = 0; i < size_; ++i) {
+        if (challenges_.at(i).runs()) challenges_.at(i).deadline = kSuspended;
+    }
+}
+
+TimePoint ChallengeWindow::oldest_running() const {
+    const auto* const end = challenges_.begin() + size_;
+    const auto* const oldest =
+        std::find_if(challenges_.begin(), end, [](const Challenge& each) { return each.runs(); });
+    return oldest == end ? base::kNever : oldest->sent_at;
 }
 
 TimePoint ChallengeWindow::deadline() const {

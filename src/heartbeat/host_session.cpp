@@ -158,6 +158,7 @@ void HostSession::receive(Dialect dialect, const wire::Init& init) {
         return send(dialect, reject(init, Errc::unavailable, text));
     }
     if (judged()) answer_by_ = std::min(answer_by_, window_.deadline());
+    count_unanswered();
     Registration fresh = registration_of(init, dialect, policy_, wall_);
     const bool unacknowledged = pending_ack_ && registration_->dialect == dialect;
     if (!unacknowledged) registered_at_ = now_;
@@ -309,10 +310,11 @@ void HostSession::on(const Tick&) {
     if (challenging() && now_ >= challenge_due()) send_challenge();
 }
 
-void HostSession::accept_response(base::Duration waited) {
+void HostSession::accept_response(std::optional<base::Duration> waited) {
     ++counters_.responses;
-    round_trips_.record(waited, now_);
+    if (waited) round_trips_.record(*waited, now_);
     consecutive_misses_ = 0;
+    unanswered_ran_ = {};
     late_since_answer_ = false;
     reconnected_ = resumed_ = false;
     grace_until_ = {};
@@ -388,6 +390,7 @@ TimePoint HostSession::next_challenge() const {
 void HostSession::judge_misses() {
     const int missed = window_.expire(now_);
     counters_.misses += static_cast<std::uint64_t>(missed);
+    if (missed > 0) unanswered_ran_ = {};
     consecutive_misses_ = std::min(consecutive_misses_ + missed, detect_multiplier());
     if (consecutive_misses_ < detect_multiplier()) return;
     if (!connected_[index(registration_->dialect)]) return open(FaultKind::heartbeat_lost, "channel_closed");
@@ -447,6 +450,7 @@ void HostSession::forget_registration(bool expected_back) {
     closed_at_ = {};
     next_challenge_at_ = answer_by_ = kNever;
     consecutive_misses_ = 0;
+    unanswered_ran_ = {};
     late_since_answer_ = false;
     reconnected_ = resumed_ = false;
     warning_.clear();

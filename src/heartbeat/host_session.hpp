@@ -149,7 +149,7 @@ private:
     void challenge_soon();
     void send_challenge();
     base::TimePoint next_challenge() const;
-    void accept_response(base::Duration waited);
+    void accept_response(std::optional<base::Duration> waited);
     void judge_misses();
 
     void judge_health(const wire::ChallengeResponse& response);
@@ -158,6 +158,7 @@ private:
     void clear(FaultKind kind, std::string_view why);
     void clear_all(std::string_view why);
     void inhibit(Inhibit why);
+    void count_unanswered();
     void judge_again();
     void release();
 
@@ -194,6 +195,7 @@ private:
     base::TimePoint establish_by_ = base::kNever;    ///< ended by a valid answer, not put off by another reboot
     base::TimePoint establish_held_ = base::kNever;  ///< since then that timer stands still; kNever: it runs
     int consecutive_misses_ = 0;
+    base::Duration unanswered_ran_{};  ///< of the challenge that is awaited, before the last time it was inhibited
     bool late_since_answer_ = false;
 
     std::array<bool, kFaultKinds> open_{};

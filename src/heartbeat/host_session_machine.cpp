@@ -36,7 +36,8 @@ void HostSession::on(const Inhibited& event) {
     // A machine that stands still follows no request, and a timer does not end that: the hypervisor does.
     const bool has_an_end = event.why == Inhibit::shutting_down || event.why == Inhibit::migrating;
     if (has_an_end && (inhibit_ == Inhibit::paused || inhibit_ == Inhibit::suspended)) return;
-    window_.stop_deadlines();
+    count_unanswered();
+    window_.suspend_deadlines();
     inhibit(event.why);
     // A VM may ignore the request to shut down; if it hangs afterwards, that must be found.
     if (event.why == Inhibit::shutting_down) inhibited_until_ = now_ + policy_.establish_timeout;
@@ -52,12 +53,21 @@ void HostSession::on(const Released&) {
     if (inhibit_ != Inhibit::rebooting) judge_again();
 }
 
+/// How long it ran without an answer is kept: a guest that hangs is found though it is paused again and again.
+void HostSession::count_unanswered() {
+    const TimePoint from = window_.oldest_running();
+    if (judged() && from != kNever) unanswered_ran_ += now_ - from;
+}
+
 void HostSession::judge_again() {
     if (!inhibit_) return;
     release();
-    consecutive_misses_ = 0;
-    grace_until_ = std::max(grace_until_, now_ + kSettle);
-    challenge_soon();
+    window_.suspend_deadlines();
+    next_challenge_at_ = registration_ ? now_ : kNever;
+    const auto left = [this](Millis time) { return std::max<base::Duration>(time - unanswered_ran_, {}); };
+    grace_until_ = std::max(grace_until_, now_ + left(kSettle));
+    if (registration_ && unanswered_ran_ > base::Duration{})
+        answer_by_ = now_ + left(std::max(kSettle, registration_->response_deadline));
 }
 
 void HostSession::on(const Rebooted&) {
