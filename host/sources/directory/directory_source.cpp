@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
+#include <iterator>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -31,7 +32,8 @@ constexpr base::Duration kReopen = std::chrono::seconds(1);
 constexpr base::Duration kSettle = std::chrono::milliseconds(200);
 /// QEMU removes its sockets when it ends in order, and its monitor tells the rest.
 constexpr base::Millis kEndKnownWithin{300};
-constexpr std::uint32_t kWatched = IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF;
+constexpr std::uint32_t kEntries = IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM;
+constexpr std::uint32_t kWatched = kEntries | IN_DELETE_SELF | IN_MOVE_SELF;
 
 bool is_socket(const std::string& path) {
     struct stat status {};
@@ -110,6 +112,7 @@ void DirectorySource::stop() {
     known_.clear();
     nameless_.clear();
     unused_.clear();
+    targets_.clear();
     handler_ = nullptr;
 }
 
@@ -121,12 +124,16 @@ void DirectorySource::open() {
     if (fd < 0) return retry_open("inotify: " + std::generic_category().message(errno));
     watch_.assign(fd);
     FileIdentity identity = identity_of(directory_);
-    if (::inotify_add_watch(fd, directory_.c_str(), kWatched | IN_ONLYDIR) < 0)
+    targets_.clear();
+    directory_watch_ = ::inotify_add_watch(fd, directory_.c_str(), kWatched | IN_ONLYDIR);
+    if (directory_watch_ < 0)
         return retry_open("cannot watch the directory: " + std::generic_category().message(errno));
     await_events();
     // What went with the directory may be there all the same: its guests are asked over the connections that are open.
     if (another) note_missing();
     rescan();
+    for (const auto& [file, name] : known_)
+        watch_target(file);
     tell_unused();
     if (missing_.empty() && std::exchange(has_problem_, false)) handler_->on_source_problem(*this, "");
     look_.after(look_around_every_, [this] { look_around(); });
@@ -143,6 +150,12 @@ void DirectorySource::look_around() {
     }
     for (const auto& [file, why] : std::exchange(unused_, {}))
         look_at(file);
+    // A link on the way to a target may have changed.
+    for (const auto& [watch, links] : std::map(targets_)) {
+        for (const auto& [name, file] : links) {
+            if (known_.contains(file) && !is_socket(path_of(file))) look_at(file);
+        }
+    }
     tell_unused();
     look_.after(look_around_every_, [this] { look_around(); });
 }
@@ -201,6 +214,13 @@ bool DirectorySource::read_events() {
         for (ssize_t at = 0; at < size;) {
             const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
             at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+            const bool of_target = (event->mask & IN_Q_OVERFLOW) == 0 && event->wd != directory_watch_;
+            if (of_target && (event->mask & IN_IGNORED) != 0) {
+                for (const auto& [name, file] : std::exchange(targets_[event->wd], {}))
+                    look_at(file);
+                targets_.erase(event->wd);
+                continue;
+            }
             if ((event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0) {
                 another_ = true;
                 retry_open("the directory was removed");
@@ -210,9 +230,44 @@ bool DirectorySource::read_events() {
                 log::warning("more changes than could be watched, looking at the whole directory again");
                 rescan();
             } else if (event->len > 0) {
-                look_at(event->name);
+                if (!of_target) look_at(event->name);
+                look_at_linked(event->wd, event->name);
             }
         }
+    }
+}
+
+void DirectorySource::look_at_linked(int directory, const std::string& name) {
+    const auto links = targets_.find(directory);
+    if (links == targets_.end()) return;
+    for (const auto& [target, file] : std::set(links->second)) {
+        if (target == name) look_at(file);
+    }
+}
+
+/// QEMU removes the socket to which a link leads, and leaves the link.
+void DirectorySource::watch_target(const std::string& file) {
+    forget_target(file);
+    std::error_code error;
+    if (!std::filesystem::is_symlink(path_of(file), error)) return;
+    const std::filesystem::path target = std::filesystem::canonical(path_of(file), error);
+    if (error) return look_again_later(file);
+    const int watch = ::inotify_add_watch(watch_.native_handle(), target.parent_path().c_str(), kEntries | IN_MASK_ADD);
+    if (watch < 0) {
+        return log::warning("the directory to which a link leads cannot be watched, looking at it every 5 s",
+                            {{"file", file}, {"why", std::generic_category().message(errno)}});
+    }
+    targets_[watch].emplace(target.filename().string(), file);
+    if (!is_socket(path_of(file))) look_again_later(file);
+}
+
+void DirectorySource::forget_target(const std::string& file) {
+    for (auto target = targets_.begin(); target != targets_.end();) {
+        auto& [watch, links] = *target;
+        const bool had = std::erase_if(links, [&](const auto& link) { return link.second == file; }) > 0;
+        const bool unused = had && links.empty();
+        if (unused && watch != directory_watch_) ::inotify_rm_watch(watch_.native_handle(), watch);
+        target = unused ? targets_.erase(target) : std::next(target);
     }
 }
 
@@ -223,7 +278,8 @@ void DirectorySource::look_at(const std::string& file) {
     if (name && is_socket(path)) return appeared(file, *name);
     if (known_.contains(file)) return look_again_later(file);
     unused_.erase(file);
-    if (exists(path)) unused_[file] = name ? why_no_socket(path) : "does not name a guest";
+    if (!exists(path)) return forget_target(file);
+    unused_[file] = name ? why_no_socket(path) : "does not name a guest";
 }
 
 /// Told with each look around, and not of what is there for a moment only.
@@ -246,6 +302,7 @@ void DirectorySource::appeared(const std::string& file, const SocketName& name) 
     known_.emplace(file, name);
     unused_.erase(file);
     removed_.erase(file);
+    watch_target(file);
     has_name_again(file);
     if (missing_.erase(file) > 0 && missing_.empty() && std::exchange(has_problem_, false))
         handler_->on_source_problem(*this, "");
@@ -338,6 +395,12 @@ void DirectorySource::disappeared(const std::string& file) {
     if (known == known_.end()) return;
     const SocketName name = std::move(known->second);
     known_.erase(known);
+    // A link that is left may lead to a socket again: it is seen at once, or with the next look around.
+    if (exists(path_of(file))) {
+        unused_[file] = why_no_socket(path_of(file));
+    } else {
+        forget_target(file);
+    }
     const auto entry = guests_.find(name.guest);
     Guest& guest = entry->second;
     if (name.channel) {

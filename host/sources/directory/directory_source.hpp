@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "host/sources/channel_source.hpp"
@@ -30,7 +31,8 @@ std::optional<SocketName> parse_socket_name(std::string_view file);
 /// A directory of sockets on which QEMU (or a test) listens, watched with inotify. Made when it is missing. A socket
 /// whose file is removed from it has ended in order: QEMU removes its sockets then, and leaves them when it dies. While
 /// a connection to it is open only its name is gone: somebody has removed that, and it is watched as before. What is
-/// not in another directory of the same name (not mounted yet, mounted over, made anew) has not been removed. With a
+/// not in another directory of the same name (not mounted yet, mounted over, made anew) has not been removed. Of a link
+/// to a socket the directory in which that is is watched, too. With a
 /// guest's QEMU monitor in it, the machine's pauses, resets, panics and end are known too.
 class DirectorySource final : public ChannelSource {
 public:
@@ -59,6 +61,9 @@ private:
     void note_missing();
     void await_events();
     bool read_events();
+    void look_at_linked(int directory, const std::string& name);
+    void watch_target(const std::string& file);
+    void forget_target(const std::string& file);
     void look_at(const std::string& file);
     void appeared(const std::string& file, const SocketName& name);
     void disappeared(const std::string& file);
@@ -80,7 +85,10 @@ private:
     runtime::Timer reopen_;
     runtime::Timer settle_;
     runtime::Timer look_;
-    std::string place_;                        ///< names the directory that is watched
+    std::string place_;  ///< names the directory that is watched
+    int directory_watch_ = -1;
+    /// Directories in which sockets are to which links lead: watch -> name there and the link.
+    std::map<int, std::set<std::pair<std::string, std::string>>> targets_;
     std::map<std::string, SocketName> known_;  ///< by file name
     std::map<base::GuestId, Guest> guests_;
     std::map<std::string, bool> removed_;  ///< files seen removed, to be looked at again; true: found connected once

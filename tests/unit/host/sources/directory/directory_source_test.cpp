@@ -54,7 +54,7 @@ TEST(SocketName, IsExactAndNeverCut) {
 class DirectorySourceTest : public testing::Test, protected ChannelSource::Handler {
 protected:
     void start() {
-        source_ = std::make_unique<DirectorySource>(io_, dir_ / "channels", base::Millis(50));
+        source_ = std::make_unique<DirectorySource>(io_, dir_ / "channels", look_around_every_);
         ChannelSource::Handler& events = *this;
         source_->start(events);
         ASSERT_TRUE(run_until(io_, [&] { return listed_; }));
@@ -125,6 +125,7 @@ protected:
     std::vector<std::string> problems_;
     std::vector<std::string> unused_;  ///< entries, as told
     std::string path_;
+    base::Millis look_around_every_{50};
     std::vector<std::string> runs_;
     bool listed_ = false;
     std::set<base::GuestId> unread_;
@@ -259,6 +260,55 @@ TEST_F(DirectorySourceTest, AMachineThatWasEndedAndStartedIsInAnotherRun) {
     start();
     found(*second, 3);
     EXPECT_NE(runs_.at(2), runs_.at(1));
+}
+
+TEST_F(DirectorySourceTest, ASocketBehindALinkThatIsRemovedHasEndedInOrder) {
+    look_around_every_ = std::chrono::hours(1);
+    std::filesystem::create_directories(dir_ / "channels");
+    std::filesystem::create_directories(dir_ / "run");
+    auto a = std::make_unique<UnixPeer>(dir_ / "run/a");
+    std::filesystem::create_symlink(dir_ / "run/a", dir_ / "channels/org.vitalwire.0.a.sock");
+    start();
+    ASSERT_TRUE(told("channel a org.vitalwire.0"));
+    a->end();
+    EXPECT_TRUE(told("gone a removed"));
+    told_.clear();
+    a = std::make_unique<UnixPeer>(dir_ / "run/a");
+    EXPECT_TRUE(told("channel a org.vitalwire.0")) << "it is there again, behind the same link";
+    std::filesystem::remove_all(dir_ / "run");
+    EXPECT_TRUE(told("gone a removed")) << "with its directory";
+}
+
+TEST_F(DirectorySourceTest, ALinkMayLeadToASocketInTheDirectoryItself) {
+    look_around_every_ = std::chrono::hours(1);
+    const auto a = listen("a");
+    std::filesystem::create_symlink("a", dir_ / "channels/org.vitalwire.0.a.sock");
+    start();
+    ASSERT_TRUE(told("channel a org.vitalwire.0"));
+    a->end();
+    EXPECT_TRUE(told("gone a removed"));
+}
+
+TEST_F(DirectorySourceTest, ALinkThatLeadsToAnotherSocketIsFollowed) {
+    look_around_every_ = std::chrono::hours(1);
+    std::filesystem::create_directories(dir_ / "run");
+    const auto one = std::make_unique<UnixPeer>(dir_ / "run/one");
+    const auto two = std::make_unique<UnixPeer>(dir_ / "run/two");
+    std::filesystem::create_directories(dir_ / "channels");
+    const std::string link = dir_ / "channels/org.vitalwire.0.a.sock";
+    std::filesystem::create_symlink(dir_ / "run/one", link);
+    start();
+    ASSERT_TRUE(told("channel a org.vitalwire.0"));
+    told_.clear();
+    std::filesystem::create_symlink(dir_ / "run/two", dir_ / "new");
+    std::filesystem::rename(dir_ / "new", link);
+    ASSERT_TRUE(told("channel a org.vitalwire.0"));
+    told_.clear();
+    one->end();
+    settle();
+    EXPECT_THAT(told_, IsEmpty());
+    two->end();
+    EXPECT_TRUE(told("gone a removed"));
 }
 
 TEST_F(DirectorySourceTest, FindsAMachineThatDiedWhileNobodyWatched) {
