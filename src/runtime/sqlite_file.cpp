@@ -188,6 +188,11 @@ Result<void> SqliteFile::write(const StoreChanges& changes) {
     return done;
 }
 
+bool SqliteFile::has_moved() {
+    int moved = 0;
+    return sqlite3_file_control(database_.get(), nullptr, SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0;
+}
+
 Result<void> SqliteFile::apply(const StoreChanges& changes) {
     if (auto made = run(kSchema, kCannotWrite); !made) return made;
     Statement put(database_.get(), "INSERT OR REPLACE INTO entry (section, key, value) VALUES (?1, ?2, ?3)");

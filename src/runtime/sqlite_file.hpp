@@ -37,6 +37,9 @@ public:
     /// All or nothing, and on the disk when it returns.
     base::Result<void> write(const StoreChanges& changes);
 
+    /// Its path does not lead to it any more: somebody has removed or moved it, and nobody will find what is written.
+    bool has_moved();
+
 private:
     struct Closer {
         void operator()(sqlite3* database) const;

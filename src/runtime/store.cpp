@@ -40,6 +40,8 @@ constexpr Millis kCloseDeadline{3000};
 /// A disk that hangs does not fail: who waits for it longer than that is told so.
 constexpr Millis kLongWrite{1000};
 constexpr const char* kHangs = "the disk has not answered a write for more than a second";
+/// Also while nothing changes: a file that is removed must not be missed by the next start only.
+constexpr Millis kFileLookedAt{1000};
 constexpr Millis kOpenPause{500};  // between attempts to open a file that is in use
 
 /// "20261122T060508Z"
@@ -93,6 +95,7 @@ private:
 
     void end_turn();
     void pass_on();
+    Result<void> look_at_file(std::unique_lock<std::mutex>& lock);
     Result<void> write(const StoreChanges& changes);
     void written(std::uint64_t up_to);
     void failed(const std::string& why);
@@ -161,8 +164,18 @@ void Writer::tell_waiting() {
 void Writer::run() {
     std::unique_lock lock(mutex_);
     while (true) {
-        wake_.wait(lock, [this] { return closing_ || !pending_.empty(); });
-        if (pending_.empty()) break;
+        wake_.wait_for(lock, kFileLookedAt, [this] { return closing_ || !pending_.empty(); });
+        if (const auto looked = look_at_file(lock); !looked) {
+            failed(looked.error().message);
+            if (closing_) break;
+            wait_before_retry(lock);
+            continue;
+        }
+        if (pending_.empty()) {
+            if (!problem_.empty()) written(durable_);
+            if (closing_) break;
+            continue;
+        }
         under_way_ = std::exchange(pending_, {});
         const std::uint64_t up_to = passed_on_;
         begun_at_ = base::Clock::now();
@@ -183,6 +196,27 @@ void Writer::run() {
     file_.reset();  // unlocks it
     has_ended_ = true;
     ended_.notify_all();
+}
+
+/// A file that was removed is written again, with what it held and what has changed since. One that somebody has put in
+/// its place is left alone.
+Result<void> Writer::look_at_file(std::unique_lock<std::mutex>& lock) {
+    if (!file_) return {};
+    lock.unlock();
+    const bool moved = file_->has_moved();
+    const bool replaced = moved && access(path_.c_str(), F_OK) == 0;
+    auto content = moved && !replaced ? file_->read_all() : std::map<StoreKey, std::string>();
+    if (moved && !replaced && content) file_.reset();
+    lock.lock();
+    if (!moved) return {};
+    if (replaced)
+        return base::fail(Errc::io, path_ +
+                                        ": another file was put there: it is used from the next start on, and what "
+                                        "changes until then is lost unless that file is removed");
+    if (!content) return tl::make_unexpected(content.error());
+    log::error("the state file was removed, writing it again", {{"file", path_}});
+    pending_.insert(content->begin(), content->end());
+    return {};
 }
 
 Result<void> Writer::write(const StoreChanges& changes) {

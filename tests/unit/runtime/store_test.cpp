@@ -292,6 +292,38 @@ TEST_F(StoreOnDisk, KeepsWorkingAndTellingWhileTheDiskIsFull) {
     EXPECT_EQ(content["999"], "newer");
 }
 
+TEST_F(StoreOnDisk, WritesAFileAgainThatSomebodyHasRemoved) {
+    auto store = open();
+    store->put("faults", "f1", "old");
+    store->put("faults", "f2", "kept");
+    ASSERT_TRUE(wait_for([&] { return store->pending() == 0; }));
+    for (const char* suffix : {"", "-wal"})
+        fs::remove(path_ + suffix);
+    store->put("faults", "f1", "new");
+    EXPECT_TRUE(wait_for([&] { return fs::exists(path_); })) << "also the rest, of which nothing changes";
+    ASSERT_TRUE(wait_for([&] { return store->pending() == 0; }));
+    EXPECT_TRUE(store->healthy());
+    fs::remove(path_);
+    EXPECT_TRUE(wait_for([&] { return fs::exists(path_); })) << "also while nothing changes";
+    store.reset();
+    EXPECT_THAT(open()->load("faults"), ElementsAre(Pair("f1", "new"), Pair("f2", "kept")));
+}
+
+TEST_F(StoreOnDisk, LeavesAFileAloneThatSomebodyHasPutInPlaceOfItsOwn) {
+    auto store = open();
+    store->put("faults", "f1", "old");
+    ASSERT_TRUE(wait_for([&] { return store->pending() == 0; }));
+    fs::remove(path_);
+    std::ofstream(path_) << "a backup";
+    EXPECT_TRUE(wait_for([&] { return !store->healthy(); }));
+    EXPECT_THAT(store->problem(), HasSubstr("another file was put there"));
+    EXPECT_EQ(fs::file_size(path_), 8U);
+    fs::remove(path_);
+    EXPECT_TRUE(wait_for([&] { return store->healthy(); }));
+    store.reset();
+    EXPECT_THAT(open()->load("faults"), ElementsAre(Pair("f1", "old")));
+}
+
 TEST_F(StoreOnDisk, TellsThatTheDiskHangs) {
     const auto store = open();
     bool durable = false;
