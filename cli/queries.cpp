@@ -175,10 +175,15 @@ std::string operator_name() {
     return user == nullptr ? std::to_string(getuid()) : user->pw_name;
 }
 
-/// Every answer has the shape of a list.
+/// Every answer has the shape of a list: the window, and those of the same name that last beside it.
 Result<json> as_list(Result<json> window) {
     if (!window) return window;
-    return json{{"maintenance", {std::move(*window)}}};
+    json windows = json::array();
+    for (const json* other : listed(*window, "others"))
+        windows.push_back(*other);
+    window->erase("others");
+    windows.insert(windows.begin(), std::move(*window));
+    return json{{"maintenance", std::move(windows)}};
 }
 
 /// The guest, host or group that is meant, under the name that a beginning is of. What is not found is for the

@@ -27,6 +27,10 @@ bool covers(const Maintenance& window, const MaintenanceList::Subject& subject) 
     return false;
 }
 
+bool is_same_subject(const Maintenance& one, const Maintenance& other) {
+    return one.scope == other.scope && one.name == other.name;
+}
+
 /// Times that come from another controller went through two clocks.
 constexpr std::chrono::seconds kSameTime{2};
 
@@ -154,11 +158,21 @@ base::WallTime MaintenanceList::next_end_for_guests(base::WallTime now) const {
     return next;
 }
 
-const Maintenance* MaintenanceList::same(const Maintenance& window, base::WallTime now) const {
-    const auto at = std::find_if(windows_.begin(), windows_.end(), [&](const auto& item) {
-        return item.second.active(now) && item.second.scope == window.scope && item.second.name == window.name;
-    });
-    return at == windows_.end() ? nullptr : &at->second;
+std::vector<Maintenance> MaintenanceList::beside(const Maintenance& window, base::WallTime now) const {
+    std::vector<Maintenance> found;
+    for (const auto& [id, other] : windows_) {
+        if (id != window.id && is_same_subject(other, window) && other.active(now)) found.push_back(other);
+    }
+    return found;
+}
+
+const Maintenance* MaintenanceList::prolonged_by(const Maintenance& window, base::WallTime now) const {
+    const Maintenance* last = nullptr;
+    for (const auto& [id, other] : windows_) {
+        if (!is_same_subject(other, window) || !other.active(now) || other.until > window.until) continue;
+        if (last == nullptr || last->until < other.until) last = &other;
+    }
+    return last;
 }
 
 }  // namespace vitalwire::controller

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,8 +51,11 @@ public:
     Effect for_guests(const Subject& subject, base::WallTime now) const;
     /// When the first of those ends that are anything to guests; none: there is none now.
     base::WallTime next_end_for_guests(base::WallTime now) const;
-    /// One of the same scope and name that lasts; null when there is none.
-    const Maintenance* same(const Maintenance& window, base::WallTime now) const;
+    /// Those of the same scope and name that last, but the window itself.
+    std::vector<Maintenance> beside(const Maintenance& window, base::WallTime now) const;
+    /// One of the same scope and name that the window prolongs: none that ends later. Of several the one that ends
+    /// last; null when there is none.
+    const Maintenance* prolonged_by(const Maintenance& window, base::WallTime now) const;
     /// Of the group's windows: the guests that the inventory has in it. Returns those that changed.
     std::vector<Maintenance> set_members(const std::function<std::vector<base::GuestId>(const base::GroupId&)>& members,
                                          base::WallTime now);

@@ -80,8 +80,9 @@ base::Result<Maintenance> Core::begin_maintenance(Maintenance window, Moment mom
     if (!name) return tl::make_unexpected(name.error());
     if (window.name != *name) window.label = window.name;
     window.name = std::move(*name);
-    if (const Maintenance* lasting = maintenance_.same(window, moment.wall)) {
-        // Asked for once more: the same one, with the new end and reason.
+    if (const Maintenance* lasting = maintenance_.prolonged_by(window, moment.wall)) {
+        // Asked for once more: the same one, with the new end and reason. Of one that ends earlier than what lasts
+        // nobody knows whether it is the same work: it is one of its own, and ends no other.
         window.id = lasting->id;
         window.since = lasting->since;
         window.revision = lasting->revision + 1;

@@ -79,6 +79,15 @@ json shown(const Maintenance& window) {
     return entry;
 }
 
+/// With those of the same name that last beside it: until they have ended, nothing else has.
+json shown_with_others(const ApiContext& context, const Maintenance& window) {
+    json entry = shown(window);
+    entry["others"] = json::array();
+    for (const Maintenance& other : context.core.maintenance().beside(window, std::chrono::system_clock::now()))
+        entry["others"].push_back(shown(other));
+    return entry;
+}
+
 HttpResponse list_maintenance(const ApiContext& context) {
     json list = json::array();
     for (const auto& [id, window] : context.core.maintenance().all())
@@ -106,13 +115,13 @@ HttpResponse begin_maintenance(const ApiContext& context, const HttpRequest& req
     auto window = requested(request);
     if (!window) return refused(window.error());
     context.operate([&](Core& core, base::Moment now) { window = core.begin_maintenance(std::move(*window), now); });
-    return window ? json_reply(shown(*window), 201) : refused(window.error());
+    return window ? json_reply(shown_with_others(context, *window), 201) : refused(window.error());
 }
 
 HttpResponse end_maintenance(const ApiContext& context, const std::string& id) {
     base::Result<Maintenance> window;
     context.operate([&](Core& core, base::Moment now) { window = core.end_maintenance(id, now); });
-    return window ? json_reply(shown(*window)) : refused(window.error());
+    return window ? json_reply(shown_with_others(context, *window)) : refused(window.error());
 }
 
 }  // namespace

@@ -104,6 +104,18 @@ class Maintenance(MaintenanceCase):
         self.vitalwire("maintenance", "end", "g1")
         wait_until(lambda: self.told() == ["down"], "it is sent")
 
+    def test_a_shorter_one_ends_no_longer_one(self) -> None:
+        self.vitalwire("maintenance", "guest", "g1", "--for", "2h", "--reason", "new disks")
+        answer = self.vitalwire("maintenance", "guest", "g1", "--for", "1h", "--reason", "kernel")
+        self.assertIn("kernel", answer)
+        self.assertIn("new disks", answer, "what lasts longer")
+        self.assertIn("ambiguous", self.vitalwire("maintenance", "end", "g1", code=None))
+        shorter = next(each for each in self.windows(self.first) if each["reason"] == "kernel")
+        self.assertIn("new disks", self.vitalwire("maintenance", "end", shorter["id"]), "what still lasts")
+        self.hang()
+        wait_until(lambda: self.first.faults(), "the fault is recorded")
+        self.assertEqual(self.told(), [])
+
     def test_maintenance_ends_by_itself(self) -> None:
         self.vitalwire("maintenance", "all", "--for", "3s", "--reason", "short")
         self.hang()

@@ -141,6 +141,29 @@ TEST_F(OperationsTest, BeginningItOnceMoreProlongsIt) {
     EXPECT_EQ(core->maintenance().all().size(), 1U);
 }
 
+TEST_F(OperationsTest, AShorterMaintenanceOfTheSameHostEndsNoLongerOne) {
+    place("g1", "compute-1");
+    up(hello("compute-1"));
+    ASSERT_TRUE(begin(MaintenanceScope::host, "compute-1", "longer"));
+    Maintenance shorter{
+        "shorter", MaintenanceScope::host, "compute-1", moment.wall, moment.wall + minutes(30), "kernel", "bob"};
+    shorter.force = true;
+    const auto beside = core->begin_maintenance(shorter, moment);
+    ASSERT_TRUE(beside);
+    EXPECT_EQ(beside->id, "shorter") << "with its own end, reason and rights";
+    EXPECT_EQ(beside->until, shorter.until);
+    EXPECT_THAT(core->maintenance().beside(*beside, moment.wall), ElementsAre(core->maintenance().all().at("longer")));
+    shorter.id = "m3";
+    shorter.until += minutes(30);
+    EXPECT_EQ(core->begin_maintenance(shorter, moment)->id, "shorter") << "prolonged, as it is the one that ends first";
+    ASSERT_TRUE(core->end_maintenance("shorter", moment));
+    report("compute-1", f1);
+    EXPECT_THAT(take(), IsEmpty()) << "the longer one holds";
+    ASSERT_TRUE(core->end_maintenance("longer", moment));
+    run_deferred();
+    EXPECT_THAT(take(), ElementsAre("f1 opened 1"));
+}
+
 TEST_F(OperationsTest, MaintenanceSurvivesARestart) {
     place("g1", "compute-1");
     ASSERT_TRUE(begin(MaintenanceScope::all, ""));
