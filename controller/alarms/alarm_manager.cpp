@@ -145,6 +145,10 @@ std::vector<AlarmManager::Rejected> AlarmManager::report(const base::HostId& hos
             outdated_[host].push_back(known->fault);
             continue;
         }
+        if (known != nullptr && context_.doubts_end(*known, host, fault)) {
+            rejected.push_back({fault, doubt_end(*known, now)});
+            continue;
+        }
         const auto before = known == nullptr ? std::nullopt : known->unconfirmed;
         bool changed = before.has_value();
         if (known != nullptr && known->host != host && context_.takes_over(host, known->host, fault.guest)) {
@@ -164,16 +168,6 @@ std::vector<AlarmManager::Rejected> AlarmManager::report(const base::HostId& hos
         if (unconfirmed) keep_unconfirmed(fault.id, before, now);
     }
     return rejected;
-}
-
-void AlarmManager::keep_unconfirmed(const base::FaultId& id, const std::optional<Unconfirmed>& before,
-                                    base::WallTime now) {
-    const TrackedFault* tracked = table().find(id);
-    if (tracked == nullptr || !tracked->fault.open()) return;
-    const Unconfirmed why = before.value_or(Unconfirmed{now, "its agent does not find its guest"});
-    list_.table().set_unconfirmed(id, why);
-    list_.put(*tracked);
-    if (!before) note(id, "unconfirmed", why.why, now);
 }
 
 std::vector<AlarmManager::Rejected> AlarmManager::report_orphaned(const base::HostId& host,

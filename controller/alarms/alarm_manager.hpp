@@ -53,6 +53,9 @@ public:
         /// True if `host` continues the fault of a guest that an agent which `left` has reported.
         std::function<bool(const base::HostId& host, const base::HostId& left, const base::GuestId&)> takes_over =
             [](const auto&...) { return false; };
+        /// True if the host's agent ends the fault because its guest is gone, and the cloud has that running there.
+        std::function<bool(const TrackedFault&, const base::HostId&, const model::Fault& reported)> doubts_end =
+            [](const auto&...) { return false; };
         std::function<std::size_t(const base::HostId&)> max_faults = [](const auto&) { return kMaxFaultsPerHost; };
         /// Absent: nobody works on the alarm's subject.
         std::function<std::optional<Maintained>(const Alarm&)> maintained = [](const auto&) {
@@ -173,6 +176,7 @@ private:
     bool known_as_ended(const base::HostId& host, model::Fault& fault);
     bool ended_elsewhere(const base::HostId& host, const model::Fault& reported, const model::Fault& known) const;
     void keep_unconfirmed(const base::FaultId& fault, const std::optional<Unconfirmed>& before, base::WallTime now);
+    base::Error doubt_end(const TrackedFault& tracked, base::WallTime now);
     void take(FaultTable::Entry entry);
     void name(TrackedFault& tracked);
     bool withhold(TrackedFault& tracked, FaultTable::Change change);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "heartbeat/host_events.hpp"
+
 namespace vitalwire::controller {
 
 using model::FaultKind;
@@ -12,6 +14,8 @@ namespace {
 /// States of Nova in which the server does not run, by Nova's own doing.
 constexpr std::array<std::string_view, 6> kStoppedStates = {"stopped",           "deleted", "soft-delete",
                                                             "shelved_offloaded", "shelved", "suspended"};
+
+constexpr std::string_view kActive = "active";
 
 bool is_stopped(const InventoryGuest& guest) {
     return std::find(kStoppedStates.begin(), kStoppedStates.end(), guest.state) != kStoppedStates.end();
@@ -96,6 +100,15 @@ bool Evidence::contradicted(const TrackedFault& tracked, Source source, bool rem
     const InventoryGuest* guest = inventory_.guest(tracked.fault.guest);
     if (guest == nullptr) return removed;
     return !guest->host.empty() && !names_.same(tracked.host, guest->host);
+}
+
+bool Evidence::doubts_end(const TrackedFault& tracked, const base::HostId& host, const model::Fault& reported,
+                          Source source) const {
+    const bool removed =
+        !reported.open() && reported.clear_reason == heartbeat::to_string(heartbeat::StopReason::removed);
+    if (!removed || !tracked.fault.open() || tracked.host != host || !source.loaded || !source.names_all) return false;
+    const InventoryGuest* guest = inventory_.guest(tracked.fault.guest);
+    return guest != nullptr && guest->listed && guest->state == kActive && names_.same(host, guest->host);
 }
 
 std::optional<Unconfirmed> Evidence::unconfirmed(const TrackedFault& tracked) const {

@@ -50,6 +50,9 @@ public:
     bool vouched(const TrackedFault& tracked) const;
     /// The inventory contradicts an agent that reports the fault: it has the guest elsewhere, or has it no more.
     bool contradicted(const TrackedFault& tracked, Source source, bool removed) const;
+    /// The agent of `host` ends the fault because the guest was removed, and the cloud has it running there.
+    bool doubts_end(const TrackedFault& tracked, const base::HostId& host, const model::Fault& reported,
+                    Source source) const;
     /// Nobody vouches for the open fault now: since when, and why.
     std::optional<Unconfirmed> unconfirmed(const TrackedFault& tracked) const;
 

@@ -91,6 +91,9 @@ AlarmManager::Dependencies Core::alarm_dependencies() {
             [this](const HostId& host, const HostId& left, const base::GuestId& guest) {
                 return takes_over(host, left, guest);
             },
+            [this](const TrackedFault& tracked, const HostId& host, const model::Fault& reported) {
+                return evidence_.doubts_end(tracked, host, reported, context_.output.inventory_source());
+            },
             [this](const HostId& host) { return max_faults(host); },
             [this](const Alarm& alarm) { return maintained(alarm); }};
 }
@@ -275,7 +278,8 @@ void Core::on(const HostId& host, const bus::Faults& faults, Moment moment) {
     send_newer(host);
     const bool conflict = std::any_of(faults.faults.begin(), faults.faults.end(), [&](const model::Fault& fault) {
         const TrackedFault* tracked = alarms_.table().find(fault.id);
-        return tracked != nullptr && tracked->withheld;
+        if (tracked == nullptr) return false;
+        return tracked->withheld || (tracked->fault.open() && !fault.open());
     });
     if (!conflict || moment.steady < refresh_from_) return;
     refresh_from_ = moment.steady + kRefreshPause;

@@ -33,6 +33,65 @@ protected:
     }
 };
 
+/// The same of a guest of a cloud, whose host has an agent that does not find it.
+class NotFoundTest : public AbsenceTest {
+protected:
+    NotFoundTest() {
+        source.names_all = true;
+        down("compute-1");
+        up(hello("compute-1"), {cleared(f1, "removed")});
+    }
+};
+
+TEST_F(NotFoundTest, AFaultOfAGuestThatTheCloudHasActiveThereStaysOpenAndShowsWhy) {
+    pass(seconds(60));
+    EXPECT_THAT(take(), IsEmpty());
+    ASSERT_TRUE(tracked("f1")->fault.open());
+    EXPECT_THAT(core->evidence().unconfirmed(*tracked("f1"))->why, HasSubstr("which the cloud has active"));
+    EXPECT_THAT(problem("reports of agent compute-1 are rejected"), HasSubstr("guest g1 is not found"));
+    EXPECT_GT(refreshed, 0) << "the cloud may be ahead of what is known of it";
+    restart();
+    up(hello("compute-1"), {cleared(f1, "removed")});
+    pass(seconds(60));
+    EXPECT_THAT(take(), IsEmpty());
+}
+
+TEST_F(NotFoundTest, ItEndsAsSoonAsTheCloudHasTheGuestElsewhere) {
+    place("g1", "compute-2");
+    pass(seconds(1));
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+    EXPECT_EQ(last_alarm.clear_reason, "removed") << "the agent's own word";
+    pass(seconds(40));
+    EXPECT_EQ(problem("reports of agent compute-1 are rejected"), "");
+}
+
+TEST_F(NotFoundTest, ItEndsAsSoonAsTheCloudHasTheGuestStoppedOrDeleted) {
+    InventoryGuest stopped = placed("g1", "compute-1");
+    stopped.state = "stopped";
+    change(stopped);
+    pass(seconds(1));
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+    report("compute-1", open_fault("g1", "f2"));
+    change(placed("g1", "compute-1"));
+    report("compute-1", cleared(open_fault("g1", "f2"), "removed"));
+    EXPECT_THAT(take(), ElementsAre("f2 opened 1"));
+    remove("g1");
+    pass(seconds(1));
+    EXPECT_THAT(take(), ElementsAre("f2 cleared 2"));
+}
+
+TEST_F(NotFoundTest, ItEndsWhenTheGuestAnswersThereAgain) {
+    message("compute-1", bus::Guests{{answering("g1")}, {}});
+    pass(seconds(1));
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+    EXPECT_EQ(last_alarm.clear_reason, kGuestAnswers);
+}
+
+TEST_F(AbsenceTest, AGuestOfAFileThatItsAgentDoesNotFindIsRemoved) {
+    report("compute-1", cleared(f1, "removed"));
+    EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
+}
+
 TEST_F(AbsenceTest, AHostOfWhichNoAgentIsKnownMayBeTheOldOneByAnotherName) {
     place("g1", "node-1");
     down("compute-1");
