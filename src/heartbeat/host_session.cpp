@@ -166,6 +166,7 @@ void HostSession::receive(Dialect dialect, const wire::Init& init) {
     fresh.run = run_;
     registration_ = std::move(fresh);
     was_registered_ = own_heartbeat_ = true;
+    left_by_ = TimePoint::min();
     crashed_ = false;
     stopped_ = false;
     closed_at_ = {};
@@ -233,6 +234,7 @@ void HostSession::receive(Dialect dialect, const wire::Exit& exit) {
     // It is no evidence that the guest is well: what is open stays. T-establish, if it is awaited again, resumes where
     // the init suspended it, unless an answer has shown since that the guest lives.
     forget_registration(false);
+    left_by_ = now_ + policy_.establish_timeout;
 }
 
 void HostSession::on(const FaultAdopted& event) {

@@ -179,7 +179,8 @@ private:
     bool was_registered_ = false;  ///< since the domain started; cleared by exit and stop
     bool own_heartbeat_ = false;   ///< of that registration: the guest's own, and not its QEMU guest agent's
     base::Millis restart_time_{};  ///< of the session that a reboot ended
-    bool reconnected_ = false;     ///< since the last valid answer
+    base::TimePoint left_by_ = base::TimePoint::min();  ///< a reboot until then is why its guest has left (exit)
+    bool reconnected_ = false;                          ///< since the last valid answer
     base::TimePoint closed_at_{};
     base::Millis close_grace_{};
 

@@ -71,10 +71,13 @@ void HostSession::judge_again() {
 }
 
 void HostSession::on(const Rebooted&) {
+    // In order a guest leaves before it reboots. One that leaves for good is not reset so soon after that.
+    const bool left_for_it = std::exchange(left_by_, TimePoint::min()) >= now_;
+    own_heartbeat_ = own_heartbeat_ || left_for_it;
     // Reported twice for one reboot (facts of QEMU); the second changes nothing.
-    if (registration_ && !(inhibit_ && stands_still(*inhibit_))) inhibit(Inhibit::rebooting);
+    if ((registration_ || left_for_it) && !(inhibit_ && stands_still(*inhibit_))) inhibit(Inhibit::rebooting);
     crashed_ = false;
-    forget_registration(was_registered_);
+    forget_registration(was_registered_ || left_for_it);
     start_establish_timer();
 }
 
@@ -134,6 +137,7 @@ void HostSession::on(const Stopped& event) {
     forget_registration(false);
     clear_all(to_string(event.reason));
     stopped_ = true;
+    left_by_ = TimePoint::min();
     release();
     crashed_ = false;
     restart_time_ = {};

@@ -51,6 +51,34 @@ TEST(HostSession, H23_APauseStopsTheWaitForARegistration) {
     EXPECT_THAT(host.run(Millis(20'000)), ElementsAre("20000 open not_established"));
 }
 
+TEST(HostSession, H22_AGuestThatLeavesBeforeItsRebootIsAwaited) {
+    Host host;
+    host.beating().answer(1);
+    host.exit("s1");
+    EXPECT_TRUE(host.idle()) << "it may have left for good";
+    host.after(Millis(90'000));
+    EXPECT_THAT(host.on(Rebooted{}), ElementsAre("expect back"));
+    EXPECT_TRUE(host.saved().own_heartbeat);
+    EXPECT_EQ(host.session().inhibited(), Inhibit::rebooting);
+    EXPECT_THAT(host.on(Rebooted{}), IsEmpty()) << "reported twice for one reboot";
+    EXPECT_THAT(host.run(Millis(120'000)), ElementsAre("120000 open not_established"));
+    host.init();
+    host.tick();
+    EXPECT_THAT(host.answer(2, true, "", "s2"), ElementsAre("clear not_established registered"));
+}
+
+TEST(HostSession, H22_AGuestThatHasLeftLongBeforeARebootIsNotAwaited) {
+    Host host;
+    host.beating().exit("s1");
+    host.after(Millis(120'001)).on(Rebooted{});
+    EXPECT_TRUE(host.idle());
+    Host stopped;
+    stopped.beating().exit("s1");
+    stopped.on(Stopped{StopReason::domain_stopped});
+    stopped.on(Rebooted{});
+    EXPECT_TRUE(stopped.idle());
+}
+
 TEST(HostSession, H22_ACgcsGuestIsAwaitedForAsLongAsItSaidThatItTakes) {
     Host host;
     host.connect(Dialect::cgcs);
