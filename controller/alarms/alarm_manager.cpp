@@ -89,7 +89,7 @@ void AlarmManager::tick(base::TimePoint now) {
 }
 
 void AlarmManager::agent_up(const base::HostId& host) {
-    if (!delivers(host)) withdraw(host);  // the snapshot that follows shows what of it has ended
+    if (!delivers(host)) hand_over(host);  // the snapshot that follows shows what else has ended
 }
 
 void AlarmManager::agent_down(const base::HostId& host) {
@@ -97,13 +97,7 @@ void AlarmManager::agent_down(const base::HostId& host) {
 }
 
 void AlarmManager::primary_changed(const base::HostId& host) {
-    if (!delivers(host)) {
-        withdraw(host);
-        for (const TrackedFault& tracked : list_.of_host(host)) {
-            if (!tracked.fault.open()) finish(tracked, false);
-        }
-        return;
-    }
+    if (!delivers(host)) return hand_over(host);
     // A new primary gets from its agent what is not yet acknowledged, but not what has ended and is erased there.
     for (const TrackedFault& tracked : list_.of_host(host)) {
         if (!tracked.fault.open()) deliver(tracked);
@@ -483,9 +477,14 @@ void AlarmManager::learn_past(const TrackedFault& past) {
     if (!known && !past.fault.open() && options_.history > 0) retire(past, false);
 }
 
-void AlarmManager::withdraw(const base::HostId& host) {
+/// To another primary. What has ended is cleared from here where its raise has been sent from here, be it that this
+/// arrives only now.
+void AlarmManager::hand_over(const base::HostId& host) {
     for (const TrackedFault& tracked : list_.of_host(host))
         sinks_.withdraw(to_alarm(tracked));
+    for (const TrackedFault& tracked : list_.of_host(host)) {
+        if (!tracked.fault.open()) finish(tracked, false);
+    }
 }
 
 bool AlarmManager::delivers(const base::HostId& host) const {

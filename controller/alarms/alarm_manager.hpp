@@ -188,7 +188,7 @@ private:
     void finish(const TrackedFault& tracked, bool others_done);
     template <class Predicate>
     void offer_again(Predicate concerned);
-    void withdraw(const base::HostId& host);
+    void hand_over(const base::HostId& host);
     void resume_unseen();
     void clear_what_may_show();
     void collect(Notifier& sink);

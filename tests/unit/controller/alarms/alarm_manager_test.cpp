@@ -235,23 +235,6 @@ TEST_F(AlarmManagerTest, ClearsAfterARestartWhatItMayHaveRaisedBefore) {
     EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
 }
 
-TEST_F(AlarmManagerTest, LeavesAfterARestartToThePrimaryWhatItsAgentStillReportsAndClearsItLater) {
-    start();
-    receipts["a"].answer = Outcome::retry("HTTP 503");
-    agent_up();
-    report(f1);
-    report(cleared(f1));
-    receipts["a"].answer = Outcome::confirmed();
-    restart();
-    agent_up(false);
-    snapshot({cleared(f1)});
-    EXPECT_THAT(take("a"), IsEmpty());
-    alarms->tick(base::Clock::now() + std::chrono::minutes(2));
-    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2")) << "our raise may have come after the primary's clear";
-    loop.poll();
-    EXPECT_EQ(alarms->table().find(f1.id), nullptr);
-}
-
 TEST_F(AlarmManagerTest, NamesInAClearWhatAnotherPrimaryHasRaised) {
     start();
     agent_up();
