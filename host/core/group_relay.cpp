@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string_view>
 
 #include "base/text.hpp"
 #include "wire/group_codec.hpp"
@@ -174,6 +176,16 @@ void GroupRelay::shown(const GuestId& guest, const wire::MemberState& state) {
     if (peer != peers.end() && peer->second.hash != hash_of(state)) peer->second.hash.reset();
 }
 
+/// Who takes an answer for the whole group knows no others: they are news.
+void GroupRelay::left_out(const GuestId& guest, const std::vector<wire::MemberState>& members) {
+    std::set<std::string_view> shown;
+    for (const wire::MemberState& member : members)
+        shown.insert(member.instance_id);
+    for (auto& [member, peer] : guests_[guest].peers) {
+        if (!shown.contains(member)) peer.hash.reset();
+    }
+}
+
 void GroupRelay::resend_missed(const GuestId& guest, TimePoint now) {
     if (!taking_part(guest)) return;
     for (auto& [member, peer] : guests_[guest].peers) {
@@ -293,7 +305,11 @@ std::string GroupRelay::next_batch(const LaneKey& key, Lane& lane, TimePoint now
     int states = 0;
     while (!lane.answers.empty() && batch.size() < kGroupBatch) {
         const StatusAnswer& answer = lane.answers.front();
-        if (answer.next < answer.members.size()) shown(key.first, answer.members[answer.next]);
+        if (answer.next < answer.members.size()) {
+            shown(key.first, answer.members[answer.next]);
+        } else {
+            left_out(key.first, answer.members);
+        }
         batch += next_status_line(lane);
         if (key.second == Dialect::native || ++states < kCgcsBurst) continue;
         paused_[key] = lane.paused_until = now + kCgcsPause;

@@ -139,6 +139,7 @@ private:
                 base::TimePoint now);
     void correct_answers(const base::GuestId& guest, const wire::MemberState& state);
     void shown(const base::GuestId& guest, const wire::MemberState& state);
+    void left_out(const base::GuestId& guest, const std::vector<wire::MemberState>& members);
     void resend_missed(const base::GuestId& guest, base::TimePoint now);
     void write(const LaneKey& key, base::TimePoint now);
     static std::string batch_of(group::Outbox& outbox);

@@ -205,6 +205,15 @@ TEST_F(GroupRelayTest, SendsTheStateThatAnAnswerHasShownAgainstAnotherNotificati
     EXPECT_THAT(lines(kAnna), ElementsAre(HasSubstr("active"))) << "it may have taken the notification for the newer";
 }
 
+TEST_F(GroupRelayTest, SendsAStateAgainWhenAnAnswerHasLeftItsMemberOut) {
+    up(kAnna);
+    notify({kAnna}, "bert", "active");
+    show(kAnna, "carl", "active");
+    EXPECT_THAT(lines(kAnna), SizeIs(3));
+    notify({kAnna}, "bert", "active");
+    EXPECT_THAT(lines(kAnna), ElementsAre(AllOf(HasSubstr("bert"), HasSubstr("active"))));
+}
+
 TEST_F(GroupRelayTest, AnAnswerThatWaitedShowsWhatWasNotifiedSince) {
     up(kAnna);
     busy_.insert(kAnna);
