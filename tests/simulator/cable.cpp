@@ -46,12 +46,15 @@ void CableLink::send(const bus::ToController& message) {
 void Cable::dial(CableLink* link) {
     world_.after(kRedial, [this, link] {
         if (link_ != link || agent_end_) return;
-        if (cut_ > 0 || server_ == nullptr || world_.now() < redial_from_) return dial(link);
+        const bool reachable = cut_ == 0 && server_ != nullptr && world_.now() >= unbound_until_;
+        if (!reachable || world_.now() < redial_from_) return dial(link);
         // A new connection of the same agent replaces one that the controller still believes in.
         server_loses();
         ++connection_;
         for (auto& waiting : held_up_)
             waiting.clear();
+        for (bool& deleted : deleted_)
+            deleted = false;
         agent_end_ = true;
         link_->up_ = true;
         link_->handler_->on_up(*link_);
@@ -73,6 +76,7 @@ void Cable::keep_alive() {
 }
 
 void Cable::sign_of_life(Direction direction) {
+    if (has_no_reader(direction)) return return_to_sender(direction);
     within_connection(world_.between(std::chrono::microseconds(100), Millis(8)), [this, direction] {
         if (cut_ == 0) alive(direction);
     });
@@ -117,8 +121,8 @@ void Cable::cut() {
 
 void Cable::heal() {
     if (cut_ == 0 || --cut_ > 0) return;
-    whole_since_ = world_.now();
-    if (!agent_end_ || !server_end_) {
+    whole_since_ = std::max(whole_since_, world_.now());
+    if (!agent_end_ || !server_end_ || deleted_[kToAgent] || deleted_[kToController]) {
         // The end that still believes in the connection learns otherwise by its first packet.
         agent_loses("connection reset");
         return server_loses();
@@ -145,11 +149,56 @@ void Cable::send(Direction direction, const std::string& line) {
     if (writer == Release::after && world_.chance(kUnknown)) transmit(direction, std::string(kOfLaterRelease));
 }
 
+void Cable::delete_queue(Direction direction) {
+    whole_since_ = std::max(whole_since_, world_.now());
+    ++queues_[direction];
+    held_up_[direction].clear();
+    deleted_[direction] = true;
+    within_connection(world_.between({}, Millis(8)), [this, direction] {
+        if (cut_ == 0) lose(direction, "the queue is gone");
+    });
+    // Who sends nothing, not even signs of life, is told nothing.
+    lose_in_time(direction == kToAgent ? kToController : kToAgent);
+}
+
+void Cable::unbind(TimePoint until) {
+    unbound_until_ = std::max(unbound_until_, until);
+    whole_since_ = std::max(whole_since_, unbound_until_);
+    // The agent cannot even tell that its end is over.
+    lose_in_time(kToController);
+}
+
+bool Cable::has_no_reader(Direction direction) const {
+    return deleted_[direction] || (direction == kToController && world_.now() < unbound_until_);
+}
+
+void Cable::return_to_sender(Direction direction) {
+    within_connection(world_.between({}, Millis(8)), [this, direction] {
+        if (cut_ == 0) lose(direction == kToAgent ? kToController : kToAgent, "it has left the broker");
+    });
+}
+
+/// The end that reads that direction gives up.
+void Cable::lose(Direction read, const std::string& why) {
+    read == kToAgent ? agent_loses(why) : server_loses();
+}
+
+/// Where it finds out by nothing but silence, unless the ends agree by then.
+void Cable::lose_in_time(Direction read) {
+    within_connection(world_.between(kShortestPatience, kLongestPatience), [this, read] {
+        if (agent_end_ && server_end_ && !deleted_[kToAgent] && !deleted_[kToController]) return;
+        lose(read, "no sign of life");
+    });
+}
+
 void Cable::transmit(Direction direction, std::string line) {
+    if (has_no_reader(direction)) return return_to_sender(direction);
     const TimePoint arrival =
         std::max(last_arrival_[direction], world_.now() + world_.between(std::chrono::microseconds(100), Millis(8)));
     last_arrival_[direction] = arrival;
-    within_connection(arrival - world_.now(), [this, direction, line = std::move(line)] { arrive(direction, line); });
+    within_connection(arrival - world_.now(), [this, direction, line = std::move(line), queue = queues_[direction]] {
+        if (queue == queues_[direction]) arrive(direction, line);
+    });
 }
 
 void Cable::arrive(Direction direction, const std::string& line) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -25,25 +26,36 @@ public:
 };
 
 /// Between one agent and one controller: a stream in both directions that can be cut. What is under way when it is cut
-/// waits; each end notices after a while that it receives nothing.
+/// waits; each end notices after a while that it receives nothing. Over a broker the messages of each direction wait in
+/// the reader's queue there, which can be deleted.
 class Cable {
 public:
+    enum Direction { kToController, kToAgent };
+
     /// `keep_alive`: both ends send signs of life; those of a release before do not.
     Cable(World& world, base::HostId host, std::string name, bool keep_alive)
         : world_(world), host_(std::move(host)), name_(std::move(name)), keep_alive_(keep_alive) {}
 
     std::string name() const { return host_.str() + " and " + name_; }
     const base::HostId& host() const { return host_; }
+    const std::string& controller() const { return name_; }
 
     /// Cuts may overlap: it is whole when all of them are healed.
     void cut();
     void heal();
     void heal_all();
+    /// The broker deletes the reader's queue, and what is in it is lost. The reader is told, connects again and has
+    /// another one; who writes learns of it with its next message, which nobody takes.
+    void delete_queue(Direction direction);
+    /// The broker has nothing that brings agents' messages to the controller's queue, until the controller binds it
+    /// again, at that time. What is in the queue stays; agents are told with their next message.
+    void unbind(TimePoint until);
     /// Since when it has been whole; the time now while it is cut.
-    TimePoint whole_since() const { return cut_ > 0 ? world_.now() : whole_since_; }
+    TimePoint whole_since() const { return cut_ > 0 ? world_.now() : std::min(whole_since_, world_.now()); }
     /// Since when the controller has had the agent's hello; the time now while they cannot reach each other.
     TimePoint connected_since() const {
-        return cut_ == 0 && agent_end_ && server_end_ ? connected_since_ : world_.now();
+        const bool reachable = cut_ == 0 && !has_no_reader(kToController) && !has_no_reader(kToAgent);
+        return reachable && agent_end_ && server_end_ ? connected_since_ : world_.now();
     }
     /// The agent has another name from its next start.
     void rename(base::HostId host) { host_ = std::move(host); }
@@ -62,7 +74,6 @@ public:
 
 private:
     friend class CableLink;
-    enum Direction { kToController, kToAgent };
 
     void dial(class CableLink* link);
     void hang_up();
@@ -75,6 +86,10 @@ private:
     void deliver(Direction direction, const std::string& line);
     void agent_loses(const std::string& why);
     void server_loses();
+    bool has_no_reader(Direction direction) const;
+    void return_to_sender(Direction direction);
+    void lose(Direction read, const std::string& why);
+    void lose_in_time(Direction read);
     void within_connection(Duration delay, std::function<void()> call);
 
     World& world_;
@@ -90,6 +105,9 @@ private:
     TimePoint connected_since_{};
     base::HostId served_;  ///< as the agent of the present connection named itself
     std::uint64_t connection_ = 0;
+    std::uint64_t queues_[2]{};  ///< of the readers of that direction, so far
+    bool deleted_[2]{};          ///< that of the present connection
+    TimePoint unbound_until_{};
     bool agent_end_ = false;                                      ///< the agent takes it for connected
     bool server_end_ = false;                                     ///< the controller does
     Release releases_[2] = {Release::present, Release::present};  ///< of who sends in that direction

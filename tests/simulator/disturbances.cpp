@@ -29,6 +29,7 @@ void Simulation::schedule_disturbances() {
     schedule(seconds(25), &Simulation::disturb_agent);
     schedule(seconds(25), &Simulation::disturb_controller);
     schedule(seconds(20), &Simulation::disturb_network);
+    schedule(seconds(30), &Simulation::disturb_broker);
     schedule(seconds(30), &Simulation::disturb_inspector);
     schedule(seconds(40), &Simulation::disturb_inventory);
     schedule(seconds(40), &Simulation::disturb_clock);

@@ -102,10 +102,13 @@ void Simulation::fault_changed(const HostNode& host, const model::Fault& fault) 
 /// operator.
 void Simulation::check_by_evidence(const HostNode& host, const model::Fault& fault) const {
     const Vm& vm = *by_id_.at(fault.guest);
-    const bool decided = fault.clear_reason == "disabled" || fault.clear_reason == controller::kByOperator;
+    const auto found = found_.find(fault.id);
+    // A controller without the agent, nor peers to ask, believes the cloud.
+    const bool misled = fault.clear_reason == controller::kGuestMoved && found != found_.end() &&
+                        !named_since(fault.guest, found->second.second);
+    const bool decided = misled || fault.clear_reason == "disabled" || fault.clear_reason == controller::kByOperator;
     if (!vm.listens() || &vm.host() != &host || moved_.contains({&host, vm.id()}) || decided) return;
     // An agent that stood still learns of the stop when the machine runs again.
-    const auto found = found_.find(fault.id);
     const bool says_stopped = fault.clear_reason == to_string(heartbeat::StopReason::domain_stopped);
     if (says_stopped && found != found_.end() && found->second.second < vm.last_off()) return;
     // What it sent before may still be on its way.

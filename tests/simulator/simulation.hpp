@@ -55,7 +55,7 @@ public:
     Result result() const;
 
 private:
-    // What goes wrong (disturbances.cpp). Each schedules its own end.
+    // What goes wrong (disturbances.cpp, broker.cpp). Each schedules its own end.
     void schedule_disturbances();
     void schedule(Duration mean, void (Simulation::*disturb)());
     void disturb_guest();
@@ -63,6 +63,10 @@ private:
     void disturb_agent();
     void disturb_controller();
     void disturb_network();
+    void disturb_broker();
+    void delete_queue(const HostNode& host);
+    void delete_queue(const ControllerNode& controller);
+    void unbind(const ControllerNode& controller, TimePoint until);
     void disturb_inspector();
     void disturb_inventory();
     void disturb_clock();
