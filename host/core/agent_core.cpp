@@ -216,22 +216,7 @@ void AgentCore::machine(const GuestId& guest, const heartbeat::HostEvent& event,
     const auto before = monitor_.inhibited(guest);
     const auto* found = std::get_if<heartbeat::Found>(&event);
     step(guest, found == nullptr ? event : in_this_boot(*found), at);
-    notify_of(guest, before, judged(at).now);
-}
-
-void AgentCore::notify_of(const GuestId& guest, std::optional<heartbeat::Inhibit> before, TimePoint now) {
-    using heartbeat::Inhibit;
-    using model::LifecycleEvent;
-    const auto after = monitor_.inhibited(guest);
-    if (after == before) return;
-    const GuestActions::Standing standing = monitor_.standing(guest);
-    if (!standing.runs) return actions_.give_up(guest, "not_running", now);
-    const auto notify = [&](LifecycleEvent event) { actions_.notify(guest, event, standing, now); };
-    if (after == Inhibit::migrating) return notify(LifecycleEvent::live_migrate_begin);
-    if (after == Inhibit::shutting_down) return notify(LifecycleEvent::stop);
-    if (before == Inhibit::paused) return notify(LifecycleEvent::unpause);
-    if (before == Inhibit::suspended) return notify(LifecycleEvent::resume);
-    if (before == Inhibit::migrating) return notify(LifecycleEvent::live_migrate_end);
+    notify_of(guest, before, std::holds_alternative<heartbeat::Released>(event), judged(at).now);
 }
 
 base::Result<void> AgentCore::ask_guest(GuestActions::Request request, GuestActions::Done done, const Moment& at) {
@@ -263,6 +248,7 @@ void AgentCore::machine_gone(const GuestId& guest, heartbeat::StopReason why, co
     recalled_.erase(guest);
     forget_channels(guest);
     actions_.forget(guest);
+    copied_.erase(guest);
     maintenance_.forget(guest);
     fault_logs_.erase(guest);
     end_known_within_.erase(guest);

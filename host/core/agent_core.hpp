@@ -225,7 +225,8 @@ private:
     template <class GuestRef>
     void step(const GuestRef& guest, const heartbeat::HostEvent& event, const base::Moment& at);
     /// Of what the hypervisor does with the machine, whoever asked it to.
-    void notify_of(const base::GuestId& guest, std::optional<heartbeat::Inhibit> before, base::TimePoint now);
+    void notify_of(const base::GuestId& guest, std::optional<heartbeat::Inhibit> before, bool released,
+                   base::TimePoint now);
     void log_fault(const model::Fault& fault);
     void allow(const model::GuestPolicy& policy);
     void want_channels();
@@ -381,6 +382,7 @@ private:
     bool recall_begun_ = false;
     std::set<base::GuestId> recalled_;  ///< and named by no source since
     std::size_t shown_unwatched_ = 0;
+    std::map<base::GuestId, bool> copied_;  ///< their memory is written out; true: and they were told to migrate
     bool problems_changed_ = false;
     base::TimePoint problems_report_at_{};
     std::string state_id_;

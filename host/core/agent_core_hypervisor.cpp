@@ -9,6 +9,7 @@ namespace vitalwire::host {
 
 using base::GuestId;
 using base::Moment;
+using base::TimePoint;
 using wire::ChannelKind;
 using wire::Dialect;
 
@@ -75,6 +76,28 @@ void AgentCore::note_end_of_run(const GuestId& guest, const heartbeat::HostEvent
     if (!ends_a_run) return;
     guest_agents_.restarted(guest, judged(at).now);
     io_watch_.restarted(guest);
+}
+
+void AgentCore::notify_of(const GuestId& guest, std::optional<heartbeat::Inhibit> before, bool released,
+                          TimePoint now) {
+    using heartbeat::Inhibit;
+    using model::LifecycleEvent;
+    const auto after = monitor_.inhibited(guest);
+    if (heartbeat::copies_memory(after)) copied_[guest] = copied_[guest] || after == Inhibit::migrating;
+    // One that is copied for very long is judged again before that is over.
+    const auto copied = released && !after ? copied_.extract(guest) : decltype(copied_)::node_type();
+    if (after == before && !copied) return;
+    const GuestActions::Standing standing = monitor_.standing(guest);
+    if (after == Inhibit::paused) actions_.began(guest, LifecycleEvent::pause);
+    if (after == Inhibit::suspended) actions_.began(guest, LifecycleEvent::suspend);
+    if (!standing.runs) return actions_.give_up(guest, "not_running", now);
+    const auto notify = [&](LifecycleEvent event) { actions_.notify(guest, event, standing, now); };
+    if (after == Inhibit::migrating) return notify(LifecycleEvent::live_migrate_begin);
+    if (after == Inhibit::shutting_down) return notify(LifecycleEvent::stop);
+    // That it stood still for an instant at the end is part of it.
+    if (copied) return copied.mapped() ? notify(LifecycleEvent::live_migrate_end) : void();
+    if (before == Inhibit::paused) return notify(LifecycleEvent::unpause);
+    if (before == Inhibit::suspended) return notify(LifecycleEvent::resume);
 }
 
 void AgentCore::want_channels() {

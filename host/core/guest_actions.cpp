@@ -247,6 +247,11 @@ void GuestActions::give_up(const GuestId& guest, std::string_view why, TimePoint
     end_those([&](const Pending& each) { return each.request.guest == guest; }, why, now);
 }
 
+void GuestActions::began(const GuestId& guest, LifecycleEvent event) {
+    const auto told = told_.find(guest);
+    if (const auto end = counterpart(event); end && told != told_.end()) told->second.at(slot(*end)) = {};
+}
+
 void GuestActions::forget(const GuestId& guest) {
     told_.erase(guest);
 }

@@ -96,6 +96,8 @@ public:
     void channel_closed(const base::GuestId& guest, wire::Dialect dialect, base::TimePoint now);
     /// No answer is to be expected, because of `why`.
     void give_up(const base::GuestId& guest, std::string_view why, base::TimePoint now);
+    /// The hypervisor has begun it, though nobody asked the guest: its end is another one than the last.
+    void began(const base::GuestId& guest, model::LifecycleEvent event);
     void forget(const base::GuestId& guest);
 
     void tick(base::TimePoint now);

@@ -449,7 +449,7 @@ GuestActions::Standing Monitor::standing(const GuestId& guest) const {
     standing.registration = &*session.registration();
     standing.connected = session.connected(standing.registration->dialect);
     standing.lost = session.fault_open(FaultKind::heartbeat_lost);
-    standing.runs = !inhibited || inhibited == heartbeat::Inhibit::migrating ||
+    standing.runs = !inhibited || heartbeat::copies_memory(inhibited) ||
                     inhibited == heartbeat::Inhibit::shutting_down || inhibited == heartbeat::Inhibit::not_listed;
     return standing;
 }

@@ -12,6 +12,8 @@ std::string_view to_string(Inhibit why) {
             return "saving";
         case Inhibit::migrating:
             return "migrating";
+        case Inhibit::transferring:
+            return "transferring";
         case Inhibit::rebooting:
             return "rebooting";
         case Inhibit::shutting_down:

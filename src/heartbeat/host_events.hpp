@@ -49,12 +49,18 @@ enum class Inhibit : std::uint8_t {
     suspended,
     saving,
     migrating,
+    transferring,  ///< its memory is written out while it runs: for a dump, or it is not known for what
     rebooting,
     shutting_down,  ///< asked to; it may ignore that
     powered_off,    ///< it has; its QEMU stays
     not_listed,     ///< nobody can say how it is since a restart of the host program, and it has not answered since
 };
 std::string_view to_string(Inhibit why);
+
+/// It runs, and is slower.
+constexpr bool copies_memory(std::optional<Inhibit> why) {
+    return why == Inhibit::migrating || why == Inhibit::transferring;
+}
 
 /// The machine's processors stand still. Only the hypervisor knows when that ends: neither a timer nor a reset does it.
 constexpr bool stands_still(Inhibit why) {

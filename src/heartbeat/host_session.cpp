@@ -85,7 +85,7 @@ bool HostSession::barred() const {
 /// know yet is not challenged.
 bool HostSession::challenging() const {
     const bool may_run =
-        inhibit_ == Inhibit::migrating || inhibit_ == Inhibit::shutting_down || inhibit_ == Inhibit::not_listed;
+        copies_memory(inhibit_) || inhibit_ == Inhibit::shutting_down || inhibit_ == Inhibit::not_listed;
     const bool runs = judged() || (registration_ && policy_.enabled && may_run);
     return runs && !pending_ack_ && !by_guest_agent();
 }

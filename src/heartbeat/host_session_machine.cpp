@@ -34,14 +34,14 @@ void HostSession::on(const Inhibited& event) {
         return;
     }
     // A machine that stands still follows no request, and a timer does not end that: the hypervisor does.
-    const bool has_an_end = event.why == Inhibit::shutting_down || event.why == Inhibit::migrating;
+    const bool has_an_end = event.why == Inhibit::shutting_down || copies_memory(event.why);
     if (has_an_end && (inhibit_ == Inhibit::paused || inhibit_ == Inhibit::suspended)) return;
     count_unanswered();
     window_.suspend_deadlines();
     inhibit(event.why);
     // A VM may ignore the request to shut down; if it hangs afterwards, that must be found.
     if (event.why == Inhibit::shutting_down) inhibited_until_ = now_ + policy_.establish_timeout;
-    if (event.why == Inhibit::migrating) inhibited_until_ = now_ + kLongestMigration;
+    if (copies_memory(event.why)) inhibited_until_ = now_ + kLongestMigration;
 }
 
 void HostSession::on(const Released&) {
@@ -116,7 +116,7 @@ void HostSession::on(const Started&) {
     run_.clear();
     began_another_run();
     // A VM that runs is neither paused nor shut down any more, whatever was reported before; it may still migrate.
-    if (inhibit_ != Inhibit::migrating) on(Released{});
+    if (!copies_memory(inhibit_)) on(Released{});
     if (!registration_) start_establish_timer();
 }
 

@@ -245,6 +245,17 @@ class Migration(LibvirtAgentTest):
             "irrevocable live_migrate_begin", "irrevocable live_migrate_end", "irrevocable unpause"
         )
 
+    def test_a_dump_of_a_running_machine_is_no_migration_and_each_unpause_is_told(self) -> None:
+        core = self.enterContext(temporary_dir()) / "core"
+        self.domain.virsh("dump", "--live", str(core))
+        for _ in range(2):
+            self.domain.virsh("suspend")
+            self.wait_held(self.source_agent, "paused")
+            self.domain.virsh("resume")
+            self.wait_beating(self.source_agent)
+        self.wait_notified("irrevocable unpause", "irrevocable unpause")
+        self.assert_no_fault(self.source_agent)
+
     def wait_notified(self, *events: str) -> None:
         wait_until(
             lambda: self.domain.ctl(f"cat {NOTICES} || true").splitlines() == list(events),

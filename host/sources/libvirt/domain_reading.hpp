@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <set>
 #include <string>
@@ -28,6 +29,9 @@ struct DomainPorts {
     friend bool operator==(const DomainPorts&, const DomainPorts&) = default;
 };
 
+/// What libvirt does with a domain, which takes long.
+enum class DomainJob : std::uint8_t { none, migration, other };
+
 /// What libvirt said of a domain at one moment. Numbers are libvirt's: a virDomainState and the reason that goes with
 /// it.
 struct DomainReading {
@@ -35,9 +39,9 @@ struct DomainReading {
     int id = -1;          ///< of this run of the domain; -1 while it does not run
     int state = 0;
     int reason = 0;
-    bool persistent = true;   ///< stays defined when it ends
-    std::optional<bool> job;  ///< whether a migration, a save or the like is under way; absent when it was not asked
-    DomainPorts ports;        ///< none while it does not run
+    bool persistent = true;        ///< stays defined when it ends
+    std::optional<DomainJob> job;  ///< absent when it was not asked
+    DomainPorts ports;             ///< none while it does not run
 };
 
 }  // namespace vitalwire::host

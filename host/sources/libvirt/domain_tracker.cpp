@@ -103,8 +103,8 @@ void DomainTracker::rebooted(Events& out) {
 }
 
 void DomainTracker::transferring(Events& out) {
-    transferring_ = true;
-    if (phase_ != Phase::crashed && !inhibit_) inhibit(Inhibit::migrating, out);
+    if (!std::exchange(transferring_, true)) migrating_ = false;
+    if (phase_ != Phase::crashed && !inhibit_) inhibit(Inhibit::transferring, out);
 }
 
 void DomainTracker::read(const DomainReading& reading, bool connected, Events& out) {
@@ -114,7 +114,10 @@ void DomainTracker::read(const DomainReading& reading, bool connected, Events& o
     persistent_ = reading.persistent;
     tell_run(out);  // a new one, before how it is
     const bool was_missing = std::exchange(missing_, false);
-    if (reading.job) transferring_ = transferring_ && *reading.job;
+    if (reading.job) {
+        transferring_ = transferring_ && *reading.job != DomainJob::none;
+        migrating_ = *reading.job == DomainJob::migration;
+    }
     read_state(reading, connected || was_missing, out);
     tell_run(out);
 }
@@ -219,7 +222,7 @@ void DomainTracker::run(Events& out) {
     const bool first_look = phase_ == Phase::unknown;
     live(out);
     arriving_ = false;
-    if (transferring_) return inhibit(Inhibit::migrating, out);
+    if (transferring_) return inhibit(migrating_ ? Inhibit::migrating : Inhibit::transferring, out);
     host_stop_.clear();
     host_stop_reason_.clear();
     if (!inhibit_ && !first_look) return;

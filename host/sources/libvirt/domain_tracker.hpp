@@ -27,8 +27,8 @@ public:
     void io_error(const std::string& reason, Events& out);
     /// libvirt reports each reboot twice, and so does this.
     void rebooted(Events& out);
-    /// The domain's memory is being written out: a migration, a save or a snapshot. Its end is known from readings
-    /// only.
+    /// The domain's memory is being written out: a migration, a save, a dump or a snapshot. Which, and its end, is
+    /// known from readings only.
     void transferring(Events& out);
     /// `connected`: somebody else sees that its QEMU lives.
     void read(const DomainReading& reading, bool connected, Events& out);
@@ -70,7 +70,8 @@ private:
     std::string host_stop_;  ///< why the hypervisor stopped it; empty: it did not
     std::string host_stop_reason_;
     bool transferring_ = false;
-    bool arriving_ = false;  ///< has not run here
+    bool migrating_ = false;  ///< that is what it is transferred for
+    bool arriving_ = false;   ///< has not run here
     bool persistent_ = true;
     bool missing_ = false;  ///< since it was read last
     int id_ = -1;

@@ -309,10 +309,18 @@ private:
     }
 
     /// Absent where it cannot be known: at the far end of a migration.
-    std::optional<bool> job_of(virDomainPtr domain) {
-        virDomainJobInfo info{};
-        if (call([&] { return virDomainGetJobInfo(domain, &info); }) < 0) return std::nullopt;
-        return info.type == VIR_DOMAIN_JOB_BOUNDED || info.type == VIR_DOMAIN_JOB_UNBOUNDED;
+    std::optional<DomainJob> job_of(virDomainPtr domain) {
+        int type = VIR_DOMAIN_JOB_NONE;
+        virTypedParameterPtr stats = nullptr;
+        int count = 0;
+        if (call([&] { return virDomainGetJobStats(domain, &type, &stats, &count, 0); }) < 0) return std::nullopt;
+        int operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
+        virTypedParamsGetInt(stats, count, VIR_DOMAIN_JOB_OPERATION, &operation);
+        virTypedParamsFree(stats, count);
+        if (type != VIR_DOMAIN_JOB_BOUNDED && type != VIR_DOMAIN_JOB_UNBOUNDED) return DomainJob::none;
+        const bool migrates =
+            operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT || operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN;
+        return migrates ? DomainJob::migration : DomainJob::other;
     }
 
     static void failed(const GuestId& guest, Answer& answer) {

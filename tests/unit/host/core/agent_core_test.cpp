@@ -297,6 +297,38 @@ TEST_F(AgentCoreTest, WhatTheHypervisorDoesIsToldToTheGuest) {
                 ElementsAre("live_migrate_begin notice", "live_migrate_end notice", "unpause notice", "stop notice"));
 }
 
+TEST_F(AgentCoreTest, EachEndOfAPauseIsToldToTheGuest) {
+    registered_and_asked();
+    for (int i = 0; i < 2; ++i) {
+        core_->machine(kGuest, heartbeat::Inhibited{heartbeat::Inhibit::paused}, at());
+        core_->machine(kGuest, heartbeat::Released{}, at());
+    }
+    EXPECT_THAT(notified_, ElementsAre("unpause notice", "unpause notice"));
+    ask(model::LifecycleEvent::unpause);
+    EXPECT_THAT(notified_, SizeIs(2)) << "the cloud reports the same";
+}
+
+TEST_F(AgentCoreTest, ADumpOfARunningMachineIsNotToldAsAMigration) {
+    registered_and_asked();
+    core_->machine(kGuest, heartbeat::Inhibited{heartbeat::Inhibit::transferring}, at());
+    EXPECT_EQ(core_->monitor().report(kGuest)->hold, "transferring");
+    core_->machine(kGuest, heartbeat::Inhibited{heartbeat::Inhibit::paused}, at());
+    core_->machine(kGuest, heartbeat::Released{}, at());
+    EXPECT_THAT(notified_, IsEmpty()) << "nor that it stood still for an instant at the end";
+    core_->machine(kGuest, heartbeat::Inhibited{heartbeat::Inhibit::paused}, at());
+    core_->machine(kGuest, heartbeat::Released{}, at());
+    EXPECT_THAT(notified_, ElementsAre("unpause notice"));
+}
+
+TEST_F(AgentCoreTest, EachMigrationThatWasToldToHaveBegunIsToldToHaveEnded) {
+    registered_and_asked();
+    core_->machine(kGuest, heartbeat::Inhibited{heartbeat::Inhibit::transferring}, at());
+    core_->machine(kGuest, heartbeat::Inhibited{heartbeat::Inhibit::migrating}, at());
+    core_->machine(kGuest, heartbeat::Inhibited{heartbeat::Inhibit::paused}, at());
+    core_->machine(kGuest, heartbeat::Released{}, at());
+    EXPECT_THAT(notified_, ElementsAre("live_migrate_begin notice", "live_migrate_end notice"));
+}
+
 TEST_F(AgentCoreTest, AGuestThatHangsIsNotWaitedForWhenItsHeartbeatIsLost) {
     registered_and_asked();
     ask(model::LifecycleEvent::stop);

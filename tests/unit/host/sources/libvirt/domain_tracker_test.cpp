@@ -64,7 +64,7 @@ public:
     Acked read(const DomainReading& reading, bool connected = false) {
         return told([&](DomainTracker::Events& out) { tracker.read(reading, connected, out); });
     }
-    Acked read_job(DomainReading reading, bool job) {
+    Acked read_job(DomainReading reading, DomainJob job) {
         reading.job = job;
         return read(reading);
     }
@@ -242,8 +242,9 @@ TEST(DomainTracker, AnEndThatOnlyAReadingTellsIsAStopOrACrash) {
 TEST(DomainTracker, AMigrationHoldsFromItsFirstIteration) {
     Tracked domain;
     domain.running();
-    EXPECT_THAT(domain.transferring(), ElementsAre("held migrating"));
-    EXPECT_THAT(domain.read_job(kRunning, true), IsEmpty());
+    EXPECT_THAT(domain.transferring(), ElementsAre("held transferring")) << "a save, or a dump, looks the same";
+    EXPECT_THAT(domain.read_job(kRunning, DomainJob::migration), ElementsAre("held migrating"));
+    EXPECT_THAT(domain.read_job(kRunning, DomainJob::migration), IsEmpty());
     EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED),
                 ElementsAre("held migrating"))
         << "again: its memory may have been copied for longer than a guest is excused";
@@ -253,12 +254,24 @@ TEST(DomainTracker, AMigrationHoldsFromItsFirstIteration) {
     EXPECT_EQ(domain.tracker.stop_reason(), heartbeat::StopReason::migrated);
 }
 
+TEST(DomainTracker, ADumpIsNoMigration) {
+    Tracked domain;
+    domain.running();
+    domain.transferring();
+    EXPECT_THAT(domain.read_job(kRunning, DomainJob::other), IsEmpty());
+    EXPECT_THAT(domain.read_job(kRunning, DomainJob::none), ElementsAre("released"));
+    domain.transferring();
+    domain.read_job(kRunning, DomainJob::migration);
+    domain.read_job(kRunning, DomainJob::none);
+    EXPECT_THAT(domain.transferring(), ElementsAre("held transferring")) << "the next one is for something else";
+}
+
 TEST(DomainTracker, AMigrationThatIsGivenUpReleasesWhenItsJobIsOver) {
     Tracked domain;
     domain.running();
     domain.transferring();
     EXPECT_TRUE(domain.tracker.is_transferring());
-    EXPECT_THAT(domain.read_job(kRunning, false), ElementsAre("released"));
+    EXPECT_THAT(domain.read_job(kRunning, DomainJob::none), ElementsAre("released"));
     EXPECT_FALSE(domain.tracker.is_transferring());
 }
 
@@ -277,7 +290,7 @@ TEST(DomainTracker, APauseDuringAMigrationEndsInTheMigration) {
     EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_PAUSED),
                 ElementsAre("held paused"));
     EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_UNPAUSED),
-                ElementsAre("held migrating"));
+                ElementsAre("held transferring"));
 }
 
 TEST(DomainTracker, ADomainThatArrivesIsHeldUntilItRuns) {
@@ -312,7 +325,8 @@ TEST(DomainTracker, ASaveHoldsAndStops) {
     EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_PAUSED),
                 ElementsAre("held paused"));
     EXPECT_THAT(domain.transferring(), IsEmpty());
-    EXPECT_THAT(domain.read_job(active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SAVE), true), ElementsAre("held saving"));
+    EXPECT_THAT(domain.read_job(active(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SAVE), DomainJob::other),
+                ElementsAre("held saving"));
     EXPECT_THAT(domain.event(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_STOPPED_SAVED), IsEmpty());
     EXPECT_THAT(domain.read(shutoff(VIR_DOMAIN_SHUTOFF_SAVED)), IsEmpty());
     EXPECT_TRUE(domain.tracker.is_saved());
@@ -377,7 +391,7 @@ TEST(DomainTracker, ARebootWhileItMigratesIsFollowedByTheMigration) {
     domain.running();
     domain.transferring();
     EXPECT_THAT(domain.rebooted(), ElementsAre("rebooted"));
-    EXPECT_THAT(domain.read_job(kRunning, true), ElementsAre("held migrating"));
+    EXPECT_THAT(domain.read_job(kRunning, DomainJob::migration), ElementsAre("held migrating"));
 }
 
 TEST(DomainTracker, ACrashIsToldOnceHoweverItIsHeardOf) {
