@@ -518,8 +518,7 @@ void AgentCore::save(const GuestId& guest, const heartbeat::SaveRegistration& sa
                                         {"interval_ms", saved.registration->interval.count()}});
     }
     state_.keep(guest, saved);
-    actions_.session_changed(guest, saved.registration ? saved.registration->session : base::SessionId(),
-                             clock_.observe(at_.steady));
+    actions_.session_changed(guest, saved.registration ? &*saved.registration : nullptr, clock_.observe(at_.steady));
     if (!saved.registration) return;
     (awaited_.empty() ? awaited_ : unsaved_).push_back({guest, saved.registration->session});
     if (awaited_.size() == 1 && unsaved_.empty()) output_.await_durable();

@@ -104,6 +104,7 @@ void GuestActions::send(Pending& pending, bool vote, TimePoint now) {
     pdu.revocable = vote;
     pdu.timeout = std::min(declared, left);
     ++(vote ? counters_.votes : counters_.notices);
+    pending.asked_session = pending.session;
     pending.voting = vote;
     pending.due = now + pdu.timeout;
     due_.emplace(pending.due, pdu.invocation_id);
@@ -200,13 +201,18 @@ bool GuestActions::notify_maintenance(const GuestId& guest, LifecycleEvent event
     return true;
 }
 
+/// Guests of the older dialect echo the number only, some of them.
+bool GuestActions::Pending::is_answered_by(const GuestId& from, Dialect spoken,
+                                           const wire::ActionResponse& response) const {
+    if (request.guest != from || dialect != spoken) return false;
+    if (dialect == Dialect::cgcs) return true;
+    return asked_session == response.session && request.event == response.event && voting == response.revocable;
+}
+
 void GuestActions::answered(const GuestId& guest, Dialect dialect, const wire::ActionResponse& response,
                             TimePoint now) {
     const auto found = pending_.find(response.invocation_id);
-    const bool expected = found != pending_.end() && found->second.request.guest == guest &&
-                          found->second.dialect == dialect &&
-                          (dialect == Dialect::cgcs || found->second.session == response.session);
-    if (!expected) {
+    if (found == pending_.end() || !found->second.is_answered_by(guest, dialect, response)) {
         ++counters_.stale;
         return;
     }
@@ -235,8 +241,15 @@ void GuestActions::reachable(const GuestId& guest, const Standing& standing, Tim
     }
 }
 
-void GuestActions::session_changed(const GuestId& guest, const base::SessionId& session, TimePoint now) {
-    end_those([&](const Pending& each) { return each.request.guest == guest && each.session != session; }, "gone", now);
+/// A guest that registers again is not gone: it may be about to reject what it was asked before.
+void GuestActions::session_changed(const GuestId& guest, const heartbeat::Registration* registration, TimePoint now) {
+    const auto is_gone = [&](Pending& each) {
+        if (each.request.guest != guest) return false;
+        if (registration == nullptr || registration->dialect != each.dialect) return true;
+        each.session = registration->session;
+        return false;
+    };
+    end_those(is_gone, "gone", now);
 }
 
 void GuestActions::channel_closed(const GuestId& guest, Dialect dialect, TimePoint now) {

@@ -91,8 +91,8 @@ public:
     void restore(const base::GuestId& guest, const Waiting& waiting, base::TimePoint now);
     /// The guest has a session, of which it knows, and may be connected.
     void reachable(const base::GuestId& guest, const Standing& standing, base::TimePoint now);
-    /// Another session than `session`, or none, is over: nobody waits for it any longer.
-    void session_changed(const base::GuestId& guest, const base::SessionId& session, base::TimePoint now);
+    /// The guest has registered, or (null) its session is over: nobody waits for it any longer.
+    void session_changed(const base::GuestId& guest, const heartbeat::Registration* registration, base::TimePoint now);
     void channel_closed(const base::GuestId& guest, wire::Dialect dialect, base::TimePoint now);
     /// No answer is to be expected, because of `why`.
     void give_up(const base::GuestId& guest, std::string_view why, base::TimePoint now);
@@ -112,7 +112,8 @@ private:
         Request request;
         Done done;
         wire::Dialect dialect = wire::Dialect::native;
-        base::SessionId session;
+        base::SessionId session;        ///< of the guest now
+        base::SessionId asked_session;  ///< that it was asked in, and answers
         model::NoticeTimes times;
         bool voting = false;
         base::TimePoint asked_at;
@@ -120,6 +121,10 @@ private:
         base::TimePoint due;
         std::string_view answer = "not_asked";  ///< the last one
         std::string reason;
+
+        /// All that an answer has to echo is this question's.
+        bool is_answered_by(const base::GuestId& from, wire::Dialect spoken,
+                            const wire::ActionResponse& response) const;
     };
     /// By invocation id.
     using Table = std::map<std::int64_t, Pending>;

@@ -53,6 +53,8 @@ protected:
         wire::ActionResponse response;
         response.session = base::SessionId(session);
         response.invocation_id = invocation;
+        response.event = asked_[invocation].event;
+        response.revocable = asked_[invocation].revocable;
         response.result = result;
         response.reason = reason;
         actions_.answered(GuestId(guest), registration_.dialect, response, now_);
@@ -90,6 +92,7 @@ private:
         expired_.push_back(guest.str() + ' ' + std::string(model::to_string(event)));
     }
     void send_action(const GuestId& guest, Dialect dialect, const wire::ActionNotify& pdu) override {
+        asked_[pdu.invocation_id] = pdu;
         sent_.push_back(guest.str() + (dialect == Dialect::cgcs ? " cgcs " : " ") + pdu.session.str() + " " +
                         std::to_string(pdu.invocation_id) + (pdu.revocable ? " vote " : " notice ") +
                         std::string(model::to_string(pdu.event)) + " " + std::to_string(pdu.timeout.count()));
@@ -97,6 +100,9 @@ private:
 
     Lines sent_;
     Lines decisions_;
+
+protected:
+    std::map<std::int64_t, wire::ActionNotify> asked_;
 };
 
 TEST_F(GuestActionsTest, H34_AsksForAVoteAndWaitsAsLongAsTheGuestDeclared) {
@@ -177,11 +183,11 @@ TEST_F(GuestActionsTest, H38_AGuestThatCannotAnswerIsNotAsked) {
 
 TEST_F(GuestActionsTest, H39_NobodyWaitsForAGuestThatIsGone) {
     ask(LifecycleEvent::stop);
-    actions_.session_changed(GuestId("g1"), base::SessionId("s1"), now_);
+    actions_.session_changed(GuestId("g1"), &registration_, now_);
     actions_.channel_closed(GuestId("g1"), Dialect::cgcs, now_);
     actions_.give_up(GuestId("g2"), "heartbeat_lost", now_);
     EXPECT_THAT(decided(), IsEmpty());
-    actions_.session_changed(GuestId("g1"), base::SessionId("s2"), now_);
+    actions_.session_changed(GuestId("g1"), nullptr, now_);
     EXPECT_THAT(decided(), ElementsAre("g1 proceed gone after 0"));
     ask(LifecycleEvent::stop);
     actions_.channel_closed(GuestId("g1"), Dialect::native, now_);
@@ -191,6 +197,32 @@ TEST_F(GuestActionsTest, H39_NobodyWaitsForAGuestThatIsGone) {
     actions_.give_up(GuestId("g1"), "heartbeat_lost", now_);
     EXPECT_THAT(decided(), ElementsAre("g1 proceed heartbeat_lost after 900"));
     EXPECT_EQ(actions_.next_due(), base::kNever);
+}
+
+TEST_F(GuestActionsTest, H39_AGuestThatRegistersAgainWhileItVotesIsNotGone) {
+    ask(LifecycleEvent::stop);
+    registration_.session = base::SessionId("s2");
+    actions_.session_changed(GuestId("g1"), &registration_, now_);
+    EXPECT_THAT(decided(), IsEmpty());
+    answer(1, VoteResult::reject, "busy", "g1", "s1");
+    EXPECT_EQ(decided().size(), 1U);
+    EXPECT_EQ(actions_.counters().stale, 0U);
+}
+
+TEST_F(GuestActionsTest, H39_TheNoticeAfterAVoteIsSentInTheSessionOfThatTime) {
+    ask(LifecycleEvent::stop);
+    EXPECT_EQ(sent().size(), 1U);
+    registration_.session = base::SessionId("s2");
+    actions_.session_changed(GuestId("g1"), &registration_, now_);
+    answer(1, VoteResult::accept, {}, "g1", "s1");
+    EXPECT_THAT(sent(), ElementsAre("g1 s2 2 notice stop 10000"));
+}
+
+TEST_F(GuestActionsTest, H39_AGuestThatRegistersOnItsOtherChannelIsNotWaitedFor) {
+    ask(LifecycleEvent::stop);
+    registration_.dialect = Dialect::cgcs;
+    actions_.session_changed(GuestId("g1"), &registration_, now_);
+    EXPECT_THAT(decided(), ElementsAre("g1 proceed gone after 0"));
 }
 
 TEST_F(GuestActionsTest, H40_WhatIsDoneIsToldAtOnceAndNobodyWaits) {
@@ -238,6 +270,21 @@ TEST_F(GuestActionsTest, H41_AnAnswerThatNobodyWaitsForHasNoEffect) {
     answer(1, VoteResult::reject);
     EXPECT_THAT(decided(), IsEmpty());
     EXPECT_EQ(actions_.counters().stale, 4U);
+}
+
+TEST_F(GuestActionsTest, H41_AnAnswerAboutAnotherEventOrANoticeIsNoVote) {
+    ask(LifecycleEvent::stop);
+    const wire::ActionNotify question = asked_[1];
+    asked_[1].event = LifecycleEvent::pause;
+    answer(1, VoteResult::reject);
+    asked_[1] = question;
+    asked_[1].revocable = false;
+    answer(1, VoteResult::reject);
+    EXPECT_THAT(decided(), IsEmpty());
+    EXPECT_EQ(actions_.counters().stale, 2U);
+    asked_[1] = question;
+    answer(1, VoteResult::accept);
+    EXPECT_EQ(sent().size(), 2U) << "the vote, and then the notice";
 }
 
 TEST_F(GuestActionsTest, TheOperatorsBoundHoldsForVoteAndNoticeTogether) {
