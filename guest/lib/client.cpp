@@ -14,6 +14,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/text.hpp"
 #include "wire/inbound.hpp"
 
 namespace vitalwire::guest {
@@ -64,7 +65,6 @@ Client::Client(std::string socket_path, Events& events, int epoll, int timer)
     : socket_path_(std::move(socket_path)),
       events_(events),
       group_(events, app::kMaxSeq),
-      process_(::getpid()),
       epoll_(epoll),
       timer_(timer),
       retry_(kFirstRetry),
@@ -79,7 +79,7 @@ Client::~Client() {
 }
 
 bool Client::is_own_process() const {
-    return ::getpid() == process_;
+    return process_.is_current();
 }
 
 Result<void> Client::dispatch(bool only_one) {
@@ -112,20 +112,22 @@ void Client::timer_expired() {
 
 void Client::connect() {
     const int descriptor = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (descriptor < 0) return connect_later();
+    if (descriptor < 0) return cannot_connect(errno);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, socket_path_.data(), std::min(socket_path_.size(), sizeof address.sun_path - 1));
     if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+        const int error = errno;
         ::close(descriptor);
-        return connect_later();
+        return cannot_connect(error);
     }
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.fd = descriptor;
     if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) != 0) {
+        const int error = errno;
         ::close(descriptor);
-        return connect_later();
+        return cannot_connect(error);
     }
     socket_ = descriptor;
     watches_writable_ = false;
@@ -137,6 +139,17 @@ void Client::connect() {
     outbox_.confirm = awaited_ != 0;
     want_registration();
     events_.connection_changed(true);
+}
+
+/// A vitalwired that may still come is waited for in silence. Nobody else can tell the application of what it would
+/// wait for without end: a socket that is not for its user, descriptors that are used up.
+void Client::cannot_connect(int error) {
+    connect_later();
+    const std::string why =
+        "cannot connect to vitalwired on " + base::escape(socket_path_) + ": " + std::generic_category().message(error);
+    const bool may_come = error == ENOENT || error == ECONNREFUSED || error == EAGAIN || error == EINTR;
+    const bool is_new = !may_come && registration_ && std::exchange(refusal_, why) != why;
+    events_.cannot_connect(why, is_new);
 }
 
 void Client::connect_later() {

@@ -12,6 +12,7 @@
 #include "base/result.hpp"
 #include "group/member_session.hpp"
 #include "guest/app_protocol.hpp"
+#include "guest/lib/own_process.hpp"
 #include "heartbeat/guest_session.hpp"
 #include "wire/group_pdu.hpp"
 
@@ -28,6 +29,8 @@ public:
     class Events : public group::MemberSession::Events {
     public:
         virtual void connection_changed(bool connected) = 0;
+        /// `is_refusal`: the application is not watched for that reason, which it was not told yet.
+        virtual void cannot_connect(const std::string& why, bool is_refusal) = 0;
         /// How the application is now; `current` is what it said last.
         virtual heartbeat::Health health(const heartbeat::Health& current) = 0;
         /// The registration was accepted, or refused for another reason than before; it is repeated by itself.
@@ -80,6 +83,7 @@ private:
 
     void timer_expired();
     void connect();
+    void cannot_connect(int error);
     void connect_later();
     void start_timer(std::chrono::nanoseconds time);
     void arm_timer();
@@ -111,7 +115,7 @@ private:
     std::string socket_path_;
     Events& events_;
     group::MemberSession group_;
-    pid_t process_;
+    OwnProcess process_;
     int epoll_;
     int timer_;
     int socket_ = -1;

@@ -255,6 +255,11 @@ Health vw::health(const Health& current) {
     return {answer == VW_HEALTHY, tidy_reason(reason.data())};
 }
 
+void vw::cannot_connect(const std::string& why, bool is_refusal) {
+    failed(VW_ERR_SYSTEM, why);
+    if (is_refusal && registration_ != nullptr) registration_(this, VW_ERR_SYSTEM, why.c_str(), heartbeat_context_);
+}
+
 void vw::registration(const Result<void>& outcome) {
     if (!outcome) failed(registration_result(outcome.error().code), outcome.error().message);
     if (registration_ == nullptr) return;

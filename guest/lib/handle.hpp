@@ -49,6 +49,7 @@ private:
     vw_result_t not_registered();
 
     void connection_changed(bool connected) override;
+    void cannot_connect(const std::string& why, bool is_refusal) override;
     vitalwire::heartbeat::Health health(const vitalwire::heartbeat::Health& current) override;
     void registration(const vitalwire::base::Result<void>& outcome) override;
     void broadcast(const vitalwire::wire::Delivery& message) override;

@@ -150,7 +150,8 @@ VW_API vw_result_t vw_dispatch(vw_t* vw, unsigned flags);
 VW_API const char* vw_strerror(vw_result_t result);
 
 /**
- * One sentence on the handle's last failure, with what was wrong and what was expected; empty when there was none.
+ * One sentence on the handle's last failure, with what was wrong and what was expected; empty when there was none. Also
+ * why vitalwired cannot be connected to, as long as vw_is_connected() is 0.
  * Valid until the next call with the handle. Never NULL.
  */
 VW_API const char* vw_last_error(const vw_t* vw);
@@ -175,7 +176,9 @@ typedef vw_health_t (*vw_health_fn)(vw_t* vw, char* reason, size_t size, void* c
  * vitalwired registered the application (`result` VW_OK; again after each reconnect), or refused to
  * (VW_ERR_NAME_IN_USE, VW_ERR_TOO_MANY, VW_ERR_REFUSED): the application is not watched now. The library asks again by
  * itself, at first after 0.1 s, later every 5 s, until it is accepted or vw_heartbeat_deregister() is called; while it
- * asks, vitalwired warns the operator. Called from vw_dispatch(), for a refusal once until the reason changes.
+ * asks, vitalwired warns the operator. VW_ERR_SYSTEM: the socket cannot be used, because it is not for this user, say, or
+ * no descriptor is left, and vitalwired knows of nothing; the library goes on trying. A vitalwired that is not there yet
+ * is waited for without a call. Called from vw_dispatch(), for a refusal once until the reason changes.
  *
  * @param message a sentence on why; valid during the call only
  */

@@ -197,6 +197,31 @@ class PythonPackage(Language):
         self.assertEqual(os.waitpid(child, 0)[1], 0)
         self.assertTrue(application.registered)
 
+    def test_a_child_that_has_its_parents_number_cannot_speak_for_it(self):
+        application = self.application()
+        self.serve(application)
+        parent = os.getpid()
+        child = os.fork()
+        if child == 0:
+            os.getpid = lambda: parent  # as in a PID namespace of its own
+            try:
+                application.report(vitalwire.Health(False, "child"))
+            except vitalwire.WrongProcess:
+                os._exit(0)
+            os._exit(1)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+
+    def test_a_socket_that_cannot_be_used_is_told_once(self):
+        path = self.dir / "of another type"
+        told = []
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+            other.bind(str(path))
+            application = vitalwire.Application("db", on_registration=told.append, path=str(path))
+            for _ in range(2):
+                application.poll(0.2)
+        self.assertEqual([(each.code, str(each)) for each in told],
+                         [("system", f"cannot connect to vitalwired on {path}: Protocol wrong type for socket")])
+
     def test_reports_and_status(self):
         vitalwire.report("backup", vitalwire.Health(False, "no space"), path=self.path)
         self.await_reason("report backup: no space")

@@ -108,9 +108,18 @@ class AsyncApplication:
         """One connection; true when the application was registered on it."""
         loop = asyncio.get_running_loop()
         was_registered = False
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as connection:
+        try:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        except OSError as problem:
+            self._session.cannot_connect(self._path, problem)
+            return False
+        with connection:
             try:
                 await loop.sock_connect(connection, self._path)
+            except OSError as problem:
+                self._session.cannot_connect(self._path, problem)
+                return False
+            try:
                 self._socket = connection
                 self._send(self._session.connected())
                 while True:

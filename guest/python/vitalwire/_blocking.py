@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Callable, Dict, List, Optional, Type, Union
 
 from ._protocol import (FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Action, Error, Health, Item, Refused, Session, Status,
-                        _Later, checked, decode, encode, socket_path, times_of)
+                        _Later, checked, decode, encode, no_connection, socket_path, times_of)
 
 PATIENCE = 5.0  # of a question with one answer
 
@@ -24,11 +24,18 @@ def _open(path: str, patience: float = 0.0) -> socket.socket:
     connection.setblocking(patience > 0)
     try:
         connection.connect(path)
-    except OSError as problem:
+    except OSError:
         connection.close()
-        raise Error(f"cannot connect to vitalwired on {path}: {problem.strerror or problem}") from None
+        raise
     connection.settimeout(patience or None)
     return connection
+
+
+def _open_now(path: str) -> socket.socket:
+    try:
+        return _open(path, PATIENCE)
+    except OSError as problem:
+        raise Error(no_connection(path, problem)) from None
 
 
 def _wait(connection: socket.socket, seconds: float) -> bool:
@@ -122,8 +129,9 @@ class Application:
             return
         try:
             self._socket = _open(self._path)
-        except Error:
+        except OSError as problem:
             self._retry_later(now)
+            self._session.cannot_connect(self._path, problem)
             return
         self._send(self._session.connected())
 
@@ -166,7 +174,7 @@ class Application:
 
 
 def _ask(path: Optional[str], kind: str, **fields: Any) -> Dict[str, Any]:
-    with _open(socket_path(path), PATIENCE) as connection:
+    with _open_now(socket_path(path)) as connection:
         try:
             connection.send(encode(kind, **fields))
             message = decode(connection.recv(MAX_DATAGRAM))

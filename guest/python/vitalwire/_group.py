@@ -6,9 +6,9 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 import json
-import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
+from ._process import this_process
 from ._protocol import Refused, WrongProcess, decode, encode
 
 ADDRESSES = ("vitalwire.group", "vitalwire.base")
@@ -72,10 +72,10 @@ class GroupSession:
 
     def __init__(self, callbacks: GroupCallbacks) -> None:
         self._callbacks, self._queries, self._last_seq = callbacks, {}, 0  # type: GroupCallbacks, Dict[int, _Query], int
-        self._process = os.getpid()
+        self._process = this_process()
 
     def check_process(self) -> None:
-        if os.getpid() != self._process:
+        if this_process() != self._process:
             raise WrongProcess("the group was opened by the process that forked this one")
 
     def subscription(self) -> bytes:

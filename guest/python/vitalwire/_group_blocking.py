@@ -94,7 +94,7 @@ class Group:
         try:
             self._socket = _open(self._path)
             self._send(self._session.subscription())
-        except Error:
+        except (Error, OSError):
             self._socket = None
             self._retry_later(now)
 

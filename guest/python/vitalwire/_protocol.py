@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+import errno
 import json
 import os
 import re
 from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from ._process import this_process
 
 MAX_DATAGRAM, MAX_REASON = 8192, 224
 DETECTION_TIME_MS = 900
@@ -24,6 +27,10 @@ class Refused(Error):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def no_connection(path: str, problem: OSError) -> str:
+    return f"cannot connect to vitalwired on {path}: {problem.strerror or problem}"
 
 
 class WrongProcess(Error):
@@ -158,10 +165,10 @@ class Session:
         self._may_report = False  # a registration was sent, and not refused
         self._callback, self._last = health, Health()
         self._id, self._retry, self._refusal = 0, FIRST_RETRY, ""
-        self._process = os.getpid()
+        self._process = this_process()
 
     def check_process(self) -> None:
-        if os.getpid() != self._process:
+        if this_process() != self._process:
             raise WrongProcess("the application was made by the process that forked this one")
 
     def disconnected(self) -> None:
@@ -230,10 +237,18 @@ class Session:
     def _report(self, query: Any = None) -> List[bytes]:
         return [encode("report", id=REPORT_ID, query=query, healthy=self._last.healthy, reason=self._last.reason)]
 
+    def cannot_connect(self, path: str, problem: OSError) -> None:
+        """A vitalwired that may still come is waited for in silence; a socket that is not for this user is told."""
+        if problem.errno not in (errno.ENOENT, errno.ECONNREFUSED, errno.EAGAIN, errno.EINTR):
+            self._tell(Refused("system", no_connection(path, problem)))
+
     def _refused(self, refusal: Refused, now: float) -> None:
         self.registered = self._may_report = False
         self.register_at = now + self._retry
         self._retry = min(2 * self._retry, LAST_REGISTRATION_RETRY)
+        self._tell(refusal)
+
+    def _tell(self, refusal: Refused) -> None:
         if str(refusal) != self._refusal:
             self._refusal = str(refusal)
             self._notify(refusal)
