@@ -24,6 +24,9 @@ constexpr std::size_t kMaxWaiting = 64UL * 1024;
 /// Of messages that lie unread, with what the kernel adds: a question waits behind them, and its answer has a deadline.
 constexpr int kMaxUnread = 4096;
 constexpr base::Millis kUnreadRetry{10};
+/// Answers that wait for the state file, which is written whole: one application cannot have that done all the time.
+constexpr double kKeptFirstPerSecond = 5;
+constexpr double kKeptFirstAtOnce = 20;
 
 bool has_room(int descriptor) {
     pollfd state{descriptor, POLLOUT, 0};
@@ -46,7 +49,8 @@ AppConnection::AppConnection(MonitorClock& clock, GroupApp& group, int descripto
       owner_(owner),
       timer_(clock),
       waiting_(wire::Dialect::native, kMaxWaiting),
-      room_(clock.io()) {
+      room_(clock.io()),
+      kept_first_(kKeptFirstPerSecond, kKeptFirstAtOnce) {
     static std::uint64_t connections = 0;
     id_ = "connection " + std::to_string(++connections);
     const int on = 1;
@@ -200,6 +204,7 @@ void AppConnection::handle(const app::Forget& request) {
 void AppConnection::handle(const app::StatusRequest& request) {
     app::Status status = owner_.status(request.from);
     status.id = request.id;
+    keep_first();
     send(status);
 }
 
@@ -217,7 +222,12 @@ bool AppConnection::ask(const wire::ActionNotify& notify) {
 
 void AppConnection::answer(const base::Result<void>& outcome, std::optional<std::int64_t> id) {
     if (!outcome) return refuse(outcome.error(), id);
+    keep_first();
     send(app::Done{id});
+}
+
+void AppConnection::keep_first() {
+    if (kept_first_.take(clock_.now())) owner_.before_told();
 }
 
 void AppConnection::receive_group(std::string_view datagram) {

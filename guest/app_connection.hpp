@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "base/token_bucket.hpp"
 #include "group/outbox.hpp"
 #include "guest/absent.hpp"
 #include "guest/app_protocol.hpp"
@@ -38,6 +39,8 @@ public:
         virtual base::Result<void> set(AppConnection& connection, const app::Set& report) = 0;
         virtual base::Result<void> forget(AppConnection& connection, const std::string& name) = 0;
         virtual app::Status status(std::int64_t from) = 0;
+        /// It is told next that what it asked for is done.
+        virtual void before_told() = 0;
         /// Its answer to a question about an action of the cloud.
         virtual void voted(AppConnection& connection, const app::Vote& vote) = 0;
         /// It answers no questions about actions any more.
@@ -94,6 +97,7 @@ private:
     void handle(const app::StatusRequest& request);
     void handle(const app::WantActions& request);
     void handle(const app::Vote& request) { owner_.voted(*this, request); }
+    void keep_first();
     void answer(const base::Result<void>& outcome, std::optional<std::int64_t> id);
     void receive_group(std::string_view datagram);
     void handle_group(const wire::GroupPdu& request);
@@ -132,6 +136,7 @@ private:
     bool awaits_room_ = false;
     runtime::Timer room_;  ///< a socket does not tell when less lies in it than it could hold
     bool told_slow_ = false;
+    base::TokenBucket kept_first_;  ///< answers that wait for the state file; beyond that it follows within its rate
 };
 
 }  // namespace vitalwire::guest

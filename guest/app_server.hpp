@@ -43,6 +43,8 @@ public:
     void reconfigure(const ApplicationSettings& settings);
     /// Is called when what `keep` returns may have changed and the board did not.
     void on_kept_changed(std::function<void()> changed);
+    /// Is called before an application is told that what it asked for is done.
+    void on_told(std::function<void()> told) { told_ = std::move(told); }
     void keep(std::vector<Kept>& out) const;
     /// Before start().
     void restore(const Kept& kept);
@@ -75,6 +77,7 @@ private:
     void refused(AppConnection& connection, const base::Error& error) override;
     void turned_away(AppConnection& connection, const base::Error& error) override;
     void not_watched(AppConnection& connection, const std::string& name, const base::Error& error) override;
+    void before_told() override { told_(); }
     void closed(AppConnection& connection) override;
 
     MonitorClock& clock_;
@@ -94,6 +97,7 @@ private:
     NotifySocket services_;
     Overview overview_ = [] { return app::Status{}; };
     std::function<void()> kept_changed_ = [] {};
+    std::function<void()> told_ = [] {};
     LogLimit log_limit_;
 };
 

@@ -59,6 +59,9 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
     heartbeat_.on_change([this] { tell_status(); });
     channel_->on_change([this] { tell_status(); });
     applications_.on_status([this] { return overview(); });
+    // What was told to somebody survives a daemon that is killed in the next moment.
+    heartbeat_.on_challenge([this] { state_.write_pending(); });
+    applications_.on_told([this] { state_.write_pending(); });
     applications_.on_kept_changed([this] { state_.changed(); });
     sdk_heartbeat_.on_kept_changed([this] { state_.changed(); });
 }

@@ -51,7 +51,10 @@ void HeartbeatApp::host_disconnected() {
 }
 
 void HeartbeatApp::receive(const wire::HeartbeatPdu& pdu) {
-    if (std::holds_alternative<wire::Challenge>(pdu)) ++counters_.challenges;
+    if (std::holds_alternative<wire::Challenge>(pdu)) {
+        ++counters_.challenges;
+        challenged_();
+    }
     GuestSession::Actions actions;
     session_.received(pdu, health_, clock_.now(), actions);
     carry_out(actions);

@@ -26,6 +26,8 @@ public:
     void stop(const std::string& reason);
     /// Called after each change of `registered()`.
     void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
+    /// Called before a challenge is answered.
+    void on_challenge(std::function<void()> challenged) { challenged_ = std::move(challenged); }
     /// Called with each question of the host; it is to be answered by `answer`, once. Without it all are answered at
     /// once.
     void on_asked(std::function<void(const wire::ActionNotify&)> asked) { asked_ = std::move(asked); }
@@ -51,6 +53,7 @@ private:
     MonitorTimer timer_;
     heartbeat::Health health_;
     std::function<void()> changed_ = [] {};
+    std::function<void()> challenged_ = [] {};
     std::function<void(const wire::ActionNotify&)> asked_;
     std::uint32_t sequence_ = 0;
     std::string refusal_;  ///< the last one logged: a host repeats itself

@@ -159,6 +159,13 @@ void StateFile::write_after(base::Duration time) {
     });
 }
 
+void StateFile::write_pending() {
+    if (!waits_ || !problem_.empty()) return;
+    timer_.cancel();
+    waits_ = false;
+    write();
+}
+
 void StateFile::stop() {
     timer_.cancel();
     if (std::exchange(is_open_, false)) write();

@@ -30,6 +30,8 @@ public:
     std::optional<std::vector<Kept>> load();
     /// Something that is kept may have changed.
     void changed();
+    /// Writes what has changed before somebody is told of it.
+    void write_pending();
     /// Writes a last time.
     void stop();
     /// Why nothing is kept now; empty when all is well.

@@ -92,12 +92,23 @@ TEST_F(RestartTest, TheFirstAnswerOfTheNextOneHasWhatTheEarlierOneKnew) {
     EXPECT_EQ(challenge().reason, "report backup: no space");
 }
 
-TEST_F(RestartTest, AFaultOutlivesACrash) {
+TEST_F(RestartTest, AFaultThatWasConfirmedOutlivesACrashInTheNextMoment) {
     start_registered();
     report("backup", {false, "no space"});
-    await("it is written", [&] { return state().find("no space") != std::string::npos; });
     start_again();
     await_reason("report backup: no space");
+}
+
+TEST_F(RestartTest, ACrashDoesNotEndWhatTheHostWasToldThoughAnotherApplicationChangesAllTheTime) {
+    start_registered();
+    auto other = registered("other");
+    auto application = registered("db");
+    for (int i = 0; i <= 100; ++i)
+        other->send(app::Report{{i % 2 == 0, "now and then"}, {}});
+    application->send(app::Report{{false, "no space"}, {}});
+    await_reason("application db: no space");
+    start_again();
+    EXPECT_THAT(challenge().reason, HasSubstr("no space"));
 }
 
 TEST_F(RestartTest, AnApplicationThatEndedIsMissedUntilItRegistersAgain) {
