@@ -110,6 +110,7 @@ private:
     std::size_t maintenance_of_peer(const std::vector<Maintenance>& windows) override;
     void journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal,
                          const std::optional<TrackedFault>& past) override;
+    std::vector<std::string> sink_names() const override { return core_.alarms().sink_names(); }
     void agents_of_peer(PeerAnswer answer, base::TimePoint asked_at) override;
     void peer_silent(const std::string& controller) override;
     void peer_removed(const std::string& controller) override { core_.forget_peer(controller); }

@@ -35,8 +35,11 @@ void AlarmManager::load(base::TimePoint now) {
     internal_.load();
     load_journal();
     load_acknowledged();
+    const auto added = sinks_.added();
     sinks_.erase_unconfigured();
     internal_.resume();
+    for (const auto& [sink, receiver] : added)
+        receiver_returns(sink, receiver);
     grace_ends_ = now + options_.resume_grace;
 }
 
@@ -50,7 +53,9 @@ void AlarmManager::load_journal() {
 }
 
 void AlarmManager::load_acknowledged() {
-    for (const AlarmRows::AckedRow& row : rows_.load_acked()) {
+    const auto rows = rows_.load_acked();
+    receivers_went(rows);
+    for (const AlarmRows::AckedRow& row : rows) {
         const TrackedFault* tracked = table().find(row.fault);
         Notifier* sink = sinks_.find(row.sink);
         const bool internal = internal_.contains(row.fault);
@@ -214,7 +219,7 @@ void AlarmManager::trust_peers(const TrackedFault& tracked) {
     if (record == nullptr) return;
     const Alarm alarm = to_alarm(tracked);
     for (const auto& sink : sinks_.sinks()) {
-        const JournalEntry* entry = acknowledged_elsewhere(*record, sink->name());
+        const JournalEntry* entry = acknowledged_elsewhere(*record, sinks_.address_of(*sink));
         if (entry == nullptr || !sink->takes(alarm)) continue;
         const bool ended = entry->detail.starts_with(to_string(AlarmChange::cleared));
         if (!ended && sink->queue().acknowledged(alarm)) continue;
@@ -523,10 +528,13 @@ DeliveryView AlarmManager::view(const Notifier& sink, const TrackedFault& tracke
     if (delivers(tracked.host) || sink.queue().busy(alarm)) return sink.queue().view(alarm);
     DeliveryView view;
     bool done = tracked.fault.delivered >= tracked.fault.revision;
-    if (const Journal::Record* record = journal_.find(tracked.fault.id); record != nullptr && !done) {
-        const auto of_end = end_acknowledged_elsewhere(*record, sink.name());
+    const Journal::Record* record = journal_.find(tracked.fault.id);
+    if (record != nullptr && !done) {
+        const auto of_end = end_acknowledged_elsewhere(*record, sinks_.address_of(sink));
         done = of_end && (tracked.fault.open() || *of_end);
     }
+    // The agent keeps what all sinks of its primary have acknowledged, and that one may have others.
+    if (record != nullptr && is_told_to_others_only(*record, sinks_.address_of(sink))) done = false;
     view.state = done ? DeliveryView::State::acknowledged_by_peer : DeliveryView::State::pending_at_peer;
     view.revision = tracked.fault.delivered;
     return view;

@@ -161,6 +161,7 @@ public:
     /// How far the fault is at a sink; at another primary's, what that has delivered counts.
     DeliveryView view(const Notifier& sink, const TrackedFault& tracked) const;
     const Dispatcher::Sinks& sinks() const { return sinks_.sinks(); }
+    std::vector<std::string> sink_names() const { return sinks_.names(); }
     Notifier* find_sink(const std::string& name) { return sinks_.find(name); }
     /// Since the start.
     std::uint64_t opened(model::FaultKind kind) const { return opened_.at(static_cast<std::size_t>(kind)); }
@@ -168,6 +169,8 @@ public:
 
 private:
     void load_acknowledged();
+    void receivers_went(const std::vector<AlarmRows::AckedRow>& acknowledged);
+    void note_removed_sink(const base::FaultId& fault, const std::string& name, const std::string& receiver);
     void note_earlier_receiver(const base::FaultId& fault, const std::string& sink, const std::string& earlier);
     void load_journal();
     void assume_under_way();

@@ -49,6 +49,24 @@ const std::string* Dispatcher::earlier_receiver(const std::string& name) const {
     return at == earlier_receivers_.end() ? nullptr : &at->second;
 }
 
+const std::string* Dispatcher::removed_receiver(const std::string& name) const {
+    const auto before = known_.find(name);
+    return before == known_.end() || find(name) != nullptr ? nullptr : &before->second.receiver;
+}
+
+std::vector<std::pair<std::string, std::string>> Dispatcher::added() const {
+    std::vector<std::pair<std::string, std::string>> added;
+    for (const auto& [name, receiver] : receivers_) {
+        if (!known_.contains(name)) added.emplace_back(name, receiver);
+    }
+    return added;
+}
+
+SinkOf Dispatcher::address_of(const Notifier& sink) const {
+    const auto at = receivers_.find(sink.name());
+    return {sink.name(), at == receivers_.end() ? "" : at->second};
+}
+
 void Dispatcher::add_sink(std::unique_ptr<Notifier> sink) {
     sinks_.push_back(std::move(sink));
 }
@@ -95,6 +113,13 @@ FilterContext Dispatcher::filter_context(const Alarm& alarm) const {
     return context;
 }
 
+/// The sink was told nothing: of one that is over nothing is to be ended there.
+AlarmPtr Dispatcher::untold(const Alarm& alarm) {
+    Alarm copy = alarm;
+    copy.delivered = alarm.open() ? 0 : alarm.revision;
+    return std::make_shared<const Alarm>(std::move(copy));
+}
+
 /// Of what was under way before a restart nothing was to a receiver that is another since.
 void Dispatcher::restore(const Alarm& alarm) {
     for (const auto& sink : sinks_) {
@@ -119,6 +144,14 @@ void Dispatcher::skip_ended_by_peer(Notifier& sink, const Alarm& alarm) {
     context_.note(alarm.id, {context_.now().wall, "skipped", sink.name(), "its end was delivered by " + peer});
 }
 
+/// What the agent keeps as delivered was acknowledged by all sinks that its primary notified then, which may have been
+/// others: at another controller, or before a policy was changed. Where the journal is known, that decides.
+bool Dispatcher::delivered_counts(const Notifier& sink, const Alarm& alarm) const {
+    if (alarm.delivered == 0 || sink.queue().view(alarm).revision > 0) return true;
+    const Journal::Record* record = context_.journal(alarm.id);
+    return record == nullptr || !is_told_to_others_only(*record, address_of(sink));
+}
+
 /// All queues have it before the first answer can come: "settled" is about this state in each of them.
 void Dispatcher::offer(const Alarm& alarm) {
     const AlarmPtr shared = enriched(alarm);
@@ -126,7 +159,7 @@ void Dispatcher::offer(const Alarm& alarm) {
     for (const auto& sink : sinks_) {
         if (!sink->takes(alarm)) continue;
         skip_ended_by_peer(*sink, alarm);
-        sink->queue().offer(shared, context);
+        sink->queue().offer(delivered_counts(*sink, alarm) ? shared : untold(*shared), context);
         note_decision(*sink, alarm.id, context);
         note_io(context_, *sink);
     }
@@ -212,6 +245,13 @@ bool Dispatcher::asks_io(const Alarm& alarm) const {
 Notifier* Dispatcher::find(const std::string& name) const {
     const auto at = std::find_if(sinks_.begin(), sinks_.end(), [&](const auto& sink) { return sink->name() == name; });
     return at == sinks_.end() ? nullptr : at->get();
+}
+
+std::vector<std::string> Dispatcher::names() const {
+    std::vector<std::string> names;
+    for (const auto& sink : sinks_)
+        names.push_back(sink->name());
+    return names;
 }
 
 }  // namespace vitalwire::controller

@@ -43,6 +43,11 @@ public:
     NotifierContext context_of(const std::string& name, const std::string& receiver = {});
     /// Whom the sink notified before, if it is another one since this start; null otherwise.
     const std::string* earlier_receiver(const std::string& name) const;
+    /// Whom a sink notified that was configured before this start and is not now; null otherwise.
+    const std::string* removed_receiver(const std::string& name) const;
+    /// The sinks that are configured since this start, and were not before, with their receivers.
+    std::vector<std::pair<std::string, std::string>> added() const;
+    SinkOf address_of(const Notifier& sink) const;
     void add_sink(std::unique_ptr<Notifier> sink);
     /// The sink of that name, which sends nothing more. Nothing waits for it.
     std::unique_ptr<Notifier> remove_sink(const std::string& name);
@@ -71,12 +76,15 @@ public:
     /// It depends on the I/O of the alarm's guest.
     bool asks_io(const Alarm& alarm) const;
     Notifier* find(const std::string& name) const;
+    std::vector<std::string> names() const;
     const Sinks& sinks() const { return sinks_; }
 
 private:
+    static AlarmPtr untold(const Alarm& alarm);
     AlarmPtr enriched(const Alarm& alarm) const;
     FilterContext filter_context(const Alarm& alarm) const;
     void note_decision(const Notifier& sink, const base::FaultId& fault, const FilterContext& context);
+    bool delivered_counts(const Notifier& sink, const Alarm& alarm) const;
     void skip_ended_by_peer(Notifier& sink, const Alarm& alarm);
     void pump();
 

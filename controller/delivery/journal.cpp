@@ -121,30 +121,54 @@ std::pair<std::string, const Alarm*> alarm_of(const Journal::Record& record) {
     return found;
 }
 
-std::optional<bool> end_acknowledged_elsewhere(const Journal::Record& record, const std::string& sink) {
+namespace {
+
+bool is_acknowledged_by(const JournalEntry& entry, const SinkOf& sink) {
+    if (entry.sink != sink.name || entry.what != kAcknowledgedEntry) return false;
+    const bool names_receiver = entry.detail.find(kAtReceiver) != std::string::npos;
+    return sink.receiver.empty() || !names_receiver || entry.detail.ends_with(kAtReceiver + sink.receiver);
+}
+
+}  // namespace
+
+std::optional<bool> end_acknowledged_elsewhere(const Journal::Record& record, const SinkOf& sink) {
     std::optional<bool> of_end;
     for (const auto& [controller, part] : record.others) {
         for (const JournalEntry& entry : part.entries) {
-            if (entry.sink != sink || entry.what != kAcknowledgedEntry) continue;
+            if (!is_acknowledged_by(entry, sink)) continue;
             of_end = of_end.value_or(false) || entry.detail.starts_with(to_string(AlarmChange::cleared));
         }
     }
     return of_end;
 }
 
-const JournalEntry* acknowledged_elsewhere(const Journal::Record& record, const std::string& sink) {
+const JournalEntry* acknowledged_elsewhere(const Journal::Record& record, const SinkOf& sink) {
     const JournalEntry* newest = nullptr;
     for (const auto& [controller, part] : record.others) {
         for (const JournalEntry& entry : part.entries) {
-            const bool counts = entry.sink == sink && entry.what == kAcknowledgedEntry && entry.revision > 0;
+            const bool counts = is_acknowledged_by(entry, sink) && entry.revision > 0;
             if (counts && (newest == nullptr || entry.revision > newest->revision)) newest = &entry;
         }
     }
     return newest;
 }
 
+bool is_told_to_others_only(const Journal::Record& record, const SinkOf& sink) {
+    std::vector<const Journal::Part*> parts{&record};
+    for (const auto& [controller, part] : record.others)
+        parts.push_back(&part);
+    bool to_others = false;
+    for (const Journal::Part* part : parts) {
+        for (const JournalEntry& entry : part->entries) {
+            if (is_acknowledged_by(entry, sink)) return false;
+            to_others = to_others || entry.what == kAcknowledgedEntry;
+        }
+    }
+    return to_others;
+}
+
 std::string who_ended_at(const Journal::Record& record, const std::string& sink, const std::string& receiver) {
-    const std::string end = std::string(to_string(AlarmChange::cleared)) + " at " + receiver;
+    const std::string end = std::string(to_string(AlarmChange::cleared)) + kAtReceiver + receiver;
     for (const auto& [controller, part] : record.others) {
         const auto last = std::find_if(part.entries.rbegin(), part.entries.rend(), [&](const JournalEntry& entry) {
             return entry.sink == sink && entry.what == kAcknowledgedEntry;

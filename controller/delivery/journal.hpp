@@ -40,6 +40,8 @@ inline constexpr const char* kOpenedEntry = "opened";
 inline constexpr const char* kClearedEntry = "cleared";
 inline constexpr const char* kAcknowledgedEntry = "acknowledged";
 inline constexpr const char* kSinkRemovedEntry = "sink removed";
+/// Between what was acknowledged and by whom, in the detail of kAcknowledgedEntry.
+inline constexpr const char* kAtReceiver = " at ";
 
 /// What happened to each fault, from its opening to its end and after it, as long as the fault is kept: here, and at
 /// the other controllers, as they tell. Of entries alike there is one, which counts them; beyond kMaxEntries the oldest
@@ -109,11 +111,20 @@ private:
 /// open here as it is here, otherwise as it changed last. Null when the record is of none.
 std::pair<std::string, const Alarm*> alarm_of(const Journal::Record& record);
 
-/// What another controller has had acknowledged by the sink last: whether of the fault's end; absent: nothing.
-std::optional<bool> end_acknowledged_elsewhere(const Journal::Record& record, const std::string& sink);
+/// A sink, and whom it notifies. Two controllers may have sinks of one name that notify different receivers.
+struct SinkOf {
+    std::string name;
+    std::string receiver = {};  ///< empty: any
+};
 
-/// The newest revision that a sink of that name has acknowledged to another controller; null: none.
-const JournalEntry* acknowledged_elsewhere(const Journal::Record& record, const std::string& sink);
+/// What another controller has had acknowledged by the sink last: whether of the fault's end; absent: nothing.
+std::optional<bool> end_acknowledged_elsewhere(const Journal::Record& record, const SinkOf& sink);
+
+/// The newest revision that the sink has acknowledged to another controller; null: none.
+const JournalEntry* acknowledged_elsewhere(const Journal::Record& record, const SinkOf& sink);
+
+/// Sinks have acknowledged the fault, here or elsewhere, and not this one: it was not there, or was not to be notified.
+bool is_told_to_others_only(const Journal::Record& record, const SinkOf& sink);
 
 /// The controller that has had the fault's end acknowledged, last of all, by this receiver of the sink; empty: none
 /// has.

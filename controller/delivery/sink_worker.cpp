@@ -154,7 +154,7 @@ void SinkWorker::note_ended(const AlarmEvent& event, const Outcome& outcome) {
         case Outcome::Kind::confirmed:
             entry.what = kAcknowledgedEntry;
             entry.revision = event.alarm.revision;
-            if (!context_.receiver.empty()) entry.detail += " at " + context_.receiver;
+            if (!context_.receiver.empty()) entry.detail += kAtReceiver + context_.receiver;
             note_confirmed(event);
             break;
         case Outcome::Kind::skipped:

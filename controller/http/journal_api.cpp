@@ -42,6 +42,7 @@ HttpResponse journals(const ApiContext& context, const HttpRequest& request) {
     json body = {{"controller", context.host},
                  {"life", base::to_iso8601(context.started_at)},
                  {"time", base::to_iso8601(std::chrono::system_clock::now())},
+                 {"sinks", context.alarms().sink_names()},
                  {"complete", list.size() < kPage},
                  {"journals", std::move(list)}};
     if (body["complete"] && !request.query_value("agents").empty()) {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
+#include "base/text.hpp"
 #include "bus/limits.hpp"
 #include "controller/alarms/evidence.hpp"
 #include "controller/alarms/tracked_fault_json.hpp"
@@ -16,10 +18,12 @@ namespace vitalwire::controller {
 namespace {
 
 constexpr base::Millis kTimeout{4'000};
-/// Agents, windows or journals in one answer.
 /// Closer than that clocks of different machines are not expected to be.
 constexpr std::chrono::seconds kClocksAgree{1};
+/// Agents, windows or journals in one answer.
 constexpr std::size_t kMaxRows = 100'000;
+constexpr std::size_t kMaxSinks = 1'000;
+constexpr std::size_t kMaxSinkName = 64;
 
 std::string maintenance_problem(const std::string& url) {
     return "the peer " + url + " cannot be asked for its maintenance windows";
@@ -31,6 +35,37 @@ std::string journals_problem(const std::string& url) {
 
 std::string clock_problem(const std::string& url) {
     return "the clock of the peer " + url + " differs";
+}
+
+std::string sinks_problem(const std::string& url) {
+    return "the peer " + url + " has other sinks";
+}
+
+/// Names that are in the one list and not in the other.
+std::string missing(const std::set<std::string>& from, const std::set<std::string>& all) {
+    std::string names;
+    for (const std::string& name : all) {
+        if (!from.contains(name)) names += (names.empty() ? "" : ", ") + name;
+    }
+    return names;
+}
+
+/// What differs between the sinks here and those the peer tells of; empty: nothing, or it is of a release that does
+/// not.
+std::string describe_sinks(const std::vector<std::string>& own, const nlohmann::json& object) {
+    const nlohmann::json* list = wire::find(object, "sinks");
+    if (list == nullptr || !list->is_array() || list->size() > kMaxSinks) return {};
+    std::set<std::string> theirs;
+    for (const nlohmann::json& name : *list) {
+        if (name.is_string()) theirs.insert(base::escape(name.get_ref<const std::string&>(), kMaxSinkName));
+    }
+    const std::set<std::string> ours(own.begin(), own.end());
+    const std::string only_here = missing(theirs, ours);
+    const std::string only_there = missing(ours, theirs);
+    std::string text;
+    if (!only_here.empty()) text = "only here: " + only_here;
+    if (!only_there.empty()) text += (text.empty() ? "" : "; ") + ("only there: " + only_there);
+    return text;
 }
 
 /// How far a peer's clock is ahead of ours, as its answer shows; zero when they agree as far as that can be seen.
@@ -129,7 +164,8 @@ void Peers::start() {
 void Peers::configure(PeersConfig config) {
     if (config == config_) return;
     for (const std::string& url : config_.urls) {
-        for (const auto& problem : {maintenance_problem(url), journals_problem(url), clock_problem(url)})
+        for (const auto& problem :
+             {maintenance_problem(url), journals_problem(url), clock_problem(url), sinks_problem(url)})
             problems_.clear(problem);
         const auto known = known_.find(url);
         if (known != known_.end() && !known->second.controller.empty()) handler_.peer_removed(known->second.controller);
@@ -254,6 +290,7 @@ base::Result<bool> Peers::take_journals(const std::string& url, Known& known, co
     if (ours) return false;
     const auto ahead = clock_ahead(*object, asked_at);
     problems_.set(clock_problem(url), describe(ahead));
+    problems_.set(sinks_problem(url), describe_sinks(handler_.sink_names(), *object));
     // A controller of a release that does not tell of agents is not waited for.
     if (auto agents = peer_answer_from_json(*object)) handler_.agents_of_peer(std::move(*agents), asked_at);
     if (std::exchange(known.life, life) != life && known.number != 0) {

@@ -41,6 +41,8 @@ public:
         /// With the fault itself where it is over; all in times of the clock here.
         virtual void journal_of_peer(const base::FaultId& fault, const std::string& controller, Journal::Part journal,
                                      const std::optional<TrackedFault>& past) = 0;
+        /// Of this controller; its peers are to have the same.
+        virtual std::vector<std::string> sink_names() const = 0;
         /// Which agents it has, as of when it was asked or later.
         virtual void agents_of_peer(PeerAnswer answer, base::TimePoint asked_at) = 0;
         virtual void peer_silent(const std::string& controller) = 0;

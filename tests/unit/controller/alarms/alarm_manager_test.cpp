@@ -515,18 +515,5 @@ TEST_F(AlarmManagerTest, AJournalGoesWithItsFault) {
     EXPECT_FALSE(journal_of(*alarms, base::FaultId("n1")).empty());
 }
 
-TEST_F(AlarmManagerTest, AStandbyShowsWhatItsPeerHasDelivered) {
-    start();
-    agent_up(false);
-    report(f1);
-    const auto view = [&] { return alarms->view(*alarms->sinks().at(0), *alarms->table().find(f1.id)).state; };
-    EXPECT_EQ(view(), DeliveryView::State::pending_at_peer);
-    Fault delivered = f1;
-    delivered.delivered = f1.revision;
-    report(delivered);
-    EXPECT_EQ(view(), DeliveryView::State::acknowledged_by_peer);
-    EXPECT_THAT(take("a"), IsEmpty());
-}
-
 }  // namespace
 }  // namespace vitalwire::controller

@@ -116,6 +116,19 @@ TEST_F(SinkQueueTest, WhatCannotHaveArrivedWhenMaintenanceBeginsWaitsForItsEnd) 
     EXPECT_THAT(pump(), ElementsAre("a1 opened 1"));
 }
 
+TEST_F(SinkQueueTest, ANewSinkIsNotToldInMaintenanceWhatAnEarlierPrimaryDelivered) {
+    DeliveryOptions fresh;
+    fresh.fresh = true;
+    SinkQueue queue{fresh, std::nullopt, [](const Alarm&) { return std::string(); }, 1};
+    FilterContext maintained = context();
+    maintained.maintained = Maintained{{}, now + seconds(60)};
+    Alarm alarm = open_alarm("g1", "a1");
+    alarm.delivered = alarm.revision;
+    queue.offer(shared(alarm), maintained);
+    EXPECT_FALSE(queue.next(now));
+    EXPECT_TRUE(queue.filter().holds(base::FaultId("a1")));
+}
+
 TEST_F(SinkQueueTest, WhatIsOverWithinTheMaintenanceThatKeptItBackIsSentToNobody) {
     FilterContext maintained = context();
     maintained.maintained = Maintained{base::WallTime(seconds(1'700'000'100)), now + seconds(60)};

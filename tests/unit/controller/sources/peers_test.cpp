@@ -61,6 +61,7 @@ protected:
                          {"ended", {{"host", "compute-1"}, {"fault", fault}, {"received_at", time}}}};
             body.update({{"controller", name},
                          {"life", life},
+                         {"sinks", sinks},
                          {"complete", true},
                          {"journals", json::array({told})},
                          {"silent_after_ms", 900},
@@ -84,6 +85,7 @@ protected:
         journal = std::move(told);
         past = over;
     }
+    std::vector<std::string> sink_names() const override { return {"ours", "vitrage"}; }
     void agents_of_peer(PeerAnswer answer, base::TimePoint) override { agents = answer; }
     void peer_silent(const std::string& controller) override { silent = controller; }
     void peer_removed(const std::string& controller) override { removed = controller; }
@@ -94,9 +96,9 @@ protected:
         journal.reset();
         past.reset();
     }
-    std::string problem() const {
+    std::string problem(const std::string& about = "clock") const {
         for (const auto& problem : problems.list()) {
-            if (problem.what.find("clock") != std::string::npos) return problem.what + ": " + problem.detail;
+            if (problem.what.find(about) != std::string::npos) return problem.what + ": " + problem.detail;
         }
         return {};
     }
@@ -105,6 +107,7 @@ protected:
     base::WallTime::duration ahead{};
     std::string name = "other";
     std::string life = "1";
+    json sinks = {"vitrage", "ours"};
     runtime::HttpServer server{loop.io, [this](const runtime::HttpRequest& request) { return respond(request); }};
     runtime::HttpClient http{loop.io};
     runtime::Problems problems;
@@ -136,6 +139,15 @@ TEST_F(PeersTest, ThatAPeersClockDiffersIsAProblemUntilItDoesNot) {
               "the clock of the peer http://" + server.address() + " differs: it is 600 s ahead of the one here");
     ahead = {};
     EXPECT_TRUE(loop.until([&] { return problem().empty(); }));
+}
+
+TEST_F(PeersTest, APeerThatHasOtherSinksIsAProblemUntilTheyAreTheSame) {
+    sinks = {"vitrage", "theirs\n"};
+    ASSERT_TRUE(loop.until([&] { return !problem("sinks").empty(); }));
+    EXPECT_EQ(problem("sinks"),
+              "the peer http://" + server.address() + " has other sinks: only here: ours; only there: theirs\\n");
+    sinks = {"ours", "vitrage"};
+    EXPECT_TRUE(loop.until([&] { return problem("sinks").empty(); }));
 }
 
 TEST_F(PeersTest, TheJournalOfAPeerWhoseClockDiffersIsInTimesOfTheClockHere) {
