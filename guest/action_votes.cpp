@@ -12,8 +12,9 @@ using model::VoteResult;
 
 namespace {
 
-/// A host asks about one action at a time, and a notice may follow its vote at once.
-constexpr std::size_t kMaxPolls = 8;
+/// A host asks about one action at a time, and a notice may follow its vote at once. So many that somebody waits for,
+/// and as many others.
+constexpr std::ptrdiff_t kMaxPolls = 8;
 /// So long before the host's time is up the guest answers with what it has.
 constexpr Millis kLongestMargin{500};
 /// For those who are told what nobody waits for.
@@ -32,10 +33,7 @@ void ActionVotes::asked(const wire::ActionNotify& notify) {
               {{"event", model::to_string(notify.event)}, {"timeout_ms", notify.timeout.count()}});
     const std::int64_t invocation = notify.invocation_id;
     if (polls_.contains(invocation)) return;
-    if (polls_.size() >= kMaxPolls) {
-        if (is_awaited(notify)) answer_(notify, VoteResult::error, "asked about too many actions at once");
-        return;
-    }
+    if (!make_room(notify)) return;
     Poll& poll = polls_[invocation];
     poll.notify = notify;
     poll.worst = notify.revocable ? VoteResult::accept : VoteResult::complete;
@@ -48,6 +46,20 @@ void ActionVotes::asked(const wire::ActionNotify& notify) {
         notify.timeout > Millis(0) ? notify.timeout - std::min(notify.timeout / 10, kLongestMargin) : kUnawaited;
     poll.timer = std::make_unique<MonitorTimer>(clock_);
     poll.timer->arm(clock_.now() + time, [this, invocation] { time_is_up(invocation); });
+}
+
+/// What nobody waits for never keeps an action from being asked about: the oldest is left to itself.
+bool ActionVotes::make_room(const wire::ActionNotify& notify) {
+    const auto is_alike = [&](const auto& poll) { return is_awaited(poll.second.notify) == is_awaited(notify); };
+    if (std::count_if(polls_.begin(), polls_.end(), is_alike) < kMaxPolls) return true;
+    if (!is_awaited(notify)) {
+        finish(std::find_if(polls_.begin(), polls_.end(), is_alike)->first);
+        return true;
+    }
+    const char* const kTooMany = "asked about too many actions at once";
+    log::warning("a question of the host is not asked", {{"event", model::to_string(notify.event)}, {"why", kTooMany}});
+    answer_(notify, VoteResult::error, kTooMany);
+    return false;
 }
 
 void ActionVotes::vote(const Voter& voter, std::int64_t invocation, VoteResult result, const std::string& reason) {

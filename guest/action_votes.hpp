@@ -52,6 +52,7 @@ private:
         std::unique_ptr<MonitorTimer> timer;
     };
 
+    bool make_room(const wire::ActionNotify& notify);
     void count(Poll& poll, model::VoteResult result, const std::string& reason);
     void time_is_up(std::int64_t invocation);
     void finish(std::int64_t invocation);

@@ -216,6 +216,12 @@ void AppConnection::handle(const app::WantActions& request) {
 
 bool AppConnection::ask(const wire::ActionNotify& notify) {
     if (!wants_actions_) return false;
+    // A child that it has forked may hold a copy of the connection; nobody waits for that one.
+    if (ProcessWatch::is_gone(pid_)) {
+        process_ended();
+        if (socket_.is_open()) end();
+        return false;
+    }
     return send(app::Action{notify.invocation_id, std::string(model::to_string(notify.event)), notify.revocable,
                             notify.timeout});
 }

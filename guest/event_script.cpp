@@ -14,6 +14,8 @@ namespace {
 constexpr const char* kScript = "event script";
 /// Of a script that nobody waits for.
 constexpr base::Millis kMostCpu{60'000};
+/// That run at once before one more that nobody waits for is left out.
+constexpr std::size_t kMostRuns = 32;
 
 VoteResult result_of(Ending ending) {
     if (ending.by_signal || ending.code > 1) return VoteResult::error;
@@ -27,6 +29,10 @@ EventScript::EventScript(MonitorClock& clock, Children& children, ActionVotes& v
 
 std::vector<ActionVotes::Voter> EventScript::ask(const wire::ActionNotify& notify) {
     if (settings_.event_script.empty()) return {};
+    if (notify.timeout == base::Millis::zero() && runs_.size() >= kMostRuns) {
+        log::warning("the event script is not run: too many run already", {{"event", model::to_string(notify.event)}});
+        return {};
+    }
     const std::string command = settings_.event_script + (notify.revocable ? " revocable " : " irrevocable ") +
                                 std::string(model::to_string(notify.event));
     const std::int64_t invocation = notify.invocation_id;

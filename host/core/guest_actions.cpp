@@ -59,6 +59,7 @@ GuestActions::GuestActions(Settings settings, heartbeat::IdGenerator& ids, Outpu
 
 Result<void> GuestActions::ask(Request request, const Standing& standing, Done done, TimePoint now) {
     if (model::comes_after(request.event)) return notify_afterwards(std::move(request), standing, done, now);
+    forget_counterpart(request.guest, request.event);
     Pending pending;
     pending.asked_at = now;
     if (const std::string_view why = unasked_because(standing); !why.empty()) {
@@ -318,9 +319,15 @@ bool GuestActions::lately(const GuestId& guest, LifecycleEvent event, TimePoint 
 }
 
 void GuestActions::remember(const GuestId& guest, LifecycleEvent event, TimePoint now) {
-    Events& told = told_[guest];
-    told.at(slot(event)) = now + kSameAction;
-    if (const auto other = counterpart(event)) told.at(slot(*other)) = {};
+    told_[guest].at(slot(event)) = now + kSameAction;
+    forget_counterpart(guest, event);
+}
+
+/// What ended an action before says nothing of this one, whether the guest could be told of its begin or not.
+void GuestActions::forget_counterpart(const GuestId& guest, LifecycleEvent event) {
+    const auto other = counterpart(event);
+    const auto told = told_.find(guest);
+    if (other && told != told_.end()) told->second.at(slot(*other)) = {};
 }
 
 }  // namespace vitalwire::host

@@ -144,6 +144,7 @@ private:
     std::int64_t new_invocation();
     bool lately(const base::GuestId& guest, model::LifecycleEvent event, base::TimePoint now) const;
     void remember(const base::GuestId& guest, model::LifecycleEvent event, base::TimePoint now);
+    void forget_counterpart(const base::GuestId& guest, model::LifecycleEvent event);
 
     Settings settings_;
     heartbeat::IdGenerator& ids_;

@@ -197,6 +197,23 @@ class PythonPackage(Language):
         self.assertEqual(os.waitpid(child, 0)[1], 0)
         self.assertTrue(application.registered)
 
+    def test_a_child_that_ends_in_order_changes_nothing_for_its_parent(self):
+        application = self.application()
+        self.serve(application)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                with application:
+                    sys.exit(0)
+            except SystemExit as end:
+                status = end.code
+            finally:
+                os._exit(status)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        application.report(vitalwire.Health(False, "still watched"))
+        self.await_reason("application db: still watched")
+
     def test_a_child_that_has_its_parents_number_cannot_speak_for_it(self):
         application = self.application()
         self.serve(application)

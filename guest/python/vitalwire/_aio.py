@@ -62,9 +62,8 @@ class AsyncApplication:
         self._send(self._session.report(health))
 
     async def close(self) -> None:
-        """Ends the registration: the application is not watched any more."""
-        self._session.check_process()
-        if self._task is None:
+        """Ends the registration: the application is not watched any more. In a child that was forked it does nothing."""
+        if self._task is None or not self._session.is_own_process():
             return
         self._send([encode("deregister")])
         for each in list(self._answering):

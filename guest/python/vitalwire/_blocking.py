@@ -31,6 +31,12 @@ def _open(path: str, patience: float = 0.0) -> socket.socket:
     return connection
 
 
+def _close_copy(connection: Optional[socket.socket]) -> None:
+    """The connection is the parent's: it goes on."""
+    if connection is not None:
+        connection.close()
+
+
 def _open_now(path: str) -> socket.socket:
     try:
         return _open(path, PATIENCE)
@@ -104,8 +110,10 @@ class Application:
         self._send(self._session.answer(action, reject))
 
     def close(self) -> None:
-        """Ends the registration: the application is not watched any more."""
-        self._session.check_process()
+        """Ends the registration: the application is not watched any more. In a child that was forked it frees the child's
+        copy and nothing else."""
+        if not self._session.is_own_process():
+            return _close_copy(self._socket)
         if self._socket is not None:
             self._send([encode("deregister")])
         self._disconnect()

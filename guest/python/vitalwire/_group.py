@@ -74,8 +74,11 @@ class GroupSession:
         self._callbacks, self._queries, self._last_seq = callbacks, {}, 0  # type: GroupCallbacks, Dict[int, _Query], int
         self._process = this_process()
 
+    def is_own_process(self) -> bool:
+        return this_process() == self._process
+
     def check_process(self) -> None:
-        if this_process() != self._process:
+        if not self.is_own_process():
             raise WrongProcess("the group was opened by the process that forked this one")
 
     def subscription(self) -> bytes:

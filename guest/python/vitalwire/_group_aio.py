@@ -70,6 +70,8 @@ class AsyncGroup:
     async def __aexit__(self, kind: Optional[Type[BaseException]], problem: Optional[BaseException],
                         trace: Optional[TracebackType]) -> None:
         assert self._task is not None
+        if not self._session.is_own_process():
+            return
         self._task.cancel()
         try:
             await self._task

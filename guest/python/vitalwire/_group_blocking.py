@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Callable, List, Optional, Type, Union
 
-from ._blocking import _open, _wait
+from ._blocking import _close_copy, _open, _wait
 from ._group import QUERY_TIMEOUT, GroupCallbacks, GroupSession, Member, Message, Notification
 from ._protocol import FIRST_RETRY, LAST_RETRY, MAX_DATAGRAM, Error, Refused, socket_path
 
@@ -66,7 +66,8 @@ class Group:
         return outcome[0]
 
     def close(self) -> None:
-        self._session.check_process()
+        if not self._session.is_own_process():
+            return _close_copy(self._socket)
         self._disconnect()
 
     def __enter__(self) -> Group:

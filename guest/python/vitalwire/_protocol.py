@@ -167,8 +167,11 @@ class Session:
         self._id, self._retry, self._refusal = 0, FIRST_RETRY, ""
         self._process = this_process()
 
+    def is_own_process(self) -> bool:
+        return this_process() == self._process
+
     def check_process(self) -> None:
-        if this_process() != self._process:
+        if not self.is_own_process():
             raise WrongProcess("the application was made by the process that forked this one")
 
     def disconnected(self) -> None:

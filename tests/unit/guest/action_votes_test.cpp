@@ -123,5 +123,15 @@ TEST_F(ActionVotesTest, TooManyQuestionsAtOnceAreAnsweredWithoutAskingAnybody) {
     EXPECT_THAT(answered(), ElementsAre("9 error 'asked about too many actions at once'"));
 }
 
+TEST_F(ActionVotesTest, WhatNobodyWaitsForKeepsNoQuestionFromBeingAsked) {
+    for (int i = 1; i <= 20; ++i)
+        asked(i, false, Millis(0));
+    EXPECT_EQ(over_.size(), 12U) << "the oldest make room";
+    asked(21);
+    votes_.vote({"web", "web"}, 21, VoteResult::reject, "busy");
+    votes_.vote({"db", "db"}, 21, VoteResult::accept, "");
+    EXPECT_THAT(answered(), ElementsAre("21 reject 'web: busy'"));
+}
+
 }  // namespace
 }  // namespace vitalwire::guest

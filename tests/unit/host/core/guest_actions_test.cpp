@@ -234,6 +234,17 @@ TEST_F(GuestActionsTest, H40_WhatIsDoneIsToldAtOnceAndNobodyWaits) {
     EXPECT_THAT(sent(), IsEmpty());
 }
 
+TEST_F(GuestActionsTest, H40_AnEndIsToldAgainAfterABeginThatTheGuestCouldNotBeTold) {
+    ask(LifecycleEvent::unpause);
+    EXPECT_EQ(sent().size(), 1U);
+    standing_.lost = true;
+    ask(LifecycleEvent::pause);
+    EXPECT_THAT(sent(), IsEmpty());
+    standing_.lost = false;
+    ask(LifecycleEvent::unpause);
+    EXPECT_EQ(sent().size(), 1U);
+}
+
 TEST_F(GuestActionsTest, H40_ItIsToldWhenTheGuestRegistersAtItsNewHost) {
     standing_.registration = nullptr;
     ask(LifecycleEvent::live_migrate_end);
