@@ -290,7 +290,8 @@ void Monitor::update_fault(Guest& guest, const heartbeat::UpdateFault& action, T
     }
     if (fault == nullptr) return;
     const bool new_detail = fault->detail != action.detail;
-    const auto corrective_action = action.corrective_action.value_or(fault->corrective_action);
+    auto corrective_action = action.corrective_action.value_or(fault->corrective_action);
+    if (action.corrective_action == model::CorrectiveAction::none) corrective_action = corrective_action_for(guest);
     const bool same_action = corrective_action == fault->corrective_action;
     if (!new_detail && same_action && fault->reason == action.reason) return;
     fault->detail = action.detail;

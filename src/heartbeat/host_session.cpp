@@ -40,7 +40,9 @@ void HostSession::resume(SaveRegistration saved, const std::vector<OpenFault>& o
         detail_[static_cast<std::size_t>(fault.kind)] = fault.detail;
         if (fault.kind != FaultKind::unhealthy) continue;
         unhealthy_reason_ = fault.reason;
-        unhealthy_action_ = fault.corrective_action;
+        told_action_ = fault.corrective_action;
+        // Whether an answer named it or the registration does is not kept.
+        if (registration_ && told_action_ != registration_->corrective_action) unhealthy_action_ = told_action_;
     }
     crashed_ = fault_open(FaultKind::vm_crashed);
     expect_registration();
@@ -338,12 +340,15 @@ void HostSession::judge_health(const wire::ChallengeResponse& response) {
     auto action = response.corrective_action;
     if (action == model::CorrectiveAction::none) action.reset();
     const bool is_open = fault_open(FaultKind::unhealthy);
-    const bool another_action = action && action != unhealthy_action_;
+    if (action) unhealthy_action_ = action;
+    // Where no answer named any it is the registration's, which may be another one than when the fault opened.
+    const auto called_for = unhealthy_action_.value_or(registration_->corrective_action);
+    const bool another_action = std::exchange(told_action_, called_for) != called_for;
     if (is_open && !another_action && response.reason == unhealthy_reason_) return;
     unhealthy_reason_ = response.reason;
-    if (action) unhealthy_action_ = action;
     if (is_open) {
-        actions_->emplace_back(UpdateFault{FaultKind::unhealthy, "", response.reason, action});
+        actions_->emplace_back(UpdateFault{FaultKind::unhealthy, "", response.reason,
+                                           another_action ? std::optional(called_for) : std::nullopt});
         return;
     }
     open_[static_cast<std::size_t>(FaultKind::unhealthy)] = true;

@@ -202,7 +202,8 @@ private:
     std::array<bool, kFaultKinds> open_{};
     std::array<std::string, kFaultKinds> detail_;
     std::string unhealthy_reason_;
-    std::optional<model::CorrectiveAction> unhealthy_action_;
+    std::optional<model::CorrectiveAction> unhealthy_action_;  ///< that an answer named
+    std::optional<model::CorrectiveAction> told_action_;       ///< that the fault calls for
     std::string warning_;
 
     HostSessionCounters counters_;

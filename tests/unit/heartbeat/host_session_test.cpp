@@ -495,24 +495,6 @@ TEST(HostSession, H33_TheNativeChannelWins) {
     EXPECT_THAT(other.init(), ElementsAre("keep s2", "init_ack s2"));
 }
 
-TEST(HostSession, H12_AnAnswersActionIsAboutTheIllHealthThatItReports) {
-    Host host;
-    host.connect();
-    const auto reboot = model::CorrectiveAction::reboot;
-    host.on(Received{Dialect::native, wire::Init{7, 0, "vm1", Millis(1000), {}, reboot}});
-    const auto answer = [&](std::int64_t value, model::CorrectiveAction action) {
-        return host.on(
-            Received{Dialect::native, wire::ChallengeResponse{SessionId("s1"), value, false, "disk", action}});
-    };
-    host.tick();
-    EXPECT_THAT(answer(1, model::CorrectiveAction::log), ElementsAre("open unhealthy: disk (log)"));
-    host.after(Millis(1000)).tick();
-    EXPECT_THAT(answer(2, model::CorrectiveAction::none), IsEmpty()) << "cgcs guests name it once a minute";
-    host.after(Millis(1000)).tick();
-    EXPECT_THAT(answer(3, model::CorrectiveAction::stop), ElementsAre("update unhealthy: disk (stop)"));
-    EXPECT_EQ(host.session().registration()->corrective_action, reboot) << "what a hang calls for stays";
-}
-
 TEST(HostSession, TheRoundTripsShowHowCloseAGuestCame) {
     Host host;
     host.detected_within_900();
