@@ -1,5 +1,7 @@
 #include "controller/model/alarm.hpp"
 
+#include <algorithm>
+
 namespace vitalwire::controller {
 
 Alarm to_alarm(const model::Fault& fault, const base::HostId& host) {
@@ -47,16 +49,29 @@ std::string_view to_string(AlarmChange change) {
     return "opened";
 }
 
+namespace {
+
+/// How far the clock of who found it was ahead of this controller's when it was received here.
+base::WallTime::duration ahead(const Alarm& alarm) {
+    const bool is_ahead = alarm.received_at != base::WallTime{} && alarm.opened_at > alarm.received_at;
+    return is_ahead ? alarm.opened_at - alarm.received_at : base::WallTime::duration::zero();
+}
+
+}  // namespace
+
 base::WallTime AlarmEvent::time() const {
+    const base::WallTime opened = alarm.opened_at - ahead(alarm);
+    const bool ended_here = alarm.ended != base::TimePoint{};
     switch (change) {
         case AlarmChange::opened:
-            return alarm.opened_at;
+            return opened;
         case AlarmChange::updated:
-            return alarm.updated_at;
+            return std::max(alarm.updated_at - ahead(alarm), opened);
         case AlarmChange::cleared:
-            return alarm.cleared_at.value_or(alarm.updated_at);
+            if (ended_here && alarm.cleared_at) return std::max(*alarm.cleared_at, opened);
+            return std::max(alarm.cleared_at.value_or(alarm.updated_at) - ahead(alarm), opened);
     }
-    return alarm.updated_at;
+    return opened;
 }
 
 std::string describe(const AlarmEvent& event) {

@@ -91,6 +91,8 @@ struct AlarmEvent {
     /// Kinds of the same subject's other alarms that are open now.
     std::vector<std::string> others_open;
 
+    /// When it happened: an end is never before its beginning, and no beginning after its arrival here, whatever the
+    /// clock of who found it did. That one's own times are in `alarm`.
     base::WallTime time() const;
 };
 

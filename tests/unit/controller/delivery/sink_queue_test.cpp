@@ -119,14 +119,14 @@ TEST_F(SinkQueueTest, WhatCannotHaveArrivedWhenMaintenanceBeginsWaitsForItsEnd) 
 TEST_F(SinkQueueTest, ANewSinkIsNotToldInMaintenanceWhatAnEarlierPrimaryDelivered) {
     DeliveryOptions fresh;
     fresh.fresh = true;
-    SinkQueue queue{fresh, std::nullopt, [](const Alarm&) { return std::string(); }, 1};
+    SinkQueue new_queue{fresh, std::nullopt, [](const Alarm&) { return std::string(); }, 1};
     FilterContext maintained = context();
     maintained.maintained = Maintained{{}, now + seconds(60)};
     Alarm alarm = open_alarm("g1", "a1");
     alarm.delivered = alarm.revision;
-    queue.offer(shared(alarm), maintained);
-    EXPECT_FALSE(queue.next(now));
-    EXPECT_TRUE(queue.filter().holds(base::FaultId("a1")));
+    new_queue.offer(shared(alarm), maintained);
+    EXPECT_FALSE(new_queue.next(now));
+    EXPECT_TRUE(new_queue.filter().holds(base::FaultId("a1")));
 }
 
 TEST_F(SinkQueueTest, WhatIsOverWithinTheMaintenanceThatKeptItBackIsSentToNobody) {
