@@ -38,6 +38,10 @@ void GuestAgentPoller::found(const GuestId& id, GuestAgentRoute route, bool open
     const auto [known, is_new] = guest.routes.emplace(route, open);
     const bool opened = open && (is_new || !known->second);
     known->second = open;
+    // What was asked before the channel broke is answered by nobody. The answer is due as before: a port that is opened
+    // again and again answers nothing.
+    const bool unread = opened && route == GuestAgentRoute::channel && guest.question && guest.question->route == route;
+    if (unread) output_.ask_guest_agent(id, guest.question->challenge);
     if (guest.question || guest.waits) return;
     if (opened || guest.due == kNever) schedule(id, guest, now);
 }

@@ -200,6 +200,25 @@ TEST_F(GuestAgentPollerTest, AsksAtOnceWhenTheAgentOpensItsPortAgain) {
     EXPECT_THAT(asked_[guest(1)], SizeIs(2));
 }
 
+TEST_F(GuestAgentPollerTest, AsksAgainOnAChannelThatBrokeBeforeTheAnswer) {
+    found(guest(1));
+    after(Millis(0));
+    echoes_.clear();
+    const auto breaks = [this] {
+        found(guest(1), GuestAgentRoute::channel, false);
+        after(Millis(300));
+        found(guest(1));
+    };
+    breaks();
+    answer();
+    EXPECT_EQ(results_[guest(1)], "+");
+    hung_.insert(guest(1));
+    after(seconds(10));
+    for (int i = 0; i < 20; ++i)
+        breaks();
+    EXPECT_EQ(results_[guest(1)], "+-") << "a port that opens again and again is no answer";
+}
+
 TEST_F(GuestAgentPollerTest, NamesAPortThatIsClosed) {
     hung_.insert(guest(1));
     found(guest(1), GuestAgentRoute::call, false);
