@@ -46,6 +46,7 @@ private:
 class Application final : public guest::Client::Events {
 public:
     void connection_changed(bool /*connected*/) override {}
+    void cannot_connect(const std::string& /*why*/, bool /*is_refusal*/) override {}
     heartbeat::Health health(const heartbeat::Health& current) override { return current; }
     void registration(const base::Result<void>& outcome) override {
         if (!outcome) FUZZ_REQUIRE(outcome.error().message.size() <= guest::app::kMaxDatagram);
