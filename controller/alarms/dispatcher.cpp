@@ -113,10 +113,9 @@ FilterContext Dispatcher::filter_context(const Alarm& alarm) const {
     return context;
 }
 
-/// The sink was told nothing: of one that is over nothing is to be ended there.
 AlarmPtr Dispatcher::untold(const Alarm& alarm) {
     Alarm copy = alarm;
-    copy.delivered = alarm.open() ? 0 : alarm.revision;
+    copy.delivered = 0;
     return std::make_shared<const Alarm>(std::move(copy));
 }
 
@@ -145,9 +144,10 @@ void Dispatcher::skip_ended_by_peer(Notifier& sink, const Alarm& alarm) {
 }
 
 /// What the agent keeps as delivered was acknowledged by all sinks that its primary notified then, which may have been
-/// others: at another controller, or before a policy was changed. Where the journal is known, that decides.
+/// others: at another controller, or before a policy was changed. Where the journal is known, that decides, as far as
+/// it goes: a fault that is open is sent once more than needed, and of one that is over the end is sent.
 bool Dispatcher::delivered_counts(const Notifier& sink, const Alarm& alarm) const {
-    if (alarm.delivered == 0 || sink.queue().view(alarm).revision > 0) return true;
+    if (!alarm.open() || alarm.delivered == 0 || sink.queue().view(alarm).revision > 0) return true;
     const Journal::Record* record = context_.journal(alarm.id);
     return record == nullptr || !is_told_to_others_only(*record, address_of(sink));
 }

@@ -33,8 +33,8 @@ void SinkQueue::restore(const AlarmPtr& alarm, Acked acked, const FilterContext&
 }
 
 void SinkQueue::offer(AlarmPtr alarm, const FilterContext& context) {
-    // What was stopped here counted as delivered without having been sent. And a sink that is new was told nothing by an
-    // earlier primary, whose maintenance may have begun since.
+    // What was stopped here counted as delivered without having been sent. And a sink that is new was told nothing by
+    // an earlier primary, whose maintenance may have begun since.
     const bool new_to_sink = options_.fresh && context.maintained && alarm->open();
     if (alarm->delivered > 0 && (filter_.stops(alarm->id) || new_to_sink)) {
         Alarm unsent = *alarm;

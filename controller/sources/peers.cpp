@@ -23,7 +23,7 @@ constexpr std::chrono::seconds kClocksAgree{1};
 /// Agents, windows or journals in one answer.
 constexpr std::size_t kMaxRows = 100'000;
 constexpr std::size_t kMaxSinks = 1'000;
-constexpr std::size_t kMaxSinkName = 64;
+constexpr std::size_t kMaxNameOfSink = 64;
 
 std::string maintenance_problem(const std::string& url) {
     return "the peer " + url + " cannot be asked for its maintenance windows";
@@ -57,7 +57,7 @@ std::string describe_sinks(const std::vector<std::string>& own, const nlohmann::
     if (list == nullptr || !list->is_array() || list->size() > kMaxSinks) return {};
     std::set<std::string> theirs;
     for (const nlohmann::json& name : *list) {
-        if (name.is_string()) theirs.insert(base::escape(name.get_ref<const std::string&>(), kMaxSinkName));
+        if (name.is_string()) theirs.insert(base::escape(name.get_ref<const std::string&>(), kMaxNameOfSink));
     }
     const std::set<std::string> ours(own.begin(), own.end());
     const std::string only_here = missing(theirs, ours);

@@ -176,9 +176,9 @@ typedef vw_health_t (*vw_health_fn)(vw_t* vw, char* reason, size_t size, void* c
  * vitalwired registered the application (`result` VW_OK; again after each reconnect), or refused to
  * (VW_ERR_NAME_IN_USE, VW_ERR_TOO_MANY, VW_ERR_REFUSED): the application is not watched now. The library asks again by
  * itself, at first after 0.1 s, later every 5 s, until it is accepted or vw_heartbeat_deregister() is called; while it
- * asks, vitalwired warns the operator. VW_ERR_SYSTEM: the socket cannot be used, because it is not for this user, say, or
- * no descriptor is left, and vitalwired knows of nothing; the library goes on trying. A vitalwired that is not there yet
- * is waited for without a call. Called from vw_dispatch(), for a refusal once until the reason changes.
+ * asks, vitalwired warns the operator. VW_ERR_SYSTEM: the socket cannot be used, because it is not for this user, say,
+ * or no descriptor is left, and vitalwired knows of nothing; the library goes on trying. A vitalwired that is not there
+ * yet is waited for without a call. Called from vw_dispatch(), for a refusal once until the reason changes.
  *
  * @param message a sentence on why; valid during the call only
  */
