@@ -49,7 +49,9 @@ class Links(unittest.TestCase):
 def problems_in(source: Path) -> set[str]:
     """Titles of the problems that this file of the sources can put on the board; in capitals what is filled in."""
     text = source.read_text()
-    meanings = dict(re.findall(r'constexpr const char\* (k\w+)\s*=\s*"([^"]+)"', text))
+    meanings = {}
+    for file in [*source.parent.glob("*.hpp"), source]:
+        meanings |= dict(re.findall(r'constexpr const char\* (k\w+)\s*=\s*"([^"]+)"', file.read_text()))
     meanings |= dict(re.findall(r"std::string (\w+)\(const [\w:]+& \w+\) \{\s*return (\".+?);", text))
     found = set()
     for call in BOARD.finditer(text):
