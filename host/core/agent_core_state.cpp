@@ -1,15 +1,19 @@
 // What of AgentCore reads and writes the state on disk.
 
 #include <cstdlib>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "base/ids.hpp"
 #include "base/log.hpp"
 #include "bus/limits.hpp"
 #include "host/core/agent_core.hpp"
 
 namespace vitalwire::host {
+
+using base::GuestId;
 
 namespace {
 
@@ -51,7 +55,7 @@ std::string lives_row(const std::vector<bus::Hello::Life>& earlier, const std::s
 void AgentCore::load_state() {
     load_places();
     counters_.rows_unreadable = state_.load_into(monitor_);
-    for (const base::GuestId& guest : state_.notified())
+    for (const GuestId& guest : state_.notified())
         maintenance_.restore(guest);
     for (const auto& [guest, waiting] : state_.notices(identity_.self.boot, at_.steady))
         actions_.restore(guest, waiting, judged(at_).now);

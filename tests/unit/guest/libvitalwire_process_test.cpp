@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/unit/support/temp_dir.hpp"
+#include "guest_fixture.hpp"
 
 namespace vitalwire::guest::test {
 namespace {
