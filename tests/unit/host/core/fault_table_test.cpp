@@ -63,6 +63,16 @@ TEST(FaultTable, IgnoresConfirmationsOfFaultsItDoesNotKnowAndOfRevisionsThatAreN
     EXPECT_EQ(book.find(base::FaultId("f1"))->delivered, 1U);
 }
 
+TEST(FaultTable, KeepsWhatWasConfirmedWhenAnOlderConfirmationComesLater) {
+    FaultTable book;
+    Fault updated = fault("f1", "a", 1);
+    updated.revision = 2;
+    book.open(updated);
+    book.delivered(base::FaultId("f1"), 2);
+    book.delivered(base::FaultId("f1"), 1);
+    EXPECT_EQ(book.find(base::FaultId("f1"))->delivered, 2U);
+}
+
 TEST(FaultTable, DropsTheOldestClearedFaultsOverTheBoundAndNoOpenOne) {
     FaultTable book;
     book.open(fault("open", "a", 0));

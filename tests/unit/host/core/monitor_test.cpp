@@ -119,6 +119,20 @@ TEST_F(MonitorTest, AGuestWithoutADetectionTimeHasThatOfItsFlavor) {
     EXPECT_EQ(monitor_.report(GuestId("a"))->response_deadline, Millis(2000));
 }
 
+TEST_F(MonitorTest, WaitsForAGuestThatNeverRegistersAsLongAsItsFlavorSays) {
+    model::GuestPolicy wish;
+    wish.guest = GuestId("a");
+    wish.heartbeat = true;
+    wish.establish_timeout = Millis(10'000);
+    monitor_.set_policies({true, {wish}}, now_, wall());
+    connect("a");
+    at(Millis(9'999));
+    EXPECT_THAT(take(), IsEmpty());
+    at(Millis(10'000));
+    ASSERT_EQ(faults_.size(), 1U);
+    EXPECT_EQ(faults_.at("f1").kind, model::FaultKind::not_established);
+}
+
 TEST_F(MonitorTest, CallsNoAnswerLateBeforeItsDeadlineWasJudged) {
     registered("a");
     at(Millis(1000));
