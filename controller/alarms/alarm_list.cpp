@@ -1,14 +1,22 @@
 #include "controller/alarms/alarm_list.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace vitalwire::controller {
 
-void AlarmList::load() {
-    for (const TrackedFault& tracked : rows_.load_faults())
+void AlarmList::load(const base::Moment& now) {
+    const auto know_received = [&now](TrackedFault& tracked) {
+        tracked.received = now.steady - std::max<base::Duration>(now.wall - tracked.received_at, {});
+    };
+    for (TrackedFault& tracked : rows_.load_faults()) {
+        know_received(tracked);
         table_.restore(tracked);
-    for (auto& [number, entry] : rows_.load_history())
+    }
+    for (auto& [number, entry] : rows_.load_history()) {
+        know_received(entry.tracked);
         history_.restore(number, std::move(entry));
+    }
 }
 
 std::vector<base::FaultId> AlarmList::retire(const TrackedFault& tracked, bool delivered) {

@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/moment.hpp"
 #include "controller/alarms/alarm_rows.hpp"
 #include "controller/alarms/fault_history.hpp"
 #include "controller/alarms/fault_table.hpp"
@@ -14,8 +15,8 @@ class AlarmList {
 public:
     AlarmList(AlarmRows& rows, std::size_t history) : rows_(rows), history_(history) {}
 
-    /// Those of before a restart.
-    void load();
+    /// Those of before a restart. When they were received is taken over from the wall clock once: it may be set later.
+    void load(const base::Moment& now);
 
     FaultTable& table() { return table_; }
     const FaultTable& table() const { return table_; }

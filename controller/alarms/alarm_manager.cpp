@@ -30,7 +30,7 @@ AlarmManager::AlarmManager(Options options, AlarmRows& rows, Dependencies depend
                    [this](const base::FaultId& fault) { settle(fault); }}) {}
 
 void AlarmManager::load(base::TimePoint now) {
-    list_.load();
+    list_.load(context_.now());
     assume_under_way();
     internal_.load();
     load_journal();

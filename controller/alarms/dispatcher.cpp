@@ -103,11 +103,10 @@ AlarmPtr Dispatcher::enriched(const Alarm& alarm) const {
 }
 
 FilterContext Dispatcher::filter_context(const Alarm& alarm) const {
-    const base::Moment now = context_.now();
     const model::GuestReport* report = context_.report(alarm);
     const bool declared = report != nullptr && report->interval > base::Millis::zero();
     FilterContext context{context_.inventory_known(alarm.guest), declared ? report->interval : kUsualInterval,
-                          now.steady, now.wall, context_.maintained(alarm)};
+                          context_.now().steady, context_.maintained(alarm)};
     context.guest_reported = report != nullptr || alarm.guest.empty();
     if (report != nullptr) context.io = report->io;
     return context;

@@ -43,7 +43,7 @@ struct TrackedFault {
     /// Its host was not the guest's owner when it was reported: it is stored, and not delivered.
     bool withheld = false;
     AlarmNames names = {};       ///< its clear is sent with them though its guest has left the inventory
-    base::TimePoint received{};  ///< the moment of received_at; not known of one from before a restart
+    base::TimePoint received{};  ///< the moment of received_at
     bool by_evidence = false;    ///< a controller has ended it: `cleared_at` is not by its agent's clock
     base::TimePoint ended{};     ///< when that became known here
 };

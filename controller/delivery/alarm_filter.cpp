@@ -10,12 +10,9 @@ namespace {
 /// have been sent by the other.
 constexpr base::Millis kReceivedApart{1000};
 
-/// Since when this controller has had the alarm, before a restart included; only then its wall clock counts, which may
-/// have been set.
+/// Since when this controller has had the alarm. An alarm of its own has just been raised.
 base::TimePoint received(const Alarm& alarm, const FilterContext& context) {
-    if (alarm.received != base::TimePoint{}) return alarm.received;
-    if (alarm.received_at == base::WallTime{}) return context.now;
-    return context.now - std::max<base::Duration>(context.wall - alarm.received_at, base::Duration::zero());
+    return alarm.received == base::TimePoint{} ? context.now : alarm.received;
 }
 
 /// Of one that is over, and was not held here. Two clocks say nothing of a time between them, nor does one that was

@@ -27,7 +27,6 @@ struct FilterContext {
     bool inventory_known = true;
     base::Millis interval{1000};  ///< of the guest's heartbeat
     base::TimePoint now{};
-    base::WallTime wall{};
     std::optional<Maintained> maintained = {};
     std::optional<model::GuestIo> io = {};  ///< of the guest
     bool guest_reported = true;             ///< false: `io` may be known as soon as its agent has reported it

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,7 +54,7 @@ protected:
                                       Core::Context{problems, *rows, inventory, *this});
         core->alarms().add_sink(std::make_unique<SinkWorker>(
             "a", "recording", std::make_unique<RecordingSink>(notified, last_alarm, hold_sink, held_events),
-            DeliveryOptions{}, std::nullopt, SinkWorker::Shell{io, *metrics, problems},
+            DeliveryOptions{}, policies, SinkWorker::Shell{io, *metrics, problems},
             core->alarms().context_of("a")));
         core->load(moment);
     }
@@ -188,6 +189,7 @@ protected:
     Evidence::Source source{true, false};
     std::vector<std::string> notified;
     Alarm last_alarm;  ///< of them
+    std::optional<std::vector<Policy>> policies;  ///< of the sink, from its next start on
     bool hold_sink = false;
     std::vector<Sink::Done> held_events;
     std::map<std::string, std::vector<bus::ToAgent>> sent;

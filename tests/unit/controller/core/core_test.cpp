@@ -499,5 +499,21 @@ TEST_F(CoreTest, AFaultIsHeldAndReleasedByWhatItsAgentReportsOfTheGuestsIo) {
     EXPECT_THAT(take(), IsEmpty()) << "once";
 }
 
+TEST_F(CoreTest, AClockThatIsSetAfterARestartDoesNotCutAHoldOffShort) {
+    policies.emplace(1).front().hold_off = std::chrono::seconds(5);
+    restart();
+    const auto first = hello("compute-1", "state", 1);
+    up(first);
+    report("compute-1", f1);
+    pass(std::chrono::seconds(1));
+    restart();
+    moment.wall += std::chrono::hours(1);
+    up(first, {f1});
+    EXPECT_THAT(take(), IsEmpty());
+    pass(std::chrono::seconds(4));
+    report("compute-1", updated(f1, "late"));
+    EXPECT_THAT(take(), ElementsAre("f1 opened 2"));
+}
+
 }  // namespace
 }  // namespace vitalwire::controller

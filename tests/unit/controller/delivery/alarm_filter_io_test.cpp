@@ -34,8 +34,8 @@ protected:
     void given(std::vector<Policy> policies) { filter = AlarmFilter(std::move(policies)); }
     /// What is held is offered again with each reading.
     Decision offer(Alarm alarm) {
-        alarm.received_at = began;
-        FilterContext context{true, seconds(1), steady(), began + passed};
+        alarm.received = base::TimePoint(seconds(100));
+        FilterContext context{true, seconds(1), steady()};
         context.io = io;
         context.guest_reported = reported;
         return filter.offer(std::make_shared<const Alarm>(std::move(alarm)), context);
