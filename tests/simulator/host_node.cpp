@@ -206,8 +206,7 @@ private:
             probed_at_ += kProbe;
             core_.probe(probed_at_);
         }
-        stalled_ = false;
-        probed_at_ = world_.now();
+        if (std::exchange(stalled_, false)) probed_at_ = world_.now();
         return {world_.now(),
                 virtual_time::wall() + std::chrono::duration_cast<base::WallTime::duration>(node_.wall_offset_)};
     }
