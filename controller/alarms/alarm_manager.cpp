@@ -260,10 +260,10 @@ bool AlarmManager::known_as_ended(const base::HostId& host, Fault& fault) {
         return true;
     }
     const bool renamed = past->tracked.host != host;
-    if (renamed && fault.open()) return false;
-    if (fault.open() && fault.revision < ended.revision) {
+    if (renamed && fault.guest != ended.guest) return false;
+    if (fault.open()) {
         // What the inventory said of a host whose agent was away; the agent of the guest's owner has the last word.
-        if (!context_.may_report(host, fault.guest, false)) return true;
+        if (fault.revision < ended.revision && !context_.may_report(host, fault.guest, false)) return true;
         fault.delivered = 0;  // since then its end was delivered
     }
     const bool same = !fault.open() && (renamed || past->tracked.fault.revision == fault.revision);

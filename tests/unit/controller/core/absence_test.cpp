@@ -113,6 +113,21 @@ TEST_F(AbsenceTest, WhatAnOperatorClosedStaysClosedWhenItsHostReturnsByAnotherNa
     ASSERT_FALSE(received<bus::HandBack>("compute-1.example.net").empty()) << "its agent closes it too";
 }
 
+TEST_F(AbsenceTest, WhatGoesOnWhenItsHostReturnsByAnotherNameIsToldAgainAndEndsOnce) {
+    remove("g1");
+    down("compute-1");
+    pass(seconds(60));
+    EXPECT_THAT(take(), Contains("f1 cleared 2"));
+    model::Fault known = f1;
+    known.delivered = 1;
+    place("g1", "compute-1");
+    up(hello("compute-1.example.net"), {known});
+    EXPECT_THAT(take(), Contains("f1 opened 1"));
+    report("compute-1.example.net", cleared(known));
+    EXPECT_THAT(take(), Contains("f1 cleared 2"));
+    EXPECT_EQ(tracked("f1"), nullptr);
+}
+
 TEST_F(AbsenceTest, ThatAGuestWasTakenOutOfTheFileIsKnownAfterARestart) {
     remove("g1");
     restart();
