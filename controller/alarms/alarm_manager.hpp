@@ -177,6 +177,7 @@ private:
     bool delivers(const base::HostId& host) const;
     bool is_newer(const model::Fault& fault) const;
     bool known_as_ended(const base::HostId& host, model::Fault& fault);
+    const TrackedFault* gives_way_to(const base::HostId& host, const model::Fault& own) const;
     bool ended_elsewhere(const base::HostId& host, const model::Fault& reported, const model::Fault& known) const;
     void keep_unconfirmed(const base::FaultId& fault, const std::optional<Unconfirmed>& before, base::WallTime now);
     base::Error doubt_end(const TrackedFault& tracked, base::WallTime now);

@@ -106,6 +106,17 @@ base::Result<std::vector<FaultTable::Entry>> FaultTable::report(const base::Host
     return entries;
 }
 
+const TrackedFault* FaultTable::unnamed_before(const base::HostId& host, const Fault& own, bool continuous) const {
+    const auto at = hosts_.find(host);
+    if (at == hosts_.end() || faults_.contains(own.id)) return nullptr;
+    const auto earlier = at->second.open.find({own.guest, own.kind});
+    if (earlier == at->second.open.end()) return nullptr;
+    const TrackedFault& tracked = faults_.at(earlier->second);
+    const auto& mentioned = at->second.mentioned;
+    const bool lost = !continuous && mentioned && !mentioned->contains(earlier->second);
+    return tracked.unconfirmed || lost ? &tracked : nullptr;
+}
+
 void FaultTable::transfer(const base::FaultId& fault, const base::HostId& host) {
     const auto at = faults_.find(fault);
     if (at == faults_.end()) return;

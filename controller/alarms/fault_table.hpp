@@ -80,6 +80,9 @@ public:
     /// fault belongs to another host or is about something else than before, or the host has `limit` already.
     base::Result<std::vector<Entry>> report(const base::HostId& host, const model::Fault& fault, base::WallTime now,
                                             std::size_t limit = kMaxFaultsPerHost);
+    /// The open fault of the same guest and kind as an agent's own, which it has not named since it came without its
+    /// state; null when there is none. `continuous`: as it has come now.
+    const TrackedFault* unnamed_before(const base::HostId& host, const model::Fault& own, bool continuous) const;
     /// The fault was reported for the first time just now.
     void set_received(const base::FaultId& fault, base::TimePoint now);
     /// How and when it ended, as another controller saw it; the fault as it is then.

@@ -46,6 +46,7 @@ void Fleet::up(const base::HostId& host, const bus::Hello& hello, const std::str
     agent.version = hello.agent_version;
     agent.instance = hello.instance;
     agent.boot = hello.boot;
+    agent.yields = hello.yields;
     agent.peer = peer;
     agent.connected = true;
     agent.silent = false;

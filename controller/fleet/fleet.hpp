@@ -38,6 +38,7 @@ struct Agent {
     std::string state;                     ///< Hello::state
     std::uint64_t state_starts = 0;
     std::uint64_t state_changes = 0;
+    bool yields = false;                                 ///< Hello::yields
     bool continuous = false;                             ///< it came back with the state that it had
     base::TimePoint away_since{};                        ///< since when it is not connected
     base::TimePoint silent_since{};                      ///< since when it is missed, of one that is `silent`

@@ -327,7 +327,7 @@ group::Route ControllerSync::route(const Link& link, TimePoint now) const {
 }
 
 /// What this agent may have lost it is told once after it has shown what it has. Later only what it has reported
-/// itself can be newer at a controller.
+/// itself can be newer at a controller, or older than what it has found itself.
 void ControllerSync::hand_back(Link& link, const bus::HandBack& handed) {
     if (handed.moving) return output_.handed_back(handed);
     const std::size_t size = handed.guests.size() + handed.faults.size();
@@ -338,7 +338,7 @@ void ControllerSync::hand_back(Link& link, const bus::HandBack& handed) {
     bus::HandBack newer;
     newer.last = true;
     std::copy_if(handed.faults.begin(), handed.faults.end(), std::back_inserter(newer.faults),
-                 [this](const Fault& fault) { return monitor_.knows(fault.id); });
+                 [this](const Fault& fault) { return monitor_.concerns(fault); });
     if (!newer.faults.empty()) output_.handed_back(newer);
 }
 
@@ -372,6 +372,7 @@ void ControllerSync::send_snapshot(LinkId link) {
     hello.controllers = connected_names();
     hello.lives = identity_.lives;
     hello.boot = identity_.boot;
+    hello.yields = true;
     send(link, hello);
     send(link, bus::SnapshotBegin{});
     send_guests(link);

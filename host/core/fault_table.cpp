@@ -20,6 +20,10 @@ Fault& FaultTable::open(Fault fault) {
 }
 
 Fault* FaultTable::find_open(const base::GuestId& guest, model::FaultKind kind) {
+    return const_cast<Fault*>(std::as_const(*this).find_open(guest, kind));
+}
+
+const Fault* FaultTable::find_open(const base::GuestId& guest, model::FaultKind kind) const {
     const auto faults = faults_.find(guest);
     if (faults == faults_.end()) return nullptr;
     const auto open = std::find_if(faults->second.begin(), faults->second.end(),
@@ -58,6 +62,14 @@ bool FaultTable::delivered(const base::FaultId& fault, std::uint64_t revision) {
     if (position->open() || position->delivered < position->revision) return false;
     erase(owner->second, position);
     return true;
+}
+
+void FaultTable::drop(const base::FaultId& fault) {
+    const auto owner = guest_of_.find(fault);
+    if (owner == guest_of_.end()) return;
+    const base::GuestId guest = owner->second;
+    Faults& faults = faults_[guest];
+    erase(guest, std::find_if(faults.begin(), faults.end(), [&](const Fault& f) { return f.id == fault; }));
 }
 
 const Fault* FaultTable::find(const base::FaultId& fault) const {

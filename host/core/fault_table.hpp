@@ -23,11 +23,14 @@ public:
     model::Fault& open(model::Fault fault);
     /// The open fault of that kind, or null.
     model::Fault* find_open(const base::GuestId& guest, model::FaultKind kind);
+    const model::Fault* find_open(const base::GuestId& guest, model::FaultKind kind) const;
     bool any_open(const base::GuestId& guest) const;
     /// Call after a fault was cleared: drops the guest's oldest cleared faults over the bound and returns their ids.
     std::vector<base::FaultId> trim(const base::GuestId& guest);
     /// Revision `revision` has arrived everywhere. True when the fault is over with: it is no longer in the book.
     bool delivered(const base::FaultId& fault, std::uint64_t revision);
+    /// Takes it out, open or not.
+    void drop(const base::FaultId& fault);
 
     const model::Fault* find(const base::FaultId& fault) const;
     /// Calls `visit(const Fault&)`: guests in no order, the faults of one guest in the order of opening.

@@ -335,6 +335,7 @@ void Monitor::clear_now(const Guest& guest, const heartbeat::ClearFault& action,
     end_closed(guest.key.id(), action.kind);
     Fault* fault = faults_.find_open(guest.key.id(), action.kind);
     if (fault == nullptr) return;
+    gave_way_.erase(fault->id);
     fault->cleared_at = wall;
     fault->clear_reason = action.reason;
     publish(*fault, wall);

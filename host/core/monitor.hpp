@@ -111,8 +111,8 @@ public:
     /// known here. Those registered before `booted_at` went down with the host if nobody lists them.
     void adopt(const bus::HandBack& handed, base::WallTime booted_at, base::TimePoint now, base::WallTime wall);
 
-    /// It is of this host, as far as is known here.
-    bool knows(const base::FaultId& fault) const { return faults_.find(fault) != nullptr || handed_.contains(fault); }
+    /// It is of this host, as far as is known here, or one of this host gives way to it.
+    bool concerns(const model::Fault& handed) const;
 
     /// A channel of the guest was found, whether it can be connected or not.
     void found(const base::GuestId& guest, base::TimePoint now);
@@ -235,6 +235,8 @@ private:
 
     void keep_until_seen(const model::Fault& handed);
     std::vector<base::FaultId> restore_handed(Restored& restored);
+    void give_way(const model::Fault& own, const model::Fault& handed, base::WallTime wall);
+    void replace(const model::Fault& open, model::Fault by, base::WallTime wall);
     void adopt_newer(const model::Fault& handed, base::TimePoint now, base::WallTime wall);
     bool judged_open(const base::GuestId& guest, model::FaultKind kind) const;
     void judge_anew(const base::GuestId& guest, model::FaultKind kind, base::TimePoint now, base::WallTime wall);
@@ -282,6 +284,7 @@ private:
     std::unordered_map<base::GuestId, heartbeat::Inhibit> standing_;  ///< machines that stood still before the start
     std::unordered_map<base::GuestId, heartbeat::Waited> waited_;     ///< before the start
     std::unordered_map<base::FaultId, base::GuestId> handed_;         ///< what of them was handed back
+    std::unordered_map<base::FaultId, model::Fault> gave_way_;        ///< own faults, by what they gave way to
     std::unordered_map<base::GuestId, model::GuestPolicy> policies_;
     std::set<base::GuestId> kept_on_;  ///< known from before the start: that they have no policy is nobody's word yet
     FaultTable faults_;

@@ -169,7 +169,12 @@ void Monitor::adopt(const Fault& handed, TimePoint now, WallTime wall) {
         handed_.erase(handed.id);
         return adopt_newer(handed, now, wall);
     }
-    if (!handed.open() || faults_.find_open(handed.guest, handed.kind) != nullptr) return;
+    if (!handed.open()) return;
+    if (const Fault* own = std::as_const(faults_).find_open(handed.guest, handed.kind)) {
+        // A receiver has been notified of this one, and that controller may not know it.
+        if (own->delivered > 0) return output_.fault_changed(*own);
+        return give_way(*own, handed, wall);
+    }
     Guest* guest = guests_.find(handed.guest);
     if (guest == nullptr) return keep_until_seen(handed);
     if (guest->session.registration() && guest->session.counters().responses > 0) return;
@@ -177,6 +182,34 @@ void Monitor::adopt(const Fault& handed, TimePoint now, WallTime wall) {
     output_.fault_changed(handed);
     if (guest->name.empty()) guest->name = handed.guest_name;
     step(*guest, heartbeat::FaultAdopted{handed.kind, handed.detail}, now, wall);
+}
+
+bool Monitor::concerns(const Fault& handed) const {
+    if (faults_.find(handed.id) != nullptr || handed_.contains(handed.id)) return true;
+    return handed.open() && faults_.find_open(handed.guest, handed.kind) != nullptr;
+}
+
+/// Without its state this agent has found once more what receivers are notified of: it is one fault, as old as the one
+/// that is handed back, and ends as that one. Nobody was notified of this agent's own.
+void Monitor::give_way(const Fault& own, const Fault& handed, WallTime wall) {
+    gave_way_.insert_or_assign(handed.id, own);
+    replace(own, handed, wall);
+}
+
+/// It goes on as that one, in the state that it is in.
+void Monitor::replace(const Fault& open, Fault by, WallTime wall) {
+    if (by.guest_name.empty()) by.guest_name = open.guest_name;
+    if (by.detail != open.detail) {
+        by.detail = open.detail;
+        by.reason = open.reason;
+        by.updated_at = wall;
+        ++by.revision;
+    }
+    const base::FaultId dropped = open.id;
+    faults_.drop(dropped);
+    faults_.restore(by);
+    output_.fault_changed(by);
+    output_.fault_forgotten(dropped, false);
 }
 
 void Monitor::keep_until_seen(const Fault& handed) {
@@ -204,6 +237,10 @@ void Monitor::adopt_newer(const Fault& handed, TimePoint now, WallTime wall) {
     Fault* known = faults_.find_open(handed.guest, handed.kind);
     if (known == nullptr || known->id != handed.id) return;
     if (handed.open() && handed.revision <= known->revision) return;
+    auto own = handed.open() ? decltype(gave_way_)::node_type() : gave_way_.extract(handed.id);
+    // The one that handed it back did not know of its end. So this agent's own was another one.
+    if (!own.empty() && handed.clear_reason != bus::kClosedByOperator)
+        return replace(*known, std::move(own.mapped()), wall);
     known->revision = std::max(handed.revision, known->revision + (handed.open() ? 0 : 1));
     known->reason = handed.reason;
     known->detail = handed.detail;

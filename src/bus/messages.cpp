@@ -124,7 +124,8 @@ struct Encoder {
                 {"primary", message.primary},
                 {"controllers", message.controllers},
                 {"lives", array_of(message.lives)},
-                {"boot", message.boot}};
+                {"boot", message.boot},
+                {"yields", message.yields}};
     }
     json operator()(const PrimaryChanged& message) const {
         return {{"lead", message.is_primary}, {"primary", message.primary}, {"controllers", message.controllers}};
@@ -225,6 +226,7 @@ Result<ToController> decode_hello(const json& object) {
     message.controllers = in.take(read_names(object, "controllers"));
     message.lives = in.take(read_lives(object));
     message.boot = in.text_or("boot", kMaxWord);
+    message.yields = wire::bool_or(object, "yields", false);
     return in.finish(ToController(std::move(message)));
 }
 

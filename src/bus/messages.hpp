@@ -49,6 +49,9 @@ struct Hello {
     /// Id of this run of the host's kernel: one that differs is another machine, or the host was restarted. Empty: not
     /// known.
     std::string boot;
+    /// A fault that it has opened itself gives way to one of the same guest and kind that is handed back, as long as
+    /// none of its controllers has delivered it. False: an agent of an earlier release, which keeps its own.
+    bool yields = false;
 };
 /// Also sent when only the lists have changed.
 struct PrimaryChanged {

@@ -122,6 +122,14 @@ void Simulation::check_by_evidence(const HostNode& host, const model::Fault& fau
                         ") without evidence");
 }
 
+/// What its agent has not ended is not over because that agent, which has lost its state, has found it once more.
+void Simulation::check_not_superseded(const Inspector& inspector, const controller::AlarmEvent& event) const {
+    const bool superseded = event.alarm.clear_reason == controller::kSuperseded;
+    if (!superseded || over_.contains(event.alarm.id) || any_of_release_before()) return;
+    world_.violated(inspector.name() + " is told that " + event.alarm.guest.str() + " " + event.alarm.kind +
+                    " is superseded, which is open");
+}
+
 /// A host that no longer has the guest, and reports about its copy, is not listened to.
 void Simulation::check_owner(const Inspector& inspector, const controller::AlarmEvent& event) const {
     const auto found = found_.find(event.alarm.id);

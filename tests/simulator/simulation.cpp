@@ -70,6 +70,7 @@ Simulation::Simulation(std::uint64_t seed, const Size& size, Detail detail)
     for (const auto& inspector : inspectors_) {
         inspector->on_received = [this, &receiver = *inspector](const controller::AlarmEvent& event) {
             check_owner(receiver, event);
+            check_not_superseded(receiver, event);
             if (said_by_clone_.contains(event.alarm.id))
                 world_.violated(receiver.name() + " is told what a clone of a host reports");
             note_told(receiver, event);

@@ -109,6 +109,7 @@ private:
     void check_stays_closed(const HostNode& host, const model::Fault& fault) const;
     void check_by_evidence(const HostNode& host, const model::Fault& fault) const;
     bool closed_since(const base::GuestId& guest, TimePoint time) const;
+    void check_not_superseded(const Inspector& inspector, const controller::AlarmEvent& event) const;
     void check_owner(const Inspector& inspector, const controller::AlarmEvent& event) const;
     std::multiset<std::string> truth() const;
 

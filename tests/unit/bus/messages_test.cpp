@@ -101,8 +101,8 @@ TEST(BusMessages, EveryMessageToTheAgentSurvivesTheWire) {
 }
 
 TEST(BusMessages, WhatTellsAContinuousAgentFromAFreshOneSurvivesTheWire) {
-    Hello hello{1,       base::HostId("compute-1"), "0.1.0",      "i-1",   true, "state-1", 3, 7,
-                "ctl-a", {"ctl-a", "ctl-b"},        {{"i-0", 5}}, "boot-1"};
+    Hello hello{1,       base::HostId("compute-1"), "0.1.0",      "i-1",    true, "state-1", 3, 7,
+                "ctl-a", {"ctl-a", "ctl-b"},        {{"i-0", 5}}, "boot-1", true};
     EXPECT_EQ(round_trip(ToController(hello)), encode(ToController(hello)));
     const auto decoded = std::get<Hello>(decode_to_controller(encode(ToController(hello))).value());
     EXPECT_EQ(decoded.state, "state-1");
@@ -111,6 +111,7 @@ TEST(BusMessages, WhatTellsAContinuousAgentFromAFreshOneSurvivesTheWire) {
     EXPECT_EQ(decoded.controllers, hello.controllers);
     EXPECT_EQ(decoded.lives, hello.lives);
     EXPECT_EQ(decoded.boot, "boot-1");
+    EXPECT_TRUE(decoded.yields);
     const PrimaryChanged changed{false, "ctl-b", {"ctl-b"}};
     EXPECT_EQ(round_trip(ToController(changed)), encode(ToController(changed)));
     EXPECT_TRUE(decode_to_controller(R"({"type":"lead_changed","lead":true})")) << "an agent of an earlier release";

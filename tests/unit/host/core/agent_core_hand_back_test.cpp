@@ -115,13 +115,119 @@ TEST_F(AgentCoreTest, SaysNothingOfAGuestThatLeftSinceItsHostStarted) {
     EXPECT_THAT(open_faults(), IsEmpty());
 }
 
-TEST_F(AgentCoreTest, DoesNotAdoptWhatItKnowsBetter) {
-    found();
-    registered();
-    after(std::chrono::seconds(3));
+/// Without its state the agent has found g1 lost, as a controller knows it, which hands that back.
+class FoundOnceMoreTest : public AgentCoreTest {
+protected:
+    FoundOnceMoreTest() {
+        found();
+        registered();
+        after(std::chrono::seconds(3));
+    }
+    model::Fault old() const {
+        model::Fault fault = lost("old");
+        fault.opened_at = fault.updated_at = base::WallTime{} + std::chrono::minutes(1);
+        return fault;
+    }
+    void hand_back() { core_->controller_sent(0, bus::HandBack{{}, {old()}, true, {}, true}, at()); }
+    std::vector<std::string> told() const {
+        std::vector<std::string> out;
+        for (const auto& message : sent<bus::Faults>()) {
+            for (const model::Fault& fault : message.faults)
+                out.push_back(fault.id.str() + (fault.open() ? " open" : " over"));
+        }
+        return out;
+    }
+};
+
+TEST_F(FoundOnceMoreTest, ItsOwnGivesWayToTheOneThatIsHandedBack) {
     connect_controller();
-    core_->controller_sent(0, bus::HandBack{{}, {lost("old")}, true, {}}, at());
+    sent_.clear();
+    hand_back();
+    EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
+    EXPECT_EQ(core_->monitor().faults().find(base::FaultId("old"))->opened_at, old().opened_at);
+    EXPECT_THAT(told(), ElementsAre("old open"));
+    answer();
+    EXPECT_THAT(told(), ElementsAre("old open", "old over"));
+}
+
+TEST_F(FoundOnceMoreTest, ItsOwnGivesWayAlsoOnDisk) {
+    connect_controller();
+    hand_back();
+    restart();
+    EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
+}
+
+TEST_F(FoundOnceMoreTest, ItsOwnGivesWayThoughItWasRestartedInBetween) {
+    restart();
+    connect_controller();
+    hand_back();
+    found();
+    listed();
+    EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
+}
+
+TEST_F(FoundOnceMoreTest, ItsOwnGivesWayThoughTheFirstHandBackIsOver) {
+    connect_controller();
+    core_->controller_sent(0, bus::HandBack{{}, {}, true, {}, true}, at());
+    core_->controller_sent(0, bus::HandBack{{}, {old()}, true, {}}, at());
+    EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
+}
+
+TEST_F(FoundOnceMoreTest, WhatItSeesNowIsAnUpdateOfTheOneThatIsHandedBack) {
+    connect_controller();
+    model::Fault late = old();
+    late.detail = "late";
+    core_->controller_sent(0, bus::HandBack{{}, {late}, true, {}, true}, at());
+    EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
+    EXPECT_EQ(sent<bus::Faults>().back().faults.front().revision, late.revision + 1);
+}
+
+TEST_F(FoundOnceMoreTest, WhatReceiversWereNotifiedOfStaysAndIsSentAgain) {
+    connect_controller();
+    core_->controller_sent(0, bus::FaultsDelivered{{{base::FaultId("f1"), 1}}}, at());
+    sent_.clear();
+    hand_back();
     EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+    EXPECT_THAT(told(), ElementsAre("f1 open")) << "for the controller that does not know that yet";
+    EXPECT_EQ(sent<bus::Faults>().back().faults.front().delivered, 1U);
+}
+
+TEST_F(FoundOnceMoreTest, ASecondControllersHandBackChangesNothing) {
+    connect_controller();
+    core_->add_link("second", at());
+    core_->link_up(1, at());
+    core_->controller_sent(1, bus::Welcome{1, "ctl-2"}, at());
+    hand_back();
+    sent_.clear();
+    core_->controller_sent(1, bus::HandBack{{}, {old()}, true, {}, true}, at());
+    EXPECT_THAT(open_faults(), ElementsAre("old heartbeat_lost silent"));
+    EXPECT_THAT(told(), IsEmpty());
+}
+
+TEST_F(FoundOnceMoreTest, ItsOwnIsAnotherOneWhereASecondControllerKnowsThatTheOlderHasEnded) {
+    connect_controller();
+    hand_back();
+    sent_.clear();
+    core_->controller_sent(0, bus::HandBack{{}, {ended(old(), "recovered")}, true, {}}, at());
+    EXPECT_THAT(open_faults(), ElementsAre("f1 heartbeat_lost silent"));
+    EXPECT_THAT(told(), ElementsAre("f1 open")) << "that controller knows this one";
+    answer();
+    EXPECT_THAT(told(), ElementsAre("f1 open", "f1 over"));
+}
+
+TEST_F(FoundOnceMoreTest, WhatAnOperatorClosesStaysClosed) {
+    connect_controller();
+    hand_back();
+    core_->controller_sent(0, bus::HandBack{{}, {ended(old(), "cleared_by_operator")}, true, {}}, at());
+    after(std::chrono::minutes(1));
+    EXPECT_THAT(open_faults(), IsEmpty());
+}
+
+TEST_F(FoundOnceMoreTest, WhatHasEndedBeforeTheHandBackStaysEnded) {
+    connect_controller();
+    answer();
+    hand_back();
+    EXPECT_THAT(open_faults(), IsEmpty()) << "its answers end it at the controller";
 }
 
 TEST_F(AgentCoreTest, ReportsNoFaultThatIsHandedBackOfAGuestThatAnswers) {
