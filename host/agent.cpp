@@ -110,6 +110,7 @@ base::Result<void> Agent::start(std::function<void()> on_ready) {
     for (const auto& source : sources_)
         core_.add_source(source->name());
     core_.start(now());
+    if (!store_->set_aside().empty()) core_.state_quarantined(store_->set_aside());
     probe();
     links_.start();
     listing_.after(kListingPatience, [this] {

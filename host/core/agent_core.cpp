@@ -402,6 +402,7 @@ void AgentCore::tick(const Moment& at) {
     if (!unnamed_.empty()) drop_policies_of_unnamed();
     forget_missing_in_time(now.now);
     end_restarted(at.steady);
+    end_state_lost(at.steady);
     if (at.steady >= show_clocks_at_) show_clocks(at);
     if (problems_changed_) report_problems(at.steady);
 }
@@ -409,7 +410,8 @@ void AgentCore::tick(const Moment& at) {
 TimePoint AgentCore::next_due() const {
     const bool disk_is_away = !store_problem_.empty() && !awaited_.empty();
     if (!delivered_here_.empty() || disk_is_away) return TimePoint::min();
-    const TimePoint problems = std::min(restarted_until_, problems_changed_ ? problems_report_at_ : base::kNever);
+    const TimePoint problems =
+        std::min({restarted_until_, state_lost_until_, problems_changed_ ? problems_report_at_ : base::kNever});
     return std::min({problems, show_clocks_at_, clock_.to_steady(forget_missing_at_),
                      clock_.to_steady(std::min(monitor_.next_deadline(), actions_.next_due())),
                      clock_.to_steady(std::min(guest_agents_.next_due(), io_watch_.next_due())),
@@ -422,6 +424,7 @@ void AgentCore::allow(const model::GuestPolicy& policy) {
 }
 
 void AgentCore::handed_back(const bus::HandBack& handed) {
+    if (handed.state_lost) note_state_lost(handed);
     const Judged now = judged(at_);
     const auto uptime = std::chrono::duration_cast<base::WallTime::duration>(at_.steady.time_since_epoch());
     monitor_.adopt(handed, at_.wall - uptime, now.now, now.wall);

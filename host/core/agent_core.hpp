@@ -112,6 +112,8 @@ public:
     void add_source(const std::string& name) { unlisted_.insert(name); }
     LinkId add_link(const std::string& name, const base::Moment& at) { return controllers_.add(name, at.wall); }
     void start(const base::Moment& at);
+    /// The state was unreadable, and is kept there.
+    void state_quarantined(const std::string& path);
     void configure(const Settings& settings, const base::Moment& at);
 
     // Channels.
@@ -240,6 +242,8 @@ private:
     void load_state();
     void start_state();
     void end_restarted(base::TimePoint now);
+    void note_state_lost(const bus::HandBack& handed);
+    void end_state_lost(base::TimePoint now);
     void show_clocks(const base::Moment& at);
     void channel_reachable(const base::GuestId& guest, wire::ChannelKind kind);
     void set_problem(const std::string& what, const std::string& detail);
@@ -391,6 +395,9 @@ private:
     std::vector<bus::Hello::Life> lives_;  ///< on this state, before this one
     bool host_restarted_ = false;
     base::TimePoint restarted_until_ = base::kNever;  ///< so often that it is a problem
+    std::size_t guests_handed_back_ = 0;
+    std::size_t faults_handed_back_ = 0;
+    base::TimePoint state_lost_until_ = base::kNever;
     std::map<std::string, std::string> places_;       ///< of the sources that have listed
     std::map<std::string, std::string> kept_places_;  ///< on disk: in these all guests were known
     bool proves_absence_ = true;                      ///< what they have listed

@@ -27,6 +27,8 @@ constexpr const char* kLives = "lives";
 constexpr const char* kRestarts = "restarts";
 constexpr const char* kClock = "the clock differs from that of a controller";
 constexpr base::Duration kClocksShown = std::chrono::seconds(10);
+constexpr const char* kStateLost = "the agent began without the state that a controller knows";
+constexpr base::Duration kStateLostShown = std::chrono::minutes(10);
 constexpr const char* kRestarted = "the agent is restarted again and again";
 
 /// Instances in order, each that has ended with the number of changes then: "A:12 B:17 C". The last one lived until
@@ -105,6 +107,27 @@ void AgentCore::end_restarted(base::TimePoint now) {
     if (now < restarted_until_) return;
     restarted_until_ = base::kNever;
     set_problem(kRestarted, "");
+}
+
+void AgentCore::state_quarantined(const std::string& path) {
+    set_problem("the store was unreadable: quarantined, starting empty", "moved to " + path);
+}
+
+/// A host that was installed once more is no problem for longer than it takes to see it.
+void AgentCore::note_state_lost(const bus::HandBack& handed) {
+    guests_handed_back_ += handed.guests.size();
+    faults_handed_back_ += handed.faults.size();
+    if (guests_handed_back_ + faults_handed_back_ == 0) return;
+    set_problem(kStateLost, "registrations handed back: " + std::to_string(guests_handed_back_) +
+                                ", faults: " + std::to_string(faults_handed_back_));
+    state_lost_until_ = at_.steady + kStateLostShown;
+}
+
+void AgentCore::end_state_lost(base::TimePoint now) {
+    if (now < state_lost_until_) return;
+    state_lost_until_ = base::kNever;
+    guests_handed_back_ = faults_handed_back_ = 0;
+    set_problem(kStateLost, "");
 }
 
 /// With the row that changes: on the disk both are there or neither.

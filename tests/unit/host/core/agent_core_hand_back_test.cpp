@@ -104,6 +104,32 @@ TEST_F(AgentCoreTest, ReportsAGuestThatWentDownWithItsHostThoughItsOwnStateIsLos
     EXPECT_THAT(open_faults(), ElementsAre("f1 vm_crashed host_restarted"));
 }
 
+TEST_F(AgentCoreTest, ShowsForAWhileThatItCameWithoutItsState) {
+    connect_controller();
+    model::GuestReport report;
+    report.guest = kGuest;
+    core_->controller_sent(0, bus::HandBack{{report}, {lost("old")}, true, {}, true}, at());
+    after(std::chrono::seconds(1));
+    ASSERT_THAT(core_->problems().list(), SizeIs(1));
+    EXPECT_EQ(core_->problems().list().front().what, "the agent began without the state that a controller knows");
+    EXPECT_EQ(core_->problems().list().front().detail, "registrations handed back: 1, faults: 1");
+    EXPECT_THAT(sent<bus::AgentProblems>().back().problems, SizeIs(1));
+    after(std::chrono::minutes(10));
+    EXPECT_THAT(core_->problems().list(), IsEmpty());
+}
+
+TEST_F(AgentCoreTest, ANewHostLacksNoState) {
+    connect_controller();
+    core_->controller_sent(0, bus::HandBack{{}, {}, true, {}, true}, at());
+    EXPECT_THAT(core_->problems().list(), IsEmpty());
+}
+
+TEST_F(AgentCoreTest, ShowsWhereAnUnreadableStateIsKept) {
+    core_->state_quarantined("/state.unreadable-1");
+    ASSERT_THAT(core_->problems().list(), SizeIs(1));
+    EXPECT_EQ(core_->problems().list().front().detail, "moved to /state.unreadable-1");
+}
+
 TEST_F(AgentCoreTest, SaysNothingOfAGuestThatLeftSinceItsHostStarted) {
     listed();
     connect_controller();
