@@ -96,6 +96,21 @@ Result<void> make_private(const std::string& path) {
                 path + ": cannot open: " + std::generic_category().message(error));
 }
 
+std::string uri_of(const std::string& path, const char* parameter) {
+    std::string out = "file:";
+    for (const char c : path) {
+        if (c == '%' || c == '?' || c == '#')
+            out += c == '%' ? "%25" : c == '?' ? "%3f" : "%23";
+        else
+            out += c;
+    }
+    return out + '?' + parameter;
+}
+
+bool is_missing(const std::string& path) {
+    return access(path.c_str(), F_OK) != 0 && errno == ENOENT;
+}
+
 }  // namespace
 
 void SqliteFile::Closer::operator()(sqlite3* database) const {
@@ -116,16 +131,22 @@ Result<SqliteFile> SqliteFile::open(const std::string& path) {
     return file;
 }
 
+/// Nobody can write it, so it needs no lock, which could not be taken, nor the shared memory that goes with the lock.
+/// The newest rows of a process that was killed are in the WAL alone, and `immutable` leaves it out: only for a file
+/// without one.
 Result<std::map<StoreKey, std::string>> SqliteFile::read_only(const std::string& path) {
-    if (access(path.c_str(), F_OK) != 0) return std::map<StoreKey, std::string>();
+    if (is_missing(path)) return std::map<StoreKey, std::string>();
     SqliteFile file(path);
     sqlite3* database = nullptr;
-    // Nobody can write it, so it needs no lock, which could not be taken.
-    const std::string uri = "file:" + path + "?immutable=1";
+    const std::string uri = uri_of(path, is_missing(path + "-wal") ? "immutable=1" : "vfs=unix-none");
     const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
     const int opened = sqlite3_open_v2(uri.c_str(), &database, flags, nullptr);
     file.database_.reset(database);
     if (opened != SQLITE_OK) return tl::make_unexpected(file.error("cannot open"));
+    sqlite3_extended_result_codes(database, 1);
+    sqlite3_db_config(database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    if (auto set = file.run("PRAGMA locking_mode=EXCLUSIVE", "cannot read"); !set)
+        return tl::make_unexpected(set.error());
     if (auto checked = file.check_content(); !checked) return tl::make_unexpected(checked.error());
     return file.read_all();
 }
@@ -180,8 +201,10 @@ Result<std::map<StoreKey, std::string>> SqliteFile::read_all() {
     return out;
 }
 
-Result<void> SqliteFile::write(const StoreChanges& changes) {
+Result<void> SqliteFile::write(const StoreChanges& changes, Rest rest) {
     auto done = run("BEGIN IMMEDIATE", kCannotWrite);
+    if (done) done = run(kSchema, kCannotWrite);
+    if (done && rest == Rest::erase) done = run("DELETE FROM entry", kCannotWrite);
     if (done) done = apply(changes);
     if (done) done = run("COMMIT", kCannotWrite);
     if (!done) sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
@@ -194,7 +217,6 @@ bool SqliteFile::has_moved() {
 }
 
 Result<void> SqliteFile::apply(const StoreChanges& changes) {
-    if (auto made = run(kSchema, kCannotWrite); !made) return made;
     Statement put(database_.get(), "INSERT OR REPLACE INTO entry (section, key, value) VALUES (?1, ?2, ?3)");
     Statement erase(database_.get(), "DELETE FROM entry WHERE section=?1 AND key=?2");
     for (const auto& [key, value] : changes) {

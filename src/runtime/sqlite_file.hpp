@@ -24,7 +24,7 @@ public:
     /// used (damaged, no database, of a later release), with `unavailable` when another process holds it, else with
     /// `io` or `permission`.
     static base::Result<SqliteFile> open(const std::string& path);
-    /// What a file on a disk that is read-only now holds; nothing when there is no file.
+    /// What a file on a disk that is read-only now holds, with its WAL; nothing when there is no file.
     static base::Result<std::map<StoreKey, std::string>> read_only(const std::string& path);
     /// Why this release will not use the file though it is whole: a later one has written it. Empty: it will. Reads no
     /// more than its header, and takes no lock: a daemon may be using it.
@@ -34,8 +34,10 @@ public:
     SqliteFile& operator=(SqliteFile&&) noexcept = default;
 
     base::Result<std::map<StoreKey, std::string>> read_all();
+    /// The rows that the changes do not name.
+    enum class Rest { keep, erase };
     /// All or nothing, and on the disk when it returns.
-    base::Result<void> write(const StoreChanges& changes);
+    base::Result<void> write(const StoreChanges& changes, Rest rest = Rest::keep);
 
     /// Its path does not lead to it any more: somebody has removed or moved it, and nobody will find what is written.
     bool has_moved();

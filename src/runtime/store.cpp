@@ -72,11 +72,21 @@ Result<std::string> move_aside(const std::string& path) {
     return target;
 }
 
+struct Opened {
+    std::optional<SqliteFile> file;  ///< absent, on a disk that is read-only: the writer opens it when it can
+    std::map<StoreKey, std::string> content;
+    bool is_lost = false;  ///< what the file holds could not be read: it must not come back to life beside newer rows
+};
+
 /// What the writer's thread and the event loop share; outlives whichever of them ends last.
 class Writer : public std::enable_shared_from_this<Writer> {
 public:
-    Writer(asio::io_context& io, std::string path, std::optional<SqliteFile> file)
-        : io_(&io), path_(std::move(path)), file_(std::move(file)) {}
+    /// What was read on a disk that is read-only is written as a whole: a check of the disk may change the file before
+    /// it can be written.
+    Writer(asio::io_context& io, std::string path, Opened opened)
+        : io_(&io), path_(std::move(path)), file_(std::move(opened.file)), is_whole_(!file_), is_lost_(opened.is_lost) {
+        if (is_whole_) pending_.insert(opened.content.begin(), opened.content.end());
+    }
 
     void change(StoreKey key, std::optional<std::string> value);
     void when_durable(std::function<void()> done);
@@ -105,7 +115,9 @@ private:
 
     asio::io_context* io_;  ///< null once closed: nobody is told anything any more
     const std::string path_;
-    std::optional<SqliteFile> file_;  ///< the writer thread's alone
+    std::optional<SqliteFile> file_;  ///< the writer thread's alone, like the next two
+    bool is_whole_;                   ///< the next write is of all rows, not of changes
+    bool is_lost_;                    ///< the old file is quarantined before
 
     mutable std::mutex mutex_;
     std::condition_variable wake_;
@@ -220,6 +232,12 @@ Result<void> Writer::look_at_file(std::unique_lock<std::mutex>& lock) {
 }
 
 Result<void> Writer::write(const StoreChanges& changes) {
+    if (is_lost_ && access(path_.c_str(), F_OK) == 0) {
+        const auto moved = move_aside(path_);
+        if (!moved) return tl::make_unexpected(moved.error());
+        log::info("the state that could not be read is quarantined", {{"set_aside", *moved}});
+    }
+    is_lost_ = false;
     if (!file_) {
         auto opened = SqliteFile::open(path_);
         // Found so on a disk that could not be written then.
@@ -227,7 +245,8 @@ Result<void> Writer::write(const StoreChanges& changes) {
         if (!opened) return tl::make_unexpected(opened.error());
         file_ = std::move(*opened);
     }
-    auto done = file_->write(changes);
+    auto done = file_->write(changes, is_whole_ ? SqliteFile::Rest::erase : SqliteFile::Rest::keep);
+    if (done) is_whole_ = false;
     if (!done) file_.reset();  // after an I/O error SQLite wants a fresh connection
     return done;
 }
@@ -279,11 +298,10 @@ bool Writer::close(Millis deadline) {
 
 class SqliteStore : public Store {
 public:
-    SqliteStore(asio::io_context& io, const std::string& path, std::optional<SqliteFile> file,
-                std::map<StoreKey, std::string> content, std::string aside)
-        : content_(std::move(content)),
+    SqliteStore(asio::io_context& io, const std::string& path, Opened opened, std::string aside)
+        : content_(opened.content),
           aside_(std::move(aside)),
-          writer_(std::make_shared<Writer>(io, path, std::move(file))),
+          writer_(std::make_shared<Writer>(io, path, std::move(opened))),
           thread_([writer = writer_] { writer->run(); }) {}
     ~SqliteStore() override { close_now(); }
     SqliteStore(const SqliteStore&) = delete;
@@ -333,26 +351,21 @@ private:
     std::thread thread_;
 };
 
-struct Opened {
-    std::optional<SqliteFile> file;  ///< absent: the writer opens it when it can
-    std::map<StoreKey, std::string> content;
-};
-
 bool is_on_read_only_disk(const std::string& path) {
     struct statvfs disk {};
     const std::string folder = std::filesystem::absolute(path).parent_path();
     return statvfs(folder.c_str(), &disk) == 0 && (disk.f_flag & ST_RDONLY) != 0;
 }
 
-/// An unreadable file stays where it is until it can be moved.
+/// An unreadable file stays where it is until it can be moved: the daemon must not wait for that.
 Result<Opened> read_on_read_only_disk(const std::string& path, std::string& aside) {
     auto content = SqliteFile::read_only(path);
-    if (content) return Opened{std::nullopt, std::move(*content)};
-    if (content.error().code != Errc::malformed) return tl::make_unexpected(content.error());
+    if (content) return Opened{std::nullopt, std::move(*content), false};
+    if (content.error().code == Errc::unsupported_version) return tl::make_unexpected(content.error());
     log::error("the state is unreadable, on a disk that is read-only: starting empty",
                {{"why", content.error().message}});
-    aside = path;
-    return Opened{};
+    aside = path + ", on a disk that is read-only (" + content.error().message + ')';
+    return Opened{std::nullopt, {}, true};
 }
 
 Result<Opened> open_and_read(const std::string& path) {
@@ -360,7 +373,7 @@ Result<Opened> open_and_read(const std::string& path) {
     if (!file) return tl::make_unexpected(file.error());
     auto content = file->read_all();
     if (!content) return tl::make_unexpected(content.error());
-    return Opened{std::move(*file), std::move(*content)};
+    return Opened{std::move(*file), std::move(*content), false};
 }
 
 }  // namespace
@@ -382,8 +395,7 @@ Result<std::unique_ptr<Store>> Store::open(asio::io_context& io, const std::stri
         opened = read_on_read_only_disk(path, aside);
     }
     if (!opened) return tl::make_unexpected(opened.error());
-    return std::make_unique<SqliteStore>(io, path, std::move(opened->file), std::move(opened->content),
-                                         std::move(aside));
+    return std::make_unique<SqliteStore>(io, path, std::move(*opened), std::move(aside));
 }
 
 std::string Store::check(const std::string& path, const std::string& provided) {

@@ -19,8 +19,8 @@ class Store {
 public:
     /// Opens or makes `path` (mode 0600); its directory must exist. An unreadable file is quarantined
     /// (`path.unreadable-<time>`) and a fresh one begun; `set_aside` says so. On a disk that is read-only now the
-    /// store reads what is there and writes when it can. Fails when another process uses the file, the permissions do
-    /// not allow to, or a later release has written it.
+    /// store reads what is there, or starts empty if it cannot, and writes all of it when it can. Fails when another
+    /// process uses the file, the permissions do not allow to, or a later release has written it.
     static base::Result<std::unique_ptr<Store>> open(boost::asio::io_context& io, const std::string& path);
     /// The same at the start of a daemon: while another process (a backup) holds the file, or the disk cannot be
     /// written now, runs `io` and tries again, and the service manager is notified why. Fails also when `io` is
@@ -44,7 +44,7 @@ public:
     virtual bool healthy() const = 0;
     virtual std::string problem() const = 0;  ///< why not healthy, and how much waits
     virtual std::uint64_t pending() const = 0;
-    /// Path of an unreadable earlier file; empty when there was none.
+    /// Where an unreadable earlier file is; empty when there was none.
     virtual const std::string& set_aside() const = 0;
 };
 

@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -17,6 +19,9 @@
 #include <fstream>
 #include <functional>
 #include <thread>
+#include <vector>
+
+#include "runtime/sqlite_file.hpp"
 
 namespace {
 
@@ -45,10 +50,12 @@ namespace {
 namespace asio = boost::asio;
 namespace fs = std::filesystem;
 using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Pair;
+using testing::ResultOf;
 using testing::SizeIs;
 
 class StoreOnDisk : public testing::Test {
@@ -374,6 +381,72 @@ TEST_F(StoreOnDisk, DoesNotWaitForAFullDiskAtTheEnd) {
     ASSERT_TRUE(wait_for([&] { return !store->healthy(); }));
     store->close();
     EXPECT_EQ(store->pending(), 1U);
+}
+
+/// Needs root: the state is on a file system of its own, which nobody but this thread and those it starts can see.
+class StoreOnAReadOnlyDisk : public StoreOnDisk {
+protected:
+    void SetUp() override {
+        StoreOnDisk::SetUp();
+        if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+            mount("disk", directory_.c_str(), "tmpfs", 0, "size=2m") != 0)
+            GTEST_SKIP() << "no right to mount";
+    }
+    void TearDown() override {
+        umount2(directory_.c_str(), MNT_DETACH);
+        StoreOnDisk::TearDown();
+    }
+    void make_read_only() { ASSERT_EQ(mount("disk", directory_.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr), 0); }
+    void make_writable() { ASSERT_EQ(mount("disk", directory_.c_str(), "tmpfs", MS_REMOUNT, nullptr), 0); }
+    /// As a daemon that is killed leaves it.
+    void write_and_die(const StoreChanges& changes) {
+        const pid_t child = fork();
+        if (child == 0) _exit(SqliteFile::open(path_)->write(changes) ? 0 : 1);
+        int status = 0;
+        ASSERT_EQ(waitpid(child, &status, 0), child);
+        ASSERT_EQ(status, 0);
+    }
+};
+
+TEST_F(StoreOnAReadOnlyDisk, ReadsWhatAKilledProcessHasWritten) {
+    write_and_die({{{"t", "k"}, "v"}});
+    make_read_only();
+    const auto store = open();
+    EXPECT_THAT(store->load("t"), ElementsAre(Pair("k", "v")));
+    EXPECT_EQ(store->set_aside(), "");
+    EXPECT_TRUE(wait_for([&] { return !store->healthy(); })) << "also while nothing changes";
+    EXPECT_THAT(store->problem(), HasSubstr("Read-only file system"));
+}
+
+TEST_F(StoreOnAReadOnlyDisk, WritesAllOfItWhenItCan) {
+    write_and_die({{{"t", "changed"}, "1"}, {{"t", "erased"}, "2"}, {{"t", "kept"}, "3"}});
+    make_read_only();
+    auto store = open();
+    store->put("t", "changed", "4");
+    store->erase("t", "erased");
+    ASSERT_TRUE(wait_for([&] { return !store->healthy(); }));
+    make_writable();
+    EXPECT_TRUE(wait_for([&] { return store->healthy() && store->pending() == 0; }));
+    store.reset();
+    EXPECT_THAT(open()->load("t"), ElementsAre(Pair("changed", "4"), Pair("kept", "3")));
+}
+
+TEST_F(StoreOnAReadOnlyDisk, StartsEmptyWithoutAStateThatItCannotRead) {
+    write_and_die({{{"t", "old"}, "1"}});
+    fs::remove(path_ + "-wal");
+    fs::create_symlink("state.db-wal", path_ + "-wal");
+    make_read_only();
+    auto store = open();
+    EXPECT_THAT(store->load("t"), IsEmpty());
+    EXPECT_THAT(store->set_aside(), HasSubstr(path_ + ", on a disk that is read-only"));
+    store->put("t", "new", "2");
+    ASSERT_TRUE(wait_for([&] { return !store->healthy(); }));
+    make_writable();
+    EXPECT_TRUE(wait_for([&] { return store->healthy() && store->pending() == 0; }));
+    store.reset();
+    EXPECT_THAT(open()->load("t"), ElementsAre(Pair("new", "2")));
+    EXPECT_THAT(std::vector<fs::path>(fs::directory_iterator(directory_), {}),
+                Contains(ResultOf([](const fs::path& path) { return path.string(); }, HasSubstr("unreadable-"))));
 }
 
 }  // namespace
