@@ -24,22 +24,33 @@ epoll_event edges(bool with_room) {
     return event;
 }
 
-int make_edge_set(int descriptor) {
-    const int set = ::epoll_create1(EPOLL_CLOEXEC);
-    if (set < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
-    epoll_event event = edges(true);
-    if (::epoll_ctl(set, EPOLL_CTL_ADD, descriptor, &event) != 0) {
-        const int error = errno;
-        ::close(set);
-        throw std::system_error(error, std::generic_category(), "epoll_ctl");
-    }
-    return set;
+tl::unexpected<base::Error> failure(const std::error_code& why) {
+    const bool is_file = why == std::errc::operation_not_permitted;
+    return base::fail(is_file ? base::Errc::config : base::Errc::io, "epoll: " + why.message());
 }
 
 }  // namespace
 
+base::Result<std::shared_ptr<Stream>> Stream::make(boost::asio::io_context& io, int descriptor, Handler handler) {
+    std::shared_ptr<Stream> stream(new Stream(io, descriptor, std::move(handler)));
+    if (auto made = stream->make_edge_set(); !made) return tl::make_unexpected(made.error());
+    return stream;
+}
+
 Stream::Stream(boost::asio::io_context& io, int descriptor, Handler handler)
-    : io_(io), descriptor_(descriptor), edges_(io, make_edge_set(descriptor)), handler_(std::move(handler)) {}
+    : io_(io), descriptor_(descriptor), edges_(io), handler_(std::move(handler)) {}
+
+base::Result<void> Stream::make_edge_set() {
+    const int set = ::epoll_create1(EPOLL_CLOEXEC);
+    if (set < 0) return failure({errno, std::generic_category()});
+    epoll_event event = edges(true);
+    const bool added = ::epoll_ctl(set, EPOLL_CTL_ADD, descriptor_, &event) == 0;
+    boost::system::error_code error(errno, boost::system::generic_category());
+    if (added) edges_.assign(set, error);
+    if (added && !error) return {};
+    ::close(set);
+    return failure(error);
+}
 
 Stream::~Stream() {
     close();

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/result.hpp"
 #include "guest/channel.hpp"
 
 namespace vitalwire::guest {
@@ -34,8 +35,9 @@ public:
     /// Of it, what messages of applications may take.
     static constexpr std::size_t kMaxBulk = 56UL * 1024;
 
-    /// Takes ownership of `descriptor`.
-    Stream(boost::asio::io_context& io, int descriptor, Handler handler);
+    /// Takes ownership of `descriptor`, and closes it where it fails: the system is at a limit, or the descriptor is of
+    /// a file, for which nobody can wait.
+    static base::Result<std::shared_ptr<Stream>> make(boost::asio::io_context& io, int descriptor, Handler handler);
     ~Stream();
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
@@ -53,6 +55,8 @@ private:
     enum class Host { unknown, there, away };
     enum class ReadResult { quiet, more, hung_up, gone };
 
+    Stream(boost::asio::io_context& io, int descriptor, Handler handler);
+    base::Result<void> make_edge_set();
     void wait();
     void look();
     ReadResult read_some();

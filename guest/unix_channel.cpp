@@ -63,31 +63,31 @@ void UnixChannel::listen() {
         tell_change();
         return accept();
     }
-    if (listening.error().message != problem_) {
-        problem_ = listening.error().message;
-        log::warning("the channel is not available, trying again every second", {{"why", problem_}});
-        tell_change();
-    }
+    report(listening.error().message);
     retry_.after(kSocketRetry, [this] { listen(); });
 }
 
 base::Result<void> UnixChannel::try_listen() {
     const auto listener = runtime::open_unix_listener(path_, SOCK_STREAM, kChannelMode, kHostsWaiting);
     if (!listener) return tl::make_unexpected(listener.error());
-    acceptor_ = Protocol::acceptor(io_, Protocol(), *listener);
-    return {};
+    error_code error;
+    acceptor_.assign(Protocol(), *listener, error);
+    if (!error) return {};
+    ::close(*listener);
+    return base::fail(base::Errc::io, "socket " + path_ + ": " + error.message());
 }
 
 void UnixChannel::accept() {
     acceptor_.async_accept([this](error_code error, Protocol::socket socket) {
         if (error == boost::asio::error::operation_aborted) return;
-        if (error) return accept_later();
+        if (error) return accept_later("socket " + path_ + ": accept: " + error.message());
         socket.non_blocking(true, error);
         serve(socket.release());
     });
 }
 
-void UnixChannel::accept_later() {
+void UnixChannel::accept_later(const std::string& problem) {
+    report(problem);
     retry_.after(kSocketRetry, [this] { accept(); });
 }
 
@@ -97,8 +97,18 @@ void UnixChannel::serve(int descriptor) {
     handler.on_open = [this] { events_->host_connected(); };
     handler.on_hang_up = [this] { hung_up(); };
     handler.on_gone = [this](int) { hung_up(); };
-    stream_ = std::make_shared<Stream>(io_, descriptor, std::move(handler));
+    auto stream = Stream::make(io_, descriptor, std::move(handler));
+    if (!stream) return accept_later("socket " + path_ + ": " + stream.error().message);
+    problem_.clear();
+    stream_ = std::move(*stream);
     stream_->start();
+    tell_change();
+}
+
+void UnixChannel::report(const std::string& problem) {
+    if (problem == problem_) return;
+    problem_ = problem;
+    log::warning("the channel is not available, trying again every second", {{"why", problem}});
     tell_change();
 }
 

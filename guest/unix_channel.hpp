@@ -31,9 +31,10 @@ private:
     void listen();
     base::Result<void> try_listen();
     void accept();
-    void accept_later();
+    void accept_later(const std::string& problem);
     void serve(int descriptor);
     void hung_up();
+    void report(const std::string& problem);
 
     boost::asio::io_context& io_;
     std::string path_;

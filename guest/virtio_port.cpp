@@ -20,6 +20,12 @@ std::string describe_open_error(const std::string& path, int error) {
     return "cannot open port " + path + ": " + std::generic_category().message(error);
 }
 
+/// What a shell has written to a port that was not there yet is a file in its place.
+std::string describe_no_stream(const std::string& path, const base::Error& error) {
+    if (error.code == base::Errc::config) return path + " is not a port but a file: remove it, or name another port";
+    return "cannot wait for port " + path + ": " + error.message;
+}
+
 }  // namespace
 
 VirtioPort::VirtioPort(boost::asio::io_context& io, std::string name_or_path, PortRoots roots)
@@ -64,14 +70,19 @@ void VirtioPort::open() {
         report(describe_open_error(*path, errno));
         return open_later();
     }
-    problem_.clear();
-    log::info("port opened", {{"path", *path}});
     Stream::Handler handler;
     handler.on_bytes = [this](std::string_view bytes) { events_->received(bytes); };
     handler.on_open = [this] { host_is_there(true); };
     handler.on_hang_up = [this] { host_is_there(false); };
     handler.on_gone = [this](int error) { gone(error); };
-    stream_ = std::make_shared<Stream>(io_, descriptor, std::move(handler));
+    auto stream = Stream::make(io_, descriptor, std::move(handler));
+    if (!stream) {
+        report(describe_no_stream(*path, stream.error()));
+        return open_later();
+    }
+    problem_.clear();
+    log::info("port opened", {{"path", *path}});
+    stream_ = std::move(*stream);
     stream_->start();
     tell_change();
 }

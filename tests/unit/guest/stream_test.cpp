@@ -1,5 +1,6 @@
 #include "guest/stream.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 
 #include <array>
@@ -28,7 +29,7 @@ protected:
         handler.on_open = [this] { events_.emplace_back("open"); };
         handler.on_hang_up = [this] { events_.emplace_back("hang up"); };
         handler.on_gone = [this](int) { events_.emplace_back("gone"); };
-        stream_ = std::make_shared<Stream>(io_, ends[1], std::move(handler));
+        stream_ = Stream::make(io_, ends[1], std::move(handler)).value();
         stream_->start();
     }
     ~StreamTest() override {
@@ -162,6 +163,14 @@ TEST_F(StreamTest, CallsNobodyOnceClosed) {
     ::close(std::exchange(host_, -1));
     turn();
     EXPECT_THAT(events_, IsEmpty());
+}
+
+TEST_F(StreamTest, ClosesAFileThatNobodyCanWaitFor) {
+    const int file = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    const auto stream = Stream::make(io_, file, {});
+    ASSERT_FALSE(stream);
+    EXPECT_EQ(stream.error().code, base::Errc::config);
+    EXPECT_LT(::fcntl(file, F_GETFD), 0);
 }
 
 }  // namespace
