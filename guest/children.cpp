@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -85,7 +84,6 @@ struct Prepared {
     int errors;
     int report;  ///< where the child writes why it could not start; closed by its exec
     std::optional<Account> account;
-    rlim_t max_cpu;
     std::optional<rlimit> files;
     std::array<char*, 4> arguments;
     std::vector<char*> environment;
@@ -100,12 +98,13 @@ struct StepFailure {
     int error;
 };
 
-bool set_limit(__rlimit_resource resource, rlim_t value) {
+/// The soft limit only: a service that the command starts inherits it, and may raise it. Its processor time is not
+/// limited for the same reason: such a service would be killed when it has used it up, some day.
+bool leave_no_core() {
     rlimit limit{};
-    if (::getrlimit(resource, &limit) != 0) return false;
-    limit.rlim_cur = std::min(limit.rlim_max, value);
-    limit.rlim_max = limit.rlim_cur;
-    return ::setrlimit(resource, &limit) == 0;
+    if (::getrlimit(RLIMIT_CORE, &limit) != 0) return false;
+    limit.rlim_cur = 0;
+    return ::setrlimit(RLIMIT_CORE, &limit) == 0;
 }
 
 /// Back to what a process has by default. What the system does not allow stays: a check still runs.
@@ -154,7 +153,7 @@ bool become(const Account& account) {
     close_others();
     // Those that cannot cope with many, for select() has room for 1024, rely on it.
     if (prepared.files) ::setrlimit(RLIMIT_NOFILE, &*prepared.files);
-    if (!set_limit(RLIMIT_CORE, 0) || !set_limit(RLIMIT_CPU, prepared.max_cpu)) give_up(Step::limits);
+    if (!leave_no_core()) give_up(Step::limits);
     if (prepared.account && !become(*prepared.account)) give_up(Step::user);
     ::execve(prepared.arguments[0], prepared.arguments.data(), prepared.environment.data());
     give_up(Step::exec);
@@ -175,14 +174,8 @@ base::Result<Spawned> spawn_shell(const ShellCommand& command, Accounts& account
     std::string shell = "/bin/sh";
     std::string option = "-c";
     std::string text = command.text;
-    const auto seconds = std::chrono::ceil<std::chrono::seconds>(command.max_cpu).count() + 1;
-    Prepared prepared{output.write_end(),
-                      errors.write_end(),
-                      report.write_end(),
-                      std::move(account),
-                      static_cast<rlim_t>(seconds),
-                      files_of_commands,
-                      {shell.data(), option.data(), text.data(), nullptr},
+    Prepared prepared{output.write_end(), errors.write_end(), report.write_end(),
+                      std::move(account), files_of_commands,  {shell.data(), option.data(), text.data(), nullptr},
                       child_environment()};
     const pid_t child = ::fork();
     if (child < 0) return system_failure("cannot start a process", errno);

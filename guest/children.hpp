@@ -29,9 +29,8 @@ struct Spawned {
 };
 
 struct ShellCommand {
-    std::string text;        ///< for /bin/sh -c
-    std::string user;        ///< with all of its groups; empty: the daemon's user
-    base::Millis max_cpu{};  ///< of its processes, each; rounded up to a second
+    std::string text;  ///< for /bin/sh -c
+    std::string user;  ///< with all of its groups; empty: the daemon's user
 };
 
 /// Starts a command that inherits nothing of the daemon: no input, no descriptor, no signal mask, priority, file mode

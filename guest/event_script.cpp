@@ -12,8 +12,6 @@ using model::VoteResult;
 namespace {
 
 constexpr const char* kScript = "event script";
-/// Of a script that nobody waits for.
-constexpr base::Millis kMostCpu{60'000};
 /// That run at once before one more that nobody waits for is left out.
 constexpr std::size_t kMostRuns = 32;
 
@@ -36,8 +34,7 @@ std::vector<ActionVotes::Voter> EventScript::ask(const wire::ActionNotify& notif
     const std::string command = settings_.event_script + (notify.revocable ? " revocable " : " irrevocable ") +
                                 std::string(model::to_string(notify.event));
     const std::int64_t invocation = notify.invocation_id;
-    runs_.try_emplace(invocation, clock_.io(), children_,
-                      ShellCommand{command, settings_.user, std::max(notify.timeout, kMostCpu)},
+    runs_.try_emplace(invocation, clock_.io(), children_, ShellCommand{command, settings_.user},
                       [this, invocation](const ShellRun::Outcome& outcome) { ended(invocation, outcome); });
     return {{kScript, kScript}};
 }

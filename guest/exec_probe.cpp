@@ -47,7 +47,7 @@ ExecProbe::ExecProbe(MonitorClock& clock, Children& children, const CheckSetting
     : children_(children),
       unit_(check.type == CheckType::systemd ? check.target : ""),
       done_(std::move(done)),
-      run_(clock.io(), children, {command_of(check), check.user, check.timeout},
+      run_(clock.io(), children, {command_of(check), check.user},
            [this](const ShellRun::Outcome& outcome) { ended(outcome); }) {}
 
 void ExecProbe::ended(const ShellRun::Outcome& outcome) {

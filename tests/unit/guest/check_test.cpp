@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <boost/asio/ip/tcp.hpp>
@@ -387,6 +388,16 @@ TEST_F(CheckTest, RunsAsItsUserWithNothingOfTheDaemon) {
     ::umask(before);
     std::ofstream("/proc/self/oom_score_adj") << 0;
     EXPECT_EQ(read("out"), "nobody\n0022\n0\n0\nSigBlk:\t0000000000000000\n") << board_.overall().reason;
+}
+
+TEST_F(CheckTest, WhatItStartsIsLimitedNoMoreThanTheDaemon) {
+    rlimit core{};
+    ::getrlimit(RLIMIT_CORE, &core);
+    const std::string hard = core.rlim_max == RLIM_INFINITY ? "unlimited" : std::to_string(core.rlim_max / 512);
+    checks_.configure({check("(ulimit -St; ulimit -Ht; ulimit -Sc; ulimit -Hc) > " + in_dir("new") + "; mv " +
+                             in_dir("new") + " " + in_dir("out"))});
+    await("it ran", [&] { return !read("out").empty(); });
+    EXPECT_EQ(read("out"), "unlimited\nunlimited\n0\n" + hard + "\n");
 }
 
 TEST_F(CheckTest, AUserThatDoesNotExistIsNamed) {
