@@ -142,6 +142,20 @@ void Dispatcher::skip_ended_by_peer(Notifier& sink, const Alarm& alarm) {
     context_.note(alarm.id, {context_.now().wall, "skipped", sink.name(), "its end was delivered by " + peer});
 }
 
+/// Nor does the agent know what an earlier primary has told to some of its sinks only: others hold it back, or are
+/// away. Who acts on a fault would act twice.
+void Dispatcher::skip_raised_by_peer(Notifier& sink, const Alarm& alarm) {
+    const Journal::Record* record = context_.journal(alarm.id);
+    if (!alarm.open() || record == nullptr || sink.queue().busy(alarm)) return;
+    if (sink.queue().may_show(alarm) || sink.queue().view(alarm).revision > 0) return;  // raised from here
+    const auto [peer, revision] = who_raised_at(*record, address_of(sink));
+    if (peer.empty()) return;
+    const Acked acked{Acked::Phase::open, revision};
+    restore(sink, alarm, acked);
+    rows_.put_acked(sink.name(), alarm.id, acked);
+    context_.note(alarm.id, {context_.now().wall, "skipped", sink.name(), "it was delivered by " + peer});
+}
+
 /// What the agent keeps as delivered was acknowledged by all sinks that its primary notified then, which may have been
 /// others: at another controller, or before a policy was changed. Where the journal is known, that decides, as far as
 /// it goes: a fault that is open is sent once more than needed, and of one that is over the end is sent.
@@ -158,6 +172,7 @@ void Dispatcher::offer(const Alarm& alarm) {
     for (const auto& sink : sinks_) {
         if (!sink->takes(alarm)) continue;
         skip_ended_by_peer(*sink, alarm);
+        skip_raised_by_peer(*sink, alarm);
         sink->queue().offer(delivered_counts(*sink, alarm) ? shared : untold(*shared), context);
         note_decision(*sink, alarm.id, context);
         note_io(context_, *sink);

@@ -86,6 +86,7 @@ private:
     void note_decision(const Notifier& sink, const base::FaultId& fault, const FilterContext& context);
     bool delivered_counts(const Notifier& sink, const Alarm& alarm) const;
     void skip_ended_by_peer(Notifier& sink, const Alarm& alarm);
+    void skip_raised_by_peer(Notifier& sink, const Alarm& alarm);
     void pump();
 
     AlarmRows& rows_;

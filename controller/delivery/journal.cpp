@@ -178,6 +178,22 @@ std::string who_ended_at(const Journal::Record& record, const std::string& sink,
     return {};
 }
 
+std::pair<std::string, std::uint64_t> who_raised_at(const Journal::Record& record, const SinkOf& sink) {
+    std::pair<std::string, std::uint64_t> newest;
+    const auto is_end = [&](const JournalEntry& entry) {
+        return is_acknowledged_by(entry, sink) && entry.detail.starts_with(to_string(AlarmChange::cleared));
+    };
+    if (std::any_of(record.entries.begin(), record.entries.end(), is_end)) return {};
+    for (const auto& [controller, part] : record.others) {
+        if (std::any_of(part.entries.begin(), part.entries.end(), is_end)) return {};
+        for (const JournalEntry& entry : part.entries) {
+            if (is_acknowledged_by(entry, sink) && entry.revision > newest.second)
+                newest = {controller, entry.revision};
+        }
+    }
+    return newest;
+}
+
 const JournalEntry* end_seen_elsewhere(const Journal::Record& record) {
     for (const auto& [controller, part] : record.others) {
         const auto ended = std::find_if(part.entries.rbegin(), part.entries.rend(),

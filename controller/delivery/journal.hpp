@@ -130,6 +130,10 @@ bool is_told_to_others_only(const Journal::Record& record, const SinkOf& sink);
 /// has.
 std::string who_ended_at(const Journal::Record& record, const std::string& sink, const std::string& receiver);
 
+/// The controller that has had the newest revision of the fault, and its number, acknowledged by the sink, which nobody
+/// has told the end since; empty: none has.
+std::pair<std::string, std::uint64_t> who_raised_at(const Journal::Record& record, const SinkOf& sink);
+
 /// The entry of another controller that saw the fault end; null when none has told of it.
 const JournalEntry* end_seen_elsewhere(const Journal::Record& record);
 

@@ -175,6 +175,48 @@ TEST_F(AbsenceTest, AStandbyShowsWhatItsPeerHasHadAcknowledged) {
     EXPECT_EQ(state(), DeliveryView::State::acknowledged_by_peer);
 }
 
+/// A fault of g2 that another primary had acknowledged by this sink; it is gone, and this controller is primary.
+class TakeoverTest : public AbsenceTest {
+protected:
+    void acknowledged_there(const std::string& change, std::uint64_t revision) {
+        JournalEntry entry{moment.wall, kAcknowledgedEntry, "a", change + " at somewhere"};
+        entry.revision = revision;
+        core->merge_journal(f2.id, "other", {{entry}}, moment);
+    }
+    void take_over() {
+        message("compute-1", bus::PrimaryChanged{true, "ctl", {"ctl"}});
+        pass(base::Millis(10));
+    }
+    void SetUp() override {
+        message("compute-1", bus::PrimaryChanged{false, "other", {"ctl", "other"}});
+        report("compute-1", f2);
+        take();
+    }
+
+    const model::Fault f2 = open_fault("g2", "f2");
+};
+
+TEST_F(TakeoverTest, DoesNotRepeatWhatThePeerHadAcknowledgedWhileAnotherSinkHadNot) {
+    acknowledged_there("opened", 1);
+    take_over();
+    EXPECT_THAT(take(), Not(Contains(HasSubstr("f2"))));
+    report("compute-1", cleared(f2));
+    EXPECT_THAT(take(), Contains("f2 cleared 2"));
+}
+
+TEST_F(TakeoverTest, TellsWhatHasChangedSinceThePeerHadItAcknowledged) {
+    acknowledged_there("opened", 1);
+    report("compute-1", updated(f2, "late"));
+    take_over();
+    EXPECT_THAT(take(), ElementsAre("f2 updated 2"));
+}
+
+TEST_F(TakeoverTest, TellsAgainWhatThePeerHadEndedAndGoesOn) {
+    acknowledged_there("cleared", 2);
+    take_over();
+    EXPECT_THAT(take(), Contains("f2 opened 1"));
+}
+
 TEST_F(AbsenceTest, AnEndThatWasMissedIsAsItsPeerSawIt) {
     auto life = hello("compute-1", "state", 9);
     down("compute-1");
