@@ -326,9 +326,12 @@ void Core::orphaned(const HostId& host, const bus::Faults& faults, std::function
 void Core::remember_for_hand_back(const HostId& host, const bus::Hello& hello) {
     to_hand_back_.erase(host);
     if (hello.state.empty()) return;
-    auto& guests = to_hand_back_[host];
-    guests.reset();
-    if (const Agent* known = fleet_.find(host)) add_registered(*known, guests.emplace());
+    auto& remembered = to_hand_back_[host];
+    remembered.reset();
+    if (const Agent* known = fleet_.find(host)) {
+        remembered.emplace().boot = known->boot;
+        add_registered(*known, remembered->guests);
+    }
 }
 
 void Core::hand_back(const HostId& host) {
@@ -339,18 +342,23 @@ void Core::hand_back(const HostId& host) {
         const Agent& agent = *fleet_.find(earlier);
         if (agent.state == fleet_.find(host)->state) continue;  // it knows itself
         names.push_back(earlier);
-        if (!remembered.mapped()) remembered.mapped().emplace();
-        add_registered(agent, *remembered.mapped());
+        if (!remembered.mapped()) remembered.mapped().emplace().boot = agent.boot;
+        if (remembered.mapped()->boot != agent.boot) remembered.mapped()->boot.clear();
+        add_registered(agent, remembered.mapped()->guests);
     }
     if (!remembered.mapped()) return;
     bus::HandBack message;
     const auto flush = [&](bool last) {
         message.last = last;
         message.state_lost = true;
+        message.boot = remembered.mapped()->boot;
         send(host, std::exchange(message, {}));
     };
-    for (const model::GuestReport& report : *remembered.mapped()) {
-        if (fleet_.report_of(host, report.guest) != nullptr || left(host, report.guest)) continue;
+    for (const model::GuestReport& report : remembered.mapped()->guests) {
+        // That it sees the guest's channel is no knowledge of its registration.
+        const model::GuestReport* seen = fleet_.report_of(host, report.guest);
+        const bool knows = seen != nullptr && seen->state != "unregistered";
+        if (knows || left(host, report.guest)) continue;
         message.guests.push_back(report);
         if (message.guests.size() >= kHandBackChunk) flush(false);
     }

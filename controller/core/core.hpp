@@ -183,7 +183,7 @@ private:
                const JournalEntry& decision) const;
     void closed_elsewhere(const base::FaultId& alarm, const std::string& controller, const JournalEntry& decision,
                           base::Moment moment);
-    static bool awaits_return(const Agent& known, const bus::Hello& hello, base::Moment moment);
+    static bool awaits_return(const Agent& known, const bus::Hello& hello, base::Millis patience, base::Moment moment);
     bool known_session(std::size_t port, const base::HostId& host) const;
     void put_agent(const base::HostId& host) { context_.rows.put_agent(host, *fleet_.find(host)); }
 
@@ -272,8 +272,12 @@ private:
     std::map<base::HostId, base::TimePoint> orphaned_since_;
     Coverage coverage_;
     KnownGuests known_guests_;
-    std::map<base::HostId, std::optional<std::vector<model::GuestReport>>> to_hand_back_;  ///< absent: it is new
-    std::map<base::GuestId, base::WallTime> removed_;  ///< from the inventory, since the start
+    struct Remembered {
+        std::vector<model::GuestReport> guests;
+        std::string boot;  ///< in which they were registered; empty: not known
+    };
+    std::map<base::HostId, std::optional<Remembered>> to_hand_back_;  ///< absent: it is new
+    std::map<base::GuestId, base::WallTime> removed_;                 ///< from the inventory, since the start
     std::set<base::HostId> to_sync_;
     base::TimePoint now_{};  ///< of the event that is handled
     base::TimePoint sync_by_{};

@@ -427,7 +427,7 @@ void AgentCore::handed_back(const bus::HandBack& handed) {
     if (handed.state_lost) note_state_lost(handed);
     const Judged now = judged(at_);
     const auto uptime = std::chrono::duration_cast<base::WallTime::duration>(at_.steady.time_since_epoch());
-    monitor_.adopt(handed, at_.wall - uptime, now.now, now.wall);
+    monitor_.adopt(handed, {identity_.self.boot, at_.wall - uptime}, now.now, now.wall);
     if (unlisted_.empty()) monitor_.handed_back_listed(unreadable_guests(), now.now, now.wall);
     std::set<GuestId> ended;
     for (const model::Fault& fault : handed.faults) {

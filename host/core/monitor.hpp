@@ -107,9 +107,14 @@ public:
     bool has(const base::GuestId& guest) const { return guests_.find(guest) != nullptr; }
     /// The same for guests that were handed back after that: of the others' end only the hypervisor's word tells.
     void handed_back_listed(const std::set<base::GuestId>& unknown, base::TimePoint now, base::WallTime wall);
+    /// The boot of this host that lasts.
+    struct HostBoot {
+        std::string id;  ///< empty: not known
+        base::WallTime at = {};
+    };
     /// What a controller remembers of this host, which came without its state: of guests about which nothing better is
-    /// known here. Those registered before `booted_at` went down with the host if nobody lists them.
-    void adopt(const bus::HandBack& handed, base::WallTime booted_at, base::TimePoint now, base::WallTime wall);
+    /// known here. Those registered in an earlier boot went down with the host if nobody lists them.
+    void adopt(const bus::HandBack& handed, const HostBoot& boot, base::TimePoint now, base::WallTime wall);
 
     /// It is of this host, as far as is known here, or one of this host gives way to it.
     bool concerns(const model::Fault& handed) const;
@@ -261,7 +266,7 @@ private:
     void clear_fault(Guest& guest, const heartbeat::ClearFault& action, base::TimePoint now, base::WallTime wall);
     void clear_now(const Guest& guest, const heartbeat::ClearFault& action, base::WallTime wall);
     void clear_withheld(Guest& guest, base::TimePoint now, base::WallTime wall);
-    void adopt(const model::GuestReport& report, base::WallTime booted_at, base::TimePoint now);
+    void adopt(const model::GuestReport& report, bool went_down, base::TimePoint now);
     void adopt(const model::Fault& fault, base::TimePoint now, base::WallTime wall);
     void tell_waiting_updates(Guest& guest, base::TimePoint now, base::WallTime wall);
     void publish(model::Fault& fault, base::WallTime wall);

@@ -127,9 +127,12 @@ void Monitor::handed_back_listed(const std::set<GuestId>& unknown, TimePoint now
         step(guest_for(id, now), heartbeat::Crashed{heartbeat::CrashReason::host_restarted}, now, wall);
 }
 
-void Monitor::adopt(const bus::HandBack& handed, WallTime booted_at, TimePoint now, WallTime wall) {
+void Monitor::adopt(const bus::HandBack& handed, const HostBoot& boot, TimePoint now, WallTime wall) {
+    const bool known = !handed.boot.empty() && !boot.id.empty();
     for (const model::GuestReport& report : handed.guests) {
-        if (!handed.moving || guests_.find(report.guest) != nullptr) adopt(report, booted_at, now);
+        // A clock that was set since makes a registration older than the boot.
+        const bool went_down = known ? handed.boot != boot.id : report.registered_since < boot.at;
+        if (!handed.moving || guests_.find(report.guest) != nullptr) adopt(report, went_down, now);
     }
     if (handed.moving) return;
     for (const Fault& fault : handed.faults)
@@ -138,7 +141,7 @@ void Monitor::adopt(const bus::HandBack& handed, WallTime booted_at, TimePoint n
 }
 
 /// The session itself was lost with the state: the guest is to begin another one.
-void Monitor::adopt(const model::GuestReport& report, WallTime booted_at, TimePoint now) {
+void Monitor::adopt(const model::GuestReport& report, bool went_down, TimePoint now) {
     const bool was_registered = report.registered_since != WallTime{};
     Guest* known = guests_.find(report.guest);
     if (!was_registered || (known != nullptr && known->session.registration())) return;
@@ -147,7 +150,7 @@ void Monitor::adopt(const model::GuestReport& report, WallTime booted_at, TimePo
     if (known == nullptr) {
         Restored& restored = restored_[report.guest];
         restored.saved = expected;
-        restored.went_down = report.registered_since < booted_at;
+        restored.went_down = went_down;
         return;
     }
     if (known->session.any_fault_open()) return;

@@ -182,6 +182,7 @@ struct Encoder {
         json out = {{"guests", array_of(message.guests)}, {"faults", array_of(message.faults)}, {"last", message.last}};
         if (message.state_lost) out["state_lost"] = true;
         if (message.moving) out["moving"] = true;
+        if (!message.boot.empty()) out["boot"] = message.boot;
         return out;
     }
     json operator()(const FaultsDelivered& message) const {
@@ -408,6 +409,7 @@ Result<ToAgent> decode_hand_back(const json& object) {
     message.last = in.boolean("last");
     message.state_lost = in.boolean_or("state_lost", false);
     message.moving = in.boolean_or("moving", false);
+    message.boot = in.text_or("boot", kMaxWord);
     return in.finish(ToAgent(std::move(message)));
 }
 

@@ -160,6 +160,7 @@ struct HandBack {
     std::vector<base::Error> skipped;  ///< elements that could not be read; not sent
     bool state_lost = false;           ///< the agent's state is fresh, or an old copy: it may lack what came since
     bool moving = false;               ///< nothing is handed back: the guests are registered where they come from
+    std::string boot;                  ///< Hello::boot of the agent that had them registered; empty: not known
 };
 
 /// Every GroupSend up to this number has been forwarded or refused.

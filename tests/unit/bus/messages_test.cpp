@@ -92,7 +92,8 @@ TEST(BusMessages, EveryMessageToTheAgentSurvivesTheWire) {
     for (const ToAgent& message :
          {ToAgent(Welcome{1, "controller-1"}), ToAgent(Welcome{1, "controller-1", at(1'795'327'508'123'456)}),
           ToAgent(HandBack{{some_report()}, {some_fault()}, true, {}, true}),
-          ToAgent(HandBack{{some_report()}, {}, true, {}, false, true}), ToAgent(Rejected{"host is \"taken\""}),
+          ToAgent(HandBack{{some_report()}, {}, true, {}, false, true, "boot-1"}),
+          ToAgent(Rejected{"host is \"taken\""}),
           ToAgent(FaultsDelivered{{{base::FaultId("f-1"), 7}, {base::FaultId("f-2"), 1}}}),
           ToAgent(Policies{true, {full, model::GuestPolicy{base::GuestId("g-2"), true, false, 0, {}, {}}}})}) {
         EXPECT_EQ(round_trip(message), encode(message));

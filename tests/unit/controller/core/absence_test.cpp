@@ -176,15 +176,16 @@ TEST_F(AbsenceTest, AStandbyShowsWhatItsPeerHasHadAcknowledged) {
 }
 
 /// A fault of g2 that another primary had acknowledged by this sink; it is gone, and this controller is primary.
-class TakeoverTest : public AbsenceTest {
+class RaisedByPeerTest : public AbsenceTest {
 protected:
     void acknowledged_there(const std::string& change, std::uint64_t revision) {
         JournalEntry entry{moment.wall, kAcknowledgedEntry, "a", change + " at somewhere"};
         entry.revision = revision;
         core->merge_journal(f2.id, "other", {{entry}}, moment);
     }
-    void take_over() {
+    void take_over(const model::Fault& fault) {
         message("compute-1", bus::PrimaryChanged{true, "ctl", {"ctl"}});
+        report("compute-1", fault);
         pass(base::Millis(10));
     }
     void SetUp() override {
@@ -196,24 +197,23 @@ protected:
     const model::Fault f2 = open_fault("g2", "f2");
 };
 
-TEST_F(TakeoverTest, DoesNotRepeatWhatThePeerHadAcknowledgedWhileAnotherSinkHadNot) {
+TEST_F(RaisedByPeerTest, DoesNotRepeatWhatThePeerHadAcknowledgedWhileAnotherSinkHadNot) {
     acknowledged_there("opened", 1);
-    take_over();
+    take_over(f2);
     EXPECT_THAT(take(), Not(Contains(HasSubstr("f2"))));
     report("compute-1", cleared(f2));
     EXPECT_THAT(take(), Contains("f2 cleared 2"));
 }
 
-TEST_F(TakeoverTest, TellsWhatHasChangedSinceThePeerHadItAcknowledged) {
+TEST_F(RaisedByPeerTest, TellsWhatHasChangedSinceThePeerHadItAcknowledged) {
     acknowledged_there("opened", 1);
-    report("compute-1", updated(f2, "late"));
-    take_over();
+    take_over(updated(f2, "late"));
     EXPECT_THAT(take(), ElementsAre("f2 updated 2"));
 }
 
-TEST_F(TakeoverTest, TellsAgainWhatThePeerHadEndedAndGoesOn) {
+TEST_F(RaisedByPeerTest, TellsAgainWhatThePeerHadEndedAndGoesOn) {
     acknowledged_there("cleared", 2);
-    take_over();
+    take_over(f2);
     EXPECT_THAT(take(), Contains("f2 opened 1"));
 }
 

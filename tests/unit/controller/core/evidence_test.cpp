@@ -63,6 +63,19 @@ TEST_F(EvidenceTest, TheFreshAgentIsHandedBackWhatItLost) {
     EXPECT_THAT(take(), ElementsAre("f1 cleared 2"));
 }
 
+TEST_F(EvidenceTest, AGuestWhoseChannelTheFreshAgentSeesIsHandedBackAsRegistered) {
+    bus::Hello first = hello("compute-1");
+    first.boot = "boot-1";
+    up(first, {f1}, {answering("g1", "lost"), answering("g2")});
+    sent.clear();
+    up(hello("compute-1", "another"), {}, {answering("g2", "unregistered")});
+    const auto handed = received<bus::HandBack>("compute-1");
+    ASSERT_EQ(handed.size(), 1U);
+    ASSERT_EQ(handed[0].guests.size(), 2U);
+    EXPECT_EQ(handed[0].guests[1].guest, base::GuestId("g2"));
+    EXPECT_EQ(handed[0].boot, "boot-1");
+}
+
 TEST_F(EvidenceTest, AContinuousAgentIsHandedNothingAndItsWordCounts) {
     up(hello("compute-1", "state", 2));
     EXPECT_THAT(received<bus::HandBack>("compute-1"), IsEmpty());

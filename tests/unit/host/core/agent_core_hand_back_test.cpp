@@ -104,6 +104,24 @@ TEST_F(AgentCoreTest, ReportsAGuestThatWentDownWithItsHostThoughItsOwnStateIsLos
     EXPECT_THAT(open_faults(), ElementsAre("f1 vm_crashed host_restarted"));
 }
 
+/// The clock was set since the guest registered, or is set wrongly.
+TEST_F(AgentCoreTest, WhichBootAGuestWasRegisteredInIsKnownWhateverTheClocksSay) {
+    listed();
+    connect_controller();
+    bus::HandBack handed{{{}}, {}, true, {}};
+    model::GuestReport& report = handed.guests.front();
+    report.guest = kGuest;
+    report.registered_since = at().wall - std::chrono::hours(24 * 365);
+    handed.boot = "boot-1";
+    core_->controller_sent(0, handed, at());
+    EXPECT_THAT(open_faults(), IsEmpty());
+    report.guest = GuestId("g2");
+    report.registered_since = at().wall + std::chrono::hours(24);
+    handed.boot = "boot-0";
+    core_->controller_sent(0, handed, at());
+    EXPECT_THAT(open_faults(), ElementsAre("f1 vm_crashed host_restarted"));
+}
+
 TEST_F(AgentCoreTest, ShowsForAWhileThatItCameWithoutItsState) {
     connect_controller();
     model::GuestReport report;
