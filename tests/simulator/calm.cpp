@@ -16,6 +16,15 @@ constexpr std::size_t kBlips = 2;
 // Of a fault that ends just before its hold-off does, a new primary does not know whether the old one has sent it.
 constexpr seconds kReceivedApart{1};
 
+model::Fault as_fault(const controller::Alarm& alarm) {
+    model::Fault fault;
+    fault.id = alarm.id;
+    fault.guest = alarm.guest;
+    fault.kind = model::parse_fault_kind(alarm.kind).value_or(fault.kind);
+    fault.clear_reason = alarm.clear_reason;
+    return fault;
+}
+
 }  // namespace
 
 /// While nothing is wrong with anybody else, a guest hangs and goes on: every inspector is notified of that at once,
@@ -79,6 +88,9 @@ void Simulation::note_told(const Inspector& inspector, const controller::AlarmEv
     if (held && found != found_.end() && world_.now() + kReceivedApart < found->second.second + holding_.hold_off &&
         !unknown())
         world_.violated(inspector.name() + " is told of " + event.alarm.guest.str() + " before its hold-off is over");
+    const bool ends =
+        event.change == controller::AlarmChange::cleared && event.alarm.clear_reason != controller::kSuperseded;
+    if (ends && found != found_.end()) note_end(*found->second.first, as_fault(event.alarm));
     const bool known_already = event.change == controller::AlarmChange::updated;
     if (blip_ && event.alarm.guest == blip_->guest && !known_already)
         blip_->told[&inspector].push_back({world_.now(), event.change});

@@ -84,10 +84,7 @@ void Simulation::fault_changed(const HostNode& host, const model::Fault& fault) 
                                : " cleared (" + fault.clear_reason + ") ") +
                fault.id.str());
     if (blip_ && fault.guest == blip_->guest) (fault.open() ? blip_->found : blip_->over) = world_.now();
-    if (!fault.open()) {
-        // An agent with an old state may be handed the end once more.
-        if (over_.insert(fault.id).second) check_by_evidence(host, fault);
-    }
+    if (!fault.open()) note_end(host, fault);
     if (!opened) return;
     ++result_.faults.at(static_cast<std::size_t>(fault.kind));
     found_[fault.id] = {&host, world_.now()};
@@ -96,6 +93,11 @@ void Simulation::fault_changed(const HostNode& host, const model::Fault& fault) 
     check_stays_closed(host, fault);
     // What it finds out about a copy may be right.
     if (!moved_.contains({&host, fault.guest})) check_not_false(*by_id_.at(fault.guest), fault);
+}
+
+/// The first one counts: an agent may be handed the end later, or once more.
+void Simulation::note_end(const HostNode& host, const model::Fault& fault) {
+    if (over_.insert(fault.id).second) check_by_evidence(host, fault);
 }
 
 /// A guest that is silent, or says that it is ill, has not ended that: only what is done to its machine, or an

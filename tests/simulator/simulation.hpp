@@ -107,6 +107,7 @@ private:
     void fault_delivered(const model::Fault& fault, std::uint64_t revision) override;
     void check_not_false(const Vm& vm, const model::Fault& fault) const;
     void check_stays_closed(const HostNode& host, const model::Fault& fault) const;
+    void note_end(const HostNode& host, const model::Fault& fault);
     void check_by_evidence(const HostNode& host, const model::Fault& fault) const;
     bool closed_since(const base::GuestId& guest, TimePoint time) const;
     void check_not_superseded(const Inspector& inspector, const controller::AlarmEvent& event) const;
