@@ -14,6 +14,9 @@ namespace {
 /// As long as an agent is connected by one URL of ours, another one is tried no more often.
 constexpr base::Millis kSecondUrlRetry{10'000};
 constexpr base::Millis kRetryWhileAwaited{1'000};
+/// A machine that is known to use another one's name has to wait for longer until it is taken for that one.
+constexpr base::Millis kClonePatience{600'000};
+constexpr base::Millis kCloneRetry{10'000};
 constexpr const char* kTooOften = "this agent comes back, sends its state or changes its primary too often";
 
 }  // namespace
@@ -31,9 +34,12 @@ std::optional<bus::Rejected> Core::admit(std::size_t port, const bus::Hello& hel
     const Sessions::Holder holder{silence_.watches(host) && !silence_.silent(host), given_up,
                                   agent == nullptr || may_be_restarted(hello, *agent)};
     auto rejected = sessions_.admit(host, newcomer, holder, moment.steady);
-    if (!rejected && agent != nullptr && awaits_return(*agent, hello, moment)) {
+    const bool has_clone = sessions_.has_clone(host, moment.steady);
+    if (!rejected && agent != nullptr &&
+        awaits_return(*agent, hello, has_clone ? kClonePatience : kAgentPatience, moment)) {
         rejected = bus::Rejected{"the agent named " + host.str() + " is expected back, and this is another one",
-                                 kRetryWhileAwaited};
+                                 has_clone ? kCloneRetry : kRetryWhileAwaited};
+        if (has_clone) sessions_.note_rival(host, newcomer, false, moment.steady);
     }
     if (!rejected) {
         if (const auto pause = pacing_.connect(host, moment.steady)) rejected = bus::Rejected{kTooOften, *pause};
@@ -44,9 +50,9 @@ std::optional<bus::Rejected> Core::admit(std::size_t port, const bus::Hello& hel
 
 /// The agent that is known may only be restarting, or is this controller: one that is not its continuation has lost its
 /// state, or is a clone, which must not speak for the guests of another host in that moment.
-bool Core::awaits_return(const Agent& known, const bus::Hello& hello, Moment moment) {
+bool Core::awaits_return(const Agent& known, const bus::Hello& hello, base::Millis patience, Moment moment) {
     if (known.connected || hello.state.empty() || known.state.empty()) return false;
-    return moment.steady - known.away_since < kAgentPatience && !may_be_restarted(hello, known);
+    return moment.steady - known.away_since < patience && !may_be_restarted(hello, known);
 }
 
 void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string& peer, Moment moment) {
@@ -120,6 +126,7 @@ void Core::agent_alive(std::size_t port, const HostId& name, Moment moment) {
     const HostId host = canonical(name);
     if (!known_session(port, host)) return;
     succession_.heard(host);
+    sessions_.heard(host, moment.steady);
     fleet_.seen(host, moment);
     if (silence_due_ == base::kNever) silence_due_ = moment.steady;
     if (!silence_.alive(host, moment.steady)) return;

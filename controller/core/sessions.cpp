@@ -8,6 +8,9 @@ namespace {
 constexpr base::Millis kRetryAfter{10'000};
 /// By then the agent's earlier life has fallen silent, if that is over.
 constexpr base::Millis kRetryAfterRestart{1'000};
+/// What an agent that is over had sent has been read by then.
+constexpr base::Millis kLastWords{1'000};
+constexpr base::Duration kCloneRemembered = std::chrono::hours(1);
 /// A rival that still waits comes back within that.
 constexpr base::Millis kRivalGone{30'000};
 
@@ -27,13 +30,29 @@ std::optional<bus::Rejected> Sessions::admit(const base::HostId& host, const Ses
     }
     const bool may_be_restarted = holder.continued && restarted(at->second, newcomer);
     if (may_be_restarted && !holder.lives) return std::nullopt;
+    note_rival(host, newcomer, may_be_restarted, now);
+    return bus::Rejected{"another agent named " + host.str() + " is connected, from " + at->second.peer,
+                         may_be_restarted ? kRetryAfterRestart : kRetryAfter};
+}
+
+void Sessions::note_rival(const base::HostId& host, const Session& newcomer, bool may_be_restarted,
+                          base::TimePoint now) {
     Rival& rival = rivals_[host];
     rival.may_be_restarted = may_be_restarted;
     rival.peer = newcomer.peer;
+    if (++rival.attempts == 1) rival.first = now;
     rival.last = now;
-    ++rival.attempts;
-    return bus::Rejected{"another agent named " + host.str() + " is connected, from " + at->second.peer,
-                         may_be_restarted ? kRetryAfterRestart : kRetryAfter};
+}
+
+void Sessions::heard(const base::HostId& host, base::TimePoint now) {
+    if (rivals_.empty()) return;
+    const auto rival = rivals_.find(host);
+    if (rival != rivals_.end() && now - rival->second.first > kLastWords) clones_[host] = rival->second.last;
+}
+
+bool Sessions::has_clone(const base::HostId& host, base::TimePoint now) const {
+    const auto clone = clones_.find(host);
+    return clone != clones_.end() && now - clone->second < kCloneRemembered;
 }
 
 const Session* Sessions::find(const base::HostId& host) const {

@@ -32,6 +32,13 @@ public:
     /// Why the newcomer is not admitted; absent when it is. `host`: canonical.
     std::optional<bus::Rejected> admit(const base::HostId& host, const Session& newcomer, Holder holder,
                                        base::TimePoint now);
+    /// Another agent of that name was rejected of late while this one lived: who comes when it has gone may be that
+    /// one.
+    bool has_clone(const base::HostId& host, base::TimePoint now) const;
+    /// The one that is connected was heard.
+    void heard(const base::HostId& host, base::TimePoint now);
+    /// Shown on the board.
+    void note_rival(const base::HostId& host, const Session& rival, bool may_be_restarted, base::TimePoint now);
     void open(const base::HostId& host, Session session) { open_[host] = std::move(session); }
     void close(const base::HostId& host) { open_.erase(host); }
     const Session* find(const base::HostId& host) const;
@@ -45,11 +52,13 @@ private:
         std::string peer;
         std::uint64_t attempts = 0;
         bool may_be_restarted = false;
+        base::TimePoint first{};
         base::TimePoint last{};
     };
 
     std::map<base::HostId, Session> open_;
     std::map<base::HostId, Rival> rivals_;
+    std::map<base::HostId, base::TimePoint> clones_;  ///< when they were rejected last
 };
 
 }  // namespace vitalwire::controller

@@ -72,6 +72,37 @@ TEST_F(CoreTest, ACloneThatHasStartedMoreOftenReplacesNoAgentThatLives) {
     EXPECT_FALSE(core->admit(0, clone, "10.0.0.2:5", moment)) << "the holder has fallen silent";
 }
 
+/// It has an older copy of the state, as a rule.
+TEST_F(CoreTest, ACloneThatWasSeenBesideTheAgentIsNotTakenForItWhenThatFallsSilent) {
+    up(hello("compute-1"));
+    auto clone = hello("compute-1");
+    clone.state = "an older copy";
+    EXPECT_TRUE(core->admit(0, clone, "10.0.0.2:5", moment));
+    keep_alive({"compute-1"}, seconds(2));
+    down("compute-1");
+    pass(seconds(20));
+    const auto rejected = core->admit(0, clone, "10.0.0.2:5", moment);
+    ASSERT_TRUE(rejected);
+    EXPECT_THAT(rejected->reason, HasSubstr("compute-1 is expected back"));
+    pass(seconds(1));
+    EXPECT_THAT(problem("several agents have the same name"), HasSubstr("none is connected, 10.0.0.2:5 is rejected"));
+    EXPECT_FALSE(core->admit(0, hello("compute-1"), "peer", moment)) << "the agent itself";
+    pass(std::chrono::minutes(10));
+    EXPECT_FALSE(core->admit(0, clone, "10.0.0.2:5", moment)) << "the host was replaced";
+}
+
+TEST_F(CoreTest, AnAgentThatHasLostItsStateIsNoCloneOfItsEarlierLife) {
+    up(hello("compute-1"));
+    auto fresh = hello("compute-1");
+    fresh.state = "new";
+    EXPECT_TRUE(core->admit(0, fresh, "peer", moment)) << "the end of its earlier connection is still to be read";
+    core->agent_alive(0, base::HostId("compute-1"), moment);
+    pass(seconds(1));
+    down("compute-1");
+    pass(seconds(5));
+    EXPECT_FALSE(core->admit(0, fresh, "peer", moment));
+}
+
 TEST_F(CoreTest, ACloneDoesNotSpeakForAnAgentThatIsOnlyRestarting) {
     auto original = hello("compute-1");
     original.state_changes = 7;
