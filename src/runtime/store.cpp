@@ -42,6 +42,8 @@ constexpr Millis kLongWrite{1000};
 constexpr const char* kHangs = "the disk has not answered a write for more than a second";
 /// Also while nothing changes: a file that is removed must not be missed by the next start only.
 constexpr Millis kFileLookedAt{1000};
+/// For a disk that fails. Guests are watched without a state rather than not at all.
+constexpr Millis kDiskPatience{3000};
 constexpr Millis kOpenPause{500};  // between attempts to open a file that is in use
 
 /// "20261122T060508Z"
@@ -357,14 +359,17 @@ bool is_on_read_only_disk(const std::string& path) {
     return statvfs(folder.c_str(), &disk) == 0 && (disk.f_flag & ST_RDONLY) != 0;
 }
 
-/// An unreadable file stays where it is until it can be moved: the daemon must not wait for that.
-Result<Opened> read_on_read_only_disk(const std::string& path, std::string& aside) {
+/// What is there of a state on a disk that is `disk` (read-only, failing). An unreadable file stays where it is until
+/// it can be moved: the daemon must not wait for that.
+Result<Opened> read_what_is_there(const std::string& path, const std::string& disk, const base::Error& why,
+                                  std::string& aside) {
+    log::error("the state is kept in memory until it can be written: the disk is " + disk, {{"why", why.message}});
     auto content = SqliteFile::read_only(path);
     if (content) return Opened{std::nullopt, std::move(*content), false};
     if (content.error().code == Errc::unsupported_version) return tl::make_unexpected(content.error());
-    log::error("the state is unreadable, on a disk that is read-only: starting empty",
+    log::error("the state is unreadable, on a disk that is " + disk + ": starting empty",
                {{"why", content.error().message}});
-    aside = path + ", on a disk that is read-only (" + content.error().message + ')';
+    aside = path + ", on a disk that is " + disk + " (" + content.error().message + ')';
     return Opened{std::nullopt, {}, true};
 }
 
@@ -389,11 +394,7 @@ Result<std::unique_ptr<Store>> Store::open(asio::io_context& io, const std::stri
                    {{"why", opened.error().message}, {"set_aside", aside}});
         opened = open_and_read(path);
     }
-    if (!opened && is_on_read_only_disk(path)) {
-        log::error("the disk is read-only: the state is kept in memory until it can be written",
-                   {{"why", opened.error().message}});
-        opened = read_on_read_only_disk(path, aside);
-    }
+    if (!opened && is_on_read_only_disk(path)) opened = read_what_is_there(path, "read-only", opened.error(), aside);
     if (!opened) return tl::make_unexpected(opened.error());
     return std::make_unique<SqliteStore>(io, path, std::move(*opened), std::move(aside));
 }
@@ -407,9 +408,16 @@ std::string Store::check(const std::string& path, const std::string& provided) {
 
 Result<std::unique_ptr<Store>> Store::open_when_free(asio::io_context& io, const std::string& path) {
     const auto work = asio::make_work_guard(io);
+    const base::TimePoint begun = base::Clock::now();
     std::string reported;
     while (true) {
         auto store = open(io, path);
+        if (!store && store.error().code == Errc::io && base::Clock::now() - begun >= kDiskPatience) {
+            std::string aside;
+            auto opened = read_what_is_there(path, "failing", store.error(), aside);
+            if (!opened) return tl::make_unexpected(opened.error());
+            return std::make_unique<SqliteStore>(io, path, std::move(*opened), std::move(aside));
+        }
         const bool may_pass = !store && (store.error().code == Errc::unavailable || store.error().code == Errc::io);
         if (!may_pass) {
             if (!reported.empty() && store) log::info("the state can be used now", {{"path", path}});

@@ -22,9 +22,9 @@ public:
     /// store reads what is there, or starts empty if it cannot, and writes all of it when it can. Fails when another
     /// process uses the file, the permissions do not allow to, or a later release has written it.
     static base::Result<std::unique_ptr<Store>> open(boost::asio::io_context& io, const std::string& path);
-    /// The same at the start of a daemon: while another process (a backup) holds the file, or the disk cannot be
-    /// written now, runs `io` and tries again, and the service manager is notified why. Fails also when `io` is
-    /// stopped.
+    /// The same at the start of a daemon: while another process (a backup) holds the file, or, for 3 s, the disk fails,
+    /// runs `io` and tries again, and the service manager is notified why. After that a disk that fails is as one that
+    /// is read-only. Fails also when `io` is stopped.
     static base::Result<std::unique_ptr<Store>> open_when_free(boost::asio::io_context& io, const std::string& path);
     /// Why a store could not be kept at `path`, or is one of a later release; empty when it could. Nothing is opened: a
     /// daemon may be using it. `provided`: a folder that may be missing, as the service manager makes it.

@@ -222,6 +222,20 @@ TEST_F(StoreOnDisk, WaitsAtTheStartWhileAnotherProcessUsesTheFile) {
     EXPECT_EQ((*second)->load("t").at("k"), "v");
 }
 
+TEST_F(StoreOnDisk, StartsWithoutAFileOnADiskThatFailsAndWritesItWhenItCan) {
+    fs::create_symlink(directory_ + "/none/state.db", path_);
+    {
+        const auto store = Store::open_when_free(io_, path_);
+        ASSERT_TRUE(store) << store.error().message;
+        (*store)->put("t", "k", "v");
+        ASSERT_TRUE(wait_for([&] { return !(*store)->healthy(); }));
+        EXPECT_THAT((*store)->problem(), HasSubstr("No such file"));
+        fs::create_directory(directory_ + "/none");
+        EXPECT_TRUE(wait_for([&] { return (*store)->healthy() && (*store)->pending() == 0; }));
+    }
+    EXPECT_EQ(open()->load("t").at("k"), "v");
+}
+
 TEST_F(StoreOnDisk, GivesUpWaitingForTheFileWhenItIsStopped) {
     const auto first = open();
     first->put("t", "k", "v");
