@@ -61,7 +61,7 @@ std::optional<Account> find_user(const std::string& name) {
     if (!file) return std::nullopt;
     while (const ::passwd* entry = ::fgetpwent(file.get())) {  // NOLINT(concurrency-mt-unsafe)
         if (name != entry->pw_name) continue;
-        Account account{entry->pw_uid, entry->pw_gid, {entry->pw_gid}};
+        Account account{entry->pw_uid, entry->pw_gid, {entry->pw_gid}, entry->pw_name, entry->pw_dir, entry->pw_shell};
         each_group([&](const ::group& group) {
             if (group.gr_gid != account.gid && has_member(group, name)) account.groups.push_back(group.gr_gid);
             return false;

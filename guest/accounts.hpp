@@ -17,6 +17,9 @@ struct Account {
     uid_t uid = 0;
     gid_t gid = 0;
     std::vector<gid_t> groups;  ///< all of them
+    std::string name;
+    std::string home;
+    std::string shell;
 };
 std::optional<Account> find_user(const std::string& name);
 

@@ -8,10 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -58,15 +60,24 @@ private:
     bool open_ = false;
 };
 
-/// The environment without what the service manager meant for the daemon alone.
-std::vector<char*> child_environment() {
-    std::vector<char*> variables;
+/// The environment without what the service manager meant for the daemon alone; of another user with that one's own.
+std::vector<std::string> child_environment(const std::optional<Account>& account) {
+    constexpr std::array kOfTheDaemon = {"NOTIFY_SOCKET=", "WATCHDOG_"};
+    constexpr std::array kOfItsUser = {"HOME=", "USER=", "LOGNAME=", "SHELL=", "MAIL=", "XDG_"};
+    const auto is_one_of = [](std::string_view variable, const auto& prefixes) {
+        return std::any_of(prefixes.begin(), prefixes.end(),
+                           [&](const char* prefix) { return variable.starts_with(prefix); });
+    };
+    std::vector<std::string> variables;
     for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
         const std::string_view text(*variable);
-        if (text.starts_with("NOTIFY_SOCKET=") || text.starts_with("WATCHDOG_")) continue;
-        variables.push_back(*variable);
+        if (is_one_of(text, kOfTheDaemon) || (account && is_one_of(text, kOfItsUser))) continue;
+        variables.emplace_back(text);
     }
-    variables.push_back(nullptr);
+    if (!account) return variables;
+    for (const auto& [name, value] : {std::pair("HOME=", &account->home), std::pair("USER=", &account->name),
+                                      std::pair("LOGNAME=", &account->name), std::pair("SHELL=", &account->shell)})
+        variables.push_back(name + *value);
     return variables;
 }
 
@@ -86,7 +97,7 @@ struct Prepared {
     std::optional<Account> account;
     std::optional<rlimit> files;
     std::array<char*, 4> arguments;
-    std::vector<char*> environment;
+    std::vector<char*> environment;  ///< of the strings of its owner
 };
 
 /// What a failed step was, in one byte for the pipe.
@@ -174,9 +185,14 @@ base::Result<Spawned> spawn_shell(const ShellCommand& command, Accounts& account
     std::string shell = "/bin/sh";
     std::string option = "-c";
     std::string text = command.text;
-    Prepared prepared{output.write_end(), errors.write_end(), report.write_end(),
-                      std::move(account), files_of_commands,  {shell.data(), option.data(), text.data(), nullptr},
-                      child_environment()};
+    std::vector<std::string> variables = child_environment(account);
+    std::vector<char*> environment;
+    for (std::string& variable : variables)
+        environment.push_back(variable.data());
+    environment.push_back(nullptr);
+    Prepared prepared{output.write_end(),    errors.write_end(), report.write_end(),
+                      std::move(account),    files_of_commands,  {shell.data(), option.data(), text.data(), nullptr},
+                      std::move(environment)};
     const pid_t child = ::fork();
     if (child < 0) return system_failure("cannot start a process", errno);
     if (child == 0) run_child(prepared);

@@ -15,6 +15,8 @@ namespace {
 constexpr std::string_view kUnixChannel = "unix:";
 constexpr std::chrono::seconds kServeRetry{5};
 constexpr const char* kDaemonSource = "vitalwired";
+constexpr const char* kStateTopic = "state";
+constexpr const char* kKeepsNothing = "does not keep for a restart what was reported";
 constexpr const char* kAnotherServes = "watches no applications: another vitalwired has the state file";
 
 std::unique_ptr<Channel> make_channel(boost::asio::io_context& io, const std::string& where) {
@@ -62,6 +64,11 @@ GuestDaemon::GuestDaemon(boost::asio::io_context& io, Settings settings)
     // What was told to somebody survives a daemon that is killed in the next moment.
     heartbeat_.on_challenge([this] { state_.write_pending(); });
     applications_.on_told([this] { state_.write_pending(); });
+    // The host is to know that a restart of vitalwired may end a fault.
+    state_.on_problem([this] {
+        if (state_.problem().empty()) return board_.withdraw_warning(kDaemonSource, kStateTopic);
+        board_.warn(kDaemonSource, kKeepsNothing, kStateTopic);
+    });
     applications_.on_kept_changed([this] { state_.changed(); });
     sdk_heartbeat_.on_kept_changed([this] { state_.changed(); });
 }

@@ -174,17 +174,23 @@ void StateFile::stop() {
 void StateFile::write() {
     std::size_t left_out = 0;
     std::string text = encode_kept(collect_(), boot_, left_out);
-    if (text == written_) return problem_.clear();
+    if (text == written_) return written(std::move(text));
     if (std::exchange(left_out_, left_out) == 0 && left_out > 0)
         log::warning("more applications and reports than are kept for a restart", {{"not_kept", left_out}});
     if (const auto done = replace(text); !done) return not_written(done.error().message);
-    problem_.clear();
+    written(std::move(text));
+}
+
+void StateFile::written(std::string text) {
     written_ = std::move(text);
+    if (!std::exchange(problem_, "").empty()) on_problem_();
 }
 
 void StateFile::not_written(const std::string& why) {
-    if (std::exchange(problem_, why) != why)
+    if (std::exchange(problem_, why) != why) {
         log::warning("what applications reported will be lost when vitalwired is started again", {{"why", why}});
+        on_problem_();
+    }
     // To remove it takes no room.
     if (::unlink(path_.c_str()) == 0 || errno == ENOENT) {
         written_ = empty();

@@ -26,6 +26,8 @@ public:
     StateFile(const StateFile&) = delete;
     StateFile& operator=(const StateFile&) = delete;
 
+    /// `done` learns of each change of `problem`.
+    void on_problem(std::function<void()> done) { on_problem_ = std::move(done); }
     /// What the vitalwired before this one has left; absent while that one is still there.
     std::optional<std::vector<Kept>> load();
     /// Something that is kept may have changed.
@@ -43,11 +45,13 @@ private:
     base::Result<std::vector<Kept>> read() const;
     void write_after(base::Duration time);
     void write();
+    void written(std::string text);
     void not_written(const std::string& why);
     base::Result<void> replace(const std::string& text) const;
 
     std::string path_;
     Collect collect_;
+    std::function<void()> on_problem_ = [] {};
     runtime::Timer timer_;
     base::TokenBucket writes_;
     bool waits_ = false;

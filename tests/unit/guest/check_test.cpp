@@ -390,6 +390,19 @@ TEST_F(CheckTest, RunsAsItsUserWithNothingOfTheDaemon) {
     EXPECT_EQ(read("out"), "nobody\n0022\n0\n0\nSigBlk:\t0000000000000000\n") << board_.overall().reason;
 }
 
+TEST_F(CheckTest, HasTheEnvironmentOfItsUser) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    std::filesystem::permissions(dir_ / ".", std::filesystem::perms::all);
+    ::setenv("XDG_RUNTIME_DIR", "/run/user/0", 1);
+    auto as_nobody = check("echo $HOME $USER $LOGNAME $SHELL ${XDG_RUNTIME_DIR:-none} > " + in_dir("new") + "; mv " +
+                           in_dir("new") + " " + in_dir("out"));
+    as_nobody.user = "nobody";
+    checks_.configure({as_nobody});
+    await("it ran", [&] { return !read("out").empty() || !board_.overall().healthy; });
+    ::unsetenv("XDG_RUNTIME_DIR");
+    EXPECT_EQ(read("out"), "/nonexistent nobody nobody /usr/sbin/nologin none\n") << board_.overall().reason;
+}
+
 TEST_F(CheckTest, WhatItStartsIsLimitedNoMoreThanTheDaemon) {
     rlimit core{};
     ::getrlimit(RLIMIT_CORE, &core);

@@ -218,7 +218,7 @@ TEST_F(RestartTest, InAFolderThatIsOpenToOthersNothingIsKeptAndItIsTold) {
     settings_.applications.state = dir_ / "open/state";
     start_registered();
     report("backup", {false, "no space"});
-    await_reason("report backup: no space");
+    await_reason("report backup: no space; warning: vitalwired does not keep for a restart what was reported");
     EXPECT_THAT(items(), testing::Contains(
                              HasSubstr("warning state not kept " + (dir_ / "open") + ": other users may write there")));
     EXPECT_FALSE(std::filesystem::exists(dir_ / "open/state"));
@@ -248,9 +248,11 @@ TEST_F(RestartTest, AStateThatWasNotWrittenIsWrittenAsSoonAsItCanBe) {
     std::filesystem::create_directories(dir_ / "state.new/in_the_way");
     report("backup", {true, ""});
     await("it is removed", [&] { return state().empty(); });
+    EXPECT_THAT(challenge().reason, HasSubstr("vitalwired does not keep for a restart what was reported"));
     std::filesystem::remove_all(dir_ / "state.new");
     await("it is written again", [&] { return state().find("backup") != std::string::npos; });
     EXPECT_THAT(items(), Not(testing::Contains(HasSubstr("not kept"))));
+    EXPECT_EQ(challenge().reason, "");
 }
 
 TEST_F(RestartTest, AGuestThatHasNothingToKeepWritesNothing) {
