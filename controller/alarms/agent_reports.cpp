@@ -57,6 +57,7 @@ std::vector<AlarmManager::Rejected> AlarmManager::report(const base::HostId& hos
 std::vector<AlarmManager::Rejected> AlarmManager::report_orphaned(const base::HostId& host,
                                                                   const std::vector<Fault>& faults,
                                                                   base::WallTime now) {
+    in_doubt_.erase(host);
     std::vector<Fault> news;
     std::copy_if(faults.begin(), faults.end(), std::back_inserter(news),
                  [this](const Fault& fault) { return is_newer(fault); });

@@ -21,7 +21,7 @@ AlarmManager::AlarmManager(Options options, AlarmRows& rows, Dependencies depend
                     [this](AlarmEvent& event) { add_others_open(event); }, [this](Notifier& sink) { collect(sink); },
                     [this](Notifier& sink) { reconciler_.reconcile(sink); },
                     [this](const base::FaultId& fault, JournalEntry entry) { note(fault, std::move(entry)); },
-                    [this](const base::FaultId& fault) { return journal_.find(fault); }}),
+                    [this](const base::FaultId& fault) { return journal_.find(fault); }, context_.held}),
       internal_(rows, sinks_, journal_),
       acknowledger_(context_.acknowledge, context_.defer),
       reconciler_(list_, rows, sinks_, internal_,
@@ -92,14 +92,6 @@ void AlarmManager::tick(base::TimePoint now) {
     if (now >= may_show_due_) clear_what_may_show();
 }
 
-void AlarmManager::agent_up(const base::HostId& host) {
-    if (!delivers(host)) hand_over(host);  // the snapshot that follows shows what else has ended
-}
-
-void AlarmManager::agent_down(const base::HostId& host) {
-    list_.table().abandon_snapshot(host);
-}
-
 void AlarmManager::primary_changed(const base::HostId& host) {
     if (!delivers(host)) return hand_over(host);
     // A new primary gets from its agent what is not yet acknowledged, but not what has ended and is erased there.
@@ -144,6 +136,7 @@ void AlarmManager::end(const base::FaultId& fault, std::string_view why, bool fo
 }
 
 void AlarmManager::adopt(const base::HostId& host) {
+    in_doubt_.erase(host);
     for (const TrackedFault& tracked : list_.of_host(host)) {
         if (tracked.withheld) continue;
         trust_peers(tracked);
@@ -388,23 +381,6 @@ void AlarmManager::retire(const TrackedFault& tracked, bool delivered) {
 void AlarmManager::learn_past(const TrackedFault& past) {
     const bool known = table().find(past.fault.id) != nullptr || history().find(past.fault.id) != nullptr;
     if (!known && !past.fault.open() && options_.history > 0) retire(past, false);
-}
-
-/// To another primary. What has ended is cleared from here where its raise has been sent from here, be it that this
-/// arrives only now.
-void AlarmManager::hand_over(const base::HostId& host) {
-    for (const TrackedFault& tracked : list_.of_host(host))
-        sinks_.withdraw(to_alarm(tracked));
-    for (const TrackedFault& tracked : list_.of_host(host)) {
-        if (!tracked.fault.open()) finish(tracked, false);
-    }
-}
-
-bool AlarmManager::delivers(const base::HostId& host) const {
-    const Agent* agent = context_.fleet.find(host);
-    if (agent == nullptr) return grace_over_;
-    if (agent->connected) return agent->is_primary;
-    return agent->is_primary && (agent->seen_since_start || grace_over_);
 }
 
 void AlarmManager::resume_unseen() {

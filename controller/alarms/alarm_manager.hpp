@@ -61,6 +61,8 @@ public:
         std::function<std::optional<Maintained>(const Alarm&)> maintained = [](const auto&) {
             return std::optional<Maintained>();
         };
+        /// Sinks are to be sent nothing now; `pump` is called when they are.
+        std::function<bool()> held = [] { return false; };
     };
     struct Rejected {
         model::Fault fault;
@@ -99,7 +101,9 @@ public:
 
     // From the bus; the fleet is up to date already.
     void agent_up(const base::HostId& host);
-    void agent_down(const base::HostId& host);
+    /// `in_doubt`: it may have another primary by now. Until it is back, or adopted, nothing of it is delivered.
+    void agent_down(const base::HostId& host, bool in_doubt = false);
+    bool left_in_doubt(const base::HostId& host) const { return in_doubt_.contains(host); }
     void primary_changed(const base::HostId& host);
     void begin_snapshot(const base::HostId& host);
     void end_snapshot(const base::HostId& host, base::WallTime now);
@@ -130,6 +134,8 @@ public:
     /// Who may report what may be another now: delivers what was withheld and no longer is.
     void release_withheld();
 
+    /// Sends what was held back.
+    void pump() { sinks_.pump(); }
     /// Sends one sink the open faults of a guest once more.
     void resend(const std::string& sink, const base::GuestId& guest);
 
@@ -214,6 +220,7 @@ private:
     Reconciler reconciler_;
     bool grace_over_ = false;
     base::TimePoint grace_ends_ = base::kNever;
+    std::set<base::HostId> in_doubt_;   ///< hosts whose agents left so
     std::set<base::FaultId> may_show_;  ///< over, another primary's, and perhaps raised from here
     base::TimePoint may_show_due_ = base::kNever;
     std::array<std::uint64_t, model::kFaultKinds> opened_{};

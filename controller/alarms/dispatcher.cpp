@@ -41,7 +41,8 @@ NotifierContext Dispatcher::context_of(const std::string& name, const std::strin
             [this, name] { context_.reconcile(*find(name)); },
             context_.note,
             receiver,
-            since};
+            since,
+            context_.held};
 }
 
 const std::string* Dispatcher::earlier_receiver(const std::string& name) const {

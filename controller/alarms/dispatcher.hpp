@@ -34,6 +34,8 @@ public:
         std::function<void(const base::FaultId&, JournalEntry)> note;
         /// The journal of a fault; null when there is none.
         std::function<const Journal::Record*(const base::FaultId&)> journal = [](const auto&) { return nullptr; };
+        /// As NotifierContext has it.
+        std::function<bool()> held = [] { return false; };
     };
 
     Dispatcher(AlarmRows& rows, Context context);
@@ -54,6 +56,8 @@ public:
     /// Rows of sinks that are no longer configured.
     void erase_unconfigured();
     void stop();
+    /// Each sink sends what it may send now.
+    void pump();
 
     // As SinkQueue's, at each sink that takes the alarm.
     void restore(const Alarm& alarm);
@@ -87,7 +91,6 @@ private:
     bool delivered_counts(const Notifier& sink, const Alarm& alarm) const;
     void skip_ended_by_peer(Notifier& sink, const Alarm& alarm);
     void skip_raised_by_peer(Notifier& sink, const Alarm& alarm);
-    void pump();
 
     AlarmRows& rows_;
     Context context_;

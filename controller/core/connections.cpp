@@ -55,7 +55,21 @@ bool Core::awaits_return(const Agent& known, const bus::Hello& hello, base::Mill
     return moment.steady - known.away_since < patience && !may_be_restarted(hello, known);
 }
 
+/// Before anything that is read after a stall is taken for what holds now.
+void Core::event(Moment moment) {
+    const auto stood_still = stall_guard_.event(moment, probe_due());
+    if (!stood_still) return;
+    log::warning("this controller stood still, nothing is sent until its agents are seen",
+                 {{"ms", stood_still->count()}, {"agents", sessions_.all().size()}});
+    std::vector<HostId> agents;
+    for (const auto& [host, session] : sessions_.all())
+        agents.push_back(host);
+    stall_guard_.begin(agents, moment.steady);
+    context_.output.ask_peers();
+}
+
 void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string& peer, Moment moment) {
+    event(moment);
     const HostId host = canonical(hello.host);
     const Session session{port, hello.host, peer, hello.instance, hello.state, hello.state_starts};
     if (hello.version != bus::kBusVersion) {
@@ -70,6 +84,7 @@ void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string
     }
     remember_for_hand_back(host, hello);
     sessions_.open(host, session);
+    stall_guard_.connected(host, moment.steady);
     policies_.erase(host);
     maintenance_sync_.erase(host);
     const bool is_new = fleet_.find(host) == nullptr;
@@ -101,6 +116,7 @@ bool Core::take_round(const HostId& host, Moment moment) {
 void Core::agent_down(std::size_t port, const HostId& name, const std::string& why, Moment moment) {
     const HostId host = canonical(name);
     if (!known_session(port, host)) return;
+    event(moment);
     sessions_.close(host);
     silence_.forget(host);
     policies_.erase(host);
@@ -108,7 +124,7 @@ void Core::agent_down(std::size_t port, const HostId& name, const std::string& w
     to_hand_back_.erase(host);
     fleet_.down(host, moment);
     put_agent(host);
-    alarms_.agent_down(host);
+    alarms_.agent_down(host, stall_guard_.gone(host, moment.steady));
     groups_.agent_down(host);
     if (!pacing_.comes_too_often(host)) log::warning("agent disconnected", {{"host", host}, {"why", why}});
 }
@@ -125,6 +141,8 @@ void Core::port_closed(std::size_t port, Moment moment) {
 void Core::agent_alive(std::size_t port, const HostId& name, Moment moment) {
     const HostId host = canonical(name);
     if (!known_session(port, host)) return;
+    event(moment);
+    stall_guard_.heard(host, moment.steady);
     succession_.heard(host);
     sessions_.heard(host, moment.steady);
     fleet_.seen(host, moment);

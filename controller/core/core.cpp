@@ -95,7 +95,8 @@ AlarmManager::Dependencies Core::alarm_dependencies() {
                 return evidence_.doubts_end(tracked, host, reported, context_.output.inventory_source());
             },
             [this](const HostId& host) { return max_faults(host); },
-            [this](const Alarm& alarm) { return maintained(alarm); }};
+            [this](const Alarm& alarm) { return maintained(alarm); },
+            [this] { return stall_guard_.holds(context_.output.now(), probe_due()); }};
 }
 
 void Core::set_limits(const Options& options) {
@@ -143,11 +144,12 @@ base::TimePoint Core::next_due() const {
     if (syncs_maintenance()) return now_;
     const base::TimePoint known_guests_due = known_guests_.pending() ? known_guests_from_ : base::kNever;
     return std::min({housekeeping_due_, sync_due_, silence_due_, peers_due_, known_guests_due, alarms_.next_due(),
-                     orphans_.next_due()});
+                     orphans_.next_due(), stall_guard_.next_due()});
 }
 
 void Core::tick(Moment moment) {
     now_ = moment.steady;
+    event(moment);
     alarms_.tick(moment.steady);
     orphans_.tick(moment);
     if (syncs_maintenance()) maintenance_sync_.sync_next(moment.wall);
@@ -159,6 +161,7 @@ void Core::tick(Moment moment) {
         known_guests_from_ = moment.steady + kRowsPause;
     }
     if (moment.steady >= housekeeping_due_) housekeeping(moment);
+    if (stall_guard_.ends(moment.steady)) alarms_.pump();
 }
 
 void Core::send(const HostId& host, const bus::ToAgent& message) {
@@ -174,7 +177,9 @@ void Core::message(std::size_t port, const HostId& name, const bus::ToController
     const HostId host = canonical(name);
     if (!known_session(port, host)) return;
     now_ = moment.steady;
+    event(moment);
     ++counters_.messages;
+    stall_guard_.heard(host, moment.steady);
     succession_.heard(host);
     fleet_.seen(host, moment);
     std::visit([&](const auto& content) { on(host, content, moment); }, message);

@@ -8,8 +8,10 @@
 //   maintenance_sync.hpp  which guests are to be notified of a maintenance, and may reject nothing in it
 //   known_guests.hpp      what is kept over a restart about guests
 //   rejected_reports.hpp  reports that could not be taken yet
+//   stall_guard.hpp       what is held back after this process stood still
 //   coverage.hpp          which guest is watched, and why not
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -32,6 +34,7 @@
 #include "controller/core/policy_sync.hpp"
 #include "controller/core/rejected_reports.hpp"
 #include "controller/core/sessions.hpp"
+#include "controller/core/stall_guard.hpp"
 #include "controller/fleet/authority.hpp"
 #include "controller/fleet/fleet.hpp"
 #include "controller/fleet/host_names.hpp"
@@ -166,6 +169,8 @@ public:
 
 private:
     AlarmManager::Dependencies alarm_dependencies();
+    void event(base::Moment moment);
+    base::TimePoint probe_due() const { return std::min(housekeeping_due_, silence_due_); }
     void send(const base::HostId& host, const bus::ToAgent& message);
     void forget_host(const base::HostId& name, base::Moment moment);
     bool close_internal(const base::FaultId& id, const std::string& reason, base::Moment moment);
@@ -268,6 +273,7 @@ private:
     MaintenanceSync maintenance_sync_;
     RejectedReports rejected_;
     Pacing pacing_;
+    StallGuard stall_guard_;
     PeerAgents peer_agents_;
     std::map<base::HostId, base::TimePoint> orphaned_since_;
     Coverage coverage_;

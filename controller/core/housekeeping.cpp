@@ -207,8 +207,10 @@ void Core::adopt_orphaned_hosts(Moment moment) {
 
 bool Core::is_orphaned(const HostId& host, const Agent& agent, Moment moment) const {
     const base::Millis patience = fleet_.connected() > 0 ? kAdoptAfter : kAdoptAlone;
-    if (agent.connected || agent.is_primary || moment.steady - agent.away_since < patience) return false;
-    if (alarms_.table().open_of_host(host) == 0 || peer_is_primary(host, agent)) return false;
+    const bool ours = agent.is_primary && !alarms_.left_in_doubt(host);
+    if (agent.connected || ours || moment.steady - agent.away_since < patience) return false;
+    if (alarms_.table().open_of_host(host) == 0 || peer_agents_.delivered(host) || peer_is_primary(host, agent))
+        return false;
     // A primary that has just ceased to answer may be restarted.
     const auto silent = peer_agents_.silent_for(agent.primary, moment.steady);
     return !silent || *silent >= kAdoptAfter;

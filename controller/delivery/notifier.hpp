@@ -67,6 +67,8 @@ struct NotifierContext {
     std::string receiver = {};
     /// Since when this receiver is: of faults from before, nobody has delivered to it what is not acknowledged here.
     base::WallTime since{};
+    /// No attempt is to begin now; it is pumped when that is over.
+    std::function<bool()> held = [] { return false; };
 };
 
 }  // namespace vitalwire::controller

@@ -125,10 +125,11 @@ bool SinkWorker::takes(const Alarm& alarm) const {
 void SinkWorker::pump() {
     if (pumping_ || stopped_) return;  // an answer within `deliver` is taken up by the loop below
     pumping_ = true;
-    while (const auto attempt = queue_.next(base::Clock::now()))
+    const bool held = context_.held();
+    while (const auto attempt = held ? std::nullopt : queue_.next(base::Clock::now()))
         send(*attempt);
     pumping_ = false;
-    arm_timer();
+    held ? timer_.cancel() : arm_timer();
     note_state();
     note_suppressed();
     context_.progress();

@@ -13,6 +13,12 @@ namespace vitalwire::simulator {
 
 using base::HostId;
 
+namespace {
+/// Shorter stalls are not noticed for certain.
+constexpr seconds kStall{2};
+constexpr Millis kLooksFirst{150};
+}  // namespace
+
 /// The shell of a real core.
 struct ControllerNode::Process : controller::Core::Output {
     explicit Process(ControllerNode& owner)
@@ -25,6 +31,7 @@ struct ControllerNode::Process : controller::Core::Output {
         for (Inspector* inspector : node.inspectors_) {
             auto sink = std::make_unique<InspectorSink>(
                 node.world_, *inspector, node.inspectors_cut_off_,
+                [this](const controller::AlarmEvent& event) { check_stall(event); },
                 [this, inspector](const controller::AlarmEvent& event) { check_journal(*inspector, event); });
             controller::DeliveryOptions options;
             options.backlog = node.plan_.backlog;
@@ -48,6 +55,14 @@ struct ControllerNode::Process : controller::Core::Output {
         if (holding.inspector == &inspector)
             policy.hold_off = std::chrono::duration_cast<base::Millis>(holding.hold_off);
         return std::vector{policy};
+    }
+
+    /// What it reads when it goes on may be old, and another controller the primary by now.
+    void check_stall(const controller::AlarmEvent& event) const {
+        const Duration since = node.world_.now() - node.goes_on_at_;
+        const bool is_raise = event.change == controller::AlarmChange::opened;
+        if (is_raise && since >= Duration::zero() && since < kLooksFirst)
+            node.world_.violated(node.name_ + " raises " + event.alarm.id.str() + " just after a stall");
     }
 
     /// A journal names each delivery that a receiver has confirmed.
@@ -121,6 +136,7 @@ void ControllerNode::start() {
     if (process_) return;
     world_.log(name_ + " starts");
     inbox_.renew();
+    goes_on_at_ = TimePoint::max();
     undisturbed_since_ = world_.now();
     clock_set_before_start_ = clock_set_at_;
     if (!inventory_behind_) inventory_ = cloud_();
@@ -147,6 +163,7 @@ void ControllerNode::stop(bool killed) {
 void ControllerNode::stall(Duration time) {
     undisturbed_since_ = std::max(undisturbed_since_, world_.now() + time);
     inbox_.stall(time);
+    if (time >= kStall) goes_on_at_ = undisturbed_since_;
 }
 
 void ControllerNode::update_inventory() {

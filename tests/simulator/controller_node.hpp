@@ -96,6 +96,7 @@ private:
     bool inventory_behind_ = false;
     TimePoint inventory_from_{};  ///< while it is behind
     TimePoint undisturbed_since_{};
+    TimePoint goes_on_at_ = TimePoint::max();  ///< after a stall, the last one
     TimePoint clock_set_at_{};
     TimePoint clock_set_before_start_{};
     std::vector<Cable*> cables_;                    ///< by the core's number of a port

@@ -62,6 +62,7 @@ std::multiset<std::string> Inspector::open_alarms() const {
 void InspectorSink::deliver(const controller::AlarmEvent& event, Done done) {
     const auto result = std::make_shared<controller::Outcome>(controller::Outcome::retry("no connection"));
     Duration way = kTimeout;
+    sends_(event);
     inspector_.sent(event);
     if (!cut_off_) {
         // A message that is on its way arrives, whatever becomes of its sender.

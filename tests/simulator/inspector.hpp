@@ -66,10 +66,14 @@ private:
 /// A controller's way to an inspector.
 class InspectorSink final : public controller::Sink {
 public:
-    /// `confirmed` is called when the controller has learnt that an event was confirmed.
-    InspectorSink(World& world, Inspector& inspector, const bool& cut_off,
-                  std::function<void(const controller::AlarmEvent&)> confirmed)
-        : world_(world), inspector_(inspector), cut_off_(cut_off), confirmed_(std::move(confirmed)) {}
+    using Told = std::function<void(const controller::AlarmEvent&)>;
+    /// `sends` is called when the controller sends an event, `confirmed` when it has learnt that it was confirmed.
+    InspectorSink(World& world, Inspector& inspector, const bool& cut_off, Told sends, Told confirmed)
+        : world_(world),
+          inspector_(inspector),
+          cut_off_(cut_off),
+          sends_(std::move(sends)),
+          confirmed_(std::move(confirmed)) {}
 
     void deliver(const controller::AlarmEvent& event, Done done) override;
     /// The invariants are about guests.
@@ -79,7 +83,8 @@ private:
     World& world_;
     Inspector& inspector_;
     const bool& cut_off_;  ///< the network between this controller and all inspectors
-    std::function<void(const controller::AlarmEvent&)> confirmed_;
+    Told sends_;
+    Told confirmed_;
     std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
