@@ -24,6 +24,7 @@ void AlarmManager::hand_over(const base::HostId& host) {
     for (const TrackedFault& tracked : list_.of_host(host)) {
         if (!tracked.fault.open()) finish(tracked, false);
     }
+    sinks_.pump();  // a sink that failed may have nothing left to send
 }
 
 bool AlarmManager::delivers(const base::HostId& host) const {

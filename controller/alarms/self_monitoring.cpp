@@ -242,6 +242,7 @@ void SelfMonitoring::check_sinks(const std::vector<SinkState>& sinks, base::Mome
     for (const SinkState& sink : sinks) {
         if (!sink.away_since && sink.answers) continue;
         Alarm alarm = sink_failing(options_.controller, sink);
+        if (is_unknown(sink, alarm.id, moment)) continue;
         failing.insert(alarm.id);
         if (sink.away_since && moment.steady - *sink.away_since >= options_.sink_failing_after)
             raise(std::move(alarm), moment, changed);
@@ -251,11 +252,21 @@ void SelfMonitoring::check_sinks(const std::vector<SinkState>& sinks, base::Mome
         if (alarm.kind == kSinkFailing && !failing.contains(id)) well.push_back(id);
     }
     for (const base::FaultId& id : well) {
-        const bool is_left = std::any_of(sinks.begin(), sinks.end(), [&](const SinkState& sink) {
-            return sink_failing(options_.controller, sink).id == id;
+        const auto sink = std::find_if(sinks.begin(), sinks.end(), [&](const SinkState& state) {
+            return sink_failing(options_.controller, state).id == id;
         });
-        clear(id, is_left ? "delivers" : "it is no longer configured", moment, changed);
+        const char* why = sink == sinks.end() ? "it is no longer configured"
+                          : sink->answers     ? "delivers"
+                                              : "nothing is to be sent to it any more";
+        clear(id, why, moment, changed);
     }
+}
+
+/// It failed, and nothing is to be sent to it any more, as when another controller delivers: nothing would show that it
+/// is back.
+bool SelfMonitoring::is_unknown(const SinkState& sink, const base::FaultId& alarm, base::Moment moment) {
+    if (sink.away_since || !sink.idle) return false;
+    return lasted(id_of("idle", alarm.str()), options_.sink_failing_after, moment);
 }
 
 std::optional<Alarm> SelfMonitoring::open_test_event(base::Moment moment) {

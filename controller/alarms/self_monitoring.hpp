@@ -43,6 +43,7 @@ public:
         std::string error;
         /// As SinkQueue's: false after a start, when it may be away for long without our knowing it yet.
         bool answers = true;
+        bool idle = false;  ///< nothing is to be sent to it
     };
 
     struct View {
@@ -119,6 +120,7 @@ private:
     void check_copies(const View& view, base::Moment moment, Changed& changed);
     void check_sinks(const std::vector<SinkState>& sinks, base::Moment moment, Changed& changed);
     bool lasted(const base::FaultId& id, base::Millis patience, base::Moment moment);
+    bool is_unknown(const SinkState& sink, const base::FaultId& alarm, base::Moment moment);
     void end_test_event(base::Moment moment, Changed& changed);
     void raise(Alarm alarm, base::Moment moment, Changed& changed);
     /// Its cause is another one now.

@@ -242,8 +242,8 @@ bool Core::peer_is_primary(const HostId& host, const Agent& agent) const {
 void Core::monitor(Moment moment) {
     SelfMonitoring::View view{fleet_, {}, authority_.running_twice(), {}};
     for (const auto& sink : alarms_.sinks())
-        view.sinks.push_back(
-            {sink->name(), sink->queue().away_since(), sink->queue().last_error(), sink->queue().answers()});
+        view.sinks.push_back({sink->name(), sink->queue().away_since(), sink->queue().last_error(),
+                              sink->queue().answers(), sink->queue().queued() == 0});
     const bool alone = std::none_of(fleet_.agents().begin(), fleet_.agents().end(),
                                     [](const auto& item) { return item.second.present(); });
     view.watched_by_peer = [&](const HostId& host) {

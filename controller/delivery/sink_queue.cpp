@@ -134,9 +134,12 @@ void SinkQueue::receiver_changed() {
 template <class Change>
 void SinkQueue::with(Lane& lane, Change change) {
     queued_ -= lane.queue.size();
+    lane.route->queued -= lane.queue.size();
     change(lane.queue);
     queued_ += lane.queue.size();
+    lane.route->queued += lane.queue.size();
     if (lane.queue.size() == 0) end_failing(lane);
+    if (lane.route->queued == 0) nothing_waits(*lane.route);
     const bool more_urgent = lane.state == LaneState::ready && !lane.urgent && lane.queue.urgent();
     if (lane.state == LaneState::idle || more_urgent) schedule(lane);
 }
@@ -371,7 +374,7 @@ void SinkQueue::requeue(Lane& lane, const Outcome& outcome, base::TimePoint now)
 
 void SinkQueue::receiver_away(Route& route, base::TimePoint started, base::TimePoint now) {
     const bool known_already = route.away_since && started < route.last_away_at;
-    if (known_already) return;
+    if (known_already || route.queued == 0) return;
     if (!route.away_since) {
         route.away_since = now;
         route.away_failures = 0;
@@ -396,6 +399,13 @@ void SinkQueue::receiver_back(Route& route) {
         }
     }
     route.waiting = std::move(still_waiting);
+}
+
+/// It was away, and as nothing is sent any more nothing shows when it is back: whether it answers is unknown.
+void SinkQueue::nothing_waits(Route& route) {
+    if (!std::exchange(route.away_since, std::nullopt)) return;
+    route.answered = false;
+    answered_ = std::any_of(routes_.begin(), routes_.end(), [](const auto& item) { return item.second.answered; });
 }
 
 bool SinkQueue::take_token(Lane& lane, base::TimePoint now) const {

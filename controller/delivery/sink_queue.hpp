@@ -90,7 +90,7 @@ public:
     std::optional<base::WallTime> oldest_queued() const;
     std::size_t subjects() const { return lanes_.size(); }  ///< of which anything is kept
     std::uint64_t failures_in_a_row() const { return failures_in_a_row_; }
-    /// Since when a receiver is away; absent when none is.
+    /// Since when a receiver is away that something is to be sent to; absent when none is.
     std::optional<base::TimePoint> away_since() const;
     /// A receiver has asked to be left alone until later.
     bool asked_to_wait(base::TimePoint now) const;
@@ -125,6 +125,7 @@ private:
         FairQueue<Lane*> ready;
         std::multimap<base::TimePoint, Lane*> waiting;
         int under_way = 0;
+        std::size_t queued = 0;  ///< messages waiting or under way
         std::optional<base::TimePoint> away_since;
         int away_failures = 0;
         base::TimePoint last_away_at{};
@@ -161,6 +162,7 @@ private:
     void requeue(Lane& lane, const Outcome& outcome, base::TimePoint now);
     void receiver_away(Route& route, base::TimePoint started, base::TimePoint now);
     void receiver_back(Route& route);
+    void nothing_waits(Route& route);
     bool take_token(Lane& lane, base::TimePoint now) const;
     base::Duration backoff(int failures);
     void sweep(base::TimePoint now);

@@ -284,6 +284,17 @@ TEST_F(SelfMonitoringTest, AGuestWhoseCopiesAnswerOnTwoHostsIsAnAlarmOfTheGuest)
     EXPECT_THAT(check(), ElementsAre("running_twice compute-1 cleared 2"));
 }
 
+TEST_F(SelfMonitoringTest, ASinkThatHasNothingToSendForLongFailsNoMore) {
+    sinks = {{"rca", now, "timeout"}};
+    pass(seconds(30));
+    EXPECT_THAT(check(), ElementsAre("sink_failing ctl-1 opened 1"));
+    sinks = {{"rca", std::nullopt, "timeout", false, true}};
+    EXPECT_THAT(check(), IsEmpty());
+    pass(seconds(30));
+    EXPECT_THAT(check(), ElementsAre("sink_failing ctl-1 cleared 2"));
+    EXPECT_EQ(last.clear_reason, "nothing is to be sent to it any more");
+}
+
 TEST_F(SelfMonitoringTest, ASinkThatIsConfiguredNoMoreDoesNotFail) {
     sinks = {{"rca", now, "HTTP 503"}};
     pass(seconds(30));

@@ -517,5 +517,32 @@ TEST_F(SinkQueueTest, NewLimitsCountFromTheNextMessage) {
     EXPECT_FALSE(queue.next(now));
 }
 
+TEST_F(SinkQueueTest, AReceiverIsNotAwayWhenNothingIsToBeSentToIt) {
+    offer(open_alarm("g1", "a1"));
+    pump(Answer::unsent);
+    ASSERT_TRUE(queue.away_since());
+    queue.withdraw(open_alarm("g1", "a1"));
+    EXPECT_FALSE(queue.away_since());
+    EXPECT_FALSE(queue.answers()) << "nothing has shown that";
+}
+
+TEST_F(SinkQueueTest, AReceiverIsNotAwayWhenTheLastMessageFailsThatNobodyWantsSent) {
+    offer(open_alarm("g1", "a1"));
+    const auto attempt = queue.next(now);
+    queue.withdraw(open_alarm("g1", "a1"));
+    answer(*attempt, Answer::unsent);
+    EXPECT_EQ(queue.queued(), 0U);
+    EXPECT_FALSE(queue.away_since());
+}
+
+TEST_F(SinkQueueTest, AReceiverWithAnotherAddressStaysAway) {
+    routes = {{"g1", "a"}, {"g2", "b"}};
+    offer(open_alarm("g1", "a1"));
+    offer(open_alarm("g2", "a2"));
+    pump(Answer::unsent);
+    queue.withdraw(open_alarm("g1", "a1"));
+    EXPECT_TRUE(queue.away_since());
+}
+
 }  // namespace
 }  // namespace vitalwire::controller
