@@ -63,6 +63,7 @@ public:
         };
         /// Sinks are to be sent nothing now; `pump` is called when they are.
         std::function<bool()> held = [] { return false; };
+        base::HostId controller{};
     };
     struct Rejected {
         model::Fault fault;

@@ -42,7 +42,8 @@ NotifierContext Dispatcher::context_of(const std::string& name, const std::strin
             context_.note,
             receiver,
             since,
-            context_.held};
+            context_.held,
+            context_.controller};
 }
 
 const std::string* Dispatcher::earlier_receiver(const std::string& name) const {

@@ -34,8 +34,9 @@ public:
         std::function<void(const base::FaultId&, JournalEntry)> note;
         /// The journal of a fault; null when there is none.
         std::function<const Journal::Record*(const base::FaultId&)> journal = [](const auto&) { return nullptr; };
-        /// As NotifierContext has it.
+        // As NotifierContext has them.
         std::function<bool()> held = [] { return false; };
+        base::HostId controller{};
     };
 
     Dispatcher(AlarmRows& rows, Context context);

@@ -54,6 +54,24 @@ void InternalAlarms::deliver(const Alarm& alarm) {
     tick();
 }
 
+void InternalAlarms::end_for_another(const Alarm& alarm) {
+    const Journal::Record* record = journal_.find(alarm.id);
+    if (record == nullptr) return;
+    Alarm raised = alarm;
+    raised.cleared_at.reset();
+    raised.clear_reason.clear();
+    for (const auto& sink : sinks_.sinks()) {
+        if (!sink->takes(alarm)) continue;
+        const JournalEntry* told = acknowledged_elsewhere(*record, sinks_.address_of(*sink));
+        const bool shows = told != nullptr && !told->detail.starts_with(to_string(AlarmChange::cleared));
+        const Acked acked =
+            shows ? Acked{Acked::Phase::open, told->revision} : Acked{Acked::Phase::cleared, alarm.revision};
+        sinks_.restore(*sink, shows ? raised : alarm, acked);
+        rows_.put_acked(sink->name(), alarm.id, acked);
+    }
+    deliver(alarm);
+}
+
 void InternalAlarms::tick() {
     if (rows_.healthy()) return;
     for (const base::FaultId& id : std::exchange(waiting_, {}))

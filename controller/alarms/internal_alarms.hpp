@@ -31,6 +31,9 @@ public:
     void resume();
 
     void deliver(const Alarm& alarm);
+    /// It is over, and another controller has raised it and does not end it: told where that one's raise was
+    /// acknowledged.
+    void end_for_another(const Alarm& alarm);
     /// As it is known now, here or at another controller; null when nothing is known of it.
     const Alarm* find(const base::FaultId& alarm) const;
     /// The journal holds more of them since.

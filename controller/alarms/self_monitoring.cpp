@@ -102,6 +102,18 @@ base::FaultId agent_lost_id(const base::HostId& host) {
     return id_of(kAgentLost, host.str());
 }
 
+bool is_of_lost_agent(const Alarm& alarm) {
+    return alarm.id == agent_lost_id(alarm.host) || alarm.id == host_unreachable(alarm.host).id;
+}
+
+Alarm ended_alarm(Alarm alarm, std::string_view why, base::WallTime now) {
+    ++alarm.revision;
+    alarm.updated_at = now;
+    alarm.cleared_at = now;
+    alarm.clear_reason = why;
+    return alarm;
+}
+
 std::vector<Alarm> SelfMonitoring::check(const View& view, base::Moment moment) {
     std::vector<Alarm> changed;
     seen_.clear();
@@ -320,12 +332,8 @@ void SelfMonitoring::clear(const base::FaultId& id, const char* why, base::Momen
     if (closed_.contains(id)) return release(id);
     const auto known = alarms_.find(id);
     if (known == alarms_.end() || !known->second.open()) return;
-    Alarm& alarm = known->second;
-    ++alarm.revision;
-    alarm.updated_at = moment.wall;
-    alarm.cleared_at = moment.wall;
-    alarm.clear_reason = why;
-    changed.push_back(alarm);
+    known->second = ended_alarm(known->second, why, moment.wall);
+    changed.push_back(known->second);
 }
 
 /// What it was goes with its last delivery.

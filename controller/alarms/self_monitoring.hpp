@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,11 @@ namespace vitalwire::controller {
 
 /// The id of the alarm that the host's agent is lost.
 base::FaultId agent_lost_id(const base::HostId& host);
+
+/// Its agent is lost, or its host unreachable; not that a controller has lost all of them.
+bool is_of_lost_agent(const Alarm& alarm);
+/// The alarm as it ends.
+Alarm ended_alarm(Alarm alarm, std::string_view why, base::WallTime now);
 
 inline constexpr std::chrono::seconds kTestEventLasts{60};
 

@@ -96,7 +96,8 @@ AlarmManager::Dependencies Core::alarm_dependencies() {
             },
             [this](const HostId& host) { return max_faults(host); },
             [this](const Alarm& alarm) { return maintained(alarm); },
-            [this] { return stall_guard_.holds(context_.output.now(), probe_due()); }};
+            [this] { return stall_guard_.holds(context_.output.now(), probe_due()); },
+            options_.monitoring.controller};
 }
 
 void Core::set_limits(const Options& options) {
@@ -123,8 +124,11 @@ void Core::load(Moment moment) {
     for (const Maintenance& window : context_.rows.load_maintenance())
         static_cast<void>(maintenance_.merge(window, moment.wall));
     alarms_.load(moment.steady);
-    for (const auto& [id, alarm] : alarms_.internal().all())
-        self_monitoring_.restore(alarm);
+    for (const auto& [id, alarm] : alarms_.internal().all()) {
+        const Journal::Record* record = alarms_.journal().find(id);
+        const bool is_peers = record != nullptr && alarm_elsewhere(*record).second != nullptr;
+        if (!is_peers || !is_of_peers_sink(alarm)) self_monitoring_.restore(alarm);
+    }
     for (const Alarm& alarm : context_.rows.load_closed_alarms())
         self_monitoring_.restore_closed(alarm);
     housekeeping_due_ = moment.steady;
@@ -458,43 +462,6 @@ void Core::inventory_changed(const std::vector<GuestChange>& changes, Moment mom
     for (const HostId& host : hosts)
         sync_policies(host);
     groups_.deliver_kept(moment.steady);
-}
-
-bool Core::clear_by_operator(const base::FaultId& fault, const std::string& reason, Moment moment) {
-    if (close_internal(fault, reason, moment)) return true;
-    const TrackedFault* tracked = alarms_.table().find(fault);
-    if (tracked == nullptr || !tracked->fault.open()) return false;
-    log::warning("fault cleared by the operator", {{"fault", fault}, {"reason", reason}});
-    alarms_.note(fault, kClosedEntry, reason, moment.wall);
-    end(*tracked, kByOperator, moment);
-    return true;
-}
-
-bool Core::close_internal(const base::FaultId& id, const std::string& reason, Moment moment) {
-    if (const auto alarm = self_monitoring_.close(id, moment)) {
-        log::warning("alarm closed by the operator", {{"alarm", id}, {"reason", reason}});
-        context_.rows.put_closed_alarm(*alarm);
-        alarms_.note(id, kClosedEntry, reason, moment.wall);
-        alarms_.internal().deliver(*alarm);
-        return true;
-    }
-    // Another controller has raised it: that learns of it by this one's journal.
-    const Alarm* elsewhere = alarms_.internal().find(id);
-    if (elsewhere == nullptr || !elsewhere->open()) return false;
-    log::warning("alarm of another controller closed by the operator", {{"alarm", id}, {"reason", reason}});
-    Alarm closed = *elsewhere;
-    closed.updated_at = moment.wall;
-    closed.cleared_at = moment.wall;
-    closed.clear_reason = kClosedEntry;
-    alarms_.note(id, kClosedEntry, reason, moment.wall);
-    alarms_.note(closed);
-    hold_closed(id, moment.wall, moment);
-    return true;
-}
-
-void Core::hold_closed(const base::FaultId& id, base::WallTime closed_at, Moment moment) {
-    if (const auto held = self_monitoring_.hold_closed(id, fleet_, closed_at, moment))
-        context_.rows.put_closed_alarm(*held);
 }
 
 /// Its agent closes it too, and so at every controller. One of them notifies the sinks: the primary, or any when the

@@ -226,6 +226,15 @@ private:
     void retry_rejected(base::Moment moment);
     void monitor(base::Moment moment);
     void show_problems(base::Moment moment);
+    using PeerAlarmsSince = std::map<base::FaultId, base::TimePoint>;
+    void check_peer_alarms(base::Moment moment);
+    bool peer_alarm_lasts(const base::FaultId& id, base::Millis patience, PeerAlarmsSince& since,
+                          base::Moment moment) const;
+    bool is_of_peers_sink(const Alarm& alarm) const;
+    void relay_failures(PeerAlarmsSince& since, base::Moment moment);
+    void end_refuted(PeerAlarmsSince& since, base::Moment moment);
+    void close_for_peer(const base::FaultId& id, const std::string& raiser, base::Moment moment);
+    void end_closed_for_peers(base::Moment moment);
     const model::GuestReport* registered_where_it_comes_from(const base::HostId& host,
                                                              const model::GuestReport& report) const;
     bool may_report(const base::HostId& host, const base::GuestId& guest, bool withheld) const;
@@ -275,6 +284,8 @@ private:
     Pacing pacing_;
     StallGuard stall_guard_;
     PeerAgents peer_agents_;
+    PeerAlarmsSince peer_alarms_since_;  ///< of which something is to be done from here, when they have lasted
+    std::map<base::FaultId, base::TimePoint> closed_for_peers_;  ///< by then who raised them has ended them
     std::map<base::HostId, base::TimePoint> orphaned_since_;
     Coverage coverage_;
     KnownGuests known_guests_;

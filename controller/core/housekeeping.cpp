@@ -80,6 +80,7 @@ void Core::housekeeping(Moment moment) {
     adopt_orphaned_hosts(moment);
     if (asks_peers()) context_.output.ask_peers();
     monitor(moment);
+    check_peer_alarms(moment);
     show_problems(moment);
     housekeeping_due_ = moment.steady + kHousekeeping;
 }

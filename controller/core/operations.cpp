@@ -300,6 +300,46 @@ void Core::removed_elsewhere(const base::FaultId& fault, const std::string& cont
     forget_host(host, moment);
 }
 
+bool Core::clear_by_operator(const base::FaultId& fault, const std::string& reason, Moment moment) {
+    if (close_internal(fault, reason, moment)) return true;
+    const TrackedFault* tracked = alarms_.table().find(fault);
+    if (tracked == nullptr || !tracked->fault.open()) return false;
+    log::warning("fault cleared by the operator", {{"fault", fault}, {"reason", reason}});
+    alarms_.note(fault, kClosedEntry, reason, moment.wall);
+    end(*tracked, kByOperator, moment);
+    return true;
+}
+
+bool Core::close_internal(const base::FaultId& id, const std::string& reason, Moment moment) {
+    if (const auto alarm = self_monitoring_.close(id, moment)) {
+        log::warning("alarm closed by the operator", {{"alarm", id}, {"reason", reason}});
+        context_.rows.put_closed_alarm(*alarm);
+        alarms_.note(id, kClosedEntry, reason, moment.wall);
+        alarms_.internal().deliver(*alarm);
+        return true;
+    }
+    // Another controller has raised it: that learns of it by this one's journal.
+    const Alarm* elsewhere = alarms_.internal().find(id);
+    if (elsewhere == nullptr || !elsewhere->open()) return false;
+    log::warning("alarm of another controller closed by the operator", {{"alarm", id}, {"reason", reason}});
+    const std::string raiser = alarm_of(*alarms_.journal().find(id)).first;
+    const Alarm closed = ended_alarm(*elsewhere, kClosedEntry, moment.wall);
+    alarms_.note(id, kClosedEntry, reason, moment.wall);
+    if (alarms_.internal().contains(id)) {  // delivered from here too
+        alarms_.internal().deliver(closed);
+        return true;
+    }
+    alarms_.note(closed);
+    hold_closed(id, moment.wall, moment);
+    close_for_peer(id, raiser, moment);
+    return true;
+}
+
+void Core::hold_closed(const base::FaultId& id, base::WallTime closed_at, Moment moment) {
+    if (const auto held = self_monitoring_.hold_closed(id, fleet_, closed_at, moment))
+        context_.rows.put_closed_alarm(*held);
+}
+
 bool Core::acknowledge_by_operator(const base::FaultId& fault, const std::string& note, Moment moment) {
     const TrackedFault* tracked = alarms_.table().find(fault);
     const Alarm* internal = alarms_.internal().find(fault);

@@ -111,8 +111,16 @@ std::vector<base::FaultId> Journal::after(std::uint64_t number, std::size_t limi
 }
 
 std::pair<std::string, const Alarm*> alarm_of(const Journal::Record& record) {
-    std::pair<std::string, const Alarm*> found{"", record.alarm ? &*record.alarm : nullptr};
-    if (found.second != nullptr && found.second->open()) return found;
+    const Alarm* own = record.alarm ? &*record.alarm : nullptr;
+    if (own != nullptr && own->open()) return {"", own};
+    const auto elsewhere = alarm_elsewhere(record);
+    const bool is_later =
+        elsewhere.second != nullptr && (own == nullptr || elsewhere.second->updated_at > own->updated_at);
+    return is_later ? elsewhere : std::pair<std::string, const Alarm*>{"", own};
+}
+
+std::pair<std::string, const Alarm*> alarm_elsewhere(const Journal::Record& record) {
+    std::pair<std::string, const Alarm*> found{"", nullptr};
     for (const auto& [controller, part] : record.others) {
         const bool is_later =
             part.alarm && (found.second == nullptr || part.alarm->updated_at > found.second->updated_at);

@@ -111,6 +111,9 @@ private:
 /// open here as it is here, otherwise as it changed last. Null when the record is of none.
 std::pair<std::string, const Alarm*> alarm_of(const Journal::Record& record);
 
+/// The same at the other controllers alone.
+std::pair<std::string, const Alarm*> alarm_elsewhere(const Journal::Record& record);
+
 /// A sink, and whom it notifies. Two controllers may have sinks of one name that notify different receivers.
 struct SinkOf {
     std::string name;

@@ -69,6 +69,8 @@ struct NotifierContext {
     base::WallTime since{};
     /// No attempt is to begin now; it is pumped when that is over.
     std::function<bool()> held = [] { return false; };
+    /// The host of this controller: a failure of a sink there is not told by that sink. Empty: any is this one's.
+    base::HostId controller{};
 };
 
 }  // namespace vitalwire::controller

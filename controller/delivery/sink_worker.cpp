@@ -118,7 +118,8 @@ void SinkWorker::note_reconciled(std::size_t raised_again, std::size_t cleared_a
 bool SinkWorker::takes(const Alarm& alarm) const {
     // A sink that acts on single guests must not act on one of two copies.
     if (!alarm.guest.empty() && alarm.kind != kRunningTwice) return true;
-    const bool its_own_failure = alarm.kind == kSinkFailing && alarm.detail == name_;
+    const bool its_own_failure = alarm.kind == kSinkFailing && alarm.detail == name_ &&
+                                 (context_.controller.empty() || alarm.host == context_.controller);
     return sink_->takes_hosts() && !its_own_failure;
 }
 

@@ -41,6 +41,11 @@ std::optional<bool> PeerAgents::has(const std::string& controller, const base::H
     return at->second.agents.contains(host);
 }
 
+bool PeerAgents::answers(const std::string& controller) const {
+    const auto at = peers_.find(controller);
+    return at != peers_.end() && at->second.answers;
+}
+
 std::optional<base::Duration> PeerAgents::silent_for(const std::string& controller, base::TimePoint now) const {
     const auto at = peers_.find(controller);
     if (at == peers_.end() || at->second.answers) return std::nullopt;

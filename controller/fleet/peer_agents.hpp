@@ -47,6 +47,7 @@ public:
     bool delivered(const base::HostId& host) const;
     /// Whether the controller has the agent; absent: it is none that is asked, or does not answer.
     std::optional<bool> has(const std::string& controller, const base::HostId& host) const;
+    bool answers(const std::string& controller) const;
     /// It has answered before, and has not for a time; absent: it answers, or never did.
     std::optional<base::Duration> silent_for(const std::string& controller, base::TimePoint now) const;
     /// How many of those that answer have a name before that one.
