@@ -96,7 +96,7 @@ Result<std::string> versioned_endpoint(const std::string& root, std::string_view
     std::string seen;
     for (const json& version : *versions) {
         const std::string id = wire::text_or(version, "id");
-        seen += (seen.empty() ? "" : ", ") + base::escape(id, 32);
+        seen += (seen.empty() ? "" : ", ") + base::excerpt(id, 32);
         const auto number = version_of(id, major);
         const std::string link = self_of(version);
         if (!number || link.empty() || *number <= newest) continue;

@@ -154,7 +154,7 @@ std::string listed(const std::set<std::string>& names) {
     std::string text;
     for (const std::string& name : names)
         text += (text.empty() ? "" : ", ") + name;
-    return base::escape(text, kShownAnswer);
+    return base::excerpt(text, kShownAnswer);
 }
 
 /// The one place of a service. Two regions are two clouds, and either answers about the other's servers that there are
@@ -195,7 +195,7 @@ std::string message_in(const std::string& body) {
 
 std::string describe_answer(const HttpClientResponse& response) {
     std::string text = "HTTP " + std::to_string(response.status);
-    if (!response.body.empty()) text += ": " + base::escape(message_in(response.body), kShownAnswer);
+    if (!response.body.empty()) text += ": " + base::excerpt(message_in(response.body), kShownAnswer);
     return text;
 }
 
@@ -340,7 +340,7 @@ private:
         if (response->status / 100 == 3 && elsewhere != response->headers.end())
             return fail(Errc::unavailable,
                         "Keystone: HTTP " + std::to_string(response->status) + " to " +
-                            base::escape(elsewhere->second, kShownAnswer) +
+                            base::excerpt(elsewhere->second, kShownAnswer) +
                             ": redirects are not followed, expected auth_url to name Keystone itself");
         const bool refused = response->status == 401 || response->status == 403;
         return fail(refused ? Errc::permission : Errc::unavailable, "Keystone: " + describe_answer(*response));
@@ -370,8 +370,8 @@ private:
         const KeystonePlace& before = places_.try_emplace(service, *place).first->second;
         if (access_.region.empty() && before.region != place->region && before.url != place->url)
             return fail(Errc::config, "Keystone's catalog had the " + access_.interface + " endpoint of type '" +
-                                          service + "' in region " + base::escape(before.region, kShownAnswer) +
-                                          ", and has it in region " + base::escape(place->region, kShownAnswer) +
+                                          service + "' in region " + base::excerpt(before.region, kShownAnswer) +
+                                          ", and has it in region " + base::excerpt(place->region, kShownAnswer) +
                                           " now: expected region_name to name one");
         return CloudGrant{session_->token, std::move(place->url)};
     }

@@ -57,7 +57,7 @@ struct PagedList {
 Result<void> check_goes_on(PagedList& listing, const json& page, const char* key, const std::string& path) {
     if (listing.add(page, key)) return {};
     return fail(Errc::malformed, std::string("Nova's list '") + key + "' does not end: " +
-                                     base::escape(path, kShownPage) + " has nothing that the pages before it lack");
+                                     base::excerpt(path, kShownPage) + " has nothing that the pages before it lack");
 }
 
 Result<json> body_of(const Result<HttpClientResponse>& response) {

@@ -108,8 +108,8 @@ Outcome outcome_of(const base::Result<HttpClientResponse>& response) {
     if (status >= 200 && status < 300) return Outcome::confirmed();
     std::string why = "HTTP " + std::to_string(status);
     if (const auto location = response->headers.find("location"); location != response->headers.end())
-        why += " to " + base::escape(location->second, kShownBody) + ", which is not followed";
-    if (!response->body.empty()) why += ": " + base::escape(response->body, kShownBody);
+        why += " to " + base::excerpt(location->second, kShownBody) + ", which is not followed";
+    if (!response->body.empty()) why += ": " + base::excerpt(response->body, kShownBody);
     const bool about_the_message = status == 400 || status == 409 || status == 413 || status == 415 || status == 422;
     const base::Millis delay = runtime::retry_after(*response);
     return about_the_message ? Outcome::refused(std::move(why), delay) : Outcome::retry(std::move(why), delay);

@@ -144,6 +144,10 @@ std::string escape(std::string_view text, std::size_t max_bytes) {
     return out;
 }
 
+std::string excerpt(std::string_view text, std::size_t max_bytes) {
+    return cut_utf8(text, max_bytes) + (text.size() > max_bytes ? "..." : "");
+}
+
 bool is_plain_name(std::string_view text, std::size_t max) {
     const auto plain = [](char c) { return kPlain[static_cast<std::uint8_t>(c)]; };
     return !text.empty() && text.size() <= max && std::all_of(text.begin(), text.end(), plain);

@@ -16,6 +16,10 @@ std::string cut_utf8(std::string_view text, std::size_t max_bytes);
 /// UTF-8 become \n, \", \xNN ...; what is longer than `max_bytes` is cut and ends in "...".
 std::string escape(std::string_view text, std::size_t max_bytes = 512);
 
+/// The start of a text from elsewhere, ending in "..." where it is cut. It is not escaped: that is done once, where it
+/// is shown.
+std::string excerpt(std::string_view text, std::size_t max_bytes);
+
 /// True when `text` has 1 to `max` characters, all of [A-Za-z0-9._-]: what may become a file name, an address or a
 /// metric label.
 bool is_plain_name(std::string_view text, std::size_t max);

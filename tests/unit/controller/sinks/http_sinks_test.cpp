@@ -255,6 +255,20 @@ TEST_F(HttpSinksTest, AUrlIsRequired) {
     EXPECT_THAT(mistakes("type = doctor\n"), ElementsAre("c:1: [sink s] url: is missing"));
 }
 
+TEST_F(HttpSinksTest, WhatAReceiverAnswersIsLeftAsItIsForWhatShowsIt) {
+    runtime::HttpClientResponse answer;
+    answer.status = 404;
+    answer.body = "\x1b[31mgone \\ \"" + std::string(200, 'x');
+    answer.headers["location"] = "http://h/\t";
+    const std::string why = outcome_of(answer).why;
+    EXPECT_THAT(why, HasSubstr("HTTP 404 to http://h/\t, which is not followed: \x1b[31mgone \\ \"x"));
+    EXPECT_THAT(why, ::testing::EndsWith("x..."));
+    g_warnings.clear();
+    log::set_backend([](log::Level, std::string_view text) { g_warnings.emplace_back(text); });
+    log::warning("the receiver fails", {{"why", why}});
+    EXPECT_THAT(g_warnings.at(0), HasSubstr(R"(\x1b[31mgone \\ \"x)")) << "escaped once";
+}
+
 std::vector<std::string> g_lines;
 
 TEST_F(HttpSinksTest, LogWritesEachEventEscaped) {
