@@ -343,9 +343,14 @@ struct Message {
 Result<Message> open(std::string_view datagram) {
     auto data = wire::parse_object(datagram);
     if (!data) return tl::make_unexpected(data.error());
-    const auto version = wire::read_int(*data, "version", kVersion, kVersion);
-    if (!version) return fail(Errc::unsupported_version, version.error().message);
-    return Message{wire::text_or(*data, "type"), std::move(*data)};
+    const auto version = wire::read_any_int(*data, "version");
+    if (!version) return tl::make_unexpected(version.error());
+    if (*version != kVersion)
+        return fail(Errc::unsupported_version,
+                    wire::not_supported(*version) + ", expected " + std::to_string(kVersion));
+    auto type = wire::read_text(*data, "type", 0, kMaxDatagram);
+    if (!type) return tl::make_unexpected(type.error());
+    return Message{std::move(*type), std::move(*data)};
 }
 
 tl::unexpected<base::Error> unknown_type(const std::string& type) {

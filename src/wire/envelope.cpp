@@ -39,7 +39,7 @@ Result<const JsonValue*> read_data(const JsonValue& message, JsonDocument& unpac
 }  // namespace
 
 Result<Envelope> open_envelope(const JsonValue& message, JsonDocument& unpacked) {
-    const auto version = read_int(message, "version", INT64_MIN, INT64_MAX);
+    const auto version = read_any_int(message, "version");
     if (!version) return fail(Errc::malformed, "base layer: " + version.error().message);
     const auto source = read_address(message, "source_addr");
     if (!source) return tl::make_unexpected(source.error());

@@ -145,10 +145,10 @@ constexpr std::array<GroupMessageType, 7> kTypes = {{{"broadcast", Receiver::hos
 Result<void> check_version(const JsonValue& data, Dialect dialect) {
     // cgcs guests and hosts write all kinds of versions here, even the string "version".
     if (dialect == Dialect::cgcs) return {};
-    const auto version = read_int(data, "version", INT64_MIN, INT64_MAX);
+    const auto version = read_any_int(data, "version");
     if (!version) return tl::make_unexpected(version.error());
     if (*version == kGroupVersion) return {};
-    return fail(Errc::unsupported_version, "server-group version " + std::to_string(*version) + " is not supported");
+    return fail(Errc::unsupported_version, "server-group " + not_supported(*version));
 }
 
 /// `text` as a JSON string, quotes included.

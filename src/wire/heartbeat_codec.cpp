@@ -319,10 +319,10 @@ Result<HeartbeatPdu> decode_by_type(const std::array<MessageType, N>& types, con
 
 /// The layer's version, from `first` to `last`: what is no integer is a bad field, another integer another version.
 Result<void> check_version(const JsonValue& data, std::int64_t first, std::int64_t last) {
-    const auto version = read_int(data, "version", INT64_MIN, INT64_MAX);
+    const auto version = read_any_int(data, "version");
     if (!version) return tl::make_unexpected(version.error());
     if (*version >= first && *version <= last) return {};
-    return fail(Errc::unsupported_version, "heartbeat version " + std::to_string(*version) + " is not supported");
+    return fail(Errc::unsupported_version, "heartbeat " + not_supported(*version));
 }
 
 constexpr std::string_view kNewline = "\n";

@@ -24,7 +24,7 @@ Inbound refuse(const JsonValue& data, const base::Error& error, Dialect dialect,
                std::string_view from, std::string_view to, int base_version) {
     // A nack is never answered, or two ends that misunderstand each other would nack without end.
     if (receiver == Receiver::guest || text_or(data, "msg_type") == "nack") return Ignored{error.message};
-    return Refused{make_nack(data, error, dialect), std::string(from), std::string(to), base_version};
+    return Refused{make_nack(data, error, dialect, from), std::string(from), std::string(to), base_version};
 }
 
 Inbound read_heartbeat(const JsonValue& data, Dialect dialect, Receiver receiver, const EnvelopeHeader& header) {
@@ -41,8 +41,7 @@ Inbound read_group(const JsonValue& data, Dialect dialect, Receiver receiver, co
 
 Inbound refuse_version(const Envelope& message, Dialect dialect, Receiver receiver) {
     const std::string_view from = dialect == Dialect::native ? kBaseAddress : kCgcsGroupAddress;
-    const base::Error error{Errc::unsupported_version,
-                            "base layer version " + std::to_string(message.version) + " is not supported"};
+    const base::Error error{Errc::unsupported_version, "base layer " + not_supported(message.version)};
     Inbound refusal = refuse(*message.data, error, dialect, receiver, from, message.source_addr, kBaseVersion);
     if (auto* refused = std::get_if<Refused>(&refusal))
         refused->nack.supported_versions = {kOldestBaseVersion, kBaseVersion};

@@ -6,6 +6,7 @@
 #include <boost/json/src.hpp>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -86,8 +87,12 @@ public:
     bool on_number_part(View, Code&) { return true; }
     bool on_int64(std::int64_t value, View, Code& code) { return add(value, code); }
     bool on_uint64(std::uint64_t value, View, Code& code) { return add(value, code); }
-    bool on_double(double value, View, Code& code) {
-        return std::isfinite(value) ? add(value, code) : refuse("a number out of range", code);
+    bool on_double(double value, View text, Code& code) {
+        if (!std::isfinite(value)) return refuse("a number out of range", code);
+        // An integer that 64 bits do not hold is one all the same, and out of each range.
+        if (text.find_first_of(".eE") != View::npos) return add(value, code);
+        return value > 0 ? add(std::numeric_limits<std::uint64_t>::max(), code)
+                         : add(std::numeric_limits<std::int64_t>::min(), code);
     }
     bool on_bool(bool value, Code& code) { return add(value, code); }
     bool on_null(Code& code) { return add(nullptr, code); }

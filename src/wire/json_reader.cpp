@@ -1,5 +1,6 @@
 #include "wire/json_reader.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <type_traits>
 #include <utility>
@@ -108,6 +109,15 @@ base::Result<std::int64_t> check_int(const JsonValue* value, const char* key, st
     return wrong(key, expected(), kind_of(*value));
 }
 
+base::Result<std::int64_t> check_any_int(const JsonValue* value, const char* key) {
+    const std::string expected = "an integer";
+    if (value == nullptr) return missing(key, expected);
+    if (const auto* number = value->as<std::int64_t>()) return *number;
+    if (const auto* number = value->as<std::uint64_t>())
+        return static_cast<std::int64_t>(std::min<std::uint64_t>(*number, INT64_MAX));
+    return wrong(key, expected, kind_of(*value));
+}
+
 base::Result<std::string_view> check_text(const JsonValue* value, const char* key, std::size_t min_bytes,
                                           std::size_t max_bytes) {
     const auto expected = [&] {
@@ -126,6 +136,11 @@ base::Result<bool> check_bool(const JsonValue* value, const char* key) {
     const bool* flag = value->as<bool>();
     if (flag == nullptr) return wrong(key, "true or false", kind_of(*value));
     return *flag;
+}
+
+std::string not_supported(std::int64_t version) {
+    const char* beyond = version == INT64_MAX ? " or more" : version == INT64_MIN ? " or less" : "";
+    return "version " + std::to_string(version) + beyond + " is not supported";
 }
 
 std::string text_or(const JsonValue& object, const char* key, std::string fallback) {

@@ -29,6 +29,8 @@ std::optional<JsonValue> member(const nlohmann::json& object, const char* key);
 // Whether a member, or none, is what it should be. A failure is bad_field and names the key, what was expected and what
 // was found. Text points into where the member came from.
 base::Result<std::int64_t> check_int(const JsonValue* value, const char* key, std::int64_t min, std::int64_t max);
+/// Any integer. Of one that 64 bits do not hold the nearest that they do.
+base::Result<std::int64_t> check_any_int(const JsonValue* value, const char* key);
 base::Result<std::string_view> check_text(const JsonValue* value, const char* key, std::size_t min_bytes,
                                           std::size_t max_bytes);
 base::Result<bool> check_bool(const JsonValue* value, const char* key);
@@ -38,6 +40,11 @@ template <class Object>
 base::Result<std::int64_t> read_int(const Object& object, const char* key, std::int64_t min, std::int64_t max) {
     const auto found = member(object, key);
     return check_int(found ? &*found : nullptr, key, min, max);
+}
+template <class Object>
+base::Result<std::int64_t> read_any_int(const Object& object, const char* key) {
+    const auto found = member(object, key);
+    return check_any_int(found ? &*found : nullptr, key);
 }
 template <class Object>
 base::Result<std::int64_t> read_int_or(const Object& object, const char* key, std::int64_t fallback, std::int64_t min,
@@ -67,6 +74,9 @@ base::Result<bool> read_bool(const Object& object, const char* key) {
     const auto found = member(object, key);
     return check_bool(found ? &*found : nullptr, key);
 }
+
+/// "version 7 is not supported", as far as `read_any_int` says which.
+std::string not_supported(std::int64_t version);
 
 // Lenient reading, for files of our own and for peers whose fields are optional: nullptr-free, never fails.
 std::string text_or(const JsonValue& object, const char* key, std::string fallback = {});

@@ -100,16 +100,18 @@ Result<Nack> decode_cgcs_group_nack(const JsonValue& data) {
     return in.finish(std::move(nack));
 }
 
-Nack make_nack(const JsonValue& data, const base::Error& error, Dialect dialect) {
+Nack make_nack(const JsonValue& data, const base::Error& error, Dialect dialect, std::string_view from) {
     const bool cgcs = dialect == Dialect::cgcs;
+    const bool of_any_layer = cgcs || from == kBaseAddress;
     Nack nack;
     nack.code = error.code;
     nack.message = base::cut_utf8(error.message, kMaxReason);
     const std::string type = base::cut_utf8(text_or(data, "msg_type"), kMaxMsgType);
     nack.orig_msg_type = type.empty() ? "unknown" : type;
-    nack.invocation_id =
-        read_valid(data, "invocation_id", cgcs ? -kCgcsInvocationLimit : 0, cgcs ? kCgcsInvocationLimit : kMaxInt31);
-    nack.seq = read_valid(data, "seq", 0, kMaxInt31);
+    if (of_any_layer || (from == kHeartbeatAddress && type == "init"))
+        nack.invocation_id = read_valid(data, "invocation_id", cgcs ? -kCgcsInvocationLimit : 0,
+                                        cgcs ? kCgcsInvocationLimit : kMaxInt31);
+    if (of_any_layer || from == kGroupAddress) nack.seq = read_valid(data, "seq", 0, kMaxInt31);
     if (error.code == Errc::too_large) nack.max_payload = kMaxPayload;
     if (error.code == Errc::unsupported_version) {
         nack.supported_versions = {cgcs ? kCgcsHeartbeatVersion : kHeartbeatVersion};

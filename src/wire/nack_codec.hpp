@@ -17,7 +17,8 @@ base::Result<Nack> decode_nack(const JsonValue& data);
 nlohmann::json cgcs_group_nack_to_json(const Nack& nack, int base_version);
 base::Result<Nack> decode_cgcs_group_nack(const JsonValue& data);
 
-/// The answer to a `data` that could not be decoded or is not allowed: what was asked, and why not.
-Nack make_nack(const JsonValue& data, const base::Error& error, Dialect dialect);
+/// The answer to a `data` that could not be decoded or is not allowed: what was asked, and why not. `from`: the address
+/// of the layer that refuses it, whose nacks echo what its page lists.
+Nack make_nack(const JsonValue& data, const base::Error& error, Dialect dialect, std::string_view from);
 
 }  // namespace vitalwire::wire

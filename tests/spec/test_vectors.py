@@ -60,7 +60,7 @@ def split(message, channel):
 
 
 def is_integer(value):
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def pdu_schema(folder, msg_type, direction):

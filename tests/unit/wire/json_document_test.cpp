@@ -94,6 +94,10 @@ private:
 };
 
 bool same(const json& a, const json& b) {
+    // An integer that 64 bits do not hold: a fraction there, the nearest integer here.
+    if (a.is_number_float() && b.is_number_integer())
+        return a.get<double>() > 0 ? b == UINT64_MAX && a.get<double>() >= 0x1p64
+                                   : b == INT64_MIN && a.get<double>() <= -0x1p63;
     if (a.is_number_float() && b.is_number_float()) {
         const auto x = a.get<double>();
         const auto y = b.get<double>();

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "read_text.hpp"
+
 namespace vitalwire::wire {
 namespace {
 
@@ -69,6 +71,22 @@ TEST(ReadField, NamesTheKeyWhatWasExpectedAndWhatWasFound) {
     EXPECT_EQ(read_text(object, "s", 1, 4).error().message,
               "key 's': expected a string of 1 to 4 bytes, found 0 bytes");
     EXPECT_EQ(read_bool(object, "b").error().message, "key 'b': expected true or false, found a number");
+}
+
+TEST(ReadField, TakesAnIntegerOfAnySizeForOne) {
+    const Text text(R"({"n":7,"edge":9223372036854775808,"huge":1180591620717411303424,"low":-9223372036854775809,)"
+                    R"("f":1e30,"s":"7"})");
+    EXPECT_EQ(read_any_int(text.root(), "n"), 7);
+    EXPECT_EQ(read_any_int(text.root(), "edge"), INT64_MAX);
+    EXPECT_EQ(read_any_int(text.root(), "huge"), INT64_MAX);
+    EXPECT_EQ(read_any_int(text.root(), "low"), INT64_MIN);
+    EXPECT_EQ(read_any_int(text.root(), "f").error().message, "key 'f': expected an integer, found a fraction");
+    EXPECT_EQ(read_any_int(text.root(), "s").error().message, "key 's': expected an integer, found a string");
+    EXPECT_EQ(read_any_int(text.root(), "none").error().message, "key 'none' is missing, expected an integer");
+    EXPECT_EQ(read_any_int(to_json(text.root()), "huge"), INT64_MAX);
+    EXPECT_FALSE(read_int(text.root(), "huge", 0, INT64_MAX));
+    EXPECT_EQ(not_supported(7), "version 7 is not supported");
+    EXPECT_EQ(not_supported(INT64_MAX), "version 9223372036854775807 or more is not supported");
 }
 
 TEST(Dump, ReplacesBytesThatAreNoTextInsteadOfThrowing) {
