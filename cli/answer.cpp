@@ -2,7 +2,9 @@
 
 #include <tuple>
 
+#include "base/clock.hpp"
 #include "base/text.hpp"
+#include "cli/human.hpp"
 #include "wire/json_reader.hpp"
 
 namespace vitalwire::cli {
@@ -52,8 +54,31 @@ void sort_faults(std::vector<const json*>& faults) {
             return std::pair(text_or(fault, "state") == "cleared", rank(kSeverities, text_or(fault, "severity")));
         };
         // Times in this form sort as text.
-        return std::pair(key(*a), text_or(*b, "opened_at")) < std::pair(key(*b), text_or(*a, "opened_at"));
+        return std::pair(key(*a), opened_here(*b)) < std::pair(key(*b), opened_here(*a));
     });
+}
+
+std::string opened_here(const json& fault) {
+    return text_or(fault, "received_at", text_or(fault, "opened_at"));
+}
+
+std::string updated_here(const json& fault) {
+    return text_or(fault, "changed_at", text_or(fault, "updated_at"));
+}
+
+std::string cleared_here(const json& fault) {
+    const std::string cleared = text_or(fault, "cleared_at");
+    return cleared.empty() ? cleared : text_or(fault, "changed_at", cleared);
+}
+
+std::string by_its_host(const std::string& at, const std::string& here) {
+    /// So far a report may be behind what it tells.
+    constexpr std::chrono::seconds kSameTime{2};
+    const base::WallTime theirs = base::from_iso8601(at);
+    const base::WallTime ours = base::from_iso8601(here);
+    if (theirs == base::WallTime{} || ours == base::WallTime{}) return {};
+    if (std::chrono::abs(theirs - ours) <= kSameTime) return {};
+    return human_time(theirs) + " by the clock of its host";
 }
 
 std::string number(const json& object, const char* key) {

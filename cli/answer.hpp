@@ -59,6 +59,13 @@ std::string counts_of(const nlohmann::json& document, const char* key, std::span
 std::string subject_of(const nlohmann::json& fault);
 /// "silent: disk is full"
 std::string why(const nlohmann::json& fault);
+// When a fault opened, and when it last changed or ended: by the clock of the controller that answers where that tells
+// it, else as the fault has it.
+std::string opened_here(const nlohmann::json& fault);
+std::string updated_here(const nlohmann::json& fault);
+std::string cleared_here(const nlohmann::json& fault);
+/// "2026-12-02 10:00:05Z by the clock of its host"; empty when that is not another time than `here`, or one is missing.
+std::string by_its_host(const std::string& at, const std::string& here);
 /// "2 acknowledged, doctor retries: connection refused".
 std::string delivery_of(const nlohmann::json& fault);
 

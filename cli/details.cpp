@@ -106,10 +106,13 @@ void add_undelivered(Lines& out, const json& document, WallTime now, const Style
         style);
 }
 
-std::string time_of(const json& object, const char* key, WallTime now) {
-    const std::string text = text_or(object, key);
+std::string time_text(const std::string& text, WallTime now) {
     const WallTime time = base::from_iso8601(text);
     return time == WallTime{} ? "" : human_time(time) + ", " + human_age(text, now);
+}
+
+std::string time_of(const json& object, const char* key, WallTime now) {
+    return time_text(text_or(object, key), now);
 }
 
 Table journal_table(const json& fault, WallTime now, const Style& style) {
@@ -247,9 +250,13 @@ Lines fault_view(const json& document, WallTime now, const Style& style) {
     properties.add("maintenance", maintenance_of(document), Tone::warning);
     properties.add("detail", why(document));
     properties.add("wanted action", text_or(document, "corrective_action"));
-    properties.add("opened", time_of(document, "opened_at", now));
-    properties.add("updated", time_of(document, "updated_at", now));
-    properties.add("cleared", join({time_of(document, "cleared_at", now), text_or(document, "clear_reason")}, ": "));
+    const auto when = [&](const std::string& here, const char* key) {
+        return join({time_text(here, now), by_its_host(text_or(document, key), here)}, ", ");
+    };
+    const std::string cleared = cleared_here(document);
+    properties.add("opened", when(opened_here(document), "opened_at"));
+    if (cleared.empty()) properties.add("updated", when(updated_here(document), "updated_at"));
+    properties.add("cleared", join({when(cleared, "cleared_at"), text_or(document, "clear_reason")}, ": "));
     Lines out = properties.take();
     add_section(out, deliveries_table(document), style);
     add_section(out, journal_table(document, now, style), style);

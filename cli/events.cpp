@@ -23,6 +23,10 @@ std::vector<const json*> entries_of(const json& document) {
     return out;
 }
 
+const std::string& or_else(const std::string& time, const std::string& otherwise) {
+    return time.empty() ? otherwise : time;
+}
+
 }  // namespace
 
 json make_event(const char* event, const std::string& time, const json& fault) {
@@ -45,13 +49,11 @@ json history(const json& faults, std::optional<WallTime> since, std::optional<Wa
         add("cleared", text_or(times, "cleared_at"), alarm);
     };
     for (const json* fault : entries_of(faults)) {
-        const std::string opened = text_or(*fault, "opened_at");
-        const std::string updated = text_or(*fault, "updated_at");
-        add("opened", opened, *fault);
+        add("opened", opened_here(*fault), *fault);
         if (text_or(*fault, "state") == "cleared") {
-            add("cleared", text_or(*fault, "cleared_at"), *fault);
-        } else if (updated != opened) {
-            add("updated", updated, *fault);
+            add("cleared", cleared_here(*fault), *fault);
+        } else if (text_or(*fault, "updated_at") != text_or(*fault, "opened_at")) {
+            add("updated", updated_here(*fault), *fault);
         }
         for (const json* earlier : listed(*fault, "earlier"))
             add_earlier(*earlier, *fault);
@@ -74,9 +76,9 @@ Changes changes(const OpenFaults& before, const OpenFaults& now, const std::stri
     for (const auto& [id, fault] : now) {
         const auto earlier = before.find(id);
         if (earlier == before.end()) {
-            out.events.push_back(make_event("opened", text_or(fault, "opened_at", time), fault));
+            out.events.push_back(make_event("opened", or_else(opened_here(fault), time), fault));
         } else if (int_or(fault, "revision", 0) != int_or(earlier->second, "revision", 0)) {
-            out.events.push_back(make_event("updated", text_or(fault, "updated_at", time), fault));
+            out.events.push_back(make_event("updated", or_else(updated_here(fault), time), fault));
         }
     }
     for (const auto& [id, fault] : before) {
@@ -85,12 +87,19 @@ Changes changes(const OpenFaults& before, const OpenFaults& now, const std::stri
     return out;
 }
 
+std::string time_by_host(const json& event, const json& fault) {
+    const std::string what = text_or(event, "event");
+    const char* key = what == "opened" ? "opened_at" : what == "cleared" ? "cleared_at" : "updated_at";
+    return by_its_host(text_or(fault, key), text_or(event, "time"));
+}
+
 std::string event_line(const json& event) {
     const json empty = json::object();
     const json* found = wire::find(event, "fault");
     const json& fault = found == nullptr ? empty : *found;
     const std::string what = text_or(event, "event");
-    const std::string reason = what == "cleared" ? text_or(fault, "clear_reason") : why(fault);
+    const std::string reason =
+        join({what == "cleared" ? text_or(fault, "clear_reason") : why(fault), time_by_host(event, fault)}, "; ");
     return human_time(base::from_iso8601(text_or(event, "time"))) + ' ' + base::escape(what) + ' ' +
            safe(fault, "severity") + ' ' + safe(fault, "kind") + " of " + base::escape(subject_of(fault)) +
            (reason.empty() ? "" : ", " + base::escape(reason));

@@ -28,6 +28,8 @@ struct Changes {
 Changes changes(const OpenFaults& before, const OpenFaults& now, const std::string& time);
 
 nlohmann::json make_event(const char* event, const std::string& time, const nlohmann::json& fault);
+/// As by_its_host of the time at which the event happened, of that fault.
+std::string time_by_host(const nlohmann::json& event, const nlohmann::json& fault);
 /// "2026-11-22 06:05:08Z opened critical heartbeat_lost of guest g-1 on c1, silent", escaped.
 std::string event_line(const nlohmann::json& event);
 

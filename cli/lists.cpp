@@ -2,6 +2,7 @@
 #include <tuple>
 
 #include "cli/answer.hpp"
+#include "cli/events.hpp"
 #include "cli/human.hpp"
 #include "cli/round_trips.hpp"
 #include "cli/views.hpp"
@@ -104,7 +105,7 @@ Table faults_table(const json& document, WallTime now, const Style& style) {
     for (const json* fault : faults) {
         const std::string severity = text_or(*fault, "severity");
         const bool cleared = text_or(*fault, "state") == "cleared";
-        Cell end = Cell::time(text_or(*fault, "cleared_at"), now, style);
+        Cell end = Cell::time(cleared_here(*fault), now, style);
         const std::string unconfirmed = cleared ? "" : human_age(text_or(*fault, "unconfirmed_since"), now);
         if (cleared && !style.wide) end.text = join({end.text, clear_reason(*fault)}, ", ");
         table.add({{severity, cleared ? Tone::plain : tone_of_severity(severity)},
@@ -113,7 +114,7 @@ Table faults_table(const json& document, WallTime now, const Style& style) {
                    text_or(*fault, "guest"),
                    name_of(*fault),
                    text_or(*fault, "host"),
-                   Cell::time(text_or(*fault, "opened_at"), now, style),
+                   Cell::time(opened_here(*fault), now, style),
                    std::move(end),
                    join({why(*fault), unconfirmed.empty() ? "" : "unconfirmed, last confirmed " + unconfirmed}, "; "),
                    delivery_of(*fault),
@@ -204,7 +205,7 @@ Table events_table(const json& document, WallTime now, const Style& style) {
                    text_or(fault, "guest"),
                    name_of(fault),
                    text_or(fault, "host"),
-                   what == "cleared" ? clear_reason(fault) : why(fault),
+                   join({what == "cleared" ? clear_reason(fault) : why(fault), time_by_host(*event, fault)}, "; "),
                    text_or(fault, "id")});
     }
     return table;

@@ -137,7 +137,7 @@ private:
     void begin_after(const json& newest) {
         for (const json* fault : listed(newest, "faults")) {
             known_.insert(wire::text_or(*fault, "id"));
-            if (!wire::text_or(newest, "next").empty()) known_until_ = wire::text_or(*fault, "opened_at");
+            if (!wire::text_or(newest, "next").empty()) known_until_ = opened_here(*fault);
         }
     }
 
@@ -172,13 +172,13 @@ private:
             bool any_new = false;
             for (const json* fault : listed(*page, "faults")) {
                 const std::string id = wire::text_or(*fault, "id");
-                if (wire::text_or(*fault, "opened_at") < known_until_) continue;
+                if (opened_here(*fault) < known_until_) continue;
                 const bool is_open = wire::text_or(*fault, "state") != "cleared";
                 if (is_open && !now.contains(id)) continue;  // the next answer has it
                 if (!known_.insert(id).second) continue;
                 any_new = true;
                 // Another controller's history has what ended before, too.
-                const bool is_old = moved && base::from_iso8601(wire::text_or(*fault, "cleared_at")) < asked;
+                const bool is_old = moved && base::from_iso8601(cleared_here(*fault)) < asked;
                 if (!is_open && !is_old && !now.contains(id) && !last_.contains(id)) ended.push_back(*fault);
             }
             after = any_new ? wire::text_or(*page, "next") : "";
@@ -200,7 +200,7 @@ private:
             const auto known = listed_ones.find(id);
             const auto fault = known != listed_ones.end() ? Result<json>(*known->second) : ended(gone);
             if (!fault) return tl::make_unexpected(fault.error());
-            const std::string time = wire::text_or(*fault, "cleared_at");
+            const std::string time = cleared_here(*fault);
             found.events.push_back(make_event("cleared", time.empty() ? now : time, *fault));
         }
         return {};

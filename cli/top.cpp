@@ -53,10 +53,9 @@ std::vector<Item> fault_items(const json& faults, WallTime now) {
                                     : name.empty()                   ? text_or(*fault, "guest")
                                                                      : name;
         const std::string host = text_or(*fault, "guest").empty() ? "" : text_or(*fault, "host");
-        out.push_back(
-            {base::escape(severity + ' ' + text_or(*fault, "kind")),
-             base::escape(join({subject, host, human_age(text_or(*fault, "opened_at"), now), why(*fault)}, "  ")),
-             tone_of_severity(severity)});
+        out.push_back({base::escape(severity + ' ' + text_or(*fault, "kind")),
+                       base::escape(join({subject, host, human_age(opened_here(*fault), now), why(*fault)}, "  ")),
+                       tone_of_severity(severity)});
     }
     return out;
 }

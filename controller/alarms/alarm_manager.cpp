@@ -176,8 +176,8 @@ void AlarmManager::release_withheld() {
 }
 
 void AlarmManager::take(FaultTable::Entry entry) {
-    if (entry.change == FaultTable::Change::cleared)
-        entry.tracked = list_.table().set_ended(entry.tracked.fault.id, context_.now().steady);
+    if (entry.change != FaultTable::Change::none)
+        entry.tracked = list_.table().set_changed(entry.tracked.fault.id, context_.now());
     count(entry);
     note(entry);
     if (entry.change != FaultTable::Change::none) name(entry.tracked);

@@ -1,5 +1,6 @@
 #include "controller/alarms/fault_table.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "controller/alarms/evidence.hpp"
@@ -28,6 +29,15 @@ Alarm to_alarm(const TrackedFault& tracked) {
     if (tracked.by_evidence) alarm.ended = tracked.ended;
     set_names(alarm, tracked.names);
     return alarm;
+}
+
+base::WallTime received_here(const TrackedFault& tracked) {
+    return tracked.received_at == base::WallTime{} ? tracked.fault.opened_at : tracked.received_at;
+}
+
+base::WallTime changed_here(const TrackedFault& tracked) {
+    if (tracked.changed_at != base::WallTime{}) return tracked.changed_at;
+    return std::max(tracked.fault.cleared_at.value_or(tracked.fault.updated_at), received_here(tracked));
 }
 
 void FaultTable::restore(const TrackedFault& tracked) {
@@ -137,16 +147,18 @@ const TrackedFault& FaultTable::set_end(const base::FaultId& fault, const std::s
     return tracked;
 }
 
-const TrackedFault& FaultTable::set_ended(const base::FaultId& fault, base::TimePoint now) {
+const TrackedFault& FaultTable::set_changed(const base::FaultId& fault, base::Moment now) {
     TrackedFault& tracked = faults_.at(fault);
     if (is_evidence(tracked.fault.clear_reason)) tracked.by_evidence = true;
-    tracked.ended = now;
+    tracked.ended = now.steady;
     return tracked;
 }
 
 void FaultTable::set_withheld(const base::FaultId& fault, bool withheld) {
     const auto at = faults_.find(fault);
     if (at != faults_.end()) at->second.withheld = withheld;
+    tracked.changed_at = now.wall;
+    if (tracked.fault.open()) return tracked;
 }
 
 void FaultTable::set_unconfirmed(const base::FaultId& fault, const Unconfirmed& why) {

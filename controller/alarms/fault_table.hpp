@@ -10,8 +10,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "base/moment.hpp"
 #include "base/result.hpp"
 #include "controller/model/alarm.hpp"
 #include "model/fault.hpp"
@@ -46,7 +46,13 @@ struct TrackedFault {
     base::TimePoint received{};  ///< the moment of received_at
     bool by_evidence = false;    ///< a controller has ended it: `cleared_at` is not by its agent's clock
     base::TimePoint ended{};     ///< when that became known here
+    /// When it last opened, changed or ended as this controller saw it, by its clock; the epoch: not known.
+    base::WallTime changed_at{};
 };
+
+// What this controller saw when, by its own clock: what is said of a time does not hang on the clock of a fault's host.
+base::WallTime received_here(const TrackedFault& tracked);
+base::WallTime changed_here(const TrackedFault& tracked);
 
 /// As the sinks are to be notified of it.
 Alarm to_alarm(const TrackedFault& tracked);
@@ -87,8 +93,8 @@ public:
     void set_received(const base::FaultId& fault, base::TimePoint now);
     /// How and when it ended, as another controller saw it; the fault as it is then.
     const TrackedFault& set_end(const base::FaultId& fault, const std::string& why, base::WallTime at);
-    /// It ended just now; the fault as it is then.
-    const TrackedFault& set_ended(const base::FaultId& fault, base::TimePoint now);
+    /// It opened, changed or ended just now; the fault as it is then.
+    const TrackedFault& set_changed(const base::FaultId& fault, base::Moment now);
     /// Another agent reports the fault from now on: its host was renamed.
     void transfer(const base::FaultId& fault, const base::HostId& host);
     void set_withheld(const base::FaultId& fault, bool withheld);

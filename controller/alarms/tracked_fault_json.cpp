@@ -34,6 +34,7 @@ json to_json(const TrackedFault& tracked) {
     json row = {{"host", tracked.host.str()},
                 {"fault", bus::to_json(tracked.fault)},
                 {"received_at", base::to_iso8601(tracked.received_at)}};
+    if (tracked.changed_at != base::WallTime{}) row["changed_at"] = base::to_iso8601(tracked.changed_at);
     if (tracked.withheld) row["withheld"] = true;
     if (json names = to_row(tracked.names); !names.empty()) row["names"] = std::move(names);
     if (tracked.unconfirmed) {
@@ -55,6 +56,7 @@ std::optional<TrackedFault> tracked_fault_from_json(const json& row) {
                          {},
                          wire::bool_or(row, "withheld", false),
                          names_from(row)};
+    tracked.changed_at = base::from_iso8601(wire::text_or(row, "changed_at"));
     const base::WallTime since = base::from_iso8601(wire::text_or(row, "unconfirmed_since"));
     if (since != base::WallTime{}) tracked.unconfirmed = Unconfirmed{since, wire::text_or(row, "unconfirmed_why")};
     return tracked;

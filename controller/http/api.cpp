@@ -160,6 +160,8 @@ json fault_entry(const ApiContext& context, const TrackedFault& tracked) {
     const InventoryGuest* guest = context.inventory.guest(tracked.fault.guest);
     entry["display_name"] = guest == nullptr ? "" : guest->display_name;
     entry["host"] = tracked.host.str();
+    entry["received_at"] = base::to_iso8601(received_here(tracked));
+    entry["changed_at"] = base::to_iso8601(changed_here(tracked));
     entry["deliveries"] = json::array();
     if (tracked.withheld) entry["withheld"] = true;
     if (tracked.fault.open()) add_maintenance(entry, context, tracked.fault.guest, tracked.host);
@@ -252,14 +254,13 @@ HttpResponse status(const ApiContext& context, const HttpRequest& request) {
     });
 }
 
-/// `?since=` and `?until=` of the faults: those to which something happened in that time.
+/// `?since=` and `?until=` of the faults: those to which something happened in that time, by the clock here.
 struct Period {
     std::optional<base::WallTime> since;
     std::optional<base::WallTime> until;
 
-    bool has(const model::Fault& fault) const {
-        const base::WallTime last = std::max(fault.updated_at, fault.cleared_at.value_or(fault.opened_at));
-        return (!since || last >= *since) && (!until || fault.opened_at <= *until);
+    bool has(const TrackedFault& tracked) const {
+        return (!since || changed_here(tracked) >= *since) && (!until || received_here(tracked) <= *until);
     }
 };
 
@@ -275,7 +276,7 @@ base::Result<Period> period_of(const HttpRequest& request) {
     return period;
 }
 
-/// The faults in the order in which they were opened, the newest first, or the worst first and of those the newest.
+/// The faults in the order in which they were received, the newest first, or the worst first and of those the newest.
 /// The history is gone through, and the faults are put in order, a few at a time as they are asked for: a hundred
 /// thousand at once would be too long a turn.
 class FaultList {
@@ -312,8 +313,8 @@ public:
     }
 
 private:
-    /// How bad, where that counts; when; its id.
-    using Place = std::tuple<int, base::WallTime, std::string>;
+    /// How bad, where that counts; when it came, and, of those that came together, when it was found; its id.
+    using Place = std::tuple<int, base::WallTime, base::WallTime, std::string>;
     /// A turn of the loop asks 500 times: about a millisecond's work.
     static constexpr int kCollectedAtOnce = 2;
 
@@ -323,18 +324,19 @@ private:
         auto at = all_ ? history.upper_bound(seen_) : history.end();
         for (int i = 0; i < kCollectedAtOnce && at != history.end(); ++i, ++at) {
             seen_ = at->first;
-            add(at->second.tracked.fault);
+            add(at->second.tracked);
         }
         if (at != history.end()) return;
         for (const auto& [id, tracked] : context_.alarms().table().all())
-            add(tracked.fault);
+            add(tracked);
         collected_ = true;
     }
 
-    void add(const model::Fault& fault) {
+    void add(const TrackedFault& tracked) {
+        const model::Fault& fault = tracked.fault;
         if ((only_open_ && !fault.open()) || (!guest_.empty() && fault.guest.str() != guest_)) return;
-        if (!period_.has(fault)) return;
-        Place place = place_of(fault);
+        if (!period_.has(tracked)) return;
+        Place place = place_of(tracked);
         if (begin_ && !is_before(*begin_, place)) return;
         heap_.push_back(std::move(place));
         std::push_heap(heap_.begin(), heap_.end(), later_);
@@ -350,17 +352,17 @@ private:
         std::make_heap(heap_.begin(), heap_.end(), later_);
     }
 
-    Place place_of(const model::Fault& fault) const {
-        const std::string_view severity = worst_first_ ? model::severity(fault.kind) : "";
+    Place place_of(const TrackedFault& tracked) const {
+        const std::string_view severity = worst_first_ ? model::severity(tracked.fault.kind) : "";
         const int rank = severity == "critical" ? 2 : severity == "major" ? 1 : 0;
-        return {rank, fault.opened_at, fault.id.str()};
+        return {rank, received_here(tracked), tracked.fault.opened_at, tracked.fault.id.str()};
     }
 
     bool is_before(const Place& a, const Place& b) const { return newest_first_ ? b < a : a < b; }
     Place place_of(const FaultId& id) const {
-        if (const TrackedFault* tracked = context_.alarms().table().find(id)) return place_of(tracked->fault);
+        if (const TrackedFault* tracked = context_.alarms().table().find(id)) return place_of(*tracked);
         const FaultHistory::Entry* past = context_.alarms().history().find(id);
-        return past == nullptr ? Place{} : place_of(past->tracked.fault);
+        return past == nullptr ? Place{} : place_of(past->tracked);
     }
     json entry_of(const FaultId& id) const {
         if (const TrackedFault* tracked = context_.alarms().table().find(id)) return tracked_entry(context_, *tracked);

@@ -126,6 +126,7 @@ void set_back(Journal::Part& journal, std::chrono::microseconds ahead) {
         entry.at -= ahead;
         entry.first_at -= ahead;
     }
+    if (past.changed_at != base::WallTime{}) past.changed_at -= ahead;
     if (journal.alarm) set_back(*journal.alarm, ahead);
 }
 

@@ -65,14 +65,18 @@ const SEVERITIES = ['critical', 'major', 'warning'];
 /** The worst first, and of those alike the newest. */
 export function worstFirst(faults) {
   const rank = (fault) => SEVERITIES.indexOf(fault.severity);
-  return [...faults].sort((a, b) => rank(a) - rank(b) || b.opened_at.localeCompare(a.opened_at));
+  return [...faults].sort((a, b) => rank(a) - rank(b) || openedHere(b).localeCompare(openedHere(a)));
 }
+
+// By the clock of the controller, where it tells that: a fault's own times are by the clock of its host.
+export const openedHere = (fault) => fault.received_at ?? fault.opened_at;
+export const clearedHere = (fault) => fault.cleared_at && (fault.changed_at ?? fault.cleared_at);
 
 /** What opened and what ended, the newest first. */
 export function eventsOf(faults) {
   const events = faults.flatMap((fault) => {
-    const opened = { at: fault.opened_at, what: 'opened', fault };
-    return fault.cleared_at ? [opened, { at: fault.cleared_at, what: 'cleared', fault }] : [opened];
+    const opened = { at: openedHere(fault), what: 'opened', fault };
+    return fault.cleared_at ? [opened, { at: clearedHere(fault), what: 'cleared', fault }] : [opened];
   });
   return events.sort((a, b) => b.at.localeCompare(a.at));
 }

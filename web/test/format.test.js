@@ -43,6 +43,11 @@ test('a fault that is over has two events', () => {
   assert.deepEqual(events, ['a cleared', 'b opened', 'a opened']);
 });
 
+test('events are by the clock of the controller', () => {
+  const fault = { id: 'a', opened_at: '9', received_at: '3', cleared_at: '1', changed_at: '4' };
+  assert.deepEqual(eventsOf([fault]).map((event) => [event.what, event.at]), [['cleared', '4'], ['opened', '3']]);
+});
+
 test('a query has only what has a value', () => {
   assert.equal(withQuery('/v1/guests', { match: 'a b', state: '' }), '/v1/guests?match=a+b');
   assert.equal(withQuery('/v1/guests', {}), '/v1/guests');

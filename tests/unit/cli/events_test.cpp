@@ -49,6 +49,23 @@ TEST(History, IsInTheOrderOfTime) {
                             "2026-11-22 06:03:00Z cleared critical heartbeat_lost of guest g-1 (web) on c1, answered"));
 }
 
+TEST(History, IsByTheClockOfTheControllerAndNamesTheTimeOfTheHost) {
+    json wrong = fault("a", "59", "01");
+    wrong["received_at"] = "2026-11-22T06:10:00.000000Z";
+    wrong["changed_at"] = "2026-11-22T06:20:00.000000Z";
+    json right = fault("b", "15");
+    right["received_at"] = right["changed_at"] = "2026-11-22T06:15:01.900000Z";
+    const json all = {{"faults", {wrong, right}}};
+    EXPECT_THAT(lines(history(all, at("09"), {})["events"]),
+                ElementsAre("2026-11-22 06:10:00Z opened critical heartbeat_lost of guest g-1 (web) on c1, silent; "
+                            "2026-11-22 06:59:00Z by the clock of its host",
+                            "2026-11-22 06:15:01Z opened critical heartbeat_lost of guest g-1 (web) on c1, silent",
+                            "2026-11-22 06:20:00Z cleared critical heartbeat_lost of guest g-1 (web) on c1, answered; "
+                            "2026-11-22 06:01:00Z by the clock of its host"));
+    EXPECT_THAT(history(all, at("16"), {})["events"], SizeIs(1));
+    EXPECT_THAT(history(all, {}, at("12"))["events"], SizeIs(1));
+}
+
 TEST(History, IsOfThePeriodOnly) {
     const json all = {{"faults", {fault("b", "02"), fault("a", "01", "03")}}};
     EXPECT_THAT(history(all, at("02"), {})["events"], SizeIs(2));

@@ -269,6 +269,27 @@ TEST_F(OperationsTest, MaintenanceIsForgottenDaysAfterItsEnd) {
     EXPECT_THAT(core->maintenance().all(), IsEmpty());
 }
 
+TEST_F(OperationsTest, WhenAFaultCameAndWentIsKnownByTheClockHereOverARestart) {
+    place("g1", "compute-1");
+    up(hello("compute-1"));
+    model::Fault wrong = f1;
+    wrong.opened_at = moment.wall + hours(24);
+    const base::WallTime came = moment.wall;
+    report("compute-1", wrong);
+    pass(minutes(3));
+    EXPECT_EQ(changed_here(*tracked("f1")), came);
+    wrong.revision = 2;
+    wrong.cleared_at = moment.wall - hours(24);
+    const base::WallTime went = moment.wall;
+    report("compute-1", wrong);
+    pass(seconds(1));
+    restart();
+    const FaultHistory::Entry* past = core->alarms().history().find(f1.id);
+    ASSERT_NE(past, nullptr);
+    EXPECT_EQ(received_here(past->tracked), came);
+    EXPECT_EQ(changed_here(past->tracked), went);
+}
+
 TEST_F(OperationsTest, AHostThatIsNoMoreIsRemovedWithItsFaults) {
     place("g1", "compute-1");
     up(hello("compute-1"), {f1});

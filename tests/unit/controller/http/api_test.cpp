@@ -16,6 +16,7 @@ using testing::ElementsAre;
 using testing::EndsWith;
 using testing::Gt;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Ne;
 using testing::Pair;
 using testing::SizeIs;
@@ -111,18 +112,20 @@ TEST_F(ApiTest, ShowsTheFaultsOfOneGuestTheNewestFirst) {
     EXPECT_EQ(rest[0]["id"], "f1");
 }
 
-TEST_F(ApiTest, ListsFaultsOfATime) {
+TEST_F(ApiTest, ListsFaultsOfATimeByItsOwnClock) {
     start();
     const auto one = welcomed_agent();
-    const auto over = [&](const char* id, int opened, int cleared) {
+    const auto send = [&](const char* id, std::chrono::hours ahead, std::size_t known) {
         Fault fault = open_fault("vm-" + std::string(id), id);
         fault.revision = 2;
-        fault.opened_at = fault.updated_at = f1.opened_at + std::chrono::seconds(opened);
-        fault.cleared_at = f1.opened_at + std::chrono::seconds(cleared);
-        return fault;
+        fault.opened_at = fault.updated_at = std::chrono::system_clock::now() + ahead;
+        fault.cleared_at = fault.opened_at - std::chrono::hours(48);
+        one->send(bus::Faults{{fault}});
+        ASSERT_TRUE(loop.until([&] { return get("/v1/faults", "all=1")["faults"].size() == known; }));
     };
-    one->send(bus::Faults{{over("early", 1, 2), over("long", 3, 30), over("late", 20, 21)}});
-    ASSERT_TRUE(loop.until([&] { return get("/v1/faults", "all=1")["faults"].size() == 3; }));
+    send("first", std::chrono::hours(24), 1);
+    send("second", std::chrono::hours(-24), 2);
+    send("third", std::chrono::hours(0), 3);
     const auto ids = [&](const std::string& query) {
         std::vector<std::string> out;
         const json found = get("/v1/faults", "all=1&" + query)["faults"];
@@ -130,12 +133,17 @@ TEST_F(ApiTest, ListsFaultsOfATime) {
             out.push_back(fault["id"]);
         return out;
     };
-    const auto at = [&](int second) { return base::to_iso8601(f1.opened_at + std::chrono::seconds(second)); };
-    EXPECT_THAT(ids("since=" + at(10)), ElementsAre("long", "late"));
-    EXPECT_THAT(ids("until=" + at(10)), ElementsAre("early", "long"));
-    EXPECT_THAT(ids("since=" + at(22) + "&until=" + at(29)), ElementsAre("long"));
-    EXPECT_THAT(ids("newest=1&limit=2"), ElementsAre("late", "long"));
-    EXPECT_THAT(ids("newest=1&limit=2&after=long"), ElementsAre("early"));
+    const auto now = std::chrono::system_clock::now();
+    const auto at = [](base::WallTime time) { return base::to_iso8601(time); };
+    const json second = get("/v1/faults/second");
+    const auto just_after = base::from_iso8601(second["received_at"]) + std::chrono::microseconds(1);
+    EXPECT_LT(std::chrono::abs(now - just_after), std::chrono::minutes(1));
+    EXPECT_THAT(ids("since=" + at(now - std::chrono::minutes(10))), ElementsAre("first", "second", "third"));
+    EXPECT_THAT(ids("until=" + at(now - std::chrono::minutes(10))), IsEmpty());
+    EXPECT_THAT(ids("since=" + second["changed_at"].get<std::string>()), ElementsAre("second", "third"));
+    EXPECT_THAT(ids("until=" + at(just_after)), ElementsAre("first", "second"));
+    EXPECT_THAT(ids("newest=1&limit=2"), ElementsAre("third", "second"));
+    EXPECT_THAT(ids("newest=1&limit=2&after=second"), ElementsAre("first"));
     EXPECT_EQ(get("/v1/faults", "since=yesterday", 400)["error"],
               "since: expected a time like 2026-03-01T04:05:06.000000Z");
 }
