@@ -46,6 +46,12 @@ std::optional<TrackedFault> AlarmList::bring_back(const base::FaultId& fault) {
     return tracked;
 }
 
+void AlarmList::clock_was_set(base::WallTime::duration by) {
+    table_.clock_was_set(by);
+    for (const auto& [id, tracked] : table_.all())
+        put(tracked);
+}
+
 std::vector<TrackedFault> AlarmList::of_host(const base::HostId& host) const {
     std::vector<TrackedFault> faults;
     for (const TrackedFault* tracked : table_.of_host(host))

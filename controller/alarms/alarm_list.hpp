@@ -24,6 +24,8 @@ public:
     void set_history(std::size_t limit) { history_.set_limit(limit); }
 
     void put(const TrackedFault& tracked) { rows_.put_fault(tracked); }
+    /// The clock of this controller was set by that much.
+    void clock_was_set(base::WallTime::duration by);
     /// It has ended and nothing more is to be delivered from here: it moves to the history.
     /// Returns the faults that are no longer kept for it.
     std::vector<base::FaultId> retire(const TrackedFault& tracked, bool delivered);

@@ -150,6 +150,13 @@ public:
     /// Maintenance has begun or ended.
     void maintenance_changed();
 
+    /// The clock was set by that much: what was received before it compares with what comes as if it had not been.
+    void clock_was_set(base::WallTime::duration by) {
+        list_.clock_was_set(by);
+        sinks_.clock_was_set(by);
+        internal_.clock_was_set(by);
+    }
+
     /// How many faults that are over are kept.
     void set_history(std::size_t limit) { list_.set_history(limit); }
 

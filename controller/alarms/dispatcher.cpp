@@ -230,6 +230,11 @@ void Dispatcher::pump() {
         sink->pump();
 }
 
+void Dispatcher::clock_was_set(base::WallTime::duration by) {
+    for (const auto& sink : sinks_)
+        rows_.put_sink({sink->name(), receivers_[sink->name()], sink->queue().clock_was_set(by)});
+}
+
 bool Dispatcher::settled(const Alarm& alarm) const {
     return std::all_of(sinks_.begin(), sinks_.end(),
                        [&](const auto& sink) { return !sink->takes(alarm) || sink->queue().settled(alarm); });

@@ -74,6 +74,8 @@ public:
     /// It is over, and what was raised from here may still be open at a receiver.
     bool may_show(const Alarm& alarm) const;
 
+    /// The clock was set by that much.
+    void clock_was_set(base::WallTime::duration by);
     /// A sink's policy, or maintenance, keeps it back for a time.
     bool hold(const base::FaultId& fault) const;
     /// What a sink is notified of depends on where the inventory has a guest.

@@ -140,6 +140,14 @@ void FaultTable::set_received(const base::FaultId& fault, base::TimePoint now) {
     faults_.at(fault).received = now;
 }
 
+void FaultTable::clock_was_set(base::WallTime::duration by) {
+    for (auto& [id, tracked] : faults_) {
+        if (tracked.received_at != base::WallTime{}) tracked.received_at += by;
+        if (tracked.changed_at != base::WallTime{}) tracked.changed_at += by;
+        if (tracked.unconfirmed) tracked.unconfirmed->since += by;
+    }
+}
+
 const TrackedFault& FaultTable::set_end(const base::FaultId& fault, const std::string& why, base::WallTime at) {
     TrackedFault& tracked = faults_.at(fault);
     tracked.fault.clear_reason = why;
@@ -149,6 +157,8 @@ const TrackedFault& FaultTable::set_end(const base::FaultId& fault, const std::s
 
 const TrackedFault& FaultTable::set_changed(const base::FaultId& fault, base::Moment now) {
     TrackedFault& tracked = faults_.at(fault);
+    tracked.changed_at = now.wall;
+    if (tracked.fault.open()) return tracked;
     if (is_evidence(tracked.fault.clear_reason)) tracked.by_evidence = true;
     tracked.ended = now.steady;
     return tracked;
@@ -157,8 +167,6 @@ const TrackedFault& FaultTable::set_changed(const base::FaultId& fault, base::Mo
 void FaultTable::set_withheld(const base::FaultId& fault, bool withheld) {
     const auto at = faults_.find(fault);
     if (at != faults_.end()) at->second.withheld = withheld;
-    tracked.changed_at = now.wall;
-    if (tracked.fault.open()) return tracked;
 }
 
 void FaultTable::set_unconfirmed(const base::FaultId& fault, const Unconfirmed& why) {

@@ -91,6 +91,8 @@ public:
     const TrackedFault* unnamed_before(const base::HostId& host, const model::Fault& own, bool continuous) const;
     /// The fault was reported for the first time just now.
     void set_received(const base::FaultId& fault, base::TimePoint now);
+    /// The clock of this controller was set by that much.
+    void clock_was_set(base::WallTime::duration by);
     /// How and when it ended, as another controller saw it; the fault as it is then.
     const TrackedFault& set_end(const base::FaultId& fault, const std::string& why, base::WallTime at);
     /// It opened, changed or ended just now; the fault as it is then.

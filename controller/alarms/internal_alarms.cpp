@@ -29,6 +29,13 @@ const Alarm* InternalAlarms::find(const base::FaultId& alarm) const {
     return record == nullptr ? nullptr : alarm_of(*record).second;
 }
 
+void InternalAlarms::clock_was_set(base::WallTime::duration by) {
+    for (auto& [id, alarm] : alarms_) {
+        move_times(alarm, by);
+        rows_.put_internal_alarm(alarm);
+    }
+}
+
 void InternalAlarms::trim() {
     while (journal_.alarms().size() > kMaxKept) {
         std::pair<base::WallTime, base::FaultId> oldest{base::WallTime::max(), {}};

@@ -36,6 +36,8 @@ public:
     void end_for_another(const Alarm& alarm);
     /// As it is known now, here or at another controller; null when nothing is known of it.
     const Alarm* find(const base::FaultId& alarm) const;
+    /// The clock was set by that much.
+    void clock_was_set(base::WallTime::duration by);
     /// The journal holds more of them since.
     void trim();
     /// About once a second: delivers what waits for a disk that cannot be written.

@@ -118,6 +118,14 @@ std::vector<std::string> MaintenanceList::expire(base::WallTime now) {
     return expired;
 }
 
+void MaintenanceList::clock_was_set(base::WallTime::duration by) {
+    for (auto& [id, window] : windows_) {
+        // As precise as others read it.
+        window.since = std::chrono::floor<std::chrono::microseconds>(window.since + by);
+        window.until = std::chrono::floor<std::chrono::microseconds>(window.until + by);
+    }
+}
+
 const Maintenance* MaintenanceList::covering(const Subject& subject, base::WallTime now) const {
     const Maintenance* last = nullptr;
     for (const auto& [id, window] : windows_) {

@@ -59,6 +59,9 @@ public:
     /// Of the group's windows: the guests that the inventory has in it. Returns those that changed.
     std::vector<Maintenance> set_members(const std::function<std::vector<base::GuestId>(const base::GroupId&)>& members,
                                          base::WallTime now);
+    /// The clock was set by that much: each begins and ends when it would have. At other controllers, which know by how
+    /// much the clocks differ, it is the same window.
+    void clock_was_set(base::WallTime::duration by);
     const std::map<std::string, Maintenance>& all() const { return windows_; }
 
 private:

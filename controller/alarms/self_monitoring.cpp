@@ -336,6 +336,11 @@ void SelfMonitoring::clear(const base::FaultId& id, const char* why, base::Momen
     changed.push_back(known->second);
 }
 
+void SelfMonitoring::clock_was_set(base::WallTime::duration by) {
+    for (auto& [id, alarm] : alarms_)
+        move_times(alarm, by);
+}
+
 /// What it was goes with its last delivery.
 void SelfMonitoring::release(const base::FaultId& id) {
     closed_.erase(id);

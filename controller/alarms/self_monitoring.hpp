@@ -81,6 +81,8 @@ public:
     void restore_closed(const Alarm& alarm);
     /// The alarms that opened, changed or cleared.
     std::vector<Alarm> check(const View& view, base::Moment moment);
+    /// The clock was set by that much.
+    void clock_was_set(base::WallTime::duration by);
     /// It is over and delivered everywhere.
     void erase(const base::FaultId& alarm);
 

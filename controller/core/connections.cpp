@@ -56,7 +56,7 @@ bool Core::awaits_return(const Agent& known, const bus::Hello& hello, base::Mill
 }
 
 /// Before anything that is read after a stall is taken for what holds now.
-void Core::event(Moment moment) {
+void Core::notice_stall(Moment moment) {
     const auto stood_still = stall_guard_.event(moment, probe_due());
     if (!stood_still) return;
     log::warning("this controller stood still, nothing is sent until its agents are seen",
@@ -69,7 +69,7 @@ void Core::event(Moment moment) {
 }
 
 void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string& peer, Moment moment) {
-    event(moment);
+    enter(moment);
     const HostId host = canonical(hello.host);
     const Session session{port, hello.host, peer, hello.instance, hello.state, hello.state_starts};
     if (hello.version != bus::kBusVersion) {
@@ -116,7 +116,7 @@ bool Core::take_round(const HostId& host, Moment moment) {
 void Core::agent_down(std::size_t port, const HostId& name, const std::string& why, Moment moment) {
     const HostId host = canonical(name);
     if (!known_session(port, host)) return;
-    event(moment);
+    enter(moment);
     sessions_.close(host);
     silence_.forget(host);
     policies_.erase(host);
@@ -141,7 +141,7 @@ void Core::port_closed(std::size_t port, Moment moment) {
 void Core::agent_alive(std::size_t port, const HostId& name, Moment moment) {
     const HostId host = canonical(name);
     if (!known_session(port, host)) return;
-    event(moment);
+    enter(moment);
     stall_guard_.heard(host, moment.steady);
     succession_.heard(host);
     sessions_.heard(host, moment.steady);

@@ -73,7 +73,7 @@ Core::Core(Options options, Context context)
           context.inventory, fleet_, names_, alarms_.table(),
           [this](const HostId& host) { return policies_.sent(host); },
           [this](const base::GuestId& guest, const HostId& host) {
-              const Maintenance* window = maintenance_of(guest, host, context_.output.now().wall);
+              const Maintenance* window = maintenance_of(guest, host);
               return window == nullptr ? std::string() : window->reason;
           }),
       known_guests_(context.inventory, fleet_, context.rows) {}
@@ -107,6 +107,7 @@ void Core::set_limits(const Options& options) {
 }
 
 void Core::load(Moment moment) {
+    clock_.follow(moment);
     for (auto& [host, agent] : context_.rows.load_agents()) {
         agent.away_since = moment.steady;
         fleet_.restore(host, std::move(agent));
@@ -152,8 +153,7 @@ base::TimePoint Core::next_due() const {
 }
 
 void Core::tick(Moment moment) {
-    now_ = moment.steady;
-    event(moment);
+    enter(moment);
     alarms_.tick(moment.steady);
     orphans_.tick(moment);
     if (syncs_maintenance()) maintenance_sync_.sync_next(moment.wall);
@@ -180,8 +180,7 @@ bool Core::known_session(std::size_t port, const HostId& host) const {
 void Core::message(std::size_t port, const HostId& name, const bus::ToController& message, Moment moment) {
     const HostId host = canonical(name);
     if (!known_session(port, host)) return;
-    now_ = moment.steady;
-    event(moment);
+    enter(moment);
     ++counters_.messages;
     stall_guard_.heard(host, moment.steady);
     succession_.heard(host);
@@ -328,6 +327,7 @@ void Core::on(const HostId& host, const bus::GroupQuery& message, Moment) {
 }
 
 void Core::orphaned(const HostId& host, const bus::Faults& faults, std::function<void()> done, Moment moment) {
+    enter(moment);
     counters_.refused += orphans_.take(canonical(host), faults.faults, std::move(done), moment.steady);
 }
 
@@ -429,6 +429,7 @@ void Core::sync_next(Moment moment) {
 }
 
 void Core::inventory_changed(const std::vector<GuestChange>& changes, Moment moment) {
+    enter(moment);
     known_guests_.inventory_changed(changes);
     for (const GuestChange& change : changes) {
         if (change.before && !change.after) removed_.insert_or_assign(change.before->id, moment.wall);

@@ -10,6 +10,7 @@
 //   rejected_reports.hpp  reports that could not be taken yet
 //   stall_guard.hpp       what is held back after this process stood still
 //   coverage.hpp          which guest is watched, and why not
+//   followed_clock.hpp    the wall clock, and by how much it was set
 
 #include <algorithm>
 #include <cstdint>
@@ -28,6 +29,7 @@
 #include "controller/alarms/orphaned_reports.hpp"
 #include "controller/alarms/self_monitoring.hpp"
 #include "controller/core/coverage.hpp"
+#include "controller/core/followed_clock.hpp"
 #include "controller/core/known_guests.hpp"
 #include "controller/core/maintenance_sync.hpp"
 #include "controller/core/pacing.hpp"
@@ -151,12 +153,13 @@ public:
     const Coverage& coverage() const { return coverage_; }
     const MaintenanceList& maintenance() const { return maintenance_; }
     /// What covers the guest now; null when nothing does.
-    const Maintenance* maintenance_of(const base::GuestId& guest, const base::HostId& host, base::WallTime now) const;
+    const Maintenance* maintenance_of(const base::GuestId& guest, const base::HostId& host) const;
     /// What the windows that cover the guest are to it.
-    MaintenanceList::Effect maintenance_effect(const base::GuestId& guest, const base::HostId& host,
-                                               base::WallTime now) const {
-        return maintenance_.for_guests(maintenance_subject(guest, host), now);
+    MaintenanceList::Effect maintenance_effect(const base::GuestId& guest, const base::HostId& host) const {
+        return maintenance_.for_guests(maintenance_subject(guest, host), time());
     }
+    /// The wall time now that times of `maintenance()` are compared with.
+    base::WallTime time() const;
     /// Those of the options that may change while it runs: patience, history, remove_agent_after.
     void set_limits(const Options& options);
     const SelfMonitoring& self_monitoring() const { return self_monitoring_; }
@@ -169,7 +172,7 @@ public:
 
 private:
     AlarmManager::Dependencies alarm_dependencies();
-    void event(base::Moment moment);
+    void notice_stall(base::Moment moment);
     base::TimePoint probe_due() const { return std::min(housekeeping_due_, silence_due_); }
     void send(const base::HostId& host, const bus::ToAgent& message);
     void forget_host(const base::HostId& name, base::Moment moment);
@@ -216,6 +219,9 @@ private:
     std::set<base::HostId> missing_agents(base::Moment moment) const;
     void welcome(const base::HostId& host, base::Moment moment);
     void send_time(base::Moment moment);
+    /// Something happens: each event from outside begins with it.
+    void enter(base::Moment moment);
+    void follow_clock(base::Moment moment);
     void check_silence(base::Moment moment);
     void remove_agent(const base::HostId& host);
     void end_by_evidence(base::Moment moment);
@@ -266,6 +272,7 @@ private:
 
     Options options_;
     Context context_;
+    FollowedClock clock_;
     Fleet fleet_;
     HostNames names_;
     Succession succession_;

@@ -23,8 +23,6 @@ constexpr base::Millis kAdoptTurn{10'000};
 /// Peers that have not told yet of an agent which fell silent are asked again.
 constexpr base::Millis kAskAgain{100};
 constexpr std::size_t kNamed = 5;
-/// By more than that a clock is not slewed from one look to the next.
-constexpr base::Millis kClockStep{500};
 constexpr base::Duration kTimeSent = std::chrono::minutes(10);
 
 // What the board of problems calls them.
@@ -44,11 +42,6 @@ std::string not_connected(const HostId& host) {
 }
 std::string reports_rejected(const HostId& host) {
     return "reports of agent " + host.str() + " are rejected";
-}
-
-base::WallTime::duration beyond_steady(Moment moment) {
-    return moment.wall.time_since_epoch() -
-           std::chrono::duration_cast<base::WallTime::duration>(moment.steady.time_since_epoch());
 }
 
 /// "a; b; c and 4 more".
@@ -85,16 +78,45 @@ void Core::housekeeping(Moment moment) {
     housekeeping_due_ = moment.steady + kHousekeeping;
 }
 
+void Core::enter(Moment moment) {
+    now_ = moment.steady;
+    notice_stall(moment);
+    follow_clock(moment);
+}
+
+/// What was noted by the clock as it was, and is compared with times to come, goes with it. Agents have the new time
+/// before they get times by it.
+void Core::follow_clock(Moment moment) {
+    const auto step = clock_.follow(moment);
+    if (step == base::WallTime::duration::zero()) return;
+    log::warning("the clock of this host was set; what lasts for a time lasts as long as before",
+                 {{"by_s", std::chrono::round<std::chrono::seconds>(step).count()}});
+    send_time(moment);
+    fleet_.clock_was_set(step);
+    for (const auto& [host, agent] : fleet_.agents()) {
+        if (!agent.connected) put_agent(host);
+    }
+    for (auto& [guest, at] : removed_)
+        at += step;
+    alarms_.clock_was_set(step);
+    self_monitoring_.clock_was_set(step);
+    maintenance_.clock_was_set(step);
+    for (const auto& [id, window] : maintenance_.all())
+        context_.rows.put_maintenance(window);
+    maintenance_sync_.check(moment.wall);
+    maintenance_sync_.mark_all();
+}
+
 void Core::welcome(const HostId& host, Moment moment) {
     send(host, bus::Welcome{bus::kBusVersion, options_.monitoring.controller.str(), moment.wall});
 }
 
 /// Each agent compares its clock with what it was sent last, and goes on from there by its steady clock.
 void Core::send_time(Moment moment) {
-    const bool stepped = std::chrono::abs(beyond_steady(moment) - sent_time_) > kClockStep;
+    const bool stepped = std::chrono::abs(moment.beyond_steady() - sent_time_) > FollowedClock::kStep;
     if (!stepped && moment.steady < send_time_at_) return;
     send_time_at_ = moment.steady + kTimeSent;
-    sent_time_ = beyond_steady(moment);
+    sent_time_ = moment.beyond_steady();
     for (const auto& [host, agent] : fleet_.agents()) {
         if (agent.connected) welcome(host, moment);
     }
@@ -293,7 +315,7 @@ std::vector<PeerAgent> Core::agents_for_peers(base::TimePoint now) const {
 }
 
 void Core::peer_answered(PeerAnswer answer, base::TimePoint asked_at, Moment moment) {
-    now_ = moment.steady;
+    enter(moment);
     for (PeerAgent& agent : answer.agents)
         agent.host = canonical(agent.host);
     const std::string controller = answer.controller;
@@ -310,7 +332,7 @@ void Core::peer_answered(PeerAnswer answer, base::TimePoint asked_at, Moment mom
 }
 
 void Core::peer_silent(const std::string& controller, Moment moment) {
-    now_ = moment.steady;
+    enter(moment);
     peer_agents_.silent(controller, moment.steady);
     monitor(moment);
 }

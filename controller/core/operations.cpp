@@ -67,7 +67,7 @@ base::Result<std::string> Core::resolve(MaintenanceScope scope, const std::strin
 }
 
 base::Result<base::FaultId> Core::open_test_event(Moment moment) {
-    now_ = moment.steady;
+    enter(moment);
     const auto alarm = self_monitoring_.open_test_event(moment);
     if (!alarm) return base::fail(Errc::in_use, "a test event is open");
     log::info("test event sent to the sinks", {{"alarm", alarm->id}});
@@ -76,6 +76,7 @@ base::Result<base::FaultId> Core::open_test_event(Moment moment) {
 }
 
 base::Result<Maintenance> Core::begin_maintenance(Maintenance window, Moment moment) {
+    enter(moment);
     auto name = resolve(window.scope, window.name);
     if (!name) return tl::make_unexpected(name.error());
     if (window.name != *name) window.label = window.name;
@@ -106,6 +107,7 @@ base::Result<Maintenance> Core::begin_maintenance(Maintenance window, Moment mom
 }
 
 base::Result<Maintenance> Core::end_maintenance(const std::string& id, Moment moment) {
+    enter(moment);
     const Maintenance* ended = maintenance_.end(id, moment.wall);
     if (ended == nullptr) return base::fail(Errc::not_found, "no maintenance '" + id + "' lasts");
     const Maintenance window = *ended;
@@ -116,6 +118,7 @@ base::Result<Maintenance> Core::end_maintenance(const std::string& id, Moment mo
 }
 
 std::size_t Core::merge_maintenance(const std::vector<Maintenance>& windows, Moment moment) {
+    enter(moment);
     bool changed = false;
     std::size_t no_room = 0;
     for (const Maintenance& window : windows) {
@@ -156,15 +159,18 @@ void Core::list_members(Moment moment) {
 }
 
 void Core::maintenance_changed(Moment moment) {
-    now_ = moment.steady;
     alarms_.maintenance_changed();
     maintenance_sync_.check(moment.wall);
     maintenance_sync_.mark_all();
 }
 
-const Maintenance* Core::maintenance_of(const base::GuestId& guest, const HostId& host, base::WallTime now) const {
+base::WallTime Core::time() const {
+    return clock_.time(context_.output.now());
+}
+
+const Maintenance* Core::maintenance_of(const base::GuestId& guest, const HostId& host) const {
     if (maintenance_.all().empty()) return nullptr;
-    return maintenance_.covering(maintenance_subject(guest, host), now);
+    return maintenance_.covering(maintenance_subject(guest, host), time());
 }
 
 MaintenanceList::Subject Core::maintenance_subject(const base::GuestId& guest, const HostId& host) const {
@@ -177,18 +183,17 @@ MaintenanceList::Subject Core::maintenance_subject(const base::GuestId& guest, c
 }
 
 std::optional<Maintained> Core::maintained(const Alarm& alarm) const {
-    const Moment now = context_.output.now();
-    const Maintenance* window = maintenance_of(alarm.guest, alarm.host, now.wall);
+    const Maintenance* window = maintenance_of(alarm.guest, alarm.host);
     if (window == nullptr) return std::nullopt;
-    return Maintained{maintenance_.covered_since(maintenance_subject(alarm.guest, alarm.host), now.wall),
-                      now.steady + (window->until - now.wall)};
+    const Moment now = context_.output.now();
+    return Maintained{maintenance_.covered_since(maintenance_subject(alarm.guest, alarm.host), time()),
+                      now.steady + (window->until - clock_.time(now))};
 }
 
 std::size_t Core::agents_away_in_maintenance() const {
-    const base::WallTime now = context_.output.now().wall;
     const auto& agents = fleet_.agents();
     return static_cast<std::size_t>(std::count_if(agents.begin(), agents.end(), [&](const auto& each) {
-        return !each.second.connected && maintenance_of({}, each.first, now) != nullptr;
+        return !each.second.connected && maintenance_of({}, each.first) != nullptr;
     }));
 }
 
@@ -203,6 +208,7 @@ void Core::expire_maintenance(Moment moment) {
 }
 
 base::Result<void> Core::remove_host(const HostId& host, Moment moment) {
+    enter(moment);
     const HostId name = canonical(host);
     const Agent* agent = fleet_.find(name);
     if (agent == nullptr) return base::fail(Errc::not_found, "no agent '" + host.str() + "'");
@@ -217,7 +223,6 @@ base::Result<void> Core::remove_host(const HostId& host, Moment moment) {
 }
 
 void Core::forget_host(const HostId& name, Moment moment) {
-    now_ = moment.steady;
     std::vector<base::FaultId> open;
     for (const TrackedFault* tracked : alarms_.table().of_host(name)) {
         if (tracked->fault.open()) open.push_back(tracked->fault.id);
@@ -233,6 +238,7 @@ void Core::forget_host(const HostId& name, Moment moment) {
 }
 
 void Core::merge_journal(const base::FaultId& fault, const std::string& controller, Journal::Part part, Moment moment) {
+    enter(moment);
     std::optional<JournalEntry> decision;
     for (const JournalEntry& entry : part.entries) {
         if (entry.what == kClosedEntry || entry.what == kHostRemovedEntry) decision = entry;
@@ -301,6 +307,7 @@ void Core::removed_elsewhere(const base::FaultId& fault, const std::string& cont
 }
 
 bool Core::clear_by_operator(const base::FaultId& fault, const std::string& reason, Moment moment) {
+    enter(moment);
     if (close_internal(fault, reason, moment)) return true;
     const TrackedFault* tracked = alarms_.table().find(fault);
     if (tracked == nullptr || !tracked->fault.open()) return false;

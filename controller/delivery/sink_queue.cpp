@@ -73,6 +73,11 @@ bool SinkQueue::is_of_earlier_receiver(const Alarm& alarm) const {
     return alarm.received_at != base::WallTime{} && alarm.received_at < options_.receiver_since;
 }
 
+base::WallTime SinkQueue::clock_was_set(base::WallTime::duration by) {
+    if (options_.receiver_since != base::WallTime{}) options_.receiver_since += by;
+    return options_.receiver_since;
+}
+
 void SinkQueue::withdraw(const Alarm& alarm) {
     filter_.drop(alarm.id);
     if (!filter_.has_passed(alarm.id)) return;

@@ -56,6 +56,8 @@ public:
     void withdraw(const Alarm& alarm);
     void finish(const AlarmPtr& alarm, bool others_done);
     void erase(const Alarm& alarm);
+    /// The clock was set by that much; returns since when the receiver is, by it (DeliveryOptions).
+    base::WallTime clock_was_set(base::WallTime::duration by);
     /// False when there was no need.
     bool resend(const Alarm& alarm);
 

@@ -124,6 +124,13 @@ void Fleet::seen(const base::HostId& host, base::Moment moment) {
     at->second.seen_at = moment.steady;
 }
 
+void Fleet::clock_was_set(base::WallTime::duration by) {
+    for (auto& [host, agent] : agents_) {
+        if (agent.since != base::WallTime{}) agent.since += by;
+        if (agent.last_seen != base::WallTime{}) agent.last_seen += by;
+    }
+}
+
 void Fleet::begin_snapshot(const base::HostId& host) {
     agents_[host].mentioned.emplace();
 }

@@ -80,6 +80,8 @@ public:
     /// This controller delivers for an agent that is away, known or not.
     void adopt(const base::HostId& host, base::Moment moment);
     void seen(const base::HostId& host, base::Moment moment);
+    /// The clock of this controller was set by that much.
+    void clock_was_set(base::WallTime::duration by);
     /// What it reports comes from a state with that many changes. True if they are more than before.
     bool changed(const base::HostId& host, std::uint64_t state_changes);
 

@@ -218,7 +218,7 @@ json coverage_counts(const Coverage::Census& census) {
 
 /// What keeps faults back now.
 json maintenance_now(const ApiContext& context) {
-    const base::WallTime now = std::chrono::system_clock::now();
+    const base::WallTime now = context.core.time();
     json list = json::array();
     for (const auto& [id, window] : context.core.maintenance().all()) {
         if (!window.active(now)) continue;

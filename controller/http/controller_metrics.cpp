@@ -79,7 +79,7 @@ void add_maintenance(Registrar to, const Core& core) {
     for (const MaintenanceScope scope :
          {MaintenanceScope::guest, MaintenanceScope::host, MaintenanceScope::group, MaintenanceScope::all}) {
         const auto active = [&core, scope] {
-            const base::WallTime now = std::chrono::system_clock::now();
+            const base::WallTime now = core.time();
             const auto& windows = core.maintenance().all();
             return std::count_if(windows.begin(), windows.end(), [&](const auto& each) {
                 return each.second.scope == scope && each.second.active(now);

@@ -23,10 +23,9 @@ using runtime::HttpRequest;
 using runtime::HttpResponse;
 
 void add_maintenance(json& entry, const ApiContext& context, const GuestId& guest, const HostId& host) {
-    const base::WallTime now = std::chrono::system_clock::now();
-    const Maintenance* window = context.core.maintenance_of(guest, host, now);
+    const Maintenance* window = context.core.maintenance_of(guest, host);
     if (window == nullptr) return;
-    const auto effect = context.core.maintenance_effect(guest, host, now);
+    const auto effect = context.core.maintenance_effect(guest, host);
     entry["maintenance"] = {{"until", base::to_iso8601(window->until)},
                             {"by", window->by},
                             {"reason", window->reason},

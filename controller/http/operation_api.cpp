@@ -73,26 +73,29 @@ HttpResponse open_test_event(const ApiContext& context) {
     return opened ? json_reply({{"fault", opened->str()}, {"state", "open"}}, 201) : refused(opened.error());
 }
 
-json shown(const Maintenance& window) {
+json shown(const Maintenance& window, base::WallTime now) {
     json entry = to_json(window);
-    entry["active"] = window.active(std::chrono::system_clock::now());
+    entry["active"] = window.active(now);
     return entry;
 }
 
 /// With those of the same name that last beside it: until they have ended, nothing else has.
 json shown_with_others(const ApiContext& context, const Maintenance& window) {
-    json entry = shown(window);
+    const base::WallTime now = context.core.time();
+    json entry = shown(window, now);
     entry["others"] = json::array();
-    for (const Maintenance& other : context.core.maintenance().beside(window, std::chrono::system_clock::now()))
-        entry["others"].push_back(shown(other));
+    for (const Maintenance& other : context.core.maintenance().beside(window, now))
+        entry["others"].push_back(shown(other, now));
     return entry;
 }
 
+/// The time is of the clock that the windows are by: a peer compares it with its own.
 HttpResponse list_maintenance(const ApiContext& context) {
+    const base::WallTime now = context.core.time();
     json list = json::array();
     for (const auto& [id, window] : context.core.maintenance().all())
-        list.push_back(shown(window));
-    return json_reply({{"time", base::to_iso8601(std::chrono::system_clock::now())}, {"maintenance", std::move(list)}});
+        list.push_back(shown(window, now));
+    return json_reply({{"time", base::to_iso8601(now)}, {"maintenance", std::move(list)}});
 }
 
 base::Result<Maintenance> requested(const HttpRequest& request) {

@@ -24,6 +24,12 @@ Alarm to_alarm(const model::Fault& fault, const base::HostId& host) {
     return alarm;
 }
 
+void move_times(Alarm& alarm, base::WallTime::duration by) {
+    alarm.opened_at += by;
+    alarm.updated_at += by;
+    if (alarm.cleared_at) *alarm.cleared_at += by;
+}
+
 AlarmNames names_of(const Alarm& alarm) {
     return {alarm.first_host, alarm.display_name, alarm.group, alarm.group_name, alarm.project, alarm.flavor};
 }

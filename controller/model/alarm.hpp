@@ -74,6 +74,8 @@ struct Alarm {
 };
 
 Alarm to_alarm(const model::Fault& fault, const base::HostId& host);
+/// When it opened, changed and ended, by another clock, or by this one set by that much.
+void move_times(Alarm& alarm, base::WallTime::duration by);
 AlarmNames names_of(const Alarm& alarm);
 void set_names(Alarm& alarm, const AlarmNames& names);
 

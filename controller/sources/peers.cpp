@@ -114,25 +114,19 @@ base::Result<std::vector<Maintenance>> read_windows(const base::Result<runtime::
 }
 
 /// From times of a clock that is so far ahead to those of the clock here.
-void set_back(Alarm& alarm, std::chrono::microseconds ahead) {
-    alarm.opened_at -= ahead;
-    alarm.updated_at -= ahead;
-    if (alarm.cleared_at) *alarm.cleared_at -= ahead;
-}
-
 void set_back(Journal::Part& journal, std::chrono::microseconds ahead) {
     journal.ahead = ahead;
     for (JournalEntry& entry : journal.entries) {
         entry.at -= ahead;
         entry.first_at -= ahead;
     }
-    if (past.changed_at != base::WallTime{}) past.changed_at -= ahead;
-    if (journal.alarm) set_back(*journal.alarm, ahead);
+    if (journal.alarm) move_times(*journal.alarm, -ahead);
 }
 
 /// When it opened, and ended unless a controller ended it, is by the clock of its agent.
 void set_back(TrackedFault& past, std::chrono::microseconds ahead) {
     past.received_at -= ahead;
+    if (past.changed_at != base::WallTime{}) past.changed_at -= ahead;
     if (past.unconfirmed) past.unconfirmed->since -= ahead;
     if (past.fault.cleared_at && is_evidence(past.fault.clear_reason)) *past.fault.cleared_at -= ahead;
 }

@@ -223,7 +223,7 @@ base::Result<void> AgentCore::ask_guest(GuestActions::Request request, GuestActi
     at_ = at;
     const GuestId guest = request.guest;
     const auto event = request.event;
-    request.forced = at.wall < maintenance_.forced_until(guest);
+    request.forced = at.steady < maintenance_.forced_until(guest);
     auto logged = [guest, event, forced = request.forced,
                    done = std::move(done)](const GuestActions::Outcome& outcome) {
         log::write(outcome.rejected ? log::Level::warning : log::Level::info,
@@ -343,6 +343,7 @@ void AgentCore::link_down(LinkId link, const std::string& why, const Moment& at)
 
 void AgentCore::controller_sent(LinkId link, const bus::ToAgent& message, const Moment& at) {
     at_ = at;
+    sender_time_ = controller_clocks_.time(link, at);
     controllers_.received(link, message, at);
     const auto* welcome = std::get_if<bus::Welcome>(&message);
     if (welcome == nullptr) return;

@@ -346,7 +346,9 @@ private:
     void handed_back(const bus::HandBack& handed) override;
     std::set<base::GuestId> unreadable_guests() const;
     void faults_delivered(const bus::FaultsDelivered& delivered) override;
-    void maintenance_changed(const bus::GuestMaintenance& maintenance) override { maintenance_.take(maintenance); }
+    void maintenance_changed(const bus::GuestMaintenance& maintenance) override {
+        maintenance_.take(maintenance, {at_.steady, sender_time_});
+    }
     void primary_changed(bool any) override { groups_.primary_changed(any); }
     void group_message(const bus::ToAgent& message) override;
     void broadcast(const bus::GroupDeliver& message, const group::Route& route) override { groups_.on(message, route); }
@@ -360,6 +362,7 @@ private:
     Monitor monitor_;
     ControllerSync controllers_;
     ControllerClocks controller_clocks_;
+    base::WallTime sender_time_{};  ///< the time at the controller whose message is handled
     base::TimePoint show_clocks_at_ = base::kNever;
     GroupRelay groups_;
     GuestActions actions_;

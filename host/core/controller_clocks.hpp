@@ -18,6 +18,8 @@ public:
     /// It said what time it is; the epoch: a controller of an earlier release.
     void said(std::size_t link, const std::string& controller, base::WallTime time, const base::Moment& at);
     void lost(std::size_t link) { clocks_.erase(link); }
+    /// The time at that controller; the time here while it has not said it.
+    base::WallTime time(std::size_t link, const base::Moment& at) const;
     bool any() const { return !clocks_.empty(); }
     /// Which differ, and by how much; empty: none.
     std::string problem(const base::Moment& at) const;

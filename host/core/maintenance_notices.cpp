@@ -7,7 +7,7 @@ namespace vitalwire::host {
 using base::GuestId;
 using model::LifecycleEvent;
 
-void MaintenanceNotices::take(const bus::GuestMaintenance& message) {
+void MaintenanceNotices::take(const bus::GuestMaintenance& message, const base::Moment& now) {
     if (message.first) incoming_.clear();
     incoming_.insert(incoming_.end(), message.items.begin(), message.items.end());
     for (const GuestId& guest : message.over) {
@@ -18,7 +18,7 @@ void MaintenanceNotices::take(const bus::GuestMaintenance& message) {
     forced_.clear();
     for (const auto& item : std::exchange(incoming_, {})) {
         if (item.notify) lasting_.insert(item.guest);
-        if (item.forced_until != base::WallTime{}) forced_[item.guest] = item.forced_until;
+        if (item.forced_until > now.wall) forced_[item.guest] = now.steady + (item.forced_until - now.wall);
     }
     for (const GuestId& guest : lasting_) {
         if (!notified_.contains(guest)) begin(guest);
@@ -38,9 +38,9 @@ void MaintenanceNotices::forget(const GuestId& guest) {
     if (notified_.erase(guest) > 0) output_.keep_notified(guest, false);
 }
 
-base::WallTime MaintenanceNotices::forced_until(const GuestId& guest) const {
+base::TimePoint MaintenanceNotices::forced_until(const GuestId& guest) const {
     const auto found = forced_.find(guest);
-    return found == forced_.end() ? base::WallTime{} : found->second;
+    return found == forced_.end() ? base::TimePoint{} : found->second;
 }
 
 void MaintenanceNotices::begin(const GuestId& guest) {

@@ -4,8 +4,8 @@
 #include <set>
 #include <vector>
 
-#include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "base/moment.hpp"
 #include "bus/messages.hpp"
 #include "model/lifecycle.hpp"
 
@@ -28,11 +28,13 @@ public:
 
     /// Was notified of a begin before a restart.
     void restore(const base::GuestId& guest) { notified_.insert(guest); }
-    void take(const bus::GuestMaintenance& message);
+    /// `now` with the wall time at the controller that sends it: its times are by that. What lasts for a time lasts as
+    /// long here, whatever the clock of this host does.
+    void take(const bus::GuestMaintenance& message, const base::Moment& now);
     void registered(const base::GuestId& guest);
     void forget(const base::GuestId& guest);
-    /// Until when the guest can reject nothing; none: it can.
-    base::WallTime forced_until(const base::GuestId& guest) const;
+    /// Until when the guest can reject nothing; the epoch: it can.
+    base::TimePoint forced_until(const base::GuestId& guest) const;
 
 private:
     void begin(const base::GuestId& guest);
@@ -42,7 +44,7 @@ private:
     std::vector<bus::GuestMaintenance::Item> incoming_;
     std::set<base::GuestId> lasting_;
     std::set<base::GuestId> notified_;
-    std::map<base::GuestId, base::WallTime> forced_;
+    std::map<base::GuestId, base::TimePoint> forced_;
 };
 
 }  // namespace vitalwire::host

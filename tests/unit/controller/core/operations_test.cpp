@@ -132,7 +132,7 @@ TEST_F(OperationsTest, MaintenanceNeedsSomethingThatIsThere) {
 TEST_F(OperationsTest, BeginningItOnceMoreProlongsIt) {
     place("g1", "compute-1");
     ASSERT_TRUE(begin(MaintenanceScope::host, "Compute-1", "m1"));
-    moment.wall += minutes(5);
+    pass(minutes(5));
     const auto again = begin(MaintenanceScope::host, "compute-1", "m2");
     ASSERT_TRUE(again);
     EXPECT_EQ(again->id, "m1");
@@ -196,7 +196,7 @@ TEST_F(OperationsTest, AWindowHoldsForAnAgentThatComesLaterUnderTheOtherSpelling
 
 TEST_F(OperationsTest, AWindowOfTheLongestTimeThatIsProlongedIsReadAgain) {
     ASSERT_TRUE(begin(MaintenanceScope::all, ""));
-    moment.wall += minutes(1);
+    pass(minutes(1));
     Maintenance longer{"m2", MaintenanceScope::all, "", moment.wall, moment.wall + kLongestMaintenance, "disks", "eva"};
     ASSERT_TRUE(core->begin_maintenance(longer, moment));
     restart();

@@ -68,6 +68,18 @@ TEST_F(SinkQueueTest, SendsAtOnce) {
     EXPECT_EQ(queue.queued(), 0U);
 }
 
+TEST_F(SinkQueueTest, OfAReceiverThatIsNewItIsNotNewAgainWhenTheClockIsSetBack) {
+    const auto at = [](int second) { return base::WallTime(seconds(1'000'000 + second)); };
+    options.receiver_since = at(1000);
+    SinkQueue known{options, std::nullopt, [](const Alarm&) { return std::string(); }, 1};
+    EXPECT_EQ(known.clock_was_set(seconds(-500)), at(500));
+    Alarm delivered = open_alarm("g1", "a1");
+    delivered.delivered = 1;
+    delivered.received_at = at(600);
+    known.offer(shared(delivered), context());
+    EXPECT_FALSE(known.next(now)) << "it was received after the receiver had changed";
+}
+
 TEST_F(SinkQueueTest, HasNothingDueWhenNothingWaits) {
     EXPECT_EQ(queue.next_due(), base::kNever);
     offer(open_alarm("g1", "a1"));

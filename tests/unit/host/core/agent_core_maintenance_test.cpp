@@ -98,5 +98,17 @@ TEST_F(AgentCoreMaintenanceTest, AForcedActionIsNotVotedOnUntilThatEnds) {
     EXPECT_THAT(notified(), ElementsAre("reboot vote")) << "it expires without a word of the controller";
 }
 
+TEST_F(AgentCoreMaintenanceTest, ItsEndIsByTheClockOfTheControllerAndNotByTheOneHere) {
+    const auto controller = [this] { return at().wall + hours(24); };
+    core_->controller_sent(0, bus::Welcome{1, "ctl-1", controller()}, at());
+    primary_sends({{kGuest, false, controller() + Millis(150)}});
+    after(Millis(100));
+    ask(model::LifecycleEvent::stop);
+    EXPECT_THAT(notified(), ElementsAre("stop notice"));
+    after(Millis(100));
+    ask(model::LifecycleEvent::stop);
+    EXPECT_THAT(notified(), ElementsAre("stop vote")) << "though the clock here stands still";
+}
+
 }  // namespace
 }  // namespace vitalwire::host
