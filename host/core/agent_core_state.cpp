@@ -110,7 +110,7 @@ void AgentCore::end_restarted(base::TimePoint now) {
 }
 
 void AgentCore::state_quarantined(const std::string& path) {
-    set_problem("the store was unreadable: quarantined, starting empty", "moved to " + path);
+    set_problem("the store was unreadable: quarantined, starting empty", path);
 }
 
 /// A host that was installed once more is no problem for longer than it takes to see it.

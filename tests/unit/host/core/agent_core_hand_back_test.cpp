@@ -145,7 +145,7 @@ TEST_F(AgentCoreTest, ANewHostLacksNoState) {
 TEST_F(AgentCoreTest, ShowsWhereAnUnreadableStateIsKept) {
     core_->state_quarantined("/state.unreadable-1");
     ASSERT_THAT(core_->problems().list(), SizeIs(1));
-    EXPECT_EQ(core_->problems().list().front().detail, "moved to /state.unreadable-1");
+    EXPECT_EQ(core_->problems().list().front().detail, "/state.unreadable-1");
 }
 
 TEST_F(AgentCoreTest, SaysNothingOfAGuestThatLeftSinceItsHostStarted) {
