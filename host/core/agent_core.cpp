@@ -20,6 +20,7 @@ constexpr double kFaultLogsPerSecond = 1.0 / 6;
 constexpr double kFaultLogBurst = 20;
 
 constexpr const char* kNoController = "no controller is connected";
+constexpr const char* kRejected = "this agent is rejected";
 constexpr const char* kSameName = "several controllers have the same name";
 constexpr const char* kNamedFiles = "a file that the configuration names is not in force";
 constexpr const char* kRenewCertificate = "the certificate needs renewal";
@@ -326,7 +327,7 @@ void AgentCore::remove_link(LinkId link, const Moment& at) {
     at_ = at;
     controllers_.remove(link, at);
     controller_clocks_.lost(link);
-    set_problem(kSameName, controllers_.same_names());
+    show_controllers();
 }
 
 void AgentCore::link_up(LinkId link, const Moment& at) {
@@ -338,16 +339,17 @@ void AgentCore::link_down(LinkId link, const std::string& why, const Moment& at)
     at_ = at;
     controllers_.link_down(link, why, at);
     controller_clocks_.lost(link);
-    set_problem(kSameName, controllers_.same_names());
+    show_controllers();
 }
 
 void AgentCore::controller_sent(LinkId link, const bus::ToAgent& message, const Moment& at) {
     at_ = at;
     sender_time_ = controller_clocks_.time(link, at);
     controllers_.received(link, message, at);
+    if (std::holds_alternative<bus::Rejected>(message)) show_controllers();
     const auto* welcome = std::get_if<bus::Welcome>(&message);
     if (welcome == nullptr) return;
-    set_problem(kSameName, controllers_.same_names());
+    show_controllers();
     controller_clocks_.said(link, welcome->controller, welcome->time, at);
     show_clocks(at);
 }
@@ -457,10 +459,15 @@ void AgentCore::group_message(const bus::ToAgent& message) {
         message);
 }
 
-void AgentCore::reachable_changed(bool any_up) {
+void AgentCore::show_controllers() {
+    set_problem(kSameName, controllers_.same_names());
+    set_problem(kRejected, controllers_.rejections());
+}
+
+void AgentCore::reachable_changed(bool any) {
     const std::string problem = output_.discovery_problem();
     const std::string why = "faults are kept until one is" + (problem.empty() ? "" : "; " + problem);
-    set_problem(kNoController, any_up ? "" : why);
+    set_problem(kNoController, any ? "" : why);
 }
 
 void AgentCore::send(const GuestKey& guest, Dialect dialect, const wire::HeartbeatPdu& pdu) {

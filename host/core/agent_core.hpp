@@ -246,6 +246,7 @@ private:
     void end_state_lost(base::TimePoint now);
     void show_clocks(const base::Moment& at);
     void channel_reachable(const base::GuestId& guest, wire::ChannelKind kind);
+    void show_controllers();
     void set_problem(const std::string& what, const std::string& detail);
     bool absence_is_proof() const;
     void show_missing();
@@ -352,7 +353,7 @@ private:
     void primary_changed(bool any) override { groups_.primary_changed(any); }
     void group_message(const bus::ToAgent& message) override;
     void broadcast(const bus::GroupDeliver& message, const group::Route& route) override { groups_.on(message, route); }
-    void reachable_changed(bool any_up) override;
+    void reachable_changed(bool any) override;
 
     Output& output_;
     Identity identity_;

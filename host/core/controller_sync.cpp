@@ -154,7 +154,7 @@ void ControllerSync::tick(TimePoint now) {
     check_silence(now);
     if (now >= absent_at_) {
         absent_at_ = base::kNever;
-        if (!any_up()) output_.reachable_changed(false);
+        if (!any_welcome()) output_.reachable_changed(false);
     }
 }
 
@@ -196,15 +196,15 @@ void ControllerSync::link_up(LinkId id, const base::Moment& at) {
     log::info("controller connected", {{"controller", link.name}, {"primary", primary_ == id}});
     send_snapshot(id);
     if (becomes_primary) output_.primary_changed(true);
-    absent_at_ = base::kNever;
-    output_.reachable_changed(true);
 }
 
 void ControllerSync::link_down(LinkId id, const std::string& why, const base::Moment& at) {
     Link& link = find(id);
     link.last_error = why;
-    if (!std::exchange(link.up, false))
+    if (!std::exchange(link.up, false)) {
+        link.rejects_us = false;  // it does not do even that any more
         return log::info("controller cannot be reached, retrying", {{"controller", link.name}, {"why", why}});
+    }
     link.since = at.wall;
     const bool was_accepted = !std::exchange(link.controller, {}).empty();
     roster_changed_ = roster_changed_ || was_accepted;
@@ -213,7 +213,7 @@ void ControllerSync::link_down(LinkId id, const std::string& why, const base::Mo
     ++links_lost_;
     log::warning("controller lost", {{"controller", link.name}, {"why", why}});
     if (primary_ == id) elect();
-    if (!any_up()) absent_at_ = at.steady + kAbsence;
+    if (was_accepted && !any_welcome()) absent_at_ = at.steady + kAbsence;
     if (was_accepted) retry_seconds();
 }
 
@@ -272,6 +272,19 @@ std::string ControllerSync::same_names() const {
     return text;
 }
 
+std::string ControllerSync::rejections() const {
+    std::string text;
+    for (const Link& link : links_) {
+        if (link.rejects_us) text += (text.empty() ? "" : "; ") + link.name + ": " + link.rejected_because;
+    }
+    return text;
+}
+
+/// A link that is up before its Welcome is an attempt: an agent that is rejected each time has no controller.
+bool ControllerSync::any_welcome() const {
+    return std::any_of(links_.begin(), links_.end(), [](const Link& link) { return !link.controller.empty(); });
+}
+
 bus::PrimaryChanged ControllerSync::roster(const Link& link) const {
     return {link.id == primary_, primary_name(), connected_names()};
 }
@@ -296,6 +309,10 @@ void ControllerSync::received(LinkId id, const bus::ToAgent& message, const base
                 Link& link = find(id);
                 roster_changed_ = roster_changed_ || link.controller != welcome.controller;
                 link.controller = welcome.controller;
+                link.rejects_us = false;
+                link.rejected_because.clear();
+                absent_at_ = base::kNever;
+                output_.reachable_changed(true);
                 if (welcome.time != base::WallTime{})
                     link.clock_ahead = std::chrono::duration_cast<base::Millis>(welcome.time - at.wall);
             },
@@ -303,6 +320,7 @@ void ControllerSync::received(LinkId id, const bus::ToAgent& message, const base
                 Link& link = find(id);
                 link.last_error = rejected.reason;
                 link.is_second = rejected.connected_already;
+                link.rejects_us = !rejected.connected_already;
                 // One line for one reason: it is tried again every few seconds, for days.
                 if (std::exchange(link.rejected_because, rejected.reason) != rejected.reason)
                     log::error("controller rejects this agent", {{"controller", link.name}, {"why", rejected.reason}});

@@ -45,8 +45,8 @@ public:
         virtual void group_message(const bus::ToAgent& message) = 0;
         /// From any controller.
         virtual void broadcast(const bus::GroupDeliver& message, const group::Route& route) = 0;
-        /// False: none has been up for some seconds.
-        virtual void reachable_changed(bool any_up) = 0;
+        /// False: none has accepted this agent for some seconds.
+        virtual void reachable_changed(bool any) = 0;
     };
 
     struct LinkStatus {
@@ -118,6 +118,8 @@ public:
     std::vector<LinkStatus> status() const;
     /// Controllers that are connected and call themselves alike: "ctl: tls://a:1 tls://b:1"; empty: none do.
     std::string same_names() const;
+    /// Controllers that do not accept this agent, each with its reason; empty: none.
+    std::string rejections() const;
     std::uint64_t messages_sent() const { return messages_sent_; }
     std::uint64_t links_lost() const { return links_lost_; }
 
@@ -133,6 +135,7 @@ private:
         std::string last_error;
         std::size_t takes_back = 0;      ///< so much of what it hands back: once after each hello
         std::string rejected_because{};  ///< the last time, as the log has it
+        bool rejects_us = false;         ///< until it accepts this agent or cannot be reached
         std::optional<base::Millis> clock_ahead{};
         base::TimePoint alive_at{};
         base::TimePoint silent_from = base::kNever;  ///< the last time
@@ -140,6 +143,7 @@ private:
     };
 
     Link& find(LinkId link);
+    bool any_welcome() const;
     void elect();
     void retry_seconds();
     std::optional<LinkId> preferred() const;

@@ -68,6 +68,10 @@ protected:
         controllers_->start("state-1", 3, {}, now_);
     }
     void up(std::size_t link) { controllers_->link_up(link, {now_, {}}); }
+    void accepted(std::size_t link) {
+        up(link);
+        controllers_->received(link, bus::Welcome{1, "ctl-1"}, {now_, {}});
+    }
     void down(std::size_t link) { controllers_->link_down(link, "gone", {now_, {}}); }
     void after(base::Duration time) {
         const base::TimePoint until = now_ + time;
@@ -406,16 +410,47 @@ TEST_F(ControllerSyncTest, ReportsAsUnreachableOnlyWhatStaysAway) {
     start(1);
     after(std::chrono::seconds(5));
     EXPECT_THAT(std::exchange(reachable_, {}), ElementsAre(false)) << "none since the start";
-    up(0);
+    accepted(0);
     EXPECT_THAT(std::exchange(reachable_, {}), ElementsAre(true));
     down(0);
     after(std::chrono::seconds(4));
-    up(0);
+    accepted(0);
     after(std::chrono::seconds(10));
     EXPECT_THAT(std::exchange(reachable_, {}), ElementsAre(true)) << "one that restarts";
     down(0);
     after(std::chrono::seconds(5));
     EXPECT_THAT(reachable_, ElementsAre(false));
+}
+
+TEST_F(ControllerSyncTest, AnAttemptThatIsRejectedReachesNoController) {
+    start(1);
+    for (int attempt = 0; attempt < 3; ++attempt) {
+        up(0);
+        controllers_->received(0, bus::Rejected{"another agent named node is connected", base::Millis(10'000)}, {});
+        down(0);
+        EXPECT_EQ(controllers_->rejections(), "A: another agent named node is connected");
+        after(std::chrono::seconds(10));
+    }
+    EXPECT_THAT(reachable_, ElementsAre(false)) << "one condition, from its beginning on";
+    accepted(0);
+    EXPECT_EQ(controllers_->rejections(), "");
+    EXPECT_THAT(reachable_, ElementsAre(false, true));
+}
+
+TEST_F(ControllerSyncTest, AControllerThatIsAwayRejectsNobody) {
+    start(1);
+    up(0);
+    controllers_->received(0, bus::Rejected{"bus version 2", base::Millis(0)}, {});
+    down(0);
+    down(0);
+    EXPECT_EQ(controllers_->rejections(), "");
+}
+
+TEST_F(ControllerSyncTest, ASecondUrlOfAControllerIsNoRejection) {
+    start(1);
+    up(0);
+    controllers_->received(0, bus::Rejected{"connected by another URL", base::Millis(0), true}, {});
+    EXPECT_EQ(controllers_->rejections(), "");
 }
 
 TEST_F(ControllerSyncTest, HandsOnPolicies) {
