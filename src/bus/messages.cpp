@@ -215,8 +215,10 @@ std::uint64_t count(wire::FieldReader<json>& in, const char* key) {
 Result<ToController> decode_hello(const json& object) {
     wire::FieldReader in(object);
     Hello message;
-    message.version = static_cast<int>(in.integer("version", 1, wire::kMaxInt31));
+    message.version = static_cast<int>(in.integer("version", 0, wire::kMaxInt31));
     message.host = base::HostId(in.plain_name("host", kMaxHostName));
+    // What another version means by the other keys is not known, and the peer is to be told of the version.
+    if (message.version != kBusVersion) return in.finish(ToController(std::move(message)));
     message.agent_version = in.text_or("agent_version", kMaxWord);
     message.instance = in.text("instance", 1, kMaxWord);
     message.is_primary = in.boolean("lead");

@@ -1,12 +1,18 @@
 #include "bus/stream_port.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/host_name.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "bus/limits.hpp"
 #include "runtime/admission.hpp"
+#include "wire/json_document.hpp"
+#include "wire/json_reader.hpp"
 
 namespace vitalwire::bus {
 
@@ -20,6 +26,13 @@ constexpr base::Millis kOwnTime{1000};
 constexpr base::Millis kHelloDeadline{5000};
 constexpr base::Millis kRefusalPause{1000};  // between two lines of the log
 constexpr int kLookedAtInTurn = 10;          // each costs a signature
+
+/// The host that a hello names though the rest of it cannot be read; empty: it names none. Absent: it is no hello.
+std::optional<std::string> host_of_hello(std::string_view line) {
+    wire::JsonDocument object;
+    if (!object.read(line) || wire::text_or(object.root(), "type") != "hello") return std::nullopt;
+    return base::escape(wire::text_or(object.root(), "host"), kMaxHostName);
+}
 }  // namespace
 
 /// One connection: unidentified until its hello, an agent's after it.
@@ -105,7 +118,10 @@ void StreamPort::Peer::on_line(std::string_view line) {
     const auto message = decode_to_controller(line);
     if (!message) {
         if (message.error().code == Errc::unknown_msg_type) return;  // of a later release
-        return connection_->fail("sent no valid message: " + message.error().message);
+        const std::string why = "sent no valid message: " + message.error().message;
+        const auto claimed = host.empty() ? host_of_hello(line) : std::nullopt;
+        if (claimed) return port_.refuse(self, *claimed, why);
+        return connection_->fail(why);
     }
     const auto* hello = std::get_if<Hello>(&*message);
     if (host.empty()) {
@@ -173,7 +189,7 @@ bool StreamPort::make_room() {
         room_.after(kOwnTime - age, [this] { accept(); });
         return false;
     }
-    count_refusal((*oldest)->address, "has not said who it is, and others wait");
+    count_refusal((*oldest)->address, {}, "has not said who it is, and others wait");
     unidentified_.erase(oldest);
     return true;
 }
@@ -185,13 +201,14 @@ void StreamPort::take(std::unique_ptr<ByteStream> stream, std::string peer) {
 
 void StreamPort::greeted(const std::shared_ptr<Peer>& peer, const Hello& hello) {
     if (hello.version != kBusVersion) {
-        return refuse(peer, "bus version " + std::to_string(hello.version) + ", this controller speaks " +
-                                std::to_string(kBusVersion));
+        return refuse(
+            peer, hello.host.str(),
+            "bus version " + std::to_string(hello.version) + ", this controller speaks " + std::to_string(kBusVersion));
     }
     if (!peer->may_speak_for(hello.host))
-        return refuse(peer, peer->credential() + " is not for the host '" + hello.host.str() + "'");
+        return refuse(peer, hello.host.str(), peer->credential() + " is not for the host '" + hello.host.str() + "'");
     if (const auto rejected = handler_->admit(hello, peer->address)) {
-        count_refusal(peer->address, rejected->reason);
+        count_refusal(peer->address, hello.host.str(), rejected->reason);
         peer->send(*rejected);
         peer->finish();
         std::erase(unidentified_, peer);
@@ -209,8 +226,8 @@ void StreamPort::greeted(const std::shared_ptr<Peer>& peer, const Hello& hello) 
     accept();
 }
 
-void StreamPort::refuse(const std::shared_ptr<Peer>& peer, const std::string& why) {
-    count_refusal(peer->address, why);
+void StreamPort::refuse(const std::shared_ptr<Peer>& peer, const std::string& host, const std::string& why) {
+    count_refusal(peer->address, host, why);
     peer->reject(why);
     std::erase(unidentified_, peer);
     accept();
@@ -218,7 +235,7 @@ void StreamPort::refuse(const std::shared_ptr<Peer>& peer, const std::string& wh
 
 void StreamPort::gone(const std::shared_ptr<Peer>& peer, const std::string& why) {
     if (std::erase(unidentified_, peer) > 0) {
-        count_refusal(peer->address, why);
+        count_refusal(peer->address, {}, why);
         return accept();
     }
     agents_.erase(peer->host);
@@ -239,21 +256,22 @@ void StreamPort::look_for_revoked() {
         if (!next->second->is_revoked(*acceptor_)) continue;
         const auto peer = agents_.extract(next).mapped();
         const std::string why = peer->credential() + " has been revoked";
-        count_refusal(peer->address, why);
+        count_refusal(peer->address, looked_at_.str(), why);
         peer->reject(why);
         handler_->on_agent_down(looked_at_, why);
     }
     trust_.after(looking_ ? base::Millis(1) : Acceptor::kTrustPause, [this] { look_for_revoked(); });
 }
 
-/// A peer that never was an agent is only logged, and one that comes every second fills no log.
-void StreamPort::count_refusal(const std::string& peer, const std::string& why) {
+/// A peer that never was an agent is only logged, and one that comes every second fills no log. `host`: as its hello
+/// claims, empty where there was none.
+void StreamPort::count_refusal(const std::string& peer, const std::string& host, const std::string& why) {
     ++refused_;
-    const std::string refusal = peer + ' ' + why;
+    const std::string refusal = peer + ' ' + host + ' ' + why;
     const auto now = base::Clock::now();
     if (refusal == last_refusal_ || now - last_refusal_at_ < kRefusalPause) return;
     log::warning("bus connection refused",
-                 {{"peer", peer}, {"why", why}, {"since_last_line", refused_ - refused_when_logged_}});
+                 {{"peer", peer}, {"host", host}, {"why", why}, {"since_last_line", refused_ - refused_when_logged_}});
     last_refusal_ = refusal;
     last_refusal_at_ = now;
     refused_when_logged_ = refused_;

@@ -41,9 +41,9 @@ private:
     void take(std::unique_ptr<ByteStream> stream, std::string peer);
     void greeted(const std::shared_ptr<Peer>& peer, const Hello& hello);
     void gone(const std::shared_ptr<Peer>& peer, const std::string& why);
-    void refuse(const std::shared_ptr<Peer>& peer, const std::string& why);
+    void refuse(const std::shared_ptr<Peer>& peer, const std::string& host, const std::string& why);
     void look_for_revoked();
-    void count_refusal(const std::string& peer, const std::string& why);
+    void count_refusal(const std::string& peer, const std::string& host, const std::string& why);
 
     boost::asio::io_context& io_;
     std::string url_;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <functional>
+#include <map>
 #include <random>
 #include <thread>
 
@@ -323,6 +324,27 @@ TEST_F(Stream, BothEndsKeepAliveWhenNothingElseIsSent) {
     ASSERT_TRUE(wait_for([&] { return agent_.last<Welcome>() != nullptr; }));
     EXPECT_TRUE(wait_for([&] { return agent_.alive >= 3 && controller_.alive >= 3; }));
     EXPECT_EQ(agent_.ups, 1);
+}
+
+TEST_F(Stream, AnswersEachHelloThatItRefuses) {
+    const auto port = listen(unix_url());
+    const std::map<std::string, std::string> hellos = {
+        {R"({"type":"hello","host":"h3","instance":"i","lead":false})", "'version' is missing"},
+        {R"({"type":"hello","version":0,"host":"h3"})", "bus version 0, this controller speaks 1"},
+        {R"({"type":"hello","version":2,"host":"h3","instance":7})", "bus version 2, this controller speaks 1"},
+        {R"({"type":"hello","version":1,"host":"h3","instance":"i","lead":false,"boot":7})", "'boot'"}};
+    for (const auto& [hello, reason] : hellos) {
+        RawClient client(io_, directory_ / "bus.sock");
+        client.write(hello + '\n');
+        std::string answer;
+        EXPECT_TRUE(wait_for([&] {
+            answer += client.read();
+            return answer.find(R"("type":"rejected")") != std::string::npos;
+        })) << hello;
+        EXPECT_THAT(answer, HasSubstr(reason));
+    }
+    EXPECT_EQ(port->refused(), hellos.size());
+    EXPECT_THAT(controller_.events, IsEmpty());
 }
 
 TEST_F(Stream, TellsThePeerAfterHowMuchSilenceItIsTakenForGone) {
