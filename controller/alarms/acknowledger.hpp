@@ -3,6 +3,9 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "base/ids.hpp"
 #include "bus/messages.hpp"
@@ -18,14 +21,16 @@ public:
 
     Acknowledger(Send send, Defer defer) : send_(std::move(send)), defer_(std::move(defer)) {}
 
-    void acknowledge(const base::HostId& host, const base::FaultId& fault, std::uint64_t revision);
+    /// `to`: Fault::delivered_to.
+    void acknowledge(const base::HostId& host, const base::FaultId& fault, std::uint64_t revision,
+                     std::optional<std::vector<std::string>> to = std::nullopt);
 
 private:
     void flush();
 
     Send send_;
     Defer defer_;
-    std::map<base::HostId, std::map<base::FaultId, std::uint64_t>> pending_;
+    std::map<base::HostId, std::map<base::FaultId, bus::FaultsDelivered::Item>> pending_;
 };
 
 }  // namespace vitalwire::controller

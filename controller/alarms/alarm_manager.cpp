@@ -366,7 +366,7 @@ void AlarmManager::settle(const base::FaultId& fault) {
         return;
     }
     if (!sinks_.settled(alarm)) return;
-    acknowledger_.acknowledge(tracked->host, fault, tracked->fault.revision);
+    acknowledger_.acknowledge(tracked->host, fault, tracked->fault.revision, sinks_.delivered_to(alarm));
     if (ended) retire(TrackedFault(*tracked), true);
 }
 
@@ -412,7 +412,7 @@ DeliveryView AlarmManager::view(const Notifier& sink, const TrackedFault& tracke
     const Alarm alarm = to_alarm(tracked);
     if (delivers(tracked.host) || sink.queue().busy(alarm)) return sink.queue().view(alarm);
     DeliveryView view;
-    bool done = tracked.fault.delivered >= tracked.fault.revision;
+    bool done = tracked.fault.delivered >= tracked.fault.revision && sinks_.may_have(sink, alarm);
     const Journal::Record* record = journal_.find(tracked.fault.id);
     if (record != nullptr && !done) {
         const auto of_end = end_acknowledged_elsewhere(*record, sinks_.address_of(sink));

@@ -158,13 +158,30 @@ void Dispatcher::skip_raised_by_peer(Notifier& sink, const Alarm& alarm) {
     context_.note(alarm.id, {context_.now().wall, "skipped", sink.name(), "it was delivered by " + peer});
 }
 
+std::vector<std::string> Dispatcher::delivered_to(const Alarm& alarm) const {
+    std::vector<std::string> marks;
+    for (const auto& sink : sinks_) {
+        if (sink->takes(alarm) && sink->queue().view(alarm).revision > 0) marks.push_back(mark_of(address_of(*sink)));
+    }
+    return marks;
+}
+
+bool Dispatcher::may_have(const Notifier& sink, const Alarm& alarm) const {
+    if (!alarm.delivered_to) return true;
+    const auto& marks = *alarm.delivered_to;
+    return std::find(marks.begin(), marks.end(), mark_of(address_of(sink))) != marks.end();
+}
+
 /// What the agent keeps as delivered was acknowledged by all sinks that its primary notified then, which may have been
-/// others: at another controller, or before a policy was changed. Where the journal is known, that decides, as far as
-/// it goes: a fault that is open is sent once more than needed, and of one that is over the end is sent.
+/// others: at another controller, or before a policy was changed. The journal decides, where it is known, and what the
+/// agent knows of the receivers, as far as it goes: a fault that is open is sent once more than needed, and of one that
+/// is over the end is sent.
 bool Dispatcher::delivered_counts(const Notifier& sink, const Alarm& alarm) const {
-    if (!alarm.open() || alarm.delivered == 0 || sink.queue().view(alarm).revision > 0) return true;
+    if (!alarm.open() || alarm.delivered == 0) return true;
+    const SinkOf address = address_of(sink);
     const Journal::Record* record = context_.journal(alarm.id);
-    return record == nullptr || !is_told_to_others_only(*record, address_of(sink));
+    if (!may_have(sink, alarm)) return record != nullptr && acknowledged_elsewhere(*record, address) != nullptr;
+    return record == nullptr || sink.queue().view(alarm).revision > 0 || !is_told_to_others_only(*record, address);
 }
 
 /// All queues have it before the first answer can come: "settled" is about this state in each of them.

@@ -73,9 +73,12 @@ public:
     bool busy(const Alarm& alarm) const;
     /// It is over, and what was raised from here may still be open at a receiver.
     bool may_show(const Alarm& alarm) const;
-
     /// The clock was set by that much.
     void clock_was_set(base::WallTime::duration by);
+    /// Fault::delivered_to of what has been acknowledged here.
+    std::vector<std::string> delivered_to(const Alarm& alarm) const;
+    /// True unless the agent names the receivers that have the alarm, and the sink's is none of them.
+    bool may_have(const Notifier& sink, const Alarm& alarm) const;
     /// A sink's policy, or maintenance, keeps it back for a time.
     bool hold(const base::FaultId& fault) const;
     /// What a sink is notified of depends on where the inventory has a guest.

@@ -1,6 +1,8 @@
 #include "controller/delivery/journal.hpp"
 
 #include <algorithm>
+#include <cinttypes>
+#include <cstdio>
 #include <utility>
 
 #include "base/text.hpp"
@@ -138,6 +140,18 @@ bool is_acknowledged_by(const JournalEntry& entry, const SinkOf& sink) {
 }
 
 }  // namespace
+
+/// FNV-1a: no secret, and short.
+std::string mark_of(const SinkOf& sink) {
+    std::uint64_t hash = 0xcbf29ce484222325U;
+    for (const char each : sink.name + '\0' + sink.receiver) {
+        hash ^= static_cast<unsigned char>(each);
+        hash *= 0x100000001b3U;
+    }
+    char text[17];
+    std::snprintf(text, sizeof(text), "%016" PRIx64, hash);
+    return text;
+}
 
 std::optional<bool> end_acknowledged_elsewhere(const Journal::Record& record, const SinkOf& sink) {
     std::optional<bool> of_end;

@@ -119,6 +119,8 @@ struct SinkOf {
     std::string name;
     std::string receiver = {};  ///< empty: any
 };
+/// The same at each controller that has this sink for this receiver; says nothing else of either.
+std::string mark_of(const SinkOf& sink);
 
 /// What another controller has had acknowledged by the sink last: whether of the fault's end; absent: nothing.
 std::optional<bool> end_acknowledged_elsewhere(const Journal::Record& record, const SinkOf& sink);

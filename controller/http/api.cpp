@@ -157,6 +157,7 @@ json faults_open(const ApiContext& context) {
 
 json fault_entry(const ApiContext& context, const TrackedFault& tracked) {
     json entry = bus::to_json(tracked.fault);
+    entry.erase("delivered_to");  // the deliveries say more
     const InventoryGuest* guest = context.inventory.guest(tracked.fault.guest);
     entry["display_name"] = guest == nullptr ? "" : guest->display_name;
     entry["host"] = tracked.host.str();

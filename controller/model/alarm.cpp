@@ -17,6 +17,7 @@ Alarm to_alarm(const model::Fault& fault, const base::HostId& host) {
     alarm.corrective_action = model::to_string(fault.corrective_action);
     alarm.revision = fault.revision;
     alarm.delivered = fault.delivered;
+    alarm.delivered_to = fault.delivered_to;
     alarm.opened_at = fault.opened_at;
     alarm.updated_at = fault.updated_at;
     alarm.cleared_at = fault.cleared_at;

@@ -49,9 +49,10 @@ struct Alarm {
     std::uint64_t revision = 1;
     /// The highest revision that an earlier primary's sinks have acknowledged to the agent; 0 when none.
     std::uint64_t delivered = 0;
-    base::WallTime opened_at{};    ///< by the clock of who found it
-    base::WallTime received_at{};  ///< by this controller's; the epoch: just now
-    base::TimePoint received{};    ///< the same moment; the epoch: before a restart
+    std::optional<std::vector<std::string>> delivered_to;  ///< Fault::delivered_to
+    base::WallTime opened_at{};                            ///< by the clock of who found it
+    base::WallTime received_at{};                          ///< by this controller's; the epoch: just now
+    base::TimePoint received{};                            ///< the same moment; the epoch: before a restart
     /// When this controller learned of the end; the epoch while `cleared_at` is by the clock of `opened_at`.
     base::TimePoint ended{};
     base::WallTime updated_at{};

@@ -446,7 +446,7 @@ void AgentCore::faults_delivered(const bus::FaultsDelivered& delivered) {
     for (const bus::FaultsDelivered::Item& item : delivered.items) {
         if (const model::Fault* fault = monitor_.faults().find(item.fault))
             output_.fault_delivered(*fault, item.revision);
-        monitor_.delivered(item.fault, item.revision);
+        monitor_.delivered(item.fault, item.revision, item.to);
     }
 }
 

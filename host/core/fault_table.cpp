@@ -53,11 +53,14 @@ std::vector<base::FaultId> FaultTable::trim(const base::GuestId& guest) {
     return dropped;
 }
 
-bool FaultTable::delivered(const base::FaultId& fault, std::uint64_t revision) {
+bool FaultTable::delivered(const base::FaultId& fault, std::uint64_t revision,
+                           const std::optional<std::vector<std::string>>& to) {
     const auto owner = guest_of_.find(fault);
     if (owner == guest_of_.end()) return false;
     Faults& faults = faults_[owner->second];
     const auto position = std::find_if(faults.begin(), faults.end(), [&](const Fault& f) { return f.id == fault; });
+    // One that was acknowledged to an earlier primary, and arrives late, says nothing of the newer revision.
+    if (revision >= position->delivered) position->delivered_to = to;
     position->delivered = std::max(position->delivered, std::min(revision, position->revision));
     if (position->open() || position->delivered < position->revision) return false;
     erase(owner->second, position);

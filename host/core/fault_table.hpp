@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -27,8 +28,10 @@ public:
     bool any_open(const base::GuestId& guest) const;
     /// Call after a fault was cleared: drops the guest's oldest cleared faults over the bound and returns their ids.
     std::vector<base::FaultId> trim(const base::GuestId& guest);
-    /// Revision `revision` has arrived everywhere. True when the fault is over with: it is no longer in the book.
-    bool delivered(const base::FaultId& fault, std::uint64_t revision);
+    /// Revision `revision` has arrived everywhere, which was at `to`. True when the fault is over with: it is no longer
+    /// in the book.
+    bool delivered(const base::FaultId& fault, std::uint64_t revision,
+                   const std::optional<std::vector<std::string>>& to = std::nullopt);
     /// Takes it out, open or not.
     void drop(const base::FaultId& fault);
 

@@ -115,8 +115,9 @@ void Monitor::configure(Settings settings, TimePoint now, WallTime wall) {
         apply_policy(guest, now, wall);
 }
 
-void Monitor::delivered(const base::FaultId& fault, std::uint64_t revision) {
-    if (faults_.delivered(fault, revision)) return output_.fault_forgotten(fault, false);
+void Monitor::delivered(const base::FaultId& fault, std::uint64_t revision,
+                        const std::optional<std::vector<std::string>>& to) {
+    if (faults_.delivered(fault, revision, to)) return output_.fault_forgotten(fault, false);
     if (const Fault* known = faults_.find(fault)) output_.fault_delivered(*known);
 }
 

@@ -139,7 +139,8 @@ public:
     bool faulty(const base::GuestId& guest) const;
     /// New configuration.
     void configure(Settings settings, base::TimePoint now, base::WallTime wall);
-    void delivered(const base::FaultId& fault, std::uint64_t revision);
+    void delivered(const base::FaultId& fault, std::uint64_t revision,
+                   const std::optional<std::vector<std::string>>& to = std::nullopt);
     /// What is known of the guest's I/O; told at once while the guest is lost, or did not appear.
     void set_io(const base::GuestId& guest, const std::optional<model::GuestIo>& io);
 

@@ -165,6 +165,7 @@ HttpResponse faults(const ApiContext& context, const HttpRequest& request) {
         const model::Fault* fault = context.core.monitor().faults().find(base::FaultId(id));
         if (fault == nullptr) return json(nullptr);
         json entry = bus::to_json(*fault);
+        entry.erase("delivered_to");  // says nothing to people
         entry["host"] = context.host;
         return entry;
     });

@@ -113,11 +113,23 @@ json to_json(const Fault& fault) {
                 {"delivered", fault.delivered},
                 {"opened_at", base::to_iso8601(fault.opened_at)},
                 {"updated_at", base::to_iso8601(fault.updated_at)}};
+    if (fault.delivered_to) out["delivered_to"] = *fault.delivered_to;
     if (fault.cleared_at) {
         out["cleared_at"] = base::to_iso8601(*fault.cleared_at);
         out["clear_reason"] = fault.clear_reason;
     }
     return out;
+}
+
+std::optional<std::vector<std::string>> receivers_from_json(const json& object, const char* key) {
+    const json* list = wire::find(object, key);
+    if (list == nullptr || !list->is_array() || list->size() > kMaxReceivers) return std::nullopt;
+    std::vector<std::string> receivers;
+    for (const json& mark : *list) {
+        if (!mark.is_string() || mark.get_ref<const std::string&>().size() > kMaxWord) return std::nullopt;
+        receivers.push_back(mark.get<std::string>());
+    }
+    return receivers;
 }
 
 Result<Fault> fault_from_json(const json& object) {
@@ -132,6 +144,7 @@ Result<Fault> fault_from_json(const json& object) {
     fault.corrective_action = in.corrective_action();
     fault.revision = static_cast<std::uint64_t>(in.integer("revision", 1, kMaxRevision));
     fault.delivered = in.count("delivered");
+    fault.delivered_to = receivers_from_json(object, "delivered_to");
     fault.opened_at = in.time("opened_at");
     fault.updated_at = in.time("updated_at");
     if (in.has("cleared_at")) fault.cleared_at = in.time("cleared_at");

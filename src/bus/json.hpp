@@ -17,6 +17,8 @@ std::string to_text(const model::GuestReport& report);
 nlohmann::json to_json(const model::GuestPolicy& policy);
 nlohmann::json to_json(const AgentProblems::Item& problem);
 nlohmann::json to_json(const Hello::Life& life);
+/// Fault::delivered_to. A list that cannot be read is not known.
+std::optional<std::vector<std::string>> receivers_from_json(const nlohmann::json& object, const char* key);
 base::Result<model::Fault> fault_from_json(const nlohmann::json& object);
 base::Result<model::GuestReport> guest_report_from_json(const nlohmann::json& object);
 base::Result<model::GuestPolicy> guest_policy_from_json(const nlohmann::json& object);

@@ -13,6 +13,7 @@ inline constexpr std::size_t kMaxReason = 1024;
 inline constexpr std::size_t kMaxChannels = 8;         ///< of one guest
 inline constexpr std::size_t kMaxControllers = 64;     ///< that one agent is connected to
 inline constexpr std::size_t kMaxLives = 16;           ///< of one state: the last that an agent names
+inline constexpr std::size_t kMaxReceivers = 64;       ///< that have one fault
 inline constexpr std::size_t kMaxAgentProblems = 128;  ///< in one list
 
 }  // namespace vitalwire::bus

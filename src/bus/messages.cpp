@@ -187,8 +187,11 @@ struct Encoder {
     }
     json operator()(const FaultsDelivered& message) const {
         json items = json::array();
-        for (const FaultsDelivered::Item& item : message.items)
-            items.push_back({{"fault", item.fault.str()}, {"revision", item.revision}});
+        for (const FaultsDelivered::Item& item : message.items) {
+            json out = {{"fault", item.fault.str()}, {"revision", item.revision}};
+            if (item.to) out["to"] = *item.to;
+            items.push_back(std::move(out));
+        }
         return {{"items", std::move(items)}};
     }
     json operator()(const GuestMaintenance& message) const {
@@ -386,6 +389,7 @@ Result<FaultsDelivered::Item> delivered_item_from_json(const json& object) {
     FaultsDelivered::Item item;
     item.fault = base::FaultId(in.plain_name("fault", kMaxFaultId));
     item.revision = static_cast<std::uint64_t>(in.integer("revision", 1, INT64_MAX));
+    item.to = receivers_from_json(object, "to");
     return in.finish(std::move(item));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -123,6 +124,8 @@ struct FaultsDelivered {
     struct Item {
         base::FaultId fault;
         std::uint64_t revision = 0;
+        /// Fault::delivered_to. Absent: from a controller of an earlier release.
+        std::optional<std::vector<std::string>> to{};
     };
     std::vector<Item> items;
 };

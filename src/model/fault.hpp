@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
@@ -49,6 +50,8 @@ struct Fault {
     CorrectiveAction corrective_action = CorrectiveAction::none;
     std::uint64_t revision = 1;   ///< counts changes: opening is 1
     std::uint64_t delivered = 0;  ///< the last revision confirmed delivered: a new primary does not deliver it again
+    /// The receivers that have confirmed that revision, each by a mark that controllers give it. Absent: not known.
+    std::optional<std::vector<std::string>> delivered_to;
     base::WallTime opened_at{};
     base::WallTime updated_at{};
     std::optional<base::WallTime> cleared_at;

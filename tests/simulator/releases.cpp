@@ -10,9 +10,10 @@ using nlohmann::json;
 namespace {
 
 /// Of all messages and what they list.
-constexpr std::array kNewest = {"lives",    "boot",           "time",       "connected_already", "state_lost",
-                                "dropped",  "round_trips",    "io_read_at", "io_watched_ms",     "io_idle_ms",
-                                "watch_io", "machine_faults", "yields"};
+constexpr std::array kNewest = {"lives",         "boot",       "time",        "connected_already",
+                                "state_lost",    "dropped",    "round_trips", "io_read_at",
+                                "io_watched_ms", "io_idle_ms", "watch_io",    "machine_faults",
+                                "yields",        "to",         "delivered_to"};
 constexpr const char* kNewestMessage = "maintenance";
 constexpr int kOtherVersion = 2;
 

@@ -94,11 +94,29 @@ TEST(BusMessages, EveryMessageToTheAgentSurvivesTheWire) {
           ToAgent(HandBack{{some_report()}, {some_fault()}, true, {}, true}),
           ToAgent(HandBack{{some_report()}, {}, true, {}, false, true, "boot-1"}),
           ToAgent(Rejected{"host is \"taken\""}),
-          ToAgent(FaultsDelivered{{{base::FaultId("f-1"), 7}, {base::FaultId("f-2"), 1}}}),
+          ToAgent(FaultsDelivered{{{base::FaultId("f-1"), 7}, {base::FaultId("f-2"), 1, {{"mark"}}}}}),
           ToAgent(Policies{true, {full, model::GuestPolicy{base::GuestId("g-2"), true, false, 0, {}, {}}}})}) {
         EXPECT_EQ(round_trip(message), encode(message));
         EXPECT_EQ(decode_to_agent(encode(message))->index(), message.index());
     }
+}
+
+TEST(BusMessages, WhoHasAFaultSurvivesTheWireAndIsNotKnownWhereItCannotBeRead) {
+    model::Fault fault;
+    fault.id = base::FaultId("f-1");
+    fault.guest = base::GuestId("g-1");
+    fault.opened_at = fault.updated_at = base::WallTime(std::chrono::seconds(1));
+    const auto received = [](const nlohmann::json& object) { return fault_from_json(object)->delivered_to; };
+    EXPECT_FALSE(received(to_json(fault)));
+    fault.delivered_to.emplace();
+    EXPECT_EQ(received(to_json(fault)), fault.delivered_to) << "nobody is not the same as not known";
+    fault.delivered_to->emplace_back("mark");
+    EXPECT_EQ(received(to_json(fault)), fault.delivered_to);
+    auto object = to_json(fault);
+    object["delivered_to"] = {1};
+    EXPECT_FALSE(received(object));
+    object["delivered_to"] = std::vector<std::string>(kMaxReceivers + 1, "mark");
+    EXPECT_FALSE(received(object));
 }
 
 TEST(BusMessages, WhatTellsAContinuousAgentFromAFreshOneSurvivesTheWire) {

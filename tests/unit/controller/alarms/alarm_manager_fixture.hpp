@@ -71,6 +71,7 @@ protected:
             },
             [this](Alarm& alarm) { alarm.project = project; },
             [this](const base::HostId&, const bus::FaultsDelivered& delivered) {
+                confirmed_to = delivered.items.back().to;
                 for (const auto& item : delivered.items)
                     confirmed.push_back(item.fault.str() + " " + std::to_string(item.revision));
             },
@@ -142,6 +143,7 @@ protected:
     std::string project;            ///< of every guest
     bool inventory_known = true;
     std::vector<std::string> confirmed;
+    std::optional<std::vector<std::string>> confirmed_to;  ///< the last of them
     std::unique_ptr<AlarmManager> alarms;
     const model::Fault f1 = open_fault("g1", "f1");
 };

@@ -68,6 +68,80 @@ TEST_F(TakeoverTest, ASinkThatHadAnotherReceiverThereIsToldWhatIsOpen) {
     EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
 }
 
+/// The same, and no peer has told this controller of its journal.
+class TakeoverWithoutPeersTest : public AlarmManagerTest {
+protected:
+    void take_over(std::optional<std::vector<std::string>> delivered_to) {
+        receivers["a"] = "http://a";
+        start();
+        restart();  // the sink is not a new one
+        agent_up(false);
+        report(f1);
+        told_.delivered = f1.revision;
+        told_.delivered_to = std::move(delivered_to);
+        report(told_);
+        shown_ = alarms->view(*alarms->sinks().at(0), *alarms->table().find(f1.id)).state;
+        set_primary(true);
+        report(told_);
+    }
+    Fault told_ = f1;
+    DeliveryView::State shown_ = DeliveryView::State::queued;
+};
+
+TEST_F(TakeoverWithoutPeersTest, ASinkThatTheOtherControllerHadNotIsToldWhatIsOpen) {
+    take_over({{mark_of({"b", "http://b"})}});
+    EXPECT_EQ(shown_, DeliveryView::State::pending_at_peer);
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
+}
+
+TEST_F(TakeoverWithoutPeersTest, ASinkThatHadAnotherReceiverThereIsToldWhatIsOpen) {
+    take_over({{mark_of({"a", "http://elsewhere"})}});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
+}
+
+TEST_F(TakeoverWithoutPeersTest, ASinkThatTheOtherControllersPolicyDidNotNotifyIsToldWhatIsOpen) {
+    take_over({{}});
+    EXPECT_THAT(take("a"), ElementsAre("f1 opened 1"));
+}
+
+TEST_F(TakeoverWithoutPeersTest, TheSameSinkIsNotToldAgain) {
+    take_over({{mark_of({"b", "http://b"}), mark_of({"a", "http://a"})}});
+    EXPECT_EQ(shown_, DeliveryView::State::acknowledged_by_peer);
+    EXPECT_THAT(take("a"), IsEmpty());
+    report(cleared(told_));
+    EXPECT_THAT(take("a"), ElementsAre("f1 cleared 2"));
+}
+
+TEST_F(TakeoverWithoutPeersTest, OfAnEarlierReleaseWhatItKnowsIsBelieved) {
+    take_over(std::nullopt);
+    EXPECT_THAT(take("a"), IsEmpty());
+}
+
+TEST_F(TakeoverWithoutPeersTest, ASinkThatAPeersJournalHasIsNotToldAgain) {
+    Journal::Part journal;
+    journal.entries.push_back({{}, kAcknowledgedEntry, "a", "opened at http://a", 1, {}, f1.revision});
+    receivers["a"] = "http://a";
+    start();
+    restart();
+    agent_up(false);
+    report(f1);
+    alarms->merge_journal(f1.id, "other", journal);
+    told_.delivered = f1.revision;
+    told_.delivered_to.emplace();
+    set_primary(true);
+    report(told_);
+    EXPECT_THAT(take("a"), IsEmpty());
+}
+
+TEST_F(AlarmManagerTest, NamesToTheAgentTheReceiversThatHaveAFaultAndNoOther) {
+    policies["b"] = {Policy{}};
+    policies["b"]->front().kinds = {"vm_crashed"};
+    start({"a", "b"});
+    agent_up();
+    report(f1);
+    EXPECT_THAT(confirmed_to, testing::Optional(ElementsAre(mark_of({"a"}))));
+}
+
 TEST_F(AlarmManagerTest, ASinkWhosePolicyKeptAFaultBackIsToldWhenItDoesNotAfterARestart) {
     policies["b"] = {Policy{}};
     policies["b"]->front().kinds = {"vm_crashed"};

@@ -133,5 +133,13 @@ TEST_F(JournalTest, ReadsWhatItWrites) {
         EXPECT_FALSE(journal_from_json(nlohmann::json::parse(text))) << text;
 }
 
+TEST(SinkMark, IsTheSameWhereTheSinkAndItsReceiverAre) {
+    EXPECT_EQ(mark_of({"a", "http://a"}), mark_of({"a", "http://a"}));
+    EXPECT_NE(mark_of({"a", "http://a"}), mark_of({"a", "http://b"}));
+    EXPECT_NE(mark_of({"a", "http://a"}), mark_of({"b", "http://a"}));
+    EXPECT_EQ(mark_of({"a", "webhook http://a"}), "44594f31cd4effcc")
+        << "also of another release: it is on the bus, and on disk";
+}
+
 }  // namespace
 }  // namespace vitalwire::controller

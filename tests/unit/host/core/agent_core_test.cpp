@@ -437,5 +437,18 @@ TEST_F(AgentCoreIoTest, IsReadAgainAfterARestartOfTheAgent) {
     EXPECT_GE(reads_, 1) << "the policy is kept";
 }
 
+TEST_F(AgentCoreTest, ReportsWhoHasAFaultAlsoAfterARestart) {
+    found();
+    registered();
+    connect_controller();
+    after(std::chrono::seconds(3));
+    core_->controller_sent(0, bus::FaultsDelivered{{{base::FaultId("f1"), 1, {{"mark"}}}}}, at());
+    restart();
+    sent_.clear();
+    connect_controller();
+    ASSERT_FALSE(sent<bus::Faults>().empty());
+    EXPECT_THAT(sent<bus::Faults>().back().faults.front().delivered_to, testing::Optional(ElementsAre("mark")));
+}
+
 }  // namespace
 }  // namespace vitalwire::host

@@ -84,5 +84,19 @@ TEST(FaultTable, DropsTheOldestClearedFaultsOverTheBoundAndNoOpenOne) {
     EXPECT_EQ(book.find(base::FaultId("f1")), nullptr);
 }
 
+TEST(FaultTable, KeepsWhoHasTheRevisionThatIsDelivered) {
+    FaultTable book;
+    Fault third = fault("f1", "a", 1);
+    third.revision = 3;
+    book.open(third);
+    const auto to = [&] { return book.find(base::FaultId("f1"))->delivered_to.value_or(std::vector<std::string>()); };
+    book.delivered(base::FaultId("f1"), 2, {{"x"}});
+    EXPECT_THAT(to(), ElementsAre("x"));
+    book.delivered(base::FaultId("f1"), 1, {{"late"}});
+    EXPECT_THAT(to(), ElementsAre("x"));
+    book.delivered(base::FaultId("f1"), 3);
+    EXPECT_FALSE(book.find(base::FaultId("f1"))->delivered_to) << "a controller of an earlier release";
+}
+
 }  // namespace
 }  // namespace vitalwire::host
