@@ -68,10 +68,7 @@ protected:
         controllers_->start("state-1", 3, {}, now_);
     }
     void up(std::size_t link) { controllers_->link_up(link, {now_, {}}); }
-    void accepted(std::size_t link) {
-        up(link);
-        controllers_->received(link, bus::Welcome{1, "ctl-1"}, {now_, {}});
-    }
+    void accepted(std::size_t link) { up(link), controllers_->received(link, bus::Welcome{1, "ctl-1"}, {now_, {}}); }
     void down(std::size_t link) { controllers_->link_down(link, "gone", {now_, {}}); }
     void after(base::Duration time) {
         const base::TimePoint until = now_ + time;
@@ -205,6 +202,7 @@ TEST_F(ControllerSyncTest, ASecondUrlOfAControllerIsTriedAtOnceWhenTheFirstIsLos
     down(1);
     down(2);
     EXPECT_THAT(retried_, testing::IsEmpty());
+    EXPECT_EQ(controllers_->rejections(), "C: not of this cloud") << "a second URL is none";
     down(0);
     EXPECT_THAT(retried_, ElementsAre(1));
     down(0);
@@ -410,7 +408,13 @@ TEST_F(ControllerSyncTest, ReportsAsUnreachableOnlyWhatStaysAway) {
     start(1);
     after(std::chrono::seconds(5));
     EXPECT_THAT(std::exchange(reachable_, {}), ElementsAre(false)) << "none since the start";
+    up(0);
+    controllers_->received(0, bus::Rejected{"another one is connected", base::Millis(0)}, {});
+    down(0);
+    EXPECT_EQ(controllers_->rejections(), "A: another one is connected");
+    EXPECT_THAT(reachable_, IsEmpty()) << "an attempt that is rejected reaches no controller";
     accepted(0);
+    EXPECT_EQ(controllers_->rejections(), "");
     EXPECT_THAT(std::exchange(reachable_, {}), ElementsAre(true));
     down(0);
     after(std::chrono::seconds(4));
@@ -420,37 +424,6 @@ TEST_F(ControllerSyncTest, ReportsAsUnreachableOnlyWhatStaysAway) {
     down(0);
     after(std::chrono::seconds(5));
     EXPECT_THAT(reachable_, ElementsAre(false));
-}
-
-TEST_F(ControllerSyncTest, AnAttemptThatIsRejectedReachesNoController) {
-    start(1);
-    for (int attempt = 0; attempt < 3; ++attempt) {
-        up(0);
-        controllers_->received(0, bus::Rejected{"another agent named node is connected", base::Millis(10'000)}, {});
-        down(0);
-        EXPECT_EQ(controllers_->rejections(), "A: another agent named node is connected");
-        after(std::chrono::seconds(10));
-    }
-    EXPECT_THAT(reachable_, ElementsAre(false)) << "one condition, from its beginning on";
-    accepted(0);
-    EXPECT_EQ(controllers_->rejections(), "");
-    EXPECT_THAT(reachable_, ElementsAre(false, true));
-}
-
-TEST_F(ControllerSyncTest, AControllerThatIsAwayRejectsNobody) {
-    start(1);
-    up(0);
-    controllers_->received(0, bus::Rejected{"bus version 2", base::Millis(0)}, {});
-    down(0);
-    down(0);
-    EXPECT_EQ(controllers_->rejections(), "");
-}
-
-TEST_F(ControllerSyncTest, ASecondUrlOfAControllerIsNoRejection) {
-    start(1);
-    up(0);
-    controllers_->received(0, bus::Rejected{"connected by another URL", base::Millis(0), true}, {});
-    EXPECT_EQ(controllers_->rejections(), "");
 }
 
 TEST_F(ControllerSyncTest, HandsOnPolicies) {
