@@ -54,8 +54,7 @@ protected:
                                       Core::Context{problems, *rows, inventory, *this});
         core->alarms().add_sink(std::make_unique<SinkWorker>(
             "a", "recording", std::make_unique<RecordingSink>(notified, last_alarm, hold_sink, held_events),
-            DeliveryOptions{}, policies, SinkWorker::Shell{io, *metrics, problems},
-            core->alarms().context_of("a")));
+            DeliveryOptions{}, policies, SinkWorker::Shell{io, *metrics, problems}, core->alarms().context_of("a")));
         core->load(moment);
     }
     void restart() {
@@ -188,7 +187,7 @@ protected:
     Inventory inventory;
     Evidence::Source source{true, false};
     std::vector<std::string> notified;
-    Alarm last_alarm;  ///< of them
+    Alarm last_alarm;                             ///< of them
     std::optional<std::vector<Policy>> policies;  ///< of the sink, from its next start on
     bool hold_sink = false;
     std::vector<Sink::Done> held_events;

@@ -37,9 +37,8 @@ protected:
     Decision offer(Alarm alarm, bool inventory_known = true) {
         alarm.received_at = received_at;
         alarm.received = received;
-        return filter.offer(
-            std::make_shared<const Alarm>(std::move(alarm)),
-            {inventory_known, seconds(1), base::TimePoint(seconds(100)) + passed, maintained});
+        return filter.offer(std::make_shared<const Alarm>(std::move(alarm)),
+                            {inventory_known, seconds(1), base::TimePoint(seconds(100)) + passed, maintained});
     }
     /// For a minute from now.
     void maintain() { maintained = {began + passed, base::TimePoint(seconds(100)) + passed + seconds(60)}; }

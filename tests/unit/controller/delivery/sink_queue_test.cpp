@@ -1,65 +1,10 @@
-#include "controller/delivery/sink_queue.hpp"
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <map>
-#include <memory>
-#include <optional>
-#include <utility>
-
-#include "tests/unit/controller/support/alarms.hpp"
+#include "tests/unit/controller/delivery/sink_queue_fixture.hpp"
 
 namespace vitalwire::controller {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-/// A receiver in virtual time: each attempt is answered at once as the script has it.
-class SinkQueueTest : public ::testing::Test {
-protected:
-    enum class Answer { confirm, fail, unsent, refuse };
-
-    void answer(const SinkQueue::Attempt& attempt, Answer how) {
-        if (how == Answer::confirm) queue.ended(attempt.ticket, Outcome::confirmed(), now);
-        if (how == Answer::unsent) queue.ended(attempt.ticket, Outcome::unreachable("cannot connect"), now);
-        if (how == Answer::fail) queue.ended(attempt.ticket, Outcome::retry("HTTP 503"), now);
-        if (how == Answer::refuse) queue.ended(attempt.ticket, Outcome::refused("HTTP 400"), now);
-    }
-
-    /// Everything that may be sent now; messages about guest `bad` get `otherwise`.
-    std::vector<std::string> pump(Answer how = Answer::confirm, const std::string& bad = {},
-                                  Answer otherwise = Answer::fail) {
-        std::vector<std::string> lines;
-        while (const auto attempt = queue.next(now)) {
-            lines.push_back(line(attempt->event));
-            answer(*attempt, attempt->event.alarm.guest.str() == bad ? otherwise : how);
-        }
-        return lines;
-    }
-
-    /// Advances to the moment `next` may have something, as a timer would; negative when there is none.
-    milliseconds advance_to_due() {
-        const auto due = queue.next_due();
-        if (due == base::kNever) return milliseconds(-1);
-        const auto waited = std::max(due - now, base::Duration::zero());
-        now += waited;
-        return std::chrono::duration_cast<milliseconds>(waited);
-    }
-
-    base::TimePoint now{seconds(1000)};
-    DeliveryOptions options;
-    static AlarmPtr shared(Alarm alarm) { return std::make_shared<const Alarm>(std::move(alarm)); }
-    FilterContext context() const { return {true, seconds(1), now, {}}; }
-    void offer(Alarm alarm) { queue.offer(shared(std::move(alarm)), context()); }
-
-    /// Where messages about each guest go.
-    std::map<std::string, std::string> routes;
-    SinkQueue queue{options, std::nullopt, [this](const Alarm& alarm) { return routes[alarm.guest.str()]; }, 1};
-};
 
 TEST_F(SinkQueueTest, SendsAtOnce) {
     offer(open_alarm("g1", "a1"));
@@ -412,50 +357,6 @@ TEST_F(SinkQueueTest, ANoteThatGetsCriticalCompanyIsPreferredToo) {
     EXPECT_EQ(queue.queued(), 0U);
 }
 
-TEST_F(SinkQueueTest, AnAddressThatHangsHoldsUpOnlyWhatGoesToIt) {
-    for (int i = 0; i < 20; ++i) {
-        const std::string number = std::to_string(i);
-        routes["hung" + number] = "10.0.0.1:9890";
-        offer(open_alarm("hung" + number, "h" + number));
-    }
-    int under_way = 0;
-    while (queue.next(now))
-        ++under_way;
-    EXPECT_EQ(under_way, options.parallel) << "none of which is answered";
-    routes["g1"] = "10.0.0.2:9890";
-    offer(open_alarm("g1", "a1"));
-    EXPECT_THAT(pump(), ElementsAre("a1 opened 1"));
-}
-
-TEST_F(SinkQueueTest, AnAddressThatIsAwayIsProbedForItself) {
-    routes = {{"g1", "one"}, {"g2", "two"}, {"g3", "one"}};
-    offer(open_alarm("g1", "a1"));
-    pump(Answer::fail);
-    offer(open_alarm("g3", "a3"));
-    EXPECT_THAT(pump(), IsEmpty()) << "its receiver is away";
-    offer(open_alarm("g2", "a2"));
-    EXPECT_THAT(pump(), ElementsAre("a2 opened 1"));
-    EXPECT_TRUE(queue.away_since()) << "the success of another address does not count for it";
-    advance_to_due();
-    EXPECT_EQ(pump().size(), 2U);
-    EXPECT_FALSE(queue.away_since());
-}
-
-TEST_F(SinkQueueTest, ASubjectThatIsTriedAgainIsStuckAllTheWhile) {
-    offer(open_alarm("bad", "b"));
-    pump(Answer::refuse);
-    for (int i = 0; i < 5; ++i) {
-        EXPECT_EQ(queue.stuck_subjects(), 1U);
-        advance_to_due();
-        const auto attempt = queue.next(now);
-        ASSERT_TRUE(attempt);
-        EXPECT_EQ(queue.stuck_subjects(), 1U) << "under way";
-        queue.ended(attempt->ticket, Outcome::refused("HTTP 400"), now);
-    }
-    queue.erase(open_alarm("bad", "b"));
-    EXPECT_EQ(queue.stuck_subjects(), 0U);
-}
-
 TEST_F(SinkQueueTest, WhatIsSkippedIsSettledAndNotAcknowledged) {
     const Alarm alarm = open_alarm("g1", "a1");
     offer(alarm);
@@ -527,33 +428,6 @@ TEST_F(SinkQueueTest, NewLimitsCountFromTheNextMessage) {
     offer(open_alarm("g2", "a2"));
     ASSERT_TRUE(queue.next(now));
     EXPECT_FALSE(queue.next(now));
-}
-
-TEST_F(SinkQueueTest, AReceiverIsNotAwayWhenNothingIsToBeSentToIt) {
-    offer(open_alarm("g1", "a1"));
-    pump(Answer::unsent);
-    ASSERT_TRUE(queue.away_since());
-    queue.withdraw(open_alarm("g1", "a1"));
-    EXPECT_FALSE(queue.away_since());
-    EXPECT_FALSE(queue.answers()) << "nothing has shown that";
-}
-
-TEST_F(SinkQueueTest, AReceiverIsNotAwayWhenTheLastMessageFailsThatNobodyWantsSent) {
-    offer(open_alarm("g1", "a1"));
-    const auto attempt = queue.next(now);
-    queue.withdraw(open_alarm("g1", "a1"));
-    answer(*attempt, Answer::unsent);
-    EXPECT_EQ(queue.queued(), 0U);
-    EXPECT_FALSE(queue.away_since());
-}
-
-TEST_F(SinkQueueTest, AReceiverWithAnotherAddressStaysAway) {
-    routes = {{"g1", "a"}, {"g2", "b"}};
-    offer(open_alarm("g1", "a1"));
-    offer(open_alarm("g2", "a2"));
-    pump(Answer::unsent);
-    queue.withdraw(open_alarm("g1", "a1"));
-    EXPECT_TRUE(queue.away_since());
 }
 
 }  // namespace
