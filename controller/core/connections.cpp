@@ -23,7 +23,7 @@ constexpr const char* kTooOften = "this agent comes back, sends its state or cha
 
 std::optional<bus::Rejected> Core::admit(std::size_t port, const bus::Hello& hello, const std::string& peer,
                                          Moment moment) {
-    const Session newcomer{port, hello.host, peer, hello.instance, hello.state, hello.state_starts};
+    const Session newcomer{port, hello.host, peer, hello.instance, hello.state, hello.state_starts, hello.boot};
     const HostId host = canonical(hello.host);
     const auto names_us = [this](const std::vector<std::string>& controllers) {
         return std::find(controllers.begin(), controllers.end(), options_.monitoring.controller.str()) !=
@@ -34,12 +34,13 @@ std::optional<bus::Rejected> Core::admit(std::size_t port, const bus::Hello& hel
     const Sessions::Holder holder{silence_.watches(host) && !silence_.silent(host), given_up,
                                   agent == nullptr || may_be_restarted(hello, *agent)};
     auto rejected = sessions_.admit(host, newcomer, holder, moment.steady);
-    const bool has_clone = sessions_.has_clone(host, moment.steady);
-    if (!rejected && agent != nullptr &&
-        awaits_return(*agent, hello, has_clone ? kClonePatience : kAgentPatience, moment)) {
-        rejected = bus::Rejected{"the agent named " + host.str() + " is expected back, and this is another one",
-                                 has_clone ? kCloneRetry : kRetryWhileAwaited};
-        if (has_clone) sessions_.note_rival(host, newcomer, false, moment.steady);
+    if (!rejected && agent != nullptr) {
+        const bool is_clone = sessions_.is_clone(host, newcomer, agent->boot, moment.steady);
+        if (awaits_return(*agent, hello, is_clone ? kClonePatience : kAgentPatience, moment)) {
+            rejected = bus::Rejected{"the agent named " + host.str() + " is expected back, and this is another one",
+                                     is_clone ? kCloneRetry : kRetryWhileAwaited};
+            if (is_clone) sessions_.note_rival(host, newcomer, false, moment.steady);
+        }
     }
     if (!rejected) {
         if (const auto pause = pacing_.connect(host, moment.steady)) rejected = bus::Rejected{kTooOften, *pause};
@@ -71,7 +72,7 @@ void Core::notice_stall(Moment moment) {
 void Core::agent_up(std::size_t port, const bus::Hello& hello, const std::string& peer, Moment moment) {
     enter(moment);
     const HostId host = canonical(hello.host);
-    const Session session{port, hello.host, peer, hello.instance, hello.state, hello.state_starts};
+    const Session session{port, hello.host, peer, hello.instance, hello.state, hello.state_starts, hello.boot};
     if (hello.version != bus::kBusVersion) {
         ++counters_.refused;
         const std::string version = std::to_string(bus::kBusVersion);

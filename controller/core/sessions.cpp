@@ -40,6 +40,8 @@ void Sessions::note_rival(const base::HostId& host, const Session& newcomer, boo
     Rival& rival = rivals_[host];
     rival.may_be_restarted = may_be_restarted;
     rival.peer = newcomer.peer;
+    rival.instance = newcomer.instance;
+    rival.boot = newcomer.boot;
     if (++rival.attempts == 1) rival.first = now;
     rival.last = now;
 }
@@ -47,12 +49,17 @@ void Sessions::note_rival(const base::HostId& host, const Session& newcomer, boo
 void Sessions::heard(const base::HostId& host, base::TimePoint now) {
     if (rivals_.empty()) return;
     const auto rival = rivals_.find(host);
-    if (rival != rivals_.end() && now - rival->second.first > kLastWords) clones_[host] = rival->second.last;
+    if (rival != rivals_.end() && now - rival->second.first > kLastWords) clones_[host] = rival->second;
 }
 
-bool Sessions::has_clone(const base::HostId& host, base::TimePoint now) const {
+/// The agent's own machine in the same boot is none, though it may have lost its state.
+bool Sessions::is_clone(const base::HostId& host, const Session& newcomer, const std::string& known_boot,
+                        base::TimePoint now) const {
     const auto clone = clones_.find(host);
-    return clone != clones_.end() && now - clone->second < kCloneRemembered;
+    if (clone == clones_.end() || now - clone->second.last >= kCloneRemembered) return false;
+    const bool same_machine =
+        !newcomer.boot.empty() && newcomer.boot == clone->second.boot && newcomer.boot != known_boot;
+    return newcomer.instance == clone->second.instance || same_machine;
 }
 
 const Session* Sessions::find(const base::HostId& host) const {

@@ -18,6 +18,7 @@ struct Session {
     std::string instance;
     std::string state;
     std::uint64_t state_starts = 0;
+    std::string boot;  ///< of its machine; empty: not known
 };
 
 /// The agents that are connected. One name has one holder: while it is connected, another agent of that name is
@@ -32,9 +33,10 @@ public:
     /// Why the newcomer is not admitted; absent when it is. `host`: canonical.
     std::optional<bus::Rejected> admit(const base::HostId& host, const Session& newcomer, Holder holder,
                                        base::TimePoint now);
-    /// Another agent of that name was rejected of late while this one lived: who comes when it has gone may be that
-    /// one.
-    bool has_clone(const base::HostId& host, base::TimePoint now) const;
+    /// True if it is the agent, or its machine, that was rejected of late while the one of that name lived, whose
+    /// machine's boot is `known_boot`.
+    bool is_clone(const base::HostId& host, const Session& newcomer, const std::string& known_boot,
+                  base::TimePoint now) const;
     /// The one that is connected was heard.
     void heard(const base::HostId& host, base::TimePoint now);
     /// Shown on the board.
@@ -50,6 +52,8 @@ public:
 private:
     struct Rival {
         std::string peer;
+        std::string instance;
+        std::string boot;
         std::uint64_t attempts = 0;
         bool may_be_restarted = false;
         base::TimePoint first{};
@@ -58,7 +62,7 @@ private:
 
     std::map<base::HostId, Session> open_;
     std::map<base::HostId, Rival> rivals_;
-    std::map<base::HostId, base::TimePoint> clones_;  ///< when they were rejected last
+    std::map<base::HostId, Rival> clones_;
 };
 
 }  // namespace vitalwire::controller

@@ -87,6 +87,9 @@ TEST_F(CoreTest, ACloneThatWasSeenBesideTheAgentIsNotTakenForItWhenThatFallsSile
     pass(seconds(1));
     EXPECT_THAT(problem("several agents have the same name"), HasSubstr("none is connected, 10.0.0.2:5 is rejected"));
     EXPECT_FALSE(core->admit(0, hello("compute-1"), "peer", moment)) << "the agent itself";
+    auto emptied = hello("compute-1");
+    emptied.state = "new";
+    EXPECT_FALSE(core->admit(0, emptied, "peer", moment)) << "or without its state";
     pass(std::chrono::minutes(10));
     EXPECT_FALSE(core->admit(0, clone, "10.0.0.2:5", moment)) << "the host was replaced";
 }
