@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "controller/alarms/evidence.hpp"
 #include "simulation.hpp"
 
 namespace vitalwire::simulator {
@@ -88,8 +89,10 @@ void Simulation::note_told(const Inspector& inspector, const controller::AlarmEv
     if (held && found != found_.end() && world_.now() + kReceivedApart < found->second.second + holding_.hold_off &&
         !unknown())
         world_.violated(inspector.name() + " is told of " + event.alarm.guest.str() + " before its hold-off is over");
-    const bool ends =
-        event.change == controller::AlarmChange::cleared && event.alarm.clear_reason != controller::kSuperseded;
+    // What the cloud says is believed by a controller without the agent.
+    const std::string& why = event.alarm.clear_reason;
+    const bool ends = event.change == controller::AlarmChange::cleared && why != controller::kSuperseded &&
+                      !controller::is_evidence(why);
     if (ends && found != found_.end()) note_end(*found->second.first, as_fault(event.alarm));
     const bool known_already = event.change == controller::AlarmChange::updated;
     if (blip_ && event.alarm.guest == blip_->guest && !known_already)
